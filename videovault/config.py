@@ -1,0 +1,208 @@
+"""Every setting, from the environment and ``.env``, typed and checked before anything starts."""
+
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from videovault import installation
+from videovault.errors import ConfigurationError
+
+EMBEDDED_BUCKET = "videovault"
+GIB = 1024**3
+# An empty webhook means "none"; every other setting left empty means "the default".
+MAY_BE_EMPTY = {"script_webhook_url", "video_webhook_url"}
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if value and (parts.scheme not in ("http", "https") or not parts.hostname):
+        raise ValueError("must be an address that starts with http:// or https://")
+    return value.rstrip("/")
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Settings(BaseSettings):
+    """One frozen object; the field names in capitals are the names of the environment variables."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+
+    host: str = Field("127.0.0.1", description="The address the one port listens on.")
+    port: Port = Field(3000, description="The one port: pages, API and websocket.")
+    public_url: HttpUrl = Field(
+        "", description="How people and generators reach it; http://localhost:PORT if empty."
+    )
+    data_dir: Path = Field(Path("var"), description="Everything the embedded installation keeps.")
+
+    database_url: str = Field("", description="SQLite in DATA_DIR if empty; or postgresql+psycopg://…")
+    queue_url: str = Field("", description="SQLite in DATA_DIR if empty; or postgresql://…, redis://…")
+    redis_url: str = Field("", description="Page state shared by several replicas: redis://…")
+    workers: int = Field(
+        4, ge=0, le=64, description="Transfers at once in the worker process; 0: workers run elsewhere."
+    )
+
+    secret_key: SecretStr = Field(
+        SecretStr(""), description="Seals secret keys and signs tokens; made in DATA_DIR if empty."
+    )
+    secret_key_old: SecretStr = Field(
+        SecretStr(""), description="Earlier SECRET_KEYs, comma-separated, which still open what they sealed."
+    )
+
+    aws_region: str = Field("us-east-1", description="The region of the bucket.")
+    aws_s3_bucket_name: str = Field("", description="The bucket; the embedded S3 if empty.")
+    aws_access_key_id: str = Field("", description="With its secret; boto3's own chain if empty.")
+    aws_secret_access_key: SecretStr = Field(SecretStr(""), description="Belongs to AWS_ACCESS_KEY_ID.")
+    aws_session_token: SecretStr = Field(SecretStr(""), description="With temporary AWS keys only.")
+    aws_endpoint_url_s3: HttpUrl = Field("", description="Another S3 than AWS: its address.")
+    s3_public_endpoint_url: HttpUrl = Field(
+        "", description="How browsers reach the S3, where that differs from AWS_ENDPOINT_URL_S3."
+    )
+
+    script_webhook_url: HttpUrl | None = Field(
+        None,
+        description="Brief to script. Unset: the embedded studio; empty: none, scripts are written by hand.",
+    )
+    video_webhook_url: HttpUrl | None = Field(
+        None, description="Script to video. Unset: the embedded studio; empty: none, nothing is generated."
+    )
+    webhook_secret: SecretStr = Field(
+        SecretStr(""), description="Signs the webhooks that are called (Standard Webhooks, whsec_…)."
+    )
+    webhook_timeout_seconds: Seconds = Field(120, description="How long a webhook may take to answer.")
+    studio_mode: Literal["callback", "direct"] = Field(
+        "callback", description="How the embedded studio answers: processing and a callback, or at once."
+    )
+
+    generate_wait_seconds: float = Field(
+        25, ge=0, description="How long a generate call waits before it answers 202."
+    )
+    store_wait_seconds: float = Field(
+        600, ge=0, description="How long a download call waits before it answers 202."
+    )
+    max_video_bytes: int = Field(5 * GIB, gt=0, description="The largest video taken.")
+    default_quota_bytes: int = Field(50 * GIB, ge=0, description="Storage per account; 0: no limit.")
+    source_allow_hosts: str = Field(
+        "", description="host or host:port, comma-separated: may be fetched although not global."
+    )
+    source_idle_seconds: Seconds = Field(30, description="A source silent for so long has failed.")
+    download_url_seconds: int = Field(900, ge=1, le=604800, description="Life of a presigned URL.")
+
+    signup: Literal["open", "invite", "closed"] = Field(
+        "open", description="Who may make an account; the first one may always be made."
+    )
+    rate_limits: Literal["on", "off"] = Field("on", description="off for load tests only.")
+    log_format: Literal["text", "json"] = Field("text", description="json for machines.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least serious message that is logged."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_means_default(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return {k: v for k, v in values.items() if v != "" or k in MAY_BE_EMPTY}
+
+    @model_validator(mode="after")
+    def _keys_come_in_pairs(self) -> "Settings":
+        if bool(self.aws_access_key_id) != bool(self.aws_secret_access_key.get_secret_value()):
+            raise ValueError(
+                "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY belong together: set both, or neither "
+                "to use boto3's own credentials"
+            )
+        return self
+
+    @cached_property
+    def installation(self) -> installation.Installation:
+        return installation.load_or_create(self.data_dir)
+
+    @property
+    def base_url(self) -> str:
+        """Scheme and host under which people reach this installation, without a final slash."""
+        return self.public_url or f"http://localhost:{self.port}"
+
+    @property
+    def callback_url(self) -> str:
+        """Where a generator reports; the embedded studio need not go round by a proxy."""
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::", "localhost") else self.host  # noqa: S104 - compared, not bound
+        base = f"http://{host}:{self.port}" if self.video_webhook_url is None else self.base_url
+        return f"{base}/api/auth/video/status"
+
+    @property
+    def secure_cookies(self) -> bool:
+        return self.base_url.startswith("https://")
+
+    @property
+    def sealing_keys(self) -> list[str]:
+        """The key that seals first, then the old ones that may still open."""
+        current = self.secret_key.get_secret_value() or self.installation.secret_key
+        old = self.secret_key_old.get_secret_value().split(",")
+        return [current, *(key.strip() for key in old if key.strip())]
+
+    @property
+    def database_dsn(self) -> str:
+        return self.database_url or f"sqlite:///{self.data_dir / 'videovault.db'}"
+
+    @property
+    def queue_dsn(self) -> str:
+        return self.queue_url or f"sqlite:///{self.data_dir / 'queue.db'}"
+
+    @property
+    def uses_embedded_s3(self) -> bool:
+        return not self.aws_s3_bucket_name
+
+    @property
+    def uses_embedded_studio(self) -> bool:
+        return self.script_webhook_url is None or self.video_webhook_url is None
+
+    @property
+    def studio_url(self) -> str:
+        return f"http://127.0.0.1:{self.installation.studio_port}"
+
+    @property
+    def script_webhook(self) -> str:
+        """The address to post a brief to; empty when scripts are written by hand."""
+        url = self.script_webhook_url
+        return f"{self.studio_url}/script" if url is None else url
+
+    @property
+    def video_webhook(self) -> str:
+        """The address to post a script to; empty when nothing is generated."""
+        url = self.video_webhook_url
+        return f"{self.studio_url}/video" if url is None else url
+
+    @property
+    def allowed_sources(self) -> frozenset[str]:
+        """``host`` or ``host:port`` in lower case that may be fetched although not global."""
+        named = {entry.strip().lower() for entry in self.source_allow_hosts.split(",")}
+        studio = {urlsplit(self.studio_url).netloc} if self.uses_embedded_studio else set()
+        return frozenset((named | studio) - {""})
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The settings of this process, read once.
+
+    Raises ConfigurationError naming every variable that is wrong and what it should be.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise ConfigurationError(_explained(error)) from error
+
+
+def _explained(error: ValidationError) -> str:
+    lines = ["VideoVault cannot start with these settings (environment or .env):"]
+    for problem in error.errors(include_url=False):
+        name = "_".join(str(part) for part in problem["loc"]).upper()
+        meaning = (
+            Settings.model_fields[name.lower()].description if name.lower() in Settings.model_fields else ""
+        )
+        reason = problem["msg"].removeprefix("Value error, ")
+        lines.append(f"  {name + ': ' if name else ''}{reason}. {meaning or ''}".rstrip())
+    return "\n".join(lines)

@@ -1,0 +1,132 @@
+"""Every error that may reach a person: drawn once here, translated once at each edge.
+
+VideoVaultError            safe to show: ``public_message``
+├── ConfigurationError     the installation refuses to start
+├── InvalidInput           the caller can mend it; ``fields`` says where
+│   └── UnsafeUrl          an address that must not be fetched
+├── NotSignedIn
+├── Forbidden
+│   └── WrongSecretKey
+├── NotFound               absent, or not yours: the same answer
+│   ├── UserNotFound
+│   └── VideoNotFound
+├── Conflict               the state of the thing does not allow it
+├── TooLarge
+│   └── QuotaExceeded
+├── RateLimited            ``retry_after`` seconds
+└── UpstreamError          ``retryable`` tells the worker what to do
+    ├── WebhookError       (WebhookUnanswered: sent, but the answer was lost)
+    ├── SourceError
+    └── StorageError
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+
+class VideoVaultError(Exception):
+    """Base of all; ``code`` is the API's error code, ``public_message`` a sentence for a person."""
+
+    code: ClassVar[str] = "INTERNAL_ERROR"
+
+    def __init__(self, public_message: str) -> None:
+        super().__init__(public_message)
+        self.public_message = public_message
+
+
+class ConfigurationError(VideoVaultError):
+    code = "CONFIGURATION"
+
+
+class InvalidInput(VideoVaultError):
+    code = "INVALID_INPUT"
+
+    def __init__(self, public_message: str, fields: Mapping[str, str] | None = None) -> None:
+        super().__init__(public_message)
+        self.fields = dict(fields or {})
+
+
+class UnsafeUrl(InvalidInput):
+    code = "UNSAFE_URL"
+
+
+class NotSignedIn(VideoVaultError):
+    code = "NOT_SIGNED_IN"
+
+    def __init__(self, public_message: str = "Please sign in.") -> None:
+        super().__init__(public_message)
+
+
+class Forbidden(VideoVaultError):
+    code = "FORBIDDEN"
+
+    def __init__(self, public_message: str = "You may not do this.") -> None:
+        super().__init__(public_message)
+
+
+class WrongSecretKey(Forbidden):
+    code = "WRONG_SECRET_KEY"
+
+
+class NotFound(VideoVaultError):
+    code = "NOT_FOUND"
+
+
+class UserNotFound(NotFound):
+    code = "USER_NOT_FOUND"
+
+    def __init__(self, public_message: str = "There is no such user.") -> None:
+        super().__init__(public_message)
+
+
+class VideoNotFound(NotFound):
+    code = "VIDEO_NOT_FOUND"
+
+    def __init__(self, public_message: str = "There is no such video.") -> None:
+        super().__init__(public_message)
+
+
+class Conflict(VideoVaultError):
+    code = "CONFLICT"
+
+
+class TooLarge(VideoVaultError):
+    code = "TOO_LARGE"
+
+
+class QuotaExceeded(TooLarge):
+    code = "QUOTA_EXCEEDED"
+
+
+class RateLimited(VideoVaultError):
+    code = "RATE_LIMITED"
+
+    def __init__(self, public_message: str, retry_after: int) -> None:
+        super().__init__(public_message)
+        self.retry_after = retry_after
+
+
+class UpstreamError(VideoVaultError):
+    """Something outside failed; ``retryable`` when the same call may succeed later."""
+
+    code = "UPSTREAM_FAILED"
+
+    def __init__(self, public_message: str, *, retryable: bool = False) -> None:
+        super().__init__(public_message)
+        self.retryable = retryable
+
+
+class WebhookError(UpstreamError):
+    code = "WEBHOOK_FAILED"
+
+
+class WebhookUnanswered(WebhookError):
+    """The request went out and no answer came: a render may be under way, so it is not asked again."""
+
+
+class SourceError(UpstreamError):
+    code = "SOURCE_FAILED"
+
+
+class StorageError(UpstreamError):
+    code = "STORAGE_FAILED"

@@ -1,0 +1,92 @@
+"""What an installation makes for itself at its first start and keeps in DATA_DIR, readable by its user only."""
+
+import json
+import os
+import secrets
+import socket
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+FILE_NAME = "installation.json"
+
+
+@dataclass(frozen=True)
+class Installation:
+    """Keys and loopback ports of the embedded parts; ``secret_key`` seals keys and signs tokens."""
+
+    secret_key: str
+    s3_access_key: str
+    s3_secret_key: str
+    s3_port: int
+    studio_port: int
+
+
+def load_or_create(data_dir: Path) -> Installation:
+    """The installation kept in ``data_dir``, made there if this is the first start.
+
+    Raises OSError when the folder cannot be written, ValueError when the file is damaged.
+    """
+    path = data_dir / FILE_NAME
+    if not path.exists():
+        data_dir.mkdir(parents=True, exist_ok=True)
+        _publish(path, _fresh(), overwrite=False)
+    try:
+        return Installation(**json.loads(path.read_text()))
+    except TypeError as error:
+        raise ValueError(str(error)) from error
+
+
+def with_free_ports(data_dir: Path) -> Installation:
+    """The same installation, with any port that something else has taken since replaced by a free one."""
+    old = load_or_create(data_dir)
+    if _is_free(old.s3_port) and _is_free(old.studio_port):
+        return old
+    s3_port, studio_port = _free_ports()
+    new = replace(old, s3_port=s3_port, studio_port=studio_port)
+    _publish(data_dir / FILE_NAME, new, overwrite=True)
+    return new
+
+
+def _fresh() -> Installation:
+    s3_port, studio_port = _free_ports()
+    return Installation(
+        secret_key=secrets.token_urlsafe(32),
+        s3_access_key=secrets.token_hex(10),
+        s3_secret_key=secrets.token_urlsafe(30),
+        s3_port=s3_port,
+        studio_port=studio_port,
+    )
+
+
+def _publish(path: Path, installation: Installation, *, overwrite: bool) -> None:
+    """Write the whole file or nothing; two processes starting at once agree on the first one's."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump(asdict(installation), file, indent=2)
+    try:
+        if overwrite:
+            temporary.replace(path)
+        else:
+            path.hardlink_to(temporary)
+    except FileExistsError:
+        return
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _free_ports() -> tuple[int, int]:
+    with socket.socket() as one, socket.socket() as other:  # held together, so they differ
+        one.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", 0))
+        return one.getsockname()[1], other.getsockname()[1]
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
