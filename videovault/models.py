@@ -1,0 +1,140 @@
+"""The tables. A video is one row, and the row is the truth."""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Index, Text
+from sqlalchemy.types import TypeDecorator
+from sqlmodel import Field, SQLModel
+
+
+class Status(StrEnum):
+    """A video's life, in the order of a good one."""
+
+    DRAFT = "draft"
+    GENERATING = "generating"
+    QUEUED = "queued"
+    STORING = "storing"
+    READY = "ready"
+    FAILED = "failed"
+    DELETING = "deleting"
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware times in UTC on every database; SQLite forgets the zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
+        return value.astimezone(UTC) if value else None
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
+        return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+class User(SQLModel, table=True):
+    __tablename__ = "users"
+
+    id: str = Field(default_factory=lambda: uuid4().hex, primary_key=True)
+    email: str = Field(unique=True, index=True, max_length=254)
+    name: str = Field(default="", max_length=200)
+    password_hash: str
+    is_admin: bool = False
+    is_active: bool = True
+    quota_bytes: int | None = Field(default=None, sa_type=BigInteger)
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    last_seen_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class Session(SQLModel, table=True):
+    """A sign-in, by the hash of its token."""
+
+    __tablename__ = "sessions"
+
+    token_hash: str = Field(primary_key=True, max_length=64)
+    user_id: str = Field(foreign_key="users.id", index=True, ondelete="CASCADE")
+    user_agent: str = Field(default="", max_length=300)
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    expires_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class Video(SQLModel, table=True):
+    __tablename__ = "videos"
+    __table_args__ = (
+        Index("ix_videos_owner_created", "owner_id", "created_at"),
+        Index("ix_videos_status_heartbeat", "status", "heartbeat_at"),
+    )
+
+    id: str = Field(primary_key=True, max_length=64)
+    owner_id: str = Field(foreign_key="users.id")
+    title: str = Field(max_length=200)
+    status: Status = Field(sa_type=Text)
+    # Counts up at each request and each claim, so that a worker whose turn has passed changes nothing.
+    attempt: int = 0
+
+    topic: str = Field(default="", sa_type=Text)
+    hook: str = Field(default="", sa_type=Text)
+    body: str = Field(default="", sa_type=Text)
+    conclusion: str = Field(default="", sa_type=Text)
+    company_name: str = ""
+    social_handles: str = ""
+    license: str = ""
+    avatar: str = ""
+
+    requested_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    estimated_minutes: float | None = None
+    deadline_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    source_url: str | None = Field(default=None, sa_type=Text)
+
+    s3_key: str | None = Field(default=None, sa_type=Text)
+    sealed_key: str = Field(sa_type=Text)
+    poster_key: str | None = Field(default=None, sa_type=Text)
+    upload_id: str | None = Field(default=None, sa_type=Text)
+    bytes_done: int = Field(default=0, sa_type=BigInteger)
+    bytes_total: int | None = Field(default=None, sa_type=BigInteger)
+    bytes_per_second: float | None = None
+    heartbeat_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+    size: int | None = Field(default=None, sa_type=BigInteger)
+    duration: float | None = None
+    width: int | None = None
+    height: int | None = None
+    format: str | None = None
+
+    error_code: str | None = None
+    error_message: str | None = Field(default=None, sa_type=Text)
+
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    updated_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
+class UploadPart(SQLModel, table=True):
+    """A part that S3 has taken, of the multipart upload that the video's row names."""
+
+    __tablename__ = "upload_parts"
+
+    video_id: str = Field(foreign_key="videos.id", primary_key=True, ondelete="CASCADE")
+    number: int = Field(primary_key=True)
+    size: int = Field(sa_type=BigInteger)
+    etag: str
+    crc32: str
+
+
+class Event(SQLModel, table=True):
+    """Who did what when. Rows outlive what they speak of, so there are no foreign keys."""
+
+    __tablename__ = "events"
+
+    id: int | None = Field(default=None, primary_key=True)
+    at: datetime = Field(default_factory=now, sa_type=UtcDateTime, index=True)
+    kind: str = Field(index=True)
+    actor_id: str | None = Field(default=None, index=True)
+    video_id: str | None = Field(default=None, index=True)
+    detail: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)

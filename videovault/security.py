@@ -1,0 +1,111 @@
+"""Passwords, tokens, sealed secret keys and signatures: everything that must not be guessed or forged."""
+
+import base64
+import hashlib
+import hmac
+import secrets
+import string
+import time
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from itsdangerous import BadData, URLSafeTimedSerializer
+from passlib.context import CryptContext
+
+from videovault.config import settings
+
+# OWASP Password Storage Cheat Sheet, argon2id: 19 MiB, 2 passes, 1 lane.
+_passwords = CryptContext(
+    schemes=["argon2"],
+    argon2__type="ID",
+    argon2__memory_cost=19 * 1024,
+    argon2__time_cost=2,
+    argon2__parallelism=1,
+)
+_NONCE_BYTES = 12
+_ALPHABET = string.ascii_lowercase + string.digits
+_CALLBACK_SALT = "videovault.callback"
+
+
+def hash_password(password: str) -> str:
+    return str(_passwords.hash(password))
+
+
+def verify_password(password: str, hashed: str | None) -> bool:
+    """Whether the password is right; without a hash (an unknown user) it takes as long and is False."""
+    if hashed is None:
+        _passwords.dummy_verify()
+        return False
+    return bool(_passwords.verify(password, hashed))
+
+
+def new_token() -> str:
+    """256 random bits for a session, to be shown once and stored as ``token_hash`` only."""
+    return secrets.token_urlsafe(32)
+
+
+def token_hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def new_video_id() -> str:
+    """``video_<milliseconds>_<9 random characters>``, the guide's form."""
+    tail = "".join(secrets.choice(_ALPHABET) for _ in range(9))
+    return f"video_{time.time_ns() // 1_000_000}_{tail}"
+
+
+def new_secret_key() -> str:
+    """A video's own key: 256 random bits, URL-safe."""
+    return secrets.token_urlsafe(32)
+
+
+def seal(secret_key: str, *, owner_id: str, video_id: str) -> str:
+    """Encrypt a video's key so that it opens for this owner and this video only."""
+    nonce = secrets.token_bytes(_NONCE_BYTES)
+    key = _derived(settings().sealing_keys[0])
+    box = AESGCM(key).encrypt(nonce, secret_key.encode(), _binding(owner_id, video_id))
+    return base64.urlsafe_b64encode(nonce + box).decode()
+
+
+def open_sealed(sealed: str, *, owner_id: str, video_id: str) -> str | None:
+    """The key that was sealed, or None when the row was moved, altered or sealed elsewhere."""
+    raw = base64.urlsafe_b64decode(sealed)
+    for candidate in settings().sealing_keys:
+        try:
+            box = AESGCM(_derived(candidate))
+            return box.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], _binding(owner_id, video_id)).decode()
+        except InvalidTag:
+            continue
+    return None
+
+
+def ownership_tag(secret_key: str, s3_key: str) -> str:
+    """What is kept in the object's metadata, so that an object swapped in S3 is noticed."""
+    return hmac.new(secret_key.encode(), s3_key.encode(), hashlib.sha256).hexdigest()
+
+
+def callback_token(video_id: str) -> str:
+    """What a generator shows to report on this one video."""
+    return _callback_serializer(settings().sealing_keys[0]).dumps(video_id)
+
+
+def video_of_callback(token: str, *, max_age_seconds: int) -> str | None:
+    """The video a callback token is good for, or None when it is forged or too old."""
+    for key in settings().sealing_keys:
+        try:
+            return str(_callback_serializer(key).loads(token, max_age=max_age_seconds))
+        except BadData:
+            continue
+    return None
+
+
+def _callback_serializer(key: str) -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(key, salt=_CALLBACK_SALT)
+
+
+def _derived(key: str) -> bytes:
+    return hmac.new(key.encode(), b"videovault.seal", hashlib.sha256).digest()
+
+
+def _binding(owner_id: str, video_id: str) -> bytes:
+    return f"{owner_id}\n{video_id}".encode()

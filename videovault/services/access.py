@@ -1,0 +1,55 @@
+"""Who may do what: the caller, and the one door through which a video is reached."""
+
+from dataclasses import dataclass
+
+from sqlmodel import Session
+
+from videovault import logs, security
+from videovault.errors import Forbidden, VideoNotFound
+from videovault.models import Status, Video
+
+log = logs.get(__name__)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Somebody whose session or token has been checked."""
+
+    user_id: str
+    email: str
+    is_admin: bool = False
+
+
+@dataclass(frozen=True)
+class OpenedVideo:
+    """A row that the caller may act on, and its secret key."""
+
+    row: Video
+    secret_key: str
+
+
+def open_video(
+    session: Session, caller: Caller, video_id: str, *, owner_id: str | None = None
+) -> OpenedVideo:
+    """The video, if it is the caller's (or the caller is an admin) and its key belongs to its owner.
+
+    ``owner_id`` is whose the request says it is. Raises Forbidden when that is neither the caller nor
+    the caller an admin, and VideoNotFound alike for absent, foreign, deleted and tampered rows.
+    """
+    check_user(caller, owner_id or caller.user_id)
+    row = session.get(Video, video_id)
+    if row is None or row.status == Status.DELETING or owner_id not in (None, row.owner_id):
+        raise VideoNotFound
+    if row.owner_id != caller.user_id and not caller.is_admin:
+        raise VideoNotFound
+    secret_key = security.open_sealed(row.sealed_key, owner_id=row.owner_id, video_id=row.id)
+    if secret_key is None:
+        log.error("secret key does not open", video_id=row.id)
+        raise VideoNotFound
+    return OpenedVideo(row, secret_key)
+
+
+def check_user(caller: Caller, user_id: str) -> None:
+    """Raises Forbidden when ``user_id`` is neither the caller nor the caller an admin."""
+    if user_id != caller.user_id and not caller.is_admin:
+        raise Forbidden("This belongs to somebody else.")

@@ -1,0 +1,89 @@
+"""The rules for every text that a person types, shared by forms and API."""
+
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from email_validator import EmailNotValidError, validate_email
+
+from videovault.errors import InvalidInput
+
+PASSWORD_LENGTH = (8, 256)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """``label`` names the field to a person, ``longest`` counts characters."""
+
+    label: str
+    longest: int
+    required: bool = False
+    multiline: bool = False
+
+
+BRIEF = {
+    "topic": Rule("Topic", 2_000, required=True, multiline=True),
+    "company_name": Rule("Company name", 120),
+    "social_handles": Rule("Social handles", 200),
+    "license": Rule("License", 200),
+    "avatar": Rule("Avatar", 80, required=True),
+}
+SCRIPT = {
+    "hook": Rule("Hook", 1_000, required=True, multiline=True),
+    "body": Rule("Body", 5_000, required=True, multiline=True),
+    "conclusion": Rule("Conclusion", 1_000, required=True, multiline=True),
+    **{name: rule for name, rule in BRIEF.items() if name != "topic"},
+}
+TITLE = {"title": Rule("Title", 120, required=True)}
+NAME = {"name": Rule("Name", 100)}
+URL = {"videoUrl": Rule("Video address", 2_000, required=True)}
+
+
+def checked(rules: Mapping[str, Rule], values: Mapping[str, str]) -> dict[str, str]:
+    """The values, trimmed and normalised, one for each rule; fields without a rule are left out.
+
+    Raises InvalidInput with a sentence for each field that is wrong.
+    """
+    clean: dict[str, str] = {}
+    wrong: dict[str, str] = {}
+    for name, rule in rules.items():
+        try:
+            clean[name] = _checked_text(rule, values.get(name, ""))
+        except ValueError as problem:
+            wrong[name] = str(problem)
+    if wrong:
+        raise InvalidInput("Please check the marked fields.", wrong)
+    return clean
+
+
+def checked_email(value: str, field: str = "email") -> str:
+    """The address in its one form, in lower case. Raises InvalidInput."""
+    try:
+        if len(value) > 254:
+            raise EmailNotValidError("too long")  # noqa: TRY301 - one answer for every reason
+        return validate_email(value.strip(), check_deliverability=False).normalized.lower()
+    except EmailNotValidError as error:
+        message = "This is not a complete e-mail address, such as name@example.com."
+        raise InvalidInput("Please check the e-mail address.", {field: message}) from error
+
+
+def checked_password(value: str, field: str = "password") -> str:
+    shortest, longest = PASSWORD_LENGTH
+    if not shortest <= len(value) <= longest:
+        message = f"A password has {shortest} to {longest} characters."
+        raise InvalidInput(message, {field: message})
+    return value
+
+
+def _checked_text(rule: Rule, value: str) -> str:
+    text = unicodedata.normalize("NFC", value.replace("\r\n", "\n")).strip()
+    allowed = "\n\t" if rule.multiline else ""
+    if any(unicodedata.category(char) in ("Cc", "Cs") and char not in allowed for char in text):
+        raise ValueError(f"{rule.label} contains characters that cannot be shown.")
+    if len(text) > rule.longest:
+        raise ValueError(
+            f"{rule.label} is too long: {len(text):,} characters, at most {rule.longest:,} are possible."
+        )
+    if rule.required and not text:
+        raise ValueError(f"{rule.label} is missing.")
+    return text

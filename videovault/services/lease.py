@@ -1,0 +1,88 @@
+"""A worker's hold on a video's row: a heartbeat that tells how far the work is and hears when to stop."""
+
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from videovault import logs
+from videovault.db import transaction
+from videovault.models import Video, now
+from videovault.services import lifecycle
+
+BEAT_SECONDS = 0.5
+LEASE_SECONDS = 20.0  # without a heartbeat for so long, the worker counts as dead
+
+log = logs.get(__name__)
+
+
+class Superseded(Exception):
+    """The row is no longer this worker's: cancelled, deleted or claimed by another."""
+
+
+class Interrupted(Exception):
+    """The worker is stopping; the video goes back to the queue."""
+
+
+class Lease:
+    """Held with ``with``; ``stopping`` tells whether this worker has been asked to end."""
+
+    def __init__(self, video: Video, stopping: Callable[[], bool]) -> None:
+        self._video = video
+        self._stopping = stopping
+        self._lost = threading.Event()
+        self._over = threading.Event()
+        self._progress: dict[str, Any] = {}
+        self._started = time.monotonic()
+        self._heart = threading.Thread(target=self._beat, name=f"lease-{video.id}", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._heart.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._heart.join()
+
+    def progress(self, bytes_done: int, bytes_total: int | None) -> None:
+        """Remember how far the transfer is; the next heartbeat tells it. Raises as ``check`` does."""
+        rate = bytes_done / max(time.monotonic() - self._started, 0.001)
+        self._progress = {
+            "bytes_done": bytes_done,
+            "bytes_total": bytes_total,
+            "bytes_per_second": rate,
+        }
+        self.check()
+
+    def check(self) -> None:
+        """Raises Superseded or Interrupted when the work is to end."""
+        if self._lost.is_set():
+            raise Superseded
+        if self._stopping():
+            raise Interrupted
+
+    def ended(self) -> bool:
+        """Whether ``check`` would raise; for code that waits."""
+        return self._lost.is_set() or self._stopping()
+
+    def note(self, **values: Any) -> None:
+        """Set columns of the row at once. Raises Superseded when it is no longer ours."""
+        with transaction() as session:
+            if not lifecycle.change(session, self._video, heartbeat_at=now(), **values):
+                self._lost.set()
+                raise Superseded
+
+    def _beat(self) -> None:
+        while not self._over.wait(BEAT_SECONDS):
+            try:
+                self.note(**self._progress)
+            except Superseded:
+                return
+            except SQLAlchemyError as error:
+                # A busy database is no reason to lose a transfer; the lease outlives many beats.
+                log.warning("heartbeat missed", reason=type(error).__name__)

@@ -1,0 +1,61 @@
+"""A video's life: every change of status is one conditional UPDATE with an event beside it."""
+
+from typing import Any
+
+from sqlalchemy import CursorResult, update
+from sqlmodel import Session, col
+
+from videovault import security
+from videovault.errors import Conflict
+from videovault.models import Event, Status, Video, now
+
+LEGAL: dict[Status, frozenset[Status]] = {
+    Status.DRAFT: frozenset({Status.GENERATING, Status.DELETING}),
+    Status.GENERATING: frozenset({Status.QUEUED, Status.FAILED, Status.DELETING}),
+    Status.QUEUED: frozenset({Status.STORING, Status.FAILED, Status.DELETING}),
+    Status.STORING: frozenset({Status.READY, Status.QUEUED, Status.FAILED, Status.DELETING}),
+    Status.READY: frozenset({Status.DELETING}),
+    Status.FAILED: frozenset({Status.GENERATING, Status.QUEUED, Status.DELETING}),
+    Status.DELETING: frozenset(),
+}
+
+
+def new_video(owner_id: str, status: Status, title: str, **values: Any) -> Video:
+    """A row with an id and a sealed secret key of its own, not yet added to a session."""
+    video_id = security.new_video_id()
+    sealed = security.seal(security.new_secret_key(), owner_id=owner_id, video_id=video_id)
+    return Video(id=video_id, owner_id=owner_id, status=status, title=title, sealed_key=sealed, **values)
+
+
+def move(
+    session: Session, video: Video, to: Status, *, actor_id: str | None = None, why: str = "", **values: Any
+) -> bool:
+    """Change the status if nobody else has since ``video`` was read; whether it was changed.
+
+    ``values`` are further columns. Raises Conflict where the state machine has no such way.
+    """
+    came_from = Status(video.status)
+    if to not in LEGAL[came_from]:
+        raise Conflict(f"A video that is {came_from} cannot become {to}.")
+    if not change(session, video, status=to, **values):
+        return False
+    detail = {"from": came_from, "to": to, "why": why}
+    session.add(Event(kind="status", actor_id=actor_id, video_id=video.id, detail=detail))
+    return True
+
+
+def change(session: Session, video: Video, **values: Any) -> bool:
+    """Set columns if status and attempt are still those of ``video``; whether they were set."""
+    statement = (
+        update(Video)
+        .where(col(Video.id) == video.id)
+        .where(col(Video.status) == video.status)
+        .where(col(Video.attempt) == video.attempt)
+        .values(updated_at=now(), **values)
+        .execution_options(synchronize_session=False)
+    )
+    result = session.execute(statement)
+    changed = isinstance(result, CursorResult) and result.rowcount == 1
+    if changed and video in session:
+        session.refresh(video)
+    return changed

@@ -1,0 +1,45 @@
+"""Names made from what people and generators give: titles, S3 keys and download file names."""
+
+import re
+import time
+import unicodedata
+from urllib.parse import quote
+
+from videovault.gateways.source import title_from_url
+from videovault.models import Video
+
+TITLE_LENGTH = 80
+FILE_NAME_LENGTH = 60
+
+
+def title_of(text: str) -> str:
+    """The first line, cut at a word."""
+    line = next(iter(text.splitlines()), "").strip() or "Untitled"
+    if len(line) <= TITLE_LENGTH:
+        return line
+    cut = line[: TITLE_LENGTH - 1]
+    return (cut.rsplit(" ", 1)[0] if " " in cut else cut) + "…"
+
+
+def object_key(video: Video, url: str) -> str:
+    """``videos/<userId>/<videoId>/<millis>_<filename>.mp4``, the guide's form; safe for any URL."""
+    name = re.sub(r"[^A-Za-z0-9.-]+", "-", _ascii(title_from_url(url))).strip("-.") or "video"
+    return f"{folder(video)}{time.time_ns() // 1_000_000}_{name[:FILE_NAME_LENGTH]}.mp4"
+
+
+def folder(video: Video) -> str:
+    """The prefix that all objects of a video share."""
+    return f"videos/{video.owner_id}/{video.id}/"
+
+
+def content_disposition(title: str, extension: str, *, inline: bool = False) -> str:
+    """The header that saves the file under its title (RFC 6266 and 8187), whatever the title is."""
+    name = "".join(char for char in title if char.isprintable() and char not in '/\\:*?"<>|').strip(" .")
+    name = f"{name or 'video'}.{extension}"
+    plain = re.sub(r"[^A-Za-z0-9 ._()-]", "_", _ascii(name))
+    kind = "inline" if inline else "attachment"
+    return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
+
+
+def _ascii(text: str) -> str:
+    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()

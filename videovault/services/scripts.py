@@ -1,0 +1,59 @@
+"""The first webhook: a brief becomes a script, kept as a draft so that a closed modal loses nothing."""
+
+from collections.abc import Mapping
+
+from videovault.config import settings
+from videovault.db import transaction
+from videovault.errors import Conflict
+from videovault.gateways import webhooks
+from videovault.models import Event, Status
+from videovault.services import fields, lifecycle
+from videovault.services.access import Caller, open_video
+from videovault.services.naming import title_of
+from videovault.services.views import ScriptView
+
+
+def write(caller: Caller, brief: Mapping[str, str]) -> ScriptView:
+    """Have a script written for the brief and keep both as a draft.
+
+    Without a script webhook the parts are empty, to be written by hand. Raises InvalidInput, WebhookError.
+    """
+    clean = fields.checked(fields.BRIEF, brief)
+    script = webhooks.Script()
+    if settings().script_webhook:
+        script = webhooks.connected().write_script({**clean, "email": caller.email})
+    parts = {name: _fitted(name, getattr(script, name)) for name in ("hook", "body", "conclusion")}
+    with transaction() as session:
+        video = lifecycle.new_video(caller.user_id, Status.DRAFT, title_of(clean["topic"]), **clean, **parts)
+        session.add(video)
+        session.add(Event(kind="draft", actor_id=caller.user_id, video_id=video.id))
+        return ScriptView.of(video)
+
+
+def save(caller: Caller, video_id: str, script: Mapping[str, str]) -> ScriptView:
+    """Keep what was typed into a draft so far, whether complete or not."""
+    optional = {
+        name: fields.Rule(rule.label, rule.longest, multiline=rule.multiline)
+        for name, rule in fields.SCRIPT.items()
+        if name in script
+    }
+    clean = fields.checked(optional, script)
+    with transaction() as session:
+        video = open_video(session, caller, video_id).row
+        if video.status not in (Status.DRAFT, Status.FAILED):
+            raise Conflict("The script of this video is in work and cannot be changed.")
+        for name, value in clean.items():
+            setattr(video, name, value)
+        return ScriptView.of(video)
+
+
+def read(caller: Caller, video_id: str) -> ScriptView:
+    with transaction() as session:
+        return ScriptView.of(open_video(session, caller, video_id).row)
+
+
+def _fitted(name: str, text: str) -> str:
+    """What a webhook wrote, made to pass our own rules: it may be mended by hand afterwards."""
+    rule = fields.SCRIPT[name]
+    printable = "".join(char for char in text if char in "\n\t" or char.isprintable())
+    return printable.strip()[: rule.longest]

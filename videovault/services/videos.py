@@ -1,0 +1,216 @@
+"""A person's own videos: the gallery, one video, its links, and storing one from an address."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement
+from sqlmodel import Session, col, func, select
+
+from videovault.config import settings
+from videovault.db import reading, transaction
+from videovault.errors import Conflict, InvalidInput, UserNotFound
+from videovault.gateways import source, storage
+from videovault.models import Event, Status, User, Video
+from videovault.services import fields, lifecycle
+from videovault.services.access import Caller, check_user, open_video
+from videovault.services.naming import content_disposition, object_key
+from videovault.services.views import FOLDED, PROCESSING, GalleryView, PublicStatus, StoredView, VideoView
+
+Sort = Literal["newest", "oldest", "title", "size", "longest"]
+Enqueue = Callable[[str], object]
+ORDERS: dict[str, tuple[Any, ...]] = {
+    "newest": (col(Video.created_at).desc(), col(Video.id).desc()),
+    "oldest": (col(Video.created_at), col(Video.id)),
+    "title": (func.lower(col(Video.title)), col(Video.id)),
+    "size": (func.coalesce(col(Video.size), 0).desc(), col(Video.id)),
+    "longest": (func.coalesce(col(Video.duration), 0).desc(), col(Video.id)),
+}
+LISTED = (*PROCESSING, Status.READY, Status.FAILED)
+
+
+@dataclass(frozen=True)
+class GalleryQuery:
+    """What of a gallery is wanted; ``limit`` None for all, ``cursor`` as an earlier page gave it."""
+
+    status: PublicStatus | None = None
+    q: str = ""
+    sort: Sort = "newest"
+    limit: int | None = None
+    cursor: str = ""
+
+
+def gallery(
+    caller: Caller, user_id: str, query: GalleryQuery | None = None, *, links: bool = True
+) -> GalleryView:
+    """The user's videos and the counts over all of them; with presigned links if ``links``.
+
+    Raises Forbidden for somebody else's gallery, InvalidInput for a cursor that was not given out.
+    """
+    check_user(caller, user_id)
+    query = query or GalleryQuery()
+    offset = _offset(query.cursor)
+    with reading() as session:
+        rows = session.exec(
+            select(Video)
+            .where(*_wanted(user_id, query))
+            .order_by(*ORDERS[query.sort])
+            .offset(offset)
+            .limit(query.limit + 1 if query.limit else None)
+        ).all()
+        counts = _counts(session, user_id)
+    page = rows[: query.limit] if query.limit else rows
+    more = len(rows) > len(page)
+    return GalleryView(
+        videos=[linked(row) if links else VideoView.of(row) for row in page],
+        total_count=sum(counts.values()),
+        ready_count=counts["ready"],
+        processing_count=counts["processing"],
+        failed_count=counts["failed"],
+        next_cursor=str(offset + len(page)) if more else None,
+    )
+
+
+def get(caller: Caller, video_id: str, *, links: bool = True) -> VideoView:
+    with reading() as session:
+        row = open_video(session, caller, video_id).row
+    return linked(row) if links else VideoView.of(row)
+
+
+def linked(row: Video) -> VideoView:
+    """The view with presigned links where there is something to link to."""
+    if row.status != Status.READY:
+        return VideoView.of(row)
+    return VideoView.of(row, download_url=_video_link(row), thumbnail_url=_poster_link(row))
+
+
+def download_url(caller: Caller, video_id: str, *, inline: bool = False) -> str:
+    """A fresh presigned URL, to save the file under its title or (``inline``) to play it.
+
+    Raises VideoNotFound, Conflict before the video is ready.
+    """
+    with transaction() as session:
+        row = _ready(session, caller, video_id)
+        if not inline:
+            session.add(Event(kind="download", actor_id=caller.user_id, video_id=row.id))
+    return _video_link(row, inline=inline)
+
+
+def poster_url(caller: Caller, video_id: str) -> str:
+    """A fresh presigned URL of the poster. Raises VideoNotFound, Conflict when there is none."""
+    with reading() as session:
+        link = _poster_link(_ready(session, caller, video_id))
+    if link is None:
+        raise Conflict("This video has no poster.")
+    return link
+
+
+def store_link(caller: Caller, url: str, user_email: str, title: str = "", *, enqueue: Enqueue) -> StoredView:
+    """Have the video behind an address stored for the user with this e-mail address.
+
+    The same address while it is in work gives that video again. Raises UserNotFound for anybody else's
+    address, InvalidInput, UnsafeUrl.
+    """
+    url = fields.checked(fields.URL, {"videoUrl": url})["videoUrl"]
+    title = fields.checked(fields.TITLE, {"title": title})["title"] if title.strip() else ""
+    owner_id = _owner_id(caller, user_email)
+    source.connected().check(url)
+    with transaction() as session:
+        known = _in_work(session, owner_id, url)
+        video = known or _queue(session, owner_id, caller, url, title)
+        opened = open_video(session, caller, video.id)
+        view = StoredView.of(opened.row, opened.secret_key)
+    if known is None:
+        enqueue(view.video_id)
+    return view
+
+
+def stored(caller: Caller, video_id: str) -> StoredView:
+    """The same answer as ``store_link`` gave, as things are now."""
+    with reading() as session:
+        opened = open_video(session, caller, video_id)
+        return StoredView.of(opened.row, opened.secret_key)
+
+
+def _ready(session: Session, caller: Caller, video_id: str) -> Video:
+    row = open_video(session, caller, video_id).row
+    if row.status != Status.READY:
+        raise Conflict("This video is not ready yet.")
+    return row
+
+
+def _video_link(row: Video, *, inline: bool = False) -> str:
+    return storage.connected().presign(
+        str(row.s3_key),
+        seconds=settings().download_url_seconds,
+        disposition=content_disposition(row.title, row.format or "mp4", inline=inline),
+    )
+
+
+def _poster_link(row: Video) -> str | None:
+    if not row.poster_key:
+        return None
+    return storage.connected().presign(row.poster_key, seconds=settings().download_url_seconds)
+
+
+def _wanted(user_id: str, query: GalleryQuery) -> list[ColumnElement[bool]]:
+    if query.status is None:
+        statuses: list[str] = list(LISTED)
+    else:
+        statuses = [status for status, public in FOLDED.items() if public == query.status]
+    wanted = [col(Video.owner_id) == user_id, col(Video.status).in_(statuses)]
+    if query.q.strip():
+        wanted.append(col(Video.title).icontains(query.q.strip(), autoescape=True))
+    return wanted
+
+
+def _counts(session: Session, user_id: str) -> dict[str, int]:
+    counted = {"ready": 0, "processing": 0, "failed": 0}
+    grouped = (
+        select(Video.status, func.count())
+        .where(Video.owner_id == user_id)
+        .where(col(Video.status).in_(LISTED))
+        .group_by(col(Video.status))
+    )
+    for status, count in session.exec(grouped):
+        counted[FOLDED[status]] += count
+    return counted
+
+
+def _offset(cursor: str) -> int:
+    if not cursor:
+        return 0
+    if not cursor.isdecimal() or len(cursor) > 9:
+        message = "This cursor was not given out by an earlier page."
+        raise InvalidInput(message, {"cursor": message})
+    return int(cursor)
+
+
+def _owner_id(caller: Caller, user_email: str) -> str:
+    email = fields.checked_email(user_email, "userEmail")
+    if email == caller.email:
+        return caller.user_id
+    with reading() as session:
+        owner = session.exec(select(User).where(User.email == email)).first()
+    if owner is None or not caller.is_admin:
+        raise UserNotFound
+    return owner.id
+
+
+def _in_work(session: Session, owner_id: str, url: str) -> Video | None:
+    same = (
+        select(Video)
+        .where(Video.owner_id == owner_id, Video.source_url == url)
+        .where(col(Video.status).in_((Status.QUEUED, Status.STORING)))
+    )
+    return session.exec(same).first()
+
+
+def _queue(session: Session, owner_id: str, caller: Caller, url: str, title: str) -> Video:
+    name = title or source.title_from_url(url)
+    video = lifecycle.new_video(owner_id, Status.QUEUED, name, source_url=url)
+    video.s3_key = object_key(video, url)
+    session.add(video)
+    session.add(Event(kind="store_requested", actor_id=caller.user_id, video_id=video.id))
+    session.flush()
+    return video

@@ -1,0 +1,225 @@
+"""The frozen shapes that may leave the services: for pages and API alike, with nothing secret in them."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, PlainSerializer
+from pydantic.alias_generators import to_camel
+
+from videovault.models import Status, User, Video, now
+
+PublicStatus = Literal["draft", "processing", "ready", "failed"]
+FOLDED: dict[str, PublicStatus] = {
+    Status.DRAFT: "draft",
+    Status.GENERATING: "processing",
+    Status.QUEUED: "processing",
+    Status.STORING: "processing",
+    Status.READY: "ready",
+    Status.FAILED: "failed",
+}
+PROCESSING = (Status.GENERATING, Status.QUEUED, Status.STORING)
+
+
+def iso(moment: datetime) -> str:
+    """ISO 8601 in UTC with milliseconds and Z."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Time = Annotated[datetime, PlainSerializer(iso, when_used="json")]
+
+
+class View(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, alias_generator=to_camel, populate_by_name=True, serialize_by_alias=False
+    )
+
+
+class UserView(View):
+    user_id: str
+    email: str
+    name: str
+    is_admin: bool
+    created_at: Time
+    storage_bytes: int = 0
+    quota_bytes: int = 0
+
+    @classmethod
+    def of(cls, user: User, *, storage_bytes: int, quota_bytes: int) -> "UserView":
+        return cls(
+            user_id=user.id,
+            email=user.email,
+            name=user.name,
+            is_admin=user.is_admin,
+            created_at=user.created_at,
+            storage_bytes=storage_bytes,
+            quota_bytes=quota_bytes,
+        )
+
+
+class SignedIn(View):
+    """A fresh session; the token is shown this once."""
+
+    user: UserView
+    token: str
+    expires_at: Time
+
+
+class Metadata(View):
+    """``duration`` in seconds, ``size`` in bytes, ``width`` and ``height`` in pixels."""
+
+    duration: float | None = None
+    size: int | None = None
+    format: str | None = None
+    width: int | None = None
+    height: int | None = None
+
+
+class Progress(View):
+    """How far the work is; bytes and seconds, ``percent`` only while storing a video of known size."""
+
+    stage: Literal["generating", "queued", "storing"]
+    bytes_done: int = 0
+    bytes_total: int | None = None
+    percent: int | None = None
+    bytes_per_second: float | None = None
+    seconds_left: int | None = None
+    elapsed_seconds: int = 0
+    expected_seconds: int | None = None
+
+    @classmethod
+    def of(cls, video: Video) -> "Progress":
+        total, rate = video.bytes_total, video.bytes_per_second
+        started = video.requested_at or video.created_at
+        return cls(
+            stage=Status(video.status).value,
+            bytes_done=video.bytes_done,
+            bytes_total=total,
+            percent=min(100, video.bytes_done * 100 // total) if total else None,
+            bytes_per_second=rate,
+            seconds_left=round((total - video.bytes_done) / rate) if total and rate else None,
+            elapsed_seconds=max(0, int((now() - started).total_seconds())),
+            expected_seconds=round(video.estimated_minutes * 60) if video.estimated_minutes else None,
+        )
+
+
+class Failure(View):
+    code: str
+    message: str
+
+
+class VideoView(View):
+    """A video as its owner sees it in the gallery; the links are there once it is ready."""
+
+    video_id: str
+    title: str
+    status: PublicStatus
+    created_at: Time
+    updated_at: Time
+    metadata: Metadata | None = None
+    download_url: str | None = None
+    thumbnail_url: str | None = None
+    progress: Progress | None = None
+    error: Failure | None = None
+
+    @classmethod
+    def of(
+        cls, video: Video, *, download_url: str | None = None, thumbnail_url: str | None = None
+    ) -> "VideoView":
+        return cls(
+            video_id=video.id,
+            title=video.title,
+            status=FOLDED[video.status],
+            created_at=video.created_at,
+            updated_at=video.updated_at,
+            metadata=_metadata(video),
+            download_url=download_url,
+            thumbnail_url=thumbnail_url,
+            progress=Progress.of(video) if video.status in PROCESSING else None,
+            error=Failure(code=video.error_code or "FAILED", message=video.error_message or "It failed.")
+            if video.status == Status.FAILED
+            else None,
+        )
+
+
+class ScriptView(View):
+    """A draft or a video's script, as the generation modal edits it."""
+
+    video_id: str
+    topic: str
+    hook: str
+    body: str
+    conclusion: str
+    company_name: str
+    social_handles: str
+    license: str
+    avatar: str
+
+    @classmethod
+    def of(cls, video: Video) -> "ScriptView":
+        fields = {name: getattr(video, name) for name in cls.model_fields if name != "video_id"}
+        return cls(video_id=video.id, **fields)
+
+
+class GalleryView(View):
+    """One page of videos; the counts are over everything the user has but drafts."""
+
+    videos: list[VideoView]
+    total_count: int
+    ready_count: int
+    processing_count: int
+    failed_count: int
+    next_cursor: str | None = None
+
+
+class StoredView(View):
+    """The owner's answer to storing a link: with the video's key, so never part of a list."""
+
+    video_id: str
+    title: str
+    s3_key: str
+    secret_key: str
+    status: PublicStatus
+    size: int | None
+    created_at: Time
+    metadata: Metadata | None = None
+
+    @classmethod
+    def of(cls, video: Video, secret_key: str) -> "StoredView":
+        return cls(
+            video_id=video.id,
+            title=video.title,
+            s3_key=video.s3_key or "",
+            secret_key=secret_key,
+            status=FOLDED[video.status],
+            size=video.size,
+            created_at=video.created_at,
+            metadata=_metadata(video),
+        )
+
+
+class AdminVideoView(View):
+    """A row of the admin's table."""
+
+    video: VideoView
+    owner_email: str
+    owner_id: str
+    size: int
+
+
+class DeletionResult(View):
+    """What became of one of several videos that were to be deleted."""
+
+    video_id: str
+    deleted: bool
+    error: Failure | None = None
+
+
+def _metadata(video: Video) -> Metadata | None:
+    found = Metadata(
+        duration=video.duration,
+        size=video.size,
+        format=video.format,
+        width=video.width,
+        height=video.height,
+    )
+    return found if found != Metadata() else None
