@@ -1,10 +1,24 @@
 """Alembic reads the same settings and tables as the application."""
 
-from alembic import context
-from sqlmodel import SQLModel
+from typing import Any, Literal
 
-from videovault import models  # noqa: F401 - fills the metadata
+from alembic import context
+from alembic.autogenerate.api import AutogenContext
+from sqlmodel import SQLModel
+from sqlmodel.sql.sqltypes import AutoString
+
 from videovault.db import engine
+from videovault.models import UtcDateTime
+
+
+def render_item(kind: str, item: Any, _autogen: AutogenContext) -> str | Literal[False]:
+    """Write our own types into migrations as what they are in the database, so that they stand alone."""
+    if kind == "type" and isinstance(item, UtcDateTime):
+        return "sa.DateTime(timezone=True)"
+    if kind == "type" and isinstance(item, AutoString):
+        return f"sa.String(length={item.length})" if item.length else "sa.String()"
+    return False
+
 
 with engine().connect() as connection:
     context.configure(
@@ -12,6 +26,7 @@ with engine().connect() as connection:
         target_metadata=SQLModel.metadata,
         render_as_batch=True,  # SQLite changes a table by copying it
         compare_type=True,
+        render_item=render_item,
     )
     with context.begin_transaction():
         context.run_migrations()

@@ -1,0 +1,52 @@
+# VideoVault. `make help` lists what there is.
+.DEFAULT_GOAL := help
+.PHONY: help run dev test check format bench screenshots lock setup setup-dev clean
+BIN := .venv/bin
+export REFLEX_USE_SYSTEM_BUN := 1
+export REFLEX_TELEMETRY_ENABLED := false
+export REFLEX_CHECK_LATEST_VERSION := false
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+help: ## This list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+run: setup ## Set everything up and start VideoVault
+	@exec $(BIN)/python -m videovault run
+
+dev: setup ## The same with hot reload
+	@exec $(BIN)/reflex run --env preview
+
+test: setup-dev ## Run all tests, the browser journeys too
+	@scripts/chromium.sh
+	$(BIN)/python -m pytest
+
+check: setup-dev ## Formatting, lint, types and layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/check_size.py
+
+format: setup-dev ## Format and mend what can be mended by itself
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup-dev ## Measure the transfer
+	$(BIN)/python -m benchmarks
+
+screenshots: setup-dev ## Make docs/images anew from the running product
+	@scripts/chromium.sh
+	$(BIN)/python scripts/screenshots.py
+
+lock: setup-dev ## Write requirements*.txt anew from requirements*.in
+	$(BIN)/pip-compile -q --strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header -o requirements.txt requirements.in
+	$(BIN)/pip-compile -q --strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header -o requirements-dev.txt requirements-dev.in
+
+setup:
+	@scripts/setup.sh run requirements.txt
+
+setup-dev: setup
+	@scripts/setup.sh dev requirements.txt requirements-dev.txt
+
+clean: ## Remove what was built; keeps var/, where your videos are
+	rm -rf .venv .web .states .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

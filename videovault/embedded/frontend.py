@@ -1,0 +1,88 @@
+"""Builds the pages once and again only when their sources changed, which a stamp beside the build tells."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+from videovault.errors import ConfigurationError
+
+ROOT = Path(__file__).parent.parent.parent
+# What the compiled pages are made of: markup, states and the shapes of their vars.
+SOURCES = (
+    "rxconfig.py",
+    "videovault/videovault.py",
+    "videovault/pages",
+    "videovault/components",
+    "videovault/state",
+    "videovault/services/views.py",
+    "assets",
+    "reflex.lock",
+)
+STAMP = "videovault.stamp"
+LOG = "videovault-build.log"
+
+
+def web_dir() -> Path:
+    return ROOT / os.environ.get("REFLEX_WEB_WORKDIR", ".web")
+
+
+def is_built() -> bool:
+    stamp = web_dir() / STAMP
+    return stamp.exists() and stamp.read_text() == _fingerprint()
+
+
+def build() -> None:
+    """Compile the pages into ``web_dir()``. Raises ConfigurationError with the end of the build's log."""
+    folder = web_dir()
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / STAMP).unlink(missing_ok=True)
+    log = folder / LOG
+    command = [sys.executable, "-m", "reflex", "export", "--frontend-only", "--no-zip"]
+    with log.open("wb") as output:
+        done = subprocess.run(  # noqa: S603 - our own command
+            command,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=_environment(),
+            check=False,
+        )
+    if done.returncode:
+        end = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+        raise ConfigurationError(f"The pages could not be built. The end of {log}:\n{end}")
+    (folder / STAMP).write_text(_fingerprint())
+
+
+def _environment() -> dict[str, str]:
+    return {
+        **os.environ,
+        # Reflex would otherwise download bun and ask for news.
+        "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", ""))),
+        "REFLEX_USE_SYSTEM_BUN": "1",
+        "REFLEX_TELEMETRY_ENABLED": "false",
+        "REFLEX_CHECK_LATEST_VERSION": "false",
+    }
+
+
+def _fingerprint() -> str:
+    digest = hashlib.sha256(version("reflex").encode())
+    for path in _files():
+        digest.update(str(path.relative_to(ROOT)).encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _files() -> Iterator[Path]:
+    for name in SOURCES:
+        path = ROOT / name
+        candidates = sorted(path.rglob("*")) if path.is_dir() else [path]
+        yield from (
+            file
+            for file in candidates
+            if file.is_file() and "__pycache__" not in file.parts and "external" not in file.parts
+        )

@@ -1,0 +1,82 @@
+"""Serves pages, API and websocket on one port, and says so once it answers."""
+
+import os
+import socket
+import threading
+import time
+import urllib.request
+
+from granian.constants import Interfaces
+from granian.log import LogLevels
+from granian.server import Server
+
+from videovault.config import Settings
+from videovault.errors import ConfigurationError
+
+START_SECONDS = 60.0
+STOP_SECONDS = 40
+
+
+def check_port(host: str, port: int) -> None:
+    """Raises ConfigurationError when the port cannot be listened on."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ConfigurationError(
+                f"Port {port} on {host} cannot be used: {error.strerror}. Stop what listens there, "
+                f"or choose another one: PORT={port + 1} make run"
+            ) from error
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGINT or SIGTERM; the app's lifespan starts and stops everything else."""
+    os.environ.setdefault("REFLEX_ENV_MODE", "prod")
+    # Internal names of the Reflex that requirements.txt pins: serve the built pages, compile nothing.
+    os.environ["REFLEX_SKIP_COMPILE"] = "true"
+    os.environ["REFLEX_MOUNT_FRONTEND_COMPILED_APP"] = "true"
+    threading.Thread(target=_announce, args=(settings,), daemon=True).start()
+    Server(
+        "videovault.videovault:app",
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.ASGI,
+        factory=True,
+        workers=1,
+        workers_kill_timeout=STOP_SECONDS,
+        log_level=LogLevels.warning,
+    ).serve()
+
+
+def _announce(settings: Settings) -> None:
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - compared, not bound
+    url = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}/healthz"
+    until = time.monotonic() + START_SECONDS
+    while time.monotonic() < until:
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                print(_running(settings), flush=True)  # noqa: T201 - the one line people wait for
+                return
+        except OSError:
+            time.sleep(0.2)
+
+
+def _running(settings: Settings) -> str:
+    objects = (
+        f"the embedded S3 ({settings.data_dir / 's3'})"
+        if settings.uses_embedded_s3
+        else f"the bucket {settings.aws_s3_bucket_name}"
+    )
+    generator = "the embedded studio" if settings.uses_embedded_studio else "your webhooks"
+    workers = (
+        f"one worker process, {settings.workers} transfers at once"
+        if settings.workers
+        else "workers elsewhere"
+    )
+    return (
+        f"\n  VideoVault is ready: {settings.base_url}\n\n"
+        f"  videos   {objects}\n  making   {generator}\n  storing  {workers}\n"
+        f"  data     {settings.data_dir.resolve()}\n\n  Ctrl-C stops all of it.\n"
+    )
