@@ -1,5 +1,7 @@
 """Every setting, from the environment and ``.env``, typed and checked before anything starts."""
 
+import base64
+from collections.abc import Callable
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -24,6 +26,27 @@ def _http_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _known_scheme(*schemes: str) -> Callable[[str], str]:
+    def check(value: str) -> str:
+        if value and urlsplit(value).scheme not in schemes:
+            raise ValueError("must begin with " + " or ".join(f"{scheme}://" for scheme in schemes))
+        return value
+
+    return check
+
+
+def _webhook_secret(value: SecretStr) -> SecretStr:
+    try:
+        base64.b64decode(value.get_secret_value().removeprefix("whsec_"), validate=True)
+    except ValueError as error:
+        raise ValueError("must be base64, with or without whsec_ before it") from error
+    return value
+
+
+DatabaseUrl = Annotated[str, AfterValidator(_known_scheme("sqlite", "postgresql+psycopg"))]
+QueueUrl = Annotated[str, AfterValidator(_known_scheme("sqlite", "postgresql", "redis", "rediss"))]
+RedisUrl = Annotated[str, AfterValidator(_known_scheme("redis", "rediss"))]
+WebhookSecret = Annotated[SecretStr, AfterValidator(_webhook_secret)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -41,9 +64,11 @@ class Settings(BaseSettings):
     )
     data_dir: Path = Field(Path("var"), description="Everything the embedded installation keeps.")
 
-    database_url: str = Field("", description="SQLite in DATA_DIR if empty; or postgresql+psycopg://…")
-    queue_url: str = Field("", description="SQLite in DATA_DIR if empty; or postgresql://…, redis://…")
-    redis_url: str = Field("", description="Page state shared by several replicas: redis://…")
+    database_url: DatabaseUrl = Field(
+        "", description="SQLite in DATA_DIR if empty; or postgresql+psycopg://…"
+    )
+    queue_url: QueueUrl = Field("", description="SQLite in DATA_DIR if empty; or postgresql://…, redis://…")
+    redis_url: RedisUrl = Field("", description="Page state shared by several replicas: redis://…")
     workers: int = Field(
         4, ge=0, le=64, description="Transfers at once in the worker process; 0: workers run elsewhere."
     )
@@ -72,7 +97,7 @@ class Settings(BaseSettings):
     video_webhook_url: HttpUrl | None = Field(
         None, description="Script to video. Unset: the embedded studio; empty: none, nothing is generated."
     )
-    webhook_secret: SecretStr = Field(
+    webhook_secret: WebhookSecret = Field(
         SecretStr(""), description="Signs the webhooks that are called (Standard Webhooks, whsec_…)."
     )
     webhook_timeout_seconds: Seconds = Field(120, description="How long a webhook may take to answer.")
@@ -119,7 +144,11 @@ class Settings(BaseSettings):
 
     @cached_property
     def installation(self) -> installation.Installation:
-        return installation.load_or_create(self.data_dir)
+        try:
+            return installation.load_or_create(self.data_dir)
+        except ValueError as error:
+            file = self.data_dir / installation.FILE_NAME
+            raise ConfigurationError(f"{file} is damaged: restore it from a backup. ({error})") from error
 
     @property
     def base_url(self) -> str:

@@ -69,12 +69,15 @@ def seal(secret_key: str, *, owner_id: str, video_id: str) -> str:
 
 def open_sealed(sealed: str, *, owner_id: str, video_id: str) -> str | None:
     """The key that was sealed, or None when the row was moved, altered or sealed elsewhere."""
-    raw = base64.urlsafe_b64decode(sealed)
+    try:
+        raw = base64.urlsafe_b64decode(sealed)
+    except ValueError:
+        return None
     for candidate in settings().sealing_keys:
         try:
             box = AESGCM(_derived(candidate))
             return box.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], _binding(owner_id, video_id)).decode()
-        except InvalidTag:
+        except (InvalidTag, ValueError):
             continue
     return None
 

@@ -74,7 +74,7 @@ def _opened(dsn: str) -> Huey:
         file = Path(dsn.removeprefix("sqlite:///"))
         file.parent.mkdir(parents=True, exist_ok=True)
         return SqliteHuey(NAME, filename=str(file), results=False)
-    if scheme == "redis":
+    if scheme in ("redis", "rediss"):
         return RedisHuey(NAME, url=dsn, results=False)
     return PostgresHuey(NAME, dsn=dsn, results=False)
 

@@ -66,10 +66,6 @@ class Lease:
         if self._stopping():
             raise Interrupted
 
-    def ended(self) -> bool:
-        """Whether ``check`` would raise; for code that waits."""
-        return self._lost.is_set() or self._stopping()
-
     def note(self, **values: Any) -> None:
         """Set columns of the row at once. Raises Superseded when it is no longer ours."""
         with transaction() as session:

@@ -106,7 +106,7 @@ def _transfer(video: Video, lease: Lease) -> Stored:
     tag = security.ownership_tag(secret_key, key)
     if video.upload_id:  # a worker died in the middle of it
         storage.connected().abort_upload(key, video.upload_id)
-    with source.connected().open(url, cancelled=lease.ended) as stream:
+    with source.connected().open(url, heartbeat=lease.check) as stream:
         container = stream.info.container or "mp4"
         parts = Parts(
             storage.connected(),

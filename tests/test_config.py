@@ -1,0 +1,105 @@
+"""Settings are typed, have defaults that work, and refuse to start wrong in words."""
+
+from pathlib import Path
+
+import pytest
+
+from scripts import env_example
+from videovault.config import Settings, settings
+from videovault.errors import ConfigurationError
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    settings.cache_clear()
+    return tmp_path
+
+
+def refusal() -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        settings()
+    return caught.value.public_message
+
+
+def test_without_any_setting_everything_is_embedded() -> None:
+    chosen = settings()
+    assert chosen.uses_embedded_s3
+    assert chosen.uses_embedded_studio
+    assert chosen.database_dsn == "sqlite:///var/videovault.db"
+    assert chosen.base_url == "http://localhost:3000"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "abc"),
+        ("PORT", "70000"),
+        ("WORKERS", "-1"),
+        ("PUBLIC_URL", "example.com"),
+        ("VIDEO_WEBHOOK_URL", "ftp://example.com/hook"),
+        ("MAX_VIDEO_BYTES", "0"),
+        ("SIGNUP", "perhaps"),
+        ("LOG_LEVEL", "loud"),
+        ("WEBHOOK_TIMEOUT_SECONDS", "0"),
+        ("WEBHOOK_SECRET", "not base64, surely"),
+        ("DATABASE_URL", "mysql://localhost/db"),
+        ("QUEUE_URL", "amqp://localhost"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_the_name_of_its_variable(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert f"  {name}: " in refusal()
+
+
+def test_half_a_pair_of_aws_keys_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+    assert "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY belong together" in refusal()
+
+
+def test_a_refusal_never_shows_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "very-secret")
+    monkeypatch.setenv("PORT", "abc")
+    assert "very-secret" not in refusal()
+
+
+def test_the_guides_variables_are_read_from_a_dot_env_file(empty_folder: Path) -> None:
+    (empty_folder / ".env").write_text(
+        "AWS_REGION=eu-west-1\nAWS_S3_BUCKET_NAME=films\n"
+        "AWS_ACCESS_KEY_ID=key\nAWS_SECRET_ACCESS_KEY=secret\nSOMEBODY_ELSES=1\n"
+    )
+    chosen = settings()
+    assert (chosen.aws_region, chosen.aws_s3_bucket_name) == ("eu-west-1", "films")
+    assert not chosen.uses_embedded_s3
+
+
+def test_an_empty_webhook_means_none_and_any_other_empty_value_the_default(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SCRIPT_WEBHOOK_URL", "")
+    monkeypatch.setenv("VIDEO_WEBHOOK_URL", "")
+    monkeypatch.setenv("PORT", "")
+    chosen = settings()
+    assert (chosen.script_webhook, chosen.video_webhook, chosen.port) == ("", "", 3000)
+    assert not chosen.uses_embedded_studio
+
+
+def test_only_the_embedded_studio_may_be_fetched_from_by_default() -> None:
+    chosen = settings()
+    assert chosen.allowed_sources == {f"127.0.0.1:{chosen.installation.studio_port}"}
+
+
+def test_old_secret_keys_come_after_the_one_that_seals(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_KEY", "new")
+    monkeypatch.setenv("SECRET_KEY_OLD", "older, oldest")
+    assert settings().sealing_keys == ["new", "older", "oldest"]
+
+
+def test_every_setting_is_explained() -> None:
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+def test_env_example_is_what_the_settings_say() -> None:
+    assert env_example.FILE.read_text() == env_example.text(), "run scripts/env_example.py"

@@ -1,0 +1,16 @@
+"""The drawing of the error tree is the error tree."""
+
+import re
+
+from videovault import errors
+
+
+def descendants(kind: type) -> set[type]:
+    return {kind}.union(
+        *(descendants(child) for child in kind.__subclasses__() if child.__module__ == errors.__name__)
+    )
+
+
+def test_every_error_is_in_the_drawing() -> None:
+    drawn = set(re.findall(r"[A-Z]\w+", str(errors.__doc__)))
+    assert {kind.__name__ for kind in descendants(errors.VideoVaultError)} <= drawn

@@ -1,0 +1,44 @@
+"""What an installation makes for itself is made once and kept to itself."""
+
+import socket
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from videovault import installation
+
+
+def test_the_file_can_be_read_by_its_owner_only(tmp_path: Path) -> None:
+    installation.load_or_create(tmp_path / "var")
+    mode = (tmp_path / "var" / installation.FILE_NAME).stat().st_mode
+    assert stat.S_IMODE(mode) == 0o600
+
+
+def test_a_second_start_finds_the_same_keys(tmp_path: Path) -> None:
+    assert installation.load_or_create(tmp_path) == installation.load_or_create(tmp_path)
+
+
+def test_starts_at_the_same_moment_agree(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: installation.load_or_create(tmp_path), range(8)))
+    assert len(set(made)) == 1
+    assert [path.name for path in tmp_path.iterdir()] == [installation.FILE_NAME]
+
+
+def test_a_port_that_was_taken_since_is_replaced_and_the_keys_stay(tmp_path: Path) -> None:
+    before = installation.load_or_create(tmp_path)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", before.s3_port))
+        taken.listen()
+        after = installation.with_free_ports(tmp_path)
+    assert after.s3_port != before.s3_port
+    assert (after.secret_key, after.s3_access_key) == (before.secret_key, before.s3_access_key)
+    assert installation.load_or_create(tmp_path) == after
+
+
+def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / installation.FILE_NAME).write_text('{"secret_key": "x"}')
+    with pytest.raises(ValueError, match="missing"):
+        installation.load_or_create(tmp_path)

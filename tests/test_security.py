@@ -1,0 +1,61 @@
+"""What must not be guessed, forged or moved cannot be."""
+
+from pathlib import Path
+
+import pytest
+
+from videovault import security
+from videovault.config import settings
+
+
+@pytest.fixture(autouse=True)
+def own_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SECRET_KEY", "one")
+    settings.cache_clear()
+
+
+def test_a_password_is_kept_as_argon2id_with_owasps_parameters() -> None:
+    hashed = security.hash_password("correct horse")
+    assert hashed.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    assert security.verify_password("correct horse", hashed)
+    assert not security.verify_password("battery staple", hashed)
+
+
+def test_an_unknown_user_has_no_right_password() -> None:
+    assert not security.verify_password("anything", None)
+
+
+def test_a_sealed_key_opens_for_its_owner_and_video_only() -> None:
+    sealed = security.seal("key", owner_id="alice", video_id="v1")
+    assert security.open_sealed(sealed, owner_id="alice", video_id="v1") == "key"
+    assert security.open_sealed(sealed, owner_id="bob", video_id="v1") is None
+    assert security.open_sealed(sealed, owner_id="alice", video_id="v2") is None
+
+
+def test_what_an_old_key_sealed_still_opens_after_a_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    sealed = security.seal("key", owner_id="alice", video_id="v1")
+    monkeypatch.setenv("SECRET_KEY", "two")
+    settings.cache_clear()
+    assert security.open_sealed(sealed, owner_id="alice", video_id="v1") is None
+    monkeypatch.setenv("SECRET_KEY_OLD", "one")
+    settings.cache_clear()
+    assert security.open_sealed(sealed, owner_id="alice", video_id="v1") == "key"
+
+
+@pytest.mark.parametrize("damaged", ["", "AAAA", "not base64 at all!", "é"])
+def test_a_damaged_box_does_not_open(damaged: str) -> None:
+    assert security.open_sealed(damaged, owner_id="alice", video_id="v1") is None
+
+
+def test_a_callback_token_names_its_video_and_cannot_be_forged() -> None:
+    token = security.callback_token("video_1")
+    assert security.video_of_callback(token, max_age_seconds=60) == "video_1"
+    assert security.video_of_callback(token + "x", max_age_seconds=60) is None
+    assert security.video_of_callback(token, max_age_seconds=-1) is None
+
+
+def test_video_ids_have_the_guides_form_and_differ() -> None:
+    made = {security.new_video_id() for _ in range(1000)}
+    assert len(made) == 1000
+    assert all(len(one.split("_")) == 3 and len(one.split("_")[2]) == 9 for one in made)

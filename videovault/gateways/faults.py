@@ -1,0 +1,123 @@
+"""What can go wrong with a source, each with its sentence for a person and whether trying again may help.
+
+SourceError
+├── SourceUnavailable   busy or out of order: ``retry_after`` seconds, if it said so
+├── SourceChanged       no longer the bytes that were begun with: start afresh
+└── RangesUnreliable    its ranges cannot be trusted: read it as one stream
+SourceCancelled         close() was called; nothing went wrong
+"""
+
+import re
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import httpx
+
+from videovault.errors import SourceError
+
+_UNITS = ((1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB"))
+
+
+class SourceUnavailable(SourceError):
+    """Busy or out of order: worth another try, after ``retry_after`` seconds if the source said so."""
+
+    def __init__(self, public_message: str, retry_after: float | None = None) -> None:
+        super().__init__(public_message, retryable=True)
+        self.retry_after = retry_after
+
+
+class SourceChanged(SourceError):
+    """The source no longer gives the bytes that were begun with."""
+
+    def __init__(self) -> None:
+        super().__init__("The video was changed at its source while it was being fetched.", retryable=True)
+
+
+class RangesUnreliable(SourceError):
+    """The source answers requests for a part wrongly."""
+
+    def __init__(self) -> None:
+        super().__init__("The source sends other parts of the video than those asked for.")
+
+
+class SourceCancelled(Exception):
+    """The stream or its Source was closed while it was in use."""
+
+
+def empty() -> SourceError:
+    return SourceError("The address gives an empty file.")
+
+
+def too_large(limit: int) -> SourceError:
+    return SourceError(f"The video is larger than the limit of {_size(limit)}.")
+
+
+def too_long(seconds: float) -> SourceError:
+    return SourceError(f"The source did not deliver the video within {seconds / 60:,.0f} minutes.")
+
+
+def too_slow() -> SourceError:
+    return SourceError("The source sends the video too slowly.", retryable=True)
+
+
+def cut_short() -> SourceError:
+    return SourceError("The source broke off before the end of the video.", retryable=True)
+
+
+def refused(status: int, retry_after: str = "") -> SourceError:
+    """The error for an answer with this status, neither 200 nor 206; ``retry_after`` is the header."""
+    if status in (401, 403):
+        return SourceError("The link has expired or is not public.")
+    if status in (404, 410):
+        return SourceError("The link has expired: the video is no longer at this address.")
+    if status == 429:
+        return SourceUnavailable("The source asks us to slow down (HTTP 429).", _seconds(retry_after))
+    if status in (202, 408, 425) or status >= 500:
+        return SourceUnavailable(
+            f"The source cannot give the video right now (HTTP {status}).", _seconds(retry_after)
+        )
+    return SourceError(f"The source does not give the video (HTTP {status}).")
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turns httpx's errors into SourceError."""
+    try:
+        yield
+    except httpx.HTTPError as error:
+        raise _translation(error) from error
+
+
+def _translation(error: httpx.HTTPError) -> SourceError:
+    if isinstance(error.__cause__, ssl.SSLError) and not isinstance(error.__cause__, ssl.SSLEOFError):
+        return SourceError("The source cannot prove who it is: its TLS certificate or setup is not valid.")
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+        return SourceError("The source cannot be reached.", retryable=True)
+    if isinstance(error, httpx.TimeoutException):
+        return SourceError("The source sent nothing for too long.", retryable=True)
+    if isinstance(error, httpx.NetworkError):
+        return SourceError("The connection to the source was lost.", retryable=True)
+    return SourceError("The source's answer could not be understood.", retryable=True)
+
+
+def _seconds(retry_after: str) -> float | None:
+    """RFC 9110, 10.2.3: a number of seconds, or a date."""
+    text = retry_after.strip()
+    if re.fullmatch(r"[0-9]{1,9}", text):
+        return float(text)
+    try:
+        date = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    date = date if date.tzinfo else date.replace(tzinfo=UTC)
+    return max(0.0, (date - datetime.now(UTC)).total_seconds())
+
+
+def _size(count: int) -> str:
+    for unit, name in _UNITS:
+        if count >= unit:
+            return f"{count / unit:.1f}".removesuffix(".0") + f" {name}"
+    return f"{count} bytes"
