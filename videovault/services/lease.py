@@ -35,8 +35,8 @@ class Lease:
         self._stopping = stopping
         self._lost = threading.Event()
         self._over = threading.Event()
-        self._progress: dict[str, Any] = {}
-        self._started = time.monotonic()
+        self._bytes: tuple[int, int | None] | None = None
+        self._rate = Rate()
         self._heart = threading.Thread(target=self._beat, name=f"lease-{video.id}", daemon=True)
 
     def __enter__(self) -> Self:
@@ -51,12 +51,7 @@ class Lease:
 
     def progress(self, bytes_done: int, bytes_total: int | None) -> None:
         """Remember how far the transfer is; the next heartbeat tells it. Raises as ``check`` does."""
-        rate = bytes_done / max(time.monotonic() - self._started, 0.001)
-        self._progress = {
-            "bytes_done": bytes_done,
-            "bytes_total": bytes_total,
-            "bytes_per_second": rate,
-        }
+        self._bytes = (bytes_done, bytes_total)
         self.check()
 
     def check(self) -> None:
@@ -76,9 +71,31 @@ class Lease:
     def _beat(self) -> None:
         while not self._over.wait(BEAT_SECONDS):
             try:
-                self.note(**self._progress)
+                self.note(**self._progress())
             except Superseded:
                 return
             except SQLAlchemyError as error:
                 # A busy database is no reason to lose a transfer; the lease outlives many beats.
                 log.warning("heartbeat missed", reason=type(error).__name__)
+
+    def _progress(self) -> dict[str, Any]:
+        if self._bytes is None:
+            return {}
+        done, total = self._bytes
+        return {"bytes_done": done, "bytes_total": total, "bytes_per_second": self._rate.at(done)}
+
+
+class Rate:
+    """Bytes per second as a person wants to see them: of late, without jumping."""
+
+    def __init__(self) -> None:
+        self._last = (time.monotonic(), 0)
+        self._smooth: float | None = None
+
+    def at(self, bytes_done: int) -> float:
+        """The rate with ``bytes_done`` reached now; a transfer that begins anew does not count backwards."""
+        then, before = self._last
+        self._last = (time.monotonic(), bytes_done)
+        fresh = max(0, bytes_done - before) / max(self._last[0] - then, 0.001)
+        self._smooth = fresh if self._smooth is None else 0.7 * self._smooth + 0.3 * fresh
+        return self._smooth
