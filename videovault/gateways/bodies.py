@@ -103,19 +103,27 @@ class ParsedBody(Body):
         self._ended = False
 
     def _read(self, buffer: memoryview) -> int | None:
-        while not self._data:
-            if self._ended:
-                return 0
-            event = next_event(self._parser)
-            if isinstance(event, h11.Data):
-                self._data = memoryview(event.data)
-            elif event is not h11.NEED_DATA:
-                self._ended = True
-            elif not self._feed():
-                return None
+        if not self._data and not self._next_data():
+            return 0 if self._ended else None
         count = _move(self._data, buffer)
         self._data = self._data[count:]
         return count
+
+    def _next_data(self) -> bool:
+        """Whether more of the body is here; receives once at most, so that a drip of empty chunks is noticed."""
+        fed = False
+        while not self._ended:
+            event = next_event(self._parser)
+            if isinstance(event, h11.Data):
+                self._data = memoryview(event.data)
+                return True
+            if event is not h11.NEED_DATA:
+                self._ended = True
+            elif fed or not self._feed():
+                return False
+            else:
+                fed = True
+        return False
 
     def _feed(self) -> bool:
         count = self._wire.receive(self._buffer, self._patience.stop)

@@ -6,8 +6,9 @@ bodies only.
 
 import ssl
 import time
-from collections import defaultdict
-from functools import lru_cache
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from threading import Lock
 
 import h11
@@ -25,6 +26,13 @@ MOST_IDLE = 32
 Origin = tuple[str, str, int]
 
 
+@dataclass(frozen=True)
+class _Idle:
+    origin: Origin
+    until: float
+    wire: Wire
+
+
 class GuardedTransport(httpx.BaseTransport):
     """HTTP/1.1 over connections that are kept alive and may be used by any thread.
 
@@ -35,9 +43,9 @@ class GuardedTransport(httpx.BaseTransport):
 
     def __init__(self, guard: AddressGuard, ssl_context: ssl.SSLContext | None = None) -> None:
         self._guard = guard
-        self._ssl_context = ssl_context or _trusting_the_usual()
+        self._given_ssl_context = ssl_context
         self._lock = Lock()
-        self._idle: defaultdict[Origin, list[tuple[float, Wire]]] = defaultdict(list)
+        self._idle: list[_Idle] = []
         self._closed = False
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -53,10 +61,11 @@ class GuardedTransport(httpx.BaseTransport):
         """Close what is idle now, and what is in use as soon as it is given back."""
         with self._lock:
             self._closed = True
-            waiting = [wire for wires in self._idle.values() for _, wire in wires]
-            self._idle.clear()
-        for wire in waiting:
-            wire.close()
+            self._drop_idle(lambda _idle: True)
+
+    @cached_property
+    def _ssl_context(self) -> ssl.SSLContext:
+        return self._given_ssl_context or _trusting_the_usual()
 
     def _connect(self, origin: Origin, request: httpx.Request) -> Wire:
         scheme, host, port = origin
@@ -85,22 +94,26 @@ class GuardedTransport(httpx.BaseTransport):
             raise
 
     def _take_idle(self, origin: Origin) -> Wire | None:
-        while True:
-            with self._lock:
-                if not self._idle[origin]:
-                    return None
-                since, wire = self._idle[origin].pop()
-            if time.monotonic() - since < KEEP_ALIVE_SECONDS and wire.is_quiet():
-                return wire
-            wire.close()
+        with self._lock:
+            now = time.monotonic()
+            self._drop_idle(lambda idle: idle.until < now or not idle.wire.is_quiet())
+            for idle in reversed(self._idle):
+                if idle.origin == origin:
+                    self._idle.remove(idle)
+                    return idle.wire
+        return None
 
     def _give_back(self, origin: Origin, wire: Wire) -> None:
         with self._lock:
-            keep = not self._closed and sum(map(len, self._idle.values())) < MOST_IDLE
-            if keep:
-                self._idle[origin].append((time.monotonic(), wire))
-        if not keep:
-            wire.close()
+            if self._closed or len(self._idle) >= MOST_IDLE:
+                wire.close()
+            else:
+                self._idle.append(_Idle(origin, time.monotonic() + KEEP_ALIVE_SECONDS, wire))
+
+    def _drop_idle(self, useless: Callable[[_Idle], bool]) -> None:
+        for idle in [idle for idle in self._idle if useless(idle)]:
+            self._idle.remove(idle)
+            idle.wire.close()
 
 
 class _NoAnswer(httpx.RemoteProtocolError):
@@ -170,9 +183,8 @@ class _Exchange:
         )
 
 
-@lru_cache(maxsize=1)
 def _trusting_the_usual() -> ssl.SSLContext:
-    """The system's certificates (SSL_CERT_FILE counts) and certifi's; reading them takes a while."""
+    """The system's certificates (SSL_CERT_FILE counts) and certifi's. Reading them takes tens of milliseconds."""
     context = httpcore.default_ssl_context()
     context.set_alpn_protocols(["http/1.1"])
     return context

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from sqlmodel import Session
 
 from videovault import logs, security
-from videovault.errors import Forbidden, VideoNotFound
+from videovault.errors import Forbidden, UserNotFound, VideoNotFound
 from videovault.models import Status, Video
+from videovault.services import fields
 
 log = logs.get(__name__)
 
@@ -53,3 +54,9 @@ def check_user(caller: Caller, user_id: str) -> None:
     """Raises Forbidden when ``user_id`` is neither the caller nor the caller an admin."""
     if user_id != caller.user_id and not caller.is_admin:
         raise Forbidden("This belongs to somebody else.")
+
+
+def check_own_email(caller: Caller, email: str) -> None:
+    """Raises InvalidInput, and UserNotFound for anybody else's address, whether it has an account or not."""
+    if fields.checked_email(email) != caller.email:
+        raise UserNotFound

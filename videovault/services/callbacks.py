@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from sqlmodel import Session
 
-from videovault.db import transaction
-from videovault.errors import Conflict, InvalidInput, NotSignedIn
+from videovault.db import reading, transaction
+from videovault.errors import Conflict, InvalidInput, NotSignedIn, VideoNotFound
 from videovault.models import Event, Status, Video, now
 from videovault.security import video_of_callback
 from videovault.services import fields, generation, lifecycle
@@ -32,14 +32,15 @@ class Report:
 def generator(token: str, video_id: str) -> Caller:
     """The caller that a callback token stands for: the video's owner, for this video only.
 
-    Raises NotSignedIn when the token is forged, too old or for another video.
+    Raises NotSignedIn when the token is forged, too old or for another video, VideoNotFound when that is gone.
     """
     if video_of_callback(token, max_age_seconds=CALLBACK_LIFE_SECONDS) != video_id:
         raise NotSignedIn("This callback token is not good for this video.")
-    with transaction() as session:
+    with reading() as session:
         video = session.get(Video, video_id)
-        owner_id = video.owner_id if video else ""
-    return Caller(user_id=owner_id, email="")
+    if video is None:
+        raise VideoNotFound
+    return Caller(user_id=video.owner_id, email="")
 
 
 def report(caller: Caller, said: Report, *, enqueue: Enqueue) -> VideoView:

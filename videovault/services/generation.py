@@ -42,6 +42,16 @@ def request(caller: Caller, script: Mapping[str, str], video_id: str = "", *, en
     return view
 
 
+def delivered_url(caller: Caller, video_id: str) -> str | None:
+    """The generator's own address of the caller's video, if there is one yet.
+
+    Only the answer to the owner's generate call may show it; not even an admin sees it elsewhere.
+    """
+    with reading() as session:
+        video = open_video(session, caller, video_id).row
+        return video.source_url if video.owner_id == caller.user_id else None
+
+
 def again(session: Session, video: Video, caller: Caller) -> None:
     """Have a failed video rendered anew."""
     _start(session, video, caller)

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 
 from sqlmodel import select
 
@@ -21,6 +21,7 @@ def check(others: Mapping[str, Callable[[], object]]) -> dict[str, str]:
     """By name of the part ``ok`` or a sentence on what is wrong; ``others`` are parts of higher layers."""
     parts: dict[str, Callable[[], object]] = {"database": _database, "s3": _s3, **others}
     tried = {name: _started(name, look) for name, look in parts.items()}
+    wait(tried.values(), timeout=PATIENCE_SECONDS)
     return {name: _outcome(name, future) for name, future in tried.items()}
 
 
@@ -50,7 +51,7 @@ def _started(name: str, look: Callable[[], object]) -> Future[object]:
 
 def _outcome(name: str, future: Future[object]) -> str:
     try:
-        future.result(PATIENCE_SECONDS)
+        future.result(timeout=0)
     except TimeoutError:
         return f"The {name} did not answer within {PATIENCE_SECONDS:g} seconds."
     except VideoVaultError as error:

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 
+from sqlmodel import col, select
+
 from videovault.config import settings
-from videovault.db import transaction
+from videovault.db import reading, transaction
 from videovault.errors import Conflict
 from videovault.gateways import webhooks
-from videovault.models import Event, Status
+from videovault.models import Event, Status, Video
 from videovault.services import fields, lifecycle
 from videovault.services.access import Caller, open_video
 from videovault.services.naming import title_of
@@ -50,6 +52,19 @@ def save(caller: Caller, video_id: str, script: Mapping[str, str]) -> ScriptView
 def read(caller: Caller, video_id: str) -> ScriptView:
     with transaction() as session:
         return ScriptView.of(open_video(session, caller, video_id).row)
+
+
+def latest(caller: Caller) -> ScriptView | None:
+    """The caller's newest script, from which the next brief takes what stays the same."""
+    written = (
+        select(Video)
+        .where(Video.owner_id == caller.user_id, Video.avatar != "", Video.status != Status.DELETING)
+        .order_by(col(Video.created_at).desc(), col(Video.id).desc())
+        .limit(1)
+    )
+    with reading() as session:
+        video = session.exec(written).first()
+        return ScriptView.of(video) if video else None
 
 
 def _fitted(name: str, text: str) -> str:

@@ -89,7 +89,8 @@ class Progress(View):
     @classmethod
     def of(cls, video: Video) -> "Progress":
         total, rate = video.bytes_total, video.bytes_per_second
-        started = video.requested_at or video.created_at
+        waits_for_worker = video.status == Status.GENERATING and video.requested_at is None
+        started = video.updated_at if waits_for_worker else video.requested_at or video.created_at
         return cls(
             stage=Status(video.status).value,
             bytes_done=video.bytes_done,

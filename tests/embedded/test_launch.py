@@ -1,0 +1,69 @@
+"""Programs that end with the process that asked for them, even if that one is killed."""
+
+import subprocess
+import sys
+
+from tests.embedded.processes import SLEEPER, linux_only, wait_until_gone
+from videovault.embedded import launch
+
+# Starts the command line that its argument describes, and waits to be killed.
+PARENT = """
+import subprocess, sys, time
+from videovault.embedded import launch
+subprocess.Popen(eval(sys.argv[1]))
+time.sleep(600)
+"""
+WATCHER = """
+import os, sys
+from videovault.embedded import launch
+sys.exit(launch.watch(os.getppid(), sys.argv[1:]))
+"""
+
+
+def _kill_parent_of(command: str) -> tuple[int, int]:
+    """Start ``command`` under a parent, kill that parent; the sleeper's process id, and its parent's."""
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, command], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout
+    sleeper, above = map(int, parent.stdout.readline().split())
+    parent.kill()
+    parent.communicate()
+    return sleeper, above
+
+
+def test_the_program_gets_its_arguments_and_its_exit_code_comes_back() -> None:
+    program = [sys.executable, "-c", "import sys; print(sys.argv[1:]); sys.exit(7)", "a b", "--c"]
+    done = subprocess.run(launch.command(program), stdout=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stdout) == (7, "['a b', '--c']\n")
+
+
+@linux_only
+def test_a_killed_parent_takes_the_program_along() -> None:
+    sleeper, _ = _kill_parent_of(f"launch.command({SLEEPER!r})")
+    wait_until_gone(sleeper)
+
+
+@linux_only
+def test_a_program_whose_parent_has_ended_already_does_not_start() -> None:
+    command = launch.command([sys.executable, "-c", "print('started')"])
+    command[4] = "1"  # the process id of another parent than ours
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+
+
+@linux_only
+def test_where_the_system_cannot_tell_a_watcher_takes_the_program_along() -> None:
+    sleeper, watcher = _kill_parent_of(f"[sys.executable, '-c', {WATCHER!r}, *{SLEEPER!r}]")
+    wait_until_gone(sleeper)
+    wait_until_gone(watcher)
+
+
+@linux_only
+def test_a_watcher_passes_on_the_exit_code_and_the_signal() -> None:
+    failing = [sys.executable, "-c", WATCHER, sys.executable, "-c", "raise SystemExit(3)"]
+    assert subprocess.run(failing, check=False).returncode == 3
+    with subprocess.Popen([sys.executable, "-c", WATCHER, *SLEEPER], stdout=subprocess.PIPE) as watcher:
+        assert watcher.stdout
+        sleeper = int(watcher.stdout.readline().split()[0])
+        watcher.terminate()
+        watcher.wait()
+    wait_until_gone(sleeper)

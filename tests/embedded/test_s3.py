@@ -1,0 +1,147 @@
+"""The embedded S3 with boto3: what the storage gateway may rely on, and what it must not."""
+
+import base64
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from botocore.exceptions import ClientError
+from mypy_boto3_s3.type_defs import CompletedPartTypeDef
+
+from tests.fixtures.embedded_s3 import EmbeddedS3, running_s3
+from videovault import installation
+from videovault.embedded import s3
+from videovault.errors import ConfigurationError
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def own_s3(tmp_path: Path) -> Iterator[EmbeddedS3]:
+    """A server of the test's own, which it may stop."""
+    with running_s3(tmp_path) as server:
+        yield server
+
+
+def _upload_in_parts(server: EmbeddedS3, key: str, parts: list[bytes]) -> None:
+    client, where = server.client(), server.at(key)
+    upload = client.create_multipart_upload(**where, ContentType="video/mp4")["UploadId"]
+    done: list[CompletedPartTypeDef] = []
+    for number, part in enumerate(parts, start=1):
+        etag = client.upload_part(**where, UploadId=upload, PartNumber=number, Body=part)["ETag"]
+        done.append({"PartNumber": number, "ETag": etag})
+    client.complete_multipart_upload(**where, UploadId=upload, MultipartUpload={"Parts": done})
+
+
+def test_the_bucket_is_there_from_the_start(embedded_s3: EmbeddedS3) -> None:
+    names = [bucket["Name"] for bucket in embedded_s3.client().list_buckets()["Buckets"]]
+    assert names == [embedded_s3.bucket]
+
+
+def test_what_was_put_comes_back_and_is_a_plain_file_for_its_user_only(embedded_s3: EmbeddedS3) -> None:
+    client, where = embedded_s3.client(), embedded_s3.at("put/clip é.mp4")
+    client.put_object(**where, Body=b"moving pictures", ContentType="video/mp4")
+    assert client.get_object(**where)["Body"].read() == b"moving pictures"
+    file = embedded_s3.folder / "put" / "clip é.mp4"
+    assert file.read_bytes() == b"moving pictures"
+    assert file.stat().st_mode & 0o077 == 0
+    assert file.parent.stat().st_mode & 0o077 == 0
+    assert embedded_s3.folder.stat().st_mode & 0o077 == 0
+
+
+def test_the_etag_is_the_crc32_of_the_whole_object_although_it_came_in_parts(embedded_s3: EmbeddedS3) -> None:
+    parts = [b"a" * 6 * MIB, b"b" * 5 * MIB, b"end"]
+    _upload_in_parts(embedded_s3, "parts/one.mp4", parts)
+    found = embedded_s3.client().head_object(**embedded_s3.at("parts/one.mp4"))
+    assert found["ContentLength"] == sum(map(len, parts))
+    assert found["ETag"] == f'"{zlib.crc32(b"".join(parts)):08x}"'
+
+
+def test_damage_on_the_way_shows_in_the_etag_though_the_upload_is_accepted(embedded_s3: EmbeddedS3) -> None:
+    """The S3 does not check x-amz-checksum-crc32 itself, so whoever uploads compares the ETag."""
+    client, where = embedded_s3.client(), embedded_s3.at("damaged.mp4")
+    announced = base64.b64encode(zlib.crc32(b"what was meant").to_bytes(4, "big")).decode()
+    client.put_object(**where, Body=b"what arrived!!", ChecksumCRC32=announced)
+    assert client.head_object(**where)["ETag"] != f'"{zlib.crc32(b"what was meant"):08x}"'
+
+
+def test_an_aborted_upload_leaves_nothing(embedded_s3: EmbeddedS3) -> None:
+    client, where = embedded_s3.client(), embedded_s3.at("aborted/one.mp4")
+    upload = client.create_multipart_upload(**where)["UploadId"]
+    client.upload_part(**where, UploadId=upload, PartNumber=1, Body=b"x" * 5 * MIB)
+    client.abort_multipart_upload(**where, UploadId=upload)
+    assert not list(embedded_s3.folder.glob("aborted/*"))
+
+
+def test_a_link_signed_for_the_apps_address_verifies_with_its_host_only(embedded_s3: EmbeddedS3) -> None:
+    where = embedded_s3.at("signed.mp4")
+    embedded_s3.client().put_object(**where, Body=b"signed")
+    public = "https://videos.example.org"
+    link = embedded_s3.client(public).generate_presigned_url("get_object", Params=where)
+    here = link.replace(public, embedded_s3.endpoint)
+    assert httpx.get(here, headers={"Host": "videos.example.org"}).content == b"signed"
+    assert httpx.get(here).status_code == 403
+
+
+def test_without_the_right_key_nothing_opens(embedded_s3: EmbeddedS3) -> None:
+    stranger = EmbeddedS3(
+        embedded_s3.endpoint, embedded_s3.access_key, "guessed", embedded_s3.data_dir, embedded_s3.process
+    )
+    with pytest.raises(ClientError, match="SignatureDoesNotMatch"):
+        stranger.client().list_objects_v2(Bucket=stranger.bucket)
+    assert httpx.get(f"{embedded_s3.endpoint}/{embedded_s3.bucket}?list-type=2").status_code >= 400
+
+
+def test_the_keys_are_not_on_the_command_line(embedded_s3: EmbeddedS3) -> None:
+    command = " ".join(map(str, s3.server(embedded_s3.data_dir, _installation(embedded_s3)).argv))
+    assert embedded_s3.access_key not in command
+    assert embedded_s3.secret_key not in command
+
+
+def test_after_a_restart_objects_their_sums_and_types_are_still_known(tmp_path: Path) -> None:
+    with running_s3(tmp_path) as server:
+        where = server.at("kept/clip.mp4")
+        server.client().put_object(**where, Body=b"kept", ContentType="video/mp4")
+        before = server.client().head_object(**where)
+    with running_s3(tmp_path) as server:
+        after = server.client().head_object(**where)
+    assert after["ETag"] == before["ETag"]
+    assert after["ContentLength"] == before["ContentLength"]
+    assert after["ContentType"] == before["ContentType"]
+    assert after["LastModified"] == before["LastModified"]
+
+
+def test_a_restart_in_the_middle_of_an_upload_forgets_it_and_its_leftovers_go(own_s3: EmbeddedS3) -> None:
+    client, where = own_s3.client(), own_s3.at("cut/one.mp4")
+    upload = client.create_multipart_upload(**where)["UploadId"]
+    client.upload_part(**where, UploadId=upload, PartNumber=1, Body=b"x" * 5 * MIB)
+    own_s3.process.kill()
+    own_s3.process.wait()
+    assert [*own_s3.folder.glob("cut/.*")]
+    with running_s3(own_s3.data_dir) as again:
+        assert not [*again.folder.glob("cut/.*")]
+        with pytest.raises(ClientError, match="NoSuchUpload"):
+            again.client().upload_part(**where, UploadId=upload, PartNumber=2, Body=b"x")
+
+
+def test_a_missing_rclone_is_told_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
+    monkeypatch.setattr("sysconfig.get_path", lambda _name: str(tmp_path))
+    with pytest.raises(ConfigurationError, match="rclone, which is not installed"):
+        s3.rclone()
+
+
+def test_the_users_own_rclone_settings_and_our_secrets_are_kept_away_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RCLONE_READ_ONLY", "true")
+    monkeypatch.setenv("SECRET_KEY", "sesame")
+    environment = s3.server(tmp_path, installation.load_or_create(tmp_path)).env or {}
+    assert "RCLONE_READ_ONLY" not in environment
+    assert "SECRET_KEY" not in environment
+
+
+def _installation(server: EmbeddedS3) -> installation.Installation:
+    return installation.load_or_create(server.data_dir)

@@ -1,0 +1,175 @@
+"""The embedded parts as the web process runs them, with a real rclone."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from tests.embedded.processes import is_running, linux_only, until, wait_until_gone
+from videovault import installation
+from videovault.config import EMBEDDED_BUCKET, settings
+from videovault.embedded import supervisor
+from videovault.embedded.supervisor import embedded_parts
+
+pytestmark = pytest.mark.usefixtures("own_settings")
+
+# A web process: says that it is ready, then stays.
+WEB_PROCESS = """
+import asyncio
+from videovault.embedded.supervisor import embedded_parts
+async def main():
+    async with embedded_parts():
+        print("ready", flush=True)
+        await asyncio.sleep(600)
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def s3_only(own_settings: pytest.MonkeyPatch) -> None:
+    """Settings that call for the S3, and for neither studio nor worker."""
+    own_settings.setenv("SCRIPT_WEBHOOK_URL", "")
+    own_settings.setenv("VIDEO_WEBHOOK_URL", "")
+    own_settings.setenv("WORKERS", "0")
+
+
+def _s3_answers() -> bool:
+    made = settings().installation
+    client = boto3.client(
+        "s3",
+        endpoint_url=f"http://127.0.0.1:{made.s3_port}",
+        aws_access_key_id=made.s3_access_key,
+        aws_secret_access_key=made.s3_secret_key,
+        region_name="us-east-1",
+        config=Config(retries={"max_attempts": 1}, s3={"addressing_style": "path"}),
+    )
+    try:
+        client.head_bucket(Bucket=EMBEDDED_BUCKET)
+    except Exception:  # noqa: BLE001 - whatever goes wrong, it does not answer
+        return False
+    return True
+
+
+def _s3_processes() -> list[int]:
+    """The process ids of whatever serves this installation's S3."""
+    address = f"127.0.0.1:{settings().installation.s3_port}".encode()
+    commands = Path("/proc").glob("[0-9]*/cmdline")
+    return [int(file.parent.name) for file in commands if address in _content(file)]
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError:  # the process has just ended
+        return b""
+
+
+@linux_only
+@pytest.mark.usefixtures("s3_only")
+def test_the_s3_runs_for_the_length_of_the_block() -> None:
+    async def main() -> list[int]:
+        async with embedded_parts():
+            assert await asyncio.to_thread(_s3_answers)
+            return _s3_processes()
+
+    (pid,) = asyncio.run(main())
+    assert not is_running(pid)
+    assert not _s3_answers()
+
+
+@linux_only
+@pytest.mark.usefixtures("s3_only")
+def test_a_killed_s3_comes_back() -> None:
+    async def main() -> None:
+        async with embedded_parts():
+            (first,) = _s3_processes()
+            os.kill(first, signal.SIGKILL)
+            wait_until_gone(first)
+            await until(_s3_answers)
+            (second,) = _s3_processes()
+            assert second != first
+
+    asyncio.run(main())
+
+
+@linux_only
+@pytest.mark.usefixtures("s3_only")
+def test_a_second_process_does_without_and_takes_over_when_the_first_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(supervisor, "PATIENCE_SECONDS", 0.3)
+
+    async def main() -> None:
+        async with AsyncExitStack() as second:
+            async with embedded_parts():
+                before = _s3_processes()
+                await second.enter_async_context(embedded_parts())
+                assert _s3_processes() == before
+                assert len(before) == 1
+            await until(_s3_answers)
+            (after,) = _s3_processes()
+            assert after not in before
+        assert not is_running(after)
+
+    asyncio.run(main())
+
+
+@linux_only
+@pytest.mark.usefixtures("s3_only")
+def test_a_killed_web_process_takes_the_parts_along() -> None:
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    web = subprocess.Popen([sys.executable, "-c", WEB_PROCESS], stdout=subprocess.PIPE, env=environment)
+    assert web.stdout
+    assert web.stdout.readline() == b"ready\n"
+    assert _s3_answers()
+    (pid,) = _s3_processes()
+    web.kill()
+    web.communicate()
+    wait_until_gone(pid)
+
+
+@pytest.mark.usefixtures("s3_only")
+def test_a_port_that_something_else_has_taken_is_replaced() -> None:
+    taken = settings().installation.s3_port
+
+    async def main() -> None:
+        async with embedded_parts():
+            assert settings().installation.s3_port != taken
+            assert await asyncio.to_thread(_s3_answers)
+
+    with socket.create_server(("127.0.0.1", taken)):
+        asyncio.run(main())
+    assert installation.load_or_create(settings().data_dir).s3_port != taken
+
+
+def test_by_default_everything_is_embedded_and_the_worker_comes_last() -> None:
+    names = [part.name for part in supervisor.parts(settings())]
+    assert names == ["The embedded S3", "The embedded studio", "The worker"]
+
+
+def test_what_is_elsewhere_is_not_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_S3_BUCKET_NAME", "videos")
+    monkeypatch.setenv("SCRIPT_WEBHOOK_URL", "https://n8n.example.org/script")
+    monkeypatch.setenv("VIDEO_WEBHOOK_URL", "https://n8n.example.org/video")
+    monkeypatch.setenv("WORKERS", "0")
+    assert supervisor.parts(settings()) == []
+
+
+def test_the_studio_is_told_its_port_folder_and_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STUDIO_MODE", "direct")
+    studio = supervisor.parts(settings())[1]
+    port, folder = settings().installation.studio_port, settings().data_dir / "studio"
+    assert studio.argv[1:] == [
+        *("-m", "videovault.embedded.studio"),
+        *("--port", str(port), "--data-dir", str(folder), "--mode", "direct"),
+    ]
+    assert studio.port == port

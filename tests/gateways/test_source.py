@@ -1,0 +1,177 @@
+"""Fetching a video: every byte of it, over several connections and redirects, and nothing else with it."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from tests.fixtures.canary import Canary
+from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer, payload
+from tests.gateways.conftest import MakeSource
+from tests.gateways.reading import failure_of, read_all
+from videovault.errors import UnsafeUrl
+from videovault.gateways.source import Source, SourcePolicy
+
+
+def test_gives_every_byte_and_what_the_source_promised(server: NaughtyServer, source: Source) -> None:
+    url = server.serve("/a/My%20video.mp4", Manners(size=3 * MIB + 17, seed=5))
+    with source.open(url) as stream:
+        assert read_all(stream) == payload(3 * MIB + 17, seed=5)
+    info = stream.info
+    assert (info.total, info.length, info.start) == (3 * MIB + 17, 3 * MIB + 17, 0)
+    assert (info.partial, info.accepts_ranges, info.validator) == (False, True, '"v1"')
+    assert (info.container, info.content_type, info.filename_hint) == ("mp4", "video/mp4", "My video.mp4")
+    assert info.final_url == url
+    assert url not in repr(info)
+
+
+def test_asks_for_unencoded_bytes_and_tells_nothing_about_us(server: NaughtyServer, source: Source) -> None:
+    with source.open(server.serve("/asks.mp4", Manners(size=5000))):
+        pass
+    headers = server.seen("/asks.mp4")[0].headers
+    assert headers["accept-encoding"] == "identity"
+    assert set(headers) == {"host", "user-agent", "accept", "accept-encoding"}
+
+
+def test_sends_no_credentials_and_uses_no_proxy(
+    server: NaughtyServer, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Canary() as canary:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{canary.port}")
+        with source.open(server.serve("/direct.mp4", Manners(headers={"Set-Cookie": "a=b"}))):
+            pass
+        with source.open(server.origin + "/direct.mp4"):
+            pass
+        assert canary.callers() == 0
+    assert "cookie" not in server.seen("/direct.mp4")[1].headers
+
+
+def test_eight_threads_read_parts_over_connections_that_are_used_again(
+    server: NaughtyServer, source: Source
+) -> None:
+    part, parts = 150_000, 40
+    url = server.serve("/lanes.mp4", Manners(size=part * parts))
+
+    def fetch(number: int) -> bytes:
+        with source.open(url, start=number * part, end=(number + 1) * part, validator='"v1"') as stream:
+            return read_all(stream)
+
+    with ThreadPoolExecutor(8) as pool:
+        received = b"".join(pool.map(fetch, range(parts)))
+    assert received == payload(part * parts)
+    connections = {seen.connection for seen in server.seen("/lanes.mp4")}
+    assert len(connections) <= 8
+
+
+def test_follows_redirects_to_the_video(server: NaughtyServer, source: Source) -> None:
+    video = server.serve("/target.mp4", Manners(size=5000))
+    statuses = (301, 302, 303, 307, 308)
+    urls = [
+        server.redirect(f"/r/{status}", "/target.mp4" if status == 301 else f"/r/{status - 1}", status)
+        for status in statuses[:3]
+    ]
+    urls += [
+        server.redirect("/r/307", "../r/303", 307),
+        server.redirect("/r/308", f"//127.0.0.1:{server.port}/r/307", 308),
+    ]
+    with source.open(urls[-1]) as stream:
+        assert read_all(stream) == payload(5000)
+        assert stream.info.final_url == video
+
+
+def test_a_redirect_may_contain_blanks_and_letters_of_any_language(
+    server: NaughtyServer, source: Source
+) -> None:
+    server.serve("/a%20%C3%BC.mp4", Manners(size=5000))
+    with source.open(server.redirect("/lax", "/a \u00fc.mp4".encode().decode("latin-1"))) as stream:
+        assert stream.info.filename_hint == "a \u00fc.mp4"
+
+
+def test_gives_up_after_five_redirects(server: NaughtyServer, source: Source) -> None:
+    for number in range(7):
+        server.redirect(f"/chain/{number}", f"/chain/{number + 1}")
+    assert "without end" in failure_of(source, server.origin + "/chain/0").public_message
+    assert not server.seen("/chain/6")
+
+
+def test_gives_up_on_a_loop(server: NaughtyServer, source: Source) -> None:
+    server.redirect("/loop/a", "/loop/b")
+    server.redirect("/loop/b", "/loop/a")
+    failure = failure_of(source, server.origin + "/loop/a")
+    assert "without end" in failure.public_message
+    assert not failure.retryable
+    assert len(server.seen("/loop/a")) + len(server.seen("/loop/b")) == 6
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "http://127.0.0.1:PORT/",
+        "//127.0.0.1:PORT/",
+        "http://localhost:PORT/",
+        "http://[::1]:PORT/",
+        "http://2130706433:PORT/",
+        "http://rebound.example:PORT/",
+        "http://user@rebound.example:PORT/",
+        "http://169.254.169.254/latest/meta-data/",
+        "http://[::1",
+        "file:///etc/passwd",
+        "ftp://example.com/v.mp4",
+        "\\\\127.0.0.1\\v.mp4",
+    ],
+)
+def test_a_redirect_into_a_private_network_is_refused(
+    server: NaughtyServer, make_source: MakeSource, target: str
+) -> None:
+    source = make_source(inject={"resolver": lambda _host, _port: ["127.0.0.1"]})
+    with Canary() as canary:
+        server.redirect("/inwards", target.replace("PORT", str(canary.port)))
+        url = server.redirect("/innocent", "/inwards")
+        with pytest.raises(UnsafeUrl), source.open(url):
+            pass
+        assert canary.callers() == 0
+
+
+def test_a_redirect_without_a_target_is_a_refusal(server: NaughtyServer, source: Source) -> None:
+    assert (
+        "HTTP 302"
+        in failure_of(source, server.serve("/nowhere", Manners(status=302, body=b""))).public_message
+    )
+
+
+def _over(handler: Callable[[httpx.Request], httpx.Response]) -> Source:
+    return Source(SourcePolicy(max_bytes=MIB), transport=httpx.MockTransport(handler))
+
+
+def test_a_redirect_from_https_to_http_is_refused() -> None:
+    source = _over(lambda _request: httpx.Response(302, headers={"Location": "http://example.com/v.mp4"}))
+    with pytest.raises(UnsafeUrl, match="encrypted"), source.open("https://example.com/v.mp4"):
+        pass
+
+
+def test_any_httpx_transport_can_stand_in() -> None:
+    body = payload(300_000)
+    source = _over(lambda _request: httpx.Response(200, content=body))
+    with source.open("https://example.com/v.mp4") as stream:
+        assert read_all(stream) == body
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (httpx.ConnectError("x"), "cannot be reached"),
+        (httpx.ConnectTimeout("x"), "cannot be reached"),
+        (httpx.ReadTimeout("x"), "nothing for too long"),
+        (httpx.ReadError("x"), "connection to the source was lost"),
+        (httpx.RemoteProtocolError("x"), "could not be understood"),
+    ],
+)
+def test_a_fault_of_the_network_may_pass(error: httpx.HTTPError, sentence: str) -> None:
+    def fail(_request: httpx.Request) -> httpx.Response:
+        raise error
+
+    failure = failure_of(_over(fail), "https://example.com/v.mp4")
+    assert sentence in failure.public_message
+    assert failure.retryable

@@ -1,0 +1,202 @@
+"""Connections: to the address that was checked, under the name that was asked for, and used again."""
+
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from tests.fixtures.certificates import Certificates, certificates
+from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer, payload
+from tests.gateways.conftest import MakeSource
+from tests.gateways.reading import failure_of, read_all
+from videovault.gateways.source import Source, SourcePolicy
+
+NAME = "video.example"
+
+
+class Names:
+    """A resolver that gives the same name another address each time, and counts."""
+
+    def __init__(self, *answers: Sequence[str]) -> None:
+        self.asked = 0
+        self._answers = answers
+
+    def __call__(self, _host: str, _port: int) -> Sequence[str]:
+        self.asked += 1
+        return self._answers[min(self.asked, len(self._answers)) - 1]
+
+
+@pytest.fixture(scope="module")
+def trust(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return certificates(tmp_path_factory.mktemp("tls"), NAME)
+
+
+@pytest.fixture(scope="module")
+def tls_server(trust: Certificates) -> Iterator[NaughtyServer]:
+    with NaughtyServer(trust.server) as running:
+        yield running
+
+
+@pytest.fixture
+def open_tls(tls_server: NaughtyServer) -> Iterator[Callable[..., Source]]:
+    made: list[Source] = []
+
+    def make(context: ssl.SSLContext, *names: str) -> Source:
+        allow = frozenset(f"{name}:{tls_server.port}" for name in names)
+        policy = SourcePolicy(max_bytes=1024**3, idle_seconds=5, allow=allow)
+        made.append(Source(policy, resolver=Names(["127.0.0.1"]), ssl_context=context))
+        return made[-1]
+
+    yield make
+    for source in made:
+        source.close()
+
+
+def test_a_name_is_looked_up_once_and_its_first_answer_is_used(
+    server: NaughtyServer, make_source: MakeSource
+) -> None:
+    names = Names(["127.0.0.1"], ["127.0.0.2"])
+    source = make_source(allow=frozenset({f"{NAME}:{server.port}"}), inject={"resolver": names})
+    server.serve("/pinned.mp4", Manners(size=5000))
+    with source.open(f"http://{NAME}:{server.port}/pinned.mp4") as stream:
+        assert read_all(stream) == payload(5000)
+    assert names.asked == 1
+    assert server.seen("/pinned.mp4")[0].headers["host"] == f"{NAME}:{server.port}"
+
+
+def test_the_next_address_is_tried_when_one_refuses(server: NaughtyServer, make_source: MakeSource) -> None:
+    names = Names(["127.0.0.2", "127.0.0.1"])
+    source = make_source(allow=frozenset({NAME}), inject={"resolver": names})
+    server.serve("/second.mp4", Manners(size=5000))
+    with source.open(f"http://{NAME}:{server.port}/second.mp4") as stream:
+        assert read_all(stream) == payload(5000)
+
+
+def test_tls_keeps_the_name_while_the_connection_goes_to_the_address(
+    tls_server: NaughtyServer, trust: Certificates, open_tls: Callable[..., Source]
+) -> None:
+    told: list[str | None] = []
+    trust.server.sni_callback = lambda _socket, name, _context: told.append(name)
+    tls_server.serve("/tls.mp4", Manners(size=3 * MIB))
+    url = f"https://{NAME}:{tls_server.port}/tls.mp4"
+    source = open_tls(trust.client, NAME)
+    with source.open(url) as stream:
+        assert read_all(stream) == payload(3 * MIB)
+    with source.open(url, start=MIB, end=2 * MIB) as stream:
+        assert read_all(stream) == payload(3 * MIB)[MIB : 2 * MIB]
+    assert told == [NAME]
+    first, second = tls_server.seen("/tls.mp4")
+    assert first.headers["host"] == f"{NAME}:{tls_server.port}"
+    assert first.connection == second.connection
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_certificate_that_proves_nothing_is_refused(
+    tls_server: NaughtyServer, trust: Certificates, open_tls: Callable[..., Source], known: bool
+) -> None:
+    context = trust.client if known else ssl.create_default_context()
+    name = "other.example" if known else NAME
+    failure = failure_of(open_tls(context, name), f"https://{name}:{tls_server.port}/tls.mp4")
+    assert "cannot prove who it is" in failure.public_message
+    assert not failure.retryable
+
+
+def test_a_tls_body_that_ends_without_a_goodbye_is_cut_short(
+    tls_server: NaughtyServer, trust: Certificates, open_tls: Callable[..., Source]
+) -> None:
+    tls_server.serve("/ragged.mp4", Manners(size=MIB, until_close=True))
+    failure = failure_of(open_tls(trust.client, NAME), f"https://{NAME}:{tls_server.port}/ragged.mp4")
+    assert "before the end" in failure.public_message
+
+
+def test_bytes_beyond_a_tls_body_do_not_spoil_the_next_answer(
+    tls_server: NaughtyServer, trust: Certificates, open_tls: Callable[..., Source]
+) -> None:
+    surplus = Manners(body=payload(6000), headers={"Content-Length": "5000"})
+    tls_server.serve("/surplus.mp4", surplus)
+    source = open_tls(trust.client, NAME)
+    for _ in range(2):
+        with source.open(f"https://{NAME}:{tls_server.port}/surplus.mp4") as stream:
+            assert read_all(stream) == payload(6000)[:5000]
+
+
+def test_plain_http_where_tls_was_promised_is_refused(server: NaughtyServer, source: Source) -> None:
+    failure = failure_of(source, f"https://127.0.0.1:{server.port}/")
+    assert "cannot prove who it is" in failure.public_message
+
+
+def test_a_connection_is_used_again_only_after_a_whole_body(server: NaughtyServer, source: Source) -> None:
+    url = server.serve("/again.mp4", Manners(size=4 * MIB))
+    for whole in (True, True, False, True):
+        with source.open(url) as stream:
+            if whole:
+                read_all(stream)
+    one, two, three, four = [seen.connection for seen in server.seen("/again.mp4")]
+    assert one == two == three != four
+
+
+@pytest.mark.parametrize("header", ["close", "Keep-Alive, Close"])
+def test_a_connection_that_is_to_end_is_not_used_again(
+    server: NaughtyServer, source: Source, header: str
+) -> None:
+    url = server.serve(f"/once/{len(header)}", Manners(size=5000, headers={"Connection": header}))
+    for _ in range(2):
+        with source.open(url) as stream:
+            read_all(stream)
+    one, two = [seen.connection for seen in server.seen(f"/once/{len(header)}")]
+    assert one != two
+
+
+def test_a_request_that_meets_a_closing_connection_is_sent_again(make_source: MakeSource) -> None:
+    """The server closes when the second request arrives on the connection it kept open."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        serving = Thread(target=_answer_once_per_connection, args=(listener, 2))
+        serving.start()
+        source = make_source(allow=frozenset({f"127.0.0.1:{port}"}))
+        for _ in range(2):
+            with source.open(f"http://127.0.0.1:{port}/v.mp4") as stream:
+                assert read_all(stream) == payload(5000)
+        source.close()
+        serving.join()
+
+
+def _answer_once_per_connection(listener: socket.socket, connections: int) -> None:
+    for _ in range(connections):
+        caller, _ = listener.accept()
+        with caller:
+            caller.recv(65536)
+            caller.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n" + payload(5000))
+            caller.recv(65536)
+
+
+def test_closing_a_source_closes_its_idle_connections(make_source: MakeSource) -> None:
+    with NaughtyServer() as own:
+        source = make_source(allow=frozenset({f"127.0.0.1:{own.port}"}))
+        with source.open(own.serve("/idle.mp4", Manners(size=5000))) as stream:
+            read_all(stream)
+        assert own.connections == 1
+        source.close()
+        deadline = time.monotonic() + 10
+        while own.connections and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert own.connections == 0
+
+
+def test_an_environment_that_names_certificates_is_heard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Installations behind a company's own certificate authority set SSL_CERT_FILE."""
+    trusted = certificates(tmp_path, NAME)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
+    with NaughtyServer(trusted.server) as own:
+        own.serve("/v.mp4", Manners(size=5000))
+        policy = SourcePolicy(max_bytes=MIB, allow=frozenset({NAME}))
+        source = Source(policy, resolver=Names(["127.0.0.1"]))
+        with source.open(f"https://{NAME}:{own.port}/v.mp4") as stream:
+            assert read_all(stream) == payload(5000)
+        source.close()

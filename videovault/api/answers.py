@@ -1,0 +1,132 @@
+"""From errors to answers: the one place that knows status codes."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from videovault import errors
+from videovault.api.envelope import problem, request_id
+
+STATUS: dict[type[errors.VideoVaultError], int] = {
+    errors.InvalidInput: 400,
+    errors.NotSignedIn: 401,
+    errors.Forbidden: 403,
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.TooLarge: 413,
+    errors.SourceError: 422,
+    errors.RateLimited: 429,
+    errors.UpstreamError: 502,
+    errors.VideoVaultError: 500,
+}
+CODES = {
+    400: "INVALID_INPUT",
+    401: "NOT_SIGNED_IN",
+    403: "FORBIDDEN",
+    404: "NOT_FOUND",
+    405: "METHOD_NOT_ALLOWED",
+    409: "CONFLICT",
+    413: "TOO_LARGE",
+    429: "RATE_LIMITED",
+}
+NOT_JSON = "The body must be a JSON object, sent as application/json."
+SENTENCES = {
+    "missing": "This field is missing.",
+    "string_type": "This must be text.",
+    "string_unicode": "This contains characters that cannot be shown.",
+    "string_pattern_mismatch": "This is not an id that was given out here.",
+    "int_type": "This must be a whole number.",
+    "int_parsing": "This must be a whole number.",
+    "int_parsing_size": "This number is too large.",
+    "int_from_float": "This must be a whole number.",
+    "float_type": "This must be a number.",
+    "float_parsing": "This must be a number.",
+    "finite_number": "This must be a number.",
+    "bool_parsing": "This must be true or false.",
+    "list_type": "This must be a list.",
+    "model_attributes_type": "This must be an object.",
+    "model_type": "This must be an object.",
+    "dict_type": "This must be an object.",
+}
+WITH_LIMITS = {
+    "string_too_long": "This is too long: at most {max_length:,} characters are possible.",
+    "too_long": "This is too long: at most {max_length:,} entries are possible.",
+    "too_short": "This needs at least one entry.",
+    "literal_error": "This must be one of {expected}.",
+    "greater_than_equal": "This must be at least {ge:,}.",
+    "less_than_equal": "This must be at most {le:,}.",
+    "value_error": "{error}",
+}
+
+
+def for_error(request: Request, error: Exception) -> Response:
+    """Any of our own errors."""
+    assert isinstance(error, errors.VideoVaultError)  # noqa: S101 - it is registered for these only
+    return problem(
+        status_of(error),
+        error.code,
+        error.public_message,
+        fields=error.fields if isinstance(error, errors.InvalidInput) else None,
+        request_id=request_id(request.scope) if status_of(error) == 500 else None,
+        headers=_headers(error),
+    )
+
+
+def for_invalid(_request: Request, error: Exception) -> Response:
+    """What pydantic found wrong with a request."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - it is registered for these only
+    wrong = error.errors()
+    if any(entry["loc"][0] == "path" for entry in wrong):  # no id looks like that, so nothing is there
+        missing = errors.VideoNotFound()
+        return problem(404, missing.code, missing.public_message)
+    if any(entry["type"] == "json_invalid" for entry in wrong):
+        return problem(400, "INVALID_INPUT", "The body is not valid JSON.", fields={"body": NOT_JSON})
+    if any(len(entry["loc"]) == 1 for entry in wrong):
+        return problem(400, "INVALID_INPUT", NOT_JSON, fields={"body": NOT_JSON})
+    return problem(400, "INVALID_INPUT", "Please check the marked fields.", fields=_fields(wrong))
+
+
+def for_http(_request: Request, error: Exception) -> Response:
+    """What the framework refused before a route was reached."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for these only
+    status = error.status_code
+    message = NOT_JSON if status == 400 else f"{HTTPStatus(status).phrase}."
+    return problem(status, CODES.get(status, "INVALID_INPUT"), message, headers=error.headers)
+
+
+def for_unknown(request: Request, _error: Exception) -> Response:
+    """A fault of ours: nothing of it is shown, ``harden`` logs it under the same id."""
+    message = "Something went wrong here. Please try again; if it stays so, quote the requestId."
+    return problem(500, "INTERNAL_ERROR", message, request_id=request_id(request.scope))
+
+
+def status_of(error: errors.VideoVaultError) -> int:
+    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+
+
+def _headers(error: errors.VideoVaultError) -> dict[str, str] | None:
+    if isinstance(error, errors.NotSignedIn):
+        return {"WWW-Authenticate": "Bearer"}
+    if isinstance(error, errors.RateLimited):
+        return {"Retry-After": str(error.retry_after)}
+    return None
+
+
+def _fields(wrong: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """The first fault of each field, by its name in JSON."""
+    fields: dict[str, str] = {}
+    for entry in wrong:
+        fields.setdefault(".".join(str(part) for part in entry["loc"][1:]), _sentence(entry))
+    return fields
+
+
+def _sentence(entry: Mapping[str, Any]) -> str:
+    kind = entry["type"]
+    if kind in WITH_LIMITS:
+        return WITH_LIMITS[kind].format(**entry["ctx"])
+    return SENTENCES.get(kind) or f"{entry['msg']}."

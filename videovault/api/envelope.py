@@ -1,0 +1,81 @@
+"""The one shape of every answer under ``/api``, good or bad, and how routes document it."""
+
+from collections.abc import Mapping
+from typing import Any, Generic, Literal, TypeVar
+
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+from starlette.types import Scope
+
+REQUEST_ID = "videovault.request_id"
+REASONS = {
+    400: "A field is missing or wrong",
+    401: "Not signed in",
+    403: "Not allowed",
+    404: "Not there",
+    405: "Not this method",
+    409: "The state does not allow it",
+    413: "Too large",
+    422: "The address gave no video",
+    500: "Our fault; quote the requestId",
+    502: "S3 or the webhook failed",
+}
+
+
+T = TypeVar("T")
+Responses = dict[int | str, dict[str, Any]]
+
+
+class Success(BaseModel, Generic[T]):
+    """What went well, and what came of it."""
+
+    success: Literal[True] = True
+    message: str
+    data: T
+
+
+class Nothing(BaseModel):
+    """An empty object: there is nothing to tell."""
+
+
+class ErrorDetail(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel)
+
+    code: str
+    fields: dict[str, str] | None = Field(None, description="What is wrong, by the name of the field.")
+    request_id: str | None = Field(None, description="To quote when it was our fault.")
+
+
+class Problem(BaseModel):
+    """Any failure: a sentence for a person and a code for a program."""
+
+    success: Literal[False] = False
+    message: str
+    error: ErrorDetail
+
+
+def problem(
+    status: int,
+    code: str,
+    message: str,
+    *,
+    fields: Mapping[str, str] | None = None,
+    request_id: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """The answer for a failure."""
+    error = {"code": code, "fields": dict(fields or {}), "requestId": request_id}
+    given = {name: value for name, value in error.items() if value}
+    body = {"success": False, "message": message, "error": given}
+    return JSONResponse(body, status_code=status, headers=headers)
+
+
+def request_id(scope: Scope) -> str:
+    """The id that ``harden`` gave the request; empty without it."""
+    return str(scope.get(REQUEST_ID, ""))
+
+
+def failing(*statuses: int) -> Responses:
+    """OpenAPI's words for the failures a route may answer with, beside those that any may."""
+    return {status: {"model": Problem, "description": REASONS[status]} for status in sorted({*statuses, 500})}

@@ -1,0 +1,67 @@
+"""Requests that may come as JSON or as a native HTML form, which is how a browser keeps its session cookie."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
+
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+M = TypeVar("M", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What was sent: the fields of a form, or whatever the JSON was."""
+
+    values: Any
+    is_form: bool
+
+    def parsed(self, model: type[M]) -> M:
+        """Raises RequestValidationError, as FastAPI does for the other routes."""
+        try:
+            return model.model_validate(self.values)
+        except ValidationError as error:
+            wrong = error.errors(include_url=False, include_input=False)
+            raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in wrong]) from error
+
+    def text(self, name: str) -> str:
+        value = self.values.get(name, "") if isinstance(self.values, Mapping) else ""
+        return value if isinstance(value, str) else ""
+
+
+async def submission(request: Request) -> Submission:
+    """Raises RequestValidationError for what is neither a form nor JSON."""
+    if is_form(request):
+        form = await request.form()
+        return Submission({name: value for name, value in form.items() if isinstance(value, str)}, True)
+    if _content_type(request) != "application/json":
+        return Submission(None, False)
+    try:
+        return Submission(json.loads(await request.body()), False)
+    except (ValueError, RecursionError) as error:
+        wrong = {"type": "json_invalid", "loc": ("body",), "msg": "not JSON"}
+        raise RequestValidationError([wrong]) from error
+
+
+def is_form(request: Request) -> bool:
+    return _content_type(request) in FORMS
+
+
+def either(model: type[BaseModel]) -> dict[str, Any]:
+    """OpenAPI's words for a body that is JSON or a form."""
+    schema = {"schema": model.model_json_schema()}
+    return {"requestBody": {"required": True, "content": {"application/json": schema, FORMS[0]: schema}}}
+
+
+def local_path(wanted: str, otherwise: str) -> str:
+    """A path of this site to go on to, never another site's address in disguise."""
+    plain = wanted.isascii() and wanted.isprintable() and "\\" not in wanted
+    return wanted if plain and wanted.startswith("/") and not wanted.startswith("//") else otherwise
+
+
+def _content_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()

@@ -1,0 +1,119 @@
+"""What may be sent to the API; the rules for long texts are the services' own, so forms share them."""
+
+import unicodedata
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic.alias_generators import to_camel
+
+from videovault.services.views import PublicStatus
+
+LARGEST = 2**63 - 1  # what a column holds
+
+
+def _shown(value: str) -> str:
+    if any(unicodedata.category(char) == "Cc" for char in value):
+        raise ValueError("This contains characters that cannot be shown.")
+    return value
+
+
+def _blank_as_none(value: object) -> object:
+    return None if value == "" else value
+
+
+Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+Email = Annotated[str, StringConstraints(max_length=254), AfterValidator(_shown)]
+Search = Annotated[str, StringConstraints(max_length=200), AfterValidator(_shown)]
+Optional = Annotated[str | None, Field(None)]
+Blank = BeforeValidator(_blank_as_none)
+
+
+class Body(BaseModel):
+    """A JSON object; fields that are not named here are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+class CamelBody(Body):
+    model_config = ConfigDict(alias_generator=to_camel)
+
+
+class LoginBody(Body):
+    email: Email
+    password: Annotated[str, StringConstraints(max_length=256)]
+
+
+class RegisterBody(Body):
+    email: Email
+    password: str
+    name: Optional
+
+
+class BriefBody(Body):
+    """The create-video form, for the first webhook."""
+
+    topic: str
+    company_name: Optional
+    social_handles: Optional
+    license: Optional
+    avatar: str
+    email: str
+
+
+class ScriptBody(Body):
+    """The guide's generate body; ``videoId`` continues a draft."""
+
+    hook: str
+    body: str
+    conclusion: str
+    company_name: Optional
+    social_handles: Optional
+    license: Optional
+    avatar: str
+    email: str
+    video_id: Annotated[Id | None, Field(alias="videoId")] = None
+
+
+class StoreBody(CamelBody):
+    video_url: str
+    user_email: str
+    title: Optional
+
+
+class MetadataBody(Body):
+    """``duration`` in seconds, ``size`` in bytes."""
+
+    duration: Annotated[float, Field(strict=True, ge=0, le=LARGEST)] | None = None
+    size: Annotated[int, Field(strict=True, ge=0, le=LARGEST)] | None = None
+    format: Annotated[str, StringConstraints(max_length=40), AfterValidator(_shown)] | None = None
+
+
+class StatusBody(CamelBody):
+    """A report on a video; ``error`` is the reason of a failure, in whatever length it comes."""
+
+    user_id: Id
+    video_id: Id
+    status: Literal["processing", "ready", "failed"]
+    video_url: Optional
+    metadata: MetadataBody | None = None
+    error: Optional
+
+
+class DeleteBody(CamelBody):
+    user_id: Id
+    video_id: Id
+
+
+class DeleteManyBody(CamelBody):
+    video_ids: Annotated[list[Id], Field(min_length=1, max_length=1000)]
+
+
+class GalleryParams(CamelBody):
+    """The query of a gallery; an empty value counts as not given."""
+
+    user_id: Id
+    status: Annotated[PublicStatus | None, Blank] = None
+    q: Search = ""
+    sort: Annotated[Literal["newest", "oldest", "title", "size", "longest"] | None, Blank] = None
+    limit: Annotated[Annotated[int, Field(ge=1, le=200)] | None, Blank] = None
+    cursor: Annotated[str, StringConstraints(max_length=100)] = ""

@@ -1,0 +1,185 @@
+"""Videos over HTTP: storing from an address, status reports, the gallery, links and deletion."""
+
+from functools import partial
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi.responses import RedirectResponse
+from starlette.concurrency import run_in_threadpool
+from starlette.convertors import Convertor, register_url_convertor
+
+from videovault.api import auth
+from videovault.api.auth import SignedInCaller
+from videovault.api.envelope import Responses, Success, failing
+from videovault.api.schemas import DeleteBody, GalleryParams, Id, MetadataBody, StatusBody, StoreBody
+from videovault.api.waiting import reason, until
+from videovault.config import settings
+from videovault.errors import SourceError
+from videovault.services import callbacks, deletion, pipeline, videos
+from videovault.services.callbacks import Report
+from videovault.services.videos import GalleryQuery
+from videovault.services.views import GalleryView, Metadata, StoredView, VideoView, View
+from videovault.worker import enqueue
+
+POSTER_SECONDS = 600  # for so long a browser may keep the way to a poster
+
+
+class _VideoIdConvertor(Convertor[str]):
+    """Any id but the guide's own words, so that GET …/video/delete is a wrong method, not an unknown video."""
+
+    regex = "(?!(?:gallery|download|status|delete)(?:/|$))[^/]+"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("video", _VideoIdConvertor())
+VideoId = Annotated[Id, Path(alias="videoId")]
+ONE = "/{videoId:video}"
+REDIRECT: Responses = {302: {"description": "To a fresh presigned URL"}}
+
+router = APIRouter(prefix="/api/auth/video", tags=["Videos"])
+
+
+class Deleted(View):
+    video_id: str
+
+
+@router.post(
+    "/download",
+    responses={
+        202: {"model": Success[StoredView], "description": "Still being stored"},
+        **failing(400, 401, 403, 404, 409, 413, 422, 502),
+    },
+)
+async def download(
+    request: Request,
+    response: Response,
+    caller: SignedInCaller,
+    body: StoreBody,
+    prefer: Annotated[str, Header(description="respond-async: answer at once")] = "",
+) -> Success[StoredView]:
+    """Store the video behind an address, waiting until it is in S3 and proven to be whole."""
+    store = partial(
+        videos.store_link, caller, body.video_url, body.user_email, body.title or "", enqueue=enqueue
+    )
+    stored = await run_in_threadpool(store)
+    at_once = "respond-async" in (word.strip().lower() for word in prefer.split(","))
+    seconds = 0 if at_once else settings().store_wait_seconds
+    look = partial(videos.get, caller, stored.video_id, links=False)
+    seen = await until(request, look, lambda video: video.status != "processing", seconds)
+    if seen.status == "failed":
+        raise reason(seen.error, SourceError)
+    stored = await run_in_threadpool(videos.stored, caller, stored.video_id)
+    if stored.status == "ready":
+        return Success(message="Video downloaded and uploaded successfully", data=stored)
+    response.status_code = 202
+    if at_once:
+        response.headers["Preference-Applied"] = "respond-async"
+    return Success(message="Video is being downloaded and stored", data=stored)
+
+
+@router.put(
+    "/status",
+    response_model_exclude_none=True,
+    responses={
+        202: {"model": Success[VideoView], "description": "Storing has begun"},
+        **failing(400, 401, 403, 404, 409, 413),
+    },
+)
+def update_status(body: StatusBody, token: auth.Token, response: Response) -> Success[VideoView]:
+    """Report on a video: its owner, an admin, or its generator by the callback token it was given."""
+    caller = auth.reporter(token, body.video_id)
+    said = Report(
+        user_id=body.user_id,
+        video_id=body.video_id,
+        status=body.status,
+        video_url=body.video_url or "",
+        metadata=Metadata(**(body.metadata or MetadataBody()).model_dump()),
+        error=body.error or "",
+    )
+    video = callbacks.report(caller, said, enqueue=enqueue)
+    if body.status == "ready" and video.status == "processing":
+        response.status_code = 202
+    return Success(message="Video status updated successfully", data=video)
+
+
+@router.get("/gallery", response_model_exclude_none=True, responses=failing(400, 401, 403, 502))
+def gallery(caller: SignedInCaller, query: Annotated[GalleryParams, Query()]) -> Success[GalleryView]:
+    """A user's videos, newest first, with the counts over all of them."""
+    wanted = GalleryQuery(
+        status=query.status,
+        q=query.q,
+        sort=query.sort or "newest",
+        limit=query.limit,
+        cursor=query.cursor,
+    )
+    found = videos.gallery(caller, query.user_id, wanted)
+    return Success(message="Video gallery retrieved successfully", data=found)
+
+
+@router.delete("/delete", responses=failing(400, 401, 403, 404, 413, 502))
+def delete(caller: SignedInCaller, body: DeleteBody) -> Success[Deleted]:
+    """Delete a video: its objects in S3, then its row."""
+    deletion.delete(caller, body.video_id, owner_id=body.user_id)
+    return Success(message="Video deleted successfully", data=Deleted(video_id=body.video_id))
+
+
+@router.get(ONE, response_model_exclude_none=True, responses=failing(401, 404, 502))
+def get(caller: SignedInCaller, video_id: VideoId) -> Success[VideoView]:
+    """One video, as in the gallery."""
+    return Success(message="Video retrieved successfully", data=videos.get(caller, video_id))
+
+
+@router.get(
+    f"{ONE}/download",
+    status_code=302,
+    response_class=RedirectResponse,
+    responses={**REDIRECT, **failing(400, 401, 404, 409, 502)},
+)
+def download_link(
+    caller: SignedInCaller,
+    video_id: VideoId,
+    inline: Annotated[bool, Query(description="To play it instead of saving it")] = False,
+) -> Response:
+    """To the file itself, under its title."""
+    return _to_s3(videos.download_url(caller, video_id, inline=inline))
+
+
+@router.get(
+    f"{ONE}/thumbnail",
+    status_code=302,
+    response_class=RedirectResponse,
+    responses={**REDIRECT, **failing(401, 404, 409, 502)},
+)
+def thumbnail(caller: SignedInCaller, video_id: VideoId) -> Response:
+    """To the video's poster."""
+    response = _to_s3(videos.poster_url(caller, video_id))
+    seconds = min(POSTER_SECONDS, settings().download_url_seconds)
+    response.headers["Cache-Control"] = f"private, max-age={seconds}"
+    return response
+
+
+@router.post(f"{ONE}/retry", response_model_exclude_none=True, responses=failing(401, 403, 404, 409))
+def retry(caller: SignedInCaller, video_id: VideoId) -> Success[VideoView]:
+    """Run a failed video again, from where it broke."""
+    video = pipeline.retry(caller, video_id, enqueue=enqueue)
+    return Success(message="Video is being tried again", data=video)
+
+
+@router.post(f"{ONE}/cancel", response_model_exclude_none=True, responses=failing(401, 403, 404, 409))
+def cancel(caller: SignedInCaller, video_id: VideoId) -> Success[VideoView]:
+    """Stop a video in work."""
+    return Success(message="Video cancelled successfully", data=pipeline.cancel(caller, video_id))
+
+
+def _to_s3(url: str) -> Response:
+    """Where the app itself passes S3 on, only the path: it works by whatever name the browser came."""
+    if settings().uses_embedded_s3 and not settings().s3_public_endpoint_url:
+        parts = urlsplit(url)
+        url = f"{parts.path}?{parts.query}"
+    return RedirectResponse(url, 302)

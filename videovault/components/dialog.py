@@ -1,0 +1,80 @@
+"""Modal dialogs on the browser's own <dialog>, and the one that asks before something goes."""
+
+from typing import Any
+
+import reflex as rx
+
+from videovault.components.buttons import button, icon_button
+from videovault.components.notices import notices
+
+
+class Dialog(rx.Component):
+    """Open while ``open``; ``address`` is the query that the page's address has meanwhile."""
+
+    library = "$/public/js/dialog.js"
+    tag = "Dialog"
+    open: rx.Var[bool]
+    address: rx.Var[str]
+    on_dismiss: rx.EventHandler[rx.event.no_args_event_spec]
+
+
+def dialog(
+    title: Any,
+    *children: Any,
+    name: str,
+    is_open: Any,
+    on_dismiss: Any,
+    look: str = "",
+    address: Any = "",
+) -> rx.Component:
+    """A dialog with a heading and a way out; ``name`` is its id."""
+    return Dialog.create(
+        rx.el.div(
+            rx.el.h2(title, id=f"{name}-title"),
+            icon_button("Close", "close", on_click=on_dismiss),
+            class_name="dialog-head",
+        ),
+        notices(),
+        *children,
+        open=is_open,
+        address=address,
+        on_dismiss=on_dismiss,
+        id=name,
+        class_name=look,
+        custom_attrs={"aria-labelledby": f"{name}-title"},
+    )
+
+
+def confirmation(
+    title: Any,
+    *children: Any,
+    name: str,
+    is_open: Any,
+    is_busy: Any,
+    on_confirm: Any,
+    on_dismiss: Any,
+) -> rx.Component:
+    """Asks before something is deleted; the way back has the focus."""
+    return Dialog.create(
+        rx.el.h2(title, id=f"{name}-title"),
+        rx.el.div(*children, id=f"{name}-text", class_name="stack close", margin_top="12px"),
+        rx.el.div(
+            button("Keep", on_click=on_dismiss, data_focus="true"),
+            button(
+                rx.cond(is_busy, "Deleting…", "Delete"),
+                look="danger",
+                on_click=on_confirm,
+                aria_disabled=is_busy,
+            ),
+            class_name="actions",
+        ),
+        open=is_open,
+        on_dismiss=on_dismiss,
+        id=name,
+        class_name="small-dialog",
+        custom_attrs={
+            "role": "alertdialog",
+            "aria-labelledby": f"{name}-title",
+            "aria-describedby": f"{name}-text",
+        },
+    )

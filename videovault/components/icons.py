@@ -1,0 +1,29 @@
+"""A dozen line icons, drawn for here: a library would weigh more than all of them."""
+
+import reflex as rx
+
+PATHS = {
+    "play": "M8 5.5v13l10.5-6.5z",
+    "download": "M12 4v11m0 0 4.5-4.5M12 15l-4.5-4.5M5 19.5h14",
+    "delete": "M4.5 7h15M9.5 7V4.5h5V7m-8 0 .8 12.5h9.4L17.5 7m-7.5 4v5m4-5v5",
+    "close": "M6 6l12 12M18 6 6 18",
+    "new": "M12 5v14M5 12h14",
+    "person": "M12 12a4 4 0 1 0 0-8 4 4 0 0 0 0 8zm-7.5 8a7.5 7.5 0 0 1 15 0",
+}
+FILLED = {"play"}
+
+
+def icon(name: str, size: int = 20) -> rx.Component:
+    """Always beside or inside something that has a name: itself, it is silent."""
+    return rx.el.svg(
+        rx.el.path(d=PATHS[name]),
+        view_box="0 0 24 24",
+        width=str(size),
+        height=str(size),
+        fill="currentColor" if name in FILLED else "none",
+        stroke="currentColor",
+        stroke_width="1.75",
+        stroke_linecap="round",
+        stroke_linejoin="round",
+        aria_hidden="true",
+    )

@@ -1,0 +1,77 @@
+"""How far the work on a video is: steps, a bar, and figures that tell how long it still takes."""
+
+from typing import Any
+
+import reflex as rx
+
+from videovault.components.vars import has
+from videovault.state.shapes import READY, REQUESTED, Work
+from videovault.state.work import WorkState
+
+STEPS = ("Requested", "Generating", "Storing", "Ready")
+
+
+def bar(percent: Any, name: str) -> rx.Component:
+    """``percent`` below 0 is a wait of which nobody knows how far it is."""
+    return rx.cond(
+        percent >= 0,
+        rx.el.progress(value=percent, max=100, aria_label=name),
+        rx.el.progress(aria_label=name),
+    )
+
+
+def steps(current: Any) -> rx.Component:
+    return rx.el.ol(*(_step(number, text, current) for number, text in enumerate(STEPS)), class_name="steps")
+
+
+def full_progress(video_id: Any) -> rx.Component:
+    """All that is known of the work, for the modal."""
+    return rx.cond(
+        has(WorkState.works, video_id), _known(WorkState.works[video_id]), _known(Work(), has_begun=False)
+    )
+
+
+def small_progress(video_id: Any) -> rx.Component:
+    """A step and its bar, for a card."""
+    work = WorkState.works[video_id]
+    return rx.el.div(
+        rx.cond(
+            has(WorkState.works, video_id),
+            rx.fragment(
+                rx.el.span(work.doing),
+                bar(work.percent, "Progress"),
+                rx.el.span(work.so_far, class_name="figures"),
+            ),
+            rx.fragment(rx.el.span("Requested"), rx.el.progress(aria_label="Progress")),
+        ),
+        class_name="live",
+    )
+
+
+def _known(work: Any, *, has_begun: bool = True) -> rx.Component:
+    return rx.el.div(
+        steps(work.step),
+        rx.el.div(
+            rx.el.p(work.doing, role="status", font_weight="600"),
+            bar(work.percent if has_begun else rx.Var.create(-1), "Progress"),
+            rx.el.div(
+                rx.el.span(work.so_far, data_testid="so-far"),
+                rx.el.span(work.pace, data_testid="pace"),
+                class_name="row apart soft figures",
+                min_height="23px",
+            ),
+            class_name="stack close",
+        ),
+        class_name="stack",
+    )
+
+
+def _step(number: int, text: str, current: Any) -> rx.Component:
+    is_current = rx.Var.create(current) == number
+    is_past = rx.Var.create(current) > number if number != READY else rx.Var.create(False)
+    reached = number == REQUESTED
+    return rx.el.li(
+        text,
+        class_name="done" if reached else rx.cond(is_past, "done", ""),
+        aria_current=rx.cond(is_current, "step", rx.Var("undefined")),
+    )

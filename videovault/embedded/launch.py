@@ -1,0 +1,56 @@
+"""Starts a program that ends when the process that asked for it ends, even by SIGKILL.
+
+Run as a script of its own: in a process with threads, Python code between fork and exec can deadlock.
+"""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+
+PR_SET_PDEATHSIG = 1
+LOOK_SECONDS = 1.0
+
+
+def command(argv: Sequence[str]) -> list[str]:
+    """The command line that runs ``argv`` bound to the life of the calling process."""
+    return [sys.executable, "-I", "-S", __file__, str(os.getpid()), *argv]
+
+
+def end_with(parent: int) -> None:
+    """Have Linux send this process SIGTERM when its parent, of process id ``parent``, ends.
+
+    Raises OSError when the kernel refuses, SystemExit when the parent has ended already.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
+    if os.getppid() != parent:  # it ended before we asked, so no signal will come
+        sys.exit(1)
+
+
+def watch(parent: int, argv: Sequence[str]) -> int:
+    """Run ``argv`` and stop it once ``parent`` is gone; for systems that cannot tell a process so."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    with subprocess.Popen(argv) as program:  # noqa: S603 - our own command lines
+        try:
+            while os.getppid() == parent:
+                with suppress(subprocess.TimeoutExpired):
+                    return program.wait(LOOK_SECONDS)
+        finally:
+            program.terminate()
+    return program.returncode
+
+
+def main(parent: int, argv: list[str]) -> None:
+    if sys.platform == "linux":
+        end_with(parent)
+        os.execv(argv[0], argv)  # noqa: S606 - no shell is wanted
+    sys.exit(watch(parent, argv))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2:])

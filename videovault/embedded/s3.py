@@ -1,0 +1,86 @@
+"""The embedded S3: ``rclone serve s3`` on loopback, with objects as plain files under ``DATA_DIR/s3``."""
+
+import os
+import shutil
+import sys
+import sysconfig
+from pathlib import Path
+
+from videovault.config import EMBEDDED_BUCKET
+from videovault.embedded.children import Child
+from videovault.errors import ConfigurationError
+from videovault.installation import Installation
+
+FLAGS = (
+    # The ETag is then the CRC-32 of what is on the disk, which proves an upload made in parts.
+    *("--etag-hash", "crc32"),
+    # Without it every byte is hashed three times more: 9 CPU seconds per GiB instead of 3. The ETag proves it.
+    "--ignore-checksum",
+    # 16 MiB of read-ahead for each open object is for remotes far away.
+    *("--buffer-size", "0"),
+    # Parts that came before their turn are held in memory.
+    *("--multipart-streaming-buffer-limit", "64Mi", "--multipart-streaming-buffer-total", "256Mi"),
+    *("--log-level", "ERROR", "--log-format", ""),
+)
+MEMORY_LIMIT = "384MiB"
+# rclone needs none of our settings and keys, and its own RCLONE_* variables would change what it does.
+INHERITED = {"PATH", "HOME", "LANG", "TZ", "TMPDIR"}
+
+
+def server(data_dir: Path, installation: Installation) -> Child:
+    """The embedded S3 of this installation; raises ConfigurationError when rclone is not installed."""
+    return Child(
+        name="The embedded S3",
+        argv=[rclone(), "serve", "s3", "store:", "--addr", f"127.0.0.1:{installation.s3_port}", *FLAGS],
+        env=_environment(data_dir.absolute(), installation),
+        port=installation.s3_port,
+        umask=0o077,
+        prepare=lambda: prepare(data_dir),
+        worth_logging=_worth_logging,
+    )
+
+
+def bucket_folder(data_dir: Path) -> Path:
+    """Where the objects lie: ``<folder>/<key>``."""
+    return data_dir / "s3" / EMBEDDED_BUCKET
+
+
+def rclone() -> str:
+    """The rclone that came with the requirements, never another version that happens to be on the PATH."""
+    beside_python = [sysconfig.get_path("scripts"), str(Path(sys.executable).parent)]
+    found = shutil.which("rclone", path=os.pathsep.join(beside_python))
+    if not found:
+        raise ConfigurationError(
+            "The embedded S3 needs rclone, which is not installed here. Install the requirements again "
+            "(pip install -r requirements.txt), or set AWS_S3_BUCKET_NAME to use another S3."
+        )
+    return str(Path(found).absolute())
+
+
+def prepare(data_dir: Path) -> None:
+    """Make the bucket, private to its user, and remove what uploads that were cut short left behind."""
+    bucket = bucket_folder(data_dir)
+    bucket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    bucket.mkdir(mode=0o700, exist_ok=True)
+    for leftover in bucket.rglob(".rclone_temp_*"):
+        leftover.unlink(missing_ok=True)
+
+
+def _environment(data_dir: Path, installation: Installation) -> dict[str, str]:
+    """Keys are passed here, since a command line can be read by everyone on the machine."""
+    ours = {name: value for name, value in os.environ.items() if name in INHERITED}
+    return ours | {
+        "GOMEMLIMIT": MEMORY_LIMIT,
+        "RCLONE_CONFIG": os.devnull,
+        "RCLONE_CACHE_DIR": str(data_dir / "rclone"),
+        "RCLONE_AUTH_KEY": f'"{installation.s3_access_key},{installation.s3_secret_key}"',
+        # "store" remembers the sums of files: else a listing after a restart would read every object whole.
+        "RCLONE_CONFIG_STORE_TYPE": "hasher",
+        "RCLONE_CONFIG_STORE_REMOTE": str(data_dir / "s3"),
+        "RCLONE_CONFIG_STORE_HASHES": "crc32",
+        "RCLONE_CONFIG_STORE_MAX_AGE": "off",
+    }
+
+
+def _worth_logging(line: str) -> bool:
+    return "Dir.Remove not empty" not in line  # it tries this at every delete and calls it an error

@@ -1,0 +1,77 @@
+"""The colours of a video, chosen by the company's name so that all of a company's videos match."""
+
+import hashlib
+from dataclasses import dataclass
+
+RGB = tuple[int, int, int]
+
+WIDTH, HEIGHT = 1280, 720
+WHITE: RGB = (255, 255, 255)
+
+
+@dataclass(frozen=True)
+class Theme:
+    """``corners`` of the background (top left, top right, bottom left, bottom right), two glows, one accent."""
+
+    corners: tuple[RGB, RGB, RGB, RGB]
+    glows: tuple[RGB, RGB]
+    stage: tuple[RGB, RGB]
+    accent: RGB
+    unspoken: RGB
+    quiet: RGB
+
+
+THEMES = (
+    Theme(
+        corners=((17, 20, 52), (44, 36, 105), (14, 27, 60), (58, 30, 98)),
+        glows=((99, 84, 230), (190, 70, 190)),
+        stage=((150, 160, 255), (86, 80, 200)),
+        accent=(255, 196, 92),
+        unspoken=(138, 143, 190),
+        quiet=(190, 195, 228),
+    ),
+    Theme(
+        corners=((6, 34, 46), (10, 72, 82), (8, 26, 44), (16, 58, 92)),
+        glows=((20, 160, 150), (40, 110, 200)),
+        stage=((140, 225, 215), (34, 120, 140)),
+        accent=(255, 214, 102),
+        unspoken=(120, 160, 172),
+        quiet=(182, 212, 220),
+    ),
+    Theme(
+        corners=((38, 16, 40), (96, 30, 66), (28, 16, 48), (92, 44, 50)),
+        glows=((215, 70, 110), (235, 130, 70)),
+        stage=((255, 196, 180), (190, 80, 100)),
+        accent=(255, 190, 120),
+        unspoken=(180, 138, 160),
+        quiet=(228, 198, 208),
+    ),
+    Theme(
+        corners=((10, 32, 34), (22, 74, 56), (8, 28, 40), (36, 66, 44)),
+        glows=((50, 170, 110), (150, 180, 60)),
+        stage=((180, 232, 190), (50, 130, 96)),
+        accent=(250, 214, 96),
+        unspoken=(128, 164, 150),
+        quiet=(190, 218, 206),
+    ),
+    Theme(
+        corners=((14, 26, 56), (24, 60, 124), (10, 22, 50), (34, 46, 110)),
+        glows=((50, 120, 240), (90, 200, 230)),
+        stage=((160, 206, 255), (50, 110, 200)),
+        accent=(122, 232, 214),
+        unspoken=(128, 150, 192),
+        quiet=(188, 204, 232),
+    ),
+)
+
+
+def theme_for(company: str) -> Theme:
+    """The same for the same name, whatever its case and spacing."""
+    name = " ".join(company.split()).casefold()
+    return THEMES[hashlib.sha256(name.encode()).digest()[0] % len(THEMES)]
+
+
+def mixed(one: RGB, other: RGB, share: float) -> RGB:
+    """``share`` 0 is all ``one``, 1 is all ``other``."""
+    red, green, blue = (round(a + (b - a) * share) for a, b in zip(one, other, strict=True))
+    return red, green, blue

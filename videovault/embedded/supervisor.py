@@ -1,0 +1,131 @@
+"""Starts the parts that make one machine enough: the embedded S3, the embedded studio and one worker process.
+
+They live and die with the web process; of several web processes on one DATA_DIR exactly one has them.
+"""
+
+import asyncio
+import fcntl
+import logging
+import multiprocessing
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import IO
+
+from videovault import installation
+from videovault.config import Settings, settings
+from videovault.embedded import launch, s3
+from videovault.embedded.children import Child, kept_alive, ready
+
+log = logging.getLogger(__name__)
+
+LOCK_FILE = "embedded.lock"
+PATIENCE_SECONDS = 10.0
+WORKER_GRACE_SECONDS = 20.0
+
+
+@asynccontextmanager
+async def embedded_parts() -> AsyncIterator[None]:
+    """Lifespan of the web process: the parts its settings call for run, and are ready, inside the block.
+
+    If another process has them already, the block begins without them and takes them over when that one ends.
+    Raises ConfigurationError when a part cannot be started.
+    """
+    _end_with_server()
+    data_dir = settings().data_dir
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with (data_dir / LOCK_FILE).open("w") as lock:
+        if await _locked(lock, PATIENCE_SECONDS):
+            async with _running_parts():
+                yield
+        else:
+            log.info("Another process serves %s and runs its S3, studio and worker.", data_dir)
+            async with _heir(lock):
+                yield
+
+
+@asynccontextmanager
+async def running(children: list[Child]) -> AsyncIterator[None]:
+    """Keep ``children`` alive in the block: those with a port first, and the others once these are ready."""
+    servers = [child for child in children if child.port]
+    async with AsyncExitStack() as stack:
+        for child in servers:
+            await stack.enter_async_context(kept_alive(child))
+        for child in servers:
+            await ready(child)
+        for child in children:
+            if child not in servers:
+                await stack.enter_async_context(kept_alive(child))
+        yield
+
+
+def parts(config: Settings) -> list[Child]:
+    """What ``config`` calls for, in the order of starting; raises ConfigurationError when rclone is absent."""
+    embedded = []
+    if config.uses_embedded_s3:
+        embedded.append(s3.server(config.data_dir, config.installation))
+    if config.uses_embedded_studio:
+        embedded.append(_studio(config))
+    if config.workers:
+        worker = [sys.executable, "-m", "videovault", "worker"]
+        embedded.append(Child("The worker", worker, grace=WORKER_GRACE_SECONDS))
+    return embedded
+
+
+def _studio(config: Settings) -> Child:
+    port = config.installation.studio_port
+    folder = config.data_dir / "studio"
+    program = [sys.executable, "-m", "videovault.embedded.studio"]
+    options = ["--port", str(port), "--data-dir", str(folder), "--mode", config.studio_mode]
+    return Child("The embedded studio", program + options, port=port)
+
+
+@asynccontextmanager
+async def _running_parts() -> AsyncIterator[None]:
+    await asyncio.to_thread(installation.with_free_ports, settings().data_dir)
+    settings.cache_clear()  # this process, too, must know the ports
+    async with running(parts(settings())):
+        yield
+
+
+@asynccontextmanager
+async def _heir(lock: IO[str]) -> AsyncIterator[None]:
+    """Wait in the background until the other process lets go of the parts, then run them here."""
+    task = asyncio.create_task(_take_over(lock), name="take over the embedded parts")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def _take_over(lock: IO[str]) -> None:
+    await _locked(lock, float("inf"))
+    log.info("The other process has ended: its S3, studio and worker are started here.")
+    try:
+        async with _running_parts():
+            await asyncio.Event().wait()
+    except Exception:
+        log.exception("The embedded parts could not be taken over; restart the app.")
+
+
+async def _locked(lock: IO[str], patience: float) -> bool:
+    """Try for ``patience`` seconds: a process that is just being replaced needs a moment to let go."""
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + patience
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if clock() >= deadline:
+                return False
+            await asyncio.sleep(0.2)
+        else:
+            return True
+
+
+def _end_with_server() -> None:
+    """Killed by SIGKILL, granian's main process would leave this one of its processes serving for ever."""
+    server = multiprocessing.parent_process()
+    if server is not None and server.pid and sys.platform == "linux":
+        launch.end_with(server.pid)

@@ -1,0 +1,50 @@
+"""The sign-in and sign-up pages: what their native forms came back with, in words."""
+
+import reflex as rx
+from reflex.event import EventSpec
+
+from videovault.state.session import HOME, SessionState
+
+PROBLEMS = {
+    "wrong": "The e-mail address or the password is wrong.",
+    "invalid": "Please check what you entered.",
+    "closed": "New accounts are not open here. Ask the admin for one.",
+    "limited": "That was tried too often. Wait a minute, then try again.",
+}
+FIELD_PROBLEMS = {
+    "taken": ("email", "There is an account with this e-mail address already. Sign in instead."),
+    "email": ("email", "This is not a complete e-mail address, such as name@example.com."),
+    "password": ("password", "A password has 8 to 256 characters."),
+    "name": ("name", "This name is too long, or contains characters that cannot be shown."),
+}
+
+
+class AccountState(SessionState):
+    problem: str = ""
+    typed_email: str = ""
+    typed_name: str = ""
+    next: str = HOME
+    shows_password: bool = False
+
+    @rx.event
+    def enter(self) -> EventSpec | None:
+        """Read what the address brings: an error, what was typed, and where the person was going."""
+        given = self.router.url.query_parameters
+        self.next = local_path(given.get("next", ""))
+        if self.is_signed_in:
+            return rx.redirect(self.next, replace=True)
+        self.typed_email, self.typed_name = given.get("email", ""), given.get("name", "")
+        code = given.get("error", "")
+        self.problem = PROBLEMS.get(code, "")
+        self.errors = dict([FIELD_PROBLEMS[code]]) if code in FIELD_PROBLEMS else {}
+        return None
+
+    @rx.event
+    def toggle_password(self) -> None:
+        self.shows_password = not self.shows_password
+
+
+def local_path(path: str) -> str:
+    """The path if it leads to a page of ours, else the first page: nobody is sent elsewhere by a link."""
+    is_ours = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
+    return path if is_ours else HOME

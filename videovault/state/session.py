@@ -1,0 +1,183 @@
+"""Who is at this tab, asked of the session cookie at every event, and what the tab has to tell them."""
+
+import functools
+import inspect
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import Any
+from urllib.parse import urlencode
+
+import reflex as rx
+from reflex.app import App
+from reflex.event import Event, EventSpec
+from reflex.middleware import Middleware
+from reflex.state import BaseState
+from starlette.requests import cookie_parser
+
+from videovault import logs, security
+from videovault.errors import InvalidInput, NotSignedIn, VideoVaultError
+from videovault.services import accounts
+from videovault.services.access import Caller
+from videovault.state.calls import Shared, quickly
+
+COOKIE = "videovault_session"
+HOME = "/create"
+# How long an ended session may still be taken for a live one; a loop looks at every tick.
+SESSION_SECONDS = 2.0
+FAULT = "Something went wrong on our side. Nothing you made is lost; please try again."
+
+log = logs.get(__name__)
+_callers: Shared[Caller | None] = Shared(SESSION_SECONDS)
+
+
+class SessionState(rx.State):
+    """What every page shows of the person. For display only: each handler asks the cookie anew."""
+
+    is_signed_in: bool = False
+    is_admin: bool = False
+    email: str = ""
+
+    notice: str = ""
+    notice_is_bad: bool = False
+    notice_number: int = 0
+    errors: dict[str, str] = {}
+
+    _session: str = ""
+
+    @rx.event
+    def dismiss(self) -> None:
+        """Take the notice away."""
+        self.notice = ""
+
+    @rx.event
+    def apologise(self) -> None:
+        """Say that something broke which nobody foresaw."""
+        self._say(FAULT, bad=True)
+
+    @rx.event
+    def go_home(self) -> EventSpec | None:
+        """Who is signed in has no use for the welcome page."""
+        return rx.redirect(HOME, replace=True) if self.is_signed_in else None
+
+    async def _caller(self) -> Caller:
+        """Who this tab's cookie belongs to, now. Raises NotSignedIn."""
+        caller = await caller_of(self._token())
+        if caller is None:
+            raise NotSignedIn
+        return caller
+
+    def _token(self) -> str:
+        return cookie_parser(self.router.headers.cookie or "").get(COOKIE, "")
+
+    def _say(self, text: str, *, bad: bool = False) -> None:
+        self.notice, self.notice_is_bad = text, bad
+        self.notice_number += 1
+
+    def _tell(self, error: VideoVaultError, beside: str) -> EventSpec | None:
+        """Put the error beside what it concerns, else into the notice; a lost session leads to the login."""
+        if isinstance(error, NotSignedIn):
+            return rx.redirect(login_path(self.router.url.path, self.router.url.query))
+        if isinstance(error, InvalidInput) and error.fields:
+            self.errors = error.fields
+            return rx.set_focus(next(iter(error.fields)))
+        if beside:
+            self.errors = {beside: error.public_message}
+        else:
+            self._say(error.public_message, bad=True)
+        return None
+
+    def _show_person(self, caller: Caller | None) -> None:
+        shown = (caller is not None, caller.is_admin, caller.email) if caller else (False, False, "")
+        if (self.is_signed_in, self.is_admin, self.email) != shown:
+            self.is_signed_in, self.is_admin, self.email = shown
+
+
+def signed_in(
+    handler: Callable[..., Any] | None = None, *, background: bool = False, beside: str = ""
+) -> Any:  # what rx.event returns depends on the handler's arguments, and mypy cannot drop one of them
+    """Make ``handler(self, caller, …)`` an event handler that only a signed-in person gets into.
+
+    Its errors reach the person: at the fields that are wrong, at ``beside``, or as a notice.
+    """
+    if handler is None:
+        return functools.partial(signed_in, background=background, beside=beside)
+    inner = handler
+
+    @functools.wraps(inner)
+    async def authorised(self: SessionState, *args: Any, **payload: Any) -> AsyncIterator[Any]:
+        try:
+            async for step in _steps(inner(self, await self._caller(), *args, **payload)):
+                yield step
+        except VideoVaultError as error:
+            async with _changing(self, background):
+                step = self._tell(error, beside)
+            if step:
+                yield step
+
+    authorised.__signature__ = _without_caller(inner)  # type: ignore[attr-defined] # what inspect looks at
+    return rx.event(authorised, background=background)
+
+
+async def caller_of(token: str) -> Caller | None:
+    """Whose session token this is, at most ``SESSION_SECONDS`` old."""
+    if not token:
+        return None
+    return await _callers.get(security.token_hash(token), lambda: quickly(_authenticated, token))
+
+
+def login_path(path: str, query: str = "") -> str:
+    """The login page that leads back to where the person was."""
+    return "/login?" + urlencode({"next": f"{path}?{query}" if query else path})
+
+
+def on_fault(exception: Exception) -> EventSpec:
+    """What a person sees of an exception that no handler foresaw; the log has the rest."""
+    log.error("unforeseen error in a page", exc_info=exception)
+    excuse: EventSpec = SessionState.apologise()
+    return excuse
+
+
+class SessionGuard(Middleware):
+    """Before any event: wipe what another session left in this tab, and show who is there now.
+
+    Reflex binds a tab's state to a token in the browser's storage, not to a login.
+    """
+
+    async def preprocess(self, app: App, state: BaseState, event: Event) -> None:  # noqa: ARG002 - Reflex's signature
+        shown = await state.get_state(SessionState)
+        token = shown._token()  # noqa: SLF001 - the guard is part of this state
+        caller = await caller_of(token)
+        session = security.token_hash(token) if caller else ""
+        if shown._session != session:  # noqa: SLF001
+            state._get_root_state().reset()  # noqa: SLF001 - Reflex offers no other way to the whole tree
+            shown._session = session  # noqa: SLF001
+        shown._show_person(caller)  # noqa: SLF001
+
+
+def _authenticated(token: str) -> Caller | None:
+    try:
+        return accounts.authenticate(token)
+    except NotSignedIn:
+        return None
+
+
+async def _steps(running: Any) -> AsyncIterator[Any]:
+    """What a handler yields, or the one thing it returns."""
+    if inspect.isasyncgen(running):
+        async for step in running:
+            yield step
+        return
+    step = await running
+    if step is not None:
+        yield step
+
+
+def _changing(state: SessionState, background: bool) -> AbstractAsyncContextManager[Any]:
+    """A background handler may change its state inside ``async with`` only."""
+    return state if background else nullcontext()  # type: ignore[return-value] # there, Reflex hands in a proxy
+
+
+def _without_caller(handler: Callable[..., Any]) -> inspect.Signature:
+    signature = inspect.signature(handler)
+    kept = [parameter for name, parameter in signature.parameters.items() if name != "caller"]
+    return signature.replace(parameters=kept)

@@ -1,0 +1,98 @@
+"""What pages show of a video: the services' views with every figure put into words."""
+
+from pydantic import BaseModel, ConfigDict
+
+from videovault.services.views import Progress, VideoView, iso
+from videovault.state import wording
+
+REQUESTED, GENERATING, STORING, READY = range(4)
+
+
+class Shape(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Card(Shape):
+    """A video in the gallery, in the modal or in the admin's table; ``reason`` is why it failed."""
+
+    video_id: str = ""
+    title: str = ""
+    status: str = ""
+    created_at: str = ""
+    duration: str = ""
+    size: str = ""
+    details: str = ""
+    reason: str = ""
+
+    @classmethod
+    def of(cls, video: VideoView) -> "Card":
+        found = video.metadata
+        duration = wording.clock(found.duration) if found and found.duration else ""
+        size = wording.size(found.size) if found and found.size else ""
+        return cls(
+            video_id=video.video_id,
+            title=video.title,
+            status=video.status,
+            created_at=iso(video.created_at),
+            duration=duration,
+            size=size,
+            details=", ".join(filter(None, (duration, size))),
+            reason=video.error.message if video.error else "",
+        )
+
+
+class Work(Shape):
+    """How far a video in work is; ``percent`` is -1 while nobody can know."""
+
+    step: int = REQUESTED
+    doing: str = "Handing it over"
+    so_far: str = ""
+    pace: str = ""
+    percent: int = -1
+
+    @classmethod
+    def of(cls, progress: Progress) -> "Work":
+        if progress.stage == "generating":
+            return _generating(progress)
+        if progress.stage == "queued":
+            return cls(step=STORING, doing="Waiting for its turn to be stored")
+        return _storing(progress)
+
+
+class Counts(Shape):
+    everything: int = 0
+    ready: int = 0
+    processing: int = 0
+    failed: int = 0
+
+
+def _generating(progress: Progress) -> Work:
+    elapsed, expected = progress.elapsed_seconds, progress.expected_seconds
+    so_far = f"{wording.clock(elapsed)} so far"
+    if expected is None:
+        return Work(step=GENERATING, doing="Making the video", so_far=so_far)
+    late = elapsed > expected
+    return Work(
+        step=GENERATING,
+        doing="Making the video",
+        so_far=so_far,
+        pace="Longer than expected, still waiting"
+        if late
+        else f"about {wording.about(expected - elapsed)} left",
+        percent=min(99, elapsed * 100 // expected) if expected else -1,
+    )
+
+
+def _storing(progress: Progress) -> Work:
+    done, total = progress.bytes_done, progress.bytes_total
+    if total and done >= total:
+        return Work(step=STORING, doing="Checking the stored video", so_far=wording.size(total), percent=100)
+    speed, left = progress.bytes_per_second, progress.seconds_left
+    pace = [f"{wording.size(speed)}/s" if speed else "", f"about {wording.about(left)} left" if left else ""]
+    return Work(
+        step=STORING,
+        doing="Storing the video",
+        so_far=f"{wording.size(done)} of {wording.size(total)}" if total else wording.size(done),
+        pace=", ".join(filter(None, pace)),
+        percent=-1 if progress.percent is None else progress.percent,
+    )

@@ -1,0 +1,40 @@
+"""Figures as people read them: sizes, times, and how far something is."""
+
+UNITS = ("bytes", "KB", "MB", "GB", "TB")
+WORDS_A_MINUTE = 150
+
+
+def size(count: float) -> str:
+    """Bytes in decimal units, as file managers show them: ``4.2 MB``."""
+    power = 0
+    while count >= 999.5 and power < len(UNITS) - 1:
+        count, power = count / 1000, power + 1
+    return f"{count:.0f} {UNITS[power]}" if power < 2 or count >= 99.95 else f"{count:.1f} {UNITS[power]}"
+
+
+def clock(seconds: float) -> str:
+    """``0:07``, ``12:30``, ``1:02:03``."""
+    minutes, second = divmod(round(seconds), 60)
+    hour, minute = divmod(minutes, 60)
+    return f"{hour}:{minute:02}:{second:02}" if hour else f"{minute}:{second:02}"
+
+
+def about(seconds: float) -> str:
+    """``8 seconds``, ``2 minutes``, ``3 hours``: rounded, as one would say it."""
+    for length, unit in ((3600, "hour"), (60, "minute"), (1, "second")):
+        if seconds >= length * 0.95 or unit == "second":
+            number = max(1, round(seconds / length))
+            return f"{number} {unit}{'s' if number > 1 else ''}"
+    raise AssertionError("unreachable")
+
+
+def meter(text: str) -> str:
+    """How long a text is: ``24 words, 10 s spoken``."""
+    words = len(text.split())
+    spoken = round(words * 60 / WORDS_A_MINUTE)
+    length = f"{spoken} s" if spoken < 60 else clock(spoken)
+    return f"{words} word{'' if words == 1 else 's'}, {length} spoken"
+
+
+def counted(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
