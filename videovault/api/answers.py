@@ -25,7 +25,6 @@ STATUS: dict[type[errors.VideoVaultError], int] = {
     errors.VideoVaultError: 500,
 }
 CODES = {
-    400: "INVALID_INPUT",
     401: "NOT_SIGNED_IN",
     403: "FORBIDDEN",
     404: "NOT_FOUND",
@@ -55,6 +54,7 @@ SENTENCES = {
 }
 WITH_LIMITS = {
     "string_too_long": "This is too long: at most {max_length:,} characters are possible.",
+    "string_too_short": "This field is missing.",
     "too_long": "This is too long: at most {max_length:,} entries are possible.",
     "too_short": "This needs at least one entry.",
     "literal_error": "This must be one of {expected}.",
@@ -95,7 +95,9 @@ def for_http(_request: Request, error: Exception) -> Response:
     """What the framework refused before a route was reached."""
     assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for these only
     status = error.status_code
-    message = NOT_JSON if status == 400 else f"{HTTPStatus(status).phrase}."
+    if status == 400:  # a body that could not be read
+        return problem(400, "INVALID_INPUT", NOT_JSON, fields={"body": NOT_JSON})
+    message = f"{HTTPStatus(status).phrase}."
     return problem(status, CODES.get(status, "INVALID_INPUT"), message, headers=error.headers)
 
 

@@ -8,7 +8,7 @@ from videovault.components.vars import has
 from videovault.state.session import SessionState
 
 
-class NativeForm(rx.el.Div):
+class NativeForm(rx.el.Div):  # type: ignore[misc] # Reflex ships its elements without types
     """A form that really posts: Reflex's own one always keeps the browser from it."""
 
     tag = "form"
@@ -21,7 +21,7 @@ class Autosave(rx.Component):
 
     library = "$/public/js/autosave.js"
     tag = "Autosave"
-    on_save: rx.EventHandler[lambda values: [values]]
+    on_save: rx.EventHandler[rx.event.passthrough_event_spec(dict[str, str])]  # type: ignore[type-arg,valid-type] # Reflex's way
 
 
 native_form = NativeForm.create

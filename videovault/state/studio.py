@@ -97,9 +97,7 @@ class StudioState(SessionState):
         self.errors = {}
         video_id = self.video.video_id
         script = (await quickly(scripts.read, caller, video_id)).model_dump() | _parts(form)
-        self._show(
-            await quickly(generation.request, caller, script, video_id, enqueue=worker.enqueue)
-        )
+        self._show(await quickly(generation.request, caller, script, video_id, enqueue=worker.enqueue))
         self._typed, self.brief = {}, briefs.of(script) | {"topic": ""}
         self.form_number += 1
 
@@ -111,7 +109,7 @@ class StudioState(SessionState):
     @signed_in
     async def close(self, caller: Caller) -> None:  # noqa: ARG002 - every handler asks who calls
         if self.stage == "script":
-            self._say("Your script is kept: find it under Drafts in the gallery.")
+            self._say("Your script is kept, under Drafts in the gallery.")
         self.stage, self.errors = "", {}
 
     @signed_in(beside="video")
@@ -120,9 +118,7 @@ class StudioState(SessionState):
 
     @signed_in(beside="video")
     async def retry(self, caller: Caller) -> None:
-        retried = await quickly(
-            pipeline.retry, caller, self.video.video_id, enqueue=worker.enqueue
-        )
+        retried = await quickly(pipeline.retry, caller, self.video.video_id, enqueue=worker.enqueue)
         self._show(retried)
 
     @signed_in
@@ -152,6 +148,7 @@ class StudioState(SessionState):
             self._say("This video has been deleted.")
 
     async def _open(self, caller: Caller, video_id: str) -> None:
+        self.notice = ""
         self._show_script(await quickly(scripts.read, caller, video_id))
         self._show(await quickly(videos.get, caller, video_id, links=False))
 
