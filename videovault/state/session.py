@@ -142,8 +142,7 @@ def login_path(path: str, query: str = "") -> str:
 def on_fault(exception: Exception) -> EventSpec:
     """What a person sees of an exception that no handler foresaw; the log has the rest."""
     log.error("unforeseen error in a page", exc_info=exception)
-    excuse: EventSpec = SessionState.apologise()
-    return excuse
+    return SessionState.event_handlers["apologise"]()
 
 
 class SessionGuard(Middleware):
