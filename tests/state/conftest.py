@@ -82,7 +82,13 @@ class Tab:
     async def _send(self, state: type[rx.State], handler: str, payload: dict[str, Any]) -> None:
         path, _, query = self.address.partition("?")
         headers = {"cookie": f"{COOKIE}={self.cookie}"} if self.cookie else {}
-        router = {"pathname": path, "asPath": self.address, "query": {}, "headers": headers, "token": self.token}
+        router = {
+            "pathname": path,
+            "asPath": self.address,
+            "query": {},
+            "headers": headers,
+            "token": self.token,
+        }
         event = Event(name=f"{state.get_full_name()}.{handler}", payload=payload, router_data=router)
         running = await self.server.processor.enqueue(self.token, event)
         await running.wait_all()

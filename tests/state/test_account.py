@@ -17,7 +17,9 @@ def test_wrong_login_keeps_the_address_and_the_way(server: Server) -> None:
     assert (shown.typed_email, shown.next) == ("ada@example.com", "/gallery")
 
 
-@pytest.mark.parametrize(("code", "field"), [("email", "email"), ("taken", "email"), ("password", "password")])
+@pytest.mark.parametrize(
+    ("code", "field"), [("email", "email"), ("taken", "email"), ("password", "password")]
+)
 def test_what_is_wrong_with_a_field_stands_beside_it(server: Server, code: str, field: str) -> None:
     tab = server.tab(address=f"/register?error={code}")
     tab.send(AccountState, "enter")
@@ -25,7 +27,9 @@ def test_what_is_wrong_with_a_field_stands_beside_it(server: Server, code: str, 
     assert tab.sees(AccountState).problem == ""
 
 
-@pytest.mark.parametrize(("code", "says"), [("closed", "not open"), ("limited", "too often"), ("failed", "check")])
+@pytest.mark.parametrize(
+    ("code", "says"), [("closed", "not open"), ("limited", "too often"), ("failed", "check")]
+)
 def test_other_problems_stand_above_the_form(server: Server, code: str, says: str) -> None:
     tab = server.tab(address=f"/register?error={code}")
     tab.send(AccountState, "enter")
@@ -61,7 +65,15 @@ def test_password_can_be_shown(server: Server) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["", "https://evil.example", "//evil.example", "/\\evil.example", "javascript:alert(1)", "/a\nb", "gallery"],
+    [
+        "",
+        "https://evil.example",
+        "//evil.example",
+        "/\\evil.example",
+        "javascript:alert(1)",
+        "/a\nb",
+        "gallery",
+    ],
 )
 def test_nobody_is_led_to_another_site(path: str) -> None:
     assert local_path(path) == "/create"

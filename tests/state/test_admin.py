@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+from sqlmodel import func, select
 
 from tests.state.conftest import Person, Server, Tab
 from videovault.db import reading, transaction
@@ -38,11 +39,15 @@ def bobs(people: dict[str, Person]) -> list[str]:
 def test_admin_sees_everybodys_videos(admin: Tab, bobs: list[str]) -> None:
     admin.send(AdminState, "load")
     table = admin.sees(AdminState)
-    assert [(row.card.video_id, row.owner) for row in table.rows] == [(one, "bob@example.com") for one in bobs]
+    assert [(row.card.video_id, row.owner) for row in table.rows] == [
+        (one, "bob@example.com") for one in bobs
+    ]
     assert (table.access, table.total) == ("yes", "2 videos, 412 MB")
 
 
-def test_for_others_the_page_does_not_exist(server: Server, people: dict[str, Person], bobs: list[str]) -> None:
+def test_for_others_the_page_does_not_exist(
+    server: Server, people: dict[str, Person], bobs: list[str]
+) -> None:
     bob = server.tab(people["bob"].token, address="/admin")
     bob.send(AdminState, "load")
     assert (bob.sees(AdminState).access, bob.sees(AdminState).rows) == ("no", [])
@@ -97,7 +102,5 @@ def test_selected_videos_are_deleted_and_each_is_reported(
 
 
 def _remaining() -> int:
-    from sqlmodel import func, select
-
     with reading() as session:
         return session.exec(select(func.count()).select_from(Video)).one()

@@ -46,7 +46,9 @@ def test_counts_are_over_everything_but_drafts(ada: Tab, make: Make) -> None:
     assert len(gallery.cards) == 4
 
 
-@pytest.mark.parametrize(("status", "shown"), [("failed", 1), ("ready", 2), ("draft", 1), ("", 4), ("nonsense", 4)])
+@pytest.mark.parametrize(
+    ("status", "shown"), [("failed", 1), ("ready", 2), ("draft", 1), ("", 4), ("nonsense", 4)]
+)
 def test_counts_are_filters(ada: Tab, make: Make, status: str, shown: int) -> None:
     for one in (Status.READY, Status.READY, Status.QUEUED, Status.FAILED, Status.DRAFT):
         make(one)
