@@ -41,6 +41,8 @@ def serve(settings: Settings) -> None:
     # Internal names of the Reflex that requirements.txt pins: serve the built pages, compile nothing.
     reflex.REFLEX_SKIP_COMPILE.set(True)
     reflex.REFLEX_MOUNT_FRONTEND_COMPILED_APP.set(True)
+    # A forked child would wait for ever on locks that threads of this process held at that moment.
+    multiprocessing.set_start_method("spawn")
     ready = threading.Event()
     threading.Thread(target=_announce, args=(settings, ready), daemon=True).start()
     server = Server(
