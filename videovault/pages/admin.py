@@ -48,7 +48,11 @@ def _table() -> rx.Component:
             rx.el.thead(
                 rx.el.tr(
                     rx.el.th(
-                        _box("Select all videos", AdminState.select_all, checked=AdminState.is_everything_selected)
+                        _box(
+                            "Select all videos",
+                            AdminState.select_all,
+                            checked=AdminState.is_everything_selected,
+                        )
                     ),
                     *(
                         rx.el.th(text, scope="col")

@@ -1,0 +1,79 @@
+"""The source of one transfer: opened where bytes are missing, and proven to be the same one each time."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from videovault.errors import SourceError
+from videovault.gateways.source import RangesUnreliable, Source, SourceChanged, SourceInfo, SourceStream
+from videovault.services.engine.shapes import Afresh, Identity
+
+READ_BYTES = 1024 * 1024  # small enough for its sum to be made while it is in the processor's cache
+
+
+class Origin:
+    """Opened by several threads. Later requests go straight to where the first one was led to."""
+
+    def __init__(self, source: Source, url: str, identity: Identity | None) -> None:
+        self.identity = identity
+        self._source = source
+        self._url = url
+        self._direct: str | None = None
+
+    def open(self, start: int, end: int | None, heartbeat: Callable[[], object]) -> "Reading":
+        """The bytes from ``start``. Raises Afresh when they would not fit to those fetched before."""
+        reading = self._opened(start, end, heartbeat)
+        info = reading.info
+        if self.identity is None:
+            self.identity = Identity.of(info)
+        elif not self.identity.fits(info) and (start or info.partial or self.identity != Identity.of(info)):
+            reading.close()
+            raise Afresh(SourceChanged() if info.partial else _broken_off())
+        self._direct = info.final_url if info.final_url != self._url else None
+        return reading
+
+    def _opened(self, start: int, end: int | None, heartbeat: Callable[[], object]) -> "Reading":
+        validator = self.identity.validator if self.identity else None
+        direct, self._direct = self._direct, None  # one that fails is not tried again
+        context = self._source.open(
+            direct or self._url, start=start, end=end, validator=validator, heartbeat=heartbeat
+        )
+        try:
+            return Reading(context, start, end)
+        except SourceChanged as error:
+            raise Afresh(error) from error
+        except RangesUnreliable as error:
+            raise Afresh(error, ranges=False) from error
+        except SourceError:
+            if direct is None:
+                raise
+        return self._opened(start, end, heartbeat)
+
+
+class Reading:
+    """One open answer; ``position`` is the source's next byte that it gives."""
+
+    def __init__(self, context: AbstractContextManager[SourceStream], start: int, end: int | None) -> None:
+        self._context = context
+        self._stream = context.__enter__()
+        self._end = end
+        self.position = start
+
+    @property
+    def info(self) -> SourceInfo:
+        return self._stream.info
+
+    def gives(self, position: int) -> bool:
+        """Whether it goes on with the byte at ``position``."""
+        return position == self.position and position != self._end
+
+    def readinto(self, view: memoryview) -> int:
+        count = self._stream.readinto(view)
+        self.position += count
+        return count
+
+    def close(self) -> None:
+        self._context.__exit__(None, None, None)
+
+
+def _broken_off() -> SourceError:
+    return SourceError("The source broke off, and cannot go on in the middle of the video.", retryable=True)
