@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from botocore.exceptions import ClientError
@@ -87,7 +87,7 @@ class Upload:
 
 
 class Storage:
-    """One bucket. ``public`` signs links for the address that browsers use.
+    """One bucket. ``public`` makes the client that signs links for the address that browsers use.
 
     ``embedded``: this is rclone, whose ways docs/decisions/0007 tells: it forgets metadata, and its ETag is the
     object's CRC-32. ``extra`` are arguments of boto3 for each new object: encryption and storage class.
@@ -96,19 +96,23 @@ class Storage:
     def __init__(
         self,
         client: "S3Client",
-        public: "S3Client",
+        public: Callable[[], "S3Client"],
         bucket: str,
         *,
         embedded: bool = False,
         extra: Mapping[str, str] | None = None,
     ) -> None:
         self._s3 = client
-        self._public = public
+        self._make_public = public
         self.bucket = bucket
         self.keeps_metadata = not embedded
         self._etag_is_crc32 = embedded
         self._extra = dict(extra or {})
         self._knows_sums = True
+
+    @cached_property
+    def _public(self) -> "S3Client":
+        return self._make_public()
 
     def put(self, key: str, body: Body, described: Description, crc32: int | None = None) -> str:
         """Store an object; its ETag. S3 compares ``crc32`` with what it received."""
@@ -267,8 +271,8 @@ def connected() -> Storage:
     if chosen.uses_embedded_s3:
         keys = (chosen.installation.s3_access_key, chosen.installation.s3_secret_key)
         inside = client(f"http://127.0.0.1:{chosen.installation.s3_port}", *keys)
-        public = client(chosen.s3_public_endpoint_url or chosen.base_url, *keys)
-        return Storage(inside, public, EMBEDDED_BUCKET, embedded=True)
+        seen = chosen.s3_public_endpoint_url or chosen.base_url
+        return Storage(inside, lambda: client(seen, *keys), EMBEDDED_BUCKET, embedded=True)
     secrets = (
         chosen.aws_access_key_id,
         chosen.aws_secret_access_key.get_secret_value(),
@@ -276,8 +280,9 @@ def connected() -> Storage:
     )
     own = client(chosen.aws_endpoint_url_s3, *secrets)
     outside = chosen.s3_public_endpoint_url
-    public = client(outside, *secrets) if outside else own
-    return Storage(own, public, chosen.aws_s3_bucket_name, extra=_extra())
+    return Storage(
+        own, lambda: client(outside, *secrets) if outside else own, chosen.aws_s3_bucket_name, extra=_extra()
+    )
 
 
 def _extra() -> dict[str, str]:

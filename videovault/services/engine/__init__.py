@@ -1,5 +1,6 @@
 """The transfer engine: from a source through memory into S3, resumable and proven, for worker and command line."""
 
+from videovault.services.engine.file_ledger import FileLedger
 from videovault.services.engine.run import Transfer
 from videovault.services.engine.shapes import (
     Begun,
@@ -15,6 +16,7 @@ from videovault.services.engine.shapes import (
 __all__ = [
     "Begun",
     "Control",
+    "FileLedger",
     "Identity",
     "Ledger",
     "Patience",

@@ -32,6 +32,11 @@ class Filling:
     def body(self) -> bytearray:
         return self.buffer if self.length == len(self.buffer) else self.buffer[: self.length]
 
+    def give_up(self) -> bytearray:
+        """Its memory, which others may use now; slices and tracebacks may still hold the part itself."""
+        buffer, self.buffer = self.buffer, bytearray()
+        return buffer
+
     @property
     def crc32(self) -> int:
         return combined((each.crc32, each.filled) for each in self.slices)
@@ -151,13 +156,19 @@ class Board:
         """S3 has it: its place in memory is free."""
         with self._changed:
             del self._open[part.turn]
-            self._free.append(part.buffer)
+            self._free.append(part.give_up())
             self._changed.notify_all()
 
     def fail(self, error: BaseException) -> None:
         with self._changed:
             self._failure = self._failure or error
             self._changed.notify_all()
+
+    def close(self) -> None:
+        """Let go of all memory, now that no thread uses the board."""
+        self._free.clear()
+        for part in self._open.values():
+            part.give_up()
 
     def widen(self, window: int) -> None:
         with self._changed:

@@ -11,6 +11,7 @@ from videovault.errors import SourceError, StorageError, VideoVaultError
 from videovault.gateways.source import Source
 from videovault.gateways.storage import Storage, UploadLost
 from videovault.services.engine.board import Board
+from videovault.services.engine.buffers import keep_memory_small
 from videovault.services.engine.lanes import Lanes, Progress
 from videovault.services.engine.origin import Origin, Reading
 from videovault.services.engine.pace import SINGLE_WINDOW
@@ -52,6 +53,7 @@ class Transfer:
         no unfinished upload is left. What ``control`` raises comes out with the upload kept for resuming. The
         ledger is for the caller to clear once the outcome is written down: a crash before finds all in it.
         """
+        keep_memory_small()
         try:
             return self._with_new_beginnings(self._known())
         except VideoVaultError:
@@ -108,6 +110,7 @@ class Transfer:
             have = {part.number for part in begun.parts}
             plan = Plan(begun.source.total, begun.part_bytes)
             board = Board(plan, (number for number in plan.numbers() if number not in have), SINGLE_WINDOW)
+            stack.callback(board.close)
             before = sum(part.size for part in begun.parts)
             progress = Progress(self.control, plan.total, before)
             uploads = Uploads(self.storage, self.target, self.ledger, self.control, self.patience, begun)

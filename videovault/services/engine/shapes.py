@@ -1,8 +1,8 @@
 """What the engine is given and gives back; it knows nothing of videos or of the database."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Protocol, Self
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Protocol, Self
 
 from videovault.errors import UpstreamError
 from videovault.gateways.source import Container, SourceInfo
@@ -52,6 +52,16 @@ class Begun:
     part_bytes: int
     container: Container
     parts: tuple[StoredPart, ...] = ()
+
+    @classmethod
+    def from_facts(cls, upload_id: str, facts: Mapping[str, Any], parts: tuple[StoredPart, ...]) -> Self:
+        """As ``facts`` told; raises KeyError when they are incomplete."""
+        source = Identity(facts["total"], facts["validator"], facts["last_modified"])
+        return cls(upload_id, source, facts["part_bytes"], facts["container"], parts)
+
+    def facts(self) -> dict[str, Any]:
+        """All but the upload's id and its parts, for JSON."""
+        return {**asdict(self.source), "part_bytes": self.part_bytes, "container": self.container}
 
     def keeping(self, listed: list[Part]) -> "Begun":
         """With only those parts that S3 lists as well."""
