@@ -4,7 +4,6 @@ Lanes claim slices, uploaders take full parts; at most ``window`` parts, counted
 does not have yet, are in memory. S3 may be slow to take them, so that is also what slows the reading down.
 """
 
-import heapq
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -51,6 +50,7 @@ class Slice:
     part: Filling = field(compare=False)
     filled: int = field(default=0, compare=False)
     crc32: int = field(default=0, compare=False)
+    done: bool = field(default=False, compare=False)
 
     @property
     def position(self) -> int:
@@ -88,21 +88,30 @@ class Board:
         self._full: deque[Filling] = deque()
         self._next = next(missing, None)
         self._failure: BaseException | None = None
+        self._reserved = 0
 
-    def claim(self, check: Callable[[], object], *, last_one: bool) -> Slice | None:
-        """The next slice to read, waiting for room; None when there is none (left for the ``last_one``).
+    @property
+    def most_reserved(self) -> int:
+        """Bytes; so few that the others find enough beside them in the window."""
+        return 2 * self._plan.part_bytes
+
+    def reserve(self, until: int) -> None:
+        """Leave what begins before ``until`` to the first lane, whose stream goes on there."""
+        with self._changed:
+            self._reserved = until
+
+    def claim(self, check: Callable[[], object], *, first: bool) -> Slice | None:
+        """The next slice to read, waiting for room; None when there is none, but the first lane waits for the rest.
 
         Raises what the transfer failed with, and what ``check`` raises.
         """
         with self._changed:
             while True:
                 self._raise_failure()
-                if not self._to_read and self._may_begin():
-                    self._begin()
-                if self._to_read:
+                if piece := self._take(first=first):
                     self._reading += 1
-                    return heapq.heappop(self._to_read)
-                if self._next is None and not (last_one and self._reading):
+                    return piece
+                if self._next is None and not (first and (self._reading or self._to_read)):
                     return None
                 self.waited = True
                 self._changed.wait(WAIT_SECONDS)
@@ -111,16 +120,16 @@ class Board:
     def filled(self, piece: Slice) -> None:
         with self._changed:
             self._reading -= 1
-            part = piece.part
-            if all(each.filled == each.length for each in part.slices):
-                self._pass_on(part)
+            piece.done = True  # not by its length: two lanes may fill the last two slices at the same moment
+            if all(each.done for each in piece.part.slices):
+                self._pass_on(piece.part)
             self._changed.notify_all()
 
     def give_back(self, piece: Slice) -> None:
         """It was not finished; somebody else may go on where it ends."""
         with self._changed:
             self._reading -= 1
-            heapq.heappush(self._to_read, piece)
+            self._to_read.append(piece)
             self._changed.notify_all()
 
     def end_at(self, piece: Slice) -> None:
@@ -183,6 +192,17 @@ class Board:
         if self._failure:
             raise self._failure
 
+    def _take(self, *, first: bool) -> Slice | None:
+        least = 0 if first else self._reserved
+        while True:
+            found = min((each for each in self._to_read if each.start >= least), default=None)
+            if found:
+                self._to_read.remove(found)
+                return found
+            if not self._may_begin():
+                return None
+            self._begin()
+
     def _may_begin(self) -> bool:
         oldest = min(self._open, default=self._turns)
         return self._next is not None and self._turns - oldest < self.window
@@ -196,8 +216,7 @@ class Board:
         step = -(-self._plan.part_bytes // SLICES)
         for offset in range(0, length, step):
             part.slices.append(Slice(start + offset, min(step, length - offset), part))
-        for each in part.slices:
-            heapq.heappush(self._to_read, each)
+        self._to_read += part.slices
 
     def _buffer(self, length: int) -> bytearray:
         while self._free:

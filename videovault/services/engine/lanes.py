@@ -4,7 +4,6 @@ Many sources limit each connection, and far away ones need several to fill the l
 that raises the rate, and all but one go at the first sign that the source dislikes it.
 """
 
-import time
 from dataclasses import dataclass
 from threading import Lock, Thread
 
@@ -68,19 +67,15 @@ class Lanes:
         self._progress.control.check()
         self.board.raise_failure()
 
-    def took(self, count: int) -> None:
+    def took(self, count: int, position: int) -> None:
         """Bytes have come: tell it, and see whether another number of lanes is called for."""
         with self._lock:
             self._progress.add(count)
-            wanted = self._pace.lanes(count, waited=self.board.waited)
+            wanted = self._pace.lanes(count, waited=self.board.waited, latency=self.origin.latency)
             self.board.waited = False
             identity = self.origin.identity
             if wanted > self._running and identity and identity.resumable and identity.validator:
-                self._add(wanted - self._running)
-
-    def answered_in(self, seconds: float) -> None:
-        with self._lock:
-            self._pace.answered_in(seconds)
+                self._add(wanted - self._running, position)
 
     def leaves(self, *, first: bool) -> bool:
         """Whether the lane that asks is one too many; the first one never is."""
@@ -100,7 +95,11 @@ class Lanes:
             self._pace.settle(1)
             self._running -= 1
 
-    def _add(self, count: int) -> None:
+    def _add(self, count: int, position: int) -> None:
+        if self._running == 1:
+            # The stream goes on where it is until the others have got going.
+            meanwhile = self._pace.before * self._pace.start_seconds
+            self.board.reserve(position + min(int(meanwhile), self.board.most_reserved))
         self.board.widen(MANY_LANES_WINDOW)
         self._running += count
         for _ in range(count):
@@ -120,7 +119,7 @@ class _Lane:
 
     def run(self) -> None:
         try:
-            while piece := self._board.claim(self._lanes.heartbeat, last_one=self._first):
+            while piece := self._board.claim(self._lanes.heartbeat, first=self._first):
                 self._fill(piece)
                 if self._lanes.leaves(first=self._first):
                     return
@@ -162,7 +161,7 @@ class _Lane:
             if count == 0:
                 return True
             self._retries.progressed(count)
-            self._lanes.took(count)
+            self._lanes.took(count, piece.position)
         return False
 
     def _read_some(self, piece: Slice) -> int:
@@ -177,10 +176,7 @@ class _Lane:
         return count
 
     def _open(self, start: int, end: int | None) -> Reading:
-        asked = time.monotonic()
-        reading = self._lanes.origin.open(start, end, self._lanes.heartbeat)
-        self._lanes.answered_in(time.monotonic() - asked)
-        return reading
+        return self._lanes.origin.open(start, end, self._lanes.heartbeat)
 
     def _close(self) -> None:
         reading, self._reading = self._reading, None

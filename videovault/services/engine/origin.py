@@ -1,5 +1,6 @@
 """The source of one transfer: opened where bytes are missing, and proven to be the same one each time."""
 
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
@@ -15,13 +16,16 @@ class Origin:
 
     def __init__(self, source: Source, url: str, identity: Identity | None) -> None:
         self.identity = identity
+        self.latency = float("inf")  # seconds from a request to its answer, at best
         self._source = source
         self._url = url
         self._direct: str | None = None
 
     def open(self, start: int, end: int | None, heartbeat: Callable[[], object]) -> "Reading":
         """The bytes from ``start``. Raises Afresh when they would not fit to those fetched before."""
+        asked = time.monotonic()
         reading = self._opened(start, end, heartbeat)
+        self.latency = min(self.latency, time.monotonic() - asked)
         info = reading.info
         if self.identity is None:
             self.identity = Identity.of(info)
