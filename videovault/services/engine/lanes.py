@@ -73,8 +73,7 @@ class Lanes:
             self._progress.add(count)
             wanted = self._pace.lanes(count, waited=self.board.waited, latency=self.origin.latency)
             self.board.waited = False
-            identity = self.origin.identity
-            if wanted > self._running and identity and identity.resumable and identity.validator:
+            if wanted > self._running and self._ranges_are_proven():
                 self._add(wanted - self._running, position)
 
     def leaves(self, *, first: bool) -> bool:
@@ -94,6 +93,13 @@ class Lanes:
             log.info("back to one connection to the source", reason=reason.public_message)
             self._pace.settle(1)
             self._running -= 1
+
+    def _ranges_are_proven(self) -> bool:
+        """As far as that can be known before a lane asks for one; the lane gives up if it gets something else."""
+        identity = self.origin.identity
+        return bool(
+            self.origin.accepts_ranges and identity and identity.total is not None and identity.validator
+        )
 
     def _add(self, count: int, position: int) -> None:
         if self._running == 1:
@@ -116,6 +122,7 @@ class _Lane:
         self._reading = reading
         self._first = first
         self._retries = Retries(lanes.patience, lanes.heartbeat)
+        self._broke: UpstreamError | None = None
 
     def run(self) -> None:
         try:
@@ -152,10 +159,11 @@ class _Lane:
                 count = self._read_some(piece)
             except UpstreamError as error:
                 self._close()
-                if not self._first and isinstance(error, SourceUnavailable):
+                if not self._first and isinstance(error, SourceUnavailable | RangesUnreliable):
                     raise
                 if isinstance(error, RangesUnreliable):
-                    raise Afresh(error, ranges=False) from error
+                    raise Afresh(self._broke or error, ranges=False) from error
+                self._broke = error
                 self._retries.wait(error)
                 continue
             if count == 0:

@@ -16,24 +16,36 @@ class Origin:
 
     def __init__(self, source: Source, url: str, identity: Identity | None) -> None:
         self.identity = identity
+        self.accepts_ranges = False
         self.latency = float("inf")  # seconds from a request to its answer, at best
         self._source = source
         self._url = url
         self._direct: str | None = None
 
     def open(self, start: int, end: int | None, heartbeat: Callable[[], object]) -> "Reading":
-        """The bytes from ``start``. Raises Afresh when they would not fit to those fetched before."""
+        """The bytes from ``start``.
+
+        Raises Afresh when they would not fit to those fetched before, RangesUnreliable when others are given.
+        """
         asked = time.monotonic()
         reading = self._opened(start, end, heartbeat)
         self.latency = min(self.latency, time.monotonic() - asked)
         info = reading.info
         if self.identity is None:
             self.identity = Identity.of(info)
-        elif not self.identity.fits(info) and (start or info.partial or self.identity != Identity.of(info)):
+        elif refusal := self._refusal(info, whole=start == 0 and end is None):
             reading.close()
-            raise Afresh(SourceChanged() if info.partial else _broken_off())
+            raise refusal
+        self.accepts_ranges |= info.accepts_ranges
         self._direct = info.final_url if info.final_url != self._url else None
         return reading
+
+    def _refusal(self, info: SourceInfo, *, whole: bool) -> Exception | None:
+        if self.identity and self.identity.fits(info):
+            return None
+        if info.partial or self.identity != Identity.of(info):
+            return Afresh(SourceChanged())
+        return None if whole else RangesUnreliable()
 
     def _opened(self, start: int, end: int | None, heartbeat: Callable[[], object]) -> "Reading":
         validator = self.identity.validator if self.identity else None
@@ -45,10 +57,8 @@ class Origin:
             return Reading(context, start, end)
         except SourceChanged as error:
             raise Afresh(error) from error
-        except RangesUnreliable as error:
-            raise Afresh(error, ranges=False) from error
-        except SourceError:
-            if direct is None:
+        except SourceError as error:
+            if direct is None or isinstance(error, RangesUnreliable):
                 raise
         return self._opened(start, end, heartbeat)
 
@@ -77,7 +87,3 @@ class Reading:
 
     def close(self) -> None:
         self._context.__exit__(None, None, None)
-
-
-def _broken_off() -> SourceError:
-    return SourceError("The source broke off, and cannot go on in the middle of the video.", retryable=True)
