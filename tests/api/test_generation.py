@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.api.requests import BRIEF, GENERATE, SCRIPT, code, draft, gallery, generate, report
+from tests.api.requests import BRIEF, GENERATE, SCRIPT, code, draft, gallery, generate, report, store
 from tests.fixtures.generator import SCRIPT as WRITTEN
 from tests.fixtures.generator import Generator
 from tests.fixtures.installation import Configure
@@ -54,6 +54,16 @@ def test_a_url_in_time_is_the_guides_ready_answer(ada: Person, generator: Genera
     }
     assert generator.requests[0].items() >= {**SCRIPT, "email": ada.email, "videoId": video_id}.items()
     eventually(lambda: gallery(ada)["readyCount"] == 1)
+
+
+@pytest.mark.usefixtures("jobs", "generator")
+def test_the_guides_next_step_finds_the_generated_video_and_stores_no_second_one(ada: Person) -> None:
+    data = generate(ada).json()["data"]
+    for _ in range(2):  # while it is being stored, most likely, and certainly afterwards
+        stored = store(ada, data["videoUrl"])
+        assert stored.status_code == 200
+        assert stored.json()["data"]["videoId"] == data["videoId"]
+    assert gallery(ada)["totalCount"] == 1
 
 
 @pytest.mark.usefixtures("jobs")

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from videovault import errors
-from videovault.api.envelope import problem, request_id
+from videovault.api.envelope import OUR_FAULT, problem, request_id
 
 STATUS: dict[type[errors.VideoVaultError], int] = {
     errors.InvalidInput: 400,
@@ -103,8 +103,7 @@ def for_http(_request: Request, error: Exception) -> Response:
 
 def for_unknown(request: Request, _error: Exception) -> Response:
     """A fault of ours: nothing of it is shown, ``harden`` logs it under the same id."""
-    message = "Something went wrong here. Please try again; if it stays so, quote the requestId."
-    return problem(500, "INTERNAL_ERROR", message, request_id=request_id(request.scope))
+    return problem(500, "INTERNAL_ERROR", OUR_FAULT, request_id=request_id(request.scope))
 
 
 def status_of(error: errors.VideoVaultError) -> int:

@@ -53,6 +53,7 @@ def described(name: str, hinted: bool = False) -> dict[str, Any]:
         "id": name,
         "name": name,
         "class_name": "input",
+        "dir": "auto",
         "aria_invalid": has(SessionState.errors, name),
         "aria_describedby": f"{name}-error {name}-hint" if hinted else f"{name}-error",
     }

@@ -2,7 +2,7 @@
 
 import reflex as rx
 
-STYLESHEETS = [f"/css/{name}.css" for name in ("tokens", "base", "parts", "overlays", "pages")]
+STYLESHEETS = [f"/css/{name}.css" for name in ("tokens", "base", "parts", "overlays", "progress", "pages")]
 HEAD = [
     rx.el.link(rel="icon", href="/logo.svg", type="image/svg+xml"),
     rx.el.meta(name="theme-color", content="#faf9f7", media="(prefers-color-scheme: light)"),

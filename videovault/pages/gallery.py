@@ -15,7 +15,7 @@ from videovault.state.gallery import GalleryState
 
 def gallery() -> rx.Component:
     return app_page(
-        page_head("Gallery", "", link_button("New video", "/create", look="main", symbol="new")),
+        page_head("Gallery", None, link_button("New video", "/create", look="main", symbol="new")),
         _filters(),
         rx.cond(
             GalleryState.is_loaded, rx.cond(is_empty(GalleryState.cards), _empty(), _cards()), _loading()

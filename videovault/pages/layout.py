@@ -36,9 +36,11 @@ def public_page(*children: Any, look: str = "") -> rx.Component:
     )
 
 
-def page_head(title: str, text: Any = "", *actions: rx.Component) -> rx.Component:
+def page_head(title: str, text: Any = None, *actions: rx.Component) -> rx.Component:
     return rx.el.div(
-        rx.el.div(rx.el.h1(title, tab_index=-1), rx.el.p(text, class_name="soft")),
+        rx.el.div(
+            rx.el.h1(title, tab_index=-1), *([rx.el.p(text, class_name="soft")] if text is not None else [])
+        ),
         *actions,
         class_name="page-head",
     )

@@ -102,14 +102,19 @@ class SessionState(rx.State):
 @overload
 def signed_in(handler: Handler) -> Any: ...
 @overload
-def signed_in(*, background: bool = False, beside: str = "") -> Callable[[Handler], Any]: ...
-def signed_in(handler: Handler | None = None, *, background: bool = False, beside: str = "") -> Any:
+def signed_in(
+    *, background: bool = False, supersedes: bool = False, beside: str = ""
+) -> Callable[[Handler], Any]: ...
+def signed_in(
+    handler: Handler | None = None, *, background: bool = False, supersedes: bool = False, beside: str = ""
+) -> Any:
     """Make ``handler(self, caller, …)`` an event handler that only a signed-in person gets into.
 
     Its errors reach the person: at the fields that are wrong, at ``beside``, or as a notice.
+    ``background`` and ``supersedes`` are those of rx.event.
     """
     if handler is None:
-        return functools.partial(signed_in, background=background, beside=beside)
+        return functools.partial(signed_in, background=background, supersedes=supersedes, beside=beside)
     inner = handler
 
     @functools.wraps(inner)
@@ -124,7 +129,7 @@ def signed_in(handler: Handler | None = None, *, background: bool = False, besid
                 yield step
 
     authorised.__signature__ = _without_caller(inner)  # type: ignore[attr-defined] # what inspect looks at
-    return _event(authorised, background=background)
+    return _event(authorised, background=background, supersedes=supersedes)
 
 
 async def caller_of(token: str) -> Caller | None:
@@ -142,8 +147,7 @@ def login_path(path: str, query: str = "") -> str:
 def on_fault(exception: Exception) -> EventSpec:
     """What a person sees of an exception that no handler foresaw; the log has the rest."""
     log.error("unforeseen error in a page", exc_info=exception)
-    excuse: EventSpec = SessionState.apologise()
-    return excuse
+    return SessionState.event_handlers["apologise"]()
 
 
 class SessionGuard(Middleware):

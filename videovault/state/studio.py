@@ -9,7 +9,7 @@ from reflex.event import EventSpec
 
 from videovault import worker
 from videovault.config import settings
-from videovault.errors import VideoNotFound
+from videovault.errors import InvalidInput, VideoNotFound
 from videovault.services import generation, pipeline, scripts, videos
 from videovault.services.access import Caller
 from videovault.services.views import ScriptView, VideoView
@@ -85,9 +85,14 @@ class StudioState(SessionState):
     @signed_in
     async def keep(self, caller: Caller, form: dict[str, Any]) -> None:
         """Keep what is typed into the script; nothing is lost by closing."""
-        if self.stage == "script":
-            self._measure(_parts(form))
+        if self.stage != "script":
+            return
+        self._measure(_parts(form))
+        try:
             await quickly(scripts.save, caller, self.video.video_id, _parts(form))
+            self.errors = {}
+        except InvalidInput as error:
+            self.errors = error.fields  # without moving the focus of somebody who types
 
     @signed_in(beside="script")
     async def make(self, caller: Caller, form: dict[str, Any]) -> None:
