@@ -44,7 +44,9 @@ def _workers() -> Iterator[list[Worker]]:
 
 def _spare(started: list[Worker]) -> Worker:
     program = [sys.executable, "-m", "tests.fixtures.producer"]
-    started.append(subprocess.Popen(program, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+    started.append(
+        subprocess.Popen(program, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    )
     return started[-1]
 
 
