@@ -52,7 +52,7 @@ def test_interrupted_and_run_again_it_fetches_what_is_missing_only(
         first.send_signal(signal.SIGINT)
         first.communicate(timeout=30)
         assert first.returncode == 130
-    assert not list(allowed.keys())  # noqa: SIM118 - not a dict
+    assert not list(allowed.keys())
     server.serve("/long.mp4", Manners(size=SIZE))
     before = server.bytes_sent("/long.mp4")
     with _started(url, "mine/long.mp4") as second:

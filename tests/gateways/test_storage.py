@@ -53,7 +53,8 @@ def test_wrong_encryption_settings_are_refused_by_name(
 
 
 @pytest.mark.parametrize(
-    ("style", "address"), [("path", "https://s3.example.org/videos/"), ("virtual", "https://videos.s3.example")]
+    ("style", "address"),
+    [("path", "https://s3.example.org/videos/"), ("virtual", "https://videos.s3.example")],
 )
 def test_the_bucket_is_named_as_chosen(configure: Configure, style: str, address: str) -> None:
     configure(

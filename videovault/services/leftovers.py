@@ -67,9 +67,9 @@ def abort(video: Video) -> None:
             session.exec(delete(UploadPart).where(col(UploadPart.video_id) == video.id))
 
 
-def abort_strays() -> None:
+def abort_strays(older_than: timedelta = STRAY_AFTER) -> None:
     """Uploads of videos that are in S3 but in no row, as a crash at their very beginning leaves them."""
-    before = now() - STRAY_AFTER
+    before = now() - older_than
     for upload in storage.connected().uploads("videos/"):
         if upload.begun_at < before and not _is_known(upload.upload_id):
             log.warning("stray upload aborted", key=upload.key)
