@@ -165,7 +165,9 @@ class Board:
         """S3 has it: its place in memory is free."""
         with self._changed:
             del self._open[part.turn]
-            self._free.append(part.give_up())
+            buffer = part.give_up()
+            if len(self._free) + len(self._open) < self.window:
+                self._free.append(buffer)
             self._changed.notify_all()
 
     def fail(self, error: BaseException) -> None:
@@ -179,7 +181,7 @@ class Board:
         for part in self._open.values():
             part.give_up()
 
-    def widen(self, window: int) -> None:
+    def set_window(self, window: int) -> None:
         with self._changed:
             self.window = window
             self._changed.notify_all()

@@ -12,7 +12,7 @@ from videovault.errors import SourceError, UpstreamError
 from videovault.gateways.source import RangesUnreliable, SourceUnavailable
 from videovault.services.engine.board import Board, Slice
 from videovault.services.engine.origin import READ_BYTES, Origin, Reading
-from videovault.services.engine.pace import MANY_LANES_WINDOW, Pace
+from videovault.services.engine.pace import MANY_LANES_WINDOW, SINGLE_WINDOW, Pace
 from videovault.services.engine.retrying import Retries
 from videovault.services.engine.shapes import Afresh, Control, Patience
 
@@ -81,7 +81,7 @@ class Lanes:
         with self._lock:
             if first or self._running <= self._pace.wanted:
                 return False
-            self._running -= 1
+            self._one_less()
             return True
 
     def alone(self) -> bool:
@@ -92,7 +92,12 @@ class Lanes:
         with self._lock:
             log.info("back to one connection to the source", reason=reason.public_message)
             self._pace.settle(1)
-            self._running -= 1
+            self._one_less()
+
+    def _one_less(self) -> None:
+        self._running -= 1
+        if self._running == 1:
+            self.board.set_window(SINGLE_WINDOW)
 
     def _ranges_are_proven(self) -> bool:
         """As far as that can be known before a lane asks for one; the lane gives up if it gets something else."""
@@ -106,7 +111,7 @@ class Lanes:
             # The stream goes on where it is until the others have got going.
             meanwhile = self._pace.before * self._pace.start_seconds
             self.board.reserve(position + min(int(meanwhile), self.board.most_reserved))
-        self.board.widen(MANY_LANES_WINDOW)
+        self.board.set_window(MANY_LANES_WINDOW)
         self._running += count
         for _ in range(count):
             lane = _Lane(self, None, first=False)
