@@ -1,5 +1,6 @@
 """The engine between a server that misbehaves and an S3 that may, with a ledger that outlives a run."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from threading import Event
@@ -44,9 +45,10 @@ class Ledger:
 
 @dataclass
 class Control:
-    """Stops the transfer once ``stop_at`` bytes have come, or ``stop`` is set."""
+    """Stops the transfer once ``stop_at`` bytes have come and a part of them is stored, or ``stop`` is set."""
 
     stop_at: int | None = None
+    ledger: Ledger | None = None
     stop: Event = field(default_factory=Event)
     seen: list[int] = field(default_factory=list)
 
@@ -58,7 +60,14 @@ class Control:
         del bytes_total
         self.seen.append(bytes_done)
         if self.stop_at is not None and bytes_done >= self.stop_at:
+            self._wait_for_a_part()
             self.stop.set()
+
+    def _wait_for_a_part(self) -> None:
+        until = time.monotonic() + 20
+        while self.ledger and not (self.ledger.begun and self.ledger.begun.parts):
+            assert time.monotonic() < until
+            time.sleep(0.01)
 
 
 @dataclass
@@ -71,6 +80,8 @@ class Engine:
     ledger: Ledger = field(default_factory=Ledger)
 
     def run(self, url: str, *, control: Control | None = None, patience: Patience = HURRIED) -> Stored:
+        control = control or Control()
+        control.ledger = self.ledger
         target = Target(KEY, metadata={"videovault-tag": "mine"})
         return Transfer(
             self.source,
@@ -78,7 +89,7 @@ class Engine:
             url,
             target,
             self.ledger,
-            control or Control(),
+            control,
             patience=patience,
             part_bytes=PART,
         ).run()

@@ -5,7 +5,7 @@ from threading import Lock
 
 SINGLE_WINDOW = 3  # parts in memory: one being read, two on their way to S3
 MANY_LANES_WINDOW = 5
-FAST_BYTES_PER_SECOND = 200_000_000  # of the whole process: beyond it the connections are not what limits us
+FAST_BYTES_PER_SECOND = 150_000_000  # of the whole process: beyond it the connections are not what limits us
 LOOK_SECONDS = 0.12
 STEPS = (1, 4, 8)
 # What a step must bring, times the rate before it, to be kept, and for the next one to be tried.
