@@ -36,7 +36,7 @@ bench: setup-dev ## Measure the transfer
 
 screenshots: setup-dev ## Make docs/images anew from the running product
 	@scripts/chromium.sh
-	$(BIN)/python scripts/screenshots.py
+	$(BIN)/python -m scripts.screenshots
 
 lock: setup-dev ## Write requirements*.txt anew from requirements*.in
 	$(BIN)/pip-compile -q --strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header -o requirements.txt requirements.in

@@ -3,6 +3,7 @@
 import argparse
 import getpass
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -31,6 +32,8 @@ def run() -> None:
     """Everything on one port."""
     from videovault.embedded import frontend, server
 
+    # While it starts there is nothing to tidy up; Python's own way could be lost inside an import.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     chosen = settings()
     _check_disk(chosen)
     server.check_port(chosen.host, chosen.port)

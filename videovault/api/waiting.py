@@ -20,7 +20,7 @@ from videovault.errors import (
 )
 from videovault.services.views import Failure, VideoView
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0  # seconds between looks
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 0.5  # seconds between looks
 KINDS: dict[str, Callable[[str], VideoVaultError]] = {
     kind.code: kind for kind in (SourceError, StorageError, UnsafeUrl, TooLarge, QuotaExceeded, WebhookError)
 } | {"CANCELLED": Conflict}

@@ -75,7 +75,7 @@ def _avatar() -> rx.Component:
         ),
         field_error("avatar"),
         id="avatar",
-        tab_index=-1,
+        custom_attrs={"tabIndex": -1},
         key=StudioState.brief["avatar"],  # a browser takes another default choice for a new group only
         class_name="field choice",
     )
@@ -113,7 +113,7 @@ def _waiting() -> rx.Component:
     return rx.el.span(
         rx.cond(
             StudioState.is_writing & (StudioState.waited > 1),
-            f"{StudioState.waited} s, {StudioState.patience} s at most",
+            f"{StudioState.waited} s so far. We wait up to {StudioState.patience}.",
             "",
         ),
         class_name="soft figures first",

@@ -1,7 +1,9 @@
 """What a person sees when the page itself breaks: a sentence and a way on, never the exception."""
 
 import reflex as rx
-from reflex_components_core.base.error_boundary import error_boundary
+from reflex_components_core.base.error_boundary import (  # type: ignore[import-untyped] # has none
+    error_boundary,
+)
 
 
 def crash_screen(is_stateful: bool) -> rx.Component:

@@ -28,10 +28,14 @@ native_form = NativeForm.create
 autosave = Autosave.create
 
 
-def field(name: str, label: str, control: rx.Component, *, note: Any = "", hint: str = "") -> rx.Component:
+def field(name: str, label: str, control: rx.Component, *, note: Any = None, hint: str = "") -> rx.Component:
     """A labelled control; ``note`` stands at the label's right, ``hint`` below the control."""
     return rx.el.div(
-        rx.el.label(label, rx.el.span(note, class_name="soft small figures"), html_for=name),
+        rx.el.label(
+            label,
+            *([] if note is None else [rx.el.span(note, class_name="soft small figures")]),
+            html_for=name,
+        ),
         control,
         *([rx.el.span(hint, class_name="soft small", id=f"{name}-hint")] if hint else []),
         field_error(name),

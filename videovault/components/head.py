@@ -5,6 +5,12 @@ import reflex as rx
 STYLESHEETS = [f"/css/{name}.css" for name in ("tokens", "base", "parts", "overlays", "progress", "pages")]
 HEAD = [
     rx.el.link(rel="icon", href="/logo.svg", type="image/svg+xml"),
-    rx.el.meta(name="theme-color", content="#faf9f7", media="(prefers-color-scheme: light)"),
-    rx.el.meta(name="theme-color", content="#121413", media="(prefers-color-scheme: dark)"),
+    *(
+        rx.el.meta(
+            name="theme-color",
+            content=colour,
+            custom_attrs={"media": f"(prefers-color-scheme: {scheme})"},
+        )
+        for scheme, colour in (("light", "#faf9f7"), ("dark", "#121413"))
+    ),
 ]

@@ -20,10 +20,6 @@ def icon(name: str, size: int = 20) -> rx.Component:
         view_box="0 0 24 24",
         width=str(size),
         height=str(size),
-        fill="currentColor" if name in FILLED else "none",
-        stroke="currentColor",
-        stroke_width="1.75",
-        stroke_linecap="round",
-        stroke_linejoin="round",
+        class_name="icon filled" if name in FILLED else "icon",
         aria_hidden="true",
     )

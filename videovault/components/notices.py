@@ -1,7 +1,9 @@
 """What the page has to say, read out as it comes: notices, and a lost connection."""
 
 import reflex as rx
-from reflex_components_core.core.banner import has_connection_errors
+from reflex_components_core.core.banner import (  # type: ignore[import-untyped] # has none
+    has_connection_errors,
+)
 
 from videovault.components.icons import icon
 from videovault.state.session import SessionState

@@ -1,10 +1,12 @@
 """Serves pages, API and websocket on one port, and says so once it answers."""
 
+import multiprocessing
 import os
 import socket
 import threading
 import time
 import urllib.request
+from typing import Any
 
 from granian.constants import Interfaces
 from granian.log import LogLevels
@@ -16,6 +18,7 @@ from videovault.errors import ConfigurationError
 
 START_SECONDS = 60.0
 STOP_SECONDS = 40
+POLL_SECONDS = 0.2
 
 
 def check_port(host: str, port: int) -> None:
@@ -38,8 +41,9 @@ def serve(settings: Settings) -> None:
     # Internal names of the Reflex that requirements.txt pins: serve the built pages, compile nothing.
     reflex.REFLEX_SKIP_COMPILE.set(True)
     reflex.REFLEX_MOUNT_FRONTEND_COMPILED_APP.set(True)
-    threading.Thread(target=_announce, args=(settings,), daemon=True).start()
-    Server(
+    ready = threading.Event()
+    threading.Thread(target=_announce, args=(settings, ready), daemon=True).start()
+    server = Server(
         "videovault.videovault:app",
         address=settings.host,
         port=settings.port,
@@ -48,20 +52,37 @@ def serve(settings: Settings) -> None:
         workers=1,
         workers_kill_timeout=STOP_SECONDS,
         log_level=LogLevels.warning,
-    ).serve()
+    )
+    threading.Thread(target=_stop_even_while_starting, args=(server, ready), daemon=True).start()
+    server.serve()
 
 
-def _announce(settings: Settings) -> None:
+def _stop_even_while_starting(server: Any, ready: threading.Event) -> None:
+    """Granian's child loses a signal that comes while it starts, and would then serve on.
+
+    Nothing has been served by then, and what it has started ends with it, so it may be killed.
+    """
+    while not server.interrupt_signal:
+        if ready.wait(POLL_SECONDS):
+            return
+    while True:
+        for child in multiprocessing.active_children():
+            child.kill()
+        time.sleep(POLL_SECONDS)
+
+
+def _announce(settings: Settings, ready: threading.Event) -> None:
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - compared, not bound
     url = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}/healthz"
     until = time.monotonic() + START_SECONDS
     while time.monotonic() < until:
         try:
             with urllib.request.urlopen(url, timeout=2):
+                ready.set()
                 print(_running(settings), flush=True)  # noqa: T201 - the one line people wait for
                 return
         except OSError:
-            time.sleep(0.2)
+            time.sleep(POLL_SECONDS)
 
 
 def _running(settings: Settings) -> str:

@@ -83,12 +83,23 @@ def _row(row: Any) -> rx.Component:
                 key=AdminState.selection_number,
             )
         ),
-        rx.el.th(card.title, scope="row", class_name="wide"),
+        rx.el.th(card.title, _below_title(row), scope="row", class_name="wide"),
         rx.el.td(row.owner),
         rx.el.td(rx.el.span(card.status, class_name=f"status {card.status}")),
         rx.el.td(card.size, class_name="figures"),
         rx.el.td(local_time(card.created_at, "{dateStyle: 'medium', timeStyle: 'short'}")),
         key=card.video_id,
+    )
+
+
+def _below_title(row: Any) -> rx.Component:
+    """What the other columns say, for screens that have no room for them."""
+    card = row.card
+    return rx.el.span(
+        rx.el.span(row.owner, class_name="soft"),
+        rx.el.span(card.status, class_name=f"status {card.status}"),
+        rx.el.span(card.size, class_name="soft figures"),
+        class_name="below-title",
     )
 
 

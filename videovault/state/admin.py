@@ -19,7 +19,11 @@ class Row(Shape):
 
     @classmethod
     def of(cls, found: AdminVideoView) -> "Row":
-        return cls(card=Card.of(found.video), owner=found.owner_email, bytes=found.size)
+        return cls(
+            card=Card.of(found.video),
+            owner=found.owner_email,
+            bytes=found.size if found.video.status == "ready" else 0,
+        )
 
 
 class Outcome(Shape):

@@ -26,10 +26,9 @@ class Card(Shape):
 
     @classmethod
     def of(cls, video: VideoView) -> "Card":
-        found = video.metadata
+        found = video.metadata if video.status == "ready" else None  # before, it is hearsay
         duration = wording.clock(found.duration) if found and found.duration else ""
-        stored = found.size if found and video.status == "ready" else None
-        size = wording.size(stored) if stored else ""
+        size = wording.size(found.size) if found and found.size else ""
         return cls(
             video_id=video.video_id,
             title=video.title,

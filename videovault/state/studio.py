@@ -34,7 +34,7 @@ class StudioState(SessionState):
     form_number: int = 0
     is_writing: bool = False
     waited: int = 0
-    patience: int = 0
+    patience: str = ""
 
     stage: Stage = ""
     video: Card = Card()
@@ -68,7 +68,7 @@ class StudioState(SessionState):
             if self.is_writing:
                 return
             self.is_writing, self.waited, self.errors = True, 0, {}
-            self.patience = round(settings().webhook_timeout_seconds)
+            self.patience = wording.about(settings().webhook_timeout_seconds)
         writing = asyncio.ensure_future(patiently(scripts.write, caller, briefs.wanted(form)))
         try:
             while not (await asyncio.wait([writing], timeout=1))[0]:
