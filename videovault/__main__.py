@@ -79,6 +79,7 @@ def transfer(chosen: argparse.Namespace) -> None:
         raise InvalidInput("Give an address, or --list with a file of them.")
     wanted = copying.jobs(chosen.list.read_text() if chosen.list else f"{chosen.url} {chosen.key or ''}")
     with borrowed.s3_running():
+        copying.connect()
         failed = _transfer_all(wanted, chosen.at_once)
     if failed:
         raise SourceError(f"{failed} of {len(wanted)} were not transferred.")

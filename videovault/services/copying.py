@@ -35,6 +35,12 @@ class Watch:
         self.tell(bytes_done, bytes_total)
 
 
+def connect() -> None:
+    """Make the connections' pools before many threads ask for them at once, of whom each would make its own."""
+    source.connected()
+    storage.connected()
+
+
 def key_for(url: str) -> str:
     """``transfers/<file name>``, the same for the same address, so that running it again resumes."""
     digest = hashlib.sha256(url.encode()).hexdigest()[:8]
