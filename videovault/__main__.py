@@ -1,4 +1,4 @@
-"""The command line: run, worker, migrate, create-admin."""
+"""The command line: run, worker, migrate, create-admin, transfer."""
 
 import argparse
 import getpass
@@ -6,12 +6,24 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from videovault import db, logs
 from videovault.config import Settings, settings
-from videovault.errors import ConfigurationError, VideoVaultError
+from videovault.errors import ConfigurationError, InvalidInput, SourceError, VideoVaultError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+    from videovault.services.engine import Stored
 
 LEAST_FREE_BYTES = 500 * 1024**2
 
@@ -58,11 +70,104 @@ def create_admin() -> None:
     _say(f"{user.email} is an admin now.")
 
 
-COMMANDS: dict[str, Callable[[], None]] = {
-    "run": run,
-    "worker": worker,
-    "migrate": migrate,
-    "create-admin": create_admin,
+def transfer(chosen: argparse.Namespace) -> None:
+    """Bring videos from addresses into the bucket; run it again to go on with what was interrupted."""
+    from videovault.embedded import borrowed
+    from videovault.services import copying
+
+    if bool(chosen.url) == bool(chosen.list):
+        raise InvalidInput("Give an address, or --list with a file of them.")
+    wanted = copying.jobs(chosen.list.read_text() if chosen.list else f"{chosen.url} {chosen.key or ''}")
+    with borrowed.s3_running():
+        copying.connect()
+        failed = _transfer_all(wanted, chosen.at_once)
+    if failed:
+        raise SourceError(f"{failed} of {len(wanted)} were not transferred.")
+
+
+def _transfer_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("url", nargs="?", metavar="URL", help="the address of a video")
+    parser.add_argument(
+        "key", nargs="?", metavar="KEY", help="the object's key; made from the address if left out"
+    )
+    parser.add_argument("--list", type=Path, metavar="FILE", help="many at once: a line `URL [KEY]` for each")
+    parser.add_argument("--at-once", type=int, default=4, metavar="N", help="with --list: how many (4)")
+
+
+def _transfer_all(wanted: Sequence[tuple[str, str]], at_once: int) -> int:
+    """Transfer with progress bars on stderr; how many failed."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+
+    from videovault.services import copying
+
+    stop, failed = Event(), 0
+    columns = (
+        "{task.description}",
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    bars = Progress(*columns, console=Console(stderr=True))
+    with bars, ThreadPoolExecutor(max(1, at_once)) as pool:
+        under_way = {}
+        for url, key in wanted:
+            bar = bars.add_task(_as_it_is(copying.short(url)), total=None)
+            watch = copying.Watch(partial(_tell, bars, bar), stop)
+            under_way[pool.submit(copying.copy, url, key, watch)] = (url, key)
+        try:
+            for done in as_completed(under_way):
+                failed += not _told(bars.console, done, *under_way[done])
+        except KeyboardInterrupt:
+            stop.set()  # what S3 has so far is kept, and the next run goes on from there
+            raise
+    return failed
+
+
+def _tell(bars: "Progress", bar: "TaskID", bytes_done: int, bytes_total: int | None) -> None:
+    bars.update(bar, completed=bytes_done, total=bytes_total)
+
+
+def _told(console: "Console", done: "Future[Stored]", url: str, key: str) -> bool:
+    """Say what became of one; whether it was transferred."""
+    from videovault.services import copying
+
+    try:
+        stored = done.result()
+    except VideoVaultError as error:
+        console.print(_as_it_is(f"{copying.short(url)}: {error.public_message}"))
+        return False
+    console.print(_as_it_is(f"{key}  {stored.size:,} bytes  crc32 {stored.crc32:08x}"), highlight=False)
+    return True
+
+
+def _as_it_is(text: str) -> str:
+    """Brackets in names from outside are no markup, and what cannot be printed is left out."""
+    from rich.markup import escape
+
+    return escape("".join(char for char in text if char.isprintable()))
+
+
+@dataclass(frozen=True)
+class Command:
+    """``arguments`` adds to the command's own parser what ``run`` then finds in its argument."""
+
+    run: Callable[[argparse.Namespace], None]
+    help: str
+    arguments: Callable[[argparse.ArgumentParser], None] = lambda _parser: None
+
+
+def _plain(command: Callable[[], None]) -> Command:
+    return Command(lambda _chosen: command(), command.__doc__ or "")
+
+
+COMMANDS: dict[str, Command] = {
+    "run": _plain(run),
+    "worker": _plain(worker),
+    "migrate": _plain(migrate),
+    "create-admin": _plain(create_admin),
+    "transfer": Command(transfer, transfer.__doc__ or "", _transfer_arguments),
 }
 
 
@@ -71,11 +176,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="videovault", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
-        commands.add_parser(name, help=command.__doc__)
+        command.arguments(commands.add_parser(name, help=command.help, description=command.help))
     chosen = parser.parse_args(arguments)
     try:
         logs.configure(settings().log_format, settings().log_level)
-        COMMANDS[chosen.command]()
+        COMMANDS[chosen.command].run(chosen)
     except VideoVaultError as error:
         _say(error.public_message)
         return 2

@@ -90,6 +90,15 @@ class Settings(BaseSettings):
         "", description="How browsers reach the S3, where that differs from AWS_ENDPOINT_URL_S3."
     )
 
+    s3_addressing_style: Literal["", "auto", "path", "virtual"] = Field(
+        "", description="How the bucket is named in addresses; path with AWS_ENDPOINT_URL_S3, else auto."
+    )
+    s3_sse: Literal["", "AES256", "aws:kms"] = Field(
+        "", description="Server-side encryption to ask for; the bucket's own default if empty."
+    )
+    s3_sse_kms_key_id: str = Field("", description="The key of S3_SSE=aws:kms; the account's own if empty.")
+    s3_storage_class: str = Field("", description="Of new objects, such as INTELLIGENT_TIERING.")
+
     script_webhook_url: HttpUrl | None = Field(
         None,
         description="Brief to script. Unset: the embedded studio; empty: none, scripts are written by hand.",
@@ -140,6 +149,12 @@ class Settings(BaseSettings):
                 "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY belong together: set both, or neither "
                 "to use boto3's own credentials"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _kms_key_needs_kms(self) -> "Settings":
+        if self.s3_sse_kms_key_id and self.s3_sse != "aws:kms":
+            raise ValueError("S3_SSE_KMS_KEY_ID is for S3_SSE=aws:kms: set both, or neither")
         return self
 
     @cached_property

@@ -6,8 +6,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Connection, Engine, event, make_url
 from sqlmodel import Session, create_engine
 
@@ -54,6 +52,9 @@ def reading() -> Iterator[Session]:
 
 def migrate() -> None:
     """Bring the database up to this code's tables."""
+    from alembic import command  # 10 MB that a process which only works does not need
+    from alembic.config import Config
+
     command.upgrade(Config(str(ALEMBIC_INI)), "head")
 
 

@@ -101,12 +101,16 @@ class Video(SQLModel, table=True):
     sealed_key: str = Field(sa_type=Text)
     poster_key: str | None = Field(default=None, sa_type=Text)
     upload_id: str | None = Field(default=None, sa_type=Text)
+    # What must still be the same for the upload to be resumed: the source, and the size of the parts.
+    upload_source: dict[str, Any] | None = Field(default=None, sa_type=JSON)
     bytes_done: int = Field(default=0, sa_type=BigInteger)
     bytes_total: int | None = Field(default=None, sa_type=BigInteger)
     bytes_per_second: float | None = None
     heartbeat_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
     size: int | None = Field(default=None, sa_type=BigInteger)
+    crc32: str | None = Field(default=None, max_length=8)
+    etag: str | None = None
     duration: float | None = None
     width: int | None = None
     height: int | None = None

@@ -99,7 +99,8 @@ def test_deleting_asks_first_and_names_what_goes(ada: Tab, make: Make) -> None:
 
 def test_deleted_video_is_gone(ada: Tab, make: Make, moto_s3: storage.Storage) -> None:
     video_id = make(Status.READY)
-    moto_s3.put(f"videos/{_owner(video_id)}/{video_id}/1_bread.mp4", b"bread", content_type="video/mp4")
+    key = f"videos/{_owner(video_id)}/{video_id}/1_bread.mp4"
+    moto_s3.put(key, b"bread", storage.Description("video/mp4"))
     ada.send(GalleryState, "load")
     ada.send(GalleryState, "ask", video_id=video_id)
     ada.send(GalleryState, "delete")

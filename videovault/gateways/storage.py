@@ -1,45 +1,60 @@
-"""The S3 bucket: objects, multipart uploads and presigned URLs, with S3's errors put into words."""
+"""The S3 bucket: objects, multipart uploads and presigned URLs."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, cast
+import base64
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from videovault.config import EMBEDDED_BUCKET, settings
 from videovault.errors import StorageError
+from videovault.gateways.s3 import ObjectMissing, UploadLost, client, in_words
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import CompletedPartTypeDef
+    from mypy_boto3_s3.type_defs import CompletedPartTypeDef, HeadObjectOutputTypeDef
 
-ADVICE = {
-    "AccessDenied": "S3 denied access: check the IAM permissions and the bucket policy.",
-    "InvalidAccessKeyId": "S3 does not know the access key: check AWS_ACCESS_KEY_ID.",
-    "SignatureDoesNotMatch": "S3 refused the signature: check AWS_SECRET_ACCESS_KEY.",
-    "NoSuchBucket": "The bucket does not exist: check AWS_S3_BUCKET_NAME and AWS_REGION.",
-    "PermanentRedirect": "The bucket is in another region: check AWS_REGION.",
-    "RequestTimeTooSkewed": "S3 refused the time of this machine: check its clock.",
-}
-ABSENT = {"404", "NoSuchKey", "NotFound", "NoSuchUpload"}
-PASSING = {"500", "502", "503", "504", "InternalError", "ServiceUnavailable", "SlowDown", "RequestTimeout"}
+__all__ = [
+    "Description",
+    "ObjectInfo",
+    "ObjectMissing",
+    "Part",
+    "Storage",
+    "Upload",
+    "UploadLost",
+    "connected",
+]
+
+Body = bytes | bytearray
+# How stores other than AWS refuse an argument that they do not know.
+UNKNOWN = {"NotImplemented", "InvalidArgument", "InvalidRequest", "UnsupportedArgument"}
 
 
-class ObjectMissing(StorageError):
-    """The object or the upload is not there."""
+@dataclass(frozen=True)
+class Description:
+    """What S3 is told about an object beside its bytes; ``disposition`` is a header, none if empty."""
+
+    content_type: str
+    disposition: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """What S3 says of an object; ``size`` in bytes, ``metadata`` as it was given."""
+    """What S3 says of an object; ``size`` in bytes, names in ``metadata`` in lower case.
+
+    ``crc32`` is that of the whole object, None where the store does not know it.
+    """
 
     size: int
     etag: str
     metadata: Mapping[str, str]
+    crc32: int | None = None
 
 
 @dataclass(frozen=True)
@@ -51,84 +66,161 @@ class Part:
     etag: str
 
 
-class Storage:
-    """One bucket. ``public`` signs links for the address that browsers use.
+class SentPart(Protocol):
+    """What is known of a part by whoever sent it."""
 
-    ``keeps_metadata`` is False for the embedded S3, which forgets an object's metadata.
+    @property
+    def number(self) -> int: ...
+    @property
+    def etag(self) -> str: ...
+    @property
+    def crc32(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Upload:
+    """An unfinished multipart upload."""
+
+    key: str
+    upload_id: str
+    begun_at: datetime
+
+
+class Storage:
+    """One bucket. ``public`` makes the client that signs links for the address that browsers use.
+
+    ``embedded``: this is rclone, whose ways docs/decisions/0007 tells: it forgets metadata, and its ETag is the
+    object's CRC-32. ``extra`` are arguments of boto3 for each new object: encryption and storage class.
     """
 
     def __init__(
-        self, client: "S3Client", public: "S3Client", bucket: str, *, keeps_metadata: bool = True
+        self,
+        client: "S3Client",
+        public: Callable[[], "S3Client"],
+        bucket: str,
+        *,
+        embedded: bool = False,
+        extra: Mapping[str, str] | None = None,
     ) -> None:
         self._s3 = client
-        self._public = public
+        self._make_public = public
         self.bucket = bucket
-        self.keeps_metadata = keeps_metadata
+        self.keeps_metadata = not embedded
+        self._etag_is_crc32 = embedded
+        self._extra = dict(extra or {})
+        self._knows_sums = True
 
-    def put(
-        self,
-        key: str,
-        body: bytes | bytearray,
-        *,
-        content_type: str,
-        metadata: Mapping[str, str] | None = None,
-    ) -> None:
-        with _in_words():
-            self._s3.put_object(
-                Bucket=self.bucket,
-                Key=key,
-                Body=cast("bytes", body),
-                ContentType=content_type,
-                Metadata=dict(metadata or {}),
-            )
+    @cached_property
+    def _public(self) -> "S3Client":
+        return self._make_public()
 
-    def start_upload(self, key: str, *, content_type: str, metadata: Mapping[str, str]) -> str:
+    def put(self, key: str, body: Body, described: Description, crc32: int | None = None) -> str:
+        """Store an object; its ETag. S3 compares ``crc32`` with what it received."""
+
+        def send(**sums: Any) -> str:
+            told = self._as_told(described)
+            return self._s3.put_object(Bucket=self.bucket, Key=key, Body=cast("bytes", body), **told, **sums)[
+                "ETag"
+            ]
+
+        return self._summed(send) if crc32 is None else self._summed(send, ChecksumCRC32=_base64(crc32))
+
+    def start_upload(self, key: str, described: Description) -> str:
         """Begin a multipart upload; its id."""
-        with _in_words():
-            answer = self._s3.create_multipart_upload(
-                Bucket=self.bucket, Key=key, ContentType=content_type, Metadata=dict(metadata)
-            )
-        return answer["UploadId"]
 
-    def upload_part(self, key: str, upload_id: str, number: int, body: bytes | bytearray) -> Part:
-        """Send one part; ``number`` counts from 1. A bytearray is sent without being copied."""
-        with _in_words():
-            answer = self._s3.upload_part(
-                Bucket=self.bucket, Key=key, UploadId=upload_id, PartNumber=number, Body=cast("bytes", body)
-            )
+        def begin(**sums: Any) -> str:
+            told = self._as_told(described)
+            return self._s3.create_multipart_upload(Bucket=self.bucket, Key=key, **told, **sums)["UploadId"]
+
+        return self._summed(begin, ChecksumAlgorithm="CRC32", ChecksumType="FULL_OBJECT")
+
+    def upload_part(self, key: str, upload_id: str, number: int, body: Body, crc32: int) -> Part:
+        """Send one part; ``number`` counts from 1. A bytearray is sent without being copied.
+
+        Raises UploadLost when S3 does not know the upload any more.
+        """
+        where: dict[str, Any] = {
+            "Bucket": self.bucket,
+            "Key": key,
+            "UploadId": upload_id,
+            "PartNumber": number,
+        }
+        sums: dict[str, Any] = {"ChecksumCRC32": _base64(crc32)} if self._knows_sums else {}
+        with in_words():
+            answer = self._s3.upload_part(**where, Body=cast("bytes", body), **sums)
         return Part(number, len(body), answer["ETag"])
 
-    def complete_upload(self, key: str, upload_id: str, parts: Sequence[Part]) -> None:
-        listed: list[CompletedPartTypeDef] = [
-            {"PartNumber": part.number, "ETag": part.etag} for part in sorted(parts, key=lambda p: p.number)
-        ]
-        with _in_words():
+    def parts(self, key: str, upload_id: str) -> list[Part] | None:
+        """The parts that S3 has of an upload, None where it does not tell. Raises UploadLost."""
+        found: list[Part] = []
+        marker, more = 0, True
+        try:
+            while more:
+                with in_words():
+                    page = self._s3.list_parts(
+                        Bucket=self.bucket, Key=key, UploadId=upload_id, PartNumberMarker=marker
+                    )
+                listed = [Part(p["PartNumber"], p["Size"], p["ETag"]) for p in page.get("Parts", [])]
+                found += listed
+                more = bool(page.get("IsTruncated") and listed)
+                marker = listed[-1].number if listed else 0
+        except UploadLost:
+            raise
+        except StorageError as error:
+            if error.retryable:
+                raise
+            return None  # the permission may be missing: Complete will tell
+        return found
+
+    def complete_upload(self, key: str, upload_id: str, parts: Sequence[SentPart], crc32: int) -> None:
+        """Make the object of ``parts``, in their order; ``crc32`` is that of the whole.
+
+        Raises UploadLost when the upload, or a part of it, is not there.
+        """
+        listed: list[CompletedPartTypeDef] = []
+        whole: dict[str, Any] = {}
+        for part in parts:
+            listed.append({"PartNumber": part.number, "ETag": part.etag})
+            if self._knows_sums:
+                listed[-1]["ChecksumCRC32"] = _base64(part.crc32)
+        if self._knows_sums:
+            whole = {"ChecksumCRC32": _base64(crc32), "ChecksumType": "FULL_OBJECT"}
+        with in_words():
             self._s3.complete_multipart_upload(
-                Bucket=self.bucket, Key=key, UploadId=upload_id, MultipartUpload={"Parts": listed}
+                Bucket=self.bucket, Key=key, UploadId=upload_id, MultipartUpload={"Parts": listed}, **whole
             )
 
     def abort_upload(self, key: str, upload_id: str) -> None:
         """Throw an unfinished upload away; one that is gone already is fine."""
-        with suppress(ObjectMissing), _in_words():
+        with suppress(ObjectMissing), in_words():
             self._s3.abort_multipart_upload(Bucket=self.bucket, Key=key, UploadId=upload_id)
 
     def info(self, key: str) -> ObjectInfo | None:
         """What S3 says of the object, or None when there is none."""
         try:
-            with _in_words():
-                head = self._s3.head_object(Bucket=self.bucket, Key=key)
+            with in_words():
+                head = self._s3.head_object(Bucket=self.bucket, Key=key, ChecksumMode="ENABLED")
         except ObjectMissing:
             return None
-        return ObjectInfo(head["ContentLength"], head["ETag"], head["Metadata"])
+        metadata = {name.lower(): value for name, value in head["Metadata"].items()}
+        return ObjectInfo(head["ContentLength"], head["ETag"], metadata, self._crc32(head))
+
+    def uploads(self, prefix: str = "") -> Iterator[Upload]:
+        """The unfinished uploads of keys that begin with ``prefix``."""
+        with suppress(ObjectMissing), in_words():  # rclone's word for a bucket that never had one
+            pages = self._s3.get_paginator("list_multipart_uploads")
+            for page in pages.paginate(Bucket=self.bucket, Prefix=prefix):
+                for each in page.get("Uploads", []):
+                    yield Upload(each["Key"], each["UploadId"], each["Initiated"])
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete objects; those that are gone already are fine."""
         for key in keys:
-            with suppress(ObjectMissing), _in_words():
+            with suppress(ObjectMissing), in_words():
                 self._s3.delete_object(Bucket=self.bucket, Key=key)
 
     def keys(self, prefix: str = "") -> Iterator[str]:
-        with _in_words():
+        with in_words():
             for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
                 yield from (entry["Key"] for entry in page.get("Contents", []))
 
@@ -138,8 +230,38 @@ class Storage:
         if disposition:
             params["ResponseContentDisposition"] = disposition
         client = self._s3 if internal else self._public
-        with _in_words():
+        with in_words():
             return client.generate_presigned_url("get_object", Params=params, ExpiresIn=seconds)
+
+    def _summed(self, call: Callable[..., str], **sums: str) -> str:
+        """The outcome of a call with checksums, or without where the store turns out not to know them."""
+        with in_words():
+            if not self._knows_sums:
+                return call()
+            try:
+                return call(**sums)
+            except ClientError as error:
+                if not sums or error.response["Error"].get("Code") not in UNKNOWN:
+                    raise
+                answer = call()
+                self._knows_sums = False
+                return answer
+
+    def _as_told(self, described: Description) -> dict[str, Any]:
+        told: dict[str, Any] = {"ContentType": described.content_type, "Metadata": dict(described.metadata)}
+        if described.disposition:
+            told["ContentDisposition"] = described.disposition
+        return told | self._extra
+
+    def _crc32(self, head: "HeadObjectOutputTypeDef") -> int | None:
+        """Of the whole object: one made of the sums of its parts (COMPOSITE) says nothing about it."""
+        if self._etag_is_crc32:
+            etag = head["ETag"].strip('"')
+            return int(etag, 16) if re.fullmatch("[0-9a-f]{8}", etag) else None
+        told = head.get("ChecksumCRC32", "")
+        if not told or head.get("ChecksumType") == "COMPOSITE" or "-" in told:
+            return None
+        return int.from_bytes(base64.b64decode(told), "big")
 
 
 @lru_cache(maxsize=1)
@@ -147,58 +269,31 @@ def connected() -> Storage:
     """The bucket that the settings name: AWS, another S3, or the embedded one."""
     chosen = settings()
     if chosen.uses_embedded_s3:
-        inside = f"http://127.0.0.1:{chosen.installation.s3_port}"
-        client = _client(inside, chosen.installation.s3_access_key, chosen.installation.s3_secret_key)
-        public = _client(
-            chosen.s3_public_endpoint_url or chosen.base_url,
-            chosen.installation.s3_access_key,
-            chosen.installation.s3_secret_key,
-        )
-        return Storage(client, public, EMBEDDED_BUCKET, keeps_metadata=False)
-    keys = (
+        keys = (chosen.installation.s3_access_key, chosen.installation.s3_secret_key)
+        inside = client(f"http://127.0.0.1:{chosen.installation.s3_port}", *keys)
+        seen = chosen.s3_public_endpoint_url or chosen.base_url
+        return Storage(inside, lambda: client(seen, *keys), EMBEDDED_BUCKET, embedded=True)
+    secrets = (
         chosen.aws_access_key_id,
         chosen.aws_secret_access_key.get_secret_value(),
         chosen.aws_session_token.get_secret_value(),
     )
-    client = _client(chosen.aws_endpoint_url_s3, *keys)
+    own = client(chosen.aws_endpoint_url_s3, *secrets)
     outside = chosen.s3_public_endpoint_url
-    public = _client(outside, *keys) if outside else client
-    return Storage(client, public, chosen.aws_s3_bucket_name)
-
-
-def _client(endpoint: str, access_key: str, secret_key: str, token: str = "") -> "S3Client":
-    """A client whose empty arguments leave the choice to boto3's own chain."""
-    options: dict[str, Any] = {
-        "signature_version": "s3v4",
-        "retries": {"mode": "standard", "max_attempts": 4},
-        "connect_timeout": 10,
-        "read_timeout": 60,
-        # Other stores than AWS do not all know the newer checksums; parts are proven by their ETags.
-        "request_checksum_calculation": "when_required",
-        "response_checksum_validation": "when_required",
-    }
-    if endpoint:
-        options["s3"] = {"addressing_style": "path"}
-    return boto3.client(
-        "s3",
-        region_name=settings().aws_region,
-        endpoint_url=endpoint or None,
-        aws_access_key_id=access_key or None,
-        aws_secret_access_key=secret_key or None,
-        aws_session_token=token or None,
-        config=Config(**options),
+    return Storage(
+        own, lambda: client(outside, *secrets) if outside else own, chosen.aws_s3_bucket_name, extra=_extra()
     )
 
 
-@contextmanager
-def _in_words() -> Iterator[None]:
-    try:
-        yield
-    except ClientError as error:
-        code = error.response["Error"].get("Code", "")
-        if code in ABSENT:
-            raise ObjectMissing("S3 does not have it any more.") from error
-        sentence = ADVICE.get(code, f"S3 failed ({code or 'unknown reason'}).")
-        raise StorageError(sentence, retryable=code in PASSING) from error
-    except BotoCoreError as error:
-        raise StorageError("S3 could not be reached.", retryable=True) from error
+def _extra() -> dict[str, str]:
+    chosen = settings()
+    given = {
+        "ServerSideEncryption": chosen.s3_sse,
+        "SSEKMSKeyId": chosen.s3_sse_kms_key_id,
+        "StorageClass": chosen.s3_storage_class,
+    }
+    return {name: value for name, value in given.items() if value}
+
+
+def _base64(crc32: int) -> str:
+    return base64.b64encode(crc32.to_bytes(4, "big")).decode()

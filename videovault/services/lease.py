@@ -89,13 +89,17 @@ class Rate:
     """Bytes per second as a person wants to see them: of late, without jumping."""
 
     def __init__(self) -> None:
-        self._last = (time.monotonic(), 0)
+        self._last: tuple[float, int] | None = None
         self._smooth: float | None = None
 
-    def at(self, bytes_done: int) -> float:
-        """The rate with ``bytes_done`` reached now; a transfer that begins anew does not count backwards."""
-        then, before = self._last
-        self._last = (time.monotonic(), bytes_done)
-        fresh = max(0, bytes_done - before) / max(self._last[0] - then, 0.001)
+    def at(self, bytes_done: int) -> float | None:
+        """The rate with ``bytes_done`` reached now, None at the first call, which may be that of a resumed transfer.
+
+        A transfer that begins anew does not count backwards.
+        """
+        last, self._last = self._last, (time.monotonic(), bytes_done)
+        if last is None:
+            return None
+        fresh = max(0, bytes_done - last[1]) / max(self._last[0] - last[0], 0.001)
         self._smooth = fresh if self._smooth is None else 0.7 * self._smooth + 0.3 * fresh
         return self._smooth

@@ -23,8 +23,13 @@ def title_of(text: str) -> str:
 
 def object_key(video: Video, url: str) -> str:
     """``videos/<userId>/<videoId>/<millis>_<filename>.mp4``, the guide's form; safe for any URL."""
+    return f"{folder(video)}{time.time_ns() // 1_000_000}_{file_name(url)}"
+
+
+def file_name(url: str) -> str:
+    """A plain file name from an address, safe for any URL."""
     name = re.sub(r"[^A-Za-z0-9.-]+", "-", _ascii(title_from_url(url))).strip("-.") or "video"
-    return f"{folder(video)}{time.time_ns() // 1_000_000}_{name[:FILE_NAME_LENGTH]}.mp4"
+    return f"{name[:FILE_NAME_LENGTH]}.mp4"
 
 
 def folder(video: Video) -> str:

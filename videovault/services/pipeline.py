@@ -9,7 +9,7 @@ from videovault import logs
 from videovault.db import reading, transaction
 from videovault.errors import Conflict
 from videovault.models import Status, Video, now
-from videovault.services import deletion, generation, lifecycle, transfer
+from videovault.services import deletion, generation, leftovers, lifecycle, transfer
 from videovault.services.access import Caller, open_video
 from videovault.services.lease import LEASE_SECONDS
 from videovault.services.views import PROCESSING, VideoView
@@ -74,6 +74,7 @@ def repair(*, enqueue: Enqueue) -> None:
     for video_id in _waiting():
         enqueue(video_id)
     deletion.finish_all()
+    leftovers.clear()
 
 
 def _queue_again(session: Session, video: Video, caller: Caller) -> None:

@@ -1,43 +1,26 @@
 """Storing a video: from its source in parts through memory into S3, proven before it counts as ready."""
 
-import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
+
+from sqlmodel import col, delete
 
 from videovault import logs, security
 from videovault.db import transaction
-from videovault.errors import SourceError, StorageError, UpstreamError, VideoVaultError
+from videovault.errors import SourceError, StorageError, VideoVaultError
 from videovault.gateways import probe, source, storage
-from videovault.models import Event, Status, Video, now
-from videovault.services import lifecycle
+from videovault.models import Event, Status, UploadPart, Video, now
+from videovault.services import leftovers, lifecycle
+from videovault.services.engine import Stored, Target, Transfer
 from videovault.services.lease import Interrupted, Lease, Superseded
-from videovault.services.naming import folder
-from videovault.services.parts import Parts
+from videovault.services.ledgers import VideoLedger
+from videovault.services.naming import content_disposition, folder
 
-TRIES = 3
-BACKOFF_SECONDS = 2.0
-CONTENT_TYPES = {
-    "mp4": "video/mp4",
-    "mov": "video/quicktime",
-    "webm": "video/webm",
-    "mkv": "video/x-matroska",
-    "avi": "video/x-msvideo",
-    "ts": "video/mp2t",
-}
 POSTER_NAME = "poster.webp"
 TAG = "videovault-tag"
 
 log = logs.get(__name__)
-
-
-@dataclass(frozen=True)
-class Stored:
-    """What lies in S3 now; ``size`` in bytes."""
-
-    size: int
-    container: str
 
 
 def store(video_id: str, *, stopping: Callable[[], bool]) -> None:
@@ -47,10 +30,10 @@ def store(video_id: str, *, stopping: Callable[[], bool]) -> None:
         return
     try:
         with Lease(video, stopping) as lease:
-            _finish(video, _with_retries(video, lease), lease)
+            _finish(video, _transfer(video, lease), lease)
     except Superseded:
         log.info("transfer given up: the video was cancelled, deleted or taken over")
-        _clean_up_unless_ready(video)
+        _clean_up(video)
     except Interrupted:
         _release(video)
     except VideoVaultError as error:
@@ -77,71 +60,45 @@ def _claim(video_id: str) -> Video | None:
         return video if claimed else None
 
 
-def _with_retries(video: Video, lease: Lease) -> Stored:
-    """The transfer, begun anew after passing faults of the source or of S3."""
-    for attempt in range(1, TRIES + 1):
-        try:
-            return _transfer(video, lease)
-        except UpstreamError as error:
-            if not error.retryable or attempt == TRIES:
-                raise
-            log.warning("transfer broke, trying again", attempt=attempt, reason=error.public_message)
-            _pause(BACKOFF_SECONDS * 2 ** (attempt - 1), lease)
-    raise AssertionError("unreachable")
-
-
-def _pause(seconds: float, lease: Lease) -> None:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        lease.check()
-        time.sleep(0.2)
-
-
 def _transfer(video: Video, lease: Lease) -> Stored:
-    key, url = video.s3_key, video.source_url
-    if not key or not url:
+    """The source's bytes in S3, those of an earlier attempt included. Raises as Transfer.run and Lease.check do."""
+    if not video.s3_key or not video.source_url:
         raise SourceError("There is no address to fetch the video from.")
+    target = Target(
+        video.s3_key,
+        metadata={TAG: _tag(video, video.s3_key)},
+        disposition=lambda container: content_disposition(video.title, container),
+    )
+    return Transfer(
+        source.connected(), storage.connected(), video.source_url, target, VideoLedger(video), lease
+    ).run()
+
+
+def _tag(video: Video, key: str) -> str:
     secret_key = security.open_sealed(video.sealed_key, owner_id=video.owner_id, video_id=video.id)
     if secret_key is None:
         raise StorageError("The secret key of this video does not open: was SECRET_KEY changed?")
-    tag = security.ownership_tag(secret_key, key)
-    if video.upload_id:  # a worker died in the middle of it
-        storage.connected().abort_upload(key, video.upload_id)
-    with source.connected().open(url, heartbeat=lease.check) as stream:
-        container = stream.info.container or "mp4"
-        parts = Parts(
-            storage.connected(),
-            video.id,
-            key,
-            content_type=CONTENT_TYPES[container],
-            metadata={TAG: tag},
-            note=lease.note,
-            progress=lease.progress,
-        )
-        size = parts.send(stream.readinto, stream.info.total)
-    _prove(key, size, tag)
-    return Stored(size, container)
-
-
-def _prove(key: str, size: int, tag: str) -> None:
-    """Raises StorageError unless S3 says that it holds just what was sent."""
-    vault = storage.connected()
-    found = vault.info(key)
-    tagged = found is not None and (found.metadata.get(TAG) == tag or not vault.keeps_metadata)
-    if found is None or found.size != size or not tagged:
-        raise StorageError("S3 does not hold the whole video.", retryable=True)
+    return security.ownership_tag(secret_key, key)
 
 
 def _finish(video: Video, stored: Stored, lease: Lease) -> None:
     lease.note(bytes_done=stored.size, bytes_total=stored.size)
     seen = _look_at(video, stored)
-    values: dict[str, Any] = {"size": stored.size, "format": stored.container, "upload_id": None}
+    values: dict[str, Any] = {
+        "size": stored.size,
+        "crc32": f"{stored.crc32:08x}",
+        "etag": stored.etag,
+        "format": stored.container,
+        "upload_id": None,
+        "upload_source": None,
+    }
     if seen:
         values |= {"duration": seen.duration, "width": seen.width, "height": seen.height}
         values |= {"poster_key": _keep_poster(video, seen.poster)}
     with transaction() as session:
         if not lifecycle.move(session, video, Status.READY, why="stored and proven", **values):
             raise Superseded
+        session.exec(delete(UploadPart).where(col(UploadPart.video_id) == video.id))
         session.add(Event(kind="stored", video_id=video.id, detail={"size": stored.size}))
 
 
@@ -156,7 +113,7 @@ def _keep_poster(video: Video, poster: bytes | None) -> str | None:
         return None
     key = folder(video) + POSTER_NAME
     try:
-        storage.connected().put(key, poster, content_type="image/webp")
+        storage.connected().put(key, poster, storage.Description("image/webp"))
     except StorageError as error:
         log.warning("poster not kept", reason=error.public_message)
         return None
@@ -164,13 +121,13 @@ def _keep_poster(video: Video, poster: bytes | None) -> str | None:
 
 
 def _release(video: Video) -> None:
-    """Give the video back to the queue, for the next worker to begin."""
+    """Give the video back to the queue, for the next worker to go on with where this one stopped."""
     with transaction() as session:
         lifecycle.move(session, video, Status.QUEUED, why="worker stopped", heartbeat_at=None)
 
 
 def _fail(video: Video, error: VideoVaultError) -> None:
-    _clean_up_unless_ready(video)
+    _clean_up(video)
     with transaction() as session:
         moved = lifecycle.move(
             session,
@@ -179,18 +136,19 @@ def _fail(video: Video, error: VideoVaultError) -> None:
             why=error.public_message,
             error_code=error.code,
             error_message=error.public_message,
-            upload_id=None,
         )
         if moved:
             session.add(Event(kind="store_failed", video_id=video.id, detail={"code": error.code}))
 
 
-def _clean_up_unless_ready(video: Video) -> None:
-    """Leave no object behind for a video that did not become ready; another worker's is left alone."""
+def _clean_up(video: Video) -> None:
+    """Leave nothing in S3 of a video that did not become ready; another worker's work is left alone."""
     with transaction() as session:
         row = session.get(Video, video.id)
         in_use = row is not None and row.status in (Status.QUEUED, Status.STORING, Status.READY)
     if in_use and row is not None and row.attempt != video.attempt:
         return
     with suppress(StorageError):  # ``repair`` and the deletion come by again
+        if row is not None and row.upload_id:
+            leftovers.abort(row)
         storage.connected().delete([str(video.s3_key), folder(video) + POSTER_NAME])

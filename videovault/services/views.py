@@ -65,13 +65,17 @@ class SignedIn(View):
 
 
 class Metadata(View):
-    """``duration`` in seconds, ``size`` in bytes, ``width`` and ``height`` in pixels."""
+    """``duration`` in seconds, ``size`` in bytes, ``width`` and ``height`` in pixels.
+
+    ``crc32`` is the CRC-32 of the whole file, 8 hexadecimal digits, as zlib and most tools name it.
+    """
 
     duration: float | None = None
     size: int | None = None
     format: str | None = None
     width: int | None = None
     height: int | None = None
+    crc32: str | None = None
 
 
 class Progress(View):
@@ -222,5 +226,6 @@ def _metadata(video: Video) -> Metadata | None:
         format=video.format,
         width=video.width,
         height=video.height,
+        crc32=video.crc32,
     )
     return found if found != Metadata() else None

@@ -1,0 +1,120 @@
+"""A worker that is killed at any moment costs at most what it had not stored yet."""
+
+import random
+import subprocess
+import sys
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.embedded_s3 import EmbeddedS3
+from tests.fixtures.installation import Configure
+from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer, payload
+from tests.services.conftest import Row
+from videovault.db import transaction
+from videovault.gateways.storage import Storage
+from videovault.models import Status, Video, now
+from videovault.services import pipeline, videos
+from videovault.services.access import Caller
+
+ROOT = Path(__file__).parent.parent.parent
+ROUNDS = 20
+SIZE = 40 * MIB + 4321
+PATIENCE_SECONDS = 60
+
+Worker = subprocess.Popen[str]
+
+
+@contextmanager
+def _workers() -> Iterator[list[Worker]]:
+    """All that were started, the last one not in use yet."""
+    started: list[Worker] = []
+    try:
+        yield started
+    finally:
+        for worker in started:
+            worker.kill()
+            worker.communicate()
+
+
+def _spare(started: list[Worker]) -> Worker:
+    program = [sys.executable, "-m", "tests.fixtures.producer"]
+    started.append(
+        subprocess.Popen(program, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    )
+    return started[-1]
+
+
+def _ready(worker: Worker) -> Worker:
+    assert worker.stdout
+    assert worker.stdout.readline() == "ready\n"
+    return worker
+
+
+def _give(worker: Worker, video_id: str) -> None:
+    assert worker.stdin
+    worker.stdin.write(f"{video_id}\n")
+    worker.stdin.flush()
+
+
+def _store(anna: Caller, url: str) -> str:
+    told: list[str] = []
+    videos.store_link(anna, url, anna.email, enqueue=told.append)
+    return told[0]
+
+
+def _lease_runs_out(video_id: str) -> None:
+    with transaction() as session:
+        row = session.get(Video, video_id)
+        assert row
+        if row.status == Status.STORING:
+            row.heartbeat_at = now() - timedelta(minutes=1)
+    pipeline.repair(enqueue=lambda _video_id: None)
+
+
+@pytest.mark.timeout(400)
+def test_a_worker_killed_at_a_random_moment_is_taken_over_without_loss(
+    anna: Caller, row: Row, own_embedded_s3: Storage, embedded_s3: EmbeddedS3, configure: Configure
+) -> None:
+    moments = random.Random(20)  # noqa: S311 - the same moments each time
+    with NaughtyServer() as server, _workers() as workers:
+        configure(SOURCE_ALLOW_HOSTS=f"127.0.0.1:{server.port}")
+        worker, following = _ready(_spare(workers)), _spare(workers)
+        for number in range(ROUNDS):
+            path = f"/round-{number}.mp4"
+            url = server.serve(path, Manners(size=SIZE, seed=number % 3, bytes_per_second=40 * MIB))
+            video_id = _store(anna, url)
+            _give(worker, video_id)
+            _wait_for(row, video_id, Status.STORING)
+            time.sleep(moments.uniform(0.0, 0.8))
+            worker.kill()
+            worker.wait()
+            before = server.bytes_sent(path)
+            _lease_runs_out(video_id)
+            worker, following = _ready(following), _spare(workers)
+            _give(worker, video_id)
+            found = _wait_for(row, video_id, Status.READY)
+            fetched = server.bytes_sent(path)
+            kept = (embedded_s3.folder / str(found.s3_key)).read_bytes()
+            again = f"read again {(fetched - SIZE) / MIB:5.1f} of {SIZE / MIB:.0f} MiB"
+            print(f"round {number + 1:2}: killed after {before / MIB:5.1f} MiB, {again}")
+            assert kept == payload(SIZE, number % 3)
+            assert found.crc32 == f"{zlib.crc32(kept):08x}"
+            assert fetched < 2 * SIZE
+            assert not list(own_embedded_s3.uploads())
+
+
+def _wait_for(row: Row, video_id: str, status: Status) -> Video:
+    until = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < until:
+        found = row(video_id)
+        assert found.status != Status.FAILED, found.error_message
+        if found.status in (status, Status.READY):
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"the video did not become {status}")

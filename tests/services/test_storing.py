@@ -1,0 +1,215 @@
+"""A video's row while it is stored: what it keeps for the next worker, and how it lets go."""
+
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from threading import Event, Thread
+
+import pytest
+from sqlmodel import select
+
+from tests.fixtures.installation import Configure
+from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer, payload
+from tests.fixtures.s3_proxy import S3Proxy, s3_proxy
+from tests.services.conftest import Row
+from videovault.db import reading, transaction
+from videovault.gateways import storage
+from videovault.gateways.storage import Description, Storage
+from videovault.models import Status, UploadPart, Video, now
+from videovault.services import deletion, leftovers, pipeline, transfer, videos
+from videovault.services.access import Caller
+from videovault.services.engine import Begun, Identity, StoredPart
+from videovault.services.lease import Superseded
+from videovault.services.ledgers import VideoLedger
+
+SIZE = 40 * MIB
+STEADY = Manners(size=SIZE, bytes_per_second=30 * MIB)
+PATIENCE_SECONDS = 30
+Queued = Callable[[Manners], str]
+
+
+@pytest.fixture
+def server() -> Iterator[NaughtyServer]:
+    with NaughtyServer() as running:
+        yield running
+
+
+@pytest.fixture
+def proxy(
+    moto_s3: Storage, moto_server: str, server: NaughtyServer, configure: Configure
+) -> Iterator[S3Proxy]:
+    del moto_s3
+    with s3_proxy(moto_server) as between:
+        configure(AWS_ENDPOINT_URL_S3=between.url, SOURCE_ALLOW_HOSTS=f"127.0.0.1:{server.port}")
+        yield between
+
+
+@pytest.fixture
+def queued(anna: Caller, server: NaughtyServer, proxy: S3Proxy) -> Queued:
+    """A video that waits for its worker, behind ``/video.mp4``."""
+    del proxy
+
+    def queue(manners: Manners) -> str:
+        url = server.serve("/video.mp4", manners)
+        return videos.store_link(anna, url, anna.email, enqueue=lambda _video_id: None).video_id
+
+    return queue
+
+
+class Worker:
+    """Stores one video in a thread of its own."""
+
+    def __init__(self, video_id: str) -> None:
+        self.stopping = Event()
+        self._thread = Thread(
+            target=transfer.store, args=(video_id,), kwargs={"stopping": self.stopping.is_set}
+        )
+        self._thread.start()
+
+    def ended(self) -> None:
+        self._thread.join(PATIENCE_SECONDS)
+        assert not self._thread.is_alive()
+
+
+def parts_of(video_id: str) -> int:
+    with reading() as session:
+        return len(session.exec(select(UploadPart).where(UploadPart.video_id == video_id)).all())
+
+
+def wait_for_parts(video_id: str) -> None:
+    until = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < until and not parts_of(video_id):
+        time.sleep(0.02)
+    assert parts_of(video_id)
+
+
+def never() -> bool:
+    return False
+
+
+def is_clean() -> bool:
+    vault = storage.connected()
+    return not list(vault.keys()) and not list(vault.uploads())
+
+
+def test_a_stored_video_has_its_sum_in_row_and_view(anna: Caller, queued: Queued, row: Row) -> None:
+    video_id = queued(Manners(size=SIZE))
+    transfer.store(video_id, stopping=never)
+    found = row(video_id)
+    assert (found.status, found.size) == (Status.READY, SIZE)
+    assert found.crc32 == f"{zlib.crc32(payload(SIZE)):08x}"
+    assert (found.upload_id, found.upload_source, parts_of(video_id)) == (None, None, 0)
+    view = videos.get(anna, video_id)
+    assert view.metadata
+    assert view.metadata.crc32 == found.crc32
+
+
+def test_a_worker_that_is_stopped_leaves_its_parts_to_the_next(
+    queued: Queued, row: Row, server: NaughtyServer
+) -> None:
+    video_id = queued(STEADY)
+    worker = Worker(video_id)
+    wait_for_parts(video_id)
+    worker.stopping.set()
+    worker.ended()
+    assert row(video_id).status == Status.QUEUED
+    assert row(video_id).upload_id
+    kept = parts_of(video_id)
+    assert kept
+    server.serve("/video.mp4", Manners(size=SIZE))
+    before = len(server.seen("/video.mp4"))
+    transfer.store(video_id, stopping=never)
+    assert row(video_id).crc32 == f"{zlib.crc32(payload(SIZE)):08x}"
+    assert all(seen.range for seen in server.seen("/video.mp4")[before:])
+
+
+def test_cancelling_ends_the_transfer_and_leaves_nothing(anna: Caller, queued: Queued, row: Row) -> None:
+    video_id = queued(STEADY)
+    worker = Worker(video_id)
+    wait_for_parts(video_id)
+    pipeline.cancel(anna, video_id)
+    worker.ended()
+    assert (row(video_id).error_code, row(video_id).upload_id, parts_of(video_id)) == ("CANCELLED", None, 0)
+    assert is_clean()
+
+
+def test_deleting_ends_the_transfer_and_leaves_nothing(anna: Caller, queued: Queued) -> None:
+    video_id = queued(STEADY)
+    worker = Worker(video_id)
+    wait_for_parts(video_id)
+    deletion.delete(anna, video_id)
+    worker.ended()
+    assert is_clean()
+
+
+def test_a_failed_transfer_leaves_nothing_and_says_why(queued: Queued, row: Row, proxy: S3Proxy) -> None:
+    video_id = queued(Manners(size=SIZE))
+    proxy.refuse["Complete"] = [(403, "AccessDenied")]
+    transfer.store(video_id, stopping=never)
+    found = row(video_id)
+    assert (found.status, found.error_code, found.upload_id) == (Status.FAILED, "STORAGE_FAILED", None)
+    assert is_clean()
+
+
+def test_what_could_not_be_aborted_is_aborted_by_the_repair(
+    anna: Caller, queued: Queued, row: Row, proxy: S3Proxy
+) -> None:
+    video_id = queued(STEADY)
+    worker = Worker(video_id)
+    wait_for_parts(video_id)
+    proxy.refuse["Abort"] = [(403, "AccessDenied")] * 8
+    pipeline.cancel(anna, video_id)
+    worker.ended()
+    assert row(video_id).upload_id
+    proxy.refuse.clear()
+    leftovers.clear()
+    assert (row(video_id).upload_id, parts_of(video_id)) == (None, 0)
+    assert is_clean()
+
+
+def test_a_stray_upload_is_aborted_once_it_is_old_enough(own_embedded_s3: Storage) -> None:
+    upload_id = own_embedded_s3.start_upload("videos/anna/stray/one.mp4", Description("video/mp4"))
+    leftovers.abort_strays()
+    assert upload_id in {each.upload_id for each in own_embedded_s3.uploads()}
+    leftovers.abort_strays(older_than=timedelta(seconds=-5))
+    assert not list(own_embedded_s3.uploads("videos/anna/stray"))
+
+
+def test_the_upload_of_a_video_in_work_is_no_stray(queued: Queued, row: Row) -> None:
+    video_id = queued(STEADY)
+    worker = Worker(video_id)
+    wait_for_parts(video_id)
+    worker.stopping.set()
+    worker.ended()
+    leftovers.abort_strays(older_than=timedelta(seconds=-5))
+    leftovers.abort_failed()
+    assert [each.upload_id for each in storage.connected().uploads()] == [row(video_id).upload_id]
+
+
+def test_a_ledger_gives_back_what_was_written_into_it(queued: Queued, row: Row) -> None:
+    video_id = queued(Manners(size=SIZE))
+    ledger = VideoLedger(row(video_id))
+    assert ledger.load() is None
+    begun = Begun("upload-1", Identity(SIZE, '"v1"', None), 12 * MIB, "mp4")
+    ledger.begin(begun)
+    part = StoredPart(1, 12 * MIB, '"etag"', 0x00C0FFEE)
+    ledger.add(part)
+    assert ledger.load() == Begun("upload-1", begun.source, 12 * MIB, "mp4", (part,))
+    ledger.clear()
+    assert (ledger.load(), parts_of(video_id)) == (None, 0)
+
+
+def test_a_worker_whose_turn_has_passed_writes_nothing(queued: Queued, row: Row) -> None:
+    video_id = queued(Manners(size=SIZE))
+    late = VideoLedger(row(video_id))
+    with transaction() as session:
+        taken = session.get(Video, video_id)
+        assert taken
+        taken.attempt += 1
+        taken.heartbeat_at = now()
+    with pytest.raises(Superseded):
+        late.begin(Begun("upload-1", Identity(SIZE, '"v1"', None), 12 * MIB, "mp4"))
+    with pytest.raises(Superseded):
+        late.add(StoredPart(1, 12 * MIB, '"etag"', 1))
+    assert (row(video_id).upload_id, parts_of(video_id)) == (None, 0)

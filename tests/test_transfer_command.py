@@ -1,0 +1,115 @@
+"""`python -m videovault transfer`: the engine without the app."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer, payload
+from videovault.__main__ import main
+from videovault.config import settings
+from videovault.errors import InvalidInput
+from videovault.gateways.storage import Storage
+from videovault.services import copying
+
+ROOT = Path(__file__).parent.parent
+SIZE = 40 * MIB
+
+
+@pytest.fixture
+def server() -> Iterator[NaughtyServer]:
+    with NaughtyServer() as running:
+        yield running
+
+
+@pytest.fixture
+def allowed(server: NaughtyServer, moto_s3: Storage, monkeypatch: pytest.MonkeyPatch) -> Storage:
+    monkeypatch.setenv("SOURCE_ALLOW_HOSTS", f"127.0.0.1:{server.port}")
+    settings.cache_clear()
+    return moto_s3
+
+
+def _started(*arguments: str) -> subprocess.Popen[str]:
+    program = [sys.executable, "-m", "videovault", "transfer", *arguments]
+    return subprocess.Popen(program, cwd=ROOT, env=os.environ, stderr=subprocess.PIPE, text=True)
+
+
+def test_interrupted_and_run_again_it_fetches_what_is_missing_only(
+    allowed: Storage, server: NaughtyServer
+) -> None:
+    url = server.serve("/long.mp4", Manners(size=SIZE, bytes_per_second=4 * MIB))
+    with _started(url, "mine/long.mp4") as first:
+        until = time.monotonic() + 40
+        while time.monotonic() < until and not _stored_parts(allowed):
+            time.sleep(0.05)
+        first.send_signal(signal.SIGINT)
+        first.communicate(timeout=30)
+        assert first.returncode == 130
+    assert not list(allowed.keys())
+    server.serve("/long.mp4", Manners(size=SIZE))
+    before = server.bytes_sent("/long.mp4")
+    with _started(url, "mine/long.mp4") as second:
+        said = second.communicate(timeout=60)[1]
+        assert second.returncode == 0, said
+    assert server.bytes_sent("/long.mp4") - before < SIZE
+    assert f"crc32 {zlib.crc32(payload(SIZE)):08x}" in said
+    assert not list(allowed.uploads())
+    assert not list((settings().data_dir / copying.FOLDER).iterdir())
+
+
+def _stored_parts(storage: Storage) -> int:
+    return sum(len(storage.parts(each.key, each.upload_id) or []) for each in storage.uploads())
+
+
+def test_a_list_is_worked_through_and_what_failed_is_named(
+    allowed: Storage, server: NaughtyServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = server.serve("/one.mp4", Manners(size=MIB))
+    two = server.serve("/two.mp4?secret=s3same", Manners(size=MIB, seed=1))
+    listed = tmp_path / "list.txt"
+    listed.write_text(f"# mine\n{one} a/one.mp4\n\n{two}\n{server.origin}/none.mp4 b/none.mp4\n")
+    assert main(["transfer", "--list", str(listed)]) == 2
+    assert sorted(allowed.keys()) == sorted(["a/one.mp4", copying.key_for(two)])
+    said = capsys.readouterr().err
+    assert "none.mp4: The link has expired" in said
+    assert "1 of 3 were not transferred" in said
+    assert "s3same" not in said
+
+
+def test_without_an_app_the_embedded_s3_runs_for_as_long_as_it_takes(
+    installation: Path, server: NaughtyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCE_ALLOW_HOSTS", f"127.0.0.1:{server.port}")
+    settings.cache_clear()
+    url = server.serve("/embedded.mp4", Manners(size=13 * MIB))
+    assert main(["transfer", url, "here.mp4"]) == 0
+    kept = installation / "var" / "s3" / "videovault" / "here.mp4"
+    assert kept.read_bytes() == payload(13 * MIB)
+
+
+@pytest.mark.parametrize("arguments", [[], ["https://example.com/a.mp4", "--list", "list.txt"]])
+def test_what_is_wanted_must_be_clear(
+    installation: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    del installation
+    assert main(["transfer", *arguments]) == 2
+    assert "Give an address" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("key", ["", "/a", "a//b", "../a", "a/./b", "a\nb", "x" * 1025])
+def test_a_key_that_nobody_could_address_is_refused(key: str) -> None:
+    with pytest.raises(InvalidInput):
+        copying.checked_key(key)
+
+
+def test_a_key_made_from_an_address_is_plain_and_always_the_same() -> None:
+    url = "https://example.com/My%20%22Video%22.mp4?X-Amz-Signature=abc"
+    assert re.fullmatch(r"transfers/[0-9a-f]{8}_[A-Za-z0-9.-]+\.mp4", copying.key_for(url))
+    assert copying.key_for(url) == copying.key_for(url) != copying.key_for(url + "d")

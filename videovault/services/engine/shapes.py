@@ -1,0 +1,142 @@
+"""What the engine is given and gives back; it knows nothing of videos or of the database."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Protocol, Self
+
+from videovault.errors import UpstreamError
+from videovault.gateways.source import Container, SourceInfo
+from videovault.gateways.storage import Part
+from videovault.services.engine.checksum import combined
+
+
+@dataclass(frozen=True)
+class StoredPart:
+    """A part that S3 has taken; ``size`` in bytes."""
+
+    number: int
+    size: int
+    etag: str
+    crc32: int
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a source must still be for its bytes to fit to those fetched before; ``total`` in bytes."""
+
+    total: int | None
+    validator: str | None
+    last_modified: str | None
+
+    @classmethod
+    def of(cls, info: SourceInfo) -> Self:
+        return cls(info.total, info.validator, info.last_modified)
+
+    @property
+    def resumable(self) -> bool:
+        return self.total is not None and bool(self.validator or self.last_modified)
+
+    def fits(self, info: SourceInfo) -> bool:
+        """Whether the answer gives further bytes of the same source."""
+        now = Identity.of(info)
+        same = now.validator == self.validator if self.validator else now.last_modified == self.last_modified
+        return info.partial and now.total == self.total and same
+
+
+@dataclass(frozen=True)
+class Begun:
+    """An unfinished multipart upload, as the ledger remembers it."""
+
+    upload_id: str
+    source: Identity
+    part_bytes: int
+    container: Container
+    parts: tuple[StoredPart, ...] = ()
+
+    @classmethod
+    def from_facts(cls, upload_id: str, facts: Mapping[str, Any], parts: tuple[StoredPart, ...]) -> Self:
+        """As ``facts`` told; raises KeyError when they are incomplete."""
+        source = Identity(facts["total"], facts["validator"], facts["last_modified"])
+        return cls(upload_id, source, facts["part_bytes"], facts["container"], parts)
+
+    def facts(self) -> dict[str, Any]:
+        """All but the upload's id and its parts, for JSON."""
+        return {**asdict(self.source), "part_bytes": self.part_bytes, "container": self.container}
+
+    def keeping(self, listed: list[Part]) -> "Begun":
+        """With only those parts that S3 lists as well."""
+        there = {(part.number, part.size, part.etag) for part in listed}
+        kept = tuple(part for part in self.parts if (part.number, part.size, part.etag) in there)
+        return replace(self, parts=kept)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What lies in S3 now, proven; ``size`` in bytes, ``fetched`` how many of them this run read."""
+
+    size: int
+    crc32: int
+    etag: str
+    container: Container
+    fetched: int
+
+
+class Ledger(Protocol):
+    """Remembers an upload so that it can be resumed; ``add`` is called from several threads."""
+
+    def load(self) -> Begun | None: ...
+
+    def begin(self, begun: Begun) -> None:
+        """A new upload, whose parts are to follow; what was known before is forgotten."""
+
+    def add(self, part: StoredPart) -> None: ...
+
+    def clear(self) -> None:
+        """There is no upload any more."""
+
+
+class Control(Protocol):
+    """Hears how far the transfer is and says when it is to stop, from any thread and several times a second."""
+
+    def check(self) -> None:
+        """Raises whatever is to end the transfer; its upload is then kept for resuming."""
+
+    def progress(self, bytes_done: int, bytes_total: int | None) -> None: ...
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where to, and what S3 is told about it; ``disposition`` is made from the container's name."""
+
+    key: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    disposition: Callable[[Container], str] = lambda _container: ""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How often and how long to try again. Seconds.
+
+    ``tries`` counts failures of the source between which it gave less than 256 KiB; ``afresh`` is how often a
+    transfer may begin; ``storage_seconds`` is how long S3 may be away.
+    """
+
+    tries: int = 6
+    afresh: int = 4
+    first_pause: float = 0.5
+    longest_pause: float = 10.0
+    longest_retry_after: float = 300.0
+    storage_seconds: float = 90.0
+
+
+class Afresh(Exception):
+    """What was fetched so far is of no use: begin again. ``cause`` is the error if there is no more trying."""
+
+    def __init__(self, cause: UpstreamError, *, ranges: bool = True) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+        self.ranges = ranges
+
+
+def whole_crc32(parts: list[StoredPart]) -> int:
+    return combined((part.crc32, part.size) for part in sorted(parts, key=lambda part: part.number))

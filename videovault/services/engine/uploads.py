@@ -1,0 +1,161 @@
+"""Sending full parts to S3 and remembering them, in a few threads beside the readers."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from threading import Lock, Thread
+from typing import TypeVar
+
+from videovault.errors import StorageError
+from videovault.gateways.storage import Description, ObjectInfo, Storage, UploadLost
+from videovault.services.engine.board import Board, Filling
+from videovault.services.engine.retrying import with_storage
+from videovault.services.engine.shapes import (
+    Afresh,
+    Begun,
+    Control,
+    Ledger,
+    Patience,
+    StoredPart,
+    Target,
+    whole_crc32,
+)
+
+T = TypeVar("T")
+UPLOADERS = 3
+CONTENT_TYPES = {
+    "mp4": "video/mp4",
+    "mov": "video/quicktime",
+    "webm": "video/webm",
+    "mkv": "video/x-matroska",
+    "avi": "video/x-msvideo",
+    "ts": "video/mp2t",
+}
+
+
+class Uploads:
+    """One object on its way into S3. Its multipart upload begins with the first full part, unless ``begun`` has
+    one; an object of one part is put as it is."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        target: Target,
+        ledger: Ledger,
+        control: Control,
+        patience: Patience,
+        begun: Begun,
+    ) -> None:
+        self._storage = storage
+        self._key = target.key
+        self._described = Description(
+            content_type=CONTENT_TYPES[begun.container],
+            disposition=target.disposition(begun.container),
+            metadata=target.metadata,
+        )
+        self._ledger = ledger
+        self._control = control
+        self._patience = patience
+        self._lock = Lock()
+        self._begun = begun
+        self._parts = list(begun.parts)
+
+    @contextmanager
+    def running(self, board: Board) -> Iterator[None]:
+        """Send what is full while the block reads on; at its end everything is in S3, or the block failed."""
+        threads = [
+            Thread(target=self._send_all, args=(board,), name="uploader", daemon=True)
+            for _ in range(UPLOADERS)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        except BaseException as error:
+            board.fail(error)
+            raise
+        finally:
+            for thread in threads:
+                thread.join()
+        board.raise_failure()
+
+    def finish(self) -> ObjectInfo:
+        """Make the object of its parts and prove it; what S3 says of it.
+
+        Raises Afresh when S3 has lost the upload, StorageError when it holds something else than was sent: that
+        is deleted then.
+        """
+        self._control.check()
+        if self._begun.upload_id:
+            self._patiently(self._complete)
+        found = self._patiently(lambda: self._storage.info(self._key))
+        if found is None or not self._matches(found):
+            self._patiently(lambda: self._storage.delete([self._key]))
+            raise StorageError("S3 does not hold what was sent to it, so the object was deleted.")
+        return found
+
+    @property
+    def size(self) -> int:
+        return sum(part.size for part in self._parts)
+
+    @property
+    def crc32(self) -> int:
+        return whole_crc32(self._parts)
+
+    def _send_all(self, board: Board) -> None:
+        try:
+            while part := board.take_full():
+                self._send(part, alone=board.is_alone(part))
+                board.stored(part)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the reading thread raises it
+            board.fail(error)
+
+    def _send(self, part: Filling, *, alone: bool) -> None:
+        body, crc32 = part.body, part.crc32
+        if alone and not self._begun.upload_id:
+            etag = self._patiently(
+                lambda: self._storage.put(self._key, body, described=self._described, crc32=crc32)
+            )
+            self._parts.append(StoredPart(part.number, len(body), etag, crc32))
+            return
+        etag = self._patiently(lambda: self._upload(part.number, body, crc32))
+        stored = StoredPart(part.number, len(body), etag, crc32)
+        self._ledger.add(stored)
+        with self._lock:
+            self._parts.append(stored)
+
+    def _upload(self, number: int, body: bytearray, crc32: int) -> str:
+        self._control.check()
+        try:
+            return self._storage.upload_part(self._key, self._upload_id(), number, body, crc32).etag
+        except UploadLost as error:
+            raise Afresh(error) from error
+
+    def _upload_id(self) -> str:
+        with self._lock:
+            if not self._begun.upload_id:
+                upload_id = self._storage.start_upload(self._key, self._described)
+                self._begun = replace(self._begun, upload_id=upload_id)
+                try:
+                    self._ledger.begin(self._begun)
+                except BaseException:
+                    self._storage.abort_upload(self._key, upload_id)
+                    raise
+            return self._begun.upload_id
+
+    def _complete(self) -> None:
+        parts = sorted(self._parts, key=lambda part: part.number)
+        try:
+            self._storage.complete_upload(self._key, self._begun.upload_id, parts, self.crc32)
+        except UploadLost as error:
+            found = self._storage.info(self._key)  # the answer to an earlier try may have got lost
+            if found is None or not self._matches(found):
+                raise Afresh(error) from error
+
+    def _matches(self, found: ObjectInfo) -> bool:
+        tag = dict(self._described.metadata)
+        same_tag = not self._storage.keeps_metadata or dict(found.metadata) == tag
+        return found.size == self.size and found.crc32 in (None, self.crc32) and same_tag
+
+    def _patiently(self, call: Callable[[], T]) -> T:
+        return with_storage(call, self._patience, self._control.check)
