@@ -13,6 +13,7 @@ QUIET = {
     "httpcore": logging.WARNING,
     "botocore": logging.WARNING,
     "huey": logging.WARNING,
+    "alembic": logging.WARNING,
 }
 
 

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Index, Text
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Enum, Index, Text
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, SQLModel
 
@@ -20,6 +20,10 @@ class Status(StrEnum):
     READY = "ready"
     FAILED = "failed"
     DELETING = "deleting"
+
+
+# Kept as plain text, so that another state needs no change of the column.
+StatusText = Enum(Status, native_enum=False, length=20, values_callable=list)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -75,7 +79,7 @@ class Video(SQLModel, table=True):
     id: str = Field(primary_key=True, max_length=64)
     owner_id: str = Field(foreign_key="users.id")
     title: str = Field(max_length=200)
-    status: Status = Field(sa_type=Text)
+    status: Status = Field(sa_type=StatusText)
     # Counts up at each request and each claim, so that a worker whose turn has passed changes nothing.
     attempt: int = 0
 

@@ -58,7 +58,7 @@ def run() -> None:
         shutdown_timeout=STOP_SECONDS,
     )
     threading.Thread(target=_keep_repairing, name="repair", daemon=True).start()
-    log.info("worker ready", transfers_at_once=consumer.workers)
+    log.debug("worker ready", transfers_at_once=consumer.workers)
     consumer.run()
 
 

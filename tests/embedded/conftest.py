@@ -1,10 +1,12 @@
-"""Settings of the test's own for everything that is embedded."""
+"""Settings of the test's own for everything that is embedded, and a browser that fetches from the S3."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.embedded.browser import BODY, KEY, PUBLIC, Browser, link_to
+from tests.fixtures.embedded_s3 import EmbeddedS3
 from videovault.config import Settings, settings
 
 
@@ -18,3 +20,22 @@ def own_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[py
     settings.cache_clear()
     yield monkeypatch
     settings.cache_clear()
+
+
+@pytest.fixture
+def public_url(own_settings: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """The address that links are signed for is not the one a browser comes by."""
+    own_settings.setenv("PUBLIC_URL", PUBLIC)
+    return own_settings
+
+
+@pytest.fixture
+def browser(embedded_s3: EmbeddedS3, public_url: pytest.MonkeyPatch) -> Browser:
+    public_url.setenv("DATA_DIR", str(embedded_s3.data_dir))
+    return Browser()
+
+
+@pytest.fixture
+def link(embedded_s3: EmbeddedS3) -> str:
+    embedded_s3.client().put_object(**embedded_s3.at(KEY), Body=BODY, ContentType="video/mp4")
+    return link_to(embedded_s3, KEY)

@@ -116,6 +116,7 @@ def test_gives_up_on_a_loop(server: NaughtyServer, source: Source) -> None:
         "http://rebound.example:PORT/",
         "http://user@rebound.example:PORT/",
         "http://169.254.169.254/latest/meta-data/",
+        "http://93.184.216.34:25/",
         "http://[::1",
         "file:///etc/passwd",
         "ftp://example.com/v.mp4",

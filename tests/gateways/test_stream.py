@@ -59,6 +59,14 @@ def test_a_body_that_is_cut_short_gives_what_came_and_then_fails(
     assert failure.retryable
 
 
+def test_a_chunked_part_that_is_shorter_than_promised_is_cut_short(
+    server: NaughtyServer, source: Source
+) -> None:
+    manners = Manners(body=payload(500_000), chunked=True, content_range=f"bytes 1000-{MIB - 1}/{MIB}")
+    failure = failure_of(source, server.serve("/short-part.mp4", manners), start=1000)
+    assert "before the end" in failure.public_message
+
+
 def test_the_rest_of_a_cut_body_can_be_asked_for(server: NaughtyServer, source: Source) -> None:
     url = server.serve("/resumed.mp4", Manners(size=MIB, stall_after=None, drop_after=400_000, drop_times=1))
     received, _ = _received_before_failing(source, url)
@@ -220,6 +228,15 @@ def _seconds_until_cancelled(
     except SourceCancelled:
         return time.monotonic() - started
     raise AssertionError("nothing was cancelled")
+
+
+def test_a_closed_stream_gives_nothing_although_all_of_it_is_here(
+    server: NaughtyServer, source: Source
+) -> None:
+    with source.open(server.serve("/here.mp4", Manners(size=50_000))) as stream:
+        stream.close()
+        with pytest.raises(SourceCancelled):
+            stream.readinto(bytearray(50_000))
 
 
 def test_a_closed_source_opens_nothing(server: NaughtyServer, source: Source) -> None:

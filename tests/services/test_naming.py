@@ -5,10 +5,12 @@ from urllib.parse import unquote
 
 import pytest
 
-from videovault.models import Video
+from videovault.models import Status, Video
 from videovault.services import naming
 
-VIDEO = Video(id="video_1703123456789_abc123def", owner_id="user1", title="t", status="draft", sealed_key="-")
+VIDEO = Video(
+    id="video_1703123456789_abc123def", owner_id="user1", title="t", status=Status.DRAFT, sealed_key="-"
+)
 ODD = [
     "plain",
     "naïve café",

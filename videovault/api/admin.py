@@ -29,7 +29,7 @@ def list_videos(caller: SignedInCaller) -> Success[AllVideos]:
     )
 
 
-@router.delete("/videos", response_model_exclude_none=True, responses=failing(400, 401, 403, 413))
+@router.delete("/videos", response_model_exclude_none=True, responses=failing(400, 401, 403))
 def delete_videos(caller: SignedInCaller, body: DeleteManyBody) -> Success[Deletions]:
     """Delete several videos; the answer tells what became of each."""
     results = administration.delete_videos(caller, body.video_ids)

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from videovault import errors
-from videovault.api.envelope import problem, request_id
+from videovault.api.envelope import OUR_FAULT, problem, request_id
 
 STATUS: dict[type[errors.VideoVaultError], int] = {
     errors.InvalidInput: 400,
@@ -25,7 +25,6 @@ STATUS: dict[type[errors.VideoVaultError], int] = {
     errors.VideoVaultError: 500,
 }
 CODES = {
-    400: "INVALID_INPUT",
     401: "NOT_SIGNED_IN",
     403: "FORBIDDEN",
     404: "NOT_FOUND",
@@ -55,6 +54,7 @@ SENTENCES = {
 }
 WITH_LIMITS = {
     "string_too_long": "This is too long: at most {max_length:,} characters are possible.",
+    "string_too_short": "This field is missing.",
     "too_long": "This is too long: at most {max_length:,} entries are possible.",
     "too_short": "This needs at least one entry.",
     "literal_error": "This must be one of {expected}.",
@@ -95,14 +95,15 @@ def for_http(_request: Request, error: Exception) -> Response:
     """What the framework refused before a route was reached."""
     assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for these only
     status = error.status_code
-    message = NOT_JSON if status == 400 else f"{HTTPStatus(status).phrase}."
+    if status == 400:  # a body that could not be read
+        return problem(400, "INVALID_INPUT", NOT_JSON, fields={"body": NOT_JSON})
+    message = f"{HTTPStatus(status).phrase}."
     return problem(status, CODES.get(status, "INVALID_INPUT"), message, headers=error.headers)
 
 
 def for_unknown(request: Request, _error: Exception) -> Response:
     """A fault of ours: nothing of it is shown, ``harden`` logs it under the same id."""
-    message = "Something went wrong here. Please try again; if it stays so, quote the requestId."
-    return problem(500, "INTERNAL_ERROR", message, request_id=request_id(request.scope))
+    return problem(500, "INTERNAL_ERROR", OUR_FAULT, request_id=request_id(request.scope))
 
 
 def status_of(error: errors.VideoVaultError) -> int:

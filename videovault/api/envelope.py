@@ -9,6 +9,7 @@ from pydantic.alias_generators import to_camel
 from starlette.types import Scope
 
 REQUEST_ID = "videovault.request_id"
+OUR_FAULT = "Something went wrong here. Please try again; if it stays so, quote the requestId."
 REASONS = {
     400: "A field is missing or wrong",
     401: "Not signed in",
@@ -78,4 +79,6 @@ def request_id(scope: Scope) -> str:
 
 def failing(*statuses: int) -> Responses:
     """OpenAPI's words for the failures a route may answer with, beside those that any may."""
-    return {status: {"model": Problem, "description": REASONS[status]} for status in sorted({*statuses, 500})}
+    return {
+        status: {"model": Problem, "description": REASONS[status]} for status in sorted({*statuses, 413, 500})
+    }

@@ -65,7 +65,7 @@ EXAMPLE = {
 }
 
 
-@router.post("", responses=failing(400, 401, 403, 404, 409, 413, 502))
+@router.post("", responses=failing(400, 401, 403, 404, 409, 502))
 async def create_video(caller: SignedInCaller, body: BriefBody) -> Success[Draft]:
     """Have a script written for a brief; both are kept as a draft."""
     check_own_email(caller, body.email)
@@ -79,7 +79,7 @@ async def create_video(caller: SignedInCaller, body: BriefBody) -> Success[Draft
     "/generate-video",
     responses={
         202: {"model": Success[Generating], "description": "The generator is still at work"},
-        **failing(400, 401, 403, 404, 409, 413, 502),
+        **failing(400, 401, 403, 404, 409, 502),
     },
 )
 async def generate_video(

@@ -9,7 +9,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from videovault import logs
-from videovault.api.envelope import REQUEST_ID, problem
+from videovault.api.envelope import OUR_FAULT, REQUEST_ID, problem
 
 MAX_BODY_BYTES = 1024 * 1024
 SECURITY = {
@@ -52,13 +52,15 @@ class _Answer:
         self._scope = scope
         self._send = send
         self._began = time.monotonic()
-        self.status = 0
+        self.status = 0  # until the answer has begun
+        self.complete = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             _complete(MutableHeaders(raw=_raw(message)), self._scope, self.status)
         await self._send(message)
+        self.complete = message["type"] != "http.response.start" and not message.get("more_body", False)
 
     def note(self) -> None:
         """One line a request under /api; never its query, which may hold keys."""
@@ -82,12 +84,14 @@ async def _serve(app: ASGIApp, scope: Scope, receive: Receive, answer: _Answer) 
         await problem(413, "TOO_LARGE", message)(scope, receive, answer)
     except _Gone:
         return
-    except Exception:  # the framework has answered already, or nothing has: either way it ends here
+    except Exception:
         log.exception("unhandled error", method=scope["method"], path=scope["path"])
+        if answer.status and not answer.complete:
+            raise  # only the server can still tell the client that the rest is missing
         if not answer.status:
-            message = "Something went wrong here. Please try again; if it stays so, quote the requestId."
-            failure = problem(500, "INTERNAL_ERROR", message, request_id=scope[REQUEST_ID])
-            await failure(scope, receive, answer)
+            await problem(500, "INTERNAL_ERROR", OUR_FAULT, request_id=scope[REQUEST_ID])(
+                scope, receive, answer
+            )
     answer.note()
 
 

@@ -8,12 +8,20 @@ from pydantic.alias_generators import to_camel
 
 from videovault.services.views import PublicStatus
 
+NOT_SHOWN = "This contains characters that cannot be shown."
 LARGEST = 2**63 - 1  # what a column holds
+
+
+def _whole(value: str) -> str:
+    """Half a surrogate pair is valid JSON, but can be neither hashed, stored nor sent on."""
+    if any(unicodedata.category(char) == "Cs" for char in value):
+        raise ValueError(NOT_SHOWN)
+    return value
 
 
 def _shown(value: str) -> str:
     if any(unicodedata.category(char) == "Cc" for char in value):
-        raise ValueError("This contains characters that cannot be shown.")
+        raise ValueError(NOT_SHOWN)
     return value
 
 
@@ -22,9 +30,9 @@ def _blank_as_none(value: object) -> object:
 
 
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-Email = Annotated[str, StringConstraints(max_length=254), AfterValidator(_shown)]
-Search = Annotated[str, StringConstraints(max_length=200), AfterValidator(_shown)]
-Optional = Annotated[str | None, Field(None)]
+Text = Annotated[str, AfterValidator(_whole)]
+Line = Annotated[Text, AfterValidator(_shown)]
+Email = Annotated[Line, StringConstraints(min_length=1, max_length=254)]
 Blank = BeforeValidator(_blank_as_none)
 
 
@@ -40,44 +48,44 @@ class CamelBody(Body):
 
 class LoginBody(Body):
     email: Email
-    password: Annotated[str, StringConstraints(max_length=256)]
+    password: Annotated[Text, StringConstraints(min_length=1, max_length=256)]
 
 
 class RegisterBody(Body):
     email: Email
-    password: str
-    name: Optional
+    password: Text
+    name: Text | None = None
 
 
 class BriefBody(Body):
     """The create-video form, for the first webhook."""
 
-    topic: str
-    company_name: Optional
-    social_handles: Optional
-    license: Optional
-    avatar: str
-    email: str
+    topic: Text
+    company_name: Text | None = None
+    social_handles: Text | None = None
+    license: Text | None = None
+    avatar: Text
+    email: Text
 
 
 class ScriptBody(Body):
     """The guide's generate body; ``videoId`` continues a draft."""
 
-    hook: str
-    body: str
-    conclusion: str
-    company_name: Optional
-    social_handles: Optional
-    license: Optional
-    avatar: str
-    email: str
+    hook: Text
+    body: Text
+    conclusion: Text
+    company_name: Text | None = None
+    social_handles: Text | None = None
+    license: Text | None = None
+    avatar: Text
+    email: Text
     video_id: Annotated[Id | None, Field(alias="videoId")] = None
 
 
 class StoreBody(CamelBody):
-    video_url: str
-    user_email: str
-    title: Optional
+    video_url: Text
+    user_email: Text
+    title: Text | None = None
 
 
 class MetadataBody(Body):
@@ -85,7 +93,7 @@ class MetadataBody(Body):
 
     duration: Annotated[float, Field(strict=True, ge=0, le=LARGEST)] | None = None
     size: Annotated[int, Field(strict=True, ge=0, le=LARGEST)] | None = None
-    format: Annotated[str, StringConstraints(max_length=40), AfterValidator(_shown)] | None = None
+    format: Annotated[Line, StringConstraints(max_length=40)] | None = None
 
 
 class StatusBody(CamelBody):
@@ -94,9 +102,9 @@ class StatusBody(CamelBody):
     user_id: Id
     video_id: Id
     status: Literal["processing", "ready", "failed"]
-    video_url: Optional
+    video_url: Text | None = None
     metadata: MetadataBody | None = None
-    error: Optional
+    error: Text | None = None
 
 
 class DeleteBody(CamelBody):
@@ -113,7 +121,7 @@ class GalleryParams(CamelBody):
 
     user_id: Id
     status: Annotated[PublicStatus | None, Blank] = None
-    q: Search = ""
+    q: Annotated[Line, StringConstraints(max_length=200)] = ""
     sort: Annotated[Literal["newest", "oldest", "title", "size", "longest"] | None, Blank] = None
     limit: Annotated[Annotated[int, Field(ge=1, le=200)] | None, Blank] = None
-    cursor: Annotated[str, StringConstraints(max_length=100)] = ""
+    cursor: Annotated[Text, StringConstraints(max_length=100)] = ""

@@ -53,7 +53,7 @@ class Deleted(View):
     "/download",
     responses={
         202: {"model": Success[StoredView], "description": "Still being stored"},
-        **failing(400, 401, 403, 404, 409, 413, 422, 502),
+        **failing(400, 401, 403, 404, 409, 422, 502),
     },
 )
 async def download(
@@ -88,7 +88,7 @@ async def download(
     response_model_exclude_none=True,
     responses={
         202: {"model": Success[VideoView], "description": "Storing has begun"},
-        **failing(400, 401, 403, 404, 409, 413),
+        **failing(400, 401, 403, 404, 409),
     },
 )
 def update_status(body: StatusBody, token: auth.Token, response: Response) -> Success[VideoView]:
@@ -122,7 +122,7 @@ def gallery(caller: SignedInCaller, query: Annotated[GalleryParams, Query()]) ->
     return Success(message="Video gallery retrieved successfully", data=found)
 
 
-@router.delete("/delete", responses=failing(400, 401, 403, 404, 413, 502))
+@router.delete("/delete", responses=failing(400, 401, 403, 404, 502))
 def delete(caller: SignedInCaller, body: DeleteBody) -> Success[Deleted]:
     """Delete a video: its objects in S3, then its row."""
     deletion.delete(caller, body.video_id, owner_id=body.user_id)

@@ -15,7 +15,7 @@ class Dialog(rx.Component):
     tag = "Dialog"
     open: rx.Var[bool]
     address: rx.Var[str]
-    on_dismiss: rx.EventHandler[rx.event.no_args_event_spec]
+    on_dismiss: rx.EventHandler[rx.event.no_args_event_spec]  # type: ignore[type-arg,valid-type] # Reflex's way
 
 
 def dialog(
@@ -57,7 +57,7 @@ def confirmation(
     """Asks before something is deleted; the way back has the focus."""
     return Dialog.create(
         rx.el.h2(title, id=f"{name}-title"),
-        rx.el.div(*children, id=f"{name}-text", class_name="stack close", margin_top="12px"),
+        rx.el.div(*children, id=f"{name}-text", class_name="stack close dialog-text"),
         rx.el.div(
             button("Keep", on_click=on_dismiss, data_focus="true"),
             button(

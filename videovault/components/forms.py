@@ -8,7 +8,7 @@ from videovault.components.vars import has
 from videovault.state.session import SessionState
 
 
-class NativeForm(rx.el.Div):
+class NativeForm(rx.el.Div):  # type: ignore[misc] # Reflex ships its elements without types
     """A form that really posts: Reflex's own one always keeps the browser from it."""
 
     tag = "form"
@@ -21,7 +21,7 @@ class Autosave(rx.Component):
 
     library = "$/public/js/autosave.js"
     tag = "Autosave"
-    on_save: rx.EventHandler[lambda values: [values]]
+    on_save: rx.EventHandler[rx.event.passthrough_event_spec(dict[str, str])]  # type: ignore[type-arg,valid-type] # Reflex's way
 
 
 native_form = NativeForm.create
@@ -53,6 +53,7 @@ def described(name: str, hinted: bool = False) -> dict[str, Any]:
         "id": name,
         "name": name,
         "class_name": "input",
+        "dir": "auto",
         "aria_invalid": has(SessionState.errors, name),
         "aria_describedby": f"{name}-error {name}-hint" if hinted else f"{name}-error",
     }

@@ -7,12 +7,18 @@ from videovault.components.icons import icon
 from videovault.state.session import SessionState
 
 
+class Leaving(rx.el.Div):  # type: ignore[misc] # Reflex ships its elements without types
+    """Says when its animation has ended."""
+
+    on_animation_end: rx.EventHandler[rx.event.no_args_event_spec]  # type: ignore[type-arg,valid-type] # Reflex's way
+
+
 def notices() -> rx.Component:
     """One notice at a time; it leaves by itself unless somebody is about to read or dismiss it."""
     return rx.el.div(
         rx.cond(
             SessionState.notice != "",
-            rx.el.div(
+            Leaving.create(
                 rx.el.span(SessionState.notice),
                 rx.el.button(
                     icon("close", 16), type="button", aria_label="Dismiss", on_click=SessionState.dismiss

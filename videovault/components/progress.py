@@ -5,7 +5,7 @@ from typing import Any
 import reflex as rx
 
 from videovault.components.vars import has
-from videovault.state.shapes import READY, REQUESTED, Work
+from videovault.state.shapes import Work
 from videovault.state.work import WorkState
 
 STEPS = ("Requested", "Generating", "Storing", "Ready")
@@ -52,13 +52,12 @@ def _known(work: Any, *, has_begun: bool = True) -> rx.Component:
     return rx.el.div(
         steps(work.step),
         rx.el.div(
-            rx.el.p(work.doing, role="status", font_weight="600"),
+            rx.el.p(work.doing, role="status", class_name="label"),
             bar(work.percent if has_begun else rx.Var.create(-1), "Progress"),
             rx.el.div(
                 rx.el.span(work.so_far, data_testid="so-far"),
                 rx.el.span(work.pace, data_testid="pace"),
-                class_name="row apart soft figures",
-                min_height="23px",
+                class_name="row apart soft figures one-line",
             ),
             class_name="stack close",
         ),
@@ -68,10 +67,9 @@ def _known(work: Any, *, has_begun: bool = True) -> rx.Component:
 
 def _step(number: int, text: str, current: Any) -> rx.Component:
     is_current = rx.Var.create(current) == number
-    is_past = rx.Var.create(current) > number if number != READY else rx.Var.create(False)
-    reached = number == REQUESTED
+    is_past = rx.Var.create(current) > number
     return rx.el.li(
         text,
-        class_name="done" if reached else rx.cond(is_past, "done", ""),
-        aria_current=rx.cond(is_current, "step", rx.Var("undefined")),
+        class_name=rx.cond(is_past, "done", ""),
+        aria_current=rx.cond(is_current, "step", "false"),
     )

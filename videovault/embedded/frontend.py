@@ -1,5 +1,6 @@
 """Builds the pages once and again only when their sources changed, which a stamp beside the build tells."""
 
+import fcntl
 import hashlib
 import os
 import subprocess
@@ -20,10 +21,11 @@ SOURCES = (
     "videovault/state",
     "videovault/services/views.py",
     "assets",
-    "reflex.lock",
+    "reflex.lock/bun.lock",
 )
 STAMP = "videovault.stamp"
 LOG = "videovault-build.log"
+LOCK = "videovault-build.lock"
 
 
 def web_dir() -> Path:
@@ -36,11 +38,23 @@ def is_built() -> bool:
 
 
 def build() -> None:
-    """Compile the pages into ``web_dir()``. Raises ConfigurationError with the end of the build's log."""
+    """Compile the pages into ``web_dir()``, unless another process does so meanwhile.
+
+    Raises ConfigurationError with the end of the build's log.
+    """
     folder = web_dir()
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / STAMP).unlink(missing_ok=True)
-    log = folder / LOG
+    with (folder / LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two builds in one folder would spoil each other
+        if is_built():
+            return
+        (folder / STAMP).unlink(missing_ok=True)
+        fingerprint = _fingerprint()  # a change while it builds asks for another build
+        _export(folder / LOG)
+        (folder / STAMP).write_text(fingerprint)
+
+
+def _export(log: Path) -> None:
     command = [sys.executable, "-m", "reflex", "export", "--frontend-only", "--no-zip"]
     with log.open("wb") as output:
         done = subprocess.run(  # noqa: S603 - our own command
@@ -55,7 +69,6 @@ def build() -> None:
     if done.returncode:
         end = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
         raise ConfigurationError(f"The pages could not be built. The end of {log}:\n{end}")
-    (folder / STAMP).write_text(_fingerprint())
 
 
 def _environment() -> dict[str, str]:

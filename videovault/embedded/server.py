@@ -9,6 +9,7 @@ import urllib.request
 from granian.constants import Interfaces
 from granian.log import LogLevels
 from granian.server import Server
+from reflex_base.environment import environment as reflex
 
 from videovault.config import Settings
 from videovault.errors import ConfigurationError
@@ -35,8 +36,8 @@ def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM; the app's lifespan starts and stops everything else."""
     os.environ.setdefault("REFLEX_ENV_MODE", "prod")
     # Internal names of the Reflex that requirements.txt pins: serve the built pages, compile nothing.
-    os.environ["REFLEX_SKIP_COMPILE"] = "true"
-    os.environ["REFLEX_MOUNT_FRONTEND_COMPILED_APP"] = "true"
+    reflex.REFLEX_SKIP_COMPILE.set(True)
+    reflex.REFLEX_MOUNT_FRONTEND_COMPILED_APP.set(True)
     threading.Thread(target=_announce, args=(settings,), daemon=True).start()
     Server(
         "videovault.videovault:app",

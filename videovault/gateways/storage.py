@@ -52,12 +52,18 @@ class Part:
 
 
 class Storage:
-    """One bucket. ``public`` signs links for the address that browsers use."""
+    """One bucket. ``public`` signs links for the address that browsers use.
 
-    def __init__(self, client: "S3Client", public: "S3Client", bucket: str) -> None:
+    ``keeps_metadata`` is False for the embedded S3, which forgets an object's metadata.
+    """
+
+    def __init__(
+        self, client: "S3Client", public: "S3Client", bucket: str, *, keeps_metadata: bool = True
+    ) -> None:
         self._s3 = client
         self._public = public
         self.bucket = bucket
+        self.keeps_metadata = keeps_metadata
 
     def put(
         self,
@@ -148,7 +154,7 @@ def connected() -> Storage:
             chosen.installation.s3_access_key,
             chosen.installation.s3_secret_key,
         )
-        return Storage(client, public, EMBEDDED_BUCKET)
+        return Storage(client, public, EMBEDDED_BUCKET, keeps_metadata=False)
     keys = (
         chosen.aws_access_key_id,
         chosen.aws_secret_access_key.get_secret_value(),

@@ -1,0 +1,45 @@
+"""The table of routes: every page of the product, its address, and what happens when it is opened."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import reflex as rx
+
+from videovault.pages.account import login, register
+from videovault.pages.admin import admin
+from videovault.pages.create import create
+from videovault.pages.gallery import gallery
+from videovault.pages.home import home
+from videovault.pages.not_found import not_found
+from videovault.state.account import AccountState
+from videovault.state.admin import AdminState
+from videovault.state.gallery import GalleryState
+from videovault.state.session import SessionState
+from videovault.state.studio import StudioState
+from videovault.state.work import WorkState
+
+
+@dataclass(frozen=True)
+class Page:
+    route: str
+    component: Callable[[], rx.Component]
+    title: str
+    on_load: Sequence[Any] = ()
+    description: str = "Make short avatar videos and keep them safe in your own storage."
+
+
+PAGES = (
+    Page("/", home, "VideoVault", [SessionState.go_home]),
+    Page("/login", login, "Sign in | VideoVault", [AccountState.enter]),
+    Page("/register", register, "Create account | VideoVault", [AccountState.enter]),
+    Page("/create", create, "New video | VideoVault", [StudioState.enter, WorkState.watch]),
+    Page(
+        "/gallery",
+        gallery,
+        "Gallery | VideoVault",
+        [GalleryState.load, StudioState.enter, WorkState.watch],
+    ),
+    Page("/admin", admin, "Admin | VideoVault", [AdminState.load]),
+    Page("404", not_found, "Not found | VideoVault"),
+)

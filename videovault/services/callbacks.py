@@ -88,7 +88,8 @@ def _failed(session: Session, video: Video, said: Report, _url: str, caller: Cal
         raise Conflict("This video is stored; it cannot fail any more.")
     if video.status != Status.GENERATING:
         return  # said twice, or too late to matter
-    reason = " ".join(said.error.split())[:500] or "The generator reported a failure."
+    shown = "".join(char if char.isprintable() else " " for char in said.error)
+    reason = " ".join(shown.split())[:500] or "The generator reported a failure."
     lifecycle.move(
         session,
         video,

@@ -34,7 +34,7 @@ def move(
 
     ``values`` are further columns. Raises Conflict where the state machine has no such way.
     """
-    came_from = Status(video.status)
+    came_from = video.status
     if to not in LEGAL[came_from]:
         raise Conflict(f"A video that is {came_from} cannot become {to}.")
     if not change(session, video, status=to, **values):

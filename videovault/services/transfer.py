@@ -27,6 +27,7 @@ CONTENT_TYPES = {
     "ts": "video/mp2t",
 }
 POSTER_NAME = "poster.webp"
+TAG = "videovault-tag"
 
 log = logs.get(__name__)
 
@@ -113,7 +114,7 @@ def _transfer(video: Video, lease: Lease) -> Stored:
             video.id,
             key,
             content_type=CONTENT_TYPES[container],
-            metadata={"videovault-tag": tag},
+            metadata={TAG: tag},
             note=lease.note,
             progress=lease.progress,
         )
@@ -124,8 +125,10 @@ def _transfer(video: Video, lease: Lease) -> Stored:
 
 def _prove(key: str, size: int, tag: str) -> None:
     """Raises StorageError unless S3 says that it holds just what was sent."""
-    found = storage.connected().info(key)
-    if found is None or found.size != size or found.metadata.get("videovault-tag") != tag:
+    vault = storage.connected()
+    found = vault.info(key)
+    tagged = found is not None and (found.metadata.get(TAG) == tag or not vault.keeps_metadata)
+    if found is None or found.size != size or not tagged:
         raise StorageError("S3 does not hold the whole video.", retryable=True)
 
 

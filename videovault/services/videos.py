@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement
-from sqlmodel import Session, col, func, select
+from sqlmodel import Session, col, func, or_, select
 
 from videovault.config import settings
 from videovault.db import reading, transaction
@@ -108,7 +108,7 @@ def poster_url(caller: Caller, video_id: str) -> str:
 def store_link(caller: Caller, url: str, user_email: str, title: str = "", *, enqueue: Enqueue) -> StoredView:
     """Have the video behind an address stored for the user with this e-mail address.
 
-    The same address while it is in work gives that video again. Raises UserNotFound for anybody else's
+    The same address while it is in work, or once its generation is stored, gives that video again. Raises UserNotFound for anybody else's
     address, InvalidInput, UnsafeUrl.
     """
     url = fields.checked(fields.URL, {"videoUrl": url})["videoUrl"]
@@ -116,7 +116,7 @@ def store_link(caller: Caller, url: str, user_email: str, title: str = "", *, en
     owner_id = _owner_id(caller, user_email)
     source.connected().check(url)
     with transaction() as session:
-        known = _in_work(session, owner_id, url)
+        known = _known(session, owner_id, url)
         video = known or _queue(session, owner_id, caller, url, title)
         opened = open_video(session, caller, video.id)
         view = StoredView.of(opened.row, opened.secret_key)
@@ -197,11 +197,18 @@ def _owner_id(caller: Caller, user_email: str) -> str:
     return owner.id
 
 
-def _in_work(session: Session, owner_id: str, url: str) -> Video | None:
+def _known(session: Session, owner_id: str, url: str) -> Video | None:
+    """The newest video that this address is being stored as, or is stored as because it was generated there.
+
+    Other addresses may hold something else by tomorrow, so what is stored from them is stored anew.
+    """
+    in_work = col(Video.status).in_((Status.QUEUED, Status.STORING))
+    generated = (col(Video.status) == Status.READY) & col(Video.requested_at).is_not(None)
     same = (
         select(Video)
         .where(Video.owner_id == owner_id, Video.source_url == url)
-        .where(col(Video.status).in_((Status.QUEUED, Status.STORING)))
+        .where(or_(in_work, generated))
+        .order_by(col(Video.created_at).desc())
     )
     return session.exec(same).first()
 

@@ -92,7 +92,7 @@ class Progress(View):
         waits_for_worker = video.status == Status.GENERATING and video.requested_at is None
         started = video.updated_at if waits_for_worker else video.requested_at or video.created_at
         return cls(
-            stage=Status(video.status).value,
+            stage=video.status.value,
             bytes_done=video.bytes_done,
             bytes_total=total,
             percent=min(100, video.bytes_done * 100 // total) if total else None,

@@ -15,14 +15,12 @@ FIELD_PROBLEMS = {
     "taken": ("email", "There is an account with this e-mail address already. Sign in instead."),
     "email": ("email", "This is not a complete e-mail address, such as name@example.com."),
     "password": ("password", "A password has 8 to 256 characters."),
-    "name": ("name", "This name is too long, or contains characters that cannot be shown."),
 }
 
 
 class AccountState(SessionState):
     problem: str = ""
     typed_email: str = ""
-    typed_name: str = ""
     next: str = HOME
     shows_password: bool = False
 
@@ -33,10 +31,11 @@ class AccountState(SessionState):
         self.next = local_path(given.get("next", ""))
         if self.is_signed_in:
             return rx.redirect(self.next, replace=True)
-        self.typed_email, self.typed_name = given.get("email", ""), given.get("name", "")
+        self.typed_email = given.get("email", "")
         code = given.get("error", "")
-        self.problem = PROBLEMS.get(code, "")
         self.errors = dict([FIELD_PROBLEMS[code]]) if code in FIELD_PROBLEMS else {}
+        is_told = not code or bool(self.errors)
+        self.problem = "" if is_told else PROBLEMS.get(code, PROBLEMS["invalid"])
         return None
 
     @rx.event

@@ -37,6 +37,7 @@ class AdminState(SessionState):
 
     selected: list[str] = []
     is_everything_selected: bool = False
+    selection_number: int = 0
     summary: str = ""
     is_asking: bool = False
     is_deleting: bool = False
@@ -60,6 +61,7 @@ class AdminState(SessionState):
     @signed_in
     async def select_all(self, caller: Caller) -> None:  # noqa: ARG002 - as above
         self._choose([] if self.is_everything_selected else self.rows)
+        self.selection_number += 1
 
     @signed_in
     async def ask(self, caller: Caller) -> None:  # noqa: ARG002 - as above
@@ -93,14 +95,20 @@ class AdminState(SessionState):
     async def _read(self, caller: Caller) -> None:
         self.rows = [Row.of(found) for found in await quickly(administration.list_videos, caller)]
         self.access = "yes"
-        self.total = f"{wording.counted(len(self.rows), 'video')}, {wording.size(sum(row.bytes for row in self.rows))}"
+        self.total = _summary(self.rows)
         still_there = {row.card.video_id for row in self.rows} & set(self.selected)
         self._choose([row for row in self.rows if row.card.video_id in still_there])
 
     def _choose(self, rows: Sequence[Row]) -> None:
         self.selected = [row.card.video_id for row in rows]
         self.is_everything_selected = bool(rows) and len(rows) == len(self.rows)
-        self.summary = f"{wording.counted(len(rows), 'video')}, {wording.size(sum(row.bytes for row in rows))}"
+        self.summary = _summary(rows)
+
+
+def _summary(rows: Sequence[Row]) -> str:
+    """``3 videos, 412 MB``; without the size where nothing is stored."""
+    size = sum(row.bytes for row in rows)
+    return ", ".join(filter(None, (wording.counted(len(rows), "video"), wording.size(size) if size else "")))
 
 
 def _outcomes(results: Sequence[DeletionResult], titles: dict[str, str]) -> list[Outcome]:

@@ -14,8 +14,12 @@ EMPTY = {**dict.fromkeys(TEXTS, ""), "avatar": CAST[0], "avatar_name": ""}
 def of(script: Mapping[str, Any]) -> dict[str, str]:
     """The form that would make this script again."""
     avatar = str(script["avatar"])
-    chosen = {"avatar": avatar, "avatar_name": ""} if avatar in CAST else {"avatar": OTHER, "avatar_name": avatar}
-    return {name: str(script[name]) for name in TEXTS} | (chosen if avatar else {"avatar": CAST[0], "avatar_name": ""})
+    chosen = (
+        {"avatar": avatar, "avatar_name": ""} if avatar in CAST else {"avatar": OTHER, "avatar_name": avatar}
+    )
+    return {name: str(script[name]) for name in TEXTS} | (
+        chosen if avatar else {"avatar": CAST[0], "avatar_name": ""}
+    )
 
 
 def shown(latest: ScriptView | None) -> dict[str, str]:

@@ -4,13 +4,13 @@ import functools
 import inspect
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import Any
+from typing import Any, overload
 from urllib.parse import urlencode
 
 import reflex as rx
 from reflex.app import App
 from reflex.event import Event, EventSpec
-from reflex.middleware import Middleware
+from reflex.middleware.middleware import Middleware
 from reflex.state import BaseState
 from starlette.requests import cookie_parser
 
@@ -26,6 +26,8 @@ HOME = "/create"
 SESSION_SECONDS = 2.0
 FAULT = "Something went wrong on our side. Nothing you made is lost; please try again."
 
+Handler = Callable[..., Any]
+_event: Any = rx.event  # mypy takes it for the module of the same name
 log = logs.get(__name__)
 _callers: Shared[Caller | None] = Shared(SESSION_SECONDS)
 
@@ -43,6 +45,11 @@ class SessionState(rx.State):
     errors: dict[str, str] = {}
 
     _session: str = ""
+
+    @rx.event
+    def arrive(self) -> None:
+        """Leave behind what the page before had to say."""
+        self.notice, self.errors = "", {}
 
     @rx.event
     def dismiss(self) -> None:
@@ -92,15 +99,22 @@ class SessionState(rx.State):
             self.is_signed_in, self.is_admin, self.email = shown
 
 
+@overload
+def signed_in(handler: Handler) -> Any: ...
+@overload
 def signed_in(
-    handler: Callable[..., Any] | None = None, *, background: bool = False, beside: str = ""
-) -> Any:  # what rx.event returns depends on the handler's arguments, and mypy cannot drop one of them
+    *, background: bool = False, supersedes: bool = False, beside: str = ""
+) -> Callable[[Handler], Any]: ...
+def signed_in(
+    handler: Handler | None = None, *, background: bool = False, supersedes: bool = False, beside: str = ""
+) -> Any:
     """Make ``handler(self, caller, …)`` an event handler that only a signed-in person gets into.
 
     Its errors reach the person: at the fields that are wrong, at ``beside``, or as a notice.
+    ``background`` and ``supersedes`` are those of rx.event.
     """
     if handler is None:
-        return functools.partial(signed_in, background=background, beside=beside)
+        return functools.partial(signed_in, background=background, supersedes=supersedes, beside=beside)
     inner = handler
 
     @functools.wraps(inner)
@@ -115,7 +129,7 @@ def signed_in(
                 yield step
 
     authorised.__signature__ = _without_caller(inner)  # type: ignore[attr-defined] # what inspect looks at
-    return rx.event(authorised, background=background)
+    return _event(authorised, background=background, supersedes=supersedes)
 
 
 async def caller_of(token: str) -> Caller | None:
@@ -133,8 +147,7 @@ def login_path(path: str, query: str = "") -> str:
 def on_fault(exception: Exception) -> EventSpec:
     """What a person sees of an exception that no handler foresaw; the log has the rest."""
     log.error("unforeseen error in a page", exc_info=exception)
-    excuse: EventSpec = SessionState.apologise()
-    return excuse
+    return SessionState.event_handlers["apologise"]()
 
 
 class SessionGuard(Middleware):
@@ -149,7 +162,7 @@ class SessionGuard(Middleware):
         caller = await caller_of(token)
         session = security.token_hash(token) if caller else ""
         if shown._session != session:  # noqa: SLF001
-            state._get_root_state().reset()  # noqa: SLF001 - Reflex offers no other way to the whole tree
+            state._get_root_state().reset()  # type: ignore[no-untyped-call] # noqa: SLF001 - Reflex has no other way
             shown._session = session  # noqa: SLF001
         shown._show_person(caller)  # noqa: SLF001
 
@@ -173,11 +186,11 @@ async def _steps(running: Any) -> AsyncIterator[Any]:
 
 
 def _changing(state: SessionState, background: bool) -> AbstractAsyncContextManager[Any]:
-    """A background handler may change its state inside ``async with`` only."""
-    return state if background else nullcontext()  # type: ignore[return-value] # there, Reflex hands in a proxy
+    """A background handler gets a proxy of its state, and may change it inside ``async with`` only."""
+    return state if background else nullcontext()
 
 
-def _without_caller(handler: Callable[..., Any]) -> inspect.Signature:
+def _without_caller(handler: Handler) -> inspect.Signature:
     signature = inspect.signature(handler)
     kept = [parameter for name, parameter in signature.parameters.items() if name != "caller"]
     return signature.replace(parameters=kept)

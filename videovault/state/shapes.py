@@ -28,7 +28,8 @@ class Card(Shape):
     def of(cls, video: VideoView) -> "Card":
         found = video.metadata
         duration = wording.clock(found.duration) if found and found.duration else ""
-        size = wording.size(found.size) if found and found.size else ""
+        stored = found.size if found and video.status == "ready" else None
+        size = wording.size(stored) if stored else ""
         return cls(
             video_id=video.video_id,
             title=video.title,

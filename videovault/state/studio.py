@@ -9,7 +9,7 @@ from reflex.event import EventSpec
 
 from videovault import worker
 from videovault.config import settings
-from videovault.errors import VideoNotFound
+from videovault.errors import InvalidInput, VideoNotFound
 from videovault.services import generation, pipeline, scripts, videos
 from videovault.services.access import Caller
 from videovault.services.views import ScriptView, VideoView
@@ -85,9 +85,14 @@ class StudioState(SessionState):
     @signed_in
     async def keep(self, caller: Caller, form: dict[str, Any]) -> None:
         """Keep what is typed into the script; nothing is lost by closing."""
-        if self.stage == "script":
-            self._measure(_parts(form))
+        if self.stage != "script":
+            return
+        self._measure(_parts(form))
+        try:
             await quickly(scripts.save, caller, self.video.video_id, _parts(form))
+            self.errors = {}
+        except InvalidInput as error:
+            self.errors = error.fields  # without moving the focus of somebody who types
 
     @signed_in(beside="script")
     async def make(self, caller: Caller, form: dict[str, Any]) -> None:
@@ -97,9 +102,7 @@ class StudioState(SessionState):
         self.errors = {}
         video_id = self.video.video_id
         script = (await quickly(scripts.read, caller, video_id)).model_dump() | _parts(form)
-        self._show(
-            await quickly(generation.request, caller, script, video_id, enqueue=worker.enqueue)
-        )
+        self._show(await quickly(generation.request, caller, script, video_id, enqueue=worker.enqueue))
         self._typed, self.brief = {}, briefs.of(script) | {"topic": ""}
         self.form_number += 1
 
@@ -111,7 +114,7 @@ class StudioState(SessionState):
     @signed_in
     async def close(self, caller: Caller) -> None:  # noqa: ARG002 - every handler asks who calls
         if self.stage == "script":
-            self._say("Your script is kept: find it under Drafts in the gallery.")
+            self._say("Your script is kept, under Drafts in the gallery.")
         self.stage, self.errors = "", {}
 
     @signed_in(beside="video")
@@ -120,9 +123,7 @@ class StudioState(SessionState):
 
     @signed_in(beside="video")
     async def retry(self, caller: Caller) -> None:
-        retried = await quickly(
-            pipeline.retry, caller, self.video.video_id, enqueue=worker.enqueue
-        )
+        retried = await quickly(pipeline.retry, caller, self.video.video_id, enqueue=worker.enqueue)
         self._show(retried)
 
     @signed_in
@@ -152,6 +153,7 @@ class StudioState(SessionState):
             self._say("This video has been deleted.")
 
     async def _open(self, caller: Caller, video_id: str) -> None:
+        self.notice = ""
         self._show_script(await quickly(scripts.read, caller, video_id))
         self._show(await quickly(videos.get, caller, video_id, links=False))
 

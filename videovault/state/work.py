@@ -49,7 +49,7 @@ async def pulse_of(caller: Caller) -> Pulse:
 class WorkState(SessionState):
     works: dict[str, Work] = {}
 
-    @signed_in(background=True)
+    @signed_in(background=True, supersedes=True)  # never two in one tab
     async def watch(self, caller: Caller) -> AsyncIterator[Any]:
         """Keep the page's progress true until the tab is left or the session ends; for on_load only."""
         seen: Pulse | None = None

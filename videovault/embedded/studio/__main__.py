@@ -64,7 +64,7 @@ async def serve(chosen: Options) -> None:
         )
         serving = asyncio.create_task(server.serve())
         production.start()
-        _log.info("the studio listens at %s", base_url)
+        _log.debug("the studio serves %s", base_url)
         await _first_of(serving, asyncio.create_task(stopping.wait()))
         await production.stop()
         server.stop()  # type: ignore[no-untyped-call]  # granian leaves it without annotations

@@ -32,7 +32,10 @@ class Avatar:
         look = look_of(name)
         disc = _disc(STAGE)
         self._stage = _stage(theme, disc)
-        self._behind = hair.behind(look)
+        behind = hair.behind(look)
+        # It has one colour: moving its outline alone is four times as fast.
+        self._behind = behind and behind.getchannel("A")
+        self._behind_colour = Image.new("RGB", face.SIZE, hair.behind_colour(look))
         self._body = body.body(look)
         self._body_mask = ImageChops.multiply(self._body.getchannel("A"), disc)
         self._head = face.head(look)
@@ -44,8 +47,7 @@ class Avatar:
         image.paste(self._stage, (at[0] - _HALO, at[1] - _HALO), self._stage)
         place = (at[0] + _HEAD_AT[0], at[1] + _HEAD_AT[1])
         if self._behind is not None:
-            behind = _posed(self._behind, seconds)
-            image.paste(behind, place, behind)
+            image.paste(self._behind_colour, place, _posed(self._behind, seconds))
         image.paste(self._body, at, self._body_mask)
         head = _posed(self._expression(mouth, open_eyes=_eyes_open(seconds)), seconds)
         image.paste(head, place, head)

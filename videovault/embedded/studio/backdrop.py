@@ -1,6 +1,7 @@
 """The moving background: one large gradient that drifts, and two soft glows that float over it."""
 
 import math
+from random import Random
 
 from PIL import Image, ImageChops
 
@@ -8,6 +9,7 @@ from videovault.embedded.studio.theme import HEIGHT, RGB, WIDTH, Theme
 
 _MARGIN = 100
 _GLOW_SIZE = 800
+_GRAIN = 4
 # Pillow's radial gradient is 0 in the middle, 255 in the corners and this at the middle of an edge.
 _EDGE = 180
 
@@ -32,9 +34,15 @@ class Backdrop:
 def _gradient(corners: tuple[RGB, RGB, RGB, RGB], size: tuple[int, int]) -> Image.Image:
     seed = Image.new("RGB", (2, 2))
     seed.putdata(corners)
-    # A breath of grain keeps the dark, slow gradient from showing as stripes.
-    grain = Image.merge("RGB", [Image.effect_noise(size, 3) for _ in range(3)])
-    return ImageChops.add(seed.resize(size, Image.Resampling.BICUBIC), grain, offset=-128)
+    gradient = seed.resize(size, Image.Resampling.BICUBIC)
+    return ImageChops.add(gradient, _grain(size), offset=-_GRAIN)
+
+
+def _grain(size: tuple[int, int]) -> Image.Image:
+    """A breath of grey grain, always the same, keeps the dark, slow gradient from showing as stripes."""
+    noise = Random(size[0]).randbytes(size[0] * size[1])  # noqa: S311 - a pattern, not a secret
+    grey = Image.frombytes("L", size, noise).point([level * (2 * _GRAIN + 1) // 256 for level in range(256)])
+    return Image.merge("RGB", [grey] * 3)
 
 
 def _glow(colour: RGB) -> tuple[Image.Image, Image.Image]:

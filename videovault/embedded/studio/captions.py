@@ -12,8 +12,8 @@ from videovault.embedded.studio.timeline import part_spans, shares, spoken_weigh
 from videovault.embedded.studio.typefaces import Typesetter
 from videovault.embedded.studio.typesetting import BASELINE, LINE_HEIGHT, Box, Page, set_pages
 
-BOX = Box(width=596, height=340)
 # Of hook, body and conclusion, which leaves room for a button below it.
+BOXES = (Box(596, 340), Box(596, 340), Box(596, 262))
 SIZES = ((60, 52, 46, 40, 34, 30), (44, 40, 36, 32, 28), (52, 46, 40, 36, 32, 28))
 LEAST_SECONDS_A_PAGE = 2.2
 FADE_SECONDS = 0.3
@@ -42,7 +42,7 @@ def cues_for(parts: Sequence[str], setter: Typesetter) -> list[Cue]:
 def _cues(part: int, text: str, span: tuple[float, float], setter: Typesetter) -> list[Cue]:
     start, end = span
     most_pages = max(1, int((end - start) / LEAST_SECONDS_A_PAGE))
-    pages = set_pages(text, setter, BOX, SIZES[part], most_pages)
+    pages = set_pages(text, setter, BOXES[part], SIZES[part], most_pages)
     weights = [sum(spoken_weight(word.text) for word in page.words) for page in pages]
     return [
         Cue(page, part, start + first, start + last, _said(page, start + first, start + last))
@@ -114,7 +114,7 @@ class Captions:
 
 
 def _page_mask(page: Page, setter: Typesetter) -> Image.Image:
-    mask = Image.new("L", (BOX.width + 2 * _OVERHANG, page.height + page.size // 3))
+    mask = Image.new("L", (BOXES[0].width + 2 * _OVERHANG, page.height + page.size // 3))
     draw = ImageDraw.Draw(mask)
     for word in page.words:
         setter.draw(draw, (word.x + _OVERHANG, word.y), word.text, page.size, 255, bold=True)

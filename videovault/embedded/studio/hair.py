@@ -36,10 +36,15 @@ _CAP = [(180, 70), (236, 82), (268, 124), (273, 196), (262, 176), (246, 142), (2
 _BUZZ = [(180, 80), (234, 92), (266, 136), (269, 186), (260, 166), (246, 134), (214, 118), (180, 114)]
 
 
+def behind_colour(look: Look) -> RGB:
+    """The one colour of the hair behind: in the shadow of the rest."""
+    return shade(look.hair_colour, 0.3)
+
+
 def behind(look: Look) -> Image.Image | None:
     """RGBA of the face's ``SIZE``, to be put behind the body; None for hair that is all in front."""
     pen = Pen(SIZE)
-    dark = shade(look.hair_colour, 0.3)
+    dark = behind_colour(look)
     match look.hair:
         case "bob":
             pen.blob(symmetric(_BOB, AXIS), dark)

@@ -12,6 +12,7 @@ from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from PIL import Image
 
@@ -29,7 +30,7 @@ def render(video: VideoOrder, path: Path, *, still_wanted: Callable[[], bool] = 
 
     ``still_wanted`` is asked before each frame; RuntimeError if it says no.
     """
-    scene = Scene(video)
+    scene, easel = Scene(video), _Easel()
     count = round(scene.seconds * FRAMES_A_SECOND)
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
         picture, sound = _picture_stream(container), _sound_stream(container)
@@ -37,7 +38,7 @@ def render(video: VideoOrder, path: Path, *, still_wanted: Callable[[], bool] = 
         for number in range(count):
             if not still_wanted():
                 raise RuntimeError("nobody waits for this video any more")
-            container.mux(picture.encode(_frame(scene.frame(number / FRAMES_A_SECOND), number)))
+            container.mux(picture.encode(easel.frame(scene.frame(number / FRAMES_A_SECOND), number)))
             if number % FRAMES_A_SECOND == 0:
                 _mux_sound(container, sound, soundtrack, until=number / FRAMES_A_SECOND + 1)
         _mux_sound(container, sound, soundtrack, until=float("inf"))
@@ -84,14 +85,22 @@ def _sound_stream(container: OutputContainer) -> AudioStream:
     return stream
 
 
-def _frame(image: Image.Image, number: int) -> VideoFrame:
-    frame = VideoFrame(*SIZE, "rgb24")
-    # 1280 x 3 bytes is a multiple of the alignment, so lines follow each other without a gap.
-    frame.planes[0].update(image.tobytes())
-    frame = frame.reformat(format="yuv420p", dst_colorspace=_BT709, dst_color_range=_LIMITED_RANGE)
-    frame.pts = number
-    frame.time_base = Fraction(1, FRAMES_A_SECOND)
-    return frame
+class _Easel:
+    """Turns images into frames for the encoder; reusing one canvas takes a third of the time."""
+
+    def __init__(self) -> None:
+        self._canvas = VideoFrame(*SIZE, "rgb24")
+        self._reformatter = VideoReformatter()
+
+    def frame(self, image: Image.Image, number: int) -> VideoFrame:
+        # 1280 x 3 bytes is a multiple of the alignment, so lines follow each other without a gap.
+        self._canvas.planes[0].update(image.tobytes())
+        frame = self._reformatter.reformat(
+            self._canvas, format="yuv420p", dst_colorspace=_BT709, dst_color_range=_LIMITED_RANGE
+        )
+        frame.pts = number
+        frame.time_base = Fraction(1, FRAMES_A_SECOND)
+        return frame
 
 
 def _mux_sound(

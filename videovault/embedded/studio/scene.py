@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 from videovault.embedded.studio import furniture
 from videovault.embedded.studio.avatar import STAGE, Avatar, mouth_at
 from videovault.embedded.studio.backdrop import Backdrop
-from videovault.embedded.studio.captions import BOX, FADE_SECONDS, Captions, Cue, cues_for
+from videovault.embedded.studio.captions import BOXES, FADE_SECONDS, Captions, Cue, cues_for
 from videovault.embedded.studio.orders import VideoOrder
 from videovault.embedded.studio.theme import HEIGHT, WIDTH, theme_for
 from videovault.embedded.studio.timeline import on_twos, part_spans
@@ -90,7 +90,7 @@ class Scene:
 
 def _beside_text(cue: Cue, picture: Image.Image) -> int:
     """The left edge at which the picture stands flush with the text."""
-    return furniture.MARGIN + (BOX.width - picture.width if cue.page.right_to_left else 0)
+    return furniture.MARGIN + (BOXES[cue.part].width - picture.width if cue.page.right_to_left else 0)
 
 
 def _put(image: Image.Image, picture: Image.Image, at: tuple[int, int], *, strength: float = 1.0) -> None:

@@ -16,8 +16,8 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from videovault.embedded.studio.jobs import Job, JobStore
-from videovault.embedded.studio.production import Production
 from videovault.embedded.studio.orders import ScriptOrder, VideoOrder
+from videovault.embedded.studio.production import Production
 from videovault.embedded.studio.script import write
 
 Mode = Literal["callback", "direct"]
@@ -135,7 +135,9 @@ def _read(model: type[AnyOrder], body: bytes) -> AnyOrder:
         raise HTTPException(400, "The body must be a JSON object with the fields of this webhook.") from error
 
 
-async def _rejected(_request: Request, error: HTTPException) -> Response:
+async def _rejected(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
     return JSONResponse({"status": "rejected", "message": error.detail}, error.status_code, error.headers)
 
 

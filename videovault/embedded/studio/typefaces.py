@@ -27,7 +27,7 @@ HELPERS = (
 )
 # No font has a picture for this one: what it draws is what "missing" looks like.
 _UNASSIGNED = "\uffff"
-_MOST_LETTERS_A_LINE = 400
+MOST_LETTERS_A_LINE = 400
 _LOOK_ALIKES = {"–": "-", "—": "-", "−": "-", "‑": "-", "„": '"', "‚": "'", "•": "·", "→": ">", "€": "EUR"}  # noqa: RUF001 - what people type
 
 
@@ -62,6 +62,7 @@ class Typesetter:
             drawable.append("" if orphaned else self._drawable(character))
         return " ".join("".join(drawable).split())
 
+    @lru_cache(maxsize=8192)  # noqa: B019 - a typesetter lives as long as one render, whose process then ends
     def width(self, text: str, size: int, *, bold: bool = False) -> float:
         """In pixels."""
         extra = _boldness(size) if bold else 0
@@ -69,7 +70,7 @@ class Typesetter:
 
     def prefix(self, text: str, size: int, width: float, *, bold: bool = False) -> str:
         """The longest beginning of the text that fits ``width`` pixels, at least one character."""
-        longest = range(1, min(len(text), _MOST_LETTERS_A_LINE) + 1)
+        longest = range(1, min(len(text), MOST_LETTERS_A_LINE) + 1)
         return text[
             : max(1, bisect_right(longest, width, key=lambda n: self.width(text[:n], size, bold=bold)))
         ]

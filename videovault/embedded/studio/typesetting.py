@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import chain, groupby
 
 from videovault.embedded.studio.topic import SENTENCE_END, shortened
-from videovault.embedded.studio.typefaces import Typesetter
+from videovault.embedded.studio.typefaces import MOST_LETTERS_A_LINE, Typesetter
 
 LINE_HEIGHT = 1.3
 # How far down its line a baseline lies, so that both ascenders and descenders are inside the line.
@@ -81,7 +81,7 @@ def _pieces(word: str, setter: Typesetter, width: int, size: int) -> list[str]:
 
 
 def _fits(text: str, setter: Typesetter, width: int, size: int) -> bool:
-    return not text or setter.width(text, size, bold=True) <= width
+    return len(text) <= MOST_LETTERS_A_LINE and setter.width(text, size, bold=True) <= width
 
 
 def _paged(text: str, setter: Typesetter, box: Box, size: int) -> list[list[list[str]]]:
@@ -90,13 +90,15 @@ def _paged(text: str, setter: Typesetter, box: Box, size: int) -> list[list[list
     pages: list[list[list[str]]] = []
     shown = ""
     for sentence in SENTENCE_END.split(text):
-        longer = _wrapped(f"{shown} {sentence}", setter, box.width, size)
-        if shown and len(longer) <= most_lines:
-            shown, pages[-1] = f"{shown} {sentence}", longer
-        else:
-            split = _evenly(_wrapped(sentence, setter, box.width, size), most_lines)
-            shown = sentence if len(split) == 1 else ""
-            pages += split
+        longer = f"{shown} {sentence}" if shown else sentence
+        lines = _wrapped(longer, setter, box.width, size)
+        if shown and len(lines) > most_lines:
+            longer, shown = sentence, ""
+            lines = _wrapped(sentence, setter, box.width, size)
+        if shown:
+            pages.pop()
+        pages += _evenly(lines, most_lines)
+        shown = longer if len(lines) <= most_lines else ""
     return pages
 
 

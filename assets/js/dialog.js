@@ -1,0 +1,67 @@
+// A native modal dialog, opened and closed by a prop. It keeps the focus inside and gives it back; while it is
+// open the page's address names what it shows, so that loading the page again shows it again.
+import { createElement, useEffect, useRef } from "react";
+
+const FOCUSABLE = "a[href], button:not(:disabled), input:not(:disabled), textarea, select, video[controls]";
+
+const edge = (onFocus) => createElement("span", { tabIndex: 0, onFocus });
+
+export function Dialog({ open, address, onDismiss, children, ...rest }) {
+  const dialog = useRef(null);
+
+  useEffect(() => {
+    const node = dialog.current;
+    if (!open || node.open) return undefined;
+    const before = document.activeElement;
+    node.showModal();
+    (node.querySelector("[data-focus]") ?? node).focus();
+    return () => {
+      if (node.open) node.close();
+      const back = before?.isConnected && before !== document.body ? before : document.querySelector("h1");
+      back?.focus();
+    };
+  }, [open]);
+
+  useEffect(() => {
+    if (!open || !address) return undefined;
+    const { pathname } = window.location;
+    window.history.replaceState(window.history.state, "", pathname + address);
+    return () => {
+      if (window.location.pathname === pathname) window.history.replaceState(window.history.state, "", pathname);
+    };
+  }, [open, address]);
+
+  useEffect(() => {
+    // What had the focus may have gone with the step that it belonged to.
+    if (open && document.activeElement === document.body) dialog.current.focus();
+  });
+
+  const focusAt = (last) => {
+    const inside = dialog.current.querySelectorAll(FOCUSABLE);
+    inside[last ? inside.length - 1 : 0]?.focus();
+  };
+  const ask = (event) => {
+    event.preventDefault();
+    onDismiss?.();
+  };
+
+  return createElement(
+    "dialog",
+    {
+      ...rest,
+      ref: dialog,
+      tabIndex: -1,
+      onCancel: ask,
+      onClose: () => open && onDismiss?.(),
+      onMouseDown: (event) => event.target === dialog.current && isOutside(event) && ask(event),
+    },
+    open && edge(({ relatedTarget }) => focusAt(relatedTarget !== null && relatedTarget !== dialog.current)),
+    open && children,
+    open && edge(() => focusAt(false)),
+  );
+}
+
+function isOutside({ clientX, clientY, currentTarget }) {
+  const { left, right, top, bottom } = currentTarget.getBoundingClientRect();
+  return clientX < left || clientX > right || clientY < top || clientY > bottom;
+}

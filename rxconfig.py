@@ -1,0 +1,43 @@
+"""Reflex's own settings; what a person may set is in videovault/config.py."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import reflex as rx
+
+from videovault.config import settings
+
+BAKED_ADDRESS = r'(["`]){scheme}://localhost:\d+(/[^"`]*)\1'
+
+
+class SameOriginPlugin(rx.plugins.Plugin):
+    """The pages talk to the address they came from; Reflex bakes in the port that they were built with."""
+
+    def post_build(self, **context: Any) -> None:
+        for script in Path(context["static_dir"]).glob("assets/reflex-env-*.js"):
+            text = script.read_text()
+            text = re.sub(
+                BAKED_ADDRESS.format(scheme="ws"), r"`${location.origin.replace('http', 'ws')}\2`", text
+            )
+            text = re.sub(BAKED_ADDRESS.format(scheme="http"), r"`${location.origin}\2`", text)
+            script.write_text(text)
+
+
+config = rx.Config(
+    app_name="videovault",
+    telemetry_enabled=False,
+    show_built_with_reflex=False,
+    backend_host=settings().host,
+    backend_port=settings().port,
+    frontend_port=settings().port,
+    cors_allowed_origins=[],  # no other site's page may call the API; the websocket has its own rule in videovault.py
+    redis_url=settings().redis_url or None,
+    state_manager_mode=rx.constants.StateManagerMode.REDIS
+    if settings().redis_url
+    else rx.constants.StateManagerMode.MEMORY,
+    frontend_lazy_bundled_libraries=True,
+    frontend_compression_formats=["brotli", "gzip"],
+    plugins=[SameOriginPlugin()],
+    disable_plugins=[rx.plugins.SitemapPlugin],
+)

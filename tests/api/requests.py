@@ -1,0 +1,70 @@
+"""The guide's own bodies, and short ways to what tests do often."""
+
+from typing import Any
+
+import httpx
+
+from tests.fixtures.people import Person
+
+BRIEF = {
+    "topic": "Our new kettle",
+    "company_name": "Company Name",
+    "social_handles": "@handle",
+    "license": "License Info",
+    "avatar": "Avatar Name",
+}
+SCRIPT = {
+    "hook": "Video prompt",
+    "body": "Video description",
+    "conclusion": "Video conclusion",
+    "company_name": "Company Name",
+    "social_handles": "@handle",
+    "license": "License Info",
+    "avatar": "Avatar Name",
+}
+GENERATE = "/api/auth/create-video/generate-video"
+DOWNLOAD = "/api/auth/video/download"
+STATUS = "/api/auth/video/status"
+DELETE = "/api/auth/video/delete"
+AT_ONCE = {"Prefer": "respond-async"}
+
+
+def draft(person: Person) -> str:
+    """The id of a draft, its script written by hand or by the generator that is set up."""
+    answer = person.api.post("/api/auth/create-video", json={**BRIEF, "email": person.email})
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["data"]["videoId"])
+
+
+def generate(person: Person, **more: Any) -> httpx.Response:
+    return person.api.post(GENERATE, json={**SCRIPT, "email": person.email, **more})
+
+
+def store(person: Person, url: str, *, headers: dict[str, str] | None = None, **more: Any) -> httpx.Response:
+    body = {"videoUrl": url, "userEmail": person.email, **more}
+    return person.api.post(DOWNLOAD, json=body, headers=headers)
+
+
+def report(caller: httpx.Client, owner: Person, video_id: str, status: str, **more: Any) -> httpx.Response:
+    body = {"userId": owner.user_id, "videoId": video_id, "status": status, **more}
+    return caller.put(STATUS, json=body)
+
+
+def delete(person: Person, video_id: str, *, owner: Person | None = None) -> httpx.Response:
+    body = {"userId": (owner or person).user_id, "videoId": video_id}
+    return person.api.request("DELETE", DELETE, json=body)
+
+
+def gallery(person: Person, **query: Any) -> dict[str, Any]:
+    answer = person.api.get("/api/auth/video/gallery", params={"userId": person.user_id, **query})
+    assert answer.status_code == 200, answer.text
+    data: dict[str, Any] = answer.json()["data"]
+    return data
+
+
+def code(answer: httpx.Response) -> tuple[int, str]:
+    """Status and code of a failure, whose envelope must be whole."""
+    said = answer.json()
+    assert said["success"] is False, said
+    assert said["message"]
+    return answer.status_code, said["error"]["code"]

@@ -1,0 +1,194 @@
+"""Accounts over HTTP, as programs and as native forms use them."""
+
+import httpx
+import pytest
+
+from tests.fixtures.installation import Configure
+from tests.fixtures.people import BASE, PASSWORD, MakeClient, MakeUser, Person
+
+pytestmark = pytest.mark.usefixtures("installation")
+
+HERE = {"Origin": BASE}
+LOGIN = {"email": "ada@example.com", "password": PASSWORD}
+
+
+def code(answer: httpx.Response) -> str:
+    return str(answer.json()["error"]["code"])
+
+
+def cookie_parts(answer: httpx.Response) -> set[str]:
+    return {part.strip().lower() for part in answer.headers["set-cookie"].split(";")}
+
+
+def test_registering_signs_in_with_a_token_and_a_cookie(client: httpx.Client) -> None:
+    answer = client.post("/api/auth/register", json={**LOGIN, "name": "Ada"})
+    assert answer.status_code == 201
+    data = answer.json()["data"]
+    assert data["user"]["email"] == "ada@example.com"
+    assert data["user"]["name"] == "Ada"
+    assert data["expiresAt"].endswith("Z")
+    assert client.cookies["videovault_session"] == data["token"]
+    assert client.get("/api/auth/me").json()["data"]["user"] == data["user"]
+
+
+def test_the_first_account_is_the_admin_and_no_other(make_user: MakeUser) -> None:
+    first, second = make_user("first@example.com"), make_user("second@example.com")
+    assert first.api.get("/api/auth/me").json()["data"]["user"]["isAdmin"] is True
+    assert second.api.get("/api/auth/me").json()["data"]["user"]["isAdmin"] is False
+
+
+def test_an_address_has_one_account_however_it_is_written(ada: Person, client: httpx.Client) -> None:
+    answer = client.post("/api/auth/register", json={"email": " ADA@Example.com", "password": PASSWORD})
+    assert (answer.status_code, code(answer)) == (409, "CONFLICT")
+    assert ada.email == "ada@example.com"
+
+
+def test_closed_signup_lets_only_the_first_account_in(configure: Configure, client: httpx.Client) -> None:
+    configure(SIGNUP="closed")
+    assert client.post("/api/auth/register", json=LOGIN).status_code == 201
+    client.cookies.clear()
+    answer = client.post("/api/auth/register", json={**LOGIN, "email": "bob@example.com"})
+    assert (answer.status_code, code(answer)) == (403, "FORBIDDEN")
+
+
+def test_the_cookie_is_kept_from_scripts_and_other_sites(ada: Person, client: httpx.Client) -> None:
+    del ada
+    parts = cookie_parts(client.post("/api/auth/login", json=LOGIN))
+    assert {"httponly", "samesite=lax", "path=/"} <= parts
+    assert "secure" not in parts
+
+
+def test_the_cookie_is_secure_behind_https(configure: Configure, client: httpx.Client) -> None:
+    configure(PUBLIC_URL="https://videos.example.com")
+    assert "secure" in cookie_parts(client.post("/api/auth/register", json=LOGIN))
+
+
+def test_each_login_is_a_session_of_its_own(ada: Person, make_client: MakeClient) -> None:
+    answer = make_client().post("/api/auth/login", json=LOGIN)
+    token = answer.json()["data"]["token"]
+    assert token != ada.token
+    with make_client(headers={"Authorization": f"Bearer {token}"}) as other:
+        assert other.post("/api/auth/logout").status_code == 200
+        assert other.get("/api/auth/me").status_code == 401
+    assert ada.api.get("/api/auth/me").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"password": "something else"}, {"email": "nobody@example.com"}, {"email": "no address"}]
+)
+def test_a_wrong_login_does_not_tell_which_of_the_two_was_wrong(
+    ada: Person, client: httpx.Client, wrong: dict[str, str]
+) -> None:
+    del ada
+    answer = client.post("/api/auth/login", json={**LOGIN, **wrong})
+    assert (answer.status_code, code(answer)) == (401, "NOT_SIGNED_IN")
+    assert answer.json()["message"] == "E-mail address or password is wrong."
+    assert "set-cookie" not in answer.headers
+
+
+def test_logout_kills_the_session_on_the_server_and_clears_the_cookie(client: httpx.Client) -> None:
+    token = client.post("/api/auth/register", json=LOGIN).json()["data"]["token"]
+    answer = client.post("/api/auth/logout", headers=HERE)
+    assert answer.status_code == 200
+    assert "videovault_session" not in client.cookies
+    stolen = client.get("/api/auth/me", headers={"Authorization": f"Bearer {token}"})
+    assert (stolen.status_code, code(stolen)) == (401, "NOT_SIGNED_IN")
+
+
+def test_logging_out_twice_is_fine(client: httpx.Client) -> None:
+    assert client.post("/api/auth/logout").status_code == 200
+
+
+@pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Bearer forged", "Basic YTpi", "Bearer a.b.c"])
+def test_what_is_no_session_is_401(client: httpx.Client, header: str) -> None:
+    answer = client.get("/api/auth/me", headers={"Authorization": header})
+    assert (answer.status_code, code(answer)) == (401, "NOT_SIGNED_IN")
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+def test_a_login_form_leads_on_to_its_next_page_with_the_cookie(ada: Person, client: httpx.Client) -> None:
+    del ada
+    answer = client.post("/api/auth/login", data={**LOGIN, "next": "/gallery?status=ready"}, headers=HERE)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/gallery?status=ready")
+    assert client.get("/api/auth/me").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        "https://evil.example",
+        "//evil.example",
+        "/\\evil.example",
+        "/\t/evil.example",
+        "javascript:0",
+        "",
+        "x",
+    ],
+)
+def test_a_login_form_never_leads_to_another_site(ada: Person, client: httpx.Client, elsewhere: str) -> None:
+    del ada
+    answer = client.post("/api/auth/login", data={**LOGIN, "next": elsewhere}, headers=HERE)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/create")
+
+
+def test_a_login_form_that_was_wrong_comes_back_with_what_was_typed(client: httpx.Client) -> None:
+    typed = {"email": "ada+x@example.com", "password": "wrong", "next": "/gallery"}
+    answer = client.post("/api/auth/login", data=typed, headers=HERE)
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/login?error=wrong&email=ada%2Bx%40example.com&next=%2Fgallery"
+    assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    "typed", [{}, {"email": "ada@example.com"}, {"email": "\x00", "password": "\x00" * 300}]
+)
+def test_an_incomplete_login_form_comes_back_too(client: httpx.Client, typed: dict[str, str]) -> None:
+    answer = client.post(
+        "/api/auth/login", data=typed, headers={**HERE, "Content-Type": "application/x-www-form-urlencoded"}
+    )
+    assert answer.status_code == 303
+    assert answer.headers["location"].startswith("/login?error=wrong")
+
+
+def test_a_register_form_makes_an_account_and_leads_on(client: httpx.Client) -> None:
+    answer = client.post("/api/auth/register", data={**LOGIN, "name": "Ada"}, headers=HERE)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/create")
+    assert client.get("/api/auth/me").json()["data"]["user"]["name"] == "Ada"
+
+
+@pytest.mark.parametrize(
+    ("typed", "error"),
+    [
+        ({"email": "ada@example.com"}, "taken"),
+        ({"email": "not an address"}, "email"),
+        ({"email": ""}, "email"),
+        ({"email": "a" * 300}, "email"),
+        ({"password": "short"}, "password"),
+        ({"password": "x" * 300}, "password"),
+        ({"name": "x" * 300}, "name"),
+    ],
+)
+def test_a_register_form_comes_back_with_what_was_wrong(
+    ada: Person, client: httpx.Client, typed: dict[str, str], error: str
+) -> None:
+    del ada
+    whole = {"email": "new@example.com", "password": PASSWORD, "name": "New", **typed}
+    answer = client.post("/api/auth/register", data=whole, headers=HERE)
+    assert answer.status_code == 303
+    assert answer.headers["location"].startswith(f"/register?error={error}")
+
+
+def test_a_register_form_says_when_signup_is_closed(configure: Configure, client: httpx.Client) -> None:
+    client.post("/api/auth/register", json=LOGIN)
+    client.cookies.clear()
+    configure(SIGNUP="closed")
+    answer = client.post("/api/auth/register", data={**LOGIN, "email": "bob@example.com"}, headers=HERE)
+    assert answer.headers["location"] == "/register?error=closed&email=bob%40example.com"
+
+
+def test_a_logout_form_leads_home(client: httpx.Client) -> None:
+    client.post("/api/auth/register", json=LOGIN)
+    form = {**HERE, "Content-Type": "application/x-www-form-urlencoded"}
+    answer = client.post("/api/auth/logout", headers=form)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    assert client.get("/api/auth/me").status_code == 401

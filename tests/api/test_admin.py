@@ -1,0 +1,62 @@
+"""What admins may do over HTTP, and that nobody else may."""
+
+import pytest
+
+from tests.api.requests import AT_ONCE, code, draft, gallery, store
+from tests.fixtures.generator import Generator
+from tests.fixtures.installation import Configure
+from tests.fixtures.people import Person
+from videovault.gateways.storage import Storage
+
+pytestmark = pytest.mark.usefixtures("moto_s3")
+VIDEOS = "/api/admin/videos"
+
+
+def test_an_admin_sees_everybodys_videos_with_their_owners(
+    admin: Person, ada: Person, bob: Person, generator: Generator
+) -> None:
+    for person in (ada, bob):
+        store(person, generator.video_url, headers=AT_ONCE)
+    data = admin.api.get(VIDEOS).json()["data"]
+    assert data["totalCount"] == 2
+    assert [row["ownerEmail"] for row in data["videos"]] == [bob.email, ada.email]
+    assert data["videos"][0]["video"]["status"] == "processing"
+
+
+@pytest.mark.usefixtures("jobs")
+def test_an_admin_deletes_several_and_is_told_what_became_of_each(
+    admin: Person, ada: Person, generator: Generator, moto_s3: Storage
+) -> None:
+    gone = store(ada, generator.video_url).json()["data"]["videoId"]
+    ids = [gone, "video_1_absent", gone]
+    answer = admin.api.request("DELETE", VIDEOS, json={"videoIds": ids})
+    assert answer.json()["message"] == "1 of 2 videos deleted"
+    first, second = answer.json()["data"]["results"]
+    assert first == {"videoId": gone, "deleted": True}
+    assert second["deleted"] is False
+    assert second["error"]["code"] == "VIDEO_NOT_FOUND"
+    assert list(moto_s3.keys()) == []
+    assert gallery(ada)["totalCount"] == 0
+
+
+@pytest.mark.parametrize(("method", "body"), [("GET", None), ("DELETE", {"videoIds": ["video_1_a"]})])
+def test_others_may_not(ada: Person, method: str, body: object) -> None:
+    assert code(ada.api.request(method, VIDEOS, json=body)) == (403, "FORBIDDEN")
+
+
+def test_an_admin_may_act_for_any_user(admin: Person, ada: Person, configure: Configure) -> None:
+    configure(SCRIPT_WEBHOOK_URL="")
+    video_id = draft(ada)
+    query = {"userId": ada.user_id, "status": "draft"}
+    seen = admin.api.get("/api/auth/video/gallery", params=query).json()["data"]["videos"]
+    assert [video["videoId"] for video in seen] == [video_id]
+    body = {"userId": ada.user_id, "videoId": video_id}
+    assert admin.api.request("DELETE", "/api/auth/video/delete", json=body).status_code == 200
+
+
+def test_an_admin_stores_for_another_by_that_ones_address(
+    admin: Person, ada: Person, generator: Generator
+) -> None:
+    body = {"videoUrl": generator.video_url, "userEmail": ada.email}
+    assert admin.api.post("/api/auth/video/download", json=body, headers=AT_ONCE).status_code == 202
+    assert gallery(ada)["totalCount"] == 1

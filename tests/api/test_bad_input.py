@@ -1,0 +1,297 @@
+"""Every field of every body: missing, empty, too long, of the wrong type, or of odd characters."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from sqlmodel import select
+
+from tests.api.requests import BRIEF, DELETE, DOWNLOAD, GENERATE, SCRIPT, STATUS, code
+from tests.fixtures.people import Person
+from videovault.db import reading
+from videovault.models import Session, User, Video
+
+pytestmark = pytest.mark.usefixtures("installation")
+
+LONG = "x" * 10_000
+CONTROLS, EMOJI, RIGHT_TO_LEFT = "a\x00\x07b", "🎬👩‍🚀", "\u202eשלום مرحبا"  # noqa: RUF001 - a Hebrew word
+NUMBERS: list[Any] = [-1, 1e400, 10**40, True, "12", [], {}]
+TEXTS: list[Any] = [7, True, ["a"], {"a": "b"}]
+NOT_OBJECTS = [
+    b"",
+    b"{",
+    b"[]",
+    b'"text"',
+    b"null",
+    b"7",
+    b"\xff\xfe",
+    b'{"a": ' + b"9" * 10_000 + b"}",
+    b"[" * 100_000,
+    b'{"a": NaN',
+]
+VIDEO, EMAIL = "video_1703123456789_abc123def", "ada@example.com"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """``required`` and ``optional`` fields; ``exact`` ones are ids or words, not free text."""
+
+    method: str
+    path: str
+    body: dict[str, Any]
+    required: tuple[str, ...]
+    exact: tuple[str, ...] = ()
+    any_length: tuple[str, ...] = ()
+
+    def send(self, api: httpx.Client, body: Any) -> httpx.Response:
+        return api.request(self.method, self.path, json=body)
+
+
+REGISTER = Endpoint(
+    "POST",
+    "/api/auth/register",
+    {"email": "new@example.com", "password": "long enough", "name": "New"},
+    required=("email", "password"),
+    exact=("email",),
+)
+ENDPOINTS = [
+    REGISTER,
+    Endpoint(
+        "POST",
+        "/api/auth/login",
+        {"email": EMAIL, "password": "long enough"},
+        required=("email", "password"),
+    ),
+    Endpoint(
+        "POST",
+        "/api/auth/create-video",
+        {**BRIEF, "email": EMAIL},
+        required=("topic", "avatar", "email"),
+        exact=("email",),
+    ),
+    Endpoint(
+        "POST",
+        GENERATE,
+        {**SCRIPT, "email": EMAIL, "videoId": VIDEO},
+        required=("hook", "body", "conclusion", "avatar", "email"),
+        exact=("email", "videoId"),
+    ),
+    Endpoint(
+        "POST",
+        DOWNLOAD,
+        {"videoUrl": "https://example.com/video.mp4", "userEmail": EMAIL, "title": "A title"},
+        required=("videoUrl", "userEmail"),
+        exact=("userEmail",),
+    ),
+    Endpoint(
+        "PUT",
+        STATUS,
+        {
+            "userId": "user_id",
+            "videoId": VIDEO,
+            "status": "ready",
+            "videoUrl": "https://example.com/video.mp4",
+            "error": "Why",
+        },
+        required=("userId", "videoId", "status"),
+        exact=("userId", "videoId", "status"),
+        any_length=("error",),
+    ),
+    Endpoint(
+        "DELETE",
+        DELETE,
+        {"userId": "user_id", "videoId": VIDEO},
+        required=("userId", "videoId"),
+        exact=("userId", "videoId"),
+    ),
+]
+each_endpoint = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.path)
+
+
+def everything() -> list[tuple[str, ...]]:
+    """What is in the tables now."""
+    with reading() as session:
+        return [
+            *session.exec(select(User.id, User.email)),
+            *session.exec(select(Video.id, Video.status)),
+            *((token,) for token in session.exec(select(Session.token_hash))),
+        ]
+
+
+def refused(person: Person, endpoint: Endpoint, field: str, value: Any) -> None:
+    """A sentence for this field, and nothing stored."""
+    before = everything()
+    answer = endpoint.send(person.api, {**endpoint.body, field: value})
+    assert code(answer) == (400, "INVALID_INPUT"), (field, value, answer.text)
+    said = answer.json()["error"]["fields"]
+    assert list(said) == [field], (value, said)
+    assert said[field]
+    assert everything() == before
+
+
+@each_endpoint
+def test_a_missing_field_is_named(ada: Person, endpoint: Endpoint) -> None:
+    for field in endpoint.required:
+        body = {name: value for name, value in endpoint.body.items() if name != field}
+        answer = endpoint.send(ada.api, body)
+        assert code(answer) == (400, "INVALID_INPUT")
+        assert answer.json()["error"]["fields"] == {field: "This field is missing."}
+
+
+@each_endpoint
+def test_all_missing_fields_are_named_at_once(ada: Person, endpoint: Endpoint) -> None:
+    answer = endpoint.send(ada.api, {})
+    assert set(answer.json()["error"]["fields"]) == set(endpoint.required)
+
+
+@each_endpoint
+def test_an_empty_field_is_refused(ada: Person, endpoint: Endpoint) -> None:
+    for field in endpoint.required:
+        refused(ada, endpoint, field, "")
+        if field != "password":  # which may be of any characters
+            refused(ada, endpoint, field, " \t\n ")
+
+
+@each_endpoint
+def test_ten_thousand_characters_are_refused(ada: Person, endpoint: Endpoint) -> None:
+    for field in endpoint.body:
+        if field not in endpoint.any_length:
+            refused(ada, endpoint, field, LONG)
+
+
+@each_endpoint
+def test_another_type_is_refused(ada: Person, endpoint: Endpoint) -> None:
+    for field in endpoint.body:
+        for value in TEXTS:
+            refused(ada, endpoint, field, value)
+
+
+@each_endpoint
+def test_control_characters_are_refused(ada: Person, endpoint: Endpoint) -> None:
+    for field in endpoint.body:
+        if field not in ("password", "error"):
+            refused(ada, endpoint, field, CONTROLS)
+
+
+@each_endpoint
+def test_half_a_character_is_refused(ada: Person, endpoint: Endpoint) -> None:
+    for field in endpoint.body:
+        broken = json.dumps({**endpoint.body, field: "HALF"}).replace("HALF", "\\ud83c")
+        headers = {"Content-Type": "application/json"}
+        answer = ada.api.request(endpoint.method, endpoint.path, content=broken, headers=headers)
+        assert code(answer) == (400, "INVALID_INPUT"), field
+        assert "cannot be shown" in answer.json()["error"]["fields"][field]
+
+
+@each_endpoint
+def test_ids_and_addresses_are_of_plain_characters(ada: Person, endpoint: Endpoint) -> None:
+    for field in endpoint.exact:
+        for odd in (EMOJI, RIGHT_TO_LEFT, "' OR 1=1 --", "../../etc/passwd"):
+            refused(ada, endpoint, field, odd)
+
+
+@pytest.mark.parametrize("odd", [EMOJI, RIGHT_TO_LEFT, "x", "//example.com/a.mp4", "http://"])
+@pytest.mark.parametrize(("method", "path"), [("POST", DOWNLOAD)])
+def test_what_is_no_address_is_refused(ada: Person, method: str, path: str, odd: str) -> None:
+    answer = ada.api.request(method, path, json={"videoUrl": odd, "userEmail": EMAIL})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["code"] in ("INVALID_INPUT", "UNSAFE_URL")
+
+
+@pytest.mark.parametrize("odd", [EMOJI, RIGHT_TO_LEFT])
+def test_texts_may_be_of_any_language(ada: Person, client: httpx.Client, odd: str) -> None:
+    del ada
+    assert REGISTER.send(client, {**REGISTER.body, "name": odd}).json()["data"]["user"]["name"] == odd
+
+
+@pytest.mark.parametrize("value", NUMBERS, ids=repr)
+@pytest.mark.parametrize("field", ["duration", "size"])
+def test_metadata_are_sensible_numbers(ada: Person, field: str, value: Any) -> None:
+    body = {"userId": "u", "videoId": VIDEO, "status": "processing", "metadata": {field: "VALUE"}}
+    sent = json.dumps(body).replace('"VALUE"', json.dumps(value).replace("Infinity", "1e400"))
+    headers = {"Content-Type": "application/json"}
+    answer = ada.api.put(STATUS, content=sent, headers=headers)
+    assert code(answer) == (400, "INVALID_INPUT")
+    assert list(answer.json()["error"]["fields"]) == [f"metadata.{field}"]
+
+
+@pytest.mark.parametrize("value", [None, [], "video", [1], ["a/b"], ["x" * 65], ["v"] * 1001], ids=str)
+def test_the_list_of_videos_to_delete_is_a_list_of_ids(admin: Person, value: Any) -> None:
+    answer = admin.api.request("DELETE", "/api/admin/videos", json={"videoIds": value})
+    assert code(answer) == (400, "INVALID_INPUT")
+    assert all(name.startswith("videoIds") for name in answer.json()["error"]["fields"])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("userId", ""),
+        ("userId", LONG),
+        ("userId", "\x00"),
+        ("userId", EMOJI),
+        ("status", "deleting"),
+        ("status", LONG),
+        ("q", LONG),
+        ("q", CONTROLS),
+        ("sort", "best"),
+        ("limit", "0"),
+        ("limit", "201"),
+        ("limit", "1.5"),
+        ("limit", "9" * 5000),
+        ("limit", "ten"),
+        ("cursor", "-1"),
+        ("cursor", LONG),
+        ("cursor", "\x00"),
+        ("cursor", "²"),
+    ],
+)
+def test_an_odd_query_is_refused(ada: Person, name: str, value: str) -> None:
+    query = {"userId": ada.user_id, name: value}
+    answer = ada.api.get("/api/auth/video/gallery", params=query)
+    assert code(answer) == (400, "INVALID_INPUT")
+    assert list(answer.json()["error"]["fields"]) == [name]
+
+
+def test_a_query_without_its_user_is_refused(ada: Person) -> None:
+    answer = ada.api.get("/api/auth/video/gallery")
+    assert answer.json()["error"]["fields"] == {"userId": "This field is missing."}
+
+
+def test_a_parameter_given_twice_is_refused(ada: Person) -> None:
+    answer = ada.api.get(f"/api/auth/video/gallery?userId={ada.user_id}&userId=other")
+    assert code(answer) == (400, "INVALID_INPUT")
+    assert list(answer.json()["error"]["fields"]) == ["userId"]
+
+
+@pytest.mark.parametrize("odd", [EMOJI, "%00", "%2e%2e", "a" * 300, "' OR 1=1", "%ff"])
+@pytest.mark.parametrize("rest", ["", "/download", "/thumbnail"])
+def test_an_odd_id_in_the_path_is_simply_not_there(ada: Person, odd: str, rest: str) -> None:
+    assert code(ada.api.get(f"/api/auth/video/{odd}{rest}")) == (404, "VIDEO_NOT_FOUND")
+
+
+@pytest.mark.parametrize("odd", ["maybe", "2", EMOJI])
+def test_inline_is_yes_or_no(ada: Person, odd: str) -> None:
+    answer = ada.api.get(f"/api/auth/video/{VIDEO}/download", params={"inline": odd})
+    assert code(answer) == (400, "INVALID_INPUT")
+    assert answer.json()["error"]["fields"] == {"inline": "This must be true or false."}
+
+
+@each_endpoint
+def test_a_body_that_is_no_json_object_is_refused(ada: Person, endpoint: Endpoint) -> None:
+    for content in NOT_OBJECTS:
+        headers = {"Content-Type": "application/json"}
+        answer = ada.api.request(endpoint.method, endpoint.path, content=content, headers=headers)
+        assert code(answer) == (400, "INVALID_INPUT"), content[:20]
+        assert answer.json()["error"]["fields"]
+
+
+@each_endpoint
+def test_json_that_is_not_called_so_is_refused(ada: Person, endpoint: Endpoint) -> None:
+    content = json.dumps(endpoint.body)
+    for kind in ("", "text/plain", "application/xml", "rubbish"):
+        headers = {"Content-Type": kind}
+        answer = ada.api.request(endpoint.method, endpoint.path, content=content, headers=headers)
+        assert code(answer) == (400, "INVALID_INPUT"), kind
+        assert "application/json" in answer.json()["message"]

@@ -1,0 +1,54 @@
+"""The whole way once more over the embedded S3, whose objects are reached through the application's own port."""
+
+import httpx
+import pytest
+
+from tests.api.requests import code, delete, gallery, generate, store
+from tests.api.test_generation import eventually
+from tests.fixtures.generator import Generator
+from tests.fixtures.people import MakeClient, Person
+from videovault.gateways.storage import Storage
+
+pytestmark = pytest.mark.usefixtures("own_embedded_s3", "jobs")
+
+
+@pytest.mark.usefixtures("generator")
+def test_a_video_is_made_listed_played_saved_and_deleted(
+    ada: Person, bob: Person, client: httpx.Client, mp4: bytes, own_embedded_s3: Storage
+) -> None:
+    video_id = generate(ada).json()["data"]["videoId"]
+    eventually(lambda: gallery(ada)["readyCount"] == 1)
+    (video,) = gallery(ada)["videos"]
+    assert (video["videoId"], video["metadata"]["size"]) == (video_id, len(mp4))
+    assert client.get(video["downloadUrl"]).content == mp4
+    assert client.get(video["thumbnailUrl"]).headers["content-type"] == "image/webp"
+
+    assert gallery(bob)["totalCount"] == 0
+    folder = f"videos/{ada.user_id}/{video_id}/"
+    assert len(list(own_embedded_s3.keys(folder))) == 2
+    assert delete(ada, video_id).status_code == 200
+    assert list(own_embedded_s3.keys(folder)) == []
+    assert client.get(video["downloadUrl"]).status_code == 404
+
+
+@pytest.mark.parametrize("name", ["http://localhost:3000", "http://127.0.0.1:8080", "https://videos.lan"])
+def test_the_link_to_a_file_works_by_whatever_address_the_browser_came(
+    ada: Person, generator: Generator, make_client: MakeClient, mp4: bytes, name: str
+) -> None:
+    video_id = store(ada, generator.video_url).json()["data"]["videoId"]
+    browser = make_client(headers={"Authorization": f"Bearer {ada.token}"})
+    browser.base_url = name
+    answer = browser.get(f"/api/auth/video/{video_id}/download")
+    assert answer.headers["location"].startswith("/videovault/videos/")
+    file = browser.get(answer.headers["location"])
+    assert file.content == mp4
+    assert file.headers["content-disposition"].startswith("attachment; ")
+    part = browser.get(answer.headers["location"], headers={"Range": "bytes=10-19"})
+    assert (part.status_code, part.content) == (206, mp4[10:20])
+
+
+def test_an_address_that_gives_no_video_leaves_nothing_behind(
+    ada: Person, generator: Generator, own_embedded_s3: Storage
+) -> None:
+    assert code(store(ada, generator.file("page.mp4"))) == (422, "SOURCE_FAILED")
+    assert list(own_embedded_s3.keys(f"videos/{ada.user_id}/")) == []

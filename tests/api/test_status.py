@@ -1,0 +1,164 @@
+"""Reports on a video's status: by its generator, its owner, an admin, and by nobody else."""
+
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from tests.api.requests import AT_ONCE, code, delete, draft, gallery, generate, report, store
+from tests.fixtures.generator import Generator
+from tests.fixtures.installation import Configure
+from tests.fixtures.people import MakeClient, Person
+from videovault import security
+from videovault.services import generation
+
+pytestmark = pytest.mark.usefixtures("moto_s3")
+
+
+@pytest.fixture
+def generating(ada: Person, generator: Generator, configure: Configure) -> str:
+    """The id of a video of Ada's whose generator is at work."""
+    generator.mode = "processing"
+    configure(GENERATE_WAIT_SECONDS=0)
+    video_id = str(generate(ada).json()["data"]["videoId"])
+    generation.ask_generator(video_id)
+    return video_id
+
+
+@pytest.fixture
+def callback(generating: str, generator: Generator, make_client: MakeClient) -> httpx.Client:
+    """The generator, with the token that it was given for this video."""
+    assert generator.requests[0]["videoId"] == generating
+    return make_client(headers={"Authorization": f"Bearer {generator.requests[0]['callbackToken']}"})
+
+
+def test_a_generator_reports_the_address_and_storing_begins(
+    ada: Person, generating: str, callback: httpx.Client, generator: Generator
+) -> None:
+    answer = report(callback, ada, generating, "ready", videoUrl=generator.video_url)
+    assert answer.status_code == 202
+    assert answer.json()["data"]["progress"]["stage"] == "queued"
+
+
+def test_the_same_callback_twice_is_harmless(
+    ada: Person, generating: str, callback: httpx.Client, generator: Generator
+) -> None:
+    for _ in range(2):
+        answer = report(callback, ada, generating, "ready", videoUrl=generator.video_url)
+        assert answer.status_code == 202
+    assert gallery(ada)["totalCount"] == 1
+
+
+@pytest.mark.usefixtures("jobs")
+def test_a_late_callback_for_a_stored_video_is_harmless(
+    ada: Person, generator: Generator, make_client: MakeClient
+) -> None:
+    data = store(ada, generator.video_url).json()["data"]
+    token = security.callback_token(data["videoId"])
+    late = make_client(headers={"Authorization": f"Bearer {token}"})
+    answer = report(late, ada, data["videoId"], "ready", videoUrl=generator.file("other.mp4"))
+    assert (answer.status_code, answer.json()["data"]["status"]) == (200, "ready")
+    assert code(report(late, ada, data["videoId"], "failed")) == (409, "CONFLICT")
+    assert gallery(ada)["readyCount"] == 1
+
+
+def test_ready_without_an_address_or_a_stored_object_is_a_conflict(
+    ada: Person, generating: str, callback: httpx.Client
+) -> None:
+    assert code(report(callback, ada, generating, "ready")) == (409, "CONFLICT")
+
+
+def test_a_failure_keeps_its_reason(ada: Person, generating: str, callback: httpx.Client) -> None:
+    answer = report(callback, ada, generating, "failed", error="The avatar\n has left\x00.")
+    assert answer.status_code == 200
+    failed = gallery(ada)["videos"][0]
+    assert failed["error"] == {"code": "GENERATION_FAILED", "message": "The avatar has left ."}
+
+
+def test_a_reason_of_any_length_is_taken_and_cut(
+    ada: Person, generating: str, callback: httpx.Client
+) -> None:
+    assert report(callback, ada, generating, "failed", error="x" * 10_000).status_code == 200
+    assert len(gallery(ada)["videos"][0]["error"]["message"]) <= 500
+
+
+def test_a_late_video_is_welcome_after_a_failure_of_which_only_the_callback_knew(
+    ada: Person, generating: str, callback: httpx.Client, generator: Generator
+) -> None:
+    report(callback, ada, generating, "failed")
+    answer = report(callback, ada, generating, "ready", videoUrl=generator.video_url)
+    assert (answer.status_code, answer.json()["data"]["status"]) == (202, "processing")
+
+
+def test_processing_is_taken_note_of(ada: Person, generating: str, callback: httpx.Client) -> None:
+    answer = report(callback, ada, generating, "processing")
+    assert (answer.status_code, answer.json()["data"]["status"]) == (200, "processing")
+
+
+def test_metadata_fills_only_what_was_not_measured(
+    ada: Person, generating: str, callback: httpx.Client
+) -> None:
+    told = {"duration": 120, "size": 10485760, "format": "mp4"}
+    report(callback, ada, generating, "processing", metadata=told)
+    other = report(callback, ada, generating, "processing", metadata={"duration": 1.5})
+    assert other.json()["data"]["metadata"] == {**told, "duration": 120.0}
+
+
+@pytest.mark.parametrize("who", ["owner", "admin"])
+def test_the_owner_and_an_admin_may_report_too(
+    admin: Person, ada: Person, generating: str, generator: Generator, who: str
+) -> None:
+    api = {"owner": ada, "admin": admin}[who].api
+    answer = report(api, ada, generating, "ready", videoUrl=generator.video_url)
+    assert answer.status_code == 202
+
+
+def test_nobody_else_may(
+    ada: Person, bob: Person, generating: str, client: httpx.Client, generator: Generator
+) -> None:
+    url = {"videoUrl": generator.video_url}
+    assert code(report(client, ada, generating, "ready", **url)) == (401, "NOT_SIGNED_IN")
+    assert code(report(bob.api, ada, generating, "ready", **url)) == (403, "FORBIDDEN")
+    assert code(report(bob.api, bob, generating, "ready", **url)) == (404, "VIDEO_NOT_FOUND")
+    assert gallery(ada)["videos"][0]["progress"]["stage"] == "generating"
+
+
+def test_a_callback_token_opens_one_video_and_one_call_only(
+    ada: Person, generating: str, callback: httpx.Client, configure: Configure
+) -> None:
+    configure(SCRIPT_WEBHOOK_URL="")
+    other = draft(ada)
+    assert code(report(callback, ada, other, "failed")) == (401, "NOT_SIGNED_IN")
+    assert code(callback.get(f"/api/auth/video/{generating}")) == (401, "NOT_SIGNED_IN")
+    body = {"userId": ada.user_id, "videoId": generating}
+    assert code(callback.request("DELETE", "/api/auth/video/delete", json=body)) == (401, "NOT_SIGNED_IN")
+
+
+def test_a_callback_for_a_video_that_is_gone_is_not_found(
+    ada: Person, generating: str, callback: httpx.Client, generator: Generator
+) -> None:
+    delete(ada, generating)
+    answer = report(callback, ada, generating, "ready", videoUrl=generator.video_url)
+    assert code(answer) == (404, "VIDEO_NOT_FOUND")
+
+
+@pytest.mark.parametrize(
+    "change", [lambda t: t[:-2], lambda t: b"x" + t, lambda _: b"a.b.c", lambda _: b"\xe9.."]
+)
+def test_a_forged_callback_token_is_401(
+    ada: Person,
+    generating: str,
+    generator: Generator,
+    make_client: MakeClient,
+    change: Callable[[bytes], bytes],
+) -> None:
+    token = change(generator.requests[0]["callbackToken"].encode())
+    forger = make_client(headers=[(b"Authorization", b"Bearer " + token)])
+    assert code(report(forger, ada, generating, "failed")) == (401, "NOT_SIGNED_IN")
+
+
+def test_an_address_that_must_not_be_fetched_fails_the_video_not_the_server(
+    ada: Person, generator: Generator
+) -> None:
+    del generator
+    assert code(store(ada, "http://127.0.0.1:1/a.mp4", headers=AT_ONCE)) == (400, "UNSAFE_URL")

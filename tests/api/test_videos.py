@@ -1,0 +1,267 @@
+"""Storing from an address, the gallery, links and deletion, against an S3 in memory."""
+
+import io
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import av
+import httpx
+import pytest
+
+from tests.api.requests import AT_ONCE, code, delete, draft, gallery, store
+from tests.api.test_generation import eventually
+from tests.fixtures.generator import Generator
+from tests.fixtures.installation import Configure
+from tests.fixtures.people import Person
+from videovault.gateways.storage import Storage
+
+pytestmark = pytest.mark.usefixtures("moto_s3")
+
+
+@pytest.fixture
+def stored(ada: Person, generator: Generator, jobs: None) -> str:
+    """The id of a stored video of Ada's."""
+    del jobs
+    return str(store(ada, generator.video_url).json()["data"]["videoId"])
+
+
+def link(person: Person, video_id: str, what: str = "download", **query: Any) -> httpx.Response:
+    return person.api.get(f"/api/auth/video/{video_id}/{what}", params=query)
+
+
+def cancel(person: Person, video_id: str) -> httpx.Response:
+    return person.api.post(f"/api/auth/video/{video_id}/cancel")
+
+
+@pytest.mark.usefixtures("jobs")
+def test_an_address_is_stored_with_the_guides_answer(
+    ada: Person, generator: Generator, mp4: bytes, moto_s3: Storage
+) -> None:
+    answer = store(ada, generator.video_url)
+    assert answer.status_code == 200
+    said = answer.json()
+    assert said["message"] == "Video downloaded and uploaded successfully"
+    data = said["data"]
+    guide = {"videoId", "title", "s3Key", "secretKey", "status", "size", "createdAt"}
+    assert set(data) == guide | {"metadata"}
+    assert re.fullmatch(r"video_\d{13}_[a-z0-9]{9}", data["videoId"])
+    wanted = rf"videos/{ada.user_id}/{data['videoId']}/\d{{13}}_launch\.mp4"
+    assert re.fullmatch(wanted, data["s3Key"])
+    assert (data["title"], data["status"], data["size"]) == ("launch", "ready", len(mp4))
+    assert data["metadata"] == {
+        "duration": 2.0,
+        "size": len(mp4),
+        "format": "mp4",
+        "width": 160,
+        "height": 90,
+    }
+    found = moto_s3.info(data["s3Key"])
+    assert found
+    assert found.size == len(mp4)
+
+
+@pytest.mark.usefixtures("jobs")
+def test_a_title_of_ones_own_is_kept(ada: Person, generator: Generator) -> None:
+    assert store(ada, generator.video_url, title="Ünser Film 🎬").json()["data"]["title"] == "Ünser Film 🎬"
+
+
+@pytest.mark.parametrize("prefer", ["respond-async", "wait=10, Respond-Async"])
+def test_whoever_prefers_not_to_wait_gets_the_same_fields_at_once(
+    ada: Person, generator: Generator, prefer: str
+) -> None:
+    answer = store(ada, generator.video_url, headers={"Prefer": prefer})
+    assert answer.status_code == 202
+    assert answer.headers["preference-applied"] == "respond-async"
+    data = answer.json()["data"]
+    assert (data["status"], data["size"], data["title"]) == ("processing", None, "launch")
+    assert data["secretKey"]
+
+
+def test_a_wait_that_is_over_is_answered_with_202(
+    ada: Person, generator: Generator, configure: Configure
+) -> None:
+    configure(STORE_WAIT_SECONDS=0.3)
+    answer = store(ada, generator.video_url)
+    assert (answer.status_code, answer.json()["data"]["status"]) == (202, "processing")
+
+
+def test_the_same_address_while_it_is_in_work_is_the_same_video(ada: Person, generator: Generator) -> None:
+    first = store(ada, generator.video_url, headers=AT_ONCE).json()["data"]
+    second = store(ada, generator.video_url, headers=AT_ONCE).json()["data"]
+    assert first == second
+
+
+@pytest.mark.usefixtures("jobs")
+@pytest.mark.parametrize(
+    ("path", "says"), [("/videos/page.mp4", "web page"), ("/nothing.mp4", "no longer at this address")]
+)
+def test_an_address_that_gives_no_video_is_422_and_says_why(
+    ada: Person, generator: Generator, path: str, says: str
+) -> None:
+    answer = store(ada, generator.url + path)
+    assert code(answer) == (422, "SOURCE_FAILED")
+    assert says in answer.json()["message"]
+    failed = gallery(ada)["videos"][0]
+    assert failed["status"] == "failed"
+    assert failed["error"] == {"code": "SOURCE_FAILED", "message": answer.json()["message"]}
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://10.0.0.1/a.mp4", "http://localhost/a.mp4", "http://169.254.169.254/", "ftp://example.com/a.mp4"],
+)
+def test_an_address_that_must_not_be_fetched_is_400(ada: Person, url: str) -> None:
+    assert code(store(ada, url)) == (400, "UNSAFE_URL")
+    assert gallery(ada)["totalCount"] == 0
+
+
+@pytest.mark.usefixtures("jobs")
+def test_an_s3_that_fails_is_502(ada: Person, generator: Generator, configure: Configure) -> None:
+    configure(AWS_S3_BUCKET_NAME="there-is-no-such-bucket")
+    answer = store(ada, generator.video_url)
+    assert code(answer) == (502, "STORAGE_FAILED")
+    assert "AWS_S3_BUCKET_NAME" in answer.json()["message"]
+
+
+@pytest.mark.usefixtures("jobs")
+@pytest.mark.parametrize("end", [cancel, delete])
+def test_cancelling_or_deleting_ends_the_call_that_waits_with_409(
+    ada: Person, generator: Generator, end: Callable[[Person, str], httpx.Response]
+) -> None:
+    with ThreadPoolExecutor(1) as other:
+        waiting = other.submit(store, ada, generator.file("slow.mp4"))
+        eventually(lambda: gallery(ada)["videos"])
+        assert end(ada, gallery(ada)["videos"][0]["videoId"]).status_code == 200
+        assert code(waiting.result()) == (409, "CONFLICT")
+
+
+def test_a_ready_video_can_neither_be_cancelled_nor_tried_again(ada: Person, stored: str) -> None:
+    assert code(cancel(ada, stored)) == (409, "CONFLICT")
+    assert code(ada.api.post(f"/api/auth/video/{stored}/retry")) == (409, "CONFLICT")
+
+
+def test_the_gallery_is_the_guides_answer(ada: Person, stored: str, mp4: bytes) -> None:
+    answer = ada.api.get("/api/auth/video/gallery", params={"userId": ada.user_id})
+    said = answer.json()
+    assert said["message"] == "Video gallery retrieved successfully"
+    (video,) = said["data"].pop("videos")
+    assert said["data"] == {"totalCount": 1, "readyCount": 1, "processingCount": 0, "failedCount": 0}
+    guide = {"videoId", "title", "status", "createdAt", "updatedAt", "metadata", "downloadUrl"}
+    assert set(video) == guide | {"thumbnailUrl"}
+    assert (video["videoId"], video["status"]) == (stored, "ready")
+    assert httpx.get(video["downloadUrl"]).content == mp4
+    assert httpx.get(video["thumbnailUrl"]).headers["content-type"] == "image/webp"
+
+
+def test_a_gallery_tells_no_secret_key_source_or_s3_key(
+    ada: Person, stored: str, generator: Generator
+) -> None:
+    secret = store(ada, generator.video_url, headers=AT_ONCE).json()["data"]["secretKey"]
+    whole = ada.api.get("/api/auth/video/gallery", params={"userId": ada.user_id}).text
+    one = ada.api.get(f"/api/auth/video/{stored}").text
+    for text in (whole, one):
+        assert secret not in text
+        assert generator.url not in text
+        assert "s3Key" not in text
+
+
+def test_a_processing_video_tells_how_far_it_is(ada: Person, generator: Generator) -> None:
+    store(ada, generator.video_url, headers=AT_ONCE)
+    (video,) = gallery(ada, status="processing")["videos"]
+    assert video["progress"].items() >= {"stage": "queued", "bytesDone": 0}.items()
+
+
+def test_drafts_are_listed_only_when_asked_for(ada: Person, configure: Configure) -> None:
+    configure(SCRIPT_WEBHOOK_URL="")
+    video_id = draft(ada)
+    assert gallery(ada) == {
+        "videos": [],
+        "totalCount": 0,
+        "readyCount": 0,
+        "processingCount": 0,
+        "failedCount": 0,
+    }
+    assert [video["videoId"] for video in gallery(ada, status="draft")["videos"]] == [video_id]
+
+
+def test_a_gallery_can_be_searched_sorted_and_read_in_pages(ada: Person, generator: Generator) -> None:
+    for title in ("Beta", "alpha", "100% Gamma"):
+        store(ada, generator.file(f"{title[:1]}.mp4"), title=title, headers=AT_ONCE)
+
+    def titles(**query: Any) -> list[str]:
+        return [video["title"] for video in gallery(ada, **query)["videos"]]
+
+    assert titles() == ["100% Gamma", "alpha", "Beta"]
+    assert titles(sort="oldest") == ["Beta", "alpha", "100% Gamma"]
+    assert titles(sort="title") == ["100% Gamma", "alpha", "Beta"]
+    assert titles(q="ALPHA") == ["alpha"]
+    assert titles(q="%") == ["100% Gamma"]
+    assert titles(status="", q="", sort="", limit="", cursor="") == titles()
+    first = gallery(ada, limit=2)
+    assert len(first["videos"]) == 2
+    assert titles(limit=2, cursor=first["nextCursor"]) == ["Beta"]
+    assert "nextCursor" not in gallery(ada, limit=3)
+
+
+def test_one_video_is_as_in_the_gallery(ada: Person, stored: str) -> None:
+    one = ada.api.get(f"/api/auth/video/{stored}").json()["data"]
+    listed = gallery(ada)["videos"][0]
+    links = ("downloadUrl", "thumbnailUrl")
+    assert {k: v for k, v in one.items() if k not in links} == {
+        k: v for k, v in listed.items() if k not in links
+    }
+
+
+@pytest.mark.usefixtures("jobs")
+def test_the_download_link_saves_the_file_under_its_title(
+    ada: Person, generator: Generator, mp4: bytes
+) -> None:
+    video_id = store(ada, generator.video_url, title="Grün & gut").json()["data"]["videoId"]
+    answer = link(ada, video_id)
+    assert answer.status_code == 302
+    assert answer.headers["cache-control"] == "no-store"
+    file = httpx.get(answer.headers["location"])
+    assert file.content == mp4
+    saved_as = file.headers["content-disposition"]
+    assert saved_as == "attachment; filename=\"Grun _ gut.mp4\"; filename*=UTF-8''Gr%C3%BCn%20%26%20gut.mp4"
+    with av.open(io.BytesIO(file.content), "r") as container:
+        assert container.duration == 2 * av.time_base
+
+
+def test_the_inline_link_is_for_playing(ada: Person, stored: str) -> None:
+    file = httpx.get(link(ada, stored, inline="1").headers["location"])
+    assert file.headers["content-disposition"].startswith("inline; ")
+
+
+def test_the_way_to_a_poster_may_be_kept_a_while(ada: Person, stored: str, configure: Configure) -> None:
+    answer = link(ada, stored, "thumbnail")
+    assert (answer.status_code, answer.headers["cache-control"]) == (302, "private, max-age=600")
+    assert httpx.get(answer.headers["location"]).headers["content-type"] == "image/webp"
+    configure(DOWNLOAD_URL_SECONDS=60)
+    assert link(ada, stored, "thumbnail").headers["cache-control"] == "private, max-age=60"
+
+
+@pytest.mark.parametrize("what", ["download", "thumbnail"])
+def test_there_is_no_link_before_a_video_is_ready(ada: Person, generator: Generator, what: str) -> None:
+    video_id = store(ada, generator.video_url, headers=AT_ONCE).json()["data"]["videoId"]
+    assert code(link(ada, video_id, what)) == (409, "CONFLICT")
+
+
+def test_deleting_takes_the_objects_and_the_row(ada: Person, stored: str, moto_s3: Storage) -> None:
+    assert len(list(moto_s3.keys())) == 2
+    answer = delete(ada, stored)
+    assert (answer.status_code, answer.json()["data"]) == (200, {"videoId": stored})
+    assert list(moto_s3.keys()) == []
+    assert gallery(ada)["totalCount"] == 0
+    assert code(delete(ada, stored)) == (404, "VIDEO_NOT_FOUND")
+
+
+def test_a_deletion_that_s3_refuses_is_502_and_out_of_every_list(
+    ada: Person, stored: str, configure: Configure
+) -> None:
+    configure(AWS_S3_BUCKET_NAME="there-is-no-such-bucket")
+    assert code(delete(ada, stored)) == (502, "STORAGE_FAILED")
+    assert gallery(ada)["totalCount"] == 0
+    assert code(ada.api.get(f"/api/auth/video/{stored}")) == (404, "VIDEO_NOT_FOUND")

@@ -1,0 +1,207 @@
+"""The studio as the supervisor runs it: a process with a port."""
+
+import io
+import json
+import re
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import httpx
+import pytest
+
+from tests.embedded.studio.running import VIDEO, Customer, Studio, customer, studio, until
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A video that a studio in direct mode has made."""
+
+    studio: Studio
+    url: str
+    content: bytes
+    etag: str
+    files: Path
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rendered]:
+    data_dir = tmp_path_factory.mktemp("studio")
+    with studio(data_dir, "--mode", "direct") as running:
+        answer = httpx.post(
+            f"{running.url}/video", json=VIDEO, headers={"Idempotency-Key": "v:1"}, timeout=90
+        )
+        assert answer.json()["status"] == "ready"
+        file = httpx.get(answer.json()["videoUrl"])
+        yield Rendered(
+            running, answer.json()["videoUrl"], file.content, file.headers["etag"], data_dir / "files"
+        )
+
+
+@pytest.fixture
+def caller() -> Iterator[Customer]:
+    with customer() as listening:
+        yield listening
+
+
+def test_direct_mode_answers_with_a_playable_video(rendered: Rendered) -> None:
+    with av.open(io.BytesIO(rendered.content), "r") as container:
+        assert len(list(container.decode(video=0))) == 5 * 25
+    assert re.fullmatch(rf"{rendered.studio.url}/files/good-coffee-[0-9a-f]{{8}}\.mp4", rendered.url)
+
+
+def test_the_same_key_renders_nothing_anew(rendered: Rendered) -> None:
+    headers = {"Idempotency-Key": "v:1"}
+    again = httpx.post(f"{rendered.studio.url}/video", json={**VIDEO, "hook": "Other"}, headers=headers)
+    assert again.json() == {"status": "ready", "videoUrl": rendered.url}
+    assert len(list(rendered.files.iterdir())) == 1
+
+
+def test_a_file_says_what_it_is(rendered: Rendered) -> None:
+    head = httpx.head(rendered.url)
+    assert head.status_code == 200
+    assert head.headers["content-type"] == "video/mp4"
+    assert int(head.headers["content-length"]) == len(rendered.content)
+    assert head.headers["accept-ranges"] == "bytes"
+    assert re.fullmatch(r'"[^"]+"', head.headers["etag"])
+    assert head.headers["last-modified"].endswith("GMT")
+
+
+@pytest.mark.parametrize(
+    ("wish", "first", "last"), [("0-99", 0, 99), ("100-", 100, -1), ("-7", -7, -1), ("5-99999999", 5, -1)]
+)
+def test_a_range_is_served_as_asked(rendered: Rendered, wish: str, first: int, last: int) -> None:
+    size = len(rendered.content)
+    answer = httpx.get(rendered.url, headers={"Range": f"bytes={wish}"})
+    start, end = first % size, last % size
+    assert answer.status_code == 206
+    assert answer.headers["content-range"] == f"bytes {start}-{end}/{size}"
+    assert answer.content == rendered.content[start : end + 1]
+
+
+def test_a_range_of_another_version_gets_the_whole_file(rendered: Rendered) -> None:
+    same = httpx.get(rendered.url, headers={"Range": "bytes=0-9", "If-Range": rendered.etag})
+    other = httpx.get(rendered.url, headers={"Range": "bytes=0-9", "If-Range": '"other"'})
+    assert (same.status_code, len(same.content)) == (206, 10)
+    assert (other.status_code, other.content) == (200, rendered.content)
+
+
+def test_a_range_behind_the_end_is_refused(rendered: Rendered) -> None:
+    size = len(rendered.content)
+    answer = httpx.get(rendered.url, headers={"Range": f"bytes={size}-"})
+    assert answer.status_code == 416
+    assert answer.headers["content-range"] == f"bytes */{size}"
+
+
+@pytest.mark.parametrize("known", ["{etag}", "W/{etag}", '"x", {etag}', "*"])
+def test_a_known_file_is_not_sent_again(rendered: Rendered, known: str) -> None:
+    answer = httpx.get(rendered.url, headers={"If-None-Match": known.format(etag=rendered.etag)})
+    assert (answer.status_code, answer.content) == (304, b"")
+    assert answer.headers["etag"] == rendered.etag
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/files/none.mp4", "/files/..%2Fjobs", "/files/%2Fetc%2Fpasswd", "/files/.", "/nothing", "/status/none"],
+)
+def test_there_is_nothing_else_to_fetch(rendered: Rendered, path: str) -> None:
+    answer = httpx.get(f"{rendered.studio.url}{path}")
+    assert answer.status_code == 404
+    assert answer.json()["status"] == "rejected"
+
+
+def test_the_script_webhook_writes_a_script(rendered: Rendered) -> None:
+    answer = httpx.post(f"{rendered.studio.url}/script", json={"topic": "Tea", "company_name": None, "x": 1})
+    assert answer.status_code == 200
+    assert set(answer.json()) == {"hook", "body", "conclusion"}
+    assert "Tea" in answer.json()["hook"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/script", b'{"topic": " "}', 400),
+        ("/script", b'{"topic": "Tea", "part": "ending"}', 400),
+        ("/script", b"[]", 400),
+        ("/video", b"not json", 400),
+        ("/video", b"\xff", 400),
+        ("/video", json.dumps({**VIDEO, "body": "\n "}).encode(), 400),
+        ("/video", json.dumps({**VIDEO, "conclusion": None}).encode(), 400),
+        ("/video", json.dumps({**VIDEO, "callbackUrl": "ftp://x"}).encode(), 400),
+        ("/video", json.dumps({**VIDEO, "callbackToken": "a\nb"}).encode(), 400),
+        ("/video", b'"' + b"x" * 1024 * 1024 + b'"', 413),
+    ],
+)
+def test_what_cannot_be_made_is_rejected(rendered: Rendered, path: str, body: bytes, status: int) -> None:
+    answer = httpx.post(f"{rendered.studio.url}{path}", content=body)
+    assert answer.status_code == status
+    assert answer.json()["status"] == "rejected"
+    assert answer.json()["message"].endswith(".")
+
+
+def test_it_listens_on_one_address_only(rendered: Rendered) -> None:
+    with closing(socket.socket()) as caller, pytest.raises(ConnectionRefusedError):
+        caller.connect(("127.0.0.2", rendered.studio.port))
+
+
+def test_callback_mode_answers_at_once_and_reports_later(tmp_path: Path, caller: Customer) -> None:
+    """The customer is out of order at first, and is called again."""
+    caller.statuses = [503]
+    with studio(tmp_path, "--delay", "1") as running:
+        headers = {"Idempotency-Key": "v:1"}
+        answer = httpx.post(f"{running.url}/video", json=caller.order(), headers=headers).json()
+        assert (answer["status"], answer["estimatedTime"]) == ("processing", 1)
+        assert httpx.get(answer["statusUrl"]).json()["status"] == "processing"
+        until(lambda: len(caller.news) == 2)
+        ready = httpx.get(answer["statusUrl"]).json()
+        size = int(httpx.head(ready["videoUrl"]).headers["content-length"])
+    assert caller.news[0] == caller.news[1]
+    assert caller.news[0] == {
+        "userId": "user_1",
+        "videoId": "video_1",
+        "status": "ready",
+        "videoUrl": ready["videoUrl"],
+        "metadata": {"duration": 5.0, "size": size, "format": "mp4"},
+    }
+    assert set(caller.tokens) == {"Bearer token-1"}
+
+
+def test_a_killed_studio_finishes_its_job_after_the_restart(tmp_path: Path, caller: Customer) -> None:
+    with studio(tmp_path) as running:
+        httpx.post(f"{running.url}/video", json=caller.order(), headers={"Idempotency-Key": "v:1"})
+        until(lambda: list((tmp_path / "files").iterdir()))  # it renders
+        running.process.kill()
+        running.process.wait()
+    with studio(tmp_path, "--delay", "0") as running:
+        until(lambda: caller.news)
+        assert httpx.head(caller.news[0]["videoUrl"]).status_code == 200
+    assert caller.news[0]["status"] == "ready"
+
+
+def test_a_failed_render_is_reported_once_when_the_customer_refuses(tmp_path: Path, caller: Customer) -> None:
+    caller.statuses = [404]
+    with studio(tmp_path, "--delay", "0") as running:
+        shutil.rmtree(tmp_path / "files")
+        answer = httpx.post(f"{running.url}/video", json=caller.order()).json()
+        (job,) = (tmp_path / "jobs").glob("*.json")
+        until(lambda: json.loads(job.read_bytes())["reported"])
+        state = httpx.get(answer["statusUrl"]).json()
+    assert state == {"status": "failed", "message": "The video could not be rendered."}
+    assert [(news["status"], news["error"]) for news in caller.news] == [("failed", state["message"])]
+
+
+def test_a_braked_download_takes_its_time_and_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    with studio(tmp_path, "--bytes-per-second", "20000") as running:
+        (tmp_path / "files" / "clip.mp4").write_bytes(bytes(30_000))
+        (tmp_path / "files" / "long.mp4").write_bytes(bytes(10_000_000))
+        began = time.monotonic()
+        assert len(httpx.get(f"{running.url}/files/clip.mp4").content) == 30_000
+        assert time.monotonic() - began > 1.2
+        with httpx.stream("GET", f"{running.url}/files/long.mp4"):
+            running.process.terminate()
+            assert running.process.wait(timeout=20) == 0

@@ -1,0 +1,82 @@
+"""The script writer."""
+
+import pytest
+
+from videovault.embedded.studio.orders import ScriptOrder
+from videovault.embedded.studio.script import Script, write
+
+BRIEF = {
+    "topic": "Solar panels for small shops",
+    "company_name": "Northwind Energy",
+    "social_handles": "@northwind, @northwind_de",
+    "avatar": "Maya",
+}
+ODD_TOPICS = {
+    "emoji": "🚀🚀🚀",
+    "right to left": "كيف تحافظ على صحتك في الشتاء؟",
+    "very long": "word " * 2000,
+    "one long word": "x" * 10_000,
+    "many lines": "Spring sale\n\n- everything\n- must\n- go\n- now",
+    "braces": "{0} {company} {weird",
+    "one letter": "a",
+}
+
+
+def written(**changes: str) -> Script:
+    return write(ScriptOrder.model_validate({**BRIEF, **changes}))
+
+
+def test_the_same_topic_gives_the_same_script() -> None:
+    assert written() == written()
+    assert written(topic="  solar PANELS for small shops ")[1:] == written()[1:]
+
+
+def test_topic_company_handles_and_speaker_are_mentioned() -> None:
+    script = written()
+    assert "Solar panels for small shops" in script.hook
+    assert "Maya" in script.body
+    assert "Northwind Energy" in script.body
+    assert "@northwind and @northwind_de" in script.conclusion
+
+
+def test_what_is_not_given_leaves_no_hole() -> None:
+    script = write(ScriptOrder(topic="Tea"))
+    for part in script:
+        assert part == " ".join(part.split())
+        assert "None" not in part
+
+
+def test_points_of_the_topic_are_in_the_body() -> None:
+    body = written(topic="Our ice cream\n- No sugar\n- Made by hand").body
+    assert "sugar" in body
+    assert "Made by hand" in body
+
+
+@pytest.mark.parametrize("avatar", ["avatar-07", "Default", "professional woman", "مايا", ""])
+def test_what_is_no_first_name_is_not_spoken_as_one(avatar: str) -> None:
+    assert "I'm" not in written(avatar=avatar).body
+    assert "My name" not in written(avatar=avatar).body
+
+
+def test_each_seed_gives_another_wording() -> None:
+    assert len({written(seed=str(seed)).hook for seed in range(4)}) > 1
+    assert written(seed="1").hook != written(seed="2").hook
+    assert written(seed="any text") == written(seed="any text")
+
+
+def test_a_seed_for_one_part_leaves_the_others_alone() -> None:
+    plain = written()
+    varied = written(part="conclusion", seed="1")
+    assert varied.conclusion != plain.conclusion
+    assert (varied.hook, varied.body) == (plain.hook, plain.body)
+
+
+@pytest.mark.parametrize("topic", ODD_TOPICS.values(), ids=ODD_TOPICS.keys())
+def test_odd_topics_give_short_whole_scripts(topic: str) -> None:
+    script = written(topic=topic)
+    assert all(part.strip() for part in script)
+    assert len(" ".join(script)) < 700
+
+
+def test_a_script_is_about_as_long_as_the_longest_video() -> None:
+    assert 40 <= len(" ".join(written()).split()) <= 75

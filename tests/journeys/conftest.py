@@ -1,0 +1,45 @@
+"""The whole embedded installation, started once as a user starts it, and people with browsers of their own."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.fixtures.app import RunningApp, running_app
+
+PASSWORD = "correct horse battery"
+PATIENCE_MS = 60_000
+
+Visitor = Callable[[], Page]
+
+
+@pytest.fixture(scope="session")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    with running_app(Path(tmp_path_factory.mktemp("installation"))) as running:
+        yield running
+
+
+@pytest.fixture
+def visitor(browser: Browser, app: RunningApp) -> Iterator[Visitor]:
+    """Pages of somebody new each time: no cookies, nothing remembered."""
+    contexts = []
+
+    def visit() -> Page:
+        context = browser.new_context(base_url=app.url, accept_downloads=True)
+        context.set_default_timeout(PATIENCE_MS)
+        contexts.append(context)
+        return context.new_page()
+
+    yield visit
+    for context in contexts:
+        context.close()
+
+
+def register(page: Page, email: str) -> None:
+    """Make an account and arrive where a new person arrives."""
+    page.goto("/register")
+    page.get_by_label("E-mail").fill(email)
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.get_by_role("button", name="Create account").click()
+    page.wait_for_url("**/create/**")

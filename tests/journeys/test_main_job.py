@@ -1,0 +1,129 @@
+"""The main job from end to end, in a real browser over the embedded installation."""
+
+import sqlite3
+from pathlib import Path
+
+import av
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.fixtures.app import RunningApp
+from tests.journeys.conftest import PATIENCE_MS, Visitor, register
+
+pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
+TOPIC = "Why we bake our bread at night"
+
+
+def test_from_a_brief_to_a_downloaded_video_that_an_admin_deletes(
+    app: RunningApp, visitor: Visitor, tmp_path: Path
+) -> None:
+    admin, maker, other = visitor(), visitor(), visitor()
+    register(admin, "admin@example.com")
+    register(maker, "maker@example.com")
+
+    write_the_script(maker)
+    make_the_video(maker)
+    shown_seconds = play_in_the_gallery(maker)
+    file = download(maker, tmp_path)
+    with av.open(str(file)) as film:
+        assert film.duration
+        seconds = film.duration / av.time_base
+        assert {stream.type for stream in film.streams} == {"video", "audio"}
+    assert seconds == pytest.approx(shown_seconds, abs=1)
+    assert len(objects(app)) == 2
+
+    sees_nothing(other)
+    delete_as_admin(admin)
+    assert objects(app) == []
+    assert rows(app) == 0
+    maker.goto("/gallery")
+    expect(maker.get_by_role("listitem").filter(has_text=TOPIC)).to_have_count(0)
+
+
+def write_the_script(page: Page) -> None:
+    page.get_by_label("What is the video about?").fill(TOPIC)
+    page.get_by_label("Company name").fill("Brot & Söhne")
+    page.get_by_role("button", name="Write the script").click()
+    modal = page.get_by_role("dialog")
+    expect(modal.get_by_role("heading", name="Your script")).to_be_visible()
+    expect(modal.get_by_label("Body")).not_to_be_empty()
+    modal.get_by_label("Hook").fill("Do you know why our bread is baked at night?")
+
+
+def make_the_video(page: Page) -> None:
+    modal = page.get_by_role("dialog")
+    modal.get_by_role("button", name="Create video").click()
+    expect(modal.get_by_role("heading", name="Making your video")).to_be_visible()
+    expect(modal.get_by_text("You can close this; we keep working.")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(modal).to_be_hidden()
+    page.goto("/gallery")
+    card = page.get_by_role("listitem").filter(has_text=TOPIC)
+    expect(card.get_by_role("progressbar")).to_be_visible()
+    card.get_by_role("button", name="Open").click()
+    expect(page.get_by_role("dialog").get_by_role("heading", name="Your video is ready")).to_be_visible(
+        timeout=PATIENCE_MS
+    )
+    page.keyboard.press("Escape")
+
+
+def play_in_the_gallery(page: Page) -> float:
+    """Play, seek to the middle, and read the duration shown on the card, in seconds."""
+    page.goto("/gallery")
+    card = page.get_by_role("listitem").filter(has_text=TOPIC)
+    minutes, seconds = card.locator(".duration").inner_text().split(":")
+    card.get_by_role("button", name=f"Play {TOPIC}").click()
+    page.wait_for_function("document.querySelector('[role=dialog] video, dialog video')?.readyState >= 2")
+    played = page.evaluate(
+        """async () => {
+            const video = document.querySelector('[role=dialog] video, dialog video');
+            video.muted = true;
+            await video.play();
+            video.currentTime = video.duration / 2;
+            await new Promise((done) => video.addEventListener('seeked', done, {once: true}));
+            return {at: video.currentTime, of: video.duration, width: video.videoWidth};
+        }"""
+    )
+    assert played["width"] == 1280
+    assert played["at"] == pytest.approx(played["of"] / 2, abs=1)
+    page.keyboard.press("Escape")
+    return int(minutes) * 60 + int(seconds)
+
+
+def download(page: Page, folder: Path) -> Path:
+    card = page.get_by_role("listitem").filter(has_text=TOPIC)
+    with page.expect_download() as started:
+        card.get_by_role("link", name="Download").click()
+    assert started.value.suggested_filename == f"{TOPIC}.mp4"
+    file = folder / "film.mp4"
+    started.value.save_as(file)
+    return file
+
+
+def sees_nothing(page: Page) -> None:
+    register(page, "other@example.com")
+    page.goto("/gallery")
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    expect(page.get_by_text(TOPIC)).to_have_count(0)
+    page.goto("/admin")
+    expect(page.get_by_text(TOPIC)).to_have_count(0)
+
+
+def delete_as_admin(page: Page) -> None:
+    page.goto("/admin")
+    page.get_by_role("row").filter(has_text=TOPIC).get_by_role("checkbox").check()
+    page.get_by_role("button", name="Delete").first.click()
+    question = page.get_by_role("alertdialog")
+    expect(question).to_contain_text("1 video")
+    question.get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("row").filter(has_text=TOPIC)).to_have_count(0)
+
+
+def objects(app: RunningApp) -> list[str]:
+    folder = app.data_dir / "s3" / "videovault"
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+def rows(app: RunningApp) -> int:
+    with sqlite3.connect(app.data_dir / "videovault.db") as database:
+        return int(database.execute("SELECT count(*) FROM videos").fetchone()[0])

@@ -1,0 +1,83 @@
+"""Work survives the end of the server, whether it is asked to stop or killed."""
+
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.fixtures.app import RunningApp, free_port, running_app
+from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer
+
+pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
+SIZE = 24 * MIB
+EMAIL = "anna@example.com"
+
+
+@pytest.fixture
+def source() -> Iterator[NaughtyServer]:
+    with NaughtyServer() as server:
+        yield server
+
+
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_a_transfer_goes_on_after_the_app_ends_and_is_started_again(
+    tmp_path: Path, source: NaughtyServer, sign: signal.Signals
+) -> None:
+    url = source.serve("/film.mp4", Manners(size=SIZE, bytes_per_second=6 * MIB))
+    settings = {"SOURCE_ALLOW_HOSTS": f"127.0.0.1:{source.port}", "PORT": str(free_port())}
+    base = f"http://localhost:{settings['PORT']}"
+    with httpx.Client(base_url=base, timeout=60) as api, running_app(tmp_path, **settings) as app:
+        api.headers.update(signed_in(app))
+        video_id = ask_for(api, url)
+        wait_for(api, video_id, lambda video: video.get("progress", {}).get("bytesDone", 0) > MIB)
+        app.stop(sign)
+        wait_until_nothing_runs(tmp_path)
+    source.serve("/film.mp4", Manners(size=SIZE))
+    with (
+        httpx.Client(base_url=base, timeout=60, headers=api.headers) as api,
+        running_app(tmp_path, **settings),
+    ):
+        wait_for(api, video_id, lambda video: video["status"] == "ready")
+        stored = api.get(f"/api/auth/video/{video_id}/download", follow_redirects=True)
+        assert len(stored.content) == SIZE
+    wait_until_nothing_runs(tmp_path)
+
+
+def signed_in(app: RunningApp) -> dict[str, str]:
+    account = {"email": EMAIL, "password": "correct horse battery"}
+    token = httpx.post(f"{app.url}/api/auth/register", json=account).json()["data"]["token"]
+    return {"Authorization": f"Bearer {token}"}
+
+
+def ask_for(api: httpx.Client, url: str) -> str:
+    answer = api.post(
+        "/api/auth/video/download",
+        json={"videoUrl": url, "userEmail": EMAIL},
+        headers={"Prefer": "respond-async"},
+    )
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["data"]["videoId"])
+
+
+def wait_for(api: httpx.Client, video_id: str, arrived: object) -> None:
+    assert callable(arrived)
+    until = time.monotonic() + 90
+    while time.monotonic() < until:
+        video = api.get(f"/api/auth/video/{video_id}").json()["data"]
+        assert video["status"] != "failed", video
+        if arrived(video):
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"still {video}")
+
+
+def wait_until_nothing_runs(data_dir: Path) -> None:
+    """No process that the app started on this folder is left."""
+    until = time.monotonic() + 30
+    while left := subprocess.run(["pgrep", "-f", str(data_dir)], capture_output=True, text=True).stdout:  # noqa: PLW1510, S607 - pgrep finds nothing with status 1
+        assert time.monotonic() < until, f"still running: {left}"
+        time.sleep(0.2)

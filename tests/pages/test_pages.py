@@ -1,0 +1,95 @@
+"""Every page: what it is made of, without a browser."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import reflex as rx
+
+from videovault.pages import PAGES, Page
+
+ROUTES = [page.route for page in PAGES]
+BEHIND_A_SESSION = {"/create", "/gallery", "/admin"}
+
+
+@pytest.fixture(params=PAGES, ids=ROUTES)
+def page(request: pytest.FixtureRequest) -> Page:
+    found: Page = request.param
+    return found
+
+
+def parts(component: rx.Component) -> Iterator[Any]:
+    """The component and all within it, whichever branch would be shown."""
+    yield component
+    for child in component.children:
+        yield from parts(child)
+
+
+def tags(page: Page, tag: str) -> list[Any]:
+    return [part for part in parts(page.component()) if getattr(part, "tag", None) == tag]
+
+
+def texts(page: Page) -> list[str]:
+    return re.findall(r'"((?:[^"\\]|\\.)*)"', str(page.component()))
+
+
+def test_addresses_are_those_of_the_product() -> None:
+    assert ROUTES == ["/", "/login", "/register", "/create", "/gallery", "/admin", "404"]
+
+
+def test_pages_of_people_who_are_signed_in_ask_who_is_there() -> None:
+    for found in PAGES:
+        asks = any(name in str(event) for event in found.on_load for name in ("studio", "gallery", "admin"))
+        assert asks == (found.route in BEHIND_A_SESSION), found.route
+
+
+def test_page_has_a_heading_and_a_main_part(page: Page) -> None:
+    assert tags(page, "h1")
+    assert len(tags(page, "main")) == 1
+
+
+def test_title_is_the_pages_own(page: Page) -> None:
+    assert [other.title for other in PAGES].count(page.title) == 1
+
+
+def test_links_to_the_api_are_left_to_the_browser(page: Page) -> None:
+    """Otherwise the router of the pages looks for a page of this name, and finds none."""
+    for link in tags(page, "Link") + tags(page, "ReactRouterLink"):
+        if "/api/" in str(link.to if hasattr(link, "to") else link.href):
+            assert str(link.reload_document) == "true"
+
+
+def test_forms_that_set_a_cookie_are_sent_by_the_browser() -> None:
+    forms = {
+        str(part.action).strip('"'): type(part).__name__
+        for found in PAGES
+        for part in tags(found, "form")
+        if part.action is not None
+    }
+    assert forms == {
+        "/api/auth/login": "NativeForm",
+        "/api/auth/register": "NativeForm",
+        "/api/auth/logout": "NativeForm",
+    }
+
+
+def test_every_field_has_a_label_and_a_place_for_its_error(page: Page) -> None:
+    fields = [part for tag in ("input", "textarea") for part in tags(page, tag) if part.id is not None]
+    labelled = {str(label.html_for) for label in tags(page, "label") if label.html_for is not None}
+    ids = {str(part.id) for part in parts(page.component()) if getattr(part, "id", None) is not None}
+    for field in fields:
+        assert f'"{field.id}"' in labelled or str(field.id) in labelled
+        assert f"{field.id}-error" in {name.strip('"') for name in ids}
+
+
+def test_images_have_a_text_or_say_that_they_need_none(page: Page) -> None:
+    assert all(image.alt is not None for image in tags(page, "img"))
+
+
+def test_nobody_is_shouted_at(page: Page) -> None:
+    assert not [text for text in texts(page) if re.search(r"[A-Za-z]!", text)]
+
+
+def test_nothing_is_fetched_from_another_site(page: Page) -> None:
+    assert not [text for text in texts(page) if text.startswith(("http://", "https://", "//"))]

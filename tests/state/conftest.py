@@ -1,0 +1,144 @@
+"""Browser tabs without a browser: events go through Reflex's own processor and our guard, as from a socket."""
+
+import itertools
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import pytest
+import reflex as rx
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+from reflex.app_mixins.middleware import MiddlewareMixin
+from reflex.istate.manager.memory import StateManagerMemory
+from reflex.state import StateUpdate
+from reflex_base.event import Event
+from reflex_base.event.processor import BaseStateEventProcessor
+
+from videovault.services import accounts
+from videovault.services.access import Caller
+from videovault.services.views import SignedIn
+from videovault.state.session import COOKIE, SessionGuard, on_fault
+
+S = TypeVar("S", bound=rx.State)
+PASSWORD = "correct horse"
+_numbers = itertools.count(1)
+
+
+@dataclass
+class Received:
+    """What the server sent to the browsers: by tab, the changes of vars and the events for the page itself."""
+
+    deltas: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
+    events: dict[str, list[Event]] = field(default_factory=dict)
+
+    async def emit_update(self, update: StateUpdate, token: str) -> None:
+        self.deltas.setdefault(token, []).append(update.delta)
+        self.events.setdefault(token, []).extend(update.events)
+
+
+@dataclass
+class Tab:
+    """A tab with a cookie and an address; ``token`` is what Reflex knows it by."""
+
+    server: "Server"
+    token: str
+    cookie: str = ""
+    address: str = "/create"
+
+    def send(self, state: type[rx.State], handler: str, **payload: Any) -> None:
+        """Send an event and wait until all that it leads to is done."""
+        self.server.portal.call(self._send, state, handler, payload)
+
+    def start(self, state: type[rx.State], handler: str, **payload: Any) -> None:
+        """Send an event and go on."""
+        self.server.portal.start_task_soon(self._send, state, handler, payload)
+
+    def waits_until(self, condition: Callable[[], bool], seconds: float = 20) -> None:
+        until = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < until, "it did not come about"
+            time.sleep(0.02)
+
+    def sees(self, state: type[S]) -> S:
+        """The vars as they are on the server."""
+        return self.server.portal.call(self._state, state)
+
+    @property
+    def sent_to(self) -> str:
+        """Where the page was told to go, empty if nowhere."""
+        events = self.server.received.events.get(self.token, [])
+        return next((event.payload["path"] for event in reversed(events) if event.name == "_redirect"), "")
+
+    @property
+    def received(self) -> str:
+        """Everything that reached this tab, to look for what must not."""
+        return str(self.server.received.deltas.get(self.token, []))
+
+    async def _state(self, state: type[S]) -> S:
+        root = await self.server.states.get_state(rx.BaseStateToken(ident=self.token, cls=rx.State))
+        return await root.get_state(state)
+
+    async def _send(self, state: type[rx.State], handler: str, payload: dict[str, Any]) -> None:
+        path, _, query = self.address.partition("?")
+        headers = {"cookie": f"{COOKIE}={self.cookie}"} if self.cookie else {}
+        router = {
+            "pathname": path,
+            "asPath": self.address,
+            "query": {},
+            "headers": headers,
+            "token": self.token,
+        }
+        event = Event(name=f"{state.get_full_name()}.{handler}", payload=payload, router_data=router)
+        running = await self.server.processor.enqueue(self.token, event)
+        await running.wait_all()
+
+
+@dataclass
+class Server:
+    portal: BlockingPortal
+    processor: BaseStateEventProcessor
+    states: StateManagerMemory
+    received: Received
+
+    def tab(self, cookie: str = "", address: str = "/create") -> Tab:
+        tab = Tab(self, f"tab-{next(_numbers)}", cookie, address)
+        self.portal.call(self._open, tab)
+        return tab
+
+    async def _open(self, tab: Tab) -> None:
+        """Reflex loads a page that it does not know yet again; this one is known."""
+        root = await self.states.get_state(rx.BaseStateToken(ident=tab.token, cls=rx.State))
+        root.router_data = {"token": tab.token}
+
+
+@pytest.fixture
+def server(installation: object) -> Iterator[Server]:
+    del installation
+    received, states = Received(), StateManagerMemory()
+    guarded = MiddlewareMixin()
+    guarded.add_middleware(SessionGuard())
+    with start_blocking_portal() as portal:
+        processor = BaseStateEventProcessor(middleware=guarded, backend_exception_handler=on_fault)
+        processor.configure(state_manager=states, event_namespace=received)
+        with portal.wrap_async_context_manager(processor):
+            yield Server(portal, processor, states, received)
+        portal.call(states.close)
+
+
+@dataclass(frozen=True)
+class Person:
+    token: str
+    caller: Caller
+
+
+@pytest.fixture
+def person(installation: object) -> Callable[[str], Person]:
+    """Makes an account; the first one is the admin's."""
+    del installation
+
+    def make(name: str) -> Person:
+        signed_in: SignedIn = accounts.register(f"{name}@example.com", PASSWORD)
+        return Person(signed_in.token, accounts.authenticate(signed_in.token))
+
+    return make

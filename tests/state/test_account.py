@@ -1,0 +1,84 @@
+"""The sign-in pages: what the native forms came back with."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.state.conftest import Person, Server
+from videovault.state.account import AccountState, local_path
+from videovault.state.session import SessionState
+
+
+def test_wrong_login_keeps_the_address_and_the_way(server: Server) -> None:
+    tab = server.tab(address="/login?error=wrong&email=ada%40example.com&next=%2Fgallery")
+    tab.send(AccountState, "enter")
+    shown = tab.sees(AccountState)
+    assert shown.problem == "The e-mail address or the password is wrong."
+    assert (shown.typed_email, shown.next) == ("ada@example.com", "/gallery")
+
+
+@pytest.mark.parametrize(
+    ("code", "field"), [("email", "email"), ("taken", "email"), ("password", "password")]
+)
+def test_what_is_wrong_with_a_field_stands_beside_it(server: Server, code: str, field: str) -> None:
+    tab = server.tab(address=f"/register?error={code}")
+    tab.send(AccountState, "enter")
+    assert list(tab.sees(SessionState).errors) == [field]
+    assert tab.sees(AccountState).problem == ""
+
+
+@pytest.mark.parametrize(
+    ("code", "says"), [("closed", "not open"), ("limited", "too often"), ("failed", "check")]
+)
+def test_other_problems_stand_above_the_form(server: Server, code: str, says: str) -> None:
+    tab = server.tab(address=f"/register?error={code}")
+    tab.send(AccountState, "enter")
+    assert says in tab.sees(AccountState).problem
+    assert tab.sees(SessionState).errors == {}
+
+
+def test_text_from_the_address_is_never_shown_as_ours(server: Server) -> None:
+    tab = server.tab(address="/login?error=Call%20555%20now")
+    tab.send(AccountState, "enter")
+    assert "555" not in tab.sees(AccountState).problem
+
+
+def test_next_visit_starts_clean(server: Server) -> None:
+    tab = server.tab(address="/login?error=wrong&email=ada%40example.com")
+    tab.send(AccountState, "enter")
+    tab.address = "/login"
+    tab.send(AccountState, "enter")
+    assert (tab.sees(AccountState).problem, tab.sees(AccountState).typed_email) == ("", "")
+
+
+def test_who_is_signed_in_goes_where_they_were_going(server: Server, person: Callable[[str], Person]) -> None:
+    tab = server.tab(person("ada").token, address="/login?next=%2Fgallery")
+    tab.send(AccountState, "enter")
+    assert tab.sent_to == "/gallery"
+
+
+def test_password_can_be_shown(server: Server) -> None:
+    tab = server.tab(address="/login")
+    tab.send(AccountState, "toggle_password")
+    assert tab.sees(AccountState).shows_password
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "https://evil.example",
+        "//evil.example",
+        "/\\evil.example",
+        "javascript:alert(1)",
+        "/a\nb",
+        "gallery",
+    ],
+)
+def test_nobody_is_led_to_another_site(path: str) -> None:
+    assert local_path(path) == "/create"
+
+
+@pytest.mark.parametrize("path", ["/gallery", "/create?video=video_1", "/gallery/"])
+def test_paths_of_ours_are_kept(path: str) -> None:
+    assert local_path(path) == path

@@ -1,0 +1,53 @@
+"""The brief as its form shows it."""
+
+from videovault.services.views import ScriptView
+from videovault.state import briefs
+
+
+def script(avatar: str) -> ScriptView:
+    return ScriptView(
+        video_id="v",
+        topic="Bread",
+        hook="h",
+        body="b",
+        conclusion="c",
+        company_name="Harbor",
+        social_handles="@harbor",
+        license="",
+        avatar=avatar,
+    )
+
+
+def test_first_form_is_empty_but_for_an_avatar() -> None:
+    assert briefs.shown(None) == briefs.EMPTY
+
+
+def test_next_form_keeps_all_but_the_topic() -> None:
+    assert briefs.shown(script("Sofia")) == {
+        "topic": "",
+        "company_name": "Harbor",
+        "social_handles": "@harbor",
+        "license": "",
+        "avatar": "Sofia",
+        "avatar_name": "",
+    }
+
+
+def test_avatar_outside_the_cast_is_shown_by_its_name() -> None:
+    form = briefs.shown(script("Professor Quill"))
+    assert (form["avatar"], form["avatar_name"]) == (briefs.OTHER, "Professor Quill")
+    assert briefs.wanted(form)["avatar"] == "Professor Quill"
+
+
+def test_other_without_a_name_is_no_avatar() -> None:
+    assert briefs.wanted({"topic": "Bread", "avatar": briefs.OTHER})["avatar"] == ""
+
+
+def test_chosen_face_wins_over_a_name_left_in_the_hidden_field() -> None:
+    assert briefs.wanted({"avatar": "Maya", "avatar_name": "Professor Quill"})["avatar"] == "Maya"
+
+
+def test_unknown_fields_and_types_do_not_get_through() -> None:
+    wanted = briefs.wanted({"topic": ["a"], "is_admin": True, "avatar": "Maya"})
+    assert set(wanted) == {"topic", "company_name", "social_handles", "license", "avatar"}
+    assert wanted["topic"] == "['a']"

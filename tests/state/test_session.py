@@ -1,0 +1,145 @@
+"""Who is at a tab: asked of the cookie at every event, whatever the tab itself may claim."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import reflex as rx
+from sqlalchemy.exc import InvalidRequestError
+
+from tests.state.conftest import Person, Server
+from videovault.api import auth
+from videovault.services import accounts
+from videovault.state import session, work
+from videovault.state.account import AccountState
+from videovault.state.admin import AdminState
+from videovault.state.gallery import GalleryState
+from videovault.state.session import SessionState
+from videovault.state.studio import StudioState
+
+FOR_EVERYBODY = {
+    "SessionState.apologise",
+    "SessionState.arrive",
+    "SessionState.dismiss",
+    "SessionState.go_home",
+    "AccountState.enter",
+    "AccountState.toggle_password",
+}
+ARGUMENTS = {"form": {}, "video_id": "video_1_abcdefghi", "status": ""}
+
+
+def handlers() -> Iterator[tuple[type[rx.State], str]]:
+    """Every method that a browser may call by name."""
+    for state in (SessionState, AccountState, StudioState, GalleryState, AdminState, work.WorkState):
+        yield from ((state, name) for name in state.event_handlers if name != "setvar")
+
+
+GUARDED = [one for one in handlers() if f"{one[0].__name__}.{one[1]}" not in FOR_EVERYBODY]
+
+
+@pytest.mark.parametrize(("state", "name"), GUARDED, ids=[f"{s.__name__}.{n}" for s, n in GUARDED])
+def test_nobody_gets_into_a_handler_without_a_session(
+    server: Server, state: type[rx.State], name: str
+) -> None:
+    tab = server.tab(cookie="made-up", address="/gallery?video=video_1")
+    wanted = list(state.event_handlers[name].get_parameters())[1:]
+    tab.send(state, name, **{parameter: ARGUMENTS[parameter] for parameter in wanted})
+    assert tab.sent_to == "/login?next=%2Fgallery%3Fvideo%3Dvideo_1"
+
+
+def test_no_handler_takes_the_caller_from_the_browser() -> None:
+    for state, name in handlers():
+        assert "caller" not in state.event_handlers[name].get_parameters()
+
+
+def test_caller_in_a_payload_is_refused(server: Server, person: Callable[[str], Person]) -> None:
+    admin, bob = person("admin"), person("bob")
+    tab = server.tab(bob.token)
+    with pytest.raises(TypeError, match="caller"):
+        tab.send(AdminState, "load", caller={"user_id": admin.caller.user_id, "is_admin": True})
+    assert tab.sees(AdminState).access == ""
+
+
+def test_page_shows_who_is_signed_in(server: Server, person: Callable[[str], Person]) -> None:
+    ada = person("ada")
+    tab = server.tab(ada.token)
+    tab.send(SessionState, "arrive")
+    shown = tab.sees(SessionState)
+    assert (shown.is_signed_in, shown.email, shown.is_admin) == (True, "ada@example.com", True)
+
+
+def test_tab_of_somebody_else_is_wiped_before_anything_is_sent(
+    server: Server, person: Callable[[str], Person]
+) -> None:
+    ada, bob = person("ada"), person("bob")
+    tab = server.tab(ada.token)
+    tab.send(StudioState, "keep_brief", form={"topic": "Adas secret plans"})
+    tab.send(StudioState, "enter")
+    assert "Adas secret plans" in tab.received
+    server.received.deltas.clear()
+
+    tab.cookie = bob.token
+    tab.send(SessionState, "arrive")
+    assert tab.sees(StudioState).brief["topic"] == ""
+    assert "Adas secret plans" not in tab.received
+    assert "ada@" not in tab.received
+
+
+def test_tab_without_a_cookie_gets_nothing_of_what_was_in_it(
+    server: Server, person: Callable[[str], Person]
+) -> None:
+    tab = server.tab(person("ada").token)
+    tab.send(SessionState, "arrive")
+    server.received.deltas.clear()
+    tab.cookie = ""
+    tab.send(SessionState, "arrive")
+    assert not tab.sees(SessionState).is_signed_in
+    assert "ada@example.com" not in tab.received
+
+
+def test_session_that_ended_is_refused_within_two_seconds(
+    server: Server, person: Callable[[str], Person], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session._callers, "_seconds", 0.0)
+    ada = person("ada")
+    tab = server.tab(ada.token, address="/gallery")
+    tab.send(GalleryState, "load")
+    assert tab.sent_to == ""
+    accounts.logout(ada.token)
+    tab.send(GalleryState, "load")
+    assert tab.sent_to == "/login?next=%2Fgallery"
+
+
+def test_welcome_page_leads_on_who_is_signed_in(server: Server, person: Callable[[str], Person]) -> None:
+    stranger, ada = server.tab(address="/"), server.tab(person("ada").token, address="/")
+    stranger.send(SessionState, "go_home")
+    ada.send(SessionState, "go_home")
+    assert (stranger.sent_to, ada.sent_to) == ("", "/create")
+
+
+def test_other_cookies_do_not_hide_ours(server: Server, person: Callable[[str], Person]) -> None:
+    tab = server.tab(person("ada").token)
+    tab.cookie = f'{tab.cookie}; odd[name]={{"a": 1}}; =; theme=dark'
+    tab.send(SessionState, "arrive")
+    assert tab.sees(SessionState).is_signed_in
+
+
+def test_unforeseen_error_is_an_apology_without_details(
+    server: Server, person: Callable[[str], Person]
+) -> None:
+    tab = server.tab(person("ada").token)
+    with pytest.raises(InvalidRequestError):
+        tab.send(StudioState, "open", video_id={"not": "a string"})
+    tab.waits_until(lambda: tab.sees(SessionState).notice == session.FAULT)
+    assert "primary key" not in tab.received
+
+
+def test_new_page_leaves_old_notices_behind(server: Server, person: Callable[[str], Person]) -> None:
+    tab = server.tab(person("ada").token)
+    tab.send(StudioState, "open", video_id="video_1_abcdefghi")
+    assert tab.sees(SessionState).notice == "There is no such video."
+    tab.send(SessionState, "arrive")
+    assert tab.sees(SessionState).notice == ""
+
+
+def test_pages_and_api_speak_of_the_same_cookie() -> None:
+    assert session.COOKIE == auth.COOKIE

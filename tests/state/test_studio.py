@@ -1,0 +1,197 @@
+"""The brief and the generation modal, from the first word to the finished video."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.fixtures.generator import Generator
+from tests.fixtures.installation import Configure
+from tests.state.conftest import Person, Server, Tab
+from videovault import worker
+from videovault.db import transaction
+from videovault.models import Status, Video
+from videovault.state import briefs
+from videovault.state.session import SessionState
+from videovault.state.studio import StudioState
+
+BRIEF = {"topic": "Bread at night", "company_name": "Brot & Söhne", "avatar": "Sofia"}
+SCRIPT = {"hook": "Do you know?", "body": "We bake at night.", "conclusion": "Come by."}
+
+
+@pytest.fixture
+def ada(server: Server, person: Callable[[str], Person]) -> Tab:
+    return server.tab(person("ada").token)
+
+
+@pytest.fixture
+def drafting(ada: Tab, configure: Configure) -> Tab:
+    """A tab with an empty draft in its modal."""
+    configure(SCRIPT_WEBHOOK_URL="", VIDEO_WEBHOOK_URL="http://127.0.0.1:9/video")
+    ada.send(StudioState, "write", form=BRIEF)
+    return ada
+
+
+def jobs() -> list[str]:
+    return [task.args[0] for task in worker.queue().huey.pending()]
+
+
+def test_brief_becomes_a_script_in_the_modal(ada: Tab, generator: Generator) -> None:
+    generator.script = SCRIPT
+    ada.send(StudioState, "write", form=BRIEF)
+    studio = ada.sees(StudioState)
+    assert (studio.stage, studio.parts, studio.is_complete) == ("script", SCRIPT, True)
+    assert studio.meters["body"] == "4 words, 2 s spoken"
+    assert generator.requests[0]["company_name"] == "Brot & Söhne"
+    assert not studio.is_writing
+
+
+def test_missing_topic_stands_beside_the_field_which_gets_the_focus(ada: Tab, generator: Generator) -> None:
+    ada.send(StudioState, "write", form={**BRIEF, "topic": "  "})
+    assert ada.sees(SessionState).errors == {"topic": "Topic is missing."}
+    focused = [event.payload for event in ada.server.received.events[ada.token] if event.name == "_set_focus"]
+    assert focused == [{"ref": "ref_topic"}]
+    assert (ada.sees(StudioState).stage, generator.requests) == ("", [])
+
+
+def test_webhook_that_fails_is_told_at_the_form(ada: Tab, generator: Generator) -> None:
+    generator.script_mode = "nonsense"
+    ada.send(StudioState, "write", form=BRIEF)
+    assert set(ada.sees(SessionState).errors) == {"form"}
+    assert not ada.sees(StudioState).is_writing
+    generator.script_mode = "direct"
+    ada.send(StudioState, "write", form=BRIEF)
+    assert (ada.sees(SessionState).errors, ada.sees(StudioState).stage) == ({}, "script")
+
+
+def test_without_a_script_webhook_the_parts_are_written_by_hand(drafting: Tab) -> None:
+    studio = drafting.sees(StudioState)
+    assert (studio.stage, studio.parts["hook"], studio.is_complete) == ("script", "", False)
+    drafting.send(StudioState, "keep", form=SCRIPT)
+    assert drafting.sees(StudioState).is_complete
+    assert drafting.sees(StudioState).meter == "9 words, 4 s spoken"
+
+
+def test_what_is_typed_is_kept_when_the_modal_closes(drafting: Tab) -> None:
+    video_id = drafting.sees(StudioState).video.video_id
+    drafting.send(StudioState, "keep", form={**SCRIPT, "hook": "Half a sen"})
+    drafting.send(StudioState, "close")
+    assert drafting.sees(StudioState).stage == ""
+    assert "Drafts" in drafting.sees(SessionState).notice
+    drafting.send(StudioState, "open", video_id=video_id)
+    assert drafting.sees(StudioState).parts["hook"] == "Half a sen"
+
+
+def test_too_long_a_part_is_told_while_typing(drafting: Tab) -> None:
+    drafting.send(StudioState, "keep", form={**SCRIPT, "hook": "a" * 10_000})
+    assert drafting.sees(SessionState).errors["hook"].startswith("Hook is too long: 10,000 characters")
+    drafting.send(StudioState, "keep", form=SCRIPT)
+    assert drafting.sees(SessionState).errors == {}
+
+
+def test_video_is_requested_once_however_often_it_is_clicked(drafting: Tab) -> None:
+    video_id = drafting.sees(StudioState).video.video_id
+    drafting.send(StudioState, "make", form=SCRIPT)
+    drafting.send(StudioState, "make", form=SCRIPT)
+    assert drafting.sees(StudioState).stage == "working"
+    assert jobs() == [video_id]
+
+
+def test_incomplete_script_is_not_requested(drafting: Tab) -> None:
+    drafting.send(StudioState, "make", form={**SCRIPT, "conclusion": ""})
+    assert drafting.sees(SessionState).errors == {"conclusion": "Conclusion is missing."}
+    assert (drafting.sees(StudioState).stage, jobs()) == ("script", [])
+
+
+def test_without_a_generator_the_script_stays(drafting: Tab, configure: Configure) -> None:
+    configure(VIDEO_WEBHOOK_URL="")
+    drafting.send(StudioState, "make", form=SCRIPT)
+    assert "VIDEO_WEBHOOK_URL" in drafting.sees(SessionState).errors["script"]
+    assert drafting.sees(StudioState).stage == "script"
+
+
+def test_next_form_has_all_but_the_topic(drafting: Tab) -> None:
+    drafting.send(StudioState, "make", form=SCRIPT)
+    again = drafting.server.tab(drafting.cookie)
+    again.send(StudioState, "enter")
+    expected = {**briefs.EMPTY, "company_name": "Brot & Söhne", "avatar": "Sofia"}
+    assert again.sees(StudioState).brief == drafting.sees(StudioState).brief == expected
+
+
+def test_typed_brief_is_there_after_loading_the_page_again(ada: Tab) -> None:
+    ada.send(StudioState, "keep_brief", form={**BRIEF, "topic": "Half a top"})
+    ada.send(StudioState, "enter")
+    assert ada.sees(StudioState).brief["topic"] == "Half a top"
+
+
+def test_address_opens_the_video_it_names(drafting: Tab) -> None:
+    drafting.send(StudioState, "make", form=SCRIPT)
+    video_id = drafting.sees(StudioState).video.video_id
+    other_device = drafting.server.tab(drafting.cookie, address=f"/gallery?video={video_id}")
+    other_device.send(StudioState, "enter")
+    assert other_device.sees(StudioState).stage == "working"
+    other_device.address = "/gallery"
+    other_device.send(StudioState, "enter")
+    assert other_device.sees(StudioState).stage == ""
+
+
+def test_somebody_elses_video_does_not_open(drafting: Tab, person: Callable[[str], Person]) -> None:
+    video_id = drafting.sees(StudioState).video.video_id
+    bob = drafting.server.tab(person("bob").token)
+    bob.send(StudioState, "open", video_id=video_id)
+    assert bob.sees(SessionState).notice == "There is no such video."
+    assert bob.sees(StudioState).stage == ""
+    assert "Bread at night" not in bob.received
+
+
+def test_cancelled_video_can_be_tried_again_or_changed(drafting: Tab) -> None:
+    drafting.send(StudioState, "make", form=SCRIPT)
+    drafting.send(StudioState, "cancel")
+    studio = drafting.sees(StudioState)
+    assert (studio.stage, studio.video.reason) == ("failed", "You cancelled this video.")
+    drafting.send(StudioState, "edit")
+    assert (drafting.sees(StudioState).stage, drafting.sees(StudioState).parts) == ("script", SCRIPT)
+    drafting.send(StudioState, "close")
+    drafting.send(StudioState, "open", video_id=studio.video.video_id)
+    drafting.send(StudioState, "retry")
+    assert drafting.sees(StudioState).stage == "working"
+
+
+def test_what_cannot_be_cancelled_says_so_in_the_modal(drafting: Tab) -> None:
+    drafting.send(StudioState, "cancel")
+    assert drafting.sees(SessionState).errors == {"video": "This video is not in work."}
+
+
+def test_another_video_starts_with_all_of_this_one(drafting: Tab) -> None:
+    drafting.send(StudioState, "again")
+    assert drafting.sent_to == "/create"
+    assert drafting.sees(StudioState).brief["topic"] == "Bread at night"
+    drafting.send(StudioState, "enter")
+    assert drafting.sees(StudioState).brief["topic"] == "Bread at night"
+
+
+def test_modal_follows_its_video_to_the_end(drafting: Tab) -> None:
+    drafting.send(StudioState, "make", form=SCRIPT)
+    video_id = drafting.sees(StudioState).video.video_id
+    with transaction() as session:
+        video = session.get(Video, video_id)
+        assert video
+        video.status, video.duration, video.size = Status.READY, 20.0, 3_700_000
+    drafting.send(StudioState, "refresh")
+    studio = drafting.sees(StudioState)
+    assert (studio.stage, studio.video.details) == ("ready", "0:20, 3.7 MB")
+
+
+def test_modal_closes_when_its_video_is_deleted(drafting: Tab) -> None:
+    drafting.send(StudioState, "make", form=SCRIPT)
+    with transaction() as session:
+        session.delete(session.get(Video, drafting.sees(StudioState).video.video_id))
+    drafting.send(StudioState, "refresh")
+    assert drafting.sees(StudioState).stage == ""
+    assert drafting.sees(SessionState).notice == "This video has been deleted."
+
+
+def test_script_is_kept_as_it_was_typed(drafting: Tab) -> None:
+    typed = {"hook": "مرحبا 👋", "body": "eins\nzwei", "conclusion": "<script>alert(1)</script>"}
+    drafting.send(StudioState, "keep", form=typed)
+    drafting.send(StudioState, "open", video_id=drafting.sees(StudioState).video.video_id)
+    assert drafting.sees(StudioState).parts == typed

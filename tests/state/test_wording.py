@@ -1,0 +1,57 @@
+"""Figures as people read them."""
+
+import pytest
+
+from videovault.state import wording
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 bytes"),
+        (999, "999 bytes"),
+        (1_000, "1 KB"),
+        (999_499, "999 KB"),
+        (999_500, "1.0 MB"),
+        (4_240_000, "4.2 MB"),
+        (412_000_000, "412 MB"),
+        (5_368_709_120, "5.4 GB"),
+        (2_000_000_000_000_000, "2000 TB"),
+    ],
+)
+def test_sizes_are_as_file_managers_show_them(count: int, text: str) -> None:
+    assert wording.size(count) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0:00"), (7.4, "0:07"), (59.6, "1:00"), (750, "12:30"), (3723, "1:02:03")]
+)
+def test_durations_are_as_players_show_them(seconds: float, text: str) -> None:
+    assert wording.clock(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "1 second"),
+        (8, "8 seconds"),
+        (56, "56 seconds"),
+        (58, "1 minute"),
+        (150, "2 minutes"),
+        (7200, "2 hours"),
+    ],
+)
+def test_what_is_left_is_rounded(seconds: float, text: str) -> None:
+    assert wording.about(seconds) == text
+
+
+def test_meter_counts_150_words_a_minute() -> None:
+    assert wording.meter("") == "0 words, 0 s spoken"
+    assert wording.meter("hello") == "1 word, 0 s spoken"
+    assert wording.meter("word " * 25) == "25 words, 10 s spoken"
+    assert wording.meter("word " * 300) == "300 words, 2:00 spoken"
+
+
+def test_one_is_not_many() -> None:
+    assert wording.counted(1, "video") == "1 video"
+    assert wording.counted(1200, "video") == "1,200 videos"

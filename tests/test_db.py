@@ -1,0 +1,159 @@
+"""Transactions, and the services' whole way, on SQLite and PostgreSQL alike."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta, timezone
+from threading import Barrier
+
+import httpx
+import pytest
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import select
+
+from tests.api.requests import delete, gallery, generate, report, store
+from tests.api.test_generation import eventually
+from tests.fixtures.generator import Generator
+from tests.fixtures.installation import Configure
+from tests.fixtures.people import MakeUser
+from videovault import db
+from videovault.db import reading, transaction
+from videovault.errors import Conflict
+from videovault.models import Event, Status, User, Video
+from videovault.services import accounts, lifecycle, scripts, videos
+from videovault.services.access import Caller
+
+BRIEF = {"topic": "Our new kettle 🫖", "avatar": "Anna"}
+
+
+@pytest.fixture(autouse=True)
+def _tables(database: str, configure: Configure) -> None:
+    del database
+    configure(SCRIPT_WEBHOOK_URL="")
+    db.migrate()
+
+
+@pytest.fixture
+def anna() -> Caller:
+    return accounts.authenticate(accounts.register("anna@example.com", "correct horse").token)
+
+
+def emails() -> list[str]:
+    with reading() as session:
+        return list(session.exec(select(User.email).order_by(User.email)))
+
+
+def test_a_transaction_that_fails_leaves_nothing() -> None:
+    def fail_in_the_middle() -> None:
+        with transaction() as session:
+            session.add(User(email="a@example.com", password_hash="-"))
+            session.flush()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_in_the_middle()
+    assert emails() == []
+
+
+def test_many_writers_at_once_wait_their_turn() -> None:
+    together = Barrier(8)
+
+    def write(number: int) -> None:
+        together.wait()
+        for step in range(5):
+            with transaction() as session:
+                session.exec(select(User.id)).all()  # reading first is what SQLite finds hard
+                session.add(User(email=f"{number}-{step}@example.com", password_hash="-"))
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(write, range(8)))
+    assert len(emails()) == 40
+
+
+def test_an_address_is_taken_once_however_many_ask_at_once() -> None:
+    together = Barrier(4)
+
+    def register(_number: int) -> bool:
+        together.wait()
+        try:
+            accounts.register("anna@example.com", "correct horse")
+        except Conflict:
+            return False
+        return True
+
+    with ThreadPoolExecutor(4) as threads:
+        assert sorted(threads.map(register, range(4))) == [False, False, False, True]
+    assert emails() == ["anna@example.com"]
+
+
+def test_a_video_without_an_owner_is_refused() -> None:
+    def orphan() -> None:
+        with transaction() as session:
+            session.add(lifecycle.new_video("nobody", Status.DRAFT, "A title"))
+
+    with pytest.raises(IntegrityError):
+        orphan()
+
+
+def test_only_one_of_several_workers_claims_a_video(anna: Caller) -> None:
+    scripts_view = scripts.write(anna, BRIEF)
+    together = Barrier(4)
+
+    def claim(_number: int) -> bool:
+        with reading() as session:
+            video = session.get_one(Video, scripts_view.video_id)
+        together.wait()
+        with transaction() as session:
+            return lifecycle.move(session, video, Status.GENERATING, attempt=video.attempt + 1)
+
+    with ThreadPoolExecutor(4) as threads:
+        assert sorted(threads.map(claim, range(4))) == [False, False, False, True]
+
+
+def test_times_come_back_as_they_went_in_utc(anna: Caller) -> None:
+    moment = datetime(2026, 1, 26, 12, 15, 0, 123456, tzinfo=timezone(timedelta(hours=2)))
+    with transaction() as session:
+        session.get_one(User, anna.user_id).last_seen_at = moment
+    with reading() as session:
+        back = session.get_one(User, anna.user_id).last_seen_at
+    assert back == moment
+    assert back.utcoffset() == timedelta(0) == datetime.now(UTC).utcoffset()
+
+
+def test_sizes_may_be_larger_than_two_gibibytes(anna: Caller) -> None:
+    video_id = scripts.write(anna, BRIEF).video_id
+    with transaction() as session:
+        session.get_one(Video, video_id).size = 5 * 1024**4
+    with reading() as session:
+        assert session.get_one(Video, video_id).size == 5 * 1024**4
+
+
+def test_a_draft_is_written_changed_listed_and_moved(anna: Caller) -> None:
+    draft = scripts.write(anna, BRIEF)
+    scripts.save(anna, draft.video_id, {"hook": "Look at this 🫖"})
+    assert scripts.read(anna, draft.video_id).hook == "Look at this 🫖"
+    with transaction() as session:
+        video = session.get_one(Video, draft.video_id)
+        assert lifecycle.move(session, video, Status.GENERATING, actor_id=anna.user_id, why="asked for")
+    found = videos.gallery(anna, anna.user_id, videos.GalleryQuery(q="KETTLE"))
+    assert [video.video_id for video in found.videos] == [draft.video_id]
+    assert (found.processing_count, found.total_count) == (1, 1)
+    with reading() as session:
+        event = session.exec(select(Event).where(Event.kind == "status")).one()
+    assert event.detail == {"from": "draft", "to": "generating", "why": "asked for"}
+
+
+@pytest.mark.usefixtures("jobs")
+def test_the_api_makes_stores_lists_and_deletes_a_video(
+    moto_s3: object, database: str, make_user: MakeUser, generator: Generator, mp4: bytes
+) -> None:
+    del moto_s3, database
+    ada = make_user("ada@example.com")
+    video_id = generate(ada).json()["data"]["videoId"]
+    stored = store(ada, generator.file("other.mp4")).json()["data"]
+    assert stored["size"] == len(mp4)
+    eventually(lambda: gallery(ada)["readyCount"] == 2)
+    titles = [video["title"] for video in gallery(ada, sort="title")["videos"]]
+    assert titles == ["other", "Video prompt"]
+    assert httpx.get(gallery(ada)["videos"][0]["downloadUrl"]).content == mp4
+    assert report(ada.api, ada, video_id, "ready").status_code == 200
+    assert delete(ada, video_id).status_code == 200
+    assert gallery(ada)["totalCount"] == 1

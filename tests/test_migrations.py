@@ -1,0 +1,69 @@
+"""The migrations make, on every database, just the tables that the code knows, and can be taken back."""
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import inspect
+from sqlmodel import SQLModel
+
+from videovault import db, models
+
+pytestmark = pytest.mark.usefixtures("database")
+TABLES = {"users", "sessions", "videos", "upload_parts", "events"}
+
+
+@pytest.fixture
+def alembic_config() -> Config:
+    return Config(str(db.ALEMBIC_INI))
+
+
+def tables() -> set[str]:
+    return set(inspect(db.engine()).get_table_names()) - {"alembic_version"}
+
+
+def test_an_empty_database_gets_all_tables() -> None:
+    assert tables() == set()
+    db.migrate()
+    assert tables() == TABLES == set(SQLModel.metadata.tables)
+
+
+def test_migrating_again_changes_nothing() -> None:
+    db.migrate()
+    db.migrate()
+    assert tables() == TABLES
+
+
+def test_the_migrated_tables_are_those_of_the_models(alembic_config: Config) -> None:
+    db.migrate()
+    command.check(alembic_config)  # raises when a migration is missing
+
+
+def test_a_missing_migration_would_be_noticed(alembic_config: Config) -> None:
+    """Else the test before this one proves nothing."""
+    db.migrate()
+    with db.engine().begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE videos DROP COLUMN license")
+    with pytest.raises(Exception, match="license"):
+        command.check(alembic_config)
+
+
+def test_every_migration_can_be_taken_back(alembic_config: Config) -> None:
+    db.migrate()
+    command.downgrade(alembic_config, "base")
+    assert tables() == set()
+    db.migrate()
+    assert tables() == TABLES
+
+
+def test_rows_survive_a_start_that_migrates_again() -> None:
+    db.migrate()
+    with db.transaction() as session:
+        session.add(models.User(email="a@example.com", password_hash="-"))
+    db.migrate()
+    with db.reading() as session:
+        assert session.get_one(models.User, _only_id()).email == "a@example.com"
+
+
+def _only_id() -> str:
+    with db.engine().connect() as connection:
+        return str(connection.exec_driver_sql("SELECT id FROM users").scalar_one())

@@ -1,0 +1,120 @@
+"""The form from which a script is written: what the video is about, and who it is from."""
+
+import reflex as rx
+
+from videovault.components.buttons import button
+from videovault.components.forms import autosave, field, field_error, problem, text_area, text_input
+from videovault.state.briefs import CAST, OTHER
+from videovault.state.studio import StudioState
+
+
+def brief_form() -> rx.Component:
+    return autosave(
+        rx.el.form(
+            field("topic", "What is the video about?", _topic()),
+            rx.el.div(_company(), _handles(), class_name="pair"),
+            _license(),
+            _avatar(),
+            problem("form"),
+            rx.el.div(_waiting(), _submit(), class_name="actions"),
+            on_submit=StudioState.write,
+            reset_on_submit=False,
+            no_validate=True,
+            class_name="stack",
+        ),
+        on_save=StudioState.keep_brief,
+        key=StudioState.form_number,
+        class_name="panel",
+    )
+
+
+def _topic() -> rx.Component:
+    return text_area(
+        "topic",
+        default_value=StudioState.brief["topic"],
+        placeholder="Three things that make a home ready to sell",
+        required=True,
+        rows="4",
+    )
+
+
+def _company() -> rx.Component:
+    value = StudioState.brief["company_name"]
+    control = text_input("company_name", default_value=value, auto_complete="organization")
+    return field("company_name", "Company name", control, note="optional")
+
+
+def _handles() -> rx.Component:
+    value = StudioState.brief["social_handles"]
+    control = text_input("social_handles", default_value=value, placeholder="@yourcompany")
+    return field("social_handles", "Social handles", control, note="optional")
+
+
+def _license() -> rx.Component:
+    control = text_input("license", hinted=True, default_value=StudioState.brief["license"])
+    hint = "A licence or registration number that has to be shown, such as DRE 01234567."
+    return field("license", "License", control, note="optional", hint=hint)
+
+
+def _avatar() -> rx.Component:
+    return rx.el.fieldset(
+        rx.el.legend("Who speaks?"),
+        rx.el.div(
+            *(_face(name, rx.el.img(src=f"/avatars/{name.lower()}.webp", alt="")) for name in CAST),
+            _face(OTHER, rx.el.span("…", class_name="blank", aria_hidden="true"), "Other"),
+            class_name="faces",
+        ),
+        rx.el.div(
+            field(
+                "avatar_name",
+                "Name of the avatar",
+                text_input("avatar_name", hinted=True, default_value=StudioState.brief["avatar_name"]),
+                hint="As your video generator knows it.",
+            ),
+            class_name="other-name",
+        ),
+        field_error("avatar"),
+        id="avatar",
+        tab_index=-1,
+        key=StudioState.brief["avatar"],  # a browser takes another default choice for a new group only
+        class_name="field choice",
+    )
+
+
+def _face(value: str, picture: rx.Component, text: str = "") -> rx.Component:
+    return rx.el.label(
+        rx.el.input(
+            type="radio",
+            name="avatar",
+            value=value,
+            default_checked=StudioState.brief["avatar"] == value,
+        ),
+        picture,
+        text or value,
+        class_name="face",
+    )
+
+
+def _submit() -> rx.Component:
+    return button(
+        rx.cond(
+            StudioState.is_writing,
+            rx.fragment(rx.el.span(class_name="spinner", aria_hidden="true"), "Writing your script"),
+            "Write the script",
+        ),
+        look="main",
+        type="submit",
+        aria_disabled=StudioState.is_writing,
+    )
+
+
+def _waiting() -> rx.Component:
+    """Counts, and says when it gives up, once the wait is longer than a moment."""
+    return rx.el.span(
+        rx.cond(
+            StudioState.is_writing & (StudioState.waited > 1),
+            f"{StudioState.waited} s, {StudioState.patience} s at most",
+            "",
+        ),
+        class_name="soft figures first",
+    )

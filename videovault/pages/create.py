@@ -1,0 +1,17 @@
+"""The page on which a video begins."""
+
+import reflex as rx
+
+from videovault.components.brief_form import brief_form
+from videovault.components.generation_modal import generation_modal
+from videovault.pages.layout import app_page, page_head
+
+
+def create() -> rx.Component:
+    return app_page(
+        page_head("New video", "Say what it is about. You see the script before anything is made."),
+        brief_form(),
+        generation_modal(),
+        active="/create",
+        look="narrow",
+    )

@@ -1,0 +1,60 @@
+"""The welcome page: what this is, in one screen."""
+
+import reflex as rx
+
+from videovault.components.buttons import link_button
+from videovault.pages.layout import public_page
+
+WAYS = (
+    (
+        "Say what it is about",
+        "A topic is enough. You get a hook, a body and a conclusion, and change what you like.",
+    ),
+    ("Watch it being made", "See how far it is at any time. Close the tab; the work goes on without you."),
+    (
+        "Have it for good",
+        "Every video is kept in your own storage. Play it or download it whenever you need it.",
+    ),
+)
+
+
+def home() -> rx.Component:
+    return public_page(
+        rx.el.section(_welcome(), _sample(), class_name="hero"),
+        rx.el.ol(*(_way(title, text) for title, text in WAYS), class_name="ways"),
+    )
+
+
+def _way(title: str, text: str) -> rx.Component:
+    return rx.el.li(rx.el.h2(title), rx.el.p(text, class_name="soft"))
+
+
+def _welcome() -> rx.Component:
+    return rx.el.div(
+        rx.el.h1("Short avatar videos, made from a sentence and kept safe", tab_index=-1),
+        rx.el.p(
+            "VideoVault writes the script, has the video made, and stores it where only you get at it.",
+            class_name="soft",
+        ),
+        rx.el.div(
+            link_button("Create account", "/register", look="main"),
+            link_button("Sign in", "/login"),
+            class_name="row",
+        ),
+        class_name="stack",
+    )
+
+
+def _sample() -> rx.Component:
+    """A finished video as the gallery shows it, made with VideoVault's own studio."""
+    return rx.el.figure(
+        rx.el.div(
+            rx.el.img(src="/sample.webp", alt="A presenter beside the words she says."),
+            rx.el.span("0:20", class_name="duration figures"),
+            class_name="picture",
+        ),
+        rx.el.figcaption(
+            "Three things that make a home ready to sell", rx.el.span("Ready", class_name="status ready")
+        ),
+        class_name="card sample",
+    )

@@ -1,0 +1,117 @@
+"""The frame of every page: header, menu, notices, and the place for what the page is about."""
+
+from typing import Any
+
+import reflex as rx
+from reflex.style import LiteralColorMode, set_color_mode
+
+from videovault.components.buttons import icon_button, link_button
+from videovault.components.forms import native_form
+from videovault.components.notices import connection_notice, notices
+from videovault.state.session import SessionState
+
+MODES: tuple[LiteralColorMode, ...] = ("system", "light", "dark")
+
+
+def app_page(*children: Any, active: str = "", look: str = "") -> rx.Component:
+    """For people who are signed in; ``active`` is the path of the page in the navigation."""
+    header = _header(
+        rx.el.nav(
+            _nav_link("Create", "/create", active),
+            _nav_link("Gallery", "/gallery", active),
+            rx.cond(SessionState.is_admin, _nav_link("Admin", "/admin", active)),
+            class_name="nav",
+            aria_label="Main",
+        ),
+        _menu(_account()),
+    )
+    return _page(header, *children, look=look)
+
+
+def public_page(*children: Any, look: str = "") -> rx.Component:
+    return _page(
+        _header(rx.el.span(class_name="push"), link_button("Sign in", "/login", look="plain"), _menu()),
+        *children,
+        look=look,
+    )
+
+
+def page_head(title: str, text: Any = None, *actions: rx.Component) -> rx.Component:
+    return rx.el.div(
+        rx.el.div(
+            rx.el.h1(title, tab_index=-1), *([rx.el.p(text, class_name="soft")] if text is not None else [])
+        ),
+        *actions,
+        class_name="page-head",
+    )
+
+
+def _page(header: rx.Component, *children: Any, look: str) -> rx.Component:
+    return rx.fragment(
+        rx.el.a("Skip to content", href="#main", class_name="skip", reload_document=True),
+        header,
+        connection_notice(),
+        rx.el.main(*children, id="main", class_name=look, tab_index=-1),
+        notices(),
+    )
+
+
+def _header(*children: rx.Component) -> rx.Component:
+    brand = rx.el.a(
+        rx.el.img(src="/logo.svg", alt=""),
+        rx.el.span("VideoVault"),
+        href="/",
+        class_name="brand",
+        aria_label="VideoVault",
+    )
+    return rx.el.header(rx.el.div(brand, *children), class_name="header")
+
+
+def _nav_link(text: str, path: str, active: str) -> rx.Component:
+    current = {"aria_current": "page"} if path == active else {}
+    return rx.el.a(text, href=path, **current)
+
+
+def _menu(*children: rx.Component) -> rx.Component:
+    """The browser's own popover: it closes by Escape or a click elsewhere, and works before any script."""
+    return rx.fragment(
+        icon_button("Menu", "person", custom_attrs={"popoverTarget": "menu"}),
+        rx.el.div(
+            rx.el.div(*children, _appearance(), class_name="stack close"),
+            id="menu",
+            class_name="menu",
+            custom_attrs={"popover": "auto"},
+        ),
+    )
+
+
+def _account() -> rx.Component:
+    return rx.fragment(
+        rx.el.p("Signed in as ", rx.el.strong(SessionState.email), class_name="small"),
+        native_form(
+            rx.el.button("Log out", type="submit", class_name="button wide"),
+            action="/api/auth/logout",
+            method="post",
+        ),
+    )
+
+
+def _appearance() -> rx.Component:
+    return rx.el.div(
+        rx.el.span("Appearance", class_name="label small", id="appearance"),
+        rx.el.div(
+            *(
+                rx.el.button(
+                    mode.capitalize(),
+                    type="button",
+                    aria_pressed=rx.color_mode == mode,
+                    on_click=set_color_mode(mode),
+                )
+                for mode in MODES
+            ),
+            class_name="segments",
+            role="group",
+            aria_labelledby="appearance",
+        ),
+        class_name="stack close",
+    )

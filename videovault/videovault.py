@@ -1,0 +1,49 @@
+"""The Reflex app: composes the pages, the API and the embedded parts, and nothing else."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import reflex as rx
+
+from videovault import logs
+from videovault.api.app import create_api
+from videovault.api.hardening import harden
+from videovault.components.fallback import crash_screen
+from videovault.components.head import HEAD, STYLESHEETS
+from videovault.config import settings
+from videovault.embedded.passthrough import PassThrough
+from videovault.embedded.supervisor import embedded_parts
+from videovault.pages import PAGES
+from videovault.state.session import SessionGuard, SessionState, on_fault
+
+
+@asynccontextmanager
+async def lifespan() -> AsyncIterator[None]:
+    """Everything that lives as long as the server."""
+    logs.configure(settings().log_format, settings().log_level)
+    async with embedded_parts():
+        yield
+
+
+app = rx.App(
+    api_transformer=[create_api(), PassThrough, harden],  # each wraps the one before it
+    stylesheets=STYLESHEETS,
+    reset_style=False,
+    head_components=HEAD,
+    html_lang="en",
+    toaster=None,  # what there is to say is a state var: a toast sent by the server needs eval in the browser
+    app_wraps={(55, "ErrorBoundary"): crash_screen},
+    backend_exception_handler=on_fault,
+)
+if app.sio is not None:
+    app.sio.eio.cors_allowed_origins = None  # to engineio: the page's own origin only
+app.add_middleware(SessionGuard())
+app.register_lifespan_task(lifespan)
+for page in PAGES:
+    app.add_page(
+        page.component,
+        route=page.route,
+        title=page.title,
+        description=page.description,
+        on_load=[SessionState.arrive, *page.on_load],
+    )
