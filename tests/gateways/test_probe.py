@@ -206,10 +206,17 @@ def test_the_child_can_open_nothing_and_take_no_more_memory(forbidden: str) -> N
     assert done.stdout in ("OSError\n", "MemoryError\n"), done.stderr
 
 
-def test_a_probe_ends_at_its_deadline_and_leaves_no_process(server: NaughtyServer) -> None:
-    url = server.serve("/video", Manners(body=film(), bytes_per_second=1000))
+@pytest.mark.parametrize(
+    "manners",
+    [
+        Manners(no_answer=True),
+        Manners(body=film(), stall_after=0),
+        Manners(body=film(), delay=0.5),  # twice at least, before anything can be said
+    ],
+)
+def test_a_probe_ends_at_its_deadline_and_leaves_no_process(server: NaughtyServer, manners: Manners) -> None:
     started = time.monotonic()
-    assert probe(url, "mp4", seconds=0.2) is None
+    assert probe(server.serve("/video", manners), "mp4", seconds=0.8) is None
     assert time.monotonic() - started < SOME_SECONDS
     assert not [argv for argv in _children() if "videovault.gateways.probe_child" in argv]
 

@@ -63,9 +63,10 @@ def probe(
     Takes at most ``seconds`` and fetches at most ``budget`` bytes. A file that breaks the making of the poster
     keeps its description.
     """
-    conversation = Conversation(time.monotonic() + seconds)
+    until = time.monotonic() + seconds
+    conversation = Conversation(until)
     try:
-        with RangedObject(url, budget) as source, _child(container, source.size()) as child:
+        with RangedObject(url, budget, until) as source, _child(container, source.size()) as child:
             conversation.hold(child, source)
     except (ProbeFailed, RangesFailed, OSError) as error:
         log.warning("probe cut short", reason=str(error) or type(error).__name__)
