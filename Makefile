@@ -31,8 +31,8 @@ format: setup-dev ## Format and mend what can be mended by itself
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup-dev ## Measure the transfer
-	$(BIN)/python -m benchmarks
+bench: setup-dev ## Measure the transfer (ARGS="--quick --only a,c")
+	$(BIN)/python -m benchmarks $(ARGS)
 
 screenshots: setup-dev ## Make docs/images anew from the running product
 	@scripts/chromium.sh

@@ -1,6 +1,80 @@
-"""`make bench`: every measurement, one after another."""
+"""`make bench`: our engine and its rivals side by side. `make bench ARGS="--quick --only a,c"` is quicker."""
 
-from benchmarks import memory
+import argparse
+import signal
+import sys
+from pathlib import Path
+
+import httpx
+
+from benchmarks import memory, results
+from benchmarks.measuring import RunFailed
+from benchmarks.results import Section
+from benchmarks.rounds import measured
+from benchmarks.scenarios import SCENARIOS, Scenario, quick
+
+FILE = Path(__file__).parent / "RESULTS.md"
+KNOWN = {scenario.letter: scenario for scenario in SCENARIOS}
+
+
+def main() -> None:
+    chosen = _options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that all is taken down
+    sections = []
+    for letter in _letters(chosen.only):
+        if letter == memory.LETTER:
+            sections.append(_worker(memory.QUICK_SIZE if chosen.quick else memory.SIZE))
+        else:
+            sections.append(_section(quick(KNOWN[letter]) if chosen.quick else KNOWN[letter]))
+    if not chosen.quick and not chosen.only:
+        FILE.write_text(results.document(sections))
+        print(f"written: {FILE.name}")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="small videos, one run: does it work?")
+    parser.add_argument("--only", default="", metavar="a,c", help="these scenarios; RESULTS.md is left alone")
+    return parser.parse_args()
+
+
+def _letters(only: str) -> list[str]:
+    letters = [letter.strip() for letter in only.split(",") if letter.strip()]
+    known = [*KNOWN, memory.LETTER]
+    unknown = set(letters) - set(known)
+    if unknown:
+        raise SystemExit(f"no such scenario: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+    return letters or known
+
+
+def _section(scenario: Scenario) -> Section:
+    _say(f"({scenario.letter}) {scenario.title}")
+    try:
+        body = results.table(scenario, measured(scenario, _say))
+    except (RunFailed, OSError) as error:
+        body = f"Left out: {error}\n"
+    _say(f"\n{body}")
+    return Section(scenario.letter, results.title(scenario), body)
+
+
+def _worker(size: int) -> Section:
+    _say(f"({memory.LETTER}) {memory.TITLE}")
+    try:
+        body = str(memory.measured(size))
+    except (
+        RunFailed,
+        OSError,
+        AssertionError,
+        httpx.HTTPError,
+    ) as error:  # the app did not start, or not answer
+        body = f"Left out: {error}\n"
+    _say(f"\n{body}")
+    return Section(memory.LETTER, memory.TITLE, body)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
 
 if __name__ == "__main__":
-    memory.main()
+    main()

@@ -1,79 +1,72 @@
-"""How much memory a worker needs to store a large video through the API, from a loopback source into the embedded S3."""
+"""How much memory a worker needs to store a large video through the API, from a fast source into the embedded S3."""
 
-import http.server
 import os
-import subprocess
-import sys
-import tempfile
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
 
 import httpx
 
-from tests.fixtures.app import ROOT, RunningApp, running_app
+from benchmarks.children import START_SECONDS, Child, child
+from benchmarks.measuring import memory
+from tests.fixtures.app import RunningApp, running_app
 
+LETTER = "h"
+TITLE = "memory of a worker, through the API into the embedded S3"
 MIB = 1024**2
-SIZE = 1024 * MIB
-# An MP4's first box, then one box of padding: a video by its container, of any size.
-HEAD = b"\x00\x00\x00\x18ftypisom\x00\x00\x02\x00isomiso2"
-BLOCK = os.urandom(MIB)
+MB = 1000**2
+SIZE, QUICK_SIZE = 1024 * MIB, 64 * MIB
+WORKER_START_SECONDS = 5
+STORE_SECONDS = 300
 
 
-class LargeFile(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+@dataclass(frozen=True)
+class Figures:
+    """Bytes of memory ``before``, at the ``peak`` and ``after`` the transfer of ``stored`` bytes."""
 
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "video/mp4")
-        self.send_header("Content-Length", str(SIZE))
-        self.end_headers()
-        padding = SIZE - len(HEAD)
-        self.wfile.write(HEAD + padding.to_bytes(4, "big") + b"free")
-        left = padding - 8
-        while left:
-            left -= self.wfile.write(BLOCK[:left])
+    stored: int
+    seconds: float
+    before: int
+    peak: int
+    after: int
 
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
-def main() -> None:
-    with tempfile.TemporaryDirectory() as folder, source() as url:
-        allow = {"SOURCE_ALLOW_HOSTS": url.split("/")[2], "WORKERS": "0"}
-        with running_app(Path(folder), **allow) as app, worker(app, allow) as pid:
-            token = register(app)
-            before = resident(pid, "VmRSS")
-            started = time.monotonic()
-            stored = store(app, token, f"{url}/large.mp4")
-            seconds = time.monotonic() - started
-            peak, after = resident(pid, "VmHWM"), resident(pid, "VmRSS")
-    print(f"stored {stored / MIB:.0f} MiB in {seconds:.1f} s ({stored / MIB / seconds:.0f} MiB/s)")
-    print(f"worker memory: before {before} MiB, peak {peak} MiB (+{peak - before}), after {after} MiB")
+    def __str__(self) -> str:
+        return (
+            f"{self.stored // MIB} MiB stored in {self.seconds:.1f} s "
+            f"({self.stored / MB / self.seconds:.0f} MB/s). Worker before {self.before / MB:.0f} MB, "
+            f"peak {self.peak / MB:.0f} MB, after {self.after / MB:.0f} MB.\n"
+        )
 
 
-@contextmanager
-def source() -> Iterator[str]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), LargeFile)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+def measured(size: int) -> Figures:
+    with TemporaryDirectory(prefix="videovault-bench-") as name:
+        folder = Path(name)
+        with child("benchmarks.servers.source", folder=folder) as source:
+            url = f"{source.hear(START_SECONDS)['url']}/video-{size}.mp4"
+            settings = {"SOURCE_ALLOW_HOSTS": urlsplit(url).netloc, "WORKERS": "0"}
+            with running_app(folder / "var", **settings) as app, worker(app, folder, settings) as process:
+                return _stored(app, process.pid, url)
+
+
+def _stored(app: RunningApp, pid: int, url: str) -> Figures:
+    token = register(app)
+    before, started = memory(pid, "VmRSS"), time.monotonic()
+    size = store(app, token, url)
+    seconds = time.monotonic() - started
+    return Figures(size, seconds, before, memory(pid, "VmHWM"), memory(pid, "VmRSS"))
 
 
 @contextmanager
-def worker(app: RunningApp, settings: dict[str, str]) -> Iterator[int]:
-    """A worker process beside the app, so that its memory is its own; its pid."""
-    environment = {**os.environ, **settings, "DATA_DIR": str(app.data_dir), "WORKERS": "4"}
-    process = subprocess.Popen([sys.executable, "-m", "videovault", "worker"], cwd=ROOT, env=environment)
-    try:
-        time.sleep(5)
-        yield process.pid
-    finally:
-        process.terminate()
-        process.wait(60)
+def worker(app: RunningApp, folder: Path, settings: Mapping[str, str]) -> Iterator[Child]:
+    """A worker process beside the app, so that its memory is its own."""
+    env = {**os.environ, **settings, "DATA_DIR": str(app.data_dir), "WORKERS": "4"}
+    with child("videovault", "worker", folder=folder, env=env) as process:
+        time.sleep(WORKER_START_SECONDS)
+        yield process
 
 
 def register(app: RunningApp) -> str:
@@ -82,22 +75,11 @@ def register(app: RunningApp) -> str:
 
 
 def store(app: RunningApp, token: str, url: str) -> int:
+    """Have it stored; its size in bytes."""
     answer = httpx.post(
         f"{app.url}/api/auth/video/download",
         json={"videoUrl": url, "userEmail": "bench@example.com"},
         headers={"Authorization": f"Bearer {token}"},
-        timeout=600,
+        timeout=STORE_SECONDS,
     )
     return int(answer.raise_for_status().json()["data"]["size"])
-
-
-def resident(pid: int, name: str) -> int:
-    """``VmRSS`` (now) or ``VmHWM`` (the most so far) of the process as the kernel counts it, in MiB."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith(f"{name}:"):
-            return int(line.split()[1]) // 1024
-    raise LookupError(name)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,130 @@
+"""What is measured, and what our engine is to reach."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from benchmarks import contenders
+from benchmarks.contenders import Contender
+from benchmarks.stage import Setting, Stage
+
+MIB = 1024**2
+MB = 1000**2
+BASELINE = "rclone copyurl"
+STREAMS = "rclone copyto, 8 streams"
+
+Make = Callable[[Stage], Contender]
+ALL: tuple[Make, ...] = (
+    contenders.ours,
+    contenders.copyurl,
+    contenders.copyto,
+    contenders.curl_to_aws,
+    contenders.plain,
+)
+RANGES: tuple[Make, ...] = (contenders.ours, contenders.copyurl, contenders.copyto, contenders.plain)
+MANY: tuple[Make, ...] = (contenders.ours, contenders.copyurl, contenders.copyurls, contenders.plain)
+
+
+@dataclass(frozen=True)
+class Target:
+    """Ratios to the baseline of the same run, but ``peak_mb``; None asks for nothing.
+
+    ``at_least_streams``: no slower than rclone with eight streams.
+    """
+
+    speed: float | None = None
+    cpu: float | None = None
+    memory: float | None = None
+    peak_mb: float | None = None
+    at_least_streams: bool = False
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """``count`` videos of ``size`` bytes at the same time; ``seconds`` bound all runs together.
+
+    ``grown`` is the size of a second video: then only our memory is measured, for the one and for the other.
+    """
+
+    letter: str
+    title: str
+    size: int
+    setting: Setting
+    target: Target
+    makers: tuple[Make, ...] = ALL
+    count: int = 1
+    runs: int = 5
+    seconds: float = 180
+    grown: int = 0
+
+
+QUICK_SIZE = 64 * MIB
+
+SCENARIOS = (
+    Scenario(
+        "a",
+        "loopback, a sink that discards",
+        1024 * MIB,
+        Setting(),
+        Target(1.8, 0.35, 1.1),
+    ),
+    Scenario(
+        "b",
+        "into the embedded S3",
+        1024 * MIB,
+        Setting(embedded=True),
+        Target(1.5, 0.35, 1.1),
+        runs=3,
+        seconds=240,
+    ),
+    Scenario(
+        "c",
+        "a source that gives each connection 20 MB/s",
+        256 * MIB,
+        Setting(throttle=20 * MB),
+        Target(6.0, 1.3, peak_mb=200, at_least_streams=True),
+        RANGES,
+        runs=3,
+    ),
+    Scenario(
+        "d",
+        "a round trip of 40 ms, 1 Gbit/s",
+        256 * MIB,
+        Setting(round_trip_ms=40),
+        Target(1.5, 1.2, peak_mb=200, at_least_streams=True),
+        RANGES,
+    ),
+    Scenario(
+        "e",
+        "eight at once",
+        256 * MIB,
+        Setting(),
+        Target(1.5, 0.5, 0.65),
+        MANY,
+        count=8,
+        runs=3,
+    ),
+    Scenario(
+        "f",
+        "memory for a small and a large video",
+        256 * MIB,
+        Setting(),
+        Target(memory=1.05, peak_mb=110),
+        (contenders.ours,),
+        runs=3,
+        grown=4096 * MIB,
+    ),
+    Scenario(
+        "g",
+        "TLS on both sides",
+        1024 * MIB,
+        Setting(tls=True),
+        Target(1.15, 0.75, 1.1),
+        seconds=240,
+    ),
+)
+
+
+def quick(scenario: Scenario) -> Scenario:
+    """The same in small and once: shows that it works, its figures mean little."""
+    grown = 2 * QUICK_SIZE if scenario.grown else 0
+    return replace(scenario, size=min(scenario.size, QUICK_SIZE), runs=1, seconds=60, grown=grown)

@@ -1,0 +1,83 @@
+"""The benchmark measures what it says: its servers keep to HTTP and S3, and its ratios are what they are called."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import httpx
+import pytest
+from botocore.config import Config
+
+from benchmarks.measuring import Usage
+from benchmarks.results import checks, table
+from benchmarks.rounds import Outcome
+from benchmarks.scenarios import BASELINE, SCENARIOS, STREAMS
+from benchmarks.stage import Setting, Stage, built
+
+ROOT = Path(__file__).parent.parent.parent
+MIB = 1024**2
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with built(Setting(), tmp_path_factory.mktemp("stage")) as made:
+        yield made
+
+
+def test_the_source_gives_ranges_of_the_same_bytes(stage: Stage) -> None:
+    url = stage.url("video", 3 * MIB)
+    whole = httpx.get(url)
+    part = httpx.get(url, headers={"Range": "bytes=1000000-1999999", "If-Range": whole.headers["etag"]})
+    assert (len(whole.content), whole.content[4:8]) == (3 * MIB, b"ftyp")
+    assert (part.status_code, part.headers["content-range"]) == (206, f"bytes 1000000-1999999/{3 * MIB}")
+    assert part.content == whole.content[1000000:2000000]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "status"),
+    [({"If-Range": '"other"', "Range": "bytes=1-2"}, 200), ({"Range": "bytes=99-"}, 416)],
+)
+def test_the_source_refuses_ranges_that_cannot_be(stage: Stage, wanted: dict[str, str], status: int) -> None:
+    assert httpx.get(stage.url("video", 99), headers=wanted).status_code == status
+
+
+@pytest.mark.parametrize("size", [1, 20 * MIB])
+def test_the_sink_takes_what_boto3_sends(stage: Stage, size: int, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(bytes(size))
+    client = boto3.client(
+        "s3",
+        endpoint_url=stage.endpoint,
+        region_name="us-east-1",
+        aws_access_key_id=stage.keys[0],
+        aws_secret_access_key=stage.keys[1],
+        config=Config(s3={"addressing_style": "path"}),
+    )
+    client.upload_file(str(file), stage.bucket, "file")
+    assert client.head_object(Bucket=stage.bucket, Key="file")["ContentLength"] == size
+    assert stage.take_out("file") == size
+
+
+def test_targets_are_ratios_to_the_baseline() -> None:
+    scenario = next(scenario for scenario in SCENARIOS if scenario.letter == "c")
+    ours = Outcome("VideoVault", 100_000_000, [Usage(1, 1, 50_000_000)])
+    outcomes = [ours]
+    outcomes += [Outcome(name, 100_000_000, [Usage(2, 1, 100_000_000)]) for name in (BASELINE, STREAMS)]
+    found = {check.name: (check.value, check.reached) for check in checks(scenario, outcomes)}
+    assert found == {
+        "speed": (2, False),
+        "CPU": (1, True),
+        "peak memory": (50, True),
+        f"speed to {STREAMS}": (2, True),
+    }
+    assert "| VideoVault | 100 | 2.00 |" in table(scenario, outcomes)
+
+
+def test_our_engine_can_be_measured() -> None:
+    """The adapter in benchmarks/ours.py fits the engine as it is."""
+    command = [sys.executable, "-m", "benchmarks", "--quick", "--only", "f"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "| VideoVault, 128 MiB |" in done.stdout, done.stdout + done.stderr
+    assert "failed" not in done.stdout

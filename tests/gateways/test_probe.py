@@ -1,0 +1,252 @@
+"""The probe says what a video is, and a hostile file can cost the poster only."""
+
+import io
+import os
+import random
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from pydantic import ValidationError
+
+from tests.fixtures.canary import Canary
+from tests.fixtures.embedded_s3 import EmbeddedS3
+from tests.fixtures.films import claiming, film, with_padding, without_pictures
+from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer
+from videovault.gateways.probe import Description, Probe, probe
+
+ROOT = Path(__file__).parent.parent.parent
+SOME_SECONDS = 60  # far from every limit, however busy the machine
+
+
+def probed(server: NaughtyServer, data: bytes, container: str = "mp4", **limits: Any) -> Probe | None:
+    return probe(server.serve("/video", Manners(body=data)), container, **limits)
+
+
+def picture(found: Probe | None) -> Image.Image:
+    assert found
+    assert found.poster
+    image = Image.open(io.BytesIO(found.poster))
+    assert image.format == "WEBP"
+    return image.convert("RGB")
+
+
+def colour(image: Image.Image, across: float, down: float) -> str:
+    pixel = image.getpixel((int(image.width * across), int(image.height * down)))
+    assert isinstance(pixel, tuple)
+    return "red" if pixel[0] > pixel[2] else "blue"
+
+
+def _children() -> list[list[str]]:
+    """The command lines of this process's children."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended meanwhile
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == os.getpid():
+                found.append((stat.parent / "cmdline").read_text().split("\0"))
+    return found
+
+
+def test_an_mp4_is_described_with_a_poster(server: NaughtyServer) -> None:
+    found = probed(server, film(audio="aac"))
+    assert found
+    assert found.duration == pytest.approx(2, abs=0.1)
+    assert (found.width, found.height) == (160, 90)
+    assert (found.video_codec, found.audio_codec) == ("h264", "aac")
+    image = picture(found)
+    assert image.size == (640, 360)
+    assert [colour(image, 0.5, 0.1), colour(image, 0.5, 0.9)] == ["red", "blue"]
+
+
+@pytest.mark.parametrize(
+    ("file_format", "codec", "container", "name"),
+    [
+        ("mov", "mpeg4", "mov", "mpeg4"),
+        ("webm", "libvpx-vp9", "webm", "vp9"),
+        ("matroska", "libx265", "mkv", "hevc"),
+        ("avi", "mpeg4", "avi", "mpeg4"),
+        ("mpegts", "mpeg2video", "ts", "mpeg2video"),
+    ],
+)
+def test_every_container_is_understood(
+    server: NaughtyServer, file_format: str, codec: str, container: str, name: str
+) -> None:
+    found = probed(server, film(file_format, codec), container)
+    assert found
+    assert found.duration == pytest.approx(2, abs=0.2)
+    assert (found.width, found.height, found.video_codec) == (160, 90, name)
+    assert picture(found).width == 640
+
+
+def test_a_large_file_with_its_index_at_the_end_is_not_downloaded(server: NaughtyServer) -> None:
+    before = server.bytes_sent("/video")
+    found = probed(server, with_padding(film(), 100 * MIB))
+    assert picture(found).size == (640, 360)
+    assert server.bytes_sent("/video") - before < MIB
+
+
+def test_no_more_is_fetched_than_the_budget_allows(server: NaughtyServer) -> None:
+    before, budget = server.bytes_sent("/video"), MIB // 4
+    stream = film("mpegts", "mpeg2video") * 40
+    assert len(stream) > 2 * budget
+    probed(server, stream, "ts", budget=budget)
+    assert server.bytes_sent("/video") - before <= budget
+
+
+def test_a_rotated_video_is_described_and_shown_upright(server: NaughtyServer) -> None:
+    found = probed(server, film(rotation=90))
+    assert found
+    assert (found.width, found.height) == (90, 160)
+    image = picture(found)
+    assert image.size == (640, 1138)
+    # A quarter turn counter-clockwise brings the upper half to the left.
+    assert [colour(image, 0.1, 0.5), colour(image, 0.9, 0.5)] == ["red", "blue"]
+
+
+def test_pixels_that_are_not_square_are_stretched(server: NaughtyServer) -> None:
+    image = picture(probed(server, film(size=(160, 160), aspect=Fraction(2, 1))))
+    assert image.size == (640, 320)
+
+
+def test_a_very_tall_video_gets_a_poster_that_is_not(server: NaughtyServer) -> None:
+    image = picture(probed(server, film(size=(16, 2048), frames=2)))
+    assert image.size == (10, 1280)
+
+
+def test_sound_alone_has_a_duration_and_no_picture(server: NaughtyServer) -> None:
+    found = probed(server, film(codec=None, audio="aac"))
+    assert found
+    assert found.duration == pytest.approx(2, abs=0.2)
+    assert (found.width, found.video_codec, found.audio_codec, found.poster) == (None, None, "aac", None)
+
+
+def test_a_video_without_frames_has_no_poster(server: NaughtyServer) -> None:
+    found = probed(server, film(frames=0))
+    assert found is None or (found.duration, found.poster) == (None, None)
+
+
+def test_broken_pictures_cost_the_poster_only(server: NaughtyServer) -> None:
+    found = probed(server, without_pictures(film(audio="aac")))
+    assert found
+    assert (found.width, found.height, found.poster) == (160, 90, None)
+    assert found.duration == pytest.approx(2, abs=0.2)
+
+
+@pytest.mark.parametrize("claimed", [(60000, 60000), (2, 2_000_000_000)])
+def test_an_image_bomb_costs_the_poster_only(server: NaughtyServer, claimed: tuple[int, int]) -> None:
+    video = film("mov", "png", size=(64, 48), pix_fmt="rgb24", frames=3)
+    found = probed(server, claiming(video, size=claimed, was=(64, 48)), "mov")
+    assert found is None or found.poster is None
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.01, 0.5, 0.99])
+@pytest.mark.parametrize(
+    ("file_format", "codec", "container"),
+    [("mp4", "libx264", "mp4"), ("matroska", "libx264", "mkv"), ("mpegts", "mpeg2video", "ts")],
+)
+def test_a_truncated_file_never_hurts(
+    server: NaughtyServer, file_format: str, codec: str, container: str, kept: float
+) -> None:
+    data = film(file_format, codec)
+    found = probed(server, data[: int(len(data) * kept)], container)
+    assert found is None or found.poster is None or picture(found).width == 640
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_a_file_with_random_bytes_in_it_never_hurts(server: NaughtyServer, seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311 - the same damage every time
+    file_format, codec, container = chance.choice(
+        [("mp4", "libx264", "mp4"), ("matroska", "libx264", "mkv"), ("avi", "mpeg4", "avi")]
+    )
+    data = bytearray(film(file_format, codec))
+    for _ in range(chance.randint(1, 200)):
+        data[chance.randrange(8, len(data))] = chance.randrange(256)
+    found = probed(server, bytes(data), container)
+    assert found is None or found.poster is None or picture(found).width > 0
+
+
+@pytest.mark.parametrize("container", ["mp4", "mkv", "avi", "ts"])
+def test_a_playlist_reads_no_file_and_calls_nobody(server: NaughtyServer, container: str) -> None:
+    with Canary() as canary:
+        inside = f"http://127.0.0.1:{canary.port}/secret"
+        playlists = [
+            f"#EXTM3U\n#EXTINF:10,\n{inside}\n#EXTINF:10,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n",
+            f"ffconcat version 1.0\nfile 'file:///etc/passwd'\nfile '{inside}'\n",
+            f'<?xml version="1.0"?><MPD><Period><BaseURL>{inside}</BaseURL></Period></MPD>',
+        ]
+        assert [probed(server, text.encode(), container) for text in playlists] == [None] * 3
+        assert canary.callers() == 0
+
+
+@pytest.mark.parametrize(
+    "forbidden",
+    [
+        "open('/etc/passwd')",
+        "import socket; socket.socket()",
+        "import os; os.pipe()",
+        "bytearray(2 * 1024**3)",
+    ],
+)
+def test_the_child_can_open_nothing_and_take_no_more_memory(forbidden: str) -> None:
+    code = (
+        "import socket, os\n"
+        "from videovault.gateways import probe_child\n"
+        "probe_child.load_everything()\n"
+        "probe_child.confine()\n"
+        f"try:\n    {forbidden}\n"
+        "except (OSError, MemoryError) as error:\n    print(type(error).__name__, flush=True)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout in ("OSError\n", "MemoryError\n"), done.stderr
+
+
+@pytest.mark.parametrize(
+    "manners",
+    [
+        Manners(no_answer=True),
+        Manners(body=film(), stall_after=0),
+        Manners(body=film(), delay=0.5),  # twice at least, before anything can be said
+    ],
+)
+def test_a_probe_ends_at_its_deadline_and_leaves_no_process(server: NaughtyServer, manners: Manners) -> None:
+    started = time.monotonic()
+    assert probe(server.serve("/video", manners), "mp4", seconds=0.8) is None
+    assert time.monotonic() - started < SOME_SECONDS
+    assert not [argv for argv in _children() if "videovault.gateways.probe_child" in argv]
+
+
+@pytest.mark.parametrize(
+    "manners",
+    [Manners(status=403, body=b"denied"), Manners(ranges=False), Manners(drop_after=100), Manners(body=b"")],
+)
+def test_an_object_that_cannot_be_read_has_no_description(server: NaughtyServer, manners: Manners) -> None:
+    assert probe(server.serve("/video", manners), "mp4") is None
+
+
+def test_an_object_of_the_embedded_s3_is_read_by_its_presigned_url(embedded_s3: EmbeddedS3) -> None:
+    client, where = embedded_s3.client(), embedded_s3.at("probe/video.mp4")
+    client.put_object(**where, Body=film())
+    found = probe(client.generate_presigned_url("get_object", Params=dict(where)), "mp4")
+    assert picture(found).size == (640, 360)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"duration": float("inf")},
+        {"duration": -1.0},
+        {"width": 0},
+        {"height": 10**9},
+        {"video_codec": "<script>"},
+        {"more": 1},
+    ],
+)
+def test_what_the_child_says_is_not_simply_believed(said: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Description.model_validate(said)

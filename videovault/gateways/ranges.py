@@ -1,0 +1,77 @@
+"""Reading here and there in a stored object by its presigned URL, a few blocks of it and never the whole."""
+
+import os
+import re
+import ssl
+import time
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+PATIENCE_SECONDS = 10.0
+CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
+
+
+class RangesFailed(Exception):
+    """The object cannot be read, or more of it is wanted than may be; the message says which."""
+
+
+class RangedObject:
+    """The bytes behind ``url``; at most ``budget`` of them are fetched, and none after ``until`` (time.monotonic)."""
+
+    def __init__(self, url: str, budget: int, until: float) -> None:
+        self._url = url
+        self._left = budget
+        self._until = until
+        # boto3 knows a private authority by this variable, httpx does not.
+        authority = os.environ.get("AWS_CA_BUNDLE")
+        verify = ssl.create_default_context(cafile=authority) if authority else True
+        self._client = httpx.Client(verify=verify)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client.close()
+
+    def size(self) -> int:
+        """In bytes. Raises RangesFailed."""
+        return self._fetch(0, 1)[1]
+
+    def read(self, start: int, count: int) -> bytes:
+        """``count`` bytes from ``start``, fewer at the end. Raises RangesFailed."""
+        return self._fetch(start, count)[0]
+
+    def _fetch(self, start: int, count: int) -> tuple[bytes, int]:
+        if count > self._left:
+            raise RangesFailed("more of the object is wanted than may be read")
+        self._left -= count
+        headers = {"Range": f"bytes={start}-{start + count - 1}", "Accept-Encoding": "identity"}
+        try:
+            with self._client.stream("GET", self._url, headers=headers, timeout=self._patience()) as answer:
+                return self._beginning(answer, start, count)
+        except httpx.HTTPError as error:
+            raise RangesFailed(f"S3 did not answer: {type(error).__name__}") from error
+
+    def _beginning(self, answer: httpx.Response, start: int, count: int) -> tuple[bytes, int]:
+        """The range asked for, and the size of the whole. Some S3s send a range with status 200."""
+        said = CONTENT_RANGE.fullmatch(answer.headers.get("content-range", ""))
+        if answer.status_code not in (200, 206) or not said or int(said[1]) != start:
+            raise RangesFailed(f"S3 does not give ranges of it (status {answer.status_code})")
+        data = bytearray()
+        for chunk in answer.iter_raw():
+            data += chunk
+            self._patience()
+            if len(data) >= count:
+                break
+        return bytes(data[:count]), int(said[2])
+
+    def _patience(self) -> float:
+        """Seconds to wait for S3."""
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise RangesFailed("it took too long")
+        return min(left, PATIENCE_SECONDS)
