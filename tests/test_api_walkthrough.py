@@ -9,6 +9,7 @@ from tests.fixtures.app import ROOT, running_app
 
 DOCUMENT = ROOT / "docs" / "api-walkthrough.md"
 CHANGING = [
+    (r'"crc32": "[0-9a-f]{8}"', '"CRC": "SUM"'),
     (r"video_\d+_[a-z0-9]{9}", "VIDEO"),
     (r"\b[0-9a-f]{32}\b", "ID"),
     (r"-[0-9a-f]{8}\.mp4", "-JOB.mp4"),

@@ -194,8 +194,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _check_disk(chosen: Settings) -> None:
     """Refuse to start on a full disk, where everything would fail later and less plainly."""
-    chosen.data_dir.mkdir(parents=True, exist_ok=True)
-    _ = chosen.installation  # made now, so that an unwritable folder is told at once
+    try:
+        chosen.data_dir.mkdir(parents=True, exist_ok=True)
+        _ = chosen.installation  # made now, so that an unwritable folder is told at once
+    except OSError as error:
+        raise ConfigurationError(
+            f"DATA_DIR ({chosen.data_dir}) cannot be used: {error.strerror}. It has to be a folder that can be written."
+        ) from error
     free = shutil.disk_usage(chosen.data_dir).free
     if chosen.uses_embedded_s3 and free < LEAST_FREE_BYTES:
         raise ConfigurationError(

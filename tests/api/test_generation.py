@@ -108,7 +108,7 @@ def test_a_callback_while_the_call_waits_gives_the_url(
 
 @pytest.mark.usefixtures("jobs")
 @pytest.mark.parametrize(
-    ("mode", "says"), [("refuse", "This avatar is not known."), ("nonsense", "makes no sense")]
+    ("mode", "says"), [("refuse", "This avatar is not known."), ("nonsense", "names an address that is none")]
 )
 def test_a_generation_that_fails_while_the_call_waits_is_502(
     ada: Person, generator: Generator, mode: str, says: str

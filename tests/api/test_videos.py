@@ -2,6 +2,7 @@
 
 import io
 import re
+import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -56,6 +57,7 @@ def test_an_address_is_stored_with_the_guides_answer(
         "format": "mp4",
         "width": 160,
         "height": 90,
+        "crc32": f"{zlib.crc32(mp4):08x}",
     }
     found = moto_s3.info(data["s3Key"])
     assert found

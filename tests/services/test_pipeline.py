@@ -149,3 +149,18 @@ def test_a_running_transfer_hears_of_its_cancelling_and_leaves_nothing(
     assert not work.is_alive()
     assert row(stored.video_id).error_code == "CANCELLED"
     assert list(moto_s3.keys()) == []
+
+
+@pytest.mark.usefixtures("moto_s3")
+def test_a_fault_of_our_own_ends_with_a_reason_instead_of_going_round(
+    generator: Generator, anna: Caller, row: Row
+) -> None:
+    stored = videos.store_link(anna, generator.video_url, anna.email, enqueue=nobody)
+
+    def broken() -> bool:
+        raise RuntimeError("a fault of our own")
+
+    pipeline.produce(stored.video_id, stopping=broken)
+    found = row(stored.video_id)
+    assert (found.status, found.error_code) == (Status.FAILED, "INTERNAL_ERROR")
+    assert "a fault of our own" not in str(found.error_message)

@@ -24,7 +24,7 @@ def test_sizes_are_as_file_managers_show_them(count: int, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0, "0:00"), (7.4, "0:07"), (59.6, "1:00"), (750, "12:30"), (3723, "1:02:03")]
+    ("seconds", "text"), [(0, "0:00"), (7.4, "0:07"), (59.6, "0:59"), (750, "12:30"), (3723, "1:02:03")]
 )
 def test_durations_are_as_players_show_them(seconds: float, text: str) -> None:
     assert wording.clock(seconds) == text

@@ -32,7 +32,8 @@ def create_api() -> FastAPI:
         api.include_router(
             module.router, dependencies=[Depends(refuse_other_sites), Depends(refuse_repeated)]
         )
-    api.add_api_route("/api/{path:path}", _nothing_here, methods=METHODS, include_in_schema=False)
+    for path in ("/api", "/api/{path:path}"):
+        api.add_api_route(path, _nothing_here, methods=METHODS, include_in_schema=False)
     api.add_exception_handler(VideoVaultError, answers.for_error)
     api.add_exception_handler(RequestValidationError, answers.for_invalid)
     api.add_exception_handler(HTTPException, answers.for_http)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import MutableMapping
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -69,7 +70,7 @@ class _Answer:
             log.info(
                 "request",
                 method=self._scope["method"],
-                path=self._scope["path"],
+                path=quote(self._scope["path"]),  # as it came: no control characters
                 status=self.status,
                 milliseconds=took,
             )

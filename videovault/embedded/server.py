@@ -1,8 +1,11 @@
 """Serves pages, API and websocket on one port, and says so once it answers."""
 
+import errno
 import multiprocessing
 import os
+import signal
 import socket
+import sys
 import threading
 import time
 import urllib.request
@@ -30,9 +33,16 @@ def check_port(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as error:
             raise ConfigurationError(
-                f"Port {port} on {host} cannot be used: {error.strerror}. Stop what listens there, "
-                f"or choose another one: PORT={port + 1} make run"
+                f"Port {port} on {host} cannot be used: {error.strerror}. {_mend(error, port)}"
             ) from error
+
+
+def _mend(error: OSError, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"Stop what listens there, or choose another one: PORT={port + 1} make run"
+    if error.errno == errno.EACCES:
+        return "Ports below 1024 belong to root: choose another PORT."
+    return "HOST has to be an address of this machine, such as 127.0.0.1 or 0.0.0.0."
 
 
 def serve(settings: Settings) -> None:
@@ -85,6 +95,9 @@ def _announce(settings: Settings, ready: threading.Event) -> None:
                 return
         except OSError:
             time.sleep(POLL_SECONDS)
+    text = f"VideoVault does not answer at {url} after {START_SECONDS:.0f} s; it stops."
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - said to whoever started it
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _running(settings: Settings) -> str:

@@ -77,7 +77,11 @@ def load_everything() -> None:
 def confine() -> None:
     """Give up for good what looking at a video does not need."""
     for limit, value in LIMITS.items():
-        resource.setrlimit(limit, (value, value))
+        try:
+            resource.setrlimit(limit, (value, value))
+        except (ValueError, OSError):
+            if sys.platform == "linux":
+                raise  # macOS knows some limits by name only
 
 
 def say(what: dict[str, Any]) -> None:

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    ParamValidationError,
+    PartialCredentialsError,
+)
 
 from videovault.config import settings
 from videovault.errors import StorageError
@@ -15,6 +21,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 ADVICE = {
+    "403": "S3 denied access: check the IAM permissions and the bucket policy.",  # all that HEAD says
     "AccessDenied": "S3 denied access: check the IAM permissions and the bucket policy.",
     "InvalidAccessKeyId": "S3 does not know the access key: check AWS_ACCESS_KEY_ID.",
     "SignatureDoesNotMatch": "S3 refused the signature: check AWS_SECRET_ACCESS_KEY.",
@@ -77,6 +84,12 @@ def in_words() -> Iterator[None]:
         yield
     except ClientError as error:
         raise _translation(error) from error
+    except (NoCredentialsError, PartialCredentialsError) as error:
+        raise StorageError(
+            "There are no AWS keys: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile or role."
+        ) from error
+    except ParamValidationError as error:
+        raise StorageError("S3 does not take this name: check AWS_S3_BUCKET_NAME.") from error
     except BotoCoreError as error:
         raise StorageError("S3 could not be reached.", retryable=True) from error
 

@@ -1,23 +1,26 @@
 """The two webhooks that VideoVault calls: a brief becomes a script, a script becomes a video."""
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Literal
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import httpx
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic.alias_generators import to_camel
+from pydantic import BaseModel, ValidationError
 from standardwebhooks import Webhook
 
 from videovault.config import settings
 from videovault.errors import WebhookError, WebhookUnanswered
 
 MAX_ANSWER_BYTES = 1024 * 1024
+LONGEST_TEXT = 2000
+LONGEST_MINUTES = 7 * 24 * 60
 TRIES = 3
 CONNECT_SECONDS = 10.0
 # Nothing reached the other side, so asking again cannot render twice.
@@ -40,19 +43,6 @@ class Generation:
     video_url: str = ""
     estimated_minutes: float | None = None
     message: str = ""
-
-
-class _VideoAnswer(BaseModel):
-    """The fields of a video webhook's answer under any of the names people give them."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, coerce_numbers_to_str=True)
-
-    video_url: str | None = None
-    url: str | None = None
-    status: str = ""
-    estimated_time: float | None = Field(default=None, gt=0, le=7 * 24 * 60)
-    message: str | None = None
-    error: Any = None
 
 
 class Webhooks:
@@ -86,22 +76,15 @@ class Webhooks:
     def generate(self, request: Mapping[str, str], *, idempotency_key: str) -> Generation:
         """Ask for a video.
 
-        Raises WebhookUnanswered when the request went out and no answer came, so that a render may be
-        under way; WebhookError when the webhook could not be reached or kept failing.
+        Whatever a 2xx says without an address means that the render is under way: people wire webhooks up in
+        many ways, and a render that was begun is paid for. Raises WebhookUnanswered when the request went out
+        and no answer came; WebhookError when the webhook could not be reached, kept failing or misleads.
         """
         answer = self._post(self._video_url, request, {"Idempotency-Key": idempotency_key})
         if answer.status_code >= 400:
             return Generation("failed", message=_said(answer) or "The generator refused the script.")
-        try:
-            said = _VideoAnswer.model_validate(_unwrapped(answer) if answer.content else {})
-        except ValidationError as error:
-            raise WebhookError("The video webhook answered something that makes no sense.") from error
-        if said.status.lower() in ("failed", "rejected", "error"):
-            return Generation("failed", message=_text(said.error) or said.message or "The generator failed.")
-        url = said.video_url or said.url or ""
-        if url and said.status.lower() != "processing":
-            return Generation("ready", video_url=url)
-        return Generation("processing", estimated_minutes=said.estimated_time)
+        said = _unwrapped(answer)
+        return _understood(said) if isinstance(said, dict) else Generation("processing")
 
     def _post(self, url: str, payload: Mapping[str, str], headers: Mapping[str, str]) -> httpx.Response:
         """One answer below 500; refused connections and 5xx are tried again, backing off."""
@@ -116,9 +99,12 @@ class Webhooks:
                 raise WebhookUnanswered("The webhook did not answer.") from error
             else:
                 if answer.status_code < 500:
-                    return answer
+                    return _not_elsewhere(answer)
                 if attempt == TRIES:
-                    raise WebhookError(f"The webhook failed ({answer.status_code}).", retryable=True)
+                    raise WebhookError(
+                        f"The webhook failed ({answer.status_code}). Look at its own log, then try again.",
+                        retryable=True,
+                    )
             time.sleep(self._backoff * 2 ** (attempt - 1))
         raise AssertionError("unreachable")
 
@@ -157,6 +143,44 @@ def connected() -> Webhooks:
     )
 
 
+def _not_elsewhere(answer: httpx.Response) -> httpx.Response:
+    """Raises WebhookError for a redirect: a client that follows one turns the POST into a GET."""
+    if answer.is_redirect:
+        raise WebhookError("The webhook's address leads to another one: set that one instead.")
+    return answer
+
+
+def _understood(said: Mapping[str, Any]) -> Generation:
+    """The fields of a video webhook's answer under any of the names that people give them."""
+    status = _text(said.get("status")).lower()
+    if status in ("failed", "rejected", "error"):
+        reason = _text(said.get("error")) or _text(said.get("message"))
+        return Generation("failed", message=reason or "The generator failed.")
+    url = next((_text(said[name]) for name in ("videoUrl", "video_url", "url") if said.get(name)), "")
+    if url and status != "processing":
+        if not _is_address(url):
+            raise WebhookError("The generator's answer names an address that is none.")
+        return Generation("ready", video_url=url)
+    return Generation("processing", estimated_minutes=_minutes(said))
+
+
+def _minutes(said: Mapping[str, Any]) -> float | None:
+    """The estimated time, where it is a number that makes sense, such as 15 or "15 minutes"."""
+    for name in ("estimatedTime", "estimated_time"):
+        number = re.match(r"\s*(\d+(?:\.\d+)?)", _text(said.get(name)))
+        if number and 0 < float(number[1]) <= LONGEST_MINUTES:
+            return float(number[1])
+    return None
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
 def _unwrapped(answer: httpx.Response) -> Any:
     """The object itself, the object in ``data``, or the only one of a list."""
     try:
@@ -176,7 +200,8 @@ def _said(answer: httpx.Response) -> str:
 
 
 def _text(value: Any) -> str:
-    """A message in whatever form it came, short enough to show."""
+    """A text in whatever form it came, with nothing in it that cannot be shown or stored."""
     if isinstance(value, dict):
-        value = value.get("message") or ""
-    return str(value or "")[:500]
+        value = value.get("message")
+    text = "" if value is None else str(value)
+    return "".join(char if char.isprintable() else " " for char in text).strip()[:LONGEST_TEXT]

@@ -109,8 +109,8 @@ _APPLY: dict[str, Callable[[Session, Video, Report, str, Caller], None]] = {
 
 
 def _gave_up(video: Video) -> bool:
-    """Failed only because nothing was heard: a late video is still welcome, since it is paid for."""
-    return video.status == Status.FAILED and not video.source_url and video.error_code != "CANCELLED"
+    """Failed for want of the video: a late one, or a fresh address, is still welcome, since it is paid for."""
+    return video.status == Status.FAILED and video.error_code != "CANCELLED"
 
 
 def _fill_metadata(session: Session, video: Video, said: Metadata) -> None:

@@ -72,6 +72,9 @@ def checked_password(value: str, field: str = "password") -> str:
     if not shortest <= len(value) <= longest:
         message = f"A password has {shortest} to {longest} characters."
         raise InvalidInput(message, {field: message})
+    if any(unicodedata.category(char) in ("Cc", "Cs") for char in value):
+        message = "A password cannot contain control characters."
+        raise InvalidInput(message, {field: message})
     return value
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 
+from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col, or_, select
 
 from videovault import logs
@@ -24,8 +25,15 @@ log = logs.get(__name__)
 def produce(video_id: str, *, stopping: Callable[[], bool]) -> None:
     """Take a video as far as it can go: generation, if it is due, then storing."""
     with logs.context(video_id=video_id):
-        generation.ask_generator(video_id)
-        transfer.store(video_id, stopping=stopping)
+        try:
+            generation.ask_generator(video_id)
+            transfer.store(video_id, stopping=stopping)
+        except SQLAlchemyError:
+            raise  # the row cannot be changed now; the lease runs out and ``repair`` goes on
+        except Exception:
+            # A fault of ours would come again at every attempt: better a reason and a button than no end.
+            log.exception("unforeseen fault")
+            _give_up(video_id)
 
 
 def retry(caller: Caller, video_id: str, *, enqueue: Enqueue) -> VideoView:
@@ -75,6 +83,21 @@ def repair(*, enqueue: Enqueue) -> None:
         enqueue(video_id)
     deletion.finish_all()
     leftovers.clear()
+
+
+def _give_up(video_id: str) -> None:
+    message = "Something went wrong on our side. Try again; the log tells the admin more."
+    with transaction() as session:
+        video = session.get(Video, video_id)
+        if video is not None and video.status in PROCESSING:
+            lifecycle.move(
+                session,
+                video,
+                Status.FAILED,
+                why="unforeseen fault",
+                error_code="INTERNAL_ERROR",
+                error_message=message,
+            )
 
 
 def _queue_again(session: Session, video: Video, caller: Caller) -> None:

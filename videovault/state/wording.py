@@ -13,8 +13,8 @@ def size(count: float) -> str:
 
 
 def clock(seconds: float) -> str:
-    """``0:07``, ``12:30``, ``1:02:03``."""
-    minutes, second = divmod(round(seconds), 60)
+    """``0:07``, ``12:30``, ``1:02:03``: whole seconds that have passed, as players show it."""
+    minutes, second = divmod(int(seconds), 60)
     hour, minute = divmod(minutes, 60)
     return f"{hour}:{minute:02}:{second:02}" if hour else f"{minute}:{second:02}"
 

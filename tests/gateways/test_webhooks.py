@@ -1,0 +1,149 @@
+"""Answers are read leniently, since people wire webhooks up by hand; what was begun is never taken for failed."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+from standardwebhooks import Webhook
+
+from videovault.errors import WebhookError, WebhookUnanswered
+from videovault.gateways.webhooks import Generation, Webhooks
+
+URL = "https://cdn.example/video.mp4"
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+def answered(status: int = 200, body: Any = None, *, text: str | None = None) -> Generation:
+    content = text.encode() if text is not None else json.dumps(body).encode()
+    return calling(lambda _: httpx.Response(status, content=content)).generate({}, idempotency_key="v:1")
+
+
+def calling(handler: Any, secret: str = "") -> Webhooks:
+    client = httpx.Client(transport=httpx.MockTransport(handler))
+    where = {"script_url": "https://hooks.example/script", "video_url": "https://hooks.example/video"}
+    return Webhooks(client, **where, secret=secret, backoff=0)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"videoUrl": URL},
+        {"video_url": URL},
+        {"url": URL},
+        {"data": {"videoUrl": URL}},
+        [{"videoUrl": URL}],
+        {"videoUrl": URL, "status": "ready", "estimatedTime": "soon"},
+        {"videoUrl": URL, "status": None},
+    ],
+)
+def test_an_address_under_any_of_its_names_is_a_video(body: Any) -> None:
+    assert answered(body=body) == Generation("ready", video_url=URL)
+
+
+@pytest.mark.parametrize(
+    ("body", "minutes"),
+    [
+        ({"status": "processing", "estimatedTime": 15}, 15),
+        ({"estimated_time": "7.5"}, 7.5),
+        ({"estimatedTime": "15 minutes"}, 15),
+        ({"estimatedTime": 0}, None),
+        ({"estimatedTime": "soon"}, None),
+        ({"estimatedTime": 1e9}, None),
+        ({"status": None}, None),
+        ({"videoUrl": URL, "status": "processing"}, None),
+        ({}, None),
+        ([], None),
+        ([{"a": 1}, {"b": 2}], None),
+        ("started", None),
+        (None, None),
+    ],
+)
+def test_a_2xx_without_an_address_means_that_the_render_is_under_way(
+    body: Any, minutes: float | None
+) -> None:
+    assert answered(body=body) == Generation("processing", estimated_minutes=minutes)
+
+
+@pytest.mark.parametrize("text", ["Accepted", "", "<html>ok</html>", '{"broken'])
+def test_even_an_answer_that_is_no_json_is_not_taken_for_a_failure(text: str) -> None:
+    assert answered(text=text) == Generation("processing")
+
+
+@pytest.mark.parametrize("status", ["failed", "rejected", "FAILED"])
+def test_a_failure_keeps_the_generators_words(status: str) -> None:
+    said = answered(body={"status": status, "error": {"message": "No\x00 voice\ud800"}})
+    assert said == Generation("failed", message="No  voice")
+
+
+def test_a_4xx_is_a_failure_with_its_message() -> None:
+    assert answered(402, {"message": "Out of credits"}) == Generation("failed", message="Out of credits")
+    assert answered(404, text="nothing").state == "failed"
+
+
+@pytest.mark.parametrize("url", [5, "http://[", "ftp://a/b.mp4", "video.mp4", "https://"])
+def test_an_address_that_is_none_is_not_passed_on(url: Any) -> None:
+    with pytest.raises(WebhookError, match="names an address that is none"):
+        answered(body={"videoUrl": url})
+
+
+def test_a_redirect_is_not_followed_but_explained() -> None:
+    with pytest.raises(WebhookError, match="leads to another one"):
+        answered(301, {})
+
+
+def test_an_endless_answer_is_cut_off() -> None:
+    with pytest.raises(WebhookError, match="too long"):
+        answered(text="x" * (2 * 1024 * 1024))
+
+
+def test_what_was_not_sent_is_tried_three_times() -> None:
+    tries = []
+
+    def refuse(request: httpx.Request) -> httpx.Response:
+        tries.append(request)
+        raise httpx.ConnectError("refused")
+
+    with pytest.raises(WebhookError) as caught:
+        calling(refuse).generate({}, idempotency_key="v:1")
+    assert len(tries) == 3
+    assert not isinstance(caught.value, WebhookUnanswered)
+
+
+@pytest.mark.parametrize(
+    "fault", [httpx.ReadTimeout("slow"), httpx.RemoteProtocolError("cut"), httpx.ReadError("reset")]
+)
+def test_what_may_have_arrived_is_sent_once(fault: httpx.HTTPError) -> None:
+    tries = []
+
+    def lose(request: httpx.Request) -> httpx.Response:
+        tries.append(request)
+        raise fault
+
+    with pytest.raises(WebhookUnanswered):
+        calling(lose).generate({}, idempotency_key="v:1")
+    assert len(tries) == 1
+
+
+def test_calls_are_signed_as_standard_webhooks_say() -> None:
+    seen: list[httpx.Request] = []
+
+    def note(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200, json={"videoUrl": URL})
+
+    calling(note, SECRET).generate({"hook": "Größe"}, idempotency_key="v:1")
+    request = seen[0]
+    assert Webhook(SECRET).verify(request.content, dict(request.headers)) == {"hook": "Größe"}
+    assert request.headers["Idempotency-Key"] == "v:1"
+
+
+def test_without_a_secret_nothing_is_signed() -> None:
+    seen: list[httpx.Request] = []
+
+    def note(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200, json={})
+
+    calling(note).generate({}, idempotency_key="v:1")
+    assert "webhook-signature" not in seen[0].headers
