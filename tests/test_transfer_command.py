@@ -20,7 +20,7 @@ from videovault.gateways.storage import Storage
 from videovault.services import copying
 
 ROOT = Path(__file__).parent.parent
-SIZE = 40 * MIB
+SIZE = 100 * MIB  # long enough to be interrupted in the middle however many lanes fetch it
 
 
 @pytest.fixture
