@@ -121,7 +121,9 @@ class Settings(BaseSettings):
         600, ge=0, description="How long a download call waits before it answers 202."
     )
     max_video_bytes: int = Field(5 * GIB, gt=0, description="The largest video taken.")
-    default_quota_bytes: int = Field(50 * GIB, ge=0, description="Storage per account; 0: no limit.")
+    default_quota_bytes: int = Field(
+        50 * GIB, ge=0, description="Storage per account, shown but not enforced yet; 0: no limit."
+    )
     source_allow_hosts: str = Field(
         "", description="host or host:port, comma-separated: may be fetched although not global."
     )
@@ -129,9 +131,13 @@ class Settings(BaseSettings):
     download_url_seconds: int = Field(900, ge=1, le=604800, description="Life of a presigned URL.")
 
     signup: Literal["open", "invite", "closed"] = Field(
-        "open", description="Who may make an account; the first one may always be made."
+        "open",
+        description="Who may make an account; the first one may always be made. There are no invitations yet: "
+        "invite means closed.",
     )
-    rate_limits: Literal["on", "off"] = Field("on", description="off for load tests only.")
+    rate_limits: Literal["on", "off"] = Field(
+        "on", description="off for load tests only. Nothing is limited yet."
+    )
     log_format: Literal["text", "json"] = Field("text", description="json for machines.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least serious message that is logged."
