@@ -4,13 +4,14 @@ from sqlmodel import Session, select
 
 from videovault import logs
 from videovault.db import reading, transaction
-from videovault.errors import StorageError
+from videovault.errors import Conflict, StorageError
 from videovault.gateways import storage
 from videovault.models import Event, Status, Video
 from videovault.services import lifecycle
 from videovault.services.access import Caller, open_video
 from videovault.services.naming import folder
 
+MARK_TRIES = 5
 log = logs.get(__name__)
 
 
@@ -51,9 +52,16 @@ def finish_all() -> None:
 
 
 def _mark(session: Session, video: Video, caller: Caller) -> None:
-    moved = lifecycle.move(
-        session, video, Status.DELETING, actor_id=caller.user_id, why="deleted", attempt=video.attempt + 1
-    )
-    if not moved:  # its worker was faster in this moment: look again, with the newer row
-        session.refresh(video)
-        lifecycle.move(session, video, Status.DELETING, actor_id=caller.user_id, why="deleted")
+    """Raises Conflict when the video keeps changing under our hands."""
+    for _ in range(MARK_TRIES):
+        if lifecycle.move(
+            session,
+            video,
+            Status.DELETING,
+            actor_id=caller.user_id,
+            why="deleted",
+            attempt=video.attempt + 1,
+        ):
+            return
+        session.refresh(video)  # its worker was faster in this moment
+    raise Conflict("This video is changing right now. Try again in a moment.")
