@@ -38,7 +38,15 @@ def allowed(server: NaughtyServer, moto_s3: Storage, monkeypatch: pytest.MonkeyP
 
 def _started(*arguments: str) -> subprocess.Popen[str]:
     program = [sys.executable, "-m", "videovault", "transfer", *arguments]
-    return subprocess.Popen(program, cwd=ROOT, env=os.environ, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        program,
+        cwd=ROOT,
+        env=os.environ,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Tests that run in a shell's background have Ctrl-C ignored, and their children with them.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - sets a signal only
+    )
 
 
 def test_interrupted_and_run_again_it_fetches_what_is_missing_only(
