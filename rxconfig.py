@@ -1,4 +1,4 @@
-"""Reflex's own settings; what a person may set is in videovault/config.py."""
+"""Reflex's own settings; what a person may set is in videovault/config/."""
 
 import re
 from pathlib import Path

@@ -1,55 +1,21 @@
 """Every setting, from the environment and ``.env``, typed and checked before anything starts."""
 
-import base64
-from collections.abc import Callable
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from videovault import installation
+from videovault.config.kinds import DatabaseUrl, HttpUrl, Port, QueueUrl, RedisUrl, Seconds, WebhookSecret
 from videovault.errors import ConfigurationError
 
 EMBEDDED_BUCKET = "videovault"
 GIB = 1024**3
 # An empty webhook means "none"; every other setting left empty means "the default".
 MAY_BE_EMPTY = {"script_webhook_url", "video_webhook_url"}
-
-
-def _http_url(value: str) -> str:
-    parts = urlsplit(value)
-    if value and (parts.scheme not in ("http", "https") or not parts.hostname):
-        raise ValueError("must be an address that starts with http:// or https://")
-    return value.rstrip("/")
-
-
-def _known_scheme(*schemes: str) -> Callable[[str], str]:
-    def check(value: str) -> str:
-        if value and urlsplit(value).scheme not in schemes:
-            raise ValueError("must begin with " + " or ".join(f"{scheme}://" for scheme in schemes))
-        return value
-
-    return check
-
-
-def _webhook_secret(value: SecretStr) -> SecretStr:
-    try:
-        base64.b64decode(value.get_secret_value().removeprefix("whsec_"), validate=True)
-    except ValueError as error:
-        raise ValueError("must be base64, with or without whsec_ before it") from error
-    return value
-
-
-DatabaseUrl = Annotated[str, AfterValidator(_known_scheme("sqlite", "postgresql+psycopg"))]
-QueueUrl = Annotated[str, AfterValidator(_known_scheme("sqlite", "postgresql", "redis", "rediss"))]
-RedisUrl = Annotated[str, AfterValidator(_known_scheme("redis", "rediss"))]
-WebhookSecret = Annotated[SecretStr, AfterValidator(_webhook_secret)]
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
-Port = Annotated[int, Field(ge=1, le=65535)]
-Seconds = Annotated[float, Field(gt=0)]
 
 
 class Settings(BaseSettings):
