@@ -44,6 +44,10 @@ class Body(httpx.SyncByteStream):
             if count:
                 yield bytes(buffer[:count])
 
+    def leaves_wire_clean(self) -> bool:
+        """Whether another answer may follow on the wire, of which nothing has been received yet."""
+        return False
+
     def close(self) -> None:
         release, self._release = self._release, None
         if release:
@@ -87,6 +91,9 @@ class CountedBody(Body):
             raise httpx.RemoteProtocolError("the body ended before its length")
         self._left -= count or 0
         return count
+
+    def leaves_wire_clean(self) -> bool:
+        return self._keep_alive and self._left > len(self._received)
 
     def _is_complete(self) -> bool:
         return self._keep_alive and self._left == len(self._received)

@@ -13,6 +13,7 @@ import httpx
 from videovault.config import settings
 from videovault.errors import SourceError, UnsafeUrl
 from videovault.gateways.addresses import AddressGuard, Resolver, Stop, WebAddress, system_resolver
+from videovault.gateways.ahead import Ahead
 from videovault.gateways.answers import SourceInfo, Wanted, info_of
 from videovault.gateways.container import SNIFF_BYTES, Container
 from videovault.gateways.faults import (
@@ -24,10 +25,11 @@ from videovault.gateways.faults import (
     translated,
 )
 from videovault.gateways.filenames import title_from_url
-from videovault.gateways.stream import CHUNK_BYTES, ChunkPull, SourcePolicy, SourceStream
+from videovault.gateways.stream import CHUNK_BYTES, AskAhead, ChunkPull, SourcePolicy, SourceStream
 from videovault.gateways.transport import GuardedTransport
 
 __all__ = [
+    "Ahead",
     "Container",
     "RangesUnreliable",
     "Source",
@@ -81,24 +83,28 @@ class Source:
         end: int | None = None,
         validator: str | None = None,
         heartbeat: Callable[[], object] = lambda: None,
+        ahead: Ahead | None = None,
     ) -> Iterator[SourceStream]:
         """The bytes from ``start`` up to, not including, ``end`` (None: to the end).
 
         Asking for a part may still bring the whole, then ``info.partial`` is False and ``info.start`` 0: the
         source has no ranges, or ``info.validator`` differs from the strong ETag given as ``validator``.
         ``heartbeat`` is called at least four times a second, and before every read, in the thread that waits;
-        whatever it raises ends the stream and comes out of ``open`` or ``readinto``.
+        whatever it raises ends the stream and comes out of ``open`` or ``readinto``. ``ahead`` is what an
+        earlier stream's ``ask_ahead`` gave for just these bytes.
 
         Raises UnsafeUrl, SourceUnavailable, SourceChanged, RangesUnreliable, SourceError, SourceCancelled.
         """
         closed = Event()
         stop = self._stop(closed, heartbeat)
         wanted = Wanted(start, end, validator)
-        address, response = self._ask(url, wanted, stop)
+        address, response = self._ask(url, wanted, stop, ahead)
         try:
             info = info_of(response, wanted, address.url, self._policy.max_bytes)
             pull = response.extensions.get("pull") or ChunkPull(response.iter_bytes(CHUNK_BYTES))
-            stream = SourceStream(info, pull, self._policy, stop, closed.set)
+            ask_ahead = self._ahead_asker(response, address, info.validator, stop)
+            latency = response.extensions.get("latency")
+            stream = SourceStream(info, pull, self._policy, stop, closed.set, ask_ahead, latency)
             if info.start == 0 and (not info.partial or end is None or end >= SNIFF_BYTES):
                 stream.identify()
             yield stream
@@ -122,25 +128,41 @@ class Source:
 
         return stop
 
-    def _ask(self, url: str, wanted: Wanted, stop: Stop) -> tuple[WebAddress, httpx.Response]:
+    def _ask(
+        self, url: str, wanted: Wanted, stop: Stop, ahead: Ahead | None
+    ) -> tuple[WebAddress, httpx.Response]:
         """The first answer that does not lead on, and the address that gave it."""
         address = self._guard.vet(url)
         for _ in range(1 + MOST_REDIRECTS):
-            response = self._send(address, wanted, stop)
+            response, ahead = self._send(address, wanted, stop, ahead), None
             if not response.has_redirect_location:
                 return address, response
             response.close()
             address = self._next(address, response.headers["location"])
         raise SourceError("The address leads from one to the next without end.")
 
-    def _send(self, address: WebAddress, wanted: Wanted, stop: Stop) -> httpx.Response:
-        idle = self._policy.idle_seconds
-        timeout = httpx.Timeout(idle, connect=self._policy.connect_seconds)
-        extensions = {"timeout": timeout.as_dict(), "stop": stop}
-        request = httpx.Request("GET", address.url, headers=wanted.headers, extensions=extensions)
+    def _send(self, address: WebAddress, wanted: Wanted, stop: Stop, ahead: Ahead | None) -> httpx.Response:
+        request = self._request(address, wanted, stop)
+        request.extensions["ahead"] = ahead
         stop()
         with translated():
             return self._transport.handle_request(request)
+
+    def _request(self, address: WebAddress, wanted: Wanted, stop: Stop) -> httpx.Request:
+        timeout = httpx.Timeout(self._policy.idle_seconds, connect=self._policy.connect_seconds)
+        extensions = {"timeout": timeout.as_dict(), "stop": stop}
+        return httpx.Request("GET", address.url, headers=wanted.headers, extensions=extensions)
+
+    def _ahead_asker(
+        self, response: httpx.Response, address: WebAddress, validator: str | None, stop: Stop
+    ) -> AskAhead:
+        send = response.extensions.get("ask_ahead", lambda _request: None)
+
+        def ask_ahead(start: int, end: int) -> Ahead | None:
+            sent: Ahead | None = send(self._request(address, Wanted(start, end, validator), stop))
+            return sent
+
+        return ask_ahead
 
     def _next(self, address: WebAddress, location: str) -> WebAddress:
         try:

@@ -31,6 +31,8 @@ __all__ = [
 ]
 
 Body = bytes | bytearray
+# rclone keeps parts that come before their turn in memory, up to 64 MiB, and then waits for the missing one.
+EMBEDDED_AHEAD_BYTES = 60 * 1024**2
 # How stores other than AWS refuse an argument that they do not know.
 UNKNOWN = {"NotImplemented", "InvalidArgument", "InvalidRequest", "UnsupportedArgument"}
 
@@ -106,6 +108,7 @@ class Storage:
         self._make_public = public
         self.bucket = bucket
         self.keeps_metadata = not embedded
+        self.most_ahead_bytes = EMBEDDED_AHEAD_BYTES if embedded else None
         self._etag_is_crc32 = embedded
         self._extra = dict(extra or {})
         self._knows_sums = True

@@ -8,6 +8,7 @@ import httpx
 
 from videovault.errors import SourceError
 from videovault.gateways.addresses import Stop
+from videovault.gateways.ahead import Ahead
 from videovault.gateways.answers import SourceInfo
 from videovault.gateways.container import SNIFF_BYTES, container_of
 from videovault.gateways.faults import cut_short, empty, too_large, too_slow, translated
@@ -17,6 +18,8 @@ CHUNK_BYTES = 256 * 1024
 
 Pull = Callable[[memoryview], int | None]
 """See Body.pull."""
+AskAhead = Callable[[int, int], Ahead | None]
+"""See SourceStream."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +41,27 @@ class SourcePolicy:
 
 
 class SourceStream:
-    """The body of one answer. ``close`` may be called from any thread, the rest from one at a time."""
+    """The body of one answer. ``close`` may be called from any thread, the rest from one at a time.
+
+    ``ask_ahead(start, end)`` asks for more of the same video while this is still coming, and gives what
+    Source.open then takes as its ``ahead``; None where the connection does not allow it. ``latency``: how many
+    seconds the source took to begin its answer on an open connection, None if that is not known.
+    """
 
     def __init__(
-        self, info: SourceInfo, pull: Pull, policy: SourcePolicy, stop: Stop, close: Callable[[], None]
+        self,
+        info: SourceInfo,
+        pull: Pull,
+        policy: SourcePolicy,
+        stop: Stop,
+        close: Callable[[], None],
+        ask_ahead: AskAhead,
+        latency: float | None,
     ) -> None:
         self.info = info
         self.close = close
+        self.ask_ahead = ask_ahead
+        self.latency = latency
         self._pull = pull
         self._stop = stop
         self._most = policy.max_bytes

@@ -7,6 +7,7 @@ bodies only.
 import ssl
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from threading import Lock
@@ -16,12 +17,15 @@ import httpcore
 import httpx
 
 from videovault.gateways.addresses import AddressGuard, Stop
+from videovault.gateways.ahead import Ahead
 from videovault.gateways.bodies import Body, CountedBody, ParsedBody, Release, next_event
 from videovault.gateways.wire import Patience, Wire
 
 HEAD_BYTES = 64 * 1024
 KEEP_ALIVE_SECONDS = 15
 MOST_IDLE = 32
+AHEAD_SECONDS = 5.0  # for an answer to begin that was asked for ahead; not every server understands that
+MOST_REMEMBERED = 1000
 
 Origin = tuple[str, str, int]
 
@@ -37,7 +41,9 @@ class GuardedTransport(httpx.BaseTransport):
     """HTTP/1.1 over connections that are kept alive and may be used by any thread.
 
     A request brings the extensions ``timeout`` (httpx.Timeout.as_dict) and, if it is to be stopped, ``stop``
-    (a Stop); a response brings ``pull`` (Body.pull). Raises UnsafeUrl, SourceError for a name that cannot be
+    (a Stop); a response brings ``pull`` (Body.pull) and ``ask_ahead``: given the next request to the same
+    origin it sends that at once and returns an Ahead, to be that request's extension ``ahead`` when it is
+    handled, or None where this cannot be done. ``latency`` is how many seconds the answer took to begin. Raises UnsafeUrl, SourceError for a name that cannot be
     found, httpx's transport errors, and what ``stop`` raises.
     """
 
@@ -46,10 +52,14 @@ class GuardedTransport(httpx.BaseTransport):
         self._given_ssl_context = ssl_context
         self._lock = Lock()
         self._idle: list[_Idle] = []
+        self._one_by_one: set[Origin] = set()  # answered only one request at a time
         self._closed = False
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         origin = _origin(request.url)
+        ahead: Ahead | None = request.extensions.get("ahead")
+        if ahead and (wire := ahead.take_wire()) and (answer := self._follow(wire, request, origin)):
+            return answer
         while wire := self._take_idle(origin):
             try:
                 return self._exchange(wire, request, origin)
@@ -80,18 +90,40 @@ class GuardedTransport(httpx.BaseTransport):
             raise
         return wire
 
-    def _exchange(self, wire: Wire, request: httpx.Request, origin: Origin) -> httpx.Response:
-        def release(reusable: bool) -> None:
-            if reusable:
-                self._give_back(origin, wire)
-            else:
-                wire.close()
-
+    def _follow(self, wire: Wire, request: httpx.Request, origin: Origin) -> httpx.Response | None:
+        """The answer to what was asked ahead; None where it does not come, and is not asked for so again."""
         try:
-            return _Exchange(wire, request).answer(release)
+            return self._exchange(wire, request, origin, sent=True)
+        except (httpx.ReadError, httpx.ReadTimeout, httpx.RemoteProtocolError):
+            with self._lock:
+                if len(self._one_by_one) < MOST_REMEMBERED:
+                    self._one_by_one.add(origin)
+            return None
+
+    def _exchange(
+        self, wire: Wire, request: httpx.Request, origin: Origin, *, sent: bool = False
+    ) -> httpx.Response:
+        try:
+            exchange, started = _Exchange(wire, request), time.monotonic()
+            head = exchange.head(AHEAD_SECONDS) if sent else exchange.asked()
+            use = _Use(wire, lambda: self._give_back(origin, wire))
+            body = exchange.body(head, use.release)
+            latency = time.monotonic() - started
         except BaseException:
             wire.close()
             raise
+
+        def ask_ahead(following: httpx.Request) -> Ahead | None:
+            fits = _origin(following.url) == origin and origin not in self._one_by_one
+            return use.ask_ahead(following) if fits and body.leaves_wire_clean() else None
+
+        return httpx.Response(
+            head.status_code,
+            headers=head.headers.raw_items(),
+            stream=body,
+            extensions={"pull": body.pull, "ask_ahead": ask_ahead, "latency": None if sent else latency},
+            request=request,
+        )
 
     def _take_idle(self, origin: Origin) -> Wire | None:
         with self._lock:
@@ -120,36 +152,52 @@ class _NoAnswer(httpx.RemoteProtocolError):
     """The connection ended before the first byte of an answer."""
 
 
+class _Use:
+    """What becomes of a wire when the answer on it has been read: kept for the next one, or closed."""
+
+    def __init__(self, wire: Wire, keep: Callable[[], None]) -> None:
+        self._wire = wire
+        self._keep = keep
+        self._ahead: Ahead | None = None
+
+    def release(self, reusable: bool) -> None:
+        if not reusable:
+            self._wire.close()
+        elif self._ahead:
+            self._ahead.follow_on(self._wire)
+        else:
+            self._keep()
+
+    def ask_ahead(self, request: httpx.Request) -> Ahead | None:
+        if self._ahead:
+            return None
+        with suppress(httpx.TransportError):  # whoever reads the answer before this one will notice
+            _Exchange(self._wire, request).send()
+            self._ahead = Ahead()
+        return self._ahead
+
+
 class _Exchange:
-    """One request and the head of its answer."""
+    """One request, the head of its answer and the body that follows."""
 
     def __init__(self, wire: Wire, request: httpx.Request) -> None:
         self._wire = wire
-        self._request = request
         self._patience = _patience(request, "read")
         self._parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_BYTES)
 
-    def answer(self, release: Release) -> httpx.Response:
-        self._send()
-        head = self._read_head()
-        body = self._body(head, release)
-        return httpx.Response(
-            head.status_code,
-            headers=head.headers.raw_items(),
-            stream=body,
-            extensions={"pull": body.pull},
-            request=self._request,
-        )
-
-    def _send(self) -> None:
-        request = self._request
         head = h11.Request(method=request.method, target=request.url.raw_path, headers=request.headers.raw)
-        data = (self._parser.send(head) or b"") + (self._parser.send(h11.EndOfMessage()) or b"")
-        self._wire.send(data, self._patience)
+        self._data = (self._parser.send(head) or b"") + (self._parser.send(h11.EndOfMessage()) or b"")
 
-    def _read_head(self) -> h11.Response:
-        """Raises httpx.ReadTimeout unless the whole head arrives within the idle time."""
-        end, received = time.monotonic() + self._patience.seconds, 0
+    def send(self) -> None:
+        self._wire.send(self._data, self._patience)
+
+    def asked(self) -> h11.Response:
+        self.send()
+        return self.head(self._patience.seconds)
+
+    def head(self, seconds: float) -> h11.Response:
+        """Raises httpx.ReadTimeout unless the whole head arrives in time."""
+        end, received = time.monotonic() + min(seconds, self._patience.seconds), 0
         while not isinstance(event := next_event(self._parser), h11.Response):
             if event is h11.NEED_DATA:
                 received += self._feed(is_first=not received)
@@ -168,7 +216,7 @@ class _Exchange:
             self._parser.receive_data(bytes(buffer[:count]))
         return count or 0
 
-    def _body(self, head: h11.Response, release: Release) -> Body:
+    def body(self, head: h11.Response, release: Release) -> Body:
         headers = dict(iter(head.headers))
         if b"content-length" not in headers or b"transfer-encoding" in headers:
             return ParsedBody(self._wire, self._patience, release, self._parser)

@@ -18,6 +18,8 @@ from videovault.gateways.addresses import SLICE_SECONDS, Stop
 
 # The kernel wakes us only when so much has arrived, or at the end of a slice: fewer wake-ups, less CPU.
 LOW_WATER_BYTES = 256 * 1024
+# Until then at every packet: the kernel widens a young connection's window by how promptly it is emptied.
+YOUNG_BYTES = 8 * 1024 * 1024
 TLS_RECORD_BYTES = 16 * 1024 + 256
 
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -39,6 +41,7 @@ class Wire:
         self._low_water = 1
         self._wait_for = 0  # poll events, 0 when reading can be tried at once
         self._failure: OSError | None = None
+        self._received = 0
 
     @classmethod
     def connect(cls, addresses: Sequence[str], port: int, patience: Patience) -> "Wire":
@@ -86,10 +89,13 @@ class Wire:
 
         ``expected`` is how many bytes are still sure to come. Raises httpx.ReadError, and what ``stop`` raises.
         """
-        self._ask_for(LOW_WATER_BYTES if expected > LOW_WATER_BYTES + TLS_RECORD_BYTES else 1)
+        many = self._received > YOUNG_BYTES and expected > LOW_WATER_BYTES + TLS_RECORD_BYTES
+        self._ask_for(LOW_WATER_BYTES if many else 1)
         if self._wait_for:
             _pause(self._socket, self._wait_for, stop)
-        return self._drain(buffer)
+        count = self._drain(buffer)
+        self._received += count or 0
+        return count
 
     def is_quiet(self) -> bool:
         """Whether nothing has come, not even the end, since the last answer."""

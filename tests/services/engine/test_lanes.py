@@ -6,12 +6,13 @@ import pytest
 
 from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer, payload
 from tests.services.engine.conftest import Control, Engine, Stopped
-from videovault.services.engine.board import Board
-from videovault.services.engine.pace import Meter, Pace
+from videovault.services.engine.board import Board, Lane
+from videovault.services.engine.pace import MOST_LOOKS, Meter, Pace
 from videovault.services.engine.plan import Plan
 
 SIZE = 24 * MIB + 12_345
 SLOW = 8 * MIB
+FIRST, OTHER = Lane(is_first=True), Lane(is_first=False)
 
 
 def nothing() -> None:
@@ -79,11 +80,11 @@ def test_stopped_in_the_middle_it_resumes_with_what_is_missing(engine: Engine, s
 
 
 def test_memory_is_bounded_by_the_window_from_the_oldest_part_on() -> None:
-    board = Board(Plan(100 * MIB, 5 * MIB), iter(range(1, 21)), window=3)
-    taken = [board.claim(nothing, first=True) for _ in range(12)]
+    board = Board(Plan(100 * MIB, 5 * MIB), iter(range(1, 21)), window=3, widest=3)
+    taken = [board.claim(nothing, FIRST) for _ in range(12)]
     assert {piece.part.number for piece in taken if piece} == {1, 2, 3}
     with pytest.raises(Stopped):
-        board.claim(_stop, first=True)  # the fourth part must wait, although a later one may be done
+        board.claim(_stop, FIRST)  # the fourth part must wait, although a later one may be done
     for piece in taken[4:8]:
         assert piece
         board.filled(piece)
@@ -91,24 +92,27 @@ def test_memory_is_bounded_by_the_window_from_the_oldest_part_on() -> None:
     assert done
     board.stored(done)
     with pytest.raises(Stopped):
-        board.claim(_stop, first=True)
+        board.claim(_stop, FIRST)
 
 
 def test_slices_come_in_order_and_one_given_back_comes_first() -> None:
-    board = Board(Plan(100 * MIB, 5 * MIB), iter(range(1, 21)), window=3)
-    one, two = board.claim(nothing, first=True), board.claim(nothing, first=False)
+    board = Board(Plan(100 * MIB, 5 * MIB), iter(range(1, 21)), window=3, widest=3)
+    one, two = board.claim(nothing, FIRST), board.claim(nothing, OTHER)
     assert one
     assert two
     assert one.end == two.start
     board.give_back(one)
-    assert board.claim(nothing, first=False) is one
+    assert board.claim(nothing, OTHER) is one
 
 
 def test_lanes_are_added_while_they_help_and_dropped_when_they_do_not() -> None:
     pace = Pace(Meter())
-    for rate, wanted in ((20e6, 4), (80e6, 8), (82e6, 4)):
+    for rate, wanted in ((20e6, 3), (60e6, 8)):
         pace._decide(rate, rate)
         assert pace.wanted == wanted
+    for _ in range(MOST_LOOKS):
+        pace._decide(61e6, 61e6)
+    assert pace.wanted == 3
 
 
 def test_a_fast_source_keeps_its_one_connection() -> None:

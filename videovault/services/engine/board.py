@@ -4,78 +4,38 @@ Lanes claim slices, uploaders take full parts; at most ``window`` parts, counted
 does not have yet, are in memory. S3 may be slow to take them, so that is also what slows the reading down.
 """
 
-from collections import deque
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from threading import Condition
 
-from videovault.services.engine.checksum import combined, crc32
 from videovault.services.engine.plan import Plan
+from videovault.services.engine.slices import Filling, Slice, slowest
 
 SLICES = 4  # of a part: several lanes fill one, so that eight of them need no more memory than two parts
 WAIT_SECONDS = 0.25
 
 
-@dataclass(eq=False)
-class Filling:
-    """A part on its way through memory. ``turn`` counts the parts of this run, ``start`` is its first byte."""
+@dataclass(frozen=True)
+class Lane:
+    """Who claims: ``position`` is where its stream goes on, ``is_cold`` that it will need a new connection.
 
-    number: int
-    turn: int
-    start: int
-    buffer: bytearray
-    slices: list["Slice"] = field(default_factory=list)
-    length: int = 0
+    ``rate`` is what it read of late, in bytes per second.
+    """
 
-    @property
-    def body(self) -> bytearray:
-        return self.buffer if self.length == len(self.buffer) else self.buffer[: self.length]
-
-    def give_up(self) -> bytearray:
-        """Its memory, which others may use now; slices and tracebacks may still hold the part itself."""
-        buffer, self.buffer = self.buffer, bytearray()
-        return buffer
-
-    @property
-    def crc32(self) -> int:
-        return combined((each.crc32, each.filled) for each in self.slices)
-
-
-@dataclass(order=True)
-class Slice:
-    """Bytes ``start`` to ``start + length`` of the source, to be put into their place of a part."""
-
-    start: int
-    length: int = field(compare=False)
-    part: Filling = field(compare=False)
-    filled: int = field(default=0, compare=False)
-    crc32: int = field(default=0, compare=False)
-    done: bool = field(default=False, compare=False)
-
-    @property
-    def position(self) -> int:
-        return self.start + self.filled
-
-    @property
-    def end(self) -> int:
-        return self.start + self.length
-
-    def room(self, most: int) -> memoryview:
-        """The place of the next bytes, at most ``most``."""
-        at = self.position - self.part.start
-        return memoryview(self.part.buffer)[at : at + min(most, self.length - self.filled)]
-
-    def took(self, view: memoryview) -> None:
-        """``view``, the beginning of the room, has been filled."""
-        self.crc32 = crc32(view, self.crc32)
-        self.filled += len(view)
+    is_first: bool
+    position: int | None = None
+    is_cold: bool = False
+    rate: float = 0.0
 
 
 class Board:
     """Shared by all threads of one transfer; the first failure ends it for all of them."""
 
-    def __init__(self, plan: Plan, missing: Iterator[int], window: int) -> None:
-        self.window = window
+    def __init__(self, plan: Plan, missing: Iterator[int], window: int, widest: int) -> None:
+        """``widest`` is as far as S3 lets later parts come before an earlier one."""
+        self.window = min(window, widest)
+        self._widest = widest
         self.waited = False  # for room, since somebody last looked
         self._plan = plan
         self._missing = missing
@@ -84,8 +44,8 @@ class Board:
         self._open: dict[int, Filling] = {}
         self._free: list[bytearray] = []
         self._to_read: list[Slice] = []
-        self._reading = 0
-        self._full: deque[Filling] = deque()
+        self._reading: list[Slice] = []
+        self._full: list[Filling] = []
         self._next = next(missing, None)
         self._failure: BaseException | None = None
         self._reserved = 0
@@ -100,7 +60,7 @@ class Board:
         with self._changed:
             self._reserved = until
 
-    def claim(self, check: Callable[[], object], *, first: bool) -> Slice | None:
+    def claim(self, check: Callable[[], object], lane: "Lane") -> Slice | None:
         """The next slice to read, waiting for room; None when there is none, but the first lane waits for the rest.
 
         Raises what the transfer failed with, and what ``check`` raises.
@@ -108,18 +68,51 @@ class Board:
         with self._changed:
             while True:
                 self._raise_failure()
-                if piece := self._take(first=first):
-                    self._reading += 1
-                    return piece
-                if self._next is None and not (first and (self._reading or self._to_read)):
+                if piece := self._take(lane) or self._taken_over(lane):
+                    return self._given(piece)
+                if self._next is None and not (lane.is_first and (self._reading or self._to_read)):
                     return None
                 self.waited = True
                 self._changed.wait(WAIT_SECONDS)
                 check()
 
+    def claim_ahead(self, lane: "Lane") -> Slice | None:
+        """Another slice for a lane that is still busy, if there is room for one now.
+
+        None near the end, where nothing should wait for one that is busy.
+        """
+        with self._changed:
+            piece = None if self._next is None else self._take(lane)
+            return piece and self._given(piece)
+
+    def goes_on(self, position: int) -> bool:
+        """Whether what begins there is still to be claimed."""
+        with self._changed:
+            begins = self._next is not None and self._plan.start(self._next) == position
+            return begins or any(each.position == position for each in self._to_read)
+
+    def wait_for_others(self, check: Callable[[], object], needed: Callable[[], bool]) -> bool:
+        """Until the other lanes have read everything (False), or the first is ``needed`` again (True).
+
+        Raises as ``claim`` does.
+        """
+        with self._changed:
+            while self._next is not None or self._reading or self._to_read:
+                self._raise_failure()
+                if needed():
+                    return True
+                self._changed.wait(WAIT_SECONDS)
+                check()
+            return False
+
+    def room(self, piece: Slice, most: int) -> memoryview:
+        """See Slice.room; nobody takes it over meanwhile."""
+        with self._changed:
+            return piece.room(most)
+
     def filled(self, piece: Slice) -> None:
         with self._changed:
-            self._reading -= 1
+            self._done_with(piece)
             piece.done = True  # not by its length: two lanes may fill the last two slices at the same moment
             if all(each.done for each in piece.part.slices):
                 self._pass_on(piece.part)
@@ -128,14 +121,14 @@ class Board:
     def give_back(self, piece: Slice) -> None:
         """It was not finished; somebody else may go on where it ends."""
         with self._changed:
-            self._reading -= 1
+            self._done_with(piece)
             self._to_read.append(piece)
             self._changed.notify_all()
 
     def end_at(self, piece: Slice) -> None:
         """The source, of unknown length, ended in this slice."""
         with self._changed:
-            self._reading -= 1
+            self._done_with(piece)
             self._to_read.clear()
             self._next = None
             part = piece.part
@@ -150,7 +143,9 @@ class Board:
         with self._changed:
             while not self._failure:
                 if self._full:
-                    return self._full.popleft()
+                    oldest = min(self._full, key=lambda part: part.turn)  # it is what keeps room from others
+                    self._full.remove(oldest)
+                    return oldest
                 if self._next is None and not self._open:
                     return None
                 self._changed.wait()
@@ -183,7 +178,7 @@ class Board:
 
     def set_window(self, window: int) -> None:
         with self._changed:
-            self.window = window
+            self.window = min(window, self._widest)
             self._changed.notify_all()
 
     def raise_failure(self) -> None:
@@ -194,16 +189,36 @@ class Board:
         if self._failure:
             raise self._failure
 
-    def _take(self, *, first: bool) -> Slice | None:
-        least = 0 if first else self._reserved
+    def _given(self, piece: Slice) -> Slice:
+        piece.claimed_at = time.monotonic()
+        self._reading.append(piece)
+        return piece
+
+    def _done_with(self, piece: Slice) -> None:
+        self._reading = [each for each in self._reading if each is not piece]
+
+    def _taken_over(self, lane: "Lane") -> Slice | None:
+        """What a lane that has nothing to do had better read itself than wait for."""
+        slow = slowest(self._reading, lane.rate)
+        return slow and slow.cut()
+
+    def _take(self, lane: "Lane") -> Slice | None:
         while True:
-            found = min((each for each in self._to_read if each.start >= least), default=None)
-            if found:
+            if found := self._chosen(lane):
                 self._to_read.remove(found)
                 return found
             if not self._may_begin():
                 return None
             self._begin()
+
+    def _chosen(self, lane: "Lane") -> Slice | None:
+        least = 0 if lane.is_first else self._reserved
+        there = [each for each in self._to_read if each.start >= least]
+        goes_on = next((each for each in there if each.position == lane.position), None)
+        if goes_on or not there:
+            return goes_on
+        # A new connection is slow at first: what it reads should not be what all others wait for.
+        return max(there) if lane.is_cold else min(there)
 
     def _may_begin(self) -> bool:
         oldest = min(self._open, default=self._turns)

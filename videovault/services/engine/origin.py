@@ -1,14 +1,23 @@
 """The source of one transfer: opened where bytes are missing, and proven to be the same one each time."""
 
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from videovault.errors import SourceError
-from videovault.gateways.source import RangesUnreliable, Source, SourceChanged, SourceInfo, SourceStream
+from videovault.gateways.source import (
+    Ahead,
+    RangesUnreliable,
+    Source,
+    SourceChanged,
+    SourceInfo,
+    SourceStream,
+)
 from videovault.services.engine.shapes import Afresh, Identity
 
 READ_BYTES = 1024 * 1024  # small enough for its sum to be made while it is in the processor's cache
+FEW_BYTES = 256 * 1024  # beside others, who may take over what is not being read yet
+
+LONG_LATENCY = 0.02  # seconds
 
 
 class Origin:
@@ -22,14 +31,26 @@ class Origin:
         self._url = url
         self._direct: str | None = None
 
-    def open(self, start: int, end: int | None, heartbeat: Callable[[], object]) -> "Reading":
-        """The bytes from ``start``.
+    @property
+    def is_far(self) -> bool:
+        """Whether round trips are long; without an answer so far it is."""
+        return self.latency >= LONG_LATENCY
+
+    def open(
+        self,
+        start: int,
+        end: int | None,
+        heartbeat: Callable[[], object],
+        after: "Reading | None" = None,
+    ) -> "Reading":
+        """The bytes from ``start``, perhaps asked for while ``after`` was read, which is closed.
 
         Raises Afresh when they would not fit to those fetched before, RangesUnreliable when others are given.
         """
-        asked = time.monotonic()
-        reading = self._opened(start, end, heartbeat)
-        self.latency = min(self.latency, time.monotonic() - asked)
+        ahead = after.leave_for(start, end) if after else None
+        reading = self._opened(start, end, heartbeat, ahead)
+        if reading.latency is not None:
+            self.latency = min(self.latency, reading.latency)
         info = reading.info
         if self.identity is None:
             self.identity = Identity.of(info)
@@ -47,11 +68,13 @@ class Origin:
             return Afresh(SourceChanged())
         return None if whole else RangesUnreliable()
 
-    def _opened(self, start: int, end: int | None, heartbeat: Callable[[], object]) -> "Reading":
+    def _opened(
+        self, start: int, end: int | None, heartbeat: Callable[[], object], ahead: Ahead | None = None
+    ) -> "Reading":
         validator = self.identity.validator if self.identity else None
         direct, self._direct = self._direct, None  # one that fails is not tried again
         context = self._source.open(
-            direct or self._url, start=start, end=end, validator=validator, heartbeat=heartbeat
+            direct or self._url, start=start, end=end, validator=validator, heartbeat=heartbeat, ahead=ahead
         )
         try:
             return Reading(context, start, end)
@@ -70,11 +93,21 @@ class Reading:
         self._context = context
         self._stream = context.__enter__()
         self._end = end
+        self._ahead: tuple[int, int, Ahead] | None = None
         self.position = start
 
     @property
     def info(self) -> SourceInfo:
         return self._stream.info
+
+    @property
+    def latency(self) -> float | None:
+        return self._stream.latency
+
+    @property
+    def is_endless(self) -> bool:
+        """Whether it gives all that follows, so that its connection is lost when it is left before."""
+        return self._end is None
 
     def gives(self, position: int) -> bool:
         """Whether it goes on with the byte at ``position``."""
@@ -85,5 +118,23 @@ class Reading:
         self.position += count
         return count
 
-    def close(self) -> None:
+    def ask_ahead(self, start: int, end: int) -> bool:
+        """Ask for these bytes already; whether the connection allows it."""
+        ahead = self._stream.ask_ahead(start, end)
+        self._ahead = (start, end, ahead) if ahead else None
+        return ahead is not None
+
+    def has_asked_for(self, start: int) -> bool:
+        return self._ahead is not None and self._ahead[0] == start
+
+    def leave_for(self, start: int, end: int | None) -> Ahead | None:
+        """Close it; what was asked ahead, if it was for just these bytes."""
         self._context.__exit__(None, None, None)
+        asked, self._ahead = self._ahead, None
+        if asked is None or asked[:2] == (start, end):
+            return asked and asked[2]
+        asked[2].close()
+        return None
+
+    def close(self) -> None:
+        self.leave_for(0, 0)

@@ -3,14 +3,19 @@
 import time
 from threading import Lock
 
+from videovault.services.engine.origin import LONG_LATENCY
+
 SINGLE_WINDOW = 3  # parts in memory: one being read, two on their way to S3
-MANY_LANES_WINDOW = 5
+MANY_LANES_WINDOW = 8
 FAST_BYTES_PER_SECOND = 150_000_000  # of the whole process: beyond it the connections are not what limits us
+FAST_AND_FAR = 80_000_000  # on a long line that is full, more connections only stand in each other's way
 LOOK_SECONDS = 0.12
-STEPS = (1, 4, 8)
+STEPS = (1, 3, 8)
 # What a step must bring, times the rate before it, to be kept, and for the next one to be tried.
-KEPT = {4: 1.2, 8: 1.1}
-GOES_ON = 2.5
+KEPT = {3: 1.2, 8: 1.1}
+GOES_ON = 2.4
+# Before a step counts as useless or, far away, is judged at all: connections need a while to get up to speed.
+MOST_LOOKS = 5
 
 
 class Meter:
@@ -37,7 +42,9 @@ class Pace:
         self._meter = meter
         self._settled = False
         self._latency = 0.0
-        self._going_at: float | None = None  # when the connections of this step have got going
+        self._looks = 0
+        self._best = 0.0  # bytes per second at any look of this step
+        self._begun_at = time.monotonic()  # when the connections of this step were asked for
         self.before = 0.0  # bytes per second with the step before
         self._begin_look(time.monotonic(), meter.add(0))
 
@@ -50,15 +57,19 @@ class Pace:
         self._bytes += count
         everyone = self._meter.add(count)
         now = time.monotonic()
-        if self._going_at is None:
-            self._going_at = now + self.start_seconds
-        if now < self._going_at or waited:  # where S3 is what limits us, this says nothing about the source
+        starting = now < self._begun_at + self.start_seconds
+        if starting or waited:  # where S3 is what limits us, this says nothing about the source
             self._begin_look(now, everyone)
         elif not self._settled and now - self._since >= max(LOOK_SECONDS, 2 * self._latency):
             seconds = now - self._since
             self._decide(self._bytes / seconds, (everyone - self._everyone) / seconds)
             self._begin_look(now, everyone)
         return self.wanted
+
+    def begin_with_several(self) -> None:
+        """Far away one connection needs long to get going and seldom fills the line."""
+        if not self._settled:
+            self.wanted = STEPS[1]
 
     def settle(self, lanes: int) -> None:
         """Stay with this number."""
@@ -67,17 +78,24 @@ class Pace:
     @property
     def start_seconds(self) -> float:
         """How long new connections need to get going: to connect, to ask, and for TCP's slow start."""
-        return 8 * self._latency
+        return 5 * self._latency
 
     def _decide(self, rate: float, everyone: float) -> None:
+        far = self._latency >= LONG_LATENCY
+        self._looks += 1
+        self._best = rate = max(rate, self._best)
+        patient = self._looks >= MOST_LOOKS
+        step = STEPS.index(self.wanted)
         if self.wanted > 1 and rate < self.before * KEPT[self.wanted]:
-            self.settle(STEPS[STEPS.index(self.wanted) - 1])
+            if patient:
+                self.settle(STEPS[step - 1])
+        elif far and not patient:
+            return
         elif self.wanted == STEPS[-1] or rate < self.before * GOES_ON:
             self.settle(self.wanted)
-        elif everyone < FAST_BYTES_PER_SECOND:
-            self.before = rate
-            self.wanted = STEPS[STEPS.index(self.wanted) + 1]
-            self._going_at = None
+        elif max(rate, everyone) < (FAST_AND_FAR if far else FAST_BYTES_PER_SECOND):
+            self.before, self._best, self._looks = rate, 0.0, 0
+            self.wanted, self._begun_at = STEPS[step + 1], time.monotonic()
 
     def _begin_look(self, now: float, everyone: int) -> None:
         self._since, self._bytes, self._everyone = now, 0, everyone

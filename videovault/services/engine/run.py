@@ -14,7 +14,7 @@ from videovault.services.engine.board import Board
 from videovault.services.engine.buffers import keep_memory_small
 from videovault.services.engine.lanes import Lanes, Progress
 from videovault.services.engine.origin import Origin, Reading
-from videovault.services.engine.pace import SINGLE_WINDOW
+from videovault.services.engine.pace import MANY_LANES_WINDOW, SINGLE_WINDOW
 from videovault.services.engine.plan import Plan
 from videovault.services.engine.retrying import Retries, backoff, pause, with_storage
 from videovault.services.engine.shapes import (
@@ -106,10 +106,13 @@ class Transfer:
             reading = None
             if begun is None:
                 reading = stack.enter_context(closing(self._first(origin)))
-                begun = self._beginning(reading)
+                begun = self._beginning(reading, far=origin.is_far)
             have = {part.number for part in begun.parts}
             plan = Plan(begun.source.total, begun.part_bytes)
-            board = Board(plan, (number for number in plan.numbers() if number not in have), SINGLE_WINDOW)
+            missing = (number for number in plan.numbers() if number not in have)
+            ahead = self.storage.most_ahead_bytes
+            widest = max(2, ahead // plan.part_bytes) if ahead else MANY_LANES_WINDOW
+            board = Board(plan, missing, SINGLE_WINDOW, widest)
             stack.callback(board.close)
             before = sum(part.size for part in begun.parts)
             progress = Progress(self.control, plan.total, before)
@@ -127,9 +130,9 @@ class Transfer:
             except SourceError as error:
                 retries.wait(error)
 
-    def _beginning(self, reading: Reading) -> Begun:
+    def _beginning(self, reading: Reading, *, far: bool) -> Begun:
         info = reading.info
-        part_bytes = self.part_bytes or Plan.for_total(info.total).part_bytes
+        part_bytes = self.part_bytes or Plan.for_total(info.total, far=far).part_bytes
         return Begun("", Identity.of(info), part_bytes, info.container or "mp4")
 
     def _patiently(self, call: Callable[[], T]) -> T:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from videovault.errors import StorageError
 from videovault.gateways.storage import Description, ObjectInfo, Storage, UploadLost
-from videovault.services.engine.board import Board, Filling
+from videovault.services.engine.board import Board
 from videovault.services.engine.retrying import with_storage
 from videovault.services.engine.shapes import (
     Afresh,
@@ -20,6 +20,7 @@ from videovault.services.engine.shapes import (
     Target,
     whole_crc32,
 )
+from videovault.services.engine.slices import Filling
 
 T = TypeVar("T")
 UPLOADERS = 3
