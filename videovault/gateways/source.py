@@ -16,6 +16,7 @@ from videovault.gateways.addresses import AddressGuard, Resolver, Stop, WebAddre
 from videovault.gateways.answers import SourceInfo, Wanted, info_of
 from videovault.gateways.container import SNIFF_BYTES, Container
 from videovault.gateways.faults import (
+    LinkExpired,
     RangesUnreliable,
     SourceCancelled,
     SourceChanged,
@@ -29,6 +30,7 @@ from videovault.gateways.transport import GuardedTransport
 
 __all__ = [
     "Container",
+    "LinkExpired",
     "RangesUnreliable",
     "Source",
     "SourceCancelled",
