@@ -31,7 +31,8 @@ def ask_now(video_id: str, told: list[str] | None = None) -> None:
     with transaction() as session:
         session.get_one(Video, video_id).next_ask_at = now()
     assert polling.due() == [video_id]
-    polling.poll(video_id, enqueue=[].append if told is None else told.append)
+    heard: list[str] = [] if told is None else told
+    polling.poll(video_id, enqueue=heard.append)
 
 
 def in_seconds(video: Video) -> float:
