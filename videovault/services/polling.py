@@ -7,7 +7,7 @@ from sqlmodel import Session, col, select
 
 from videovault import logs
 from videovault.db import reading, transaction
-from videovault.errors import UnsafeUrl, UpstreamError
+from videovault.errors import UnsafeUrl, WebhookBusy
 from videovault.gateways import statuses
 from videovault.gateways.replies import Exchange, Generation
 from videovault.models import Status, Video, now
@@ -43,9 +43,12 @@ def poll(video_id: str, *, enqueue: Enqueue) -> None:
     heard: list[Exchange] = []
     try:
         news = statuses.connected().ask(video.status_url, note=heard.append)
-    except (UpstreamError, UnsafeUrl) as error:
-        log.info("no news from the generator", video_id=video.id, reason=error.public_message)
-        _come_back(video, getattr(error, "retry_after", None))
+    except WebhookBusy as busy:
+        log.info("no news from the generator", video_id=video.id, reason=busy.public_message)
+        _come_back(video, busy.retry_after)
+        return
+    except UnsafeUrl as error:
+        log.warning("status address must not be asked", video_id=video.id, reason=error.public_message)
         return
     if news.said.state == "processing":
         _come_back(video, news.retry_after, **_new_estimate(video, news.said))
@@ -64,7 +67,7 @@ def fresh_url(video: Video) -> str | None:
     note = recording.outgoing("poll", video.id)
     try:
         said = statuses.connected().ask(video.status_url, note=note).said
-    except (UpstreamError, UnsafeUrl) as error:
+    except (WebhookBusy, UnsafeUrl) as error:
         log.info("no fresh address from the generator", reason=error.public_message)
         return None
     return said.video_url if said.state == "ready" and said.video_url != video.source_url else None
