@@ -138,7 +138,7 @@ def test_a_draft_is_written_changed_listed_and_moved(anna: Caller) -> None:
     assert (found.processing_count, found.total_count) == (1, 1)
     with reading() as session:
         event = session.exec(select(Event).where(Event.kind == "status")).one()
-    assert event.detail == {"from": "draft", "to": "generating", "why": "asked for"}
+    assert event.detail == {"from": "draft", "to": "generating", "why": "asked for", "by": "person"}
 
 
 @pytest.mark.usefixtures("jobs")

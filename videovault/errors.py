@@ -15,7 +15,7 @@ VideoVaultError            safe to show: ``public_message``
 │   └── QuotaExceeded
 ├── RateLimited            ``retry_after`` seconds
 └── UpstreamError          ``retryable`` tells the worker what to do
-    ├── WebhookError       (WebhookUnanswered: sent, but the answer was lost)
+    ├── WebhookError       (WebhookUnanswered: sent, but the answer was lost; WebhookBusy: nothing was begun)
     ├── SourceError
     └── StorageError
 """
@@ -122,6 +122,14 @@ class WebhookError(UpstreamError):
 
 class WebhookUnanswered(WebhookError):
     """The request went out and no answer came: a render may be under way, so it is not asked again."""
+
+
+class WebhookBusy(WebhookError):
+    """Refused for now, with nothing begun: worth asking again, after ``retry_after`` seconds if it said so."""
+
+    def __init__(self, public_message: str, retry_after: float | None = None) -> None:
+        super().__init__(public_message, retryable=True)
+        self.retry_after = retry_after
 
 
 class SourceError(UpstreamError):

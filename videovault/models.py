@@ -96,6 +96,11 @@ class Video(SQLModel, table=True):
     estimated_minutes: float | None = None
     deadline_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     source_url: str | None = Field(default=None, sa_type=Text)
+    # Where the generator says how far it is, when to ask it next (for the video itself, as long as it has
+    # not taken the order), and how often it was asked without an outcome.
+    status_url: str | None = Field(default=None, sa_type=Text)
+    next_ask_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    asks: int = 0
 
     s3_key: str | None = Field(default=None, sa_type=Text)
     sealed_key: str = Field(sa_type=Text)
@@ -146,3 +151,24 @@ class Event(SQLModel, table=True):
     actor_id: str | None = Field(default=None, index=True)
     video_id: str | None = Field(default=None, index=True)
     detail: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+
+
+class Delivery(SQLModel, table=True):
+    """A webhook call, in or out, as the callback inbox keeps it. Rows outlive the videos they speak of."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (Index("ix_deliveries_video_id_id", "video_id", "id"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    at: datetime = Field(default_factory=now, sa_type=UtcDateTime, index=True)
+    direction: str = Field(max_length=3)
+    kind: str = Field(max_length=20)
+    video_id: str | None = Field(default=None, max_length=64)
+    headers: dict[str, str] = Field(default_factory=dict, sa_type=JSON)
+    body: str = Field(default="", sa_type=Text)
+    is_cut: bool = False
+    answer: str = Field(default="", sa_type=Text)
+    verdict: str = Field(max_length=20)
+    why: str = Field(default="", sa_type=Text)
+    http_status: int | None = None
+    outcome: str = Field(default="", max_length=40)

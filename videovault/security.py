@@ -6,11 +6,13 @@ import hmac
 import secrets
 import string
 import time
+from collections.abc import Mapping
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from itsdangerous import BadData, URLSafeTimedSerializer
 from passlib.context import CryptContext
+from standardwebhooks import Webhook, WebhookVerificationError
 
 from videovault.config import settings
 
@@ -25,6 +27,7 @@ _passwords = CryptContext(
 _NONCE_BYTES = 12
 _ALPHABET = string.ascii_lowercase + string.digits
 _CALLBACK_SALT = "videovault.callback"
+_WEBHOOK_HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
 
 def hash_password(password: str) -> str:
@@ -100,6 +103,21 @@ def video_of_callback(token: str, *, max_age_seconds: int) -> str | None:
         except BadData:
             continue
     return None
+
+
+def webhook_is_genuine(body: bytes, headers: Mapping[str, str]) -> bool | None:
+    """Whether a call is signed, as Standard Webhooks say, with WEBHOOK_SECRET and within five minutes.
+
+    None when it is not signed at all, or when there is no secret to hold it against.
+    """
+    secret = settings().webhook_secret.get_secret_value()
+    if not secret or not any(name in headers for name in _WEBHOOK_HEADERS):
+        return None
+    try:
+        Webhook(secret).verify(body, dict(headers), json_parse=False)
+    except (WebhookVerificationError, ValueError):  # the latter for signatures that are no base64
+        return False
+    return True
 
 
 def _callback_serializer(key: str) -> URLSafeTimedSerializer:

@@ -2,7 +2,7 @@
 
 import threading
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,15 +11,19 @@ from huey import Huey, PostgresHuey, RedisHuey, SqliteHuey
 from huey.consumer import Consumer
 
 from videovault import logs
+from videovault.askers import Askers
 from videovault.config import settings
-from videovault.services import pipeline
+from videovault.services import pipeline, polling
 
 NAME = "videovault"
 REPAIR_SECONDS = 5.0
+POLL_SECONDS = 1.0
+GENERATORS_AT_ONCE = 8
 STOP_SECONDS = 15.0
 
 log = logs.get(__name__)
 _stopping = threading.Event()
+_askers = Askers()
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,10 @@ def enqueue(video_id: str) -> None:
 
 def produce_video(video_id: str) -> None:
     """The task: what is to be done with the video, its row tells."""
-    pipeline.produce(video_id, stopping=_stopping.is_set)
+    if _askers.at_work and pipeline.awaits_generator(video_id):
+        _askers.take(video_id, partial(pipeline.generate, video_id, enqueue=enqueue))
+    else:
+        pipeline.produce(video_id, stopping=_stopping.is_set)
 
 
 def run() -> None:
@@ -57,14 +64,18 @@ def run() -> None:
         graceful_signal="TERM",
         shutdown_timeout=STOP_SECONDS,
     )
-    threading.Thread(target=_keep_repairing, name="repair", daemon=True).start()
+    _askers.start(GENERATORS_AT_ONCE)
+    for name, keep_on in (("repair", _keep_repairing), ("polling", _keep_polling)):
+        threading.Thread(target=keep_on, name=name, daemon=True).start()
     log.debug("worker ready", transfers_at_once=consumer.workers)
     consumer.run()
+    _askers.finish()
 
 
 class _Consumer(Consumer):  # type: ignore[misc] # huey has no types
     def stop(self, graceful: bool = False) -> None:
         _stopping.set()  # before the threads are waited for, so that transfers give up their videos
+        _askers.stop(STOP_SECONDS)
         super().stop(graceful)
 
 
@@ -87,6 +98,15 @@ def _keep_repairing() -> None:
             log.exception("repair failed, trying again")
         if _stopping.wait(REPAIR_SECONDS):
             return
+
+
+def _keep_polling() -> None:
+    while not _stopping.wait(POLL_SECONDS):
+        try:
+            for video_id in polling.due():
+                _askers.take(video_id, partial(polling.poll, video_id, enqueue=enqueue))
+        except Exception:  # as above
+            log.exception("polling failed, trying again")
 
 
 def _enqueue_if_missing() -> Any:

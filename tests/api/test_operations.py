@@ -76,6 +76,9 @@ def test_the_openapi_document_is_valid_and_names_every_route(client: httpx.Clien
         "POST /api/auth/video/{videoId}/cancel",
         "GET /api/admin/videos",
         "DELETE /api/admin/videos",
+        "POST /api/admin/videos/{videoId}/rescue",
+        "GET /api/admin/deliveries",
+        "POST /api/admin/deliveries/{deliveryId}/replay",
         "GET /healthz",
         "GET /readyz",
     }

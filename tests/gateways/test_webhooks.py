@@ -7,8 +7,8 @@ import httpx
 import pytest
 from standardwebhooks import Webhook
 
-from videovault.errors import WebhookError, WebhookUnanswered
-from videovault.gateways.webhooks import Generation, Webhooks
+from videovault.errors import WebhookBusy, WebhookError, WebhookUnanswered
+from videovault.gateways.webhooks import Exchange, Generation, Webhooks
 
 URL = "https://cdn.example/video.mp4"
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -70,10 +70,25 @@ def test_even_an_answer_that_is_no_json_is_not_taken_for_a_failure(text: str) ->
     assert answered(text=text) == Generation("processing")
 
 
-@pytest.mark.parametrize("status", ["failed", "rejected", "FAILED"])
+@pytest.mark.parametrize("name", ["statusUrl", "status_url"])
+def test_a_status_address_is_kept_under_either_of_its_names(name: str) -> None:
+    where = "https://generator.example/jobs/1"
+    assert answered(202, {"data": {name: where}}) == Generation("processing", status_url=where)
+    both = Generation("ready", video_url=URL, status_url=where)
+    assert answered(body={"videoUrl": URL, name: where}) == both
+    assert answered(body={name: "jobs/1"}) == Generation("processing")
+
+
+@pytest.mark.parametrize("status", ["failed", "FAILED", "error", "canceled"])
 def test_a_failure_keeps_the_generators_words(status: str) -> None:
     said = answered(body={"status": status, "error": {"message": "No\x00 voice\ud800"}})
     assert said == Generation("failed", message="No  voice")
+
+
+def test_a_rejection_is_told_apart_from_a_failure() -> None:
+    said = {"status": "rejected", "message": "No swearing."}
+    assert answered(body=said) == Generation("rejected", message="No swearing.")
+    assert answered(400, said) == Generation("rejected", message="No swearing.")
 
 
 def test_a_4xx_is_a_failure_with_its_message() -> None:
@@ -108,6 +123,42 @@ def test_what_was_not_sent_is_tried_three_times() -> None:
         calling(refuse).generate({}, idempotency_key="v:1")
     assert len(tries) == 3
     assert not isinstance(caught.value, WebhookUnanswered)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "seconds"),
+    [(429, {"Retry-After": "30"}, 30), (429, {}, None), (503, {"Retry-After": "5"}, 5)],
+)
+def test_a_webhook_that_is_busy_is_to_be_asked_later_and_not_now(
+    status: int, headers: dict[str, str], seconds: float | None
+) -> None:
+    tries = []
+
+    def busy(request: httpx.Request) -> httpx.Response:
+        tries.append(request)
+        return httpx.Response(status, headers=headers)
+
+    with pytest.raises(WebhookBusy) as caught:
+        calling(busy).generate({}, idempotency_key="v:1")
+    assert (len(tries), caught.value.retry_after) == (1, seconds)
+
+
+def test_every_call_is_told_of_the_lost_ones_too() -> None:
+    answers: list[Any] = [httpx.ConnectError("refused"), 500, 200]
+
+    def answer(_request: httpx.Request) -> httpx.Response:
+        said = answers.pop(0)
+        if isinstance(said, Exception):
+            raise said
+        return httpx.Response(said, json={"videoUrl": URL})
+
+    heard: list[Exchange] = []
+    calling(answer, SECRET).generate({"hook": "Look"}, idempotency_key="v:1", note=heard.append)
+    assert [exchange.status for exchange in heard] == [None, 500, 200]
+    assert "refused" in heard[0].fault
+    assert json.loads(heard[2].body) == {"hook": "Look"}
+    assert heard[2].headers["Idempotency-Key"] == "v:1"
+    assert json.loads(heard[2].answer) == {"videoUrl": URL}
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,18 @@
 """Reports come twice, late, early and forged; each has one defined outcome."""
 
+import time
 from collections.abc import Callable
 
 import pytest
+from sqlmodel import desc, select
 
-from tests.fixtures.generator import Generator
+from tests.fixtures.generator import Generator, Mode
 from tests.services.conftest import Row
 from videovault import security
+from videovault.db import reading, transaction
 from videovault.errors import Conflict, InvalidInput, NotSignedIn, VideoNotFound
-from videovault.models import Status, Video
+from videovault.gateways.replies import LONGEST_MINUTES
+from videovault.models import Event, Status, Video, now
 from videovault.services import callbacks, generation, pipeline, scripts
 from videovault.services.access import Caller
 from videovault.services.callbacks import Report
@@ -120,6 +124,129 @@ def test_nobody_reports_on_somebody_elses_video(waiting: Video, bert: Caller, ro
     with pytest.raises(VideoNotFound):
         callbacks.report(bert, Report(bert.user_id, waiting.id, "failed"), enqueue=lambda _: None)
     assert row(waiting.id).status == Status.GENERATING
+
+
+def brought_to(video: Video, status: str) -> None:
+    """Set the row behind the services' back: ``cancelled`` is failed by its owner."""
+    with transaction() as session:
+        found = session.get_one(Video, video.id)
+        found.status = Status.FAILED if status == "cancelled" else Status(status)
+        found.error_code = {"cancelled": "CANCELLED", "failed": "GENERATION_TIMED_OUT"}.get(status)
+
+
+OUTCOMES = {
+    ("generating", "processing"): "generating",
+    ("generating", "failed"): "failed",
+    ("generating", "ready"): "queued",
+    ("queued", "processing"): None,
+    ("queued", "failed"): None,
+    ("queued", "ready"): None,
+    ("storing", "processing"): None,
+    ("storing", "failed"): None,
+    ("storing", "ready"): None,
+    ("ready", "processing"): None,
+    ("ready", "failed"): Conflict,
+    ("ready", "ready"): None,
+    ("failed", "processing"): None,
+    ("failed", "failed"): None,
+    ("failed", "ready"): "queued",
+    ("cancelled", "processing"): None,
+    ("cancelled", "failed"): None,
+    ("cancelled", "ready"): None,
+    ("deleting", "ready"): VideoNotFound,
+    ("draft", "ready"): Conflict,
+}
+
+
+@pytest.mark.parametrize(("state", "reported"), OUTCOMES, ids=str)
+def test_each_report_has_one_outcome_in_each_state(
+    waiting: Video, row: Row, state: str, reported: str
+) -> None:
+    """The table in the service's docstring; None means that nothing changes."""
+    brought_to(waiting, state)
+    before, expected = row(waiting.id), OUTCOMES[state, reported]
+    report = said(waiting, reported, video_url=URL if reported == "ready" else "")
+    if isinstance(expected, type):
+        with pytest.raises(expected):
+            callbacks.take(by_generator(waiting), report, enqueue=list)
+        expected = None
+    else:
+        taken = callbacks.take(by_generator(waiting), report, enqueue=list)
+        assert taken.changed == (expected is not None)
+    if expected is None:
+        assert row(waiting.id).model_dump() == before.model_dump()
+    else:
+        assert row(waiting.id).status == expected
+
+
+def test_what_the_generator_did_is_not_said_of_the_owner(waiting: Video) -> None:
+    callbacks.report(by_generator(waiting), said(waiting, "ready", video_url=URL), enqueue=list)
+    with reading() as session:
+        last = session.exec(select(Event).where(Event.kind == "status").order_by(desc(Event.id))).first()
+    assert last
+    assert (last.actor_id, last.detail["by"], last.detail["to"]) == (None, "generator", "queued")
+
+
+def test_a_generator_that_reports_in_disorder_delivers_all_the_same(
+    generator: Generator, generating: Generating, row: Row
+) -> None:
+    generator.mode = "disorder"
+    generator.deliver = deliver
+    video = generating()
+    generation.ask_generator(video.id)
+    generator.callbacks_made()
+    assert [report["status"] for report in generator.reports] == ["failed", "ready", "processing"]
+    assert (row(video.id).status, row(video.id).source_url) == (Status.QUEUED, generator.video_url)
+
+
+def deliver(order: dict[str, str], report: dict[str, str]) -> None:
+    """A callback without HTTP."""
+    caller = callbacks.generator(order["callbackToken"], order["videoId"])
+    url = report.get("videoUrl", "")
+    callbacks.report(caller, Report(report["userId"], report["videoId"], report["status"], url), enqueue=list)
+
+
+@pytest.mark.parametrize("mode", ["callback", "callback_twice", "callback_first"])
+def test_a_callback_is_taken_once_whenever_it_comes(
+    generator: Generator, generating: Generating, row: Row, mode: Mode
+) -> None:
+    generator.mode, generator.deliver = mode, deliver
+    video = generating()
+    generation.ask_generator(video.id)
+    generator.callbacks_made()
+    assert row(video.id).status == Status.QUEUED
+    with reading() as session:
+        moves = session.exec(select(Event).where(Event.kind == "status")).all()
+    assert [event.detail["to"] for event in moves] == ["generating", "queued"]
+    assert list(generator.renders.values()) == [1]
+
+
+def test_a_video_that_comes_after_its_deadline_is_welcome(
+    generator: Generator, generating: Generating, row: Row
+) -> None:
+    generator.mode, generator.deliver = "callback_late", deliver
+    video = generating()
+    generation.ask_generator(video.id)
+    with transaction() as session:
+        session.get_one(Video, video.id).deadline_at = now()
+    generation.fail_overdue()
+    assert row(video.id).error_code == "GENERATION_TIMED_OUT"
+    generator.late.set()
+    generator.callbacks_made()
+    assert row(video.id).status == Status.QUEUED
+
+
+def test_a_token_outlives_the_longest_deadline() -> None:
+    longest = generation.deadline(LONGEST_MINUTES)
+    assert longest < callbacks.CALLBACK_LIFE < 2 * longest
+
+
+def test_a_token_that_is_too_old_is_refused(waiting: Video, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = security.callback_token(waiting.id)
+    much_later = time.time() + callbacks.CALLBACK_LIFE.total_seconds() + 60
+    monkeypatch.setattr(time, "time", lambda: much_later)
+    with pytest.raises(NotSignedIn):
+        callbacks.generator(token, waiting.id)
 
 
 @pytest.mark.usefixtures("generator")

@@ -5,11 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from tests.fixtures.generator import Generator
+from tests.fixtures.generator import Generator, Mode, refusing_port
 from tests.fixtures.installation import Configure
 from tests.services.conftest import SCRIPT, Row
 from videovault.db import transaction
 from videovault.errors import Conflict, InvalidInput, VideoNotFound
+from videovault.gateways.replies import Generation
 from videovault.models import Status, Video, now
 from videovault.services import generation, pipeline, scripts
 from videovault.services.access import Caller
@@ -118,6 +119,145 @@ def test_a_render_that_is_overdue_fails_with_a_reason(
         late.deadline_at = now() - timedelta(seconds=1)
     generation.fail_overdue()
     assert row(video.id).error_code == "GENERATION_TIMED_OUT"
+
+
+def later(video_id: str) -> None:
+    """The time for the next question has come."""
+    with transaction() as session:
+        session.get_one(Video, video_id).next_ask_at = now()
+
+
+@pytest.mark.parametrize("mode", ["hang", "cut", "malformed"])
+def test_a_render_whose_answer_is_lost_is_ordered_once_and_waited_for(
+    generator: Generator, generating: Generating, row: Row, mode: Mode
+) -> None:
+    generator.mode = mode
+    video = generating()
+    for _ in range(2):
+        generation.ask_generator(video.id)
+    assert row(video.id).status == Status.GENERATING
+    assert row(video.id).deadline_at
+    assert set(generator.renders.values()) == {1}
+
+
+def test_a_rejected_script_says_that_the_script_has_to_be_changed(
+    generator: Generator, generating: Generating, row: Row
+) -> None:
+    generator.mode = "rejected"
+    video = generating()
+    generation.ask_generator(video.id)
+    found = row(video.id)
+    assert (found.status, found.error_code) == (Status.FAILED, "GENERATION_REJECTED")
+    assert found.error_message == (
+        "The generator rejected the script: No swearing, please. Change the script, then try again."
+    )
+
+
+def test_a_failed_render_is_told_apart_from_a_rejected_script(
+    generator: Generator, generating: Generating, row: Row
+) -> None:
+    generator.mode = "failed"
+    video = generating()
+    generation.ask_generator(video.id)
+    found = row(video.id)
+    assert (found.error_code, found.error_message) == ("GENERATION_FAILED", "The render crashed.")
+
+
+def test_a_generator_that_fails_at_first_renders_once_in_the_end(
+    generator: Generator, generating: Generating, row: Row
+) -> None:
+    generator.mode = "flaky"
+    video = generating()
+    generation.ask_generator(video.id)
+    assert row(video.id).status == Status.QUEUED
+    assert len(generator.requests) == 3
+    assert list(generator.renders.values()) == [1]
+
+
+def test_a_generator_that_cannot_be_reached_fails_the_video(
+    generator: Generator, generating: Generating, row: Row, configure: Configure
+) -> None:
+    with refusing_port() as port:
+        configure(VIDEO_WEBHOOK_URL=f"http://127.0.0.1:{port}/video")
+        video = generating()
+        generation.ask_generator(video.id)
+    assert (row(video.id).status, row(video.id).error_code) == (Status.FAILED, "WEBHOOK_FAILED")
+    assert generator.requests == []
+
+
+def test_a_busy_generator_is_asked_again_when_it_said_under_the_same_key(
+    generator: Generator, generating: Generating, row: Row
+) -> None:
+    generator.then("busy")
+    video = generating()
+    generation.ask_generator(video.id)
+    waits = row(video.id)
+    assert (waits.status, waits.requested_at) == (Status.GENERATING, None)
+    assert waits.next_ask_at
+    assert waits.next_ask_at > now() + timedelta(seconds=5)  # 7 were asked for
+    generation.ask_generator(video.id)
+    assert len(generator.requests) == 1
+    later(video.id)
+    told: list[str] = []
+    pipeline.generate(video.id, enqueue=told.append)
+    assert (row(video.id).status, told) == (Status.QUEUED, [video.id])
+    assert len(set(generator.idempotency_keys)) == 1
+    assert list(generator.renders.values()) == [1]
+
+
+def test_the_repair_hands_a_put_off_video_out_when_its_time_has_come(
+    generator: Generator, generating: Generating
+) -> None:
+    generator.then("busy")
+    video = generating()
+    generation.ask_generator(video.id)
+    told: list[str] = []
+    with transaction() as session:
+        session.get_one(Video, video.id).updated_at = now() - pipeline.FORGOTTEN_AFTER
+    pipeline.repair(enqueue=told.append)
+    assert told == []
+    later(video.id)
+    pipeline.repair(enqueue=told.append)
+    assert told == [video.id]
+
+
+def test_a_generator_that_stays_busy_fails_the_video_in_the_end(
+    generator: Generator, generating: Generating, row: Row
+) -> None:
+    generator.mode = "busy"
+    video = generating()
+    for _ in range(generation.BUSY_TRIES):
+        later(video.id)
+        generation.ask_generator(video.id)
+    assert (row(video.id).status, row(video.id).error_code) == (Status.FAILED, "WEBHOOK_FAILED")
+    assert generator.renders == {}
+
+
+def test_a_video_that_nobody_has_asked_for_yet_has_no_deadline(
+    generator: Generator, generating: Generating, row: Row
+) -> None:
+    generator.mode = "processing"
+    video = generating()
+    assert row(video.id).deadline_at is None
+    generation.ask_generator(video.id)
+    assert row(video.id).deadline_at
+
+
+def test_deadlines_are_thrice_the_estimate_and_half_an_hour_at_least() -> None:
+    assert generation.deadline(1) == timedelta(minutes=30)
+    assert generation.deadline(20) == timedelta(minutes=60)
+
+
+def test_a_status_address_in_a_private_network_is_not_kept(
+    generator: Generator, generating: Generating, row: Row
+) -> None:
+    del generator
+    video = generating()
+    asked = Generation("processing", status_url="http://10.0.0.1/status")
+    generation.take_answer(video, asked, why="a test")
+    found = row(video.id)
+    assert (found.status, found.status_url, found.next_ask_at) == (Status.GENERATING, None, None)
+    assert found.deadline_at
 
 
 @pytest.mark.usefixtures("generator")

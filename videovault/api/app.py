@@ -8,7 +8,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 
-from videovault.api import accounts, admin, answers, docs, generation, operations, videos
+from videovault.api import accounts, admin, answers, docs, generation, inbox, operations, status, videos
 from videovault.api.auth import refuse_other_sites
 from videovault.api.envelope import problem
 from videovault.api.query import refuse_repeated
@@ -28,7 +28,7 @@ def create_api() -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    for module in (accounts, generation, videos, admin, operations, docs):
+    for module in (accounts, generation, status, videos, admin, inbox, operations, docs):
         api.include_router(
             module.router, dependencies=[Depends(refuse_other_sites), Depends(refuse_repeated)]
         )

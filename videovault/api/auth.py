@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from fastapi import Depends, Request, Response
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 
+from videovault import security
 from videovault.config import settings
 from videovault.errors import Forbidden, NotSignedIn
 from videovault.models import now
@@ -42,8 +43,24 @@ def signed_in(token: Token) -> Caller:
 SignedInCaller = Annotated[Caller, Depends(signed_in)]
 
 
-def reporter(token: str, video_id: str) -> Caller:
-    """Who reports on this video: a person, or its generator by a callback token. Raises NotSignedIn."""
+async def signed_by_generator(request: Request) -> bool:
+    """Whether the call carries a good signature; raises NotSignedIn for one that is wrong or too old."""
+    genuine = security.webhook_is_genuine(await request.body(), request.headers)
+    if genuine is False:
+        raise NotSignedIn("The signature of this call is wrong or too old.")
+    return bool(genuine)
+
+
+Signed = Annotated[bool, Depends(signed_by_generator)]
+
+
+def reporter(token: str, video_id: str, *, signed: bool = False) -> Caller:
+    """Who reports on this video: a person, or its generator by a callback token or a signature.
+
+    Raises NotSignedIn, and VideoNotFound for the generator of a video that is gone.
+    """
+    if signed and not token:
+        return callbacks.signed_generator(video_id)
     # Only callback tokens have dots: they carry their video, time and signature in parts.
     return callbacks.generator(token, video_id) if "." in token else signed_in(token)
 

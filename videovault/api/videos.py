@@ -1,4 +1,4 @@
-"""Videos over HTTP: storing from an address, status reports, the gallery, links and deletion."""
+"""Videos over HTTP: storing from an address, the gallery, links and deletion."""
 
 from functools import partial
 from typing import Annotated
@@ -9,17 +9,15 @@ from fastapi.responses import RedirectResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.convertors import Convertor, register_url_convertor
 
-from videovault.api import auth
 from videovault.api.auth import SignedInCaller
 from videovault.api.envelope import Responses, Success, failing
-from videovault.api.schemas import DeleteBody, GalleryParams, Id, MetadataBody, StatusBody, StoreBody
+from videovault.api.schemas import DeleteBody, GalleryParams, Id, StoreBody
 from videovault.api.waiting import reason, until
 from videovault.config import settings
 from videovault.errors import SourceError
-from videovault.services import callbacks, deletion, pipeline, videos
-from videovault.services.callbacks import Report
+from videovault.services import deletion, pipeline, videos
 from videovault.services.videos import GalleryQuery
-from videovault.services.views import GalleryView, Metadata, StoredView, VideoView, View
+from videovault.services.views import GalleryView, StoredView, VideoView, View
 from videovault.worker import enqueue
 
 POSTER_SECONDS = 600  # for so long a browser may keep the way to a poster
@@ -81,31 +79,6 @@ async def download(
     if at_once:
         response.headers["Preference-Applied"] = "respond-async"
     return Success(message="Video is being downloaded and stored", data=stored)
-
-
-@router.put(
-    "/status",
-    response_model_exclude_none=True,
-    responses={
-        202: {"model": Success[VideoView], "description": "Storing has begun"},
-        **failing(400, 401, 403, 404, 409),
-    },
-)
-def update_status(body: StatusBody, token: auth.Token, response: Response) -> Success[VideoView]:
-    """Report on a video: its owner, an admin, or its generator by the callback token it was given."""
-    caller = auth.reporter(token, body.video_id)
-    said = Report(
-        user_id=body.user_id,
-        video_id=body.video_id,
-        status=body.status,
-        video_url=body.video_url or "",
-        metadata=Metadata(**(body.metadata or MetadataBody()).model_dump()),
-        error=body.error or "",
-    )
-    video = callbacks.report(caller, said, enqueue=enqueue)
-    if body.status == "ready" and video.status == "processing":
-        response.status_code = 202
-    return Success(message="Video status updated successfully", data=video)
 
 
 @router.get("/gallery", response_model_exclude_none=True, responses=failing(400, 401, 403, 502))

@@ -73,7 +73,8 @@ class Settings(BaseSettings):
         None, description="Script to video. Unset: the embedded studio; empty: none, nothing is generated."
     )
     webhook_secret: WebhookSecret = Field(
-        SecretStr(""), description="Signs the webhooks that are called (Standard Webhooks, whsec_…)."
+        SecretStr(""),
+        description="Signs the webhooks that are called and checks signed calls back (Standard Webhooks, whsec_…).",
     )
     webhook_timeout_seconds: Seconds = Field(120, description="How long a webhook may take to answer.")
     studio_mode: Literal["callback", "direct"] = Field(

@@ -1,6 +1,7 @@
 """What can go wrong with a source, each with its sentence for a person and whether trying again may help.
 
 SourceError
+├── LinkExpired         the address no longer gives the video: a fresh one is needed
 ├── SourceUnavailable   busy or out of order: ``retry_after`` seconds, if it said so
 ├── SourceChanged       no longer the bytes that were begun with: start afresh
 └── RangesUnreliable    its ranges cannot be trusted: read it as one stream
@@ -19,6 +20,10 @@ import httpx
 from videovault.errors import SourceError
 
 _UNITS = ((1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB"))
+
+
+class LinkExpired(SourceError):
+    """401, 403, 404 or 410: a generator may have a fresh address for the same video."""
 
 
 class SourceUnavailable(SourceError):
@@ -70,14 +75,14 @@ def cut_short() -> SourceError:
 def refused(status: int, retry_after: str = "") -> SourceError:
     """The error for an answer with this status, neither 200 nor 206; ``retry_after`` is the header."""
     if status in (401, 403):
-        return SourceError("The link has expired or is not public.")
+        return LinkExpired("The link has expired or is not public.")
     if status in (404, 410):
-        return SourceError("The link has expired: the video is no longer at this address.")
+        return LinkExpired("The link has expired: the video is no longer at this address.")
     if status == 429:
-        return SourceUnavailable("The source asks us to slow down (HTTP 429).", _seconds(retry_after))
+        return SourceUnavailable("The source asks us to slow down (HTTP 429).", seconds_of(retry_after))
     if status in (202, 408, 425) or status >= 500:
         return SourceUnavailable(
-            f"The source cannot give the video right now (HTTP {status}).", _seconds(retry_after)
+            f"The source cannot give the video right now (HTTP {status}).", seconds_of(retry_after)
         )
     return SourceError(f"The source does not give the video (HTTP {status}).")
 
@@ -103,8 +108,8 @@ def _translation(error: httpx.HTTPError) -> SourceError:
     return SourceError("The source's answer could not be understood.", retryable=True)
 
 
-def _seconds(retry_after: str) -> float | None:
-    """RFC 9110, 10.2.3: a number of seconds, or a date."""
+def seconds_of(retry_after: str) -> float | None:
+    """What a Retry-After header asks for (RFC 9110, 10.2.3: a number of seconds, or a date); None for nonsense."""
     text = retry_after.strip()
     if re.fullmatch(r"[0-9]{1,9}", text):
         return float(text)

@@ -17,6 +17,7 @@ from videovault.gateways.ahead import Ahead
 from videovault.gateways.answers import SourceInfo, Wanted, info_of
 from videovault.gateways.container import SNIFF_BYTES, Container
 from videovault.gateways.faults import (
+    LinkExpired,
     RangesUnreliable,
     SourceCancelled,
     SourceChanged,
@@ -31,6 +32,7 @@ from videovault.gateways.transport import GuardedTransport
 __all__ = [
     "Ahead",
     "Container",
+    "LinkExpired",
     "RangesUnreliable",
     "Source",
     "SourceCancelled",

@@ -1,14 +1,11 @@
 """The two webhooks that VideoVault calls: a brief becomes a script, a script becomes a video."""
 
 import json
-import re
+import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Literal
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import httpx
@@ -16,11 +13,21 @@ from pydantic import BaseModel, ValidationError
 from standardwebhooks import Webhook
 
 from videovault.config import settings
-from videovault.errors import WebhookError, WebhookUnanswered
+from videovault.errors import WebhookBusy, WebhookError, WebhookUnanswered
+from videovault.gateways.faults import seconds_of
+from videovault.gateways.replies import (
+    MAX_ANSWER_BYTES,
+    Exchange,
+    Generation,
+    Note,
+    generation_of,
+    message_of,
+    unheard,
+    unwrapped,
+)
 
-MAX_ANSWER_BYTES = 1024 * 1024
-LONGEST_TEXT = 2000
-LONGEST_MINUTES = 7 * 24 * 60
+__all__ = ["Exchange", "Generation", "Script", "Webhooks", "connected"]
+
 TRIES = 3
 CONNECT_SECONDS = 10.0
 # Nothing reached the other side, so asking again cannot render twice.
@@ -35,18 +42,11 @@ class Script(BaseModel):
     conclusion: str = ""
 
 
-@dataclass(frozen=True)
-class Generation:
-    """What the video webhook said; ``estimated_minutes`` only where it named a time."""
-
-    state: Literal["ready", "processing", "failed"]
-    video_url: str = ""
-    estimated_minutes: float | None = None
-    message: str = ""
-
-
 class Webhooks:
-    """Calls the configured webhooks with the client that is handed in."""
+    """Calls the configured webhooks with the client that is handed in.
+
+    ``note`` hears of every call that was made, before its outcome is known to the caller.
+    """
 
     def __init__(
         self, client: httpx.Client, *, script_url: str, video_url: str, secret: str = "", backoff: float = 1.0
@@ -57,41 +57,42 @@ class Webhooks:
         self._signer = Webhook(secret) if secret else None
         self._backoff = backoff
 
-    def write_script(self, brief: Mapping[str, str]) -> Script:
+    def write_script(self, brief: Mapping[str, str], *, note: Note = unheard) -> Script:
         """Ask for a script. Raises WebhookError with a sentence for a person."""
         try:
-            answer = self._post(self._script_url, brief, {})
+            answer = self._post(self._script_url, brief, {}, note)
         except WebhookUnanswered as error:
             raise WebhookError("The script webhook took too long to answer.", retryable=True) from error
         if answer.status_code >= 400:
-            raise WebhookError(f"The script webhook refused the brief. {_said(answer)}".strip())
+            raise WebhookError(f"The script webhook refused the brief. {message_of(answer)}".strip())
         try:
-            script = Script.model_validate(_unwrapped(answer))
+            script = Script.model_validate(unwrapped(answer))
         except ValidationError as error:
             raise WebhookError("The script webhook answered something that is not a script.") from error
         if not (script.hook or script.body or script.conclusion):
             raise WebhookError("The script webhook answered without hook, body or conclusion.")
         return script
 
-    def generate(self, request: Mapping[str, str], *, idempotency_key: str) -> Generation:
+    def generate(
+        self, request: Mapping[str, str], *, idempotency_key: str, note: Note = unheard
+    ) -> Generation:
         """Ask for a video.
 
         Whatever a 2xx says without an address means that the render is under way: people wire webhooks up in
         many ways, and a render that was begun is paid for. Raises WebhookUnanswered when the request went out
-        and no answer came; WebhookError when the webhook could not be reached, kept failing or misleads.
+        and no answer came; WebhookBusy when nothing was begun and the webhook is to be asked later; WebhookError
+        when it could not be reached, kept failing or misleads.
         """
-        answer = self._post(self._video_url, request, {"Idempotency-Key": idempotency_key})
-        if answer.status_code >= 400:
-            return Generation("failed", message=_said(answer) or "The generator refused the script.")
-        said = _unwrapped(answer)
-        return _understood(said) if isinstance(said, dict) else Generation("processing")
+        return generation_of(self._post(self._video_url, request, {"Idempotency-Key": idempotency_key}, note))
 
-    def _post(self, url: str, payload: Mapping[str, str], headers: Mapping[str, str]) -> httpx.Response:
+    def _post(
+        self, url: str, payload: Mapping[str, str], headers: Mapping[str, str], note: Note
+    ) -> httpx.Response:
         """One answer below 500; refused connections and 5xx are tried again, backing off."""
         body = json.dumps(payload).encode()
         for attempt in range(1, TRIES + 1):
             try:
-                answer = self._send(url, body, headers)
+                answer = self._send(url, body, headers, note)
             except NOT_SENT as error:
                 if attempt == TRIES:
                     raise WebhookError("The webhook could not be reached.", retryable=True) from error
@@ -99,24 +100,36 @@ class Webhooks:
                 raise WebhookUnanswered("The webhook did not answer.") from error
             else:
                 if answer.status_code < 500:
-                    return _not_elsewhere(answer)
-                if attempt == TRIES:
-                    raise WebhookError(
-                        f"The webhook failed ({answer.status_code}). Look at its own log, then try again.",
-                        retryable=True,
-                    )
+                    return _final(answer)
+                if attempt == TRIES or "retry-after" in answer.headers:
+                    raise _failing(answer)
             time.sleep(self._backoff * 2 ** (attempt - 1))
         raise AssertionError("unreachable")
 
-    def _send(self, url: str, body: bytes, headers: Mapping[str, str]) -> httpx.Response:
-        everything = {"Content-Type": "application/json", **headers, **self._signature(body)}
-        with self._client.stream("POST", url, content=body, headers=everything) as answer:
+    def _send(self, url: str, body: bytes, headers: Mapping[str, str], note: Note) -> httpx.Response:
+        """One call, noted whatever becomes of it."""
+        sent = {"Content-Type": "application/json", **headers, **self._signature(body)}
+        try:
+            answer = self._exchanged(url, body, sent)
+        except (httpx.HTTPError, WebhookError) as error:
+            note(Exchange(sent, body, fault=f"{type(error).__name__}: {error}"))
+            raise
+        note(Exchange(sent, body, answer.status_code, answer.content))
+        return answer
+
+    def _exchanged(self, url: str, body: bytes, headers: Mapping[str, str]) -> httpx.Response:
+        """The whole answer, with none of its headers but Retry-After."""
+        until = time.monotonic() + (self._client.timeout.read or math.inf)
+        with self._client.stream("POST", url, content=body, headers=headers) as answer:
             content = bytearray()
             for chunk in answer.iter_bytes():
                 content += chunk
                 if len(content) > MAX_ANSWER_BYTES:
                     raise WebhookError("The webhook's answer is too long.")
-            return httpx.Response(answer.status_code, content=bytes(content))
+                if time.monotonic() > until:  # an answer that drips would hold its caller for ever
+                    raise httpx.ReadTimeout("the answer did not end in time")
+            later = {name: answer.headers[name] for name in ("retry-after",) if name in answer.headers}
+            return httpx.Response(answer.status_code, headers=later, content=bytes(content))
 
     def _signature(self, body: bytes) -> dict[str, str]:
         """Standard Webhooks headers, when a secret is set."""
@@ -143,65 +156,22 @@ def connected() -> Webhooks:
     )
 
 
-def _not_elsewhere(answer: httpx.Response) -> httpx.Response:
-    """Raises WebhookError for a redirect: a client that follows one turns the POST into a GET."""
+def _final(answer: httpx.Response) -> httpx.Response:
+    """Raises WebhookBusy for "not now", WebhookError for a redirect: a client that follows one makes the POST a GET."""
+    if answer.status_code == 429:
+        raise _failing(answer)
     if answer.is_redirect:
         raise WebhookError("The webhook's address leads to another one: set that one instead.")
     return answer
 
 
-def _understood(said: Mapping[str, Any]) -> Generation:
-    """The fields of a video webhook's answer under any of the names that people give them."""
-    status = _text(said.get("status")).lower()
-    if status in ("failed", "rejected", "error"):
-        reason = _text(said.get("error")) or _text(said.get("message"))
-        return Generation("failed", message=reason or "The generator failed.")
-    url = next((_text(said[name]) for name in ("videoUrl", "video_url", "url") if said.get(name)), "")
-    if url and status != "processing":
-        if not _is_address(url):
-            raise WebhookError("The generator's answer names an address that is none.")
-        return Generation("ready", video_url=url)
-    return Generation("processing", estimated_minutes=_minutes(said))
-
-
-def _minutes(said: Mapping[str, Any]) -> float | None:
-    """The estimated time, where it is a number that makes sense, such as 15 or "15 minutes"."""
-    for name in ("estimatedTime", "estimated_time"):
-        number = re.match(r"\s*(\d+(?:\.\d+)?)", _text(said.get(name)))
-        if number and 0 < float(number[1]) <= LONGEST_MINUTES:
-            return float(number[1])
-    return None
-
-
-def _is_address(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname)
-
-
-def _unwrapped(answer: httpx.Response) -> Any:
-    """The object itself, the object in ``data``, or the only one of a list."""
-    try:
-        said = answer.json()
-    except ValueError:
-        return None
-    if isinstance(said, list) and len(said) == 1:
-        said = said[0]
-    if isinstance(said, dict) and isinstance(said.get("data"), dict):
-        said = {**said, **said["data"]}
-    return said
-
-
-def _said(answer: httpx.Response) -> str:
-    said = _unwrapped(answer)
-    return _text(said.get("message") or said.get("error")) if isinstance(said, dict) else ""
-
-
-def _text(value: Any) -> str:
-    """A text in whatever form it came, with nothing in it that cannot be shown or stored."""
-    if isinstance(value, dict):
-        value = value.get("message")
-    text = "" if value is None else str(value)
-    return "".join(char if char.isprintable() else " " for char in text).strip()[:LONGEST_TEXT]
+def _failing(answer: httpx.Response) -> WebhookError:
+    """429, or a 5xx that says when to come back, will pass; any other 5xx is for a person to look at."""
+    if answer.status_code == 429 or "retry-after" in answer.headers:
+        return WebhookBusy(
+            f"The webhook is too busy right now ({answer.status_code}). Try again in a few minutes.",
+            seconds_of(answer.headers.get("retry-after", "")),
+        )
+    return WebhookError(
+        f"The webhook failed ({answer.status_code}). Look at its own log, then try again.", retryable=True
+    )

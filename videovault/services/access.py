@@ -14,11 +14,15 @@ log = logs.get(__name__)
 
 @dataclass(frozen=True)
 class Caller:
-    """Somebody whose session or token has been checked."""
+    """Somebody whose session or token has been checked.
+
+    ``is_generator``: a generator that reports on a video of the user, who did nothing.
+    """
 
     user_id: str
     email: str
     is_admin: bool = False
+    is_generator: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,29 @@
-"""Reports on a video's status, by its generator, its owner or an admin; twice, late or early alike."""
+"""Reports on a video's status, by its generator, its owner or an admin; twice, late or early alike.
+
+Each combination has one outcome, and none of them needs the network:
+
+==============  =======================  ==========================  ==========================================
+the video is    ``processing``           ``failed``                  ``ready`` with an address
+==============  =======================  ==========================  ==========================================
+absent, or in   VideoNotFound            VideoNotFound               VideoNotFound
+deletion
+draft           Conflict                 Conflict                    Conflict
+generating      the deadline is pushed   it fails with this reason   it is queued; also before our own call to
+                out                                                  the webhook was made or has returned
+queued,         nothing changes          nothing changes: it is      nothing changes: the first address counts
+storing                                  paid for and on its way
+ready           nothing changes          Conflict: it is stored      nothing changes
+failed          nothing changes          nothing changes: the first  it is queued: late, after its deadline or a
+                                         reason counts               broken link, it is welcome, as it is paid for
+cancelled       nothing changes          nothing changes             nothing changes: nobody wants it any more
+==============  =======================  ==========================  ==========================================
+
+``ready`` without an address changes nothing for a stored video and is a Conflict for any other.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from sqlmodel import Session
 
@@ -13,7 +35,8 @@ from videovault.services import fields, generation, lifecycle
 from videovault.services.access import Caller, open_video
 from videovault.services.views import Metadata, VideoView
 
-CALLBACK_LIFE_SECONDS = 7 * 24 * 3600
+# The longest deadline, and a week for whoever is late: the row says whether a report still changes anything.
+CALLBACK_LIFE = generation.LONGEST_WAIT + timedelta(days=7)
 Enqueue = Callable[[str], object]
 
 
@@ -29,37 +52,60 @@ class Report:
     error: str = ""
 
 
+@dataclass(frozen=True)
+class Taken:
+    """The video after a report, where its row stands now, and whether the report changed anything."""
+
+    video: VideoView
+    status: Status
+    changed: bool
+
+
 def generator(token: str, video_id: str) -> Caller:
-    """The caller that a callback token stands for: the video's owner, for this video only.
+    """The caller that a callback token stands for: the generator of this video, and of no other.
 
     Raises NotSignedIn when the token is forged, too old or for another video, VideoNotFound when that is gone.
     """
-    if video_of_callback(token, max_age_seconds=CALLBACK_LIFE_SECONDS) != video_id:
+    seconds = int(CALLBACK_LIFE.total_seconds())
+    if video_of_callback(token, max_age_seconds=seconds) != video_id:
         raise NotSignedIn("This callback token is not good for this video.")
+    return signed_generator(video_id)
+
+
+def signed_generator(video_id: str) -> Caller:
+    """The generator of this video, whose call has proved by its signature to come from one.
+
+    Raises VideoNotFound.
+    """
     with reading() as session:
         video = session.get(Video, video_id)
     if video is None:
         raise VideoNotFound
-    return Caller(user_id=video.owner_id, email="")
+    return Caller(user_id=video.owner_id, email="", is_generator=True)
 
 
 def report(caller: Caller, said: Report, *, enqueue: Enqueue) -> VideoView:
-    """Note what was said of the video; storing begins when it brings the address.
+    """``take``, for callers that want to see the video only."""
+    return take(caller, said, enqueue=enqueue).video
 
-    Raises VideoNotFound, InvalidInput; Conflict for ``ready`` without an address or a stored object, and
-    for ``failed`` of a stored video.
+
+def take(caller: Caller, said: Report, *, enqueue: Enqueue) -> Taken:
+    """Note what was said of the video, as the table above says; storing is left to the worker.
+
+    Raises VideoNotFound, InvalidInput, Forbidden for a ``user_id`` that is not the caller's, Conflict.
     """
     url = fields.checked(fields.URL, {"videoUrl": said.video_url})["videoUrl"] if said.video_url else ""
     with transaction() as session:
         video = open_video(session, caller, said.video_id, owner_id=said.user_id).row
+        session.refresh(video, with_for_update=True)  # so that of two at once the second sees the first
         if video.status == Status.DRAFT:
             raise Conflict("This video is a draft: nothing has been generated yet.")
-        _APPLY[_known(said.status)](session, video, said, url, caller)
-        _fill_metadata(session, video, said.metadata)
-        view, queued = VideoView.of(video), video.status == Status.QUEUED
-    if queued:
-        enqueue(view.video_id)
-    return view
+        changed = _APPLY[_known(said.status)](session, video, said, url, caller)
+        changed = _fill_metadata(session, video, said.metadata) or changed
+        taken = Taken(VideoView.of(video), video.status, changed)
+    if taken.status == Status.QUEUED:
+        enqueue(taken.video.video_id)
+    return taken
 
 
 def _known(status: str) -> str:
@@ -69,39 +115,41 @@ def _known(status: str) -> str:
     return status
 
 
-def _processing(session: Session, video: Video, _said: Report, _url: str, _caller: Caller) -> None:
-    if video.status == Status.GENERATING:
-        wait = generation.deadline(video.estimated_minutes or generation.DEFAULT_MINUTES)
-        lifecycle.change(session, video, deadline_at=now() + wait)
+def _processing(session: Session, video: Video, _said: Report, _url: str, _caller: Caller) -> bool:
+    if video.status != Status.GENERATING:
+        return False
+    wait = generation.deadline(video.estimated_minutes or generation.DEFAULT_MINUTES)
+    return lifecycle.change(session, video, deadline_at=now() + wait)
 
 
-def _ready(session: Session, video: Video, _said: Report, url: str, caller: Caller) -> None:
-    waiting = video.status == Status.GENERATING or _gave_up(video)
-    if url and waiting:
-        generation.receive_url(session, video, url, why="reported as ready", actor_id=caller.user_id)
-    elif not url and video.status != Status.READY:
+def _ready(session: Session, video: Video, _said: Report, url: str, caller: Caller) -> bool:
+    if not url and video.status != Status.READY:
         raise Conflict("This video is not stored yet: a report of ready needs its videoUrl.")
+    if not url or not (video.status == Status.GENERATING or _gave_up(video)):
+        return False
+    return generation.receive_url(session, video, url, why="reported as ready", **_by(caller))
 
 
-def _failed(session: Session, video: Video, said: Report, _url: str, caller: Caller) -> None:
+def _failed(session: Session, video: Video, said: Report, _url: str, caller: Caller) -> bool:
     if video.status == Status.READY:
         raise Conflict("This video is stored; it cannot fail any more.")
     if video.status != Status.GENERATING:
-        return  # said twice, or too late to matter
+        return False
     shown = "".join(char if char.isprintable() else " " for char in said.error)
     reason = " ".join(shown.split())[:500] or "The generator reported a failure."
-    lifecycle.move(
+    return lifecycle.move(
         session,
         video,
         Status.FAILED,
-        actor_id=caller.user_id,
         why="reported as failed",
+        next_ask_at=None,
         error_code="GENERATION_FAILED",
         error_message=reason,
+        **_by(caller),
     )
 
 
-_APPLY: dict[str, Callable[[Session, Video, Report, str, Caller], None]] = {
+_APPLY: dict[str, Callable[[Session, Video, Report, str, Caller], bool]] = {
     "processing": _processing,
     "ready": _ready,
     "failed": _failed,
@@ -109,14 +157,18 @@ _APPLY: dict[str, Callable[[Session, Video, Report, str, Caller], None]] = {
 
 
 def _gave_up(video: Video) -> bool:
-    """Failed for want of the video: a late one, or a fresh address, is still welcome, since it is paid for."""
     return video.status == Status.FAILED and video.error_code != "CANCELLED"
 
 
-def _fill_metadata(session: Session, video: Video, said: Metadata) -> None:
+def _by(caller: Caller) -> lifecycle.Who:
+    return {"by": "generator"} if caller.is_generator else {"actor_id": caller.user_id, "by": "person"}
+
+
+def _fill_metadata(session: Session, video: Video, said: Metadata) -> bool:
     """Fill only what was not measured."""
     told = said.model_dump(exclude_none=True)
     missing = {name: value for name, value in told.items() if getattr(video, name) is None}
-    if missing:
-        lifecycle.change(session, video, **missing)
-        session.add(Event(kind="metadata", video_id=video.id, detail=missing))
+    if not missing or not lifecycle.change(session, video, **missing):
+        return False
+    session.add(Event(kind="metadata", video_id=video.id, detail=missing))
+    return True

@@ -2,23 +2,27 @@
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from typing import Any
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, or_, select
 
 from videovault import logs, security
 from videovault.config import settings
 from videovault.db import reading, transaction
-from videovault.errors import Conflict, WebhookError, WebhookUnanswered
-from videovault.gateways import webhooks
+from videovault.errors import Conflict, UnsafeUrl, WebhookBusy, WebhookError, WebhookUnanswered
+from videovault.gateways import statuses, webhooks
+from videovault.gateways.replies import LONGEST_MINUTES, Generation
 from videovault.models import Event, Status, User, Video, now
-from videovault.services import fields, lifecycle
+from videovault.services import fields, lifecycle, recording
 from videovault.services.access import Caller, open_video
 from videovault.services.naming import object_key, title_of
+from videovault.services.pauses import next_ask
 from videovault.services.views import VideoView
 
 DEFAULT_MINUTES = 15.0
 LEAST_WAIT = timedelta(minutes=30)
 WAIT_FACTOR = 3  # times the estimated time
+BUSY_TRIES = 20  # about a quarter of an hour, or longer where the webhook says when to come back
 
 Enqueue = Callable[[str], object]
 log = logs.get(__name__)
@@ -60,41 +64,59 @@ def again(session: Session, video: Video, caller: Caller) -> None:
 def ask_generator(video_id: str) -> None:
     """The worker's part: call the webhook once for this attempt and note what it said.
 
-    A second run, or one after a crash in the middle, finds the attempt taken and asks nothing: the
-    render may be under way and is paid for, so only the callback, the deadline or a person go on.
+    A second run, or one after a crash in the middle, finds the attempt taken and asks nothing: the render may
+    be under way and is paid for, so only the callback, the status address, the deadline or a person go on. A
+    webhook that was too busy to begin anything is asked again later, under the same Idempotency-Key.
     """
-    with transaction() as session:
-        video = session.get(Video, video_id)
-        if video is None or video.status != Status.GENERATING or video.requested_at:
-            return
-        if not lifecycle.change(session, video, requested_at=now(), attempt=video.attempt + 1):
-            return
-        email = _owner_email(session, video)
+    claimed = _claim(video_id)
+    if claimed is None:
+        return
+    video, payload = claimed
+    key, note = f"{video.id}:{video.attempt}", recording.outgoing("video", video.id)
     try:
-        answer = webhooks.connected().generate(
-            _payload(video, email), idempotency_key=f"{video.id}:{video.attempt}"
-        )
+        answer = webhooks.connected().generate(payload, idempotency_key=key, note=note)
     except WebhookUnanswered:
         log.warning("video webhook did not answer, waiting for its callback")
+    except WebhookBusy as busy:
+        _put_off(video, busy)
     except WebhookError as error:
         _fail(video, error.code, error.public_message)
     else:
-        _note_answer(video, answer)
+        take_answer(video, answer, why="the webhook answered")
 
 
-def receive_url(session: Session, video: Video, url: str, *, why: str, actor_id: str | None = None) -> bool:
-    """The generator's URL is kept before anything is fetched; whether this was the first to bring it."""
+def take_answer(video: Video, answer: Generation, *, why: str) -> None:
+    """Note what the generator said of ``video``; nothing is changed where its callback was faster."""
+    if answer.state == "failed":
+        _fail(video, "GENERATION_FAILED", answer.message or "The generator failed.", by="generator")
+    elif answer.state == "rejected":
+        _fail(video, "GENERATION_REJECTED", _rejection(answer.message), by="generator")
+    else:
+        with transaction() as session:
+            if answer.state == "ready":
+                url, status_url = answer.video_url, _usable(answer.status_url) or video.status_url
+                receive_url(session, video, url, why=why, by="generator", status_url=status_url)
+            else:
+                _keep_waiting(session, video, answer)
+
+
+def receive_url(session: Session, video: Video, url: str, *, why: str, **more: Any) -> bool:
+    """The generator's URL is kept before anything is fetched; whether this was the first to bring it.
+
+    ``more`` as ``lifecycle.move`` takes it.
+    """
     return lifecycle.move(
         session,
         video,
         Status.QUEUED,
-        actor_id=actor_id,
         why=why,
         source_url=url,
         s3_key=object_key(video, url),
         deadline_at=None,
+        next_ask_at=None,
         error_code=None,
         error_message=None,
+        **more,
     )
 
 
@@ -103,13 +125,17 @@ def deadline(estimated_minutes: float) -> timedelta:
     return max(LEAST_WAIT, WAIT_FACTOR * timedelta(minutes=estimated_minutes))
 
 
+LONGEST_WAIT = deadline(LONGEST_MINUTES)
+
+
 def fail_overdue() -> None:
     """Give up on renders whose deadline has passed, with a reason and a way on."""
     overdue = select(Video).where(Video.status == Status.GENERATING).where(col(Video.deadline_at) < now())
     with reading() as session:
         late = list(session.exec(overdue))
     for video in late:
-        _fail(video, "GENERATION_TIMED_OUT", "The generator did not deliver the video in time.")
+        message = "The generator did not deliver the video in time."
+        _fail(video, "GENERATION_TIMED_OUT", message, by="repair")
 
 
 def _named_or_new(session: Session, caller: Caller, video_id: str, clean: Mapping[str, str]) -> Video:
@@ -121,7 +147,7 @@ def _named_or_new(session: Session, caller: Caller, video_id: str, clean: Mappin
     return video
 
 
-def _start(session: Session, video: Video, caller: Caller, **script: str) -> bool:
+def _start(session: Session, video: Video, caller: Caller, **script: Any) -> bool:
     """Move to generating as a new attempt; False where the video is on its way or done already."""
     if video.status not in (Status.DRAFT, Status.FAILED):
         return False
@@ -135,13 +161,31 @@ def _start(session: Session, video: Video, caller: Caller, **script: str) -> boo
         requested_at=None,
         estimated_minutes=None,
         source_url=None,
+        status_url=None,
+        next_ask_at=None,
+        asks=0,
         bytes_done=0,
         bytes_total=None,
-        deadline_at=now() + deadline(DEFAULT_MINUTES),
+        deadline_at=None,
         error_code=None,
         error_message=None,
         **script,
     )
+
+
+def _claim(video_id: str) -> tuple[Video, dict[str, str]] | None:
+    """The video whose generator is to be asked now, and by nobody else, and what to send; the deadline runs from now."""
+    unasked = col(Video.requested_at).is_(None)
+    due = or_(col(Video.next_ask_at).is_(None), col(Video.next_ask_at) <= now())
+    with transaction() as session:
+        video = session.get(Video, video_id)
+        if video is None or video.status != Status.GENERATING:
+            return None
+        until = now() + deadline(DEFAULT_MINUTES)
+        taken = {"requested_at": now(), "next_ask_at": None, "deadline_at": until}
+        if not lifecycle.change(session, video, unasked, due, **taken):
+            return None
+        return video, _payload(video, _owner_email(session, video))
 
 
 def _payload(video: Video, email: str) -> dict[str, str]:
@@ -160,21 +204,51 @@ def _owner_email(session: Session, video: Video) -> str:
     return owner.email if owner else ""
 
 
-def _note_answer(video: Video, answer: webhooks.Generation) -> None:
-    if answer.state == "failed":
-        _fail(video, "GENERATION_FAILED", answer.message)
+def _put_off(video: Video, busy: WebhookBusy) -> None:
+    """Nothing was rendered: ask again later, but not for ever."""
+    if video.asks + 1 >= BUSY_TRIES:
+        _fail(video, busy.code, busy.public_message)
         return
+    log.info("video webhook is busy, asking again later", tries=video.asks + 1)
+    later = next_ask(video.asks, busy.retry_after)
     with transaction() as session:
-        # Each changes nothing where the callback was faster than this answer.
-        if answer.state == "ready":
-            receive_url(session, video, answer.video_url, why="the webhook answered with a video")
-        else:
-            minutes = answer.estimated_minutes or DEFAULT_MINUTES
-            until = now() + deadline(minutes)
-            lifecycle.change(session, video, estimated_minutes=minutes, deadline_at=until)
+        lifecycle.change(
+            session, video, requested_at=None, deadline_at=None, next_ask_at=later, asks=video.asks + 1
+        )
 
 
-def _fail(video: Video, code: str, message: str) -> None:
+def _keep_waiting(session: Session, video: Video, answer: Generation) -> None:
+    minutes = answer.estimated_minutes or DEFAULT_MINUTES
+    status_url = _usable(answer.status_url)
+    lifecycle.change(
+        session,
+        video,
+        estimated_minutes=minutes,
+        deadline_at=now() + deadline(minutes),
+        status_url=status_url,
+        next_ask_at=next_ask(0) if status_url else None,
+        asks=0,
+    )
+
+
+def _usable(status_url: str) -> str | None:
+    """The status address if it may be asked; without one the callback is waited for."""
+    try:
+        if status_url:
+            statuses.connected().check(status_url)
+    except UnsafeUrl as error:
+        log.warning("status address not used", reason=error.public_message)
+        return None
+    return status_url or None
+
+
+def _rejection(message: str) -> str:
+    reason = f": {message.rstrip('. ')}" if message else ""
+    return f"The generator rejected the script{reason}. Change the script, then try again."
+
+
+def _fail(video: Video, code: str, message: str, by: lifecycle.By = "worker") -> None:
     with transaction() as session:
-        lifecycle.move(session, video, Status.FAILED, why=message, error_code=code, error_message=message)
-        session.add(Event(kind="generation_failed", video_id=video.id, detail={"code": code}))
+        failed = {"error_code": code, "error_message": message}
+        if lifecycle.move(session, video, Status.FAILED, by=by, why=message, next_ask_at=None, **failed):
+            session.add(Event(kind="generation_failed", video_id=video.id, detail={"code": code}))

@@ -1,13 +1,23 @@
 """A video's life: every change of status is one conditional UPDATE with an event beside it."""
 
-from typing import Any
+from typing import Any, Literal, TypedDict
 
-from sqlalchemy import CursorResult, update
+from sqlalchemy import ColumnElement, CursorResult, update
 from sqlmodel import Session, col
 
 from videovault import security
 from videovault.errors import Conflict
 from videovault.models import Event, Status, Video, now
+
+By = Literal["person", "generator", "worker", "repair"]
+
+
+class Who(TypedDict, total=False):
+    """Who made a change: what ``move`` takes as ``actor_id`` and ``by``."""
+
+    actor_id: str | None
+    by: By
+
 
 LEGAL: dict[Status, frozenset[Status]] = {
     Status.DRAFT: frozenset({Status.GENERATING, Status.DELETING}),
@@ -28,29 +38,37 @@ def new_video(owner_id: str, status: Status, title: str, **values: Any) -> Video
 
 
 def move(
-    session: Session, video: Video, to: Status, *, actor_id: str | None = None, why: str = "", **values: Any
+    session: Session,
+    video: Video,
+    to: Status,
+    *,
+    actor_id: str | None = None,
+    by: By | None = None,
+    why: str = "",
+    **values: Any,
 ) -> bool:
     """Change the status if nobody else has since ``video`` was read; whether it was changed.
 
-    ``values`` are further columns. Raises Conflict where the state machine has no such way.
+    ``values`` are further columns. ``by`` is what kind of actor it was: if not told, a person where there is
+    an ``actor_id``, else the worker. Raises Conflict where the state machine has no such way.
     """
     came_from = video.status
     if to not in LEGAL[came_from]:
         raise Conflict(f"A video that is {came_from} cannot become {to}.")
     if not change(session, video, status=to, **values):
         return False
-    detail = {"from": came_from, "to": to, "why": why}
+    detail = {"from": came_from, "to": to, "why": why, "by": by or ("person" if actor_id else "worker")}
     session.add(Event(kind="status", actor_id=actor_id, video_id=video.id, detail=detail))
     return True
 
 
-def change(session: Session, video: Video, **values: Any) -> bool:
-    """Set columns if status and attempt are still those of ``video``; whether they were set."""
+def change(session: Session, video: Video, *also: ColumnElement[bool], **values: Any) -> bool:
+    """Set columns if status and attempt are still those of ``video`` and ``also`` holds; whether they were set."""
     statement = (
         update(Video)
         .where(col(Video.id) == video.id)
         .where(col(Video.status) == video.status)
-        .where(col(Video.attempt) == video.attempt)
+        .where(col(Video.attempt) == video.attempt, *also)
         .values(updated_at=now(), **values)
         .execution_options(synchronize_session=False)
     )

@@ -1,6 +1,7 @@
 """What the worker does with a video, what a person may do to one in work, and what mends every crash."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -10,7 +11,7 @@ from videovault import logs
 from videovault.db import reading, transaction
 from videovault.errors import Conflict
 from videovault.models import Status, Video, now
-from videovault.services import deletion, generation, leftovers, lifecycle, transfer
+from videovault.services import deletion, generation, inbox, leftovers, lifecycle, transfer
 from videovault.services.access import Caller, open_video
 from videovault.services.lease import LEASE_SECONDS
 from videovault.services.views import PROCESSING, VideoView
@@ -24,16 +25,22 @@ log = logs.get(__name__)
 
 def produce(video_id: str, *, stopping: Callable[[], bool]) -> None:
     """Take a video as far as it can go: generation, if it is due, then storing."""
-    with logs.context(video_id=video_id):
-        try:
-            generation.ask_generator(video_id)
-            transfer.store(video_id, stopping=stopping)
-        except SQLAlchemyError:
-            raise  # the row cannot be changed now; the lease runs out and ``repair`` goes on
-        except Exception:
-            # A fault of ours would come again at every attempt: better a reason and a button than no end.
-            log.exception("unforeseen fault")
-            _give_up(video_id)
+    with _ending_well(video_id):
+        generation.ask_generator(video_id)
+        transfer.store(video_id, stopping=stopping)
+
+
+def generate(video_id: str, *, enqueue: Enqueue) -> None:
+    """The first half of ``produce``, for whoever waits for generators: what has its address is queued again."""
+    with _ending_well(video_id):
+        generation.ask_generator(video_id)
+        if _status(video_id) == Status.QUEUED:
+            enqueue(video_id)
+
+
+def awaits_generator(video_id: str) -> bool:
+    """Whether all that can be done with the video is to ask its generator."""
+    return _status(video_id) == Status.GENERATING
 
 
 def retry(caller: Caller, video_id: str, *, enqueue: Enqueue) -> VideoView:
@@ -77,12 +84,35 @@ def repair(*, enqueue: Enqueue) -> None:
     generation.fail_overdue()
     for video in _abandoned():
         with transaction() as session:
-            if lifecycle.move(session, video, Status.QUEUED, why="its worker died", heartbeat_at=None):
+            if lifecycle.move(
+                session, video, Status.QUEUED, by="repair", why="its worker died", heartbeat_at=None
+            ):
                 log.warning("worker died, queued again", video_id=video.id)
     for video_id in _waiting():
         enqueue(video_id)
     deletion.finish_all()
     leftovers.clear()
+    inbox.purge()
+
+
+@contextmanager
+def _ending_well(video_id: str) -> Iterator[None]:
+    """Whatever happens inside, the video has an end, or a ``repair`` that goes on with it."""
+    with logs.context(video_id=video_id):
+        try:
+            yield
+        except SQLAlchemyError:
+            raise  # the row cannot be changed now; the lease runs out and ``repair`` goes on
+        except Exception:
+            # A fault of ours would come again at every attempt: better a reason and a button than no end.
+            log.exception("unforeseen fault")
+            _give_up(video_id)
+
+
+def _status(video_id: str) -> Status | None:
+    with reading() as session:
+        video = session.get(Video, video_id)
+    return video.status if video else None
 
 
 def _give_up(video_id: str) -> None:
@@ -126,7 +156,8 @@ def _abandoned() -> list[Video]:
 def _waiting() -> list[str]:
     """Videos that wait for a worker though nobody may have told one."""
     quiet = now() - FORGOTTEN_AFTER
-    unasked = (col(Video.status) == Status.GENERATING) & col(Video.requested_at).is_(None)
+    due = or_(col(Video.next_ask_at).is_(None), col(Video.next_ask_at) <= now())
+    unasked = (col(Video.status) == Status.GENERATING) & col(Video.requested_at).is_(None) & due
     queued = col(Video.status) == Status.QUEUED
     with reading() as session:
         return list(

@@ -9,7 +9,7 @@ from videovault.db import reading, transaction
 from videovault.errors import Conflict
 from videovault.gateways import webhooks
 from videovault.models import Event, Status, Video
-from videovault.services import fields, lifecycle
+from videovault.services import fields, lifecycle, recording
 from videovault.services.access import Caller, open_video
 from videovault.services.naming import title_of
 from videovault.services.views import ScriptView
@@ -23,7 +23,8 @@ def write(caller: Caller, brief: Mapping[str, str]) -> ScriptView:
     clean = fields.checked(fields.BRIEF, brief)
     script = webhooks.Script()
     if settings().script_webhook:
-        script = webhooks.connected().write_script({**clean, "email": caller.email})
+        wanted = {**clean, "email": caller.email}
+        script = webhooks.connected().write_script(wanted, note=recording.outgoing("script"))
     parts = {name: _fitted(name, getattr(script, name)) for name in ("hook", "body", "conclusion")}
     with transaction() as session:
         video = lifecycle.new_video(caller.user_id, Status.DRAFT, title_of(clean["topic"]), **clean, **parts)

@@ -11,7 +11,7 @@ from videovault.db import transaction
 from videovault.errors import SourceError, StorageError, VideoVaultError
 from videovault.gateways import probe, source, storage
 from videovault.models import Event, Status, UploadPart, Video, now
-from videovault.services import leftovers, lifecycle
+from videovault.services import leftovers, lifecycle, polling
 from videovault.services.engine import Stored, Target, Transfer
 from videovault.services.lease import Interrupted, Lease, Superseded
 from videovault.services.ledgers import VideoLedger
@@ -64,14 +64,24 @@ def _transfer(video: Video, lease: Lease) -> Stored:
     """The source's bytes in S3, those of an earlier attempt included. Raises as Transfer.run and Lease.check do."""
     if not video.s3_key or not video.source_url:
         raise SourceError("There is no address to fetch the video from.")
+    try:
+        return _fetch(video, video.source_url, video.s3_key, lease)
+    except source.LinkExpired:
+        fresh = polling.fresh_url(video)
+        if fresh is None:
+            raise
+        log.info("the link has expired, going on with a fresh one")
+        lease.note(source_url=fresh)
+        return _fetch(video, fresh, video.s3_key, lease)
+
+
+def _fetch(video: Video, url: str, key: str, lease: Lease) -> Stored:
     target = Target(
-        video.s3_key,
-        metadata={TAG: _tag(video, video.s3_key)},
+        key,
+        metadata={TAG: _tag(video, key)},
         disposition=lambda container: content_disposition(video.title, container),
     )
-    return Transfer(
-        source.connected(), storage.connected(), video.source_url, target, VideoLedger(video), lease
-    ).run()
+    return Transfer(source.connected(), storage.connected(), url, target, VideoLedger(video), lease).run()
 
 
 def _tag(video: Video, key: str) -> str:

@@ -1,0 +1,99 @@
+"""A status address is asked only where that is safe, and anything but an answer is no news."""
+
+import gzip
+import json
+
+import httpx
+import pytest
+
+from tests.fixtures.installation import Configure
+from tests.fixtures.naughty_server import Manners, NaughtyServer
+from videovault.errors import UnsafeUrl, WebhookBusy
+from videovault.gateways import statuses
+from videovault.gateways.addresses import AddressGuard
+from videovault.gateways.replies import Exchange, Generation
+from videovault.gateways.statuses import Statuses
+
+WHERE = "https://generator.example/jobs/1"
+URL = "https://cdn.example/video.mp4"
+
+
+def answering(status: int = 200, body: bytes = b"{}", **headers: str) -> Statuses:
+    sent = {name.replace("_", "-"): value for name, value in headers.items()}
+
+    def answer(_request: httpx.Request) -> httpx.Response:
+        return httpx.Response(status, headers=sent, stream=httpx.ByteStream(body))
+
+    return Statuses(AddressGuard(frozenset()), httpx.MockTransport(answer))
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({"status": "ready", "videoUrl": URL}, Generation("ready", video_url=URL)),
+        ([{"data": {"video_url": URL}}], Generation("ready", video_url=URL)),
+        ({"status": "processing", "estimated_time": "20"}, Generation("processing", estimated_minutes=20)),
+        ({"status": "rejected", "message": "No."}, Generation("rejected", message="No.")),
+        ("working on it", Generation("processing")),
+    ],
+)
+def test_answers_are_read_as_leniently_as_the_webhooks(said: object, expected: Generation) -> None:
+    heard: list[Exchange] = []
+    news = answering(body=json.dumps(said).encode()).ask(WHERE, note=heard.append)
+    assert news.said == expected
+    assert json.loads(heard[0].answer) == said
+
+
+@pytest.mark.parametrize("status", [301, 401, 404, 429, 500, 503])
+def test_anything_but_a_2xx_is_no_news(status: int) -> None:
+    with pytest.raises(WebhookBusy) as caught:
+        answering(status, b'{"status": "failed"}', retry_after="40").ask(WHERE)
+    assert caught.value.retry_after == 40
+
+
+def test_a_wish_to_be_asked_later_is_passed_on() -> None:
+    assert answering(202, retry_after="40").ask(WHERE).retry_after == 40
+    assert answering(202).ask(WHERE).retry_after is None
+
+
+@pytest.mark.parametrize("body", [b"x" * (2 * 1024 * 1024), b'{"videoUrl": "nonsense"}'])
+def test_an_answer_that_is_no_use_is_no_news(body: bytes) -> None:
+    with pytest.raises(WebhookBusy):
+        answering(body=body).ask(WHERE)
+
+
+def test_a_packed_answer_is_not_unpacked() -> None:
+    packed = gzip.compress(b'{"videoUrl": "https://cdn.example/video.mp4"}')
+    assert answering(body=packed, content_encoding="gzip").ask(WHERE).said.state == "processing"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://10.0.0.1/s", "http://localhost/s", "ftp://generator.example/s", "http://[::1]/s", "nonsense"],
+)
+def test_a_private_address_is_not_asked(url: str) -> None:
+    with pytest.raises(UnsafeUrl):
+        answering().check(url)
+    with pytest.raises(UnsafeUrl):
+        answering().ask(url)
+
+
+def test_the_webhooks_own_host_and_port_may_be_asked_and_no_other_port(configure: Configure) -> None:
+    manners = Manners(body=b'{"status": "processing"}', content_type="application/json", ranges=False)
+    with NaughtyServer() as server, NaughtyServer() as other:
+        configure(VIDEO_WEBHOOK_URL=f"{server.origin}/video")
+        url = server.serve("/status/1", manners)
+        assert statuses.connected().ask(url).said == Generation("processing")
+        with pytest.raises(UnsafeUrl):
+            statuses.connected().ask(other.serve("/status/1", manners))
+
+
+def test_an_answer_that_drips_for_ever_is_no_news(
+    configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(statuses, "TOTAL_SECONDS", 0.3)
+    with NaughtyServer() as server:
+        configure(VIDEO_WEBHOOK_URL=f"{server.origin}/video")
+        url = server.serve("/status/1", Manners(size=1000, drip=(1, 0.05)))
+        with pytest.raises(WebhookBusy):
+            statuses.connected().ask(url)

@@ -1,0 +1,73 @@
+"""The worker process itself: what waits for generators holds nothing else."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.generator import Generator
+from tests.fixtures.installation import Configure
+from videovault.db import reading
+from videovault.gateways.storage import Storage
+from videovault.models import Status, Video
+from videovault.services import accounts, generation, videos
+from videovault.services.access import Caller
+from videovault.worker import enqueue
+
+SCRIPT = {"hook": "Look", "body": "It is a thing.", "conclusion": "Buy it.", "avatar": "Anna"}
+PATIENCE_SECONDS = 60
+
+
+@pytest.fixture
+def anna(moto_s3: Storage) -> Caller:
+    del moto_s3
+    return accounts.authenticate(accounts.register("anna@example.com", "correct horse").token)
+
+
+@pytest.fixture
+def worker(anna: Caller, generator: Generator, configure: Configure, tmp_path: Path) -> Iterator[None]:
+    """A worker for one transfer at a time."""
+    del anna, generator
+    configure(WORKERS=1, WEBHOOK_TIMEOUT_SECONDS=60)
+    log = tmp_path / "worker.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "videovault", "worker"], cwd=tmp_path, stdout=output, stderr=output
+        )
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+        print(log.read_text(errors="replace")[-3000:])
+
+
+def wait_for(video_id: str, status: Status) -> Video:
+    until = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < until:
+        with reading() as session:
+            found = session.get_one(Video, video_id)
+        if found.status == status:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"the video is {found.status}: {found.error_message}")
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_generator_that_hangs_holds_no_transfer_and_one_with_a_status_address_is_asked(
+    anna: Caller, generator: Generator
+) -> None:
+    generator.then("hang", "poll")
+    generator.polls_needed = 1
+    hangs = generation.request(anna, SCRIPT, enqueue=enqueue).video_id
+    while not generator.requests:
+        time.sleep(0.05)
+    polled = generation.request(anna, SCRIPT, enqueue=enqueue).video_id
+    stored = videos.store_link(anna, generator.file("other.mp4"), anna.email, enqueue=enqueue).video_id
+    wait_for(stored, Status.READY)
+    wait_for(polled, Status.READY)
+    assert wait_for(hangs, Status.GENERATING).requested_at
+    assert sorted(generator.renders.values()) == [1, 1]

@@ -1,0 +1,70 @@
+"""The callback inbox over HTTP, for admins."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Path, Query
+from pydantic import Field, StringConstraints
+
+from videovault.api.auth import SignedInCaller
+from videovault.api.envelope import Success, failing
+from videovault.api.schemas import Blank, CamelBody, Id, Text
+from videovault.services import inbox
+from videovault.services.delivery_views import DeliveriesView
+from videovault.services.views import VideoView
+from videovault.worker import enqueue
+
+router = APIRouter(prefix="/api/admin", tags=["Administration"])
+
+
+class InboxParams(CamelBody):
+    """What of the inbox is wanted; an empty value counts as not given."""
+
+    video_id: Annotated[Id | None, Blank] = None
+    direction: Annotated[Literal["in", "out"] | None, Blank] = None
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    cursor: Annotated[Text, StringConstraints(max_length=20)] = ""
+
+
+class RescueBody(CamelBody):
+    video_url: Text
+
+
+@router.get("/deliveries", response_model_exclude_none=True, responses=failing(400, 401, 403))
+def list_deliveries(
+    caller: SignedInCaller, query: Annotated[InboxParams, Query()]
+) -> Success[DeliveriesView]:
+    """The webhook calls of the last 30 days, in and out, newest first."""
+    found = inbox.list_deliveries(
+        caller,
+        video_id=query.video_id or "",
+        direction=query.direction,
+        limit=query.limit,
+        cursor=query.cursor,
+    )
+    return Success(message="Deliveries retrieved successfully", data=found)
+
+
+@router.post(
+    "/deliveries/{deliveryId}/replay",
+    response_model_exclude_none=True,
+    responses=failing(400, 401, 403, 404, 409),
+)
+def replay(
+    caller: SignedInCaller, delivery_id: Annotated[Id, Path(alias="deliveryId")]
+) -> Success[VideoView]:
+    """Apply a report that once arrived again."""
+    video = inbox.replay(caller, delivery_id, enqueue=enqueue)
+    return Success(message="Report applied again", data=video)
+
+
+@router.post(
+    "/videos/{videoId}/rescue",
+    response_model_exclude_none=True,
+    responses=failing(400, 401, 403, 404, 409, 422),
+)
+def rescue(
+    caller: SignedInCaller, video_id: Annotated[Id, Path(alias="videoId")], body: RescueBody
+) -> Success[VideoView]:
+    """Give a stuck video the address of its finished file; storing begins."""
+    video = inbox.rescue(caller, video_id, body.video_url, enqueue=enqueue)
+    return Success(message="Video is being stored", data=video)

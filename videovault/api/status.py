@@ -1,0 +1,101 @@
+"""Reports on a video's status, each kept for the callback inbox whatever becomes of it."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from videovault.api import auth
+from videovault.api.answers import status_of
+from videovault.api.envelope import Success, failing
+from videovault.api.schemas import MetadataBody, StatusBody
+from videovault.errors import VideoVaultError
+from videovault.services import callbacks, recording
+from videovault.services.callbacks import Report, Taken
+from videovault.services.recording import Incoming
+from videovault.services.views import Metadata, VideoView
+from videovault.worker import enqueue
+
+NOTHING_CHANGED = "Nothing was left to change."
+
+
+class _KeptRoute(APIRoute):
+    """Sees each call as it came, the ones that are refused before they are understood too."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def kept(request: Request) -> Response:
+            body = await request.body()
+            try:
+                answer = await handle(request)
+            except Exception as error:
+                await run_in_threadpool(recording.incoming, _refused(request, body, error))
+                raise
+            await run_in_threadpool(recording.incoming, _taken(request, body, answer.status_code))
+            return answer
+
+        return kept
+
+
+router = APIRouter(prefix="/api/auth/video", tags=["Videos"], route_class=_KeptRoute)
+
+
+@router.put(
+    "/status",
+    response_model_exclude_none=True,
+    responses={
+        202: {"model": Success[VideoView], "description": "Storing has begun"},
+        **failing(400, 401, 403, 404, 409),
+    },
+)
+def update_status(
+    request: Request, response: Response, body: StatusBody, token: auth.Token, signed: auth.Signed
+) -> Success[VideoView]:
+    """Report on a video: its owner, an admin, or its generator by the callback token it was given.
+
+    With WEBHOOK_SECRET set, a call may carry Standard Webhooks headers: a wrong or old signature is refused, and a
+    good one is enough without a token.
+    """
+    caller = auth.reporter(token, body.video_id, signed=signed)
+    said = Report(
+        user_id=body.user_id,
+        video_id=body.video_id,
+        status=body.status,
+        video_url=body.video_url or "",
+        metadata=Metadata(**(body.metadata or MetadataBody()).model_dump()),
+        error=body.error or "",
+    )
+    taken = callbacks.take(caller, said, enqueue=enqueue)
+    request.state.taken = taken
+    if body.status == "ready" and taken.video.status == "processing":
+        response.status_code = 202
+    return Success(message="Video status updated successfully", data=taken.video)
+
+
+def _taken(request: Request, body: bytes, http_status: int) -> Incoming:
+    taken: Taken = request.state.taken
+    return Incoming(
+        kind="status",
+        headers=request.headers,
+        body=body,
+        verdict="accepted" if taken.changed else "duplicate",
+        http_status=http_status,
+        why="" if taken.changed else NOTHING_CHANGED,
+        outcome=taken.status,
+    )
+
+
+def _refused(request: Request, body: bytes, error: Exception) -> Incoming:
+    http_status, why = 500, "A fault of ours; the log tells more."
+    if isinstance(error, VideoVaultError):
+        http_status, why = status_of(error), error.public_message
+    elif isinstance(error, RequestValidationError):
+        http_status, why = 400, "A field is missing or wrong."
+    elif isinstance(error, HTTPException):
+        http_status, why = error.status_code, str(error.detail)
+    return Incoming("status", request.headers, body, "refused", http_status, why=why)

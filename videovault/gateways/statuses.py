@@ -1,0 +1,105 @@
+"""A generator's status address, asked how far a render is. It comes from outside, so it is guarded like a source."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from urllib.parse import urlsplit
+
+import httpx
+
+from videovault.config import settings
+from videovault.errors import SourceError, WebhookBusy, WebhookError
+from videovault.gateways.addresses import AddressGuard
+from videovault.gateways.faults import seconds_of
+from videovault.gateways.replies import MAX_ANSWER_BYTES, Exchange, Generation, Note, generation_of, unheard
+from videovault.gateways.transport import GuardedTransport
+
+TOTAL_SECONDS = 20.0
+TIMEOUT = httpx.Timeout(10.0, connect=5.0)
+HEADERS = {"User-Agent": "VideoVault", "Accept": "application/json", "Accept-Encoding": "identity"}
+
+
+@dataclass(frozen=True)
+class News:
+    """What a generator said, and in how many seconds it wants to be asked again, if it said so."""
+
+    said: Generation
+    retry_after: float | None
+
+
+class Statuses:
+    """Asks through the given transport, from several threads at once."""
+
+    def __init__(self, guard: AddressGuard, transport: httpx.BaseTransport | None = None) -> None:
+        self._guard = guard
+        self._transport = transport or GuardedTransport(guard)
+
+    def check(self, url: str) -> None:
+        """Raises UnsafeUrl for an address that must not be asked, as far as its form tells."""
+        self._guard.vet(url)
+
+    def ask(self, url: str, *, note: Note = unheard) -> News:
+        """What the generator says now.
+
+        Raises WebhookBusy when there are no news (no answer, or none of 2xx), UnsafeUrl when the address leads
+        into a private network.
+        """
+        try:
+            answer = self._get(url)
+            said = generation_of(answer)
+        except (httpx.HTTPError, SourceError, WebhookError) as error:
+            raise _no_news(type(error).__name__) from error
+        retry_after = seconds_of(answer.headers.get("retry-after", ""))
+        if not answer.is_success:
+            raise _no_news(f"HTTP {answer.status_code}", retry_after)
+        note(Exchange(HEADERS, b"", answer.status_code, answer.content))
+        return News(said, retry_after)
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def _get(self, url: str) -> httpx.Response:
+        address = self._guard.vet(url)
+        extensions = {"timeout": TIMEOUT.as_dict(), "stop": _stop_after(TOTAL_SECONDS)}
+        request = httpx.Request("GET", address.url, headers=HEADERS, extensions=extensions)
+        answer = self._transport.handle_request(request)
+        try:
+            content = bytearray()
+            for chunk in answer.iter_raw():
+                content += chunk
+                if len(content) > MAX_ANSWER_BYTES:
+                    raise WebhookError("The generator's answer is too long.")
+        finally:
+            answer.close()
+        later = {name: answer.headers[name] for name in ("retry-after",) if name in answer.headers}
+        return httpx.Response(answer.status_code, headers=later, content=bytes(content))
+
+
+@lru_cache(maxsize=1)
+def connected() -> Statuses:
+    """For global addresses, what SOURCE_ALLOW_HOSTS names, the studio, and wherever the video webhook itself is."""
+    chosen = settings()
+    return Statuses(AddressGuard(chosen.allowed_sources | _origin(chosen.video_webhook)))
+
+
+def _origin(url: str) -> frozenset[str]:
+    parts = urlsplit(url)
+    if not parts.hostname:
+        return frozenset()
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return frozenset({f"{host}:{parts.port or (443 if parts.scheme == 'https' else 80)}"})
+
+
+def _stop_after(seconds: float) -> Callable[[], None]:
+    until = time.monotonic() + seconds
+
+    def stop() -> None:
+        if time.monotonic() > until:
+            raise httpx.ReadTimeout("the answer did not end in time")
+
+    return stop
+
+
+def _no_news(reason: str, retry_after: float | None = None) -> WebhookBusy:
+    return WebhookBusy(f"The generator did not say how far it is ({reason}).", retry_after)

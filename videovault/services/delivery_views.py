@@ -1,0 +1,61 @@
+"""The callback inbox as an admin sees it: whole, but for secrets and the addresses of videos."""
+
+import re
+from typing import Literal
+
+from videovault.models import Delivery
+from videovault.services.recording import MASK
+from videovault.services.views import Time, View
+
+_ADDRESS = re.compile(r'(https?://[^/\s"?#\\]+)[^\s"\\]*', re.IGNORECASE)
+
+
+class DeliveryView(View):
+    """One webhook call. Of addresses only the host is shown: the rest often is a key to the video.
+
+    ``kind`` is ``script``, ``video`` or ``poll`` for those we made, ``status`` for those that reached us;
+    ``answer`` is what our own were answered with, ``outcome`` the video's state after one that reached us.
+    """
+
+    id: str
+    at: Time
+    direction: Literal["in", "out"]
+    kind: str
+    video_id: str | None = None
+    headers: dict[str, str]
+    body: str
+    answer: str
+    verdict: str
+    why: str
+    http_status: int | None = None
+    outcome: str
+    can_be_replayed: bool
+
+    @classmethod
+    def of(cls, row: Delivery) -> "DeliveryView":
+        return cls(
+            id=str(row.id),
+            at=row.at,
+            direction="in" if row.direction == "in" else "out",
+            kind=row.kind,
+            video_id=row.video_id,
+            headers={name: _without_paths(value) for name, value in row.headers.items()},
+            body=_without_paths(row.body),
+            answer=_without_paths(row.answer),
+            verdict=row.verdict,
+            why=row.why,
+            http_status=row.http_status,
+            outcome=row.outcome,
+            can_be_replayed=row.direction == "in" and row.video_id is not None and not row.is_cut,
+        )
+
+
+class DeliveriesView(View):
+    """One page of the inbox, newest first."""
+
+    deliveries: list[DeliveryView]
+    next_cursor: str | None = None
+
+
+def _without_paths(text: str) -> str:
+    return _ADDRESS.sub(rf"\1/{MASK}", text)

@@ -1,0 +1,154 @@
+"""The callback inbox: what admins see of the webhook calls of the last 30 days, and how they help a stuck video on."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+from sqlmodel import Session, col, delete, select
+
+from videovault.db import reading, transaction
+from videovault.errors import Conflict, Forbidden, InvalidInput, NotFound
+from videovault.gateways import source
+from videovault.models import Delivery, Event, Status, now
+from videovault.services import callbacks, fields, generation
+from videovault.services.access import Caller, open_video
+from videovault.services.callbacks import Report
+from videovault.services.delivery_views import DeliveriesView, DeliveryView
+from videovault.services.views import Metadata, VideoView
+
+KEPT = timedelta(days=30)
+MOST_STRANGERS = 1000  # calls about no video of ours, which anybody can make
+STUCK = (Status.GENERATING, Status.FAILED)
+Enqueue = Callable[[str], object]
+
+
+class _Kept(BaseModel):
+    """The body of a report, as far as it can be applied again."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="ignore")
+
+    user_id: str
+    video_id: str
+    status: str
+    video_url: str | None = None
+    metadata: Metadata | None = Field(default_factory=Metadata)
+    error: str | None = None
+
+
+def list_deliveries(
+    caller: Caller,
+    *,
+    video_id: str = "",
+    direction: Literal["in", "out"] | None = None,
+    limit: int = 50,
+    cursor: str = "",
+) -> DeliveriesView:
+    """One page, newest first; ``cursor`` as an earlier page gave it. Raises Forbidden for anyone but admins."""
+    _check_admin(caller)
+    wanted = select(Delivery).order_by(col(Delivery.id).desc()).limit(limit + 1)
+    if video_id:
+        wanted = wanted.where(Delivery.video_id == video_id)
+    if direction:
+        wanted = wanted.where(Delivery.direction == direction)
+    if cursor:
+        wanted = wanted.where(col(Delivery.id) < _number(cursor))
+    with reading() as session:
+        found = list(session.exec(wanted))
+    page = found[:limit]
+    more = str(page[-1].id) if len(found) > limit else None
+    return DeliveriesView(deliveries=[DeliveryView.of(row) for row in page], next_cursor=more)
+
+
+def replay(caller: Caller, delivery_id: str, *, enqueue: Enqueue) -> VideoView:
+    """Apply a report that once reached us again, in the admin's name.
+
+    Raises Forbidden, NotFound, Conflict for what is no whole report, and as ``callbacks.take`` does.
+    """
+    _check_admin(caller)
+    said = _report(_delivery(delivery_id))
+    taken = callbacks.take(caller, said, enqueue=enqueue)
+    with transaction() as session:
+        detail = {"delivery": delivery_id, "changed": taken.changed}
+        session.add(Event(kind="replayed", actor_id=caller.user_id, video_id=said.video_id, detail=detail))
+    return taken.video
+
+
+def rescue(caller: Caller, video_id: str, url: str, *, enqueue: Enqueue) -> VideoView:
+    """Give a video whose generator did not deliver, or that failed, the address of the finished file.
+
+    Raises Forbidden, VideoNotFound, InvalidInput, UnsafeUrl, SourceError when its host cannot be found, and
+    Conflict for a video that is not stuck.
+    """
+    _check_admin(caller)
+    url = fields.checked(fields.URL, {"videoUrl": url})["videoUrl"]
+    source.connected().check(url)
+    with transaction() as session:
+        video = open_video(session, caller, video_id).row
+        session.refresh(video, with_for_update=True)
+        if video.status not in STUCK:
+            raise Conflict(
+                "This video is not stuck: only one that is being generated or has failed is given an address."
+            )
+        generation.receive_url(session, video, url, why="an admin gave the address", actor_id=caller.user_id)
+        view = VideoView.of(video)
+    enqueue(video_id)
+    return view
+
+
+def purge(older_than: timedelta = KEPT) -> None:
+    """Forget old calls, and all but the newest of those about no video of ours, so that strangers fill no disk."""
+    with transaction() as session:
+        session.exec(delete(Delivery).where(col(Delivery.at) < now() - older_than))
+        last = _last_stranger(session)
+        if last is not None:
+            session.exec(
+                delete(Delivery).where(col(Delivery.video_id).is_(None)).where(col(Delivery.id) <= last)
+            )
+
+
+def _last_stranger(session: Session) -> int | None:
+    """The newest stranger's call that is one too many."""
+    strangers = select(Delivery.id).where(col(Delivery.video_id).is_(None))
+    return session.exec(strangers.order_by(col(Delivery.id).desc()).offset(MOST_STRANGERS).limit(1)).first()
+
+
+def _delivery(delivery_id: str) -> Delivery:
+    missing = NotFound("There is no such delivery: they are kept for 30 days.")
+    if not delivery_id.isdecimal() or len(delivery_id) > 9:
+        raise missing
+    with reading() as session:
+        row = session.get(Delivery, int(delivery_id))
+    if row is None:
+        raise missing
+    return row
+
+
+def _report(row: Delivery) -> Report:
+    if row.direction != "in" or row.is_cut:
+        raise Conflict("Only a report that reached us whole can be applied again.")
+    try:
+        kept = _Kept.model_validate_json(row.body)
+    except ValidationError as error:
+        raise Conflict("This call was no report that could be applied.") from error
+    return Report(
+        user_id=kept.user_id,
+        video_id=kept.video_id,
+        status=kept.status,
+        video_url=kept.video_url or "",
+        metadata=kept.metadata or Metadata(),
+        error=kept.error or "",
+    )
+
+
+def _number(cursor: str) -> int:
+    if not cursor.isdecimal() or len(cursor) > 9:
+        message = "This cursor was not given out by an earlier page."
+        raise InvalidInput(message, {"cursor": message})
+    return int(cursor)
+
+
+def _check_admin(caller: Caller) -> None:
+    if not caller.is_admin:
+        raise Forbidden("Only admins may do this.")

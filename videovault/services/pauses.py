@@ -1,0 +1,19 @@
+"""When to ask a generator again: soon at first, then further and further apart, never before it wants to be asked."""
+
+import random
+from datetime import datetime, timedelta
+
+from videovault.models import now
+
+FIRST_SECONDS, LONGEST_SECONDS = 5.0, 60.0
+LONGEST_RETRY_AFTER = 3600.0  # a Retry-After beyond is a mistake, or no use to whoever waits
+
+
+def next_ask(asks: int, retry_after: float | None = None) -> datetime:
+    """The time of the next call after ``asks`` in vain; ``retry_after`` is in seconds.
+
+    With jitter, so that many videos do not come back at the same moment.
+    """
+    longest = min(LONGEST_SECONDS, FIRST_SECONDS * (1 << min(asks, 16)))
+    seconds = max(longest * random.uniform(0.75, 1), min(retry_after or 0, LONGEST_RETRY_AFTER))  # noqa: S311 - nobody gains by guessing it
+    return now() + timedelta(seconds=seconds)
