@@ -11,8 +11,9 @@ from videovault.db import reading, transaction
 from videovault.errors import Conflict, WebhookError, WebhookUnanswered
 from videovault.gateways import webhooks
 from videovault.models import Event, Status, User, Video, now
-from videovault.services import fields, lifecycle
+from videovault.services import fields, idempotency, lifecycle
 from videovault.services.access import Caller, open_video
+from videovault.services.idempotency import Claim
 from videovault.services.naming import object_key, title_of
 from videovault.services.views import VideoView
 
@@ -24,10 +25,18 @@ Enqueue = Callable[[str], object]
 log = logs.get(__name__)
 
 
-def request(caller: Caller, script: Mapping[str, str], video_id: str = "", *, enqueue: Enqueue) -> VideoView:
+def request(
+    caller: Caller,
+    script: Mapping[str, str],
+    video_id: str = "",
+    *,
+    enqueue: Enqueue,
+    claim: Claim | None = None,
+) -> VideoView:
     """Record a wished-for video, continuing a draft if one is named, and hand it to the worker.
 
     A video that is in work or ready is answered as it is, so that a double click pays once.
+    ``claim`` is that of the call's idempotency key.
     Raises InvalidInput, VideoNotFound, Conflict when no generator is set up.
     """
     if not settings().video_webhook:
@@ -36,6 +45,9 @@ def request(caller: Caller, script: Mapping[str, str], video_id: str = "", *, en
     with transaction() as session:
         video = _named_or_new(session, caller, video_id, clean)
         fresh = _start(session, video, caller, **clean)
+        if not fresh:
+            session.refresh(video)  # somebody else started it since it was read
+        idempotency.remember(session, claim, video.id)
         view = VideoView.of(video)
     if fresh:
         enqueue(view.video_id)  # after the commit: the worker must find the row
