@@ -28,7 +28,7 @@ def store_once(person: Person, url: str, **headers: str) -> httpx.Response:
 
 
 def is_replay(answer: httpx.Response) -> bool:
-    return answer.headers.get("idempotency-replayed") == "true"
+    return bool(answer.headers.get("idempotency-replayed") == "true")
 
 
 def same(first: httpx.Response, second: httpx.Response) -> bool:
