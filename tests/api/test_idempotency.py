@@ -153,7 +153,7 @@ def test_a_failure_of_the_video_is_an_answer_and_is_not_paid_for_twice(
 def test_after_a_fault_of_ours_the_same_key_goes_on_with_the_video_that_was_made(
     ada: Person, generator: Generator, configure: Configure
 ) -> None:
-    configure(QUEUE_URL="redis://127.0.0.1:1")
+    configure(QUEUE_URL="sqlite:////dev/null/queue.db")
     assert code(store_once(ada, generator.video_url, **AT_ONCE)) == (500, "INTERNAL_ERROR")
     configure(QUEUE_URL="")
     (made,) = gallery(ada)["videos"]
