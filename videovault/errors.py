@@ -11,6 +11,7 @@ VideoVaultError            safe to show: ``public_message``
 │   ├── UserNotFound
 │   └── VideoNotFound
 ├── Conflict               the state of the thing does not allow it
+│   └── StillRunning       the same call is being answered; ``retry_after`` seconds
 ├── TooLarge
 │   └── QuotaExceeded
 ├── RateLimited            ``retry_after`` seconds
@@ -88,6 +89,12 @@ class VideoNotFound(NotFound):
 
 class Conflict(VideoVaultError):
     code = "CONFLICT"
+
+
+class StillRunning(Conflict):
+    def __init__(self, public_message: str, retry_after: int = 2) -> None:
+        super().__init__(public_message)
+        self.retry_after = retry_after
 
 
 class TooLarge(VideoVaultError):

@@ -140,6 +140,25 @@ class UploadPart(SQLModel, table=True):
     crc32: str
 
 
+class IdempotencyKey(SQLModel, table=True):
+    """A call that is done once for the key its caller gave it; it is running until ``status_code`` is set."""
+
+    __tablename__ = "idempotency_keys"
+
+    user_id: str = Field(foreign_key="users.id", primary_key=True, ondelete="CASCADE")
+    endpoint: str = Field(primary_key=True, max_length=40)
+    key: str = Field(primary_key=True, max_length=255)
+    request_hash: str = Field(max_length=64)
+    # Who carries it out: another one with each takeover.
+    holder: str = Field(default_factory=lambda: uuid4().hex, unique=True, index=True, max_length=32)
+    lease_until: datetime = Field(sa_type=UtcDateTime)
+    video_id: str | None = None
+    status_code: int | None = None
+    # Sealed, since the answer to a download holds the video's secret key.
+    sealed_answer: str | None = Field(default=None, sa_type=Text)
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime, index=True)
+
+
 class Event(SQLModel, table=True):
     """Who did what when. Rows outlive what they speak of, so there are no foreign keys."""
 

@@ -63,7 +63,7 @@ def new_secret_key() -> str:
 
 
 def seal(secret_key: str, *, owner_id: str, video_id: str) -> str:
-    """Encrypt a video's key so that it opens for this owner and this video only."""
+    """Encrypt a video's key, or a text that holds it, so that it opens for this owner and this video only."""
     nonce = secrets.token_bytes(_NONCE_BYTES)
     key = _derived(settings().sealing_keys[0])
     box = AESGCM(key).encrypt(nonce, secret_key.encode(), _binding(owner_id, video_id))

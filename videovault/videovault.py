@@ -8,25 +8,30 @@ import reflex as rx
 from videovault import logs
 from videovault.api.app import create_api
 from videovault.api.hardening import harden
+from videovault.api.waiting import Watch
 from videovault.components.fallback import crash_screen
 from videovault.components.head import HEAD, STYLESHEETS
 from videovault.config import settings
 from videovault.embedded.passthrough import PassThrough
+from videovault.embedded.stop_signals import told_to_stop
 from videovault.embedded.supervisor import embedded_parts
 from videovault.pages import PAGES
 from videovault.state.session import SessionGuard, SessionState, on_fault
+
+watch = Watch()
 
 
 @asynccontextmanager
 async def lifespan() -> AsyncIterator[None]:
     """Everything that lives as long as the server."""
     logs.configure(settings().log_format, settings().log_level)
-    async with embedded_parts():
-        yield
+    with told_to_stop(watch.close):
+        async with embedded_parts():
+            yield
 
 
 app = rx.App(
-    api_transformer=[create_api(), PassThrough, harden],  # each wraps the one before it
+    api_transformer=[create_api(watch), PassThrough, harden],  # each wraps the one before it
     stylesheets=STYLESHEETS,
     reset_style=False,
     head_components=HEAD,

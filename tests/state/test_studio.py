@@ -96,6 +96,27 @@ def test_video_is_requested_once_however_often_it_is_clicked(drafting: Tab) -> N
     assert jobs() == [video_id]
 
 
+def test_two_clicks_at_once_request_one_video(drafting: Tab) -> None:
+    video_id = drafting.sees(StudioState).video.video_id
+    for _ in range(2):
+        drafting.start(StudioState, "make", form=SCRIPT)
+    drafting.waits_until(lambda: drafting.sees(StudioState).stage == "working")
+    drafting.send(StudioState, "refresh")  # comes after both
+    assert not drafting.sees(StudioState).is_requesting
+    assert jobs() == [video_id]
+
+
+def test_button_shows_that_it_was_heard_until_there_is_an_answer(drafting: Tab) -> None:
+    drafting.send(StudioState, "make", form={**SCRIPT, "conclusion": ""})
+    shown = [
+        value
+        for delta in drafting.server.received.deltas[drafting.token]
+        for name, value in delta.get(StudioState.get_full_name(), {}).items()
+        if name.startswith("is_requesting")
+    ]
+    assert shown[-2:] == [True, False]  # before it the page as it was loaded
+
+
 def test_incomplete_script_is_not_requested(drafting: Tab) -> None:
     drafting.send(StudioState, "make", form={**SCRIPT, "conclusion": ""})
     assert drafting.sees(SessionState).errors == {"conclusion": "Conclusion is missing."}

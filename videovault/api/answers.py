@@ -113,7 +113,7 @@ def status_of(error: errors.VideoVaultError) -> int:
 def _headers(error: errors.VideoVaultError) -> dict[str, str] | None:
     if isinstance(error, errors.NotSignedIn):
         return {"WWW-Authenticate": "Bearer"}
-    if isinstance(error, errors.RateLimited):
+    if isinstance(error, errors.RateLimited | errors.StillRunning):
         return {"Retry-After": str(error.retry_after)}
     return None
 

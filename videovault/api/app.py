@@ -12,13 +12,17 @@ from videovault.api import accounts, admin, answers, docs, generation, inbox, op
 from videovault.api.auth import refuse_other_sites
 from videovault.api.envelope import problem
 from videovault.api.query import refuse_repeated
+from videovault.api.waiting import Watch
 from videovault.errors import VideoVaultError
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 
 
-def create_api() -> FastAPI:
-    """The API with all its routes; the last one answers for everything else under ``/api``."""
+def create_api(watch: Watch | None = None) -> FastAPI:
+    """The API with all its routes; the last one answers for everything else under ``/api``.
+
+    Callers that wait are in ``watch``, to be closed when the server ends.
+    """
     api = FastAPI(
         title="VideoVault",
         version="1",
@@ -28,6 +32,7 @@ def create_api() -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
+    api.state.watch = watch or Watch()
     for module in (accounts, generation, status, videos, admin, inbox, operations, docs):
         api.include_router(
             module.router, dependencies=[Depends(refuse_other_sites), Depends(refuse_repeated)]

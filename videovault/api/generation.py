@@ -4,18 +4,19 @@ from functools import partial
 from typing import Annotated, Any, Literal
 
 import anyio
-from fastapi import APIRouter, Body, Request, Response
-from starlette.concurrency import run_in_threadpool
+from fastapi import APIRouter, Body, Response
 
 from videovault.api.auth import SignedInCaller
 from videovault.api.envelope import Success, failing
+from videovault.api.long_calls import Waiting, Work, promises
 from videovault.api.schemas import BriefBody, ScriptBody
-from videovault.api.waiting import reason, until
+from videovault.api.waiting import reason
 from videovault.config import settings
 from videovault.errors import WebhookError
-from videovault.models import now
+from videovault.models import Status, now
 from videovault.services import generation, scripts, videos
-from videovault.services.access import check_own_email
+from videovault.services.access import Caller, check_own_email
+from videovault.services.idempotency import Claim
 from videovault.services.views import Time, VideoView, View
 from videovault.worker import enqueue
 
@@ -77,35 +78,36 @@ async def create_video(caller: SignedInCaller, body: BriefBody) -> Success[Draft
 
 @router.post(
     "/generate-video",
-    responses={
-        202: {"model": Success[Generating], "description": "The generator is still at work"},
-        **failing(400, 401, 403, 404, 409, 502),
-    },
+    response_model=Success[Generated],
+    responses=promises(Success[Generating], "The generator is still at work", 502),
 )
-async def generate_video(
-    request: Request,
-    response: Response,
-    caller: SignedInCaller,
-    body: Annotated[ScriptBody, Body(examples=[EXAMPLE])],
-) -> Success[Generated] | Success[Generating]:
+async def generate_video(call: Waiting, body: Annotated[ScriptBody, Body(examples=[EXAMPLE])]) -> Response:
     """Have a video made from a script, waiting a while for its address. Storing begins by itself."""
+    work = Work(
+        endpoint="generate-video",
+        start=partial(_request, call.caller, body),
+        busy={Status.GENERATING},
+        longest=settings().generate_wait_seconds,
+        answer=partial(_answer, call.caller),
+    )
+    return await call.carry_out(body, work)
+
+
+def _request(caller: Caller, body: ScriptBody, claim: Claim | None) -> str:
     check_own_email(caller, body.email)
-    ask = partial(generation.request, caller, _texts(body), body.video_id or "", enqueue=enqueue)
-    video = await run_in_threadpool(ask)
-    seconds = settings().generate_wait_seconds
-    seen = await until(request, partial(videos.get, caller, video.video_id, links=False), _answered, seconds)
-    url = await run_in_threadpool(generation.delivered_url, caller, video.video_id)
+    video = generation.request(caller, _texts(body), body.video_id or "", enqueue=enqueue, claim=claim)
+    return video.video_id
+
+
+def _answer(caller: Caller, video_id: str) -> tuple[int, Success[Any]]:
+    url = generation.delivered_url(caller, video_id)
     if url:
-        ready = Generated(video_url=url, timestamp=now(), video_id=video.video_id)
-        return Success(message="Video generated successfully", data=ready)
-    if seen.status == "failed":
-        raise reason(seen.error, WebhookError)
-    response.status_code = 202
-    return Success(message="Video generation request submitted successfully", data=_generating(seen))
-
-
-def _answered(video: VideoView) -> bool:
-    return video.progress is None or video.progress.stage != "generating"
+        ready = Generated(video_url=url, timestamp=now(), video_id=video_id)
+        return 200, Success(message="Video generated successfully", data=ready)
+    video = videos.get(caller, video_id, links=False)
+    if video.status == "failed":
+        raise reason(video.error, WebhookError)
+    return 202, Success(message="Video generation request submitted successfully", data=_generating(video))
 
 
 def _generating(video: VideoView) -> Generating:

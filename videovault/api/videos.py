@@ -1,23 +1,25 @@
 """Videos over HTTP: storing from an address, the gallery, links and deletion."""
 
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import RedirectResponse
-from starlette.concurrency import run_in_threadpool
 from starlette.convertors import Convertor, register_url_convertor
 
 from videovault.api.auth import SignedInCaller
 from videovault.api.envelope import Responses, Success, failing
+from videovault.api.long_calls import Waiting, Work, promises
 from videovault.api.schemas import DeleteBody, GalleryParams, Id, StoreBody
-from videovault.api.waiting import reason, until
+from videovault.api.waiting import reason
 from videovault.config import settings
 from videovault.errors import SourceError
 from videovault.services import deletion, pipeline, videos
+from videovault.services.access import Caller
+from videovault.services.idempotency import Claim
 from videovault.services.videos import GalleryQuery
-from videovault.services.views import GalleryView, StoredView, VideoView, View
+from videovault.services.views import PROCESSING, GalleryView, StoredView, VideoView, View
 from videovault.worker import enqueue
 
 POSTER_SECONDS = 600  # for so long a browser may keep the way to a poster
@@ -49,36 +51,19 @@ class Deleted(View):
 
 @router.post(
     "/download",
-    responses={
-        202: {"model": Success[StoredView], "description": "Still being stored"},
-        **failing(400, 401, 403, 404, 409, 422, 502),
-    },
+    response_model=Success[StoredView],
+    responses=promises(Success[StoredView], "Still being stored", 422, 502),
 )
-async def download(
-    request: Request,
-    response: Response,
-    caller: SignedInCaller,
-    body: StoreBody,
-    prefer: Annotated[str, Header(description="respond-async: answer at once")] = "",
-) -> Success[StoredView]:
+async def download(call: Waiting, body: StoreBody) -> Response:
     """Store the video behind an address, waiting until it is in S3 and proven to be whole."""
-    store = partial(
-        videos.store_link, caller, body.video_url, body.user_email, body.title or "", enqueue=enqueue
+    work = Work(
+        endpoint="download",
+        start=partial(_store, call.caller, body),
+        busy=PROCESSING,
+        longest=settings().store_wait_seconds,
+        answer=partial(_stored, call.caller),
     )
-    stored = await run_in_threadpool(store)
-    at_once = "respond-async" in (word.strip().lower() for word in prefer.split(","))
-    seconds = 0 if at_once else settings().store_wait_seconds
-    look = partial(videos.get, caller, stored.video_id, links=False)
-    seen = await until(request, look, lambda video: video.status != "processing", seconds)
-    if seen.status == "failed":
-        raise reason(seen.error, SourceError)
-    stored = await run_in_threadpool(videos.stored, caller, stored.video_id)
-    if stored.status == "ready":
-        return Success(message="Video downloaded and uploaded successfully", data=stored)
-    response.status_code = 202
-    if at_once:
-        response.headers["Preference-Applied"] = "respond-async"
-    return Success(message="Video is being downloaded and stored", data=stored)
+    return await call.carry_out(body, work)
 
 
 @router.get("/gallery", response_model_exclude_none=True, responses=failing(400, 401, 403, 502))
@@ -148,6 +133,23 @@ def retry(caller: SignedInCaller, video_id: VideoId) -> Success[VideoView]:
 def cancel(caller: SignedInCaller, video_id: VideoId) -> Success[VideoView]:
     """Stop a video in work."""
     return Success(message="Video cancelled successfully", data=pipeline.cancel(caller, video_id))
+
+
+def _store(caller: Caller, body: StoreBody, claim: Claim | None) -> str:
+    stored = videos.store_link(
+        caller, body.video_url, body.user_email, body.title or "", enqueue=enqueue, claim=claim
+    )
+    return stored.video_id
+
+
+def _stored(caller: Caller, video_id: str) -> tuple[int, Success[Any]]:
+    video = videos.get(caller, video_id, links=False)
+    if video.status == "failed":
+        raise reason(video.error, SourceError)
+    stored = videos.stored(caller, video_id)
+    if stored.status == "ready":
+        return 200, Success(message="Video downloaded and uploaded successfully", data=stored)
+    return 202, Success(message="Video is being downloaded and stored", data=stored)
 
 
 def _to_s3(url: str) -> Response:

@@ -50,7 +50,13 @@ def _script() -> rx.Component:
             problem("script"),
             rx.el.div(
                 rx.el.span(StudioState.meter, class_name="soft figures first", data_testid="meter"),
-                button("Create video", look="main", type="submit", disabled=~StudioState.is_complete),
+                button(
+                    "Create video",
+                    look="main",
+                    type="submit",
+                    disabled=~StudioState.is_complete,
+                    aria_disabled=StudioState.is_requesting,
+                ),
                 class_name="actions",
             ),
             on_submit=StudioState.make,

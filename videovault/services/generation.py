@@ -13,8 +13,9 @@ from videovault.errors import Conflict, UnsafeUrl, WebhookBusy, WebhookError, We
 from videovault.gateways import statuses, webhooks
 from videovault.gateways.replies import LONGEST_MINUTES, Generation
 from videovault.models import Event, Status, User, Video, now
-from videovault.services import fields, lifecycle, recording
+from videovault.services import fields, idempotency, lifecycle, recording
 from videovault.services.access import Caller, open_video
+from videovault.services.idempotency import Claim
 from videovault.services.naming import object_key, title_of
 from videovault.services.pauses import next_ask
 from videovault.services.views import VideoView
@@ -28,10 +29,18 @@ Enqueue = Callable[[str], object]
 log = logs.get(__name__)
 
 
-def request(caller: Caller, script: Mapping[str, str], video_id: str = "", *, enqueue: Enqueue) -> VideoView:
+def request(
+    caller: Caller,
+    script: Mapping[str, str],
+    video_id: str = "",
+    *,
+    enqueue: Enqueue,
+    claim: Claim | None = None,
+) -> VideoView:
     """Record a wished-for video, continuing a draft if one is named, and hand it to the worker.
 
     A video that is in work or ready is answered as it is, so that a double click pays once.
+    ``claim`` is that of the call's idempotency key.
     Raises InvalidInput, VideoNotFound, Conflict when no generator is set up.
     """
     if not settings().video_webhook:
@@ -40,6 +49,9 @@ def request(caller: Caller, script: Mapping[str, str], video_id: str = "", *, en
     with transaction() as session:
         video = _named_or_new(session, caller, video_id, clean)
         fresh = _start(session, video, caller, **clean)
+        if not fresh:
+            session.refresh(video)  # somebody else started it since it was read
+        idempotency.remember(session, claim, video.id)
         view = VideoView.of(video)
     if fresh:
         enqueue(view.video_id)  # after the commit: the worker must find the row

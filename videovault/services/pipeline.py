@@ -11,7 +11,7 @@ from videovault import logs
 from videovault.db import reading, transaction
 from videovault.errors import Conflict
 from videovault.models import Status, Video, now
-from videovault.services import deletion, generation, inbox, leftovers, lifecycle, transfer
+from videovault.services import deletion, generation, idempotency, inbox, leftovers, lifecycle, transfer
 from videovault.services.access import Caller, open_video
 from videovault.services.lease import LEASE_SECONDS
 from videovault.services.views import PROCESSING, VideoView
@@ -93,6 +93,7 @@ def repair(*, enqueue: Enqueue) -> None:
     deletion.finish_all()
     leftovers.clear()
     inbox.purge()
+    idempotency.purge()
 
 
 @contextmanager

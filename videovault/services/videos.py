@@ -1,6 +1,6 @@
 """A person's own videos: the gallery, one video, its links, and storing one from an address."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,8 +12,9 @@ from videovault.db import reading, transaction
 from videovault.errors import Conflict, InvalidInput, UserNotFound
 from videovault.gateways import source, storage
 from videovault.models import Event, Status, User, Video
-from videovault.services import fields, lifecycle
+from videovault.services import fields, idempotency, lifecycle
 from videovault.services.access import Caller, check_user, open_video
+from videovault.services.idempotency import Claim
 from videovault.services.naming import content_disposition, object_key
 from videovault.services.views import FOLDED, PROCESSING, GalleryView, PublicStatus, StoredView, VideoView
 
@@ -105,10 +106,26 @@ def poster_url(caller: Caller, video_id: str) -> str:
     return link
 
 
-def store_link(caller: Caller, url: str, user_email: str, title: str = "", *, enqueue: Enqueue) -> StoredView:
+def statuses(video_ids: Collection[str]) -> dict[str, Status]:
+    """How these videos stand, in one look; those that are gone are left out. For the server itself: nobody is checked."""
+    with reading() as session:
+        found = session.exec(select(Video.id, Video.status).where(col(Video.id).in_(video_ids)))
+        return {video_id: Status(status) for video_id, status in found}
+
+
+def store_link(
+    caller: Caller,
+    url: str,
+    user_email: str,
+    title: str = "",
+    *,
+    enqueue: Enqueue,
+    claim: Claim | None = None,
+) -> StoredView:
     """Have the video behind an address stored for the user with this e-mail address.
 
-    The same address while it is in work, or once its generation is stored, gives that video again. Raises UserNotFound for anybody else's
+    The same address while it is in work, or once its generation is stored, gives that video again, however
+    many ask at once. ``claim`` is that of the call's idempotency key. Raises UserNotFound for anybody else's
     address, InvalidInput, UnsafeUrl.
     """
     url = fields.checked(fields.URL, {"videoUrl": url})["videoUrl"]
@@ -116,8 +133,10 @@ def store_link(caller: Caller, url: str, user_email: str, title: str = "", *, en
     owner_id = _owner_id(caller, user_email)
     source.connected().check(url)
     with transaction() as session:
+        _wait_for_turn(session, owner_id)
         known = _known(session, owner_id, url)
         video = known or _queue(session, owner_id, caller, url, title)
+        idempotency.remember(session, claim, video.id)
         opened = open_video(session, caller, video.id)
         view = StoredView.of(opened.row, opened.secret_key)
     if known is None:
@@ -195,6 +214,15 @@ def _owner_id(caller: Caller, user_email: str) -> str:
     if owner is None or not caller.is_admin:
         raise UserNotFound
     return owner.id
+
+
+def _wait_for_turn(session: Session, owner_id: str) -> None:
+    """One at a time for each owner until the transaction ends, or two would both find the address unknown.
+
+    SQLite has one writer anyway. A unique index would do it too, but also forbid a generated video the address
+    that somebody stores at that moment.
+    """
+    session.exec(select(User.id).where(User.id == owner_id).with_for_update(key_share=True)).first()
 
 
 def _known(session: Session, owner_id: str, url: str) -> Video | None:

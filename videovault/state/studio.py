@@ -42,6 +42,7 @@ class StudioState(SessionState):
     meters: dict[str, str] = dict.fromkeys(PARTS, "")
     meter: str = ""
     is_complete: bool = False
+    is_requesting: bool = False
     has_script: bool = False
 
     _typed: dict[str, str] = {}
@@ -95,16 +96,16 @@ class StudioState(SessionState):
             self.errors = error.fields  # without moving the focus of somebody who types
 
     @signed_in(beside="script")
-    async def make(self, caller: Caller, form: dict[str, Any]) -> None:
-        """Have the video made; a second click finds it in work and does nothing."""
+    async def make(self, caller: Caller, form: dict[str, Any]) -> AsyncIterator[None]:
+        """Have the video made; a second click waits its turn, finds it in work and does nothing."""
         if self.stage != "script":
             return
-        self.errors = {}
-        video_id = self.video.video_id
-        script = (await quickly(scripts.read, caller, video_id)).model_dump() | _parts(form)
-        self._show(await quickly(generation.request, caller, script, video_id, enqueue=worker.enqueue))
-        self._typed, self.brief = {}, briefs.of(script) | {"topic": ""}
-        self.form_number += 1
+        self.errors, self.is_requesting = {}, True
+        yield  # so that the button shows that it was heard
+        try:
+            await self._request(caller, form)
+        finally:
+            self.is_requesting = False
 
     @signed_in
     async def open(self, caller: Caller, video_id: str) -> None:
@@ -151,6 +152,13 @@ class StudioState(SessionState):
         except VideoNotFound:
             self.stage = ""
             self._say("This video has been deleted.")
+
+    async def _request(self, caller: Caller, form: dict[str, Any]) -> None:
+        video_id = self.video.video_id
+        script = (await quickly(scripts.read, caller, video_id)).model_dump() | _parts(form)
+        self._show(await quickly(generation.request, caller, script, video_id, enqueue=worker.enqueue))
+        self._typed, self.brief = {}, briefs.of(script) | {"topic": ""}
+        self.form_number += 1
 
     async def _open(self, caller: Caller, video_id: str) -> None:
         self.notice = ""

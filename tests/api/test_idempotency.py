@@ -1,0 +1,179 @@
+"""The Idempotency-Key header on the two calls that make a video."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+from sqlmodel import select
+
+from tests.api.requests import AT_ONCE, DOWNLOAD, GENERATE, SCRIPT, code, gallery, generate, report, store
+from tests.api.test_generation import eventually
+from tests.fixtures.generator import Generator
+from tests.fixtures.installation import Configure
+from tests.fixtures.people import Person
+from videovault.db import reading
+from videovault.models import IdempotencyKey
+
+pytestmark = pytest.mark.usefixtures("moto_s3")
+KEY = {"Idempotency-Key": "7c0e 2f!~"}
+
+
+def generate_once(person: Person, **more: Any) -> httpx.Response:
+    return person.api.post(GENERATE, json={**SCRIPT, "email": person.email, **more}, headers=KEY)
+
+
+def store_once(person: Person, url: str, **headers: str) -> httpx.Response:
+    return store(person, url, headers={**KEY, **headers})
+
+
+def is_replay(answer: httpx.Response) -> bool:
+    return bool(answer.headers.get("idempotency-replayed") == "true")
+
+
+def same(first: httpx.Response, second: httpx.Response) -> bool:
+    assert not is_replay(first)
+    assert is_replay(second)
+    return (first.status_code, first.content) == (second.status_code, second.content)
+
+
+def kept() -> list[IdempotencyKey]:
+    with reading() as session:
+        return list(session.exec(select(IdempotencyKey)))
+
+
+@pytest.mark.usefixtures("jobs")
+def test_generating_again_under_the_same_key_is_answered_as_before_and_paid_for_once(
+    ada: Person, generator: Generator
+) -> None:
+    first, second = generate_once(ada), generate_once(ada)
+    assert first.status_code == 200
+    assert same(first, second)
+    assert len(generator.requests) == 1
+    assert gallery(ada)["totalCount"] == 1
+
+
+@pytest.mark.usefixtures("jobs")
+def test_storing_again_under_the_same_key_is_answered_as_before(ada: Person, generator: Generator) -> None:
+    first, second = (store_once(ada, generator.video_url) for _ in range(2))
+    assert first.status_code == 200
+    assert same(first, second)
+    assert gallery(ada)["totalCount"] == 1
+    assert first.json()["data"]["secretKey"] not in str(kept())
+
+
+def test_an_answer_of_202_stays_one_though_the_video_has_gone_on(ada: Person, generator: Generator) -> None:
+    first = store_once(ada, generator.video_url, **AT_ONCE)
+    ada.api.post(f"/api/auth/video/{first.json()['data']['videoId']}/cancel")
+    assert first.status_code == 202
+    assert same(first, store_once(ada, generator.video_url))
+
+
+@pytest.mark.usefixtures("jobs")
+def test_while_the_first_call_runs_the_second_is_409_and_told_when_to_come_again(
+    ada: Person, generator: Generator
+) -> None:
+    generator.mode = "processing"
+    with ThreadPoolExecutor(1) as other:
+        waiting = other.submit(generate_once, ada)
+        eventually(lambda: generator.requests)
+        second = generate_once(ada)
+        assert code(second) == (409, "CONFLICT")
+        assert int(second.headers["retry-after"]) > 0
+        report(ada.api, ada, generator.requests[0]["videoId"], "ready", videoUrl=generator.video_url)
+        assert waiting.result().status_code == 200
+    assert same(waiting.result(), generate_once(ada))
+
+
+def test_the_same_key_for_another_body_is_400(ada: Person, generator: Generator) -> None:
+    store_once(ada, generator.video_url, **AT_ONCE)
+    answer = store_once(ada, generator.file("other.mp4"))
+    assert code(answer) == (400, "INVALID_INPUT")
+    assert "Idempotency-Key" in answer.json()["error"]["fields"]
+    assert gallery(ada)["totalCount"] == 1
+
+
+def test_the_same_fields_written_otherwise_are_the_same_body(ada: Person, generator: Generator) -> None:
+    first = store_once(ada, generator.video_url, **AT_ONCE)
+    body = {"ignored": 1, "title": None, "userEmail": ada.email, "videoUrl": generator.video_url}
+    assert same(first, ada.api.post(DOWNLOAD, json=body, headers=KEY))
+
+
+def test_a_key_is_its_users_and_its_endpoints_own(
+    ada: Person, bob: Person, generator: Generator, configure: Configure
+) -> None:
+    configure(GENERATE_WAIT_SECONDS=0)
+    answers = [
+        store_once(ada, generator.video_url, **AT_ONCE),
+        store_once(bob, generator.video_url, **AT_ONCE),
+        generate_once(ada),
+    ]
+    assert [(answer.status_code, is_replay(answer)) for answer in answers] == [(202, False)] * 3
+    assert len({answer.json()["data"]["videoId"] for answer in answers}) == 3
+
+
+@pytest.mark.parametrize("key", [b"", b"k" * 256, "schlüssel".encode(), b"a\x01b"])
+def test_a_key_that_is_none_is_400(ada: Person, generator: Generator, key: bytes) -> None:
+    body = {"videoUrl": generator.video_url, "userEmail": ada.email}
+    answer = ada.api.post(DOWNLOAD, json=body, headers={b"Idempotency-Key": key})
+    assert code(answer) == (400, "INVALID_INPUT")
+    assert list(answer.json()["error"]["fields"]) == ["Idempotency-Key"]
+    assert gallery(ada)["totalCount"] == 0
+
+
+def test_the_longest_key_is_a_key(ada: Person, generator: Generator) -> None:
+    headers = {**AT_ONCE, "Idempotency-Key": "k" * 255}
+    assert store(ada, generator.video_url, headers=headers).status_code == 202
+
+
+def test_a_call_that_was_refused_does_not_use_up_its_key(
+    ada: Person, generator: Generator, configure: Configure
+) -> None:
+    assert code(store_once(ada, "http://10.0.0.1/a.mp4")) == (400, "UNSAFE_URL")
+    assert store_once(ada, generator.video_url, **AT_ONCE).status_code == 202
+    assert code(generate_once(ada, email="bob@example.com")) == (404, "USER_NOT_FOUND")
+    configure(VIDEO_WEBHOOK_URL="")
+    assert code(generate_once(ada)) == (409, "CONFLICT")
+    configure(VIDEO_WEBHOOK_URL=f"{generator.url}/video", GENERATE_WAIT_SECONDS=0)
+    assert generate_once(ada).status_code == 202
+
+
+@pytest.mark.usefixtures("jobs")
+def test_a_failure_of_the_video_is_an_answer_and_is_not_paid_for_twice(
+    ada: Person, generator: Generator
+) -> None:
+    generator.mode = "refuse"
+    first = generate_once(ada)
+    generator.mode = "direct"
+    assert code(first) == (502, "WEBHOOK_FAILED")
+    assert same(first, generate_once(ada))
+    assert len(generator.requests) == 1
+
+
+def test_after_a_fault_of_ours_the_same_key_goes_on_with_the_video_that_was_made(
+    ada: Person, generator: Generator, configure: Configure
+) -> None:
+    configure(QUEUE_URL="sqlite:////dev/null/queue.db")
+    assert code(store_once(ada, generator.video_url, **AT_ONCE)) == (500, "INTERNAL_ERROR")
+    configure(QUEUE_URL="")
+    (made,) = gallery(ada)["videos"]
+    answer = store_once(ada, generator.video_url, **AT_ONCE)
+    assert (answer.status_code, is_replay(answer)) == (202, False)
+    assert answer.json()["data"]["videoId"] == made["videoId"]
+
+
+def test_without_a_key_nothing_is_remembered(ada: Person, generator: Generator) -> None:
+    generate(ada, hook="")
+    store(ada, generator.video_url, headers=AT_ONCE)
+    assert kept() == []
+
+
+@pytest.mark.parametrize("path", [GENERATE, DOWNLOAD])
+def test_the_document_tells_of_the_headers(client: httpx.Client, path: str) -> None:
+    operation = client.get("/api/openapi.json").json()["paths"][path]["post"]
+    assert {entry["name"] for entry in operation["parameters"]} == {"prefer", "Idempotency-Key"}
+    answers = operation["responses"]
+    for status in ("200", "202"):
+        assert answers[status]["content"]["application/json"]["schema"]
+        assert set(answers[status]["headers"]) == {"Idempotency-Replayed", "Preference-Applied"}
+    assert set(answers["409"]["headers"]) == {"Retry-After"}

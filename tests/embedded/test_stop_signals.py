@@ -1,0 +1,67 @@
+"""A signal that ends the server is heard by the lifespan, too, and still by the server itself."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from videovault.embedded.stop_signals import told_to_stop
+
+# A server as granian is one: its own handler, set in the event loop, decides when it ends.
+SERVER = """
+import asyncio, signal
+from videovault.embedded.stop_signals import told_to_stop
+async def main():
+    heard, stopped = asyncio.Event(), asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
+    with told_to_stop(heard.set):
+        print("ready", flush=True)
+        await heard.wait()
+        print("heard", flush=True)
+        await stopped.wait()
+        print("stopped", flush=True)
+asyncio.run(main())
+"""
+
+
+def test_both_hear_it() -> None:
+    with subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout
+        assert server.stdout.readline() == "ready\n"
+        server.send_signal(signal.SIGTERM)
+        assert server.communicate(timeout=30)[0] == "heard\nstopped\n"
+    assert server.returncode == 0
+
+
+def test_handlers_are_as_before_afterwards() -> None:
+    async def use() -> None:
+        with told_to_stop(lambda: None):
+            assert signal.getsignal(signal.SIGTERM) != before
+
+    before = signal.getsignal(signal.SIGTERM)
+    asyncio.run(use())
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_outside_the_main_thread_nothing_is_set() -> None:
+    async def use() -> None:
+        with told_to_stop(lambda: None):
+            assert signal.getsignal(signal.SIGTERM) == before
+
+    before = signal.getsignal(signal.SIGTERM)
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            asyncio.run(use())
+        except BaseException as error:  # noqa: BLE001 - said in the main thread
+            failures.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    if failures:
+        pytest.fail(repr(failures))

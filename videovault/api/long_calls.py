@@ -1,0 +1,132 @@
+"""Calls that make a video: done once for an Idempotency-Key, and waited for as Prefer says."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Depends, Header, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import AfterValidator, StringConstraints
+from starlette.concurrency import run_in_threadpool
+
+from videovault.api import answers
+from videovault.api.auth import SignedInCaller
+from videovault.api.envelope import Responses, Success, failing
+from videovault.api.preferences import SHOWN, Preferred
+from videovault.api.schemas import Body
+from videovault.api.waiting import Watch
+from videovault.errors import Conflict, VideoNotFound, VideoVaultError
+from videovault.models import Status
+from videovault.services import idempotency
+from videovault.services.idempotency import Answer, Call, Claim
+
+REPLAYED = "Idempotency-Replayed"
+APPLIED = "Preference-Applied"
+
+
+def _printable(key: str) -> str:
+    if not (key.isascii() and key.isprintable()):
+        raise ValueError("An idempotency key is made of printable ASCII characters.")
+    return key
+
+
+Key = Annotated[
+    Annotated[str, StringConstraints(min_length=1, max_length=255), AfterValidator(_printable)] | None,
+    Header(
+        alias="Idempotency-Key",
+        description="Printable ASCII, new for each request. For 24 hours the same request under the same key is "
+        "answered as before and does nothing; 409 while the first is running; 400 for another request.",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a call does. ``start`` and ``answer`` are run in threads.
+
+    ``start`` gives the id of its video, which is waited for while it is ``busy``, for at most ``longest``
+    seconds; ``answer`` says what has become of it, or that it is 202: still in work.
+    """
+
+    endpoint: str
+    start: Callable[[Claim | None], str]
+    busy: Collection[Status]
+    longest: float
+    answer: Callable[[str], tuple[int, Success[Any]]]
+
+
+class LongCall:
+    """A dependency of the routes that make videos."""
+
+    def __init__(
+        self, request: Request, caller: SignedInCaller, prefer: Preferred, idempotency_key: Key = None
+    ) -> None:
+        self.caller = caller
+        self._request = request
+        self._prefer = prefer
+        self._key = idempotency_key
+        self._watch: Watch = request.app.state.watch
+
+    async def carry_out(self, body: Body, work: Work) -> Response:
+        """The answer to this call: as before where its key is known, else as the work goes."""
+        if self._key is None:
+            return await self._carry_on(work, None)
+        call = Call(self.caller.user_id, work.endpoint, self._key, body.model_dump_json())
+        begun = await run_in_threadpool(idempotency.begin, call)
+        if isinstance(begun, Answer):
+            return _json(begun.status, begun.body, {REPLAYED: "true"})
+        try:
+            return await self._carry_on(work, begun)
+        except Exception:
+            await run_in_threadpool(idempotency.let_go, begun)
+            raise
+
+    async def _carry_on(self, work: Work, claim: Claim | None) -> Response:
+        video_id = claim.video_id if claim else ""
+        if not video_id:
+            video_id = await run_in_threadpool(work.start, claim)
+        seconds = self._prefer.seconds(work.longest)
+        holder = claim.holder if claim else ""
+        listens = await self._watch.until(self._request, video_id, work.busy, seconds, holder)
+        response = await run_in_threadpool(self._answer, work, video_id)
+        if claim and listens:
+            said = Answer(response.status_code, bytes(response.body).decode())
+            await run_in_threadpool(idempotency.finish, claim, video_id, said)
+        elif claim:  # whoever hung up has no answer yet, and may come back to wait for it
+            await run_in_threadpool(idempotency.let_go, claim)
+        return response
+
+    def _answer(self, work: Work, video_id: str) -> Response:
+        """A failure is an answer, too: the video is there, and is not to be made twice for it."""
+        try:
+            status, said = work.answer(video_id)
+        except VideoNotFound:
+            return answers.for_error(self._request, Conflict("This video was deleted meanwhile."))
+        except VideoVaultError as error:
+            return answers.for_error(self._request, error)
+        applied = self._prefer.applied(status, work.longest)
+        return _json(status, said.model_dump_json(by_alias=True), {APPLIED: applied} if applied else {})
+
+
+Waiting = Annotated[LongCall, Depends()]
+
+
+def promises(still_working: type[Success[Any]], description: str, *failures: int) -> Responses:
+    """OpenAPI's words for what a long call answers beside 200 with its model."""
+    replayed = _header("`true` when this is the answer to an earlier call under the same key")
+    headers = {REPLAYED: replayed, APPLIED: _header(SHOWN)}
+    said = failing(400, 401, 403, 404, 409, *failures)
+    said[409]["headers"] = {"Retry-After": _header("Seconds, while the first call under this key is running")}
+    return {
+        **said,
+        200: {"headers": headers},
+        202: {"model": still_working, "description": description, "headers": headers},
+    }
+
+
+def _header(description: str) -> dict[str, Any]:
+    return {"description": description, "schema": {"type": "string"}}
+
+
+def _json(status: int, body: str, headers: dict[str, str]) -> Response:
+    return Response(body, status, headers, media_type=JSONResponse.media_type)
