@@ -17,7 +17,7 @@ from videovault.db import reading, transaction
 from videovault.gateways import storage
 from videovault.gateways.storage import Description, Storage
 from videovault.models import Status, UploadPart, Video, now
-from videovault.services import deletion, leftovers, pipeline, transfer, videos
+from videovault.services import deletion, leftovers, pipeline, videos
 from videovault.services.access import Caller
 from videovault.services.engine import Begun, Identity, StoredPart
 from videovault.services.lease import Superseded
@@ -63,7 +63,7 @@ class Worker:
     def __init__(self, video_id: str) -> None:
         self.stopping = Event()
         self._thread = Thread(
-            target=transfer.store, args=(video_id,), kwargs={"stopping": self.stopping.is_set}
+            target=pipeline.produce, args=(video_id,), kwargs={"stopping": self.stopping.is_set}
         )
         self._thread.start()
 
@@ -95,7 +95,7 @@ def is_clean() -> bool:
 
 def test_a_stored_video_has_its_sum_in_row_and_view(anna: Caller, queued: Queued, row: Row) -> None:
     video_id = queued(Manners(size=SIZE))
-    transfer.store(video_id, stopping=never)
+    pipeline.produce(video_id, stopping=never)
     found = row(video_id)
     assert (found.status, found.size) == (Status.READY, SIZE)
     assert found.crc32 == f"{zlib.crc32(payload(SIZE)):08x}"
@@ -119,7 +119,7 @@ def test_a_worker_that_is_stopped_leaves_its_parts_to_the_next(
     assert kept
     server.serve("/video.mp4", Manners(size=SIZE))
     before = len(server.seen("/video.mp4"))
-    transfer.store(video_id, stopping=never)
+    pipeline.produce(video_id, stopping=never)
     assert row(video_id).crc32 == f"{zlib.crc32(payload(SIZE)):08x}"
     assert all(seen.range for seen in server.seen("/video.mp4")[before:])
 
@@ -146,7 +146,7 @@ def test_deleting_ends_the_transfer_and_leaves_nothing(anna: Caller, queued: Que
 def test_a_failed_transfer_leaves_nothing_and_says_why(queued: Queued, row: Row, proxy: S3Proxy) -> None:
     video_id = queued(Manners(size=SIZE))
     proxy.refuse["Complete"] = [(403, "AccessDenied")]
-    transfer.store(video_id, stopping=never)
+    pipeline.produce(video_id, stopping=never)
     found = row(video_id)
     assert (found.status, found.error_code, found.upload_id) == (Status.FAILED, "STORAGE_FAILED", None)
     assert is_clean()
@@ -163,7 +163,7 @@ def test_what_could_not_be_aborted_is_aborted_by_the_repair(
     worker.ended()
     assert row(video_id).upload_id
     proxy.refuse.clear()
-    leftovers.clear()
+    leftovers.clear_failed()
     assert (row(video_id).upload_id, parts_of(video_id)) == (None, 0)
     assert is_clean()
 
@@ -183,7 +183,7 @@ def test_the_upload_of_a_video_in_work_is_no_stray(queued: Queued, row: Row) -> 
     worker.stopping.set()
     worker.ended()
     leftovers.abort_strays(older_than=timedelta(seconds=-5))
-    leftovers.abort_failed()
+    leftovers.clear_failed()
     assert [each.upload_id for each in storage.connected().uploads()] == [row(video_id).upload_id]
 
 

@@ -7,11 +7,11 @@ from sqlmodel import Session, col, select
 
 from videovault import logs, security
 from videovault.config import settings
-from videovault.db import reading, transaction
+from videovault.db import moment, reading, transaction
 from videovault.errors import Conflict, WebhookError, WebhookUnanswered
 from videovault.gateways import webhooks
 from videovault.models import Event, Status, User, Video, now
-from videovault.services import fields, lifecycle
+from videovault.services import fields, lifecycle, quota
 from videovault.services.access import Caller, open_video
 from videovault.services.naming import object_key, title_of
 from videovault.services.views import VideoView
@@ -28,7 +28,7 @@ def request(caller: Caller, script: Mapping[str, str], video_id: str = "", *, en
     """Record a wished-for video, continuing a draft if one is named, and hand it to the worker.
 
     A video that is in work or ready is answered as it is, so that a double click pays once.
-    Raises InvalidInput, VideoNotFound, Conflict when no generator is set up.
+    Raises InvalidInput, VideoNotFound, Conflict when no generator is set up, QuotaExceeded.
     """
     if not settings().video_webhook:
         raise Conflict("No video generator is set up: set VIDEO_WEBHOOK_URL.")
@@ -105,8 +105,9 @@ def deadline(estimated_minutes: float) -> timedelta:
 
 def fail_overdue() -> None:
     """Give up on renders whose deadline has passed, with a reason and a way on."""
-    overdue = select(Video).where(Video.status == Status.GENERATING).where(col(Video.deadline_at) < now())
+    overdue = select(Video).where(Video.status == Status.GENERATING)
     with reading() as session:
+        overdue = overdue.where(col(Video.deadline_at) < moment(session))
         late = list(session.exec(overdue))
     for video in late:
         _fail(video, "GENERATION_TIMED_OUT", "The generator did not deliver the video in time.")
@@ -125,6 +126,7 @@ def _start(session: Session, video: Video, caller: Caller, **script: str) -> boo
     """Move to generating as a new attempt; False where the video is on its way or done already."""
     if video.status not in (Status.DRAFT, Status.FAILED):
         return False
+    quota.check_room(session, video.owner_id)  # before anything is paid for
     return lifecycle.move(
         session,
         video,
@@ -176,5 +178,8 @@ def _note_answer(video: Video, answer: webhooks.Generation) -> None:
 
 def _fail(video: Video, code: str, message: str) -> None:
     with transaction() as session:
-        lifecycle.move(session, video, Status.FAILED, why=message, error_code=code, error_message=message)
-        session.add(Event(kind="generation_failed", video_id=video.id, detail={"code": code}))
+        failed = lifecycle.move(
+            session, video, Status.FAILED, why=message, error_code=code, error_message=message
+        )
+        if failed:
+            session.add(Event(kind="generation_failed", video_id=video.id, detail={"code": code}))
