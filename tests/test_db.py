@@ -84,6 +84,36 @@ def test_an_address_is_taken_once_however_many_ask_at_once() -> None:
     assert emails() == ["anna@example.com"]
 
 
+def test_of_many_who_are_first_at_once_one_becomes_the_admin() -> None:
+    together = Barrier(6)
+
+    def register(number: int) -> bool:
+        together.wait()
+        return accounts.register(f"{number}@example.com", "correct horse").user.is_admin
+
+    with ThreadPoolExecutor(6) as threads:
+        assert sorted(threads.map(register, range(6))) == [False] * 5 + [True]
+
+
+def test_a_script_that_has_just_gone_into_work_is_not_changed(anna: Caller) -> None:
+    draft = scripts.write(anna, BRIEF)
+    together = Barrier(2)
+
+    def start() -> None:
+        with transaction() as session:
+            video = session.get_one(Video, draft.video_id)
+            assert lifecycle.move(session, video, Status.GENERATING)
+            together.wait()
+
+    with ThreadPoolExecutor(1) as other:
+        started = other.submit(start)
+        together.wait()
+        with pytest.raises(Conflict):
+            scripts.save(anna, draft.video_id, {"hook": "Too late"})
+        started.result()
+    assert scripts.read(anna, draft.video_id).hook == ""
+
+
 def test_a_video_without_an_owner_is_refused() -> None:
     def orphan() -> None:
         with transaction() as session:

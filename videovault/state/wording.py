@@ -4,9 +4,8 @@ from videovault.services import sizes
 
 WORDS_A_MINUTE = 150
 AGAIN = {
-    "transfer": "Nothing is lost: it goes on from where it broke, and nothing is rendered or paid for again.",
-    "generation": "Nothing is lost: it runs again with all that you entered, "
-    "but it is rendered anew, and paid for again.",
+    "transfer": "Trying again goes on from where it broke.",
+    "generation": "Trying again renders it anew with all that you entered, and is paid for again.",
 }
 size = sizes.size  # the services' own sentences name sizes too
 
