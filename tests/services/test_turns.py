@@ -93,6 +93,19 @@ def test_many_workers_at_once_do_not_pass_the_limit_together(
     assert Counter(row(video_id).owner_id for video_id in taken) == {anna.user_id: 2, bert.user_id: 1}
 
 
+def test_a_users_last_place_is_given_away_once(anna: Caller, configure: Configure) -> None:
+    configure(RUNNING_PER_USER=1)
+    put(anna, Status.QUEUED, ago=60)
+    taken = put(anna, Status.QUEUED, ago=50)
+    with ThreadPoolExecutor(1) as machine:
+        with transaction() as session:
+            assert turns._take(session, session.get_one(Video, taken))
+            other = machine.submit(claimed)
+            with pytest.raises(TimeoutError):
+                other.result(timeout=0.5)  # it waits until this one is known to run
+        assert other.result() is None
+
+
 def test_a_video_that_a_worker_has_not_let_go_of_waits(anna: Caller) -> None:
     video_id = put(anna, Status.QUEUED)
     beat(video_id, 1)
