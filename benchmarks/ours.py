@@ -13,6 +13,9 @@ class Unhurried:
     def check(self) -> None:
         """Go on."""
 
+    def begin(self, bytes_total: int | None) -> None:
+        """There is room."""
+
     def progress(self, bytes_done: int, bytes_total: int | None) -> None:
         """Not shown anywhere."""
 

@@ -1,8 +1,9 @@
 """Transactions, and the services' whole way, on SQLite and PostgreSQL alike."""
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from threading import Barrier
+from typing import Any
 
 import httpx
 import pytest
@@ -39,6 +40,15 @@ def anna() -> Caller:
 def emails() -> list[str]:
     with reading() as session:
         return list(session.exec(select(User.email).order_by(User.email)))
+
+
+def waits(future: Future[Any]) -> bool:
+    """Whether it comes to no end while the transaction of the test is open."""
+    try:
+        future.result(timeout=0.5)
+    except TimeoutError:
+        return True
+    return False
 
 
 def test_a_transaction_that_fails_leaves_nothing() -> None:
@@ -82,6 +92,29 @@ def test_an_address_is_taken_once_however_many_ask_at_once() -> None:
     with ThreadPoolExecutor(4) as threads:
         assert sorted(threads.map(register, range(4))) == [False, False, False, True]
     assert emails() == ["anna@example.com"]
+
+
+def test_whoever_registers_while_the_first_does_is_no_admin() -> None:
+    with ThreadPoolExecutor(1) as other:
+        with transaction() as session:
+            db.one_at_a_time(session, "register")
+            session.add(User(email="first@example.com", password_hash="-", is_admin=True))
+            second = other.submit(accounts.register, "second@example.com", "correct horse")
+            assert waits(second)
+        assert not second.result().user.is_admin
+
+
+def test_a_script_that_goes_into_work_just_now_is_not_changed(anna: Caller) -> None:
+    draft = scripts.write(anna, BRIEF)
+    with ThreadPoolExecutor(1) as other:
+        with transaction() as session:
+            video = session.get_one(Video, draft.video_id)
+            assert lifecycle.move(session, video, Status.GENERATING)
+            saving = other.submit(scripts.save, anna, draft.video_id, {"hook": "Too late"})
+            assert waits(saving)
+        with pytest.raises(Conflict):
+            saving.result()
+    assert scripts.read(anna, draft.video_id).hook == ""
 
 
 def test_a_video_without_an_owner_is_refused() -> None:

@@ -2,14 +2,18 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event, make_url
+from sqlalchemy import Connection, Engine, event, func, make_url, select
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 from sqlmodel import Session, create_engine
 
 from videovault.config import settings
+from videovault.models import UtcDateTime
 
 BUSY_SECONDS = 15
 ALEMBIC_INI = Path(__file__).parent.parent / "alembic.ini"
@@ -50,6 +54,24 @@ def reading() -> Iterator[Session]:
         yield session
 
 
+class clock(FunctionElement[datetime]):  # noqa: N801 - a function of SQL
+    """The database's own time, in a statement: the one clock that all machines share."""
+
+    type = UtcDateTime()
+    inherit_cache = True
+
+
+def moment(session: Session) -> datetime:
+    """What time it is by the database's own clock."""
+    return session.connection().execute(select(clock())).scalar_one()
+
+
+def one_at_a_time(session: Session, what: str) -> None:
+    """Wait until no other transaction is at ``what``, for the rare thing that no row can be locked for."""
+    if session.get_bind().dialect.name == "postgresql":  # on SQLite every transaction is alone
+        session.connection().execute(select(func.pg_advisory_xact_lock(func.hashtext(what))))
+
+
 def migrate() -> None:
     """Bring the database up to this code's tables."""
     from alembic import command  # 10 MB that a process which only works does not need
@@ -67,3 +89,13 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
     connection.exec_driver_sql(f"BEGIN {mode}")
+
+
+@compiles(clock)
+def _clock(_element: clock, _compiler: Any, **_options: Any) -> str:
+    return "clock_timestamp()"
+
+
+@compiles(clock, "sqlite")
+def _sqlite_clock(_element: clock, _compiler: Any, **_options: Any) -> str:
+    return "strftime('%Y-%m-%d %H:%M:%f000', 'now')"  # just as times are stored there

@@ -123,6 +123,11 @@ class UpstreamError(VideoVaultError):
         self.retryable = retryable
 
 
+def is_passing(error: VideoVaultError) -> bool:
+    """Whether trying again may help, without anybody changing anything."""
+    return isinstance(error, UpstreamError) and error.retryable
+
+
 class WebhookError(UpstreamError):
     code = "WEBHOOK_FAILED"
 

@@ -55,6 +55,8 @@ class User(SQLModel, table=True):
     quota_bytes: int | None = Field(default=None, sa_type=BigInteger)
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     last_seen_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    # When one of the user's videos last had its turn to be stored: from then on the user waits behind the others.
+    served_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
 class Session(SQLModel, table=True):
@@ -74,6 +76,7 @@ class Video(SQLModel, table=True):
     __table_args__ = (
         Index("ix_videos_owner_created", "owner_id", "created_at"),
         Index("ix_videos_status_heartbeat", "status", "heartbeat_at"),
+        Index("ix_videos_status_queued", "status", "queued_at"),
     )
 
     id: str = Field(primary_key=True, max_length=64)
@@ -102,15 +105,23 @@ class Video(SQLModel, table=True):
     next_ask_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     asks: int = 0
 
+    # Since when it waits for a worker; it keeps its place when a worker gives it back.
+    queued_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
     s3_key: str | None = Field(default=None, sa_type=Text)
     sealed_key: str = Field(sa_type=Text)
     poster_key: str | None = Field(default=None, sa_type=Text)
     upload_id: str | None = Field(default=None, sa_type=Text)
     # What must still be the same for the upload to be resumed: the source, and the size of the parts.
     upload_source: dict[str, Any] | None = Field(default=None, sa_type=JSON)
+    # Until when a failed video's parts wait for somebody to try again.
+    upload_kept_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    # Of the owner's quota, while the video is stored.
+    reserved_bytes: int = Field(default=0, sa_type=BigInteger)
     bytes_done: int = Field(default=0, sa_type=BigInteger)
     bytes_total: int | None = Field(default=None, sa_type=BigInteger)
     bytes_per_second: float | None = None
+    # By the database's clock. Outside ``storing``: a worker may not have noticed yet that it has lost the video.
     heartbeat_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
     size: int | None = Field(default=None, sa_type=BigInteger)

@@ -1,8 +1,10 @@
 """The queue and its worker process. A task is two lines; the row, not the queue, is the truth."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +19,7 @@ from videovault.services import pipeline, polling
 
 NAME = "videovault"
 REPAIR_SECONDS = 5.0
+TIDY_EVERY = 120  # repairs, the first one included
 POLL_SECONDS = 1.0
 GENERATORS_AT_ONCE = 8
 STOP_SECONDS = 15.0
@@ -47,11 +50,13 @@ def enqueue(video_id: str) -> None:
 
 
 def produce_video(video_id: str) -> None:
-    """The task: what is to be done with the video, its row tells."""
+    """The task: what is to be done, the rows tell."""
     if _askers.at_work and pipeline.awaits_generator(video_id):
-        _askers.take(video_id, partial(pipeline.generate, video_id, enqueue=enqueue))
-    else:
-        pipeline.produce(video_id, stopping=_stopping.is_set)
+        _askers.take(video_id, partial(pipeline.generate, enqueue=enqueue))
+        return
+    following = pipeline.store_next(stopping=_stopping.is_set)
+    if following:
+        enqueue(following)
 
 
 def run() -> None:
@@ -91,9 +96,11 @@ def _opened(dsn: str) -> Huey:
 
 
 def _keep_repairing() -> None:
-    while True:
+    for turn in count():
         try:
             pipeline.repair(enqueue=_enqueue_if_missing())
+            if turn % TIDY_EVERY == 0:
+                pipeline.tidy()
         except Exception:  # the repair that ends with a passing fault would never mend another
             log.exception("repair failed, trying again")
         if _stopping.wait(REPAIR_SECONDS):
@@ -109,6 +116,13 @@ def _keep_polling() -> None:
             log.exception("polling failed, trying again")
 
 
-def _enqueue_if_missing() -> Any:
-    waiting = {task.args[0] for task in queue().huey.pending()}
-    return lambda video_id: None if video_id in waiting else enqueue(video_id)
+def _enqueue_if_missing() -> Callable[[str], None]:
+    @lru_cache(maxsize=1)
+    def waiting() -> set[str]:
+        return {task.args[0] for task in queue().huey.pending() if task.args}
+
+    def hand_over(video_id: str) -> None:
+        if video_id not in waiting():
+            enqueue(video_id)
+
+    return hand_over

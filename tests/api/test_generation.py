@@ -172,3 +172,12 @@ def test_without_a_generator_generating_is_a_conflict(ada: Person, configure: Co
     configure(VIDEO_WEBHOOK_URL="", SCRIPT_WEBHOOK_URL="")
     assert code(generate(ada)) == (409, "CONFLICT")
     assert ada.api.get(f"/api/auth/video/{draft(ada)}").json()["data"]["status"] == "draft"
+
+
+def test_trying_a_render_again_that_brought_nothing_says_so_before(
+    ada: Person, generator: Generator, jobs: None
+) -> None:
+    del jobs
+    generator.mode = "refuse"
+    assert generate(ada).status_code == 502
+    assert gallery(ada)["videos"][0]["retry"] == "generation"

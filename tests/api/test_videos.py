@@ -128,6 +128,33 @@ def test_an_s3_that_fails_is_502(ada: Person, generator: Generator, configure: C
 
 
 @pytest.mark.usefixtures("jobs")
+def test_what_passes_the_quota_is_413_before_and_after_it_was_taken(
+    ada: Person, generator: Generator, mp4: bytes, configure: Configure
+) -> None:
+    configure(DEFAULT_QUOTA_BYTES=len(mp4) + 10)
+    assert store(ada, generator.video_url).status_code == 200
+    assert code(store(ada, generator.file("other.mp4"))) == (413, "QUOTA_EXCEEDED")
+    failed = gallery(ada, status="failed")["videos"][0]
+    assert failed["error"]["code"] == "QUOTA_EXCEEDED"
+    assert failed["retry"] == "transfer"
+    configure(DEFAULT_QUOTA_BYTES=len(mp4))
+    assert code(store(ada, generator.file("third.mp4"))) == (413, "QUOTA_EXCEEDED")
+    assert code(ada.api.post(f"/api/auth/video/{failed['videoId']}/retry")) == (413, "QUOTA_EXCEEDED")
+    me = ada.api.get("/api/auth/me").json()["data"]["user"]
+    assert (me["storageBytes"], me["quotaBytes"]) == (len(mp4), len(mp4))
+
+
+@pytest.mark.usefixtures("jobs")
+def test_one_at_a_time_all_of_a_persons_videos_get_their_turn(
+    ada: Person, generator: Generator, configure: Configure
+) -> None:
+    configure(RUNNING_PER_USER=1)
+    for name in "abcde":
+        store(ada, generator.file(f"{name}.mp4"), headers=AT_ONCE)
+    eventually(lambda: gallery(ada)["readyCount"] == 5)
+
+
+@pytest.mark.usefixtures("jobs")
 @pytest.mark.parametrize("end", [cancel, delete])
 def test_cancelling_or_deleting_ends_the_call_that_waits_with_409(
     ada: Person, generator: Generator, end: Callable[[Person, str], httpx.Response]

@@ -1,17 +1,22 @@
 """Callers and videos for the services, without the API between."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.fixtures.installation import Configure
+from tests.fixtures.naughty_server import Manners, NaughtyServer
+from tests.fixtures.s3_proxy import S3Proxy, s3_proxy
 from videovault.db import reading
+from videovault.gateways.storage import Storage
 from videovault.models import Status, Video
-from videovault.services import accounts, generation
+from videovault.services import accounts, generation, videos
 from videovault.services.access import Caller
 
 SCRIPT = {"hook": "Look", "body": "It is a thing.", "conclusion": "Buy it.", "avatar": "Anna"}
 
 Row = Callable[[str], Video]
+Queued = Callable[[Manners], str]
 
 
 @pytest.fixture
@@ -54,3 +59,31 @@ def generating(anna: Caller, row: Row) -> Callable[[], Video]:
         return video
 
     return request
+
+
+@pytest.fixture
+def server() -> Iterator[NaughtyServer]:
+    with NaughtyServer() as running:
+        yield running
+
+
+@pytest.fixture
+def proxy(
+    moto_s3: Storage, moto_server: str, server: NaughtyServer, configure: Configure
+) -> Iterator[S3Proxy]:
+    del moto_s3
+    with s3_proxy(moto_server) as between:
+        configure(AWS_ENDPOINT_URL_S3=between.url, SOURCE_ALLOW_HOSTS=f"127.0.0.1:{server.port}")
+        yield between
+
+
+@pytest.fixture
+def queued(anna: Caller, server: NaughtyServer, proxy: S3Proxy) -> Queued:
+    """A video that waits for its worker, behind ``/video.mp4``."""
+    del proxy
+
+    def queue(manners: Manners) -> str:
+        url = server.serve("/video.mp4", manners)
+        return videos.store_link(anna, url, anna.email, enqueue=lambda _video_id: None).video_id
+
+    return queue

@@ -13,7 +13,7 @@ from videovault.db import transaction
 from videovault.errors import Conflict
 from videovault.gateways.storage import Storage
 from videovault.models import Status, Video, now
-from videovault.services import pipeline, videos
+from videovault.services import pipeline, turns, videos
 from videovault.services.access import Caller
 from videovault.services.lease import LEASE_SECONDS
 
@@ -107,7 +107,7 @@ def test_a_worker_that_lives_keeps_its_video(generator: Generator, anna: Caller,
 @pytest.mark.usefixtures("generator")
 def test_a_request_that_nobody_was_told_of_is_handed_out(generating: Generating) -> None:
     video = generating()
-    aged(video.id, updated_at=now() - pipeline.FORGOTTEN_AFTER)
+    aged(video.id, updated_at=now() - turns.FORGOTTEN_AFTER)
     told: list[str] = []
     pipeline.repair(enqueue=told.append)
     assert told == [video.id]

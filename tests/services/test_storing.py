@@ -2,22 +2,19 @@
 
 import time
 import zlib
-from collections.abc import Callable, Iterator
 from datetime import timedelta
-from threading import Event, Thread
 
 import pytest
-from sqlmodel import select
 
-from tests.fixtures.installation import Configure
 from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer, payload
-from tests.fixtures.s3_proxy import S3Proxy, s3_proxy
-from tests.services.conftest import Row
-from videovault.db import reading, transaction
+from tests.fixtures.s3_proxy import S3Proxy
+from tests.services.conftest import Queued, Row
+from tests.services.working import Worker, is_clean, never, parts_of, wait_for_parts
+from videovault.db import transaction
 from videovault.gateways import storage
 from videovault.gateways.storage import Description, Storage
-from videovault.models import Status, UploadPart, Video, now
-from videovault.services import deletion, leftovers, pipeline, transfer, videos
+from videovault.models import Status, Video, now
+from videovault.services import deletion, leftovers, pipeline, videos
 from videovault.services.access import Caller
 from videovault.services.engine import Begun, Identity, StoredPart
 from videovault.services.lease import Superseded
@@ -25,77 +22,15 @@ from videovault.services.ledgers import VideoLedger
 
 SIZE = 40 * MIB
 STEADY = Manners(size=SIZE, bytes_per_second=30 * MIB)
-PATIENCE_SECONDS = 30
-Queued = Callable[[Manners], str]
-
-
-@pytest.fixture
-def server() -> Iterator[NaughtyServer]:
-    with NaughtyServer() as running:
-        yield running
-
-
-@pytest.fixture
-def proxy(
-    moto_s3: Storage, moto_server: str, server: NaughtyServer, configure: Configure
-) -> Iterator[S3Proxy]:
-    del moto_s3
-    with s3_proxy(moto_server) as between:
-        configure(AWS_ENDPOINT_URL_S3=between.url, SOURCE_ALLOW_HOSTS=f"127.0.0.1:{server.port}")
-        yield between
-
-
-@pytest.fixture
-def queued(anna: Caller, server: NaughtyServer, proxy: S3Proxy) -> Queued:
-    """A video that waits for its worker, behind ``/video.mp4``."""
-    del proxy
-
-    def queue(manners: Manners) -> str:
-        url = server.serve("/video.mp4", manners)
-        return videos.store_link(anna, url, anna.email, enqueue=lambda _video_id: None).video_id
-
-    return queue
-
-
-class Worker:
-    """Stores one video in a thread of its own."""
-
-    def __init__(self, video_id: str) -> None:
-        self.stopping = Event()
-        self._thread = Thread(
-            target=transfer.store, args=(video_id,), kwargs={"stopping": self.stopping.is_set}
-        )
-        self._thread.start()
-
-    def ended(self) -> None:
-        self._thread.join(PATIENCE_SECONDS)
-        assert not self._thread.is_alive()
-
-
-def parts_of(video_id: str) -> int:
-    with reading() as session:
-        return len(session.exec(select(UploadPart).where(UploadPart.video_id == video_id)).all())
-
-
-def wait_for_parts(video_id: str) -> None:
-    until = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < until and not parts_of(video_id):
-        time.sleep(0.02)
-    assert parts_of(video_id)
-
-
-def never() -> bool:
-    return False
-
-
-def is_clean() -> bool:
-    vault = storage.connected()
-    return not list(vault.keys()) and not list(vault.uploads())
+# Without an ETag it is read by one connection only.
+DATED = {"Last-Modified": "Mon, 26 Jan 2026 10:15:00 GMT"}
+BREAKING = Manners(size=SIZE, etag=None, headers=DATED, drop_after=15 * MIB, bytes_per_second=20 * MIB)
+AWAY = Manners(status=503, body=b"busy", headers={"Retry-After": "900"})
 
 
 def test_a_stored_video_has_its_sum_in_row_and_view(anna: Caller, queued: Queued, row: Row) -> None:
     video_id = queued(Manners(size=SIZE))
-    transfer.store(video_id, stopping=never)
+    pipeline.produce(video_id, stopping=never)
     found = row(video_id)
     assert (found.status, found.size) == (Status.READY, SIZE)
     assert found.crc32 == f"{zlib.crc32(payload(SIZE)):08x}"
@@ -119,7 +54,7 @@ def test_a_worker_that_is_stopped_leaves_its_parts_to_the_next(
     assert kept
     server.serve("/video.mp4", Manners(size=SIZE))
     before = len(server.seen("/video.mp4"))
-    transfer.store(video_id, stopping=never)
+    pipeline.produce(video_id, stopping=never)
     assert row(video_id).crc32 == f"{zlib.crc32(payload(SIZE)):08x}"
     assert all(seen.range for seen in server.seen("/video.mp4")[before:])
 
@@ -134,6 +69,71 @@ def test_cancelling_ends_the_transfer_and_leaves_nothing(anna: Caller, queued: Q
     assert is_clean()
 
 
+def test_cancelling_is_heard_within_two_seconds_though_the_source_is_silent(
+    anna: Caller, queued: Queued
+) -> None:
+    video_id = queued(Manners(size=SIZE, stall_after=12 * MIB))
+    worker = Worker(video_id)
+    wait_for_parts(video_id)
+    cancelled = time.monotonic()
+    pipeline.cancel(anna, video_id)
+    worker.ended()
+    assert time.monotonic() - cancelled < 2
+    assert is_clean()
+
+
+def test_a_source_that_is_away_costs_no_part_when_it_is_tried_again(
+    anna: Caller, queued: Queued, row: Row, server: NaughtyServer
+) -> None:
+    video_id = _broken_off(queued, server)
+    assert (row(video_id).status, row(video_id).error_code) == (Status.FAILED, "SOURCE_FAILED")
+    assert videos.get(anna, video_id).retry == "transfer"
+    leftovers.clear_failed()
+    kept = parts_of(video_id)
+    assert kept
+    server.serve("/video.mp4", Manners(size=SIZE, etag=None, headers=DATED))
+    before = server.bytes_sent("/video.mp4")
+    pipeline.retry(anna, video_id, enqueue=lambda one: pipeline.produce(one, stopping=never))
+    assert row(video_id).crc32 == f"{zlib.crc32(payload(SIZE)):08x}"
+    assert server.bytes_sent("/video.mp4") - before <= SIZE - kept * 10 * MIB
+
+
+def test_parts_that_nobody_goes_on_with_are_not_kept_for_ever(
+    queued: Queued, row: Row, server: NaughtyServer
+) -> None:
+    video_id = _broken_off(queued, server)
+    with transaction() as session:
+        session.get_one(Video, video_id).upload_kept_until = now() - timedelta(seconds=1)
+    leftovers.clear_failed()
+    assert (row(video_id).upload_id, parts_of(video_id)) == (None, 0)
+    assert is_clean()
+
+
+def test_what_is_cancelled_and_tried_again_waits_until_its_worker_has_let_go(
+    anna: Caller, queued: Queued, row: Row
+) -> None:
+    video_id = queued(STEADY)
+    worker = Worker(video_id)
+    wait_for_parts(video_id)
+    pipeline.cancel(anna, video_id)
+    pipeline.retry(anna, video_id, enqueue=lambda _video_id: None)
+    assert pipeline.produce(video_id, stopping=never) is None
+    assert row(video_id).status == Status.QUEUED
+    worker.ended()
+    pipeline.produce(video_id, stopping=never)
+    assert row(video_id).status == Status.READY
+
+
+def _broken_off(queued: Queued, server: NaughtyServer) -> str:
+    """A video whose source has gone away after a part."""
+    video_id = queued(BREAKING)
+    worker = Worker(video_id)
+    wait_for_parts(video_id)
+    server.serve("/video.mp4", AWAY)
+    worker.ended()
+    return video_id
+
+
 def test_deleting_ends_the_transfer_and_leaves_nothing(anna: Caller, queued: Queued) -> None:
     video_id = queued(STEADY)
     worker = Worker(video_id)
@@ -146,7 +146,7 @@ def test_deleting_ends_the_transfer_and_leaves_nothing(anna: Caller, queued: Que
 def test_a_failed_transfer_leaves_nothing_and_says_why(queued: Queued, row: Row, proxy: S3Proxy) -> None:
     video_id = queued(Manners(size=SIZE))
     proxy.refuse["Complete"] = [(403, "AccessDenied")]
-    transfer.store(video_id, stopping=never)
+    pipeline.produce(video_id, stopping=never)
     found = row(video_id)
     assert (found.status, found.error_code, found.upload_id) == (Status.FAILED, "STORAGE_FAILED", None)
     assert is_clean()
@@ -163,7 +163,7 @@ def test_what_could_not_be_aborted_is_aborted_by_the_repair(
     worker.ended()
     assert row(video_id).upload_id
     proxy.refuse.clear()
-    leftovers.clear()
+    leftovers.clear_failed()
     assert (row(video_id).upload_id, parts_of(video_id)) == (None, 0)
     assert is_clean()
 
@@ -183,7 +183,7 @@ def test_the_upload_of_a_video_in_work_is_no_stray(queued: Queued, row: Row) -> 
     worker.stopping.set()
     worker.ended()
     leftovers.abort_strays(older_than=timedelta(seconds=-5))
-    leftovers.abort_failed()
+    leftovers.clear_failed()
     assert [each.upload_id for each in storage.connected().uploads()] == [row(video_id).upload_id]
 
 

@@ -32,6 +32,15 @@ def test_failed_video_says_why_and_has_no_size() -> None:
     assert (Card.of(failed).reason, Card.of(failed).size) == ("Gone.", "")
 
 
+def test_failed_video_says_what_trying_again_costs() -> None:
+    failed = view(status="failed", error=Failure(code="SOURCE_FAILED", message="Gone."))
+    anew = failed.model_copy(update={"retry": "generation"})
+    further = failed.model_copy(update={"retry": "transfer"})
+    assert "paid for again" in Card.of(anew).again
+    assert "where it broke" in Card.of(further).again
+    assert Card.of(view()).again == ""
+
+
 def test_generating_of_unknown_length_tells_the_time_only() -> None:
     work = Work.of(Progress(stage="generating", elapsed_seconds=75))
     assert (work.step, work.so_far, work.pace, work.percent) == (shapes.GENERATING, "1:15 so far", "", -1)

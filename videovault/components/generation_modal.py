@@ -114,7 +114,7 @@ def _failed() -> rx.Component:
     return rx.el.div(
         rx.el.p(StudioState.video.title, class_name="title"),
         rx.el.p(StudioState.video.reason, class_name="alert", role="alert"),
-        rx.el.p("Nothing is lost: it runs again with all that you entered.", class_name="soft"),
+        rx.el.p("Nothing is lost. ", StudioState.video.again, class_name="soft"),
         rx.el.div(
             rx.cond(
                 StudioState.has_script,

@@ -22,7 +22,12 @@ def video_card(card: Any) -> rx.Component:
                 rx.cond(card.size != "", f", {card.size}", ""),
                 class_name="soft small",
             ),
-            rx.cond(card.status == "failed", rx.el.p(card.reason, class_name="error")),
+            rx.cond(
+                card.status == "failed",
+                rx.fragment(
+                    rx.el.p(card.reason, class_name="error"), rx.el.p(card.again, class_name="soft small")
+                ),
+            ),
             class_name="card-text",
         ),
         rx.el.div(_actions(card), class_name="card-foot"),

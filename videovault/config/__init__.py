@@ -39,6 +39,12 @@ class Settings(BaseSettings):
         4, ge=0, le=64, description="Transfers at once in the worker process; 0: workers run elsewhere."
     )
 
+    running_per_user: int = Field(
+        2,
+        ge=0,
+        description="Transfers of one user at once, over all workers; others wait their turn; 0: any.",
+    )
+
     secret_key: SecretStr = Field(
         SecretStr(""), description="Seals secret keys and signs tokens; made in DATA_DIR if empty."
     )
@@ -89,7 +95,7 @@ class Settings(BaseSettings):
     )
     max_video_bytes: int = Field(5 * GIB, gt=0, description="The largest video taken.")
     default_quota_bytes: int = Field(
-        50 * GIB, ge=0, description="Storage per account, shown but not enforced yet; 0: no limit."
+        50 * GIB, ge=0, description="Storage per account that has no quota of its own; 0: no limit."
     )
     source_allow_hosts: str = Field(
         "", description="host or host:port, comma-separated: may be fetched although not global."

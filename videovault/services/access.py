@@ -34,15 +34,15 @@ class OpenedVideo:
 
 
 def open_video(
-    session: Session, caller: Caller, video_id: str, *, owner_id: str | None = None
+    session: Session, caller: Caller, video_id: str, *, owner_id: str | None = None, alone: bool = False
 ) -> OpenedVideo:
     """The video, if it is the caller's (or the caller is an admin) and its key belongs to its owner.
 
-    ``owner_id`` is whose the request says it is. Raises Forbidden when that is neither the caller nor
+    ``owner_id`` is whose the request says it is; ``alone``: nobody else changes it until the transaction ends. Raises Forbidden when that is neither the caller nor
     the caller an admin, and VideoNotFound alike for absent, foreign, deleted and tampered rows.
     """
     check_user(caller, owner_id or caller.user_id)
-    row = session.get(Video, video_id)
+    row = session.get(Video, video_id, with_for_update={"key_share": True} if alone else None)
     if row is None or row.status == Status.DELETING or owner_id not in (None, row.owner_id):
         raise VideoNotFound
     if row.owner_id != caller.user_id and not caller.is_admin:

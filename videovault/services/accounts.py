@@ -3,14 +3,14 @@
 from datetime import timedelta
 
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import Session, col, func, select
+from sqlmodel import Session, func, select
 
 from videovault import models, security
 from videovault.config import settings
-from videovault.db import reading, transaction
+from videovault.db import one_at_a_time, reading, transaction
 from videovault.errors import Conflict, Forbidden, NotSignedIn
-from videovault.models import Event, Status, User, Video, now
-from videovault.services import fields
+from videovault.models import Event, User, now
+from videovault.services import fields, quota
 from videovault.services.access import Caller
 from videovault.services.views import SignedIn, UserView
 
@@ -30,6 +30,7 @@ def register(email: str, password: str, name: str = "", *, user_agent: str = "")
     password_hash = security.hash_password(password)
     try:
         with transaction() as session:
+            one_at_a_time(session, "register")  # else two could both be the first
             first = session.exec(select(func.count()).select_from(User)).one() == 0
             if not first and settings().signup != "open":
                 raise Forbidden("New accounts are not open here. Ask the admin for one.")
@@ -86,12 +87,6 @@ def me(caller: Caller) -> UserView:
         return _view(session, user)
 
 
-def storage_bytes(session: Session, user_id: str) -> int:
-    """What the user's stored videos take, in bytes."""
-    total = select(func.sum(col(Video.size)))
-    return int(session.exec(total.where(Video.owner_id == user_id, Video.status == Status.READY)).one() or 0)
-
-
 def create_admin(email: str, password: str) -> UserView:
     """Make an admin account, or make an existing one an admin with this password."""
     email = fields.checked_email(email)
@@ -138,5 +133,4 @@ def _note_seen(user: User) -> None:
 
 
 def _view(session: Session, user: User) -> UserView:
-    quota = settings().default_quota_bytes if user.quota_bytes is None else user.quota_bytes
-    return UserView.of(user, storage_bytes=storage_bytes(session, user.id), quota_bytes=quota)
+    return UserView.of(user, storage_bytes=quota.used(session, user.id), quota_bytes=quota.limit(user))

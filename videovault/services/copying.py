@@ -11,6 +11,7 @@ from videovault.errors import InvalidInput
 from videovault.gateways import source, storage
 from videovault.services.engine import FileLedger, Stored, Target, Transfer
 from videovault.services.naming import file_name
+from videovault.services.room import check_disk
 
 FOLDER = "transfers"
 MOST_KEY_BYTES = 1024  # S3's limit
@@ -30,6 +31,9 @@ class Watch:
     def check(self) -> None:
         if self.stop.is_set():
             raise Stopped
+
+    def begin(self, bytes_total: int | None) -> None:
+        check_disk(bytes_total or 0)
 
     def progress(self, bytes_done: int, bytes_total: int | None) -> None:
         self.tell(bytes_done, bytes_total)

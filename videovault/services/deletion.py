@@ -1,17 +1,18 @@
 """Deleting in two steps: the video leaves every list at once, then its objects go, then its row."""
 
-from sqlmodel import Session, select
+from sqlmodel import col, or_, select
+from sqlmodel import delete as delete_where
 
 from videovault import logs
-from videovault.db import reading, transaction
-from videovault.errors import Conflict, StorageError
+from videovault.db import moment, reading, transaction
+from videovault.errors import StorageError
 from videovault.gateways import storage
 from videovault.models import Event, Status, Video
 from videovault.services import lifecycle
 from videovault.services.access import Caller, open_video
+from videovault.services.lease import is_silent
 from videovault.services.naming import folder
 
-MARK_TRIES = 5
 log = logs.get(__name__)
 
 
@@ -22,21 +23,32 @@ def delete(caller: Caller, video_id: str, *, owner_id: str | None = None) -> Non
     every list and ``finish_all`` goes on later.
     """
     with transaction() as session:
-        video = open_video(session, caller, video_id, owner_id=owner_id).row
-        _mark(session, video, caller)
+        video = open_video(session, caller, video_id, owner_id=owner_id, alone=True).row
+        lifecycle.move(
+            session,
+            video,
+            Status.DELETING,
+            actor_id=caller.user_id,
+            why="deleted",
+            attempt=video.attempt + 1,
+        )
     finish(video)
 
 
-def finish(video: Video) -> None:
-    """Remove what S3 holds of a video that is marked as deleting, then its row."""
+def finish(video: Video, *, let_go: bool = False) -> None:
+    """Remove what S3 holds of a video that is marked as deleting, then its row.
+
+    The row stays as long as a worker may still be sending: that one comes by with ``let_go`` when it has stopped,
+    and for one that dies before ``finish_all`` does.
+    """
     vault = storage.connected()
     if video.upload_id and video.s3_key:
         vault.abort_upload(video.s3_key, video.upload_id)
     vault.delete(list(vault.keys(folder(video))))
     with transaction() as session:
-        row = session.get(Video, video.id)
-        if row is not None and row.status == Status.DELETING:
-            session.delete(row)
+        nobody = or_(col(Video.heartbeat_at).is_(None), is_silent(moment(session)))
+        row = delete_where(Video).where(col(Video.id) == video.id, col(Video.status) == Status.DELETING)
+        if session.exec(row if let_go else row.where(nobody)).rowcount:
             session.add(Event(kind="deleted", video_id=video.id, detail={"title": video.title}))
 
 
@@ -49,19 +61,5 @@ def finish_all() -> None:
             finish(video)
         except StorageError as error:
             log.warning("deletion waits for S3", video_id=video.id, reason=error.public_message)
-
-
-def _mark(session: Session, video: Video, caller: Caller) -> None:
-    """Raises Conflict when the video keeps changing under our hands."""
-    for _ in range(MARK_TRIES):
-        if lifecycle.move(
-            session,
-            video,
-            Status.DELETING,
-            actor_id=caller.user_id,
-            why="deleted",
-            attempt=video.attempt + 1,
-        ):
-            return
-        session.refresh(video)  # its worker was faster in this moment
-    raise Conflict("This video is changing right now. Try again in a moment.")
+            if error.retryable:
+                return  # S3 is away: each further video would only take as long to find that out

@@ -8,12 +8,12 @@ from sqlmodel import Session, col, or_, select
 
 from videovault import logs, security
 from videovault.config import settings
-from videovault.db import reading, transaction
+from videovault.db import moment, reading, transaction
 from videovault.errors import Conflict, UnsafeUrl, WebhookBusy, WebhookError, WebhookUnanswered
 from videovault.gateways import statuses, webhooks
 from videovault.gateways.replies import LONGEST_MINUTES, Generation
 from videovault.models import Event, Status, User, Video, now
-from videovault.services import fields, idempotency, lifecycle, recording
+from videovault.services import fields, idempotency, lifecycle, quota, recording
 from videovault.services.access import Caller, open_video
 from videovault.services.idempotency import Claim
 from videovault.services.naming import object_key, title_of
@@ -41,7 +41,7 @@ def request(
 
     A video that is in work or ready is answered as it is, so that a double click pays once.
     ``claim`` is that of the call's idempotency key.
-    Raises InvalidInput, VideoNotFound, Conflict when no generator is set up.
+    Raises InvalidInput, VideoNotFound, Conflict when no generator is set up, QuotaExceeded.
     """
     if not settings().video_webhook:
         raise Conflict("No video generator is set up: set VIDEO_WEBHOOK_URL.")
@@ -73,8 +73,8 @@ def again(session: Session, video: Video, caller: Caller) -> None:
     _start(session, video, caller)
 
 
-def ask_generator(video_id: str) -> None:
-    """The worker's part: call the webhook once for this attempt and note what it said.
+def ask_generator(video_id: str) -> bool:
+    """The worker's part: call the webhook once for this attempt and note what it said; whether it was called.
 
     A second run, or one after a crash in the middle, finds the attempt taken and asks nothing: the render may
     be under way and is paid for, so only the callback, the status address, the deadline or a person go on. A
@@ -82,7 +82,7 @@ def ask_generator(video_id: str) -> None:
     """
     claimed = _claim(video_id)
     if claimed is None:
-        return
+        return False
     video, payload = claimed
     key, note = f"{video.id}:{video.attempt}", recording.outgoing("video", video.id)
     try:
@@ -95,6 +95,7 @@ def ask_generator(video_id: str) -> None:
         _fail(video, error.code, error.public_message)
     else:
         take_answer(video, answer, why="the webhook answered")
+    return True
 
 
 def take_answer(video: Video, answer: Generation, *, why: str) -> None:
@@ -142,8 +143,9 @@ LONGEST_WAIT = deadline(LONGEST_MINUTES)
 
 def fail_overdue() -> None:
     """Give up on renders whose deadline has passed, with a reason and a way on."""
-    overdue = select(Video).where(Video.status == Status.GENERATING).where(col(Video.deadline_at) < now())
+    overdue = select(Video).where(Video.status == Status.GENERATING)
     with reading() as session:
+        overdue = overdue.where(col(Video.deadline_at) < moment(session))
         late = list(session.exec(overdue))
     for video in late:
         message = "The generator did not deliver the video in time."
@@ -163,6 +165,7 @@ def _start(session: Session, video: Video, caller: Caller, **script: Any) -> boo
     """Move to generating as a new attempt; False where the video is on its way or done already."""
     if video.status not in (Status.DRAFT, Status.FAILED):
         return False
+    quota.check_room(session, video.owner_id)  # before anything is paid for
     return lifecycle.move(
         session,
         video,

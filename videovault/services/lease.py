@@ -3,20 +3,35 @@
 import threading
 import time
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
+from sqlalchemy import ColumnElement
 from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import col, or_
 
 from videovault import logs
-from videovault.db import transaction
-from videovault.models import Video, now
+from videovault.db import clock, transaction
+from videovault.models import Video
 from videovault.services import lifecycle
+from videovault.services.room import Room
 
 BEAT_SECONDS = 0.5
 LEASE_SECONDS = 20.0  # without a heartbeat for so long, the worker counts as dead
 
 log = logs.get(__name__)
+
+
+def is_silent(at: datetime) -> ColumnElement[bool]:
+    """What holds at ``at`` of rows whose worker has not been heard of for the length of a lease.
+
+    A heartbeat from the future is one from before the clock was set back. Both times are the database's own, so
+    that a worker whose clock is wrong neither loses its videos nor takes those of others.
+    """
+    lease = timedelta(seconds=LEASE_SECONDS)
+    beat = col(Video.heartbeat_at)
+    return or_(beat < at - lease, beat > at + lease)
 
 
 class Superseded(Exception):
@@ -35,6 +50,7 @@ class Lease:
         self._stopping = stopping
         self._lost = threading.Event()
         self._over = threading.Event()
+        self._room = Room(video)
         self._bytes: tuple[int, int | None] | None = None
         self._rate = Rate()
         self._heart = threading.Thread(target=self._beat, name=f"lease-{video.id}", daemon=True)
@@ -49,10 +65,15 @@ class Lease:
         self._over.set()
         self._heart.join()
 
+    def begin(self, bytes_total: int | None) -> None:
+        """Make room for so many bytes. Raises QuotaExceeded, or StorageError when the disk is full."""
+        self._room.begin(bytes_total)
+
     def progress(self, bytes_done: int, bytes_total: int | None) -> None:
-        """Remember how far the transfer is; the next heartbeat tells it. Raises as ``check`` does."""
+        """Remember how far the transfer is; the next heartbeat tells it. Raises as ``begin`` and ``check`` do."""
         self._bytes = (bytes_done, bytes_total)
         self.check()
+        self._room.took(bytes_done)
 
     def check(self) -> None:
         """Raises Superseded or Interrupted when the work is to end."""
@@ -64,7 +85,7 @@ class Lease:
     def note(self, **values: Any) -> None:
         """Set columns of the row at once. Raises Superseded when it is no longer ours."""
         with transaction() as session:
-            if not lifecycle.change(session, self._video, heartbeat_at=now(), **values):
+            if not lifecycle.change(session, self._video, heartbeat_at=clock(), **values):
                 self._lost.set()
                 raise Superseded
 

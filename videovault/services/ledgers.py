@@ -4,8 +4,8 @@ from typing import Any
 
 from sqlmodel import col, delete, select
 
-from videovault.db import reading, transaction
-from videovault.models import UploadPart, Video, now
+from videovault.db import clock, reading, transaction
+from videovault.models import UploadPart, Video
 from videovault.services import lifecycle
 from videovault.services.engine import Begun, StoredPart
 from videovault.services.lease import Superseded
@@ -40,7 +40,7 @@ class VideoLedger:
             crc32=f"{part.crc32:08x}",
         )
         with transaction() as session:
-            if not lifecycle.change(session, self._video, heartbeat_at=now()):
+            if not lifecycle.change(session, self._video, heartbeat_at=clock()):
                 raise Superseded
             session.merge(row)
 
@@ -50,6 +50,6 @@ class VideoLedger:
     def _note(self, upload_id: str | None, facts: dict[str, Any] | None) -> None:
         with transaction() as session:
             columns = {"upload_id": upload_id, "upload_source": facts}
-            if not lifecycle.change(session, self._video, heartbeat_at=now(), **columns):
+            if not lifecycle.change(session, self._video, heartbeat_at=clock(), **columns):
                 raise Superseded
             session.exec(delete(UploadPart).where(col(UploadPart.video_id) == self._video.id))

@@ -1,75 +1,65 @@
-"""What crashes and outages left in S3: unfinished uploads that no video goes on with."""
+"""What crashes, outages and cancelling leave in S3: objects and unfinished uploads that no video goes on with."""
 
-import threading
-import time
 from datetime import timedelta
+from typing import Any
 
-from sqlmodel import col, delete, select, update
+from sqlmodel import col, delete, or_, select, update
 
 from videovault import logs
-from videovault.db import reading, transaction
-from videovault.errors import StorageError
+from videovault.db import clock, moment, reading, transaction
 from videovault.gateways import storage
-from videovault.models import Status, UploadPart, Video, now
+from videovault.models import Status, UploadPart, Video
+from videovault.services import lifecycle
+from videovault.services.lease import is_silent
+from videovault.services.naming import folder
 
-SWEEP_SECONDS = 600.0
 # An upload is written into its row right after it was begun.
 STRAY_AFTER = timedelta(minutes=15)
+POSTER_NAME = "poster.webp"
+NO_UPLOAD: dict[str, Any] = dict.fromkeys(("upload_id", "upload_source", "upload_kept_until"))
 
 log = logs.get(__name__)
 
 
-class _Pause:
-    """Lets a caller through once in a while, whichever thread it is in."""
+def clear_away(video: Video, *, keep_parts: bool = False) -> None:
+    """Leave nothing in S3 of a video that did not become ready but, with ``keep_parts``, its unfinished upload.
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._until = 0.0
-
-    def is_over(self) -> bool:
-        with self._lock:
-            if time.monotonic() < self._until:
-                return False
-            self._until = time.monotonic() + SWEEP_SECONDS
-            return True
-
-
-_pause = _Pause()
-
-
-def clear() -> None:
-    """Abort what is left of failed videos, and now and then whatever else no row knows of."""
-    try:
-        abort_failed()
-        if _pause.is_over():
-            abort_strays()
-    except StorageError as error:
-        log.warning("clearing up waits for S3", reason=error.public_message)
+    For whoever holds the video by its heartbeat, which is let go at the end. Raises StorageError; then
+    ``clear_failed`` does it once the heartbeat is old.
+    """
+    if not keep_parts:
+        if video.upload_id:
+            storage.connected().abort_upload(str(video.s3_key), video.upload_id)
+        if video.s3_key:
+            storage.connected().delete([video.s3_key, folder(video) + POSTER_NAME])
+    with transaction() as session:
+        held = update(Video).where(col(Video.id) == video.id, col(Video.status) != Status.STORING)
+        if keep_parts:
+            session.exec(held.values(heartbeat_at=None))
+        elif session.exec(held.values(heartbeat_at=None, **NO_UPLOAD)).rowcount:
+            session.exec(delete(UploadPart).where(col(UploadPart.video_id) == video.id))
 
 
-def abort_failed() -> None:
-    """Uploads of failed or cancelled videos whose worker could not abort them itself."""
-    left = select(Video).where(Video.status == Status.FAILED).where(col(Video.upload_id).is_not(None))
+def clear_failed() -> None:
+    """What failed videos left whose worker could not clear up, or which nobody has tried again for too long."""
     with reading() as session:
+        at = moment(session)
+        kept = col(Video.upload_kept_until)
+        aborted = col(Video.upload_id).is_not(None) & or_(kept.is_(None), kept < at)
+        left = select(Video).where(Video.status == Status.FAILED).where(or_(aborted, is_silent(at)))
         videos = list(session.exec(left))
     for video in videos:
-        abort(video)
-
-
-def abort(video: Video) -> None:
-    """Abort the upload that the row names and forget it, unless the video has gone on meanwhile."""
-    storage.connected().abort_upload(str(video.s3_key), str(video.upload_id))
-    same = (col(Video.id) == video.id) & (col(Video.upload_id) == video.upload_id)
-    idle = col(Video.status).not_in((Status.QUEUED, Status.STORING))
-    with transaction() as session:
-        done = session.execute(update(Video).where(same & idle).values(upload_id=None, upload_source=None))
-        if getattr(done, "rowcount", 0):
-            session.exec(delete(UploadPart).where(col(UploadPart.video_id) == video.id))
+        with transaction() as session:  # from here on nobody else goes on with it
+            held = lifecycle.change(session, video, heartbeat_at=clock())
+        if held:
+            keeps = video.upload_kept_until
+            clear_away(video, keep_parts=keeps is not None and keeps >= at)
 
 
 def abort_strays(older_than: timedelta = STRAY_AFTER) -> None:
     """Uploads of videos that are in S3 but in no row, as a crash at their very beginning leaves them."""
-    before = now() - older_than
+    with reading() as session:
+        before = moment(session) - older_than
     for upload in storage.connected().uploads("videos/"):
         if upload.begun_at < before and not _is_known(upload.upload_id):
             log.warning("stray upload aborted", key=upload.key)

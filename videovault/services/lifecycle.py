@@ -6,6 +6,7 @@ from sqlalchemy import ColumnElement, CursorResult, update
 from sqlmodel import Session, col
 
 from videovault import security
+from videovault.db import clock
 from videovault.errors import Conflict
 from videovault.models import Event, Status, Video, now
 
@@ -55,11 +56,23 @@ def move(
     came_from = video.status
     if to not in LEGAL[came_from]:
         raise Conflict(f"A video that is {came_from} cannot become {to}.")
-    if not change(session, video, status=to, **values):
+    if not change(session, video, status=to, **_entailed(came_from, to) | values):
         return False
     detail = {"from": came_from, "to": to, "why": why, "by": by or ("person" if actor_id else "worker")}
     session.add(Event(kind="status", actor_id=actor_id, video_id=video.id, detail=detail))
     return True
+
+
+def _entailed(came_from: Status, to: Status) -> dict[str, Any]:
+    """Columns that change with the status, whoever changes it."""
+    entailed: dict[str, Any] = {}
+    if to in (Status.GENERATING, Status.QUEUED) and came_from != Status.STORING:
+        entailed["queued_at"] = clock()  # one that its worker gives back keeps its place
+    if came_from == Status.STORING:
+        entailed["reserved_bytes"] = 0
+    if came_from == Status.FAILED:
+        entailed["upload_kept_until"] = None
+    return entailed
 
 
 def change(session: Session, video: Video, *also: ColumnElement[bool], **values: Any) -> bool:

@@ -2,40 +2,48 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
-from sqlmodel import Session, col, or_, select
+from sqlmodel import Session
 
 from videovault import logs
 from videovault.db import reading, transaction
 from videovault.errors import Conflict
-from videovault.models import Status, Video, now
-from videovault.services import deletion, generation, idempotency, inbox, leftovers, lifecycle, transfer
+from videovault.models import Status, Video
+from videovault.services import (
+    deletion,
+    generation,
+    leftovers,
+    lifecycle,
+    quota,
+    transfer,
+    turns,
+    upkeep,
+)
 from videovault.services.access import Caller, open_video
-from videovault.services.lease import LEASE_SECONDS
-from videovault.services.views import PROCESSING, VideoView
+from videovault.services.views import PROCESSING, VideoView, retry_of
 
-FORGOTTEN_AFTER = timedelta(
-    seconds=3
-)  # what was enqueued has been taken up by then, or still waits in the queue
 Enqueue = Callable[[str], object]
 log = logs.get(__name__)
 
 
-def produce(video_id: str, *, stopping: Callable[[], bool]) -> None:
-    """Take a video as far as it can go: generation, if it is due, then storing."""
+def produce(video_id: str, *, stopping: Callable[[], bool]) -> str | None:
+    """Do what is due: ask the generator for this video, or for another that waits, then store whose turn it is.
+
+    A call means that there is work: which, the rows tell, so that nobody's many videos keep another's one
+    waiting. Gives back a video whose turn comes now that a place is free, to be handed to a worker.
+    """
     with _ending_well(video_id):
         generation.ask_generator(video_id)
-        transfer.store(video_id, stopping=stopping)
+    _ask_next()
+    return store_next(stopping=stopping)
 
 
-def generate(video_id: str, *, enqueue: Enqueue) -> None:
+def generate(*, enqueue: Enqueue) -> None:
     """The first half of ``produce``, for whoever waits for generators: what has its address is queued again."""
-    with _ending_well(video_id):
-        generation.ask_generator(video_id)
-        if _status(video_id) == Status.QUEUED:
-            enqueue(video_id)
+    asked = _ask_next()
+    if asked and _status(asked) == Status.QUEUED:
+        enqueue(asked)
 
 
 def awaits_generator(video_id: str) -> bool:
@@ -43,13 +51,27 @@ def awaits_generator(video_id: str) -> bool:
     return _status(video_id) == Status.GENERATING
 
 
+def store_next(*, stopping: Callable[[], bool]) -> str | None:
+    """The second half of ``produce``: store the video whose turn it is; gives back the next one, as it does."""
+    video = turns.claim()
+    if video is None:
+        return None
+    with _ending_well(video.id):
+        transfer.store(video, stopping=stopping)
+    return turns.following()
+
+
 def retry(caller: Caller, video_id: str, *, enqueue: Enqueue) -> VideoView:
-    """Run a failed video again from where it broke: with a known address storing, else generating."""
+    """Run a failed video again from where it broke, as its view's ``retry`` says.
+
+    Raises VideoNotFound, Conflict, QuotaExceeded.
+    """
     with transaction() as session:
-        video = open_video(session, caller, video_id).row
+        video = open_video(session, caller, video_id, alone=True).row
         if video.status != Status.FAILED:
             raise Conflict("Only a video that failed can be tried again.")
-        if video.source_url:
+        quota.check_room(session, video.owner_id)
+        if retry_of(video) == "transfer":
             _queue_again(session, video, caller)
         else:
             generation.again(session, video, caller)
@@ -61,7 +83,7 @@ def retry(caller: Caller, video_id: str, *, enqueue: Enqueue) -> VideoView:
 def cancel(caller: Caller, video_id: str) -> VideoView:
     """Stop a video in work; a running transfer notices within a heartbeat and leaves nothing behind."""
     with transaction() as session:
-        video = open_video(session, caller, video_id).row
+        video = open_video(session, caller, video_id, alone=True).row
         if video.status not in PROCESSING:
             raise Conflict("This video is not in work.")
         lifecycle.move(
@@ -77,23 +99,37 @@ def cancel(caller: Caller, video_id: str) -> VideoView:
 
 
 def repair(*, enqueue: Enqueue) -> None:
-    """The answer to every crash: go on with what a dead worker left, fail what is overdue.
+    """The answer to every crash: go on with what a dead worker left, fail what is overdue, finish deletions.
 
-    Safe to run at any time, on several machines at once: each change is conditional.
+    Safe to run at any time, on several machines at once: each change is conditional. What needs only the
+    database comes first, since S3 may keep the rest waiting.
     """
-    generation.fail_overdue()
-    for video in _abandoned():
-        with transaction() as session:
-            if lifecycle.move(
-                session, video, Status.QUEUED, by="repair", why="its worker died", heartbeat_at=None
-            ):
-                log.warning("worker died, queued again", video_id=video.id)
-    for video_id in _waiting():
-        enqueue(video_id)
-    deletion.finish_all()
-    leftovers.clear()
-    inbox.purge()
-    idempotency.purge()
+
+    def hand_out() -> None:
+        for video_id in turns.forgotten():
+            enqueue(video_id)
+
+    upkeep.each(
+        turns.take_back,
+        generation.fail_overdue,
+        hand_out,
+        deletion.finish_all,
+        leftovers.clear_failed,
+    )
+
+
+def tidy() -> None:
+    """What ``repair`` need not look for every few seconds: strays in S3, and what was to be kept for a time only."""
+    upkeep.each(*upkeep.PURGES, leftovers.abort_strays)
+
+
+def _ask_next() -> str | None:
+    """Ask the generator for a video that waits, of whoever has the fewest under way; which one it was."""
+    while video_id := turns.next_unasked():
+        with _ending_well(video_id):
+            if generation.ask_generator(video_id):
+                return video_id
+    return None
 
 
 @contextmanager
@@ -144,23 +180,3 @@ def _queue_again(session: Session, video: Video, caller: Caller) -> None:
         error_code=None,
         error_message=None,
     )
-
-
-def _abandoned() -> list[Video]:
-    """Videos whose worker has not been heard of for the length of a lease."""
-    silent = now() - timedelta(seconds=LEASE_SECONDS)
-    with reading() as session:
-        found = select(Video).where(Video.status == Status.STORING).where(col(Video.heartbeat_at) < silent)
-        return list(session.exec(found))
-
-
-def _waiting() -> list[str]:
-    """Videos that wait for a worker though nobody may have told one."""
-    quiet = now() - FORGOTTEN_AFTER
-    due = or_(col(Video.next_ask_at).is_(None), col(Video.next_ask_at) <= now())
-    unasked = (col(Video.status) == Status.GENERATING) & col(Video.requested_at).is_(None) & due
-    queued = col(Video.status) == Status.QUEUED
-    with reading() as session:
-        return list(
-            session.exec(select(Video.id).where(or_(unasked, queued)).where(col(Video.updated_at) < quiet))
-        )

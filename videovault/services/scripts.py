@@ -43,10 +43,9 @@ def save(caller: Caller, video_id: str, script: Mapping[str, str]) -> ScriptView
     clean = fields.checked(optional, script)
     with transaction() as session:
         video = open_video(session, caller, video_id).row
-        if video.status not in (Status.DRAFT, Status.FAILED):
+        changeable = video.status in (Status.DRAFT, Status.FAILED)
+        if not changeable or not lifecycle.change(session, video, **clean):
             raise Conflict("The script of this video is in work and cannot be changed.")
-        for name, value in clean.items():
-            setattr(video, name, value)
         return ScriptView.of(video)
 
 

@@ -2,62 +2,41 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 from sqlmodel import col, delete
 
 from videovault import logs, security
-from videovault.db import transaction
-from videovault.errors import SourceError, StorageError, VideoVaultError
+from videovault.db import moment, reading, transaction
+from videovault.errors import SourceError, StorageError, VideoVaultError, is_passing
 from videovault.gateways import probe, source, storage
-from videovault.models import Event, Status, UploadPart, Video, now
-from videovault.services import leftovers, lifecycle, polling
+from videovault.models import Event, Status, UploadPart, Video
+from videovault.services import deletion, leftovers, lifecycle, polling
 from videovault.services.engine import Stored, Target, Transfer
 from videovault.services.lease import Interrupted, Lease, Superseded
 from videovault.services.ledgers import VideoLedger
 from videovault.services.naming import content_disposition, folder
 
-POSTER_NAME = "poster.webp"
 TAG = "videovault-tag"
+KEEP_PARTS = timedelta(hours=24)
 
 log = logs.get(__name__)
 
 
-def store(video_id: str, *, stopping: Callable[[], bool]) -> None:
-    """Claim a queued video and bring it into S3; a second run finds nothing to claim and ends."""
-    video = _claim(video_id)
-    if video is None:
-        return
+def store(video: Video, *, stopping: Callable[[], bool]) -> None:
+    """Bring a video that has been claimed into S3."""
     try:
         with Lease(video, stopping) as lease:
             _finish(video, _transfer(video, lease), lease)
     except Superseded:
         log.info("transfer given up: the video was cancelled, deleted or taken over")
-        _clean_up(video)
+        _let_go(video)
     except Interrupted:
         _release(video)
     except VideoVaultError as error:
         log.warning("transfer failed", code=error.code, reason=error.public_message)
         _fail(video, error)
-
-
-def _claim(video_id: str) -> Video | None:
-    with transaction() as session:
-        video = session.get(Video, video_id)
-        if video is None or video.status != Status.QUEUED:
-            return None
-        claimed = lifecycle.move(
-            session,
-            video,
-            Status.STORING,
-            why="claimed",
-            attempt=video.attempt + 1,
-            heartbeat_at=now(),
-            bytes_done=0,
-            bytes_total=None,
-            bytes_per_second=None,
-        )
-        return video if claimed else None
 
 
 def _transfer(video: Video, lease: Lease) -> Stored:
@@ -101,6 +80,7 @@ def _finish(video: Video, stored: Stored, lease: Lease) -> None:
         "format": stored.container,
         "upload_id": None,
         "upload_source": None,
+        "heartbeat_at": None,
     }
     if seen:
         values |= {"duration": seen.duration, "width": seen.width, "height": seen.height}
@@ -121,7 +101,7 @@ def _keep_poster(video: Video, poster: bytes | None) -> str | None:
     """The poster's key, or None: a poster that cannot be kept never costs the video."""
     if poster is None:
         return None
-    key = folder(video) + POSTER_NAME
+    key = folder(video) + leftovers.POSTER_NAME
     try:
         storage.connected().put(key, poster, storage.Description("image/webp"))
     except StorageError as error:
@@ -133,11 +113,13 @@ def _keep_poster(video: Video, poster: bytes | None) -> str | None:
 def _release(video: Video) -> None:
     """Give the video back to the queue, for the next worker to go on with where this one stopped."""
     with transaction() as session:
-        lifecycle.move(session, video, Status.QUEUED, why="worker stopped", heartbeat_at=None)
+        released = lifecycle.move(session, video, Status.QUEUED, why="worker stopped", heartbeat_at=None)
+    if not released:
+        _let_go(video)
 
 
 def _fail(video: Video, error: VideoVaultError) -> None:
-    _clean_up(video)
+    """Say why, and clear up; what passing faults broke keeps its parts for a while."""
     with transaction() as session:
         moved = lifecycle.move(
             session,
@@ -146,19 +128,23 @@ def _fail(video: Video, error: VideoVaultError) -> None:
             why=error.public_message,
             error_code=error.code,
             error_message=error.public_message,
+            upload_kept_until=moment(session) + KEEP_PARTS if is_passing(error) else None,
         )
         if moved:
             session.add(Event(kind="store_failed", video_id=video.id, detail={"code": error.code}))
+    _let_go(video)
 
 
-def _clean_up(video: Video) -> None:
+def _let_go(video: Video) -> None:
     """Leave nothing in S3 of a video that did not become ready; another worker's work is left alone."""
-    with transaction() as session:
+    with reading() as session:
         row = session.get(Video, video.id)
-        in_use = row is not None and row.status in (Status.QUEUED, Status.STORING, Status.READY)
-    if in_use and row is not None and row.attempt != video.attempt:
-        return
     with suppress(StorageError):  # ``repair`` and the deletion come by again
-        if row is not None and row.upload_id:
-            leftovers.abort(row)
-        storage.connected().delete([str(video.s3_key), folder(video) + POSTER_NAME])
+        if row is None:
+            storage.connected().delete([str(video.s3_key), folder(video) + leftovers.POSTER_NAME])
+        elif row.status == Status.DELETING:
+            deletion.finish(row, let_go=True)
+        elif row.status == Status.FAILED:
+            leftovers.clear_away(row, keep_parts=row.upload_kept_until is not None)
+        elif row.status == Status.QUEUED and row.heartbeat_at:
+            leftovers.clear_away(row)  # cancelled and tried again: who goes on waits for this

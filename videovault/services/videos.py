@@ -8,11 +8,11 @@ from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, func, or_, select
 
 from videovault.config import settings
-from videovault.db import reading, transaction
+from videovault.db import moment, reading, transaction
 from videovault.errors import Conflict, InvalidInput, UserNotFound
 from videovault.gateways import source, storage
 from videovault.models import Event, Status, User, Video
-from videovault.services import fields, idempotency, lifecycle
+from videovault.services import fields, idempotency, lifecycle, quota
 from videovault.services.access import Caller, check_user, open_video
 from videovault.services.idempotency import Claim
 from videovault.services.naming import content_disposition, object_key
@@ -126,7 +126,7 @@ def store_link(
 
     The same address while it is in work, or once its generation is stored, gives that video again, however
     many ask at once. ``claim`` is that of the call's idempotency key. Raises UserNotFound for anybody else's
-    address, InvalidInput, UnsafeUrl.
+    address, InvalidInput, UnsafeUrl, QuotaExceeded when the account is full already.
     """
     url = fields.checked(fields.URL, {"videoUrl": url})["videoUrl"]
     title = fields.checked(fields.TITLE, {"title": title})["title"] if title.strip() else ""
@@ -242,8 +242,9 @@ def _known(session: Session, owner_id: str, url: str) -> Video | None:
 
 
 def _queue(session: Session, owner_id: str, caller: Caller, url: str, title: str) -> Video:
+    quota.check_room(session, owner_id)
     name = title or source.title_from_url(url)
-    video = lifecycle.new_video(owner_id, Status.QUEUED, name, source_url=url)
+    video = lifecycle.new_video(owner_id, Status.QUEUED, name, source_url=url, queued_at=moment(session))
     video.s3_key = object_key(video, url)
     session.add(video)
     session.add(Event(kind="store_requested", actor_id=caller.user_id, video_id=video.id))

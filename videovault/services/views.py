@@ -17,7 +17,15 @@ FOLDED: dict[str, PublicStatus] = {
     Status.READY: "ready",
     Status.FAILED: "failed",
 }
+Retry = Literal["transfer", "generation"]
 PROCESSING = (Status.GENERATING, Status.QUEUED, Status.STORING)
+
+
+def retry_of(video: Video) -> Retry | None:
+    """What trying again does for a video; None unless it has failed."""
+    if video.status != Status.FAILED:
+        return None
+    return "transfer" if video.source_url else "generation"
 
 
 def iso(moment: datetime) -> str:
@@ -113,7 +121,11 @@ class Failure(View):
 
 
 class VideoView(View):
-    """A video as its owner sees it in the gallery; the links are there once it is ready."""
+    """A video as its owner sees it in the gallery; the links are there once it is ready.
+
+    ``retry`` is what trying a failed one again does: go on with the transfer, or have it generated anew, which the
+    generator may charge for again.
+    """
 
     video_id: str
     title: str
@@ -125,6 +137,7 @@ class VideoView(View):
     thumbnail_url: str | None = None
     progress: Progress | None = None
     error: Failure | None = None
+    retry: Retry | None = None
 
     @classmethod
     def of(
@@ -143,6 +156,7 @@ class VideoView(View):
             error=Failure(code=video.error_code or "FAILED", message=video.error_message or "It failed.")
             if video.status == Status.FAILED
             else None,
+            retry=retry_of(video),
         )
 
 

@@ -13,7 +13,10 @@ class Shape(BaseModel):
 
 
 class Card(Shape):
-    """A video in the gallery, in the modal or in the admin's table; ``reason`` is why it failed."""
+    """A video in the gallery, in the modal or in the admin's table.
+
+    ``reason`` is why it failed, ``again`` what trying again means.
+    """
 
     video_id: str = ""
     title: str = ""
@@ -23,6 +26,7 @@ class Card(Shape):
     size: str = ""
     details: str = ""
     reason: str = ""
+    again: str = ""
 
     @classmethod
     def of(cls, video: VideoView) -> "Card":
@@ -38,6 +42,7 @@ class Card(Shape):
             size=size,
             details=", ".join(filter(None, (duration, size))),
             reason=video.error.message if video.error else "",
+            again=wording.AGAIN[video.retry] if video.retry else "",
         )
 
 

@@ -1,15 +1,13 @@
 """Figures as people read them: sizes, times, and how far something is."""
 
-UNITS = ("bytes", "KB", "MB", "GB", "TB")
+from videovault.services import sizes
+
 WORDS_A_MINUTE = 150
-
-
-def size(count: float) -> str:
-    """Bytes in decimal units, as file managers show them: ``4.2 MB``."""
-    power = 0
-    while count >= 999.5 and power < len(UNITS) - 1:
-        count, power = count / 1000, power + 1
-    return f"{count:.0f} {UNITS[power]}" if power < 2 or count >= 99.95 else f"{count:.1f} {UNITS[power]}"
+AGAIN = {
+    "transfer": "Trying again goes on from where it broke.",
+    "generation": "Trying again renders it anew with all that you entered, and is paid for again.",
+}
+size = sizes.size  # the services' own sentences name sizes too
 
 
 def clock(seconds: float) -> str:

@@ -56,6 +56,9 @@ class Control:
         if self.stop.is_set():
             raise Stopped
 
+    def begin(self, bytes_total: int | None) -> None:
+        """There is room."""
+
     def progress(self, bytes_done: int, bytes_total: int | None) -> None:
         del bytes_total
         self.seen.append(bytes_done)

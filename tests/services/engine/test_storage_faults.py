@@ -1,12 +1,13 @@
 """Whatever S3 does: the object is whole and proven, or neither it nor its upload is left."""
 
+from dataclasses import replace
 from threading import Timer
 
 import pytest
 
 from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer, payload
-from tests.services.engine.conftest import KEY, PART, Control, Engine, Stopped
-from videovault.errors import StorageError
+from tests.services.engine.conftest import HURRIED, KEY, PART, Control, Engine, Stopped
+from videovault.errors import QuotaExceeded, StorageError
 from videovault.gateways.storage import Description
 
 SIZE = 2 * PART + 700_001
@@ -150,3 +151,25 @@ def test_a_store_that_knows_no_checksums_is_used_without(engine: Engine, url: st
     engine.run(url)
     assert "x-amz-checksum-crc32" not in engine.proxy.headers["UploadPart"]
     assert engine.holds() == payload(SIZE)
+
+
+class Refusing(Control):
+    """There is no room."""
+
+    def begin(self, bytes_total: int | None) -> None:
+        raise QuotaExceeded(f"{bytes_total} bytes are too many.")
+
+
+def test_a_control_that_refuses_the_length_is_asked_before_anything_is_sent(engine: Engine, url: str) -> None:
+    with pytest.raises(QuotaExceeded, match=f"{SIZE} bytes"):
+        engine.run(url, control=Refusing())
+    assert not {"PutObject", "CreateMultipartUpload"} & set(engine.proxy.calls)
+    assert engine.is_clean()
+
+
+def test_an_s3_that_stays_away_costs_no_part_that_it_has(engine: Engine, url: str) -> None:
+    engine.proxy.refuse["Complete"] = [(503, "SlowDown")] * 100
+    with pytest.raises(StorageError):
+        engine.run(url, patience=replace(HURRIED, storage_seconds=0.1))
+    engine.proxy.refuse.clear()
+    assert engine.run(url).fetched == 0

@@ -7,7 +7,7 @@ from itertools import count
 from typing import TypeVar
 
 from videovault import logs
-from videovault.errors import SourceError, StorageError, VideoVaultError
+from videovault.errors import SourceError, StorageError, VideoVaultError, is_passing
 from videovault.gateways.source import Source
 from videovault.gateways.storage import Storage, UploadLost
 from videovault.services.engine.board import Board
@@ -49,16 +49,17 @@ class Transfer:
     def run(self) -> Stored:
         """Bring the source's bytes into S3 and prove it.
 
-        Raises SourceError and its kinds, UnsafeUrl or StorageError when that cannot be done: then no object and
-        no unfinished upload is left. What ``control`` raises comes out with the upload kept for resuming. The
+        Raises SourceError and its kinds, UnsafeUrl or StorageError when that cannot be done. Then no object and
+        no unfinished upload is left, unless the error is ``retryable``: its upload is kept for resuming, as it is
+        when ``control`` raises anything but our own errors. The
         ledger is for the caller to clear once the outcome is written down: a crash before finds all in it.
         """
         keep_memory_small()
         try:
             return self._with_new_beginnings(self._known())
-        except VideoVaultError:
-            with suppress(StorageError):  # what is left is still in the ledger, for another time
-                self.discard()
+        except VideoVaultError as error:
+            if not is_passing(error):
+                self._discard_if_possible()
             raise
 
     def discard(self) -> None:
@@ -67,6 +68,10 @@ class Transfer:
         if begun:
             self.storage.abort_upload(self.target.key, begun.upload_id)
             self.ledger.clear()
+
+    def _discard_if_possible(self) -> None:
+        with suppress(StorageError):  # what is left is still in the ledger, for another time
+            self.discard()
 
     def _known(self) -> Begun | None:
         """The upload to be resumed, with the parts that S3 confirms."""
@@ -92,6 +97,7 @@ class Transfer:
                 return self._attempt(begun, ranges=ranges)
             except Afresh as again:
                 if attempt >= self.patience.afresh:
+                    self._discard_if_possible()
                     raise again.cause from again
                 log.info("transfer begins afresh", reason=again.cause.public_message)
                 begun, ranges = None, ranges and again.ranges
@@ -109,6 +115,7 @@ class Transfer:
                 begun = self._beginning(reading, far=origin.is_far)
             have = {part.number for part in begun.parts}
             plan = Plan(begun.source.total, begun.part_bytes)
+            self.control.begin(plan.total)
             missing = (number for number in plan.numbers() if number not in have)
             ahead = self.storage.most_ahead_bytes
             widest = max(2, ahead // plan.part_bytes) if ahead else MANY_LANES_WINDOW

@@ -101,7 +101,11 @@ class Control(Protocol):
     def check(self) -> None:
         """Raises whatever is to end the transfer; its upload is then kept for resuming."""
 
-    def progress(self, bytes_done: int, bytes_total: int | None) -> None: ...
+    def begin(self, bytes_total: int | None) -> None:
+        """The source's length is known, or known to be unknown, and nothing has been sent yet. Raises to refuse it."""
+
+    def progress(self, bytes_done: int, bytes_total: int | None) -> None:
+        """May raise as ``begin`` does, once there is no room for what follows."""
 
 
 @dataclass(frozen=True)

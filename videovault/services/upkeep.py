@@ -1,0 +1,39 @@
+"""What is done again and again so that nothing stays for ever; one part that fails does not keep the others."""
+
+from collections.abc import Callable
+
+from sqlmodel import col, delete
+
+from videovault import logs
+from videovault.db import moment, transaction
+from videovault.errors import VideoVaultError
+from videovault.models import Session
+from videovault.services import idempotency, inbox
+
+Step = Callable[[], object]
+log = logs.get(__name__)
+
+
+def each(*steps: Step) -> None:
+    """Take every step, whatever becomes of the others; the log tells of those that failed."""
+    for step in steps:
+        try:
+            step()
+        except VideoVaultError as error:
+            log.warning("upkeep waits", step=_name(step), reason=error.public_message)
+        except Exception:  # it comes round again, and the other steps must not wait for it
+            log.exception("upkeep failed", step=_name(step))
+
+
+def expired_sessions() -> None:
+    """Sign-ins that are over."""
+    with transaction() as session:
+        session.exec(delete(Session).where(col(Session.expires_at) <= moment(session)))
+
+
+# Whatever is kept for a time only has its function here, which deletes what is older.
+PURGES: tuple[Step, ...] = (expired_sessions, inbox.purge, idempotency.purge)
+
+
+def _name(step: Step) -> str:
+    return getattr(step, "__name__", repr(step))
