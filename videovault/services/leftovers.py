@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Iterator
 from datetime import timedelta
 
 from sqlmodel import col, delete, select, update
@@ -10,6 +11,7 @@ from videovault import logs
 from videovault.db import reading, transaction
 from videovault.errors import StorageError
 from videovault.gateways import storage
+from videovault.gateways.storage import Upload
 from videovault.models import Status, UploadPart, Video, now
 
 SWEEP_SECONDS = 600.0
@@ -69,13 +71,19 @@ def abort(video: Video) -> None:
 
 def abort_strays(older_than: timedelta = STRAY_AFTER) -> None:
     """Uploads of videos that are in S3 but in no row, as a crash at their very beginning leaves them."""
+    for upload in strays(older_than):
+        log.warning("stray upload aborted", key=upload.key)
+        storage.connected().abort_upload(upload.key, upload.upload_id)
+
+
+def strays(older_than: timedelta = STRAY_AFTER) -> Iterator[Upload]:
+    """Old uploads of videos that no row knows of."""
     before = now() - older_than
     for upload in storage.connected().uploads("videos/"):
-        if upload.begun_at < before and not _is_known(upload.upload_id):
-            log.warning("stray upload aborted", key=upload.key)
-            storage.connected().abort_upload(upload.key, upload.upload_id)
+        if upload.begun_at < before and not is_known(upload.upload_id):
+            yield upload
 
 
-def _is_known(upload_id: str) -> bool:
+def is_known(upload_id: str) -> bool:
     with reading() as session:
         return session.exec(select(Video.id).where(Video.upload_id == upload_id)).first() is not None

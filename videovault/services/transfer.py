@@ -11,13 +11,12 @@ from videovault.db import transaction
 from videovault.errors import SourceError, StorageError, VideoVaultError
 from videovault.gateways import probe, source, storage
 from videovault.models import Event, Status, UploadPart, Video, now
-from videovault.services import leftovers, lifecycle
+from videovault.services import leftovers, lifecycle, sidecar
 from videovault.services.engine import Stored, Target, Transfer
 from videovault.services.lease import Interrupted, Lease, Superseded
 from videovault.services.ledgers import VideoLedger
-from videovault.services.naming import content_disposition, folder
+from videovault.services.naming import POSTER_NAME, SIDECAR_NAME, content_disposition, folder
 
-POSTER_NAME = "poster.webp"
 TAG = "videovault-tag"
 
 log = logs.get(__name__)
@@ -100,6 +99,7 @@ def _finish(video: Video, stored: Stored, lease: Lease) -> None:
             raise Superseded
         session.exec(delete(UploadPart).where(col(UploadPart.video_id) == video.id))
         session.add(Event(kind="stored", video_id=video.id, detail={"size": stored.size}))
+    sidecar.write(video.id)
 
 
 def _look_at(video: Video, stored: Stored) -> probe.Probe | None:
@@ -151,4 +151,5 @@ def _clean_up(video: Video) -> None:
     with suppress(StorageError):  # ``repair`` and the deletion come by again
         if row is not None and row.upload_id:
             leftovers.abort(row)
-        storage.connected().delete([str(video.s3_key), folder(video) + POSTER_NAME])
+        beside = [folder(video) + name for name in (POSTER_NAME, SIDECAR_NAME)]
+        storage.connected().delete([str(video.s3_key), *beside])
