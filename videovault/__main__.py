@@ -1,4 +1,4 @@
-"""The command line: run, worker, migrate, create-admin, transfer."""
+"""The command line: run, worker, migrate, create-admin, transfer, reconcile."""
 
 import argparse
 import getpass
@@ -94,6 +94,23 @@ def _transfer_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--at-once", type=int, default=4, metavar="N", help="with --list: how many (4)")
 
 
+def reconcile(chosen: argparse.Namespace) -> int:
+    """Compare the bucket with the database; by default nothing is changed."""
+    from videovault.commands import reconcile as command
+    from videovault.embedded import borrowed
+
+    migrate()
+    with borrowed.s3_running():
+        return command.run(repair=chosen.repair, rebuild=chosen.rebuild, as_json=chosen.json)
+
+
+def _reconcile_arguments(parser: argparse.ArgumentParser) -> None:
+    change = parser.add_mutually_exclusive_group()
+    change.add_argument("--repair", action="store_true", help="mend what needs no judgement")
+    change.add_argument("--rebuild", action="store_true", help="make rows for the videos that have none")
+    parser.add_argument("--json", action="store_true", help="for programs")
+
+
 def _transfer_all(wanted: Sequence[tuple[str, str]], at_once: int) -> int:
     """Transfer with progress bars on stderr; how many failed."""
     from rich.console import Console
@@ -151,9 +168,12 @@ def _as_it_is(text: str) -> str:
 
 @dataclass(frozen=True)
 class Command:
-    """``arguments`` adds to the command's own parser what ``run`` then finds in its argument."""
+    """``arguments`` adds to the command's own parser what ``run`` then finds in its argument.
 
-    run: Callable[[argparse.Namespace], None]
+    ``run`` gives the exit status, if it is another than 0.
+    """
+
+    run: Callable[[argparse.Namespace], int | None]
     help: str
     arguments: Callable[[argparse.ArgumentParser], None] = lambda _parser: None
 
@@ -168,6 +188,7 @@ COMMANDS: dict[str, Command] = {
     "migrate": _plain(migrate),
     "create-admin": _plain(create_admin),
     "transfer": Command(transfer, transfer.__doc__ or "", _transfer_arguments),
+    "reconcile": Command(reconcile, reconcile.__doc__ or "", _reconcile_arguments),
 }
 
 
@@ -180,7 +201,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         logs.configure(settings().log_format, settings().log_level)
-        COMMANDS[chosen.command].run(chosen)
+        return COMMANDS[chosen.command].run(chosen) or 0
     except VideoVaultError as error:
         _say(error.public_message)
         return 2
@@ -189,7 +210,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
-    return 0
 
 
 def _check_disk(chosen: Settings) -> None:

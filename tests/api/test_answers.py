@@ -37,7 +37,7 @@ def test_an_unknown_address_is_404_in_the_envelope(ada: Person, path: str) -> No
         ("POST", "/api/auth/video/status", "PUT"),
         ("POST", "/api/admin/videos", "DELETE, GET"),
         ("GET", "/api/auth/video/video_1_a/retry", "POST"),
-        ("DELETE", "/api/auth/video/video_1_a", "GET"),
+        ("DELETE", "/api/auth/video/video_1_a", "GET, PATCH"),
     ],
 )
 def test_a_wrong_method_is_405_and_tells_the_right_ones(

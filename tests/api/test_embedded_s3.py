@@ -25,7 +25,7 @@ def test_a_video_is_made_listed_played_saved_and_deleted(
 
     assert gallery(bob)["totalCount"] == 0
     folder = f"videos/{ada.user_id}/{video_id}/"
-    assert len(list(own_embedded_s3.keys(folder))) == 2
+    assert len(list(own_embedded_s3.keys(folder))) == 3
     assert delete(ada, video_id).status_code == 200
     assert list(own_embedded_s3.keys(folder)) == []
     assert client.get(video["downloadUrl"]).status_code == 404

@@ -70,6 +70,7 @@ def test_the_openapi_document_is_valid_and_names_every_route(client: httpx.Clien
         "GET /api/auth/video/gallery",
         "DELETE /api/auth/video/delete",
         "GET /api/auth/video/{videoId}",
+        "PATCH /api/auth/video/{videoId}",
         "GET /api/auth/video/{videoId}/download",
         "GET /api/auth/video/{videoId}/thumbnail",
         "POST /api/auth/video/{videoId}/retry",
@@ -79,6 +80,8 @@ def test_the_openapi_document_is_valid_and_names_every_route(client: httpx.Clien
         "POST /api/admin/videos/{videoId}/rescue",
         "GET /api/admin/deliveries",
         "POST /api/admin/deliveries/{deliveryId}/replay",
+        "GET /api/admin/reconcile",
+        "POST /api/admin/reconcile",
         "GET /healthz",
         "GET /readyz",
     }

@@ -278,8 +278,18 @@ def test_there_is_no_link_before_a_video_is_ready(ada: Person, generator: Genera
     assert code(link(ada, video_id, what)) == (409, "CONFLICT")
 
 
+def test_a_video_is_renamed(ada: Person, bob: Person, stored: str) -> None:
+    one = f"/api/auth/video/{stored}"
+    answer = ada.api.patch(one, json={"title": " Another title "})
+    assert (answer.status_code, answer.json()["data"]["title"]) == (200, "Another title")
+    assert gallery(ada)["videos"][0]["title"] == "Another title"
+    assert code(ada.api.patch(one, json={"title": " "})) == (400, "INVALID_INPUT")
+    assert code(ada.api.patch(one, json={})) == (400, "INVALID_INPUT")
+    assert code(bob.api.patch(one, json={"title": "Mine"})) == (404, "VIDEO_NOT_FOUND")
+
+
 def test_deleting_takes_the_objects_and_the_row(ada: Person, stored: str, moto_s3: Storage) -> None:
-    assert len(list(moto_s3.keys())) == 2
+    assert len(list(moto_s3.keys())) == 3  # with poster and sidecar
     answer = delete(ada, stored)
     assert (answer.status_code, answer.json()["data"]) == (200, {"videoId": stored})
     assert list(moto_s3.keys()) == []

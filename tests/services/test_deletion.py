@@ -35,7 +35,7 @@ def row_exists(video_id: str) -> bool:
 
 
 def test_objects_and_row_go(video_id: str, anna: Caller, moto_s3: Storage) -> None:
-    assert len(list(moto_s3.keys())) == 2
+    assert len(list(moto_s3.keys())) == 3
     deletion.delete(anna, video_id, owner_id=anna.user_id)
     assert list(moto_s3.keys()) == []
     assert not row_exists(video_id)

@@ -107,6 +107,10 @@ class StatusBody(CamelBody):
     error: Text | None = None
 
 
+class RenameBody(CamelBody):
+    title: Text
+
+
 class DeleteBody(CamelBody):
     user_id: Id
     video_id: Id

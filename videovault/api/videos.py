@@ -11,7 +11,7 @@ from starlette.convertors import Convertor, register_url_convertor
 from videovault.api.auth import SignedInCaller
 from videovault.api.envelope import Responses, Success, failing
 from videovault.api.long_calls import Waiting, Work, promises
-from videovault.api.schemas import DeleteBody, GalleryParams, Id, StoreBody
+from videovault.api.schemas import DeleteBody, GalleryParams, Id, RenameBody, StoreBody
 from videovault.api.waiting import reason
 from videovault.config import settings
 from videovault.errors import SourceError
@@ -91,6 +91,12 @@ def delete(caller: SignedInCaller, body: DeleteBody) -> Success[Deleted]:
 def get(caller: SignedInCaller, video_id: VideoId) -> Success[VideoView]:
     """One video, as in the gallery."""
     return Success(message="Video retrieved successfully", data=videos.get(caller, video_id))
+
+
+@router.patch(ONE, response_model_exclude_none=True, responses=failing(400, 401, 403, 404, 502))
+def rename(caller: SignedInCaller, video_id: VideoId, body: RenameBody) -> Success[VideoView]:
+    """Give a video another title."""
+    return Success(message="Video renamed successfully", data=videos.rename(caller, video_id, body.title))
 
 
 @router.get(

@@ -4,15 +4,14 @@ import base64
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import datetime
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import ClientError
 
 from videovault.config import EMBEDDED_BUCKET, settings
 from videovault.errors import StorageError
+from videovault.gateways.objects import Description, Listed, ObjectInfo, Part, SentPart, Upload
 from videovault.gateways.s3 import ObjectMissing, UploadLost, client, in_words
 
 if TYPE_CHECKING:
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Description",
+    "Listed",
     "ObjectInfo",
     "ObjectMissing",
     "Part",
@@ -35,57 +35,6 @@ Body = bytes | bytearray
 EMBEDDED_AHEAD_BYTES = 60 * 1024**2
 # How stores other than AWS refuse an argument that they do not know.
 UNKNOWN = {"NotImplemented", "InvalidArgument", "InvalidRequest", "UnsupportedArgument"}
-
-
-@dataclass(frozen=True)
-class Description:
-    """What S3 is told about an object beside its bytes; ``disposition`` is a header, none if empty."""
-
-    content_type: str
-    disposition: str = ""
-    metadata: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class ObjectInfo:
-    """What S3 says of an object; ``size`` in bytes, names in ``metadata`` in lower case.
-
-    ``crc32`` is that of the whole object, None where the store does not know it.
-    """
-
-    size: int
-    etag: str
-    metadata: Mapping[str, str]
-    crc32: int | None = None
-
-
-@dataclass(frozen=True)
-class Part:
-    """A part that S3 has taken."""
-
-    number: int
-    size: int
-    etag: str
-
-
-class SentPart(Protocol):
-    """What is known of a part by whoever sent it."""
-
-    @property
-    def number(self) -> int: ...
-    @property
-    def etag(self) -> str: ...
-    @property
-    def crc32(self) -> int: ...
-
-
-@dataclass(frozen=True)
-class Upload:
-    """An unfinished multipart upload."""
-
-    key: str
-    upload_id: str
-    begun_at: datetime
 
 
 class Storage:
@@ -222,10 +171,42 @@ class Storage:
             with suppress(ObjectMissing), in_words():
                 self._s3.delete_object(Bucket=self.bucket, Key=key)
 
-    def keys(self, prefix: str = "") -> Iterator[str]:
+    def read(self, key: str, most: int) -> bytes | None:
+        """The object's first ``most`` bytes, None when there is no such object."""
+        try:
+            with in_words(), self._s3.get_object(Bucket=self.bucket, Key=key)["Body"] as body:
+                return body.read(most)
+        except ObjectMissing:
+            return None
+
+    def describe(self, key: str, described: Description) -> None:
+        """Describe an object anew by copying it onto itself, which S3 does for 5 GiB at most.
+
+        Raises ObjectMissing.
+        """
+
+        def copy(**sums: Any) -> str:
+            told = self._as_told(described) | {"MetadataDirective": "REPLACE"}
+            done = self._s3.copy_object(
+                Bucket=self.bucket,
+                Key=key,
+                CopySource={"Bucket": self.bucket, "Key": key},
+                **told,
+                **sums,
+            )
+            return done["CopyObjectResult"]["ETag"]
+
+        self._summed(copy, ChecksumAlgorithm="CRC32")
+
+    def objects(self, prefix: str = "") -> Iterator[Listed]:
+        """What lies under ``prefix``, in the order of the keys' bytes, one page in memory at a time."""
         with in_words():
             for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
-                yield from (entry["Key"] for entry in page.get("Contents", []))
+                for each in page.get("Contents", []):
+                    yield Listed(each["Key"], each["Size"], each["ETag"], each["LastModified"])
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        return (each.key for each in self.objects(prefix))
 
     def presign(self, key: str, *, seconds: int, disposition: str = "", internal: bool = False) -> str:
         """A link to the object that lives ``seconds``, for browsers or (``internal``) for this server."""

@@ -60,6 +60,12 @@ def check_user(caller: Caller, user_id: str) -> None:
         raise Forbidden("This belongs to somebody else.")
 
 
+def check_admin(caller: Caller) -> None:
+    """Raises Forbidden for anyone but admins."""
+    if not caller.is_admin:
+        raise Forbidden("Only admins may do this.")
+
+
 def check_own_email(caller: Caller, email: str) -> None:
     """Raises InvalidInput, and UserNotFound for anybody else's address, whether it has an account or not."""
     if fields.checked_email(email) != caller.email:

@@ -5,16 +5,16 @@ from collections.abc import Sequence
 from sqlmodel import col, select
 
 from videovault.db import reading
-from videovault.errors import Forbidden, VideoVaultError
+from videovault.errors import VideoVaultError
 from videovault.models import Status, User, Video
 from videovault.services import deletion
-from videovault.services.access import Caller
+from videovault.services.access import Caller, check_admin
 from videovault.services.views import AdminVideoView, DeletionResult, Failure, VideoView
 
 
 def list_videos(caller: Caller) -> list[AdminVideoView]:
     """Everybody's videos, newest first. Raises Forbidden for anyone but admins."""
-    _check_admin(caller)
+    check_admin(caller)
     everything = (
         select(Video, User)
         .join(User, col(User.id) == col(Video.owner_id))
@@ -32,7 +32,7 @@ def list_videos(caller: Caller) -> list[AdminVideoView]:
 
 def delete_videos(caller: Caller, video_ids: Sequence[str]) -> list[DeletionResult]:
     """Delete each; what happened to each, for one that fails must not keep the others."""
-    _check_admin(caller)
+    check_admin(caller)
     return [_delete(caller, video_id) for video_id in dict.fromkeys(video_ids)]
 
 
@@ -43,8 +43,3 @@ def _delete(caller: Caller, video_id: str) -> DeletionResult:
         failure = Failure(code=error.code, message=error.public_message)
         return DeletionResult(video_id=video_id, deleted=False, error=failure)
     return DeletionResult(video_id=video_id, deleted=True)
-
-
-def _check_admin(caller: Caller) -> None:
-    if not caller.is_admin:
-        raise Forbidden("Only admins may do this.")

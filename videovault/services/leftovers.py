@@ -1,5 +1,6 @@
 """What crashes, outages and cancelling leave in S3: objects and unfinished uploads that no video goes on with."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -8,14 +9,14 @@ from sqlmodel import col, delete, or_, select, update
 from videovault import logs
 from videovault.db import clock, moment, reading, transaction
 from videovault.gateways import storage
+from videovault.gateways.storage import Upload
 from videovault.models import Status, UploadPart, Video
 from videovault.services import lifecycle
 from videovault.services.lease import is_silent
-from videovault.services.naming import folder
+from videovault.services.naming import POSTER_NAME, SIDECAR_NAME, folder
 
 # An upload is written into its row right after it was begun.
 STRAY_AFTER = timedelta(minutes=15)
-POSTER_NAME = "poster.webp"
 NO_UPLOAD: dict[str, Any] = dict.fromkeys(("upload_id", "upload_source", "upload_kept_until"))
 
 log = logs.get(__name__)
@@ -31,13 +32,18 @@ def clear_away(video: Video, *, keep_parts: bool = False) -> None:
         if video.upload_id:
             storage.connected().abort_upload(str(video.s3_key), video.upload_id)
         if video.s3_key:
-            storage.connected().delete([video.s3_key, folder(video) + POSTER_NAME])
+            storage.connected().delete([video.s3_key, *beside(video)])
     with transaction() as session:
         held = update(Video).where(col(Video.id) == video.id, col(Video.status) != Status.STORING)
         if keep_parts:
             session.exec(held.values(heartbeat_at=None))
         elif session.exec(held.values(heartbeat_at=None, **NO_UPLOAD)).rowcount:
             session.exec(delete(UploadPart).where(col(UploadPart.video_id) == video.id))
+
+
+def beside(video: Video) -> list[str]:
+    """The keys of what is kept beside a video's object."""
+    return [folder(video) + name for name in (POSTER_NAME, SIDECAR_NAME)]
 
 
 def clear_failed() -> None:
@@ -58,14 +64,20 @@ def clear_failed() -> None:
 
 def abort_strays(older_than: timedelta = STRAY_AFTER) -> None:
     """Uploads of videos that are in S3 but in no row, as a crash at their very beginning leaves them."""
+    for upload in strays(older_than):
+        log.warning("stray upload aborted", key=upload.key)
+        storage.connected().abort_upload(upload.key, upload.upload_id)
+
+
+def strays(older_than: timedelta = STRAY_AFTER) -> Iterator[Upload]:
+    """Old uploads of videos that no row knows of."""
     with reading() as session:
         before = moment(session) - older_than
     for upload in storage.connected().uploads("videos/"):
-        if upload.begun_at < before and not _is_known(upload.upload_id):
-            log.warning("stray upload aborted", key=upload.key)
-            storage.connected().abort_upload(upload.key, upload.upload_id)
+        if upload.begun_at < before and not is_known(upload.upload_id):
+            yield upload
 
 
-def _is_known(upload_id: str) -> bool:
+def is_known(upload_id: str) -> bool:
     with reading() as session:
         return session.exec(select(Video.id).where(Video.upload_id == upload_id)).first() is not None

@@ -25,7 +25,8 @@ LEGAL: dict[Status, frozenset[Status]] = {
     Status.GENERATING: frozenset({Status.QUEUED, Status.FAILED, Status.DELETING}),
     Status.QUEUED: frozenset({Status.STORING, Status.FAILED, Status.DELETING}),
     Status.STORING: frozenset({Status.READY, Status.QUEUED, Status.FAILED, Status.DELETING}),
-    Status.READY: frozenset({Status.DELETING}),
+    # Failed: S3 lost or changed its object, which ``reconcile`` finds.
+    Status.READY: frozenset({Status.FAILED, Status.DELETING}),
     Status.FAILED: frozenset({Status.GENERATING, Status.QUEUED, Status.DELETING}),
     Status.DELETING: frozenset(),
 }

@@ -10,6 +10,8 @@ from videovault.models import Video
 
 TITLE_LENGTH = 80
 FILE_NAME_LENGTH = 60
+POSTER_NAME = "poster.webp"
+SIDECAR_NAME = "video.json"
 
 
 def title_of(text: str) -> str:
@@ -34,7 +36,11 @@ def file_name(url: str) -> str:
 
 def folder(video: Video) -> str:
     """The prefix that all objects of a video share."""
-    return f"videos/{video.owner_id}/{video.id}/"
+    return folder_of(video.owner_id, video.id)
+
+
+def folder_of(owner_id: str, video_id: str) -> str:
+    return f"videos/{owner_id}/{video_id}/"
 
 
 def content_disposition(title: str, extension: str, *, inline: bool = False) -> str:

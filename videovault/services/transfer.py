@@ -12,11 +12,11 @@ from videovault.db import moment, reading, transaction
 from videovault.errors import SourceError, StorageError, VideoVaultError, is_passing
 from videovault.gateways import probe, source, storage
 from videovault.models import Event, Status, UploadPart, Video
-from videovault.services import deletion, leftovers, lifecycle, polling
+from videovault.services import deletion, leftovers, lifecycle, polling, sidecar
 from videovault.services.engine import Stored, Target, Transfer
 from videovault.services.lease import Interrupted, Lease, Superseded
 from videovault.services.ledgers import VideoLedger
-from videovault.services.naming import content_disposition, folder
+from videovault.services.naming import POSTER_NAME, content_disposition, folder
 
 TAG = "videovault-tag"
 KEEP_PARTS = timedelta(hours=24)
@@ -90,6 +90,7 @@ def _finish(video: Video, stored: Stored, lease: Lease) -> None:
             raise Superseded
         session.exec(delete(UploadPart).where(col(UploadPart.video_id) == video.id))
         session.add(Event(kind="stored", video_id=video.id, detail={"size": stored.size}))
+    sidecar.write(video.id)
 
 
 def _look_at(video: Video, stored: Stored) -> probe.Probe | None:
@@ -101,7 +102,7 @@ def _keep_poster(video: Video, poster: bytes | None) -> str | None:
     """The poster's key, or None: a poster that cannot be kept never costs the video."""
     if poster is None:
         return None
-    key = folder(video) + leftovers.POSTER_NAME
+    key = folder(video) + POSTER_NAME
     try:
         storage.connected().put(key, poster, storage.Description("image/webp"))
     except StorageError as error:
@@ -141,7 +142,7 @@ def _let_go(video: Video) -> None:
         row = session.get(Video, video.id)
     with suppress(StorageError):  # ``repair`` and the deletion come by again
         if row is None:
-            storage.connected().delete([str(video.s3_key), folder(video) + leftovers.POSTER_NAME])
+            storage.connected().delete([str(video.s3_key), *leftovers.beside(video)])
         elif row.status == Status.DELETING:
             deletion.finish(row, let_go=True)
         elif row.status == Status.FAILED:

@@ -11,8 +11,8 @@ from videovault.config import settings
 from videovault.db import moment, reading, transaction
 from videovault.errors import Conflict, InvalidInput, UserNotFound
 from videovault.gateways import source, storage
-from videovault.models import Event, Status, User, Video
-from videovault.services import fields, idempotency, lifecycle, quota
+from videovault.models import Event, Status, User, Video, now
+from videovault.services import fields, idempotency, lifecycle, quota, sidecar
 from videovault.services.access import Caller, check_user, open_video
 from videovault.services.idempotency import Claim
 from videovault.services.naming import content_disposition, object_key
@@ -83,6 +83,18 @@ def linked(row: Video) -> VideoView:
     if row.status != Status.READY:
         return VideoView.of(row)
     return VideoView.of(row, download_url=_video_link(row), thumbnail_url=_poster_link(row))
+
+
+def rename(caller: Caller, video_id: str, title: str) -> VideoView:
+    """Give a video another title. Raises VideoNotFound, InvalidInput."""
+    title = fields.checked(fields.TITLE, {"title": title})["title"]
+    with transaction() as session:
+        row = open_video(session, caller, video_id).row
+        detail = {"from": row.title, "to": title}
+        session.add(Event(kind="renamed", actor_id=caller.user_id, video_id=row.id, detail=detail))
+        row.title, row.updated_at = title, now()
+    sidecar.write(row.id)
+    return linked(row)
 
 
 def download_url(caller: Caller, video_id: str, *, inline: bool = False) -> str:

@@ -1,0 +1,67 @@
+"""What S3 is told of objects and uploads, and what it says of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Description:
+    """What S3 is told about an object beside its bytes; ``disposition`` is a header, none if empty."""
+
+    content_type: str
+    disposition: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """What S3 says of an object; ``size`` in bytes, names in ``metadata`` in lower case.
+
+    ``crc32`` is that of the whole object, None where the store does not know it.
+    """
+
+    size: int
+    etag: str
+    metadata: Mapping[str, str]
+    crc32: int | None = None
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part that S3 has taken."""
+
+    number: int
+    size: int
+    etag: str
+
+
+class SentPart(Protocol):
+    """What is known of a part by whoever sent it."""
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def etag(self) -> str: ...
+    @property
+    def crc32(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Upload:
+    """An unfinished multipart upload."""
+
+    key: str
+    upload_id: str
+    begun_at: datetime
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An object as a listing tells of it; ``size`` in bytes."""
+
+    key: str
+    size: int
+    etag: str
+    modified_at: datetime

@@ -1,0 +1,77 @@
+"""Mending what was found, one thing at a time; each step looks again, so that several machines may do it at once."""
+
+from collections.abc import Callable
+
+from videovault import logs
+from videovault.db import reading, transaction
+from videovault.errors import StorageError
+from videovault.gateways import storage
+from videovault.models import Status, Video
+from videovault.services import leftovers, lifecycle, sidecar
+from videovault.services.reconcile import tags
+from videovault.services.reconcile.folders import OURS, claims
+from videovault.services.reconcile.report import Finding, Kind
+
+REASONS = {
+    Kind.MISSING_OBJECT: ("OBJECT_MISSING", "The stored file of this video is gone from S3."),
+    Kind.WRONG_SIZE: ("OBJECT_CHANGED", "S3 holds another file than the one that was stored for this video."),
+    Kind.WRONG_CRC32: (
+        "OBJECT_CHANGED",
+        "S3 holds another file than the one that was stored for this video.",
+    ),
+}
+log = logs.get(__name__)
+
+
+def mend(found: Finding) -> bool:
+    """Whether it was mended; False for what is young or only a person can judge, and what S3 refused."""
+    try:
+        return found.kind in _WAYS and not found.young and _WAYS[found.kind](found)
+    except StorageError as error:
+        log.warning("not mended", kind=found.kind, name=found.name, reason=error.public_message)
+        return False
+
+
+def _delete_orphan(found: Finding) -> bool:
+    match = OURS.fullmatch(found.name)
+    with reading() as session:
+        row = session.get(Video, match[2]) if match else None
+    if claims(row, found.name):
+        return False
+    log.warning("object without a video deleted", key=found.name, size=found.bytes)
+    storage.connected().delete([found.name])
+    return True
+
+
+def _fail(found: Finding) -> bool:
+    code, message = REASONS[found.kind]
+    with transaction() as session:
+        return found.video is not None and lifecycle.move(
+            session, found.video, Status.FAILED, why=message, error_code=code, error_message=message
+        )
+
+
+def _write_sidecar(found: Finding) -> bool:
+    return sidecar.write(found.name)
+
+
+def _tag(found: Finding) -> bool:
+    return found.video is not None and tags.tag(found.video)
+
+
+def _abort(found: Finding) -> bool:
+    if found.upload is None or leftovers.is_known(found.upload.upload_id):
+        return False
+    storage.connected().abort_upload(found.upload.key, found.upload.upload_id)
+    return True
+
+
+_WAYS: dict[Kind, Callable[[Finding], bool]] = {
+    Kind.MISSING_OBJECT: _fail,
+    Kind.WRONG_SIZE: _fail,
+    Kind.WRONG_CRC32: _fail,
+    Kind.UNKNOWN_TAG: _tag,
+    Kind.SIDECAR: _write_sidecar,
+    Kind.ORPHAN: _delete_orphan,
+    Kind.STRAY_UPLOAD: _abort,
+}

@@ -1,0 +1,183 @@
+"""What bucket and database do not agree on: single findings, and the frozen report of all of them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from videovault.gateways.storage import Listed, Upload
+from videovault.models import Video
+from videovault.services.views import View
+
+EXAMPLES = 20
+
+
+class Kind(StrEnum):
+    """The classes of findings, the worst first."""
+
+    WRONG_TAG = "wrong_tag"
+    MISSING_OBJECT = "missing_object"
+    WRONG_SIZE = "wrong_size"
+    WRONG_CRC32 = "wrong_crc32"
+    MISSING_ROW = "missing_row"
+    UNKNOWN_TAG = "unknown_tag"
+    SIDECAR = "sidecar"
+    MISSING_POSTER = "missing_poster"
+    ORPHAN = "orphan"
+    STRAY_UPLOAD = "stray_upload"
+
+
+@dataclass(frozen=True)
+class Words:
+    """What a class is called, and what can be done about it."""
+
+    title: str
+    advice: str
+
+
+WORDS = {
+    Kind.WRONG_TAG: Words(
+        "Objects that do not carry their video's tag",
+        "Another file may have been put in the place of the video, so nothing mends this by itself. Watch the "
+        "video; if it is not the right one, delete it or store it again. If SECRET_KEY was changed, set SECRET_KEY_OLD.",
+    ),
+    Kind.MISSING_OBJECT: Words(
+        "Videos whose object is gone", "--repair moves them to failed, where they can be tried again."
+    ),
+    Kind.WRONG_SIZE: Words(
+        "Videos whose object has another size",
+        "--repair moves them to failed, where they can be tried again.",
+    ),
+    Kind.WRONG_CRC32: Words(
+        "Videos whose object has another CRC-32",
+        "--repair moves them to failed, where they can be tried again.",
+    ),
+    Kind.MISSING_ROW: Words(
+        "Whole videos that the database does not know",
+        "Nothing deletes them. --rebuild brings them back into the gallery; delete them there if they are not wanted.",
+    ),
+    Kind.UNKNOWN_TAG: Words(
+        "Rebuilt videos that are not tagged yet",
+        "--repair tags them (S3 does it up to 5 GiB; larger ones stay as they are and can be used).",
+    ),
+    Kind.SIDECAR: Words("Sidecars that are missing or out of date", "--repair writes them."),
+    Kind.MISSING_POSTER: Words("Posters that are gone", "The videos play without; nothing needs to be done."),
+    Kind.ORPHAN: Words("Objects without a video", "--repair deletes those that are older than an hour."),
+    Kind.STRAY_UPLOAD: Words("Unfinished uploads of no video", "--repair aborts them."),
+}
+FOR_INFORMATION = {Kind.MISSING_POSTER}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing, by the name of its object or video, and what is needed to mend it; ``young`` ones are left alone."""
+
+    kind: Kind
+    name: str
+    bytes: int
+    detail: str = ""
+    young: bool = False
+    video: Video | None = None
+    upload: Upload | None = None
+
+
+class Example(View):
+    """``name`` is an object's key or a video's id; ``bytes`` are those that it takes, or should."""
+
+    name: str
+    bytes: int
+    detail: str = ""
+    mended: bool = False
+
+
+class Group(View):
+    """Many of a kind, with the first few of them."""
+
+    count: int
+    bytes: int
+    examples: list[Example]
+
+
+class Findings(Group):
+    """A class of findings."""
+
+    kind: Kind
+    title: str
+    advice: str
+    mended: int
+
+
+class Report(View):
+    """``objects`` and ``bytes`` are all that lies in the folders of videos, ``videos`` the ready rows.
+
+    ``left`` counts what is still to be done: in a dry run everything found, else what could not be mended.
+    """
+
+    repair: bool
+    videos: int
+    objects: int
+    bytes: int
+    found: list[Findings]
+    left: int
+
+
+@dataclass
+class Sum:
+    """A group in the making."""
+
+    count: int = 0
+    bytes: int = 0
+    mended: int = 0
+    examples: list[Example] = field(default_factory=list)
+
+    def add(self, example: Example) -> None:
+        self.count += 1
+        self.bytes += example.bytes
+        self.mended += example.mended
+        if len(self.examples) < EXAMPLES:
+            self.examples.append(example)
+
+    def group(self) -> Group:
+        return Group(count=self.count, bytes=self.bytes, examples=self.examples)
+
+
+@dataclass
+class Tally:
+    """A report in the making, in little memory however much is found."""
+
+    repair: bool
+    videos: int = 0
+    objects: int = 0
+    bytes: int = 0
+    _sums: dict[Kind, Sum] = field(default_factory=dict)
+
+    def saw(self, objects: Iterable[Listed]) -> None:
+        for each in objects:
+            self.objects += 1
+            self.bytes += each.size
+
+    def add(self, found: Finding, *, mended: bool) -> None:
+        example = Example(name=found.name, bytes=found.bytes, detail=found.detail, mended=mended)
+        self._sums.setdefault(found.kind, Sum()).add(example)
+
+    def report(self) -> Report:
+        kinds = [kind for kind in Kind if kind in self._sums]
+        return Report(
+            repair=self.repair,
+            videos=self.videos,
+            objects=self.objects,
+            bytes=self.bytes,
+            found=[_findings(kind, self._sums[kind]) for kind in kinds],
+            left=sum(self._left(kind) for kind in kinds),
+        )
+
+    def _left(self, kind: Kind) -> int:
+        if self.repair and kind in FOR_INFORMATION:
+            return 0
+        return self._sums[kind].count - self._sums[kind].mended
+
+
+def _findings(kind: Kind, total: Sum) -> Findings:
+    words = WORDS[kind]
+    return Findings(
+        kind=kind, title=words.title, advice=words.advice, mended=total.mended, **dict(total.group())
+    )

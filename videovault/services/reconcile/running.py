@@ -1,0 +1,105 @@
+"""Bucket and database held against each other, in one pass over each."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from functools import partial
+
+from sqlmodel import select
+
+from videovault.db import reading, transaction
+from videovault.errors import Conflict
+from videovault.gateways import storage
+from videovault.gateways.s3 import UploadLost
+from videovault.gateways.storage import Upload
+from videovault.models import Event, Status, Video, now
+from videovault.services import leftovers
+from videovault.services.access import Caller, check_admin
+from videovault.services.reconcile.comparing import compare
+from videovault.services.reconcile.folders import Folder, Owned, batches, folders, ready_rows, rows_of
+from videovault.services.reconcile.mending import mend
+from videovault.services.reconcile.report import Finding, Kind, Report, Tally
+
+AT_ONCE = 8  # questions to S3, each holding at most one connection to the database
+# Younger objects and uploads are left alone: a transfer may be under way, on a machine whose clock is another.
+LEAST_AGE = timedelta(hours=1)
+Work = tuple[Folder, Owned | None]
+
+
+def for_admin(caller: Caller, *, repair: bool = False) -> Report:
+    """The same as ``reconcile``. Raises Forbidden for anyone but admins."""
+    check_admin(caller)
+    return reconcile(repair=repair, actor_id=caller.user_id)
+
+
+def reconcile(*, repair: bool, actor_id: str | None = None, least_age: timedelta = LEAST_AGE) -> Report:
+    """Compare what S3 holds with what the rows say; with ``repair``, mend what needs no judgement.
+
+    Without, nothing is changed. Safe while videos are made, and on several machines at once. Raises
+    StorageError, and Conflict when an empty database would make everything in the bucket look left over.
+    """
+    if repair:
+        _check_not_lost()
+    tally = Tally(repair=repair)
+    settle = partial(_settle, before=now() - least_age, repair=repair)
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="reconcile") as pool:
+        for batch in _everything(tally):
+            for settled in pool.map(settle, batch):
+                for found, mended in settled:
+                    tally.add(found, mended=mended)
+    for stray in _strays(least_age):
+        tally.add(stray, mended=repair and mend(stray))
+    report = tally.report()
+    if repair:
+        _note(report, actor_id)
+    return report
+
+
+def _everything(tally: Tally) -> Iterator[Sequence[Work]]:
+    """Each folder with its row, then the ready rows whose folders were not listed."""
+    seen: set[str] = set()
+    for batch in batches(folders(storage.connected())):
+        rows = rows_of(batch)
+        for folder in batch:
+            tally.saw(folder.objects)
+        work = [(folder, rows.get(folder.prefix)) for folder in batch]
+        seen |= {folder.video_id for folder, owned in work if owned and owned.video.status == Status.READY}
+        yield work
+    tally.videos = len(seen)
+    for rest in batches(owned for owned in ready_rows() if owned.video.id not in seen):
+        tally.videos += len(rest)
+        yield [(Folder(owned.video.owner_id, owned.video.id), owned) for owned in rest]
+
+
+def _settle(work: Work, *, before: datetime, repair: bool) -> list[tuple[Finding, bool]]:
+    return [(found, repair and mend(found)) for found in compare(*work, before)]
+
+
+def _strays(older_than: timedelta) -> Iterator[Finding]:
+    for upload in leftovers.strays(older_than):
+        yield Finding(Kind.STRAY_UPLOAD, upload.key, _bytes_of(upload), upload=upload)
+
+
+def _bytes_of(upload: Upload) -> int:
+    try:
+        return sum(part.size for part in storage.connected().parts(upload.key, upload.upload_id) or ())
+    except UploadLost:
+        return 0
+
+
+def _check_not_lost() -> None:
+    with reading() as session:
+        empty = session.exec(select(Video.id).limit(1)).first() is None
+    if empty and next(storage.connected().keys("videos/"), None):
+        raise Conflict(
+            "The database holds no video at all but the bucket does: everything there would count as left over. "
+            "If the database was lost, get the videos back by `python -m videovault reconcile --rebuild`."
+        )
+
+
+def _note(report: Report, actor_id: str | None) -> None:
+    mended = {each.kind.value: each.mended for each in report.found if each.mended}
+    with transaction() as session:
+        session.add(
+            Event(kind="reconciled", actor_id=actor_id, detail={"mended": mended, "left": report.left})
+        )

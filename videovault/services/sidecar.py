@@ -1,0 +1,149 @@
+"""The small JSON object beside each stored video, from which its row can be made again. No secret is in it."""
+
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from videovault import logs
+from videovault.db import reading
+from videovault.errors import StorageError
+from videovault.gateways import storage
+from videovault.models import Status, User, Video
+from videovault.services.naming import SIDECAR_NAME, folder_of
+from videovault.services.views import Metadata, View
+
+DESCRIBED = storage.Description("application/json")
+MOST_BYTES = 256 * 1024
+
+# A bucket's contents are whoever's who can write there, and PostgreSQL takes no NUL.
+Text = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
+Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+Bytes = Annotated[int, Field(ge=0, lt=2**63)]
+
+log = logs.get(__name__)
+
+
+class Owner(View):
+    user_id: Id
+    email: Text
+    name: Annotated[Text, StringConstraints(max_length=200)] = ""
+
+
+class Script(BaseModel):
+    """The fields of the script, by the guide's own names."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+    topic: Text = ""
+    hook: Text = ""
+    body: Text = ""
+    conclusion: Text = ""
+    company_name: Text = ""
+    social_handles: Text = ""
+    license: Text = ""
+    avatar: Text = ""
+
+
+class StoredMetadata(Metadata):
+    """What was measured, and the ETag that S3 gave."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    size: Bytes | None = None
+    format: Text | None = None
+    width: Bytes | None = None
+    height: Bytes | None = None
+    crc32: Annotated[str, StringConstraints(pattern="^[0-9a-f]{8}$")] | None = None
+    etag: Text | None = None
+
+
+class Sidecar(View):
+    """``created_at`` to the microsecond, since galleries are ordered by it."""
+
+    schema_version: Literal[1] = 1
+    video_id: Id
+    owner: Owner
+    title: Annotated[Text, StringConstraints(min_length=1, max_length=200)]
+    script: Script
+    metadata: StoredMetadata
+    s3_key: Text
+    poster_key: Text | None = None
+    created_at: AwareDatetime
+
+    @classmethod
+    def of(cls, video: Video, owner: User) -> "Sidecar":
+        return cls(
+            video_id=video.id,
+            owner=Owner(user_id=owner.id, email=owner.email, name=owner.name),
+            title=video.title,
+            script=Script.model_validate(video),
+            metadata=StoredMetadata.model_validate(video),
+            s3_key=str(video.s3_key),
+            poster_key=video.poster_key,
+            created_at=video.created_at,
+        )
+
+    @property
+    def folder(self) -> str:
+        return folder_of(self.owner.user_id, self.video_id)
+
+    @property
+    def key(self) -> str:
+        return self.folder + SIDECAR_NAME
+
+    def content(self) -> bytes:
+        """The object's bytes, always the same for the same video."""
+        return self.model_dump_json(by_alias=True, indent=2).encode()
+
+
+def write(video_id: str) -> bool:
+    """Write the sidecar of a ready video as its row is now; whether S3 has it.
+
+    It never fails: a sidecar that cannot be written costs no video, and ``reconcile`` writes it later.
+    """
+    try:
+        return _write(video_id)
+    except StorageError as error:
+        log.warning("sidecar not written", video_id=video_id, reason=error.public_message)
+        return False
+
+
+def read(folder: str) -> Sidecar | None:
+    """The sidecar in a video's folder; None when there is none, or one that does not belong there.
+
+    Raises StorageError.
+    """
+    raw = storage.connected().read(folder + SIDECAR_NAME, MOST_BYTES)
+    if raw is None:
+        return None
+    try:
+        found = Sidecar.model_validate_json(raw)
+    except ValidationError as error:
+        log.warning("sidecar cannot be read", folder=folder, problems=error.error_count())
+        return None
+    if found.folder != folder or not found.s3_key.startswith(folder):
+        log.warning("sidecar speaks of another video", folder=folder)
+        return None
+    return found
+
+
+def _write(video_id: str) -> bool:
+    vault, key, written = storage.connected(), "", b""
+    while wanted := _as_is(video_id):
+        key, content = wanted.key, wanted.content()
+        if content == written:
+            return True
+        vault.put(key, content, DESCRIBED)
+        written = content  # it may have been renamed or deleted meanwhile: the next look tells
+    if written:
+        vault.delete([key])
+    return False
+
+
+def _as_is(video_id: str) -> Sidecar | None:
+    with reading() as session:
+        video = session.get(Video, video_id)
+        owner = session.get(User, video.owner_id) if video else None
+    if video is None or owner is None or video.status != Status.READY:
+        return None
+    return Sidecar.of(video, owner)
