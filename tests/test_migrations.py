@@ -9,7 +9,7 @@ from sqlmodel import SQLModel
 from videovault import db, models
 
 pytestmark = pytest.mark.usefixtures("database")
-TABLES = {"users", "sessions", "videos", "upload_parts", "events"}
+TABLES = {"users", "sessions", "videos", "upload_parts", "events", "outbox"}
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ VideoVaultError            safe to show: ``public_message``
 ├── RateLimited            ``retry_after`` seconds
 └── UpstreamError          ``retryable`` tells the worker what to do
     ├── WebhookError       (WebhookUnanswered: sent, but the answer was lost)
+    ├── MailError
     ├── SourceError
     └── StorageError
 """
@@ -122,6 +123,10 @@ class WebhookError(UpstreamError):
 
 class WebhookUnanswered(WebhookError):
     """The request went out and no answer came: a render may be under way, so it is not asked again."""
+
+
+class MailError(UpstreamError):
+    code = "MAIL_FAILED"
 
 
 class SourceError(UpstreamError):

@@ -12,10 +12,12 @@ from huey.consumer import Consumer
 
 from videovault import logs
 from videovault.config import settings
-from videovault.services import pipeline
+from videovault.models import Channel
+from videovault.services import notices, outbox, pipeline
 
 NAME = "videovault"
 REPAIR_SECONDS = 5.0
+DELIVER_SECONDS = 1.0
 STOP_SECONDS = 15.0
 
 log = logs.get(__name__)
@@ -58,6 +60,10 @@ def run() -> None:
         shutdown_timeout=STOP_SECONDS,
     )
     threading.Thread(target=_keep_repairing, name="repair", daemon=True).start()
+    for channel in notices.channels():  # a thread each: a slow mail server keeps back nothing but mail
+        threading.Thread(
+            target=_keep_delivering, args=(channel,), name=f"notices by {channel}", daemon=True
+        ).start()
     log.debug("worker ready", transfers_at_once=consumer.workers)
     consumer.run()
 
@@ -87,6 +93,14 @@ def _keep_repairing() -> None:
             log.exception("repair failed, trying again")
         if _stopping.wait(REPAIR_SECONDS):
             return
+
+
+def _keep_delivering(channel: Channel) -> None:
+    while not _stopping.wait(DELIVER_SECONDS):
+        try:
+            outbox.deliver_due(channel, stopping=_stopping.is_set)
+        except Exception:  # as above
+            log.exception("delivering notices failed, trying again")
 
 
 def _enqueue_if_missing() -> Any:

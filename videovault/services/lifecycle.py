@@ -8,6 +8,7 @@ from sqlmodel import Session, col
 from videovault import security
 from videovault.errors import Conflict
 from videovault.models import Event, Status, Video, now
+from videovault.services import notices
 
 LEGAL: dict[Status, frozenset[Status]] = {
     Status.DRAFT: frozenset({Status.GENERATING, Status.DELETING}),
@@ -41,6 +42,8 @@ def move(
         return False
     detail = {"from": came_from, "to": to, "why": why}
     session.add(Event(kind="status", actor_id=actor_id, video_id=video.id, detail=detail))
+    if to in notices.ENDS:
+        notices.queue(session, video.id)
     return True
 
 

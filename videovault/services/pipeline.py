@@ -10,7 +10,7 @@ from videovault import logs
 from videovault.db import reading, transaction
 from videovault.errors import Conflict
 from videovault.models import Status, Video, now
-from videovault.services import deletion, generation, leftovers, lifecycle, transfer
+from videovault.services import deletion, generation, leftovers, lifecycle, outbox, transfer
 from videovault.services.access import Caller, open_video
 from videovault.services.lease import LEASE_SECONDS
 from videovault.services.views import PROCESSING, VideoView
@@ -83,6 +83,7 @@ def repair(*, enqueue: Enqueue) -> None:
         enqueue(video_id)
     deletion.finish_all()
     leftovers.clear()
+    outbox.purge()
 
 
 def _give_up(video_id: str) -> None:
