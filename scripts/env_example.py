@@ -15,6 +15,7 @@ SECTIONS = {
     "aws_region": "AWS S3 Configuration (without a bucket name the embedded S3 is used)",
     "script_webhook_url": "Webhooks (without them the embedded studio is used)",
     "max_video_bytes": "Limits",
+    "notify_webhook_url": "Notices (of a video that is ready or failed, beside the one on the page)",
     "signup": "Accounts",
     "log_format": "Logs",
 }

@@ -45,6 +45,11 @@ def test_without_any_setting_everything_is_embedded() -> None:
         ("WEBHOOK_SECRET", "not base64, surely"),
         ("DATABASE_URL", "mysql://localhost/db"),
         ("QUEUE_URL", "amqp://localhost"),
+        ("NOTIFY_WEBHOOK_URL", "hooks.example.com"),
+        ("SMTP_URL", "mail.example.com:587"),
+        ("MAIL_FROM", "VideoVault"),
+        ("MAIL_FROM", "videos@example.com\nBcc: everybody@example.com"),
+        ("MAIL_NOTICES", "some"),
     ],
 )
 def test_a_wrong_value_is_refused_by_the_name_of_its_variable(
@@ -57,6 +62,17 @@ def test_a_wrong_value_is_refused_by_the_name_of_its_variable(
 def test_half_a_pair_of_aws_keys_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
     assert "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY belong together" in refusal()
+
+
+def test_mail_without_a_sender_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMTP_URL", "smtp://localhost")
+    assert "SMTP_URL needs MAIL_FROM" in refusal()
+
+
+def test_a_refused_mail_server_keeps_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMTP_URL", "smtp://post:very-secret@mail.example.com/?starttls=perhaps")
+    assert "starttls=offered|required|never" in refusal()
+    assert "very-secret" not in refusal()
 
 
 def test_a_refusal_never_shows_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,16 @@ from sqlmodel import SQLModel
 from videovault import db, models
 
 pytestmark = pytest.mark.usefixtures("database")
-TABLES = {"users", "sessions", "videos", "upload_parts", "events", "deliveries", "idempotency_keys"}
+TABLES = {
+    "users",
+    "sessions",
+    "videos",
+    "upload_parts",
+    "events",
+    "deliveries",
+    "idempotency_keys",
+    "outbox",
+}
 
 
 @pytest.fixture

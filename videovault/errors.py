@@ -17,6 +17,7 @@ VideoVaultError            safe to show: ``public_message``
 ├── RateLimited            ``retry_after`` seconds
 └── UpstreamError          ``retryable`` tells the worker what to do
     ├── WebhookError       (WebhookUnanswered: sent, but the answer was lost; WebhookBusy: nothing was begun)
+    ├── MailError
     ├── SourceError
     └── StorageError
 """
@@ -142,6 +143,10 @@ class WebhookBusy(WebhookError):
     def __init__(self, public_message: str, retry_after: float | None = None) -> None:
         super().__init__(public_message, retryable=True)
         self.retry_after = retry_after
+
+
+class MailError(UpstreamError):
+    code = "MAIL_FAILED"
 
 
 class SourceError(UpstreamError):

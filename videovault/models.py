@@ -22,8 +22,16 @@ class Status(StrEnum):
     DELETING = "deleting"
 
 
+class Channel(StrEnum):
+    """A way to tell an owner who has no page open."""
+
+    WEBHOOK = "webhook"
+    MAIL = "mail"
+
+
 # Kept as plain text, so that another state needs no change of the column.
 StatusText = Enum(Status, native_enum=False, length=20, values_callable=list)
+ChannelText = Enum(Channel, native_enum=False, length=20, values_callable=list)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -202,3 +210,24 @@ class Delivery(SQLModel, table=True):
     why: str = Field(default="", sa_type=Text)
     http_status: int | None = None
     outcome: str = Field(default="", max_length=40)
+
+
+class OutboxMessage(SQLModel, table=True):
+    """Something to be told to somebody outside, written with the change it tells of. Outlives the video.
+
+    ``next_attempt_at`` is when it may be taken next; None once it is delivered or given up.
+    """
+
+    __tablename__ = "outbox"
+    __table_args__ = (Index("ix_outbox_channel_next_attempt", "channel", "next_attempt_at"),)
+
+    id: str = Field(default_factory=lambda: f"msg_{uuid4().hex}", primary_key=True, max_length=64)
+    kind: str = Field(max_length=40)
+    channel: Channel = Field(sa_type=ChannelText)
+    video_id: str = Field(index=True, max_length=64)
+    payload: dict[str, Any] = Field(sa_type=JSON)
+    attempts: int = 0
+    next_attempt_at: datetime | None = Field(default_factory=now, sa_type=UtcDateTime)
+    delivered_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    last_error: str | None = Field(default=None, sa_type=Text)
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime, index=True)

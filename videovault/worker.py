@@ -15,12 +15,14 @@ from huey.consumer import Consumer
 from videovault import logs
 from videovault.askers import Askers
 from videovault.config import settings
-from videovault.services import pipeline, polling
+from videovault.models import Channel
+from videovault.services import notices, outbox, pipeline, polling
 
 NAME = "videovault"
 REPAIR_SECONDS = 5.0
 TIDY_EVERY = 120  # repairs, the first one included
 POLL_SECONDS = 1.0
+DELIVER_SECONDS = 1.0
 GENERATORS_AT_ONCE = 8
 STOP_SECONDS = 15.0
 
@@ -70,7 +72,10 @@ def run() -> None:
         shutdown_timeout=STOP_SECONDS,
     )
     _askers.start(GENERATORS_AT_ONCE)
-    for name, keep_on in (("repair", _keep_repairing), ("polling", _keep_polling)):
+    beside: list[tuple[str, Callable[[], None]]] = [("repair", _keep_repairing), ("polling", _keep_polling)]
+    # A thread for each channel: a slow mail server keeps back nothing but mail.
+    beside += [(f"notices by {each}", partial(_keep_delivering, each)) for each in notices.channels()]
+    for name, keep_on in beside:
         threading.Thread(target=keep_on, name=name, daemon=True).start()
     log.debug("worker ready", transfers_at_once=consumer.workers)
     consumer.run()
@@ -114,6 +119,14 @@ def _keep_polling() -> None:
                 _askers.take(video_id, partial(polling.poll, video_id, enqueue=enqueue))
         except Exception:  # as above
             log.exception("polling failed, trying again")
+
+
+def _keep_delivering(channel: Channel) -> None:
+    while not _stopping.wait(DELIVER_SECONDS):
+        try:
+            outbox.deliver_due(channel, stopping=_stopping.is_set)
+        except Exception:  # as above
+            log.exception("delivering notices failed, trying again")
 
 
 def _enqueue_if_missing() -> Callable[[str], None]:

@@ -10,6 +10,7 @@ from videovault.pages import PAGES, Page
 from videovault.state.admin import AdminState
 from videovault.state.gallery import GalleryState
 from videovault.state.studio import StudioState
+from videovault.state.work import WorkState
 
 ROUTES = [page.route for page in PAGES]
 BEHIND_A_SESSION = {"/create", "/gallery", "/admin"}
@@ -87,6 +88,20 @@ def test_every_field_has_a_label_and_a_place_for_its_error(page: Page) -> None:
 
 def test_images_have_a_text_or_say_that_they_need_none(page: Page) -> None:
     assert all(image.alt is not None for image in tags(page, "img"))
+
+
+def test_page_has_a_place_for_news_that_is_read_out(page: Page) -> None:
+    regions = [part for part in tags(page, "div") if str(part.class_name).strip('"') == "notices"]
+    assert regions
+    assert {str(region.role) for region in regions} == {'"status"'}
+    for region in regions:
+        [link] = [part for part in parts(region) if part.tag == "Link"]
+        assert "link_name" in str(link.custom_attrs)
+
+
+def test_pages_of_people_who_are_signed_in_listen_for_news() -> None:
+    listening = {found.route for found in PAGES if WorkState.watch in found.on_load}
+    assert listening == BEHIND_A_SESSION
 
 
 def test_nobody_is_shouted_at(page: Page) -> None:

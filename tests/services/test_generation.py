@@ -12,7 +12,7 @@ from videovault.db import transaction
 from videovault.errors import Conflict, InvalidInput, VideoNotFound
 from videovault.gateways.replies import Generation
 from videovault.models import Status, Video, now
-from videovault.services import generation, pipeline, scripts
+from videovault.services import generation, pipeline, scripts, turns
 from videovault.services.access import Caller
 
 Generating = Callable[[], Video]
@@ -199,7 +199,7 @@ def test_a_busy_generator_is_asked_again_when_it_said_under_the_same_key(
     assert len(generator.requests) == 1
     later(video.id)
     told: list[str] = []
-    pipeline.generate(video.id, enqueue=told.append)
+    pipeline.generate(enqueue=told.append)
     assert (row(video.id).status, told) == (Status.QUEUED, [video.id])
     assert len(set(generator.idempotency_keys)) == 1
     assert list(generator.renders.values()) == [1]
@@ -213,7 +213,7 @@ def test_the_repair_hands_a_put_off_video_out_when_its_time_has_come(
     generation.ask_generator(video.id)
     told: list[str] = []
     with transaction() as session:
-        session.get_one(Video, video.id).updated_at = now() - pipeline.FORGOTTEN_AFTER
+        session.get_one(Video, video.id).updated_at = now() - turns.FORGOTTEN_AFTER
     pipeline.repair(enqueue=told.append)
     assert told == []
     later(video.id)

@@ -13,6 +13,7 @@ from videovault.state import session, work
 from videovault.state.account import AccountState
 from videovault.state.admin import AdminState
 from videovault.state.gallery import GalleryState
+from videovault.state.news import NewsState
 from videovault.state.session import SessionState
 from videovault.state.studio import StudioState
 
@@ -24,12 +25,13 @@ FOR_EVERYBODY = {
     "AccountState.enter",
     "AccountState.toggle_password",
 }
-ARGUMENTS = {"form": {}, "video_id": "video_1_abcdefghi", "status": ""}
+ARGUMENTS = {"form": {}, "video_id": "video_1_abcdefghi", "status": "", "number": 1}
 
 
 def handlers() -> Iterator[tuple[type[rx.State], str]]:
     """Every method that a browser may call by name."""
-    for state in (SessionState, AccountState, StudioState, GalleryState, AdminState, work.WorkState):
+    states = (SessionState, AccountState, StudioState, GalleryState, AdminState, NewsState, work.WorkState)
+    for state in states:
         yield from ((state, name) for name in state.event_handlers if name != "setvar")
 
 

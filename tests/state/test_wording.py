@@ -55,3 +55,8 @@ def test_meter_counts_150_words_a_minute() -> None:
 def test_one_is_not_many() -> None:
     assert wording.counted(1, "video") == "1 video"
     assert wording.counted(1200, "video") == "1,200 videos"
+
+
+def test_long_titles_are_shortened_where_room_is_scarce() -> None:
+    assert wording.shortened("x" * 60) == "x" * 60
+    assert wording.shortened("sourdough, rye and wheat", longest=11) == "sourdough…"

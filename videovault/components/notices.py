@@ -1,11 +1,14 @@
 """What the page has to say, read out as it comes: notices, and a lost connection."""
 
+from typing import Any
+
 import reflex as rx
 from reflex_components_core.core.banner import (  # type: ignore[import-untyped] # has none
     has_connection_errors,
 )
 
 from videovault.components.icons import icon
+from videovault.state.news import NewsState
 from videovault.state.session import SessionState
 
 
@@ -16,22 +19,42 @@ class Leaving(rx.el.Div):  # type: ignore[misc] # Reflex ships its elements with
 
 
 def notices() -> rx.Component:
-    """One notice at a time; it leaves by itself unless somebody is about to read or dismiss it."""
+    """What the page itself says, one at a time, and the news of videos; both leave by themselves."""
     return rx.el.div(
+        # A page that is loaded again brings its old news along until it has arrived.
+        rx.cond(SessionState.is_hydrated, rx.foreach(SessionState.news, _news)),
         rx.cond(
             SessionState.notice != "",
-            Leaving.create(
+            _notice(
                 rx.el.span(SessionState.notice),
-                rx.el.button(
-                    icon("close", 16), type="button", aria_label="Dismiss", on_click=SessionState.dismiss
-                ),
-                class_name=rx.cond(SessionState.notice_is_bad, "notice bad", "notice"),
+                is_bad=SessionState.notice_is_bad,
                 key=SessionState.notice_number,
-                on_animation_end=SessionState.dismiss,
+                on_leave=SessionState.dismiss,
             ),
         ),
         class_name="notices",
         role="status",
+    )
+
+
+def _news(news: Any) -> rx.Component:
+    return _notice(
+        rx.el.span(news.text),
+        rx.el.a("Show", href=news.link, aria_label=news.link_name),
+        is_bad=news.is_bad,
+        key=news.number,
+        on_leave=NewsState.put_away(news.number),
+    )
+
+
+def _notice(*children: rx.Component, is_bad: Any, key: Any, on_leave: Any) -> rx.Component:
+    """It stays while somebody is about to read or dismiss it."""
+    return Leaving.create(
+        *children,
+        rx.el.button(icon("close", 16), type="button", aria_label="Dismiss", on_click=on_leave),
+        class_name=rx.cond(is_bad, "notice bad", "notice"),
+        key=key,
+        on_animation_end=on_leave,
     )
 
 

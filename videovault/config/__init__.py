@@ -9,7 +9,18 @@ from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from videovault import installation
-from videovault.config.kinds import DatabaseUrl, HttpUrl, Port, QueueUrl, RedisUrl, Seconds, WebhookSecret
+from videovault.config.kinds import (
+    DatabaseUrl,
+    HttpUrl,
+    MailAddress,
+    Port,
+    QueueUrl,
+    RedisUrl,
+    Seconds,
+    SmtpUrl,
+    WebhookSecret,
+)
+from videovault.config.smtp import SmtpServer
 from videovault.errors import ConfigurationError
 
 EMBEDDED_BUCKET = "videovault"
@@ -103,6 +114,21 @@ class Settings(BaseSettings):
     source_idle_seconds: Seconds = Field(30, description="A source silent for so long has failed.")
     download_url_seconds: int = Field(900, ge=1, le=604800, description="Life of a presigned URL.")
 
+    notify_webhook_url: HttpUrl = Field(
+        "", description="Is told of every video that is ready or failed; signed with WEBHOOK_SECRET."
+    )
+    smtp_url: SmtpUrl = Field(
+        SecretStr(""),
+        description="smtp://user:password@host:587 or smtps://…:465: owners are told by e-mail. STARTTLS is used "
+        "where offered, always with a password; ?starttls=required or never says otherwise.",
+    )
+    mail_from: MailAddress = Field(
+        "", description="Whom that mail comes from: VideoVault <videos@example.com>. Needed with SMTP_URL."
+    )
+    mail_notices: Literal["all", "failed", "off"] = Field(
+        "all", description="Which mail is sent with SMTP_URL set: all, only of what failed, or none."
+    )
+
     signup: Literal["open", "invite", "closed"] = Field(
         "open",
         description="Who may make an account; the first one may always be made. There are no invitations yet: "
@@ -134,6 +160,12 @@ class Settings(BaseSettings):
     def _kms_key_needs_kms(self) -> "Settings":
         if self.s3_sse_kms_key_id and self.s3_sse != "aws:kms":
             raise ValueError("S3_SSE_KMS_KEY_ID is for S3_SSE=aws:kms: set both, or neither")
+        return self
+
+    @model_validator(mode="after")
+    def _mail_needs_a_sender(self) -> "Settings":
+        if self.smtp_url.get_secret_value() and not self.mail_from:
+            raise ValueError("SMTP_URL needs MAIL_FROM: the address that mail comes from")
         return self
 
     @cached_property
@@ -198,6 +230,12 @@ class Settings(BaseSettings):
         """The address to post a script to; empty when nothing is generated."""
         url = self.video_webhook_url
         return f"{self.studio_url}/video" if url is None else url
+
+    @property
+    def smtp(self) -> SmtpServer | None:
+        """The mail server; None when nobody is told by e-mail."""
+        url = self.smtp_url.get_secret_value()
+        return SmtpServer.parse(url) if url else None
 
     @property
     def allowed_sources(self) -> frozenset[str]:

@@ -2,10 +2,13 @@
 
 import base64
 from collections.abc import Callable
+from email.utils import parseaddr
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr
+
+from videovault.config.smtp import SmtpServer
 
 
 def _http_url(value: str) -> str:
@@ -32,10 +35,25 @@ def _webhook_secret(value: SecretStr) -> SecretStr:
     return value
 
 
+def _smtp_url(value: SecretStr) -> SecretStr:
+    if value.get_secret_value():
+        SmtpServer.parse(value.get_secret_value())
+    return value
+
+
+def _mail_address(value: str) -> str:
+    name, at, domain = parseaddr(value)[1].rpartition("@")
+    if value and not (name and at and domain and value.isprintable()):
+        raise ValueError("must be like videos@example.com or VideoVault <videos@example.com>")
+    return value
+
+
 DatabaseUrl = Annotated[str, AfterValidator(_known_scheme("sqlite", "postgresql+psycopg"))]
 QueueUrl = Annotated[str, AfterValidator(_known_scheme("sqlite", "postgresql", "redis", "rediss"))]
 RedisUrl = Annotated[str, AfterValidator(_known_scheme("redis", "rediss"))]
 WebhookSecret = Annotated[SecretStr, AfterValidator(_webhook_secret)]
+SmtpUrl = Annotated[SecretStr, AfterValidator(_smtp_url)]
+MailAddress = Annotated[str, AfterValidator(_mail_address)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]

@@ -40,6 +40,6 @@ PAGES = (
         "Gallery | VideoVault",
         [GalleryState.load, StudioState.enter, WorkState.watch],
     ),
-    Page("/admin", admin, "Admin | VideoVault", [AdminState.load]),
+    Page("/admin", admin, "Admin | VideoVault", [AdminState.load, WorkState.watch]),
     Page("404", not_found, "Not found | VideoVault"),
 )

@@ -9,6 +9,7 @@ from videovault import security
 from videovault.db import clock
 from videovault.errors import Conflict
 from videovault.models import Event, Status, Video, now
+from videovault.services import notices
 
 By = Literal["person", "generator", "worker", "repair"]
 
@@ -61,6 +62,8 @@ def move(
         return False
     detail = {"from": came_from, "to": to, "why": why, "by": by or ("person" if actor_id else "worker")}
     session.add(Event(kind="status", actor_id=actor_id, video_id=video.id, detail=detail))
+    if to in notices.ENDS:
+        notices.queue(session, video.id)
     return True
 
 

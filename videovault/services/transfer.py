@@ -130,10 +130,16 @@ def _fail(video: Video, error: VideoVaultError) -> None:
             error_code=error.code,
             error_message=error.public_message,
             upload_kept_until=moment(session) + KEEP_PARTS if is_passing(error) else None,
+            source_url=None if _is_useless(video, error) else video.source_url,
         )
         if moved:
             session.add(Event(kind="store_failed", video_id=video.id, detail={"code": error.code}))
     _let_go(video)
+
+
+def _is_useless(video: Video, error: VideoVaultError) -> bool:
+    """Whether trying the address again makes no sense: a generated video whose link is dead can only be made anew."""
+    return isinstance(error, source.LinkExpired) and video.requested_at is not None
 
 
 def _let_go(video: Video) -> None:

@@ -8,7 +8,7 @@ from videovault import logs
 from videovault.db import moment, transaction
 from videovault.errors import VideoVaultError
 from videovault.models import Session
-from videovault.services import idempotency, inbox
+from videovault.services import idempotency, inbox, outbox
 
 Step = Callable[[], object]
 log = logs.get(__name__)
@@ -32,7 +32,7 @@ def expired_sessions() -> None:
 
 
 # Whatever is kept for a time only has its function here, which deletes what is older.
-PURGES: tuple[Step, ...] = (expired_sessions, inbox.purge, idempotency.purge)
+PURGES: tuple[Step, ...] = (expired_sessions, inbox.purge, idempotency.purge, outbox.purge)
 
 
 def _name(step: Step) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, PlainSerializer
 from pydantic.alias_generators import to_camel
 
-from videovault.models import Status, User, Video, now
+from videovault.models import Event, Status, User, Video, now
 
 PublicStatus = Literal["draft", "processing", "ready", "failed"]
 FOLDED: dict[str, PublicStatus] = {
@@ -223,6 +223,27 @@ class AdminVideoView(View):
     owner_email: str
     owner_id: str
     size: int
+
+
+class NoticeView(View):
+    """A video that has just become ready or failed; ``number`` is this event's own, ``reason`` why it failed."""
+
+    number: int
+    at: Time
+    video_id: str
+    title: str
+    reason: str = ""
+
+    @classmethod
+    def of(cls, event: Event, video: Video) -> "NoticeView":
+        error = VideoView.of(video).error
+        return cls(
+            number=event.id or 0,
+            at=event.at,
+            video_id=video.id,
+            title=video.title,
+            reason=error.message if error else "",
+        )
 
 
 class DeletionResult(View):

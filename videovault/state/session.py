@@ -19,6 +19,7 @@ from videovault.errors import InvalidInput, NotSignedIn, VideoVaultError
 from videovault.services import accounts
 from videovault.services.access import Caller
 from videovault.state.calls import Shared, quickly
+from videovault.state.shapes import News
 
 COOKIE = "videovault_session"
 HOME = "/create"
@@ -42,6 +43,7 @@ class SessionState(rx.State):
     notice: str = ""
     notice_is_bad: bool = False
     notice_number: int = 0
+    news: list[News] = []
     errors: dict[str, str] = {}
 
     _session: str = ""
@@ -49,7 +51,7 @@ class SessionState(rx.State):
     @rx.event
     def arrive(self) -> None:
         """Leave behind what the page before had to say."""
-        self.notice, self.errors = "", {}
+        self.notice, self.news, self.errors = "", [], {}
 
     @rx.event
     def dismiss(self) -> None:

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict
 
-from videovault.services.views import Progress, VideoView, iso
+from videovault.services.views import NoticeView, Progress, VideoView, iso
 from videovault.state import wording
 
 REQUESTED, GENERATING, STORING, READY = range(4)
@@ -69,6 +69,27 @@ class Counts(Shape):
     ready: int = 0
     processing: int = 0
     failed: int = 0
+
+
+class News(Shape):
+    """That a video is ready or failed, and where the person goes from there."""
+
+    number: int = 0
+    text: str = ""
+    is_bad: bool = False
+    link: str = "/gallery"
+    link_name: str = "Show the gallery"
+
+    @classmethod
+    def of(cls, notice: NoticeView) -> "News":
+        title = f"“{wording.shortened(notice.title)}”"
+        return cls(
+            number=notice.number,
+            text=f"{title} failed: {notice.reason}" if notice.reason else f"{title} is ready.",
+            is_bad=bool(notice.reason),
+            link=f"/gallery?video={notice.video_id}",
+            link_name=f"Show {title}",
+        )
 
 
 def _generating(progress: Progress) -> Work:

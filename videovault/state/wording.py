@@ -36,3 +36,8 @@ def meter(text: str) -> str:
 
 def counted(number: int, thing: str) -> str:
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def shortened(text: str, longest: int = 60) -> str:
+    """At most so many characters, with an ellipsis for what is left out."""
+    return text if len(text) <= longest else text[: longest - 1].rstrip(" ,;:") + "…"

@@ -1,16 +1,17 @@
 """The live view of what is in work: one loop a tab, over one look at the database for all tabs of a person."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from videovault.services import videos
 from videovault.services.access import Caller
 from videovault.services.videos import GalleryQuery
-from videovault.services.views import GalleryView
+from videovault.services.views import GalleryView, NoticeView
 from videovault.state.calls import Shared, quickly
 from videovault.state.gallery import GalleryState
+from videovault.state.news import NewsState, notices_for
 from videovault.state.session import SessionState, signed_in
 from videovault.state.shapes import Work
 from videovault.state.studio import StudioState
@@ -51,8 +52,9 @@ class WorkState(SessionState):
 
     @signed_in(background=True, supersedes=True)  # never two in one tab
     async def watch(self, caller: Caller) -> AsyncIterator[Any]:
-        """Keep the page's progress true until the tab is left or the session ends; for on_load only."""
+        """Keep the page's progress and news true until the tab is left or the session ends; for on_load only."""
         seen: Pulse | None = None
+        heard: Sequence[NoticeView] | None = None
         while True:
             pulse = await pulse_of(caller)
             if seen is None or pulse.works != seen.works:
@@ -61,5 +63,9 @@ class WorkState(SessionState):
             if seen is None or not pulse.has_same_videos(seen):
                 yield [GalleryState.refresh, StudioState.refresh]
             seen = pulse
+            news = await notices_for(caller)
+            if news != heard:
+                yield NewsState.tell
+            heard = news
             await asyncio.sleep(BUSY_SECONDS if pulse.works else IDLE_SECONDS)
             caller = await self._caller()

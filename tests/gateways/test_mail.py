@@ -1,0 +1,183 @@
+"""Letters reach a real mail server, privately where they can, and a refusal says whether it is worth waiting."""
+
+import socket
+import ssl
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from tests.fixtures.app import free_port
+from tests.fixtures.certificates import Certificates, certificates
+from tests.fixtures.mail_server import PASSWORD, USER, MailServer, mail_server
+from videovault.config.smtp import SmtpServer
+from videovault.errors import MailError
+from videovault.gateways.mail import Letter, Mailer
+
+AT = datetime(2026, 1, 26, 10, 15, tzinfo=UTC)
+LOGIN = f"{USER}:{quote(PASSWORD, safe='')}@"
+
+
+@pytest.fixture
+def server() -> Iterator[MailServer]:
+    with mail_server() as running:
+        yield running
+
+
+@pytest.fixture
+def trusted(tmp_path: Path) -> Certificates:
+    return certificates(tmp_path, "localhost")
+
+
+def letter(subject: str = "“Bread” is ready", text: str = "“Bread” is ready.\n") -> Letter:
+    return Letter("msg_1", AT, "anna@example.com", subject, text)
+
+
+def mailer(url: str, tls: ssl.SSLContext | None = None, timeout: float = 5) -> Mailer:
+    sender = "Vidéo Vault <videos@brot.example>"
+    return Mailer(
+        SmtpServer.parse(url), sender=sender, tls=tls or ssl.create_default_context(), timeout=timeout
+    )
+
+
+def refusal(url: str, tls: ssl.SSLContext | None = None, timeout: float = 5) -> MailError:
+    with pytest.raises(MailError) as caught:
+        mailer(url, tls, timeout).send(letter())
+    return caught.value
+
+
+def at(server: MailServer, *, login: str = "", query: str = "", scheme: str = "smtp") -> str:
+    return f"{scheme}://{login}localhost:{server.port}{query}"
+
+
+def test_a_letter_arrives_as_it_was_written(server: MailServer) -> None:
+    mailer(at(server)).send(
+        letter(text="“Bread” is ready.\n\nhttps://videos.example/gallery?video=video_1\n")
+    )
+    [taken] = server.letters
+    assert (taken.sender, taken.recipients) == ("videos@brot.example", ["anna@example.com"])
+    message = taken.message
+    assert dict(message.items()) == {
+        "From": "Vidéo Vault <videos@brot.example>",
+        "To": "anna@example.com",
+        "Subject": "“Bread” is ready",
+        "Date": "Mon, 26 Jan 2026 10:15:00 +0000",
+        "Message-ID": "<msg_1@brot.example>",
+        "Auto-Submitted": "auto-generated",
+        "Content-Type": 'text/plain; charset="utf-8"',
+        "Content-Transfer-Encoding": "quoted-printable",
+        "MIME-Version": "1.0",
+    }
+    assert (
+        message.get_content() == "“Bread” is ready.\r\n\r\nhttps://videos.example/gallery?video=video_1\r\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "Bread\r\nBcc: everybody@example.com\r\n\r\nBuy this",
+        "Bread\n\n.\nMAIL FROM:<x@example.com>",
+        "Bread\x00\x85\u2028Bcc: everybody@example.com",
+        "Bread \ud800",
+    ],
+)
+def test_no_title_gets_out_of_the_subject(server: MailServer, title: str) -> None:
+    mailer(at(server)).send(letter(subject=f"“{title}” is ready", text=f"{title}\n"))
+    [taken] = server.letters
+    assert taken.recipients == ["anna@example.com"]
+    assert len(taken.message.items()) == 9
+    assert str(taken.message["Subject"]).startswith("“Bread ")
+    assert str(taken.message["Subject"]).endswith("” is ready")
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "Größe über alles, naïve Bäcker und ein 🍞 " * 3,
+        "“x” 🍞 🍞 a “x” “x” 🍞 日本語の長い題 the quick brown fox",
+        "日本語の長い題" * 15,
+        "plain words only, but a lot of them, so that the line has to be folded somewhere",
+        "x" * 120,
+    ],
+)
+def test_long_subjects_keep_every_space(server: MailServer, title: str) -> None:
+    mailer(at(server)).send(letter(subject=f"“{title.strip()}” is ready"))
+    [taken] = server.letters
+    assert taken.message["Subject"] == f"“{title.strip()}” is ready"
+    assert max(len(line) for line in taken.raw.split(b"\r\n")) <= 78
+
+
+def test_starttls_is_used_where_it_is_offered(trusted: Certificates) -> None:
+    with mail_server(tls=trusted.server) as server:
+        mailer(at(server), trusted.client).send(letter())
+    assert server.letters[0].was_encrypted
+
+
+def test_tls_from_the_first_byte(trusted: Certificates) -> None:
+    with mail_server(tls=trusted.server, at_once=True) as server:
+        mailer(at(server, scheme="smtps"), trusted.client).send(letter())
+    assert len(server.letters) == 1
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_a_certificate_that_nobody_vouches_for_gets_no_letter(trusted: Certificates, at_once: bool) -> None:
+    with mail_server(tls=trusted.server, at_once=at_once) as server:
+        error = refusal(at(server, scheme="smtps" if at_once else "smtp"))
+    assert error.retryable
+    assert "certificate" in error.public_message
+    assert server.letters == []
+
+
+def test_starttls_can_be_insisted_on(server: MailServer) -> None:
+    error = refusal(at(server, query="?starttls=required"))
+    assert error.retryable
+    assert "STARTTLS" in error.public_message
+
+
+def test_starttls_can_be_left_alone(trusted: Certificates) -> None:
+    with mail_server(tls=trusted.server) as server:
+        mailer(at(server, query="?starttls=never")).send(letter())
+    assert not server.letters[0].was_encrypted
+
+
+def test_user_and_password_are_shown_when_asked(trusted: Certificates) -> None:
+    with mail_server(tls=trusted.server, wants_password=True) as server:
+        mailer(at(server, login=LOGIN, query="?starttls=required"), trusted.client).send(letter())
+    assert (server.letters[0].was_encrypted, server.letters[0].was_signed_in) == (True, True)
+
+
+def test_a_wrong_password_can_be_mended_so_the_letter_waits(trusted: Certificates) -> None:
+    with mail_server(tls=trusted.server, wants_password=True) as server:
+        error = refusal(at(server, login="post:wrong@"), trusted.client)
+    assert error.retryable
+    assert "535" in error.public_message
+    assert "wrong" not in error.public_message
+
+
+@pytest.mark.parametrize("step", ["RCPT", "DATA"])
+@pytest.mark.parametrize(("answer", "may_wait"), [("550 No such user", False), ("451 Try later", True)])
+def test_a_refusal_for_good_is_told_from_one_for_now(
+    server: MailServer, step: str, answer: str, may_wait: bool
+) -> None:
+    server.answers[step] = answer
+    error = refusal(at(server))
+    assert error.retryable == may_wait
+    assert answer in error.public_message
+
+
+def test_a_letter_that_was_taken_is_not_sent_again_for_a_rude_farewell(server: MailServer) -> None:
+    server.answers["QUIT"] = "421 Get lost"
+    mailer(at(server)).send(letter())
+    assert len(server.letters) == 1
+
+
+def test_a_server_that_says_nothing_is_given_up_in_time() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        assert refusal(f"smtp://127.0.0.1:{silent.getsockname()[1]}", timeout=0.2).retryable
+
+
+def test_a_server_that_is_not_there_may_come_back() -> None:
+    assert refusal(f"smtp://127.0.0.1:{free_port()}").retryable

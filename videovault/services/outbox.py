@@ -1,0 +1,128 @@
+"""What is to be told outside leaves from here, at least once: claimed, tried, put off, and in the end forgotten."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, CursorResult, update
+from sqlmodel import col, delete, select
+
+from videovault import logs
+from videovault.db import reading, transaction
+from videovault.errors import MailError, UpstreamError
+from videovault.gateways import mail, notify
+from videovault.models import Channel, OutboxMessage, User, now
+from videovault.services.letters import letter
+
+# Before the second try, the third, and so on: eight tries within a day.
+PAUSES = (
+    timedelta(seconds=10),
+    timedelta(minutes=1),
+    timedelta(minutes=10),
+    timedelta(minutes=30),
+    timedelta(hours=2),
+    timedelta(hours=6),
+    timedelta(hours=15),
+)
+LEASE = timedelta(minutes=5)  # longer than any try takes; then its worker counts as dead
+KEPT = timedelta(days=30)
+AT_ONCE = 100
+
+log = logs.get(__name__)
+
+
+def deliver_due(channel: Channel, *, stopping: Callable[[], bool]) -> None:
+    """Try everything of this channel that is due now, one after another.
+
+    Safe on several machines at once: each message is claimed by a conditional UPDATE. A receiver may get a
+    message twice, when a worker dies right after handing it over, and knows it by its id.
+    """
+    for message_id in _due(channel):
+        if stopping():
+            return
+        message = _claim(message_id)
+        if message is not None:
+            with logs.context(message_id=message.id, video_id=message.video_id):
+                _try(message)
+
+
+def purge() -> None:
+    """Forget what was left here long ago, delivered or not."""
+    with transaction() as session:
+        session.exec(delete(OutboxMessage).where(col(OutboxMessage.created_at) < now() - KEPT))
+
+
+def _due(channel: Channel) -> list[str]:
+    due = (
+        select(OutboxMessage.id)
+        .where(OutboxMessage.channel == channel)
+        .where(col(OutboxMessage.next_attempt_at) <= now())
+        .order_by(col(OutboxMessage.next_attempt_at))
+        .limit(AT_ONCE)
+    )
+    with reading() as session:
+        return list(session.exec(due))
+
+
+def _claim(message_id: str) -> OutboxMessage | None:
+    """The message with this try counted; None where another worker was faster."""
+    with transaction() as session:
+        message = session.get(OutboxMessage, message_id)
+    if message is None:
+        return None
+    is_due = col(OutboxMessage.next_attempt_at) <= now()
+    attempts = message.attempts + 1
+    if not _change(message, is_due, attempts=attempts, next_attempt_at=now() + LEASE):
+        return None
+    message.attempts = attempts
+    return message
+
+
+def _try(message: OutboxMessage) -> None:
+    try:
+        _send(message)
+    except UpstreamError as error:
+        _put_off(message, error.public_message, is_final=not error.retryable)
+    except Exception:  # a fault of ours with this message must not keep back the others
+        log.exception("unforeseen fault with a notice")
+        _put_off(message, "Something went wrong on our side; the log tells more.", is_final=False)
+    else:
+        _change(message, delivered_at=now(), next_attempt_at=None, last_error=None)
+
+
+def _send(message: OutboxMessage) -> None:
+    match message.channel:
+        case Channel.WEBHOOK:
+            notify.connected().deliver(message.id, message.payload)
+        case Channel.MAIL:
+            mail.connected().send(letter(message, _address(message.payload["data"]["userId"])))
+
+
+def _address(user_id: str) -> str:
+    with reading() as session:
+        user = session.get(User, user_id)
+    if user is None or not user.is_active:
+        raise MailError("The account is closed.")
+    return user.email
+
+
+def _put_off(message: OutboxMessage, reason: str, *, is_final: bool) -> None:
+    """Until the next pause is over, or for good."""
+    gives_up = is_final or message.attempts > len(PAUSES)
+    log.warning("notice not delivered", channel=message.channel, reason=reason, given_up=gives_up)
+    again = None if gives_up else now() + PAUSES[message.attempts - 1]
+    _change(message, next_attempt_at=again, last_error=reason)
+
+
+def _change(message: OutboxMessage, *conditions: ColumnElement[bool], **values: Any) -> bool:
+    """Set columns unless another worker has tried the message since it was read; whether they were set."""
+    statement = (
+        update(OutboxMessage)
+        .where(col(OutboxMessage.id) == message.id)
+        .where(col(OutboxMessage.attempts) == message.attempts)
+        .where(*conditions)
+        .values(**values)
+    )
+    with transaction() as session:
+        result = session.execute(statement)
+    return isinstance(result, CursorResult) and result.rowcount == 1
