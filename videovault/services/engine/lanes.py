@@ -13,7 +13,7 @@ from videovault.errors import SourceError, UpstreamError
 from videovault.gateways.source import RangesUnreliable, SourceUnavailable
 from videovault.services.engine.board import Board, Lane
 from videovault.services.engine.origin import FEW_BYTES, READ_BYTES, Origin, Reading
-from videovault.services.engine.pace import MANY_LANES_WINDOW, SINGLE_WINDOW, Pace
+from videovault.services.engine.pace import MANY_LANES_WINDOW, SINGLE_WINDOW, STEPS, Pace
 from videovault.services.engine.retrying import Retries
 from videovault.services.engine.shapes import Afresh, Control, Patience
 from videovault.services.engine.slices import Slice
@@ -142,6 +142,7 @@ class Lanes:
             # The stream goes on where it is until the others have got going, and ends then.
             self.board.reserve(position + self._meanwhile())
             count += 1
+        count = min(count, STEPS[-1] - self._running)
         self.board.set_window(MANY_LANES_WINDOW)
         self._running += count
         for _ in range(count):
