@@ -211,6 +211,22 @@ def test_more_than_the_part_asked_for_is_refused(server: NaughtyServer, source: 
     assert isinstance(failure_of(source, url, end=500), RangesUnreliable)
 
 
+@pytest.mark.parametrize("end", [None, 5000, 2 * MIB])
+def test_less_than_the_part_asked_for_is_refused(
+    server: NaughtyServer, source: Source, end: int | None
+) -> None:
+    """HTTP allows it, but then the end of the answer would have to be told from the end of the video."""
+    less = Manners(size=MIB, declared=500, content_range=f"bytes 1000-1499/{MIB}")
+    failure = failure_of(source, server.serve("/less.mp4", less), start=1000, end=end)
+    assert isinstance(failure, RangesUnreliable)
+
+
+def test_a_part_that_ends_with_the_video_is_taken(server: NaughtyServer, source: Source) -> None:
+    url = server.serve("/last.mp4", Manners(size=MIB))
+    with source.open(url, start=1000, end=2 * MIB) as stream:
+        assert read_all(stream) == payload(MIB)[1000:]
+
+
 def test_a_part_without_the_total_is_taken(server: NaughtyServer, source: Source) -> None:
     url = server.serve("/star.mp4", Manners(size=MIB, content_range=f"bytes 1000-{MIB - 1}/*"))
     with source.open(url, start=1000) as stream:

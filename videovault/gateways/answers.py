@@ -117,7 +117,9 @@ def _range_extent(headers: httpx.Headers, wanted: Wanted) -> tuple[int, int, int
     first, last = int(match[1]), int(match[2])
     total = None if match[3] == "*" else int(match[3])
     length = last - first + 1
-    ends_well = (wanted.end is None or last < wanted.end) and (total is None or last < total)
+    ends = [end for end in (wanted.end, total) if end is not None]
+    # Without the total, which may come before the end that was asked for, this cannot be known for sure.
+    ends_well = not ends or (last < min(ends) if total is None else last == min(ends) - 1)
     if first != wanted.start or length < 1 or not ends_well or _length(headers) not in (None, length):
         raise RangesUnreliable
     return first, length, total

@@ -93,14 +93,18 @@ class Source:
         source has no ranges, or ``info.validator`` differs from the strong ETag given as ``validator``.
         ``heartbeat`` is called at least four times a second, and before every read, in the thread that waits;
         whatever it raises ends the stream and comes out of ``open`` or ``readinto``. ``ahead`` is what an
-        earlier stream's ``ask_ahead`` gave for just these bytes.
+        earlier stream's ``ask_ahead`` gave; it is closed if it was for other bytes than these.
 
         Raises UnsafeUrl, SourceUnavailable, SourceChanged, RangesUnreliable, SourceError, SourceCancelled.
         """
         closed = Event()
         stop = self._stop(closed, heartbeat)
         wanted = Wanted(start, end, validator)
-        address, response = self._ask(url, wanted, stop, ahead)
+        try:
+            address, response = self._ask(url, wanted, stop, ahead)
+        finally:
+            if ahead:
+                ahead.close()
         try:
             info = info_of(response, wanted, address.url, self._policy.max_bytes)
             pull = response.extensions.get("pull") or ChunkPull(response.iter_bytes(CHUNK_BYTES))

@@ -17,7 +17,7 @@ import httpcore
 import httpx
 
 from videovault.gateways.addresses import AddressGuard, Stop
-from videovault.gateways.ahead import Ahead
+from videovault.gateways.ahead import Ahead, OneByOne, Origin
 from videovault.gateways.bodies import Body, CountedBody, ParsedBody, Release, next_event
 from videovault.gateways.wire import Patience, Wire
 
@@ -25,9 +25,6 @@ HEAD_BYTES = 64 * 1024
 KEEP_ALIVE_SECONDS = 15
 MOST_IDLE = 32
 AHEAD_SECONDS = 5.0  # for an answer to begin that was asked for ahead; not every server understands that
-MOST_REMEMBERED = 1000
-
-Origin = tuple[str, str, int]
 
 
 @dataclass(frozen=True)
@@ -41,10 +38,11 @@ class GuardedTransport(httpx.BaseTransport):
     """HTTP/1.1 over connections that are kept alive and may be used by any thread.
 
     A request brings the extensions ``timeout`` (httpx.Timeout.as_dict) and, if it is to be stopped, ``stop``
-    (a Stop); a response brings ``pull`` (Body.pull) and ``ask_ahead``: given the next request to the same
-    origin it sends that at once and returns an Ahead, to be that request's extension ``ahead`` when it is
-    handled, or None where this cannot be done. ``latency`` is how many seconds the answer took to begin. Raises UnsafeUrl, SourceError for a name that cannot be
-    found, httpx's transport errors, and what ``stop`` raises.
+    (a Stop); a response brings ``pull`` (Body.pull), ``latency``, how many seconds it took to begin, and
+    ``ask_ahead``: given the next request to the same origin it sends that at once and returns an Ahead, to be
+    that request's extension ``ahead`` when it is handled and to be closed afterwards, or None where this
+    cannot be done. Raises UnsafeUrl, SourceError for a name that cannot be found, httpx's transport errors,
+    and what ``stop`` raises.
     """
 
     def __init__(self, guard: AddressGuard, ssl_context: ssl.SSLContext | None = None) -> None:
@@ -52,13 +50,13 @@ class GuardedTransport(httpx.BaseTransport):
         self._given_ssl_context = ssl_context
         self._lock = Lock()
         self._idle: list[_Idle] = []
-        self._one_by_one: set[Origin] = set()  # answered only one request at a time
+        self._one_by_one = OneByOne()
         self._closed = False
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         origin = _origin(request.url)
         ahead: Ahead | None = request.extensions.get("ahead")
-        if ahead and (wire := ahead.take_wire()) and (answer := self._follow(wire, request, origin)):
+        if ahead and (wire := ahead.take_wire(request)) and (answer := self._follow(wire, request, origin)):
             return answer
         while wire := self._take_idle(origin):
             try:
@@ -91,14 +89,17 @@ class GuardedTransport(httpx.BaseTransport):
         return wire
 
     def _follow(self, wire: Wire, request: httpx.Request, origin: Origin) -> httpx.Response | None:
-        """The answer to what was asked ahead; None where it does not come, and is not asked for so again."""
+        """The answer to what was asked ahead; None where no good one comes, and none is asked for so again."""
         try:
-            return self._exchange(wire, request, origin, sent=True)
+            answer = self._exchange(wire, request, origin, sent=True)
         except (httpx.ReadError, httpx.ReadTimeout, httpx.RemoteProtocolError):
-            with self._lock:
-                if len(self._one_by_one) < MOST_REMEMBERED:
-                    self._one_by_one.add(origin)
+            self._one_by_one.add(origin)
             return None
+        if answer.is_success:
+            return answer
+        answer.close()
+        self._one_by_one.add(origin)
+        return None
 
     def _exchange(
         self, wire: Wire, request: httpx.Request, origin: Origin, *, sent: bool = False
@@ -117,11 +118,21 @@ class GuardedTransport(httpx.BaseTransport):
             fits = _origin(following.url) == origin and origin not in self._one_by_one
             return use.ask_ahead(following) if fits and body.leaves_wire_clean() else None
 
+        def pull(buffer: memoryview) -> int | None:
+            try:
+                return body.pull(buffer)
+            except (httpx.ReadError, httpx.RemoteProtocolError):
+                if (
+                    use.asked_ahead
+                ):  # closing a connection with a request unread takes the answer before along
+                    self._one_by_one.add(origin)
+                raise
+
         return httpx.Response(
             head.status_code,
             headers=head.headers.raw_items(),
             stream=body,
-            extensions={"pull": body.pull, "ask_ahead": ask_ahead, "latency": None if sent else latency},
+            extensions={"pull": pull, "ask_ahead": ask_ahead, "latency": None if sent else latency},
             request=request,
         )
 
@@ -159,9 +170,14 @@ class _Use:
         self._wire = wire
         self._keep = keep
         self._ahead: Ahead | None = None
+        self._half_sent = False
+
+    @property
+    def asked_ahead(self) -> bool:
+        return self._ahead is not None
 
     def release(self, reusable: bool) -> None:
-        if not reusable:
+        if not reusable or self._half_sent:
             self._wire.close()
         elif self._ahead:
             self._ahead.follow_on(self._wire)
@@ -169,11 +185,12 @@ class _Use:
             self._keep()
 
     def ask_ahead(self, request: httpx.Request) -> Ahead | None:
-        if self._ahead:
+        if self._ahead or self._half_sent:
             return None
+        self._half_sent = True
         with suppress(httpx.TransportError):  # whoever reads the answer before this one will notice
             _Exchange(self._wire, request).send()
-            self._ahead = Ahead()
+            self._half_sent, self._ahead = False, Ahead(request)
         return self._ahead
 
 

@@ -5,14 +5,14 @@ from threading import Event
 import pytest
 
 from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer, payload
-from tests.services.engine.conftest import Control, Engine, Stopped
-from videovault.services.engine.board import Board, Lane
+from tests.services.engine.conftest import PART, Control, Engine, Stopped
+from videovault.services.engine.board import Board, Claimant
 from videovault.services.engine.pace import MOST_LOOKS, Meter, Pace
 from videovault.services.engine.plan import Plan
 
 SIZE = 24 * MIB + 12_345
 SLOW = 8 * MIB
-FIRST, OTHER = Lane(is_first=True), Lane(is_first=False)
+FIRST, OTHER = Claimant(is_first=True), Claimant(is_first=False)
 
 
 def nothing() -> None:
@@ -87,7 +87,8 @@ def test_memory_is_bounded_by_the_window_from_the_oldest_part_on() -> None:
         board.claim(_stop, FIRST)  # the fourth part must wait, although a later one may be done
     for piece in taken[4:8]:
         assert piece
-        board.filled(piece)
+        piece.took(piece.room(PART))
+        board.give_back(piece)
     done = board.take_full()
     assert done
     board.stored(done)

@@ -7,11 +7,20 @@ from threading import Thread, Timer
 import pytest
 
 from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer, payload
-from tests.services.engine.conftest import PART, Control, Engine, Stopped
+from tests.services.engine.conftest import HURRIED, KEY, PART, Control, Engine, Stopped
 from videovault.errors import SourceError, StorageError
 from videovault.gateways.source import SourceUnavailable
+from videovault.services.engine import Begun, Identity, Target
+from videovault.services.engine.board import Board, Claimant
+from videovault.services.engine.plan import Plan
+from videovault.services.engine.shapes import Afresh
+from videovault.services.engine.uploads import Uploads
 
 SIZE = 2 * PART + 700_001
+
+
+def nothing() -> None:
+    """Nobody stops it."""
 
 
 def arrived(engine: Engine, size: int = SIZE, seed: int = 0) -> bool:
@@ -60,6 +69,37 @@ def test_a_dropped_connection_goes_on_where_it_broke(
     assert all(seen.if_range == '"v1"' for seen in later)
     # Only before the first byte may it ask for the whole again.
     assert len(server.seen(path)) - len(later) == (1 if drop_after else 3)
+
+
+def test_a_source_that_gives_only_the_beginning_of_a_range_is_read_to_its_end(
+    engine: Engine, server: NaughtyServer
+) -> None:
+    url = server.serve("/beginnings.mp4", Manners(size=SIZE, most_of_a_range=100_000))
+    with pytest.raises(Stopped):
+        engine.run(url, control=Control(stop_at=PART + MIB))
+    assert engine.run(url).size == SIZE
+    assert arrived(engine)
+
+
+def test_an_object_that_lacks_bytes_is_never_taken_for_the_whole(engine: Engine) -> None:
+    """Whatever may have gone wrong before: the last word has the length that the source told."""
+    target = Target(KEY)
+    begun = Begun("", Identity(3 * PART, '"v1"', None), PART, "mp4")
+    for read in (PART // 8, 2 * PART):
+        board = Board(Plan(3 * PART, PART), iter([1, 2, 3]), window=3, widest=3)
+        while (piece := board.claim(nothing, Claimant(is_first=True))) and piece.start < read:
+            piece.took(piece.room(read - piece.start))
+            if piece.left:
+                break
+            board.give_back(piece)
+        assert piece
+        board.end_at(piece)
+        uploads = Uploads(engine.storage, target, engine.ledger, Control(), HURRIED, begun)
+        with uploads.running(board):
+            pass
+        with pytest.raises(Afresh, match="broke off"):
+            uploads.finish()
+        assert not list(engine.storage.keys(""))
 
 
 def test_a_source_without_ranges_is_read_again_from_its_beginning(

@@ -4,7 +4,6 @@ Lanes claim slices, uploaders take full parts; at most ``window`` parts, counted
 does not have yet, are in memory. S3 may be slow to take them, so that is also what slows the reading down.
 """
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from threading import Condition
@@ -17,8 +16,8 @@ WAIT_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
-class Lane:
-    """Who claims: ``position`` is where its stream goes on, ``is_cold`` that it will need a new connection.
+class Claimant:
+    """The lane that claims: ``position`` is where its stream goes on, ``is_cold`` that it will need a new connection.
 
     ``rate`` is what it read of late, in bytes per second.
     """
@@ -59,24 +58,24 @@ class Board:
         """Leave what begins before ``until`` to the first lane, whose stream goes on there."""
         with self._changed:
             self._reserved = until
+            self._changed.notify_all()
 
-    def claim(self, check: Callable[[], object], lane: "Lane") -> Slice | None:
-        """The next slice to read, waiting for room; None when there is none, but the first lane waits for the rest.
+    def claim(self, check: Callable[[], object], lane: Claimant) -> Slice | None:
+        """The next slice to read, waiting for room, or for another lane to fail; None when all has been read.
 
         Raises what the transfer failed with, and what ``check`` raises.
         """
         with self._changed:
-            while True:
+            while self._is_unread():
                 self._raise_failure()
                 if piece := self._take(lane) or self._taken_over(lane):
                     return self._given(piece)
-                if self._next is None and not (lane.is_first and (self._reading or self._to_read)):
-                    return None
-                self.waited = True
+                self.waited |= self._next is not None
                 self._changed.wait(WAIT_SECONDS)
                 check()
+            return None
 
-    def claim_ahead(self, lane: "Lane") -> Slice | None:
+    def claim_ahead(self, lane: Claimant) -> Slice | None:
         """Another slice for a lane that is still busy, if there is room for one now.
 
         None near the end, where nothing should wait for one that is busy.
@@ -97,7 +96,7 @@ class Board:
         Raises as ``claim`` does.
         """
         with self._changed:
-            while self._next is not None or self._reading or self._to_read:
+            while self._is_unread():
                 self._raise_failure()
                 if needed():
                     return True
@@ -105,30 +104,30 @@ class Board:
                 check()
             return False
 
+    def begin(self, piece: Slice) -> None:
+        """Its lane, which may have claimed it long ago, begins to read it."""
+        with self._changed:
+            piece.begin()
+
     def room(self, piece: Slice, most: int) -> memoryview:
         """See Slice.room; nobody takes it over meanwhile."""
         with self._changed:
             return piece.room(most)
 
-    def filled(self, piece: Slice) -> None:
-        with self._changed:
-            self._done_with(piece)
-            piece.done = True  # not by its length: two lanes may fill the last two slices at the same moment
-            if all(each.done for each in piece.part.slices):
-                self._pass_on(piece.part)
-            self._changed.notify_all()
-
     def give_back(self, piece: Slice) -> None:
-        """It was not finished; somebody else may go on where it ends."""
+        """Its lane reads no more of it; what is left of it is for somebody else."""
         with self._changed:
-            self._done_with(piece)
-            self._to_read.append(piece)
+            self._reading.remove(piece)
+            if piece.left:
+                self._to_read.append(piece)
+            else:
+                self._filled(piece)
             self._changed.notify_all()
 
     def end_at(self, piece: Slice) -> None:
         """The source, of unknown length, ended in this slice."""
         with self._changed:
-            self._done_with(piece)
+            self._reading.remove(piece)
             self._to_read.clear()
             self._next = None
             part = piece.part
@@ -179,6 +178,7 @@ class Board:
     def set_window(self, window: int) -> None:
         with self._changed:
             self.window = min(window, self._widest)
+            del self._free[max(0, self.window - len(self._open)) :]
             self._changed.notify_all()
 
     def raise_failure(self) -> None:
@@ -189,20 +189,26 @@ class Board:
         if self._failure:
             raise self._failure
 
+    def _is_unread(self) -> bool:
+        """Whether anything is still to be read, or being read."""
+        return self._next is not None or bool(self._reading or self._to_read)
+
     def _given(self, piece: Slice) -> Slice:
-        piece.claimed_at = time.monotonic()
+        piece.begin()
         self._reading.append(piece)
         return piece
 
-    def _done_with(self, piece: Slice) -> None:
-        self._reading = [each for each in self._reading if each is not piece]
+    def _filled(self, piece: Slice) -> None:
+        piece.done = True  # not by its length: two lanes may fill the last two slices at the same moment
+        if all(each.done for each in piece.part.slices):
+            self._pass_on(piece.part)
 
-    def _taken_over(self, lane: "Lane") -> Slice | None:
+    def _taken_over(self, lane: Claimant) -> Slice | None:
         """What a lane that has nothing to do had better read itself than wait for."""
         slow = slowest(self._reading, lane.rate)
         return slow and slow.cut()
 
-    def _take(self, lane: "Lane") -> Slice | None:
+    def _take(self, lane: Claimant) -> Slice | None:
         while True:
             if found := self._chosen(lane):
                 self._to_read.remove(found)
@@ -211,14 +217,14 @@ class Board:
                 return None
             self._begin()
 
-    def _chosen(self, lane: "Lane") -> Slice | None:
+    def _chosen(self, lane: Claimant) -> Slice | None:
         least = 0 if lane.is_first else self._reserved
         there = [each for each in self._to_read if each.start >= least]
         goes_on = next((each for each in there if each.position == lane.position), None)
         if goes_on or not there:
             return goes_on
         # A new connection is slow at first: what it reads should not be what all others wait for.
-        return max(there) if lane.is_cold else min(there)
+        return (max if lane.is_cold else min)(there, key=lambda each: each.start)
 
     def _may_begin(self) -> bool:
         oldest = min(self._open, default=self._turns)

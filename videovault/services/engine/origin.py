@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
 from videovault.errors import SourceError
 from videovault.gateways.source import (
@@ -43,11 +44,11 @@ class Origin:
         heartbeat: Callable[[], object],
         after: "Reading | None" = None,
     ) -> "Reading":
-        """The bytes from ``start``, perhaps asked for while ``after`` was read, which is closed.
+        """The bytes from ``start``, perhaps asked for while ``after`` was read, which is closed first.
 
         Raises Afresh when they would not fit to those fetched before, RangesUnreliable when others are given.
         """
-        ahead = after.leave_for(start, end) if after else None
+        ahead = after.leave() if after else None
         reading = self._opened(start, end, heartbeat, ahead)
         if reading.latency is not None:
             self.latency = min(self.latency, reading.latency)
@@ -72,28 +73,43 @@ class Origin:
         self, start: int, end: int | None, heartbeat: Callable[[], object], ahead: Ahead | None = None
     ) -> "Reading":
         validator = self.identity.validator if self.identity else None
-        direct, self._direct = self._direct, None  # one that fails is not tried again
+        direct, pulse = self._direct, Pulse(heartbeat)
         context = self._source.open(
-            direct or self._url, start=start, end=end, validator=validator, heartbeat=heartbeat, ahead=ahead
+            direct or self._url, start=start, end=end, validator=validator, heartbeat=pulse, ahead=ahead
         )
         try:
-            return Reading(context, start, end)
+            return Reading(context, start, end, pulse)
         except SourceChanged as error:
             raise Afresh(error) from error
         except SourceError as error:
             if direct is None or isinstance(error, RangesUnreliable):
                 raise
+        if self._direct == direct:
+            self._direct = None  # perhaps a link that has expired: where does the first one lead now?
         return self._opened(start, end, heartbeat)
 
 
-class Reading:
-    """One open answer; ``position`` is the source's next byte that it gives."""
+@dataclass
+class Pulse:
+    """The heartbeat of a stream, which may pass from one reader to the next."""
 
-    def __init__(self, context: AbstractContextManager[SourceStream], start: int, end: int | None) -> None:
+    beat: Callable[[], object]
+
+    def __call__(self) -> None:
+        self.beat()
+
+
+class Reading:
+    """One open answer; ``position`` is the source's next byte that it gives, ``pulse`` its reader's heartbeat."""
+
+    def __init__(
+        self, context: AbstractContextManager[SourceStream], start: int, end: int | None, pulse: Pulse
+    ) -> None:
+        self.pulse = pulse
         self._context = context
         self._stream = context.__enter__()
         self._end = end
-        self._ahead: tuple[int, int, Ahead] | None = None
+        self._ahead: tuple[int, Ahead] | None = None
         self.position = start
 
     @property
@@ -121,20 +137,18 @@ class Reading:
     def ask_ahead(self, start: int, end: int) -> bool:
         """Ask for these bytes already; whether the connection allows it."""
         ahead = self._stream.ask_ahead(start, end)
-        self._ahead = (start, end, ahead) if ahead else None
+        self._ahead = (start, ahead) if ahead else None
         return ahead is not None
 
     def has_asked_for(self, start: int) -> bool:
         return self._ahead is not None and self._ahead[0] == start
 
-    def leave_for(self, start: int, end: int | None) -> Ahead | None:
-        """Close it; what was asked ahead, if it was for just these bytes."""
+    def leave(self) -> Ahead | None:
+        """Close it; what was asked ahead is for the caller to use or to close."""
         self._context.__exit__(None, None, None)
         asked, self._ahead = self._ahead, None
-        if asked is None or asked[:2] == (start, end):
-            return asked and asked[2]
-        asked[2].close()
-        return None
+        return asked and asked[1]
 
     def close(self) -> None:
-        self.leave_for(0, 0)
+        if ahead := self.leave():
+            ahead.close()

@@ -10,7 +10,9 @@ from videovault.errors import StorageError, UpstreamError
 from videovault.gateways.source import SourceUnavailable
 from videovault.services.engine.shapes import Patience
 
-PROGRESS_BYTES = 256 * 1024  # less between two failures does not count as progress
+# So much is progress, however many failures it took: a connection that is reset brings as little as its first
+# window, 64 KiB, since what was still under way is lost.
+PROGRESS_BYTES = 256 * 1024
 SLICE_SECONDS = 0.2
 
 T = TypeVar("T")
@@ -34,7 +36,7 @@ class Retries:
 
     def wait(self, error: UpstreamError) -> None:
         """Pause before the next try; raises ``error`` when it is final or has come too often."""
-        self._failures, self._bytes = self._failures + 1, 0
+        self._failures += 1
         if not error.retryable or self._failures >= self._patience.tries:
             raise error
         asked = error.retry_after if isinstance(error, SourceUnavailable) else None

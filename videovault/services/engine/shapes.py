@@ -121,7 +121,7 @@ class Target:
 class Patience:
     """How often and how long to try again. Seconds.
 
-    ``tries`` counts failures of the source between which it gave less than 256 KiB; ``afresh`` is how often a
+    ``tries`` counts failures of the source within 256 KiB that it gave; ``afresh`` is how often a
     transfer may begin; ``storage_seconds`` is how long S3 may be away.
     """
 

@@ -7,6 +7,7 @@ from threading import Lock, Thread
 from typing import TypeVar
 
 from videovault.errors import StorageError
+from videovault.gateways.faults import cut_short
 from videovault.gateways.storage import Description, ObjectInfo, Storage, UploadLost
 from videovault.services.engine.board import Board
 from videovault.services.engine.retrying import with_storage
@@ -83,10 +84,15 @@ class Uploads:
     def finish(self) -> ObjectInfo:
         """Make the object of its parts and prove it; what S3 says of it.
 
-        Raises Afresh when S3 has lost the upload, StorageError when it holds something else than was sent: that
-        is deleted then.
+        Raises Afresh when S3 has lost the upload, or when bytes are missing; StorageError when it holds something
+        else than was sent: that is deleted then.
         """
         self._control.check()
+        if self._begun.source.total not in (None, self.size):
+            self._patiently(
+                lambda: self._storage.delete([self._key])
+            )  # it was put as it was, if it was small
+            raise Afresh(cut_short(), ranges=False)
         if self._begun.upload_id:
             self._patiently(self._complete)
         found = self._patiently(lambda: self._storage.info(self._key))

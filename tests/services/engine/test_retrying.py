@@ -1,0 +1,33 @@
+"""Trying again: as long as the source makes progress, and no longer."""
+
+import pytest
+
+from tests.services.engine.conftest import HURRIED
+from videovault.errors import SourceError
+from videovault.gateways.faults import cut_short, refused
+from videovault.services.engine.retrying import PROGRESS_BYTES, Retries
+
+
+def nothing() -> None:
+    """Nobody stops it."""
+
+
+def test_short_answers_that_break_off_are_progress_together() -> None:
+    retries = Retries(HURRIED, nothing)
+    for _ in range(50):
+        retries.progressed(PROGRESS_BYTES // 4)
+        retries.wait(cut_short())
+
+
+def test_a_source_that_gives_next_to_nothing_between_its_failures_is_given_up() -> None:
+    retries = Retries(HURRIED, nothing)
+    for _ in range(HURRIED.tries - 1):
+        retries.progressed(1000)
+        retries.wait(cut_short())
+    with pytest.raises(SourceError, match="broke off"):
+        retries.wait(cut_short())
+
+
+def test_what_is_final_is_not_tried_again() -> None:
+    with pytest.raises(SourceError, match="HTTP 400"):
+        Retries(HURRIED, nothing).wait(refused(400))
