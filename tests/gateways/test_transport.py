@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -201,3 +202,15 @@ def test_an_environment_that_names_certificates_is_heard(
         with source.open(f"https://{NAME}:{own.port}/v.mp4") as stream:
             assert read_all(stream) == payload(5000)
         source.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells round trips")
+def test_a_round_trip_is_the_networks_however_slow_the_server_is(
+    server: NaughtyServer, make_source: MakeSource
+) -> None:
+    url = server.serve("/slow-to-answer.mp4", Manners(size=5000, delay=0.1))
+    with make_source(allow=frozenset({f"127.0.0.1:{server.port}"})).open(url) as stream:
+        assert stream.latency is not None
+        assert stream.latency >= 0.1
+        assert stream.round_trip is not None
+        assert 0 < stream.round_trip < 0.05

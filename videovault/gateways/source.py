@@ -109,8 +109,8 @@ class Source:
             info = info_of(response, wanted, address.url, self._policy.max_bytes)
             pull = response.extensions.get("pull") or ChunkPull(response.iter_bytes(CHUNK_BYTES))
             ask_ahead = self._ahead_asker(response, address, info.validator, stop)
-            latency = response.extensions.get("latency")
-            stream = SourceStream(info, pull, self._policy, stop, closed.set, ask_ahead, latency)
+            times = (response.extensions.get(name) for name in ("latency", "round_trip"))
+            stream = SourceStream(info, pull, self._policy, stop, closed.set, ask_ahead, *times)
             if info.start == 0 and (not info.partial or end is None or end >= SNIFF_BYTES):
                 stream.identify()
             yield stream

@@ -45,7 +45,8 @@ class SourceStream:
 
     ``ask_ahead(start, end)`` asks for more of the same video while this is still coming, and gives what
     Source.open then takes as its ``ahead``; None where the connection does not allow it. ``latency``: how many
-    seconds the source took to begin its answer on an open connection, None if that is not known.
+    seconds the source took to begin its answer on an open connection, ``round_trip`` how many of them the network
+    takes; None if that is not known.
     """
 
     def __init__(
@@ -57,11 +58,13 @@ class SourceStream:
         close: Callable[[], None],
         ask_ahead: AskAhead,
         latency: float | None,
+        round_trip: float | None,
     ) -> None:
         self.info = info
         self.close = close
         self.ask_ahead = ask_ahead
         self.latency = latency
+        self.round_trip = round_trip
         self._pull = pull
         self._stop = stop
         self._most = policy.max_bytes

@@ -38,16 +38,22 @@ class GuardedTransport(httpx.BaseTransport):
     """HTTP/1.1 over connections that are kept alive and may be used by any thread.
 
     A request brings the extensions ``timeout`` (httpx.Timeout.as_dict) and, if it is to be stopped, ``stop``
-    (a Stop); a response brings ``pull`` (Body.pull), ``latency``, how many seconds it took to begin, and
+    (a Stop); a response brings ``pull`` (Body.pull), ``latency``, how many seconds it took to begin, ``round_trip`` (Wire.round_trip) and
     ``ask_ahead``: given the next request to the same origin it sends that at once and returns an Ahead, to be
     that request's extension ``ahead`` when it is handled and to be closed afterwards, or None where this
     cannot be done. Raises UnsafeUrl, SourceError for a name that cannot be found, httpx's transport errors,
     and what ``stop`` raises.
     """
 
-    def __init__(self, guard: AddressGuard, ssl_context: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        guard: AddressGuard,
+        ssl_context: ssl.SSLContext | None = None,
+        round_trip: Callable[[Wire], float | None] = Wire.round_trip,
+    ) -> None:
         self._guard = guard
         self._given_ssl_context = ssl_context
+        self._round_trip = round_trip
         self._lock = Lock()
         self._idle: list[_Idle] = []
         self._one_by_one = OneByOne()
@@ -122,9 +128,8 @@ class GuardedTransport(httpx.BaseTransport):
             try:
                 return body.pull(buffer)
             except (httpx.ReadError, httpx.RemoteProtocolError):
-                if (
-                    use.asked_ahead
-                ):  # closing a connection with a request unread takes the answer before along
+                # Closing a connection with a request unread takes the answer before along.
+                if use.asked_ahead:
                     self._one_by_one.add(origin)
                 raise
 
@@ -132,7 +137,12 @@ class GuardedTransport(httpx.BaseTransport):
             head.status_code,
             headers=head.headers.raw_items(),
             stream=body,
-            extensions={"pull": pull, "ask_ahead": ask_ahead, "latency": None if sent else latency},
+            extensions={
+                "pull": pull,
+                "ask_ahead": ask_ahead,
+                "latency": None if sent else latency,
+                "round_trip": self._round_trip(wire),
+            },
             request=request,
         )
 

@@ -8,6 +8,8 @@ import os
 import select
 import socket
 import ssl
+import struct
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +22,8 @@ from videovault.gateways.addresses import SLICE_SECONDS, Stop
 LOW_WATER_BYTES = 256 * 1024
 # Until then at every packet: the kernel widens a young connection's window by how promptly it is emptied.
 YOUNG_BYTES = 8 * 1024 * 1024
+MIN_RTT = struct.Struct("=148xI")  # tcpi_min_rtt of struct tcp_info in linux/tcp.h, microseconds
+UNKNOWN_RTT = 0xFFFFFFFF
 TLS_RECORD_BYTES = 16 * 1024 + 256
 
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -96,6 +100,18 @@ class Wire:
         count = self._drain(buffer)
         self._received += count or 0
         return count
+
+    def round_trip(self) -> float | None:
+        """Seconds that a packet takes there and back at best, as the kernel measured it; None where it tells nobody.
+
+        Other than the time until an answer begins, this does not grow when this process or the server is busy.
+        """
+        if sys.platform != "linux":
+            return None
+        info = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, MIN_RTT.size)
+        microseconds: int
+        (microseconds,) = MIN_RTT.unpack(info) if len(info) == MIN_RTT.size else (0,)
+        return microseconds / 1e6 if 0 < microseconds < UNKNOWN_RTT else None
 
     def is_quiet(self) -> bool:
         """Whether nothing has come, not even the end, since the last answer."""

@@ -2,6 +2,8 @@
 
 import time
 import zlib
+from collections.abc import Iterator
+from dataclasses import replace
 from threading import Event
 
 import pytest
@@ -9,6 +11,9 @@ import pytest
 from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer, Seen, payload
 from tests.services.engine.conftest import PART, Control, Engine, Stopped
 from videovault.gateways import transport
+from videovault.gateways.addresses import AddressGuard, system_resolver
+from videovault.gateways.source import Source
+from videovault.gateways.transport import GuardedTransport
 from videovault.services.engine import board
 from videovault.services.engine.pace import MANY_LANES_WINDOW
 from videovault.services.engine.slices import Slice
@@ -16,6 +21,16 @@ from videovault.services.engine.slices import Slice
 SIZE = 24 * MIB + 12_345
 FAR = 0.03  # seconds before each answer
 SLOW = 14 * MIB  # bytes a second of each connection
+
+
+@pytest.fixture
+def engine(engine: Engine) -> Iterator[Engine]:
+    """On a system that tells no round trips, so that a server slow to answer counts as one far away."""
+    policy = engine.source._policy
+    guard = AddressGuard(policy.allow, system_resolver)
+    source = Source(policy, transport=GuardedTransport(guard, round_trip=lambda _wire: None))
+    yield replace(engine, source=source)
+    source.close()
 
 
 def far(**manners: object) -> Manners:

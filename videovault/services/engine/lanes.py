@@ -98,7 +98,7 @@ class Lanes:
 
     def look_ahead(self) -> bool:
         """Whether lanes ask for their next slice while the one before is still coming."""
-        return 1 < self._running <= self._pace.wanted and self.origin.is_far
+        return 1 < self._running <= self._pace.wanted and self.origin.is_slow_to_answer
 
     def trouble(self, reason: SourceError) -> None:
         """One of the lanes added was refused: go on with a single one."""

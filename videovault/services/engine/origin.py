@@ -28,13 +28,18 @@ class Origin:
         self.identity = identity
         self.accepts_ranges = False
         self.latency = float("inf")  # seconds from a request to its answer, at best
+        self._round_trip: float | None = None
         self._source = source
         self._url = url
         self._direct: str | None = None
 
     @property
     def is_far(self) -> bool:
-        """Whether round trips are long; without an answer so far it is."""
+        """Whether the way there is long, as far as is known."""
+        return LONG_LATENCY <= (self._round_trip or self.latency) < float("inf")
+
+    @property
+    def is_slow_to_answer(self) -> bool:
         return self.latency >= LONG_LATENCY
 
     def open(
@@ -52,6 +57,7 @@ class Origin:
         reading = self._opened(start, end, heartbeat, ahead)
         if reading.latency is not None:
             self.latency = min(self.latency, reading.latency)
+        self._round_trip = reading.round_trip
         info = reading.info
         if self.identity is None:
             self.identity = Identity.of(info)
@@ -119,6 +125,10 @@ class Reading:
     @property
     def latency(self) -> float | None:
         return self._stream.latency
+
+    @property
+    def round_trip(self) -> float | None:
+        return self._stream.round_trip
 
     @property
     def is_endless(self) -> bool:
