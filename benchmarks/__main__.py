@@ -26,15 +26,21 @@ def main() -> None:
             sections.append(_worker(memory.QUICK_SIZE if chosen.quick else memory.SIZE))
         else:
             sections.append(_section(quick(KNOWN[letter]) if chosen.quick else KNOWN[letter]))
-    if not chosen.quick and not chosen.only:
+    if chosen.quick:
+        return
+    if not chosen.only:
         FILE.write_text(results.document(sections))
-        print(f"written: {FILE.name}")
+    elif FILE.exists():
+        FILE.write_text(results.with_again(FILE.read_text(), sections))
+    print(f"written: {FILE.name}")
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small videos, one run: does it work?")
-    parser.add_argument("--only", default="", metavar="a,c", help="these scenarios; RESULTS.md is left alone")
+    parser.add_argument(
+        "--only", default="", metavar="a,c", help="these scenarios; RESULTS.md keeps the others"
+    )
     return parser.parse_args()
 
 

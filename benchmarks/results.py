@@ -1,6 +1,7 @@
 """The figures in tables: what was measured, the ratios to the baseline, and whether the targets are reached."""
 
 import platform
+import re
 import shutil
 import ssl
 import subprocess
@@ -35,6 +36,9 @@ class Section:
     title: str
     body: str
 
+    def __str__(self) -> str:
+        return f"## ({self.letter}) {self.title}\n\n{self.body}"
+
 
 @dataclass(frozen=True)
 class Check:
@@ -67,8 +71,14 @@ class Check:
 
 def document(sections: Sequence[Section]) -> str:
     """RESULTS.md."""
-    parts = [f"## ({section.letter}) {section.title}\n\n{section.body}" for section in sections]
-    return "\n".join([PREFACE, _circumstances(), *parts])
+    return "\n".join([PREFACE, _circumstances(), *map(str, sections)])
+
+
+def with_again(before: str, sections: Sequence[Section]) -> str:
+    """RESULTS.md as it was, but for the sections that were measured again, each of which says when."""
+    again = {section.letter: f"{section}- measured by itself on {_now()}\n" for section in sections}
+    parts = [part.rstrip() + "\n" for part in re.split(r"^(?=## \()", before, flags=re.MULTILINE)]
+    return "\n".join(again.get(part[4], part) if part.startswith("## (") else part for part in parts)
 
 
 def table(scenario: Scenario, outcomes: Sequence[Outcome]) -> str:
@@ -130,7 +140,7 @@ def _cell(text: str) -> str:
 
 def _circumstances() -> str:
     facts = {
-        "Date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "Date": _now(),
         "Machine": f"{_cores()}, {_memory_gib()} GiB, Linux {platform.release()}",
         "Python": f"{platform.python_version()}, {ssl.OPENSSL_VERSION}",
         "Libraries": ", ".join(
@@ -139,6 +149,10 @@ def _circumstances() -> str:
         "Rivals": ", ".join(_rivals()),
     }
     return "".join(f"- {name}: {value}\n" for name, value in facts.items())
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _cores() -> str:

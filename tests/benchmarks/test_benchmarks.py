@@ -11,7 +11,7 @@ import pytest
 from botocore.config import Config
 
 from benchmarks.measuring import Usage
-from benchmarks.results import checks, table
+from benchmarks.results import Section, checks, document, table, with_again
 from benchmarks.rounds import Outcome
 from benchmarks.scenarios import BASELINE, SCENARIOS, STREAMS
 from benchmarks.stage import Setting, Stage, built
@@ -81,3 +81,17 @@ def test_our_engine_can_be_measured() -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert "| VideoVault, 128 MiB |" in done.stdout, done.stdout + done.stderr
     assert "failed" not in done.stdout
+
+
+def test_what_is_measured_again_takes_the_place_of_its_section_only() -> None:
+    sections = [Section(letter, "title", f"figures of {letter}\n") for letter in "abc"]
+    again = with_again(
+        document(sections), [Section("b", "title", "better\n"), Section("c", "title", "new\n")]
+    )
+    assert [line for line in again.splitlines() if line.startswith("## ")] == [
+        f"## ({letter}) title" for letter in "abc"
+    ]
+    assert "figures of a" in again
+    assert "figures of b" not in again
+    assert "better\n- measured by itself on 20" in again
+    assert with_again(again, [Section("b", "title", "third\n")]).count("better") == 0
