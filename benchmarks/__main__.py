@@ -66,7 +66,7 @@ def _section(scenario: Scenario) -> Section:
 def _worker(size: int) -> Section:
     _say(f"({memory.LETTER}) {memory.TITLE}")
     try:
-        body = str(memory.measured(size))
+        body = memory.measured(size)
     except (
         RunFailed,
         OSError,
