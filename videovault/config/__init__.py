@@ -14,6 +14,7 @@ from videovault.config.kinds import (
     HttpUrl,
     MailAddress,
     Port,
+    ProxyUrl,
     QueueUrl,
     RedisUrl,
     Seconds,
@@ -110,6 +111,10 @@ class Settings(BaseSettings):
     )
     source_allow_hosts: str = Field(
         "", description="host or host:port, comma-separated: may be fetched although not global."
+    )
+    source_proxy: ProxyUrl = Field(
+        SecretStr(""),
+        description="http://[user:password@]host:port: videos are fetched through it; proxies of the environment are not used.",
     )
     source_idle_seconds: Seconds = Field(30, description="A source silent for so long has failed.")
     download_url_seconds: int = Field(900, ge=1, le=604800, description="Life of a presigned URL.")

@@ -27,6 +27,13 @@ def _known_scheme(*schemes: str) -> Callable[[str], str]:
     return check
 
 
+def _proxy_url(value: SecretStr) -> SecretStr:
+    parts = urlsplit(value.get_secret_value())
+    if value.get_secret_value() and (parts.scheme != "http" or not parts.hostname):
+        raise ValueError("must be like http://user:password@host:port")
+    return value
+
+
 def _webhook_secret(value: SecretStr) -> SecretStr:
     try:
         base64.b64decode(value.get_secret_value().removeprefix("whsec_"), validate=True)
@@ -51,6 +58,7 @@ def _mail_address(value: str) -> str:
 DatabaseUrl = Annotated[str, AfterValidator(_known_scheme("sqlite", "postgresql+psycopg"))]
 QueueUrl = Annotated[str, AfterValidator(_known_scheme("sqlite", "postgresql", "redis", "rediss"))]
 RedisUrl = Annotated[str, AfterValidator(_known_scheme("redis", "rediss"))]
+ProxyUrl = Annotated[SecretStr, AfterValidator(_proxy_url)]
 WebhookSecret = Annotated[SecretStr, AfterValidator(_webhook_secret)]
 SmtpUrl = Annotated[SecretStr, AfterValidator(_smtp_url)]
 MailAddress = Annotated[str, AfterValidator(_mail_address)]

@@ -26,6 +26,7 @@ from videovault.gateways.faults import (
     translated,
 )
 from videovault.gateways.filenames import title_from_url
+from videovault.gateways.proxy import Proxy
 from videovault.gateways.stream import CHUNK_BYTES, AskAhead, ChunkPull, SourcePolicy, SourceStream
 from videovault.gateways.transport import GuardedTransport
 
@@ -51,7 +52,7 @@ MOST_REDIRECTS = 5
 class Source:
     """Opens videos by URL, from several threads at once; connections are kept for the next request.
 
-    ``resolver``, ``ssl_context`` and ``transport`` replace the system's names, the usual certificates and the
+    ``proxy`` is one to go through. ``resolver``, ``ssl_context`` and ``transport`` replace the system's names, the usual certificates and the
     network. No cookies, no proxies from the environment, no credentials of any kind are ever sent.
     """
 
@@ -62,10 +63,11 @@ class Source:
         resolver: Resolver = system_resolver,
         ssl_context: ssl.SSLContext | None = None,
         transport: httpx.BaseTransport | None = None,
+        proxy: Proxy | None = None,
     ) -> None:
         self._policy = policy
         self._guard = AddressGuard(policy.allow, resolver)
-        self._transport = transport or GuardedTransport(self._guard, ssl_context)
+        self._transport = transport or GuardedTransport(self._guard, ssl_context, proxy=proxy)
         self._closed = Event()
 
     def check(self, url: str) -> None:
@@ -190,10 +192,12 @@ class Source:
 def connected() -> Source:
     """The Source of this process, with the limits that the settings name."""
     chosen = settings()
+    proxy = chosen.source_proxy.get_secret_value()
     return Source(
         SourcePolicy(
             max_bytes=chosen.max_video_bytes,
             allow=chosen.allowed_sources,
             idle_seconds=chosen.source_idle_seconds,
-        )
+        ),
+        proxy=Proxy(proxy) if proxy else None,
     )

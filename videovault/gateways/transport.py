@@ -19,6 +19,7 @@ import httpx
 from videovault.gateways.addresses import AddressGuard, Stop
 from videovault.gateways.ahead import Ahead, OneByOne, Origin
 from videovault.gateways.bodies import Body, CountedBody, ParsedBody, Release, next_event
+from videovault.gateways.proxy import Proxy
 from videovault.gateways.wire import Patience, Wire
 
 HEAD_BYTES = 64 * 1024
@@ -50,10 +51,12 @@ class GuardedTransport(httpx.BaseTransport):
         guard: AddressGuard,
         ssl_context: ssl.SSLContext | None = None,
         round_trip: Callable[[Wire], float | None] = Wire.round_trip,
+        proxy: Proxy | None = None,
     ) -> None:
         self._guard = guard
         self._given_ssl_context = ssl_context
         self._round_trip = round_trip
+        self._proxy = proxy
         self._lock = Lock()
         self._idle: list[_Idle] = []
         self._one_by_one = OneByOne()
@@ -85,7 +88,7 @@ class GuardedTransport(httpx.BaseTransport):
         scheme, host, port = origin
         patience = _patience(request, "connect")
         addresses = self._guard.resolve(host, port, patience.seconds, patience.stop)
-        wire = Wire.connect(addresses, port, patience)
+        wire = (self._proxy or Wire).connect(addresses, port, patience)
         try:
             if scheme == "https":
                 wire.secure(self._ssl_context, host, patience)

@@ -1,8 +1,11 @@
 """Trying again: as long as the source makes progress, and no longer."""
 
+import time
+from threading import Event
+
 import pytest
 
-from tests.services.engine.conftest import HURRIED
+from tests.services.engine.conftest import HURRIED, Stopped
 from videovault.errors import SourceError
 from videovault.gateways.faults import cut_short, refused
 from videovault.services.engine.retrying import PROGRESS_BYTES, Retries
@@ -31,3 +34,23 @@ def test_a_source_that_gives_next_to_nothing_between_its_failures_is_given_up() 
 def test_what_is_final_is_not_tried_again() -> None:
     with pytest.raises(SourceError, match="HTTP 400"):
         Retries(HURRIED, nothing).wait(refused(400))
+
+
+def test_a_source_that_wants_to_be_left_alone_for_long_is_and_says_until_when() -> None:
+    with pytest.raises(SourceError, match="wait 20 minutes. Try again then") as failure:
+        Retries(HURRIED, nothing).wait(refused(429, "1170"))
+    assert failure.value.retryable
+
+
+def test_the_wait_that_a_source_asks_for_is_heeded_and_ends_at_once_when_stopped() -> None:
+    started, stopped = time.monotonic(), Event()
+
+    def check() -> None:
+        if time.monotonic() - started > 0.5:
+            stopped.set()
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        Retries(HURRIED, check).wait(refused(503, "60"))
+    assert stopped.is_set()
+    assert time.monotonic() - started < 2.5

@@ -1,5 +1,6 @@
 """Trying again after passing faults: bounded, further and further apart, and never deaf to being stopped."""
 
+import math
 import random
 import time
 from collections.abc import Callable
@@ -41,7 +42,9 @@ class Retries:
             raise error
         asked = error.retry_after if isinstance(error, SourceUnavailable) else None
         if asked and asked > self._patience.longest_retry_after:
-            raise error
+            minutes = math.ceil(asked / 60)
+            message = f"The source asks us to wait {minutes:,} minutes. Try again then."
+            raise SourceUnavailable(message, asked) from error
         log.info("source failed, trying again", failures=self._failures, reason=error.public_message)
         pause(max(asked or 0, backoff(self._patience, self._failures)), self._check)
 
