@@ -13,6 +13,7 @@ from videovault.errors import Conflict, UnsafeUrl, WebhookBusy, WebhookError, We
 from videovault.gateways import statuses, webhooks
 from videovault.gateways.replies import LONGEST_MINUTES, Generation
 from videovault.models import Event, Status, User, Video, now
+from videovault.security import Order
 from videovault.services import fields, idempotency, lifecycle, quota, recording
 from videovault.services.access import Caller, open_video
 from videovault.services.idempotency import Claim
@@ -133,6 +134,11 @@ def receive_url(session: Session, video: Video, url: str, *, why: str, **more: A
     )
 
 
+def order_of(video: Video) -> Order:
+    """What the generator renders if it is asked for ``video`` as it is now."""
+    return Order(video.id, security.script_digest(_script(video)))
+
+
 def deadline(estimated_minutes: float) -> timedelta:
     """How long a video may stay processing before it counts as failed."""
     return max(LEAST_WAIT, WAIT_FACTOR * timedelta(minutes=estimated_minutes))
@@ -205,13 +211,17 @@ def _claim(video_id: str) -> tuple[Video, dict[str, str]] | None:
 
 def _payload(video: Video, email: str) -> dict[str, str]:
     return {
-        **{name: getattr(video, name) for name in fields.SCRIPT},
+        **_script(video),
         "email": email,
         "videoId": video.id,
         "userId": video.owner_id,
         "callbackUrl": settings().callback_url,
-        "callbackToken": security.callback_token(video.id),
+        "callbackToken": security.callback_token(order_of(video)),
     }
+
+
+def _script(video: Video) -> dict[str, str]:
+    return {name: getattr(video, name) for name in fields.SCRIPT}
 
 
 def _owner_email(session: Session, video: Video) -> str:
