@@ -117,7 +117,7 @@ def take_answer(video: Video, answer: Generation, *, why: str) -> None:
 def receive_url(session: Session, video: Video, url: str, *, why: str, **more: Any) -> bool:
     """The generator's URL is kept before anything is fetched; whether this was the first to bring it.
 
-    ``more`` as ``lifecycle.move`` takes it.
+    ``more`` as ``lifecycle.move`` takes it. An unfinished upload belongs to the address before: ``tidy`` aborts it.
     """
     return lifecycle.move(
         session,
@@ -126,6 +126,8 @@ def receive_url(session: Session, video: Video, url: str, *, why: str, **more: A
         why=why,
         source_url=url,
         s3_key=object_key(video, url),
+        upload_id=None,
+        upload_source=None,
         deadline_at=None,
         next_ask_at=None,
         error_code=None,
