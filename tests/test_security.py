@@ -48,11 +48,18 @@ def test_a_damaged_box_does_not_open(damaged: str) -> None:
     assert security.open_sealed(damaged, owner_id="alice", video_id="v1") is None
 
 
-def test_a_callback_token_names_its_video_and_cannot_be_forged() -> None:
-    token = security.callback_token("video_1")
-    assert security.video_of_callback(token, max_age_seconds=60) == "video_1"
-    assert security.video_of_callback(token + "x", max_age_seconds=60) is None
-    assert security.video_of_callback(token, max_age_seconds=-1) is None
+def test_a_callback_token_names_its_order_and_cannot_be_forged() -> None:
+    order = security.Order("video_1", security.script_digest({"hook": "Look", "body": "Füße"}))
+    token = security.callback_token(order)
+    assert security.order_of_callback(token, max_age_seconds=60) == order
+    assert security.order_of_callback(token + "x", max_age_seconds=60) is None
+    assert security.order_of_callback(token, max_age_seconds=-1) is None
+
+
+def test_a_digest_tells_scripts_apart_but_not_the_order_of_their_fields() -> None:
+    digest = security.script_digest({"hook": "Look", "body": "It"})
+    assert security.script_digest({"body": "It", "hook": "Look"}) == digest
+    assert security.script_digest({"hook": "Lookit", "body": ""}) != digest
 
 
 def test_video_ids_have_the_guides_form_and_differ() -> None:

@@ -3,10 +3,12 @@
 import base64
 import hashlib
 import hmac
+import json
 import secrets
 import string
 import time
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -26,7 +28,7 @@ _passwords = CryptContext(
 )
 _NONCE_BYTES = 12
 _ALPHABET = string.ascii_lowercase + string.digits
-_CALLBACK_SALT = "videovault.callback"
+_CALLBACK_SALT = "videovault.callback.order"  # another one for another content
 _WEBHOOK_HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
 
@@ -90,18 +92,31 @@ def ownership_tag(secret_key: str, s3_key: str) -> str:
     return hmac.new(secret_key.encode(), s3_key.encode(), hashlib.sha256).hexdigest()
 
 
-def callback_token(video_id: str) -> str:
-    """What a generator shows to report on this one video."""
-    return _callback_serializer(settings().sealing_keys[0]).dumps(video_id)
+class Order(NamedTuple):
+    """What a callback token stands for: the video, and the digest of the script that was ordered for it."""
+
+    video_id: str
+    script: str
 
 
-def video_of_callback(token: str, *, max_age_seconds: int) -> str | None:
-    """The video a callback token is good for, or None when it is forged or too old."""
+def script_digest(script: Mapping[str, str]) -> str:
+    """The same for the same script only, whatever the order of its fields; 32 hexadecimal digits."""
+    return hashlib.sha256(json.dumps(script, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def callback_token(order: Order) -> str:
+    """What a generator shows to report on this one order."""
+    return _callback_serializer(settings().sealing_keys[0]).dumps(order)
+
+
+def order_of_callback(token: str, *, max_age_seconds: int) -> Order | None:
+    """The order a callback token is good for, or None when it is forged or too old."""
     for key in settings().sealing_keys:
         try:
-            return str(_callback_serializer(key).loads(token, max_age=max_age_seconds))
+            video_id, script = _callback_serializer(key).loads(token, max_age=max_age_seconds)
         except BadData:
             continue
+        return Order(video_id, script)
     return None
 
 

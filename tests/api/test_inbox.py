@@ -55,6 +55,18 @@ def test_each_call_is_there_with_its_verdict(
     assert generator.video_url not in str(inbox(admin))
 
 
+def test_a_report_of_a_script_that_was_changed_since_is_answered_200_and_kept_as_superseded(
+    admin: Person, ada: Person, generating: str, callback: httpx.Client, generator: Generator
+) -> None:
+    assert ada.api.post(f"/api/auth/video/{generating}/cancel").status_code == 200
+    assert generate(ada, videoId=generating, hook="Look again").status_code == 202
+    answer = report(callback, ada, generating, "ready", videoUrl=generator.video_url)
+    assert (answer.status_code, answer.json()["data"]["progress"]["stage"]) == (200, "generating")
+    kept = inbox(admin)[0]
+    assert (kept["verdict"], kept["httpStatus"], kept["outcome"]) == ("superseded", 200, "generating")
+    assert "changed since" in kept["why"]
+
+
 @pytest.mark.parametrize(
     ("content", "status"),
     [

@@ -10,6 +10,8 @@ from tests.fixtures.generator import Generator
 from tests.fixtures.installation import Configure
 from tests.fixtures.people import MakeClient, Person
 from videovault import security
+from videovault.db import reading
+from videovault.models import Video
 from videovault.services import generation
 
 pytestmark = pytest.mark.usefixtures("moto_s3")
@@ -54,8 +56,9 @@ def test_a_late_callback_for_a_stored_video_is_harmless(
     ada: Person, generator: Generator, make_client: MakeClient
 ) -> None:
     data = store(ada, generator.video_url).json()["data"]
-    token = security.callback_token(data["videoId"])
-    late = make_client(headers={"Authorization": f"Bearer {token}"})
+    with reading() as session:
+        order = generation.order_of(session.get_one(Video, data["videoId"]))
+    late = make_client(headers={"Authorization": f"Bearer {security.callback_token(order)}"})
     answer = report(late, ada, data["videoId"], "ready", videoUrl=generator.file("other.mp4"))
     assert (answer.status_code, answer.json()["data"]["status"]) == (200, "ready")
     assert code(report(late, ada, data["videoId"], "failed")) == (409, "CONFLICT")

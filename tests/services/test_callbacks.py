@@ -7,12 +7,13 @@ import pytest
 from sqlmodel import desc, select
 
 from tests.fixtures.generator import Generator, Mode
-from tests.services.conftest import Row
+from tests.services.conftest import SCRIPT, Row
 from videovault import security
 from videovault.db import reading, transaction
 from videovault.errors import Conflict, InvalidInput, NotSignedIn, VideoNotFound
 from videovault.gateways.replies import LONGEST_MINUTES
 from videovault.models import Event, Status, Video, now
+from videovault.security import Order
 from videovault.services import callbacks, generation, pipeline, scripts
 from videovault.services.access import Caller
 from videovault.services.callbacks import Report
@@ -36,7 +37,7 @@ def said(video: Video, status: str, *, video_url: str = "", error: str = "") -> 
 
 
 def by_generator(video: Video) -> Caller:
-    return callbacks.generator(security.callback_token(video.id), video.id)
+    return callbacks.generator(security.callback_token(generation.order_of(video)), video.id)
 
 
 def test_ready_with_an_address_begins_storing(waiting: Video, row: Row) -> None:
@@ -113,11 +114,11 @@ def test_an_unknown_status_is_refused(waiting: Video, status: str) -> None:
 
 def test_a_token_is_good_for_its_own_video_only(waiting: Video) -> None:
     with pytest.raises(NotSignedIn):
-        callbacks.generator(security.callback_token("video_1_other"), waiting.id)
+        callbacks.generator(security.callback_token(Order("video_1_other", "")), waiting.id)
     with pytest.raises(NotSignedIn):
         callbacks.generator("forged", waiting.id)
     with pytest.raises(VideoNotFound):
-        callbacks.generator(security.callback_token("video_1_gone"), "video_1_gone")
+        callbacks.generator(security.callback_token(Order("video_1_gone", "")), "video_1_gone")
 
 
 def test_nobody_reports_on_somebody_elses_video(waiting: Video, bert: Caller, row: Row) -> None:
@@ -242,11 +243,41 @@ def test_a_token_outlives_the_longest_deadline() -> None:
 
 
 def test_a_token_that_is_too_old_is_refused(waiting: Video, monkeypatch: pytest.MonkeyPatch) -> None:
-    token = security.callback_token(waiting.id)
+    token = security.callback_token(generation.order_of(waiting))
     much_later = time.time() + callbacks.CALLBACK_LIFE.total_seconds() + 60
     monkeypatch.setattr(time, "time", lambda: much_later)
     with pytest.raises(NotSignedIn):
         callbacks.generator(token, waiting.id)
+
+
+def ordered_anew(waiting: Video, anna: Caller, **changed: str) -> None:
+    """Cancelled, and asked for again, with another script perhaps."""
+    pipeline.cancel(anna, waiting.id)
+    generation.request(anna, {**SCRIPT, **changed}, waiting.id, enqueue=list)
+    generation.ask_generator(waiting.id)
+
+
+@pytest.mark.parametrize("status", ["processing", "failed", "ready"])
+def test_what_is_said_of_a_script_that_was_changed_since_is_superseded(
+    waiting: Video, anna: Caller, row: Row, status: str
+) -> None:
+    late = by_generator(waiting)
+    ordered_anew(waiting, anna, hook="Look again")
+    before = row(waiting.id)
+    taken = callbacks.take(late, said(waiting, status, video_url=URL), enqueue=list)
+    assert (taken.superseded, taken.changed, taken.status) == (True, False, Status.GENERATING)
+    assert row(waiting.id).model_dump() == before.model_dump()
+    present = callbacks.take(by_generator(before), said(waiting, "ready", video_url=URL), enqueue=list)
+    assert (present.superseded, present.status) == (False, Status.QUEUED)
+
+
+def test_a_late_render_of_the_same_script_is_taken_for_the_new_order(
+    waiting: Video, anna: Caller, row: Row
+) -> None:
+    late = by_generator(waiting)
+    ordered_anew(waiting, anna)
+    callbacks.take(late, said(waiting, "ready", video_url=URL), enqueue=list)
+    assert (row(waiting.id).status, row(waiting.id).source_url) == (Status.QUEUED, URL)
 
 
 @pytest.mark.usefixtures("generator")

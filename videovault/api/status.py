@@ -16,11 +16,14 @@ from videovault.api.schemas import MetadataBody, StatusBody
 from videovault.errors import VideoVaultError
 from videovault.services import callbacks, recording
 from videovault.services.callbacks import Report, Taken
-from videovault.services.recording import Incoming
+from videovault.services.recording import Incoming, Verdict
 from videovault.services.views import Metadata, VideoView
 from videovault.worker import enqueue
 
-NOTHING_CHANGED = "Nothing was left to change."
+UNCHANGED: dict[Verdict, str] = {
+    "duplicate": "Nothing was left to change.",
+    "superseded": "The script has been changed since this was ordered.",
+}
 
 
 class _KeptRoute(APIRoute):
@@ -72,22 +75,28 @@ def update_status(
     )
     taken = callbacks.take(caller, said, enqueue=enqueue)
     request.state.taken = taken
-    if body.status == "ready" and taken.video.status == "processing":
+    if body.status == "ready" and taken.video.status == "processing" and not taken.superseded:
         response.status_code = 202
     return Success(message="Video status updated successfully", data=taken.video)
 
 
 def _taken(request: Request, body: bytes, http_status: int) -> Incoming:
-    taken: Taken = request.state.taken
+    verdict = _verdict(request.state.taken)
     return Incoming(
         kind="status",
         headers=request.headers,
         body=body,
-        verdict="accepted" if taken.changed else "duplicate",
+        verdict=verdict,
         http_status=http_status,
-        why="" if taken.changed else NOTHING_CHANGED,
-        outcome=taken.status,
+        why=UNCHANGED.get(verdict, ""),
+        outcome=request.state.taken.status,
     )
+
+
+def _verdict(taken: Taken) -> Verdict:
+    if taken.superseded:
+        return "superseded"
+    return "accepted" if taken.changed else "duplicate"
 
 
 def _refused(request: Request, body: bytes, error: Exception) -> Incoming:

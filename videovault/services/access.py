@@ -16,13 +16,15 @@ log = logs.get(__name__)
 class Caller:
     """Somebody whose session or token has been checked.
 
-    ``is_generator``: a generator that reports on a video of the user, who did nothing.
+    ``is_generator``: a generator that reports on a video of the user, who did nothing; ``script`` is then the
+    digest of the one it was given, empty where nothing tells.
     """
 
     user_id: str
     email: str
     is_admin: bool = False
     is_generator: bool = False
+    script: str = ""
 
 
 @dataclass(frozen=True)

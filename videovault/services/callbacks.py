@@ -7,6 +7,9 @@ the video is    ``processing``           ``failed``                  ``ready`` w
 ==============  =======================  ==========================  ==========================================
 absent, or in   VideoNotFound            VideoNotFound               VideoNotFound
 deletion
+any, but the     nothing changes:         nothing changes             nothing changes: it shows what nobody wishes any
+token is of an   superseded                                           more; of the same script an earlier order's render
+earlier script                                                        is welcome, as it is paid for
 draft           Conflict                 Conflict                    Conflict
 generating      the deadline is pushed   it fails with this reason   it is queued; also before our own call to
                 out                                                  the webhook was made or has returned
@@ -22,7 +25,7 @@ cancelled       nothing changes          nothing changes             nothing cha
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from sqlmodel import Session
@@ -30,7 +33,7 @@ from sqlmodel import Session
 from videovault.db import reading, transaction
 from videovault.errors import Conflict, InvalidInput, NotSignedIn, VideoNotFound
 from videovault.models import Event, Status, Video, now
-from videovault.security import video_of_callback
+from videovault.security import order_of_callback
 from videovault.services import fields, generation, lifecycle
 from videovault.services.access import Caller, open_video
 from videovault.services.views import Metadata, VideoView
@@ -54,11 +57,15 @@ class Report:
 
 @dataclass(frozen=True)
 class Taken:
-    """The video after a report, where its row stands now, and whether the report changed anything."""
+    """The video after a report, where its row stands now, and whether the report changed anything.
+
+    ``superseded``: it spoke of a script that has been changed since it was ordered.
+    """
 
     video: VideoView
     status: Status
     changed: bool
+    superseded: bool = False
 
 
 def generator(token: str, video_id: str) -> Caller:
@@ -67,9 +74,10 @@ def generator(token: str, video_id: str) -> Caller:
     Raises NotSignedIn when the token is forged, too old or for another video, VideoNotFound when that is gone.
     """
     seconds = int(CALLBACK_LIFE.total_seconds())
-    if video_of_callback(token, max_age_seconds=seconds) != video_id:
+    order = order_of_callback(token, max_age_seconds=seconds)
+    if order is None or order.video_id != video_id:
         raise NotSignedIn("This callback token is not good for this video.")
-    return signed_generator(video_id)
+    return replace(signed_generator(video_id), script=order.script)
 
 
 def signed_generator(video_id: str) -> Caller:
@@ -98,6 +106,8 @@ def take(caller: Caller, said: Report, *, enqueue: Enqueue) -> Taken:
     with transaction() as session:
         video = open_video(session, caller, said.video_id, owner_id=said.user_id).row
         session.refresh(video, with_for_update=True)  # so that of two at once the second sees the first
+        if caller.script and caller.script != generation.order_of(video).script:
+            return Taken(VideoView.of(video), video.status, changed=False, superseded=True)
         if video.status == Status.DRAFT:
             raise Conflict("This video is a draft: nothing has been generated yet.")
         changed = _APPLY[_known(said.status)](session, video, said, url, caller)

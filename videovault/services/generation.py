@@ -13,6 +13,7 @@ from videovault.errors import Conflict, UnsafeUrl, WebhookBusy, WebhookError, We
 from videovault.gateways import statuses, webhooks
 from videovault.gateways.replies import LONGEST_MINUTES, Generation
 from videovault.models import Event, Status, User, Video, now
+from videovault.security import Order
 from videovault.services import fields, idempotency, lifecycle, quota, recording
 from videovault.services.access import Caller, open_video
 from videovault.services.idempotency import Claim
@@ -116,7 +117,7 @@ def take_answer(video: Video, answer: Generation, *, why: str) -> None:
 def receive_url(session: Session, video: Video, url: str, *, why: str, **more: Any) -> bool:
     """The generator's URL is kept before anything is fetched; whether this was the first to bring it.
 
-    ``more`` as ``lifecycle.move`` takes it.
+    ``more`` as ``lifecycle.move`` takes it. An unfinished upload belongs to the address before: ``tidy`` aborts it.
     """
     return lifecycle.move(
         session,
@@ -125,12 +126,19 @@ def receive_url(session: Session, video: Video, url: str, *, why: str, **more: A
         why=why,
         source_url=url,
         s3_key=object_key(video, url),
+        upload_id=None,
+        upload_source=None,
         deadline_at=None,
         next_ask_at=None,
         error_code=None,
         error_message=None,
         **more,
     )
+
+
+def order_of(video: Video) -> Order:
+    """What the generator renders if it is asked for ``video`` as it is now."""
+    return Order(video.id, security.script_digest(_script(video)))
 
 
 def deadline(estimated_minutes: float) -> timedelta:
@@ -205,13 +213,17 @@ def _claim(video_id: str) -> tuple[Video, dict[str, str]] | None:
 
 def _payload(video: Video, email: str) -> dict[str, str]:
     return {
-        **{name: getattr(video, name) for name in fields.SCRIPT},
+        **_script(video),
         "email": email,
         "videoId": video.id,
         "userId": video.owner_id,
         "callbackUrl": settings().callback_url,
-        "callbackToken": security.callback_token(video.id),
+        "callbackToken": security.callback_token(order_of(video)),
     }
+
+
+def _script(video: Video) -> dict[str, str]:
+    return {name: getattr(video, name) for name in fields.SCRIPT}
 
 
 def _owner_email(session: Session, video: Video) -> str:

@@ -32,13 +32,29 @@ def clear_away(video: Video, *, keep_parts: bool = False) -> None:
         if video.upload_id:
             storage.connected().abort_upload(str(video.s3_key), video.upload_id)
         if video.s3_key:
-            storage.connected().delete([video.s3_key, *beside(video)])
+            storage.connected().delete(_up_to(video, video.s3_key))
     with transaction() as session:
         held = update(Video).where(col(Video.id) == video.id, col(Video.status) != Status.STORING)
         if keep_parts:
             session.exec(held.values(heartbeat_at=None))
         elif session.exec(held.values(heartbeat_at=None, **NO_UPLOAD)).rowcount:
             session.exec(delete(UploadPart).where(col(UploadPart.video_id) == video.id))
+
+
+def clear_earlier(video: Video) -> None:
+    """Delete what lies there from addresses that the video had before. Raises StorageError.
+
+    Keys begin with their time: what was begun after this worker's own turn is never touched.
+    """
+    own = str(video.s3_key)
+    earlier = [key for key in storage.connected().keys(folder(video)) if key < own]
+    storage.connected().delete(earlier)
+
+
+def hold(video: Video) -> bool:
+    """Take a video that nobody stores as one's own to clear up; False where somebody else goes on with it."""
+    with transaction() as session:
+        return lifecycle.change(session, video, heartbeat_at=clock())
 
 
 def beside(video: Video) -> list[str]:
@@ -55,9 +71,7 @@ def clear_failed() -> None:
         left = select(Video).where(Video.status == Status.FAILED).where(or_(aborted, is_silent(at)))
         videos = list(session.exec(left))
     for video in videos:
-        with transaction() as session:  # from here on nobody else goes on with it
-            held = lifecycle.change(session, video, heartbeat_at=clock())
-        if held:
+        if hold(video):
             keeps = video.upload_kept_until
             clear_away(video, keep_parts=keeps is not None and keeps >= at)
 
@@ -76,6 +90,12 @@ def strays(older_than: timedelta = STRAY_AFTER) -> Iterator[Upload]:
     for upload in storage.connected().uploads("videos/"):
         if upload.begun_at < before and not is_known(upload.upload_id):
             yield upload
+
+
+def _up_to(video: Video, key: str) -> list[str]:
+    """The keys of the object, of those from earlier addresses, and of what is kept beside it."""
+    lying = [each for each in storage.connected().keys(folder(video)) if each <= key]
+    return [*lying, *beside(video)]
 
 
 def is_known(upload_id: str) -> bool:

@@ -14,7 +14,7 @@ from videovault.gateways.replies import Exchange, Note
 from videovault.models import Delivery, Video
 
 MOST_BYTES = 16 * 1024
-Verdict = Literal["accepted", "duplicate", "refused"]
+Verdict = Literal["accepted", "duplicate", "superseded", "refused"]
 SECRET_HEADERS = frozenset(
     {"authorization", "proxy-authorization", "cookie", "set-cookie", "webhook-signature", "x-api-key"}
 )

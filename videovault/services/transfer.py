@@ -20,6 +20,7 @@ from videovault.services.naming import POSTER_NAME, content_disposition, folder
 
 TAG = "videovault-tag"
 KEEP_PARTS = timedelta(hours=24)
+WAITING = (Status.GENERATING, Status.QUEUED)
 
 log = logs.get(__name__)
 
@@ -28,6 +29,7 @@ def store(video: Video, *, stopping: Callable[[], bool]) -> None:
     """Bring a video that has been claimed into S3."""
     try:
         with Lease(video, stopping) as lease:
+            leftovers.clear_earlier(video)
             _finish(video, _transfer(video, lease), lease)
     except Superseded:
         log.info("transfer given up: the video was cancelled, deleted or taken over")
@@ -153,5 +155,20 @@ def _let_go(video: Video) -> None:
             deletion.finish(row, let_go=True)
         elif row.status == Status.FAILED:
             leftovers.clear_away(row, keep_parts=row.upload_kept_until is not None)
-        elif row.status == Status.QUEUED and row.heartbeat_at:
-            leftovers.clear_away(row)  # cancelled and tried again: who goes on waits for this
+        elif row.s3_key != video.s3_key:  # given another address, under which another worker may be at work
+            storage.connected().delete([str(video.s3_key)])
+            _leave(row)
+        elif (
+            row.status in WAITING
+            and row.heartbeat_at
+            and row.attempt != video.attempt
+            and leftovers.hold(row)
+        ):
+            leftovers.clear_away(row)  # cancelled and asked for again: who goes on waits for this
+
+
+def _leave(row: Video) -> None:
+    """Whoever waits for this worker to stop may go on."""
+    if row.status in WAITING:
+        with transaction() as session:
+            lifecycle.change(session, row, heartbeat_at=None)

@@ -72,9 +72,8 @@ def take_back() -> None:
             silent = is_silent(moment(session))
             dead = select(Video).where(Video.id == video_id, Video.status == Status.STORING, silent)
             video = session.exec(dead.with_for_update(key_share=True)).first()
-            if video and lifecycle.move(
-                session, video, Status.QUEUED, by="repair", why="its worker died", heartbeat_at=None
-            ):
+            # The heartbeat stays: should nobody go on with it, it tells that something may be left in S3.
+            if video and lifecycle.move(session, video, Status.QUEUED, by="repair", why="its worker died"):
                 log.warning("worker died, queued again", video_id=video_id)
 
 

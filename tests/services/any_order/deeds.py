@@ -1,0 +1,166 @@
+"""What people, generators, workers and the clock can do to a video at any moment; refusals are part of it."""
+
+from collections import deque
+from contextlib import suppress
+from datetime import timedelta
+
+from hypothesis.stateful import RuleBasedStateMachine
+
+from tests.fixtures.generator import Mode
+from tests.services.any_order import promises
+from tests.services.any_order.points import ORDERING, Act, Crash
+from tests.services.any_order.world import World
+from tests.services.conftest import SCRIPT
+from videovault.db import transaction
+from videovault.errors import Conflict, StorageError, VideoNotFound
+from videovault.models import Video, now
+from videovault.services import callbacks, deletion, generation, inbox, pipeline, videos
+from videovault.services.callbacks import Report
+from videovault.services.views import PROCESSING
+
+LONG_AGO = timedelta(minutes=1)
+REFUSALS = (Conflict, VideoNotFound)
+
+
+class Deeds(RuleBasedStateMachine):
+    """``_videos`` are the ids in the order of their making, ``_queue`` is what workers have been told."""
+
+    world: World
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world.emptied()
+        self.world.count["runs"] += 1
+        self._videos: list[str] = []
+        self._queue: deque[str] = deque()
+
+    def _video(self, number: int) -> str:
+        return self._videos[number % len(self._videos)]
+
+    def _url(self, path: str) -> str:
+        return self.world.origin + path
+
+    def _work(self) -> None:
+        told = self._queue.popleft() if self._queue else self._videos[0]
+        following = pipeline.produce(told, stopping=lambda: False)
+        if following:
+            self._queue.append(following)
+
+    def _work_disturbed(self, mode: Mode, point: str, path: str, act: Act) -> None:
+        """There is always something to disturb: where nothing waits, a video is wished for, or ``path`` stored."""
+        if not any(video.status in PROCESSING for video in promises.rows().values()):
+            self._give_cause_for(point, path)
+
+        def acted(video_id: str) -> None:
+            self.world.count[point] += 1
+            act(video_id)
+
+        self.world.generator.mode = mode
+        with self.world.points.armed(point, acted), suppress(Crash):
+            self._work()
+
+    def _give_cause_for(self, point: str, path: str) -> None:
+        if point in ORDERING:
+            self._wish("Look")
+        else:
+            self._store("/page.mp4" if point == "about to clear up" else path)
+
+    def _disturbances(self, point: str) -> dict[str, Act]:
+        """What others may do there; a worker that asks a generator needs no S3."""
+        acts = (
+            *(() if point in ORDERING else (self._meets_an_s3_that_refuses,)),
+            self._cancel,
+            self._delete,
+            self._is_taken_over,
+            self._is_cancelled_and_tried_again,
+            self._is_cancelled_and_ordered_anew,
+            self._is_cancelled_and_rescued,
+            self._is_reported_ready,
+            self._is_reported_failed,
+        )
+        return {act.__name__: act for act in acts}
+
+    def _wish(self, hook: str) -> None:
+        view = generation.request(self.world.anna, {**SCRIPT, "hook": hook}, enqueue=self._queue.append)
+        self._videos.append(view.video_id)
+
+    def _store(self, path: str) -> None:
+        anna = self.world.anna
+        view = videos.store_link(anna, self._url(path), anna.email, enqueue=self._queue.append)
+        self._videos.append(view.video_id)
+
+    def _dies(self, _video_id: str) -> None:
+        raise Crash
+
+    def _cancel(self, video_id: str) -> None:
+        with suppress(*REFUSALS):
+            pipeline.cancel(self.world.anna, video_id)
+
+    def _delete(self, video_id: str) -> None:
+        with suppress(StorageError, *REFUSALS):
+            deletion.delete(self.world.anna, video_id)
+
+    def _try_again(self, video_id: str) -> None:
+        with suppress(*REFUSALS):
+            pipeline.retry(self.world.anna, video_id, enqueue=self._queue.append)
+
+    def _order_again(self, video_id: str, hook: str) -> None:
+        with suppress(*REFUSALS):
+            script = {**SCRIPT, "hook": hook}
+            generation.request(self.world.anna, script, video_id, enqueue=self._queue.append)
+
+    def _rescue(self, video_id: str, path: str) -> None:
+        with suppress(*REFUSALS):
+            inbox.rescue(self.world.anna, video_id, self._url(path), enqueue=self._queue.append)
+
+    def _is_taken_over(self, video_id: str) -> None:
+        self._lapse(video_id)
+        pipeline.repair(enqueue=self._queue.append)
+        self._work()
+
+    def _is_cancelled_and_tried_again(self, video_id: str) -> None:
+        self._cancel(video_id)
+        self._try_again(video_id)
+
+    def _is_cancelled_and_ordered_anew(self, video_id: str) -> None:
+        self._cancel(video_id)
+        self._order_again(video_id, "Listen")
+
+    def _is_cancelled_and_rescued(self, video_id: str) -> None:
+        self._cancel(video_id)
+        self._rescue(video_id, "/short.mp4")
+
+    def _is_reported_ready(self, video_id: str) -> None:
+        self._report_newest(video_id, "ready")
+
+    def _is_reported_failed(self, video_id: str) -> None:
+        self._report_newest(video_id, "failed")
+
+    def _meets_an_s3_that_refuses(self, _video_id: str) -> None:
+        raise StorageError("S3 refuses this.")
+
+    def _report_newest(self, video_id: str, status: str) -> None:
+        for order in self.world.generator.requests[::-1]:
+            if order["videoId"] == video_id:
+                self._report(order, status, "/long.mp4")
+                return
+
+    def _report(self, order: dict[str, str], status: str, path: str) -> None:
+        video_id = order["videoId"]
+        url = self._url(path) if status == "ready" else ""
+        said = Report(order["userId"], video_id, status, url)
+        before = promises.rows().get(video_id)
+        with suppress(*REFUSALS):
+            generator = callbacks.generator(order["callbackToken"], video_id)
+            taken = callbacks.take(generator, said, enqueue=self._queue.append)
+            if before and order["hook"] != before.hook:
+                assert (taken.superseded, promises.rows()[video_id]) == (True, before)
+
+    def _lapse(self, video_id: str) -> None:
+        self._age(video_id, "heartbeat_at")
+
+    def _age(self, video_id: str, column: str) -> None:
+        with transaction() as session:
+            video = session.get(Video, video_id)
+            if video and getattr(video, column):
+                setattr(video, column, now() - LONG_AGO)

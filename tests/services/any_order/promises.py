@@ -1,0 +1,95 @@
+"""What holds of all videos after each step, and what once everything has come to rest."""
+
+import zlib
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from itertools import pairwise
+
+from sqlmodel import col, select
+
+from tests.fixtures.generator import Generator
+from videovault.db import reading
+from videovault.gateways import storage
+from videovault.models import Event, Status, UploadPart, Video
+from videovault.services.lifecycle import LEGAL
+from videovault.services.naming import SIDECAR_NAME, folder
+
+AT_REST = {Status.READY, Status.FAILED, Status.DRAFT}
+
+
+def rows() -> dict[str, Video]:
+    with reading() as session:
+        return {video.id: video for video in session.exec(select(Video))}
+
+
+def check_always(generator: Generator) -> None:
+    videos, objects = rows(), {each.key: each.size for each in storage.connected().objects()}
+    for video in videos.values():
+        assert video.status == Status.STORING or video.reserved_bytes == 0, "room is kept for nothing"
+        assert video.status != Status.READY or objects.get(str(video.s3_key)) == video.size, (
+            "the object is not there"
+        )
+    orphans = {key for key in objects if key.split("/")[2] not in videos}
+    assert not orphans, "objects without a row"
+    told = _events()
+    _check_chains(told, videos)
+    _check_payments(told, generator)
+
+
+def check_at_rest(films: Mapping[str, bytes]) -> None:
+    """``films`` are the bytes behind each address. A missing sidecar is ``reconcile``'s to write."""
+    vault, videos = storage.connected(), rows()
+    keys = set(vault.keys())
+    assert {video.status for video in videos.values()} <= AT_REST, "work without end"
+    left = {key for key in keys if not key.endswith(SIDECAR_NAME)}
+    for video in videos.values():
+        assert video.heartbeat_at is None, "a worker holds it still"
+        if video.status == Status.READY:
+            film = films[str(video.source_url)]
+            assert vault.read(str(video.s3_key), len(film) + 1) == film, "another object than was fetched"
+            assert (video.size, video.crc32) == (len(film), f"{zlib.crc32(film):08x}")
+            left -= {str(video.s3_key), str(video.poster_key)}
+    assert not left, "objects that no video has"
+    ready = {folder(video) for video in videos.values() if video.status == Status.READY}
+    assert {key.removesuffix(SIDECAR_NAME) for key in keys if key.endswith(SIDECAR_NAME)} <= ready
+    assert not list(vault.uploads()), "uploads that nobody goes on with"
+    with reading() as session:
+        assert not session.exec(select(UploadPart)).all(), "parts of no upload"
+
+
+def _events() -> dict[str, list[Event]]:
+    """Of each video, in the order in which they were written."""
+    told: defaultdict[str, list[Event]] = defaultdict(list)
+    with reading() as session:
+        for event in session.exec(select(Event).order_by(col(Event.id))):
+            if event.video_id:
+                told[event.video_id].append(event)
+    return told
+
+
+def _check_chains(told: Mapping[str, list[Event]], videos: Mapping[str, Video]) -> None:
+    """Each change of status begins where the one before has ended, is a legal one, and leads to what is."""
+    for video_id, events in told.items():
+        moves = [
+            (Status(each.detail["from"]), Status(each.detail["to"]))
+            for each in events
+            if each.kind == "status"
+        ]
+        assert all(to in LEGAL[came_from] for came_from, to in moves)
+        assert all(move[1] == after[0] for move, after in pairwise(moves)), moves
+        gone = [each for each in events if each.kind == "deleted"]
+        assert len(gone) == (video_id not in videos)
+        is_now = videos[video_id].status if video_id in videos else Status.DELETING
+        assert not moves or moves[-1][1] == is_now
+
+
+def _check_payments(told: Mapping[str, list[Event]], generator: Generator) -> None:
+    """One render for each key, and no key without a person who asked."""
+    assert set(generator.renders.values()) <= {1}, "paid for twice"
+    ordered = Counter(key.rpartition(":")[0] for key in set(generator.idempotency_keys))
+    for video_id, orders in ordered.items():
+        wishes = [
+            each for each in told[video_id] if each.kind == "status" and each.detail["to"] == "generating"
+        ]
+        assert all(each.actor_id for each in wishes)
+        assert orders <= len(wishes), "ordered without having been asked for"
