@@ -1,5 +1,7 @@
 """The guide's own bodies, and short ways to what tests do often."""
 
+import time
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import httpx
@@ -68,3 +70,14 @@ def code(answer: httpx.Response) -> tuple[int, str]:
     assert said["success"] is False, said
     assert said["message"]
     return answer.status_code, said["error"]["code"]
+
+
+def with_sidecar(keys: Callable[[], Iterable[str]]) -> list[str]:
+    """What is stored, once the sidecar is too: it is written after the video counts as ready."""
+    until = time.monotonic() + 10
+    found = list(keys())
+    while not any(key.endswith("video.json") for key in found):
+        assert time.monotonic() < until, found
+        time.sleep(0.02)
+        found = list(keys())
+    return found

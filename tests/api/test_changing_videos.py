@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.api.requests import code, delete, gallery
+from tests.api.requests import code, delete, gallery, with_sidecar
 from tests.fixtures.installation import Configure
 from tests.fixtures.people import Person
 from videovault.gateways.storage import Storage
@@ -21,7 +21,7 @@ def test_a_video_is_renamed(ada: Person, bob: Person, stored: str) -> None:
 
 
 def test_deleting_takes_the_objects_and_the_row(ada: Person, stored: str, moto_s3: Storage) -> None:
-    assert len(list(moto_s3.keys())) == 3  # with poster and sidecar
+    assert len(with_sidecar(moto_s3.keys)) == 3  # with poster and sidecar
     answer = delete(ada, stored)
     assert (answer.status_code, answer.json()["data"]) == (200, {"videoId": stored})
     assert list(moto_s3.keys()) == []
