@@ -7,7 +7,6 @@ import reflex as rx
 from sqlalchemy.exc import InvalidRequestError
 
 from tests.state.conftest import Person, Server
-from videovault.api import auth
 from videovault.services import accounts
 from videovault.state import session, work
 from videovault.state.account import AccountState
@@ -141,7 +140,3 @@ def test_new_page_leaves_old_notices_behind(server: Server, person: Callable[[st
     assert tab.sees(SessionState).notice == "There is no such video."
     tab.send(SessionState, "arrive")
     assert tab.sees(SessionState).notice == ""
-
-
-def test_pages_and_api_speak_of_the_same_cookie() -> None:
-    assert session.COOKIE == auth.COOKIE
