@@ -63,8 +63,7 @@ def _password() -> rx.Component:
     return _section(
         "Password",
         native_form(
-            # For password managers, which otherwise cannot tell whose password this is.
-            rx.el.input(type="hidden", name="username", value=SessionState.email, auto_complete="username"),
+            _whose(),
             _secret("currentPassword", "Current password", "current-password"),
             _secret("newPassword", "New password", "new-password", hint="At least 8 characters."),
             rx.el.div(button("Change password", type="submit"), class_name="actions"),
@@ -73,6 +72,17 @@ def _password() -> rx.Component:
             class_name="stack",
         ),
         text="Changing it signs you out on every other device. API tokens stay good.",
+    )
+
+
+def _whose() -> rx.Component:
+    """For password managers, which otherwise cannot tell whose password it is."""
+    return rx.el.input(
+        name="username",
+        value=SessionState.email,
+        auto_complete="username",
+        read_only=True,
+        hidden=True,
     )
 
 
@@ -106,7 +116,7 @@ def _device(shown: Any) -> rx.Component:
         ),
         rx.cond(
             shown.is_current,
-            rx.el.span("This device", class_name="soft small"),
+            rx.el.span("This device", class_name="soft small still"),
             button(
                 "Sign out",
                 on_click=ProfileState.sign_out(shown.session_id),
@@ -199,6 +209,7 @@ def _closing() -> rx.Component:
     return _section(
         "Delete my account",
         native_form(
+            _whose(),
             _secret("password", "Your password", "current-password"),
             rx.el.div(button("Delete my account", look="danger", type="submit"), class_name="actions"),
             action="/api/auth/delete-account",
@@ -207,7 +218,7 @@ def _closing() -> rx.Component:
         ),
         text=rx.fragment(
             "Deletes your account and everything in it, for good: ",
-            rx.el.strong(ProfileState.belongings, ", ", ProfileState.storage),
+            rx.el.strong(ProfileState.belongings),
             ", your drafts, your devices and your API tokens.",
         ),
     )

@@ -88,9 +88,12 @@ class ProfileState(SessionState):
             self._say("That did not work. Please try again.", bad=True)
         elif done in DONE:
             self._say(DONE[done])
-        self._show(await quickly(accounts.me, caller))
+        user = await quickly(accounts.me, caller)
+        self._show(user)
         gallery = await quickly(videos.gallery, caller, caller.user_id, GalleryQuery(limit=1), links=False)
-        self.belongings = wording.counted(gallery.total_count, "video")
+        self.belongings = (
+            f"{wording.counted(gallery.total_count, 'video')}, {wording.size(user.storage_bytes)}"
+        )
         await self._read(caller)
 
     @signed_in
