@@ -7,6 +7,7 @@ import secrets
 import string
 import time
 from collections.abc import Mapping
+from typing import Any, Literal
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -26,7 +27,7 @@ _passwords = CryptContext(
 )
 _NONCE_BYTES = 12
 _ALPHABET = string.ascii_lowercase + string.digits
-_CALLBACK_SALT = "videovault.callback"
+Purpose = Literal["callback", "invitation", "reset"]
 _WEBHOOK_HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
 
@@ -40,6 +41,11 @@ def verify_password(password: str, hashed: str | None) -> bool:
         _passwords.dummy_verify()
         return False
     return bool(_passwords.verify(password, hashed))
+
+
+def is_outdated(hashed: str) -> bool:
+    """Whether the hash was made with other parameters than today's."""
+    return bool(_passwords.needs_update(hashed))
 
 
 def new_token() -> str:
@@ -92,17 +98,35 @@ def ownership_tag(secret_key: str, s3_key: str) -> str:
 
 def callback_token(video_id: str) -> str:
     """What a generator shows to report on this one video."""
-    return _callback_serializer(settings().sealing_keys[0]).dumps(video_id)
+    return signed("callback", video_id)
 
 
 def video_of_callback(token: str, *, max_age_seconds: int) -> str | None:
     """The video a callback token is good for, or None when it is forged or too old."""
+    video_id = read_signed("callback", token, max_age_seconds=max_age_seconds)
+    return None if video_id is None else str(video_id)
+
+
+def signed(purpose: Purpose, said: Any) -> str:
+    """What was said (anything JSON can hold), readable by all, with a signature that is good for this purpose only."""
+    return str(_serializer(settings().sealing_keys[0], purpose).dumps(said))
+
+
+def read_signed(purpose: Purpose, token: str, *, max_age_seconds: int) -> Any | None:
+    """What was said, or None when the token is forged, for another purpose or too old."""
     for key in settings().sealing_keys:
         try:
-            return str(_callback_serializer(key).loads(token, max_age=max_age_seconds))
+            return _serializer(key, purpose).loads(token, max_age=max_age_seconds)
         except BadData:
             continue
     return None
+
+
+def fingerprint(password_hash: str) -> str:
+    """Tells two password hashes apart without giving either away."""
+    return hmac.new(_derived(settings().sealing_keys[0]), password_hash.encode(), hashlib.sha256).hexdigest()[
+        :32
+    ]
 
 
 def webhook_is_genuine(body: bytes, headers: Mapping[str, str]) -> bool | None:
@@ -120,8 +144,8 @@ def webhook_is_genuine(body: bytes, headers: Mapping[str, str]) -> bool | None:
     return True
 
 
-def _callback_serializer(key: str) -> URLSafeTimedSerializer:
-    return URLSafeTimedSerializer(key, salt=_CALLBACK_SALT)
+def _serializer(key: str, purpose: Purpose) -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(key, salt=f"videovault.{purpose}")
 
 
 def _derived(key: str) -> bytes:

@@ -5,16 +5,15 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, RedirectResponse
-from pydantic import BaseModel
+from fastapi.responses import RedirectResponse
 
 from videovault.api import auth
 from videovault.api.envelope import Nothing, Responses, Success, failing
-from videovault.api.forms import Submission, either, is_form, local_path, submission
+from videovault.api.forms import Submission, either, is_form, json_answer, local_path, submission, user_agent
 from videovault.api.schemas import LoginBody, RegisterBody
 from videovault.errors import Conflict, Forbidden, InvalidInput, VideoVaultError
-from videovault.services import accounts
-from videovault.services.views import SignedIn, UserView, View
+from videovault.services import accounts, invitations, passwords
+from videovault.services.views import SignedIn
 
 START = "/create"  # where a form leads that names no page of its own
 FORM: Responses = {
@@ -23,10 +22,6 @@ FORM: Responses = {
 
 router = APIRouter(prefix="/api/auth", tags=["Accounts"])
 Submitted = Annotated[Submission, Depends(submission)]
-
-
-class Me(View):
-    user: UserView
 
 
 @router.post(
@@ -41,7 +36,11 @@ def register(sent: Submitted, request: Request) -> Response:
     try:
         body = sent.parsed(RegisterBody)
         signed_in = accounts.register(
-            body.email, body.password, body.name or "", user_agent=_user_agent(request)
+            body.email,
+            body.password,
+            body.name or "",
+            invitation=body.invitation or "",
+            user_agent=user_agent(request),
         )
     except (VideoVaultError, RequestValidationError) as error:
         if not sent.is_form:
@@ -56,11 +55,16 @@ def register(sent: Submitted, request: Request) -> Response:
     responses={**FORM, **failing(400, 401, 403)},
     openapi_extra=either(LoginBody),
 )
-def login(sent: Submitted, request: Request) -> Response:
-    """Sign in, for a token and a cookie. An HTML form is sent on to its ``next``, a local path."""
+def login(sent: Submitted, request: Request, cookie: auth.Cookie) -> Response:
+    """Sign in, for a token and a cookie. An HTML form is sent on to its ``next``, a local path.
+
+    The session that the browser's cookie was for ends.
+    """
     try:
         body = sent.parsed(LoginBody)
-        signed_in = accounts.login(body.email, body.password, user_agent=_user_agent(request))
+        signed_in = accounts.login(
+            body.email, body.password, user_agent=user_agent(request), instead_of=cookie or ""
+        )
     except (VideoVaultError, RequestValidationError):
         if not sent.is_form:
             raise
@@ -79,29 +83,28 @@ def logout(request: Request, token: auth.Token) -> Response:
         accounts.logout(token)
     response: Response = RedirectResponse("/", 303)
     if not is_form(request):
-        response = _json(Success(message="Signed out successfully", data=Nothing()), 200)
+        response = json_answer(Success(message="Signed out successfully", data=Nothing()), 200)
     auth.forget(response)
     return response
-
-
-@router.get("/me", responses=failing(401))
-def me(caller: auth.SignedInCaller) -> Success[Me]:
-    """The account that is signed in; sizes in bytes, a quota of 0 is none."""
-    return Success(message="Account retrieved successfully", data=Me(user=accounts.me(caller)))
 
 
 def _welcome(signed_in: SignedIn, sent: Submission, status: int, message: str) -> Response:
     if sent.is_form:
         response: Response = RedirectResponse(local_path(sent.text("next"), START), 303)
     else:
-        response = _json(Success(message=message, data=signed_in), status)
+        response = json_answer(Success(message=message, data=signed_in), status)
     auth.remember(response, signed_in.token, signed_in.expires_at)
     return response
 
 
 def _back(page: str, error: str, sent: Submission) -> Response:
     """To the form again, with what was typed but the password."""
-    said = {"error": error, "email": sent.text("email")[:254], "next": local_path(sent.text("next"), "")}
+    said = {
+        "error": error,
+        "email": sent.text("email")[:254],
+        "next": local_path(sent.text("next"), ""),
+        "invitation": sent.text("invitation")[:500],
+    }
     return RedirectResponse(f"{page}?{urlencode({k: v for k, v in said.items() if v})}", 303)
 
 
@@ -109,17 +112,11 @@ def _why_not_registered(error: Exception) -> str:
     if isinstance(error, Conflict):
         return "taken"
     if isinstance(error, Forbidden):
-        return "closed"
+        return "invitation" if error.public_message == invitations.SPENT else "closed"
     if isinstance(error, InvalidInput):
+        if error.public_message == passwords.TOO_COMMON:
+            return "common"
         return next(iter(error.fields), "email")
     if isinstance(error, RequestValidationError):
         return str(error.errors()[0]["loc"][-1])
     return "failed"
-
-
-def _json(answer: BaseModel, status: int) -> Response:
-    return JSONResponse(answer.model_dump(mode="json", by_alias=True, exclude_none=True), status)
-
-
-def _user_agent(request: Request) -> str:
-    return request.headers.get("user-agent", "")

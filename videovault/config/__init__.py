@@ -119,8 +119,9 @@ class Settings(BaseSettings):
     )
     smtp_url: SmtpUrl = Field(
         SecretStr(""),
-        description="smtp://user:password@host:587 or smtps://…:465: owners are told by e-mail. STARTTLS is used "
-        "where offered, always with a password; ?starttls=required or never says otherwise.",
+        description="smtp://user:password@host:587 or smtps://…:465: owners are told by e-mail, and who forgot a "
+        "password gets a link. STARTTLS is used where offered, always with a password; ?starttls=required or never "
+        "says otherwise.",
     )
     mail_from: MailAddress = Field(
         "", description="Whom that mail comes from: VideoVault <videos@example.com>. Needed with SMTP_URL."
@@ -131,8 +132,13 @@ class Settings(BaseSettings):
 
     signup: Literal["open", "invite", "closed"] = Field(
         "open",
-        description="Who may make an account; the first one may always be made. There are no invitations yet: "
-        "invite means closed.",
+        description="Who may make an account: anybody, those whom an admin invites, nobody. The first one may always.",
+    )
+    session_idle_days: int = Field(
+        14, ge=1, le=400, description="A session that nobody has used for so long is over."
+    )
+    session_days: int = Field(
+        90, ge=1, le=400, description="However much it is used, a session is over then."
     )
     rate_limits: Literal["on", "off"] = Field(
         "on", description="off for load tests only. Nothing is limited yet."
@@ -191,6 +197,11 @@ class Settings(BaseSettings):
     @property
     def secure_cookies(self) -> bool:
         return self.base_url.startswith("https://")
+
+    @property
+    def session_cookie(self) -> str:
+        """The cookie's name; with its prefix browsers take it from this very host and by HTTPS only."""
+        return "__Host-videovault_session" if self.secure_cookies else "videovault_session"
 
     @property
     def sealing_keys(self) -> list[str]:

@@ -1,6 +1,6 @@
 """Who may do what: the caller, and the one door through which a video is reached."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlmodel import Session
 
@@ -16,13 +16,16 @@ log = logs.get(__name__)
 class Caller:
     """Somebody whose session or token has been checked.
 
-    ``is_generator``: a generator that reports on a video of the user, who did nothing.
+    ``is_generator``: a generator that reports on a video of the user, who did nothing. ``session_id``: the session
+    by which the user is here in person, empty for a program. ``may_write``: not for tokens that only read.
     """
 
     user_id: str
     email: str
     is_admin: bool = False
     is_generator: bool = False
+    session_id: str = field(default="", compare=False)  # by another device it is the same person
+    may_write: bool = True
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,12 @@ def check_admin(caller: Caller) -> None:
     """Raises Forbidden for anyone but admins."""
     if not caller.is_admin:
         raise Forbidden("Only admins may do this.")
+
+
+def check_in_person(caller: Caller) -> None:
+    """Raises Forbidden for programs: a token that leaks must not be able to take the account over."""
+    if not caller.session_id:
+        raise Forbidden("API tokens cannot do this. Sign in with your password.")
 
 
 def check_own_email(caller: Caller, email: str) -> None:
