@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import reflex as rx
 
@@ -12,6 +13,7 @@ from videovault.api.waiting import Watch
 from videovault.components.fallback import crash_screen
 from videovault.components.head import HEAD, STYLESHEETS
 from videovault.config import settings
+from videovault.embedded.frontend import script_hashes
 from videovault.embedded.passthrough import PassThrough
 from videovault.embedded.stop_signals import told_to_stop
 from videovault.embedded.supervisor import embedded_parts
@@ -31,7 +33,11 @@ async def lifespan() -> AsyncIterator[None]:
 
 
 app = rx.App(
-    api_transformer=[create_api(watch), PassThrough, harden],  # each wraps the one before it
+    api_transformer=[
+        create_api(watch),
+        PassThrough,
+        partial(harden, page_scripts=script_hashes),
+    ],  # each wraps the one before it
     stylesheets=STYLESHEETS,
     reset_style=False,
     head_components=HEAD,

@@ -9,16 +9,20 @@ from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from videovault import installation
+from videovault.config import origins
 from videovault.config.kinds import (
     DatabaseUrl,
     HttpUrl,
     MailAddress,
+    Network,
+    Networks,
     Port,
     QueueUrl,
     RedisUrl,
     Seconds,
     SmtpUrl,
     WebhookSecret,
+    parsed_networks,
 )
 from videovault.config.smtp import SmtpServer
 from videovault.errors import ConfigurationError
@@ -38,6 +42,11 @@ class Settings(BaseSettings):
     port: Port = Field(3000, description="The one port: pages, API and websocket.")
     public_url: HttpUrl = Field(
         "", description="How people and generators reach it; http://localhost:PORT if empty."
+    )
+    forwarded_allow_ips: Networks = Field(
+        "127.0.0.1,::1",
+        description="Reverse proxies whose X-Forwarded-For, -Proto and -Host are believed: addresses and networks, "
+        "comma-separated; none: nobody's.",
     )
     data_dir: Path = Field(Path("var"), description="Everything the embedded installation keeps.")
 
@@ -191,6 +200,19 @@ class Settings(BaseSettings):
     @property
     def secure_cookies(self) -> bool:
         return self.base_url.startswith("https://")
+
+    @cached_property
+    def trusted_proxies(self) -> tuple[Network, ...]:
+        return parsed_networks(self.forwarded_allow_ips)
+
+    @property
+    def object_origins(self) -> tuple[str, ...]:
+        """Where browsers fetch objects, apart from the app's own address."""
+        endpoint = self.s3_public_endpoint_url or self.aws_endpoint_url_s3
+        bucket = self.aws_s3_bucket_name or EMBEDDED_BUCKET
+        if self.uses_embedded_s3 and not self.s3_public_endpoint_url:
+            return ()
+        return origins.of_endpoint(endpoint, bucket) if endpoint else origins.of_aws(self.aws_region, bucket)
 
     @property
     def sealing_keys(self) -> list[str]:
