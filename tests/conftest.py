@@ -9,5 +9,6 @@ pytest_plugins = [
     "tests.fixtures.jobs",
     "tests.fixtures.people",
     "tests.fixtures.postgres",
+    "tests.fixtures.redis",
     "tests.fixtures.browser",
 ]

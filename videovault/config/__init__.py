@@ -54,7 +54,9 @@ class Settings(BaseSettings):
         "", description="SQLite in DATA_DIR if empty; or postgresql+psycopg://…"
     )
     queue_url: QueueUrl = Field("", description="SQLite in DATA_DIR if empty; or postgresql://…, redis://…")
-    redis_url: RedisUrl = Field("", description="Page state shared by several replicas: redis://…")
+    redis_url: RedisUrl = Field(
+        "", description="Page state and rate limits shared by several replicas: redis://…"
+    )
     workers: int = Field(
         4, ge=0, le=64, description="Transfers at once in the worker process; 0: workers run elsewhere."
     )
@@ -144,7 +146,8 @@ class Settings(BaseSettings):
         "invite means closed.",
     )
     rate_limits: Literal["on", "off"] = Field(
-        "on", description="off for load tests only. Nothing is limited yet."
+        "on",
+        description="How often people may sign in, register, generate and store; off for load tests only.",
     )
     log_format: Literal["text", "json"] = Field("text", description="json for machines.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(

@@ -3,13 +3,13 @@
 import reflex as rx
 from reflex.event import EventSpec
 
+from videovault.state import wording
 from videovault.state.session import HOME, SessionState
 
 PROBLEMS = {
     "wrong": "The e-mail address or the password is wrong.",
     "invalid": "Please check what you entered.",
     "closed": "New accounts are not open here. Ask the admin for one.",
-    "limited": "That was tried too often. Wait a minute, then try again.",
 }
 FIELD_PROBLEMS = {
     "taken": ("email", "There is an account with this e-mail address already. Sign in instead."),
@@ -35,12 +35,19 @@ class AccountState(SessionState):
         code = given.get("error", "")
         self.errors = dict([FIELD_PROBLEMS[code]]) if code in FIELD_PROBLEMS else {}
         is_told = not code or bool(self.errors)
-        self.problem = "" if is_told else PROBLEMS.get(code, PROBLEMS["invalid"])
+        self.problem = "" if is_told else _problem(code, given.get("wait", ""))
         return None
 
     @rx.event
     def toggle_password(self) -> None:
         self.shows_password = not self.shows_password
+
+
+def _problem(code: str, wait: str) -> str:
+    if code == "slow":
+        seconds = int(wait) if wait.isdecimal() and len(wait) < 6 else 60
+        return f"That was tried too often. Please try again in {wording.about(seconds)}."
+    return PROBLEMS.get(code, PROBLEMS["invalid"])
 
 
 def local_path(path: str) -> str:
