@@ -12,7 +12,7 @@ from videovault.api.hardening import harden
 from videovault.api.waiting import Watch
 from videovault.components.fallback import crash_screen
 from videovault.components.head import HEAD, STYLESHEETS
-from videovault.config import settings
+from videovault.config import hidden, settings
 from videovault.embedded.frontend import script_hashes
 from videovault.embedded.passthrough import PassThrough
 from videovault.embedded.stop_signals import told_to_stop
@@ -26,7 +26,7 @@ watch = Watch()
 @asynccontextmanager
 async def lifespan() -> AsyncIterator[None]:
     """Everything that lives as long as the server."""
-    logs.configure(settings().log_format, settings().log_level)
+    logs.configure(settings().log_format, settings().log_level, hidden.values(settings()))
     with told_to_stop(watch.close):
         async with embedded_parts():
             yield
