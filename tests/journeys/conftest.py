@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.fixtures.app import RunningApp, running_app
+from tests.fixtures.log_grep import remember
 from tests.journeys.violations import Violations
 
 PASSWORD = "correct horse battery"
@@ -43,11 +44,13 @@ def visitor(browser: Browser, app: RunningApp, violations: Violations) -> Iterat
 
     yield visit
     for context in contexts:
+        remember(*(cookie.get("value", "") for cookie in context.cookies()))
         context.close()
 
 
 def register(page: Page, email: str) -> None:
     """Make an account and arrive where a new person arrives."""
+    remember(PASSWORD)
     page.goto("/register")
     page.get_by_label("E-mail").fill(email)
     page.get_by_label("Password", exact=True).fill(PASSWORD)
