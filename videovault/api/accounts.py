@@ -10,9 +10,10 @@ from fastapi.responses import RedirectResponse
 from videovault.api import auth
 from videovault.api.envelope import Nothing, Responses, Success, failing
 from videovault.api.forms import Submission, either, is_form, json_answer, local_path, submission, user_agent
+from videovault.api.proxies import client_address
 from videovault.api.schemas import LoginBody, RegisterBody
-from videovault.errors import Conflict, Forbidden, InvalidInput, VideoVaultError
-from videovault.services import accounts, invitations, passwords
+from videovault.errors import Conflict, Forbidden, InvalidInput, RateLimited, VideoVaultError
+from videovault.services import accounts, invitations, limiting, passwords
 from videovault.services.views import SignedIn
 
 START = "/create"  # where a form leads that names no page of its own
@@ -28,13 +29,14 @@ Submitted = Annotated[Submission, Depends(submission)]
     "/register",
     status_code=201,
     response_model=Success[SignedIn],
-    responses={**FORM, **failing(400, 403, 409)},
+    responses={**FORM, **failing(400, 403, 409, 429)},
     openapi_extra=either(RegisterBody),
 )
 def register(sent: Submitted, request: Request) -> Response:
     """Make an account and sign it in. The first account of an installation is its admin."""
     try:
         body = sent.parsed(RegisterBody)
+        limiting.check(limiting.REGISTRATIONS, "register", client_address(request.scope))
         signed_in = accounts.register(
             body.email,
             body.password,
@@ -45,14 +47,14 @@ def register(sent: Submitted, request: Request) -> Response:
     except (VideoVaultError, RequestValidationError) as error:
         if not sent.is_form:
             raise
-        return _back("/register", _why_not_registered(error), sent)
+        return _back("/register", error, _why_not_registered(error), sent)
     return _welcome(signed_in, sent, 201, "Account created successfully")
 
 
 @router.post(
     "/login",
     response_model=Success[SignedIn],
-    responses={**FORM, **failing(400, 401, 403)},
+    responses={**FORM, **failing(400, 401, 403, 429)},
     openapi_extra=either(LoginBody),
 )
 def login(sent: Submitted, request: Request, cookie: auth.Cookie) -> Response:
@@ -62,13 +64,14 @@ def login(sent: Submitted, request: Request, cookie: auth.Cookie) -> Response:
     """
     try:
         body = sent.parsed(LoginBody)
-        signed_in = accounts.login(
-            body.email, body.password, user_agent=user_agent(request), instead_of=cookie or ""
-        )
-    except (VideoVaultError, RequestValidationError):
+        with limiting.login(body.email, client_address(request.scope)):
+            signed_in = accounts.login(
+                body.email, body.password, user_agent=user_agent(request), instead_of=cookie or ""
+            )
+    except (VideoVaultError, RequestValidationError) as error:
         if not sent.is_form:
             raise
-        return _back("/login", "wrong", sent)
+        return _back("/login", error, "wrong", sent)
     return _welcome(signed_in, sent, 200, "Signed in successfully")
 
 
@@ -97,14 +100,16 @@ def _welcome(signed_in: SignedIn, sent: Submission, status: int, message: str) -
     return response
 
 
-def _back(page: str, error: str, sent: Submission) -> Response:
+def _back(page: str, error: Exception, why: str, sent: Submission) -> Response:
     """To the form again, with what was typed but the password."""
     said = {
-        "error": error,
+        "error": why,
         "email": sent.text("email")[:254],
         "next": local_path(sent.text("next"), ""),
         "invitation": sent.text("invitation")[:500],
     }
+    if isinstance(error, RateLimited):
+        said |= {"error": "slow", "wait": str(error.retry_after)}
     return RedirectResponse(f"{page}?{urlencode({k: v for k, v in said.items() if v})}", 303)
 
 

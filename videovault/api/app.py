@@ -22,7 +22,6 @@ from videovault.api import (
     status,
     videos,
 )
-from videovault.api.auth import refuse_other_sites
 from videovault.api.envelope import problem
 from videovault.api.query import refuse_repeated
 from videovault.api.waiting import Watch
@@ -59,9 +58,7 @@ def create_api(watch: Watch | None = None) -> FastAPI:
         operations,
         docs,
     ):
-        api.include_router(
-            module.router, dependencies=[Depends(refuse_other_sites), Depends(refuse_repeated)]
-        )
+        api.include_router(module.router, dependencies=[Depends(refuse_repeated)])
     for path in ("/api", "/api/{path:path}"):
         api.add_api_route(path, _nothing_here, methods=METHODS, include_in_schema=False)
     api.add_exception_handler(VideoVaultError, answers.for_error)

@@ -2,21 +2,18 @@
 
 from datetime import datetime
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from fastapi import Depends, Request, Response
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import HTTPConnection
 
 from videovault import security
+from videovault.api.origins import SAFE_METHODS
 from videovault.config import settings
 from videovault.errors import Forbidden, NotSignedIn
 from videovault.models import now
 from videovault.services import callbacks, sessions, tokens
 from videovault.services.access import Caller
-
-SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
-DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class _SessionCookie(APIKeyCookie):
@@ -82,24 +79,6 @@ def reporter(request: Request, token: str, video_id: str, *, signed: bool = Fals
     return callbacks.generator(token, video_id) if "." in token else signed_in(request, token)
 
 
-async def refuse_other_sites(request: Request) -> None:
-    """Raises Forbidden when another site's page makes a browser change something here.
-
-    A foreign ``Origin`` is refused with or without a cookie, since signing somebody in is a change too.
-    """
-    if request.method in SAFE_METHODS:
-        return
-    origin = request.headers.get("origin")
-    if origin is not None:
-        from_here = _is_ours(origin, request.headers.get("host", ""))
-    elif "sec-fetch-site" in request.headers:
-        from_here = request.headers["sec-fetch-site"] in ("same-origin", "none")
-    else:
-        from_here = settings().session_cookie not in request.cookies or "authorization" in request.headers
-    if not from_here:
-        raise Forbidden("This request did not come from a page of this site.")
-
-
 def remember(response: Response, token: str, expires_at: datetime) -> None:
     """Give the browser its session."""
     response.set_cookie(
@@ -122,19 +101,3 @@ def forget(response: Response) -> None:
         httponly=True,
         samesite="lax",
     )
-
-
-def _is_ours(origin: str, host: str) -> bool:
-    """The page's own host and port; the scheme is not compared, as TLS may end at a proxy."""
-    came_from = _host_and_port(origin)
-    ours = {_host_and_port(settings().base_url), _host_and_port(f"{origin.partition('://')[0]}://{host}")}
-    return came_from is not None and came_from in ours
-
-
-def _host_and_port(url: str) -> tuple[str, int] | None:
-    try:
-        parts = urlsplit(url)
-        port = parts.port or DEFAULT_PORTS[parts.scheme]
-    except (ValueError, KeyError):
-        return None
-    return (parts.hostname, port) if parts.hostname else None

@@ -4,6 +4,7 @@ import reflex as rx
 from reflex.event import EventSpec
 
 from videovault.config import settings
+from videovault.state import wording
 from videovault.state.session import HOME, SessionState
 
 PROBLEMS = {
@@ -11,7 +12,6 @@ PROBLEMS = {
     "invalid": "Please check what you entered.",
     "closed": "New accounts are not open here. Ask the admin for one.",
     "invitation": "This invitation has been used, is too old, or is for another address. Ask the admin for a new one.",
-    "limited": "That was tried too often. Wait a minute, then try again.",
     "spent": "This link has been used or is older than an hour. Ask for a new one.",
 }
 FIELD_PROBLEMS = {
@@ -63,7 +63,14 @@ class AccountState(SessionState):
         code = given.get("error", "")
         self.errors = dict([FIELD_PROBLEMS[code]]) if code in FIELD_PROBLEMS else {}
         is_told = not code or bool(self.errors)
-        self.problem = "" if is_told else PROBLEMS.get(code, PROBLEMS["invalid"])
+        self.problem = "" if is_told else _problem(code, given.get("wait", ""))
+
+
+def _problem(code: str, wait: str) -> str:
+    if code == "slow":
+        seconds = int(wait) if wait.isdecimal() and len(wait) < 6 else 60
+        return f"That was tried too often. Please try again in {wording.about(seconds)}."
+    return PROBLEMS.get(code, PROBLEMS["invalid"])
 
 
 def local_path(path: str) -> str:
