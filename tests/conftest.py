@@ -4,10 +4,12 @@
 pytest_plugins = [
     "tests.fixtures.embedded_s3",
     "tests.fixtures.installation",
+    "tests.fixtures.log_grep",
     "tests.fixtures.media",
     "tests.fixtures.generator",
     "tests.fixtures.jobs",
     "tests.fixtures.people",
     "tests.fixtures.postgres",
+    "tests.fixtures.redis",
     "tests.fixtures.browser",
 ]

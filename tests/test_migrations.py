@@ -18,6 +18,8 @@ TABLES = {
     "deliveries",
     "idempotency_keys",
     "outbox",
+    "api_tokens",
+    "invitations",
 }
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fixtures import log_grep
 from tests.fixtures.generator import Generator
 from tests.fixtures.installation import Configure
 from videovault.db import reading
@@ -33,6 +34,7 @@ def worker(anna: Caller, generator: Generator, configure: Configure, tmp_path: P
     del anna, generator
     configure(WORKERS=1, WEBHOOK_TIMEOUT_SECONDS=60)
     log = tmp_path / "worker.log"
+    log_grep.watch(log)
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "videovault", "worker"], cwd=tmp_path, stdout=output, stderr=output
@@ -42,6 +44,7 @@ def worker(anna: Caller, generator: Generator, configure: Configure, tmp_path: P
     finally:
         process.kill()
         process.wait()
+        log_grep.learn(tmp_path / "var")
         print(log.read_text(errors="replace")[-3000:])
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import SQLAlchemyError
 
 from videovault import db, logs
-from videovault.config import Settings, settings
+from videovault.config import Settings, hidden, settings
 from videovault.errors import ConfigurationError, InvalidInput, SourceError, VideoVaultError
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command.arguments(commands.add_parser(name, help=command.help, description=command.help))
     chosen = parser.parse_args(arguments)
     try:
-        logs.configure(settings().log_format, settings().log_level)
+        logs.configure(settings().log_format, settings().log_level, hidden.values(settings()))
         return COMMANDS[chosen.command].run(chosen) or 0
     except VideoVaultError as error:
         _say(error.public_message)

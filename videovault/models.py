@@ -63,6 +63,8 @@ class User(SQLModel, table=True):
     quota_bytes: int | None = Field(default=None, sa_type=BigInteger)
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     last_seen_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    # When its owner deleted the account, of which from then on nothing is known but its videos, until these are gone.
+    closed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     # When one of the user's videos last had its turn to be stored: from then on the user waits behind the others.
     served_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
@@ -73,10 +75,41 @@ class Session(SQLModel, table=True):
     __tablename__ = "sessions"
 
     token_hash: str = Field(primary_key=True, max_length=64)
+    # What it is called where it is shown; the hash never is.
+    id: str = Field(default_factory=lambda: uuid4().hex, unique=True, index=True, max_length=32)
     user_id: str = Field(foreign_key="users.id", index=True, ondelete="CASCADE")
     user_agent: str = Field(default="", max_length=300)
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     expires_at: datetime = Field(sa_type=UtcDateTime)
+    last_seen_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
+class ApiToken(SQLModel, table=True):
+    """A personal token for programs, by its hash."""
+
+    __tablename__ = "api_tokens"
+
+    id: str = Field(default_factory=lambda: uuid4().hex, primary_key=True, max_length=32)
+    token_hash: str = Field(unique=True, index=True, max_length=64)
+    user_id: str = Field(foreign_key="users.id", index=True, ondelete="CASCADE")
+    name: str = Field(max_length=100)
+    scope: str = Field(max_length=10)
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    last_used_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class Invitation(SQLModel, table=True):
+    """Leave to make one account; ``email`` empty: for whoever has the link."""
+
+    __tablename__ = "invitations"
+
+    id: str = Field(default_factory=lambda: uuid4().hex, primary_key=True, max_length=32)
+    email: str = Field(default="", max_length=254)
+    invited_by: str = Field(max_length=32)
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    expires_at: datetime = Field(sa_type=UtcDateTime)
+    used_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
 class Video(SQLModel, table=True):

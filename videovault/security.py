@@ -8,7 +8,7 @@ import secrets
 import string
 import time
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -28,7 +28,7 @@ _passwords = CryptContext(
 )
 _NONCE_BYTES = 12
 _ALPHABET = string.ascii_lowercase + string.digits
-_CALLBACK_SALT = "videovault.callback.order"  # another one for another content
+Purpose = Literal["order", "invitation", "reset"]
 _WEBHOOK_HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
 
@@ -42,6 +42,11 @@ def verify_password(password: str, hashed: str | None) -> bool:
         _passwords.dummy_verify()
         return False
     return bool(_passwords.verify(password, hashed))
+
+
+def is_outdated(hashed: str) -> bool:
+    """Whether the hash was made with other parameters than today's."""
+    return bool(_passwords.needs_update(hashed))
 
 
 def new_token() -> str:
@@ -106,18 +111,35 @@ def script_digest(script: Mapping[str, str]) -> str:
 
 def callback_token(order: Order) -> str:
     """What a generator shows to report on this one order."""
-    return _callback_serializer(settings().sealing_keys[0]).dumps(order)
+    return signed("order", order)
 
 
 def order_of_callback(token: str, *, max_age_seconds: int) -> Order | None:
     """The order a callback token is good for, or None when it is forged or too old."""
+    said = read_signed("order", token, max_age_seconds=max_age_seconds)
+    return None if said is None else Order(*said)
+
+
+def signed(purpose: Purpose, said: Any) -> str:
+    """What was said (anything JSON can hold), readable by all, with a signature that is good for this purpose only."""
+    return str(_serializer(settings().sealing_keys[0], purpose).dumps(said))
+
+
+def read_signed(purpose: Purpose, token: str, *, max_age_seconds: int) -> Any | None:
+    """What was said, or None when the token is forged, for another purpose or too old."""
     for key in settings().sealing_keys:
         try:
-            video_id, script = _callback_serializer(key).loads(token, max_age=max_age_seconds)
+            return _serializer(key, purpose).loads(token, max_age=max_age_seconds)
         except BadData:
             continue
-        return Order(video_id, script)
     return None
+
+
+def fingerprint(password_hash: str) -> str:
+    """Tells two password hashes apart without giving either away."""
+    return hmac.new(_derived(settings().sealing_keys[0]), password_hash.encode(), hashlib.sha256).hexdigest()[
+        :32
+    ]
 
 
 def webhook_is_genuine(body: bytes, headers: Mapping[str, str]) -> bool | None:
@@ -135,8 +157,8 @@ def webhook_is_genuine(body: bytes, headers: Mapping[str, str]) -> bool | None:
     return True
 
 
-def _callback_serializer(key: str) -> URLSafeTimedSerializer:
-    return URLSafeTimedSerializer(key, salt=_CALLBACK_SALT)
+def _serializer(key: str, purpose: Purpose) -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(key, salt=f"videovault.{purpose}")
 
 
 def _derived(key: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import reflex as rx
 
@@ -11,7 +12,8 @@ from videovault.api.hardening import harden
 from videovault.api.waiting import Watch
 from videovault.components.fallback import crash_screen
 from videovault.components.head import HEAD, STYLESHEETS
-from videovault.config import settings
+from videovault.config import hidden, settings
+from videovault.embedded.frontend import script_hashes
 from videovault.embedded.passthrough import PassThrough
 from videovault.embedded.stop_signals import told_to_stop
 from videovault.embedded.supervisor import embedded_parts
@@ -24,14 +26,18 @@ watch = Watch()
 @asynccontextmanager
 async def lifespan() -> AsyncIterator[None]:
     """Everything that lives as long as the server."""
-    logs.configure(settings().log_format, settings().log_level)
+    logs.configure(settings().log_format, settings().log_level, hidden.values(settings()))
     with told_to_stop(watch.close):
         async with embedded_parts():
             yield
 
 
 app = rx.App(
-    api_transformer=[create_api(watch), PassThrough, harden],  # each wraps the one before it
+    api_transformer=[
+        create_api(watch),
+        PassThrough,
+        partial(harden, page_scripts=script_hashes),
+    ],  # each wraps the one before it
     stylesheets=STYLESHEETS,
     reset_style=False,
     head_components=HEAD,

@@ -30,7 +30,7 @@ def test_an_unknown_address_is_404_in_the_envelope(ada: Person, path: str) -> No
     ("method", "path", "allowed"),
     [
         ("GET", "/api/auth/login", "POST"),
-        ("PATCH", "/api/auth/me", "GET"),
+        ("PUT", "/api/auth/me", "GET, PATCH"),
         ("OPTIONS", "/api/auth/video/gallery", "GET"),
         ("GET", "/api/auth/video/delete", "DELETE"),
         ("GET", "/api/auth/video/download", "POST"),

@@ -12,7 +12,10 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from videovault.api.hardening import FOREVER, MAX_BODY_BYTES, SECURITY, harden
+from tests.fixtures.installation import Configure
+from videovault.api.bodies import MAX_BODY_BYTES, MAX_HEADER_BYTES
+from videovault.api.hardening import harden
+from videovault.api.policy import FOREVER, SECURITY
 
 
 async def _page(_request: Request) -> Response:
@@ -151,19 +154,69 @@ def test_a_caller_that_hangs_up_in_its_body_is_let_go() -> None:
     assert sent == []
 
 
-def test_websockets_pass_untouched() -> None:
-    seen: list[tuple[Scope, Receive, Send]] = []
+HANDSHAKES = [
+    (b"https://evil.example", False),
+    (b"http://x:8080", False),
+    (b"http://x", True),
+    (b"null", False),
+    (None, True),
+]
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        seen.append((scope, receive, send))
+
+@pytest.mark.parametrize(("origin", "is_let_in"), HANDSHAKES)
+def test_a_websocket_is_for_pages_of_this_site_and_programs(origin: bytes | None, is_let_in: bool) -> None:
+    seen: list[Scope] = []
+    sent: list[Message] = []
+
+    async def app(scope: Scope, _receive: Receive, _send: Send) -> None:
+        seen.append(scope)
 
     async def receive() -> Message:
-        raise AssertionError
+        return {"type": "websocket.connect"}
 
-    async def send(_message: Message) -> None:
-        raise AssertionError
+    async def send(message: Message) -> None:
+        sent.append(message)
 
-    scope = {"type": "websocket", "path": "/_event"}
+    headers = [(b"host", b"x"), (b"cookie", b"a=b"), *([(b"origin", origin)] if origin else [])]
+    scope = {"type": "websocket", "path": "/_event", "headers": headers, "scheme": "ws"}
     run(harden(app), scope, receive, send)
-    assert seen == [(scope, receive, send)]
-    assert scope == {"type": "websocket", "path": "/_event"}
+    assert seen == ([scope] if is_let_in else [])
+    assert [message["type"] for message in sent] == ([] if is_let_in else ["websocket.close"])
+
+
+def test_headers_over_the_limit_are_refused_in_the_apis_own_words() -> None:
+    answer = ask("GET", "/api/any", headers={"X-Long": "x" * MAX_HEADER_BYTES})
+    assert answer.status_code == 431
+    assert answer.json()["error"]["code"] == "TOO_LARGE"
+    assert ask("GET", "/api/any", headers={"X-Long": "x" * (MAX_HEADER_BYTES - 1000)}).status_code == 200
+
+
+@pytest.mark.parametrize("given", ["0f8fad5b-d9cb-469f-a165-70867728950e", "trace_1.2-3"])
+def test_a_plain_request_id_that_came_with_the_request_is_kept(given: str) -> None:
+    assert ask("GET", "/", headers={"X-Request-Id": given}).headers["x-request-id"] == given
+
+
+@pytest.mark.parametrize(
+    "given", ["", "short", "x" * 65, "with space", "<script>alert(1)</script>", "{1:2}-abcdef"]
+)
+def test_any_other_request_id_is_replaced(given: str) -> None:
+    assert len(ask("GET", "/", headers={"X-Request-Id": given}).headers["x-request-id"]) == 32
+
+
+@pytest.mark.parametrize("path", ["/", "/api/any", "/assets/app-1a2b.js", "/nothing"])
+def test_no_other_site_may_frame_anything(path: str) -> None:
+    headers = ask("GET", path).headers
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert headers["x-frame-options"] == "DENY"
+
+
+def test_other_sites_change_nothing_outside_the_api_either() -> None:
+    answer = ask("POST", "/echo", content=b"x", headers={"Origin": "https://evil.example"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "FORBIDDEN")
+
+
+def test_only_an_installation_behind_https_insists_on_https(configure: Configure) -> None:
+    configure(PUBLIC_URL="http://videos.example.com")
+    assert "strict-transport-security" not in ask("GET", "/").headers
+    configure(PUBLIC_URL="https://videos.example.com")
+    assert ask("GET", "/").headers["strict-transport-security"] == "max-age=31536000; includeSubDomains"

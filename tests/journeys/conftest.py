@@ -7,6 +7,8 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.fixtures.app import RunningApp, running_app
+from tests.fixtures.log_grep import remember
+from tests.journeys.violations import Violations
 
 PASSWORD = "correct horse battery"
 PATIENCE_MS = 60_000
@@ -21,23 +23,34 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
 
 
 @pytest.fixture
-def visitor(browser: Browser, app: RunningApp) -> Iterator[Visitor]:
+def violations() -> Iterator[Violations]:
+    """What the content security policy forbade the pages of ``visitor``, which must be nothing at the end."""
+    seen = Violations()
+    yield seen
+    assert list(seen) == []
+
+
+@pytest.fixture
+def visitor(browser: Browser, app: RunningApp, violations: Violations) -> Iterator[Visitor]:
     """Pages of somebody new each time: no cookies, nothing remembered."""
     contexts = []
 
     def visit() -> Page:
         context = browser.new_context(base_url=app.url, accept_downloads=True)
         context.set_default_timeout(PATIENCE_MS)
+        violations.listen(context)
         contexts.append(context)
         return context.new_page()
 
     yield visit
     for context in contexts:
+        remember(*(cookie.get("value", "") for cookie in context.cookies()))
         context.close()
 
 
 def register(page: Page, email: str) -> None:
     """Make an account and arrive where a new person arrives."""
+    remember(PASSWORD)
     page.goto("/register")
     page.get_by_label("E-mail").fill(email)
     page.get_by_label("Password", exact=True).fill(PASSWORD)

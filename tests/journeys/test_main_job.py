@@ -73,10 +73,12 @@ def play_in_the_gallery(page: Page) -> float:
     card = page.get_by_role("listitem").filter(has_text=TOPIC)
     minutes, seconds = card.locator(".duration").inner_text().split(":")
     card.get_by_role("button", name=f"Play {TOPIC}").click()
-    page.wait_for_function("document.querySelector('[role=dialog] video, dialog video')?.readyState >= 2")
-    played = page.evaluate(
-        """async () => {
-            const video = document.querySelector('[role=dialog] video, dialog video');
+    player = page.locator("[role=dialog] video, dialog video")
+    player.wait_for()
+    played = player.evaluate(
+        """async (video) => {
+            if (video.readyState < 2)
+                await new Promise((done) => video.addEventListener('loadeddata', done, {once: true}));
             video.muted = true;
             await video.play();
             video.currentTime = video.duration / 2;

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from tests.fixtures.app import RunningApp, free_port, running_app
+from tests.fixtures.log_grep import remember
 from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
@@ -50,6 +51,7 @@ def test_a_transfer_goes_on_after_the_app_ends_and_is_started_again(
 def signed_in(app: RunningApp) -> dict[str, str]:
     account = {"email": EMAIL, "password": "correct horse battery"}
     token = httpx.post(f"{app.url}/api/auth/register", json=account).json()["data"]["token"]
+    remember(account["password"], token)
     return {"Authorization": f"Bearer {token}"}
 
 

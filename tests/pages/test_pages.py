@@ -9,11 +9,12 @@ import pytest
 from videovault.pages import PAGES, Page
 from videovault.state.admin import AdminState
 from videovault.state.gallery import GalleryState
+from videovault.state.profile import ProfileState
 from videovault.state.studio import StudioState
 from videovault.state.work import WorkState
 
 ROUTES = [page.route for page in PAGES]
-BEHIND_A_SESSION = {"/create", "/gallery", "/admin"}
+BEHIND_A_SESSION = {"/create", "/gallery", "/account", "/admin"}
 
 
 @pytest.fixture(params=PAGES, ids=ROUTES)
@@ -38,12 +39,15 @@ def texts(page: Page) -> list[str]:
 
 
 def test_addresses_are_those_of_the_product() -> None:
-    assert ROUTES == ["/", "/login", "/register", "/create", "/gallery", "/admin", "404"]
+    public = ["/", "/login", "/register", "/forgot", "/reset"]
+    assert [*public, "/create", "/gallery", "/account", "/admin", "404"] == ROUTES
 
 
 def test_pages_of_people_who_are_signed_in_ask_who_is_there() -> None:
     for found in PAGES:
-        guarded = [event.state in (StudioState, GalleryState, AdminState) for event in found.on_load]
+        guarded = [
+            event.state in (StudioState, GalleryState, ProfileState, AdminState) for event in found.on_load
+        ]
         assert any(guarded) == (found.route in BEHIND_A_SESSION), found.route
 
 
@@ -74,6 +78,10 @@ def test_forms_that_set_a_cookie_are_sent_by_the_browser() -> None:
         "/api/auth/login": "NativeForm",
         "/api/auth/register": "NativeForm",
         "/api/auth/logout": "NativeForm",
+        "/api/auth/password": "NativeForm",
+        "/api/auth/delete-account": "NativeForm",
+        "/api/auth/forgot": "NativeForm",
+        "/api/auth/reset": "NativeForm",
     }
 
 

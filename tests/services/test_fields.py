@@ -65,9 +65,3 @@ def test_what_is_no_email_address_is_refused(email: str) -> None:
 
 def test_email_addresses_have_one_form() -> None:
     assert fields.checked_email("  Anna.Muster@Example.COM ") == "anna.muster@example.com"
-
-
-@pytest.mark.parametrize("password", ["", "short", "x" * 257])
-def test_passwords_outside_8_to_256_characters_are_refused(password: str) -> None:
-    with pytest.raises(InvalidInput):
-        fields.checked_password(password)

@@ -17,7 +17,7 @@ from videovault.db import reading, transaction
 from videovault.errors import StorageError
 from videovault.gateways.storage import Description, Storage
 from videovault.models import Event, Status, UploadPart, Video, now
-from videovault.services import accounts, pipeline, upkeep
+from videovault.services import accounts, pipeline, sessions, upkeep
 from videovault.services.access import Caller
 from videovault.services.lease import LEASE_SECONDS
 
@@ -56,7 +56,7 @@ def test_sign_ins_that_are_over_are_purged_and_others_stay(anna: Caller) -> None
         for found in session.exec(select(models.Session)):
             found.expires_at = now() - timedelta(seconds=1)
     living = accounts.login("anna@example.com", "correct horse").token
-    upkeep.expired_sessions()
+    sessions.purge()
     with reading() as session:
         assert len(session.exec(select(models.Session)).all()) == 1
     assert token != living

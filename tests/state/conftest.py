@@ -15,10 +15,11 @@ from reflex.state import StateUpdate
 from reflex_base.event import Event
 from reflex_base.event.processor import BaseStateEventProcessor
 
+from videovault.config import settings
 from videovault.services import accounts
 from videovault.services.access import Caller
 from videovault.services.views import SignedIn
-from videovault.state.session import COOKIE, SessionGuard, on_fault
+from videovault.state.session import SessionGuard, on_fault
 
 S = TypeVar("S", bound=rx.State)
 PASSWORD = "correct horse"
@@ -81,7 +82,7 @@ class Tab:
 
     async def _send(self, state: type[rx.State], handler: str, payload: dict[str, Any]) -> None:
         path = self.address.partition("?")[0]
-        headers = {"cookie": f"{COOKIE}={self.cookie}"} if self.cookie else {}
+        headers = {"cookie": f"{settings().session_cookie}={self.cookie}"} if self.cookie else {}
         router = {
             "pathname": path,
             "asPath": self.address,

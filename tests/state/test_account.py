@@ -28,13 +28,22 @@ def test_what_is_wrong_with_a_field_stands_beside_it(server: Server, code: str, 
 
 
 @pytest.mark.parametrize(
-    ("code", "says"), [("closed", "not open"), ("limited", "too often"), ("failed", "check")]
+    ("code", "says"), [("closed", "not open"), ("slow", "too often"), ("failed", "check")]
 )
 def test_other_problems_stand_above_the_form(server: Server, code: str, says: str) -> None:
     tab = server.tab(address=f"/register?error={code}")
     tab.send(AccountState, "enter")
     assert says in tab.sees(AccountState).problem
     assert tab.sees(SessionState).errors == {}
+
+
+@pytest.mark.parametrize(
+    ("wait", "says"), [("240", "in 4 minutes."), ("900", "in 15 minutes."), ("soon", "in 1 minute.")]
+)
+def test_who_tried_too_often_reads_how_long_to_wait(server: Server, wait: str, says: str) -> None:
+    tab = server.tab(address=f"/login?error=slow&wait={wait}")
+    tab.send(AccountState, "enter")
+    assert says in tab.sees(AccountState).problem
 
 
 def test_text_from_the_address_is_never_shown_as_ours(server: Server) -> None:

@@ -7,13 +7,13 @@ import reflex as rx
 from sqlalchemy.exc import InvalidRequestError
 
 from tests.state.conftest import Person, Server
-from videovault.api import auth
 from videovault.services import accounts
 from videovault.state import session, work
 from videovault.state.account import AccountState
 from videovault.state.admin import AdminState
 from videovault.state.gallery import GalleryState
 from videovault.state.news import NewsState
+from videovault.state.profile import ProfileState
 from videovault.state.session import SessionState
 from videovault.state.studio import StudioState
 
@@ -23,14 +23,31 @@ FOR_EVERYBODY = {
     "SessionState.dismiss",
     "SessionState.go_home",
     "AccountState.enter",
+    "AccountState.recover",
     "AccountState.toggle_password",
 }
-ARGUMENTS = {"form": {}, "video_id": "video_1_abcdefghi", "status": "", "number": 1}
+ARGUMENTS = {
+    "form": {},
+    "video_id": "video_1_abcdefghi",
+    "status": "",
+    "number": 1,
+    "session_id": "s",
+    "token_id": "t",
+}
 
 
 def handlers() -> Iterator[tuple[type[rx.State], str]]:
     """Every method that a browser may call by name."""
-    states = (SessionState, AccountState, StudioState, GalleryState, AdminState, NewsState, work.WorkState)
+    states = (
+        SessionState,
+        AccountState,
+        StudioState,
+        GalleryState,
+        ProfileState,
+        AdminState,
+        NewsState,
+        work.WorkState,
+    )
     for state in states:
         yield from ((state, name) for name in state.event_handlers if name != "setvar")
 
@@ -141,7 +158,3 @@ def test_new_page_leaves_old_notices_behind(server: Server, person: Callable[[st
     assert tab.sees(SessionState).notice == "There is no such video."
     tab.send(SessionState, "arrive")
     assert tab.sees(SessionState).notice == ""
-
-
-def test_pages_and_api_speak_of_the_same_cookie() -> None:
-    assert session.COOKIE == auth.COOKIE

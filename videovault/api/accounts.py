@@ -5,16 +5,16 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, RedirectResponse
-from pydantic import BaseModel
+from fastapi.responses import RedirectResponse
 
 from videovault.api import auth
 from videovault.api.envelope import Nothing, Responses, Success, failing
-from videovault.api.forms import Submission, either, is_form, local_path, submission
+from videovault.api.forms import Submission, either, is_form, json_answer, local_path, submission, user_agent
+from videovault.api.proxies import client_address
 from videovault.api.schemas import LoginBody, RegisterBody
-from videovault.errors import Conflict, Forbidden, InvalidInput, VideoVaultError
-from videovault.services import accounts
-from videovault.services.views import SignedIn, UserView, View
+from videovault.errors import Conflict, Forbidden, InvalidInput, RateLimited, VideoVaultError
+from videovault.services import accounts, invitations, limiting, passwords
+from videovault.services.views import SignedIn
 
 START = "/create"  # where a form leads that names no page of its own
 FORM: Responses = {
@@ -25,46 +25,53 @@ router = APIRouter(prefix="/api/auth", tags=["Accounts"])
 Submitted = Annotated[Submission, Depends(submission)]
 
 
-class Me(View):
-    user: UserView
-
-
 @router.post(
     "/register",
     status_code=201,
     response_model=Success[SignedIn],
-    responses={**FORM, **failing(400, 403, 409)},
+    responses={**FORM, **failing(400, 403, 409, 429)},
     openapi_extra=either(RegisterBody),
 )
 def register(sent: Submitted, request: Request) -> Response:
     """Make an account and sign it in. The first account of an installation is its admin."""
     try:
         body = sent.parsed(RegisterBody)
+        limiting.check(limiting.REGISTRATIONS, "register", client_address(request.scope))
         signed_in = accounts.register(
-            body.email, body.password, body.name or "", user_agent=_user_agent(request)
+            body.email,
+            body.password,
+            body.name or "",
+            invitation=body.invitation or "",
+            user_agent=user_agent(request),
         )
     except (VideoVaultError, RequestValidationError) as error:
         if not sent.is_form:
             raise
-        return _back("/register", _why_not_registered(error), sent)
+        return _back("/register", error, _why_not_registered(error), sent)
     return _welcome(signed_in, sent, 201, "Account created successfully")
 
 
 @router.post(
     "/login",
     response_model=Success[SignedIn],
-    responses={**FORM, **failing(400, 401, 403)},
+    responses={**FORM, **failing(400, 401, 403, 429)},
     openapi_extra=either(LoginBody),
 )
-def login(sent: Submitted, request: Request) -> Response:
-    """Sign in, for a token and a cookie. An HTML form is sent on to its ``next``, a local path."""
+def login(sent: Submitted, request: Request, cookie: auth.Cookie) -> Response:
+    """Sign in, for a token and a cookie. An HTML form is sent on to its ``next``, a local path.
+
+    The session that the browser's cookie was for ends.
+    """
     try:
         body = sent.parsed(LoginBody)
-        signed_in = accounts.login(body.email, body.password, user_agent=_user_agent(request))
-    except (VideoVaultError, RequestValidationError):
+        with limiting.login(body.email, client_address(request.scope)):
+            signed_in = accounts.login(
+                body.email, body.password, user_agent=user_agent(request), instead_of=cookie or ""
+            )
+    except (VideoVaultError, RequestValidationError) as error:
         if not sent.is_form:
             raise
-        return _back("/login", "wrong", sent)
+        return _back("/login", error, "wrong", sent)
     return _welcome(signed_in, sent, 200, "Signed in successfully")
 
 
@@ -79,29 +86,30 @@ def logout(request: Request, token: auth.Token) -> Response:
         accounts.logout(token)
     response: Response = RedirectResponse("/", 303)
     if not is_form(request):
-        response = _json(Success(message="Signed out successfully", data=Nothing()), 200)
+        response = json_answer(Success(message="Signed out successfully", data=Nothing()), 200)
     auth.forget(response)
     return response
-
-
-@router.get("/me", responses=failing(401))
-def me(caller: auth.SignedInCaller) -> Success[Me]:
-    """The account that is signed in; sizes in bytes, a quota of 0 is none."""
-    return Success(message="Account retrieved successfully", data=Me(user=accounts.me(caller)))
 
 
 def _welcome(signed_in: SignedIn, sent: Submission, status: int, message: str) -> Response:
     if sent.is_form:
         response: Response = RedirectResponse(local_path(sent.text("next"), START), 303)
     else:
-        response = _json(Success(message=message, data=signed_in), status)
+        response = json_answer(Success(message=message, data=signed_in), status)
     auth.remember(response, signed_in.token, signed_in.expires_at)
     return response
 
 
-def _back(page: str, error: str, sent: Submission) -> Response:
+def _back(page: str, error: Exception, why: str, sent: Submission) -> Response:
     """To the form again, with what was typed but the password."""
-    said = {"error": error, "email": sent.text("email")[:254], "next": local_path(sent.text("next"), "")}
+    said = {
+        "error": why,
+        "email": sent.text("email")[:254],
+        "next": local_path(sent.text("next"), ""),
+        "invitation": sent.text("invitation")[:500],
+    }
+    if isinstance(error, RateLimited):
+        said |= {"error": "slow", "wait": str(error.retry_after)}
     return RedirectResponse(f"{page}?{urlencode({k: v for k, v in said.items() if v})}", 303)
 
 
@@ -109,17 +117,11 @@ def _why_not_registered(error: Exception) -> str:
     if isinstance(error, Conflict):
         return "taken"
     if isinstance(error, Forbidden):
-        return "closed"
+        return "invitation" if error.public_message == invitations.SPENT else "closed"
     if isinstance(error, InvalidInput):
+        if error.public_message == passwords.TOO_COMMON:
+            return "common"
         return next(iter(error.fields), "email")
     if isinstance(error, RequestValidationError):
         return str(error.errors()[0]["loc"][-1])
     return "failed"
-
-
-def _json(answer: BaseModel, status: int) -> Response:
-    return JSONResponse(answer.model_dump(mode="json", by_alias=True, exclude_none=True), status)
-
-
-def _user_agent(request: Request) -> str:
-    return request.headers.get("user-agent", "")

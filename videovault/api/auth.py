@@ -2,28 +2,38 @@
 
 from datetime import datetime
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from fastapi import Depends, Request, Response
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
+from starlette.requests import HTTPConnection
 
 from videovault import security
+from videovault.api.origins import SAFE_METHODS
 from videovault.config import settings
 from videovault.errors import Forbidden, NotSignedIn
 from videovault.models import now
-from videovault.services import accounts, callbacks
+from videovault.services import callbacks, sessions, tokens
 from videovault.services.access import Caller
 
-COOKIE = "videovault_session"
-SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
-DEFAULT_PORTS = {"http": 80, "https": 443}
 
-_cookie = APIKeyCookie(name=COOKIE, auto_error=False, description="A browser's session.")
-_bearer = HTTPBearer(auto_error=False, description="A session's token, or a generator's callback token.")
+class _SessionCookie(APIKeyCookie):
+    async def __call__(self, request: HTTPConnection) -> str | None:
+        return request.cookies.get(settings().session_cookie)
+
+
+_cookie = _SessionCookie(
+    name="videovault_session",
+    auto_error=False,
+    description="A browser's session; behind HTTPS the name is `__Host-videovault_session`.",
+)
+_bearer = HTTPBearer(
+    auto_error=False, description="A session's token, a personal API token, or a generator's callback token."
+)
+Cookie = Annotated[str | None, Depends(_cookie)]
 
 
 def shown_token(
-    cookie: Annotated[str | None, Depends(_cookie)],
+    cookie: Cookie,
     bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> str:
     """The token the caller shows, empty if none; a header is meant more expressly than a cookie."""
@@ -33,11 +43,15 @@ def shown_token(
 Token = Annotated[str, Depends(shown_token)]
 
 
-def signed_in(token: Token) -> Caller:
-    """Raises NotSignedIn."""
+def signed_in(request: Request, token: Token) -> Caller:
+    """Raises NotSignedIn, and Forbidden where a token that only reads would change something."""
     if not token:
         raise NotSignedIn
-    return accounts.authenticate(token)
+    is_personal = token.startswith(tokens.PREFIX)
+    caller = tokens.authenticate(token) if is_personal else sessions.authenticate(token)
+    if not caller.may_write and request.method not in SAFE_METHODS:
+        raise Forbidden("This API token may only read.")
+    return caller
 
 
 SignedInCaller = Annotated[Caller, Depends(signed_in)]
@@ -54,7 +68,7 @@ async def signed_by_generator(request: Request) -> bool:
 Signed = Annotated[bool, Depends(signed_by_generator)]
 
 
-def reporter(token: str, video_id: str, *, signed: bool = False) -> Caller:
+def reporter(request: Request, token: str, video_id: str, *, signed: bool = False) -> Caller:
     """Who reports on this video: a person, or its generator by a callback token or a signature.
 
     Raises NotSignedIn, and VideoNotFound for the generator of a video that is gone.
@@ -62,31 +76,13 @@ def reporter(token: str, video_id: str, *, signed: bool = False) -> Caller:
     if signed and not token:
         return callbacks.signed_generator(video_id)
     # Only callback tokens have dots: they carry their video, time and signature in parts.
-    return callbacks.generator(token, video_id) if "." in token else signed_in(token)
-
-
-async def refuse_other_sites(request: Request) -> None:
-    """Raises Forbidden when another site's page makes a browser change something here.
-
-    A foreign ``Origin`` is refused with or without a cookie, since signing somebody in is a change too.
-    """
-    if request.method in SAFE_METHODS:
-        return
-    origin = request.headers.get("origin")
-    if origin is not None:
-        from_here = _is_ours(origin, request.headers.get("host", ""))
-    elif "sec-fetch-site" in request.headers:
-        from_here = request.headers["sec-fetch-site"] in ("same-origin", "none")
-    else:
-        from_here = COOKIE not in request.cookies or "authorization" in request.headers
-    if not from_here:
-        raise Forbidden("This request did not come from a page of this site.")
+    return callbacks.generator(token, video_id) if "." in token else signed_in(request, token)
 
 
 def remember(response: Response, token: str, expires_at: datetime) -> None:
     """Give the browser its session."""
     response.set_cookie(
-        COOKIE,
+        settings().session_cookie,
         token,
         max_age=int((expires_at - now()).total_seconds()),
         path="/",
@@ -98,20 +94,10 @@ def remember(response: Response, token: str, expires_at: datetime) -> None:
 
 def forget(response: Response) -> None:
     """Take the browser's session away."""
-    response.delete_cookie(COOKIE, path="/", secure=settings().secure_cookies, httponly=True, samesite="lax")
-
-
-def _is_ours(origin: str, host: str) -> bool:
-    """The page's own host and port; the scheme is not compared, as TLS may end at a proxy."""
-    came_from = _host_and_port(origin)
-    ours = {_host_and_port(settings().base_url), _host_and_port(f"{origin.partition('://')[0]}://{host}")}
-    return came_from is not None and came_from in ours
-
-
-def _host_and_port(url: str) -> tuple[str, int] | None:
-    try:
-        parts = urlsplit(url)
-        port = parts.port or DEFAULT_PORTS[parts.scheme]
-    except (ValueError, KeyError):
-        return None
-    return (parts.hostname, port) if parts.hostname else None
+    response.delete_cookie(
+        settings().session_cookie,
+        path="/",
+        secure=settings().secure_cookies,
+        httponly=True,
+        samesite="lax",
+    )

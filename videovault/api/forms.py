@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ValidationError
 
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
@@ -55,6 +56,15 @@ def either(model: type[BaseModel]) -> dict[str, Any]:
     """OpenAPI's words for a body that is JSON or a form."""
     schema = {"schema": model.model_json_schema()}
     return {"requestBody": {"required": True, "content": {"application/json": schema, FORMS[0]: schema}}}
+
+
+def json_answer(answer: BaseModel, status: int) -> JSONResponse:
+    """What a route answers that may also answer with a redirect, and so does its JSON by itself."""
+    return JSONResponse(answer.model_dump(mode="json", by_alias=True, exclude_none=True), status)
+
+
+def user_agent(request: Request) -> str:
+    return request.headers.get("user-agent", "")
 
 
 def local_path(wanted: str, otherwise: str) -> str:

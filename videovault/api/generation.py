@@ -66,7 +66,7 @@ EXAMPLE = {
 }
 
 
-@router.post("", responses=failing(400, 401, 403, 404, 409, 502))
+@router.post("", responses=failing(400, 401, 403, 404, 409, 429, 502))
 async def create_video(caller: SignedInCaller, body: BriefBody) -> Success[Draft]:
     """Have a script written for a brief; both are kept as a draft."""
     check_own_email(caller, body.email)

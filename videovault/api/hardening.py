@@ -1,47 +1,42 @@
-"""What every HTTP answer of this port gets, the pages' too: an id, a limit for bodies, safe headers, a log line."""
+"""What every request to this port goes through, the pages' too: limits, origins, an id, safe headers, a log line."""
 
+import re
 import time
-from collections.abc import MutableMapping
+from collections.abc import Callable, Collection, MutableMapping
 from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from videovault import logs
+from videovault.api import bodies, policy
 from videovault.api.envelope import OUR_FAULT, REQUEST_ID, problem
+from videovault.api.origins import FOREIGN, is_foreign
+from videovault.api.proxies import believed
 
-MAX_BODY_BYTES = 1024 * 1024
-SECURITY = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-    "X-Frame-Options": "DENY",
-    "Content-Security-Policy": "frame-ancestors 'none'; object-src 'none'; base-uri 'self'; form-action 'self'",
-}
-FOREVER = "public, max-age=31536000, immutable"  # file names under /assets carry a hash of the content
+PLAIN_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
+PageScripts = Callable[[], Collection[str]]
 log = logs.get(__name__)
 
 
-class _TooLarge(Exception):
-    """The body is over the limit."""
-
-
-class _Gone(Exception):
-    """The client left before its body was complete."""
-
-
-def harden(app: ASGIApp) -> ASGIApp:
-    """The application behind the guard; websockets pass untouched."""
+def harden(app: ASGIApp, page_scripts: PageScripts = tuple) -> ASGIApp:
+    """The application behind the guard; ``page_scripts`` tells the hashes of the scripts inside its pages."""
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await app(scope, receive, send)
             return
-        scope[REQUEST_ID] = uuid4().hex
+        scope = believed(scope)
+        if scope["type"] == "websocket":
+            await _connect(app, scope, receive, send)
+            return
+        scope[REQUEST_ID] = _request_id(scope)
         with logs.context(request_id=scope[REQUEST_ID]):
-            await _serve(app, scope, receive, _Answer(scope, send))
+            await _serve(app, scope, receive, _Answer(scope, send, page_scripts))
 
     return guarded
 
@@ -49,9 +44,10 @@ def harden(app: ASGIApp) -> ASGIApp:
 class _Answer:
     """Sends on what the application answers, with the headers that it did not set itself."""
 
-    def __init__(self, scope: Scope, send: Send) -> None:
+    def __init__(self, scope: Scope, send: Send, page_scripts: PageScripts) -> None:
         self._scope = scope
         self._send = send
+        self._page_scripts = page_scripts
         self._began = time.monotonic()
         self.status = 0  # until the answer has begun
         self.complete = False
@@ -59,7 +55,10 @@ class _Answer:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            _complete(MutableHeaders(raw=_raw(message)), self._scope, self.status)
+            headers = MutableHeaders(raw=_raw(message))
+            headers["X-Request-Id"] = self._scope[REQUEST_ID]
+            answer = policy.Answer(self._scope, self.status, headers.get("content-type", ""))
+            policy.complete(headers, answer, self._page_scripts() if answer.is_page else ())
         await self._send(message)
         self.complete = message["type"] != "http.response.start" and not message.get("more_body", False)
 
@@ -76,14 +75,24 @@ class _Answer:
             )
 
 
+async def _connect(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """A websocket carries its visitor's cookie, whichever site's page opens it."""
+    if is_foreign(scope) or bodies.has_too_many_headers(scope):
+        await send({"type": "websocket.close", "code": 1008, "reason": FOREIGN})
+    else:
+        await app(scope, receive, send)
+
+
 async def _serve(app: ASGIApp, scope: Scope, receive: Receive, answer: _Answer) -> None:
     try:
-        body = await _body(scope, receive)
-        await app(scope, _replayed(body, receive), answer)
-    except _TooLarge:
-        message = f"The body is too large: at most {MAX_BODY_BYTES // 1024} KiB are possible."
-        await problem(413, "TOO_LARGE", message)(scope, receive, answer)
-    except _Gone:
+        refusal = _refusal(scope)
+        if refusal is None:
+            await app(scope, await bodies.whole(scope, receive), answer)
+        else:
+            await refusal(scope, receive, answer)
+    except bodies.TooLarge:
+        await _too_large(413, "body", bodies.MAX_BODY_BYTES)(scope, receive, answer)
+    except bodies.Gone:
         return
     except Exception:
         log.exception("unhandled error", method=scope["method"], path=scope["path"])
@@ -96,55 +105,21 @@ async def _serve(app: ASGIApp, scope: Scope, receive: Receive, answer: _Answer) 
     answer.note()
 
 
-async def _body(scope: Scope, receive: Receive) -> bytes:
-    """The whole body, counted while it is read: a length may be missing, and need not be true."""
-    if _declared(scope) > MAX_BODY_BYTES:
-        raise _TooLarge
-    body = bytearray()
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise _Gone
-        body += message.get("body", b"")
-        if len(body) > MAX_BODY_BYTES:
-            raise _TooLarge
-        if not message.get("more_body", False):
-            return bytes(body)
+def _refusal(scope: Scope) -> Response | None:
+    if bodies.has_too_many_headers(scope):
+        return _too_large(431, "head", bodies.MAX_HEADER_BYTES)
+    return problem(403, "FORBIDDEN", FOREIGN) if is_foreign(scope) else None
 
 
-def _declared(scope: Scope) -> int:
-    length = Headers(scope=scope).get("content-length", "")
-    return int(length) if length.isdecimal() else 0
+def _too_large(status: int, part: str, most: int) -> Response:
+    message = f"The {part} of this request is too large: at most {most // 1024} KiB are possible."
+    return problem(status, "TOO_LARGE", message)
 
 
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    given = False
-
-    async def again() -> Message:
-        nonlocal given
-        if given:
-            return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return again
-
-
-def _complete(headers: MutableHeaders, scope: Scope, status: int) -> None:
-    headers["X-Request-Id"] = scope[REQUEST_ID]
-    for name, value in SECURITY.items():
-        headers.setdefault(name, value)
-    caching = _caching(scope["path"], headers.get("content-type", ""), status)
-    if caching:
-        headers.setdefault("Cache-Control", caching)
-
-
-def _caching(path: str, content_type: str, status: int) -> str:
-    if path.startswith("/api"):
-        return "no-store"
-    if path.startswith("/assets/") and status in (200, 206, 304):
-        return FOREVER
-    return "no-cache" if content_type.startswith("text/html") else ""
+def _request_id(scope: Scope) -> str:
+    """The one that a proxy or program gave it, if that is short and plain enough for logs and headers."""
+    given = Headers(scope=scope).get("x-request-id", "")
+    return given if PLAIN_ID.fullmatch(given) else uuid4().hex
 
 
 def _raw(message: MutableMapping[str, Any]) -> list[tuple[bytes, bytes]]:

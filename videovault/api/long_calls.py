@@ -115,7 +115,7 @@ def promises(still_working: type[Success[Any]], description: str, *failures: int
     """OpenAPI's words for what a long call answers beside 200 with its model."""
     replayed = _header("`true` when this is the answer to an earlier call under the same key")
     headers = {REPLAYED: replayed, APPLIED: _header(SHOWN)}
-    said = failing(400, 401, 403, 404, 409, *failures)
+    said = failing(400, 401, 403, 404, 409, 429, *failures)
     said[409]["headers"] = {"Retry-After": _header("Seconds, while the first call under this key is running")}
     return {
         **said,

@@ -52,9 +52,58 @@ class LoginBody(Body):
 
 
 class RegisterBody(Body):
+    """``invitation``: what an invitation's link carries, where new accounts need one."""
+
     email: Email
     password: Text
     name: Text | None = None
+    invitation: Annotated[Text, StringConstraints(max_length=500)] | None = None
+
+
+class PasswordBody(CamelBody):
+    current_password: Text
+    new_password: Text
+
+
+class CloseBody(Body):
+    """The password once more, since nothing brings a deleted account back."""
+
+    password: Text
+
+
+class ForgotBody(Body):
+    email: Email
+
+
+class ResetBody(Body):
+    token: Annotated[Text, StringConstraints(min_length=1, max_length=500)]
+    password: Text
+
+
+class NameBody(Body):
+    name: Text
+
+
+class TokenBody(CamelBody):
+    """A token is good until it is revoked if ``expiresInDays`` is left out."""
+
+    name: Text
+    scope: Literal["read", "write"] = "write"
+    expires_in_days: Annotated[int, Field(strict=True, ge=1, le=3650)] | None = None
+
+
+class InvitationBody(Body):
+    """For one e-mail address, or for whoever has the link."""
+
+    email: Email | None = None
+
+
+class PersonBody(CamelBody):
+    """What is left out stays; ``quotaBytes`` null: the installation's own, 0: none."""
+
+    is_admin: Annotated[bool, Field(strict=True)] = False
+    is_active: Annotated[bool, Field(strict=True)] = True
+    quota_bytes: Annotated[int, Field(strict=True, ge=0, le=LARGEST)] | None = None
 
 
 class BriefBody(Body):

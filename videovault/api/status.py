@@ -64,7 +64,7 @@ def update_status(
     With WEBHOOK_SECRET set, a call may carry Standard Webhooks headers: a wrong or old signature is refused, and a
     good one is enough without a token.
     """
-    caller = auth.reporter(token, body.video_id, signed=signed)
+    caller = auth.reporter(request, token, body.video_id, signed=signed)
     said = Report(
         user_id=body.user_id,
         video_id=body.video_id,

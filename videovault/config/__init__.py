@@ -9,10 +9,14 @@ from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from videovault import installation
+from videovault.config import origins
+from videovault.config.explaining import explained
 from videovault.config.kinds import (
     DatabaseUrl,
     HttpUrl,
     MailAddress,
+    Network,
+    Networks,
     Port,
     ProxyUrl,
     QueueUrl,
@@ -20,6 +24,7 @@ from videovault.config.kinds import (
     Seconds,
     SmtpUrl,
     WebhookSecret,
+    parsed_networks,
 )
 from videovault.config.smtp import SmtpServer
 from videovault.errors import ConfigurationError
@@ -40,13 +45,20 @@ class Settings(BaseSettings):
     public_url: HttpUrl = Field(
         "", description="How people and generators reach it; http://localhost:PORT if empty."
     )
+    forwarded_allow_ips: Networks = Field(
+        "127.0.0.1,::1",
+        description="Reverse proxies whose X-Forwarded-For, -Proto and -Host are believed: addresses and networks, "
+        "comma-separated; none: nobody's.",
+    )
     data_dir: Path = Field(Path("var"), description="Everything the embedded installation keeps.")
 
     database_url: DatabaseUrl = Field(
         "", description="SQLite in DATA_DIR if empty; or postgresql+psycopg://…"
     )
     queue_url: QueueUrl = Field("", description="SQLite in DATA_DIR if empty; or postgresql://…, redis://…")
-    redis_url: RedisUrl = Field("", description="Page state shared by several replicas: redis://…")
+    redis_url: RedisUrl = Field(
+        "", description="Page state and rate limits shared by several replicas: redis://…"
+    )
     workers: int = Field(
         4, ge=0, le=64, description="Transfers at once in the worker process; 0: workers run elsewhere."
     )
@@ -124,8 +136,9 @@ class Settings(BaseSettings):
     )
     smtp_url: SmtpUrl = Field(
         SecretStr(""),
-        description="smtp://user:password@host:587 or smtps://…:465: owners are told by e-mail. STARTTLS is used "
-        "where offered, always with a password; ?starttls=required or never says otherwise.",
+        description="smtp://user:password@host:587 or smtps://…:465: owners are told by e-mail, and who forgot a "
+        "password gets a link. STARTTLS is used where offered, always with a password; ?starttls=required or never "
+        "says otherwise.",
     )
     mail_from: MailAddress = Field(
         "", description="Whom that mail comes from: VideoVault <videos@example.com>. Needed with SMTP_URL."
@@ -136,11 +149,17 @@ class Settings(BaseSettings):
 
     signup: Literal["open", "invite", "closed"] = Field(
         "open",
-        description="Who may make an account; the first one may always be made. There are no invitations yet: "
-        "invite means closed.",
+        description="Who may make an account: anybody, those whom an admin invites, nobody. The first one may always.",
+    )
+    session_idle_days: int = Field(
+        14, ge=1, le=400, description="A session that nobody has used for so long is over."
+    )
+    session_days: int = Field(
+        90, ge=1, le=400, description="However much it is used, a session is over then."
     )
     rate_limits: Literal["on", "off"] = Field(
-        "on", description="off for load tests only. Nothing is limited yet."
+        "on",
+        description="How often people may sign in, register, generate and store; off for load tests only.",
     )
     log_format: Literal["text", "json"] = Field("text", description="json for machines.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
@@ -196,6 +215,24 @@ class Settings(BaseSettings):
     @property
     def secure_cookies(self) -> bool:
         return self.base_url.startswith("https://")
+
+    @cached_property
+    def trusted_proxies(self) -> tuple[Network, ...]:
+        return parsed_networks(self.forwarded_allow_ips)
+
+    @property
+    def object_origins(self) -> tuple[str, ...]:
+        """Where browsers fetch objects, apart from the app's own address."""
+        endpoint = self.s3_public_endpoint_url or self.aws_endpoint_url_s3
+        bucket = self.aws_s3_bucket_name or EMBEDDED_BUCKET
+        if self.uses_embedded_s3 and not self.s3_public_endpoint_url:
+            return ()
+        return origins.of_endpoint(endpoint, bucket) if endpoint else origins.of_aws(self.aws_region, bucket)
+
+    @property
+    def session_cookie(self) -> str:
+        """The cookie's name; with its prefix browsers take it from this very host and by HTTPS only."""
+        return "__Host-videovault_session" if self.secure_cookies else "videovault_session"
 
     @property
     def sealing_keys(self) -> list[str]:
@@ -259,16 +296,4 @@ def settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        raise ConfigurationError(_explained(error)) from error
-
-
-def _explained(error: ValidationError) -> str:
-    lines = ["VideoVault cannot start with these settings (environment or .env):"]
-    for problem in error.errors(include_url=False):
-        name = "_".join(str(part) for part in problem["loc"]).upper()
-        meaning = (
-            Settings.model_fields[name.lower()].description if name.lower() in Settings.model_fields else ""
-        )
-        reason = problem["msg"].removeprefix("Value error, ")
-        lines.append(f"  {name + ': ' if name else ''}{reason}. {meaning or ''}".rstrip())
-    return "\n".join(lines)
+        raise ConfigurationError(explained(error, Settings.model_fields)) from error

@@ -3,12 +3,15 @@
 import base64
 from collections.abc import Callable
 from email.utils import parseaddr
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr
 
 from videovault.config.smtp import SmtpServer
+
+Network = IPv4Network | IPv6Network
 
 
 def _http_url(value: str) -> str:
@@ -55,6 +58,22 @@ def _mail_address(value: str) -> str:
     return value
 
 
+def parsed_networks(value: str) -> tuple[Network, ...]:
+    """Addresses and networks such as ``10.0.0.0/8``, comma-separated; ``*`` is all there are, ``none`` no one."""
+    if value == "none":
+        return ()
+    entries = [entry.strip() for entry in value.replace("*", "0.0.0.0/0,::/0").split(",")]
+    return tuple(ip_network(entry) for entry in entries if entry)
+
+
+def _networks(value: str) -> str:
+    try:
+        parsed_networks(value)
+    except ValueError as error:
+        raise ValueError("must be IP addresses or networks such as 10.0.0.0/8, or none") from error
+    return value
+
+
 DatabaseUrl = Annotated[str, AfterValidator(_known_scheme("sqlite", "postgresql+psycopg"))]
 QueueUrl = Annotated[str, AfterValidator(_known_scheme("sqlite", "postgresql", "redis", "rediss"))]
 RedisUrl = Annotated[str, AfterValidator(_known_scheme("redis", "rediss"))]
@@ -63,5 +82,6 @@ WebhookSecret = Annotated[SecretStr, AfterValidator(_webhook_secret)]
 SmtpUrl = Annotated[SecretStr, AfterValidator(_smtp_url)]
 MailAddress = Annotated[str, AfterValidator(_mail_address)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+Networks = Annotated[str, AfterValidator(_networks)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]

@@ -1,11 +1,14 @@
 """Builds the pages once and again only when their sources changed, which a stamp beside the build tells."""
 
+import base64
 import fcntl
 import hashlib
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -26,6 +29,8 @@ SOURCES = (
 STAMP = "videovault.stamp"
 LOG = "videovault-build.log"
 LOCK = "videovault-build.lock"
+PAGES = Path("build/client")
+INLINE_SCRIPT = re.compile(r"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
 
 
 def web_dir() -> Path:
@@ -52,6 +57,20 @@ def build() -> None:
         fingerprint = _fingerprint()  # a change while it builds asks for another build
         _export(folder / LOG)
         (folder / STAMP).write_text(fingerprint)
+
+
+def script_hashes() -> tuple[str, ...]:
+    """``sha256-…`` of every script inside the built pages, as a content security policy names them."""
+    start = web_dir() / PAGES / "index.html"
+    return _hashes(start.stat().st_mtime_ns) if start.exists() else ()
+
+
+@lru_cache(maxsize=1)
+def _hashes(_built_at: int) -> tuple[str, ...]:
+    pages = (web_dir() / PAGES).rglob("*.html")
+    scripts = {script for page in pages for script in INLINE_SCRIPT.findall(page.read_text())}
+    digests = (hashlib.sha256(script.encode()).digest() for script in scripts)
+    return tuple(sorted(f"sha256-{base64.b64encode(digest).decode()}" for digest in digests))
 
 
 def _export(log: Path) -> None:

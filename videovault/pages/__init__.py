@@ -12,9 +12,12 @@ from videovault.pages.create import create
 from videovault.pages.gallery import gallery
 from videovault.pages.home import home
 from videovault.pages.not_found import not_found
+from videovault.pages.password import forgot, reset
+from videovault.pages.profile import profile
 from videovault.state.account import AccountState
 from videovault.state.admin import AdminState
 from videovault.state.gallery import GalleryState
+from videovault.state.profile import ProfileState
 from videovault.state.session import SessionState
 from videovault.state.studio import StudioState
 from videovault.state.work import WorkState
@@ -33,6 +36,8 @@ PAGES = (
     Page("/", home, "VideoVault", [SessionState.go_home]),
     Page("/login", login, "Sign in | VideoVault", [AccountState.enter]),
     Page("/register", register, "Create account | VideoVault", [AccountState.enter]),
+    Page("/forgot", forgot, "Forgot your password? | VideoVault", [AccountState.recover]),
+    Page("/reset", reset, "New password | VideoVault", [AccountState.recover]),
     Page("/create", create, "New video | VideoVault", [StudioState.enter, WorkState.watch]),
     Page(
         "/gallery",
@@ -40,6 +45,7 @@ PAGES = (
         "Gallery | VideoVault",
         [GalleryState.load, StudioState.enter, WorkState.watch],
     ),
+    Page("/account", profile, "Account | VideoVault", [ProfileState.load, WorkState.watch]),
     Page("/admin", admin, "Admin | VideoVault", [AdminState.load, WorkState.watch]),
     Page("404", not_found, "Not found | VideoVault"),
 )

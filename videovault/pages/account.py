@@ -13,6 +13,7 @@ from videovault.state.account import AccountState
 def login() -> rx.Component:
     return public_page(
         _form("Sign in", "/api/auth/login", _email("username"), _password("current-password")),
+        rx.el.p(rx.el.a("Forgot your password?", href="/forgot"), class_name="below"),
         _other("New here?", "Create account", "/register"),
         look="slim",
     )
@@ -24,21 +25,31 @@ def register() -> rx.Component:
             "Create account",
             "/api/auth/register",
             _email("email"),
-            _password("new-password", hint="At least 8 characters."),
+            new_password(),
+            rx.el.input(type="hidden", name="invitation", value=AccountState.invitation),
         ),
         _other("You have an account?", "Sign in", "/login"),
         look="slim",
     )
 
 
+def alert() -> rx.Component:
+    """What is wrong with the form as a whole."""
+    return rx.cond(
+        AccountState.problem != "", rx.el.p(AccountState.problem, class_name="alert", role="alert")
+    )
+
+
+def new_password() -> rx.Component:
+    return _password("new-password", hint="At least 8 characters.")
+
+
 def _form(title: str, action: str, *fields: rx.Component) -> rx.Component:
     return rx.fragment(
         rx.el.h1(title, tab_index=-1, class_name="form-title"),
         native_form(
-            rx.cond(
-                AccountState.problem != "",
-                rx.el.p(AccountState.problem, class_name="alert", role="alert"),
-            ),
+            rx.cond(AccountState.told != "", rx.el.p(AccountState.told, role="status")),
+            alert(),
             *fields,
             rx.el.input(type="hidden", name="next", value=AccountState.next),
             button(title, look="main wide", type="submit"),

@@ -88,6 +88,7 @@ def _menu(*children: rx.Component) -> rx.Component:
 def _account() -> rx.Component:
     return rx.fragment(
         rx.el.p("Signed in as ", rx.el.strong(SessionState.email), class_name="small"),
+        link_button("Account", "/account", look="wide"),
         native_form(
             rx.el.button("Log out", type="submit", class_name="button wide"),
             action="/api/auth/logout",

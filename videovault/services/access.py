@@ -1,6 +1,6 @@
 """Who may do what: the caller, and the one door through which a video is reached."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlmodel import Session
 
@@ -17,7 +17,8 @@ class Caller:
     """Somebody whose session or token has been checked.
 
     ``is_generator``: a generator that reports on a video of the user, who did nothing; ``script`` is then the
-    digest of the one it was given, empty where nothing tells.
+    digest of the one it was given, empty where nothing tells. ``session_id``: the session by which the user is here
+    in person, empty for a program. ``may_write``: not for tokens that only read.
     """
 
     user_id: str
@@ -25,6 +26,8 @@ class Caller:
     is_admin: bool = False
     is_generator: bool = False
     script: str = ""
+    session_id: str = field(default="", compare=False)  # by another device it is the same person
+    may_write: bool = True
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,12 @@ def check_admin(caller: Caller) -> None:
     """Raises Forbidden for anyone but admins."""
     if not caller.is_admin:
         raise Forbidden("Only admins may do this.")
+
+
+def check_in_person(caller: Caller) -> None:
+    """Raises Forbidden for programs: a token that leaks must not be able to take the account over."""
+    if not caller.session_id:
+        raise Forbidden("API tokens cannot do this. Sign in with your password.")
 
 
 def check_own_email(caller: Caller, email: str) -> None:

@@ -1,39 +1,50 @@
-"""Accounts and sign-ins: who somebody is, asked at every request and every event."""
-
-from datetime import timedelta
+"""Accounts: making one, signing in, and what people change about their own."""
 
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import Session, func, select
+from sqlmodel import Session, col, func, select
 
 from videovault import models, security
 from videovault.config import settings
 from videovault.db import one_at_a_time, reading, transaction
-from videovault.errors import Conflict, Forbidden, NotSignedIn
-from videovault.models import Event, User, now
-from videovault.services import fields, quota
-from videovault.services.access import Caller
+from videovault.errors import Conflict, Forbidden, InvalidInput, NotSignedIn
+from videovault.models import Event, User
+from videovault.services import fields, invitations, passwords, quota, sessions
+from videovault.services.access import Caller, check_in_person
+from videovault.services.sessions import authenticate, logout
 from videovault.services.views import SignedIn, UserView
 
-SESSION_LIFE = timedelta(days=30)
-SEEN_EVERY = timedelta(minutes=1)
+__all__ = [
+    "authenticate",
+    "change_password",
+    "create_admin",
+    "login",
+    "logout",
+    "me",
+    "register",
+    "rename",
+]
 WRONG_LOGIN = "E-mail address or password is wrong."
 
 
-def register(email: str, password: str, name: str = "", *, user_agent: str = "") -> SignedIn:
+def register(
+    email: str, password: str, name: str = "", *, invitation: str = "", user_agent: str = ""
+) -> SignedIn:
     """Make an account and sign it in; the first one of an installation is its admin.
 
-    Raises InvalidInput, Conflict when the address has an account, Forbidden when signup is closed.
+    Raises InvalidInput, Conflict when the address has an account, Forbidden when signup is closed or the
+    invitation is good no more.
     """
     email = fields.checked_email(email)
-    fields.checked_password(password)
+    passwords.checked(password)
     name = fields.checked(fields.NAME, {"name": name})["name"]
     password_hash = security.hash_password(password)
     try:
         with transaction() as session:
             one_at_a_time(session, "register")  # else two could both be the first
-            first = session.exec(select(func.count()).select_from(User)).one() == 0
-            if not first and settings().signup != "open":
-                raise Forbidden("New accounts are not open here. Ask the admin for one.")
+            people = select(func.count()).select_from(User).where(col(User.closed_at).is_(None))
+            first = session.exec(people).one() == 0
+            if not first:
+                _check_welcome(session, email, invitation)
             user = User(email=email, name=name, password_hash=password_hash, is_admin=first)
             session.add(user)
             session.flush()
@@ -43,40 +54,22 @@ def register(email: str, password: str, name: str = "", *, user_agent: str = "")
         raise Conflict("There is an account with this e-mail address already. Sign in instead.") from error
 
 
-def login(email: str, password: str, *, user_agent: str = "") -> SignedIn:
-    """Sign in. Raises NotSignedIn with one message, in equal time, whichever of the two is wrong."""
-    with reading() as session:
-        user = session.exec(select(User).where(User.email == email.strip().lower())).first()
+def login(email: str, password: str, *, user_agent: str = "", instead_of: str = "") -> SignedIn:
+    """Sign in; the session of the token ``instead_of``, which this browser had before, ends.
+
+    Raises NotSignedIn with one message, in equal time, whichever of the two is wrong.
+    """
+    user = _user_at(email)
     # Outside any transaction: hashing takes its time, and others want to write meanwhile.
-    right = security.verify_password(
-        password[: fields.PASSWORD_LENGTH[1]], user.password_hash if user else None
-    )
+    right = passwords.is_right(user, password)
     with transaction() as session:
         if not right or user is None or not user.is_active:
             session.add(Event(kind="login_failed", actor_id=user.id if user else None))
         else:
+            _end(session, instead_of)
             session.add(Event(kind="login", actor_id=user.id))
             return _signed_in(session, user, user_agent)
     raise NotSignedIn(WRONG_LOGIN)
-
-
-def logout(token: str) -> None:
-    """End the session on the server; an unknown one is ended already."""
-    with transaction() as session:
-        found = session.get(models.Session, security.token_hash(token))
-        if found:
-            session.add(Event(kind="logout", actor_id=found.user_id))
-            session.delete(found)
-
-
-def authenticate(token: str) -> Caller:
-    """Who shows this session token. Raises NotSignedIn when it is unknown, ended or expired."""
-    with reading() as session:
-        user = _user_of(session, token)
-    if user is None:
-        raise NotSignedIn
-    _note_seen(user)
-    return Caller(user_id=user.id, email=user.email, is_admin=user.is_admin)
 
 
 def me(caller: Caller) -> UserView:
@@ -87,10 +80,37 @@ def me(caller: Caller) -> UserView:
         return _view(session, user)
 
 
+def rename(caller: Caller, name: str) -> UserView:
+    """Change what the caller is called. Raises Forbidden for programs, InvalidInput."""
+    check_in_person(caller)
+    name = fields.checked(fields.NAME, {"name": name})["name"]
+    with transaction() as session:
+        user = session.get_one(User, caller.user_id)
+        user.name = name
+        return _view(session, user)
+
+
+def change_password(caller: Caller, current: str, new: str, *, user_agent: str = "") -> SignedIn:
+    """Set another password: every session ends, and a new one begins here.
+
+    Raises Forbidden for programs, InvalidInput beside ``currentPassword`` or ``newPassword``.
+    """
+    check_in_person(caller)
+    passwords.checked(new, "newPassword")
+    user = passwords.confirm(caller.user_id, current, "currentPassword")
+    password_hash = security.hash_password(new)
+    with transaction() as session:
+        if not passwords.replace(session, user, password_hash):
+            raise InvalidInput(passwords.WRONG, {"currentPassword": passwords.WRONG})
+        sessions.end_all(session, user.id)
+        session.add(Event(kind="password_changed", actor_id=user.id))
+        return _signed_in(session, session.get_one(User, user.id), user_agent)
+
+
 def create_admin(email: str, password: str) -> UserView:
-    """Make an admin account, or make an existing one an admin with this password."""
+    """Make an admin account, or make an existing one an admin with this password, signed in nowhere."""
     email = fields.checked_email(email)
-    password_hash = security.hash_password(fields.checked_password(password))
+    password_hash = security.hash_password(passwords.checked(password))
     with transaction() as session:
         user = session.exec(select(User).where(User.email == email)).first()
         user = user or User(email=email, password_hash=password_hash)
@@ -98,38 +118,38 @@ def create_admin(email: str, password: str) -> UserView:
         session.add(user)
         session.add(Event(kind="create_admin", actor_id=user.id))
         session.flush()
+        sessions.end_all(session, user.id)
         return _view(session, user)
 
 
-def _signed_in(session: Session, user: User, user_agent: str) -> SignedIn:
-    token, expires_at = security.new_token(), now() + SESSION_LIFE
-    session.add(
-        models.Session(
-            token_hash=security.token_hash(token),
-            user_id=user.id,
-            user_agent=user_agent[:300],
-            expires_at=expires_at,
-        )
-    )
-    return SignedIn(user=_view(session, user), token=token, expires_at=expires_at)
-
-
-def _user_of(session: Session, token: str) -> User | None:
-    found = session.get(models.Session, security.token_hash(token))
-    if found is None or found.expires_at <= now():
-        return None
-    user = session.get(User, found.user_id)
-    return user if user and user.is_active else None
-
-
-def _note_seen(user: User) -> None:
-    """Remember that the user was here, at most once a minute so that looking rarely writes."""
-    if user.last_seen_at and now() - user.last_seen_at < SEEN_EVERY:
+def _check_welcome(session: Session, email: str, invitation: str) -> None:
+    """An invitation that is not needed is not looked at."""
+    signup = settings().signup
+    if signup == "open":
         return
-    with transaction() as session:
-        row = session.get(User, user.id)
-        if row:
-            row.last_seen_at = now()
+    if signup == "closed" or not invitation:
+        raise Forbidden("New accounts are not open here. Ask the admin for one.")
+    invitations.redeem(session, invitation, email)
+
+
+def _user_at(email: str) -> User | None:
+    try:
+        address = fields.checked_email(email)
+    except InvalidInput:
+        return None  # whose password is then checked against nothing, in the same time
+    with reading() as session:
+        return session.exec(select(User).where(User.email == address)).first()
+
+
+def _end(session: Session, token: str) -> None:
+    found = session.get(models.Session, security.token_hash(token)) if token else None
+    if found:
+        session.delete(found)
+
+
+def _signed_in(session: Session, user: User, user_agent: str) -> SignedIn:
+    token, row = sessions.begin(session, user, user_agent)
+    return SignedIn(user=_view(session, user), token=token, expires_at=row.expires_at)
 
 
 def _view(session: Session, user: User) -> UserView:

@@ -8,8 +8,6 @@ from email_validator import EmailNotValidError, validate_email
 
 from videovault.errors import InvalidInput
 
-PASSWORD_LENGTH = (8, 256)
-
 
 @dataclass(frozen=True)
 class Rule:
@@ -36,6 +34,7 @@ SCRIPT = {
 }
 TITLE = {"title": Rule("Title", 120, required=True)}
 NAME = {"name": Rule("Name", 100)}
+TOKEN = {"name": Rule("Name of the token", 100, required=True)}
 URL = {"videoUrl": Rule("Video address", 2_000, required=True)}
 
 
@@ -65,17 +64,6 @@ def checked_email(value: str, field: str = "email") -> str:
     except EmailNotValidError as error:
         message = "This is not a complete e-mail address, such as name@example.com."
         raise InvalidInput("Please check the e-mail address.", {field: message}) from error
-
-
-def checked_password(value: str, field: str = "password") -> str:
-    shortest, longest = PASSWORD_LENGTH
-    if not shortest <= len(value) <= longest:
-        message = f"A password has {shortest} to {longest} characters."
-        raise InvalidInput(message, {field: message})
-    if any(unicodedata.category(char) in ("Cc", "Cs") for char in value):
-        message = "A password cannot contain control characters."
-        raise InvalidInput(message, {field: message})
-    return value
 
 
 def _checked_text(rule: Rule, value: str) -> str:

@@ -14,7 +14,7 @@ from videovault.gateways import statuses, webhooks
 from videovault.gateways.replies import LONGEST_MINUTES, Generation
 from videovault.models import Event, Status, User, Video, now
 from videovault.security import Order
-from videovault.services import fields, idempotency, lifecycle, quota, recording
+from videovault.services import fields, idempotency, lifecycle, limiting, quota, recording
 from videovault.services.access import Caller, open_video
 from videovault.services.idempotency import Claim
 from videovault.services.naming import object_key, title_of
@@ -42,11 +42,12 @@ def request(
 
     A video that is in work or ready is answered as it is, so that a double click pays once.
     ``claim`` is that of the call's idempotency key.
-    Raises InvalidInput, VideoNotFound, Conflict when no generator is set up, QuotaExceeded.
+    Raises InvalidInput, VideoNotFound, Conflict when no generator is set up, QuotaExceeded, RateLimited.
     """
     if not settings().video_webhook:
         raise Conflict("No video generator is set up: set VIDEO_WEBHOOK_URL.")
     clean = fields.checked(fields.SCRIPT, script)
+    limiting.check(limiting.GENERATIONS, "generations", caller.user_id)
     with transaction() as session:
         video = _named_or_new(session, caller, video_id, clean)
         fresh = _start(session, video, caller, **clean)

@@ -35,7 +35,7 @@ def channels() -> list[Channel]:
     chosen = settings()
     ways = {
         Channel.WEBHOOK: bool(chosen.notify_webhook_url),
-        Channel.MAIL: chosen.smtp is not None and chosen.mail_notices != "off",
+        Channel.MAIL: chosen.smtp is not None,  # links for new passwords go this way even without notices
     }
     return [channel for channel, is_open in ways.items() if is_open]
 
@@ -65,8 +65,8 @@ def _is_news(video: Video) -> bool:
 
 
 def _is_wanted(channel: Channel, status: Status) -> bool:
-    only_failed = channel == Channel.MAIL and settings().mail_notices == "failed"
-    return status == Status.FAILED or not only_failed
+    wish = settings().mail_notices if channel == Channel.MAIL else "all"
+    return wish == "all" or (wish == "failed" and status == Status.FAILED)
 
 
 def _data(video: Video) -> dict[str, Any]:

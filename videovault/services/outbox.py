@@ -95,15 +95,15 @@ def _send(message: OutboxMessage) -> None:
         case Channel.WEBHOOK:
             notify.connected().deliver(message.id, message.payload)
         case Channel.MAIL:
-            mail.connected().send(letter(message, _address(message.payload["data"]["userId"])))
+            mail.connected().send(letter(message, _addressee(message.payload["data"]["userId"])))
 
 
-def _address(user_id: str) -> str:
+def _addressee(user_id: str) -> User:
     with reading() as session:
         user = session.get(User, user_id)
     if user is None or not user.is_active:
         raise MailError("The account is closed.")
-    return user.email
+    return user
 
 
 def _put_off(message: OutboxMessage, reason: str, *, is_final: bool) -> None:

@@ -11,6 +11,7 @@ from videovault.db import reading, transaction
 from videovault.errors import Conflict
 from videovault.models import Status, Video
 from videovault.services import (
+    closing,
     deletion,
     generation,
     leftovers,
@@ -114,6 +115,7 @@ def repair(*, enqueue: Enqueue) -> None:
         generation.fail_overdue,
         hand_out,
         deletion.finish_all,
+        closing.finish_all,
         leftovers.clear_failed,
     )
 

@@ -9,7 +9,7 @@ from videovault.db import reading, transaction
 from videovault.errors import Conflict
 from videovault.gateways import webhooks
 from videovault.models import Event, Status, Video
-from videovault.services import fields, lifecycle, recording
+from videovault.services import fields, lifecycle, limiting, recording
 from videovault.services.access import Caller, open_video
 from videovault.services.naming import title_of
 from videovault.services.views import ScriptView
@@ -18,9 +18,11 @@ from videovault.services.views import ScriptView
 def write(caller: Caller, brief: Mapping[str, str]) -> ScriptView:
     """Have a script written for the brief and keep both as a draft.
 
-    Without a script webhook the parts are empty, to be written by hand. Raises InvalidInput, WebhookError.
+    Without a script webhook the parts are empty, to be written by hand. Raises InvalidInput, RateLimited,
+    WebhookError.
     """
     clean = fields.checked(fields.BRIEF, brief)
+    limiting.check(limiting.SCRIPTS, "scripts", caller.user_id)
     script = webhooks.Script()
     if settings().script_webhook:
         wanted = {**clean, "email": caller.email}

@@ -2,13 +2,9 @@
 
 from collections.abc import Callable
 
-from sqlmodel import col, delete
-
 from videovault import logs
-from videovault.db import moment, transaction
 from videovault.errors import VideoVaultError
-from videovault.models import Session
-from videovault.services import idempotency, inbox, outbox
+from videovault.services import idempotency, inbox, invitations, outbox, sessions
 
 Step = Callable[[], object]
 log = logs.get(__name__)
@@ -25,14 +21,8 @@ def each(*steps: Step) -> None:
             log.exception("upkeep failed", step=_name(step))
 
 
-def expired_sessions() -> None:
-    """Sign-ins that are over."""
-    with transaction() as session:
-        session.exec(delete(Session).where(col(Session.expires_at) <= moment(session)))
-
-
 # Whatever is kept for a time only has its function here, which deletes what is older.
-PURGES: tuple[Step, ...] = (expired_sessions, inbox.purge, idempotency.purge, outbox.purge)
+PURGES: tuple[Step, ...] = (sessions.purge, invitations.purge, inbox.purge, idempotency.purge, outbox.purge)
 
 
 def _name(step: Step) -> str:

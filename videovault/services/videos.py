@@ -12,7 +12,7 @@ from videovault.db import moment, reading, transaction
 from videovault.errors import Conflict, InvalidInput, UserNotFound
 from videovault.gateways import source, storage
 from videovault.models import Event, Status, User, Video, now
-from videovault.services import fields, idempotency, lifecycle, quota, sidecar
+from videovault.services import fields, idempotency, lifecycle, limiting, quota, sidecar
 from videovault.services.access import Caller, check_user, open_video
 from videovault.services.idempotency import Claim
 from videovault.services.naming import content_disposition, object_key
@@ -138,11 +138,12 @@ def store_link(
 
     The same address while it is in work, or once its generation is stored, gives that video again, however
     many ask at once. ``claim`` is that of the call's idempotency key. Raises UserNotFound for anybody else's
-    address, InvalidInput, UnsafeUrl, QuotaExceeded when the account is full already.
+    address, InvalidInput, RateLimited, UnsafeUrl, QuotaExceeded when the account is full already.
     """
     url = fields.checked(fields.URL, {"videoUrl": url})["videoUrl"]
     title = fields.checked(fields.TITLE, {"title": title})["title"] if title.strip() else ""
     owner_id = _owner_id(caller, user_email)
+    limiting.check(limiting.STORES, "stores", caller.user_id)
     source.connected().check(url)
     with transaction() as session:
         _wait_for_turn(session, owner_id)

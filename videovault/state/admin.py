@@ -86,6 +86,7 @@ class AdminState(SessionState):
             self.is_deleting, self.outcomes = True, []
         try:
             for video_id in doomed:
+                caller = await self._caller()  # it may take long, and rights may end meanwhile
                 results = await patiently(administration.delete_videos, caller, [video_id])
                 async with self:
                     self.outcomes = [*self.outcomes, *_outcomes(results, titles)]

@@ -15,13 +15,13 @@ from reflex.state import BaseState
 from starlette.requests import cookie_parser
 
 from videovault import logs, security
+from videovault.config import settings
 from videovault.errors import InvalidInput, NotSignedIn, VideoVaultError
 from videovault.services import accounts
 from videovault.services.access import Caller
 from videovault.state.calls import Shared, quickly
 from videovault.state.shapes import News
 
-COOKIE = "videovault_session"
 HOME = "/create"
 # How long an ended session may still be taken for a live one; a loop looks at every tick.
 SESSION_SECONDS = 2.0
@@ -76,7 +76,7 @@ class SessionState(rx.State):
         return caller
 
     def _token(self) -> str:
-        return cookie_parser(self.router.headers.cookie or "").get(COOKIE, "")
+        return cookie_parser(self.router.headers.cookie or "").get(settings().session_cookie, "")
 
     def _say(self, text: str, *, bad: bool = False) -> None:
         self.notice, self.notice_is_bad = text, bad

@@ -2,11 +2,15 @@
 
 import logging
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from types import TracebackType
 
 import structlog
 from structlog.typing import FilteringBoundLogger, Processor
+
+from videovault.logs import redaction
 
 QUIET = {
     "httpx": logging.WARNING,
@@ -15,10 +19,15 @@ QUIET = {
     "huey": logging.WARNING,
     "alembic": logging.WARNING,
 }
+# The server writes its lines by itself, unless its loggers are told to hand them on.
+SERVER = ("_granian", "granian.access")
 
 
-def configure(log_format: str, level: str) -> None:
-    """Send all logs of this process, the libraries' too, to stderr as ``text`` or ``json``."""
+def configure(log_format: str, level: str, secrets: Iterable[str] = ()) -> None:
+    """Send all logs of this process, the libraries' too, to stderr as ``text`` or ``json``.
+
+    ``secrets`` are values that appear in none of them, beside all that looks like a secret.
+    """
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -34,12 +43,18 @@ def configure(log_format: str, level: str) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                redaction.processor(secrets),
+                renderer,
+            ],
         )
     )
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
+    for name in SERVER:
+        logging.getLogger(name).handlers, logging.getLogger(name).propagate = [], True
     for name, quietest in QUIET.items():
         logging.getLogger(name).setLevel(quietest)
     structlog.configure(
@@ -48,6 +63,8 @@ def configure(log_format: str, level: str) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
         cache_logger_on_first_use=True,
     )
+    sys.excepthook = _note_uncaught
+    threading.excepthook = lambda told: _note_uncaught(told.exc_type, told.exc_value, told.exc_traceback)
 
 
 def get(name: str) -> FilteringBoundLogger:
@@ -60,3 +77,12 @@ def context(**ids: str) -> Iterator[None]:
     """Every line logged inside carries these ids, such as ``request_id`` or ``video_id``."""
     with structlog.contextvars.bound_contextvars(**ids):
         yield
+
+
+def _note_uncaught(
+    kind: type[BaseException], error: BaseException | None, trace: TracebackType | None
+) -> None:
+    """An exception that ends a thread or the process is a line like any other, else it would show all it knows."""
+    if issubclass(kind, KeyboardInterrupt | SystemExit):
+        return
+    get(__name__).critical("uncaught exception", exc_info=(kind, error, trace))

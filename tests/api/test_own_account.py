@@ -1,0 +1,230 @@
+"""The account over HTTP: password, devices, API tokens and its end, as programs and as native forms use them."""
+
+import httpx
+import pytest
+
+from tests.api.requests import AT_ONCE, code, gallery, store
+from tests.fixtures.generator import Generator
+from tests.fixtures.people import BASE, PASSWORD, MakeClient, Person
+from videovault.gateways.storage import Storage
+from videovault.services import deletion
+
+pytestmark = pytest.mark.usefixtures("installation")
+
+HERE = {"Origin": BASE}
+NEW = "battery staple"
+LOGIN = {"email": "ada@example.com", "password": PASSWORD}
+CHANGE = {"currentPassword": PASSWORD, "newPassword": NEW}
+
+
+def token(person: Person, scope: str = "write", **more: object) -> dict[str, str]:
+    answer = person.api.post("/api/auth/tokens", json={"name": "Nightly", "scope": scope, **more})
+    assert answer.status_code == 201, answer.text
+    data: dict[str, str] = answer.json()["data"]
+    return data
+
+
+def program(make_client: MakeClient, made: dict[str, str]) -> httpx.Client:
+    return make_client(headers={"Authorization": f"Bearer {made['token']}"})
+
+
+def tokens(person: Person) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = person.api.get("/api/auth/tokens").json()["data"]["tokens"]
+    return found
+
+
+def sign_in(client: httpx.Client) -> httpx.Client:
+    assert client.post("/api/auth/login", json=LOGIN).status_code == 200
+    return client
+
+
+def test_another_password_gives_another_session_and_ends_the_rest(ada: Person, client: httpx.Client) -> None:
+    sign_in(client)
+    before = client.cookies["videovault_session"]
+    answer = client.post("/api/auth/password", json=CHANGE, headers=HERE)
+    assert answer.status_code == 200
+    assert client.cookies["videovault_session"] == answer.json()["data"]["token"] != before
+    assert client.get("/api/auth/me").status_code == 200
+    assert code(ada.api.get("/api/auth/me")) == (401, "NOT_SIGNED_IN")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field", "word"),
+    [
+        ({"currentPassword": "wrong horse"}, "currentPassword", "wrong"),
+        ({"newPassword": "short"}, "newPassword", "password"),
+        ({"newPassword": "password123"}, "newPassword", "common"),
+    ],
+)
+def test_what_is_wrong_with_a_change_of_password_is_told_beside_its_field(
+    ada: Person, client: httpx.Client, wrong: dict[str, str], field: str, word: str
+) -> None:
+    answer = ada.api.post("/api/auth/password", json=CHANGE | wrong)
+    assert code(answer) == (400, "INVALID_INPUT")
+    assert list(answer.json()["error"]["fields"]) == [field]
+    form = sign_in(client).post("/api/auth/password", data=CHANGE | wrong, headers=HERE)
+    assert (form.status_code, form.headers["location"]) == (303, f"/account?error={word}")
+    assert ada.api.get("/api/auth/me").status_code == 200
+
+
+def test_the_form_for_another_password_leads_back_to_the_account(ada: Person, client: httpx.Client) -> None:
+    del ada
+    answer = sign_in(client).post("/api/auth/password", data=CHANGE, headers=HERE)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/account?done=password")
+    assert client.get("/api/auth/me").status_code == 200
+
+
+def test_signing_in_again_ends_the_session_that_the_browser_had(ada: Person, client: httpx.Client) -> None:
+    before = sign_in(client).cookies["videovault_session"]
+    assert client.post("/api/auth/login", json=LOGIN, headers=HERE).status_code == 200
+    assert client.cookies["videovault_session"] != before
+    stolen = client.get("/api/auth/me", headers={"Authorization": f"Bearer {before}"})
+    assert stolen.status_code == 401
+    assert ada.api.get("/api/auth/me").status_code == 200
+
+
+def test_devices_are_listed_without_their_tokens_and_signed_out(ada: Person, make_client: MakeClient) -> None:
+    phone = sign_in(make_client(headers={"User-Agent": "Phone/1"}))
+    answer = ada.api.get("/api/auth/sessions")
+    assert ada.token not in answer.text
+    found = {one["userAgent"]: one for one in answer.json()["data"]["sessions"]}
+    assert found["Phone/1"]["isCurrent"] is False
+    address = f"/api/auth/sessions/{found['Phone/1']['sessionId']}"
+    assert ada.api.delete(address).status_code == 200
+    assert phone.get("/api/auth/me").status_code == 401
+    assert code(ada.api.delete(address)) == (404, "NOT_FOUND")
+
+
+def test_a_name_can_be_changed(ada: Person) -> None:
+    assert ada.api.patch("/api/auth/me", json={"name": " Ada L. "}).json()["data"]["user"]["name"] == "Ada L."
+    assert code(ada.api.patch("/api/auth/me", json={"name": "x" * 101})) == (400, "INVALID_INPUT")
+
+
+def test_a_token_is_shown_once_and_works_until_it_is_revoked(ada: Person, make_client: MakeClient) -> None:
+    made = token(ada)
+    api = program(make_client, made)
+    assert api.get("/api/auth/me").json()["data"]["user"]["email"] == ada.email
+    [listed] = tokens(ada)
+    assert made["token"] not in str(listed)
+    assert (listed["name"], listed["scope"]) == ("Nightly", "write")
+    assert listed["lastUsedAt"]
+    assert "expiresAt" not in listed
+    assert ada.api.delete(f"/api/auth/tokens/{made['tokenId']}").status_code == 200
+    assert code(api.get("/api/auth/me")) == (401, "NOT_SIGNED_IN")
+    assert tokens(ada) == []
+
+
+def test_a_token_survives_another_password_but_not_its_days(
+    ada: Person, make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = token(ada, expiresInDays=1)
+    api = program(make_client, made)
+    ada.api.post("/api/auth/password", json=CHANGE)
+    assert api.get("/api/auth/me").status_code == 200
+    _let_expire(made["tokenId"])
+    assert api.get("/api/auth/me").status_code == 401
+    del monkeypatch
+
+
+def test_a_reading_token_changes_nothing(
+    ada: Person, make_client: MakeClient, generator: Generator, moto_s3: Storage
+) -> None:
+    del moto_s3
+    reader = Person(ada.user_id, ada.email, "", program(make_client, token(ada, "read")))
+    assert gallery(reader)["totalCount"] == 0
+    assert code(store(reader, generator.video_url)) == (403, "FORBIDDEN")
+    for method, path in (
+        ("POST", "/api/auth/create-video"),
+        ("PUT", "/api/auth/video/status"),
+        ("PATCH", "/api/auth/video/video_1_a"),
+        ("DELETE", "/api/auth/video/delete"),
+        ("POST", "/api/auth/video/video_1_a/retry"),
+    ):
+        body = {
+            "userId": ada.user_id,
+            "videoId": "video_1_a",
+            "status": "failed",
+            "title": "t",
+            "topic": "t",
+            "avatar": "a",
+            "email": ada.email,
+        }
+        assert code(reader.api.request(method, path, json=body)) == (403, "FORBIDDEN"), path
+
+
+def test_a_writing_token_stores_videos(
+    ada: Person, make_client: MakeClient, generator: Generator, moto_s3: Storage
+) -> None:
+    del moto_s3
+    writer = Person(ada.user_id, ada.email, "", program(make_client, token(ada)))
+    assert store(writer, generator.video_url, headers=AT_ONCE).status_code == 202
+
+
+def test_no_token_manages_the_account(ada: Person, make_client: MakeClient) -> None:
+    made = token(ada)
+    api = program(make_client, made)
+    for answer in (
+        api.post("/api/auth/password", json=CHANGE),
+        api.post("/api/auth/delete-account", json={"password": PASSWORD}),
+        api.get("/api/auth/tokens"),
+        api.post("/api/auth/tokens", json={"name": "Another"}),
+        api.delete(f"/api/auth/tokens/{made['tokenId']}"),
+        api.get("/api/auth/sessions"),
+        api.patch("/api/auth/me", json={"name": "Other"}),
+    ):
+        assert code(answer) == (403, "FORBIDDEN")
+    assert len(tokens(ada)) == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"name": ""}, {"name": "x" * 101}, {"scope": "all"}, {"expiresInDays": 0}, {"expiresInDays": 9999}],
+)
+def test_a_token_needs_a_name_a_scope_and_an_end_that_is_possible(
+    ada: Person, wrong: dict[str, object]
+) -> None:
+    answer = ada.api.post("/api/auth/tokens", json={"name": "Nightly", **wrong})
+    assert code(answer) == (400, "INVALID_INPUT")
+    assert list(answer.json()["error"]["fields"]) == list(wrong)
+
+
+def test_nobody_revokes_others_tokens(ada: Person, bob: Person) -> None:
+    made = token(ada)
+    assert code(bob.api.delete(f"/api/auth/tokens/{made['tokenId']}")) == (404, "NOT_FOUND")
+    assert len(tokens(ada)) == 1
+
+
+@pytest.mark.usefixtures("jobs")
+def test_a_deleted_account_leaves_nothing(
+    ada: Person, client: httpx.Client, generator: Generator, moto_s3: Storage
+) -> None:
+    store(ada, generator.video_url)
+    assert list(moto_s3.keys())
+    answer = ada.api.post("/api/auth/delete-account", json={"password": "wrong horse"})
+    assert code(answer) == (400, "INVALID_INPUT")
+    sign_in(client)
+    answer = client.post("/api/auth/delete-account", data={"password": PASSWORD}, headers=HERE)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    assert "videovault_session" not in client.cookies
+    assert list(moto_s3.keys()) == []
+    assert ada.api.get("/api/auth/me").status_code == 401
+    assert client.post("/api/auth/login", json=LOGIN).status_code == 401
+    assert client.post("/api/auth/register", json=LOGIN).status_code == 201
+    deletion.finish_all()
+    assert list(moto_s3.keys()) == []
+
+
+def test_the_only_admin_among_others_cannot_leave_them(admin: Person, ada: Person) -> None:
+    body = {"password": PASSWORD}
+    assert code(admin.api.post("/api/auth/delete-account", json=body)) == (409, "CONFLICT")
+    assert admin.api.get("/api/auth/me").status_code == 200
+    assert ada.api.post("/api/auth/delete-account", json=body).status_code == 200
+    assert admin.api.post("/api/auth/delete-account", json=body).status_code == 200
+
+
+def _let_expire(token_id: str) -> None:
+    from videovault.db import transaction
+    from videovault.models import ApiToken, now
+
+    with transaction() as session:
+        session.get_one(ApiToken, token_id).expires_at = now()

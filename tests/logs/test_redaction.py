@@ -1,0 +1,134 @@
+"""No line of a log shows a secret, whichever library wrote it and wherever in the line it stands."""
+
+import io
+import json
+import logging
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from videovault import logs, security
+from videovault.logs import redaction
+
+TOKEN = "Tq3nV0sJp4m8KxZ1cYwB7dGhL2rEfUoA9iS6tNvQk_M"
+SIGNATURE = "5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7"
+PRESIGNED = f"X-Amz-Credential=AKIA%2F20260101&X-Amz-Security-Token=FwoGZ&X-Amz-Signature={SIGNATURE}"
+
+FORMS = {
+    "a presigned address": (f"GET https://films.s3.amazonaws.com/a.mp4?{PRESIGNED}", SIGNATURE),
+    "its path alone": (f"/videovault/videos/a.mp4?{PRESIGNED} 403", SIGNATURE),
+    "its credential": (f"/videovault/videos/a.mp4?{PRESIGNED} 403", "AKIA%2F20260101"),
+    "the query of a source": ("could not read https://cdn.example/v.mp4?auth=my-own-pass", "my-own-pass"),
+    "the fragment of a source": ("read https://cdn.example/v.mp4#my-own-pass", "my-own-pass"),
+    "the user of a source": ("could not read https://me:my-own-pass@cdn.example/v.mp4", "my-own-pass"),
+    "a database": ("connect postgresql+psycopg://app:my-own-pass@db/videos failed", "my-own-pass"),
+    "a bearer token": ("Authorization: Bearer abc.def", "abc.def"),
+    "a token in JSON": ('{"callbackToken": "my-own-token", "videoId": "v"}', "my-own-token"),
+    "a token in a dict": ("{'callback_token': 'my-own-token'}", "my-own-token"),
+    "a share link": ("GET /share/video_1_a?key=my-own-key HTTP/1.1", "my-own-key"),
+    "a share link with more": ("/share/video_1_a?a=b&key=my-own-key&c=d", "my-own-key"),
+    "a secret key": ("secretKey=my-own-key", "my-own-key"),
+    "a cookie": ("Cookie: a=b; videovault_session=my-own-token; c=d", "my-own-token"),
+    "a cookie by itself": ("sent videovault_session=my-own-token;", "my-own-token"),
+    "a cookie that is set": ("set-cookie: __Host-videovault_session=my-own-token; Path=/", "my-own-token"),
+    "a header in a list": ("[(b'cookie', b'x')] cookie=my-own-token", "my-own-token"),
+    "a password": ("password='my own pass'", "my own pass"),
+    "a webhook secret": (
+        "signed with whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+    ),
+    "256 random bits": (f"nothing says what {TOKEN} is", TOKEN),
+}
+
+
+@pytest.mark.parametrize(("line", "secret"), FORMS.values(), ids=FORMS)
+def test_each_form_of_a_secret_is_hidden(line: str, secret: str) -> None:
+    assert secret in line
+    shown = redaction.text(line)
+    assert secret not in shown
+    assert redaction.HIDDEN in shown
+
+
+@pytest.mark.usefixtures("installation")
+def test_what_this_installation_gives_out_is_known_by_its_form() -> None:
+    for secret in (security.new_token(), security.new_secret_key(), security.callback_token("video_1_a")):
+        assert secret not in redaction.text(f"seen: {secret}, here")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "stored videos/0f8fad5bd9cb469fa16570867728950e/video_1703123456789_abc123def/1703123456789_film.mp4",
+        "read https://cdn.example/films/v.mp4 in 3 s",
+        "request_id=0f8fad5bd9cb469fa16570867728950e status=200",
+        f"crc32=AAAAAA== sha256={SIGNATURE}",
+        "videovault.services.engine.lanes.Lane ended",
+        "the token of the queue is taken",
+    ],
+)
+def test_what_is_no_secret_stays(line: str) -> None:
+    assert redaction.text(line) == line
+
+
+@pytest.fixture(params=["text", "json"])
+def written(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    """What this process has written to its log so far."""
+    output = io.StringIO()
+    monkeypatch.setattr("sys.stderr", output)
+    root = logging.getLogger()
+    before = root.handlers, root.level
+    hooks = threading.excepthook
+    monkeypatch.setattr("sys.excepthook", None)
+    logs.configure(request.param, "info", ["quite-unlike-a-secret"])
+    yield output
+    root.handlers, root.level = before
+    threading.excepthook = hooks
+
+
+def test_values_of_our_own_lines_are_hidden_however_deep(written: io.StringIO) -> None:
+    logs.get("test").warning(
+        "refused",
+        token="my-own-token",
+        url="https://a.example/?my-own-pass",
+        headers={"Authorization": "my-own-token", "x": ["Bearer my-own-token"]},
+        error=ValueError("password=my-own-pass"),
+    )
+    assert "refused" in written.getvalue()
+    assert "my-own" not in written.getvalue()
+
+
+def test_values_of_the_settings_are_hidden_whatever_they_look_like(written: io.StringIO) -> None:
+    logs.get("test").warning("quite-unlike-a-secret")
+    assert redaction.HIDDEN in written.getvalue()
+    assert "quite-unlike" not in written.getvalue()
+
+
+@pytest.mark.parametrize("name", ["_granian", "granian.access", "httpx", "botocore.auth", "huey", "asyncio"])
+def test_lines_and_exceptions_of_libraries_are_hidden_too(written: io.StringIO, name: str) -> None:
+    error = ValueError(f"no answer from https://a.example/v.mp4?{PRESIGNED}")
+    logging.getLogger(name).error("failed for %s", "Bearer my-own-token", exc_info=error)
+    shown = written.getvalue()
+    assert "no answer from https://a.example/v.mp4" in shown
+    assert SIGNATURE not in shown
+    assert "my-own-token" not in shown
+
+
+def test_what_ends_a_thread_is_a_line_like_any_other(written: io.StringIO) -> None:
+    def fail() -> None:
+        raise ValueError("token=my-own-token")
+
+    thread = threading.Thread(target=fail)
+    thread.start()
+    thread.join()
+    assert "uncaught exception" in written.getvalue()
+    assert "my-own-token" not in written.getvalue()
+
+
+def test_a_line_of_json_stays_json(written: io.StringIO) -> None:
+    logs.get("test").warning("refused", size=12, whole=True, nothing=None, token="my-own-token")
+    line = written.getvalue()
+    if line.startswith("{"):
+        said = json.loads(line)
+        assert (said["size"], said["whole"], said["nothing"]) == (12, True, None)
+    assert redaction.HIDDEN in line

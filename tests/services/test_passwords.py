@@ -1,0 +1,96 @@
+"""Which passwords are taken, and that finding out whether one is right always costs the same."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
+
+import argon2
+import pytest
+from passlib.hash import argon2 as older
+from sqlmodel import select
+
+from videovault.db import reading, transaction
+from videovault.errors import InvalidInput, NotSignedIn
+from videovault.models import User
+from videovault.services import accounts, passwords
+from videovault.services.access import Caller
+
+PASSWORD = "correct horse"
+
+
+@contextmanager
+def counted() -> Iterator[list[str]]:
+    """The calls that take time: each hashing and each check against a hash."""
+    calls: list[str] = []
+    real_hash, real_verify = argon2.low_level.hash_secret, argon2.low_level.verify_secret
+
+    def hash_secret(*given: object, **named: object) -> object:
+        calls.append("hash")
+        return real_hash(*given, **named)  # type: ignore[arg-type] # handed on as they came
+
+    def verify_secret(*given: object, **named: object) -> object:
+        calls.append("verify")
+        return real_verify(*given, **named)  # type: ignore[arg-type] # as above
+
+    with (
+        patch.object(argon2.low_level, "hash_secret", hash_secret),
+        patch.object(argon2.low_level, "verify_secret", verify_secret),
+    ):
+        yield calls
+
+
+def stored_hash() -> str:
+    with reading() as session:
+        return session.exec(select(User.password_hash)).one()
+
+
+@pytest.mark.parametrize("password", ["", "short", "x" * 257, "with\x00control", "half \ud83d of a pair"])
+def test_unfit_passwords_are_refused_beside_their_field(password: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        passwords.checked(password, "newPassword")
+    assert list(caught.value.fields) == ["newPassword"]
+
+
+@pytest.mark.parametrize(
+    "password", ["password", "12345678", "PassWord1", "jennifer", "trustno1", "iloveyou", "qwertyuiop"]
+)
+def test_common_passwords_are_refused_however_they_are_written(password: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        passwords.checked(password)
+    assert caught.value.public_message == passwords.TOO_COMMON
+
+
+def test_the_list_holds_what_a_password_may_be_and_no_less_than_the_commonest() -> None:
+    common = passwords._common()
+    assert len(common) > 3_000
+    assert all(len(word) >= 8 for word in common)
+    assert passwords.checked("correct horse battery") == "correct horse battery"
+
+
+@pytest.mark.parametrize(
+    "email", ["anna@example.com", "nobody@example.com", "no address", "ANNA@example.com "]
+)
+@pytest.mark.usefixtures("anna")
+def test_a_wrong_login_costs_one_check_whoever_it_names(email: str) -> None:
+    with pytest.raises(NotSignedIn):  # the first one makes the hash that nobody's passwords are held against
+        accounts.login("nobody@example.com", "wrong horse")
+    with counted() as calls, pytest.raises(NotSignedIn):
+        accounts.login(email, "wrong horse")
+    assert calls == ["verify"]
+
+
+def test_a_hash_of_older_making_is_renewed_at_the_next_login_and_only_then(anna: Caller) -> None:
+    with transaction() as session:
+        user = session.get_one(User, anna.user_id)
+        user.password_hash = older.using(type="ID", memory_cost=8192, time_cost=1, parallelism=1).hash(
+            PASSWORD
+        )
+    weak = stored_hash()
+    with pytest.raises(NotSignedIn):
+        accounts.login(anna.email, "wrong horse")
+    assert stored_hash() == weak
+    accounts.login(anna.email, PASSWORD)
+    renewed = stored_hash()
+    assert renewed.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    accounts.login(anna.email, PASSWORD)
+    assert stored_hash() == renewed

@@ -1,0 +1,121 @@
+"""The account page: devices, tokens shown once, and the end of open pages when a session ends."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+from reflex_base.utils.format import json_dumps
+
+from tests.state.conftest import PASSWORD, Person, Server, Tab
+from videovault import security
+from videovault.services import accounts, people
+from videovault.state.devices import device
+from videovault.state.gallery import GalleryState
+from videovault.state.profile import ProfileState
+from videovault.state.session import SessionState
+from videovault.state.work import WorkState
+
+MakePerson = Callable[[str], Person]
+FORM = {"tokenName": "Nightly", "scope": "write", "days": "30"}
+
+
+@pytest.fixture
+def tab(server: Server, person: MakePerson) -> Tab:
+    opened = server.tab(person("ada").token, address="/account")
+    opened.send(ProfileState, "load")
+    return opened
+
+
+def test_page_shows_what_there_is(tab: Tab) -> None:
+    shown = tab.sees(ProfileState)
+    assert (shown.storage, shown.belongings) == ("0 bytes of 53.7 GB", "0 videos, 0 bytes")
+    assert [one.is_current for one in shown.devices] == [True]
+
+
+def test_token_is_shown_once_and_never_again(tab: Tab) -> None:
+    tab.send(ProfileState, "make_token", form=FORM)
+    fresh = tab.sees(ProfileState).fresh_token
+    assert fresh.startswith("vv_")
+    [listed] = tab.sees(ProfileState).tokens
+    assert (listed.name, listed.may, listed.used_at) == ("Nightly", "reads and writes", "")
+    assert fresh not in str(listed)
+    tab.send(ProfileState, "load")
+    assert tab.sees(ProfileState).fresh_token == ""
+    tab.send(ProfileState, "revoke", token_id=listed.token_id)
+    assert tab.sees(ProfileState).tokens == []
+
+
+def test_what_the_form_does_not_offer_becomes_the_narrowest(tab: Tab) -> None:
+    tab.send(ProfileState, "make_token", form={"tokenName": "Odd", "scope": "all", "days": "1e9"})
+    [listed] = tab.sees(ProfileState).tokens
+    assert listed.may == "reads"
+    assert listed.expires_at
+
+
+def test_error_stands_beside_the_field_of_the_page(tab: Tab) -> None:
+    tab.send(ProfileState, "make_token", form={**FORM, "tokenName": " "})
+    assert list(tab.sees(SessionState).errors) == ["tokenName"]
+    tab.send(ProfileState, "rename", form={"name": "x" * 101})
+    assert list(tab.sees(SessionState).errors) == ["name"]
+
+
+def test_other_devices_are_signed_out_one_by_one(tab: Tab) -> None:
+    accounts.login("ada@example.com", PASSWORD)
+    tab.send(ProfileState, "load")
+    other = next(one for one in tab.sees(ProfileState).devices if not one.is_current)
+    tab.send(ProfileState, "sign_out", session_id=other.session_id)
+    assert [one.is_current for one in tab.sees(ProfileState).devices] == [True]
+
+
+def test_neither_hash_nor_session_token_reaches_the_page(tab: Tab) -> None:
+    sent = json_dumps(tab.server.received.deltas[tab.token])  # as Reflex itself writes it for the browser
+    assert "ada@example.com" in sent
+    assert tab.cookie not in sent
+    assert security.token_hash(tab.cookie) not in sent
+
+
+@pytest.mark.parametrize(
+    ("code", "field"),
+    [("wrong", "currentPassword"), ("common", "newPassword"), ("closing-wrong", "password")],
+)
+def test_what_a_native_form_came_back_with_stands_beside_its_field(
+    server: Server, person: MakePerson, code: str, field: str
+) -> None:
+    tab = server.tab(person("ada").token, address=f"/account?error={code}")
+    tab.send(ProfileState, "load")
+    assert list(tab.sees(SessionState).errors) == [field]
+
+
+@pytest.mark.parametrize("way", ["password", "deactivation"])
+def test_open_pages_end_within_five_seconds(server: Server, person: MakePerson, way: str) -> None:
+    admin, ada = person("admin"), person("ada")
+    watching, clicking = server.tab(ada.token, "/gallery"), server.tab(ada.token, "/gallery")
+    watching.start(WorkState, "watch")
+    clicking.send(GalleryState, "load")
+    watching.waits_until(lambda: "works" in watching.received)
+    if way == "password":
+        accounts.change_password(ada.caller, PASSWORD, "battery staple")
+    else:
+        people.change(admin.caller, ada.caller.user_id, {"is_active": False})
+    ended = time.monotonic()
+    watching.waits_until(lambda: watching.sent_to.startswith("/login"), seconds=5)
+    clicking.send(GalleryState, "load")
+    assert clicking.sent_to.startswith("/login")
+    assert time.monotonic() - ended < 5
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "name"),
+    [
+        ("Mozilla/5.0 (Windows NT 10.0; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox on Windows"),
+        ("Mozilla/5.0 (X11; Linux x86_64) Chrome/140.0 Safari/537.36 Edg/140.0", "Edge on Linux"),
+        (
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Version/18.0 Safari/604.1",
+            "Safari on iPhone",
+        ),
+        ("python-httpx/0.28", "python-httpx"),
+        ("", "Unknown device"),
+    ],
+)
+def test_devices_are_called_what_people_call_them(user_agent: str, name: str) -> None:
+    assert device(user_agent) == name

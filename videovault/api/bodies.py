@@ -1,0 +1,58 @@
+"""How much a request may bring: its headers are weighed first, its body is counted while it is read."""
+
+from starlette.datastructures import Headers
+from starlette.types import Message, Receive, Scope
+
+MAX_BODY_BYTES = 1024 * 1024
+MAX_HEADER_BYTES = 64 * 1024
+
+
+class TooLarge(Exception):
+    """The body is over the limit."""
+
+
+class Gone(Exception):
+    """The client left before its body was complete."""
+
+
+def has_too_many_headers(scope: Scope) -> bool:
+    """More than ``MAX_HEADER_BYTES`` of names, values and address."""
+    size = len(scope.get("query_string", b"")) + len(scope["path"])
+    return size + sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEADER_BYTES
+
+
+async def whole(scope: Scope, receive: Receive) -> Receive:
+    """The request's body, read completely and to be received again. Raises TooLarge, Gone.
+
+    It is counted in any case: a declared length may be missing, and need not be true.
+    """
+    if _declared(scope) > MAX_BODY_BYTES:
+        raise TooLarge
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Gone
+        body += message.get("body", b"")
+        if len(body) > MAX_BODY_BYTES:
+            raise TooLarge
+        if not message.get("more_body", False):
+            return _replayed(bytes(body), receive)
+
+
+def _declared(scope: Scope) -> int:
+    length = Headers(scope=scope).get("content-length", "")
+    return int(length) if length.isdecimal() else 0
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    given = False
+
+    async def again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again

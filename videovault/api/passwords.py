@@ -1,0 +1,118 @@
+"""New passwords over HTTP, and the end of an account: JSON for programs, native forms for pages."""
+
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import RedirectResponse
+
+from videovault.api import auth
+from videovault.api.envelope import Nothing, Responses, Success, failing
+from videovault.api.forms import Submission, either, json_answer, submission, user_agent
+from videovault.api.schemas import CloseBody, ForgotBody, PasswordBody, ResetBody
+from videovault.errors import Conflict, Forbidden, InvalidInput, VideoVaultError
+from videovault.services import accounts, closing, passwords, resets
+from videovault.services.views import SignedIn
+
+FORM: Responses = {
+    303: {"description": "The answer to an HTML form: on to the next page, or back with the error"}
+}
+ALIKE = "If there is an account with this address, a link is on its way to it."
+
+router = APIRouter(prefix="/api/auth", tags=["Accounts"])
+Submitted = Annotated[Submission, Depends(submission)]
+
+
+@router.post(
+    "/password",
+    response_model=Success[SignedIn],
+    responses={**FORM, **failing(400, 401, 403)},
+    openapi_extra=either(PasswordBody),
+)
+def change_password(sent: Submitted, request: Request, caller: auth.SignedInCaller) -> Response:
+    """Change the password: every session ends, and a new one begins here. API tokens stay good."""
+    try:
+        body = sent.parsed(PasswordBody)
+        signed_in = accounts.change_password(
+            caller, body.current_password, body.new_password, user_agent=user_agent(request)
+        )
+    except (VideoVaultError, RequestValidationError) as error:
+        return _refused(error, sent, "/account")
+    message = "Password changed successfully"
+    response = _answer(sent, "/account?done=password", Success(message=message, data=signed_in))
+    auth.remember(response, signed_in.token, signed_in.expires_at)
+    return response
+
+
+@router.post(
+    "/delete-account",
+    response_model=Success[Nothing],
+    responses={**FORM, **failing(400, 401, 403, 409)},
+    openapi_extra=either(CloseBody),
+)
+def delete_account(sent: Submitted, caller: auth.SignedInCaller) -> Response:
+    """Delete the account with all its videos, at once and for good; what S3 cannot delete now goes later."""
+    try:
+        closing.close(caller, sent.parsed(CloseBody).password)
+    except (VideoVaultError, RequestValidationError) as error:
+        return _refused(error, sent, "/account", of="closing-")
+    response = _answer(sent, "/", Success(message="Account deleted successfully", data=Nothing()))
+    auth.forget(response)
+    return response
+
+
+@router.post(
+    "/forgot",
+    response_model=Success[Nothing],
+    responses={**FORM, **failing(400, 403)},
+    openapi_extra=either(ForgotBody),
+)
+def forgot(sent: Submitted) -> Response:
+    """Ask for a link by e-mail that sets another password; answered alike whether there is such an account."""
+    try:
+        resets.forgot(sent.parsed(ForgotBody).email)
+    except RequestValidationError as error:
+        return _refused(error, sent, "/forgot")
+    return _answer(sent, "/forgot?done=sent", Success(message=ALIKE, data=Nothing()))
+
+
+@router.post(
+    "/reset",
+    response_model=Success[Nothing],
+    responses={**FORM, **failing(400, 403)},
+    openapi_extra=either(ResetBody),
+)
+def reset(sent: Submitted) -> Response:
+    """Set another password by a link's token, which works once and for an hour; every session ends."""
+    try:
+        body = sent.parsed(ResetBody)
+        resets.reset(body.token, body.password)
+    except (VideoVaultError, RequestValidationError) as error:
+        return _refused(error, sent, "/reset", token=sent.text("token")[:500])
+    message = "Password changed successfully; sign in with it"
+    return _answer(sent, "/login?done=reset", Success(message=message, data=Nothing()))
+
+
+def _answer(sent: Submission, page: str, answer: Success[SignedIn] | Success[Nothing]) -> Response:
+    return RedirectResponse(page, 303) if sent.is_form else json_answer(answer, 200)
+
+
+def _refused(error: Exception, sent: Submission, page: str, *, of: str = "", **said: str) -> Response:
+    """A form comes back to its page with what was wrong, a program gets the error itself."""
+    if not sent.is_form:
+        raise error
+    return RedirectResponse(f"{page}?{urlencode({'error': of + _why(error), **said})}", 303)
+
+
+def _why(error: Exception) -> str:
+    """In a word that the pages know."""
+    if isinstance(error, InvalidInput) and error.public_message == passwords.WRONG:
+        return "wrong"
+    if isinstance(error, InvalidInput) and error.public_message == passwords.TOO_COMMON:
+        return "common"
+    if isinstance(error, InvalidInput):
+        return "password"
+    if isinstance(error, Conflict):
+        return "only-admin"
+    return "spent" if isinstance(error, Forbidden) else "invalid"

@@ -1,0 +1,224 @@
+"""A person's own account: name, storage, password, devices, API tokens, and the way out."""
+
+from typing import Any
+
+import reflex as rx
+
+from videovault.components.buttons import button
+from videovault.components.forms import described, field, native_form, text_input
+from videovault.components.progress import bar
+from videovault.components.vars import is_empty, local_time
+from videovault.pages.layout import app_page, page_head
+from videovault.state.profile import ProfileState
+from videovault.state.session import SessionState
+
+WHEN = "{dateStyle: 'medium', timeStyle: 'short'}"
+DAY = "{dateStyle: 'medium'}"
+
+
+def profile() -> rx.Component:
+    return app_page(
+        page_head("Account", SessionState.email),
+        rx.el.div(_person(), _password(), _devices(), _tokens(), _closing(), class_name="stack"),
+        active="/account",
+        look="narrow",
+    )
+
+
+def _section(title: str, *children: rx.Component, text: Any = None) -> rx.Component:
+    said = [] if text is None else [rx.el.p(text, class_name="soft")]
+    return rx.el.section(
+        rx.el.div(rx.el.h2(title), *said, class_name="stack close"), *children, class_name="panel stack"
+    )
+
+
+def _person() -> rx.Component:
+    control = text_input("name", default_value=ProfileState.name, auto_complete="name", max_length=100)
+    return _section(
+        "You",
+        rx.el.form(
+            field("name", "Name", control, note="optional"),
+            rx.el.div(button("Save", type="submit"), class_name="actions"),
+            on_submit=ProfileState.rename,
+            reset_on_submit=False,
+            key=ProfileState.name,
+            class_name="stack",
+        ),
+        rx.el.div(
+            rx.el.div(
+                rx.el.strong("Storage"),
+                rx.el.span(ProfileState.storage, class_name="soft figures"),
+                class_name="row apart",
+            ),
+            rx.cond(
+                ProfileState.percent >= 0,
+                bar(ProfileState.percent, "Storage used"),
+            ),
+            class_name="stack close",
+        ),
+    )
+
+
+def _password() -> rx.Component:
+    return _section(
+        "Password",
+        native_form(
+            _whose(),
+            _secret("currentPassword", "Current password", "current-password"),
+            _secret("newPassword", "New password", "new-password", hint="At least 8 characters."),
+            rx.el.div(button("Change password", type="submit"), class_name="actions"),
+            action="/api/auth/password",
+            method="post",
+            class_name="stack",
+        ),
+        text="Changing it signs you out on every other device. API tokens stay good.",
+    )
+
+
+def _whose() -> rx.Component:
+    """For password managers, which otherwise cannot tell whose password it is."""
+    return rx.el.input(
+        name="username",
+        value=SessionState.email,
+        auto_complete="username",
+        read_only=True,
+        hidden=True,
+    )
+
+
+def _secret(name: str, label: str, auto_complete: str, *, hint: str = "") -> rx.Component:
+    limits = {"min_length": 8, "max_length": 256} if hint else {}
+    control = text_input(
+        name,
+        hinted=bool(hint),
+        type="password",
+        auto_complete=auto_complete,
+        required=True,
+        **limits,
+    )
+    return field(name, label, control, hint=hint)
+
+
+def _devices() -> rx.Component:
+    return _section(
+        "Devices",
+        rx.el.ul(rx.foreach(ProfileState.devices, _device), class_name="lines"),
+        text="Where you are signed in.",
+    )
+
+
+def _device(shown: Any) -> rx.Component:
+    return rx.el.li(
+        rx.el.div(
+            rx.el.strong(shown.name),
+            rx.el.span("Last used ", local_time(shown.seen_at, WHEN), class_name="soft small"),
+            class_name="line-text",
+        ),
+        rx.cond(
+            shown.is_current,
+            rx.el.span("This device", class_name="soft small still"),
+            button(
+                "Sign out",
+                on_click=ProfileState.sign_out(shown.session_id),
+                aria_label=f"Sign out {shown.name}",
+            ),
+        ),
+        key=shown.session_id,
+    )
+
+
+def _tokens() -> rx.Component:
+    return _section(
+        "API tokens",
+        rx.cond(
+            is_empty(ProfileState.tokens),
+            rx.fragment(),
+            rx.el.ul(rx.foreach(ProfileState.tokens, _token), class_name="lines"),
+        ),
+        rx.el.div(rx.cond(ProfileState.fresh_token != "", _fresh()), role="status"),
+        _token_form(),
+        text="For programs that work for you. A token can do all that you can, but not change this account.",
+    )
+
+
+def _token(shown: Any) -> rx.Component:
+    used = rx.cond(shown.used_at != "", local_time(shown.used_at, DAY), "never")
+    until = rx.cond(shown.expires_at != "", local_time(shown.expires_at, DAY), "you revoke it")
+    return rx.el.li(
+        rx.el.div(
+            rx.el.strong(shown.name),
+            rx.el.span(
+                "It ", shown.may, ". Good until ", until, ", last used ", used, ".", class_name="soft small"
+            ),
+            class_name="line-text",
+        ),
+        button("Revoke", on_click=ProfileState.revoke(shown.token_id), aria_label=f"Revoke {shown.name}"),
+        key=shown.token_id,
+    )
+
+
+def _fresh() -> rx.Component:
+    return rx.el.div(
+        rx.el.p("Copy your new token now. It is not shown again."),
+        rx.el.code(ProfileState.fresh_token, class_name="once", tab_index=0),
+        rx.el.div(
+            button("Copy", on_click=rx.set_clipboard(ProfileState.fresh_token)),
+            button("Done", look="main", on_click=ProfileState.put_away),
+            class_name="actions",
+        ),
+        class_name="fresh stack close",
+    )
+
+
+def _token_form() -> rx.Component:
+    name = text_input("tokenName", placeholder="Nightly upload", max_length=100, required=True)
+    return rx.el.form(
+        field("tokenName", "Name", name),
+        rx.el.div(
+            field(
+                "scope",
+                "What it may do",
+                rx.el.select(
+                    rx.el.option("Read only", value="read"),
+                    rx.el.option("Read and write", value="write"),
+                    **described("scope"),
+                ),
+            ),
+            field(
+                "days",
+                "Good for",
+                rx.el.select(
+                    rx.el.option("30 days", value="30"),
+                    rx.el.option("90 days", value="90"),
+                    rx.el.option("A year", value="365"),
+                    rx.el.option("Until revoked", value=""),
+                    **described("days"),
+                ),
+            ),
+            class_name="pair",
+        ),
+        rx.el.div(button("Make a token", type="submit", symbol="new"), class_name="actions"),
+        on_submit=ProfileState.make_token,
+        reset_on_submit=False,
+        key=ProfileState.form_number,
+        class_name="stack",
+    )
+
+
+def _closing() -> rx.Component:
+    return _section(
+        "Delete my account",
+        native_form(
+            _whose(),
+            _secret("password", "Your password", "current-password"),
+            rx.el.div(button("Delete my account", look="danger", type="submit"), class_name="actions"),
+            action="/api/auth/delete-account",
+            method="post",
+            class_name="stack",
+        ),
+        text=rx.fragment(
+            "Deletes your account and everything in it, for good: ",
+            rx.el.strong(ProfileState.belongings),
+            ", your drafts, your devices and your API tokens.",
+        ),
+    )

@@ -1,0 +1,60 @@
+"""Invitations: signed links by which an admin lets somebody make an account, once."""
+
+from datetime import timedelta
+
+from sqlmodel import Session, col, delete, or_, update
+
+from videovault import security
+from videovault.config import settings
+from videovault.db import transaction
+from videovault.errors import Conflict, Forbidden
+from videovault.models import Event, Invitation, now
+from videovault.services import fields
+from videovault.services.access import Caller, check_admin
+from videovault.services.account_views import LinkView
+
+LIFE = timedelta(days=7)
+SPENT = "This invitation has been used, is too old, or is for another address. Ask the admin for a new one."
+
+
+def invite(caller: Caller, email: str = "") -> LinkView:
+    """A link to make an account with, for one e-mail address or, without, for whoever gets it.
+
+    Raises Forbidden for others than admins, InvalidInput, Conflict where accounts are closed to all.
+    """
+    check_admin(caller)
+    if settings().signup == "closed":
+        raise Conflict("New accounts are closed here. Set SIGNUP=invite to let people in by invitation.")
+    invitation = Invitation(
+        email=fields.checked_email(email) if email.strip() else "",
+        invited_by=caller.user_id,
+        expires_at=now() + LIFE,
+    )
+    with transaction() as session:
+        session.add(invitation)
+        session.add(Event(kind="invited", actor_id=caller.user_id, detail={"email": invitation.email}))
+    token = security.signed("invitation", invitation.id)
+    return LinkView(
+        url=f"{settings().base_url}/register?invitation={token}", expires_at=invitation.expires_at
+    )
+
+
+def redeem(session: Session, token: str, email: str) -> None:
+    """Use the invitation up, in the transaction that makes the account. Raises Forbidden when it is good no more."""
+    invitation_id = security.read_signed("invitation", token, max_age_seconds=int(LIFE.total_seconds()))
+    good = (
+        update(Invitation)
+        .where(col(Invitation.id) == invitation_id, col(Invitation.used_at).is_(None))
+        .where(col(Invitation.expires_at) > now(), col(Invitation.email).in_(("", email)))
+        .values(used_at=now())
+        .execution_options(synchronize_session=False)
+    )
+    if invitation_id is None or not session.exec(good).rowcount:
+        raise Forbidden(SPENT)
+
+
+def purge() -> None:
+    """Forget invitations that nobody can use any more."""
+    spent = or_(col(Invitation.expires_at) <= now(), col(Invitation.used_at).is_not(None))
+    with transaction() as session:
+        session.exec(delete(Invitation).where(spent))

@@ -1,0 +1,106 @@
+"""How often somebody may try: counted in this process, or in Redis for all processes together."""
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+
+from limits import RateLimitItem, parse_many
+from limits.errors import StorageError
+from limits.storage import MemoryStorage, RedisStorage, Storage
+from limits.strategies import MovingWindowRateLimiter
+
+from videovault import logs, security
+from videovault.config import settings
+from videovault.errors import RateLimited
+
+Windows = Sequence[RateLimitItem]
+
+# The wait grows with each window that is full: a minute, five, a quarter of an hour.
+GUESSES = parse_many("5/minute; 8/5 minutes; 10/15 minutes")  # of one password from one address
+# Others could keep somebody out with it, so it is wide, and only takes many addresses at once.
+ACCOUNT_GUESSES = parse_many("100/5 minutes")
+ADDRESS_LOGINS = parse_many("100/5 minutes")  # an office may come by one address
+REGISTRATIONS = parse_many("30/hour")  # from one address
+SCRIPTS = parse_many("30/minute; 300/hour")  # of one account, as the next two
+GENERATIONS = parse_many("30/minute; 300/hour")
+STORES = parse_many("120/minute; 2000/hour")
+
+REDIS_SECONDS = 2.0  # then this process counts by itself
+log = logs.get(__name__)
+
+
+def check(windows: Windows, purpose: str, who: str) -> None:
+    """Count one attempt of ``who``. Raises RateLimited, with the seconds to wait, when it is one too many."""
+    if settings().rate_limits == "on":
+        seconds = limiter().take(windows, purpose, who)
+        if seconds:
+            raise RateLimited(f"That was too often. Please try again in {_spelled(seconds)}.", seconds)
+
+
+@contextmanager
+def login(email: str, address: str) -> Iterator[None]:
+    """Let one attempt to sign in through; wrong ones soon have to wait. Raises RateLimited.
+
+    The address counts for an account that does not exist, too, so that limits do not tell who is here.
+    """
+    account = email.strip().lower()
+    check(ADDRESS_LOGINS, "login-address", address)
+    check(GUESSES, "login", f"{account} {address}")
+    check(ACCOUNT_GUESSES, "login-account", account)
+    yield
+    if settings().rate_limits == "on":
+        limiter().forget(GUESSES, "login", f"{account} {address}")
+
+
+class Limiter:
+    """Moving windows over one storage; while that cannot be reached, over the memory of this process."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._shared = MovingWindowRateLimiter(storage)
+        self._own = MovingWindowRateLimiter(MemoryStorage())
+
+    def take(self, windows: Windows, purpose: str, who: str) -> int:
+        """Count one attempt and return 0, or count nothing and return the seconds to wait."""
+        name = (purpose, security.token_hash(who))  # no addresses of people in a shared storage
+        try:
+            return _take(self._shared, windows, name)
+        except StorageError:
+            log.exception("limits cannot be shared, this process counts by itself")
+            return _take(self._own, windows, name)
+
+    def forget(self, windows: Windows, purpose: str, who: str) -> None:
+        """Start anew for ``who``."""
+        for window in windows:
+            for strategy in (self._shared, self._own):
+                try:
+                    strategy.clear(window, purpose, security.token_hash(who))
+                except StorageError:
+                    log.exception("limits cannot be shared, this process counts by itself")
+
+
+@lru_cache(maxsize=1)
+def limiter() -> Limiter:
+    url = settings().redis_url
+    return Limiter(_redis(url) if url else MemoryStorage())
+
+
+def _redis(url: str) -> Storage:
+    return RedisStorage(
+        url, wrap_exceptions=True, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS
+    )
+
+
+def _take(strategy: MovingWindowRateLimiter, windows: Windows, name: tuple[str, str]) -> int:
+    """All windows are asked before any is counted in, so that refused attempts do not prolong the wait."""
+    full = [window for window in windows if not strategy.test(window, *name)]
+    full = full or [window for window in windows if not strategy.hit(window, *name)]
+    if not full:
+        return 0
+    until = max(strategy.get_window_stats(window, *name).reset_time for window in full)
+    return max(1, math.ceil(until - time.time()))
+
+
+def _spelled(seconds: int) -> str:
+    return "a minute" if seconds <= 60 else f"{math.ceil(seconds / 60)} minutes"

@@ -1,0 +1,107 @@
+"""Sessions: each sign-in on a device, from its token's making to its end."""
+
+from datetime import timedelta
+
+from sqlmodel import Session, col, delete, or_, select
+
+from videovault import models, security
+from videovault.config import settings
+from videovault.db import reading, transaction
+from videovault.errors import NotFound, NotSignedIn
+from videovault.models import ApiToken, Event, User, now
+from videovault.services.access import Caller, check_in_person
+from videovault.services.account_views import SessionView
+
+SEEN_EVERY = timedelta(minutes=1)
+
+
+def begin(session: Session, user: User, user_agent: str) -> tuple[str, models.Session]:
+    """A new session and its token, in a transaction of the caller's."""
+    token = security.new_token()
+    row = models.Session(
+        token_hash=security.token_hash(token),
+        user_id=user.id,
+        user_agent=user_agent[:300],
+        expires_at=now() + timedelta(days=settings().session_days),
+    )
+    session.add(row)
+    return token, row
+
+
+def authenticate(token: str) -> Caller:
+    """Who shows this session's token. Raises NotSignedIn when it is unknown, ended or expired."""
+    with reading() as session:
+        found = session.get(models.Session, security.token_hash(token))
+        user = session.get(User, found.user_id) if found and _is_living(found) else None
+    if found is None or user is None or not user.is_active:
+        raise NotSignedIn
+    _note_seen(found)
+    return Caller(user_id=user.id, email=user.email, is_admin=user.is_admin, session_id=found.id)
+
+
+def listing(caller: Caller) -> list[SessionView]:
+    """Where the caller is signed in, the latest used first. Raises Forbidden for programs."""
+    check_in_person(caller)
+    own = (
+        select(models.Session)
+        .where(models.Session.user_id == caller.user_id)
+        .order_by(col(models.Session.last_seen_at).desc())
+    )
+    with reading() as session:
+        living = [row for row in session.exec(own) if _is_living(row)]
+    return [SessionView.of(row, current_id=caller.session_id) for row in living]
+
+
+def sign_out(caller: Caller, session_id: str) -> None:
+    """End one of the caller's sessions. Raises NotFound alike for absent and foreign ones."""
+    check_in_person(caller)
+    own = delete(models.Session).where(
+        col(models.Session.id) == session_id, col(models.Session.user_id) == caller.user_id
+    )
+    with transaction() as session:
+        if not session.exec(own).rowcount:
+            raise NotFound("There is no such session: it has ended already.")
+        session.add(Event(kind="signed_out", actor_id=caller.user_id))
+
+
+def logout(token: str) -> None:
+    """End the session of this token; an unknown one is ended already."""
+    with transaction() as session:
+        found = session.get(models.Session, security.token_hash(token))
+        if found:
+            session.add(Event(kind="logout", actor_id=found.user_id))
+            session.delete(found)
+
+
+def end_all(session: Session, user_id: str, *, tokens: bool = False) -> None:
+    """End every session of the user, and with ``tokens`` the API tokens too, in a transaction of the caller's."""
+    session.exec(delete(models.Session).where(col(models.Session.user_id) == user_id))
+    if tokens:
+        session.exec(delete(ApiToken).where(col(ApiToken.user_id) == user_id))
+
+
+def purge() -> None:
+    """Forget sessions that are over."""
+    sessions = models.Session
+    over = or_(col(sessions.expires_at) <= now(), col(sessions.last_seen_at) <= now() - _idle())
+    with transaction() as session:
+        session.exec(delete(sessions).where(over))
+
+
+def _is_living(found: models.Session) -> bool:
+    return found.expires_at > now() and found.last_seen_at > now() - _idle()
+
+
+def _idle() -> timedelta:
+    return timedelta(days=settings().session_idle_days)
+
+
+def _note_seen(found: models.Session) -> None:
+    """Remember that the user was here, at most once a minute so that looking rarely writes."""
+    if now() - found.last_seen_at < SEEN_EVERY:
+        return
+    with transaction() as session:
+        row = session.get(models.Session, found.token_hash)
+        user = session.get(User, found.user_id)
+        if row and user:
+            row.last_seen_at = user.last_seen_at = now()

@@ -1,0 +1,151 @@
+"""The account page: who somebody is here, where they are signed in, and their API tokens."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from reflex.event import EventSpec
+
+from videovault.errors import InvalidInput
+from videovault.services import accounts, sessions, tokens, videos
+from videovault.services.access import Caller
+from videovault.services.account_views import SessionView, TokenView
+from videovault.services.videos import GalleryQuery
+from videovault.services.views import UserView, iso
+from videovault.state import wording
+from videovault.state.calls import quickly
+from videovault.state.devices import device
+from videovault.state.session import SessionState, signed_in
+from videovault.state.shapes import Shape
+
+DONE = {"password": "Your password is changed, and you are signed out everywhere else."}
+# What the native forms of this page come back with, and beside which field it stands.
+FIELD_PROBLEMS = {
+    "wrong": ("currentPassword", "This is not your password."),
+    "password": ("newPassword", "A password has 8 to 256 characters."),
+    "common": ("newPassword", "This password is among the first that anybody would try."),
+    "closing-wrong": ("password", "This is not your password."),
+    "closing-only-admin": ("password", "You are the only admin. Make somebody else an admin first."),
+}
+TOKEN_FIELDS = {"name": "tokenName", "expiresInDays": "days"}
+GOOD_FOR = ("30", "90", "365", "")
+
+
+class Device(Shape):
+    session_id: str
+    name: str
+    seen_at: str
+    is_current: bool
+
+    @classmethod
+    def of(cls, view: SessionView) -> "Device":
+        return cls(
+            session_id=view.session_id,
+            name=device(view.user_agent),
+            seen_at=iso(view.last_seen_at),
+            is_current=view.is_current,
+        )
+
+
+class ApiToken(Shape):
+    """``expires_at`` and ``used_at`` are empty for never."""
+
+    token_id: str
+    name: str
+    may: str
+    expires_at: str
+    used_at: str
+
+    @classmethod
+    def of(cls, view: TokenView) -> "ApiToken":
+        return cls(
+            token_id=view.token_id,
+            name=view.name,
+            may="reads" if view.scope == "read" else "reads and writes",
+            expires_at=iso(view.expires_at) if view.expires_at else "",
+            used_at=iso(view.last_used_at) if view.last_used_at else "",
+        )
+
+
+class ProfileState(SessionState):
+    name: str = ""
+    storage: str = ""
+    percent: int = 0
+    belongings: str = ""
+    devices: list[Device] = []
+    tokens: list[ApiToken] = []
+    fresh_token: str = ""  # the one secret that a page ever shows: once, to who has just made it
+    form_number: int = 0
+
+    @signed_in
+    async def load(self, caller: Caller) -> None:
+        """Read everything, and what a native form of this page came back with."""
+        given = self.router.url.query_parameters
+        code, done = given.get("error", ""), given.get("done", "")
+        self.fresh_token = ""
+        if code in FIELD_PROBLEMS:
+            self.errors = dict([FIELD_PROBLEMS[code]])
+        elif code:
+            self._say("That did not work. Please try again.", bad=True)
+        elif done in DONE:
+            self._say(DONE[done])
+        user = await quickly(accounts.me, caller)
+        self._show(user)
+        gallery = await quickly(videos.gallery, caller, caller.user_id, GalleryQuery(limit=1), links=False)
+        self.belongings = (
+            f"{wording.counted(gallery.total_count, 'video')}, {wording.size(user.storage_bytes)}"
+        )
+        await self._read(caller)
+
+    @signed_in
+    async def rename(self, caller: Caller, form: dict[str, Any]) -> None:
+        self.errors = {}
+        self._show(await quickly(accounts.rename, caller, str(form.get("name", ""))))
+        self._say("Your name is saved.")
+
+    @signed_in
+    async def sign_out(self, caller: Caller, session_id: str) -> None:
+        """End the session of another device."""
+        await quickly(sessions.sign_out, caller, session_id)
+        await self._read(caller)
+
+    @signed_in
+    async def make_token(self, caller: Caller, form: dict[str, Any]) -> EventSpec | None:
+        self.errors = {}
+        wanted = _wanted(form)
+        try:
+            made = await quickly(tokens.create, caller, *wanted)
+        except InvalidInput as error:
+            fields = {TOKEN_FIELDS[name]: text for name, text in error.fields.items()}
+            return self._tell(InvalidInput(error.public_message, fields), "")
+        self.fresh_token = made.token
+        self.form_number += 1  # the form begins anew
+        await self._read(caller)
+        return None
+
+    @signed_in
+    async def put_away(self, caller: Caller) -> None:  # noqa: ARG002 - every handler asks who calls
+        """The token has been copied."""
+        self.fresh_token = ""
+
+    @signed_in
+    async def revoke(self, caller: Caller, token_id: str) -> None:
+        await quickly(tokens.revoke, caller, token_id)
+        await self._read(caller)
+
+    def _show(self, user: UserView) -> None:
+        self.name = user.name
+        used, quota = user.storage_bytes, user.quota_bytes
+        self.storage = f"{wording.size(used)} of {wording.size(quota)}" if quota else wording.size(used)
+        self.percent = min(100, used * 100 // quota) if quota else -1
+
+    async def _read(self, caller: Caller) -> None:
+        self.devices = [Device.of(view) for view in await quickly(sessions.listing, caller)]
+        self.tokens = [ApiToken.of(view) for view in await quickly(tokens.listing, caller)]
+
+
+def _wanted(form: Mapping[str, Any]) -> tuple[str, Any, int | None]:
+    """Name, scope and days; whatever a browser sends that the form does not offer counts as the narrowest."""
+    days = str(form.get("days", GOOD_FOR[0]))
+    good_for = days if days in GOOD_FOR else GOOD_FOR[0]
+    scope = "write" if form.get("scope") == "write" else "read"
+    return str(form.get("tokenName", "")), scope, int(good_for) if good_for else None
