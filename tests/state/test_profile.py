@@ -52,6 +52,12 @@ def test_what_the_form_does_not_offer_becomes_the_narrowest(tab: Tab) -> None:
     assert listed.expires_at
 
 
+def test_name_is_kept(tab: Tab) -> None:
+    tab.send(ProfileState, "rename", form={"name": "Ada L."})
+    tab.send(ProfileState, "load")
+    assert tab.sees(ProfileState).name == "Ada L."
+
+
 def test_error_stands_beside_the_field_of_the_page(tab: Tab) -> None:
     tab.send(ProfileState, "make_token", form={**FORM, "tokenName": " "})
     assert list(tab.sees(SessionState).errors) == ["tokenName"]
@@ -84,6 +90,8 @@ def test_what_a_native_form_came_back_with_stands_beside_its_field(
     tab = server.tab(person("ada").token, address=f"/account?error={code}")
     tab.send(ProfileState, "load")
     assert list(tab.sees(SessionState).errors) == [field]
+    [focus] = [event for event in server.received.events[tab.token] if event.name == "_set_focus"]
+    assert field in str(focus.payload)
 
 
 @pytest.mark.parametrize("way", ["password", "deactivation"])

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import reflex as rx
 from reflex.event import EventSpec
 
 from videovault.errors import InvalidInput
@@ -77,17 +78,9 @@ class ProfileState(SessionState):
     form_number: int = 0
 
     @signed_in
-    async def load(self, caller: Caller) -> None:
+    async def load(self, caller: Caller) -> EventSpec | None:
         """Read everything, and what a native form of this page came back with."""
-        given = self.router.url.query_parameters
-        code, done = given.get("error", ""), given.get("done", "")
         self.fresh_token = ""
-        if code in FIELD_PROBLEMS:
-            self.errors = dict([FIELD_PROBLEMS[code]])
-        elif code:
-            self._say("That did not work. Please try again.", bad=True)
-        elif done in DONE:
-            self._say(DONE[done])
         user = await quickly(accounts.me, caller)
         self._show(user)
         gallery = await quickly(videos.gallery, caller, caller.user_id, GalleryQuery(limit=1), links=False)
@@ -95,6 +88,8 @@ class ProfileState(SessionState):
             f"{wording.counted(gallery.total_count, 'video')}, {wording.size(user.storage_bytes)}"
         )
         await self._read(caller)
+        given = self.router.url.query_parameters
+        return self._came_back(given.get("error", ""), given.get("done", ""))
 
     @signed_in
     async def rename(self, caller: Caller, form: dict[str, Any]) -> None:
@@ -131,6 +126,18 @@ class ProfileState(SessionState):
     async def revoke(self, caller: Caller, token_id: str) -> None:
         await quickly(tokens.revoke, caller, token_id)
         await self._read(caller)
+
+    def _came_back(self, error: str, done: str) -> EventSpec | None:
+        """Say how a native form of this page went; the field to mend may be far down, so it gets the focus."""
+        if error in FIELD_PROBLEMS:
+            field, problem = FIELD_PROBLEMS[error]
+            self.errors = {field: problem}
+            return rx.set_focus(field)
+        if error:
+            self._say("That did not work. Please try again.", bad=True)
+        elif done in DONE:
+            self._say(DONE[done])
+        return None
 
     def _show(self, user: UserView) -> None:
         self.name = user.name

@@ -1,0 +1,83 @@
+"""What two people do to accounts at the same moment, on SQLite and PostgreSQL, is done by one of them."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import pytest
+
+from tests.fixtures.installation import Configure
+from videovault import db
+from videovault.errors import Conflict, Forbidden, VideoVaultError
+from videovault.services import accounts, closing, invitations, people, resets
+from videovault.services.access import Caller
+
+PASSWORD = "correct horse"
+
+
+@pytest.fixture
+def anna(database: str, configure: Configure) -> Caller:
+    del database
+    configure(SIGNUP="invite")
+    db.migrate()
+    return accounts.authenticate(accounts.register("anna@example.com", PASSWORD).token)
+
+
+def token_of(link: str) -> str:
+    return link.partition("=")[2]
+
+
+def invited(anna: Caller, email: str) -> Caller:
+    token = token_of(invitations.invite(anna, email).url)
+    return accounts.authenticate(accounts.register(email, PASSWORD, invitation=token).token)
+
+
+def at_once(*calls: Callable[[], object]) -> list[type[VideoVaultError] | None]:
+    """What became of each: the kind of its error, or None."""
+    together = Barrier(len(calls))
+
+    def one(call: Callable[[], object]) -> type[VideoVaultError] | None:
+        together.wait()
+        try:
+            call()
+        except VideoVaultError as error:
+            return type(error)
+        return None
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(one, calls))
+
+
+def test_an_invitation_makes_one_account(anna: Caller) -> None:
+    token = token_of(invitations.invite(anna).url)
+    ends = at_once(
+        lambda: accounts.register("b@example.com", PASSWORD, invitation=token),
+        lambda: accounts.register("c@example.com", PASSWORD, invitation=token),
+    )
+    assert sorted(map(str, ends)) == sorted(map(str, [None, Forbidden]))
+    assert len(people.listing(anna)) == 2
+
+
+def test_a_reset_link_sets_one_password(anna: Caller) -> None:
+    token = token_of(resets.for_admin(anna, anna.user_id).url)
+    ends = at_once(
+        lambda: resets.reset(token, "first horse wins"), lambda: resets.reset(token, "second horse wins")
+    )
+    assert sorted(map(str, ends)) == sorted(map(str, [None, Forbidden]))
+
+
+def test_of_two_admins_one_is_left(anna: Caller) -> None:
+    bert = invited(anna, "bert@example.com")
+    people.change(anna, bert.user_id, {"is_admin": True})
+    ends = at_once(
+        lambda: people.change(anna, anna.user_id, {"is_admin": False}),
+        lambda: people.change(anna, bert.user_id, {"is_active": False}),
+    )
+    assert sorted(map(str, ends)) == sorted(map(str, [None, Conflict]))
+
+
+def test_an_account_is_closed_once_and_gone(anna: Caller) -> None:
+    bert = invited(anna, "bert@example.com")
+    closing.close(bert, PASSWORD)
+    closing.finish_all()
+    assert [one.email for one in people.listing(anna)] == ["anna@example.com"]
