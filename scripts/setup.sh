@@ -43,7 +43,7 @@ fi
 echo "Installing Python packages ($*): about a minute the first time"
 set -- $(printf -- '-r %s ' "$@")
 log=.venv/.$name.log
-if ! .venv/bin/pip install --disable-pip-version-check --quiet "$@" >"$log" 2>&1; then
+if ! .venv/bin/pip install --disable-pip-version-check --quiet --require-hashes "$@" >"$log" 2>&1; then
     tail -n 15 "$log" >&2
     grep -q "No space left" "$log" && fail "The disk is full: VideoVault needs about 2 GB here. Free some space, then run make again."
     fail "The packages could not be installed; the reason is above (more in $log). Is there a network?"
