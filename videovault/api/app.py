@@ -8,8 +8,21 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 
-from videovault.api import accounts, admin, answers, docs, generation, inbox, operations, status, videos
+from videovault.api import (
+    accounts,
+    admin,
+    answers,
+    docs,
+    generation,
+    inbox,
+    operations,
+    share,
+    sharing,
+    status,
+    videos,
+)
 from videovault.api.auth import refuse_other_sites
+from videovault.api.discretion import Discreet
 from videovault.api.envelope import problem
 from videovault.api.query import refuse_repeated
 from videovault.api.waiting import Watch
@@ -33,10 +46,11 @@ def create_api(watch: Watch | None = None) -> FastAPI:
         redirect_slashes=False,
     )
     api.state.watch = watch or Watch()
-    for module in (accounts, generation, status, videos, admin, inbox, operations, docs):
+    for module in (accounts, generation, status, videos, sharing, share, admin, inbox, operations, docs):
         api.include_router(
             module.router, dependencies=[Depends(refuse_other_sites), Depends(refuse_repeated)]
         )
+    api.add_middleware(Discreet)
     for path in ("/api", "/api/{path:path}"):
         api.add_api_route(path, _nothing_here, methods=METHODS, include_in_schema=False)
     api.add_exception_handler(VideoVaultError, answers.for_error)

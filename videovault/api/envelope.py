@@ -19,6 +19,7 @@ REASONS = {
     409: "The state does not allow it",
     413: "Too large",
     422: "The address gave no video",
+    429: "Too many attempts; Retry-After says how many seconds to wait",
     500: "Our fault; quote the requestId",
     502: "S3 or the webhook failed",
 }

@@ -135,7 +135,7 @@ class Settings(BaseSettings):
         "invite means closed.",
     )
     rate_limits: Literal["on", "off"] = Field(
-        "on", description="off for load tests only. Nothing is limited yet."
+        "on", description="off for load tests only. Wrong keys of share links are limited."
     )
     log_format: Literal["text", "json"] = Field("text", description="json for machines.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
