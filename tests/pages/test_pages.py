@@ -38,7 +38,7 @@ def texts(page: Page) -> list[str]:
 
 
 def test_addresses_are_those_of_the_product() -> None:
-    assert ROUTES == ["/", "/login", "/register", "/create", "/gallery", "/admin", "404"]
+    assert ROUTES == ["/", "/login", "/register", "/create", "/gallery", "/share/[video_id]", "/admin", "404"]
 
 
 def test_pages_of_people_who_are_signed_in_ask_who_is_there() -> None:
@@ -58,8 +58,9 @@ def test_title_is_the_pages_own(page: Page) -> None:
 
 def test_links_to_the_api_are_left_to_the_browser() -> None:
     """Otherwise the router of the pages looks for a page of this name, and finds none."""
-    links = [link for found in PAGES for link in tags(found, "Link") if "/api/" in str(link.to)]
-    assert len(links) == 4  # the modal's on two pages, the card's and the player's
+    goes = re.compile(r"/api/|\.download")
+    links = [link for found in PAGES for link in tags(found, "Link") if goes.search(str(link.to))]
+    assert len(links) == 5  # the modal's on two pages, the card's, the player's and the share page's
     assert {str(link.reload_document) for link in links} == {"true"}
 
 

@@ -12,10 +12,12 @@ from videovault.pages.create import create
 from videovault.pages.gallery import gallery
 from videovault.pages.home import home
 from videovault.pages.not_found import not_found
+from videovault.pages.share import share
 from videovault.state.account import AccountState
 from videovault.state.admin import AdminState
 from videovault.state.gallery import GalleryState
 from videovault.state.session import SessionState
+from videovault.state.share import ShareState
 from videovault.state.studio import StudioState
 from videovault.state.work import WorkState
 
@@ -39,6 +41,13 @@ PAGES = (
         gallery,
         "Gallery | VideoVault",
         [GalleryState.load, StudioState.enter, WorkState.watch],
+    ),
+    Page(
+        "/share/[video_id]",
+        share,
+        "Shared video | VideoVault",
+        [ShareState.open],
+        "A video for you to watch.",
     ),
     Page("/admin", admin, "Admin | VideoVault", [AdminState.load, WorkState.watch]),
     Page("404", not_found, "Not found | VideoVault"),
