@@ -56,7 +56,8 @@ def produce_video(video_id: str) -> None:
     if _askers.at_work and pipeline.awaits_generator(video_id):
         _askers.take(video_id, partial(pipeline.generate, enqueue=enqueue))
         return
-    following = pipeline.store_next(stopping=_stopping.is_set)
+    work = pipeline.store_next if _askers.at_work else partial(pipeline.produce, video_id)
+    following = work(stopping=_stopping.is_set)
     if following:
         enqueue(following)
 

@@ -30,7 +30,7 @@ def test_from_a_brief_to_a_downloaded_video_that_an_admin_deletes(
         seconds = film.duration / av.time_base
         assert {stream.type for stream in film.streams} == {"video", "audio"}
     assert seconds == pytest.approx(shown_seconds, abs=1)
-    assert len(objects(app)) == 2
+    assert len(objects(app)) == 3
 
     sees_nothing(other)
     delete_as_admin(admin)

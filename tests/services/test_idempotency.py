@@ -203,14 +203,14 @@ def test_a_key_is_free_again_after_a_day_whether_purged_or_not(call: Call) -> No
 
 
 @pytest.mark.usefixtures("moto_s3")
-def test_repair_forgets_keys_after_a_day_but_none_that_is_running(call: Call) -> None:
+def test_tidying_forgets_keys_after_a_day_but_none_that_is_running(call: Call) -> None:
     claim = claimed(call)
     let_time_pass(idempotency.LIFE + timedelta(minutes=1))
     idempotency.renew({claim.holder})
-    pipeline.repair(enqueue=lambda _: None)
+    pipeline.tidy()
     assert len(entries()) == 1
     let_time_pass(idempotency.LEASE)
-    pipeline.repair(enqueue=lambda _: None)
+    pipeline.tidy()
     assert entries() == []
 
 

@@ -186,11 +186,11 @@ def test_nobody_but_admins_sees_or_does_any_of_it(waiting: Video, bert: Caller) 
             attempt()
 
 
-def test_the_repair_forgets_what_is_older_than_thirty_days(waiting: Video, anna: Caller) -> None:
+def test_tidying_forgets_what_is_older_than_thirty_days(waiting: Video, anna: Caller) -> None:
     recording.incoming(arrived(ready(waiting)))
     with transaction() as session:
         session.get_one(Delivery, 1).at = now() - timedelta(days=30, minutes=1)
-    pipeline.repair(enqueue=list)
+    pipeline.tidy()
     assert [each.id for each in inbox.list_deliveries(anna).deliveries] == ["2"]
 
 

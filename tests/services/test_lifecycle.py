@@ -12,13 +12,13 @@ from videovault.services import lifecycle
 
 pytestmark = pytest.mark.usefixtures("installation")
 PAIRS = list(itertools.product(Status, Status))
-# Drawn once more, from the design, so that the code is held against something.
+# Drawn once more, from the design (and a ready video fails when S3 has lost its object), so that the code is held against something.
 WAYS = """
 draft: generating deleting
 generating: queued failed deleting
 queued: storing failed deleting
 storing: ready queued failed deleting
-ready: deleting
+ready: failed deleting
 failed: generating queued deleting
 """
 DRAWN = {
