@@ -28,12 +28,14 @@ class Visit:
 
 
 def open_page(video_id: str, visit: Visit) -> SharedView:
-    """What the page of a link shows; it counts as a view.
+    """What the page of a link shows; it counts as a view, but for a page that has its ticket already.
 
     Raises WrongSecretKey alike for a wrong, old, closed or used-up link and for an absent video, and RateLimited.
     """
     video = _proven(video_id, visit)
-    _count(video_id, visit, "page")
+    inside = _is_inside(video_id, visit)
+    if not inside:
+        _count(video_id, visit, "page")
     return SharedView(
         video_id=video.id,
         title=video.title,
@@ -41,7 +43,7 @@ def open_page(video_id: str, visit: Visit) -> SharedView:
         duration=video.duration,
         size=video.size,
         has_poster=video.poster_key is not None,
-        ticket=security.visit_ticket(video.id),
+        ticket=visit.ticket if inside else security.visit_ticket(video.id),
     )
 
 
@@ -51,7 +53,7 @@ def download_url(video_id: str, visit: Visit, *, inline: bool = False) -> str:
     Raises as ``open_page`` does.
     """
     video = _proven(video_id, visit)
-    if not security.is_visit_ticket(visit.ticket, video_id, max_age_seconds=TICKET_SECONDS):
+    if not _is_inside(video_id, visit):
         _count(video_id, visit, "address")
     if not inline:
         with transaction() as session:
@@ -77,6 +79,10 @@ def network_of(address: str) -> str:
     if isinstance(known, IPv6Address):
         return f"{IPv6Address(int(known) >> 80 << 80)}/48"
     return "unknown"
+
+
+def _is_inside(video_id: str, visit: Visit) -> bool:
+    return security.is_visit_ticket(visit.ticket, video_id, max_age_seconds=TICKET_SECONDS)
 
 
 def _proven(video_id: str, visit: Visit) -> Video:
