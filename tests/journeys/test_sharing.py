@@ -90,7 +90,7 @@ def share(page: Page) -> str:
 def watched(page: Page, link: str) -> list[Response]:
     """Everything that the browser asked for until the film played."""
     answers: list[Response] = []
-    page.on("response", answers.append)
+    page.on("response", lambda answer: answers.append(answer))  # noqa: PLW0108 - Playwright sets an attribute on it
     page.goto(link)
     expect(page.get_by_role("heading", level=1)).to_have_text(TOPIC)
     page.wait_for_function("document.querySelector('video')?.readyState >= 2")
