@@ -38,6 +38,7 @@ def main() -> None:
             for topic in TOPICS[1:]:
                 make_video(app, token, topic)
             signed_in_pages(browser, app, failed)
+            shared_pages(browser, app, token)
         browser.close()
     print(
         f"{len(list(IMAGES.glob('*.png')))} images, {sum(f.stat().st_size for f in IMAGES.glob('*.png')) // 1024} kB"
@@ -79,6 +80,27 @@ def signed_in_pages(browser: Browser, app: RunningApp, failed: str) -> None:
     each_look(browser, app, "player", play)
     each_look(browser, app, "delete", ask_to_delete)
     each_look(browser, app, "admin", lambda page: page.goto("/admin"))
+
+
+def shared_pages(browser: Browser, app: RunningApp, token: str) -> None:
+    each_look(browser, app, "share", ask_to_share)
+    link = share_link(app, token)
+    each_look(browser, app, "shared", lambda page: page.goto(link), signed_in=False, settle_ms=1500)
+    each_look(browser, app, "shared-dead", lambda page: page.goto(f"{link}x"), signed_in=False)
+
+
+def ask_to_share(page: Page) -> None:
+    page.goto("/gallery")
+    page.get_by_role("button", name=f"Share {TOPICS[0]}").click()
+
+
+def share_link(app: RunningApp, token: str) -> str:
+    """To the first video, as its owner gives it to others."""
+    with httpx.Client(base_url=app.url, headers={"Authorization": f"Bearer {token}"}) as api:
+        user_id = api.get("/api/auth/me").json()["data"]["user"]["userId"]
+        videos = api.get("/api/auth/video/gallery", params={"userId": user_id, "q": TOPICS[0]}).json()
+        video_id = videos["data"]["videos"][0]["videoId"]
+        return str(api.get(f"/api/auth/video/{video_id}/secret-key").json()["data"]["url"])
 
 
 def play(page: Page) -> None:

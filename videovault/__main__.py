@@ -1,4 +1,4 @@
-"""The command line: run, worker, migrate, create-admin, transfer, reconcile."""
+"""The command line: run, worker, migrate, create-admin, transfer, reseal, reconcile."""
 
 import argparse
 import getpass
@@ -104,6 +104,14 @@ def reconcile(chosen: argparse.Namespace) -> int:
         return command.run(repair=chosen.repair, rebuild=chosen.rebuild, as_json=chosen.json)
 
 
+def reseal() -> int:
+    """Seal all secret keys by today's SECRET_KEY, after it was changed."""
+    from videovault.commands import reseal as command
+
+    migrate()
+    return command.run()
+
+
 def _reconcile_arguments(parser: argparse.ArgumentParser) -> None:
     change = parser.add_mutually_exclusive_group()
     change.add_argument("--repair", action="store_true", help="mend what needs no judgement")
@@ -178,7 +186,7 @@ class Command:
     arguments: Callable[[argparse.ArgumentParser], None] = lambda _parser: None
 
 
-def _plain(command: Callable[[], None]) -> Command:
+def _plain(command: Callable[[], int | None]) -> Command:
     return Command(lambda _chosen: command(), command.__doc__ or "")
 
 
@@ -188,6 +196,7 @@ COMMANDS: dict[str, Command] = {
     "migrate": _plain(migrate),
     "create-admin": _plain(create_admin),
     "transfer": Command(transfer, transfer.__doc__ or "", _transfer_arguments),
+    "reseal": _plain(reseal),
     "reconcile": Command(reconcile, reconcile.__doc__ or "", _reconcile_arguments),
 }
 

@@ -11,6 +11,7 @@ VideoVaultError            safe to show: ``public_message``
 │   ├── UserNotFound
 │   └── VideoNotFound
 ├── Conflict               the state of the thing does not allow it
+│   ├── ObjectSwapped      S3 holds another file than the one that was stored
 │   └── StillRunning       the same call is being answered; ``retry_after`` seconds
 ├── TooLarge
 │   └── QuotaExceeded
@@ -69,6 +70,9 @@ class Forbidden(VideoVaultError):
 class WrongSecretKey(Forbidden):
     code = "WRONG_SECRET_KEY"
 
+    def __init__(self, public_message: str = "This link does not work any more.") -> None:
+        super().__init__(public_message)
+
 
 class NotFound(VideoVaultError):
     code = "NOT_FOUND"
@@ -90,6 +94,15 @@ class VideoNotFound(NotFound):
 
 class Conflict(VideoVaultError):
     code = "CONFLICT"
+
+
+class ObjectSwapped(Conflict):
+    def __init__(
+        self,
+        public_message: str = "S3 does not hold the file that was stored for this video, so nothing is done with it. "
+        "An admin can look into it, and delete it.",
+    ) -> None:
+        super().__init__(public_message)
 
 
 class StillRunning(Conflict):

@@ -176,6 +176,12 @@ class Video(SQLModel, table=True):
     error_code: str | None = None
     error_message: str | None = Field(default=None, sa_type=Text)
 
+    # The link is open to whoever has the secret key, unless it is closed, has run out or was opened often enough.
+    share_closed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    share_expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    share_most_views: int | None = None
+    share_views: int = 0
+
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     updated_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
 

@@ -28,7 +28,7 @@ _passwords = CryptContext(
 )
 _NONCE_BYTES = 12
 _ALPHABET = string.ascii_lowercase + string.digits
-Purpose = Literal["order", "invitation", "reset"]
+Purpose = Literal["order", "invitation", "reset", "visit"]
 _WEBHOOK_HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
 
@@ -79,17 +79,21 @@ def seal(secret_key: str, *, owner_id: str, video_id: str) -> str:
 
 def open_sealed(sealed: str, *, owner_id: str, video_id: str) -> str | None:
     """The key that was sealed, or None when the row was moved, altered or sealed elsewhere."""
-    try:
-        raw = base64.urlsafe_b64decode(sealed)
-    except ValueError:
+    opened = _opened(sealed, _binding(owner_id, video_id))
+    return opened[0] if opened else None
+
+
+def resealed(sealed: str, *, owner_id: str, video_id: str) -> str | None:
+    """The same, sealed by today's SECRET_KEY; None when it is already, or does not open."""
+    opened = _opened(sealed, _binding(owner_id, video_id))
+    if opened is None or opened[1] == settings().sealing_keys[0]:
         return None
-    for candidate in settings().sealing_keys:
-        try:
-            box = AESGCM(_derived(candidate))
-            return box.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], _binding(owner_id, video_id)).decode()
-        except (InvalidTag, ValueError):
-            continue
-    return None
+    return seal(opened[0], owner_id=owner_id, video_id=video_id)
+
+
+def is_same_key(shown: str, secret_key: str) -> bool:
+    """Compared in constant time, so that nobody can find a key letter by letter."""
+    return hmac.compare_digest(shown.encode(errors="replace"), secret_key.encode())
 
 
 def ownership_tag(secret_key: str, s3_key: str) -> str:
@@ -135,6 +139,16 @@ def read_signed(purpose: Purpose, token: str, *, max_age_seconds: int) -> Any | 
     return None
 
 
+def visit_ticket(video_id: str) -> str:
+    """What somebody who has opened a share link shows to play and download without being counted again."""
+    return signed("visit", video_id)
+
+
+def is_visit_ticket(ticket: str, video_id: str, *, max_age_seconds: int) -> bool:
+    """Whether the ticket was given out for this video, and not too long ago."""
+    return bool(read_signed("visit", ticket, max_age_seconds=max_age_seconds) == video_id)
+
+
 def fingerprint(password_hash: str) -> str:
     """Tells two password hashes apart without giving either away."""
     return hmac.new(_derived(settings().sealing_keys[0]), password_hash.encode(), hashlib.sha256).hexdigest()[
@@ -159,6 +173,21 @@ def webhook_is_genuine(body: bytes, headers: Mapping[str, str]) -> bool | None:
 
 def _serializer(key: str, purpose: Purpose) -> URLSafeTimedSerializer:
     return URLSafeTimedSerializer(key, salt=f"videovault.{purpose}")
+
+
+def _opened(sealed: str, binding: bytes) -> tuple[str, str] | None:
+    """What was sealed, and the SECRET_KEY that it was sealed by."""
+    try:
+        raw = base64.urlsafe_b64decode(sealed)
+    except ValueError:
+        return None
+    for key in settings().sealing_keys:
+        try:
+            box = AESGCM(_derived(key))
+            return box.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], binding).decode(), key
+        except (InvalidTag, ValueError):
+            continue
+    return None
 
 
 def _derived(key: str) -> bytes:

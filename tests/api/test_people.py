@@ -15,6 +15,7 @@ from tests.fixtures.people import BASE, PASSWORD, MakeClient, Person
 from videovault import security
 from videovault.db import reading, transaction
 from videovault.models import Channel, Invitation, OutboxMessage, now
+from videovault.security import Order
 from videovault.services import outbox
 
 pytestmark = pytest.mark.usefixtures("installation")
@@ -130,7 +131,7 @@ def test_a_signature_is_good_for_its_own_purpose_only(
     configure(SIGNUP="invite")
     reset, invitation = reset_token(admin, ada), invited(admin)
     assert code(register(client, "eve@example.com", reset)) == (403, "FORBIDDEN")
-    for token in (invitation, security.callback_token("video_1_a")):
+    for token in (invitation, security.callback_token(Order("video_1_a", ""))):
         answer = client.post("/api/auth/reset", json={"token": token, "password": NEW})
         assert code(answer) == (403, "FORBIDDEN")
 

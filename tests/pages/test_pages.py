@@ -40,7 +40,7 @@ def texts(page: Page) -> list[str]:
 
 def test_addresses_are_those_of_the_product() -> None:
     public = ["/", "/login", "/register", "/forgot", "/reset"]
-    assert [*public, "/create", "/gallery", "/account", "/admin", "404"] == ROUTES
+    assert [*public, "/create", "/gallery", "/account", "/share/[video_id]", "/admin", "404"] == ROUTES
 
 
 def test_pages_of_people_who_are_signed_in_ask_who_is_there() -> None:
@@ -62,8 +62,9 @@ def test_title_is_the_pages_own(page: Page) -> None:
 
 def test_links_to_the_api_are_left_to_the_browser() -> None:
     """Otherwise the router of the pages looks for a page of this name, and finds none."""
-    links = [link for found in PAGES for link in tags(found, "Link") if "/api/" in str(link.to)]
-    assert len(links) == 4  # the modal's on two pages, the card's and the player's
+    goes = re.compile(r"/api/|\[\"download\"\]")
+    links = [link for found in PAGES for link in tags(found, "Link") if goes.search(str(link.to))]
+    assert len(links) == 5  # the modal's on two pages, the card's, the player's and the share page's
     assert {str(link.reload_document) for link in links} == {"true"}
 
 

@@ -17,7 +17,7 @@ from videovault.models import Status, Video
 from videovault.services import deletion, generation, pipeline, sidecar, videos
 from videovault.services.access import Caller
 from videovault.services.naming import folder
-from videovault.services.transfer import TAG
+from videovault.services.ownership import TAG
 
 pytestmark = pytest.mark.usefixtures("moto_s3")
 

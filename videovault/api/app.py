@@ -19,6 +19,8 @@ from videovault.api import (
     own_account,
     passwords,
     people,
+    share,
+    sharing,
     status,
     videos,
 )
@@ -52,6 +54,8 @@ def create_api(watch: Watch | None = None) -> FastAPI:
         generation,
         status,
         videos,
+        sharing,
+        share,
         admin,
         people,
         inbox,

@@ -17,6 +17,11 @@ SECURITY = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
+SHARED = (
+    "/share/",
+    "/api/share/",
+)  # addresses that carry a key, which no other site and no search engine may learn
+DISCREET = {"Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex, nofollow, noarchive"}
 HSTS = "max-age=31536000; includeSubDomains"
 NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 FOREVER = "public, max-age=31536000, immutable"  # file names under /assets carry a hash of the content
@@ -42,7 +47,8 @@ class Answer:
 
 def complete(headers: MutableHeaders, answer: Answer, page_scripts: Collection[str]) -> None:
     """Add what the application did not set itself; ``page_scripts`` are the hashes of the pages' own scripts."""
-    for name, value in SECURITY.items():
+    discreet = DISCREET if answer.scope["path"].startswith(SHARED) else {}
+    for name, value in (SECURITY | discreet).items():
         headers.setdefault(name, value)
     if answer.is_page:
         headers.setdefault("Content-Security-Policy", page_policy(tuple(page_scripts), _media()))

@@ -1,22 +1,20 @@
 """What a reverse proxy says of the browser behind it, believed from the addresses in FORWARDED_ALLOW_IPS only."""
 
 from collections.abc import Collection
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from videovault.config import settings
 from videovault.config.kinds import Network
-
-Address = IPv4Address | IPv6Address
-SITE_BITS = 64  # an IPv6 network this long is one customer's, who may use any address of it
+from videovault.services import places
+from videovault.services.places import Address
 
 
 def believed(scope: Scope) -> Scope:
     """The request as the browser sent it: its own address, scheme and Host, where a trusted proxy tells them."""
     trusted = settings().trusted_proxies
-    if not _is_trusted(_address(scope), trusted):
+    if not _is_trusted(places.parsed(_peer(scope)), trusted):
         return scope
     told = Headers(scope=scope)
     client = _browser(",".join(told.getlist("x-forwarded-for")), trusted)
@@ -33,33 +31,22 @@ def believed(scope: Scope) -> Scope:
 
 
 def client_address(scope: Scope) -> str:
-    """Who is counted as one by limits per address: an IPv4 address, or the network of an IPv6 one."""
-    address = _address(scope)
-    if isinstance(address, IPv6Address):
-        return str(IPv6Network((address, SITE_BITS), strict=False))
-    return str(address or "")
+    """Who is counted as one by limits per address."""
+    return places.counted_as(_peer(scope))
 
 
 def _browser(forwarded: str, trusted: Collection[Network]) -> str:
     """The last address that no trusted proxy has: what stands before it, anybody may have written."""
     furthest: Address | None = None
     for text in reversed(forwarded.split(",")):
-        furthest = _parsed(text)
+        furthest = places.parsed(text)
         if not _is_trusted(furthest, trusted):
             break
     return str(furthest or "")
 
 
-def _address(scope: Scope) -> Address | None:
-    return _parsed(scope["client"][0]) if scope.get("client") else None
-
-
-def _parsed(text: str) -> Address | None:
-    try:
-        address = ip_address(text.strip())
-    except ValueError:
-        return None
-    return getattr(address, "ipv4_mapped", None) or address  # as a socket for both kinds shows IPv4
+def _peer(scope: Scope) -> str:
+    return str(scope["client"][0]) if scope.get("client") else ""
 
 
 def _is_trusted(address: Address | None, trusted: Collection[Network]) -> bool:

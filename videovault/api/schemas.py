@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
+from videovault.services.sharing import LONGEST_DAYS, MOST_VIEWS
 from videovault.services.views import PublicStatus
 
 NOT_SHOWN = "This contains characters that cannot be shown."
@@ -158,6 +159,13 @@ class StatusBody(CamelBody):
 
 class RenameBody(CamelBody):
     title: Text
+
+
+class ShareBody(CamelBody):
+    """For how many days and views the link works; without limit where nothing is said."""
+
+    expires_in_days: Annotated[int, Field(strict=True, ge=1, le=LONGEST_DAYS)] | None = None
+    most_views: Annotated[int, Field(strict=True, ge=1, le=MOST_VIEWS)] | None = None
 
 
 class DeleteBody(CamelBody):

@@ -111,7 +111,7 @@ def download_link(
     inline: Annotated[bool, Query(description="To play it instead of saving it")] = False,
 ) -> Response:
     """To the file itself, under its title."""
-    return _to_s3(videos.download_url(caller, video_id, inline=inline))
+    return to_s3(videos.download_url(caller, video_id, inline=inline))
 
 
 @router.get(
@@ -122,7 +122,7 @@ def download_link(
 )
 def thumbnail(caller: SignedInCaller, video_id: VideoId) -> Response:
     """To the video's poster."""
-    response = _to_s3(videos.poster_url(caller, video_id))
+    response = to_s3(videos.poster_url(caller, video_id))
     seconds = min(POSTER_SECONDS, settings().download_url_seconds)
     response.headers["Cache-Control"] = f"private, max-age={seconds}"
     return response
@@ -158,7 +158,7 @@ def _stored(caller: Caller, video_id: str) -> tuple[int, Success[Any]]:
     return 202, Success(message="Video is being downloaded and stored", data=stored)
 
 
-def _to_s3(url: str) -> Response:
+def to_s3(url: str) -> Response:
     """Where the app itself passes S3 on, only the path: it works by whatever name the browser came."""
     if settings().uses_embedded_s3 and not settings().s3_public_endpoint_url:
         parts = urlsplit(url)

@@ -9,6 +9,7 @@ from videovault.components.icons import icon
 from videovault.components.progress import small_progress
 from videovault.components.vars import local_time
 from videovault.state.gallery import GalleryState
+from videovault.state.sharing import SharingState
 from videovault.state.studio import StudioState
 
 
@@ -44,13 +45,18 @@ def poster(card: Any) -> rx.Component:
 
 
 def player(card: Any) -> rx.Component:
+    place = f"/api/auth/video/{card.video_id}"
+    return film(f"{place}/download?inline=1", f"{place}/thumbnail", card.title)
+
+
+def film(source: Any, picture: Any, title: Any) -> rx.Component:
     return rx.el.video(
-        src=f"/api/auth/video/{card.video_id}/download?inline=1",
-        poster=f"/api/auth/video/{card.video_id}/thumbnail",
+        src=source,
+        poster=picture,
         controls=True,
         preload="metadata",
         class_name="player",
-        aria_label=card.title,
+        aria_label=title,
         custom_attrs={"playsInline": True},
     )
 
@@ -85,6 +91,10 @@ def _actions(card: Any) -> rx.Component:
             ("processing", _opener(card, "Open")),
             ("draft", _opener(card, "Continue")),
             _failed_actions(card),
+        ),
+        rx.cond(
+            card.status == "ready",
+            icon_button(f"Share {card.title}", "share", on_click=SharingState.open(card.video_id)),
         ),
         icon_button(f"Delete {card.title}", "delete", on_click=GalleryState.ask(card.video_id)),
     )

@@ -159,7 +159,7 @@ class Settings(BaseSettings):
     )
     rate_limits: Literal["on", "off"] = Field(
         "on",
-        description="How often people may sign in, register, generate and store; off for load tests only.",
+        description="How often people may sign in, register, generate, store and try links; off for load tests only.",
     )
     log_format: Literal["text", "json"] = Field("text", description="json for machines.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(

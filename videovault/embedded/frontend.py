@@ -23,6 +23,7 @@ SOURCES = (
     "videovault/components",
     "videovault/state",
     "videovault/services/views.py",
+    "videovault/services/share_views.py",
     "assets",
     "reflex.lock/bun.lock",
 )

@@ -14,11 +14,13 @@ from videovault.pages.home import home
 from videovault.pages.not_found import not_found
 from videovault.pages.password import forgot, reset
 from videovault.pages.profile import profile
+from videovault.pages.share import share
 from videovault.state.account import AccountState
 from videovault.state.admin import AdminState
 from videovault.state.gallery import GalleryState
 from videovault.state.profile import ProfileState
 from videovault.state.session import SessionState
+from videovault.state.share import ShareState
 from videovault.state.studio import StudioState
 from videovault.state.work import WorkState
 
@@ -46,6 +48,13 @@ PAGES = (
         [GalleryState.load, StudioState.enter, WorkState.watch],
     ),
     Page("/account", profile, "Account | VideoVault", [ProfileState.load, WorkState.watch]),
+    Page(
+        "/share/[video_id]",
+        share,
+        "Shared video | VideoVault",
+        [ShareState.open],
+        "A video for you to watch.",
+    ),
     Page("/admin", admin, "Admin | VideoVault", [AdminState.load, WorkState.watch]),
     Page("404", not_found, "Not found | VideoVault"),
 )

@@ -7,10 +7,12 @@ import reflex as rx
 from videovault.components.buttons import button, download_button, link_button
 from videovault.components.dialog import confirmation, dialog
 from videovault.components.generation_modal import generation_modal
+from videovault.components.share_dialog import share_dialog
 from videovault.components.vars import is_empty
 from videovault.components.video_card import player, video_card
 from videovault.pages.layout import app_page, page_head
 from videovault.state.gallery import GalleryState
+from videovault.state.sharing import SharingState
 
 
 def gallery() -> rx.Component:
@@ -22,6 +24,7 @@ def gallery() -> rx.Component:
         ),
         _player(),
         _deletion(),
+        share_dialog(),
         generation_modal(),
         active="/gallery",
     )
@@ -98,6 +101,7 @@ def _player() -> rx.Component:
         player(video),
         rx.el.div(
             rx.el.span(video.details, class_name="soft figures first"),
+            button("Share", symbol="share", on_click=SharingState.open(video.video_id)),
             download_button(video.video_id, video.title, look="main"),
             class_name="actions",
         ),

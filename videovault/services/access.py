@@ -1,13 +1,18 @@
 """Who may do what: the caller, and the one door through which a video is reached."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from sqlmodel import Session
 
 from videovault import logs, security
-from videovault.errors import Forbidden, UserNotFound, VideoNotFound
-from videovault.models import Status, Video
-from videovault.services import fields
+from videovault.errors import Forbidden, UserNotFound, VideoNotFound, WrongSecretKey
+from videovault.models import Status, Video, now
+from videovault.services import fields, resealing
+
+# read: see it and fetch its file. change: all that its row goes through, a generator's report too. share: see or
+# replace its key, open and close its link. watch: what a link gives to whoever has the key.
+Action = Literal["read", "change", "delete", "share", "watch"]
 
 log = logs.get(__name__)
 
@@ -31,32 +36,75 @@ class Caller:
 
 
 @dataclass(frozen=True)
+class Visitor:
+    """Somebody who shows a share link's key, whoever that is."""
+
+    secret_key: str = field(repr=False)
+
+
+@dataclass(frozen=True)
 class OpenedVideo:
     """A row that the caller may act on, and its secret key."""
 
     row: Video
-    secret_key: str
+    secret_key: str = field(repr=False)
 
 
 def open_video(
-    session: Session, caller: Caller, video_id: str, *, owner_id: str | None = None, alone: bool = False
+    session: Session,
+    caller: Caller | Visitor,
+    video_id: str,
+    action: Action,
+    *,
+    owner_id: str | None = None,
+    alone: bool = False,
 ) -> OpenedVideo:
-    """The video, if it is the caller's (or the caller is an admin) and its key belongs to its owner.
+    """The video, if the caller may do this with it and its key belongs to its owner: the one door to a video.
 
-    ``owner_id`` is whose the request says it is; ``alone``: nobody else changes it until the transaction ends. Raises Forbidden when that is neither the caller nor
-    the caller an admin, and VideoNotFound alike for absent, foreign, deleted and tampered rows.
+    ``owner_id`` is whose the request says it is; ``alone``: nobody else changes it until the transaction ends.
+    Whoever is to ``change`` it needs a transaction, in which a key that an old SECRET_KEY sealed is sealed anew.
+    Raises Forbidden when the owner named is neither the caller nor the caller an admin, and VideoNotFound alike for
+    absent, foreign, deleted and tampered rows; a visitor gets WrongSecretKey for all that keeps a link from working.
     """
-    check_user(caller, owner_id or caller.user_id)
+    if isinstance(caller, Caller):
+        check_user(caller, owner_id or caller.user_id)
     row = session.get(Video, video_id, with_for_update={"key_share": True} if alone else None)
-    if row is None or row.status == Status.DELETING or owner_id not in (None, row.owner_id):
-        raise VideoNotFound
-    if row.owner_id != caller.user_id and not caller.is_admin:
-        raise VideoNotFound
+    opened = _opened(row)
+    if opened is None or owner_id not in (None, opened.row.owner_id) or not _may(caller, action, opened):
+        raise WrongSecretKey if isinstance(caller, Visitor) else VideoNotFound
+    if action == "change":
+        resealing.seal_anew(session, opened.row)
+    return opened
+
+
+def _opened(row: Video | None) -> OpenedVideo | None:
+    if row is None or row.status == Status.DELETING:
+        return None
     secret_key = security.open_sealed(row.sealed_key, owner_id=row.owner_id, video_id=row.id)
     if secret_key is None:
         log.error("secret key does not open", video_id=row.id)
-        raise VideoNotFound
+        return None
     return OpenedVideo(row, secret_key)
+
+
+def _may(caller: Caller | Visitor, action: Action, opened: OpenedVideo) -> bool:
+    """The decision, for each kind of caller and each action; everything that is not named is refused."""
+    row = opened.row
+    if isinstance(caller, Visitor):
+        fits = security.is_same_key(caller.secret_key, opened.secret_key)
+        return action == "watch" and fits and row.status == Status.READY and _is_shared(row)
+    is_owner = row.owner_id == caller.user_id
+    match action:
+        case "read" | "delete" | "share":
+            return (is_owner or caller.is_admin) and not caller.is_generator
+        case "change":
+            return is_owner or caller.is_admin
+        case "watch":
+            return False
+
+
+def _is_shared(row: Video) -> bool:
+    return row.share_closed_at is None and (row.share_expires_at is None or row.share_expires_at > now())
 
 
 def check_user(caller: Caller, user_id: str) -> None:

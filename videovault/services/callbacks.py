@@ -104,7 +104,7 @@ def take(caller: Caller, said: Report, *, enqueue: Enqueue) -> Taken:
     """
     url = fields.checked(fields.URL, {"videoUrl": said.video_url})["videoUrl"] if said.video_url else ""
     with transaction() as session:
-        video = open_video(session, caller, said.video_id, owner_id=said.user_id).row
+        video = open_video(session, caller, said.video_id, "change", owner_id=said.user_id).row
         session.refresh(video, with_for_update=True)  # so that of two at once the second sees the first
         if caller.script and caller.script != generation.order_of(video).script:
             return Taken(VideoView.of(video), video.status, changed=False, superseded=True)

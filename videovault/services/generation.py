@@ -66,7 +66,7 @@ def delivered_url(caller: Caller, video_id: str) -> str | None:
     Only the answer to the owner's generate call may show it; not even an admin sees it elsewhere.
     """
     with reading() as session:
-        video = open_video(session, caller, video_id).row
+        video = open_video(session, caller, video_id, "read").row
         return video.source_url if video.owner_id == caller.user_id else None
 
 
@@ -163,7 +163,7 @@ def fail_overdue() -> None:
 
 def _named_or_new(session: Session, caller: Caller, video_id: str, clean: Mapping[str, str]) -> Video:
     if video_id:
-        return open_video(session, caller, video_id).row
+        return open_video(session, caller, video_id, "change").row
     video = lifecycle.new_video(caller.user_id, Status.DRAFT, title_of(clean["hook"]), **clean)
     session.add(video)
     session.flush()

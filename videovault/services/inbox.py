@@ -85,7 +85,7 @@ def rescue(caller: Caller, video_id: str, url: str, *, enqueue: Enqueue) -> Vide
     url = fields.checked(fields.URL, {"videoUrl": url})["videoUrl"]
     source.connected().check(url)
     with transaction() as session:
-        video = open_video(session, caller, video_id).row
+        video = open_video(session, caller, video_id, "change").row
         session.refresh(video, with_for_update=True)
         if video.status not in STUCK:
             raise Conflict(

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 
@@ -16,6 +16,7 @@ from videovault.config import settings
 from videovault.errors import RateLimited
 
 Windows = Sequence[RateLimitItem]
+Question = Callable[[MovingWindowRateLimiter, Windows, tuple[str, str]], int]
 
 # The wait grows with each window that is full: a minute, five, a quarter of an hour.
 GUESSES = parse_many("5/minute; 8/5 minutes; 10/15 minutes")  # of one password from one address
@@ -26,6 +27,7 @@ REGISTRATIONS = parse_many("30/hour")  # from one address
 SCRIPTS = parse_many("30/minute; 300/hour")  # of one account, as the next two
 GENERATIONS = parse_many("30/minute; 300/hour")
 STORES = parse_many("120/minute; 2000/hour")
+WRONG_KEYS = parse_many("20/hour")  # of share links, from one address
 
 REDIS_SECONDS = 2.0  # then this process counts by itself
 log = logs.get(__name__)
@@ -34,9 +36,13 @@ log = logs.get(__name__)
 def check(windows: Windows, purpose: str, who: str) -> None:
     """Count one attempt of ``who``. Raises RateLimited, with the seconds to wait, when it is one too many."""
     if settings().rate_limits == "on":
-        seconds = limiter().take(windows, purpose, who)
-        if seconds:
-            raise RateLimited(f"That was too often. Please try again in {_spelled(seconds)}.", seconds)
+        _refuse(limiter().take(windows, purpose, who))
+
+
+def check_untried(windows: Windows, purpose: str, who: str) -> None:
+    """As ``check``, without counting: for attempts of which only the wrong ones count, by ``check`` afterwards."""
+    if settings().rate_limits == "on":
+        _refuse(limiter().wait(windows, purpose, who))
 
 
 @contextmanager
@@ -63,12 +69,11 @@ class Limiter:
 
     def take(self, windows: Windows, purpose: str, who: str) -> int:
         """Count one attempt and return 0, or count nothing and return the seconds to wait."""
-        name = (purpose, security.token_hash(who))  # no addresses of people in a shared storage
-        try:
-            return _take(self._shared, windows, name)
-        except StorageError:
-            log.exception("limits cannot be shared, this process counts by itself")
-            return _take(self._own, windows, name)
+        return self._asked(_take, windows, (purpose, security.token_hash(who)))
+
+    def wait(self, windows: Windows, purpose: str, who: str) -> int:
+        """The seconds until one attempt is let through, 0 when it is now; nothing is counted."""
+        return self._asked(_wait, windows, (purpose, security.token_hash(who)))
 
     def forget(self, windows: Windows, purpose: str, who: str) -> None:
         """Start anew for ``who``."""
@@ -78,6 +83,14 @@ class Limiter:
                     strategy.clear(window, purpose, security.token_hash(who))
                 except StorageError:
                     log.exception("limits cannot be shared, this process counts by itself")
+
+    def _asked(self, question: Question, windows: Windows, name: tuple[str, str]) -> int:
+        """``name`` holds a hash: no addresses of people in a shared storage."""
+        try:
+            return question(self._shared, windows, name)
+        except StorageError:
+            log.exception("limits cannot be shared, this process counts by itself")
+            return question(self._own, windows, name)
 
 
 @lru_cache(maxsize=1)
@@ -94,12 +107,24 @@ def _redis(url: str) -> Storage:
 
 def _take(strategy: MovingWindowRateLimiter, windows: Windows, name: tuple[str, str]) -> int:
     """All windows are asked before any is counted in, so that refused attempts do not prolong the wait."""
-    full = [window for window in windows if not strategy.test(window, *name)]
-    full = full or [window for window in windows if not strategy.hit(window, *name)]
-    if not full:
-        return 0
-    until = max(strategy.get_window_stats(window, *name).reset_time for window in full)
-    return max(1, math.ceil(until - time.time()))
+    seconds = _wait(strategy, windows, name)
+    if seconds:
+        return seconds
+    return _longest(strategy, [window for window in windows if not strategy.hit(window, *name)], name)
+
+
+def _wait(strategy: MovingWindowRateLimiter, windows: Windows, name: tuple[str, str]) -> int:
+    return _longest(strategy, [window for window in windows if not strategy.test(window, *name)], name)
+
+
+def _longest(strategy: MovingWindowRateLimiter, full: Windows, name: tuple[str, str]) -> int:
+    until = [strategy.get_window_stats(window, *name).reset_time for window in full]
+    return max(1, math.ceil(max(until) - time.time())) if until else 0
+
+
+def _refuse(seconds: int) -> None:
+    if seconds:
+        raise RateLimited(f"That was too often. Please try again in {_spelled(seconds)}.", seconds)
 
 
 def _spelled(seconds: int) -> str:

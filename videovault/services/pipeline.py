@@ -68,7 +68,7 @@ def retry(caller: Caller, video_id: str, *, enqueue: Enqueue) -> VideoView:
     Raises VideoNotFound, Conflict, QuotaExceeded.
     """
     with transaction() as session:
-        video = open_video(session, caller, video_id, alone=True).row
+        video = open_video(session, caller, video_id, "change", alone=True).row
         if video.status != Status.FAILED:
             raise Conflict("Only a video that failed can be tried again.")
         quota.check_room(session, video.owner_id)
@@ -84,7 +84,7 @@ def retry(caller: Caller, video_id: str, *, enqueue: Enqueue) -> VideoView:
 def cancel(caller: Caller, video_id: str) -> VideoView:
     """Stop a video in work; a running transfer notices within a heartbeat and leaves nothing behind."""
     with transaction() as session:
-        video = open_video(session, caller, video_id, alone=True).row
+        video = open_video(session, caller, video_id, "change", alone=True).row
         if video.status not in PROCESSING:
             raise Conflict("This video is not in work.")
         lifecycle.move(

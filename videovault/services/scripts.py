@@ -44,7 +44,7 @@ def save(caller: Caller, video_id: str, script: Mapping[str, str]) -> ScriptView
     }
     clean = fields.checked(optional, script)
     with transaction() as session:
-        video = open_video(session, caller, video_id).row
+        video = open_video(session, caller, video_id, "change").row
         changeable = video.status in (Status.DRAFT, Status.FAILED)
         if not changeable or not lifecycle.change(session, video, **clean):
             raise Conflict("The script of this video is in work and cannot be changed.")
@@ -53,7 +53,7 @@ def save(caller: Caller, video_id: str, script: Mapping[str, str]) -> ScriptView
 
 def read(caller: Caller, video_id: str) -> ScriptView:
     with transaction() as session:
-        return ScriptView.of(open_video(session, caller, video_id).row)
+        return ScriptView.of(open_video(session, caller, video_id, "read").row)
 
 
 def latest(caller: Caller) -> ScriptView | None:

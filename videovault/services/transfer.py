@@ -17,8 +17,8 @@ from videovault.services.engine import Stored, Target, Transfer
 from videovault.services.lease import Interrupted, Lease, Superseded
 from videovault.services.ledgers import VideoLedger
 from videovault.services.naming import POSTER_NAME, content_disposition, folder
+from videovault.services.ownership import TAG
 
-TAG = "videovault-tag"
 KEEP_PARTS = timedelta(hours=24)
 WAITING = (Status.GENERATING, Status.QUEUED)
 

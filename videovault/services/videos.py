@@ -74,7 +74,7 @@ def gallery(
 
 def get(caller: Caller, video_id: str, *, links: bool = True) -> VideoView:
     with reading() as session:
-        row = open_video(session, caller, video_id).row
+        row = open_video(session, caller, video_id, "read").row
     return linked(row) if links else VideoView.of(row)
 
 
@@ -82,14 +82,14 @@ def linked(row: Video) -> VideoView:
     """The view with presigned links where there is something to link to."""
     if row.status != Status.READY:
         return VideoView.of(row)
-    return VideoView.of(row, download_url=_video_link(row), thumbnail_url=_poster_link(row))
+    return VideoView.of(row, download_url=video_link(row), thumbnail_url=poster_link(row))
 
 
 def rename(caller: Caller, video_id: str, title: str) -> VideoView:
     """Give a video another title. Raises VideoNotFound, InvalidInput."""
     title = fields.checked(fields.TITLE, {"title": title})["title"]
     with transaction() as session:
-        row = open_video(session, caller, video_id).row
+        row = open_video(session, caller, video_id, "change").row
         detail = {"from": row.title, "to": title}
         session.add(Event(kind="renamed", actor_id=caller.user_id, video_id=row.id, detail=detail))
         row.title, row.updated_at = title, now()
@@ -106,16 +106,31 @@ def download_url(caller: Caller, video_id: str, *, inline: bool = False) -> str:
         row = _ready(session, caller, video_id)
         if not inline:
             session.add(Event(kind="download", actor_id=caller.user_id, video_id=row.id))
-    return _video_link(row, inline=inline)
+    return video_link(row, inline=inline)
 
 
 def poster_url(caller: Caller, video_id: str) -> str:
     """A fresh presigned URL of the poster. Raises VideoNotFound, Conflict when there is none."""
     with reading() as session:
-        link = _poster_link(_ready(session, caller, video_id))
+        link = poster_link(_ready(session, caller, video_id))
     if link is None:
         raise Conflict("This video has no poster.")
     return link
+
+
+def video_link(row: Video, *, inline: bool = False) -> str:
+    """A presigned URL for whoever has been let in."""
+    return storage.connected().presign(
+        str(row.s3_key),
+        seconds=settings().download_url_seconds,
+        disposition=content_disposition(row.title, row.format or "mp4", inline=inline),
+    )
+
+
+def poster_link(row: Video) -> str | None:
+    if not row.poster_key:
+        return None
+    return storage.connected().presign(row.poster_key, seconds=settings().download_url_seconds)
 
 
 def statuses(video_ids: Collection[str]) -> dict[str, Status]:
@@ -150,7 +165,7 @@ def store_link(
         known = _known(session, owner_id, url)
         video = known or _queue(session, owner_id, caller, url, title)
         idempotency.remember(session, claim, video.id)
-        opened = open_video(session, caller, video.id)
+        opened = open_video(session, caller, video.id, "share")
         view = StoredView.of(opened.row, opened.secret_key)
     if known is None:
         enqueue(view.video_id)
@@ -160,29 +175,15 @@ def store_link(
 def stored(caller: Caller, video_id: str) -> StoredView:
     """The same answer as ``store_link`` gave, as things are now."""
     with reading() as session:
-        opened = open_video(session, caller, video_id)
+        opened = open_video(session, caller, video_id, "share")
         return StoredView.of(opened.row, opened.secret_key)
 
 
 def _ready(session: Session, caller: Caller, video_id: str) -> Video:
-    row = open_video(session, caller, video_id).row
+    row = open_video(session, caller, video_id, "read").row
     if row.status != Status.READY:
         raise Conflict("This video is not ready yet.")
     return row
-
-
-def _video_link(row: Video, *, inline: bool = False) -> str:
-    return storage.connected().presign(
-        str(row.s3_key),
-        seconds=settings().download_url_seconds,
-        disposition=content_disposition(row.title, row.format or "mp4", inline=inline),
-    )
-
-
-def _poster_link(row: Video) -> str | None:
-    if not row.poster_key:
-        return None
-    return storage.connected().presign(row.poster_key, seconds=settings().download_url_seconds)
 
 
 def _wanted(user_id: str, query: GalleryQuery) -> list[ColumnElement[bool]]:

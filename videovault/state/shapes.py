@@ -1,7 +1,12 @@
 """What pages show of a video: the services' views with every figure put into words."""
 
+import math
+from datetime import timedelta
+
 from pydantic import BaseModel, ConfigDict
 
+from videovault.models import now
+from videovault.services.share_views import SharedView, ShareView
 from videovault.services.views import NoticeView, Progress, VideoView, iso
 from videovault.state import wording
 
@@ -89,6 +94,58 @@ class News(Shape):
             is_bad=bool(notice.reason),
             link=f"/gallery?video={notice.video_id}",
             link_name=f"Show {title}",
+        )
+
+
+class Link(Shape):
+    """A share link in its owner's dialog; ``expires_at`` is an ISO time, the limits are what the form shows of them."""
+
+    video_id: str = ""
+    title: str = ""
+    url: str = ""
+    is_open: bool = False
+    expires_at: str = ""
+    days: str = ""
+    most_views: str = ""
+    opened: str = ""
+
+    @classmethod
+    def of(cls, share: ShareView) -> "Link":
+        left = (share.expires_at - now()) / timedelta(days=1) if share.expires_at else None
+        times = wording.counted(share.views, "time")
+        return cls(
+            video_id=share.video_id,
+            title=share.title,
+            url=share.url,
+            is_open=share.is_open,
+            expires_at=iso(share.expires_at) if share.expires_at else "",
+            days="" if left is None else str(max(1, math.ceil(left))),
+            most_views=str(share.most_views or ""),
+            opened=f"Opened {times} of {share.most_views:,}." if share.most_views else f"Opened {times}.",
+        )
+
+
+class Shared(Shape):
+    """A video as a visitor sees it; the addresses carry the key that the visitor has shown."""
+
+    title: str = ""
+    about: str = ""
+    film: str = ""
+    poster: str = ""
+    download: str = ""
+
+    @classmethod
+    def of(cls, video: SharedView, proof: str) -> "Shared":
+        """``proof`` is the query by which the visitor is let in."""
+        place = f"/api/share/{video.video_id}"
+        length = wording.clock(video.duration) if video.duration else ""
+        size = wording.size(video.size) if video.size else ""
+        return cls(
+            title=video.title,
+            about=", ".join(filter(None, (video.company_name, length, size))),
+            film=f"{place}/download?{proof}&inline=1",
+            poster=f"{place}/thumbnail?{proof}" if video.has_poster else "",
+            download=f"{place}/download?{proof}",
         )
 
 

@@ -18,7 +18,7 @@ from videovault.models import Event, Status, User, Video
 from videovault.services import lifecycle, sidecar
 from videovault.services.access import Caller
 from videovault.services.naming import POSTER_NAME, folder
-from videovault.services.transfer import TAG
+from videovault.services.ownership import TAG
 
 FILM = b"moving pictures" * 100
 MEASURED = {

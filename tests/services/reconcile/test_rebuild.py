@@ -24,8 +24,8 @@ from videovault.security import new_video_id
 from videovault.services import accounts, deletion, reconcile, videos
 from videovault.services.access import Caller
 from videovault.services.naming import folder
+from videovault.services.ownership import TAG
 from videovault.services.reconcile import Kind
-from videovault.services.transfer import TAG
 
 LINKS = ("download_url", "thumbnail_url", "updated_at")
 Lose = Callable[[], None]

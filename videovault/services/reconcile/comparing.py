@@ -10,12 +10,13 @@ from videovault.db import reading
 from videovault.gateways import storage
 from videovault.gateways.storage import Listed, ObjectInfo
 from videovault.models import Status, Video
-from videovault.services import sidecar
-from videovault.services.reconcile import tags
+from videovault.services import ownership, sidecar
+from videovault.services.ownership import Standing
 from videovault.services.reconcile.folders import Folder, Owned, claims
 from videovault.services.reconcile.report import Finding, Kind
 from videovault.services.sidecar import Sidecar
-from videovault.services.transfer import TAG
+
+NO_KEY = "its secret key does not open: the row was moved or changed"
 
 
 def compare(folder: Folder, owned: Owned | None, before: datetime) -> list[Finding]:
@@ -53,7 +54,7 @@ def _ready(folder: Folder, owned: Owned) -> Iterator[Finding]:
         return
     wrong = _wrong_object(video, info)
     yield from wrong
-    yield from _wrong_tag(video, info, whole=not wrong)
+    yield from _wrong_tag(video, info)
     if wrong:
         return
     if not _fits(folder.sidecar, Sidecar.of(video, owned.owner)):
@@ -72,17 +73,15 @@ def _wrong_object(video: Video, info: ObjectInfo) -> list[Finding]:
     return []
 
 
-def _wrong_tag(video: Video, info: ObjectInfo, *, whole: bool) -> Iterator[Finding]:
-    if not storage.connected().keeps_metadata:
-        return
-    secret_key = security.open_sealed(video.sealed_key, owner_id=video.owner_id, video_id=video.id)
-    if secret_key is None:
-        yield _finding(Kind.WRONG_TAG, video, "its secret key does not open: the row was moved or changed")
-    elif info.metadata.get(TAG) != security.ownership_tag(secret_key, str(video.s3_key)):
-        if whole and tags.is_unknown(video.id):
+def _wrong_tag(video: Video, info: ObjectInfo) -> Iterator[Finding]:
+    match ownership.standing(video, info):
+        case Standing.UNKNOWN:
             yield _finding(Kind.UNKNOWN_TAG, video)
-        else:
-            yield _finding(Kind.WRONG_TAG, video, "possibly swapped in S3")
+        case Standing.WRONG:
+            opens = security.open_sealed(video.sealed_key, owner_id=video.owner_id, video_id=video.id)
+            yield _finding(Kind.WRONG_TAG, video, "possibly swapped in S3" if opens else NO_KEY)
+        case Standing.RIGHT:
+            return
 
 
 def _fits(listed: Listed | None, wanted: Sidecar) -> bool:

@@ -7,8 +7,7 @@ from videovault.db import reading, transaction
 from videovault.errors import StorageError
 from videovault.gateways import storage
 from videovault.models import Status, Video
-from videovault.services import leftovers, lifecycle, sidecar
-from videovault.services.reconcile import tags
+from videovault.services import leftovers, lifecycle, ownership, sidecar
 from videovault.services.reconcile.folders import OURS, claims
 from videovault.services.reconcile.report import Finding, Kind
 
@@ -56,7 +55,15 @@ def _write_sidecar(found: Finding) -> bool:
 
 
 def _tag(found: Finding) -> bool:
-    return found.video is not None and tags.tag(found.video)
+    return found.video is not None and ownership.tag(found.video)
+
+
+def _note_swapped(found: Finding) -> bool:
+    """Nothing mends this by itself, but it is not forgotten."""
+    if found.video is not None:
+        with transaction() as session:
+            ownership.note_swapped(session, found.video)
+    return False
 
 
 def _abort(found: Finding) -> bool:
@@ -71,6 +78,7 @@ _WAYS: dict[Kind, Callable[[Finding], bool]] = {
     Kind.WRONG_SIZE: _fail,
     Kind.WRONG_CRC32: _fail,
     Kind.UNKNOWN_TAG: _tag,
+    Kind.WRONG_TAG: _note_swapped,
     Kind.SIDECAR: _write_sidecar,
     Kind.ORPHAN: _delete_orphan,
     Kind.STRAY_UPLOAD: _abort,

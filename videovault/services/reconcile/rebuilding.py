@@ -16,9 +16,8 @@ from videovault.errors import InvalidInput, StorageError
 from videovault.gateways import storage
 from videovault.gateways.storage import ObjectInfo
 from videovault.models import Event, Status, User, Video
-from videovault.services import fields, sidecar
+from videovault.services import fields, ownership, sidecar
 from videovault.services.engine.uploads import CONTENT_TYPES
-from videovault.services.reconcile import tags
 from videovault.services.reconcile.folders import Folder, batches, folders
 from videovault.services.reconcile.report import Example, Group, Sum
 from videovault.services.reconcile.running import AT_ONCE
@@ -179,7 +178,7 @@ def _keep(video: Video, owner: Owner, unusable: str) -> str:
             with transaction() as session:
                 made = _account(session, owner, unusable)
                 session.add(video)
-                session.add(Event(kind=tags.REBUILT, video_id=video.id))
+                session.add(Event(kind=ownership.REBUILT, video_id=video.id))
         except IntegrityError:
             continue  # another thread or machine made the same account in this moment
         return owner.user_id if made else ""
@@ -217,7 +216,7 @@ def _tagged(video: Video) -> bool:
     if not vault.keeps_metadata:
         return True
     try:
-        return tags.tag(video)
+        return ownership.tag(video)
     except StorageError as error:
         log.warning("not tagged", video_id=video.id, reason=error.public_message)
         return False

@@ -38,7 +38,7 @@ WORDS = {
     Kind.WRONG_TAG: Words(
         "Objects that do not carry their video's tag",
         "Another file may have been put in the place of the video, so nothing mends this by itself. Watch the "
-        "video; if it is not the right one, delete it or store it again. If SECRET_KEY was changed, set SECRET_KEY_OLD.",
+        "video; if it is not the right one, delete it as an admin, or store it again. If SECRET_KEY was changed, set SECRET_KEY_OLD.",
     ),
     Kind.MISSING_OBJECT: Words(
         "Videos whose object is gone", "--repair moves them to failed, where they can be tried again."
@@ -56,7 +56,7 @@ WORDS = {
         "Nothing deletes them. --rebuild brings them back into the gallery; delete them there if they are not wanted.",
     ),
     Kind.UNKNOWN_TAG: Words(
-        "Rebuilt videos that are not tagged yet",
+        "Videos with a new key that are not tagged yet",
         "--repair tags them (S3 does it up to 5 GiB; larger ones stay as they are and can be used).",
     ),
     Kind.SIDECAR: Words("Sidecars that are missing or out of date", "--repair writes them."),

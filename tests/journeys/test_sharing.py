@@ -1,0 +1,136 @@
+"""An owner shares, somebody without an account watches and downloads, and a new key ends it."""
+
+import re
+from pathlib import Path
+
+import av
+import pytest
+from playwright.sync_api import Browser, Page, Response, expect
+
+from tests.fixtures.app import RunningApp
+from tests.journeys.conftest import PATIENCE_MS, Visitor, register
+
+pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
+TOPIC = "Three things that make sourdough rise"
+
+
+def test_a_link_plays_and_downloads_for_a_stranger_until_there_is_a_new_key(
+    app: RunningApp, visitor: Visitor, tmp_path: Path
+) -> None:
+    owner, stranger = visitor(), visitor()
+    register(owner, "sharer@example.com")
+    make_a_video(owner)
+    link = share(owner)
+    assert f"{app.url}/share/video_" in link
+
+    answers = watched(stranger, link)
+    assert stranger.context.cookies() == []
+    assert {answer.url.split("/")[2] for answer in answers} == {app.url.split("/")[2]}
+    assert_discreet(answers)
+    file = download(stranger, tmp_path)
+    with av.open(str(file)) as film:
+        assert film.duration
+
+    fresh = renew(owner, link)
+    stranger.reload()
+    expect(stranger.get_by_role("heading", level=1)).to_have_text("This link does not work any more")
+    expect(stranger.locator("video")).to_have_count(0)
+    watched(visitor(), fresh)
+    absent = visitor()
+    absent.goto("/share/video_1703123456789_abc123def?key=x")
+    expect(absent.get_by_role("heading", level=1)).to_have_text("This link does not work any more")
+    log = app.log.read_text(errors="replace")
+    assert link.partition("key=")[2] not in log
+    assert fresh.partition("key=")[2] not in log
+
+
+def test_the_share_page_fits_a_phone_in_light_and_dark(
+    app: RunningApp, visitor: Visitor, browser: Browser
+) -> None:
+    owner = visitor()
+    register(owner, "sharer2@example.com")
+    make_a_video(owner)
+    link = share(owner)
+    for theme in ("light", "dark"):
+        context = browser.new_context(
+            base_url=app.url,
+            viewport={"width": 360, "height": 740},
+            color_scheme="dark" if theme == "dark" else "light",
+        )
+        page = context.new_page()
+        page.goto(link)
+        expect(page.get_by_role("link", name="Download")).to_be_visible(timeout=PATIENCE_MS)
+        assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+        context.close()
+
+
+def make_a_video(page: Page) -> None:
+    page.get_by_label("What is the video about?").fill(TOPIC)
+    page.get_by_role("button", name="Write the script").click()
+    page.get_by_role("dialog").get_by_role("button", name="Create video").click()
+    expect(page.get_by_role("heading", name="Your video is ready")).to_be_visible(timeout=PATIENCE_MS)
+    page.keyboard.press("Escape")
+
+
+def share(page: Page) -> str:
+    """The link as the dialog shows and copies it."""
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto("/gallery")
+    page.get_by_role("button", name=f"Share {TOPIC}").click()
+    dialog = page.get_by_role("dialog", name="Share")
+    shown = dialog.get_by_label("Link")
+    expect(shown).to_have_value(re.compile("/share/video_.*key="))
+    dialog.get_by_role("button", name="Copy").click()
+    expect(dialog.get_by_role("button", name="Copied")).to_be_visible()
+    link = shown.input_value()
+    assert page.evaluate("navigator.clipboard.readText()") == link
+    return link
+
+
+def watched(page: Page, link: str) -> list[Response]:
+    """Everything that the browser asked for until the film played."""
+    answers: list[Response] = []
+    page.on("response", lambda answer: answers.append(answer))  # noqa: PLW0108 - Playwright sets an attribute on it
+    page.goto(link)
+    expect(page.get_by_role("heading", level=1)).to_have_text(TOPIC)
+    page.wait_for_function("document.querySelector('video')?.readyState >= 2")
+    played = page.evaluate(
+        """async () => {
+            const video = document.querySelector('video');
+            video.muted = true;
+            await video.play();
+            return video.videoWidth;
+        }"""
+    )
+    assert played == 1280
+    return answers
+
+
+def assert_discreet(answers: list[Response]) -> None:
+    """Whatever has the key in its address tells nobody of it, and the page itself says nothing of the video."""
+    with_key = [answer for answer in answers if "key=" in answer.url]
+    assert {answer.status for answer in with_key} <= {200, 302, 307}
+    for answer in with_key:
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["x-robots-tag"].startswith("noindex")
+    assert not [answer.url for answer in answers if "key=" in answer.request.headers.get("referer", "")]
+    [page] = [answer for answer in answers if answer.request.is_navigation_request() and answer.status == 200]
+    assert TOPIC not in page.text()
+
+
+def download(page: Page, folder: Path) -> Path:
+    with page.expect_download() as started:
+        page.get_by_role("link", name="Download").click()
+    assert started.value.suggested_filename == f"{TOPIC}.mp4"
+    file = folder / "shared.mp4"
+    started.value.save_as(file)
+    return file
+
+
+def renew(page: Page, old: str) -> str:
+    dialog = page.get_by_role("dialog", name="Share")
+    dialog.get_by_role("button", name="New key").click()
+    expect(dialog.get_by_text("every link that you gave out stops working")).to_be_visible()
+    dialog.get_by_role("button", name="Make a new key").click()
+    expect(dialog.get_by_label("Link")).not_to_have_value(old)
+    return dialog.get_by_label("Link").input_value()

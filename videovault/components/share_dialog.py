@@ -1,0 +1,122 @@
+"""The dialog of a video's share link: copy it, limit it, close it, or replace its key."""
+
+from typing import Any
+
+import reflex as rx
+
+from videovault.components.buttons import button
+from videovault.components.dialog import dialog
+from videovault.components.forms import field, text_input
+from videovault.components.vars import local_time
+from videovault.state.sharing import SharingState
+
+
+class Copyable(rx.Component):
+    """The field inside it with a button that copies what it holds."""
+
+    library = "$/public/js/copyable.js"
+    tag = "Copyable"
+
+
+def share_dialog() -> rx.Component:
+    link = SharingState.link
+    return dialog(
+        rx.fragment("Share “", link.title, "”"),
+        rx.cond(link.is_open, _open_link(), _closed_link()),
+        name="share",
+        is_open=link.video_id != "",
+        on_dismiss=SharingState.close,
+    )
+
+
+def _open_link() -> rx.Component:
+    link = SharingState.link
+    return rx.el.div(
+        field(
+            "share-link",
+            "Link",
+            Copyable.create(
+                text_input("share-link", hinted=True, value=link.url, read_only=True), class_name="copyable"
+            ),
+            hint="Whoever has it can watch and download the video, without an account.",
+        ),
+        rx.el.p(_until(link), " ", link.opened, class_name="soft figures"),
+        _limits(),
+        rx.el.hr(),
+        rx.cond(
+            SharingState.is_asking, _question(), _ways(button("Stop sharing", on_click=SharingState.stop))
+        ),
+        class_name="stack",
+    )
+
+
+def _until(link: Any) -> rx.Component:
+    return rx.cond(
+        link.expires_at == "",
+        "It works until you stop it.",
+        rx.fragment(
+            "It works until ", local_time(link.expires_at, "{dateStyle: 'medium', timeStyle: 'short'}"), "."
+        ),
+    )
+
+
+def _limits() -> rx.Component:
+    return rx.el.form(
+        rx.el.div(
+            _limit("expiresInDays", "Days it works", SharingState.link.days),
+            _limit("mostViews", "Views at most", SharingState.link.most_views),
+            class_name="pair",
+        ),
+        rx.el.div(button("Save limits", type="submit"), class_name="actions"),
+        on_submit=SharingState.limit,
+        reset_on_submit=False,
+        class_name="stack",
+        key=SharingState.form_number,
+    )
+
+
+def _limit(name: str, label: str, value: Any) -> rx.Component:
+    control = text_input(
+        name, default_value=value, input_mode="numeric", placeholder="No limit", max_length=9
+    )
+    return field(name, label, control)
+
+
+def _ways(other: rx.Component) -> rx.Component:
+    return rx.el.div(button("New key", on_click=SharingState.ask), other, class_name="actions")
+
+
+def _question() -> rx.Component:
+    return rx.el.div(
+        rx.el.p(
+            "With a new key, every link that you gave out stops working. Whoever should go on watching needs the new one.",
+            role="alert",
+        ),
+        rx.el.div(
+            button("Keep the old key", on_click=SharingState.spare),
+            button(
+                rx.cond(SharingState.is_busy, "Replacing…", "Make a new key"),
+                look="danger",
+                on_click=SharingState.renew,
+                aria_disabled=SharingState.is_busy,
+            ),
+            class_name="actions",
+        ),
+        class_name="stack",
+    )
+
+
+def _closed_link() -> rx.Component:
+    return rx.el.div(
+        rx.el.p("Nobody but you can watch this video: its link is closed."),
+        rx.el.p(
+            "Sharing it again brings the same link back, without limits, unless you make a new key.",
+            class_name="soft",
+        ),
+        rx.cond(
+            SharingState.is_asking,
+            _question(),
+            _ways(button("Share again", look="main", on_click=SharingState.limit({}))),
+        ),
+        class_name="stack",
+    )

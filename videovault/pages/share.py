@@ -1,0 +1,64 @@
+"""A shared video, for whoever has its link."""
+
+import reflex as rx
+
+from videovault.components.buttons import link_button
+from videovault.components.video_card import film
+from videovault.pages.layout import public_page
+from videovault.state.share import ShareState
+
+
+def share() -> rx.Component:
+    return public_page(
+        rx.match(
+            ShareState.access,
+            ("yes", _video()),
+            (
+                "no",
+                _no_video("This link does not work any more", "Ask whoever sent it to you for a new one."),
+            ),
+            (
+                "limited",
+                _no_video(
+                    "Too many wrong links were opened from here",
+                    "Wait an hour, then open the link that you were sent again.",
+                ),
+            ),
+            (
+                "later",
+                _no_video(
+                    "This video cannot be shown right now", "The link is fine. Try it again in a few minutes."
+                ),
+            ),
+            rx.el.div(class_name="skeleton film", aria_hidden="true"),
+        ),
+        look="watch",
+    )
+
+
+def _video() -> rx.Component:
+    video = ShareState.video
+    return rx.fragment(
+        film(video.film, video.poster, video.title),
+        rx.el.div(
+            rx.el.div(
+                rx.el.h1(video.title, tab_index=-1),
+                rx.cond(video.about != "", rx.el.p(video.about, class_name="soft figures")),
+            ),
+            link_button(
+                "Download",
+                video.download,
+                look="main",
+                symbol="download",
+                reload_document=True,
+                aria_label=f"Download {video.title}",
+            ),
+            class_name="watch-head",
+        ),
+    )
+
+
+def _no_video(title: str, advice: str) -> rx.Component:
+    return rx.el.div(
+        rx.el.h1(title, tab_index=-1), rx.el.p(advice, class_name="soft"), class_name="empty bare"
+    )

@@ -1,0 +1,31 @@
+"""Where somebody is: addresses as limits count them, and as logs may keep them."""
+
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+Address = IPv4Address | IPv6Address
+SITE_BITS = 64  # an IPv6 network this long is one customer's, who may use any address of it
+
+
+def parsed(text: str) -> Address | None:
+    """An IPv4 address also where it came inside an IPv6 one, as sockets for both show it; None for no address."""
+    try:
+        address = ip_address(text.strip().partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def counted_as(text: str) -> str:
+    """Who is one for limits per address: an IPv4 address, or the network of an IPv6 one; empty for no address."""
+    address = parsed(text)
+    return _network(address, SITE_BITS) if isinstance(address, IPv6Address) else str(address or "")
+
+
+def network_of(text: str) -> str:
+    """The address without its last part (/24, /48), which tells where somebody is, but not who."""
+    address = parsed(text)
+    return _network(address, 24 if address.version == 4 else 48) if address else "unknown"
+
+
+def _network(address: Address, bits: int) -> str:
+    return str(ip_network((address, bits), strict=False))

@@ -1,0 +1,123 @@
+"""What an owner does with a video's share link: look at it, limit it, close it, or kill it with a new key."""
+
+from datetime import timedelta
+
+from sqlmodel import Session
+
+from videovault import logs, security
+from videovault.db import reading, transaction
+from videovault.errors import Conflict, InvalidInput, StorageError
+from videovault.gateways import storage
+from videovault.models import Event, Status, Video, now
+from videovault.services import ownership
+from videovault.services.access import Caller, OpenedVideo, open_video
+from videovault.services.ownership import Standing
+from videovault.services.share_views import KeyView, ShareView
+
+LONGEST_DAYS = 3650
+MOST_VIEWS = 1_000_000
+log = logs.get(__name__)
+
+
+def secret_key(caller: Caller, video_id: str) -> KeyView:
+    """The video's key, as its links carry it. Raises VideoNotFound."""
+    with reading() as session:
+        opened = open_video(session, caller, video_id, "share")
+    return KeyView.of(opened.row, opened.secret_key)
+
+
+def rotate(caller: Caller, video_id: str) -> KeyView:
+    """Give the video a new key: all links that carry the old one are dead from now on. Raises VideoNotFound.
+
+    The object is then tagged by the new key; where S3 fails at that, ``reconcile`` does it later.
+    """
+    swapped = _is_swapped(caller, video_id)
+    fresh = security.new_secret_key()
+    with transaction() as session:
+        video = open_video(session, caller, video_id, "share", alone=True).row
+        video.sealed_key = security.seal(fresh, owner_id=video.owner_id, video_id=video.id)
+        video.share_views, video.updated_at = 0, now()
+        session.add(Event(kind=ownership.KEY_REPLACED, actor_id=caller.user_id, video_id=video.id))
+        if swapped:  # or the new tag would make it look like ours
+            ownership.note_swapped(session, video)
+    if video.status == Status.READY and not swapped:
+        _tag(video)
+    return KeyView.of(video, fresh)
+
+
+def link(caller: Caller, video_id: str) -> ShareView:
+    """The share link and how it stands. Raises VideoNotFound."""
+    with reading() as session:
+        return _view(open_video(session, caller, video_id, "share"))
+
+
+def open_link(
+    caller: Caller, video_id: str, *, expires_in_days: int | None = None, most_views: int | None = None
+) -> ShareView:
+    """Open the link, from now on for so many days and views, or without limit. Counting begins anew.
+
+    Raises VideoNotFound, InvalidInput, Conflict before the video is ready.
+    """
+    _check("expiresInDays", expires_in_days, LONGEST_DAYS)
+    _check("mostViews", most_views, MOST_VIEWS)
+    with transaction() as session:
+        opened = _ready(session, caller, video_id)
+        video = opened.row
+        video.share_closed_at, video.share_views, video.share_most_views = None, 0, most_views
+        video.share_expires_at = now() + timedelta(days=expires_in_days) if expires_in_days else None
+        detail = {"days": expires_in_days, "views": most_views}
+        session.add(Event(kind="shared", actor_id=caller.user_id, video_id=video.id, detail=detail))
+        return _view(opened)
+
+
+def close_link(caller: Caller, video_id: str) -> ShareView:
+    """From now on the link does not work, until it is opened again. Raises VideoNotFound."""
+    with transaction() as session:
+        opened = open_video(session, caller, video_id, "share", alone=True)
+        opened.row.share_closed_at = opened.row.share_closed_at or now()
+        session.add(Event(kind="unshared", actor_id=caller.user_id, video_id=video_id))
+        return _view(opened)
+
+
+def _view(opened: OpenedVideo) -> ShareView:
+    return ShareView.of(opened.row, opened.secret_key)
+
+
+def _check(name: str, value: int | None, most: int) -> None:
+    if value is not None and not 1 <= value <= most:
+        message = f"This must be a number from 1 to {most:,}, or empty for no limit."
+        raise InvalidInput(message, {name: message})
+
+
+def _ready(session: Session, caller: Caller, video_id: str) -> OpenedVideo:
+    opened = open_video(session, caller, video_id, "share", alone=True)
+    if opened.row.status != Status.READY:
+        raise Conflict("This video is not ready yet.")
+    return opened
+
+
+def _is_swapped(caller: Caller, video_id: str) -> bool:
+    """S3 being away keeps nobody from killing a link: the tag is then unknown, as after any new key."""
+    with reading() as session:
+        video = open_video(session, caller, video_id, "share").row
+    try:
+        return video.status == Status.READY and _stands(video) == Standing.WRONG
+    except StorageError as error:
+        log.warning("not compared with its tag", video_id=video_id, reason=error.public_message)
+        return False
+
+
+def _stands(video: Video) -> Standing:
+    vault = storage.connected()
+    return (
+        ownership.standing(video, vault.info(str(video.s3_key))) if vault.keeps_metadata else Standing.RIGHT
+    )
+
+
+def _tag(video: Video) -> None:
+    if not storage.connected().keeps_metadata:
+        return
+    try:
+        ownership.tag(video)
+    except StorageError as error:
+        log.warning("not tagged", video_id=video.id, reason=error.public_message)
