@@ -95,8 +95,11 @@ def looks(generator: Generator) -> Iterator[list[int]]:
     event.remove(db.engine(), "before_cursor_execute", note)
 
 
-def test_two_hundred_callers_wait_and_others_are_served_meanwhile(ada: Person, generator: Generator) -> None:
+def test_two_hundred_callers_wait_and_others_are_served_meanwhile(
+    ada: Person, generator: Generator, configure: Configure
+) -> None:
     """Without a worker nothing is ever stored: they end only because other requests are served."""
+    configure(RATE_LIMITS="off")
 
     async def use(site: Site) -> None:
         waiting = [site.store(generator.video_url) for _ in range(MANY)]

@@ -10,6 +10,7 @@ import pytest
 
 from videovault import logs, security
 from videovault.logs import redaction
+from videovault.security import Order
 
 TOKEN = "Tq3nV0sJp4m8KxZ1cYwB7dGhL2rEfUoA9iS6tNvQk_M"
 SIGNATURE = "5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7"
