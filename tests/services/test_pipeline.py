@@ -164,3 +164,19 @@ def test_a_fault_of_our_own_ends_with_a_reason_instead_of_going_round(
     found = row(stored.video_id)
     assert (found.status, found.error_code) == (Status.FAILED, "INTERNAL_ERROR")
     assert "a fault of our own" not in str(found.error_message)
+
+
+@pytest.mark.usefixtures("moto_s3")
+def test_a_fault_of_our_own_does_not_end_what_another_worker_has_begun_since(
+    generator: Generator, anna: Caller, row: Row
+) -> None:
+    stored = videos.store_link(anna, generator.video_url, anna.email, enqueue=nobody)
+
+    def late_and_broken() -> bool:
+        aged(stored.video_id, status=Status.QUEUED, heartbeat_at=None)
+        assert turns.claim()
+        raise RuntimeError("a fault of our own")
+
+    pipeline.produce(stored.video_id, stopping=late_and_broken)
+    found = row(stored.video_id)
+    assert (found.status, found.error_code) == (Status.STORING, None)

@@ -137,6 +137,7 @@ def _ask_next() -> str | None:
 @contextmanager
 def _ending_well(video_id: str) -> Iterator[None]:
     """Whatever happens inside, the video has an end, or a ``repair`` that goes on with it."""
+    begun = _row(video_id)
     with logs.context(video_id=video_id):
         try:
             yield
@@ -145,19 +146,23 @@ def _ending_well(video_id: str) -> Iterator[None]:
         except Exception:
             # A fault of ours would come again at every attempt: better a reason and a button than no end.
             log.exception("unforeseen fault")
-            _give_up(video_id)
+            _give_up(begun)
 
 
 def _status(video_id: str) -> Status | None:
-    with reading() as session:
-        video = session.get(Video, video_id)
+    video = _row(video_id)
     return video.status if video else None
 
 
-def _give_up(video_id: str) -> None:
+def _row(video_id: str) -> Video | None:
+    with reading() as session:
+        return session.get(Video, video_id)
+
+
+def _give_up(video: Video | None) -> None:
+    """Fail the attempt that was begun, not one that somebody else has begun since."""
     message = "Something went wrong on our side. Try again; the log tells the admin more."
     with transaction() as session:
-        video = session.get(Video, video_id)
         if video is not None and video.status in PROCESSING:
             lifecycle.move(
                 session,
