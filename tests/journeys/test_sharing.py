@@ -93,7 +93,7 @@ def watched(page: Page, link: str) -> list[Response]:
     page.on("response", lambda answer: answers.append(answer))  # noqa: PLW0108 - Playwright sets an attribute on it
     page.goto(link)
     expect(page.get_by_role("heading", level=1)).to_have_text(TOPIC)
-    page.wait_for_function("document.querySelector('video')?.readyState >= 2")
+    expect(page.locator("video")).to_be_visible()
     played = page.evaluate(
         """async () => {
             const video = document.querySelector('video');
