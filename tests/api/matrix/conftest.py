@@ -1,9 +1,35 @@
-"""How docs/security.md is written anew."""
+"""Everybody who may call, and how docs/security.md is written anew."""
+
+from pathlib import Path
 
 import pytest
+
+from tests.api.matrix.world import World, populated
+from tests.fixtures.generator import Generator
+from tests.fixtures.installation import Configure
+from tests.fixtures.jobs import working
+from tests.fixtures.people import MakeClient, MakeUser
+from videovault.gateways.storage import Storage
 
 WRITE = "--write-security"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(WRITE, action="store_true", help="write into docs/security.md what was seen")
+
+
+@pytest.fixture
+def world(
+    installation: Path,
+    configure: Configure,
+    moto_s3: Storage,
+    generator: Generator,
+    make_user: MakeUser,
+    make_client: MakeClient,
+) -> World:
+    configure(RATE_LIMITS="off", GENERATE_WAIT_SECONDS=0, STORE_WAIT_SECONDS=20)
+    database = installation / "var" / "videovault.db"
+    with working():
+        made = populated(make_user, generator, moto_s3, database, make_client)
+    configure(STORE_WAIT_SECONDS=0)  # nobody is at work any more
+    return made

@@ -12,6 +12,7 @@ from tests.fixtures.people import PASSWORD
 from videovault.api.origins import SAFE_METHODS
 from videovault.models import Status
 
+FORM = " (form)"  # after the name of an operation: as a page of the browser's own sends it
 Fields = Callable[[Ask], Mapping[str, Any]]
 NEW = "battery staple"
 
@@ -153,3 +154,16 @@ ROUTES: dict[str, Route] = {
     "GET /healthz": Route(rules.anyone),
     "GET /readyz": Route(rules.anyone),
 }
+
+
+def request_of(name: str, ask: Ask, *, is_page: bool) -> dict[str, Any]:
+    """The arguments of httpx's ``request``."""
+    route = ROUTES[name]
+    method, path = name.removesuffix(FORM).split(" ")
+    body = route.body(ask) if route.body else None
+    return {
+        "method": method,
+        "url": path.format_map(ask.named.by_name),
+        "params": route.query(ask) if route.query else None,
+        **({"data": body or {"nothing": ""}} if is_page else {"json": body} if body is not None else {}),
+    }

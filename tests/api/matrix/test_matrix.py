@@ -1,44 +1,17 @@
 """Every route, asked by everybody about everybody's video: who gets what, and that a refusal changes nothing."""
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
-import httpx
 import pytest
 from fastapi.routing import iter_route_contexts
 
 from tests.api.matrix.conftest import WRITE
-from tests.api.matrix.routes import ROUTES, Route
+from tests.api.matrix.routes import FORM, ROUTES, Route, request_of
 from tests.api.matrix.rules import CALLERS, CallerName, Target
-from tests.api.matrix.world import World, is_refusal, populated, seen
-from tests.api.requests import AT_ONCE
+from tests.api.matrix.world import World, is_refusal, seen
 from tests.fixtures.documents import ROOT, part, table, write_part
-from tests.fixtures.generator import Generator
-from tests.fixtures.installation import Configure
-from tests.fixtures.jobs import working
-from tests.fixtures.people import MakeClient, MakeUser
 from videovault.api.app import create_api
-from videovault.gateways.storage import Storage
 
-FORM = " (form)"
 SECURITY = ROOT / "docs" / "security.md"
 Cell = tuple[str, CallerName, Target]
-
-
-@pytest.fixture
-def world(
-    installation: Path,
-    configure: Configure,
-    moto_s3: Storage,
-    generator: Generator,
-    make_user: MakeUser,
-    make_client: MakeClient,
-) -> World:
-    configure(RATE_LIMITS="off")
-    database = installation / "var" / "videovault.db"
-    with working():
-        return populated(make_user, generator, moto_s3, database, make_client)
 
 
 def test_every_operation_has_its_line() -> None:
@@ -114,20 +87,7 @@ def _line(name: str, route: Route) -> list[str]:
 
 
 def _answer(world: World, name: str, caller: CallerName, target: Target) -> str:
-    route, ask = ROUTES[name], world.ask(caller, target)
     is_page = name.endswith(FORM)
-    method, path = name.removesuffix(FORM).split(" ")
-    answer: httpx.Response = world.client(caller, is_page=is_page).request(
-        method,
-        path.format_map(ask.named.by_name),
-        params=route.query(ask) if route.query else None,
-        headers=AT_ONCE,
-        **_sent(route.body(ask) if route.body else None, is_page=is_page),
-    )
+    client = world.client(caller, is_page=is_page)
+    answer = client.request(**request_of(name, world.ask(caller, target), is_page=is_page))
     return seen(answer, is_page=is_page)
-
-
-def _sent(fields: Mapping[str, Any] | None, *, is_page: bool) -> dict[str, Any]:
-    if is_page:
-        return {"data": fields or {"nothing": ""}}
-    return {} if fields is None else {"json": fields}
