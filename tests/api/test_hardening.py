@@ -219,6 +219,15 @@ def test_no_other_site_may_frame_anything(path: str) -> None:
     assert headers["x-frame-options"] == "DENY"
 
 
+@pytest.mark.parametrize("path", ["/", "/api/any", "/assets/app-1a2b.js"])
+@pytest.mark.parametrize("method", ["GET", "OPTIONS"])
+def test_no_other_site_may_read_anything(method: str, path: str) -> None:
+    asked = {"Origin": "https://evil.example", "Access-Control-Request-Method": "GET"}
+    answer = ask(method, path, headers=asked)
+    assert [name for name in answer.headers if name.startswith("access-control")] == []
+    assert answer.headers["cross-origin-resource-policy"] == "same-origin"
+
+
 def test_other_sites_change_nothing_outside_the_api_either() -> None:
     answer = ask("POST", "/echo", content=b"x", headers={"Origin": "https://evil.example"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "FORBIDDEN")

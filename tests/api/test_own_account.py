@@ -102,6 +102,17 @@ def test_a_name_can_be_changed(ada: Person) -> None:
     assert code(ada.api.patch("/api/auth/me", json={"name": "x" * 101})) == (400, "INVALID_INPUT")
 
 
+def test_nobody_sets_what_is_not_asked_for(ada: Person, client: httpx.Client) -> None:
+    more = {"isAdmin": True, "is_admin": True, "quotaBytes": 0, "quota_bytes": 0, "userId": "me", "id": "me"}
+    before = ada.api.get("/api/auth/me").json()["data"]["user"]
+    changed = ada.api.patch("/api/auth/me", json={"name": "Ada", **more}).json()["data"]["user"]
+    assert changed == {**before, "name": "Ada"}
+    made = client.post("/api/auth/register", json={"email": "eve@example.com", "password": PASSWORD, **more})
+    user = made.json()["data"]["user"]
+    assert (user["isAdmin"], user["quotaBytes"]) == (False, before["quotaBytes"])
+    assert user["userId"] != "me"
+
+
 def test_a_token_is_shown_once_and_works_until_it_is_revoked(ada: Person, make_client: MakeClient) -> None:
     made = token(ada)
     api = program(make_client, made)

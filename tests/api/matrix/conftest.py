@@ -1,4 +1,4 @@
-"""Everybody who may call, and how docs/security.md is written anew."""
+"""Everybody who may call."""
 
 from pathlib import Path
 
@@ -10,12 +10,6 @@ from tests.fixtures.installation import Configure
 from tests.fixtures.jobs import working
 from tests.fixtures.people import MakeClient, MakeUser
 from videovault.gateways.storage import Storage
-
-WRITE = "--write-security"
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(WRITE, action="store_true", help="write into docs/security.md what was seen")
 
 
 @pytest.fixture
