@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import httpx
+import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ from tests.api.matrix.world import World
 from tests.fixtures.people import BASE
 from videovault.api.app import create_api
 
+pytestmark = pytest.mark.timeout(600)  # hundreds of requests, on a machine that may do other things
 Operation = APIOperation[Any, Any, Any, Any]
 AnyCase = Case[Any]
 EXAMPLES = 12  # of each kind for each operation; always the same ones

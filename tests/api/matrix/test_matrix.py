@@ -11,6 +11,7 @@ from tests.fixtures.security_document import in_document
 from videovault.api.app import create_api
 
 COUNTED = {"GET /api/share/{videoId}/download"}  # as a view; nothing else that is safe by HTTP changes a row
+pytestmark = pytest.mark.timeout(600)  # hundreds of requests, on a machine that may do other things
 Cell = tuple[str, CallerName, Target]
 
 
@@ -51,7 +52,7 @@ def test_everybody_gets_what_the_table_says_and_a_refusal_changes_nothing(world:
         assert not world.lost(), name
         if any(name == cell[0] for cell in changed):
             world.put_all_back()
-    assert observed == {cell: _expected(*cell) for cell in observed}
+    assert {cell: said for cell, said in observed.items() if said != _expected(*cell)} == {}
     assert [cell for cell in changed if is_refusal(observed[cell])] == []
     assert {name for name, *_ in changed if name.startswith("GET")} == COUNTED
 
