@@ -4,6 +4,7 @@
 pytest_plugins = [
     "tests.fixtures.embedded_s3",
     "tests.fixtures.installation",
+    "tests.fixtures.security_document",
     "tests.fixtures.log_grep",
     "tests.fixtures.media",
     "tests.fixtures.generator",

@@ -2,9 +2,12 @@
 
 import httpx
 import pytest
+from sqlmodel import col, select
 
 from tests.fixtures.installation import Configure
 from tests.fixtures.people import BASE, PASSWORD, MakeClient, MakeUser, Person
+from videovault.db import reading
+from videovault.models import Event
 
 pytestmark = pytest.mark.usefixtures("installation")
 
@@ -192,3 +195,25 @@ def test_a_logout_form_leads_home(client: httpx.Client) -> None:
     answer = client.post("/api/auth/logout", headers=form)
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
     assert client.get("/api/auth/me").status_code == 401
+
+
+def test_every_way_in_and_out_leaves_an_event(client: httpx.Client) -> None:
+    user_id = client.post("/api/auth/register", json=LOGIN).json()["data"]["user"]["userId"]
+    for path, sent in (
+        ("login", LOGIN),
+        ("login", {**LOGIN, "password": "wrong horse"}),
+        ("login", {**LOGIN, "email": "nobody@example.com"}),
+        ("password", {"currentPassword": PASSWORD, "newPassword": "battery staple"}),
+        ("logout", {}),
+    ):
+        client.post(f"/api/auth/{path}", json=sent, headers=HERE)
+    with reading() as session:
+        events = session.exec(select(Event).order_by(col(Event.id))).all()
+    assert [(event.kind, event.actor_id) for event in events] == [
+        ("register", user_id),
+        ("login", user_id),
+        ("login_failed", user_id),
+        ("login_failed", None),
+        ("password_changed", user_id),
+        ("logout", user_id),
+    ]

@@ -11,6 +11,7 @@ import pytest
 from videovault import logs, security
 from videovault.logs import redaction
 from videovault.security import Order
+from videovault.services import tokens
 
 TOKEN = "Tq3nV0sJp4m8KxZ1cYwB7dGhL2rEfUoA9iS6tNvQk_M"
 SIGNATURE = "5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7"
@@ -28,6 +29,9 @@ FORMS = {
     "a token in JSON": ('{"callbackToken": "my-own-token", "videoId": "v"}', "my-own-token"),
     "a token in a dict": ("{'callback_token': 'my-own-token'}", "my-own-token"),
     "a share link": ("GET /share/video_1_a?key=my-own-key HTTP/1.1", "my-own-key"),
+    "a link for a new password": ("GET /reset?token=my-own-token HTTP/1.1", "my-own-token"),
+    "an invitation": ("GET /register?invitation=my-own-token HTTP/1.1", "my-own-token"),
+    "the ticket of a visit": ("GET /api/share/v/download?inline=1&ticket=my-own-token", "my-own-token"),
     "a share link with more": ("/share/video_1_a?a=b&key=my-own-key&c=d", "my-own-key"),
     "a secret key": ("secretKey=my-own-key", "my-own-key"),
     "a cookie": ("Cookie: a=b; videovault_session=my-own-token; c=d", "my-own-token"),
@@ -57,6 +61,10 @@ def test_what_this_installation_gives_out_is_known_by_its_form() -> None:
         security.new_token(),
         security.new_secret_key(),
         security.callback_token(Order("video_1_a", "")),
+        tokens.PREFIX + security.new_token(),
+        security.signed("invitation", "0f8fad5bd9cb469fa16570867728950e"),
+        security.signed("reset", ["0f8fad5bd9cb469fa16570867728950e", security.fingerprint("hash")]),
+        security.visit_ticket("video_1_a"),
     ):
         assert secret not in redaction.text(f"seen: {secret}, here")
 

@@ -82,7 +82,13 @@ def test_neither_hash_nor_session_token_reaches_the_page(tab: Tab) -> None:
 
 @pytest.mark.parametrize(
     ("code", "field"),
-    [("wrong", "currentPassword"), ("common", "newPassword"), ("closing-wrong", "password")],
+    [
+        ("wrong", "currentPassword"),
+        ("common", "newPassword"),
+        ("slow", "currentPassword"),
+        ("closing-wrong", "password"),
+        ("closing-slow", "password"),
+    ],
 )
 def test_what_a_native_form_came_back_with_stands_beside_its_field(
     server: Server, person: MakePerson, code: str, field: str

@@ -93,7 +93,7 @@ def rename(caller: Caller, name: str) -> UserView:
 def change_password(caller: Caller, current: str, new: str, *, user_agent: str = "") -> SignedIn:
     """Set another password: every session ends, and a new one begins here.
 
-    Raises Forbidden for programs, InvalidInput beside ``currentPassword`` or ``newPassword``.
+    Raises Forbidden for programs, InvalidInput beside ``currentPassword`` or ``newPassword``, RateLimited.
     """
     check_in_person(caller)
     passwords.checked(new, "newPassword")

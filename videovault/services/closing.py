@@ -16,7 +16,8 @@ log = logs.get(__name__)
 def close(caller: Caller, password: str) -> None:
     """Delete the caller's account with every video in it; what S3 cannot delete now, ``finish_all`` does later.
 
-    Raises Forbidden for programs, InvalidInput for a wrong password, Conflict for the only admin among others.
+    Raises Forbidden for programs, InvalidInput for a wrong password, RateLimited, and Conflict for the only admin
+    among others.
     """
     check_in_person(caller)
     passwords.confirm(caller.user_id, password)

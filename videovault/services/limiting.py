@@ -24,6 +24,9 @@ GUESSES = parse_many("5/minute; 8/5 minutes; 10/15 minutes")  # of one password 
 ACCOUNT_GUESSES = parse_many("100/5 minutes")
 ADDRESS_LOGINS = parse_many("100/5 minutes")  # an office may come by one address
 REGISTRATIONS = parse_many("30/hour")  # from one address
+LETTERS = parse_many("3/15 minutes; 10/day")  # to one e-mail address, whether it has an account or not
+ADDRESS_LETTERS = parse_many("30/hour")  # asked for from one address
+RESETS = parse_many("30/hour")  # from one address: each costs the hashing of a password
 SCRIPTS = parse_many("30/minute; 300/hour")  # of one account, as the next two
 GENERATIONS = parse_many("30/minute; 300/hour")
 STORES = parse_many("120/minute; 2000/hour")
@@ -53,11 +56,25 @@ def login(email: str, address: str) -> Iterator[None]:
     """
     account = email.strip().lower()
     check(ADDRESS_LOGINS, "login-address", address)
-    check(GUESSES, "login", f"{account} {address}")
-    check(ACCOUNT_GUESSES, "login-account", account)
-    yield
-    if settings().rate_limits == "on":
-        limiter().forget(GUESSES, "login", f"{account} {address}")
+    with _guess("login", f"{account} {address}"):
+        check(ACCOUNT_GUESSES, "login-account", account)
+        yield
+
+
+@contextmanager
+def confirmation(user_id: str) -> Iterator[None]:
+    """Let through one try of the password that whoever is signed in is asked for once more. Raises RateLimited.
+
+    Whoever took over a session must not find out the password that goes with it.
+    """
+    with _guess("confirmation", user_id):
+        yield
+
+
+def letter(email: str, address: str) -> None:
+    """Count one letter that somebody at ``address`` wants sent to ``email``. Raises RateLimited."""
+    check(ADDRESS_LETTERS, "letter-address", address)
+    check(LETTERS, "letter", email.strip().lower())
 
 
 class Limiter:
@@ -120,6 +137,15 @@ def _wait(strategy: MovingWindowRateLimiter, windows: Windows, name: tuple[str, 
 def _longest(strategy: MovingWindowRateLimiter, full: Windows, name: tuple[str, str]) -> int:
     until = [strategy.get_window_stats(window, *name).reset_time for window in full]
     return max(1, math.ceil(max(until) - time.time())) if until else 0
+
+
+@contextmanager
+def _guess(purpose: str, who: str) -> Iterator[None]:
+    """One attempt that is counted unless it succeeds, with which ``who`` starts anew."""
+    check(GUESSES, purpose, who)
+    yield
+    if settings().rate_limits == "on":
+        limiter().forget(GUESSES, purpose, who)
 
 
 def _refuse(seconds: int) -> None:

@@ -19,13 +19,16 @@ from videovault.state.session import SessionState, signed_in
 from videovault.state.shapes import Shape
 
 DONE = {"password": "Your password is changed, and you are signed out everywhere else."}
+SLOW = "That was tried too often. Please try again in some minutes."
 # What the native forms of this page come back with, and beside which field it stands.
 FIELD_PROBLEMS = {
     "wrong": ("currentPassword", "This is not your password."),
     "password": ("newPassword", "A password has 8 to 256 characters."),
     "common": ("newPassword", "This password is among the first that anybody would try."),
+    "slow": ("currentPassword", SLOW),
     "closing-wrong": ("password", "This is not your password."),
     "closing-only-admin": ("password", "You are the only admin. Make somebody else an admin first."),
+    "closing-slow": ("password", SLOW),
 }
 TOKEN_FIELDS = {"name": "tokenName", "expiresInDays": "days"}
 GOOD_FOR = ("30", "90", "365", "")
