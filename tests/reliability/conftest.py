@@ -9,6 +9,8 @@ from tests.fixtures.world import outside_world
 from tests.reliability.evidence import Witness
 
 WRITE = "--write-reliability"
+# Two places for each user; nobody runs out of time while the others are brought to their moment.
+LIMITS = {"RUNNING_PER_USER": "2", "WEBHOOK_TIMEOUT_SECONDS": "60", "SOURCE_IDLE_SECONDS": "120"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -18,7 +20,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def house(mp4: bytes, moto_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     with outside_world(mp4, moto_server, "reliability") as world:
-        house = House(world, tmp_path_factory.mktemp("house"))
+        house = House(world, tmp_path_factory.mktemp("house"), LIMITS)
         house.start_app()
         try:
             yield house

@@ -14,7 +14,6 @@ from tests.fixtures.s3_proxy import Held
 from videovault.services.engine.plan import PART_BYTES
 
 SMALL, TWO_PARTS, THREE_PARTS = MIB, PART_BYTES + MIB, 2 * PART_BYTES + 4 * MIB
-STALLS_AT = 2 * PART_BYTES + 2 * MIB
 ANSWER_SECONDS = 0.5
 
 
@@ -51,7 +50,7 @@ class Stages:
         return self._held(Manners(size=TWO_PARTS), "CreateMultipartUpload", answered=True)
 
     def after_two_parts(self) -> str:
-        video_id = self.wanted(self.house.new_person(), Manners(size=THREE_PARTS, stall_after=STALLS_AT))
+        video_id = self._held(Manners(size=THREE_PARTS), "UploadPart", ".*partNumber=3")
         parts = "SELECT number FROM upload_parts WHERE video_id = ?"
         self.house.until(lambda: len(self.house.rows(parts, video_id)) == 2)
         return video_id

@@ -14,8 +14,7 @@ def test_each_video_is_ordered_once_and_stored_once(house: House, witness: Witne
     with house.worker() as one, house.worker() as two:
         first = person.store(house.world.source.serve("/first.mp4", Manners(size=MIB)))
         house.wait_for(first, "ready")  # at least one of them has started
-        one.pause()
-        two.pause()
+        house.pause(one, two)
         generated, stored = _generated(house), _stored(house)
         house.rows(DOUBLE, database="queue.db")
         one.go_on()
