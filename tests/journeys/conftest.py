@@ -1,7 +1,6 @@
-"""The whole embedded installation, started once as a user starts it, and people with browsers of their own."""
+"""The whole embedded installation, started for each file as a user starts it, and people with browsers of their own."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page
@@ -16,9 +15,10 @@ PATIENCE_MS = 60_000
 Visitor = Callable[[], Page]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    with running_app(Path(tmp_path_factory.mktemp("installation"))) as running:
+    """One for each file, whichever ran before it: the first account made there is an admin."""
+    with running_app(tmp_path_factory.mktemp("installation")) as running:
         yield running
 
 
