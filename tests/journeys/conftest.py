@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.fixtures.app import RunningApp, running_app
 from tests.fixtures.log_grep import remember
@@ -11,6 +11,7 @@ from tests.journeys.violations import Violations
 
 PASSWORD = "correct horse battery"
 PATIENCE_MS = 60_000
+expect.set_options(timeout=PATIENCE_MS)  # its own five seconds are few while other tests keep all cores busy
 
 Visitor = Callable[[], Page]
 
