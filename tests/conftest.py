@@ -1,5 +1,7 @@
 """Fixtures for all tests; each is described where it is made."""
 
+import pytest
+
 # One that imports another comes after it: pytest must be the first to import each.
 pytest_plugins = [
     "tests.fixtures.embedded_s3",
@@ -14,3 +16,8 @@ pytest_plugins = [
     "tests.fixtures.redis",
     "tests.fixtures.browser",
 ]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What may take long begins first: last, it would keep one core at work while the others have nothing left."""
+    items.sort(key=lambda item: item.get_closest_marker("timeout") is None)

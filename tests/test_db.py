@@ -26,10 +26,9 @@ BRIEF = {"topic": "Our new kettle 🫖", "avatar": "Anna"}
 
 
 @pytest.fixture(autouse=True)
-def _tables(database: str, configure: Configure) -> None:
+def _configured(database: str, configure: Configure) -> None:
     del database
     configure(SCRIPT_WEBHOOK_URL="")
-    db.migrate()
 
 
 @pytest.fixture

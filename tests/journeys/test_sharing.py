@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Response, expect
 
 from tests.fixtures.app import RunningApp
-from tests.journeys.conftest import PATIENCE_MS, Visitor, register
+from tests.journeys.conftest import Visitor, register
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
 TOPIC = "Three things that make sourdough rise"
@@ -59,7 +59,7 @@ def test_the_share_page_fits_a_phone_in_light_and_dark(
         )
         page = context.new_page()
         page.goto(link)
-        expect(page.get_by_role("link", name="Download")).to_be_visible(timeout=PATIENCE_MS)
+        expect(page.get_by_role("link", name="Download")).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
         context.close()
 
@@ -68,7 +68,7 @@ def make_a_video(page: Page) -> None:
     page.get_by_label("What is the video about?").fill(TOPIC)
     page.get_by_role("button", name="Write the script").click()
     page.get_by_role("dialog").get_by_role("button", name="Create video").click()
-    expect(page.get_by_role("heading", name="Your video is ready")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_role("heading", name="Your video is ready")).to_be_visible()
     page.keyboard.press("Escape")
 
 

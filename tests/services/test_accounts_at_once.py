@@ -7,7 +7,6 @@ from threading import Barrier
 import pytest
 
 from tests.fixtures.installation import Configure
-from videovault import db
 from videovault.errors import Conflict, Forbidden, VideoVaultError
 from videovault.services import accounts, closing, invitations, people, resets
 from videovault.services.access import Caller
@@ -19,7 +18,6 @@ PASSWORD = "correct horse"
 def anna(database: str, configure: Configure) -> Caller:
     del database
     configure(SIGNUP="invite")
-    db.migrate()
     return accounts.authenticate(accounts.register("anna@example.com", PASSWORD).token)
 
 
