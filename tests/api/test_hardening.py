@@ -178,7 +178,7 @@ def test_a_websocket_is_for_pages_of_this_site_and_programs(origin: bytes | None
         sent.append(message)
 
     headers = [(b"host", b"x"), (b"cookie", b"a=b"), *([(b"origin", origin)] if origin else [])]
-    scope = {"type": "websocket", "path": "/_event", "headers": headers, "scheme": "ws"}
+    scope = {"type": "websocket", "path": "/_event", "headers": headers, "scheme": "ws", "query_string": b""}
     run(harden(app), scope, receive, send)
     assert seen == ([scope] if is_let_in else [])
     assert [message["type"] for message in sent] == ([] if is_let_in else ["websocket.close"])
