@@ -187,7 +187,14 @@ def opens_websocket(*headers: tuple[bytes, bytes]) -> bool:
     async def send(message: Message) -> None:
         sent.append(message)
 
-    scope = {"type": "websocket", "path": "/_event", "headers": [(b"host", b"x"), *headers], "scheme": "ws"}
+    sent_headers = [(b"host", b"x"), *headers]
+    scope = {
+        "type": "websocket",
+        "path": "/_event",
+        "headers": sent_headers,
+        "scheme": "ws",
+        "query_string": b"",
+    }
     run(harden(app), scope, receive, send)
     assert [message["type"] for message in sent] == ([] if seen else ["websocket.close"])
     return seen == [scope]

@@ -15,6 +15,7 @@ from reflex.state import StateUpdate
 from reflex_base.event import Event
 from reflex_base.event.processor import BaseStateEventProcessor
 
+from tests.state.stronghold import Stronghold, stronghold
 from videovault.config import settings
 from videovault.services import accounts
 from videovault.services.access import Caller
@@ -132,6 +133,13 @@ def _state_manager() -> StateManagerMemory:
     made: Any = StateManagerMemory  # mypy takes its overrides for something else
     manager: StateManagerMemory = made()
     return manager
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory, mp4: bytes) -> Iterator[Stronghold]:
+    """One for the session: whoever changes Ada's things there makes his own first."""
+    with stronghold(tmp_path_factory.mktemp("stronghold"), mp4) as built:
+        yield built
 
 
 @dataclass(frozen=True)

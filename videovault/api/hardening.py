@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from videovault import logs
-from videovault.api import bodies, policy
+from videovault.api import bodies, policy, tabs
 from videovault.api.envelope import OUR_FAULT, REQUEST_ID, problem
 from videovault.api.origins import FOREIGN, is_foreign
 from videovault.api.proxies import believed
@@ -80,7 +80,7 @@ async def _connect(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> 
     if is_foreign(scope) or bodies.has_too_many_headers(scope):
         await send({"type": "websocket.close", "code": 1008, "reason": FOREIGN})
     else:
-        await app(scope, receive, send)
+        await app(tabs.bound(scope), receive, send)
 
 
 async def _serve(app: ASGIApp, scope: Scope, receive: Receive, answer: _Answer) -> None:
