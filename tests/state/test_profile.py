@@ -28,7 +28,7 @@ def tab(server: Server, person: MakePerson) -> Tab:
 
 def test_page_shows_what_there_is(tab: Tab) -> None:
     shown = tab.sees(ProfileState)
-    assert (shown.storage, shown.belongings) == ("0 bytes of 53.7 GB", "0 videos, 0 bytes")
+    assert (shown.storage, shown.belongings) == ("0 bytes of 53.7 GB used", "0 videos, 0 bytes")
     assert [one.is_current for one in shown.devices] == [True]
 
 

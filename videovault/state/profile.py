@@ -142,7 +142,9 @@ class ProfileState(SessionState):
     def _show(self, user: UserView) -> None:
         self.name = user.name
         used, quota = user.storage_bytes, user.quota_bytes
-        self.storage = f"{wording.size(used)} of {wording.size(quota)}" if quota else wording.size(used)
+        self.storage = (
+            f"{wording.size(used)} of {wording.size(quota)} used" if quota else f"{wording.size(used)} used"
+        )
         self.percent = min(100, used * 100 // quota) if quota else -1
 
     async def _read(self, caller: Caller) -> None:
