@@ -73,6 +73,15 @@ def test_other_devices_are_signed_out_one_by_one(tab: Tab) -> None:
     assert [one.is_current for one in tab.sees(ProfileState).devices] == [True]
 
 
+def test_this_device_comes_first_and_the_many_others_are_folded_away(tab: Tab) -> None:
+    for _ in range(7):
+        accounts.login("ada@example.com", PASSWORD)
+    tab.send(ProfileState, "load")
+    shown = tab.sees(ProfileState)
+    assert [one.is_current for one in shown.devices] == [True, False, False, False, False]
+    assert len(shown.more_devices) == 3
+
+
 def test_neither_hash_nor_session_token_reaches_the_page(tab: Tab) -> None:
     sent = json_dumps(tab.server.received.deltas[tab.token])  # as Reflex itself writes it for the browser
     assert "ada@example.com" in sent

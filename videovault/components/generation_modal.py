@@ -20,7 +20,7 @@ TITLES = {
 
 def generation_modal() -> rx.Component:
     return dialog(
-        rx.match(StudioState.stage, *TITLES.items(), ""),
+        rx.cond(StudioState.is_cancelled, "Cancelled", rx.match(StudioState.stage, *TITLES.items(), "")),
         problem("video"),
         rx.match(
             StudioState.stage,
@@ -73,7 +73,11 @@ def _ready() -> rx.Component:
 def _failed() -> rx.Component:
     return rx.el.div(
         rx.el.p(StudioState.video.title, class_name="title"),
-        rx.el.p(StudioState.video.reason, class_name="alert", role="alert"),
+        rx.el.p(
+            StudioState.video.reason,
+            class_name=rx.cond(StudioState.is_cancelled, "alert calm", "alert"),
+            role="alert",
+        ),
         rx.el.p("Nothing is lost. ", StudioState.video.again, class_name="soft"),
         rx.el.div(
             rx.cond(

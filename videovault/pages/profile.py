@@ -95,7 +95,15 @@ def _devices() -> rx.Component:
     return _section(
         "Devices",
         rx.el.ul(rx.foreach(ProfileState.devices, _device), class_name="lines"),
+        rx.cond(is_empty(ProfileState.more_devices), rx.fragment(), _more_devices()),
         text="Where you are signed in.",
+    )
+
+
+def _more_devices() -> rx.Component:
+    return rx.el.details(
+        rx.el.summary("More devices ", rx.el.span(rx.Var.create(ProfileState.more_devices).length())),
+        rx.el.ul(rx.foreach(ProfileState.more_devices, _device), class_name="lines"),
     )
 
 

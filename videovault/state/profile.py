@@ -28,6 +28,7 @@ FIELD_PROBLEMS = {
     "closing-only-admin": ("password", "You are the only admin. Make somebody else an admin first."),
 }
 TOKEN_FIELDS = {"name": "tokenName", "expiresInDays": "days"}
+SHOWN_DEVICES = 5
 GOOD_FOR = ("30", "90", "365", "")
 
 
@@ -73,6 +74,7 @@ class ProfileState(SessionState):
     percent: int = 0
     belongings: str = ""
     devices: list[Device] = []
+    more_devices: list[Device] = []  # beyond those of which a person has an idea
     tokens: list[ApiToken] = []
     fresh_token: str = ""  # the one secret that a page ever shows: once, to who has just made it
     form_number: int = 0
@@ -148,7 +150,9 @@ class ProfileState(SessionState):
         self.percent = min(100, used * 100 // quota) if quota else -1
 
     async def _read(self, caller: Caller) -> None:
-        self.devices = [Device.of(view) for view in await quickly(sessions.listing, caller)]
+        listing = await quickly(sessions.listing, caller)
+        devices = sorted(map(Device.of, listing), key=lambda device: not device.is_current)
+        self.devices, self.more_devices = devices[:SHOWN_DEVICES], devices[SHOWN_DEVICES:]
         self.tokens = [ApiToken.of(view) for view in await quickly(tokens.listing, caller)]
 
 

@@ -36,6 +36,7 @@ class StudioState(ScriptState):
     video: Card = Card()
     is_requesting: bool = False
     has_script: bool = False
+    is_cancelled: bool = False
 
     @signed_in
     async def enter(self, caller: Caller) -> None:
@@ -143,6 +144,7 @@ class StudioState(ScriptState):
 
     def _show(self, video: VideoView) -> None:
         self.video, self.stage = Card.of(video), STAGES[video.status]
+        self.is_cancelled = video.error is not None and video.error.code == "CANCELLED"
         if self.stage != "script":
             self.script_id = ""
         self.errors = {}
