@@ -31,6 +31,7 @@ FIELD_PROBLEMS = {
     "closing-slow": ("password", SLOW),
 }
 TOKEN_FIELDS = {"name": "tokenName", "expiresInDays": "days"}
+SHOWN_DEVICES = 5
 GOOD_FOR = ("30", "90", "365", "")
 
 
@@ -76,6 +77,7 @@ class ProfileState(SessionState):
     percent: int = 0
     belongings: str = ""
     devices: list[Device] = []
+    more_devices: list[Device] = []  # beyond those of which a person has an idea
     tokens: list[ApiToken] = []
     fresh_token: str = ""  # the one secret that a page ever shows: once, to who has just made it
     form_number: int = 0
@@ -145,11 +147,15 @@ class ProfileState(SessionState):
     def _show(self, user: UserView) -> None:
         self.name = user.name
         used, quota = user.storage_bytes, user.quota_bytes
-        self.storage = f"{wording.size(used)} of {wording.size(quota)}" if quota else wording.size(used)
+        self.storage = (
+            f"{wording.size(used)} of {wording.size(quota)} used" if quota else f"{wording.size(used)} used"
+        )
         self.percent = min(100, used * 100 // quota) if quota else -1
 
     async def _read(self, caller: Caller) -> None:
-        self.devices = [Device.of(view) for view in await quickly(sessions.listing, caller)]
+        listing = await quickly(sessions.listing, caller)
+        devices = sorted(map(Device.of, listing), key=lambda device: not device.is_current)
+        self.devices, self.more_devices = devices[:SHOWN_DEVICES], devices[SHOWN_DEVICES:]
         self.tokens = [ApiToken.of(view) for view in await quickly(tokens.listing, caller)]
 
 

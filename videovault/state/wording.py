@@ -7,6 +7,19 @@ AGAIN = {
     "transfer": "Trying again goes on from where it broke.",
     "generation": "Trying again renders it anew with all that you entered, and is paid for again.",
 }
+WRITING = "Writing the script"
+UNDO, REDO = "Undo", "Redo"
+REWRITTEN = {
+    "hook": "The hook is written anew. You can undo it.",
+    "body": "The body is written anew. You can undo it.",
+    "conclusion": "The conclusion is written anew. You can undo it.",
+}
+# Filled in by the browser as one types; see assets/js/meter.js.
+METER = {
+    "one": "1 word, {time} spoken",
+    "many": "{words} words, {time} spoken",
+    "seconds": "{seconds} s",
+}
 size = sizes.size  # the services' own sentences name sizes too
 
 
@@ -24,14 +37,6 @@ def about(seconds: float) -> str:
             number = max(1, round(seconds / length))
             return f"{number} {unit}{'s' if number > 1 else ''}"
     raise AssertionError("unreachable")
-
-
-def meter(text: str) -> str:
-    """How long a text is: ``24 words, 10 s spoken``."""
-    words = len(text.split())
-    spoken = round(words * 60 / WORDS_A_MINUTE)
-    length = f"{spoken} s" if spoken < 60 else clock(spoken)
-    return f"{words} word{'' if words == 1 else 's'}, {length} spoken"
 
 
 def counted(number: int, thing: str) -> str:
