@@ -35,10 +35,11 @@ TOLD = ("from", "to", "name", "email", "network", "views", "by", "why", "left", 
 
 @dataclass(frozen=True)
 class ActivityQuery:
-    """``since`` and ``until`` are the ends of a time, the latter not in it; ``cursor`` as an earlier page gave it."""
+    """``person`` is part of the address or name of who did it; ``until`` is not in the time; ``cursor`` as it was given."""
 
     group: Group | None = None
     user_id: str = ""
+    person: str = ""
     since: datetime | None = None
     until: datetime | None = None
     cursor: str = ""
@@ -62,6 +63,8 @@ def _wanted(query: ActivityQuery) -> list[ColumnElement[bool]]:
     wanted = [_is_one_of([kind for group in groups for kind in KINDS[group]])]
     if query.user_id:
         wanted.append(col(Event.actor_id) == query.user_id)
+    if query.person.strip():
+        wanted.append(col(Event.actor_id).in_(select(User.id).where(_is_called(query.person.strip()))))
     if query.since:
         wanted.append(col(Event.at) >= query.since)
     if query.until:
@@ -77,6 +80,11 @@ def _is_one_of(kinds: Iterable[str]) -> ColumnElement[bool]:
     to = col(Event.detail)["to"].as_string()
     changed = and_(col(Event.kind) == STATUS, to.in_(reached))
     return or_(col(Event.kind).in_(plain), changed) if reached else col(Event.kind).in_(plain)
+
+
+def _is_called(words: str) -> ColumnElement[bool]:
+    named = (col(User.email), col(User.name))
+    return or_(*(column.icontains(words, autoescape=True) for column in named))
 
 
 def _people(session: Session, events: Sequence[Event]) -> Mapping[str, str]:

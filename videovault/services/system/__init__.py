@@ -1,6 +1,6 @@
 """The parts that this installation stands on, each tried for real, with what is wrong and how to mend it."""
 
-from videovault.services.system.browser import BROWSER, Probe, begin, end, judge
+from videovault.services.system.browser import BROWSER, Probe, begin, end, judge, unasked
 from videovault.services.system.checks import CHECKS, applicable, check
 from videovault.services.system.outcome import CheckView, StepView
 
@@ -15,4 +15,5 @@ __all__ = [
     "check",
     "end",
     "judge",
+    "unasked",
 ]

@@ -38,6 +38,13 @@ def end(caller: Caller, key: str) -> None:
         probes.clear(lambda: storage.connected().delete([key]))
 
 
+def unasked() -> CheckView:
+    """The browser was not asked, for want of a picture to fetch."""
+    name, title = BROWSER
+    found = "Your browser was not asked: nothing can be stored in the S3 that it could fetch."
+    return CheckView(name=name, title=title, state="warning", found=found, mend="Mend the S3 first.")
+
+
 def judge(*, arrived: bool) -> CheckView:
     """What it means that the picture arrived, or did not."""
     name, title = BROWSER
