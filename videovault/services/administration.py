@@ -151,5 +151,9 @@ def _order(query: VideosQuery) -> tuple[Any, Any]:
 
 def _view(video: Video, owner: User) -> AdminVideoView:
     return AdminVideoView(
-        video=VideoView.of(video), owner_id=owner.id, owner_email=owner.email, size=video.size or 0
+        video=VideoView.of(video),
+        owner_id=owner.id,
+        owner_email=owner.email,
+        size=video.size or 0,
+        has_poster=video.poster_key is not None,
     )

@@ -11,7 +11,7 @@ from videovault.state.shapes import Shape
 
 
 class Day(Shape):
-    """``day`` is an ISO date, ``bytes`` the same as ``size`` says in words."""
+    """``day`` is its noon, wherever one is: midnight in UTC is the day before in half of the world."""
 
     day: str
     videos: int
@@ -21,7 +21,7 @@ class Day(Shape):
     @classmethod
     def of(cls, view: DayView) -> "Day":
         size = wording.size(view.bytes)
-        return cls(day=view.day.isoformat(), videos=view.videos, bytes=view.bytes, size=size)
+        return cls(day=f"{view.day.isoformat()}T12:00", videos=view.videos, bytes=view.bytes, size=size)
 
 
 class AdminFiguresState(AdminState):

@@ -56,7 +56,8 @@ class AdminOrphansState(AdminState):
     differences: list[Difference] = []
     can_mend: bool = False
     is_asking: bool = False
-    goes: str = ""
+    changes: list[str] = []  # what mending would change
+    goes: str = ""  # and delete
 
     @signed_in(background=True, beside="orphans")
     async def look(self, caller: Caller) -> AsyncIterator[None]:
@@ -98,7 +99,9 @@ class AdminOrphansState(AdminState):
     def _show(self, report: Report) -> None:
         self.differences = [Difference.of(each, is_repaired=report.repair) for each in report.found]
         self.verdict = _verdict(report)
-        self.can_mend = not report.repair and any(each.kind not in LEFT_ALONE for each in report.found)
+        mendable = [] if report.repair else [each for each in report.found if each.kind not in LEFT_ALONE]
+        self.changes = [f"{each.title}: {each.count:,}" for each in mendable]
+        self.can_mend = bool(mendable)
         doomed = [each for each in report.found if each.kind in DELETED]
         count, size = sum(each.count for each in doomed), sum(each.bytes for each in doomed)
         self.goes = f"{wording.counted(count, 'object')}, {wording.size(size)}" if count else ""

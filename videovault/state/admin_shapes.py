@@ -13,7 +13,7 @@ class Row(Shape):
 
     card: Card
     owner: str
-    owner_id: str
+    has_poster: bool
     is_stuck: bool
 
     @classmethod
@@ -23,7 +23,7 @@ class Row(Shape):
         return cls(
             card=Card.of(video),
             owner=found.owner_email,
-            owner_id=found.owner_id,
+            has_poster=video.status == "ready" and found.has_poster,
             is_stuck=waits or video.status == "failed",
         )
 

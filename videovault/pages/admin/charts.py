@@ -5,13 +5,12 @@ from typing import Any
 import reflex as rx
 
 from videovault.components.vars import local_time
-from videovault.pages.admin.frame import ZONE, section
+from videovault.pages.admin.frame import DAY, ZONE, section
 from videovault.state.admin_figures import AdminFiguresState
 
-# Noon of the day, since midnight in UTC is the day before in half of the world.
-DAY = "(day) => new Date(day + 'T12:00').toLocaleDateString(undefined, {day: 'numeric', month: 'short'})"
+TICK = "(day) => new Date(day).toLocaleDateString(undefined, {day: 'numeric', month: 'short'})"
 SIZE = (
-    "(size) => size < 1e6 ? Math.round(size / 1e3) + ' KB' : size < 1e9 ? Math.round(size / 1e6) + ' MB' : "
+    "(size) => !size ? '0' : size < 1e6 ? Math.round(size / 1e3) + ' KB' : size < 1e9 ? Math.round(size / 1e6) + ' MB' : "
     "(size / 1e9).toFixed(1) + ' GB'"
 )
 HEIGHT = 180
@@ -45,7 +44,7 @@ def _chart(title: str, key: str, words: str) -> rx.Component:
                 rx.recharts.bar(data_key=key, fill="var(--accent)", is_animation_active=False),
                 rx.recharts.x_axis(
                     data_key="day",
-                    tick_formatter=DAY,
+                    tick_formatter=TICK,
                     tick_line=False,
                     stroke="var(--line-strong)",
                     interval="preserveStartEnd",
@@ -61,7 +60,7 @@ def _chart(title: str, key: str, words: str) -> rx.Component:
                 ),
                 data=rx.Var.create(AdminFiguresState.days).to(list[dict[str, Any]]),
                 height=HEIGHT,
-                accessibility_layer=False,
+                custom_attrs={"accessibilityLayer": False},
             ),
             aria_hidden="true",
             class_name="chart",
@@ -92,7 +91,7 @@ def _table() -> rx.Component:
 
 def _day(day: Any) -> rx.Component:
     return rx.el.tr(
-        rx.el.th(local_time(f"{day.day}T12:00", "{dateStyle: 'medium'}"), scope="row"),
+        rx.el.th(local_time(day.day, DAY), scope="row"),
         rx.el.td(day.videos, class_name="figures"),
         rx.el.td(day.size, class_name="figures"),
         key=day.day,

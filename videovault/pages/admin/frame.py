@@ -17,6 +17,7 @@ TABS = {
 }
 # What the browser calls the place it is in, as Europe/Berlin: days are those of whoever looks.
 ZONE: Any = rx.Var("Intl.DateTimeFormat().resolvedOptions().timeZone", _var_type=str)
+DAY = "{dateStyle: 'medium'}"
 WHEN = "{dateStyle: 'medium', timeStyle: 'short'}"
 
 

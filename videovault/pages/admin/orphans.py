@@ -68,6 +68,7 @@ def _mending() -> rx.Component:
     state = AdminOrphansState
     return question(
         "Mend these differences?",
+        rx.el.ul(rx.foreach(state.changes, rx.el.li)),
         rx.cond(
             state.goes != "",
             rx.el.p(

@@ -7,7 +7,7 @@ import reflex as rx
 from videovault.components.buttons import button, link_button
 from videovault.components.vars import local_time
 from videovault.components.video_card import poster
-from videovault.pages.admin.frame import WHEN
+from videovault.pages.admin.frame import DAY
 from videovault.state.admin_rescue import AdminRescueState
 from videovault.state.admin_videos import AdminVideosState
 
@@ -75,21 +75,21 @@ def _row(row: Any) -> rx.Component:
             )
         ),
         rx.el.th(
-            rx.el.div(_picture(card), rx.el.div(card.title, _below_title(row)), class_name="with-picture"),
+            rx.el.div(_picture(row), rx.el.div(card.title, _below_title(row)), class_name="with-picture"),
             scope="row",
             class_name="wide",
         ),
         rx.el.td(row.owner, class_name="breaking"),
         rx.el.td(_status(card)),
         rx.el.td(card.size, class_name="figures"),
-        rx.el.td(local_time(card.created_at, WHEN)),
+        rx.el.td(local_time(card.created_at, DAY)),
         rx.el.td(_actions(row), class_name="row-actions"),
         key=card.video_id,
     )
 
 
-def _picture(card: Any) -> rx.Component:
-    return rx.el.span(rx.cond(card.status == "ready", poster(card)), class_name="tiny-picture")
+def _picture(row: Any) -> rx.Component:
+    return rx.el.span(rx.cond(row.has_poster, poster(row.card)), class_name="tiny-picture")
 
 
 def _status(card: Any) -> rx.Component:
@@ -106,6 +106,7 @@ def _below_title(row: Any) -> rx.Component:
         rx.el.span(row.owner, class_name="soft"),
         rx.el.span(card.status, class_name=f"status {card.status}"),
         rx.el.span(card.size, class_name="soft figures"),
+        rx.el.span(local_time(card.created_at, DAY), class_name="soft"),
         rx.cond(card.reason != "", rx.el.span(card.reason, class_name="soft")),
         class_name="below-title",
     )

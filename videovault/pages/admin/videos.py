@@ -134,7 +134,9 @@ def _progress() -> rx.Component:
                     class_name="row apart",
                 ),
             ),
-            rx.el.ul(rx.foreach(state.outcomes, _outcome), class_name="outcomes", aria_label="Results"),
+            rx.el.ul(
+                rx.foreach(state.outcomes, _outcome), class_name="outcomes", tab_index=0, aria_label="Results"
+            ),
             class_name="panel stack close below-tools",
             aria_label="Results",
         ),
