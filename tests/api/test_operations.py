@@ -93,6 +93,8 @@ def test_the_openapi_document_is_valid_and_names_every_route(client: httpx.Clien
         "GET /api/share/{videoId}/download",
         "GET /api/share/{videoId}/thumbnail",
         "GET /api/admin/videos",
+        "GET /api/admin/events",
+        "GET /api/admin/stats",
         "DELETE /api/admin/videos",
         "POST /api/admin/videos/{videoId}/rescue",
         "GET /api/admin/deliveries",

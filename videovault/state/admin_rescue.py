@@ -26,7 +26,7 @@ class AdminRescueState(AdminState):
     async def close(self, caller: Caller) -> None:  # noqa: ARG002 - every handler asks who calls
         self.stuck, self.errors = Card(), {}
 
-    @signed_in(beside="rescue")
+    @signed_in(beside="videoUrl")
     async def give(self, caller: Caller, form: dict[str, Any]) -> Any:
         """Hand the address over; storing begins."""
         if self.is_busy or not self.stuck.video_id:

@@ -54,6 +54,7 @@ class AdminVideosState(AdminState):
     working_on: str = ""
     percent: int = 0
     so_far: str = ""
+    verdict: str = ""
     outcomes: list[Outcome] = []
 
     _offset: int = 0
@@ -61,6 +62,7 @@ class AdminVideosState(AdminState):
     _picks: dict[str, PickedView] = {}
     _on_page: dict[str, PickedView] = {}
     _is_stopped: bool = False
+    _done: int = 0
 
     @signed_in
     async def load(self, caller: Caller) -> None:
@@ -187,6 +189,7 @@ class AdminVideosState(AdminState):
                     break
         finally:
             async with self:
+                self.verdict = _verdict(what, self._done, len(picks))
                 self.working_on = ""
                 self.selection_number += 1
         async with self:
@@ -197,7 +200,7 @@ class AdminVideosState(AdminState):
         if self.working_on or not what:
             return []
         picks = [pick for pick in self._picks.values() if what == "delete" or pick.status == "failed"]
-        self.outcomes, self.percent, self._is_stopped = [], 0, False
+        self.outcomes, self.percent, self._done, self._is_stopped = [], 0, 0, False
         self.so_far = wording.of_many(0, len(picks))
         self.working_on = "Deleting videos" if what == "delete" else "Trying videos again"
         return picks
@@ -209,6 +212,7 @@ class AdminVideosState(AdminState):
         self.outcomes = [*bad, *good][:OUTCOMES_SHOWN]
         self.percent, self.so_far = number * 100 // total, wording.of_many(number, total)
         if outcome.is_done:
+            self._done += 1
             self._choose({key: pick for key, pick in self._picks.items() if key != outcome.video_id})
 
     async def _read_anew(self, caller: Caller) -> None:
@@ -251,6 +255,16 @@ class AdminVideosState(AdminState):
         reachable = min(self._found, administration.MOST_PICKED)
         more = self.is_page_selected and len(picks) < reachable
         self.all_matching = wording.counted(reachable, "video") if more else ""
+
+
+def _verdict(what: str, done: int, total: int) -> str:
+    if done == total:
+        counted = wording.counted(total, "video")
+        return f"{counted} deleted." if what == "delete" else f"{counted} in work again."
+    of_all = wording.of_many(done, total)
+    if what == "delete":
+        return f"{of_all} videos deleted. The others stay selected."
+    return f"{of_all} videos in work again. The others stay selected."
 
 
 def _done(what: str, caller: Caller, pick: PickedView) -> Outcome:

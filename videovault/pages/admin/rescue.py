@@ -4,7 +4,7 @@ import reflex as rx
 
 from videovault.components.buttons import button
 from videovault.components.dialog import dialog
-from videovault.components.forms import field, problem, text_input
+from videovault.components.forms import field, text_input
 from videovault.state.admin_rescue import AdminRescueState
 
 
@@ -18,7 +18,6 @@ def rescue_dialog() -> rx.Component:
                 "It is stored for its owner; nothing is rendered or paid for again.",
                 class_name="soft",
             ),
-            problem("rescue"),
             field(
                 "videoUrl",
                 "Address of the file",

@@ -129,7 +129,7 @@ def _progress() -> rx.Component:
                     class_name="stack close",
                 ),
                 rx.el.div(
-                    rx.el.strong("Done ", state.so_far, role="status"),
+                    rx.el.strong(state.verdict, role="status"),
                     button("Close", look="plain", on_click=state.put_away),
                     class_name="row apart",
                 ),
