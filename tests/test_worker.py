@@ -14,7 +14,7 @@ from tests.fixtures.installation import Configure
 from videovault.db import reading
 from videovault.gateways.storage import Storage
 from videovault.models import Status, Video
-from videovault.services import accounts, generation, videos
+from videovault.services import accounts, generation, presence, videos
 from videovault.services.access import Caller
 from videovault.worker import enqueue
 
@@ -74,3 +74,28 @@ def test_a_generator_that_hangs_holds_no_transfer_and_one_with_a_status_address_
     wait_for(polled, Status.READY)
     assert wait_for(hangs, Status.GENERATING).requested_at
     assert sorted(generator.renders.values()) == [1, 1]
+
+
+def test_a_worker_says_that_it_is_alive_and_takes_its_leave(
+    installation: Path, moto_s3: Storage, tmp_path: Path
+) -> None:
+    del installation, moto_s3
+    with (tmp_path / "worker.log").open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "videovault", "worker"], cwd=tmp_path, stdout=output, stderr=output
+        )
+    try:
+        wait_for_workers(1)
+        process.terminate()
+        assert process.wait(PATIENCE_SECONDS) == 0
+        wait_for_workers(0)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_for_workers(number: int) -> None:
+    until = time.monotonic() + PATIENCE_SECONDS
+    while len(presence.known()[0]) != number:
+        assert time.monotonic() < until, "the worker did not say so"
+        time.sleep(0.05)

@@ -80,6 +80,17 @@ def migrate() -> None:
     command.upgrade(Config(str(ALEMBIC_INI)), "head")
 
 
+def is_migrated() -> bool:
+    """Whether the database has just the tables that this code knows."""
+    from alembic.config import Config
+    from alembic.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
+    newest = ScriptDirectory.from_config(Config(str(ALEMBIC_INI))).get_current_head()
+    with engine().connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision() == newest
+
+
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # SQLAlchemy's begin event opens transactions, not the driver
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):

@@ -118,6 +118,7 @@ class Video(SQLModel, table=True):
         Index("ix_videos_owner_created", "owner_id", "created_at"),
         Index("ix_videos_status_heartbeat", "status", "heartbeat_at"),
         Index("ix_videos_status_queued", "status", "queued_at"),
+        Index("ix_videos_created_id", "created_at", "id"),
     )
 
     id: str = Field(primary_key=True, max_length=64)
@@ -196,6 +197,18 @@ class UploadPart(SQLModel, table=True):
     size: int = Field(sa_type=BigInteger)
     etag: str
     crc32: str
+
+
+class Worker(SQLModel, table=True):
+    """A worker process, alive as long as ``seen_at`` is fresh; both times are the database's own."""
+
+    __tablename__ = "workers"
+
+    id: str = Field(primary_key=True, max_length=32)
+    host: str = Field(max_length=100)
+    at_once: int
+    started_at: datetime = Field(sa_type=UtcDateTime)
+    seen_at: datetime = Field(sa_type=UtcDateTime)
 
 
 class IdempotencyKey(SQLModel, table=True):

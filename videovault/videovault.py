@@ -8,6 +8,7 @@ import reflex as rx
 
 from videovault import logs
 from videovault.api.app import create_api
+from videovault.api.concealed import conceal
 from videovault.api.hardening import harden
 from videovault.api.waiting import Watch
 from videovault.components.fallback import crash_screen
@@ -35,6 +36,7 @@ async def lifespan() -> AsyncIterator[None]:
 app = rx.App(
     api_transformer=[
         create_api(watch),
+        conceal,
         PassThrough,
         partial(harden, page_scripts=script_hashes),
     ],  # each wraps the one before it

@@ -16,7 +16,7 @@ from videovault import logs
 from videovault.askers import Askers
 from videovault.config import settings
 from videovault.models import Channel
-from videovault.services import notices, outbox, pipeline, polling
+from videovault.services import notices, outbox, pipeline, polling, presence
 
 NAME = "videovault"
 REPAIR_SECONDS = 5.0
@@ -73,7 +73,9 @@ def run() -> None:
         shutdown_timeout=STOP_SECONDS,
     )
     _askers.start(GENERATORS_AT_ONCE)
+    here = presence.Here(consumer.workers)
     beside: list[tuple[str, Callable[[], None]]] = [("repair", _keep_repairing), ("polling", _keep_polling)]
+    beside.append(("presence", partial(_keep_present, here)))
     # A thread for each channel: a slow mail server keeps back nothing but mail.
     beside += [(f"notices by {each}", partial(_keep_delivering, each)) for each in notices.channels()]
     for name, keep_on in beside:
@@ -81,6 +83,7 @@ def run() -> None:
     log.debug("worker ready", transfers_at_once=consumer.workers)
     consumer.run()
     _askers.finish()
+    here.leave()
 
 
 class _Consumer(Consumer):  # type: ignore[misc] # huey has no types
@@ -120,6 +123,15 @@ def _keep_polling() -> None:
                 _askers.take(video_id, partial(polling.poll, video_id, enqueue=enqueue))
         except Exception:  # as above
             log.exception("polling failed, trying again")
+
+
+def _keep_present(here: presence.Here) -> None:
+    while not _stopping.is_set():
+        try:
+            here.beat()
+        except Exception:  # as above
+            log.exception("the worker could not tell that it is alive, trying again")
+        _stopping.wait(presence.BEAT_SECONDS)
 
 
 def _keep_delivering(channel: Channel) -> None:

@@ -55,3 +55,31 @@ def test_an_admin_stores_for_another_by_that_ones_address(
     body = {"videoUrl": generator.video_url, "userEmail": ada.email}
     assert admin.api.post("/api/auth/video/download", json=body, headers=AT_ONCE).status_code == 202
     assert gallery(ada)["totalCount"] == 1
+
+
+def test_an_admin_reads_who_did_what(admin: Person, ada: Person, configure: Configure) -> None:
+    configure(SCRIPT_WEBHOOK_URL="")
+    video_id = draft(ada)
+    data = admin.api.get("/api/admin/events", params={"group": "creations"}).json()["data"]
+    [entry] = data["entries"]
+    assert (entry["kind"], entry["actor"], entry["videoId"]) == ("draft", ada.email, video_id)
+    signed_in = {"userId": ada.user_id, "group": "sign-ins", "limit": "1"}
+    [entry] = admin.api.get("/api/admin/events", params=signed_in).json()["data"]["entries"]
+    assert (entry["kind"], entry["actor"]) == ("register", ada.email)
+    assert code(admin.api.get("/api/admin/events", params={"group": "x"})) == (400, "INVALID_INPUT")
+    assert code(admin.api.get("/api/admin/events", params={"cursor": "x"})) == (400, "INVALID_INPUT")
+
+
+@pytest.mark.usefixtures("jobs")
+def test_an_admin_reads_how_much_there_is(admin: Person, ada: Person, generator: Generator) -> None:
+    size = store(ada, generator.video_url).json()["data"]["size"]
+    data = admin.api.get("/api/admin/stats", params={"timeZone": "Asia/Tokyo"}).json()["data"]
+    assert (data["people"], data["bytes"], data["videos"]["ready"]) == (2, size, 1)
+    assert len(data["days"]) == 30
+    assert data["days"][-1]["bytes"] == size
+    assert admin.api.get("/api/admin/stats", params={"timeZone": "Nowhere/At_All"}).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/api/admin/events", "/api/admin/stats"])
+def test_others_may_not_read_them(ada: Person, path: str) -> None:
+    assert code(ada.api.get(path)) == (403, "FORBIDDEN")

@@ -14,7 +14,8 @@ from videovault.state.studio import StudioState
 from videovault.state.work import WorkState
 
 ROUTES = [page.route for page in PAGES]
-BEHIND_A_SESSION = {"/create", "/gallery", "/account", "/admin"}
+ADMIN = ["/admin", "/admin/people", "/admin/activity", "/admin/system"]
+BEHIND_A_SESSION = {"/create", "/gallery", "/account", *ADMIN}
 
 
 @pytest.fixture(params=PAGES, ids=ROUTES)
@@ -40,13 +41,14 @@ def texts(page: Page) -> list[str]:
 
 def test_addresses_are_those_of_the_product() -> None:
     public = ["/", "/login", "/register", "/forgot", "/reset"]
-    assert [*public, "/create", "/gallery", "/account", "/share/[video_id]", "/admin", "404"] == ROUTES
+    assert [*public, "/create", "/gallery", "/account", "/share/[video_id]", *ADMIN, "404"] == ROUTES
 
 
 def test_pages_of_people_who_are_signed_in_ask_who_is_there() -> None:
     for found in PAGES:
         guarded = [
-            event.state in (StudioState, GalleryState, ProfileState, AdminState) for event in found.on_load
+            issubclass(event.state, (StudioState, GalleryState, ProfileState, AdminState))
+            for event in found.on_load
         ]
         assert any(guarded) == (found.route in BEHIND_A_SESSION), found.route
 
@@ -64,7 +66,9 @@ def test_links_to_the_api_are_left_to_the_browser() -> None:
     """Otherwise the router of the pages looks for a page of this name, and finds none."""
     goes = re.compile(r"/api/|\[\"download\"\]")
     links = [link for found in PAGES for link in tags(found, "Link") if goes.search(str(link.to))]
-    assert len(links) == 5  # the modal's on two pages, the card's, the player's and the share page's
+    assert (
+        len(links) == 6
+    )  # the modal's on two pages, the card's, the player's, the share page's, the admin's
     assert {str(link.reload_document) for link in links} == {"true"}
 
 

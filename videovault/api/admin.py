@@ -1,14 +1,36 @@
 """Administration over HTTP."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import AwareDatetime, Field, StringConstraints
 
 from videovault.api.auth import SignedInCaller
 from videovault.api.envelope import Success, failing
-from videovault.api.schemas import DeleteManyBody
-from videovault.services import administration, reconcile
+from videovault.api.schemas import CamelBody, DeleteManyBody, Id, Text, or_blank
+from videovault.services import activity, administration, reconcile, statistics
+from videovault.services.activity import ActivityQuery
+from videovault.services.admin_views import ActivityView, Group, StatsView
 from videovault.services.views import AdminVideoView, DeletionResult, View
 
 router = APIRouter(prefix="/api/admin", tags=["Administration"])
+
+
+class EventParams(CamelBody):
+    """What of the events is wanted; an empty value counts as not given. ``until`` is not in it."""
+
+    group: Annotated[Group | None, or_blank(Group)] = None
+    user_id: Annotated[Id | None, or_blank(Id)] = None
+    since: Annotated[AwareDatetime | None, or_blank(AwareDatetime)] = None
+    until: Annotated[AwareDatetime | None, or_blank(AwareDatetime)] = None
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    cursor: Annotated[Text, StringConstraints(max_length=20)] = ""
+
+
+class StatsParams(CamelBody):
+    """``timeZone`` as in Europe/Berlin; one that is not known counts as UTC."""
+
+    time_zone: Annotated[Text, StringConstraints(max_length=64)] = "UTC"
 
 
 class AllVideos(View):
@@ -35,6 +57,27 @@ def delete_videos(caller: SignedInCaller, body: DeleteManyBody) -> Success[Delet
     results = administration.delete_videos(caller, body.video_ids)
     gone = sum(result.deleted for result in results)
     return Success(message=f"{gone} of {len(results)} videos deleted", data=Deletions(results=results))
+
+
+@router.get("/events", response_model_exclude_none=True, responses=failing(400, 401, 403))
+def list_events(caller: SignedInCaller, query: Annotated[EventParams, Query()]) -> Success[ActivityView]:
+    """Who did what when, newest first."""
+    wanted = ActivityQuery(
+        group=query.group,
+        user_id=query.user_id or "",
+        since=query.since,
+        until=query.until,
+        cursor=query.cursor,
+        limit=query.limit,
+    )
+    return Success(message="Events retrieved successfully", data=activity.page(caller, wanted))
+
+
+@router.get("/stats", responses=failing(400, 401, 403))
+def read_stats(caller: SignedInCaller, query: Annotated[StatsParams, Query()]) -> Success[StatsView]:
+    """How much there is, and what was stored on each of the last 30 days, in the time zone named."""
+    found = statistics.stats(caller, query.time_zone)
+    return Success(message="Figures retrieved successfully", data=found)
 
 
 @router.get("/reconcile", responses=failing(401, 403, 502))

@@ -3,7 +3,8 @@
 import reflex as rx
 
 STYLESHEETS = [
-    f"/css/{name}.css" for name in ("tokens", "base", "parts", "overlays", "progress", "pages", "studio")
+    f"/css/{name}.css"
+    for name in ("tokens", "base", "parts", "overlays", "progress", "pages", "studio", "admin")
 ]
 HEAD = [
     rx.el.link(rel="icon", href="/logo.svg", type="image/svg+xml"),

@@ -60,6 +60,16 @@ class Mailer:
         finally:
             smtp.close()
 
+    def try_out(self) -> None:
+        """Sign in and say goodbye, sending nothing. Raises MailError."""
+        with _setting_up():
+            smtp = self._connected()
+            try:
+                self._introduce(smtp)
+                smtp.noop()
+            finally:
+                smtp.close()
+
     def _written(self, letter: Letter) -> EmailMessage:
         message = EmailMessage(policy=_POLICY)
         message["From"] = self._sender

@@ -25,6 +25,8 @@ ADVICE = {
     "AccessDenied": "S3 denied access: check the IAM permissions and the bucket policy.",
     "InvalidAccessKeyId": "S3 does not know the access key: check AWS_ACCESS_KEY_ID.",
     "SignatureDoesNotMatch": "S3 refused the signature: check AWS_SECRET_ACCESS_KEY.",
+    "ExpiredToken": "The AWS keys have expired: set fresh ones.",
+    "InvalidToken": "S3 does not take the session token: check AWS_SESSION_TOKEN.",
     "NoSuchBucket": "The bucket does not exist: check AWS_S3_BUCKET_NAME and AWS_REGION.",
     "PermanentRedirect": "The bucket is in another region: check AWS_REGION.",
     "RequestTimeTooSkewed": "S3 refused the time of this machine: check its clock.",
@@ -38,7 +40,21 @@ PASSING = {
     *("500", "502", "503", "504", "InternalError", "ServiceUnavailable", "SlowDown", "RequestTimeout"),
     *("BadDigest", "OperationAborted", "429", "TooManyRequests"),
 }
+# What the guide's Troubleshooting calls by these two names.
+DENIED = {"403", "AccessDenied", "AllAccessDisabled", "AccountProblem"}
+UNKNOWN_KEYS = {
+    *("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired"),
+    *("InvalidClientTokenId", "AuthFailure"),
+}
 CONNECTIONS = 64
+
+
+class AccessDenied(StorageError):
+    """The keys are good, but not for this."""
+
+
+class InvalidCredentials(StorageError):
+    """The keys are missing, wrong or too old."""
 
 
 class ObjectMissing(StorageError):
@@ -85,7 +101,7 @@ def in_words() -> Iterator[None]:
     except ClientError as error:
         raise _translation(error) from error
     except (NoCredentialsError, PartialCredentialsError) as error:
-        raise StorageError(
+        raise InvalidCredentials(
             "There are no AWS keys: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile or role."
         ) from error
     except ParamValidationError as error:
@@ -102,4 +118,8 @@ def _translation(error: ClientError) -> StorageError:
         return UploadLost("S3 has lost the parts that were uploaded.")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     sentence = ADVICE.get(code, f"S3 failed ({code or 'unknown reason'}).")
+    if code in UNKNOWN_KEYS:
+        return InvalidCredentials(sentence)
+    if code in DENIED:
+        return AccessDenied(sentence)
     return StorageError(sentence, retryable=code in PASSING or status >= 500)

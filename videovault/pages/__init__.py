@@ -6,8 +6,8 @@ from typing import Any
 
 import reflex as rx
 
+from videovault.pages import admin
 from videovault.pages.account import login, register
-from videovault.pages.admin import admin
 from videovault.pages.create import create
 from videovault.pages.gallery import gallery
 from videovault.pages.home import home
@@ -16,7 +16,11 @@ from videovault.pages.password import forgot, reset
 from videovault.pages.profile import profile
 from videovault.pages.share import share
 from videovault.state.account import AccountState
-from videovault.state.admin import AdminState
+from videovault.state.admin_activity import AdminActivityState
+from videovault.state.admin_inbox import AdminInboxState
+from videovault.state.admin_people import AdminPeopleState
+from videovault.state.admin_system import AdminSystemState
+from videovault.state.admin_videos import AdminVideosState
 from videovault.state.gallery import GalleryState
 from videovault.state.profile import ProfileState
 from videovault.state.session import SessionState
@@ -55,6 +59,22 @@ PAGES = (
         [ShareState.open],
         "A video for you to watch.",
     ),
-    Page("/admin", admin, "Admin | VideoVault", [AdminState.load, WorkState.watch]),
+    Page("/admin", admin.videos, "All videos | VideoVault", [AdminVideosState.load, WorkState.watch]),
+    Page("/admin/people", admin.people, "People | VideoVault", [AdminPeopleState.load, WorkState.watch]),
+    Page(
+        "/admin/activity", admin.activity, "Activity | VideoVault", [AdminActivityState.load, WorkState.watch]
+    ),
+    Page(
+        "/admin/system",
+        admin.system,
+        "System | VideoVault",
+        [
+            AdminSystemState.load,
+            AdminInboxState.load,
+            AdminSystemState.run,
+            AdminSystemState.ask_browser,
+            WorkState.watch,
+        ],
+    ),
     Page("404", not_found, "Not found | VideoVault"),
 )

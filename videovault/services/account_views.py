@@ -79,6 +79,7 @@ class PersonView(View):
     video_count: int
     storage_bytes: int
     quota_bytes: int
+    has_own_quota: bool
 
     @classmethod
     def of(cls, user: User, *, video_count: int, storage_bytes: int, quota_bytes: int) -> "PersonView":
@@ -93,4 +94,5 @@ class PersonView(View):
             video_count=video_count,
             storage_bytes=storage_bytes,
             quota_bytes=quota_bytes,
+            has_own_quota=user.quota_bytes is not None,
         )

@@ -33,6 +33,8 @@ def delete(caller: Caller, video_id: str, *, owner_id: str | None = None) -> Non
             why="deleted",
             attempt=video.attempt + 1,
         )
+        detail = {"title": video.title, "userId": video.owner_id}
+        session.add(Event(kind="delete", actor_id=caller.user_id, video_id=video.id, detail=detail))
     finish(video)
 
 

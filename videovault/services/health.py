@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
+from typing import TypeVar
 
 from sqlmodel import select
 
@@ -13,6 +14,7 @@ from videovault.gateways import storage
 from videovault.models import User
 
 OK = "ok"
+T = TypeVar("T")
 PATIENCE_SECONDS = 5.0
 log = logs.get(__name__)
 
@@ -20,7 +22,7 @@ log = logs.get(__name__)
 def check(others: Mapping[str, Callable[[], object]]) -> dict[str, str]:
     """By name of the part ``ok`` or a sentence on what is wrong; ``others`` are parts of higher layers."""
     parts: dict[str, Callable[[], object]] = {"database": _database, "s3": _s3, **others}
-    tried = {name: _started(name, look) for name, look in parts.items()}
+    tried = {name: started(name, look) for name, look in parts.items()}
     wait(tried.values(), timeout=PATIENCE_SECONDS)
     return {name: _outcome(name, future) for name, future in tried.items()}
 
@@ -35,9 +37,9 @@ def _s3() -> None:
     next(iter(storage.connected().keys("readyz/")), None)
 
 
-def _started(name: str, look: Callable[[], object]) -> Future[object]:
+def started(name: str, look: Callable[[], T]) -> Future[T]:
     """Begin in a thread of its own: one that hangs is left behind and keeps nobody waiting."""
-    outcome: Future[object] = Future()
+    outcome: Future[T] = Future()
 
     def run() -> None:
         try:

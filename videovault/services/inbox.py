@@ -9,11 +9,11 @@ from pydantic.alias_generators import to_camel
 from sqlmodel import Session, col, delete, select
 
 from videovault.db import reading, transaction
-from videovault.errors import Conflict, Forbidden, InvalidInput, NotFound
+from videovault.errors import Conflict, InvalidInput, NotFound
 from videovault.gateways import source
 from videovault.models import Delivery, Event, Status, now
 from videovault.services import callbacks, fields, generation
-from videovault.services.access import Caller, open_video
+from videovault.services.access import Caller, check_admin, open_video
 from videovault.services.callbacks import Report
 from videovault.services.delivery_views import DeliveriesView, DeliveryView
 from videovault.services.views import Metadata, VideoView
@@ -46,7 +46,7 @@ def list_deliveries(
     cursor: str = "",
 ) -> DeliveriesView:
     """One page, newest first; ``cursor`` as an earlier page gave it. Raises Forbidden for anyone but admins."""
-    _check_admin(caller)
+    check_admin(caller)
     wanted = select(Delivery).order_by(col(Delivery.id).desc()).limit(limit + 1)
     if video_id:
         wanted = wanted.where(Delivery.video_id == video_id)
@@ -66,7 +66,7 @@ def replay(caller: Caller, delivery_id: str, *, enqueue: Enqueue) -> VideoView:
 
     Raises Forbidden, NotFound, Conflict for what is no whole report, and as ``callbacks.take`` does.
     """
-    _check_admin(caller)
+    check_admin(caller)
     said = _report(_delivery(delivery_id))
     taken = callbacks.take(caller, said, enqueue=enqueue)
     with transaction() as session:
@@ -81,7 +81,7 @@ def rescue(caller: Caller, video_id: str, url: str, *, enqueue: Enqueue) -> Vide
     Raises Forbidden, VideoNotFound, InvalidInput, UnsafeUrl, SourceError when its host cannot be found, and
     Conflict for a video that is not stuck.
     """
-    _check_admin(caller)
+    check_admin(caller)
     url = fields.checked(fields.URL, {"videoUrl": url})["videoUrl"]
     source.connected().check(url)
     with transaction() as session:
@@ -92,6 +92,7 @@ def rescue(caller: Caller, video_id: str, url: str, *, enqueue: Enqueue) -> Vide
                 "This video is not stuck: only one that is being generated or has failed is given an address."
             )
         generation.receive_url(session, video, url, why="an admin gave the address", actor_id=caller.user_id)
+        session.add(Event(kind="rescued", actor_id=caller.user_id, video_id=video_id))
         view = VideoView.of(video)
     enqueue(video_id)
     return view
@@ -147,8 +148,3 @@ def _number(cursor: str) -> int:
         message = "This cursor was not given out by an earlier page."
         raise InvalidInput(message, {"cursor": message})
     return int(cursor)
-
-
-def _check_admin(caller: Caller) -> None:
-    if not caller.is_admin:
-        raise Forbidden("Only admins may do this.")

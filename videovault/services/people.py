@@ -1,9 +1,10 @@
 """Everybody's accounts, for admins: who is there, who may do what, and how much they may store."""
 
 from collections.abc import Mapping
-from typing import Any, TypedDict
+from typing import TypedDict
 
-from sqlmodel import Session, col, func, select
+from sqlalchemy import ColumnElement
+from sqlmodel import Session, col, func, or_, select
 
 from videovault.db import one_at_a_time, reading, transaction
 from videovault.errors import Conflict, InvalidInput, UserNotFound
@@ -11,6 +12,7 @@ from videovault.models import Event, User, Video
 from videovault.services import quota, sessions
 from videovault.services.access import Caller, check_admin
 from videovault.services.account_views import PersonView
+from videovault.services.admin_views import PeopleView
 
 LAST_ADMIN = "This is the only admin. Make somebody else an admin first."
 
@@ -23,15 +25,32 @@ class Change(TypedDict, total=False):
     quota_bytes: int | None
 
 
+def find(caller: Caller, *, q: str = "", offset: int = 0, limit: int | None = None) -> PeopleView:
+    """One page of the accounts with ``q`` in address or name, the oldest first. Raises Forbidden for non-admins."""
+    check_admin(caller)
+    wanted = _wanted(q)
+    page = select(User).where(*wanted).order_by(col(User.created_at), col(User.id))
+    with reading() as session:
+        users = session.exec(page.offset(offset).limit(limit)).all()
+        count = session.exec(select(func.count()).select_from(User).where(*wanted)).one()
+        taken = _taken(session, [user.id for user in users] if limit else None)
+    people = [_view(user, *taken.get(user.id, (0, 0))) for user in users]
+    return PeopleView(people=people, total_count=count)
+
+
 def listing(caller: Caller) -> list[PersonView]:
     """Every account, the oldest first. Raises Forbidden for others than admins."""
+    return find(caller).people
+
+
+def one(caller: Caller, user_id: str) -> PersonView:
+    """A single account. Raises Forbidden for others than admins, UserNotFound."""
     check_admin(caller)
-    everybody = select(User).where(col(User.closed_at).is_(None)).order_by(col(User.created_at), col(User.id))
     with reading() as session:
-        counts: Mapping[str, int] = dict(
-            session.exec(select(Video.owner_id, func.count()).group_by(col(Video.owner_id))).all()
-        )
-        return [_view(session, user, counts.get(user.id, 0)) for user in session.exec(everybody)]
+        user = session.get(User, user_id)
+        if user is None or user.closed_at:
+            raise UserNotFound
+        return _view(user, *_taken(session, [user_id]).get(user_id, (0, 0)))
 
 
 def change(caller: Caller, user_id: str, wanted: Change) -> PersonView:
@@ -58,8 +77,7 @@ def change(caller: Caller, user_id: str, wanted: Change) -> PersonView:
             sessions.end_all(session, user.id, tokens=not user.is_active)
         detail = {"userId": user.id, **wanted}
         session.add(Event(kind="user_changed", actor_id=caller.user_id, detail=detail))
-        count = select(func.count()).select_from(Video).where(Video.owner_id == user.id)
-        return _view(session, user, session.exec(count).one())
+        return _view(user, *_taken(session, [user.id]).get(user.id, (0, 0)))
 
 
 def check_admin_left(session: Session) -> None:
@@ -70,13 +88,28 @@ def check_admin_left(session: Session) -> None:
         raise Conflict(LAST_ADMIN)
 
 
+def _wanted(q: str) -> list[ColumnElement[bool]]:
+    wanted: list[ColumnElement[bool]] = [col(User.closed_at).is_(None)]
+    words = q.strip()
+    if words:
+        in_email = col(User.email).icontains(words, autoescape=True)
+        wanted.append(or_(in_email, col(User.name).icontains(words, autoescape=True)))
+    return wanted
+
+
 def _rights(user: User) -> tuple[bool, bool]:
     return user.is_admin, user.is_active
 
 
-def _view(session: Session, user: User, video_count: int) -> PersonView:
-    used: dict[str, Any] = {
-        "storage_bytes": quota.used(session, user.id),
-        "quota_bytes": quota.limit(user),
-    }
-    return PersonView.of(user, video_count=video_count, **used)
+def _taken(session: Session, user_ids: list[str] | None) -> Mapping[str, tuple[int, int]]:
+    """How many videos each of these has (None: of everybody), and how many bytes count towards the quota."""
+    taken = select(Video.owner_id, func.count(), func.sum(quota.BYTES_OF)).group_by(col(Video.owner_id))
+    if user_ids is not None:
+        taken = taken.where(col(Video.owner_id).in_(user_ids))
+    return {owner_id: (count, int(bytes_ or 0)) for owner_id, count, bytes_ in session.exec(taken)}
+
+
+def _view(user: User, video_count: int, storage_bytes: int) -> PersonView:
+    return PersonView.of(
+        user, video_count=video_count, storage_bytes=storage_bytes, quota_bytes=quota.limit(user)
+    )

@@ -9,6 +9,9 @@ from videovault.models import Status, User, Video
 from videovault.services import lifecycle
 from videovault.services.sizes import size
 
+# What a stored video takes, and what one in work has reserved.
+BYTES_OF = case((col(Video.status) == Status.READY, col(Video.size)), else_=col(Video.reserved_bytes))
+
 
 def limit(user: User) -> int:
     """The account's quota in bytes; 0: none."""
@@ -17,8 +20,7 @@ def limit(user: User) -> int:
 
 def used(session: Session, user_id: str, *, but: str = "") -> int:
     """What the user's stored videos take and those in work have reserved, in bytes; ``but`` is not counted."""
-    bytes_of = case((col(Video.status) == Status.READY, col(Video.size)), else_=col(Video.reserved_bytes))
-    total = select(func.sum(bytes_of)).where(Video.owner_id == user_id, Video.id != but)
+    total = select(func.sum(BYTES_OF)).where(Video.owner_id == user_id, Video.id != but)
     return int(session.exec(total).one() or 0)
 
 

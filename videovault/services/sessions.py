@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from sqlmodel import Session, col, delete, or_, select
+from sqlmodel import Session, col, delete, or_, select, update
 
 from videovault import models, security
 from videovault.config import settings
@@ -25,6 +25,7 @@ def begin(session: Session, user: User, user_agent: str) -> tuple[str, models.Se
         expires_at=now() + timedelta(days=settings().session_days),
     )
     session.add(row)
+    session.exec(update(User).where(col(User.id) == user.id).values(last_seen_at=now()))
     return token, row
 
 

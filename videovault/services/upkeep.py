@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from videovault import logs
 from videovault.errors import VideoVaultError
-from videovault.services import idempotency, inbox, invitations, outbox, sessions
+from videovault.services import idempotency, inbox, invitations, outbox, presence, sessions
+from videovault.services.system import probes
 
 Step = Callable[[], object]
 log = logs.get(__name__)
@@ -22,7 +23,15 @@ def each(*steps: Step) -> None:
 
 
 # Whatever is kept for a time only has its function here, which deletes what is older.
-PURGES: tuple[Step, ...] = (sessions.purge, invitations.purge, inbox.purge, idempotency.purge, outbox.purge)
+PURGES: tuple[Step, ...] = (
+    sessions.purge,
+    invitations.purge,
+    inbox.purge,
+    idempotency.purge,
+    outbox.purge,
+    presence.purge,
+    probes.sweep,
+)
 
 
 def _name(step: Step) -> str:

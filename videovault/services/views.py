@@ -223,6 +223,7 @@ class AdminVideoView(View):
     owner_email: str
     owner_id: str
     size: int
+    has_poster: bool = False
 
 
 class NoticeView(View):

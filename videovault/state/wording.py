@@ -46,3 +46,29 @@ def counted(number: int, thing: str) -> str:
 def shortened(text: str, longest: int = 60) -> str:
     """At most so many characters, with an ellipsis for what is left out."""
     return text if len(text) <= longest else text[: longest - 1].rstrip(" ,;:") + "…"
+
+
+GB = 1000**3
+STATES = {"ok": "OK", "warning": "Warning", "broken": "Broken"}
+VERDICTS = {
+    "accepted": "Accepted",
+    "duplicate": "Known already",
+    "superseded": "Too late",
+    "refused": "Refused",
+}
+CALLS = {
+    ("out", "script"): "We asked for a script",
+    ("out", "video"): "We asked for a video",
+    ("out", "poll"): "We asked how far a video is",
+    ("in", "status"): "A generator reported",
+}
+
+
+def of_many(number: int, total: int) -> str:
+    """``3 of 1,200``"""
+    return f"{number:,} of {total:,}"
+
+
+def place(first: int, last: int, total: int) -> str:
+    """Which part of a long list is shown: ``51-100 of 1,200``, with a dash between figures."""
+    return f"{first:,}\u2013{last:,} of {total:,}"

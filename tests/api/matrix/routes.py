@@ -143,6 +143,8 @@ ROUTES: dict[str, Route] = {
     "POST /api/admin/videos/{videoId}/rescue": Route(
         rules.admins, 200, lambda ask: {"videoUrl": ask.source_url}, state=Status.FAILED
     ),
+    "GET /api/admin/events": Route(rules.admins),
+    "GET /api/admin/stats": Route(rules.admins),
     "GET /api/admin/deliveries": Route(rules.admins),
     "POST /api/admin/deliveries/{deliveryId}/replay": Route(rules.admins, state=Status.GENERATING),
     "GET /api/admin/users": Route(rules.admins),

@@ -1,0 +1,196 @@
+"""An admin looks after everything: videos, people, what they did, and a system that says what is wrong with it."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from tests.fixtures.app import RunningApp, running_app
+from tests.fixtures.embedded_s3 import EmbeddedS3
+from tests.fixtures.log_grep import remember
+from tests.journeys.conftest import PASSWORD, PATIENCE_MS, Visitor
+
+pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
+TABS = {
+    "/admin": "Videos",
+    "/admin/people": "People",
+    "/admin/activity": "Activity",
+    "/admin/system": "System",
+}
+ADMIN, BAKER = "admin@example.com", "baker@example.com"
+SIZES = {"desktop": {"width": 1280, "height": 800}, "phone": {"width": 360, "height": 740}}
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    """One of its own, since the first account made there is an admin; with a baker who has sixty drafts."""
+    with running_app(tmp_path_factory.mktemp("admin"), SCRIPT_WEBHOOK_URL="", RATE_LIMITS="off") as running:
+        remember(PASSWORD)
+        sign_up(running, ADMIN)
+        token = sign_up(running, BAKER)
+        draft_many(running, token)
+        yield running
+
+
+def sign_up(app: RunningApp, email: str) -> str:
+    account = {"email": email, "password": PASSWORD}
+    token = str(httpx.post(f"{app.url}/api/auth/register", json=account).json()["data"]["token"])
+    remember(token)
+    return token
+
+
+def draft_many(app: RunningApp, token: str) -> None:
+    headers = {"Authorization": f"Bearer {token}"}
+    brief = {"company_name": "", "social_handles": "", "license": "", "avatar": "Maya", "email": BAKER}
+    with httpx.Client(base_url=app.url, headers=headers) as api:
+        for number in range(60):
+            made = api.post("/api/auth/create-video", json=brief | {"topic": f"Loaf {number}"})
+            assert made.status_code == 200, made.text
+
+
+def signed_in(page: Page, email: str, path: str) -> Page:
+    page.context.request.post("/api/auth/login", data={"email": email, "password": PASSWORD})
+    page.goto(path)
+    return page
+
+
+def test_for_others_the_admin_area_does_not_exist(visitor: Visitor) -> None:
+    baker = signed_in(visitor(), BAKER, "/gallery")
+    expect(baker.get_by_role("heading", name="Gallery")).to_be_visible()
+    expect(baker.get_by_role("link", name="Admin")).to_have_count(0)
+    nowhere = baker.request.get("/there-is-no-such-page")
+    for path in TABS:
+        answer = baker.goto(path)
+        assert answer
+        assert (answer.status, answer.text()) == (nowhere.status, nowhere.text())
+        assert answer.status == 404
+        expect(baker.get_by_role("heading", level=1)).to_have_text("There is nothing here")
+        expect(baker.get_by_text("Loaf")).to_have_count(0)
+
+
+def test_videos_are_found_sorted_turned_over_and_deleted(visitor: Visitor) -> None:
+    page = signed_in(visitor(), ADMIN, "/admin")
+    expect(page.get_by_text("1\u201350 of 60")).to_be_visible()
+    page.get_by_role("button", name="Next").click()
+    expect(page.get_by_text("51\u201360 of 60")).to_be_visible()
+
+    heading = page.get_by_role("columnheader", name="Title")
+    expect(heading).to_have_attribute("aria-sort", "none")
+    heading.get_by_role("button").click()
+    expect(heading).to_have_attribute("aria-sort", "ascending")
+    expect(page.get_by_role("row").nth(1)).to_contain_text("Loaf 0")
+    heading.get_by_role("button").click()
+    expect(heading).to_have_attribute("aria-sort", "descending")
+
+    page.get_by_label("Search").fill("Loaf 1")
+    expect(page.get_by_text("11 videos")).to_be_visible()
+    page.get_by_role("checkbox", name="Select all videos on this page").click()
+    expect(page.get_by_text("11 videos selected")).to_be_visible()
+    page.get_by_role("checkbox", name="Select Loaf 19").uncheck()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    question = page.get_by_role("alertdialog", name="Delete 10 videos?")
+    expect(question).to_contain_text(BAKER)
+    expect(question.get_by_role("button", name="Keep")).to_be_focused()
+    question.get_by_role("button", name="Delete").click()
+    expect(page.get_by_text("10 videos deleted.")).to_be_visible()
+    expect(page.get_by_role("list", name="Results").get_by_role("listitem")).to_have_count(10)
+    expect(page.get_by_role("row")).to_have_count(2)
+
+    page.get_by_label("Search").fill("")
+    expect(page.get_by_text("1\u201350 of 50")).to_have_count(0)  # all fit on one page now
+    page.get_by_role("link", name="Activity").click()
+    page.get_by_label("What").select_option("Deletions")
+    deleted = re.compile(f"{ADMIN} deleted “Loaf 1.?” of {BAKER}")
+    expect(page.get_by_text(deleted)).to_have_count(10)
+
+
+def test_a_person_is_made_an_admin_limited_and_invited(visitor: Visitor) -> None:
+    page = signed_in(visitor(), ADMIN, "/admin/people")
+    page.get_by_role("button", name=f"Manage {ADMIN}").click()
+    dialog = page.get_by_role("dialog", name=ADMIN)
+    dialog.get_by_role("button", name="Take admin rights away").click()
+    dialog.get_by_role("button", name="Take the rights away").click()
+    expect(dialog.get_by_text("This is the only admin")).to_be_visible()
+    page.keyboard.press("Escape")
+
+    page.get_by_role("button", name=f"Manage {BAKER}").click()
+    dialog = page.get_by_role("dialog", name=BAKER)
+    dialog.get_by_label("Storage", exact=True).select_option("Their own")
+    dialog.get_by_label("GB").fill("2.5")
+    dialog.get_by_role("button", name="Save quota").click()
+    expect(dialog.get_by_text("of 2.5 GB")).to_be_visible()
+    dialog.get_by_role("button", name="Make a reset link").click()
+    expect(dialog.get_by_label("Link for a new password")).to_have_value(re.compile(r"/reset\?token="))
+    remember(dialog.get_by_label("Link for a new password").input_value().partition("=")[2])
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name=f"Manage {BAKER}")).to_be_focused()
+
+    page.get_by_role("button", name="Invite").click()
+    invitation = page.get_by_role("dialog", name="Invite somebody")
+    invitation.get_by_role("button", name="Make a link").click()
+    expect(invitation.get_by_label("Invitation")).to_have_value(re.compile(r"/register\?invitation="))
+
+
+def test_a_well_installation_says_so_in_the_browser_too(visitor: Visitor, app: RunningApp) -> None:
+    page = signed_in(visitor(), ADMIN, "/admin/system")
+    for name in ("storage", "workers", "callback", "browser"):
+        expect(page.locator(f"[data-check={name}]")).to_have_attribute("data-state", "ok")
+    assert not list((app.data_dir / "s3" / "videovault").glob("videovault-checks/*"))
+    page.get_by_text("The same as a table").click()
+    expect(page.get_by_role("region", name="Stored per day").get_by_role("row")).to_have_count(31)
+    expect(page.locator(".chart svg.recharts-surface")).to_have_count(2)
+    page.get_by_role("button", name="Look for differences").click()
+    expect(page.get_by_text("S3 and the database agree")).to_be_visible()
+
+
+def test_wrong_keys_are_said_in_the_guides_words(
+    browser: Browser, embedded_s3: EmbeddedS3, tmp_path: Path
+) -> None:
+    keys = {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nothing"}
+    s3 = {"AWS_S3_BUCKET_NAME": embedded_s3.bucket, "AWS_ENDPOINT_URL_S3": embedded_s3.endpoint}
+    with running_app(tmp_path / "broken", WORKERS="0", **keys, **s3) as broken:
+        sign_up(broken, ADMIN)
+        context = browser.new_context(base_url=broken.url)
+        context.set_default_timeout(PATIENCE_MS)
+        page = signed_in(context.new_page(), ADMIN, "/admin/system")
+        storage = page.locator("[data-check=storage]")
+        expect(storage).to_have_attribute("data-state", "broken", timeout=PATIENCE_MS)
+        expect(storage).to_contain_text("Invalid Credentials: Verify AWS access keys")
+        expect(page.locator("[data-check=workers]")).to_contain_text("python -m videovault worker")
+        context.close()
+
+
+@pytest.mark.parametrize(("size", "theme"), [("desktop", "dark"), ("phone", "light")])
+def test_every_page_fits_and_is_accessible(browser: Browser, app: RunningApp, size: str, theme: str) -> None:
+    context = browser.new_context(
+        base_url=app.url,
+        viewport={"width": SIZES[size]["width"], "height": SIZES[size]["height"]},
+        color_scheme="dark" if theme == "dark" else "light",
+    )
+    context.set_default_timeout(PATIENCE_MS)
+    page = signed_in(context.new_page(), ADMIN, "/admin")
+    for path, name in TABS.items():
+        page.goto(path)
+        expect(page.get_by_role("heading", level=1)).to_have_text(name)
+        expect(page.get_by_role("navigation", name="Admin").get_by_role("link", name=name)).to_have_attribute(
+            "aria-current", "page"
+        )
+        settled(page, path)
+        assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+        assert Axe().run(page).response["violations"] == []
+    context.close()
+
+
+def settled(page: Page, path: str) -> None:
+    """What the page is about has come."""
+    match path:
+        case "/admin":
+            expect(page.get_by_role("table")).to_be_visible()
+        case "/admin/system":
+            expect(page.locator("[data-check=browser]")).to_have_attribute("data-state", "ok")
+        case _:
+            expect(page.get_by_role("main").get_by_role("listitem").first).to_be_visible()

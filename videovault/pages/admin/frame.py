@@ -1,0 +1,102 @@
+"""The frame of the admin's pages: tabs with addresses of their own, and nothing at all for everybody else."""
+
+from typing import Any
+
+import reflex as rx
+
+from videovault.components.buttons import button
+from videovault.pages.layout import app_page, page_head
+from videovault.pages.not_found import nothing_here
+from videovault.state.admin import AdminState
+
+TABS = {
+    "/admin": "Videos",
+    "/admin/people": "People",
+    "/admin/activity": "Activity",
+    "/admin/system": "System",
+}
+# What the browser calls the place it is in, as Europe/Berlin: days are those of whoever looks.
+ZONE: Any = rx.Var("Intl.DateTimeFormat().resolvedOptions().timeZone", _var_type=str)
+DAY = "{dateStyle: 'medium'}"
+WHEN = "{dateStyle: 'medium', timeStyle: 'short'}"
+
+
+def admin_page(path: str, *children: Any, text: Any, actions: Any = ()) -> rx.Component:
+    """``text`` stands below the heading, ``actions`` beside it."""
+    return app_page(
+        rx.match(
+            AdminState.access,
+            ("yes", rx.fragment(page_head(TABS[path], text, *actions), _tabs(path), *children)),
+            ("no", nothing_here()),
+            rx.el.div(class_name="skeleton tall", aria_hidden="true"),
+        ),
+        active="/admin",
+    )
+
+
+def section(title: Any, *children: Any, text: Any = None, name: str = "", actions: Any = ()) -> rx.Component:
+    """A part of a page with a heading of its own."""
+    said = [] if text is None else [rx.el.p(text, class_name="soft")]
+    return rx.el.section(
+        rx.el.div(
+            rx.el.div(rx.el.h2(title, id=name), *said),
+            *actions,
+            class_name="section-head",
+        ),
+        *children,
+        aria_labelledby=name,
+        class_name="panel stack",
+    )
+
+
+def searching(name: str, label: str, value: Any, on_change: Any, placeholder: str = "") -> rx.Component:
+    """A field that searches while one types."""
+    return rx.el.div(
+        rx.el.label(label, html_for=name, class_name="small"),
+        rx.el.input(
+            id=name,
+            type="search",
+            default_value=value,
+            on_change=on_change,
+            placeholder=placeholder,
+            auto_complete="off",
+            class_name="input",
+            aria_describedby=f"{name}-error",
+        ),
+        rx.el.span(id=f"{name}-error", class_name="error"),
+        class_name="tool wide-tool",
+    )
+
+
+def choosing(name: str, label: str, value: Any, on_change: Any, *options: Any) -> rx.Component:
+    """A field that chooses one of ``options`` at once."""
+    return rx.el.div(
+        rx.el.label(label, html_for=name, class_name="small"),
+        rx.el.select(*options, id=name, value=value, on_change=on_change, class_name="input"),
+        class_name="tool",
+    )
+
+
+def paging(state: Any, name: str) -> rx.Component:
+    """The way to earlier and later pages of a list."""
+    return rx.cond(
+        state.has_earlier | state.has_later,
+        rx.el.nav(
+            button("Previous", on_click=state.earlier, aria_disabled=~state.has_earlier),
+            rx.el.span(state.place, class_name="soft figures", role="status"),
+            button("Next", on_click=state.later, aria_disabled=~state.has_later),
+            class_name="paging",
+            aria_label=name,
+        ),
+    )
+
+
+def _tabs(path: str) -> rx.Component:
+    return rx.el.nav(
+        *(
+            rx.el.a(name, href=route, **({"aria_current": "page"} if route == path else {}))
+            for route, name in TABS.items()
+        ),
+        class_name="tabs",
+        aria_label="Admin",
+    )

@@ -1,0 +1,82 @@
+"""The callback inbox: each webhook call as it was, with the ways to help a stuck video on."""
+
+from typing import Any
+
+import reflex as rx
+
+from videovault.components.buttons import button
+from videovault.components.vars import is_empty, local_time
+from videovault.pages.admin.frame import WHEN, choosing, section
+from videovault.state.admin_inbox import AdminInboxState
+from videovault.state.admin_rescue import AdminRescueState
+
+DIRECTIONS = {"": "In and out", "in": "What reached us", "out": "What we sent"}
+
+
+def inbox() -> rx.Component:
+    state = AdminInboxState
+    return section(
+        "Callback inbox",
+        choosing(
+            "direction",
+            "Show",
+            state.direction,
+            state.show,
+            *(rx.el.option(text, value=value) for value, text in DIRECTIONS.items()),
+        ),
+        rx.cond(
+            is_empty(state.calls),
+            rx.cond(state.is_loaded, rx.el.p("No webhook has been called yet.", class_name="soft")),
+            rx.el.ul(rx.foreach(state.calls, _call), class_name="lines calls"),
+        ),
+        rx.cond(state.has_more, rx.el.div(button("Show older", on_click=state.more), class_name="more")),
+        name="inbox",
+        text="The webhook calls of the last 30 days. Secrets and addresses are left out.",
+    )
+
+
+def _call(call: Any) -> rx.Component:
+    return rx.el.li(
+        rx.el.details(
+            rx.el.summary(
+                rx.el.span(call.title, class_name="call-title"),
+                rx.el.span(call.verdict, class_name=rx.cond(call.is_bad, "badge bad", "badge")),
+                rx.el.time(
+                    local_time(call.at, WHEN),
+                    custom_attrs={"dateTime": call.at},
+                    class_name="soft small figures",
+                ),
+            ),
+            rx.el.div(
+                rx.cond(call.why != "", rx.el.p(call.why, class_name="error")),
+                _text("Video", call.video_id),
+                _text("Headers", call.headers),
+                _text("Body", call.body),
+                _text("Answer", call.answer),
+                _ways(call),
+                class_name="stack close call",
+            ),
+        ),
+        key=call.delivery_id,
+    )
+
+
+def _text(name: str, text: Any) -> rx.Component:
+    return rx.cond(
+        text != "",
+        rx.el.div(rx.el.h3(name, class_name="small"), rx.el.pre(text, tab_index=0)),
+    )
+
+
+def _ways(call: Any) -> rx.Component:
+    return rx.cond(
+        call.video_id != "",
+        rx.el.div(
+            rx.cond(
+                call.can_be_replayed,
+                button("Apply again", on_click=AdminInboxState.replay(call.delivery_id)),
+            ),
+            button("Give address", on_click=AdminRescueState.open(call.video_id)),
+            class_name="row",
+        ),
+    )

@@ -1,0 +1,87 @@
+"""Objects without a video and videos without an object: found, shown, and mended on a word."""
+
+from typing import Any
+
+import reflex as rx
+
+from videovault.components.buttons import button
+from videovault.components.forms import problem
+from videovault.components.vars import is_empty
+from videovault.pages.admin.asking import question
+from videovault.pages.admin.frame import section
+from videovault.state.admin_orphans import AdminOrphansState
+
+
+def orphans() -> rx.Component:
+    state = AdminOrphansState
+    return section(
+        "S3 and database",
+        problem("orphans"),
+        rx.cond(
+            state.doing != "",
+            rx.el.div(
+                rx.el.p(f"{state.doing}. A large bucket takes minutes; you can leave this page meanwhile."),
+                rx.el.progress(aria_label=state.doing),
+                class_name="stack close",
+            ),
+        ),
+        rx.el.p(state.verdict, role="status"),
+        rx.cond(
+            is_empty(state.differences),
+            rx.fragment(),
+            rx.el.ul(rx.foreach(state.differences, _difference), class_name="lines"),
+        ),
+        _mending(),
+        name="orphans",
+        text="Files that belong to no video, and videos whose file is gone.",
+        actions=[
+            rx.cond(
+                state.can_mend,
+                button("Mend", look="main", on_click=state.ask, aria_disabled=state.doing != ""),
+            ),
+            button("Look for differences", on_click=state.look, aria_disabled=state.doing != ""),
+        ],
+    )
+
+
+def _difference(found: Any) -> rx.Component:
+    return rx.el.li(
+        rx.el.div(
+            rx.el.strong(found.title),
+            rx.el.span(found.advice, class_name="soft small"),
+            rx.el.details(
+                rx.el.summary("Which", rx.el.span(found.title, class_name="unseen")),
+                rx.el.ul(rx.foreach(found.examples, rx.el.li), class_name="small examples"),
+            ),
+            class_name="line-text",
+        ),
+        rx.el.span(
+            found.figures,
+            rx.cond(found.mended != "", rx.fragment(", mended ", found.mended)),
+            class_name="figures still",
+        ),
+        key=found.title,
+    )
+
+
+def _mending() -> rx.Component:
+    state = AdminOrphansState
+    return question(
+        "Mend these differences?",
+        rx.el.ul(rx.foreach(state.changes, rx.el.li)),
+        rx.cond(
+            state.goes != "",
+            rx.el.p(
+                "At most ",
+                rx.el.strong(state.goes),
+                " are deleted for good. What is younger than an hour stays.",
+            ),
+        ),
+        rx.el.p("No video that can be watched is touched.", class_name="soft"),
+        name="mending",
+        is_open=state.is_asking,
+        way_back="Leave it",
+        way_on="Mend",
+        on_confirm=state.mend,
+        on_dismiss=state.spare,
+    )

@@ -1,0 +1,93 @@
+"""Everybody's accounts: what they hold, and who may do what."""
+
+from typing import Any
+
+import reflex as rx
+
+from videovault.components.buttons import button
+from videovault.components.progress import bar
+from videovault.components.vars import is_empty, local_time
+from videovault.pages.admin.frame import WHEN, admin_page, paging, searching
+from videovault.pages.admin.person import invitation_dialog, person_dialog
+from videovault.state.admin_people import AdminPeopleState
+
+
+def people() -> rx.Component:
+    return admin_page(
+        "/admin/people",
+        rx.el.div(
+            searching(
+                "search",
+                "Search",
+                AdminPeopleState.q,
+                AdminPeopleState.search.debounce(250),
+                "Name or e-mail",
+            ),
+            class_name="tools",
+            role="search",
+        ),
+        rx.cond(
+            is_empty(AdminPeopleState.people),
+            rx.cond(
+                AdminPeopleState.is_loaded,
+                rx.el.p("Nobody is called like this.", class_name="empty below-tools"),
+            ),
+            rx.el.ul(
+                rx.foreach(AdminPeopleState.people, _person),
+                class_name="panel people below-tools",
+                aria_label="People",
+            ),
+        ),
+        paging(AdminPeopleState, "Pages of people"),
+        person_dialog(),
+        invitation_dialog(),
+        text=AdminPeopleState.total,
+        actions=[
+            rx.cond(
+                AdminPeopleState.invites,
+                button("Invite", look="main", symbol="new", on_click=AdminPeopleState.begin_invitation),
+            )
+        ],
+    )
+
+
+def _person(person: Any) -> rx.Component:
+    return rx.el.li(
+        rx.el.div(
+            rx.el.div(
+                rx.el.strong(person.email),
+                rx.cond(person.is_admin, rx.el.span("Admin", class_name="badge good")),
+                rx.cond(person.is_active, rx.fragment(), rx.el.span("Deactivated", class_name="badge bad")),
+                class_name="badged",
+            ),
+            rx.el.span(
+                rx.cond(person.name != "", rx.fragment(person.name, ", "), ""),
+                rx.cond(
+                    person.seen_at != "",
+                    rx.fragment("last seen ", local_time(person.seen_at, WHEN)),
+                    "never signed in",
+                ),
+                class_name="soft small",
+            ),
+            class_name="line-text",
+        ),
+        rx.el.div(
+            rx.el.span(
+                rx.el.a(
+                    person.videos,
+                    href=f"/admin?owner={person.user_id}",
+                    aria_label=f"Show {person.videos} of {person.email}",
+                ),
+                rx.el.span(person.storage, class_name="soft"),
+                class_name="row apart small figures",
+            ),
+            rx.cond(person.percent >= 0, bar(person.percent, f"Storage of {person.email}")),
+            class_name="stack storage",
+        ),
+        button(
+            "Manage",
+            on_click=AdminPeopleState.open(person.user_id),
+            aria_label=f"Manage {person.email}",
+        ),
+        key=person.user_id,
+    )

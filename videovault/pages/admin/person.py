@@ -1,0 +1,162 @@
+"""The dialogs in which an admin changes an account, hands out a link to it, and invites somebody."""
+
+from typing import Any
+
+import reflex as rx
+
+from videovault.components.buttons import button
+from videovault.components.dialog import dialog
+from videovault.components.forms import described, field, problem, text_input
+from videovault.components.share_dialog import Copyable
+from videovault.components.vars import local_time
+from videovault.pages.admin.frame import WHEN
+from videovault.state.admin_people import AdminPeopleState
+
+QUESTIONS = {
+    "admin": ("Admins see and delete everybody's videos and accounts.", "Make an admin"),
+    "no-admin": ("They keep their own videos, and are signed out everywhere.", "Take the rights away"),
+    "active": ("They can sign in again, and find everything as it was.", "Reactivate"),
+    "inactive": (
+        "They are signed out everywhere at once and cannot sign in. Their videos and links stay.",
+        "Deactivate",
+    ),
+}
+
+
+def person_dialog() -> rx.Component:
+    person = AdminPeopleState.person
+    return dialog(
+        person.email,
+        rx.el.div(
+            rx.el.p(f"{person.videos}, {person.storage}", class_name="soft figures"),
+            problem("person"),
+            rx.match(
+                AdminPeopleState.asking,
+                *((what, _question(what)) for what in QUESTIONS),
+                _rights(person),
+            ),
+            rx.el.hr(),
+            _quota(),
+            rx.el.hr(),
+            _reset(person),
+            class_name="stack",
+        ),
+        name="person",
+        is_open=person.user_id != "",
+        on_dismiss=AdminPeopleState.close,
+    )
+
+
+def invitation_dialog() -> rx.Component:
+    email = text_input(
+        "email", type="email", hinted=True, auto_complete="off", placeholder="name@example.com"
+    )
+    return dialog(
+        "Invite somebody",
+        rx.cond(
+            AdminPeopleState.link != "",
+            _link("Invitation", "It makes one account, within a week. Send it to whoever should have it."),
+            rx.el.form(
+                problem("invitation"),
+                field(
+                    "email",
+                    "E-mail",
+                    email,
+                    note="optional",
+                    hint="Without one, the link is good for whoever has it.",
+                ),
+                rx.el.div(button("Make a link", look="main", type="submit"), class_name="actions"),
+                on_submit=AdminPeopleState.invite,
+                reset_on_submit=False,
+                class_name="stack",
+            ),
+        ),
+        name="invitation",
+        is_open=AdminPeopleState.is_inviting,
+        on_dismiss=AdminPeopleState.close,
+    )
+
+
+def _rights(person: Any) -> rx.Component:
+    return rx.el.div(
+        rx.cond(
+            person.is_admin,
+            _asking("Take admin rights away", "no-admin"),
+            _asking("Make admin", "admin"),
+        ),
+        rx.cond(
+            person.is_active,
+            _asking("Deactivate", "inactive"),
+            _asking("Reactivate", "active"),
+        ),
+        class_name="row",
+    )
+
+
+def _asking(text: str, what: str) -> rx.Component:
+    return button(text, on_click=AdminPeopleState.ask(what))
+
+
+def _question(what: str) -> rx.Component:
+    text, way_on = QUESTIONS[what]
+    look = "danger" if what in ("no-admin", "inactive") else "main"
+    return rx.el.div(
+        rx.el.p(text, role="alert"),
+        rx.el.div(
+            button("Not now", on_click=AdminPeopleState.spare),
+            button(way_on, look=look, on_click=AdminPeopleState.change),
+            class_name="actions",
+        ),
+        class_name="stack",
+    )
+
+
+def _quota() -> rx.Component:
+    person = AdminPeopleState.person
+    kind = rx.el.select(
+        rx.el.option(f"As everybody: {AdminPeopleState.default_quota}", value="default"),
+        rx.el.option("Their own", value="own"),
+        rx.el.option("No limit", value="none"),
+        value=AdminPeopleState.quota_kind,
+        on_change=AdminPeopleState.choose_quota,
+        **described("quotaKind"),
+    )
+    size = text_input("quota", default_value=person.quota, input_mode="decimal", max_length=12)
+    return rx.el.form(
+        rx.el.div(
+            field("quotaKind", "Storage", kind),
+            rx.cond(AdminPeopleState.quota_kind == "own", field("quota", "GB", size)),
+            class_name="pair",
+        ),
+        rx.el.div(button("Save quota", type="submit"), class_name="actions"),
+        on_submit=AdminPeopleState.set_quota,
+        reset_on_submit=False,
+        key=AdminPeopleState.form_number,
+        class_name="stack",
+    )
+
+
+def _reset(person: Any) -> rx.Component:
+    return rx.cond(
+        AdminPeopleState.link != "",
+        _link("Link for a new password", "It works once, within an hour. Hand it to nobody but them."),
+        rx.el.div(
+            rx.el.span("They forgot their password?", class_name="soft"),
+            button(
+                "Make a reset link",
+                on_click=AdminPeopleState.make_reset_link,
+                aria_disabled=~person.is_active,
+            ),
+            class_name="row apart",
+        ),
+    )
+
+
+def _link(label: str, hint: str) -> rx.Component:
+    shown = text_input("link", hinted=True, value=AdminPeopleState.link, read_only=True)
+    return rx.el.div(
+        field("link", label, Copyable.create(shown, class_name="copyable"), hint=hint),
+        rx.el.p("Good until ", local_time(AdminPeopleState.link_until, WHEN), ".", class_name="soft small"),
+        class_name="stack close",
+        role="status",
+    )

@@ -1,0 +1,103 @@
+"""How the installation is: every part tried live, what it holds, and what has gone astray."""
+
+from typing import Any
+
+import reflex as rx
+
+from videovault.components.buttons import button
+from videovault.components.vars import is_empty
+from videovault.pages.admin.charts import charts
+from videovault.pages.admin.frame import admin_page, section
+from videovault.pages.admin.inbox import inbox
+from videovault.pages.admin.orphans import orphans
+from videovault.pages.admin.rescue import rescue_dialog
+from videovault.state.admin_system import AdminSystemState
+
+
+class Probe(rx.el.Img):  # type: ignore[misc] # Reflex ships its elements without types
+    """A picture that says whether it came."""
+
+    on_load: rx.EventHandler[rx.event.no_args_event_spec]  # type: ignore[type-arg,valid-type] # Reflex's way
+    on_error: rx.EventHandler[rx.event.no_args_event_spec]  # type: ignore[type-arg,valid-type] # Reflex's way
+
+
+def system() -> rx.Component:
+    return admin_page(
+        "/admin/system",
+        rx.el.div(_checks(), charts(), orphans(), inbox(), class_name="stack below-tools"),
+        rescue_dialog(),
+        text="Every part, tried just now.",
+    )
+
+
+def _checks() -> rx.Component:
+    state = AdminSystemState
+    return section(
+        "Checks",
+        rx.el.p(
+            rx.cond(state.verdict != "", state.verdict, "Checking every part…"),
+            class_name=rx.cond(state.is_bad, "verdict bad-news", "verdict"),
+            role="status",
+        ),
+        rx.el.ul(rx.foreach(state.checks, _check), class_name="checks"),
+        _probe(),
+        name="checks",
+        actions=[
+            button(
+                rx.cond(state.is_running, "Checking…", "Check again"),
+                on_click=[state.run, state.ask_browser],
+                aria_disabled=state.is_running,
+            )
+        ],
+    )
+
+
+def _check(check: Any) -> rx.Component:
+    return rx.el.li(
+        rx.el.span(check.word, class_name=f"badge check-{check.state}"),
+        rx.el.div(
+            rx.el.h3(check.title),
+            rx.cond(check.found != "", rx.el.p(check.found)),
+            rx.cond(
+                is_empty(check.steps),
+                rx.fragment(),
+                rx.cond(
+                    check.state == "broken", rx.el.ol(rx.foreach(check.steps, _step), class_name="trail")
+                ),
+            ),
+            rx.cond(
+                check.mend != "",
+                rx.el.p(
+                    rx.cond(check.trouble != "", rx.fragment(rx.el.strong(check.trouble, ":"), " ")),
+                    check.mend,
+                    class_name="mend",
+                ),
+            ),
+            class_name="line-text",
+        ),
+        key=check.name,
+        data_check=check.name,
+        data_state=check.state,
+    )
+
+
+def _step(step: Any) -> rx.Component:
+    return rx.el.li(
+        step.name,
+        rx.cond(step.is_done, rx.el.span(" worked", class_name="soft"), rx.el.span(" did not work")),
+    )
+
+
+def _probe() -> rx.Component:
+    """The browser fetches it as it fetches posters and videos, which shows whether these would come."""
+    return rx.cond(
+        AdminSystemState.probe_url != "",
+        Probe.create(
+            src=AdminSystemState.probe_url,
+            alt="",
+            class_name="unseen",
+            key=AdminSystemState.probe_url,
+            on_load=AdminSystemState.browser_said(True),
+            on_error=AdminSystemState.browser_said(False),
+        ),
+    )

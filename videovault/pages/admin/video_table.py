@@ -1,0 +1,153 @@
+"""The table of everybody's videos; its headings sort it."""
+
+from typing import Any
+
+import reflex as rx
+
+from videovault.components.buttons import button, link_button
+from videovault.components.vars import local_time
+from videovault.components.video_card import poster
+from videovault.pages.admin.frame import DAY
+from videovault.state.admin_rescue import AdminRescueState
+from videovault.state.admin_videos import AdminVideosState
+
+COLUMNS = {"title": "Title", "owner": "Owner", "status": "Status", "size": "Size", "created": "Created"}
+
+
+def video_table() -> rx.Component:
+    return rx.el.div(
+        rx.el.table(
+            rx.el.caption("All videos", class_name="unseen"),
+            rx.el.thead(
+                rx.el.tr(
+                    rx.el.th(
+                        _box(
+                            "Select all videos on this page",
+                            AdminVideosState.select_page,
+                            checked=AdminVideosState.is_page_selected,
+                        ),
+                        scope="col",
+                    ),
+                    *(_heading(column, text) for column, text in COLUMNS.items()),
+                    rx.el.th(rx.el.span("Actions", class_name="unseen"), scope="col"),
+                )
+            ),
+            rx.el.tbody(rx.foreach(AdminVideosState.rows, _row)),
+            class_name="table",
+        ),
+        class_name="sheet-frame below-tools",
+        tab_index=0,
+        role="region",
+        aria_label="All videos",
+    )
+
+
+def _heading(column: str, text: str) -> rx.Component:
+    is_sorted = AdminVideosState.sort == column
+    direction = rx.cond(AdminVideosState.is_falling, "descending", "ascending")
+    return rx.el.th(
+        rx.el.button(
+            text,
+            rx.el.span(
+                rx.cond(is_sorted, rx.cond(AdminVideosState.is_falling, "↓", "↑"), ""),
+                aria_hidden="true",
+            ),
+            type="button",
+            on_click=AdminVideosState.sort_by(column),
+            class_name="sorter",
+        ),
+        scope="col",
+        custom_attrs={"aria-sort": rx.cond(is_sorted, direction, "none")},
+    )
+
+
+def _row(row: Any) -> rx.Component:
+    card = row.card
+    is_selected = rx.Var.create(AdminVideosState.selected).to(list[str]).contains(card.video_id)
+    return rx.el.tr(
+        rx.el.td(
+            # Its own master, so that it answers at once; "select all" makes new ones.
+            _box(
+                f"Select {card.title}",
+                AdminVideosState.select(card.video_id),
+                default_checked=is_selected,
+                key=AdminVideosState.selection_number,
+            )
+        ),
+        rx.el.th(
+            rx.el.div(_picture(row), rx.el.div(card.title, _below_title(row)), class_name="with-picture"),
+            scope="row",
+            class_name="wide",
+        ),
+        rx.el.td(row.owner, class_name="breaking"),
+        rx.el.td(_status(card)),
+        rx.el.td(card.size, class_name="figures"),
+        rx.el.td(local_time(card.created_at, DAY)),
+        rx.el.td(_actions(row), class_name="row-actions"),
+        key=card.video_id,
+    )
+
+
+def _picture(row: Any) -> rx.Component:
+    return rx.el.span(rx.cond(row.has_poster, poster(row.card)), class_name="tiny-picture")
+
+
+def _status(card: Any) -> rx.Component:
+    return rx.fragment(
+        rx.el.span(card.status, class_name=f"status {card.status}"),
+        rx.cond(card.reason != "", rx.el.span(card.reason, class_name="soft small reason")),
+    )
+
+
+def _below_title(row: Any) -> rx.Component:
+    """What the other columns say, for screens that have no room for them."""
+    card = row.card
+    return rx.el.span(
+        rx.el.span(row.owner, class_name="soft"),
+        rx.el.span(card.status, class_name=f"status {card.status}"),
+        rx.el.span(card.size, class_name="soft figures"),
+        rx.el.span(local_time(card.created_at, DAY), class_name="soft"),
+        rx.cond(card.reason != "", rx.el.span(card.reason, class_name="soft")),
+        class_name="below-title",
+    )
+
+
+def _actions(row: Any) -> rx.Component:
+    card = row.card
+    return rx.fragment(
+        rx.cond(
+            card.status == "failed",
+            button(
+                "Try again",
+                look="plain",
+                on_click=AdminVideosState.retry(card.video_id),
+                aria_label=f"Try {card.title} again",
+                title=card.again,
+            ),
+        ),
+        rx.cond(
+            row.is_stuck,
+            button(
+                "Give address",
+                look="plain",
+                on_click=AdminRescueState.open(card.video_id),
+                aria_label=f"Give {card.title} the address of its file",
+            ),
+        ),
+        rx.cond(
+            card.status == "ready",
+            link_button(
+                "Download",
+                f"/api/auth/video/{card.video_id}/download",
+                look="plain",
+                reload_document=True,
+                aria_label=f"Download {card.title}",
+            ),
+        ),
+    )
+
+
+def _box(name: Any, on_change: Any, **props: Any) -> rx.Component:
+    return rx.el.label(
+        rx.el.input(type="checkbox", on_change=on_change, aria_label=name, **props), class_name="box"
+    )

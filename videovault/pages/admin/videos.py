@@ -1,0 +1,192 @@
+"""Everybody's videos: find them, select many, delete them or try them again."""
+
+from typing import Any
+
+import reflex as rx
+
+from videovault.components.buttons import button
+from videovault.components.dialog import confirmation
+from videovault.components.vars import is_empty
+from videovault.pages.admin.asking import question
+from videovault.pages.admin.frame import admin_page, choosing, paging, searching
+from videovault.pages.admin.rescue import rescue_dialog
+from videovault.pages.admin.video_table import video_table
+from videovault.state.admin_videos import AdminVideosState
+
+STATUSES = {
+    "": "Any status",
+    "ready": "Ready",
+    "processing": "Processing",
+    "failed": "Failed",
+    "draft": "Draft",
+}
+ORDERS = {"created": "Created", "title": "Title", "owner": "Owner", "status": "Status", "size": "Size"}
+
+
+def videos() -> rx.Component:
+    return admin_page(
+        "/admin",
+        _tools(),
+        _selection(),
+        _progress(),
+        rx.cond(
+            is_empty(AdminVideosState.rows),
+            rx.cond(AdminVideosState.is_loaded, _nothing()),
+            video_table(),
+        ),
+        paging(AdminVideosState, "Pages of videos"),
+        _deletion(),
+        _retrying(),
+        rescue_dialog(),
+        text=AdminVideosState.total,
+    )
+
+
+def _tools() -> rx.Component:
+    return rx.el.div(
+        searching(
+            "search",
+            "Search",
+            AdminVideosState.q,
+            AdminVideosState.search.debounce(250),
+            "Title or owner",
+        ),
+        choosing(
+            "status",
+            "Status",
+            AdminVideosState.status,
+            AdminVideosState.show,
+            *(rx.el.option(text, value=value) for value, text in STATUSES.items()),
+        ),
+        choosing(
+            "owner",
+            "Owner",
+            AdminVideosState.owner_id,
+            AdminVideosState.show_owner,
+            rx.el.option("Everybody", value=""),
+            rx.foreach(AdminVideosState.owners, lambda owner: rx.el.option(owner.email, value=owner.user_id)),
+        ),
+        rx.el.div(
+            choosing(
+                "order",
+                "Sort by",
+                AdminVideosState.sort,
+                AdminVideosState.sort_by,
+                *(rx.el.option(text, value=value) for value, text in ORDERS.items()),
+            ),
+            class_name="phone-only",
+        ),
+        class_name="tools",
+        role="search",
+    )
+
+
+def _selection() -> rx.Component:
+    """What is selected, and what can be done to it; it stays in sight."""
+    selection = AdminVideosState.selection
+    return rx.el.div(
+        rx.cond(
+            selection.count > 0,
+            rx.el.div(
+                rx.el.span(f"{selection.summary} selected", class_name="figures first"),
+                rx.cond(
+                    AdminVideosState.all_matching != "",
+                    button(
+                        f"Select all {AdminVideosState.all_matching}",
+                        look="plain",
+                        on_click=AdminVideosState.select_matching,
+                    ),
+                ),
+                button("Clear", look="plain", on_click=AdminVideosState.select_none),
+                rx.cond(
+                    selection.failed != "",
+                    button("Try again", on_click=AdminVideosState.ask("retry")),
+                ),
+                button("Delete", look="danger", symbol="delete", on_click=AdminVideosState.ask("delete")),
+                class_name="selection",
+            ),
+        ),
+        role="status",
+    )
+
+
+def _progress() -> rx.Component:
+    """How far it is, and what became of each video."""
+    state = AdminVideosState
+    return rx.cond(
+        (state.working_on != "") | ~is_empty(state.outcomes),
+        rx.el.section(
+            rx.cond(
+                state.working_on != "",
+                rx.el.div(
+                    rx.el.div(
+                        rx.el.strong(state.working_on),
+                        rx.el.span(state.so_far, class_name="soft figures", role="status"),
+                        button("Stop", look="plain", on_click=state.stop),
+                        class_name="row apart",
+                    ),
+                    rx.el.progress(value=state.percent, max=100, aria_label=state.working_on),
+                    class_name="stack close",
+                ),
+                rx.el.div(
+                    rx.el.strong(state.verdict, role="status"),
+                    button("Close", look="plain", on_click=state.put_away),
+                    class_name="row apart",
+                ),
+            ),
+            rx.el.ul(
+                rx.foreach(state.outcomes, _outcome), class_name="outcomes", tab_index=0, aria_label="Results"
+            ),
+            class_name="panel stack close below-tools",
+            aria_label="Results",
+        ),
+    )
+
+
+def _outcome(outcome: Any) -> rx.Component:
+    return rx.el.li(
+        rx.el.span(outcome.title, class_name="title-of"),
+        rx.el.span(outcome.message, class_name=rx.cond(outcome.is_done, "soft", "error")),
+        key=outcome.video_id,
+    )
+
+
+def _nothing() -> rx.Component:
+    is_all = (AdminVideosState.q == "") & (AdminVideosState.status == "") & (AdminVideosState.owner_id == "")
+    return rx.el.p(
+        rx.cond(is_all, "There are no videos yet.", "No video is like this."), class_name="empty below-tools"
+    )
+
+
+def _deletion() -> rx.Component:
+    selection = AdminVideosState.selection
+    return confirmation(
+        f"Delete {selection.summary}?",
+        rx.el.p("They belong to ", rx.el.strong(selection.owners), "."),
+        rx.el.p(
+            "They go for good, for their owners too: the videos, their pictures and their scripts.",
+            class_name="soft",
+        ),
+        name="deletion",
+        is_open=AdminVideosState.asking == "delete",
+        is_busy=False,
+        on_confirm=AdminVideosState.carry_out,
+        on_dismiss=AdminVideosState.spare,
+    )
+
+
+def _retrying() -> rx.Component:
+    return question(
+        f"Try {AdminVideosState.selection.failed} again?",
+        rx.el.p(
+            "Those whose file was known go on from where they broke. The others are rendered anew, "
+            "and are paid for again.",
+            class_name="soft",
+        ),
+        name="retrying",
+        is_open=AdminVideosState.asking == "retry",
+        way_back="Not now",
+        way_on="Try again",
+        on_confirm=AdminVideosState.carry_out,
+        on_dismiss=AdminVideosState.spare,
+    )

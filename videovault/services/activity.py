@@ -1,0 +1,126 @@
+"""Who did what when, as the events tell it: for admins, by person, kind of thing and time."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement
+from sqlmodel import Session, and_, col, or_, select
+
+from videovault.db import reading
+from videovault.errors import InvalidInput
+from videovault.models import Event, User, Video
+from videovault.services.access import Caller, check_admin
+from videovault.services.admin_views import ActivityView, EntryView, Group
+
+STATUS = "status"
+# Which kinds of events each group tells of; ``status.ready`` is a change of status to ready. Whatever is in none
+# is the machine's own business.
+KINDS: Final[Mapping[Group, Sequence[str]]] = {
+    "sign-ins": (
+        *("login", "login_failed", "logout", "signed_out", "register", "account_closed"),
+        *("password_changed", "forgot_password", "password_reset", "token_created", "token_revoked"),
+    ),
+    "creations": ("draft", "store_requested", "renamed", "status.generating"),
+    "results": ("status.ready", "status.failed", "object_swapped"),
+    "downloads": ("download", "share_download"),
+    "shares": ("shared", "unshared", "key_replaced", "share_opened"),
+    "deletions": ("delete",),
+    "admin": ("user_changed", "create_admin", "invited", "reset_link", "replayed", "rescued", "reconciled"),
+}
+# What of an event's own detail may be shown; the rest of it is for the machine.
+TOLD = ("from", "to", "name", "email", "network", "views", "by", "why", "left", "is_admin", "is_active")
+
+
+@dataclass(frozen=True)
+class ActivityQuery:
+    """``person`` is part of the address or name of who did it; ``until`` is not in the time; ``cursor`` as it was given."""
+
+    group: Group | None = None
+    user_id: str = ""
+    person: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+    cursor: str = ""
+    limit: int = 50
+
+
+def page(caller: Caller, query: ActivityQuery) -> ActivityView:
+    """One page of what was done, newest first. Raises Forbidden for anyone but admins, InvalidInput."""
+    check_admin(caller)
+    wanted = select(Event).where(*_wanted(query)).order_by(col(Event.id).desc()).limit(query.limit + 1)
+    with reading() as session:
+        found = session.exec(wanted).all()
+        events = found[: query.limit]
+        people, titles = _people(session, events), _titles(session, events)
+    more = str(events[-1].id) if len(found) > query.limit else None
+    return ActivityView(entries=[_entry(event, people, titles) for event in events], next_cursor=more)
+
+
+def _wanted(query: ActivityQuery) -> list[ColumnElement[bool]]:
+    groups = [query.group] if query.group else list(KINDS)
+    wanted = [_is_one_of([kind for group in groups for kind in KINDS[group]])]
+    if query.user_id:
+        wanted.append(col(Event.actor_id) == query.user_id)
+    if query.person.strip():
+        wanted.append(col(Event.actor_id).in_(select(User.id).where(_is_called(query.person.strip()))))
+    if query.since:
+        wanted.append(col(Event.at) >= query.since)
+    if query.until:
+        wanted.append(col(Event.at) < query.until)
+    if query.cursor:
+        wanted.append(col(Event.id) < _number(query.cursor))
+    return wanted
+
+
+def _is_one_of(kinds: Iterable[str]) -> ColumnElement[bool]:
+    plain = [kind for kind in kinds if not kind.startswith(f"{STATUS}.")]
+    reached = [kind.removeprefix(f"{STATUS}.") for kind in kinds if kind.startswith(f"{STATUS}.")]
+    to = col(Event.detail)["to"].as_string()
+    changed = and_(col(Event.kind) == STATUS, to.in_(reached))
+    return or_(col(Event.kind).in_(plain), changed) if reached else col(Event.kind).in_(plain)
+
+
+def _is_called(words: str) -> ColumnElement[bool]:
+    named = (col(User.email), col(User.name))
+    return or_(*(column.icontains(words, autoescape=True) for column in named))
+
+
+def _people(session: Session, events: Sequence[Event]) -> Mapping[str, str]:
+    """The addresses of everybody these events speak of, by id."""
+    named = {event.actor_id for event in events} | {event.detail.get("userId") for event in events}
+    found = select(User.id, User.email).where(col(User.id).in_(named), col(User.closed_at).is_(None))
+    return dict(session.exec(found).all())
+
+
+def _titles(session: Session, events: Sequence[Event]) -> Mapping[str, str]:
+    """The titles of the videos these events speak of, by id; of those that are gone, as they were then."""
+    named = {event.video_id for event in events if event.video_id}
+    gone = select(Event).where(col(Event.video_id).in_(named), col(Event.kind) == "delete")
+    titles = {str(event.video_id): str(event.detail.get("title", "")) for event in session.exec(gone)}
+    return titles | dict(session.exec(select(Video.id, Video.title).where(col(Video.id).in_(named))).all())
+
+
+def _entry(event: Event, people: Mapping[str, str], titles: Mapping[str, str]) -> EntryView:
+    detail: dict[str, Any] = {name: event.detail[name] for name in TOLD if name in event.detail}
+    if "quota_bytes" in event.detail:
+        detail["quotaBytes"] = event.detail["quota_bytes"]
+    return EntryView(
+        number=event.id or 0,
+        at=event.at,
+        kind=f"{STATUS}.{event.detail.get('to')}" if event.kind == STATUS else event.kind,
+        actor=people.get(event.actor_id or "", ""),
+        subject=people.get(event.detail.get("userId", ""), ""),
+        video_id=event.video_id or "",
+        title=titles.get(event.video_id or "", ""),
+        by=str(event.detail.get("by", "")) if event.kind == STATUS else "",
+        detail=detail,
+    )
+
+
+def _number(cursor: str) -> int:
+    if not cursor.isdecimal() or len(cursor) > 18:
+        message = "This cursor was not given out by an earlier page."
+        raise InvalidInput(message, {"cursor": message})
+    return int(cursor)

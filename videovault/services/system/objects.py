@@ -1,0 +1,141 @@
+"""Checks of the S3: a small object there and back in every way that videos take, the clock, CORS, and the disk."""
+
+import shutil
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from videovault.config import settings
+from videovault.errors import StorageError
+from videovault.gateways import reach, storage
+from videovault.gateways.storage import Description
+from videovault.models import now
+from videovault.services.sizes import size
+from videovault.services.system import probes
+from videovault.services.system.outcome import CORS, Outcome, StepView, broken, mend_storage
+
+TEXT = Description("text/plain")
+SKEW_SECONDS, MOST_SKEW_SECONDS = 60.0, 900.0  # S3 refuses what was signed a quarter of an hour ago
+LEAST_DISK_BYTES = 1024**3
+
+
+@dataclass
+class _RoundTrip:
+    """A probe on its way; each step raises StorageError where it fails."""
+
+    key: str
+    body: bytes
+    upload_id: str = ""
+
+    @property
+    def big_key(self) -> str:
+        return f"{self.key}-parts"
+
+    def write(self) -> None:
+        storage.connected().put(self.key, self.body, TEXT, zlib.crc32(self.body))
+
+    def read(self) -> None:
+        self._compare(storage.connected().read(self.key, len(self.body) + 1))
+
+    def presign(self) -> None:
+        link = storage.connected().presign(self.key, seconds=60, internal=True)
+        try:
+            answer = reach.ask(link)
+        except reach.Unreachable as error:
+            raise StorageError(
+                "The link to an object could not be followed: S3 does not answer.", retryable=True
+            ) from error
+        if answer.status != 200:
+            raise StorageError(f"S3 refuses the links it is signed for (HTTP {answer.status}).")
+        self._compare(answer.body)
+
+    def multipart(self) -> None:
+        vault, crc32 = storage.connected(), zlib.crc32(self.body)
+        self.upload_id = vault.start_upload(self.big_key, TEXT)
+        part = vault.upload_part(self.big_key, self.upload_id, 1, self.body, crc32)
+        vault.complete_upload(self.big_key, self.upload_id, [_Sent(1, part.etag, crc32)], crc32)
+        self.upload_id = ""
+        self._compare(vault.read(self.big_key, len(self.body) + 1))
+
+    def delete(self) -> None:
+        storage.connected().delete([self.key, self.big_key])
+        if storage.connected().info(self.key) is not None:
+            raise StorageError("S3 still has an object that was deleted.")
+
+    def clear(self) -> None:
+        """Leave nothing behind, however far it came."""
+        vault = storage.connected()
+        if self.upload_id:
+            vault.abort_upload(self.big_key, self.upload_id)
+        vault.delete([self.key, self.big_key])
+
+    def _compare(self, body: bytes | None) -> None:
+        if body != self.body:
+            raise StorageError("S3 gives back something else than what was stored.")
+
+
+@dataclass(frozen=True)
+class _Sent:
+    number: int
+    etag: str
+    crc32: int
+
+
+def round_trip() -> Outcome:
+    trip = _RoundTrip(probes.new_key(), probes.new_body())
+    steps: dict[str, Callable[[], None]] = {
+        "Write": trip.write,
+        "Read": trip.read,
+        "Signed link": trip.presign,
+        "Upload in parts": trip.multipart,
+        "Delete": trip.delete,
+    }
+    done: list[str] = []
+    try:
+        for name, take in steps.items():
+            take()
+            done.append(name)
+    except StorageError as error:
+        probes.clear(trip.clear)
+        taken = tuple(StepView(name=name, is_done=name in done) for name in steps)
+        return broken(error, mend_storage(error), taken)
+    taken = tuple(StepView(name=name, is_done=True) for name in steps)
+    return Outcome("ok", "A small object was stored, read, linked, sent in parts and deleted.", steps=taken)
+
+
+def clock() -> Outcome:
+    """By the Date of any answer of the S3's, a refusal too."""
+    before = now()
+    answer = reach.ask(storage.connected().presign(probes.new_key(), seconds=60, internal=True))
+    if answer.at is None:
+        return Outcome("warning", "The S3 does not say what time it is.")
+    middle = before + (now() - before) / 2
+    skew = (middle - answer.at).total_seconds()
+    off = abs(skew) if abs(skew) > 1 else 0  # Date tells whole seconds
+    if off < SKEW_SECONDS:
+        return Outcome("ok", f"This machine and the S3 agree within {max(1, round(off))} s.")
+    found = f"This machine's clock is {round(off):,} s {'ahead of' if skew > 0 else 'behind'} the S3's."
+    mend = "Set the clock of this machine, best by NTP: S3 refuses requests that are 15 minutes off."
+    return Outcome("broken" if off >= MOST_SKEW_SECONDS else "warning", found, mend)
+
+
+def cors() -> Outcome:
+    chosen = settings()
+    if not chosen.object_origins:
+        return Outcome("ok", "Videos come from this address itself, so the bucket needs no CORS rule.")
+    asked = {"Origin": chosen.base_url, "Access-Control-Request-Method": "GET"}
+    answer = reach.ask(storage.connected().presign(probes.new_key(), seconds=60), "OPTIONS", asked)
+    allowed = answer.headers.get("access-control-allow-origin", "")
+    if answer.status < 400 and allowed in ("*", chosen.base_url):
+        return Outcome("ok", "The bucket lets pages of this address read videos by script.")
+    found = "The bucket lets no script of this address read videos."
+    return Outcome("warning", found, CORS.advice, CORS.name)
+
+
+def disk() -> Outcome:
+    usage = shutil.disk_usage(settings().data_dir)
+    found = f"{size(usage.free)} of {size(usage.total)} are free."
+    if usage.free >= 2 * settings().max_video_bytes:
+        return Outcome("ok", found)
+    mend = "Delete videos that are not needed, or move DATA_DIR to a larger disk."
+    return Outcome("broken" if usage.free < LEAST_DISK_BYTES else "warning", found, mend)

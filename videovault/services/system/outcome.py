@@ -1,0 +1,105 @@
+"""What a check found, in words; and what the guide's Troubleshooting says to errors."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from videovault.errors import SourceError, StorageError, VideoVaultError
+from videovault.gateways.s3 import AccessDenied, InvalidCredentials
+from videovault.services.views import View
+
+State = Literal["ok", "warning", "broken"]
+
+
+class StepView(View):
+    """One thing that was tried on the way; ``is_done`` False for the one that failed and all after it."""
+
+    name: str
+    is_done: bool
+
+
+class CheckView(View):
+    """A part of the installation as it was found.
+
+    ``found`` is a sentence, ``trouble`` the guide's name for what is wrong, ``mend`` what to do about it; ``seconds``
+    is how long it took.
+    """
+
+    name: str
+    title: str
+    state: State
+    found: str
+    trouble: str = ""
+    mend: str = ""
+    steps: list[StepView] = []
+    seconds: float = 0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    state: State
+    found: str
+    mend: str = ""
+    trouble: str = ""
+    steps: tuple[StepView, ...] = ()
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """An entry of the guide's Troubleshooting: its name, and its advice in a little more detail."""
+
+    name: str
+    advice: str
+
+
+ACCESS_DENIED = Trouble(
+    "S3 Access Denied",
+    "Check IAM permissions and bucket policy. VideoVault puts, gets, lists and deletes objects and aborts multipart "
+    "uploads: s3:PutObject, s3:GetObject, s3:DeleteObject, s3:ListBucket, s3:AbortMultipartUpload.",
+)
+INVALID_CREDENTIALS = Trouble(
+    "Invalid Credentials",
+    "Verify AWS access keys: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and AWS_SESSION_TOKEN with temporary ones. "
+    "Then start VideoVault again.",
+)
+CORS = Trouble(
+    "CORS Errors",
+    "Check bucket CORS configuration. Watching and downloading work without it; a page that reads videos by script "
+    "needs a rule that allows GET and HEAD from this address.",
+)
+MISSING_VIDEOS = Trouble(
+    "Missing Videos",
+    "Verify user email and video status: find the video under Videos by its owner's address. If its file is gone, "
+    "look for differences below.",
+)
+DOWNLOAD_FAILURES = Trouble(
+    "Download Failures",
+    "Check external video URL accessibility: open the address in a browser that is signed in nowhere. Links of "
+    "generators die after a while; a stuck video can be given a fresh one under Videos.",
+)
+
+
+def broken(error: VideoVaultError, mend: str = "", steps: tuple[StepView, ...] = ()) -> Outcome:
+    """What an error means; ``mend`` for those that the guide does not know."""
+    trouble = _trouble(error)
+    if trouble is None:
+        return Outcome("broken", error.public_message, mend, steps=steps)
+    return Outcome("broken", error.public_message, trouble.advice, trouble.name, steps)
+
+
+def _trouble(error: VideoVaultError) -> Trouble | None:
+    match error:
+        case AccessDenied():
+            return ACCESS_DENIED
+        case InvalidCredentials():
+            return INVALID_CREDENTIALS
+        case SourceError():
+            return DOWNLOAD_FAILURES
+        case _:
+            return None
+
+
+def mend_storage(error: StorageError) -> str:
+    """For storage errors beyond the guide's two."""
+    if error.retryable:
+        return "Check that the S3 is up and that AWS_ENDPOINT_URL_S3 and AWS_REGION lead to it."
+    return "Check AWS_S3_BUCKET_NAME, AWS_REGION and AWS_ENDPOINT_URL_S3."

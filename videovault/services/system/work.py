@@ -1,0 +1,101 @@
+"""Checks of the work itself: the database, what waits, who works, and what has failed of late."""
+
+import time
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement
+from sqlmodel import Session, col, func, or_, select
+
+from videovault import db
+from videovault.db import moment, reading
+from videovault.models import Status, User, Video, now
+from videovault.services import presence
+from videovault.services.system.outcome import DOWNLOAD_FAILURES, MISSING_VIDEOS, Outcome
+
+SLOW_SECONDS = 0.25
+LONG_WAIT = timedelta(minutes=10)
+LATELY = timedelta(days=1)
+LOST = ("OBJECT_MISSING", "OBJECT_CHANGED")
+
+
+def database() -> Outcome:
+    started = time.monotonic()
+    with reading() as session:
+        session.exec(select(User.id).limit(1)).first()
+    seconds = time.monotonic() - started
+    if not db.is_migrated():
+        mend = "Run `python -m videovault migrate`, then start VideoVault again."
+        return Outcome("broken", "Its tables are not those that this version of VideoVault knows.", mend)
+    if seconds > SLOW_SECONDS:
+        mend = "Look at the load of the database and the network between it and this machine."
+        return Outcome("warning", f"It answers, but only after {round(seconds * 1000):,} ms.", mend)
+    return Outcome(
+        "ok", f"It answers within {max(1, round(seconds * 1000)):,} ms, and its tables are up to date."
+    )
+
+
+def queue(jobs: int) -> Outcome:
+    """``jobs`` wait in the queue; how long videos have waited, the rows tell."""
+    with reading() as session:
+        count, oldest = session.exec(select(func.count(), func.min(Video.queued_at)).where(_waits())).one()
+        waited = _since(session, oldest)
+    if not count:
+        return Outcome("ok", "Nothing is waiting.")
+    found = f"{count:,} waiting ({jobs:,} handed out), the longest for {_about(waited)}."
+    if waited < LONG_WAIT:
+        return Outcome("ok", found)
+    mend = "If no worker is alive, start one. If all are busy, raise WORKERS or run more of them."
+    return Outcome("warning", found, mend)
+
+
+def workers() -> Outcome:
+    alive, silent = presence.known()
+    if alive:
+        transfers = sum(worker.at_once for worker in alive)
+        hosts = ", ".join(sorted({worker.host for worker in alive}))
+        return Outcome("ok", f"Alive: {len(alive):,}, on {hosts}, for {transfers:,} transfers at once.")
+    mend = "Start one by `python -m videovault worker`, or set WORKERS above 0 and start VideoVault again."
+    if not silent:
+        return Outcome("broken", "No worker is alive: nothing is made or stored.", mend)
+    with reading() as session:
+        ago = _about(_since(session, silent[0].seen_at))
+    return Outcome("broken", f"No worker is alive. The last one was heard of {ago} ago.", mend)
+
+
+def failures() -> Outcome:
+    """What failed within a day, as far as it is still failed."""
+    with reading() as session:
+        lately = col(Video.updated_at) >= now() - LATELY
+        failed = select(Video.error_code, func.count()).where(Video.status == Status.FAILED, lately)
+        counts = {str(code): count for code, count in session.exec(failed.group_by(col(Video.error_code)))}
+    total = sum(counts.values())
+    if not total:
+        return Outcome("ok", "No video has failed since yesterday.")
+    lost, unfetched = sum(counts.get(code, 0) for code in LOST), counts.get("SOURCE_FAILED", 0)
+    if lost:
+        found = f"Failed since yesterday: {total:,}, of which S3 has lost or changed {lost:,}."
+        return Outcome("warning", found, MISSING_VIDEOS.advice, MISSING_VIDEOS.name)
+    if unfetched:
+        found = f"Failed since yesterday: {total:,}, of which {unfetched:,} could not be fetched."
+        return Outcome("warning", found, DOWNLOAD_FAILURES.advice, DOWNLOAD_FAILURES.name)
+    return Outcome(
+        "warning", f"Failed since yesterday: {total:,}.", "The reasons stand at each, under Videos."
+    )
+
+
+def _waits() -> ColumnElement[bool]:
+    unasked = (col(Video.status) == Status.GENERATING) & col(Video.requested_at).is_(None)
+    return or_(col(Video.status) == Status.QUEUED, unasked)
+
+
+def _since(session: Session, at: datetime | None) -> timedelta:
+    return max(timedelta(0), moment(session) - at) if at else timedelta(0)
+
+
+def _about(passed: timedelta) -> str:
+    seconds = passed.total_seconds()
+    for length, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= length:
+            number = round(seconds / length)
+            return f"{number} {unit}{'s' if number > 1 else ''}"
+    return f"{round(seconds)} s"

@@ -1,0 +1,95 @@
+"""Who did what when, for admins: by person, kind of thing and day."""
+
+from datetime import date
+from typing import cast
+
+from videovault.services import activity
+from videovault.services.access import Caller
+from videovault.services.activity import KINDS, ActivityQuery
+from videovault.services.admin_views import EntryView, Group
+from videovault.services.statistics import bounds, zone_of
+from videovault.services.views import iso
+from videovault.state.admin import AdminState
+from videovault.state.admin_sentences import sentence
+from videovault.state.calls import quickly
+from videovault.state.session import signed_in
+from videovault.state.shapes import Shape
+
+PAGE = 50
+
+
+class Entry(Shape):
+    number: int
+    at: str
+    text: str
+    is_bad: bool
+
+    @classmethod
+    def of(cls, view: EntryView) -> "Entry":
+        is_bad = view.kind in ("login_failed", "status.failed", "object_swapped")
+        return cls(number=view.number, at=iso(view.at), text=sentence(view), is_bad=is_bad)
+
+
+class AdminActivityState(AdminState):
+    entries: list[Entry] = []
+    has_more: bool = False
+    is_loaded: bool = False
+
+    group: str = ""
+    person: str = ""
+    day: str = ""
+
+    _zone: str = "UTC"
+    _cursor: str = ""
+
+    @signed_in
+    async def load(self, caller: Caller) -> None:
+        if self._admit(caller):
+            await self._read(caller)
+
+    @signed_in
+    async def show(self, caller: Caller, group: str) -> None:
+        """One kind of thing only, all for an empty one."""
+        self.group = group if group in KINDS else ""
+        await self._read(caller)
+
+    @signed_in
+    async def show_person(self, caller: Caller, person: str) -> None:
+        self.person = person
+        await self._read(caller)
+
+    @signed_in
+    async def show_day(self, caller: Caller, day: str, zone: str) -> None:
+        """One day only, as it is where the browser named ``zone`` is; all for an empty one."""
+        self.day, self._zone = day, zone
+        await self._read(caller)
+
+    @signed_in
+    async def more(self, caller: Caller) -> None:
+        await self._read(caller, self._cursor)
+
+    async def _read(self, caller: Caller, cursor: str = "") -> None:
+        found = await quickly(activity.page, caller, self._query(cursor))
+        entries = [Entry.of(view) for view in found.entries]
+        self.entries = [*self.entries, *entries] if cursor else entries
+        self._cursor, self.has_more = found.next_cursor or "", found.next_cursor is not None
+        self.is_loaded = True
+
+    def _query(self, cursor: str) -> ActivityQuery:
+        since, until = bounds(day, zone_of(self._zone)) if (day := _parsed(self.day)) else (None, None)
+        return ActivityQuery(
+            group=cast("Group | None", self.group or None),
+            person=self.person,
+            since=since,
+            until=until,
+            cursor=cursor,
+            limit=PAGE,
+        )
+
+
+def _parsed(day: str) -> date | None:
+    try:
+        found = date.fromisoformat(day)
+    except ValueError:
+        return None
+    return found if 1970 < found.year < 9999 else None

@@ -1,0 +1,134 @@
+"""What the admin's tables show: the services' views with every figure put into words."""
+
+from videovault.services.account_views import PersonView
+from videovault.services.delivery_views import DeliveryView
+from videovault.services.system import CheckView
+from videovault.services.views import AdminVideoView, iso
+from videovault.state import wording
+from videovault.state.shapes import Card, Shape
+
+
+class Row(Shape):
+    """A video in the table; ``is_stuck``: it can be given the address of its finished file."""
+
+    card: Card
+    owner: str
+    has_poster: bool
+    is_stuck: bool
+
+    @classmethod
+    def of(cls, found: AdminVideoView) -> "Row":
+        video = found.video
+        waits = video.progress is not None and video.progress.stage == "generating"
+        return cls(
+            card=Card.of(video),
+            owner=found.owner_email,
+            has_poster=video.status == "ready" and found.has_poster,
+            is_stuck=waits or video.status == "failed",
+        )
+
+
+class Outcome(Shape):
+    """What became of one of several videos that something was to be done to."""
+
+    video_id: str
+    title: str
+    is_done: bool
+    message: str
+
+
+class Person(Shape):
+    """An account; ``quota`` in GB as the form shows it, ``quota_kind`` which of its three choices is taken."""
+
+    user_id: str = ""
+    email: str = ""
+    name: str = ""
+    is_admin: bool = False
+    is_active: bool = True
+    videos: str = ""
+    storage: str = ""
+    percent: int = -1
+    quota_kind: str = "default"
+    quota: str = ""
+    seen_at: str = ""
+
+    @classmethod
+    def of(cls, view: PersonView) -> "Person":
+        used, most = view.storage_bytes, view.quota_bytes
+        kind = "default" if not view.has_own_quota else "own" if most else "none"
+        return cls(
+            user_id=view.user_id,
+            email=view.email,
+            name=view.name,
+            is_admin=view.is_admin,
+            is_active=view.is_active,
+            videos=wording.counted(view.video_count, "video"),
+            storage=f"{wording.size(used)} of {wording.size(most)}" if most else wording.size(used),
+            percent=min(100, used * 100 // most) if most else -1,
+            quota_kind=kind,
+            quota=f"{most / wording.GB:g}" if kind == "own" else "",
+            seen_at=iso(view.last_seen_at) if view.last_seen_at else "",
+        )
+
+
+class Step(Shape):
+    name: str
+    is_done: bool
+
+
+class Check(Shape):
+    """A part of the installation; ``state`` is empty while it is being looked at."""
+
+    name: str
+    title: str
+    state: str = ""
+    word: str = "Checking"
+    found: str = ""
+    trouble: str = ""
+    mend: str = ""
+    steps: list[Step] = []
+
+    @classmethod
+    def of(cls, view: CheckView) -> "Check":
+        return cls(
+            name=view.name,
+            title=view.title,
+            state=view.state,
+            word=wording.STATES[view.state],
+            found=view.found,
+            trouble=view.trouble,
+            mend=view.mend,
+            steps=[Step(name=step.name, is_done=step.is_done) for step in view.steps],
+        )
+
+
+class Call(Shape):
+    """A webhook call in the inbox; ``headers`` is one line each."""
+
+    delivery_id: str
+    at: str
+    title: str
+    video_id: str
+    verdict: str
+    is_bad: bool
+    why: str
+    headers: str
+    body: str
+    answer: str
+    can_be_replayed: bool
+
+    @classmethod
+    def of(cls, view: DeliveryView) -> "Call":
+        return cls(
+            delivery_id=view.id,
+            at=iso(view.at),
+            title=wording.CALLS[view.direction, view.kind],
+            video_id=view.video_id or "",
+            verdict=wording.VERDICTS.get(view.verdict, view.verdict),
+            is_bad=view.verdict == "refused",
+            why=view.why,
+            headers="\n".join(f"{name}: {value}" for name, value in view.headers.items()),
+            body=view.body,
+            answer=view.answer,
+            can_be_replayed=view.can_be_replayed,
+        )

@@ -1,0 +1,280 @@
+"""The admin's table of everybody's videos: finding them, selecting many, and what is done to these."""
+
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+from videovault import worker
+from videovault.errors import VideoVaultError
+from videovault.services import administration, pipeline
+from videovault.services.access import Caller
+from videovault.services.admin_views import PickedView
+from videovault.services.administration import Column, VideosQuery
+from videovault.services.views import PublicStatus
+from videovault.state import wording
+from videovault.state.admin import AdminState
+from videovault.state.admin_picks import Selection, by_id, picked
+from videovault.state.admin_shapes import Outcome, Row
+from videovault.state.calls import patiently, quickly
+from videovault.state.session import signed_in
+from videovault.state.shapes import Shape
+
+PAGE = 50
+STATUSES = ("", "ready", "processing", "failed", "draft")
+FALLING_FIRST = ("size", "created")
+OUTCOMES_SHOWN = 100  # failures stay, what went well makes room
+
+
+class Owner(Shape):
+    user_id: str
+    email: str
+
+
+class AdminVideosState(AdminState):
+    rows: list[Row] = []
+    owners: list[Owner] = []
+    total: str = ""
+    place: str = ""
+    has_earlier: bool = False
+    has_later: bool = False
+    is_loaded: bool = False
+
+    q: str = ""
+    status: str = ""
+    owner_id: str = ""
+    sort: str = "created"
+    is_falling: bool = True
+
+    selected: list[str] = []  # on this page of the table
+    is_page_selected: bool = False
+    all_matching: str = ""  # how many more there are than this page has, in words
+    selection: Selection = Selection()
+    selection_number: int = 0
+
+    asking: str = ""  # "delete" or "retry"
+    working_on: str = ""
+    percent: int = 0
+    so_far: str = ""
+    verdict: str = ""
+    outcomes: list[Outcome] = []
+
+    _offset: int = 0
+    _found: int = 0
+    _picks: dict[str, PickedView] = {}
+    _on_page: dict[str, PickedView] = {}
+    _is_stopped: bool = False
+    _done: int = 0
+
+    @signed_in
+    async def load(self, caller: Caller) -> None:
+        """Raises nothing to others than admins: for them, this page does not exist."""
+        if not self._admit(caller):
+            return
+        if not self.working_on:
+            self.outcomes = []
+        self.owner_id = self.router.url.query_parameters.get("owner", self.owner_id)
+        self._offset = 0
+        self.owners = [
+            Owner(user_id=owner.user_id, email=owner.email)
+            for owner in await quickly(administration.owners, caller)
+        ]
+        await self._read(caller)
+
+    @signed_in
+    async def refresh(self, caller: Caller) -> None:
+        """Read again what is shown, for other states that changed something."""
+        if self.is_loaded:
+            await self._read(caller)
+
+    @signed_in
+    async def search(self, caller: Caller, q: str) -> None:
+        self.q = q
+        await self._read_anew(caller)
+
+    @signed_in
+    async def show(self, caller: Caller, status: str) -> None:
+        self.status = status if status in STATUSES else ""
+        await self._read_anew(caller)
+
+    @signed_in
+    async def show_owner(self, caller: Caller, user_id: str) -> None:
+        self.owner_id = user_id
+        await self._read_anew(caller)
+
+    @signed_in
+    async def sort_by(self, caller: Caller, column: str) -> None:
+        """By another column, or by this one the other way round."""
+        if column not in administration.SORTED_BY:
+            return
+        self.is_falling = not self.is_falling if column == self.sort else column in FALLING_FIRST
+        self.sort = column
+        await self._read_anew(caller)
+
+    @signed_in
+    async def earlier(self, caller: Caller) -> None:
+        self._offset = max(0, self._offset - PAGE)
+        await self._read(caller)
+
+    @signed_in
+    async def later(self, caller: Caller) -> None:
+        self._offset += PAGE if self.has_later else 0
+        await self._read(caller)
+
+    @signed_in
+    async def select(self, caller: Caller, video_id: str) -> None:  # noqa: ARG002 - every handler asks who calls
+        """Select the video, or no longer."""
+        if video_id in self._picks:
+            self._choose({key: pick for key, pick in self._picks.items() if key != video_id})
+        elif video_id in self._on_page:
+            self._choose(self._picks | {video_id: self._on_page[video_id]})
+
+    @signed_in
+    async def select_page(self, caller: Caller) -> None:  # noqa: ARG002 - as above
+        """Select all that this page shows, or no longer."""
+        others = {key: pick for key, pick in self._picks.items() if key not in self._on_page}
+        self._choose(others if self.is_page_selected else others | self._on_page)
+        self.selection_number += 1
+
+    @signed_in
+    async def select_matching(self, caller: Caller) -> None:
+        """Select all that the filters find, on whatever page."""
+        self._choose(by_id(await quickly(administration.pick_videos, caller, self._query())))
+        self.selection_number += 1
+
+    @signed_in
+    async def select_none(self, caller: Caller) -> None:  # noqa: ARG002 - as above
+        self._choose({})
+        self.selection_number += 1
+
+    @signed_in
+    async def ask(self, caller: Caller, what: str) -> None:  # noqa: ARG002 - as above
+        """Ask whether all that is selected is really to be deleted, or what failed of it tried again."""
+        can = self.selection.failed if what == "retry" else self.selection.summary
+        self.asking = what if can and what in ("delete", "retry") and not self.working_on else ""
+
+    @signed_in
+    async def spare(self, caller: Caller) -> None:  # noqa: ARG002 - as above
+        self.asking = ""
+
+    @signed_in
+    async def stop(self, caller: Caller) -> None:  # noqa: ARG002 - as above
+        """Begin with no further video; what is done stays done."""
+        self._is_stopped = True
+
+    @signed_in
+    async def put_away(self, caller: Caller) -> None:  # noqa: ARG002 - as above
+        """The results have been read."""
+        self.outcomes = []
+
+    @signed_in
+    async def retry(self, caller: Caller, video_id: str) -> None:
+        await quickly(pipeline.retry, caller, video_id, enqueue=worker.enqueue)
+        await self._read(caller)
+
+    @signed_in(background=True)
+    async def carry_out(self, caller: Caller) -> AsyncIterator[None]:
+        """Do what was asked about, one video after another, and say what became of each; failures stay selected."""
+        async with self:
+            what, picks = self.asking, self._begin()
+        if not picks:
+            return
+        try:
+            for number, pick in enumerate(picks, start=1):
+                caller = await self._caller()  # it may take long, and rights may end meanwhile
+                outcome = await patiently(_done, what, caller, pick)
+                async with self:
+                    self._note(outcome, number, len(picks))
+                    is_stopped = self._is_stopped
+                yield
+                if is_stopped:
+                    break
+        finally:
+            async with self:
+                self.verdict = _verdict(what, self._done, len(picks))
+                self.working_on = ""
+                self.selection_number += 1
+        async with self:
+            await self._read(caller)
+
+    def _begin(self) -> list[PickedView]:
+        what, self.asking = self.asking, ""
+        if self.working_on or not what:
+            return []
+        picks = [pick for pick in self._picks.values() if what == "delete" or pick.status == "failed"]
+        self.outcomes, self.percent, self._done, self._is_stopped = [], 0, 0, False
+        self.so_far = wording.of_many(0, len(picks))
+        self.working_on = "Deleting videos" if what == "delete" else "Trying videos again"
+        return picks
+
+    def _note(self, outcome: Outcome, number: int, total: int) -> None:
+        bad = [each for each in self.outcomes if not each.is_done]
+        good = [each for each in self.outcomes if each.is_done]
+        (good if outcome.is_done else bad).insert(0, outcome)
+        self.outcomes = [*bad, *good][:OUTCOMES_SHOWN]
+        self.percent, self.so_far = number * 100 // total, wording.of_many(number, total)
+        if outcome.is_done:
+            self._done += 1
+            self._choose({key: pick for key, pick in self._picks.items() if key != outcome.video_id})
+
+    async def _read_anew(self, caller: Caller) -> None:
+        """Other filters: from the first page on, and with nothing selected that is out of sight."""
+        self._offset, self._picks = 0, {}
+        self.selection_number += 1
+        await self._read(caller)
+
+    async def _read(self, caller: Caller) -> None:
+        found = await quickly(administration.find_videos, caller, self._query())
+        if not found.videos and self._offset:  # the last page has gone
+            self._offset = max(0, (found.total_count - 1) // PAGE * PAGE)
+            found = await quickly(administration.find_videos, caller, self._query())
+        self.rows = [Row.of(video) for video in found.videos]
+        self._on_page = by_id(picked(video) for video in found.videos)
+        self._found, self.is_loaded = found.total_count, True
+        counted = wording.counted(found.total_count, "video")
+        self.total = f"{counted}, {wording.size(found.total_bytes)}" if found.total_bytes else counted
+        last = self._offset + len(self.rows)
+        self.place = wording.place(self._offset + 1, last, found.total_count) if self.rows else ""
+        self.has_earlier, self.has_later = self._offset > 0, last < found.total_count
+        self._choose(self._picks)
+
+    def _query(self) -> VideosQuery:
+        return VideosQuery(
+            status=cast("PublicStatus | None", self.status or None),
+            owner_id=self.owner_id,
+            q=self.q,
+            sort=cast("Column", self.sort),
+            descending=self.is_falling,
+            offset=self._offset,
+            limit=PAGE,
+        )
+
+    def _choose(self, picks: dict[str, PickedView]) -> None:
+        self._picks = picks
+        self.selected = [video_id for video_id in self._on_page if video_id in picks]
+        self.is_page_selected = bool(self._on_page) and len(self.selected) == len(self._on_page)
+        self.selection = Selection.of(picks)
+        reachable = min(self._found, administration.MOST_PICKED)
+        more = self.is_page_selected and len(picks) < reachable
+        self.all_matching = wording.counted(reachable, "video") if more else ""
+
+
+def _verdict(what: str, done: int, total: int) -> str:
+    if done == total:
+        counted = wording.counted(total, "video")
+        return f"{counted} deleted." if what == "delete" else f"{counted} in work again."
+    of_all = wording.of_many(done, total)
+    if what == "delete":
+        return f"{of_all} videos deleted. The others stay selected."
+    return f"{of_all} videos in work again. The others stay selected."
+
+
+def _done(what: str, caller: Caller, pick: PickedView) -> Outcome:
+    told: dict[str, Any] = {"video_id": pick.video_id, "title": pick.title}
+    try:
+        if what == "delete":
+            [result] = administration.delete_videos(caller, [pick.video_id])
+            failure = result.error.message if result.error else ""
+            return Outcome(is_done=result.deleted, message=failure or "Deleted", **told)
+        pipeline.retry(caller, pick.video_id, enqueue=worker.enqueue)
+    except VideoVaultError as error:
+        return Outcome(is_done=False, message=error.public_message, **told)
+    return Outcome(is_done=True, message="In work again", **told)
