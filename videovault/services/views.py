@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, PlainSerializer
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 from pydantic.alias_generators import to_camel
 
 from videovault.models import Event, Status, User, Video, now
@@ -180,13 +180,14 @@ class ScriptView(View):
 
 
 class GalleryView(View):
-    """One page of videos; the counts are over everything the user has but drafts."""
+    """One page of videos; the counts are over everything the user has, the total leaves out drafts."""
 
     videos: list[VideoView]
     total_count: int
     ready_count: int
     processing_count: int
     failed_count: int
+    draft_count: int = Field(default=0, exclude=True)  # for pages: the guide's answer has no place for it
     next_cursor: str | None = None
 
 
