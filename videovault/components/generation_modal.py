@@ -4,9 +4,9 @@ import reflex as rx
 
 from videovault.components.buttons import button, download_button, link_button
 from videovault.components.dialog import dialog
+from videovault.components.film import player
 from videovault.components.forms import autosave, field, problem, text_area
 from videovault.components.progress import full_progress
-from videovault.components.video_card import player
 from videovault.state.studio import PARTS, StudioState
 
 TITLES = {

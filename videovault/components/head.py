@@ -2,7 +2,9 @@
 
 import reflex as rx
 
-STYLESHEETS = [f"/css/{name}.css" for name in ("tokens", "base", "parts", "overlays", "progress", "pages")]
+STYLESHEETS = [
+    f"/css/{name}.css" for name in ("tokens", "base", "parts", "overlays", "progress", "pages", "gallery")
+]
 HEAD = [
     rx.el.link(rel="icon", href="/logo.svg", type="image/svg+xml"),
     *(

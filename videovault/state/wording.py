@@ -1,11 +1,25 @@
 """Figures as people read them: sizes, times, and how far something is."""
 
+from collections.abc import Sequence
+
 from videovault.services import sizes
 
 WORDS_A_MINUTE = 150
 AGAIN = {
     "transfer": "Trying again goes on from where it broke.",
     "generation": "Trying again renders it anew with all that you entered, and is paid for again.",
+}
+# What the browser says of selected videos by itself; {n}, {all} and {size} are filled in there.
+SELECTION = {
+    "name": "Selected videos",
+    "selected": "{n} selected",
+    "selected_size": "{n} selected, {size}",
+    "every": "Select all shown",
+    "none": "Clear",
+    "download": "Download",
+    "delete": "Delete",
+    "downloading": "Downloading {n} of {all}",
+    "downloaded": "Downloads started: {n}",
 }
 size = sizes.size  # the services' own sentences name sizes too
 
@@ -41,3 +55,29 @@ def counted(number: int, thing: str) -> str:
 def shortened(text: str, longest: int = 60) -> str:
     """At most so many characters, with an ellipsis for what is left out."""
     return text if len(text) <= longest else text[: longest - 1].rstrip(" ,;:") + "…"
+
+
+def amount(number: int, size_in_bytes: int) -> str:
+    """``3 videos, 412 MB``; without the size where nothing is stored."""
+    return ", ".join(filter(None, (counted(number, "video"), size(size_in_bytes) if size_in_bytes else "")))
+
+
+def found(number: int, *, is_all: bool) -> str:
+    """How many videos a search has found, as far as it has looked."""
+    if not number:
+        return "No videos found"
+    return f"{counted(number, 'video')} found" if is_all else f"More than {counted(number, 'video')} found"
+
+
+def deleted(titles: Sequence[str]) -> str:
+    return (
+        f"“{shortened(titles[0])}” is deleted."
+        if len(titles) == 1
+        else f"{len(titles):,} videos are deleted."
+    )
+
+
+def not_deleted(number: int, of: int) -> str:
+    if of == 1:
+        return "This video could not be deleted. Its card says why."
+    return f"{number:,} of {of:,} videos could not be deleted. Their cards say why."
