@@ -1,6 +1,6 @@
 // A film whose link lasts ``lasts`` seconds only: before that, or when it has died meanwhile, the film goes on over a
 // new link, from the same position. The last picture lies over it until the next one is there, so that nothing flashes.
-// In a dialog, the arrow keys seek and the space bar plays, wherever the focus is.
+// In a dialog, the arrow keys seek and the space bar plays, wherever the focus is; on the film itself it does so anyway.
 import { createElement, useEffect, useRef, useState } from "react";
 
 const STEP_SECONDS = 5;
@@ -89,7 +89,7 @@ function steer(event, video) {
   if (event.key === "ArrowLeft" || event.key === "ArrowRight") {
     if (onControl?.matches("input, select, textarea")) return;
     video.currentTime += event.key === "ArrowLeft" ? -STEP_SECONDS : STEP_SECONDS;
-  } else if (event.key === " " && !onControl) {
+  } else if (event.key === " " && !onControl && event.target !== video) {
     if (video.paused) video.play().catch(() => {});
     else video.pause();
   } else return;

@@ -18,7 +18,8 @@ Visitor = Callable[[], Page]
 
 @pytest.fixture(scope="session")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    with running_app(Path(tmp_path_factory.mktemp("installation"))) as running:
+    folder = Path(tmp_path_factory.mktemp("installation"))
+    with running_app(folder, SOURCE_ALLOW_HOSTS="127.0.0.1") as running:  # where tests have their sources
         yield running
 
 

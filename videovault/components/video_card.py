@@ -16,7 +16,6 @@ from videovault.state.sharing import SharingState
 from videovault.state.studio import StudioState
 
 DRAWN = {"processing": "film", "draft": "script", "failed": "torn"}
-WAITS = {"data-waits": "true"}  # shows that it was heard, until what it opens is there
 
 
 class InPlace(rx.Component):
@@ -61,7 +60,6 @@ def card_skeleton() -> rx.Component:
 
 
 def poster(card: Any) -> rx.Component:
-    """Lies over its ground, which stays where a video has no poster."""
     return rx.el.img(
         src=f"/api/auth/video/{card.video_id}/thumbnail",
         alt="",
@@ -93,14 +91,14 @@ def _drawn(status: str, below: rx.Component) -> rx.Component:
 
 def _ready_picture(card: Any) -> rx.Component:
     return rx.el.button(
-        poster(card),
+        rx.cond(card.has_poster, poster(card)),
         rx.el.span(icon("play", 24), class_name="play"),
         rx.cond(card.duration != "", rx.el.span(card.duration, class_name="duration figures")),
         type="button",
         class_name="picture",
         aria_label=f"Play {card.title}",
         on_click=GalleryState.play(card.video_id),
-        custom_attrs=WAITS,
+        data_waits="true",
     )
 
 
@@ -143,11 +141,11 @@ def _actions(card: Any) -> rx.Component:
         rx.cond(
             card.status == "ready",
             icon_button(
-                f"Share {card.title}", "share", on_click=SharingState.open(card.video_id), custom_attrs=WAITS
+                f"Share {card.title}", "share", on_click=SharingState.open(card.video_id), data_waits="true"
             ),
         ),
         icon_button(
-            f"Delete {card.title}", "delete", on_click=RemovalState.ask([card.video_id]), custom_attrs=WAITS
+            f"Delete {card.title}", "delete", on_click=RemovalState.ask([card.video_id]), data_waits="true"
         ),
     )
 
@@ -159,7 +157,7 @@ def _failed_actions(card: Any) -> rx.Component:
             look="plain",
             on_click=GalleryState.retry(card.video_id),
             aria_label=f"Try {card.title} again",
-            custom_attrs=WAITS,
+            data_waits="true",
         ),
         _opener(card, "Open"),
     )
@@ -171,5 +169,5 @@ def _opener(card: Any, text: str) -> rx.Component:
         look="plain",
         on_click=StudioState.open(card.video_id),
         aria_label=f"{text} {card.title}",
-        custom_attrs=WAITS,
+        data_waits="true",
     )

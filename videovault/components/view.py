@@ -77,7 +77,8 @@ def _filters() -> rx.Component:
 
 
 def _filter(text: str, status: str, count: Any) -> rx.Component:
-    return ViewLink.create(text, rx.el.span(count, class_name="figures"), part="status", value=status)
+    known = rx.cond(GalleryState.is_loaded, count, "")
+    return ViewLink.create(text, rx.el.span(known, class_name="figures"), part="status", value=status)
 
 
 def _search() -> rx.Component:

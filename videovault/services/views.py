@@ -138,6 +138,9 @@ class VideoView(View):
     progress: Progress | None = None
     error: Failure | None = None
     retry: Retry | None = None
+    has_poster: bool = Field(
+        default=False, exclude=True
+    )  # for pages, which have an address for it without a link
 
     @classmethod
     def of(
@@ -157,6 +160,7 @@ class VideoView(View):
             if video.status == Status.FAILED
             else None,
             retry=retry_of(video),
+            has_poster=video.poster_key is not None,
         )
 
 

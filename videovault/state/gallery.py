@@ -24,7 +24,7 @@ class GalleryState(SessionState):
 
     cards: list[Card] = []
     counts: Counts = Counts()
-    view: str = ""
+    view: str = "\n\n"
     shown: str = ""
     text: str = ""
     found: str = ""

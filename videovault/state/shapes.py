@@ -32,6 +32,7 @@ class Card(Shape):
     size: str = ""
     details: str = ""
     bytes: int = 0
+    has_poster: bool = False
     reason: str = ""
     again: str = ""
     answers: int = 0
@@ -51,6 +52,7 @@ class Card(Shape):
             size=size,
             details=", ".join(filter(None, (duration, size))),
             bytes=(found.size or 0) if found else 0,
+            has_poster=video.has_poster,
             reason=video.error.message if video.error else "",
             again=wording.AGAIN[video.retry] if video.retry else "",
         )
