@@ -27,7 +27,7 @@ def page(request: pytest.FixtureRequest) -> Page:
 def parts(component: Any) -> Iterator[Any]:
     """The component and all within it, whichever branch would be shown."""
     yield component
-    if isinstance(component, MemoComponent):
+    if isinstance(component, MemoComponent) and component._memo_definition:
         yield from parts(component._memo_definition.component)
     for child in component.children:
         yield from parts(child)
