@@ -75,10 +75,11 @@ def document(sections: Sequence[Section]) -> str:
 
 
 def with_again(before: str, sections: Sequence[Section]) -> str:
-    """RESULTS.md as it was, but for the sections that were measured again, each of which says when."""
+    """RESULTS.md as it was, but for the sections that were measured again, each of which says when; new ones follow."""
     again = {section.letter: f"{section}- measured by itself on {now()}\n" for section in sections}
     parts = [part.rstrip() + "\n" for part in re.split(r"^(?=## \()", before, flags=re.MULTILINE)]
-    return "\n".join(again.get(part[4], part) if part.startswith("## (") else part for part in parts)
+    kept = [again.pop(part[4], part) if part.startswith("## (") else part for part in parts]
+    return "\n".join([*kept, *again.values()])
 
 
 def table(scenario: Scenario, outcomes: Sequence[Outcome]) -> str:

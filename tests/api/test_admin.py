@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.api.requests import AT_ONCE, draft, gallery, store
+from tests.api.requests import AT_ONCE, code, draft, gallery, store
 from tests.fixtures.generator import Generator
 from tests.fixtures.installation import Configure
 from tests.fixtures.people import Person

@@ -19,7 +19,8 @@ Visitor = Callable[[], Page]
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
     """One for each file, whichever ran before it: the first account made there is an admin."""
-    with running_app(tmp_path_factory.mktemp("installation")) as running:
+    folder = tmp_path_factory.mktemp("installation")
+    with running_app(folder, SOURCE_ALLOW_HOSTS="127.0.0.1") as running:  # where tests have their sources
         yield running
 
 

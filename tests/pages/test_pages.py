@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from reflex_base.components.memo import MemoComponent
 
 from videovault.pages import PAGES, Page
 from videovault.state.admin import AdminState
@@ -27,6 +28,8 @@ def page(request: pytest.FixtureRequest) -> Page:
 def parts(component: Any) -> Iterator[Any]:
     """The component and all within it, whichever branch would be shown."""
     yield component
+    if isinstance(component, MemoComponent) and component._memo_definition:
+        yield from parts(component._memo_definition.component)
     for child in component.children:
         yield from parts(child)
 

@@ -4,10 +4,10 @@ import reflex as rx
 
 from videovault.components.buttons import button, download_button, link_button
 from videovault.components.dialog import dialog
+from videovault.components.film import player
 from videovault.components.forms import problem
 from videovault.components.progress import full_progress
 from videovault.components.script_form import script_form
-from videovault.components.video_card import player
 from videovault.state.studio import StudioState
 
 TITLES = {

@@ -4,7 +4,7 @@ import reflex as rx
 
 STYLESHEETS = [
     f"/css/{name}.css"
-    for name in ("tokens", "base", "parts", "overlays", "progress", "pages", "studio", "admin")
+    for name in ("tokens", "base", "parts", "overlays", "progress", "pages", "studio", "gallery", "admin")
 ]
 HEAD = [
     rx.el.link(rel="icon", href="/logo.svg", type="image/svg+xml"),

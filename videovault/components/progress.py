@@ -31,9 +31,10 @@ def full_progress(video_id: Any) -> rx.Component:
     )
 
 
-def small_progress(video_id: Any) -> rx.Component:
-    """A step and its bar, for a card."""
-    work = WorkState.works[video_id]
+@rx.memo
+def small_progress(video_id: rx.Var[str]) -> rx.Component:
+    """A step and its bar, for a card; drawn by itself as it moves, not with all that is around it."""
+    work = WorkState.works[video_id]  # type: ignore[index] # a var of it is meant
     return rx.el.div(
         rx.cond(
             has(WorkState.works, video_id),
