@@ -35,6 +35,10 @@ class Handler:
     is_background: bool
 
     @property
+    def is_for_admins(self) -> bool:
+        return self.state.__module__.startswith("videovault.state.admin")
+
+    @property
     def label(self) -> str:
         return f"{self.state.__name__}.{self.name}"
 

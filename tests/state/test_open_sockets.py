@@ -12,6 +12,7 @@ from tests.state.stronghold import BRIEF, SCRIPT, SHARE, Stronghold
 pytestmark = pytest.mark.timeout(300)
 STUDIO = SHARE.replace("sharing____sharing_state.open", "studio____studio_state")
 WATCH = SHARE.replace("sharing____sharing_state.open", "work____work_state.watch")
+REPORT = "reflex___state____state.reflex___state____frontend_event_exception_state.handle_frontend_exception"
 GALLERY = SHARE.replace("sharing____sharing_state.open", "gallery____gallery_state.load")
 
 
@@ -88,6 +89,19 @@ def test_deactivating_somebody_ends_their_open_pages_too(house: Stronghold) -> N
         answer = house.root.api.patch(f"/api/admin/users/{carl.user_id}", json={"isActive": False})
         answer.raise_for_status()
         assert next(frame.sent_to for frame in tab.frames(5) if frame.sent_to)[0].startswith("/login?")
+
+
+def test_what_a_browser_reports_is_one_short_line_of_the_log(house: Stronghold) -> None:
+    with house.tab() as tab:
+        said = {"info": f"planted\n2026-01-01 [info] forged\x1b[2J {'x' * 9000}", "component_stack": ""}
+        tab.send(REPORT, said)
+        tab.answers()
+    [line] = [
+        line for line in house.app.log.read_text().splitlines() if "planted" in line or "forged" in line
+    ]
+    assert line.count("x" * 100) >= 1
+    assert len(line) < 1500
+    assert "\x1b[2J" not in line
 
 
 def _taken(house: Stronghold, token: str, cookie: str) -> RawTab:

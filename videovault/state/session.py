@@ -25,6 +25,7 @@ from videovault.state.shapes import News
 HOME = "/create"
 # How long an ended session may still be taken for a live one; a loop looks at every tick.
 SESSION_SECONDS = 2.0
+LONGEST_REPORT = 1000
 FAULT = "Something went wrong on our side. Nothing you made is lost; please try again."
 
 Handler = Callable[..., Any]
@@ -150,6 +151,12 @@ def on_fault(exception: Exception) -> EventSpec:
     """What a person sees of an exception that no handler foresaw; the log has the rest."""
     log.error("unforeseen error in a page", exc_info=exception)
     return SessionState.event_handlers["apologise"]()
+
+
+def on_browser_fault(exception: Exception) -> None:
+    """Note what a browser says went wrong. Anybody can say anything, so it is one line, and a short one."""
+    said = str(exception).encode("unicode_escape").decode()
+    log.warning("error in a browser", said=said[:LONGEST_REPORT])
 
 
 class SessionGuard(Middleware):
