@@ -3,7 +3,7 @@
 import functools
 import inspect
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import nullcontext
 from typing import Any, overload
 from urllib.parse import urlencode
 
@@ -20,6 +20,7 @@ from videovault.errors import InvalidInput, NotSignedIn, VideoVaultError
 from videovault.services import accounts
 from videovault.services.access import Caller
 from videovault.state.calls import Shared, quickly
+from videovault.state.own_tab import OwnTab
 from videovault.state.shapes import News
 
 HOME = "/create"
@@ -121,12 +122,15 @@ def signed_in(
 
     @functools.wraps(inner)
     async def authorised(self: SessionState, *args: Any, **payload: Any) -> AsyncIterator[Any]:
+        tab: Any = self
+        if background:  # to which Reflex hands a proxy
+            tab = OwnTab(self.__wrapped__)  # type: ignore[attr-defined] # see above
         try:
-            async for step in _steps(inner(self, await self._caller(), *args, **payload)):
+            caller = await tab._caller()  # noqa: SLF001 - this is part of the state
+            async for step in _steps(inner(tab, caller, *args, **payload)):
                 yield step
         except VideoVaultError as error:
-            async with _changing(self, background):
-                step = self._tell(error, beside)
+            step = await _told(tab, error, beside)
             if step:
                 yield step
 
@@ -187,9 +191,13 @@ async def _steps(running: Any) -> AsyncIterator[Any]:
         yield step
 
 
-def _changing(state: SessionState, background: bool) -> AbstractAsyncContextManager[Any]:
-    """A background handler gets a proxy of its state, and may change it inside ``async with`` only."""
-    return state if background else nullcontext()
+async def _told(tab: SessionState, error: VideoVaultError, beside: str) -> EventSpec | None:
+    """Tell it to whom it concerns: not to somebody else who has the tab by now."""
+    try:
+        async with tab if isinstance(tab, OwnTab) else nullcontext():
+            return tab._tell(error, beside)  # noqa: SLF001 - this is part of the state
+    except NotSignedIn:
+        return None
 
 
 def _without_caller(handler: Handler) -> inspect.Signature:
