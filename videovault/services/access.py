@@ -1,13 +1,13 @@
 """Who may do what: the caller, and the one door through which a video is reached."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from sqlmodel import Session
 
 from videovault import logs, security
 from videovault.errors import Forbidden, UserNotFound, VideoNotFound, WrongSecretKey
-from videovault.models import Status, Video, now
+from videovault.models import Status, User, Video, now
 from videovault.services import fields, resealing
 
 # read: see it and fetch its file. change: all that its row goes through, a generator's report too. share: see or
@@ -117,6 +117,12 @@ def check_admin(caller: Caller) -> None:
     """Raises Forbidden for anyone but admins."""
     if not caller.is_admin:
         raise Forbidden("Only admins may do this.")
+
+
+def check_still_admin(session: Session, caller: Caller) -> None:
+    """As ``check_admin``, by the row: the caller may have been an admin only until a moment ago."""
+    row = session.get(User, caller.user_id)
+    check_admin(replace(caller, is_admin=row is not None and row.is_admin and row.is_active))
 
 
 def check_in_person(caller: Caller) -> None:

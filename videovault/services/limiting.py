@@ -13,7 +13,8 @@ from limits.strategies import MovingWindowRateLimiter
 
 from videovault import logs, security
 from videovault.config import settings
-from videovault.errors import RateLimited
+from videovault.errors import InvalidInput, RateLimited
+from videovault.services import fields
 
 Windows = Sequence[RateLimitItem]
 Question = Callable[[MovingWindowRateLimiter, Windows, tuple[str, str]], int]
@@ -51,7 +52,7 @@ def login(email: str, address: str) -> Iterator[None]:
 
     The address counts for an account that does not exist, too, so that limits do not tell who is here.
     """
-    account = email.strip().lower()
+    account = _account(email)
     check(ADDRESS_LOGINS, "login-address", address)
     check(GUESSES, "login", f"{account} {address}")
     check(ACCOUNT_GUESSES, "login-account", account)
@@ -120,6 +121,14 @@ def _wait(strategy: MovingWindowRateLimiter, windows: Windows, name: tuple[str, 
 def _longest(strategy: MovingWindowRateLimiter, full: Windows, name: tuple[str, str]) -> int:
     until = [strategy.get_window_stats(window, *name).reset_time for window in full]
     return max(1, math.ceil(max(until) - time.time())) if until else 0
+
+
+def _account(email: str) -> str:
+    """The address as accounts are found by it, so that no other spelling is a way round."""
+    try:
+        return fields.checked_email(email)
+    except InvalidInput:
+        return email.strip().lower()
 
 
 def _refuse(seconds: int) -> None:
