@@ -3,8 +3,8 @@
 # One that imports another comes after it: pytest must be the first to import each.
 pytest_plugins = [
     "tests.fixtures.embedded_s3",
-    "tests.fixtures.installation",
     "tests.fixtures.log_grep",
+    "tests.fixtures.installation",
     "tests.fixtures.media",
     "tests.fixtures.generator",
     "tests.fixtures.jobs",
