@@ -5,9 +5,9 @@ import pytest
 # One that imports another comes after it: pytest must be the first to import each.
 pytest_plugins = [
     "tests.fixtures.embedded_s3",
-    "tests.fixtures.installation",
     "tests.fixtures.security_document",
     "tests.fixtures.log_grep",
+    "tests.fixtures.installation",
     "tests.fixtures.media",
     "tests.fixtures.generator",
     "tests.fixtures.jobs",

@@ -141,14 +141,21 @@ def read_signed(purpose: Purpose, token: str, *, max_age_seconds: int) -> Any | 
     return None
 
 
-def visit_ticket(video_id: str) -> str:
-    """What somebody who has opened a share link shows to play and download without being counted again."""
-    return signed("visit", video_id)
+class Ticket(NamedTuple):
+    """What somebody who has opened a share link may see: this video, as long as its link is as it was then."""
+
+    video_id: str
+    opening: int
 
 
-def is_visit_ticket(ticket: str, video_id: str, *, max_age_seconds: int) -> bool:
-    """Whether the ticket was given out for this video, and not too long ago."""
-    return bool(read_signed("visit", ticket, max_age_seconds=max_age_seconds) == video_id)
+def visit_ticket(ticket: Ticket) -> str:
+    """What that person shows to play and download without being counted again."""
+    return signed("visit", ticket)
+
+
+def is_visit_ticket(shown: str, ticket: Ticket, *, max_age_seconds: int) -> bool:
+    """Whether just this ticket was given out, and not too long ago."""
+    return bool(read_signed("visit", shown, max_age_seconds=max_age_seconds) == [*ticket])
 
 
 def fingerprint(password_hash: str) -> str:

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.usefixtures("installation")
 
 HERE = {"Origin": BASE}
 LOGIN = {"email": "ada@example.com", "password": PASSWORD}
+NEXT = {**LOGIN, "email": "next@example.com"}
 
 
 def code(answer: httpx.Response) -> str:
@@ -87,6 +88,14 @@ def test_a_wrong_login_does_not_tell_which_of_the_two_was_wrong(
     assert (answer.status_code, code(answer)) == (401, "NOT_SIGNED_IN")
     assert answer.json()["message"] == "E-mail address or password is wrong."
     assert "set-cookie" not in answer.headers
+
+
+def test_registering_ends_the_session_that_the_browser_had(ada: Person, client: httpx.Client) -> None:
+    del ada
+    before = client.post("/api/auth/login", json=LOGIN).json()["data"]["token"]
+    assert client.post("/api/auth/register", json=NEXT, headers=HERE).status_code == 201
+    old = {"Authorization": f"Bearer {before}"}
+    assert client.get("/api/auth/me", headers=old).status_code == 401
 
 
 def test_logout_kills_the_session_on_the_server_and_clears_the_cookie(client: httpx.Client) -> None:

@@ -32,6 +32,12 @@ FORMS = {
     "a link for a new password": ("GET /reset?token=my-own-token HTTP/1.1", "my-own-token"),
     "an invitation": ("GET /register?invitation=my-own-token HTTP/1.1", "my-own-token"),
     "the ticket of a visit": ("GET /api/share/v/download?inline=1&ticket=my-own-token", "my-own-token"),
+    "a share link to come back to": ("/login?next=%2Fshare%2Fvideo_1_a%3Fkey%3Dmy-own-key", "my-own-key"),
+    "one with more": ("/login?next=%2Fs%2Fv%3Fa%3Db%26key%3Dmy-own-key%26c%3Dd", "my-own-key"),
+    "one that was encoded twice": ("/login?next=%252Fs%252Fv%253Fkey%253Dmy-own-key%2526c", "my-own-key"),
+    "one that was encoded in part": ("/login?next=/s/v%3Fticket=my-own-ticket", "my-own-ticket"),
+    "a presigned one": ("/go?to=a.mp4%3Fa%26X-Amz-Signature%3Dmy-own-signature", "my-own-signature"),
+    "an API token": (f"nothing says what vv_{TOKEN} is", TOKEN),
     "a share link with more": ("/share/video_1_a?a=b&key=my-own-key&c=d", "my-own-key"),
     "a secret key": ("secretKey=my-own-key", "my-own-key"),
     "a cookie": ("Cookie: a=b; videovault_session=my-own-token; c=d", "my-own-token"),
@@ -82,6 +88,11 @@ def test_what_this_installation_gives_out_is_known_by_its_form() -> None:
 )
 def test_what_is_no_secret_stays(line: str) -> None:
     assert redaction.text(line) == line
+
+
+def test_what_stands_beside_an_encoded_secret_stays() -> None:
+    shown = redaction.text("/login?next=%2Fs%3Fkey%3Dmy-own-key%26page%3D2 200")
+    assert shown == f"/login?next=%2Fs%3Fkey%3D{redaction.HIDDEN}%26page%3D2 200"
 
 
 @pytest.fixture(params=["text", "json"])

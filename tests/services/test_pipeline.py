@@ -9,11 +9,12 @@ import pytest
 from tests.fixtures.generator import Generator
 from tests.fixtures.media import HEIGHT, SECONDS, WIDTH
 from tests.services.conftest import Row
+from tests.services.rows import put
 from videovault.db import transaction
-from videovault.errors import Conflict
+from videovault.errors import Conflict, RateLimited
 from videovault.gateways.storage import Storage
 from videovault.models import Status, Video, now
-from videovault.services import pipeline, turns, videos
+from videovault.services import limiting, pipeline, turns, videos
 from videovault.services.access import Caller
 from videovault.services.lease import LEASE_SECONDS
 
@@ -35,6 +36,28 @@ def aged(video_id: str, **columns: object) -> None:
         assert row
         for name, value in columns.items():
             setattr(row, name, value)
+
+
+@pytest.mark.parametrize(
+    ("limit", "purpose", "limited"),
+    [
+        (limiting.GENERATIONS, "generations", None),
+        (limiting.STORES, "stores", "https://films.example/a.mp4"),
+    ],
+)
+def test_trying_again_counts_as_what_it_does(
+    anna: Caller, limit: limiting.Windows, purpose: str, limited: str | None
+) -> None:
+    failed = {
+        source: put(anna, Status.FAILED, hook="Look", source_url=source)
+        for source in (None, "https://films.example/a.mp4")
+    }
+    for _ in range(limit[0].amount):
+        limiting.check(limit, purpose, anna.user_id)
+    with pytest.raises(RateLimited):
+        pipeline.retry(anna, failed.pop(limited), enqueue=nobody)
+    [other] = failed.values()
+    assert pipeline.retry(anna, other, enqueue=nobody).status == "processing"
 
 
 def test_one_run_takes_a_video_all_the_way(

@@ -28,6 +28,15 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
         re.compile(r"([?&](?:key|code|sig|signature|token|ticket|invitation)=)[^\s&\"'<>]+", re.IGNORECASE),
         rf"\1{HIDDEN}",
     ),
+    # The same inside another address, where they are percent-encoded, perhaps more than once.
+    (
+        re.compile(
+            r"(%(?:25)*(?:3F|26)(?:key|code|sig|signature|token|ticket|invitation|X-Amz-[A-Za-z-]+)(?:=|%(?:25)*3D))"
+            r"(?:(?!%(?:25)*26)[^\s&\"'<>])+",
+            re.IGNORECASE,
+        ),
+        rf"\1{HIDDEN}",
+    ),
     (re.compile(rf"(\b(?:{_NAMES})\b[\"']?\s*[:=]\s*){_VALUE}", re.IGNORECASE), rf"\1{HIDDEN}"),
     (re.compile(r"(\b(?:__Host-)?videovault_session=)[^\s;\"']+"), rf"\1{HIDDEN}"),
     # By their own form: webhook secrets, personal API tokens, signed tokens (payload.time.signature), 256 random bits.

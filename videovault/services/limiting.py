@@ -13,7 +13,8 @@ from limits.strategies import MovingWindowRateLimiter
 
 from videovault import logs, security
 from videovault.config import settings
-from videovault.errors import RateLimited
+from videovault.errors import InvalidInput, RateLimited
+from videovault.services import fields
 
 Windows = Sequence[RateLimitItem]
 Question = Callable[[MovingWindowRateLimiter, Windows, tuple[str, str]], int]
@@ -54,7 +55,7 @@ def login(email: str, address: str) -> Iterator[None]:
 
     The address counts for an account that does not exist, too, so that limits do not tell who is here.
     """
-    account = email.strip().lower()
+    account = _account(email)
     check(ADDRESS_LOGINS, "login-address", address)
     with _guess("login", f"{account} {address}"):
         check(ACCOUNT_GUESSES, "login-account", account)
@@ -74,7 +75,7 @@ def confirmation(user_id: str) -> Iterator[None]:
 def letter(email: str, address: str) -> None:
     """Count one letter that somebody at ``address`` wants sent to ``email``. Raises RateLimited."""
     check(ADDRESS_LETTERS, "letter-address", address)
-    check(LETTERS, "letter", email.strip().lower())
+    check(LETTERS, "letter", _account(email))
 
 
 class Limiter:
@@ -146,6 +147,14 @@ def _guess(purpose: str, who: str) -> Iterator[None]:
     yield
     if settings().rate_limits == "on":
         limiter().forget(GUESSES, purpose, who)
+
+
+def _account(email: str) -> str:
+    """The address as accounts are found by it, so that no other spelling is a way round."""
+    try:
+        return fields.checked_email(email)
+    except InvalidInput:
+        return email.strip().lower()
 
 
 def _refuse(seconds: int) -> None:

@@ -16,6 +16,7 @@ from videovault.services import (
     generation,
     leftovers,
     lifecycle,
+    limiting,
     quota,
     transfer,
     turns,
@@ -63,10 +64,11 @@ def store_next(*, stopping: Callable[[], bool]) -> str | None:
 
 
 def retry(caller: Caller, video_id: str, *, enqueue: Enqueue) -> VideoView:
-    """Run a failed video again from where it broke, as its view's ``retry`` says.
+    """Run a failed video again from where it broke, as its view's ``retry`` says; it counts as what it does.
 
-    Raises VideoNotFound, Conflict, QuotaExceeded.
+    Raises VideoNotFound, Conflict, QuotaExceeded, RateLimited.
     """
+    _check_not_too_often(caller, video_id)
     with transaction() as session:
         video = open_video(session, caller, video_id, "change", alone=True).row
         if video.status != Status.FAILED:
@@ -172,6 +174,15 @@ def _give_up(video: Video | None) -> None:
                 error_code="INTERNAL_ERROR",
                 error_message=message,
             )
+
+
+def _check_not_too_often(caller: Caller, video_id: str) -> None:
+    with reading() as session:
+        again = retry_of(open_video(session, caller, video_id, "read").row)
+    if again == "generation":
+        limiting.check(limiting.GENERATIONS, "generations", caller.user_id)
+    elif again == "transfer":
+        limiting.check(limiting.STORES, "stores", caller.user_id)
 
 
 def _queue_again(session: Session, video: Video, caller: Caller) -> None:

@@ -65,14 +65,17 @@ def forgot(email: str) -> None:
 
 
 def reset(token: str, password: str) -> None:
-    """Set another password by a link's token, and end every session. Raises InvalidInput, Forbidden."""
+    """Set another password by a link's token, and end every session and API token: an account may be won back by it.
+
+    Raises InvalidInput, Forbidden.
+    """
     passwords.checked(password)
     user = _user_of(security.read_signed("reset", token, max_age_seconds=int(LIFE.total_seconds())))
     password_hash = security.hash_password(password)
     with transaction() as session:
         if not passwords.replace(session, user, password_hash):
             raise Forbidden(SPENT)
-        sessions.end_all(session, user.id)
+        sessions.end_all(session, user.id, tokens=True)
         session.add(Event(kind="password_reset", actor_id=user.id))
 
 

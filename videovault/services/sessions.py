@@ -29,14 +29,18 @@ def begin(session: Session, user: User, user_agent: str) -> tuple[str, models.Se
     return token, row
 
 
-def authenticate(token: str) -> Caller:
-    """Who shows this session's token. Raises NotSignedIn when it is unknown, ended or expired."""
+def authenticate(token: str, *, note: bool = True) -> Caller:
+    """Who shows this session's token. Raises NotSignedIn when it is unknown, ended or expired.
+
+    Without ``note`` it does not count as use: for what asks by itself, while perhaps nobody is there.
+    """
     with reading() as session:
         found = session.get(models.Session, security.token_hash(token))
         user = session.get(User, found.user_id) if found and _is_living(found) else None
     if found is None or user is None or not user.is_active:
         raise NotSignedIn
-    _note_seen(found)
+    if note:
+        _note_seen(found)
     return Caller(user_id=user.id, email=user.email, is_admin=user.is_admin, session_id=found.id)
 
 
