@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, overload
 from urllib.parse import urlencode
@@ -17,7 +17,7 @@ from starlette.requests import cookie_parser
 from videovault import logs, security
 from videovault.config import settings
 from videovault.errors import InvalidInput, NotSignedIn, VideoVaultError
-from videovault.services import accounts
+from videovault.services import sessions
 from videovault.services.access import Caller
 from videovault.state.calls import Shared, quickly
 from videovault.state.shapes import News
@@ -30,7 +30,6 @@ FAULT = "Something went wrong on our side. Nothing you made is lost; please try 
 Handler = Callable[..., Any]
 _event: Any = rx.event  # mypy takes it for the module of the same name
 log = logs.get(__name__)
-_callers: Shared[Caller | None] = Shared(SESSION_SECONDS)
 
 
 class SessionState(rx.State):
@@ -138,7 +137,7 @@ async def caller_of(token: str) -> Caller | None:
     """Whose session token this is, at most ``SESSION_SECONDS`` old."""
     if not token:
         return None
-    return await _callers.get(security.token_hash(token), lambda: quickly(_authenticated, token))
+    return await _callers.get(security.token_hash(token))
 
 
 def login_path(path: str, query: str = "") -> str:
@@ -169,11 +168,11 @@ class SessionGuard(Middleware):
         shown._show_person(caller)  # noqa: SLF001
 
 
-def _authenticated(token: str) -> Caller | None:
-    try:
-        return accounts.authenticate(token)
-    except NotSignedIn:
-        return None
+async def _recognised(token_hashes: Collection[str]) -> Mapping[str, Caller]:
+    return await quickly(sessions.recognised, token_hashes)
+
+
+_callers: Shared[Caller] = Shared(SESSION_SECONDS, _recognised)
 
 
 async def _steps(running: Any) -> AsyncIterator[Any]:
