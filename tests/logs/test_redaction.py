@@ -10,7 +10,7 @@ import pytest
 
 from videovault import logs, security
 from videovault.logs import redaction
-from videovault.security import Order
+from videovault.security import Order, Ticket
 from videovault.services import tokens
 
 TOKEN = "Tq3nV0sJp4m8KxZ1cYwB7dGhL2rEfUoA9iS6tNvQk_M"
@@ -70,7 +70,7 @@ def test_what_this_installation_gives_out_is_known_by_its_form() -> None:
         tokens.PREFIX + security.new_token(),
         security.signed("invitation", "0f8fad5bd9cb469fa16570867728950e"),
         security.signed("reset", ["0f8fad5bd9cb469fa16570867728950e", security.fingerprint("hash")]),
-        security.visit_ticket("video_1_a"),
+        security.visit_ticket(Ticket("video_1_a", 1)),
     ):
         assert secret not in redaction.text(f"seen: {secret}, here")
 

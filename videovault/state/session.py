@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import nullcontext
 from typing import Any, overload
 from urllib.parse import urlencode
@@ -18,7 +18,7 @@ from starlette.requests import cookie_parser
 from videovault import logs, security
 from videovault.config import settings
 from videovault.errors import InvalidInput, NotSignedIn, VideoVaultError
-from videovault.services import accounts
+from videovault.services import sessions
 from videovault.services.access import Caller
 from videovault.state.calls import Shared, quickly
 from videovault.state.own_tab import OwnTab
@@ -34,8 +34,6 @@ FAULT = "Something went wrong on our side. Nothing you made is lost; please try 
 Handler = Callable[..., Any]
 _event: Any = rx.event  # mypy takes it for the module of the same name
 log = logs.get(__name__)
-_callers: Shared[Caller | None] = Shared(SESSION_SECONDS)
-_noted: Shared[Caller | None] = Shared(NOTED_SECONDS)
 
 
 class SessionState(rx.State):
@@ -146,7 +144,7 @@ async def caller_of(token: str) -> Caller | None:
     """Whose session token this is, at most ``SESSION_SECONDS`` old; that it was asked for is no sign of life."""
     if not token:
         return None
-    return await _callers.get(security.token_hash(token), lambda: quickly(_authenticated, token, note=False))
+    return await _callers.get(security.token_hash(token))
 
 
 def login_path(path: str, query: str = "") -> str:
@@ -178,18 +176,23 @@ class SessionGuard(Middleware):
         caller = await caller_of(token)
         session = security.token_hash(token) if caller else ""
         if session and EventContext.get().parent_txid is None:  # not what a loop in the tab has led to
-            await _noted.get(session, lambda: quickly(_authenticated, token, note=True))
+            await _noted.get(session)
         if shown._session != session:  # noqa: SLF001
             state._get_root_state().reset()  # type: ignore[no-untyped-call] # noqa: SLF001 - Reflex has no other way
             shown._session = session  # noqa: SLF001
         shown._show_person(caller)  # noqa: SLF001
 
 
-def _authenticated(token: str, *, note: bool) -> Caller | None:
-    try:
-        return accounts.authenticate(token, note=note)
-    except NotSignedIn:
-        return None
+async def _recognised(token_hashes: Collection[str]) -> Mapping[str, Caller]:
+    return await quickly(sessions.recognised, token_hashes, note=False)
+
+
+async def _noted_too(token_hashes: Collection[str]) -> Mapping[str, Caller]:
+    return await quickly(sessions.recognised, token_hashes, note=True)
+
+
+_callers: Shared[Caller] = Shared(SESSION_SECONDS, _recognised)
+_noted: Shared[Caller] = Shared(NOTED_SECONDS, _noted_too)
 
 
 async def _steps(running: Any) -> AsyncIterator[Any]:
