@@ -80,6 +80,9 @@ def signed_in_pages(browser: Browser, app: RunningApp, failed: str) -> None:
     each_look(browser, app, "player", play)
     each_look(browser, app, "delete", ask_to_delete)
     each_look(browser, app, "admin", lambda page: page.goto("/admin"))
+    each_look(browser, app, "admin-people", lambda page: page.goto("/admin/people"))
+    each_look(browser, app, "admin-activity", lambda page: page.goto("/admin/activity"))
+    each_look(browser, app, "admin-system", lambda page: page.goto("/admin/system"), settle_ms=4000)
 
 
 def shared_pages(browser: Browser, app: RunningApp, token: str) -> None:

@@ -180,7 +180,7 @@ class AdminVideosState(AdminState):
         try:
             for number, pick in enumerate(picks, start=1):
                 caller = await self._caller()  # it may take long, and rights may end meanwhile
-                outcome = await patiently(_done, what, caller, pick)
+                outcome = await patiently(_carried_out, what, caller, pick)
                 async with self:
                     self._note(outcome, number, len(picks))
                     is_stopped = self._is_stopped
@@ -267,7 +267,7 @@ def _verdict(what: str, done: int, total: int) -> str:
     return f"{of_all} videos in work again. The others stay selected."
 
 
-def _done(what: str, caller: Caller, pick: PickedView) -> Outcome:
+def _carried_out(what: str, caller: Caller, pick: PickedView) -> Outcome:
     told: dict[str, Any] = {"video_id": pick.video_id, "title": pick.title}
     try:
         if what == "delete":

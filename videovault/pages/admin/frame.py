@@ -28,7 +28,8 @@ def admin_page(path: str, *children: Any, text: Any, actions: Any = ()) -> rx.Co
             AdminState.access,
             ("yes", rx.fragment(page_head(TABS[path], text, *actions), _tabs(path), *children)),
             ("no", nothing_here()),
-            rx.el.div(class_name="skeleton tall", aria_hidden="true"),
+            # With a key, or the page's head would be made of the same element, and seem to have moved.
+            rx.el.div(class_name="skeleton tall", aria_hidden="true", key="waiting"),
         ),
         active="/admin",
     )
