@@ -21,7 +21,7 @@ from tests.fixtures.films import film
 from videovault.pages import PAGES
 
 FILE = Path(__file__).parent / "PAGES.md"
-VISITS = 1
+VISITS = 3
 VIDEOS = 6
 KB = 1000
 FIRST_KB, ADMIN_KB, AGAIN_KB = 300.0, 380.0, 30.0
@@ -79,7 +79,7 @@ ACTS = (
     Act(
         "type into a script",
         "/create",
-        lambda page: page.get_by_label("Hook").press_sequentially("a"),
+        lambda page: page.get_by_label("Hook", exact=True).press_sequentially("a"),
         write_script,
     ),
     Act("filter the gallery", "/gallery", lambda page: page.get_by_role("button", name="Failed").click()),

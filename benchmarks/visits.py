@@ -17,7 +17,7 @@ COUNT_SHIFTS = """
     }).observe({ type: "layout-shift", buffered: true });
 """
 # From the moment in which somebody acts to the first picture in which anything is different.
-AWAIT_FEEDBACK = """
+AWAIT_FEEDBACK = """() => {
     window.__feedback = new Promise((done) => {
         const began = ({ timeStamp }) => {
             new MutationObserver((_, observer) => {
@@ -27,7 +27,7 @@ AWAIT_FEEDBACK = """
         };
         for (const act of ["click", "input"]) addEventListener(act, began, { once: true, capture: true });
     });
-"""
+}"""
 
 
 @dataclass(frozen=True)

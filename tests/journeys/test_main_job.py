@@ -46,8 +46,8 @@ def write_the_script(page: Page) -> None:
     page.get_by_role("button", name="Write the script").click()
     modal = page.get_by_role("dialog")
     expect(modal.get_by_role("heading", name="Your script")).to_be_visible()
-    expect(modal.get_by_label("Body")).not_to_be_empty()
-    modal.get_by_label("Hook").fill("Do you know why our bread is baked at night?")
+    expect(modal.get_by_label("Body", exact=True)).not_to_be_empty()
+    modal.get_by_label("Hook", exact=True).fill("Do you know why our bread is baked at night?")
 
 
 def make_the_video(page: Page) -> None:

@@ -106,6 +106,11 @@ def test_images_have_a_text_or_say_that_they_need_none(page: Page) -> None:
     assert all(image.alt is not None for image in tags(page, "img"))
 
 
+def test_nothing_is_styled_inline(page: Page) -> None:
+    """The policy of the pages forbids it: width and height of a picture are attributes."""
+    assert not [part for part in parts(page.component()) if getattr(part, "style", None)]
+
+
 def test_page_has_a_place_for_news_that_is_read_out(page: Page) -> None:
     regions = [part for part in tags(page, "div") if str(part.class_name).strip('"') == "notices"]
     assert regions

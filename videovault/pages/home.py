@@ -57,7 +57,9 @@ def _sample() -> rx.Component:
     return rx.el.figure(
         rx.el.div(
             rx.el.img(
-                src="/sample.webp", alt="A presenter beside the words she says.", width="640", height="360"
+                src="/sample.webp",
+                alt="A presenter beside the words she says.",
+                custom_attrs={"width": "640", "height": "360"},
             ),
             rx.el.span("0:20", class_name="duration figures"),
             class_name="picture",

@@ -69,7 +69,7 @@ def _header(*children: rx.Component) -> rx.Component:
 
 def _brand() -> rx.Component:
     return rx.el.a(
-        rx.el.img(src="/logo.svg", alt="", width="28", height="28"),
+        rx.el.img(src="/logo.svg", alt="", custom_attrs={"width": "28", "height": "28"}),
         rx.el.span("VideoVault"),
         href="/",
         class_name="brand",
