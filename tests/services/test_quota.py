@@ -45,12 +45,12 @@ def used(owner: Caller) -> int:
         return quota.used(session, owner.user_id)
 
 
+@pytest.mark.usefixtures("database")
 class TestReserving:
     """On each database, without anything being stored."""
 
     @pytest.fixture(autouse=True)
-    def _configured(self, database: str, configure: Configure) -> None:
-        del database
+    def _configured(self, configure: Configure) -> None:
         configure(DEFAULT_QUOTA_BYTES=10 * GB, RUNNING_PER_USER=0)
 
     def test_what_is_reserved_and_what_is_stored_count_together(self, anna: Caller) -> None:
