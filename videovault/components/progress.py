@@ -53,7 +53,11 @@ def _known(work: Any, *, has_begun: bool = True) -> rx.Component:
     return rx.el.div(
         steps(work.step),
         rx.el.div(
-            rx.el.p(work.doing, role="status", class_name="label"),
+            rx.el.div(
+                rx.el.p(work.doing, role="status", class_name="label"),
+                rx.cond(work.percent >= 0, rx.el.span(f"{work.percent} %", class_name="soft figures")),
+                class_name="row apart",
+            ),
             bar(work.percent if has_begun else rx.Var.create(-1), "Progress"),
             rx.el.div(
                 rx.el.span(work.so_far, data_testid="so-far"),
