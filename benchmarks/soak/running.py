@@ -30,7 +30,7 @@ Say = Callable[[str], object]
 
 @dataclass(frozen=True)
 class Soak:
-    """Times in seconds; ``at_once`` does not wait for the leases of killed workers.
+    """Times in seconds, ``kill_every`` in videos that ended; ``at_once`` does not wait for the leases of killed workers.
 
     A render of which nothing was heard for ``silent`` is taken to be past its deadline, else 45 minutes away.
     """
@@ -39,7 +39,7 @@ class Soak:
     people: int = 10
     workers: int = 2
     seed: int = 1
-    kill_every: float = 15
+    kill_every: int = 15
     silent: int = 20
     limit: float = 3600
     at_once: bool = False
@@ -96,7 +96,7 @@ class _Run:
         self._people = {person.user_id: person for person in people}
         for number in range(self._soak.videos):
             video_id_of(people[number % len(people)].generate())
-            self._crew.kill_if_due()
+            self._crew.kill_if_due(outcome.ends(self._house).total())
 
     def _all_ended(self, round_: str) -> Ends:
         """Wait until every video is ready or failed, and no callback is on its way that could change that."""
@@ -110,9 +110,9 @@ class _Run:
 
     def _look(self, round_: str) -> None:
         time.sleep(LOOK_SECONDS)
-        self._crew.kill_if_due()
         self._house.rows(OVERDUE, f"-{self._soak.silent} seconds")
         seconds, ended = time.monotonic() - self._started, outcome.ends(self._house).total()
+        self._crew.kill_if_due(ended)
         if ended != self._said:
             self._say(f"{seconds:5.0f} s, {round_}: {ended} of {self._soak.videos} ended")
             self._said = ended

@@ -13,6 +13,8 @@ from tests.fixtures.naughty_server import MIB, Manners, payload
 from tests.reliability.evidence import APP, Witness
 from tests.reliability.orders import being_rendered, order_of, report_ready
 
+pytestmark = pytest.mark.timeout(400)  # beside a heavy load
+
 ASKED = "SELECT id FROM videos WHERE owner_id = ?"
 FILM = Manners(size=MIB)
 TOPIC = "A lamp that was thought of when the power went"

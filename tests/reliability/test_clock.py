@@ -1,9 +1,13 @@
 """A clock that is set an hour ahead or back, which is as if all that was written down were as much older or newer."""
 
+import pytest
+
 from tests.fixtures.house import House
 from tests.reliability.evidence import AHEAD, BACK, Witness
 from tests.reliability.orders import being_rendered, report_ready
 from tests.reliability.stages import Stages
+
+pytestmark = pytest.mark.timeout(400)  # beside a heavy load
 
 TAKEN_BACK = (
     "SELECT id FROM events WHERE kind = 'status' AND video_id = ? AND json_extract(detail, '$.by') = 'repair'"

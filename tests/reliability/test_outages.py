@@ -11,6 +11,8 @@ from tests.fixtures.naughty_server import MIB, Manners, payload
 from tests.reliability.evidence import DATABASE, S3, Witness
 from tests.reliability.orders import being_rendered, report_ready
 
+pytestmark = pytest.mark.timeout(400)  # beside a heavy load
+
 LOCKED_SECONDS = 10.0
 AWAY_SECONDS = 3.0
 SIZE = 20 * MIB

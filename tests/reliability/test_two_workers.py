@@ -1,8 +1,12 @@
 """Two workers that wake at the same moment, with two tasks for each of ten videos, share them."""
 
+import pytest
+
 from tests.fixtures.house import House, video_id_of
 from tests.fixtures.naughty_server import MIB, Manners, payload
 from tests.reliability.evidence import RACE, Witness
+
+pytestmark = pytest.mark.timeout(400)  # beside a heavy load
 
 VIDEOS = 5  # to be generated, and as many to be stored
 CLAIMS = "SELECT id FROM events WHERE kind = 'status' AND video_id = ? AND json_extract(detail, '$.why') = 'claimed'"
