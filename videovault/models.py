@@ -153,6 +153,8 @@ class Video(SQLModel, table=True):
     s3_key: str | None = Field(default=None, sa_type=Text)
     sealed_key: str = Field(sa_type=Text)
     poster_key: str | None = Field(default=None, sa_type=Text)
+    # Since when the sidecar in S3 no longer says what the row does; None while it does.
+    sidecar_due_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     upload_id: str | None = Field(default=None, sa_type=Text)
     # What must still be the same for the upload to be resumed: the source, and the size of the parts.
     upload_source: dict[str, Any] | None = Field(default=None, sa_type=JSON)

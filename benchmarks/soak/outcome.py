@@ -22,7 +22,6 @@ class Figures:
     tried_again: int
     renders: int
     most_for_one_attempt: int
-    sidecars: int
     kills: int
     seconds: float
     asked: Mapping[str, int]
@@ -38,7 +37,6 @@ class Figures:
             f"- renders: {self.renders}, at most {self.most_for_one_attempt} for one attempt",
             f"- workers killed by SIGKILL: {self.kills}",
             *(f"- faults of {kind}: {share[kind]} in {number} calls" for kind, number in self.asked.items()),
-            f"- sidecars that S3's faults had cost, written by `reconcile --repair`: {self.sidecars}",
             f"- stuck, stray, lost or paid twice: {'; '.join(self.problems) or 'nothing'}",
         ]
         faults = [(*fault, str(number)) for fault, number in sorted(self.injected.items())]

@@ -23,7 +23,7 @@ OVERDUE = """
 """
 FAILED = "SELECT id, owner_id FROM videos WHERE status = 'failed'"
 UNENDED = "SELECT id, status FROM videos WHERE status NOT IN ('ready', 'failed')"
-HELD = "SELECT id FROM videos WHERE heartbeat_at IS NOT NULL"
+HELD = "SELECT id FROM videos WHERE heartbeat_at IS NOT NULL OR sidecar_due_at IS NOT NULL"
 
 Say = Callable[[str], object]
 
@@ -73,7 +73,6 @@ class _Run:
             last = self._all_ended("tried again")
             self._faults.end()
             self._come_to_rest()
-        sidecars = self._missing_sidecars()
         problems = tuple(outcome.problems(self._house))
         renders = self._house.world.generator.renders
         return Figures(
@@ -83,7 +82,6 @@ class _Run:
             tried_again=tried_again,
             renders=renders.total(),
             most_for_one_attempt=max(renders.values()),
-            sidecars=sidecars,
             kills=self._crew.kills,
             seconds=time.monotonic() - self._started,
             asked=self._faults.asked,
@@ -128,19 +126,14 @@ class _Run:
         return len(failed)
 
     def _come_to_rest(self) -> None:
-        """No worker holds anything, and what a killed one had begun in S3 is aborted."""
+        """No worker holds anything, every sidecar is written, and what a killed one had begun in S3 is aborted."""
         rest = self._soak.limit - (time.monotonic() - self._started)
         if self._soak.at_once:
             self._house.leases_run_out()
+            self._house.age("videos", "sidecar_due_at")
         self._house.until(
             lambda: not self._house.rows(HELD) and not list(outcome.strays(self._house)), max(rest, 30)
         )
-
-    def _missing_sidecars(self) -> int:
-        """How many ``reconcile --repair`` has to write."""
-        before = len(self._house.world.objects())
-        self._house.reconcile("--repair")
-        return len(self._house.world.objects()) - before
 
     def _unsettled(self) -> tuple[str, ...]:
         found = self._house.reconcile()

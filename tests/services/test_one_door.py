@@ -10,6 +10,7 @@ ROOT = Path(videovault.__file__).parent
 DOOR = "services/access.py:open_video"
 # Functions in which the server itself looks at, or changes, a video whose id it has from a row, a bucket or the door.
 SYSTEM = {
+    "services/activity.py:_titles": "what admins see of the videos that events name",
     "services/callbacks.py:signed_generator": "whose video a generator's proof is good for; the door comes after",
     "services/deletion.py:finish": "removes the row of a video that the door has let go",
     "services/generation.py:_claim": "the worker takes an order that waits",
@@ -17,7 +18,6 @@ SYSTEM = {
     "services/ledgers.py:load": "the worker goes on with an upload that it holds",
     "services/lifecycle.py:change": "the conditional UPDATE that every change goes through, on a row already loaded",
     "services/notices.py:queue": "tells the owner of a change, in the transaction that makes it",
-    "services/notices.py:recent": "everybody's news, handed out by owner",
     "services/ownership.py:_note_tagged": "whether the video was deleted while its object was tagged",
     "services/ownership.py:tag": "whether its key was replaced while its object was tagged",
     "services/generation.py:fail_overdue": "renders whose deadline has passed",
@@ -34,9 +34,11 @@ SYSTEM = {
     "services/resealing.py:reseal_videos": "the command that seals all keys anew",
     "services/resealing.py:seal_anew": "on a row already loaded, if its key is still the same",
     "services/sidecar.py:_as_is": "what is written beside a stored video",
+    "services/sidecar.py:_note_written": "that it has been written",
     "services/transfer.py:_let_go": "the worker clears up after itself",
     "services/turns.py:take_back": "what dead workers held",
     "services/videos.py:statuses": "the server's own look for calls that wait; shows no video",
+    "services/watching.py:_videos": "what moves of everybody's videos, handed out by owner",
     "services/visiting.py:_count": "counts a view of what the door has just let in",
 }
 

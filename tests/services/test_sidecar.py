@@ -1,6 +1,7 @@
 """The JSON beside each stored video: true, without secrets, and never dearer than the video."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from videovault import security
 from videovault.db import transaction
 from videovault.errors import InvalidInput, VideoNotFound
 from videovault.gateways import storage
-from videovault.models import Status, Video
+from videovault.models import Status, Video, now
 from videovault.services import deletion, generation, pipeline, sidecar, videos
 from videovault.services.access import Caller
 from videovault.services.naming import folder
@@ -169,3 +170,26 @@ def test_a_failed_attempt_leaves_none_of_an_earlier_one(
         row.status, row.source_url = Status.FAILED, generator.file("page.mp4")
     pipeline.retry(anna, made.id, enqueue=lambda one: pipeline.produce(one, stopping=lambda: False))
     assert not list(storage.connected().keys())
+
+
+def test_what_was_left_unwritten_is_written_later(made: Video, row: Row) -> None:
+    storage.connected().delete([folder(made) + "video.json"])
+    with transaction() as session:
+        late = now() - sidecar.LEFT_AFTER - timedelta(seconds=1)
+        session.get_one(Video, made.id).sidecar_due_at = late
+    sidecar.write_due()
+    assert told(made)["title"] == made.title
+    assert row(made.id).sidecar_due_at is None
+
+
+def test_what_is_written_is_due_no_more_and_what_is_not_stays_due(
+    made: Video, anna: Caller, row: Row, moto_server: str, configure: Configure
+) -> None:
+    assert row(made.id).sidecar_due_at is None
+    with s3_proxy(moto_server) as proxy:
+        proxy.refuse["PutObject"] = [(403, "AccessDenied")]
+        configure(AWS_ENDPOINT_URL_S3=proxy.url)
+        videos.rename(anna, made.id, "Another title")
+        assert row(made.id).sidecar_due_at
+    sidecar.write_due()  # it is too early: whoever renamed it may be at it
+    assert row(made.id).sidecar_due_at

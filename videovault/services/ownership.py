@@ -5,7 +5,7 @@ from enum import StrEnum
 from sqlmodel import Session, col, select
 
 from videovault import logs, security
-from videovault.db import reading, transaction
+from videovault.db import clock, reading, transaction
 from videovault.errors import ObjectSwapped
 from videovault.gateways import storage
 from videovault.gateways.storage import Description, ObjectInfo
@@ -116,7 +116,7 @@ def _note_tagged(video: Video, info: ObjectInfo) -> bool:
     """Remember the tagging; a video that was deleted meanwhile leaves no object behind."""
     with transaction() as session:
         same_key = col(Video.sealed_key) == video.sealed_key
-        noted = lifecycle.change(session, video, same_key, etag=info.etag)
+        noted = lifecycle.change(session, video, same_key, etag=info.etag, sidecar_due_at=clock())
         if noted:
             session.add(Event(kind=TAGGED, video_id=video.id))
         row = session.get(Video, video.id)

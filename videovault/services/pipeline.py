@@ -18,6 +18,7 @@ from videovault.services import (
     lifecycle,
     limiting,
     quota,
+    sidecar,
     transfer,
     turns,
     upkeep,
@@ -119,6 +120,7 @@ def repair(*, enqueue: Enqueue) -> None:
         deletion.finish_all,
         closing.finish_all,
         leftovers.clear_failed,
+        sidecar.write_due,
     )
 
 

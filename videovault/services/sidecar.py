@@ -1,11 +1,13 @@
 """The small JSON object beside each stored video, from which its row can be made again. No secret is in it."""
 
+from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from sqlmodel import col, select, update
 
 from videovault import logs
-from videovault.db import reading
+from videovault.db import moment, reading, transaction
 from videovault.errors import StorageError
 from videovault.gateways import storage
 from videovault.models import Status, User, Video
@@ -14,6 +16,8 @@ from videovault.services.views import Metadata, View
 
 DESCRIBED = storage.Description("application/json")
 MOST_BYTES = 256 * 1024
+LEFT_AFTER = timedelta(seconds=10)  # whoever made it due writes it at once, unless something came between
+MOST_AT_ONCE = 100
 
 # A bucket's contents are whoever's who can write there, and PostgreSQL takes no NUL.
 Text = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
@@ -99,13 +103,24 @@ class Sidecar(View):
 def write(video_id: str) -> bool:
     """Write the sidecar of a ready video as its row is now; whether S3 has it.
 
-    It never fails: a sidecar that cannot be written costs no video, and ``reconcile`` writes it later.
+    It never fails: a sidecar that cannot be written costs no video, and ``repair`` comes by again.
     """
     try:
         return _write(video_id)
     except StorageError as error:
         log.warning("sidecar not written", video_id=video_id, reason=error.public_message)
         return False
+
+
+def write_due() -> None:
+    """Write what was left unwritten, by a process that died or since S3 was away."""
+    with reading() as session:
+        late = col(Video.sidecar_due_at) < moment(session) - LEFT_AFTER
+        due = select(Video.id).where(Video.status == Status.READY, late).order_by(col(Video.sidecar_due_at))
+        left = session.exec(due.limit(MOST_AT_ONCE)).all()
+    for video_id in left:
+        if not write(video_id):
+            return  # S3 is away for the others too
 
 
 def read(folder: str) -> Sidecar | None:
@@ -129,9 +144,11 @@ def read(folder: str) -> Sidecar | None:
 
 def _write(video_id: str) -> bool:
     vault, key, written = storage.connected(), "", b""
-    while wanted := _as_is(video_id):
+    while found := _as_is(video_id):
+        wanted, due_at = found
         key, content = wanted.key, wanted.content()
         if content == written:
+            _note_written(video_id, due_at)
             return True
         vault.put(key, content, DESCRIBED)
         written = content  # it may have been renamed or deleted meanwhile: the next look tells
@@ -140,10 +157,19 @@ def _write(video_id: str) -> bool:
     return False
 
 
-def _as_is(video_id: str) -> Sidecar | None:
+def _as_is(video_id: str) -> tuple[Sidecar, datetime | None] | None:
     with reading() as session:
         video = session.get(Video, video_id)
         owner = session.get(User, video.owner_id) if video else None
     if video is None or owner is None or video.status != Status.READY:
         return None
-    return Sidecar.of(video, owner)
+    return Sidecar.of(video, owner), video.sidecar_due_at
+
+
+def _note_written(video_id: str, due_at: datetime | None) -> None:
+    """Unless it has become due anew since."""
+    if due_at is None:
+        return
+    same = (col(Video.id) == video_id, col(Video.sidecar_due_at) == due_at)
+    with transaction() as session:
+        session.execute(update(Video).where(*same).values(sidecar_due_at=None))

@@ -94,7 +94,7 @@ def rename(caller: Caller, video_id: str, title: str) -> VideoView:
         row = open_video(session, caller, video_id, "change").row
         detail = {"from": row.title, "to": title}
         session.add(Event(kind="renamed", actor_id=caller.user_id, video_id=row.id, detail=detail))
-        row.title, row.updated_at = title, now()
+        row.title, row.updated_at, row.sidecar_due_at = title, now(), moment(session)
     sidecar.write(row.id)
     return linked(row)
 

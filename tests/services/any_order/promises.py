@@ -37,7 +37,7 @@ def check_always(generator: Generator) -> None:
 
 
 def check_at_rest(films: Mapping[str, bytes]) -> None:
-    """``films`` are the bytes behind each address. A missing sidecar is ``reconcile``'s to write."""
+    """``films`` are the bytes behind each address. A missing sidecar is written later."""
     vault, videos = storage.connected(), rows()
     keys = set(vault.keys())
     assert {video.status for video in videos.values()} <= AT_REST, "work without end"
