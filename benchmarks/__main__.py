@@ -3,11 +3,13 @@
 import argparse
 import signal
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import httpx
 
-from benchmarks import memory, results
+from benchmarks import memory, results, sockets
 from benchmarks.measuring import RunFailed
 from benchmarks.results import Section
 from benchmarks.rounds import measured
@@ -23,7 +25,10 @@ def main() -> None:
     sections = []
     for letter in _letters(chosen.only):
         if letter == memory.LETTER:
-            sections.append(_worker(memory.QUICK_SIZE if chosen.quick else memory.SIZE))
+            size = memory.QUICK_SIZE if chosen.quick else memory.SIZE
+            sections.append(_product(letter, memory.TITLE, partial(memory.measured, size)))
+        elif letter == sockets.LETTER:
+            sections.append(_product(letter, sockets.TITLE, sockets.measured))
         else:
             sections.append(_section(quick(KNOWN[letter]) if chosen.quick else KNOWN[letter]))
     if chosen.quick:
@@ -46,7 +51,7 @@ def _options() -> argparse.Namespace:
 
 def _letters(only: str) -> list[str]:
     letters = [letter.strip() for letter in only.split(",") if letter.strip()]
-    known = [*KNOWN, memory.LETTER]
+    known = [*KNOWN, memory.LETTER, sockets.LETTER]
     unknown = set(letters) - set(known)
     if unknown:
         raise SystemExit(f"no such scenario: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
@@ -63,10 +68,11 @@ def _section(scenario: Scenario) -> Section:
     return Section(scenario.letter, results.title(scenario), body)
 
 
-def _worker(size: int) -> Section:
-    _say(f"({memory.LETTER}) {memory.TITLE}")
+def _product(letter: str, title: str, measured: Callable[[], str]) -> Section:
+    """A section about the whole product, not only its engine."""
+    _say(f"({letter}) {title}")
     try:
-        body = memory.measured(size)
+        body = measured()
     except (
         RunFailed,
         OSError,
@@ -75,7 +81,7 @@ def _worker(size: int) -> Section:
     ) as error:  # the app did not start, or not answer
         body = f"Left out: {error}\n"
     _say(f"\n{body}")
-    return Section(memory.LETTER, memory.TITLE, body)
+    return Section(letter, title, body)
 
 
 def _say(line: str) -> None:

@@ -95,3 +95,6 @@ def test_what_is_measured_again_takes_the_place_of_its_section_only() -> None:
     assert "figures of b" not in again
     assert "better\n- measured by itself on 20" in again
     assert with_again(again, [Section("b", "title", "third\n")]).count("better") == 0
+    assert with_again(again, [Section("d", "title", "figures of d\n")]).index("figures of d") > again.index(
+        "new"
+    )

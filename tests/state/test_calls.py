@@ -55,7 +55,7 @@ def test_all_who_asked_of_late_are_asked_for_together() -> None:
         await asyncio.sleep(0.03)
         return await asyncio.gather(shared.get("ada"), shared.get("bob"))
 
-    assert asyncio.run(later()) == (2, 2)
+    assert tuple(asyncio.run(later())) == (2, 2)
     assert answers.asked == [{"ada", "bob"}] * 2
 
 
