@@ -18,7 +18,8 @@ def conceal(app: ASGIApp) -> ASGIApp:
     async def concealed(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and _is_admins(scope["path"]):
             token = HTTPConnection(scope).cookies.get(settings().session_cookie, "")
-            if token and await run_in_threadpool(_is_somebody_else, token):
+            is_somebody_else = await run_in_threadpool(_is_somebody_else, token)
+            if is_somebody_else:
                 scope = {**scope, "path": NOWHERE, "raw_path": NOWHERE.encode()}
         await app(scope, receive, send)
 
