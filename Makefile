@@ -1,6 +1,6 @@
 # VideoVault. `make help` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help run dev test check format bench screenshots lock setup setup-dev clean
+.PHONY: help run dev test check format audit bench screenshots lock setup setup-dev clean
 BIN := .venv/bin
 export REFLEX_USE_SYSTEM_BUN := 1
 export REFLEX_TELEMETRY_ENABLED := false
@@ -18,7 +18,7 @@ dev: setup ## The same with hot reload
 
 test: setup-dev ## Run all tests, the browser journeys too
 	@scripts/chromium.sh
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: setup-dev ## Formatting, lint, types and layers
 	$(BIN)/ruff format --check .
@@ -30,6 +30,9 @@ check: setup-dev ## Formatting, lint, types and layers
 format: setup-dev ## Format and mend what can be mended by itself
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+audit: setup-dev ## Ask PyPI for known vulnerabilities of what is installed (needs the network)
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements.txt
 
 bench: setup-dev ## Measure the transfer (ARGS="--quick --only a,c")
 	$(BIN)/python -m benchmarks $(ARGS)

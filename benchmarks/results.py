@@ -75,10 +75,11 @@ def document(sections: Sequence[Section]) -> str:
 
 
 def with_again(before: str, sections: Sequence[Section]) -> str:
-    """RESULTS.md as it was, but for the sections that were measured again, each of which says when."""
-    again = {section.letter: f"{section}- measured by itself on {_now()}\n" for section in sections}
+    """RESULTS.md as it was, but for the sections that were measured again, each of which says when; new ones follow."""
+    again = {section.letter: f"{section}- measured by itself on {now()}\n" for section in sections}
     parts = [part.rstrip() + "\n" for part in re.split(r"^(?=## \()", before, flags=re.MULTILINE)]
-    return "\n".join(again.get(part[4], part) if part.startswith("## (") else part for part in parts)
+    kept = [again.pop(part[4], part) if part.startswith("## (") else part for part in parts]
+    return "\n".join([*kept, *again.values()])
 
 
 def table(scenario: Scenario, outcomes: Sequence[Outcome]) -> str:
@@ -111,6 +112,14 @@ def checks(scenario: Scenario, outcomes: Sequence[Outcome]) -> list[Check]:
     return [check for check in wanted if check]
 
 
+def machine() -> str:
+    return f"{_cores()}, {_memory_gib()} GiB, Linux {platform.release()}"
+
+
+def now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
 def title(scenario: Scenario) -> str:
     size = f"{scenario.size // 1024**2} MiB"
     many = f"{scenario.count} x " if scenario.count > 1 else ""
@@ -140,8 +149,8 @@ def _cell(text: str) -> str:
 
 def _circumstances() -> str:
     facts = {
-        "Date": _now(),
-        "Machine": f"{_cores()}, {_memory_gib()} GiB, Linux {platform.release()}",
+        "Date": now(),
+        "Machine": machine(),
         "Python": f"{platform.python_version()}, {ssl.OPENSSL_VERSION}",
         "Libraries": ", ".join(
             f"{name} {version(name)}" for name in ("httpx", "httpcore", "boto3", "botocore")
@@ -149,10 +158,6 @@ def _circumstances() -> str:
         "Rivals": ", ".join(_rivals()),
     }
     return "".join(f"- {name}: {value}\n" for name, value in facts.items())
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _cores() -> str:

@@ -1,10 +1,13 @@
 """Fixtures for all tests; each is described where it is made."""
 
+import pytest
+
 # One that imports another comes after it: pytest must be the first to import each.
 pytest_plugins = [
     "tests.fixtures.embedded_s3",
-    "tests.fixtures.installation",
+    "tests.fixtures.security_document",
     "tests.fixtures.log_grep",
+    "tests.fixtures.installation",
     "tests.fixtures.media",
     "tests.fixtures.generator",
     "tests.fixtures.jobs",
@@ -13,3 +16,8 @@ pytest_plugins = [
     "tests.fixtures.redis",
     "tests.fixtures.browser",
 ]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What may take long begins first: last, it would keep one core at work while the others have nothing left."""
+    items.sort(key=lambda item: item.get_closest_marker("timeout") is None)

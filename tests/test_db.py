@@ -22,14 +22,13 @@ from videovault.models import Event, Status, User, Video
 from videovault.services import accounts, lifecycle, scripts, videos
 from videovault.services.access import Caller
 
+pytestmark = pytest.mark.usefixtures("database")
 BRIEF = {"topic": "Our new kettle 🫖", "avatar": "Anna"}
 
 
 @pytest.fixture(autouse=True)
-def _tables(database: str, configure: Configure) -> None:
-    del database
+def _configured(configure: Configure) -> None:
     configure(SCRIPT_WEBHOOK_URL="")
-    db.migrate()
 
 
 @pytest.fixture

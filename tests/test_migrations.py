@@ -8,7 +8,7 @@ from sqlmodel import SQLModel
 
 from videovault import db, models
 
-pytestmark = pytest.mark.usefixtures("database")
+pytestmark = pytest.mark.usefixtures("empty_database")
 TABLES = {
     "users",
     "sessions",

@@ -93,8 +93,13 @@ def is_migrated() -> bool:
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # SQLAlchemy's begin event opens transactions, not the driver
+    connection.create_function("lower", 1, _lower, deterministic=True)  # its own knows ASCII only
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _lower(text: Any) -> Any:
+    return text.lower() if isinstance(text, str) else text
 
 
 def _begin_sqlite(connection: Connection) -> None:

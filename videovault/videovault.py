@@ -19,7 +19,7 @@ from videovault.embedded.passthrough import PassThrough
 from videovault.embedded.stop_signals import told_to_stop
 from videovault.embedded.supervisor import embedded_parts
 from videovault.pages import PAGES
-from videovault.state.session import SessionGuard, SessionState, on_fault
+from videovault.state.session import SessionGuard, SessionState, on_browser_fault, on_fault
 
 watch = Watch()
 
@@ -47,6 +47,7 @@ app = rx.App(
     toaster=None,  # what there is to say is a state var: a toast sent by the server needs eval in the browser
     app_wraps={(55, "ErrorBoundary"): crash_screen},
     backend_exception_handler=on_fault,
+    frontend_exception_handler=on_browser_fault,
 )
 if app.sio is not None:
     app.sio.eio.cors_allowed_origins = None  # to engineio: the page's own origin only

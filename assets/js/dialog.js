@@ -25,9 +25,10 @@ export function Dialog({ open, address, onDismiss, children, ...rest }) {
   useEffect(() => {
     if (!open || !address) return undefined;
     const { pathname } = window.location;
-    window.history.replaceState(window.history.state, "", pathname + address);
+    const named = [...new URLSearchParams(address)];
+    rename((query) => named.forEach(([name, value]) => query.set(name, value)));
     return () => {
-      if (window.location.pathname === pathname) window.history.replaceState(window.history.state, "", pathname);
+      if (window.location.pathname === pathname) rename((query) => named.forEach(([name]) => query.delete(name)));
     };
   }, [open, address]);
 
@@ -59,6 +60,14 @@ export function Dialog({ open, address, onDismiss, children, ...rest }) {
     open && children,
     open && edge(() => focusAt(false)),
   );
+}
+
+// The rest of the address stays as it is.
+function rename(change) {
+  const { pathname, search } = window.location;
+  const query = new URLSearchParams(search);
+  change(query);
+  window.history.replaceState(window.history.state, "", query.size ? `${pathname}?${query}` : pathname);
 }
 
 function isOutside({ clientX, clientY, currentTarget }) {

@@ -2,14 +2,18 @@
 
 import httpx
 import pytest
+from sqlmodel import col, select
 
 from tests.fixtures.installation import Configure
 from tests.fixtures.people import BASE, PASSWORD, MakeClient, MakeUser, Person
+from videovault.db import reading
+from videovault.models import Event
 
 pytestmark = pytest.mark.usefixtures("installation")
 
 HERE = {"Origin": BASE}
 LOGIN = {"email": "ada@example.com", "password": PASSWORD}
+NEXT = {**LOGIN, "email": "next@example.com"}
 
 
 def code(answer: httpx.Response) -> str:
@@ -84,6 +88,14 @@ def test_a_wrong_login_does_not_tell_which_of_the_two_was_wrong(
     assert (answer.status_code, code(answer)) == (401, "NOT_SIGNED_IN")
     assert answer.json()["message"] == "E-mail address or password is wrong."
     assert "set-cookie" not in answer.headers
+
+
+def test_registering_ends_the_session_that_the_browser_had(ada: Person, client: httpx.Client) -> None:
+    del ada
+    before = client.post("/api/auth/login", json=LOGIN).json()["data"]["token"]
+    assert client.post("/api/auth/register", json=NEXT, headers=HERE).status_code == 201
+    old = {"Authorization": f"Bearer {before}"}
+    assert client.get("/api/auth/me", headers=old).status_code == 401
 
 
 def test_logout_kills_the_session_on_the_server_and_clears_the_cookie(client: httpx.Client) -> None:
@@ -192,3 +204,25 @@ def test_a_logout_form_leads_home(client: httpx.Client) -> None:
     answer = client.post("/api/auth/logout", headers=form)
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
     assert client.get("/api/auth/me").status_code == 401
+
+
+def test_every_way_in_and_out_leaves_an_event(client: httpx.Client) -> None:
+    user_id = client.post("/api/auth/register", json=LOGIN).json()["data"]["user"]["userId"]
+    for path, sent in (
+        ("login", LOGIN),
+        ("login", {**LOGIN, "password": "wrong horse"}),
+        ("login", {**LOGIN, "email": "nobody@example.com"}),
+        ("password", {"currentPassword": PASSWORD, "newPassword": "battery staple"}),
+        ("logout", {}),
+    ):
+        client.post(f"/api/auth/{path}", json=sent, headers=HERE)
+    with reading() as session:
+        events = session.exec(select(Event).order_by(col(Event.id))).all()
+    assert [(event.kind, event.actor_id) for event in events] == [
+        ("register", user_id),
+        ("login", user_id),
+        ("login_failed", user_id),
+        ("login_failed", None),
+        ("password_changed", user_id),
+        ("logout", user_id),
+    ]

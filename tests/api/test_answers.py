@@ -6,7 +6,7 @@ import structlog
 
 from tests.api.requests import code
 from tests.fixtures.installation import Configure
-from tests.fixtures.people import BASE, PASSWORD, MakeClient, Person
+from tests.fixtures.people import PASSWORD, MakeClient, Person
 from videovault import errors
 from videovault.api.answers import STATUS, status_of
 from videovault.errors import RateLimited, VideoVaultError
@@ -120,6 +120,22 @@ def test_the_statuses_are_those_of_the_contract() -> None:
     assert status_of(errors.WebhookUnanswered("x")) == 502
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "said"),
+    [
+        ("DELETE", "/api/auth/sessions/", "NOT_FOUND"),
+        ("DELETE", "/api/auth/tokens/", "NOT_FOUND"),
+        ("PATCH", "/api/admin/users/", "USER_NOT_FOUND"),
+    ],
+)
+def test_an_impossible_id_of_something_else_is_no_missing_video(
+    admin: Person, method: str, path: str, said: str
+) -> None:
+    answer = admin.api.request(method, path + "a" * 300, json={})
+    assert code(answer) == (404, said)
+    assert "video" not in answer.json()["message"]
+
+
 FOREIGN = [
     "https://evil.example",
     "null",
@@ -170,10 +186,8 @@ def test_another_site_cannot_sign_a_browser_in(ada: Person, client: httpx.Client
 @pytest.mark.parametrize(
     "headers",
     [
-        {"Origin": BASE},
-        {"Origin": "http://videos.lan:8080", "Host": "videos.lan:8080"},
-        {"Origin": "https://videos.lan", "Host": "videos.lan"},
-        {"Origin": "https://videos.lan", "Host": "videos.lan:443"},
+        {"Origin": "https://videos.local", "Host": "videos.local"},
+        {"Origin": "https://videos.local", "Host": "videos.local:443"},
         {"Origin": "https://videos.example.com", "Host": "inside:3000"},
         {"Sec-Fetch-Site": "same-origin"},
         {"Sec-Fetch-Site": "none"},
@@ -182,6 +196,18 @@ def test_another_site_cannot_sign_a_browser_in(ada: Person, client: httpx.Client
 )
 def test_our_own_pages_may(browser: httpx.Client, configure: Configure, headers: dict[str, str]) -> None:
     configure(PUBLIC_URL="https://videos.example.com")
+    assert browser.post("/api/auth/logout", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["localhost:3000", "videos.local:8080"])
+def test_a_page_that_came_unprotected_is_ours_only_where_no_protection_is_set_up(
+    browser: httpx.Client, configure: Configure, host: str
+) -> None:
+    """Whoever sits on the way could have put anything into it."""
+    headers = {"Origin": f"http://{host}", "Host": host}
+    configure(PUBLIC_URL="https://videos.example.com")
+    assert code(browser.post("/api/auth/logout", headers=headers)) == (403, "FORBIDDEN")
+    configure(PUBLIC_URL="")
     assert browser.post("/api/auth/logout", headers=headers).status_code == 200
 
 

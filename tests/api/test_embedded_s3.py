@@ -33,7 +33,7 @@ def test_a_video_is_made_listed_played_saved_and_deleted(
     assert client.get(video["downloadUrl"]).status_code == 404
 
 
-@pytest.mark.parametrize("name", ["http://localhost:3000", "http://127.0.0.1:8080", "https://videos.lan"])
+@pytest.mark.parametrize("name", ["http://localhost:3000", "http://127.0.0.1:8080", "https://videos.local"])
 def test_the_link_to_a_file_works_by_whatever_address_the_browser_came(
     ada: Person, generator: Generator, make_client: MakeClient, mp4: bytes, name: str
 ) -> None:

@@ -165,6 +165,16 @@ HANDSHAKES = [
 
 @pytest.mark.parametrize(("origin", "is_let_in"), HANDSHAKES)
 def test_a_websocket_is_for_pages_of_this_site_and_programs(origin: bytes | None, is_let_in: bool) -> None:
+    assert opens_websocket((b"cookie", b"a=b"), *([(b"origin", origin)] if origin else [])) == is_let_in
+
+
+@pytest.mark.parametrize(("size", "is_let_in"), [(MAX_HEADER_BYTES - 1000, True), (MAX_HEADER_BYTES, False)])
+def test_a_websocket_brings_no_more_headers_than_others(size: int, is_let_in: bool) -> None:
+    assert opens_websocket((b"origin", b"http://x"), (b"x-long", b"x" * size)) == is_let_in
+
+
+def opens_websocket(*headers: tuple[bytes, bytes]) -> bool:
+    """Whether the application gets to see the handshake, which is otherwise refused."""
     seen: list[Scope] = []
     sent: list[Message] = []
 
@@ -177,11 +187,17 @@ def test_a_websocket_is_for_pages_of_this_site_and_programs(origin: bytes | None
     async def send(message: Message) -> None:
         sent.append(message)
 
-    headers = [(b"host", b"x"), (b"cookie", b"a=b"), *([(b"origin", origin)] if origin else [])]
-    scope = {"type": "websocket", "path": "/_event", "headers": headers, "scheme": "ws"}
+    sent_headers = [(b"host", b"x"), *headers]
+    scope = {
+        "type": "websocket",
+        "path": "/_event",
+        "headers": sent_headers,
+        "scheme": "ws",
+        "query_string": b"",
+    }
     run(harden(app), scope, receive, send)
-    assert seen == ([scope] if is_let_in else [])
-    assert [message["type"] for message in sent] == ([] if is_let_in else ["websocket.close"])
+    assert [message["type"] for message in sent] == ([] if seen else ["websocket.close"])
+    return seen == [scope]
 
 
 def test_headers_over_the_limit_are_refused_in_the_apis_own_words() -> None:
@@ -208,6 +224,15 @@ def test_no_other_site_may_frame_anything(path: str) -> None:
     headers = ask("GET", path).headers
     assert "frame-ancestors 'none'" in headers["content-security-policy"]
     assert headers["x-frame-options"] == "DENY"
+
+
+@pytest.mark.parametrize("path", ["/", "/api/any", "/assets/app-1a2b.js"])
+@pytest.mark.parametrize("method", ["GET", "OPTIONS"])
+def test_no_other_site_may_read_anything(method: str, path: str) -> None:
+    asked = {"Origin": "https://evil.example", "Access-Control-Request-Method": "GET"}
+    answer = ask(method, path, headers=asked)
+    assert [name for name in answer.headers if name.startswith("access-control")] == []
+    assert answer.headers["cross-origin-resource-policy"] == "same-origin"
 
 
 def test_other_sites_change_nothing_outside_the_api_either() -> None:

@@ -1,9 +1,10 @@
-"""Titles come from anybody and end up in a header: none of them can add another one."""
+"""Titles and forms come from anybody and end up in headers: none of them can add another one."""
 
+import httpx
 import pytest
 
 from tests.api.requests import code
-from tests.fixtures.people import Person
+from tests.fixtures.people import BASE, PASSWORD, Person
 
 pytestmark = pytest.mark.usefixtures("own_embedded_s3")
 
@@ -33,3 +34,30 @@ def test_any_other_title_stays_inside_its_header(ada: Person, stored: str, title
     kind, plain, encoded = file.headers["content-disposition"].split("; ")
     assert (kind, plain[:10], encoded[:10]) == ("attachment", 'filename="', "filename*=")
     assert plain.count('"') == 2
+
+
+BREAK = "/a\r\nSet-Cookie: videovault_session=stolen\r\n\r\n<script>"
+FORMS = {
+    "login": {"email": BREAK, "password": "x", "next": BREAK},
+    "register": {"email": BREAK, "password": "x", "next": BREAK, "invitation": BREAK},
+    "forgot": {"email": BREAK},
+    "reset": {"token": BREAK, "password": "x"},
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_a_form_sends_stays_inside_the_address_that_it_leads_back_to(
+    client: httpx.Client, form: str
+) -> None:
+    answer = client.post(f"/api/auth/{form}", data=FORMS[form], headers={"Origin": BASE})
+    assert answer.status_code == 303
+    assert answer.headers["location"].isprintable()
+    assert not {"\r", "\n", " ", "<", ":"} & set(answer.headers["location"])
+    assert "set-cookie" not in answer.headers
+
+
+def test_where_a_login_leads_is_no_header_either(client: httpx.Client, ada: Person) -> None:
+    sent = {"email": ada.email, "password": PASSWORD, "next": BREAK}
+    answer = client.post("/api/auth/login", data=sent, headers={"Origin": BASE})
+    assert answer.headers["location"] == "/create"
+    assert "stolen" not in str(answer.headers)

@@ -58,14 +58,6 @@ def test_anothers_user_id_is_forbidden(ada: Person, bob: Person, adas_video: str
     assert gallery(ada)["processingCount"] == 1
 
 
-@pytest.mark.parametrize("attempt", BY_VIDEO.values(), ids=BY_VIDEO)
-def test_nothing_is_possible_without_a_session(
-    ada: Person, client: httpx.Client, adas_video: str, attempt: Attempt
-) -> None:
-    nobody = Person(ada.user_id, ada.email, "", client)
-    assert code(attempt(nobody, ada, adas_video)) == (401, "NOT_SIGNED_IN")
-
-
 def test_anothers_address_stores_nothing_for_anyone(ada: Person, bob: Person, generator: Generator) -> None:
     for email in (ada.email, "nobody@example.com"):
         body = {"videoUrl": generator.video_url, "userEmail": email}

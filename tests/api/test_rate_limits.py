@@ -14,6 +14,7 @@ from videovault.services import limiting
 WRONG = {"email": "ada@example.com", "password": "something else"}
 RIGHT = {"email": "ada@example.com", "password": PASSWORD}
 LOGIN = "/api/auth/login"
+FORGOT = "/api/auth/forgot"
 
 
 @pytest.mark.usefixtures("ada")
@@ -66,6 +67,60 @@ def test_registering_is_limited_by_address(configure: Configure, make_client: Ma
     make_client().post("/api/auth/register", json=RIGHT)
     spend(limiting.REGISTRATIONS, "register", "127.0.0.1")
     assert code(make_client().post("/api/auth/register", json=RIGHT)) == (429, "RATE_LIMITED")
+
+
+@pytest.mark.parametrize("email", ["ada@example.com", "nobody@example.com"])
+@pytest.mark.usefixtures("ada")
+def test_nobody_is_flooded_with_links_nor_learns_by_the_limit_who_has_an_account(
+    client: httpx.Client, email: str
+) -> None:
+    answers = [client.post(FORGOT, json={"email": email}) for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [200] * 3 + [429]
+    assert 0 < int(answers[-1].headers["retry-after"]) <= 15 * 60
+    form = client.post(FORGOT, data={"email": email.upper()}, headers={"Origin": BASE})
+    assert form.headers["location"].startswith("/forgot?error=slow&wait=")
+
+
+@pytest.mark.usefixtures("ada")
+def test_links_are_asked_for_so_often_from_one_address(client: httpx.Client) -> None:
+    spend(limiting.ADDRESS_LETTERS, "letter-address", "127.0.0.1")
+    assert code(client.post(FORGOT, json={"email": "other@example.com"})) == (429, "RATE_LIMITED")
+
+
+@pytest.mark.usefixtures("ada")
+def test_links_are_tried_so_often_from_one_address(client: httpx.Client) -> None:
+    spend(limiting.RESETS, "reset", "127.0.0.1")
+    body = {"token": "made.up.token", "password": "battery staple"}
+    assert code(client.post("/api/auth/reset", json=body)) == (429, "RATE_LIMITED")
+    form = client.post("/api/auth/reset", data=body, headers={"Origin": BASE})
+    assert form.headers["location"].startswith("/reset?error=slow&token=made.up.token&wait=")
+
+
+def test_a_stolen_session_does_not_find_out_its_password(ada: Person, client: httpx.Client) -> None:
+    wrong = {"currentPassword": "wrong horse", "newPassword": "battery staple"}
+    answers = [ada.api.post("/api/auth/password", json=wrong) for _ in range(4)]
+    answers += [ada.api.post("/api/auth/delete-account", json={"password": "wrong horse"}) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [400] * 5 + [429]
+    assert client.post(LOGIN, json=RIGHT).status_code == 200
+    for path, sent, field in (
+        ("/api/auth/password", wrong, "slow"),
+        ("/api/auth/delete-account", {"password": PASSWORD}, "closing-slow"),
+    ):
+        form = client.post(path, data=sent, headers={"Origin": BASE})
+        assert form.headers["location"].startswith(f"/account?error={field}&wait=")
+    assert ada.api.get("/api/auth/me").status_code == 200
+
+
+def test_the_right_password_starts_the_count_anew(ada: Person) -> None:
+    person = ada
+    for number in range(3):
+        for _ in range(3):
+            wrong = {"currentPassword": "wrong horse", "newPassword": "battery staple"}
+            assert person.api.post("/api/auth/password", json=wrong).status_code == 400
+        current, new = PASSWORD + "!" * number, PASSWORD + "!" * (number + 1)
+        changed = person.api.post("/api/auth/password", json={"currentPassword": current, "newPassword": new})
+        assert changed.status_code == 200
+        person.api.headers["Authorization"] = f"Bearer {changed.json()['data']['token']}"
 
 
 def test_scripts_generations_and_stores_are_limited_by_account(

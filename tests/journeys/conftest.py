@@ -1,10 +1,9 @@
-"""The whole embedded installation, started once as a user starts it, and people with browsers of their own."""
+"""The whole embedded installation, started for each file as a user starts it, and people with browsers of their own."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.fixtures.app import RunningApp, running_app
 from tests.fixtures.log_grep import remember
@@ -12,13 +11,16 @@ from tests.journeys.violations import Violations
 
 PASSWORD = "correct horse battery"
 PATIENCE_MS = 60_000
+expect.set_options(timeout=PATIENCE_MS)  # its own five seconds are few while other tests keep all cores busy
 
 Visitor = Callable[[], Page]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    with running_app(Path(tmp_path_factory.mktemp("installation"))) as running:
+    """One for each file, whichever ran before it: the first account made there is an admin."""
+    folder = tmp_path_factory.mktemp("installation")
+    with running_app(folder, SOURCE_ALLOW_HOSTS="127.0.0.1") as running:  # where tests have their sources
         yield running
 
 

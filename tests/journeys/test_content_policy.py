@@ -1,11 +1,9 @@
 """Every page lives with its content security policy; all other journeys are watched in the same way."""
 
-from collections.abc import Iterator
-
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.fixtures.app import RunningApp, running_app
+from tests.fixtures.app import RunningApp
 from tests.journeys.conftest import Visitor, register
 from tests.journeys.handshake import handshake
 from tests.journeys.violations import Violations
@@ -17,13 +15,6 @@ EVAL = "eval('1')"
 FOREIGN_IMAGE = "document.body.append(Object.assign(new Image(), {src: 'http://127.0.0.1:9/x.png'}))"
 
 
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    """One of its own: the first account made there is an admin, who sees every page."""
-    with running_app(tmp_path_factory.mktemp("policy")) as running:
-        yield running
-
-
 def paths() -> list[str]:
     return [page.route if page.route.startswith("/") else "/there-is-no-such-page" for page in PAGES]
 
@@ -33,7 +24,7 @@ def test_no_page_does_what_its_policy_forbids(visitor: Visitor) -> None:
     for path in [*paths(), "/api/docs"]:
         somebody.goto(path, wait_until="networkidle" if path.startswith("/api") else "load")
         expect(somebody.get_by_role("heading").first).to_be_visible()
-    register(somebody, "policy@example.com")
+    register(somebody, "policy@example.com")  # an admin, who sees every page
     for path in paths():
         answer = somebody.goto(path)
         assert answer

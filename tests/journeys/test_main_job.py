@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.fixtures.app import RunningApp
-from tests.journeys.conftest import PATIENCE_MS, Visitor, register
+from tests.journeys.conftest import Visitor, register
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
 TOPIC = "Why we bake our bread at night"
@@ -46,8 +46,8 @@ def write_the_script(page: Page) -> None:
     page.get_by_role("button", name="Write the script").click()
     modal = page.get_by_role("dialog")
     expect(modal.get_by_role("heading", name="Your script")).to_be_visible()
-    expect(modal.get_by_label("Body")).not_to_be_empty()
-    modal.get_by_label("Hook").fill("Do you know why our bread is baked at night?")
+    expect(modal.get_by_label("Body", exact=True)).not_to_be_empty()
+    modal.get_by_label("Hook", exact=True).fill("Do you know why our bread is baked at night?")
 
 
 def make_the_video(page: Page) -> None:
@@ -61,9 +61,7 @@ def make_the_video(page: Page) -> None:
     card = page.get_by_role("listitem").filter(has_text=TOPIC)
     expect(card.get_by_role("progressbar")).to_be_visible()
     card.get_by_role("button", name="Open").click()
-    expect(page.get_by_role("dialog").get_by_role("heading", name="Your video is ready")).to_be_visible(
-        timeout=PATIENCE_MS
-    )
+    expect(page.get_by_role("dialog").get_by_role("heading", name="Your video is ready")).to_be_visible()
     page.keyboard.press("Escape")
 
 

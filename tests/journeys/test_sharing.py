@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Response, expect
 
 from tests.fixtures.app import RunningApp
-from tests.journeys.conftest import PATIENCE_MS, Visitor, register
+from tests.journeys.conftest import Visitor, register
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
 TOPIC = "Three things that make sourdough rise"
@@ -59,7 +59,7 @@ def test_the_share_page_fits_a_phone_in_light_and_dark(
         )
         page = context.new_page()
         page.goto(link)
-        expect(page.get_by_role("link", name="Download")).to_be_visible(timeout=PATIENCE_MS)
+        expect(page.get_by_role("link", name="Download")).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
         context.close()
 
@@ -68,7 +68,7 @@ def make_a_video(page: Page) -> None:
     page.get_by_label("What is the video about?").fill(TOPIC)
     page.get_by_role("button", name="Write the script").click()
     page.get_by_role("dialog").get_by_role("button", name="Create video").click()
-    expect(page.get_by_role("heading", name="Your video is ready")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_role("heading", name="Your video is ready")).to_be_visible()
     page.keyboard.press("Escape")
 
 
@@ -93,7 +93,7 @@ def watched(page: Page, link: str) -> list[Response]:
     page.on("response", lambda answer: answers.append(answer))  # noqa: PLW0108 - Playwright sets an attribute on it
     page.goto(link)
     expect(page.get_by_role("heading", level=1)).to_have_text(TOPIC)
-    page.wait_for_function("document.querySelector('video')?.readyState >= 2")
+    expect(page.locator("video")).to_be_visible()
     played = page.evaluate(
         """async () => {
             const video = document.querySelector('video');

@@ -10,7 +10,8 @@ import pytest
 
 from videovault import logs, security
 from videovault.logs import redaction
-from videovault.security import Order
+from videovault.security import Order, Ticket
+from videovault.services import tokens
 
 TOKEN = "Tq3nV0sJp4m8KxZ1cYwB7dGhL2rEfUoA9iS6tNvQk_M"
 SIGNATURE = "5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7"
@@ -28,6 +29,15 @@ FORMS = {
     "a token in JSON": ('{"callbackToken": "my-own-token", "videoId": "v"}', "my-own-token"),
     "a token in a dict": ("{'callback_token': 'my-own-token'}", "my-own-token"),
     "a share link": ("GET /share/video_1_a?key=my-own-key HTTP/1.1", "my-own-key"),
+    "a link for a new password": ("GET /reset?token=my-own-token HTTP/1.1", "my-own-token"),
+    "an invitation": ("GET /register?invitation=my-own-token HTTP/1.1", "my-own-token"),
+    "the ticket of a visit": ("GET /api/share/v/download?inline=1&ticket=my-own-token", "my-own-token"),
+    "a share link to come back to": ("/login?next=%2Fshare%2Fvideo_1_a%3Fkey%3Dmy-own-key", "my-own-key"),
+    "one with more": ("/login?next=%2Fs%2Fv%3Fa%3Db%26key%3Dmy-own-key%26c%3Dd", "my-own-key"),
+    "one that was encoded twice": ("/login?next=%252Fs%252Fv%253Fkey%253Dmy-own-key%2526c", "my-own-key"),
+    "one that was encoded in part": ("/login?next=/s/v%3Fticket=my-own-ticket", "my-own-ticket"),
+    "a presigned one": ("/go?to=a.mp4%3Fa%26X-Amz-Signature%3Dmy-own-signature", "my-own-signature"),
+    "an API token": (f"nothing says what vv_{TOKEN} is", TOKEN),
     "a share link with more": ("/share/video_1_a?a=b&key=my-own-key&c=d", "my-own-key"),
     "a secret key": ("secretKey=my-own-key", "my-own-key"),
     "a cookie": ("Cookie: a=b; videovault_session=my-own-token; c=d", "my-own-token"),
@@ -57,6 +67,10 @@ def test_what_this_installation_gives_out_is_known_by_its_form() -> None:
         security.new_token(),
         security.new_secret_key(),
         security.callback_token(Order("video_1_a", "")),
+        tokens.PREFIX + security.new_token(),
+        security.signed("invitation", "0f8fad5bd9cb469fa16570867728950e"),
+        security.signed("reset", ["0f8fad5bd9cb469fa16570867728950e", security.fingerprint("hash")]),
+        security.visit_ticket(Ticket("video_1_a", 1)),
     ):
         assert secret not in redaction.text(f"seen: {secret}, here")
 
@@ -74,6 +88,11 @@ def test_what_this_installation_gives_out_is_known_by_its_form() -> None:
 )
 def test_what_is_no_secret_stays(line: str) -> None:
     assert redaction.text(line) == line
+
+
+def test_what_stands_beside_an_encoded_secret_stays() -> None:
+    shown = redaction.text("/login?next=%2Fs%3Fkey%3Dmy-own-key%26page%3D2 200")
+    assert shown == f"/login?next=%2Fs%3Fkey%3D{redaction.HIDDEN}%26page%3D2 200"
 
 
 @pytest.fixture(params=["text", "json"])

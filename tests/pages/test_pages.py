@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from reflex_base.components.memo import MemoComponent
 
 from videovault.pages import PAGES, Page
 from videovault.state.admin import AdminState
@@ -27,6 +28,8 @@ def page(request: pytest.FixtureRequest) -> Page:
 def parts(component: Any) -> Iterator[Any]:
     """The component and all within it, whichever branch would be shown."""
     yield component
+    if isinstance(component, MemoComponent) and component._memo_definition:
+        yield from parts(component._memo_definition.component)
     for child in component.children:
         yield from parts(child)
 
@@ -101,6 +104,11 @@ def test_every_field_has_a_label_and_a_place_for_its_error(page: Page) -> None:
 
 def test_images_have_a_text_or_say_that_they_need_none(page: Page) -> None:
     assert all(image.alt is not None for image in tags(page, "img"))
+
+
+def test_nothing_is_styled_inline(page: Page) -> None:
+    """The policy of the pages forbids it: width and height of a picture are attributes."""
+    assert not [part for part in parts(page.component()) if getattr(part, "style", None)]
 
 
 def test_page_has_a_place_for_news_that_is_read_out(page: Page) -> None:

@@ -1,5 +1,7 @@
 """The one door to a video: who may do what with it, for every kind of caller."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.services.rows import put
@@ -7,7 +9,7 @@ from videovault import security
 from videovault.db import transaction
 from videovault.errors import Forbidden, VideoNotFound, WrongSecretKey
 from videovault.models import Status, Video
-from videovault.services import accounts
+from videovault.services import accounts, sharing, videos
 from videovault.services.access import Action, Caller, Visitor, open_video
 
 ACTIONS: tuple[Action, ...] = ("read", "change", "delete", "share", "watch")
@@ -53,6 +55,16 @@ def test_owner_and_admin_do_everything_but_watch_by_a_link(anna: Caller, bert: C
 
 def test_a_generator_changes_what_it_reports_on_and_sees_nothing(bert: Caller, video_id: str) -> None:
     assert allowed(Caller(bert.user_id, "", is_generator=True), video_id) == {"change"}
+
+
+def test_who_may_only_read_learns_no_key(anna: Caller, bert: Caller, video_id: str) -> None:
+    """It would open the video to everybody, after the token has ended too; an admin's would open everybody's."""
+    for caller in (anna, bert):
+        reader = replace(caller, session_id="", may_write=False)
+        for look in (sharing.secret_key, sharing.link):
+            with pytest.raises(Forbidden, match="only read"):
+                look(reader, video_id)
+        assert videos.get(reader, video_id, links=False).title == "A title"
 
 
 def test_a_stranger_does_nothing(stranger: Caller, video_id: str) -> None:

@@ -2,14 +2,18 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from threading import Barrier
 
 import pytest
+from sqlmodel import select
 
 from tests.fixtures.installation import Configure
 from videovault import db
+from videovault.db import reading
 from videovault.errors import Conflict, Forbidden, VideoVaultError
-from videovault.services import accounts, closing, invitations, people, resets
+from videovault.models import User
+from videovault.services import accounts, closing, invitations, people, resets, tokens
 from videovault.services.access import Caller
 
 PASSWORD = "correct horse"
@@ -19,7 +23,6 @@ PASSWORD = "correct horse"
 def anna(database: str, configure: Configure) -> Caller:
     del database
     configure(SIGNUP="invite")
-    db.migrate()
     return accounts.authenticate(accounts.register("anna@example.com", PASSWORD).token)
 
 
@@ -48,6 +51,27 @@ def at_once(*calls: Callable[[], object]) -> list[type[VideoVaultError] | None]:
         return list(pool.map(one, calls))
 
 
+@pytest.mark.usefixtures("database")
+def test_of_two_who_are_the_first_one_is_the_admin() -> None:
+    db.migrate()
+    emails = [f"{name}@example.com" for name in ("anna", "bert", "cleo", "dora")]
+    assert at_once(*(partial(accounts.register, email, PASSWORD) for email in emails)) == [None] * 4
+    with reading() as session:
+        assert sorted(session.exec(select(User.is_admin))) == [False, False, False, True]
+
+
+def test_of_two_tokens_the_last_one_is_one(anna: Caller) -> None:
+    for number in range(tokens.MOST - 1):
+        tokens.create(anna, f"Token {number}")
+    for _ in range(8):  # often enough for two to meet
+        ends = at_once(*(partial(tokens.create, anna, "The last one") for _ in range(6)))
+        assert sorted(map(str, ends)) == sorted(map(str, [None, *[Conflict] * 5]))
+        assert len(tokens.listing(anna)) == tokens.MOST
+        tokens.revoke(
+            anna, next(each.token_id for each in tokens.listing(anna) if each.name == "The last one")
+        )
+
+
 def test_an_invitation_makes_one_account(anna: Caller) -> None:
     token = token_of(invitations.invite(anna).url)
     ends = at_once(
@@ -69,9 +93,10 @@ def test_a_reset_link_sets_one_password(anna: Caller) -> None:
 def test_of_two_admins_one_is_left(anna: Caller) -> None:
     bert = invited(anna, "bert@example.com")
     people.change(anna, bert.user_id, {"is_admin": True})
+    bert = accounts.authenticate(accounts.login(bert.email, PASSWORD).token)
     ends = at_once(
         lambda: people.change(anna, anna.user_id, {"is_admin": False}),
-        lambda: people.change(anna, bert.user_id, {"is_active": False}),
+        lambda: people.change(bert, bert.user_id, {"is_active": False}),
     )
     assert sorted(map(str, ends)) == sorted(map(str, [None, Conflict]))
 

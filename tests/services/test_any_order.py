@@ -205,7 +205,7 @@ def world(
     server.serve("/page.mp4", Manners(body=b"<!doctype html>", content_type="text/html"))
     server.serve("/expired.mp4", Manners(status=403))
     own = generator.url.removeprefix("http://")
-    configure(SOURCE_ALLOW_HOSTS=f"{own},127.0.0.1:{server.port}")
+    configure(RATE_LIMITS="off", SOURCE_ALLOW_HOSTS=f"{own},127.0.0.1:{server.port}")
     for module, name, value in (
         (plan, "MIB", KIB),
         (plan, "PART_BYTES", 64 * KIB),

@@ -48,8 +48,8 @@ def test_ten_thousand_characters_are_too_many_for_any_field(name: str) -> None:
 @pytest.mark.parametrize("blank", ["", "   ", "\n"])
 def test_all_wrong_fields_are_told_at_once(blank: str) -> None:
     assert wrong(topic=blank, avatar=blank) == {
-        "topic": "Topic is missing.",
-        "avatar": "Avatar is missing.",
+        "topic": "Say what the video is about.",
+        "avatar": "Say who speaks.",
     }
 
 

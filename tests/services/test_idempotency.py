@@ -12,7 +12,6 @@ from sqlmodel import select, update
 
 from tests.fixtures.installation import Configure
 from tests.services.conftest import SCRIPT
-from videovault import db
 from videovault.db import reading, transaction
 from videovault.errors import Conflict, InvalidInput, StillRunning
 from videovault.models import IdempotencyKey, Status, Video, now
@@ -20,6 +19,7 @@ from videovault.services import accounts, generation, idempotency, pipeline, scr
 from videovault.services.access import Caller
 from videovault.services.idempotency import Answer, Call, Claim
 
+pytestmark = pytest.mark.usefixtures("database")
 T = TypeVar("T")
 AT_ONCE = 4
 ANSWER = Answer(200, '{"data": {"secretKey": "quite-secret"}}')
@@ -27,12 +27,10 @@ URL = "http://127.0.0.1:9/film.mp4"
 
 
 @pytest.fixture(autouse=True)
-def _tables(database: str, configure: Configure) -> None:
-    del database
+def _configured(configure: Configure) -> None:
     configure(
         SCRIPT_WEBHOOK_URL="", VIDEO_WEBHOOK_URL="http://127.0.0.1:9/", SOURCE_ALLOW_HOSTS="127.0.0.1:9"
     )
-    db.migrate()
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from sqlmodel import select
 from tests.fixtures.generator import Generator
 from tests.fixtures.installation import Configure
 from tests.services.conftest import SCRIPT, Row
-from videovault import db
 from videovault.db import reading, transaction
 from videovault.errors import Conflict, Forbidden, InvalidInput, NotFound, UnsafeUrl
 from videovault.models import Delivery, Event, Status, Video, now
@@ -206,7 +205,6 @@ def test_strangers_fill_no_disk(waiting: Video, anna: Caller, monkeypatch: pytes
 def test_reports_are_taken_kept_and_forgotten_on_every_database(database: str, configure: Configure) -> None:
     del database
     configure(VIDEO_WEBHOOK_URL="https://generator.example/video")
-    db.migrate()
     anna = accounts.authenticate(accounts.register("anna@example.com", "correct horse").token)
     video_id = generation.request(anna, SCRIPT, enqueue=list).video_id
     said = callbacks.Report(anna.user_id, video_id, "ready", URL)

@@ -1,6 +1,8 @@
 """A worker that is killed at any moment costs at most what it had not stored yet."""
 
+import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -9,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -27,39 +30,41 @@ ROUNDS = 20
 SIZE = 40 * MIB + 4321
 PATIENCE_SECONDS = 60
 
-Worker = subprocess.Popen[str]
+Producer = subprocess.Popen[str]
 
 
 @contextmanager
-def _workers() -> Iterator[list[Worker]]:
-    """All that were started, the last one not in use yet."""
-    started: list[Worker] = []
-    try:
-        yield started
-    finally:
-        for worker in started:
-            worker.kill()
-            worker.communicate()
-
-
-def _spare(started: list[Worker]) -> Worker:
+def _producer() -> Iterator[Producer]:
     program = [sys.executable, "-m", "tests.fixtures.producer"]
-    started.append(
-        subprocess.Popen(program, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    )
-    return started[-1]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        program, cwd=ROOT, stdin=pipe, stdout=pipe, text=True, start_new_session=True
+    ) as started:
+        try:
+            yield started
+        finally:
+            os.killpg(started.pid, signal.SIGKILL)  # its worker too
 
 
-def _ready(worker: Worker) -> Worker:
-    assert worker.stdout
-    assert worker.stdout.readline() == "ready\n"
-    return worker
+@contextmanager
+def _served(configure: Configure) -> Iterator[NaughtyServer]:
+    with NaughtyServer() as server:
+        configure(SOURCE_ALLOW_HOSTS=f"127.0.0.1:{server.port}")
+        yield server
 
 
-def _give(worker: Worker, video_id: str) -> None:
-    assert worker.stdin
-    worker.stdin.write(f"{video_id}\n")
-    worker.stdin.flush()
+def _begin(producer: Producer, video_id: str) -> None:
+    assert producer.stdin
+    producer.stdin.write(f"{video_id}\n")
+    producer.stdin.flush()
+
+
+def _end(producer: Producer, how: Literal["kill", "wait"]) -> None:
+    assert producer.stdin
+    assert producer.stdout
+    producer.stdin.write(f"{how}\n")
+    producer.stdin.flush()
+    assert producer.stdout.readline() == "ended\n"
 
 
 def _store(anna: Caller, url: str) -> str:
@@ -82,23 +87,20 @@ def test_a_worker_killed_at_a_random_moment_is_taken_over_without_loss(
     anna: Caller, row: Row, own_embedded_s3: Storage, embedded_s3: EmbeddedS3, configure: Configure
 ) -> None:
     moments = random.Random(20)  # noqa: S311 - the same moments each time
-    with NaughtyServer() as server, _workers() as workers:
-        configure(SOURCE_ALLOW_HOSTS=f"127.0.0.1:{server.port}")
-        worker, following = _ready(_spare(workers)), _spare(workers)
+    with _served(configure) as server, _producer() as producer:
         for number in range(ROUNDS):
             path = f"/round-{number}.mp4"
             url = server.serve(path, Manners(size=SIZE, seed=number % 3, bytes_per_second=40 * MIB))
             video_id = _store(anna, url)
-            _give(worker, video_id)
+            _begin(producer, video_id)
             _wait_for(row, video_id, Status.STORING)
             time.sleep(moments.uniform(0.0, 0.8))
-            worker.kill()
-            worker.wait()
+            _end(producer, "kill")
             before = server.bytes_sent(path)
             _lease_runs_out(video_id)
-            worker, following = _ready(following), _spare(workers)
-            _give(worker, video_id)
+            _begin(producer, video_id)
             found = _wait_for(row, video_id, Status.READY)
+            _end(producer, "wait")
             fetched = server.bytes_sent(path)
             kept = (embedded_s3.folder / str(found.s3_key)).read_bytes()
             again = f"read again {(fetched - SIZE) / MIB:5.1f} of {SIZE / MIB:.0f} MiB"

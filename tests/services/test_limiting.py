@@ -116,6 +116,12 @@ def test_the_spelling_of_an_address_is_no_way_round(configure: Configure) -> Non
     assert [bool(guess(email=email)) for email in (ADA, "ADA@example.com", f" {ADA} ") * 2][-1]
 
 
+def test_an_address_is_counted_as_the_account_that_is_found_by_it(configure: Configure) -> None:
+    configure()
+    spelled = ["ada@ｅｘａｍｐｌｅ.com", "ada@example。com", ADA]  # noqa: RUF001 - that is the point
+    assert [bool(guess(email=email)) for email in spelled * 2] == [False] * 5 + [True]
+
+
 def test_without_limits_anything_goes(configure: Configure) -> None:
     configure(RATE_LIMITS="off")
     assert not any(guess() for _ in range(200))

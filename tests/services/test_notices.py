@@ -8,8 +8,8 @@ from sqlmodel import select
 
 from tests.fixtures.installation import Configure
 from videovault.db import reading, transaction
-from videovault.models import Event, OutboxMessage, Status, Video, now
-from videovault.services import deletion, lifecycle, notices, pipeline
+from videovault.models import OutboxMessage, Status, Video, now
+from videovault.services import deletion, lifecycle, pipeline
 from videovault.services.access import Caller
 
 HOOK = {"NOTIFY_WEBHOOK_URL": "https://hooks.example.com/videos"}
@@ -138,35 +138,3 @@ def test_who_cancels_or_deletes_is_not_told_of_it(
     pipeline.cancel(anna, storing().id)
     deletion.delete(anna, storing().id)
     assert left() == []
-    assert notices.recent() == {}
-
-
-def test_pages_hear_of_their_owners_videos_in_order(storing: Storing, anna: Caller, bert: Caller) -> None:
-    first, second = storing("One"), storing("Two")
-    storing("In work")
-    end(first, Status.READY, **STORED)
-    end(second, Status.FAILED, **FAILURE)
-    found = notices.recent()
-    assert [(notice.title, notice.reason) for notice in found[anna.user_id]] == [
-        ("One", ""),
-        ("Two", "Gone."),
-    ]
-    assert bert.user_id not in found
-
-
-def test_pages_do_not_hear_of_what_is_past(storing: Storing) -> None:
-    video = storing()
-    end(video, Status.FAILED, **FAILURE)
-    with transaction() as session:
-        event = session.exec(select(Event).where(Event.video_id == video.id)).one()
-        event.at = now() - notices.RECENT
-    assert notices.recent() == {}
-
-
-def test_pages_do_not_hear_of_a_failure_that_is_being_tried_again(storing: Storing, anna: Caller) -> None:
-    video = storing()
-    end(video, Status.FAILED, **FAILURE)
-    told: list[str] = []
-    pipeline.retry(anna, video.id, enqueue=told.append)
-    assert told == [video.id]
-    assert notices.recent() == {}

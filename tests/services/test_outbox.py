@@ -11,7 +11,6 @@ from standardwebhooks import Webhook
 from tests.fixtures.installation import Configure
 from tests.fixtures.mail_server import MailServer, mail_server
 from tests.fixtures.receiver import SECRET, Receiver, receiver
-from videovault import db
 from videovault.db import reading, transaction
 from videovault.models import Channel, OutboxMessage, User, now
 from videovault.services import outbox
@@ -143,7 +142,6 @@ def test_what_a_dead_worker_had_claimed_is_taken_when_its_lease_is_over(told: Re
 
 def test_many_workers_at_once_deliver_each_message_once(database: str, told: Receiver) -> None:
     del database
-    db.migrate()
     messages = {leave("u", Channel.WEBHOOK) for _ in range(12)}
     with ThreadPoolExecutor(4) as machines:
         list(machines.map(deliver, [Channel.WEBHOOK] * 4))

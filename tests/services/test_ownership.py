@@ -12,7 +12,7 @@ from tests.services.stored import store, swap
 from videovault import security
 from videovault.db import reading
 from videovault.errors import ObjectSwapped, WrongSecretKey
-from videovault.gateways.storage import Storage
+from videovault.gateways.storage import Description, Storage
 from videovault.models import Event, Status
 from videovault.services import deletion, ownership, reconcile, sharing, videos, visiting
 from videovault.services.access import Caller
@@ -49,6 +49,25 @@ def test_a_swapped_object_is_not_shared(video_id: str, bert: Caller, row: Row) -
     assert [line["log_level"] for line in lines if "another object" in line["event"]] == ["error"] * 2
     assert kinds(video_id) == [ownership.SWAPPED]
     assert row(video_id).share_views == 0
+
+
+@pytest.mark.parametrize("is_as_long", [True, False])
+def test_the_embedded_s3_keeps_no_tags_but_other_bytes_are_noticed(
+    generator: Generator, bert: Caller, own_embedded_s3: Storage, row: Row, *, is_as_long: bool
+) -> None:
+    video_id = store(bert, generator)
+    key = sharing.secret_key(bert, video_id).secret_key
+    assert visiting.open_page(video_id, Visit(key)).title
+    s3_key = str(row(video_id).s3_key)
+    content = own_embedded_s3.read(s3_key, row(video_id).size or 0)
+    assert content
+    other = content[:-1] + bytes([content[-1] ^ 1] if is_as_long else [])
+    own_embedded_s3.put(s3_key, other, Description("video/mp4"))
+    with pytest.raises(WrongSecretKey):
+        visiting.open_page(video_id, Visit(key))
+    with pytest.raises(ObjectSwapped):
+        deletion.delete(bert, video_id)
+    assert kinds(video_id) == [ownership.SWAPPED]
 
 
 def test_a_swapped_object_is_deleted_by_an_admin_only(

@@ -9,11 +9,12 @@ import pytest
 from tests.fixtures.generator import Generator
 from tests.fixtures.media import HEIGHT, SECONDS, WIDTH
 from tests.services.conftest import Row
+from tests.services.rows import put
 from videovault.db import transaction
-from videovault.errors import Conflict
+from videovault.errors import Conflict, RateLimited
 from videovault.gateways.storage import Storage
 from videovault.models import Status, Video, now
-from videovault.services import pipeline, turns, videos
+from videovault.services import limiting, pipeline, turns, videos
 from videovault.services.access import Caller
 from videovault.services.lease import LEASE_SECONDS
 
@@ -35,6 +36,28 @@ def aged(video_id: str, **columns: object) -> None:
         assert row
         for name, value in columns.items():
             setattr(row, name, value)
+
+
+@pytest.mark.parametrize(
+    ("limit", "purpose", "limited"),
+    [
+        (limiting.GENERATIONS, "generations", None),
+        (limiting.STORES, "stores", "https://films.example/a.mp4"),
+    ],
+)
+def test_trying_again_counts_as_what_it_does(
+    anna: Caller, limit: limiting.Windows, purpose: str, limited: str | None
+) -> None:
+    failed = {
+        source: put(anna, Status.FAILED, hook="Look", source_url=source)
+        for source in (None, "https://films.example/a.mp4")
+    }
+    for _ in range(limit[0].amount):
+        limiting.check(limit, purpose, anna.user_id)
+    with pytest.raises(RateLimited):
+        pipeline.retry(anna, failed.pop(limited), enqueue=nobody)
+    [other] = failed.values()
+    assert pipeline.retry(anna, other, enqueue=nobody).status == "processing"
 
 
 def test_one_run_takes_a_video_all_the_way(
@@ -164,3 +187,19 @@ def test_a_fault_of_our_own_ends_with_a_reason_instead_of_going_round(
     found = row(stored.video_id)
     assert (found.status, found.error_code) == (Status.FAILED, "INTERNAL_ERROR")
     assert "a fault of our own" not in str(found.error_message)
+
+
+@pytest.mark.usefixtures("moto_s3")
+def test_a_fault_of_our_own_does_not_end_what_another_worker_has_begun_since(
+    generator: Generator, anna: Caller, row: Row
+) -> None:
+    stored = videos.store_link(anna, generator.video_url, anna.email, enqueue=nobody)
+
+    def late_and_broken() -> bool:
+        aged(stored.video_id, status=Status.QUEUED, heartbeat_at=None)
+        assert turns.claim()
+        raise RuntimeError("a fault of our own")
+
+    pipeline.produce(stored.video_id, stopping=late_and_broken)
+    found = row(stored.video_id)
+    assert (found.status, found.error_code) == (Status.STORING, None)

@@ -13,7 +13,6 @@ from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer
 from tests.services.conftest import SCRIPT, Queued, Row
 from tests.services.rows import put
 from tests.services.working import Worker, is_clean, never, wait_for_parts
-from videovault import db
 from videovault.db import reading, transaction
 from videovault.errors import QuotaExceeded
 from videovault.gateways.storage import Storage
@@ -38,7 +37,7 @@ def in_work(owner: Caller) -> Video:
 
 def faulty(_owner: Caller, video_id: str) -> None:
     """A fault of our own ends it."""
-    pipeline._give_up(video_id)
+    pipeline._give_up(pipeline._row(video_id))
 
 
 def used(owner: Caller) -> int:
@@ -46,14 +45,13 @@ def used(owner: Caller) -> int:
         return quota.used(session, owner.user_id)
 
 
+@pytest.mark.usefixtures("database")
 class TestReserving:
     """On each database, without anything being stored."""
 
     @pytest.fixture(autouse=True)
-    def _tables(self, database: str, configure: Configure) -> None:
-        del database
+    def _configured(self, configure: Configure) -> None:
         configure(DEFAULT_QUOTA_BYTES=10 * GB, RUNNING_PER_USER=0)
-        db.migrate()
 
     def test_what_is_reserved_and_what_is_stored_count_together(self, anna: Caller) -> None:
         put(anna, Status.READY, size=4 * GB)

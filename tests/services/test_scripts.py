@@ -4,7 +4,7 @@ import pytest
 
 from tests.fixtures.generator import Generator
 from tests.fixtures.installation import Configure
-from videovault.errors import InvalidInput, WebhookError
+from videovault.errors import Conflict, InvalidInput, VideoNotFound, WebhookError
 from videovault.services import scripts, videos
 from videovault.services.access import Caller
 
@@ -54,3 +54,48 @@ def test_a_brief_that_is_wrong_is_not_sent(anna: Caller, generator: Generator) -
     with pytest.raises(InvalidInput):
         scripts.write(anna, BRIEF | {"topic": ""})
     assert generator.requests == []
+
+
+def test_one_part_is_asked_for_with_the_brief_and_the_script_so_far(
+    anna: Caller, generator: Generator
+) -> None:
+    draft = scripts.write(anna, BRIEF)
+    scripts.save(anna, draft.video_id, {"body": "Mine now."})
+    generator.script = {"hook": "Another hook", "body": "Not asked for", "conclusion": "Nor this"}
+    assert scripts.compose_part(anna, draft.video_id, "hook") == "Another hook"
+    asked = generator.requests[-1]
+    assert (asked["part"], asked["topic"], asked["email"]) == ("hook", "Bread\nand butter", anna.email)
+    assert (asked["hook"], asked["body"], asked["conclusion"]) == ("Look at this", "Mine now.", "Buy it.")
+    assert scripts.read(anna, draft.video_id).hook == "Look at this"  # until it is saved
+
+
+def test_each_time_a_part_is_asked_for_there_is_another_seed(anna: Caller, generator: Generator) -> None:
+    draft = scripts.write(anna, BRIEF)
+    for _ in range(4):
+        scripts.compose_part(anna, draft.video_id, "body")
+    assert len({asked.get("seed") for asked in generator.requests[1:]}) > 1
+
+
+def test_an_answer_without_the_part_that_was_asked_for_is_a_failure(
+    anna: Caller, generator: Generator
+) -> None:
+    draft = scripts.write(anna, BRIEF)
+    generator.script = {"hook": "", "body": "Only this", "conclusion": ""}
+    with pytest.raises(WebhookError, match="without a hook"):
+        scripts.compose_part(anna, draft.video_id, "hook")
+
+
+def test_without_a_webhook_no_part_can_be_asked_for(anna: Caller, configure: Configure) -> None:
+    configure(SCRIPT_WEBHOOK_URL="")
+    draft = scripts.write(anna, BRIEF)
+    with pytest.raises(Conflict, match="SCRIPT_WEBHOOK_URL"):
+        scripts.compose_part(anna, draft.video_id, "hook")
+
+
+def test_nobody_has_parts_of_somebody_elses_script_written(
+    anna: Caller, bert: Caller, generator: Generator
+) -> None:
+    draft = scripts.write(anna, BRIEF)
+    with pytest.raises(VideoNotFound):
+        scripts.compose_part(bert, draft.video_id, "hook")
+    assert len(generator.requests) == 1

@@ -1,7 +1,11 @@
 """A session lives as long as it is used, but not for ever, and ends wherever its owner says so."""
 
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
+from unittest.mock import patch
 
+import argon2
 import pytest
 from sqlmodel import select
 
@@ -10,7 +14,7 @@ from videovault import models, security
 from videovault.db import reading, transaction
 from videovault.errors import Forbidden, InvalidInput, NotFound, NotSignedIn
 from videovault.models import User, now
-from videovault.services import accounts, people, sessions, tokens
+from videovault.services import accounts, invitations, people, resets, sessions, tokens
 from videovault.services.access import Caller
 
 PASSWORD, NEW = "correct horse", "battery staple"
@@ -118,6 +122,46 @@ def test_another_password_ends_every_session_but_the_new_one(anna: Caller) -> No
     assert is_living(sign_in(password=NEW))
 
 
+def test_winning_an_account_back_ends_its_tokens_too(anna: Caller, bert: Caller) -> None:
+    """Whoever had it may have made some."""
+    link = resets.for_admin(anna, bert.user_id).url
+    recoveries: dict[str, Callable[[], object]] = {
+        bert.email: lambda: resets.reset(link.partition("=")[2], NEW),
+        anna.email: lambda: accounts.create_admin(anna.email, NEW),
+    }
+    for email, recover in recoveries.items():
+        token = tokens.create(accounts.authenticate(sign_in(email)), "a thief's").token
+        recover()
+        with pytest.raises(NotSignedIn):
+            tokens.authenticate(token)
+
+
+@pytest.mark.parametrize("meanwhile", ["deactivated", "another password"])
+def test_a_login_that_is_being_checked_loses_to_what_ends_every_session(
+    anna: Caller, bert: Caller, meanwhile: str
+) -> None:
+    reset = resets.for_admin(anna, bert.user_id).url.partition("=")[2]
+    changes: dict[str, Callable[[], object]] = {
+        "deactivated": lambda: people.change(anna, bert.user_id, {"is_active": False}),
+        "another password": lambda: resets.reset(reset, NEW),
+    }
+    verify = argon2.low_level.verify_secret
+
+    def slowly(*given: Any, **named: Any) -> bool:
+        right = verify(*given, **named)
+        changes[meanwhile]()
+        return right
+
+    with (
+        patch.object(argon2.low_level, "verify_secret", slowly),
+        pytest.raises(NotSignedIn, match=accounts.WRONG_LOGIN),
+    ):
+        sign_in(bert.email)
+    with reading() as session:
+        left = select(models.Session).where(models.Session.user_id == bert.user_id)
+        assert session.exec(left).all() == []
+
+
 def test_deactivation_ends_sessions_and_tokens_at_once(anna: Caller, bert: Caller) -> None:
     session, program = sign_in("bert@example.com"), tokens.create(bert, "nightly").token
     people.change(anna, bert.user_id, {"is_active": False})
@@ -147,6 +191,8 @@ def test_programs_do_not_manage_accounts(anna: Caller) -> None:
         lambda: accounts.rename(program, "Other"),
         lambda: sessions.listing(program),
         lambda: sessions.sign_out(program, anna.session_id),
+        lambda: people.change(program, anna.user_id, {"quota_bytes": 5}),
+        lambda: invitations.invite(program),
     ):
         with pytest.raises(Forbidden):
             refused()

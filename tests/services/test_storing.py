@@ -20,6 +20,7 @@ from videovault.services.engine import Begun, Identity, StoredPart
 from videovault.services.engine.plan import PART_BYTES
 from videovault.services.lease import Superseded
 from videovault.services.ledgers import VideoLedger
+from videovault.services.naming import POSTER_NAME, folder
 
 SIZE = 40 * MIB
 STEADY = Manners(size=SIZE, bytes_per_second=30 * MIB)
@@ -123,6 +124,28 @@ def test_what_is_cancelled_and_tried_again_waits_until_its_worker_has_let_go(
     worker.ended()
     pipeline.produce(video_id, stopping=never)
     assert row(video_id).status == Status.READY
+
+
+def test_a_poster_that_a_worker_put_there_before_it_died_is_the_video_s(queued: Queued, row: Row) -> None:
+    video_id = queued(Manners(size=MIB))  # made-up bytes: no poster can be had of them now
+    key = folder(row(video_id)) + POSTER_NAME
+    storage.connected().put(key, b"a picture", Description("image/webp"))
+    pipeline.produce(video_id, stopping=never)
+    assert (row(video_id).status, row(video_id).poster_key) == (Status.READY, key)
+
+
+def test_a_poster_of_which_the_answer_got_lost_is_the_video_s(
+    queued: Queued, row: Row, proxy: S3Proxy, mp4: bytes
+) -> None:
+    video_id = queued(Manners(body=mp4))
+    lost = proxy.hold("PutObject", "poster.webp", answered=True)
+    lost.dropped.set()
+    pipeline.produce(video_id, stopping=never)
+    assert lost.arrived.is_set()
+    assert (row(video_id).status, row(video_id).poster_key) == (
+        Status.READY,
+        folder(row(video_id)) + POSTER_NAME,
+    )
 
 
 def _broken_off(queued: Queued, server: NaughtyServer) -> str:

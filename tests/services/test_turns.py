@@ -10,18 +10,14 @@ import pytest
 from tests.fixtures.installation import Configure
 from tests.services.conftest import Row
 from tests.services.rows import end, put
-from videovault import db, models
+from videovault import models
 from videovault.db import clock, moment, transaction
 from videovault.models import Status, Video
 from videovault.services import pipeline, turns
 from videovault.services.access import Caller
 from videovault.services.lease import LEASE_SECONDS
 
-
-@pytest.fixture(autouse=True)
-def _tables(database: str) -> None:
-    del database
-    db.migrate()
+pytestmark = pytest.mark.usefixtures("database")
 
 
 def claimed() -> str | None:

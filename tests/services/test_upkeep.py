@@ -12,7 +12,7 @@ from sqlmodel import col, select
 from tests.fixtures.generator import Generator
 from tests.services.conftest import Row
 from tests.services.rows import put
-from videovault import db, models
+from videovault import models
 from videovault.db import reading, transaction
 from videovault.errors import StorageError
 from videovault.gateways.storage import Description, Storage
@@ -68,7 +68,6 @@ def test_two_repairs_at_once_mend_a_mess_once(
     database: str, generator: Generator, moto_s3: Storage, row: Row
 ) -> None:
     del database
-    db.migrate()
     anna = accounts.authenticate(accounts.register("anna@example.com", "correct horse").token)
     dead = put(anna, Status.STORING, ago=60, heartbeat_at=now() - LONG_AGO, reserved_bytes=5)
     late = put(anna, Status.GENERATING, ago=60, requested_at=now() - LONG_AGO, deadline_at=now() - LONG_AGO)

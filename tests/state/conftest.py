@@ -14,15 +14,20 @@ from reflex.istate.manager.memory import StateManagerMemory
 from reflex.state import StateUpdate
 from reflex_base.event import Event
 from reflex_base.event.processor import BaseStateEventProcessor
+from sqlmodel import col, select
 
+from tests.state.stronghold import Stronghold, stronghold
 from videovault.config import settings
-from videovault.services import accounts
+from videovault.db import transaction
+from videovault.models import Status, User
+from videovault.services import accounts, lifecycle
 from videovault.services.access import Caller
 from videovault.services.views import SignedIn
 from videovault.state.session import SessionGuard, on_fault
 
 S = TypeVar("S", bound=rx.State)
 PASSWORD = "correct horse"
+Make = Callable[..., str]
 _numbers = itertools.count(1)
 
 
@@ -134,6 +139,13 @@ def _state_manager() -> StateManagerMemory:
     return manager
 
 
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory, mp4: bytes) -> Iterator[Stronghold]:
+    """One for the session: whoever changes Ada's things there makes his own first."""
+    with stronghold(tmp_path_factory.mktemp("stronghold"), mp4) as built:
+        yield built
+
+
 @dataclass(frozen=True)
 class Person:
     token: str
@@ -150,3 +162,25 @@ def person(installation: object) -> Callable[[str], Person]:
         return Person(signed_in.token, accounts.authenticate(signed_in.token))
 
     return make
+
+
+@pytest.fixture
+def ada(server: Server, person: Callable[[str], Person]) -> Tab:
+    """Ada's gallery."""
+    return server.tab(person("ada").token, address="/gallery")
+
+
+@pytest.fixture
+def make(ada: Tab) -> Make:
+    """Puts a video of any status into Ada's gallery, or into that of the ``owner_id`` named; its id."""
+    del ada
+
+    def put(status: Status, title: str = "Bread", *, owner_id: str = "", **values: object) -> str:
+        with transaction() as session:
+            first = session.exec(select(User).order_by(col(User.created_at))).first()
+            assert first
+            video = lifecycle.new_video(owner_id or first.id, status, title, **values)
+            session.add(video)
+            return video.id
+
+    return put

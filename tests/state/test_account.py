@@ -66,10 +66,11 @@ def test_who_is_signed_in_goes_where_they_were_going(server: Server, person: Cal
     assert tab.sent_to == "/gallery"
 
 
-def test_password_can_be_shown(server: Server) -> None:
-    tab = server.tab(address="/login")
-    tab.send(AccountState, "toggle_password")
-    assert tab.sees(AccountState).shows_password
+def test_link_to_the_other_page_brings_along_where_the_person_was_going(server: Server) -> None:
+    tab = server.tab(address="/login?next=%2Fgallery%3Fvideo%3Da%26b")
+    tab.send(AccountState, "enter")
+    assert tab.sees(AccountState).next == "/gallery?video=a&b"
+    assert tab.sees(AccountState).next_quoted == "/gallery%3Fvideo%3Da%26b"
 
 
 @pytest.mark.parametrize(

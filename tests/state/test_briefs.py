@@ -51,3 +51,12 @@ def test_unknown_fields_and_types_do_not_get_through() -> None:
     wanted = briefs.wanted({"topic": ["a"], "is_admin": True, "avatar": "Maya"})
     assert set(wanted) == {"topic", "company_name", "social_handles", "license", "avatar"}
     assert wanted["topic"] == "['a']"
+
+
+def test_what_is_wrong_with_another_avatar_stands_at_its_name() -> None:
+    problems = {"topic": "Say what", "avatar": "Say who"}
+    assert briefs.placed(problems, {"avatar": briefs.OTHER}) == {
+        "topic": "Say what",
+        "avatar_name": "Say who",
+    }
+    assert briefs.placed(problems, {"avatar": ""}) == problems

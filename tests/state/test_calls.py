@@ -3,86 +3,114 @@
 import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Collection, Mapping
 
 import pytest
 
-from videovault.state.calls import SLOW_CALLS, Shared, patiently, quickly
-
-Ask = Callable[[], Awaitable[int]]
+from videovault.state.calls import REMEMBERED, SLOW_CALLS, Shared, patiently, quickly
 
 
-def counting(seconds: float = 0.0) -> tuple[Ask, list[int]]:
-    asked: list[int] = []
+class Answers:
+    """Says of each name how often somebody has asked by then, and remembers who was asked for together."""
 
-    async def ask() -> int:
-        asked.append(len(asked))
-        await asyncio.sleep(seconds)
-        return asked[-1]
+    def __init__(self, takes: float = 0.0) -> None:
+        self.asked: list[set[str]] = []
+        self._takes = takes
 
-    return ask, asked
+    async def ask(self, names: Collection[str]) -> Mapping[str, int]:
+        self.asked.append(set(names))
+        number = len(self.asked)
+        await asyncio.sleep(self._takes)
+        return {name: number for name in names if name != "nobody"}
 
 
 def test_many_who_ask_at_once_get_the_same_answer() -> None:
-    ask, asked = counting(0.05)
+    answers = Answers(0.05)
 
-    async def all_at_once() -> list[int]:
-        shared: Shared[int] = Shared(10)
-        return await asyncio.gather(*(shared.get("ada", ask) for _ in range(50)))
+    async def all_at_once() -> list[int | None]:
+        shared = Shared(10, answers.ask)
+        return await asyncio.gather(*(shared.get("ada") for _ in range(50)))
 
-    assert asyncio.run(all_at_once()) == [0] * 50
-    assert asked == [0]
+    assert asyncio.run(all_at_once()) == [1] * 50
+    assert answers.asked == [{"ada"}]
 
 
 def test_answer_is_for_its_key_only() -> None:
-    ask, _ = counting()
+    answers = Answers()
 
-    async def both() -> list[int]:
-        shared: Shared[int] = Shared(10)
-        return [await shared.get("ada", ask), await shared.get("bob", ask), await shared.get("ada", ask)]
+    async def both() -> list[int | None]:
+        shared = Shared(10, answers.ask)
+        return [await shared.get(name) for name in ("ada", "nobody", "ada")]
 
-    assert asyncio.run(both()) == [0, 1, 0]
+    assert asyncio.run(both()) == [1, None, 2]
+    assert answers.asked == [{"ada"}, {"ada", "nobody"}]
 
 
-def test_stale_answer_is_asked_for_anew_and_forgotten() -> None:
-    ask, asked = counting()
+def test_all_who_asked_of_late_are_asked_for_together() -> None:
+    answers = Answers()
 
-    async def later() -> int:
-        shared: Shared[int] = Shared(0.01)
-        await shared.get("ada", ask)
-        await asyncio.sleep(0.02)
-        await shared.get("bob", ask)
-        return len(shared._asked)
+    async def later() -> tuple[int | None, int | None]:
+        shared = Shared(0.02, answers.ask)
+        await asyncio.gather(shared.get("ada"), shared.get("bob"))
+        await asyncio.sleep(0.03)
+        return await asyncio.gather(shared.get("ada"), shared.get("bob"))
 
-    assert asyncio.run(later()) == 1
-    assert asked == [0, 1]
+    assert asyncio.run(later()) == (2, 2)
+    assert answers.asked == [{"ada", "bob"}] * 2
+
+
+def test_who_has_not_been_asked_for_any_more_is_forgotten() -> None:
+    answers = Answers()
+
+    async def later() -> None:
+        shared = Shared(10, answers.ask)
+        await shared.get("ada")
+        shared._wanted["ada"] -= 10 * (REMEMBERED + 1)
+        shared._known_at -= 11
+        await shared.get("bob")
+
+    asyncio.run(later())
+    assert answers.asked == [{"ada"}, {"bob"}]
+
+
+def test_who_comes_while_others_are_asked_for_is_asked_for_next() -> None:
+    answers = Answers(0.02)
+
+    async def one_after_the_other() -> list[int | None]:
+        shared = Shared(10, answers.ask)
+        first = asyncio.ensure_future(shared.get("ada"))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return [await shared.get("bob"), await first]
+
+    assert asyncio.run(one_after_the_other()) == [2, 1]
 
 
 def test_error_reaches_all_who_asked() -> None:
-    async def fail() -> int:
+    async def fail(names: Collection[str]) -> Mapping[str, int]:
         await asyncio.sleep(0)
-        raise LookupError
+        raise LookupError(names)
 
-    async def both() -> list[int | BaseException]:
-        shared: Shared[int] = Shared(10)
-        return await asyncio.gather(*(shared.get("ada", fail) for _ in range(2)), return_exceptions=True)
+    async def both() -> list[int | BaseException | None]:
+        shared = Shared(10, fail)
+        return await asyncio.gather(*(shared.get("ada") for _ in range(2)), return_exceptions=True)
 
     assert [type(answer) for answer in asyncio.run(both())] == [LookupError, LookupError]
 
 
 def test_one_who_leaves_does_not_take_the_answer_along() -> None:
-    ask, asked = counting(0.05)
+    answers = Answers(0.05)
 
-    async def leaving() -> int:
-        shared: Shared[int] = Shared(10)
-        impatient = asyncio.create_task(shared.get("ada", ask))
-        patient = asyncio.create_task(shared.get("ada", ask))
+    async def leaving() -> int | None:
+        shared = Shared(10, answers.ask)
+        impatient = asyncio.create_task(shared.get("ada"))
+        patient = asyncio.create_task(shared.get("ada"))
         await asyncio.sleep(0.01)
         impatient.cancel()
         return await patient
 
-    assert asyncio.run(leaving()) == 0
-    assert asked == [0]
+    assert asyncio.run(leaving()) == 1
+    assert len(answers.asked) == 1
 
 
 @pytest.mark.timeout(60)

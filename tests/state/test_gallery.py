@@ -1,48 +1,28 @@
 """The gallery: what it shows, and what a card can do."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from urllib.parse import urlencode
 
 import pytest
-from sqlmodel import col, select
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
-from tests.state.conftest import Person, Server, Tab
+from tests.state.conftest import Make, Person, Server, Tab
 from videovault.db import reading, transaction
-from videovault.gateways import storage
-from videovault.models import Status, User, Video
-from videovault.services import lifecycle
+from videovault.gateways.storage import Storage
+from videovault.models import Status, Video
 from videovault.state.gallery import PAGE, GalleryState
 from videovault.state.session import SessionState
 
-Make = Callable[..., str]
 
-
-@pytest.fixture
-def ada(server: Server, person: Callable[[str], Person]) -> Tab:
-    return server.tab(person("ada").token, address="/gallery")
-
-
-@pytest.fixture
-def make(ada: Tab) -> Make:
-    """Puts a video of any status into Ada's gallery; its id."""
-    del ada
-
-    def put(status: Status, title: str = "Bread", **values: object) -> str:
-        with transaction() as session:
-            owner = session.exec(select(User).order_by(col(User.created_at))).first()
-            assert owner
-            video = lifecycle.new_video(owner.id, status, title, **values)
-            session.add(video)
-            return video.id
-
-    return put
-
-
-def test_counts_are_over_everything_but_drafts(ada: Tab, make: Make) -> None:
+def test_counts_are_over_everything_and_drafts_count_apart(ada: Tab, make: Make) -> None:
     for status in (Status.READY, Status.READY, Status.QUEUED, Status.FAILED, Status.DRAFT):
         make(status)
     ada.send(GalleryState, "load")
     gallery = ada.sees(GalleryState)
-    assert gallery.counts.model_dump() == {"everything": 4, "ready": 2, "processing": 1, "failed": 1}
+    counts = {"everything": 4, "ready": 2, "processing": 1, "failed": 1, "drafts": 1}
+    assert gallery.counts.model_dump() == counts
     assert len(gallery.cards) == 4
 
 
@@ -52,8 +32,50 @@ def test_counts_are_over_everything_but_drafts(ada: Tab, make: Make) -> None:
 def test_counts_are_filters(ada: Tab, make: Make, status: str, shown: int) -> None:
     for one in (Status.READY, Status.READY, Status.QUEUED, Status.FAILED, Status.DRAFT):
         make(one)
-    ada.send(GalleryState, "show", status=status)
+    look(ada, status=status)
     assert len(ada.sees(GalleryState).cards) == shown
+
+
+def test_address_says_what_is_searched_and_in_which_order(ada: Tab, make: Make) -> None:
+    for title in ("Rolls at night", "Bread at night", "Cake"):
+        make(Status.READY, title)
+    make(Status.FAILED, "Night shift")
+    look(ada, q="NIGHT", sort="title", status="ready")
+    gallery = ada.sees(GalleryState)
+    assert [card.title for card in gallery.cards] == ["Bread at night", "Rolls at night"]
+    assert (gallery.view, gallery.found) == ("ready\ntitle\nNIGHT", "2 videos found")
+    look(ada, q="%", sort="nonsense")
+    assert (ada.sees(GalleryState).cards, ada.sees(GalleryState).found) == ([], "No videos found")
+
+
+def test_loading_the_same_again_shows_as_much_as_before(ada: Tab, make: Make) -> None:
+    for _ in range(2 * PAGE + 1):
+        make(Status.READY)
+    look(ada)
+    ada.send(GalleryState, "more")
+    look(ada)
+    assert len(ada.sees(GalleryState).cards) == 2 * PAGE
+    look(ada, sort="oldest")
+    assert len(ada.sees(GalleryState).cards) == PAGE
+
+
+def test_gallery_that_cannot_be_read_says_so_until_it_can(ada: Tab, make: Make) -> None:
+    make(Status.READY)
+    with renamed_table("videos"), pytest.raises(OperationalError):
+        look(ada)
+    assert ada.sees(GalleryState).is_broken
+    assert "'is_broken_rx_state_': True" in ada.received
+    look(ada)
+    assert not ada.sees(GalleryState).is_broken
+    assert len(ada.sees(GalleryState).cards) == 1
+
+
+def test_what_has_not_changed_is_not_sent_again(ada: Tab, make: Make) -> None:
+    make(Status.READY)
+    look(ada)
+    before = ada.received.count("Bread")
+    ada.send(GalleryState, "refresh")
+    assert ada.received.count("Bread") == before
 
 
 def test_gallery_shows_a_page_and_more_when_asked(ada: Tab, make: Make) -> None:
@@ -87,40 +109,39 @@ def test_player_opens_and_closes(ada: Tab, make: Make) -> None:
     assert ada.sees(GalleryState).playing.video_id == ""
 
 
-def test_deleting_asks_first_and_names_what_goes(ada: Tab, make: Make) -> None:
-    video_id = make(Status.READY, size=3_700_000, duration=20.0)
-    ada.send(GalleryState, "ask", video_id=video_id)
-    doomed = ada.sees(GalleryState).doomed
-    assert (doomed.title, doomed.details) == ("Bread", "0:20, 3.7 MB")
-    ada.send(GalleryState, "spare")
-    ada.send(GalleryState, "delete")
-    assert _exists(video_id)
-
-
-def test_deleted_video_is_gone(ada: Tab, make: Make, moto_s3: storage.Storage) -> None:
-    video_id = make(Status.READY)
-    key = f"videos/{_owner(video_id)}/{video_id}/1_bread.mp4"
-    moto_s3.put(key, b"bread", storage.Description("video/mp4"))
-    ada.send(GalleryState, "load")
-    ada.send(GalleryState, "ask", video_id=video_id)
-    ada.send(GalleryState, "delete")
-    assert not _exists(video_id)
-    assert list(moto_s3.keys("videos/")) == []
-    assert ada.sees(GalleryState).cards == []
-    assert ada.sees(SessionState).notice == "“Bread” is deleted."
-
-
-def test_somebody_elses_video_can_be_neither_asked_about_nor_played(
-    server: Server, person: Callable[[str], Person], ada: Tab, make: Make
+def test_somebody_elses_video_can_be_neither_played_nor_changed(
+    server: Server, person: Callable[[str], Person], make: Make
 ) -> None:
     video_id = make(Status.READY)
     bob = server.tab(person("bob").token, address="/gallery")
-    for handler in ("ask", "play", "retry"):
-        bob.send(GalleryState, handler, video_id=video_id)
-        assert bob.sees(SessionState).notice == "There is no such video."
-    bob.send(GalleryState, "delete")
-    assert _exists(video_id)
-    assert ada.sees(GalleryState).doomed.video_id == ""
+    bob.send(GalleryState, "play", video_id=video_id)
+    assert bob.sees(SessionState).notice == "There is no such video."
+    bob.send(GalleryState, "rename", video_id=video_id, title="Mine")
+    bob.send(GalleryState, "retry", video_id=video_id)
+    with reading() as session:
+        video = session.get(Video, video_id)
+        assert video
+        assert (video.title, video.status) == ("Bread", Status.READY)
+
+
+def test_new_title_is_shown_and_the_field_is_answered(ada: Tab, make: Make, moto_s3: Storage) -> None:
+    del moto_s3
+    video_id = make(Status.READY)
+    look(ada)
+    ada.send(GalleryState, "rename", video_id=video_id, title=" Rolls ")
+    [card] = ada.sees(GalleryState).cards
+    assert (card.title, card.answers, card.remark) == ("Rolls", 1, "")
+
+
+def test_title_that_cannot_be_is_refused_beside_it(ada: Tab, make: Make) -> None:
+    video_id = make(Status.READY)
+    look(ada)
+    for times, (title, remark) in enumerate([("x" * 121, "Title is too long"), ("", "Title is missing")], 1):
+        ada.send(GalleryState, "rename", video_id=video_id, title=title)
+        [card] = ada.sees(GalleryState).cards
+        assert (card.title, card.answers) == ("Bread", times)
+        assert card.remark.startswith(remark)
+    assert ada.sees(SessionState).notice == ""
 
 
 def test_failed_video_is_tried_again_from_its_card(ada: Tab, make: Make) -> None:
@@ -131,13 +152,29 @@ def test_failed_video_is_tried_again_from_its_card(ada: Tab, make: Make) -> None
     assert ada.sees(GalleryState).cards[0].status == "processing"
 
 
-def _owner(video_id: str) -> str:
-    with reading() as session:
-        video = session.get(Video, video_id)
-        assert video
-        return video.owner_id
+def test_what_cannot_be_tried_again_says_so_on_its_card(ada: Tab, make: Make) -> None:
+    video_id = make(Status.READY)
+    look(ada)
+    ada.send(GalleryState, "retry", video_id=video_id)
+    assert ada.sees(GalleryState).cards[0].remark == "Only a video that failed can be tried again."
 
 
-def _exists(video_id: str) -> bool:
-    with reading() as session:
-        return session.get(Video, video_id) is not None
+def look(tab: Tab, **view: str) -> None:
+    """Open the gallery at an address that asks for this."""
+    tab.address = f"/gallery?{urlencode(view)}"
+    tab.send(GalleryState, "load")
+
+
+@contextmanager
+def renamed_table(name: str) -> Iterator[None]:
+    """As if the database had lost it."""
+    _execute(f"ALTER TABLE {name} RENAME TO {name}_elsewhere")
+    try:
+        yield
+    finally:
+        _execute(f"ALTER TABLE {name}_elsewhere RENAME TO {name}")
+
+
+def _execute(statement: str) -> None:
+    with transaction() as session:
+        session.connection().execute(text(statement))

@@ -28,7 +28,7 @@ def tab(server: Server, person: MakePerson) -> Tab:
 
 def test_page_shows_what_there_is(tab: Tab) -> None:
     shown = tab.sees(ProfileState)
-    assert (shown.storage, shown.belongings) == ("0 bytes of 53.7 GB", "0 videos, 0 bytes")
+    assert (shown.storage, shown.belongings) == ("0 bytes of 53.7 GB used", "0 videos, 0 bytes")
     assert [one.is_current for one in shown.devices] == [True]
 
 
@@ -73,6 +73,15 @@ def test_other_devices_are_signed_out_one_by_one(tab: Tab) -> None:
     assert [one.is_current for one in tab.sees(ProfileState).devices] == [True]
 
 
+def test_this_device_comes_first_and_the_many_others_are_folded_away(tab: Tab) -> None:
+    for _ in range(7):
+        accounts.login("ada@example.com", PASSWORD)
+    tab.send(ProfileState, "load")
+    shown = tab.sees(ProfileState)
+    assert [one.is_current for one in shown.devices] == [True, False, False, False, False]
+    assert len(shown.more_devices) == 3
+
+
 def test_neither_hash_nor_session_token_reaches_the_page(tab: Tab) -> None:
     sent = json_dumps(tab.server.received.deltas[tab.token])  # as Reflex itself writes it for the browser
     assert "ada@example.com" in sent
@@ -82,7 +91,13 @@ def test_neither_hash_nor_session_token_reaches_the_page(tab: Tab) -> None:
 
 @pytest.mark.parametrize(
     ("code", "field"),
-    [("wrong", "currentPassword"), ("common", "newPassword"), ("closing-wrong", "password")],
+    [
+        ("wrong", "currentPassword"),
+        ("common", "newPassword"),
+        ("slow", "currentPassword"),
+        ("closing-wrong", "password"),
+        ("closing-slow", "password"),
+    ],
 )
 def test_what_a_native_form_came_back_with_stands_beside_its_field(
     server: Server, person: MakePerson, code: str, field: str

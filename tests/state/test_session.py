@@ -10,6 +10,7 @@ from tests.state.conftest import Person, Server
 from videovault.services import accounts
 from videovault.state import session, work
 from videovault.state.account import AccountState
+from videovault.state.adding import AddingState
 from videovault.state.admin_activity import AdminActivityState
 from videovault.state.admin_figures import AdminFiguresState
 from videovault.state.admin_inbox import AdminInboxState
@@ -21,7 +22,9 @@ from videovault.state.admin_videos import AdminVideosState
 from videovault.state.gallery import GalleryState
 from videovault.state.news import NewsState
 from videovault.state.profile import ProfileState
+from videovault.state.removal import RemovalState
 from videovault.state.session import SessionState
+from videovault.state.sharing import SharingState
 from videovault.state.studio import StudioState
 
 FOR_EVERYBODY = {
@@ -36,7 +39,9 @@ FOR_EVERYBODY = {
 ARGUMENTS = {
     "form": {},
     "video_id": "video_1_abcdefghi",
-    "status": "",
+    "video_ids": ["video_1_abcdefghi"],
+    "title": "Mine",
+    "remarks": {"video_1_abcdefghi": "Mine"},
     "number": 1,
     "session_id": "s",
     "token_id": "t",
@@ -46,6 +51,7 @@ ARGUMENTS = {
     "person": "",
     "what": "delete",
     "column": "title",
+    "status": "",
     "group": "",
     "kind": "own",
     "direction": "",
@@ -62,6 +68,9 @@ def handlers() -> Iterator[tuple[type[rx.State], str]]:
         AccountState,
         StudioState,
         GalleryState,
+        RemovalState,
+        AddingState,
+        SharingState,
         ProfileState,
         AdminVideosState,
         AdminRescueState,

@@ -11,6 +11,8 @@ from videovault import worker
 from videovault.db import transaction
 from videovault.models import Status, Video
 from videovault.state import briefs
+from videovault.state.briefing import BriefState
+from videovault.state.script import ScriptState
 from videovault.state.session import SessionState
 from videovault.state.studio import StudioState
 
@@ -39,15 +41,13 @@ def test_brief_becomes_a_script_in_the_modal(ada: Tab, generator: Generator) -> 
     generator.script = SCRIPT
     ada.send(StudioState, "write", form=BRIEF)
     studio = ada.sees(StudioState)
-    assert (studio.stage, studio.parts, studio.is_complete) == ("script", SCRIPT, True)
-    assert studio.meters["body"] == "4 words, 2 s spoken"
+    assert (studio.stage, studio.parts, studio.waiting_for) == ("script", SCRIPT, "")
     assert generator.requests[0]["company_name"] == "Brot & Söhne"
-    assert not studio.is_writing
 
 
 def test_missing_topic_stands_beside_the_field_which_gets_the_focus(ada: Tab, generator: Generator) -> None:
     ada.send(StudioState, "write", form={**BRIEF, "topic": "  "})
-    assert ada.sees(SessionState).errors == {"topic": "Topic is missing."}
+    assert ada.sees(SessionState).errors == {"topic": "Say what the video is about."}
     focused = [event.payload for event in ada.server.received.events[ada.token] if event.name == "_set_focus"]
     assert focused == [{"ref": "ref_topic"}]
     assert (ada.sees(StudioState).stage, generator.requests) == ("", [])
@@ -57,7 +57,7 @@ def test_webhook_that_fails_is_told_at_the_form(ada: Tab, generator: Generator) 
     generator.script_mode = "nonsense"
     ada.send(StudioState, "write", form=BRIEF)
     assert set(ada.sees(SessionState).errors) == {"form"}
-    assert not ada.sees(StudioState).is_writing
+    assert ada.sees(StudioState).waiting_for == ""
     generator.script_mode = "direct"
     ada.send(StudioState, "write", form=BRIEF)
     assert (ada.sees(SessionState).errors, ada.sees(StudioState).stage) == ({}, "script")
@@ -65,15 +65,12 @@ def test_webhook_that_fails_is_told_at_the_form(ada: Tab, generator: Generator) 
 
 def test_without_a_script_webhook_the_parts_are_written_by_hand(drafting: Tab) -> None:
     studio = drafting.sees(StudioState)
-    assert (studio.stage, studio.parts["hook"], studio.is_complete) == ("script", "", False)
-    drafting.send(StudioState, "keep", form=SCRIPT)
-    assert drafting.sees(StudioState).is_complete
-    assert drafting.sees(StudioState).meter == "9 words, 4 s spoken"
+    assert (studio.stage, studio.parts["hook"], studio.can_rewrite) == ("script", "", False)
 
 
 def test_what_is_typed_is_kept_when_the_modal_closes(drafting: Tab) -> None:
     video_id = drafting.sees(StudioState).video.video_id
-    drafting.send(StudioState, "keep", form={**SCRIPT, "hook": "Half a sen"})
+    drafting.send(ScriptState, "keep", form={**SCRIPT, "hook": "Half a sen"})
     drafting.send(StudioState, "close")
     assert drafting.sees(StudioState).stage == ""
     assert "Drafts" in drafting.sees(SessionState).notice
@@ -82,9 +79,9 @@ def test_what_is_typed_is_kept_when_the_modal_closes(drafting: Tab) -> None:
 
 
 def test_too_long_a_part_is_told_while_typing(drafting: Tab) -> None:
-    drafting.send(StudioState, "keep", form={**SCRIPT, "hook": "a" * 10_000})
+    drafting.send(ScriptState, "keep", form={**SCRIPT, "hook": "a" * 10_000})
     assert drafting.sees(SessionState).errors["hook"].startswith("Hook is too long: 10,000 characters")
-    drafting.send(StudioState, "keep", form=SCRIPT)
+    drafting.send(ScriptState, "keep", form=SCRIPT)
     assert drafting.sees(SessionState).errors == {}
 
 
@@ -139,7 +136,7 @@ def test_next_form_has_all_but_the_topic(drafting: Tab) -> None:
 
 
 def test_typed_brief_is_there_after_loading_the_page_again(ada: Tab) -> None:
-    ada.send(StudioState, "keep_brief", form={**BRIEF, "topic": "Half a top"})
+    ada.send(BriefState, "keep_brief", form={**BRIEF, "topic": "Half a top"})
     ada.send(StudioState, "enter")
     assert ada.sees(StudioState).brief["topic"] == "Half a top"
 
@@ -169,6 +166,7 @@ def test_cancelled_video_can_be_tried_again_or_changed(drafting: Tab) -> None:
     drafting.send(StudioState, "cancel")
     studio = drafting.sees(StudioState)
     assert (studio.stage, studio.video.reason) == ("failed", "You cancelled this video.")
+    assert studio.is_cancelled
     drafting.send(StudioState, "edit")
     assert (drafting.sees(StudioState).stage, drafting.sees(StudioState).parts) == ("script", SCRIPT)
     drafting.send(StudioState, "close")
@@ -213,6 +211,6 @@ def test_modal_closes_when_its_video_is_deleted(drafting: Tab) -> None:
 
 def test_script_is_kept_as_it_was_typed(drafting: Tab) -> None:
     typed = {"hook": "مرحبا 👋", "body": "eins\nzwei", "conclusion": "<script>alert(1)</script>"}
-    drafting.send(StudioState, "keep", form=typed)
+    drafting.send(ScriptState, "keep", form=typed)
     drafting.send(StudioState, "open", video_id=drafting.sees(StudioState).video.video_id)
     assert drafting.sees(StudioState).parts == typed

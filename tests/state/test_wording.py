@@ -45,13 +45,6 @@ def test_what_is_left_is_rounded(seconds: float, text: str) -> None:
     assert wording.about(seconds) == text
 
 
-def test_meter_counts_150_words_a_minute() -> None:
-    assert wording.meter("") == "0 words, 0 s spoken"
-    assert wording.meter("hello") == "1 word, 0 s spoken"
-    assert wording.meter("word " * 25) == "25 words, 10 s spoken"
-    assert wording.meter("word " * 300) == "300 words, 2:00 spoken"
-
-
 def test_one_is_not_many() -> None:
     assert wording.counted(1, "video") == "1 video"
     assert wording.counted(1200, "video") == "1,200 videos"

@@ -9,12 +9,13 @@ import pytest
 from tests.state.conftest import Person, Server, Tab
 from videovault.db import transaction
 from videovault.models import Status, Video, now
-from videovault.services import accounts, lifecycle
+from videovault.services import accounts, lifecycle, videos
 from videovault.services.access import Caller
 from videovault.state import session, shapes
 from videovault.state.gallery import GalleryState
+from videovault.state.pulses import Pulse, pulses
 from videovault.state.studio import StudioState
-from videovault.state.work import Pulse, WorkState, pulse_of
+from videovault.state.work import WorkState
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -51,6 +52,15 @@ def change(video_id: str, **values: Any) -> None:
             setattr(video, name, value)
 
 
+def finish(video_id: str, **values: Any) -> None:
+    with transaction() as session_:
+        video = session_.get(Video, video_id)
+        assert video
+        assert lifecycle.move(session_, video, Status.QUEUED)
+        assert lifecycle.move(session_, video, Status.STORING)
+        assert lifecycle.move(session_, video, Status.READY, **values)
+
+
 def test_progress_moves_while_the_video_is_stored(tab: Tab, generating: str) -> None:
     tab.start(WorkState, "watch")
     tab.waits_until(lambda: shown(tab, generating).step == shapes.GENERATING)
@@ -65,7 +75,7 @@ def test_end_of_the_work_reaches_gallery_and_modal(tab: Tab, generating: str) ->
     tab.send(StudioState, "open", video_id=generating)
     tab.start(WorkState, "watch")
     tab.waits_until(lambda: generating in tab.sees(WorkState).works)
-    change(generating, status=Status.READY, size=3_700_000)
+    finish(generating, size=3_700_000)
     tab.waits_until(lambda: tab.sees(WorkState).works == {})
     tab.waits_until(lambda: tab.sees(StudioState).stage == "ready")
     tab.waits_until(lambda: tab.sees(GalleryState).cards[0].status == "ready")
@@ -87,13 +97,21 @@ def test_second_loop_in_a_tab_ends_the_first(tab: Tab, generating: str) -> None:
     assert len(alive) == 1
 
 
+def test_card_that_another_tab_changes_is_shown_anew(tab: Tab, ada: Person, generating: str) -> None:
+    tab.send(GalleryState, "load")
+    tab.start(WorkState, "watch")
+    tab.waits_until(lambda: generating in tab.sees(WorkState).works)
+    videos.rename(ada.caller, generating, "Rolls")
+    tab.waits_until(lambda: tab.sees(GalleryState).cards[0].title == "Rolls")
+
+
 def test_all_tabs_of_a_person_share_one_look(ada: Person, generating: str) -> None:
     async def looks() -> list[Pulse]:
         return await asyncio.gather(*(pulse_of(ada.caller) for _ in range(20)))
 
-    pulses = asyncio.run(looks())
-    assert all(pulse is pulses[0] for pulse in pulses)
-    assert generating in pulses[0].works
+    found = asyncio.run(looks())
+    assert all(pulse is found[0] for pulse in found)
+    assert generating in found[0].works
 
 
 def test_nobody_shares_another_persons_look(
@@ -101,8 +119,13 @@ def test_nobody_shares_another_persons_look(
 ) -> None:
     bob = person("bob")
 
-    async def look(caller: Caller) -> dict[str, shapes.Work]:
-        return (await pulse_of(caller)).works
+    async def looks() -> tuple[Pulse, Pulse]:
+        return await asyncio.gather(pulse_of(ada.caller), pulse_of(bob.caller))
 
-    assert generating in asyncio.run(look(ada.caller))
-    assert asyncio.run(look(bob.caller)) == {}
+    adas, bobs = asyncio.run(looks())
+    assert generating in adas.works
+    assert bobs == Pulse()
+
+
+async def pulse_of(caller: Caller) -> Pulse:
+    return await pulses.hear(caller.user_id, None, session.SESSION_SECONDS)

@@ -32,8 +32,11 @@ Submitted = Annotated[Submission, Depends(submission)]
     responses={**FORM, **failing(400, 403, 409, 429)},
     openapi_extra=either(RegisterBody),
 )
-def register(sent: Submitted, request: Request) -> Response:
-    """Make an account and sign it in. The first account of an installation is its admin."""
+def register(sent: Submitted, request: Request, cookie: auth.Cookie) -> Response:
+    """Make an account and sign it in. The first account of an installation is its admin.
+
+    The session that the browser's cookie was for ends.
+    """
     try:
         body = sent.parsed(RegisterBody)
         limiting.check(limiting.REGISTRATIONS, "register", client_address(request.scope))
@@ -43,6 +46,7 @@ def register(sent: Submitted, request: Request) -> Response:
             body.name or "",
             invitation=body.invitation or "",
             user_agent=user_agent(request),
+            instead_of=cookie or "",
         )
     except (VideoVaultError, RequestValidationError) as error:
         if not sent.is_form:

@@ -7,7 +7,7 @@ from pydantic import AwareDatetime, Field, StringConstraints
 
 from videovault.api.auth import SignedInCaller
 from videovault.api.envelope import Success, failing
-from videovault.api.schemas import Blank, CamelBody, DeleteManyBody, Id, Text
+from videovault.api.schemas import CamelBody, DeleteManyBody, Id, Text, or_blank
 from videovault.services import activity, administration, reconcile, statistics
 from videovault.services.activity import ActivityQuery
 from videovault.services.admin_views import ActivityView, Group, StatsView
@@ -19,10 +19,10 @@ router = APIRouter(prefix="/api/admin", tags=["Administration"])
 class EventParams(CamelBody):
     """What of the events is wanted; an empty value counts as not given. ``until`` is not in it."""
 
-    group: Annotated[Group | None, Blank] = None
-    user_id: Annotated[Id | None, Blank] = None
-    since: Annotated[AwareDatetime | None, Blank] = None
-    until: Annotated[AwareDatetime | None, Blank] = None
+    group: Annotated[Group | None, or_blank(Group)] = None
+    user_id: Annotated[Id | None, or_blank(Id)] = None
+    since: Annotated[AwareDatetime | None, or_blank(AwareDatetime)] = None
+    until: Annotated[AwareDatetime | None, or_blank(AwareDatetime)] = None
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     cursor: Annotated[Text, StringConstraints(max_length=20)] = ""
 

@@ -33,6 +33,8 @@ CODES = {
     413: "TOO_LARGE",
     429: "RATE_LIMITED",
 }
+NOTHING = errors.NotFound("There is nothing by this id.")
+MISSING = {"videoId": errors.VideoNotFound(), "userId": errors.UserNotFound()}
 NOT_JSON = "The body must be a JSON object, sent as application/json."
 SENTENCES = {
     "missing": "This field is missing.",
@@ -81,8 +83,9 @@ def for_invalid(_request: Request, error: Exception) -> Response:
     """What pydantic found wrong with a request."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 - it is registered for these only
     wrong = error.errors()
-    if any(entry["loc"][0] == "path" for entry in wrong):  # no id looks like that, so nothing is there
-        missing = errors.VideoNotFound()
+    ids = [str(entry["loc"][-1]) for entry in wrong if entry["loc"][0] == "path"]
+    if ids:  # no id looks like that, so nothing is there
+        missing = MISSING.get(ids[0], NOTHING)
         return problem(404, missing.code, missing.public_message)
     if any(entry["type"] == "json_invalid" for entry in wrong):
         return problem(400, "INVALID_INPUT", "The body is not valid JSON.", fields={"body": NOT_JSON})

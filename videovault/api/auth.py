@@ -13,7 +13,7 @@ from videovault.config import settings
 from videovault.errors import Forbidden, NotSignedIn
 from videovault.models import now
 from videovault.services import callbacks, sessions, tokens
-from videovault.services.access import Caller
+from videovault.services.access import READS_ONLY, Caller
 
 
 class _SessionCookie(APIKeyCookie):
@@ -50,7 +50,7 @@ def signed_in(request: Request, token: Token) -> Caller:
     is_personal = token.startswith(tokens.PREFIX)
     caller = tokens.authenticate(token) if is_personal else sessions.authenticate(token)
     if not caller.may_write and request.method not in SAFE_METHODS:
-        raise Forbidden("This API token may only read.")
+        raise Forbidden(READS_ONLY)
     return caller
 
 

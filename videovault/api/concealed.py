@@ -18,8 +18,7 @@ def conceal(app: ASGIApp) -> ASGIApp:
     async def concealed(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and _is_admins(scope["path"]):
             token = HTTPConnection(scope).cookies.get(settings().session_cookie, "")
-            is_somebody_else = await run_in_threadpool(_is_somebody_else, token)
-            if is_somebody_else:
+            if await run_in_threadpool(_is_somebody_else, token):
                 scope = {**scope, "path": NOWHERE, "raw_path": NOWHERE.encode()}
         await app(scope, receive, send)
 
@@ -32,6 +31,6 @@ def _is_admins(path: str) -> bool:
 
 def _is_somebody_else(token: str) -> bool:
     try:
-        return not sessions.authenticate(token).is_admin
+        return bool(token) and not sessions.authenticate(token).is_admin
     except NotSignedIn:
         return False

@@ -18,12 +18,13 @@ REASONS = {
     405: "Not this method",
     409: "The state does not allow it",
     413: "Too large",
+    421: "Not a name of this installation; set PUBLIC_URL",
     422: "The address gave no video",
     429: "Too often; try again after the seconds in Retry-After",
     500: "Our fault; quote the requestId",
     502: "S3 or the webhook failed",
 }
-
+ANY_MAY = (413, 421, 500)
 
 T = TypeVar("T")
 Responses = dict[int | str, dict[str, Any]]
@@ -81,5 +82,5 @@ def request_id(scope: Scope) -> str:
 def failing(*statuses: int) -> Responses:
     """OpenAPI's words for the failures a route may answer with, beside those that any may."""
     return {
-        status: {"model": Problem, "description": REASONS[status]} for status in sorted({*statuses, 413, 500})
+        status: {"model": Problem, "description": REASONS[status]} for status in sorted({*statuses, *ANY_MAY})
     }

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from videovault import logs
-from videovault.api import bodies, policy
+from videovault.api import bodies, hosts, policy, tabs
 from videovault.api.envelope import OUR_FAULT, REQUEST_ID, problem
 from videovault.api.origins import FOREIGN, is_foreign
 from videovault.api.proxies import believed
@@ -77,10 +77,10 @@ class _Answer:
 
 async def _connect(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
     """A websocket carries its visitor's cookie, whichever site's page opens it."""
-    if is_foreign(scope) or bodies.has_too_many_headers(scope):
+    if hosts.is_unknown(scope) or is_foreign(scope) or bodies.has_too_many_headers(scope):
         await send({"type": "websocket.close", "code": 1008, "reason": FOREIGN})
     else:
-        await app(scope, receive, send)
+        await app(tabs.bound(scope), receive, send)
 
 
 async def _serve(app: ASGIApp, scope: Scope, receive: Receive, answer: _Answer) -> None:
@@ -108,6 +108,8 @@ async def _serve(app: ASGIApp, scope: Scope, receive: Receive, answer: _Answer) 
 def _refusal(scope: Scope) -> Response | None:
     if bodies.has_too_many_headers(scope):
         return _too_large(431, "head", bodies.MAX_HEADER_BYTES)
+    if hosts.is_unknown(scope):
+        return problem(421, "UNKNOWN_HOST", hosts.UNKNOWN)
     return problem(403, "FORBIDDEN", FOREIGN) if is_foreign(scope) else None
 
 

@@ -7,20 +7,21 @@ from pydantic import Field, StringConstraints
 
 from videovault.api.auth import SignedInCaller
 from videovault.api.envelope import Success, failing
-from videovault.api.schemas import Blank, CamelBody, Id, Text
+from videovault.api.schemas import CamelBody, Id, Text, or_blank
 from videovault.services import inbox
 from videovault.services.delivery_views import DeliveriesView
 from videovault.services.views import VideoView
 from videovault.worker import enqueue
 
+Direction = Literal["in", "out"]
 router = APIRouter(prefix="/api/admin", tags=["Administration"])
 
 
 class InboxParams(CamelBody):
     """What of the inbox is wanted; an empty value counts as not given."""
 
-    video_id: Annotated[Id | None, Blank] = None
-    direction: Annotated[Literal["in", "out"] | None, Blank] = None
+    video_id: Annotated[Id | None, or_blank(Id)] = None
+    direction: Annotated[Direction | None, or_blank(Direction)] = None
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     cursor: Annotated[Text, StringConstraints(max_length=20)] = ""
 

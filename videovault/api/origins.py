@@ -29,10 +29,10 @@ def is_foreign(scope: Scope) -> bool:
 
 
 def _is_ours(origin: str, host: str, scheme: str) -> bool:
-    """The page's own host and port. The scheme counts only where it is known that the request came by TLS."""
+    """The page's own host and port. The scheme counts only where it is known that people come by TLS."""
     said = origin.partition("://")[0]
     came_from = _host_and_port(origin)
-    if said == "http" and scheme in ("https", "wss"):
+    if said == "http" and (settings().secure_cookies or scheme in ("https", "wss")):
         return False
     ours = {_host_and_port(settings().base_url), _host_and_port(f"{said}://{host}")}
     return came_from is not None and came_from in ours

@@ -10,14 +10,17 @@ from fastapi.responses import RedirectResponse
 from videovault.api import auth
 from videovault.api.envelope import Nothing, Responses, Success, failing
 from videovault.api.forms import Submission, either, json_answer, submission, user_agent
+from videovault.api.proxies import client_address
 from videovault.api.schemas import CloseBody, ForgotBody, PasswordBody, ResetBody
-from videovault.errors import Conflict, Forbidden, InvalidInput, VideoVaultError
-from videovault.services import accounts, closing, passwords, resets
+from videovault.errors import Conflict, Forbidden, InvalidInput, RateLimited, VideoVaultError
+from videovault.services import accounts, closing, limiting, passwords, resets
 from videovault.services.views import SignedIn
 
 FORM: Responses = {
     303: {"description": "The answer to an HTML form: on to the next page, or back with the error"}
 }
+WRONG_PASSWORDS = {passwords.WRONG: "wrong", passwords.TOO_COMMON: "common"}
+WORDS = {Conflict: "only-admin", RateLimited: "slow", Forbidden: "spent"}
 ALIKE = "If there is an account with this address, a link is on its way to it."
 
 router = APIRouter(prefix="/api/auth", tags=["Accounts"])
@@ -27,7 +30,7 @@ Submitted = Annotated[Submission, Depends(submission)]
 @router.post(
     "/password",
     response_model=Success[SignedIn],
-    responses={**FORM, **failing(400, 401, 403)},
+    responses={**FORM, **failing(400, 401, 403, 429)},
     openapi_extra=either(PasswordBody),
 )
 def change_password(sent: Submitted, request: Request, caller: auth.SignedInCaller) -> Response:
@@ -48,7 +51,7 @@ def change_password(sent: Submitted, request: Request, caller: auth.SignedInCall
 @router.post(
     "/delete-account",
     response_model=Success[Nothing],
-    responses={**FORM, **failing(400, 401, 403, 409)},
+    responses={**FORM, **failing(400, 401, 403, 409, 429)},
     openapi_extra=either(CloseBody),
 )
 def delete_account(sent: Submitted, caller: auth.SignedInCaller) -> Response:
@@ -65,14 +68,16 @@ def delete_account(sent: Submitted, caller: auth.SignedInCaller) -> Response:
 @router.post(
     "/forgot",
     response_model=Success[Nothing],
-    responses={**FORM, **failing(400, 403)},
+    responses={**FORM, **failing(400, 403, 429)},
     openapi_extra=either(ForgotBody),
 )
-def forgot(sent: Submitted) -> Response:
+def forgot(sent: Submitted, request: Request) -> Response:
     """Ask for a link by e-mail that sets another password; answered alike whether there is such an account."""
     try:
-        resets.forgot(sent.parsed(ForgotBody).email)
-    except RequestValidationError as error:
+        email = sent.parsed(ForgotBody).email
+        limiting.letter(email, client_address(request.scope))
+        resets.forgot(email)
+    except (RateLimited, RequestValidationError) as error:
         return _refused(error, sent, "/forgot")
     return _answer(sent, "/forgot?done=sent", Success(message=ALIKE, data=Nothing()))
 
@@ -80,13 +85,14 @@ def forgot(sent: Submitted) -> Response:
 @router.post(
     "/reset",
     response_model=Success[Nothing],
-    responses={**FORM, **failing(400, 403)},
+    responses={**FORM, **failing(400, 403, 429)},
     openapi_extra=either(ResetBody),
 )
-def reset(sent: Submitted) -> Response:
+def reset(sent: Submitted, request: Request) -> Response:
     """Set another password by a link's token, which works once and for an hour; every session ends."""
     try:
         body = sent.parsed(ResetBody)
+        limiting.check(limiting.RESETS, "reset", client_address(request.scope))
         resets.reset(body.token, body.password)
     except (VideoVaultError, RequestValidationError) as error:
         return _refused(error, sent, "/reset", token=sent.text("token")[:500])
@@ -102,17 +108,13 @@ def _refused(error: Exception, sent: Submission, page: str, *, of: str = "", **s
     """A form comes back to its page with what was wrong, a program gets the error itself."""
     if not sent.is_form:
         raise error
+    if isinstance(error, RateLimited):
+        said |= {"wait": str(error.retry_after)}
     return RedirectResponse(f"{page}?{urlencode({'error': of + _why(error), **said})}", 303)
 
 
 def _why(error: Exception) -> str:
     """In a word that the pages know."""
-    if isinstance(error, InvalidInput) and error.public_message == passwords.WRONG:
-        return "wrong"
-    if isinstance(error, InvalidInput) and error.public_message == passwords.TOO_COMMON:
-        return "common"
     if isinstance(error, InvalidInput):
-        return "password"
-    if isinstance(error, Conflict):
-        return "only-admin"
-    return "spent" if isinstance(error, Forbidden) else "invalid"
+        return WRONG_PASSWORDS.get(error.public_message, "password")
+    return next((word for kind, word in WORDS.items() if isinstance(error, kind)), "invalid")

@@ -1,7 +1,7 @@
 """What may be sent to the API; the rules for long texts are the services' own, so forms share them."""
 
 import unicodedata
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
@@ -34,7 +34,11 @@ Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Text = Annotated[str, AfterValidator(_whole)]
 Line = Annotated[Text, AfterValidator(_shown)]
 Email = Annotated[Line, StringConstraints(min_length=1, max_length=254)]
-Blank = BeforeValidator(_blank_as_none)
+
+
+def or_blank(kind: Any) -> BeforeValidator:
+    """An empty value counts as not given, and the document says that it may be sent."""
+    return BeforeValidator(_blank_as_none, json_schema_input_type=kind | Literal[""] | None)
 
 
 class Body(BaseModel):
@@ -177,12 +181,16 @@ class DeleteManyBody(CamelBody):
     video_ids: Annotated[list[Id], Field(min_length=1, max_length=1000)]
 
 
+Sort = Literal["newest", "oldest", "title", "size", "longest"]
+Page = Annotated[int, Field(ge=1, le=200)]
+
+
 class GalleryParams(CamelBody):
     """The query of a gallery; an empty value counts as not given."""
 
     user_id: Id
-    status: Annotated[PublicStatus | None, Blank] = None
+    status: Annotated[PublicStatus | None, or_blank(PublicStatus)] = None
     q: Annotated[Line, StringConstraints(max_length=200)] = ""
-    sort: Annotated[Literal["newest", "oldest", "title", "size", "longest"] | None, Blank] = None
-    limit: Annotated[Annotated[int, Field(ge=1, le=200)] | None, Blank] = None
+    sort: Annotated[Sort | None, or_blank(Sort)] = None
+    limit: Annotated[Page | None, or_blank(Page)] = None
     cursor: Annotated[Text, StringConstraints(max_length=100)] = ""

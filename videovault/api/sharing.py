@@ -12,7 +12,7 @@ from videovault.services.share_views import KeyView, ShareView
 router = APIRouter(prefix="/api/auth/video", tags=["Sharing"])
 
 
-@router.get(f"{ONE}/secret-key", responses=failing(401, 404))
+@router.get(f"{ONE}/secret-key", responses=failing(401, 403, 404))
 def secret_key(caller: SignedInCaller, video_id: VideoId) -> Success[KeyView]:
     """The video's secret key, and the link that carries it."""
     return Success(message="Secret key retrieved successfully", data=sharing.secret_key(caller, video_id))
@@ -24,7 +24,7 @@ def rotate(caller: SignedInCaller, video_id: VideoId) -> Success[KeyView]:
     return Success(message="Secret key replaced successfully", data=sharing.rotate(caller, video_id))
 
 
-@router.get(f"{ONE}/share", response_model_exclude_none=True, responses=failing(401, 404))
+@router.get(f"{ONE}/share", response_model_exclude_none=True, responses=failing(401, 403, 404))
 def link(caller: SignedInCaller, video_id: VideoId) -> Success[ShareView]:
     """The share link and how it stands."""
     return Success(message="Share link retrieved successfully", data=sharing.link(caller, video_id))

@@ -128,7 +128,7 @@ def thumbnail(caller: SignedInCaller, video_id: VideoId) -> Response:
     return response
 
 
-@router.post(f"{ONE}/retry", response_model_exclude_none=True, responses=failing(401, 403, 404, 409))
+@router.post(f"{ONE}/retry", response_model_exclude_none=True, responses=failing(401, 403, 404, 409, 429))
 def retry(caller: SignedInCaller, video_id: VideoId) -> Success[VideoView]:
     """Run a failed video again, from where it broke."""
     video = pipeline.retry(caller, video_id, enqueue=enqueue)

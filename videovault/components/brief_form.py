@@ -1,29 +1,39 @@
 """The form from which a script is written: what the video is about, and who it is from."""
 
+from typing import Any
+
 import reflex as rx
 
 from videovault.components.buttons import button
 from videovault.components.forms import autosave, field, field_error, problem, text_area, text_input
+from videovault.components.waiting import waited_so_far
+from videovault.state import wording
+from videovault.state.briefing import KEPT_AS
 from videovault.state.briefs import CAST, OTHER
-from videovault.state.studio import StudioState
+from videovault.state.studio import SCRIPT, StudioState
+
+TOPIC_HINT = "A sentence is enough. Put points on lines of their own."
 
 
 def brief_form() -> rx.Component:
     return autosave(
         rx.el.form(
-            field("topic", "What is the video about?", _topic()),
+            field("topic", "What is the video about?", _topic(), hint=TOPIC_HINT),
             rx.el.div(_company(), _handles(), class_name="pair"),
             _license(),
             _avatar(),
             problem("form"),
+            rx.el.p(rx.cond(_is_writing(), wording.WRITING, ""), role="status", class_name="unseen"),
             rx.el.div(_waiting(), _submit(), class_name="actions"),
             on_submit=StudioState.write,
             reset_on_submit=False,
             no_validate=True,
+            key=StudioState.form_number,
             class_name="stack",
         ),
+        name=KEPT_AS,
         on_save=StudioState.keep_brief,
-        key=StudioState.form_number,
+        on_restore=StudioState.restore_brief,
         class_name="panel",
     )
 
@@ -33,8 +43,9 @@ def _topic() -> rx.Component:
         "topic",
         default_value=StudioState.brief["topic"],
         placeholder="Three things that make a home ready to sell",
+        hinted=True,
         required=True,
-        rows="4",
+        rows="3",
     )
 
 
@@ -96,25 +107,29 @@ def _face(value: str, picture: rx.Component, text: str = "") -> rx.Component:
 
 
 def _submit() -> rx.Component:
-    return button(
-        rx.cond(
-            StudioState.is_writing,
-            rx.fragment(rx.el.span(class_name="spinner", aria_hidden="true"), "Writing your script"),
-            "Write the script",
+    """The button that was pressed stays, and with it the focus."""
+    return rx.fragment(
+        rx.cond(_is_writing(), button("Cancel", look="plain", on_click=StudioState.give_up), rx.fragment()),
+        button(
+            rx.cond(
+                _is_writing(),
+                rx.fragment(rx.el.span(class_name="spinner", aria_hidden="true"), wording.WRITING),
+                "Write the script",
+            ),
+            look="main",
+            type="submit",
+            aria_disabled=_is_writing(),
         ),
-        look="main",
-        type="submit",
-        aria_disabled=StudioState.is_writing,
     )
 
 
 def _waiting() -> rx.Component:
-    """Counts, and says when it gives up, once the wait is longer than a moment."""
-    return rx.el.span(
-        rx.cond(
-            StudioState.is_writing & (StudioState.waited > 1),
-            f"{StudioState.waited} s so far. We wait up to {StudioState.patience}.",
-            "",
-        ),
-        class_name="soft figures first",
+    """Counts, and tells when it gives up, once the wait is longer than a moment."""
+    return rx.cond(
+        _is_writing() & (StudioState.waited > 0),
+        rx.el.span(waited_so_far(), class_name="soft figures first"),
     )
+
+
+def _is_writing() -> Any:
+    return StudioState.waiting_for == SCRIPT

@@ -4,7 +4,9 @@ from typing import Any
 
 import reflex as rx
 
+from videovault.components.icons import icon
 from videovault.components.vars import has
+from videovault.state.keeping import PREFIX, place
 from videovault.state.session import SessionState
 
 
@@ -17,15 +19,68 @@ class NativeForm(rx.el.Div):  # type: ignore[misc] # Reflex ships its elements w
 
 
 class Autosave(rx.Component):
-    """Hands on what is typed into the form inside it, shortly after each pause."""
+    """Hands on what is typed into the form inside it, shortly after each pause.
+
+    The browser keeps it at ``place`` as well, until the server takes it from there; ``on_restore`` gets what
+    is found there when the form is shown again.
+    """
 
     library = "$/public/js/autosave.js"
     tag = "Autosave"
+    place: rx.Var[str]
     on_save: rx.EventHandler[rx.event.passthrough_event_spec(dict[str, str])]  # type: ignore[type-arg,valid-type] # Reflex's way
+    on_restore: rx.EventHandler[rx.event.passthrough_event_spec(dict[str, str])]  # type: ignore[type-arg,valid-type] # as above
+
+
+class Forget(rx.Component):
+    """Clears what the browser keeps under ``prefix`` as the form inside it is sent."""
+
+    library = "$/public/js/forget.js"
+    tag = "Forget"
+    prefix: rx.Var[str]
+
+
+class Secret(rx.Component):
+    """A password field, and a switch with a picture that shows what is in it; ``label`` names the switch."""
+
+    library = "$/public/js/secret.js"
+    tag = "Secret"
+    label: rx.Var[str]
+
+
+class Copyable(rx.Component):
+    """The field inside it with a button that copies what it holds."""
+
+    library = "$/public/js/copyable.js"
+    tag = "Copyable"
 
 
 native_form = NativeForm.create
-autosave = Autosave.create
+
+
+def autosave(form: rx.Component, *, name: Any, **props: Any) -> rx.Component:
+    """``name`` is what the browser keeps it as, once it is known for whom."""
+    owner = SessionState.email
+    return Autosave.create(form, place=rx.cond(owner != "", place(owner, name), ""), **props)
+
+
+def farewell(form: rx.Component) -> rx.Component:
+    """A form after which nothing that its person typed stays in the browser."""
+    return Forget.create(form, prefix=PREFIX)
+
+
+def password(name: str, *, label: str = "Password", auto_complete: str, hint: str = "") -> rx.Component:
+    """``hint`` is that of a password which is being chosen; only such a one has limits."""
+    control = text_input(
+        name,
+        hinted=bool(hint),
+        type="password",
+        auto_complete=auto_complete,
+        required=True,
+        **({"min_length": 8, "max_length": 256} if hint else {}),
+    )
+    secret = Secret.create(control, icon("eye"), label="Show password", class_name="secret")
+    return field(name, label, secret, hint=hint)
 
 
 def field(name: str, label: str, control: rx.Component, *, note: Any = None, hint: str = "") -> rx.Component:
@@ -51,6 +106,11 @@ def text_area(name: str, *, hinted: bool = False, **props: Any) -> rx.Component:
     return rx.el.textarea(**described(name, hinted), **props)
 
 
+def copyable(name: str, value: Any, *, hinted: bool = False) -> rx.Component:
+    control = text_input(name, hinted=hinted, value=value, read_only=True)
+    return Copyable.create(control, class_name="copyable")
+
+
 def described(name: str, hinted: bool = False) -> dict[str, Any]:
     """What ties a control to its label, hint and error."""
     return {
@@ -67,9 +127,9 @@ def field_error(name: str) -> rx.Component:
     return rx.el.span(SessionState.errors[name], id=f"{name}-error", class_name="error", role="alert")
 
 
-def problem(place: str) -> rx.Component:
-    """What went wrong with the whole form or step at this place."""
+def problem(where: str) -> rx.Component:
+    """What went wrong with the whole form or step there."""
     return rx.cond(
-        has(SessionState.errors, place),
-        rx.el.p(SessionState.errors[place], class_name="alert", role="alert"),
+        has(SessionState.errors, where),
+        rx.el.p(SessionState.errors[where], class_name="alert", role="alert"),
     )

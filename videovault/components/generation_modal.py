@@ -4,10 +4,11 @@ import reflex as rx
 
 from videovault.components.buttons import button, download_button, link_button
 from videovault.components.dialog import dialog
-from videovault.components.forms import autosave, field, problem, text_area
+from videovault.components.film import player
+from videovault.components.forms import problem
 from videovault.components.progress import full_progress
-from videovault.components.video_card import player
-from videovault.state.studio import PARTS, StudioState
+from videovault.components.script_form import script_form
+from videovault.state.studio import StudioState
 
 TITLES = {
     "script": "Your script",
@@ -15,20 +16,15 @@ TITLES = {
     "ready": "Your video is ready",
     "failed": "This did not work",
 }
-HINTS = {
-    "hook": "The first sentence, which makes people stay.",
-    "body": "What there is to say.",
-    "conclusion": "What people should do next.",
-}
 
 
 def generation_modal() -> rx.Component:
     return dialog(
-        rx.match(StudioState.stage, *TITLES.items(), ""),
+        rx.cond(StudioState.is_cancelled, "Cancelled", rx.match(StudioState.stage, *TITLES.items(), "")),
         problem("video"),
         rx.match(
             StudioState.stage,
-            ("script", _script()),
+            ("script", script_form()),
             ("working", _working()),
             ("ready", _ready()),
             ("failed", _failed()),
@@ -39,42 +35,6 @@ def generation_modal() -> rx.Component:
         on_dismiss=StudioState.close,
         look="sheet",
         address=f"?video={StudioState.video.video_id}",
-    )
-
-
-def _script() -> rx.Component:
-    return autosave(
-        rx.el.form(
-            rx.el.p("Change whatever you like. It is kept as you type.", class_name="soft"),
-            *(_part(name) for name in PARTS),
-            problem("script"),
-            rx.el.div(
-                rx.el.span(StudioState.meter, class_name="soft figures first", data_testid="meter"),
-                button(
-                    "Create video",
-                    look="main",
-                    type="submit",
-                    disabled=~StudioState.is_complete,
-                    aria_disabled=StudioState.is_requesting,
-                ),
-                class_name="actions",
-            ),
-            on_submit=StudioState.make,
-            reset_on_submit=False,
-            class_name="stack",
-        ),
-        on_save=StudioState.keep,
-        key=StudioState.video.video_id,
-    )
-
-
-def _part(name: str) -> rx.Component:
-    return field(
-        name,
-        name.capitalize(),
-        text_area(name, hinted=True, default_value=StudioState.parts[name], required=True, rows="3"),
-        note=StudioState.meters[name],
-        hint=HINTS[name],
     )
 
 
@@ -113,7 +73,11 @@ def _ready() -> rx.Component:
 def _failed() -> rx.Component:
     return rx.el.div(
         rx.el.p(StudioState.video.title, class_name="title"),
-        rx.el.p(StudioState.video.reason, class_name="alert", role="alert"),
+        rx.el.p(
+            StudioState.video.reason,
+            class_name=rx.cond(StudioState.is_cancelled, "alert calm", "alert"),
+            role="alert",
+        ),
         rx.el.p("Nothing is lost. ", StudioState.video.again, class_name="soft"),
         rx.el.div(
             rx.cond(

@@ -1,12 +1,15 @@
-"""What every page has in its head: the styles, the icon, and the colours of the browser's own frame."""
+"""What every page has in its head: the styles, the icons, and the colours of the browser's own frame."""
 
 import reflex as rx
 
 STYLESHEETS = [
-    f"/css/{name}.css" for name in ("tokens", "base", "parts", "overlays", "progress", "pages", "admin")
+    f"/css/{name}.css"
+    for name in ("tokens", "base", "parts", "overlays", "progress", "pages", "studio", "gallery", "admin")
 ]
 HEAD = [
     rx.el.link(rel="icon", href="/logo.svg", type="image/svg+xml"),
+    rx.el.link(rel="apple-touch-icon", href="/icons/apple-touch.png"),
+    rx.el.link(rel="manifest", href="/manifest.json"),
     *(
         rx.el.meta(
             name="theme-color",

@@ -31,9 +31,10 @@ def full_progress(video_id: Any) -> rx.Component:
     )
 
 
-def small_progress(video_id: Any) -> rx.Component:
-    """A step and its bar, for a card."""
-    work = WorkState.works[video_id]
+@rx.memo
+def small_progress(video_id: rx.Var[str]) -> rx.Component:
+    """A step and its bar, for a card; drawn by itself as it moves, not with all that is around it."""
+    work = WorkState.works[video_id]  # type: ignore[index] # a var of it is meant
     return rx.el.div(
         rx.cond(
             has(WorkState.works, video_id),
@@ -52,7 +53,11 @@ def _known(work: Any, *, has_begun: bool = True) -> rx.Component:
     return rx.el.div(
         steps(work.step),
         rx.el.div(
-            rx.el.p(work.doing, role="status", class_name="label"),
+            rx.el.div(
+                rx.el.p(work.doing, role="status", class_name="label"),
+                rx.cond(work.percent >= 0, rx.el.span(f"{work.percent} %", class_name="soft figures")),
+                class_name="row apart",
+            ),
             bar(work.percent if has_begun else rx.Var.create(-1), "Progress"),
             rx.el.div(
                 rx.el.span(work.so_far, data_testid="so-far"),

@@ -6,16 +6,9 @@ import reflex as rx
 
 from videovault.components.buttons import button
 from videovault.components.dialog import dialog
-from videovault.components.forms import field, text_input
+from videovault.components.forms import copyable, field, text_input
 from videovault.components.vars import local_time
 from videovault.state.sharing import SharingState
-
-
-class Copyable(rx.Component):
-    """The field inside it with a button that copies what it holds."""
-
-    library = "$/public/js/copyable.js"
-    tag = "Copyable"
 
 
 def share_dialog() -> rx.Component:
@@ -35,9 +28,7 @@ def _open_link() -> rx.Component:
         field(
             "share-link",
             "Link",
-            Copyable.create(
-                text_input("share-link", hinted=True, value=link.url, read_only=True), class_name="copyable"
-            ),
+            copyable("share-link", link.url, hinted=True),
             hint="Whoever has it can watch and download the video, without an account.",
         ),
         rx.el.p(_until(link), " ", link.opened, class_name="soft figures"),

@@ -7,57 +7,66 @@ import reflex as rx
 from videovault.components.buttons import button, download_button, icon_button
 from videovault.components.icons import icon
 from videovault.components.progress import small_progress
+from videovault.components.selection import pick
 from videovault.components.vars import local_time
 from videovault.state.gallery import GalleryState
+from videovault.state.removal import RemovalState
+from videovault.state.shapes import Card
 from videovault.state.sharing import SharingState
 from videovault.state.studio import StudioState
 
+DRAWN = {"processing": "film", "draft": "script", "failed": "torn"}
 
-def video_card(card: Any) -> rx.Component:
+
+class InPlace(rx.Component):
+    """A title that is changed where it stands; ``error`` is the answer to the last of ``answers``."""
+
+    library = "$/public/js/inplace.js"
+    tag = "InPlace"
+    name: rx.Var[str]
+    text: rx.Var[str]
+    action: rx.Var[str]
+    error: rx.Var[str]
+    answers: rx.Var[int]
+    on_save: rx.EventHandler[rx.event.passthrough_event_spec(str)]  # type: ignore[type-arg,valid-type] # Reflex's way
+
+
+@rx.memo
+def video_card(card: rx.Var[Card]) -> rx.Component:
+    """Drawn anew only when the card itself changes, however many there are."""
+    shown: Any = card
     return rx.el.li(
-        _picture(card),
+        rx.el.div(_picture(shown), pick(shown), class_name="frame"),
+        _text(shown),
+        rx.el.div(_actions(shown), class_name="card-foot"),
+        class_name="card",
+        aria_labelledby=f"title-{shown.video_id}",
+        data_status=shown.status,
+    )
+
+
+def card_skeleton() -> rx.Component:
+    """Of the same measures as a card."""
+    return rx.el.div(
+        rx.el.div(class_name="picture skeleton"),
         rx.el.div(
-            rx.el.h2(card.title, id=f"title-{card.video_id}"),
-            rx.el.p(
-                local_time(card.created_at, "{dateStyle: 'medium'}"),
-                rx.cond(card.size != "", f", {card.size}", ""),
-                class_name="soft small",
-            ),
-            rx.cond(
-                card.status == "failed",
-                rx.fragment(
-                    rx.el.p(card.reason, class_name="error"), rx.el.p(card.again, class_name="soft small")
-                ),
-            ),
+            rx.el.span(class_name="skeleton line"),
+            rx.el.span(class_name="skeleton line short"),
             class_name="card-text",
         ),
-        rx.el.div(_actions(card), class_name="card-foot"),
+        rx.el.div(rx.el.span(class_name="skeleton line"), class_name="card-foot"),
         class_name="card",
-        aria_labelledby=f"title-{card.video_id}",
-        data_status=card.status,
-        key=card.video_id,
     )
 
 
 def poster(card: Any) -> rx.Component:
-    """Lies over its ground, which stays where a video has no poster."""
-    return rx.el.img(src=f"/api/auth/video/{card.video_id}/thumbnail", alt="", loading="lazy")
-
-
-def player(card: Any) -> rx.Component:
-    place = f"/api/auth/video/{card.video_id}"
-    return film(f"{place}/download?inline=1", f"{place}/thumbnail", card.title)
-
-
-def film(source: Any, picture: Any, title: Any) -> rx.Component:
-    return rx.el.video(
-        src=source,
-        poster=picture,
-        controls=True,
-        preload="metadata",
-        class_name="player",
-        aria_label=title,
-        custom_attrs={"playsInline": True},
+    return rx.el.img(
+        src=f"/api/auth/video/{card.video_id}/thumbnail",
+        alt="",
+        loading="lazy",
+        custom_attrs={"decoding": "async"},
+        width="640",
+        height="360",
     )
 
 
@@ -65,21 +74,57 @@ def _picture(card: Any) -> rx.Component:
     return rx.match(
         card.status,
         ("ready", _ready_picture(card)),
-        ("processing", rx.el.div(small_progress(card.video_id), class_name="picture")),
-        ("draft", rx.el.div("Draft", class_name="picture")),
-        rx.el.div("Failed", class_name="picture"),
+        ("processing", _drawn("processing", small_progress(video_id=card.video_id))),
+        ("draft", _drawn("draft", rx.el.span("Draft"))),
+        _drawn("failed", rx.el.span("Failed")),
+    )
+
+
+def _drawn(status: str, below: rx.Component) -> rx.Component:
+    """A drawing in the place of a poster, with a line below it."""
+    return rx.el.div(
+        rx.el.div(class_name=f"drawing {DRAWN[status]}", aria_hidden="true"),
+        below,
+        class_name="picture drawn",
     )
 
 
 def _ready_picture(card: Any) -> rx.Component:
     return rx.el.button(
-        poster(card),
+        rx.cond(card.has_poster, poster(card)),
         rx.el.span(icon("play", 24), class_name="play"),
         rx.cond(card.duration != "", rx.el.span(card.duration, class_name="duration figures")),
         type="button",
         class_name="picture",
         aria_label=f"Play {card.title}",
         on_click=GalleryState.play(card.video_id),
+        data_waits="true",
+    )
+
+
+def _text(card: Any) -> rx.Component:
+    return rx.el.div(
+        InPlace.create(
+            icon("rename", 18),
+            name=f"title-{card.video_id}",
+            text=card.title,
+            action=f"Rename {card.title}",
+            error=card.remark,
+            answers=card.answers,
+            on_save=lambda title: GalleryState.rename(card.video_id, title),
+        ),
+        rx.el.p(
+            local_time(card.created_at, "{dateStyle: 'medium'}"),
+            rx.cond(card.size != "", f", {card.size}", ""),
+            class_name="soft small figures",
+        ),
+        rx.cond(
+            card.status == "failed",
+            rx.fragment(
+                rx.el.p(card.reason, class_name="error"), rx.el.p(card.again, class_name="soft small")
+            ),
+        ),
+        class_name="card-text",
     )
 
 
@@ -92,27 +137,37 @@ def _actions(card: Any) -> rx.Component:
             ("draft", _opener(card, "Continue")),
             _failed_actions(card),
         ),
+        rx.el.span(class_name="push"),
         rx.cond(
             card.status == "ready",
-            icon_button(f"Share {card.title}", "share", on_click=SharingState.open(card.video_id)),
+            icon_button(
+                f"Share {card.title}", "share", on_click=SharingState.open(card.video_id), data_waits="true"
+            ),
         ),
-        icon_button(f"Delete {card.title}", "delete", on_click=GalleryState.ask(card.video_id)),
+        icon_button(
+            f"Delete {card.title}", "delete", on_click=RemovalState.ask([card.video_id]), data_waits="true"
+        ),
     )
 
 
 def _failed_actions(card: Any) -> rx.Component:
     return rx.fragment(
-        _opener(card, "Open"),
         button(
             "Try again",
             look="plain",
             on_click=GalleryState.retry(card.video_id),
             aria_label=f"Try {card.title} again",
+            data_waits="true",
         ),
+        _opener(card, "Open"),
     )
 
 
 def _opener(card: Any, text: str) -> rx.Component:
     return button(
-        text, look="plain", on_click=StudioState.open(card.video_id), aria_label=f"{text} {card.title}"
+        text,
+        look="plain",
+        on_click=StudioState.open(card.video_id),
+        aria_label=f"{text} {card.title}",
+        data_waits="true",
     )

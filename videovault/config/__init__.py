@@ -43,7 +43,8 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="The address the one port listens on.")
     port: Port = Field(3000, description="The one port: pages, API and websocket.")
     public_url: HttpUrl = Field(
-        "", description="How people and generators reach it; http://localhost:PORT if empty."
+        "",
+        description="How people and generators reach it; http://localhost:PORT if empty. Other names with a dot get no answer.",
     )
     forwarded_allow_ips: Networks = Field(
         "127.0.0.1,::1",

@@ -24,11 +24,24 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(\b(?:bearer|basic)\s+)[\w.~+/=-]+", re.IGNORECASE), rf"\1{HIDDEN}"),
     # Parts of a query without its address.
     (re.compile(r"(\bX-Amz-[A-Za-z-]+=)[^\s&\"'<>]+", re.IGNORECASE), rf"\1{HIDDEN}"),
-    (re.compile(r"([?&](?:key|code|sig|signature|token)=)[^\s&\"'<>]+", re.IGNORECASE), rf"\1{HIDDEN}"),
+    (
+        re.compile(r"([?&](?:key|code|sig|signature|token|ticket|invitation)=)[^\s&\"'<>]+", re.IGNORECASE),
+        rf"\1{HIDDEN}",
+    ),
+    # The same inside another address, where they are percent-encoded, perhaps more than once.
+    (
+        re.compile(
+            r"(%(?:25)*(?:3F|26)(?:key|code|sig|signature|token|ticket|invitation|X-Amz-[A-Za-z-]+)(?:=|%(?:25)*3D))"
+            r"(?:(?!%(?:25)*26)[^\s&\"'<>])+",
+            re.IGNORECASE,
+        ),
+        rf"\1{HIDDEN}",
+    ),
     (re.compile(rf"(\b(?:{_NAMES})\b[\"']?\s*[:=]\s*){_VALUE}", re.IGNORECASE), rf"\1{HIDDEN}"),
     (re.compile(r"(\b(?:__Host-)?videovault_session=)[^\s;\"']+"), rf"\1{HIDDEN}"),
-    # By their own form: webhook secrets, signed tokens (payload.time.signature), 256 random bits.
+    # By their own form: webhook secrets, personal API tokens, signed tokens (payload.time.signature), 256 random bits.
     (re.compile(r"\bwhsec_[\w+/=-]+"), HIDDEN),
+    (re.compile(r"\bvv_[\w-]{43}"), HIDDEN),
     (re.compile(r"(?<![\w-])[\w-]{8,}\.[\w-]{6}\.[\w-]{27}(?![\w-])"), HIDDEN),
     (re.compile(r"(?<![\w/-])[A-Za-z0-9_-]{43}(?![\w-])"), HIDDEN),
 )

@@ -5,22 +5,30 @@ from typing import Any
 import reflex as rx
 
 from videovault.components.buttons import button
-from videovault.components.forms import field, native_form, text_input
-from videovault.pages.layout import public_page
+from videovault.components.forms import field, native_form, password, text_input
+from videovault.pages.layout import entrance
 from videovault.state.account import AccountState
+
+PASSWORD_HINT = "At least 8 characters."  # noqa: S105 - a hint
 
 
 def login() -> rx.Component:
-    return public_page(
-        _form("Sign in", "/api/auth/login", _email("username"), _password("current-password")),
+    return entrance(
+        "Sign in",
+        _form(
+            "Sign in",
+            "/api/auth/login",
+            _email("username"),
+            password("password", auto_complete="current-password"),
+        ),
         rx.el.p(rx.el.a("Forgot your password?", href="/forgot"), class_name="below"),
         _other("New here?", "Create account", "/register"),
-        look="slim",
     )
 
 
 def register() -> rx.Component:
-    return public_page(
+    return entrance(
+        "Create account",
         _form(
             "Create account",
             "/api/auth/register",
@@ -29,7 +37,6 @@ def register() -> rx.Component:
             rx.el.input(type="hidden", name="invitation", value=AccountState.invitation),
         ),
         _other("You have an account?", "Sign in", "/login"),
-        look="slim",
     )
 
 
@@ -40,23 +47,27 @@ def alert() -> rx.Component:
     )
 
 
+def told() -> rx.Component:
+    """What has been done for the person."""
+    return rx.el.div(
+        rx.cond(AccountState.told != "", rx.el.p(AccountState.told, class_name="alert good")), role="status"
+    )
+
+
 def new_password() -> rx.Component:
-    return _password("new-password", hint="At least 8 characters.")
+    return password("password", auto_complete="new-password", hint=PASSWORD_HINT)
 
 
-def _form(title: str, action: str, *fields: rx.Component) -> rx.Component:
-    return rx.fragment(
-        rx.el.h1(title, tab_index=-1, class_name="form-title"),
-        native_form(
-            rx.cond(AccountState.told != "", rx.el.p(AccountState.told, role="status")),
-            alert(),
-            *fields,
-            rx.el.input(type="hidden", name="next", value=AccountState.next),
-            button(title, look="main wide", type="submit"),
-            action=action,
-            method="post",
-            class_name="stack",
-        ),
+def _form(submit: str, action: str, *fields: rx.Component) -> rx.Component:
+    return native_form(
+        told(),
+        alert(),
+        *fields,
+        rx.el.input(type="hidden", name="next", value=AccountState.next),
+        button(submit, look="main wide", type="submit"),
+        action=action,
+        method="post",
+        class_name="panel stack",
     )
 
 
@@ -72,30 +83,6 @@ def _email(auto_complete: str) -> rx.Component:
     return field("email", "E-mail", control)
 
 
-def _password(auto_complete: str, hint: str = "") -> rx.Component:
-    control = text_input(
-        "password",
-        hinted=bool(hint),
-        type=rx.cond(AccountState.shows_password, "text", "password"),
-        auto_complete=auto_complete,
-        required=True,
-        **({"min_length": 8, "max_length": 256} if hint else {}),
-    )
-    return rx.el.div(
-        field("password", "Password", control, hint=hint),
-        rx.el.label(
-            rx.el.input(
-                type="checkbox",
-                checked=AccountState.shows_password,
-                on_change=AccountState.toggle_password,
-            ),
-            "Show password",
-            class_name="check",
-        ),
-        class_name="stack close",
-    )
-
-
 def _other(question: str, text: str, path: str) -> rx.Component:
-    link: Any = f"{path}?next={AccountState.next}"
+    link: Any = f"{path}?next={AccountState.next_quoted}"
     return rx.el.p(question, " ", rx.el.a(text, href=link), class_name="soft below")

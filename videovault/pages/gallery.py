@@ -1,96 +1,129 @@
-"""All that a person has made: play it, download it, see how far it is, or delete it."""
-
-from typing import Any
+"""All that a person has made: find it, play it, download it, share it, see how far it is, or delete it."""
 
 import reflex as rx
 
+from videovault.components.adding_dialog import adding_dialog
 from videovault.components.buttons import button, download_button, link_button
-from videovault.components.dialog import confirmation, dialog
+from videovault.components.dialog import dialog
+from videovault.components.film import player
 from videovault.components.generation_modal import generation_modal
+from videovault.components.removal_dialog import removal_dialog
+from videovault.components.selection import more, selection
 from videovault.components.share_dialog import share_dialog
 from videovault.components.vars import is_empty
-from videovault.components.video_card import player, video_card
+from videovault.components.video_card import card_skeleton, video_card
+from videovault.components.view import answer, clear_search, toolbar
 from videovault.pages.layout import app_page, page_head
+from videovault.state.adding import AddingState
 from videovault.state.gallery import GalleryState
 from videovault.state.sharing import SharingState
+
+SKELETONS = 8
 
 
 def gallery() -> rx.Component:
     return app_page(
-        page_head("Gallery", None, link_button("New video", "/create", look="main", symbol="new")),
-        _filters(),
-        rx.cond(
-            GalleryState.is_loaded, rx.cond(is_empty(GalleryState.cards), _empty(), _cards()), _loading()
+        page_head("Gallery", None, rx.el.div(_add(), _new(), class_name="row")),
+        toolbar(),
+        answer(
+            rx.cond(
+                GalleryState.is_broken,
+                _broken(),
+                rx.cond(
+                    GalleryState.is_loaded,
+                    rx.cond(is_empty(GalleryState.cards), _empty(), _cards()),
+                    _loading(),
+                ),
+            )
         ),
         _player(),
-        _deletion(),
+        removal_dialog(),
+        adding_dialog(),
         share_dialog(),
         generation_modal(),
         active="/gallery",
     )
 
 
-def _filters() -> rx.Component:
-    counts = GalleryState.counts
-    return rx.el.div(
-        _filter("All", "", counts.everything),
-        _filter("Ready", "ready", counts.ready),
-        _filter("Processing", "processing", counts.processing),
-        _filter("Failed", "failed", counts.failed),
-        _filter("Drafts", "draft"),
-        class_name="filters",
-        role="group",
-        aria_label="Show",
-    )
+def _new() -> rx.Component:
+    return link_button("New video", "/create", look="main", symbol="new")
 
 
-def _filter(text: str, status: str, count: Any = "") -> rx.Component:
-    return rx.el.button(
-        text,
-        rx.el.span(count, class_name="figures"),
-        type="button",
-        aria_pressed=GalleryState.shown == status,
-        on_click=GalleryState.show(status),
-    )
+def _add() -> rx.Component:
+    return button("Add from a link", symbol="link", on_click=AddingState.open)
 
 
 def _cards() -> rx.Component:
-    return rx.fragment(
-        rx.el.ul(rx.foreach(GalleryState.cards, video_card), class_name="cards"),
-        rx.cond(
-            GalleryState.has_more,
-            rx.el.div(button("Show more", on_click=GalleryState.more), class_name="more"),
+    return selection(
+        rx.el.ul(
+            rx.foreach(
+                GalleryState.cards,
+                lambda card: rx.fragment(video_card(card=card), key=card.video_id),
+            ),
+            class_name="cards",
         ),
+        more(),
     )
 
 
 def _loading() -> rx.Component:
+    """Of the same measures as what comes; once it takes long, it says what to do."""
     return rx.el.div(
-        *(rx.el.div(class_name="skeleton tall") for _ in range(3)),
-        class_name="cards",
-        aria_hidden="true",
+        rx.el.div(*(card_skeleton() for _ in range(SKELETONS)), class_name="cards", aria_hidden="true"),
+        rx.el.p(
+            "This takes longer than usual. ",
+            rx.el.a("Load the page again", href="", reload_document=True),
+            class_name="late",
+        ),
+        class_name="loading",
+    )
+
+
+def _broken() -> rx.Component:
+    return rx.el.div(
+        rx.el.h2("Your videos could not be loaded"),
+        rx.el.p("They are safe. Try again in a moment.", class_name="soft"),
+        button("Try again", look="main", on_click=GalleryState.load),
+        class_name="empty",
+        role="alert",
     )
 
 
 def _empty() -> rx.Component:
     return rx.el.div(
-        rx.match(
-            GalleryState.shown,
-            ("", _nothing_yet()),
-            ("failed", rx.el.p("Nothing has failed.")),
-            ("processing", rx.el.p("Nothing is in work.")),
-            ("draft", rx.el.p("No drafts. A script that you close before its video is made waits here.")),
-            rx.el.p("No videos are ready yet."),
-        ),
+        rx.cond(GalleryState.text != "", _nothing_found(), _nothing_here()),
         class_name="empty",
+    )
+
+
+def _nothing_found() -> rx.Component:
+    return rx.fragment(
+        rx.el.h2("Nothing found for “", GalleryState.text, "”"),
+        rx.el.p("Titles and company names are searched.", class_name="soft"),
+        clear_search(),
+    )
+
+
+def _nothing_here() -> rx.Component:
+    return rx.match(
+        GalleryState.shown,
+        ("", _nothing_yet()),
+        ("failed", rx.el.p("Nothing has failed.")),
+        ("processing", rx.el.p("Nothing is in work.")),
+        ("draft", rx.el.p("No drafts. A script that you close before its video is made waits here.")),
+        rx.el.p("No videos are ready yet."),
     )
 
 
 def _nothing_yet() -> rx.Component:
     return rx.fragment(
+        rx.el.div(class_name="drawing film", aria_hidden="true"),
         rx.el.h2("Your videos will be here"),
-        rx.el.p("Make the first one: a sentence about its topic is enough.", class_name="soft"),
-        link_button("New video", "/create", look="main", symbol="new"),
+        rx.el.p(
+            "Make the first one: a sentence about its topic is enough. Or add one that you have.",
+            class_name="soft",
+        ),
+        rx.el.div(_add(), _new(), class_name="row"),
     )
 
 
@@ -98,7 +131,7 @@ def _player() -> rx.Component:
     video = GalleryState.playing
     return dialog(
         video.title,
-        player(video),
+        player(video, lasts=GalleryState.link_seconds, **{"data-focus": "true"}),
         rx.el.div(
             rx.el.span(video.details, class_name="soft figures first"),
             button("Share", symbol="share", on_click=SharingState.open(video.video_id)),
@@ -109,18 +142,4 @@ def _player() -> rx.Component:
         is_open=video.video_id != "",
         on_dismiss=GalleryState.stop,
         look="wide-dialog",
-    )
-
-
-def _deletion() -> rx.Component:
-    doomed = GalleryState.doomed
-    return confirmation(
-        "Delete this video?",
-        rx.el.p(rx.el.strong(doomed.title), rx.cond(doomed.details != "", f", {doomed.details}", "")),
-        rx.el.p("The video, its picture and its script go for good.", class_name="soft"),
-        name="deletion",
-        is_open=doomed.video_id != "",
-        is_busy=GalleryState.is_deleting,
-        on_confirm=GalleryState.delete,
-        on_dismiss=GalleryState.spare,
     )

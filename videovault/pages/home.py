@@ -3,15 +3,22 @@
 import reflex as rx
 
 from videovault.components.buttons import link_button
+from videovault.components.icons import icon
 from videovault.pages.layout import public_page
 
 WAYS = (
     (
+        "script",
         "Say what it is about",
         "A topic is enough. You get a hook, a body and a conclusion, and change what you like.",
     ),
-    ("Watch it being made", "See how far it is at any time. Close the tab; the work goes on without you."),
     (
+        "play",
+        "Watch it being made",
+        "See how far it is at any time. Close the tab; the work goes on without you.",
+    ),
+    (
+        "vault",
         "Have it for good",
         "Every video is kept in your own storage. Play it or download it whenever you need it.",
     ),
@@ -21,12 +28,12 @@ WAYS = (
 def home() -> rx.Component:
     return public_page(
         rx.el.section(_welcome(), _sample(), class_name="hero"),
-        rx.el.ol(*(_way(title, text) for title, text in WAYS), class_name="ways"),
+        rx.el.ol(*(_way(*way) for way in WAYS), class_name="ways"),
     )
 
 
-def _way(title: str, text: str) -> rx.Component:
-    return rx.el.li(rx.el.h2(title), rx.el.p(text, class_name="soft"))
+def _way(symbol: str, title: str, text: str) -> rx.Component:
+    return rx.el.li(icon(symbol, 24), rx.el.h2(title), rx.el.p(text, class_name="soft"))
 
 
 def _welcome() -> rx.Component:
@@ -49,7 +56,11 @@ def _sample() -> rx.Component:
     """A finished video as the gallery shows it, made with VideoVault's own studio."""
     return rx.el.figure(
         rx.el.div(
-            rx.el.img(src="/sample.webp", alt="A presenter beside the words she says."),
+            rx.el.img(
+                src="/sample.webp",
+                alt="A presenter beside the words she says.",
+                custom_attrs={"width": "640", "height": "360"},
+            ),
             rx.el.span("0:20", class_name="duration figures"),
             class_name="picture",
         ),

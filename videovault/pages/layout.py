@@ -6,7 +6,7 @@ import reflex as rx
 from reflex.style import LiteralColorMode, set_color_mode
 
 from videovault.components.buttons import icon_button, link_button
-from videovault.components.forms import native_form
+from videovault.components.forms import farewell, native_form
 from videovault.components.notices import connection_notice, notices
 from videovault.state.session import SessionState
 
@@ -36,6 +36,13 @@ def public_page(*children: Any, look: str = "") -> rx.Component:
     )
 
 
+def entrance(title: str, *children: Any) -> rx.Component:
+    """For pages that let people in: the mark, and nothing beside it."""
+    head = rx.el.div(_brand(), rx.el.h1(title, tab_index=-1), class_name="entrance-head")
+    header = rx.el.header(rx.el.div(rx.el.span(class_name="push"), _menu()), class_name="header bare")
+    return _page(header, rx.el.div(head, *children, class_name="entrance"), look="slim")
+
+
 def page_head(title: str, text: Any = None, *actions: rx.Component) -> rx.Component:
     return rx.el.div(
         rx.el.div(
@@ -57,14 +64,17 @@ def _page(header: rx.Component, *children: Any, look: str) -> rx.Component:
 
 
 def _header(*children: rx.Component) -> rx.Component:
-    brand = rx.el.a(
-        rx.el.img(src="/logo.svg", alt=""),
+    return rx.el.header(rx.el.div(_brand(), *children), class_name="header")
+
+
+def _brand() -> rx.Component:
+    return rx.el.a(
+        rx.el.img(src="/logo.svg", alt="", custom_attrs={"width": "28", "height": "28"}),
         rx.el.span("VideoVault"),
         href="/",
         class_name="brand",
         aria_label="VideoVault",
     )
-    return rx.el.header(rx.el.div(brand, *children), class_name="header")
 
 
 def _nav_link(text: str, path: str, active: str) -> rx.Component:
@@ -89,10 +99,12 @@ def _account() -> rx.Component:
     return rx.fragment(
         rx.el.p("Signed in as ", rx.el.strong(SessionState.email), class_name="small"),
         link_button("Account", "/account", look="wide"),
-        native_form(
-            rx.el.button("Log out", type="submit", class_name="button wide"),
-            action="/api/auth/logout",
-            method="post",
+        farewell(
+            native_form(
+                rx.el.button("Log out", type="submit", class_name="button wide"),
+                action="/api/auth/logout",
+                method="post",
+            )
         ),
     )
 

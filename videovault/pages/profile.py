@@ -5,9 +5,18 @@ from typing import Any
 import reflex as rx
 
 from videovault.components.buttons import button
-from videovault.components.forms import described, field, native_form, text_input
+from videovault.components.forms import (
+    copyable,
+    described,
+    farewell,
+    field,
+    native_form,
+    password,
+    text_input,
+)
 from videovault.components.progress import bar
 from videovault.components.vars import is_empty, local_time
+from videovault.pages.account import PASSWORD_HINT
 from videovault.pages.layout import app_page, page_head
 from videovault.state.profile import ProfileState
 from videovault.state.session import SessionState
@@ -19,7 +28,7 @@ DAY = "{dateStyle: 'medium'}"
 def profile() -> rx.Component:
     return app_page(
         page_head("Account", SessionState.email),
-        rx.el.div(_person(), _password(), _devices(), _tokens(), _closing(), class_name="stack"),
+        rx.el.div(_person(), _storage(), _password(), _devices(), _tokens(), _closing(), class_name="stack"),
         active="/account",
         look="narrow",
     )
@@ -44,18 +53,14 @@ def _person() -> rx.Component:
             key=ProfileState.name,
             class_name="stack",
         ),
-        rx.el.div(
-            rx.el.div(
-                rx.el.strong("Storage"),
-                rx.el.span(ProfileState.storage, class_name="soft figures"),
-                class_name="row apart",
-            ),
-            rx.cond(
-                ProfileState.percent >= 0,
-                bar(ProfileState.percent, "Storage used"),
-            ),
-            class_name="stack close",
-        ),
+    )
+
+
+def _storage() -> rx.Component:
+    return _section(
+        "Storage",
+        rx.cond(ProfileState.percent >= 0, bar(ProfileState.percent, "Storage used")),
+        text=ProfileState.storage,
     )
 
 
@@ -64,8 +69,8 @@ def _password() -> rx.Component:
         "Password",
         native_form(
             _whose(),
-            _secret("currentPassword", "Current password", "current-password"),
-            _secret("newPassword", "New password", "new-password", hint="At least 8 characters."),
+            password("currentPassword", label="Current password", auto_complete="current-password"),
+            password("newPassword", label="New password", auto_complete="new-password", hint=PASSWORD_HINT),
             rx.el.div(button("Change password", type="submit"), class_name="actions"),
             action="/api/auth/password",
             method="post",
@@ -86,24 +91,19 @@ def _whose() -> rx.Component:
     )
 
 
-def _secret(name: str, label: str, auto_complete: str, *, hint: str = "") -> rx.Component:
-    limits = {"min_length": 8, "max_length": 256} if hint else {}
-    control = text_input(
-        name,
-        hinted=bool(hint),
-        type="password",
-        auto_complete=auto_complete,
-        required=True,
-        **limits,
-    )
-    return field(name, label, control, hint=hint)
-
-
 def _devices() -> rx.Component:
     return _section(
         "Devices",
         rx.el.ul(rx.foreach(ProfileState.devices, _device), class_name="lines"),
+        rx.cond(is_empty(ProfileState.more_devices), rx.fragment(), _more_devices()),
         text="Where you are signed in.",
+    )
+
+
+def _more_devices() -> rx.Component:
+    return rx.el.details(
+        rx.el.summary("More devices ", rx.el.span(rx.Var.create(ProfileState.more_devices).length())),
+        rx.el.ul(rx.foreach(ProfileState.more_devices, _device), class_name="lines"),
     )
 
 
@@ -159,13 +159,13 @@ def _token(shown: Any) -> rx.Component:
 
 def _fresh() -> rx.Component:
     return rx.el.div(
-        rx.el.p("Copy your new token now. It is not shown again."),
-        rx.el.code(ProfileState.fresh_token, class_name="once", tab_index=0),
-        rx.el.div(
-            button("Copy", on_click=rx.set_clipboard(ProfileState.fresh_token)),
-            button("Done", look="main", on_click=ProfileState.put_away),
-            class_name="actions",
+        field(
+            "fresh-token",
+            "Your new token",
+            copyable("fresh-token", ProfileState.fresh_token, hinted=True),
+            hint="Copy it now. It is not shown again.",
         ),
+        rx.el.div(button("Done", on_click=ProfileState.put_away), class_name="actions"),
         class_name="fresh stack close",
     )
 
@@ -208,13 +208,15 @@ def _token_form() -> rx.Component:
 def _closing() -> rx.Component:
     return _section(
         "Delete my account",
-        native_form(
-            _whose(),
-            _secret("password", "Your password", "current-password"),
-            rx.el.div(button("Delete my account", look="danger", type="submit"), class_name="actions"),
-            action="/api/auth/delete-account",
-            method="post",
-            class_name="stack",
+        farewell(
+            native_form(
+                _whose(),
+                password("password", label="Your password", auto_complete="current-password"),
+                rx.el.div(button("Delete my account", look="danger", type="submit"), class_name="actions"),
+                action="/api/auth/delete-account",
+                method="post",
+                class_name="stack",
+            )
         ),
         text=rx.fragment(
             "Deletes your account and everything in it, for good: ",

@@ -3,7 +3,7 @@
 import reflex as rx
 
 from videovault.components.buttons import link_button
-from videovault.components.video_card import film
+from videovault.components.film import film
 from videovault.pages.layout import public_page
 from videovault.state.share import ShareState
 

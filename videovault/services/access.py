@@ -1,19 +1,20 @@
 """Who may do what: the caller, and the one door through which a video is reached."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from sqlmodel import Session
 
 from videovault import logs, security
 from videovault.errors import Forbidden, UserNotFound, VideoNotFound, WrongSecretKey
-from videovault.models import Status, Video, now
+from videovault.models import Status, User, Video, now
 from videovault.services import fields, resealing
 
 # read: see it and fetch its file. change: all that its row goes through, a generator's report too. share: see or
 # replace its key, open and close its link. watch: what a link gives to whoever has the key.
 Action = Literal["read", "change", "delete", "share", "watch"]
 
+READS_ONLY = "This API token may only read."
 log = logs.get(__name__)
 
 
@@ -63,11 +64,15 @@ def open_video(
 
     ``owner_id`` is whose the request says it is; ``alone``: nobody else changes it until the transaction ends.
     Whoever is to ``change`` it needs a transaction, in which a key that an old SECRET_KEY sealed is sealed anew.
-    Raises Forbidden when the owner named is neither the caller nor the caller an admin, and VideoNotFound alike for
-    absent, foreign, deleted and tampered rows; a visitor gets WrongSecretKey for all that keeps a link from working.
+    Raises Forbidden when the owner named is neither the caller nor the caller an admin, and where a token that only
+    reads would share; VideoNotFound alike for absent, foreign, deleted and tampered rows; a visitor gets WrongSecretKey for all that keeps a link from working.
     """
     if isinstance(caller, Caller):
         check_user(caller, owner_id or caller.user_id)
+        if (
+            action == "share" and not caller.may_write
+        ):  # a key gives the video to everybody, and does not expire
+            raise Forbidden(READS_ONLY)
     row = session.get(Video, video_id, with_for_update={"key_share": True} if alone else None)
     opened = _opened(row)
     if opened is None or owner_id not in (None, opened.row.owner_id) or not _may(caller, action, opened):
@@ -117,6 +122,12 @@ def check_admin(caller: Caller) -> None:
     """Raises Forbidden for anyone but admins."""
     if not caller.is_admin:
         raise Forbidden("Only admins may do this.")
+
+
+def check_still_admin(session: Session, caller: Caller) -> None:
+    """As ``check_admin``, by the row: the caller may have been an admin only until a moment ago."""
+    row = session.get(User, caller.user_id)
+    check_admin(replace(caller, is_admin=row is not None and row.is_admin and row.is_active))
 
 
 def check_in_person(caller: Caller) -> None:

@@ -27,9 +27,15 @@ WRONG_LOGIN = "E-mail address or password is wrong."
 
 
 def register(
-    email: str, password: str, name: str = "", *, invitation: str = "", user_agent: str = ""
+    email: str,
+    password: str,
+    name: str = "",
+    *,
+    invitation: str = "",
+    user_agent: str = "",
+    instead_of: str = "",
 ) -> SignedIn:
-    """Make an account and sign it in; the first one of an installation is its admin.
+    """Make an account and sign it in, as ``login`` does; the first one of an installation is its admin.
 
     Raises InvalidInput, Conflict when the address has an account, Forbidden when signup is closed or the
     invitation is good no more.
@@ -48,6 +54,7 @@ def register(
             user = User(email=email, name=name, password_hash=password_hash, is_admin=first)
             session.add(user)
             session.flush()
+            _end(session, instead_of)
             session.add(Event(kind="register", actor_id=user.id))
             return _signed_in(session, user, user_agent)
     except IntegrityError as error:
@@ -63,12 +70,13 @@ def login(email: str, password: str, *, user_agent: str = "", instead_of: str = 
     # Outside any transaction: hashing takes its time, and others want to write meanwhile.
     right = passwords.is_right(user, password)
     with transaction() as session:
-        if not right or user is None or not user.is_active:
+        let_in = _unchanged(session, user) if user and right else None
+        if let_in is None:
             session.add(Event(kind="login_failed", actor_id=user.id if user else None))
         else:
             _end(session, instead_of)
-            session.add(Event(kind="login", actor_id=user.id))
-            return _signed_in(session, user, user_agent)
+            session.add(Event(kind="login", actor_id=let_in.id))
+            return _signed_in(session, let_in, user_agent)
     raise NotSignedIn(WRONG_LOGIN)
 
 
@@ -93,7 +101,7 @@ def rename(caller: Caller, name: str) -> UserView:
 def change_password(caller: Caller, current: str, new: str, *, user_agent: str = "") -> SignedIn:
     """Set another password: every session ends, and a new one begins here.
 
-    Raises Forbidden for programs, InvalidInput beside ``currentPassword`` or ``newPassword``.
+    Raises Forbidden for programs, InvalidInput beside ``currentPassword`` or ``newPassword``, RateLimited.
     """
     check_in_person(caller)
     passwords.checked(new, "newPassword")
@@ -108,7 +116,7 @@ def change_password(caller: Caller, current: str, new: str, *, user_agent: str =
 
 
 def create_admin(email: str, password: str) -> UserView:
-    """Make an admin account, or make an existing one an admin with this password, signed in nowhere."""
+    """Make an admin account, or make an existing one an admin with this password, signed in nowhere and without tokens."""
     email = fields.checked_email(email)
     password_hash = security.hash_password(passwords.checked(password))
     with transaction() as session:
@@ -118,7 +126,7 @@ def create_admin(email: str, password: str) -> UserView:
         session.add(user)
         session.add(Event(kind="create_admin", actor_id=user.id))
         session.flush()
-        sessions.end_all(session, user.id)
+        sessions.end_all(session, user.id, tokens=True)
         return _view(session, user)
 
 
@@ -139,6 +147,12 @@ def _user_at(email: str) -> User | None:
         return None  # whose password is then checked against nothing, in the same time
     with reading() as session:
         return session.exec(select(User).where(User.email == address)).first()
+
+
+def _unchanged(session: Session, user: User) -> User | None:
+    """The user's row, unless since it was read somebody has deactivated the account or set another password."""
+    row = session.get(User, user.id, with_for_update={"key_share": True})
+    return row if row and row.is_active and row.password_hash == user.password_hash else None
 
 
 def _end(session: Session, token: str) -> None:

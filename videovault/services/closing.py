@@ -6,8 +6,8 @@ from sqlmodel import Session, col, delete, exists, select
 from videovault import logs, security
 from videovault.db import one_at_a_time, reading, transaction
 from videovault.errors import StorageError
-from videovault.models import Event, Invitation, Status, User, Video, now
-from videovault.services import deletion, lifecycle, passwords, people, sessions
+from videovault.models import Event, Status, User, Video, now
+from videovault.services import deletion, invitations, lifecycle, passwords, people, sessions
 from videovault.services.access import Caller, check_in_person
 
 log = logs.get(__name__)
@@ -16,7 +16,8 @@ log = logs.get(__name__)
 def close(caller: Caller, password: str) -> None:
     """Delete the caller's account with every video in it; what S3 cannot delete now, ``finish_all`` does later.
 
-    Raises Forbidden for programs, InvalidInput for a wrong password, Conflict for the only admin among others.
+    Raises Forbidden for programs, InvalidInput for a wrong password, RateLimited, and Conflict for the only admin
+    among others.
     """
     check_in_person(caller)
     passwords.confirm(caller.user_id, password)
@@ -48,7 +49,7 @@ def _forget_person(session: Session, user: User, password_hash: str) -> None:
     user.is_active = user.is_admin = False
     user.closed_at = now()
     sessions.end_all(session, user.id, tokens=True)
-    session.exec(delete(Invitation).where(col(Invitation.invited_by) == user.id))
+    invitations.withdraw(session, user.id)
 
 
 def _give_up_videos(session: Session, user_id: str) -> None:

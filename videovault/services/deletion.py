@@ -52,7 +52,8 @@ def finish(video: Video, *, let_go: bool = False) -> None:
         nobody = or_(col(Video.heartbeat_at).is_(None), is_silent(moment(session)))
         row = delete_where(Video).where(col(Video.id) == video.id, col(Video.status) == Status.DELETING)
         if session.exec(row if let_go else row.where(nobody)).rowcount:
-            session.add(Event(kind="deleted", video_id=video.id, detail={"title": video.title}))
+            detail = {"title": video.title, "ownerId": video.owner_id}
+            session.add(Event(kind="deleted", video_id=video.id, detail=detail))
 
 
 def finish_all() -> None:

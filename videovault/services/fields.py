@@ -11,20 +11,21 @@ from videovault.errors import InvalidInput
 
 @dataclass(frozen=True)
 class Rule:
-    """``label`` names the field to a person, ``longest`` counts characters."""
+    """``label`` names the field to a person, ``longest`` counts characters, ``missing`` says what to do if it is."""
 
     label: str
     longest: int
     required: bool = False
     multiline: bool = False
+    missing: str = ""
 
 
 BRIEF = {
-    "topic": Rule("Topic", 2_000, required=True, multiline=True),
+    "topic": Rule("Topic", 2_000, required=True, multiline=True, missing="Say what the video is about."),
     "company_name": Rule("Company name", 120),
     "social_handles": Rule("Social handles", 200),
     "license": Rule("License", 200),
-    "avatar": Rule("Avatar", 80, required=True),
+    "avatar": Rule("Avatar", 80, required=True, missing="Say who speaks."),
 }
 SCRIPT = {
     "hook": Rule("Hook", 1_000, required=True, multiline=True),
@@ -76,5 +77,5 @@ def _checked_text(rule: Rule, value: str) -> str:
             f"{rule.label} is too long: {len(text):,} characters, at most {rule.longest:,} are possible."
         )
     if rule.required and not text:
-        raise ValueError(f"{rule.label} is missing.")
+        raise ValueError(rule.missing or f"{rule.label} is missing.")
     return text

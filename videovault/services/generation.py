@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlmodel import Session, col, or_, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from videovault import logs, security
 from videovault.config import settings
@@ -27,6 +28,7 @@ WAIT_FACTOR = 3  # times the estimated time
 BUSY_TRIES = 20  # about a quarter of an hour, or longer where the webhook says when to come back
 
 Enqueue = Callable[[str], object]
+T = TypeVar("T")
 log = logs.get(__name__)
 
 
@@ -152,13 +154,16 @@ LONGEST_WAIT = deadline(LONGEST_MINUTES)
 
 def fail_overdue() -> None:
     """Give up on renders whose deadline has passed, with a reason and a way on."""
-    overdue = select(Video).where(Video.status == Status.GENERATING)
     with reading() as session:
-        overdue = overdue.where(col(Video.deadline_at) < moment(session))
-        late = list(session.exec(overdue))
-    for video in late:
-        message = "The generator did not deliver the video in time."
-        _fail(video, "GENERATION_TIMED_OUT", message, by="repair")
+        late = session.exec(_overdue(session, select(Video.id))).all()
+    for video_id in late:
+        with transaction() as session:
+            # Looked at again, and held: the generator may have named a later time meanwhile.
+            overdue = _overdue(session, select(Video)).where(Video.id == video_id)
+            video = session.exec(overdue.with_for_update(key_share=True)).first()
+            if video:
+                message = "The generator did not deliver the video in time."
+                _end(session, video, "GENERATION_TIMED_OUT", message, by="repair")
 
 
 def _named_or_new(session: Session, caller: Caller, video_id: str, clean: Mapping[str, str]) -> Video:
@@ -275,8 +280,16 @@ def _rejection(message: str) -> str:
     return f"The generator rejected the script{reason}. Change the script, then try again."
 
 
+def _overdue(session: Session, statement: SelectOfScalar[T]) -> SelectOfScalar[T]:
+    return statement.where(Video.status == Status.GENERATING, col(Video.deadline_at) < moment(session))
+
+
 def _fail(video: Video, code: str, message: str, by: lifecycle.By = "worker") -> None:
     with transaction() as session:
-        failed = {"error_code": code, "error_message": message}
-        if lifecycle.move(session, video, Status.FAILED, by=by, why=message, next_ask_at=None, **failed):
-            session.add(Event(kind="generation_failed", video_id=video.id, detail={"code": code}))
+        _end(session, video, code, message, by)
+
+
+def _end(session: Session, video: Video, code: str, message: str, by: lifecycle.By) -> None:
+    failed = {"error_code": code, "error_message": message}
+    if lifecycle.move(session, video, Status.FAILED, by=by, why=message, next_ask_at=None, **failed):
+        session.add(Event(kind="generation_failed", video_id=video.id, detail={"code": code}))

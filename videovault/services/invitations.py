@@ -2,15 +2,15 @@
 
 from datetime import timedelta
 
-from sqlmodel import Session, col, delete, or_, update
+from sqlmodel import Session, col, delete, or_, select, update
 
 from videovault import security
 from videovault.config import settings
 from videovault.db import transaction
 from videovault.errors import Conflict, Forbidden
-from videovault.models import Event, Invitation, now
+from videovault.models import Event, Invitation, User, now
 from videovault.services import fields
-from videovault.services.access import Caller, check_admin
+from videovault.services.access import Caller, check_admin, check_in_person
 from videovault.services.account_views import LinkView
 
 LIFE = timedelta(days=7)
@@ -20,9 +20,10 @@ SPENT = "This invitation has been used, is too old, or is for another address. A
 def invite(caller: Caller, email: str = "") -> LinkView:
     """A link to make an account with, for one e-mail address or, without, for whoever gets it.
 
-    Raises Forbidden for others than admins, InvalidInput, Conflict where accounts are closed to all.
+    Raises Forbidden for others than admins and for programs, InvalidInput, Conflict where accounts are closed to all.
     """
     check_admin(caller)
+    check_in_person(caller)
     if settings().signup == "closed":
         raise Conflict("New accounts are closed here. Set SIGNUP=invite to let people in by invitation.")
     invitation = Invitation(
@@ -42,15 +43,22 @@ def invite(caller: Caller, email: str = "") -> LinkView:
 def redeem(session: Session, token: str, email: str) -> None:
     """Use the invitation up, in the transaction that makes the account. Raises Forbidden when it is good no more."""
     invitation_id = security.read_signed("invitation", token, max_age_seconds=int(LIFE.total_seconds()))
+    admins = select(User.id).where(col(User.is_admin), col(User.is_active))
     good = (
         update(Invitation)
         .where(col(Invitation.id) == invitation_id, col(Invitation.used_at).is_(None))
         .where(col(Invitation.expires_at) > now(), col(Invitation.email).in_(("", email)))
+        .where(col(Invitation.invited_by).in_(admins))
         .values(used_at=now())
         .execution_options(synchronize_session=False)
     )
     if invitation_id is None or not session.exec(good).rowcount:
         raise Forbidden(SPENT)
+
+
+def withdraw(session: Session, user_id: str) -> None:
+    """Take back what somebody who is no admin any more has handed out, in a transaction of the caller's."""
+    session.exec(delete(Invitation).where(col(Invitation.invited_by) == user_id))
 
 
 def purge() -> None:

@@ -13,7 +13,8 @@ from limits.strategies import MovingWindowRateLimiter
 
 from videovault import logs, security
 from videovault.config import settings
-from videovault.errors import RateLimited
+from videovault.errors import InvalidInput, RateLimited
+from videovault.services import fields
 
 Windows = Sequence[RateLimitItem]
 Question = Callable[[MovingWindowRateLimiter, Windows, tuple[str, str]], int]
@@ -24,6 +25,9 @@ GUESSES = parse_many("5/minute; 8/5 minutes; 10/15 minutes")  # of one password 
 ACCOUNT_GUESSES = parse_many("100/5 minutes")
 ADDRESS_LOGINS = parse_many("100/5 minutes")  # an office may come by one address
 REGISTRATIONS = parse_many("30/hour")  # from one address
+LETTERS = parse_many("3/15 minutes; 10/day")  # to one e-mail address, whether it has an account or not
+ADDRESS_LETTERS = parse_many("30/hour")  # asked for from one address
+RESETS = parse_many("30/hour")  # from one address: each costs the hashing of a password
 SCRIPTS = parse_many("30/minute; 300/hour")  # of one account, as the next two
 GENERATIONS = parse_many("30/minute; 300/hour")
 STORES = parse_many("120/minute; 2000/hour")
@@ -51,13 +55,27 @@ def login(email: str, address: str) -> Iterator[None]:
 
     The address counts for an account that does not exist, too, so that limits do not tell who is here.
     """
-    account = email.strip().lower()
+    account = _account(email)
     check(ADDRESS_LOGINS, "login-address", address)
-    check(GUESSES, "login", f"{account} {address}")
-    check(ACCOUNT_GUESSES, "login-account", account)
-    yield
-    if settings().rate_limits == "on":
-        limiter().forget(GUESSES, "login", f"{account} {address}")
+    with _guess("login", f"{account} {address}"):
+        check(ACCOUNT_GUESSES, "login-account", account)
+        yield
+
+
+@contextmanager
+def confirmation(user_id: str) -> Iterator[None]:
+    """Let through one try of the password that whoever is signed in is asked for once more. Raises RateLimited.
+
+    Whoever took over a session must not find out the password that goes with it.
+    """
+    with _guess("confirmation", user_id):
+        yield
+
+
+def letter(email: str, address: str) -> None:
+    """Count one letter that somebody at ``address`` wants sent to ``email``. Raises RateLimited."""
+    check(ADDRESS_LETTERS, "letter-address", address)
+    check(LETTERS, "letter", _account(email))
 
 
 class Limiter:
@@ -120,6 +138,23 @@ def _wait(strategy: MovingWindowRateLimiter, windows: Windows, name: tuple[str, 
 def _longest(strategy: MovingWindowRateLimiter, full: Windows, name: tuple[str, str]) -> int:
     until = [strategy.get_window_stats(window, *name).reset_time for window in full]
     return max(1, math.ceil(max(until) - time.time())) if until else 0
+
+
+@contextmanager
+def _guess(purpose: str, who: str) -> Iterator[None]:
+    """One attempt that is counted unless it succeeds, with which ``who`` starts anew."""
+    check(GUESSES, purpose, who)
+    yield
+    if settings().rate_limits == "on":
+        limiter().forget(GUESSES, purpose, who)
+
+
+def _account(email: str) -> str:
+    """The address as accounts are found by it, so that no other spelling is a way round."""
+    try:
+        return fields.checked_email(email)
+    except InvalidInput:
+        return email.strip().lower()
 
 
 def _refuse(seconds: int) -> None:

@@ -2,19 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import Any
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session, select
 
 from videovault.config import settings
-from videovault.db import reading
 from videovault.models import Channel, Event, OutboxMessage, Status, Video, now
 from videovault.services.views import NoticeView, VideoView, iso
 
 ENDS = (Status.READY, Status.FAILED)
-# Rows become visible in another order than they are made, and the clocks of machines differ a little.
-RECENT = timedelta(seconds=30)
 
 
 def queue(session: Session, video_id: str) -> None:
@@ -40,21 +36,17 @@ def channels() -> list[Channel]:
     return [channel for channel, is_open in ways.items() if is_open]
 
 
-def recent() -> Mapping[str, Sequence[NoticeView]]:
-    """Everybody's notices of late, by owner and in their order: one look for all pages of a process.
-
-    Whoever asks must show to each person nothing but that person's own.
-    """
-    with reading() as session:
-        # Nothing but the time in this query, or SQLite takes an index that half of the table is behind.
-        late = session.exec(select(Event).where(col(Event.at) > now() - RECENT))
-        ends = [event for event in late if event.detail.get("to") in ENDS]
-        named = select(Video).where(col(Video.id).in_({event.video_id for event in ends}))
-        videos = {video.id: video for video in session.exec(named)} if ends else {}
+def told(late: Sequence[Event], videos: Mapping[str, Video]) -> Mapping[str, Sequence[NoticeView]]:
+    """What these events have to tell on open pages, by owner and in their order."""
     found: dict[str, list[NoticeView]] = defaultdict(list)
-    for event in sorted(ends, key=lambda event: event.id or 0):
+    for event in sorted(late, key=lambda event: event.id or 0):
         video = videos.get(event.video_id or "")
-        if video and video.status == event.detail["to"] and _is_news(video):
+        if (
+            video
+            and event.detail.get("to") in ENDS
+            and video.status == event.detail["to"]
+            and _is_news(video)
+        ):
             found[video.owner_id].append(NoticeView.of(event, video))
     return found
 

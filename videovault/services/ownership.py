@@ -42,8 +42,7 @@ def standing(video: Video, info: ObjectInfo | None) -> Standing:
 
 def check(video: Video) -> None:
     """Raises ObjectSwapped, which leaves an event, when S3 holds another object than the one that was stored."""
-    vault = storage.connected()
-    if vault.keeps_metadata and standing(video, vault.info(str(video.s3_key))) == Standing.WRONG:
+    if _is_another(video, storage.connected().info(str(video.s3_key))):
         with transaction() as session:
             note_swapped(session, video)
         raise ObjectSwapped
@@ -86,6 +85,13 @@ def _tagged(video: Video) -> bool:
     vault.describe(key, described)
     info = vault.info(key)
     return info is not None and _is_whole(video, info) and _note_tagged(video, info)
+
+
+def _is_another(video: Video, info: ObjectInfo | None) -> bool:
+    """By its tag; where the store keeps none, by its size and ETag."""
+    if storage.connected().keeps_metadata:
+        return standing(video, info) == Standing.WRONG
+    return info is not None and (info.size, info.etag) != (video.size, video.etag or info.etag)
 
 
 def _is_unknown(video_id: str) -> bool:

@@ -9,6 +9,7 @@ from videovault import security
 from videovault.db import reading, transaction
 from videovault.errors import InvalidInput
 from videovault.models import User
+from videovault.services import limiting
 
 LENGTH = (8, 256)
 COMMON = 10_000
@@ -39,11 +40,12 @@ def is_right(user: User | None, password: str) -> bool:
 
 
 def confirm(user_id: str, password: str, field: str = "password") -> User:
-    """The user, who has just typed the right password. Raises InvalidInput beside ``field``."""
+    """The user, who has just typed the right password. Raises InvalidInput beside ``field``, RateLimited."""
     with reading() as session:
         user = session.get_one(User, user_id)
-    if not is_right(user, password):
-        raise InvalidInput(WRONG, {field: WRONG})
+    with limiting.confirmation(user_id):
+        if not is_right(user, password):
+            raise InvalidInput(WRONG, {field: WRONG})
     return user
 
 

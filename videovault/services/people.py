@@ -9,8 +9,8 @@ from sqlmodel import Session, col, func, or_, select
 from videovault.db import one_at_a_time, reading, transaction
 from videovault.errors import Conflict, InvalidInput, UserNotFound
 from videovault.models import Event, User, Video
-from videovault.services import quota, sessions
-from videovault.services.access import Caller, check_admin
+from videovault.services import invitations, quota, sessions
+from videovault.services.access import Caller, check_admin, check_in_person, check_still_admin
 from videovault.services.account_views import PersonView
 from videovault.services.admin_views import PeopleView
 
@@ -54,16 +54,19 @@ def one(caller: Caller, user_id: str) -> PersonView:
 
 
 def change(caller: Caller, user_id: str, wanted: Change) -> PersonView:
-    """Set what is wanted of an account. Its sessions end with the rights they were begun with.
+    """Set what is wanted of an account. Its sessions end with the rights they were begun with, as do an admin's invitations.
 
-    Raises Forbidden for others than admins, UserNotFound, Conflict where no active admin would be left.
+    Raises Forbidden for others than admins and for programs, UserNotFound, Conflict where no active admin would be
+    left.
     """
     check_admin(caller)
+    check_in_person(caller)
     if (wanted.get("quota_bytes") or 0) < 0:
         message = "A quota is 0 (none) or more bytes."
         raise InvalidInput(message, {"quotaBytes": message})
     with transaction() as session:
         one_at_a_time(session, "admins")  # else two could each take the other for the one that is left
+        check_still_admin(session, caller)
         user = session.get(User, user_id, with_for_update=True)
         if user is None or user.closed_at:
             raise UserNotFound
@@ -73,6 +76,7 @@ def change(caller: Caller, user_id: str, wanted: Change) -> PersonView:
         session.flush()
         if before == (True, True) != _rights(user):
             check_admin_left(session)
+            invitations.withdraw(session, user.id)
         if before != _rights(user):
             sessions.end_all(session, user.id, tokens=not user.is_active)
         detail = {"userId": user.id, **wanted}

@@ -16,6 +16,7 @@ from videovault.services import (
     generation,
     leftovers,
     lifecycle,
+    limiting,
     quota,
     transfer,
     turns,
@@ -63,10 +64,11 @@ def store_next(*, stopping: Callable[[], bool]) -> str | None:
 
 
 def retry(caller: Caller, video_id: str, *, enqueue: Enqueue) -> VideoView:
-    """Run a failed video again from where it broke, as its view's ``retry`` says.
+    """Run a failed video again from where it broke, as its view's ``retry`` says; it counts as what it does.
 
-    Raises VideoNotFound, Conflict, QuotaExceeded.
+    Raises VideoNotFound, Conflict, QuotaExceeded, RateLimited.
     """
+    _check_not_too_often(caller, video_id)
     with transaction() as session:
         video = open_video(session, caller, video_id, "change", alone=True).row
         if video.status != Status.FAILED:
@@ -137,6 +139,7 @@ def _ask_next() -> str | None:
 @contextmanager
 def _ending_well(video_id: str) -> Iterator[None]:
     """Whatever happens inside, the video has an end, or a ``repair`` that goes on with it."""
+    begun = _row(video_id)
     with logs.context(video_id=video_id):
         try:
             yield
@@ -145,19 +148,23 @@ def _ending_well(video_id: str) -> Iterator[None]:
         except Exception:
             # A fault of ours would come again at every attempt: better a reason and a button than no end.
             log.exception("unforeseen fault")
-            _give_up(video_id)
+            _give_up(begun)
 
 
 def _status(video_id: str) -> Status | None:
-    with reading() as session:
-        video = session.get(Video, video_id)
+    video = _row(video_id)
     return video.status if video else None
 
 
-def _give_up(video_id: str) -> None:
+def _row(video_id: str) -> Video | None:
+    with reading() as session:
+        return session.get(Video, video_id)
+
+
+def _give_up(video: Video | None) -> None:
+    """Fail the attempt that was begun, not one that somebody else has begun since."""
     message = "Something went wrong on our side. Try again; the log tells the admin more."
     with transaction() as session:
-        video = session.get(Video, video_id)
         if video is not None and video.status in PROCESSING:
             lifecycle.move(
                 session,
@@ -167,6 +174,15 @@ def _give_up(video_id: str) -> None:
                 error_code="INTERNAL_ERROR",
                 error_message=message,
             )
+
+
+def _check_not_too_often(caller: Caller, video_id: str) -> None:
+    with reading() as session:
+        again = retry_of(open_video(session, caller, video_id, "read").row)
+    if again == "generation":
+        limiting.check(limiting.GENERATIONS, "generations", caller.user_id)
+    elif again == "transfer":
+        limiting.check(limiting.STORES, "stores", caller.user_id)
 
 
 def _queue_again(session: Session, video: Video, caller: Caller) -> None:

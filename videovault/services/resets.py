@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from sqlmodel import select
+from sqlmodel import null, select
 
 from videovault import security
 from videovault.config import settings
@@ -40,7 +40,8 @@ def for_admin(caller: Caller, user_id: str) -> LinkView:
 def forgot(email: str) -> None:
     """Have the link sent to whoever has this address; nobody learns here whether somebody has.
 
-    The outbox keeps the user's id only: the link is made when the letter is written.
+    The outbox keeps the user's id only: the link is made when the letter is written. For nobody the same rows are
+    written, so that it takes as long, but of a message that is never due.
     """
     if settings().smtp is None:
         return
@@ -50,21 +51,31 @@ def forgot(email: str) -> None:
         return
     with transaction() as session:
         user = session.exec(select(User).where(User.email == email)).first()
-        if user is not None and user.is_active:
-            payload = {"type": MAIL, "data": {"userId": user.id}}
-            session.add(OutboxMessage(kind=MAIL, channel=Channel.MAIL, video_id="", payload=payload))
-            session.add(Event(kind="forgot_password", actor_id=user.id))
+        user_id = user.id if user is not None and user.is_active else None
+        session.add(
+            OutboxMessage(
+                kind=MAIL,
+                channel=Channel.MAIL,
+                video_id="",
+                payload={"type": MAIL, "data": {"userId": user_id}},
+                next_attempt_at=now() if user_id else null(),  # type: ignore[arg-type] # for None the default would be put in
+            )
+        )
+        session.add(Event(kind="forgot_password", actor_id=user_id))
 
 
 def reset(token: str, password: str) -> None:
-    """Set another password by a link's token, and end every session. Raises InvalidInput, Forbidden."""
+    """Set another password by a link's token, and end every session and API token: an account may be won back by it.
+
+    Raises InvalidInput, Forbidden.
+    """
     passwords.checked(password)
     user = _user_of(security.read_signed("reset", token, max_age_seconds=int(LIFE.total_seconds())))
     password_hash = security.hash_password(password)
     with transaction() as session:
         if not passwords.replace(session, user, password_hash):
             raise Forbidden(SPENT)
-        sessions.end_all(session, user.id)
+        sessions.end_all(session, user.id, tokens=True)
         session.add(Event(kind="password_reset", actor_id=user.id))
 
 

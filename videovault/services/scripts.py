@@ -1,18 +1,24 @@
 """The first webhook: a brief becomes a script, kept as a draft so that a closed modal loses nothing."""
 
+import secrets
 from collections.abc import Mapping
+from typing import Literal, get_args
 
 from sqlmodel import col, select
 
 from videovault.config import settings
 from videovault.db import reading, transaction
-from videovault.errors import Conflict
+from videovault.errors import Conflict, WebhookError
 from videovault.gateways import webhooks
 from videovault.models import Event, Status, Video
 from videovault.services import fields, lifecycle, limiting, recording
 from videovault.services.access import Caller, open_video
 from videovault.services.naming import title_of
 from videovault.services.views import ScriptView
+
+Part = Literal["hook", "body", "conclusion"]
+PARTS: tuple[Part, ...] = get_args(Part)
+MOST_SEED = 10**6  # any number does: another one lets a template, or a model, find other words
 
 
 def write(caller: Caller, brief: Mapping[str, str]) -> ScriptView:
@@ -21,15 +27,40 @@ def write(caller: Caller, brief: Mapping[str, str]) -> ScriptView:
     Without a script webhook the parts are empty, to be written by hand. Raises InvalidInput, RateLimited,
     WebhookError.
     """
+    return keep(caller, compose(caller, brief))
+
+
+def compose(caller: Caller, brief: Mapping[str, str]) -> dict[str, str]:
+    """The brief with the script that the webhook writes for it, not yet kept; raises as ``write`` does."""
     clean = fields.checked(fields.BRIEF, brief)
     limiting.check(limiting.SCRIPTS, "scripts", caller.user_id)
-    script = webhooks.Script()
-    if settings().script_webhook:
-        wanted = {**clean, "email": caller.email}
-        script = webhooks.connected().write_script(wanted, note=recording.outgoing("script"))
-    parts = {name: _fitted(name, getattr(script, name)) for name in ("hook", "body", "conclusion")}
+    script = _asked(caller, clean) if settings().script_webhook else webhooks.Script()
+    return clean | {part: _fitted(part, getattr(script, part)) for part in PARTS}
+
+
+def compose_part(caller: Caller, video_id: str, part: Part) -> str:
+    """One part of a draft as the script webhook words it anew, to go with the others; not yet kept.
+
+    Raises VideoNotFound, Conflict where there is no such webhook, RateLimited, WebhookError.
+    """
+    if not settings().script_webhook:
+        raise Conflict("No script webhook is set up: set SCRIPT_WEBHOOK_URL.")
+    with reading() as session:
+        video = open_video(session, caller, video_id, "change").row
+        known = {name: getattr(video, name) for name in (*fields.BRIEF, *PARTS)}
+        known["topic"] = video.topic or video.title
+    limiting.check(limiting.SCRIPTS, "scripts", caller.user_id)
+    script = _asked(caller, known | {"part": part, "seed": str(secrets.randbelow(MOST_SEED))})
+    text = _fitted(part, getattr(script, part))
+    if not text:
+        raise WebhookError(f"The script webhook answered without a {part}.")
+    return text
+
+
+def keep(caller: Caller, script: Mapping[str, str]) -> ScriptView:
+    """Keep what ``compose`` made as a draft."""
     with transaction() as session:
-        video = lifecycle.new_video(caller.user_id, Status.DRAFT, title_of(clean["topic"]), **clean, **parts)
+        video = lifecycle.new_video(caller.user_id, Status.DRAFT, title_of(script["topic"]), **script)
         session.add(video)
         session.add(Event(kind="draft", actor_id=caller.user_id, video_id=video.id))
         return ScriptView.of(video)
@@ -67,6 +98,11 @@ def latest(caller: Caller) -> ScriptView | None:
     with reading() as session:
         video = session.exec(written).first()
         return ScriptView.of(video) if video else None
+
+
+def _asked(caller: Caller, order: Mapping[str, str]) -> webhooks.Script:
+    sent = {**order, "email": caller.email}
+    return webhooks.connected().write_script(sent, note=recording.outgoing("script"))
 
 
 def _fitted(name: str, text: str) -> str:

@@ -1,5 +1,6 @@
 """Sessions: each sign-in on a device, from its token's making to its end."""
 
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 
 from sqlmodel import Session, col, delete, or_, select, update
@@ -29,15 +30,38 @@ def begin(session: Session, user: User, user_agent: str) -> tuple[str, models.Se
     return token, row
 
 
-def authenticate(token: str) -> Caller:
-    """Who shows this session's token. Raises NotSignedIn when it is unknown, ended or expired."""
-    with reading() as session:
-        found = session.get(models.Session, security.token_hash(token))
-        user = session.get(User, found.user_id) if found and _is_living(found) else None
-    if found is None or user is None or not user.is_active:
+def authenticate(token: str, *, note: bool = True) -> Caller:
+    """Who shows this session's token. Raises NotSignedIn when it is unknown, ended or expired.
+
+    Without ``note`` it does not count as use: for what asks by itself, while perhaps nobody is there.
+    """
+    shown = security.token_hash(token)
+    caller = recognised([shown], note=note).get(shown)
+    if caller is None:
         raise NotSignedIn
-    _note_seen(found)
-    return Caller(user_id=user.id, email=user.email, is_admin=user.is_admin, session_id=found.id)
+    return caller
+
+
+def recognised(token_hashes: Collection[str], *, note: bool) -> dict[str, Caller]:
+    """Who shows the tokens with these hashes, in one look; those that are unknown, ended or expired are left out.
+
+    ``note`` as in ``authenticate``.
+    """
+    shown = (
+        select(models.Session, User)
+        .join(User, col(User.id) == col(models.Session.user_id))
+        .where(col(models.Session.token_hash).in_(token_hashes), col(User.is_active))
+    )
+    with reading() as session:
+        living = [(found, user) for found, user in session.exec(shown) if _is_living(found)]
+    if note:
+        _note_seen([found for found, _ in living])
+    return {
+        found.token_hash: Caller(
+            user_id=user.id, email=user.email, is_admin=user.is_admin, session_id=found.id
+        )
+        for found, user in living
+    }
 
 
 def listing(caller: Caller) -> list[SessionView]:
@@ -97,12 +121,15 @@ def _idle() -> timedelta:
     return timedelta(days=settings().session_idle_days)
 
 
-def _note_seen(found: models.Session) -> None:
-    """Remember that the user was here, at most once a minute so that looking rarely writes."""
-    if now() - found.last_seen_at < SEEN_EVERY:
+def _note_seen(living: Sequence[models.Session]) -> None:
+    """Remember that their users were here, at most once a minute so that looking rarely writes."""
+    late = [found for found in living if now() - found.last_seen_at >= SEEN_EVERY]
+    if not late:
         return
+    sessions, users = {found.token_hash for found in late}, {found.user_id for found in late}
     with transaction() as session:
-        row = session.get(models.Session, found.token_hash)
-        user = session.get(User, found.user_id)
-        if row and user:
-            row.last_seen_at = user.last_seen_at = now()
+        for seen in (
+            update(models.Session).where(col(models.Session.token_hash).in_(sessions)),
+            update(User).where(col(User.id).in_(users)),
+        ):
+            session.exec(seen.values(last_seen_at=now()))

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from sqlmodel import Session
+from sqlmodel import Session, col, func, select
 
 from videovault import logs, security
 from videovault.db import reading, transaction
@@ -16,6 +16,7 @@ from videovault.services.share_views import KeyView, ShareView
 
 LONGEST_DAYS = 3650
 MOST_VIEWS = 1_000_000
+SHARED, UNSHARED = "shared", "unshared"
 log = logs.get(__name__)
 
 
@@ -66,7 +67,7 @@ def open_link(
         video.share_closed_at, video.share_views, video.share_most_views = None, 0, most_views
         video.share_expires_at = now() + timedelta(days=expires_in_days) if expires_in_days else None
         detail = {"days": expires_in_days, "views": most_views}
-        session.add(Event(kind="shared", actor_id=caller.user_id, video_id=video.id, detail=detail))
+        session.add(Event(kind=SHARED, actor_id=caller.user_id, video_id=video.id, detail=detail))
         return _view(opened)
 
 
@@ -75,8 +76,16 @@ def close_link(caller: Caller, video_id: str) -> ShareView:
     with transaction() as session:
         opened = open_video(session, caller, video_id, "share", alone=True)
         opened.row.share_closed_at = opened.row.share_closed_at or now()
-        session.add(Event(kind="unshared", actor_id=caller.user_id, video_id=video_id))
+        session.add(Event(kind=UNSHARED, actor_id=caller.user_id, video_id=video_id))
         return _view(opened)
+
+
+def opening(video_id: str) -> int:
+    """A number that is another one whenever the link was opened, limited, closed or given a new key."""
+    kinds = (SHARED, UNSHARED, ownership.KEY_REPLACED)
+    last = select(func.max(Event.id)).where(Event.video_id == video_id, col(Event.kind).in_(kinds))
+    with reading() as session:
+        return session.exec(last).one() or 0
 
 
 def _view(opened: OpenedVideo) -> ShareView:

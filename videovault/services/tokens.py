@@ -5,7 +5,7 @@ from datetime import timedelta
 from sqlmodel import col, delete, func, or_, select
 
 from videovault import security
-from videovault.db import reading, transaction
+from videovault.db import one_at_a_time, reading, transaction
 from videovault.errors import Conflict, InvalidInput, NotFound, NotSignedIn
 from videovault.models import ApiToken, Event, User, now
 from videovault.services import fields
@@ -38,6 +38,7 @@ def create(caller: Caller, name: str, scope: Scope = "write", expires_in_days: i
         expires_at=expires_at,
     )
     with transaction() as session:
+        one_at_a_time(session, f"tokens of {caller.user_id}")  # else two could both be the last one
         count = select(func.count()).select_from(ApiToken).where(ApiToken.user_id == caller.user_id)
         if session.exec(count).one() >= MOST:
             raise Conflict(f"There are {MOST} tokens already. Revoke one that is not used any more.")

@@ -13,7 +13,7 @@ from videovault.errors import SourceError, StorageError, VideoVaultError, is_pas
 from videovault.gateways import probe, source, storage
 from videovault.models import Event, Status, UploadPart, Video
 from videovault.services import deletion, leftovers, lifecycle, polling, sidecar
-from videovault.services.engine import Stored, Target, Transfer
+from videovault.services.engine import Patience, Stored, Target, Transfer, with_storage
 from videovault.services.lease import Interrupted, Lease, Superseded
 from videovault.services.ledgers import VideoLedger
 from videovault.services.naming import POSTER_NAME, content_disposition, folder
@@ -83,10 +83,10 @@ def _finish(video: Video, stored: Stored, lease: Lease) -> None:
         "upload_id": None,
         "upload_source": None,
         "heartbeat_at": None,
+        "poster_key": _keep_poster(video, seen.poster if seen else None, lease),
     }
     if seen:
         values |= {"duration": seen.duration, "width": seen.width, "height": seen.height}
-        values |= {"poster_key": _keep_poster(video, seen.poster)}
     with transaction() as session:
         if not lifecycle.move(session, video, Status.READY, why="stored and proven", **values):
             raise Superseded
@@ -100,17 +100,28 @@ def _look_at(video: Video, stored: Stored) -> probe.Probe | None:
     return probe.probe(url, stored.container)
 
 
-def _keep_poster(video: Video, poster: bytes | None) -> str | None:
-    """The poster's key, or None: a poster that cannot be kept never costs the video."""
-    if poster is None:
-        return None
+def _keep_poster(video: Video, poster: bytes | None, lease: Lease) -> str | None:
+    """The poster's key, or None: a poster that cannot be kept never costs the video.
+
+    One that lies there already is kept: S3's answer may have got lost, or the worker before this one died.
+    """
     key = folder(video) + POSTER_NAME
     try:
-        storage.connected().put(key, poster, storage.Description("image/webp"))
+        if poster is not None:
+            storage.connected().put(key, poster, storage.Description("image/webp"))
+            return key
     except StorageError as error:
         log.warning("poster not kept", reason=error.public_message)
-        return None
-    return key
+    return key if _lies_there(key, lease) else None
+
+
+def _lies_there(key: str, lease: Lease) -> bool:
+    vault = storage.connected()
+    try:
+        return with_storage(lambda: vault.info(key), Patience(), lease.check) is not None
+    except StorageError as error:
+        log.warning("poster not looked for", reason=error.public_message)
+        return False
 
 
 def _release(video: Video) -> None:

@@ -1,5 +1,6 @@
 """A person's own videos: the gallery, one video, its links, and storing one from an address."""
 
+import unicodedata
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -64,10 +65,11 @@ def gallery(
     more = len(rows) > len(page)
     return GalleryView(
         videos=[linked(row) if links else VideoView.of(row) for row in page],
-        total_count=sum(counts.values()),
+        total_count=sum(counts.values()) - counts["draft"],
         ready_count=counts["ready"],
         processing_count=counts["processing"],
         failed_count=counts["failed"],
+        draft_count=counts["draft"],
         next_cursor=str(offset + len(page)) if more else None,
     )
 
@@ -192,17 +194,19 @@ def _wanted(user_id: str, query: GalleryQuery) -> list[ColumnElement[bool]]:
     else:
         statuses = [status for status, public in FOLDED.items() if public == query.status]
     wanted = [col(Video.owner_id) == user_id, col(Video.status).in_(statuses)]
-    if query.q.strip():
-        wanted.append(col(Video.title).icontains(query.q.strip(), autoescape=True))
+    text = unicodedata.normalize("NFC", query.q.strip())  # as titles are kept
+    if text:
+        searched = (col(Video.title), col(Video.company_name))
+        wanted.append(or_(*(column.icontains(text, autoescape=True) for column in searched)))
     return wanted
 
 
 def _counts(session: Session, user_id: str) -> dict[str, int]:
-    counted = {"ready": 0, "processing": 0, "failed": 0}
+    counted: dict[str, int] = dict.fromkeys(FOLDED.values(), 0)
     grouped = (
         select(Video.status, func.count())
         .where(Video.owner_id == user_id)
-        .where(col(Video.status).in_(LISTED))
+        .where(col(Video.status).in_(FOLDED))
         .group_by(col(Video.status))
     )
     for status, count in session.exec(grouped):

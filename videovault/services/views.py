@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, PlainSerializer
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 from pydantic.alias_generators import to_camel
 
 from videovault.models import Event, Status, User, Video, now
@@ -138,6 +138,9 @@ class VideoView(View):
     progress: Progress | None = None
     error: Failure | None = None
     retry: Retry | None = None
+    has_poster: bool = Field(
+        default=False, exclude=True
+    )  # for pages, which have an address for it without a link
 
     @classmethod
     def of(
@@ -157,6 +160,7 @@ class VideoView(View):
             if video.status == Status.FAILED
             else None,
             retry=retry_of(video),
+            has_poster=video.poster_key is not None,
         )
 
 
@@ -180,13 +184,14 @@ class ScriptView(View):
 
 
 class GalleryView(View):
-    """One page of videos; the counts are over everything the user has but drafts."""
+    """One page of videos; the counts are over everything the user has, the total leaves out drafts."""
 
     videos: list[VideoView]
     total_count: int
     ready_count: int
     processing_count: int
     failed_count: int
+    draft_count: int = Field(default=0, exclude=True)  # for pages: the guide's answer has no place for it
     next_cursor: str | None = None
 
 

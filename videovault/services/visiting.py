@@ -9,11 +9,12 @@ from videovault import logs, security
 from videovault.db import reading, transaction
 from videovault.errors import ObjectSwapped, WrongSecretKey
 from videovault.models import Event, Video
-from videovault.services import limiting, ownership, places, videos
+from videovault.security import Ticket
+from videovault.services import limiting, ownership, places, sharing, videos
 from videovault.services.access import Visitor, open_video
 from videovault.services.share_views import SharedView
 
-TICKET_SECONDS = 6 * 3600  # how long an open page may play and download, whatever the limit of views
+TICKET_SECONDS = 6 * 3600  # how long an open page may play and download, whatever the limit of views then
 log = logs.get(__name__)
 
 
@@ -31,8 +32,9 @@ def open_page(video_id: str, visit: Visit) -> SharedView:
 
     Raises WrongSecretKey alike for a wrong, old, closed or used-up link and for an absent video, and RateLimited.
     """
+    ticket = _ticket(video_id)
     video = _proven(video_id, visit)
-    inside = _is_inside(video_id, visit)
+    inside = _is_inside(ticket, visit)
     if not inside:
         _count(video_id, visit, "page")
     return SharedView(
@@ -42,7 +44,7 @@ def open_page(video_id: str, visit: Visit) -> SharedView:
         duration=video.duration,
         size=video.size,
         has_poster=video.poster_key is not None,
-        ticket=visit.ticket if inside else security.visit_ticket(video.id),
+        ticket=visit.ticket if inside else security.visit_ticket(ticket),
     )
 
 
@@ -51,8 +53,9 @@ def download_url(video_id: str, visit: Visit, *, inline: bool = False) -> str:
 
     Raises as ``open_page`` does.
     """
+    ticket = _ticket(video_id)
     video = _proven(video_id, visit)
-    if not _is_inside(video_id, visit):
+    if not _is_inside(ticket, visit):
         _count(video_id, visit, "address")
     if not inline:
         with transaction() as session:
@@ -62,16 +65,27 @@ def download_url(video_id: str, visit: Visit, *, inline: bool = False) -> str:
 
 
 def poster_url(video_id: str, visit: Visit) -> str:
-    """A fresh presigned URL of the poster; not counted. Raises as ``open_page`` does."""
+    """A fresh presigned URL of the poster; not counted, but gone with the last view. Raises as ``open_page`` does."""
+    ticket = _ticket(video_id)
     with reading() as session:
-        link = videos.poster_link(_let_in(session, video_id, visit))
-    if link is None:
+        video = _let_in(session, video_id, visit)
+    link = videos.poster_link(video)
+    if link is None or (_is_used_up(video) and not _is_inside(ticket, visit)):
         raise WrongSecretKey
     return link
 
 
-def _is_inside(video_id: str, visit: Visit) -> bool:
-    return security.is_visit_ticket(visit.ticket, video_id, max_age_seconds=TICKET_SECONDS)
+def _ticket(video_id: str) -> Ticket:
+    """To be asked for first: a link that changes meanwhile leaves it behind."""
+    return Ticket(video_id, sharing.opening(video_id))
+
+
+def _is_inside(ticket: Ticket, visit: Visit) -> bool:
+    return security.is_visit_ticket(visit.ticket, ticket, max_age_seconds=TICKET_SECONDS)
+
+
+def _is_used_up(video: Video) -> bool:
+    return video.share_most_views is not None and video.share_views >= video.share_most_views
 
 
 def _proven(video_id: str, visit: Visit) -> Video:

@@ -1,5 +1,7 @@
 """The sign-in and sign-up pages: what their native forms came back with, in words."""
 
+from urllib.parse import quote
+
 import reflex as rx
 from reflex.event import EventSpec
 
@@ -31,11 +33,11 @@ class AccountState(SessionState):
     told: str = ""
     typed_email: str = ""
     next: str = HOME
+    next_quoted: str = HOME  # for a link to the other of the two pages
     # What the page's own address carries, for its form to send on.
     invitation: str = ""
     token: str = ""
     sends_mail: bool = False
-    shows_password: bool = False
 
     @rx.event
     def enter(self) -> EventSpec | None:
@@ -49,14 +51,11 @@ class AccountState(SessionState):
         self._read()
         self.sends_mail = settings().smtp is not None
 
-    @rx.event
-    def toggle_password(self) -> None:
-        self.shows_password = not self.shows_password
-
     def _read(self) -> None:
         """What the address brings: an error, what was typed, and where the person was going."""
         given = self.router.url.query_parameters
         self.next = local_path(given.get("next", ""))
+        self.next_quoted = quote(self.next)
         self.typed_email = given.get("email", "")
         self.invitation, self.token = given.get("invitation", ""), given.get("token", "")
         self.told = DONE.get(given.get("done", ""), "")

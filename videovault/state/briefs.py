@@ -37,3 +37,9 @@ def wanted(form: Mapping[str, Any]) -> dict[str, str]:
     fields = typed(form)
     named = fields.pop("avatar_name")
     return fields | ({"avatar": named} if fields["avatar"] == OTHER else {})
+
+
+def placed(problems: Mapping[str, str], form: Mapping[str, Any]) -> dict[str, str]:
+    """What the services say of the brief, at the fields of the form: another avatar has one of its own."""
+    named = form.get("avatar") == OTHER
+    return {"avatar_name" if named and name == "avatar" else name: text for name, text in problems.items()}

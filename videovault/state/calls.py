@@ -2,16 +2,17 @@
 
 import asyncio
 import contextvars
+import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
-from typing import Generic, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
 SLOW_CALLS = 16
+REMEMBERED = 3.0  # times the life of an answer: for so long its key is asked for along with others
 
 # A webhook or S3 may take minutes; in asyncio's own few threads it would keep everybody's small reads waiting.
 _slow = ThreadPoolExecutor(SLOW_CALLS, thread_name_prefix="slow")
@@ -28,37 +29,46 @@ async def patiently(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
     return await asyncio.get_running_loop().run_in_executor(_slow, bound)
 
 
-@dataclass(frozen=True)
-class _Asked(Generic[T]):
-    answer: asyncio.Future[T]
-    at: float
-
-
 class Shared(Generic[T]):
-    """Answers that are good for ``seconds``: one question at a time, however many tabs ask it."""
+    """Answers that are good for ``seconds``: one question at a time, for all keys that anybody has asked for of late.
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._asked: dict[object, _Asked[T]] = {}
+    ``ask`` leaves out the keys for which there is no answer.
+    """
 
-    async def get(self, key: object, ask: Callable[[], Awaitable[T]]) -> T:
+    def __init__(self, seconds: float, ask: Callable[[Collection[str]], Awaitable[Mapping[str, T]]]) -> None:
+        self._seconds, self._ask = seconds, ask
+        self._wanted: dict[str, float] = {}
+        self._known: Mapping[str, T | None] = {}
+        self._known_at = -math.inf
+        self._asking: asyncio.Task[Mapping[str, T | None]] | None = None
+
+    async def get(self, key: str) -> T | None:
         """The answer for ``key``, which must name all that it depends on, the caller too."""
-        found = self._asked.get(key)
-        if found is None or self._is_stale(found):
-            self._forget_stale()
-            found = _Asked(asyncio.ensure_future(ask()), time.monotonic())
-            found.answer.add_done_callback(_retrieved)
-            self._asked[key] = found
-        return await asyncio.shield(found.answer)
+        self._wanted[key] = time.monotonic()
+        if key in self._known and time.monotonic() - self._known_at < self._seconds:
+            return self._known[key]
+        while True:
+            answers = await asyncio.shield(self._question())
+            if key in answers:  # else it was asked just before somebody wanted this one
+                return answers[key]
 
-    def _is_stale(self, asked: _Asked[T]) -> bool:
-        return asked.answer.done() and time.monotonic() - asked.at >= self._seconds
+    def _question(self) -> "asyncio.Task[Mapping[str, T | None]]":
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.get_running_loop().create_task(self._ask_for_all())
+            self._asking.add_done_callback(_retrieved)
+        return self._asking
 
-    def _forget_stale(self) -> None:
-        self._asked = {key: asked for key, asked in self._asked.items() if not self._is_stale(asked)}
+    async def _ask_for_all(self) -> Mapping[str, T | None]:
+        began = time.monotonic()
+        late = began - max(1.0, self._seconds) * REMEMBERED
+        self._wanted = {key: at for key, at in self._wanted.items() if at >= late}
+        keys = list(self._wanted)
+        found = await self._ask(keys)
+        self._known, self._known_at = {key: found.get(key) for key in keys}, began
+        return self._known
 
 
-def _retrieved(answer: asyncio.Future[T]) -> None:
+def _retrieved(answer: asyncio.Future[Any]) -> None:
     """Every tab that asked may be gone by now; an error is not to be reported as overlooked."""
     if not answer.cancelled():
         answer.exception()

@@ -1,38 +1,52 @@
-"""A person's gallery: what is shown of it, and what is done to one video from its card."""
+"""A person's gallery: what its address asks for, and what is done to one video from its card."""
 
-from collections.abc import AsyncIterator
-from typing import cast
+from collections.abc import Awaitable, Mapping
+from typing import Any, cast
 
 from videovault import worker
-from videovault.services import deletion, pipeline, videos
+from videovault.config import settings
+from videovault.errors import InvalidInput, VideoVaultError
+from videovault.services import pipeline, videos
 from videovault.services.access import Caller
-from videovault.services.videos import GalleryQuery
-from videovault.services.views import PublicStatus
+from videovault.services.videos import ORDERS, GalleryQuery, Sort
+from videovault.services.views import FOLDED, GalleryView, PublicStatus
+from videovault.state import wording
 from videovault.state.calls import patiently, quickly
 from videovault.state.session import SessionState, signed_in
 from videovault.state.shapes import Card, Counts
 
 PAGE = 24
-FILTERS = ("", "ready", "processing", "failed", "draft")
+STATUSES = set(FOLDED.values())
 
 
 class GalleryState(SessionState):
+    """``view`` is the part of the address that the cards answer, as assets/js/view.js writes it."""
+
     cards: list[Card] = []
     counts: Counts = Counts()
+    view: str = "\n\n"
     shown: str = ""
+    text: str = ""
+    found: str = ""
     has_more: bool = False
     is_loaded: bool = False
+    is_broken: bool = False
 
     playing: Card = Card()
-    doomed: Card = Card()
-    is_deleting: bool = False
+    link_seconds: int = 0
 
+    _sort: Sort = "newest"
     _limit: int = PAGE
+    _answers: dict[str, tuple[int, str]] = {}
 
     @signed_in
     async def load(self, caller: Caller) -> None:
-        self._limit = PAGE
+        """Show what the address asks for; if it is what was shown before, as much of it as before."""
+        if self._turn_to(self.router.url.query_parameters):
+            self._limit = PAGE
+        self.is_broken = True  # unless what follows succeeds
         await self._read(caller)
+        self.is_broken = False
 
     @signed_in
     async def refresh(self, caller: Caller) -> None:
@@ -41,61 +55,84 @@ class GalleryState(SessionState):
             await self._read(caller)
 
     @signed_in
-    async def show(self, caller: Caller, status: str) -> None:
-        """Show the videos of one status only, all but drafts for an empty one."""
-        self.shown, self._limit = (status if status in FILTERS else ""), PAGE
-        await self._read(caller)
-
-    @signed_in
     async def more(self, caller: Caller) -> None:
-        self._limit += PAGE
-        await self._read(caller)
+        if self.has_more:
+            self._limit = len(self.cards) + PAGE
+            await self._read(caller)
 
     @signed_in
     async def play(self, caller: Caller, video_id: str) -> None:
         self.playing = Card.of(await quickly(videos.get, caller, video_id, links=False))
+        self.link_seconds = settings().download_url_seconds
 
     @signed_in
     async def stop(self, caller: Caller) -> None:  # noqa: ARG002 - every handler of a signed-in page asks who calls
         self.playing = Card()
 
     @signed_in
-    async def ask(self, caller: Caller, video_id: str) -> None:
-        """Ask whether this video is really to be deleted."""
-        self.doomed = Card.of(await quickly(videos.get, caller, video_id, links=False))
-
-    @signed_in
-    async def spare(self, caller: Caller) -> None:  # noqa: ARG002 - as above
-        self.doomed = Card()
-
-    @signed_in
-    async def delete(self, caller: Caller) -> AsyncIterator[None]:
-        """Delete the video that was asked about."""
-        if not self.doomed.video_id:
-            return
-        self.is_deleting = True
-        yield
-        try:
-            await patiently(deletion.delete, caller, self.doomed.video_id)
-            self._say(f"“{self.doomed.title}” is deleted.")
-        finally:
-            self.doomed, self.is_deleting = Card(), False
-            await self._read(caller)
-
-    @signed_in
     async def retry(self, caller: Caller, video_id: str) -> None:
-        await quickly(pipeline.retry, caller, video_id, enqueue=worker.enqueue)
+        await self._answer(video_id, quickly(pipeline.retry, caller, video_id, enqueue=worker.enqueue))
         await self._read(caller)
+
+    @signed_in
+    async def rename(self, caller: Caller, video_id: str, title: str) -> None:
+        await self._answer(video_id, patiently(videos.rename, caller, video_id, title))
+        await self._read(caller)
+
+    @signed_in
+    async def note(self, caller: Caller, remarks: dict[str, str]) -> None:
+        """Say on these videos' cards what became of what was asked of several."""
+        for video_id, remark in remarks.items():
+            self._remark(video_id, remark)
+        await self._read(caller)
+
+    def _remark(self, video_id: str, remark: str) -> None:
+        """Empty for that all is well."""
+        number, _ = self._answers.get(video_id, (0, ""))
+        self._answers = {**self._answers, video_id: (number + 1, remark)}
+
+    async def _answer(self, video_id: str, doing: Awaitable[Any]) -> None:
+        """What goes wrong is said on the card that it was asked on."""
+        try:
+            await doing
+        except InvalidInput as error:
+            self._remark(video_id, next(iter(error.fields.values()), error.public_message))
+        except VideoVaultError as error:
+            self._remark(video_id, error.public_message)
+        else:
+            self._remark(video_id, "")
+
+    def _turn_to(self, address: Mapping[str, str]) -> bool:
+        """Whether it asks for something else than what is shown; what it cannot ask for is ignored."""
+        status, sort, text = (address.get(name, "") for name in ("status", "sort", "q"))
+        before, self.view = self.view, f"{status}\n{sort}\n{text}"
+        self.shown = status if status in STATUSES else ""
+        self.text = text
+        self._sort = cast("Sort", sort) if sort in ORDERS else "newest"
+        return before != self.view
 
     async def _read(self, caller: Caller) -> None:
         status = cast("PublicStatus | None", self.shown or None)
-        query = GalleryQuery(status=status, limit=self._limit)
-        view = await quickly(videos.gallery, caller, caller.user_id, query, links=False)
-        self.cards = [Card.of(video) for video in view.videos]
-        self.counts = Counts(
+        query = GalleryQuery(status=status, q=self.text, sort=self._sort, limit=self._limit)
+        self._show(await quickly(videos.gallery, caller, caller.user_id, query, links=False))
+
+    def _show(self, view: GalleryView) -> None:
+        """What has not changed is not sent again."""
+        cards = [self._with_answer(Card.of(video)) for video in view.videos]
+        if cards != self.cards:
+            self.cards = cards
+        counts = Counts(
             everything=view.total_count,
             ready=view.ready_count,
             processing=view.processing_count,
             failed=view.failed_count,
+            drafts=view.draft_count,
         )
+        if counts != self.counts:
+            self.counts = counts
         self.has_more, self.is_loaded = view.next_cursor is not None, True
+        self.found = wording.found(len(cards), is_all=not self.has_more) if self.text else ""
+
+    def _with_answer(self, card: Card) -> Card:
+        answers, remark = self._answers.get(card.video_id, (0, ""))
+        return card.model_copy(update={"answers": answers, "remark": remark}) if answers else card

@@ -1,32 +1,26 @@
 """What a page tells of videos that became ready or failed meanwhile, whichever page is open."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 
-from videovault.config import settings
 from videovault.models import now
-from videovault.services import notices
 from videovault.services.access import Caller
 from videovault.services.views import NoticeView
 from videovault.state import wording
-from videovault.state.calls import Shared, quickly
+from videovault.state.pulses import IDLE_SECONDS, pulses
 from videovault.state.session import SessionState, signed_in
 from videovault.state.shapes import News
 from videovault.state.studio import StudioState
 
-FRESH_SECONDS = 0.5
 SHOWN_AT_ONCE = 3
 REMEMBERED = 200
 # A tab that has just been opened was not yet listening when its person was already looking.
 WHILE_OPENING = timedelta(seconds=2)
 
-_recent: Shared[Mapping[str, Sequence[NoticeView]]] = Shared(FRESH_SECONDS)
-
 
 async def notices_for(caller: Caller) -> Sequence[NoticeView]:
     """The caller's part of what one look at the database found for everybody."""
-    everybodys = await _recent.get(settings().database_dsn, lambda: quickly(notices.recent))
-    return everybodys.get(caller.user_id, ())
+    return (await pulses.hear(caller.user_id, None, IDLE_SECONDS)).notices
 
 
 class NewsState(SessionState):

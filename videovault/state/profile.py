@@ -19,15 +19,19 @@ from videovault.state.session import SessionState, signed_in
 from videovault.state.shapes import Shape
 
 DONE = {"password": "Your password is changed, and you are signed out everywhere else."}
+SLOW = "That was tried too often. Please try again in some minutes."
 # What the native forms of this page come back with, and beside which field it stands.
 FIELD_PROBLEMS = {
     "wrong": ("currentPassword", "This is not your password."),
     "password": ("newPassword", "A password has 8 to 256 characters."),
     "common": ("newPassword", "This password is among the first that anybody would try."),
+    "slow": ("currentPassword", SLOW),
     "closing-wrong": ("password", "This is not your password."),
     "closing-only-admin": ("password", "You are the only admin. Make somebody else an admin first."),
+    "closing-slow": ("password", SLOW),
 }
 TOKEN_FIELDS = {"name": "tokenName", "expiresInDays": "days"}
+SHOWN_DEVICES = 5
 GOOD_FOR = ("30", "90", "365", "")
 
 
@@ -73,6 +77,7 @@ class ProfileState(SessionState):
     percent: int = 0
     belongings: str = ""
     devices: list[Device] = []
+    more_devices: list[Device] = []  # beyond those of which a person has an idea
     tokens: list[ApiToken] = []
     fresh_token: str = ""  # the one secret that a page ever shows: once, to who has just made it
     form_number: int = 0
@@ -142,11 +147,15 @@ class ProfileState(SessionState):
     def _show(self, user: UserView) -> None:
         self.name = user.name
         used, quota = user.storage_bytes, user.quota_bytes
-        self.storage = f"{wording.size(used)} of {wording.size(quota)}" if quota else wording.size(used)
+        self.storage = (
+            f"{wording.size(used)} of {wording.size(quota)} used" if quota else f"{wording.size(used)} used"
+        )
         self.percent = min(100, used * 100 // quota) if quota else -1
 
     async def _read(self, caller: Caller) -> None:
-        self.devices = [Device.of(view) for view in await quickly(sessions.listing, caller)]
+        listing = await quickly(sessions.listing, caller)
+        devices = sorted(map(Device.of, listing), key=lambda device: not device.is_current)
+        self.devices, self.more_devices = devices[:SHOWN_DEVICES], devices[SHOWN_DEVICES:]
         self.tokens = [ApiToken.of(view) for view in await quickly(tokens.listing, caller)]
 
 

@@ -2,8 +2,8 @@
 
 import functools
 import inspect
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import nullcontext
 from typing import Any, overload
 from urllib.parse import urlencode
 
@@ -12,25 +12,28 @@ from reflex.app import App
 from reflex.event import Event, EventSpec
 from reflex.middleware.middleware import Middleware
 from reflex.state import BaseState
+from reflex_base.event.context import EventContext
 from starlette.requests import cookie_parser
 
 from videovault import logs, security
 from videovault.config import settings
 from videovault.errors import InvalidInput, NotSignedIn, VideoVaultError
-from videovault.services import accounts
+from videovault.services import sessions
 from videovault.services.access import Caller
 from videovault.state.calls import Shared, quickly
+from videovault.state.own_tab import OwnTab
 from videovault.state.shapes import News
 
 HOME = "/create"
 # How long an ended session may still be taken for a live one; a loop looks at every tick.
 SESSION_SECONDS = 2.0
+LONGEST_REPORT = 1000
+NOTED_SECONDS = 60.0  # how often it is written down that somebody is there
 FAULT = "Something went wrong on our side. Nothing you made is lost; please try again."
 
 Handler = Callable[..., Any]
 _event: Any = rx.event  # mypy takes it for the module of the same name
 log = logs.get(__name__)
-_callers: Shared[Caller | None] = Shared(SESSION_SECONDS)
 
 
 class SessionState(rx.State):
@@ -121,12 +124,15 @@ def signed_in(
 
     @functools.wraps(inner)
     async def authorised(self: SessionState, *args: Any, **payload: Any) -> AsyncIterator[Any]:
+        tab: Any = self
+        if background:  # to which Reflex hands a proxy
+            tab = OwnTab(self.__wrapped__)  # type: ignore[attr-defined] # see above
         try:
-            async for step in _steps(inner(self, await self._caller(), *args, **payload)):
+            caller = await tab._caller()  # noqa: SLF001 - this is part of the state
+            async for step in _steps(inner(tab, caller, *args, **payload)):
                 yield step
         except VideoVaultError as error:
-            async with _changing(self, background):
-                step = self._tell(error, beside)
+            step = await _told(tab, error, beside)
             if step:
                 yield step
 
@@ -135,10 +141,10 @@ def signed_in(
 
 
 async def caller_of(token: str) -> Caller | None:
-    """Whose session token this is, at most ``SESSION_SECONDS`` old."""
+    """Whose session token this is, at most ``SESSION_SECONDS`` old; that it was asked for is no sign of life."""
     if not token:
         return None
-    return await _callers.get(security.token_hash(token), lambda: quickly(_authenticated, token))
+    return await _callers.get(security.token_hash(token))
 
 
 def login_path(path: str, query: str = "") -> str:
@@ -152,8 +158,14 @@ def on_fault(exception: Exception) -> EventSpec:
     return SessionState.event_handlers["apologise"]()
 
 
+def on_browser_fault(exception: Exception) -> None:
+    """Note what a browser says went wrong. Anybody can say anything, so it is one line, and a short one."""
+    said = str(exception).encode("unicode_escape").decode()
+    log.warning("error in a browser", said=said[:LONGEST_REPORT])
+
+
 class SessionGuard(Middleware):
-    """Before any event: wipe what another session left in this tab, and show who is there now.
+    """Before any event: wipe what another session left in this tab, show who is there now, and that somebody is.
 
     Reflex binds a tab's state to a token in the browser's storage, not to a login.
     """
@@ -163,17 +175,24 @@ class SessionGuard(Middleware):
         token = shown._token()  # noqa: SLF001 - the guard is part of this state
         caller = await caller_of(token)
         session = security.token_hash(token) if caller else ""
+        if session and EventContext.get().parent_txid is None:  # not what a loop in the tab has led to
+            await _noted.get(session)
         if shown._session != session:  # noqa: SLF001
             state._get_root_state().reset()  # type: ignore[no-untyped-call] # noqa: SLF001 - Reflex has no other way
             shown._session = session  # noqa: SLF001
         shown._show_person(caller)  # noqa: SLF001
 
 
-def _authenticated(token: str) -> Caller | None:
-    try:
-        return accounts.authenticate(token)
-    except NotSignedIn:
-        return None
+async def _recognised(token_hashes: Collection[str]) -> Mapping[str, Caller]:
+    return await quickly(sessions.recognised, token_hashes, note=False)
+
+
+async def _noted_too(token_hashes: Collection[str]) -> Mapping[str, Caller]:
+    return await quickly(sessions.recognised, token_hashes, note=True)
+
+
+_callers: Shared[Caller] = Shared(SESSION_SECONDS, _recognised)
+_noted: Shared[Caller] = Shared(NOTED_SECONDS, _noted_too)
 
 
 async def _steps(running: Any) -> AsyncIterator[Any]:
@@ -187,9 +206,13 @@ async def _steps(running: Any) -> AsyncIterator[Any]:
         yield step
 
 
-def _changing(state: SessionState, background: bool) -> AbstractAsyncContextManager[Any]:
-    """A background handler gets a proxy of its state, and may change it inside ``async with`` only."""
-    return state if background else nullcontext()
+async def _told(tab: SessionState, error: VideoVaultError, beside: str) -> EventSpec | None:
+    """Tell it to whom it concerns: not to somebody else who has the tab by now."""
+    try:
+        async with tab if isinstance(tab, OwnTab) else nullcontext():
+            return tab._tell(error, beside)  # noqa: SLF001 - this is part of the state
+    except NotSignedIn:
+        return None
 
 
 def _without_caller(handler: Handler) -> inspect.Signature:

@@ -20,7 +20,8 @@ class Shape(BaseModel):
 class Card(Shape):
     """A video in the gallery, in the modal or in the admin's table.
 
-    ``reason`` is why it failed, ``again`` what trying again means.
+    ``reason`` is why it failed, ``again`` what trying again means. ``answers`` counts what was asked of it on its card
+    and has been answered, ``remark`` is what the last answer had to say.
     """
 
     video_id: str = ""
@@ -30,8 +31,12 @@ class Card(Shape):
     duration: str = ""
     size: str = ""
     details: str = ""
+    bytes: int = 0
+    has_poster: bool = False
     reason: str = ""
     again: str = ""
+    answers: int = 0
+    remark: str = ""
 
     @classmethod
     def of(cls, video: VideoView) -> "Card":
@@ -46,6 +51,8 @@ class Card(Shape):
             duration=duration,
             size=size,
             details=", ".join(filter(None, (duration, size))),
+            bytes=(found.size or 0) if found else 0,
+            has_poster=video.has_poster,
             reason=video.error.message if video.error else "",
             again=wording.AGAIN[video.retry] if video.retry else "",
         )
@@ -74,6 +81,7 @@ class Counts(Shape):
     ready: int = 0
     processing: int = 0
     failed: int = 0
+    drafts: int = 0
 
 
 class News(Shape):

@@ -71,6 +71,15 @@ def test_a_seed_for_one_part_leaves_the_others_alone() -> None:
     assert (varied.hook, varied.body) == (plain.hook, plain.body)
 
 
+@pytest.mark.parametrize("part", Script._fields)
+def test_a_part_that_is_written_anew_is_never_worded_as_before(part: str) -> None:
+    before = written()
+    for seed in range(12):
+        after = written(part=part, seed=str(seed), **before._asdict())
+        assert getattr(after, part) != getattr(before, part)
+        before = before._replace(**{part: getattr(after, part)})
+
+
 @pytest.mark.parametrize("topic", ODD_TOPICS.values(), ids=ODD_TOPICS.keys())
 def test_odd_topics_give_short_whole_scripts(topic: str) -> None:
     script = written(topic=topic)

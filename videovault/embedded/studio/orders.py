@@ -31,11 +31,17 @@ class Order(BaseModel):
 
 
 class ScriptOrder(Order):
-    """A brief; ``seed`` words ``part`` differently, or all three parts when ``part`` is not given."""
+    """A brief; ``seed`` words ``part`` differently, or all three parts when ``part`` is not given.
+
+    The script that stands there so far may come along: its wording of ``part`` is not given again.
+    """
 
     topic: Text = ""
     part: Literal["hook", "body", "conclusion"] | None = None
     seed: Text = ""
+    hook: Text = ""
+    body: Text = ""
+    conclusion: Text = ""
 
 
 class VideoOrder(Order):

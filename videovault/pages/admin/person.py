@@ -6,8 +6,7 @@ import reflex as rx
 
 from videovault.components.buttons import button
 from videovault.components.dialog import dialog
-from videovault.components.forms import described, field, problem, text_input
-from videovault.components.share_dialog import Copyable
+from videovault.components.forms import copyable, described, field, problem, text_input
 from videovault.components.vars import local_time
 from videovault.pages.admin.frame import WHEN
 from videovault.state.admin_people import AdminPeopleState
@@ -153,9 +152,8 @@ def _reset(person: Any) -> rx.Component:
 
 
 def _link(label: str, hint: str) -> rx.Component:
-    shown = text_input("link", hinted=True, value=AdminPeopleState.link, read_only=True)
     return rx.el.div(
-        field("link", label, Copyable.create(shown, class_name="copyable"), hint=hint),
+        field("link", label, copyable("link", AdminPeopleState.link, hinted=True), hint=hint),
         rx.el.p("Good until ", local_time(AdminPeopleState.link_until, WHEN), ".", class_name="soft small"),
         class_name="stack close",
         role="status",

@@ -1,0 +1,11 @@
+// Forgets, as the form inside it is sent, what this browser keeps of what its person typed.
+import { createElement } from "react";
+
+export function Forget({ prefix, children, ...rest }) {
+  const onSubmit = () => {
+    for (const key of Object.keys(localStorage)) {
+      if (key.startsWith(prefix)) localStorage.removeItem(key);
+    }
+  };
+  return createElement("div", { ...rest, onSubmit }, children);
+}

@@ -1,0 +1,118 @@
+// Selecting several of the cards inside it by their checkboxes: with shift a whole row, with Escape none any more. It is
+// the browser's affair until something is done with them. ``words`` are what it says, with {n}, {all} and {size}.
+import { createElement, useEffect, useRef, useState } from "react";
+
+const NEXT_MS = 1500; // a browser that is asked for the next file sooner may drop the one before
+const UNITS = ["bytes", "KB", "MB", "GB", "TB"];
+const BUSY_MS = 5000;
+
+export function Selection({ words, onDelete, children, ...rest }) {
+  const frame = useRef(null);
+  const last = useRef(null);
+  const [chosen, choose] = useState([]);
+  const [said, say] = useState("");
+  const [isFetching, fetching] = useState(false);
+
+  const boxes = () => [...frame.current.querySelectorAll("input[data-video]")];
+  const recount = () => {
+    const now = boxes().filter((box) => box.checked).map(({ dataset }) => ({ ...dataset }));
+    choose((before) => (isSame(before, now) ? before : now));
+  };
+  const set = (checked, some = boxes()) => {
+    for (const box of some) box.checked = checked;
+    say("");
+    recount();
+  };
+
+  useEffect(() => {
+    const watcher = new MutationObserver(recount); // cards come and go by themselves
+    watcher.observe(frame.current, { childList: true, subtree: true });
+    return () => watcher.disconnect();
+  }, []);
+  useEffect(() => {
+    if (chosen.length === 0) return undefined;
+    const onKey = (event) => {
+      if (event.key !== "Escape" || document.querySelector("dialog[open]")) return;
+      if (!event.target.matches("input:not([type=checkbox]), select, textarea")) set(false);
+    };
+    document.addEventListener("keydown", onKey);
+    return () => document.removeEventListener("keydown", onKey);
+  }, [chosen.length === 0]);
+
+  const onClick = (event) => {
+    showBusy(event.target.closest?.("button[data-waits]"));
+    const box = event.target.closest?.("input[data-video]");
+    if (!box) return;
+    const all = boxes();
+    const from = all.indexOf(last.current);
+    const to = all.indexOf(box);
+    const range = event.shiftKey && from >= 0 ? all.slice(Math.min(from, to), Math.max(from, to) + 1) : [box];
+    last.current = box;
+    set(box.checked, range);
+  };
+  const download = async () => {
+    const ready = chosen.filter(({ ready: isReady }) => isReady);
+    fetching(true);
+    for (const [index, { video }] of ready.entries()) {
+      say(fill(words.downloading, { n: index + 1, all: ready.length }));
+      save(`/api/auth/video/${video}/download`);
+      if (index + 1 < ready.length) await new Promise((done) => setTimeout(done, NEXT_MS));
+    }
+    say(fill(words.downloaded, { n: ready.length }));
+    fetching(false);
+  };
+
+  const bar = () => {
+    const bytes = chosen.reduce((sum, { bytes: own }) => sum + Number(own), 0);
+    const text = fill(bytes ? words.selected_size : words.selected, { n: chosen.length, size: sized(bytes) });
+    const readies = chosen.filter(({ ready }) => ready).length;
+    const act = (label, look, onAct, disabled = false) =>
+      createElement("button", { type: "button", className: `button ${look}`, onClick: onAct, "aria-disabled": disabled || undefined }, label);
+    return createElement(
+      "div",
+      { className: "selection-bar", role: "region", "aria-label": words.name },
+      createElement("p", { className: "figures", role: "status" }, said || text),
+      act(words.every, "plain", () => set(true), chosen.length === boxes().length),
+      act(words.none, "plain", () => set(false)),
+      act(words.download, "", () => isFetching || !readies || download(), isFetching || !readies),
+      act(words.delete, "danger", () => onDelete?.(chosen.map(({ video }) => video))),
+    );
+  };
+  return createElement(
+    "div",
+    { ...rest, ref: frame, onClick, "data-selecting": chosen.length > 0 || undefined },
+    children,
+    chosen.length > 0 && bar(),
+  );
+}
+
+function isSame(before, now) {
+  const key = (some) => some.map(({ video, bytes, ready }) => [video, bytes, ready].join()).join(" ");
+  return key(before) === key(now);
+}
+
+// Until what was asked for is there: then the button loses the focus or goes away.
+function showBusy(button) {
+  if (!button) return;
+  const end = () => button.removeAttribute("aria-busy");
+  button.setAttribute("aria-busy", "true");
+  button.addEventListener("blur", end, { once: true });
+  setTimeout(end, BUSY_MS);
+}
+
+function save(address) {
+  const link = Object.assign(document.createElement("a"), { href: address, download: "" });
+  document.body.append(link);
+  link.click();
+  link.remove();
+}
+
+function fill(text, values) {
+  return text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
+}
+
+function sized(bytes) {
+  let power = 0;
+  for (; bytes >= 999.5 && power < UNITS.length - 1; power += 1) bytes /= 1000;
+  return `${bytes.toFixed(power < 2 || bytes >= 99.95 ? 0 : 1)} ${UNITS[power]}`;
+}

@@ -1,0 +1,228 @@
+"""How light are the pages? `python -m benchmarks.pages` drives Chromium against the running product and writes PAGES.md."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import httpx
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from benchmarks.memory import register
+from benchmarks.results import Check, Section, machine, now
+from benchmarks.visits import AWAIT_FEEDBACK, Visit, visit
+from tests.fixtures.app import RunningApp, running_app
+from tests.fixtures.browser import FLAGS, system_chromium
+from tests.fixtures.films import film
+from videovault.pages import PAGES
+
+FILE = Path(__file__).parent / "PAGES.md"
+VISITS = 3
+VIDEOS = 6
+KB = 1000
+FIRST_KB, ADMIN_KB, AGAIN_KB = 300.0, 380.0, 30.0
+MOST_SHIFTS, MOST_HYDRATED_MS, MOST_FEEDBACK_MS = 0.02, 1000.0, 100.0
+PREFACE = """\
+# What a page costs
+
+Written by `python -m benchmarks.pages`: Chromium against the running product on loopback, a new browser for each first visit,
+medians of three. kB are 10³ bytes over the wire with headers, compressed as they are sent, films left out; "again" is the same
+page in the same browser. Shifts are the layout's that nobody asked for (CLS). Alive is when the page has its state, "feedback" the time
+from an act to the first picture that answers it.
+"""
+
+
+class Cost(NamedTuple):
+    path: str
+    first: Visit
+    again: Visit
+
+    @property
+    def limit(self) -> float:
+        return ADMIN_KB if self.path.startswith("/admin") else FIRST_KB
+
+    def checks(self) -> list[Check]:
+        return [
+            Check(f"{self.path}: first", self.first.transferred / KB, self.limit, at_least=False, unit=" kB"),
+            Check(f"{self.path}: again", self.again.transferred / KB, AGAIN_KB, at_least=False, unit=" kB"),
+            Check(f"{self.path}: shifts", self.first.shifts, MOST_SHIFTS, at_least=False, unit=""),
+            Check(f"{self.path}: alive", self.first.hydrated, MOST_HYDRATED_MS, at_least=False, unit=" ms"),
+        ]
+
+
+class Act(NamedTuple):
+    """Something a person does on a page, after ``begin`` has led there."""
+
+    name: str
+    path: str
+    act: Callable[[Page], object]
+    begin: Callable[[Page], object] = lambda _page: None
+
+
+def write_script(page: Page) -> None:
+    page.get_by_label("What is the video about?").fill("Why we bake our bread at night")
+    page.get_by_role("button", name="Write the script").click()
+    page.get_by_role("heading", name="Your script").wait_for()
+
+
+ACTS = (
+    Act("show the password", "/login", lambda page: page.get_by_role("switch").click()),
+    Act(
+        "send a brief without a topic",
+        "/create",
+        lambda page: page.get_by_role("button", name="Write the script").click(),
+    ),
+    Act(
+        "type into a script",
+        "/create",
+        lambda page: page.get_by_label("Hook", exact=True).press_sequentially("a"),
+        write_script,
+    ),
+    Act("filter the gallery", "/gallery", lambda page: page.get_by_role("button", name="Failed").click()),
+)
+
+
+def main() -> None:
+    with (
+        TemporaryDirectory(prefix="videovault-bench-") as folder,
+        _films() as host,
+        sync_playwright() as played,
+    ):
+        browser = played.chromium.launch(executable_path=system_chromium(), args=FLAGS)
+        with running_app(Path(folder), SOURCE_ALLOW_HOSTS=host, RATE_LIMITS="off") as app:
+            token = register(app)
+            link = _fill_gallery(app, token, host)
+            costs = [_cost(browser, app, token, path) for path in [*_paths(), link]]
+            feedback = {act.name: _feedback(browser, app, token, act) for act in ACTS}
+        browser.close()
+    sections = [_pages(costs), _acts(feedback)]
+    FILE.write_text("\n".join([PREFACE, f"- Date: {now()}\n- Machine: {machine()}\n", *map(str, sections)]))
+    print("\n".join(map(str, sections)))
+
+
+def _paths() -> list[str]:
+    """Every page that has an address of its own."""
+    return [page.route for page in PAGES if page.route.startswith("/") and "[" not in page.route]
+
+
+def _cost(browser: Browser, app: RunningApp, token: str, path: str) -> Cost:
+    first, again = [], []
+    for _ in range(VISITS):
+        with _visitor(browser, app, token, path) as context:
+            first.append(visit(context, path))
+            again.append(visit(context, path))
+    print(f"{path.partition('?')[0]}: {_median(first).transferred / KB:.0f} kB", flush=True)
+    return Cost(_shown(path), _median(first), _median(again))
+
+
+@contextmanager
+def _visitor(browser: Browser, app: RunningApp, token: str, path: str) -> Iterator[BrowserContext]:
+    """Somebody with an empty cache, signed in where the page is for people who are."""
+    context = browser.new_context(base_url=app.url)
+    if path.startswith(("/create", "/gallery", "/account", "/admin")):
+        context.add_cookies([{"name": "videovault_session", "value": token, "url": app.url}])
+    yield context
+    context.close()
+
+
+def _feedback(browser: Browser, app: RunningApp, token: str, act: Act) -> float:
+    """Milliseconds, the median of a few."""
+    took = []
+    for _ in range(VISITS):
+        with _visitor(browser, app, token, act.path) as context:
+            page = context.new_page()
+            page.goto(act.path)
+            page.wait_for_load_state("networkidle")
+            act.begin(page)
+            page.evaluate(AWAIT_FEEDBACK)
+            act.act(page)
+            took.append(float(page.evaluate("window.__feedback")))
+    return median(took)
+
+
+def _median(visits: Sequence[Visit]) -> Visit:
+    return Visit(*(median(figures) for figures in zip(*map(_figures, visits), strict=True)))
+
+
+def _figures(one: Visit) -> tuple[int, float, float]:
+    return one.transferred, one.shifts, one.hydrated
+
+
+def _pages(costs: Sequence[Cost]) -> Section:
+    rows = [("page", "first kB", "again kB", "shifts", "alive ms"), ("---",) + ("--:",) * 4]
+    rows += [
+        (
+            cost.path,
+            f"{cost.first.transferred / KB:.0f}",
+            f"{cost.again.transferred / KB:.1f}",
+            f"{cost.first.shifts:.3f}",
+            f"{cost.first.hydrated:.0f}",
+        )
+        for cost in costs
+    ]
+    missed = [str(check) for cost in costs for check in cost.checks() if not check.reached]
+    goals = (
+        f"First visit ≤ {FIRST_KB:.0f} kB (admin ≤ {ADMIN_KB:.0f} kB), again ≤ {AGAIN_KB:.0f} kB, shifts ≤ {MOST_SHIFTS}, "
+        f"alive ≤ {MOST_HYDRATED_MS:.0f} ms: {'missed' if missed else 'reached'}"
+    )
+    return Section("a", "pages", _table(rows) + "\n" + "".join(f"- {line}\n" for line in [goals, *missed]))
+
+
+def _acts(feedback: dict[str, float]) -> Section:
+    rows = [
+        ("act", "feedback ms"),
+        ("---", "--:"),
+        *((name, f"{took:.0f}") for name, took in feedback.items()),
+    ]
+    slowest = Check("slowest", max(feedback.values()), MOST_FEEDBACK_MS, at_least=False, unit=" ms")
+    return Section("b", "acts", f"{_table(rows)}\n- {slowest}\n")
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def _shown(path: str) -> str:
+    return "/share" if path.startswith("/share/") else path
+
+
+def _fill_gallery(app: RunningApp, token: str, host: str) -> str:
+    """A few videos with posters; the path of the share link of one."""
+    with httpx.Client(base_url=app.url, headers={"Authorization": f"Bearer {token}"}, timeout=60) as api:
+        email = api.get("/api/auth/me").json()["data"]["user"]["email"]
+        for number in range(VIDEOS):
+            body = {"videoUrl": f"http://{host}/{number}.mp4", "userEmail": email, "title": f"Film {number}"}
+            stored = api.post("/api/auth/video/download", json=body).raise_for_status().json()["data"]
+        key = api.get(f"/api/auth/video/{stored['videoId']}/secret-key").json()["data"]["secretKey"]
+    return f"/share/{stored['videoId']}?key={key}"
+
+
+@contextmanager
+def _films() -> Iterator[str]:
+    """Where a short film is to be had, whatever it is called."""
+    video = film(size=(1280, 720))
+
+    class Films(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "video/mp4")
+            self.send_header("Content-Length", str(len(video)))
+            self.end_headers()
+            self.wfile.write(video)
+
+        def log_message(self, *_: object) -> None:
+            """What is printed are figures."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Films)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+if __name__ == "__main__":
+    main()

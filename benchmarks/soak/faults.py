@@ -1,0 +1,118 @@
+"""What goes wrong in a soak: a tenth of all that generator, sources and S3 are asked for, by one seed's dice."""
+
+import random
+import struct
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from threading import Lock
+
+from tests.fixtures.generator import Order
+from tests.fixtures.generator_modes import Mode
+from tests.fixtures.naughty_server import MIB, Manners
+from tests.fixtures.s3_proxy import HANG_UP, Refusal
+from tests.fixtures.world import World
+
+SHARE = 0.1
+LARGE_SHARE, LARGE_BYTES = 0.04, 10 * MIB  # more than one part
+SMALL_BYTES = (20_000, 300_000)
+
+USUAL: tuple[Mode, ...] = ("direct", "callback", "poll")
+WEBHOOK: dict[str, Mode] = {
+    "429 with Retry-After": "busy",
+    "500": "break",
+    "422": "refuse",
+    "script rejected": "rejected",
+    "render failed": "failed",
+    "no answer, and never a callback": "cut",
+    "an answer that is no JSON, and never a callback": "malformed",
+    "its callback comes twice": "callback_twice",
+    "its callback comes before its answer": "callback_first",
+    "callbacks failed, ready, processing": "disorder",
+}
+SOURCE: dict[str, Callable[[Manners], Manners]] = {
+    "the connection is reset once": lambda well: replace(well, drop_after=_length(well) // 2, drop_times=1),
+    "every connection is reset": lambda well: replace(well, drop_after=5_000),
+    "silence in the middle": lambda well: replace(well, stall_after=_length(well) // 2),
+    "503": lambda well: replace(well, status=503, body=b"busy"),
+    "404": lambda well: replace(well, status=404, body=b"gone"),
+    "a web page": lambda well: replace(well, body=b"<!doctype html>" * 1000, content_type="text/html"),
+    "cut short": lambda well: replace(well, declared=_length(well) + 1_000, ranges=False),
+}
+S3: dict[str, Refusal | None] = {
+    "503 SlowDown": (503, "SlowDown"),
+    "500 InternalError": (500, "InternalError"),
+    "the connection ends without an answer": HANG_UP,
+    "the answer to what was done gets lost": None,
+}
+
+
+@dataclass
+class Faults:
+    """``asked`` counts chances by kind (webhook, source, S3), ``injected`` the faults by kind and name."""
+
+    world: World
+    seed: int
+    asked: Counter[str] = field(default_factory=Counter)
+    injected: Counter[tuple[str, str]] = field(default_factory=Counter)
+    _over: bool = False
+    _films: dict[str, str] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
+
+    def __post_init__(self) -> None:
+        self._dice = random.Random(self.seed)  # noqa: S311 - the same faults for the same seed
+
+    def begin(self) -> None:
+        self.world.generator.choose = self._behaviour
+        self.world.generator.address = self._address
+        self.world.proxy.choose = self._refusal
+
+    def end(self) -> None:
+        """From now on all is well."""
+        self._over = True
+        self.world.proxy.lose_answer.clear()
+        self.heal_sources()
+
+    def heal_sources(self) -> None:
+        """Give every film that was rendered so far as it is."""
+        for path, video_id in list(self._films.items()):
+            self.world.source.serve(path, Manners(body=film(self.world, video_id)))
+
+    def _behaviour(self, _order: Order) -> Mode:
+        fault = self._next("webhook", WEBHOOK)
+        return WEBHOOK[fault] if fault else self._dice.choice(USUAL)
+
+    def _address(self, video_id: str) -> str:
+        path = f"/{video_id}.mp4"
+        if path in self._films:  # told again, by a second callback or question
+            return self.world.source.origin + path
+        self._films[path] = video_id
+        well, fault = Manners(body=film(self.world, video_id)), self._next("source", SOURCE)
+        return self.world.source.serve(path, SOURCE[fault](well) if fault else well)
+
+    def _refusal(self, operation: str) -> Refusal | None:
+        fault = self._next("S3", S3)
+        if fault and S3[fault] is None:
+            self.world.proxy.lose_answer.add(operation)
+        return S3[fault] if fault else None
+
+    def _next(self, kind: str, known: Iterable[str]) -> str | None:
+        """The fault that befalls what is asked for now, if any."""
+        with self._lock:
+            self.asked[kind] += 1
+            if self._over or self._dice.random() >= SHARE:
+                return None
+            fault = self._dice.choice(list(known))
+            self.injected[kind, fault] += 1
+            return fault
+
+
+def film(world: World, video_id: str) -> bytes:
+    """What is rendered for a video: a real film, with noise of its own behind it that players pass over."""
+    dice = random.Random(video_id)  # noqa: S311 - the same bytes each time
+    size = LARGE_BYTES if dice.random() < LARGE_SHARE else dice.randrange(*SMALL_BYTES)
+    return world.film + struct.pack(">I4s", size + 8, b"free") + dice.randbytes(size)
+
+
+def _length(manners: Manners) -> int:
+    return len(manners.body or b"")

@@ -1,0 +1,88 @@
+"""How a soak ended: its figures, and what of them must not be."""
+
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from benchmarks.soak.faults import film
+from tests.fixtures.documents import table
+from tests.fixtures.house import House
+
+Ends = Counter[str]  # ready, or failed with its code
+
+
+@dataclass(frozen=True)
+class Figures:
+    """``problems`` is empty when all is as it should be; times in seconds."""
+
+    videos: int
+    first: Ends
+    last: Ends
+    tried_again: int
+    renders: int
+    most_for_one_attempt: int
+    sidecars: int
+    kills: int
+    seconds: float
+    asked: Mapping[str, int]
+    injected: Mapping[tuple[str, str], int]
+    problems: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """In Markdown."""
+        share = {kind: sum(n for (of, _), n in self.injected.items() if of == kind) for kind in self.asked}
+        lines = [
+            f"- {self.videos} videos, {self.first.total()} ends, in {self.seconds:.0f} s: {_told(self.first)}",
+            f"- {self.tried_again} that failed were tried again by their owners, once: {_told(self.last)} in the end",
+            f"- renders: {self.renders}, at most {self.most_for_one_attempt} for one attempt",
+            f"- workers killed by SIGKILL: {self.kills}",
+            *(f"- faults of {kind}: {share[kind]} in {number} calls" for kind, number in self.asked.items()),
+            f"- sidecars that S3's faults had cost, written by `reconcile --repair`: {self.sidecars}",
+            f"- stuck, stray, lost or paid twice: {'; '.join(self.problems) or 'nothing'}",
+        ]
+        faults = [(*fault, str(number)) for fault, number in sorted(self.injected.items())]
+        return "\n".join([*lines, "", table(("Of", "Fault", "Times"), faults)])
+
+
+def ends(house: House) -> Ends:
+    """How many videos are ready, and failed for which reason."""
+    rows = house.rows("SELECT status, error_code FROM videos WHERE status IN ('ready', 'failed')")
+    return Counter(f"failed ({row['error_code']})" if row["error_code"] else row["status"] for row in rows)
+
+
+def problems(house: House) -> Iterator[str]:
+    """Whatever is wrong with rows, objects, uploads and renders, once nothing is to be done any more."""
+    rows, objects = house.rows("SELECT * FROM videos"), house.world.objects()
+    expected: set[str] = set()
+    for row in rows:
+        if row["status"] not in ("ready", "failed") or row["heartbeat_at"]:
+            yield f"{row['id']} is {row['status']} and without end"
+        elif row["status"] == "ready":
+            yield from _wrong_object(house, row)
+            sidecar = row["s3_key"].rpartition("/")[0] + "/video.json"
+            expected |= {row["s3_key"], row["poster_key"], sidecar}
+    yield from (f"stray object {key}" for key in sorted(objects.keys() - expected))
+    for attempt, times in house.world.generator.renders.items():
+        if times > 1:
+            yield f"{attempt} was rendered {times} times"
+    yield from (f"stray upload of {key}" for key in strays(house))
+
+
+def strays(house: House) -> Iterator[str]:
+    """The keys of unfinished uploads that are not kept for a failed video to go on with."""
+    kept = house.rows("SELECT s3_key FROM videos WHERE status = 'failed' AND upload_kept_until IS NOT NULL")
+    known = {row["s3_key"] for row in kept}
+    yield from (key for key in house.world.uploads() if key not in known)
+
+
+def _wrong_object(house: House, row: Mapping[str, object]) -> Iterator[str]:
+    wanted = film(house.world, str(row["id"]))
+    if house.world.read(str(row["s3_key"])) != wanted:
+        yield f"{row['id']} is another object than was rendered"
+    if (row["size"], row["crc32"]) != (len(wanted), f"{zlib.crc32(wanted):08x}"):
+        yield f"{row['id']} has another size or CRC-32 in its row than its object"
+
+
+def _told(counted: Ends) -> str:
+    return ", ".join(f"{number} {name}" for name, number in counted.most_common())

@@ -1,0 +1,171 @@
+"""Every operation of the API: for whom it is, and a request that succeeds for them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.api.matrix import rules
+from tests.api.matrix.rules import ASK_NOBODY, TARGETED, YES, CallerName, Rule, Target
+from tests.api.matrix.world import Account, Ask
+from tests.api.requests import BRIEF, SCRIPT
+from tests.fixtures.people import PASSWORD
+from videovault.api.origins import SAFE_METHODS
+from videovault.models import Status
+
+FORM = " (form)"  # after the name of an operation: as a page of the browser's own sends it
+Fields = Callable[[Ask], Mapping[str, Any]]
+NEW = "battery staple"
+
+
+@dataclass(frozen=True)
+class Form:
+    """The page that a native form leads on to, and by caller the one to which a refusal leads back."""
+
+    done: str
+    back: Mapping[CallerName, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Route:
+    """``state`` is the one that videos are in when it is asked."""
+
+    rule: Rule
+    status: int = 200
+    body: Fields | None = None
+    query: Fields | None = None
+    state: Status = Status.READY
+    form: Form | None = None
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        return ("own", "foreign", "absent") if self.rule in TARGETED else ("own",)
+
+    def expected(self, method: str, caller: CallerName, target: Target) -> str:
+        """What the answer is: its status, and where a form is led."""
+        refusal = self.rule(caller, target)
+        if caller == "read token" and method not in SAFE_METHODS and self.rule not in ASK_NOBODY:
+            refusal = 403
+        if self.form is None:
+            return str(refusal or self.status)
+        if refusal == YES:
+            return f"303 {self.form.done}"
+        return f"303 {self.form.back[caller]}" if caller in self.form.back else str(refusal)
+
+
+def _named(*names: str) -> Fields:
+    """These fields of the account that is named, under their names in JSON."""
+    return lambda ask: {name: ask.named.by_name[name] for name in names}
+
+
+def _of(ask: Ask, **fields: Any) -> Mapping[str, Any]:
+    """A body that says whose the video is: a user says "mine", an admin knows."""
+    claimed: Account = ask.named if ask.caller == "admin" else ask.me
+    return {"userId": claimed.user_id, "videoId": ask.named.video_id, **fields}
+
+
+def _key(ask: Ask) -> Mapping[str, Any]:
+    return {"key": ask.me.secret_key}
+
+
+# What a program sends as JSON and a page as a form.
+SENT: dict[str, Fields] = {
+    "register": lambda _: {"email": "new@example.com", "password": PASSWORD},
+    "login": lambda ask: {"email": ask.me.email, "password": PASSWORD},
+    "forgot": lambda ask: {"email": ask.me.email},
+    "reset": lambda ask: {"token": ask.me.reset_token, "password": NEW},
+    "change": lambda _: {"currentPassword": PASSWORD, "newPassword": NEW},
+    "close": lambda _: {"password": PASSWORD},
+}
+ROUTES: dict[str, Route] = {
+    "POST /api/auth/register": Route(rules.anyone, 201, SENT["register"]),
+    "POST /api/auth/register (form)": Route(rules.anyone, body=SENT["register"], form=Form("/create")),
+    "POST /api/auth/login": Route(rules.password_holder, 200, SENT["login"]),
+    "POST /api/auth/login (form)": Route(
+        rules.password_holder, body=SENT["login"], form=Form("/create", {"deactivated": "/login?error=wrong"})
+    ),
+    "POST /api/auth/logout": Route(rules.anyone),
+    "POST /api/auth/logout (form)": Route(rules.anyone, form=Form("/")),
+    "POST /api/auth/forgot": Route(rules.anyone, 200, SENT["forgot"]),
+    "POST /api/auth/forgot (form)": Route(rules.anyone, body=SENT["forgot"], form=Form("/forgot?done=sent")),
+    "POST /api/auth/reset": Route(rules.link_holder, 200, SENT["reset"]),
+    "POST /api/auth/reset (form)": Route(
+        rules.link_holder,
+        body=SENT["reset"],
+        form=Form("/login?done=reset", {"deactivated": "/reset?error=spent"}),
+    ),
+    "POST /api/auth/password": Route(rules.in_person, 200, SENT["change"]),
+    "POST /api/auth/password (form)": Route(
+        rules.in_person,
+        body=SENT["change"],
+        form=Form("/account?done=password", {"write token": "/account?error=spent"}),
+    ),
+    "POST /api/auth/delete-account": Route(rules.in_person, 200, SENT["close"]),
+    "POST /api/auth/delete-account (form)": Route(
+        rules.in_person, body=SENT["close"], form=Form("/", {"write token": "/account?error=closing-spent"})
+    ),
+    "GET /api/auth/me": Route(rules.signed_in),
+    "PATCH /api/auth/me": Route(rules.in_person, 200, lambda _: {"name": "Another"}),
+    "GET /api/auth/sessions": Route(rules.in_person),
+    "DELETE /api/auth/sessions/{sessionId}": Route(rules.mine),
+    "GET /api/auth/tokens": Route(rules.in_person),
+    "POST /api/auth/tokens": Route(rules.in_person, 201, lambda _: {"name": "Nightly"}),
+    "DELETE /api/auth/tokens/{tokenId}": Route(rules.mine),
+    "POST /api/auth/create-video": Route(rules.signed_in, 200, lambda ask: {**BRIEF, "email": ask.me.email}),
+    "POST /api/auth/create-video/generate-video": Route(
+        rules.owner,
+        202,
+        lambda ask: {**SCRIPT, "email": ask.me.email, "videoId": ask.named.video_id},
+        state=Status.DRAFT,
+    ),
+    "POST /api/auth/video/download": Route(
+        rules.signed_in, 202, lambda ask: {"videoUrl": ask.source_url, "userEmail": ask.me.email}
+    ),
+    "PUT /api/auth/video/status": Route(
+        rules.reporter, 200, lambda ask: _of(ask, status="processing"), state=Status.GENERATING
+    ),
+    "GET /api/auth/video/gallery": Route(rules.whose, query=_named("userId")),
+    "DELETE /api/auth/video/delete": Route(rules.owner, 200, _of),
+    "GET /api/auth/video/{videoId}": Route(rules.owner),
+    "PATCH /api/auth/video/{videoId}": Route(rules.owner, 200, lambda _: {"title": "Another"}),
+    "GET /api/auth/video/{videoId}/download": Route(rules.owner, 302),
+    "GET /api/auth/video/{videoId}/thumbnail": Route(rules.owner, 302),
+    "POST /api/auth/video/{videoId}/retry": Route(rules.owner, state=Status.FAILED),
+    "POST /api/auth/video/{videoId}/cancel": Route(rules.owner, state=Status.GENERATING),
+    "GET /api/auth/video/{videoId}/secret-key": Route(rules.owner),
+    "POST /api/auth/video/{videoId}/secret-key/rotate": Route(rules.owner),
+    "GET /api/auth/video/{videoId}/share": Route(rules.owner),
+    "POST /api/auth/video/{videoId}/share": Route(rules.owner, 200, lambda _: {"mostViews": 3}),
+    "DELETE /api/auth/video/{videoId}/share": Route(rules.owner),
+    "GET /api/share/{videoId}/download": Route(rules.key_holder, 302, query=_key),
+    "GET /api/share/{videoId}/thumbnail": Route(rules.key_holder, 302, query=_key),
+    "GET /api/admin/videos": Route(rules.admins),
+    "DELETE /api/admin/videos": Route(rules.admins, 200, lambda ask: {"videoIds": [ask.me.video_id]}),
+    "POST /api/admin/videos/{videoId}/rescue": Route(
+        rules.admins, 200, lambda ask: {"videoUrl": ask.source_url}, state=Status.FAILED
+    ),
+    "GET /api/admin/events": Route(rules.admins),
+    "GET /api/admin/stats": Route(rules.admins),
+    "GET /api/admin/deliveries": Route(rules.admins),
+    "POST /api/admin/deliveries/{deliveryId}/replay": Route(rules.admins, state=Status.GENERATING),
+    "GET /api/admin/users": Route(rules.admins),
+    "PATCH /api/admin/users/{userId}": Route(rules.admins, 200, lambda _: {"quotaBytes": 7}),
+    "POST /api/admin/users/{userId}/reset-link": Route(rules.admins),
+    "POST /api/admin/invitations": Route(rules.admins, 201, lambda _: {}),
+    "GET /api/admin/reconcile": Route(rules.admins),
+    "POST /api/admin/reconcile": Route(rules.admins),
+    "GET /healthz": Route(rules.anyone),
+    "GET /readyz": Route(rules.anyone),
+}
+
+
+def request_of(name: str, ask: Ask, *, is_page: bool) -> dict[str, Any]:
+    """The arguments of httpx's ``request``."""
+    route = ROUTES[name]
+    method, path = name.removesuffix(FORM).split(" ")
+    body = route.body(ask) if route.body else None
+    return {
+        "method": method,
+        "url": path.format_map(ask.named.by_name),
+        "params": route.query(ask) if route.query else None,
+        **({"data": body or {"nothing": ""}} if is_page else {"json": body} if body is not None else {}),
+    }

@@ -1,0 +1,20 @@
+"""A small soak: what `python -m benchmarks.soak` does with 500 videos comes to an end with two dozen as well."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.soak.running import Soak
+
+VIDEOS = 24
+
+
+@pytest.mark.timeout(400)  # beside a heavy load; else it takes a tenth of that
+def test_every_video_ends_and_nothing_is_left_while_a_tenth_of_everything_fails(tmp_path: Path) -> None:
+    soak = Soak(videos=VIDEOS, people=4, workers=1, kill_every=8, silent=4, limit=300, at_once=True)
+    figures = soak.run(tmp_path, print)
+    assert not figures.problems
+    assert figures.first.total() == figures.last.total() == VIDEOS
+    assert figures.most_for_one_attempt == 1
+    assert figures.kills
+    assert {kind for kind, _ in figures.injected} == {"webhook", "source", "S3"}

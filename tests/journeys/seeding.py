@@ -1,0 +1,64 @@
+"""Videos in a running installation without waiting for a generator: their rows, a real small film and its poster."""
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from PIL import Image
+from sqlmodel import select
+
+from tests.fixtures.app import RunningApp
+from tests.fixtures.installation import changing, forget
+from videovault.db import transaction
+from videovault.gateways import storage
+from videovault.gateways.storage import Description
+from videovault.models import Status, User, Video
+from videovault.services import lifecycle
+
+
+def seed(app: RunningApp, email: str, videos: Sequence[dict[str, Any]], film: bytes = b"") -> list[str]:
+    """Give these videos, ready ones if nothing else is said, to whoever has this address; their ids in this order.
+
+    Without a ``film`` they are there to be seen only: neither it nor a poster is in S3.
+    """
+    with inside(app):
+        rows = _rows(email, videos, film)
+        vault, picture = storage.connected(), _poster()
+        for row in rows:
+            if film and row.status == Status.READY:
+                vault.put(str(row.s3_key), film, Description("video/mp4"))
+                vault.put(str(row.poster_key), picture, Description("image/webp"))
+        return [row.id for row in rows]
+
+
+def _rows(email: str, videos: Sequence[dict[str, Any]], film: bytes) -> list[Video]:
+    with transaction() as session:
+        owner = session.exec(select(User).where(User.email == email)).one()
+        rows = [lifecycle.new_video(owner.id, **{"status": Status.READY, **values}) for values in videos]
+        for row in rows:
+            if row.status == Status.READY:
+                folder = f"videos/{owner.id}/{row.id}"
+                row.s3_key, row.poster_key = f"{folder}/1_film.mp4", f"{folder}/poster.webp" if film else None
+                row.size, row.duration, row.format = row.size or len(film), row.duration or 2.0, "mp4"
+        session.add_all(rows)
+        return rows
+
+
+@contextmanager
+def inside(app: RunningApp) -> Iterator[None]:
+    """The services work on that installation for a moment."""
+    with changing, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DATA_DIR", str(app.data_dir))
+        forget()
+        try:
+            yield
+        finally:
+            forget()
+
+
+def _poster() -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (160, 90), (11, 110, 88)).save(file, "webp")
+    return file.getvalue()

@@ -1,0 +1,235 @@
+"""The gallery in a real browser: found, played, renamed, selected, downloaded and deleted; on a phone too."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from tests.fixtures.app import RunningApp
+from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer
+from tests.journeys.conftest import PASSWORD, Visitor, register
+from tests.journeys.seeding import seed
+from videovault.models import Status
+
+pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
+PAGE = 24
+THERE = "(video) => video.readyState >= 2"
+PLAYING = "(video) => video.readyState >= 2 && !video.paused"
+
+
+@pytest.fixture
+def source() -> Iterator[NaughtyServer]:
+    with NaughtyServer() as server:
+        yield server
+
+
+def test_what_is_shown_stands_in_the_address(app: RunningApp, visitor: Visitor) -> None:
+    page = visitor()
+    register(page, "finder@example.com")
+    videos: list[dict[str, Any]] = [
+        {"title": f"Bread {number}", "company_name": "Brot"} for number in range(2 * PAGE)
+    ]
+    videos += [{"title": "Opening hours", "status": Status.FAILED, "error_message": "Gone."}]
+    videos += [{"title": "100 % rye", "duration": 90.0}, {"title": "A thought", "status": Status.DRAFT}]
+    seed(app, "finder@example.com", videos)
+    page.goto("/gallery")
+    shown = page.get_by_role("navigation", name="Show")
+    expect(shown).to_contain_text("All50Ready49Processing0Failed1Drafts1")
+    expect(cards(page)).to_have_count(PAGE)
+
+    page.get_by_role("searchbox").press_sequentially("%")
+    expect(cards(page)).to_have_count(1)
+    page.reload()
+    expect(page.get_by_role("searchbox")).to_have_value("%")
+    expect(cards(page)).to_have_count(1)
+    page.get_by_role("searchbox").fill("BROT")
+    expect(page.get_by_text("More than 24 videos found")).to_be_attached()
+    page.get_by_role("searchbox").fill("nothing like it")
+    page.get_by_role("link", name="Clear the search").click()
+
+    shown.get_by_role("link", name="Failed").click()
+    expect(page).to_have_url(re.compile(r"\?status=failed$"))
+    expect(cards(page)).to_have_count(1)
+    expect(cards(page).get_by_role("button", name="Try Opening hours again")).to_be_visible()
+    shown.get_by_role("link", name="Drafts").click()
+    expect(cards(page).get_by_role("button", name="Continue A thought")).to_be_visible()
+    page.go_back()
+    expect(cards(page)).to_contain_text(["Opening hours"])
+    shown.get_by_role("link", name="All").click()
+    page.get_by_label("Order").select_option("Longest first")
+    expect(cards(page).first).to_contain_text("100 % rye")
+    page.get_by_role("button", name="Show more").scroll_into_view_if_needed()
+    expect(cards(page)).to_have_count(2 * PAGE)
+    page.get_by_role("button", name="Show more").scroll_into_view_if_needed()
+    expect(cards(page)).to_have_count(50)
+    expect(page.get_by_role("button", name="Show more")).to_have_count(0)
+
+
+def test_a_card_is_played_and_renamed_by_keyboard(app: RunningApp, visitor: Visitor, mp4: bytes) -> None:
+    page = visitor()
+    register(page, "player@example.com")
+    seed(app, "player@example.com", [{"title": "Rolls"}], mp4)
+    page.clock.install()
+    page.goto("/gallery")
+    page.get_by_role("button", name="Rename Rolls").press("Enter")
+    title = page.get_by_role("textbox", name="Rename Rolls")
+    title.fill("x" * 121)
+    title.press("Enter")
+    expect(page.get_by_role("alert").filter(has_text="Title is too long")).to_be_visible()
+    expect(title).to_be_focused()
+    title.press("Escape")
+    expect(page.get_by_role("button", name="Rename Rolls")).to_be_focused()
+    page.keyboard.press("Enter")
+    title.fill("Bread")
+    title.press("Enter")
+    expect(page.get_by_role("button", name="Rename Bread")).to_be_focused()
+    expect(page.get_by_role("heading", name="Bread", level=2)).to_be_visible()
+
+    page.get_by_role("button", name="Play Bread").press("Enter")
+    film = page.locator("dialog video")
+    expect(film).to_be_focused()
+    wait_until(film, THERE)
+    page.keyboard.press("ArrowRight")
+    assert film.evaluate("(video) => video.currentTime") == pytest.approx(2, abs=0.2)
+    page.keyboard.press("ArrowLeft")
+    film.evaluate("(video) => { video.loop = true; video.muted = true; }")
+    page.keyboard.press("Space")
+    wait_until(film, PLAYING)
+    assert_renews_itself(page, film)
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="Play Bread")).to_be_focused()
+
+
+def assert_renews_itself(page: Page, film: Locator) -> None:
+    """Before its link dies, from where it was, and playing if it was; the last picture covers the change."""
+    film.evaluate("(video) => { video.pause(); video.currentTime = 1; }")
+    page.clock.fast_forward("13:00")
+    expect(film).to_have_attribute("src", re.compile("renewed=1$"))
+    wait_until(film, THERE)
+    expect(page.locator("dialog canvas")).to_be_hidden()
+    assert film.evaluate("(video) => [video.currentTime, video.paused]") == [1, True]
+    film.evaluate("(video) => video.play()")
+    page.clock.fast_forward("13:00")
+    expect(film).to_have_attribute("src", re.compile("renewed=2$"))
+    wait_until(film, PLAYING)
+    expect(page.locator("dialog canvas")).to_be_hidden()
+
+
+def test_several_are_downloaded_and_deleted(app: RunningApp, visitor: Visitor, mp4: bytes) -> None:
+    page = visitor()
+    register(page, "several@example.com")
+    videos = [{"title": f"Film {number}", "size": 200_000_000} for number in range(4)]
+    videos += [{"title": "Broken", "status": Status.FAILED, "size": 0}]
+    seed(app, "several@example.com", videos, mp4)
+    page.goto("/gallery?sort=title")
+    bar = page.get_by_role("region", name="Selected videos")
+    expect(bar).to_have_count(0)
+    page.get_by_role("checkbox", name="Select Film 0").click()
+    page.get_by_role("checkbox", name="Select Film 2").click(modifiers=["Shift"])
+    expect(bar).to_contain_text("3 selected, 600 MB")
+    page.keyboard.press("Escape")
+    expect(bar).to_have_count(0)
+    page.get_by_role("checkbox", name="Select Film 1").press("Space")
+    bar.get_by_role("button", name="Select all shown").click()
+    expect(bar).to_contain_text("5 selected, 800 MB")
+    page.get_by_role("checkbox", name="Select Film 1").click()
+    page.get_by_role("checkbox", name="Select Film 3").click()
+
+    names: list[str] = []
+    page.on("download", lambda download: names.append(download.suggested_filename))
+    bar.get_by_role("button", name="Download").click()
+    expect(bar).to_contain_text("Downloading 1 of 2")
+    expect(bar).to_contain_text("Downloads started: 2")
+    bar.get_by_role("button", name="Delete").click()
+    question = page.get_by_role("alertdialog", name="Delete these videos?")
+    expect(question).to_contain_text("3 videos, 400 MB")
+    question.get_by_role("button", name="Delete").click()
+    expect(page.get_by_text("3 videos are deleted.")).to_be_visible()
+    expect(cards(page)).to_have_count(2)
+    expect(bar).to_have_count(0)
+    assert sorted(names) == ["Film 0.mp4", "Film 2.mp4"]
+
+
+def test_a_link_is_added_and_its_card_lives(visitor: Visitor, source: NaughtyServer) -> None:
+    link = source.serve("/walk.mp4", Manners(size=64 * MIB, bytes_per_second=2 * MIB, ranges=False))
+    page = visitor()
+    register(page, "adder@example.com")
+    page.goto("/gallery")
+    expect(page.get_by_role("heading", name="Your videos will be here")).to_be_visible()
+    page.get_by_role("button", name="Add from a link").first.click()
+    address = page.get_by_label("Address of the video")
+    expect(address).to_be_focused()
+    address.fill("http://10.0.0.1/walk.mp4")
+    address.press("Enter")
+    expect(page.get_by_role("alert").filter(has_text="leads into a private network")).to_be_visible()
+    expect(address).to_have_value("http://10.0.0.1/walk.mp4")
+    address.fill(link)
+    address.press("Enter")
+    expect(cards(page)).to_have_count(1)
+    expect(cards(page).get_by_text("Storing the video")).to_be_visible()
+    assert_grows(cards(page).get_by_role("progressbar"))
+    page.get_by_role("button", name="Delete walk").click()
+    page.get_by_role("alertdialog").get_by_role("button", name="Delete").click()
+    expect(cards(page)).to_have_count(0)
+
+
+def assert_grows(bar: Locator) -> None:
+    at = bar.evaluate("(bar) => bar.position")
+    wait_until(bar, f"(bar) => bar.position > {max(at, 0)}")
+
+
+def test_the_gallery_fits_a_phone_and_breaks_no_rule_of_accessibility(
+    app: RunningApp, visitor: Visitor, browser: Browser, mp4: bytes
+) -> None:
+    register(visitor(), "phone@example.com")
+    statuses = [Status.DRAFT, Status.FAILED, Status.GENERATING, Status.READY]
+    videos = [{"title": f"Film {status}", "status": status} for status in statuses]
+    seed(app, "phone@example.com", videos, mp4)
+    for theme, width in (("light", 360), ("dark", 1280)):
+        context = browser.new_context(
+            base_url=app.url,
+            viewport={"width": width, "height": 740},
+            color_scheme="dark" if theme == "dark" else "light",
+        )
+        context.request.post("/api/auth/login", data={"email": "phone@example.com", "password": PASSWORD})
+        page = context.new_page()
+        page.goto("/gallery")
+        expect(cards(page)).to_have_count(3)
+        page.get_by_role("checkbox", name="Select Film ready").check()
+        assert_fits(page)
+        for opener in ("Add from a link", "Play Film ready", "Share Film ready", "Delete Film ready"):
+            page.get_by_role("button", name=opener).click()
+            expect(page.locator("dialog[open]")).to_be_visible()
+            assert_fits(page)
+            page.keyboard.press("Escape")
+            expect(page.locator("dialog[open]")).to_have_count(0)
+        context.close()
+
+
+def assert_fits(page: Page) -> None:
+    assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+    small = page.evaluate(
+        """() => [...document.querySelectorAll("main :is(button, a, select, .pick), dialog[open] :is(button, a, input)")]
+            .map((target) => [target.outerHTML.slice(0, 80), target.getBoundingClientRect()])
+            .filter(([, box]) => box.width && Math.min(box.width, box.height) < 24)"""
+    )
+    assert small == []
+    found = Axe().run(page).response["violations"]
+    assert [(rule["id"], [node["target"] for node in rule["nodes"]]) for rule in found] == []
+
+
+def wait_until(element: Locator, condition: str) -> None:
+    """By a promise in the page: Playwright's own waiting needs eval, which the pages forbid."""
+    element.evaluate(
+        f"""(element) => new Promise((done) => {{
+            const look = () => (({condition})(element) ? done() : requestAnimationFrame(look));
+            look();
+        }})"""
+    )
+
+
+def cards(page: Page) -> Locator:
+    return page.locator("main").get_by_role("listitem")

@@ -1,0 +1,189 @@
+"""The way in and the studio: by keyboard alone, on a phone, with errors, without a session, and for screen readers."""
+
+import re
+from collections.abc import Callable
+from typing import Literal
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from tests.journeys.conftest import PASSWORD, PATIENCE_MS, Visitor, register
+from tests.journeys.keyboard import is_in_dialog, tab_to
+
+pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
+TOPIC = "What our oven does at night"
+CREATE = re.compile(r"/create/?$")
+PHONE = {"width": 360, "height": 740}
+THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+
+
+def test_a_video_is_made_and_downloaded_by_keyboard_alone(visitor: Visitor) -> None:
+    page = visitor()
+    page.goto("/register")
+    tab_to(page, "E-mail")
+    page.keyboard.type("keys@example.com")
+    tab_to(page, "Password")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url(CREATE)
+
+    write_the_script_by_keyboard(page)
+    tab_to(page, "Create video")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Making your video")).to_be_visible()
+    assert is_in_dialog(page)
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    assert page.evaluate("document.activeElement !== document.body")
+
+    page.reload()
+    page.goto("/gallery")
+    tab_to(page, f"Open {TOPIC}")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Your video is ready")).to_be_visible(timeout=PATIENCE_MS)
+    assert is_in_dialog(page)
+    tab_to(page, f"Download {TOPIC}")
+    with page.expect_download() as started:
+        page.keyboard.press("Enter")
+    assert started.value.suggested_filename == f"{TOPIC}.mp4"
+    tab_to(page, "Create another from this")
+    page.keyboard.press("Enter")
+    page.wait_for_url(CREATE)
+    expect(page.get_by_label("What is the video about?")).to_have_value(TOPIC)
+    expect(page.get_by_role("radio", name="Daniel")).to_be_checked()
+
+
+def write_the_script_by_keyboard(page: Page) -> None:
+    tab_to(page, "What is the video about?")
+    page.keyboard.type(TOPIC)
+    page.get_by_role("radio", name="Maya").wait_for()
+    while not page.evaluate("document.activeElement.type === 'radio'"):
+        page.keyboard.press("Tab")
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("radio", name="Daniel")).to_be_checked()
+    tab_to(page, "Write the script")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Your script")).to_be_visible()
+    assert is_in_dialog(page)
+
+
+@pytest.mark.parametrize("size", [PHONE, {"width": 1280, "height": 800}], ids=["phone", "desktop"])
+def test_one_part_is_written_anew_and_undone_while_the_others_stay(
+    visitor: Visitor, size: dict[str, int]
+) -> None:
+    page = visitor()
+    page.set_viewport_size(size)  # type: ignore[arg-type] # it is one
+    register(page, f"anew{size['width']}@example.com")
+    page.get_by_label("What is the video about?").fill(TOPIC)
+    page.get_by_role("button", name="Write the script").click()
+    hook, body = page.get_by_label("Hook", exact=True), page.get_by_label("Body", exact=True)
+    expect(hook).not_to_be_empty()
+    before = hook.input_value()
+    body.fill("Three words here.")
+    expect(page.get_by_test_id("body-meter")).to_have_text("3 words, 1 s spoken")
+
+    page.get_by_role("button", name="Write the hook anew").click()
+    expect(page.get_by_role("button", name="Undo the new hook")).to_be_visible()
+    expect(hook).not_to_have_value(before)
+    anew = hook.input_value()
+    expect(body).to_have_value("Three words here.")
+    page.get_by_role("button", name="Undo the new hook").click()
+    expect(hook).to_have_value(before)
+    page.get_by_role("button", name="Redo the new hook").click()
+    expect(hook).to_have_value(anew)
+
+    create = page.get_by_role("button", name="Create video")
+    hook.fill("  ")
+    expect(create).to_be_disabled()
+    hook.fill(anew)
+    expect(create).to_be_enabled()
+    fits(page)
+    page.reload()
+    expect(hook).to_have_value(anew)
+    expect(body).to_have_value("Three words here.")
+
+
+def test_neither_errors_nor_a_lost_session_nor_a_reload_cost_what_was_typed(visitor: Visitor) -> None:
+    page = visitor()
+    register(page, "careful@example.com")
+    topic, name = page.get_by_label("What is the video about?"), page.get_by_label("Name of the avatar")
+    page.get_by_label("Company name").fill("Brot & Söhne")
+    page.get_by_role("radio", name="Other").check()
+    page.get_by_role("button", name="Write the script").click()
+    expect(topic).to_be_focused()
+    expect(topic).to_have_accessible_description(re.compile("Say what the video is about"))
+    topic.fill(TOPIC)
+    page.get_by_role("button", name="Write the script").click()
+    expect(name).to_be_focused()
+    expect(page.get_by_label("Company name")).to_have_value("Brot & Söhne")
+
+    name.fill("Professor Quill")
+    page.evaluate("fetch('/api/auth/logout', {method: 'POST'})")  # as another tab would
+    topic.press_sequentially(" and why")
+    page.wait_for_url(re.compile(r"/login/?\?next="))
+    sign_in(page, "careful@example.com")
+    expect(topic).to_have_value(f"{TOPIC} and why")
+    expect(name).to_have_value("Professor Quill")
+    page.reload()
+    expect(topic).to_have_value(f"{TOPIC} and why")
+    expect(page.get_by_label("Company name")).to_have_value("Brot & Söhne")
+
+
+def sign_in(page: Page, email: str) -> None:
+    page.get_by_label("E-mail").fill(email)
+    password = page.get_by_label("Password", exact=True)
+    password.fill("not this one")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_have_text("The e-mail address or the password is wrong.")
+    expect(page.get_by_label("E-mail")).to_have_value(email)
+    password.fill(PASSWORD)
+    page.get_by_role("switch", name="Show password").click()
+    expect(password).to_have_attribute("type", "text")
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(CREATE)
+
+
+def test_pages_fit_a_phone_and_have_no_barriers(visitor: Visitor) -> None:
+    page = visitor()
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type] # it is one
+    for path in ("/", "/login?error=wrong", "/register", "/forgot", "/reset", "/nowhere"):
+        page.goto(path)
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        has_no_barriers(page)
+    register(page, "axe@example.com")
+    states: tuple[Callable[[Page], object], ...] = (send_nothing, open_script, open_account)
+    for arrive in states:
+        arrive(page)
+        has_no_barriers(page)
+
+
+def send_nothing(page: Page) -> None:
+    page.get_by_role("button", name="Write the script").click()
+    expect(page.get_by_text("Say what the video is about.")).to_be_visible()
+
+
+def open_script(page: Page) -> None:
+    page.get_by_label("What is the video about?").fill(TOPIC)
+    page.get_by_role("button", name="Write the script").click()
+    page.get_by_role("button", name="Write the body anew").click()
+    expect(page.get_by_role("button", name="Undo the new body")).to_be_visible()
+
+
+def open_account(page: Page) -> None:
+    page.goto("/account")
+    expect(page.get_by_role("heading", name="Devices")).to_be_visible()
+    expect(page.get_by_role("progressbar", name="Storage used")).to_be_visible()
+
+
+def has_no_barriers(page: Page) -> None:
+    fits(page)
+    for theme in THEMES:
+        page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+        expect(page.locator("html")).to_have_class(theme)
+        found = Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
+
+
+def fits(page: Page) -> None:
+    assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0

@@ -1,0 +1,42 @@
+"""One installation of real processes for all of these tests. They mirror docs/reliability.md, whose table they write."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.fixtures.house import House
+from tests.fixtures.world import outside_world
+from tests.reliability.evidence import Witness
+
+WRITE = "--write-reliability"
+# Two places for each user; nobody runs out of time while the others are brought to their moment.
+LIMITS = {"RUNNING_PER_USER": "2", "WEBHOOK_TIMEOUT_SECONDS": "60", "SOURCE_IDLE_SECONDS": "120"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(WRITE, action="store_true", help="write docs/reliability.md's table from what was seen")
+
+
+@pytest.fixture(scope="session")
+def house(mp4: bytes, moto_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    with outside_world(mp4, moto_server, "reliability") as world:
+        house = House(world, tmp_path_factory.mktemp("house"), LIMITS)
+        house.start_app()
+        try:
+            yield house
+        finally:
+            house.stop()
+
+
+@pytest.fixture(scope="session")
+def witness(house: House) -> Witness:
+    return Witness(house)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_held(house: House) -> Iterator[None]:
+    """The next test finds generator and S3 as usual."""
+    yield
+    house.world.proxy.drop_held()
+    house.world.proxy.down = False
+    house.world.generator.choose = None

@@ -1,0 +1,135 @@
+"""How a video is brought to the moment at which its worker is killed.
+
+Generator, source and S3 hold back what the worker waits for, so that no moment has to be guessed.
+"""
+
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+from tests.fixtures.generator_modes import Mode
+from tests.fixtures.house import PATIENCE_SECONDS, House, Person, video_id_of
+from tests.fixtures.naughty_server import MIB, Manners, payload
+from tests.fixtures.s3_proxy import Held
+from videovault.services.engine.plan import PART_BYTES
+
+SMALL, TWO_PARTS, THREE_PARTS = MIB, PART_BYTES + MIB, 2 * PART_BYTES + 4 * MIB
+ANSWER_SECONDS = 0.5
+
+
+@dataclass
+class Stages:
+    """Each method but ``let_go`` gives the id of a video that stays where its name says."""
+
+    house: House
+    owners: dict[str, Person] = field(default_factory=dict)
+    _served: dict[str, Manners] = field(default_factory=dict)
+
+    def before_the_generator_answers(self) -> str:
+        return self._ordered("hang")
+
+    def never_answered(self) -> str:
+        return self._ordered("hang")
+
+    def queued(self) -> str:
+        """Both places of the user are taken by videos that do not come on."""
+        person = self.house.new_person()
+        for _ in range(2):
+            stalls = self.wanted(person, Manners(size=SMALL, stall_after=SMALL // 2))
+            self.house.wait_for(stalls, "storing")
+        waits = self.wanted(person, Manners(size=SMALL))
+        self.house.wait_for(waits, "queued")
+        return waits
+
+    def claimed(self) -> str:
+        video_id = self.wanted(self.house.new_person(), Manners(size=SMALL, no_answer=True))
+        self.house.wait_for(video_id, "storing")
+        return video_id
+
+    def after_an_upload_was_begun(self) -> str:
+        return self._held(Manners(size=TWO_PARTS), "CreateMultipartUpload", answered=True)
+
+    def after_two_parts(self) -> str:
+        video_id = self._held(Manners(size=THREE_PARTS), "UploadPart", ".*partNumber=3")
+        parts = "SELECT number FROM upload_parts WHERE video_id = ?"
+        self.house.until(lambda: len(self.house.rows(parts, video_id)) == 2)
+        return video_id
+
+    def after_complete(self) -> str:
+        return self._held(Manners(size=TWO_PARTS), "Complete", answered=True)
+
+    def before_the_poster(self) -> str:
+        return self._held(Manners(body=self.house.world.film), "PutObject", ".*poster.webp")
+
+    def before_the_sidecar(self) -> str:
+        return self._held(Manners(body=self.house.world.film), "PutObject", ".*video.json")
+
+    def deleted_while_it_is_stored(self) -> str:
+        person = self.house.new_person()
+        video_id = self._held(Manners(size=TWO_PARTS), "UploadPart", person=person)
+        assert person.delete(video_id).status_code == 200
+        return video_id
+
+    def while_its_objects_are_deleted(self) -> str:
+        """S3 refuses the owner's own call, so that the worker goes on with it."""
+        person = self.house.new_person()
+        video_id = self.wanted(person, Manners(size=SMALL))
+        self.house.wait_for(video_id, "ready")
+        self.house.world.proxy.refuse["DeleteObject"] = [(403, "AccessDenied")]
+        assert person.delete(video_id).status_code == 502
+        held = self.house.world.proxy.hold("DeleteObject", video_id)
+        assert held.arrived.wait(PATIENCE_SECONDS)
+        return video_id
+
+    def after_the_generator_answered(self, until_killed: ExitStack) -> str:
+        """The worker has the answer, but cannot write it down as long as the database is locked."""
+        video_id = self._ordered("answer_late")
+        until_killed.enter_context(self.house.locked())
+        self.house.world.generator.late.set()
+        time.sleep(ANSWER_SECONDS)  # that the worker has read it cannot be seen from outside
+        return video_id
+
+    def let_go(self) -> None:
+        """From now on nothing is held back."""
+        self.house.world.proxy.drop_held()
+        self.house.world.generator.choose = None
+        for path, manners in self._served.items():
+            self.house.world.source.serve(path, manners)
+
+    def wanted(self, person: Person, manners: Manners) -> str:
+        """A video that ``person`` has asked to be stored; the source stalls until ``let_go``."""
+        path = f"/{person.user_id}-{len(self._served)}.mp4"
+        self._served[path] = Manners(size=manners.size, body=manners.body)
+        video_id = person.store(self.house.world.source.serve(path, manners))
+        self.house.films[video_id] = manners.body or payload(manners.size)
+        return video_id
+
+    def bytes_sent(self, video_id: str) -> int:
+        """How much of a video the source has given."""
+        url = str(self.house.row(video_id)["source_url"])
+        return self.house.world.source.bytes_sent(url.removeprefix(self.house.world.source.origin))
+
+    def _ordered(self, mode: Mode) -> str:
+        generator, before = self.house.world.generator, len(self.house.world.generator.requests)
+        generator.choose = lambda _order: mode
+        person = self.house.new_person()
+        video_id = video_id_of(person.generate())
+        self.owners[video_id] = person
+        self.house.films[video_id] = self.house.world.film
+        self.house.until(lambda: len(generator.requests) > before)
+        return video_id
+
+    def _held(
+        self,
+        manners: Manners,
+        operation: str,
+        name: str = "",
+        *,
+        answered: bool = False,
+        person: Person | None = None,
+    ) -> str:
+        person = person or self.house.new_person()
+        held: Held = self.house.world.proxy.hold(operation, person.user_id + name, answered=answered)
+        video_id = self.wanted(person, manners)
+        assert held.arrived.wait(PATIENCE_SECONDS)
+        return video_id

@@ -1,0 +1,76 @@
+"""A database that is locked and an S3 that is away cost time, and nothing else."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.fixtures.house import House, Person
+from tests.fixtures.naughty_server import MIB, Manners, payload
+from tests.reliability.evidence import DATABASE, S3, Witness
+from tests.reliability.orders import being_rendered, report_ready
+
+pytestmark = pytest.mark.timeout(400)  # beside a heavy load
+
+LOCKED_SECONDS = 10.0
+AWAY_SECONDS = 3.0
+SIZE = 20 * MIB
+SLOWLY = 4 * MIB  # bytes a second
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _worker(house: House) -> Iterator[None]:
+    with house.worker():
+        yield
+
+
+def test_a_locked_database_holds_up_a_transfer_and_a_callback_and_fails_neither(
+    house: House, witness: Witness
+) -> None:
+    order = being_rendered(house)
+    stored = _being_stored(house, house.new_person(), "/locked.mp4")
+    with ThreadPoolExecutor() as callers, house.locked():
+        callback = callers.submit(report_ready, house, order)
+        time.sleep(LOCKED_SECONDS)
+        assert not callback.done()
+    assert callback.result().status_code == 202
+    for video_id in (stored, order["videoId"]):
+        house.wait_for(video_id, "ready")
+    witness.saw("storing: in the middle", DATABASE, stored, "no other worker took it over")
+    witness.saw("generating: the callback comes", DATABASE, order["videoId"], "the callback was answered 202")
+
+
+def test_a_transfer_waits_for_s3(house: House, witness: Witness) -> None:
+    video_id = _being_stored(house, house.new_person(), "/away.mp4")
+    house.world.proxy.down = True
+    time.sleep(AWAY_SECONDS)
+    assert house.row(video_id)["status"] == "storing"
+    house.world.proxy.down = False
+    house.wait_for(video_id, "ready")
+    witness.saw("storing: in the middle", S3, video_id)
+
+
+def test_a_deletion_without_s3_is_out_of_sight_at_once_and_finished_later(
+    house: House, witness: Witness
+) -> None:
+    person = house.new_person()
+    video_id = person.store(house.world.source.serve("/deleted.mp4", Manners(size=MIB)))
+    house.wait_for(video_id, "ready")
+    house.world.proxy.down = True
+    answer = person.delete(video_id)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "STORAGE_FAILED")
+    assert person.api.get(f"/api/auth/video/{video_id}").status_code == 404
+    assert house.row(video_id)["status"] == "deleting"
+    house.world.proxy.down = False
+    house.until(lambda: not house.row(video_id))
+    witness.saw("ready: its owner deletes it", S3, video_id, "out of every list at once")
+
+
+def _being_stored(house: House, person: Person, path: str) -> str:
+    """A video of which S3 has the first part."""
+    url = house.world.source.serve(path, Manners(size=SIZE, bytes_per_second=SLOWLY))
+    video_id = person.store(url)
+    house.films[video_id] = payload(SIZE)
+    house.until(lambda: house.rows("SELECT number FROM upload_parts WHERE video_id = ?", video_id))
+    return video_id

@@ -1,0 +1,44 @@
+"""Two workers that wake at the same moment, with two tasks for each of ten videos, share them."""
+
+import pytest
+
+from tests.fixtures.house import House, video_id_of
+from tests.fixtures.naughty_server import MIB, Manners, payload
+from tests.reliability.evidence import RACE, Witness
+
+pytestmark = pytest.mark.timeout(400)  # beside a heavy load
+
+VIDEOS = 5  # to be generated, and as many to be stored
+CLAIMS = "SELECT id FROM events WHERE kind = 'status' AND video_id = ? AND json_extract(detail, '$.why') = 'claimed'"
+DOUBLE = "INSERT INTO task (queue, data, priority) SELECT queue, data, priority FROM task"
+
+
+def test_each_video_is_ordered_once_and_stored_once(house: House, witness: Witness) -> None:
+    person = house.new_person()
+    with house.worker() as one, house.worker() as two:
+        first = person.store(house.world.source.serve("/first.mp4", Manners(size=MIB)))
+        house.wait_for(first, "ready")  # at least one of them has started
+        house.pause(one, two)
+        generated, stored = _generated(house), _stored(house)
+        house.rows(DOUBLE, database="queue.db")
+        one.go_on()
+        two.go_on()
+        for video_id in generated + stored:
+            house.wait_for(video_id, "ready")
+            assert len(house.rows(CLAIMS, video_id)) == 1
+            kind = "queued" if video_id in stored else "generating"
+            witness.saw(f"{kind}: two tasks for one video", RACE, video_id, "stored once")
+
+
+def _generated(house: House) -> list[str]:
+    videos = [video_id_of(house.new_person().generate()) for _ in range(VIDEOS)]
+    house.films.update(dict.fromkeys(videos, house.world.film))
+    return videos
+
+
+def _stored(house: House) -> list[str]:
+    person = house.new_person()
+    urls = [house.world.source.serve(f"/race-{n}.mp4", Manners(size=MIB, seed=n)) for n in range(VIDEOS)]
+    videos = [person.store(url) for url in urls]
+    house.films.update({video_id: payload(MIB, seed) for seed, video_id in enumerate(videos)})
+    return videos

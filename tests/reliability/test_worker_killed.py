@@ -1,0 +1,132 @@
+"""A worker killed by SIGKILL while it has a dozen videos at once, each at another stage, costs none of them."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.fixtures.house import House
+from tests.reliability.evidence import WORKER, Witness
+from tests.reliability.orders import order_of, report_ready
+from tests.reliability.stages import THREE_PARTS, Stages
+from videovault.services.engine.plan import PART_BYTES
+
+pytestmark = pytest.mark.timeout(400)  # beside a heavy load
+
+# By the method of Stages that brings a video there.
+NAMES = {
+    "before_the_generator_answers": "generating: asked, not answered yet",
+    "never_answered": "generating: asked, and never answered",
+    "queued": "queued: behind two others of its user",
+    "claimed": "storing: claimed, its source has not answered yet",
+    "after_an_upload_was_begun": "storing: S3 has begun an upload, nobody has noted it",
+    "after_two_parts": "storing: two parts are stored",
+    "after_complete": "storing: S3 has made the object, its answer is still to come",
+    "before_the_poster": "storing: stored and proven, not ready yet",
+    "before_the_sidecar": "ready: its sidecar is not written yet",
+    "deleted_while_it_is_stored": "deleting: its owner deleted it while it was stored",
+    "while_its_objects_are_deleted": "deleting: S3 is being asked to delete",
+}
+ANSWERED = "generating: answered, not noted yet"
+READY = ("queued", "claimed", "after_an_upload_was_begun", "after_complete", "before_the_poster")
+DELETED = ("deleted_while_it_is_stored", "while_its_objects_are_deleted")
+
+Struck = dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def stages(house: House) -> Stages:
+    return Stages(house)
+
+
+@pytest.fixture(scope="module")
+def struck(house: House, stages: Stages) -> Iterator[Struck]:
+    """A video for each stage; the worker that had them is dead, its leases are over, and another one works."""
+    with house.worker() as worker, ExitStack() as until_killed:
+        videos = {NAMES[stage]: getattr(stages, stage)() for stage in NAMES}
+        videos[ANSWERED] = stages.after_the_generator_answered(until_killed)
+        worker.kill()
+    stages.let_go()
+    house.leases_run_out()
+    with house.worker():
+        yield videos
+
+
+@pytest.mark.parametrize("stage", [NAMES[stage] for stage in READY])
+def test_a_video_is_taken_over_and_becomes_ready(
+    house: House, struck: Struck, witness: Witness, stage: str
+) -> None:
+    house.wait_for(struck[stage], "ready")
+    witness.saw(stage, WORKER, struck[stage])
+
+
+def test_a_transfer_goes_on_after_the_parts_that_s3_has(
+    house: House, stages: Stages, struck: Struck, witness: Witness
+) -> None:
+    stage = NAMES["after_two_parts"]
+    house.wait_for(struck[stage], "ready")
+    missing = THREE_PARTS - 2 * PART_BYTES  # connections that are given up have a little more in their pipes
+    assert stages.bytes_sent(struck[stage]) < THREE_PARTS + missing + PART_BYTES // 2
+    witness.saw(stage, WORKER, struck[stage], "the two parts are not read again")
+
+
+def test_a_ready_video_without_its_sidecar_gets_it_from_reconcile(
+    house: House, struck: Struck, witness: Witness
+) -> None:
+    stage = NAMES["before_the_sidecar"]
+    house.wait_for(struck[stage], "ready")
+    sidecar = house.row(struck[stage])["s3_key"].rpartition("/")[0] + "/video.json"
+    assert sidecar not in house.world.objects()
+    assert house.reconcile("--repair").returncode == 0
+    assert sidecar in house.world.objects()
+    witness.saw(stage, WORKER, struck[stage], "`reconcile --repair` writes the sidecar")
+
+
+@pytest.mark.parametrize("stage", [NAMES[stage] for stage in DELETED])
+def test_a_deletion_is_finished(house: House, struck: Struck, witness: Witness, stage: str) -> None:
+    house.until(lambda: not house.row(struck[stage]))
+    witness.saw(stage, WORKER, struck[stage])
+
+
+def test_a_generator_that_was_asked_is_not_asked_again_but_listened_to(
+    house: House, struck: Struck, witness: Witness
+) -> None:
+    stage = NAMES["before_the_generator_answers"]
+    video_id = struck[stage]
+    assert house.row(video_id)["status"] == "generating"
+    assert report_ready(house, order_of(house, video_id)).status_code == 202
+    house.wait_for(video_id, "ready")
+    witness.saw(stage, WORKER, video_id, "its callback brought the video")
+
+
+def test_an_answer_that_died_with_its_worker_ends_at_the_deadline_with_a_way_on(
+    house: House, struck: Struck, witness: Witness
+) -> None:
+    """The render is paid for, so nobody asks again by himself; a late callback is welcome."""
+    video_id = struck[ANSWERED]
+    fails_at_its_deadline(house, video_id)
+    assert report_ready(house, order_of(house, video_id)).status_code == 202
+    house.wait_for(video_id, "ready")
+    witness.saw(ANSWERED, WORKER, video_id, "failed at its deadline, then a late callback brought the video")
+
+
+def test_a_video_that_never_comes_fails_at_its_deadline_and_is_rendered_anew_only_when_its_owner_says_so(
+    house: House, stages: Stages, struck: Struck, witness: Witness
+) -> None:
+    stage = NAMES["never_answered"]
+    video_id = struck[stage]
+    fails_at_its_deadline(house, video_id)
+    owner = stages.owners[video_id]
+    assert owner.seen(video_id)["retry"] == "generation"
+    owner.retry(video_id)
+    house.wait_for(video_id, "ready")
+    witness.saw(stage, WORKER, video_id, "failed at its deadline, then its owner had it rendered anew")
+
+
+def fails_at_its_deadline(house: House, video_id: str) -> None:
+    assert house.row(video_id)["status"] == "generating"
+    house.rows(
+        "UPDATE videos SET deadline_at = strftime('%Y-%m-%d %H:%M:%f000', 'now') WHERE id = ?", video_id
+    )
+    row = house.wait_for(video_id, "failed")
+    assert row["error_message"] == "The generator did not deliver the video in time."

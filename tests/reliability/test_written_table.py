@@ -1,0 +1,30 @@
+"""docs/reliability.md tells what the tests before this one have seen."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.documents import RELIABILITY, part, write_part
+from tests.fixtures.house import House
+from tests.reliability.conftest import WRITE
+from tests.reliability.evidence import NAME, Witness
+
+
+def test_bucket_and_database_agree_after_all_that(house: House) -> None:
+    found = house.reconcile()
+    assert found.returncode == 0, found.stdout + found.stderr
+
+
+def test_the_table_says_what_was_seen(request: pytest.FixtureRequest, witness: Witness) -> None:
+    """After a change: `python -m pytest tests/reliability --write-reliability`."""
+    if not _all_were_run(request):
+        pytest.skip("only some of the tests whose outcomes the table holds were run")
+    if request.config.getoption(WRITE, default=False):
+        write_part(RELIABILITY, NAME, witness.table)
+    assert part(RELIABILITY, NAME) == witness.table
+
+
+def _all_were_run(request: pytest.FixtureRequest) -> bool:
+    files = set(Path(__file__).parent.glob("test_*.py"))
+    chosen = request.config.getoption("keyword") or any("::" in each for each in request.config.args)
+    return not chosen and files <= {item.path for item in request.session.items}

@@ -1,0 +1,113 @@
+"""Every handler that a browser may call by name, found in Reflex's own register, and what to call it with."""
+
+import importlib
+import inspect
+import pkgutil
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import reflex as rx
+from reflex_base.registry import RegistrationContext
+
+import videovault
+
+PACKAGES = ("state", "components", "pages")
+OURS = ("videovault.", "reflex.")  # tests have states of their own
+# What the forms of the pages send; one that a handler does not know is left out by it.
+FORM_FIELDS = (
+    *("name", "title", "topic", "company_name", "social_handles", "license", "avatar", "avatar_name"),
+    *("hook", "body", "conclusion", "tokenName", "scope", "days", "expiresInDays", "mostViews", "email"),
+    *("video_id", "videoId", "user_id", "userId", "owner_id", "session_id", "token_id", "is_admin"),
+)
+HOSTILE_TEXTS = ("", "' OR 1=1; DROP TABLE videos; --", "../../etc/passwd", "\0\u202e\ud7ff", "x" * 5000)
+HOSTILE_NUMBERS = (1, 0, -1, 2**63)
+FORGED = {"caller": {"user_id": "", "email": "", "is_admin": True, "session_id": "x"}}
+
+
+@dataclass(frozen=True)
+class Handler:
+    state: type[rx.State]
+    name: str
+    full_name: str
+    parameters: Mapping[str, Any]
+    is_background: bool
+
+    @property
+    def is_for_admins(self) -> bool:
+        return self.state.__module__.startswith("videovault.state.admin")
+
+    @property
+    def label(self) -> str:
+        return f"{self.state.__name__}.{self.name}"
+
+
+def handlers() -> list[Handler]:
+    """Those of Reflex too, its setters among them, and of every module of the pages, whether it is used or not."""
+    for package in PACKAGES:
+        within = importlib.import_module(f"{videovault.__name__}.{package}")
+        for module in pkgutil.walk_packages(within.__path__, f"{within.__name__}."):
+            importlib.import_module(module.name)
+    found = [
+        _handler(name, registered) for name, registered in RegistrationContext.get().event_handlers.items()
+    ]
+    return sorted(
+        (one for one in found if one.state.__module__.startswith(OURS)), key=lambda one: one.full_name
+    )
+
+
+def states() -> set[type[rx.State]]:
+    return {handler.state for handler in handlers()}
+
+
+def payloads(handler: Handler, ids: Sequence[str]) -> list[dict[str, Any]]:
+    """Well-typed values by the handler's signature, the ids of somebody else first; then too few and too many."""
+    wanted = {name: _values(handler, name, kind, ids) for name, kind in handler.parameters.items()}
+    longest = max((len(values) for values in wanted.values()), default=1)
+    made = [{name: values[at % len(values)] for name, values in wanted.items()} for at in range(longest)]
+    return [*made, *([{}] if wanted else []), {**made[0], **FORGED}]
+
+
+def _handler(full_name: str, registered: Any) -> Handler:
+    function = registered.handler.fn
+    hints = typing.get_type_hints(function)
+    names = list(inspect.signature(function).parameters)[1:]
+    state = registered.states[0]
+    name = full_name.rpartition(".")[2]
+    return Handler(
+        state, name, full_name, {one: hints.get(one, Any) for one in names}, registered.handler.is_background
+    )
+
+
+def _values(handler: Handler, name: str, kind: Any, ids: Sequence[str]) -> Sequence[Any]:
+    if name == "vars":
+        return [dict(_every_var(ids[0])), dict(_every_var(True))]
+    if name == "var_name":
+        return sorted({*handler.state.vars, *handler.state.get_fields()})
+    return _of_kind(kind, ids)
+
+
+def _of_kind(kind: Any, ids: Sequence[str]) -> Sequence[Any]:
+    plain = next((one for one in typing.get_args(kind) if one is not type(None)), kind)
+    origin = typing.get_origin(kind) if typing.get_origin(kind) in (dict, list) else typing.get_origin(plain)
+    if dict in (kind, origin, plain):
+        return [dict.fromkeys(FORM_FIELDS, text) for text in (*ids, *HOSTILE_TEXTS)] + [{}]
+    if list in (kind, origin, plain):
+        return [list(ids), list(HOSTILE_TEXTS), []]
+    if plain is bool:
+        return [True, False]
+    if plain in (int, float):
+        return HOSTILE_NUMBERS
+    if plain is str:
+        return [*ids, *HOSTILE_TEXTS]
+    assert kind is Any, f"nobody has told yet what to send as {kind}"
+    return [*ids, True, {"is_admin": True}, None]
+
+
+def _every_var(value: Any) -> Iterator[tuple[str, Any]]:
+    """By the name that the browser's storage would send it under, with and without Reflex's mark."""
+    for state in states():
+        for name in {*state.vars, *state.get_fields()}:
+            yield f"{state.get_full_name()}.{name}", value
+            yield f"{state.get_full_name()}.{name}_rx_state_", value
