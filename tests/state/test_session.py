@@ -11,7 +11,14 @@ from videovault.services import accounts
 from videovault.state import session, work
 from videovault.state.account import AccountState
 from videovault.state.adding import AddingState
-from videovault.state.admin import AdminState
+from videovault.state.admin_activity import AdminActivityState
+from videovault.state.admin_figures import AdminFiguresState
+from videovault.state.admin_inbox import AdminInboxState
+from videovault.state.admin_orphans import AdminOrphansState
+from videovault.state.admin_people import AdminPeopleState
+from videovault.state.admin_rescue import AdminRescueState
+from videovault.state.admin_system import AdminSystemState
+from videovault.state.admin_videos import AdminVideosState
 from videovault.state.gallery import GalleryState
 from videovault.state.news import NewsState
 from videovault.state.profile import ProfileState
@@ -38,6 +45,19 @@ ARGUMENTS = {
     "number": 1,
     "session_id": "s",
     "token_id": "t",
+    "user_id": "u",
+    "delivery_id": "1",
+    "q": "",
+    "person": "",
+    "what": "delete",
+    "column": "title",
+    "status": "",
+    "group": "",
+    "kind": "own",
+    "direction": "",
+    "day": "",
+    "zone": "UTC",
+    "arrived": True,
 }
 
 
@@ -52,7 +72,14 @@ def handlers() -> Iterator[tuple[type[rx.State], str]]:
         AddingState,
         SharingState,
         ProfileState,
-        AdminState,
+        AdminVideosState,
+        AdminRescueState,
+        AdminPeopleState,
+        AdminActivityState,
+        AdminSystemState,
+        AdminFiguresState,
+        AdminInboxState,
+        AdminOrphansState,
         NewsState,
         work.WorkState,
     )
@@ -82,8 +109,8 @@ def test_caller_in_a_payload_is_refused(server: Server, person: Callable[[str], 
     admin, bob = person("admin"), person("bob")
     tab = server.tab(bob.token)
     with pytest.raises(TypeError, match="caller"):
-        tab.send(AdminState, "load", caller={"user_id": admin.caller.user_id, "is_admin": True})
-    assert tab.sees(AdminState).access == ""
+        tab.send(AdminVideosState, "load", caller={"user_id": admin.caller.user_id, "is_admin": True})
+    assert tab.sees(AdminVideosState).access == ""
 
 
 def test_page_shows_who_is_signed_in(server: Server, person: Callable[[str], Person]) -> None:

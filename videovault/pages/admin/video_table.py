@@ -6,7 +6,6 @@ import reflex as rx
 
 from videovault.components.buttons import button, link_button
 from videovault.components.vars import local_time
-from videovault.components.video_card import poster
 from videovault.pages.admin.frame import DAY
 from videovault.state.admin_rescue import AdminRescueState
 from videovault.state.admin_videos import AdminVideosState
@@ -89,7 +88,13 @@ def _row(row: Any) -> rx.Component:
 
 
 def _picture(row: Any) -> rx.Component:
-    return rx.el.span(rx.cond(row.has_poster, poster(row.card)), class_name="tiny-picture")
+    picture = rx.el.img(
+        src=f"/api/auth/video/{row.card.video_id}/thumbnail",
+        alt="",
+        loading="lazy",
+        custom_attrs={"width": "64", "height": "36", "decoding": "async"},
+    )
+    return rx.el.span(rx.cond(row.has_poster, picture), class_name="tiny-picture")
 
 
 def _status(card: Any) -> rx.Component:
