@@ -1,4 +1,4 @@
-"""What goes wrong in a soak: a tenth of all that generator, sources and S3 are asked for, by one seed's dice."""
+"""What goes wrong in a soak: a tenth of all that generator, sources and S3 are asked for, by the dice of one seed."""
 
 import random
 import struct
@@ -14,6 +14,7 @@ from tests.fixtures.s3_proxy import HANG_UP, Refusal
 from tests.fixtures.world import World
 
 SHARE = 0.1
+KINDS = ("webhook", "source", "S3")
 LARGE_SHARE, LARGE_BYTES = 0.04, 10 * MIB  # more than one part
 SMALL_BYTES = (20_000, 300_000)
 
@@ -60,7 +61,9 @@ class Faults:
     _lock: Lock = field(default_factory=Lock)
 
     def __post_init__(self) -> None:
-        self._dice = random.Random(self.seed)  # noqa: S311 - the same faults for the same seed
+        self._usual = random.Random(self.seed)  # noqa: S311 - the same faults for the same seed
+        # Each kind has its own, so that its tenth call has the same luck however the calls are mixed.
+        self._dice = {kind: random.Random(f"{self.seed} {kind}") for kind in KINDS}  # noqa: S311 - as above
 
     def begin(self) -> None:
         self.world.generator.choose = self._behaviour
@@ -80,7 +83,7 @@ class Faults:
 
     def _behaviour(self, _order: Order) -> Mode:
         fault = self._next("webhook", WEBHOOK)
-        return WEBHOOK[fault] if fault else self._dice.choice(USUAL)
+        return WEBHOOK[fault] if fault else self._usual.choice(USUAL)
 
     def _address(self, video_id: str) -> str:
         path = f"/{video_id}.mp4"
@@ -100,9 +103,9 @@ class Faults:
         """The fault that befalls what is asked for now, if any."""
         with self._lock:
             self.asked[kind] += 1
-            if self._over or self._dice.random() >= SHARE:
+            if self._over or self._dice[kind].random() >= SHARE:
                 return None
-            fault = self._dice.choice(list(known))
+            fault = self._dice[kind].choice(list(known))
             self.injected[kind, fault] += 1
             return fault
 
