@@ -230,7 +230,7 @@ def _tables(database: sqlite3.Connection) -> list[str]:
     found = database.execute(
         "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
     )
-    return [row[0] for row in found]
+    return [row[0] for row in found if row[0] != "workers"]  # which say all the time that they are alive
 
 
 def _all(database: sqlite3.Connection, table: str) -> Iterable[sqlite3.Row]:

@@ -40,8 +40,8 @@ def test_an_open_page_and_what_it_shows_by_itself_are_no_signs_of_life(
     with transaction() as database:
         row = database.get_one(models.Session, security.token_hash(ada.token))
         row.last_seen_at -= AWAY
-        database.get_one(Video, video.id).status = Status.READY
-    tab.waits_until(lambda: tab.sees(GalleryState).cards[0].status == "ready")
+        assert lifecycle.move(database, database.get_one(Video, video.id), Status.FAILED)
+    tab.waits_until(lambda: tab.sees(GalleryState).cards[0].status == "failed")
     assert now() - seen(ada.token) > AWAY
 
     tab.send(SessionState, "arrive")

@@ -37,7 +37,6 @@ OPEN = {
     "SessionState.go_home": "leads who is signed in to the first page",
     "AccountState.enter": "reads the address of the sign-in page",
     "AccountState.recover": "reads the address of the page for a lost password",
-    "AccountState.toggle_password": "shows what is typed into a field of the tab",
     "ShareState.open": "shows a video to whoever has its key",
 } | {f"{state.__name__}.setvar": SETTERS for state in states()}
 HANDLERS = handlers()

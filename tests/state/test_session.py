@@ -19,6 +19,7 @@ from videovault.state.admin_people import AdminPeopleState
 from videovault.state.admin_rescue import AdminRescueState
 from videovault.state.admin_system import AdminSystemState
 from videovault.state.admin_videos import AdminVideosState
+from videovault.state.briefing import BriefState
 from videovault.state.gallery import GalleryState
 from videovault.state.news import NewsState
 from videovault.state.profile import ProfileState
@@ -126,14 +127,13 @@ def test_tab_of_somebody_else_is_wiped_before_anything_is_sent(
 ) -> None:
     ada, bob = person("ada"), person("bob")
     tab = server.tab(ada.token)
-    tab.send(StudioState, "keep_brief", form={"topic": "Adas secret plans"})
-    tab.send(StudioState, "enter")
+    tab.send(BriefState, "restore_brief", form={"topic": "Adas secret plans"})
     assert "Adas secret plans" in tab.received
     server.received.deltas.clear()
 
     tab.cookie = bob.token
     tab.send(SessionState, "arrive")
-    assert tab.sees(StudioState).brief["topic"] == ""
+    assert tab.sees(BriefState).brief["topic"] == ""
     assert "Adas secret plans" not in tab.received
     assert "ada@" not in tab.received
 

@@ -64,9 +64,7 @@ def poster(card: Any) -> rx.Component:
         src=f"/api/auth/video/{card.video_id}/thumbnail",
         alt="",
         loading="lazy",
-        custom_attrs={"decoding": "async"},
-        width="640",
-        height="360",
+        custom_attrs={"decoding": "async", "width": "640", "height": "360"},
     )
 
 

@@ -59,6 +59,11 @@ def owner(caller: CallerName, target: Target) -> int:
     return signed_in(caller, target) or (YES if may else 404)
 
 
+def sharer(caller: CallerName, target: Target) -> int:
+    """The owner and admins, but no program that may only read: a link gives the video to anybody."""
+    return 403 if caller == "read token" else owner(caller, target)
+
+
 def reporter(caller: CallerName, target: Target) -> int:
     """The owner, admins, and the generator of this very video."""
     return YES if (caller, target) == ("callback token", "own") else owner(caller, target)
@@ -89,5 +94,5 @@ def link_holder(caller: CallerName, _target: Target) -> int:
     return 403 if caller == "deactivated" else YES
 
 
-TARGETED: tuple[Rule, ...] = (owner, reporter, whose, mine, key_holder)
+TARGETED: tuple[Rule, ...] = (owner, sharer, reporter, whose, mine, key_holder)
 ASK_NOBODY: tuple[Rule, ...] = (anyone, key_holder, password_holder, link_holder)
