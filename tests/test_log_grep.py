@@ -15,8 +15,8 @@ from videovault.services import accounts, invitations, resets, tokens
 
 PASSWORD = "correct horse"
 SET = {
-    "SECRET_KEY": "sealing-key-of-old",
-    "WEBHOOK_SECRET": "whsec_" + "c2VjcmV0LW9mLXRoZS13ZWJob29rcw==",
+    "SECRET_KEY": "sealing-key-of-this-test",
+    "WEBHOOK_SECRET": "whsec_" + "c2VjcmV0LW9mLXRoaXMtb25lLXRlc3Q=",
     "AWS_SECRET_ACCESS_KEY": "secret-of-the-bucket",
     "SMTP_URL": "smtp://me:password-of-the-mail@mail.example:587",
     "DATABASE_URL": "postgresql+psycopg://app:password-of-the-rows@db/videos",

@@ -13,6 +13,7 @@ from tests.fixtures.app import RunningApp
 from tests.fixtures.installation import changing, forget
 from videovault.db import transaction
 from videovault.gateways import storage
+from videovault.gateways.objects import ObjectInfo
 from videovault.gateways.storage import Description
 from videovault.models import Status, User, Video
 from videovault.services import lifecycle
@@ -30,6 +31,7 @@ def seed(app: RunningApp, email: str, videos: Sequence[dict[str, Any]], film: by
             if film and row.status == Status.READY:
                 vault.put(str(row.s3_key), film, Description("video/mp4"))
                 vault.put(str(row.poster_key), picture, Description("image/webp"))
+                _note_etag(row.id, vault.info(str(row.s3_key)))
         return [row.id for row in rows]
 
 
@@ -44,6 +46,13 @@ def _rows(email: str, videos: Sequence[dict[str, Any]], film: bytes) -> list[Vid
                 row.size, row.duration, row.format = row.size or len(film), row.duration or 2.0, "mp4"
         session.add_all(rows)
         return rows
+
+
+def _note_etag(video_id: str, stored: ObjectInfo | None) -> None:
+    """Or the object would be taken for another one."""
+    assert stored
+    with transaction() as session:
+        session.get_one(Video, video_id).etag = stored.etag
 
 
 @contextmanager

@@ -193,6 +193,7 @@ def test_the_gallery_fits_a_phone_and_breaks_no_rule_of_accessibility(
             base_url=app.url,
             viewport={"width": width, "height": 740},
             color_scheme="dark" if theme == "dark" else "light",
+            reduced_motion="reduce",  # or colours are judged while a dialog still appears
         )
         context.request.post("/api/auth/login", data={"email": "phone@example.com", "password": PASSWORD})
         page = context.new_page()

@@ -11,6 +11,8 @@ from tests.reliability.evidence import NAME, Witness
 
 
 def test_bucket_and_database_agree_after_all_that(house: House) -> None:
+    house.age("videos", "sidecar_due_at")
+    house.until(lambda: not house.rows("SELECT id FROM videos WHERE sidecar_due_at IS NOT NULL"))
     found = house.reconcile()
     assert found.returncode == 0, found.stdout + found.stderr
 

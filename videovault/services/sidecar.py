@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
-from sqlmodel import col, select, update
+from sqlmodel import col, or_, select, update
 
 from videovault import logs
 from videovault.db import moment, reading, transaction
@@ -115,8 +115,11 @@ def write(video_id: str) -> bool:
 def write_due() -> None:
     """Write what was left unwritten, by a process that died or since S3 was away."""
     with reading() as session:
-        late = col(Video.sidecar_due_at) < moment(session) - LEFT_AFTER
-        due = select(Video.id).where(Video.status == Status.READY, late).order_by(col(Video.sidecar_due_at))
+        since, at = col(Video.sidecar_due_at), moment(session)
+        late = or_(
+            since < at - LEFT_AFTER, since > at + LEFT_AFTER
+        )  # the latter: the clock was set back since
+        due = select(Video.id).where(Video.status == Status.READY, late).order_by(since)
         left = session.exec(due.limit(MOST_AT_ONCE)).all()
     for video_id in left:
         if not write(video_id):

@@ -8,7 +8,7 @@ from typing import Any
 from sqlmodel import col, delete
 
 from videovault import logs, security
-from videovault.db import moment, reading, transaction
+from videovault.db import clock, moment, reading, transaction
 from videovault.errors import SourceError, StorageError, VideoVaultError, is_passing
 from videovault.gateways import probe, source, storage
 from videovault.models import Event, Status, UploadPart, Video
@@ -83,6 +83,7 @@ def _finish(video: Video, stored: Stored, lease: Lease) -> None:
         "upload_id": None,
         "upload_source": None,
         "heartbeat_at": None,
+        "sidecar_due_at": clock(),
         "poster_key": _keep_poster(video, seen.poster if seen else None, lease),
     }
     if seen:
