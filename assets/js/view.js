@@ -41,7 +41,7 @@ export function ViewLink({ part, value, children, ...rest }) {
 function bringIntoView(link) {
   const row = link.parentElement;
   const [own, its] = [link.getBoundingClientRect(), row.getBoundingClientRect()];
-  row.scrollLeft += Math.max(0, own.right - its.right) - Math.max(0, its.left - own.left);
+  row.scrollLeft += Math.ceil(Math.max(0, own.right - its.right)) - Math.ceil(Math.max(0, its.left - own.left));
 }
 
 export function ViewSearch(rest) {

@@ -15,5 +15,5 @@ def create() -> rx.Component:
         generation_modal(),
         share_dialog(),
         active="/create",
-        look="narrow",
+        look="brief",
     )
