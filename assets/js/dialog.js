@@ -1,19 +1,25 @@
 // A native modal dialog, opened and closed by a prop. It keeps the focus inside and gives it back; while it is
-// open the page's address names what it shows, so that loading the page again shows it again.
+// open the page's address names what it shows, so that loading the page again shows it again. One that was left
+// open on another page does not follow to a page whose address does not name it: the server closes it there.
 import { createElement, useEffect, useRef } from "react";
+import "./busy.js";
 
 const FOCUSABLE = "a[href], button:not(:disabled), input:not(:disabled), textarea, select, video[controls]";
 
 const edge = (onFocus) => createElement("span", { tabIndex: 0, onFocus });
 
-export function Dialog({ open, address, onDismiss, children, ...rest }) {
+export function Dialog({ open: isOpen, address, onDismiss, children, ...rest }) {
   const dialog = useRef(null);
+  const isLeft = useRef(isOpen && !isNamed(address));
+  if (!isOpen) isLeft.current = false;
+  const open = isOpen && !isLeft.current;
 
   useEffect(() => {
     const node = dialog.current;
     if (!open || node.open) return undefined;
     const before = document.activeElement;
     node.showModal();
+    node.scrollTop = 0; // the browser has been at the last button meanwhile, by way of the edge
     (node.querySelector("[data-focus]") ?? node).focus();
     return () => {
       if (node.open) node.close();
@@ -60,6 +66,12 @@ export function Dialog({ open, address, onDismiss, children, ...rest }) {
     open && children,
     open && edge(() => focusAt(false)),
   );
+}
+
+function isNamed(address) {
+  if (!address || typeof window === "undefined") return true;
+  const query = new URLSearchParams(window.location.search);
+  return [...new URLSearchParams(address)].every(([name, value]) => query.get(name) === value);
 }
 
 // The rest of the address stays as it is.

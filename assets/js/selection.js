@@ -4,7 +4,6 @@ import { createElement, useEffect, useRef, useState } from "react";
 
 const NEXT_MS = 1500; // a browser that is asked for the next file sooner may drop the one before
 const UNITS = ["bytes", "KB", "MB", "GB", "TB"];
-const BUSY_MS = 5000;
 
 export function Selection({ words, onDelete, children, ...rest }) {
   const frame = useRef(null);
@@ -40,7 +39,6 @@ export function Selection({ words, onDelete, children, ...rest }) {
   }, [chosen.length === 0]);
 
   const onClick = (event) => {
-    showBusy(event.target.closest?.("button[data-waits]"));
     const box = event.target.closest?.("input[data-video]");
     if (!box) return;
     const all = boxes();
@@ -89,15 +87,6 @@ export function Selection({ words, onDelete, children, ...rest }) {
 function isSame(before, now) {
   const key = (some) => some.map(({ video, bytes, ready }) => [video, bytes, ready].join()).join(" ");
   return key(before) === key(now);
-}
-
-// Until what was asked for is there: then the button loses the focus or goes away.
-function showBusy(button) {
-  if (!button) return;
-  const end = () => button.removeAttribute("aria-busy");
-  button.setAttribute("aria-busy", "true");
-  button.addEventListener("blur", end, { once: true });
-  setTimeout(end, BUSY_MS);
 }
 
 function save(address) {

@@ -26,11 +26,22 @@ function useView() {
 export function ViewLink({ part, value, children, ...rest }) {
   const params = useView();
   const isCurrent = (params.get(part) ?? "") === value;
+  const link = useRef(null);
+  useEffect(() => {
+    if (isCurrent) bringIntoView(link.current);
+  }, [isCurrent]);
   return createElement(
     Link,
-    { ...rest, to: changed(params, part, value), "aria-current": isCurrent ? "true" : undefined },
+    { ...rest, ref: link, to: changed(params, part, value), "aria-current": isCurrent ? "true" : undefined },
     children,
   );
+}
+
+// Where the row is too narrow for all of them; the page itself is not scrolled.
+function bringIntoView(link) {
+  const row = link.parentElement;
+  const [own, its] = [link.getBoundingClientRect(), row.getBoundingClientRect()];
+  row.scrollLeft += Math.ceil(Math.max(0, own.right - its.right)) - Math.ceil(Math.max(0, its.left - own.left));
 }
 
 export function ViewSearch(rest) {

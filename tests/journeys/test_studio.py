@@ -8,8 +8,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from tests.fixtures.app import RunningApp
 from tests.journeys.conftest import PASSWORD, PATIENCE_MS, Visitor, register
 from tests.journeys.keyboard import is_in_dialog, tab_to
+from tests.journeys.seeding import seed
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
 TOPIC = "What our oven does at night"
@@ -52,6 +54,37 @@ def test_a_video_is_made_and_downloaded_by_keyboard_alone(visitor: Visitor) -> N
     page.wait_for_url(CREATE)
     expect(page.get_by_label("What is the video about?")).to_have_value(TOPIC)
     expect(page.get_by_role("radio", name="Daniel")).to_be_checked()
+
+
+def test_a_finished_video_is_shared_at_once_and_does_not_follow_to_the_gallery(
+    app: RunningApp, visitor: Visitor, mp4: bytes
+) -> None:
+    page = visitor()
+    register(page, "colleague@example.com")
+    [video_id] = seed(app, "colleague@example.com", [{"title": "Our company"}], mp4)
+    page.goto(f"/create?video={video_id}")
+    expect(page.get_by_role("heading", name="Your video is ready")).to_be_visible()
+    page.get_by_role("button", name="Share").click()
+    expect(page.get_by_label("Link", exact=True)).to_have_value(re.compile(f"/share/{video_id}"))
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(1)
+    page.get_by_role("link", name="Go to gallery").click()
+    page.wait_for_url(re.compile(r"/gallery/?$"))
+    expect(page.get_by_role("button", name="Play Our company")).to_be_visible()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_what_comes_next_is_in_view(visitor: Visitor) -> None:
+    page = visitor()
+    page.set_viewport_size({"width": 1280, "height": 800})
+    register(page, "view@example.com")
+    expect(page.get_by_role("button", name="Write the script")).to_be_in_viewport(ratio=1)
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type] # it is one
+    page.get_by_label("What is the video about?").fill(TOPIC)
+    page.get_by_role("button", name="Write the script").click()
+    expect(page.get_by_role("heading", name="Your script")).to_be_in_viewport(ratio=1)
+    page.goto("/gallery?status=draft")
+    expect(page.get_by_role("link", name="Drafts")).to_be_in_viewport(ratio=0.9)
 
 
 def write_the_script_by_keyboard(page: Page) -> None:

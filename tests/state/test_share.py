@@ -8,6 +8,7 @@ from tests.fixtures.generator import Generator
 from tests.fixtures.installation import Configure
 from tests.services.stored import store
 from tests.state.conftest import Person, Server, Tab
+from videovault.config import settings
 from videovault.gateways.storage import Storage
 from videovault.services import sharing
 from videovault.state.share import ShareState
@@ -45,6 +46,7 @@ def test_the_right_key_shows_the_video(ada: Person, video_id: str, open_tab: Ope
     key = key_of(ada, video_id)
     page = open_tab(video_id, key).sees(ShareState)
     assert (page.access, page.video.title) == ("yes", "Bread")
+    assert page.link_seconds == settings().download_url_seconds
     for address in (page.video.film, page.video.download, page.video.poster):
         assert address.startswith(f"/api/share/{video_id}/")
         assert f"key={key}" in address

@@ -19,8 +19,7 @@ def brief_form() -> rx.Component:
     return autosave(
         rx.el.form(
             field("topic", "What is the video about?", _topic(), hint=TOPIC_HINT),
-            rx.el.div(_company(), _handles(), class_name="pair"),
-            _license(),
+            rx.el.div(_company(), _handles(), _license(), class_name="pair sender"),
             _avatar(),
             problem("form"),
             rx.el.p(rx.cond(_is_writing(), wording.WRITING, ""), role="status", class_name="unseen"),
@@ -62,8 +61,10 @@ def _handles() -> rx.Component:
 
 
 def _license() -> rx.Component:
-    control = text_input("license", hinted=True, default_value=StudioState.brief["license"])
-    hint = "A licence or registration number that has to be shown, such as DRE 01234567."
+    control = text_input(
+        "license", hinted=True, default_value=StudioState.brief["license"], placeholder="DRE 01234567"
+    )
+    hint = "A number that has to be shown."
     return field("license", "License", control, note="optional", hint=hint)
 
 

@@ -8,6 +8,7 @@ from videovault.components.film import player
 from videovault.components.forms import problem
 from videovault.components.progress import full_progress
 from videovault.components.script_form import script_form
+from videovault.components.share_dialog import share_button
 from videovault.state.studio import StudioState
 
 TITLES = {
@@ -20,7 +21,9 @@ TITLES = {
 
 def generation_modal() -> rx.Component:
     return dialog(
-        rx.cond(StudioState.is_cancelled, "Cancelled", rx.match(StudioState.stage, *TITLES.items(), "")),
+        rx.cond(
+            StudioState.video.is_cancelled, "Cancelled", rx.match(StudioState.stage, *TITLES.items(), "")
+        ),
         problem("video"),
         rx.match(
             StudioState.stage,
@@ -55,7 +58,7 @@ def _working() -> rx.Component:
 def _ready() -> rx.Component:
     video = StudioState.video
     return rx.el.div(
-        player(video),
+        player(video, lasts=StudioState.link_seconds),
         rx.el.div(
             rx.el.p(video.title, class_name="title", role="status"),
             rx.el.p(video.details, class_name="soft figures"),
@@ -63,6 +66,7 @@ def _ready() -> rx.Component:
         rx.el.div(
             button("Create another from this", look="plain", on_click=StudioState.again),
             link_button("Go to gallery", "/gallery"),
+            share_button(video.video_id),
             download_button(video.video_id, video.title, look="main"),
             class_name="actions",
         ),
@@ -75,7 +79,7 @@ def _failed() -> rx.Component:
         rx.el.p(StudioState.video.title, class_name="title"),
         rx.el.p(
             StudioState.video.reason,
-            class_name=rx.cond(StudioState.is_cancelled, "alert calm", "alert"),
+            class_name=rx.cond(StudioState.video.is_cancelled, "alert calm", "alert"),
             role="alert",
         ),
         rx.el.p("Nothing is lost. ", StudioState.video.again, class_name="soft"),

@@ -22,6 +22,10 @@ def share_dialog() -> rx.Component:
     )
 
 
+def share_button(video_id: Any) -> rx.Component:
+    return button("Share", symbol="share", on_click=SharingState.open(video_id), data_waits="true")
+
+
 def _open_link() -> rx.Component:
     link = SharingState.link
     return rx.el.div(
@@ -57,12 +61,12 @@ def _limits() -> rx.Component:
             _limit("expiresInDays", "Days it works", SharingState.link.days),
             _limit("mostViews", "Views at most", SharingState.link.most_views),
             class_name="pair",
+            key=SharingState.form_number,
         ),
         rx.el.div(button("Save limits", type="submit"), class_name="actions"),
         on_submit=SharingState.limit,
         reset_on_submit=False,
         class_name="stack",
-        key=SharingState.form_number,
     )
 
 
@@ -84,7 +88,7 @@ def _question() -> rx.Component:
             role="alert",
         ),
         rx.el.div(
-            button("Keep the old key", on_click=SharingState.spare),
+            button("Keep the old key", on_click=SharingState.spare, auto_focus=True),
             button(
                 rx.cond(SharingState.is_busy, "Replacing…", "Make a new key"),
                 look="danger",

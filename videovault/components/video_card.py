@@ -74,7 +74,7 @@ def _picture(card: Any) -> rx.Component:
         ("ready", _ready_picture(card)),
         ("processing", _drawn("processing", small_progress(video_id=card.video_id))),
         ("draft", _drawn("draft", rx.el.span("Draft"))),
-        _drawn("failed", rx.el.span("Failed")),
+        _drawn("failed", rx.el.span(rx.cond(card.is_cancelled, "Cancelled", "Failed"))),
     )
 
 
@@ -119,7 +119,8 @@ def _text(card: Any) -> rx.Component:
         rx.cond(
             card.status == "failed",
             rx.fragment(
-                rx.el.p(card.reason, class_name="error"), rx.el.p(card.again, class_name="soft small")
+                rx.el.p(card.reason, class_name=rx.cond(card.is_cancelled, "small", "error")),
+                rx.el.p(card.again, class_name="soft small"),
             ),
         ),
         class_name="card-text",

@@ -4,6 +4,7 @@ import reflex as rx
 
 from videovault.components.brief_form import brief_form
 from videovault.components.generation_modal import generation_modal
+from videovault.components.share_dialog import share_dialog
 from videovault.pages.layout import app_page, page_head
 
 
@@ -12,6 +13,7 @@ def create() -> rx.Component:
         page_head("New video", "Say what it is about. You see the script before anything is made."),
         brief_form(),
         generation_modal(),
+        share_dialog(),
         active="/create",
-        look="narrow",
+        look="brief",
     )

@@ -9,14 +9,13 @@ from videovault.components.film import player
 from videovault.components.generation_modal import generation_modal
 from videovault.components.removal_dialog import removal_dialog
 from videovault.components.selection import more, selection
-from videovault.components.share_dialog import share_dialog
+from videovault.components.share_dialog import share_button, share_dialog
 from videovault.components.vars import is_empty
 from videovault.components.video_card import card_skeleton, video_card
 from videovault.components.view import answer, clear_search, toolbar
 from videovault.pages.layout import app_page, page_head
 from videovault.state.adding import AddingState
 from videovault.state.gallery import GalleryState
-from videovault.state.sharing import SharingState
 
 SKELETONS = 8
 
@@ -50,7 +49,7 @@ def _new() -> rx.Component:
 
 
 def _add() -> rx.Component:
-    return button("Add from a link", symbol="link", on_click=AddingState.open)
+    return button("Add from a link", symbol="link", on_click=AddingState.open, data_waits="true")
 
 
 def _cards() -> rx.Component:
@@ -134,7 +133,7 @@ def _player() -> rx.Component:
         player(video, lasts=GalleryState.link_seconds, **{"data-focus": "true"}),
         rx.el.div(
             rx.el.span(video.details, class_name="soft figures first"),
-            button("Share", symbol="share", on_click=SharingState.open(video.video_id)),
+            share_button(video.video_id),
             download_button(video.video_id, video.title, look="main"),
             class_name="actions",
         ),

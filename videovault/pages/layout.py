@@ -30,7 +30,7 @@ def app_page(*children: Any, active: str = "", look: str = "") -> rx.Component:
 
 def public_page(*children: Any, look: str = "") -> rx.Component:
     return _page(
-        _header(rx.el.span(class_name="push"), link_button("Sign in", "/login", look="plain"), _menu()),
+        _header(rx.el.span(class_name="push"), link_button("Sign in", "/login", look="plain"), _look()),
         *children,
         look=look,
     )
@@ -39,7 +39,7 @@ def public_page(*children: Any, look: str = "") -> rx.Component:
 def entrance(title: str, *children: Any) -> rx.Component:
     """For pages that let people in: the mark, and nothing beside it."""
     head = rx.el.div(_brand(), rx.el.h1(title, tab_index=-1), class_name="entrance-head")
-    header = rx.el.header(rx.el.div(rx.el.span(class_name="push"), _menu()), class_name="header bare")
+    header = rx.el.header(rx.el.div(rx.el.span(class_name="push"), _look()), class_name="header bare")
     return _page(header, rx.el.div(head, *children, class_name="entrance"), look="slim")
 
 
@@ -82,10 +82,10 @@ def _nav_link(text: str, path: str, active: str) -> rx.Component:
     return rx.el.a(text, href=path, **current)
 
 
-def _menu(*children: rx.Component) -> rx.Component:
+def _menu(*children: rx.Component, name: str = "Menu", symbol: str = "person") -> rx.Component:
     """The browser's own popover: it closes by Escape or a click elsewhere, and works before any script."""
     return rx.fragment(
-        icon_button("Menu", "person", custom_attrs={"popoverTarget": "menu"}),
+        icon_button(name, symbol, custom_attrs={"popoverTarget": "menu"}),
         rx.el.div(
             rx.el.div(*children, _appearance(), class_name="stack close"),
             id="menu",
@@ -93,6 +93,11 @@ def _menu(*children: rx.Component) -> rx.Component:
             custom_attrs={"popover": "auto"},
         ),
     )
+
+
+def _look() -> rx.Component:
+    """The menu of those who have no account here yet."""
+    return _menu(name="Appearance", symbol="contrast")
 
 
 def _account() -> rx.Component:

@@ -39,7 +39,7 @@ def share() -> rx.Component:
 def _video() -> rx.Component:
     video = ShareState.video
     return rx.fragment(
-        film(video.film, video.poster, video.title),
+        film(video.film, video.poster, video.title, lasts=ShareState.link_seconds),
         rx.el.div(
             rx.el.div(
                 rx.el.h1(video.title, tab_index=-1),

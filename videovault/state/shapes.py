@@ -35,6 +35,7 @@ class Card(Shape):
     has_poster: bool = False
     reason: str = ""
     again: str = ""
+    is_cancelled: bool = False
     answers: int = 0
     remark: str = ""
 
@@ -55,6 +56,7 @@ class Card(Shape):
             has_poster=video.has_poster,
             reason=video.error.message if video.error else "",
             again=wording.AGAIN[video.retry] if video.retry else "",
+            is_cancelled=video.error is not None and video.error.code == "CANCELLED",
         )
 
 

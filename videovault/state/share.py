@@ -5,6 +5,7 @@ from urllib.parse import urlencode
 
 import reflex as rx
 
+from videovault.config import settings
 from videovault.errors import RateLimited, VideoVaultError, WrongSecretKey
 from videovault.services import visiting
 from videovault.services.visiting import Visit
@@ -20,6 +21,7 @@ class ShareState(SessionState):
 
     access: Access = ""
     video: Shared = Shared()
+    link_seconds: int = 0
 
     _ticket: str = ""
 
@@ -28,6 +30,7 @@ class ShareState(SessionState):
         """Show what the address leads to; the same tab counts as one view, however often it is loaded."""
         video_id = self.router.url.path.rstrip("/").rpartition("/")[2]
         key = self.router.url.query_parameters.get("key", "")
+        self.link_seconds = settings().download_url_seconds
         self.access, self.video = await self._opened(video_id, key)
 
     async def _opened(self, video_id: str, key: str) -> tuple[Access, Shared]:

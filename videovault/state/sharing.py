@@ -22,6 +22,7 @@ class SharingState(SessionState):
 
     @signed_in
     async def open(self, caller: Caller, video_id: str) -> None:
+        self.notice = ""
         self._show(Link.of(await quickly(sharing.link, caller, video_id)))
 
     @signed_in

@@ -7,6 +7,7 @@ import reflex as rx
 from reflex.event import EventSpec
 
 from videovault import worker
+from videovault.config import settings
 from videovault.errors import InvalidInput, VideoNotFound
 from videovault.services import generation, pipeline, scripts, videos
 from videovault.services.access import Caller
@@ -36,7 +37,7 @@ class StudioState(ScriptState):
     video: Card = Card()
     is_requesting: bool = False
     has_script: bool = False
-    is_cancelled: bool = False
+    link_seconds: int = 0
 
     @signed_in
     async def enter(self, caller: Caller) -> None:
@@ -144,7 +145,7 @@ class StudioState(ScriptState):
 
     def _show(self, video: VideoView) -> None:
         self.video, self.stage = Card.of(video), STAGES[video.status]
-        self.is_cancelled = video.error is not None and video.error.code == "CANCELLED"
+        self.link_seconds = settings().download_url_seconds
         if self.stage != "script":
             self.script_id = ""
         self.errors = {}

@@ -183,6 +183,12 @@ def test_what_failed_of_late_is_told_in_the_guides_words(
     assert check("failures").state == "ok"
 
 
+def test_what_its_owner_cancelled_has_not_failed(check: Check, anna: Caller) -> None:
+    with transaction() as session:
+        session.add(lifecycle.new_video(anna.user_id, Status.FAILED, "Bread", error_code="CANCELLED"))
+    assert check("failures").state == "ok"
+
+
 def test_the_browser_gets_a_picture_that_goes_again(anna: Caller, moto_s3: Storage) -> None:
     probe = system.begin(anna)
     assert list(moto_s3.keys(probes.PREFIX)) == [probe.key]

@@ -99,8 +99,16 @@ def _picture(row: Any) -> rx.Component:
 
 def _status(card: Any) -> rx.Component:
     return rx.fragment(
-        rx.el.span(card.status, class_name=f"status {card.status}"),
+        _standing(card),
         rx.cond(card.reason != "", rx.el.span(card.reason, class_name="soft small reason")),
+    )
+
+
+def _standing(card: Any) -> rx.Component:
+    return rx.cond(
+        card.is_cancelled,
+        rx.el.span("Cancelled", class_name="status"),
+        rx.el.span(card.status, class_name=f"status {card.status}"),
     )
 
 
@@ -109,7 +117,7 @@ def _below_title(row: Any) -> rx.Component:
     card = row.card
     return rx.el.span(
         rx.el.span(row.owner, class_name="soft"),
-        rx.el.span(card.status, class_name=f"status {card.status}"),
+        _standing(card),
         rx.el.span(card.size, class_name="soft figures"),
         rx.el.span(local_time(card.created_at, DAY), class_name="soft"),
         rx.cond(card.reason != "", rx.el.span(card.reason, class_name="soft")),

@@ -63,11 +63,12 @@ def workers() -> Outcome:
 
 
 def failures() -> Outcome:
-    """What failed within a day, as far as it is still failed."""
+    """What failed within a day, as far as it is still failed and not by its owner's wish."""
     with reading() as session:
         lately = col(Video.updated_at) >= now() - LATELY
         failed = select(Video.error_code, func.count()).where(Video.status == Status.FAILED, lately)
         counts = {str(code): count for code, count in session.exec(failed.group_by(col(Video.error_code)))}
+    counts.pop("CANCELLED", None)
     total = sum(counts.values())
     if not total:
         return Outcome("ok", "No video has failed since yesterday.")
