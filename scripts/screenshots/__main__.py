@@ -19,8 +19,8 @@ def main() -> None:
     IMAGES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=system_chromium(), args=FLAGS)
-        film_strip(browser, Path(folder) / "strip", IMAGES / "main-flow.webp")
         every_scene(browser, Path(folder))
+        film_strip(browser, Path(folder) / "strip", IMAGES / "main-flow.webp")
         browser.close()
     made = list(IMAGES.glob("*.webp"))
     print(f"{len(made)} images, {sum(file.stat().st_size for file in made) // 1024} kB")

@@ -92,7 +92,8 @@ def _make_video(page: Page, strip: Strip) -> None:
 
 
 def _share(page: Page, strip: Strip) -> None:
-    page.get_by_role("link", name="Go to gallery").click()
+    page.keyboard.press("Escape")
+    page.get_by_role("navigation", name="Main").get_by_role("link", name="Gallery").click()
     expect(page.get_by_role("button", name=f"Play {TOPIC}")).to_be_visible()
     page.locator(".card img").first.evaluate("(picture) => picture.decode()")
     strip.take("It is in the gallery")
