@@ -6,6 +6,7 @@ import pytest
 pytest_plugins = [
     "tests.fixtures.embedded_s3",
     "tests.fixtures.security_document",
+    "tests.fixtures.accessibility_document",
     "tests.fixtures.log_grep",
     "tests.fixtures.installation",
     "tests.fixtures.media",

@@ -1,0 +1,28 @@
+"""The films in the screenshots, as the embedded studio renders them."""
+
+from pathlib import Path
+
+from tests.fixtures.showcase import TOPICS
+from videovault.embedded.studio.orders import ScriptOrder, VideoOrder
+from videovault.embedded.studio.render import render
+from videovault.embedded.studio.script import write
+
+AVATARS = ("Maya", "Kenji", "Amara")
+
+
+def films(folder: Path) -> dict[str, bytes]:
+    """One for each topic."""
+    return {topic: _film(topic, avatar, folder) for topic, avatar in zip(TOPICS, AVATARS, strict=True)}
+
+
+def _film(topic: str, avatar: str, folder: Path) -> bytes:
+    brief = {
+        "topic": topic,
+        "company_name": "Brot & Söhne",
+        "social_handles": "@brotundsoehne",
+        "avatar": avatar,
+    }
+    script = write(ScriptOrder.model_validate(brief))
+    file = folder / f"{avatar}.mp4"
+    render(VideoOrder.model_validate(brief | script._asdict()), file)
+    return file.read_bytes()

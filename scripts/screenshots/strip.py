@@ -1,0 +1,108 @@
+"""The main job, picture by picture: from the first page to the link that a colleague gets."""
+
+import io
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+from playwright.sync_api import Browser, Page, expect
+
+from scripts.screenshots.pictures import QUALITY, SLOWEST
+from tests.fixtures.app import running_app
+from tests.fixtures.showcase import OWNER, PASSWORD, TOPICS
+from tests.fixtures.stage import DESKTOP, PATIENCE_MS
+from tests.fixtures.ways import shows_a_picture
+
+COLUMNS, WIDTH, HEIGHT, CAPTION, GAP = 3, 640, 400, 34, 16
+PAPER, INK = (246, 246, 244), (40, 42, 40)
+TOPIC = TOPICS[0]
+
+
+class Strip:
+    """Pictures of one page in the order in which they were taken, each with what is done there."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        self._frames: list[tuple[str, Image.Image]] = []
+
+    def take(self, caption: str) -> None:
+        picture = Image.open(io.BytesIO(self._page.screenshot())).convert("RGB")
+        self._frames.append((caption, picture.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS)))
+
+    def save(self, file: Path) -> None:
+        rows = -(-len(self._frames) // COLUMNS)
+        size = (GAP + COLUMNS * (WIDTH + GAP), GAP + rows * (CAPTION + HEIGHT + GAP))
+        sheet = Image.new("RGB", size, PAPER)
+        pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(20)
+        for number, (caption, picture) in enumerate(self._frames):
+            x = GAP + number % COLUMNS * (WIDTH + GAP)
+            y = GAP + number // COLUMNS * (CAPTION + HEIGHT + GAP)
+            pen.text((x, y + 4), f"{number + 1}. {caption}", INK, font=font)
+            sheet.paste(picture, (x, y + CAPTION))
+        sheet.save(file, quality=QUALITY, method=SLOWEST)
+
+
+def film_strip(browser: Browser, folder: Path, file: Path) -> None:
+    """An installation of its own, in which the embedded studio does the work."""
+    with running_app(folder) as app:
+        context = browser.new_context(base_url=app.url, viewport=DESKTOP, reduced_motion="reduce")
+        context.set_default_timeout(PATIENCE_MS)
+        page = context.new_page()
+        strip = Strip(page)
+        _create_account(page, strip)
+        _write_script(page, strip)
+        _make_video(page, strip)
+        _share(page, strip)
+        context.close()
+    strip.save(file)
+
+
+def _create_account(page: Page, strip: Strip) -> None:
+    page.goto("/")
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    strip.take("Come in")
+    page.get_by_role("link", name="Create account").first.click()
+    page.get_by_label("E-mail").fill(OWNER)
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    strip.take("Create an account")
+    page.get_by_role("button", name="Create account").click()
+    page.wait_for_url("**/create/**")
+
+
+def _write_script(page: Page, strip: Strip) -> None:
+    page.get_by_label("What is the video about?").fill(TOPIC)
+    page.get_by_label("Company name").fill("Brot & Söhne")
+    page.get_by_label("Social handles").fill("@brotundsoehne")
+    strip.take("Say what the video is about")
+    page.get_by_role("button", name="Write the script").click()
+    expect(page.get_by_role("heading", name="Your script")).to_be_visible()
+    page.get_by_label("Hook", exact=True).fill("Do you know why our bread is baked at night?")
+    strip.take("Change the script")
+
+
+def _make_video(page: Page, strip: Strip) -> None:
+    page.get_by_role("button", name="Create video").click()
+    expect(page.get_by_role("heading", name="Making your video")).to_be_visible()
+    expect(page.get_by_test_id("so-far")).not_to_be_empty()
+    strip.take("It is being made")
+    expect(page.locator("li[aria-current=step]")).to_have_text("Storing")
+    strip.take("It is being stored")
+    expect(page.get_by_role("heading", name="Your video is ready")).to_be_visible()
+    shows_a_picture(page)
+    strip.take("It is ready")
+
+
+def _share(page: Page, strip: Strip) -> None:
+    page.keyboard.press("Escape")
+    page.get_by_role("navigation", name="Main").get_by_role("link", name="Gallery").click()
+    expect(page.get_by_role("button", name=f"Play {TOPIC}")).to_be_visible()
+    page.locator(".card img").first.evaluate("(picture) => picture.decode()")
+    strip.take("It is in the gallery")
+    page.get_by_role("button", name=f"Share {TOPIC}").click()
+    link = page.get_by_label("Link", exact=True)
+    expect(link).to_be_visible()
+    strip.take("Share it")
+    page.context.clear_cookies()
+    page.goto(link.input_value())
+    expect(page.get_by_role("link", name="Download")).to_be_visible()
+    shows_a_picture(page)
+    strip.take("What a colleague sees")

@@ -1,0 +1,66 @@
+"""Every page in every state, in light and dark, on desktop and phone: axe finds nothing, and everything fits."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, ViewportSize
+
+from tests.fixtures.accessibility_document import in_document
+from tests.fixtures.documents import table
+from tests.fixtures.geometry import overflow, small_targets
+from tests.fixtures.showcase import TOPICS, showcase
+from tests.fixtures.stage import LOOKS, PHONE, SETTLED, THEMES, ZOOMED, Look, Seen, each_look, each_scene
+
+pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
+HEAD = (
+    "Page or state",
+    *(f"{look.size}, {look.theme}" for look in LOOKS),
+    "targets under 24 px",
+    "too wide at 360 px",
+    "too wide at 200 % zoom",
+)
+
+
+class Barriers(NamedTuple):
+    """Of one scene: what is wrong, by the column of the table that counts it."""
+
+    scene: str
+    found: list[list[str]]
+
+
+def test_no_page_in_any_state_has_a_barrier(
+    request: pytest.FixtureRequest, browser: Browser, tmp_path: Path, mp4: bytes
+) -> None:
+    """After a change: `python -m pytest tests/journeys/test_accessibility.py --write-accessibility`."""
+    with showcase(tmp_path / "showcase", dict.fromkeys(TOPICS, mp4)) as shown:
+        seen = list(barriers(each_scene(browser, shown)))
+    written = table(HEAD, [(row.scene, *(str(len(found)) for found in row.found)) for row in seen])
+    assert [row for row in seen if any(row.found)] == []
+    assert in_document(request.config, "axe", written) == written
+
+
+def barriers(scenes: Iterator[Seen]) -> Iterator[Barriers]:
+    for seen in scenes:
+        in_looks, small = [], []
+        for look in each_look(seen):
+            in_looks.append(violations(seen.page, look))
+            small += small_targets(seen.page)
+        too_wide = [overflow_at(seen.page, size) for size in (PHONE, ZOOMED)]
+        yield Barriers(seen.scene.name, [*in_looks, small, *too_wide])
+
+
+def overflow_at(page: Page, size: ViewportSize) -> list[str]:
+    page.set_viewport_size(size)
+    page.evaluate(SETTLED)
+    return overflow(page)
+
+
+def violations(page: Page, look: Look) -> list[str]:
+    options: dict[str, object] = {"resultTypes": ["violations"], "rules": {"target-size": {"enabled": True}}}
+    if look.theme != THEMES[0]:  # what was found in the first is true in the other too, but for colours
+        options["runOnly"] = ["color-contrast"]
+    found = Axe().run(page, options=options).response["violations"]
+    return [f"{rule['id']}: {node['html'][:120]}" for rule in found for node in rule["nodes"]]
