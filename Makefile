@@ -18,7 +18,7 @@ dev: setup ## The same with hot reload
 
 test: setup-dev ## Run all tests, the browser journeys too
 	@scripts/chromium.sh
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --no-loadscope-reorder
 
 check: setup-dev ## Formatting, lint, types and layers
 	$(BIN)/ruff format --check .

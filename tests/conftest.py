@@ -1,7 +1,11 @@
 """Fixtures for all tests; each is described where it is made."""
 
+from typing import Any
+
 import pytest
 
+# Files whose tests share what is dear to begin, and tell together what they saw.
+TOGETHER = ("tests/reliability/",)
 # One that imports another comes after it: pytest must be the first to import each.
 pytest_plugins = [
     "tests.fixtures.embedded_s3",
@@ -22,3 +26,17 @@ pytest_plugins = [
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What may take long begins first: last, it would keep one core at work while the others have nothing left."""
     items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A file at a time to each process, and each folder of ``TOGETHER`` as if it were one file."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return next(
+                (folder for folder in TOGETHER if nodeid.startswith(folder)), super()._split_scope(nodeid)
+            )
+
+    return Scheduling(config, log)
