@@ -33,7 +33,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """A file at a time to each process, and each folder of ``TOGETHER`` as if it were one file."""
     from xdist.scheduler import LoadFileScheduling
 
-    class Scheduling(LoadFileScheduling):
+    class Scheduling(LoadFileScheduling):  # type: ignore[misc] # it comes without types
         def _split_scope(self, nodeid: str) -> str:
             return next(
                 (folder for folder in TOGETHER if nodeid.startswith(folder)), super()._split_scope(nodeid)

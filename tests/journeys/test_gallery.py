@@ -121,7 +121,7 @@ def assert_renews_itself(page: Page, film: Locator) -> None:
 def test_several_are_downloaded_and_deleted(app: RunningApp, visitor: Visitor, mp4: bytes) -> None:
     page = visitor()
     register(page, "several@example.com")
-    videos = [{"title": f"Film {number}"} for number in range(4)]
+    videos: list[dict[str, Any]] = [{"title": f"Film {number}"} for number in range(4)]
     videos += [{"title": "Broken", "status": Status.FAILED, "size": 0}]
     seed(app, "several@example.com", videos, mp4.ljust(2_000_000, b"\0"))
     page.goto("/gallery?sort=title")
@@ -129,12 +129,12 @@ def test_several_are_downloaded_and_deleted(app: RunningApp, visitor: Visitor, m
     expect(bar).to_have_count(0)
     page.get_by_role("checkbox", name="Select Film 0").click()
     page.get_by_role("checkbox", name="Select Film 2").click(modifiers=["Shift"])
-    expect(bar).to_contain_text("3 selected, 6 MB")
+    expect(bar).to_contain_text("3 selected, 6.0 MB")
     page.keyboard.press("Escape")
     expect(bar).to_have_count(0)
     page.get_by_role("checkbox", name="Select Film 1").press("Space")
     bar.get_by_role("button", name="Select all shown").click()
-    expect(bar).to_contain_text("5 selected, 8 MB")
+    expect(bar).to_contain_text("5 selected, 8.0 MB")
     page.get_by_role("checkbox", name="Select Film 1").click()
     page.get_by_role("checkbox", name="Select Film 3").click()
 
@@ -145,7 +145,7 @@ def test_several_are_downloaded_and_deleted(app: RunningApp, visitor: Visitor, m
     expect(bar).to_contain_text("Downloads started: 2")
     bar.get_by_role("button", name="Delete").click()
     question = page.get_by_role("alertdialog", name="Delete these videos?")
-    expect(question).to_contain_text("3 videos, 4 MB")
+    expect(question).to_contain_text("3 videos, 4.0 MB")
     question.get_by_role("button", name="Delete").click()
     expect(page.get_by_text("3 videos are deleted.")).to_be_visible()
     expect(cards(page)).to_have_count(2)
