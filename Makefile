@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 .PHONY: help run dev test check format audit bench screenshots lock setup setup-dev clean
 BIN := .venv/bin
+# Half as many again as there are cores: tests wait for what they started.
+TESTERS := $(shell echo $$(( ($$(getconf _NPROCESSORS_ONLN) * 3 + 1) / 2 )))
 export REFLEX_USE_SYSTEM_BUN := 1
 export REFLEX_TELEMETRY_ENABLED := false
 export REFLEX_CHECK_LATEST_VERSION := false
@@ -18,7 +20,7 @@ dev: setup ## The same with hot reload
 
 test: setup-dev ## Run all tests, the browser journeys too
 	@scripts/chromium.sh
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --no-loadscope-reorder
+	$(BIN)/python -m pytest -n $(TESTERS) --no-loadscope-reorder
 
 check: setup-dev ## Formatting, lint, types and layers
 	$(BIN)/ruff format --check .
