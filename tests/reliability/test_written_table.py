@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.documents import RELIABILITY, part, write_part
+from tests.fixtures.documents import RELIABILITY, in_document
 from tests.fixtures.house import House
 from tests.reliability.conftest import WRITE
 from tests.reliability.evidence import NAME, Witness
@@ -21,9 +21,8 @@ def test_the_table_says_what_was_seen(request: pytest.FixtureRequest, witness: W
     """After a change: `python -m pytest tests/reliability --write-reliability`."""
     if not _all_were_run(request):
         pytest.skip("only some of the tests whose outcomes the table holds were run")
-    if request.config.getoption(WRITE, default=False):
-        write_part(RELIABILITY, NAME, witness.table)
-    assert part(RELIABILITY, NAME) == witness.table
+    is_written = bool(request.config.getoption(WRITE, default=False))
+    assert in_document(RELIABILITY, NAME, witness.table, is_written=is_written) == witness.table
 
 
 def _all_were_run(request: pytest.FixtureRequest) -> bool:

@@ -55,17 +55,33 @@ def confirmation(
     on_dismiss: Any,
 ) -> rx.Component:
     """Asks before something is deleted; the way back has the focus."""
+    delete = button(
+        rx.cond(is_busy, "Deleting…", "Delete"),
+        look="danger",
+        on_click=on_confirm,
+        aria_disabled=is_busy,
+    )
+    return question(
+        title, *children, name=name, is_open=is_open, way_back="Keep", way_on=delete, on_dismiss=on_dismiss
+    )
+
+
+def question(
+    title: Any,
+    *children: Any,
+    name: str,
+    is_open: Any,
+    way_back: str,
+    way_on: rx.Component,
+    on_dismiss: Any,
+) -> rx.Component:
+    """Asks before something is done; the way back has the focus."""
     return Dialog.create(
         rx.el.h2(title, id=f"{name}-title"),
         rx.el.div(*children, id=f"{name}-text", class_name="stack close dialog-text"),
         rx.el.div(
-            button("Keep", on_click=on_dismiss, data_focus="true"),
-            button(
-                rx.cond(is_busy, "Deleting…", "Delete"),
-                look="danger",
-                on_click=on_confirm,
-                aria_disabled=is_busy,
-            ),
+            button(way_back, on_click=on_dismiss, data_focus="true"),
+            way_on,
             class_name="actions",
         ),
         open=is_open,

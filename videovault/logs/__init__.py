@@ -50,13 +50,7 @@ def configure(log_format: str, level: str, secrets: Iterable[str] = ()) -> None:
             ],
         )
     )
-    root = logging.getLogger()
-    root.handlers = [handler]
-    root.setLevel(level.upper())
-    for name in SERVER:
-        logging.getLogger(name).handlers, logging.getLogger(name).propagate = [], True
-    for name, quietest in QUIET.items():
-        logging.getLogger(name).setLevel(quietest)
+    _send_all_to(handler, level.upper())
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -65,6 +59,16 @@ def configure(log_format: str, level: str, secrets: Iterable[str] = ()) -> None:
     )
     sys.excepthook = _note_uncaught
     threading.excepthook = lambda told: _note_uncaught(told.exc_type, told.exc_value, told.exc_traceback)
+
+
+def _send_all_to(handler: logging.Handler, level: str) -> None:
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level)
+    for name in SERVER:
+        logging.getLogger(name).handlers, logging.getLogger(name).propagate = [], True
+    for name, quietest in QUIET.items():
+        logging.getLogger(name).setLevel(quietest)
 
 
 def get(name: str) -> FilteringBoundLogger:

@@ -5,9 +5,9 @@ from typing import Any
 import reflex as rx
 
 from videovault.components.buttons import button
+from videovault.components.dialog import question
 from videovault.components.forms import problem
 from videovault.components.vars import is_empty
-from videovault.pages.admin.asking import question
 from videovault.pages.admin.frame import section
 from videovault.state.admin_orphans import AdminOrphansState
 
@@ -81,7 +81,6 @@ def _mending() -> rx.Component:
         name="mending",
         is_open=state.is_asking,
         way_back="Leave it",
-        way_on="Mend",
-        on_confirm=state.mend,
+        way_on=button("Mend", look="main", on_click=state.mend),
         on_dismiss=state.spare,
     )

@@ -5,9 +5,8 @@ from typing import Any
 import reflex as rx
 
 from videovault.components.buttons import button
-from videovault.components.dialog import confirmation
+from videovault.components.dialog import confirmation, question
 from videovault.components.vars import is_empty
-from videovault.pages.admin.asking import question
 from videovault.pages.admin.frame import admin_page, choosing, paging, searching
 from videovault.pages.admin.rescue import rescue_dialog
 from videovault.pages.admin.video_table import video_table
@@ -186,7 +185,6 @@ def _retrying() -> rx.Component:
         name="retrying",
         is_open=AdminVideosState.asking == "retry",
         way_back="Not now",
-        way_on="Try again",
-        on_confirm=AdminVideosState.carry_out,
+        way_on=button("Try again", look="main", on_click=AdminVideosState.carry_out),
         on_dismiss=AdminVideosState.spare,
     )
