@@ -6,7 +6,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from scripts.screenshots.films import films
-from scripts.screenshots.pictures import IMAGES, save
+from scripts.screenshots.pictures import IMAGES, picture, save
 from scripts.screenshots.strip import film_strip
 from tests.fixtures.browser import FLAGS, system_chromium
 from tests.fixtures.geometry import overflow
@@ -30,7 +30,7 @@ def every_scene(browser: Browser, folder: Path) -> None:
     with showcase(folder / "showcase", films(folder)) as shown:
         for seen in each_scene(browser, shown):
             for look in each_look(seen):
-                save(seen.page.screenshot(), IMAGES / f"{seen.scene.name}-{look.size}-{look.theme}.webp")
+                save(picture(seen.page), IMAGES / f"{seen.scene.name}-{look.size}-{look.theme}.webp")
                 if too_wide := overflow(seen.page):
                     print(seen.scene.name, look, too_wide)
 

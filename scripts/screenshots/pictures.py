@@ -4,13 +4,22 @@ import io
 from pathlib import Path
 
 from PIL import Image
+from playwright.sync_api import Page
 
 from tests.fixtures.documents import ROOT
 
 IMAGES = ROOT / "docs" / "images"
 QUALITY = 60
 SLOWEST = 6  # of WebP's methods, and the one that leaves least
+SPINNING_MS = 2000
 
 
-def save(screenshot: bytes, file: Path) -> None:
-    Image.open(io.BytesIO(screenshot)).convert("RGB").save(file, quality=QUALITY, method=SLOWEST)
+def picture(page: Page) -> Image.Image:
+    """What the window shows, without the browser's own sign of loading: it turns on for a moment over a film that is there."""
+    if page.locator("video").count():
+        page.wait_for_timeout(SPINNING_MS)  # nothing tells its end
+    return Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+
+
+def save(image: Image.Image, file: Path) -> None:
+    image.save(file, quality=QUALITY, method=SLOWEST)

@@ -1,12 +1,11 @@
 """The main job, picture by picture: from the first page to the link that a colleague gets."""
 
-import io
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 from playwright.sync_api import Browser, Page, expect
 
-from scripts.screenshots.pictures import QUALITY, SLOWEST
+from scripts.screenshots.pictures import picture, save
 from tests.fixtures.app import running_app
 from tests.fixtures.showcase import OWNER, PASSWORD, TOPICS
 from tests.fixtures.stage import DESKTOP, PATIENCE_MS
@@ -25,20 +24,20 @@ class Strip:
         self._frames: list[tuple[str, Image.Image]] = []
 
     def take(self, caption: str) -> None:
-        picture = Image.open(io.BytesIO(self._page.screenshot())).convert("RGB")
-        self._frames.append((caption, picture.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS)))
+        frame = picture(self._page).resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS)
+        self._frames.append((caption, frame))
 
     def save(self, file: Path) -> None:
         rows = -(-len(self._frames) // COLUMNS)
         size = (GAP + COLUMNS * (WIDTH + GAP), GAP + rows * (CAPTION + HEIGHT + GAP))
         sheet = Image.new("RGB", size, PAPER)
         pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(20)
-        for number, (caption, picture) in enumerate(self._frames):
+        for number, (caption, frame) in enumerate(self._frames):
             x = GAP + number % COLUMNS * (WIDTH + GAP)
             y = GAP + number // COLUMNS * (CAPTION + HEIGHT + GAP)
             pen.text((x, y + 4), f"{number + 1}. {caption}", INK, font=font)
-            sheet.paste(picture, (x, y + CAPTION))
-        sheet.save(file, quality=QUALITY, method=SLOWEST)
+            sheet.paste(frame, (x, y + CAPTION))
+        save(sheet, file)
 
 
 def film_strip(browser: Browser, folder: Path, file: Path) -> None:
@@ -92,17 +91,18 @@ def _make_video(page: Page, strip: Strip) -> None:
 
 
 def _share(page: Page, strip: Strip) -> None:
+    page.get_by_role("dialog").get_by_role("button", name="Share").click()
+    link = page.get_by_label("Link", exact=True)
+    expect(link).to_be_visible()
+    address = link.input_value()
+    strip.take("Share it")
     page.keyboard.press("Escape")
-    page.get_by_role("navigation", name="Main").get_by_role("link", name="Gallery").click()
+    page.get_by_role("link", name="Go to gallery").click()
     expect(page.get_by_role("button", name=f"Play {TOPIC}")).to_be_visible()
     page.locator(".card img").first.evaluate("(picture) => picture.decode()")
     strip.take("It is in the gallery")
-    page.get_by_role("button", name=f"Share {TOPIC}").click()
-    link = page.get_by_label("Link", exact=True)
-    expect(link).to_be_visible()
-    strip.take("Share it")
     page.context.clear_cookies()
-    page.goto(link.input_value())
+    page.goto(address)
     expect(page.get_by_role("link", name="Download")).to_be_visible()
     shows_a_picture(page)
     strip.take("What a colleague sees")

@@ -60,11 +60,14 @@ def _ready() -> rx.Component:
     return rx.el.div(
         player(video, lasts=StudioState.link_seconds),
         rx.el.div(
-            rx.el.p(video.title, class_name="title", role="status"),
-            rx.el.p(video.details, class_name="soft figures"),
+            rx.el.div(
+                rx.el.p(video.title, class_name="title", role="status"),
+                rx.el.p(video.details, class_name="soft figures"),
+            ),
+            button("Create another from this", look="plain", on_click=StudioState.again),
+            class_name="watch-head",
         ),
         rx.el.div(
-            button("Create another from this", look="plain", on_click=StudioState.again),
             link_button("Go to gallery", "/gallery"),
             share_button(video.video_id),
             download_button(video.video_id, video.title, look="main"),
