@@ -8,6 +8,7 @@ const UNITS = ["bytes", "KB", "MB", "GB", "TB"];
 export function Selection({ words, onDelete, children, ...rest }) {
   const frame = useRef(null);
   const last = useRef(null);
+  const held = useRef(null); // the card that has the focus, and its place
   const [chosen, choose] = useState([]);
   const [said, say] = useState("");
   const [isFetching, fetching] = useState(false);
@@ -23,10 +24,21 @@ export function Selection({ words, onDelete, children, ...rest }) {
     recount();
   };
 
+  const cards = () => [...frame.current.querySelectorAll(".card")];
+  const holdOn = () => {
+    if (!held.current || held.current.card.isConnected || document.activeElement !== document.body) return;
+    const next = cards().at(Math.min(held.current.place, cards().length - 1));
+    next?.querySelector("button, a[href]")?.focus();
+  };
+
   useEffect(() => {
-    const watcher = new MutationObserver(recount); // cards come and go by themselves
+    // Cards come and go by themselves; the focus of one that went is taken by the next.
+    const watcher = new MutationObserver(() => (recount(), holdOn()));
     watcher.observe(frame.current, { childList: true, subtree: true });
-    return () => watcher.disconnect();
+    return () => {
+      watcher.disconnect();
+      if (held.current && document.activeElement === document.body) document.querySelector("h1")?.focus();
+    };
   }, []);
   useEffect(() => {
     if (chosen.length === 0) return undefined;
@@ -38,6 +50,13 @@ export function Selection({ words, onDelete, children, ...rest }) {
     return () => document.removeEventListener("keydown", onKey);
   }, [chosen.length === 0]);
 
+  const onFocus = ({ target }) => {
+    const card = target.closest(".card");
+    held.current = card && { card, place: cards().indexOf(card) };
+  };
+  const onBlur = ({ target }) => {
+    queueMicrotask(() => target.isConnected && document.activeElement === document.body && (held.current = null));
+  };
   const onClick = (event) => {
     const box = event.target.closest?.("input[data-video]");
     if (!box) return;
@@ -78,7 +97,7 @@ export function Selection({ words, onDelete, children, ...rest }) {
   };
   return createElement(
     "div",
-    { ...rest, ref: frame, onClick, "data-selecting": chosen.length > 0 || undefined },
+    { ...rest, ref: frame, onClick, onFocus, onBlur, "data-selecting": chosen.length > 0 || undefined },
     children,
     chosen.length > 0 && bar(),
   );

@@ -234,3 +234,21 @@ def wait_until(element: Locator, condition: str) -> None:
 
 def cards(page: Page) -> Locator:
     return page.locator("main").get_by_role("listitem")
+
+
+def test_the_focus_of_a_deleted_card_is_taken_by_the_next(app: RunningApp, visitor: Visitor) -> None:
+    page = visitor()
+    register(page, "tidy@example.com")
+    seed(app, "tidy@example.com", [{"title": "Bread"}, {"title": "Rolls"}])
+    page.goto("/gallery")
+    delete_by_keyboard(page, "Rolls")
+    expect(cards(page)).to_have_count(1)
+    expect(cards(page).locator(":focus")).to_have_count(1)
+    delete_by_keyboard(page, "Bread")
+    expect(page.get_by_role("heading", name="Your videos will be here")).to_be_visible()
+    expect(page.get_by_role("heading", level=1)).to_be_focused()
+
+
+def delete_by_keyboard(page: Page, title: str) -> None:
+    page.get_by_role("button", name=f"Delete {title}").press("Enter")
+    page.get_by_role("alertdialog").get_by_role("button", name="Delete").press("Enter")
