@@ -1,0 +1,31 @@
+"""A gallery in parts that are sent one by one: a card that changes, comes or goes costs its own part only."""
+
+from collections.abc import Sequence
+from itertools import accumulate, chain, pairwise
+
+from videovault.state.shapes import Card
+
+PAGE = 24
+PARTS = tuple(
+    f"part_{number}" for number in range(40)
+)  # the last one takes whatever the others have no room for
+
+Parts = Sequence[Sequence[Card]]
+
+
+def parted(cards: Sequence[Card], before: Parts) -> list[list[Card]]:
+    """The cards cut where they were cut ``before``, what follows into pages."""
+    place = {card.video_id: number for number, card in enumerate(cards)}
+    kept = [[place[card.video_id] for card in part if card.video_id in place] for part in before]
+    known = max(chain(*kept), default=-1) + 1
+    cuts = [0, *accumulate(_starts(kept, known)[1:], max)]  # a card that has moved up takes no others along
+    cuts += range(max(known, cuts[-1] + PAGE), len(cards), PAGE)
+    return [list(cards[start:end]) for start, end in pairwise([*cuts[: len(PARTS)], len(cards)])]
+
+
+def _starts(kept: Sequence[Sequence[int]], end: int) -> list[int]:
+    """Where each part begins by now; one of which nothing is left, where the next one does."""
+    starts = [end]
+    for places in reversed(kept):
+        starts.append(min(places, default=starts[-1]))
+    return starts[:0:-1]
