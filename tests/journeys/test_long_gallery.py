@@ -33,12 +33,14 @@ SCROLL_TO_THE_END = """(all) => new Promise((done) => {
 })"""
 
 
+@pytest.mark.parametrize("width", [360, 1280])
 def test_all_come_once_each_and_in_order_and_nothing_jumps(
-    app: RunningApp, visitor: Visitor, mp4: bytes
+    app: RunningApp, visitor: Visitor, mp4: bytes, width: int
 ) -> None:
     page = visitor()
-    register(page, "all@example.com")
-    seed_many(app, "all@example.com", TITLES, mp4)
+    page.set_viewport_size({"width": width, "height": 740})
+    register(page, f"all{width}@example.com")
+    seed_many(app, f"all{width}@example.com", TITLES, mp4)
     page.goto("/gallery")
     expect(titles(page)).to_have_count(PAGE)
     moved = page.evaluate(SCROLL_TO_THE_END, len(TITLES))
@@ -123,7 +125,7 @@ def test_a_download_is_a_link_for_every_key_and_button(app: RunningApp, visitor:
             page.context.expect_event("response", is_attachment) as answer,
             page.context.expect_page() as opened,
         ):
-            link.click(**click)  # type: ignore[arg-type] # what it takes
+            link.click(**click)
         assert 'filename="Film 001.mp4"' in answer.value.headers["content-disposition"]
         if not opened.value.is_closed():  # by itself, since it has nothing to show
             opened.value.wait_for_event("close")

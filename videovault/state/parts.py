@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import accumulate, chain, pairwise
+from statistics import median_low
 
 from videovault.state.shapes import Card
 
@@ -18,14 +19,20 @@ def parted(cards: Sequence[Card], before: Parts) -> list[list[Card]]:
     place = {card.video_id: number for number, card in enumerate(cards)}
     kept = [[place[card.video_id] for card in part if card.video_id in place] for part in before]
     known = max(chain(*kept), default=-1) + 1
-    cuts = [0, *accumulate(_starts(kept, known)[1:], max)]  # a card that has moved up takes no others along
+    cuts = [0, *accumulate(_starts(kept, known)[1:], max)]
     cuts += range(max(known, cuts[-1] + PAGE), len(cards), PAGE)
     return [list(cards[start:end]) for start, end in pairwise([*cuts[: len(PARTS)], len(cards)])]
 
 
 def _starts(kept: Sequence[Sequence[int]], end: int) -> list[int]:
     """Where each part begins by now; one of which nothing is left, where the next one does."""
+    middles = [-1]
+    for places in kept:
+        middles.append(median_low(places) if places else middles[-1])
     starts = [end]
-    for places in reversed(kept):
-        starts.append(min(places, default=starts[-1]))
+    for places, middle in reversed(list(zip(kept, middles[:-1], strict=True))):
+        in_order = [
+            number for number in places if number > middle
+        ]  # or one that moved up would take all others along
+        starts.append(min(in_order, default=starts[-1]))
     return starts[:0:-1]
