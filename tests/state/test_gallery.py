@@ -14,7 +14,7 @@ from videovault.db import reading, transaction
 from videovault.gateways.storage import Storage
 from videovault.models import Status, Video
 from videovault.state.gallery import GalleryState
-from videovault.state.parts import PAGE
+from videovault.state.parts import PAGE, PARTS
 from videovault.state.session import SessionState
 
 
@@ -101,6 +101,18 @@ def test_one_more_page_or_a_change_sends_its_own_page_only(ada: Tab, make: Make)
     ada.send(GalleryState, "refresh")
     assert [ada.received.count(f"'Bread {number}'") for number in (10, 23, 24, 40)] == [1, 1, 2, 2]
     assert ada.received.count("'Bread 30b'") == 1
+
+
+def test_cards_are_wiped_once_somebody_else_has_the_tab(
+    ada: Tab, make: Make, person: Callable[[str], Person]
+) -> None:
+    make(Status.READY)
+    look(ada)
+    assert ada.sees(GalleryState).get_value(PARTS[0]) != []
+    ada.cookie = person("bob").token
+    ada.send(SessionState, "arrive")
+    assert ada.sees(GalleryState).cards == []
+    assert ada.sees(GalleryState).get_value(PARTS[0]) == []
 
 
 def test_page_that_never_showed_the_gallery_does_not_read_it(ada: Tab, make: Make) -> None:

@@ -16,6 +16,7 @@ from videovault.pages.layout import app_page, page_head
 from videovault.state.adding import AddingState
 from videovault.state.gallery import GalleryState
 from videovault.state.parts import PARTS
+from videovault.state.shapes import Card
 
 SKELETONS = 8
 
@@ -55,11 +56,15 @@ def _add() -> rx.Component:
 def _cards() -> rx.Component:
     return selection(
         rx.el.ul(
-            *(card_part(cards=getattr(GalleryState, name)) for name in PARTS),
+            rx.foreach(_parts(), lambda cards: card_part(cards=cards)),
             class_name="cards",
         ),
         more(),
     )
+
+
+def _parts() -> rx.Var[list[list[Card]]]:
+    return rx.Var.create([getattr(GalleryState, name) for name in PARTS]).to(list[list[Card]])
 
 
 def _loading() -> rx.Component:
