@@ -84,7 +84,11 @@ ACTS = (
         lambda page: page.get_by_label("Hook", exact=True).press_sequentially("a"),
         write_script,
     ),
-    Act("filter the gallery", "/gallery", lambda page: page.get_by_role("button", name="Failed").click()),
+    Act(
+        "filter the gallery",
+        "/gallery",
+        lambda page: page.get_by_role("navigation", name="Show").get_by_role("link", name="Failed").click(),
+    ),
 )
 
 
