@@ -12,12 +12,14 @@ from typing import NamedTuple
 import httpx
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from benchmarks import long_gallery
 from benchmarks.memory import register
 from benchmarks.results import Check, Section, machine, now
 from benchmarks.visits import AWAIT_FEEDBACK, Visit, visit
 from tests.fixtures.app import RunningApp, running_app
 from tests.fixtures.browser import FLAGS, system_chromium
 from tests.fixtures.films import film
+from tests.journeys.seeding import seed_many
 from videovault.pages import PAGES
 
 FILE = Path(__file__).parent / "PAGES.md"
@@ -82,7 +84,11 @@ ACTS = (
         lambda page: page.get_by_label("Hook", exact=True).press_sequentially("a"),
         write_script,
     ),
-    Act("filter the gallery", "/gallery", lambda page: page.get_by_role("button", name="Failed").click()),
+    Act(
+        "filter the gallery",
+        "/gallery",
+        lambda page: page.get_by_role("navigation", name="Show").get_by_role("link", name="Failed").click(),
+    ),
 )
 
 
@@ -93,15 +99,27 @@ def main() -> None:
         sync_playwright() as played,
     ):
         browser = played.chromium.launch(executable_path=system_chromium(), args=FLAGS)
-        with running_app(Path(folder), SOURCE_ALLOW_HOSTS=host, RATE_LIMITS="off") as app:
+        with running_app(Path(folder) / "few", SOURCE_ALLOW_HOSTS=host, RATE_LIMITS="off") as app:
             token = register(app)
             link = _fill_gallery(app, token, host)
             costs = [_cost(browser, app, token, path) for path in [*_paths(), link]]
             feedback = {act.name: _feedback(browser, app, token, act) for act in ACTS}
+        with running_app(Path(folder) / "long", RATE_LIMITS="off") as app:
+            long = _long_gallery(browser, app, register(app))
         browser.close()
-    sections = [_pages(costs), _acts(feedback)]
+    sections = [_pages(costs), _acts(feedback), long.section()]
     FILE.write_text("\n".join([PREFACE, f"- Date: {now()}\n- Machine: {machine()}\n", *map(str, sections)]))
     print("\n".join(map(str, sections)))
+
+
+def _long_gallery(browser: Browser, app: RunningApp, token: str) -> long_gallery.Figures:
+    ids = seed_many(app, "bench@example.com", long_gallery.titles(), film(size=(1280, 720)))
+    headers = {"Authorization": f"Bearer {token}"}
+    with (
+        _visitor(browser, app, token, "/gallery") as context,
+        httpx.Client(base_url=app.url, headers=headers) as api,
+    ):
+        return long_gallery.measure(context.new_page(), ids, api)
 
 
 def _paths() -> list[str]:

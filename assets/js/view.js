@@ -3,7 +3,7 @@
 import { createElement, useEffect, useRef, useState } from "react";
 import { Link, useNavigate, useSearchParams } from "react-router";
 
-const PAUSE_MS = 120;
+const PAUSE_MS = 80;
 const PARTS = ["status", "sort", "q"];
 
 const viewOf = (params) => PARTS.map((name) => params.get(name) ?? "").join("\n");

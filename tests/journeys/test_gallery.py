@@ -12,12 +12,11 @@ from tests.fixtures.app import RunningApp
 from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer
 from tests.journeys.conftest import PASSWORD, Visitor, register
 from tests.journeys.seeding import seed
+from tests.journeys.watching import PLAYING, THERE, assert_renews_itself, wait_until
 from videovault.models import Status
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
 PAGE = 24
-THERE = "(video) => video.readyState >= 2"
-PLAYING = "(video) => video.readyState >= 2 && !video.paused"
 
 
 @pytest.fixture
@@ -101,21 +100,6 @@ def test_a_card_is_played_and_renamed_by_keyboard(app: RunningApp, visitor: Visi
     assert_renews_itself(page, film)
     page.keyboard.press("Escape")
     expect(page.get_by_role("button", name="Play Bread")).to_be_focused()
-
-
-def assert_renews_itself(page: Page, film: Locator) -> None:
-    """Before its link dies, from where it was, and playing if it was; the last picture covers the change."""
-    film.evaluate("(video) => { video.pause(); video.currentTime = 1; }")
-    page.clock.fast_forward("13:00")
-    expect(film).to_have_attribute("src", re.compile("renewed=1$"))
-    wait_until(film, THERE)
-    expect(page.locator("dialog canvas")).to_be_hidden()
-    assert film.evaluate("(video) => [video.currentTime, video.paused]") == [1, True]
-    film.evaluate("(video) => video.play()")
-    page.clock.fast_forward("13:00")
-    expect(film).to_have_attribute("src", re.compile("renewed=2$"))
-    wait_until(film, PLAYING)
-    expect(page.locator("dialog canvas")).to_be_hidden()
 
 
 def test_several_are_downloaded_and_deleted(app: RunningApp, visitor: Visitor, mp4: bytes) -> None:
@@ -220,16 +204,6 @@ def assert_fits(page: Page) -> None:
     assert small == []
     found = Axe().run(page).response["violations"]
     assert [(rule["id"], [node["target"] for node in rule["nodes"]]) for rule in found] == []
-
-
-def wait_until(element: Locator, condition: str) -> None:
-    """By a promise in the page: Playwright's own waiting needs eval, which the pages forbid."""
-    element.evaluate(
-        f"""(element) => new Promise((done) => {{
-            const look = () => (({condition})(element) ? done() : requestAnimationFrame(look));
-            look();
-        }})"""
-    )
 
 
 def cards(page: Page) -> Locator:

@@ -7,12 +7,14 @@ from urllib.parse import urlencode
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
+from sqlmodel import select
 
 from tests.state.conftest import Make, Person, Server, Tab
 from videovault.db import reading, transaction
 from videovault.gateways.storage import Storage
 from videovault.models import Status, Video
-from videovault.state.gallery import PAGE, GalleryState
+from videovault.state.gallery import GalleryState
+from videovault.state.parts import PAGE, PARTS
 from videovault.state.session import SessionState
 
 
@@ -85,6 +87,32 @@ def test_gallery_shows_a_page_and_more_when_asked(ada: Tab, make: Make) -> None:
     assert (len(ada.sees(GalleryState).cards), ada.sees(GalleryState).has_more) == (PAGE, True)
     ada.send(GalleryState, "more")
     assert (len(ada.sees(GalleryState).cards), ada.sees(GalleryState).has_more) == (PAGE + 1, False)
+
+
+def test_one_more_page_or_a_change_sends_its_own_page_only(ada: Tab, make: Make) -> None:
+    for number in range(2 * PAGE):
+        make(Status.READY, f"Bread {number:02}")
+    look(ada, sort="title")
+    ada.send(GalleryState, "more")
+    assert [ada.received.count(f"'Bread {number}'") for number in (10, 23, 24, 40)] == [1, 1, 1, 1]
+    with transaction() as session:
+        video = session.exec(select(Video).where(Video.title == "Bread 30")).one()
+        video.title = "Bread 30b"
+    ada.send(GalleryState, "refresh")
+    assert [ada.received.count(f"'Bread {number}'") for number in (10, 23, 24, 40)] == [1, 1, 2, 2]
+    assert ada.received.count("'Bread 30b'") == 1
+
+
+def test_cards_are_wiped_once_somebody_else_has_the_tab(
+    ada: Tab, make: Make, person: Callable[[str], Person]
+) -> None:
+    make(Status.READY)
+    look(ada)
+    assert ada.sees(GalleryState).get_value(PARTS[0]) != []
+    ada.cookie = person("bob").token
+    ada.send(SessionState, "arrive")
+    assert ada.sees(GalleryState).cards == []
+    assert ada.sees(GalleryState).get_value(PARTS[0]) == []
 
 
 def test_page_that_never_showed_the_gallery_does_not_read_it(ada: Tab, make: Make) -> None:

@@ -52,7 +52,7 @@ def more() -> rx.Component:
         GalleryState.has_more,
         MoreOnScroll.create(
             button("Show more", on_click=GalleryState.more),
-            shown=rx.Var.create(GalleryState.cards).to(list).length(),
+            shown=GalleryState.length,
             class_name="more",
         ),
     )

@@ -45,6 +45,12 @@ def video_card(card: rx.Var[Card]) -> rx.Component:
     )
 
 
+@rx.memo
+def card_part(cards: rx.Var[list[Card]]) -> rx.Component:
+    """Some of the cards; looked at anew only when one of these changes."""
+    return rx.fragment(rx.foreach(cards, lambda card: rx.fragment(video_card(card=card), key=card.video_id)))
+
+
 def card_skeleton() -> rx.Component:
     """Of the same measures as a card."""
     return rx.el.div(

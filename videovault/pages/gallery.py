@@ -10,12 +10,13 @@ from videovault.components.generation_modal import generation_modal
 from videovault.components.removal_dialog import removal_dialog
 from videovault.components.selection import more, selection
 from videovault.components.share_dialog import share_button, share_dialog
-from videovault.components.vars import is_empty
-from videovault.components.video_card import card_skeleton, video_card
+from videovault.components.video_card import card_part, card_skeleton
 from videovault.components.view import answer, clear_search, toolbar
 from videovault.pages.layout import app_page, page_head
 from videovault.state.adding import AddingState
 from videovault.state.gallery import GalleryState
+from videovault.state.parts import PARTS
+from videovault.state.shapes import Card
 
 SKELETONS = 8
 
@@ -30,7 +31,7 @@ def gallery() -> rx.Component:
                 _broken(),
                 rx.cond(
                     GalleryState.is_loaded,
-                    rx.cond(is_empty(GalleryState.cards), _empty(), _cards()),
+                    rx.cond(GalleryState.length == 0, _empty(), _cards()),
                     _loading(),
                 ),
             )
@@ -55,14 +56,15 @@ def _add() -> rx.Component:
 def _cards() -> rx.Component:
     return selection(
         rx.el.ul(
-            rx.foreach(
-                GalleryState.cards,
-                lambda card: rx.fragment(video_card(card=card), key=card.video_id),
-            ),
+            rx.foreach(_parts(), lambda cards: card_part(cards=cards)),
             class_name="cards",
         ),
         more(),
     )
+
+
+def _parts() -> rx.Var[list[list[Card]]]:
+    return rx.Var.create([getattr(GalleryState, name) for name in PARTS]).to(list[list[Card]])
 
 
 def _loading() -> rx.Component:

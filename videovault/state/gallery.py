@@ -1,6 +1,7 @@
 """A person's gallery: what its address asks for, and what is done to one video from its card."""
 
 from collections.abc import Awaitable, Mapping
+from itertools import chain
 from typing import Any, cast
 
 from videovault import worker
@@ -12,17 +13,20 @@ from videovault.services.videos import ORDERS, GalleryQuery, Sort
 from videovault.services.views import FOLDED, GalleryView, PublicStatus
 from videovault.state import wording
 from videovault.state.calls import patiently, quickly
+from videovault.state.parts import PAGE, PARTS, parted
 from videovault.state.session import SessionState, signed_in
 from videovault.state.shapes import Card, Counts
 
-PAGE = 24
 STATUSES = set(FOLDED.values())
 
 
 class GalleryState(SessionState):
-    """``view`` is the part of the address that the cards answer, as assets/js/view.js writes it."""
+    """``view`` is the part of the address that the cards answer, as assets/js/view.js writes it.
 
-    cards: list[Card] = []
+    The cards are in the vars that PARTS names, ``length`` is how many there are.
+    """
+
+    length: int = 0
     counts: Counts = Counts()
     view: str = "\n\n"
     shown: str = ""
@@ -37,13 +41,18 @@ class GalleryState(SessionState):
 
     _sort: Sort = "newest"
     _limit: int = PAGE
+    _parts: list[list[Card]] = []
     _answers: dict[str, tuple[int, str]] = {}
+
+    @property
+    def cards(self) -> list[Card]:
+        return list(chain(*self._parts))
 
     @signed_in
     async def load(self, caller: Caller) -> None:
         """Show what the address asks for; if it is what was shown before, as much of it as before."""
         if self._turn_to(self.router.url.query_parameters):
-            self._limit = PAGE
+            self._limit, self._parts = PAGE, []
         self.is_broken = True  # unless what follows succeeds
         await self._read(caller)
         self.is_broken = False
@@ -57,7 +66,7 @@ class GalleryState(SessionState):
     @signed_in
     async def more(self, caller: Caller) -> None:
         if self.has_more:
-            self._limit = len(self.cards) + PAGE
+            self._limit = self.length + PAGE
             await self._read(caller)
 
     @signed_in
@@ -119,8 +128,11 @@ class GalleryState(SessionState):
     def _show(self, view: GalleryView) -> None:
         """What has not changed is not sent again."""
         cards = [self._with_answer(Card.of(video)) for video in view.videos]
-        if cards != self.cards:
-            self.cards = cards
+        self._parts, self.length = parted(cards, self._parts), len(cards)
+        for number, name in enumerate(PARTS):
+            part = self._parts[number] if number < len(self._parts) else []
+            if part != getattr(self, name):
+                setattr(self, name, part)
         counts = Counts(
             everything=view.total_count,
             ready=view.ready_count,
@@ -136,3 +148,7 @@ class GalleryState(SessionState):
     def _with_answer(self, card: Card) -> Card:
         answers, remark = self._answers.get(card.video_id, (0, ""))
         return card.model_copy(update={"answers": answers, "remark": remark}) if answers else card
+
+
+for _name in PARTS:
+    GalleryState.add_var(_name, list[Card], [])

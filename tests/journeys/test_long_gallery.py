@@ -1,0 +1,155 @@
+"""A gallery with 500 videos: scrolled through, searched, sorted, selected and downloaded from."""
+
+import re
+
+import pytest
+from playwright.sync_api import Locator, Page, Response, expect
+
+from tests.fixtures.app import RunningApp
+from tests.journeys.conftest import Visitor, register
+from tests.journeys.seeding import seed_many
+from tests.journeys.watching import wait_until
+
+pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
+PAGE = 24
+TITLES = [f"Film {number:03}" for number in range(500)]
+# Down to the end of what is there, again and again until all are there; how far the last card that was to be seen moved
+# each time when more came, in pixels.
+SCROLL_TO_THE_END = """(all) => new Promise((done) => {
+    const moved = [];
+    let last, top;
+    const look = () => {
+        const cards = document.querySelectorAll(".card");
+        if (last && cards[cards.length - 1] !== last) moved.push(Math.abs(last.getBoundingClientRect().top - top));
+        if (cards.length === all) return done(moved);
+        if (cards[cards.length - 1] !== last) {
+            scrollTo(0, document.documentElement.scrollHeight);
+            last = cards[cards.length - 1];
+        }
+        top = last.getBoundingClientRect().top;
+        requestAnimationFrame(look);
+    };
+    look();
+})"""
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_all_come_once_each_and_in_order_and_nothing_jumps(
+    app: RunningApp, visitor: Visitor, mp4: bytes, width: int
+) -> None:
+    page = visitor()
+    page.set_viewport_size({"width": width, "height": 740})
+    register(page, f"all{width}@example.com")
+    seed_many(app, f"all{width}@example.com", TITLES, mp4)
+    page.goto("/gallery")
+    expect(titles(page)).to_have_count(PAGE)
+    moved = page.evaluate(SCROLL_TO_THE_END, len(TITLES))
+    assert len(moved) == -(-len(TITLES) // PAGE) - 1
+    assert max(moved) <= 1
+    assert titles(page).all_text_contents() == TITLES
+    expect(page.get_by_text("Show more")).to_have_count(0)
+    last = cards(page).last
+    last.scroll_into_view_if_needed()
+    wait_until(last.locator("img"), "(image) => image.complete && image.naturalWidth > 0")
+
+    last.locator("input").check()
+    bar = page.locator(".selection-bar")
+    bar.get_by_text("Select all shown").click()
+    expect(bar).to_contain_text("500 selected")
+    page.keyboard.press("Escape")
+    expect(bar).to_have_count(0)
+
+    page.keyboard.press("Home")
+    expect(cards(page).first).to_be_in_viewport()
+    assert page.evaluate("scrollY") == 0
+    rename(page, 3, "Bread")
+    assert titles(page).all_text_contents() == [*TITLES[:3], "Bread", *TITLES[4:]]
+
+
+def test_one_of_all_is_found_while_its_name_is_typed(app: RunningApp, visitor: Visitor, mp4: bytes) -> None:
+    page = visitor()
+    register(page, "one@example.com")
+    seed_many(app, "one@example.com", TITLES, mp4)
+    page.goto("/gallery")
+    page.get_by_role("searchbox").press_sequentially("film 387")
+    expect(titles(page)).to_have_text(["Film 387"])
+    expect(page.get_by_text("1 video found")).to_be_attached()
+    page.get_by_role("searchbox").fill("")
+    expect(titles(page)).to_have_count(PAGE)
+    page.get_by_label("Order").select_option("Oldest first")
+    expect(titles(page)).to_have_text(TITLES[: -PAGE - 1 : -1])
+    show = page.get_by_role("navigation", name="Show")
+    show.get_by_role("link", name="Failed").click()
+    expect(page.get_by_text("Nothing has failed.")).to_be_visible()
+    show.get_by_role("link", name="Ready").click()
+    expect(titles(page)).to_have_text(TITLES[: -PAGE - 1 : -1])
+
+
+def test_several_are_downloaded_one_after_another_under_their_titles(
+    app: RunningApp, visitor: Visitor, mp4: bytes
+) -> None:
+    page = visitor()
+    register(page, "several@example.com")
+    seed_many(app, "several@example.com", TITLES, mp4)
+    page.clock.install()
+    page.goto("/gallery?q=Film 49")
+    expect(titles(page)).to_have_count(10)
+    names: list[str] = []
+    page.on("download", lambda download: names.append(download.suggested_filename))
+    page.get_by_role("checkbox", name="Select Film 499").check()
+    bar = page.get_by_role("region", name="Selected videos")
+    bar.get_by_role("button", name="Select all shown").click()
+    expect(bar).to_contain_text("10 selected")
+    for number in range(1, 11):
+        with page.expect_download():
+            if number == 1:
+                bar.get_by_role("button", name="Download").click()
+            else:
+                page.clock.run_for(1500)
+        assert len(names) == number
+        expect(bar).to_contain_text(f"Downloading {number} of 10" if number < 10 else "Downloads started: 10")
+    assert names == [f"{title}.mp4" for title in TITLES[490:]]
+
+
+def test_a_download_is_a_link_for_every_key_and_button(app: RunningApp, visitor: Visitor, mp4: bytes) -> None:
+    page = visitor()
+    register(page, "link@example.com")
+    seed_many(app, "link@example.com", TITLES[:2], mp4)
+    page.goto("/gallery")
+    link = page.get_by_role("link", name="Download Film 001")
+    with page.expect_download() as started:
+        link.press("Enter")
+    assert started.value.suggested_filename == "Film 001.mp4"
+    for click in ({"button": "middle"}, {"modifiers": ["ControlOrMeta"]}):
+        with (
+            page.context.expect_event("response", is_attachment) as answer,
+            page.context.expect_page() as opened,
+        ):
+            link.click(**click)
+        assert 'filename="Film 001.mp4"' in answer.value.headers["content-disposition"]
+        if not opened.value.is_closed():  # by itself, since it has nothing to show
+            opened.value.wait_for_event("close")
+    expect(page).to_have_url(re.compile("/gallery/?$"))
+    rename(page, 1, "Bread")
+
+
+def is_attachment(answer: Response) -> bool:
+    return answer.headers.get("content-disposition", "").startswith("attachment")
+
+
+def rename(page: Page, number: int, new: str) -> None:
+    """By selectors: to look for roles among so many elements takes a browser long."""
+    card = cards(page).nth(number)
+    card.locator(".in-place button").click()
+    title = card.locator("input.input")
+    title.fill(new)
+    title.press("Enter")
+    expect(titles(page).nth(number)).to_have_text(new)
+
+
+def cards(page: Page) -> Locator:
+    return page.locator(".card")
+
+
+def titles(page: Page) -> Locator:
+    return page.locator(".card h2")

@@ -1,0 +1,32 @@
+"""Films go on beyond the life of their link wherever they are watched: the studio and the share page; the gallery has its own journey."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.fixtures.app import RunningApp
+from tests.journeys.conftest import Visitor, register
+from tests.journeys.seeding import seed
+from tests.journeys.watching import assert_renews_itself
+
+pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
+
+
+def test_a_ready_film_goes_on_in_the_studio(app: RunningApp, visitor: Visitor, mp4: bytes) -> None:
+    page = visitor()
+    register(page, "maker@example.com")
+    [video_id] = seed(app, "maker@example.com", [{"title": "Bread"}], mp4)
+    page.clock.install()
+    page.goto(f"/create?video={video_id}")
+    expect(page.get_by_role("heading", name="Your video is ready")).to_be_visible()
+    assert_renews_itself(page, page.locator("dialog video"))
+
+
+def test_a_shared_film_goes_on_for_a_stranger(app: RunningApp, visitor: Visitor, mp4: bytes) -> None:
+    owner, stranger = visitor(), visitor()
+    register(owner, "sharer@example.com")
+    [video_id] = seed(app, "sharer@example.com", [{"title": "Bread"}], mp4)
+    answer = owner.request.get(f"/api/auth/video/{video_id}/secret-key")
+    stranger.clock.install()
+    stranger.goto(answer.json()["data"]["url"])
+    expect(stranger.get_by_role("heading", level=1)).to_have_text("Bread")
+    assert_renews_itself(stranger, stranger.locator("video"))
