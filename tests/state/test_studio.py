@@ -165,7 +165,7 @@ def test_cancelled_video_can_be_tried_again_or_changed(drafting: Tab) -> None:
     drafting.send(StudioState, "make", form=SCRIPT)
     drafting.send(StudioState, "cancel")
     studio = drafting.sees(StudioState)
-    assert (studio.stage, studio.video.reason) == ("failed", "You cancelled this video.")
+    assert (studio.stage, studio.video.reason) == ("failed", "This video was cancelled.")
     assert studio.video.is_cancelled
     drafting.send(StudioState, "edit")
     assert (drafting.sees(StudioState).stage, drafting.sees(StudioState).parts) == ("script", SCRIPT)

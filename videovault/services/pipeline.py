@@ -97,7 +97,7 @@ def cancel(caller: Caller, video_id: str) -> VideoView:
             actor_id=caller.user_id,
             why="cancelled",
             error_code="CANCELLED",
-            error_message="You cancelled this video.",
+            error_message="This video was cancelled.",
         )
         return VideoView.of(video)
 
