@@ -24,7 +24,7 @@ export function PostedForm({ trouble, children, ...rest }) {
     "form",
     { ...rest, noValidate: true, onSubmit },
     children,
-    createElement("p", { className: said ? "alert" : "unseen", role: "alert" }, said),
+    said && createElement("p", { className: "alert", role: "alert" }, said),
   );
 }
 

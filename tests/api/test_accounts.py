@@ -88,7 +88,7 @@ def test_a_wrong_login_does_not_tell_which_of_the_two_was_wrong(
     del ada
     answer = client.post("/api/auth/login", json={**LOGIN, **wrong})
     assert (answer.status_code, code(answer)) == (401, "NOT_SIGNED_IN")
-    assert answer.json()["message"] == "E-mail address or password is wrong."
+    assert answer.json()["message"] == "The e-mail address or the password is wrong."
     assert "set-cookie" not in answer.headers
 
 

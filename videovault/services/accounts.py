@@ -25,7 +25,7 @@ __all__ = [
     "register",
     "rename",
 ]
-WRONG_LOGIN = "E-mail address or password is wrong."
+WRONG_LOGIN = "The e-mail address or the password is wrong."
 
 
 def register(

@@ -120,7 +120,7 @@ WRITING = "Writing the script"
 CHECKING = "Checking…"
 AGAIN = {
     "transfer": "Trying again goes on from where it broke.",
-    "generation": "Trying again makes it anew from all that you entered, and is paid for again.",
+    "generation": "Trying again makes it anew, and is paid for again.",
 }
 REWRITTEN = {
     "hook": "The hook is written anew. You can undo it.",
