@@ -1,4 +1,4 @@
-"""Fields with their label, hint and error, and forms that the browser itself sends."""
+"""Fields with their label, hint and error, and forms that the browser can send by itself."""
 
 from typing import Any
 

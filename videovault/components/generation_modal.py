@@ -85,8 +85,9 @@ def _failed() -> rx.Component:
             class_name=rx.cond(StudioState.video.is_cancelled, "alert calm", "alert"),
             role="alert",
         ),
-        rx.el.p("Nothing is lost.", class_name="soft"),
-        rx.el.p(StudioState.video.again, class_name="soft"),
+        rx.el.div(
+            rx.el.p("Nothing is lost."), rx.el.p(StudioState.video.again), class_name="stack close soft"
+        ),
         rx.el.div(
             rx.cond(
                 StudioState.has_script,

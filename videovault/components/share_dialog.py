@@ -38,8 +38,7 @@ def _open_link() -> rx.Component:
             copyable("share-link", link.url, hinted=True),
             hint="Whoever has it can watch and download the video, without an account.",
         ),
-        rx.el.p(_until(link), class_name="soft figures"),
-        rx.el.p(link.opened, class_name="soft figures"),
+        rx.el.div(rx.el.p(_until(link)), rx.el.p(link.opened), class_name="stack close soft figures"),
         _limits(),
         rx.el.hr(),
         rx.cond(

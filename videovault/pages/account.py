@@ -1,4 +1,4 @@
-"""Sign in and sign up, by forms that the browser itself sends: password managers know them."""
+"""Sign in and sign up, by forms that the browser can send by itself: password managers know them."""
 
 from typing import Any
 
