@@ -99,8 +99,8 @@ class Conflict(VideoVaultError):
 class ObjectSwapped(Conflict):
     def __init__(
         self,
-        public_message: str = "S3 does not hold the file that was stored for this video, so nothing is done with it. "
-        "An admin can look into it, and delete it.",
+        public_message: str = "Another file is stored in the place of this video, so nothing is done with it. "
+        "An admin can look into it and delete it.",
     ) -> None:
         super().__init__(public_message)
 

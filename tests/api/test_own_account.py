@@ -66,6 +66,10 @@ def test_what_is_wrong_with_a_change_of_password_is_told_beside_its_field(
     assert list(answer.json()["error"]["fields"]) == [field]
     form = sign_in(client).post("/api/auth/password", data=CHANGE | wrong, headers=HERE)
     assert (form.status_code, form.headers["location"]) == (303, f"/account?error={word}")
+    both = client.post(
+        "/api/auth/password", data={"currentPassword": "", "newPassword": "short"}, headers=HERE
+    )
+    assert both.headers["location"] == "/account?error=no-password%2Cpassword"
     assert ada.api.get("/api/auth/me").status_code == 200
 
 

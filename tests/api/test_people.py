@@ -235,6 +235,14 @@ def test_without_a_mail_server_forgetting_is_answered_alike(ada: Person, client:
     assert (form.status_code, form.headers["location"]) == (303, "/forgot?done=sent")
 
 
+@pytest.mark.parametrize(("typed", "error"), [("", "no-email"), ("ada", "email")])
+def test_a_mistyped_address_is_told_to_who_fills_in_the_form(
+    client: httpx.Client, typed: str, error: str
+) -> None:
+    form = client.post("/api/auth/forgot", data={"email": typed}, headers=HERE)
+    assert form.headers["location"] == f"/forgot?error={error}&email={typed}"
+
+
 def test_admins_see_everybody_and_others_do_not(admin: Person, ada: Person) -> None:
     data = admin.api.get("/api/admin/users").json()["data"]
     assert data["totalCount"] == 2

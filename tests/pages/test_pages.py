@@ -62,7 +62,19 @@ def test_page_has_a_heading_and_a_main_part(page: Page) -> None:
 
 
 def test_title_is_the_pages_own(page: Page) -> None:
-    assert [other.title for other in PAGES].count(page.title) == 1
+    assert [other.name for other in PAGES].count(page.name) == 1
+
+
+def test_tab_of_an_admins_page_says_nothing_of_it_to_others() -> None:
+    [found] = [page for page in PAGES if page.route == "/admin/people"]
+    match = str(found.title)
+    assert AdminState.get_name() in match
+    assert re.findall(r'return \("([^"\\]*)', match) == ["People ", "Not found ", "VideoVault"]
+    assert {page.title for page in PAGES if page.route in ("/", "/gallery", "404")} == {
+        "VideoVault",
+        "Gallery · VideoVault",
+        "Not found · VideoVault",
+    }
 
 
 def test_links_to_the_api_are_left_to_the_browser() -> None:
@@ -79,18 +91,24 @@ def test_forms_that_set_a_cookie_are_sent_by_the_browser() -> None:
     forms = {
         str(part.action).strip('"'): type(part).__name__
         for found in PAGES
-        for part in tags(found, "form")
+        for part in [*tags(found, "form"), *tags(found, "PostedForm")]
         if part.action is not None
     }
     assert forms == {
-        "/api/auth/login": "NativeForm",
-        "/api/auth/register": "NativeForm",
+        "/api/auth/login": "PostedForm",
+        "/api/auth/register": "PostedForm",
         "/api/auth/logout": "NativeForm",
-        "/api/auth/password": "NativeForm",
-        "/api/auth/delete-account": "NativeForm",
-        "/api/auth/forgot": "NativeForm",
-        "/api/auth/reset": "NativeForm",
+        "/api/auth/password": "PostedForm",
+        "/api/auth/delete-account": "PostedForm",
+        "/api/auth/forgot": "PostedForm",
+        "/api/auth/reset": "PostedForm",
     }
+
+
+def test_no_form_leaves_it_to_the_browser_to_say_what_is_wrong(page: Page) -> None:
+    """Its bubbles go away by themselves, and tell of one field only."""
+    forms = [form for form in tags(page, "form") if form.action is None]
+    assert {str(form.no_validate) for form in forms} <= {"true"}
 
 
 def test_every_field_has_a_label_and_a_place_for_its_error(page: Page) -> None:

@@ -27,6 +27,12 @@ def test_what_is_wrong_with_a_field_stands_beside_it(server: Server, code: str, 
     assert tab.sees(AccountState).problem == ""
 
 
+def test_all_that_is_wrong_is_told_at_once(server: Server) -> None:
+    tab = server.tab(address="/register?error=email,password")
+    tab.send(AccountState, "enter")
+    assert list(tab.sees(SessionState).errors) == ["email", "password"]
+
+
 @pytest.mark.parametrize(
     ("code", "says"), [("closed", "not open"), ("slow", "too often"), ("failed", "check")]
 )

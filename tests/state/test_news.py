@@ -135,7 +135,7 @@ def test_tab_that_was_just_being_opened_is_told(server: Server, ada: Person, sto
 
 def test_many_at_once_are_told_together(tab: Tab, storing: Storing) -> None:
     end(*(storing() for _ in range(SHOWN_AT_ONCE + 1)))
-    tab.waits_until(lambda: texts(tab) == ["4 videos ready"])
+    tab.waits_until(lambda: texts(tab) == ["4 videos are ready"])
     assert tab.sees(SessionState).news[0].link == "/gallery"
 
 
@@ -148,7 +148,7 @@ def test_modal_that_shows_the_video_tells_by_itself(tab: Tab, storing: Storing) 
 
 
 def test_cancelled_video_is_no_news(tab: Tab, storing: Storing) -> None:
-    end(storing(), to=Status.FAILED, error_code="CANCELLED", error_message="You cancelled this video.")
+    end(storing(), to=Status.FAILED, error_code="CANCELLED", error_message="This video was cancelled.")
     end(storing("Rolls"))
     tab.waits_until(lambda: texts(tab) == ["“Rolls” is ready."])
 

@@ -37,7 +37,7 @@ def test_token_is_shown_once_and_never_again(tab: Tab) -> None:
     fresh = tab.sees(ProfileState).fresh_token
     assert fresh.startswith("vv_")
     [listed] = tab.sees(ProfileState).tokens
-    assert (listed.name, listed.may, listed.used_at) == ("Nightly", "reads and writes", "")
+    assert (listed.name, listed.may, listed.used_at) == ("Nightly", "It reads and writes.", "")
     assert fresh not in str(listed)
     tab.send(ProfileState, "load")
     assert tab.sees(ProfileState).fresh_token == ""
@@ -48,7 +48,7 @@ def test_token_is_shown_once_and_never_again(tab: Tab) -> None:
 def test_what_the_form_does_not_offer_becomes_the_narrowest(tab: Tab) -> None:
     tab.send(ProfileState, "make_token", form={"tokenName": "Odd", "scope": "all", "days": "1e9"})
     [listed] = tab.sees(ProfileState).tokens
-    assert listed.may == "reads"
+    assert listed.may == "It only reads."
     assert listed.expires_at
 
 

@@ -165,7 +165,7 @@ def test_cancelled_video_can_be_tried_again_or_changed(drafting: Tab) -> None:
     drafting.send(StudioState, "make", form=SCRIPT)
     drafting.send(StudioState, "cancel")
     studio = drafting.sees(StudioState)
-    assert (studio.stage, studio.video.reason) == ("failed", "You cancelled this video.")
+    assert (studio.stage, studio.video.reason) == ("failed", "This video was cancelled.")
     assert studio.video.is_cancelled
     drafting.send(StudioState, "edit")
     assert (drafting.sees(StudioState).stage, drafting.sees(StudioState).parts) == ("script", SCRIPT)
@@ -177,7 +177,7 @@ def test_cancelled_video_can_be_tried_again_or_changed(drafting: Tab) -> None:
 
 def test_what_cannot_be_cancelled_says_so_in_the_modal(drafting: Tab) -> None:
     drafting.send(StudioState, "cancel")
-    assert drafting.sees(SessionState).errors == {"video": "This video is not in work."}
+    assert drafting.sees(SessionState).errors == {"video": "This video is not being made."}
 
 
 def test_another_video_starts_with_all_of_this_one(drafting: Tab) -> None:

@@ -46,8 +46,8 @@ def test_what_is_left_is_rounded(seconds: float, text: str) -> None:
 
 
 def test_one_is_not_many() -> None:
-    assert wording.counted(1, "video") == "1 video"
-    assert wording.counted(1200, "video") == "1,200 videos"
+    assert wording.videos(1) == "1 video"
+    assert wording.videos(1200) == "1,200 videos"
 
 
 def test_long_titles_are_shortened_where_room_is_scarce() -> None:

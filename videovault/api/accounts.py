@@ -75,7 +75,7 @@ def login(sent: Submitted, request: Request, cookie: auth.Cookie) -> Response:
     except (VideoVaultError, RequestValidationError) as error:
         if not sent.is_form:
             raise
-        return _back("/login", error, "wrong", sent)
+        return _back("/login", error, _why_not_signed_in(sent), sent)
     return _welcome(signed_in, sent, 200, "Signed in successfully")
 
 
@@ -117,15 +117,20 @@ def _back(page: str, error: Exception, why: str, sent: Submission) -> Response:
     return RedirectResponse(f"{page}?{urlencode({k: v for k, v in said.items() if v})}", 303)
 
 
+def _why_not_signed_in(sent: Submission) -> str:
+    left_out = [name for name in ("email", "password") if not sent.text(name)]
+    return ",".join(f"no-{name}" for name in left_out) or "wrong"
+
+
 def _why_not_registered(error: Exception) -> str:
+    """In words that the page knows, one for each wrong field."""
     if isinstance(error, Conflict):
         return "taken"
     if isinstance(error, Forbidden):
         return "invitation" if error.public_message == invitations.SPENT else "closed"
     if isinstance(error, InvalidInput):
-        if error.public_message == passwords.TOO_COMMON:
-            return "common"
-        return next(iter(error.fields), "email")
+        common = passwords.TOO_COMMON
+        return ",".join("common" if text == common else name for name, text in error.fields.items())
     if isinstance(error, RequestValidationError):
         return str(error.errors()[0]["loc"][-1])
     return "failed"

@@ -13,13 +13,18 @@ from videovault.api.forms import Submission, either, json_answer, submission, us
 from videovault.api.proxies import client_address
 from videovault.api.schemas import CloseBody, ForgotBody, PasswordBody, ResetBody
 from videovault.errors import Conflict, Forbidden, InvalidInput, RateLimited, VideoVaultError
-from videovault.services import accounts, closing, limiting, passwords, resets
+from videovault.services import accounts, closing, fields, limiting, passwords, resets
 from videovault.services.views import SignedIn
 
 FORM: Responses = {
     303: {"description": "The answer to an HTML form: on to the next page, or back with the error"}
 }
-WRONG_PASSWORDS = {passwords.WRONG: "wrong", passwords.TOO_COMMON: "common"}
+FIELD_WORDS = {
+    fields.NO_ADDRESS: "email",
+    passwords.MISSING: "no-password",
+    passwords.WRONG: "wrong",
+    passwords.TOO_COMMON: "common",
+}
 WORDS = {Conflict: "only-admin", RateLimited: "slow", Forbidden: "spent"}
 ALIKE = "If there is an account with this address, a link is on its way to it."
 
@@ -75,10 +80,12 @@ def forgot(sent: Submitted, request: Request) -> Response:
     """Ask for a link by e-mail that sets another password; answered alike whether there is such an account."""
     try:
         email = sent.parsed(ForgotBody).email
+        if sent.is_form:  # which somebody mistyped; a program is answered alike whatever it sends
+            fields.checked_email(email)
         limiting.letter(email, client_address(request.scope))
         resets.forgot(email)
-    except (RateLimited, RequestValidationError) as error:
-        return _refused(error, sent, "/forgot")
+    except (RateLimited, InvalidInput, RequestValidationError) as error:
+        return _refused(error, sent, "/forgot", email=sent.text("email")[:254])
     return _answer(sent, "/forgot?done=sent", Success(message=ALIKE, data=Nothing()))
 
 
@@ -110,11 +117,13 @@ def _refused(error: Exception, sent: Submission, page: str, *, of: str = "", **s
         raise error
     if isinstance(error, RateLimited):
         said |= {"wait": str(error.retry_after)}
-    return RedirectResponse(f"{page}?{urlencode({'error': of + _why(error), **said})}", 303)
+    return RedirectResponse(f"{page}?{urlencode({'error': _why(error, of), **said})}", 303)
 
 
-def _why(error: Exception) -> str:
-    """In a word that the pages know."""
+def _why(error: Exception, of: str) -> str:
+    """In words that the pages know, one for each wrong field."""
     if isinstance(error, InvalidInput):
-        return WRONG_PASSWORDS.get(error.public_message, "password")
-    return next((word for kind, word in WORDS.items() if isinstance(error, kind)), "invalid")
+        return ",".join(of + FIELD_WORDS.get(text, "password") for text in error.fields.values())
+    if isinstance(error, RequestValidationError) and error.errors()[0]["loc"][-1] == "email":
+        return "no-email"
+    return of + next((word for kind, word in WORDS.items() if isinstance(error, kind)), "invalid")

@@ -59,7 +59,7 @@ class LoginBody(Body):
 class RegisterBody(Body):
     """``invitation``: what an invitation's link carries, where new accounts need one."""
 
-    email: Email
+    email: Text
     password: Text
     name: Text | None = None
     invitation: Annotated[Text, StringConstraints(max_length=500)] | None = None

@@ -5,12 +5,13 @@ import reflex as rx
 from videovault.components.buttons import button
 from videovault.components.dialog import dialog
 from videovault.components.forms import field, text_input
+from videovault.state import wording
 from videovault.state.adding import AddingState
 
 
 def adding_dialog() -> rx.Component:
     return dialog(
-        "Add from a link",
+        wording.ADD_FROM_LINK,
         rx.el.form(
             field(
                 "videoUrl",
@@ -24,13 +25,16 @@ def adding_dialog() -> rx.Component:
                     required=True,
                     custom_attrs={"data-focus": "true"},
                 ),
-                hint="The video file itself, such as one ending in .mp4. It is stored without going through this device.",
+                hint="The file itself, such as one ending in .mp4. It does not go through this device.",
             ),
             field(
-                "title", "Title", text_input("title", placeholder="As the file is called"), note="optional"
+                "title",
+                wording.TITLE,
+                text_input("title", placeholder="As the file is called"),
+                note=wording.OPTIONAL,
             ),
             rx.el.div(
-                button("Cancel", on_click=AddingState.close),
+                button(wording.CANCEL, on_click=AddingState.close),
                 button(
                     rx.cond(AddingState.is_busy, "Looking at it…", "Add"),
                     look="main",

@@ -41,7 +41,7 @@ def _topic() -> rx.Component:
     return text_area(
         "topic",
         default_value=StudioState.brief["topic"],
-        placeholder="Three things that make a home ready to sell",
+        placeholder=wording.EXAMPLE_TOPIC,
         hinted=True,
         required=True,
         rows="3",
@@ -51,13 +51,13 @@ def _topic() -> rx.Component:
 def _company() -> rx.Component:
     value = StudioState.brief["company_name"]
     control = text_input("company_name", default_value=value, auto_complete="organization")
-    return field("company_name", "Company name", control, note="optional")
+    return field("company_name", "Company name", control, note=wording.OPTIONAL)
 
 
 def _handles() -> rx.Component:
     value = StudioState.brief["social_handles"]
     control = text_input("social_handles", default_value=value, placeholder="@yourcompany")
-    return field("social_handles", "Social handles", control, note="optional")
+    return field("social_handles", "Social handles", control, note=wording.OPTIONAL)
 
 
 def _license() -> rx.Component:
@@ -65,7 +65,7 @@ def _license() -> rx.Component:
         "license", hinted=True, default_value=StudioState.brief["license"], placeholder="DRE 01234567"
     )
     hint = "A number that has to be shown."
-    return field("license", "License", control, note="optional", hint=hint)
+    return field("license", "License", control, note=wording.OPTIONAL, hint=hint)
 
 
 def _avatar() -> rx.Component:
@@ -110,7 +110,9 @@ def _face(value: str, picture: rx.Component, text: str = "") -> rx.Component:
 def _submit() -> rx.Component:
     """The button that was pressed stays, and with it the focus."""
     return rx.fragment(
-        rx.cond(_is_writing(), button("Cancel", look="plain", on_click=StudioState.give_up), rx.fragment()),
+        rx.cond(
+            _is_writing(), button(wording.CANCEL, look="plain", on_click=StudioState.give_up), rx.fragment()
+        ),
         button(
             rx.cond(
                 _is_writing(),

@@ -5,6 +5,7 @@ from typing import Any
 import reflex as rx
 
 from videovault.components.icons import icon
+from videovault.state import wording
 
 
 def button(text: Any, *, look: str = "", symbol: str = "", **props: Any) -> rx.Component:
@@ -27,12 +28,12 @@ def link_button(text: Any, href: Any, *, look: str = "", symbol: str = "", **pro
 def download_button(video_id: Any, title: Any, *, look: str = "") -> rx.Component:
     """A plain link, so that keyboard, middle click and every download manager work as always."""
     return link_button(
-        "Download",
+        wording.DOWNLOAD,
         f"/api/auth/video/{video_id}/download",
         look=look,
         symbol="download",
         reload_document=True,
-        aria_label=f"Download {title}",
+        aria_label=wording.to_download(title),
     )
 
 

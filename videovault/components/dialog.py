@@ -6,6 +6,7 @@ import reflex as rx
 
 from videovault.components.buttons import button, icon_button
 from videovault.components.notices import notices
+from videovault.state import wording
 
 
 class Dialog(rx.Component):
@@ -31,7 +32,7 @@ def dialog(
     return Dialog.create(
         rx.el.div(
             rx.el.h2(title, id=f"{name}-title"),
-            icon_button("Close", "close", on_click=on_dismiss),
+            icon_button(wording.CLOSE, "close", on_click=on_dismiss),
             class_name="dialog-head",
         ),
         notices(),
@@ -56,7 +57,7 @@ def confirmation(
 ) -> rx.Component:
     """Asks before something is deleted; the way back has the focus."""
     delete = button(
-        rx.cond(is_busy, "Deleting…", "Delete"),
+        rx.cond(is_busy, "Deleting…", wording.DELETE),
         look="danger",
         on_click=on_confirm,
         aria_disabled=is_busy,

@@ -4,7 +4,9 @@ from typing import Any
 
 import reflex as rx
 
-TROUBLE = "The video cannot be played right now. Perhaps the connection is interrupted."
+from videovault.state import wording
+
+TROUBLE = "The video cannot be played right now. The connection may be interrupted."
 
 
 class Film(rx.Component):
@@ -23,7 +25,7 @@ def film(source: Any, picture: Any, title: Any, *, lasts: Any = 0, **custom: Any
         src=source,
         lasts=lasts,
         trouble=TROUBLE,
-        again="Try again",
+        again=wording.TRY_AGAIN,
         class_name="player",
         custom_attrs={
             "poster": picture,

@@ -1,4 +1,4 @@
-"""Fields with their label, hint and error, and forms that the browser itself sends."""
+"""Fields with their label, hint and error, and forms that the browser can send by itself."""
 
 from typing import Any
 
@@ -6,8 +6,11 @@ import reflex as rx
 
 from videovault.components.icons import icon
 from videovault.components.vars import has
+from videovault.state import wording
 from videovault.state.keeping import PREFIX, place
 from videovault.state.session import SessionState
+
+NOT_SENT = "This could not be sent. Check your connection and try again."
 
 
 class NativeForm(rx.el.Div):  # type: ignore[misc] # Reflex ships its elements without types
@@ -16,6 +19,16 @@ class NativeForm(rx.el.Div):  # type: ignore[misc] # Reflex ships its elements w
     tag = "form"
     action: rx.Var[str]
     method: rx.Var[str]
+
+
+class PostedForm(rx.Component):
+    """One that posts as well, but keeps what was typed where the answer is an error."""
+
+    library = "$/public/js/posted.js"
+    tag = "PostedForm"
+    action: rx.Var[str]
+    method: rx.Var[str]
+    trouble: rx.Var[str]
 
 
 class Autosave(rx.Component):
@@ -58,6 +71,10 @@ class Copyable(rx.Component):
 native_form = NativeForm.create
 
 
+def posted_form(*children: Any, action: str, look: str) -> rx.Component:
+    return PostedForm.create(*children, action=action, method="post", trouble=NOT_SENT, class_name=look)
+
+
 def autosave(form: rx.Component, *, name: Any, **props: Any) -> rx.Component:
     """``name`` is what the browser keeps it as, once it is known for whom."""
     owner = SessionState.email
@@ -69,15 +86,13 @@ def farewell(form: rx.Component) -> rx.Component:
     return Forget.create(form, prefix=PREFIX)
 
 
-def password(name: str, *, label: str = "Password", auto_complete: str, hint: str = "") -> rx.Component:
-    """``hint`` is that of a password which is being chosen; only such a one has limits."""
+def password(name: str, *, label: str = wording.PASSWORD, auto_complete: str, hint: str = "") -> rx.Component:
     control = text_input(
         name,
         hinted=bool(hint),
         type="password",
         auto_complete=auto_complete,
         required=True,
-        **({"min_length": 8, "max_length": 256} if hint else {}),
     )
     secret = Secret.create(control, icon("eye"), label="Show password", class_name="secret")
     return field(name, label, secret, hint=hint)

@@ -9,6 +9,7 @@ from videovault.components.forms import problem
 from videovault.components.progress import full_progress
 from videovault.components.script_form import script_form
 from videovault.components.share_dialog import share_button
+from videovault.state import wording
 from videovault.state.studio import StudioState
 
 TITLES = {
@@ -22,7 +23,9 @@ TITLES = {
 def generation_modal() -> rx.Component:
     return dialog(
         rx.cond(
-            StudioState.video.is_cancelled, "Cancelled", rx.match(StudioState.stage, *TITLES.items(), "")
+            StudioState.video.is_cancelled,
+            wording.CANCELLED,
+            rx.match(StudioState.stage, *TITLES.items(), ""),
         ),
         problem("video"),
         rx.match(
@@ -47,8 +50,8 @@ def _working() -> rx.Component:
         full_progress(StudioState.video.video_id),
         rx.el.p("You can close this; we keep working. The gallery shows how far it is.", class_name="soft"),
         rx.el.div(
-            button("Cancel", look="plain", on_click=StudioState.cancel),
-            button("Close", on_click=StudioState.close),
+            button(wording.CANCEL, look="plain", on_click=StudioState.cancel),
+            button(wording.CLOSE, on_click=StudioState.close),
             class_name="actions",
         ),
         class_name="stack",
@@ -85,13 +88,15 @@ def _failed() -> rx.Component:
             class_name=rx.cond(StudioState.video.is_cancelled, "alert calm", "alert"),
             role="alert",
         ),
-        rx.el.p("Nothing is lost. ", StudioState.video.again, class_name="soft"),
+        rx.el.div(
+            rx.el.p("Nothing is lost."), rx.el.p(StudioState.video.again), class_name="stack close soft"
+        ),
         rx.el.div(
             rx.cond(
                 StudioState.has_script,
                 button("Change the script", look="plain", on_click=StudioState.edit),
             ),
-            button("Try again", look="main", on_click=StudioState.retry),
+            button(wording.TRY_AGAIN, look="main", on_click=StudioState.retry),
             class_name="actions",
         ),
         class_name="stack",

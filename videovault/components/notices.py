@@ -8,6 +8,7 @@ from reflex_components_core.core.banner import (  # type: ignore[import-untyped]
 )
 
 from videovault.components.icons import icon
+from videovault.state import wording
 from videovault.state.news import NewsState
 from videovault.state.session import SessionState
 
@@ -40,7 +41,7 @@ def notices() -> rx.Component:
 def _news(news: Any) -> rx.Component:
     return _notice(
         rx.el.span(news.text),
-        rx.el.a("Show", href=news.link, aria_label=news.link_name),
+        rx.el.a(wording.SHOW, href=news.link, aria_label=news.link_name),
         is_bad=news.is_bad,
         key=news.number,
         on_leave=NewsState.put_away(news.number),
@@ -63,7 +64,7 @@ def connection_notice() -> rx.Component:
         rx.cond(
             has_connection_errors,
             rx.el.p(
-                "The connection is interrupted. We keep trying; work on your videos goes on.",
+                "The connection is interrupted. We keep trying, and your videos go on being made.",
                 class_name="offline",
             ),
         ),

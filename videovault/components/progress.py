@@ -5,10 +5,11 @@ from typing import Any
 import reflex as rx
 
 from videovault.components.vars import has
+from videovault.state import wording
 from videovault.state.shapes import Work
 from videovault.state.work import WorkState
 
-STEPS = ("Requested", "Generating", "Storing", "Ready")
+STEPS = (wording.REQUESTED, "Generating", "Storing", wording.READY)
 
 
 def bar(percent: Any, name: str) -> rx.Component:
@@ -40,10 +41,10 @@ def small_progress(video_id: rx.Var[str]) -> rx.Component:
             has(WorkState.works, video_id),
             rx.fragment(
                 rx.el.span(work.doing),
-                bar(work.percent, "Progress"),
+                bar(work.percent, wording.PROGRESS),
                 rx.el.span(work.so_far, class_name="figures"),
             ),
-            rx.fragment(rx.el.span("Requested"), rx.el.progress(aria_label="Progress")),
+            rx.fragment(rx.el.span(wording.REQUESTED), rx.el.progress(aria_label=wording.PROGRESS)),
         ),
         class_name="live",
     )
@@ -58,7 +59,7 @@ def _known(work: Any, *, has_begun: bool = True) -> rx.Component:
                 rx.cond(work.percent >= 0, rx.el.span(f"{work.percent} %", class_name="soft figures")),
                 class_name="row apart",
             ),
-            bar(work.percent if has_begun else rx.Var.create(-1), "Progress"),
+            bar(work.percent if has_begun else rx.Var.create(-1), wording.PROGRESS),
             rx.el.div(
                 rx.el.span(work.so_far, data_testid="so-far"),
                 rx.el.span(work.pace, data_testid="pace"),

@@ -13,7 +13,7 @@ def removal_dialog() -> rx.Component:
         rx.el.p(
             rx.cond(
                 RemovalState.progress != "",
-                rx.fragment("Deleting ", RemovalState.progress),
+                f"Deleting {RemovalState.progress}",
                 "This goes for good, with pictures, scripts and share links.",
             ),
             class_name="soft figures",

@@ -53,6 +53,7 @@ def script_form() -> rx.Component:
             ),
             on_submit=StudioState.make,
             reset_on_submit=False,
+            no_validate=True,
             class_name="stack script",
         ),
         name=kept_as(StudioState.script_id),
@@ -103,7 +104,7 @@ def _rewrite(part: str, is_busy: Any) -> rx.Component:
     return rx.cond(
         StudioState.can_rewrite,
         button(
-            rx.cond(is_busy, "Cancel", rx.fragment(icon("again", 16), "Write anew")),
+            rx.cond(is_busy, wording.CANCEL, rx.fragment(icon("again", 16), "Write anew")),
             look="plain little",
             on_click=StudioState.rewrite(part),
             disabled=(StudioState.waiting_for != "") & ~is_busy | StudioState.is_requesting,
@@ -134,7 +135,7 @@ def _meter(name: str, *parts: str, **props: Any) -> rx.Component:
 
 def _submit() -> rx.Component:
     return Submit.create(
-        rx.cond(StudioState.is_requesting, "Handing it over", "Create video"),
+        rx.cond(StudioState.is_requesting, wording.HANDING_OVER, "Create video"),
         class_name="button main",
         disabled=(StudioState.waiting_for != "") | StudioState.is_requesting,
     )

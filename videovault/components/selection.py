@@ -36,7 +36,7 @@ def pick(card: Any) -> rx.Component:
     return rx.el.label(
         rx.el.input(
             type="checkbox",
-            aria_label=f"Select {card.title}",
+            aria_label=wording.to_select(card.title),
             custom_attrs={
                 "data-video": card.video_id,
                 "data-bytes": card.bytes,

@@ -8,13 +8,16 @@ from videovault.components.buttons import button
 from videovault.components.dialog import dialog
 from videovault.components.forms import copyable, field, text_input
 from videovault.components.vars import local_time
+from videovault.state import wording
 from videovault.state.sharing import SharingState
+
+WHEN = "{dateStyle: 'medium', timeStyle: 'short'}"
 
 
 def share_dialog() -> rx.Component:
     link = SharingState.link
     return dialog(
-        rx.fragment("Share “", link.title, "”"),
+        f"Share “{link.title}”",
         rx.cond(link.is_open, _open_link(), _closed_link()),
         name="share",
         is_open=link.video_id != "",
@@ -35,7 +38,7 @@ def _open_link() -> rx.Component:
             copyable("share-link", link.url, hinted=True),
             hint="Whoever has it can watch and download the video, without an account.",
         ),
-        rx.el.p(_until(link), " ", link.opened, class_name="soft figures"),
+        rx.el.div(rx.el.p(_until(link)), rx.el.p(link.opened), class_name="stack close soft figures"),
         _limits(),
         rx.el.hr(),
         rx.cond(
@@ -49,9 +52,7 @@ def _until(link: Any) -> rx.Component:
     return rx.cond(
         link.expires_at == "",
         "It works until you stop it.",
-        rx.fragment(
-            "It works until ", local_time(link.expires_at, "{dateStyle: 'medium', timeStyle: 'short'}"), "."
-        ),
+        wording.works_until(local_time(link.expires_at, WHEN)),
     )
 
 
@@ -66,13 +67,14 @@ def _limits() -> rx.Component:
         rx.el.div(button("Save limits", type="submit"), class_name="actions"),
         on_submit=SharingState.limit,
         reset_on_submit=False,
+        no_validate=True,
         class_name="stack",
     )
 
 
 def _limit(name: str, label: str, value: Any) -> rx.Component:
     control = text_input(
-        name, default_value=value, input_mode="numeric", placeholder="No limit", max_length=9
+        name, default_value=value, input_mode="numeric", placeholder=wording.NO_LIMIT, max_length=9
     )
     return field(name, label, control)
 
@@ -84,7 +86,7 @@ def _ways(other: rx.Component) -> rx.Component:
 def _question() -> rx.Component:
     return rx.el.div(
         rx.el.p(
-            "With a new key, every link that you gave out stops working. Whoever should go on watching needs the new one.",
+            "Every link that you gave out stops working. Whoever should go on watching needs the new one.",
             role="alert",
         ),
         rx.el.div(
@@ -103,9 +105,9 @@ def _question() -> rx.Component:
 
 def _closed_link() -> rx.Component:
     return rx.el.div(
-        rx.el.p("Nobody but you can watch this video: its link is closed."),
+        rx.el.p("Its link is closed: only you can watch this video."),
         rx.el.p(
-            "Sharing it again brings the same link back, without limits, unless you make a new key.",
+            "Share it again, and the same link works, without limits.",
             class_name="soft",
         ),
         rx.cond(

@@ -9,6 +9,7 @@ from videovault.components.icons import icon
 from videovault.components.progress import small_progress
 from videovault.components.selection import pick
 from videovault.components.vars import local_time
+from videovault.state import wording
 from videovault.state.gallery import GalleryState
 from videovault.state.removal import RemovalState
 from videovault.state.shapes import Card
@@ -79,8 +80,8 @@ def _picture(card: Any) -> rx.Component:
         card.status,
         ("ready", _ready_picture(card)),
         ("processing", _drawn("processing", small_progress(video_id=card.video_id))),
-        ("draft", _drawn("draft", rx.el.span("Draft"))),
-        _drawn("failed", rx.el.span(rx.cond(card.is_cancelled, "Cancelled", "Failed"))),
+        ("draft", _drawn("draft", rx.el.span(wording.DRAFT))),
+        _drawn("failed", rx.el.span(rx.cond(card.is_cancelled, wording.CANCELLED, wording.FAILED))),
     )
 
 
@@ -138,7 +139,7 @@ def _actions(card: Any) -> rx.Component:
         rx.match(
             card.status,
             ("ready", download_button(card.video_id, card.title, look="plain")),
-            ("processing", _opener(card, "Open")),
+            ("processing", _opener(card, wording.OPEN)),
             ("draft", _opener(card, "Continue")),
             _failed_actions(card),
         ),
@@ -158,13 +159,13 @@ def _actions(card: Any) -> rx.Component:
 def _failed_actions(card: Any) -> rx.Component:
     return rx.fragment(
         button(
-            "Try again",
+            wording.TRY_AGAIN,
             look="plain",
             on_click=GalleryState.retry(card.video_id),
-            aria_label=f"Try {card.title} again",
+            aria_label=wording.to_try_again(card.title),
             data_waits="true",
         ),
-        _opener(card, "Open"),
+        _opener(card, wording.OPEN),
     )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import reflex as rx
 
 from videovault.components.icons import icon
+from videovault.state import wording
 from videovault.state.gallery import GalleryState
 
 SORTS = {
@@ -67,12 +68,12 @@ def _filters() -> rx.Component:
     counts = GalleryState.counts
     return rx.el.nav(
         _filter("All", "", counts.everything),
-        _filter("Ready", "ready", counts.ready),
-        _filter("Processing", "processing", counts.processing),
-        _filter("Failed", "failed", counts.failed),
+        _filter(wording.READY, "ready", counts.ready),
+        _filter(wording.PROCESSING, "processing", counts.processing),
+        _filter(wording.FAILED_OR_CANCELLED, "failed", counts.failed),
         _filter("Drafts", "draft", counts.drafts),
         class_name="filters",
-        aria_label="Show",
+        aria_label=wording.SHOW,
     )
 
 
@@ -88,7 +89,7 @@ def _search() -> rx.Component:
             class_name="input",
             custom_attrs={
                 "aria-label": "Search titles and companies",
-                "placeholder": "Search",
+                "placeholder": wording.SEARCH,
                 "maxLength": 200,
                 "autoComplete": "off",
                 "dir": "auto",

@@ -62,15 +62,15 @@ class Webhooks:
         try:
             answer = self._post(self._script_url, brief, {}, note)
         except WebhookUnanswered as error:
-            raise WebhookError("The script webhook took too long to answer.", retryable=True) from error
+            raise WebhookError("The script service took too long to answer.", retryable=True) from error
         if answer.status_code >= 400:
-            raise WebhookError(f"The script webhook refused the brief. {message_of(answer)}".strip())
+            raise WebhookError(f"The script service refused the brief. {message_of(answer)}".strip())
         try:
             script = Script.model_validate(unwrapped(answer))
         except ValidationError as error:
-            raise WebhookError("The script webhook answered something that is not a script.") from error
+            raise WebhookError("The script service answered something that is not a script.") from error
         if not (script.hook or script.body or script.conclusion):
-            raise WebhookError("The script webhook answered without hook, body or conclusion.")
+            raise WebhookError("The script service answered without hook, body or conclusion.")
         return script
 
     def generate(
@@ -95,9 +95,9 @@ class Webhooks:
                 answer = self._send(url, body, headers, note)
             except NOT_SENT as error:
                 if attempt == TRIES:
-                    raise WebhookError("The webhook could not be reached.", retryable=True) from error
+                    raise WebhookError("The service could not be reached.", retryable=True) from error
             except httpx.HTTPError as error:
-                raise WebhookUnanswered("The webhook did not answer.") from error
+                raise WebhookUnanswered("The service did not answer.") from error
             else:
                 if answer.status_code < 500:
                     return _final(answer)
@@ -125,7 +125,7 @@ class Webhooks:
             for chunk in answer.iter_bytes():
                 content += chunk
                 if len(content) > MAX_ANSWER_BYTES:
-                    raise WebhookError("The webhook's answer is too long.")
+                    raise WebhookError("The service's answer is too long.")
                 if time.monotonic() > until:  # an answer that drips would hold its caller for ever
                     raise httpx.ReadTimeout("the answer did not end in time")
             later = {name: answer.headers[name] for name in ("retry-after",) if name in answer.headers}
@@ -161,7 +161,7 @@ def _final(answer: httpx.Response) -> httpx.Response:
     if answer.status_code == 429:
         raise _failing(answer)
     if answer.is_redirect:
-        raise WebhookError("The webhook's address leads to another one: set that one instead.")
+        raise WebhookError("The service's address leads to another one: set that one instead.")
     return answer
 
 
@@ -169,9 +169,9 @@ def _failing(answer: httpx.Response) -> WebhookError:
     """429, or a 5xx that says when to come back, will pass; any other 5xx is for a person to look at."""
     if answer.status_code == 429 or "retry-after" in answer.headers:
         return WebhookBusy(
-            f"The webhook is too busy right now ({answer.status_code}). Try again in a few minutes.",
+            f"The service is too busy right now ({answer.status_code}). Try again in a few minutes.",
             seconds_of(answer.headers.get("retry-after", "")),
         )
     return WebhookError(
-        f"The webhook failed ({answer.status_code}). Look at its own log, then try again.", retryable=True
+        f"The service failed ({answer.status_code}). Look at its own log, then try again.", retryable=True
     )

@@ -15,7 +15,9 @@ from videovault.pages.not_found import not_found
 from videovault.pages.password import forgot, reset
 from videovault.pages.profile import profile
 from videovault.pages.share import share
+from videovault.state import wording
 from videovault.state.account import AccountState
+from videovault.state.admin import AdminState
 from videovault.state.admin_activity import AdminActivityState
 from videovault.state.admin_inbox import AdminInboxState
 from videovault.state.admin_people import AdminPeopleState
@@ -28,46 +30,57 @@ from videovault.state.share import ShareState
 from videovault.state.studio import StudioState
 from videovault.state.work import WorkState
 
+PRODUCT = "VideoVault"
+NOT_FOUND = "Not found"
+
 
 @dataclass(frozen=True)
 class Page:
+    """``name`` is what the browser's tab says of it, beside the product's own."""
+
     route: str
     component: Callable[[], rx.Component]
-    title: str
+    name: str
     on_load: Sequence[Any] = ()
     description: str = "Make short avatar videos and keep them safe in your own storage."
 
+    @property
+    def title(self) -> Any:
+        """For the tab; the admin's pages are called as any unknown one to everybody else."""
+        title = f"{self.name} · {PRODUCT}" if self.name else PRODUCT
+        if not self.route.startswith("/admin"):
+            return title
+        return rx.match(AdminState.access, ("yes", title), ("no", f"{NOT_FOUND} · {PRODUCT}"), PRODUCT)
+
 
 PAGES = (
-    Page("/", home, "VideoVault", [SessionState.go_home]),
-    Page("/login", login, "Sign in | VideoVault", [AccountState.enter]),
-    Page("/register", register, "Create account | VideoVault", [AccountState.enter]),
-    Page("/forgot", forgot, "Forgot your password? | VideoVault", [AccountState.recover]),
-    Page("/reset", reset, "New password | VideoVault", [AccountState.recover]),
-    Page("/create", create, "New video | VideoVault", [StudioState.enter, WorkState.watch]),
+    Page("/", home, "", [SessionState.go_home]),
+    Page("/login", login, wording.SIGN_IN, [AccountState.enter]),
+    Page("/register", register, wording.CREATE_ACCOUNT, [AccountState.enter]),
+    Page("/forgot", forgot, wording.FORGOT_PASSWORD, [AccountState.recover]),
+    Page("/reset", reset, wording.NEW_PASSWORD, [AccountState.recover]),
+    Page("/create", create, wording.NEW_VIDEO, [StudioState.enter, WorkState.watch]),
     Page(
         "/gallery",
         gallery,
-        "Gallery | VideoVault",
+        wording.GALLERY,
         [GalleryState.load, StudioState.enter, WorkState.watch],
     ),
-    Page("/account", profile, "Account | VideoVault", [ProfileState.load, WorkState.watch]),
+    Page("/account", profile, wording.ACCOUNT, [ProfileState.load, WorkState.watch]),
     Page(
         "/share/[video_id]",
         share,
-        "Shared video | VideoVault",
+        "Shared video",
         [ShareState.open],
         "A video for you to watch.",
     ),
-    Page("/admin", admin.videos, "All videos | VideoVault", [AdminVideosState.load, WorkState.watch]),
-    Page("/admin/people", admin.people, "People | VideoVault", [AdminPeopleState.load, WorkState.watch]),
-    Page(
-        "/admin/activity", admin.activity, "Activity | VideoVault", [AdminActivityState.load, WorkState.watch]
-    ),
+    Page("/admin", admin.videos, wording.VIDEOS, [AdminVideosState.load, WorkState.watch]),
+    Page("/admin/people", admin.people, wording.PEOPLE, [AdminPeopleState.load, WorkState.watch]),
+    Page("/admin/activity", admin.activity, wording.ACTIVITY, [AdminActivityState.load, WorkState.watch]),
     Page(
         "/admin/system",
         admin.system,
-        "System | VideoVault",
+        wording.SYSTEM,
         [
             AdminSystemState.load,
             AdminInboxState.load,
@@ -76,5 +89,5 @@ PAGES = (
             WorkState.watch,
         ],
     ),
-    Page("404", not_found, "Not found | VideoVault"),
+    Page("404", not_found, NOT_FOUND),
 )

@@ -1,12 +1,14 @@
-"""Sign in and sign up, by forms that the browser itself sends: password managers know them."""
+"""Sign in and sign up, by forms that the browser can send by itself: password managers know them."""
 
 from typing import Any
 
 import reflex as rx
 
 from videovault.components.buttons import button
-from videovault.components.forms import field, native_form, password, text_input
+from videovault.components.forms import field, password, posted_form, text_input
+from videovault.components.sentences import sentence
 from videovault.pages.layout import entrance
+from videovault.state import wording
 from videovault.state.account import AccountState
 
 PASSWORD_HINT = "At least 8 characters."  # noqa: S105 - a hint
@@ -14,29 +16,29 @@ PASSWORD_HINT = "At least 8 characters."  # noqa: S105 - a hint
 
 def login() -> rx.Component:
     return entrance(
-        "Sign in",
+        wording.SIGN_IN,
         _form(
-            "Sign in",
+            wording.SIGN_IN,
             "/api/auth/login",
             _email("username"),
             password("password", auto_complete="current-password"),
         ),
-        rx.el.p(rx.el.a("Forgot your password?", href="/forgot"), class_name="below"),
-        _other("New here?", "Create account", "/register"),
+        rx.el.p(rx.el.a(wording.FORGOT_PASSWORD, href="/forgot"), class_name="below"),
+        _other("New here? {link}", wording.CREATE_ACCOUNT, "/register"),
     )
 
 
 def register() -> rx.Component:
     return entrance(
-        "Create account",
+        wording.CREATE_ACCOUNT,
         _form(
-            "Create account",
+            wording.CREATE_ACCOUNT,
             "/api/auth/register",
             _email("email"),
             new_password(),
             rx.el.input(type="hidden", name="invitation", value=AccountState.invitation),
         ),
-        _other("You have an account?", "Sign in", "/login"),
+        _other("You have an account? {link}", wording.SIGN_IN, "/login"),
     )
 
 
@@ -59,15 +61,14 @@ def new_password() -> rx.Component:
 
 
 def _form(submit: str, action: str, *fields: rx.Component) -> rx.Component:
-    return native_form(
+    return posted_form(
         told(),
         alert(),
         *fields,
         rx.el.input(type="hidden", name="next", value=AccountState.next),
         button(submit, look="main wide", type="submit"),
         action=action,
-        method="post",
-        class_name="panel stack",
+        look="panel stack",
     )
 
 
@@ -80,9 +81,9 @@ def _email(auto_complete: str) -> rx.Component:
         required=True,
         max_length=254,
     )
-    return field("email", "E-mail", control)
+    return field("email", wording.EMAIL, control)
 
 
 def _other(question: str, text: str, path: str) -> rx.Component:
     link: Any = f"{path}?next={AccountState.next_quoted}"
-    return rx.el.p(question, " ", rx.el.a(text, href=link), class_name="soft below")
+    return rx.el.p(sentence(question, link=rx.el.a(text, href=link)), class_name="soft below")

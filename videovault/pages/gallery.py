@@ -9,10 +9,12 @@ from videovault.components.film import player
 from videovault.components.generation_modal import generation_modal
 from videovault.components.removal_dialog import removal_dialog
 from videovault.components.selection import more, selection
+from videovault.components.sentences import sentence
 from videovault.components.share_dialog import share_button, share_dialog
 from videovault.components.video_card import card_part, card_skeleton
 from videovault.components.view import answer, clear_search, toolbar
 from videovault.pages.layout import app_page, page_head
+from videovault.state import wording
 from videovault.state.adding import AddingState
 from videovault.state.gallery import GalleryState
 from videovault.state.parts import PARTS
@@ -23,7 +25,7 @@ SKELETONS = 8
 
 def gallery() -> rx.Component:
     return app_page(
-        page_head("Gallery", None, rx.el.div(_add(), _new(), class_name="row")),
+        page_head(wording.GALLERY, None, rx.el.div(_add(), _new(), class_name="row")),
         toolbar(),
         answer(
             rx.cond(
@@ -46,11 +48,11 @@ def gallery() -> rx.Component:
 
 
 def _new() -> rx.Component:
-    return link_button("New video", "/create", look="main", symbol="new")
+    return link_button(wording.NEW_VIDEO, "/create", look="main", symbol="new")
 
 
 def _add() -> rx.Component:
-    return button("Add from a link", symbol="link", on_click=AddingState.open, data_waits="true")
+    return button(wording.ADD_FROM_LINK, symbol="link", on_click=AddingState.open, data_waits="true")
 
 
 def _cards() -> rx.Component:
@@ -72,8 +74,10 @@ def _loading() -> rx.Component:
     return rx.el.div(
         rx.el.div(*(card_skeleton() for _ in range(SKELETONS)), class_name="cards", aria_hidden="true"),
         rx.el.p(
-            "This takes longer than usual. ",
-            rx.el.a("Load the page again", href="", reload_document=True),
+            sentence(
+                "This takes longer than usual. {link}",
+                link=rx.el.a("Load the page again", href="", reload_document=True),
+            ),
             class_name="late",
         ),
         class_name="loading",
@@ -84,7 +88,7 @@ def _broken() -> rx.Component:
     return rx.el.div(
         rx.el.h2("Your videos could not be loaded"),
         rx.el.p("They are safe. Try again in a moment.", class_name="soft"),
-        button("Try again", look="main", on_click=GalleryState.load),
+        button(wording.TRY_AGAIN, look="main", on_click=GalleryState.load),
         class_name="empty",
         role="alert",
     )
@@ -99,7 +103,7 @@ def _empty() -> rx.Component:
 
 def _nothing_found() -> rx.Component:
     return rx.fragment(
-        rx.el.h2("Nothing found for “", GalleryState.text, "”"),
+        rx.el.h2(f"Nothing found for “{GalleryState.text}”"),
         rx.el.p("Titles and company names are searched.", class_name="soft"),
         clear_search(),
     )
@@ -109,9 +113,9 @@ def _nothing_here() -> rx.Component:
     return rx.match(
         GalleryState.shown,
         ("", _nothing_yet()),
-        ("failed", rx.el.p("Nothing has failed.")),
-        ("processing", rx.el.p("Nothing is in work.")),
-        ("draft", rx.el.p("No drafts. A script that you close before its video is made waits here.")),
+        ("failed", rx.el.p("Nothing has failed or been cancelled.")),
+        ("processing", rx.el.p("Nothing is being made right now.")),
+        ("draft", rx.el.p("No drafts. A script waits here until its video is made.")),
         rx.el.p("No videos are ready yet."),
     )
 

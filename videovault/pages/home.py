@@ -5,6 +5,7 @@ import reflex as rx
 from videovault.components.buttons import link_button
 from videovault.components.icons import icon
 from videovault.pages.layout import public_page
+from videovault.state import wording
 
 WAYS = (
     (
@@ -44,8 +45,8 @@ def _welcome() -> rx.Component:
             class_name="soft",
         ),
         rx.el.div(
-            link_button("Create account", "/register", look="main"),
-            link_button("Sign in", "/login"),
+            link_button(wording.CREATE_ACCOUNT, "/register", look="main"),
+            link_button(wording.SIGN_IN, "/login"),
             class_name="row",
         ),
         class_name="stack",
@@ -65,7 +66,7 @@ def _sample() -> rx.Component:
             class_name="picture",
         ),
         rx.el.figcaption(
-            "Three things that make a home ready to sell", rx.el.span("Ready", class_name="status ready")
+            rx.el.span(wording.EXAMPLE_TOPIC), rx.el.span(wording.READY, class_name="status ready")
         ),
         class_name="card sample",
     )

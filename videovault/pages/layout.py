@@ -8,6 +8,8 @@ from reflex.style import LiteralColorMode, set_color_mode
 from videovault.components.buttons import icon_button, link_button
 from videovault.components.forms import farewell, native_form
 from videovault.components.notices import connection_notice, notices
+from videovault.components.sentences import sentence
+from videovault.state import wording
 from videovault.state.session import SessionState
 
 MODES: tuple[LiteralColorMode, ...] = ("system", "light", "dark")
@@ -18,8 +20,8 @@ def app_page(*children: Any, active: str = "", look: str = "") -> rx.Component:
     header = _header(
         rx.el.nav(
             _nav_link("Create", "/create", active),
-            _nav_link("Gallery", "/gallery", active),
-            rx.cond(SessionState.is_admin, _nav_link("Admin", "/admin", active)),
+            _nav_link(wording.GALLERY, "/gallery", active),
+            rx.cond(SessionState.is_admin, _nav_link(wording.ADMIN, "/admin", active)),
             class_name="nav",
             aria_label="Main",
         ),
@@ -30,7 +32,7 @@ def app_page(*children: Any, active: str = "", look: str = "") -> rx.Component:
 
 def public_page(*children: Any, look: str = "") -> rx.Component:
     return _page(
-        _header(rx.el.span(class_name="push"), link_button("Sign in", "/login", look="plain"), _look()),
+        _header(rx.el.span(class_name="push"), link_button(wording.SIGN_IN, "/login", look="plain"), _look()),
         *children,
         look=look,
     )
@@ -97,16 +99,16 @@ def _menu(*children: rx.Component, name: str = "Menu", symbol: str = "person") -
 
 def _look() -> rx.Component:
     """The menu of those who have no account here yet."""
-    return _menu(name="Appearance", symbol="contrast")
+    return _menu(name=wording.APPEARANCE, symbol="contrast")
 
 
 def _account() -> rx.Component:
     return rx.fragment(
-        rx.el.p("Signed in as ", rx.el.strong(SessionState.email), class_name="small"),
-        link_button("Account", "/account", look="wide"),
+        rx.el.p(sentence("Signed in as {email}", email=rx.el.strong(SessionState.email)), class_name="small"),
+        link_button(wording.ACCOUNT, "/account", look="wide"),
         farewell(
             native_form(
-                rx.el.button("Log out", type="submit", class_name="button wide"),
+                rx.el.button(wording.SIGN_OUT, type="submit", class_name="button wide"),
                 action="/api/auth/logout",
                 method="post",
             )
@@ -116,7 +118,7 @@ def _account() -> rx.Component:
 
 def _appearance() -> rx.Component:
     return rx.el.div(
-        rx.el.span("Appearance", class_name="label small", id="appearance"),
+        rx.el.span(wording.APPEARANCE, class_name="label small", id="appearance"),
         rx.el.div(
             *(
                 rx.el.button(

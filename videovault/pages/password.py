@@ -3,15 +3,16 @@
 import reflex as rx
 
 from videovault.components.buttons import button
-from videovault.components.forms import field, native_form, text_input
+from videovault.components.forms import field, posted_form, text_input
 from videovault.pages.account import alert, new_password, told
 from videovault.pages.layout import entrance
+from videovault.state import wording
 from videovault.state.account import AccountState
 
 
 def forgot() -> rx.Component:
     return entrance(
-        "Forgot your password?",
+        wording.FORGOT_PASSWORD,
         rx.cond(AccountState.told != "", told(), rx.cond(AccountState.sends_mail, _ask(), _ask_admin())),
         _back(),
     )
@@ -20,35 +21,40 @@ def forgot() -> rx.Component:
 def reset() -> rx.Component:
     return entrance(
         "Choose a new password",
-        native_form(
+        posted_form(
             alert(),
             new_password(),
             rx.el.input(type="hidden", name="token", value=AccountState.token),
-            button("Change password", look="main wide", type="submit"),
+            button(wording.CHANGE_PASSWORD, look="main wide", type="submit"),
             action="/api/auth/reset",
-            method="post",
-            class_name="panel stack",
+            look="panel stack",
         ),
         _back(),
     )
 
 
 def _ask() -> rx.Component:
-    control = text_input("email", type="email", auto_complete="username", required=True, max_length=254)
-    return native_form(
+    control = text_input(
+        "email",
+        type="email",
+        auto_complete="username",
+        default_value=AccountState.typed_email,
+        required=True,
+        max_length=254,
+    )
+    return posted_form(
         alert(),
-        rx.el.p("We send you a link by which you choose a new one.", class_name="soft"),
-        field("email", "E-mail", control),
+        rx.el.p("We send you a link to choose a new one.", class_name="soft"),
+        field("email", wording.EMAIL, control),
         button("Send me a link", look="main wide", type="submit"),
         action="/api/auth/forgot",
-        method="post",
-        class_name="panel stack",
+        look="panel stack",
     )
 
 
 def _ask_admin() -> rx.Component:
     return rx.el.p(
-        "This installation sends no mail. Ask its admin for a link that sets a new password.",
+        "E-mail is not set up here. Ask the admin for a link to choose a new password.",
         class_name="panel",
     )
 

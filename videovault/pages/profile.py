@@ -10,14 +10,16 @@ from videovault.components.forms import (
     described,
     farewell,
     field,
-    native_form,
     password,
+    posted_form,
     text_input,
 )
 from videovault.components.progress import bar
+from videovault.components.sentences import sentence
 from videovault.components.vars import is_empty, local_time
 from videovault.pages.account import PASSWORD_HINT
 from videovault.pages.layout import app_page, page_head
+from videovault.state import wording
 from videovault.state.profile import ProfileState
 from videovault.state.session import SessionState
 
@@ -27,7 +29,7 @@ DAY = "{dateStyle: 'medium'}"
 
 def profile() -> rx.Component:
     return app_page(
-        page_head("Account", SessionState.email),
+        page_head(wording.ACCOUNT, SessionState.email),
         rx.el.div(_person(), _storage(), _password(), _devices(), _tokens(), _closing(), class_name="stack"),
         active="/account",
         look="narrow",
@@ -46,10 +48,11 @@ def _person() -> rx.Component:
     return _section(
         "You",
         rx.el.form(
-            field("name", "Name", control, note="optional"),
+            field("name", wording.NAME, control, note=wording.OPTIONAL),
             rx.el.div(button("Save", type="submit"), class_name="actions"),
             on_submit=ProfileState.rename,
             reset_on_submit=False,
+            no_validate=True,
             key=ProfileState.name,
             class_name="stack",
         ),
@@ -58,7 +61,7 @@ def _person() -> rx.Component:
 
 def _storage() -> rx.Component:
     return _section(
-        "Storage",
+        wording.STORAGE,
         rx.cond(ProfileState.percent >= 0, bar(ProfileState.percent, "Storage used")),
         text=ProfileState.storage,
     )
@@ -66,15 +69,16 @@ def _storage() -> rx.Component:
 
 def _password() -> rx.Component:
     return _section(
-        "Password",
-        native_form(
+        wording.PASSWORD,
+        posted_form(
             _whose(),
             password("currentPassword", label="Current password", auto_complete="current-password"),
-            password("newPassword", label="New password", auto_complete="new-password", hint=PASSWORD_HINT),
-            rx.el.div(button("Change password", type="submit"), class_name="actions"),
+            password(
+                "newPassword", label=wording.NEW_PASSWORD, auto_complete="new-password", hint=PASSWORD_HINT
+            ),
+            rx.el.div(button(wording.CHANGE_PASSWORD, type="submit"), class_name="actions"),
             action="/api/auth/password",
-            method="post",
-            class_name="stack",
+            look="stack",
         ),
         text="Changing it signs you out on every other device. API tokens stay good.",
     )
@@ -102,7 +106,7 @@ def _devices() -> rx.Component:
 
 def _more_devices() -> rx.Component:
     return rx.el.details(
-        rx.el.summary("More devices ", rx.el.span(rx.Var.create(ProfileState.more_devices).length())),
+        rx.el.summary(f"More devices: {rx.Var.create(ProfileState.more_devices).length()}"),
         rx.el.ul(rx.foreach(ProfileState.more_devices, _device), class_name="lines"),
     )
 
@@ -111,14 +115,14 @@ def _device(shown: Any) -> rx.Component:
     return rx.el.li(
         rx.el.div(
             rx.el.strong(shown.name),
-            rx.el.span("Last used ", local_time(shown.seen_at, WHEN), class_name="soft small"),
+            rx.el.span(f"Last used {local_time(shown.seen_at, WHEN)}", class_name="soft small"),
             class_name="line-text",
         ),
         rx.cond(
             shown.is_current,
             rx.el.span("This device", class_name="soft small still"),
             button(
-                "Sign out",
+                wording.SIGN_OUT,
                 on_click=ProfileState.sign_out(shown.session_id),
                 aria_label=f"Sign out {shown.name}",
             ),
@@ -142,14 +146,20 @@ def _tokens() -> rx.Component:
 
 
 def _token(shown: Any) -> rx.Component:
-    used = rx.cond(shown.used_at != "", local_time(shown.used_at, DAY), "never")
-    until = rx.cond(shown.expires_at != "", local_time(shown.expires_at, DAY), "you revoke it")
+    used = rx.cond(
+        shown.used_at != "", f"Last used {local_time(shown.used_at, DAY)}.", "It has not been used yet."
+    )
+    until = rx.cond(
+        shown.expires_at != "",
+        wording.works_until(local_time(shown.expires_at, DAY)),
+        "It works until you revoke it.",
+    )
     return rx.el.li(
         rx.el.div(
             rx.el.strong(shown.name),
-            rx.el.span(
-                "It ", shown.may, ". Good until ", until, ", last used ", used, ".", class_name="soft small"
-            ),
+            rx.el.span(shown.may, class_name="soft small"),
+            rx.el.span(until, class_name="soft small"),
+            rx.el.span(used, class_name="soft small"),
             class_name="line-text",
         ),
         button("Revoke", on_click=ProfileState.revoke(shown.token_id), aria_label=f"Revoke {shown.name}"),
@@ -173,7 +183,7 @@ def _fresh() -> rx.Component:
 def _token_form() -> rx.Component:
     name = text_input("tokenName", placeholder="Nightly upload", max_length=100, required=True)
     return rx.el.form(
-        field("tokenName", "Name", name),
+        field("tokenName", wording.NAME, name),
         rx.el.div(
             field(
                 "scope",
@@ -200,6 +210,7 @@ def _token_form() -> rx.Component:
         rx.el.div(button("Make a token", type="submit", symbol="new"), class_name="actions"),
         on_submit=ProfileState.make_token,
         reset_on_submit=False,
+        no_validate=True,
         key=ProfileState.form_number,
         class_name="stack",
     )
@@ -207,20 +218,18 @@ def _token_form() -> rx.Component:
 
 def _closing() -> rx.Component:
     return _section(
-        "Delete my account",
+        wording.DELETE_ACCOUNT,
         farewell(
-            native_form(
+            posted_form(
                 _whose(),
                 password("password", label="Your password", auto_complete="current-password"),
-                rx.el.div(button("Delete my account", look="danger", type="submit"), class_name="actions"),
+                rx.el.div(button(wording.DELETE_ACCOUNT, look="danger", type="submit"), class_name="actions"),
                 action="/api/auth/delete-account",
-                method="post",
-                class_name="stack",
+                look="stack",
             )
         ),
-        text=rx.fragment(
-            "Deletes your account and everything in it, for good: ",
-            rx.el.strong(ProfileState.belongings),
-            ", your drafts, your devices and your API tokens.",
+        text=sentence(
+            "Deletes your account and everything in it, for good: {videos}, your drafts and your API tokens.",
+            videos=rx.el.strong(ProfileState.belongings),
         ),
     )

@@ -5,6 +5,7 @@ import reflex as rx
 from videovault.components.buttons import link_button
 from videovault.components.film import film
 from videovault.pages.layout import public_page
+from videovault.state import wording
 from videovault.state.share import ShareState
 
 
@@ -46,12 +47,12 @@ def _video() -> rx.Component:
                 rx.cond(video.about != "", rx.el.p(video.about, class_name="soft figures")),
             ),
             link_button(
-                "Download",
+                wording.DOWNLOAD,
                 video.download,
                 look="main",
                 symbol="download",
                 reload_document=True,
-                aria_label=f"Download {video.title}",
+                aria_label=wording.to_download(video.title),
             ),
             class_name="watch-head",
         ),

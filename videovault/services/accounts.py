@@ -1,5 +1,7 @@
 """Accounts: making one, signing in, and what people change about their own."""
 
+from functools import partial
+
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, func, select
 
@@ -23,7 +25,7 @@ __all__ = [
     "register",
     "rename",
 ]
-WRONG_LOGIN = "E-mail address or password is wrong."
+WRONG_LOGIN = "The e-mail address or the password is wrong."
 
 
 def register(
@@ -40,8 +42,8 @@ def register(
     Raises InvalidInput, Conflict when the address has an account, Forbidden when signup is closed or the
     invitation is good no more.
     """
+    fields.together(partial(fields.checked_email, email), partial(passwords.checked, password))
     email = fields.checked_email(email)
-    passwords.checked(password)
     name = fields.checked(fields.NAME, {"name": name})["name"]
     password_hash = security.hash_password(password)
     try:
@@ -104,7 +106,9 @@ def change_password(caller: Caller, current: str, new: str, *, user_agent: str =
     Raises Forbidden for programs, InvalidInput beside ``currentPassword`` or ``newPassword``, RateLimited.
     """
     check_in_person(caller)
-    passwords.checked(new, "newPassword")
+    fields.together(
+        partial(passwords.given, current, "currentPassword"), partial(passwords.checked, new, "newPassword")
+    )
     user = passwords.confirm(caller.user_id, current, "currentPassword")
     password_hash = security.hash_password(new)
     with transaction() as session:

@@ -1,12 +1,15 @@
 """The rules for every text that a person types, shared by forms and API."""
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from email_validator import EmailNotValidError, validate_email
 
 from videovault.errors import InvalidInput
+
+MARKED = "Please check the marked fields."
+NO_ADDRESS = "This is not a complete e-mail address, such as name@example.com."
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,22 @@ def checked(rules: Mapping[str, Rule], values: Mapping[str, str]) -> dict[str, s
         except ValueError as problem:
             wrong[name] = str(problem)
     if wrong:
-        raise InvalidInput("Please check the marked fields.", wrong)
+        raise InvalidInput(MARKED, wrong)
     return clean
+
+
+def together(*checks: Callable[[], object]) -> None:
+    """Raises one InvalidInput for all that these checks find, so that a person reads all of it at once."""
+    wrong: list[InvalidInput] = []
+    for check in checks:
+        try:
+            check()
+        except InvalidInput as error:
+            wrong.append(error)
+    if len(wrong) > 1:
+        raise InvalidInput(MARKED, {name: text for error in wrong for name, text in error.fields.items()})
+    if wrong:
+        raise wrong[0]
 
 
 def checked_email(value: str, field: str = "email") -> str:
@@ -63,8 +80,7 @@ def checked_email(value: str, field: str = "email") -> str:
             raise EmailNotValidError("too long")  # noqa: TRY301 - one answer for every reason
         return validate_email(value.strip(), check_deliverability=False).normalized.lower()
     except EmailNotValidError as error:
-        message = "This is not a complete e-mail address, such as name@example.com."
-        raise InvalidInput("Please check the e-mail address.", {field: message}) from error
+        raise InvalidInput("Please check the e-mail address.", {field: NO_ADDRESS}) from error
 
 
 def _checked_text(rule: Rule, value: str) -> str:

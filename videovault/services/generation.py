@@ -47,7 +47,7 @@ def request(
     Raises InvalidInput, VideoNotFound, Conflict when no generator is set up, QuotaExceeded, RateLimited.
     """
     if not settings().video_webhook:
-        raise Conflict("No video generator is set up: set VIDEO_WEBHOOK_URL.")
+        raise Conflict("No video generator is set up. Ask the admin to set VIDEO_WEBHOOK_URL.")
     clean = fields.checked(fields.SCRIPT, script)
     limiting.check(limiting.GENERATIONS, "generations", caller.user_id)
     with transaction() as session:

@@ -159,7 +159,7 @@ def _account(email: str) -> str:
 
 def _refuse(seconds: int) -> None:
     if seconds:
-        raise RateLimited(f"That was too often. Please try again in {_spelled(seconds)}.", seconds)
+        raise RateLimited(f"That was tried too often. Please try again in {_spelled(seconds)}.", seconds)
 
 
 def _spelled(seconds: int) -> str:

@@ -13,6 +13,7 @@ from videovault.services import limiting
 
 LENGTH = (8, 256)
 COMMON = 10_000
+MISSING = "Enter your password."
 WRONG = "This is not your password."
 TOO_COMMON = "This password is among the first that anybody would try. Choose another one."
 
@@ -29,18 +30,25 @@ def checked(value: str, field: str = "password") -> str:
     return value
 
 
+def given(value: str, field: str = "password") -> None:
+    """Raises InvalidInput for an empty one, which needs no trying."""
+    if not value:
+        raise _unfit(MISSING, field)
+
+
 def is_right(user: User | None, password: str) -> bool:
     """Whether it is the user's; without a user it takes as long. For outside of transactions: hashing takes its time."""
-    given = password[: LENGTH[1]]
-    if not security.verify_password(given, user.password_hash if user else None):
+    tried = password[: LENGTH[1]]
+    if not security.verify_password(tried, user.password_hash if user else None):
         return False
     if user and security.is_outdated(user.password_hash):
-        _renew(user, given)
+        _renew(user, tried)
     return True
 
 
 def confirm(user_id: str, password: str, field: str = "password") -> User:
     """The user, who has just typed the right password. Raises InvalidInput beside ``field``, RateLimited."""
+    given(password, field)
     with reading() as session:
         user = session.get_one(User, user_id)
     with limiting.confirmation(user_id):

@@ -89,7 +89,7 @@ def cancel(caller: Caller, video_id: str) -> VideoView:
     with transaction() as session:
         video = open_video(session, caller, video_id, "change", alone=True).row
         if video.status not in PROCESSING:
-            raise Conflict("This video is not in work.")
+            raise Conflict("This video is not being made.")
         lifecycle.move(
             session,
             video,
@@ -97,7 +97,7 @@ def cancel(caller: Caller, video_id: str) -> VideoView:
             actor_id=caller.user_id,
             why="cancelled",
             error_code="CANCELLED",
-            error_message="You cancelled this video.",
+            error_message="This video was cancelled.",
         )
         return VideoView.of(video)
 

@@ -44,7 +44,7 @@ def compose_part(caller: Caller, video_id: str, part: Part) -> str:
     Raises VideoNotFound, Conflict where there is no such webhook, RateLimited, WebhookError.
     """
     if not settings().script_webhook:
-        raise Conflict("No script webhook is set up: set SCRIPT_WEBHOOK_URL.")
+        raise Conflict("Nothing is set up to write scripts. Ask the admin to set SCRIPT_WEBHOOK_URL.")
     with reading() as session:
         video = open_video(session, caller, video_id, "change").row
         known = {name: getattr(video, name) for name in (*fields.BRIEF, *PARTS)}
@@ -53,7 +53,7 @@ def compose_part(caller: Caller, video_id: str, part: Part) -> str:
     script = _asked(caller, known | {"part": part, "seed": str(secrets.randbelow(MOST_SEED))})
     text = _fitted(part, getattr(script, part))
     if not text:
-        raise WebhookError(f"The script webhook answered without a {part}.")
+        raise WebhookError(f"The script service answered without a {part}.")
     return text
 
 
@@ -78,7 +78,7 @@ def save(caller: Caller, video_id: str, script: Mapping[str, str]) -> ScriptView
         video = open_video(session, caller, video_id, "change").row
         changeable = video.status in (Status.DRAFT, Status.FAILED)
         if not changeable or not lifecycle.change(session, video, **clean):
-            raise Conflict("The script of this video is in work and cannot be changed.")
+            raise Conflict("This video is being made, so its script cannot be changed.")
         return ScriptView.of(video)
 
 

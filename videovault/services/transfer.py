@@ -68,7 +68,7 @@ def _fetch(video: Video, url: str, key: str, lease: Lease) -> Stored:
 def _tag(video: Video, key: str) -> str:
     secret_key = security.open_sealed(video.sealed_key, owner_id=video.owner_id, video_id=video.id)
     if secret_key is None:
-        raise StorageError("The secret key of this video does not open: was SECRET_KEY changed?")
+        raise StorageError("This video's key does not open. Ask the admin whether SECRET_KEY was changed.")
     return security.ownership_tag(secret_key, key)
 
 

@@ -17,9 +17,11 @@ PROBLEMS = {
     "spent": "This link has been used or is older than an hour. Ask for a new one.",
 }
 FIELD_PROBLEMS = {
+    "no-email": ("email", "Enter your e-mail address."),
+    "no-password": ("password", wording.ENTER_PASSWORD),
     "taken": ("email", "There is an account with this e-mail address already. Sign in instead."),
     "email": ("email", "This is not a complete e-mail address, such as name@example.com."),
-    "password": ("password", "A password has 8 to 256 characters."),
+    "password": ("password", wording.PASSWORD_LENGTH),
     "common": ("password", "This password is among the first that anybody would try. Choose another one."),
 }
 DONE = {
@@ -42,27 +44,28 @@ class AccountState(SessionState):
     @rx.event
     def enter(self) -> EventSpec | None:
         """For who is not signed in yet; others go where they were going."""
-        self._read()
-        return rx.redirect(self.next, replace=True) if self.is_signed_in else None
+        wrong = self._read()
+        return rx.redirect(self.next, replace=True) if self.is_signed_in else wrong
 
     @rx.event
-    def recover(self) -> None:
+    def recover(self) -> EventSpec | None:
         """For who forgot the password, and may be signed in somewhere all the same."""
-        self._read()
         self.sends_mail = settings().smtp is not None
+        return self._read()
 
-    def _read(self) -> None:
-        """What the address brings: an error, what was typed, and where the person was going."""
+    def _read(self) -> EventSpec | None:
+        """What the address brings: errors, what was typed, and where the person was going; the first wrong field."""
         given = self.router.url.query_parameters
         self.next = local_path(given.get("next", ""))
         self.next_quoted = quote(self.next)
         self.typed_email = given.get("email", "")
         self.invitation, self.token = given.get("invitation", ""), given.get("token", "")
         self.told = DONE.get(given.get("done", ""), "")
-        code = given.get("error", "")
-        self.errors = dict([FIELD_PROBLEMS[code]]) if code in FIELD_PROBLEMS else {}
-        is_told = not code or bool(self.errors)
-        self.problem = "" if is_told else _problem(code, given.get("wait", ""))
+        said = given.get("error", "")
+        self.errors = dict(FIELD_PROBLEMS[code] for code in said.split(",") if code in FIELD_PROBLEMS)
+        is_told = not said or bool(self.errors)
+        self.problem = "" if is_told else _problem(said, given.get("wait", ""))
+        return rx.set_focus(next(iter(self.errors))) if self.errors else None
 
 
 def _problem(code: str, wait: str) -> str:

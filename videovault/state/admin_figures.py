@@ -39,9 +39,9 @@ class AdminFiguresState(AdminState):
             return
         found = await quickly(statistics.stats, caller, zone)
         self.days = [Day.of(view) for view in found.days]
-        self.people = wording.counted(found.people, "account")
-        self.videos = wording.counted(sum(found.videos.values()), "video")
+        self.people = wording.accounts(found.people)
+        self.videos = wording.videos(sum(found.videos.values()))
         self.storage = wording.size(found.bytes)
         videos, size = sum(day.videos for day in self.days), sum(day.bytes for day in self.days)
-        self.lately = f"{wording.counted(videos, 'video')}, {wording.size(size)}"
+        self.lately = f"{wording.videos(videos)}, {wording.size(size)}"
         self.is_loaded = True

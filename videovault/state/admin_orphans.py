@@ -11,13 +11,14 @@ from videovault.state.calls import patiently
 from videovault.state.session import signed_in
 from videovault.state.shapes import Shape
 
+RETRIED = "They become failed, where they can be tried again."
 # What mending does to each class, and to which of them it does nothing.
 ADVICE = {
     Kind.WRONG_TAG: "Nothing mends this by itself. Watch the video; if it is not the right one, delete it or store it "
     "again. If SECRET_KEY was changed, set SECRET_KEY_OLD.",
-    Kind.MISSING_OBJECT: "They become failed, where they can be tried again.",
-    Kind.WRONG_SIZE: "They become failed, where they can be tried again.",
-    Kind.WRONG_CRC32: "They become failed, where they can be tried again.",
+    Kind.MISSING_OBJECT: RETRIED,
+    Kind.WRONG_SIZE: RETRIED,
+    Kind.WRONG_CRC32: RETRIED,
     Kind.MISSING_ROW: "They are kept. The command `python -m videovault reconcile --rebuild` brings them back.",
     Kind.UNKNOWN_TAG: "They are tagged.",
     Kind.SIDECAR: "They are written.",
@@ -104,15 +105,15 @@ class AdminOrphansState(AdminState):
         self.can_mend = bool(mendable)
         doomed = [each for each in report.found if each.kind in DELETED]
         count, size = sum(each.count for each in doomed), sum(each.bytes for each in doomed)
-        self.goes = f"{wording.counted(count, 'object')}, {wording.size(size)}" if count else ""
+        self.goes = f"{wording.objects(count)}, {wording.size(size)}" if count else ""
 
 
 def _verdict(report: Report) -> str:
-    seen = f"{wording.counted(report.videos, 'stored video')} and {wording.counted(report.objects, 'object')}"
+    seen = f"{wording.videos(report.videos)}, {wording.objects(report.objects)}"
     found = sum(each.count for each in report.found)
     if not found:
-        return f"S3 and the database agree on {seen}."
+        return f"S3 and the database agree. Compared: {seen}."
     if report.repair:
         mended = sum(each.mended for each in report.found)
-        return f"{wording.of_many(mended, found)} mended, of {seen}."
-    return f"{wording.counted(found, 'difference')} among {seen}."
+        return f"{wording.of_many(mended, found)} mended. Compared: {seen}."
+    return f"{wording.differences(found)}. Compared: {seen}."

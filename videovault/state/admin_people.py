@@ -146,7 +146,7 @@ class AdminPeopleState(AdminState):
     async def _read(self, caller: Caller) -> None:
         found = await quickly(people.find, caller, q=self.q, offset=self._offset, limit=PAGE)
         self.people = [Person.of(view) for view in found.people]
-        self.total = wording.counted(found.total_count, "account")
+        self.total = wording.accounts(found.total_count)
         last = self._offset + len(self.people)
         self.place = wording.place(self._offset + 1, last, found.total_count) if self.people else ""
         self.has_earlier, self.has_later = self._offset > 0, last < found.total_count

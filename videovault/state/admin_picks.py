@@ -25,12 +25,11 @@ class Selection(Shape):
             return cls()
         size = sum(pick.size for pick in picks.values())
         failed = sum(pick.status == "failed" for pick in picks.values())
-        summary = wording.counted(len(picks), "video")
         return cls(
             count=len(picks),
-            summary=f"{summary}, {wording.size(size)}" if size else summary,
+            summary=wording.amount(len(picks), size),
             owners=_owners(sorted({pick.owner_email for pick in picks.values()})),
-            failed=wording.counted(failed, "video") if failed else "",
+            failed=wording.videos(failed) if failed else "",
         )
 
 

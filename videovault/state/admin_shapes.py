@@ -62,7 +62,7 @@ class Person(Shape):
             name=view.name,
             is_admin=view.is_admin,
             is_active=view.is_active,
-            videos=wording.counted(view.video_count, "video"),
+            videos=wording.videos(view.video_count),
             storage=f"{wording.size(used)} of {wording.size(most)}" if most else wording.size(used),
             percent=min(100, used * 100 // most) if most else -1,
             quota_kind=kind,

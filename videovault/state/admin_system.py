@@ -106,7 +106,7 @@ def _verdict(checks: list[Check]) -> tuple[str, bool]:
     if broken:
         return f"{broken} of {len(checks)} checks failed.", True
     if warnings:
-        return f"Everything works, with {wording.counted(warnings, 'warning')}.", False
+        return wording.with_warnings(warnings), False
     return "Everything works.", False
 
 

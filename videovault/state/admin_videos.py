@@ -189,7 +189,8 @@ class AdminVideosState(AdminState):
                     break
         finally:
             async with self:
-                self.verdict = _verdict(what, self._done, len(picks))
+                told = wording.of_deleted if what == "delete" else wording.of_in_work_again
+                self.verdict = told(self._done, len(picks))
                 self.working_on = ""
                 self.selection_number += 1
         async with self:
@@ -229,8 +230,7 @@ class AdminVideosState(AdminState):
         self.rows = [Row.of(video) for video in found.videos]
         self._on_page = by_id(picked(video) for video in found.videos)
         self._found, self.is_loaded = found.total_count, True
-        counted = wording.counted(found.total_count, "video")
-        self.total = f"{counted}, {wording.size(found.total_bytes)}" if found.total_bytes else counted
+        self.total = wording.amount(found.total_count, found.total_bytes)
         last = self._offset + len(self.rows)
         self.place = wording.place(self._offset + 1, last, found.total_count) if self.rows else ""
         self.has_earlier, self.has_later = self._offset > 0, last < found.total_count
@@ -254,17 +254,7 @@ class AdminVideosState(AdminState):
         self.selection = Selection.of(picks)
         reachable = min(self._found, administration.MOST_PICKED)
         more = self.is_page_selected and len(picks) < reachable
-        self.all_matching = wording.counted(reachable, "video") if more else ""
-
-
-def _verdict(what: str, done: int, total: int) -> str:
-    if done == total:
-        counted = wording.counted(total, "video")
-        return f"{counted} deleted." if what == "delete" else f"{counted} in work again."
-    of_all = wording.of_many(done, total)
-    if what == "delete":
-        return f"{of_all} videos deleted. The others stay selected."
-    return f"{of_all} videos in work again. The others stay selected."
+        self.all_matching = wording.videos(reachable) if more else ""
 
 
 def _carried_out(what: str, caller: Caller, pick: PickedView) -> Outcome:

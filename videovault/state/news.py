@@ -55,6 +55,5 @@ class NewsState(SessionState):
 
 def _together(untold: Sequence[NoticeView]) -> News:
     failed = sum(bool(notice.reason) for notice in untold)
-    parts = [f"{wording.counted(ready, 'video')} ready" for ready in [len(untold) - failed] if ready]
-    parts += [f"{failed} failed"] if failed else []
-    return News(number=untold[-1].number, text=", ".join(parts), is_bad=bool(failed))
+    text = wording.news(len(untold) - failed, failed)
+    return News(number=untold[-1].number, text=text, is_bad=bool(failed))

@@ -22,11 +22,13 @@ DONE = {"password": "Your password is changed, and you are signed out everywhere
 SLOW = "That was tried too often. Please try again in some minutes."
 # What the native forms of this page come back with, and beside which field it stands.
 FIELD_PROBLEMS = {
-    "wrong": ("currentPassword", "This is not your password."),
-    "password": ("newPassword", "A password has 8 to 256 characters."),
+    "no-password": ("currentPassword", wording.ENTER_PASSWORD),
+    "wrong": ("currentPassword", wording.NOT_YOUR_PASSWORD),
+    "password": ("newPassword", wording.PASSWORD_LENGTH),
     "common": ("newPassword", "This password is among the first that anybody would try."),
     "slow": ("currentPassword", SLOW),
-    "closing-wrong": ("password", "This is not your password."),
+    "closing-no-password": ("password", wording.ENTER_PASSWORD),
+    "closing-wrong": ("password", wording.NOT_YOUR_PASSWORD),
     "closing-only-admin": ("password", "You are the only admin. Make somebody else an admin first."),
     "closing-slow": ("password", SLOW),
 }
@@ -65,7 +67,7 @@ class ApiToken(Shape):
         return cls(
             token_id=view.token_id,
             name=view.name,
-            may="reads" if view.scope == "read" else "reads and writes",
+            may="It only reads." if view.scope == "read" else "It reads and writes.",
             expires_at=iso(view.expires_at) if view.expires_at else "",
             used_at=iso(view.last_used_at) if view.last_used_at else "",
         )
@@ -89,9 +91,7 @@ class ProfileState(SessionState):
         user = await quickly(accounts.me, caller)
         self._show(user)
         gallery = await quickly(videos.gallery, caller, caller.user_id, GalleryQuery(limit=1), links=False)
-        self.belongings = (
-            f"{wording.counted(gallery.total_count, 'video')}, {wording.size(user.storage_bytes)}"
-        )
+        self.belongings = f"{wording.videos(gallery.total_count)}, {wording.size(user.storage_bytes)}"
         await self._read(caller)
         given = self.router.url.query_parameters
         return self._came_back(given.get("error", ""), given.get("done", ""))
@@ -134,10 +134,9 @@ class ProfileState(SessionState):
 
     def _came_back(self, error: str, done: str) -> EventSpec | None:
         """Say how a native form of this page went; the field to mend may be far down, so it gets the focus."""
-        if error in FIELD_PROBLEMS:
-            field, problem = FIELD_PROBLEMS[error]
-            self.errors = {field: problem}
-            return rx.set_focus(field)
+        self.errors = dict(FIELD_PROBLEMS[code] for code in error.split(",") if code in FIELD_PROBLEMS)
+        if self.errors:
+            return rx.set_focus(next(iter(self.errors)))
         if error:
             self._say("That did not work. Please try again.", bad=True)
         elif done in DONE:

@@ -64,7 +64,7 @@ class Work(Shape):
     """How far a video in work is; ``percent`` is -1 while nobody can know."""
 
     step: int = REQUESTED
-    doing: str = "Handing it over"
+    doing: str = wording.HANDING_OVER
     so_far: str = ""
     pace: str = ""
     percent: int = -1
@@ -122,7 +122,6 @@ class Link(Shape):
     @classmethod
     def of(cls, share: ShareView) -> "Link":
         left = (share.expires_at - now()) / timedelta(days=1) if share.expires_at else None
-        times = wording.counted(share.views, "time")
         return cls(
             video_id=share.video_id,
             title=share.title,
@@ -131,7 +130,9 @@ class Link(Shape):
             expires_at=iso(share.expires_at) if share.expires_at else "",
             days="" if left is None else str(max(1, math.ceil(left))),
             most_views=str(share.most_views or ""),
-            opened=f"Opened {times} of {share.most_views:,}." if share.most_views else f"Opened {times}.",
+            opened=wording.opened_of(share.views, share.most_views)
+            if share.most_views
+            else wording.opened(share.views),
         )
 
 
@@ -163,15 +164,13 @@ def _generating(progress: Progress) -> Work:
     elapsed, expected = progress.elapsed_seconds, progress.expected_seconds
     so_far = f"{wording.clock(elapsed)} so far"
     if expected is None:
-        return Work(step=GENERATING, doing="Making the video", so_far=so_far)
+        return Work(step=GENERATING, doing=wording.MAKING, so_far=so_far)
     late = elapsed > expected
     return Work(
         step=GENERATING,
-        doing="Making the video",
+        doing=wording.MAKING,
         so_far=so_far,
-        pace="Longer than expected, still waiting"
-        if late
-        else f"about {wording.about(expected - elapsed)} left",
+        pace="Longer than expected, still waiting" if late else wording.left(expected - elapsed),
         percent=min(99, elapsed * 100 // expected) if expected else -1,
     )
 
@@ -181,7 +180,7 @@ def _storing(progress: Progress) -> Work:
     if total and done >= total:
         return Work(step=STORING, doing="Checking the stored video", so_far=wording.size(total), percent=100)
     speed, left = progress.bytes_per_second, progress.seconds_left
-    pace = [f"{wording.size(speed)}/s" if speed else "", f"about {wording.about(left)} left" if left else ""]
+    pace = [f"{wording.size(speed)}/s" if speed else "", wording.left(left) if left else ""]
     return Work(
         step=STORING,
         doing="Storing the video",

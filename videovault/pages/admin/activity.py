@@ -7,6 +7,7 @@ import reflex as rx
 from videovault.components.buttons import button
 from videovault.components.vars import is_empty, local_time
 from videovault.pages.admin.frame import ZONE, admin_page, choosing, searching
+from videovault.state import wording
 from videovault.state.admin_activity import AdminActivityState
 
 GROUPS = {
@@ -17,7 +18,7 @@ GROUPS = {
     "downloads": "Downloads",
     "shares": "Sharing",
     "deletions": "Deletions",
-    "admin": "Admin",
+    "admin": wording.ADMIN,
 }
 AT = "{weekday: 'short', day: 'numeric', month: 'short', hour: 'numeric', minute: '2-digit'}"
 
@@ -29,14 +30,18 @@ def activity() -> rx.Component:
         _tools(),
         rx.cond(
             is_empty(state.entries),
-            rx.cond(state.is_loaded, rx.el.p("Nothing happened like this.", class_name="empty below-tools")),
+            rx.cond(
+                state.is_loaded, rx.el.p("Nothing like this has happened.", class_name="empty below-tools")
+            ),
             rx.el.ol(
                 rx.foreach(state.entries, _entry),
                 class_name="panel entries below-tools",
                 aria_label="Activity, newest first",
             ),
         ),
-        rx.cond(state.has_more, rx.el.div(button("Show older", on_click=state.more), class_name="more")),
+        rx.cond(
+            state.has_more, rx.el.div(button(wording.SHOW_OLDER, on_click=state.more), class_name="more")
+        ),
         text="Who did what, newest first.",
     )
 
@@ -44,7 +49,7 @@ def activity() -> rx.Component:
 def _tools() -> rx.Component:
     state = AdminActivityState
     return rx.el.div(
-        searching("person", "Person", state.person, state.show_person.debounce(250), "Name or e-mail"),
+        searching("person", "Person", state.person, state.show_person.debounce(250), wording.NAME_OR_EMAIL),
         choosing(
             "kind",
             "What",
@@ -53,7 +58,7 @@ def _tools() -> rx.Component:
             *(rx.el.option(text, value=value) for value, text in GROUPS.items()),
         ),
         rx.el.div(
-            rx.el.label("Day", html_for="day", class_name="small"),
+            rx.el.label(wording.DAY, html_for="day", class_name="small"),
             rx.el.input(
                 id="day",
                 type="date",

@@ -6,6 +6,7 @@ import reflex as rx
 
 from videovault.components.vars import local_time
 from videovault.pages.admin.frame import DAY, ZONE, section
+from videovault.state import wording
 from videovault.state.admin_figures import AdminFiguresState
 
 TICK = "(day) => new Date(day).toLocaleDateString(undefined, {day: 'numeric', month: 'short'})"
@@ -74,9 +75,14 @@ def _table() -> rx.Component:
         rx.el.summary("The same as a table"),
         rx.el.div(
             rx.el.table(
-                rx.el.caption("Stored per day", class_name="unseen"),
+                rx.el.caption(wording.STORED_PER_DAY, class_name="unseen"),
                 rx.el.thead(
-                    rx.el.tr(*(rx.el.th(text, scope="col") for text in ("Day", "Videos", "Storage")))
+                    rx.el.tr(
+                        *(
+                            rx.el.th(text, scope="col")
+                            for text in (wording.DAY, wording.VIDEOS, wording.STORAGE)
+                        )
+                    )
                 ),
                 rx.el.tbody(rx.foreach(AdminFiguresState.days, _day)),
                 class_name="table plain-table",
@@ -84,7 +90,7 @@ def _table() -> rx.Component:
             class_name="sheet-frame",
             tab_index=0,
             role="region",
-            aria_label="Stored per day",
+            aria_label=wording.STORED_PER_DAY,
         ),
     )
 

@@ -7,13 +7,14 @@ import reflex as rx
 from videovault.components.buttons import button
 from videovault.pages.layout import app_page, page_head
 from videovault.pages.not_found import nothing_here
+from videovault.state import wording
 from videovault.state.admin import AdminState
 
 TABS = {
-    "/admin": "Videos",
-    "/admin/people": "People",
-    "/admin/activity": "Activity",
-    "/admin/system": "System",
+    "/admin": wording.VIDEOS,
+    "/admin/people": wording.PEOPLE,
+    "/admin/activity": wording.ACTIVITY,
+    "/admin/system": wording.SYSTEM,
 }
 # What the browser calls the place it is in, as Europe/Berlin: days are those of whoever looks.
 ZONE: Any = rx.Var("Intl.DateTimeFormat().resolvedOptions().timeZone", _var_type=str)
@@ -99,5 +100,5 @@ def _tabs(path: str) -> rx.Component:
             for route, name in TABS.items()
         ),
         class_name="tabs",
-        aria_label="Admin",
+        aria_label=wording.ADMIN,
     )

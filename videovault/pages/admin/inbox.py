@@ -7,6 +7,7 @@ import reflex as rx
 from videovault.components.buttons import button
 from videovault.components.vars import is_empty, local_time
 from videovault.pages.admin.frame import WHEN, choosing, section
+from videovault.state import wording
 from videovault.state.admin_inbox import AdminInboxState
 from videovault.state.admin_rescue import AdminRescueState
 
@@ -19,7 +20,7 @@ def inbox() -> rx.Component:
         "Callback inbox",
         choosing(
             "direction",
-            "Show",
+            wording.SHOW,
             state.direction,
             state.show,
             *(rx.el.option(text, value=value) for value, text in DIRECTIONS.items()),
@@ -29,7 +30,9 @@ def inbox() -> rx.Component:
             rx.cond(state.is_loaded, rx.el.p("No webhook has been called yet.", class_name="soft")),
             rx.el.ul(rx.foreach(state.calls, _call), class_name="lines calls"),
         ),
-        rx.cond(state.has_more, rx.el.div(button("Show older", on_click=state.more), class_name="more")),
+        rx.cond(
+            state.has_more, rx.el.div(button(wording.SHOW_OLDER, on_click=state.more), class_name="more")
+        ),
         name="inbox",
         text="The webhook calls of the last 30 days. Secrets and addresses are left out.",
     )
@@ -76,7 +79,7 @@ def _ways(call: Any) -> rx.Component:
                 call.can_be_replayed,
                 button("Apply again", on_click=AdminInboxState.replay(call.delivery_id)),
             ),
-            button("Give address", on_click=AdminRescueState.open(call.video_id)),
+            button(wording.STORE_FILE, on_click=AdminRescueState.open(call.video_id)),
             class_name="row",
         ),
     )

@@ -7,8 +7,10 @@ import reflex as rx
 from videovault.components.buttons import button
 from videovault.components.dialog import question
 from videovault.components.forms import problem
+from videovault.components.sentences import sentence
 from videovault.components.vars import is_empty
 from videovault.pages.admin.frame import section
+from videovault.state import wording
 from videovault.state.admin_orphans import AdminOrphansState
 
 
@@ -37,7 +39,7 @@ def orphans() -> rx.Component:
         actions=[
             rx.cond(
                 state.can_mend,
-                button("Mend", look="main", on_click=state.ask, aria_disabled=state.doing != ""),
+                button(wording.MEND, look="main", on_click=state.ask, aria_disabled=state.doing != ""),
             ),
             button("Look for differences", on_click=state.look, aria_disabled=state.doing != ""),
         ],
@@ -50,14 +52,13 @@ def _difference(found: Any) -> rx.Component:
             rx.el.strong(found.title),
             rx.el.span(found.advice, class_name="soft small"),
             rx.el.details(
-                rx.el.summary("Which", rx.el.span(found.title, class_name="unseen")),
+                rx.el.summary("Which", aria_label=f"Which: {found.title}"),
                 rx.el.ul(rx.foreach(found.examples, rx.el.li), class_name="small examples"),
             ),
             class_name="line-text",
         ),
         rx.el.span(
-            found.figures,
-            rx.cond(found.mended != "", rx.fragment(", mended ", found.mended)),
+            rx.cond(found.mended != "", f"{found.figures}, mended {found.mended}", found.figures),
             class_name="figures still",
         ),
         key=found.title,
@@ -72,15 +73,16 @@ def _mending() -> rx.Component:
         rx.cond(
             state.goes != "",
             rx.el.p(
-                "At most ",
-                rx.el.strong(state.goes),
-                " are deleted for good. What is younger than an hour stays.",
+                sentence(
+                    "Deleted for good, at most: {objects}. What is younger than an hour stays.",
+                    objects=rx.el.strong(state.goes),
+                ),
             ),
         ),
         rx.el.p("No video that can be watched is touched.", class_name="soft"),
         name="mending",
         is_open=state.is_asking,
         way_back="Leave it",
-        way_on=button("Mend", look="main", on_click=state.mend),
+        way_on=button(wording.MEND, look="main", on_click=state.mend),
         on_dismiss=state.spare,
     )

@@ -9,6 +9,7 @@ from videovault.components.progress import bar
 from videovault.components.vars import is_empty, local_time
 from videovault.pages.admin.frame import WHEN, admin_page, paging, searching
 from videovault.pages.admin.person import invitation_dialog, person_dialog
+from videovault.state import wording
 from videovault.state.admin_people import AdminPeopleState
 
 
@@ -18,10 +19,10 @@ def people() -> rx.Component:
         rx.el.div(
             searching(
                 "search",
-                "Search",
+                wording.SEARCH,
                 AdminPeopleState.q,
                 AdminPeopleState.search.debounce(250),
-                "Name or e-mail",
+                wording.NAME_OR_EMAIL,
             ),
             class_name="tools",
             role="search",
@@ -30,12 +31,12 @@ def people() -> rx.Component:
             is_empty(AdminPeopleState.people),
             rx.cond(
                 AdminPeopleState.is_loaded,
-                rx.el.p("Nobody is called like this.", class_name="empty below-tools"),
+                rx.el.p("Nobody is found by this.", class_name="empty below-tools"),
             ),
             rx.el.ul(
                 rx.foreach(AdminPeopleState.people, _person),
                 class_name="panel people below-tools",
-                aria_label="People",
+                aria_label=wording.PEOPLE,
             ),
         ),
         paging(AdminPeopleState, "Pages of people"),
@@ -56,16 +57,16 @@ def _person(person: Any) -> rx.Component:
         rx.el.div(
             rx.el.div(
                 rx.el.strong(person.email),
-                rx.cond(person.is_admin, rx.el.span("Admin", class_name="badge good")),
+                rx.cond(person.name != "", rx.el.span(person.name, class_name="small")),
+                rx.cond(person.is_admin, rx.el.span(wording.ADMIN, class_name="badge good")),
                 rx.cond(person.is_active, rx.fragment(), rx.el.span("Deactivated", class_name="badge bad")),
                 class_name="badged",
             ),
             rx.el.span(
-                rx.cond(person.name != "", rx.fragment(person.name, ", "), ""),
                 rx.cond(
                     person.seen_at != "",
-                    rx.fragment("last seen ", local_time(person.seen_at, WHEN)),
-                    "never signed in",
+                    f"Last seen {local_time(person.seen_at, WHEN)}",
+                    "Never signed in",
                 ),
                 class_name="soft small",
             ),

@@ -9,15 +9,16 @@ from videovault.components.dialog import dialog
 from videovault.components.forms import copyable, described, field, problem, text_input
 from videovault.components.vars import local_time
 from videovault.pages.admin.frame import WHEN
+from videovault.state import wording
 from videovault.state.admin_people import AdminPeopleState
 
 QUESTIONS = {
     "admin": ("Admins see and delete everybody's videos and accounts.", "Make an admin"),
-    "no-admin": ("They keep their own videos, and are signed out everywhere.", "Take the rights away"),
-    "active": ("They can sign in again, and find everything as it was.", "Reactivate"),
+    "no-admin": ("They keep their own videos and are signed out everywhere.", "Take the rights away"),
+    "active": ("They can sign in again, and find everything as it was.", wording.REACTIVATE),
     "inactive": (
         "They are signed out everywhere at once and cannot sign in. Their videos and links stay.",
-        "Deactivate",
+        wording.DEACTIVATE,
     ),
 }
 
@@ -59,14 +60,15 @@ def invitation_dialog() -> rx.Component:
                 problem("invitation"),
                 field(
                     "email",
-                    "E-mail",
+                    wording.EMAIL,
                     email,
-                    note="optional",
+                    note=wording.OPTIONAL,
                     hint="Without one, the link is good for whoever has it.",
                 ),
                 rx.el.div(button("Make a link", look="main", type="submit"), class_name="actions"),
                 on_submit=AdminPeopleState.invite,
                 reset_on_submit=False,
+                no_validate=True,
                 class_name="stack",
             ),
         ),
@@ -85,8 +87,8 @@ def _rights(person: Any) -> rx.Component:
         ),
         rx.cond(
             person.is_active,
-            _asking("Deactivate", "inactive"),
-            _asking("Reactivate", "active"),
+            _asking(wording.DEACTIVATE, "inactive"),
+            _asking(wording.REACTIVATE, "active"),
         ),
         class_name="row",
     )
@@ -102,7 +104,7 @@ def _question(what: str) -> rx.Component:
     return rx.el.div(
         rx.el.p(text, role="alert"),
         rx.el.div(
-            button("Not now", on_click=AdminPeopleState.spare),
+            button(wording.NOT_NOW, on_click=AdminPeopleState.spare),
             button(way_on, look=look, on_click=AdminPeopleState.change),
             class_name="actions",
         ),
@@ -115,7 +117,7 @@ def _quota() -> rx.Component:
     kind = rx.el.select(
         rx.el.option(f"As everybody: {AdminPeopleState.default_quota}", value="default"),
         rx.el.option("Their own", value="own"),
-        rx.el.option("No limit", value="none"),
+        rx.el.option(wording.NO_LIMIT, value="none"),
         value=AdminPeopleState.quota_kind,
         on_change=AdminPeopleState.choose_quota,
         **described("quotaKind"),
@@ -123,13 +125,14 @@ def _quota() -> rx.Component:
     size = text_input("quota", default_value=person.quota, input_mode="decimal", max_length=12)
     return rx.el.form(
         rx.el.div(
-            field("quotaKind", "Storage", kind),
+            field("quotaKind", wording.STORAGE, kind),
             rx.cond(AdminPeopleState.quota_kind == "own", field("quota", "GB", size)),
             class_name="pair",
         ),
         rx.el.div(button("Save quota", type="submit"), class_name="actions"),
         on_submit=AdminPeopleState.set_quota,
         reset_on_submit=False,
+        no_validate=True,
         key=AdminPeopleState.form_number,
         class_name="stack",
     )
@@ -154,7 +157,7 @@ def _reset(person: Any) -> rx.Component:
 def _link(label: str, hint: str) -> rx.Component:
     return rx.el.div(
         field("link", label, copyable("link", AdminPeopleState.link, hinted=True), hint=hint),
-        rx.el.p("Good until ", local_time(AdminPeopleState.link_until, WHEN), ".", class_name="soft small"),
+        rx.el.p(wording.works_until(local_time(AdminPeopleState.link_until, WHEN)), class_name="soft small"),
         class_name="stack close",
         role="status",
     )

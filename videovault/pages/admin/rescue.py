@@ -5,17 +5,18 @@ import reflex as rx
 from videovault.components.buttons import button
 from videovault.components.dialog import dialog
 from videovault.components.forms import field, text_input
+from videovault.state import wording
 from videovault.state.admin_rescue import AdminRescueState
 
 
 def rescue_dialog() -> rx.Component:
     stuck = AdminRescueState.stuck
     return dialog(
-        rx.fragment("Address of “", stuck.title, "”"),
+        f"Store the file of “{stuck.title}”",
         rx.el.form(
             rx.el.p(
-                "If the generator has finished the video but its report never came, paste the address of the file. "
-                "It is stored for its owner; nothing is rendered or paid for again.",
+                "For a video that the generator finished without telling us. Paste the address of its file: "
+                "it is stored for its owner, and nothing is paid for again.",
                 class_name="soft",
             ),
             field(
@@ -24,9 +25,9 @@ def rescue_dialog() -> rx.Component:
                 text_input("videoUrl", type="url", required=True, auto_complete="off"),
             ),
             rx.el.div(
-                button("Not now", on_click=AdminRescueState.close),
+                button(wording.NOT_NOW, on_click=AdminRescueState.close),
                 button(
-                    rx.cond(AdminRescueState.is_busy, "Checking…", "Store it"),
+                    rx.cond(AdminRescueState.is_busy, wording.CHECKING, "Store it"),
                     look="main",
                     type="submit",
                     aria_disabled=AdminRescueState.is_busy,
@@ -35,6 +36,7 @@ def rescue_dialog() -> rx.Component:
             ),
             on_submit=AdminRescueState.give,
             reset_on_submit=False,
+            no_validate=True,
             class_name="stack",
         ),
         name="rescue",

@@ -5,12 +5,14 @@ from typing import Any
 import reflex as rx
 
 from videovault.components.buttons import button
+from videovault.components.sentences import sentence
 from videovault.components.vars import is_empty
 from videovault.pages.admin.charts import charts
 from videovault.pages.admin.frame import admin_page, section
 from videovault.pages.admin.inbox import inbox
 from videovault.pages.admin.orphans import orphans
 from videovault.pages.admin.rescue import rescue_dialog
+from videovault.state import wording
 from videovault.state.admin_system import AdminSystemState
 
 
@@ -44,7 +46,7 @@ def _checks() -> rx.Component:
         name="checks",
         actions=[
             button(
-                rx.cond(state.is_running, "Checking…", "Check again"),
+                rx.cond(state.is_running, wording.CHECKING, "Check again"),
                 on_click=[state.run, state.ask_browser],
                 aria_disabled=state.is_running,
             )
@@ -68,8 +70,11 @@ def _check(check: Any) -> rx.Component:
             rx.cond(
                 check.mend != "",
                 rx.el.p(
-                    rx.cond(check.trouble != "", rx.fragment(rx.el.strong(check.trouble, ":"), " ")),
-                    check.mend,
+                    rx.cond(
+                        check.trouble != "",
+                        sentence("{trouble}: {mend}", trouble=rx.el.strong(check.trouble), mend=check.mend),
+                        check.mend,
+                    ),
                     class_name="mend",
                 ),
             ),
@@ -83,8 +88,9 @@ def _check(check: Any) -> rx.Component:
 
 def _step(step: Any) -> rx.Component:
     return rx.el.li(
-        step.name,
-        rx.cond(step.is_done, rx.el.span(" worked", class_name="soft"), rx.el.span(" did not work")),
+        rx.cond(
+            step.is_done, rx.el.span(f"{step.name} worked", class_name="soft"), f"{step.name} did not work"
+        ),
     )
 
 

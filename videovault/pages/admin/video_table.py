@@ -7,16 +7,15 @@ import reflex as rx
 from videovault.components.buttons import button, link_button
 from videovault.components.vars import local_time
 from videovault.pages.admin.frame import DAY
+from videovault.state import wording
 from videovault.state.admin_rescue import AdminRescueState
 from videovault.state.admin_videos import AdminVideosState
-
-COLUMNS = {"title": "Title", "owner": "Owner", "status": "Status", "size": "Size", "created": "Created"}
 
 
 def video_table() -> rx.Component:
     return rx.el.div(
         rx.el.table(
-            rx.el.caption("All videos", class_name="unseen"),
+            rx.el.caption(wording.ALL_VIDEOS, class_name="unseen"),
             rx.el.thead(
                 rx.el.tr(
                     rx.el.th(
@@ -27,7 +26,7 @@ def video_table() -> rx.Component:
                         ),
                         scope="col",
                     ),
-                    *(_heading(column, text) for column, text in COLUMNS.items()),
+                    *(_heading(column, text) for column, text in wording.COLUMNS.items()),
                     rx.el.th(rx.el.span("Actions", class_name="unseen"), scope="col"),
                 )
             ),
@@ -37,7 +36,7 @@ def video_table() -> rx.Component:
         class_name="sheet-frame below-tools",
         tab_index=0,
         role="region",
-        aria_label="All videos",
+        aria_label=wording.ALL_VIDEOS,
     )
 
 
@@ -67,7 +66,7 @@ def _row(row: Any) -> rx.Component:
         rx.el.td(
             # Its own master, so that it answers at once; "select all" makes new ones.
             _box(
-                f"Select {card.title}",
+                wording.to_select(card.title),
                 AdminVideosState.select(card.video_id),
                 default_checked=is_selected,
                 key=AdminVideosState.selection_number,
@@ -107,7 +106,7 @@ def _status(card: Any) -> rx.Component:
 def _standing(card: Any) -> rx.Component:
     return rx.cond(
         card.is_cancelled,
-        rx.el.span("Cancelled", class_name="status"),
+        rx.el.span(wording.CANCELLED, class_name="status"),
         rx.el.span(card.status, class_name=f"status {card.status}"),
     )
 
@@ -131,30 +130,30 @@ def _actions(row: Any) -> rx.Component:
         rx.cond(
             card.status == "failed",
             button(
-                "Try again",
+                wording.TRY_AGAIN,
                 look="plain",
                 on_click=AdminVideosState.retry(card.video_id),
-                aria_label=f"Try {card.title} again",
+                aria_label=wording.to_try_again(card.title),
                 title=card.again,
             ),
         ),
         rx.cond(
             row.is_stuck,
             button(
-                "Give address",
+                wording.STORE_FILE,
                 look="plain",
                 on_click=AdminRescueState.open(card.video_id),
-                aria_label=f"Give {card.title} the address of its file",
+                aria_label=f"Store the file of {card.title}",
             ),
         ),
         rx.cond(
             card.status == "ready",
             link_button(
-                "Download",
+                wording.DOWNLOAD,
                 f"/api/auth/video/{card.video_id}/download",
                 look="plain",
                 reload_document=True,
-                aria_label=f"Download {card.title}",
+                aria_label=wording.to_download(card.title),
             ),
         ),
     )

@@ -6,20 +6,22 @@ import reflex as rx
 
 from videovault.components.buttons import button
 from videovault.components.dialog import confirmation, question
+from videovault.components.sentences import sentence
 from videovault.components.vars import is_empty
 from videovault.pages.admin.frame import admin_page, choosing, paging, searching
 from videovault.pages.admin.rescue import rescue_dialog
 from videovault.pages.admin.video_table import video_table
+from videovault.state import wording
 from videovault.state.admin_videos import AdminVideosState
 
 STATUSES = {
     "": "Any status",
-    "ready": "Ready",
-    "processing": "Processing",
-    "failed": "Failed",
-    "draft": "Draft",
+    "ready": wording.READY,
+    "processing": wording.PROCESSING,
+    "failed": wording.FAILED_OR_CANCELLED,
+    "draft": wording.DRAFT,
 }
-ORDERS = {"created": "Created", "title": "Title", "owner": "Owner", "status": "Status", "size": "Size"}
+ORDERS = ("created", "title", "owner", "status", "size")  # the usual one first
 
 
 def videos() -> rx.Component:
@@ -45,21 +47,21 @@ def _tools() -> rx.Component:
     return rx.el.div(
         searching(
             "search",
-            "Search",
+            wording.SEARCH,
             AdminVideosState.q,
             AdminVideosState.search.debounce(250),
             "Title or owner",
         ),
         choosing(
             "status",
-            "Status",
+            wording.COLUMNS["status"],
             AdminVideosState.status,
             AdminVideosState.show,
             *(rx.el.option(text, value=value) for value, text in STATUSES.items()),
         ),
         choosing(
             "owner",
-            "Owner",
+            wording.COLUMNS["owner"],
             AdminVideosState.owner_id,
             AdminVideosState.show_owner,
             rx.el.option("Everybody", value=""),
@@ -71,7 +73,7 @@ def _tools() -> rx.Component:
                 "Sort by",
                 AdminVideosState.sort,
                 AdminVideosState.sort_by,
-                *(rx.el.option(text, value=value) for value, text in ORDERS.items()),
+                *(rx.el.option(wording.COLUMNS[value], value=value) for value in ORDERS),
             ),
             class_name="phone-only",
         ),
@@ -96,12 +98,14 @@ def _selection() -> rx.Component:
                         on_click=AdminVideosState.select_matching,
                     ),
                 ),
-                button("Clear", look="plain", on_click=AdminVideosState.select_none),
+                button(wording.CLEAR, look="plain", on_click=AdminVideosState.select_none),
                 rx.cond(
                     selection.failed != "",
-                    button("Try again", on_click=AdminVideosState.ask("retry")),
+                    button(wording.TRY_AGAIN, on_click=AdminVideosState.ask("retry")),
                 ),
-                button("Delete", look="danger", symbol="delete", on_click=AdminVideosState.ask("delete")),
+                button(
+                    wording.DELETE, look="danger", symbol="delete", on_click=AdminVideosState.ask("delete")
+                ),
                 class_name="selection",
             ),
         ),
@@ -129,15 +133,18 @@ def _progress() -> rx.Component:
                 ),
                 rx.el.div(
                     rx.el.strong(state.verdict, role="status"),
-                    button("Close", look="plain", on_click=state.put_away),
+                    button(wording.CLOSE, look="plain", on_click=state.put_away),
                     class_name="row apart",
                 ),
             ),
             rx.el.ul(
-                rx.foreach(state.outcomes, _outcome), class_name="outcomes", tab_index=0, aria_label="Results"
+                rx.foreach(state.outcomes, _outcome),
+                class_name="outcomes",
+                tab_index=0,
+                aria_label=wording.RESULTS,
             ),
             class_name="panel stack close below-tools",
-            aria_label="Results",
+            aria_label=wording.RESULTS,
         ),
     )
 
@@ -153,7 +160,8 @@ def _outcome(outcome: Any) -> rx.Component:
 def _nothing() -> rx.Component:
     is_all = (AdminVideosState.q == "") & (AdminVideosState.status == "") & (AdminVideosState.owner_id == "")
     return rx.el.p(
-        rx.cond(is_all, "There are no videos yet.", "No video is like this."), class_name="empty below-tools"
+        rx.cond(is_all, "There are no videos yet.", "No video is found by this."),
+        class_name="empty below-tools",
     )
 
 
@@ -161,7 +169,7 @@ def _deletion() -> rx.Component:
     selection = AdminVideosState.selection
     return confirmation(
         f"Delete {selection.summary}?",
-        rx.el.p("They belong to ", rx.el.strong(selection.owners), "."),
+        rx.el.p(sentence("They belong to {owners}.", owners=rx.el.strong(selection.owners))),
         rx.el.p(
             "They go for good, for their owners too: the videos, their pictures and their scripts.",
             class_name="soft",
@@ -178,13 +186,12 @@ def _retrying() -> rx.Component:
     return question(
         f"Try {AdminVideosState.selection.failed} again?",
         rx.el.p(
-            "Those whose file was known go on from where they broke. The others are rendered anew, "
-            "and are paid for again.",
+            "Those whose file was known go on from where they broke. The others are made anew and paid for again.",
             class_name="soft",
         ),
         name="retrying",
         is_open=AdminVideosState.asking == "retry",
-        way_back="Not now",
-        way_on=button("Try again", look="main", on_click=AdminVideosState.carry_out),
+        way_back=wording.NOT_NOW,
+        way_on=button(wording.TRY_AGAIN, look="main", on_click=AdminVideosState.carry_out),
         on_dismiss=AdminVideosState.spare,
     )

@@ -1,0 +1,184 @@
+"""What pages say in more than one place, each phrase named by what it means."""
+
+from typing import Any
+
+from videovault.state.wording.counting import (
+    accounts,
+    amount,
+    deleted,
+    differences,
+    found,
+    news,
+    not_deleted,
+    objects,
+    of_deleted,
+    of_in_work_again,
+    opened,
+    opened_of,
+    videos,
+    with_warnings,
+)
+from videovault.state.wording.figures import (
+    GB,
+    WORDS_A_MINUTE,
+    about,
+    clock,
+    left,
+    of_many,
+    place,
+    shortened,
+    size,
+)
+
+__all__ = [
+    "GB",
+    "WORDS_A_MINUTE",
+    "about",
+    "accounts",
+    "amount",
+    "clock",
+    "deleted",
+    "differences",
+    "found",
+    "left",
+    "news",
+    "not_deleted",
+    "objects",
+    "of_deleted",
+    "of_in_work_again",
+    "of_many",
+    "opened",
+    "opened_of",
+    "place",
+    "shortened",
+    "size",
+    "videos",
+    "with_warnings",
+]
+
+# What people do.
+ADD_FROM_LINK = "Add from a link"
+CANCEL = "Cancel"
+CHANGE_PASSWORD = "Change password"  # noqa: S105 - a label
+CLEAR = "Clear"
+CLOSE = "Close"
+CREATE_ACCOUNT = "Create account"
+DEACTIVATE, REACTIVATE = "Deactivate", "Reactivate"
+DELETE = "Delete"
+DELETE_ACCOUNT = "Delete my account"
+DOWNLOAD = "Download"
+FORGOT_PASSWORD = "Forgot your password?"  # noqa: S105 - a question
+MEND = "Mend"
+NEW_VIDEO = "New video"
+NOT_NOW = "Not now"
+OPEN = "Open"
+SEARCH = "Search"
+SHOW = "Show"
+SHOW_OLDER = "Show older"
+SIGN_IN, SIGN_OUT = "Sign in", "Sign out"
+STORE_FILE = "Store its file"
+TRY_AGAIN = "Try again"
+UNDO, REDO = "Undo", "Redo"
+
+# What things are called.
+ACCOUNT = "Account"
+ACTIVITY = "Activity"
+ADMIN = "Admin"
+ALL_VIDEOS = "All videos"
+APPEARANCE = "Appearance"
+DAY = "Day"
+EMAIL = "E-mail"
+GALLERY = "Gallery"
+NAME = "Name"
+NAME_OR_EMAIL = "Name or e-mail"
+NEW_PASSWORD = "New password"  # noqa: S105 - a label
+NO_LIMIT = "No limit"
+OPTIONAL = "optional"
+PASSWORD = "Password"  # noqa: S105 - a label
+PEOPLE = "People"
+RESULTS = "Results"
+STORAGE = "Storage"
+STORED_PER_DAY = "Stored per day"
+SYSTEM = "System"
+TITLE = "Title"
+VIDEOS = "Videos"
+# The columns of the admin's table, which it may be sorted by.
+COLUMNS = {"title": TITLE, "owner": "Owner", "status": "Status", "size": "Size", "created": "Created"}
+
+# How a video stands.
+CANCELLED = "Cancelled"
+DRAFT = "Draft"
+FAILED = "Failed"
+FAILED_OR_CANCELLED = "Failed or cancelled"
+PROCESSING = "Processing"
+READY = "Ready"
+REQUESTED = "Requested"
+PROGRESS = "Progress"
+HANDING_OVER = "Handing it over"
+MAKING = "Making the video"
+WRITING = "Writing the script"
+CHECKING = "Checking…"
+AGAIN = {
+    "transfer": "Trying again goes on from where it broke.",
+    "generation": "Trying again makes it anew, and is paid for again.",
+}
+REWRITTEN = {
+    "hook": "The hook is written anew. You can undo it.",
+    "body": "The body is written anew. You can undo it.",
+    "conclusion": "The conclusion is written anew. You can undo it.",
+}
+
+EXAMPLE_TOPIC = "Three things that make a home ready to sell"
+PASSWORD_LENGTH = "A password has 8 to 256 characters."  # noqa: S105 - a sentence
+ENTER_PASSWORD = "Enter your password."  # noqa: S105 - a sentence
+NOT_YOUR_PASSWORD = "This is not your password."  # noqa: S105 - a sentence
+
+# How the installation is, and what webhooks were called for.
+STATES = {"ok": "OK", "warning": "Warning", "broken": "Broken"}
+VERDICTS = {
+    "accepted": "Accepted",
+    "duplicate": "Known already",
+    "superseded": "Too late",
+    "refused": "Refused",
+}
+CALLS = {
+    ("out", "script"): "We asked for a script",
+    ("out", "video"): "We asked for a video",
+    ("out", "poll"): "We asked how far a video is",
+    ("in", "status"): "A generator reported",
+}
+
+# Filled in by the browser as one types; see assets/js/meter.js.
+METER = {
+    "one": "1 word, {time} spoken",
+    "many": "{words} words, {time} spoken",
+    "seconds": "{seconds} s",
+}
+# What the browser says of selected videos by itself; {n}, {all} and {size} are filled in there.
+SELECTION = {
+    "name": "Selected videos",
+    "selected": "{n} selected",
+    "selected_size": "{n} selected, {size}",
+    "every": "Select all shown",
+    "none": CLEAR,
+    "download": DOWNLOAD,
+    "delete": DELETE,
+    "downloading": "Downloading {n} of {all}",
+    "downloaded": "Downloads started: {n}",
+}
+
+
+def to_download(title: Any) -> str:
+    return f"Download {title}"
+
+
+def to_select(title: Any) -> str:
+    return f"Select {title}"
+
+
+def works_until(moment: Any) -> str:
+    return f"It works until {moment}."
+
+
+def to_try_again(title: Any) -> str:
+    return f"Try {title} again"
