@@ -1,8 +1,14 @@
 """Fixtures for all tests; each is described where it is made."""
 
+import os
+import sys
 from typing import Any
 
 import pytest
+
+# Whatever this machine is set to: tests and all that they start are not compiled anew in each of many processes.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # Files whose tests share what is dear to begin, and tell together what they saw.
 TOGETHER = ("tests/reliability/",)
@@ -13,6 +19,7 @@ pytest_plugins = [
     "tests.fixtures.accessibility_document",
     "tests.fixtures.log_grep",
     "tests.fixtures.installation",
+    "tests.fixtures.passwords",
     "tests.fixtures.media",
     "tests.fixtures.generator",
     "tests.fixtures.jobs",
