@@ -1,8 +1,16 @@
 """Fixtures for all tests; each is described where it is made."""
 
+import gc
+import os
+import sys
 from typing import Any
 
 import pytest
+
+# Whatever this machine is set to: tests and all that they start are not compiled anew in each of many processes.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+gc.disable()  # until everything is imported
 
 # Files whose tests share what is dear to begin, and tell together what they saw.
 TOGETHER = ("tests/reliability/",)
@@ -13,6 +21,7 @@ pytest_plugins = [
     "tests.fixtures.accessibility_document",
     "tests.fixtures.log_grep",
     "tests.fixtures.installation",
+    "tests.fixtures.passwords",
     "tests.fixtures.media",
     "tests.fixtures.generator",
     "tests.fixtures.jobs",
@@ -26,6 +35,13 @@ pytest_plugins = [
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What may take long begins first: last, it would keep one core at work while the others have nothing left."""
     items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
+
+
+def pytest_collection_finish() -> None:
+    """Looking through everything for rubbish, and often, would be a sixth of all work; what is imported stays anyway."""
+    gc.freeze()
+    gc.set_threshold(50_000, 10, 10)
+    gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -15,6 +15,7 @@ def own_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.cache_clear()
 
 
+@pytest.mark.usefixtures("dear_hashes")
 def test_a_password_is_kept_as_argon2id_with_owasps_parameters() -> None:
     hashed = security.hash_password("correct horse")
     assert hashed.startswith("$argon2id$v=19$m=19456,t=2,p=1$")

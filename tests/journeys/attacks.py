@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
 
-from playwright.sync_api import BrowserContext, Dialog, Page
+from playwright.sync_api import Dialog, Page
 
 # Each fits the shortest field there is.
 TEXTS = (
@@ -36,10 +36,11 @@ class Witness:
         self.ran: list[Any] = []
         self.errors: list[str] = []
 
-    def watch(self, context: BrowserContext) -> None:
-        """From now on, every page of the context."""
-        context.expose_binding("canary", lambda _source, which: self.ran.append(which))
-        context.on("page", self._listen)
+    def watch(self, first: Page) -> None:
+        """From now on, this page and all that are opened beside it."""
+        first.context.expose_binding("canary", lambda _source, which: self.ran.append(which))
+        first.context.on("page", self._listen)
+        self._listen(first)
 
     def nothing_happened(self, pages: Sequence[Page]) -> None:
         for page in pages:

@@ -83,12 +83,12 @@ def page_of(visitor: Visitor, witness: Witness, app: RunningApp) -> Callable[...
     """A browser of its own with somebody's session in it, and a witness of what goes on there."""
 
     def opened(client: httpx.Client | None = None) -> Page:
-        context = visitor().context
-        witness.watch(context)
+        page = visitor()
+        witness.watch(page)
         if client:
             token = client.headers["authorization"].removeprefix("Bearer ")
-            context.add_cookies([{"name": "videovault_session", "value": token, "url": app.url}])
-        return context.new_page()
+            page.context.add_cookies([{"name": "videovault_session", "value": token, "url": app.url}])
+        return page
 
     return opened
 

@@ -24,28 +24,43 @@ def source() -> Iterator[NaughtyServer]:
         yield server
 
 
-@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_a_transfer_goes_on_after_the_app_ends_and_is_started_again(
-    tmp_path: Path, source: NaughtyServer, sign: signal.Signals
+    tmp_path: Path, source: NaughtyServer
 ) -> None:
-    url = source.serve("/film.mp4", Manners(size=SIZE, bytes_per_second=6 * MIB))
+    """Each app first finishes what the one before has left, and is then ended in the midst of something new."""
     settings = {"SOURCE_ALLOW_HOSTS": f"127.0.0.1:{source.port}", "PORT": str(free_port())}
-    base = f"http://localhost:{settings['PORT']}"
-    with httpx.Client(base_url=base, timeout=60) as api, running_app(tmp_path, **settings) as app:
-        api.headers.update(signed_in(app))
+    with running_app(tmp_path, **settings) as app:
+        headers = signed_in(app)
+        left = leave_unfinished(app, headers, source, signal.SIGTERM)
+    for sign in (signal.SIGINT, signal.SIGKILL):
+        with running_app(tmp_path, **settings) as app:
+            assert_finished(app, headers, left)
+            left = leave_unfinished(app, headers, source, sign)
+    with running_app(tmp_path, **settings) as app:
+        assert_finished(app, headers, left)
+    wait_until_nothing_runs(tmp_path)
+
+
+def leave_unfinished(
+    app: RunningApp, headers: dict[str, str], source: NaughtyServer, sign: signal.Signals
+) -> str:
+    """End the app by this signal while it stores a video, whose id this is."""
+    path = f"/{sign.name}.mp4"
+    url = source.serve(path, Manners(size=SIZE, bytes_per_second=6 * MIB))
+    with httpx.Client(base_url=app.url, headers=headers, timeout=60) as api:
         video_id = ask_for(api, url)
         wait_for(api, video_id, lambda video: video.get("progress", {}).get("bytesDone", 0) > MIB)
         app.stop(sign)
-        wait_until_nothing_runs(tmp_path)
-    source.serve("/film.mp4", Manners(size=SIZE))
-    with (
-        httpx.Client(base_url=base, timeout=60, headers=api.headers) as api,
-        running_app(tmp_path, **settings),
-    ):
+        wait_until_nothing_runs(app.data_dir)
+    source.serve(path, Manners(size=SIZE))
+    return video_id
+
+
+def assert_finished(app: RunningApp, headers: dict[str, str], video_id: str) -> None:
+    with httpx.Client(base_url=app.url, headers=headers, timeout=60) as api:
         wait_for(api, video_id, lambda video: video["status"] == "ready")
         stored = api.get(f"/api/auth/video/{video_id}/download", follow_redirects=True)
         assert len(stored.content) == SIZE
-    wait_until_nothing_runs(tmp_path)
 
 
 def signed_in(app: RunningApp) -> dict[str, str]:

@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, Page, Response, expect
 
 from tests.fixtures.app import RunningApp
 from tests.journeys.conftest import Visitor, register
+from tests.journeys.seeding import seed
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
 TOPIC = "Three things that make sourdough rise"
@@ -45,11 +46,11 @@ def test_a_link_plays_and_downloads_for_a_stranger_until_there_is_a_new_key(
 
 
 def test_the_share_page_fits_a_phone_in_light_and_dark(
-    app: RunningApp, visitor: Visitor, browser: Browser
+    app: RunningApp, visitor: Visitor, browser: Browser, mp4: bytes
 ) -> None:
     owner = visitor()
     register(owner, "sharer2@example.com")
-    make_a_video(owner)
+    seed(app, "sharer2@example.com", [{"title": TOPIC}], mp4)
     link = share(owner)
     for theme in ("light", "dark"):
         context = browser.new_context(
@@ -67,7 +68,10 @@ def test_the_share_page_fits_a_phone_in_light_and_dark(
 def make_a_video(page: Page) -> None:
     page.get_by_label("What is the video about?").fill(TOPIC)
     page.get_by_role("button", name="Write the script").click()
-    page.get_by_role("dialog").get_by_role("button", name="Create video").click()
+    script = page.get_by_role("dialog")
+    for part in ("Hook", "Body", "Conclusion"):
+        script.get_by_label(part, exact=True).fill("It rests.")  # a short film is soon made
+    script.get_by_role("button", name="Create video").click()
     expect(page.get_by_role("heading", name="Your video is ready")).to_be_visible()
     page.keyboard.press("Escape")
 
