@@ -1,4 +1,4 @@
-"""Films go on beyond the life of their link wherever they are watched: the studio and the share page; the gallery has its own journey."""
+"""Films go on beyond the life of their links in the studio and on the share page; in the gallery, its journey sees to it."""
 
 import pytest
 from playwright.sync_api import expect

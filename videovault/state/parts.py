@@ -7,9 +7,8 @@ from statistics import median_low
 from videovault.state.shapes import Card
 
 PAGE = 24
-PARTS = tuple(
-    f"part_{number}" for number in range(40)
-)  # the last one takes whatever the others have no room for
+# The last one takes whatever the others have no room for.
+PARTS = tuple(f"part_{number}" for number in range(40))
 
 Parts = Sequence[Sequence[Card]]
 
@@ -31,8 +30,7 @@ def _starts(kept: Sequence[Sequence[int]], end: int) -> list[int]:
         middles.append(median_low(places) if places else middles[-1])
     starts = [end]
     for places, middle in reversed(list(zip(kept, middles[:-1], strict=True))):
-        in_order = [
-            number for number in places if number > middle
-        ]  # or one that moved up would take all others along
+        # One that has moved up must not take all others along.
+        in_order = [number for number in places if number > middle]
         starts.append(min(in_order, default=starts[-1]))
     return starts[:0:-1]
