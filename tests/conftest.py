@@ -14,6 +14,7 @@ gc.disable()  # until everything is imported
 
 # Files whose tests share what is dear to begin, and tell together what they saw.
 TOGETHER = ("tests/reliability/",)
+LONG_BEGUN = 0.75  # of the way through all others, the last of what may take long begins
 # One that imports another comes after it: pytest must be the first to import each.
 pytest_plugins = [
     "tests.fixtures.embedded_s3",
@@ -33,8 +34,30 @@ pytest_plugins = [
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What may take long begins first: last, it would keep one core at work while the others have nothing left."""
-    items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
+    """What may take long is spread among the rest and begun well before the end.
+
+    It keeps the cores at work, while most others wait; and last, it would keep one at work with nothing left beside it.
+    """
+    units: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        units.setdefault(_unit(item.nodeid), []).append(item)
+    limits = {name: max(map(_limit, unit)) for name, unit in units.items()}
+    slow = sorted(filter(limits.__getitem__, units), key=limits.__getitem__, reverse=True)
+    quick = [name for name in units if not limits[name]]
+    place = {name: LONG_BEGUN * number / len(slow) for number, name in enumerate(slow)}
+    place |= {name: number / len(quick) for number, name in enumerate(quick)}
+    items[:] = [item for name in sorted(units, key=place.__getitem__) for item in units[name]]
+
+
+def _unit(nodeid: str) -> str:
+    """What is done by one process, in one go: a file, or a folder of ``TOGETHER``."""
+    return next((folder for folder in TOGETHER if nodeid.startswith(folder)), nodeid.partition("::")[0])
+
+
+def _limit(item: pytest.Item) -> float:
+    """In seconds, where a test has one of its own since it may take long; otherwise 0."""
+    marker = item.get_closest_marker("timeout")
+    return float(marker.args[0]) if marker else 0.0
 
 
 def pytest_collection_finish() -> None:
@@ -46,13 +69,10 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """A file at a time to each process, and each folder of ``TOGETHER`` as if it were one file."""
     from xdist.scheduler import LoadFileScheduling
 
     class Scheduling(LoadFileScheduling):  # type: ignore[misc] # it comes without types
         def _split_scope(self, nodeid: str) -> str:
-            return next(
-                (folder for folder in TOGETHER if nodeid.startswith(folder)), super()._split_scope(nodeid)
-            )
+            return _unit(nodeid)
 
     return Scheduling(config, log)

@@ -14,9 +14,9 @@ from videovault.security import Order, Ticket
 from videovault.services import accounts, invitations, resets, tokens
 
 PASSWORD = "correct horse"
-SET = {
-    "SECRET_KEY": "sealing-key-of-this-test",
-    "WEBHOOK_SECRET": "whsec_" + "c2VjcmV0LW9mLXRoaXMtb25lLXRlc3Q=",
+SET = {  # in none of which is a secret of another test's
+    "SECRET_KEY": "what-opens-the-boxes",
+    "WEBHOOK_SECRET": "whsec_" + "b25seS10aGlzLXRlc3Qga25vd3MgaXQ=",
     "AWS_SECRET_ACCESS_KEY": "secret-of-the-bucket",
     "SMTP_URL": "smtp://me:password-of-the-mail@mail.example:587",
     "DATABASE_URL": "postgresql+psycopg://app:password-of-the-rows@db/videos",
