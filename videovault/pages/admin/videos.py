@@ -7,7 +7,7 @@ import reflex as rx
 from videovault.components.buttons import button
 from videovault.components.dialog import confirmation, question
 from videovault.components.vars import is_empty
-from videovault.pages.admin.frame import admin_page, choosing, paging, searching
+from videovault.pages.admin.frame import admin_page, choosing, paging, searching, working
 from videovault.pages.admin.rescue import rescue_dialog
 from videovault.pages.admin.video_table import video_table
 from videovault.state.admin_videos import AdminVideosState
@@ -118,12 +118,7 @@ def _progress() -> rx.Component:
             rx.cond(
                 state.working_on != "",
                 rx.el.div(
-                    rx.el.div(
-                        rx.el.strong(state.working_on),
-                        rx.el.span(state.so_far, class_name="soft figures", role="status"),
-                        button("Stop", look="plain", on_click=state.stop),
-                        class_name="row apart",
-                    ),
+                    working(state.working_on, state.so_far, state.stop),
                     rx.el.progress(value=state.percent, max=100, aria_label=state.working_on),
                     class_name="stack close",
                 ),
