@@ -1,5 +1,7 @@
 """What the admin's tables show: the services' views with every figure put into words."""
 
+from urllib.parse import urlencode
+
 from videovault.services.account_views import PersonView
 from videovault.services.delivery_views import DeliveryView
 from videovault.services.system import CheckView
@@ -38,7 +40,7 @@ class Outcome(Shape):
 
 
 class Person(Shape):
-    """An account; ``quota`` in GB as the form shows it, ``quota_kind`` which of its three choices is taken."""
+    """An account; ``quota`` in GB as the form shows it, ``quota_kind`` which of its choices, ``activity`` where it is."""
 
     user_id: str = ""
     email: str = ""
@@ -51,6 +53,7 @@ class Person(Shape):
     quota_kind: str = "default"
     quota: str = ""
     seen_at: str = ""
+    activity: str = ""
 
     @classmethod
     def of(cls, view: PersonView) -> "Person":
@@ -68,6 +71,7 @@ class Person(Shape):
             quota_kind=kind,
             quota=f"{most / wording.GB:g}" if kind == "own" else "",
             seen_at=iso(view.last_seen_at) if view.last_seen_at else "",
+            activity="/admin/activity?" + urlencode({"person": view.email}),
         )
 
 

@@ -1,5 +1,6 @@
 """The frame of the admin's pages: tabs with addresses of their own, and nothing at all for everybody else."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import reflex as rx
@@ -9,6 +10,16 @@ from videovault.pages.layout import app_page, page_head
 from videovault.pages.not_found import nothing_here
 from videovault.state.admin import AdminState
 
+
+class Address(rx.Component):
+    """Keeps the query of the page's address at what its list shows."""
+
+    library = "$/public/js/address.js"
+    tag = "Address"
+    query: rx.Var[str]
+
+
+address = Address.create
 TABS = {
     "/admin": "Videos",
     "/admin/people": "People",
@@ -50,7 +61,9 @@ def section(title: Any, *children: Any, text: Any = None, name: str = "", action
     )
 
 
-def searching(name: str, label: str, value: Any, on_change: Any, placeholder: str = "") -> rx.Component:
+def searching(
+    name: str, label: str, value: Any, on_change: Any, placeholder: str = "", **props: Any
+) -> rx.Component:
     """A field that searches while one types."""
     return rx.el.div(
         rx.el.label(label, html_for=name, class_name="small"),
@@ -61,6 +74,8 @@ def searching(name: str, label: str, value: Any, on_change: Any, placeholder: st
             on_change=on_change,
             placeholder=placeholder,
             auto_complete="off",
+            dir="auto",
+            **props,
             class_name="input",
             aria_describedby=f"{name}-error",
         ),
@@ -75,6 +90,33 @@ def choosing(name: str, label: str, value: Any, on_change: Any, *options: Any) -
         rx.el.label(label, html_for=name, class_name="small"),
         rx.el.select(*options, id=name, value=value, on_change=on_change, class_name="input"),
         class_name="tool",
+    )
+
+
+def sorting(state: Any, columns: Mapping[str, str]) -> rx.Component:
+    """The order of a list: by what, and in which direction."""
+    return rx.el.div(
+        rx.el.label("Sort by", html_for="order", class_name="small"),
+        rx.el.div(
+            rx.el.select(
+                *(rx.el.option(text, value=column) for column, text in columns.items()),
+                id="order",
+                value=state.sort,
+                on_change=state.sort_by,
+                class_name="input",
+            ),
+            button(
+                rx.cond(state.is_falling, "↓ Descending", "↑ Ascending"),
+                on_click=state.turn_round,
+                aria_label=rx.cond(
+                    state.is_falling,
+                    "Descending, sort ascending instead",
+                    "Ascending, sort descending instead",
+                ),
+            ),
+            class_name="sorting",
+        ),
+        class_name="tool sort-tool",
     )
 
 

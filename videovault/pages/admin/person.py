@@ -28,6 +28,7 @@ def person_dialog() -> rx.Component:
         person.email,
         rx.el.div(
             rx.el.p(f"{person.videos}, {person.storage}", class_name="soft figures"),
+            rx.el.p(rx.el.a("Activity of this person", href=person.activity)),
             problem("person"),
             rx.match(
                 AdminPeopleState.asking,

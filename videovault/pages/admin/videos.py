@@ -7,9 +7,9 @@ import reflex as rx
 from videovault.components.buttons import button
 from videovault.components.dialog import confirmation, question
 from videovault.components.vars import is_empty
-from videovault.pages.admin.frame import admin_page, choosing, paging, searching, working
+from videovault.pages.admin.frame import address, admin_page, choosing, paging, searching, sorting, working
 from videovault.pages.admin.rescue import rescue_dialog
-from videovault.pages.admin.video_table import video_table
+from videovault.pages.admin.video_table import COLUMNS, video_table
 from videovault.state.admin_videos import AdminVideosState
 
 STATUSES = {
@@ -19,7 +19,6 @@ STATUSES = {
     "failed": "Failed",
     "draft": "Draft",
 }
-ORDERS = {"created": "Created", "title": "Title", "owner": "Owner", "status": "Status", "size": "Size"}
 
 
 def videos() -> rx.Component:
@@ -37,6 +36,7 @@ def videos() -> rx.Component:
         _deletion(),
         _retrying(),
         rescue_dialog(),
+        address(query=AdminVideosState.address),
         text=AdminVideosState.total,
     )
 
@@ -66,13 +66,7 @@ def _tools() -> rx.Component:
             rx.foreach(AdminVideosState.owners, lambda owner: rx.el.option(owner.email, value=owner.user_id)),
         ),
         rx.el.div(
-            choosing(
-                "order",
-                "Sort by",
-                AdminVideosState.sort,
-                AdminVideosState.sort_by,
-                *(rx.el.option(text, value=value) for value, text in ORDERS.items()),
-            ),
+            sorting(AdminVideosState, COLUMNS),
             class_name="phone-only",
         ),
         class_name="tools",
