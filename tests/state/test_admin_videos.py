@@ -187,10 +187,17 @@ def test_what_could_not_be_deleted_stays_selected_and_goes_at_the_next_try(
         choose_all_and(admin, "delete")
         proxy.refuse = {"GET": [(403, "AccessDenied")]}  # the first video's listing
         admin.send(AdminVideosState, "carry_out")
-    table = admin.sees(AdminVideosState)
-    assert [(one.video_id, one.is_done) for one in table.outcomes] == [(bobs[0], False), (bobs[1], True)]
-    assert "IAM permissions" in table.outcomes[0].message
-    assert table.selection.count == 1
+        table = admin.sees(AdminVideosState)
+        assert [(one.video_id, one.is_done) for one in table.outcomes] == [
+            (bobs[0], False),
+            (bobs[1], True),
+        ]
+        assert "IAM permissions" in table.outcomes[0].message
+        assert table.selection.count == 1
+        admin.send(AdminVideosState, "ask", what="delete")
+        admin.send(AdminVideosState, "carry_out")
+        assert [one.message for one in admin.sees(AdminVideosState).outcomes] == ["Deleted"]
+    assert (admin.sees(AdminVideosState).selection.count, remaining()) == (0, 0)
 
 
 def test_failed_videos_are_tried_again_together(admin: Tab, people: dict[str, Person]) -> None:

@@ -2,49 +2,24 @@
 
 import reflex as rx
 
-from videovault.components.buttons import button
-from videovault.components.dialog import dialog
+from videovault.components.address_dialog import Wording, address_dialog
 from videovault.components.forms import field, text_input
 from videovault.state.adding import AddingState
 
 
 def adding_dialog() -> rx.Component:
-    return dialog(
+    return address_dialog(
         "Add from a link",
-        rx.el.form(
-            field(
-                "videoUrl",
-                "Address of the video",
-                text_input(
-                    "videoUrl",
-                    hinted=True,
-                    type="url",
-                    input_mode="url",
-                    auto_complete="off",
-                    required=True,
-                    custom_attrs={"data-focus": "true"},
-                ),
-                hint="The video file itself, such as one ending in .mp4. It is stored without going through this device.",
-            ),
-            field(
-                "title", "Title", text_input("title", placeholder="As the file is called"), note="optional"
-            ),
-            rx.el.div(
-                button("Cancel", on_click=AddingState.close),
-                button(
-                    rx.cond(AddingState.is_busy, "Looking at it…", "Add"),
-                    look="main",
-                    type="submit",
-                    aria_disabled=AddingState.is_busy,
-                ),
-                class_name="actions",
-            ),
-            on_submit=AddingState.add,
-            reset_on_submit=False,
-            no_validate=True,
-            class_name="stack",
-        ),
+        field("title", "Title", text_input("title", placeholder="As the file is called"), note="optional"),
         name="adding",
+        says=Wording(
+            label="Address of the video",
+            hint="The video file itself, such as one ending in .mp4. It is stored without going through this device.",
+            way_back="Cancel",
+            way_on="Add",
+            waiting="Looking at it…",
+        ),
+        state=AddingState,
         is_open=AddingState.is_open,
-        on_dismiss=AddingState.close,
+        on_submit=AddingState.add,
     )

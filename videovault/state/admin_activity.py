@@ -53,6 +53,7 @@ class AdminActivityState(AdminState):
         if not self._admit(caller):
             return
         asked = self.router.url.query_parameters
+        self.searches += self.person != asked.get("person", "")
         group, self.person, self.day = (asked.get(name, "") for name in ("what", "person", "day"))
         self.group = group if group in KINDS else ""
         self._zone = asked.get("zone", "UTC")

@@ -36,13 +36,13 @@ class Item(Shape):
 
 
 class Difference(Shape):
-    """A class of differences; ``items`` are those that could not be mended, and the first few others."""
+    """A class of differences; ``examples`` are those that could not be mended, and the first few others."""
 
     title: str
     figures: str
-    advice: str
+    advice: list[str]
     mended: str
-    items: list[Item]
+    examples: list[Item]
     more: str
     has_failures: bool
 
@@ -53,9 +53,9 @@ class Difference(Shape):
         return cls(
             title=found.title,
             figures=f"{found.count:,}{size}",
-            advice=ADVICE[found.kind],
+            advice=wording.code_apart(ADVICE[found.kind]),
             mended=wording.of_many(found.mended, found.count) if is_repaired else "",
-            items=[Item.of(each) for each in found.examples],
+            examples=[Item.of(each) for each in found.examples],
             more=f"And {left:,} more." if left else "",
             has_failures=any(each.why for each in found.examples),
         )

@@ -61,6 +61,7 @@ class AdminPeopleState(Sorted, AdminState):
         if not self._admit(caller):
             return
         asked = self.router.url.query_parameters
+        self.searches += self.q != asked.get("q", "")
         self.q = asked.get("q", "")
         self._sort_as(asked, USUAL)
         self._offset, self.invites = 0, settings().signup != "closed"

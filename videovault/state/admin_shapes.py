@@ -1,10 +1,11 @@
 """What the admin's tables show: the services' views with every figure put into words."""
 
+from collections.abc import Sequence
 from urllib.parse import urlencode
 
 from videovault.services.account_views import PersonView
 from videovault.services.delivery_views import DeliveryView
-from videovault.services.system import CheckView
+from videovault.services.system import CheckView, StepView
 from videovault.services.views import AdminVideoView, iso
 from videovault.state import wording
 from videovault.state.shapes import Card, Shape
@@ -90,6 +91,7 @@ class Check(Shape):
     found: str = ""
     trouble: str = ""
     mend: str = ""
+    mend_parts: list[str] = []
     steps: list[Step] = []
 
     @classmethod
@@ -102,8 +104,15 @@ class Check(Shape):
             found=view.found,
             trouble=view.trouble,
             mend=view.mend,
-            steps=[Step(name=step.name, is_done=step.is_done) for step in view.steps],
+            mend_parts=wording.code_apart(view.mend),
+            steps=_tried(view.steps),
         )
+
+
+def _tried(steps: Sequence[StepView]) -> list[Step]:
+    """Up to the one that failed: nothing after it was tried."""
+    done = [step for step in steps if step.is_done]
+    return [Step(name=step.name, is_done=step.is_done) for step in steps[: len(done) + 1]]
 
 
 class Call(Shape):

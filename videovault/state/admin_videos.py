@@ -71,8 +71,12 @@ class AdminVideosState(Sorted, AdminState):
         if not self.working_on:
             self.outcomes = []
         asked = self.router.url.query_parameters
+        before = (self.q, self.owner_id, self.status)
         self.q, self.owner_id, status = (asked.get(name, "") for name in ("q", "owner", "status"))
         self.status = status if status in STATUSES else ""
+        if before != (self.q, self.owner_id, self.status):
+            self._picks = {}
+            self.searches += 1
         self._sort_as(asked, USUAL)
         self._offset = 0
         self.owners = [

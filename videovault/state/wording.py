@@ -78,6 +78,11 @@ CALLS = {
 }
 
 
+def code_apart(text: str) -> list[str]:
+    """Text and what stands between backticks in turn, the text first."""
+    return text.split("`")
+
+
 def of_many(number: int, total: int) -> str:
     """``3 of 1,200``"""
     return f"{number:,} of {total:,}"

@@ -71,6 +71,7 @@ def searching(
             id=name,
             type="search",
             default_value=value,
+            key=AdminState.searches,
             on_change=on_change,
             placeholder=placeholder,
             auto_complete="off",
@@ -142,6 +143,11 @@ def working(what: Any, so_far: Any, on_stop: Any) -> rx.Component:
         button("Stop", look="plain", on_click=on_stop),
         class_name="row apart",
     )
+
+
+def with_code(parts: Any) -> rx.Component:
+    """A sentence in which every second part is to be typed as it stands."""
+    return rx.foreach(parts, lambda part, number: rx.cond(number % 2 == 1, rx.el.code(part), part))
 
 
 def _tabs(path: str) -> rx.Component:

@@ -8,7 +8,7 @@ from videovault.components.buttons import button
 from videovault.components.dialog import question
 from videovault.components.forms import problem
 from videovault.components.vars import is_empty
-from videovault.pages.admin.frame import section, working
+from videovault.pages.admin.frame import section, with_code, working
 from videovault.state.admin_orphans import AdminOrphansState
 
 
@@ -58,11 +58,11 @@ def _difference(found: Any) -> rx.Component:
     return rx.el.li(
         rx.el.div(
             rx.el.strong(found.title),
-            rx.el.span(found.advice, class_name="soft small"),
+            rx.el.span(with_code(found.advice), class_name="soft small"),
             rx.el.details(
                 rx.el.summary("Which", rx.el.span(found.title, class_name="unseen")),
                 rx.el.ul(
-                    rx.foreach(found.items, _item),
+                    rx.foreach(found.examples, _item),
                     class_name="small examples",
                     tab_index=0,
                     aria_label=found.title,

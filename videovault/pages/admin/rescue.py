@@ -2,42 +2,24 @@
 
 import reflex as rx
 
-from videovault.components.buttons import button
-from videovault.components.dialog import dialog
-from videovault.components.forms import field, text_input
+from videovault.components.address_dialog import Wording, address_dialog
 from videovault.state.admin_rescue import AdminRescueState
 
 
 def rescue_dialog() -> rx.Component:
     stuck = AdminRescueState.stuck
-    return dialog(
+    return address_dialog(
         rx.fragment("Address of “", stuck.title, "”"),
-        rx.el.form(
-            rx.el.p(
-                "If the generator has finished the video but its report never came, paste the address of the file. "
-                "It is stored for its owner; nothing is rendered or paid for again.",
-                class_name="soft",
-            ),
-            field(
-                "videoUrl",
-                "Address of the file",
-                text_input("videoUrl", type="url", required=True, auto_complete="off"),
-            ),
-            rx.el.div(
-                button("Not now", on_click=AdminRescueState.close),
-                button(
-                    rx.cond(AdminRescueState.is_busy, "Checking…", "Store it"),
-                    look="main",
-                    type="submit",
-                    aria_disabled=AdminRescueState.is_busy,
-                ),
-                class_name="actions",
-            ),
-            on_submit=AdminRescueState.give,
-            reset_on_submit=False,
-            class_name="stack",
-        ),
         name="rescue",
+        says=Wording(
+            text="If the generator has finished the video but its report never came, paste the address of the file.",
+            label="Address of the file",
+            hint="It is stored for its owner; nothing is rendered or paid for again.",
+            way_back="Not now",
+            way_on="Store it",
+            waiting="Checking…",
+        ),
+        state=AdminRescueState,
         is_open=stuck.video_id != "",
-        on_dismiss=AdminRescueState.close,
+        on_submit=AdminRescueState.give,
     )

@@ -7,7 +7,7 @@ import reflex as rx
 from videovault.components.buttons import button
 from videovault.components.vars import is_empty
 from videovault.pages.admin.charts import charts
-from videovault.pages.admin.frame import admin_page, section
+from videovault.pages.admin.frame import admin_page, section, with_code
 from videovault.pages.admin.inbox import inbox
 from videovault.pages.admin.orphans import orphans
 from videovault.pages.admin.rescue import rescue_dialog
@@ -69,7 +69,7 @@ def _check(check: Any) -> rx.Component:
                 check.mend != "",
                 rx.el.p(
                     rx.cond(check.trouble != "", rx.fragment(rx.el.strong(check.trouble, ":"), " ")),
-                    check.mend,
+                    with_code(check.mend_parts),
                     class_name="mend",
                 ),
             ),
