@@ -135,6 +135,40 @@ def test_a_person_is_made_an_admin_limited_and_invited(visitor: Visitor) -> None
     expect(invitation.get_by_label("Invitation")).to_have_value(re.compile(r"/register\?invitation="))
 
 
+def test_lists_are_sorted_on_a_phone_and_the_address_keeps_it(visitor: Visitor) -> None:
+    page = visitor()
+    page.set_viewport_size({"width": 360, "height": 740})
+    for path, column in (("/admin", "title"), ("/admin/people", "email")):
+        signed_in(page, ADMIN, path)
+        page.get_by_label("Sort by").select_option(column)
+        page.get_by_role("button", name="Ascending").click()
+        way_back = page.get_by_role("button", name="Descending")
+        for control in (way_back, page.get_by_label("Sort by")):
+            box = control.bounding_box()
+            assert box
+            assert box["height"] >= 44
+        expect(page).to_have_url(re.compile(rf"sort={column}&order=down$"))
+        page.reload()
+        expect(way_back).to_be_visible()
+        expect(page.get_by_label("Sort by")).to_have_value(column)
+
+
+def test_the_activity_of_a_person_is_one_step_away_and_survives_a_reload(visitor: Visitor) -> None:
+    page = signed_in(visitor(), ADMIN, "/admin/people")
+    page.get_by_role("button", name=f"Manage {BAKER}").click()
+    page.get_by_role("link", name="Activity of this person").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Activity")
+    expect(page.get_by_label("Person")).to_have_value(BAKER)
+    page.get_by_label("What").select_option("Sign-ins and accounts")
+    expect(page).to_have_url(re.compile("what=sign-ins&person="))
+    page.reload()
+    expect(page.get_by_label("Person")).to_have_value(BAKER)
+    expect(page.get_by_text(f"{BAKER} created an account.")).to_be_visible()
+    expect(page.get_by_role("main").get_by_text(ADMIN)).to_have_count(0)
+    page.get_by_label("Person").fill(ADMIN[:3])
+    expect(page.locator("#people option").first).to_have_attribute("value", ADMIN)
+
+
 def test_a_well_installation_says_so_in_the_browser_too(visitor: Visitor, app: RunningApp) -> None:
     page = signed_in(visitor(), ADMIN, "/admin/system")
     for name in ("storage", "workers", "callback", "browser"):

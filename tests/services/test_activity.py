@@ -107,3 +107,18 @@ def test_only_what_is_meant_to_be_told_is_told(anna: Caller, bert: Caller) -> No
     changed, opened = entries(anna)[:2]
     assert opened.detail == {"network": "203.0.113.0/24"}
     assert (changed.subject, changed.detail) == (bert.email, {"quotaBytes": 5})
+
+
+def test_a_whole_address_means_that_person_only(anna: Caller) -> None:
+    accounts.register("joanna@example.com", "correct horse")
+    assert {entry.actor for entry in entries(anna, person="ANNA@example.com")} == {anna.email}
+    assert len({entry.actor for entry in entries(anna, person="anna@")}) == 2
+
+
+def test_whose_video_it_was_is_told(anna: Caller, bert: Caller) -> None:
+    with transaction() as session:
+        video = lifecycle.new_video(bert.user_id, Status.DRAFT, "Launch")
+        session.add(video)
+    happened("download", anna, video_id=video.id)
+    [entry] = entries(anna, group="downloads")
+    assert (entry.actor, entry.subject, entry.title) == (anna.email, bert.email, "Launch")

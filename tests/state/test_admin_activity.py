@@ -116,3 +116,21 @@ def test_others_read_nothing(admin: Tab, server: Server, person: Callable[[str],
     bob.send(AdminActivityState, "show", group="sign-ins")
     bob.send(AdminActivityState, "more")
     assert (bob.sees(AdminActivityState).access, texts(bob)) == ("no", [])
+
+
+def test_a_person_is_picked_and_the_address_keeps_what_is_shown(
+    server: Server, admin: Tab, person: Callable[[str], Person]
+) -> None:
+    bob = person("bob")
+    admin.send(AdminActivityState, "show_person", person="bo")
+    assert admin.sees(AdminActivityState).people == ["bob@example.com"]
+    admin.send(AdminActivityState, "show", group="sign-ins")
+    admin.send(AdminActivityState, "show_day", day=now().date().isoformat(), zone="UTC")
+    shown = admin.sees(AdminActivityState).address
+    again = server.tab(person("carl").token, address=f"/admin/activity?{shown}")
+    again.send(AdminActivityState, "load")
+    assert texts(again) == []
+    again = server.tab(admin.cookie, address=f"/admin/activity?{shown}")
+    again.send(AdminActivityState, "load")
+    assert texts(again) == [f"{bob.caller.email} created an account."]
+    assert again.sees(AdminActivityState).address == shown

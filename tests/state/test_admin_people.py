@@ -6,8 +6,10 @@ import pytest
 
 from tests.fixtures.installation import Configure
 from tests.state.conftest import PASSWORD, Person, Server, Tab
+from videovault.db import transaction
 from videovault.errors import NotSignedIn
-from videovault.services import accounts, people
+from videovault.models import Status
+from videovault.services import accounts, lifecycle, people
 from videovault.state.admin_people import NOT_A_SIZE, AdminPeopleState
 from videovault.state.session import SessionState
 
@@ -39,6 +41,29 @@ def test_people_are_listed_with_what_they_hold(admin: Tab) -> None:
     assert shown.people[1].seen_at
     admin.send(AdminPeopleState, "search", q="bob")
     assert [one.email for one in admin.sees(AdminPeopleState).people] == ["bob@example.com"]
+
+
+def test_people_are_sorted_and_the_address_keeps_how(
+    server: Server, admin: Tab, two: dict[str, Person]
+) -> None:
+    def emails(tab: Tab) -> list[str]:
+        return [one.email for one in tab.sees(AdminPeopleState).people]
+
+    put(two["bob"])
+    for column, first in (("email", "admin"), ("seen", "bob"), ("storage", "bob"), ("created", "admin")):
+        admin.send(AdminPeopleState, "sort_by", column=column)
+        assert emails(admin)[0] == f"{first}@example.com", column
+    admin.send(AdminPeopleState, "turn_round")
+    assert emails(admin)[0] == "bob@example.com"
+    assert admin.sees(AdminPeopleState).address == "order=down"
+    again = server.tab(two["admin"].token, address="/admin/people?sort=email&order=down")
+    again.send(AdminPeopleState, "load")
+    assert emails(again)[0] == "bob@example.com"
+
+
+def put(owner: Person) -> None:
+    with transaction() as session:
+        session.add(lifecycle.new_video(owner.caller.user_id, Status.READY, "Bread", size=1000))
 
 
 def test_for_others_nobody_is_there(server: Server, two: dict[str, Person]) -> None:

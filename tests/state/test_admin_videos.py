@@ -12,7 +12,7 @@ from videovault.db import reading, transaction
 from videovault.gateways import storage
 from videovault.models import Status, Video
 from videovault.services import lifecycle
-from videovault.state import admin_videos
+from videovault.state import listing
 from videovault.state.admin_rescue import AdminRescueState
 from videovault.state.admin_videos import AdminVideosState
 from videovault.state.session import SessionState
@@ -102,6 +102,22 @@ def test_filters_search_and_headings_narrow_and_sort(
     assert bobs
 
 
+def test_what_is_shown_stands_in_the_address(
+    server: Server, admin: Tab, people: dict[str, Person], bobs: list[str]
+) -> None:
+    admin.send(AdminVideosState, "load")
+    assert admin.sees(AdminVideosState).address == ""
+    admin.send(AdminVideosState, "sort_by", column="size")
+    admin.send(AdminVideosState, "turn_round")
+    admin.send(AdminVideosState, "search", q="bob@")
+    shown = admin.sees(AdminVideosState).address
+    assert shown == "q=bob%40&sort=size&order=up"
+    again = server.tab(people["admin"].token, address=f"/admin?{shown}")
+    again.send(AdminVideosState, "load")
+    assert [row.card.video_id for row in again.sees(AdminVideosState).rows] == bobs[::-1]
+    assert again.sees(AdminVideosState).address == shown
+
+
 def test_summary_says_what_would_go_and_whose(admin: Tab, bobs: list[str]) -> None:
     admin.send(AdminVideosState, "load")
     admin.send(AdminVideosState, "ask", what="delete")
@@ -132,7 +148,7 @@ def test_ids_that_are_not_in_the_table_cannot_be_selected(admin: Tab, bobs: list
 def test_all_that_match_can_be_selected_beyond_the_page(
     admin: Tab, bobs: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(admin_videos, "PAGE", 1)
+    monkeypatch.setattr(listing, "PAGE", 1)
     admin.send(AdminVideosState, "load")
     admin.send(AdminVideosState, "select_page")
     table = admin.sees(AdminVideosState)
@@ -171,10 +187,17 @@ def test_what_could_not_be_deleted_stays_selected_and_goes_at_the_next_try(
         choose_all_and(admin, "delete")
         proxy.refuse = {"GET": [(403, "AccessDenied")]}  # the first video's listing
         admin.send(AdminVideosState, "carry_out")
-    table = admin.sees(AdminVideosState)
-    assert [(one.video_id, one.is_done) for one in table.outcomes] == [(bobs[0], False), (bobs[1], True)]
-    assert "IAM permissions" in table.outcomes[0].message
-    assert table.selection.count == 1
+        table = admin.sees(AdminVideosState)
+        assert [(one.video_id, one.is_done) for one in table.outcomes] == [
+            (bobs[0], False),
+            (bobs[1], True),
+        ]
+        assert "IAM permissions" in table.outcomes[0].message
+        assert table.selection.count == 1
+        admin.send(AdminVideosState, "ask", what="delete")
+        admin.send(AdminVideosState, "carry_out")
+        assert [one.message for one in admin.sees(AdminVideosState).outcomes] == ["Deleted"]
+    assert (admin.sees(AdminVideosState).selection.count, remaining()) == (0, 0)
 
 
 def test_failed_videos_are_tried_again_together(admin: Tab, people: dict[str, Person]) -> None:

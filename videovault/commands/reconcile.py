@@ -108,7 +108,9 @@ def _named(title: str, group: Group) -> Iterable[Text]:
 
 def _one(each: Example) -> str:
     size = f"{each.bytes:,} bytes" if each.bytes else ""
-    return "  ".join(part for part in (each.name, size, each.detail, "mended" if each.mended else "") if part)
+    return "  ".join(
+        part for part in (each.name, size, each.detail, "mended" if each.mended else each.why) if part
+    )
 
 
 def _line(text: str) -> Text:

@@ -126,6 +126,15 @@ def copyable(name: str, value: Any, *, hinted: bool = False) -> rx.Component:
     return Copyable.create(control, class_name="copyable")
 
 
+def handed_over(name: str, label: str, value: Any, *below: Any, hint: str) -> rx.Component:
+    """A secret that is shown while this is, to be copied and passed on."""
+    return rx.el.div(
+        field(name, label, copyable(name, value, hinted=True), hint=hint),
+        *below,
+        class_name="fresh stack close",
+    )
+
+
 def described(name: str, hinted: bool = False) -> dict[str, Any]:
     """What ties a control to its label, hint and error."""
     return {

@@ -6,10 +6,10 @@ import reflex as rx
 
 from videovault.components.buttons import button
 from videovault.components.forms import (
-    copyable,
     described,
     farewell,
     field,
+    handed_over,
     password,
     posted_form,
     text_input,
@@ -168,15 +168,12 @@ def _token(shown: Any) -> rx.Component:
 
 
 def _fresh() -> rx.Component:
-    return rx.el.div(
-        field(
-            "fresh-token",
-            "Your new token",
-            copyable("fresh-token", ProfileState.fresh_token, hinted=True),
-            hint="Copy it now. It is not shown again.",
-        ),
+    return handed_over(
+        "fresh-token",
+        "Your new token",
+        ProfileState.fresh_token,
         rx.el.div(button("Done", on_click=ProfileState.put_away), class_name="actions"),
-        class_name="fresh stack close",
+        hint="Copy it now. It is not shown again.",
     )
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement
-from sqlmodel import Session, and_, col, or_, select
+from sqlalchemy import ColumnElement, exists
+from sqlmodel import Session, and_, col, func, or_, select
 
 from videovault.db import reading
 from videovault.errors import InvalidInput
@@ -22,7 +22,7 @@ KINDS: Final[Mapping[Group, Sequence[str]]] = {
         *("login", "login_failed", "logout", "signed_out", "register", "account_closed"),
         *("password_changed", "forgot_password", "password_reset", "token_created", "token_revoked"),
     ),
-    "creations": ("draft", "store_requested", "renamed", "status.generating"),
+    "creations": ("draft", "store_requested", "renamed", "status.generating", "retried"),
     "results": ("status.ready", "status.failed", "object_swapped"),
     "downloads": ("download", "share_download"),
     "shares": ("shared", "unshared", "key_replaced", "share_opened"),
@@ -53,18 +53,21 @@ def page(caller: Caller, query: ActivityQuery) -> ActivityView:
     with reading() as session:
         found = session.exec(wanted).all()
         events = found[: query.limit]
-        people, titles = _people(session, events), _titles(session, events)
+        owners = _owners(session, events)
+        people, titles = _people(session, events, owners), _titles(session, events)
     more = str(events[-1].id) if len(found) > query.limit else None
-    return ActivityView(entries=[_entry(event, people, titles) for event in events], next_cursor=more)
+    entries = [_entry(event, people, owners, titles) for event in events]
+    return ActivityView(entries=entries, next_cursor=more)
 
 
 def _wanted(query: ActivityQuery) -> list[ColumnElement[bool]]:
     groups = [query.group] if query.group else list(KINDS)
     wanted = [_is_one_of([kind for group in groups for kind in KINDS[group]])]
+    person = query.person.strip()
     if query.user_id:
         wanted.append(col(Event.actor_id) == query.user_id)
-    if query.person.strip():
-        wanted.append(col(Event.actor_id).in_(select(User.id).where(_is_called(query.person.strip()))))
+    if person:
+        wanted.append(col(Event.actor_id).in_(select(User.id).where(_is_called(person))))
     if query.since:
         wanted.append(col(Event.at) >= query.since)
     if query.until:
@@ -85,13 +88,16 @@ def _is_one_of(kinds: Iterable[str]) -> ColumnElement[bool]:
 
 
 def _is_called(words: str) -> ColumnElement[bool]:
-    named = (col(User.email), col(User.name))
-    return or_(*(column.icontains(words, autoescape=True) for column in named))
+    """A whole address means that person alone, also where it is a part of others."""
+    is_it = func.lower(col(User.email)) == words.lower()
+    parts = (column.icontains(words, autoescape=True) for column in (col(User.email), col(User.name)))
+    return or_(is_it, and_(~exists(select(User.id).where(is_it)), or_(*parts)))
 
 
-def _people(session: Session, events: Sequence[Event]) -> Mapping[str, str]:
+def _people(session: Session, events: Sequence[Event], owners: Mapping[str, str]) -> Mapping[str, str]:
     """The addresses of everybody these events speak of, by id."""
     named = {event.actor_id for event in events} | {event.detail.get("userId") for event in events}
+    named |= set(owners.values())
     found = select(User.id, User.email).where(col(User.id).in_(named), col(User.closed_at).is_(None))
     return dict(session.exec(found).all())
 
@@ -104,7 +110,15 @@ def _titles(session: Session, events: Sequence[Event]) -> Mapping[str, str]:
     return titles | dict(session.exec(select(Video.id, Video.title).where(col(Video.id).in_(named))).all())
 
 
-def _entry(event: Event, people: Mapping[str, str], titles: Mapping[str, str]) -> EntryView:
+def _owners(session: Session, events: Sequence[Event]) -> Mapping[str, str]:
+    """Whose the videos are that these events speak of, by the video's id."""
+    named = {event.video_id for event in events if event.video_id}
+    return dict(session.exec(select(Video.id, Video.owner_id).where(col(Video.id).in_(named))).all())
+
+
+def _entry(
+    event: Event, people: Mapping[str, str], owners: Mapping[str, str], titles: Mapping[str, str]
+) -> EntryView:
     detail: dict[str, Any] = {name: event.detail[name] for name in TOLD if name in event.detail}
     if "quota_bytes" in event.detail:
         detail["quotaBytes"] = event.detail["quota_bytes"]
@@ -113,7 +127,7 @@ def _entry(event: Event, people: Mapping[str, str], titles: Mapping[str, str]) -
         at=event.at,
         kind=f"{STATUS}.{event.detail.get('to')}" if event.kind == STATUS else event.kind,
         actor=people.get(event.actor_id or "", ""),
-        subject=people.get(event.detail.get("userId", ""), ""),
+        subject=people.get(event.detail.get("userId") or owners.get(event.video_id or "", ""), ""),
         video_id=event.video_id or "",
         title=titles.get(event.video_id or "", ""),
         by=str(event.detail.get("by", "")) if event.kind == STATUS else "",

@@ -124,7 +124,8 @@ def stored_bytes(status: str, size: int | None) -> int:
 
 def _delete(caller: Caller, video_id: str) -> DeletionResult:
     try:
-        deletion.delete(caller, video_id)
+        if not deletion.go_on(video_id):
+            deletion.delete(caller, video_id)
     except VideoVaultError as error:
         failure = Failure(code=error.code, message=error.public_message)
         return DeletionResult(video_id=video_id, deleted=False, error=failure)

@@ -56,6 +56,18 @@ def finish(video: Video, *, let_go: bool = False) -> None:
             session.add(Event(kind="deleted", video_id=video.id, detail=detail))
 
 
+def go_on(video_id: str) -> bool:
+    """Finish a deletion that was begun; whether this is such a video, or one that is gone since. Raises StorageError."""
+    with reading() as session:
+        video = session.get(Video, video_id)
+        begun = select(Event.id).where(Event.video_id == video_id, Event.kind == "delete").limit(1)
+        is_gone = video is None and session.exec(begun).first() is not None
+    if video is not None and video.status == Status.DELETING:
+        finish(video)
+        return True
+    return is_gone
+
+
 def finish_all() -> None:
     """Go on with deletions that S3 or a crash interrupted."""
     with reading() as session:

@@ -1,7 +1,7 @@
 """Everybody's accounts, for admins: who is there, who may do what, and how much they may store."""
 
 from collections.abc import Mapping
-from typing import TypedDict
+from typing import Any, Literal, TypedDict
 
 from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, func, or_, select
@@ -14,6 +14,19 @@ from videovault.services.access import Caller, check_admin, check_in_person, che
 from videovault.services.account_views import PersonView
 from videovault.services.admin_views import PeopleView
 
+Column = Literal["created", "email", "seen", "storage"]
+_stored = (
+    select(func.coalesce(func.sum(quota.BYTES_OF), 0))
+    .where(col(Video.owner_id) == col(User.id))
+    .correlate(User)
+    .scalar_subquery()
+)
+SORTED_BY: Mapping[Column, Any] = {
+    "created": col(User.created_at),
+    "email": col(User.email),
+    "seen": func.coalesce(col(User.last_seen_at), col(User.created_at)),
+    "storage": _stored,
+}
 LAST_ADMIN = "This is the only admin. Make somebody else an admin first."
 
 
@@ -25,11 +38,20 @@ class Change(TypedDict, total=False):
     quota_bytes: int | None
 
 
-def find(caller: Caller, *, q: str = "", offset: int = 0, limit: int | None = None) -> PeopleView:
-    """One page of the accounts with ``q`` in address or name, the oldest first. Raises Forbidden for non-admins."""
+def find(
+    caller: Caller,
+    *,
+    q: str = "",
+    sort: Column = "created",
+    descending: bool = False,
+    offset: int = 0,
+    limit: int | None = None,
+) -> PeopleView:
+    """One page of the accounts with ``q`` in address or name. Raises Forbidden for others than admins."""
     check_admin(caller)
     wanted = _wanted(q)
-    page = select(User).where(*wanted).order_by(col(User.created_at), col(User.id))
+    order = SORTED_BY[sort].desc() if descending else SORTED_BY[sort].asc()
+    page = select(User).where(*wanted).order_by(order, col(User.id))
     with reading() as session:
         users = session.exec(page.offset(offset).limit(limit)).all()
         count = session.exec(select(func.count()).select_from(User).where(*wanted)).one()

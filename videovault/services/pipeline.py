@@ -9,7 +9,7 @@ from sqlmodel import Session
 from videovault import logs
 from videovault.db import reading, transaction
 from videovault.errors import Conflict
-from videovault.models import Status, Video
+from videovault.models import Event, Status, Video
 from videovault.services import (
     closing,
     deletion,
@@ -200,3 +200,5 @@ def _queue_again(session: Session, video: Video, caller: Caller) -> None:
         error_code=None,
         error_message=None,
     )
+    # That something is made anew, its change of status tells.
+    session.add(Event(kind="retried", actor_id=caller.user_id, video_id=video.id))

@@ -106,10 +106,26 @@ def write(video_id: str) -> bool:
     It never fails: a sidecar that cannot be written costs no video, and ``repair`` comes by again.
     """
     try:
-        return _write(video_id)
+        return write_now(video_id)
     except StorageError as error:
         log.warning("sidecar not written", video_id=video_id, reason=error.public_message)
         return False
+
+
+def write_now(video_id: str) -> bool:
+    """As ``write``, for those who want to know why it fails. Raises StorageError."""
+    vault, key, written = storage.connected(), "", b""
+    while found := _as_is(video_id):
+        wanted, due_at = found
+        key, content = wanted.key, wanted.content()
+        if content == written:
+            _note_written(video_id, due_at)
+            return True
+        vault.put(key, content, DESCRIBED)
+        written = content  # it may have been renamed or deleted meanwhile: the next look tells
+    if written:
+        vault.delete([key])
+    return False
 
 
 def write_due() -> None:
@@ -143,21 +159,6 @@ def read(folder: str) -> Sidecar | None:
         log.warning("sidecar speaks of another video", folder=folder)
         return None
     return found
-
-
-def _write(video_id: str) -> bool:
-    vault, key, written = storage.connected(), "", b""
-    while found := _as_is(video_id):
-        wanted, due_at = found
-        key, content = wanted.key, wanted.content()
-        if content == written:
-            _note_written(video_id, due_at)
-            return True
-        vault.put(key, content, DESCRIBED)
-        written = content  # it may have been renamed or deleted meanwhile: the next look tells
-    if written:
-        vault.delete([key])
-    return False
 
 
 def _as_is(video_id: str) -> tuple[Sidecar, datetime | None] | None:

@@ -66,9 +66,10 @@ def revoke(caller: Caller, token_id: str) -> None:
     check_in_person(caller)
     own = delete(ApiToken).where(col(ApiToken.id) == token_id, col(ApiToken.user_id) == caller.user_id)
     with transaction() as session:
-        if not session.exec(own).rowcount:
+        name = session.exec(own.returning(col(ApiToken.name))).scalar_one_or_none()
+        if name is None:
             raise NotFound("There is no such token: it has been revoked already.")
-        session.add(Event(kind="token_revoked", actor_id=caller.user_id))
+        session.add(Event(kind="token_revoked", actor_id=caller.user_id, detail={"name": name}))
 
 
 def authenticate(token: str) -> Caller:

@@ -3,12 +3,13 @@
 from datetime import date
 from typing import cast
 
-from videovault.services import activity
+from videovault.services import activity, people
 from videovault.services.access import Caller
 from videovault.services.activity import KINDS, ActivityQuery
 from videovault.services.admin_views import EntryView, Group
 from videovault.services.statistics import bounds, zone_of
 from videovault.services.views import iso
+from videovault.state import listing
 from videovault.state.admin import AdminState
 from videovault.state.admin_sentences import sentence
 from videovault.state.calls import quickly
@@ -16,6 +17,7 @@ from videovault.state.session import signed_in
 from videovault.state.shapes import Shape
 
 PAGE = 50
+SUGGESTIONS = 8
 
 
 class Entry(Shape):
@@ -31,6 +33,8 @@ class Entry(Shape):
 
 
 class AdminActivityState(AdminState):
+    """``address`` is the query that asks for what is shown; ``people`` are those whom the person typed may mean."""
+
     entries: list[Entry] = []
     has_more: bool = False
     is_loaded: bool = False
@@ -38,14 +42,22 @@ class AdminActivityState(AdminState):
     group: str = ""
     person: str = ""
     day: str = ""
+    people: list[str] = []
+    address: str = ""
 
     _zone: str = "UTC"
     _cursor: str = ""
 
     @signed_in
     async def load(self, caller: Caller) -> None:
-        if self._admit(caller):
-            await self._read(caller)
+        if not self._admit(caller):
+            return
+        asked = self.router.url.query_parameters
+        self.searches += self.person != asked.get("person", "")
+        group, self.person, self.day = (asked.get(name, "") for name in ("what", "person", "day"))
+        self.group = group if group in KINDS else ""
+        self._zone = asked.get("zone", "UTC")
+        await self._read(caller)
 
     @signed_in
     async def show(self, caller: Caller, group: str) -> None:
@@ -55,8 +67,11 @@ class AdminActivityState(AdminState):
 
     @signed_in
     async def show_person(self, caller: Caller, person: str) -> None:
+        """What these did, by a part of address or name, and who they may be."""
         self.person = person
         await self._read(caller)
+        found = await quickly(people.find, caller, q=person, sort="email", limit=SUGGESTIONS)
+        self.people = [each.email for each in found.people]
 
     @signed_in
     async def show_day(self, caller: Caller, day: str, zone: str) -> None:
@@ -74,6 +89,8 @@ class AdminActivityState(AdminState):
         self.entries = [*self.entries, *entries] if cursor else entries
         self._cursor, self.has_more = found.next_cursor or "", found.next_cursor is not None
         self.is_loaded = True
+        zone = self._zone if self.day else ""
+        self.address = listing.address(what=self.group, person=self.person, day=self.day, zone=zone)
 
     def _query(self, cursor: str) -> ActivityQuery:
         since, until = bounds(day, zone_of(self._zone)) if (day := _parsed(self.day)) else (None, None)

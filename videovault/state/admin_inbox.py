@@ -8,16 +8,16 @@ from videovault.services.access import Caller
 from videovault.state.admin import AdminState
 from videovault.state.admin_shapes import Call
 from videovault.state.calls import patiently, quickly
+from videovault.state.listing import Readable
 from videovault.state.session import signed_in
 
 PAGE = 20
 DIRECTIONS = ("", "in", "out")
 
 
-class AdminInboxState(AdminState):
+class AdminInboxState(Readable, AdminState):
     calls: list[Call] = []
     direction: str = ""
-    is_loaded: bool = False
     has_more: bool = False
 
     _cursor: str = ""
@@ -25,12 +25,6 @@ class AdminInboxState(AdminState):
     @signed_in
     async def load(self, caller: Caller) -> None:
         if self._admit(caller):
-            await self._read(caller)
-
-    @signed_in
-    async def refresh(self, caller: Caller) -> None:
-        """Read again what is shown, for other states that changed something."""
-        if self.is_loaded:
             await self._read(caller)
 
     @signed_in

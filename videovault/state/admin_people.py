@@ -1,22 +1,23 @@
 """The admin's list of people, and the dialogs in which an account is changed and somebody is invited."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, ClassVar, cast
 
 from videovault.config import settings
 from videovault.errors import InvalidInput
 from videovault.services import invitations, people, resets
 from videovault.services.access import Caller
 from videovault.services.account_views import LinkView
-from videovault.services.people import Change
+from videovault.services.people import Change, Column
 from videovault.services.views import iso
-from videovault.state import wording
+from videovault.state import listing, wording
 from videovault.state.admin import AdminState
 from videovault.state.admin_shapes import Person
 from videovault.state.calls import quickly
+from videovault.state.listing import Sorted
 from videovault.state.session import signed_in
 
-PAGE = 50
+USUAL = "created"
 # What can be asked about before it is done, and what it changes.
 CHANGES: dict[str, Change] = {
     "admin": {"is_admin": True},
@@ -34,13 +35,15 @@ NOT_A_SIZE = "Enter a number of GB above 0, such as 50 or 0.5."
 MOST_GB = 1_000_000
 
 
-class AdminPeopleState(AdminState):
+class AdminPeopleState(Sorted, AdminState):
+    """``address`` is the query that asks for what is shown."""
+
+    COLUMNS: ClassVar[Collection[str]] = tuple(people.SORTED_BY)
+    FALLING_FIRST: ClassVar[Collection[str]] = ("seen", "storage")
+
     people: list[Person] = []
     total: str = ""
-    place: str = ""
-    has_earlier: bool = False
-    has_later: bool = False
-    is_loaded: bool = False
+    address: str = ""
     q: str = ""
 
     person: Person = Person()
@@ -53,12 +56,14 @@ class AdminPeopleState(AdminState):
     link_until: str = ""
     form_number: int = 0
 
-    _offset: int = 0
-
     @signed_in
     async def load(self, caller: Caller) -> None:
         if not self._admit(caller):
             return
+        asked = self.router.url.query_parameters
+        self.searches += self.q != asked.get("q", "")
+        self.q = asked.get("q", "")
+        self._sort_as(asked, USUAL)
         self._offset, self.invites = 0, settings().signup != "closed"
         quota = settings().default_quota_bytes
         self.default_quota = wording.size(quota) if quota else "no limit"
@@ -66,18 +71,8 @@ class AdminPeopleState(AdminState):
 
     @signed_in
     async def search(self, caller: Caller, q: str) -> None:
-        self.q, self._offset = q, 0
-        await self._read(caller)
-
-    @signed_in
-    async def earlier(self, caller: Caller) -> None:
-        self._offset = max(0, self._offset - PAGE)
-        await self._read(caller)
-
-    @signed_in
-    async def later(self, caller: Caller) -> None:
-        self._offset += PAGE if self.has_later else 0
-        await self._read(caller)
+        self.q = q
+        await self._read_anew(caller)
 
     @signed_in
     async def open(self, caller: Caller, user_id: str) -> None:
@@ -144,13 +139,19 @@ class AdminPeopleState(AdminState):
         self.link, self.link_until = link.url, iso(link.expires_at)
 
     async def _read(self, caller: Caller) -> None:
-        found = await quickly(people.find, caller, q=self.q, offset=self._offset, limit=PAGE)
+        found = await quickly(
+            people.find,
+            caller,
+            q=self.q,
+            sort=cast("Column", self.sort),
+            descending=self.is_falling,
+            offset=self._offset,
+            limit=listing.PAGE,
+        )
         self.people = [Person.of(view) for view in found.people]
         self.total = wording.accounts(found.total_count)
-        last = self._offset + len(self.people)
-        self.place = wording.place(self._offset + 1, last, found.total_count) if self.people else ""
-        self.has_earlier, self.has_later = self._offset > 0, last < found.total_count
-        self.is_loaded = True
+        self._turned(len(self.people), found.total_count)
+        self.address = listing.address(q=self.q, **self._order(USUAL))
 
 
 def _quota(form: Mapping[str, Any]) -> int | None:

@@ -19,20 +19,32 @@ SENTENCES: Final = {
     "forgot_password": "{who} asked for a link to set another password.",
     "password_reset": "{who} set another password by a link.",
     "token_created": "{who} made the API token {name}.",
-    "token_revoked": "{who} revoked an API token.",
+    "token_revoked": "{who} revoked the API token {name}.",
+    "token_revoked.unknown": "{who} revoked an API token.",
     "draft": "{who} began {video}.",
     "store_requested": "{who} added {video} from a link.",
     "renamed": "{who} renamed “{from}” to “{to}”.",
+    "renamed.other": "{who} renamed “{from}” of {subject} to “{to}”.",
     "status.generating": "{who} had {video} made.",
+    "status.generating.other": "{who} had {video} of {subject} made.",
+    "status.generating.again": "{who} had {video} made again.",
+    "status.generating.again.other": "{who} had {video} of {subject} made again.",
+    "retried": "{who} tried {video} again.",
+    "retried.other": "{who} tried {video} of {subject} again.",
     "status.ready": "{video} became ready.",
     "status.failed": "{video} failed: {why}",
     "status.failed.person": "{who} cancelled {video}.",
+    "status.failed.person.other": "{who} cancelled {video} of {subject}.",
     "object_swapped": "S3 was found to hold another file than the one stored for {video}.",
     "download": "{who} downloaded {video}.",
+    "download.other": "{who} downloaded {video} of {subject}.",
     "share_download": "Somebody downloaded {video} by its link, from {network}.",
     "shared": "{who} shared {video}.",
+    "shared.other": "{who} shared {video} of {subject}.",
     "unshared": "{who} stopped sharing {video}.",
+    "unshared.other": "{who} stopped sharing {video} of {subject}.",
     "key_replaced": "{who} gave {video} a new key, so older links are dead.",
+    "key_replaced.other": "{who} gave {video} of {subject} a new key, so older links are dead.",
     "share_opened": "Somebody opened {video} by its link, from {network}.",
     "delete": "{who} deleted {video}.",
     "delete.other": "{who} deleted {video} of {subject}.",
@@ -41,7 +53,9 @@ SENTENCES: Final = {
     "invited.anybody": "{who} made an invitation for whoever has its link.",
     "reset_link": "{who} made a link for {subject} to set another password.",
     "replayed": "{who} applied a report on {video} again.",
+    "replayed.other": "{who} applied a report on {video} of {subject} again.",
     "rescued": "{who} gave {video} the address of its file.",
+    "rescued.other": "{who} gave {video} of {subject} the address of its file.",
     "reconciled": "{who} had the differences between S3 and database mended; {left} left.",
     "reconciled.machine": "The differences between S3 and database were mended on the command line; {left} left.",
     "user_changed": "{who} changed the account of {subject}.",
@@ -55,7 +69,10 @@ SENTENCES: Final = {
 
 def sentence(entry: EntryView) -> str:
     """What the entry tells, such as ``anna@example.com signed in.``"""
-    text = SENTENCES.get(_key(entry), SENTENCES.get(entry.kind, "{who}: {kind}"))
+    key = _key(entry)
+    if entry.actor and entry.subject not in ("", entry.actor):
+        key = f"{key}.other" if f"{key}.other" in SENTENCES else key
+    text = SENTENCES.get(key, SENTENCES.get(entry.kind, "{who}: {kind}"))
     told = text.format_map(_names(entry))
     return told[:1].upper() + told[1:] if text.startswith("{video}") else told
 
@@ -66,7 +83,8 @@ def _key(entry: EntryView) -> str:
         "login_failed": ".unknown" if not entry.actor else "",
         "invited": "" if entry.detail.get("email") else ".anybody",
         "status.failed": ".person" if entry.by == "person" else "",
-        "delete": ".other" if entry.subject not in ("", entry.actor) else "",
+        "status.generating": ".again" if entry.detail.get("from") == "failed" else "",
+        "token_revoked": "" if entry.detail.get("name") else ".unknown",
         "reconciled": "" if entry.actor else ".machine",
         "user_changed": _changed(entry.detail),
     }

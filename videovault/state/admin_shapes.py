@@ -1,8 +1,11 @@
 """What the admin's tables show: the services' views with every figure put into words."""
 
+from collections.abc import Sequence
+from urllib.parse import urlencode
+
 from videovault.services.account_views import PersonView
 from videovault.services.delivery_views import DeliveryView
-from videovault.services.system import CheckView
+from videovault.services.system import CheckView, StepView
 from videovault.services.views import AdminVideoView, iso
 from videovault.state import wording
 from videovault.state.shapes import Card, Shape
@@ -38,7 +41,7 @@ class Outcome(Shape):
 
 
 class Person(Shape):
-    """An account; ``quota`` in GB as the form shows it, ``quota_kind`` which of its three choices is taken."""
+    """An account; ``quota`` in GB as the form shows it, ``quota_kind`` which of its choices, ``activity`` where it is."""
 
     user_id: str = ""
     email: str = ""
@@ -51,6 +54,7 @@ class Person(Shape):
     quota_kind: str = "default"
     quota: str = ""
     seen_at: str = ""
+    activity: str = ""
 
     @classmethod
     def of(cls, view: PersonView) -> "Person":
@@ -68,6 +72,7 @@ class Person(Shape):
             quota_kind=kind,
             quota=f"{most / wording.GB:g}" if kind == "own" else "",
             seen_at=iso(view.last_seen_at) if view.last_seen_at else "",
+            activity="/admin/activity?" + urlencode({"person": view.email}),
         )
 
 
@@ -86,6 +91,7 @@ class Check(Shape):
     found: str = ""
     trouble: str = ""
     mend: str = ""
+    mend_parts: list[str] = []
     steps: list[Step] = []
 
     @classmethod
@@ -98,8 +104,15 @@ class Check(Shape):
             found=view.found,
             trouble=view.trouble,
             mend=view.mend,
-            steps=[Step(name=step.name, is_done=step.is_done) for step in view.steps],
+            mend_parts=wording.code_apart(view.mend),
+            steps=_tried(view.steps),
         )
+
+
+def _tried(steps: Sequence[StepView]) -> list[Step]:
+    """Up to the one that failed: nothing after it was tried."""
+    done = [step for step in steps if step.is_done]
+    return [Step(name=step.name, is_done=step.is_done) for step in steps[: len(done) + 1]]
 
 
 class Call(Shape):

@@ -1,7 +1,7 @@
 """The admin's table of everybody's videos: finding them, selecting many, and what is done to these."""
 
-from collections.abc import AsyncIterator
-from typing import Any, cast
+from collections.abc import AsyncIterator, Collection
+from typing import Any, ClassVar, cast
 
 from videovault import worker
 from videovault.errors import VideoVaultError
@@ -10,17 +10,17 @@ from videovault.services.access import Caller
 from videovault.services.admin_views import PickedView
 from videovault.services.administration import Column, VideosQuery
 from videovault.services.views import PublicStatus
-from videovault.state import wording
+from videovault.state import listing, wording
 from videovault.state.admin import AdminState
 from videovault.state.admin_picks import Selection, by_id, picked
 from videovault.state.admin_shapes import Outcome, Row
 from videovault.state.calls import patiently, quickly
+from videovault.state.listing import Sorted
 from videovault.state.session import signed_in
 from videovault.state.shapes import Shape
 
-PAGE = 50
 STATUSES = ("", "ready", "processing", "failed", "draft")
-FALLING_FIRST = ("size", "created")
+USUAL = "created"
 OUTCOMES_SHOWN = 100  # failures stay, what went well makes room
 
 
@@ -29,20 +29,20 @@ class Owner(Shape):
     email: str
 
 
-class AdminVideosState(AdminState):
+class AdminVideosState(Sorted, AdminState):
+    """``address`` is the query that asks for what is shown."""
+
+    COLUMNS: ClassVar[Collection[str]] = tuple(administration.SORTED_BY)
+    FALLING_FIRST: ClassVar[Collection[str]] = ("size", "created")
+
     rows: list[Row] = []
     owners: list[Owner] = []
     total: str = ""
-    place: str = ""
-    has_earlier: bool = False
-    has_later: bool = False
-    is_loaded: bool = False
+    address: str = ""
 
     q: str = ""
     status: str = ""
     owner_id: str = ""
-    sort: str = "created"
-    is_falling: bool = True
 
     selected: list[str] = []  # on this page of the table
     is_page_selected: bool = False
@@ -57,7 +57,6 @@ class AdminVideosState(AdminState):
     verdict: str = ""
     outcomes: list[Outcome] = []
 
-    _offset: int = 0
     _found: int = 0
     _picks: dict[str, PickedView] = {}
     _on_page: dict[str, PickedView] = {}
@@ -71,19 +70,20 @@ class AdminVideosState(AdminState):
             return
         if not self.working_on:
             self.outcomes = []
-        self.owner_id = self.router.url.query_parameters.get("owner", self.owner_id)
+        asked = self.router.url.query_parameters
+        before = (self.q, self.owner_id, self.status)
+        self.q, self.owner_id, status = (asked.get(name, "") for name in ("q", "owner", "status"))
+        self.status = status if status in STATUSES else ""
+        if before != (self.q, self.owner_id, self.status):
+            self._picks = {}
+            self.searches += 1
+        self._sort_as(asked, USUAL)
         self._offset = 0
         self.owners = [
             Owner(user_id=owner.user_id, email=owner.email)
             for owner in await quickly(administration.owners, caller)
         ]
         await self._read(caller)
-
-    @signed_in
-    async def refresh(self, caller: Caller) -> None:
-        """Read again what is shown, for other states that changed something."""
-        if self.is_loaded:
-            await self._read(caller)
 
     @signed_in
     async def search(self, caller: Caller, q: str) -> None:
@@ -99,25 +99,6 @@ class AdminVideosState(AdminState):
     async def show_owner(self, caller: Caller, user_id: str) -> None:
         self.owner_id = user_id
         await self._read_anew(caller)
-
-    @signed_in
-    async def sort_by(self, caller: Caller, column: str) -> None:
-        """By another column, or by this one the other way round."""
-        if column not in administration.SORTED_BY:
-            return
-        self.is_falling = not self.is_falling if column == self.sort else column in FALLING_FIRST
-        self.sort = column
-        await self._read_anew(caller)
-
-    @signed_in
-    async def earlier(self, caller: Caller) -> None:
-        self._offset = max(0, self._offset - PAGE)
-        await self._read(caller)
-
-    @signed_in
-    async def later(self, caller: Caller) -> None:
-        self._offset += PAGE if self.has_later else 0
-        await self._read(caller)
 
     @signed_in
     async def select(self, caller: Caller, video_id: str) -> None:  # noqa: ARG002 - every handler asks who calls
@@ -225,15 +206,16 @@ class AdminVideosState(AdminState):
     async def _read(self, caller: Caller) -> None:
         found = await quickly(administration.find_videos, caller, self._query())
         if not found.videos and self._offset:  # the last page has gone
-            self._offset = max(0, (found.total_count - 1) // PAGE * PAGE)
+            self._offset = max(0, (found.total_count - 1) // listing.PAGE * listing.PAGE)
             found = await quickly(administration.find_videos, caller, self._query())
         self.rows = [Row.of(video) for video in found.videos]
         self._on_page = by_id(picked(video) for video in found.videos)
-        self._found, self.is_loaded = found.total_count, True
+        self._found = found.total_count
         self.total = wording.amount(found.total_count, found.total_bytes)
-        last = self._offset + len(self.rows)
-        self.place = wording.place(self._offset + 1, last, found.total_count) if self.rows else ""
-        self.has_earlier, self.has_later = self._offset > 0, last < found.total_count
+        self._turned(len(self.rows), found.total_count)
+        self.address = listing.address(
+            q=self.q, status=self.status, owner=self.owner_id, **self._order(USUAL)
+        )
         self._choose(self._picks)
 
     def _query(self) -> VideosQuery:
@@ -244,7 +226,7 @@ class AdminVideosState(AdminState):
             sort=cast("Column", self.sort),
             descending=self.is_falling,
             offset=self._offset,
-            limit=PAGE,
+            limit=listing.PAGE,
         )
 
     def _choose(self, picks: dict[str, PickedView]) -> None:

@@ -6,7 +6,7 @@ import reflex as rx
 
 from videovault.components.buttons import button
 from videovault.components.vars import is_empty, local_time
-from videovault.pages.admin.frame import ZONE, admin_page, choosing, searching
+from videovault.pages.admin.frame import ZONE, address, admin_page, choosing, searching
 from videovault.state import wording
 from videovault.state.admin_activity import AdminActivityState
 
@@ -42,6 +42,7 @@ def activity() -> rx.Component:
         rx.cond(
             state.has_more, rx.el.div(button(wording.SHOW_OLDER, on_click=state.more), class_name="more")
         ),
+        address(query=state.address),
         text="Who did what, newest first.",
     )
 
@@ -49,7 +50,15 @@ def activity() -> rx.Component:
 def _tools() -> rx.Component:
     state = AdminActivityState
     return rx.el.div(
-        searching("person", "Person", state.person, state.show_person.debounce(250), wording.NAME_OR_EMAIL),
+        searching(
+            "person",
+            "Person",
+            state.person,
+            state.show_person.debounce(250),
+            wording.NAME_OR_EMAIL,
+            list="people",
+        ),
+        rx.el.datalist(rx.foreach(state.people, lambda email: rx.el.option(value=email)), id="people"),
         choosing(
             "kind",
             "What",

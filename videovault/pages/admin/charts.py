@@ -11,7 +11,7 @@ from videovault.state.admin_figures import AdminFiguresState
 
 TICK = "(day) => new Date(day).toLocaleDateString(undefined, {day: 'numeric', month: 'short'})"
 SIZE = (
-    "(size) => !size ? '0' : size < 1e6 ? Math.round(size / 1e3) + ' KB' : size < 1e9 ? Math.round(size / 1e6) + ' MB' : "
+    "(size) => !size ? '0' : size < 1e3 ? '' : size < 1e6 ? Math.round(size / 1e3) + ' KB' : size < 1e9 ? Math.round(size / 1e6) + ' MB' : "
     "(size / 1e9).toFixed(1) + ' GB'"
 )
 HEIGHT = 180

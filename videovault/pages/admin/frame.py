@@ -1,5 +1,6 @@
 """The frame of the admin's pages: tabs with addresses of their own, and nothing at all for everybody else."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import reflex as rx
@@ -10,6 +11,16 @@ from videovault.pages.not_found import nothing_here
 from videovault.state import wording
 from videovault.state.admin import AdminState
 
+
+class Address(rx.Component):
+    """Keeps the query of the page's address at what its list shows."""
+
+    library = "$/public/js/address.js"
+    tag = "Address"
+    query: rx.Var[str]
+
+
+address = Address.create
 TABS = {
     "/admin": wording.VIDEOS,
     "/admin/people": wording.PEOPLE,
@@ -51,7 +62,9 @@ def section(title: Any, *children: Any, text: Any = None, name: str = "", action
     )
 
 
-def searching(name: str, label: str, value: Any, on_change: Any, placeholder: str = "") -> rx.Component:
+def searching(
+    name: str, label: str, value: Any, on_change: Any, placeholder: str = "", **props: Any
+) -> rx.Component:
     """A field that searches while one types."""
     return rx.el.div(
         rx.el.label(label, html_for=name, class_name="small"),
@@ -59,9 +72,12 @@ def searching(name: str, label: str, value: Any, on_change: Any, placeholder: st
             id=name,
             type="search",
             default_value=value,
+            key=AdminState.searches,
             on_change=on_change,
             placeholder=placeholder,
             auto_complete="off",
+            dir="auto",
+            **props,
             class_name="input",
             aria_describedby=f"{name}-error",
         ),
@@ -79,6 +95,33 @@ def choosing(name: str, label: str, value: Any, on_change: Any, *options: Any) -
     )
 
 
+def sorting(state: Any, columns: Mapping[str, str]) -> rx.Component:
+    """The order of a list: by what, and in which direction."""
+    return rx.el.div(
+        rx.el.label("Sort by", html_for="order", class_name="small"),
+        rx.el.div(
+            rx.el.select(
+                *(rx.el.option(text, value=column) for column, text in columns.items()),
+                id="order",
+                value=state.sort,
+                on_change=state.sort_by,
+                class_name="input",
+            ),
+            button(
+                rx.cond(state.is_falling, "↓ Descending", "↑ Ascending"),
+                on_click=state.turn_round,
+                aria_label=rx.cond(
+                    state.is_falling,
+                    "Descending, sort ascending instead",
+                    "Ascending, sort descending instead",
+                ),
+            ),
+            class_name="sorting",
+        ),
+        class_name="tool sort-tool",
+    )
+
+
 def paging(state: Any, name: str) -> rx.Component:
     """The way to earlier and later pages of a list."""
     return rx.cond(
@@ -91,6 +134,21 @@ def paging(state: Any, name: str) -> rx.Component:
             aria_label=name,
         ),
     )
+
+
+def working(what: Any, so_far: Any, on_stop: Any) -> rx.Component:
+    """What goes on, how far it is, and the way to end it."""
+    return rx.el.div(
+        rx.el.strong(what),
+        rx.el.span(so_far, class_name="soft figures", role="status"),
+        button("Stop", look="plain", on_click=on_stop),
+        class_name="row apart",
+    )
+
+
+def with_code(parts: Any) -> rx.Component:
+    """A sentence in which every second part is to be typed as it stands."""
+    return rx.foreach(parts, lambda part, number: rx.cond(number % 2 == 1, rx.el.code(part), part))
 
 
 def _tabs(path: str) -> rx.Component:

@@ -9,7 +9,7 @@ from videovault.components.dialog import question
 from videovault.components.forms import problem
 from videovault.components.sentences import sentence
 from videovault.components.vars import is_empty
-from videovault.pages.admin.frame import section
+from videovault.pages.admin.frame import section, with_code, working
 from videovault.state import wording
 from videovault.state.admin_orphans import AdminOrphansState
 
@@ -21,13 +21,9 @@ def orphans() -> rx.Component:
         problem("orphans"),
         rx.cond(
             state.doing != "",
-            rx.el.div(
-                rx.el.p(f"{state.doing}. A large bucket takes minutes; you can leave this page meanwhile."),
-                rx.el.progress(aria_label=state.doing),
-                class_name="stack close",
-            ),
+            _progress(),
         ),
-        rx.el.p(state.verdict, role="status"),
+        rx.el.p(state.verdict, role="status", class_name="verdict"),
         rx.cond(
             is_empty(state.differences),
             rx.fragment(),
@@ -46,14 +42,35 @@ def orphans() -> rx.Component:
     )
 
 
+def _progress() -> rx.Component:
+    state = AdminOrphansState
+    return rx.el.div(
+        working(state.doing, state.so_far, state.stop),
+        rx.cond(
+            state.percent >= 0,
+            rx.el.progress(value=state.percent, max=100, aria_label=state.doing),
+            rx.el.progress(aria_label=state.doing),
+        ),
+        rx.el.p("A large bucket takes minutes. You can leave this page meanwhile.", class_name="soft small"),
+        class_name="stack close",
+    )
+
+
 def _difference(found: Any) -> rx.Component:
     return rx.el.li(
         rx.el.div(
             rx.el.strong(found.title),
-            rx.el.span(found.advice, class_name="soft small"),
+            rx.el.span(with_code(found.advice), class_name="soft small"),
             rx.el.details(
                 rx.el.summary("Which", aria_label=f"Which: {found.title}"),
-                rx.el.ul(rx.foreach(found.examples, rx.el.li), class_name="small examples"),
+                rx.el.ul(
+                    rx.foreach(found.examples, _item),
+                    class_name="small examples",
+                    tab_index=0,
+                    aria_label=found.title,
+                ),
+                rx.cond(found.more != "", rx.el.p(found.more, class_name="soft small")),
+                open=found.has_failures,
             ),
             class_name="line-text",
         ),
@@ -62,6 +79,15 @@ def _difference(found: Any) -> rx.Component:
             class_name="figures still",
         ),
         key=found.title,
+    )
+
+
+def _item(item: Any) -> rx.Component:
+    return rx.el.li(
+        rx.el.span(item.name, " ", rx.el.span(item.detail, class_name="soft")),
+        rx.cond(item.is_mended, rx.el.span("Mended", class_name="soft")),
+        rx.cond(item.why != "", rx.el.span(item.why, class_name="error")),
+        key=item.name,
     )
 
 

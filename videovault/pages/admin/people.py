@@ -7,10 +7,12 @@ import reflex as rx
 from videovault.components.buttons import button
 from videovault.components.progress import bar
 from videovault.components.vars import is_empty, local_time
-from videovault.pages.admin.frame import WHEN, admin_page, paging, searching
+from videovault.pages.admin.frame import WHEN, address, admin_page, paging, searching, sorting
 from videovault.pages.admin.person import invitation_dialog, person_dialog
 from videovault.state import wording
 from videovault.state.admin_people import AdminPeopleState
+
+COLUMNS = {"created": "Joined", "email": "E-mail", "seen": "Last seen", "storage": "Storage"}
 
 
 def people() -> rx.Component:
@@ -24,6 +26,7 @@ def people() -> rx.Component:
                 AdminPeopleState.search.debounce(250),
                 wording.NAME_OR_EMAIL,
             ),
+            sorting(AdminPeopleState, COLUMNS),
             class_name="tools",
             role="search",
         ),
@@ -42,6 +45,7 @@ def people() -> rx.Component:
         paging(AdminPeopleState, "Pages of people"),
         person_dialog(),
         invitation_dialog(),
+        address(query=AdminPeopleState.address),
         text=AdminPeopleState.total,
         actions=[
             rx.cond(

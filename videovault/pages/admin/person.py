@@ -6,7 +6,7 @@ import reflex as rx
 
 from videovault.components.buttons import button
 from videovault.components.dialog import dialog
-from videovault.components.forms import copyable, described, field, problem, text_input
+from videovault.components.forms import described, field, handed_over, problem, text_input
 from videovault.components.vars import local_time
 from videovault.pages.admin.frame import WHEN
 from videovault.state import wording
@@ -29,6 +29,7 @@ def person_dialog() -> rx.Component:
         person.email,
         rx.el.div(
             rx.el.p(f"{person.videos}, {person.storage}", class_name="soft figures"),
+            rx.el.a("Activity of this person", href=person.activity, on_click=AdminPeopleState.close),
             problem("person"),
             rx.match(
                 AdminPeopleState.asking,
@@ -155,9 +156,6 @@ def _reset(person: Any) -> rx.Component:
 
 
 def _link(label: str, hint: str) -> rx.Component:
-    return rx.el.div(
-        field("link", label, copyable("link", AdminPeopleState.link, hinted=True), hint=hint),
-        rx.el.p(wording.works_until(local_time(AdminPeopleState.link_until, WHEN)), class_name="soft small"),
-        class_name="stack close",
-        role="status",
-    )
+    until = local_time(AdminPeopleState.link_until, WHEN)
+    below = rx.el.p(wording.works_until(until), class_name="soft small")
+    return rx.el.div(handed_over("link", label, AdminPeopleState.link, below, hint=hint), role="status")

@@ -8,7 +8,7 @@ from videovault.components.buttons import button
 from videovault.components.sentences import sentence
 from videovault.components.vars import is_empty
 from videovault.pages.admin.charts import charts
-from videovault.pages.admin.frame import admin_page, section
+from videovault.pages.admin.frame import admin_page, section, with_code
 from videovault.pages.admin.inbox import inbox
 from videovault.pages.admin.orphans import orphans
 from videovault.pages.admin.rescue import rescue_dialog
@@ -72,8 +72,12 @@ def _check(check: Any) -> rx.Component:
                 rx.el.p(
                     rx.cond(
                         check.trouble != "",
-                        sentence("{trouble}: {mend}", trouble=rx.el.strong(check.trouble), mend=check.mend),
-                        check.mend,
+                        sentence(
+                            "{trouble}: {mend}",
+                            trouble=rx.el.strong(check.trouble),
+                            mend=with_code(check.mend_parts),
+                        ),
+                        with_code(check.mend_parts),
                     ),
                     class_name="mend",
                 ),

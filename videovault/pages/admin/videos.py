@@ -8,7 +8,7 @@ from videovault.components.buttons import button
 from videovault.components.dialog import confirmation, question
 from videovault.components.sentences import sentence
 from videovault.components.vars import is_empty
-from videovault.pages.admin.frame import admin_page, choosing, paging, searching
+from videovault.pages.admin.frame import address, admin_page, choosing, paging, searching, sorting, working
 from videovault.pages.admin.rescue import rescue_dialog
 from videovault.pages.admin.video_table import video_table
 from videovault.state import wording
@@ -21,7 +21,6 @@ STATUSES = {
     "failed": wording.FAILED_OR_CANCELLED,
     "draft": wording.DRAFT,
 }
-ORDERS = ("created", "title", "owner", "status", "size")  # the usual one first
 
 
 def videos() -> rx.Component:
@@ -39,6 +38,7 @@ def videos() -> rx.Component:
         _deletion(),
         _retrying(),
         rescue_dialog(),
+        address(query=AdminVideosState.address),
         text=AdminVideosState.total,
     )
 
@@ -68,13 +68,7 @@ def _tools() -> rx.Component:
             rx.foreach(AdminVideosState.owners, lambda owner: rx.el.option(owner.email, value=owner.user_id)),
         ),
         rx.el.div(
-            choosing(
-                "order",
-                "Sort by",
-                AdminVideosState.sort,
-                AdminVideosState.sort_by,
-                *(rx.el.option(wording.COLUMNS[value], value=value) for value in ORDERS),
-            ),
+            sorting(AdminVideosState, wording.COLUMNS),
             class_name="phone-only",
         ),
         class_name="tools",
@@ -122,12 +116,7 @@ def _progress() -> rx.Component:
             rx.cond(
                 state.working_on != "",
                 rx.el.div(
-                    rx.el.div(
-                        rx.el.strong(state.working_on),
-                        rx.el.span(state.so_far, class_name="soft figures", role="status"),
-                        button("Stop", look="plain", on_click=state.stop),
-                        class_name="row apart",
-                    ),
+                    working(state.working_on, state.so_far, state.stop),
                     rx.el.progress(value=state.percent, max=100, aria_label=state.working_on),
                     class_name="stack close",
                 ),

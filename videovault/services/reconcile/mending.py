@@ -9,7 +9,7 @@ from videovault.gateways import storage
 from videovault.models import Status, Video
 from videovault.services import leftovers, lifecycle, ownership, sidecar
 from videovault.services.reconcile.folders import OURS, claims
-from videovault.services.reconcile.report import Finding, Kind
+from videovault.services.reconcile.report import UNTOUCHED, Finding, Kind, Result
 
 REASONS = {
     Kind.MISSING_OBJECT: ("OBJECT_MISSING", "The stored file of this video is gone from S3."),
@@ -19,16 +19,22 @@ REASONS = {
         "S3 holds another file than the one that was stored for this video.",
     ),
 }
+MEANWHILE = "It has changed meanwhile, so it was left alone."
 log = logs.get(__name__)
 
 
-def mend(found: Finding) -> bool:
-    """Whether it was mended; False for what is young or only a person can judge, and what S3 refused."""
+def mend(found: Finding) -> Result:
+    """What became of it; untouched are what is young and what only a person can judge."""
+    if found.kind == Kind.WRONG_TAG:
+        _note_swapped(found)
+    if found.young or found.kind not in _WAYS:
+        return UNTOUCHED
     try:
-        return found.kind in _WAYS and not found.young and _WAYS[found.kind](found)
+        is_mended = _WAYS[found.kind](found)
     except StorageError as error:
         log.warning("not mended", kind=found.kind, name=found.name, reason=error.public_message)
-        return False
+        return Result(is_mended=False, why=error.public_message)
+    return Result(is_mended, "" if is_mended else MEANWHILE)
 
 
 def _delete_orphan(found: Finding) -> bool:
@@ -51,19 +57,18 @@ def _fail(found: Finding) -> bool:
 
 
 def _write_sidecar(found: Finding) -> bool:
-    return sidecar.write(found.name)
+    return sidecar.write_now(found.name)
 
 
 def _tag(found: Finding) -> bool:
     return found.video is not None and ownership.tag(found.video)
 
 
-def _note_swapped(found: Finding) -> bool:
+def _note_swapped(found: Finding) -> None:
     """Nothing mends this by itself, but it is not forgotten."""
     if found.video is not None:
         with transaction() as session:
             ownership.note_swapped(session, found.video)
-    return False
 
 
 def _abort(found: Finding) -> bool:
@@ -78,7 +83,6 @@ _WAYS: dict[Kind, Callable[[Finding], bool]] = {
     Kind.WRONG_SIZE: _fail,
     Kind.WRONG_CRC32: _fail,
     Kind.UNKNOWN_TAG: _tag,
-    Kind.WRONG_TAG: _note_swapped,
     Kind.SIDECAR: _write_sidecar,
     Kind.ORPHAN: _delete_orphan,
     Kind.STRAY_UPLOAD: _abort,

@@ -1,14 +1,16 @@
 """What bucket and database do not agree on: single findings, and the frozen report of all of them."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from videovault.gateways.storage import Listed, Upload
-from videovault.models import Video
+from videovault.gateways.storage import Upload
+from videovault.models import Status, Video
+from videovault.services.reconcile.folders import Folder, Owned
+from videovault.services.reconcile.progress import Progress
 from videovault.services.views import View
 
 EXAMPLES = 20
+FAILURES = 100
 
 
 class Kind(StrEnum):
@@ -80,17 +82,32 @@ class Finding:
     upload: Upload | None = None
 
 
+@dataclass(frozen=True)
+class Result:
+    """What became of a finding; ``why`` it could not be mended although it was tried."""
+
+    is_mended: bool
+    why: str = ""
+
+
+UNTOUCHED = Result(is_mended=False)
+
+
 class Example(View):
-    """``name`` is an object's key or a video's id; ``bytes`` are those that it takes, or should."""
+    """``name`` is an object's key or a video's id; ``bytes`` are those that it takes, or should.
+
+    ``why`` it could not be mended although it was tried.
+    """
 
     name: str
     bytes: int
     detail: str = ""
     mended: bool = False
+    why: str = ""
 
 
 class Group(View):
-    """Many of a kind, with the first few of them."""
+    """Many of a kind, with the first few of them; what could not be mended comes first."""
 
     count: int
     bytes: int
@@ -128,16 +145,18 @@ class Sum:
     bytes: int = 0
     mended: int = 0
     examples: list[Example] = field(default_factory=list)
+    failures: list[Example] = field(default_factory=list)
 
     def add(self, example: Example) -> None:
         self.count += 1
         self.bytes += example.bytes
         self.mended += example.mended
-        if len(self.examples) < EXAMPLES:
-            self.examples.append(example)
+        kept, most = (self.failures, FAILURES) if example.why else (self.examples, EXAMPLES)
+        if len(kept) < most:
+            kept.append(example)
 
     def group(self) -> Group:
-        return Group(count=self.count, bytes=self.bytes, examples=self.examples)
+        return Group(count=self.count, bytes=self.bytes, examples=[*self.failures, *self.examples])
 
 
 @dataclass
@@ -145,26 +164,33 @@ class Tally:
     """A report in the making, in little memory however much is found."""
 
     repair: bool
-    videos: int = 0
-    objects: int = 0
+    progress: Progress
     bytes: int = 0
     _sums: dict[Kind, Sum] = field(default_factory=dict)
 
-    def saw(self, objects: Iterable[Listed]) -> None:
-        for each in objects:
-            self.objects += 1
-            self.bytes += each.size
+    def saw(self, folder: Folder, owned: Owned | None) -> None:
+        self.progress.objects += len(folder.objects)
+        self.progress.videos += owned is not None and owned.video.status == Status.READY
+        self.bytes += sum(each.size for each in folder.objects)
 
-    def add(self, found: Finding, *, mended: bool) -> None:
-        example = Example(name=found.name, bytes=found.bytes, detail=found.detail, mended=mended)
+    def add(self, found: Finding, result: Result) -> None:
+        self.progress.found += 1
+        self.progress.mended += result.is_mended
+        example = Example(
+            name=found.name,
+            bytes=found.bytes,
+            detail=found.detail,
+            mended=result.is_mended,
+            why=result.why,
+        )
         self._sums.setdefault(found.kind, Sum()).add(example)
 
     def report(self) -> Report:
         kinds = [kind for kind in Kind if kind in self._sums]
         return Report(
             repair=self.repair,
-            videos=self.videos,
-            objects=self.objects,
+            videos=self.progress.videos,
+            objects=self.progress.objects,
             bytes=self.bytes,
             found=[_findings(kind, self._sums[kind]) for kind in kinds],
             left=sum(self._left(kind) for kind in kinds),

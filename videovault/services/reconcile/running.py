@@ -1,11 +1,13 @@
 """Bucket and database held against each other, in one pass over each."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import takewhile
+from typing import TypeVar
 
-from sqlmodel import select
+from sqlmodel import func, select
 
 from videovault.db import reading, transaction
 from videovault.errors import Conflict
@@ -18,61 +20,88 @@ from videovault.services.access import Caller, check_admin
 from videovault.services.reconcile.comparing import compare
 from videovault.services.reconcile.folders import Folder, Owned, batches, folders, ready_rows, rows_of
 from videovault.services.reconcile.mending import mend
-from videovault.services.reconcile.report import Finding, Kind, Report, Tally
+from videovault.services.reconcile.progress import Progress
+from videovault.services.reconcile.report import UNTOUCHED, Finding, Kind, Report, Result, Tally
 
 AT_ONCE = 8  # questions to S3, each holding at most one connection to the database
 # Younger objects and uploads are left alone: a transfer may be under way, on a machine whose clock is another.
 LEAST_AGE = timedelta(hours=1)
+T = TypeVar("T")
 Work = tuple[Folder, Owned | None]
 
 
-def for_admin(caller: Caller, *, repair: bool = False) -> Report:
+def for_admin(caller: Caller, *, repair: bool = False, progress: Progress | None = None) -> Report:
     """The same as ``reconcile``. Raises Forbidden for anyone but admins."""
     check_admin(caller)
-    return reconcile(repair=repair, actor_id=caller.user_id)
+    return reconcile(repair=repair, actor_id=caller.user_id, progress=progress)
 
 
-def reconcile(*, repair: bool, actor_id: str | None = None, least_age: timedelta = LEAST_AGE) -> Report:
+def reconcile(
+    *,
+    repair: bool,
+    actor_id: str | None = None,
+    least_age: timedelta = LEAST_AGE,
+    progress: Progress | None = None,
+) -> Report:
     """Compare what S3 holds with what the rows say; with ``repair``, mend what needs no judgement.
 
-    Without, nothing is changed. Safe while videos are made, and on several machines at once. Raises
-    StorageError, and Conflict when an empty database would make everything in the bucket look left over.
+    Without, nothing is changed. Safe while videos are made, and on several machines at once; ``progress`` tells how
+    far it is, and ends it early, with a report of what it came to. Raises StorageError, and Conflict when an empty
+    database would make everything in the bucket look left over.
     """
     if repair:
         _check_not_lost()
-    tally = Tally(repair=repair)
-    settle = partial(_settle, before=now() - least_age, repair=repair)
+    progress = progress or Progress()
+    progress.of_videos = _count_ready()
+    tally = Tally(repair, progress)
+    mending = mend if repair else _leave
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="reconcile") as pool:
-        for batch in _everything(tally):
-            for settled in pool.map(settle, batch):
-                for found, mended in settled:
-                    tally.add(found, mended=mended)
-    for stray in _strays(least_age):
-        tally.add(stray, mended=repair and mend(stray))
+        settle = partial(_settle, before=now() - least_age, mending=mending, progress=progress)
+        for batch in _until_stopped(_everything(), progress):
+            for work, settled in zip(batch, pool.map(settle, batch), strict=True):
+                if settled is not None:
+                    tally.saw(*work)
+                    for found, result in settled:
+                        tally.add(found, result)
+    for stray in _until_stopped(_strays(least_age), progress):
+        tally.add(stray, mending(stray))
     report = tally.report()
     if repair:
         _note(report, actor_id)
     return report
 
 
-def _everything(tally: Tally) -> Iterator[Sequence[Work]]:
+def _everything() -> Iterator[Sequence[Work]]:
     """Each folder with its row, then the ready rows whose folders were not listed."""
     seen: set[str] = set()
     for batch in batches(folders(storage.connected())):
         rows = rows_of(batch)
-        for folder in batch:
-            tally.saw(folder.objects)
         work = [(folder, rows.get(folder.prefix)) for folder in batch]
         seen |= {folder.video_id for folder, owned in work if owned and owned.video.status == Status.READY}
         yield work
-    tally.videos = len(seen)
     for rest in batches(owned for owned in ready_rows() if owned.video.id not in seen):
-        tally.videos += len(rest)
         yield [(Folder(owned.video.owner_id, owned.video.id), owned) for owned in rest]
 
 
-def _settle(work: Work, *, before: datetime, repair: bool) -> list[tuple[Finding, bool]]:
-    return [(found, repair and mend(found)) for found in compare(*work, before)]
+def _until_stopped(everything: Iterator[T], progress: Progress) -> Iterator[T]:
+    return takewhile(lambda _: not progress.is_stopped, everything)
+
+
+def _settle(
+    work: Work, *, before: datetime, mending: Callable[[Finding], Result], progress: Progress
+) -> list[tuple[Finding, Result]] | None:
+    """None for what is not looked at any more."""
+    return None if progress.is_stopped else [(found, mending(found)) for found in compare(*work, before)]
+
+
+def _leave(_found: Finding) -> Result:
+    return UNTOUCHED
+
+
+def _count_ready() -> int:
+    with reading() as session:
+        ready = select(func.count()).select_from(Video).where(Video.status == Status.READY)
+        return session.exec(ready).one()
 
 
 def _strays(older_than: timedelta) -> Iterator[Finding]:

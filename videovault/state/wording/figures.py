@@ -36,6 +36,11 @@ def shortened(text: str, longest: int = 60) -> str:
     return text if len(text) <= longest else text[: longest - 1].rstrip(" ,;:") + "…"
 
 
+def code_apart(text: str) -> list[str]:
+    """Text and what stands between backticks in turn, the text first."""
+    return text.split("`")
+
+
 def of_many(number: int, total: int) -> str:
     """``3 of 1,200``"""
     return f"{number:,} of {total:,}"
