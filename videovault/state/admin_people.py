@@ -8,7 +8,7 @@ from videovault.errors import InvalidInput
 from videovault.services import invitations, people, resets
 from videovault.services.access import Caller
 from videovault.services.account_views import LinkView
-from videovault.services.people import Change, Column
+from videovault.services.people import Change
 from videovault.services.views import iso
 from videovault.state import listing, wording
 from videovault.state.admin import AdminState
@@ -143,7 +143,7 @@ class AdminPeopleState(Sorted, AdminState):
             people.find,
             caller,
             q=self.q,
-            sort=cast("Column", self.sort),
+            sort=cast("people.Column", self.sort),
             descending=self.is_falling,
             offset=self._offset,
             limit=listing.PAGE,

@@ -8,7 +8,7 @@ from videovault.errors import VideoVaultError
 from videovault.services import administration, pipeline
 from videovault.services.access import Caller
 from videovault.services.admin_views import PickedView
-from videovault.services.administration import Column, VideosQuery
+from videovault.services.administration import VideosQuery
 from videovault.services.views import PublicStatus
 from videovault.state import listing, wording
 from videovault.state.admin import AdminState
@@ -223,7 +223,7 @@ class AdminVideosState(Sorted, AdminState):
             status=cast("PublicStatus | None", self.status or None),
             owner_id=self.owner_id,
             q=self.q,
-            sort=cast("Column", self.sort),
+            sort=cast("administration.Column", self.sort),
             descending=self.is_falling,
             offset=self._offset,
             limit=listing.PAGE,

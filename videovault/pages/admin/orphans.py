@@ -84,7 +84,9 @@ def _difference(found: Any) -> rx.Component:
 
 def _item(item: Any) -> rx.Component:
     return rx.el.li(
-        rx.el.span(item.name, " ", rx.el.span(item.detail, class_name="soft")),
+        rx.el.span(
+            sentence("{name} {detail}", name=item.name, detail=rx.el.span(item.detail, class_name="soft"))
+        ),
         rx.cond(item.is_mended, rx.el.span("Mended", class_name="soft")),
         rx.cond(item.why != "", rx.el.span(item.why, class_name="error")),
         key=item.name,

@@ -12,7 +12,7 @@ from videovault.pages.admin.person import invitation_dialog, person_dialog
 from videovault.state import wording
 from videovault.state.admin_people import AdminPeopleState
 
-COLUMNS = {"created": "Joined", "email": "E-mail", "seen": "Last seen", "storage": "Storage"}
+COLUMNS = {"created": "Joined", "email": wording.EMAIL, "seen": "Last seen", "storage": wording.STORAGE}
 
 
 def people() -> rx.Component:
