@@ -66,7 +66,7 @@ def test_all_come_once_each_and_in_order_and_nothing_jumps(
 
     page.keyboard.press("Home")
     expect(cards(page).first).to_be_in_viewport()
-    assert page.evaluate("scrollY") == 0
+    page.wait_for_function("scrollY === 0")  # browsers scroll by keys in steps
     rename(page, 3, "Bread")
     assert titles(page).all_text_contents() == [*TITLES[:3], "Bread", *TITLES[4:]]
 
@@ -85,7 +85,7 @@ def test_one_of_all_is_found_while_its_name_is_typed(app: RunningApp, visitor: V
     expect(titles(page)).to_have_text(TITLES[: -PAGE - 1 : -1])
     show = page.get_by_role("navigation", name="Show")
     show.get_by_role("link", name="Failed").click()
-    expect(page.get_by_text("Nothing has failed.")).to_be_visible()
+    expect(page.get_by_text("Nothing has failed or been cancelled.")).to_be_visible()
     show.get_by_role("link", name="Ready").click()
     expect(titles(page)).to_have_text(TITLES[: -PAGE - 1 : -1])
 
@@ -126,14 +126,9 @@ def test_a_download_is_a_link_for_every_key_and_button(app: RunningApp, visitor:
         link.press("Enter")
     assert started.value.suggested_filename == "Film 001.mp4"
     for click in ({"button": "middle"}, {"modifiers": ["ControlOrMeta"]}):
-        with (
-            page.context.expect_event("response", is_attachment) as answer,
-            page.context.expect_page() as opened,
-        ):
+        with page.context.expect_event("response", is_attachment) as answer:
             link.click(**click)
         assert 'filename="Film 001.mp4"' in answer.value.headers["content-disposition"]
-        if not opened.value.is_closed():  # by itself, since it has nothing to show
-            opened.value.wait_for_event("close")
     expect(page).to_have_url(re.compile("/gallery/?$"))
     rename(page, 1, "Bread")
 

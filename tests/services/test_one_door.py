@@ -10,8 +10,10 @@ ROOT = Path(videovault.__file__).parent
 DOOR = "services/access.py:open_video"
 # Functions in which the server itself looks at, or changes, a video whose id it has from a row, a bucket or the door.
 SYSTEM = {
+    "services/activity.py:_owners": "whose the videos are that events name, for admins",
     "services/activity.py:_titles": "what admins see of the videos that events name",
     "services/callbacks.py:signed_generator": "whose video a generator's proof is good for; the door comes after",
+    "services/deletion.py:go_on": "whether a video that the door refuses is one whose deletion S3 interrupted",
     "services/deletion.py:finish": "removes the row of a video that the door has let go",
     "services/generation.py:_claim": "the worker takes an order that waits",
     "services/leftovers.py:clear_away": "the worker lets go of a row that it holds",

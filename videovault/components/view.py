@@ -70,7 +70,7 @@ def _filters() -> rx.Component:
         _filter("All", "", counts.everything),
         _filter(wording.READY, "ready", counts.ready),
         _filter(wording.PROCESSING, "processing", counts.processing),
-        _filter(wording.FAILED_OR_CANCELLED, "failed", counts.failed),
+        _filter(wording.FAILED, "failed", counts.failed),
         _filter("Drafts", "draft", counts.drafts),
         class_name="filters",
         aria_label=wording.SHOW,

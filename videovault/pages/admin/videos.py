@@ -18,7 +18,7 @@ STATUSES = {
     "": "Any status",
     "ready": wording.READY,
     "processing": wording.PROCESSING,
-    "failed": wording.FAILED_OR_CANCELLED,
+    "failed": "Failed or cancelled",
     "draft": wording.DRAFT,
 }
 

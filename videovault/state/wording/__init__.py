@@ -111,7 +111,6 @@ COLUMNS = {"title": TITLE, "owner": "Owner", "status": "Status", "size": "Size",
 CANCELLED = "Cancelled"
 DRAFT = "Draft"
 FAILED = "Failed"
-FAILED_OR_CANCELLED = "Failed or cancelled"
 PROCESSING = "Processing"
 READY = "Ready"
 REQUESTED = "Requested"
