@@ -85,7 +85,7 @@ def test_one_of_all_is_found_while_its_name_is_typed(app: RunningApp, visitor: V
     expect(titles(page)).to_have_text(TITLES[: -PAGE - 1 : -1])
     show = page.get_by_role("navigation", name="Show")
     show.get_by_role("link", name="Failed").click()
-    expect(page.get_by_text("Nothing has failed.")).to_be_visible()
+    expect(page.get_by_text("Nothing has failed or been cancelled.")).to_be_visible()
     show.get_by_role("link", name="Ready").click()
     expect(titles(page)).to_have_text(TITLES[: -PAGE - 1 : -1])
 
