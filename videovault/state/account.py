@@ -23,6 +23,7 @@ FIELD_PROBLEMS = {
     "taken": ("email", "There is an account with this e-mail address already. Sign in instead."),
     "email": ("email", fields.NO_ADDRESS),
     "password": ("password", wording.PASSWORD_LENGTH),
+    "controls": ("password", passwords.CONTROLS),
     "common": ("password", passwords.TOO_COMMON),
 }
 DONE = {

@@ -25,6 +25,7 @@ FIELD_PROBLEMS = {
     "no-password": ("currentPassword", passwords.MISSING),
     "wrong": ("currentPassword", passwords.WRONG),
     "password": ("newPassword", wording.PASSWORD_LENGTH),
+    "controls": ("newPassword", passwords.CONTROLS),
     "common": ("newPassword", passwords.TOO_COMMON),
     "slow": ("currentPassword", SLOW),
     "closing-no-password": ("password", passwords.MISSING),
