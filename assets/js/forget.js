@@ -2,10 +2,11 @@
 import { createElement } from "react";
 
 export function Forget({ prefix, children, ...rest }) {
-  const onSubmit = () => {
-    for (const key of Object.keys(localStorage)) {
-      if (key.startsWith(prefix)) localStorage.removeItem(key);
-    }
-  };
-  return createElement("div", { ...rest, onSubmit }, children);
+  return createElement("div", { ...rest, onSubmit: () => forget(prefix) }, children);
+}
+
+export function forget(prefix) {
+  for (const key of Object.keys(localStorage)) {
+    if (key.startsWith(prefix)) localStorage.removeItem(key);
+  }
 }

@@ -1,24 +1,34 @@
 // A form that the browser sends by itself until scripts are there. From then on it is sent from here: what comes back with
 // an error changes the page's address only, whose server says what is wrong, and all that was typed stays.
-import { createElement, useRef, useState } from "react";
+import { createElement, useEffect, useRef, useState } from "react";
 import { useNavigate } from "react-router";
+import { forget } from "./forget.js";
 
-export function PostedForm({ trouble, children, ...rest }) {
-  const isSending = useRef(false);
+const DEADLINE_MS = 60_000; // an account may have many videos to delete with it
+
+export function PostedForm({ trouble, forgets, children, ...rest }) {
+  const busy = useRef(null);
   const [said, say] = useState("");
   const navigate = useNavigate();
 
+  const release = () => {
+    busy.current?.removeAttribute("aria-busy");
+    busy.current = null;
+  };
+  useEffect(() => {
+    // Going back may bring the page as it was left: waiting.
+    window.addEventListener("pageshow", release);
+    return () => window.removeEventListener("pageshow", release);
+  }, []);
+
   const onSubmit = async (event) => {
     event.preventDefault();
-    if (isSending.current) return;
-    isSending.current = true;
+    if (busy.current) return;
+    busy.current = event.nativeEvent.submitter ?? event.currentTarget;
+    busy.current.setAttribute("aria-busy", "true");
     say("");
-    const button = event.nativeEvent.submitter;
-    button?.setAttribute("aria-busy", "true");
-    const isLeaving = await sent(event.currentTarget, navigate).catch(() => say(trouble));
-    if (isLeaving) return;
-    isSending.current = false;
-    button?.removeAttribute("aria-busy");
+    const isLeaving = await sent(event.currentTarget, navigate, forgets).catch(() => say(trouble));
+    if (!isLeaving) release();
   };
   return createElement(
     "form",
@@ -29,9 +39,13 @@ export function PostedForm({ trouble, children, ...rest }) {
 }
 
 // Whether the browser is on its way to another page.
-async function sent(form, navigate) {
-  const body = new URLSearchParams(new FormData(form));
-  const answer = await fetch(form.action, { method: "POST", body });
+async function sent(form, navigate, forgets) {
+  const answer = await fetch(form.action, {
+    method: "POST",
+    body: new URLSearchParams(new FormData(form)),
+    mode: "same-origin",
+    signal: AbortSignal.timeout(DEADLINE_MS),
+  });
   const { pathname, search, searchParams } = new URL(answer.url);
   if (answer.status === 401) {
     window.location.reload(); // the session has ended, and the page leads to where one signs in
@@ -42,6 +56,7 @@ async function sent(form, navigate) {
     navigate(`${window.location.pathname}${search}`, { replace: true });
     return false;
   }
+  if (forgets) forget(forgets);
   window.location.assign(answer.url);
   return true;
 }

@@ -186,6 +186,7 @@ def test_a_register_form_makes_an_account_and_leads_on(client: httpx.Client) -> 
         ({"email": "a" * 300}, "email"),
         ({"password": "short"}, "password"),
         ({"password": "x" * 300}, "password"),
+        ({"password": "correct\thorse"}, "controls"),
         ({"email": "not an address", "password": "short"}, "email,password"),
         ({"email": "", "password": "password123"}, "email,common"),
         ({"name": "x" * 300}, "name"),

@@ -56,6 +56,7 @@ def test_another_password_gives_another_session_and_ends_the_rest(ada: Person, c
         ({"currentPassword": "wrong horse"}, "currentPassword", "wrong"),
         ({"newPassword": "short"}, "newPassword", "password"),
         ({"newPassword": "password123"}, "newPassword", "common"),
+        ({"newPassword": "correct\thorse"}, "newPassword", "controls"),
     ],
 )
 def test_what_is_wrong_with_a_change_of_password_is_told_beside_its_field(

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Response, expect
 
 from tests.fixtures.app import RunningApp
+from tests.fixtures.ways import LINE
 from tests.journeys.conftest import Visitor, register
 from tests.journeys.seeding import seed
 
@@ -63,6 +64,16 @@ def test_the_share_page_fits_a_phone_in_light_and_dark(
         expect(page.get_by_role("link", name="Download")).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
         context.close()
+
+
+def test_a_page_that_never_comes_can_be_loaded_again_with_all_that_its_address_says(visitor: Visitor) -> None:
+    page = visitor()
+    page.route_web_socket(LINE, lambda _line: None)  # the server is there, but says nothing
+    page.goto("/share/video_1703123456789_abc123def?key=x")
+    expect(page.get_by_text("This takes longer than usual.")).to_be_visible()
+    assert page.get_by_role("link", name="Load the page again").evaluate("(link) => link.href") == page.url
+    with page.expect_navigation(url="**/share/video_1703123456789_abc123def**key=x"):
+        page.get_by_role("link", name="Load the page again").click()
 
 
 def make_a_video(page: Page) -> None:

@@ -12,11 +12,15 @@ from tests.fixtures.app import RunningApp
 from tests.journeys.conftest import PASSWORD, PATIENCE_MS, Visitor, register
 from tests.journeys.keyboard import is_in_dialog, tab_to
 from tests.journeys.seeding import seed
+from videovault.models import Status
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
 TOPIC = "What our oven does at night"
 CREATE = re.compile(r"/create/?$")
 PHONE = {"width": 360, "height": 740}
+MOVES = """() => [...document.querySelectorAll("*")].map((part) => getComputedStyle(part)).filter((style) =>
+    parseFloat(style.animationDuration) > 0.001 || parseFloat(style.transitionDuration) > 0.001
+    || style.scrollBehavior === "smooth").length"""
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
@@ -189,6 +193,18 @@ def test_pages_fit_a_phone_and_have_no_barriers(visitor: Visitor) -> None:
     for arrive in states:
         arrive(page)
         has_no_barriers(page)
+
+
+def test_nothing_moves_for_who_wants_no_motion(app: RunningApp, visitor: Visitor) -> None:
+    page = visitor()
+    register(page, "calm@example.com")
+    seed(app, "calm@example.com", [{"title": "Bread", "status": Status.GENERATING}])
+    page.goto("/gallery")
+    page.get_by_role("button", name="Open Bread").click()
+    expect(page.get_by_role("heading", name="Making your video")).to_be_visible()
+    assert page.evaluate(MOVES) > 0
+    page.emulate_media(reduced_motion="reduce")
+    assert page.evaluate(MOVES) == 0
 
 
 def send_nothing(page: Page) -> None:

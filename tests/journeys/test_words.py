@@ -7,6 +7,7 @@ from tests.journeys.conftest import PASSWORD, Visitor, register
 
 pytestmark = pytest.mark.journey
 OTHER = "some other horse"
+KEPT = "Object.keys(localStorage).filter((key) => key.startsWith('videovault/')).length"
 
 
 def beside(page: Page, label: str, text: str) -> None:
@@ -69,6 +70,55 @@ def test_a_form_that_cannot_be_sent_says_so_and_can_be_sent_again(visitor: Visit
 
 def cut_off(route: Route) -> None:
     route.abort()
+
+
+def test_a_form_does_not_wait_for_ever(visitor: Visitor) -> None:
+    page = visitor()
+    page.add_init_script(
+        "const after = AbortSignal.timeout; AbortSignal.timeout = (ms) => after.call(AbortSignal, ms / 200)"
+    )
+    page.goto("/login")
+    page.route("**/api/auth/login", no_answer)
+    button = page.get_by_role("button", name="Sign in")
+    button.click()
+    expect(page.get_by_text("This could not be sent.")).to_be_visible()
+    expect(button).not_to_have_attribute("aria-busy", "true")
+
+
+def no_answer(_route: Route) -> None:
+    pass
+
+
+def test_a_form_that_one_comes_back_to_can_be_sent_again(visitor: Visitor) -> None:
+    """Browsers keep a page as it was when it was left, and say that it is shown again."""
+    page = visitor()
+    page.goto("/login")
+    sent: list[str] = []
+    page.route("**/api/auth/login", lambda route: sent.append(route.request.method))
+    button = page.get_by_role("button", name="Sign in")
+    button.click()
+    button.click()
+    expect(button).to_have_attribute("aria-busy", "true")
+    assert sent == ["POST"]
+    page.evaluate("window.dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
+    expect(button).not_to_have_attribute("aria-busy", "true")
+    with page.expect_request("**/api/auth/login"):
+        button.click()
+
+
+def test_only_an_account_that_is_gone_takes_along_what_the_browser_keeps(visitor: Visitor) -> None:
+    page = visitor()
+    register(page, "leaving@example.com")
+    page.goto("/account")
+    page.evaluate("localStorage.setItem('videovault/leaving@example.com/brief', '{}')")
+    page.get_by_label("Your password").fill(OTHER)
+    page.get_by_role("button", name="Delete my account").click()
+    beside(page, "Your password", "This is not your password.")
+    assert page.evaluate(KEPT) == 1
+    page.get_by_label("Your password").fill(PASSWORD)
+    page.get_by_role("button", name="Delete my account").click()
+    expect(page.get_by_role("link", name="Create account")).to_be_visible()
+    assert page.evaluate(KEPT) == 0
 
 
 def test_the_same_mistake_twice_is_told_twice(visitor: Visitor) -> None:

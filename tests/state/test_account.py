@@ -18,7 +18,8 @@ def test_wrong_login_keeps_the_address_and_the_way(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "field"), [("email", "email"), ("taken", "email"), ("password", "password")]
+    ("code", "field"),
+    [("email", "email"), ("taken", "email"), ("password", "password"), ("controls", "password")],
 )
 def test_what_is_wrong_with_a_field_stands_beside_it(server: Server, code: str, field: str) -> None:
     tab = server.tab(address=f"/register?error={code}")

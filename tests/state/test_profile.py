@@ -94,6 +94,7 @@ def test_neither_hash_nor_session_token_reaches_the_page(tab: Tab) -> None:
     [
         ("wrong", "currentPassword"),
         ("common", "newPassword"),
+        ("controls", "newPassword"),
         ("slow", "currentPassword"),
         ("closing-wrong", "password"),
         ("closing-slow", "password"),

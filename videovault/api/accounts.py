@@ -129,8 +129,8 @@ def _why_not_registered(error: Exception) -> str:
     if isinstance(error, Forbidden):
         return "invitation" if error.public_message == invitations.SPENT else "closed"
     if isinstance(error, InvalidInput):
-        common = passwords.TOO_COMMON
-        return ",".join("common" if text == common else name for name, text in error.fields.items())
+        words = {passwords.CONTROLS: "controls", passwords.TOO_COMMON: "common"}
+        return ",".join(words.get(text, name) for name, text in error.fields.items())
     if isinstance(error, RequestValidationError):
         return str(error.errors()[0]["loc"][-1])
     return "failed"

@@ -23,6 +23,7 @@ FIELD_WORDS = {
     fields.NO_ADDRESS: "email",
     passwords.MISSING: "no-password",
     passwords.WRONG: "wrong",
+    passwords.CONTROLS: "controls",
     passwords.TOO_COMMON: "common",
 }
 WORDS = {Conflict: "only-admin", RateLimited: "slow", Forbidden: "spent"}

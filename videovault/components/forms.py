@@ -22,13 +22,17 @@ class NativeForm(rx.el.Div):  # type: ignore[misc] # Reflex ships its elements w
 
 
 class PostedForm(rx.Component):
-    """One that posts as well, but keeps what was typed where the answer is an error."""
+    """One that posts as well, but keeps what was typed where the answer is an error.
+
+    Where it is none, the browser forgets what it keeps under ``forgets``, if that is not empty.
+    """
 
     library = "$/public/js/posted.js"
     tag = "PostedForm"
     action: rx.Var[str]
     method: rx.Var[str]
     trouble: rx.Var[str]
+    forgets: rx.Var[str]
 
 
 class Autosave(rx.Component):
@@ -71,8 +75,16 @@ class Copyable(rx.Component):
 native_form = NativeForm.create
 
 
-def posted_form(*children: Any, action: str, look: str) -> rx.Component:
-    return PostedForm.create(*children, action=action, method="post", trouble=NOT_SENT, class_name=look)
+def posted_form(*children: Any, action: str, look: str, is_farewell: bool = False) -> rx.Component:
+    """After a farewell, nothing that its person typed stays in the browser."""
+    return PostedForm.create(
+        *children,
+        action=action,
+        method="post",
+        trouble=NOT_SENT,
+        forgets=PREFIX if is_farewell else "",
+        class_name=look,
+    )
 
 
 def autosave(form: rx.Component, *, name: Any, **props: Any) -> rx.Component:

@@ -9,10 +9,10 @@ from videovault.components.film import player
 from videovault.components.generation_modal import generation_modal
 from videovault.components.removal_dialog import removal_dialog
 from videovault.components.selection import more, selection
-from videovault.components.sentences import sentence
 from videovault.components.share_dialog import share_button, share_dialog
 from videovault.components.video_card import card_part, card_skeleton
 from videovault.components.view import answer, clear_search, toolbar
+from videovault.components.waiting import late
 from videovault.pages.layout import app_page, page_head
 from videovault.state import wording
 from videovault.state.adding import AddingState
@@ -73,13 +73,7 @@ def _loading() -> rx.Component:
     """Of the same measures as what comes; once it takes long, it says what to do."""
     return rx.el.div(
         rx.el.div(*(card_skeleton() for _ in range(SKELETONS)), class_name="cards", aria_hidden="true"),
-        rx.el.p(
-            sentence(
-                "This takes longer than usual. {link}",
-                link=rx.el.a("Load the page again", href="", reload_document=True),
-            ),
-            class_name="late",
-        ),
+        late(),
         class_name="loading",
     )
 

@@ -7,7 +7,6 @@ import reflex as rx
 from videovault.components.buttons import button
 from videovault.components.forms import (
     described,
-    farewell,
     field,
     handed_over,
     password,
@@ -216,14 +215,13 @@ def _token_form() -> rx.Component:
 def _closing() -> rx.Component:
     return _section(
         wording.DELETE_ACCOUNT,
-        farewell(
-            posted_form(
-                _whose(),
-                password("password", label="Your password", auto_complete="current-password"),
-                rx.el.div(button(wording.DELETE_ACCOUNT, look="danger", type="submit"), class_name="actions"),
-                action="/api/auth/delete-account",
-                look="stack",
-            )
+        posted_form(
+            _whose(),
+            password("password", label="Your password", auto_complete="current-password"),
+            rx.el.div(button(wording.DELETE_ACCOUNT, look="danger", type="submit"), class_name="actions"),
+            action="/api/auth/delete-account",
+            look="stack",
+            is_farewell=True,
         ),
         text=sentence(
             "Deletes your account and everything in it, for good: {videos}, your drafts and your API tokens.",

@@ -4,6 +4,7 @@ import reflex as rx
 
 from videovault.components.buttons import link_button
 from videovault.components.film import film
+from videovault.components.waiting import late
 from videovault.pages.layout import public_page
 from videovault.state import wording
 from videovault.state.share import ShareState
@@ -31,7 +32,7 @@ def share() -> rx.Component:
                     "This video cannot be shown right now", "The link is fine. Try it again in a few minutes."
                 ),
             ),
-            rx.el.div(class_name="skeleton film", aria_hidden="true"),
+            rx.fragment(rx.el.div(class_name="skeleton film", aria_hidden="true"), late()),
         ),
         look="watch",
     )

@@ -15,6 +15,7 @@ LENGTH = (8, 256)
 COMMON = 10_000
 MISSING = "Enter your password."
 WRONG = "This is not your password."
+CONTROLS = "A password cannot contain control characters."
 TOO_COMMON = "This password is among the first that anybody would try. Choose another one."
 
 
@@ -24,7 +25,7 @@ def checked(value: str, field: str = "password") -> str:
     if not shortest <= len(value) <= longest:
         raise _unfit(f"A password has {shortest} to {longest} characters.", field)
     if any(unicodedata.category(char) in ("Cc", "Cs") for char in value):
-        raise _unfit("A password cannot contain control characters.", field)
+        raise _unfit(CONTROLS, field)
     if value.lower() in _common():
         raise _unfit(TOO_COMMON, field)
     return value

@@ -6,23 +6,25 @@ import reflex as rx
 from reflex.event import EventSpec
 
 from videovault.config import settings
+from videovault.services import accounts, fields, invitations, passwords, resets
 from videovault.state import wording
 from videovault.state.session import HOME, SessionState
 
 PROBLEMS = {
-    "wrong": "The e-mail address or the password is wrong.",
+    "wrong": accounts.WRONG_LOGIN,
     "invalid": "Please check what you entered.",
     "closed": "New accounts are not open here. Ask the admin for one.",
-    "invitation": "This invitation has been used, is too old, or is for another address. Ask the admin for a new one.",
-    "spent": "This link has been used or is older than an hour. Ask for a new one.",
+    "invitation": invitations.SPENT,
+    "spent": resets.SPENT,
 }
 FIELD_PROBLEMS = {
     "no-email": ("email", "Enter your e-mail address."),
-    "no-password": ("password", wording.ENTER_PASSWORD),
+    "no-password": ("password", passwords.MISSING),
     "taken": ("email", "There is an account with this e-mail address already. Sign in instead."),
-    "email": ("email", "This is not a complete e-mail address, such as name@example.com."),
+    "email": ("email", fields.NO_ADDRESS),
     "password": ("password", wording.PASSWORD_LENGTH),
-    "common": ("password", "This password is among the first that anybody would try. Choose another one."),
+    "controls": ("password", passwords.CONTROLS),
+    "common": ("password", passwords.TOO_COMMON),
 }
 DONE = {
     "reset": "Your password is changed. Sign in with it.",

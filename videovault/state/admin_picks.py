@@ -49,7 +49,7 @@ def by_id(picks: Iterable[PickedView]) -> dict[str, PickedView]:
 
 
 def _owners(emails: list[str]) -> str:
-    """``a@example.com, b@example.com and 4 more people``"""
+    """``a@example.com, b@example.com and 4 more``"""
     named = ", ".join(emails[:OWNERS_NAMED])
     left = len(emails) - OWNERS_NAMED
     return named if left <= 0 else f"{named} and {left:,} more"

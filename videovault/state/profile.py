@@ -7,7 +7,7 @@ import reflex as rx
 from reflex.event import EventSpec
 
 from videovault.errors import InvalidInput
-from videovault.services import accounts, sessions, tokens, videos
+from videovault.services import accounts, passwords, people, sessions, tokens, videos
 from videovault.services.access import Caller
 from videovault.services.account_views import SessionView, TokenView
 from videovault.services.videos import GalleryQuery
@@ -22,14 +22,15 @@ DONE = {"password": "Your password is changed, and you are signed out everywhere
 SLOW = "That was tried too often. Please try again in some minutes."
 # What the native forms of this page come back with, and beside which field it stands.
 FIELD_PROBLEMS = {
-    "no-password": ("currentPassword", wording.ENTER_PASSWORD),
-    "wrong": ("currentPassword", wording.NOT_YOUR_PASSWORD),
+    "no-password": ("currentPassword", passwords.MISSING),
+    "wrong": ("currentPassword", passwords.WRONG),
     "password": ("newPassword", wording.PASSWORD_LENGTH),
-    "common": ("newPassword", "This password is among the first that anybody would try."),
+    "controls": ("newPassword", passwords.CONTROLS),
+    "common": ("newPassword", passwords.TOO_COMMON),
     "slow": ("currentPassword", SLOW),
-    "closing-no-password": ("password", wording.ENTER_PASSWORD),
-    "closing-wrong": ("password", wording.NOT_YOUR_PASSWORD),
-    "closing-only-admin": ("password", "You are the only admin. Make somebody else an admin first."),
+    "closing-no-password": ("password", passwords.MISSING),
+    "closing-wrong": ("password", passwords.WRONG),
+    "closing-only-admin": ("password", people.LAST_ADMIN),
     "closing-slow": ("password", SLOW),
 }
 TOKEN_FIELDS = {"name": "tokenName", "expiresInDays": "days"}

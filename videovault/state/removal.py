@@ -54,7 +54,7 @@ class RemovalState(SessionState):
         try:
             for number, video_id in enumerate(doomed, 1):
                 async with self:
-                    self.progress = f"{number} of {len(doomed)}" if len(doomed) > 1 else ""
+                    self.progress = wording.of_many(number, len(doomed)) if len(doomed) > 1 else ""
                 yield
                 said |= await self._without(video_id)
         finally:

@@ -131,8 +131,6 @@ REWRITTEN = {
 
 EXAMPLE_TOPIC = "Three things that make a home ready to sell"
 PASSWORD_LENGTH = "A password has 8 to 256 characters."  # noqa: S105 - a sentence
-ENTER_PASSWORD = "Enter your password."  # noqa: S105 - a sentence
-NOT_YOUR_PASSWORD = "This is not your password."  # noqa: S105 - a sentence
 
 # How the installation is, and what webhooks were called for.
 STATES = {"ok": "OK", "warning": "Warning", "broken": "Broken"}
