@@ -29,7 +29,8 @@ class Entry(Shape):
     @classmethod
     def of(cls, view: EntryView) -> "Entry":
         is_bad = view.kind in ("login_failed", "status.failed", "object_swapped")
-        return cls(number=view.number, at=iso(view.at), text=sentence(view), is_bad=is_bad)
+        is_wanted = view.by == "person"  # who cancels a video has what they wished for
+        return cls(number=view.number, at=iso(view.at), text=sentence(view), is_bad=is_bad and not is_wanted)
 
 
 class AdminActivityState(AdminState):

@@ -49,7 +49,7 @@ class Difference(Shape):
 
     @classmethod
     def of(cls, found: Findings, *, is_repaired: bool) -> "Difference":
-        size = f", {wording.size(found.bytes)}" if found.bytes else ""
+        size = f" ({wording.size(found.bytes)})" if found.bytes else ""
         left = found.count - len(found.examples)
         return cls(
             title=found.title,
