@@ -28,9 +28,9 @@ class Entry(Shape):
 
     @classmethod
     def of(cls, view: EntryView) -> "Entry":
-        is_bad = view.kind in ("login_failed", "status.failed", "object_swapped")
-        is_wanted = view.by == "person"  # who cancels a video has what they wished for
-        return cls(number=view.number, at=iso(view.at), text=sentence(view), is_bad=is_bad and not is_wanted)
+        is_cancelled = view.kind == "status.failed" and view.by == "person"
+        is_bad = view.kind in ("login_failed", "status.failed", "object_swapped") and not is_cancelled
+        return cls(number=view.number, at=iso(view.at), text=sentence(view), is_bad=is_bad)
 
 
 class AdminActivityState(AdminState):
