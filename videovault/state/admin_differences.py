@@ -95,5 +95,6 @@ def verdict(report: Report, *, is_stopped: bool) -> str:
     elif found:
         told = f"{wording.differences(found)}. Compared: {seen}."
     else:
-        told = f"S3 and the database agree. Compared: {seen}."
+        agreed = "No difference so far" if is_stopped else "S3 and the database agree"
+        told = f"{agreed}. Compared: {seen}."
     return f"Stopped early. {told}" if is_stopped else told
