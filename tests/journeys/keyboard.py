@@ -15,11 +15,11 @@ FOCUSED = """() => {
 }"""
 
 
-def tab_to(page: Page, name: str) -> None:
-    """Press Tab until what is called so has the focus, which has to be visible at every stop."""
+def tab_to(page: Page, name: str, *, key: str = "Tab") -> None:
+    """Press Tab, or Shift+Tab, until what is called so has the focus, which has to be visible at every stop."""
     passed = []
     for _ in range(MOST_STOPS):
-        page.keyboard.press("Tab")
+        page.keyboard.press(key)
         focused = page.evaluate(FOCUSED)
         passed.append(focused["name"])
         if focused["name"].strip() == name:

@@ -13,6 +13,7 @@ from tests.fixtures.app import RunningApp, running_app
 from tests.fixtures.embedded_s3 import EmbeddedS3
 from tests.fixtures.log_grep import remember
 from tests.journeys.conftest import PASSWORD, PATIENCE_MS, Visitor
+from tests.journeys.keyboard import tab_to
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
 TABS = {
@@ -106,6 +107,35 @@ def test_videos_are_found_sorted_turned_over_and_deleted(visitor: Visitor) -> No
     page.get_by_label("What").select_option("Deletions")
     deleted = re.compile(f"{ADMIN} deleted “Loaf 1.?” of {BAKER}")
     expect(page.get_by_text(deleted)).to_have_count(10)
+
+
+def test_videos_are_deleted_by_keyboard_alone_and_the_focus_is_never_lost(visitor: Visitor) -> None:
+    page = signed_in(visitor(), ADMIN, "/admin")
+    expect(page.get_by_role("table")).to_be_visible()
+    tab_to(page, "Search")
+    page.keyboard.type("Loaf 2")
+    expect(page.get_by_text("11 videos")).to_be_visible()
+    for title in ("Loaf 28", "Loaf 27"):
+        tab_to(page, f"Select {title}")
+        page.keyboard.press("Space")
+    expect(page.get_by_text("2 videos selected")).to_be_visible()
+    tab_to(page, "Clear", key="Shift+Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("region", name="All videos")).to_be_focused()
+
+    for title in ("Loaf 28", "Loaf 27"):
+        tab_to(page, f"Select {title}")
+        page.keyboard.press("Space")
+    tab_to(page, "Delete", key="Shift+Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alertdialog", name="Delete 2 videos?")).to_be_visible()
+    tab_to(page, "Delete")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("2 videos deleted.")).to_be_visible()
+    expect(page.get_by_role("region", name="Results")).to_be_focused()
+    tab_to(page, "Close")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("region", name="All videos")).to_be_focused()
 
 
 def test_a_person_is_made_an_admin_limited_and_invited(visitor: Visitor) -> None:

@@ -10,7 +10,7 @@ from videovault.db import transaction
 from videovault.models import Event, now
 from videovault.services.activity import KINDS
 from videovault.services.admin_views import EntryView
-from videovault.state.admin_activity import AdminActivityState
+from videovault.state.admin_activity import AdminActivityState, Entry
 from videovault.state.admin_sentences import SENTENCES, sentence
 
 
@@ -134,3 +134,8 @@ def test_a_person_is_picked_and_the_address_keeps_what_is_shown(
     again.send(AdminActivityState, "load")
     assert texts(again) == [f"{bob.caller.email} created an account."]
     assert again.sees(AdminActivityState).address == shown
+
+
+def test_what_went_wrong_stands_out_and_what_somebody_cancelled_does_not() -> None:
+    assert Entry.of(entry("status.failed", detail={"why": "It broke."})).is_bad
+    assert not Entry.of(entry("status.failed", by="person")).is_bad

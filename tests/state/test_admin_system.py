@@ -111,6 +111,7 @@ def test_the_inbox_is_paged_filtered_and_replayed(admin: Tab, bob: Tab, two: dic
     assert len(admin.sees(AdminInboxState).calls) == 26
     admin.send(AdminInboxState, "show", direction="in")
     [call] = admin.sees(AdminInboxState).calls
+    assert call.video == "Bread"
     assert call.can_be_replayed
     admin.send(AdminInboxState, "replay", delivery_id=call.delivery_id)
     assert "Bread" in admin.sees(SessionState).notice

@@ -154,6 +154,8 @@ def _answer(error: Exception) -> tuple[int, bytes | str]:
             return answer
         case smtplib.SMTPResponseException(smtp_code=code, smtp_error=text):
             return code, text
+        case OSError(strerror=str(reason)):
+            return 0, reason
         case _:
             return 0, str(error) or type(error).__name__
 

@@ -14,7 +14,8 @@ class DeliveryView(View):
     """One webhook call. Of addresses only the host is shown: the rest often is a key to the video.
 
     ``kind`` is ``script``, ``video`` or ``poll`` for those we made, ``status`` for those that reached us;
-    ``answer`` is what our own were answered with, ``outcome`` the video's state after one that reached us.
+    ``answer`` is what our own were answered with, ``outcome`` the video's state after one that reached us. ``title``
+    is the video's as it is now, empty for one that is gone.
     """
 
     id: str
@@ -22,6 +23,7 @@ class DeliveryView(View):
     direction: Literal["in", "out"]
     kind: str
     video_id: str | None = None
+    title: str = ""
     headers: dict[str, str]
     body: str
     answer: str
@@ -32,13 +34,14 @@ class DeliveryView(View):
     can_be_replayed: bool
 
     @classmethod
-    def of(cls, row: Delivery) -> "DeliveryView":
+    def of(cls, row: Delivery, title: str = "") -> "DeliveryView":
         return cls(
             id=str(row.id),
             at=row.at,
             direction="in" if row.direction == "in" else "out",
             kind=row.kind,
             video_id=row.video_id,
+            title=title,
             headers={name: _without_paths(value) for name, value in row.headers.items()},
             body=_without_paths(row.body),
             answer=_without_paths(row.answer),

@@ -1,6 +1,6 @@
 """The callback inbox: what admins see of the webhook calls of the last 30 days, and how they help a stuck video on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from typing import Literal
 
@@ -11,7 +11,7 @@ from sqlmodel import Session, col, delete, select
 from videovault.db import reading, transaction
 from videovault.errors import Conflict, InvalidInput, NotFound
 from videovault.gateways import source
-from videovault.models import Delivery, Event, Status, now
+from videovault.models import Delivery, Event, Status, Video, now
 from videovault.services import callbacks, fields, generation
 from videovault.services.access import Caller, check_admin, open_video
 from videovault.services.callbacks import Report
@@ -56,9 +56,11 @@ def list_deliveries(
         wanted = wanted.where(col(Delivery.id) < _number(cursor))
     with reading() as session:
         found = list(session.exec(wanted))
-    page = found[:limit]
+        page = found[:limit]
+        titles = _titles(session, {row.video_id for row in page if row.video_id})
     more = str(page[-1].id) if len(found) > limit else None
-    return DeliveriesView(deliveries=[DeliveryView.of(row) for row in page], next_cursor=more)
+    deliveries = [DeliveryView.of(row, titles.get(row.video_id or "", "")) for row in page]
+    return DeliveriesView(deliveries=deliveries, next_cursor=more)
 
 
 def replay(caller: Caller, delivery_id: str, *, enqueue: Enqueue) -> VideoView:
@@ -113,6 +115,11 @@ def _last_stranger(session: Session) -> int | None:
     """The newest stranger's call that is one too many."""
     strangers = select(Delivery.id).where(col(Delivery.video_id).is_(None))
     return session.exec(strangers.order_by(col(Delivery.id).desc()).offset(MOST_STRANGERS).limit(1)).first()
+
+
+def _titles(session: Session, video_ids: Collection[str]) -> dict[str, str]:
+    wanted = select(Video.id, Video.title).where(col(Video.id).in_(video_ids))
+    return dict(session.exec(wanted).all())
 
 
 def _delivery(delivery_id: str) -> Delivery:

@@ -28,7 +28,8 @@ class Entry(Shape):
 
     @classmethod
     def of(cls, view: EntryView) -> "Entry":
-        is_bad = view.kind in ("login_failed", "status.failed", "object_swapped")
+        is_cancelled = view.kind == "status.failed" and view.by == "person"
+        is_bad = view.kind in ("login_failed", "status.failed", "object_swapped") and not is_cancelled
         return cls(number=view.number, at=iso(view.at), text=sentence(view), is_bad=is_bad)
 
 

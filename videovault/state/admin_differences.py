@@ -49,7 +49,7 @@ class Difference(Shape):
 
     @classmethod
     def of(cls, found: Findings, *, is_repaired: bool) -> "Difference":
-        size = f", {wording.size(found.bytes)}" if found.bytes else ""
+        size = f" ({wording.size(found.bytes)})" if found.bytes else ""
         left = found.count - len(found.examples)
         return cls(
             title=found.title,
@@ -95,5 +95,6 @@ def verdict(report: Report, *, is_stopped: bool) -> str:
     elif found:
         told = f"{wording.differences(found)}. Compared: {seen}."
     else:
-        told = f"S3 and the database agree. Compared: {seen}."
+        agreed = "No difference so far" if is_stopped else "S3 and the database agree"
+        told = f"{agreed}. Compared: {seen}."
     return f"Stopped early. {told}" if is_stopped else told

@@ -122,6 +122,7 @@ class Call(Shape):
     at: str
     title: str
     video_id: str
+    video: str
     verdict: str
     is_bad: bool
     why: str
@@ -137,6 +138,7 @@ class Call(Shape):
             at=iso(view.at),
             title=wording.CALLS[view.direction, view.kind],
             video_id=view.video_id or "",
+            video=view.title,
             verdict=wording.VERDICTS.get(view.verdict, view.verdict),
             is_bad=view.verdict == "refused",
             why=view.why,

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
+import httpx
 import pytest
 from sqlmodel import update
 
@@ -16,6 +17,7 @@ from tests.services.system.conftest import Check
 from videovault import db
 from videovault.db import transaction
 from videovault.errors import Forbidden, NotFound
+from videovault.gateways import reach
 from videovault.gateways.storage import Description, Storage
 from videovault.models import Status, Video, Worker, now
 from videovault.services import lifecycle, presence, system
@@ -128,7 +130,7 @@ def test_a_webhook_is_asked_without_a_render(
     """A server that knows GET only answers 501 to OPTIONS: it is there, and nothing was posted to it."""
     with answering() as server:
         configure(**{f"{setting}_WEBHOOK_URL": f"{server.origin}/hook"})
-        assert check(name).state == "warning"
+        assert check(name).state == "ok"
         assert server.seen("/hook") == []
     configure(**{f"{setting}_WEBHOOK_URL": ""})
     assert check(name).found.startswith("None is set")
@@ -143,6 +145,24 @@ def test_a_webhook_that_answers_is_well(check: Check, configure: Configure) -> N
         configure(VIDEO_WEBHOOK_URL=f"http://127.0.0.1:{port}/hook")
         found = check("video-webhook")
     assert (found.state, found.mend) == ("ok", "")
+
+
+def test_a_webhook_that_is_out_of_order_is_a_warning(check: Check, configure: Configure) -> None:
+    with RawAnswer(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", at_once=True) as port:
+        configure(VIDEO_WEBHOOK_URL=f"http://127.0.0.1:{port}/hook")
+        found = check("video-webhook")
+    assert (found.state, "VIDEO_WEBHOOK_URL" in found.mend) == ("warning", True)
+
+
+def test_a_webhook_that_takes_the_question_and_never_answers_is_named_in_time(
+    check: Check, configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reach, "TIMEOUT", httpx.Timeout(0.3))
+    with RawAnswer(b"") as port:
+        configure(VIDEO_WEBHOOK_URL=f"http://127.0.0.1:{port}/hook")
+        found = check("video-webhook")
+    assert (found.state, found.seconds < checks.DEADLINE_SECONDS) == ("broken", True)
+    assert "VIDEO_WEBHOOK_URL" in found.mend
 
 
 def test_the_callback_address_must_lead_here(check: Check, configure: Configure) -> None:

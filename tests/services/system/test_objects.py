@@ -147,9 +147,9 @@ def late_s3(configure: Configure) -> Iterator[list[float]]:
     ("seconds", "state", "word"),
     [
         (0, "ok", "agree"),
-        (120, "warning", "ahead of"),
-        (-120, "warning", "behind"),
-        (1200, "broken", "ahead"),
+        (120, "warning", "minutes ahead of"),
+        (-120, "warning", "minutes behind"),
+        (1200, "broken", "20 minutes ahead"),
     ],
 )
 def test_a_clock_that_is_off_is_noticed_even_where_s3_refuses_for_it(

@@ -20,6 +20,13 @@ class Address(rx.Component):
     query: rx.Var[str]
 
 
+class Focus(rx.Component):
+    """Passes the focus on where what had it goes away."""
+
+    library = "$/public/js/focus.js"
+    tag = "Focus"
+
+
 address = Address.create
 TABS = {
     "/admin": wording.VIDEOS,
@@ -38,7 +45,10 @@ def admin_page(path: str, *children: Any, text: Any, actions: Any = ()) -> rx.Co
     return app_page(
         rx.match(
             AdminState.access,
-            ("yes", rx.fragment(page_head(TABS[path], text, *actions), _tabs(path), *children)),
+            (
+                "yes",
+                rx.fragment(page_head(TABS[path], text, *actions), _tabs(path), *children, Focus.create()),
+            ),
             ("no", nothing_here()),
             # With a key, or the page's head would be made of the same element, and seem to have moved.
             rx.el.div(class_name="skeleton tall", aria_hidden="true", key="waiting"),

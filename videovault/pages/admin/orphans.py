@@ -59,7 +59,14 @@ def _progress() -> rx.Component:
 def _difference(found: Any) -> rx.Component:
     return rx.el.li(
         rx.el.div(
-            rx.el.strong(found.title),
+            rx.el.div(
+                rx.el.strong(found.title),
+                rx.el.span(
+                    rx.cond(found.mended != "", f"{found.figures}, mended {found.mended}", found.figures),
+                    class_name="figures",
+                ),
+                class_name="row apart",
+            ),
             rx.el.span(with_code(found.advice), class_name="soft small"),
             rx.el.details(
                 rx.el.summary("Which", aria_label=f"Which: {found.title}"),
@@ -73,10 +80,6 @@ def _difference(found: Any) -> rx.Component:
                 open=found.has_failures,
             ),
             class_name="line-text",
-        ),
-        rx.el.span(
-            rx.cond(found.mended != "", f"{found.figures}, mended {found.mended}", found.figures),
-            class_name="figures still",
         ),
         key=found.title,
     )

@@ -37,6 +37,7 @@ def video_table() -> rx.Component:
         tab_index=0,
         role="region",
         aria_label=wording.ALL_VIDEOS,
+        data_focus="true",
     )
 
 
@@ -73,12 +74,16 @@ def _row(row: Any) -> rx.Component:
             )
         ),
         rx.el.th(
-            rx.el.div(_picture(row), rx.el.div(card.title, _below_title(row)), class_name="with-picture"),
+            rx.el.div(
+                _picture(row),
+                rx.el.div(card.title, _below_title(row), _reason(card)),
+                class_name="with-picture",
+            ),
             scope="row",
             class_name="wide",
         ),
         rx.el.td(row.owner, class_name="breaking"),
-        rx.el.td(_status(card)),
+        rx.el.td(_standing(card)),
         rx.el.td(card.size, class_name="figures"),
         rx.el.td(local_time(card.created_at, DAY)),
         rx.el.td(_actions(row), class_name="row-actions"),
@@ -96,11 +101,8 @@ def _picture(row: Any) -> rx.Component:
     return rx.el.span(rx.cond(row.has_poster, picture), class_name="tiny-picture")
 
 
-def _status(card: Any) -> rx.Component:
-    return rx.fragment(
-        _standing(card),
-        rx.cond(card.reason != "", rx.el.span(card.reason, class_name="soft small reason")),
-    )
+def _reason(card: Any) -> rx.Component:
+    return rx.cond(card.reason != "", rx.el.span(card.reason, class_name="soft small reason"))
 
 
 def _standing(card: Any) -> rx.Component:
@@ -119,7 +121,6 @@ def _below_title(row: Any) -> rx.Component:
         _standing(card),
         rx.el.span(card.size, class_name="soft figures"),
         rx.el.span(local_time(card.created_at, DAY), class_name="soft"),
-        rx.cond(card.reason != "", rx.el.span(card.reason, class_name="soft")),
         class_name="below-title",
     )
 

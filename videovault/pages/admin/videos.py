@@ -134,6 +134,8 @@ def _progress() -> rx.Component:
             ),
             class_name="panel stack close below-tools",
             aria_label=wording.RESULTS,
+            tab_index=-1,
+            data_focus="true",
         ),
     )
 

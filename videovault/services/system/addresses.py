@@ -6,6 +6,8 @@ from videovault.config import settings
 from videovault.gateways import mail, reach
 from videovault.services.system.outcome import Outcome, broken
 
+NO_SUCH_METHOD = 501  # it takes no OPTIONS, and is there
+
 
 def script_webhook() -> Outcome:
     nothing = "None is set: scripts are written by hand."
@@ -55,11 +57,10 @@ def _webhook(url: str, setting: str, nothing: str) -> Outcome:
         answer = reach.ask(url, "OPTIONS")
     except reach.Unreachable as error:
         return broken(error, mend)
-    if answer.status >= 500:
+    if answer.status >= 500 and answer.status != NO_SUCH_METHOD:
         return Outcome("warning", f"It answers, but is out of order (HTTP {answer.status}).", mend)
-    return Outcome(
-        "ok", f"It answers within {max(1, round(answer.seconds * 1000)):,} ms. Nothing was rendered."
-    )
+    milliseconds = max(1, round(answer.seconds * 1000))
+    return Outcome("ok", f"It answers within {milliseconds:,} ms. It was only asked whether it is there.")
 
 
 def _is_ours(body: bytes) -> bool:

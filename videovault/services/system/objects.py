@@ -4,6 +4,7 @@ import shutil
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from videovault.config import settings
 from videovault.errors import StorageError
@@ -12,7 +13,7 @@ from videovault.gateways.storage import Description
 from videovault.models import now
 from videovault.services.sizes import size
 from videovault.services.system import probes
-from videovault.services.system.outcome import CORS, Outcome, StepView, broken, mend_storage
+from videovault.services.system.outcome import CORS, Outcome, StepView, about, broken, mend_storage
 
 TEXT = Description("text/plain")
 SKEW_SECONDS, MOST_SKEW_SECONDS = 60.0, 900.0  # S3 refuses what was signed a quarter of an hour ago
@@ -114,7 +115,7 @@ def clock() -> Outcome:
     off = abs(skew) if abs(skew) > 1 else 0  # Date tells whole seconds
     if off < SKEW_SECONDS:
         return Outcome("ok", f"This machine and the S3 agree within {max(1, round(off))} s.")
-    found = f"This machine's clock is {round(off):,} s {'ahead of' if skew > 0 else 'behind'} the S3's."
+    found = f"This machine's clock is {about(timedelta(seconds=off))} {'ahead of' if skew > 0 else 'behind'} the S3's."
     mend = "Set the clock of this machine, best by NTP: S3 refuses requests that are 15 minutes off."
     return Outcome("broken" if off >= MOST_SKEW_SECONDS else "warning", found, mend)
 

@@ -1,6 +1,7 @@
 """What a check found, in words; and what the guide's Troubleshooting says to errors."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal
 
 from videovault.errors import SourceError, StorageError, VideoVaultError
@@ -84,6 +85,16 @@ def broken(error: VideoVaultError, mend: str = "", steps: tuple[StepView, ...] =
     if trouble is None:
         return Outcome("broken", error.public_message, mend, steps=steps)
     return Outcome("broken", error.public_message, trouble.advice, trouble.name, steps)
+
+
+def about(passed: timedelta) -> str:
+    """``20 minutes``."""
+    seconds = passed.total_seconds()
+    for length, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= length:
+            number = round(seconds / length)
+            return f"{number} {unit}{'s' if number > 1 else ''}"
+    return f"{round(seconds)} s"
 
 
 def _trouble(error: VideoVaultError) -> Trouble | None:

@@ -10,7 +10,7 @@ from videovault import db
 from videovault.db import moment, reading
 from videovault.models import Status, User, Video, now
 from videovault.services import presence
-from videovault.services.system.outcome import DOWNLOAD_FAILURES, MISSING_VIDEOS, Outcome
+from videovault.services.system.outcome import DOWNLOAD_FAILURES, MISSING_VIDEOS, Outcome, about
 
 SLOW_SECONDS = 0.25
 LONG_WAIT = timedelta(minutes=10)
@@ -41,7 +41,7 @@ def queue(jobs: int) -> Outcome:
         waited = _since(session, oldest)
     if not count:
         return Outcome("ok", "Nothing is waiting.")
-    found = f"{count:,} waiting ({jobs:,} handed out), the longest for {_about(waited)}."
+    found = f"{count:,} waiting ({jobs:,} handed out), the longest for {about(waited)}."
     if waited < LONG_WAIT:
         return Outcome("ok", found)
     mend = "If no worker is alive, start one. If all are busy, raise WORKERS or run more of them."
@@ -58,7 +58,7 @@ def workers() -> Outcome:
     if not silent:
         return Outcome("broken", "No worker is alive: nothing is made or stored.", mend)
     with reading() as session:
-        ago = _about(_since(session, silent[0].seen_at))
+        ago = about(_since(session, silent[0].seen_at))
     return Outcome("broken", f"No worker is alive. The last one was heard of {ago} ago.", mend)
 
 
@@ -91,12 +91,3 @@ def _waits() -> ColumnElement[bool]:
 
 def _since(session: Session, at: datetime | None) -> timedelta:
     return max(timedelta(0), moment(session) - at) if at else timedelta(0)
-
-
-def _about(passed: timedelta) -> str:
-    seconds = passed.total_seconds()
-    for length, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
-        if seconds >= length:
-            number = round(seconds / length)
-            return f"{number} {unit}{'s' if number > 1 else ''}"
-    return f"{round(seconds)} s"

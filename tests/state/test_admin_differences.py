@@ -1,0 +1,10 @@
+"""What the System page says of a comparison of S3 and database."""
+
+from videovault.services.reconcile import Report
+from videovault.state.admin_differences import verdict
+
+
+def test_a_comparison_that_was_stopped_does_not_claim_that_all_is_well() -> None:
+    nothing = Report(repair=False, videos=0, objects=200, bytes=0, found=[], left=0)
+    assert verdict(nothing, is_stopped=False).startswith("S3 and the database agree.")
+    assert verdict(nothing, is_stopped=True).startswith("Stopped early. No difference so far.")
