@@ -25,6 +25,8 @@ FIELD_PROBLEMS = {
     "common": ("password", "This password is among the first that anybody would try. Choose another one."),
 }
 DONE = {
+    "deleted": "Your account and everything in it is deleted.",
+    "ended": "You have been signed out. Sign in to go on where you were.",
     "reset": "Your password is changed. Sign in with it.",
     "sent": "If there is an account with this address, a link is on its way to it. It is good for an hour.",
 }
