@@ -47,7 +47,10 @@ export function Selection({ words, onDelete, children, ...rest }) {
       if (!event.target.matches("input:not([type=checkbox]), select, textarea")) set(false);
     };
     document.addEventListener("keydown", onKey);
-    return () => document.removeEventListener("keydown", onKey);
+    return () => {
+      document.removeEventListener("keydown", onKey);
+      if (document.activeElement === document.body) document.querySelector("h1")?.focus(); // the bar had it
+    };
   }, [chosen.length === 0]);
 
   const onFocus = ({ target }) => {

@@ -178,7 +178,7 @@ def test_a_deleted_account_leaves_nothing(
     assert code(answer) == (400, "INVALID_INPUT")
     sign_in(client)
     answer = client.post("/api/auth/delete-account", data={"password": PASSWORD}, headers=HERE)
-    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/login?done=deleted")
     assert "videovault_session" not in client.cookies
     assert list(moto_s3.keys()) == []
     assert ada.api.get("/api/auth/me").status_code == 401

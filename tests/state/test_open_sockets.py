@@ -78,7 +78,9 @@ def test_a_watch_stops_and_the_next_event_is_refused_once_the_session_has_ended(
         assert took < 5, took
         assert list(tab.frames(2)) == []
         tab.send(GALLERY)
-        assert [path for frame in tab.answers() for path in frame.sent_to] == ["/login?next=%2Fgallery"]
+        assert [path for frame in tab.answers() for path in frame.sent_to] == [
+            "/login?next=%2Fgallery&done=ended"
+        ]
         print(f"the watch stopped {took:.1f} s after its session")
 
 

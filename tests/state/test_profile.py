@@ -45,6 +45,24 @@ def test_token_is_shown_once_and_never_again(tab: Tab) -> None:
     assert tab.sees(ProfileState).tokens == []
 
 
+def test_a_second_click_makes_no_second_token(tab: Tab) -> None:
+    tab.send(ProfileState, "make_token", form=FORM)
+    fresh = tab.sees(ProfileState).fresh_token
+    tab.send(ProfileState, "make_token", form=FORM)
+    assert (tab.sees(ProfileState).fresh_token, len(tab.sees(ProfileState).tokens)) == (fresh, 1)
+    tab.send(ProfileState, "put_away")
+    tab.send(ProfileState, "make_token", form=FORM)
+    assert len(tab.sees(ProfileState).tokens) == 2
+
+
+def test_focus_and_a_notice_follow_when_a_line_goes(tab: Tab) -> None:
+    tab.send(ProfileState, "make_token", form=FORM)
+    tab.send(ProfileState, "revoke", token_id=tab.sees(ProfileState).tokens[0].token_id)
+    assert "revoked" in tab.sees(SessionState).notice
+    focused = [event for event in tab.server.received.events[tab.token] if event.name == "_set_focus"]
+    assert "tokens" in str(focused[-1].payload)
+
+
 def test_what_the_form_does_not_offer_becomes_the_narrowest(tab: Tab) -> None:
     tab.send(ProfileState, "make_token", form={"tokenName": "Odd", "scope": "all", "days": "1e9"})
     [listed] = tab.sees(ProfileState).tokens

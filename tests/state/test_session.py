@@ -98,7 +98,7 @@ def test_nobody_gets_into_a_handler_without_a_session(
     tab = server.tab(cookie="made-up", address="/gallery?video=video_1")
     wanted = list(state.event_handlers[name].get_parameters())[1:]
     tab.send(state, name, **{parameter: ARGUMENTS[parameter] for parameter in wanted})
-    assert tab.sent_to == "/login?next=%2Fgallery%3Fvideo%3Dvideo_1"
+    assert tab.sent_to == "/login?next=%2Fgallery%3Fvideo%3Dvideo_1&done=ended"
 
 
 def test_no_handler_takes_the_caller_from_the_browser() -> None:
@@ -159,6 +159,12 @@ def test_session_that_ended_is_refused_within_two_seconds(
     tab.send(GalleryState, "load")
     assert tab.sent_to == ""
     accounts.logout(ada.token)
+    tab.send(GalleryState, "load")
+    assert tab.sent_to == "/login?next=%2Fgallery&done=ended"
+
+
+def test_who_never_signed_in_here_is_not_told_of_a_session_that_ended(server: Server) -> None:
+    tab = server.tab(address="/gallery")
     tab.send(GalleryState, "load")
     assert tab.sent_to == "/login?next=%2Fgallery"
 

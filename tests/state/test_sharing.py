@@ -38,7 +38,7 @@ def test_the_dialog_shows_the_link_and_forgets_it_when_closed(tab: Tab, ada: Per
         "A title",
         True,
         "",
-        "Opened 0 times.",
+        "Not opened yet.",
     )
     tab.send(SharingState, "close")
     assert tab.sees(SharingState).link.url == ""
@@ -47,7 +47,7 @@ def test_the_dialog_shows_the_link_and_forgets_it_when_closed(tab: Tab, ada: Per
 def test_limits_are_kept_and_shown(tab: Tab) -> None:
     tab.send(SharingState, "limit", form={"expiresInDays": " 7 ", "mostViews": "1000"})
     link = tab.sees(SharingState).link
-    assert (link.days, link.most_views, link.opened) == ("7", "1000", "Opened 0 of 1,000 times.")
+    assert (link.days, link.most_views, link.opened) == ("7", "1000", "Views used: 0 of 1,000.")
     assert link.expires_at.endswith("Z")
     tab.send(SharingState, "limit", form={"expiresInDays": "", "mostViews": ""})
     assert tab.sees(SharingState).link.expires_at == ""

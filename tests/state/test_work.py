@@ -85,7 +85,7 @@ def test_loop_ends_with_the_session(tab: Tab, ada: Person, generating: str) -> N
     tab.start(WorkState, "watch")
     tab.waits_until(lambda: generating in tab.sees(WorkState).works)
     accounts.logout(ada.token)
-    tab.waits_until(lambda: tab.sent_to == "/login?next=%2Fgallery", session.SESSION_SECONDS + 15)
+    tab.waits_until(lambda: tab.sent_to == "/login?next=%2Fgallery&done=ended", session.SESSION_SECONDS + 15)
 
 
 def test_second_loop_in_a_tab_ends_the_first(tab: Tab, generating: str) -> None:

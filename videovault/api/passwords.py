@@ -66,7 +66,9 @@ def delete_account(sent: Submitted, caller: auth.SignedInCaller) -> Response:
         closing.close(caller, sent.parsed(CloseBody).password)
     except (VideoVaultError, RequestValidationError) as error:
         return _refused(error, sent, "/account", of="closing-")
-    response = _answer(sent, "/", Success(message="Account deleted successfully", data=Nothing()))
+    response = _answer(
+        sent, "/login?done=deleted", Success(message="Account deleted successfully", data=Nothing())
+    )
     auth.forget(response)
     return response
 

@@ -14,13 +14,13 @@ def adding_dialog() -> rx.Component:
         field(
             "title",
             wording.TITLE,
-            text_input("title", placeholder="As the file is called"),
+            text_input("title", placeholder="Taken from the file name"),
             note=wording.OPTIONAL,
         ),
         name="adding",
         says=Wording(
             label="Address of the video",
-            hint="The file itself, such as one ending in .mp4. It does not go through this device.",
+            hint="The file itself, such as one ending in .mp4. It is fetched directly, not through this device.",
             way_back=wording.CANCEL,
             way_on="Add",
             waiting="Looking at it…",

@@ -12,7 +12,7 @@ from videovault.state.briefing import KEPT_AS
 from videovault.state.briefs import CAST, OTHER
 from videovault.state.studio import SCRIPT, StudioState
 
-TOPIC_HINT = "A sentence is enough. Put points on lines of their own."
+TOPIC_HINT = "A sentence is enough. You can add points, each on its own line."
 
 
 def brief_form() -> rx.Component:
@@ -64,8 +64,8 @@ def _license() -> rx.Component:
     control = text_input(
         "license", hinted=True, default_value=StudioState.brief["license"], placeholder="DRE 01234567"
     )
-    hint = "A number that has to be shown."
-    return field("license", "License", control, note=wording.OPTIONAL, hint=hint)
+    hint = "If your trade has to show one."
+    return field("license", "License number", control, note=wording.OPTIONAL, hint=hint)
 
 
 def _avatar() -> rx.Component:

@@ -1,5 +1,7 @@
 """The modal that leads from a script to a finished video; it may be closed and opened at any moment."""
 
+from typing import Any
+
 import reflex as rx
 
 from videovault.components.buttons import button, download_button, link_button
@@ -50,7 +52,7 @@ def _working() -> rx.Component:
         full_progress(StudioState.video.video_id),
         rx.el.p("You can close this; we keep working. The gallery shows how far it is.", class_name="soft"),
         rx.el.div(
-            button(wording.CANCEL, look="plain", on_click=StudioState.cancel),
+            button("Cancel video", look="plain", on_click=StudioState.cancel),
             button(wording.CLOSE, on_click=StudioState.close),
             class_name="actions",
         ),
@@ -67,7 +69,7 @@ def _ready() -> rx.Component:
                 rx.el.p(video.title, class_name="title", role="status"),
                 rx.el.p(video.details, class_name="soft figures"),
             ),
-            button("Create another from this", look="plain", on_click=StudioState.again),
+            another_button(video),
             class_name="watch-head",
         ),
         rx.el.div(
@@ -77,6 +79,19 @@ def _ready() -> rx.Component:
             class_name="actions",
         ),
         class_name="stack",
+    )
+
+
+def another_button(video: Any, *before: Any, **props: Any) -> rx.Component:
+    """Begins anew with the brief of ``video``; one that was added from a link has none."""
+    return rx.cond(
+        video.has_topic,
+        button(
+            "Create another from this",
+            look="plain",
+            on_click=[*before, StudioState.again(video.video_id)],
+            **props,
+        ),
     )
 
 

@@ -39,11 +39,17 @@ def _open_link() -> rx.Component:
             hint="Whoever has it can watch and download the video, without an account.",
         ),
         rx.el.div(rx.el.p(_until(link)), rx.el.p(link.opened), class_name="stack close soft figures"),
+        rx.cond(SharingState.is_asking, _question(), _changes()),
+        class_name="stack",
+    )
+
+
+def _changes() -> rx.Component:
+    """They make room for a question, whose answers would else be below the edge of a phone."""
+    return rx.el.div(
         _limits(),
         rx.el.hr(),
-        rx.cond(
-            SharingState.is_asking, _question(), _ways(button("Stop sharing", on_click=SharingState.stop))
-        ),
+        _ways(button("Stop sharing", on_click=SharingState.stop)),
         class_name="stack",
     )
 

@@ -6,7 +6,7 @@ from videovault.components.adding_dialog import adding_dialog
 from videovault.components.buttons import button, download_button, link_button
 from videovault.components.dialog import dialog
 from videovault.components.film import player
-from videovault.components.generation_modal import generation_modal
+from videovault.components.generation_modal import another_button, generation_modal
 from videovault.components.removal_dialog import removal_dialog
 from videovault.components.selection import more, selection
 from videovault.components.share_dialog import share_button, share_dialog
@@ -133,6 +133,7 @@ def _player() -> rx.Component:
         player(video, lasts=GalleryState.link_seconds, **{"data-focus": "true"}),
         rx.el.div(
             rx.el.span(video.details, class_name="soft figures first"),
+            another_button(video, GalleryState.stop),
             share_button(video.video_id),
             download_button(video.video_id, video.title, look="main"),
             class_name="actions",

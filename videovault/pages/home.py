@@ -21,7 +21,7 @@ WAYS = (
     (
         "vault",
         "Have it for good",
-        "Every video is kept in your own storage. Play it or download it whenever you need it.",
+        "Every video is kept in your own storage. Play it, download it, or send somebody a link to it.",
     ),
 )
 
@@ -41,7 +41,7 @@ def _welcome() -> rx.Component:
     return rx.el.div(
         rx.el.h1("Short avatar videos, made from a sentence and kept safe", tab_index=-1),
         rx.el.p(
-            "VideoVault writes the script, has the video made, and stores it where only you get at it.",
+            "VideoVault writes the script, has the video made, and keeps it private until you share it.",
             class_name="soft",
         ),
         rx.el.div(

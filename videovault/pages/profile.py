@@ -19,7 +19,7 @@ from videovault.components.vars import is_empty, local_time
 from videovault.pages.account import PASSWORD_HINT
 from videovault.pages.layout import app_page, page_head
 from videovault.state import wording
-from videovault.state.profile import ProfileState
+from videovault.state.profile import DEVICES, TOKENS, ProfileState
 from videovault.state.session import SessionState
 
 WHEN = "{dateStyle: 'medium', timeStyle: 'short'}"
@@ -35,10 +35,12 @@ def profile() -> rx.Component:
     )
 
 
-def _section(title: str, *children: rx.Component, text: Any = None) -> rx.Component:
+def _section(title: str, *children: rx.Component, text: Any = None, name: str = "") -> rx.Component:
+    """Its heading takes the focus by ``name``."""
+    heading = rx.el.h2(title, id=name, tab_index=-1) if name else rx.el.h2(title)
     said = [] if text is None else [rx.el.p(text, class_name="soft")]
     return rx.el.section(
-        rx.el.div(rx.el.h2(title), *said, class_name="stack close"), *children, class_name="panel stack"
+        rx.el.div(heading, *said, class_name="stack close"), *children, class_name="panel stack"
     )
 
 
@@ -79,7 +81,7 @@ def _password() -> rx.Component:
             action="/api/auth/password",
             look="stack",
         ),
-        text="Changing it signs you out on every other device. API tokens stay good.",
+        text="Changing it signs you out on every other device. API tokens keep working.",
     )
 
 
@@ -100,6 +102,7 @@ def _devices() -> rx.Component:
         rx.el.ul(rx.foreach(ProfileState.devices, _device), class_name="lines"),
         rx.cond(is_empty(ProfileState.more_devices), rx.fragment(), _more_devices()),
         text="Where you are signed in.",
+        name=DEVICES,
     )
 
 
@@ -139,8 +142,12 @@ def _tokens() -> rx.Component:
             rx.el.ul(rx.foreach(ProfileState.tokens, _token), class_name="lines"),
         ),
         rx.el.div(rx.cond(ProfileState.fresh_token != "", _fresh()), role="status"),
-        _token_form(),
-        text="For programs that work for you. A token can do all that you can, but not change this account.",
+        rx.cond(ProfileState.fresh_token == "", _token_form()),
+        text=sentence(
+            "For programs that work for you. A token can do all that you can, but not change this account. {how}",
+            how=rx.el.a("How to use it", href="/api/docs", reload_document=True),
+        ),
+        name=TOKENS,
     )
 
 
@@ -192,7 +199,7 @@ def _token_form() -> rx.Component:
             ),
             field(
                 "days",
-                "Good for",
+                "Works for",
                 rx.el.select(
                     rx.el.option("30 days", value="30"),
                     rx.el.option("90 days", value="90"),
@@ -207,7 +214,6 @@ def _token_form() -> rx.Component:
         on_submit=ProfileState.make_token,
         reset_on_submit=False,
         no_validate=True,
-        key=ProfileState.form_number,
         class_name="stack",
     )
 

@@ -17,7 +17,10 @@ def share() -> rx.Component:
             ("yes", _video()),
             (
                 "no",
-                _no_video("This link does not work any more", "Ask whoever sent it to you for a new one."),
+                _no_video(
+                    "This link does not work any more",
+                    "Check that it is complete, or ask whoever sent it to you for a new one.",
+                ),
             ),
             (
                 "limited",

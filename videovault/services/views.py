@@ -141,6 +141,7 @@ class VideoView(View):
     has_poster: bool = Field(
         default=False, exclude=True
     )  # for pages, which have an address for it without a link
+    has_topic: bool = Field(default=False, exclude=True)  # so that a page can offer another one like it
 
     @classmethod
     def of(
@@ -161,6 +162,7 @@ class VideoView(View):
             else None,
             retry=retry_of(video),
             has_poster=video.poster_key is not None,
+            has_topic=bool(video.topic),
         )
 
 

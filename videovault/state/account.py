@@ -27,6 +27,8 @@ FIELD_PROBLEMS = {
     "common": ("password", passwords.TOO_COMMON),
 }
 DONE = {
+    "deleted": "Your account and everything in it is deleted.",
+    "ended": "You have been signed out. Sign in to go on where you were.",
     "reset": "Your password is changed. Sign in with it.",
     "sent": "If there is an account with this address, a link is on its way to it. It is good for an hour.",
 }

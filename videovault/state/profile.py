@@ -34,6 +34,8 @@ FIELD_PROBLEMS = {
     "closing-slow": ("password", SLOW),
 }
 TOKEN_FIELDS = {"name": "tokenName", "expiresInDays": "days"}
+# The headings that take the focus when a line below them goes.
+DEVICES, TOKENS = "devices", "tokens"
 SHOWN_DEVICES = 5
 GOOD_FOR = ("30", "90", "365", "")
 
@@ -83,7 +85,6 @@ class ProfileState(SessionState):
     more_devices: list[Device] = []  # beyond those of which a person has an idea
     tokens: list[ApiToken] = []
     fresh_token: str = ""  # the one secret that a page ever shows: once, to who has just made it
-    form_number: int = 0
 
     @signed_in
     async def load(self, caller: Caller) -> EventSpec | None:
@@ -104,13 +105,17 @@ class ProfileState(SessionState):
         self._say("Your name is saved.")
 
     @signed_in
-    async def sign_out(self, caller: Caller, session_id: str) -> None:
+    async def sign_out(self, caller: Caller, session_id: str) -> EventSpec:
         """End the session of another device."""
         await quickly(sessions.sign_out, caller, session_id)
         await self._read(caller)
+        self._say("That device is signed out.")
+        return rx.set_focus(DEVICES)
 
     @signed_in
     async def make_token(self, caller: Caller, form: dict[str, Any]) -> EventSpec | None:
+        if self.fresh_token:  # a second click must not put a token away that nobody has copied yet
+            return None
         self.errors = {}
         wanted = _wanted(form)
         try:
@@ -119,19 +124,21 @@ class ProfileState(SessionState):
             fields = {TOKEN_FIELDS[name]: text for name, text in error.fields.items()}
             return self._tell(InvalidInput(error.public_message, fields), "")
         self.fresh_token = made.token
-        self.form_number += 1  # the form begins anew
         await self._read(caller)
-        return None
+        return rx.set_focus("fresh-token")
 
     @signed_in
-    async def put_away(self, caller: Caller) -> None:  # noqa: ARG002 - every handler asks who calls
-        """The token has been copied."""
+    async def put_away(self, caller: Caller) -> EventSpec:  # noqa: ARG002 - every handler asks who calls
+        """The token has been copied; what had the focus is gone with it."""
         self.fresh_token = ""
+        return rx.set_focus(TOKENS)
 
     @signed_in
-    async def revoke(self, caller: Caller, token_id: str) -> None:
+    async def revoke(self, caller: Caller, token_id: str) -> EventSpec:
         await quickly(tokens.revoke, caller, token_id)
         await self._read(caller)
+        self._say("The token is revoked. Programs that use it are refused from now on.")
+        return rx.set_focus(TOKENS)
 
     def _came_back(self, error: str, done: str) -> EventSpec | None:
         """Say how a native form of this page went; the field to mend may be far down, so it gets the focus."""

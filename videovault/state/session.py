@@ -88,7 +88,9 @@ class SessionState(rx.State):
     def _tell(self, error: VideoVaultError, beside: str) -> EventSpec | None:
         """Put the error beside what it concerns, else into the notice; a lost session leads to the login."""
         if isinstance(error, NotSignedIn):
-            return rx.redirect(login_path(self.router.url.path, self.router.url.query))
+            return rx.redirect(
+                login_path(self.router.url.path, self.router.url.query, was_signed_in=bool(self._token()))
+            )
         if isinstance(error, InvalidInput) and error.fields:
             self.errors = error.fields
             return rx.set_focus(next(iter(error.fields)))
@@ -147,9 +149,10 @@ async def caller_of(token: str) -> Caller | None:
     return await _callers.get(security.token_hash(token))
 
 
-def login_path(path: str, query: str = "") -> str:
-    """The login page that leads back to where the person was."""
-    return "/login?" + urlencode({"next": f"{path}?{query}" if query else path})
+def login_path(path: str, query: str = "", *, was_signed_in: bool = False) -> str:
+    """The login page that leads back to where the person was, and says so if a session has ended there."""
+    ended = {"done": "ended"} if was_signed_in else {}
+    return "/login?" + urlencode({"next": f"{path}?{query}" if query else path, **ended})
 
 
 def on_fault(exception: Exception) -> EventSpec:

@@ -33,6 +33,7 @@ class Card(Shape):
     details: str = ""
     bytes: int = 0
     has_poster: bool = False
+    has_topic: bool = False
     reason: str = ""
     again: str = ""
     is_cancelled: bool = False
@@ -54,6 +55,7 @@ class Card(Shape):
             details=", ".join(filter(None, (duration, size))),
             bytes=(found.size or 0) if found else 0,
             has_poster=video.has_poster,
+            has_topic=video.has_topic,
             reason=video.error.message if video.error else "",
             again=wording.AGAIN[video.retry] if video.retry else "",
             is_cancelled=video.error is not None and video.error.code == "CANCELLED",

@@ -43,6 +43,7 @@ class SharingState(SessionState):
     async def stop(self, caller: Caller) -> None:
         """Close the link."""
         self._show(Link.of(await quickly(sharing.close_link, caller, self.link.video_id)))
+        self._say("Sharing is stopped.")
 
     @signed_in
     async def ask(self, caller: Caller) -> None:  # noqa: ARG002 - as above
@@ -63,7 +64,7 @@ class SharingState(SessionState):
         try:
             await patiently(sharing.rotate, caller, self.link.video_id)
             self._show(Link.of(await quickly(sharing.link, caller, self.link.video_id)))
-            self._say("The old links are dead. Here is the new one.")
+            self._say("The old links have stopped working. Here is the new one.")
         finally:
             self.is_busy = False
 

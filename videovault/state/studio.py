@@ -112,9 +112,9 @@ class StudioState(ScriptState):
             self.stage = "script"
 
     @signed_in
-    async def again(self, caller: Caller) -> list[EventSpec]:
+    async def again(self, caller: Caller, video_id: str) -> list[EventSpec]:
         """Start another video with all that this one began with."""
-        self._typed = briefs.of((await quickly(scripts.read, caller, self.video.video_id)).model_dump())
+        self._typed = briefs.of((await quickly(scripts.read, caller, video_id)).model_dump())
         self._fill(self._typed)
         self.stage = ""
         return [self._forget(KEPT_AS), rx.redirect(HOME)]

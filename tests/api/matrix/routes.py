@@ -101,7 +101,9 @@ ROUTES: dict[str, Route] = {
     ),
     "POST /api/auth/delete-account": Route(rules.in_person, 200, SENT["close"]),
     "POST /api/auth/delete-account (form)": Route(
-        rules.in_person, body=SENT["close"], form=Form("/", {"write token": "/account?error=closing-spent"})
+        rules.in_person,
+        body=SENT["close"],
+        form=Form("/login?done=deleted", {"write token": "/account?error=closing-spent"}),
     ),
     "GET /api/auth/me": Route(rules.signed_in),
     "PATCH /api/auth/me": Route(rules.in_person, 200, lambda _: {"name": "Another"}),

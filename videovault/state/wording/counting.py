@@ -27,15 +27,19 @@ with_warnings = Counted(
 )
 in_work_again = Counted("1 video in work again.", "{n} videos in work again.")
 all_deleted = Counted("1 video deleted.", "{n} videos deleted.")
-opened = Counted("Opened once.", "Opened {n} times.")
+opened_so_often = Counted("Opened once.", "Opened {n} times.")
 some_ready = Counted("1 video is ready", "{n} videos are ready")
 some_failed = Counted("1 video failed", "{n} videos failed")
 found_all = Counted("1 video found", "{n} videos found")
 found_more = Counted("More than 1 video found", "More than {n} videos found")
 
 
+def opened(times: int) -> str:
+    return opened_so_often(times) if times else "Not opened yet."
+
+
 def opened_of(times: int, most: int) -> str:
-    return f"Opened {of_many(times, most)} times."
+    return f"Views used: {of_many(times, most)}."
 
 
 def news(ready: int, failed: int) -> str:
