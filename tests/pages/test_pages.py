@@ -82,8 +82,8 @@ def test_links_to_the_api_are_left_to_the_browser() -> None:
     goes = re.compile(r"/api/|\[\"download\"\]")
     links = [link for found in PAGES for link in tags(found, "Link") if goes.search(str(link.to))]
     assert (
-        len(links) == 6
-    )  # the modal's on two pages, the card's, the player's, the share page's, the admin's
+        len(links) == 7
+    )  # the modal's on two pages, the card's, the player's, the share page's, the account's, the admin's
     assert {str(link.reload_document) for link in links} == {"true"}
 
 

@@ -183,6 +183,7 @@ def test_what_cannot_be_cancelled_says_so_in_the_modal(drafting: Tab) -> None:
 def test_another_video_starts_with_all_of_this_one(drafting: Tab) -> None:
     drafting.send(StudioState, "again", video_id=drafting.sees(StudioState).video.video_id)
     assert drafting.sent_to == "/create"
+    assert drafting.sees(StudioState).video.has_topic
     assert drafting.sees(StudioState).brief["topic"] == "Bread at night"
     drafting.send(StudioState, "enter")
     assert drafting.sees(StudioState).brief["topic"] == "Bread at night"

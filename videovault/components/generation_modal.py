@@ -82,7 +82,7 @@ def _ready() -> rx.Component:
     )
 
 
-def another_button(video: Any, *before: Any, **props: Any) -> rx.Component:
+def another_button(video: Any, *before: Any) -> rx.Component:
     """Begins anew with the brief of ``video``; one that was added from a link has none."""
     return rx.cond(
         video.has_topic,
@@ -90,7 +90,6 @@ def another_button(video: Any, *before: Any, **props: Any) -> rx.Component:
             "Create another from this",
             look="plain",
             on_click=[*before, StudioState.again(video.video_id)],
-            **props,
         ),
     )
 
