@@ -91,10 +91,10 @@ def verdict(report: Report, *, is_stopped: bool) -> str:
     found = sum(each.count for each in report.found)
     mended = sum(each.mended for each in report.found)
     if report.repair and found:
-        told = f"{wording.of_many(mended, found)} mended. Compared: {seen}."
+        told = f"{wording.of_many(mended, found)} mended"
     elif found:
-        told = f"{wording.differences(found)}. Compared: {seen}."
+        told = wording.differences(found)
     else:
-        agreed = "No difference so far" if is_stopped else "S3 and the database agree"
-        told = f"{agreed}. Compared: {seen}."
+        told = "No difference so far" if is_stopped else "S3 and the database agree"
+    told = f"{told}. Compared: {seen}."
     return f"Stopped early. {told}" if is_stopped else told

@@ -43,7 +43,7 @@ def _call(call: Any) -> rx.Component:
         rx.el.details(
             rx.el.summary(
                 rx.el.span(call.title, class_name="call-title"),
-                rx.cond(call.video != "", rx.el.span(call.video, class_name="soft")),
+                rx.cond(call.video != "", rx.el.span(call.video, class_name="soft call-video")),
                 rx.el.span(call.verdict, class_name=rx.cond(call.is_bad, "badge bad", "badge")),
                 rx.el.time(
                     local_time(call.at, WHEN),

@@ -2,7 +2,7 @@
 
 import shutil
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -40,12 +40,7 @@ class _RoundTrip:
 
     def presign(self) -> None:
         link = storage.connected().presign(self.key, seconds=60, internal=True)
-        try:
-            answer = reach.ask(link)
-        except reach.Unreachable as error:
-            raise StorageError(
-                "The link to an object could not be followed: S3 does not answer.", retryable=True
-            ) from error
+        answer = _asked(link)
         if answer.status != 200:
             raise StorageError(f"S3 refuses the links it is signed for (HTTP {answer.status}).")
         self._compare(answer.body)
@@ -107,7 +102,7 @@ def round_trip() -> Outcome:
 def clock() -> Outcome:
     """By the Date of any answer of the S3's, a refusal too."""
     before = now()
-    answer = reach.ask(storage.connected().presign(probes.new_key(), seconds=60, internal=True))
+    answer = _asked(storage.connected().presign(probes.new_key(), seconds=60, internal=True))
     if answer.at is None:
         return Outcome("warning", "The S3 does not say what time it is.")
     middle = before + (now() - before) / 2
@@ -125,7 +120,7 @@ def cors() -> Outcome:
     if not chosen.object_origins:
         return Outcome("ok", "Videos come from this address itself, so the bucket needs no CORS rule.")
     asked = {"Origin": chosen.base_url, "Access-Control-Request-Method": "GET"}
-    answer = reach.ask(storage.connected().presign(probes.new_key(), seconds=60), "OPTIONS", asked)
+    answer = _asked(storage.connected().presign(probes.new_key(), seconds=60), "OPTIONS", asked)
     allowed = answer.headers.get("access-control-allow-origin", "")
     if answer.status < 400 and allowed in ("*", chosen.base_url):
         return Outcome("ok", "The bucket lets pages of this address read videos by script.")
@@ -140,3 +135,12 @@ def disk() -> Outcome:
         return Outcome("ok", found)
     mend = "Delete videos that are not needed, or move DATA_DIR to a larger disk."
     return Outcome("broken" if usage.free < LEAST_DISK_BYTES else "warning", found, mend)
+
+
+def _asked(link: str, method: reach.Method = "GET", headers: Mapping[str, str] | None = None) -> reach.Answer:
+    try:
+        return reach.ask(link, method, headers)
+    except reach.Unreachable as error:
+        raise StorageError(
+            "S3 does not answer, or its answer cannot be understood.", retryable=True
+        ) from error
