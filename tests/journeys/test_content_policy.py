@@ -24,6 +24,7 @@ def test_no_page_does_what_its_policy_forbids(visitor: Visitor) -> None:
     for path in [*paths(), "/api/docs"]:
         somebody.goto(path, wait_until="networkidle" if path.startswith("/api") else "load")
         expect(somebody.get_by_role("heading").first).to_be_visible()
+    somebody = visitor()  # whose tab knows nothing of where the other one was going
     register(somebody, "policy@example.com")  # an admin, who sees every page
     for path in paths():
         answer = somebody.goto(path)
