@@ -36,7 +36,7 @@ def test_what_is_shown_stands_in_the_address(app: RunningApp, visitor: Visitor) 
     seed(app, "finder@example.com", videos)
     page.goto("/gallery")
     shown = page.get_by_role("navigation", name="Show")
-    expect(shown).to_contain_text("All50Ready49Processing0Failed or cancelled1Drafts1")
+    expect(shown).to_contain_text("All50Ready49Processing0Failed1Drafts1")
     expect(cards(page)).to_have_count(PAGE)
 
     page.get_by_role("searchbox").press_sequentially("%")

@@ -4,7 +4,7 @@ from typing import Any
 
 import reflex as rx
 
-from videovault.components.buttons import button
+from videovault.components.buttons import button, link_button
 from videovault.components.dialog import dialog
 from videovault.components.forms import described, field, handed_over, problem, text_input
 from videovault.components.vars import local_time
@@ -29,7 +29,7 @@ def person_dialog() -> rx.Component:
         person.email,
         rx.el.div(
             rx.el.p(f"{person.videos}, {person.storage}", class_name="soft figures"),
-            rx.el.a("Activity of this person", href=person.activity, on_click=AdminPeopleState.close),
+            link_button("Activity of this person", person.activity, on_click=AdminPeopleState.close),
             problem("person"),
             rx.match(
                 AdminPeopleState.asking,
