@@ -149,8 +149,8 @@ def paging(state: Any, name: str) -> rx.Component:
 def working(what: Any, so_far: Any, on_stop: Any) -> rx.Component:
     """What goes on, how far it is, and the way to end it."""
     return rx.el.div(
-        rx.el.strong(what),
-        rx.el.span(so_far, class_name="soft figures", role="status"),
+        rx.el.strong(what, role="status"),  # the figures change too often to be read out
+        rx.el.span(so_far, class_name="soft figures"),
         button("Stop", look="plain", on_click=on_stop),
         class_name="row apart",
     )
