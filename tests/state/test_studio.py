@@ -215,3 +215,10 @@ def test_script_is_kept_as_it_was_typed(drafting: Tab) -> None:
     drafting.send(ScriptState, "keep", form=typed)
     drafting.send(StudioState, "open", video_id=drafting.sees(StudioState).video.video_id)
     assert drafting.sees(StudioState).parts == typed
+
+
+def test_page_that_is_loaded_after_a_server_died_waits_for_nothing(drafting: Tab) -> None:
+    drafting.sees(StudioState).is_requesting = True
+    assert drafting.sees(StudioState).is_requesting
+    drafting.send(StudioState, "enter")
+    assert not drafting.sees(StudioState).is_requesting

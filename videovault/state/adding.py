@@ -24,6 +24,7 @@ class AddingState(SessionState):
     @signed_in
     async def open(self, caller: Caller) -> None:  # noqa: ARG002 - every handler asks who calls
         self.is_open, self.errors, self.notice = True, {}, ""
+        self.is_busy = False  # whatever a server that died left behind
 
     @signed_in
     async def close(self, caller: Caller) -> None:  # noqa: ARG002 - as above

@@ -19,7 +19,7 @@ class AdminRescueState(AdminState):
 
     @signed_in
     async def open(self, caller: Caller, video_id: str) -> None:
-        self.errors = {}
+        self.errors, self.is_busy = {}, False  # whatever a server that died left behind
         self.stuck = Card.of(await quickly(videos.get, caller, video_id, links=False))
 
     @signed_in

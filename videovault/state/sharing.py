@@ -22,7 +22,7 @@ class SharingState(SessionState):
 
     @signed_in
     async def open(self, caller: Caller, video_id: str) -> None:
-        self.notice = ""
+        self.notice, self.is_busy = "", False  # whatever a server that died left behind
         self._show(Link.of(await quickly(sharing.link, caller, video_id)))
 
     @signed_in

@@ -42,6 +42,7 @@ class StudioState(ScriptState):
     @signed_in
     async def enter(self, caller: Caller) -> None:
         """Fill the form as it was left, else as for the last video; open the video the address names."""
+        self.is_requesting = False  # whatever a server that died left behind
         self.brief = self._typed or briefs.shown(await quickly(scripts.latest, caller))
         named = self.router.url.query_parameters.get("video", "")
         if named != (self.video.video_id if self.stage else ""):

@@ -29,7 +29,10 @@ def person_dialog() -> rx.Component:
         person.email,
         rx.el.div(
             rx.el.p(f"{person.videos}, {person.storage}", class_name="soft figures"),
-            link_button("Activity of this person", person.activity, on_click=AdminPeopleState.close),
+            rx.el.div(
+                link_button("Activity of this person", person.activity, on_click=AdminPeopleState.close),
+                class_name="row",
+            ),
             problem("person"),
             rx.match(
                 AdminPeopleState.asking,
