@@ -75,9 +75,9 @@ class Stages:
         person = self.house.new_person()
         video_id = self.wanted(person, Manners(size=SMALL))
         self.house.wait_for(video_id, "ready")
+        held = self.house.world.proxy.hold("DeleteObject", video_id)
         self.house.world.proxy.refuse["DeleteObject"] = [(403, "AccessDenied")]
         assert person.delete(video_id).status_code == 502
-        held = self.house.world.proxy.hold("DeleteObject", video_id)
         assert held.arrived.wait(PATIENCE_SECONDS)
         return video_id
 
