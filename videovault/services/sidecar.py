@@ -132,9 +132,8 @@ def write_due() -> None:
     """Write what was left unwritten, by a process that died or since S3 was away."""
     with reading() as session:
         since, at = col(Video.sidecar_due_at), moment(session)
-        late = or_(
-            since < at - LEFT_AFTER, since > at + LEFT_AFTER
-        )  # the latter: the clock was set back since
+        # One that is due later than that was noted before the clock was set back.
+        late = or_(since < at - LEFT_AFTER, since > at + LEFT_AFTER)
         due = select(Video.id).where(Video.status == Status.READY, late).order_by(since)
         left = session.exec(due.limit(MOST_AT_ONCE)).all()
     for video_id in left:
