@@ -11,6 +11,7 @@ from standardwebhooks import Webhook
 
 from videovault.config import settings
 from videovault.errors import WebhookError
+from videovault.gateways import tls
 
 TIMEOUT = httpx.Timeout(15.0, connect=10.0)
 # What a receiver says about itself or the moment; every other 4xx is about the message, and stays so.
@@ -64,7 +65,7 @@ def connected() -> NotifyWebhook:
     """The webhook that the settings name."""
     chosen = settings()
     return NotifyWebhook(
-        httpx.Client(timeout=TIMEOUT),
+        httpx.Client(timeout=TIMEOUT, verify=tls.trusted()),
         url=chosen.notify_webhook_url,
         secret=chosen.webhook_secret.get_secret_value(),
     )

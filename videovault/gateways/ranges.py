@@ -2,12 +2,13 @@
 
 import os
 import re
-import ssl
 import time
 from types import TracebackType
 from typing import Self
 
 import httpx
+
+from videovault.gateways import tls
 
 PATIENCE_SECONDS = 10.0
 CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
@@ -25,9 +26,8 @@ class RangedObject:
         self._left = budget
         self._until = until
         # boto3 knows a private authority by this variable, httpx does not.
-        authority = os.environ.get("AWS_CA_BUNDLE")
-        verify = ssl.create_default_context(cafile=authority) if authority else True
-        self._client = httpx.Client(verify=verify)
+        authority = os.environ.get("AWS_CA_BUNDLE", "")
+        self._client = httpx.Client(verify=tls.trusted(authority))
 
     def __enter__(self) -> Self:
         return self

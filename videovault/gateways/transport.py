@@ -13,9 +13,9 @@ from functools import cached_property
 from threading import Lock
 
 import h11
-import httpcore
 import httpx
 
+from videovault.gateways import tls
 from videovault.gateways.addresses import AddressGuard, Stop
 from videovault.gateways.ahead import Ahead, OneByOne, Origin
 from videovault.gateways.bodies import Body, CountedBody, ParsedBody, Release, next_event
@@ -82,7 +82,7 @@ class GuardedTransport(httpx.BaseTransport):
 
     @cached_property
     def _ssl_context(self) -> ssl.SSLContext:
-        return self._given_ssl_context or _trusting_the_usual()
+        return self._given_ssl_context or tls.trusted()
 
     def _connect(self, origin: Origin, request: httpx.Request) -> Wire:
         scheme, host, port = origin
@@ -259,13 +259,6 @@ class _Exchange:
             received=self._parser.trailing_data[0],
             keep_alive=head.http_version == b"1.1" and not ends,
         )
-
-
-def _trusting_the_usual() -> ssl.SSLContext:
-    """The system's certificates (SSL_CERT_FILE counts) and certifi's. Reading them takes tens of milliseconds."""
-    context = httpcore.default_ssl_context()
-    context.set_alpn_protocols(["http/1.1"])
-    return context
 
 
 def _origin(url: httpx.URL) -> Origin:

@@ -14,6 +14,7 @@ from standardwebhooks import Webhook
 
 from videovault.config import settings
 from videovault.errors import WebhookBusy, WebhookError, WebhookUnanswered
+from videovault.gateways import tls
 from videovault.gateways.faults import seconds_of
 from videovault.gateways.replies import (
     MAX_ANSWER_BYTES,
@@ -149,7 +150,7 @@ def connected() -> Webhooks:
     chosen = settings()
     timeout = httpx.Timeout(chosen.webhook_timeout_seconds, connect=CONNECT_SECONDS)
     return Webhooks(
-        httpx.Client(timeout=timeout),
+        httpx.Client(timeout=timeout, verify=tls.trusted()),
         script_url=chosen.script_webhook,
         video_url=chosen.video_webhook,
         secret=chosen.webhook_secret.get_secret_value(),
