@@ -27,6 +27,7 @@ SOURCES = (
     "assets",
     "reflex.lock/bun.lock",
 )
+LOCK_FILE = ROOT / "reflex.lock" / "bun.lock"
 STAMP = "videovault.stamp"
 LOG = "videovault-build.log"
 LOCK = "videovault-build.lock"
@@ -56,7 +57,7 @@ def build() -> None:
             return
         (folder / STAMP).unlink(missing_ok=True)
         fingerprint = _fingerprint()  # a change while it builds asks for another build
-        _export(folder / LOG)
+        _export_locked(folder / LOG)
         (folder / STAMP).write_text(fingerprint)
 
 
@@ -72,6 +73,22 @@ def _hashes(_built_at: int) -> tuple[str, ...]:
     scripts = {script for page in pages for script in INLINE_SCRIPT.findall(page.read_text())}
     digests = (hashlib.sha256(script.encode()).digest() for script in scripts)
     return tuple(sorted(f"sha256-{base64.b64encode(digest).decode()}" for digest in digests))
+
+
+def _export_locked(log: Path) -> None:
+    """Export with the front-end packages of the committed lock file and no others.
+
+    Reflex installs them frozen, but adds what is missing afterwards, with versions that the registry chooses, and
+    writes those back into the lock.
+    """
+    locked = LOCK_FILE.read_bytes()
+    _export(log)
+    if LOCK_FILE.read_bytes() != locked:
+        LOCK_FILE.write_bytes(locked)
+        raise ConfigurationError(
+            "The pages need front-end packages that reflex.lock/bun.lock does not name. "
+            "Run `make lock ARGS=--frontend`, look at what changed, and commit it."
+        )
 
 
 def _export(log: Path) -> None:
