@@ -1,7 +1,8 @@
 # VideoVault. `make help` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help run dev test check format audit bench screenshots lock setup setup-dev clean
+.PHONY: help run dev test test-quick check format audit bench screenshots lock setup setup-dev oldest-pip clean
 BIN := .venv/bin
+OLDEST_PIP := .venv/oldest-pip
 # Half as many again as there are cores: tests wait for what they started.
 TESTERS := $(shell echo $$(( ($$(getconf _NPROCESSORS_ONLN) * 3 + 1) / 2 )))
 export REFLEX_USE_SYSTEM_BUN := 1
@@ -18,9 +19,12 @@ run: setup ## Set everything up and start VideoVault
 dev: setup ## The same with hot reload
 	@exec $(BIN)/reflex run --env preview
 
-test: setup-dev ## Run all tests, the browser journeys too
+test: setup-dev oldest-pip ## Run all tests, the browser journeys too
 	@scripts/chromium.sh
 	$(BIN)/python -m pytest -n $(TESTERS) --no-loadscope-reorder
+
+test-quick: setup-dev ## The tests for daily work: without a browser, and without what starts or kills processes
+	$(BIN)/python -m pytest -n $(TESTERS) --no-loadscope-reorder -m "not journey and not process"
 
 check: setup-dev ## Formatting, lint, types and layers
 	$(BIN)/ruff format --check .
@@ -43,15 +47,20 @@ screenshots: setup-dev ## Make docs/images anew from the running product
 	@scripts/chromium.sh
 	$(BIN)/python -m scripts.screenshots
 
-lock: setup-dev ## Write requirements*.txt anew from requirements*.in
-	$(BIN)/pip-compile -q --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header -o requirements.txt requirements.in
-	$(BIN)/pip-compile -q --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header -o requirements-dev.txt requirements-dev.in
+lock: setup-dev oldest-pip ## Write requirements*.txt from requirements*.in (ARGS="--upgrade" or "--frontend")
+	@scripts/lock.sh $(ARGS)
+	$(BIN)/python -m pytest -q tests/setup
 
 setup:
 	@scripts/setup.sh run requirements.txt
 
 setup-dev: setup
 	@scripts/setup.sh dev requirements.txt requirements-dev.txt
+
+oldest-pip: setup-dev
+	@cmp -s tests/setup/oldest-pip.txt $(OLDEST_PIP)/oldest-pip.txt || { rm -rf $(OLDEST_PIP) && \
+		$(BIN)/python -m pip install -qq --no-deps --require-hashes --target $(OLDEST_PIP) -r tests/setup/oldest-pip.txt && \
+		cp tests/setup/oldest-pip.txt $(OLDEST_PIP)/; }
 
 clean: ## Remove what was built; keeps var/, where your videos are
 	rm -rf .venv .web .states .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,91 @@
+"""The lock files hold what every supported Python and system needs, packages required through extras included."""
+
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+import pytest
+from packaging.markers import Marker
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.setup.package_index import LOCKED_LINE
+
+ROOT = Path(__file__).parent.parent.parent
+SYSTEMS = {"linux": ("Linux", "x86_64"), "darwin": ("Darwin", "arm64")}
+# 3.11.2 is Debian 12's: before 3.11.3, redis needs async-timeout.
+PYTHONS = ("3.11.0", "3.11.2", "3.11.7", "3.12.1", "3.13.0", "3.14.0")
+Environment = dict[str, str]
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize("name", ["requirements", "requirements-dev"])
+def test_the_lock_holds_all_that_is_required(name: str, python: str, system: str) -> None:
+    environment = _environment(python, system)
+    locked = dict(_locked(ROOT / f"{name}.txt", environment))
+    if name == "requirements-dev":  # it is installed beside the other one
+        locked |= dict(_locked(ROOT / "requirements.txt", environment))
+    wanted = list(_wanted(ROOT / f"{name}.in", environment))
+    assert len(wanted) > 50
+    missing = {
+        requirement.name for requirement in wanted if canonicalize_name(requirement.name) not in locked
+    }
+    assert not missing
+    unfit = [
+        f"{requirement}, not {version}"
+        for requirement in wanted
+        if not requirement.specifier.contains(
+            version := locked[canonicalize_name(requirement.name)], prereleases=True
+        )
+    ]
+    assert not unfit
+
+
+def _environment(python: str, system: str) -> Environment:
+    platform, machine = SYSTEMS[system]
+    return {
+        "python_version": ".".join(python.split(".")[:2]),
+        "python_full_version": python,
+        "implementation_name": "cpython",
+        "platform_python_implementation": "CPython",
+        "sys_platform": system,
+        "platform_system": platform,
+        "platform_machine": machine,
+        "os_name": "posix",
+    }
+
+
+def _locked(path: Path, environment: Environment) -> Iterator[tuple[str, str]]:
+    for line in path.read_text().splitlines():
+        found = LOCKED_LINE.match(line)
+        if found and (not found["marker"] or Marker(found["marker"]).evaluate(environment)):
+            yield canonicalize_name(found["name"]), found["version"]
+
+
+def _wanted(path: Path, environment: Environment) -> Iterator[Requirement]:
+    """What the lines of ``path`` ask for and, by the metadata of the installed packages, all that this requires."""
+    lines = (line for line in path.read_text().splitlines() if line and not line.startswith(("#", "-c")))
+    open_ones = [Requirement(line) for line in lines]
+    seen = set()
+    while open_ones:
+        requirement = open_ones.pop()
+        yield requirement
+        for extra in ("", *sorted(requirement.extras)):
+            if (requirement.name, extra) not in seen:
+                seen.add((requirement.name, extra))
+                open_ones += _required_by(requirement.name, extra, environment)
+
+
+def _required_by(name: str, extra: str, environment: Environment) -> Iterator[Requirement]:
+    try:
+        lines = distribution(name).requires or []
+    except PackageNotFoundError:  # it is for other systems than this one
+        return
+    for requirement in map(Requirement, lines):
+        marker = requirement.marker
+        if marker is None:
+            if not extra:
+                yield requirement
+        elif marker.evaluate(environment | {"extra": extra}) and ("extra" in str(marker) or not extra):
+            yield requirement
