@@ -24,7 +24,7 @@ test: setup-dev oldest-pip ## Run all tests, the browser journeys too
 	$(BIN)/python -m pytest -n $(TESTERS) --no-loadscope-reorder
 
 test-quick: setup-dev ## The tests for daily work: without a browser, and without what starts or kills processes
-	$(BIN)/python -m pytest -n $(TESTERS) --no-loadscope-reorder -m "not journey and not process"
+	$(BIN)/python -m pytest -n $(TESTERS) --no-loadscope-reorder -m "not journey and not process and not thorough"
 
 check: setup-dev ## Formatting, lint, types and layers
 	$(BIN)/ruff format --check .

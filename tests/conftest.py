@@ -5,6 +5,7 @@ import os
 import sys
 from typing import Any
 
+import hypothesis
 import pytest
 
 # Whatever this machine is set to: tests and all that they start are not compiled anew in each of many processes.
@@ -14,7 +15,13 @@ gc.disable()  # until everything is imported
 
 # Files whose tests share what is dear to begin, and tell together what they saw.
 TOGETHER = ("tests/reliability/",)
-LONG_BEGUN = 0.75  # of the way through all others, the last of what may take long begins
+SLOW = {"journey", "process", "thorough"}  # the markers of what `make test-quick` leaves out
+SLOW_BEGUN = 0.75  # of the way through all others, the last slow file begins
+
+# How fast a machine is says nothing about the code: no deadline for an example.
+hypothesis.settings.register_profile("videovault", deadline=None)
+hypothesis.settings.load_profile("videovault")
+
 # One that imports another comes after it: pytest must be the first to import each.
 pytest_plugins = [
     "tests.fixtures.embedded_s3",
@@ -34,17 +41,13 @@ pytest_plugins = [
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What may take long is spread among the rest and begun well before the end.
-
-    It keeps the cores at work, while most others wait; and last, it would keep one at work with nothing left beside it.
-    """
+    """Slow files are spread among the rest and begun well before the end, so that all cores are busy until then."""
     units: dict[str, list[pytest.Item]] = {}
     for item in items:
         units.setdefault(_unit(item.nodeid), []).append(item)
-    limits = {name: max(map(_limit, unit)) for name, unit in units.items()}
-    slow = sorted(filter(limits.__getitem__, units), key=limits.__getitem__, reverse=True)
-    quick = [name for name in units if not limits[name]]
-    place = {name: LONG_BEGUN * number / len(slow) for number, name in enumerate(slow)}
+    slow = [name for name, unit in units.items() if any(map(_is_slow, unit))]
+    quick = [name for name in units if name not in set(slow)]
+    place = {name: SLOW_BEGUN * number / len(slow) for number, name in enumerate(slow)}
     place |= {name: number / len(quick) for number, name in enumerate(quick)}
     items[:] = [item for name in sorted(units, key=place.__getitem__) for item in units[name]]
 
@@ -54,10 +57,8 @@ def _unit(nodeid: str) -> str:
     return next((folder for folder in TOGETHER if nodeid.startswith(folder)), nodeid.partition("::")[0])
 
 
-def _limit(item: pytest.Item) -> float:
-    """In seconds, where a test has one of its own since it may take long; otherwise 0."""
-    marker = item.get_closest_marker("timeout")
-    return float(marker.args[0]) if marker else 0.0
+def _is_slow(item: pytest.Item) -> bool:
+    return any(marker.name in SLOW for marker in item.iter_markers())
 
 
 def pytest_collection_finish() -> None:
