@@ -5,22 +5,25 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.fixtures.installation import Configure
 from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer, payload
+from tests.fixtures.s3_proxy import s3_proxy
+from tests.fixtures.waiting import HANG_SECONDS, eventually
 from videovault.__main__ import main
 from videovault.config import settings
 from videovault.errors import InvalidInput
 from videovault.gateways.storage import Storage
 from videovault.services import copying
+from videovault.services.engine.plan import PART_BYTES
 
 ROOT = Path(__file__).parent.parent
-SIZE = 100 * MIB  # long enough to be interrupted in the middle however many lanes fetch it
+SIZE = 3 * PART_BYTES
 
 
 @pytest.fixture
@@ -50,22 +53,25 @@ def _started(*arguments: str) -> subprocess.Popen[str]:
 
 
 def test_interrupted_and_run_again_it_fetches_what_is_missing_only(
-    allowed: Storage, server: NaughtyServer
+    allowed: Storage, server: NaughtyServer, moto_server: str, configure: Configure
 ) -> None:
-    url = server.serve("/long.mp4", Manners(size=SIZE, bytes_per_second=4 * MIB))
-    with _started(url, "mine/long.mp4") as first:
-        until = time.monotonic() + 40
-        while time.monotonic() < until and not _stored_parts(allowed):
-            time.sleep(0.05)
-        first.send_signal(signal.SIGINT)
-        first.communicate(timeout=30)
-        assert first.returncode == 130
-    assert not list(allowed.keys())
-    server.serve("/long.mp4", Manners(size=SIZE))
-    before = server.bytes_sent("/long.mp4")
-    with _started(url, "mine/long.mp4") as second:
-        said = second.communicate(timeout=60)[1]
-        assert second.returncode == 0, said
+    url = server.serve("/long.mp4", Manners(size=SIZE))
+    with s3_proxy(moto_server) as proxy:
+        configure(AWS_ENDPOINT_URL_S3=proxy.url)
+        proxy.hold("UploadPart", "partNumber=[^1]")
+        with _started(url, "mine/long.mp4") as first:
+            eventually(lambda: _stored_parts(allowed))
+            proxy.down = True
+            proxy.drop_held()
+            first.send_signal(signal.SIGINT)
+            first.communicate(timeout=HANG_SECONDS)
+            assert first.returncode == 130
+        assert not list(allowed.keys())
+        proxy.down = False
+        before = server.bytes_sent("/long.mp4")
+        with _started(url, "mine/long.mp4") as second:
+            said = second.communicate(timeout=HANG_SECONDS)[1]
+            assert second.returncode == 0, said
     assert server.bytes_sent("/long.mp4") - before < SIZE
     assert f"crc32 {zlib.crc32(payload(SIZE)):08x}" in said
     assert not list(allowed.uploads())

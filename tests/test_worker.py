@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 from tests.fixtures import log_grep
 from tests.fixtures.generator import Generator
 from tests.fixtures.installation import Configure
+from tests.fixtures.waiting import HANG_SECONDS, eventually
 from videovault.db import reading
 from videovault.gateways.storage import Storage
 from videovault.models import Status, Video
@@ -19,7 +19,6 @@ from videovault.services.access import Caller
 from videovault.worker import enqueue
 
 SCRIPT = {"hook": "Look", "body": "It is a thing.", "conclusion": "Buy it.", "avatar": "Anna"}
-PATIENCE_SECONDS = 60
 
 
 @pytest.fixture
@@ -32,7 +31,7 @@ def anna(moto_s3: Storage) -> Caller:
 def worker(anna: Caller, generator: Generator, configure: Configure, tmp_path: Path) -> Iterator[None]:
     """A worker for one transfer at a time."""
     del anna, generator
-    configure(WORKERS=1, WEBHOOK_TIMEOUT_SECONDS=60)
+    configure(WORKERS=1, WEBHOOK_TIMEOUT_SECONDS=3600)
     log = tmp_path / "worker.log"
     log_grep.watch(log)
     with log.open("wb") as output:
@@ -49,14 +48,12 @@ def worker(anna: Caller, generator: Generator, configure: Configure, tmp_path: P
 
 
 def wait_for(video_id: str, status: Status) -> Video:
-    until = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < until:
+    def found() -> Video:
         with reading() as session:
-            found = session.get_one(Video, video_id)
-        if found.status == status:
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"the video is {found.status}: {found.error_message}")
+            return session.get_one(Video, video_id)
+
+    eventually(lambda: found().status == status, lambda: f"it is {found().status}: {found().error_message}")
+    return found()
 
 
 @pytest.mark.usefixtures("worker")
@@ -66,8 +63,7 @@ def test_a_generator_that_hangs_holds_no_transfer_and_one_with_a_status_address_
     generator.then("hang", "poll")
     generator.polls_needed = 1
     hangs = generation.request(anna, SCRIPT, enqueue=enqueue).video_id
-    while not generator.requests:
-        time.sleep(0.05)
+    eventually(lambda: generator.requests)
     polled = generation.request(anna, SCRIPT, enqueue=enqueue).video_id
     stored = videos.store_link(anna, generator.file("other.mp4"), anna.email, enqueue=enqueue).video_id
     wait_for(stored, Status.READY)
@@ -87,7 +83,7 @@ def test_a_worker_says_that_it_is_alive_and_takes_its_leave(
     try:
         wait_for_workers(1)
         process.terminate()
-        assert process.wait(PATIENCE_SECONDS) == 0
+        assert process.wait(HANG_SECONDS) == 0
         wait_for_workers(0)
     finally:
         process.kill()
@@ -95,7 +91,4 @@ def test_a_worker_says_that_it_is_alive_and_takes_its_leave(
 
 
 def wait_for_workers(number: int) -> None:
-    until = time.monotonic() + PATIENCE_SECONDS
-    while len(presence.known()[0]) != number:
-        assert time.monotonic() < until, "the worker did not say so"
-        time.sleep(0.05)
+    eventually(lambda: len(presence.known()[0]) == number, lambda: "the worker did not say so")

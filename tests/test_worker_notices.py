@@ -8,11 +8,10 @@ from contextlib import contextmanager
 
 from tests.fixtures.installation import Configure
 from tests.fixtures.receiver import receiver
+from tests.fixtures.waiting import HANG_SECONDS
 from videovault.db import transaction
 from videovault.models import Channel, OutboxMessage
 from videovault.services import accounts
-
-PATIENCE_SECONDS = 30.0
 
 
 @contextmanager
@@ -22,7 +21,7 @@ def worker() -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(PATIENCE_SECONDS)
+        process.wait(HANG_SECONDS)
 
 
 def leave(channel: Channel, user_id: str) -> None:
@@ -36,7 +35,7 @@ def leave(channel: Channel, user_id: str) -> None:
 def test_a_mail_server_that_hangs_does_not_hold_up_the_webhook(configure: Configure) -> None:
     anna = accounts.register("anna@example.com", "correct horse").user.user_id
     with socket.create_server(("127.0.0.1", 0)) as mail_server, receiver() as told:
-        mail_server.settimeout(PATIENCE_SECONDS)
+        mail_server.settimeout(HANG_SECONDS)
         configure(
             NOTIFY_WEBHOOK_URL=told.url,
             SMTP_URL=f"smtp://127.0.0.1:{mail_server.getsockname()[1]}",
@@ -47,4 +46,4 @@ def test_a_mail_server_that_hangs_does_not_hold_up_the_webhook(configure: Config
             hanging, _ = mail_server.accept()
             with hanging:
                 leave(Channel.WEBHOOK, anna)
-                assert told.told.wait(PATIENCE_SECONDS)
+                assert told.told.wait(HANG_SECONDS)

@@ -1,12 +1,12 @@
 """The guide's own bodies, and short ways to what tests do often."""
 
-import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import httpx
 
 from tests.fixtures.people import Person
+from tests.fixtures.waiting import eventually
 
 BRIEF = {
     "topic": "Our new kettle",
@@ -74,10 +74,5 @@ def code(answer: httpx.Response) -> tuple[int, str]:
 
 def with_sidecar(keys: Callable[[], Iterable[str]]) -> list[str]:
     """What is stored, once the sidecar is too: it is written after the video counts as ready."""
-    until = time.monotonic() + 10
-    found = list(keys())
-    while not any(key.endswith("video.json") for key in found):
-        assert time.monotonic() < until, found
-        time.sleep(0.02)
-        found = list(keys())
-    return found
+    eventually(lambda: any(key.endswith("video.json") for key in keys()), lambda: list(keys()))
+    return list(keys())

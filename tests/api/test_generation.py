@@ -1,8 +1,6 @@
 """The two webhooks over HTTP, with a real generator on loopback and real jobs."""
 
 import re
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -12,15 +10,9 @@ from tests.fixtures.generator import SCRIPT as WRITTEN
 from tests.fixtures.generator import Generator
 from tests.fixtures.installation import Configure
 from tests.fixtures.people import MakeClient, Person
+from tests.fixtures.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("moto_s3")
-
-
-def eventually(true: Callable[[], object], *, seconds: float = 60) -> None:
-    until = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < until, "it did not happen"
-        time.sleep(0.05)
 
 
 def test_a_brief_becomes_a_script_that_is_kept_as_a_draft(ada: Person, generator: Generator) -> None:

@@ -19,6 +19,7 @@ from tests.api.requests import DOWNLOAD, GENERATE, SCRIPT
 from tests.fixtures.generator import Generator
 from tests.fixtures.installation import Configure
 from tests.fixtures.people import BASE, Person
+from tests.fixtures.waiting import HANG_SECONDS
 from videovault import db
 from videovault.api import waiting as waiting_module
 from videovault.api.app import create_api
@@ -28,7 +29,6 @@ from videovault.db import reading, transaction
 from videovault.models import IdempotencyKey, Status, Video
 
 MANY, CALLERS = 200, 40  # five times, and just as many as the threads that serve everything else
-PATIENCE_SECONDS = 60
 KEY = {"Idempotency-Key": "one"}
 
 
@@ -41,7 +41,9 @@ class Site:
         self.person = person
         headers = {"Authorization": f"Bearer {person.token}"}
         transport = httpx.ASGITransport(self.app)
-        self.api = httpx.AsyncClient(transport=transport, base_url=BASE, headers=headers, timeout=120)
+        self.api = httpx.AsyncClient(
+            transport=transport, base_url=BASE, headers=headers, timeout=HANG_SECONDS
+        )
 
     def store(self, url: str) -> asyncio.Task[httpx.Response]:
         return self.post(DOWNLOAD, {"videoUrl": url, "userEmail": self.person.email})
@@ -66,7 +68,7 @@ def run(person: Person, use: Callable[[Site], Awaitable[None]]) -> None:
 
 
 async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(HANG_SECONDS):
         while not true():  # noqa: ASYNC110 - a row and a set tell nobody that they changed
             await asyncio.sleep(0.02)
 
@@ -192,7 +194,7 @@ def test_the_watch_ends_when_nobody_waits_and_begins_again(
             assert (await site.store(generator.video_url)).status_code == 202
             task = site.watch._task
             assert task
-            await asyncio.wait_for(task, PATIENCE_SECONDS)
+            await asyncio.wait_for(task, HANG_SECONDS)
             assert not site.watch._waiters
 
     run(ada, use)

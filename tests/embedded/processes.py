@@ -2,11 +2,12 @@
 
 import asyncio
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tests.fixtures.waiting import eventually
 
 linux_only = pytest.mark.skipif(
     sys.platform != "linux", reason="reads /proc, or tests what only Linux can do"
@@ -28,17 +29,10 @@ def is_running(pid: int) -> bool:
     return state != "Z"
 
 
-def wait_until_gone(pid: int, seconds: float = 30) -> None:
-    until = time.monotonic() + seconds
-    while is_running(pid):
-        assert time.monotonic() < until, f"process {pid} is still running"
-        time.sleep(0.05)
+def wait_until_gone(pid: int) -> None:
+    eventually(lambda: not is_running(pid), lambda: f"process {pid} is still running")
 
 
-async def until(met: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait until ``met()``, asked in a thread, is true; raises TimeoutError."""
-    async with asyncio.timeout(seconds):
-        while True:
-            if await asyncio.to_thread(met):
-                return
-            await asyncio.sleep(0.05)
+async def until(met: Callable[[], bool]) -> None:
+    """``eventually`` beside what else the event loop does."""
+    await asyncio.to_thread(eventually, met)

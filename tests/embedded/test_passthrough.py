@@ -15,6 +15,7 @@ import pytest
 
 from tests.embedded.browser import BODY, KEY, PUBLIC, Browser, error_of, link_to
 from tests.fixtures.embedded_s3 import EmbeddedS3, running_s3
+from tests.fixtures.waiting import HANG_SECONDS
 from videovault import installation
 from videovault.config import settings
 from videovault.embedded.passthrough import signed_host
@@ -159,7 +160,7 @@ def served(embedded_s3: EmbeddedS3, tmp_path: Path, public_url: pytest.MonkeyPat
 
 
 def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + 30
+    until = time.monotonic() + HANG_SECONDS
     while server.poll() is None and time.monotonic() < until:
         try:
             return socket.create_connection(("127.0.0.1", port)).close()

@@ -8,6 +8,7 @@ import threading
 
 import pytest
 
+from tests.fixtures.waiting import HANG_SECONDS
 from videovault.embedded.stop_signals import told_to_stop
 
 # A server as granian is one: its own handler, set in the event loop, decides when it ends.
@@ -32,7 +33,7 @@ def test_both_hear_it() -> None:
         assert server.stdout
         assert server.stdout.readline() == "ready\n"
         server.send_signal(signal.SIGTERM)
-        assert server.communicate(timeout=30)[0] == "heard\nstopped\n"
+        assert server.communicate(timeout=HANG_SECONDS)[0] == "heard\nstopped\n"
     assert server.returncode == 0
 
 

@@ -1,7 +1,7 @@
 """Every page in every state, in light and dark, on desktop and phone: axe finds nothing, and everything fits."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from operator import attrgetter
 from typing import NamedTuple
 
 import pytest
@@ -11,11 +11,13 @@ from playwright.sync_api import Browser, Page, ViewportSize
 from tests.fixtures.accessibility_document import WRITE, in_document
 from tests.fixtures.documents import table
 from tests.fixtures.geometry import overflow, small_targets, unseen_stops
-from tests.fixtures.showcase import TOPICS, showcase
-from tests.fixtures.stage import LOOKS, PHONE, SETTLED, ZOOMED, Look, Seen, each_look, each_scene
+from tests.fixtures.scenes import SCENES, Scene
+from tests.fixtures.showcase import TOPICS, Showcase, showcase
+from tests.fixtures.stage import LOOKS, PHONE, SETTLED, ZOOMED, Look, Seen, each_look, on_screen, people
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
-ONE_LOOK = LOOKS[2:3]  # the one that leaves the least room, for every run
+# Between them each size and each theme; all four looks are for --write-accessibility.
+EVERY_RUN = (Look("desktop", "dark"), Look("phone", "light"))
 HEAD = (
     "Page or state",
     *(f"{look.size}, {look.theme}" for look in LOOKS),
@@ -24,13 +26,7 @@ HEAD = (
     "too wide at 200 % zoom",
     "focus out of sight",
 )
-
-
-class Barriers(NamedTuple):
-    """Of one scene: what is wrong, by the column of the table that counts it."""
-
-    scene: str
-    found: list[list[str]]
+Barriers = list[list[str]]  # what is wrong with a scene, by the column of the table that counts it
 
 
 class Crowded(NamedTuple):
@@ -40,28 +36,59 @@ class Crowded(NamedTuple):
     unseen: list[str]
 
 
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory, mp4: bytes) -> Iterator[Showcase]:
+    with showcase(tmp_path_factory.mktemp("showcase"), dict.fromkeys(TOPICS, mp4)) as built:
+        yield built
+
+
+@pytest.fixture(scope="module")
+def tabs(browser: Browser, shown: Showcase) -> Iterator[dict[str, Page]]:
+    with people(browser, shown) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def seen() -> dict[str, Barriers]:
+    """By the scene's name; each test adds its own."""
+    return {}
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=attrgetter("name"))
 def test_no_page_in_any_state_has_a_barrier(
-    request: pytest.FixtureRequest, browser: Browser, tmp_path: Path, mp4: bytes
+    request: pytest.FixtureRequest,
+    shown: Showcase,
+    tabs: dict[str, Page],
+    seen: dict[str, Barriers],
+    scene: Scene,
+) -> None:
+    looks = LOOKS if request.config.getoption(WRITE) else EVERY_RUN
+    with on_screen(scene, tabs[scene.who], shown) as in_sight:
+        found = seen[scene.name] = barriers(in_sight, looks)
+    assert not any(found), found
+
+
+def test_the_table_has_a_row_for_each_page_and_state(
+    request: pytest.FixtureRequest, seen: dict[str, Barriers]
 ) -> None:
     """After a change: `python -m pytest tests/journeys/test_accessibility.py --write-accessibility`, in all looks."""
+    names = [scene.name for scene in SCENES]
     is_written = request.config.getoption(WRITE)
-    with showcase(tmp_path / "showcase", dict.fromkeys(TOPICS, mp4)) as shown:
-        seen = list(barriers(each_scene(browser, shown), LOOKS if is_written else ONE_LOOK))
-    assert [row for row in seen if any(row.found)] == []
-    rows = [(row.scene, *(str(len(found)) for found in row.found)) for row in seen]
+    assert not is_written or [*seen] == names, "only some of the scenes were seen"
+    rows = [(name, *(str(len(found)) for found in seen[name])) for name in names] if is_written else []
     told = in_document(request.config, "axe", table(HEAD, rows) if is_written else "")
-    assert [line.split(" | ")[0].strip("| ") for line in told.splitlines()[2:]] == [row.scene for row in seen]
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in told.splitlines()]
+    assert (tuple(lines[0]), [line[0] for line in lines[2:]]) == (HEAD, names)
+    assert {cell for line in lines[2:] for cell in line[1:]} == {"0"}
 
 
-def barriers(scenes: Iterator[Seen], looks: Sequence[Look]) -> Iterator[Barriers]:
-    for seen in scenes:
-        in_looks, small = [], []
-        for _ in each_look(seen, looks):
-            in_looks.append(violations(seen.page))
-            small += small_targets(seen.page)
-        at_360, zoomed = (crowded_at(seen.page, size) for size in (PHONE, ZOOMED))
-        unseen = [*at_360.unseen, *zoomed.unseen]
-        yield Barriers(seen.scene.name, [*in_looks, small, at_360.too_wide, zoomed.too_wide, unseen])
+def barriers(seen: Seen, looks: Sequence[Look]) -> Barriers:
+    in_looks, small = [], []
+    for _ in each_look(seen, looks):
+        in_looks.append(violations(seen.page))
+        small += small_targets(seen.page)
+    at_360, zoomed = (crowded_at(seen.page, size) for size in (PHONE, ZOOMED))
+    return [*in_looks, small, at_360.too_wide, zoomed.too_wide, [*at_360.unseen, *zoomed.unseen]]
 
 
 def crowded_at(page: Page, size: ViewportSize) -> Crowded:

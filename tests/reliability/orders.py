@@ -4,6 +4,7 @@ import httpx
 
 from tests.fixtures.generator import Order
 from tests.fixtures.house import House, video_id_of
+from tests.fixtures.waiting import HANG_SECONDS
 
 
 def being_rendered(house: House) -> Order:
@@ -26,5 +27,5 @@ def report_ready(house: House, order: Order) -> httpx.Response:
         order["callbackUrl"],
         json=said | {"videoUrl": house.world.generator.video_url},
         headers={"Authorization": f"Bearer {order['callbackToken']}"},
-        timeout=120,
+        timeout=HANG_SECONDS,
     )

@@ -8,9 +8,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from tests.fixtures.generator_modes import Mode
-from tests.fixtures.house import PATIENCE_SECONDS, House, Person, video_id_of
+from tests.fixtures.house import House, Person, video_id_of
 from tests.fixtures.naughty_server import MIB, Manners, payload
 from tests.fixtures.s3_proxy import Held
+from tests.fixtures.waiting import HANG_SECONDS
 from videovault.services.engine.plan import PART_BYTES
 
 SMALL, TWO_PARTS, THREE_PARTS = MIB, PART_BYTES + MIB, 2 * PART_BYTES + 4 * MIB
@@ -78,7 +79,7 @@ class Stages:
         held = self.house.world.proxy.hold("DeleteObject", video_id)
         self.house.world.proxy.refuse["DeleteObject"] = [(403, "AccessDenied")]
         assert person.delete(video_id).status_code == 502
-        assert held.arrived.wait(PATIENCE_SECONDS)
+        assert held.arrived.wait(HANG_SECONDS)
         return video_id
 
     def after_the_generator_answered(self, until_killed: ExitStack) -> str:
@@ -131,5 +132,5 @@ class Stages:
         person = person or self.house.new_person()
         held: Held = self.house.world.proxy.hold(operation, person.user_id + name, answered=answered)
         video_id = self.wanted(person, manners)
-        assert held.arrived.wait(PATIENCE_SECONDS)
+        assert held.arrived.wait(HANG_SECONDS)
         return video_id

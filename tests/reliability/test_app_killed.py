@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from tests.fixtures.house import PATIENCE_SECONDS, House, Person, video_id_of
+from tests.fixtures.house import House, Person, video_id_of
 from tests.fixtures.naughty_server import MIB, Manners, payload
+from tests.fixtures.waiting import HANG_SECONDS
 from tests.reliability.evidence import APP, Witness
 from tests.reliability.orders import being_rendered, order_of, report_ready
 
@@ -145,7 +146,7 @@ def _deleting(house: House, callers: ThreadPoolExecutor) -> Struck:
     house.wait_for(video_id, "ready")
     held = house.world.proxy.hold("DeleteObject", video_id)
     call = callers.submit(person.delete, video_id)
-    assert held.arrived.wait(PATIENCE_SECONDS)
+    assert held.arrived.wait(HANG_SECONDS)
     return Struck(person, video_id, call)
 
 

@@ -73,7 +73,11 @@ def proxy(
 ) -> Iterator[S3Proxy]:
     del moto_s3
     with s3_proxy(moto_server) as between:
-        configure(AWS_ENDPOINT_URL_S3=between.url, SOURCE_ALLOW_HOSTS=f"127.0.0.1:{server.port}")
+        configure(
+            AWS_ENDPOINT_URL_S3=between.url,
+            SOURCE_ALLOW_HOSTS=f"127.0.0.1:{server.port}",
+            SOURCE_IDLE_SECONDS=3600,  # a source that a test keeps silent stays so
+        )
         yield between
 
 

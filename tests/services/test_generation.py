@@ -79,8 +79,9 @@ def test_a_refusal_fails_the_video_with_the_generators_own_words(
 
 
 def test_a_timeout_after_the_request_was_sent_is_not_asked_again(
-    generator: Generator, generating: Generating, row: Row
+    generator: Generator, generating: Generating, row: Row, configure: Configure
 ) -> None:
+    configure(WEBHOOK_TIMEOUT_SECONDS=1)
     generator.mode = "hang"
     video = generating()
     generation.ask_generator(video.id)
@@ -129,8 +130,10 @@ def later(video_id: str) -> None:
 
 @pytest.mark.parametrize("mode", ["hang", "cut", "malformed"])
 def test_a_render_whose_answer_is_lost_is_ordered_once_and_waited_for(
-    generator: Generator, generating: Generating, row: Row, mode: Mode
+    generator: Generator, generating: Generating, row: Row, configure: Configure, mode: Mode
 ) -> None:
+    if mode == "hang":
+        configure(WEBHOOK_TIMEOUT_SECONDS=1)
     generator.mode = mode
     video = generating()
     for _ in range(2):

@@ -18,6 +18,7 @@ import pytest
 from tests.fixtures.embedded_s3 import EmbeddedS3
 from tests.fixtures.installation import Configure
 from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer, payload
+from tests.fixtures.waiting import eventually
 from tests.services.conftest import Row
 from videovault.db import transaction
 from videovault.gateways.storage import Storage
@@ -28,7 +29,6 @@ from videovault.services.access import Caller
 ROOT = Path(__file__).parent.parent.parent
 ROUNDS = 20
 SIZE = 40 * MIB + 4321
-PATIENCE_SECONDS = 60
 
 Producer = subprocess.Popen[str]
 
@@ -113,11 +113,10 @@ def test_a_worker_killed_at_a_random_moment_is_taken_over_without_loss(
 
 
 def _wait_for(row: Row, video_id: str, status: Status) -> Video:
-    until = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < until:
+    def became() -> bool:
         found = row(video_id)
         assert found.status != Status.FAILED, found.error_message
-        if found.status in (status, Status.READY):
-            return found
-        time.sleep(0.02)
-    raise AssertionError(f"the video did not become {status}")
+        return found.status in (status, Status.READY)
+
+    eventually(became, lambda: f"the video did not become {status}")
+    return row(video_id)

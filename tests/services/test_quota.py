@@ -9,7 +9,8 @@ import pytest
 
 from tests.fixtures.generator import Generator
 from tests.fixtures.installation import Configure
-from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer
+from tests.fixtures.naughty_server import MIB, Manners
+from tests.fixtures.waiting import eventually
 from tests.services.conftest import SCRIPT, Queued, Row
 from tests.services.rows import put
 from tests.services.working import Worker, is_clean, never, wait_for_parts
@@ -158,14 +159,11 @@ def test_a_video_of_unknown_length_is_stopped_where_the_account_is_full(
     assert (row(video_id).error_code, used(anna), is_clean()) == ("QUOTA_EXCEEDED", 0, True)
 
 
-def test_a_video_of_unknown_length_reserves_as_it_comes(
-    anna: Caller, queued: Queued, row: Row, server: NaughtyServer
-) -> None:
+def test_a_video_of_unknown_length_reserves_as_it_comes(anna: Caller, queued: Queued, row: Row) -> None:
     video_id = queued(Manners(size=90 * MIB, chunked=True, stall_after=80 * MIB))
     worker = Worker(video_id)
     wait_for_parts(video_id)
-    while row(video_id).bytes_done < 80 * MIB:
-        assert server.connections
+    eventually(lambda: row(video_id).bytes_done >= 80 * MIB)
     assert used(anna) > 80 * MIB
     worker.stopping.set()
     worker.ended()

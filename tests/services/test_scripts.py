@@ -40,8 +40,10 @@ def test_what_a_webhook_wrote_too_long_is_cut_to_what_can_be_kept(anna: Caller, 
 
 @pytest.mark.parametrize("mode", ["refuse", "break", "hang", "nonsense"])
 def test_a_webhook_that_fails_says_so_and_leaves_no_draft(
-    anna: Caller, generator: Generator, mode: str
+    anna: Caller, generator: Generator, configure: Configure, mode: str
 ) -> None:
+    if mode == "hang":
+        configure(WEBHOOK_TIMEOUT_SECONDS=1)
     generator.script_mode = mode  # type: ignore[assignment] # the parametrized values are modes
     with pytest.raises(WebhookError):
         scripts.write(anna, BRIEF)

@@ -1,16 +1,14 @@
 """Workers in threads, and what a transfer has left in the database and in S3."""
 
-import time
 from threading import Event, Thread
 
 from sqlmodel import select
 
+from tests.fixtures.waiting import HANG_SECONDS, eventually
 from videovault.db import reading
 from videovault.gateways import storage
 from videovault.models import UploadPart
 from videovault.services import pipeline
-
-PATIENCE_SECONDS = 30
 
 
 class Worker:
@@ -24,7 +22,7 @@ class Worker:
         self._thread.start()
 
     def ended(self) -> None:
-        self._thread.join(PATIENCE_SECONDS)
+        self._thread.join(HANG_SECONDS)
         assert not self._thread.is_alive()
 
 
@@ -34,10 +32,7 @@ def parts_of(video_id: str) -> int:
 
 
 def wait_for_parts(video_id: str) -> None:
-    until = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < until and not parts_of(video_id):
-        time.sleep(0.02)
-    assert parts_of(video_id)
+    eventually(lambda: parts_of(video_id))
 
 
 def never() -> bool:

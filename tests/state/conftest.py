@@ -1,7 +1,6 @@
 """Browser tabs without a browser: events go through Reflex's own processor and our guard, as from a socket."""
 
 import itertools
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -16,6 +15,7 @@ from reflex_base.event import Event
 from reflex_base.event.processor import BaseStateEventProcessor
 from sqlmodel import col, select
 
+from tests.fixtures.waiting import eventually
 from tests.state.stronghold import Stronghold, stronghold
 from videovault.config import settings
 from videovault.db import transaction
@@ -60,11 +60,8 @@ class Tab:
         """Send an event and go on."""
         self.server.portal.start_task_soon(self._send, state, handler, payload)
 
-    def waits_until(self, condition: Callable[[], bool], seconds: float = 20) -> None:
-        until = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < until, "it did not come about"
-            time.sleep(0.02)
+    def waits_until(self, condition: Callable[[], bool]) -> None:
+        eventually(condition, lambda: self.received)
 
     def sees(self, state: type[S]) -> S:
         """The vars as they are on the server."""

@@ -16,6 +16,7 @@ from tests.fixtures.app import RunningApp, running_app
 from tests.fixtures.generator import Generator, running_generator
 from tests.fixtures.log_grep import remember
 from tests.fixtures.raw_tab import RawTab
+from tests.fixtures.waiting import HANG_SECONDS
 
 PASSWORD = "correct horse battery"
 COOKIE = "videovault_session"
@@ -122,14 +123,17 @@ class Stronghold:
 
     def settle(self) -> None:
         """Wait until the worker has nothing more to write of what was made."""
-        until = time.monotonic() + 30
+        until = time.monotonic() + HANG_SECONDS
         before: Any = None
-        while before != (before := (self.rows(), self.objects())) or self._sidecars() < 2:
+        while before != (before := (self.rows(), self.objects())) or self._is_in_work():
             assert time.monotonic() < until, "it does not come to rest"
             time.sleep(0.5)
 
-    def _sidecars(self) -> int:
-        return sum(name.endswith("video.json") for name in self.objects())
+    def _is_in_work(self) -> bool:
+        """Whether a sidecar is to be written yet, or the order that is never finished to be given."""
+        due = "sidecar_due_at IS NOT NULL OR (status = 'generating' AND estimated_minutes IS NULL)"
+        with closing(sqlite3.connect(self.app.data_dir / "videovault.db")) as database:
+            return bool(database.execute(f"SELECT 1 FROM videos WHERE {due}").fetchone())  # noqa: S608 - ours
 
 
 @contextmanager

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from tests.fixtures.waiting import HANG_SECONDS
 from videovault.state import broadcast
 from videovault.state.broadcast import Broadcast
 
-LONG = 30.0
+LONG = HANG_SECONDS
 
 
 class World:

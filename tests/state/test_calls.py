@@ -2,11 +2,9 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import Collection, Mapping
 
-import pytest
-
+from tests.fixtures.waiting import HANG_SECONDS
 from videovault.state.calls import REMEMBERED, SLOW_CALLS, Shared, patiently, quickly
 
 
@@ -50,9 +48,9 @@ def test_all_who_asked_of_late_are_asked_for_together() -> None:
     answers = Answers()
 
     async def later() -> tuple[int | None, int | None]:
-        shared = Shared(0.02, answers.ask)
+        shared = Shared(10, answers.ask)
         await asyncio.gather(shared.get("ada"), shared.get("bob"))
-        await asyncio.sleep(0.03)
+        shared._known_at -= 11
         return await asyncio.gather(shared.get("ada"), shared.get("bob"))
 
     assert tuple(asyncio.run(later())) == (2, 2)
@@ -113,14 +111,13 @@ def test_one_who_leaves_does_not_take_the_answer_along() -> None:
     assert len(answers.asked) == 1
 
 
-@pytest.mark.timeout(60)
 def test_quick_calls_do_not_wait_for_slow_ones() -> None:
     over = threading.Event()
 
     async def both() -> str:
         slow = [asyncio.ensure_future(patiently(over.wait)) for _ in range(SLOW_CALLS + 4)]
         try:
-            return await asyncio.wait_for(quickly(lambda: "at once"), timeout=30)
+            return await asyncio.wait_for(quickly(lambda: "at once"), timeout=HANG_SECONDS)
         finally:
             over.set()
             await asyncio.gather(*slow)
@@ -130,9 +127,11 @@ def test_quick_calls_do_not_wait_for_slow_ones() -> None:
 
 def test_event_loop_goes_on_while_a_call_blocks() -> None:
     async def beside() -> bool:
-        call = asyncio.ensure_future(patiently(time.sleep, 0.1))
+        over = threading.Event()
+        call = asyncio.ensure_future(patiently(over.wait))
         await asyncio.sleep(0)
         went_on = not call.done()
+        over.set()
         await call
         return went_on
 

@@ -7,7 +7,9 @@ from threading import Event
 import pytest
 
 from tests.fixtures.raw_tab import HYDRATE, RawTab, Refused
+from tests.fixtures.waiting import HANG_SECONDS
 from tests.state.stronghold import BRIEF, SCRIPT, SHARE, Stronghold
+from videovault.state.pulses import IDLE_SECONDS
 
 pytestmark = pytest.mark.timeout(300)
 STUDIO = SHARE.replace("sharing____sharing_state.open", "studio____studio_state")
@@ -69,19 +71,15 @@ def test_a_tab_is_there_again_for_its_own_session_whoever_took_its_token(house: 
 def test_a_watch_stops_and_the_next_event_is_refused_once_the_session_has_ended(house: Stronghold) -> None:
     with house.another_session() as ending, house.tab(ending.cookie) as tab:
         tab.send(WATCH)
-        assert any(frame.values("works") for frame in tab.frames(2))
+        assert any(frame.values("works") for frame in tab.frames(HANG_SECONDS))
         ending.api.post("/api/auth/logout").raise_for_status()
-        ended = time.monotonic()
-        told = next(frame for frame in tab.frames(6) if frame.sent_to)  # by the loop, of its own accord
-        took = time.monotonic() - ended
+        told = next(frame for frame in tab.frames(HANG_SECONDS) if frame.sent_to)  # by the loop itself
         assert told.sent_to[0].startswith("/login?")
-        assert took < 5, took
-        assert list(tab.frames(2)) == []
+        assert list(tab.frames(2 * IDLE_SECONDS)) == []
         tab.send(GALLERY)
         assert [path for frame in tab.answers() for path in frame.sent_to] == [
             "/login?next=%2Fgallery&done=ended"
         ]
-        print(f"the watch stopped {took:.1f} s after its session")
 
 
 def test_deactivating_somebody_ends_their_open_pages_too(house: Stronghold) -> None:
@@ -90,7 +88,9 @@ def test_deactivating_somebody_ends_their_open_pages_too(house: Stronghold) -> N
         tab.answers()
         answer = house.root.api.patch(f"/api/admin/users/{carl.user_id}", json={"isActive": False})
         answer.raise_for_status()
-        assert next(frame.sent_to for frame in tab.frames(5) if frame.sent_to)[0].startswith("/login?")
+        assert next(frame.sent_to for frame in tab.frames(HANG_SECONDS) if frame.sent_to)[0].startswith(
+            "/login?"
+        )
 
 
 def test_what_a_browser_reports_is_one_short_line_of_the_log(house: Stronghold) -> None:
@@ -108,7 +108,7 @@ def test_what_a_browser_reports_is_one_short_line_of_the_log(house: Stronghold) 
 
 def _taken(house: Stronghold, token: str, cookie: str) -> RawTab:
     """The tab of this token, as soon as the server has noticed that nobody is in it."""
-    until = time.monotonic() + 5
+    until = time.monotonic() + HANG_SECONDS
     while True:
         tab = house.tab(cookie, token=token)
         if not any("new_token" in frame.text for frame in tab.answers()):

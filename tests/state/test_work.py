@@ -14,6 +14,7 @@ from videovault.services.access import Caller
 from videovault.state import session, shapes
 from videovault.state.gallery import GalleryState
 from videovault.state.pulses import Pulse, pulses
+from videovault.state.session import SessionState
 from videovault.state.studio import StudioState
 from videovault.state.work import WorkState
 
@@ -85,16 +86,20 @@ def test_loop_ends_with_the_session(tab: Tab, ada: Person, generating: str) -> N
     tab.start(WorkState, "watch")
     tab.waits_until(lambda: generating in tab.sees(WorkState).works)
     accounts.logout(ada.token)
-    tab.waits_until(lambda: tab.sent_to == "/login?next=%2Fgallery&done=ended", session.SESSION_SECONDS + 15)
+    tab.waits_until(lambda: tab.sent_to == "/login?next=%2Fgallery&done=ended")
 
 
 def test_second_loop_in_a_tab_ends_the_first(tab: Tab, generating: str) -> None:
     for _ in range(3):
         tab.start(WorkState, "watch")
+    tab.send(SessionState, "arrive")  # once it is done, all three have begun
     tab.waits_until(lambda: generating in tab.sees(WorkState).works)
     name = f"{WorkState.get_full_name()}.watch"
-    alive = [task for task in tab.server.processor._tasks.values() if name in task.get_name()]
-    assert len(alive) == 1
+
+    def loops() -> int:
+        return sum(name in task.get_name() for task in list(tab.server.processor._tasks.values()))
+
+    tab.waits_until(lambda: loops() == 1)
 
 
 def test_card_that_another_tab_changes_is_shown_anew(tab: Tab, ada: Person, generating: str) -> None:

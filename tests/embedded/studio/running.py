@@ -3,8 +3,7 @@
 import json
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +13,8 @@ from threading import Thread
 from typing import Any
 
 import httpx
+
+from tests.fixtures.waiting import HANG_SECONDS, eventually
 
 # Few words, hence the shortest video there is.
 VIDEO = {
@@ -47,19 +48,11 @@ def studio(data_dir: Path, *options: str) -> Iterator[Studio]:
     process = subprocess.Popen([*command, "--port", str(port), "--data-dir", str(data_dir), *options])
     running = Studio(f"http://127.0.0.1:{port}", port, process)
     try:
-        until(lambda: _answers(running))
+        eventually(lambda: _answers(running))
         yield running
     finally:
         process.terminate()
-        process.wait(timeout=30)
-
-
-def until(met: Callable[[], Any], seconds: float = 60) -> None:
-    """Wait until ``met()`` is true."""
-    end = time.monotonic() + seconds
-    while not met():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.05)
+        process.wait(HANG_SECONDS)
 
 
 def _answers(running: Studio) -> bool:

@@ -1,6 +1,5 @@
 """The engine between a server that misbehaves and an S3 that may, with a ledger that outlives a run."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from threading import Event
@@ -10,6 +9,7 @@ import pytest
 from tests.fixtures.installation import Configure
 from tests.fixtures.naughty_server import MIB, NaughtyServer
 from tests.fixtures.s3_proxy import S3Proxy, s3_proxy
+from tests.fixtures.waiting import eventually
 from videovault.gateways import storage
 from videovault.gateways.source import Source, SourcePolicy
 from videovault.services.engine import Begun, Patience, Stored, StoredPart, Target, Transfer
@@ -67,10 +67,7 @@ class Control:
             self.stop.set()
 
     def _wait_for_a_part(self) -> None:
-        until = time.monotonic() + 20
-        while self.ledger and not (self.ledger.begun and self.ledger.begun.parts):
-            assert time.monotonic() < until
-            time.sleep(0.01)
+        eventually(lambda: not self.ledger or (self.ledger.begun and self.ledger.begun.parts))
 
 
 @dataclass

@@ -9,6 +9,7 @@ from threading import Event
 import pytest
 
 from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer, Seen, payload
+from tests.fixtures.waiting import HANG_SECONDS
 from tests.services.engine.conftest import PART, Control, Engine, Stopped
 from videovault.gateways import transport
 from videovault.gateways.addresses import AddressGuard, system_resolver
@@ -100,7 +101,7 @@ def test_later_requests_go_straight_to_where_the_first_one_was_led(
     assert server.early("/new.mp4") > 1
 
 
-@pytest.mark.parametrize(("nth", "rate"), [(1, 10_000), (2, 10_000), (2, 100)])
+@pytest.mark.parametrize(("nth", "rate"), [(1, 1_000), (2, 1_000), (2, 100)])
 def test_a_connection_that_crawls_is_relieved_and_dropped(
     engine: Engine, server: NaughtyServer, nth: int, rate: int
 ) -> None:
@@ -108,7 +109,7 @@ def test_a_connection_that_crawls_is_relieved_and_dropped(
     url = server.serve(path, far(crawls=(nth, rate)))
     began = time.monotonic()
     stored = engine.run(url)
-    assert time.monotonic() - began < 10  # a slice of it alone would take two minutes and more
+    assert time.monotonic() - began < HANG_SECONDS  # a slice of it alone would take twenty minutes and more
     assert arrived(engine, stored.crc32)
     assert stored.fetched == SIZE
 

@@ -2,14 +2,16 @@
 
 import time
 import zlib
-from threading import Thread, Timer
+from dataclasses import replace
+from threading import Thread
 
 import pytest
 
 from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer, payload
+from tests.fixtures.waiting import HANG_SECONDS, eventually
 from tests.services.engine.conftest import HURRIED, KEY, PART, Control, Engine, Stopped
 from videovault.errors import SourceError, StorageError
-from videovault.gateways.source import SourceUnavailable
+from videovault.gateways.source import Source, SourceUnavailable
 from videovault.services.engine import Begun, Identity, Target
 from videovault.services.engine.board import Board, Claimant
 from videovault.services.engine.plan import Plan
@@ -180,12 +182,17 @@ def test_a_busy_source_is_asked_again(engine: Engine, server: NaughtyServer, sta
         f"/busy-{status}.mp4", Manners(status=status, body=b"later", headers={"Retry-After": "1"})
     )
     began = time.monotonic()
-    mended = Timer(0.3, server.serve, (f"/busy-{status}.mp4", Manners(size=SIZE)))
+    mended = Thread(target=_serve_once_asked, args=(server, f"/busy-{status}.mp4"))
     mended.start()
     engine.run(url)
     mended.join()
     assert arrived(engine)
     assert time.monotonic() - began >= 1  # as it asked for
+
+
+def _serve_once_asked(server: NaughtyServer, path: str) -> None:
+    eventually(lambda: server.seen(path))
+    server.serve(path, Manners(size=SIZE))
 
 
 def test_a_source_that_stays_busy_is_given_up(engine: Engine, server: NaughtyServer) -> None:
@@ -209,7 +216,8 @@ def test_a_web_page_is_never_stored(engine: Engine, server: NaughtyServer) -> No
 
 def test_a_stop_is_heard_while_the_source_is_silent(engine: Engine, server: NaughtyServer) -> None:
     control = Control()
-    url = server.serve("/silent.mp4", Manners(size=SIZE, stall_after=PART + 1000))
+    engine = replace(engine, source=Source(replace(engine.source._policy, idle_seconds=3600)))
+    url = server.serve("/silent.mp4", Manners(size=SIZE, stall_after=PART + 1000, ranges=False))
     outcome: list[BaseException] = []
 
     def run() -> None:
@@ -220,11 +228,13 @@ def test_a_stop_is_heard_while_the_source_is_silent(engine: Engine, server: Naug
 
     thread = Thread(target=run)
     thread.start()
-    while not control.seen:
-        time.sleep(0.01)
+    eventually(lambda: control.seen)
+    requests = len(server.seen("/silent.mp4"))
     control.stop.set()
-    thread.join(4)  # 2 s are promised; the rest is for a busy machine
+    thread.join(HANG_SECONDS)
+    engine.source.close()
     assert outcome
+    assert len(server.seen("/silent.mp4")) == requests
 
 
 def test_nothing_is_left_in_memory_of_a_transfer_that_failed(engine: Engine, server: NaughtyServer) -> None:
