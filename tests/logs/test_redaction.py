@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -95,17 +96,26 @@ def test_what_stands_beside_an_encoded_secret_stays() -> None:
     assert shown == f"/login?next=%2Fs%3Fkey%3D{redaction.HIDDEN}%26page%3D2 200"
 
 
+class Output(io.StringIO):
+    """What was logged until it is asked for."""
+
+    def getvalue(self) -> str:
+        logs.flush()
+        return super().getvalue()
+
+
 @pytest.fixture(params=["text", "json"])
 def written(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     """What this process has written to its log so far."""
-    output = io.StringIO()
+    output = Output()
     monkeypatch.setattr("sys.stderr", output)
     root = logging.getLogger()
     before = root.handlers, root.level
     hooks = threading.excepthook
-    monkeypatch.setattr("sys.excepthook", None)
+    monkeypatch.setattr("sys.excepthook", sys.excepthook)
     logs.configure(request.param, "info", ["quite-unlike-a-secret"])
     yield output
+    root.handlers[0].close()
     root.handlers, root.level = before
     threading.excepthook = hooks
 
