@@ -1,6 +1,7 @@
 """What every answer of the port gets, the pages' and the bucket's too."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -136,7 +137,7 @@ def test_a_body_is_counted_while_it_is_read_whatever_length_was_declared() -> No
     assert sum(read) <= MAX_BODY_BYTES + 2 * 65536
 
 
-def test_a_caller_that_hangs_up_in_its_body_is_let_go() -> None:
+def test_a_body_that_breaks_off_reaches_no_route() -> None:
     messages: list[Message] = [
         {"type": "http.request", "body": b"x", "more_body": True},
         {"type": "http.disconnect"},
@@ -151,7 +152,8 @@ def test_a_caller_that_hangs_up_in_its_body_is_let_go() -> None:
 
     scope = {"type": "http", "method": "POST", "path": "/echo", "headers": []}
     run(APP, scope, receive, send)
-    assert sent == []
+    assert sent[0]["status"] == 400
+    assert json.loads(sent[1]["body"])["error"]["code"] == "INVALID_INPUT"
 
 
 HANDSHAKES = [

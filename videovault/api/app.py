@@ -98,7 +98,8 @@ def create_api(watch: Watch | None = None) -> Api:
 
 
 def _is_under_api(scope: Scope) -> bool:
-    return scope["type"] == "http" and (scope["path"] == "/api" or scope["path"].startswith("/api/"))
+    path: str = scope["path"]
+    return scope["type"] == "http" and (path == "/api" or path.startswith("/api/"))
 
 
 def _nothing_here(allowed: Collection[str]) -> Response:
