@@ -4,7 +4,7 @@ import re
 import time
 from collections.abc import Callable, Collection, MutableMapping
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 from uuid import uuid4
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -61,7 +61,7 @@ class _Answer:
             headers = MutableHeaders(raw=_raw(message))
             headers["X-Request-Id"] = self._scope[REQUEST_ID]
             if "location" in headers:
-                headers["Location"] = _beside(headers["Location"], self._scope["path"])
+                headers["Location"] = _beside(headers["Location"], self._scope)
             answer = policy.Answer(self._scope, self.status, headers.get("content-type", ""))
             policy.complete(headers, answer, self._page_scripts() if answer.is_page else ())
         await self._send(message)
@@ -131,13 +131,14 @@ def _too_large(status: int, part: str, most: int) -> Response:
     return problem(status, "TOO_LARGE", message)
 
 
-def _beside(location: str, path: str) -> str:
-    """The same path with or without a slash at its end is written without the host, which the request has named."""
+def _beside(location: str, scope: Scope) -> str:
+    """The same path with or without a slash at its end is written without the host that the request has named."""
     try:
         told = urlsplit(location)
     except ValueError:
         return location
-    if told.path.rstrip("/") != path.rstrip("/"):
+    is_here = told.netloc == Headers(scope=scope).get("host")
+    if not is_here or unquote(told.path).rstrip("/") != scope["path"].rstrip("/"):
         return location
     # Two slashes in front would make the first part of the path a host.
     return "/" + told._replace(scheme="", netloc="", path=told.path.lstrip("/\\")).geturl()

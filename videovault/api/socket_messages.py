@@ -9,7 +9,7 @@ from starlette.types import Message, Receive, Scope, Send
 from videovault import logs, untrusted_json
 
 MOST_BYTES = 64 * 1024
-MOST_OF_NAME = 256  # of an event or its handler, in characters
+MOST_OF_NAME = 512  # of an event or its handler, in characters; each state in the tree adds to it
 MOST_OF_ROUTER_DATA = 16 * 1024  # as JSON, in bytes
 TOO_BIG, NOT_ALLOWED = 1009, 1008  # RFC 6455, 7.4.1
 
@@ -101,10 +101,10 @@ def _check_call(call: Any) -> None:
     """Of a handler by name, with arguments and the address of the page."""
     if not isinstance(call, dict):
         raise Refused("malformed event")
-    name, router = call.get("name"), call.get("router_data", {})
+    name, router = call.get("name"), call.get("router_data") or {}
     if not isinstance(name, str) or len(name) > MOST_OF_NAME:
         raise Refused("event name missing or too long")
-    if not (isinstance(router, dict) and isinstance(call.get("payload", {}), dict)):
+    if not (isinstance(router, dict) and isinstance(call.get("payload") or {}, dict)):
         raise Refused("malformed event")
     if len(json.dumps(router)) > MOST_OF_ROUTER_DATA:
         raise Refused("router_data too large", TOO_BIG)

@@ -125,5 +125,5 @@ def _text(value: Any) -> str:
     """A text in whatever form it came, with nothing in it that cannot be shown or stored."""
     if isinstance(value, dict):
         value = value.get("message")
-    text = "" if value is None else str(value)
-    return "".join(char if char.isprintable() else " " for char in text).strip()[:LONGEST_TEXT]
+    text = "" if value is None else str(value).strip()[:LONGEST_TEXT]
+    return "".join(char if char.isprintable() else " " for char in text).strip()
