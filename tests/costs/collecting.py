@@ -32,10 +32,11 @@ class Use:
 @cache
 def uses() -> list[Use]:
     """Raises AssertionError for a pattern that cannot be read from the source."""
-    return [use for module, tree in _modules() for use in _uses_in(module, tree)]
+    return [use for module, tree in modules() for use in _uses_in(module, tree)]
 
 
-def _modules() -> Iterator[tuple[str, ast.Module]]:
+def modules() -> Iterator[tuple[str, ast.Module]]:
+    """Names and sources of all modules of the product."""
     for file in sorted(ROOT.rglob("*.py")):
         parts = file.relative_to(ROOT.parent).with_suffix("").parts
         yield ".".join(parts).removesuffix(".__init__"), _parsed(file)
@@ -84,7 +85,7 @@ def _modes_of(name: str) -> tuple[Mode, ...]:
         return ("search",)
     found = {
         MODES[node.attr]
-        for _, tree in _modules()
+        for _, tree in modules()
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute) and node.attr in MODES and _last_name(node.value) == name
     }

@@ -205,34 +205,3 @@ def test_twice_the_text_takes_less_than_three_times_the_steps(reader: Reader) ->
         assert two < 3 * max(one, length), (
             f"{pump!r}: {one:,} steps for {length:,} characters, {two:,} for twice as many"
         )
-
-
-DEEP = {
-    "lists": "[" * 100_000,
-    "objects": '{"a":' * 100_000,
-    "closed lists": "[" * 5_000 + "]" * 5_000,
-    "behind a string": '["\\"]]]]", ' + "[" * 5_000 + "]" * 5_000 + "]",
-    "one too many": "[" * (untrusted_json.MOST_DEPTH + 1) + "]" * (untrusted_json.MOST_DEPTH + 1),
-}
-
-
-@pytest.mark.parametrize("text", DEEP.values(), ids=DEEP)
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-32"])
-def test_json_that_is_too_deep_is_a_value_error_whatever_its_encoding(text: str, encoding: str) -> None:
-    with pytest.raises(untrusted_json.TooDeep):
-        untrusted_json.loads(text.encode(encoding))
-
-
-@pytest.mark.parametrize(
-    "said",
-    [
-        [[]] * 1000,
-        {"a": [{"b": "[[[[" * 50, '"': ["\\", '\\"', "]]"]}] * 50},
-        "[" * 100,
-        json.loads("[" * 32 + "]" * 32),
-    ],
-    ids=["wide", "brackets in strings", "a string", "as deep as may be"],
-)
-def test_json_that_is_not_deep_is_read(said: Any) -> None:
-    assert untrusted_json.loads(json.dumps(said)) == said
-    assert untrusted_json.loads(json.dumps(said).encode("utf-16")) == said
