@@ -6,7 +6,7 @@ from starlette.types import Message, Receive, Scope
 from videovault import untrusted_json
 
 MAX_BODY_BYTES = 1024 * 1024
-MAX_TARGET_BYTES = 8 * 1024
+MAX_TARGET_BYTES = 16 * 1024
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 64 * 1024
 
