@@ -5,6 +5,7 @@ import re
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ from wsproto.events import BytesMessage, TextMessage
 
 from tests.fixtures.raw_tab import PATIENCE, RawTab, Refused
 from tests.state.stronghold import Stronghold
+from videovault.api import socket_backlog
 from videovault.api.bodies import MAX_BODY_BYTES, MAX_HEADERS, MAX_TARGET_BYTES
 from videovault.api.socket_messages import MOST_BYTES
 from videovault.logs.redaction import MOST_OF_TRACEBACK
@@ -141,6 +143,21 @@ def test_a_message_counts_as_a_whole_however_it_is_cut(house: Stronghold) -> Non
         assert tab.answers()
         _in_pieces(tab, event(a="x" * MOST_BYTES))
         assert code_of_closing(tab) == "1009"
+
+
+def test_fragments_that_never_become_a_message_are_cut_off(house: Stronghold) -> None:
+    def send() -> None:
+        with house.tab() as tab:
+            with suppress(ConnectionError):  # as it may be cut off while this sends
+                for _ in range(2 * socket_backlog.MOST_BYTES // 1000):
+                    tab._socket.sendall(tab._ws.send(TextMessage(data="x" * 1000, message_finished=False)))
+            with suppress(ConnectionError):
+                assert list(tab.frames(PATIENCE)) == []
+
+    with house.adas_tab(house.ada.cookie) as hers:
+        [line] = [line for line in logged(house, send) if "this-is" not in line]
+        assert hers.answers()
+    assert "websocket cut off" in line
 
 
 def _in_pieces(tab: RawTab, text: str, size: int = 1000) -> None:

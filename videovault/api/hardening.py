@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from videovault import logs, untrusted_json
-from videovault.api import bodies, hosts, policy, socket_messages, tabs
+from videovault.api import bodies, hosts, policy, socket_backlog, socket_messages, tabs
 from videovault.api.envelope import NOTHING_HERE, OUR_FAULT, REQUEST_ID, problem
 from videovault.api.origins import FOREIGN, is_foreign
 from videovault.api.proxies import believed
@@ -32,10 +32,12 @@ def harden(app: ASGIApp, page_scripts: PageScripts = tuple) -> ASGIApp:
         if scope["type"] == "lifespan":
             await app(scope, receive, send)
             return
+        peer = scope.get("client")
         if not hosts.is_ambiguous(scope):  # else it is refused as it came
             scope = believed(scope)
         if scope["type"] == "websocket":
-            await _connect(app, scope, receive, send)
+            with socket_backlog.watched(peer, receive) as watched:
+                await _connect(app, scope, watched, send)
             return
         scope[REQUEST_ID] = _request_id(scope)
         with logs.context(request_id=scope[REQUEST_ID]):
