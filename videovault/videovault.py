@@ -2,9 +2,12 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
+from typing import Any
 
 import reflex as rx
+from starlette.applications import Starlette
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
 
 from videovault import logs
 from videovault.api.app import create_api
@@ -33,13 +36,23 @@ async def lifespan() -> AsyncIterator[None]:
             yield
 
 
-app = rx.App(
-    api_transformer=[
-        create_api(watch),
-        conceal,
-        PassThrough,
-        partial(harden, page_scripts=script_hashes),
-    ],  # each wraps the one before it
+api = create_api(watch)
+CORS: Any = CORSMiddleware
+
+
+class Application(rx.App):
+    """Reflex's application behind our guard, which stands round all of it: its own outermost routes and answers too."""
+
+    def __call__(self) -> ASGIApp:
+        whole = super().__call__()
+        for part in (whole, api, self._api):
+            if isinstance(part, Starlette):  # no other site may call any of them, so none speaks of it
+                part.user_middleware = [each for each in part.user_middleware if each.cls is not CORS]
+        return harden(whole, script_hashes)
+
+
+app = Application(
+    api_transformer=[api, conceal, PassThrough],  # each wraps the one before it
     stylesheets=STYLESHEETS,
     reset_style=False,
     head_components=HEAD,
@@ -51,6 +64,7 @@ app = rx.App(
 )
 if app.sio is not None:
     app.sio.eio.cors_allowed_origins = None  # to engineio: the page's own origin only
+    app.sio.eio.cors_credentials = False
 app.add_middleware(SessionGuard())
 app.register_lifespan_task(lifespan)
 for page in PAGES:

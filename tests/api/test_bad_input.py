@@ -265,7 +265,7 @@ def test_a_parameter_given_twice_is_refused(ada: Person) -> None:
     assert list(answer.json()["error"]["fields"]) == ["userId"]
 
 
-@pytest.mark.parametrize("odd", [EMOJI, "%00", "%2e%2e", "a" * 300, "' OR 1=1", "%ff"])
+@pytest.mark.parametrize("odd", [EMOJI, "%c2%80", "%2e%2e", "a" * 300, "' OR 1=1", "%ff"])
 @pytest.mark.parametrize("rest", ["", "/download", "/thumbnail"])
 def test_an_odd_id_in_the_path_is_simply_not_there(ada: Person, odd: str, rest: str) -> None:
     assert code(ada.api.get(f"/api/auth/video/{odd}{rest}")) == (404, "VIDEO_NOT_FOUND")

@@ -1,13 +1,12 @@
 """No line of a log shows a secret, whichever library wrote it and wherever in the line it stands."""
 
-import io
 import json
 import logging
 import threading
-from collections.abc import Iterator
 
 import pytest
 
+from tests.logs.conftest import Output
 from videovault import logs, security
 from videovault.logs import redaction
 from videovault.security import Order, Ticket
@@ -95,22 +94,7 @@ def test_what_stands_beside_an_encoded_secret_stays() -> None:
     assert shown == f"/login?next=%2Fs%3Fkey%3D{redaction.HIDDEN}%26page%3D2 200"
 
 
-@pytest.fixture(params=["text", "json"])
-def written(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
-    """What this process has written to its log so far."""
-    output = io.StringIO()
-    monkeypatch.setattr("sys.stderr", output)
-    root = logging.getLogger()
-    before = root.handlers, root.level
-    hooks = threading.excepthook
-    monkeypatch.setattr("sys.excepthook", None)
-    logs.configure(request.param, "info", ["quite-unlike-a-secret"])
-    yield output
-    root.handlers, root.level = before
-    threading.excepthook = hooks
-
-
-def test_values_of_our_own_lines_are_hidden_however_deep(written: io.StringIO) -> None:
+def test_values_of_our_own_lines_are_hidden_however_deep(written: Output) -> None:
     logs.get("test").warning(
         "refused",
         token="my-own-token",
@@ -122,14 +106,14 @@ def test_values_of_our_own_lines_are_hidden_however_deep(written: io.StringIO) -
     assert "my-own" not in written.getvalue()
 
 
-def test_values_of_the_settings_are_hidden_whatever_they_look_like(written: io.StringIO) -> None:
+def test_values_of_the_settings_are_hidden_whatever_they_look_like(written: Output) -> None:
     logs.get("test").warning("quite-unlike-a-secret")
     assert redaction.HIDDEN in written.getvalue()
     assert "quite-unlike" not in written.getvalue()
 
 
 @pytest.mark.parametrize("name", ["_granian", "granian.access", "httpx", "botocore.auth", "huey", "asyncio"])
-def test_lines_and_exceptions_of_libraries_are_hidden_too(written: io.StringIO, name: str) -> None:
+def test_lines_and_exceptions_of_libraries_are_hidden_too(written: Output, name: str) -> None:
     error = ValueError(f"no answer from https://a.example/v.mp4?{PRESIGNED}")
     logging.getLogger(name).error("failed for %s", "Bearer my-own-token", exc_info=error)
     shown = written.getvalue()
@@ -138,7 +122,7 @@ def test_lines_and_exceptions_of_libraries_are_hidden_too(written: io.StringIO, 
     assert "my-own-token" not in shown
 
 
-def test_what_ends_a_thread_is_a_line_like_any_other(written: io.StringIO) -> None:
+def test_what_ends_a_thread_is_a_line_like_any_other(written: Output) -> None:
     def fail() -> None:
         raise ValueError("token=my-own-token")
 
@@ -149,10 +133,28 @@ def test_what_ends_a_thread_is_a_line_like_any_other(written: io.StringIO) -> No
     assert "my-own-token" not in written.getvalue()
 
 
-def test_a_line_of_json_stays_json(written: io.StringIO) -> None:
+def test_a_line_of_json_stays_json(written: Output) -> None:
     logs.get("test").warning("refused", size=12, whole=True, nothing=None, token="my-own-token")
     line = written.getvalue()
     if line.startswith("{"):
         said = json.loads(line)
         assert (said["size"], said["whole"], said["nothing"]) == (12, True, None)
     assert redaction.HIDDEN in line
+
+
+@pytest.mark.parametrize("name", ["said", "exception"])
+def test_a_long_value_is_cut_and_says_how_long_it_was(written: Output, name: str) -> None:
+    logs.get("test").warning("refused", **{name: "beginning " + "-a" * 500_000})
+    assert "beginning" in written.getvalue()
+    assert "(cut, 1,000,010 characters)" in written.getvalue()
+    assert len(written.getvalue()) < redaction.MOST_OF_TRACEBACK + 1000
+
+
+@pytest.mark.parametrize("before", range(redaction.MOST_CHARACTERS - 60, redaction.MOST_CHARACTERS + 1, 4))
+@pytest.mark.parametrize(
+    "form", [TOKEN, f"Bearer {TOKEN}", f"password='{TOKEN}'", "quite unlike a secret, and set"]
+)
+def test_no_part_of_a_secret_that_is_cut_in_two_is_shown(before: int, form: str) -> None:
+    shown = redaction.text(f"{'x' * (before - 1)} {form} {'y' * 5000}", ["quite unlike a secret, and set"])
+    assert "(cut, " in shown
+    assert not any(piece in shown for piece in (TOKEN[:4], "quite"))

@@ -1,12 +1,16 @@
 """The HTTP API as one FastAPI application; pages may be mounted behind its routes."""
 
+import re
+from collections.abc import Collection
+from functools import cached_property
 from typing import Any
 
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
 
 from videovault.api import (
     accounts,
@@ -24,20 +28,42 @@ from videovault.api import (
     status,
     videos,
 )
-from videovault.api.envelope import problem
+from videovault.api.envelope import NOTHING_HERE, problem
 from videovault.api.query import refuse_repeated
 from videovault.api.waiting import Watch
 from videovault.errors import VideoVaultError
 
-METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
+
+class Api(FastAPI):
+    """Answers for everything under ``/api``, the pages that are mounted behind its routes notwithstanding."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        methods = self._methods(scope) if _is_under_api(scope) else None
+        if methods is None or scope["method"] in methods:
+            await super().__call__(scope, receive, send)
+        else:
+            await _nothing_here(methods)(scope, receive, send)
+
+    def _methods(self, scope: Scope) -> set[str]:
+        """What the routes at this address take; the framework itself names those of the first one only."""
+        found: set[str] = set()
+        for pattern, methods in self._known:
+            if pattern.match(scope["path"]):
+                found |= methods
+        return found
+
+    @cached_property
+    def _known(self) -> list[tuple[re.Pattern[str], set[str]]]:
+        routes = iter_route_contexts(self.routes)
+        return [(route.path_regex, route.methods) for route in routes if route.methods and route.path_regex]
 
 
-def create_api(watch: Watch | None = None) -> FastAPI:
-    """The API with all its routes; the last one answers for everything else under ``/api``.
+def create_api(watch: Watch | None = None) -> Api:
+    """The API with all its routes.
 
     Callers that wait are in ``watch``, to be closed when the server ends.
     """
-    api = FastAPI(
+    api = Api(
         title="VideoVault",
         version="1",
         summary="Make avatar videos by webhook and keep them safe in your own S3 bucket",
@@ -63,8 +89,6 @@ def create_api(watch: Watch | None = None) -> FastAPI:
         docs,
     ):
         api.include_router(module.router, dependencies=[Depends(refuse_repeated)])
-    for path in ("/api", "/api/{path:path}"):
-        api.add_api_route(path, _nothing_here, methods=METHODS, include_in_schema=False)
     api.add_exception_handler(VideoVaultError, answers.for_error)
     api.add_exception_handler(RequestValidationError, answers.for_invalid)
     api.add_exception_handler(HTTPException, answers.for_http)
@@ -73,17 +97,17 @@ def create_api(watch: Watch | None = None) -> FastAPI:
     return api
 
 
-def _nothing_here(request: Request) -> Response:
-    """404, or 405 for a route that knows other methods: this route would hide that from the framework."""
-    path = request.url.path
-    allowed: set[str] = set()
-    for route in iter_route_contexts(request.app.routes):
-        if route.endpoint is not _nothing_here and route.methods and route.path_regex.match(path):
-            allowed |= route.methods
+def _is_under_api(scope: Scope) -> bool:
+    path: str = scope["path"]
+    return scope["type"] == "http" and (path == "/api" or path.startswith("/api/"))
+
+
+def _nothing_here(allowed: Collection[str]) -> Response:
+    """404, or 405 where other methods are taken."""
     if allowed:
         headers = {"Allow": ", ".join(sorted(allowed))}
         return problem(405, "METHOD_NOT_ALLOWED", "This address does not take this method.", headers=headers)
-    return problem(404, "NOT_FOUND", "There is nothing at this address.")
+    return problem(404, "NOT_FOUND", NOTHING_HERE)
 
 
 def _described(api: FastAPI) -> dict[str, Any]:

@@ -3,7 +3,11 @@
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope
 
+from videovault import untrusted_json
+
 MAX_BODY_BYTES = 1024 * 1024
+MAX_TARGET_BYTES = 16 * 1024
+MAX_HEADERS = 100
 MAX_HEADER_BYTES = 64 * 1024
 
 
@@ -11,18 +15,24 @@ class TooLarge(Exception):
     """The body is over the limit."""
 
 
-class Gone(Exception):
-    """The client left before its body was complete."""
+class Unreadable(Exception):
+    """The body ended before it was complete: its chunks are malformed, or the client has left."""
+
+
+def has_too_long_target(scope: Scope) -> bool:
+    """More than ``MAX_TARGET_BYTES`` of path and query, as they were sent."""
+    path = scope.get("raw_path") or scope["path"].encode()
+    return len(path) + len(scope.get("query_string", b"")) > MAX_TARGET_BYTES
 
 
 def has_too_many_headers(scope: Scope) -> bool:
-    """More than ``MAX_HEADER_BYTES`` of names, values and address."""
-    size = len(scope.get("query_string", b"")) + len(scope["path"])
-    return size + sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEADER_BYTES
+    """More than ``MAX_HEADERS``, or more than ``MAX_HEADER_BYTES`` of names and values."""
+    sizes = [len(name) + len(value) for name, value in scope["headers"]]
+    return len(sizes) > MAX_HEADERS or sum(sizes) > MAX_HEADER_BYTES
 
 
 async def whole(scope: Scope, receive: Receive) -> Receive:
-    """The request's body, read completely and to be received again. Raises TooLarge, Gone.
+    """The request's body, read completely and to be received again. Raises TooLarge, Unreadable, TooDeep.
 
     It is counted in any case: a declared length may be missing, and need not be true.
     """
@@ -32,12 +42,19 @@ async def whole(scope: Scope, receive: Receive) -> Receive:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise Gone
+            raise Unreadable
         body += message.get("body", b"")
         if len(body) > MAX_BODY_BYTES:
             raise TooLarge
         if not message.get("more_body", False):
+            if _is_json(scope):
+                untrusted_json.check(bytes(body))
             return _replayed(bytes(body), receive)
+
+
+def _is_json(scope: Scope) -> bool:
+    kind = Headers(scope=scope).get("content-type", "").partition(";")[0].strip().lower()
+    return kind.endswith(("/json", "+json"))
 
 
 def _declared(scope: Scope) -> int:

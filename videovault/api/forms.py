@@ -1,6 +1,5 @@
 """Requests that may come as JSON or as a native HTML form, which is how a browser keeps its session cookie."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -9,6 +8,8 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ValidationError
+
+from videovault import untrusted_json
 
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 M = TypeVar("M", bound=BaseModel)
@@ -42,8 +43,8 @@ async def submission(request: Request) -> Submission:
     if _content_type(request) != "application/json":
         return Submission(None, False)
     try:
-        return Submission(json.loads(await request.body()), False)
-    except (ValueError, RecursionError) as error:
+        return Submission(untrusted_json.loads(await request.body()), False)
+    except ValueError as error:
         wrong = {"type": "json_invalid", "loc": ("body",), "msg": "not JSON"}
         raise RequestValidationError([wrong]) from error
 

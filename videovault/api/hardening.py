@@ -4,19 +4,21 @@ import re
 import time
 from collections.abc import Callable, Collection, MutableMapping
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 from uuid import uuid4
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from videovault import logs
-from videovault.api import bodies, hosts, policy, tabs
-from videovault.api.envelope import OUR_FAULT, REQUEST_ID, problem
+from videovault import logs, untrusted_json
+from videovault.api import bodies, hosts, policy, socket_backlog, socket_messages, tabs
+from videovault.api.envelope import NOTHING_HERE, OUR_FAULT, REQUEST_ID, problem
 from videovault.api.origins import FOREIGN, is_foreign
 from videovault.api.proxies import believed
 
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+UNREADABLE = "The body of this request is not complete or its chunks are malformed."
 PLAIN_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 PageScripts = Callable[[], Collection[str]]
@@ -30,9 +32,12 @@ def harden(app: ASGIApp, page_scripts: PageScripts = tuple) -> ASGIApp:
         if scope["type"] == "lifespan":
             await app(scope, receive, send)
             return
-        scope = believed(scope)
+        peer = scope.get("client")
+        if not hosts.is_ambiguous(scope):  # else it is refused as it came
+            scope = believed(scope)
         if scope["type"] == "websocket":
-            await _connect(app, scope, receive, send)
+            with socket_backlog.watched(peer, receive) as watched:
+                await _connect(app, scope, watched, send)
             return
         scope[REQUEST_ID] = _request_id(scope)
         with logs.context(request_id=scope[REQUEST_ID]):
@@ -57,6 +62,8 @@ class _Answer:
             self.status = message["status"]
             headers = MutableHeaders(raw=_raw(message))
             headers["X-Request-Id"] = self._scope[REQUEST_ID]
+            if "location" in headers:
+                headers["Location"] = _beside(headers["Location"], self._scope)
             answer = policy.Answer(self._scope, self.status, headers.get("content-type", ""))
             policy.complete(headers, answer, self._page_scripts() if answer.is_page else ())
         await self._send(message)
@@ -77,10 +84,10 @@ class _Answer:
 
 async def _connect(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
     """A websocket carries its visitor's cookie, whichever site's page opens it."""
-    if hosts.is_unknown(scope) or is_foreign(scope) or bodies.has_too_many_headers(scope):
-        await send({"type": "websocket.close", "code": 1008, "reason": FOREIGN})
+    if _refusal(scope) is None:
+        await app(tabs.bound(scope), socket_messages.limited(scope, receive, send), send)
     else:
-        await app(tabs.bound(scope), receive, send)
+        await send({"type": "websocket.close", "code": 1008, "reason": FOREIGN})
 
 
 async def _serve(app: ASGIApp, scope: Scope, receive: Receive, answer: _Answer) -> None:
@@ -92,8 +99,10 @@ async def _serve(app: ASGIApp, scope: Scope, receive: Receive, answer: _Answer) 
             await refusal(scope, receive, answer)
     except bodies.TooLarge:
         await _too_large(413, "body", bodies.MAX_BODY_BYTES)(scope, receive, answer)
-    except bodies.Gone:
-        return
+    except bodies.Unreadable:  # a client that has left does not see the answer
+        await problem(400, "INVALID_INPUT", UNREADABLE, fields={"body": UNREADABLE})(scope, receive, answer)
+    except untrusted_json.TooDeep as error:
+        await problem(400, "INVALID_INPUT", str(error), fields={"body": str(error)})(scope, receive, answer)
     except Exception:
         log.exception("unhandled error", method=scope["method"], path=scope["path"])
         if answer.status and not answer.complete:
@@ -106,8 +115,14 @@ async def _serve(app: ASGIApp, scope: Scope, receive: Receive, answer: _Answer) 
 
 
 def _refusal(scope: Scope) -> Response | None:
+    if bodies.has_too_long_target(scope):
+        return _too_large(414, "address", bodies.MAX_TARGET_BYTES)
     if bodies.has_too_many_headers(scope):
         return _too_large(431, "head", bodies.MAX_HEADER_BYTES)
+    if CONTROL.search(scope["path"]):  # no route has any, and those of the framework do not see a line break
+        return problem(404, "NOT_FOUND", NOTHING_HERE)
+    if hosts.is_ambiguous(scope):
+        return problem(400, "INVALID_INPUT", hosts.AMBIGUOUS, fields={"host": hosts.AMBIGUOUS})
     if hosts.is_unknown(scope):
         return problem(421, "UNKNOWN_HOST", hosts.UNKNOWN)
     return problem(403, "FORBIDDEN", FOREIGN) if is_foreign(scope) else None
@@ -116,6 +131,19 @@ def _refusal(scope: Scope) -> Response | None:
 def _too_large(status: int, part: str, most: int) -> Response:
     message = f"The {part} of this request is too large: at most {most // 1024} KiB are possible."
     return problem(status, "TOO_LARGE", message)
+
+
+def _beside(location: str, scope: Scope) -> str:
+    """The same path with or without a slash at its end is written without the host that the request has named."""
+    try:
+        told = urlsplit(location)
+    except ValueError:
+        return location
+    is_here = told.netloc == Headers(scope=scope).get("host")
+    if not is_here or unquote(told.path).rstrip("/") != scope["path"].rstrip("/"):
+        return location
+    # Two slashes in front would make the first part of the path a host.
+    return "/" + told._replace(scheme="", netloc="", path=told.path.lstrip("/\\")).geturl()
 
 
 def _request_id(scope: Scope) -> str:

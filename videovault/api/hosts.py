@@ -8,6 +8,7 @@ from starlette.types import Scope
 
 from videovault.config import settings
 
+AMBIGUOUS = "This request names several hosts."
 LOCAL = (".localhost", ".local")  # nobody can have these in the public DNS
 ASKED_BY_MACHINES = "/healthz"
 UNKNOWN = (
@@ -21,6 +22,11 @@ def is_unknown(scope: Scope) -> bool:
         return False
     host = _name(f"//{Headers(scope=scope).get('host', '')}")
     return host is None or not (_is_nobodys(host) or host in _ours())
+
+
+def is_ambiguous(scope: Scope) -> bool:
+    """Whether several Host headers came: readers differ on which one counts (RFC 9112, 3.2)."""
+    return len(Headers(scope=scope).getlist("host")) > 1
 
 
 def _ours() -> set[str | None]:

@@ -25,7 +25,17 @@ def is_foreign(scope: Scope) -> bool:
         return not _is_ours(headers["origin"], headers.get("host", ""), scope.get("scheme", ""))
     if "sec-fetch-site" in headers:
         return headers["sec-fetch-site"] not in ("same-origin", "none")
-    return scope["type"] == "http" and "cookie" in headers and "authorization" not in headers
+    return scope["type"] == "http" and _is_signed_in_by_browser(headers)
+
+
+def _is_signed_in_by_browser(headers: Headers) -> bool:
+    """Whether a cookie could decide who is asking.
+
+    Of what stands in ``Authorization`` only a bearer token keeps it from that: browsers send other schemes, such as
+    Basic for a proxy in front, by themselves and for whichever page makes the request.
+    """
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return "cookie" in headers and not (scheme.lower() == "bearer" and token.strip())
 
 
 def _is_ours(origin: str, host: str, scheme: str) -> bool:

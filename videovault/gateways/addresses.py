@@ -28,7 +28,7 @@ Stop = Callable[[], None]
 SLICE_SECONDS = 0.25
 MAX_URL_LENGTH = 8192
 
-_FORM = re.compile(r"(https?)://([^/?#]*)([^#]*)(?:#.*)?", re.IGNORECASE | re.ASCII)
+_FORM = re.compile(r"(https?)://([^/?#]*)((?:[/?][^#]*)?)(?:#.*)?", re.IGNORECASE | re.ASCII)
 _AUTHORITY = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*)(?::([0-9]{0,5}))?")
 _LABEL = re.compile(r"[a-z0-9_-]{1,63}")
 # WHATWG URL, "ends in a number": resolvers read such names as IPv4 (127.1, 0x7f.1, 2130706433).

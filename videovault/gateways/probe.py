@@ -5,7 +5,6 @@ What the child says is checked like any stranger's words.
 """
 
 import base64
-import json
 import os
 import selectors
 import struct
@@ -18,7 +17,7 @@ from typing import IO, Annotated, Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from videovault import logs
+from videovault import logs, untrusted_json
 from videovault.gateways.ranges import RangedObject, RangesFailed
 
 DEADLINE_SECONDS = 30.0
@@ -89,7 +88,7 @@ class Conversation:
         """Until the child has nothing more to say. Raises ProbeFailed, RangesFailed, OSError."""
         for line in self._lines(cast("IO[bytes]", child.stdout)):
             try:
-                self._hear(json.loads(line), child, source)
+                self._hear(untrusted_json.loads(line), child, source)
             except (
                 ValueError,
                 TypeError,

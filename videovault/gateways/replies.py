@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from videovault import untrusted_json
 from videovault.errors import WebhookError
 
 MAX_ANSWER_BYTES = 1024 * 1024
@@ -64,7 +65,7 @@ def generation_of(answer: httpx.Response) -> Generation:
 def unwrapped(answer: httpx.Response) -> Any:
     """The object itself, the object in ``data``, or the only one of a list; None for what is no JSON."""
     try:
-        said = answer.json()
+        said = untrusted_json.loads(answer.content)
     except ValueError:
         return None
     if isinstance(said, list) and len(said) == 1:
@@ -124,5 +125,5 @@ def _text(value: Any) -> str:
     """A text in whatever form it came, with nothing in it that cannot be shown or stored."""
     if isinstance(value, dict):
         value = value.get("message")
-    text = "" if value is None else str(value)
-    return "".join(char if char.isprintable() else " " for char in text).strip()[:LONGEST_TEXT]
+    text = "" if value is None else str(value).strip()[:LONGEST_TEXT]
+    return "".join(char if char.isprintable() else " " for char in text).strip()

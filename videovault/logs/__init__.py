@@ -11,6 +11,7 @@ import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
 from videovault.logs import redaction
+from videovault.logs.writer import Writer
 
 QUIET = {
     "httpx": logging.WARNING,
@@ -19,12 +20,12 @@ QUIET = {
     "huey": logging.WARNING,
     "alembic": logging.WARNING,
 }
-# The server writes its lines by itself, unless its loggers are told to hand them on.
-SERVER = ("_granian", "granian.access")
+# Libraries that write their lines by themselves, unless their loggers are told to hand them on.
+TALKATIVE = ("_granian", "granian.access", "engineio.server", "socketio.server")
 
 
 def configure(log_format: str, level: str, secrets: Iterable[str] = ()) -> None:
-    """Send all logs of this process, the libraries' too, to stderr as ``text`` or ``json``.
+    """Send all logs of this process, the libraries' too, to stderr as ``text`` or ``json``, by a thread of its own.
 
     ``secrets`` are values that appear in none of them, beside all that looks like a secret.
     """
@@ -39,7 +40,7 @@ def configure(log_format: str, level: str, secrets: Iterable[str] = ()) -> None:
         if log_format == "json"
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
-    handler = logging.StreamHandler()
+    handler = Writer(shared)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -63,12 +64,21 @@ def configure(log_format: str, level: str, secrets: Iterable[str] = ()) -> None:
 
 def _send_all_to(handler: logging.Handler, level: str) -> None:
     root = logging.getLogger()
+    for before in root.handlers:
+        if isinstance(before, Writer):
+            before.close()
     root.handlers = [handler]
     root.setLevel(level)
-    for name in SERVER:
+    for name in TALKATIVE:
         logging.getLogger(name).handlers, logging.getLogger(name).propagate = [], True
     for name, quietest in QUIET.items():
         logging.getLogger(name).setLevel(quietest)
+
+
+def flush() -> None:
+    """Wait until what this process has logged so far is written, for a few seconds at most."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
 
 
 def get(name: str) -> FilteringBoundLogger:

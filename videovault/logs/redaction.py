@@ -1,29 +1,46 @@
-"""What must not be read in a log is taken out of every line, wherever in it and however it got there."""
+"""What must not be read in a log is taken out of every line, wherever in it and however it got there.
+
+Lines hold text from outside, so each step costs at most in proportion to what it is given, and it is given little:
+values are cut before any pattern sees them.
+"""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 from structlog.typing import EventDict, WrappedLogger
 
 HIDDEN = "[hidden]"
+MOST_CHARACTERS = 2048  # of one value
+MOST_OF_TRACEBACK = 16 * 1024
+MOST_ENTRIES = 50  # of one list or mapping
+MOST_DEPTH = 3  # of lists and mappings inside each other
+# A cut may split a secret, of which no pattern knows the first half: this much before the cut is not shown.
+MARGIN = 512
 _NAMES = (
     r"authorization|(?:set-)?cookie|password|passwd|secret[_-]?key(?:[_-]?old)?|secret|sealed[_-]?key|token|"
     r"(?:callback|access|session|refresh|invitation)[_-]?token|api[_-]?key|aws[_-]secret[_-]access[_-]key|signature"
 )
 _NAMED = re.compile(_NAMES, re.IGNORECASE)
-_VALUE = r"""(?:"[^"]*"|'[^']*'|[^\s"',;&)}\]]+)"""
+# The second quote may be missing where the text was cut.
+_VALUE = r"""(?:"[^"]*(?:"|\Z)|'[^']*(?:'|\Z)|[^\s"',;&)}\]]+)"""
+
+
+def _without_query(address: re.Match[str]) -> str:
+    return f"{address[1]}?{HIDDEN}" if address[2] else address[0]
+
 
 # In this order: what is recognised by what stands round it comes before what is by its own form.
-_RULES: tuple[tuple[re.Pattern[str], str], ...] = (
+_RULES: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
     # Whole addresses: user and password, and all of a query, as presigned ones and signed sources have their secret there.
-    (re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^\s/@\"'<>]+@", re.IGNORECASE), rf"\1{HIDDEN}@"),
-    (re.compile(r"(\bhttps?://[^\s?#\"'<>]*)[?#][^\s\"'<>]*", re.IGNORECASE), rf"\1?{HIDDEN}"),
+    (re.compile(r"://[^\s/@\"'<>]+@"), f"://{HIDDEN}@"),
+    (re.compile(r"(https?://[^\s?#\"'<>]*)([?#][^\s\"'<>]*)?", re.IGNORECASE), _without_query),
     # Headers: to the end of the line, as cookies and schemes have parts.
     (re.compile(r"(\b(?:set-)?cookie[\"']?\s*[:=]\s*)[^\r\n]+", re.IGNORECASE), rf"\1{HIDDEN}"),
     (re.compile(r"(\b(?:bearer|basic)\s+)[\w.~+/=-]+", re.IGNORECASE), rf"\1{HIDDEN}"),
     # Parts of a query without its address.
-    (re.compile(r"(\bX-Amz-[A-Za-z-]+=)[^\s&\"'<>]+", re.IGNORECASE), rf"\1{HIDDEN}"),
+    (re.compile(r"(\bX-Amz-[A-Za-z-]{1,40}=)[^\s&\"'<>]+", re.IGNORECASE), rf"\1{HIDDEN}"),
     (
         re.compile(r"([?&](?:key|code|sig|signature|token|ticket|invitation)=)[^\s&\"'<>]+", re.IGNORECASE),
         rf"\1{HIDDEN}",
@@ -31,7 +48,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     # The same inside another address, where they are percent-encoded, perhaps more than once.
     (
         re.compile(
-            r"(%(?:25)*(?:3F|26)(?:key|code|sig|signature|token|ticket|invitation|X-Amz-[A-Za-z-]+)(?:=|%(?:25)*3D))"
+            r"(%(?:25)*(?:3F|26)(?:key|code|sig|signature|token|ticket|invitation|X-Amz-[A-Za-z-]{1,40})(?:=|%(?:25)*3D))"
             r"(?:(?!%(?:25)*26)[^\s&\"'<>])+",
             re.IGNORECASE,
         ),
@@ -47,13 +64,26 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 
 
+class _Beginning(str):
+    """The first characters of a longer text; ``total`` is how many it had."""
+
+    total: int
+
+
 def text(line: str, secrets: Iterable[str] = ()) -> str:
-    """The line without what must not be read in it; ``secrets`` are values to hide in any place."""
-    for secret in secrets:
-        line = line.replace(secret, HIDDEN)
-    for pattern, shown in _RULES:
-        line = pattern.sub(shown, line)
-    return line
+    """The line without what must not be read in it; ``secrets`` are values to hide in any place.
+
+    Of a line over ``MOST_CHARACTERS`` the beginning, which says how long the line was.
+    """
+    return _redacted(_beginning(line, MOST_CHARACTERS), secrets)
+
+
+def bounded(event: EventDict) -> EventDict:
+    """The event with values of bounded size that nothing can change any more; it still holds secrets."""
+    return {
+        name: _bounded(value, MOST_OF_TRACEBACK if name == "exception" else MOST_CHARACTERS)
+        for name, value in event.items()
+    }
 
 
 def processor(secrets: Iterable[str]) -> Callable[[WrappedLogger, str, EventDict], EventDict]:
@@ -61,20 +91,53 @@ def processor(secrets: Iterable[str]) -> Callable[[WrappedLogger, str, EventDict
     known = sorted({secret for secret in secrets if len(secret) >= 8}, key=len, reverse=True)
 
     def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-        return {name: _value(name, value, known) for name, value in event.items()}
+        return {name: _value(name, value, known) for name, value in bounded(event).items()}
 
     return redact
+
+
+def _redacted(line: str, secrets: Iterable[str]) -> str:
+    shown = str(line)
+    for secret in secrets:
+        shown = shown.replace(secret, HIDDEN)
+    for pattern, replacement in _RULES:
+        shown = pattern.sub(replacement, shown)
+    if isinstance(line, _Beginning):
+        margin = max(MARGIN, *map(len, secrets), 0)
+        shown = f"{shown[:-margin]}… (cut, {line.total:,} characters)"
+    return shown
+
+
+def _beginning(line: str, most: int) -> str:
+    if isinstance(line, _Beginning) or len(line) <= most:
+        return line
+    beginning = _Beginning(line[:most])
+    beginning.total = len(line)
+    return beginning
+
+
+def _bounded(value: Any, most: int, depth: int = 0) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, str):
+        return _beginning(value, most)
+    if isinstance(value, Mapping | list | tuple | set | frozenset) and depth == MOST_DEPTH:
+        return "…"
+    if isinstance(value, Mapping):
+        entries = islice(value.items(), MOST_ENTRIES)
+        return {_beginning(str(key), most): _bounded(one, most, depth + 1) for key, one in entries}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_bounded(one, most, depth + 1) for one in islice(value, MOST_ENTRIES)]
+    return _beginning(repr(value), most)  # as it would have been written
 
 
 def _value(name: str, value: Any, secrets: Iterable[str]) -> Any:
     if _NAMED.fullmatch(name):
         return HIDDEN
     if isinstance(value, str):
-        return text(value, secrets)
-    if isinstance(value, Mapping):
-        return {key: _value(str(key), one, secrets) for key, one in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
+        return _redacted(value, secrets)
+    if isinstance(value, dict):
+        return {_redacted(key, secrets): _value(key, one, secrets) for key, one in value.items()}
+    if isinstance(value, list):
         return [_value("", one, secrets) for one in value]
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    return text(repr(value), secrets)  # as it would have been written
+    return value

@@ -1,6 +1,5 @@
 """Keeps every webhook call, in and out, for the callback inbox: without secrets, and never in the way of the call."""
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +7,7 @@ from typing import Literal
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from videovault import logs
+from videovault import logs, untrusted_json
 from videovault.db import transaction
 from videovault.gateways.replies import Exchange, Note
 from videovault.models import Delivery, Video
@@ -95,8 +94,8 @@ def _keep(delivery: Delivery) -> None:
 
 def _named_video(body: bytes) -> str | None:
     try:
-        said = json.loads(body)
-    except (ValueError, RecursionError):
+        said = untrusted_json.loads(body)
+    except ValueError:
         return None
     named = said.get("videoId") if isinstance(said, dict) else None
     return named if isinstance(named, str) and _VIDEO_ID.fullmatch(named) else None

@@ -13,6 +13,8 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 from granian.server.embed import Server
 
+from videovault import logs
+from videovault.config import settings
 from videovault.embedded.studio.jobs import JobStore
 from videovault.embedded.studio.production import Production
 from videovault.embedded.studio.server import Mode, create_app
@@ -79,11 +81,11 @@ async def _ended(serving: asyncio.Task[None]) -> None:
     """The server waits for its clients without limit; this does not."""
     _, pending = await asyncio.wait({serving}, timeout=FAREWELL_SECONDS)
     if pending:
+        logs.flush()
         os._exit(0)
     serving.result()
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logs.configure(settings().log_format, settings().log_level)
     asyncio.run(serve(options()))

@@ -1,7 +1,6 @@
 """The studio's HTTP side: two webhooks, the state of a job, and the finished files."""
 
 import asyncio
-import json
 import re
 from collections.abc import MutableMapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from videovault import untrusted_json
 from videovault.embedded.studio.jobs import Job, JobStore
 from videovault.embedded.studio.orders import ScriptOrder, VideoOrder
 from videovault.embedded.studio.production import Production
@@ -130,7 +130,7 @@ async def _body(request: Request) -> bytes:
 
 def _read(model: type[AnyOrder], body: bytes) -> AnyOrder:
     try:
-        return model.model_validate(json.loads(body))
+        return model.model_validate(untrusted_json.loads(body))
     except (ValidationError, ValueError) as error:
         raise HTTPException(400, "The body must be a JSON object with the fields of this webhook.") from error
 

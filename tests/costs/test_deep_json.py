@@ -1,0 +1,93 @@
+"""JSON from outside is read within a depth, wherever it comes from; RecursionError reaches nobody."""
+
+import ast
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.costs import collecting
+from videovault import untrusted_json
+from videovault.errors import WebhookError
+from videovault.gateways.addresses import AddressGuard
+from videovault.gateways.statuses import Statuses
+from videovault.gateways.webhooks import Webhooks
+from videovault.services import recording
+
+# Modules that read JSON which this product has written itself.
+OURS_ALONE = {
+    "videovault.installation": "the file with the installation's keys",
+    "videovault.services.engine.file_ledger": "the notes of an unfinished transfer",
+    "videovault.embedded.studio.production": "the studio's own renderer",
+    "videovault.untrusted_json": "within the limit",
+}
+DEEP = {
+    "lists": "[" * 100_000,
+    "objects": '{"a":' * 100_000,
+    "closed lists": "[" * 5_000 + "]" * 5_000,
+    "behind a string": '["\\"]]]]", ' + "[" * 5_000 + "]" * 5_000 + "]",
+    "one too many": "[" * (untrusted_json.MOST_DEPTH + 1) + "]" * (untrusted_json.MOST_DEPTH + 1),
+}
+
+
+@pytest.mark.parametrize("text", DEEP.values(), ids=DEEP)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-32"])
+def test_json_that_is_too_deep_is_a_value_error_whatever_its_encoding(text: str, encoding: str) -> None:
+    with pytest.raises(untrusted_json.TooDeep):
+        untrusted_json.loads(text.encode(encoding))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        [[]] * 1000,
+        {"a": [{"b": "[[[[" * 50, '"': ["\\", '\\"', "]]"]}] * 50},
+        "[" * 100,
+        json.loads("[" * 32 + "]" * 32),
+    ],
+    ids=["wide", "brackets in strings", "a string", "as deep as may be"],
+)
+def test_json_that_is_not_deep_is_read(said: Any) -> None:
+    assert untrusted_json.loads(json.dumps(said)) == said
+    assert untrusted_json.loads(json.dumps(said).encode("utf-16")) == said
+
+
+def _answering(content: str) -> httpx.MockTransport:
+    return httpx.MockTransport(
+        lambda _request: httpx.Response(200, stream=httpx.ByteStream(content.encode()))
+    )
+
+
+@pytest.mark.parametrize("text", DEEP.values(), ids=DEEP)
+def test_a_generators_deep_answer_is_one_without_an_address(text: str) -> None:
+    client = httpx.Client(transport=_answering(text))
+    webhooks = Webhooks(client, script_url="https://hooks.example/s", video_url="https://hooks.example/v")
+    assert webhooks.generate({}, idempotency_key="v:1").state == "processing"
+    with pytest.raises(WebhookError, match="not a script"):
+        webhooks.write_script({})
+
+
+@pytest.mark.parametrize("text", DEEP.values(), ids=DEEP)
+def test_a_deep_status_is_one_without_an_address(text: str) -> None:
+    statuses = Statuses(AddressGuard(frozenset()), _answering(text))
+    assert statuses.ask("https://generator.example/jobs/1").said.state == "processing"
+
+
+@pytest.mark.parametrize("text", DEEP.values(), ids=DEEP)
+def test_a_deep_callback_names_no_video(text: str) -> None:
+    assert recording._named_video(text.encode()) is None
+
+
+def test_no_other_module_reads_json_without_the_limit() -> None:
+    assert {
+        module for module, tree in collecting.modules() if any(map(_reads_json, ast.walk(tree)))
+    } == OURS_ALONE.keys()
+
+
+def _reads_json(node: ast.AST) -> bool:
+    """Whether it calls ``json.loads`` or its like, or the ``json()`` of an answer."""
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+        return False
+    is_module = isinstance(node.func.value, ast.Name) and node.func.value.id == "json"
+    return node.func.attr in ("loads", "load", "JSONDecoder") if is_module else node.func.attr == "json"

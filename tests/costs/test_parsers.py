@@ -1,0 +1,207 @@
+"""What reads text from outside takes twice as many steps for twice as much text, up to the largest that is let in."""
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.costs.steps import steps
+from videovault import security, untrusted_json
+from videovault.api import bodies, forms, hosts, origins, proxies, socket_messages, tabs
+from videovault.embedded.studio import script, topic
+from videovault.embedded.studio.orders import ScriptOrder
+from videovault.errors import VideoVaultError
+from videovault.gateways import addresses, container, faults, filenames, replies
+from videovault.logs import redaction
+from videovault.services import delivery_views, fields, naming, places, recording
+
+KIB = 1024
+MOST_TRACED = 8 * KIB  # characters: following each step in Python takes a thousand times as long as it
+# What is repeated to make the text; whatever a grammar here gives a meaning, and what the slow patterns were slow by.
+PUMPS = (
+    *(
+        "a",
+        "-a",
+        " ",
+        "\n",
+        ".",
+        ",",
+        ";",
+        ":",
+        "/",
+        "//",
+        "\\",
+        '"',
+        '\\"',
+        "'",
+        "=",
+        "&",
+        "%",
+        "%25",
+        "%41",
+        "@",
+        "#",
+        "?",
+    ),
+    *(
+        "[",
+        "{",
+        "[]",
+        '{"a":',
+        "é",
+        "\u0301",
+        "\u202e",
+        "0",
+        "9",
+        "1.",
+        "a://",
+        "http://",
+        "X-Amz-",
+        "token=",
+        "cookie",
+    ),
+    *(
+        ';a="',
+        ";a*0*=b",
+        "a=b;",
+        "a=b&",
+        "1.2.3.4,",
+        "bytes=0-1,",
+        "W/",
+        '"x",',
+        "v1,",
+        "```",
+        "how to ",
+        "- ",
+        "xn--",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """``most`` is how many characters are let in; ``around`` makes the text of the repeated part."""
+
+    read: Callable[[str], object]
+    most: int
+    around: Callable[[str], str] = str
+
+
+def _headers(name: str) -> Callable[[str], Any]:
+    return lambda text: {"type": "http", "method": "POST", "scheme": "http", "path": "/", "headers": [(name.encode(), text.encode())], "client": ("127.0.0.1", 1), "query_string": b""}  # fmt: skip
+
+
+def _scope(read: Callable[[Any], object], header: str) -> Callable[[str], object]:
+    make = _headers(header)
+    return lambda text: read(make(text))
+
+
+def _query(text: str) -> dict[str, Any]:
+    return {"type": "websocket", "headers": [], "query_string": text.encode()}
+
+
+READERS = {
+    "a value for the log": Reader(redaction.text, 64 * KIB),
+    "an event for the log": Reader(lambda text: redaction.bounded({"event": {text: [text]}}), 64 * KIB),
+    "a Host header": Reader(_scope(hosts.is_unknown, "host"), bodies.MAX_HEADER_BYTES),
+    "an Origin header": Reader(_scope(origins.is_foreign, "origin"), bodies.MAX_HEADER_BYTES),
+    "an Authorization header": Reader(_scope(origins.is_foreign, "authorization"), bodies.MAX_HEADER_BYTES),
+    "the header of a proxy": Reader(_scope(proxies.believed, "x-forwarded-for"), bodies.MAX_HEADER_BYTES),
+    "headers": Reader(_scope(bodies.has_too_many_headers, "x"), bodies.MAX_HEADER_BYTES),
+    "the query of a socket": Reader(lambda text: tabs.bound(_query(text)), bodies.MAX_TARGET_BYTES),
+    "a path to go on to": Reader(lambda text: forms.local_path(text, "/"), bodies.MAX_TARGET_BYTES),
+    "a client's address": Reader(places.counted_as, bodies.MAX_HEADER_BYTES),
+    "a message of a socket": Reader(
+        lambda text: socket_messages.check({"text": text}), socket_messages.MOST_BYTES
+    ),
+    "an event of a socket": Reader(
+        lambda text: socket_messages.check({"text": text}),
+        socket_messages.MOST_BYTES,
+        lambda text: f'42/_event,["event",{{"name":"a","payload":{{"a":{json.dumps(text)}}}}}]',
+    ),
+    "JSON": Reader(untrusted_json.loads, bodies.MAX_BODY_BYTES),
+    "JSON in a string": Reader(
+        untrusted_json.loads, bodies.MAX_BODY_BYTES, lambda text: "[" * 40 + json.dumps(text)
+    ),
+    "a generator's answer": Reader(
+        lambda text: replies.generation_of(httpx.Response(200, content=text.encode())),
+        replies.MAX_ANSWER_BYTES,
+    ),
+    "a generator's message": Reader(
+        lambda text: replies.generation_of(httpx.Response(400, content=text.encode())),
+        replies.MAX_ANSWER_BYTES,
+        lambda text: json.dumps({"error": text, "estimatedTime": text, "url": text}),
+    ),
+    "a callback": Reader(
+        lambda text: recording._kept_body(text.encode()),
+        bodies.MAX_BODY_BYTES,
+        lambda text: '{"callbackToken": "' + text,
+    ),
+    "the video of a callback": Reader(
+        lambda text: recording._named_video(text.encode()), bodies.MAX_BODY_BYTES
+    ),
+    "a kept callback": Reader(delivery_views._without_paths, recording.MOST_BYTES),
+    "a signature": Reader(
+        lambda text: security.webhook_is_genuine(b"{}", {"webhook-signature": text}), bodies.MAX_HEADER_BYTES
+    ),
+    "a callback token": Reader(
+        lambda text: security.order_of_callback(text, max_age_seconds=1), bodies.MAX_HEADER_BYTES
+    ),
+    "a sealed key": Reader(
+        lambda text: security.open_sealed(text, owner_id="", video_id=""), bodies.MAX_HEADER_BYTES
+    ),
+    "an address": Reader(addresses.parse, addresses.MAX_URL_LENGTH),
+    "the host of an address": Reader(
+        addresses.parse, addresses.MAX_URL_LENGTH, lambda text: f"http://{text}/"
+    ),
+    "the path of an address": Reader(
+        addresses.parse, addresses.MAX_URL_LENGTH, lambda text: f"http://a/{text}#\n"
+    ),
+    "the file name in an address": Reader(
+        naming.file_name, addresses.MAX_URL_LENGTH, lambda text: f"http://a/{text}"
+    ),
+    "the title in an address": Reader(
+        filenames.title_from_url, addresses.MAX_URL_LENGTH, lambda text: f"http://a/{text}"
+    ),
+    "Content-Disposition": Reader(
+        lambda text: filenames.filename_hint(text, ""), 64 * KIB, lambda text: f"attachment{text}"
+    ),
+    "Retry-After": Reader(faults.seconds_of, 64 * KIB),
+    "the beginning of a file": Reader(lambda text: container.container_of(text.encode()), 4 * KIB),
+    "a title": Reader(lambda text: naming.content_disposition(text, "mp4"), 120),
+    "a script": Reader(lambda text: fields.checked(fields.SCRIPT, {"body": text}), bodies.MAX_BODY_BYTES),
+    "an e-mail address": Reader(fields.checked_email, 254),
+    "a topic": Reader(topic.understand, replies.MAX_ANSWER_BYTES),
+    "a brief": Reader(
+        lambda text: script.write(ScriptOrder(topic=text, social_handles=text, avatar=text)),
+        replies.MAX_ANSWER_BYTES,
+    ),
+}
+
+
+def _text(reader: Reader, pump: str, length: int) -> str:
+    return reader.around((pump * (length // len(pump) + 1))[:length])
+
+
+def _cost(reader: Reader, text: str) -> int:
+    def read() -> None:
+        with suppress(VideoVaultError, ValueError, socket_messages.Refused):
+            reader.read(text)
+
+    read()  # what is made once and kept counts for no one
+    return steps(read)
+
+
+@pytest.mark.usefixtures("installation")
+@pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
+def test_twice_the_text_takes_less_than_three_times_the_steps(reader: Reader) -> None:
+    length = min(reader.most, MOST_TRACED) // 2
+    for pump in PUMPS:
+        one, two = (_cost(reader, _text(reader, pump, size)) for size in (length, 2 * length))
+        assert two < 3 * max(one, length), (
+            f"{pump!r}: {one:,} steps for {length:,} characters, {two:,} for twice as many"
+        )

@@ -1,0 +1,68 @@
+"""No text from outside makes a regular expression take more than linear time."""
+
+import re
+
+import pytest
+
+from tests.costs import collecting
+from tests.costs.collecting import Use
+from tests.costs.patterns import Mode, fault
+
+# Those that see no text from outside, each with the reason. Everything else has to be linear.
+OURS_ALONE = {
+    "videovault.embedded.frontend:INLINE_SCRIPT": "the pages that this product has built itself",
+    "videovault.components.sentences:PLACE": "sentences of this product, when its pages are built",
+}
+USES = collecting.uses()
+
+
+def _steps_may_grow(use: Use) -> list[str]:
+    return [f"{mode}: {found}" for mode in use.modes if (found := fault(use.pattern, mode))]
+
+
+@pytest.mark.parametrize(
+    "use", [use for use in USES if use.place not in OURS_ALONE], ids=lambda use: use.place
+)
+def test_an_expression_that_sees_outside_text_takes_linear_time(use: Use) -> None:
+    assert _steps_may_grow(use) == []
+
+
+def test_only_expressions_that_exist_are_said_to_see_no_outside_text() -> None:
+    assert {use.place for use in USES} >= OURS_ALONE.keys()
+
+
+def test_every_compiled_expression_of_the_product_is_looked_at() -> None:
+    sources = "\n".join(file.read_text() for file in collecting.ROOT.rglob("*.py"))
+    assert len(
+        re.findall(r"\bre\.(?:compile|match|fullmatch|search|subn?|split|findall|finditer)\(", sources)
+    ) == len(USES)
+
+
+SLOW: list[tuple[str, Mode]] = [
+    # The three of the log's redaction on f02139c, by which 60 KB froze the site for eleven seconds.
+    (r"(\b[a-z][a-z0-9+.-]*://)[^\s/@\"'<>]+@", "search"),
+    (r"(\bhttps?://[^\s?#\"'<>]*)[?#][^\s\"'<>]*", "search"),
+    (r"(\bX-Amz-[A-Za-z-]+=)[^\s&\"'<>]+", "search"),
+    (r"(a+)+b", "match"),
+    (r"(?:(a)b|ab)*c", "match"),
+    (r"a*a*b", "fullmatch"),
+    (r"\s+$", "search"),
+    (r"<a[^>]*>(.*)</a>", "search"),
+]
+QUICK: list[tuple[str, Mode]] = [
+    (r"a*b", "match"),
+    (r"(?<![a-z])[a-z]+\.", "search"),
+    (r"(?:[^\"\\]|\\.)*", "search"),
+    (r"[^;]+(?:;[^;]+)*", "fullmatch"),
+    (r"(?=.*x)[a-z]{1,64}", "fullmatch"),
+]
+
+
+@pytest.mark.parametrize(("text", "mode"), SLOW)
+def test_the_method_finds_expressions_that_are_known_to_be_slow(text: str, mode: Mode) -> None:
+    assert fault(re.compile(text, re.IGNORECASE), mode)
+
+
+@pytest.mark.parametrize(("text", "mode"), QUICK)
+def test_the_method_lets_expressions_pass_that_are_known_to_be_quick(text: str, mode: Mode) -> None:
+    assert fault(re.compile(text), mode) is None

@@ -1,0 +1,287 @@
+"""What anybody may send to the one port, spoken by hand to the running product: it costs little and breaks nothing."""
+
+import json
+import re
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from wsproto.events import BytesMessage, TextMessage
+
+from tests.fixtures.raw_tab import PATIENCE, RawTab, Refused
+from tests.state.stronghold import Stronghold
+from videovault.api import socket_backlog
+from videovault.api.bodies import MAX_BODY_BYTES, MAX_HEADERS, MAX_TARGET_BYTES
+from videovault.api.socket_messages import MOST_BYTES
+from videovault.logs.redaction import MOST_OF_TRACEBACK
+from videovault.untrusted_json import MOST_DEPTH
+
+pytestmark = pytest.mark.timeout(300)
+LOG_LINE = re.compile(r"20\d\d-\d\d-\d\dT\S+Z \[")
+SLOW = ("-a", "http://", "X-Amz-", "a.b+c-")  # the patterns of the log were quadratic in these
+DEEP = "[" * 30_000
+AS_DEEP_AS_MAY_BE = MOST_DEPTH - 3  # inside the list, the event and its arguments
+
+
+class Answer:
+    """Of a request that was written by hand."""
+
+    def __init__(self, raw: bytes) -> None:
+        head, _, self.body = raw.partition(b"\r\n\r\n")
+        lines = head.decode("latin-1").split("\r\n")
+        self.status = int(lines[0].split(" ")[1])
+        self.headers = [
+            (line.partition(":")[0].lower(), line.partition(":")[2].strip()) for line in lines[1:]
+        ]
+
+    def header(self, name: str) -> str:
+        return next((value for found, value in self.headers if found == name), "")
+
+    @property
+    def code(self) -> tuple[int, str]:
+        """Status and code of a failure in the API's envelope."""
+        said = json.loads(self.body)
+        assert said["success"] is False
+        assert self.header("x-request-id")
+        return self.status, said["error"]["code"]
+
+
+def ask(house: Stronghold, target: str, *lines: str, method: str = "GET", body: bytes = b"") -> Answer:
+    place = urlsplit(house.app.url)
+    head = [f"{method} {target} HTTP/1.1", f"Host: {place.netloc}", "Connection: close", *lines]
+    with socket.create_connection(("localhost", place.port or 80), timeout=PATIENCE) as connection:
+        connection.sendall("\r\n".join([*head, "", ""]).encode("latin-1") + body)
+        received = b""
+        while part := connection.recv(65536):
+            received += part
+    return Answer(received)
+
+
+def event(**payload: Any) -> str:
+    return "42/_event," + json.dumps(["event", {"name": "a.b", "payload": payload, "router_data": {}}])
+
+
+def code_of_closing(tab: RawTab) -> str:
+    """What the server closes the socket with."""
+    try:
+        frames = list(tab.frames(PATIENCE))
+    except Refused as refused:
+        return str(refused)
+    raise AssertionError(f"the socket stays open: {frames}")
+
+
+def logged(house: Stronghold, call: Callable[[], object]) -> list[str]:
+    """The lines that this led to."""
+    before = house.app.log.stat().st_size
+    call()
+    assert ask(house, "/api/this-is-the-last").status == 404
+    until = time.monotonic() + PATIENCE
+    while b"this-is-the-last" not in (said := house.app.log.read_bytes()[before:]):
+        assert time.monotonic() < until, "the log is not written"
+        time.sleep(0.02)
+    return said.decode().splitlines()
+
+
+@pytest.mark.parametrize("text", SLOW)
+def test_a_long_address_is_refused_and_one_that_is_not_refused_leaves_a_short_line(
+    house: Stronghold, text: str
+) -> None:
+    def both() -> None:
+        assert ask(house, f"/api/{text * (60_000 // len(text))}").code == (414, "TOO_LARGE")
+        assert ask(house, f"/api/{text * (MAX_TARGET_BYTES // len(text) - 10)}").code == (404, "NOT_FOUND")
+
+    assert max(map(len, logged(house, both))) < 3000
+
+
+@pytest.mark.parametrize("text", SLOW)
+def test_a_long_event_never_reaches_a_handler_or_the_log(house: Stronghold, text: str) -> None:
+    def send() -> None:
+        with house.tab() as tab:
+            tab._say("42/_event," + json.dumps(["event", text * (80_000 // len(text))]))
+            assert code_of_closing(tab) == "1009"
+
+    [line] = [line for line in logged(house, send) if "this-is" not in line]
+    assert "message too large" in line
+    assert "127.0.0.1" in line
+
+
+REFUSED = {
+    "too deep": '42/_event,["event",' + DEEP,
+    "too deep by one": event(a=json.loads("[" * (AS_DEEP_AS_MAY_BE + 1) + "]" * (AS_DEEP_AS_MAY_BE + 1))),
+    "too deep for a ping": "3" + DEEP,
+    "a handler with a long name": '42/_event,["event",{"name":"' + "x" * 5000 + '"}]',
+    "the page at a long address": '42/_event,["event",{"name":"a","router_data":{"asPath":"'
+    + "x" * 50_000
+    + '"}}]',
+    "no JSON": "42/_event,{",
+    "attachments that never come": '459999999999-/_event,["event"]',
+}
+
+
+@pytest.mark.parametrize("message", REFUSED.values(), ids=REFUSED)
+def test_a_message_that_no_page_sends_closes_its_own_socket_and_no_other(
+    house: Stronghold, message: str
+) -> None:
+    def send() -> None:
+        with house.tab() as tab:
+            tab._say(message)
+            assert code_of_closing(tab) in ("1008", "1009")
+
+    with house.adas_tab(house.ada.cookie) as hers:
+        lines = logged(house, send)
+        assert hers.answers()
+    assert not any("Traceback" in line or "RecursionError" in line for line in lines)
+
+
+def test_a_message_counts_as_a_whole_however_it_is_cut(house: Stronghold) -> None:
+    with house.tab() as tab:
+        _in_pieces(tab, event(a="x" * (MOST_BYTES - 1000)))
+        assert tab.answers()
+        _in_pieces(tab, event(a="x" * MOST_BYTES))
+        assert code_of_closing(tab) == "1009"
+
+
+def test_fragments_that_never_become_a_message_are_cut_off(house: Stronghold) -> None:
+    def send() -> None:
+        with house.tab() as tab:
+            with suppress(ConnectionError):  # as it may be cut off while this sends
+                for _ in range(2 * socket_backlog.MOST_BYTES // 1000):
+                    tab._socket.sendall(tab._ws.send(TextMessage(data="x" * 1000, message_finished=False)))
+            with suppress(ConnectionError):
+                assert list(tab.frames(PATIENCE)) == []
+
+    with house.adas_tab(house.ada.cookie) as hers:
+        [line] = [line for line in logged(house, send) if "this-is" not in line]
+        assert hers.answers()
+    assert "websocket cut off" in line
+
+
+def _in_pieces(tab: RawTab, text: str, size: int = 1000) -> None:
+    pieces = [text[start : start + size] for start in range(0, len(text), size)]
+    for number, piece in enumerate(pieces, 1):
+        tab._socket.sendall(tab._ws.send(TextMessage(data=piece, message_finished=number == len(pieces))))
+
+
+def test_binary_messages_close_the_socket(house: Stronghold) -> None:
+    with house.tab() as tab:
+        tab._socket.sendall(tab._ws.send(BytesMessage(data=b"x")))
+        assert code_of_closing(tab) == "1008"
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/auth/login", "/api/auth/register", "/api/auth/video/status", "/api/auth/create-video"]
+)
+def test_deep_json_is_an_ordinary_refusal(house: Stronghold, path: str) -> None:
+    for body in (DEEP.encode(), b'{"a":' * 30_000, DEEP.encode("utf-16")):
+        headers = ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+        method = "PUT" if path.endswith("status") else "POST"
+        assert ask(house, path, *headers, method=method, body=body).code == (400, "INVALID_INPUT")
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [b"ZZZ\r\nabc\r\n0\r\n\r\n", b"5\r\nabc\r\n0\r\n\r\n", b"-1\r\n\r\n", b"fffffffffffffffff\r\n\r\n"],
+)
+@pytest.mark.parametrize("path", ["/api/auth/login", "/api/auth/video/status"])
+def test_malformed_chunks_are_an_ordinary_refusal(house: Stronghold, path: str, chunks: bytes) -> None:
+    headers = ["Content-Type: application/json", "Transfer-Encoding: chunked"]
+    assert ask(house, path, *headers, method="POST", body=chunks).code[0] in (400, 405)
+
+
+def test_a_body_over_the_limit_is_an_ordinary_refusal(house: Stronghold) -> None:
+    length = f"Content-Length: {MAX_BODY_BYTES + 1}"
+    assert ask(house, "/api/auth/login", length, method="POST").code == (413, "TOO_LARGE")
+
+
+@pytest.mark.parametrize(
+    "path", ["/a%0ab", "/api/a%0ab", "/api/auth/video/a%0ab", "/%00", "/api%0a", "/api/%1b%5b2J"]
+)
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+def test_a_path_with_control_characters_is_answered_in_the_envelope(
+    house: Stronghold, path: str, method: str
+) -> None:
+    assert ask(house, path, "Origin: " + house.app.url, "Content-Length: 0", method=method).code == (
+        404,
+        "NOT_FOUND",
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "code"),
+    [
+        ("GET", "/api", (404, "NOT_FOUND")),
+        ("GET", "/api/", (404, "NOT_FOUND")),
+        ("PROPFIND", "/api/auth/me", (405, "METHOD_NOT_ALLOWED")),
+        ("PROPFIND", "/api/nothing", (404, "NOT_FOUND")),
+        ("GET", "/api/auth/login", (405, "METHOD_NOT_ALLOWED")),
+        ("OPTIONS", "/api/auth/me", (405, "METHOD_NOT_ALLOWED")),
+    ],
+)
+def test_everything_under_the_api_is_answered_in_the_envelope(
+    house: Stronghold, method: str, path: str, code: tuple[int, str]
+) -> None:
+    preflight = ["Origin: " + house.app.url, "Access-Control-Request-Method: GET", "Content-Length: 0"]
+    assert ask(house, path, *preflight, method=method).code == code
+
+
+@pytest.mark.parametrize("second", ["evil.example", "localhost"])
+@pytest.mark.parametrize(
+    "path", ["/", "/api/auth/me", "/healthz", "/gallery", "/_event/?EIO=4&transport=websocket"]
+)
+def test_a_second_host_is_refused(house: Stronghold, path: str, second: str) -> None:
+    assert ask(house, path, f"Host: {second}").code == (400, "INVALID_INPUT")
+
+
+def test_too_many_headers_are_refused(house: Stronghold) -> None:
+    few = [f"X-{number}: a" for number in range(MAX_HEADERS - 10)]
+    assert ask(house, "/healthz", *few).status == 200
+    assert ask(house, "/healthz", *few * 2).status == 431
+
+
+@pytest.mark.parametrize("host", ["localhost", "10.1.2.3:99", "evil"])
+@pytest.mark.parametrize("path", ["/gallery", "/gallery?a=b", "/login?next=%2Fgallery"])
+def test_a_redirect_for_a_slash_repeats_no_host(house: Stronghold, path: str, host: str) -> None:
+    place = urlsplit(house.app.url)
+    request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+    with socket.create_connection(("localhost", place.port or 80), timeout=PATIENCE) as connection:
+        connection.sendall(request.encode())
+        answer = Answer(connection.recv(65536))
+    page, _, query = path.partition("?")
+    assert (answer.status, answer.header("location")) == (307, f"{page}/" + (f"?{query}" if query else ""))
+
+
+@pytest.mark.parametrize("path", ["//evil.example", "//evil.example/..", "/%5Cevil.example"])
+def test_no_redirect_leads_to_another_host(house: Stronghold, path: str) -> None:
+    location = ask(house, path).header("location")
+    assert not location.startswith(("//", "/\\", "http"))
+
+
+@pytest.mark.parametrize("method", ["GET", "OPTIONS", "POST"])
+@pytest.mark.parametrize(
+    "path", ["/", "/gallery/", "/ping", "/api/auth/me", "/_event/?EIO=4&transport=polling", "/nothing"]
+)
+def test_no_answer_tells_a_browser_to_send_cookies_from_elsewhere(
+    house: Stronghold, path: str, method: str
+) -> None:
+    for origin in ("https://evil.example", house.app.url, "null"):
+        wanted = ["Access-Control-Request-Method: POST", "Content-Length: 0"]
+        answer = ask(house, path, f"Origin: {origin}", *wanted, method=method)
+        assert answer.header("access-control-allow-credentials") == ""
+        assert answer.header("x-request-id")
+
+
+def test_every_line_of_the_log_went_through_our_own_writer(house: Stronghold) -> None:
+    """Engine.IO would write this one a second time, by itself and as it is."""
+
+    def poll() -> None:
+        ask(house, "/_event/?EIO=4&transport=polling&token=my-own-token", f"Origin: {house.app.url}")
+        ask(house, "/_event/?EIO=3&transport=websocket&token=my-own-token", f"Origin: {house.app.url}")
+
+    lines = logged(house, poll)
+    assert all(LOG_LINE.match(line) for line in lines), lines
+    assert max(map(len, lines)) < MOST_OF_TRACEBACK
+    assert not any("my-own" in line for line in lines)
