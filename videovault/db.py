@@ -1,22 +1,31 @@
 """The database engine, and the two ways to use it: ``transaction()`` to change, ``reading()`` to look."""
 
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event, func, make_url, select
+from sqlalchemy import Connection, Engine, event, func, make_url, select, text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlmodel import Session, create_engine
 
+from videovault import logs
 from videovault.config import settings
+from videovault.disk_reserve import STEP_BYTES, DiskReserve
+from videovault.errors import DiskFull
 from videovault.models import UtcDateTime
 
 BUSY_SECONDS = 15
+# How long what only reads waits to leave a note: of what was done, and of when somebody was last seen.
+AUDIT_SECONDS, SEEN_SECONDS = 2.0, 0.25
 ALEMBIC_INI = Path(__file__).parent.parent / "alembic.ini"
+POSTGRES_DISK_FULL = "53100"
+log = logs.get(__name__)
 
 
 @lru_cache(maxsize=1)
@@ -38,13 +47,45 @@ def make_engine(dsn: str) -> Engine:
 
 
 @contextmanager
-def transaction() -> Iterator[Session]:
-    """One unit of work: committed whole at the end, or not at all."""
-    with Session(engine(), expire_on_commit=False) as session, session.begin():
-        # SQLite refuses to turn a reading transaction into a writing one while another writes;
-        # one that says so from the start waits its turn instead.
-        session.connection(execution_options={"sqlite_begin": "IMMEDIATE"})
-        yield session
+def transaction(*, essential: bool = False, patience: float = BUSY_SECONDS) -> Iterator[Session]:
+    """One unit of work: committed whole at the end, or not at all.
+
+    ``essential``: it goes on with a full disk, since it lets people in, frees space or ends work that was begun.
+    ``patience``: seconds to wait for others that write. Raises DiskFull.
+    """
+    with _full_disk_told():
+        _make_room(essential)
+        with Session(engine(), expire_on_commit=False) as session, session.begin():
+            # SQLite refuses to turn a reading transaction into a writing one while another writes;
+            # one that says so from the start waits its turn instead.
+            options = {"sqlite_begin": "IMMEDIATE", "patience": patience}
+            connection = session.connection(execution_options=options)
+            if patience != BUSY_SECONDS and connection.dialect.name == "postgresql":
+                connection.execute(text(f"SET LOCAL lock_timeout = {round(patience * 1000)}"))
+            yield session
+
+
+def write_if_possible(what: str, change: Callable[[Session], object], *, patience: float) -> None:
+    """``change`` in a transaction of its own that no read may fail for: ``what`` is dropped, with a log line, if it fails."""
+    try:
+        with transaction(patience=patience) as session:
+            change(session)
+    except DiskFull as error:
+        log.warning("write dropped", what=what, reason=error.public_message)
+    except SQLAlchemyError as error:
+        log.warning("write dropped", what=what, reason=type(error).__name__)
+
+
+def check_room() -> None:
+    """Raises DiskFull where a transaction that is not essential would."""
+    _make_room(essential=False)
+
+
+def keep_reserve() -> None:
+    """Make the reserve for essential writes whole again, if the disk has room."""
+    reserve = _reserve()
+    if reserve:
+        reserve.fill()
 
 
 @contextmanager
@@ -94,7 +135,8 @@ def is_migrated() -> bool:
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # SQLAlchemy's begin event opens transactions, not the driver
     connection.create_function("lower", 1, _lower, deterministic=True)  # its own knows ASCII only
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+    # A sort that goes by a temporary file would fail on a full disk, though it only reads.
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "temp_store=MEMORY"):
         connection.execute(f"PRAGMA {pragma}")
 
 
@@ -103,8 +145,60 @@ def _lower(text: Any) -> Any:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
-    connection.exec_driver_sql(f"BEGIN {mode}")
+    options = connection.get_execution_options()
+    patience = options.get("patience", BUSY_SECONDS)
+    if patience == BUSY_SECONDS:
+        connection.exec_driver_sql(f"BEGIN {options.get('sqlite_begin', 'DEFERRED')}")
+        return
+    connection.exec_driver_sql(f"PRAGMA busy_timeout = {round(patience * 1000)}")
+    try:
+        connection.exec_driver_sql(f"BEGIN {options['sqlite_begin']}")
+    finally:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+
+
+def _reserve() -> DiskReserve | None:
+    """None where the database is on another machine, or in memory."""
+    url = engine().url
+    is_file = url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:")
+    return DiskReserve(Path(str(url.database))) if is_file else None
+
+
+def _make_room(essential: bool) -> None:
+    reserve = _reserve()
+    if reserve is None:
+        return
+    try:
+        if essential:
+            reserve.open_up()
+        else:
+            reserve.check()
+    except OSError as error:  # the database itself tells what is wrong with its folder
+        log.warning("the disk of the database cannot be looked at", reason=error.strerror)
+
+
+@contextmanager
+def _full_disk_told() -> Iterator[None]:
+    """SQLAlchemy's errors that mean a full disk, in our words."""
+    try:
+        yield
+    except DBAPIError as error:
+        if _is_full(error.orig):
+            raise DiskFull from error
+        raise
+
+
+def _is_full(error: BaseException | None) -> bool:
+    if getattr(error, "sqlstate", None) == POSTGRES_DISK_FULL:
+        return True
+    kind = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if kind in (
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CANTOPEN,
+    ):  # its log, or the index of it, could not be made
+        reserve = _reserve()
+        return reserve is not None and reserve.free() < STEP_BYTES
+    return kind == sqlite3.SQLITE_FULL
 
 
 @compiles(clock)

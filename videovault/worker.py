@@ -1,5 +1,6 @@
 """The queue and its worker process. A task is two lines; the row, not the queue, is the truth."""
 
+import sqlite3
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,9 +13,10 @@ from urllib.parse import urlsplit
 from huey import Huey, PostgresHuey, RedisHuey, SqliteHuey
 from huey.consumer import Consumer
 
-from videovault import logs
+from videovault import db, logs
 from videovault.askers import Askers
 from videovault.config import settings
+from videovault.errors import DiskFull
 from videovault.models import Channel
 from videovault.services import notices, outbox, pipeline, polling, presence
 
@@ -48,7 +50,10 @@ def queue() -> Queue:
 
 def enqueue(video_id: str) -> None:
     """Hand a video to whichever worker is free."""
-    queue().produce(video_id)
+    try:
+        queue().produce(video_id)
+    except sqlite3.OperationalError as error:  # the row tells ``repair`` to hand it out later
+        log.warning("not handed out yet", video_id=video_id, reason=str(error))
 
 
 def produce_video(video_id: str) -> None:
@@ -57,7 +62,11 @@ def produce_video(video_id: str) -> None:
         _askers.take(video_id, partial(pipeline.generate, enqueue=enqueue))
         return
     work = pipeline.store_next if _askers.at_work else partial(pipeline.produce, video_id)
-    following = work(stopping=_stopping.is_set)
+    try:
+        following = work(stopping=_stopping.is_set)
+    except DiskFull as error:  # ``repair`` hands it out again
+        log.warning("a video waits", video_id=video_id, reason=error.public_message)
+        return
     if following:
         enqueue(following)
 
@@ -119,8 +128,11 @@ def _keep_repairing() -> None:
 def _keep_polling() -> None:
     while not _stopping.wait(POLL_SECONDS):
         try:
+            db.check_room()  # else a generator would be asked again and again, and nothing noted
             for video_id in polling.due():
                 _askers.take(video_id, partial(polling.poll, video_id, enqueue=enqueue))
+        except DiskFull as error:
+            log.warning("polling waits", reason=error.public_message)
         except Exception:  # as above
             log.exception("polling failed, trying again")
 

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, func, or_, select
 
 from videovault.config import settings
-from videovault.db import moment, reading, transaction
+from videovault.db import AUDIT_SECONDS, moment, reading, transaction, write_if_possible
 from videovault.errors import Conflict, InvalidInput, UserNotFound
 from videovault.gateways import source, storage
 from videovault.models import Event, Status, User, Video, now
@@ -104,10 +104,11 @@ def download_url(caller: Caller, video_id: str, *, inline: bool = False) -> str:
 
     Raises VideoNotFound, Conflict before the video is ready.
     """
-    with transaction() as session:
+    with reading() as session:
         row = _ready(session, caller, video_id)
-        if not inline:
-            session.add(Event(kind="download", actor_id=caller.user_id, video_id=row.id))
+    if not inline:
+        taken = Event(kind="download", actor_id=caller.user_id, video_id=row.id)
+        write_if_possible(taken.kind, lambda session: session.add(taken), patience=AUDIT_SECONDS)
     return video_link(row, inline=inline)
 
 
