@@ -1,8 +1,11 @@
 """The queue and its worker process. A task is two lines; the row, not the queue, is the truth."""
 
+import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import count
@@ -27,6 +30,8 @@ POLL_SECONDS = 1.0
 DELIVER_SECONDS = 1.0
 GENERATORS_AT_ONCE = 8
 STOP_SECONDS = 15.0
+HEARTBEAT_SECONDS = 2.0
+HEARTBEAT_FD = "VIDEOVAULT_HEARTBEAT_FD"  # names a pipe of the supervisor's
 
 log = logs.get(__name__)
 _stopping = threading.Event()
@@ -85,6 +90,8 @@ def run() -> None:
     here = presence.Here(consumer.workers)
     beside: list[tuple[str, Callable[[], None]]] = [("repair", _keep_repairing), ("polling", _keep_polling)]
     beside.append(("presence", partial(_keep_present, here)))
+    if heartbeats := os.environ.get(HEARTBEAT_FD):
+        beside.append(("heartbeats", partial(_keep_beating, int(heartbeats))))
     # A thread for each channel: a slow mail server keeps back nothing but mail.
     beside += [(f"notices by {each}", partial(_keep_delivering, each)) for each in notices.channels()]
     for name, keep_on in beside:
@@ -144,6 +151,15 @@ def _keep_present(here: presence.Here) -> None:
         except Exception:  # as above
             log.exception("the worker could not tell that it is alive, trying again")
         _stopping.wait(presence.BEAT_SECONDS)
+
+
+def _keep_beating(pipe: int) -> None:
+    """Tell the supervisor that this process runs, whatever the database does."""
+    os.set_inheritable(pipe, False)
+    with suppress(OSError):  # the supervisor has ended
+        while True:
+            os.write(pipe, b".")
+            time.sleep(HEARTBEAT_SECONDS)
 
 
 def _keep_delivering(channel: Channel) -> None:
