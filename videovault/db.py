@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from sqlmodel import Session, create_engine
 
 from videovault import logs
 from videovault.config import settings
-from videovault.disk_reserve import STEP_BYTES, DiskReserve
+from videovault.disk_reserve import RESERVE_BYTES, STEP_BYTES, DiskReserve
 from videovault.errors import DiskFull
 from videovault.models import UtcDateTime
 
@@ -25,6 +25,7 @@ BUSY_SECONDS = 15
 AUDIT_SECONDS, SEEN_SECONDS = 2.0, 0.25
 ALEMBIC_INI = Path(__file__).parent.parent / "alembic.ini"
 POSTGRES_DISK_FULL = "53100"
+FILLER = "disk_reserve_filler"
 log = logs.get(__name__)
 
 
@@ -41,6 +42,8 @@ def make_engine(dsn: str) -> Engine:
     if url.database:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     made = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+    if url.database and url.database != ":memory:":
+        event.listen(made, "do_connect", partial(_make_room_to_open, Path(url.database)))
     event.listen(made, "connect", _prepare_sqlite)
     event.listen(made, "begin", _begin_sqlite)
     return made
@@ -54,12 +57,15 @@ def transaction(*, essential: bool = False, patience: float = BUSY_SECONDS) -> I
     ``patience``: seconds to wait for others that write. Raises DiskFull.
     """
     with _full_disk_told():
-        _make_room(essential)
+        if not essential:
+            check_room()
         with Session(engine(), expire_on_commit=False) as session, session.begin():
             # SQLite refuses to turn a reading transaction into a writing one while another writes;
             # one that says so from the start waits its turn instead.
             options = {"sqlite_begin": "IMMEDIATE", "patience": patience}
             connection = session.connection(execution_options=options)
+            if essential:
+                _open_up(connection)
             if patience != BUSY_SECONDS and connection.dialect.name == "postgresql":
                 connection.execute(text(f"SET LOCAL lock_timeout = {round(patience * 1000)}"))
             yield session
@@ -78,14 +84,26 @@ def write_if_possible(what: str, change: Callable[[Session], object], *, patienc
 
 def check_room() -> None:
     """Raises DiskFull where a transaction that is not essential would."""
-    _make_room(essential=False)
+    reserve = _reserve()
+    if reserve:
+        with _own_word_for_it():
+            reserve.check()
 
 
 def keep_reserve() -> None:
     """Make the reserve for essential writes whole again, if the disk has room."""
     reserve = _reserve()
-    if reserve:
-        reserve.fill()
+    if reserve is None or not reserve.has_plenty():
+        return
+    reserve.fill()
+    with reading() as session:
+        whole = reserve.is_whole(_free_pages(session.connection()))
+    if not whole:  # written and committed for real, else SQLite leaves out what is thrown away again
+        filler = f"CREATE TABLE {FILLER} AS SELECT randomblob({RESERVE_BYTES}) AS data"
+        for statements in ((f"DROP TABLE IF EXISTS {FILLER}", filler), (f"DROP TABLE {FILLER}",)):
+            with transaction() as session:
+                for statement in statements:
+                    session.connection().exec_driver_sql(statement)
 
 
 @contextmanager
@@ -132,6 +150,13 @@ def is_migrated() -> bool:
         return MigrationContext.configure(connection).get_current_revision() == newest
 
 
+def _make_room_to_open(database: Path, *_told: object) -> None:
+    """Whoever opens it first makes its index in shared memory, even to read only."""
+    if not database.with_name(f"{database.name}-shm").exists():
+        with _own_word_for_it():
+            DiskReserve(database).open_up(0)
+
+
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # SQLAlchemy's begin event opens transactions, not the driver
     connection.create_function("lower", 1, _lower, deterministic=True)  # its own knows ASCII only
@@ -164,16 +189,27 @@ def _reserve() -> DiskReserve | None:
     return DiskReserve(Path(str(url.database))) if is_file else None
 
 
-def _make_room(essential: bool) -> None:
+def _open_up(connection: Connection) -> None:
     reserve = _reserve()
-    if reserve is None:
-        return
+    if reserve:
+        with _own_word_for_it():
+            reserve.open_up(_free_pages(connection))
+
+
+def _free_pages(connection: Connection) -> int:
+    """In bytes."""
+    pages, size = (
+        connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in ("freelist_count", "page_size")
+    )
+    return int(pages) * int(size)
+
+
+@contextmanager
+def _own_word_for_it() -> Iterator[None]:
+    """Where the folder cannot be looked at, the database itself tells what is wrong with it."""
     try:
-        if essential:
-            reserve.open_up()
-        else:
-            reserve.check()
-    except OSError as error:  # the database itself tells what is wrong with its folder
+        yield
+    except OSError as error:
         log.warning("the disk of the database cannot be looked at", reason=error.strerror)
 
 

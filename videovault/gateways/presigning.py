@@ -15,6 +15,7 @@ Presign = Callable[[str, str], str]
 KEY, DISPOSITION = "sample", "inline"
 SIGNATURE, DISPOSED = "X-Amz-Signature", "response-content-disposition"
 SCHEME = "AWS4-HMAC-SHA256"
+PORTS = {"http": ":80", "https": ":443"}  # which no Host header names
 
 
 def signer(presign: Presign, credentials: Any) -> Presign:
@@ -30,14 +31,15 @@ class _Signer:
     host: str
     folder: str
     fields: str
-    """Of the query, all but the signature and the disposition, encoded and in order."""
+    """Of the query, all but the signature and the disposition, encoded and in botocore's order."""
+    sorted_fields: str
     stamp: str
     key: bytes
 
     def sign(self, key: str, disposition: str) -> str:
         path = self.folder + quote(key, safe="/~")
         disposed = f"{DISPOSED}={quote(disposition, safe='-._~')}" if disposition else ""
-        signed = "&".join(filter(None, (self.fields, disposed)))  # capitals come first
+        signed = "&".join(filter(None, (self.sorted_fields, disposed)))  # capitals come first
         request = f"GET\n{path}\n{signed}\nhost:{self.host}\n\nhost\nUNSIGNED-PAYLOAD"
         text = f"{self.stamp}\n{hashlib.sha256(request.encode()).hexdigest()}"
         signature = hmac.new(self.key, text.encode(), hashlib.sha256).hexdigest()
@@ -58,9 +60,10 @@ def _like(sample: str, credentials: Any) -> _Signer | None:
     kept = [field for field in parts.query.split("&") if field.split("=")[0] not in (SIGNATURE, DISPOSED)]
     return _Signer(
         origin=f"{parts.scheme}://{parts.netloc}",
-        host=parts.netloc,
+        host=parts.netloc.removesuffix(PORTS.get(parts.scheme, "")),
         folder=parts.path.removesuffix(KEY),
         fields="&".join(kept),
+        sorted_fields="&".join(sorted(kept)),
         stamp="\n".join((SCHEME, told["X-Amz-Date"], "/".join(scope[1:]))),
         key=key,
     )
