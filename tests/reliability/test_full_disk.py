@@ -30,6 +30,7 @@ class FullDisk:
         self.user_id, self.token = data["user"]["userId"], data["token"]
         answers = [self.store(number) for number in range(VIDEOS)]
         self.videos = [answer.json()["data"]["videoId"] for answer in answers]
+        self.key = answers[0].json()["data"]["secretKey"]
         disk.fill()
 
     def call(self, method: str, path: str, *, signed_in: bool = False, **more: object) -> httpx.Response:
@@ -93,6 +94,12 @@ def test_people_watch_and_download(full: FullDisk) -> None:
         assert link.status_code == 302, link.text
         assert full.call("GET", link.headers["location"]).content == payload(MIB)
     assert full.call("GET", "/gallery/").status_code == 200
+
+
+def test_people_with_a_share_link_watch_and_download(full: FullDisk) -> None:
+    link = full.call("GET", f"/api/share/{full.videos[0]}/download?key={full.key}")
+    assert link.status_code == 302, link.text
+    assert full.call("GET", link.headers["location"]).content == payload(MIB)
 
 
 @pytest.mark.parametrize("what", ["register", "store", "rename"])

@@ -21,6 +21,7 @@ from videovault.models import HealthCheck, User
 
 OK = "ok"
 T = TypeVar("T")
+Look = Callable[[], object]
 PATIENCE_SECONDS = 5.0
 SHARED_SECONDS = 3.0  # anybody may ask, and every look costs S3 a request and the database a write
 WRITTEN_BYTES = 4096
@@ -68,12 +69,12 @@ def runs() -> dict[str, SharedRun[Any]]:
     return {}
 
 
-def begun(others: Mapping[str, Callable[[], object]]) -> "dict[str, Future[str]]":
+def begun(others: Mapping[str, Look]) -> "dict[str, Future[str]]":
     """By name of the part what is found, ``ok`` or a sentence on what is wrong; ``others`` are parts of higher layers.
 
     One that is not done after ``PATIENCE_SECONDS`` hangs.
     """
-    looks: dict[str, Callable[[], object]] = {"database": _database, "disk": _disk, "s3": _s3, **others}
+    looks: dict[str, Look] = {"database": _database, "disk": _disk, "s3": _s3, **others}
     return {
         name: runs().setdefault(name, SharedRun(name, SHARED_SECONDS)).ask(partial(_found, name, look))
         for name, look in looks.items()
@@ -113,7 +114,7 @@ def _s3() -> None:
     next(iter(storage.connected().keys("readyz/")), None)
 
 
-def _found(name: str, look: Callable[[], object]) -> str:
+def _found(name: str, look: Look) -> str:
     try:
         look()
     except VideoVaultError as error:
