@@ -100,7 +100,7 @@ def keep_reserve() -> None:
         whole = reserve.is_whole(_free_pages(session.connection()))
     if not whole:  # written and committed for real, else SQLite leaves out what is thrown away again
         filler = f"CREATE TABLE {FILLER} AS SELECT randomblob({RESERVE_BYTES}) AS data"
-        for statements in ((f"DROP TABLE IF EXISTS {FILLER}", filler), (f"DROP TABLE {FILLER}",)):
+        for statements in ((f"DROP TABLE IF EXISTS {FILLER}", filler), (f"DROP TABLE IF EXISTS {FILLER}",)):
             with transaction() as session:
                 for statement in statements:
                     session.connection().exec_driver_sql(statement)
