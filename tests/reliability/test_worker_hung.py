@@ -47,25 +47,28 @@ def _is_worker(folder: Path, ours: bytes) -> bool:
         return False
 
 
+@pytest.fixture
+def api(app: RunningApp) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=app.url, timeout=60) as client:
+        data = client.post("/api/auth/register", json=LOGIN).json()["data"]
+        client.headers["Authorization"] = f"Bearer {data['token']}"
+        yield client
+
+
 def test_a_stopped_worker_is_replaced_and_its_video_becomes_ready(
-    app: RunningApp, source: NaughtyServer
+    app: RunningApp, api: httpx.Client, source: NaughtyServer
 ) -> None:
-    data = httpx.post(f"{app.url}/api/auth/register", json=LOGIN, timeout=60).json()["data"]
-    api = httpx.Client(base_url=app.url, timeout=60, headers={"Authorization": f"Bearer {data['token']}"})
     url = source.serve("/film.mp4", Manners(size=SIZE, bytes_per_second=MIB))
-    stored = api.post(
-        "/api/auth/video/download",
-        json={"videoUrl": url, "userEmail": LOGIN["email"]},
-        headers={"Prefer": "respond-async"},
-    ).json()["data"]["videoId"]
+    body = {"videoUrl": url, "userEmail": LOGIN["email"]}
+    asked = api.post("/api/auth/video/download", json=body, headers={"Prefer": "respond-async"})
+    path = f"/api/auth/video/{asked.json()['data']['videoId']}"
     until(app, lambda: source.bytes_sent("/film.mp4") > MIB)
     [hung] = workers(app)
     os.kill(hung, signal.SIGSTOP)
     until(app, lambda: not is_running(hung))
     source.serve("/film.mp4", Manners(size=SIZE))
-    until(app, lambda: api.get(f"/api/auth/video/{stored}").json()["data"]["status"] == "ready")
-    link = api.get(f"/api/auth/video/{stored}/download").headers["location"]
-    assert httpx.get(app.url + link, timeout=60).content == payload(SIZE)
+    until(app, lambda: api.get(path).json()["data"]["status"] == "ready")
+    assert api.get(f"{path}/download", follow_redirects=True).content == payload(SIZE)
     assert len(workers(app)) == 1
     assert "hangs, and is killed" in app.log.read_text(errors="replace")
 
