@@ -21,6 +21,7 @@ TABLES = {
     "api_tokens",
     "invitations",
     "workers",
+    "health_checks",
 }
 
 

@@ -38,6 +38,7 @@ def run() -> None:
     _check_disk(chosen)
     server.check_port(chosen.host, chosen.port)
     migrate()
+    db.keep_reserve()
     if not frontend.is_built():
         _say("Building the pages: about half a minute, only when they changed")
         frontend.build()

@@ -1,22 +1,32 @@
 """The database engine, and the two ways to use it: ``transaction()`` to change, ``reading()`` to look."""
 
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event, func, make_url, select
+from sqlalchemy import Connection, Engine, event, func, make_url, select, text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlmodel import Session, create_engine
 
+from videovault import logs
 from videovault.config import settings
+from videovault.disk_reserve import RESERVE_BYTES, STEP_BYTES, DiskReserve
+from videovault.errors import DiskFull
 from videovault.models import UtcDateTime
 
 BUSY_SECONDS = 15
+# How long what only reads waits to leave a note: of what was done, and of when somebody was last seen.
+AUDIT_SECONDS, SEEN_SECONDS = 2.0, 0.25
 ALEMBIC_INI = Path(__file__).parent.parent / "alembic.ini"
+POSTGRES_DISK_FULL = "53100"
+FILLER = "disk_reserve_filler"
+log = logs.get(__name__)
 
 
 @lru_cache(maxsize=1)
@@ -32,19 +42,68 @@ def make_engine(dsn: str) -> Engine:
     if url.database:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     made = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+    if url.database and url.database != ":memory:":
+        event.listen(made, "do_connect", partial(_make_room_to_open, Path(url.database)))
     event.listen(made, "connect", _prepare_sqlite)
     event.listen(made, "begin", _begin_sqlite)
     return made
 
 
 @contextmanager
-def transaction() -> Iterator[Session]:
-    """One unit of work: committed whole at the end, or not at all."""
-    with Session(engine(), expire_on_commit=False) as session, session.begin():
-        # SQLite refuses to turn a reading transaction into a writing one while another writes;
-        # one that says so from the start waits its turn instead.
-        session.connection(execution_options={"sqlite_begin": "IMMEDIATE"})
-        yield session
+def transaction(*, essential: bool = False, patience: float = BUSY_SECONDS) -> Iterator[Session]:
+    """One unit of work: committed whole at the end, or not at all.
+
+    ``essential``: it goes on with a full disk, since it lets people in, frees space or ends work that was begun.
+    ``patience``: seconds to wait for others that write. Raises DiskFull.
+    """
+    with _full_disk_told():
+        if not essential:
+            check_room()
+        with Session(engine(), expire_on_commit=False) as session, session.begin():
+            # SQLite refuses to turn a reading transaction into a writing one while another writes;
+            # one that says so from the start waits its turn instead.
+            options = {"sqlite_begin": "IMMEDIATE", "patience": patience}
+            connection = session.connection(execution_options=options)
+            if essential:
+                _open_up(connection)
+            if patience != BUSY_SECONDS and connection.dialect.name == "postgresql":
+                connection.execute(text(f"SET LOCAL lock_timeout = {round(patience * 1000)}"))
+            yield session
+
+
+def write_if_possible(what: str, change: Callable[[Session], object], *, patience: float) -> None:
+    """``change`` in a transaction of its own that no read may fail for: ``what`` is dropped, with a log line, if it fails."""
+    try:
+        with transaction(patience=patience) as session:
+            change(session)
+    except DiskFull as error:
+        log.warning("write dropped", what=what, reason=error.public_message)
+    except SQLAlchemyError as error:
+        log.warning("write dropped", what=what, reason=type(error).__name__)
+
+
+def check_room() -> None:
+    """Raises DiskFull where a transaction that is not essential would."""
+    reserve = _reserve()
+    if reserve:
+        with _own_word_for_it():
+            reserve.check()
+
+
+def keep_reserve() -> None:
+    """Make the reserve for essential writes whole again, if the disk has room."""
+    reserve = _reserve()
+    if reserve is None or not reserve.has_plenty():
+        return
+    reserve.fill()
+    with reading() as session:
+        whole = reserve.is_whole(_free_pages(session.connection()))
+    if not whole:  # written and committed for real, else SQLite leaves out what is thrown away again
+        filler = f"CREATE TABLE {FILLER} AS SELECT randomblob({RESERVE_BYTES}) AS data"
+        for statements in ((f"DROP TABLE IF EXISTS {FILLER}", filler), (f"DROP TABLE IF EXISTS {FILLER}",)):
+            with transaction() as session:
+                for statement in statements:
+                    session.connection().exec_driver_sql(statement)
 
 
 @contextmanager
@@ -91,10 +150,18 @@ def is_migrated() -> bool:
         return MigrationContext.configure(connection).get_current_revision() == newest
 
 
+def _make_room_to_open(database: Path, *_told: object) -> None:
+    """Whoever opens it first makes its index in shared memory, even to read only."""
+    if not database.with_name(f"{database.name}-shm").exists():
+        with _own_word_for_it():
+            DiskReserve(database).open_up(0)
+
+
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # SQLAlchemy's begin event opens transactions, not the driver
     connection.create_function("lower", 1, _lower, deterministic=True)  # its own knows ASCII only
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+    # A sort that goes by a temporary file would fail on a full disk, though it only reads.
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "temp_store=MEMORY"):
         connection.execute(f"PRAGMA {pragma}")
 
 
@@ -103,8 +170,71 @@ def _lower(text: Any) -> Any:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
-    connection.exec_driver_sql(f"BEGIN {mode}")
+    options = connection.get_execution_options()
+    patience = options.get("patience", BUSY_SECONDS)
+    if patience == BUSY_SECONDS:
+        connection.exec_driver_sql(f"BEGIN {options.get('sqlite_begin', 'DEFERRED')}")
+        return
+    connection.exec_driver_sql(f"PRAGMA busy_timeout = {round(patience * 1000)}")
+    try:
+        connection.exec_driver_sql(f"BEGIN {options['sqlite_begin']}")
+    finally:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+
+
+def _reserve() -> DiskReserve | None:
+    """None where the database is on another machine, or in memory."""
+    url = engine().url
+    is_file = url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:")
+    return DiskReserve(Path(str(url.database))) if is_file else None
+
+
+def _open_up(connection: Connection) -> None:
+    reserve = _reserve()
+    if reserve:
+        with _own_word_for_it():
+            reserve.open_up(_free_pages(connection))
+
+
+def _free_pages(connection: Connection) -> int:
+    """In bytes."""
+    pages, size = (
+        connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in ("freelist_count", "page_size")
+    )
+    return int(pages) * int(size)
+
+
+@contextmanager
+def _own_word_for_it() -> Iterator[None]:
+    """Where the folder cannot be looked at, the database itself tells what is wrong with it."""
+    try:
+        yield
+    except OSError as error:
+        log.warning("the disk of the database cannot be looked at", reason=error.strerror)
+
+
+@contextmanager
+def _full_disk_told() -> Iterator[None]:
+    """SQLAlchemy's errors that mean a full disk, in our words."""
+    try:
+        yield
+    except DBAPIError as error:
+        if _is_full(error.orig):
+            raise DiskFull from error
+        raise
+
+
+def _is_full(error: BaseException | None) -> bool:
+    if getattr(error, "sqlstate", None) == POSTGRES_DISK_FULL:
+        return True
+    kind = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if kind in (
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CANTOPEN,
+    ):  # its log, or the index of it, could not be made
+        reserve = _reserve()
+        return reserve is not None and reserve.free() < STEP_BYTES
+    return kind == sqlite3.SQLITE_FULL
 
 
 @compiles(clock)

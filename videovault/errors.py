@@ -16,6 +16,8 @@ VideoVaultError            safe to show: ``public_message``
 ├── TooLarge
 │   └── QuotaExceeded
 ├── RateLimited            ``retry_after`` seconds
+│   └── Busy               too many at once, whoever they are
+├── DiskFull               reading, signing in and deleting still work
 └── UpstreamError          ``retryable`` tells the worker what to do
     ├── WebhookError       (WebhookUnanswered: sent, but the answer was lost; WebhookBusy: nothing was begun)
     ├── MailError
@@ -125,6 +127,26 @@ class RateLimited(VideoVaultError):
     def __init__(self, public_message: str, retry_after: int) -> None:
         super().__init__(public_message)
         self.retry_after = retry_after
+
+
+class Busy(RateLimited):
+    def __init__(
+        self,
+        public_message: str = "The server is busy. Please try again in a few seconds.",
+        retry_after: int = 3,
+    ) -> None:
+        super().__init__(public_message, retry_after)
+
+
+class DiskFull(VideoVaultError):
+    code = "DISK_FULL"
+
+    def __init__(
+        self,
+        public_message: str = "The disk is full, so nothing new can be saved. Watching, downloading and deleting "
+        "still work. Delete videos that are not needed, or ask the admin for more room.",
+    ) -> None:
+        super().__init__(public_message)
 
 
 class UpstreamError(VideoVaultError):

@@ -213,6 +213,15 @@ class Worker(SQLModel, table=True):
     seen_at: datetime = Field(sa_type=UtcDateTime)
 
 
+class HealthCheck(SQLModel, table=True):
+    """What ``/readyz`` writes, to know that it can: one row, made with the table."""
+
+    __tablename__ = "health_checks"
+
+    name: str = Field(primary_key=True, max_length=20)
+    written_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
 class IdempotencyKey(SQLModel, table=True):
     """A call that is done once for the key its caller gave it; it is running until ``status_code`` is set."""
 

@@ -16,6 +16,7 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 from passlib.context import CryptContext
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from videovault.bulkhead import CPU_BOUND, Bulkhead
 from videovault.config import settings
 
 # OWASP Password Storage Cheat Sheet, argon2id: 19 MiB, 2 passes, 1 lane.
@@ -30,6 +31,9 @@ _passwords = CryptContext(
 _NOBODYS_HASH = (
     "$argon2id$v=19$m=19456,t=2,p=1$kbI2JgQgxDgn5JyTUso5Rw$2fpoLmgZuj864XCPtESnL+u6b7gJXSCsN4Cv8q93Kf4"
 )
+# Each takes 19 MiB and a processor for some 30 ms. A burst of an office passes, and half of the server's 40 threads
+# stay free for everything else.
+hashing = Bulkhead(at_once=CPU_BOUND, waiting=16, seconds=3.0)
 _NONCE_BYTES = 12
 _ALPHABET = string.ascii_lowercase + string.digits
 Purpose = Literal["order", "invitation", "reset", "visit"]
@@ -37,12 +41,15 @@ _WEBHOOK_HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
 
 def hash_password(password: str) -> str:
-    return str(_passwords.hash(password))
+    """Raises Busy."""
+    with hashing.slot():
+        return str(_passwords.hash(password))
 
 
 def verify_password(password: str, hashed: str | None) -> bool:
-    """Whether the password is right; without a hash (an unknown user) it takes as long and is False."""
-    fits = bool(_passwords.verify(password, hashed or _NOBODYS_HASH))
+    """Whether the password is right; without a hash (an unknown user) it takes as long and is False. Raises Busy."""
+    with hashing.slot():
+        fits = bool(_passwords.verify(password, hashed or _NOBODYS_HASH))
     return fits and hashed is not None
 
 

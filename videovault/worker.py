@@ -1,7 +1,11 @@
 """The queue and its worker process. A task is two lines; the row, not the queue, is the truth."""
 
+import os
+import sqlite3
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import count
@@ -12,9 +16,10 @@ from urllib.parse import urlsplit
 from huey import Huey, PostgresHuey, RedisHuey, SqliteHuey
 from huey.consumer import Consumer
 
-from videovault import logs
+from videovault import db, logs
 from videovault.askers import Askers
 from videovault.config import settings
+from videovault.errors import DiskFull
 from videovault.models import Channel
 from videovault.services import notices, outbox, pipeline, polling, presence
 
@@ -25,6 +30,8 @@ POLL_SECONDS = 1.0
 DELIVER_SECONDS = 1.0
 GENERATORS_AT_ONCE = 8
 STOP_SECONDS = 15.0
+HEARTBEAT_SECONDS = 2.0
+HEARTBEAT_FD = "VIDEOVAULT_HEARTBEAT_FD"  # names a pipe of the supervisor's
 
 log = logs.get(__name__)
 _stopping = threading.Event()
@@ -48,7 +55,10 @@ def queue() -> Queue:
 
 def enqueue(video_id: str) -> None:
     """Hand a video to whichever worker is free."""
-    queue().produce(video_id)
+    try:
+        queue().produce(video_id)
+    except sqlite3.OperationalError as error:  # the row tells ``repair`` to hand it out later
+        log.warning("not handed out yet", video_id=video_id, reason=str(error))
 
 
 def produce_video(video_id: str) -> None:
@@ -57,7 +67,11 @@ def produce_video(video_id: str) -> None:
         _askers.take(video_id, partial(pipeline.generate, enqueue=enqueue))
         return
     work = pipeline.store_next if _askers.at_work else partial(pipeline.produce, video_id)
-    following = work(stopping=_stopping.is_set)
+    try:
+        following = work(stopping=_stopping.is_set)
+    except DiskFull as error:  # ``repair`` hands it out again
+        log.warning("a video waits", video_id=video_id, reason=error.public_message)
+        return
     if following:
         enqueue(following)
 
@@ -76,6 +90,8 @@ def run() -> None:
     here = presence.Here(consumer.workers)
     beside: list[tuple[str, Callable[[], None]]] = [("repair", _keep_repairing), ("polling", _keep_polling)]
     beside.append(("presence", partial(_keep_present, here)))
+    if heartbeats := os.environ.get(HEARTBEAT_FD):
+        beside.append(("heartbeats", partial(_keep_beating, int(heartbeats))))
     # A thread for each channel: a slow mail server keeps back nothing but mail.
     beside += [(f"notices by {each}", partial(_keep_delivering, each)) for each in notices.channels()]
     for name, keep_on in beside:
@@ -119,8 +135,11 @@ def _keep_repairing() -> None:
 def _keep_polling() -> None:
     while not _stopping.wait(POLL_SECONDS):
         try:
+            db.check_room()  # else a generator would be asked again and again, and nothing noted
             for video_id in polling.due():
                 _askers.take(video_id, partial(polling.poll, video_id, enqueue=enqueue))
+        except DiskFull as error:
+            log.warning("polling waits", reason=error.public_message)
         except Exception:  # as above
             log.exception("polling failed, trying again")
 
@@ -132,6 +151,15 @@ def _keep_present(here: presence.Here) -> None:
         except Exception:  # as above
             log.exception("the worker could not tell that it is alive, trying again")
         _stopping.wait(presence.BEAT_SECONDS)
+
+
+def _keep_beating(pipe: int) -> None:
+    """Tell the supervisor that this process runs, whatever the database does."""
+    os.set_inheritable(pipe, False)
+    with suppress(OSError):  # the supervisor has ended
+        while True:
+            os.write(pipe, b".")
+            time.sleep(HEARTBEAT_SECONDS)
 
 
 def _keep_delivering(channel: Channel) -> None:

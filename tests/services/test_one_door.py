@@ -42,7 +42,7 @@ SYSTEM = {
     "services/turns.py:take_back": "what dead workers held",
     "services/videos.py:statuses": "the server's own look for calls that wait; shows no video",
     "services/watching.py:_videos": "what moves of everybody's videos, handed out by owner",
-    "services/visiting.py:_count": "counts a view of what the door has just let in",
+    "services/visiting.py:_counted": "counts a view of what the door has just let in",
 }
 
 

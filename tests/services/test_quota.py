@@ -183,6 +183,6 @@ def test_a_disk_that_is_nearly_full_takes_nothing_more(
     stored = videos.store_link(anna, generator.video_url, anna.email, enqueue=nobody)
     pipeline.produce(stored.video_id, stopping=never)
     found = row(stored.video_id)
-    assert found.error_code == "STORAGE_FAILED"
+    assert found.error_code == "DISK_FULL"
     assert "300 MB are free" in str(found.error_message)
     assert not own_embedded_s3.info(str(found.s3_key))

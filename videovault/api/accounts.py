@@ -12,7 +12,7 @@ from videovault.api.envelope import Nothing, Responses, Success, failing
 from videovault.api.forms import Submission, either, is_form, json_answer, local_path, submission, user_agent
 from videovault.api.proxies import client_address
 from videovault.api.schemas import LoginBody, RegisterBody
-from videovault.errors import Conflict, Forbidden, InvalidInput, RateLimited, VideoVaultError
+from videovault.errors import Busy, Conflict, DiskFull, Forbidden, InvalidInput, RateLimited, VideoVaultError
 from videovault.services import accounts, invitations, limiting, passwords
 from videovault.services.views import SignedIn
 
@@ -113,7 +113,9 @@ def _back(page: str, error: Exception, why: str, sent: Submission) -> Response:
         "invitation": sent.text("invitation")[:500],
     }
     if isinstance(error, RateLimited):
-        said |= {"error": "slow", "wait": str(error.retry_after)}
+        said |= {"error": "busy" if isinstance(error, Busy) else "slow", "wait": str(error.retry_after)}
+    if isinstance(error, DiskFull):
+        said["error"] = "full"
     return RedirectResponse(f"{page}?{urlencode({k: v for k, v in said.items() if v})}", 303)
 
 

@@ -22,6 +22,7 @@ STATUS: dict[type[errors.VideoVaultError], int] = {
     errors.SourceError: 422,
     errors.RateLimited: 429,
     errors.UpstreamError: 502,
+    errors.DiskFull: 507,
     errors.VideoVaultError: 500,
 }
 CODES = {

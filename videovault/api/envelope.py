@@ -24,8 +24,9 @@ REASONS = {
     429: "Too often; try again after the seconds in Retry-After",
     500: "Our fault; quote the requestId",
     502: "S3 or the webhook failed",
+    507: "The disk is full; reading, signing in and deleting still work",
 }
-ANY_MAY = (413, 421, 500)
+ANY_MAY = (413, 421, 500, 507)
 
 T = TypeVar("T")
 Responses = dict[int | str, dict[str, Any]]

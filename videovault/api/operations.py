@@ -1,5 +1,6 @@
 """For whoever runs the installation: is it alive, and can it do its work."""
 
+import asyncio
 from typing import Literal
 
 from fastapi import APIRouter, Response
@@ -29,9 +30,13 @@ async def healthz() -> Alive:
 
 
 @router.get("/readyz", responses={503: {"model": Ready, "description": "A part fails"}})
-def readyz(response: Response) -> Ready:
-    """Database, S3 and queue can be reached."""
-    checks = health.check({"queue": _jobs_waiting})
+async def readyz(response: Response) -> Ready:
+    """Database and disk can be written, S3 and queue can be reached; looked at every few seconds at most."""
+    looks = {
+        name: asyncio.wrap_future(found) for name, found in health.begun({"queue": _jobs_waiting}).items()
+    }
+    await asyncio.wait(looks.values(), timeout=health.PATIENCE_SECONDS)
+    checks = {name: look.result() if look.done() else health.hangs(name) for name, look in looks.items()}
     failing = any(said != health.OK for said in checks.values())
     response.status_code = 503 if failing else 200
     return Ready(status="failing" if failing else "ok", checks=checks)

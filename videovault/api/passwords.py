@@ -12,7 +12,7 @@ from videovault.api.envelope import Nothing, Responses, Success, failing
 from videovault.api.forms import Submission, either, json_answer, submission, user_agent
 from videovault.api.proxies import client_address
 from videovault.api.schemas import CloseBody, ForgotBody, PasswordBody, ResetBody
-from videovault.errors import Conflict, Forbidden, InvalidInput, RateLimited, VideoVaultError
+from videovault.errors import Busy, Conflict, DiskFull, Forbidden, InvalidInput, RateLimited, VideoVaultError
 from videovault.services import accounts, closing, fields, limiting, passwords, resets
 from videovault.services.views import SignedIn
 
@@ -26,7 +26,7 @@ FIELD_WORDS = {
     passwords.CONTROLS: "controls",
     passwords.TOO_COMMON: "common",
 }
-WORDS = {Conflict: "only-admin", RateLimited: "slow", Forbidden: "spent"}
+WORDS = {Conflict: "only-admin", Busy: "busy", RateLimited: "slow", Forbidden: "spent", DiskFull: "full"}
 ALIKE = "If there is an account with this address, a link is on its way to it."
 
 router = APIRouter(prefix="/api/auth", tags=["Accounts"])
@@ -87,7 +87,7 @@ def forgot(sent: Submitted, request: Request) -> Response:
             fields.checked_email(email)
         limiting.letter(email, client_address(request.scope))
         resets.forgot(email)
-    except (RateLimited, InvalidInput, RequestValidationError) as error:
+    except (DiskFull, RateLimited, InvalidInput, RequestValidationError) as error:
         return _refused(error, sent, "/forgot", email=sent.text("email")[:254])
     return _answer(sent, "/forgot?done=sent", Success(message=ALIKE, data=Nothing()))
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import RedirectResponse
 from starlette.convertors import Convertor, register_url_convertor
 
+from videovault.api import gallery_answer
 from videovault.api.auth import SignedInCaller
 from videovault.api.envelope import Responses, Success, failing
 from videovault.api.long_calls import Waiting, Work, promises
@@ -15,7 +16,7 @@ from videovault.api.schemas import DeleteBody, GalleryParams, Id, RenameBody, St
 from videovault.api.waiting import reason
 from videovault.config import settings
 from videovault.errors import SourceError
-from videovault.services import deletion, pipeline, videos
+from videovault.services import deletion, gallery_pages, pipeline, videos
 from videovault.services.access import Caller
 from videovault.services.idempotency import Claim
 from videovault.services.videos import GalleryQuery
@@ -66,8 +67,8 @@ async def download(call: Waiting, body: StoreBody) -> Response:
     return await call.carry_out(body, work)
 
 
-@router.get("/gallery", response_model_exclude_none=True, responses=failing(400, 401, 403, 502))
-def gallery(caller: SignedInCaller, query: Annotated[GalleryParams, Query()]) -> Success[GalleryView]:
+@router.get("/gallery", response_model=Success[GalleryView], responses=failing(400, 401, 403, 429, 502))
+async def gallery(caller: SignedInCaller, query: Annotated[GalleryParams, Query()]) -> Response:
     """A user's videos, newest first, with the counts over all of them."""
     wanted = GalleryQuery(
         status=query.status,
@@ -76,8 +77,7 @@ def gallery(caller: SignedInCaller, query: Annotated[GalleryParams, Query()]) ->
         limit=query.limit,
         cursor=query.cursor,
     )
-    found = videos.gallery(caller, query.user_id, wanted)
-    return Success(message="Video gallery retrieved successfully", data=found)
+    return await gallery_answer.answer(partial(gallery_pages.read, caller, query.user_id, wanted))
 
 
 @router.delete("/delete", responses=failing(400, 401, 403, 404, 502))

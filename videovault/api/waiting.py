@@ -11,6 +11,7 @@ from fastapi import Request
 from videovault import logs
 from videovault.errors import (
     Conflict,
+    DiskFull,
     QuotaExceeded,
     SourceError,
     StorageError,
@@ -25,9 +26,10 @@ from videovault.services.views import Failure
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 0.5  # seconds between looks, short again for each newcomer
 RENEW_SECONDS = 5.0
-KINDS: dict[str, Callable[[str], VideoVaultError]] = {
-    kind.code: kind for kind in (SourceError, StorageError, UnsafeUrl, TooLarge, QuotaExceeded, WebhookError)
-} | {"CANCELLED": Conflict}
+ENDS = (SourceError, StorageError, UnsafeUrl, TooLarge, QuotaExceeded, DiskFull, WebhookError)
+KINDS: dict[str, Callable[[str], VideoVaultError]] = {kind.code: kind for kind in ENDS} | {
+    "CANCELLED": Conflict
+}
 
 log = logs.get(__name__)
 

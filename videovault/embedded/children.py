@@ -11,12 +11,14 @@ from dataclasses import dataclass
 
 from videovault.embedded import launch
 from videovault.errors import ConfigurationError
+from videovault.worker import HEARTBEAT_FD
 
 log = logging.getLogger(__name__)
 
 READY_SECONDS = 30.0
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 30.0
 SETTLED_SECONDS = 60.0
+START_SECONDS = 60  # until the first heartbeat
 LONGEST_LINE = 1 << 20
 
 
@@ -37,6 +39,8 @@ class Child:
     prepare: Callable[[], object] | None = None
     worth_logging: Callable[[str], bool] | None = None
     """Chooses the lines of its stderr that reach our log; without it, it writes to our stdout and stderr."""
+    silent_seconds: int = 0
+    """Killed and replaced when it has written nothing for so long to the pipe that HEARTBEAT_FD names; 0: it has none."""
 
 
 @asynccontextmanager
@@ -89,24 +93,65 @@ async def _keep_alive(child: Child) -> None:
 
 async def _run_once(child: Child) -> str:
     """Run ``child`` to its end, which is told in words; stop it when cancelled."""
+    heartbeats, written = os.pipe() if child.silent_seconds else (-1, -1)
     try:
         if child.prepare:
             await asyncio.to_thread(child.prepare)
-        process = await _spawn(child)
+        process = await _spawn(child, written)
     except OSError as error:
+        _close(heartbeats)
         return f"could not be started ({error})"
+    finally:
+        _close(written)
     relay = asyncio.create_task(_relay(process, child))
+    watch = asyncio.create_task(_kill_when_hung(process, child, heartbeats))
     try:
         return _in_words(await process.wait())
     finally:
+        watch.cancel()
+        await asyncio.wait([watch])
         await _stop(process, child)
         await relay
 
 
-async def _spawn(child: Child) -> Process:
+async def _kill_when_hung(process: Process, child: Child, heartbeats: int) -> None:
+    if not child.silent_seconds:
+        return
+    loop = asyncio.get_running_loop()
+    silent, patience = 0, START_SECONDS
+
+    def hear() -> None:
+        nonlocal silent, patience
+        silent, patience = 0, child.silent_seconds
+        if not os.read(heartbeats, 4096):  # it has closed the pipe, and ends
+            loop.remove_reader(heartbeats)
+
+    loop.add_reader(heartbeats, hear)
+    try:
+        while silent < patience:
+            # Counted, not measured: where all processes of the machine were paused, that is one second.
+            await asyncio.sleep(1)
+            silent += 1
+    finally:
+        loop.remove_reader(heartbeats)
+        _close(heartbeats)
+    log.error("%s has not been heard of for %d s: it hangs, and is killed.", child.name, patience)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _close(descriptor: int) -> None:
+    if descriptor >= 0:
+        os.close(descriptor)
+
+
+async def _spawn(child: Child, heartbeats: int) -> Process:
+    watched = heartbeats >= 0
+    env = {**(os.environ if child.env is None else child.env), HEARTBEAT_FD: str(heartbeats)}
     return await asyncio.create_subprocess_exec(
         *launch.command(child.argv),
-        env=child.env,
+        env=env if watched else child.env,
+        pass_fds=(heartbeats,) if watched else (),
         stdin=DEVNULL,
         stderr=PIPE if child.worth_logging else None,
         limit=LONGEST_LINE,

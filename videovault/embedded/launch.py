@@ -35,7 +35,8 @@ def end_with(parent: int) -> None:
 def watch(parent: int, argv: Sequence[str]) -> int:
     """Run ``argv`` and stop it once ``parent`` is gone; for systems that cannot tell a process so."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    with subprocess.Popen(argv) as program:  # noqa: S603 - our own command lines
+    # Only what was passed on to this process is inheritable.
+    with subprocess.Popen(argv, close_fds=False) as program:  # noqa: S603 - our own command lines
         try:
             while os.getppid() == parent:
                 with suppress(subprocess.TimeoutExpired):

@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 LOCK_FILE = "embedded.lock"
 PATIENCE_SECONDS = 10.0
 WORKER_GRACE_SECONDS = 20.0
+WORKER_SILENT_SECONDS = 20  # as long as its leases last
 
 
 @asynccontextmanager
@@ -68,7 +69,9 @@ def parts(config: Settings) -> list[Child]:
         embedded.append(_studio(config))
     if config.workers:
         worker = [sys.executable, "-m", "videovault", "worker"]
-        embedded.append(Child("The worker", worker, grace=WORKER_GRACE_SECONDS))
+        embedded.append(
+            Child("The worker", worker, grace=WORKER_GRACE_SECONDS, silent_seconds=WORKER_SILENT_SECONDS)
+        )
     return embedded
 
 

@@ -18,6 +18,8 @@ from typing import IO, Annotated, Any, cast
 from pydantic import BaseModel, ConfigDict, Field
 
 from videovault import logs, untrusted_json
+from videovault.bulkhead import CPU_BOUND, Bulkhead
+from videovault.errors import Busy
 from videovault.gateways.ranges import RangedObject, RangesFailed
 
 DEADLINE_SECONDS = 30.0
@@ -25,6 +27,9 @@ BUDGET_BYTES = 48 * 1024**2  # a poster needs one key frame; FFmpeg looks at 5 M
 MOST_AT_ONCE = 1024**2
 MOST_SAID_BYTES = 1024**2  # a poster of 640 pixels has some ten KiB
 LENGTH = struct.Struct("!i")
+# Each decodes a picture in a process of its own. Every transfer of a worker may wait for its turn; what gets none is
+# stored without a poster.
+probing = Bulkhead(at_once=CPU_BOUND, waiting=64, seconds=300.0)
 
 Codec = Annotated[str, Field(pattern=r"^[\w.-]{1,32}$")]
 Pixels = Annotated[int, Field(ge=1, le=65536)]
@@ -59,10 +64,18 @@ def probe(
 ) -> Probe | None:
     """Look at the video behind ``url``, whose container was sniffed before; None when it cannot be read.
 
-    Takes at most ``seconds`` and fetches at most ``budget`` bytes. A file that breaks the making of the poster
+    Takes at most ``seconds`` once its turn has come, and fetches at most ``budget`` bytes. A file that breaks the making of the poster
     keeps its description.
     """
-    until = time.monotonic() + seconds
+    try:
+        with probing.slot():
+            return _probe(url, container, time.monotonic() + seconds, budget)
+    except Busy:
+        log.warning("not probed: too many others are")
+        return None
+
+
+def _probe(url: str, container: str, until: float, budget: int) -> Probe | None:
     conversation = Conversation(until)
     try:
         with RangedObject(url, budget, until) as source, _child(container, source.size()) as child:

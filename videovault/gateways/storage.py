@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from videovault.config import EMBEDDED_BUCKET, settings
 from videovault.errors import StorageError
+from videovault.gateways import presigning
 from videovault.gateways.objects import Description, Listed, ObjectInfo, Part, SentPart, Upload
 from videovault.gateways.s3 import ObjectMissing, UploadLost, client, in_words
 
@@ -216,6 +217,15 @@ class Storage:
         client = self._s3 if internal else self._public
         with in_words():
             return client.generate_presigned_url("get_object", Params=params, ExpiresIn=seconds)
+
+    def signer(self, *, seconds: int) -> Callable[[str, str], str]:
+        """``presign`` of a key and a disposition, for browsers, for many of them now."""
+        credentials = self._public._request_signer._credentials  # type: ignore[attr-defined] # noqa: SLF001 - its only place
+        with in_words():
+            return presigning.signer(
+                lambda key, disposition: self.presign(key, seconds=seconds, disposition=disposition),
+                credentials.get_frozen_credentials() if credentials else None,
+            )
 
     def _summed(self, call: Callable[..., str], **sums: str) -> str:
         """The outcome of a call with checksums, or without where the store turns out not to know them."""

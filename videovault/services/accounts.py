@@ -7,7 +7,7 @@ from sqlmodel import Session, col, func, select
 
 from videovault import models, security
 from videovault.config import settings
-from videovault.db import one_at_a_time, reading, transaction
+from videovault.db import AUDIT_SECONDS, one_at_a_time, reading, transaction, write_if_possible
 from videovault.errors import Conflict, Forbidden, InvalidInput, NotSignedIn
 from videovault.models import Event, User
 from videovault.services import fields, invitations, passwords, quota, sessions
@@ -71,14 +71,15 @@ def login(email: str, password: str, *, user_agent: str = "", instead_of: str = 
     user = _user_at(email)
     # Outside any transaction: hashing takes its time, and others want to write meanwhile.
     right = passwords.is_right(user, password)
-    with transaction() as session:
-        let_in = _unchanged(session, user) if user and right else None
-        if let_in is None:
-            session.add(Event(kind="login_failed", actor_id=user.id if user else None))
-        else:
-            _end(session, instead_of)
-            session.add(Event(kind="login", actor_id=let_in.id))
-            return _signed_in(session, let_in, user_agent)
+    if user and right:
+        with transaction(essential=True) as session:
+            let_in = _unchanged(session, user)
+            if let_in:
+                _end(session, instead_of)
+                session.add(Event(kind="login", actor_id=let_in.id))
+                return _signed_in(session, let_in, user_agent)
+    failed = Event(kind="login_failed", actor_id=user.id if user else None)
+    write_if_possible(failed.kind, lambda session: session.add(failed), patience=AUDIT_SECONDS)
     raise NotSignedIn(WRONG_LOGIN)
 
 

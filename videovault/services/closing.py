@@ -22,7 +22,7 @@ def close(caller: Caller, password: str) -> None:
     check_in_person(caller)
     passwords.confirm(caller.user_id, password)
     nobodys_hash = security.hash_password(security.new_token())
-    with transaction() as session:
+    with transaction(essential=True) as session:
         one_at_a_time(session, "admins")
         user = session.get_one(User, caller.user_id, with_for_update=True)
         _forget_person(session, user, nobodys_hash)
@@ -38,7 +38,9 @@ def finish_all() -> None:
     with reading() as session:
         closed = list(session.exec(select(User.id).where(col(User.closed_at).is_not(None))))
     for user_id in closed:
-        with transaction() as session:  # a video that was being asked for at the very moment of closing
+        with transaction(
+            essential=True
+        ) as session:  # a video that was being asked for at the very moment of closing
             _give_up_videos(session, user_id)
         _drop(user_id)
 
@@ -80,7 +82,7 @@ def _drop(user_id: str) -> None:
     """The row, unless a video is left, or just comes in."""
     videos = select(Video.id).where(Video.owner_id == user_id)
     try:
-        with transaction() as session:
+        with transaction(essential=True) as session:
             session.exec(delete(User).where(col(User.id) == user_id, ~exists(videos)))
     except IntegrityError:
         log.info("closing an account waits for a video", user_id=user_id)

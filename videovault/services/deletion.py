@@ -23,7 +23,7 @@ def delete(caller: Caller, video_id: str, *, owner_id: str | None = None) -> Non
     the video is out of every list and ``finish_all`` goes on later.
     """
     _check_object(caller, video_id, owner_id)
-    with transaction() as session:
+    with transaction(essential=True) as session:
         video = open_video(session, caller, video_id, "delete", owner_id=owner_id, alone=True).row
         lifecycle.move(
             session,
@@ -48,7 +48,7 @@ def finish(video: Video, *, let_go: bool = False) -> None:
     if video.upload_id and video.s3_key:
         vault.abort_upload(video.s3_key, video.upload_id)
     vault.delete(list(vault.keys(folder(video))))
-    with transaction() as session:
+    with transaction(essential=True) as session:
         nobody = or_(col(Video.heartbeat_at).is_(None), is_silent(moment(session)))
         row = delete_where(Video).where(col(Video.id) == video.id, col(Video.status) == Status.DELETING)
         if session.exec(row if let_go else row.where(nobody)).rowcount:

@@ -109,7 +109,7 @@ def take_answer(video: Video, answer: Generation, *, why: str) -> None:
     elif answer.state == "rejected":
         _fail(video, "GENERATION_REJECTED", _rejection(answer.message), by="generator")
     else:
-        with transaction() as session:
+        with transaction(essential=True) as session:  # the answer may have been paid for
             if answer.state == "ready":
                 url, status_url = answer.video_url, _usable(answer.status_url) or video.status_url
                 receive_url(session, video, url, why=why, by="generator", status_url=status_url)
@@ -244,7 +244,7 @@ def _put_off(video: Video, busy: WebhookBusy) -> None:
         return
     log.info("video webhook is busy, asking again later", tries=video.asks + 1)
     later = next_ask(video.asks, busy.retry_after)
-    with transaction() as session:
+    with transaction(essential=True) as session:
         lifecycle.change(
             session, video, requested_at=None, deadline_at=None, next_ask_at=later, asks=video.asks + 1
         )
@@ -285,7 +285,7 @@ def _overdue(session: Session, statement: SelectOfScalar[T]) -> SelectOfScalar[T
 
 
 def _fail(video: Video, code: str, message: str, by: lifecycle.By = "worker") -> None:
-    with transaction() as session:
+    with transaction(essential=True) as session:
         _end(session, video, code, message, by)
 
 

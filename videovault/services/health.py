@@ -1,35 +1,112 @@
-"""Whether the parts that this installation stands on can be reached, each tried for real."""
+"""Whether the parts that this installation stands on can be used as people use them, each tried for real."""
 
+import errno
+import os
 import threading
+import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, wait
-from typing import TypeVar
+from concurrent.futures import Future
+from functools import lru_cache, partial
+from secrets import token_hex
+from typing import Any, Generic, TypeVar
 
-from sqlmodel import select
+from sqlmodel import col, select, update
 
 from videovault import logs
-from videovault.db import reading
-from videovault.errors import VideoVaultError
+from videovault.config import settings
+from videovault.db import moment, reading, transaction
+from videovault.errors import DiskFull, VideoVaultError
 from videovault.gateways import storage
-from videovault.models import User
+from videovault.models import HealthCheck, User
 
 OK = "ok"
 T = TypeVar("T")
+Look = Callable[[], object]
 PATIENCE_SECONDS = 5.0
+SHARED_SECONDS = 3.0  # anybody may ask, and every look costs S3 a request and the database a write
+WRITTEN_BYTES = 4096
+WRITTEN_ROW = "readyz"
 log = logs.get(__name__)
 
 
-def check(others: Mapping[str, Callable[[], object]]) -> dict[str, str]:
-    """By name of the part ``ok`` or a sentence on what is wrong; ``others`` are parts of higher layers."""
-    parts: dict[str, Callable[[], object]] = {"database": _database, "s3": _s3, **others}
-    tried = {name: started(name, look) for name, look in parts.items()}
-    wait(tried.values(), timeout=PATIENCE_SECONDS)
-    return {name: _outcome(name, future) for name, future in tried.items()}
+class SharedRun(Generic[T]):
+    """One run at a time of a ``look`` that may hang; who asks meanwhile, or within ``seconds``, gets the same outcome."""
+
+    def __init__(self, name: str, seconds: float = 0.0) -> None:
+        self._name, self._seconds = name, seconds
+        self._lock = threading.Lock()
+        self._latest: Future[T] | None = None
+        self._good_until = 0.0
+
+    def ask(self, look: Callable[[], T]) -> Future[T]:
+        """The outcome of the run that is under way or recent, else of one that begins now."""
+        with self._lock:
+            if self._latest is None or (self._latest.done() and time.monotonic() >= self._good_until):
+                self._latest = Future()
+                # Not to be cancelled by one of those who wait for it.
+                self._latest.set_running_or_notify_cancel()
+                run = threading.Thread(
+                    target=self._run, args=(look, self._latest), name=f"health-{self._name}", daemon=True
+                )
+                run.start()
+            return self._latest
+
+    def _run(self, look: Callable[[], T], outcome: Future[T]) -> None:
+        """In a thread of its own: one that hangs is left behind and keeps nobody waiting."""
+        try:
+            found = look()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer to the question
+            self._good_until = time.monotonic() + self._seconds
+            outcome.set_exception(error)
+        else:
+            self._good_until = time.monotonic() + self._seconds
+            outcome.set_result(found)
+
+
+@lru_cache(maxsize=1)
+def runs() -> dict[str, SharedRun[Any]]:
+    """This process's runs by the name of the part, for all who ask."""
+    return {}
+
+
+def begun(others: Mapping[str, Look]) -> "dict[str, Future[str]]":
+    """By name of the part what is found, ``ok`` or a sentence on what is wrong; ``others`` are parts of higher layers.
+
+    One that is not done after ``PATIENCE_SECONDS`` hangs.
+    """
+    looks: dict[str, Look] = {"database": _database, "disk": _disk, "s3": _s3, **others}
+    return {
+        name: runs().setdefault(name, SharedRun(name, SHARED_SECONDS)).ask(partial(_found, name, look))
+        for name, look in looks.items()
+    }
+
+
+def hangs(name: str) -> str:
+    return f"The {name} did not answer within {PATIENCE_SECONDS:g} seconds."
 
 
 def _database() -> None:
     with reading() as session:
         session.exec(select(User.id).limit(1)).first()
+    with transaction(patience=PATIENCE_SECONDS) as session:
+        row = update(HealthCheck).where(col(HealthCheck.name) == WRITTEN_ROW)
+        session.exec(row.values(written_at=moment(session)))
+
+
+def _disk() -> None:
+    """Write a file into DATA_DIR."""
+    file = settings().data_dir / f".readyz-{token_hex(4)}"
+    try:
+        with file.open("wb") as written:
+            written.write(os.urandom(WRITTEN_BYTES))
+            written.flush()
+            os.fsync(written.fileno())
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise DiskFull from error
+        raise
+    finally:
+        file.unlink(missing_ok=True)
 
 
 def _s3() -> None:
@@ -37,25 +114,9 @@ def _s3() -> None:
     next(iter(storage.connected().keys("readyz/")), None)
 
 
-def started(name: str, look: Callable[[], T]) -> Future[T]:
-    """Begin in a thread of its own: one that hangs is left behind and keeps nobody waiting."""
-    outcome: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            outcome.set_result(look())
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer to the question
-            outcome.set_exception(error)
-
-    threading.Thread(target=run, name=f"health-{name}", daemon=True).start()
-    return outcome
-
-
-def _outcome(name: str, future: Future[object]) -> str:
+def _found(name: str, look: Look) -> str:
     try:
-        future.result(timeout=0)
-    except TimeoutError:
-        return f"The {name} did not answer within {PATIENCE_SECONDS:g} seconds."
+        look()
     except VideoVaultError as error:
         return error.public_message
     except Exception:  # the reason is for the log only: it may tell addresses and names

@@ -86,7 +86,7 @@ def remember(session: Session, claim: Claim | None, video_id: str) -> None:
 def renew(holders: Collection[str]) -> None:
     """Say that these holders are alive."""
     mine = col(IdempotencyKey.holder).in_(holders)
-    with transaction() as session:
+    with transaction(essential=True) as session:
         session.execute(update(IdempotencyKey).where(mine).values(lease_until=now() + LEASE))
 
 
@@ -94,14 +94,14 @@ def finish(claim: Claim, video_id: str, answer: Answer) -> None:
     """Keep what is answered, so that it is answered again."""
     sealed = security.seal(answer.body, owner_id=claim.user_id, video_id=video_id)
     done = {"status_code": answer.status, "sealed_answer": sealed, "lease_until": now()}
-    with transaction() as session:
+    with transaction(essential=True) as session:
         session.execute(update(IdempotencyKey).where(_held(claim)).values(**done))
 
 
 def let_go(claim: Claim) -> None:
     """Nothing was answered: the next call under this key goes on with the video, or without one begins anew."""
     nothing_done = col(IdempotencyKey.video_id).is_(None)
-    with transaction() as session:
+    with transaction(essential=True) as session:
         session.execute(delete(IdempotencyKey).where(_held(claim), nothing_done))
         session.execute(update(IdempotencyKey).where(_held(claim)).values(lease_until=now()))
 

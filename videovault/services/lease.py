@@ -13,6 +13,7 @@ from sqlmodel import col, or_
 
 from videovault import logs
 from videovault.db import clock, transaction
+from videovault.errors import DiskFull
 from videovault.models import Video
 from videovault.services import lifecycle
 from videovault.services.room import Room
@@ -66,7 +67,7 @@ class Lease:
         self._heart.join()
 
     def begin(self, bytes_total: int | None) -> None:
-        """Make room for so many bytes. Raises QuotaExceeded, or StorageError when the disk is full."""
+        """Make room for so many bytes. Raises QuotaExceeded, DiskFull."""
         self._room.begin(bytes_total)
 
     def progress(self, bytes_done: int, bytes_total: int | None) -> None:
@@ -84,7 +85,7 @@ class Lease:
 
     def note(self, **values: Any) -> None:
         """Set columns of the row at once. Raises Superseded when it is no longer ours."""
-        with transaction() as session:
+        with transaction(essential=True) as session:
             if not lifecycle.change(session, self._video, heartbeat_at=clock(), **values):
                 self._lost.set()
                 raise Superseded
@@ -95,7 +96,7 @@ class Lease:
                 self.note(**self._progress())
             except Superseded:
                 return
-            except SQLAlchemyError as error:
+            except (SQLAlchemyError, DiskFull) as error:
                 # A busy database is no reason to lose a transfer; the lease outlives many beats.
                 log.warning("heartbeat missed", reason=type(error).__name__)
 

@@ -39,7 +39,7 @@ class VideoLedger:
             etag=part.etag,
             crc32=f"{part.crc32:08x}",
         )
-        with transaction() as session:
+        with transaction(essential=True) as session:
             if not lifecycle.change(session, self._video, heartbeat_at=clock()):
                 raise Superseded
             session.merge(row)
@@ -48,7 +48,7 @@ class VideoLedger:
         self._note(None, None)
 
     def _note(self, upload_id: str | None, facts: dict[str, Any] | None) -> None:
-        with transaction() as session:
+        with transaction(essential=True) as session:
             columns = {"upload_id": upload_id, "upload_source": facts}
             if not lifecycle.change(session, self._video, heartbeat_at=clock(), **columns):
                 raise Superseded

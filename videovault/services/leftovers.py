@@ -33,7 +33,7 @@ def clear_away(video: Video, *, keep_parts: bool = False) -> None:
             storage.connected().abort_upload(str(video.s3_key), video.upload_id)
         if video.s3_key:
             storage.connected().delete(_up_to(video, video.s3_key))
-    with transaction() as session:
+    with transaction(essential=True) as session:
         held = update(Video).where(col(Video.id) == video.id, col(Video.status) != Status.STORING)
         if keep_parts:
             session.exec(held.values(heartbeat_at=None))
@@ -53,7 +53,7 @@ def clear_earlier(video: Video) -> None:
 
 def hold(video: Video) -> bool:
     """Take a video that nobody stores as one's own to clear up; False where somebody else goes on with it."""
-    with transaction() as session:
+    with transaction(essential=True) as session:
         return lifecycle.change(session, video, heartbeat_at=clock())
 
 

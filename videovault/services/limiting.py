@@ -55,6 +55,7 @@ def login(email: str, address: str) -> Iterator[None]:
 
     The address counts for an account that does not exist, too, so that limits do not tell who is here.
     """
+    security.hashing.check_room()  # what is refused for that is no guess
     account = _account(email)
     check(ADDRESS_LOGINS, "login-address", address)
     with _guess("login", f"{account} {address}"):
@@ -68,6 +69,7 @@ def confirmation(user_id: str) -> Iterator[None]:
 
     Whoever took over a session must not find out the password that goes with it.
     """
+    security.hashing.check_room()
     with _guess("confirmation", user_id):
         yield
 

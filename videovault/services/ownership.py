@@ -5,7 +5,7 @@ from enum import StrEnum
 from sqlmodel import Session, col, select
 
 from videovault import logs, security
-from videovault.db import clock, reading, transaction
+from videovault.db import AUDIT_SECONDS, clock, reading, transaction, write_if_possible
 from videovault.errors import ObjectSwapped
 from videovault.gateways import storage
 from videovault.gateways.storage import Description, ObjectInfo
@@ -43,8 +43,7 @@ def standing(video: Video, info: ObjectInfo | None) -> Standing:
 def check(video: Video) -> None:
     """Raises ObjectSwapped, which leaves an event, when S3 holds another object than the one that was stored."""
     if _is_another(video, storage.connected().info(str(video.s3_key))):
-        with transaction() as session:
-            note_swapped(session, video)
+        write_if_possible(SWAPPED, lambda session: note_swapped(session, video), patience=AUDIT_SECONDS)
         raise ObjectSwapped
 
 

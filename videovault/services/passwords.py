@@ -6,7 +6,7 @@ from functools import lru_cache
 from sqlmodel import Session, col, update
 
 from videovault import security
-from videovault.db import reading, transaction
+from videovault.db import SEEN_SECONDS, reading, write_if_possible
 from videovault.errors import InvalidInput
 from videovault.models import User
 from videovault.services import limiting
@@ -72,9 +72,12 @@ def replace(session: Session, user: User, password_hash: str) -> bool:
 
 def _renew(user: User, password: str) -> None:
     renewed = security.hash_password(password)
-    with transaction() as session:
+
+    def keep(session: Session) -> None:
         if replace(session, user, renewed):
             user.password_hash = renewed
+
+    write_if_possible("password hash", keep, patience=SEEN_SECONDS)
 
 
 @lru_cache(maxsize=1)

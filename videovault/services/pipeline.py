@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session
 
-from videovault import logs
+from videovault import db, logs
 from videovault.db import reading, transaction
-from videovault.errors import Conflict
+from videovault.errors import Conflict, DiskFull
 from videovault.models import Event, Status, Video
 from videovault.services import (
     closing,
@@ -110,6 +110,7 @@ def repair(*, enqueue: Enqueue) -> None:
     """
 
     def hand_out() -> None:
+        db.check_room()  # no worker could claim one
         for video_id in turns.forgotten():
             enqueue(video_id)
 
@@ -125,8 +126,8 @@ def repair(*, enqueue: Enqueue) -> None:
 
 
 def tidy() -> None:
-    """What ``repair`` need not look for every few seconds: strays in S3, and what was to be kept for a time only."""
-    upkeep.each(*upkeep.PURGES, leftovers.abort_strays)
+    """What ``repair`` need not look for every few seconds: strays in S3, and what was to be kept for a time only; and room."""
+    upkeep.each(*upkeep.PURGES, db.keep_reserve, leftovers.abort_strays)
 
 
 def _ask_next() -> str | None:
@@ -145,7 +146,7 @@ def _ending_well(video_id: str) -> Iterator[None]:
     with logs.context(video_id=video_id):
         try:
             yield
-        except SQLAlchemyError:
+        except (SQLAlchemyError, DiskFull):
             raise  # the row cannot be changed now; the lease runs out and ``repair`` goes on
         except Exception:
             # A fault of ours would come again at every attempt: better a reason and a button than no end.

@@ -23,7 +23,7 @@ class Here:
 
     def beat(self) -> None:
         """Say that this worker is alive."""
-        with transaction() as session:
+        with transaction(essential=True) as session:
             at = moment(session)
             row = session.get(Worker, self._id) or self._introduced(at)
             row.seen_at = at
@@ -31,7 +31,7 @@ class Here:
 
     def leave(self) -> None:
         """It ends as it should: nobody is to wait for it."""
-        with transaction() as session:
+        with transaction(essential=True) as session:
             session.exec(delete(Worker).where(col(Worker.id) == self._id))
 
     def _introduced(self, at: datetime) -> Worker:

@@ -40,7 +40,7 @@ def reserve(video: Video, wanted: int, *, least: int) -> int:
     How many were set aside, those of earlier calls included. Raises QuotaExceeded. Where the video is not the
     worker's any more nothing is set aside, and its lease tells it so.
     """
-    with transaction() as session:
+    with transaction(essential=True) as session:  # of a transfer that was begun
         # The owner's row is held meanwhile, so that two transfers never count on the same room.
         owner = session.get_one(User, video.owner_id, with_for_update={"key_share": True})
         quota = limit(owner)

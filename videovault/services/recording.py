@@ -9,6 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from videovault import logs, untrusted_json
 from videovault.db import transaction
+from videovault.errors import DiskFull
 from videovault.gateways.replies import Exchange, Note
 from videovault.models import Delivery, Video
 
@@ -88,7 +89,7 @@ def _keep(delivery: Delivery) -> None:
             if delivery.video_id and session.get(Video, delivery.video_id) is None:
                 delivery.video_id = None
             session.add(delivery)
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, DiskFull) as error:
         log.warning("a webhook call could not be kept", kind=delivery.kind, reason=type(error).__name__)
 
 

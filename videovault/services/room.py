@@ -4,7 +4,7 @@ import shutil
 from threading import Lock
 
 from videovault.config import settings
-from videovault.errors import StorageError
+from videovault.errors import DiskFull
 from videovault.models import Video
 from videovault.services import quota
 from videovault.services.sizes import size
@@ -27,7 +27,7 @@ class Room:
     def begin(self, total: int | None) -> None:
         """Reserve the ``total`` bytes, or a first step where nobody knows how many will come.
 
-        Raises QuotaExceeded, or StorageError when the disk has no room.
+        Raises QuotaExceeded, or DiskFull.
         """
         with self._lock:
             check_disk(total or STEP_BYTES)
@@ -50,12 +50,12 @@ class Room:
 
 
 def check_disk(needed: int) -> None:
-    """Raises StorageError when ``needed`` bytes would fill the embedded S3's disk; another S3 sees to its own."""
+    """Raises DiskFull when ``needed`` bytes would fill the embedded S3's disk; another S3 sees to its own."""
     if not settings().uses_embedded_s3:
         return
     free = shutil.disk_usage(settings().data_dir).free
     if free < needed + MARGIN_BYTES:
-        raise StorageError(
-            f"The server's disk is full: {size(free)} are free, and {size(needed + MARGIN_BYTES)} are needed. "
+        raise DiskFull(
+            f"The disk is full: {size(free)} are free, and {size(needed + MARGIN_BYTES)} are needed. "
             "Ask the admin for more room, then try again."
         )

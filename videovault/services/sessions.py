@@ -7,7 +7,7 @@ from sqlmodel import Session, col, delete, or_, select, update
 
 from videovault import models, security
 from videovault.config import settings
-from videovault.db import reading, transaction
+from videovault.db import SEEN_SECONDS, reading, transaction, write_if_possible
 from videovault.errors import NotFound, NotSignedIn
 from videovault.models import ApiToken, Event, User, now
 from videovault.services.access import Caller, check_in_person
@@ -83,7 +83,7 @@ def sign_out(caller: Caller, session_id: str) -> None:
     own = delete(models.Session).where(
         col(models.Session.id) == session_id, col(models.Session.user_id) == caller.user_id
     )
-    with transaction() as session:
+    with transaction(essential=True) as session:
         if not session.exec(own).rowcount:
             raise NotFound("There is no such session: it has ended already.")
         session.add(Event(kind="signed_out", actor_id=caller.user_id))
@@ -91,7 +91,7 @@ def sign_out(caller: Caller, session_id: str) -> None:
 
 def logout(token: str) -> None:
     """End the session of this token; an unknown one is ended already."""
-    with transaction() as session:
+    with transaction(essential=True) as session:
         found = session.get(models.Session, security.token_hash(token))
         if found:
             session.add(Event(kind="logout", actor_id=found.user_id))
@@ -127,9 +127,12 @@ def _note_seen(living: Sequence[models.Session]) -> None:
     if not late:
         return
     sessions, users = {found.token_hash for found in late}, {found.user_id for found in late}
-    with transaction() as session:
+
+    def keep(session: Session) -> None:
         for seen in (
             update(models.Session).where(col(models.Session.token_hash).in_(sessions)),
             update(User).where(col(User.id).in_(users)),
         ):
             session.exec(seen.values(last_seen_at=now()))
+
+    write_if_possible("last seen", keep, patience=SEEN_SECONDS)

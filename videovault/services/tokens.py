@@ -2,10 +2,10 @@
 
 from datetime import timedelta
 
-from sqlmodel import col, delete, func, or_, select
+from sqlmodel import col, delete, func, or_, select, update
 
 from videovault import security
-from videovault.db import one_at_a_time, reading, transaction
+from videovault.db import SEEN_SECONDS, one_at_a_time, reading, transaction, write_if_possible
 from videovault.errors import Conflict, InvalidInput, NotFound, NotSignedIn
 from videovault.models import ApiToken, Event, User, now
 from videovault.services import fields
@@ -65,7 +65,7 @@ def revoke(caller: Caller, token_id: str) -> None:
     """End one of the caller's tokens. Raises NotFound alike for absent and foreign ones."""
     check_in_person(caller)
     own = delete(ApiToken).where(col(ApiToken.id) == token_id, col(ApiToken.user_id) == caller.user_id)
-    with transaction() as session:
+    with transaction(essential=True) as session:
         name = session.exec(own.returning(col(ApiToken.name))).scalar_one_or_none()
         if name is None:
             raise NotFound("There is no such token: it has been revoked already.")
@@ -92,7 +92,5 @@ def authenticate(token: str) -> Caller:
 def _note_used(row: ApiToken) -> None:
     if row.last_used_at and now() - row.last_used_at < USED_EVERY:
         return
-    with transaction() as session:
-        used = session.get(ApiToken, row.id)
-        if used:
-            used.last_used_at = now()
+    used = update(ApiToken).where(col(ApiToken.id) == row.id).values(last_used_at=now())
+    write_if_possible("last used", lambda session: session.exec(used), patience=SEEN_SECONDS)

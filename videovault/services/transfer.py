@@ -88,7 +88,7 @@ def _finish(video: Video, stored: Stored, lease: Lease) -> None:
     }
     if seen:
         values |= {"duration": seen.duration, "width": seen.width, "height": seen.height}
-    with transaction() as session:
+    with transaction(essential=True) as session:
         if not lifecycle.move(session, video, Status.READY, why="stored and proven", **values):
             raise Superseded
         session.exec(delete(UploadPart).where(col(UploadPart.video_id) == video.id))
@@ -127,7 +127,7 @@ def _lies_there(key: str, lease: Lease) -> bool:
 
 def _release(video: Video) -> None:
     """Give the video back to the queue, for the next worker to go on with where this one stopped."""
-    with transaction() as session:
+    with transaction(essential=True) as session:
         released = lifecycle.move(session, video, Status.QUEUED, why="worker stopped", heartbeat_at=None)
     if not released:
         _let_go(video)
@@ -135,7 +135,7 @@ def _release(video: Video) -> None:
 
 def _fail(video: Video, error: VideoVaultError) -> None:
     """Say why, and clear up; what passing faults broke keeps its parts for a while."""
-    with transaction() as session:
+    with transaction(essential=True) as session:
         moved = lifecycle.move(
             session,
             video,
@@ -182,5 +182,5 @@ def _let_go(video: Video) -> None:
 def _leave(row: Video) -> None:
     """Whoever waits for this worker to stop may go on."""
     if row.status in WAITING:
-        with transaction() as session:
+        with transaction(essential=True) as session:
             lifecycle.change(session, row, heartbeat_at=None)

@@ -1,7 +1,7 @@
 """A person's own videos: the gallery, one video, its links, and storing one from an address."""
 
 import unicodedata
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, func, or_, select
 
 from videovault.config import settings
-from videovault.db import moment, reading, transaction
+from videovault.db import AUDIT_SECONDS, moment, reading, transaction, write_if_possible
 from videovault.errors import Conflict, InvalidInput, UserNotFound
 from videovault.gateways import source, storage
 from videovault.models import Event, Status, User, Video, now
@@ -55,22 +55,27 @@ def gallery(
     with reading() as session:
         rows = session.exec(
             select(Video)
-            .where(*_wanted(user_id, query))
+            .where(*wanted(user_id, query))
             .order_by(*ORDERS[query.sort])
             .offset(offset)
             .limit(query.limit + 1 if query.limit else None)
         ).all()
-        counts = _counts(session, user_id)
+        counts = counts_of(session, user_id)
     page = rows[: query.limit] if query.limit else rows
     more = len(rows) > len(page)
+    shown = linked_all(page) if links else [VideoView.of(row) for row in page]
+    return view(shown, counts, next_cursor=str(offset + len(page)) if more else None)
+
+
+def view(shown: list[VideoView], counts: Mapping[str, int], next_cursor: str | None = None) -> GalleryView:
     return GalleryView(
-        videos=[linked(row) if links else VideoView.of(row) for row in page],
+        videos=shown,
         total_count=sum(counts.values()) - counts["draft"],
         ready_count=counts["ready"],
         processing_count=counts["processing"],
         failed_count=counts["failed"],
         draft_count=counts["draft"],
-        next_cursor=str(offset + len(page)) if more else None,
+        next_cursor=next_cursor,
     )
 
 
@@ -85,6 +90,21 @@ def linked(row: Video) -> VideoView:
     if row.status != Status.READY:
         return VideoView.of(row)
     return VideoView.of(row, download_url=video_link(row), thumbnail_url=poster_link(row))
+
+
+def linked_all(rows: Sequence[Video]) -> list[VideoView]:
+    """As ``linked``, for many at once."""
+    if all(row.status != Status.READY for row in rows):
+        return [VideoView.of(row) for row in rows]
+    sign = storage.connected().signer(seconds=settings().download_url_seconds)
+    return [_linked(row, sign) for row in rows]
+
+
+def _linked(row: Video, sign: Callable[[str, str], str]) -> VideoView:
+    if row.status != Status.READY:
+        return VideoView.of(row)
+    poster = sign(row.poster_key, "") if row.poster_key else None
+    return VideoView.of(row, download_url=sign(str(row.s3_key), _disposition(row)), thumbnail_url=poster)
 
 
 def rename(caller: Caller, video_id: str, title: str) -> VideoView:
@@ -104,10 +124,11 @@ def download_url(caller: Caller, video_id: str, *, inline: bool = False) -> str:
 
     Raises VideoNotFound, Conflict before the video is ready.
     """
-    with transaction() as session:
+    with reading() as session:
         row = _ready(session, caller, video_id)
-        if not inline:
-            session.add(Event(kind="download", actor_id=caller.user_id, video_id=row.id))
+    if not inline:
+        taken = Event(kind="download", actor_id=caller.user_id, video_id=row.id)
+        write_if_possible(taken.kind, lambda session: session.add(taken), patience=AUDIT_SECONDS)
     return video_link(row, inline=inline)
 
 
@@ -125,8 +146,12 @@ def video_link(row: Video, *, inline: bool = False) -> str:
     return storage.connected().presign(
         str(row.s3_key),
         seconds=settings().download_url_seconds,
-        disposition=content_disposition(row.title, row.format or "mp4", inline=inline),
+        disposition=_disposition(row, inline=inline),
     )
+
+
+def _disposition(row: Video, *, inline: bool = False) -> str:
+    return content_disposition(row.title, row.format or "mp4", inline=inline)
 
 
 def poster_link(row: Video) -> str | None:
@@ -188,20 +213,20 @@ def _ready(session: Session, caller: Caller, video_id: str) -> Video:
     return row
 
 
-def _wanted(user_id: str, query: GalleryQuery) -> list[ColumnElement[bool]]:
+def wanted(user_id: str, query: GalleryQuery) -> list[ColumnElement[bool]]:
     if query.status is None:
         statuses: list[str] = list(LISTED)
     else:
         statuses = [status for status, public in FOLDED.items() if public == query.status]
-    wanted = [col(Video.owner_id) == user_id, col(Video.status).in_(statuses)]
+    chosen = [col(Video.owner_id) == user_id, col(Video.status).in_(statuses)]
     text = unicodedata.normalize("NFC", query.q.strip())  # as titles are kept
     if text:
         searched = (col(Video.title), col(Video.company_name))
-        wanted.append(or_(*(column.icontains(text, autoescape=True) for column in searched)))
-    return wanted
+        chosen.append(or_(*(column.icontains(text, autoescape=True) for column in searched)))
+    return chosen
 
 
-def _counts(session: Session, user_id: str) -> dict[str, int]:
+def counts_of(session: Session, user_id: str) -> dict[str, int]:
     counted: dict[str, int] = dict.fromkeys(FOLDED.values(), 0)
     grouped = (
         select(Video.status, func.count())

@@ -1,12 +1,13 @@
 """What somebody with a share link may do, without an account: open its page, play the video and download it."""
 
 from dataclasses import dataclass, field
+from functools import partial
 
 from sqlalchemy import CursorResult, update
 from sqlmodel import Session, col, or_
 
 from videovault import logs, security
-from videovault.db import reading, transaction
+from videovault.db import AUDIT_SECONDS, reading, transaction, write_if_possible
 from videovault.errors import ObjectSwapped, WrongSecretKey
 from videovault.models import Event, Video
 from videovault.security import Ticket
@@ -36,7 +37,7 @@ def open_page(video_id: str, visit: Visit) -> SharedView:
     video = _proven(video_id, visit)
     inside = _is_inside(ticket, visit)
     if not inside:
-        _count(video_id, visit, "page")
+        _count(video, visit, "page")
     return SharedView(
         video_id=video.id,
         title=video.title,
@@ -56,11 +57,11 @@ def download_url(video_id: str, visit: Visit, *, inline: bool = False) -> str:
     ticket = _ticket(video_id)
     video = _proven(video_id, visit)
     if not _is_inside(ticket, visit):
-        _count(video_id, visit, "address")
+        _count(video, visit, "address")
     if not inline:
-        with transaction() as session:
-            detail = {"network": places.network_of(visit.address)}
-            session.add(Event(kind="share_download", video_id=video_id, detail=detail))
+        detail = {"network": places.network_of(visit.address)}
+        taken = Event(kind="share_download", video_id=video_id, detail=detail)
+        write_if_possible(taken.kind, lambda session: session.add(taken), patience=AUDIT_SECONDS)
     return videos.video_link(video, inline=inline)
 
 
@@ -109,17 +110,25 @@ def _let_in(session: Session, video_id: str, visit: Visit) -> Video:
         raise
 
 
-def _count(video_id: str, visit: Visit, way: str) -> None:
-    """One more view, unless there have been enough."""
+def _count(video: Video, visit: Visit, way: str) -> None:
+    """One more view, unless there have been enough. Where there is no limit, a view need not be counted."""
+    count = partial(_counted, video_id=video.id, visit=visit, way=way)
+    if video.share_most_views is None:
+        write_if_possible("share_opened", count, patience=AUDIT_SECONDS)
+        return
+    with transaction(essential=True) as session:
+        count(session)
+
+
+def _counted(session: Session, *, video_id: str, visit: Visit, way: str) -> None:
     room = or_(col(Video.share_most_views).is_(None), col(Video.share_views) < col(Video.share_most_views))
-    with transaction() as session:
-        video = _let_in(session, video_id, visit)
-        more = update(Video).where(col(Video.id) == video_id, room)
-        counted = session.execute(
-            more.values(share_views=Video.share_views + 1).execution_options(synchronize_session=False)
-        )
-        if not isinstance(counted, CursorResult) or counted.rowcount == 0:
-            raise WrongSecretKey
-        session.refresh(video, ["share_views"])
-        detail = {"network": places.network_of(visit.address), "views": video.share_views, "by": way}
-        session.add(Event(kind="share_opened", video_id=video_id, detail=detail))
+    video = _let_in(session, video_id, visit)
+    more = update(Video).where(col(Video.id) == video_id, room)
+    counted = session.execute(
+        more.values(share_views=Video.share_views + 1).execution_options(synchronize_session=False)
+    )
+    if not isinstance(counted, CursorResult) or counted.rowcount == 0:
+        raise WrongSecretKey
+    session.refresh(video, ["share_views"])
+    detail = {"network": places.network_of(visit.address), "views": video.share_views, "by": way}
+    session.add(Event(kind="share_opened", video_id=video_id, detail=detail))

@@ -6,6 +6,7 @@ import reflex as rx
 from reflex.event import EventSpec
 
 from videovault.config import settings
+from videovault.errors import Busy, DiskFull
 from videovault.services import accounts, fields, invitations, passwords, resets
 from videovault.state import wording
 from videovault.state.session import HOME, SessionState
@@ -16,6 +17,8 @@ PROBLEMS = {
     "closed": "New accounts are not open here. Ask the admin for one.",
     "invitation": invitations.SPENT,
     "spent": resets.SPENT,
+    "busy": Busy().public_message,
+    "full": DiskFull().public_message,
 }
 FIELD_PROBLEMS = {
     "no-email": ("email", "Enter your e-mail address."),

@@ -45,7 +45,8 @@ class AdminSystemState(AdminState):
         async with self:
             self.checks, self.verdict, self.is_running = _unknown(), "", True
         looking = [
-            patiently(system.check, caller, name, jobs_waiting=_jobs_waiting) for name in system.applicable()
+            asyncio.wrap_future(system.begun(caller, name, jobs_waiting=_jobs_waiting))
+            for name in system.applicable()
         ]
         try:
             for each in asyncio.as_completed(looking):

@@ -6,7 +6,7 @@ from typing import Any
 import reflex as rx
 from reflex.event import EventSpec
 
-from videovault.errors import InvalidInput
+from videovault.errors import Busy, DiskFull, InvalidInput
 from videovault.services import accounts, passwords, people, sessions, tokens, videos
 from videovault.services.access import Caller
 from videovault.services.account_views import SessionView, TokenView
@@ -28,10 +28,14 @@ FIELD_PROBLEMS = {
     "controls": ("newPassword", passwords.CONTROLS),
     "common": ("newPassword", passwords.TOO_COMMON),
     "slow": ("currentPassword", SLOW),
+    "busy": ("currentPassword", Busy().public_message),
+    "full": ("currentPassword", DiskFull().public_message),
     "closing-no-password": ("password", passwords.MISSING),
     "closing-wrong": ("password", passwords.WRONG),
     "closing-only-admin": ("password", people.LAST_ADMIN),
     "closing-slow": ("password", SLOW),
+    "closing-busy": ("password", Busy().public_message),
+    "closing-full": ("password", DiskFull().public_message),
 }
 TOKEN_FIELDS = {"name": "tokenName", "expiresInDays": "days"}
 # The headings that take the focus when a line below them goes.

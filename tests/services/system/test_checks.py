@@ -101,6 +101,21 @@ def test_a_queue_that_cannot_be_asked_is_broken(anna: Caller) -> None:
     assert "QUEUE_URL" in found.mend
 
 
+def test_a_worker_that_hangs_is_shown_beside_those_that_work(check: Check) -> None:
+    presence.Here(4).beat()
+    with transaction() as session:
+        session.exec(update(Worker).values(seen_at=now() - timedelta(seconds=30)))
+    presence.Here(2).beat()
+    found = check("workers")
+    assert found.state == "warning"
+    assert "2 transfers at once. Not heard of for 30 s: 1, on" in found.found
+    assert "hangs or was killed" in found.mend
+    with transaction() as session:
+        lost = update(Worker).where(Worker.at_once == 4)  # type: ignore[arg-type] # a column
+        session.exec(lost.values(seen_at=now() - timedelta(hours=1)))
+    assert check("workers").state == "ok"
+
+
 def test_workers_that_fell_silent_count_as_dead(check: Check) -> None:
     assert check("workers").found == "No worker is alive: nothing is made or stored."
     here = presence.Here(4)

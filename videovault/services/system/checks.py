@@ -5,12 +5,13 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from videovault import logs
 from videovault.config import settings
 from videovault.errors import NotFound, StorageError, VideoVaultError
 from videovault.services.access import Caller, check_admin
-from videovault.services.health import started
+from videovault.services.health import SharedRun, runs
 from videovault.services.system import addresses, objects, work
 from videovault.services.system.outcome import CheckView, Outcome, broken, mend_storage
 
@@ -46,14 +47,29 @@ CHECKS: dict[str, Check] = {
 
 
 def check(caller: Caller, name: str, *, jobs_waiting: Callable[[], int]) -> CheckView:
-    """Run one of ``CHECKS``; it has 5 seconds. Raises Forbidden for anyone but admins, NotFound."""
+    """As ``begun``, waiting for it."""
+    return begun(caller, name, jobs_waiting=jobs_waiting).result()
+
+
+def begun(caller: Caller, name: str, *, jobs_waiting: Callable[[], int]) -> "Future[CheckView]":
+    """One of ``CHECKS``, in a thread of its own, with 5 seconds; of all who ask at once the same run.
+
+    Raises Forbidden for anyone but admins, NotFound.
+    """
     check_admin(caller)
     if name not in CHECKS:
         raise NotFound("There is no such check.")
-    chosen = CHECKS[name]
-    look = (lambda: work.queue(jobs_waiting())) if name == "queue" else chosen.look
-    begun = time.monotonic()
-    outcome = _outcome(chosen, started(name, look))
+    look = (lambda: work.queue(jobs_waiting())) if name == "queue" else CHECKS[name].look
+    return _run(f"checked {name}").ask(lambda: _checked(name, look))
+
+
+def _run(name: str) -> SharedRun[Any]:
+    return runs().setdefault(name, SharedRun(name))
+
+
+def _checked(name: str, look: Callable[[], Outcome]) -> CheckView:
+    chosen, begun_at = CHECKS[name], time.monotonic()
+    outcome = _outcome(chosen, _run(f"looked at {name}").ask(look))
     return CheckView(
         name=name,
         title=chosen.title,
@@ -62,7 +78,7 @@ def check(caller: Caller, name: str, *, jobs_waiting: Callable[[], int]) -> Chec
         trouble=outcome.trouble,
         mend=outcome.mend,
         steps=list(outcome.steps),
-        seconds=round(time.monotonic() - begun, 3),
+        seconds=round(time.monotonic() - begun_at, 3),
     )
 
 

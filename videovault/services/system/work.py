@@ -1,6 +1,7 @@
 """Checks of the work itself: the database, what waits, who works, and what has failed of late."""
 
 import time
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement
@@ -8,7 +9,7 @@ from sqlmodel import Session, col, func, or_, select
 
 from videovault import db
 from videovault.db import moment, reading
-from videovault.models import Status, User, Video, now
+from videovault.models import Status, User, Video, Worker, now
 from videovault.services import presence
 from videovault.services.system.outcome import DOWNLOAD_FAILURES, MISSING_VIDEOS, Outcome, about
 
@@ -52,14 +53,30 @@ def workers() -> Outcome:
     alive, silent = presence.known()
     if alive:
         transfers = sum(worker.at_once for worker in alive)
-        hosts = ", ".join(sorted({worker.host for worker in alive}))
-        return Outcome("ok", f"Alive: {len(alive):,}, on {hosts}, for {transfers:,} transfers at once.")
+        found = f"Alive: {len(alive):,}, on {_hosts(alive)}, for {transfers:,} transfers at once."
+        return _with_lost(found, silent)
     mend = "Start one by `python -m videovault worker`, or set WORKERS above 0 and start VideoVault again."
     if not silent:
         return Outcome("broken", "No worker is alive: nothing is made or stored.", mend)
     with reading() as session:
         ago = about(_since(session, silent[0].seen_at))
     return Outcome("broken", f"No worker is alive. The last one was heard of {ago} ago.", mend)
+
+
+def _with_lost(found: str, silent: Sequence[Worker]) -> Outcome:
+    """A warning for a while when a worker hangs or has been killed: at its end it would have said so."""
+    with reading() as session:
+        lost = [worker for worker in silent if _since(session, worker.seen_at) < LONG_WAIT]
+        if not lost:
+            return Outcome("ok", found)
+        ago = about(_since(session, lost[0].seen_at))
+    found += f" Not heard of for {ago}: {len(lost):,}, on {_hosts(lost)}. Others have taken over its work."
+    mend = "It hangs or was killed. One that VideoVault runs itself is replaced; start any other one again."
+    return Outcome("warning", found, mend)
+
+
+def _hosts(workers: Sequence[Worker]) -> str:
+    return ", ".join(sorted({worker.host for worker in workers}))
 
 
 def failures() -> Outcome:

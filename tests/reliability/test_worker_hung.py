@@ -1,0 +1,80 @@
+"""A worker that is stopped in the middle of a transfer: noticed, replaced, and its video is ready all the same."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.embedded.processes import is_running, linux_only
+from tests.fixtures.app import RunningApp, running_app
+from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer, payload
+
+pytestmark = [pytest.mark.timeout(400), linux_only]
+
+SIZE = 12 * MIB
+PATIENCE_SECONDS = 150
+LOGIN = {"email": "ada@example.com", "password": "correct horse"}
+
+
+@pytest.fixture
+def source() -> Iterator[NaughtyServer]:
+    with NaughtyServer() as server:
+        yield server
+
+
+@pytest.fixture
+def app(tmp_path: Path, source: NaughtyServer) -> Iterator[RunningApp]:
+    settings = {"SCRIPT_WEBHOOK_URL": "", "VIDEO_WEBHOOK_URL": ""}
+    with running_app(tmp_path, **settings, SOURCE_ALLOW_HOSTS=f"127.0.0.1:{source.port}") as running:
+        yield running
+
+
+def workers(app: RunningApp) -> list[int]:
+    """The worker processes of this installation."""
+    ours = f"DATA_DIR={app.data_dir}".encode()
+    return [int(folder.name) for folder in Path("/proc").glob("[0-9]*") if _is_worker(folder, ours)]
+
+
+def _is_worker(folder: Path, ours: bytes) -> bool:
+    try:
+        command = (folder / "cmdline").read_bytes().split(b"\0")
+        return command[-3:-1] == [b"videovault", b"worker"] and ours in (folder / "environ").read_bytes()
+    except OSError:  # it has just ended
+        return False
+
+
+@pytest.fixture
+def api(app: RunningApp) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=app.url, timeout=60) as client:
+        data = client.post("/api/auth/register", json=LOGIN).json()["data"]
+        client.headers["Authorization"] = f"Bearer {data['token']}"
+        yield client
+
+
+def test_a_stopped_worker_is_replaced_and_its_video_becomes_ready(
+    app: RunningApp, api: httpx.Client, source: NaughtyServer
+) -> None:
+    url = source.serve("/film.mp4", Manners(size=SIZE, bytes_per_second=MIB))
+    body = {"videoUrl": url, "userEmail": LOGIN["email"]}
+    asked = api.post("/api/auth/video/download", json=body, headers={"Prefer": "respond-async"})
+    path = f"/api/auth/video/{asked.json()['data']['videoId']}"
+    until(app, lambda: source.bytes_sent("/film.mp4") > MIB)
+    [hung] = workers(app)
+    os.kill(hung, signal.SIGSTOP)
+    until(app, lambda: not is_running(hung))
+    source.serve("/film.mp4", Manners(size=SIZE))
+    until(app, lambda: api.get(path).json()["data"]["status"] == "ready")
+    assert api.get(f"{path}/download", follow_redirects=True).content == payload(SIZE)
+    assert len(workers(app)) == 1
+    assert "hangs, and is killed" in app.log.read_text(errors="replace")
+
+
+def until(app: RunningApp, met: Callable[[], bool]) -> None:
+    give_up = time.monotonic() + PATIENCE_SECONDS
+    while not met():
+        assert time.monotonic() < give_up, app.log.read_text(errors="replace")[-3000:]
+        time.sleep(0.2)
