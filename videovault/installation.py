@@ -36,6 +36,11 @@ def load_or_create(data_dir: Path) -> Installation:
         raise ValueError(str(error)) from error
 
 
+def put_back(data_dir: Path, kept: Installation) -> None:
+    """Make ``kept``, from a backup, the installation of ``data_dir``, which must not have one. Raises OSError."""
+    _publish(data_dir / FILE_NAME, kept, overwrite=False)
+
+
 def with_free_ports(data_dir: Path) -> Installation:
     """The same installation, with any port that something else has taken since replaced by a free one."""
     old = load_or_create(data_dir)
