@@ -57,7 +57,9 @@ def restore(dsn: str, source: Path) -> None:
 def _run(program: str, dsn: str, *arguments: str) -> None:
     """The password goes by the environment, since a command line can be read by everyone on the machine."""
     url = make_url(dsn)
-    address = url.set(drivername="postgresql", password=None).render_as_string()
+    address = url._replace(
+        drivername="postgresql", password=None
+    ).render_as_string()  # set() keeps a password
     environment = os.environ | {"PGCONNECT_TIMEOUT": CONNECT_SECONDS, "LC_ALL": "C"}
     if url.password:
         environment |= {"PGPASSWORD": url.password}

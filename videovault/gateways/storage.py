@@ -3,7 +3,7 @@
 import base64
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,11 +16,7 @@ from videovault.gateways.s3 import ObjectMissing, UploadLost, client, in_words
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import (
-        CompletedPartTypeDef,
-        GetObjectOutputTypeDef,
-        HeadObjectOutputTypeDef,
-    )
+    from mypy_boto3_s3.type_defs import CompletedPartTypeDef, GetObjectOutputTypeDef, HeadObjectOutputTypeDef
 
 __all__ = [
     "Description",
@@ -188,7 +184,7 @@ class Storage:
         """The object and its bytes, in pieces of 1 MiB at most. Raises ObjectMissing; the pieces raise StorageError."""
         with in_words():
             answer = self._s3.get_object(Bucket=self.bucket, Key=key, ChecksumMode="ENABLED")
-            with answer["Body"] as body:
+            with closing(answer["Body"]) as body:
                 yield self._info(answer), body.iter_chunks(PIECE_BYTES)
 
     def describe(self, key: str, described: Description) -> None:
@@ -250,14 +246,9 @@ class Storage:
         return told | self._extra
 
     def _info(self, head: "HeadObjectOutputTypeDef | GetObjectOutputTypeDef") -> ObjectInfo:
-        return ObjectInfo(
-            head["ContentLength"],
-            head["ETag"],
-            {name.lower(): value for name, value in head["Metadata"].items()},
-            self._crc32(head),
-            head.get("ContentType", ""),
-            head.get("ContentDisposition", ""),
-        )
+        metadata = {name.lower(): value for name, value in head["Metadata"].items()}
+        told = head.get("ContentType", ""), head.get("ContentDisposition", "")
+        return ObjectInfo(head["ContentLength"], head["ETag"], metadata, self._crc32(head), *told)
 
     def _crc32(self, head: "HeadObjectOutputTypeDef | GetObjectOutputTypeDef") -> int | None:
         """Of the whole object: one made of the sums of its parts (COMPOSITE) says nothing about it."""

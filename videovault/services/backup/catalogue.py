@@ -42,7 +42,7 @@ FROM videos LEFT JOIN objects ON objects.key = videos.s3_key WHERE status = '{St
 
 @dataclass(frozen=True)
 class Entry:
-    """An object of the backup; ``size`` in bytes, ``modified`` as the listing said it."""
+    """An object of the backup; ``size`` in bytes, ``modified`` as the listing said it, empty if it may change unnoticed."""
 
     key: str
     size: int

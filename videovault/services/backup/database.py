@@ -35,6 +35,10 @@ def snapshot(folder: Path, at: datetime, catalogue: Catalogue) -> Database:
 
     Raises ConfigurationError when there is no database, or pg_dump cannot be used.
     """
+    if kind() == "sqlite" and not _sqlite_file().exists():
+        raise ConfigurationError(
+            f"There is nothing to back up: {_sqlite_file()} does not exist. Check DATA_DIR."
+        )
     with _engine() as engine:
         return (_sqlite_snapshot if kind() == "sqlite" else _dump)(engine, folder, at, catalogue)
 
@@ -142,10 +146,6 @@ def _engine() -> Iterator[Engine]:
 
 
 def _sqlite_snapshot(engine: Engine, folder: Path, at: datetime, catalogue: Catalogue) -> Database:
-    if not _sqlite_file().exists():
-        raise ConfigurationError(
-            f"There is nothing to back up: {_sqlite_file()} does not exist. Check DATA_DIR."
-        )
     path = files.fresh(folder / f"database-{stamp(at)}.sqlite")
     with closing(engine.raw_connection()) as connection:
         # One reading transaction: writers go on beside it, and what was deleted is not copied.

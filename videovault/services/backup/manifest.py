@@ -20,8 +20,8 @@ from pydantic import (
 
 from videovault import security
 from videovault.config import settings
-from videovault.errors import InvalidInput
-from videovault.installation import Installation
+from videovault.errors import ConfigurationError, InvalidInput
+from videovault.installation import FILE_NAME, Installation
 from videovault.services.backup import files
 from videovault.services.backup.files import Damaged
 
@@ -157,11 +157,15 @@ def keys_with(installation: Installation | None) -> Sequence[str]:
 
 
 def key_in_use(installation: Installation | None) -> Key:
-    """Which key seals now, by the settings and this key file."""
-    source: Literal["installation", "settings"] = (
-        "settings" if settings().secret_key.get_secret_value() else "installation"
-    )
-    return Key(source=source, fingerprint=security.key_fingerprint(keys_with(installation)[0]))
+    """Which key seals now, by the settings and this key file. Raises ConfigurationError when there is none."""
+    from_settings = settings().secret_key.get_secret_value()
+    if not from_settings and installation is None:
+        raise ConfigurationError(
+            f"There is no key: {settings().data_dir / FILE_NAME} is missing and SECRET_KEY is not set. Without the key "
+            "that sealed in the database a backup would open nothing: restore the key first."
+        )
+    key = security.key_fingerprint(keys_with(installation)[0])
+    return Key(source="settings" if from_settings else "installation", fingerprint=key)
 
 
 def _digest(said: Any) -> str:

@@ -104,6 +104,7 @@ def _restored(
     force: bool,
 ) -> Restored:
     at = now()
+    settings().data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     aside, undo = _put_key(kept, at, force=force)
     with storage_running():
         try:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -28,6 +28,7 @@ from videovault.services.engine import Patience, with_storage
 AT_ONCE = 4  # objects, each with a piece of 1 MiB in memory
 BATCH = 16
 SNAPSHOTS = 3
+YOUNG = timedelta(minutes=1)
 log = logs.get(__name__)
 
 
@@ -56,6 +57,8 @@ def save(folder: Path) -> Saved:
     continues.
     """
     _check_folder(folder)
+    kept = _installation()
+    key = manifest.key_in_use(kept)
     files.private_folder(folder)
     with files.locked(folder):
         continued = (folder / PARTIAL).exists()
@@ -65,11 +68,11 @@ def save(folder: Path) -> Saved:
         tally, at = _Tally(), now()
         with Catalogue.writing(folder / PARTIAL) as catalogue:
             copied_database = _filled(folder, catalogue, tally, at)
-            findings = judged(catalogue, manifest.keys_with(_installation()))
+            findings = judged(catalogue, manifest.keys_with(kept))
             made = Manifest(
                 taken_at=at,
                 database=copied_database,
-                key=manifest.key_in_use(_installation()),
+                key=key,
                 installation=_save_key(folder, at),
                 catalogue=_save_catalogue(folder, at),
                 keeps_metadata=storage.connected().keeps_metadata,
@@ -162,8 +165,8 @@ def _is_kept(folder: Path, catalogue: Catalogue, listed: Listed, look: int) -> b
     known = catalogue.see(listed, look)
     if known is None or files.size_of(folder / known.path) != known.size:
         return False
-    modified = listed.modified_at.isoformat()
-    if modified != known.modified:
+    modified = _modified(listed)
+    if not modified or modified != known.modified:
         info = storage.connected().info(listed.key)
         if info is None or info.size != known.size or info.crc32 not in (None, known.crc32):
             return False
@@ -188,8 +191,8 @@ def _fetched(folder: Path, listed: Listed, check: Callable[[], None]) -> Entry:
     with storage.connected().download(listed.key) as (info, pieces):
 
         def entry(found: Sum) -> Entry:
-            etag, modified = info.etag, listed.modified_at.isoformat()
-            return Entry(listed.key, found.size, etag, modified, found.sha256, found.crc32, info.described)
+            seen = (listed.key, found.size, info.etag, _modified(listed))
+            return Entry(*seen, found.sha256, found.crc32, info.described)
 
         def place(found: Sum) -> Path:
             if found.size != info.size or info.crc32 not in (None, found.crc32):
@@ -203,6 +206,11 @@ def _unless_stopped(pieces: Iterator[bytes], check: Callable[[], None]) -> Itera
     for piece in pieces:
         check()
         yield piece
+
+
+def _modified(listed: Listed) -> str:
+    """Empty for what is young: S3 counts whole seconds, so it may still change without another time."""
+    return listed.modified_at.isoformat() if now() - listed.modified_at > YOUNG else ""
 
 
 def _installation() -> Installation | None:
