@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from videovault import db, logs
+from videovault import db, installation, logs
 from videovault.config import Settings, hidden, settings
 from videovault.errors import ConfigurationError, InvalidInput, SourceError, VideoVaultError
 
@@ -36,7 +36,7 @@ def run() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     chosen = settings()
     _check_disk(chosen)
-    _check_restored()
+    _check_restored(chosen)
     server.check_port(chosen.host, chosen.port)
     migrate()
     if not frontend.is_built():
@@ -49,7 +49,7 @@ def worker() -> None:
     """Generate and store videos, for this machine or for many."""
     from videovault import worker as process
 
-    _check_restored()
+    _check_restored(settings())
     process.run()
 
 
@@ -255,10 +255,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _check_restored() -> None:
-    from videovault.services import backup
-
-    backup.check_finished()
+def _check_restored(chosen: Settings) -> None:
+    if (chosen.data_dir / installation.RESTORE_MARKER).exists():
+        raise ConfigurationError(
+            f"A restore into {chosen.data_dir} was interrupted. Run `python -m videovault restore` again with the same "
+            "folder: it continues."
+        )
 
 
 def _check_disk(chosen: Settings) -> None:

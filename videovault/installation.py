@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 FILE_NAME = "installation.json"
+# There while a restore is under way: nothing may start on what is half restored.
+RESTORE_MARKER = "restore.unfinished"
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from videovault.__main__ import main
 from videovault.config import settings
 from videovault.embedded import borrowed, s3
 from videovault.gateways import storage
+from videovault.installation import RESTORE_MARKER
 from videovault.services import accounts, pipeline, videos
 
 MIB = 1024**2
@@ -114,7 +115,7 @@ def test_nothing_is_restored_under_a_running_app(
 def test_nothing_starts_on_what_is_half_restored(
     installation: Path, command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (installation / "var" / "restore.json").touch()
+    (installation / "var" / RESTORE_MARKER).touch()
     assert main([command]) == 2
     assert "was interrupted. Run `python -m videovault restore` again" in capsys.readouterr().err
 

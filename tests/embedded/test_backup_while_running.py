@@ -27,7 +27,7 @@ SETTINGS = {
     "WORKERS": str(RUNNING),
     "RUNNING_PER_USER": "0",
     "RATE_LIMITS": "off",
-    "SOURCE_IDLE_SECONDS": "300",
+    "SOURCE_IDLE_SECONDS": "3600",
     "SCRIPT_WEBHOOK_URL": "",
     "VIDEO_WEBHOOK_URL": "",
 }

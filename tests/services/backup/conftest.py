@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import boto3
@@ -14,8 +15,9 @@ from videovault.db import transaction
 from videovault.gateways import storage
 from videovault.gateways.storage import Description, Storage
 from videovault.models import Status, Video
-from videovault.services import lifecycle, sidecar
+from videovault.services import backup, lifecycle, sidecar
 from videovault.services.access import Caller
+from videovault.services.backup import Restored
 from videovault.services.naming import POSTER_NAME, folder
 from videovault.services.ownership import TAG
 
@@ -84,6 +86,10 @@ def put_video(owner_id: str, title: str, film: bytes, row: Row, **columns: objec
         session.add(video)
     assert sidecar.write(video.id)
     return row(video.id)
+
+
+def restore(folder: Path, *, force: bool = False) -> Restored:
+    return backup.restore(folder, force=force, storage_running=nullcontext)
 
 
 def contents(vault: Storage) -> dict[str, tuple[bytes | None, str, dict[str, str]]]:

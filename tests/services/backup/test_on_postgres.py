@@ -1,6 +1,5 @@
 """The same with a real PostgreSQL and its own programs."""
 
-from contextlib import nullcontext
 from pathlib import Path
 
 import psycopg
@@ -9,7 +8,7 @@ from sqlmodel import select
 
 from tests.fixtures.installation import Configure
 from tests.fixtures.postgres import _created
-from tests.services.backup.conftest import Elsewhere, contents, put_video
+from tests.services.backup.conftest import Elsewhere, contents, put_video, restore
 from tests.services.conftest import Row
 from videovault import db
 from videovault.config import settings
@@ -19,7 +18,6 @@ from videovault.gateways.storage import Storage
 from videovault.models import Status, User, Video
 from videovault.services import accounts, backup, sharing
 from videovault.services.access import Caller
-from videovault.services.backup import Restored
 
 
 @pytest.fixture
@@ -32,10 +30,6 @@ def anna(postgres_server: str, migrated_postgres: str, configure: Configure, mot
 @pytest.fixture
 def video(anna: Caller, row: Row) -> Video:
     return put_video(anna.user_id, "Launch", b"film" * 1000, row)
-
-
-def restore(folder: Path, *, force: bool = False) -> Restored:
-    return backup.restore(folder, force=force, storage_running=nullcontext)
 
 
 def emails() -> list[str]:

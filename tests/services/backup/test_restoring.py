@@ -4,7 +4,6 @@ import json
 import shutil
 import stat
 from collections.abc import Mapping
-from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -12,26 +11,22 @@ from sqlmodel import select
 
 from tests.fixtures.installation import Configure
 from tests.fixtures.s3_proxy import S3Proxy
-from tests.services.backup.conftest import Elsewhere, Store, contents, damage
+from tests.services.backup.conftest import Elsewhere, Store, contents, damage, restore
 from tests.services.conftest import Row
 from videovault import db
 from videovault.config import settings
-from videovault.db import reading, transaction
-from videovault.errors import ConfigurationError, Conflict, InvalidInput, NotSignedIn, StorageError
+from videovault.db import reading
+from videovault.errors import Conflict, NotSignedIn, StorageError
 from videovault.gateways.storage import Description, Storage
+from videovault.installation import RESTORE_MARKER
 from videovault.models import Event, Status, User, Video
-from videovault.services import accounts, backup, ownership, sharing, videos
+from videovault.services import accounts, backup, ownership, sharing, sidecar, videos
 from videovault.services.access import Caller
-from videovault.services.backup import Restored
 from videovault.services.backup.files import Damaged
 from videovault.services.engine.plan import PART_BYTES
 from videovault.services.ownership import Standing
 
 ALSO_PARTS = b"moving pictures" * (PART_BYTES // 15 + 1000)
-
-
-def restore(folder: Path, *, force: bool = False) -> Restored:
-    return backup.restore(folder, force=force, storage_running=nullcontext)
 
 
 def rows() -> Mapping[str, list[dict[str, object]]]:
@@ -164,14 +159,13 @@ def test_an_interrupted_restore_lets_nothing_start_and_is_continued(
     )
     with pytest.raises(StorageError):
         restore(backup_dir)
-    with pytest.raises(Conflict, match="was interrupted"):
-        backup.check_finished()
+    assert (settings().data_dir / RESTORE_MARKER).exists()
     assert not (settings().data_dir / "videovault.db").exists()
     proxy.choose = lambda _operation: None
     restored = restore(backup_dir)
     assert restored.objects.put + restored.objects.present == len(contents(vault)) == 12
     assert restored.objects.present >= 4
-    backup.check_finished()
+    assert not (settings().data_dir / RESTORE_MARKER).exists()
 
 
 def test_a_restore_that_died_after_the_database_was_put_is_continued(
@@ -181,13 +175,40 @@ def test_a_restore_that_died_after_the_database_was_put_is_continued(
     backup.save(backup_dir)
     elsewhere()
     restore(backup_dir)
-    (settings().data_dir / "restore.json").write_text(
+    (settings().data_dir / RESTORE_MARKER).write_text(
         json.loads((backup_dir / "manifest.json").read_text())["manifest"]["catalogue"]["sha256"]
     )
     db.engine().dispose()
     assert restore(backup_dir).objects.present == 3
     with reading() as session:
         assert len(session.exec(select(Event).where(Event.kind == "restored")).all()) == 1
+
+
+def test_another_backup_is_not_mixed_into_an_interrupted_restore(
+    store: Store, backup_dir: Path, elsewhere: Elsewhere
+) -> None:
+    store("One")
+    backup.save(backup_dir)
+    elsewhere()
+    settings().data_dir.mkdir()
+    (settings().data_dir / RESTORE_MARKER).write_text("of another")
+    with pytest.raises(Conflict, match="The restore of another backup"):
+        restore(backup_dir)
+
+
+def test_a_sidecar_of_a_later_moment_than_the_database_is_written_again(
+    store: Store, moto_s3: Storage, backup_dir: Path, elsewhere: Elsewhere, row: Row
+) -> None:
+    video = store("One")
+    key = str(video.s3_key).rpartition("/")[0] + "/video.json"
+    wanted = moto_s3.read(key, 10_000)
+    moto_s3.put(key, b'{"title": "Two"}', Description("application/json"))
+    backup.save(backup_dir)
+    vault = elsewhere()
+    restore(backup_dir)
+    assert row(video.id).sidecar_due_at
+    sidecar.write(video.id)
+    assert vault.read(key, 10_000) == wanted
 
 
 @pytest.mark.parametrize("film", [b"film" * 1000, ALSO_PARTS], ids=["whole", "in parts"])
@@ -218,66 +239,6 @@ def test_a_video_whose_object_is_not_in_the_backup_fails_with_a_reason(
     assert (row(video.id).status, row(video.id).error_code) == (Status.FAILED, "OBJECT_MISSING")
 
 
-def test_a_database_of_an_earlier_version_is_migrated(
-    store: Store, backup_dir: Path, elsewhere: Elsewhere, row: Row
-) -> None:
-    from alembic import command
-    from alembic.config import Config
-
-    video = store("One")
-    command.downgrade(Config(str(db.ALEMBIC_INI)), "0009")
-    assert backup.save(backup_dir).manifest.database.revision == "0009"
-    elsewhere()
-    restore(backup_dir)
-    assert db.is_migrated()
-    assert row(video.id).title == "One"
-
-
-def test_a_database_of_a_later_version_is_refused(
-    store: Store, backup_dir: Path, elsewhere: Elsewhere
-) -> None:
-    store("One")
-    with transaction() as session:
-        session.connection().exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
-    backup.save(backup_dir)
-    elsewhere()
-    with pytest.raises(
-        ConfigurationError, match="revision 9999, which this version of VideoVault does not know"
-    ):
-        restore(backup_dir)
-    assert not settings().data_dir.exists()
-
-
-def test_a_key_from_the_settings_is_asked_for(
-    configure: Configure, installation: Path, store: Store, backup_dir: Path, elsewhere: Elsewhere
-) -> None:
-    configure(SECRET_KEY="k" * 43)
-    store("One")
-    assert backup.save(backup_dir).manifest.key.source == "settings"
-    assert "k" * 43 not in "".join(path.read_text(errors="replace") for path in backup_dir.glob("*.json"))
-    elsewhere(SECRET_KEY="")
-    for refused in (lambda: restore(backup_dir), lambda: _raise_named(backup_dir)):
-        with pytest.raises(InvalidInput, match="set SECRET_KEY to that of the installation"):
-            refused()
-    elsewhere("third", SECRET_KEY="k" * 43)
-    assert not restore(backup_dir).findings.named
-    del installation
-
-
-def test_a_setting_that_would_hide_the_backups_key_is_refused(
-    store: Store, backup_dir: Path, elsewhere: Elsewhere, installation: Path
-) -> None:
-    store("One")
-    key = settings().installation.secret_key
-    backup.save(backup_dir)
-    elsewhere(SECRET_KEY="k" * 43)
-    with pytest.raises(InvalidInput, match="SECRET_KEY is set here to another key"):
-        restore(backup_dir)
-    elsewhere("third", SECRET_KEY="k" * 43, SECRET_KEY_OLD=key)
-    assert not restore(backup_dir).findings.named
-    del installation
-
-
 def test_a_backup_can_be_moved_and_is_restored_from_there(
     store: Store, backup_dir: Path, elsewhere: Elsewhere
 ) -> None:
@@ -287,11 +248,6 @@ def test_a_backup_can_be_moved_and_is_restored_from_there(
     shutil.move(backup_dir, moved)
     elsewhere()
     assert restore(moved).objects.put == 3
-
-
-def _raise_named(folder: Path) -> None:
-    named = backup.verify(folder).findings.named
-    raise InvalidInput(named[0])
 
 
 def _lasting(row: dict[str, object]) -> dict[str, object]:

@@ -1,7 +1,6 @@
 """Taking a backup: complete, private, incremental, and never worse than the one before."""
 
 import stat
-from contextlib import nullcontext
 from itertools import count
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 
 from tests.fixtures.installation import Configure
 from tests.fixtures.s3_proxy import S3Proxy
-from tests.services.backup.conftest import Store, damage
+from tests.services.backup.conftest import Store, damage, restore
 from videovault.db import transaction
 from videovault.errors import ConfigurationError, Conflict, InvalidInput, StorageError
 from videovault.gateways import storage
@@ -86,7 +85,7 @@ def test_an_interrupted_backup_is_recognised_and_continued(
     proxy.choose = lambda operation: next(answers, FAILS) if operation == "GET" else None
     with pytest.raises(StorageError):
         backup.save(backup_dir)
-    for command in (backup.verify, _restore):
+    for command in (backup.verify, restore):
         with pytest.raises(InvalidInput, match="was interrupted before it was complete"):
             command(backup_dir)
     proxy.choose = lambda _operation: None
@@ -190,7 +189,7 @@ def test_two_commands_do_not_use_one_folder_at_once(store: Store, backup_dir: Pa
     store("One")
     backup.save(backup_dir)
     with files.locked(backup_dir):
-        for command in (backup.save, backup.verify, _restore):
+        for command in (backup.save, backup.verify, restore):
             with pytest.raises(Conflict, match="Another command uses"):
                 command(backup_dir)
 
@@ -228,7 +227,3 @@ def test_an_object_that_is_lost_from_the_backup_is_copied_again(store: Store, ba
     assert backup.verify(backup_dir).findings.count == 1
     assert backup.save(backup_dir).copied == 1
     assert not backup.verify(backup_dir).findings.named
-
-
-def _restore(folder: Path) -> object:
-    return backup.restore(folder, force=False, storage_running=nullcontext)

@@ -1,6 +1,5 @@
 """What a restored database does not go on believing: nothing is ordered, sent or held a second time."""
 
-from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import pytest
 from sqlmodel import col, select
 
 from tests.fixtures.naughty_server import Manners, NaughtyServer
-from tests.services.backup.conftest import Elsewhere, Store
+from tests.services.backup.conftest import Elsewhere, Store, restore
 from tests.services.conftest import Row
 from tests.services.rows import put
 from videovault import models
@@ -46,7 +45,7 @@ class Restoring:
     def __call__(self, **settings: object) -> Settled:
         backup.save(self._folder)
         self._elsewhere(**settings)
-        return backup.restore(self._folder, force=False, storage_running=nullcontext).settled
+        return restore(self._folder).settled
 
 
 @pytest.fixture(autouse=True)

@@ -5,13 +5,13 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing, nullcontext
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.services.backup.conftest import Elsewhere, Store
+from tests.services.backup.conftest import Elsewhere, Store, restore
 from videovault.config import settings
 from videovault.errors import InvalidInput
 from videovault.gateways.storage import Storage
@@ -27,10 +27,6 @@ def prepared(store: Store, backup_dir: Path, elsewhere: Elsewhere) -> Storage:
     store("One")
     backup.save(backup_dir)
     return elsewhere()
-
-
-def restore(folder: Path) -> object:
-    return backup.restore(folder, force=False, storage_running=nullcontext)
 
 
 def forge(folder: Path, change: Callable[[Said], object]) -> None:

@@ -10,7 +10,7 @@ from videovault import db, installation, security
 from videovault.config import settings
 from videovault.errors import Conflict, InvalidInput, VideoVaultError
 from videovault.gateways import storage
-from videovault.installation import FILE_NAME, Installation
+from videovault.installation import FILE_NAME, RESTORE_MARKER, Installation
 from videovault.models import now
 from videovault.services.backup import database, files, manifest, returning
 from videovault.services.backup.catalogue import Catalogue
@@ -19,9 +19,6 @@ from videovault.services.backup.returning import Returned
 from videovault.services.backup.saving import prefix_of
 from videovault.services.backup.settling import Settled, settle
 from videovault.services.backup.verifying import Findings, judged, keys_of
-
-# In DATA_DIR while a restore is under way: nothing may start on what is half restored.
-MARKER = "restore.json"
 
 
 @dataclass(frozen=True)
@@ -59,15 +56,6 @@ def restore(
             return _restored(folder, made, kept, catalogue, findings, storage_running, force=force)
 
 
-def check_finished() -> None:
-    """Raises Conflict while a restore into DATA_DIR is unfinished."""
-    if (settings().data_dir / MARKER).exists():
-        raise Conflict(
-            f"A restore into {settings().data_dir} was interrupted. Run `python -m videovault restore` again with the "
-            "same folder: it continues."
-        )
-
-
 def _keys(folder: Path, made: Manifest, kept: Installation | None) -> list[str]:
     """The keys that the restored installation will have. Raises InvalidInput when they would open nothing."""
     keys_of(folder, made)
@@ -84,7 +72,10 @@ def _check_target(made: Manifest, *, force: bool) -> None:
     """A restore of this backup that was interrupted may go on, whatever it has left."""
     if force or _continues(made):
         return
-    check_finished()
+    if _marker().exists():
+        raise Conflict(
+            f"The restore of another backup into {settings().data_dir} was interrupted. Finish that one, or use --force."
+        )
     found = database.target()
     if not found.is_empty:
         raise Conflict(
@@ -117,7 +108,7 @@ def _restored(
             aside += database.set_aside(at)
             database.put(folder, made.database)
             db.migrate()
-            settled = settle(made)
+            settled = settle(made, catalogue)
     return Restored(made, objects, settled, aside, findings)
 
 
@@ -160,14 +151,17 @@ def _has_keys_of(path: Path, kept: Installation) -> bool:
 
 @contextmanager
 def _marked_as_unfinished(made: Manifest) -> Iterator[None]:
-    path = settings().data_dir / MARKER
-    with files.new(path) as file:
+    with files.new(_marker()) as file:
         file.write(made.catalogue.sha256.encode())
     yield
-    path.unlink()
+    _marker().unlink()
 
 
 def _continues(made: Manifest) -> bool:
     """Whether a restore of this very backup was interrupted here."""
-    path = settings().data_dir / MARKER
-    return path.exists() and files.read(path, manifest.MOST_BYTES) == made.catalogue.sha256.encode()
+    marker = _marker()
+    return marker.exists() and files.read(marker, manifest.MOST_BYTES) == made.catalogue.sha256.encode()
+
+
+def _marker() -> Path:
+    return settings().data_dir / RESTORE_MARKER

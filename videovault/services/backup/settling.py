@@ -4,6 +4,7 @@ Whatever happened after the backup was taken is unknown here, so nothing is done
 reaches people outside.
 """
 
+import hashlib
 from dataclasses import dataclass
 
 from sqlmodel import Session, col, delete, select, update
@@ -15,13 +16,15 @@ from videovault.gateways import storage
 from videovault.gateways.storage import ObjectInfo
 from videovault.models import Event, IdempotencyKey, OutboxMessage, Status, UploadPart, Video, Worker, now
 from videovault.services import lifecycle, ownership
+from videovault.services.backup.catalogue import Catalogue
 from videovault.services.backup.manifest import Manifest
 from videovault.services.generation import LEAST_WAIT
 from videovault.services.leftovers import NO_UPLOAD
 from videovault.services.ownership import Standing
-from videovault.services.reconcile.folders import ready_rows
+from videovault.services.reconcile.folders import Owned, ready_rows
 from videovault.services.reconcile.mending import REASONS
 from videovault.services.reconcile.report import Kind
+from videovault.services.sidecar import Sidecar
 
 WHY = "restored from a backup"
 NOT_ORDERED = (
@@ -44,7 +47,7 @@ class Settled:
     sessions: int = 0
 
 
-def settle(made: Manifest) -> Settled:
+def settle(made: Manifest, catalogue: Catalogue) -> Settled:
     """Bring a restored database in accord with its new surroundings, before any worker sees it. Raises StorageError."""
     done = Settled()
     with transaction() as session:
@@ -59,7 +62,7 @@ def settle(made: Manifest) -> Settled:
         running = col(IdempotencyKey.status_code).is_(None)
         session.exec(update(IdempotencyKey).where(running).values(lease_until=now()))
         _settle_videos(session, done)
-    _settle_ready(done)
+    _settle_ready(done, catalogue)
     with transaction() as session:
         detail = {"takenAt": made.taken_at.isoformat(), **vars(done)}
         session.add(Event(kind="restored", detail=detail))
@@ -87,7 +90,7 @@ def _settle_videos(session: Session, done: Settled) -> None:
             done.awaited += lifecycle.change(session, video, deadline_at=until)
 
 
-def _settle_ready(done: Settled) -> None:
+def _settle_ready(done: Settled, catalogue: Catalogue) -> None:
     vault = storage.connected()
     for owned in ready_rows():
         video = owned.video
@@ -96,11 +99,19 @@ def _settle_ready(done: Settled) -> None:
         if kind is not None or info is None:
             done.lost += _fail(video, kind or Kind.MISSING_OBJECT)
             continue
-        if info.etag != video.etag:
+        is_renamed, video.etag = info.etag != video.etag, info.etag
+        if is_renamed or not _has_sidecar(catalogue, owned):
             with transaction() as session:
                 lifecycle.change(session, video, etag=info.etag, sidecar_due_at=clock())
         if ownership.standing(video, info) != Standing.RIGHT:
             done.retagged += _tag(video)
+
+
+def _has_sidecar(catalogue: Catalogue, owned: Owned) -> bool:
+    """Whether the restored one says what the row does: it may be of a moment after the database's snapshot."""
+    wanted = Sidecar.of(owned.video, owned.owner)
+    found = catalogue.find(wanted.key)
+    return found is not None and found.sha256 == hashlib.sha256(wanted.content()).hexdigest()
 
 
 def _wrong(video: Video, info: ObjectInfo | None) -> Kind | None:
