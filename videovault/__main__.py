@@ -1,4 +1,4 @@
-"""The command line: run, worker, migrate, create-admin, transfer, reseal, reconcile."""
+"""The command line: run, worker, migrate, create-admin, transfer, reseal, reconcile, backup, restore."""
 
 import argparse
 import getpass
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from videovault import db, logs
+from videovault import db, installation, logs
 from videovault.config import Settings, hidden, settings
 from videovault.errors import ConfigurationError, InvalidInput, SourceError, VideoVaultError
 
@@ -36,6 +36,7 @@ def run() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     chosen = settings()
     _check_disk(chosen)
+    _check_restored(chosen)
     server.check_port(chosen.host, chosen.port)
     migrate()
     db.keep_reserve()
@@ -49,6 +50,7 @@ def worker() -> None:
     """Generate and store videos, for this machine or for many."""
     from videovault import worker as process
 
+    _check_restored(settings())
     process.run()
 
 
@@ -111,6 +113,36 @@ def reseal() -> int:
 
     migrate()
     return command.run()
+
+
+def backup(chosen: argparse.Namespace) -> int:
+    """Back up database, key file and objects into a folder, while everything runs; run again, it copies what is new."""
+    from videovault.commands import backup as command
+    from videovault.embedded import borrowed
+
+    if chosen.verify:
+        return command.verify(chosen.folder)
+    with borrowed.s3_running():
+        return command.save(chosen.folder)
+
+
+def restore(chosen: argparse.Namespace) -> int:
+    """Put a backup back into an empty installation; run again, it continues."""
+    from videovault.commands import backup as command
+    from videovault.embedded import borrowed
+
+    with borrowed.alone() as storage_running:
+        return command.restore(chosen.folder, force=chosen.force, storage_running=storage_running)
+
+
+def _backup_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, metavar="DIR", help="the folder of the backup, on another disk")
+    parser.add_argument("--verify", action="store_true", help="read the backup and check all of it")
+
+
+def _restore_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, metavar="DIR", help="the folder of the backup")
+    parser.add_argument("--force", action="store_true", help="also where an installation is: it is set aside")
 
 
 def _reconcile_arguments(parser: argparse.ArgumentParser) -> None:
@@ -199,6 +231,8 @@ COMMANDS: dict[str, Command] = {
     "transfer": Command(transfer, transfer.__doc__ or "", _transfer_arguments),
     "reseal": _plain(reseal),
     "reconcile": Command(reconcile, reconcile.__doc__ or "", _reconcile_arguments),
+    "backup": Command(backup, backup.__doc__ or "", _backup_arguments),
+    "restore": Command(restore, restore.__doc__ or "", _restore_arguments),
 }
 
 
@@ -220,6 +254,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+def _check_restored(chosen: Settings) -> None:
+    if (chosen.data_dir / installation.RESTORE_MARKER).exists():
+        raise ConfigurationError(
+            f"A restore into {chosen.data_dir} was interrupted. Run `python -m videovault restore` again with the same "
+            "folder: it continues."
+        )
 
 
 def _check_disk(chosen: Settings) -> None:

@@ -141,13 +141,24 @@ def migrate() -> None:
 
 def is_migrated() -> bool:
     """Whether the database has just the tables that this code knows."""
-    from alembic.config import Config
+    with engine().connect() as connection:
+        return revision(connection) == known_revisions()[0]
+
+
+def revision(connection: Connection) -> str | None:
+    """The revision of a database's tables, None where there are none."""
     from alembic.migration import MigrationContext
+
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def known_revisions() -> list[str]:
+    """Every revision that ``migrate`` can start from, the newest first."""
+    from alembic.config import Config
     from alembic.script import ScriptDirectory
 
-    newest = ScriptDirectory.from_config(Config(str(ALEMBIC_INI))).get_current_head()
-    with engine().connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision() == newest
+    scripts = ScriptDirectory.from_config(Config(str(ALEMBIC_INI)))
+    return [script.revision for script in scripts.walk_revisions()]
 
 
 def _make_room_to_open(database: Path, *_told: object) -> None:

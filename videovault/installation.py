@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 FILE_NAME = "installation.json"
+# There while a restore is under way: nothing may start on what is half restored.
+RESTORE_MARKER = "restore.unfinished"
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,11 @@ def load_or_create(data_dir: Path) -> Installation:
         return Installation(**json.loads(path.read_text()))
     except TypeError as error:
         raise ValueError(str(error)) from error
+
+
+def put_back(data_dir: Path, kept: Installation) -> None:
+    """Make ``kept``, from a backup, the installation of ``data_dir``, which must not have one. Raises OSError."""
+    _publish(data_dir / FILE_NAME, kept, overwrite=False)
 
 
 def with_free_ports(data_dir: Path) -> Installation:

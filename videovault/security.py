@@ -7,7 +7,7 @@ import json
 import secrets
 import string
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from cryptography.exceptions import InvalidTag
@@ -86,9 +86,14 @@ def seal(secret_key: str, *, owner_id: str, video_id: str) -> str:
     return base64.urlsafe_b64encode(nonce + box).decode()
 
 
-def open_sealed(sealed: str, *, owner_id: str, video_id: str) -> str | None:
-    """The key that was sealed, or None when the row was moved, altered or sealed elsewhere."""
-    opened = _opened(sealed, _binding(owner_id, video_id))
+def open_sealed(
+    sealed: str, *, owner_id: str, video_id: str, keys: Sequence[str] | None = None
+) -> str | None:
+    """The key that was sealed, or None when the row was moved, altered or sealed elsewhere.
+
+    ``keys`` are SECRET_KEYs to try instead of those of the settings.
+    """
+    opened = _opened(sealed, _binding(owner_id, video_id), keys)
     return opened[0] if opened else None
 
 
@@ -172,6 +177,11 @@ def fingerprint(password_hash: str) -> str:
     ]
 
 
+def key_fingerprint(key: str) -> str:
+    """Tells two SECRET_KEYs apart without giving either away; 32 hexadecimal digits."""
+    return hmac.new(_derived(key), b"videovault.fingerprint", hashlib.sha256).hexdigest()[:32]
+
+
 def webhook_is_genuine(body: bytes, headers: Mapping[str, str]) -> bool | None:
     """Whether a call is signed, as Standard Webhooks say, with WEBHOOK_SECRET and within five minutes.
 
@@ -191,13 +201,13 @@ def _serializer(key: str, purpose: Purpose) -> URLSafeTimedSerializer:
     return URLSafeTimedSerializer(key, salt=f"videovault.{purpose}")
 
 
-def _opened(sealed: str, binding: bytes) -> tuple[str, str] | None:
+def _opened(sealed: str, binding: bytes, keys: Sequence[str] | None = None) -> tuple[str, str] | None:
     """What was sealed, and the SECRET_KEY that it was sealed by."""
     try:
         raw = base64.urlsafe_b64decode(sealed)
     except ValueError:
         return None
-    for key in settings().sealing_keys:
+    for key in settings().sealing_keys if keys is None else keys:
         try:
             box = AESGCM(_derived(key))
             return box.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], binding).decode(), key

@@ -4,8 +4,8 @@ import fcntl
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from videovault import installation
 from videovault.config import settings
@@ -22,19 +22,49 @@ def s3_running() -> Iterator[None]:
     if not settings().uses_embedded_s3:
         yield
         return
+    with _locked() as is_ours:
+        if is_ours:
+            with _started():
+                yield
+        else:  # the app runs it
+            _wait(None)
+            yield
+
+
+@contextmanager
+def alone() -> Iterator[Callable[[], AbstractContextManager[None]]]:
+    """Inside the block no app uses DATA_DIR; what the block is given runs the embedded S3, where there is one.
+
+    Raises ConfigurationError when the app is running.
+    """
+    with _locked() as is_ours:
+        if not is_ours:
+            raise ConfigurationError(
+                f"VideoVault is running with this DATA_DIR ({settings().data_dir}): stop it first."
+            )
+        yield lambda: _started() if settings().uses_embedded_s3 else nullcontext()
+
+
+@contextmanager
+def _locked() -> Iterator[bool]:
+    """Whether the lock that the app holds is ours inside the block."""
     data_dir = settings().data_dir
-    data_dir.mkdir(parents=True, exist_ok=True)
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (data_dir / LOCK_FILE).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:  # the app runs it
-            _wait(None)
-            yield
-            return
-        installation.with_free_ports(data_dir)
-        settings.cache_clear()
-        with _own():
-            yield
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+@contextmanager
+def _started() -> Iterator[None]:
+    installation.with_free_ports(settings().data_dir)
+    settings.cache_clear()
+    with _own():
+        yield
 
 
 @contextmanager

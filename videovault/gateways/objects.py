@@ -19,13 +19,20 @@ class Description:
 class ObjectInfo:
     """What S3 says of an object; ``size`` in bytes, names in ``metadata`` in lower case.
 
-    ``crc32`` is that of the whole object, None where the store does not know it.
+    ``crc32`` is that of the whole object, None where the store does not know it; ``disposition`` is empty where none
+    is kept.
     """
 
     size: int
     etag: str
     metadata: Mapping[str, str]
     crc32: int | None = None
+    content_type: str = ""
+    disposition: str = ""
+
+    @property
+    def described(self) -> Description:
+        return Description(self.content_type, self.disposition, self.metadata)
 
 
 @dataclass(frozen=True)

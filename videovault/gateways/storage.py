@@ -3,7 +3,7 @@
 import base64
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, contextmanager, suppress
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,7 +17,7 @@ from videovault.gateways.s3 import ObjectMissing, UploadLost, client, in_words
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import CompletedPartTypeDef, HeadObjectOutputTypeDef
+    from mypy_boto3_s3.type_defs import CompletedPartTypeDef, GetObjectOutputTypeDef, HeadObjectOutputTypeDef
 
 __all__ = [
     "Description",
@@ -34,6 +34,7 @@ __all__ = [
 Body = bytes | bytearray
 # rclone keeps parts that come before their turn in memory, up to 64 MiB, and then waits for the missing one.
 EMBEDDED_AHEAD_BYTES = 60 * 1024**2
+PIECE_BYTES = 1024**2
 # How stores other than AWS refuse an argument that they do not know.
 UNKNOWN = {"NotImplemented", "InvalidArgument", "InvalidRequest", "UnsupportedArgument"}
 
@@ -155,8 +156,7 @@ class Storage:
                 head = self._s3.head_object(Bucket=self.bucket, Key=key, ChecksumMode="ENABLED")
         except ObjectMissing:
             return None
-        metadata = {name.lower(): value for name, value in head["Metadata"].items()}
-        return ObjectInfo(head["ContentLength"], head["ETag"], metadata, self._crc32(head))
+        return self._info(head)
 
     def uploads(self, prefix: str = "") -> Iterator[Upload]:
         """The unfinished uploads of keys that begin with ``prefix``."""
@@ -179,6 +179,14 @@ class Storage:
                 return body.read(most)
         except ObjectMissing:
             return None
+
+    @contextmanager
+    def download(self, key: str) -> Iterator[tuple[ObjectInfo, Iterator[bytes]]]:
+        """The object and its bytes, in pieces of 1 MiB at most. Raises ObjectMissing; the pieces raise StorageError."""
+        with in_words():
+            answer = self._s3.get_object(Bucket=self.bucket, Key=key, ChecksumMode="ENABLED")
+            with closing(answer["Body"]) as body:
+                yield self._info(answer), body.iter_chunks(PIECE_BYTES)
 
     def describe(self, key: str, described: Description) -> None:
         """Describe an object anew by copying it onto itself, which S3 does for 5 GiB at most.
@@ -247,7 +255,12 @@ class Storage:
             told["ContentDisposition"] = described.disposition
         return told | self._extra
 
-    def _crc32(self, head: "HeadObjectOutputTypeDef") -> int | None:
+    def _info(self, head: "HeadObjectOutputTypeDef | GetObjectOutputTypeDef") -> ObjectInfo:
+        metadata = {name.lower(): value for name, value in head["Metadata"].items()}
+        told = head.get("ContentType", ""), head.get("ContentDisposition", "")
+        return ObjectInfo(head["ContentLength"], head["ETag"], metadata, self._crc32(head), *told)
+
+    def _crc32(self, head: "HeadObjectOutputTypeDef | GetObjectOutputTypeDef") -> int | None:
         """Of the whole object: one made of the sums of its parts (COMPOSITE) says nothing about it."""
         if self._etag_is_crc32:
             etag = head["ETag"].strip('"')

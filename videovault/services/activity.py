@@ -27,7 +27,16 @@ KINDS: Final[Mapping[Group, Sequence[str]]] = {
     "downloads": ("download", "share_download"),
     "shares": ("shared", "unshared", "key_replaced", "share_opened"),
     "deletions": ("delete",),
-    "admin": ("user_changed", "create_admin", "invited", "reset_link", "replayed", "rescued", "reconciled"),
+    "admin": (
+        "user_changed",
+        "create_admin",
+        "invited",
+        "reset_link",
+        "replayed",
+        "rescued",
+        "reconciled",
+        "restored",
+    ),
 }
 # What of an event's own detail may be shown; the rest of it is for the machine.
 TOLD = ("from", "to", "name", "email", "network", "views", "by", "why", "left", "is_admin", "is_active")

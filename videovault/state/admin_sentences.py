@@ -58,6 +58,7 @@ SENTENCES: Final = {
     "rescued.other": "{who} gave {video} of {subject} the address of its file.",
     "reconciled": "{who} had the differences between S3 and database mended; {left} left.",
     "reconciled.machine": "The differences between S3 and database were mended on the command line; {left} left.",
+    "restored": "A backup was restored on the command line.",
     "user_changed": "{who} changed the account of {subject}.",
     "user_changed.is_admin.True": "{who} made {subject} an admin.",
     "user_changed.is_admin.False": "{who} took the admin's rights from {subject}.",

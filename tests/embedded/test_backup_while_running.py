@@ -1,0 +1,156 @@
+"""A backup of the running app, with 20 transfers under way, restored elsewhere and started there on another port."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.fixtures.app import RunningApp, running_app
+from tests.fixtures.house import PASSWORD, Person
+from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer, payload
+from videovault.embedded import s3
+from videovault.services.engine.plan import PART_BYTES
+
+pytestmark = pytest.mark.timeout(400)  # beside a heavy load
+
+EMAIL = "anna@example.com"
+READY, RUNNING, IN_PARTS, GONE = 3, 20, 2, 2
+SETTINGS = {
+    "WORKERS": str(RUNNING),
+    "RUNNING_PER_USER": "0",
+    "RATE_LIMITS": "off",
+    "SOURCE_IDLE_SECONDS": "3600",
+    "SCRIPT_WEBHOOK_URL": "",
+    "VIDEO_WEBHOOK_URL": "",
+}
+PATIENCE_SECONDS = 150
+
+
+@dataclass
+class Films:
+    """What sources give, by the id of the video that was asked for."""
+
+    source: NaughtyServer
+    films: dict[str, bytes] = field(default_factory=dict)
+    paths: dict[str, str] = field(default_factory=dict)
+
+    def ask_for(self, person: Person, size: int, stall_after: int | None = None) -> str:
+        """The id of a video whose source stalls after so many bytes."""
+        seed = len(self.films)
+        path = f"/film{seed}.mp4"
+        url = self.source.serve(path, Manners(size=size, seed=seed, stall_after=stall_after))
+        video_id = person.store(url)
+        self.films[video_id], self.paths[video_id] = payload(size, seed), path
+        return video_id
+
+    def let_go(self, video_id: str, *, status: int = 200) -> None:
+        """From now on the source gives the whole film, or this status."""
+        self.source.serve(self.paths[video_id], Manners(body=self.films[video_id], status=status))
+
+
+@pytest.fixture(scope="module")
+def films() -> Iterator[Films]:
+    with NaughtyServer() as source:
+        yield Films(source)
+
+
+def test_everything_is_as_it_was_and_running_transfers_are_resumed_or_fail_with_a_reason(
+    films: Films, tmp_path: Path
+) -> None:
+    here, there, backup = tmp_path / "here", tmp_path / "there", tmp_path / "backup"
+    chosen = SETTINGS | {"SOURCE_ALLOW_HOSTS": f"127.0.0.1:{films.source.port}"}
+    with running_app(here, **chosen) as app, signed_in(app, "register") as anna:
+        ready = [films.ask_for(anna, MIB) for _ in range(READY)]
+        until(lambda: statuses(anna) == {"ready": READY})
+        running = [films.ask_for(anna, MIB, stall_after=MIB // 2) for _ in range(RUNNING - IN_PARTS)]
+        # Whichever lane stalls, the first part is stored and its upload is in the row.
+        running += [
+            films.ask_for(anna, PART_BYTES + 2 * MIB, stall_after=PART_BYTES + MIB) for _ in range(IN_PARTS)
+        ]
+        until(lambda: stages(anna).count("storing") == RUNNING)
+        was, session = gallery(anna), {"Authorization": anna.api.headers["Authorization"]}
+        command(here, chosen, "backup", str(backup))
+        assert stages(anna).count("storing") == RUNNING  # nobody was kept waiting for it
+        command(here, chosen, "backup", "--verify", str(backup))
+        said = command(there, chosen, "restore", str(backup))
+        assert f"Videos: {RUNNING} that were being stored are queued" in said
+
+    gone, resumed = running[:GONE], running[GONE:]
+    for video_id in gone:
+        films.let_go(video_id, status=404)
+    for video_id in resumed:
+        films.let_go(video_id)
+    with running_app(there, **chosen) as app, signed_in(app, "login") as anna:
+        assert httpx.get(f"{app.url}/api/auth/me", headers=session).status_code == 401
+        until(lambda: statuses(anna) == {"ready": READY + RUNNING - GONE, "failed": GONE})
+        now = gallery(anna)
+        assert list(now) == list(was)  # in the same order
+        assert all(lasting(now[each]) == lasting(was[each]) for each in ready)
+        assert all(now[each]["error"]["message"] for each in gone)
+        for video_id in ready + resumed:
+            link = f"/api/auth/video/{video_id}/download"
+            assert anna.api.get(link, follow_redirects=True).content == films.films[video_id]
+        assert "Bucket and database agree." in command(there, chosen, "reconcile")
+    kept = s3.bucket_folder(there)
+    assert len(list(kept.rglob("*.mp4"))) == READY + RUNNING - GONE
+
+
+@contextmanager
+def signed_in(app: RunningApp, how: str) -> Iterator[Person]:
+    with httpx.Client(base_url=app.url, timeout=120) as api:
+        answer = api.post(f"/api/auth/{how}", json={"email": EMAIL, "password": PASSWORD})
+        data = answer.raise_for_status().json()["data"]
+        api.headers["Authorization"] = f"Bearer {data['token']}"
+        yield Person(api, EMAIL, data["user"]["userId"])
+
+
+def gallery(person: Person) -> dict[str, dict[str, Any]]:
+    answer = person.api.get("/api/auth/video/gallery", params={"userId": person.user_id})
+    return {each["videoId"]: each for each in answer.raise_for_status().json()["data"]["videos"]}
+
+
+def statuses(person: Person) -> dict[str, int]:
+    found = [each["status"] for each in gallery(person).values()]
+    return {each: found.count(each) for each in set(found)}
+
+
+def stages(person: Person) -> list[str]:
+    """Of those whose source has given all that it gives for now."""
+    found = [each["progress"] for each in gallery(person).values() if "progress" in each]
+    return [each["stage"] for each in found if each["bytesDone"]]
+
+
+def lasting(video: dict[str, Any]) -> dict[str, Any]:
+    """All but the presigned links, which are of their moment and their address."""
+    return {name: value for name, value in video.items() if not name.endswith("Url")}
+
+
+def command(data_dir: Path, chosen: dict[str, str], *arguments: str) -> str:
+    """What a command says that ends well."""
+    environment = {**os.environ, **chosen, "DATA_DIR": str(data_dir)}
+    ended = subprocess.run(
+        [sys.executable, "-m", "videovault", *arguments],
+        cwd=data_dir.parent,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
+
+
+def until(met: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not met():
+        assert time.monotonic() < end
+        time.sleep(0.2)

@@ -1,0 +1,72 @@
+"""PostgreSQL's own programs: pg_dump writes a consistent copy of a database, pg_restore reads it."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+from sqlalchemy import make_url
+
+from videovault.errors import ConfigurationError
+
+CONNECT_SECONDS = "15"
+LOCK_WAIT = "60s"
+VERSION_SECONDS = 15
+
+
+def major_version(program: str) -> int:
+    """Of ``pg_dump`` or ``pg_restore``. Raises ConfigurationError when it is not installed."""
+    found = shutil.which(program)
+    if found is None:
+        raise ConfigurationError(
+            f"{program} is not installed: install PostgreSQL's client programs (Debian: postgresql-client)."
+        )
+    said = subprocess.run(  # noqa: S603 - a program of PostgreSQL's
+        [found, "--version"], capture_output=True, text=True, timeout=VERSION_SECONDS, check=False
+    ).stdout
+    number = re.search(r"(\d+)(?:\.\d+)*", said)
+    if number is None:
+        raise ConfigurationError(f"{found} does not say its version: is it PostgreSQL's?")
+    return int(number[1])
+
+
+def check(program: str, least: int) -> int:
+    """The program's major version. Raises ConfigurationError when it is older than ``least``, or missing."""
+    major = major_version(program)
+    if major < least:
+        raise ConfigurationError(
+            f"{program} is of PostgreSQL {major}, and version {least} or newer is needed: install postgresql-client-{least}."
+        )
+    return major
+
+
+def dump(dsn: str, snapshot: str, tables: Iterable[str], target: Path) -> None:
+    """Write these tables as the exported ``snapshot`` shows them. Raises ConfigurationError with pg_dump's reason."""
+    named = [f'--table="{table}"' for table in tables]
+    options = ["--format=custom", f"--snapshot={snapshot}", f"--lock-wait-timeout={LOCK_WAIT}"]
+    _run("pg_dump", dsn, *options, *named, f"--file={target}")
+
+
+def restore(dsn: str, source: Path) -> None:
+    """Make the dump's tables, all or none. Raises ConfigurationError with pg_restore's reason."""
+    _run("pg_restore", dsn, "--single-transaction", "--exit-on-error", str(source))
+
+
+def _run(program: str, dsn: str, *arguments: str) -> None:
+    """The password goes by the environment, since a command line can be read by everyone on the machine."""
+    url = make_url(dsn)
+    address = url._replace(
+        drivername="postgresql", password=None
+    ).render_as_string()  # set() keeps a password
+    environment = os.environ | {"PGCONNECT_TIMEOUT": CONNECT_SECONDS, "LC_ALL": "C"}
+    if url.password:
+        environment |= {"PGPASSWORD": url.password}
+    command = [program, f"--dbname={address}", "--no-owner", "--no-privileges", "--no-password", *arguments]
+    ended = subprocess.run(  # noqa: S603 - a program of PostgreSQL's
+        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    if ended.returncode:
+        reason = next((line for line in ended.stderr.splitlines() if line.strip()), "it does not say why")
+        raise ConfigurationError(f"{program} failed: {reason.strip()}")
