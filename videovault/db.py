@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event, func, make_url, select
+from sqlalchemy import ColumnElement, Connection, Engine, delete, event, func, make_url, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlmodel import Session, create_engine
@@ -70,6 +70,14 @@ def one_at_a_time(session: Session, what: str) -> None:
     """Wait until no other transaction is at ``what``, for the rare thing that no row can be locked for."""
     if session.get_bind().dialect.name == "postgresql":  # on SQLite every transaction is alone
         session.connection().execute(select(func.pg_advisory_xact_lock(func.hashtext(what))))
+
+
+def keep_newest(session: Session, age: Any, most: int, *rows: ColumnElement[bool]) -> None:
+    """Delete all but the newest ``most`` of these rows; ``age`` is the column of their table that rises with time."""
+    last = session.connection().execute(select(age).where(*rows).order_by(age.desc()).offset(most).limit(1))
+    oldest = last.scalar()
+    if oldest is not None:
+        session.connection().execute(delete(age.class_).where(*rows, age <= oldest))
 
 
 def migrate() -> None:

@@ -121,7 +121,7 @@ class Settings(BaseSettings):
         50 * GIB, ge=0, description="Storage per account that has no quota of its own; 0: no limit."
     )
     generations_per_day: int = Field(0, ge=0, description="Renders per account and UTC day; 0: no limit.")
-    generations_per_day_total: int = Field(0, ge=0, description="Renders of all accounts together; 0: no limit.")
+    generations_per_day_total: int = Field(0, ge=0, description="Renders of all accounts; 0: no limit.")
     source_allow_hosts: str = Field(
         "", description="host or host:port, comma-separated: may be fetched although not global."
     )

@@ -40,11 +40,13 @@ def spend(session: Session, owner_id: str) -> None:
 
 def left(caller: Caller) -> BudgetView:
     """What the caller may still order today."""
+    limit, limit_in_total = settings().generations_per_day, settings().generations_per_day_total
+    if not limit and not limit_in_total:
+        return BudgetView(limit=None, left=None, left_in_total=None)
     with reading() as session:
         today = select(GenerationCount).where(GenerationCount.day == moment(session).date())
         rows = session.exec(today.where(col(GenerationCount.user_id).in_((caller.user_id, ALL_ACCOUNTS))))
         counts = {row.user_id: row.count for row in rows}
-    limit, limit_in_total = settings().generations_per_day, settings().generations_per_day_total
     return BudgetView(
         limit=limit or None,
         left=max(0, limit - counts.get(caller.user_id, 0)) if limit else None,

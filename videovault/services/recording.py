@@ -13,10 +13,10 @@ from typing import Literal
 
 from sqlalchemy import ColumnElement
 from sqlalchemy.exc import SQLAlchemyError
-from sqlmodel import col, delete, select
+from sqlmodel import col
 
 from videovault import logs
-from videovault.db import reading, transaction
+from videovault.db import keep_newest, reading, transaction
 from videovault.errors import VideoNotFound
 from videovault.gateways.replies import Exchange, Note
 from videovault.models import Delivery, Video
@@ -131,10 +131,7 @@ def _keep(delivery: Delivery) -> None:
             session.add(delivery)
             session.flush()
             for most, rows in _bounds(delivery):
-                newest = select(Delivery.id).where(*rows).order_by(col(Delivery.id).desc())
-                last = session.exec(newest.offset(most).limit(1)).first()
-                if last is not None:
-                    session.exec(delete(Delivery).where(*rows, col(Delivery.id) <= last))
+                keep_newest(session, Delivery.id, most, *rows)
     except SQLAlchemyError as error:
         log.warning("a webhook call could not be kept", kind=delivery.kind, reason=type(error).__name__)
 

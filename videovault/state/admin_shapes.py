@@ -123,6 +123,7 @@ class Call(Shape):
     title: str
     video_id: str
     video: str
+    address: str
     verdict: str
     is_bad: bool
     why: str
@@ -139,6 +140,7 @@ class Call(Shape):
             title=wording.CALLS[view.direction, view.kind],
             video_id=view.video_id or "",
             video=view.title,
+            address=view.address,
             verdict=wording.VERDICTS.get(view.verdict, view.verdict),
             is_bad=view.verdict == "refused",
             why=view.why,

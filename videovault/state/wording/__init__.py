@@ -5,6 +5,7 @@ from typing import Any
 from videovault.state.wording.counting import (
     accounts,
     amount,
+    budget,
     deleted,
     differences,
     found,
@@ -37,6 +38,7 @@ __all__ = [
     "about",
     "accounts",
     "amount",
+    "budget",
     "clock",
     "code_apart",
     "deleted",
