@@ -33,7 +33,8 @@ def spend(session: Session, owner_id: str) -> None:
     count, total = (_counted(session, user_id, at) for user_id in (owner_id, ALL_ACCOUNTS))
     limit, limit_in_total = settings().generations_per_day, settings().generations_per_day_total
     if limit and count > limit:
-        raise _used_up(f"Your {limit} videos for today are used up.", at)
+        used = "Your 1 video for today is" if limit == 1 else f"Your {limit:,} videos for today are"
+        raise _used_up(f"{used} used up.", at)
     if limit_in_total and total > limit_in_total:
         raise _used_up("All videos that this installation may make today are used up.", at)
 

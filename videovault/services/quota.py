@@ -36,10 +36,10 @@ def check_room(session: Session, user_id: str) -> None:
         )
 
 
-def check_count(session: Session, user_id: str) -> None:
-    """Raises QuotaExceeded when the account has ``MOST_VIDEOS`` rows, drafts and failed ones included."""
+def check_count(session: Session, user_id: str, *, adding: int = 0) -> None:
+    """Raises QuotaExceeded when the account would have more than ``MOST_VIDEOS`` rows, drafts and failed ones included."""
     count = select(func.count()).select_from(Video).where(Video.owner_id == user_id)
-    if session.exec(count).one() > MOST_VIDEOS:
+    if session.exec(count).one() + adding > MOST_VIDEOS:
         raise QuotaExceeded(f"The account has {MOST_VIDEOS:,} videos, the most possible. Delete some first.")
 
 

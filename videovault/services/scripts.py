@@ -35,7 +35,7 @@ def compose(caller: Caller, brief: Mapping[str, str]) -> dict[str, str]:
     clean = fields.checked(fields.BRIEF, brief)
     limiting.check(limiting.SCRIPTS, "scripts", caller.user_id)
     with reading() as session:
-        quota.check_count(session, caller.user_id)
+        quota.check_count(session, caller.user_id, adding=1)
     script = _asked(caller, clean) if settings().script_webhook else webhooks.Script()
     return clean | {part: _fitted(part, getattr(script, part)) for part in PARTS}
 
