@@ -8,13 +8,14 @@ from functools import lru_cache
 
 from limits import RateLimitItem, parse_many
 from limits.errors import StorageError
-from limits.storage import MemoryStorage, RedisStorage, Storage
+from limits.storage import RedisStorage, Storage
 from limits.strategies import MovingWindowRateLimiter
 
 from videovault import logs, security
 from videovault.config import settings
 from videovault.errors import InvalidInput, RateLimited
 from videovault.services import fields, places
+from videovault.services.limit_storage import BoundedMemory
 
 Windows = Sequence[RateLimitItem]
 Count = tuple[Windows, str, str]  # the arguments of ``check``
@@ -131,7 +132,7 @@ class Limiter:
 
     def __init__(self, storage: Storage) -> None:
         self._shared = MovingWindowRateLimiter(storage)
-        self._own = MovingWindowRateLimiter(MemoryStorage())
+        self._own = MovingWindowRateLimiter(BoundedMemory())
 
     def take(self, windows: Windows, purpose: str, who: str) -> int:
         """Count one attempt and return 0, or count nothing and return the seconds to wait."""
@@ -162,7 +163,7 @@ class Limiter:
 @lru_cache(maxsize=1)
 def limiter() -> Limiter:
     url = settings().redis_url
-    return Limiter(_redis(url) if url else MemoryStorage())
+    return Limiter(_redis(url) if url else BoundedMemory())
 
 
 def _redis(url: str) -> Storage:
