@@ -51,7 +51,8 @@ def budget(limit: int | None, left: int | None, in_total: int | None) -> str:
         return left_in_total(in_total) if in_total else f"This installation has no videos left today. {RESET}"
     if left is None or limit is None:
         return ""
-    return f"{of_many(left, limit)} videos left today" if left else f"You have no videos left today. {RESET}"
+    noun = "video" if limit == 1 else "videos"
+    return f"{of_many(left, limit)} {noun} left today" if left else f"You have no videos left today. {RESET}"
 
 
 def news(ready: int, failed: int) -> str:
