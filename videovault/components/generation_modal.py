@@ -106,7 +106,7 @@ def _failed() -> rx.Component:
         rx.el.div(
             rx.el.p("Nothing is lost."), rx.el.p(StudioState.video.again), class_name="stack close soft"
         ),
-        budget_line(),
+        rx.cond(StudioState.video.again == wording.AGAIN["generation"], budget_line()),
         rx.el.div(
             rx.cond(
                 StudioState.has_script,

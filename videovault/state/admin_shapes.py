@@ -137,7 +137,7 @@ class Call(Shape):
         return cls(
             delivery_id=view.id,
             at=iso(view.at),
-            title=wording.CALLS[view.direction, view.kind],
+            title=wording.UNPROVEN if view.address else wording.CALLS[view.direction, view.kind],
             video_id=view.video_id or "",
             video=view.title,
             address=view.address,

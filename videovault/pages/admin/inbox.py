@@ -34,7 +34,7 @@ def inbox() -> rx.Component:
             state.has_more, rx.el.div(button(wording.SHOW_OLDER, on_click=state.more), class_name="more")
         ),
         name="inbox",
-        text="The webhook calls of the last 30 days. Secrets and addresses are left out.",
+        text="The webhook calls of the last 30 days. Secrets and full URLs are left out.",
     )
 
 
@@ -54,7 +54,7 @@ def _call(call: Any) -> rx.Component:
             rx.el.div(
                 rx.cond(call.why != "", rx.el.p(call.why, class_name="error")),
                 _text("Video", call.video_id),
-                _text("Sent from, without a valid token or signature", call.address),
+                _text("Client address", call.address),
                 _text("Headers", call.headers),
                 _text("Body", call.body),
                 _text("Answer", call.answer),
