@@ -148,7 +148,7 @@ CALLS = {
     ("out", "poll"): "We asked how far a video is",
     ("in", "status"): "A generator reported",
 }
-UNPROVEN = "Report without a valid token"
+UNPROVEN = "Unverified report"
 
 # Filled in by the browser as one types; see assets/js/meter.js.
 METER = {
