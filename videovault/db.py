@@ -8,7 +8,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event, func, make_url, select, text
+from sqlalchemy import ColumnElement, Connection, Engine, delete, event, func, make_url, select, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
@@ -129,6 +129,14 @@ def one_at_a_time(session: Session, what: str) -> None:
     """Wait until no other transaction is at ``what``, for the rare thing that no row can be locked for."""
     if session.get_bind().dialect.name == "postgresql":  # on SQLite every transaction is alone
         session.connection().execute(select(func.pg_advisory_xact_lock(func.hashtext(what))))
+
+
+def keep_newest(session: Session, age: Any, most: int, *rows: ColumnElement[bool]) -> None:
+    """Delete all but the newest ``most`` of these rows; ``age`` is the column of their table that rises with time."""
+    last = session.connection().execute(select(age).where(*rows).order_by(age.desc()).offset(most).limit(1))
+    oldest = last.scalar()
+    if oldest is not None:
+        session.connection().execute(delete(age.class_).where(*rows, age <= oldest))
 
 
 def migrate() -> None:

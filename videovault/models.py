@@ -1,6 +1,6 @@
 """The tables. A video is one row, and the row is the truth."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Any
 from uuid import uuid4
@@ -136,7 +136,6 @@ class Video(SQLModel, table=True):
     social_handles: str = ""
     license: str = ""
     avatar: str = ""
-
     requested_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     estimated_minutes: float | None = None
     deadline_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
@@ -146,10 +145,8 @@ class Video(SQLModel, table=True):
     status_url: str | None = Field(default=None, sa_type=Text)
     next_ask_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     asks: int = 0
-
     # Since when it waits for a worker; it keeps its place when a worker gives it back.
     queued_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-
     s3_key: str | None = Field(default=None, sa_type=Text)
     sealed_key: str = Field(sa_type=Text)
     poster_key: str | None = Field(default=None, sa_type=Text)
@@ -167,7 +164,6 @@ class Video(SQLModel, table=True):
     bytes_per_second: float | None = None
     # By the database's clock. Outside ``storing``: a worker may not have noticed yet that it has lost the video.
     heartbeat_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-
     size: int | None = Field(default=None, sa_type=BigInteger)
     crc32: str | None = Field(default=None, max_length=8)
     etag: str | None = None
@@ -175,10 +171,8 @@ class Video(SQLModel, table=True):
     width: int | None = None
     height: int | None = None
     format: str | None = None
-
     error_code: str | None = None
     error_message: str | None = Field(default=None, sa_type=Text)
-
     # The link is open to whoever has the secret key, unless it is closed, has run out or was opened often enough.
     share_closed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     share_expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
@@ -263,6 +257,8 @@ class Delivery(SQLModel, table=True):
     id: int | None = Field(default=None, primary_key=True)
     at: datetime = Field(default_factory=now, sa_type=UtcDateTime, index=True)
     direction: str = Field(max_length=3)
+    # Of a call that proved nothing: the client's IPv4 address or IPv6 /48; empty for all others.
+    address: str = Field(default="", max_length=50)
     kind: str = Field(max_length=20)
     video_id: str | None = Field(default=None, max_length=64)
     headers: dict[str, str] = Field(default_factory=dict, sa_type=JSON)
@@ -273,6 +269,23 @@ class Delivery(SQLModel, table=True):
     why: str = Field(default="", sa_type=Text)
     http_status: int | None = None
     outcome: str = Field(default="", max_length=40)
+
+
+class WebhookId(SQLModel, table=True):
+    """The hash of the ``webhook-id`` of a signed report that was applied, while its signature is valid."""
+
+    __tablename__ = "webhook_ids"
+    id_hash: str = Field(primary_key=True, max_length=64)
+    received_at: datetime = Field(default_factory=now, sa_type=UtcDateTime, index=True)
+
+
+class GenerationCount(SQLModel, table=True):
+    """Renders ordered on one UTC day by an account; an empty ``user_id`` counts those of all accounts."""
+
+    __tablename__ = "generation_counts"
+    user_id: str = Field(primary_key=True, max_length=32)
+    day: date = Field(primary_key=True)
+    count: int
 
 
 class OutboxMessage(SQLModel, table=True):

@@ -36,7 +36,8 @@ _NOBODYS_HASH = (
 hashing = Bulkhead(at_once=CPU_BOUND, waiting=16, seconds=3.0)
 _NONCE_BYTES = 12
 _ALPHABET = string.ascii_lowercase + string.digits
-Purpose = Literal["order", "invitation", "reset", "visit"]
+Purpose = Literal["order", "invitation", "reset", "visit", "device"]
+DEVICE_SECONDS = 180 * 86400
 _WEBHOOK_HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
 
@@ -116,10 +117,14 @@ def ownership_tag(secret_key: str, s3_key: str) -> str:
 
 
 class Order(NamedTuple):
-    """What a callback token stands for: the video, and the digest of the script that was ordered for it."""
+    """What a callback token stands for: the video, the digest of the script, and the attempt that ordered it.
+
+    The attempt is 0 in tokens of versions before it was named.
+    """
 
     video_id: str
     script: str
+    attempt: int = 0
 
 
 def script_digest(script: Mapping[str, str]) -> str:
@@ -168,6 +173,19 @@ def visit_ticket(ticket: Ticket) -> str:
 def is_visit_ticket(shown: str, ticket: Ticket, *, max_age_seconds: int) -> bool:
     """Whether just this ticket was given out, and not too long ago."""
     return bool(read_signed("visit", shown, max_age_seconds=max_age_seconds) == [*ticket])
+
+
+def device_cookie(account: str) -> str:
+    """What tells later that a browser signed in to this account before; it grants nothing but its own rate limit."""
+    return signed("device", [token_hash(account), secrets.token_urlsafe(16)])
+
+
+def device_nonce(cookie: str, account: str) -> str:
+    """The random part of a ``device_cookie`` for this account; empty for any other text."""
+    match read_signed("device", cookie, max_age_seconds=DEVICE_SECONDS):
+        case [str(name), str(nonce)] if name == token_hash(account):
+            return nonce
+    return ""
 
 
 def fingerprint(password_hash: str) -> str:

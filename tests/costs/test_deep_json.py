@@ -76,7 +76,7 @@ def test_a_deep_status_is_one_without_an_address(text: str) -> None:
 
 @pytest.mark.parametrize("text", DEEP.values(), ids=DEEP)
 def test_a_deep_callback_names_no_video(text: str) -> None:
-    assert recording._named_video(text.encode()) is None
+    assert recording.named_video(text.encode()) == ""
 
 
 def test_no_other_module_reads_json_without_the_limit() -> None:

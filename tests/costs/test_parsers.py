@@ -142,7 +142,7 @@ READERS = {
         lambda text: '{"callbackToken": "' + text,
     ),
     "the video of a callback": Reader(
-        lambda text: recording._named_video(text.encode()), bodies.MAX_BODY_BYTES
+        lambda text: recording.named_video(text.encode()), bodies.MAX_BODY_BYTES
     ),
     "a kept callback": Reader(delivery_views._without_paths, recording.MOST_BYTES),
     "a signature": Reader(

@@ -222,3 +222,20 @@ def test_page_that_is_loaded_after_a_server_died_waits_for_nothing(drafting: Tab
     assert drafting.sees(StudioState).is_requesting
     drafting.send(StudioState, "enter")
     assert not drafting.sees(StudioState).is_requesting
+
+
+def test_what_is_left_of_the_day_is_told_before_it_is_used_up(drafting: Tab, configure: Configure) -> None:
+    assert drafting.sees(StudioState).budget == ""
+    video_id = drafting.sees(StudioState).video.video_id
+    configure(GENERATIONS_PER_DAY=2, GENERATIONS_PER_DAY_TOTAL=10)
+    drafting.send(StudioState, "enter")
+    assert drafting.sees(StudioState).budget == "2 of 2 videos left today"
+    drafting.send(StudioState, "open", video_id=video_id)
+    drafting.send(StudioState, "make", form=SCRIPT)
+    assert drafting.sees(StudioState).budget == "1 of 2 videos left today"
+    configure(GENERATIONS_PER_DAY=1)
+    drafting.send(StudioState, "cancel")
+    drafting.send(StudioState, "retry")
+    assert drafting.sees(SessionState).errors["video"].startswith("Your 1 video for today is used up.")
+    drafting.send(StudioState, "enter")
+    assert drafting.sees(StudioState).budget.startswith("You have no videos left today.")

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 import pytest
 from wsproto.events import BytesMessage, TextMessage
 
-from tests.fixtures.raw_tab import PATIENCE, RawTab, Refused
+from tests.fixtures.raw_tab import RawTab, Refused
+from tests.fixtures.waiting import HANG_SECONDS
 from tests.state.stronghold import Stronghold
 from videovault.api import socket_backlog
 from videovault.api.bodies import MAX_BODY_BYTES, MAX_HEADERS, MAX_TARGET_BYTES
@@ -53,7 +54,7 @@ class Answer:
 def ask(house: Stronghold, target: str, *lines: str, method: str = "GET", body: bytes = b"") -> Answer:
     place = urlsplit(house.app.url)
     head = [f"{method} {target} HTTP/1.1", f"Host: {place.netloc}", "Connection: close", *lines]
-    with socket.create_connection(("localhost", place.port or 80), timeout=PATIENCE) as connection:
+    with socket.create_connection(("localhost", place.port or 80), timeout=HANG_SECONDS) as connection:
         connection.sendall("\r\n".join([*head, "", ""]).encode("latin-1") + body)
         received = b""
         while part := connection.recv(65536):
@@ -68,7 +69,7 @@ def event(**payload: Any) -> str:
 def code_of_closing(tab: RawTab) -> str:
     """What the server closes the socket with."""
     try:
-        frames = list(tab.frames(PATIENCE))
+        frames = list(tab.frames(HANG_SECONDS))
     except Refused as refused:
         return str(refused)
     raise AssertionError(f"the socket stays open: {frames}")
@@ -79,7 +80,7 @@ def logged(house: Stronghold, call: Callable[[], object]) -> list[str]:
     before = house.app.log.stat().st_size
     call()
     assert ask(house, "/api/this-is-the-last").status == 404
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + HANG_SECONDS
     while b"this-is-the-last" not in (said := house.app.log.read_bytes()[before:]):
         assert time.monotonic() < until, "the log is not written"
         time.sleep(0.02)
@@ -152,7 +153,7 @@ def test_fragments_that_never_become_a_message_are_cut_off(house: Stronghold) ->
                 for _ in range(2 * socket_backlog.MOST_BYTES // 1000):
                     tab._socket.sendall(tab._ws.send(TextMessage(data="x" * 1000, message_finished=False)))
             with suppress(ConnectionError):
-                assert list(tab.frames(PATIENCE)) == []
+                assert list(tab.frames(HANG_SECONDS)) == []
 
     with house.adas_tab(house.ada.cookie) as hers:
         [line] = [line for line in logged(house, send) if "this-is" not in line]
@@ -247,7 +248,7 @@ def test_too_many_headers_are_refused(house: Stronghold) -> None:
 def test_a_redirect_for_a_slash_repeats_no_host(house: Stronghold, path: str, host: str) -> None:
     place = urlsplit(house.app.url)
     request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
-    with socket.create_connection(("localhost", place.port or 80), timeout=PATIENCE) as connection:
+    with socket.create_connection(("localhost", place.port or 80), timeout=HANG_SECONDS) as connection:
         connection.sendall(request.encode())
         answer = Answer(connection.recv(65536))
     page, _, query = path.partition("?")

@@ -39,7 +39,7 @@ def register(sent: Submitted, request: Request, cookie: auth.Cookie) -> Response
     """
     try:
         body = sent.parsed(RegisterBody)
-        limiting.check(limiting.REGISTRATIONS, "register", client_address(request.scope))
+        limiting.check_address(limiting.REGISTRATIONS, "register", client_address(request.scope))
         signed_in = accounts.register(
             body.email,
             body.password,
@@ -68,7 +68,7 @@ def login(sent: Submitted, request: Request, cookie: auth.Cookie) -> Response:
     """
     try:
         body = sent.parsed(LoginBody)
-        with limiting.login(body.email, client_address(request.scope)):
+        with limiting.login(body.email, client_address(request.scope), auth.device(request)):
             signed_in = accounts.login(
                 body.email, body.password, user_agent=user_agent(request), instead_of=cookie or ""
             )
@@ -101,6 +101,7 @@ def _welcome(signed_in: SignedIn, sent: Submission, status: int, message: str) -
     else:
         response = json_answer(Success(message=message, data=signed_in), status)
     auth.remember(response, signed_in.token, signed_in.expires_at)
+    auth.remember_device(response, signed_in.user.email)
     return response
 
 

@@ -1,5 +1,6 @@
 """Who is calling: a browser by its cookie, a program by its token, a generator by its callback token."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
 
@@ -10,9 +11,9 @@ from starlette.requests import HTTPConnection
 from videovault import security
 from videovault.api.origins import SAFE_METHODS
 from videovault.config import settings
-from videovault.errors import Forbidden, NotSignedIn
+from videovault.errors import Forbidden, NotSignedIn, VideoNotFound
 from videovault.models import now
-from videovault.services import callbacks, sessions, tokens
+from videovault.services import callbacks, recording, sessions, tokens
 from videovault.services.access import READS_ONLY, Caller
 
 
@@ -74,30 +75,53 @@ def reporter(request: Request, token: str, video_id: str, *, signed: bool = Fals
     Raises NotSignedIn, and VideoNotFound for the generator of a video that is gone.
     """
     if signed and not token:
-        return callbacks.signed_generator(video_id)
-    # Only callback tokens have dots: they carry their video, time and signature in parts.
-    return callbacks.generator(token, video_id) if "." in token else signed_in(request, token)
+        caller = callbacks.signed_generator(video_id)
+    else:  # only callback tokens have dots: they carry their video, time and signature in parts
+        caller = callbacks.generator(token, video_id) if "." in token else signed_in(request, token)
+    return replace(caller, webhook_id=request.headers["webhook-id"]) if signed else caller
+
+
+def misreporter(request: Request, body: bytes) -> tuple[Caller, str] | None:
+    """Which generator sent a report that was refused before it was understood, and its video; None without a proof."""
+    token = request.headers.get("authorization", "").partition(" ")[2]
+    signed = bool(security.webhook_is_genuine(body, request.headers))
+    video_id = callbacks.video_of_token(token) or (recording.named_video(body) if signed else "")
+    try:
+        return (callbacks.signed_generator(video_id), video_id) if video_id else None
+    except VideoNotFound:
+        return None
 
 
 def remember(response: Response, token: str, expires_at: datetime) -> None:
     """Give the browser its session."""
-    response.set_cookie(
-        settings().session_cookie,
-        token,
-        max_age=int((expires_at - now()).total_seconds()),
-        path="/",
-        secure=settings().secure_cookies,
-        httponly=True,
-        samesite="lax",
-    )
+    _set(response, settings().session_cookie, token, int((expires_at - now()).total_seconds()))
+
+
+def device(request: Request) -> str:
+    """The cookie by which a browser shows that it signed in before; empty without one."""
+    return request.cookies.get(_device_cookie(), "")
+
+
+def remember_device(response: Response, email: str) -> None:
+    """Let the browser show later that it signed in to this account."""
+    _set(response, _device_cookie(), security.device_cookie(email), security.DEVICE_SECONDS)
 
 
 def forget(response: Response) -> None:
     """Take the browser's session away."""
-    response.delete_cookie(
-        settings().session_cookie,
-        path="/",
-        secure=settings().secure_cookies,
-        httponly=True,
-        samesite="lax",
-    )
+    _set(response, settings().session_cookie, "", 0)
+
+
+def forget_device(response: Response) -> None:
+    """Take away what shows that the browser signed in before."""
+    _set(response, _device_cookie(), "", 0)
+
+
+def _device_cookie() -> str:
+    return settings().session_cookie.replace("session", "device")
+
+
+def _set(response: Response, name: str, value: str, max_age: int) -> None:
+    """A cookie for this host that no script reads; one of no age is deleted."""
+    secure = settings().secure_cookies
+    response.set_cookie(name, value, max_age=max_age, path="/", secure=secure, httponly=True, samesite="lax")

@@ -70,6 +70,7 @@ def delete_account(sent: Submitted, caller: auth.SignedInCaller) -> Response:
         sent, "/login?done=deleted", Success(message="Account deleted successfully", data=Nothing())
     )
     auth.forget(response)
+    auth.forget_device(response)
     return response
 
 
@@ -85,7 +86,7 @@ def forgot(sent: Submitted, request: Request) -> Response:
         email = sent.parsed(ForgotBody).email
         if sent.is_form:  # which somebody mistyped; a program is answered alike whatever it sends
             fields.checked_email(email)
-        limiting.letter(email, client_address(request.scope))
+        limiting.letter(email, client_address(request.scope), auth.device(request))
         resets.forgot(email)
     except (DiskFull, RateLimited, InvalidInput, RequestValidationError) as error:
         return _refused(error, sent, "/forgot", email=sent.text("email")[:254])
@@ -102,7 +103,7 @@ def reset(sent: Submitted, request: Request) -> Response:
     """Set another password by a link's token, which works once and for an hour; every session ends."""
     try:
         body = sent.parsed(ResetBody)
-        limiting.check(limiting.RESETS, "reset", client_address(request.scope))
+        limiting.check_address(limiting.RESETS, "reset", client_address(request.scope))
         resets.reset(body.token, body.password)
     except (VideoVaultError, RequestValidationError) as error:
         return _refused(error, sent, "/reset", token=sent.text("token")[:500])

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from videovault.api import auth
 from videovault.api.answers import status_of
 from videovault.api.envelope import Success, failing
+from videovault.api.proxies import client_address
 from videovault.api.schemas import MetadataBody, StatusBody
 from videovault.errors import VideoVaultError
 from videovault.services import callbacks, recording
@@ -22,7 +23,7 @@ from videovault.worker import enqueue
 
 UNCHANGED: dict[Verdict, str] = {
     "duplicate": "Nothing was left to change.",
-    "superseded": "The script has been changed since this was ordered.",
+    "superseded": "The script has been changed since this was ordered, or the video was ordered again.",
 }
 
 
@@ -37,7 +38,7 @@ class _KeptRoute(APIRoute):
             try:
                 answer = await handle(request)
             except Exception as error:
-                await run_in_threadpool(recording.incoming, _refused(request, body, error))
+                await run_in_threadpool(_keep_refused, request, body, error)
                 raise
             await run_in_threadpool(recording.incoming, _taken(request, body, answer.status_code))
             return answer
@@ -53,7 +54,7 @@ router = APIRouter(prefix="/api/auth/video", tags=["Videos"], route_class=_KeptR
     response_model_exclude_none=True,
     responses={
         202: {"model": Success[VideoView], "description": "Storing has begun"},
-        **failing(400, 401, 403, 404, 409),
+        **failing(400, 401, 403, 404, 409, 429),
     },
 )
 def update_status(
@@ -62,9 +63,10 @@ def update_status(
     """Report on a video: its owner, an admin, or its generator by the callback token it was given.
 
     With WEBHOOK_SECRET set, a call may carry Standard Webhooks headers: a wrong or old signature is refused, and a
-    good one is enough without a token.
+    good one is enough without a token. The same `webhook-id` once more changes nothing.
     """
     caller = auth.reporter(request, token, body.video_id, signed=signed)
+    request.state.reporter = (caller, body.video_id)
     said = Report(
         user_id=body.user_id,
         video_id=body.video_id,
@@ -81,7 +83,9 @@ def update_status(
 
 
 def _taken(request: Request, body: bytes, http_status: int) -> Incoming:
-    verdict = _verdict(request.state.taken)
+    taken = request.state.taken
+    verdict = _verdict(taken)
+    caller, video_id = request.state.reporter
     return Incoming(
         kind="status",
         headers=request.headers,
@@ -89,7 +93,11 @@ def _taken(request: Request, body: bytes, http_status: int) -> Incoming:
         verdict=verdict,
         http_status=http_status,
         why=UNCHANGED.get(verdict, ""),
-        outcome=request.state.taken.status,
+        outcome=taken.status,
+        # A copy of a signed call proves nothing and must not push others out of the video's history.
+        caller=None if taken.replayed else caller,
+        video_id=video_id,
+        address=client_address(request.scope),
     )
 
 
@@ -99,7 +107,7 @@ def _verdict(taken: Taken) -> Verdict:
     return "accepted" if taken.changed else "duplicate"
 
 
-def _refused(request: Request, body: bytes, error: Exception) -> Incoming:
+def _keep_refused(request: Request, body: bytes, error: Exception) -> None:
     http_status, why = 500, "A fault of ours; the log tells more."
     if isinstance(error, VideoVaultError):
         http_status, why = status_of(error), error.public_message
@@ -107,4 +115,18 @@ def _refused(request: Request, body: bytes, error: Exception) -> Incoming:
         http_status, why = 400, "A field is missing or wrong."
     elif isinstance(error, HTTPException):
         http_status, why = error.status_code, str(error.detail)
-    return Incoming("status", request.headers, body, "refused", http_status, why=why)
+    reporter = getattr(request.state, "reporter", None) or auth.misreporter(request, body)
+    caller, video_id = reporter or (None, "")
+    recording.incoming(
+        Incoming(
+            kind="status",
+            headers=request.headers,
+            body=body,
+            verdict="refused",
+            http_status=http_status,
+            why=why,
+            caller=caller,
+            video_id=video_id,
+            address=client_address(request.scope),
+        )
+    )

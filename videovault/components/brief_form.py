@@ -4,6 +4,7 @@ from typing import Any
 
 import reflex as rx
 
+from videovault.components.budget import budget_line
 from videovault.components.buttons import button
 from videovault.components.forms import autosave, field, field_error, problem, text_area, text_input
 from videovault.components.waiting import waited_so_far
@@ -23,6 +24,7 @@ def brief_form() -> rx.Component:
             _avatar(),
             problem("form"),
             rx.el.p(rx.cond(_is_writing(), wording.WRITING, ""), role="status", class_name="unseen"),
+            budget_line(),
             rx.el.div(_waiting(), _submit(), class_name="actions"),
             on_submit=StudioState.write,
             reset_on_submit=False,

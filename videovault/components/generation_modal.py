@@ -4,6 +4,7 @@ from typing import Any
 
 import reflex as rx
 
+from videovault.components.budget import budget_line
 from videovault.components.buttons import button, download_button, link_button
 from videovault.components.dialog import dialog
 from videovault.components.film import player
@@ -105,6 +106,7 @@ def _failed() -> rx.Component:
         rx.el.div(
             rx.el.p("Nothing is lost."), rx.el.p(StudioState.video.again), class_name="stack close soft"
         ),
+        rx.cond(StudioState.video.again == wording.AGAIN["generation"], budget_line()),
         rx.el.div(
             rx.cond(
                 StudioState.has_script,

@@ -4,6 +4,7 @@ from typing import Any
 
 import reflex as rx
 
+from videovault.components.budget import budget_line
 from videovault.components.buttons import button
 from videovault.components.forms import autosave, described, field_error, problem
 from videovault.components.icons import icon
@@ -48,6 +49,7 @@ def script_form() -> rx.Component:
             *(_part(part) for part in PARTS),
             problem("script"),
             rx.el.p(StudioState.said_of_parts, role="status", class_name="unseen"),
+            budget_line(),
             rx.el.div(
                 _meter("meter", *PARTS, class_name="soft figures first"), _submit(), class_name="actions"
             ),

@@ -63,7 +63,6 @@ class Settings(BaseSettings):
     workers: int = Field(
         4, ge=0, le=64, description="Transfers at once in the worker process; 0: workers run elsewhere."
     )
-
     running_per_user: int = Field(
         2,
         ge=0,
@@ -86,7 +85,6 @@ class Settings(BaseSettings):
     s3_public_endpoint_url: HttpUrl = Field(
         "", description="How browsers reach the S3, where that differs from AWS_ENDPOINT_URL_S3."
     )
-
     s3_addressing_style: Literal["", "auto", "path", "virtual"] = Field(
         "", description="How the bucket is named in addresses; path with AWS_ENDPOINT_URL_S3, else auto."
     )
@@ -122,6 +120,8 @@ class Settings(BaseSettings):
     default_quota_bytes: int = Field(
         50 * GIB, ge=0, description="Storage per account that has no quota of its own; 0: no limit."
     )
+    generations_per_day: int = Field(0, ge=0, description="Renders per account and UTC day; 0: no limit.")
+    generations_per_day_total: int = Field(0, ge=0, description="Renders of all accounts; 0: no limit.")
     source_allow_hosts: str = Field(
         "", description="host or host:port, comma-separated: may be fetched although not global."
     )

@@ -23,7 +23,8 @@ class Caller:
     """Somebody whose session or token has been checked.
 
     ``is_generator``: a generator that reports on a video of the user, who did nothing; ``script`` is then the
-    digest of the one it was given, empty where nothing tells. ``session_id``: the session by which the user is here
+    digest of the one it was given, empty where nothing tells, ``attempt`` the one that ordered it, 0 where nothing
+    tells, and ``webhook_id`` the id of its signed message, empty for one without a signature. ``session_id``: the session by which the user is here
     in person, empty for a program. ``may_write``: not for tokens that only read.
     """
 
@@ -32,6 +33,8 @@ class Caller:
     is_admin: bool = False
     is_generator: bool = False
     script: str = ""
+    attempt: int = 0
+    webhook_id: str = ""
     session_id: str = field(default="", compare=False)  # by another device it is the same person
     may_write: bool = True
 

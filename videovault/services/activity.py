@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, exists
 from sqlmodel import Session, and_, col, func, or_, select
 
-from videovault.db import reading
+from videovault.db import keep_newest, reading, transaction
 from videovault.errors import InvalidInput
 from videovault.models import Event, User, Video
 from videovault.services.access import Caller, check_admin
@@ -40,6 +40,10 @@ KINDS: Final[Mapping[Group, Sequence[str]]] = {
 }
 # What of an event's own detail may be shown; the rest of it is for the machine.
 TOLD = ("from", "to", "name", "email", "network", "views", "by", "why", "left", "is_admin", "is_active")
+# Events of calls without an account: each kind has its own bound, so that a flood of one pushes out no others.
+WITHOUT_ACCOUNT = ("login_failed", "forgot_password", "share_opened", "share_download")
+MOST_WITHOUT_ACCOUNT = 10_000  # of each kind
+MOST = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,15 @@ def page(caller: Caller, query: ActivityQuery) -> ActivityView:
     more = str(events[-1].id) if len(found) > query.limit else None
     entries = [_entry(event, people, owners, titles) for event in events]
     return ActivityView(entries=entries, next_cursor=more)
+
+
+def purge() -> None:
+    """Forget the oldest events where there are more than the bounds."""
+    for kind in WITHOUT_ACCOUNT:
+        with transaction() as session:
+            keep_newest(session, Event.id, MOST_WITHOUT_ACCOUNT, col(Event.kind) == kind)
+    with transaction() as session:
+        keep_newest(session, Event.id, MOST)
 
 
 def _wanted(query: ActivityQuery) -> list[ColumnElement[bool]]:

@@ -7,9 +7,15 @@ the video is    ``processing``           ``failed``                  ``ready`` w
 ==============  =======================  ==========================  ==========================================
 absent, or in   VideoNotFound            VideoNotFound               VideoNotFound
 deletion
-any, but the     nothing changes:         nothing changes             nothing changes: it shows what nobody wishes any
-token is of an   superseded                                           more; of the same script an earlier order's render
-earlier script                                                        is welcome, as it is paid for
+any, but the     nothing changes:         nothing changes:            nothing changes: superseded
+token is of an   superseded               superseded
+earlier script
+any, but the     nothing changes:         nothing changes:            as below: the render of the same script is paid
+token is of an   superseded               superseded                  for, whichever attempt ordered it
+earlier attempt
+any, but the     nothing changes          nothing changes             nothing changes
+signed message
+was applied
 draft           Conflict                 Conflict                    Conflict
 generating      the deadline is pushed   it fails with this reason   it is queued; also before our own call to
                 out                                                  the webhook was made or has returned
@@ -33,8 +39,8 @@ from sqlmodel import Session
 from videovault.db import reading, transaction
 from videovault.errors import Conflict, InvalidInput, NotSignedIn, VideoNotFound
 from videovault.models import Event, Status, Video, now
-from videovault.security import order_of_callback
-from videovault.services import fields, generation, lifecycle
+from videovault.security import Order, order_of_callback
+from videovault.services import fields, generation, lifecycle, webhook_ids
 from videovault.services.access import Caller, open_video
 from videovault.services.views import Metadata, VideoView
 
@@ -59,13 +65,15 @@ class Report:
 class Taken:
     """The video after a report, where its row stands now, and whether the report changed anything.
 
-    ``superseded``: it spoke of a script that has been changed since it was ordered.
+    ``superseded``: it spoke of an earlier attempt, or of a script that has been changed since it was ordered.
+    ``replayed``: the same signed message was applied before.
     """
 
     video: VideoView
     status: Status
     changed: bool
     superseded: bool = False
+    replayed: bool = False
 
 
 def generator(token: str, video_id: str) -> Caller:
@@ -73,11 +81,16 @@ def generator(token: str, video_id: str) -> Caller:
 
     Raises NotSignedIn when the token is forged, too old or for another video, VideoNotFound when that is gone.
     """
-    seconds = int(CALLBACK_LIFE.total_seconds())
-    order = order_of_callback(token, max_age_seconds=seconds)
+    order = _order(token)
     if order is None or order.video_id != video_id:
         raise NotSignedIn("This callback token is not good for this video.")
-    return replace(signed_generator(video_id), script=order.script)
+    return replace(signed_generator(video_id), script=order.script, attempt=order.attempt)
+
+
+def video_of_token(token: str) -> str:
+    """The video that a callback token is good for; empty when it is forged or too old."""
+    order = _order(token)
+    return order.video_id if order else ""
 
 
 def signed_generator(video_id: str) -> Caller:
@@ -100,14 +113,17 @@ def report(caller: Caller, said: Report, *, enqueue: Enqueue) -> VideoView:
 def take(caller: Caller, said: Report, *, enqueue: Enqueue) -> Taken:
     """Note what was said of the video, as the table above says; storing is left to the worker.
 
-    Raises VideoNotFound, InvalidInput, Forbidden for a ``user_id`` that is not the caller's, Conflict.
+    Raises VideoNotFound, InvalidInput, Forbidden for a ``user_id`` that is not the caller's, Conflict, RateLimited
+    when more signed messages came within the tolerance of signatures than are remembered.
     """
     url = fields.checked(fields.URL, {"videoUrl": said.video_url})["videoUrl"] if said.video_url else ""
     with transaction(essential=True) as session:  # a report may be of a render that was paid for
         video = open_video(session, caller, said.video_id, "change", owner_id=said.user_id).row
         session.refresh(video, with_for_update=True)  # so that of two at once the second sees the first
-        if caller.script and caller.script != generation.order_of(video).script:
+        if _is_superseded(caller, said, video):
             return Taken(VideoView.of(video), video.status, changed=False, superseded=True)
+        if caller.webhook_id and not webhook_ids.remember(session, caller.webhook_id):
+            return Taken(VideoView.of(video), video.status, changed=False, replayed=True)
         if video.status == Status.DRAFT:
             raise Conflict("This video is a draft: nothing has been generated yet.")
         changed = _APPLY[_known(said.status)](session, video, said, url, caller)
@@ -116,6 +132,18 @@ def take(caller: Caller, said: Report, *, enqueue: Enqueue) -> Taken:
     if taken.status == Status.QUEUED:
         enqueue(taken.video.video_id)
     return taken
+
+
+def _order(token: str) -> Order | None:
+    return order_of_callback(token, max_age_seconds=int(CALLBACK_LIFE.total_seconds()))
+
+
+def _is_superseded(caller: Caller, said: Report, video: Video) -> bool:
+    """A worker's claims raise the attempt too, so it tells orders apart only while a render is awaited."""
+    if caller.script and caller.script != generation.order_of(video).script:
+        return True
+    is_earlier = caller.attempt and video.status == Status.GENERATING and caller.attempt != video.attempt
+    return bool(is_earlier) and said.status != "ready"
 
 
 def _known(status: str) -> str:

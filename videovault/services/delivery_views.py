@@ -4,7 +4,7 @@ import re
 from typing import Literal
 
 from videovault.models import Delivery
-from videovault.services.recording import MASK
+from videovault.services.recording import MASK, named_video
 from videovault.services.views import Time, View
 
 _ADDRESS = re.compile(r'(https?://[^/\s"?#\\]+)[^\s"\\]*', re.IGNORECASE)
@@ -15,7 +15,8 @@ class DeliveryView(View):
 
     ``kind`` is ``script``, ``video`` or ``poll`` for those we made, ``status`` for those that reached us;
     ``answer`` is what our own were answered with, ``outcome`` the video's state after one that reached us. ``title``
-    is the video's as it is now, empty for one that is gone.
+    is the video's as it is now, empty for one that is gone. ``address`` is the network that a call without a valid
+    token or signature came from; such a call has no ``video_id``, whatever it names.
     """
 
     id: str
@@ -23,6 +24,7 @@ class DeliveryView(View):
     direction: Literal["in", "out"]
     kind: str
     video_id: str | None = None
+    address: str = ""
     title: str = ""
     headers: dict[str, str]
     body: str
@@ -41,6 +43,7 @@ class DeliveryView(View):
             direction="in" if row.direction == "in" else "out",
             kind=row.kind,
             video_id=row.video_id,
+            address=row.address,
             title=title,
             headers={name: _without_paths(value) for name, value in row.headers.items()},
             body=_without_paths(row.body),
@@ -49,7 +52,9 @@ class DeliveryView(View):
             why=row.why,
             http_status=row.http_status,
             outcome=row.outcome,
-            can_be_replayed=row.direction == "in" and row.video_id is not None and not row.is_cut,
+            can_be_replayed=row.direction == "in"
+            and not row.is_cut
+            and (row.video_id is not None or _names_video(row)),
         )
 
 
@@ -58,6 +63,10 @@ class DeliveriesView(View):
 
     deliveries: list[DeliveryView]
     next_cursor: str | None = None
+
+
+def _names_video(row: Delivery) -> bool:
+    return bool(named_video(row.body.encode()))
 
 
 def _without_paths(text: str) -> str:

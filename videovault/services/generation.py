@@ -15,7 +15,7 @@ from videovault.gateways import statuses, webhooks
 from videovault.gateways.replies import LONGEST_MINUTES, Generation
 from videovault.models import Event, Status, User, Video, now
 from videovault.security import Order
-from videovault.services import fields, idempotency, lifecycle, limiting, quota, recording
+from videovault.services import budget, fields, idempotency, lifecycle, limiting, quota, recording
 from videovault.services.access import Caller, open_video
 from videovault.services.idempotency import Claim
 from videovault.services.naming import object_key, title_of
@@ -141,7 +141,7 @@ def receive_url(session: Session, video: Video, url: str, *, why: str, **more: A
 
 def order_of(video: Video) -> Order:
     """What the generator renders if it is asked for ``video`` as it is now."""
-    return Order(video.id, security.script_digest(_script(video)))
+    return Order(video.id, security.script_digest(_script(video)), video.attempt)
 
 
 def deadline(estimated_minutes: float) -> timedelta:
@@ -180,7 +180,7 @@ def _start(session: Session, video: Video, caller: Caller, **script: Any) -> boo
     if video.status not in (Status.DRAFT, Status.FAILED):
         return False
     quota.check_room(session, video.owner_id)  # before anything is paid for
-    return lifecycle.move(
+    is_ordered = lifecycle.move(
         session,
         video,
         Status.GENERATING,
@@ -200,6 +200,9 @@ def _start(session: Session, video: Video, caller: Caller, **script: Any) -> boo
         error_message=None,
         **script,
     )
+    if is_ordered:
+        budget.spend(session, video.owner_id)
+    return is_ordered
 
 
 def _claim(video_id: str) -> tuple[Video, dict[str, str]] | None:

@@ -19,7 +19,6 @@ from videovault.services.delivery_views import DeliveriesView, DeliveryView
 from videovault.services.views import Metadata, VideoView
 
 KEPT = timedelta(days=30)
-MOST_STRANGERS = 1000  # calls about no video of ours, which anybody can make
 STUCK = (Status.GENERATING, Status.FAILED)
 Enqueue = Callable[[str], object]
 
@@ -101,20 +100,9 @@ def rescue(caller: Caller, video_id: str, url: str, *, enqueue: Enqueue) -> Vide
 
 
 def purge(older_than: timedelta = KEPT) -> None:
-    """Forget old calls, and all but the newest of those about no video of ours, so that strangers fill no disk."""
+    """Forget old calls; how many there may be until then is bounded where they are written."""
     with transaction() as session:
         session.exec(delete(Delivery).where(col(Delivery.at) < now() - older_than))
-        last = _last_stranger(session)
-        if last is not None:
-            session.exec(
-                delete(Delivery).where(col(Delivery.video_id).is_(None)).where(col(Delivery.id) <= last)
-            )
-
-
-def _last_stranger(session: Session) -> int | None:
-    """The newest stranger's call that is one too many."""
-    strangers = select(Delivery.id).where(col(Delivery.video_id).is_(None))
-    return session.exec(strangers.order_by(col(Delivery.id).desc()).offset(MOST_STRANGERS).limit(1)).first()
 
 
 def _titles(session: Session, video_ids: Collection[str]) -> dict[str, str]:

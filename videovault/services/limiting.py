@@ -8,15 +8,17 @@ from functools import lru_cache
 
 from limits import RateLimitItem, parse_many
 from limits.errors import StorageError
-from limits.storage import MemoryStorage, RedisStorage, Storage
+from limits.storage import RedisStorage, Storage
 from limits.strategies import MovingWindowRateLimiter
 
 from videovault import logs, security
 from videovault.config import settings
 from videovault.errors import InvalidInput, RateLimited
-from videovault.services import fields
+from videovault.services import fields, places
+from videovault.services.limit_storage import BoundedMemory
 
 Windows = Sequence[RateLimitItem]
+Count = tuple[Windows, str, str]  # the arguments of ``check``
 Question = Callable[[MovingWindowRateLimiter, Windows, tuple[str, str]], int]
 
 # The wait grows with each window that is full: a minute, five, a quarter of an hour.
@@ -32,6 +34,12 @@ SCRIPTS = parse_many("30/minute; 300/hour")  # of one account, as the next two
 GENERATIONS = parse_many("30/minute; 300/hour")
 STORES = parse_many("120/minute; 2000/hour")
 WRONG_KEYS = parse_many("20/hour")  # of share links, from one address
+# Unauthenticated callbacks that are recorded, from one address and from all together.
+CALLBACKS = parse_many("10/minute; 100/hour")
+ALL_CALLBACKS = parse_many("600/minute")
+# How long an address that signed in to an account keeps its own allowance, and for how many addresses that holds.
+KNOWN = parse_many("1/30 days")
+KNOWN_ADDRESSES = parse_many("20/30 days")
 
 REDIS_SECONDS = 2.0  # then this process counts by itself
 log = logs.get(__name__)
@@ -49,18 +57,48 @@ def check_untried(windows: Windows, purpose: str, who: str) -> None:
         _refuse(limiter().wait(windows, purpose, who))
 
 
+def check_address(windows: Windows, purpose: str, address: str) -> None:
+    """As ``check`` for an address, and for the IPv6 /56 and /48 around it with their larger allowances."""
+    _check_all(_levels(windows, purpose, address))
+
+
+def check_address_untried(windows: Windows, purpose: str, address: str) -> None:
+    """As ``check_address``, without counting."""
+    for count in _levels(windows, purpose, address):
+        check_untried(*count)
+
+
+def records_callback(address: str) -> bool:
+    """Count one unauthenticated callback from ``address``; whether to record it."""
+    counts = [*_levels(CALLBACKS, "callback", address), (ALL_CALLBACKS, "callbacks", "")]
+    try:
+        _check_all(counts)
+    except RateLimited:
+        return False
+    return True
+
+
 @contextmanager
-def login(email: str, address: str) -> Iterator[None]:
+def login(email: str, address: str, device: str = "") -> Iterator[None]:
     """Let one attempt to sign in through; wrong ones soon have to wait. Raises RateLimited.
 
-    The address counts for an account that does not exist, too, so that limits do not tell who is here.
+    The address counts for an account that does not exist, too, so that limits do not tell who is here. A browser
+    whose cookie ``device`` shows that it signed in to this account before has its own allowance (OWASP, device
+    cookies). An address that did is not held to the limit of the account, which other addresses can exhaust.
     """
     security.hashing.check_room()  # what is refused for that is no guess
     account = _account(email)
-    check(ADDRESS_LOGINS, "login-address", address)
-    with _guess("login", f"{account} {address}"):
-        check(ACCOUNT_GUESSES, "login-account", account)
+    nonce = security.device_nonce(device, account)
+    if nonce:
+        counts: list[Count] = [(GUESSES, "login-device", f"{account} {nonce}")]
+    else:
+        check_address(ADDRESS_LOGINS, "login-address", address)
+        counts = _levels(GUESSES, "login", address, account)
+    with _guess(counts):
+        if not nonce and not _is_known(account, address):
+            check(ACCOUNT_GUESSES, "login-account", account)
         yield
+    _remember(account, address)
 
 
 @contextmanager
@@ -70,14 +108,25 @@ def confirmation(user_id: str) -> Iterator[None]:
     Whoever took over a session must not find out the password that goes with it.
     """
     security.hashing.check_room()
-    with _guess("confirmation", user_id):
+    with _guess([(GUESSES, "confirmation", user_id)]):
         yield
 
 
-def letter(email: str, address: str) -> None:
-    """Count one letter that somebody at ``address`` wants sent to ``email``. Raises RateLimited."""
-    check(ADDRESS_LETTERS, "letter-address", address)
-    check(LETTERS, "letter", _account(email))
+def letter(email: str, address: str, device: str = "") -> None:
+    """Count one letter that somebody at ``address`` wants sent to ``email``. Raises RateLimited.
+
+    Browsers and addresses that signed in to the account before have their own allowance, as in ``login``.
+    """
+    account = _account(email)
+    nonce = security.device_nonce(device, account)
+    if nonce:
+        check(LETTERS, "letter-device", f"{account} {nonce}")
+        return
+    check_address(ADDRESS_LETTERS, "letter-address", address)
+    if _is_known(account, address):
+        check(LETTERS, "letter-known", f"{account} {address}")
+    else:
+        check(LETTERS, "letter", account)
 
 
 class Limiter:
@@ -85,7 +134,7 @@ class Limiter:
 
     def __init__(self, storage: Storage) -> None:
         self._shared = MovingWindowRateLimiter(storage)
-        self._own = MovingWindowRateLimiter(MemoryStorage())
+        self._own = MovingWindowRateLimiter(BoundedMemory())
 
     def take(self, windows: Windows, purpose: str, who: str) -> int:
         """Count one attempt and return 0, or count nothing and return the seconds to wait."""
@@ -116,7 +165,7 @@ class Limiter:
 @lru_cache(maxsize=1)
 def limiter() -> Limiter:
     url = settings().redis_url
-    return Limiter(_redis(url) if url else MemoryStorage())
+    return Limiter(_redis(url) if url else BoundedMemory())
 
 
 def _redis(url: str) -> Storage:
@@ -143,12 +192,47 @@ def _longest(strategy: MovingWindowRateLimiter, full: Windows, name: tuple[str, 
 
 
 @contextmanager
-def _guess(purpose: str, who: str) -> Iterator[None]:
-    """One attempt that is counted unless it succeeds, with which ``who`` starts anew."""
-    check(GUESSES, purpose, who)
+def _guess(counts: Sequence[Count]) -> Iterator[None]:
+    """One attempt that is counted unless it succeeds; success clears the counts."""
+    _check_all(counts)
     yield
     if settings().rate_limits == "on":
-        limiter().forget(GUESSES, purpose, who)
+        for count in counts:
+            limiter().forget(*count)
+
+
+def _check_all(counts: Sequence[Count]) -> None:
+    """All are asked before any is counted, so that a refused attempt counts nowhere. Raises RateLimited."""
+    for count in counts:
+        check_untried(*count)
+    for count in counts:
+        check(*count)
+
+
+def _levels(windows: Windows, purpose: str, address: str, account: str = "") -> list[Count]:
+    return [
+        (
+            [type(window)(window.amount * factor, window.multiples) for window in windows],
+            purpose,
+            f"{account} {network}" if account else network,
+        )
+        for network, factor in places.levels(address)
+    ]
+
+
+def _is_known(account: str, address: str) -> bool:
+    """Whether the account was signed in to from this address lately."""
+    return settings().rate_limits == "on" and limiter().wait(KNOWN, "known", f"{account} {address}") > 0
+
+
+def _remember(account: str, address: str) -> None:
+    """Note that the account was signed in to from this address."""
+    if settings().rate_limits == "off":
+        return
+    if not _is_known(account, address) and limiter().take(KNOWN_ADDRESSES, "known-addresses", account):
+        return
+    limiter().forget(KNOWN, "known", f"{account} {address}")
+    limiter().take(KNOWN, "known", f"{account} {address}")
 
 
 def _account(email: str) -> str:

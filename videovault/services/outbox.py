@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, CursorResult, update
 from sqlmodel import col, delete, select
 
 from videovault import logs
-from videovault.db import reading, transaction
+from videovault.db import keep_newest, reading, transaction
 from videovault.errors import MailError, UpstreamError
 from videovault.gateways import mail, notify
 from videovault.models import Channel, OutboxMessage, User, now
@@ -26,6 +26,7 @@ PAUSES = (
 )
 LEASE = timedelta(minutes=5)  # longer than any try takes; then its worker counts as dead
 KEPT = timedelta(days=30)
+MOST = 100_000
 AT_ONCE = 100
 
 log = logs.get(__name__)
@@ -47,9 +48,16 @@ def deliver_due(channel: Channel, *, stopping: Callable[[], bool]) -> None:
 
 
 def purge() -> None:
-    """Forget what was left here long ago, delivered or not."""
+    """Forget what was left here long ago, delivered or not, and what was never to be sent.
+
+    ``resets.forgot`` writes the latter for addresses without an account. Every other message has a next attempt, a
+    delivery or an error.
+    """
+    unsent = col(OutboxMessage.next_attempt_at).is_(None) & col(OutboxMessage.delivered_at).is_(None)
+    never_due = unsent & col(OutboxMessage.last_error).is_(None)
     with transaction() as session:
-        session.exec(delete(OutboxMessage).where(col(OutboxMessage.created_at) < now() - KEPT))
+        session.exec(delete(OutboxMessage).where(never_due | (col(OutboxMessage.created_at) < now() - KEPT)))
+        keep_newest(session, OutboxMessage.created_at, MOST)
 
 
 def _due(channel: Channel) -> list[str]:

@@ -4,6 +4,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 Address = IPv4Address | IPv6Address
 SITE_BITS = 64  # an IPv6 network this long is one customer's, who may use any address of it
+# Providers also assign a /56 or a /48 to one customer. Several customers may share one, so its allowance is larger.
+IPV6_FACTORS = {SITE_BITS: 1, 56: 4, 48: 16}
 
 
 def parsed(text: str) -> Address | None:
@@ -19,6 +21,17 @@ def counted_as(text: str) -> str:
     """Who is one for limits per address: an IPv4 address, or the network of an IPv6 one; empty for no address."""
     address = parsed(text)
     return _network(address, SITE_BITS) if isinstance(address, IPv6Address) else str(address or "")
+
+
+def levels(counted: str) -> list[tuple[str, int]]:
+    """The networks that count an address or a result of ``counted_as``, smallest first.
+
+    The number beside each is how many times the allowance of one address it has.
+    """
+    address = parsed(counted.partition("/")[0])
+    if isinstance(address, IPv6Address):
+        return [(_network(address, bits), factor) for bits, factor in IPV6_FACTORS.items()]
+    return [(str(address or ""), 1)]
 
 
 def network_of(text: str) -> str:

@@ -11,6 +11,7 @@ from videovault.services.sizes import size
 
 # What a stored video takes, and what one in work has reserved.
 BYTES_OF = case((col(Video.status) == Status.READY, col(Video.size)), else_=col(Video.reserved_bytes))
+MOST_VIDEOS = 50_000
 
 
 def limit(user: User) -> int:
@@ -25,13 +26,21 @@ def used(session: Session, user_id: str, *, but: str = "") -> int:
 
 
 def check_room(session: Session, user_id: str) -> None:
-    """Raises QuotaExceeded when the account is full already."""
+    """Raises QuotaExceeded when the account is full already, or holds as many videos as an account may."""
+    check_count(session, user_id)
     quota = limit(session.get_one(User, user_id))
     taken = used(session, user_id)
     if quota and taken >= quota:
         raise QuotaExceeded(
             f"The account is full: {size(taken)} of {size(quota)} are taken. Delete videos to make room."
         )
+
+
+def check_count(session: Session, user_id: str, *, adding: int = 0) -> None:
+    """Raises QuotaExceeded when the account would have more than ``MOST_VIDEOS`` rows, drafts and failed ones included."""
+    count = select(func.count()).select_from(Video).where(Video.owner_id == user_id)
+    if session.exec(count).one() + adding > MOST_VIDEOS:
+        raise QuotaExceeded(f"The account has {MOST_VIDEOS:,} videos, the most possible. Delete some first.")
 
 
 def reserve(video: Video, wanted: int, *, least: int) -> int:

@@ -1,19 +1,34 @@
-"""Keeps every webhook call, in and out, for the callback inbox: without secrets, and never in the way of the call."""
+"""Keeps webhook calls, in and out, for the callback inbox: without secrets, and never in the way of the call.
+
+A call belongs to a video's history only if its caller has proved that it may report on that video. All others share
+a ring of ``MOST_UNPROVEN`` rows. It is a table, not memory, so that admins see it on every replica and after a restart.
+Every bound holds at the moment of writing, so no flood grows the database between two purges.
+"""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from sqlalchemy import ColumnElement
 from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import col
 
 from videovault import logs, untrusted_json
-from videovault.db import transaction
-from videovault.errors import DiskFull
+from videovault.db import keep_newest, reading, transaction
+from videovault.errors import DiskFull, VideoNotFound
 from videovault.gateways.replies import Exchange, Note
 from videovault.models import Delivery, Video
+from videovault.services import limiting, places
+from videovault.services.access import Caller, open_video
 
 MOST_BYTES = 16 * 1024
+MOST_HEADERS = 40
+LONGEST_HEADER = 300  # characters, of a name or a value
+MOST_OF_VIDEO = 200
+MOST_WITHOUT_VIDEO = 1000  # our own calls of the script webhook
+MOST_UNPROVEN = 300
+MOST_OF_ADDRESS = 20
 Verdict = Literal["accepted", "duplicate", "superseded", "refused"]
 SECRET_HEADERS = frozenset(
     {"authorization", "proxy-authorization", "cookie", "set-cookie", "webhook-signature", "x-api-key"}
@@ -27,7 +42,11 @@ log = logs.get(__name__)
 
 @dataclass(frozen=True)
 class Incoming:
-    """A call that reached us, and what became of it; ``why`` for a refusal, ``outcome`` in a word."""
+    """A call that reached us, and what became of it; ``why`` for a refusal, ``outcome`` in a word.
+
+    ``caller`` is None for a call that proved nothing, or a replay of one that proved something; ``video_id`` is the
+    video it reports on, ``address`` the client's.
+    """
 
     kind: str
     headers: Mapping[str, str]
@@ -36,6 +55,9 @@ class Incoming:
     http_status: int
     why: str = ""
     outcome: str = ""
+    caller: Caller | None = None
+    video_id: str = ""
+    address: str = ""
 
 
 def outgoing(kind: Literal["script", "video", "poll"], video_id: str | None = None) -> Note:
@@ -64,13 +86,20 @@ def outgoing(kind: Literal["script", "video", "poll"], video_id: str | None = No
 
 
 def incoming(call: Incoming) -> None:
-    """Keep a call that has been answered. Not to be called inside a transaction."""
+    """Keep a call that has been answered; of those that proved nothing, as many as the limits of the address allow.
+
+    Not to be called inside a transaction.
+    """
+    is_proven = call.caller is not None and _may_report(call.caller, call.video_id)
+    if not is_proven and not limiting.records_callback(call.address):
+        return
     body, is_cut = _kept_body(call.body)
     _keep(
         Delivery(
             direction="in",
             kind=call.kind,
-            video_id=_named_video(call.body),
+            video_id=call.video_id if is_proven else None,
+            address="" if is_proven else places.levels(call.address)[-1][0],
             headers=_harmless(call.headers),
             body=body,
             is_cut=is_cut,
@@ -82,6 +111,16 @@ def incoming(call: Incoming) -> None:
     )
 
 
+def named_video(body: bytes) -> str:
+    """The video that the body of a report names; empty where it names none."""
+    try:
+        said = untrusted_json.loads(body)
+    except ValueError:
+        return ""
+    named = said.get("videoId") if isinstance(said, dict) else None
+    return named if isinstance(named, str) and _VIDEO_ID.fullmatch(named) else ""
+
+
 def _keep(delivery: Delivery) -> None:
     """In a transaction of its own, whatever became of the call's; a record that is lost costs the call nothing."""
     try:
@@ -89,32 +128,51 @@ def _keep(delivery: Delivery) -> None:
             if delivery.video_id and session.get(Video, delivery.video_id) is None:
                 delivery.video_id = None
             session.add(delivery)
+            session.flush()
+            for most, rows in _bounds(delivery):
+                keep_newest(session, Delivery.id, most, *rows)
     except (SQLAlchemyError, DiskFull) as error:
         log.warning("a webhook call could not be kept", kind=delivery.kind, reason=type(error).__name__)
 
 
-def _named_video(body: bytes) -> str | None:
+def _bounds(delivery: Delivery) -> list[tuple[int, list[ColumnElement[bool]]]]:
+    """How many rows there may be of those that this one belongs to."""
+    video_id, direction, address = col(Delivery.video_id), col(Delivery.direction), col(Delivery.address)
+    if delivery.video_id:
+        return [(MOST_OF_VIDEO, [video_id == delivery.video_id])]
+    rows = [video_id.is_(None), direction == delivery.direction]
+    if delivery.direction == "out":
+        return [(MOST_WITHOUT_VIDEO, rows)]
+    return [(MOST_OF_ADDRESS, [*rows, address == delivery.address]), (MOST_UNPROVEN, rows)]
+
+
+def _may_report(caller: Caller, video_id: str) -> bool:
+    """A generator has proved which video it reports on; a person reports on videos that the person may see."""
+    if caller.is_generator:
+        return True
     try:
-        said = untrusted_json.loads(body)
-    except ValueError:
-        return None
-    named = said.get("videoId") if isinstance(said, dict) else None
-    return named if isinstance(named, str) and _VIDEO_ID.fullmatch(named) else None
+        with reading() as session:
+            open_video(session, caller, video_id, "read")
+    except VideoNotFound:
+        return False
+    return True
 
 
 def _harmless(headers: Mapping[str, str]) -> dict[str, str]:
-    return {
-        name.lower(): _text(value.encode())
-        for name, value in headers.items()
-        if name.lower() not in SECRET_HEADERS
-    }
+    told = [(name.lower(), value) for name, value in headers.items() if name.lower() not in SECRET_HEADERS]
+    return {name[:LONGEST_HEADER]: _cut(value) for name, value in told[:MOST_HEADERS]}
+
+
+def _cut(value: str) -> str:
+    whole = len(value) <= LONGEST_HEADER
+    return _text((value if whole else value[:LONGEST_HEADER] + MASK).encode())
 
 
 def _kept_body(body: bytes) -> tuple[str, bool]:
     """The text that is kept, and whether it is not all of it."""
-    text = _text(_TOKEN.sub(rf"\g<1>{MASK}", body.decode(errors="replace")).encode())
+    text = _text(_TOKEN.sub(rf"\g<1>{MASK}", body[:MOST_BYTES].decode(errors="replace")).encode())
     kept = text.encode()[:MOST_BYTES].decode(errors="ignore")
-    return kept, kept != text
+    return kept, kept != text or len(body) > MOST_BYTES
 
 
 def _text(raw: bytes) -> str:

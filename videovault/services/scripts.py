@@ -11,7 +11,7 @@ from videovault.db import reading, transaction
 from videovault.errors import Conflict, WebhookError
 from videovault.gateways import webhooks
 from videovault.models import Event, Status, Video
-from videovault.services import fields, lifecycle, limiting, recording
+from videovault.services import fields, lifecycle, limiting, quota, recording
 from videovault.services.access import Caller, open_video
 from videovault.services.naming import title_of
 from videovault.services.views import ScriptView
@@ -25,7 +25,7 @@ def write(caller: Caller, brief: Mapping[str, str]) -> ScriptView:
     """Have a script written for the brief and keep both as a draft.
 
     Without a script webhook the parts are empty, to be written by hand. Raises InvalidInput, RateLimited,
-    WebhookError.
+    QuotaExceeded, WebhookError.
     """
     return keep(caller, compose(caller, brief))
 
@@ -34,6 +34,8 @@ def compose(caller: Caller, brief: Mapping[str, str]) -> dict[str, str]:
     """The brief with the script that the webhook writes for it, not yet kept; raises as ``write`` does."""
     clean = fields.checked(fields.BRIEF, brief)
     limiting.check(limiting.SCRIPTS, "scripts", caller.user_id)
+    with reading() as session:
+        quota.check_count(session, caller.user_id, adding=1)
     script = _asked(caller, clean) if settings().script_webhook else webhooks.Script()
     return clean | {part: _fitted(part, getattr(script, part)) for part in PARTS}
 

@@ -7,17 +7,18 @@ from sqlmodel import Session, col, delete, or_, select, update
 
 from videovault import models, security
 from videovault.config import settings
-from videovault.db import SEEN_SECONDS, reading, transaction, write_if_possible
+from videovault.db import SEEN_SECONDS, keep_newest, reading, transaction, write_if_possible
 from videovault.errors import NotFound, NotSignedIn
 from videovault.models import ApiToken, Event, User, now
 from videovault.services.access import Caller, check_in_person
 from videovault.services.account_views import SessionView
 
 SEEN_EVERY = timedelta(minutes=1)
+MOST = 100  # of one user
 
 
 def begin(session: Session, user: User, user_agent: str) -> tuple[str, models.Session]:
-    """A new session and its token, in a transaction of the caller's."""
+    """A new session and its token, in a transaction of the caller's. Of more than ``MOST`` the oldest ends."""
     token = security.new_token()
     row = models.Session(
         token_hash=security.token_hash(token),
@@ -26,6 +27,8 @@ def begin(session: Session, user: User, user_agent: str) -> tuple[str, models.Se
         expires_at=now() + timedelta(days=settings().session_days),
     )
     session.add(row)
+    session.flush()
+    keep_newest(session, models.Session.created_at, MOST, col(models.Session.user_id) == user.id)
     session.exec(update(User).where(col(User.id) == user.id).values(last_seen_at=now()))
     return token, row
 

@@ -4,7 +4,17 @@ from collections.abc import Callable
 
 from videovault import logs
 from videovault.errors import VideoVaultError
-from videovault.services import idempotency, inbox, invitations, outbox, presence, sessions
+from videovault.services import (
+    activity,
+    budget,
+    idempotency,
+    inbox,
+    invitations,
+    outbox,
+    presence,
+    sessions,
+    webhook_ids,
+)
 from videovault.services.system import probes
 
 Step = Callable[[], object]
@@ -30,6 +40,9 @@ PURGES: tuple[Step, ...] = (
     idempotency.purge,
     outbox.purge,
     presence.purge,
+    activity.purge,
+    budget.purge,
+    webhook_ids.purge,
     probes.sweep,
 )
 

@@ -101,11 +101,11 @@ def _proven(video_id: str, visit: Visit) -> Video:
 
 def _let_in(session: Session, video_id: str, visit: Visit) -> Video:
     address = places.counted_as(visit.address)
-    limiting.check_untried(limiting.WRONG_KEYS, "share", address)
+    limiting.check_address_untried(limiting.WRONG_KEYS, "share", address)
     try:
         return open_video(session, Visitor(visit.secret_key), video_id, "watch").row
     except WrongSecretKey:
-        limiting.check(limiting.WRONG_KEYS, "share", address)
+        limiting.check_address(limiting.WRONG_KEYS, "share", address)
         log.info("share link refused", video_id=video_id, network=places.network_of(visit.address))
         raise
 

@@ -123,6 +123,7 @@ class Call(Shape):
     title: str
     video_id: str
     video: str
+    address: str
     verdict: str
     is_bad: bool
     why: str
@@ -136,9 +137,10 @@ class Call(Shape):
         return cls(
             delivery_id=view.id,
             at=iso(view.at),
-            title=wording.CALLS[view.direction, view.kind],
+            title=wording.UNPROVEN if view.address else wording.CALLS[view.direction, view.kind],
             video_id=view.video_id or "",
             video=view.title,
+            address=view.address,
             verdict=wording.VERDICTS.get(view.verdict, view.verdict),
             is_bad=view.verdict == "refused",
             why=view.why,

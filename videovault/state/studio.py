@@ -9,10 +9,10 @@ from reflex.event import EventSpec
 from videovault import worker
 from videovault.config import settings
 from videovault.errors import InvalidInput, VideoNotFound
-from videovault.services import generation, pipeline, scripts, videos
+from videovault.services import budget, generation, pipeline, scripts, videos
 from videovault.services.access import Caller
 from videovault.services.views import VideoView
-from videovault.state import briefs
+from videovault.state import briefs, wording
 from videovault.state.briefing import KEPT_AS
 from videovault.state.calls import patiently, quickly
 from videovault.state.keeping import place
@@ -38,11 +38,13 @@ class StudioState(ScriptState):
     is_requesting: bool = False
     has_script: bool = False
     link_seconds: int = 0
+    budget: str = ""  # how many videos may still be made today
 
     @signed_in
     async def enter(self, caller: Caller) -> None:
         """Fill the form as it was left, else as for the last video; open the video the address names."""
         self.is_requesting = False  # whatever a server that died left behind
+        await self._show_budget(caller)
         self.brief = self._typed or briefs.shown(await quickly(scripts.latest, caller))
         named = self.router.url.query_parameters.get("video", "")
         if named != (self.video.video_id if self.stage else ""):
@@ -104,6 +106,7 @@ class StudioState(ScriptState):
     async def retry(self, caller: Caller) -> None:
         retried = await quickly(pipeline.retry, caller, self.video.video_id, enqueue=worker.enqueue)
         self._show(retried)
+        await self._show_budget(caller)
 
     @signed_in
     async def edit(self, caller: Caller) -> None:
@@ -135,6 +138,7 @@ class StudioState(ScriptState):
         video_id = self.video.video_id
         script = (await quickly(scripts.read, caller, video_id)).model_dump() | typed_parts(form)
         self._show(await quickly(generation.request, caller, script, video_id, enqueue=worker.enqueue))
+        await self._show_budget(caller)
         self._typed = {}
         self._fill(briefs.of(script) | {"topic": ""})
 
@@ -143,6 +147,11 @@ class StudioState(ScriptState):
         self._show_script(await quickly(scripts.read, caller, video_id))
         self.has_script = any(self.parts.values())
         self._show(await quickly(videos.get, caller, video_id, links=False))
+        await self._show_budget(caller)
+
+    async def _show_budget(self, caller: Caller) -> None:
+        left = await quickly(budget.left, caller)
+        self.budget = wording.budget(left.limit, left.left, left.left_in_total)
 
     def _show(self, video: VideoView) -> None:
         self.video, self.stage = Card.of(video), STAGES[video.status]

@@ -34,7 +34,7 @@ def inbox() -> rx.Component:
             state.has_more, rx.el.div(button(wording.SHOW_OLDER, on_click=state.more), class_name="more")
         ),
         name="inbox",
-        text="The webhook calls of the last 30 days. Secrets and addresses are left out.",
+        text="The webhook calls of the last 30 days. Secrets and full URLs are left out.",
     )
 
 
@@ -54,6 +54,7 @@ def _call(call: Any) -> rx.Component:
             rx.el.div(
                 rx.cond(call.why != "", rx.el.p(call.why, class_name="error")),
                 _text("Video", call.video_id),
+                _text("Client address", call.address),
                 _text("Headers", call.headers),
                 _text("Body", call.body),
                 _text("Answer", call.answer),
@@ -74,13 +75,16 @@ def _text(name: str, text: Any) -> rx.Component:
 
 def _ways(call: Any) -> rx.Component:
     return rx.cond(
-        call.video_id != "",
+        (call.video_id != "") | call.can_be_replayed,
         rx.el.div(
             rx.cond(
                 call.can_be_replayed,
                 button("Apply again", on_click=AdminInboxState.replay(call.delivery_id)),
             ),
-            button(wording.STORE_FILE, on_click=AdminRescueState.open(call.video_id)),
+            rx.cond(
+                call.video_id != "",
+                button(wording.STORE_FILE, on_click=AdminRescueState.open(call.video_id)),
+            ),
             class_name="row",
         ),
     )

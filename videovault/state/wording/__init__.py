@@ -5,6 +5,7 @@ from typing import Any
 from videovault.state.wording.counting import (
     accounts,
     amount,
+    budget,
     deleted,
     differences,
     found,
@@ -37,6 +38,7 @@ __all__ = [
     "about",
     "accounts",
     "amount",
+    "budget",
     "clock",
     "code_apart",
     "deleted",
@@ -146,6 +148,7 @@ CALLS = {
     ("out", "poll"): "We asked how far a video is",
     ("in", "status"): "A generator reported",
 }
+UNPROVEN = "Unverified report"
 
 # Filled in by the browser as one types; see assets/js/meter.js.
 METER = {

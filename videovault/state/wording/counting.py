@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from videovault.state.wording.figures import of_many, shortened, size
 
+RESET = "You can make more after midnight UTC."
+
 
 @dataclass(frozen=True)
 class Counted:
@@ -30,6 +32,7 @@ all_deleted = Counted("1 video deleted.", "{n} videos deleted.")
 opened_so_often = Counted("Opened once.", "Opened {n} times.")
 some_ready = Counted("1 video is ready", "{n} videos are ready")
 some_failed = Counted("1 video failed", "{n} videos failed")
+left_in_total = Counted("1 video left today for all accounts", "{n} videos left today for all accounts")
 found_all = Counted("1 video found", "{n} videos found")
 found_more = Counted("More than 1 video found", "More than {n} videos found")
 
@@ -40,6 +43,16 @@ def opened(times: int) -> str:
 
 def opened_of(times: int, most: int) -> str:
     return f"Views used: {of_many(times, most)}."
+
+
+def budget(limit: int | None, left: int | None, in_total: int | None) -> str:
+    """What may still be made today, by whichever limit is reached first; empty without limits."""
+    if in_total is not None and (left is None or in_total < left):
+        return left_in_total(in_total) if in_total else f"This installation has no videos left today. {RESET}"
+    if left is None or limit is None:
+        return ""
+    noun = "video" if limit == 1 else "videos"
+    return f"{of_many(left, limit)} {noun} left today" if left else f"You have no videos left today. {RESET}"
 
 
 def news(ready: int, failed: int) -> str:
