@@ -20,6 +20,7 @@ TABLES = {
     "outbox",
     "api_tokens",
     "invitations",
+    "key_canaries",
     "workers",
 }
 

@@ -7,15 +7,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event, func, make_url, select
+from sqlalchemy import Connection, Engine, event, func, make_url, select, text
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlmodel import Session, create_engine
 
 from videovault.config import settings
+from videovault.data_dir import LOCK_SECONDS, locked
 from videovault.models import UtcDateTime
 
 BUSY_SECONDS = 15
+MIGRATING = "migrate"
 ALEMBIC_INI = Path(__file__).parent.parent / "alembic.ini"
 
 
@@ -73,11 +75,31 @@ def one_at_a_time(session: Session, what: str) -> None:
 
 
 def migrate() -> None:
-    """Bring the database up to this code's tables."""
+    """Bring the database up to this code's tables; of processes that start at once, one after the other does."""
     from alembic import command  # 10 MB that a process which only works does not need
     from alembic.config import Config
 
-    command.upgrade(Config(str(ALEMBIC_INI)), "head")
+    with _migrating_alone():
+        command.upgrade(Config(str(ALEMBIC_INI)), "head")
+
+
+@contextmanager
+def _migrating_alone() -> Iterator[None]:
+    url = engine().url
+    if url.get_backend_name() == "sqlite":
+        with locked(Path(url.database or "").absolute().parent):
+            yield
+        return
+    with engine().connect() as connection:
+        connection.execute(
+            text("SELECT set_config('lock_timeout', :wait, false)"), {"wait": f"{LOCK_SECONDS:.0f}s"}
+        )
+        connection.execute(select(func.pg_advisory_lock(func.hashtext(MIGRATING))))
+        try:
+            yield
+        finally:
+            connection.execute(select(func.pg_advisory_unlock(func.hashtext(MIGRATING))))
+            connection.invalidate()  # its lock_timeout is not for others
 
 
 def is_migrated() -> bool:

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from mypy_boto3_s3.type_defs import CompletedPartTypeDef
 
 from tests.fixtures.embedded_s3 import EmbeddedS3, running_s3
+from tests.fixtures.keys import ONE_KEY
 from videovault import installation
 from videovault.embedded import s3
 from videovault.errors import ConfigurationError
@@ -137,7 +138,7 @@ def test_the_users_own_rclone_settings_and_our_secrets_are_kept_away_from_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RCLONE_READ_ONLY", "true")
-    monkeypatch.setenv("SECRET_KEY", "sesame")
+    monkeypatch.setenv("SECRET_KEY", ONE_KEY)
     environment = s3.server(tmp_path, installation.load_or_create(tmp_path)).env or {}
     assert "RCLONE_READ_ONLY" not in environment
     assert "SECRET_KEY" not in environment

@@ -37,6 +37,19 @@ def s3_running() -> Iterator[None]:
             yield
 
 
+def app_is_running() -> bool:
+    """Whether a web process of this machine runs on DATA_DIR."""
+    file = settings().data_dir / LOCK_FILE
+    if not file.exists():
+        return False
+    with file.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 @contextmanager
 def _own() -> Iterator[None]:
     child = s3.server(settings().data_dir, settings().installation)
