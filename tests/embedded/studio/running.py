@@ -1,10 +1,11 @@
 """The studio as a real process, and somebody to be called back."""
 
 import json
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +16,10 @@ from typing import Any
 
 import httpx
 
+from videovault.gateways.studio import KEY_VARIABLE, bearer
+
+KEY = "the-key-of-these-tests"
+SHOWN = bearer(KEY)
 # Few words, hence the shortest video there is.
 VIDEO = {
     "hook": "Good coffee",
@@ -37,6 +42,16 @@ class Studio:
     port: int
     process: subprocess.Popen[bytes]
 
+    def post(
+        self, path: str, timeout: float = 30, headers: Mapping[str, str] | None = None, **body: Any
+    ) -> httpx.Response:
+        """As those who know the key do."""
+        return httpx.post(f"{self.url}{path}", headers={**SHOWN, **(headers or {})}, timeout=timeout, **body)
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, KEY_VARIABLE: KEY}
+
 
 @contextmanager
 def studio(data_dir: Path, *options: str) -> Iterator[Studio]:
@@ -44,7 +59,8 @@ def studio(data_dir: Path, *options: str) -> Iterator[Studio]:
     with create_server(("127.0.0.1", 0)) as free:
         port = int(free.getsockname()[1])
     command = [sys.executable, "-m", "videovault.embedded.studio"]
-    process = subprocess.Popen([*command, "--port", str(port), "--data-dir", str(data_dir), *options])
+    arguments = [*command, "--port", str(port), "--data-dir", str(data_dir), *options]
+    process = subprocess.Popen(arguments, env=environment())
     running = Studio(f"http://127.0.0.1:{port}", port, process)
     try:
         until(lambda: _answers(running))
