@@ -49,18 +49,15 @@ class Studio:
         return httpx.post(f"{self.url}{path}", headers={**SHOWN, **(headers or {})}, timeout=timeout, **body)
 
 
-def environment() -> dict[str, str]:
-    return {**os.environ, KEY_VARIABLE: KEY}
-
-
 @contextmanager
-def studio(data_dir: Path, *options: str) -> Iterator[Studio]:
-    """Started on a free port, and stopped at the end."""
-    with create_server(("127.0.0.1", 0)) as free:
-        port = int(free.getsockname()[1])
+def studio(data_dir: Path, *options: str, key: str = KEY, port: int = 0) -> Iterator[Studio]:
+    """Started on a free port if none is given, and stopped at the end."""
+    if not port:
+        with create_server(("127.0.0.1", 0)) as free:
+            port = int(free.getsockname()[1])
     command = [sys.executable, "-m", "videovault.embedded.studio"]
     arguments = [*command, "--port", str(port), "--data-dir", str(data_dir), *options]
-    process = subprocess.Popen(arguments, env=environment())
+    process = subprocess.Popen(arguments, env={**os.environ, KEY_VARIABLE: key})
     running = Studio(f"http://127.0.0.1:{port}", port, process)
     try:
         until(lambda: _answers(running))
