@@ -40,26 +40,24 @@ def locked(folder: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
 
 
 def make_private(folder: Path, others: Iterable[Path] = ()) -> Permissions:
-    """Take all permissions of group and others from ``folder``, everything in it, and the files ``others``.
+    """Take all permissions of group and others from ``folder``, what is in it, and the files ``others``.
 
-    Symbolic links are not followed, since what they lead to may not be ours. Raises OSError when ``folder`` cannot
-    be read.
+    Where ``folder`` and everything directly in it is closed, nobody can reach what lies deeper, and the many objects
+    are not looked at. Symbolic links are not followed, since what they lead to may not be ours. Raises OSError when
+    ``folder`` cannot be read.
     """
     done = Permissions()
-    _close(folder, folder.stat(), done)  # first: from then on no other user can swap what is inside
-    unread = [folder]
+    _close(str(folder), folder.stat(), done)  # first: from then on no other user can swap what is inside
+    unread = _close_all_in(str(folder), done)
+    if not (done.corrected or done.left_open):
+        unread.clear()
     while unread:
-        with suppress(FileNotFoundError), os.scandir(unread.pop()) as entries:
-            for entry in entries:
-                if entry.is_symlink():
-                    continue
-                with suppress(FileNotFoundError):  # a temporary file that has just gone
-                    _close(Path(entry.path), entry.stat(follow_symlinks=False), done)
-                if entry.is_dir(follow_symlinks=False) and os.access(entry.path, os.R_OK | os.X_OK):
-                    unread.append(Path(entry.path))
-    for path in others:
+        path = unread.pop()
+        if os.access(path, os.R_OK | os.X_OK):
+            unread += _close_all_in(path, done)
+    for other in others:
         with suppress(FileNotFoundError):
-            _close(path, path.stat(), done)
+            _close(str(other), other.stat(), done)
     return done
 
 
@@ -88,19 +86,31 @@ def user_name(uid: int) -> str:
         return f"user {uid}"
 
 
-def _close(path: Path, found: os.stat_result, done: Permissions) -> None:
-    mode = stat.S_IMODE(found.st_mode)
-    wanted = PRIVATE_FOLDER if stat.S_ISDIR(found.st_mode) else mode & PRIVATE_FOLDER
-    if mode & ~wanted == 0:
+def _close_all_in(folder: str, done: Permissions) -> list[str]:
+    """The folders in it."""
+    folders: list[str] = []
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_symlink():
+                continue
+            with suppress(FileNotFoundError):  # a temporary file that has just gone
+                _close(entry.path, entry.stat(follow_symlinks=False), done)
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(entry.path)
+    return folders
+
+
+def _close(path: str, found: os.stat_result, done: Permissions) -> None:
+    if not found.st_mode & UMASK:
         return
     try:
-        path.chmod(wanted)
+        os.chmod(path, found.st_mode & PRIVATE_FOLDER)  # noqa: PTH101 - of many thousand files
     except PermissionError:
-        done.left_open.append(path)
+        done.left_open.append(Path(path))
         return
     # Some file systems, FAT and network shares among them, accept the call and keep what they had.
-    if stat.S_IMODE(path.stat().st_mode) & UMASK:
-        done.left_open.append(path)
+    if os.stat(path).st_mode & UMASK:  # noqa: PTH116 - as above
+        done.left_open.append(Path(path))
     else:
         done.corrected += 1
 
