@@ -40,15 +40,15 @@ def run(arguments: argparse.Namespace) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     chosen = settings()
     _check_disk(chosen)
-    server.check_port(chosen.host, chosen.port)
-    migrate()
-    start.check_keys()
-    if not arguments.new:
-        first_start.check()
-    if not frontend.is_built():
-        _say("Building the pages: about half a minute, only when they changed")
-        frontend.build()
-    server.serve(chosen)
+    with server.port_reserved(chosen.data_dir, chosen.host, chosen.port):
+        migrate()
+        start.check_keys()
+        if not arguments.new:
+            first_start.check()
+        if not frontend.is_built():
+            _say("Building the pages: about half a minute, only when they changed")
+            frontend.build()
+        server.serve(chosen)
 
 
 def _run_arguments(parser: argparse.ArgumentParser) -> None:

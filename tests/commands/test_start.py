@@ -16,6 +16,7 @@ from tests.fixtures.keys import ONE_KEY
 from videovault import data_dir
 from videovault.config import settings
 from videovault.db import transaction
+from videovault.embedded import server
 from videovault.models import Status
 from videovault.services import accounts, keys, lifecycle
 
@@ -249,3 +250,16 @@ def test_first_starts_at_the_same_moment_all_succeed(installation: Path) -> None
     ]
     ends = [(process.communicate(timeout=120), process.returncode) for process in begun]
     assert [code for _, code in ends] == [0, 0, 0], ends
+
+
+def test_a_second_start_on_the_same_port_says_why_not(installation: Path, start: Start) -> None:
+    """At the same moment neither listens yet, and granian would let both listen."""
+    port = free_port()
+    (installation / "var").mkdir(exist_ok=True)
+    with server.port_reserved(installation / "var", "127.0.0.1", port):
+        done = start("run", PORT=str(port))
+    assert done.returncode == 2
+    assert (
+        f"Port {port} on 127.0.0.1 cannot be used: another VideoVault is starting or running on it."
+        in done.stderr
+    )
