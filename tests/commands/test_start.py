@@ -74,7 +74,7 @@ def test_no_command_goes_on_without_the_key_of_its_database(
     lose_key()
     done = start(*command)
     assert done.returncode == 2
-    assert "There is no secret key, but the database holds accounts" in done.stderr
+    assert "There is no secret key, but this database was used with one" in done.stderr
     assert all(word in done.stderr for word in ("SECRET_KEY_OLD", "installation.json", "reconcile --rekey"))
     assert "Traceback" not in done.stderr
     assert not (in_use / "installation.json").exists()

@@ -76,7 +76,7 @@ def test_the_right_key_is_accepted_again_and_noted_once() -> None:
 
 
 @pytest.mark.usefixtures("known")
-def test_without_any_key_a_database_with_accounts_is_refused_and_no_key_is_made(lose: Lose) -> None:
+def test_without_any_key_a_database_in_use_is_refused_and_no_key_is_made(lose: Lose) -> None:
     lose()
     with pytest.raises(ConfigurationError, match="There is no secret key") as caught:
         keys.verify()
@@ -151,13 +151,21 @@ def test_a_key_that_can_be_guessed_is_no_old_key_to_serve_with(configure: Config
         keys.verify()
 
 
-def test_a_database_without_accounts_takes_any_key(configure: Configure, lose: Lose) -> None:
-    keys.verify()
-    lose()
-    keys.verify()
-    configure(SECRET_KEY=ONE_KEY)
+def test_an_admin_made_before_there_was_a_key_does_not_keep_the_first_start_back() -> None:
+    """As `create-admin` of the version before left it."""
+    accounts.create_admin("anna@example.com", "correct horse")
+    assert keys._is_missing()
     keys.verify()
     assert len(canaries()) == 1
+
+
+def test_a_second_machine_with_a_key_of_its_own_is_refused_before_the_first_account(
+    configure: Configure,
+) -> None:
+    keys.verify()
+    configure(SECRET_KEY=ONE_KEY)
+    with pytest.raises(ConfigurationError, match="another one"):
+        keys.verify()
 
 
 def test_starts_at_the_same_moment_note_the_key_once() -> None:
@@ -192,10 +200,10 @@ def test_a_key_that_opens_is_not_replaced_beside_one_that_does_not(known: Caller
 
 
 @pytest.mark.usefixtures("known")
-def test_a_start_reads_a_row_of_two_tables_however_many_videos_there_are() -> None:
+def test_a_start_reads_one_small_table_however_many_videos_there_are() -> None:
     statements: list[str] = []
     event.listen(engine(), "before_cursor_execute", lambda *found: statements.append(str(found[2])))
     keys.verify()
     read = [statement for statement in statements if statement.startswith("SELECT")]
-    assert len(read) == 2
+    assert len(read) == 1
     assert not any("videos" in statement for statement in read)

@@ -14,7 +14,7 @@ from videovault.config import settings
 from videovault.config.kinds import is_guessable
 from videovault.db import one_at_a_time, reading, transaction
 from videovault.errors import ConfigurationError
-from videovault.models import Event, KeyCanary, User, Video, now
+from videovault.models import Event, KeyCanary, Video, now
 from videovault.services.ownership import KEY_REPLACED
 
 CANARY = {"owner_id": "installation", "video_id": "canary"}
@@ -37,16 +37,16 @@ class Rekeyed:
 def verify() -> None:
     """Make sure that every key that sealed rows is set, and note the current one.
 
-    Raises ConfigurationError with what to do when one is missing, or when there are accounts and no key at all.
+    Raises ConfigurationError with what to do when one is missing.
     """
     with reading() as session:
-        has_rows = _has_rows(session)
-        if has_rows and _is_missing():
-            raise ConfigurationError(
-                f"There is no secret key, but the database holds accounts: {_file()} is missing, and SECRET_KEY is not "
-                f"set.\n{_remedy()}"
-            )
         canaries = session.exec(select(KeyCanary)).all()
+        is_used = bool(canaries) or session.exec(select(Video.id).limit(1)).first() is not None
+        if is_used and _is_missing():
+            raise ConfigurationError(
+                f"There is no secret key, but this database was used with one: {_file()} is missing, and SECRET_KEY is "
+                f"not set.\n{_remedy()}"
+            )
     if any(is_guessable(old) for old in settings().sealing_keys[1:]):
         raise ConfigurationError(
             "SECRET_KEY_OLD holds a key that is easy to guess, and anyone who guesses it can forge links and reports. "
@@ -56,7 +56,7 @@ def verify() -> None:
         return
     with transaction() as session:
         one_at_a_time(session, "keys")
-        _note_current(session, has_rows=has_rows)
+        _note_current(session)
 
 
 def rekey() -> Rekeyed:
@@ -101,18 +101,17 @@ def keep_current_only() -> None:
             if not _is_current(canary):
                 session.delete(canary)
         session.flush()
-        _note_current(session, has_rows=True)
+        _note_current(session)
 
 
-def _note_current(session: Session, *, has_rows: bool) -> None:
-    """Add the current key's canary if the others open, or if no row can be lost."""
+def _note_current(session: Session) -> None:
+    """Add the current key's canary, if the others open."""
     canaries = session.exec(select(KeyCanary)).all()
-    closed = [canary for canary in canaries if not _opens(canary)]
-    if has_rows and closed:
+    if not all(_opens(canary) for canary in canaries):
         raise ConfigurationError(
             f"The secret key is another one than the key that this database was used with.\n{_remedy()}"
         )
-    if has_rows and not canaries:  # a database of a version without canaries: its videos tell
+    if not canaries:  # a database of a version without canaries: its videos tell
         found = unopened()
         if found.replaced:
             total = found.replaced + found.kept
@@ -120,15 +119,8 @@ def _note_current(session: Session, *, has_rows: bool) -> None:
                 f"The secret key does not open the secret keys of {found.replaced:,} of {total:,} videos: they were "
                 f"sealed by another one.\n{_remedy()}"
             )
-    for canary in closed:
-        session.delete(canary)
     if not any(_is_current(canary) for canary in canaries):
         session.add(KeyCanary(sealed=security.seal("canary", **CANARY)))
-
-
-def _has_rows(session: Session) -> bool:
-    """Every video belongs to an account."""
-    return session.exec(select(User.id).limit(1)).first() is not None
 
 
 def _is_missing() -> bool:
