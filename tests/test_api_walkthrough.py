@@ -12,7 +12,7 @@ CHANGING = [
     (r'"crc32": "[0-9a-f]{8}"', '"CRC": "SUM"'),
     (r"video_\d+_[a-z0-9]{9}", "VIDEO"),
     (r"\b[0-9a-f]{32}\b", "ID"),
-    (r"-[0-9a-f]{8}\.mp4", "-JOB.mp4"),
+    (r"\b[0-9a-f]{48}\b", "CODE"),
     (r"\d{4}-\d\d-\d\dT[\d:.]+Z", "TIME"),
     (r"\d+(\.\d+)?", "0"),
 ]

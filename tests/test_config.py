@@ -1,11 +1,17 @@
 """Settings are typed, have defaults that work, and refuse to start wrong in words."""
 
+import base64
+import secrets
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from scripts import env_example
-from videovault.config import Settings, settings
+from tests.fixtures.keys import ONE_KEY
+from videovault.config import Settings, kinds, settings
 from videovault.errors import ConfigurationError
 
 
@@ -102,15 +108,55 @@ def test_an_empty_webhook_means_none_and_any_other_empty_value_the_default(
     assert not chosen.uses_embedded_studio
 
 
-def test_only_the_embedded_studio_may_be_fetched_from_by_default() -> None:
-    chosen = settings()
-    assert chosen.allowed_sources == {f"127.0.0.1:{chosen.installation.studio_port}"}
+@pytest.mark.parametrize(
+    "easy",
+    [
+        "changeme",
+        "changeme" * 6,
+        "a" * 64,
+        "0123456789abcdef" * 4,
+        "qwertyuiopasdfghjklzxcvbnm",
+        "super-secret-jwt-token-with-at-least-32-characters-long",
+        "00000000-0000-0000-0000-000000000000",
+    ],
+)
+def test_a_secret_that_can_be_guessed_is_refused_with_a_way_to_make_a_good_one(
+    monkeypatch: pytest.MonkeyPatch, easy: str
+) -> None:
+    monkeypatch.setenv("SECRET_KEY", easy)
+    assert "  SECRET_KEY: is easy to guess. Make a good one: python -c" in refusal()
+    assert "set that as SECRET_KEY_OLD" in refusal()
+    assert easy not in refusal()
+    monkeypatch.delenv("SECRET_KEY")
+    monkeypatch.setenv("WEBHOOK_SECRET", "whsec_" + base64.b64encode(easy.encode()).decode())
+    assert "  WEBHOOK_SECRET: is easy to guess" in refusal()
+
+
+@pytest.mark.parametrize("form", [secrets.token_urlsafe, secrets.token_hex])
+def test_a_random_secret_is_accepted(monkeypatch: pytest.MonkeyPatch, form: Callable[[int], str]) -> None:
+    for size in (16, 24, 32, 64):
+        monkeypatch.setenv("SECRET_KEY", form(size))
+        settings.cache_clear()
+        assert settings().sealing_keys
+
+
+def test_the_commands_that_make_secrets_make_good_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, command in (("SECRET_KEY", kinds.MAKE_KEY), ("WEBHOOK_SECRET", kinds.MAKE_WEBHOOK_KEY)):
+        program = command.removeprefix("python -c '").removesuffix("'")
+        made = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, check=True)
+        monkeypatch.setenv(name, made.stdout.strip())
+        settings.cache_clear()
+        assert settings()
+
+
+def test_no_address_of_this_machine_may_be_fetched_from_by_default() -> None:
+    assert settings().allowed_sources == frozenset()
 
 
 def test_old_secret_keys_come_after_the_one_that_seals(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SECRET_KEY", "new")
+    monkeypatch.setenv("SECRET_KEY", ONE_KEY)
     monkeypatch.setenv("SECRET_KEY_OLD", "older, oldest")
-    assert settings().sealing_keys == ["new", "older", "oldest"]
+    assert settings().sealing_keys == [ONE_KEY, "older", "oldest"]
 
 
 def test_every_setting_is_explained() -> None:

@@ -1,8 +1,10 @@
 """What an installation makes for itself is made once and kept to itself."""
 
+import json
 import socket
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -42,3 +44,22 @@ def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / installation.FILE_NAME).write_text('{"secret_key": "x"}')
     with pytest.raises(ValueError, match="missing"):
         installation.load_or_create(tmp_path)
+
+
+def test_a_file_of_the_version_before_gets_the_key_that_it_lacks_once(tmp_path: Path) -> None:
+    before = asdict(installation.load_or_create(tmp_path))
+    file = tmp_path / installation.FILE_NAME
+    file.write_text(json.dumps({name: value for name, value in before.items() if name != "studio_key"}))
+    with ThreadPoolExecutor(8) as pool:
+        made = set(pool.map(lambda _: installation.load_or_create(tmp_path), range(8)))
+    (complete,) = made
+    assert complete.studio_key not in ("", before["studio_key"])
+    assert asdict(complete) | {"studio_key": ""} == before | {"studio_key": ""}
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert installation.load_or_create(tmp_path) == complete
+
+
+def test_what_a_later_version_added_to_the_file_is_ignored(tmp_path: Path) -> None:
+    before = installation.load_or_create(tmp_path)
+    (tmp_path / installation.FILE_NAME).write_text(json.dumps({**asdict(before), "another_key": "x"}))
+    assert installation.load_or_create(tmp_path) == before

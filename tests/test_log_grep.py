@@ -15,7 +15,7 @@ from videovault.services import accounts, invitations, resets, tokens
 
 PASSWORD = "correct horse"
 SET = {  # in none of which is a secret of another test's
-    "SECRET_KEY": "what-opens-the-boxes",
+    "SECRET_KEY": "what-opens-" + "k7Zr-boxes-Qw93",
     "WEBHOOK_SECRET": "whsec_" + "b25seS10aGlzLXRlc3Qga25vd3MgaXQ=",
     "AWS_SECRET_ACCESS_KEY": "secret-of-the-bucket",
     "SMTP_URL": "smtp://me:password-of-the-mail@mail.example:587",

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fixtures.keys import ONE_KEY, OTHER_KEY
 from videovault import security
 from videovault.config import settings
 
@@ -11,7 +12,7 @@ from videovault.config import settings
 @pytest.fixture(autouse=True)
 def own_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SECRET_KEY", "one")
+    monkeypatch.setenv("SECRET_KEY", ONE_KEY)
     settings.cache_clear()
 
 
@@ -36,10 +37,10 @@ def test_a_sealed_key_opens_for_its_owner_and_video_only() -> None:
 
 def test_what_an_old_key_sealed_still_opens_after_a_change(monkeypatch: pytest.MonkeyPatch) -> None:
     sealed = security.seal("key", owner_id="alice", video_id="v1")
-    monkeypatch.setenv("SECRET_KEY", "two")
+    monkeypatch.setenv("SECRET_KEY", OTHER_KEY)
     settings.cache_clear()
     assert security.open_sealed(sealed, owner_id="alice", video_id="v1") is None
-    monkeypatch.setenv("SECRET_KEY_OLD", "one")
+    monkeypatch.setenv("SECRET_KEY_OLD", ONE_KEY)
     settings.cache_clear()
     assert security.open_sealed(sealed, owner_id="alice", video_id="v1") == "key"
 

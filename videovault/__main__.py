@@ -2,6 +2,7 @@
 
 import argparse
 import getpass
+import os
 import shutil
 import signal
 import sys
@@ -16,7 +17,9 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import SQLAlchemyError
 
 from videovault import db, installation, logs
+from videovault.commands import start
 from videovault.config import Settings, hidden, settings
+from videovault.data_dir import UMASK
 from videovault.errors import ConfigurationError, InvalidInput, SourceError, VideoVaultError
 
 if TYPE_CHECKING:
@@ -28,22 +31,32 @@ if TYPE_CHECKING:
 LEAST_FREE_BYTES = 500 * 1024**2
 
 
-def run() -> None:
+def run(arguments: argparse.Namespace) -> None:
     """Everything on one port."""
     from videovault.embedded import frontend, server
+    from videovault.services import first_start
 
     # While it starts there is nothing to tidy up; Python's own way could be lost inside an import.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     chosen = settings()
     _check_disk(chosen)
     _check_restored(chosen)
-    server.check_port(chosen.host, chosen.port)
-    migrate()
-    db.keep_reserve()
-    if not frontend.is_built():
-        _say("Building the pages: about half a minute, only when they changed")
-        frontend.build()
-    server.serve(chosen)
+    with server.port_reserved(chosen.data_dir, chosen.host, chosen.port):
+        migrate()
+        start.check_keys()
+        if not arguments.new:
+            first_start.check()
+        db.keep_reserve()
+        if not frontend.is_built():
+            _say("Building the pages: about half a minute, only when they changed")
+            frontend.build()
+        server.serve(chosen)
+
+
+def _run_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--new", action="store_true", help="start though only one of database and stored videos is there"
+    )
 
 
 def worker() -> None:
@@ -51,6 +64,7 @@ def worker() -> None:
     from videovault import worker as process
 
     _check_restored(settings())
+    start.check_keys()
     process.run()
 
 
@@ -68,6 +82,7 @@ def create_admin() -> None:
     from videovault.services import accounts
 
     migrate()
+    start.check_keys()
     email = input("E-mail address: ")
     user = accounts.create_admin(email, getpass.getpass("Password: "))
     _say(f"{user.email} is an admin now.")
@@ -100,9 +115,15 @@ def _transfer_arguments(parser: argparse.ArgumentParser) -> None:
 def reconcile(chosen: argparse.Namespace) -> int:
     """Compare the bucket with the database; by default nothing is changed."""
     from videovault.commands import reconcile as command
+    from videovault.commands import rekey
     from videovault.embedded import borrowed
 
     migrate()
+    if chosen.rekey:
+        if borrowed.app_is_running():
+            raise ConfigurationError("VideoVault is running with the present key. Stop it first.")
+        return rekey.run(confirmed=chosen.yes)
+    start.check_keys()
     with borrowed.s3_running():
         return command.run(repair=chosen.repair, rebuild=chosen.rebuild, as_json=chosen.json)
 
@@ -149,7 +170,13 @@ def _reconcile_arguments(parser: argparse.ArgumentParser) -> None:
     change = parser.add_mutually_exclusive_group()
     change.add_argument("--repair", action="store_true", help="mend what needs no judgement")
     change.add_argument("--rebuild", action="store_true", help="make rows for the videos that have none")
+    change.add_argument(
+        "--rekey",
+        action="store_true",
+        help="after SECRET_KEY was lost: new secret keys, which end share links",
+    )
     parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--yes", action="store_true", help="with --rekey: do not ask")
 
 
 def _transfer_all(wanted: Sequence[tuple[str, str]], at_once: int) -> int:
@@ -224,7 +251,7 @@ def _plain(command: Callable[[], int | None]) -> Command:
 
 
 COMMANDS: dict[str, Command] = {
-    "run": _plain(run),
+    "run": Command(run, run.__doc__ or "", _run_arguments),
     "worker": _plain(worker),
     "migrate": _plain(migrate),
     "create-admin": _plain(create_admin),
@@ -244,7 +271,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command.arguments(commands.add_parser(name, help=command.help, description=command.help))
     chosen = parser.parse_args(arguments)
     try:
+        permissions = start.prepare(settings())
         logs.configure(settings().log_format, settings().log_level, hidden.values(settings()))
+        start.report(permissions, settings().data_dir)
         return COMMANDS[chosen.command].run(chosen) or 0
     except VideoVaultError as error:
         _say(error.public_message)
@@ -266,13 +295,6 @@ def _check_restored(chosen: Settings) -> None:
 
 def _check_disk(chosen: Settings) -> None:
     """Refuse to start on a full disk, where everything would fail later and less plainly."""
-    try:
-        chosen.data_dir.mkdir(parents=True, exist_ok=True)
-        _ = chosen.installation  # made now, so that an unwritable folder is told at once
-    except OSError as error:
-        raise ConfigurationError(
-            f"DATA_DIR ({chosen.data_dir}) cannot be used: {error.strerror}. It has to be a folder that can be written."
-        ) from error
     free = shutil.disk_usage(chosen.data_dir).free
     if chosen.uses_embedded_s3 and free < LEAST_FREE_BYTES:
         raise ConfigurationError(
@@ -286,4 +308,5 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
+    os.umask(UMASK)  # for everything that it starts too
     sys.exit(main())

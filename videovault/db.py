@@ -16,6 +16,7 @@ from sqlmodel import Session, create_engine
 
 from videovault import logs
 from videovault.config import settings
+from videovault.data_dir import LOCK_SECONDS, locked
 from videovault.disk_reserve import RESERVE_BYTES, STEP_BYTES, DiskReserve
 from videovault.errors import DiskFull
 from videovault.models import UtcDateTime
@@ -23,6 +24,7 @@ from videovault.models import UtcDateTime
 BUSY_SECONDS = 15
 # How long what only reads waits to leave a note: of what was done, and of when somebody was last seen.
 AUDIT_SECONDS, SEEN_SECONDS = 2.0, 0.25
+MIGRATING = "migrate"
 ALEMBIC_INI = Path(__file__).parent.parent / "alembic.ini"
 POSTGRES_DISK_FULL = "53100"
 FILLER = "disk_reserve_filler"
@@ -140,11 +142,31 @@ def keep_newest(session: Session, age: Any, most: int, *rows: ColumnElement[bool
 
 
 def migrate() -> None:
-    """Bring the database up to this code's tables."""
+    """Bring the database up to this code's tables; of processes that start at once, one after the other does."""
     from alembic import command  # 10 MB that a process which only works does not need
     from alembic.config import Config
 
-    command.upgrade(Config(str(ALEMBIC_INI)), "head")
+    with _migrating_alone():
+        command.upgrade(Config(str(ALEMBIC_INI)), "head")
+
+
+@contextmanager
+def _migrating_alone() -> Iterator[None]:
+    url = engine().url
+    if url.get_backend_name() == "sqlite":
+        with locked(Path(url.database or "").absolute().parent):
+            yield
+        return
+    with engine().connect() as connection:
+        connection.execute(
+            text("SELECT set_config('lock_timeout', :wait, false)"), {"wait": f"{LOCK_SECONDS:.0f}s"}
+        )
+        connection.execute(select(func.pg_advisory_lock(func.hashtext(MIGRATING))))
+        try:
+            yield
+        finally:
+            connection.execute(select(func.pg_advisory_unlock(func.hashtext(MIGRATING))))
+            connection.invalidate()  # its lock_timeout is not for others
 
 
 def is_migrated() -> bool:

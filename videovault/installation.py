@@ -4,8 +4,11 @@ import json
 import os
 import secrets
 import socket
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import Any
+
+from videovault.data_dir import locked
 
 FILE_NAME = "installation.json"
 # There while a restore is under way: nothing may start on what is half restored.
@@ -14,13 +17,17 @@ RESTORE_MARKER = "restore.unfinished"
 
 @dataclass(frozen=True)
 class Installation:
-    """Keys and loopback ports of the embedded parts; ``secret_key`` seals keys and signs tokens."""
+    """Keys and loopback ports of the embedded parts; ``secret_key`` seals keys and signs tokens.
+
+    ``studio_key`` is what the embedded studio and the rest of VideoVault show each other.
+    """
 
     secret_key: str
     s3_access_key: str
     s3_secret_key: str
     s3_port: int
     studio_port: int
+    studio_key: str
 
 
 def load_or_create(data_dir: Path) -> Installation:
@@ -32,8 +39,11 @@ def load_or_create(data_dir: Path) -> Installation:
     if not path.exists():
         data_dir.mkdir(parents=True, exist_ok=True)
         _publish(path, _fresh(), overwrite=False)
+    known = _known(path)
+    if "studio_key" not in known:
+        known = _with_studio_key(path)
     try:
-        return Installation(**json.loads(path.read_text()))
+        return Installation(**known)
     except TypeError as error:
         raise ValueError(str(error)) from error
 
@@ -45,24 +55,49 @@ def put_back(data_dir: Path, kept: Installation) -> None:
 
 def with_free_ports(data_dir: Path) -> Installation:
     """The same installation, with any port that something else has taken since replaced by a free one."""
-    old = load_or_create(data_dir)
-    if _is_free(old.s3_port) and _is_free(old.studio_port):
-        return old
-    s3_port, studio_port = _free_ports()
-    new = replace(old, s3_port=s3_port, studio_port=studio_port)
-    _publish(data_dir / FILE_NAME, new, overwrite=True)
-    return new
+    load_or_create(data_dir)
+    with locked(data_dir):
+        old = load_or_create(data_dir)
+        if _is_free(old.s3_port) and _is_free(old.studio_port):
+            return old
+        s3_port, studio_port = _free_ports()
+        new = replace(old, s3_port=s3_port, studio_port=studio_port)
+        _publish(data_dir / FILE_NAME, new, overwrite=True)
+        return new
+
+
+def _known(path: Path) -> dict[str, Any]:
+    """What the file says, without the keys that only a later version knows."""
+    kept = json.loads(path.read_text())
+    if not isinstance(kept, dict):
+        raise ValueError("it holds no JSON object")  # noqa: TRY004 - the file is wrong, not its caller
+    return {field.name: kept[field.name] for field in fields(Installation) if field.name in kept}
+
+
+def _with_studio_key(path: Path) -> dict[str, Any]:
+    """Add the key that earlier versions did not make; processes that start at the same time agree on one."""
+    with locked(path.parent):
+        known = _known(path)
+        if known.keys() == {field.name for field in fields(Installation)} - {"studio_key"}:
+            known["studio_key"] = _new_key()
+            _publish(path, Installation(**known), overwrite=True)
+        return known
 
 
 def _fresh() -> Installation:
     s3_port, studio_port = _free_ports()
     return Installation(
-        secret_key=secrets.token_urlsafe(32),
+        secret_key=_new_key(),
         s3_access_key=secrets.token_hex(10),
         s3_secret_key=secrets.token_urlsafe(30),
         s3_port=s3_port,
         studio_port=studio_port,
+        studio_key=_new_key(),
     )
+
+
+def _new_key() -> str:
+    return secrets.token_urlsafe(32)
 
 
 def _publish(path: Path, installation: Installation, *, overwrite: bool) -> None:

@@ -216,6 +216,16 @@ class HealthCheck(SQLModel, table=True):
     written_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
+class KeyCanary(SQLModel, table=True):
+    """A known text sealed by a SECRET_KEY that seals rows: whether it opens tells whether that key is still set."""
+
+    __tablename__ = "key_canaries"
+
+    id: str = Field(default_factory=lambda: uuid4().hex, primary_key=True, max_length=32)
+    sealed: str = Field(sa_type=Text)
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
 class IdempotencyKey(SQLModel, table=True):
     """A call that is done once for the key its caller gave it; it is running until ``status_code`` is set."""
 

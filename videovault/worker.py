@@ -5,7 +5,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import count
@@ -19,6 +19,7 @@ from huey.consumer import Consumer
 from videovault import db, logs
 from videovault.askers import Askers
 from videovault.config import settings
+from videovault.data_dir import locked
 from videovault.errors import DiskFull
 from videovault.models import Channel
 from videovault.services import notices, outbox, pipeline, polling, presence
@@ -113,11 +114,31 @@ def _opened(dsn: str) -> Huey:
     scheme = urlsplit(dsn).scheme
     if scheme == "sqlite":
         file = Path(dsn.removeprefix("sqlite:///"))
-        file.parent.mkdir(parents=True, exist_ok=True)
+        _drop_if_damaged(file)
         return SqliteHuey(NAME, filename=str(file), results=False)
     if scheme in ("redis", "rediss"):
         return RedisHuey(NAME, url=dsn, results=False)
     return PostgresHuey(NAME, dsn=dsn, results=False)
+
+
+def _drop_if_damaged(file: Path) -> None:
+    """The rows are the truth: ``repair`` puts what is to be done into a new queue."""
+    with locked(file.absolute().parent):
+        if file.exists() and not _is_sound(file):
+            log.warning("the queue is damaged and is built again from the rows", file=str(file))
+            for suffix in ("", "-wal", "-shm"):
+                file.with_name(file.name + suffix).unlink(missing_ok=True)
+
+
+def _is_sound(file: Path) -> bool:
+    """Whether SQLite can read it all; one that cannot be opened at this moment is not damaged."""
+    try:
+        with closing(sqlite3.connect(file, timeout=5)) as connection:
+            return bool(connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
+    except sqlite3.OperationalError:
+        return True
+    except sqlite3.DatabaseError:
+        return False
 
 
 def _keep_repairing() -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.fixtures.installation import Configure
+from tests.fixtures.keys import ONE_KEY, OTHER_KEY
 from videovault.__main__ import main
 from videovault.db import transaction
 from videovault.models import Status
@@ -12,7 +13,7 @@ from videovault.services import accounts, lifecycle
 @pytest.fixture
 def old_video(configure: Configure) -> None:
     """One whose key the old SECRET_KEY sealed."""
-    configure(SECRET_KEY="old")
+    configure(SECRET_KEY=ONE_KEY)
     token = accounts.register("anna@example.com", "correct horse").token
     owner = accounts.authenticate(token)
     with transaction() as session:
@@ -21,7 +22,7 @@ def old_video(configure: Configure) -> None:
 
 @pytest.mark.usefixtures("old_video")
 def test_old_keys_are_sealed_anew(configure: Configure, capsys: pytest.CaptureFixture[str]) -> None:
-    configure(SECRET_KEY="new", SECRET_KEY_OLD="old")
+    configure(SECRET_KEY=OTHER_KEY, SECRET_KEY_OLD=ONE_KEY)
     assert main(["reseal"]) == 0
     said = capsys.readouterr().out
     assert "Secret keys of videos: 1 sealed anew, 0 were already, 0 cannot be opened." in said
@@ -30,7 +31,7 @@ def test_old_keys_are_sealed_anew(configure: Configure, capsys: pytest.CaptureFi
 
 @pytest.mark.usefixtures("old_video")
 def test_what_no_key_opens_is_told(configure: Configure, capsys: pytest.CaptureFixture[str]) -> None:
-    configure(SECRET_KEY="new")
+    configure(SECRET_KEY=OTHER_KEY)
     assert main(["reseal"]) == 1
     said = capsys.readouterr().out
     assert "1 cannot be opened" in said

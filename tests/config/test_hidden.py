@@ -3,27 +3,30 @@
 import pytest
 
 from tests.fixtures.installation import Configure
+from tests.fixtures.keys import ONE_KEY
 from videovault.config import hidden, settings
+
+WEBHOOK = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
 def test_keys_and_passwords_are_listed_wherever_they_were_set(configure: Configure) -> None:
     configure(
-        SECRET_KEY="sealing-key",
+        SECRET_KEY=ONE_KEY,
         SECRET_KEY_OLD="older-key,oldest-key",
         AWS_ACCESS_KEY_ID="id",
         AWS_SECRET_ACCESS_KEY="aws-secret",
-        WEBHOOK_SECRET="whsec_c2VjcmV0",
+        WEBHOOK_SECRET=WEBHOOK,
         DATABASE_URL="postgresql+psycopg://app:database-password@localhost/videos",
         REDIS_URL="redis://:redis-password@localhost",
         SMTP_URL="smtp://post:mail-password@localhost",
         MAIL_FROM="videos@example.com",
     )
     assert set(hidden.values(settings())) >= {
-        "sealing-key",
+        ONE_KEY,
         "older-key",
         "oldest-key",
         "aws-secret",
-        "whsec_c2VjcmV0",
+        WEBHOOK,
         "database-password",
         "redis-password",
         "mail-password",
@@ -37,4 +40,4 @@ def test_so_are_the_keys_that_the_installation_made_but_none_is_made_for_it() ->
     assert hidden.values(settings()) == []
     assert not file.exists()
     own = settings().installation
-    assert set(hidden.values(settings())) == {own.secret_key, own.s3_secret_key}
+    assert set(hidden.values(settings())) == {own.secret_key, own.s3_secret_key, own.studio_key}

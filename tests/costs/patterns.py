@@ -23,8 +23,8 @@ from itertools import product
 from typing import Any, Literal
 
 # Internal names of Python 3.11's re: its own parser is the only one that cannot disagree with it.
-from re import _constants as op  # type: ignore[attr-defined] # isort: skip
-from re import _parser as parser  # type: ignore[attr-defined] # isort: skip
+from re import _constants as op  # isort: skip
+from re import _parser as parser  # isort: skip
 
 Mode = Literal["search", "match", "fullmatch"]
 # One character of each kind that patterns tell apart, beside all of ASCII: letter, digit, blank, sign, line break.

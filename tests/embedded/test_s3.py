@@ -1,6 +1,7 @@
 """The embedded S3 with boto3: what the storage gateway may rely on, and what it must not."""
 
 import base64
+import socket
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from botocore.exceptions import ClientError
 from mypy_boto3_s3.type_defs import CompletedPartTypeDef
 
 from tests.fixtures.embedded_s3 import EmbeddedS3, running_s3
+from tests.fixtures.keys import ONE_KEY
 from videovault import installation
 from videovault.embedded import s3
 from videovault.errors import ConfigurationError
@@ -137,7 +139,7 @@ def test_the_users_own_rclone_settings_and_our_secrets_are_kept_away_from_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RCLONE_READ_ONLY", "true")
-    monkeypatch.setenv("SECRET_KEY", "sesame")
+    monkeypatch.setenv("SECRET_KEY", ONE_KEY)
     environment = s3.server(tmp_path, installation.load_or_create(tmp_path)).env or {}
     assert "RCLONE_READ_ONLY" not in environment
     assert "SECRET_KEY" not in environment
@@ -145,3 +147,50 @@ def test_the_users_own_rclone_settings_and_our_secrets_are_kept_away_from_it(
 
 def _installation(server: EmbeddedS3) -> installation.Installation:
     return installation.load_or_create(server.data_dir)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/"),
+        ("GET", "/videovault"),
+        ("GET", "/videovault/{key}"),
+        ("HEAD", "/videovault/{key}"),
+        ("GET", "/videovault/{key}?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=0"),
+        ("GET", "/videovault/../../installation.json"),
+        ("PUT", "/videovault/{key}"),
+        ("PUT", "/another-bucket"),
+        ("POST", "/videovault/{key}?uploads"),
+        ("POST", "/videovault?delete"),
+        ("DELETE", "/videovault/{key}"),
+    ],
+)
+@pytest.mark.parametrize("host", ["127.0.0.1:{port}", "attacker.example", "localhost"])
+def test_another_process_of_this_machine_gets_nothing_from_its_port(
+    embedded_s3: EmbeddedS3, method: str, path: str, host: str
+) -> None:
+    """By requests without a signature, with one that was made up, and with an access key that was seen somewhere."""
+    key, port = "videos/raw/secret.mp4", int(embedded_s3.endpoint.rpartition(":")[2])
+    embedded_s3.client().put_object(**embedded_s3.at(key), Body=b"of the owner only")
+    before = sorted(embedded_s3.folder.parent.rglob("*"))
+    signed = "AWS4-HMAC-SHA256 Credential={key}/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature={sum}"
+    for shown in (
+        "",
+        "AWS a:b",
+        signed.format(key=embedded_s3.access_key, sum="0" * 64),
+        signed.format(key="x", sum=0),
+    ):
+        lines = [f"{method} {path.format(key=key)} HTTP/1.1", f"Host: {host.format(port=port)}"]
+        lines += [f"Authorization: {shown}"] * bool(shown) + [
+            "Content-Length: 1",
+            "Connection: close",
+            "",
+            "x",
+        ]
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as wire:
+            wire.sendall("\r\n".join(lines).encode())
+            answer = b"".join(iter(lambda: wire.recv(65536), b""))
+        assert answer.split()[1] in (b"400", b"403")
+        assert b"of the owner" not in answer
+    assert (embedded_s3.folder / key).read_bytes() == b"of the owner only"
+    assert sorted(embedded_s3.folder.parent.rglob("*")) == before

@@ -14,6 +14,7 @@ import pytest
 from botocore.config import Config
 
 from tests.embedded.processes import is_running, linux_only, until, wait_until_gone
+from tests.fixtures.keys import ONE_KEY
 from videovault import installation
 from videovault.config import EMBEDDED_BUCKET, settings
 from videovault.embedded import supervisor
@@ -171,5 +172,18 @@ def test_the_studio_is_told_its_port_folder_and_mode(monkeypatch: pytest.MonkeyP
     assert studio.argv[1:] == [
         *("-m", "videovault.embedded.studio"),
         *("--port", str(port), "--data-dir", str(folder), "--mode", "direct"),
+        *("--callback", settings().callback_url),
     ]
     assert studio.port == port
+
+
+def test_the_studio_is_given_its_key_and_none_of_our_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_KEY", ONE_KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of-the-bucket")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
+    settings.cache_clear()
+    studio = supervisor.parts(settings())[1]
+    assert studio.env
+    assert studio.env["VIDEOVAULT_STUDIO_KEY"] == settings().installation.studio_key
+    assert not {"SECRET_KEY", "AWS_SECRET_ACCESS_KEY"} & studio.env.keys()
+    assert settings().installation.studio_key not in " ".join(studio.argv)

@@ -21,8 +21,8 @@ def answered(status: int = 200, body: Any = None, *, text: str | None = None) ->
 
 def calling(handler: Any, secret: str = "") -> Webhooks:
     client = httpx.Client(transport=httpx.MockTransport(handler))
-    where = {"script_url": "https://hooks.example/script", "video_url": "https://hooks.example/video"}
-    return Webhooks(client, **where, secret=secret, backoff=0)
+    script, video = "https://hooks.example/script", "https://hooks.example/video"
+    return Webhooks(client, script_url=script, video_url=video, secret=secret, backoff=0)
 
 
 @pytest.mark.parametrize(

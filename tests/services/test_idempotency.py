@@ -11,6 +11,7 @@ import pytest
 from sqlmodel import select, update
 
 from tests.fixtures.installation import Configure
+from tests.fixtures.keys import OTHER_KEY
 from tests.services.conftest import SCRIPT
 from videovault.db import reading, transaction
 from videovault.errors import Conflict, InvalidInput, StillRunning
@@ -109,7 +110,7 @@ def test_an_answer_that_no_longer_opens_is_made_again_for_the_same_video(
     claim = claimed(call)
     made(claim)
     idempotency.finish(claim, "video_1_a", ANSWER)
-    configure(SECRET_KEY="another one, and the old one is lost")
+    configure(SECRET_KEY=OTHER_KEY)
     assert claimed(call).video_id == "video_1_a"
 
 

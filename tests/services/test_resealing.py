@@ -4,6 +4,7 @@ import pytest
 from sqlalchemy import update
 
 from tests.fixtures.installation import Configure
+from tests.fixtures.keys import ONE_KEY, OTHER_KEY
 from tests.services.conftest import Row
 from tests.services.rows import put
 from videovault import security
@@ -19,10 +20,10 @@ Sealed = tuple[str, str]
 @pytest.fixture
 def sealed(configure: Configure, anna: Caller, row: Row) -> Sealed:
     """A video's id and key, sealed by what is the old SECRET_KEY now."""
-    configure(SECRET_KEY="old", SECRET_KEY_OLD="")
+    configure(SECRET_KEY=ONE_KEY, SECRET_KEY_OLD="")
     video_id = put(anna, Status.READY)
     key = opened(row(video_id))
-    configure(SECRET_KEY="new", SECRET_KEY_OLD="older, old")
+    configure(SECRET_KEY=OTHER_KEY, SECRET_KEY_OLD=f"older, {ONE_KEY}")
     assert key
     return video_id, key
 
@@ -77,7 +78,7 @@ def test_a_key_that_was_replaced_meanwhile_is_not_brought_back(sealed: Sealed, r
 
 
 def test_kept_answers_are_sealed_anew_too(sealed: Sealed, anna: Caller, configure: Configure) -> None:
-    configure(SECRET_KEY="old", SECRET_KEY_OLD="")
+    configure(SECRET_KEY=ONE_KEY, SECRET_KEY_OLD="")
     box = security.seal("the answer", owner_id=anna.user_id, video_id=sealed[0])
     with transaction() as session:
         session.add(
@@ -91,6 +92,6 @@ def test_kept_answers_are_sealed_anew_too(sealed: Sealed, anna: Caller, configur
                 sealed_answer=box,
             )
         )
-    configure(SECRET_KEY="new", SECRET_KEY_OLD="old")
+    configure(SECRET_KEY=OTHER_KEY, SECRET_KEY_OLD=ONE_KEY)
     assert resealing.reseal_answers() == Resealed(anew=1)
     assert resealing.reseal_answers() == Resealed(current=1)

@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from videovault.services import resealing
+from videovault.services import keys, resealing
 
 DONE, SOMETHING = 0, 1
 MAY_GO = (
@@ -25,5 +25,7 @@ def run() -> int:
             f"{what.capitalize()}: {done.anew:,} sealed anew, {done.current:,} were already, "
             f"{done.unopened:,} cannot be opened."
         )
+    if not left:
+        keys.keep_current_only()
     console.print(LEFT if left else MAY_GO)
     return SOMETHING if left else DONE

@@ -3,7 +3,6 @@
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -21,6 +20,7 @@ from videovault.config.kinds import (
     ProxyUrl,
     QueueUrl,
     RedisUrl,
+    SealingKey,
     Seconds,
     SmtpUrl,
     WebhookSecret,
@@ -69,7 +69,7 @@ class Settings(BaseSettings):
         description="Transfers of one user at once, over all workers; others wait their turn; 0: any.",
     )
 
-    secret_key: SecretStr = Field(
+    secret_key: SealingKey = Field(
         SecretStr(""), description="Seals secret keys and signs tokens; made in DATA_DIR if empty."
     )
     secret_key_old: SecretStr = Field(
@@ -284,8 +284,7 @@ class Settings(BaseSettings):
     def allowed_sources(self) -> frozenset[str]:
         """``host`` or ``host:port`` in lower case that may be fetched although not global."""
         named = {entry.strip().lower() for entry in self.source_allow_hosts.split(",")}
-        studio = {urlsplit(self.studio_url).netloc} if self.uses_embedded_studio else set()
-        return frozenset((named | studio) - {""})
+        return frozenset(named - {""})
 
 
 @lru_cache(maxsize=1)

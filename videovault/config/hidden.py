@@ -23,4 +23,4 @@ def _own(chosen: Settings) -> list[str]:
     """Nothing before the first start, which not every command is."""
     if not (chosen.data_dir / installation.FILE_NAME).exists():
         return []
-    return [chosen.installation.secret_key, chosen.installation.s3_secret_key]
+    return [chosen.installation.secret_key, chosen.installation.s3_secret_key, chosen.installation.studio_key]

@@ -1,6 +1,7 @@
 """The kinds of values that settings take, each refusing what would only fail later."""
 
 import base64
+import re
 from collections.abc import Callable
 from email.utils import parseaddr
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -12,6 +13,13 @@ from pydantic import AfterValidator, Field, SecretStr
 from videovault.config.smtp import SmtpServer
 
 Network = IPv4Network | IPv6Network
+
+LEAST_GUESSES_LOG10 = 18.0
+LONGEST_ESTIMATED = 72  # zxcvbn's time grows with the square of the length
+# What examples and templates say in the place of a secret. One of 43 random characters holds such a word once in 10^7.
+PLACEHOLDERS = re.compile(r"change[-_ ]?(me|it|this|in)|secret|passw|example|default", re.IGNORECASE)
+MAKE_KEY = "python -c 'import secrets; print(secrets.token_urlsafe(32))'"
+MAKE_WEBHOOK_KEY = "python -c 'import base64, secrets; print(\"whsec_\" + base64.b64encode(secrets.token_bytes(32)).decode())'"
 
 
 def _http_url(value: str) -> str:
@@ -37,11 +45,33 @@ def _proxy_url(value: SecretStr) -> SecretStr:
     return value
 
 
+def is_guessable(secret: str) -> bool:
+    """Whether trying words, patterns and short texts finds it; the estimate is zxcvbn's, and a cautious one."""
+    if PLACEHOLDERS.search(secret):
+        return True
+    from zxcvbn import zxcvbn  # 10 MB that only settings with a secret need
+
+    estimated: float = zxcvbn(secret[:LONGEST_ESTIMATED])["guesses_log10"]
+    return estimated < LEAST_GUESSES_LOG10
+
+
+def _sealing_key(value: SecretStr) -> SecretStr:
+    if value.get_secret_value() and is_guessable(value.get_secret_value()):
+        raise ValueError(
+            f"is easy to guess. Make a good one: {MAKE_KEY}. If videos were stored with the present one, set that as "
+            "SECRET_KEY_OLD beside the new one, run `python -m videovault reseal`, and remove it again"
+        )
+    return value
+
+
 def _webhook_secret(value: SecretStr) -> SecretStr:
+    secret = value.get_secret_value().removeprefix("whsec_")
     try:
-        base64.b64decode(value.get_secret_value().removeprefix("whsec_"), validate=True)
+        decoded = base64.b64decode(secret, validate=True).decode("latin-1")
     except ValueError as error:
         raise ValueError("must be base64, with or without whsec_ before it") from error
+    if secret and (is_guessable(secret) or is_guessable(decoded)):
+        raise ValueError(f"is easy to guess. Make a good one, and set it on both sides: {MAKE_WEBHOOK_KEY}")
     return value
 
 
@@ -78,6 +108,7 @@ DatabaseUrl = Annotated[str, AfterValidator(_known_scheme("sqlite", "postgresql+
 QueueUrl = Annotated[str, AfterValidator(_known_scheme("sqlite", "postgresql", "redis", "rediss"))]
 RedisUrl = Annotated[str, AfterValidator(_known_scheme("redis", "rediss"))]
 ProxyUrl = Annotated[SecretStr, AfterValidator(_proxy_url)]
+SealingKey = Annotated[SecretStr, AfterValidator(_sealing_key)]
 WebhookSecret = Annotated[SecretStr, AfterValidator(_webhook_secret)]
 SmtpUrl = Annotated[SecretStr, AfterValidator(_smtp_url)]
 MailAddress = Annotated[str, AfterValidator(_mail_address)]

@@ -3,9 +3,12 @@
 import fcntl
 import socket
 import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import IO
 
 from videovault import installation
 from videovault.config import settings
@@ -67,22 +70,68 @@ def _started() -> Iterator[None]:
         yield
 
 
+def app_is_running() -> bool:
+    """Whether a web process of this machine runs on DATA_DIR."""
+    file = settings().data_dir / LOCK_FILE
+    if not file.exists():
+        return False
+    with file.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 @contextmanager
 def _own() -> Iterator[None]:
+    with tempfile.TemporaryFile() as said:
+        process = _start(said)
+        try:
+            if process.poll() is not None and _tells_of_damage(said):
+                s3.drop_cache(settings().data_dir)
+                process = _start(said)
+            if process.poll() is not None:
+                sys.stderr.write(_text(said))
+            _wait(process)
+            yield
+        finally:
+            if process.poll() is not None and _tells_of_damage(
+                said
+            ):  # it may show in the middle of a request too
+                s3.drop_cache(settings().data_dir)
+            process.terminate()
+            process.wait()
+
+
+def _start(said: IO[bytes]) -> "subprocess.Popen[bytes]":
+    """Running, unless it has ended at once; what it says goes to ``said``."""
     child = s3.server(settings().data_dir, settings().installation)
     s3.prepare(settings().data_dir)
+    said.truncate(0)
     process = subprocess.Popen(  # noqa: S603 - our own command line
-        launch.command(child.argv), env=child.env, umask=child.umask, start_new_session=True
+        launch.command(child.argv), env=child.env, umask=child.umask, stderr=said, start_new_session=True
     )
-    try:
-        _wait(process)
-        yield
-    finally:
-        process.terminate()
-        process.wait()
+    _accepting(process)
+    return process
 
 
-def _wait(process: subprocess.Popen[bytes] | None) -> None:
+def _text(said: IO[bytes]) -> str:
+    said.seek(0)
+    return said.read().decode(errors="replace")
+
+
+def _tells_of_damage(said: IO[bytes]) -> bool:
+    return any(mark in _text(said) for mark in s3.DAMAGED_CACHE)
+
+
+def _wait(process: "subprocess.Popen[bytes] | None") -> None:
+    if not _accepting(process):
+        raise ConfigurationError("The embedded S3 did not start; the lines above say why.")
+
+
+def _accepting(process: "subprocess.Popen[bytes] | None") -> bool:
+    """Wait until it accepts connections, has ended or takes too long; whether it accepts them."""
     until = time.monotonic() + START_SECONDS
     while time.monotonic() < until and (process is None or process.poll() is None):
         try:
@@ -90,5 +139,5 @@ def _wait(process: subprocess.Popen[bytes] | None) -> None:
         except OSError:
             time.sleep(0.05)
         else:
-            return
-    raise ConfigurationError("The embedded S3 did not start; the lines above say why.")
+            return True
+    return False

@@ -3,16 +3,19 @@
 import base64
 import fcntl
 import hashlib
+import logging
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
 from videovault.errors import ConfigurationError
+
+log = logging.getLogger(__name__)
 
 ROOT = Path(__file__).parent.parent.parent
 # What the compiled pages are made of: markup, states and the shapes of their vars.
@@ -40,8 +43,17 @@ def web_dir() -> Path:
 
 
 def is_built() -> bool:
-    stamp = web_dir() / STAMP
-    return stamp.exists() and stamp.read_text() == _fingerprint()
+    """Whether the pages are those of today's sources, and on disk just as they were built."""
+    file = web_dir() / STAMP
+    if not file.exists():
+        return False
+    sources, _, built = file.read_text().partition("\n")
+    if sources != _fingerprint():
+        return False
+    is_whole = built == _digest_of(_built_files())
+    if built and not is_whole:
+        log.warning("The built pages are damaged and are built again: %s", web_dir() / PAGES)
+    return is_whole
 
 
 def build() -> None:
@@ -58,7 +70,12 @@ def build() -> None:
         (folder / STAMP).unlink(missing_ok=True)
         fingerprint = _fingerprint()  # a change while it builds asks for another build
         _export_locked(folder / LOG)
-        (folder / STAMP).write_text(fingerprint)
+        (folder / STAMP).write_text(stamp(fingerprint))
+
+
+def stamp(fingerprint: str = "") -> str:
+    """What tells the sources (today's if not given), and the pages as they are on disk."""
+    return f"{fingerprint or _fingerprint()}\n{_digest_of(_built_files())}"
 
 
 def script_hashes() -> tuple[str, ...]:
@@ -120,11 +137,19 @@ def _environment() -> dict[str, str]:
 
 
 def _fingerprint() -> str:
-    digest = hashlib.sha256(version("reflex").encode())
-    for path in _files():
-        digest.update(str(path.relative_to(ROOT)).encode())
+    return _digest_of(_files(), version("reflex"))
+
+
+def _digest_of(files: Iterable[Path], *more: str) -> str:
+    digest = hashlib.sha256("".join(more).encode())
+    for path in files:
+        digest.update(str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path).encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def _built_files() -> list[Path]:
+    return sorted(path for path in (web_dir() / PAGES).rglob("*") if path.is_file())
 
 
 def _files() -> Iterator[Path]:

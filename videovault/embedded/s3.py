@@ -1,5 +1,6 @@
 """The embedded S3: ``rclone serve s3`` on loopback, with objects as plain files under ``DATA_DIR/s3``."""
 
+import logging
 import os
 import shutil
 import sys
@@ -10,6 +11,8 @@ from videovault.config import EMBEDDED_BUCKET
 from videovault.embedded.children import Child
 from videovault.errors import ConfigurationError
 from videovault.installation import Installation
+
+log = logging.getLogger(__name__)
 
 FLAGS = (
     # The ETag is then the CRC-32 of what is on the disk, which proves an upload made in parts.
@@ -23,21 +26,34 @@ FLAGS = (
     *("--log-level", "ERROR", "--log-format", ""),
 )
 MEMORY_LIMIT = "384MiB"
+# How rclone ends when the file in which it remembers sums is damaged: at its start, or in the middle of a request.
+DAMAGED_CACHE = ("cannot open db", "assertion failed: Page", "invalid page type", "go.etcd.io/bbolt")
 # rclone needs none of our settings and keys, and its own RCLONE_* variables would change what it does.
 INHERITED = {"PATH", "HOME", "LANG", "TZ", "TMPDIR"}
 
 
 def server(data_dir: Path, installation: Installation) -> Child:
     """The embedded S3 of this installation; raises ConfigurationError when rclone is not installed."""
+    cache = _Cache(data_dir)
     return Child(
         name="The embedded S3",
         argv=[rclone(), "serve", "s3", "store:", "--addr", f"127.0.0.1:{installation.s3_port}", *FLAGS],
         env=_environment(data_dir.absolute(), installation),
         port=installation.s3_port,
         umask=0o077,
-        prepare=lambda: prepare(data_dir),
-        worth_logging=_worth_logging,
+        prepare=cache.prepare,
+        worth_logging=cache.worth_logging,
     )
+
+
+def drop_cache(data_dir: Path) -> None:
+    """Have rclone compute the sums of objects again, each when it is next asked for."""
+    log.warning("The embedded S3's cache of sums is damaged and is built again: %s", cache_folder(data_dir))
+    shutil.rmtree(cache_folder(data_dir), ignore_errors=True)
+
+
+def cache_folder(data_dir: Path) -> Path:
+    return data_dir / "rclone"
 
 
 def bucket_folder(data_dir: Path) -> Path:
@@ -72,7 +88,7 @@ def _environment(data_dir: Path, installation: Installation) -> dict[str, str]:
     return ours | {
         "GOMEMLIMIT": MEMORY_LIMIT,
         "RCLONE_CONFIG": os.devnull,
-        "RCLONE_CACHE_DIR": str(data_dir / "rclone"),
+        "RCLONE_CACHE_DIR": str(cache_folder(data_dir)),
         "RCLONE_AUTH_KEY": f'"{installation.s3_access_key},{installation.s3_secret_key}"',
         # "store" remembers the sums of files: else a listing after a restart would read every object whole.
         "RCLONE_CONFIG_STORE_TYPE": "hasher",
@@ -82,5 +98,21 @@ def _environment(data_dir: Path, installation: Installation) -> dict[str, str]:
     }
 
 
-def _worth_logging(line: str) -> bool:
-    return "Dir.Remove not empty" not in line  # it tries this at every delete and calls it an error
+class _Cache:
+    """Learns from what rclone says that its cache is damaged, and drops it before the next start."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._data_dir = data_dir
+        self._damaged = False
+
+    def prepare(self) -> None:
+        if self._damaged:
+            drop_cache(self._data_dir)
+        self._damaged = False
+        prepare(self._data_dir)
+
+    def worth_logging(self, line: str) -> bool:
+        """A damaged cache is told once, instead of by the hundred lines of a Go program that panics."""
+        self._damaged |= any(mark in line for mark in DAMAGED_CACHE)
+        # rclone tries to remove the folder at every delete, and calls it an error when it is not empty.
+        return not self._damaged and "Dir.Remove not empty" not in line

@@ -1,6 +1,7 @@
 """Serves pages, API and websocket on one port, and says so once it answers."""
 
 import errno
+import fcntl
 import multiprocessing
 import os
 import signal
@@ -9,6 +10,9 @@ import sys
 import threading
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from granian.constants import Interfaces
@@ -22,6 +26,24 @@ from videovault.errors import ConfigurationError
 START_SECONDS = 60.0
 STOP_SECONDS = 40
 POLL_SECONDS = 0.2
+
+
+@contextmanager
+def port_reserved(data_dir: Path, host: str, port: int) -> Iterator[None]:
+    """Keep a second start on the same DATA_DIR from sharing the port, which granian's SO_REUSEPORT would allow.
+
+    Raises ConfigurationError when the port cannot be listened on.
+    """
+    with (data_dir / f"port-{port}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConfigurationError(
+                f"Port {port} on {host} cannot be used: another VideoVault is starting or running on it. "
+                f"{_mend(OSError(errno.EADDRINUSE, ''), port)}"
+            ) from error
+        check_port(host, port)
+        yield
 
 
 def check_port(host: str, port: int) -> None:

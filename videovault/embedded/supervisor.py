@@ -7,6 +7,7 @@ import asyncio
 import fcntl
 import logging
 import multiprocessing
+import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -16,6 +17,7 @@ from videovault import installation
 from videovault.config import Settings, settings
 from videovault.embedded import launch, s3
 from videovault.embedded.children import Child, kept_alive, ready
+from videovault.gateways.studio import KEY_VARIABLE
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +82,13 @@ def _studio(config: Settings) -> Child:
     folder = config.data_dir / "studio"
     program = [sys.executable, "-m", "videovault.embedded.studio"]
     options = ["--port", str(port), "--data-dir", str(folder), "--mode", config.studio_mode]
-    return Child("The embedded studio", program + options, port=port)
+    options += ["--callback", config.callback_url]
+    # It needs none of our settings, some of which are secrets.
+    inherited = {
+        name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields
+    }
+    env = {**inherited, KEY_VARIABLE: config.installation.studio_key}
+    return Child("The embedded studio", program + options, env=env, port=port)
 
 
 @asynccontextmanager

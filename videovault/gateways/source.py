@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from threading import Event
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import httpx
 
 from videovault.config import settings
 from videovault.errors import SourceError, UnsafeUrl
+from videovault.gateways import studio
 from videovault.gateways.addresses import AddressGuard, Resolver, Stop, WebAddress, system_resolver
 from videovault.gateways.ahead import Ahead
 from videovault.gateways.answers import SourceInfo, Wanted, info_of
@@ -43,6 +44,7 @@ __all__ = [
     "SourceStream",
     "SourceUnavailable",
     "connected",
+    "for_video",
     "title_from_url",
 ]
 
@@ -188,16 +190,24 @@ class Source:
         return found
 
 
+def for_video(video_id: str, attempt: int, url: str) -> Source:
+    """The Source for a video's own address: only a file that the embedded studio rendered for it comes from loopback."""
+    return from_studio() if studio.rendered(video_id, attempt, url) else connected()
+
+
 @lru_cache(maxsize=1)
 def connected() -> Source:
     """The Source of this process, with the limits that the settings name."""
+    proxy = settings().source_proxy.get_secret_value()
+    return Source(_policy(settings().allowed_sources), proxy=Proxy(proxy) if proxy else None)
+
+
+@lru_cache(maxsize=1)
+def from_studio() -> Source:
+    """The Source for files of the embedded studio, which no proxy can reach."""
+    return Source(_policy(frozenset({urlsplit(settings().studio_url).netloc})))
+
+
+def _policy(allow: frozenset[str]) -> SourcePolicy:
     chosen = settings()
-    proxy = chosen.source_proxy.get_secret_value()
-    return Source(
-        SourcePolicy(
-            max_bytes=chosen.max_video_bytes,
-            allow=chosen.allowed_sources,
-            idle_seconds=chosen.source_idle_seconds,
-        ),
-        proxy=Proxy(proxy) if proxy else None,
-    )
+    return SourcePolicy(chosen.max_video_bytes, allow, idle_seconds=chosen.source_idle_seconds)

@@ -1,7 +1,7 @@
 """A generator's status address, asked how far a render is. It comes from outside, so it is guarded like a source."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import urlsplit
@@ -10,6 +10,7 @@ import httpx
 
 from videovault.config import settings
 from videovault.errors import SourceError, WebhookBusy, WebhookError
+from videovault.gateways import studio
 from videovault.gateways.addresses import AddressGuard
 from videovault.gateways.faults import seconds_of
 from videovault.gateways.replies import MAX_ANSWER_BYTES, Exchange, Generation, Note, generation_of, unheard
@@ -29,10 +30,16 @@ class News:
 
 
 class Statuses:
-    """Asks through the given transport, from several threads at once."""
+    """Asks through the given transport, from several threads at once; ``headers`` are sent beside the usual ones."""
 
-    def __init__(self, guard: AddressGuard, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        guard: AddressGuard,
+        transport: httpx.BaseTransport | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         self._guard = guard
+        self._headers = {**HEADERS, **(headers or {})}
         self._transport = transport or GuardedTransport(guard)
 
     def check(self, url: str) -> None:
@@ -62,7 +69,7 @@ class Statuses:
     def _get(self, url: str) -> httpx.Response:
         address = self._guard.vet(url)
         extensions = {"timeout": TIMEOUT.as_dict(), "stop": _stop_after(TOTAL_SECONDS)}
-        request = httpx.Request("GET", address.url, headers=HEADERS, extensions=extensions)
+        request = httpx.Request("GET", address.url, headers=self._headers, extensions=extensions)
         answer = self._transport.handle_request(request)
         try:
             content = bytearray()
@@ -76,11 +83,24 @@ class Statuses:
         return httpx.Response(answer.status_code, headers=later, content=bytes(content))
 
 
+def at(url: str) -> Statuses:
+    """Who may ask at this address: only status addresses of the embedded studio itself get its key."""
+    return of_studio() if studio.is_status(url) else connected()
+
+
 @lru_cache(maxsize=1)
 def connected() -> Statuses:
-    """For global addresses, what SOURCE_ALLOW_HOSTS names, the studio, and wherever the video webhook itself is."""
+    """For global addresses, what SOURCE_ALLOW_HOSTS names, and wherever the video webhook that was set is."""
     chosen = settings()
-    return Statuses(AddressGuard(chosen.allowed_sources | _origin(chosen.video_webhook)))
+    return Statuses(AddressGuard(chosen.allowed_sources | _origin(chosen.video_webhook_url or "")))
+
+
+@lru_cache(maxsize=1)
+def of_studio() -> Statuses:
+    """For the embedded studio."""
+    chosen = settings()
+    guard = AddressGuard(_origin(chosen.studio_url))
+    return Statuses(guard, headers=studio.bearer(chosen.installation.studio_key))
 
 
 def _origin(url: str) -> frozenset[str]:

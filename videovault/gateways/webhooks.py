@@ -14,7 +14,7 @@ from standardwebhooks import Webhook
 
 from videovault.config import settings
 from videovault.errors import WebhookBusy, WebhookError, WebhookUnanswered
-from videovault.gateways import tls
+from videovault.gateways import studio, tls
 from videovault.gateways.faults import seconds_of
 from videovault.gateways.replies import (
     MAX_ANSWER_BYTES,
@@ -46,17 +46,26 @@ class Script(BaseModel):
 class Webhooks:
     """Calls the configured webhooks with the client that is handed in.
 
-    ``note`` hears of every call that was made, before its outcome is known to the caller.
+    ``note`` hears of every call that was made, before its outcome is known to the caller. ``headers`` are further ones
+    by the address that they are for.
     """
 
     def __init__(
-        self, client: httpx.Client, *, script_url: str, video_url: str, secret: str = "", backoff: float = 1.0
+        self,
+        client: httpx.Client,
+        *,
+        script_url: str,
+        video_url: str,
+        secret: str = "",
+        backoff: float = 1.0,
+        headers: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         self._client = client
         self._script_url = script_url
         self._video_url = video_url
         self._signer = Webhook(secret) if secret else None
         self._backoff = backoff
+        self._headers = headers or {}
 
     def write_script(self, brief: Mapping[str, str], *, note: Note = unheard) -> Script:
         """Ask for a script. Raises WebhookError with a sentence for a person."""
@@ -109,7 +118,8 @@ class Webhooks:
 
     def _send(self, url: str, body: bytes, headers: Mapping[str, str], note: Note) -> httpx.Response:
         """One call, noted whatever becomes of it."""
-        sent = {"Content-Type": "application/json", **headers, **self._signature(body)}
+        own = self._headers.get(url, {})
+        sent = {"Content-Type": "application/json", **headers, **own, **self._signature(body)}
         try:
             answer = self._exchanged(url, body, sent)
         except (httpx.HTTPError, WebhookError) as error:
@@ -154,7 +164,18 @@ def connected() -> Webhooks:
         script_url=chosen.script_webhook,
         video_url=chosen.video_webhook,
         secret=chosen.webhook_secret.get_secret_value(),
+        headers=_studio_headers(),
     )
+
+
+def _studio_headers() -> dict[str, dict[str, str]]:
+    """The studio's key, for the webhooks that lead to it."""
+    chosen = settings()
+    own = [
+        (chosen.script_webhook_url, chosen.script_webhook),
+        (chosen.video_webhook_url, chosen.video_webhook),
+    ]
+    return {url: studio.bearer(chosen.installation.studio_key) for given, url in own if given is None}
 
 
 def _final(answer: httpx.Response) -> httpx.Response:

@@ -271,7 +271,7 @@ def _usable(status_url: str) -> str | None:
     """The status address if it may be asked; without one the callback is waited for."""
     try:
         if status_url:
-            statuses.connected().check(status_url)
+            statuses.at(status_url).check(status_url)
     except UnsafeUrl as error:
         log.warning("status address not used", reason=error.public_message)
         return None

@@ -84,7 +84,9 @@ def rescue(caller: Caller, video_id: str, url: str, *, enqueue: Enqueue) -> Vide
     """
     check_admin(caller)
     url = fields.checked(fields.URL, {"videoUrl": url})["videoUrl"]
-    source.connected().check(url)
+    with reading() as session:
+        attempt = open_video(session, caller, video_id, "change").row.attempt
+    source.for_video(video_id, attempt, url).check(url)
     with transaction() as session:
         video = open_video(session, caller, video_id, "change").row
         session.refresh(video, with_for_update=True)

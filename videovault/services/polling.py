@@ -42,7 +42,7 @@ def poll(video_id: str, *, enqueue: Enqueue) -> None:
         return
     heard: list[Exchange] = []
     try:
-        news = statuses.connected().ask(video.status_url, note=heard.append)
+        news = statuses.at(video.status_url).ask(video.status_url, note=heard.append)
     except WebhookBusy as busy:
         log.info("no news from the generator", video_id=video.id, reason=busy.public_message)
         _come_back(video, busy.retry_after)
@@ -66,7 +66,7 @@ def fresh_url(video: Video) -> str | None:
         return None
     note = recording.outgoing("poll", video.id)
     try:
-        said = statuses.connected().ask(video.status_url, note=note).said
+        said = statuses.at(video.status_url).ask(video.status_url, note=note).said
     except (WebhookBusy, UnsafeUrl) as error:
         log.info("no fresh address from the generator", reason=error.public_message)
         return None

@@ -62,7 +62,8 @@ def _fetch(video: Video, url: str, key: str, lease: Lease) -> Stored:
         metadata={TAG: _tag(video, key)},
         disposition=lambda container: content_disposition(video.title, container),
     )
-    return Transfer(source.connected(), storage.connected(), url, target, VideoLedger(video), lease).run()
+    origin = source.for_video(video.id, video.attempt, url)
+    return Transfer(origin, storage.connected(), url, target, VideoLedger(video), lease).run()
 
 
 def _tag(video: Video, key: str) -> str:

@@ -186,7 +186,10 @@ def store_link(
     title = fields.checked(fields.TITLE, {"title": title})["title"] if title.strip() else ""
     owner_id = _owner_id(caller, user_email)
     limiting.check(limiting.STORES, "stores", caller.user_id)
-    source.connected().check(url)
+    with reading() as session:
+        is_known = _known(session, owner_id, url) is not None
+    if not is_known:  # one that the embedded studio has rendered may not be fetched for another video
+        source.connected().check(url)
     with transaction() as session:
         _wait_for_turn(session, owner_id)
         known = _known(session, owner_id, url)

@@ -1,9 +1,10 @@
 """The studio as a real process, and somebody to be called back."""
 
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,7 +16,10 @@ from typing import Any
 import httpx
 
 from tests.fixtures.waiting import HANG_SECONDS, eventually
+from videovault.gateways.studio import KEY_VARIABLE, bearer
 
+KEY = "the-key-of-these-tests"
+SHOWN = bearer(KEY)
 # Few words, hence the shortest video there is.
 VIDEO = {
     "hook": "Good coffee",
@@ -38,14 +42,22 @@ class Studio:
     port: int
     process: subprocess.Popen[bytes]
 
+    def post(
+        self, path: str, timeout: float = 30, headers: Mapping[str, str] | None = None, **body: Any
+    ) -> httpx.Response:
+        """As those who know the key do."""
+        return httpx.post(f"{self.url}{path}", headers={**SHOWN, **(headers or {})}, timeout=timeout, **body)
+
 
 @contextmanager
-def studio(data_dir: Path, *options: str) -> Iterator[Studio]:
-    """Started on a free port, and stopped at the end."""
-    with create_server(("127.0.0.1", 0)) as free:
-        port = int(free.getsockname()[1])
+def studio(data_dir: Path, *options: str, key: str = KEY, port: int = 0) -> Iterator[Studio]:
+    """Started on a free port if none is given, and stopped at the end."""
+    if not port:
+        with create_server(("127.0.0.1", 0)) as free:
+            port = int(free.getsockname()[1])
     command = [sys.executable, "-m", "videovault.embedded.studio"]
-    process = subprocess.Popen([*command, "--port", str(port), "--data-dir", str(data_dir), *options])
+    arguments = [*command, "--port", str(port), "--data-dir", str(data_dir), *options]
+    process = subprocess.Popen(arguments, env={**os.environ, KEY_VARIABLE: key})
     running = Studio(f"http://127.0.0.1:{port}", port, process)
     try:
         eventually(lambda: _answers(running))

@@ -8,7 +8,9 @@ import pytest
 
 from videovault.embedded.studio.jobs import KEPT_SECONDS, JobStore, new_job
 from videovault.embedded.studio.orders import VideoOrder
+from videovault.gateways.studio import file_code
 
+CODE = file_code("key", "video_1")
 ORDER = VideoOrder.model_validate(
     {"hook": "Hello, World!", "body": "b", "conclusion": "c", "callbackToken": "secret-1", "userId": "u"}
 )
@@ -20,33 +22,33 @@ def store(tmp_path: Path) -> JobStore:
 
 
 def test_a_job_comes_back_as_it_was_saved(store: JobStore) -> None:
-    job = new_job(ORDER, "video_1:1", delay=3)
+    job = new_job(ORDER, "video_1:1", 3, CODE)
     store.save(job)
     assert store.get(job.id) == job
 
 
 def test_the_same_key_is_the_same_job_and_no_key_is_always_another() -> None:
-    assert new_job(ORDER, "k", 0).id == new_job(ORDER, "k", 0).id
-    assert new_job(ORDER, "", 0).id != new_job(ORDER, "", 0).id
+    assert new_job(ORDER, "k", 0, CODE).id == new_job(ORDER, "k", 0, CODE).id
+    assert new_job(ORDER, "", 0, CODE).id != new_job(ORDER, "", 0, CODE).id
 
 
 @pytest.mark.parametrize("hook", ["Hello, World!", "../../etc/passwd", "مرحبا", "x" * 500, "-.-"])
 def test_file_names_are_plain_whatever_the_hook(hook: str) -> None:
-    name = new_job(ORDER.model_copy(update={"hook": hook}), "k", 0).file_name
+    name = new_job(ORDER.model_copy(update={"hook": hook}), "k", 0, CODE).file_name
     assert name == Path(name).name
     assert name.isascii()
-    assert len(name) < 60
+    assert len(name) < 100
     assert name.removesuffix(".mp4").replace("-", "").isalnum()
 
 
 def test_jobs_are_readable_by_their_user_only(store: JobStore, tmp_path: Path) -> None:
-    store.save(new_job(ORDER, "k", 0))
+    store.save(new_job(ORDER, "k", 0, CODE))
     (path,) = (tmp_path / "studio" / "jobs").iterdir()
     assert path.stat().st_mode & 0o077 == 0
 
 
 def test_unfinished_jobs_come_oldest_first_without_the_reported_ones(store: JobStore) -> None:
-    jobs = [new_job(ORDER, str(number), 0) for number in range(3)]
+    jobs = [new_job(ORDER, str(number), 0, CODE) for number in range(3)]
     old, new, done = (
         job.model_copy(update={"created_at": age, "reported": age == 2.0})
         for job, age in zip(jobs, (1.0, 3.0, 2.0), strict=True)

@@ -16,7 +16,7 @@ import av
 import httpx
 import pytest
 
-from tests.embedded.studio.running import VIDEO, Customer, Studio, customer, studio
+from tests.embedded.studio.running import SHOWN, VIDEO, Customer, Studio, customer, studio
 from tests.fixtures.waiting import HANG_SECONDS, eventually
 
 
@@ -35,9 +35,7 @@ class Rendered:
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rendered]:
     data_dir = tmp_path_factory.mktemp("studio")
     with studio(data_dir, "--mode", "direct") as running:
-        answer = httpx.post(
-            f"{running.url}/video", json=VIDEO, headers={"Idempotency-Key": "v:1"}, timeout=HANG_SECONDS
-        )
+        answer = running.post("/video", json=VIDEO, headers={"Idempotency-Key": "v:1"}, timeout=HANG_SECONDS)
         assert answer.json()["status"] == "ready"
         file = httpx.get(answer.json()["videoUrl"])
         yield Rendered(
@@ -54,12 +52,12 @@ def caller() -> Iterator[Customer]:
 def test_direct_mode_answers_with_a_playable_video(rendered: Rendered) -> None:
     with av.open(io.BytesIO(rendered.content), "r") as container:
         assert len(list(container.decode(video=0))) == 5 * 25
-    assert re.fullmatch(rf"{rendered.studio.url}/files/good-coffee-[0-9a-f]{{8}}\.mp4", rendered.url)
+    assert re.fullmatch(rf"{rendered.studio.url}/files/[0-9a-f]{{48}}/good-coffee\.mp4", rendered.url)
 
 
 def test_the_same_key_renders_nothing_anew(rendered: Rendered) -> None:
     headers = {"Idempotency-Key": "v:1"}
-    again = httpx.post(f"{rendered.studio.url}/video", json={**VIDEO, "hook": "Other"}, headers=headers)
+    again = rendered.studio.post("/video", json={**VIDEO, "hook": "Other"}, headers=headers)
     assert again.json() == {"status": "ready", "videoUrl": rendered.url}
     assert len(list(rendered.files.iterdir())) == 1
 
@@ -112,13 +110,13 @@ def test_a_known_file_is_not_sent_again(rendered: Rendered, known: str) -> None:
     ["/files/none.mp4", "/files/..%2Fjobs", "/files/%2Fetc%2Fpasswd", "/files/.", "/nothing", "/status/none"],
 )
 def test_there_is_nothing_else_to_fetch(rendered: Rendered, path: str) -> None:
-    answer = httpx.get(f"{rendered.studio.url}{path}")
+    answer = httpx.get(f"{rendered.studio.url}{path}", headers=SHOWN)
     assert answer.status_code == 404
     assert answer.json()["status"] == "rejected"
 
 
 def test_the_script_webhook_writes_a_script(rendered: Rendered) -> None:
-    answer = httpx.post(f"{rendered.studio.url}/script", json={"topic": "Tea", "company_name": None, "x": 1})
+    answer = rendered.studio.post("/script", json={"topic": "Tea", "company_name": None, "x": 1})
     assert answer.status_code == 200
     assert set(answer.json()) == {"hook", "body", "conclusion"}
     assert "Tea" in answer.json()["hook"]
@@ -140,7 +138,7 @@ def test_the_script_webhook_writes_a_script(rendered: Rendered) -> None:
     ],
 )
 def test_what_cannot_be_made_is_rejected(rendered: Rendered, path: str, body: bytes, status: int) -> None:
-    answer = httpx.post(f"{rendered.studio.url}{path}", content=body)
+    answer = rendered.studio.post(path, content=body)
     assert answer.status_code == status
     assert answer.json()["status"] == "rejected"
     assert answer.json()["message"].endswith(".")
@@ -156,19 +154,19 @@ def test_callback_mode_answers_at_once_and_reports_later_though_the_studio_was_k
 ) -> None:
     """The customer is out of order at first, and is called again."""
     caller.statuses = [503]
-    with studio(tmp_path, "--delay", "3600") as running:
+    with studio(tmp_path, "--delay", "3600", "--callback", caller.url) as running:
         headers = {"Idempotency-Key": "v:1"}
-        answer = httpx.post(f"{running.url}/video", json=caller.order(), headers=headers).json()
+        answer = running.post("/video", json=caller.order(), headers=headers).json()
         assert (answer["status"], answer["estimatedTime"]) == ("processing", 60)
-        assert httpx.get(answer["statusUrl"]).json()["status"] == "processing"
+        assert httpx.get(answer["statusUrl"], headers=SHOWN).json()["status"] == "processing"
         eventually(lambda: list((tmp_path / "files").iterdir()))  # it renders
         running.process.kill()
         running.process.wait()
     (job,) = (tmp_path / "jobs").glob("*.json")
     job.write_text(json.dumps(json.loads(job.read_bytes()) | {"ready_at": 0}))  # as if the hour were over
-    with studio(tmp_path) as running:
+    with studio(tmp_path, "--callback", caller.url) as running:
         eventually(lambda: len(caller.news) == 2)
-        ready = httpx.get(f"{running.url}{urlsplit(answer['statusUrl']).path}").json()
+        ready = httpx.get(f"{running.url}{urlsplit(answer['statusUrl']).path}", headers=SHOWN).json()
         size = int(httpx.head(ready["videoUrl"]).headers["content-length"])
     assert caller.news[0] == caller.news[1]
     assert caller.news[0] == {
@@ -183,12 +181,12 @@ def test_callback_mode_answers_at_once_and_reports_later_though_the_studio_was_k
 
 def test_a_failed_render_is_reported_once_when_the_customer_refuses(tmp_path: Path, caller: Customer) -> None:
     caller.statuses = [404]
-    with studio(tmp_path, "--delay", "0") as running:
+    with studio(tmp_path, "--delay", "0", "--callback", caller.url) as running:
         shutil.rmtree(tmp_path / "files")
-        answer = httpx.post(f"{running.url}/video", json=caller.order()).json()
+        answer = running.post("/video", json=caller.order()).json()
         (job,) = (tmp_path / "jobs").glob("*.json")
         eventually(lambda: json.loads(job.read_bytes())["reported"])
-        state = httpx.get(answer["statusUrl"]).json()
+        state = httpx.get(answer["statusUrl"], headers=SHOWN).json()
     assert state == {"status": "failed", "message": "The video could not be rendered."}
     assert [(news["status"], news["error"]) for news in caller.news] == [("failed", state["message"])]
 

@@ -1,4 +1,4 @@
-"""Runs the studio on loopback: ``python -m videovault.embedded.studio --port 3001``."""
+"""Runs the studio on loopback: ``VIDEOVAULT_STUDIO_KEY=… python -m videovault.embedded.studio --port 3001``."""
 
 import argparse
 import asyncio
@@ -15,9 +15,11 @@ from granian.server.embed import Server
 
 from videovault import logs
 from videovault.config import settings
+from videovault.data_dir import UMASK
 from videovault.embedded.studio.jobs import JobStore
 from videovault.embedded.studio.production import Production
-from videovault.embedded.studio.server import Mode, create_app
+from videovault.embedded.studio.server import Access, Mode, create_app
+from videovault.gateways.studio import KEY_VARIABLE
 
 HOST = "127.0.0.1"
 # Open downloads are cut after this: they can be resumed, and every job is on disk.
@@ -35,6 +37,8 @@ class Options:
     mode: Mode
     delay: float
     bytes_per_second: int
+    callback: str
+    key: str
 
 
 def options(arguments: list[str] | None = None) -> Options:
@@ -47,7 +51,12 @@ def options(arguments: list[str] | None = None) -> Options:
     )
     parser.add_argument("--delay", type=float, default=3.0, help="a callback comes no sooner, in seconds")
     parser.add_argument("--bytes-per-second", type=int, default=0, help="slow each download down; 0: do not")
-    return Options(**vars(parser.parse_args(arguments)))
+    parser.add_argument("--callback", default="", metavar="URL", help="the only address that is called back")
+    chosen = parser.parse_args(arguments)
+    key = os.environ.pop(KEY_VARIABLE, "")
+    if not key:
+        parser.error(f"{KEY_VARIABLE} is not set: it is what callers have to show")
+    return Options(**vars(chosen), key=key)
 
 
 async def serve(chosen: Options) -> None:
@@ -59,8 +68,9 @@ async def serve(chosen: Options) -> None:
     store = JobStore(chosen.data_dir)
     # The callback goes to loopback: no proxy of the environment may come between.
     async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
-        production = Production(store, client, base_url, chosen.delay)
-        app = create_app(production, store, base_url, chosen.mode, chosen.bytes_per_second)
+        production = Production(store, client, base_url, chosen.delay, chosen.callback, chosen.key)
+        access = Access(f"{HOST}:{chosen.port}", chosen.key)
+        app = create_app(production, store, access, chosen.mode, chosen.bytes_per_second)
         server = Server(
             app, HOST, chosen.port, interface=Interfaces.ASGINL, websockets=False, log_level=LogLevels.error
         )
@@ -87,5 +97,6 @@ async def _ended(serving: asyncio.Task[None]) -> None:
 
 
 if __name__ == "__main__":
+    os.umask(UMASK)
     logs.configure(settings().log_format, settings().log_level)
     asyncio.run(serve(options()))

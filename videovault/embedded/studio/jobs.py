@@ -42,15 +42,15 @@ class Job(BaseModel):
         return self.is_made and time.time() >= self.ready_at
 
 
-def new_job(video: VideoOrder, key: str, delay: float) -> Job:
-    """A job whose id follows from the idempotency key, or is random without one."""
+def new_job(video: VideoOrder, key: str, delay: float, code: str) -> Job:
+    """A job whose id follows from the idempotency key, or is random without one; ``code`` ends its file's name."""
     identity = hashlib.sha256(key.encode()).hexdigest()[:24] if key else secrets.token_hex(12)
     slug = re.sub(r"[^a-z0-9]+", "-", video.hook.lower())[:40].strip("-")
     now = time.time()
     return Job(
         id=identity,
         video=video,
-        file_name=f"{slug or 'video'}-{identity[:8]}.mp4",
+        file_name=f"{slug or 'video'}-{code}.mp4",
         created_at=now,
         ready_at=now + delay,
     )

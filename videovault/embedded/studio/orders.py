@@ -45,7 +45,7 @@ class ScriptOrder(Order):
 
 
 class VideoOrder(Order):
-    """A script to be spoken, and where to report; without ``callbackUrl`` nothing is called back."""
+    """A script to be spoken, and whether to report: ``callbackUrl`` is not called itself, yet without it nothing is."""
 
     hook: Text = ""
     body: Text = ""

@@ -12,24 +12,40 @@ import httpx
 
 from videovault.embedded.studio.jobs import Job, JobStore, new_job
 from videovault.embedded.studio.orders import VideoOrder
+from videovault.gateways.studio import file_code
 
 RENDERS_AT_ONCE = 2
 RENDER_SECONDS = 300
 REPORT_FOR_SECONDS = 300
 LONGEST_PAUSE_SECONDS = 20
 CLEAN_EVERY_SECONDS = 1800
+EARLIER_CODE_LENGTH = 8
 
 _log = logging.getLogger(__name__)
 
 
 class Production:
-    """Runs on one event loop; every job is a task, and only ``RENDERS_AT_ONCE`` of them render."""
+    """Runs on one event loop; every job is a task, and only ``RENDERS_AT_ONCE`` of them render.
 
-    def __init__(self, store: JobStore, client: httpx.AsyncClient, base_url: str, delay: float) -> None:
+    Reports go to ``callback_url`` whatever address an order names, and nowhere if it is empty. ``key`` is what the
+    studio and its callers share.
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        client: httpx.AsyncClient,
+        base_url: str,
+        delay: float,
+        callback_url: str,
+        key: str,
+    ) -> None:
         self._store = store
         self._client = client
         self._base_url = base_url
         self._delay = delay
+        self._callback_url = callback_url
+        self._key = key
         self._rendering = asyncio.Semaphore(RENDERS_AT_ONCE)
         self._running: dict[str, asyncio.Task[None]] = {}
         self._made: dict[str, asyncio.Event] = {}
@@ -50,7 +66,7 @@ class Production:
 
     def order(self, video: VideoOrder, key: str) -> Job:
         """The job for this order: the one there is when the key is known, else a new one, saved and begun."""
-        job = new_job(video, key, self._delay)
+        job = new_job(video, key, self._delay, file_code(self._key, video.video_id))
         known = self._store.get(job.id)
         if known:
             return known
@@ -65,7 +81,11 @@ class Production:
         return self._store.get(job.id) or job
 
     def video_url(self, job: Job) -> str:
-        return f"{self._base_url}/files/{job.file_name}"
+        """The code is not in the last part, of which other names are made: objects in S3, downloads."""
+        slug, _, code = job.file_name.removesuffix(".mp4").rpartition("-")
+        # The version before ended the name with 8 digits, and its addresses are in rows that are still to be stored.
+        path = f"{code}/{slug}.mp4" if len(code) > EARLIER_CODE_LENGTH else job.file_name
+        return f"{self._base_url}/files/{path}"
 
     def _begin(self, job: Job) -> None:
         self._made[job.id] = asyncio.Event()
@@ -84,7 +104,7 @@ class Production:
             self._store.save(job)
         self._made[job.id].set()
         await asyncio.sleep(max(0.0, job.ready_at - time.time()))
-        if not job.video.callback_url or await self._report(job):
+        if not self._callback_url or not job.video.callback_url or await self._report(job):
             self._store.save(job.model_copy(update={"reported": True}))
 
     async def _rendered(self, job: Job) -> Job:
@@ -117,7 +137,7 @@ class Production:
     async def _answered(self, job: Job) -> bool:
         headers = {"Authorization": f"Bearer {job.video.callback_token}"}
         try:
-            answer = await self._client.put(job.video.callback_url, json=self._news(job), headers=headers)
+            answer = await self._client.put(self._callback_url, json=self._news(job), headers=headers)
         except httpx.TransportError as error:
             _log.warning("job %s: the callback failed, trying again: %r", job.id, error)
             return False

@@ -1,8 +1,10 @@
 """The studio's HTTP side: two webhooks, the state of a job, and the finished files."""
 
 import asyncio
+import hmac
 import re
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -12,35 +14,69 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from videovault import untrusted_json
 from videovault.embedded.studio.jobs import Job, JobStore
 from videovault.embedded.studio.orders import ScriptOrder, VideoOrder
 from videovault.embedded.studio.production import Production
 from videovault.embedded.studio.script import write
+from videovault.gateways.studio import bearer
 
 Mode = Literal["callback", "direct"]
 AnyOrder = TypeVar("AnyOrder", ScriptOrder, VideoOrder)
 MOST_BODY_BYTES = 1024 * 1024
 ESTIMATED_MINUTES = 1
+# Their names cannot be guessed, and those who fetch files send no credentials.
+OPEN_PATHS = re.compile(r"/healthz|/files/.+")
+
+
+@dataclass(frozen=True)
+class Access:
+    """Who is answered: requests to ``host`` (name and port) that show ``key``."""
+
+    host: str
+    key: str
 
 
 def create_app(
-    production: Production, store: JobStore, base_url: str, mode: Mode, bytes_per_second: int = 0
-) -> Starlette:
+    production: Production, store: JobStore, access: Access, mode: Mode, bytes_per_second: int = 0
+) -> ASGIApp:
     """``bytes_per_second`` slows down each download; 0 does not."""
-    studio = _Studio(production, store, base_url, mode, bytes_per_second)
-    return Starlette(
+    studio = _Studio(production, store, f"http://{access.host}", mode, bytes_per_second)
+    app = Starlette(
         routes=[
             Route("/script", studio.script, methods=["POST"]),
             Route("/video", studio.video, methods=["POST"]),
             Route("/status/{identity}", studio.status),
             Route("/files/{name}", studio.file),
+            Route("/files/{code}/{name}", studio.file),
             Route("/healthz", studio.healthz),
         ],
         exception_handlers={HTTPException: _rejected},
     )
+    return _Guarded(app, access)
+
+
+class _Guarded:
+    """Refuses what another name leads to (a browser whose DNS was turned against it), and callers without the key."""
+
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        self._app = app
+        self._access = access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = self._refusal(Request(scope)) if scope["type"] == "http" else None
+        await (refusal or self._app)(scope, receive, send)
+
+    def _refusal(self, request: Request) -> Response | None:
+        if request.headers.getlist("host") != [self._access.host]:
+            return _rejection(421, f"This server is {self._access.host} only.")
+        shown = request.headers.get("authorization", "").encode()
+        expected = bearer(self._access.key)["Authorization"].encode()
+        if OPEN_PATHS.fullmatch(request.url.path) or hmac.compare_digest(shown, expected):
+            return None
+        return _rejection(401, "The studio's key is missing or wrong.")
 
 
 class _Studio:
@@ -75,7 +111,8 @@ class _Studio:
         return JSONResponse(self._state(job))
 
     async def file(self, request: Request) -> Response:
-        path = self._store.files / request.path_params["name"]
+        name, code = request.path_params["name"], request.path_params.get("code")
+        path = self._store.files / (f"{name.removesuffix('.mp4')}-{code}.mp4" if code else name)
         # The names this studio gives, and nothing else: neither dots nor slashes lead anywhere.
         if not re.fullmatch(r"[a-z0-9-]+\.mp4", path.name) or not path.is_file():
             raise HTTPException(404, "There is no such file.")
@@ -138,7 +175,11 @@ def _read(model: type[AnyOrder], body: bytes) -> AnyOrder:
 async def _rejected(_request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
-    return JSONResponse({"status": "rejected", "message": error.detail}, error.status_code, error.headers)
+    return _rejection(error.status_code, error.detail, error.headers)
+
+
+def _rejection(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    return JSONResponse({"status": "rejected", "message": message}, status, headers)
 
 
 def _is_known(if_none_match: str, etag: str) -> bool:

@@ -1,0 +1,265 @@
+"""What is said, and left alone, when a process starts on data that it should not start on; by real processes."""
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.app import free_port
+from tests.fixtures.installation import Configure
+from tests.fixtures.keys import ONE_KEY
+from videovault import data_dir
+from videovault.config import settings
+from videovault.db import transaction
+from videovault.embedded import server
+from videovault.models import Status
+from videovault.services import accounts, keys, lifecycle
+
+NOBODY = 65534
+WEAK = "changeme"
+# Root as any other user is: without the rights to read, write and change what belongs to somebody else.
+POWERLESS = ("setpriv", "--bounding-set=-dac_override,-dac_read_search,-fowner")
+as_root = pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("setpriv"), reason="only root makes files of two users"
+)
+Start = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def start(installation: Path) -> Start:
+    """Run a command to its end, with further settings."""
+
+    def run(
+        *arguments: str, through: Sequence[str] = (), typed: str = "", cwd: Path = installation, **more: str
+    ) -> "subprocess.CompletedProcess[str]":
+        environment = {**os.environ, "PORT": str(free_port()), **more}
+        return subprocess.run(
+            [*through, sys.executable, "-m", "videovault", *arguments],
+            cwd=cwd,
+            env=environment,
+            input=typed,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+    return run
+
+
+@pytest.fixture
+def in_use(installation: Path) -> Path:
+    """An installation with an owner and a stored video; its DATA_DIR."""
+    owner = accounts.authenticate(accounts.register("anna@example.com", "correct horse").token)
+    with transaction() as session:
+        session.add(lifecycle.new_video(owner.user_id, Status.READY, "Launch"))
+    keys.verify()
+    return installation / "var"
+
+
+def lose_key() -> None:
+    (settings().data_dir / "installation.json").unlink()
+    settings.cache_clear()
+
+
+@pytest.mark.parametrize("command", [["run", "--new"], ["worker"], ["create-admin"], ["reconcile"]])
+def test_no_command_goes_on_without_the_key_of_its_database(
+    in_use: Path, start: Start, command: list[str]
+) -> None:
+    lose_key()
+    done = start(*command)
+    assert done.returncode == 2
+    assert "There is no secret key, but this database was used with one" in done.stderr
+    assert all(word in done.stderr for word in ("SECRET_KEY_OLD", "installation.json", "reconcile --rekey"))
+    assert "Traceback" not in done.stderr
+    assert not (in_use / "installation.json").exists()
+
+
+@pytest.mark.usefixtures("in_use")
+def test_another_key_is_refused(start: Start) -> None:
+    done = start("run", SECRET_KEY=ONE_KEY)
+    assert done.returncode == 2
+    assert "another one than the key that this database was used with" in done.stderr
+
+
+@pytest.mark.usefixtures("in_use")
+def test_rekey_changes_nothing_until_it_is_confirmed(start: Start) -> None:
+    lose_key()
+    refused = start("reconcile", "--rekey", typed="yes\n")
+    assert refused.returncode == 1
+    assert "every share link to these videos stops working" in refused.stdout
+    assert "Nothing was changed." in refused.stdout
+    assert keys.unopened().replaced == 1
+
+
+@pytest.mark.usefixtures("in_use")
+def test_rekey_makes_a_start_possible_again(start: Start) -> None:
+    lose_key()
+    done = start("reconcile", "--rekey", typed="rekey\n")
+    assert (done.returncode, "1 videos have a new secret key" in done.stdout) == (0, True)
+    settings.cache_clear()
+    assert keys.unopened().replaced == 0
+    keys.verify()
+
+
+def test_a_key_that_can_be_guessed_is_refused_and_left_by_reseal(
+    installation: Path, start: Start, configure: Configure
+) -> None:
+    """The way out for an installation whose SECRET_KEY was accepted by the version before."""
+    own = settings().installation.secret_key
+    file = installation / "var" / "installation.json"
+    file.write_text(file.read_text().replace(own, WEAK))
+    configure()
+    owner = accounts.authenticate(accounts.register("anna@example.com", "correct horse").token)
+    with transaction() as session:
+        session.add(lifecycle.new_video(owner.user_id, Status.READY, "Launch"))
+
+    refused = start("worker", SECRET_KEY=WEAK)
+    assert (refused.returncode, "SECRET_KEY: is easy to guess" in refused.stderr) == (2, True)
+    assert WEAK not in refused.stderr
+    still_there = start("worker", SECRET_KEY=ONE_KEY, SECRET_KEY_OLD=WEAK)
+    assert (still_there.returncode, "python -m videovault reseal" in still_there.stderr) == (2, True)
+    assert start("reseal", SECRET_KEY=ONE_KEY, SECRET_KEY_OLD=WEAK).returncode == 0
+    configure(SECRET_KEY=ONE_KEY)
+    keys.verify()
+    assert keys.unopened().replaced == 0
+
+
+def test_a_database_without_accounts_beside_stored_videos_is_no_new_installation(
+    installation: Path, start: Start
+) -> None:
+    film = installation / "var" / "s3" / "videovault" / "videos" / "u" / "v" / "film.mp4"
+    film.parent.mkdir(parents=True)
+    film.write_bytes(b"film")
+    done = start("run")
+    assert done.returncode == 2
+    assert "The database has no accounts, but the embedded S3" in done.stderr
+    assert all(word in done.stderr for word in ("--rebuild", "restore", "run --new"))
+
+
+@pytest.mark.usefixtures("in_use")
+def test_rows_beside_an_empty_store_are_reported(start: Start) -> None:
+    done = start("run")
+    assert done.returncode == 2
+    assert "The database lists 1 stored videos, but the embedded S3" in done.stderr
+    assert "run --new" in done.stderr
+
+
+def test_files_that_others_could_read_are_closed_at_start_and_said_once(in_use: Path, start: Start) -> None:
+    """As the version before left them, which made all but installation.json by the system's umask."""
+    (in_use / "s3" / "videovault").mkdir(parents=True)
+    (in_use / "s3" / "videovault" / "film.mp4").write_bytes(b"film")
+    (in_use / "app.log").write_text("a line\n")
+    outside = in_use.parent / "outside"
+    outside.write_text("not ours")
+    (in_use / "link").symlink_to(outside)
+    for path in [in_use, *in_use.rglob("*")]:
+        if not path.is_symlink():
+            path.chmod(0o777 if path.is_dir() else 0o666)
+    outside.chmod(0o644)
+    with_wal = {path.name for path in in_use.iterdir()}
+    assert {"videovault.db", "videovault.db-wal", "videovault.db-shm", "installation.json"} <= with_wal
+
+    first, second = start("migrate"), start("migrate")
+
+    assert "permissions corrected" in first.stderr
+    assert "permissions corrected" not in second.stderr
+    assert is_open(in_use) == []
+    assert stat.S_IMODE(outside.stat().st_mode) == 0o644
+
+
+def test_whatever_a_process_makes_is_closed_to_others(installation: Path, start: Start) -> None:
+    folder = installation / "fresh" / "var"
+    assert start("migrate", DATA_DIR=str(folder)).returncode == 0
+    assert (folder / "videovault.db").exists()
+    assert is_open(folder) == []
+
+
+def is_open(folder: Path) -> list[Path]:
+    """What group or others have any permission for."""
+    found = [folder, *folder.rglob("*")]
+    return [path for path in found if not path.is_symlink() and path.stat().st_mode & data_dir.UMASK]
+
+
+@as_root
+def test_a_data_dir_of_another_user_is_refused_in_one_sentence(in_use: Path, start: Start) -> None:
+    for path in [in_use, *in_use.rglob("*")]:
+        os.chown(path, NOBODY, NOBODY)
+    in_use.chmod(0o700)
+    done = start("run", through=POWERLESS)
+    assert done.returncode == 2
+    assert f"{in_use} belongs to nobody and is closed to root" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@as_root
+def test_a_file_of_another_user_in_it_is_named(in_use: Path, start: Start) -> None:
+    database = in_use / "videovault.db"
+    os.chown(database, NOBODY, NOBODY)
+    database.chmod(0o600)
+    done = start("worker", through=POWERLESS)
+    assert done.returncode == 2
+    assert f"{database} belongs to nobody and is closed to root" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@as_root
+def test_permissions_that_cannot_be_corrected_are_told(installation: Path, start: Start) -> None:
+    folder = installation / "volume"
+    folder.mkdir()
+    os.chown(folder, NOBODY, NOBODY)
+    folder.chmod(0o777)  # as volumes of containers are
+    done = start("migrate", through=POWERLESS, DATA_DIR=str(folder))
+    assert done.returncode == 0
+    assert "other users can read files that belong to another user" in done.stderr
+    assert str(folder) in done.stderr
+
+
+@pytest.mark.skipif(not Path("/proc/sys").is_dir(), reason="needs a folder in which nobody can write")
+def test_a_data_dir_that_cannot_be_written_is_refused_in_one_sentence(start: Start) -> None:
+    done = start("run", DATA_DIR="/proc/sys")
+    assert done.returncode == 2
+    assert "DATA_DIR (/proc/sys) cannot be used" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_folder_of_all_users_is_no_data_dir(installation: Path, start: Start) -> None:
+    shared = installation / "tmp"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    for folder in (Path("/"), shared):
+        before = folder.stat().st_mode
+        done = start("migrate", DATA_DIR=str(folder))
+        assert (done.returncode, "is a folder of all users" in done.stderr) == (2, True)
+        assert folder.stat().st_mode == before
+
+
+def test_first_starts_at_the_same_moment_all_succeed(installation: Path) -> None:
+    environment = {**os.environ, "DATA_DIR": str(installation / "fresh")}
+    command = [sys.executable, "-m", "videovault", "reconcile", "--rekey"]
+    begun = [
+        subprocess.Popen(
+            command, cwd=installation, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        for _ in range(3)
+    ]
+    ends = [(process.communicate(timeout=120), process.returncode) for process in begun]
+    assert [code for _, code in ends] == [0, 0, 0], ends
+
+
+def test_a_second_start_on_the_same_port_says_why_not(installation: Path, start: Start) -> None:
+    """At the same moment neither listens yet, and granian would let both listen."""
+    port = free_port()
+    (installation / "var").mkdir(exist_ok=True)
+    with server.port_reserved(installation / "var", "127.0.0.1", port):
+        done = start("run", PORT=str(port))
+    assert done.returncode == 2
+    assert (
+        f"Port {port} on 127.0.0.1 cannot be used: another VideoVault is starting or running on it."
+        in done.stderr
+    )

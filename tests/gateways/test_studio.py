@@ -1,0 +1,82 @@
+"""Loopback is fetched from for what the embedded studio rendered for this very video, and for nothing else there."""
+
+import hashlib
+from collections.abc import Callable
+
+import pytest
+
+from tests.fixtures.installation import Configure
+from videovault.config import settings
+from videovault.errors import UnsafeUrl
+from videovault.gateways import source, statuses, studio, webhooks
+from videovault.gateways.studio import file_code
+
+pytestmark = pytest.mark.usefixtures("installation")
+ID, OTHER = "video_1703123456789_abc123def", "video_1703123456789_xyz987uvw"
+
+
+def file_of(video_id: str) -> str:
+    return f"{settings().studio_url}/files/{file_code(settings().installation.studio_key, video_id)}/hook.mp4"
+
+
+def earlier_file_of(video_id: str, attempt: int) -> str:
+    digest = hashlib.sha256(f"{video_id}:{attempt}".encode()).hexdigest()
+    return f"{settings().studio_url}/files/hook-{digest[:8]}.mp4"
+
+
+def test_a_file_is_fetched_for_its_own_video() -> None:
+    assert source.for_video(ID, 1, file_of(ID)) is source.from_studio()
+    source.for_video(ID, 1, file_of(ID)).check(file_of(ID))
+
+
+def test_a_file_that_the_version_before_rendered_is_fetched_for_its_own_video() -> None:
+    assert studio.rendered(ID, 3, earlier_file_of(ID, 2))
+    assert not studio.rendered(ID, 1, earlier_file_of(ID, 2))
+    assert not studio.rendered(OTHER, 3, earlier_file_of(ID, 2))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        lambda: file_of(OTHER),
+        lambda: file_of(ID) + "?x=1",
+        lambda: file_of(ID) + "#x",
+        lambda: file_of(ID).replace("/files/", "/files/../files/"),
+        lambda: file_of(ID).replace("hook.mp4", "../../status/x.mp4"),
+        lambda: file_of(ID).replace("127.0.0.1", "localhost"),
+        lambda: file_of(ID).replace("http://", "http://x@"),
+        lambda: f"{settings().studio_url}/healthz",
+        lambda: f"{settings().studio_url}/status/{'0' * 24}",
+        lambda: f"{settings().studio_url}/files/{'0' * 48}/hook.mp4",
+        lambda: f"{settings().studio_url}0/files/hook.mp4",
+        lambda: f"http://127.0.0.1:{settings().installation.s3_port}/videovault/videos/a.mp4",
+        lambda: f"http://127.0.0.1:{settings().port}/healthz",
+    ],
+)
+def test_nothing_else_on_this_machine_is_fetched(url: Callable[[], str]) -> None:
+    with pytest.raises(UnsafeUrl):
+        source.for_video(ID, 1, url()).check(url())
+
+
+def test_another_generator_makes_the_exception_end(configure: Configure) -> None:
+    file = file_of(ID)
+    configure(SCRIPT_WEBHOOK_URL="", VIDEO_WEBHOOK_URL="https://render.example/video")
+    with pytest.raises(UnsafeUrl):
+        source.for_video(ID, 1, file).check(file)
+
+
+def test_the_key_is_shown_to_the_studio_only(configure: Configure) -> None:
+    job = f"{settings().studio_url}/status/{'0' * 24}"
+    key = settings().installation.studio_key
+    assert statuses.at(job)._headers["Authorization"] == f"Bearer {key}"
+    for url in (f"{job}/x", job + "?a", f"{settings().studio_url}/video", "https://render.example/status/1"):
+        assert "Authorization" not in statuses.at(url)._headers
+    assert set(webhooks._studio_headers()) == {settings().script_webhook, settings().video_webhook}
+    configure(VIDEO_WEBHOOK_URL="https://render.example/video")
+    assert set(webhooks._studio_headers()) == {settings().script_webhook}
+
+
+def test_other_addresses_of_the_studio_are_no_status_addresses() -> None:
+    url = f"{settings().studio_url}/video"
+    with pytest.raises(UnsafeUrl):
+        statuses.at(url).check(url)
