@@ -19,14 +19,16 @@ REASONS = {
     405: "Not this method",
     409: "The state does not allow it",
     413: "Too large",
+    414: "Address too long",
     421: "Not a name of this installation; set PUBLIC_URL",
     422: "The address gave no video",
     429: "Too often; try again after the seconds in Retry-After",
+    431: "Too many or too large headers",
     500: "Our fault; quote the requestId",
     502: "S3 or the webhook failed",
     507: "The disk is full; reading, signing in and deleting still work",
 }
-ANY_MAY = (413, 421, 500, 507)
+ANY_MAY = (413, 414, 421, 431, 500, 507)
 
 T = TypeVar("T")
 Responses = dict[int | str, dict[str, Any]]
