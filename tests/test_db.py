@@ -11,10 +11,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import select
 
 from tests.api.requests import delete, gallery, generate, report, store
-from tests.api.test_generation import eventually
 from tests.fixtures.generator import Generator
 from tests.fixtures.installation import Configure
 from tests.fixtures.people import MakeUser
+from tests.fixtures.waiting import eventually
 from videovault import db
 from videovault.db import reading, transaction
 from videovault.errors import Conflict

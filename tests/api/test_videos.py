@@ -12,10 +12,10 @@ import httpx
 import pytest
 
 from tests.api.requests import AT_ONCE, code, delete, draft, gallery, store
-from tests.api.test_generation import eventually
 from tests.fixtures.generator import Generator
 from tests.fixtures.installation import Configure
 from tests.fixtures.people import Person
+from tests.fixtures.waiting import eventually
 from videovault.gateways.storage import Storage
 
 pytestmark = pytest.mark.usefixtures("moto_s3")

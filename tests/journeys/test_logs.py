@@ -9,6 +9,7 @@ from tests.fixtures import log_grep
 from tests.fixtures.app import running_app
 from tests.fixtures.log_grep import leaks, remember
 from tests.fixtures.naughty_server import Manners, NaughtyServer
+from tests.fixtures.waiting import HANG_SECONDS
 from tests.journeys.test_restart import EMAIL, signed_in
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
@@ -23,7 +24,7 @@ def test_what_failed_is_told_without_the_secrets_it_failed_with(tmp_path: Path) 
         allowed = {"SOURCE_ALLOW_HOSTS": f"127.0.0.1:{source.port}"}
         with running_app(tmp_path, LOG_LEVEL="debug", **allowed) as app:
             own = signed_in(app)
-            with httpx.Client(base_url=app.url, timeout=60) as api:
+            with httpx.Client(base_url=app.url, timeout=HANG_SECONDS) as api:
                 body = {"videoUrl": url, "userEmail": EMAIL}
                 assert api.post("/api/auth/video/download", json=body, headers=own).status_code == 422
                 bad = {"Authorization": "Bearer my-bad-token-of-a-program"}

@@ -8,7 +8,7 @@ from playwright.sync_api import Locator, Page, expect
 from tests.fixtures.app import RunningApp
 from tests.journeys.conftest import Visitor, register
 from tests.journeys.seeding import seed_many
-from tests.journeys.watching import wait_until
+from tests.journeys.watching import stop_the_clock, wait_until
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
 PAGE = 24
@@ -102,8 +102,8 @@ def test_several_are_downloaded_one_after_another_under_their_titles(
     app: RunningApp, visitor: Visitor, mp4: bytes
 ) -> None:
     page = visitor()
-    register(page, "several@example.com")
-    seed_many(app, "several@example.com", TITLES, mp4)
+    register(page, "fetcher@example.com")
+    seed_many(app, "fetcher@example.com", TITLES, mp4)
     page.clock.install()
     page.goto("/gallery?q=Film 49")
     expect(titles(page)).to_have_count(10)
@@ -113,6 +113,7 @@ def test_several_are_downloaded_one_after_another_under_their_titles(
     bar = page.get_by_role("region", name="Selected videos")
     bar.get_by_role("button", name="Select all shown").click()
     expect(bar).to_contain_text("10 selected")
+    stop_the_clock(page)
     for number in range(1, 11):
         with page.expect_download():
             if number == 1:

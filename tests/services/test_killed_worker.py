@@ -26,6 +26,8 @@ from videovault.models import Status, Video, now
 from videovault.services import leftovers, pipeline, videos
 from videovault.services.access import Caller
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).parent.parent.parent
 ROUNDS = 20
 SIZE = 40 * MIB + 4321
