@@ -2,16 +2,14 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
 from tests.fixtures.app import RunningApp, running_app
-from tests.fixtures.embedded_s3 import EmbeddedS3
 from tests.fixtures.log_grep import remember
-from tests.journeys.conftest import ADMIN, PASSWORD, PATIENCE_MS, Visitor, signed_in
+from tests.journeys.conftest import ADMIN, PASSWORD, Visitor, signed_in
 from tests.journeys.keyboard import tab_to
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
@@ -201,23 +199,6 @@ def test_a_well_installation_says_so_in_the_browser_too(visitor: Visitor, app: R
     expect(page.locator(".chart svg.recharts-surface")).to_have_count(2)
     page.get_by_role("button", name="Look for differences").click()
     expect(page.get_by_text("S3 and the database agree")).to_be_visible()
-
-
-def test_wrong_keys_are_said_in_the_guides_words(
-    browser: Browser, embedded_s3: EmbeddedS3, tmp_path: Path
-) -> None:
-    keys = {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nothing"}
-    s3 = {"AWS_S3_BUCKET_NAME": embedded_s3.bucket, "AWS_ENDPOINT_URL_S3": embedded_s3.endpoint}
-    with running_app(tmp_path / "broken", WORKERS="0", **keys, **s3) as broken:
-        sign_up(broken, ADMIN)
-        context = browser.new_context(base_url=broken.url)
-        context.set_default_timeout(PATIENCE_MS)
-        page = signed_in(context.new_page(), ADMIN, "/admin/system")
-        storage = page.locator("[data-check=storage]")
-        expect(storage).to_have_attribute("data-state", "broken")
-        expect(storage).to_contain_text("Invalid Credentials: Verify AWS access keys")
-        expect(page.locator("[data-check=workers]")).to_contain_text("python -m videovault worker")
-        context.close()
 
 
 def test_every_page_says_which_of_the_tabs_it_is(visitor: Visitor) -> None:
