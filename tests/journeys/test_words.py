@@ -90,6 +90,7 @@ def no_answer(_route: Route) -> None:
 def test_a_form_that_one_comes_back_to_can_be_sent_again(visitor: Visitor) -> None:
     """Browsers keep a page as it was when it was left, and say that it is shown again."""
     page = visitor()
+    page.add_init_script("AbortSignal.timeout = () => new AbortController().signal")  # it waits for ever
     page.goto("/login")
     sent: list[str] = []
     page.route("**/api/auth/login", lambda route: sent.append(route.request.method))
