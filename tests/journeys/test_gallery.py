@@ -90,6 +90,7 @@ def test_a_card_is_played_and_renamed_by_keyboard(app: RunningApp, visitor: Visi
     film = page.locator("dialog video")
     expect(film).to_be_focused()
     wait_until(film, THERE)
+    film.evaluate("(video) => { video.pause(); video.currentTime = 0; }")
     page.keyboard.press("ArrowRight")
     assert film.evaluate("(video) => video.currentTime") == pytest.approx(5, abs=0.2)
     page.keyboard.press("ArrowLeft")
