@@ -5,7 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.fixtures.app import ROOT, running_app
+
+pytestmark = pytest.mark.process
 
 DOCUMENT = ROOT / "docs" / "api-walkthrough.md"
 CHANGING = [

@@ -52,6 +52,7 @@ def _started(*arguments: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.process
 def test_interrupted_and_run_again_it_fetches_what_is_missing_only(
     allowed: Storage, server: NaughtyServer, moto_server: str, configure: Configure
 ) -> None:
@@ -97,6 +98,7 @@ def test_a_list_is_worked_through_and_what_failed_is_named(
     assert "s3same" not in said
 
 
+@pytest.mark.process
 def test_without_an_app_the_embedded_s3_runs_for_as_long_as_it_takes(
     installation: Path, server: NaughtyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

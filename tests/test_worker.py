@@ -18,6 +18,8 @@ from videovault.services import accounts, generation, presence, videos
 from videovault.services.access import Caller
 from videovault.worker import enqueue
 
+pytestmark = pytest.mark.process
+
 SCRIPT = {"hook": "Look", "body": "It is a thing.", "conclusion": "Buy it.", "avatar": "Anna"}
 
 

@@ -6,12 +6,16 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from tests.fixtures.installation import Configure
 from tests.fixtures.receiver import receiver
 from tests.fixtures.waiting import HANG_SECONDS
 from videovault.db import transaction
 from videovault.models import Channel, OutboxMessage
 from videovault.services import accounts
+
+pytestmark = pytest.mark.process
 
 
 @contextmanager

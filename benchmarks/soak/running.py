@@ -11,7 +11,7 @@ from benchmarks.soak.faults import Faults
 from benchmarks.soak.outcome import Ends, Figures
 from tests.fixtures.house import House, Person, video_id_of
 from tests.fixtures.installation import s3_in_memory
-from tests.fixtures.media import short_film
+from tests.fixtures.media import grey_film
 from tests.fixtures.world import outside_world
 
 LIMITS = {"RUNNING_PER_USER": "2", "WEBHOOK_TIMEOUT_SECONDS": "20", "SOURCE_IDLE_SECONDS": "3"}
@@ -46,7 +46,7 @@ class Soak:
 
     def run(self, folder: Path, say: Say) -> Figures:
         """What came of it. Raises TimeoutError when not all end within ``limit``."""
-        with s3_in_memory() as endpoint, outside_world(short_film(), endpoint, "soak") as world:
+        with s3_in_memory() as endpoint, outside_world(grey_film(), endpoint, "soak") as world:
             house = House(world, folder, LIMITS)
             house.start_app()
             try:

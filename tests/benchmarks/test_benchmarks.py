@@ -16,6 +16,8 @@ from benchmarks.rounds import Outcome
 from benchmarks.scenarios import BASELINE, SCENARIOS, STREAMS
 from benchmarks.stage import Setting, Stage, built
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).parent.parent.parent
 MIB = 1024**2
 

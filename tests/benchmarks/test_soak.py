@@ -6,6 +6,8 @@ import pytest
 
 from benchmarks.soak.running import Soak
 
+pytestmark = pytest.mark.process
+
 VIDEOS = 16
 
 

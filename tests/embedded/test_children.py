@@ -16,6 +16,8 @@ from videovault.embedded import children
 from videovault.embedded.children import Child, kept_alive, ready
 from videovault.errors import ConfigurationError
 
+pytestmark = pytest.mark.process
+
 # Writes its process id into the file that is its argument, a line for each start.
 WRITES_PID = "import os, sys; open(sys.argv[1], 'a').write(f'{os.getpid()}\\n');"
 

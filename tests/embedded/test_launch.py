@@ -3,8 +3,12 @@
 import subprocess
 import sys
 
+import pytest
+
 from tests.embedded.processes import SLEEPER, linux_only, wait_until_gone
 from videovault.embedded import launch
+
+pytestmark = pytest.mark.process
 
 # Starts the command line that its argument describes, and waits to be killed.
 PARENT = """

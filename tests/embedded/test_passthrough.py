@@ -125,6 +125,7 @@ def test_everything_else_goes_to_the_app(browser: Browser, monkeypatch: pytest.M
     assert browser.get("/videovault/x?X-Amz-Signature=1").text == "a page"
 
 
+@pytest.mark.process
 def test_a_stopped_s3_is_502_and_a_restarted_one_is_used_again(
     tmp_path: Path, public_url: pytest.MonkeyPatch
 ) -> None:
@@ -169,6 +170,7 @@ def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
     raise RuntimeError("granian did not start")
 
 
+@pytest.mark.process
 def test_a_real_server_sends_the_whole_video_and_parts_of_it(served: str, link: str) -> None:
     whole = httpx.get(served + link)
     assert (whole.status_code, whole.content) == (200, BODY)

@@ -102,6 +102,7 @@ def test_the_keys_are_not_on_the_command_line(embedded_s3: EmbeddedS3) -> None:
     assert embedded_s3.secret_key not in command
 
 
+@pytest.mark.process
 def test_after_a_restart_objects_their_sums_and_types_are_still_known(tmp_path: Path) -> None:
     with running_s3(tmp_path) as server:
         where = server.at("kept/clip.mp4")
@@ -115,6 +116,7 @@ def test_after_a_restart_objects_their_sums_and_types_are_still_known(tmp_path: 
     assert after["LastModified"] == before["LastModified"]
 
 
+@pytest.mark.process
 def test_a_restart_in_the_middle_of_an_upload_forgets_it_and_its_leftovers_go(own_s3: EmbeddedS3) -> None:
     client, where = own_s3.client(), own_s3.at("cut/one.mp4")
     upload = client.create_multipart_upload(**where)["UploadId"]

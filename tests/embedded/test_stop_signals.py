@@ -11,6 +11,8 @@ import pytest
 from tests.fixtures.waiting import HANG_SECONDS
 from videovault.embedded.stop_signals import told_to_stop
 
+pytestmark = pytest.mark.process
+
 # A server as granian is one: its own handler, set in the event loop, decides when it ends.
 SERVER = """
 import asyncio, signal

@@ -20,7 +20,7 @@ from videovault.config import EMBEDDED_BUCKET, settings
 from videovault.embedded import supervisor
 from videovault.embedded.supervisor import embedded_parts
 
-pytestmark = pytest.mark.usefixtures("own_settings")
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("own_settings")]
 
 # A web process: says that it is ready, then stays.
 WEB_PROCESS = """

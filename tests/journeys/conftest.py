@@ -1,26 +1,39 @@
-"""The whole embedded installation, started for each file as a user starts it, and people with browsers of their own."""
+"""The whole embedded installation, started as a user starts it, and people with browsers of their own."""
 
 from collections.abc import Callable, Iterator
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.fixtures.app import RunningApp, running_app
 from tests.fixtures.log_grep import remember
+from tests.fixtures.waiting import HANG_MS
 from tests.journeys.violations import Violations
 
 PASSWORD = "correct horse battery"
-PATIENCE_MS = 60_000
+ADMIN = "admin@example.com"
+PATIENCE_MS = HANG_MS
 expect.set_options(timeout=PATIENCE_MS)  # its own five seconds are few while other tests keep all cores busy
+# A notice leaves by itself, which might be between two looks.
+NOTICES_STAY = """{
+    const staying = new CSSStyleSheet();
+    staying.replaceSync(".notice { animation: none !important; }");
+    document.adoptedStyleSheets.push(staying);
+}"""
 
 Visitor = Callable[[], Page]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    """One for each file, whichever ran before it: the first account made there is an admin."""
+    """One for all files that change no setting; everybody there has an address that no other test uses."""
     folder = tmp_path_factory.mktemp("installation")
-    with running_app(folder, SOURCE_ALLOW_HOSTS="127.0.0.1") as running:  # where tests have their sources
+    settings = {"SOURCE_ALLOW_HOSTS": "127.0.0.1", "SOURCE_IDLE_SECONDS": "3600", "RATE_LIMITS": "off"}
+    with running_app(folder, **settings) as running:
+        remember(PASSWORD)
+        account = {"email": ADMIN, "password": PASSWORD}  # the first account made there is an admin
+        httpx.post(f"{running.url}/api/auth/register", json=account).raise_for_status()
         yield running
 
 
@@ -40,6 +53,7 @@ def visitor(browser: Browser, app: RunningApp, violations: Violations) -> Iterat
     def visit() -> Page:
         context = browser.new_context(base_url=app.url, accept_downloads=True)
         context.set_default_timeout(PATIENCE_MS)
+        context.add_init_script(NOTICES_STAY)
         violations.listen(context)
         contexts.append(context)
         return context.new_page()
@@ -48,6 +62,13 @@ def visitor(browser: Browser, app: RunningApp, violations: Violations) -> Iterat
     for context in contexts:
         remember(*(cookie.get("value", "") for cookie in context.cookies()))
         context.close()
+
+
+def signed_in(page: Page, email: str, path: str) -> Page:
+    """At ``path``, with a session of this person."""
+    page.context.request.post("/api/auth/login", data={"email": email, "password": PASSWORD})
+    page.goto(path)
+    return page
 
 
 def register(page: Page, email: str) -> None:

@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.fixtures.app import RunningApp
-from tests.journeys.conftest import Visitor, register
+from tests.journeys.conftest import ADMIN, Visitor, signed_in
 from tests.journeys.handshake import handshake
 from tests.journeys.violations import Violations
 from videovault.pages import PAGES
@@ -25,7 +25,7 @@ def test_no_page_does_what_its_policy_forbids(visitor: Visitor) -> None:
         somebody.goto(path, wait_until="networkidle" if path.startswith("/api") else "load")
         expect(somebody.get_by_role("heading").first).to_be_visible()
     somebody = visitor()  # whose tab knows nothing of where the other one was going
-    register(somebody, "policy@example.com")  # an admin, who sees every page
+    signed_in(somebody, ADMIN, "/create")  # who sees every page
     for path in paths():
         answer = somebody.goto(path)
         assert answer

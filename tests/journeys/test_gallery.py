@@ -1,16 +1,15 @@
-"""The gallery in a real browser: found, played, renamed, selected, downloaded and deleted; on a phone too."""
+"""The gallery in a real browser: found, played, renamed, selected, downloaded and deleted."""
 
 import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.fixtures.app import RunningApp
 from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer
-from tests.journeys.conftest import PASSWORD, Visitor, register
+from tests.journeys.conftest import Visitor, register
 from tests.journeys.seeding import seed
 from tests.journeys.watching import PLAYING, THERE, assert_renews_itself, wait_until
 from videovault.models import Status
@@ -67,10 +66,10 @@ def test_what_is_shown_stands_in_the_address(app: RunningApp, visitor: Visitor) 
     expect(page.get_by_role("button", name="Show more")).to_have_count(0)
 
 
-def test_a_card_is_played_and_renamed_by_keyboard(app: RunningApp, visitor: Visitor, mp4: bytes) -> None:
+def test_a_card_is_played_and_renamed_by_keyboard(app: RunningApp, visitor: Visitor, long_mp4: bytes) -> None:
     page = visitor()
     register(page, "player@example.com")
-    seed(app, "player@example.com", [{"title": "Rolls"}], mp4)
+    seed(app, "player@example.com", [{"title": "Rolls"}], long_mp4)
     page.clock.install()
     page.goto("/gallery")
     page.get_by_role("button", name="Rename Rolls").press("Enter")
@@ -91,8 +90,9 @@ def test_a_card_is_played_and_renamed_by_keyboard(app: RunningApp, visitor: Visi
     film = page.locator("dialog video")
     expect(film).to_be_focused()
     wait_until(film, THERE)
+    film.evaluate("(video) => { video.pause(); video.currentTime = 0; }")
     page.keyboard.press("ArrowRight")
-    assert film.evaluate("(video) => video.currentTime") == pytest.approx(2, abs=0.2)
+    assert film.evaluate("(video) => video.currentTime") == pytest.approx(5, abs=0.2)
     page.keyboard.press("ArrowLeft")
     film.evaluate("(video) => { video.loop = true; video.muted = true; }")
     page.keyboard.press("Space")
@@ -125,7 +125,6 @@ def test_several_are_downloaded_and_deleted(app: RunningApp, visitor: Visitor, m
     names: list[str] = []
     page.on("download", lambda download: names.append(download.suggested_filename))
     bar.get_by_role("button", name="Download").click()
-    expect(bar).to_contain_text("Downloading 1 of 2")
     expect(bar).to_contain_text("Downloads started: 2")
     bar.get_by_role("button", name="Delete").click()
     question = page.get_by_role("alertdialog", name="Delete these videos?")
@@ -138,7 +137,7 @@ def test_several_are_downloaded_and_deleted(app: RunningApp, visitor: Visitor, m
 
 
 def test_a_link_is_added_and_its_card_lives(visitor: Visitor, source: NaughtyServer) -> None:
-    link = source.serve("/walk.mp4", Manners(size=64 * MIB, bytes_per_second=2 * MIB, ranges=False))
+    link = source.serve("/walk.mp4", Manners(size=300 * MIB, bytes_per_second=2 * MIB, ranges=False))
     page = visitor()
     register(page, "adder@example.com")
     page.goto("/gallery")
@@ -163,47 +162,6 @@ def test_a_link_is_added_and_its_card_lives(visitor: Visitor, source: NaughtySer
 def assert_grows(bar: Locator) -> None:
     at = bar.evaluate("(bar) => bar.position")
     wait_until(bar, f"(bar) => bar.position > {max(at, 0)}")
-
-
-def test_the_gallery_fits_a_phone_and_breaks_no_rule_of_accessibility(
-    app: RunningApp, visitor: Visitor, browser: Browser, mp4: bytes
-) -> None:
-    register(visitor(), "phone@example.com")
-    statuses = [Status.DRAFT, Status.FAILED, Status.GENERATING, Status.READY]
-    videos = [{"title": f"Film {status}", "status": status} for status in statuses]
-    seed(app, "phone@example.com", videos, mp4)
-    for theme, width in (("light", 360), ("dark", 1280)):
-        context = browser.new_context(
-            base_url=app.url,
-            viewport={"width": width, "height": 740},
-            color_scheme="dark" if theme == "dark" else "light",
-            reduced_motion="reduce",  # or colours are judged while a dialog still appears
-        )
-        context.request.post("/api/auth/login", data={"email": "phone@example.com", "password": PASSWORD})
-        page = context.new_page()
-        page.goto("/gallery")
-        expect(cards(page)).to_have_count(3)
-        page.get_by_role("checkbox", name="Select Film ready").check()
-        assert_fits(page)
-        for opener in ("Add from a link", "Play Film ready", "Share Film ready", "Delete Film ready"):
-            page.get_by_role("button", name=opener).click()
-            expect(page.locator("dialog[open]")).to_be_visible()
-            assert_fits(page)
-            page.keyboard.press("Escape")
-            expect(page.locator("dialog[open]")).to_have_count(0)
-        context.close()
-
-
-def assert_fits(page: Page) -> None:
-    assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
-    small = page.evaluate(
-        """() => [...document.querySelectorAll("main :is(button, a, select, .pick), dialog[open] :is(button, a, input)")]
-            .map((target) => [target.outerHTML.slice(0, 80), target.getBoundingClientRect()])
-            .filter(([, box]) => box.width && Math.min(box.width, box.height) < 24)"""
-    )
-    assert small == []
-    found = Axe().run(page).response["violations"]
-    assert [(rule["id"], [node["target"] for node in rule["nodes"]]) for rule in found] == []
 
 
 def cards(page: Page) -> Locator:

@@ -1,39 +1,64 @@
-"""The log of the whole product at its most talkative, after everything that went wrong with a secret at hand."""
+"""The log of the whole product at its most talkative, after everything that went wrong, and how it comes to its end."""
 
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.fixtures import log_grep
-from tests.fixtures.app import running_app
+from tests.fixtures.app import RunningApp, running_app
 from tests.fixtures.log_grep import leaks, remember
 from tests.fixtures.naughty_server import Manners, NaughtyServer
+from tests.fixtures.waiting import HANG_SECONDS, eventually
 from tests.journeys.test_restart import EMAIL, signed_in
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
 QUERY = "sig=my-source-signature&X-Amz-Signature=my-source-signature"
 WRONG = "wrong horse battery"
+WAITING = 50
 
 
-def test_what_failed_is_told_without_the_secrets_it_failed_with(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def source() -> Iterator[NaughtyServer]:
+    with NaughtyServer() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory, source: NaughtyServer) -> Iterator[RunningApp]:
+    """The last test stops it."""
+    settings = {"SOURCE_ALLOW_HOSTS": f"127.0.0.1:{source.port}", "LOG_LEVEL": "debug"}
+    settings |= {
+        "STORE_WAIT_SECONDS": "3600",
+        "SOURCE_IDLE_SECONDS": "3600",
+    }  # nothing but the stop ends the waiting
+    with running_app(tmp_path_factory.mktemp("talkative"), **settings) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def headers(app: RunningApp) -> dict[str, str]:
+    return signed_in(app)
+
+
+def test_what_failed_is_told_without_the_secrets_it_failed_with(
+    app: RunningApp, source: NaughtyServer, headers: dict[str, str]
+) -> None:
     remember("my-source-signature", "my-bad-token-of-a-program", "my-share-key", WRONG)
-    with NaughtyServer() as source:
-        url = f"{source.serve('/film.mp4', Manners(status=403))}?{QUERY}"
-        allowed = {"SOURCE_ALLOW_HOSTS": f"127.0.0.1:{source.port}"}
-        with running_app(tmp_path, LOG_LEVEL="debug", **allowed) as app:
-            own = signed_in(app)
-            with httpx.Client(base_url=app.url, timeout=60) as api:
-                body = {"videoUrl": url, "userEmail": EMAIL}
-                assert api.post("/api/auth/video/download", json=body, headers=own).status_code == 422
-                bad = {"Authorization": "Bearer my-bad-token-of-a-program"}
-                assert api.get("/api/auth/me", headers=bad).status_code == 401
-                account = {"email": EMAIL, "password": WRONG}
-                assert api.post("/api/auth/login", json=account).status_code == 401
-                api.get("/share/video_1_a?key=my-share-key")
-                api.get("/videovault/videos/a.mp4?X-Amz-Signature=my-source-signature")
-            log = app.log
-    assert "/api/auth/video/download" in log.read_text()
+    url = f"{source.serve('/film.mp4', Manners(status=403))}?{QUERY}"
+    with httpx.Client(base_url=app.url, timeout=HANG_SECONDS) as api:
+        body = {"videoUrl": url, "userEmail": EMAIL}
+        assert api.post("/api/auth/video/download", json=body, headers=headers).status_code == 422
+        bad = {"Authorization": "Bearer my-bad-token-of-a-program"}
+        assert api.get("/api/auth/me", headers=bad).status_code == 401
+        account = {"email": EMAIL, "password": WRONG}
+        assert api.post("/api/auth/login", json=account).status_code == 401
+        api.get("/share/video_1_a?key=my-share-key")
+        api.get("/videovault/videos/a.mp4?X-Amz-Signature=my-source-signature")
+    eventually(lambda: "/api/auth/video/download" in app.log.read_text())
     assert leaks() == []
 
 
@@ -47,3 +72,33 @@ def test_a_secret_that_is_in_a_log_is_found(tmp_path: Path) -> None:
     finally:
         log_grep._logs.discard(log)
         log_grep._used.discard(secret)
+
+
+def test_whoever_waits_is_answered_when_the_server_is_told_to_stop(
+    app: RunningApp, source: NaughtyServer, headers: dict[str, str]
+) -> None:
+    urls = [source.serve(f"/{number}.mp4", Manners(no_answer=True)) for number in range(WAITING)]
+    with ThreadPoolExecutor(WAITING) as threads:
+        waiting = [threads.submit(store, app, headers, url) for url in urls]
+        query = {"userId": user_id(app, headers)}
+        eventually(lambda: gallery(app, headers, query)["processingCount"] == WAITING)
+        assert not any(one.done() for one in waiting)
+        app.process.send_signal(signal.SIGTERM)
+        app.process.wait(HANG_SECONDS)
+        assert {one.result() for one in waiting} == {202}
+
+
+def store(app: RunningApp, headers: dict[str, str], video_url: str) -> int:
+    body = {"videoUrl": video_url, "userEmail": EMAIL}
+    url = f"{app.url}/api/auth/video/download"
+    return httpx.post(url, json=body, headers=headers, timeout=HANG_SECONDS).status_code
+
+
+def user_id(app: RunningApp, headers: dict[str, str]) -> str:
+    return str(httpx.get(f"{app.url}/api/auth/me", headers=headers).json()["data"]["user"]["userId"])
+
+
+def gallery(app: RunningApp, headers: dict[str, str], query: dict[str, str]) -> dict[str, int]:
+    answer = httpx.get(f"{app.url}/api/auth/video/gallery", params=query, headers=headers)
+    data: dict[str, int] = answer.json()["data"]
+    return data

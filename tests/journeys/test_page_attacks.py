@@ -14,6 +14,7 @@ from tests.fixtures.app import RunningApp, running_app
 from tests.fixtures.generator import Generator, running_generator
 from tests.fixtures.generator_modes import ANSWERS, Said
 from tests.fixtures.log_grep import remember
+from tests.fixtures.waiting import HANG_SECONDS, eventually
 from tests.journeys.attacks import LINKS, STRANGE, TEXTS, Witness, framing_site
 from tests.journeys.conftest import PASSWORD, Visitor
 from tests.journeys.violations import Violations
@@ -66,10 +67,7 @@ def mallory(app: RunningApp, admin: httpx.Client) -> Iterator[httpx.Client]:
             client.post("/api/auth/tokens", json={"name": text}).raise_for_status()
             for status in ("ready", "failed", "draft"):
                 made(client, text, status)
-        until = time.monotonic() + 60
-        while len(videos(client, "ready")) < len(TEXTS):
-            assert time.monotonic() < until, videos(client, "")
-            time.sleep(0.2)
+        eventually(lambda: len(videos(client, "ready")) == len(TEXTS), lambda: videos(client, ""))
         yield client
 
 
@@ -145,9 +143,10 @@ def test_news_of_a_film_are_text(
     page_of: Callable[..., Page], mallory: httpx.Client, witness: Witness
 ) -> None:
     page = page_of(mallory)
+    heard: list[str] = []
+    page.on("websocket", lambda line: line.on("framereceived", lambda text: heard.append(str(text))))
     page.goto("/account")
-    expect(page.get_by_role("heading", level=1)).to_be_visible()
-    page.wait_for_timeout(1500)  # what happened while the page was opened is no news to it
+    wait_in(page, lambda: any("works" in text for text in heard))  # only from then on are there news
     made(mallory, TEXTS[0], "ready")
     expect(page.locator(".notice").filter(has_text="is ready")).to_contain_text("<script>")
     witness.nothing_happened([page])
@@ -219,10 +218,7 @@ def test_no_page_can_be_framed_by_another_site(
     with framing_site([f"{app.url}{path}" for path in paths]) as evil:
         page = page_of(admin)
         page.goto(evil)
-        for _ in range(100):
-            if all(frame.url for frame in page.frames):
-                break
-            page.wait_for_timeout(100)
+        wait_in(page, lambda: all(frame.url for frame in page.frames))
         assert [frame.url for frame in page.frames[1:]] == ["chrome-error://chromewebdata/"] * len(paths)
 
 
@@ -236,9 +232,17 @@ def test_what_does_run_is_noticed(
     assert witness.ran == [0]
     page.evaluate("(text) => document.body.insertAdjacentHTML('beforeend', text)", TEXTS[0])
     assert page.locator(STRANGE).count() == 1
-    page.wait_for_timeout(200)
+    wait_in(page, lambda: bool(violations))
     assert {seen["rule"] for seen in violations} == {"script-src-attr"}
     violations.clear()
+
+
+def wait_in(page: Page, met: Callable[[], bool]) -> None:
+    """Until ``met()``, for what comes from the browser only while Playwright is at work."""
+    until = time.monotonic() + HANG_SECONDS
+    while not met():
+        assert time.monotonic() < until, "it did not happen"
+        page.wait_for_timeout(50)
 
 
 def signed_up(app: RunningApp, email: str) -> httpx.Client:
@@ -246,7 +250,7 @@ def signed_up(app: RunningApp, email: str) -> httpx.Client:
     answer = httpx.post(f"{app.url}/api/auth/register", json={"email": email, "password": PASSWORD})
     token = answer.raise_for_status().json()["data"]["token"]
     remember(token)
-    return httpx.Client(base_url=app.url, headers={"Authorization": f"Bearer {token}"}, timeout=60)
+    return httpx.Client(base_url=app.url, headers={"Authorization": f"Bearer {token}"}, timeout=HANG_SECONDS)
 
 
 def made(client: httpx.Client, text: str, status: str) -> None:

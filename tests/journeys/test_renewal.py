@@ -11,20 +11,20 @@ from tests.journeys.watching import assert_renews_itself
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
 
 
-def test_a_ready_film_goes_on_in_the_studio(app: RunningApp, visitor: Visitor, mp4: bytes) -> None:
+def test_a_ready_film_goes_on_in_the_studio(app: RunningApp, visitor: Visitor, long_mp4: bytes) -> None:
     page = visitor()
-    register(page, "maker@example.com")
-    [video_id] = seed(app, "maker@example.com", [{"title": "Bread"}], mp4)
+    register(page, "viewer@example.com")
+    [video_id] = seed(app, "viewer@example.com", [{"title": "Bread"}], long_mp4)
     page.clock.install()
     page.goto(f"/create?video={video_id}")
     expect(page.get_by_role("heading", name="Your video is ready")).to_be_visible()
     assert_renews_itself(page, page.locator("dialog video"))
 
 
-def test_a_shared_film_goes_on_for_a_stranger(app: RunningApp, visitor: Visitor, mp4: bytes) -> None:
+def test_a_shared_film_goes_on_for_a_stranger(app: RunningApp, visitor: Visitor, long_mp4: bytes) -> None:
     owner, stranger = visitor(), visitor()
-    register(owner, "sharer@example.com")
-    [video_id] = seed(app, "sharer@example.com", [{"title": "Bread"}], mp4)
+    register(owner, "lender@example.com")
+    [video_id] = seed(app, "lender@example.com", [{"title": "Bread"}], long_mp4)
     answer = owner.request.get(f"/api/auth/video/{video_id}/secret-key")
     stranger.clock.install()
     stranger.goto(answer.json()["data"]["url"])

@@ -2,8 +2,8 @@
 
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -12,9 +12,12 @@ import pytest
 from tests.fixtures.app import RunningApp, free_port, running_app
 from tests.fixtures.log_grep import remember
 from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer
+from tests.fixtures.waiting import HANG_SECONDS, eventually
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
 SIZE = 24 * MIB
+# Without an ETag it is read by one connection only.
+WHOLE = Manners(size=SIZE, etag=None, headers={"Last-Modified": "Mon, 26 Jan 2026 10:15:00 GMT"})
 EMAIL = "anna@example.com"
 
 
@@ -29,6 +32,7 @@ def test_a_transfer_goes_on_after_the_app_ends_and_is_started_again(
 ) -> None:
     """Each app first finishes what the one before has left, and is then ended in the midst of something new."""
     settings = {"SOURCE_ALLOW_HOSTS": f"127.0.0.1:{source.port}", "PORT": str(free_port())}
+    settings["SOURCE_IDLE_SECONDS"] = "3600"  # the silence of the source ends nothing
     with running_app(tmp_path, **settings) as app:
         headers = signed_in(app)
         left = leave_unfinished(app, headers, source, signal.SIGTERM)
@@ -46,18 +50,18 @@ def leave_unfinished(
 ) -> str:
     """End the app by this signal while it stores a video, whose id this is."""
     path = f"/{sign.name}.mp4"
-    url = source.serve(path, Manners(size=SIZE, bytes_per_second=6 * MIB))
-    with httpx.Client(base_url=app.url, headers=headers, timeout=60) as api:
+    url = source.serve(path, replace(WHOLE, stall_after=SIZE // 2))
+    with httpx.Client(base_url=app.url, headers=headers, timeout=HANG_SECONDS) as api:
         video_id = ask_for(api, url)
         wait_for(api, video_id, lambda video: video.get("progress", {}).get("bytesDone", 0) > MIB)
         app.stop(sign)
         wait_until_nothing_runs(app.data_dir)
-    source.serve(path, Manners(size=SIZE))
+    source.serve(path, WHOLE)
     return video_id
 
 
 def assert_finished(app: RunningApp, headers: dict[str, str], video_id: str) -> None:
-    with httpx.Client(base_url=app.url, headers=headers, timeout=60) as api:
+    with httpx.Client(base_url=app.url, headers=headers, timeout=HANG_SECONDS) as api:
         wait_for(api, video_id, lambda video: video["status"] == "ready")
         stored = api.get(f"/api/auth/video/{video_id}/download", follow_redirects=True)
         assert len(stored.content) == SIZE
@@ -82,19 +86,19 @@ def ask_for(api: httpx.Client, url: str) -> str:
 
 def wait_for(api: httpx.Client, video_id: str, arrived: object) -> None:
     assert callable(arrived)
-    until = time.monotonic() + 90
-    while time.monotonic() < until:
+
+    def found() -> bool:
         video = api.get(f"/api/auth/video/{video_id}").json()["data"]
         assert video["status"] != "failed", video
-        if arrived(video):
-            return
-        time.sleep(0.1)
-    raise AssertionError(f"still {video}")
+        return bool(arrived(video))
+
+    eventually(found)
 
 
 def wait_until_nothing_runs(data_dir: Path) -> None:
     """No process that the app started on this folder is left."""
-    until = time.monotonic() + 30
-    while left := subprocess.run(["pgrep", "-f", str(data_dir)], capture_output=True, text=True).stdout:  # noqa: PLW1510, S607 - pgrep finds nothing with status 1
-        assert time.monotonic() < until, f"still running: {left}"
-        time.sleep(0.2)
+
+    def left() -> str:
+        return subprocess.run(["pgrep", "-f", str(data_dir)], capture_output=True, text=True).stdout  # noqa: PLW1510, S607 - pgrep finds nothing with status 1
+
+    eventually(lambda: not left(), lambda: f"still running: {left()}")

@@ -5,23 +5,25 @@ from pathlib import Path
 
 import av
 import pytest
-from playwright.sync_api import Browser, Page, Response, expect
+from playwright.sync_api import Page, Response, expect
 
 from tests.fixtures.app import RunningApp
+from tests.fixtures.media import WIDTH
 from tests.fixtures.ways import LINE
 from tests.journeys.conftest import Visitor, register
 from tests.journeys.seeding import seed
+from tests.journeys.watching import stop_the_clock
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
 TOPIC = "Three things that make sourdough rise"
 
 
 def test_a_link_plays_and_downloads_for_a_stranger_until_there_is_a_new_key(
-    app: RunningApp, visitor: Visitor, tmp_path: Path
+    app: RunningApp, visitor: Visitor, mp4: bytes, tmp_path: Path
 ) -> None:
     owner, stranger = visitor(), visitor()
     register(owner, "sharer@example.com")
-    make_a_video(owner)
+    seed(app, "sharer@example.com", [{"title": TOPIC}], mp4)
     link = share(owner)
     assert f"{app.url}/share/video_" in link
 
@@ -46,26 +48,6 @@ def test_a_link_plays_and_downloads_for_a_stranger_until_there_is_a_new_key(
     assert fresh.partition("key=")[2] not in log
 
 
-def test_the_share_page_fits_a_phone_in_light_and_dark(
-    app: RunningApp, visitor: Visitor, browser: Browser, mp4: bytes
-) -> None:
-    owner = visitor()
-    register(owner, "sharer2@example.com")
-    seed(app, "sharer2@example.com", [{"title": TOPIC}], mp4)
-    link = share(owner)
-    for theme in ("light", "dark"):
-        context = browser.new_context(
-            base_url=app.url,
-            viewport={"width": 360, "height": 740},
-            color_scheme="dark" if theme == "dark" else "light",
-        )
-        page = context.new_page()
-        page.goto(link)
-        expect(page.get_by_role("link", name="Download")).to_be_visible()
-        assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
-        context.close()
-
-
 def test_a_page_that_never_comes_can_be_loaded_again_with_all_that_its_address_says(visitor: Visitor) -> None:
     page = visitor()
     page.route_web_socket(LINE, lambda _line: None)  # the server is there, but says nothing
@@ -76,27 +58,20 @@ def test_a_page_that_never_comes_can_be_loaded_again_with_all_that_its_address_s
         page.get_by_role("link", name="Load the page again").click()
 
 
-def make_a_video(page: Page) -> None:
-    page.get_by_label("What is the video about?").fill(TOPIC)
-    page.get_by_role("button", name="Write the script").click()
-    script = page.get_by_role("dialog")
-    for part in ("Hook", "Body", "Conclusion"):
-        script.get_by_label(part, exact=True).fill("It rests.")  # a short film is soon made
-    script.get_by_role("button", name="Create video").click()
-    expect(page.get_by_role("heading", name="Your video is ready")).to_be_visible()
-    page.keyboard.press("Escape")
-
-
 def share(page: Page) -> str:
     """The link as the dialog shows and copies it."""
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.clock.install()
     page.goto("/gallery")
     page.get_by_role("button", name=f"Share {TOPIC}").click()
     dialog = page.get_by_role("dialog", name="Share")
     shown = dialog.get_by_label("Link")
     expect(shown).to_have_value(re.compile("/share/video_.*key="))
+    stop_the_clock(page)
     dialog.get_by_role("button", name="Copy").click()
     expect(dialog.get_by_role("button", name="Copied")).to_be_visible()
+    page.clock.resume()
+    expect(dialog.get_by_role("button", name="Copy")).to_be_visible()
     link = shown.input_value()
     assert page.evaluate("navigator.clipboard.readText()") == link
     return link
@@ -117,7 +92,7 @@ def watched(page: Page, link: str) -> list[Response]:
             return video.videoWidth;
         }"""
     )
-    assert played == 1280
+    assert played == WIDTH
     return answers
 
 

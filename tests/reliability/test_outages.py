@@ -11,12 +11,11 @@ from tests.fixtures.naughty_server import MIB, Manners, payload
 from tests.reliability.evidence import DATABASE, S3, Witness
 from tests.reliability.orders import being_rendered, report_ready
 
-pytestmark = pytest.mark.timeout(400)  # beside a heavy load
+pytestmark = [pytest.mark.process, pytest.mark.timeout(400)]  # beside a heavy load
 
 LOCKED_SECONDS = 10.0
 AWAY_SECONDS = 3.0
 SIZE = 20 * MIB
-SLOWLY = 4 * MIB  # bytes a second
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -31,6 +30,7 @@ def test_a_locked_database_holds_up_a_transfer_and_a_callback_and_fails_neither(
     order = being_rendered(house)
     stored = _being_stored(house, house.new_person(), "/locked.mp4")
     with ThreadPoolExecutor() as callers, house.locked():
+        house.world.proxy.drop_held()
         callback = callers.submit(report_ready, house, order)
         time.sleep(LOCKED_SECONDS)
         assert not callback.done()
@@ -44,6 +44,7 @@ def test_a_locked_database_holds_up_a_transfer_and_a_callback_and_fails_neither(
 def test_a_transfer_waits_for_s3(house: House, witness: Witness) -> None:
     video_id = _being_stored(house, house.new_person(), "/away.mp4")
     house.world.proxy.down = True
+    house.world.proxy.drop_held()
     time.sleep(AWAY_SECONDS)
     assert house.row(video_id)["status"] == "storing"
     house.world.proxy.down = False
@@ -68,9 +69,9 @@ def test_a_deletion_without_s3_is_out_of_sight_at_once_and_finished_later(
 
 
 def _being_stored(house: House, person: Person, path: str) -> str:
-    """A video of which S3 has the first part."""
-    url = house.world.source.serve(path, Manners(size=SIZE, bytes_per_second=SLOWLY))
-    video_id = person.store(url)
+    """A video of which S3 has the first part; it comes on once what is held is dropped."""
+    house.world.proxy.hold("UploadPart", f"{person.user_id}.*partNumber=[^1]")
+    video_id = person.store(house.world.source.serve(path, Manners(size=SIZE)))
     house.films[video_id] = payload(SIZE)
     house.until(lambda: house.rows("SELECT number FROM upload_parts WHERE video_id = ?", video_id))
     return video_id

@@ -9,6 +9,8 @@ from tests.fixtures.house import House
 from tests.reliability.conftest import WRITE
 from tests.reliability.evidence import NAME, Witness
 
+pytestmark = pytest.mark.process
+
 
 def test_bucket_and_database_agree_after_all_that(house: House) -> None:
     house.age("videos", "sidecar_due_at")

@@ -160,11 +160,11 @@ class AnyOrder(Deeds):
     def teardown(self) -> None:
         """Repair and workers alone bring everything to its end."""
         self.world.generator.mode = "direct"
+        before: object = None
         for _ in range(MOST_ROUNDS):
-            for video_id in promises.rows():
-                self._lapse(video_id)
-                for column in ("deadline_at", "next_ask_at", "upload_kept_until", "updated_at"):
-                    self._age(video_id, column)
+            if before == (before := promises.states()) and promises.are_at_rest():
+                break
+            self._age_all()
             pipeline.repair(enqueue=self._queue.append)
             for video_id in polling.due():
                 polling.poll(video_id, enqueue=self._queue.append)

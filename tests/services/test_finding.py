@@ -1,18 +1,15 @@
-"""Finding videos in a gallery: in titles and companies, literally, in any alphabet, and quickly."""
+"""Finding videos in a gallery: in titles and companies, literally, in any alphabet."""
 
-import time
 from collections.abc import Callable
 
 import pytest
 
+from tests.fixtures.statements import statements
 from videovault.db import transaction
 from videovault.models import Status
 from videovault.services import lifecycle, videos
 from videovault.services.access import Caller
 from videovault.services.videos import GalleryQuery
-
-MANY = 500
-ANSWER_SECONDS = 0.2
 
 Fill = Callable[..., None]
 
@@ -63,11 +60,12 @@ def test_drafts_are_counted_beside_the_rest(fill: Fill, anna: Caller) -> None:
     assert (view.total_count, view.draft_count) == (1, 2)
 
 
-def test_many_videos_are_searched_quickly(fill: Fill, anna: Caller) -> None:
-    fill(*(f"Video number {number}" for number in range(MANY)), company_name="Brot & Söhne")
-    took = []
-    for _ in range(3):  # whatever else the machine does meanwhile
-        began = time.perf_counter()
-        assert len(found(anna, "söhne")) == MANY
-        took.append(time.perf_counter() - began)
-    assert min(took) < ANSWER_SECONDS
+def test_the_database_is_asked_as_often_however_many_videos_there_are(fill: Fill, anna: Caller) -> None:
+    """How long a search takes, `python -m benchmarks.promises` measures."""
+    asked = []
+    for more in (10, 190):
+        fill(*(f"Video number {number}" for number in range(more)), company_name="Brot & Söhne")
+        with statements() as seen:
+            assert found(anna, "söhne")
+        asked.append(len(seen))
+    assert asked[0] == asked[1]

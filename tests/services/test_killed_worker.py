@@ -26,9 +26,11 @@ from videovault.models import Status, Video, now
 from videovault.services import leftovers, pipeline, videos
 from videovault.services.access import Caller
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).parent.parent.parent
-ROUNDS = 20
-SIZE = 40 * MIB + 4321
+ROUNDS = 8
+SIZE = 24 * MIB + 4321
 
 Producer = subprocess.Popen[str]
 
@@ -94,7 +96,7 @@ def test_a_worker_killed_at_a_random_moment_is_taken_over_without_loss(
             video_id = _store(anna, url)
             _begin(producer, video_id)
             _wait_for(row, video_id, Status.STORING)
-            time.sleep(moments.uniform(0.0, 0.8))
+            time.sleep(moments.uniform(0.0, 0.6))
             _end(producer, "kill")
             before = server.bytes_sent(path)
             _lease_runs_out(video_id)

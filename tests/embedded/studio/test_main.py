@@ -19,6 +19,8 @@ import pytest
 from tests.embedded.studio.running import SHOWN, VIDEO, Customer, Studio, customer, studio
 from tests.fixtures.waiting import HANG_SECONDS, eventually
 
+pytestmark = pytest.mark.process
+
 
 @dataclass(frozen=True)
 class Rendered:

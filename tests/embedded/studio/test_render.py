@@ -13,6 +13,8 @@ from PIL import ImageChops
 from videovault.embedded.studio.orders import VideoOrder
 from videovault.embedded.studio.render import render
 
+pytestmark = pytest.mark.process
+
 ORDER = VideoOrder(
     hook="Good coffee is no secret.",
     body="It takes fresh beans, clean water, and two minutes of time.",

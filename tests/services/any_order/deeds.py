@@ -5,6 +5,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 from hypothesis.stateful import RuleBasedStateMachine
+from sqlmodel import col, update
 
 from tests.fixtures.generator import Mode
 from tests.services.any_order import promises
@@ -158,6 +159,13 @@ class Deeds(RuleBasedStateMachine):
 
     def _lapse(self, video_id: str) -> None:
         self._age(video_id, "heartbeat_at")
+
+    def _age_all(self) -> None:
+        """Let a minute pass for whatever is set of any video."""
+        with transaction() as session:
+            for column in ("heartbeat_at", "deadline_at", "next_ask_at", "upload_kept_until", "updated_at"):
+                is_set = col(getattr(Video, column)).is_not(None)
+                session.exec(update(Video).where(is_set).values({column: now() - LONG_AGO}))
 
     def _age(self, video_id: str, column: str) -> None:
         with transaction() as session:

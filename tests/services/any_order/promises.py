@@ -22,6 +22,18 @@ def rows() -> dict[str, Video]:
         return {video.id: video for video in session.exec(select(Video))}
 
 
+def states() -> dict[str, tuple[object, ...]]:
+    """What repair and workers change of a video, by its id."""
+    return {
+        video.id: (video.status, video.attempt, video.heartbeat_at, video.upload_id, video.s3_key)
+        for video in rows().values()
+    }
+
+
+def are_at_rest() -> bool:
+    return {video.status for video in rows().values()} <= AT_REST
+
+
 def check_always(generator: Generator) -> None:
     videos, objects = rows(), {each.key: each.size for each in storage.connected().objects()}
     for video in videos.values():
@@ -40,7 +52,7 @@ def check_at_rest(films: Mapping[str, bytes]) -> None:
     """``films`` are the bytes behind each address. A missing sidecar is written later."""
     vault, videos = storage.connected(), rows()
     keys = set(vault.keys())
-    assert {video.status for video in videos.values()} <= AT_REST, "work without end"
+    assert are_at_rest(), "work without end"
     left = {key for key in keys if not key.endswith(SIDECAR_NAME)}
     for video in videos.values():
         assert video.heartbeat_at is None, "a worker holds it still"
