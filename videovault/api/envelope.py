@@ -9,6 +9,7 @@ from pydantic.alias_generators import to_camel
 from starlette.types import Scope
 
 REQUEST_ID = "videovault.request_id"
+IDENTITY = "videovault.identity"  # who is calling and by what proof, for the line in the log
 OUR_FAULT = "Something went wrong here. Please try again; if it stays so, quote the requestId."
 REASONS = {
     400: "A field is missing or wrong",

@@ -13,9 +13,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from videovault import logs
 from videovault.api import bodies, hosts, policy, tabs
-from videovault.api.envelope import OUR_FAULT, REQUEST_ID, problem
+from videovault.api.envelope import IDENTITY, OUR_FAULT, REQUEST_ID, problem
 from videovault.api.origins import FOREIGN, is_foreign
-from videovault.api.proxies import believed
+from videovault.api.proxies import believed, client_ip
 
 PLAIN_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
@@ -35,7 +35,8 @@ def harden(app: ASGIApp, page_scripts: PageScripts = tuple) -> ASGIApp:
             await _connect(app, scope, receive, send)
             return
         scope[REQUEST_ID] = _request_id(scope)
-        with logs.context(request_id=scope[REQUEST_ID]):
+        scope[IDENTITY] = {}
+        with logs.context(request_id=scope[REQUEST_ID], client_ip=client_ip(scope)):
             await _serve(app, scope, receive, _Answer(scope, send, page_scripts))
 
     return guarded
@@ -72,6 +73,7 @@ class _Answer:
                 path=quote(self._scope["path"]),  # as it came: no control characters
                 status=self.status,
                 milliseconds=took,
+                **self._scope[IDENTITY],
             )
 
 

@@ -83,6 +83,21 @@ def context(**ids: str) -> Iterator[None]:
         yield
 
 
+def bind_client_ip(address: str) -> None:
+    """From here on every line and every event of this task names this client address."""
+    structlog.contextvars.bind_contextvars(client_ip=address)
+
+
+def client_ip() -> str:
+    """The client address of the request or page event that is being served; empty for the machine's own work."""
+    return str(structlog.contextvars.get_contextvars().get("client_ip", ""))
+
+
+def refused(what: str, **more: object) -> None:
+    """The line that fail2ban reads: its wording is documented in docs/fail2ban.md and must not change."""
+    get("videovault.audit").warning(f"{what} refused from {client_ip() or 'unknown'}", **more)
+
+
 def _note_uncaught(
     kind: type[BaseException], error: BaseException | None, trace: TracebackType | None
 ) -> None:

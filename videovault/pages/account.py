@@ -31,12 +31,28 @@ def login() -> rx.Component:
 def register() -> rx.Component:
     return entrance(
         wording.CREATE_ACCOUNT,
-        _form(
-            wording.CREATE_ACCOUNT,
-            "/api/auth/register",
-            _email("email"),
-            new_password(),
-            rx.el.input(type="hidden", name="invitation", value=AccountState.invitation),
+        rx.cond(
+            (AccountState.signup == "open")
+            | ((AccountState.signup == "invite") & (AccountState.invitation != "")),
+            _form(
+                wording.CREATE_ACCOUNT,
+                "/api/auth/register",
+                _email("email"),
+                new_password(),
+                rx.el.input(type="hidden", name="invitation", value=AccountState.invitation),
+            ),
+            rx.el.div(
+                rx.el.p(
+                    rx.cond(
+                        AccountState.signup == "invite",
+                        "You need an invitation to create an account here. Ask the admin for an invitation link, "
+                        "then open it.",
+                        "New accounts are closed here. Ask the admin.",
+                    )
+                ),
+                class_name="panel stack",
+                role="status",
+            ),
         ),
         _other("You have an account? {link}", wording.SIGN_IN, "/login"),
     )

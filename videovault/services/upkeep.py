@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from videovault import logs
 from videovault.errors import VideoVaultError
-from videovault.services import idempotency, inbox, invitations, outbox, presence, sessions
+from videovault.services import audit, idempotency, inbox, invitations, outbox, presence, sessions
 from videovault.services.system import probes
 
 Step = Callable[[], object]
@@ -30,6 +30,7 @@ PURGES: tuple[Step, ...] = (
     idempotency.purge,
     outbox.purge,
     presence.purge,
+    audit.purge,
     probes.sweep,
 )
 

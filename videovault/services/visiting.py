@@ -8,14 +8,13 @@ from sqlmodel import Session, col, or_
 from videovault import logs, security
 from videovault.db import reading, transaction
 from videovault.errors import ObjectSwapped, WrongSecretKey
-from videovault.models import Event, Video
+from videovault.models import Video
 from videovault.security import Ticket
-from videovault.services import limiting, ownership, places, sharing, videos
+from videovault.services import audit, limiting, ownership, places, sharing, videos
 from videovault.services.access import Visitor, open_video
 from videovault.services.share_views import SharedView
 
 TICKET_SECONDS = 6 * 3600  # how long an open page may play and download, whatever the limit of views then
-log = logs.get(__name__)
 
 
 @dataclass(frozen=True)
@@ -58,9 +57,8 @@ def download_url(video_id: str, visit: Visit, *, inline: bool = False) -> str:
     if not _is_inside(ticket, visit):
         _count(video_id, visit, "address")
     if not inline:
-        with transaction() as session:
-            detail = {"network": places.network_of(visit.address)}
-            session.add(Event(kind="share_download", video_id=video_id, detail=detail))
+        detail = {"network": places.network_of(visit.address)}
+        audit.tally_if_possible("share_download", video_id=video_id, client_ip=visit.address, detail=detail)
     return videos.video_link(video, inline=inline)
 
 
@@ -105,7 +103,7 @@ def _let_in(session: Session, video_id: str, visit: Visit) -> Video:
         return open_video(session, Visitor(visit.secret_key), video_id, "watch").row
     except WrongSecretKey:
         limiting.check(limiting.WRONG_KEYS, "share", address)
-        log.info("share link refused", video_id=video_id, network=places.network_of(visit.address))
+        logs.refused("share link", video_id=video_id, network=places.network_of(visit.address))
         raise
 
 
@@ -122,4 +120,4 @@ def _count(video_id: str, visit: Visit, way: str) -> None:
             raise WrongSecretKey
         session.refresh(video, ["share_views"])
         detail = {"network": places.network_of(visit.address), "views": video.share_views, "by": way}
-        session.add(Event(kind="share_opened", video_id=video_id, detail=detail))
+        audit.tally(session, "share_opened", video_id=video_id, client_ip=visit.address, detail=detail)

@@ -15,6 +15,7 @@ from videovault.state.wording.counting import (
     of_in_work_again,
     opened,
     opened_of,
+    times,
     videos,
     with_warnings,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "place",
     "shortened",
     "size",
+    "times",
     "videos",
     "with_warnings",
 ]
@@ -89,6 +91,7 @@ ADMIN = "Admin"
 ALL_VIDEOS = "All videos"
 APPEARANCE = "Appearance"
 DAY = "Day"
+CLIENT_IP = "IP address"
 EMAIL = "E-mail"
 GALLERY = "Gallery"
 NAME = "Name"
