@@ -10,7 +10,7 @@ from types import TracebackType
 import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
-from videovault.logs import redaction
+from videovault.logs import lines, redaction
 
 QUIET = {
     "httpx": logging.WARNING,
@@ -46,6 +46,7 @@ def configure(log_format: str, level: str, secrets: Iterable[str] = ()) -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 redaction.processor(secrets),
+                lines.in_order if log_format == "json" else lines.escaped,
                 renderer,
             ],
         )

@@ -7,7 +7,7 @@ from sqlmodel import Session, col, or_
 
 from videovault import logs, security
 from videovault.db import reading, transaction
-from videovault.errors import ObjectSwapped, WrongSecretKey
+from videovault.errors import ObjectSwapped, RateLimited, WrongSecretKey
 from videovault.models import Video
 from videovault.security import Ticket
 from videovault.services import audit, limiting, ownership, places, sharing, videos
@@ -98,12 +98,15 @@ def _proven(video_id: str, visit: Visit) -> Video:
 
 def _let_in(session: Session, video_id: str, visit: Visit) -> Video:
     address = places.counted_as(visit.address)
-    limiting.check_untried(limiting.WRONG_KEYS, "share", address)
     try:
+        limiting.check_untried(limiting.WRONG_KEYS, "share", address)
         return open_video(session, Visitor(visit.secret_key), video_id, "watch").row
+    except RateLimited:
+        logs.refused("share link", video_id=video_id, reason="limited")
+        raise
     except WrongSecretKey:
+        logs.refused("share link", video_id=video_id, reason="wrong")
         limiting.check(limiting.WRONG_KEYS, "share", address)
-        logs.refused("share link", video_id=video_id, network=places.network_of(visit.address))
         raise
 
 
