@@ -1,6 +1,6 @@
 # VideoVault. `make help` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help run dev test check format audit bench screenshots lock setup setup-dev clean
+.PHONY: help run dev test check format audit sbom bench screenshots lock setup setup-dev clean
 BIN := .venv/bin
 # Half as many again as there are cores: tests wait for what they started.
 TESTERS := $(shell echo $$(( ($$(getconf _NPROCESSORS_ONLN) * 3 + 1) / 2 )))
@@ -35,6 +35,9 @@ format: setup-dev ## Format and mend what can be mended by itself
 
 audit: setup-dev ## Ask PyPI for known vulnerabilities of what is installed (needs the network)
 	$(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements.txt
+
+sbom: setup-dev ## Write sbom.cdx.json, a CycloneDX bill of materials of what is pinned
+	$(BIN)/python -m scripts.sbom
 
 bench: setup-dev ## Measure the transfer (ARGS="--quick --only a,c")
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -19,7 +19,7 @@ QUESTIONS = {
     "sessions": (
         "They are signed out on every device within seconds. Their API tokens keep working: to end those too, deactivate "
         "the account.",
-        "Sign out everywhere",
+        wording.SIGN_OUT_EVERYWHERE,
     ),
     "inactive": (
         "They are signed out everywhere at once and cannot sign in. Their videos and links stay.",
@@ -99,7 +99,7 @@ def _rights(person: Any) -> rx.Component:
             _asking(wording.DEACTIVATE, "inactive"),
             _asking(wording.REACTIVATE, "active"),
         ),
-        _asking("Sign out everywhere", "sessions"),
+        _asking(wording.SIGN_OUT_EVERYWHERE, "sessions"),
         class_name="row",
     )
 

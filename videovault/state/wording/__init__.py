@@ -67,6 +67,7 @@ CHANGE_PASSWORD = "Change password"  # noqa: S105 - a label
 CLEAR = "Clear"
 CLOSE = "Close"
 CREATE_ACCOUNT = "Create account"
+SIGN_OUT_EVERYWHERE = "Sign out everywhere"
 DEACTIVATE, REACTIVATE = "Deactivate", "Reactivate"
 DELETE = "Delete"
 DELETE_ACCOUNT = "Delete my account"
