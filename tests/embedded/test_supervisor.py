@@ -60,9 +60,12 @@ def _s3_answers() -> bool:
 
 def _s3_processes() -> list[int]:
     """The process ids of whatever serves this installation's S3."""
-    address = f"127.0.0.1:{settings().installation.s3_port}".encode()
+    return _processes_with(f"127.0.0.1:{settings().installation.s3_port}")
+
+
+def _processes_with(argument: str) -> list[int]:
     commands = Path("/proc").glob("[0-9]*/cmdline")
-    return [int(file.parent.name) for file in commands if address in _content(file)]
+    return [int(file.parent.name) for file in commands if argument.encode() in _content(file)]
 
 
 def _content(file: Path) -> bytes:
@@ -173,3 +176,29 @@ def test_the_studio_is_told_its_port_folder_and_mode(monkeypatch: pytest.MonkeyP
         *("--port", str(port), "--data-dir", str(folder), "--mode", "direct"),
     ]
     assert studio.port == port
+
+
+@linux_only
+def test_the_studio_starts_without_our_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = {
+        "SECRET_KEY": "a-secret-of-the-settings",
+        "SMTP_URL": "smtp://me:a-secret-of-the-settings@mail.example",
+        "MAIL_FROM": "videos@example.com",
+        "AWS_SECRET_ACCESS_KEY": "a-secret-of-the-settings",
+        "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN": "a-secret-of-the-settings",
+    }
+    for name, value in secrets.items():
+        monkeypatch.setenv(name, value)
+    settings.cache_clear()
+    studio = supervisor.parts(settings())[1]
+
+    async def main() -> None:
+        async with supervisor.running([studio]):
+            [pid] = _processes_with(str(settings().data_dir / "studio"))
+            environment = _content(Path(f"/proc/{pid}/environ"))
+            assert b"PATH=" in environment
+            assert [name for name in secrets if name.encode() in environment] == []
+            assert b"a-secret-of-the-settings" not in environment
+
+    asyncio.run(main())

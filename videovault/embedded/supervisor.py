@@ -7,6 +7,7 @@ import asyncio
 import fcntl
 import logging
 import multiprocessing
+import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -77,7 +78,15 @@ def _studio(config: Settings) -> Child:
     folder = config.data_dir / "studio"
     program = [sys.executable, "-m", "videovault.embedded.studio"]
     options = ["--port", str(port), "--data-dir", str(folder), "--mode", config.studio_mode]
-    return Child("The embedded studio", program + options, port=port)
+    return Child("The embedded studio", program + options, env=_without_settings(), port=port)
+
+
+def _without_settings() -> dict[str, str]:
+    """For a program that reads what strangers send and needs none of our settings, so that it has no secret to lose."""
+    ours = {name.upper() for name in Settings.model_fields}
+    return {
+        name: value for name, value in os.environ.items() if name.upper() not in ours and "AWS_" not in name
+    }
 
 
 @asynccontextmanager
