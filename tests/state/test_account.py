@@ -52,7 +52,7 @@ def test_the_page_of_new_accounts_knows_who_may_make_one(
     configure(SIGNUP="")
     tab = server.tab(address="/register")
     tab.send(AccountState, "join")
-    assert tab.sees(AccountState).signup == "open"  # the first one
+    assert tab.sees(AccountState).signup == "first"
     person("ada")
     tab.send(AccountState, "join")
     assert tab.sees(AccountState).signup == "invite"

@@ -27,7 +27,7 @@ __all__ = [
     "rename",
     "signup",
 ]
-Signup = Literal["open", "invite", "closed"]
+Signup = Literal["first", "open", "invite", "closed"]
 WRONG_LOGIN = "The e-mail address or the password is wrong."
 
 
@@ -67,10 +67,10 @@ def register(
 
 
 def signup() -> Signup:
-    """Who may make an account now: ``open`` as long as there is none, then as the settings say."""
+    """Who may make an account now: ``first``, everyone, as long as there is none; then as the settings say."""
     with reading() as session:
         someone = session.exec(select(User.id).where(col(User.closed_at).is_(None)).limit(1)).first()
-    return settings().signup if someone else "open"
+    return settings().signup if someone else "first"
 
 
 def login(email: str, password: str, *, user_agent: str = "", instead_of: str = "") -> SignedIn:
