@@ -1,6 +1,6 @@
 # VideoVault. `make help` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help run dev test test-quick check format audit bench screenshots lock setup setup-dev oldest-pip clean
+.PHONY: help run dev test test-quick check format audit sbom bench screenshots lock setup setup-dev oldest-pip clean
 BIN := .venv/bin
 OLDEST_PIP := .venv/oldest-pip
 # Half as many again as there are cores: tests wait for what they started.
@@ -39,6 +39,9 @@ format: setup-dev ## Format and mend what can be mended by itself
 
 audit: setup-dev ## Ask PyPI for known vulnerabilities of what is installed (needs the network)
 	$(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements.txt
+
+sbom: setup-dev ## Write sbom.cdx.json, a CycloneDX bill of materials of what is pinned
+	$(BIN)/python -m scripts.sbom
 
 bench: setup-dev ## Measure the transfer (ARGS="--quick --only a,c")
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
+from argon2.exceptions import VerifyMismatchError
 
 from tests.fixtures.keys import ONE_KEY, OTHER_KEY
 from videovault import security
@@ -68,3 +70,19 @@ def test_video_ids_have_the_guides_form_and_differ() -> None:
     made = {security.new_video_id() for _ in range(1000)}
     assert len(made) == 1000
     assert all(len(one.split("_")) == 3 and len(one.split("_")[2]) == 9 for one in made)
+
+
+@pytest.mark.usefixtures("dear_hashes")
+def test_what_would_replace_passlib_reads_and_writes_the_same_hashes() -> None:
+    """As docs/decisions/0021 promises."""
+    replacement = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+    kept = security.hash_password("correct horse ä")
+    assert replacement.verify(kept, "correct horse ä")
+    assert not replacement.check_needs_rehash(kept)
+    with pytest.raises(VerifyMismatchError):
+        replacement.verify(kept, "wrong horse")
+    assert replacement.check_needs_rehash(PasswordHasher(time_cost=1).hash("correct horse"))
+    made = replacement.hash("correct horse ä")
+    assert security.verify_password("correct horse ä", made)
+    assert not security.verify_password("wrong horse", made)
+    assert not security.is_outdated(made)

@@ -9,6 +9,8 @@ from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Enum, Index, Text
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, SQLModel
 
+from videovault import logs
+
 
 class Status(StrEnum):
     """A video's life, in the order of a good one."""
@@ -246,7 +248,11 @@ class IdempotencyKey(SQLModel, table=True):
 
 
 class Event(SQLModel, table=True):
-    """Who did what when. Rows outlive what they speak of, so there are no foreign keys."""
+    """Who did what when. Rows outlive what they speak of, so there are no foreign keys.
+
+    What outside calls can repeat at will is one row an hour (``services/audit.py``): ``tally_key`` names it, ``times``
+    counts, and ``last_at`` is the last time. ``client_ip`` is empty for the machine's own work and once it has expired.
+    """
 
     __tablename__ = "events"
 
@@ -255,6 +261,10 @@ class Event(SQLModel, table=True):
     kind: str = Field(index=True)
     actor_id: str | None = Field(default=None, index=True)
     video_id: str | None = Field(default=None, index=True)
+    client_ip: str = Field(default_factory=logs.client_ip, max_length=45, index=True)
+    times: int = 1
+    last_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    tally_key: str | None = Field(default=None, max_length=64, unique=True, index=True)
     detail: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
 
 

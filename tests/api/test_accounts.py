@@ -57,6 +57,31 @@ def test_closed_signup_lets_only_the_first_account_in(configure: Configure, clie
     assert (answer.status_code, code(answer)) == (403, "FORBIDDEN")
 
 
+def test_without_a_setting_all_but_the_first_account_need_an_invitation(
+    configure: Configure, client: httpx.Client, make_client: MakeClient
+) -> None:
+    configure(SIGNUP="")
+    assert client.post("/api/auth/register", json=LOGIN).json()["data"]["user"]["isAdmin"]
+    bob = {**LOGIN, "email": "bob@example.com"}
+    answer = make_client().post("/api/auth/register", json=bob)
+    assert (answer.status_code, code(answer)) == (403, "FORBIDDEN")
+    assert "invitation link" in answer.json()["message"]
+    answer = make_client().post("/api/auth/register", data=bob, headers=HERE)
+    assert answer.headers["location"] == "/register?error=uninvited&email=bob%40example.com"
+    invitation = client.post("/api/admin/invitations", json={}, headers=HERE).json()["data"]["url"]
+    bob["invitation"] = invitation.partition("invitation=")[2]
+    assert make_client().post("/api/auth/register", json=bob).status_code == 201
+
+
+def test_a_setting_that_is_there_wins(
+    configure: Configure, client: httpx.Client, make_client: MakeClient
+) -> None:
+    configure(SIGNUP="open")
+    client.post("/api/auth/register", json=LOGIN)
+    answer = make_client().post("/api/auth/register", json={**LOGIN, "email": "bob@example.com"})
+    assert answer.status_code == 201
+
+
 def test_the_cookie_is_kept_from_scripts_and_other_sites(ada: Person, client: httpx.Client) -> None:
     del ada
     parts = cookie_parts(client.post("/api/auth/login", json=LOGIN))

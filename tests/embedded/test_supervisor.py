@@ -61,9 +61,12 @@ def _s3_answers() -> bool:
 
 def _s3_processes() -> list[int]:
     """The process ids of whatever serves this installation's S3."""
-    address = f"127.0.0.1:{settings().installation.s3_port}".encode()
+    return _processes_with(f"127.0.0.1:{settings().installation.s3_port}")
+
+
+def _processes_with(argument: str) -> list[int]:
     commands = Path("/proc").glob("[0-9]*/cmdline")
-    return [int(file.parent.name) for file in commands if address in _content(file)]
+    return [int(file.parent.name) for file in commands if argument.encode() in _content(file)]
 
 
 def _content(file: Path) -> bytes:
@@ -177,13 +180,30 @@ def test_the_studio_is_told_its_port_folder_and_mode(monkeypatch: pytest.MonkeyP
     assert studio.port == port
 
 
-def test_the_studio_is_given_its_key_and_none_of_our_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SECRET_KEY", ONE_KEY)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of-the-bucket")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
+@linux_only
+def test_the_studio_is_given_its_key_and_starts_without_our_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = {
+        "SECRET_KEY": ONE_KEY,
+        "SMTP_URL": "smtp://me:a-secret-of-the-settings@mail.example",
+        "MAIL_FROM": "videos@example.com",
+        "AWS_SECRET_ACCESS_KEY": "a-secret-of-the-settings",
+        "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN": "a-secret-of-the-settings",
+    }
+    for name, value in secrets.items():
+        monkeypatch.setenv(name, value)
     settings.cache_clear()
     studio = supervisor.parts(settings())[1]
-    assert studio.env
-    assert studio.env["VIDEOVAULT_STUDIO_KEY"] == settings().installation.studio_key
-    assert not {"SECRET_KEY", "AWS_SECRET_ACCESS_KEY"} & studio.env.keys()
     assert settings().installation.studio_key not in " ".join(studio.argv)
+
+    async def main() -> None:
+        async with supervisor.running([studio]):
+            [pid] = _processes_with(str(settings().data_dir / "studio"))
+            environment = _content(Path(f"/proc/{pid}/environ"))
+            assert b"PATH=" in environment
+            assert f"VIDEOVAULT_STUDIO_KEY={settings().installation.studio_key}".encode() in environment
+            assert [name for name in secrets if f"{name}=".encode() in environment] == []
+            assert b"a-secret-of-the-settings" not in environment
+            assert ONE_KEY.encode() not in environment
+
+    asyncio.run(main())

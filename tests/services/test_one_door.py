@@ -12,6 +12,7 @@ DOOR = "services/access.py:open_video"
 SYSTEM = {
     "services/activity.py:_owners": "whose the videos are that events name, for admins",
     "services/activity.py:_titles": "what admins see of the videos that events name",
+    "services/audit.py:_is_outdated": "whether the video of an old event is gone",
     "services/callbacks.py:signed_generator": "whose video a generator's proof is good for; the door comes after",
     "services/deletion.py:go_on": "whether a video that the door refuses is one whose deletion S3 interrupted",
     "services/deletion.py:finish": "removes the row of a video that the door has let go",

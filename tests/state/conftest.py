@@ -51,6 +51,7 @@ class Tab:
     token: str
     cookie: str = ""
     address: str = "/create"
+    client_ip: str = "127.0.0.1"
 
     def send(self, state: type[rx.State], handler: str, **payload: Any) -> None:
         """Send an event and wait until all that it leads to is done."""
@@ -91,6 +92,7 @@ class Tab:
             "query": {},
             "headers": headers,
             "token": self.token,
+            "ip": self.client_ip,
         }
         event = Event(name=f"{state.get_full_name()}.{handler}", payload=payload, router_data=router)
         running = await self.server.processor.enqueue(self.token, event)

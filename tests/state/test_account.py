@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.fixtures.installation import Configure
 from tests.state.conftest import Person, Server
 from videovault.state.account import AccountState, local_path
 from videovault.state.session import SessionState
@@ -35,13 +36,33 @@ def test_all_that_is_wrong_is_told_at_once(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "says"), [("closed", "not open"), ("slow", "too often"), ("failed", "check")]
+    ("code", "says"),
+    [("closed", "not open"), ("uninvited", "invitation link"), ("slow", "too often"), ("failed", "check")],
 )
 def test_other_problems_stand_above_the_form(server: Server, code: str, says: str) -> None:
     tab = server.tab(address=f"/register?error={code}")
     tab.send(AccountState, "enter")
     assert says in tab.sees(AccountState).problem
     assert tab.sees(SessionState).errors == {}
+
+
+def test_the_page_of_new_accounts_knows_who_may_make_one(
+    server: Server, person: Callable[[str], Person], configure: Configure
+) -> None:
+    configure(SIGNUP="")
+    tab = server.tab(address="/register")
+    tab.send(AccountState, "join")
+    assert tab.sees(AccountState).signup == "first"
+    person("ada")
+    tab.send(AccountState, "join")
+    assert tab.sees(AccountState).signup == "invite"
+    invited = server.tab(address="/register?invitation=token")
+    invited.send(AccountState, "join")
+    shown = invited.sees(AccountState)
+    assert (shown.signup, shown.invitation) == ("invite", "token")
+    configure(SIGNUP="closed")
+    tab.send(AccountState, "join")
+    assert tab.sees(AccountState).signup == "closed"
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,23 @@ def test_every_kind_has_its_sentence(kind: str) -> None:
             "Somebody opened “Bread” by its link, from 203.0.113.0/24.",
         ),
         (
+            entry("share_opened", actor="", client_ip="203.0.113.7"),
+            "Someone opened “Bread” by its link.",
+        ),
+        (entry("links", subject="anna@example.com"), "anna@example.com got a link to “Bread”."),
+        (
+            entry("links", video_id="", subject="bob@example.com"),
+            "anna@example.com got links to the videos of bob@example.com.",
+        ),
+        (
+            entry("key_read", subject="bob@example.com"),
+            "anna@example.com read the secret key of “Bread” of bob@example.com.",
+        ),
+        (
+            entry("sessions_ended", subject="bob@example.com"),
+            "anna@example.com signed bob@example.com out everywhere.",
+        ),
+        (
             entry("user_changed", subject="bob@example.com", detail={"is_admin": True}),
             "anna@example.com made bob@example.com an admin.",
         ),
@@ -98,6 +115,21 @@ def test_what_is_shown_can_be_narrowed(admin: Tab, person: Callable[[str], Perso
     assert texts(admin) == ["bob@example.com signed out."]
     admin.send(AdminActivityState, "show_day", day="nonsense", zone="nowhere")
     assert len(texts(admin)) == 2
+
+
+def test_what_was_done_from_an_address_is_found_and_counted(server: Server, admin: Tab) -> None:
+    with transaction() as session:
+        for client_ip in ("203.0.113.7", "203.0.113.70", "2001:db8::7"):
+            session.add(Event(kind="login_failed", client_ip=client_ip, times=3, last_at=now()))
+    admin.send(AdminActivityState, "show_client_ip", client_ip=" 203.0.113.7")
+    [found] = admin.sees(AdminActivityState).entries
+    assert (found.client_ip, found.times, bool(found.last_at)) == ("203.0.113.7", "3 times", True)
+    assert found.from_here == "/admin/activity?ip=203.0.113.7"
+    admin.send(AdminActivityState, "show_client_ip", client_ip="203.0.113.")
+    assert len(texts(admin)) == 2
+    again = server.tab(admin.cookie, address="/admin/activity?ip=2001%3Adb8%3A0%3A%3A7")
+    again.send(AdminActivityState, "load")
+    assert [entry.client_ip for entry in again.sees(AdminActivityState).entries] == ["2001:db8::7"]
 
 
 def test_older_entries_come_below(admin: Tab) -> None:

@@ -9,7 +9,7 @@ from tests.state.conftest import PASSWORD, Person, Server, Tab
 from videovault.db import transaction
 from videovault.errors import NotSignedIn
 from videovault.models import Status
-from videovault.services import accounts, lifecycle, people
+from videovault.services import accounts, lifecycle, people, tokens
 from videovault.state.admin_people import NOT_A_SIZE, AdminPeopleState
 from videovault.state.session import SessionState
 
@@ -71,11 +71,13 @@ def test_for_others_nobody_is_there(server: Server, two: dict[str, Person]) -> N
     bob.send(AdminPeopleState, "load")
     bob.send(AdminPeopleState, "search", q="admin")
     do(bob, two["bob"], "admin")
+    do(bob, two["admin"], "sessions")
     bob.send(AdminPeopleState, "invite", form={"email": ""})
     bob.send(AdminPeopleState, "make_reset_link")
     shown = bob.sees(AdminPeopleState)
     assert (shown.access, shown.people, shown.person.email, shown.link) == ("no", [], "", "")
     assert not accounts.authenticate(two["bob"].token).is_admin
+    assert accounts.authenticate(two["admin"].token)
 
 
 def test_rights_are_given_and_taken_and_sessions_end_with_them(admin: Tab, two: dict[str, Person]) -> None:
@@ -92,13 +94,26 @@ def test_rights_are_given_and_taken_and_sessions_end_with_them(admin: Tab, two: 
     assert accounts.login("bob@example.com", PASSWORD).user.is_admin
 
 
+def test_somebody_is_signed_out_everywhere_and_programs_go_on(admin: Tab, two: dict[str, Person]) -> None:
+    token = tokens.create(two["bob"].caller, "Nightly").token
+    another = accounts.login("bob@example.com", PASSWORD).token
+    do(admin, two["bob"], "sessions")
+    for ended in (two["bob"].token, another):
+        with pytest.raises(NotSignedIn):
+            accounts.authenticate(ended)
+    assert tokens.authenticate(token).email == "bob@example.com"
+    assert "API tokens still work" in admin.sees(SessionState).notice
+    assert accounts.authenticate(two["admin"].token)
+
+
 def test_nothing_happens_without_being_asked_about(admin: Tab, two: dict[str, Person]) -> None:
     admin.send(AdminPeopleState, "open", user_id=two["bob"].caller.user_id)
     admin.send(AdminPeopleState, "change")
     admin.send(AdminPeopleState, "ask", what="quota_bytes")
     admin.send(AdminPeopleState, "change")
-    admin.send(AdminPeopleState, "ask", what="inactive")
-    admin.send(AdminPeopleState, "spare")
+    for what in ("inactive", "sessions"):
+        admin.send(AdminPeopleState, "ask", what=what)
+        admin.send(AdminPeopleState, "spare")
     admin.send(AdminPeopleState, "change")
     assert accounts.authenticate(two["bob"].token)
 

@@ -3,11 +3,13 @@
 from collections.abc import Callable
 
 import pytest
+from sqlmodel import select
 
 from tests.services.rows import put
-from tests.state.conftest import Person, Server, Tab
-from videovault.models import Status
-from videovault.services import sharing
+from tests.state.conftest import PASSWORD, Person, Server, Tab
+from videovault.db import reading
+from videovault.models import Event, Status
+from videovault.services import accounts, sharing
 from videovault.state.session import SessionState
 from videovault.state.sharing import SharingState
 
@@ -97,3 +99,22 @@ def test_nobody_elses_link_is_shown_changed_or_closed(
         assert before.url not in stranger.received
     assert sharing.link(ada.caller, video_id) == before
     assert tab.sees(SharingState).link.url == before.url
+
+
+def test_an_admin_who_opens_anothers_dialog_leaves_an_event_with_the_browsers_address(
+    server: Server, ada: Person, person: Callable[[str], Person]
+) -> None:
+    del ada  # the admin
+    bob = person("bob")
+    video_id = put(bob.caller, Status.READY, s3_key="videos/a/b/1_a.mp4")
+    owner = server.tab(bob.token, address="/gallery")
+    owner.send(SharingState, "open", video_id=video_id)
+    admin = server.tab(accounts.login("ada@example.com", PASSWORD).token, address="/admin")
+    admin.client_ip = "::ffff:203.0.113.7"
+    admin.send(SharingState, "open", video_id=video_id)
+    assert admin.sees(SharingState).link.url
+    with reading() as session:
+        found = session.exec(select(Event).where(Event.kind == "key_read")).all()
+    assert [(event.client_ip, event.detail) for event in found] == [
+        ("203.0.113.7", {"userId": bob.caller.user_id})
+    ]

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse
 
+from videovault import logs
 from videovault.api import auth
 from videovault.api.envelope import Nothing, Responses, Success, failing
 from videovault.api.forms import Submission, either, is_form, json_answer, local_path, submission, user_agent
@@ -72,7 +73,10 @@ def login(sent: Submitted, request: Request, cookie: auth.Cookie) -> Response:
             signed_in = accounts.login(
                 body.email, body.password, user_agent=user_agent(request), instead_of=cookie or ""
             )
+        auth.note_identity(request, "password", signed_in.user.user_id)
     except (VideoVaultError, RequestValidationError) as error:
+        if isinstance(error, RateLimited):
+            logs.refused("sign-in", reason="limited")
         if not sent.is_form:
             raise
         return _back("/login", error, _why_not_signed_in(sent), sent)
@@ -130,7 +134,8 @@ def _why_not_registered(error: Exception) -> str:
     if isinstance(error, Conflict):
         return "taken"
     if isinstance(error, Forbidden):
-        return "invitation" if error.public_message == invitations.SPENT else "closed"
+        words = {invitations.SPENT: "invitation", invitations.NEEDED: "uninvited"}
+        return words.get(error.public_message, "closed")
     if isinstance(error, InvalidInput):
         words = {passwords.CONTROLS: "controls", passwords.TOO_COMMON: "common"}
         return ",".join(words.get(text, name) for name, text in error.fields.items())

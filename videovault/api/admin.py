@@ -17,10 +17,14 @@ router = APIRouter(prefix="/api/admin", tags=["Administration"])
 
 
 class EventParams(CamelBody):
-    """What of the events is wanted; an empty value counts as not given. ``until`` is not in it."""
+    """What of the events is wanted; an empty value counts as not given. ``until`` is not in it.
+
+    ``clientIp`` is a whole client address, or how one begins.
+    """
 
     group: Annotated[Group | None, or_blank(Group)] = None
     user_id: Annotated[Id | None, or_blank(Id)] = None
+    client_ip: Annotated[Text, StringConstraints(max_length=45)] = ""
     since: Annotated[AwareDatetime | None, or_blank(AwareDatetime)] = None
     until: Annotated[AwareDatetime | None, or_blank(AwareDatetime)] = None
     limit: Annotated[int, Field(ge=1, le=200)] = 50
@@ -65,6 +69,7 @@ def list_events(caller: SignedInCaller, query: Annotated[EventParams, Query()]) 
     wanted = ActivityQuery(
         group=query.group,
         user_id=query.user_id or "",
+        client_ip=query.client_ip,
         since=query.since,
         until=query.until,
         cursor=query.cursor,

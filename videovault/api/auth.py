@@ -9,6 +9,7 @@ from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBea
 from starlette.requests import HTTPConnection
 
 from videovault import security
+from videovault.api.envelope import IDENTITY
 from videovault.api.origins import SAFE_METHODS
 from videovault.config import settings
 from videovault.errors import Forbidden, NotSignedIn, VideoNotFound
@@ -49,7 +50,10 @@ def signed_in(request: Request, token: Token) -> Caller:
     if not token:
         raise NotSignedIn
     is_personal = token.startswith(tokens.PREFIX)
+    by = "token" if is_personal else "session"
+    note_identity(request, by)
     caller = tokens.authenticate(token) if is_personal else sessions.authenticate(token)
+    note_identity(request, by, caller.user_id)
     if not caller.may_write and request.method not in SAFE_METHODS:
         raise Forbidden(READS_ONLY)
     return caller
@@ -74,10 +78,13 @@ def reporter(request: Request, token: str, video_id: str, *, signed: bool = Fals
 
     Raises NotSignedIn, and VideoNotFound for the generator of a video that is gone.
     """
-    if signed and not token:
-        caller = callbacks.signed_generator(video_id)
-    else:  # only callback tokens have dots: they carry their video, time and signature in parts
-        caller = callbacks.generator(token, video_id) if "." in token else signed_in(request, token)
+    # Only callback tokens have dots: they carry their video, time and signature in parts.
+    is_signed, is_callback = bool(signed) and not token, "." in token
+    if not is_signed and not is_callback:
+        caller = signed_in(request, token)
+    else:
+        note_identity(request, "signature" if is_signed else "callback token")
+        caller = callbacks.signed_generator(video_id) if is_signed else callbacks.generator(token, video_id)
     return replace(caller, webhook_id=request.headers["webhook-id"]) if signed else caller
 
 
@@ -90,6 +97,11 @@ def misreporter(request: Request, body: bytes) -> tuple[Caller, str] | None:
         return (callbacks.signed_generator(video_id), video_id) if video_id else None
     except VideoNotFound:
         return None
+
+
+def note_identity(request: Request, by: str, user_id: str = "") -> None:
+    """Who is calling and by what proof, for the request's line in the log; without a user as long as it is not checked."""
+    request.scope.setdefault(IDENTITY, {}).update({"by": by} | ({"user_id": user_id} if user_id else {}))
 
 
 def remember(response: Response, token: str, expires_at: datetime) -> None:

@@ -10,6 +10,7 @@ from starlette.types import Scope
 
 REQUEST_ID = "videovault.request_id"
 NOTHING_HERE = "There is nothing at this address."
+IDENTITY = "videovault.identity"  # who is calling and by what proof, for the line in the log
 OUR_FAULT = "Something went wrong here. Please try again; if it stays so, quote the requestId."
 REASONS = {
     400: "A field is missing or wrong",

@@ -13,9 +13,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from videovault import logs, untrusted_json
 from videovault.api import bodies, hosts, policy, socket_backlog, socket_messages, tabs
-from videovault.api.envelope import NOTHING_HERE, OUR_FAULT, REQUEST_ID, problem
+from videovault.api.envelope import IDENTITY, NOTHING_HERE, OUR_FAULT, REQUEST_ID, problem
 from videovault.api.origins import FOREIGN, is_foreign
-from videovault.api.proxies import believed
+from videovault.api.proxies import believed, client_ip
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 UNREADABLE = "The body of this request is not complete or its chunks are malformed."
@@ -40,7 +40,8 @@ def harden(app: ASGIApp, page_scripts: PageScripts = tuple) -> ASGIApp:
                 await _connect(app, scope, watched, send)
             return
         scope[REQUEST_ID] = _request_id(scope)
-        with logs.context(request_id=scope[REQUEST_ID]):
+        scope[IDENTITY] = {}
+        with logs.context(request_id=scope[REQUEST_ID], client_ip=client_ip(scope)):
             await _serve(app, scope, receive, _Answer(scope, send, page_scripts))
 
     return guarded
@@ -79,6 +80,7 @@ class _Answer:
                 path=quote(self._scope["path"]),  # as it came: no control characters
                 status=self.status,
                 milliseconds=took,
+                **self._scope[IDENTITY],
             )
 
 

@@ -25,6 +25,10 @@ class OnePerson(View):
     user: PersonView
 
 
+class EndedSessions(View):
+    ended_sessions: int
+
+
 @router.get("/users", response_model_exclude_none=True, responses=failing(401, 403))
 def list_users(caller: SignedInCaller) -> Success[People]:
     """Every account, the oldest first."""
@@ -41,6 +45,13 @@ def change_user(caller: SignedInCaller, user_id: UserId, body: PersonBody) -> Su
     wanted: Change = body.model_dump(exclude_unset=True)  # type: ignore[assignment] # of the same fields
     person = people.change(caller, user_id, wanted)
     return Success(message="User updated successfully", data=OnePerson(user=person))
+
+
+@router.delete("/users/{userId}/sessions", responses=failing(401, 403, 404))
+def end_sessions(caller: SignedInCaller, user_id: UserId) -> Success[EndedSessions]:
+    """Sign somebody out everywhere, within seconds on open pages too. API tokens keep working."""
+    ended = people.end_sessions(caller, user_id)
+    return Success(message="Sessions ended successfully", data=EndedSessions(ended_sessions=ended))
 
 
 @router.post("/users/{userId}/reset-link", responses=failing(401, 403, 404))

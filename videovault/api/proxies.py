@@ -30,6 +30,11 @@ def believed(scope: Scope) -> Scope:
     return changed
 
 
+def client_ip(scope: Scope) -> str:
+    """The whole address, for logs and events; empty for none."""
+    return str(places.parsed(_peer(scope)) or "")
+
+
 def client_address(scope: Scope) -> str:
     """Who is counted as one by limits per address."""
     return places.counted_as(_peer(scope))

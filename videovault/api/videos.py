@@ -87,7 +87,7 @@ def delete(caller: SignedInCaller, body: DeleteBody) -> Success[Deleted]:
     return Success(message="Video deleted successfully", data=Deleted(video_id=body.video_id))
 
 
-@router.get(ONE, response_model_exclude_none=True, responses=failing(401, 404, 502))
+@router.get(ONE, response_model_exclude_none=True, responses=failing(401, 404, 429, 502))
 def get(caller: SignedInCaller, video_id: VideoId) -> Success[VideoView]:
     """One video, as in the gallery."""
     return Success(message="Video retrieved successfully", data=videos.get(caller, video_id))
@@ -103,7 +103,7 @@ def rename(caller: SignedInCaller, video_id: VideoId, body: RenameBody) -> Succe
     f"{ONE}/download",
     status_code=302,
     response_class=RedirectResponse,
-    responses={**REDIRECT, **failing(400, 401, 404, 409, 502)},
+    responses={**REDIRECT, **failing(400, 401, 404, 409, 429, 502)},
 )
 def download_link(
     caller: SignedInCaller,

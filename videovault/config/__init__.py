@@ -149,8 +149,8 @@ class Settings(BaseSettings):
     )
 
     signup: Literal["open", "invite", "closed"] = Field(
-        "open",
-        description="Who may make an account: anybody, those whom an admin invites, nobody. The first one may always.",
+        "invite",
+        description="Who may register: open (everyone), invite (with an admin's invitation) or closed. The first always may.",
     )
     session_idle_days: int = Field(
         14, ge=1, le=400, description="A session that nobody has used for so long is over."

@@ -83,12 +83,16 @@ def _studio(config: Settings) -> Child:
     program = [sys.executable, "-m", "videovault.embedded.studio"]
     options = ["--port", str(port), "--data-dir", str(folder), "--mode", config.studio_mode]
     options += ["--callback", config.callback_url]
-    # It needs none of our settings, some of which are secrets.
-    inherited = {
-        name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields
-    }
-    env = {**inherited, KEY_VARIABLE: config.installation.studio_key}
+    env = {**_without_settings(), KEY_VARIABLE: config.installation.studio_key}
     return Child("The embedded studio", program + options, env=env, port=port)
+
+
+def _without_settings() -> dict[str, str]:
+    """For a program that reads what strangers send and needs none of our settings, so that it has no secret to lose."""
+    ours = {name.upper() for name in Settings.model_fields}
+    return {
+        name: value for name, value in os.environ.items() if name.upper() not in ours and "AWS_" not in name
+    }
 
 
 @asynccontextmanager

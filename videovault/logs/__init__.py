@@ -10,7 +10,7 @@ from types import TracebackType
 import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
-from videovault.logs import redaction
+from videovault.logs import lines, redaction
 from videovault.logs.writer import Writer
 
 QUIET = {
@@ -47,6 +47,7 @@ def configure(log_format: str, level: str, secrets: Iterable[str] = ()) -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 redaction.processor(secrets),
+                lines.in_order if log_format == "json" else lines.escaped,
                 renderer,
             ],
         )
@@ -91,6 +92,21 @@ def context(**ids: str) -> Iterator[None]:
     """Every line logged inside carries these ids, such as ``request_id`` or ``video_id``."""
     with structlog.contextvars.bound_contextvars(**ids):
         yield
+
+
+def bind_client_ip(address: str) -> None:
+    """From here on every line and every event of this task names this client address."""
+    structlog.contextvars.bind_contextvars(client_ip=address)
+
+
+def client_ip() -> str:
+    """The client address of the request or page event that is being served; empty for the machine's own work."""
+    return str(structlog.contextvars.get_contextvars().get("client_ip", ""))
+
+
+def refused(what: str, **more: object) -> None:
+    """The line that fail2ban reads: its wording is documented in docs/fail2ban.md and must not change."""
+    get("videovault.audit").warning(f"{what} refused from {client_ip() or 'unknown'}", **more)
 
 
 def _note_uncaught(

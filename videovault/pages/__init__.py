@@ -56,7 +56,7 @@ class Page:
 PAGES = (
     Page("/", home, "", [SessionState.go_home]),
     Page("/login", login, wording.SIGN_IN, [AccountState.enter]),
-    Page("/register", register, wording.CREATE_ACCOUNT, [AccountState.enter]),
+    Page("/register", register, wording.CREATE_ACCOUNT, [AccountState.join]),
     Page("/forgot", forgot, wording.FORGOT_PASSWORD, [AccountState.recover]),
     Page("/reset", reset, wording.NEW_PASSWORD, [AccountState.recover]),
     Page("/create", create, wording.NEW_VIDEO, [StudioState.enter, WorkState.watch]),

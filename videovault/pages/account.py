@@ -11,6 +11,10 @@ from videovault.pages.layout import entrance
 from videovault.state import wording
 from videovault.state.account import AccountState
 
+FIRST = "This first account is the admin's. Afterwards, invite others on the page Admin, People."
+UNINVITED = (
+    "You need an invitation to create an account here. Ask the admin for an invitation link, then open it."
+)
 PASSWORD_HINT = "At least 8 characters."  # noqa: S105 - a hint
 
 
@@ -31,15 +35,29 @@ def login() -> rx.Component:
 def register() -> rx.Component:
     return entrance(
         wording.CREATE_ACCOUNT,
-        _form(
-            wording.CREATE_ACCOUNT,
-            "/api/auth/register",
-            _email("email"),
-            new_password(),
-            rx.el.input(type="hidden", name="invitation", value=AccountState.invitation),
+        rx.match(
+            AccountState.signup,
+            ("closed", _refused("New accounts are closed here. Ask the admin.")),
+            ("invite", rx.cond(AccountState.invitation != "", _new_account(), _refused(UNINVITED))),
+            _new_account(),
         ),
         _other("You have an account? {link}", wording.SIGN_IN, "/login"),
     )
+
+
+def _new_account() -> rx.Component:
+    return _form(
+        wording.CREATE_ACCOUNT,
+        "/api/auth/register",
+        rx.cond(AccountState.signup == "first", rx.el.p(FIRST, class_name="soft")),
+        _email("email"),
+        new_password(),
+        rx.el.input(type="hidden", name="invitation", value=AccountState.invitation),
+    )
+
+
+def _refused(text: str) -> rx.Component:
+    return rx.el.div(rx.el.p(text), class_name="panel stack", role="status")
 
 
 def alert() -> rx.Component:

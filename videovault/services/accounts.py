@@ -1,16 +1,17 @@
 """Accounts: making one, signing in, and what people change about their own."""
 
 from functools import partial
+from typing import Literal
 
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, func, select
 
-from videovault import models, security
+from videovault import logs, models, security
 from videovault.config import settings
-from videovault.db import AUDIT_SECONDS, one_at_a_time, reading, transaction, write_if_possible
+from videovault.db import one_at_a_time, reading, transaction
 from videovault.errors import Conflict, Forbidden, InvalidInput, NotSignedIn
 from videovault.models import Event, User
-from videovault.services import fields, invitations, passwords, quota, sessions
+from videovault.services import audit, fields, invitations, passwords, quota, sessions
 from videovault.services.access import Caller, check_in_person
 from videovault.services.sessions import authenticate, logout
 from videovault.services.views import SignedIn, UserView
@@ -24,7 +25,9 @@ __all__ = [
     "me",
     "register",
     "rename",
+    "signup",
 ]
+Signup = Literal["first", "open", "invite", "closed"]
 WRONG_LOGIN = "The e-mail address or the password is wrong."
 
 
@@ -40,7 +43,7 @@ def register(
     """Make an account and sign it in, as ``login`` does; the first one of an installation is its admin.
 
     Raises InvalidInput, Conflict when the address has an account, Forbidden when signup is closed or the
-    invitation is good no more.
+    invitation is missing or no longer valid.
     """
     fields.together(partial(fields.checked_email, email), partial(passwords.checked, password))
     email = fields.checked_email(email)
@@ -63,6 +66,13 @@ def register(
         raise Conflict("There is an account with this e-mail address already. Sign in instead.") from error
 
 
+def signup() -> Signup:
+    """Who may make an account now: ``first``, everyone, as long as there is none; then as the settings say."""
+    with reading() as session:
+        someone = session.exec(select(User.id).where(col(User.closed_at).is_(None)).limit(1)).first()
+    return settings().signup if someone else "first"
+
+
 def login(email: str, password: str, *, user_agent: str = "", instead_of: str = "") -> SignedIn:
     """Sign in; the session of the token ``instead_of``, which this browser had before, ends.
 
@@ -78,8 +88,9 @@ def login(email: str, password: str, *, user_agent: str = "", instead_of: str = 
                 _end(session, instead_of)
                 session.add(Event(kind="login", actor_id=let_in.id))
                 return _signed_in(session, let_in, user_agent)
-    failed = Event(kind="login_failed", actor_id=user.id if user else None)
-    write_if_possible(failed.kind, lambda session: session.add(failed), patience=AUDIT_SECONDS)
+    user_id = user.id if user else None
+    audit.tally_if_possible("login_failed", actor_id=user_id)
+    logs.refused("sign-in", reason="wrong", user_id=user_id)
     raise NotSignedIn(WRONG_LOGIN)
 
 
@@ -137,11 +148,13 @@ def create_admin(email: str, password: str) -> UserView:
 
 def _check_welcome(session: Session, email: str, invitation: str) -> None:
     """An invitation that is not needed is not looked at."""
-    signup = settings().signup
-    if signup == "open":
+    allowed = settings().signup
+    if allowed == "open":
         return
-    if signup == "closed" or not invitation:
+    if allowed == "closed":
         raise Forbidden("New accounts are not open here. Ask the admin for one.")
+    if not invitation:
+        raise Forbidden(invitations.NEEDED)
     invitations.redeem(session, invitation, email)
 
 

@@ -8,9 +8,10 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, exists
 from sqlmodel import Session, and_, col, func, or_, select
 
-from videovault.db import keep_newest, reading, transaction
+from videovault.db import reading
 from videovault.errors import InvalidInput
 from videovault.models import Event, User, Video
+from videovault.services import places
 from videovault.services.access import Caller, check_admin
 from videovault.services.admin_views import ActivityView, EntryView, Group
 
@@ -21,38 +22,46 @@ KINDS: Final[Mapping[Group, Sequence[str]]] = {
     "sign-ins": (
         *("login", "login_failed", "logout", "signed_out", "register", "account_closed"),
         *("password_changed", "forgot_password", "password_reset", "token_created", "token_revoked"),
+        *("confirmation_failed", "reset_failed"),
     ),
     "creations": ("draft", "store_requested", "renamed", "status.generating", "retried"),
     "results": ("status.ready", "status.failed", "object_swapped"),
-    "downloads": ("download", "share_download"),
+    "downloads": ("download", "share_download", "links"),
     "shares": ("shared", "unshared", "key_replaced", "share_opened"),
     "deletions": ("delete",),
     "admin": (
-        "user_changed",
-        "create_admin",
-        "invited",
-        "reset_link",
-        "replayed",
-        "rescued",
-        "reconciled",
-        "restored",
+        *("user_changed", "sessions_ended", "create_admin", "invited", "reset_link"),
+        *("replayed", "rescued", "reconciled", "restored", "key_read"),
     ),
 }
 # What of an event's own detail may be shown; the rest of it is for the machine.
-TOLD = ("from", "to", "name", "email", "network", "views", "by", "why", "left", "is_admin", "is_active")
-# Events of calls without an account: each kind has its own bound, so that a flood of one pushes out no others.
-WITHOUT_ACCOUNT = ("login_failed", "forgot_password", "share_opened", "share_download")
-MOST_WITHOUT_ACCOUNT = 10_000  # of each kind
-MOST = 1_000_000
+TOLD = (
+    "from",
+    "to",
+    "name",
+    "email",
+    "network",
+    "views",
+    "by",
+    "why",
+    "left",
+    "is_admin",
+    "is_active",
+    "ended",
+)
 
 
 @dataclass(frozen=True)
 class ActivityQuery:
-    """``person`` is part of the address or name of who did it; ``until`` is not in the time; ``cursor`` as it was given."""
+    """``person`` is part of the address or name of who did it; ``until`` is not in the time; ``cursor`` as it was given.
+
+    ``client_ip`` is a whole client address, or how one begins.
+    """
 
     group: Group | None = None
     user_id: str = ""
     person: str = ""
+    client_ip: str = ""
     since: datetime | None = None
     until: datetime | None = None
     cursor: str = ""
@@ -73,15 +82,6 @@ def page(caller: Caller, query: ActivityQuery) -> ActivityView:
     return ActivityView(entries=entries, next_cursor=more)
 
 
-def purge() -> None:
-    """Forget the oldest events where there are more than the bounds."""
-    for kind in WITHOUT_ACCOUNT:
-        with transaction() as session:
-            keep_newest(session, Event.id, MOST_WITHOUT_ACCOUNT, col(Event.kind) == kind)
-    with transaction() as session:
-        keep_newest(session, Event.id, MOST)
-
-
 def _wanted(query: ActivityQuery) -> list[ColumnElement[bool]]:
     groups = [query.group] if query.group else list(KINDS)
     wanted = [_is_one_of([kind for group in groups for kind in KINDS[group]])]
@@ -90,6 +90,8 @@ def _wanted(query: ActivityQuery) -> list[ColumnElement[bool]]:
         wanted.append(col(Event.actor_id) == query.user_id)
     if person:
         wanted.append(col(Event.actor_id).in_(select(User.id).where(_is_called(person))))
+    if query.client_ip.strip():
+        wanted.append(_is_from(query.client_ip.strip()))
     if query.since:
         wanted.append(col(Event.at) >= query.since)
     if query.until:
@@ -107,6 +109,13 @@ def _is_one_of(kinds: Iterable[str]) -> ColumnElement[bool]:
     # Of these there are many: the newest are found faster by going back in time than by the index of all of a kind.
     kind = col(Event.kind).concat("")
     return or_(kind.in_(plain), and_(kind == STATUS, col(Event.detail)["to"].as_string().in_(reached)))
+
+
+def _is_from(typed: str) -> ColumnElement[bool]:
+    """203.0.113.7 alone, and not 203.0.113.70; the beginning of an address means all that begin so."""
+    address = places.parsed(typed)
+    at = col(Event.client_ip)
+    return at == str(address) if address else at.startswith(typed.lower(), autoescape=True)
 
 
 def _is_called(words: str) -> ColumnElement[bool]:
@@ -153,6 +162,9 @@ def _entry(
         video_id=event.video_id or "",
         title=titles.get(event.video_id or "", ""),
         by=str(event.detail.get("by", "")) if event.kind == STATUS else "",
+        client_ip=event.client_ip,
+        times=event.times,
+        last_at=event.last_at,
         detail=detail,
     )
 

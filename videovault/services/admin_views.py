@@ -42,7 +42,9 @@ class EntryView(View):
 
     ``actor`` and ``subject`` are addresses: who did it, and whose account or video it was done to; empty where
     nobody is known any more. ``title`` is the video's, also where it is gone. ``by``: person, generator, worker or
-    repair, for changes of status. ``detail``: what else is told of this kind.
+    repair, for changes of status. ``client_ip``: the address it was done from, empty for the machine's own work and
+    after 90 days. ``times``: how often in this hour, ``last_at`` the last time if more than once. ``detail``: what else
+    is told of this kind.
     """
 
     number: int
@@ -53,6 +55,9 @@ class EntryView(View):
     video_id: str = ""
     title: str = ""
     by: str = ""
+    client_ip: str = ""
+    times: int = 1
+    last_at: Time | None = None
     detail: dict[str, str | int | bool | None]
 
 

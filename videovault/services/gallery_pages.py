@@ -29,7 +29,11 @@ def read(caller: Caller, user_id: str, query: GalleryQuery) -> Iterator[GalleryV
     check_user(caller, user_id)
     with reading() as session:
         counts = videos.counts_of(session, user_id)
+    noted = False
     for shown in _pages(user_id, query):
+        if not noted and any(video.download_url for video in shown):
+            videos.note_links(caller, user_id)
+            noted = True
         yield videos.view(shown, counts)
 
 

@@ -14,6 +14,7 @@ from videovault.services.access import Caller, check_admin, check_in_person
 from videovault.services.account_views import LinkView
 
 LIFE = timedelta(days=7)
+NEEDED = "New accounts need an invitation here. Ask the admin for an invitation link, then open it."
 SPENT = "This invitation has been used, is too old, or is for another address. Ask the admin for a new one."
 
 

@@ -33,6 +33,7 @@ RESETS = parse_many("30/hour")  # from one address: each costs the hashing of a 
 SCRIPTS = parse_many("30/minute; 300/hour")  # of one account, as the next two
 GENERATIONS = parse_many("30/minute; 300/hour")
 STORES = parse_many("120/minute; 2000/hour")
+LINKS = parse_many("1200/minute")  # galleries with links, and links one by one, of one account
 WRONG_KEYS = parse_many("20/hour")  # of share links, from one address
 # Unauthenticated callbacks that are recorded, from one address and from all together.
 CALLBACKS = parse_many("10/minute; 100/hour")

@@ -5,11 +5,11 @@ from functools import lru_cache
 
 from sqlmodel import Session, col, update
 
-from videovault import security
+from videovault import logs, security
 from videovault.db import SEEN_SECONDS, reading, write_if_possible
 from videovault.errors import InvalidInput
 from videovault.models import User
-from videovault.services import limiting
+from videovault.services import audit, limiting
 
 LENGTH = (8, 256)
 COMMON = 10_000
@@ -54,6 +54,8 @@ def confirm(user_id: str, password: str, field: str = "password") -> User:
         user = session.get_one(User, user_id)
     with limiting.confirmation(user_id):
         if not is_right(user, password):
+            audit.tally_if_possible("confirmation_failed", actor_id=user_id)
+            logs.refused("password", user_id=user_id)
             raise InvalidInput(WRONG, {field: WRONG})
     return user
 

@@ -106,6 +106,24 @@ def change(caller: Caller, user_id: str, wanted: Change) -> PersonView:
         return _view(user, *_taken(session, [user.id]).get(user.id, (0, 0)))
 
 
+def end_sessions(caller: Caller, user_id: str) -> int:
+    """Sign a user out everywhere, and return from how many devices. API tokens keep working.
+
+    Raises Forbidden for others than admins and for programs, UserNotFound.
+    """
+    check_admin(caller)
+    check_in_person(caller)
+    with transaction() as session:
+        check_still_admin(session, caller)
+        user = session.get(User, user_id, with_for_update={"key_share": True})
+        if user is None or user.closed_at:
+            raise UserNotFound
+        ended = sessions.end_all(session, user.id)
+        detail = {"userId": user.id, "ended": ended}
+        session.add(Event(kind="sessions_ended", actor_id=caller.user_id, detail=detail))
+    return ended
+
+
 def check_admin_left(session: Session) -> None:
     """Raises Conflict where people would be left without an active admin; a change in this transaction counts."""
     living = select(func.count()).select_from(User).where(col(User.closed_at).is_(None))

@@ -5,12 +5,12 @@ from typing import Any
 
 from sqlmodel import null, select
 
-from videovault import security
+from videovault import logs, security
 from videovault.config import settings
 from videovault.db import reading, transaction
 from videovault.errors import Forbidden, InvalidInput, UserNotFound
 from videovault.models import Channel, Event, OutboxMessage, User, now
-from videovault.services import fields, passwords, sessions
+from videovault.services import audit, fields, passwords, sessions
 from videovault.services.access import Caller, check_admin, check_in_person
 from videovault.services.account_views import LinkView
 
@@ -61,7 +61,7 @@ def forgot(email: str) -> None:
                 next_attempt_at=now() if user_id else null(),  # type: ignore[arg-type] # for None the default would be put in
             )
         )
-        session.add(Event(kind="forgot_password", actor_id=user_id))
+        audit.tally(session, "forgot_password", actor_id=user_id)
 
 
 def reset(token: str, password: str) -> None:
@@ -86,4 +86,7 @@ def _user_of(said: Any) -> User:
                 user = session.get(User, user_id)
             if user and user.is_active and security.fingerprint(user.password_hash) == fingerprint:
                 return user
+    with transaction() as session:
+        audit.tally(session, "reset_failed")
+    logs.refused("password reset")
     raise Forbidden(SPENT)

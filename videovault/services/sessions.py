@@ -101,11 +101,15 @@ def logout(token: str) -> None:
             session.delete(found)
 
 
-def end_all(session: Session, user_id: str, *, tokens: bool = False) -> None:
-    """End every session of the user, and with ``tokens`` the API tokens too, in a transaction of the caller's."""
-    session.exec(delete(models.Session).where(col(models.Session.user_id) == user_id))
+def end_all(session: Session, user_id: str, *, tokens: bool = False) -> int:
+    """End every session of the user, and with ``tokens`` the API tokens too, in a transaction of the caller's.
+
+    Returns how many sessions there were.
+    """
+    ended = session.exec(delete(models.Session).where(col(models.Session.user_id) == user_id)).rowcount
     if tokens:
         session.exec(delete(ApiToken).where(col(ApiToken.user_id) == user_id))
+    return ended
 
 
 def purge() -> None:

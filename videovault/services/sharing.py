@@ -9,7 +9,7 @@ from videovault.db import reading, transaction
 from videovault.errors import Conflict, InvalidInput, StorageError
 from videovault.gateways import storage
 from videovault.models import Event, Status, Video, now
-from videovault.services import ownership
+from videovault.services import audit, ownership
 from videovault.services.access import Caller, OpenedVideo, open_video
 from videovault.services.ownership import Standing
 from videovault.services.share_views import KeyView, ShareView
@@ -24,6 +24,7 @@ def secret_key(caller: Caller, video_id: str) -> KeyView:
     """The video's key, as its links carry it. Raises VideoNotFound."""
     with reading() as session:
         opened = open_video(session, caller, video_id, "share")
+    audit.key_read(caller.user_id, opened.row)
     return KeyView.of(opened.row, opened.secret_key)
 
 
@@ -49,7 +50,9 @@ def rotate(caller: Caller, video_id: str) -> KeyView:
 def link(caller: Caller, video_id: str) -> ShareView:
     """The share link and how it stands. Raises VideoNotFound."""
     with reading() as session:
-        return _view(open_video(session, caller, video_id, "share"))
+        opened = open_video(session, caller, video_id, "share")
+    audit.key_read(caller.user_id, opened.row)
+    return _view(opened)
 
 
 def open_link(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from videovault import logs
 from videovault.errors import VideoVaultError
 from videovault.services import (
-    activity,
+    audit,
     budget,
     idempotency,
     inbox,
@@ -40,7 +40,7 @@ PURGES: tuple[Step, ...] = (
     idempotency.purge,
     outbox.purge,
     presence.purge,
-    activity.purge,
+    audit.purge,
     budget.purge,
     webhook_ids.purge,
     probes.sweep,

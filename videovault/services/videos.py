@@ -9,11 +9,11 @@ from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, func, or_, select
 
 from videovault.config import settings
-from videovault.db import AUDIT_SECONDS, moment, reading, transaction, write_if_possible
+from videovault.db import moment, reading, transaction
 from videovault.errors import Conflict, InvalidInput, UserNotFound
 from videovault.gateways import source, storage
 from videovault.models import Event, Status, User, Video, now
-from videovault.services import fields, idempotency, lifecycle, limiting, quota, sidecar
+from videovault.services import audit, fields, idempotency, lifecycle, limiting, quota, sidecar
 from videovault.services.access import Caller, check_user, open_video
 from videovault.services.idempotency import Claim
 from videovault.services.naming import content_disposition, object_key
@@ -50,6 +50,8 @@ def gallery(
     Raises Forbidden for somebody else's gallery, InvalidInput for a cursor that was not given out.
     """
     check_user(caller, user_id)
+    if links:
+        limiting.check(limiting.LINKS, "links", caller.user_id)
     query = query or GalleryQuery()
     offset = _offset(query.cursor)
     with reading() as session:
@@ -63,6 +65,8 @@ def gallery(
         counts = counts_of(session, user_id)
     page = rows[: query.limit] if query.limit else rows
     more = len(rows) > len(page)
+    if links and any(row.status == Status.READY for row in page):
+        note_links(caller, user_id)
     shown = linked_all(page) if links else [VideoView.of(row) for row in page]
     return view(shown, counts, next_cursor=str(offset + len(page)) if more else None)
 
@@ -80,16 +84,22 @@ def view(shown: list[VideoView], counts: Mapping[str, int], next_cursor: str | N
 
 
 def get(caller: Caller, video_id: str, *, links: bool = True) -> VideoView:
+    if links:
+        limiting.check(limiting.LINKS, "links", caller.user_id)
     with reading() as session:
         row = open_video(session, caller, video_id, "read").row
-    return linked(row) if links else VideoView.of(row)
+    return _handed_out(caller, row) if links else VideoView.of(row)
+
+
+def _handed_out(caller: Caller, row: Video) -> VideoView:
+    if row.status == Status.READY:
+        note_links(caller, row.owner_id, row.id)
+    return linked(row)
 
 
 def linked(row: Video) -> VideoView:
     """The view with presigned links where there is something to link to."""
-    if row.status != Status.READY:
-        return VideoView.of(row)
-    return VideoView.of(row, download_url=video_link(row), thumbnail_url=poster_link(row))
+    return linked_all([row])[0]
 
 
 def linked_all(rows: Sequence[Video]) -> list[VideoView]:
@@ -116,7 +126,7 @@ def rename(caller: Caller, video_id: str, title: str) -> VideoView:
         session.add(Event(kind="renamed", actor_id=caller.user_id, video_id=row.id, detail=detail))
         row.title, row.updated_at, row.sidecar_due_at = title, now(), moment(session)
     sidecar.write(row.id)
-    return linked(row)
+    return linked(row)  # the event just made tells who got the links, too
 
 
 def download_url(caller: Caller, video_id: str, *, inline: bool = False) -> str:
@@ -124,11 +134,13 @@ def download_url(caller: Caller, video_id: str, *, inline: bool = False) -> str:
 
     Raises VideoNotFound, Conflict before the video is ready.
     """
+    limiting.check(limiting.LINKS, "links", caller.user_id)
     with reading() as session:
         row = _ready(session, caller, video_id)
-    if not inline:
-        taken = Event(kind="download", actor_id=caller.user_id, video_id=row.id)
-        write_if_possible(taken.kind, lambda session: session.add(taken), patience=AUDIT_SECONDS)
+    if inline:
+        note_links(caller, row.owner_id, row.id)
+    else:
+        audit.tally_if_possible("download", actor_id=caller.user_id, video_id=row.id)
     return video_link(row, inline=inline)
 
 
@@ -197,6 +209,7 @@ def store_link(
         idempotency.remember(session, claim, video.id)
         opened = open_video(session, caller, video.id, "share")
         view = StoredView.of(opened.row, opened.secret_key)
+    audit.key_read(caller.user_id, video)
     if known is None:
         enqueue(view.video_id)
     return view
@@ -206,7 +219,14 @@ def stored(caller: Caller, video_id: str) -> StoredView:
     """The same answer as ``store_link`` gave, as things are now."""
     with reading() as session:
         opened = open_video(session, caller, video_id, "share")
-        return StoredView.of(opened.row, opened.secret_key)
+    audit.key_read(caller.user_id, opened.row)
+    return StoredView.of(opened.row, opened.secret_key)
+
+
+def note_links(caller: Caller, owner_id: str, video_id: str | None = None) -> None:
+    """Presigned links of one video, or of a page of a gallery, have been handed out."""
+    detail = {"userId": owner_id}
+    audit.tally_if_possible("links", actor_id=caller.user_id, video_id=video_id, detail=detail)
 
 
 def _ready(session: Session, caller: Caller, video_id: str) -> Video:

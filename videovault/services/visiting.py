@@ -8,15 +8,14 @@ from sqlmodel import Session, col, or_
 
 from videovault import logs, security
 from videovault.db import AUDIT_SECONDS, reading, transaction, write_if_possible
-from videovault.errors import ObjectSwapped, WrongSecretKey
-from videovault.models import Event, Video
+from videovault.errors import ObjectSwapped, RateLimited, WrongSecretKey
+from videovault.models import Video
 from videovault.security import Ticket
-from videovault.services import limiting, ownership, places, sharing, videos
+from videovault.services import audit, limiting, ownership, places, sharing, videos
 from videovault.services.access import Visitor, open_video
 from videovault.services.share_views import SharedView
 
 TICKET_SECONDS = 6 * 3600  # how long an open page may play and download, whatever the limit of views then
-log = logs.get(__name__)
 
 
 @dataclass(frozen=True)
@@ -60,8 +59,7 @@ def download_url(video_id: str, visit: Visit, *, inline: bool = False) -> str:
         _count(video, visit, "address")
     if not inline:
         detail = {"network": places.network_of(visit.address)}
-        taken = Event(kind="share_download", video_id=video_id, detail=detail)
-        write_if_possible(taken.kind, lambda session: session.add(taken), patience=AUDIT_SECONDS)
+        audit.tally_if_possible("share_download", video_id=video_id, client_ip=visit.address, detail=detail)
     return videos.video_link(video, inline=inline)
 
 
@@ -101,12 +99,15 @@ def _proven(video_id: str, visit: Visit) -> Video:
 
 def _let_in(session: Session, video_id: str, visit: Visit) -> Video:
     address = places.counted_as(visit.address)
-    limiting.check_address_untried(limiting.WRONG_KEYS, "share", address)
     try:
+        limiting.check_address_untried(limiting.WRONG_KEYS, "share", address)
         return open_video(session, Visitor(visit.secret_key), video_id, "watch").row
+    except RateLimited:
+        logs.refused("share link", video_id=video_id, reason="limited")
+        raise
     except WrongSecretKey:
+        logs.refused("share link", video_id=video_id, reason="wrong")
         limiting.check_address(limiting.WRONG_KEYS, "share", address)
-        log.info("share link refused", video_id=video_id, network=places.network_of(visit.address))
         raise
 
 
@@ -131,4 +132,4 @@ def _counted(session: Session, *, video_id: str, visit: Visit, way: str) -> None
         raise WrongSecretKey
     session.refresh(video, ["share_views"])
     detail = {"network": places.network_of(visit.address), "views": video.share_views, "by": way}
-    session.add(Event(kind="share_opened", video_id=video_id, detail=detail))
+    audit.tally(session, "share_opened", video_id=video_id, client_ip=visit.address, detail=detail)

@@ -9,6 +9,7 @@ from videovault.config import settings
 from videovault.errors import Busy, DiskFull
 from videovault.services import accounts, fields, invitations, passwords, resets
 from videovault.state import wording
+from videovault.state.calls import quickly
 from videovault.state.session import HOME, SessionState
 
 PROBLEMS = {
@@ -16,6 +17,7 @@ PROBLEMS = {
     "invalid": "Please check what you entered.",
     "closed": "New accounts are not open here. Ask the admin for one.",
     "invitation": invitations.SPENT,
+    "uninvited": invitations.NEEDED,
     "spent": resets.SPENT,
     "busy": Busy().public_message,
     "full": DiskFull().public_message,
@@ -47,18 +49,28 @@ class AccountState(SessionState):
     invitation: str = ""
     token: str = ""
     sends_mail: bool = False
+    signup: accounts.Signup = "open"
 
     @rx.event
     def enter(self) -> EventSpec | None:
         """For who is not signed in yet; others go where they were going."""
-        wrong = self._read()
-        return rx.redirect(self.next, replace=True) if self.is_signed_in else wrong
+        return self._entered()
+
+    @rx.event
+    async def join(self) -> EventSpec | None:
+        """As ``enter``, for the page where accounts are made: it says what to do where one needs an invitation."""
+        self.signup = await quickly(accounts.signup)
+        return self._entered()
 
     @rx.event
     def recover(self) -> EventSpec | None:
         """For who forgot the password, and may be signed in somewhere all the same."""
         self.sends_mail = settings().smtp is not None
         return self._read()
+
+    def _entered(self) -> EventSpec | None:
+        wrong = self._read()
+        return rx.redirect(self.next, replace=True) if self.is_signed_in else wrong
 
     def _read(self) -> EventSpec | None:
         """What the address brings: errors, what was typed, and where the person was going; the first wrong field."""

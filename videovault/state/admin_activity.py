@@ -9,7 +9,7 @@ from videovault.services.activity import KINDS, ActivityQuery
 from videovault.services.admin_views import EntryView, Group
 from videovault.services.statistics import bounds, zone_of
 from videovault.services.views import iso
-from videovault.state import listing
+from videovault.state import listing, wording
 from videovault.state.admin import AdminState
 from videovault.state.admin_sentences import sentence
 from videovault.state.calls import quickly
@@ -17,20 +17,35 @@ from videovault.state.session import signed_in
 from videovault.state.shapes import Shape
 
 PAGE = 50
+BAD = ("login_failed", "confirmation_failed", "reset_failed", "status.failed", "object_swapped")
 SUGGESTIONS = 8
 
 
 class Entry(Shape):
+    """``from_here`` leads to all that was done from the same address; ``times`` is empty for what was done once."""
+
     number: int
     at: str
     text: str
     is_bad: bool
+    client_ip: str = ""
+    from_here: str = ""
+    times: str = ""
+    last_at: str = ""
 
     @classmethod
     def of(cls, view: EntryView) -> "Entry":
         is_cancelled = view.kind == "status.failed" and view.by == "person"
-        is_bad = view.kind in ("login_failed", "status.failed", "object_swapped") and not is_cancelled
-        return cls(number=view.number, at=iso(view.at), text=sentence(view), is_bad=is_bad)
+        return cls(
+            number=view.number,
+            at=iso(view.at),
+            text=sentence(view),
+            is_bad=view.kind in BAD and not is_cancelled,
+            client_ip=view.client_ip,
+            from_here=f"/admin/activity?{listing.address(ip=view.client_ip)}",
+            times=wording.times(view.times) if view.times > 1 else "",
+            last_at=iso(view.last_at) if view.last_at else "",
+        )
 
 
 class AdminActivityState(AdminState):
@@ -42,6 +57,7 @@ class AdminActivityState(AdminState):
 
     group: str = ""
     person: str = ""
+    client_ip: str = ""
     day: str = ""
     people: list[str] = []
     address: str = ""
@@ -55,7 +71,9 @@ class AdminActivityState(AdminState):
             return
         asked = self.router.url.query_parameters
         self.searches += self.person != asked.get("person", "")
+        self.searches += self.client_ip != asked.get("ip", "")
         group, self.person, self.day = (asked.get(name, "") for name in ("what", "person", "day"))
+        self.client_ip = asked.get("ip", "")
         self.group = group if group in KINDS else ""
         self._zone = asked.get("zone", "UTC")
         await self._read(caller)
@@ -75,6 +93,12 @@ class AdminActivityState(AdminState):
         self.people = [each.email for each in found.people]
 
     @signed_in
+    async def show_client_ip(self, caller: Caller, client_ip: str) -> None:
+        """What was done from one client address, or from those that begin like this."""
+        self.client_ip = client_ip
+        await self._read(caller)
+
+    @signed_in
     async def show_day(self, caller: Caller, day: str, zone: str) -> None:
         """One day only, as it is where the browser named ``zone`` is; all for an empty one."""
         self.day, self._zone = day, zone
@@ -91,13 +115,16 @@ class AdminActivityState(AdminState):
         self._cursor, self.has_more = found.next_cursor or "", found.next_cursor is not None
         self.is_loaded = True
         zone = self._zone if self.day else ""
-        self.address = listing.address(what=self.group, person=self.person, day=self.day, zone=zone)
+        self.address = listing.address(
+            what=self.group, person=self.person, ip=self.client_ip, day=self.day, zone=zone
+        )
 
     def _query(self, cursor: str) -> ActivityQuery:
         since, until = bounds(day, zone_of(self._zone)) if (day := _parsed(self.day)) else (None, None)
         return ActivityQuery(
             group=cast("Group | None", self.group or None),
             person=self.person,
+            client_ip=self.client_ip,
             since=since,
             until=until,
             cursor=cursor,

@@ -25,7 +25,9 @@ CHANGES: dict[str, Change] = {
     "active": {"is_active": True},
     "inactive": {"is_active": False},
 }
+END_SESSIONS = "sessions"
 DONE = {
+    END_SESSIONS: "They are signed out everywhere. Their API tokens still work.",
     "admin": "Now an admin. Their sessions have ended, so they sign in again.",
     "no-admin": "No longer an admin. Their sessions have ended.",
     "active": "The account can be used again.",
@@ -87,7 +89,7 @@ class AdminPeopleState(Sorted, AdminState):
     @signed_in
     async def ask(self, caller: Caller, what: str) -> None:  # noqa: ARG002 - as above
         """Ask whether this is really to be done."""
-        self.asking = what if what in CHANGES else ""
+        self.asking = what if what in DONE else ""
 
     @signed_in
     async def spare(self, caller: Caller) -> None:  # noqa: ARG002 - as above
@@ -99,6 +101,9 @@ class AdminPeopleState(Sorted, AdminState):
         what, self.asking, self.errors = self.asking, "", {}
         if what in CHANGES:
             await self._change(caller, CHANGES[what], DONE[what])
+        elif what == END_SESSIONS:
+            await quickly(people.end_sessions, caller, self.person.user_id)
+            self._say(DONE[what])
 
     @signed_in
     async def choose_quota(self, caller: Caller, kind: str) -> None:  # noqa: ARG002 - as above

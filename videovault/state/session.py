@@ -18,7 +18,7 @@ from starlette.requests import cookie_parser
 from videovault import logs, security
 from videovault.config import settings
 from videovault.errors import InvalidInput, NotSignedIn, VideoVaultError
-from videovault.services import sessions
+from videovault.services import places, sessions
 from videovault.services.access import Caller
 from videovault.state.calls import Shared, quickly
 from videovault.state.own_tab import OwnTab
@@ -175,6 +175,7 @@ class SessionGuard(Middleware):
 
     async def preprocess(self, app: App, state: BaseState, event: Event) -> None:  # noqa: ARG002 - Reflex's signature
         shown = await state.get_state(SessionState)
+        logs.bind_client_ip(str(places.parsed(shown.router.session.client_ip) or ""))
         token = shown._token()  # noqa: SLF001 - the guard is part of this state
         caller = await caller_of(token)
         session = security.token_hash(token) if caller else ""

@@ -151,6 +151,7 @@ ROUTES: dict[str, Route] = {
     "POST /api/admin/deliveries/{deliveryId}/replay": Route(rules.admins, state=Status.GENERATING),
     "GET /api/admin/users": Route(rules.admins),
     "PATCH /api/admin/users/{userId}": Route(rules.admins, 200, lambda _: {"quotaBytes": 7}),
+    "DELETE /api/admin/users/{userId}/sessions": Route(rules.admins),
     "POST /api/admin/users/{userId}/reset-link": Route(rules.admins),
     "POST /api/admin/invitations": Route(rules.admins, 201, lambda _: {}),
     "GET /api/admin/reconcile": Route(rules.admins),

@@ -59,6 +59,15 @@ def _tools() -> rx.Component:
             list="people",
         ),
         rx.el.datalist(rx.foreach(state.people, lambda email: rx.el.option(value=email)), id="people"),
+        searching(
+            "client-ip",
+            wording.CLIENT_IP,
+            state.client_ip,
+            state.show_client_ip.debounce(250),
+            "203.0.113.7",
+            input_mode="decimal",
+            max_length=45,
+        ),
         choosing(
             "kind",
             "What",
@@ -87,6 +96,22 @@ def _tools() -> rx.Component:
 def _entry(entry: Any) -> rx.Component:
     return rx.el.li(
         rx.el.span(entry.text, class_name=rx.cond(entry.is_bad, "bad-news", "")),
+        rx.cond(
+            entry.times != "",
+            rx.el.span(
+                f"{entry.times}, last {local_time(entry.last_at, AT)}",
+                class_name="soft small figures tallied",
+            ),
+        ),
+        rx.cond(
+            entry.client_ip != "",
+            rx.el.a(
+                entry.client_ip,
+                href=entry.from_here,
+                aria_label=f"Show what was done from {entry.client_ip}",
+                class_name="small figures",
+            ),
+        ),
         rx.el.time(
             local_time(entry.at, AT), custom_attrs={"dateTime": entry.at}, class_name="soft small figures"
         ),

@@ -16,6 +16,11 @@ QUESTIONS = {
     "admin": ("Admins see and delete everybody's videos and accounts.", "Make an admin"),
     "no-admin": ("They keep their own videos and are signed out everywhere.", "Take the rights away"),
     "active": ("They can sign in again, and find everything as it was.", wording.REACTIVATE),
+    "sessions": (
+        "They are signed out on every device within seconds. Their API tokens keep working: to end those too, deactivate "
+        "the account.",
+        wording.SIGN_OUT_EVERYWHERE,
+    ),
     "inactive": (
         "They are signed out everywhere at once and cannot sign in. Their videos and links stay.",
         wording.DEACTIVATE,
@@ -94,6 +99,7 @@ def _rights(person: Any) -> rx.Component:
             _asking(wording.DEACTIVATE, "inactive"),
             _asking(wording.REACTIVATE, "active"),
         ),
+        _asking(wording.SIGN_OUT_EVERYWHERE, "sessions"),
         class_name="row",
     )
 
@@ -104,7 +110,7 @@ def _asking(text: str, what: str) -> rx.Component:
 
 def _question(what: str) -> rx.Component:
     text, way_on = QUESTIONS[what]
-    look = "danger" if what in ("no-admin", "inactive") else "main"
+    look = "danger" if what in ("no-admin", "inactive", "sessions") else "main"
     return rx.el.div(
         rx.el.p(text, role="alert"),
         rx.el.div(

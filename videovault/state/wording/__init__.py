@@ -16,6 +16,7 @@ from videovault.state.wording.counting import (
     of_in_work_again,
     opened,
     opened_of,
+    times,
     videos,
     with_warnings,
 )
@@ -56,6 +57,7 @@ __all__ = [
     "place",
     "shortened",
     "size",
+    "times",
     "videos",
     "with_warnings",
 ]
@@ -67,6 +69,7 @@ CHANGE_PASSWORD = "Change password"  # noqa: S105 - a label
 CLEAR = "Clear"
 CLOSE = "Close"
 CREATE_ACCOUNT = "Create account"
+SIGN_OUT_EVERYWHERE = "Sign out everywhere"
 DEACTIVATE, REACTIVATE = "Deactivate", "Reactivate"
 DELETE = "Delete"
 DELETE_ACCOUNT = "Delete my account"
@@ -91,6 +94,7 @@ ADMIN = "Admin"
 ALL_VIDEOS = "All videos"
 APPEARANCE = "Appearance"
 DAY = "Day"
+CLIENT_IP = "IP address"
 EMAIL = "E-mail"
 GALLERY = "Gallery"
 NAME = "Name"

@@ -29,6 +29,7 @@ with_warnings = Counted(
 )
 in_work_again = Counted("1 video in work again.", "{n} videos in work again.")
 all_deleted = Counted("1 video deleted.", "{n} videos deleted.")
+times = Counted("once", "{n} times")
 opened_so_often = Counted("Opened once.", "Opened {n} times.")
 some_ready = Counted("1 video is ready", "{n} videos are ready")
 some_failed = Counted("1 video failed", "{n} videos failed")
