@@ -11,7 +11,6 @@ pytestmark = pytest.mark.process
 VIDEOS = 16
 
 
-@pytest.mark.timeout(400)  # beside a heavy load; else it takes a tenth of that
 def test_every_video_ends_and_nothing_is_left_while_a_tenth_of_everything_fails(tmp_path: Path) -> None:
     soak = Soak(videos=VIDEOS, seed=3, people=4, workers=1, kill_every=8, silent=4, limit=300, at_once=True)
     figures = soak.run(tmp_path, print)

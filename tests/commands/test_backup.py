@@ -17,6 +17,8 @@ from videovault.gateways import storage
 from videovault.installation import RESTORE_MARKER
 from videovault.services import accounts, pipeline, videos
 
+pytestmark = pytest.mark.process
+
 MIB = 1024**2
 # What it prints last is the most memory that it ever had, in MiB.
 MEASURED = """

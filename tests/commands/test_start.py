@@ -20,6 +20,8 @@ from videovault.embedded import server
 from videovault.models import Status
 from videovault.services import accounts, keys, lifecycle
 
+pytestmark = pytest.mark.process
+
 NOBODY = 65534
 WEAK = "changeme"
 # Root as any other user is: without the rights to read, write and change what belongs to somebody else.

@@ -19,7 +19,7 @@ from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer, payload
 from videovault.embedded import s3
 from videovault.services.engine.plan import PART_BYTES
 
-pytestmark = pytest.mark.timeout(400)  # beside a heavy load
+pytestmark = pytest.mark.process
 
 EMAIL = "anna@example.com"
 READY, RUNNING, IN_PARTS, GONE = 3, 20, 2, 2

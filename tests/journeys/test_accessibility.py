@@ -15,7 +15,7 @@ from tests.fixtures.scenes import SCENES, Scene
 from tests.fixtures.showcase import TOPICS, Showcase, showcase
 from tests.fixtures.stage import LOOKS, PHONE, SETTLED, ZOOMED, Look, Seen, each_look, on_screen, people
 
-pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.journey
 # Between them each size and each theme; all four looks are for --write-accessibility.
 EVERY_RUN = (Look("desktop", "dark"), Look("phone", "light"))
 HEAD = (

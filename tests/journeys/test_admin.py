@@ -12,7 +12,7 @@ from tests.fixtures.log_grep import remember
 from tests.journeys.conftest import ADMIN, PASSWORD, Visitor, signed_in
 from tests.journeys.keyboard import tab_to
 
-pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.journey
 TABS = {
     "/admin": "Videos",
     "/admin/people": "People",

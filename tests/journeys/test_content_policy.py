@@ -9,7 +9,7 @@ from tests.journeys.handshake import handshake
 from tests.journeys.violations import Violations
 from videovault.pages import PAGES
 
-pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.journey
 INLINE = "document.body.append(Object.assign(document.createElement('script'), {textContent: 'document.title = 1'}))"
 EVAL = "eval('1')"
 FOREIGN_IMAGE = "document.body.append(Object.assign(new Image(), {src: 'http://127.0.0.1:9/x.png'}))"

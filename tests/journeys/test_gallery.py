@@ -14,7 +14,7 @@ from tests.journeys.seeding import seed
 from tests.journeys.watching import PLAYING, THERE, assert_renews_itself, wait_until
 from videovault.models import Status
 
-pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.journey
 PAGE = 24
 
 

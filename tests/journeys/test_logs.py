@@ -15,7 +15,7 @@ from tests.fixtures.naughty_server import Manners, NaughtyServer
 from tests.fixtures.waiting import HANG_SECONDS, eventually
 from tests.journeys.test_restart import EMAIL, signed_in
 
-pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.journey
 QUERY = "sig=my-source-signature&X-Amz-Signature=my-source-signature"
 WRONG = "wrong horse battery"
 WAITING = 50

@@ -10,7 +10,7 @@ from tests.journeys.conftest import Visitor, register
 from tests.journeys.seeding import seed_many
 from tests.journeys.watching import stop_the_clock, wait_until
 
-pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.journey
 PAGE = 24
 TITLES = [f"Film {number:03}" for number in range(500)]
 # Down to the end of what is there, again and again until all are there; how far the last card that was to be seen moved

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from tests.fixtures.app import RunningApp
 from tests.journeys.conftest import ADMIN, Visitor, register, signed_in
 
-pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.journey
 TOPIC = "Why we bake our bread at night"
 GENERATOR = "videovault.embedded.studio"
 

@@ -20,7 +20,7 @@ from tests.journeys.conftest import PASSWORD, Visitor
 from tests.journeys.violations import Violations
 from videovault.pages import PAGES
 
-pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.journey
 LONG = "W" * 4000
 NEVER_DONE = "A license by which the generator knows what it must not finish"
 PUBLIC = ("/", "/login", "/register", "/forgot", "/reset", "/share/video_1_a", "/there-is-no-such-page")

@@ -8,7 +8,7 @@ from tests.journeys.conftest import Visitor, register
 from tests.journeys.seeding import seed
 from tests.journeys.watching import assert_renews_itself
 
-pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.journey
 
 
 def test_a_ready_film_goes_on_in_the_studio(app: RunningApp, visitor: Visitor, long_mp4: bytes) -> None:

@@ -14,7 +14,7 @@ from tests.fixtures.log_grep import remember
 from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer
 from tests.fixtures.waiting import HANG_SECONDS, eventually
 
-pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.journey
 SIZE = 24 * MIB
 # Without an ETag it is read by one connection only.
 WHOLE = Manners(size=SIZE, etag=None, headers={"Last-Modified": "Mon, 26 Jan 2026 10:15:00 GMT"})

@@ -14,7 +14,7 @@ from tests.journeys.conftest import Visitor, register
 from tests.journeys.seeding import seed
 from tests.journeys.watching import stop_the_clock
 
-pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.journey
 TOPIC = "Three things that make sourdough rise"
 
 

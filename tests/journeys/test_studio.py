@@ -13,7 +13,7 @@ from tests.journeys.keyboard import is_in_dialog, tab_to
 from tests.journeys.seeding import seed
 from videovault.models import Status
 
-pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.journey
 TOPIC = "What our oven does at night"
 CREATE = re.compile(r"/create/?$")
 MOVES = """() => [...document.querySelectorAll("*")].map((part) => getComputedStyle(part)).filter((style) =>

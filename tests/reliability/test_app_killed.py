@@ -14,7 +14,7 @@ from tests.fixtures.waiting import HANG_SECONDS
 from tests.reliability.evidence import APP, Witness
 from tests.reliability.orders import being_rendered, order_of, report_ready
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(400)]  # beside a heavy load
+pytestmark = [pytest.mark.process]  # beside a heavy load
 
 ASKED = "SELECT id FROM videos WHERE owner_id = ?"
 FILM = Manners(size=MIB)

@@ -7,7 +7,7 @@ from tests.reliability.evidence import AHEAD, BACK, Witness
 from tests.reliability.orders import being_rendered, report_ready
 from tests.reliability.stages import Stages
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(400)]  # beside a heavy load
+pytestmark = [pytest.mark.process]  # beside a heavy load
 
 TAKEN_BACK = (
     "SELECT id FROM events WHERE kind = 'status' AND video_id = ? AND json_extract(detail, '$.by') = 'repair'"

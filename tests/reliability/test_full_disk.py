@@ -10,7 +10,7 @@ from tests.fixtures.app import RunningApp, running_app
 from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer, payload
 from tests.fixtures.small_disk import SmallDisk, small_disk
 
-pytestmark = pytest.mark.timeout(400)  # beside a heavy load
+pytestmark = pytest.mark.process
 
 DISK_MIB = 640  # VideoVault does not start with less than 500 free, nor stores videos
 PATIENCE_SECONDS = 120

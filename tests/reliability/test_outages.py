@@ -11,7 +11,7 @@ from tests.fixtures.naughty_server import MIB, Manners, payload
 from tests.reliability.evidence import DATABASE, S3, Witness
 from tests.reliability.orders import being_rendered, report_ready
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(400)]  # beside a heavy load
+pytestmark = [pytest.mark.process]  # beside a heavy load
 
 LOCKED_SECONDS = 10.0
 AWAY_SECONDS = 3.0

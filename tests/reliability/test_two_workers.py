@@ -6,7 +6,7 @@ from tests.fixtures.house import House, video_id_of
 from tests.fixtures.naughty_server import MIB, Manners, payload
 from tests.reliability.evidence import RACE, Witness
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(400)]  # beside a heavy load
+pytestmark = [pytest.mark.process]  # beside a heavy load
 
 VIDEOS = 5  # to be generated, and as many to be stored
 CLAIMS = "SELECT id FROM events WHERE kind = 'status' AND video_id = ? AND json_extract(detail, '$.why') = 'claimed'"

@@ -13,7 +13,7 @@ from tests.embedded.processes import is_running, linux_only
 from tests.fixtures.app import RunningApp, running_app
 from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer, payload
 
-pytestmark = [pytest.mark.timeout(400), linux_only]
+pytestmark = [linux_only]
 
 SIZE = 12 * MIB
 PATIENCE_SECONDS = 150

@@ -11,7 +11,7 @@ from tests.reliability.orders import order_of, report_ready
 from tests.reliability.stages import THREE_PARTS, Stages
 from videovault.services.engine.plan import PART_BYTES
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(400)]  # beside a heavy load
+pytestmark = [pytest.mark.process]  # beside a heavy load
 
 # By the method of Stages that brings a video there.
 NAMES = {

@@ -221,7 +221,6 @@ def world(
     return World(anna, storage.connected(), generator, films_by_url, server.origin, points)
 
 
-@pytest.mark.timeout(3600)
 def test_whatever_happens_in_any_order_every_video_comes_to_its_end(world: World) -> None:
     bound = type("AnyOrderHere", (AnyOrder,), {"world": world})
     chosen = settings(

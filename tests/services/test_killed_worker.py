@@ -84,7 +84,6 @@ def _lease_runs_out(video_id: str) -> None:
     pipeline.repair(enqueue=lambda _video_id: None)
 
 
-@pytest.mark.timeout(400)
 def test_a_worker_killed_at_a_random_moment_is_taken_over_without_loss(
     anna: Caller, row: Row, own_embedded_s3: Storage, embedded_s3: EmbeddedS3, configure: Configure
 ) -> None:

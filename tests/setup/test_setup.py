@@ -14,6 +14,8 @@ from packaging.markers import Marker
 
 from tests.setup.package_index import LOCKED_LINE, PackageIndex, Wheel, serving, stand_in, stand_in_for
 
+pytestmark = pytest.mark.thorough
+
 ROOT = Path(__file__).parent.parent.parent
 LOCKS = ("requirements.txt", "requirements-dev.txt")
 OLDEST_PIP = ROOT / ".venv" / "oldest-pip"  # `make test` puts it there

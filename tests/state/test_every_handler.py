@@ -19,7 +19,7 @@ from tests.fixtures.security_document import in_document
 from tests.state.reflection import Handler, handlers, payloads, states
 from tests.state.stronghold import Stronghold
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.process]
 SESSION_SECONDS = 2.0
 SETTERS = "calls the setter of a var by its name, of which there is one: is_hydrated"
 # Those that need no session, and why.

@@ -7,6 +7,8 @@ import pytest
 
 from tests.state.stronghold import Stronghold
 
+pytestmark = pytest.mark.process
+
 EVIL = "evil.example"
 PATHS = (
     *("/gallery/", "/gallery//", "/login/", "/share", "/assets", "/assets/", "/api/docs/", "/healthz/"),

@@ -11,7 +11,7 @@ from tests.fixtures.waiting import HANG_SECONDS
 from tests.state.stronghold import BRIEF, SCRIPT, SHARE, Stronghold
 from videovault.state.pulses import IDLE_SECONDS
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.process]
 STUDIO = SHARE.replace("sharing____sharing_state.open", "studio____studio_state")
 WATCH = SHARE.replace("sharing____sharing_state.open", "work____work_state.watch")
 REPORT = "reflex___state____state.reflex___state____frontend_event_exception_state.handle_frontend_exception"

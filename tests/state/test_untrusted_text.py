@@ -21,7 +21,8 @@ from videovault.api.socket_messages import MOST_BYTES
 from videovault.logs.redaction import MOST_OF_TRACEBACK
 from videovault.untrusted_json import MOST_DEPTH
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.process
+
 LOG_LINE = re.compile(r"20\d\d-\d\d-\d\dT\S+Z \[")
 SLOW = ("-a", "http://", "X-Amz-", "a.b+c-")  # the patterns of the log were quadratic in these
 DEEP = "[" * 30_000

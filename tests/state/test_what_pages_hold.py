@@ -8,7 +8,7 @@ from tests.fixtures.raw_tab import HYDRATE, Frame, RawTab
 from tests.state.reflection import Handler, handlers, payloads
 from tests.state.stronghold import COOKIE, Inhabitant, Stronghold
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.process]
 HANDLERS = handlers()
 BRIEF = {"topic": "Doras topic", "avatar": "Maya"}
 SPARED = {"GalleryState.delete", "RemovalState.delete", "SharingState.renew"}

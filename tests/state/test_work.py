@@ -18,8 +18,6 @@ from videovault.state.session import SessionState
 from videovault.state.studio import StudioState
 from videovault.state.work import WorkState
 
-pytestmark = pytest.mark.timeout(60)
-
 
 @pytest.fixture
 def ada(person: Callable[[str], Person]) -> Person:

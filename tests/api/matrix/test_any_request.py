@@ -21,7 +21,8 @@ from tests.api.matrix.world import World
 from tests.fixtures.people import BASE
 from videovault.api.app import create_api
 
-pytestmark = pytest.mark.timeout(600)  # hundreds of requests, on a machine that may do other things
+pytestmark = pytest.mark.thorough
+
 Operation = APIOperation[Any, Any, Any, Any]
 AnyCase = Case[Any]
 EXAMPLES = 12  # of each kind for each operation; always the same ones

@@ -10,8 +10,9 @@ from tests.fixtures.documents import table
 from tests.fixtures.security_document import in_document
 from videovault.api.app import create_api
 
+pytestmark = pytest.mark.thorough
+
 COUNTED = {"GET /api/share/{videoId}/download"}  # as a view; nothing else that is safe by HTTP changes a row
-pytestmark = pytest.mark.timeout(600)  # hundreds of requests, on a machine that may do other things
 Cell = tuple[str, CallerName, Target]
 
 

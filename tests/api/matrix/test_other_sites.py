@@ -7,7 +7,8 @@ from tests.api.matrix.world import World
 from tests.api.requests import code
 from videovault.api.origins import SAFE_METHODS
 
-pytestmark = pytest.mark.timeout(600)  # hundreds of requests, on a machine that may do other things
+pytestmark = pytest.mark.thorough
+
 UNSAFE = [name for name in ROUTES if name.partition(" ")[0] not in SAFE_METHODS]
 
 
