@@ -13,7 +13,7 @@ from tests.embedded.processes import is_running, linux_only
 from tests.fixtures.app import RunningApp, running_app
 from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer, payload
 
-pytestmark = [linux_only]
+pytestmark = [linux_only, pytest.mark.process]
 
 SIZE = 12 * MIB
 PATIENCE_SECONDS = 150
