@@ -3,14 +3,20 @@
 import re
 from concurrent.futures import ThreadPoolExecutor
 
+import anyio.to_thread
 import pytest
+from sqlmodel import select
 
 from tests.api.requests import BRIEF, GENERATE, SCRIPT, code, draft, gallery, generate, report, store
+from tests.api.test_waiting import Site, run
 from tests.fixtures.generator import SCRIPT as WRITTEN
 from tests.fixtures.generator import Generator
 from tests.fixtures.installation import Configure
 from tests.fixtures.people import MakeClient, Person
 from tests.fixtures.waiting import eventually
+from videovault.db import reading
+from videovault.models import Video
+from videovault.services import generation
 
 pytestmark = pytest.mark.usefixtures("moto_s3")
 
@@ -58,18 +64,25 @@ def test_the_guides_next_step_finds_the_generated_video_and_stores_no_second_one
     assert gallery(ada)["totalCount"] == 1
 
 
-@pytest.mark.usefixtures("jobs")
-def test_no_url_in_time_is_the_guides_processing_answer(
-    ada: Person, generator: Generator, configure: Configure
-) -> None:
+def test_no_url_in_time_is_the_guides_processing_answer(ada: Person, generator: Generator) -> None:
+    """The wait ends once the generator has said how long it takes."""
     generator.mode = "processing"
-    configure(GENERATE_WAIT_SECONDS=1)
-    answer = generate(ada)
-    assert answer.status_code == 202
-    said = answer.json()
-    assert said["message"] == "Video generation request submitted successfully"
-    assert said["data"].items() >= {"status": "processing", "estimatedTime": 3}.items()
-    assert said["data"]["message"].endswith("This process typically takes 3 minutes.")
+
+    async def use(site: Site) -> None:
+        waiting = site.generate(1)
+        await site.all_wait(1)
+        with reading() as session:
+            video_id = session.exec(select(Video.id)).one()
+        await anyio.to_thread.run_sync(generation.ask_generator, video_id)
+        site.watch.close()
+        answer = await waiting
+        said = answer.json()
+        assert answer.status_code == 202
+        assert said["message"] == "Video generation request submitted successfully"
+        assert said["data"].items() >= {"status": "processing", "estimatedTime": 3}.items()
+        assert said["data"]["message"].endswith("This process typically takes 3 minutes.")
+
+    run(ada, use)
 
 
 def test_without_a_word_of_the_generator_fifteen_minutes_are_expected(

@@ -159,7 +159,7 @@ def test_callback_mode_answers_at_once_and_reports_later_though_the_studio_was_k
     with studio(tmp_path, "--delay", "3600", "--callback", caller.url) as running:
         headers = {"Idempotency-Key": "v:1"}
         answer = running.post("/video", json=caller.order(), headers=headers).json()
-        assert (answer["status"], answer["estimatedTime"]) == ("processing", 60)
+        assert (answer["status"], answer["estimatedTime"]) == ("processing", 1)
         assert httpx.get(answer["statusUrl"], headers=SHOWN).json()["status"] == "processing"
         eventually(lambda: list((tmp_path / "files").iterdir()))  # it renders
         running.process.kill()
