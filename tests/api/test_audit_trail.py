@@ -3,7 +3,6 @@
 import httpx
 import pytest
 from sqlalchemy import event
-from sqlalchemy.exc import OperationalError
 from sqlmodel import col, select
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
@@ -13,6 +12,7 @@ from tests.fixtures.installation import Configure
 from tests.fixtures.people import MakeClient, Person
 from videovault import db
 from videovault.db import reading, transaction
+from videovault.errors import DiskFull
 from videovault.models import Event
 from videovault.services import limiting
 
@@ -123,7 +123,7 @@ def test_a_full_disk_keeps_nobody_from_the_gallery_but_shows_no_key_unrecorded(
 
     event.listen(db.engine(), "connect", full)
     db.engine().dispose()
-    with pytest.raises(OperationalError, match="full"):
+    with pytest.raises(DiskFull):
         _fill()
     with capture_logs([merge_contextvars]) as lines:
         answer = ada.api.get(GALLERY, params={"userId": ada.user_id}, headers=PROXIED)

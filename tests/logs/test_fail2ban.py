@@ -91,6 +91,7 @@ def test_text_from_outside_forges_no_line(written: io.StringIO, configure: Confi
     logs.get("test").warning(said)
     logging.getLogger("library").warning("bad request: %s", said)
     logs.get("test").error("fault", exc_info=ValueError(said))
+    logs.flush()
     assert "6.6.6.6" in written.getvalue()
     assert banned(written.getvalue()) == []
 

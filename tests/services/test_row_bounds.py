@@ -4,13 +4,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlmodel import col, select
+from sqlmodel import select
 
 from tests.fixtures.installation import Configure
 from videovault.db import reading, transaction
 from videovault.errors import NotSignedIn
-from videovault.models import Channel, Event, OutboxMessage, Session, now
-from videovault.services import accounts, activity, outbox, pipeline, resets, sessions
+from videovault.models import Channel, OutboxMessage, Session, now
+from videovault.services import accounts, outbox, pipeline, resets, sessions
 from videovault.services.access import Caller
 
 ANNA, PASSWORD = "anna@example.com", "correct horse"
@@ -24,33 +24,6 @@ def test_a_user_has_so_many_sessions(anna: Caller, bert: Caller, monkeypatch: py
     assert {accounts.authenticate(token).user_id for token in tokens[1:]} == {anna.user_id}
     with reading() as session:
         assert len(session.exec(select(Session).where(Session.user_id == bert.user_id)).all()) == 1
-
-
-def test_events_that_need_no_account_are_bounded_by_kind(
-    anna: Caller, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A flood of one kind pushes out neither another kind nor what people with accounts did."""
-    monkeypatch.setattr(activity, "MOST_WITHOUT_ACCOUNT", 4)
-    with transaction() as session:
-        session.add(Event(kind="share_opened", video_id="video_1"))
-        session.add(Event(kind="renamed", actor_id=anna.user_id))
-        session.flush()
-        session.add_all(Event(kind="login_failed", detail={"number": number}) for number in range(10))
-    pipeline.tidy()
-    with reading() as session:
-        kept = session.exec(select(Event).order_by(col(Event.id))).all()
-    failed = [event.detail["number"] for event in kept if event.kind == "login_failed"]
-    assert failed == [6, 7, 8, 9]
-    assert {"share_opened", "renamed", "register"} <= {event.kind for event in kept}
-
-
-def test_all_events_together_are_bounded(anna: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(activity, "MOST", 5)
-    with transaction() as session:
-        session.add_all(Event(kind="renamed", actor_id=anna.user_id) for _ in range(20))
-    pipeline.tidy()
-    with reading() as session:
-        assert len(session.exec(select(Event)).all()) == 5
 
 
 def test_letters_to_nobody_go_with_the_next_purge(anna: Caller, configure: Configure) -> None:

@@ -34,6 +34,7 @@ FOR_EVERYBODY = {
     "SessionState.dismiss",
     "SessionState.go_home",
     "AccountState.enter",
+    "AccountState.join",
     "AccountState.recover",
     "AccountState.toggle_password",
 }
@@ -50,6 +51,7 @@ ARGUMENTS = {
     "delivery_id": "1",
     "q": "",
     "person": "",
+    "client_ip": "",
     "what": "delete",
     "column": "title",
     "status": "",

@@ -9,7 +9,7 @@ from sqlmodel import select
 
 from videovault.db import reading
 from videovault.models import Video
-from videovault.services import videos
+from videovault.services import limiting, videos
 from videovault.services.access import Caller, check_user
 from videovault.services.videos import ORDERS, GalleryQuery
 from videovault.services.views import GalleryView, VideoView
@@ -27,6 +27,7 @@ def read(caller: Caller, user_id: str, query: GalleryQuery) -> Iterator[GalleryV
         yield videos.gallery(caller, user_id, query)
         return
     check_user(caller, user_id)
+    limiting.check(limiting.LINKS, "links", caller.user_id)
     with reading() as session:
         counts = videos.counts_of(session, user_id)
     noted = False

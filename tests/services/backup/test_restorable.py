@@ -7,6 +7,7 @@ from alembic import command
 from alembic.config import Config
 
 from tests.fixtures.installation import Configure
+from tests.fixtures.keys import ONE_KEY
 from tests.services.backup.conftest import Elsewhere, Store, restore
 from tests.services.conftest import Row
 from videovault import db
@@ -46,15 +47,15 @@ def test_a_database_of_a_later_version_is_refused(
 def test_a_key_from_the_settings_is_asked_for(
     configure: Configure, installation: Path, store: Store, backup_dir: Path, elsewhere: Elsewhere
 ) -> None:
-    configure(SECRET_KEY="k" * 43)
+    configure(SECRET_KEY=ONE_KEY)
     store("One")
     assert backup.save(backup_dir).manifest.key.source == "settings"
-    assert "k" * 43 not in "".join(path.read_text(errors="replace") for path in backup_dir.glob("*.json"))
+    assert ONE_KEY not in "".join(path.read_text(errors="replace") for path in backup_dir.glob("*.json"))
     elsewhere(SECRET_KEY="")
     for refused in (lambda: restore(backup_dir), lambda: _raise_named(backup_dir)):
         with pytest.raises(InvalidInput, match="set SECRET_KEY to that of the installation"):
             refused()
-    elsewhere("third", SECRET_KEY="k" * 43)
+    elsewhere("third", SECRET_KEY=ONE_KEY)
     assert not restore(backup_dir).findings.named
     del installation
 
@@ -65,10 +66,10 @@ def test_a_setting_that_would_hide_the_backups_key_is_refused(
     store("One")
     key = settings().installation.secret_key
     backup.save(backup_dir)
-    elsewhere(SECRET_KEY="k" * 43)
+    elsewhere(SECRET_KEY=ONE_KEY)
     with pytest.raises(InvalidInput, match="SECRET_KEY is set here to another key"):
         restore(backup_dir)
-    elsewhere("third", SECRET_KEY="k" * 43, SECRET_KEY_OLD=key)
+    elsewhere("third", SECRET_KEY=ONE_KEY, SECRET_KEY_OLD=key)
     assert not restore(backup_dir).findings.named
     del installation
 

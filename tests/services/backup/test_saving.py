@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.installation import Configure
+from tests.fixtures.keys import ONE_KEY
 from tests.fixtures.s3_proxy import S3Proxy
 from tests.services.backup.conftest import Store, damage, restore
 from videovault.db import transaction
@@ -198,7 +199,7 @@ def test_without_a_database_there_is_nothing_to_back_up_and_none_is_made(
     moto_s3: Storage, configure: Configure, installation: Path, backup_dir: Path
 ) -> None:
     del moto_s3
-    configure(DATA_DIR=installation / "empty", SECRET_KEY="k" * 43)
+    configure(DATA_DIR=installation / "empty", SECRET_KEY=ONE_KEY)
     with pytest.raises(ConfigurationError, match="nothing to back up"):
         backup.save(backup_dir)
     assert not (installation / "empty").exists()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
+from videovault import untrusted_json
 from videovault.errors import InvalidInput
 from videovault.gateways.storage import Description, Listed
 from videovault.models import Status
@@ -212,7 +213,7 @@ def _entry(row: tuple[Any, ...]) -> Entry:
     key, size, etag, modified, sha256, crc32, content_type, disposition, metadata, _ = row
     try:
         is_one = SHA256.fullmatch(sha256) and size >= 0 and 0 <= crc32 < 2**32 and copying.checked_key(key)
-        told = {str(name): str(value) for name, value in json.loads(metadata).items()}
+        told = {str(name): str(value) for name, value in untrusted_json.loads(metadata).items()}
     except (InvalidInput, TypeError, ValueError, AttributeError):
         is_one = None
     if not is_one:

@@ -18,7 +18,7 @@ from pydantic import (
     ValidationError,
 )
 
-from videovault import security
+from videovault import security, untrusted_json
 from videovault.config import settings
 from videovault.errors import ConfigurationError, InvalidInput
 from videovault.installation import FILE_NAME, Installation
@@ -109,7 +109,7 @@ def read(folder: Path) -> Manifest:
             )
         raise InvalidInput(f"{folder} holds no backup: there is no {NAME}.")
     try:
-        whole = json.loads(files.read(path, MOST_BYTES))
+        whole = untrusted_json.loads(files.read(path, MOST_BYTES))
         said, digest = whole["manifest"], whole["sha256"]
         if said["format"] != FORMAT:
             raise InvalidInput(
