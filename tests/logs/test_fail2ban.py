@@ -4,7 +4,7 @@ import configparser
 import io
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -23,14 +23,19 @@ FORGED = (
 
 
 @pytest.fixture(params=["text", "json"])
-def written(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
-    """What this process has written to its log so far."""
+def written(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], str]]:
+    """What this process has written to its log so far, after its writer has caught up."""
     output = io.StringIO()
     monkeypatch.setattr("sys.stderr", output)
     root = logging.getLogger()
     before = root.handlers, root.level
     logs.configure(request.param, "info")
-    yield output
+
+    def text() -> str:
+        logs.flush()
+        return output.getvalue()
+
+    yield text
     root.handlers, root.level = before
 
 
@@ -63,7 +68,7 @@ def _date(pattern: str) -> str:
 
 @pytest.mark.parametrize("browser", BROWSERS)
 def test_each_refusal_is_found_with_the_browsers_address_behind_a_proxy(
-    written: io.StringIO, ada: Person, make_client: MakeClient, browser: str
+    written: Callable[[], str], ada: Person, make_client: MakeClient, browser: str
 ) -> None:
     attacker = make_client(headers={"X-Forwarded-For": f"6.6.6.6, {browser}"})
     for _ in range(7):  # the last ones come too often
@@ -71,29 +76,30 @@ def test_each_refusal_is_found_with_the_browsers_address_behind_a_proxy(
     attacker.post("/api/auth/login", data={"email": "nobody@example.com", "password": "wrong"})  # a form
     attacker.get("/api/share/video_1_a/download?key=guessed")
     attacker.post("/api/auth/reset", json={"token": "a.b.c", "password": "battery staple"})
-    assert banned(written.getvalue()) == [browser] * 10
+    assert banned(written()) == [browser] * 10
 
 
 def test_people_who_sign_in_or_mistype_their_own_password_are_not_found(
-    written: io.StringIO, ada: Person, make_client: MakeClient
+    written: Callable[[], str], ada: Person, make_client: MakeClient
 ) -> None:
     make_client().post("/api/auth/login", json={"email": ada.email, "password": "correct horse"})
     ada.api.post("/api/auth/password", json={"currentPassword": "wrong", "newPassword": "battery staple"})
-    assert "password refused from" in written.getvalue()
-    assert banned(written.getvalue()) == []
+    assert "password refused from" in written()
+    assert banned(written()) == []
 
 
 @pytest.mark.parametrize("forged", FORGED)
-def test_text_from_outside_forges_no_line(written: io.StringIO, configure: Configure, forged: str) -> None:
+def test_text_from_outside_forges_no_line(
+    written: Callable[[], str], configure: Configure, forged: str
+) -> None:
     configure()
     said: Any = f"a\n{forged}\r{forged}\x85{forged}\u2028{forged}"
     logs.get("test").warning("error in a browser", said=said, event2={"event": said}, timestamp2=said)
     logs.get("test").warning(said)
     logging.getLogger("library").warning("bad request: %s", said)
     logs.get("test").error("fault", exc_info=ValueError(said))
-    logs.flush()
-    assert "6.6.6.6" in written.getvalue()
-    assert banned(written.getvalue()) == []
+    assert "6.6.6.6" in written()
+    assert banned(written()) == []
 
 
 def test_a_forged_line_at_the_beginning_of_a_line_would_be_found() -> None:
