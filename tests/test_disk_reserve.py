@@ -15,6 +15,8 @@ from videovault.disk_reserve import LEAST_FREE_BYTES, RESERVE_BYTES, STEP_BYTES,
 from videovault.errors import DiskFull
 from videovault.models import Event
 
+pytestmark = pytest.mark.thorough
+
 MANY = 3000
 
 

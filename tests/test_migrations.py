@@ -8,7 +8,7 @@ from sqlmodel import SQLModel
 
 from videovault import db, models
 
-pytestmark = pytest.mark.usefixtures("empty_database")
+pytestmark = [pytest.mark.usefixtures("empty_database"), pytest.mark.thorough]
 TABLES = {
     "users",
     "sessions",

@@ -13,7 +13,7 @@ from tests.fixtures.people import Person
 from videovault.db import reading
 from videovault.models import Session, User, Video
 
-pytestmark = pytest.mark.usefixtures("installation")
+pytestmark = [pytest.mark.usefixtures("installation"), pytest.mark.thorough]
 
 LONG = "x" * 10_000
 CONTROLS, EMOJI, RIGHT_TO_LEFT = "a\x00\x07b", "🎬👩‍🚀", "\u202eשלום مرحبا"  # noqa: RUF001 - a Hebrew word

@@ -20,7 +20,7 @@ from videovault.db import reading
 from videovault.models import Delivery
 from videovault.services import generation, recording
 
-pytestmark = pytest.mark.usefixtures("moto_s3")
+pytestmark = [pytest.mark.usefixtures("moto_s3"), pytest.mark.thorough]
 # 28 KB of headers and 15 KB of body, as in the attack that filled the disk.
 HEADERS = "".join(f"x-padding-{number}: {'y' * 1000}\r\n" for number in range(28))
 ONE = "198.51.100.7"

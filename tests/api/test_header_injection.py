@@ -6,7 +6,7 @@ import pytest
 from tests.api.requests import code
 from tests.fixtures.people import BASE, PASSWORD, Person
 
-pytestmark = pytest.mark.usefixtures("own_embedded_s3")
+pytestmark = [pytest.mark.usefixtures("own_embedded_s3"), pytest.mark.thorough]
 
 
 @pytest.mark.parametrize("title", ["a\r\nSet-Cookie: a=b", "a\nX-Other: b", "a\0b", "a\x0bb"])

@@ -28,6 +28,8 @@ from videovault.api.waiting import Watch
 from videovault.db import reading, transaction
 from videovault.models import IdempotencyKey, Status, Video
 
+pytestmark = pytest.mark.thorough
+
 MANY, CALLERS = 200, 40  # five times, and just as many as the threads that serve everything else
 KEY = {"Idempotency-Key": "one"}
 

@@ -13,6 +13,8 @@ from videovault.gateways.storage import Description, Storage
 from videovault.services import accounts, pipeline, videos
 from videovault.services.access import Caller
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture
 def anna(installation: Path) -> Caller:

@@ -15,6 +15,8 @@ from videovault.gateways.statuses import Statuses
 from videovault.gateways.webhooks import Webhooks
 from videovault.services import recording
 
+pytestmark = pytest.mark.thorough
+
 # Modules that read JSON which this product has written itself.
 OURS_ALONE = {
     "videovault.installation": "the file with the installation's keys",

@@ -19,6 +19,8 @@ from videovault.gateways import addresses, container, faults, filenames, replies
 from videovault.logs import redaction
 from videovault.services import delivery_views, fields, naming, places, recording
 
+pytestmark = pytest.mark.thorough
+
 KIB = 1024
 MOST_TRACED = 8 * KIB  # characters: following each step in Python takes a thousand times as long as it
 # What is repeated to make the text; whatever a grammar here gives a meaning, and what the slow patterns were slow by.

@@ -8,6 +8,8 @@ from tests.costs import collecting
 from tests.costs.collecting import Use
 from tests.costs.patterns import Mode, fault
 
+pytestmark = pytest.mark.thorough
+
 # Those that see no text from outside, each with the reason. Everything else has to be linear.
 OURS_ALONE = {
     "videovault.embedded.frontend:INLINE_SCRIPT": "the pages that this product has built itself",

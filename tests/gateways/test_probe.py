@@ -21,6 +21,8 @@ from tests.fixtures.films import claiming, film, with_padding, without_pictures
 from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer
 from videovault.gateways.probe import Description, Probe, probe
 
+pytestmark = pytest.mark.thorough
+
 ROOT = Path(__file__).parent.parent.parent
 SOME_SECONDS = 60  # far from every limit, however busy the machine
 

@@ -1,5 +1,7 @@
 """Whatever people, generators, workers and the clock do, in any order: every video comes to an end, paid for once.
 
+pytestmark = pytest.mark.thorough
+
 ANY_ORDER=long tries far more, and another selection each time.
 """
 

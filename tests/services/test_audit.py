@@ -16,6 +16,8 @@ from videovault.services import accounts, audit, lifecycle, ownership, pipeline,
 from videovault.services.access import Caller
 from videovault.services.audit import MOST_ROWS_AN_HOUR, OWNERSHIP, REST, RETENTION, Retention
 
+pytestmark = pytest.mark.thorough
+
 EVERY = [*RETENTION, Retention(("renamed", "delete", "stored", "status"), REST.days, REST.rows)]
 ROOT = Path(videovault.__file__).parent
 

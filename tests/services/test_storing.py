@@ -23,6 +23,8 @@ from videovault.services.lease import Superseded
 from videovault.services.ledgers import VideoLedger
 from videovault.services.naming import POSTER_NAME, folder
 
+pytestmark = pytest.mark.thorough
+
 SIZE = 40 * MIB
 # Falls silent after a part; without an ETag it is read by one connection only.
 DATED = {"Last-Modified": "Mon, 26 Jan 2026 10:15:00 GMT"}

@@ -12,6 +12,8 @@ import pytest
 from tests.embedded.studio.running import KEY, VIDEO, Customer, Studio, customer, studio
 from tests.fixtures.waiting import eventually
 
+pytestmark = pytest.mark.thorough
+
 KEYED = f"Authorization: Bearer {KEY}"
 
 

@@ -11,6 +11,8 @@ from videovault.embedded.studio.scene import SIZE, Scene
 from videovault.embedded.studio.theme import THEMES, theme_for
 from videovault.embedded.studio.typefaces import Typesetter
 
+pytestmark = pytest.mark.thorough
+
 PARTS = {
     "hook": "Good coffee is no secret.",
     "body": "It takes fresh beans, clean water and two minutes of your time.",

@@ -13,6 +13,8 @@ from videovault.models import Video
 from videovault.services import accounts, backup, ownership
 from videovault.services.ownership import Standing
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture
 def embedded_video(installation: Path, row: Row, backup_dir: Path) -> Video:

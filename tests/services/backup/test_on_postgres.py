@@ -19,6 +19,8 @@ from videovault.models import Status, User, Video
 from videovault.services import accounts, backup, sharing
 from videovault.services.access import Caller
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture
 def anna(postgres_server: str, migrated_postgres: str, configure: Configure, moto_s3: Storage) -> Caller:

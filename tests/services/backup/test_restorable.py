@@ -16,6 +16,8 @@ from videovault.db import transaction
 from videovault.errors import ConfigurationError, InvalidInput
 from videovault.services import backup
 
+pytestmark = pytest.mark.thorough
+
 
 def test_a_database_of_an_earlier_version_is_migrated(
     store: Store, backup_dir: Path, elsewhere: Elsewhere, row: Row

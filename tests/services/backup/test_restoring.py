@@ -26,6 +26,8 @@ from videovault.services.backup.files import Damaged
 from videovault.services.engine.plan import PART_BYTES
 from videovault.services.ownership import Standing
 
+pytestmark = pytest.mark.thorough
+
 ALSO_PARTS = b"moving pictures" * (PART_BYTES // 15 + 1000)
 
 

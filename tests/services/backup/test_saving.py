@@ -20,6 +20,8 @@ from videovault.services.access import Caller
 from videovault.services.backup import files
 from videovault.services.backup.catalogue import Catalogue
 
+pytestmark = pytest.mark.thorough
+
 FAILS = (403, "AccessDenied")
 LOOKS = 2  # each backup lists the bucket twice
 

@@ -29,6 +29,8 @@ from videovault.services import backup, generation, pipeline, presence, tokens, 
 from videovault.services.access import Caller
 from videovault.services.backup.settling import Settled
 
+pytestmark = pytest.mark.thorough
+
 UPLOAD: dict[str, Any] = {"upload_id": "elsewhere", "upload_source": {"total": 1}, "heartbeat_at": clock()}
 
 

@@ -18,6 +18,8 @@ from videovault.gateways.storage import Storage
 from videovault.services import backup
 from videovault.services.backup.files import Damaged
 
+pytestmark = pytest.mark.thorough
+
 Said = dict[str, Any]
 
 

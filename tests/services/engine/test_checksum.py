@@ -2,10 +2,13 @@
 
 import zlib
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from videovault.services.engine.checksum import combined, crc32
+
+pytestmark = pytest.mark.thorough
 
 
 @given(st.lists(st.binary(max_size=5000)))

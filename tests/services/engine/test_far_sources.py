@@ -19,6 +19,8 @@ from videovault.services.engine import board
 from videovault.services.engine.pace import MANY_LANES_WINDOW
 from videovault.services.engine.slices import Slice
 
+pytestmark = pytest.mark.thorough
+
 SIZE = 24 * MIB + 12_345
 FAR = 0.03  # seconds before each answer
 SLOW = 14 * MIB  # bytes a second of each connection

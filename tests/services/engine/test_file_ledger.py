@@ -7,6 +7,8 @@ import pytest
 
 from videovault.services.engine import Begun, FileLedger, Identity, StoredPart
 
+pytestmark = pytest.mark.thorough
+
 BEGUN = Begun("upload-1", Identity(40, '"v1"', None), 10, "mp4")
 PARTS = tuple(StoredPart(number, 10, f'"{number}"', number) for number in (2, 1, 3))
 

@@ -10,6 +10,8 @@ from videovault.services.engine.board import Board, Claimant
 from videovault.services.engine.pace import MOST_LOOKS, Meter, Pace
 from videovault.services.engine.plan import Plan
 
+pytestmark = pytest.mark.thorough
+
 SIZE = 24 * MIB + 12_345
 SLOW = 8 * MIB
 FIRST, OTHER = Claimant(is_first=True), Claimant(is_first=False)

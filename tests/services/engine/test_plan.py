@@ -2,10 +2,13 @@
 
 from itertools import islice
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from videovault.services.engine.plan import MIB, MOST_PARTS, PART_BYTES, Plan
+
+pytestmark = pytest.mark.thorough
 
 TIB = 1024**4
 totals = st.integers(1, 5 * TIB)

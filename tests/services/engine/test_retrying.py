@@ -7,6 +7,8 @@ from videovault.errors import SourceError
 from videovault.gateways.faults import cut_short, refused
 from videovault.services.engine.retrying import PROGRESS_BYTES, SLICE_SECONDS, Retries
 
+pytestmark = pytest.mark.thorough
+
 
 def nothing() -> None:
     """Nobody stops it."""

@@ -22,6 +22,8 @@ from videovault.services.engine.slices import (
     slowest,
 )
 
+pytestmark = pytest.mark.thorough
+
 FIRST, OTHER = Claimant(is_first=True), Claimant(is_first=False, rate=10.0 * MIB)
 START = 1_000_000
 steps = st.tuples(st.sampled_from(["begin", "room", "took", "cut"]), st.integers(0, 50), st.integers(0, 3000))

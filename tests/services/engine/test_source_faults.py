@@ -18,6 +18,8 @@ from videovault.services.engine.plan import Plan
 from videovault.services.engine.shapes import Afresh
 from videovault.services.engine.uploads import Uploads
 
+pytestmark = pytest.mark.thorough
+
 SIZE = 2 * PART + 700_001
 
 

@@ -10,6 +10,8 @@ from tests.services.engine.conftest import HURRIED, KEY, PART, Control, Engine, 
 from videovault.errors import QuotaExceeded, StorageError
 from videovault.gateways.storage import Description
 
+pytestmark = pytest.mark.thorough
+
 SIZE = 2 * PART + 700_001
 
 

@@ -14,6 +14,8 @@ from videovault.services import reconcile
 from videovault.services.access import Caller
 from videovault.services.reconcile import Progress
 
+pytestmark = pytest.mark.thorough
+
 NO_AGE = timedelta(seconds=-60)
 MANY = 50_000
 

@@ -27,6 +27,8 @@ from videovault.services.naming import folder
 from videovault.services.ownership import TAG
 from videovault.services.reconcile import Kind
 
+pytestmark = pytest.mark.thorough
+
 LINKS = ("download_url", "thumbnail_url", "updated_at")
 Lose = Callable[[], None]
 

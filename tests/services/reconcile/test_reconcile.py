@@ -35,6 +35,8 @@ from videovault.services.access import Caller
 from videovault.services.naming import folder
 from videovault.services.reconcile import Kind, Report
 
+pytestmark = pytest.mark.thorough
+
 NO_AGE = timedelta(seconds=-60)  # so that what a test has just made counts as old
 LOST, KEPT = Status.FAILED, Status.READY
 Damage = Callable[[Video], None]
