@@ -21,7 +21,8 @@ from videovault.gateways.storage import Storage
 from videovault.models import Delivery, Status, User, Video, now
 from videovault.services import resets
 
-LOGS = {"events", "deliveries", "alembic_version"}  # which also tell what was refused
+# Which also tell what was refused, and when ``/readyz`` last wrote its own row.
+LOGS = {"events", "deliveries", "health_checks", "alembic_version"}
 NOISE = {"last_seen_at", "last_used_at"}
 Credential = Literal["none", "bearer", "cookie"]
 
