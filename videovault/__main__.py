@@ -30,8 +30,9 @@ LEAST_FREE_BYTES = 500 * 1024**2
 
 def run() -> None:
     """Everything on one port."""
-    from videovault.embedded import frontend, server
+    from videovault.embedded import frontend, open_files, server
 
+    open_files.raise_limit()
     # While it starts there is nothing to tidy up; Python's own way could be lost inside an import.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     chosen = settings()
@@ -47,7 +48,9 @@ def run() -> None:
 def worker() -> None:
     """Generate and store videos, for this machine or for many."""
     from videovault import worker as process
+    from videovault.embedded import open_files
 
+    open_files.raise_limit()
     process.run()
 
 

@@ -9,19 +9,23 @@ import reflex as rx
 from videovault import logs
 from videovault.api.app import create_api
 from videovault.api.concealed import conceal
+from videovault.api.connections import OpenConnections
 from videovault.api.hardening import harden
 from videovault.api.waiting import Watch
 from videovault.components.fallback import crash_screen
 from videovault.components.head import HEAD, STYLESHEETS
 from videovault.config import hidden, settings
+from videovault.embedded import listener_guard
 from videovault.embedded.frontend import script_hashes
 from videovault.embedded.passthrough import PassThrough
 from videovault.embedded.stop_signals import told_to_stop
 from videovault.embedded.supervisor import embedded_parts
 from videovault.pages import PAGES
+from videovault.state import page_events
 from videovault.state.session import SessionGuard, SessionState, on_browser_fault, on_fault
 
 watch = Watch()
+open_connections = OpenConnections()
 
 
 @asynccontextmanager
@@ -30,7 +34,8 @@ async def lifespan() -> AsyncIterator[None]:
     logs.configure(settings().log_format, settings().log_level, hidden.values(settings()))
     with told_to_stop(watch.close):
         async with embedded_parts():
-            yield
+            with listener_guard.watching(settings(), open_connections.messages, open_connections.notes):
+                yield
 
 
 app = rx.App(
@@ -38,7 +43,7 @@ app = rx.App(
         create_api(watch),
         conceal,
         PassThrough,
-        partial(harden, page_scripts=script_hashes),
+        partial(harden, page_scripts=script_hashes, open_connections=open_connections),
     ],  # each wraps the one before it
     stylesheets=STYLESHEETS,
     reset_style=False,
@@ -51,6 +56,7 @@ app = rx.App(
 )
 if app.sio is not None:
     app.sio.eio.cors_allowed_origins = None  # to engineio: the page's own origin only
+page_events.install(app)
 app.add_middleware(SessionGuard())
 app.register_lifespan_task(lifespan)
 for page in PAGES:

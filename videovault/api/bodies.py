@@ -1,10 +1,17 @@
-"""How much a request may bring: its headers are weighed first, its body is counted while it is read."""
+"""How much a request may bring, and how long it may take: its body is counted and timed while it is read."""
+
+import asyncio
 
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_HEADER_BYTES = 64 * 1024
+BODY_SECONDS = 60.0  # for all of it; 1 MiB needs 140 kbit/s
+
+
+class TooSlow(Exception):
+    """The body did not arrive in time."""
 
 
 class TooLarge(Exception):
@@ -22,12 +29,20 @@ def has_too_many_headers(scope: Scope) -> bool:
 
 
 async def whole(scope: Scope, receive: Receive) -> Receive:
-    """The request's body, read completely and to be received again. Raises TooLarge, Gone.
+    """The request's body, read completely and to be received again. Raises TooLarge, TooSlow, Gone.
 
     It is counted in any case: a declared length may be missing, and need not be true.
     """
     if _declared(scope) > MAX_BODY_BYTES:
         raise TooLarge
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return _replayed(await _read(receive), receive)
+    except TimeoutError as error:
+        raise TooSlow from error
+
+
+async def _read(receive: Receive) -> bytes:
     body = bytearray()
     while True:
         message = await receive()
@@ -37,7 +52,7 @@ async def whole(scope: Scope, receive: Receive) -> Receive:
         if len(body) > MAX_BODY_BYTES:
             raise TooLarge
         if not message.get("more_body", False):
-            return _replayed(bytes(body), receive)
+            return bytes(body)
 
 
 def _declared(scope: Scope) -> int:

@@ -16,6 +16,7 @@ REASONS = {
     403: "Not allowed",
     404: "Not there",
     405: "Not this method",
+    408: "The body came too slowly",
     409: "The state does not allow it",
     413: "Too large",
     421: "Not a name of this installation; set PUBLIC_URL",

@@ -12,31 +12,42 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from videovault import logs
-from videovault.api import bodies, hosts, policy, tabs
+from videovault.api import bodies, connections, hosts, page_socket, policy
+from videovault.api.connections import OpenConnections
 from videovault.api.envelope import OUR_FAULT, REQUEST_ID, problem
 from videovault.api.origins import FOREIGN, is_foreign
 from videovault.api.proxies import believed
 
+TOO_SLOW = f"The body did not arrive within {bodies.BODY_SECONDS:.0f} seconds."
 PLAIN_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 PageScripts = Callable[[], Collection[str]]
 log = logs.get(__name__)
 
 
-def harden(app: ASGIApp, page_scripts: PageScripts = tuple) -> ASGIApp:
+def harden(
+    app: ASGIApp, page_scripts: PageScripts = tuple, open_connections: OpenConnections | None = None
+) -> ASGIApp:
     """The application behind the guard; ``page_scripts`` tells the hashes of the scripts inside its pages."""
+    counted = open_connections or OpenConnections()
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await app(scope, receive, send)
             return
+        peer = connections.peer(scope)
         scope = believed(scope)
-        if scope["type"] == "websocket":
-            await _connect(app, scope, receive, send)
-            return
-        scope[REQUEST_ID] = _request_id(scope)
-        with logs.context(request_id=scope[REQUEST_ID]):
-            await _serve(app, scope, receive, _Answer(scope, send, page_scripts))
+        with counted.entered(scope) as is_let_in:
+            if scope["type"] == "websocket":
+                if is_let_in and not _is_foreign_socket(scope):
+                    await page_socket.serve(app, scope, receive, send, peer, counted)
+                else:
+                    await send({"type": "websocket.close", "code": 1008, "reason": FOREIGN})
+                return
+            scope[REQUEST_ID] = _request_id(scope)
+            with logs.context(request_id=scope[REQUEST_ID]):
+                answer = _Answer(scope, send, page_scripts)
+                await _serve(app if is_let_in else _too_many(), scope, receive, answer)
 
     return guarded
 
@@ -75,12 +86,9 @@ class _Answer:
             )
 
 
-async def _connect(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+def _is_foreign_socket(scope: Scope) -> bool:
     """A websocket carries its visitor's cookie, whichever site's page opens it."""
-    if hosts.is_unknown(scope) or is_foreign(scope) or bodies.has_too_many_headers(scope):
-        await send({"type": "websocket.close", "code": 1008, "reason": FOREIGN})
-    else:
-        await app(tabs.bound(scope), receive, send)
+    return hosts.is_unknown(scope) or is_foreign(scope) or bodies.has_too_many_headers(scope)
 
 
 async def _serve(app: ASGIApp, scope: Scope, receive: Receive, answer: _Answer) -> None:
@@ -92,6 +100,8 @@ async def _serve(app: ASGIApp, scope: Scope, receive: Receive, answer: _Answer) 
             await refusal(scope, receive, answer)
     except bodies.TooLarge:
         await _too_large(413, "body", bodies.MAX_BODY_BYTES)(scope, receive, answer)
+    except bodies.TooSlow:
+        await problem(408, "TOO_SLOW", TOO_SLOW, headers={"Connection": "close"})(scope, receive, answer)
     except bodies.Gone:
         return
     except Exception:
@@ -111,6 +121,11 @@ def _refusal(scope: Scope) -> Response | None:
     if hosts.is_unknown(scope):
         return problem(421, "UNKNOWN_HOST", hosts.UNKNOWN)
     return problem(403, "FORBIDDEN", FOREIGN) if is_foreign(scope) else None
+
+
+def _too_many() -> Response:
+    message = "Too many requests of this network address are under way. Please try again in a moment."
+    return problem(429, "RATE_LIMITED", message, headers={"Retry-After": "5"})
 
 
 def _too_large(status: int, part: str, most: int) -> Response:

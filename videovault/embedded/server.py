@@ -11,17 +11,21 @@ import time
 import urllib.request
 from typing import Any
 
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server import Server
 from reflex_base.environment import environment as reflex
 
 from videovault.config import Settings
+from videovault.embedded.open_files import connections_possible
 from videovault.errors import ConfigurationError
 
 START_SECONDS = 60.0
 STOP_SECONDS = 40
 POLL_SECONDS = 0.2
+HEAD_SECONDS = 30  # for a request's head, and for the pause between two requests of one connection
+BACKLOG = 2048  # connections that the system accepts before the server does
 
 
 def check_port(host: str, port: int) -> None:
@@ -60,6 +64,10 @@ def serve(settings: Settings) -> None:
         address=settings.host,
         port=settings.port,
         interface=Interfaces.ASGI,
+        http=HTTPModes.http1,  # with HTTP/2 to choose from, a connection that sends nothing is never closed
+        http1_settings=HTTP1Settings(header_read_timeout=HEAD_SECONDS * 1000),
+        backlog=BACKLOG,
+        backpressure=connections_possible(settings.max_connections),
         factory=True,
         workers=1,
         workers_kill_timeout=STOP_SECONDS,
