@@ -1,5 +1,6 @@
 """The Reflex app: composes the pages, the API and the embedded parts, and nothing else."""
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -32,6 +33,8 @@ open_connections = OpenConnections()
 async def lifespan() -> AsyncIterator[None]:
     """Everything that lives as long as the server."""
     logs.configure(settings().log_format, settings().log_level, hidden.values(settings()))
+    gc.collect()
+    gc.freeze()  # what has been imported stays: looking for cycles in it takes 100 ms each time
     with told_to_stop(watch.close):
         async with embedded_parts():
             with listener_guard.watching(settings(), open_connections.messages, open_connections.notes):

@@ -25,8 +25,11 @@ async def serve(
     """Let the page in, unless there are too many like it."""
     with counted.socket(scope, peer, is_anonymous=await is_anonymous(scope)) as is_let_in:
         if is_let_in:
-            bounded = _Bounded(receive, peer, counted, client_address(scope))
-            await app(tabs.bound(scope), bounded.receive, send)
+            bounded = _Bounded(receive, send, peer, counted, client_address(scope))
+            try:
+                await app(tabs.bound(scope), bounded.receive, bounded.send)
+            finally:
+                bounded.let_go()
         else:
             await send({"type": "websocket.close", "code": 1013, "reason": TOO_MANY})
 
@@ -34,10 +37,20 @@ async def serve(
 class _Bounded:
     """Receives for one socket; one that breaks the rules is told to the application as closed."""
 
-    def __init__(self, receive: Receive, peer: Peer, counted: OpenConnections, address: str) -> None:
-        self._receive, self._peer, self._counted, self._address = receive, peer, counted, address
+    def __init__(
+        self, receive: Receive, send: Send, peer: Peer, counted: OpenConnections, address: str
+    ) -> None:
+        self._receive, self._send = receive, send
+        self._peer, self._counted, self._address = peer, counted, address
         self._is_connected = False
         self._allowance, self._counted_at = float(BURST), time.monotonic()
+
+    async def send(self, message: Message) -> None:
+        await self._send(message)
+
+    def let_go(self) -> None:
+        """Engine.IO leaves cycles behind, and with them the server's buffers of 170 KB until Python looks for cycles."""
+        self._receive, self._send = _closed, _ignored
 
     async def receive(self) -> Message:
         message = await self._receive()
@@ -72,3 +85,11 @@ class _Bounded:
         self._allowance, self._counted_at = min(BURST, self._allowance + earned) - 1, now
         if self._allowance < 0:
             await asyncio.sleep(-self._allowance / MESSAGES_PER_SECOND)
+
+
+async def _closed() -> Message:
+    return {"type": "websocket.disconnect", "code": 1005}
+
+
+async def _ignored(message: Message) -> None:
+    """What is sent to a socket that has been closed."""

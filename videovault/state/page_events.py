@@ -14,6 +14,7 @@ from reflex.istate.manager.token import BaseStateToken
 from sqlalchemy.exc import SQLAlchemyError
 
 from videovault import logs
+from videovault.state.memory import Reclaiming
 from videovault.state.session import SessionState, caller_of
 
 MAX_WAITING = 64  # events of one tab that are queued or running; a page has a handful
@@ -36,6 +37,7 @@ class PageEvents(EventNamespace):
         self._unchecked: Counter[str] = Counter()
         self._closed: dict[str, str] = {}  # session by tab, the latest closed last
         self._dropping: set[asyncio.Task[None]] = set()
+        self._memory = Reclaiming()
 
     async def on_event(self, sid: str, data: Any) -> None:
         """Take an event once the tab has room for it; the socket is not read meanwhile."""
@@ -119,7 +121,11 @@ class PageEvents(EventNamespace):
 
     def _too_many(self, session: str) -> list[str]:
         """The tabs to be dropped, of this session's and of all, those that were closed first."""
-        self._closed = {token: of for token, of in self._closed.items() if token not in self._token_manager.token_to_socket}
+        self._closed = {
+            token: of
+            for token, of in self._closed.items()
+            if token not in self._token_manager.token_to_socket
+        }
         own = [token for token, of in self._closed.items() if of == session]
         return list(dict.fromkeys([*own[:-MAX_CLOSED_PER_SESSION], *list(self._closed)[:-MAX_CLOSED]]))
 
@@ -132,6 +138,7 @@ class PageEvents(EventNamespace):
             lock = manager._states_locks.get(state.lock_key)  # noqa: SLF001 - as above
             if lock is None or not lock.locked():  # else it goes an hour after its last event
                 manager._purge_token(state)  # noqa: SLF001 - as above
+        self._memory.plan()
 
     def _state_of(self, token: str) -> BaseStateToken:
         return BaseStateToken(ident=token, cls=rx.State)
