@@ -92,7 +92,7 @@ class OpenConnections:
 def peer(scope: Scope) -> Peer:
     """Who opened the connection itself, before a proxy is believed."""
     host, port = scope.get("client") or ("", 0)
-    return host, port
+    return host, int(port)  # granian has it as text
 
 
 def counted_address(scope: Scope) -> str:
