@@ -18,12 +18,16 @@ SECTIONS = {
     "notify_webhook_url": "Notices (of a video that is ready or failed, beside the one on the page)",
     "signup": "Accounts",
     "log_format": "Logs",
+    "max_connections": "Connections",
 }
 
 
 def text() -> str:
     lines = ["# Copy to .env and uncomment what you want to change. Shown are the defaults."]
-    for name, field in Settings.model_fields.items():
+    own = Settings.__annotations__
+    for name, field in sorted(
+        Settings.model_fields.items(), key=lambda item: item[0] not in own
+    ):  # inherited last
         if name in SECTIONS:
             lines += ["", f"# --- {SECTIONS[name]} ---"]
         value = field.default

@@ -33,9 +33,10 @@ LEAST_FREE_BYTES = 500 * 1024**2
 
 def run(arguments: argparse.Namespace) -> None:
     """Everything on one port."""
-    from videovault.embedded import frontend, server
+    from videovault.embedded import frontend, open_files, server
     from videovault.services import first_start
 
+    open_files.raise_limit()
     # While it starts there is nothing to tidy up; Python's own way could be lost inside an import.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     chosen = settings()
@@ -62,7 +63,9 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
 def worker() -> None:
     """Generate and store videos, for this machine or for many."""
     from videovault import worker as process
+    from videovault.embedded import open_files
 
+    open_files.raise_limit()
     _check_restored(settings())
     start.check_keys()
     process.run()

@@ -1,5 +1,6 @@
 """The Reflex app: composes the pages, the API and the embedded parts, and nothing else."""
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,28 +13,35 @@ from starlette.types import ASGIApp
 from videovault import logs
 from videovault.api.app import create_api
 from videovault.api.concealed import conceal
+from videovault.api.connections import OpenConnections
 from videovault.api.hardening import harden
 from videovault.api.waiting import Watch
 from videovault.components.fallback import crash_screen
 from videovault.components.head import HEAD, STYLESHEETS
 from videovault.config import hidden, settings
+from videovault.embedded import listener_guard
 from videovault.embedded.frontend import script_hashes
 from videovault.embedded.passthrough import PassThrough
 from videovault.embedded.stop_signals import told_to_stop
 from videovault.embedded.supervisor import embedded_parts
 from videovault.pages import PAGES
+from videovault.state import page_events
 from videovault.state.session import SessionGuard, SessionState, on_browser_fault, on_fault
 
 watch = Watch()
+open_connections = OpenConnections()
 
 
 @asynccontextmanager
 async def lifespan() -> AsyncIterator[None]:
     """Everything that lives as long as the server."""
     logs.configure(settings().log_format, settings().log_level, hidden.values(settings()))
+    gc.collect()
+    gc.freeze()  # what has been imported stays: looking for cycles in it takes 100 ms each time
     with told_to_stop(watch.close):
         async with embedded_parts():
-            yield
+            with listener_guard.watching(settings(), open_connections.messages, open_connections.notes):
+                yield
 
 
 api = create_api(watch)
@@ -48,7 +56,7 @@ class Application(rx.App):
         for part in (whole, api, self._api):
             if isinstance(part, Starlette):  # no other site may call any of them, so none speaks of it
                 part.user_middleware = [each for each in part.user_middleware if each.cls is not CORS]
-        return harden(whole, script_hashes)
+        return harden(whole, script_hashes, open_connections)
 
 
 app = Application(
@@ -65,6 +73,7 @@ app = Application(
 if app.sio is not None:
     app.sio.eio.cors_allowed_origins = None  # to engineio: the page's own origin only
     app.sio.eio.cors_credentials = False
+page_events.install(app)
 app.add_middleware(SessionGuard())
 app.register_lifespan_task(lifespan)
 for page in PAGES:

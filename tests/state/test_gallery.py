@@ -206,3 +206,12 @@ def renamed_table(name: str) -> Iterator[None]:
 def _execute(statement: str) -> None:
     with transaction() as session:
         session.connection().execute(text(statement))
+
+
+def test_remarks_on_videos_that_are_not_shown_are_not_kept(ada: Tab, make: Make) -> None:
+    shown = make(Status.READY)
+    look(ada)
+    for number in range(50):
+        ada.send(GalleryState, "rename", video_id=f"made-up-{number}", title="x")
+    ada.send(GalleryState, "note", remarks={f"made-up-{number}": "x" for number in range(50)} | {shown: "no"})
+    assert list(ada.sees(GalleryState)._answers) == [shown]

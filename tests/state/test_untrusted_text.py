@@ -15,9 +15,9 @@ from wsproto.events import BytesMessage, TextMessage
 from tests.fixtures.raw_tab import RawTab, Refused
 from tests.fixtures.waiting import HANG_SECONDS
 from tests.state.stronghold import Stronghold
-from videovault.api import socket_backlog
 from videovault.api.bodies import MAX_BODY_BYTES, MAX_HEADERS, MAX_TARGET_BYTES
 from videovault.api.socket_messages import MOST_BYTES
+from videovault.embedded import listener_guard
 from videovault.logs.redaction import MOST_OF_TRACEBACK
 from videovault.untrusted_json import MOST_DEPTH
 
@@ -103,7 +103,7 @@ def test_a_long_address_is_refused_and_one_that_is_not_refused_leaves_a_short_li
 def test_a_long_event_never_reaches_a_handler_or_the_log(house: Stronghold, text: str) -> None:
     def send() -> None:
         with house.tab() as tab:
-            tab._say("42/_event," + json.dumps(["event", text * (80_000 // len(text))]))
+            tab.say("42/_event," + json.dumps(["event", text * (80_000 // len(text))]))
             assert code_of_closing(tab) == "1009"
 
     [line] = [line for line in logged(house, send) if "this-is" not in line]
@@ -130,7 +130,7 @@ def test_a_message_that_no_page_sends_closes_its_own_socket_and_no_other(
 ) -> None:
     def send() -> None:
         with house.tab() as tab:
-            tab._say(message)
+            tab.say(message)
             assert code_of_closing(tab) in ("1008", "1009")
 
     with house.adas_tab(house.ada.cookie) as hers:
@@ -151,7 +151,7 @@ def test_fragments_that_never_become_a_message_are_cut_off(house: Stronghold) ->
     def send() -> None:
         with house.tab() as tab:
             with suppress(ConnectionError):  # as it may be cut off while this sends
-                for _ in range(2 * socket_backlog.MOST_BYTES // 1000):
+                for _ in range(2 * listener_guard.MAX_UNFINISHED_BYTES // 1000):
                     tab._socket.sendall(tab._ws.send(TextMessage(data="x" * 1000, message_finished=False)))
             with suppress(ConnectionError):
                 assert list(tab.frames(HANG_SECONDS)) == []
@@ -159,7 +159,7 @@ def test_fragments_that_never_become_a_message_are_cut_off(house: Stronghold) ->
     with house.adas_tab(house.ada.cookie) as hers:
         [line] = [line for line in logged(house, send) if "this-is" not in line]
         assert hers.answers()
-    assert "websocket cut off" in line
+    assert "size of a websocket message" in line
 
 
 def _in_pieces(tab: RawTab, text: str, size: int = 1000) -> None:

@@ -1,4 +1,6 @@
-"""How much a request may bring: its headers are weighed first, its body is counted while it is read."""
+"""How much a request may bring, and how long it may take: its body is counted and timed while it is read."""
+
+import asyncio
 
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope
@@ -9,6 +11,11 @@ MAX_BODY_BYTES = 1024 * 1024
 MAX_TARGET_BYTES = 16 * 1024
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 64 * 1024
+BODY_SECONDS = 60.0  # for all of it; 1 MiB needs 140 kbit/s
+
+
+class TooSlow(Exception):
+    """The body did not arrive in time."""
 
 
 class TooLarge(Exception):
@@ -32,12 +39,23 @@ def has_too_many_headers(scope: Scope) -> bool:
 
 
 async def whole(scope: Scope, receive: Receive) -> Receive:
-    """The request's body, read completely and to be received again. Raises TooLarge, Unreadable, TooDeep.
+    """The request's body, read completely and to be received again. Raises TooLarge, TooSlow, Unreadable, TooDeep.
 
     It is counted in any case: a declared length may be missing, and need not be true.
     """
     if _declared(scope) > MAX_BODY_BYTES:
         raise TooLarge
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            body = await _read(receive)
+    except TimeoutError as error:
+        raise TooSlow from error
+    if _is_json(scope):
+        untrusted_json.check(body)
+    return _replayed(body, receive)
+
+
+async def _read(receive: Receive) -> bytes:
     body = bytearray()
     while True:
         message = await receive()
@@ -47,9 +65,7 @@ async def whole(scope: Scope, receive: Receive) -> Receive:
         if len(body) > MAX_BODY_BYTES:
             raise TooLarge
         if not message.get("more_body", False):
-            if _is_json(scope):
-                untrusted_json.check(bytes(body))
-            return _replayed(bytes(body), receive)
+            return bytes(body)
 
 
 def _is_json(scope: Scope) -> bool:

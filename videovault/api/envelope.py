@@ -18,6 +18,7 @@ REASONS = {
     403: "Not allowed",
     404: "Not there",
     405: "Not this method",
+    408: "The body came too slowly",
     409: "The state does not allow it",
     413: "Too large",
     414: "Address too long",

@@ -12,37 +12,46 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from videovault import logs, untrusted_json
-from videovault.api import bodies, hosts, policy, socket_backlog, socket_messages, tabs
+from videovault.api import bodies, connections, hosts, page_socket, policy
+from videovault.api.connections import OpenConnections
 from videovault.api.envelope import IDENTITY, NOTHING_HERE, OUR_FAULT, REQUEST_ID, problem
 from videovault.api.origins import FOREIGN, is_foreign
 from videovault.api.proxies import believed, client_ip
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 UNREADABLE = "The body of this request is not complete or its chunks are malformed."
+TOO_SLOW = f"The body did not arrive within {bodies.BODY_SECONDS:.0f} seconds."
 PLAIN_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 PageScripts = Callable[[], Collection[str]]
 log = logs.get(__name__)
 
 
-def harden(app: ASGIApp, page_scripts: PageScripts = tuple) -> ASGIApp:
+def harden(
+    app: ASGIApp, page_scripts: PageScripts = tuple, open_connections: OpenConnections | None = None
+) -> ASGIApp:
     """The application behind the guard; ``page_scripts`` tells the hashes of the scripts inside its pages."""
+    counted = open_connections or OpenConnections()
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await app(scope, receive, send)
             return
-        peer = scope.get("client")
+        peer = connections.peer(scope)
         if not hosts.is_ambiguous(scope):  # else it is refused as it came
             scope = believed(scope)
-        if scope["type"] == "websocket":
-            with socket_backlog.watched(peer, receive) as watched:
-                await _connect(app, scope, watched, send)
-            return
-        scope[REQUEST_ID] = _request_id(scope)
-        scope[IDENTITY] = {}
-        with logs.context(request_id=scope[REQUEST_ID], client_ip=client_ip(scope)):
-            await _serve(app, scope, receive, _Answer(scope, send, page_scripts))
+        with counted.entered(scope) as is_let_in:
+            if scope["type"] == "websocket":
+                if is_let_in and _refusal(scope) is None:
+                    await page_socket.serve(app, scope, receive, send, peer, counted)
+                else:  # a websocket carries its visitor's cookie, whichever site's page opens it
+                    await send({"type": "websocket.close", "code": 1008, "reason": FOREIGN})
+                return
+            scope[REQUEST_ID] = _request_id(scope)
+            scope[IDENTITY] = {}
+            with logs.context(request_id=scope[REQUEST_ID], client_ip=client_ip(scope)):
+                answer = _Answer(scope, send, page_scripts)
+                await _serve(app if is_let_in else _too_many(), scope, receive, answer)
 
     return guarded
 
@@ -84,14 +93,6 @@ class _Answer:
             )
 
 
-async def _connect(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """A websocket carries its visitor's cookie, whichever site's page opens it."""
-    if _refusal(scope) is None:
-        await app(tabs.bound(scope), socket_messages.limited(scope, receive, send), send)
-    else:
-        await send({"type": "websocket.close", "code": 1008, "reason": FOREIGN})
-
-
 async def _serve(app: ASGIApp, scope: Scope, receive: Receive, answer: _Answer) -> None:
     try:
         refusal = _refusal(scope)
@@ -99,12 +100,8 @@ async def _serve(app: ASGIApp, scope: Scope, receive: Receive, answer: _Answer) 
             await app(scope, await bodies.whole(scope, receive), answer)
         else:
             await refusal(scope, receive, answer)
-    except bodies.TooLarge:
-        await _too_large(413, "body", bodies.MAX_BODY_BYTES)(scope, receive, answer)
-    except bodies.Unreadable:  # a client that has left does not see the answer
-        await problem(400, "INVALID_INPUT", UNREADABLE, fields={"body": UNREADABLE})(scope, receive, answer)
-    except untrusted_json.TooDeep as error:
-        await problem(400, "INVALID_INPUT", str(error), fields={"body": str(error)})(scope, receive, answer)
+    except (bodies.TooLarge, bodies.TooSlow, bodies.Unreadable, untrusted_json.TooDeep) as error:
+        await _about_body(error)(scope, receive, answer)
     except Exception:
         log.exception("unhandled error", method=scope["method"], path=scope["path"])
         if answer.status and not answer.complete:
@@ -128,6 +125,21 @@ def _refusal(scope: Scope) -> Response | None:
     if hosts.is_unknown(scope):
         return problem(421, "UNKNOWN_HOST", hosts.UNKNOWN)
     return problem(403, "FORBIDDEN", FOREIGN) if is_foreign(scope) else None
+
+
+def _about_body(error: Exception) -> Response:
+    """Why the body is refused. A client that has left does not see the answer."""
+    if isinstance(error, bodies.TooLarge):
+        return _too_large(413, "body", bodies.MAX_BODY_BYTES)
+    if isinstance(error, bodies.TooSlow):
+        return problem(408, "TOO_SLOW", TOO_SLOW, headers={"Connection": "close"})
+    message = UNREADABLE if isinstance(error, bodies.Unreadable) else str(error)
+    return problem(400, "INVALID_INPUT", message, fields={"body": message})
+
+
+def _too_many() -> Response:
+    message = "Too many requests of this network address are under way. Please try again in a moment."
+    return problem(429, "RATE_LIMITED", message, headers={"Retry-After": "5"})
 
 
 def _too_large(status: int, part: str, most: int) -> Response:

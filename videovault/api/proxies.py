@@ -14,7 +14,7 @@ from videovault.services.places import Address
 def believed(scope: Scope) -> Scope:
     """The request as the browser sent it: its own address, scheme and Host, where a trusted proxy tells them."""
     trusted = settings().trusted_proxies
-    if not _is_trusted(places.parsed(_peer(scope)), trusted):
+    if not places.is_in(places.parsed(_peer(scope)), trusted):
         return scope
     told = Headers(scope=scope)
     client = _browser(",".join(told.getlist("x-forwarded-for")), trusted)
@@ -40,22 +40,23 @@ def client_address(scope: Scope) -> str:
     return places.counted_as(_peer(scope))
 
 
+def is_trusted_proxy(scope: Scope) -> bool:
+    """Whether the client, as ``believed`` shows it, is a trusted proxy that did not name the browser behind it."""
+    return places.is_in(places.parsed(_peer(scope)), settings().trusted_proxies)
+
+
 def _browser(forwarded: str, trusted: Collection[Network]) -> str:
     """The last address that no trusted proxy has: what stands before it, anybody may have written."""
     furthest: Address | None = None
     for text in reversed(forwarded.split(",")):
         furthest = places.parsed(text)
-        if not _is_trusted(furthest, trusted):
+        if not places.is_in(furthest, trusted):
             break
     return str(furthest or "")
 
 
 def _peer(scope: Scope) -> str:
     return str(scope["client"][0]) if scope.get("client") else ""
-
-
-def _is_trusted(address: Address | None, trusted: Collection[Network]) -> bool:
-    return address is not None and any(address in network for network in trusted)
 
 
 def _first(listed: str) -> str:

@@ -7,8 +7,9 @@ from typing import Any
 from starlette.types import Message, Receive, Scope, Send
 
 from videovault import logs, untrusted_json
+from videovault.config.connections import MAX_WEBSOCKET_MESSAGE_BYTES
 
-MOST_BYTES = 64 * 1024
+MOST_BYTES = MAX_WEBSOCKET_MESSAGE_BYTES
 MOST_OF_NAME = 512  # of an event or its handler, in characters; each state in the tree adds to it
 MOST_OF_ROUTER_DATA = 16 * 1024  # as JSON, in bytes
 TOO_BIG, NOT_ALLOWED = 1009, 1008  # RFC 6455, 7.4.1

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from videovault import installation
 from videovault.config import origins
+from videovault.config.connections import ConnectionSettings
 from videovault.config.explaining import explained
 from videovault.config.kinds import (
     DatabaseUrl,
@@ -35,7 +36,7 @@ GIB = 1024**3
 MAY_BE_EMPTY = {"script_webhook_url", "video_webhook_url"}
 
 
-class Settings(BaseSettings):
+class Settings(ConnectionSettings):
     """One frozen object; the field names in capitals are the names of the environment variables."""
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)

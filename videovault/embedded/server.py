@@ -15,17 +15,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server import Server
 from reflex_base.environment import environment as reflex
 
 from videovault.config import Settings
+from videovault.embedded.open_files import connections_possible
 from videovault.errors import ConfigurationError
 
 START_SECONDS = 60.0
 STOP_SECONDS = 40
 POLL_SECONDS = 0.2
+HEAD_SECONDS = 30  # for a request's head, and for the pause between two requests of one connection
+BACKLOG = 2048  # connections that the system accepts before the server does
 
 
 @contextmanager
@@ -70,6 +74,8 @@ def _mend(error: OSError, port: int) -> str:
 def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM; the app's lifespan starts and stops everything else."""
     os.environ.setdefault("REFLEX_ENV_MODE", "prod")
+    # The HTTP server's allocator, jemalloc: without its thread it keeps what closed connections held.
+    os.environ.setdefault("_RJEM_MALLOC_CONF", "background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:0")
     # Internal names of the Reflex that requirements.txt pins: serve the built pages, compile nothing.
     reflex.REFLEX_SKIP_COMPILE.set(True)
     reflex.REFLEX_MOUNT_FRONTEND_COMPILED_APP.set(True)
@@ -82,6 +88,10 @@ def serve(settings: Settings) -> None:
         address=settings.host,
         port=settings.port,
         interface=Interfaces.ASGI,
+        http=HTTPModes.http1,  # with HTTP/2 to choose from, a connection that sends nothing is never closed
+        http1_settings=HTTP1Settings(header_read_timeout=HEAD_SECONDS * 1000),
+        backlog=BACKLOG,
+        backpressure=connections_possible(settings.max_connections),
         factory=True,
         workers=1,
         workers_kill_timeout=STOP_SECONDS,

@@ -1,6 +1,7 @@
 """Where somebody is: addresses as limits count them, and as logs may keep them."""
 
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from collections.abc import Collection
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 Address = IPv4Address | IPv6Address
 SITE_BITS = 64  # an IPv6 network this long is one customer's, who may use any address of it
@@ -38,6 +39,10 @@ def network_of(text: str) -> str:
     """The address without its last part (/24, /48), which tells where somebody is, but not who."""
     address = parsed(text)
     return _network(address, 24 if address.version == 4 else 48) if address else "unknown"
+
+
+def is_in(address: Address | None, networks: Collection[IPv4Network | IPv6Network]) -> bool:
+    return address is not None and any(address in network for network in networks)
 
 
 def _network(address: Address, bits: int) -> str:

@@ -96,7 +96,9 @@ class GalleryState(SessionState):
         await self._read(caller)
 
     def _remark(self, video_id: str, remark: str) -> None:
-        """Empty for that all is well."""
+        """Empty for that all is well; kept for cards that are shown, whatever ids a browser names."""
+        if all(card.video_id != video_id for card in self.cards):
+            return
         number, _ = self._answers.get(video_id, (0, ""))
         self._answers = {**self._answers, video_id: (number + 1, remark)}
 

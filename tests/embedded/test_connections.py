@@ -1,0 +1,210 @@
+"""Connections that do nothing, or too much, against the product as it runs; a normal user must not notice them."""
+
+import re
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import pytest
+
+from benchmarks.measuring import memory
+from benchmarks.sockets import _server
+from tests.fixtures.app import RunningApp, running_app
+from tests.fixtures.hostile import ATTACKER, BEGINNINGS, connections, is_closed, load
+from tests.fixtures.raw_tab import HYDRATE, NAMESPACE, RawTab, Refused
+from videovault.config.connections import MAX_WEBSOCKET_MESSAGE_BYTES
+
+pytestmark = [
+    pytest.mark.timeout(400),
+    pytest.mark.skipif(not Path("/proc/self/limits").exists(), reason="needs Linux"),
+]
+MANY = 2000
+PER_ADDRESS = 1500
+ANONYMOUS = 40
+MEBIBYTE = 1024**2
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    limits = {"MAX_ANONYMOUS_SOCKETS_PER_ADDRESS": str(ANONYMOUS)}
+    with running_app(tmp_path_factory.mktemp("connections") / "var", **limits) as running:
+        yield running
+
+
+def a_user_is_served(app: RunningApp) -> None:
+    """By a page, the API and a page's socket."""
+    for path in ("/login/", "/api/openapi.json", "/healthz"):
+        assert httpx.get(f"{app.url}{path}", timeout=20).status_code == 200
+    with RawTab(app.url) as tab:
+        load(tab, HYDRATE)
+
+
+def lines_of(app: RunningApp, limit: str) -> list[str]:
+    log = re.sub(r"\x1b\[[0-9;]*m", "", app.log.read_text())
+    return [line for line in log.splitlines() if "limit reached" in line and f"limit={limit!r}" in line]
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 60) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "it did not come about"
+        time.sleep(0.2)
+
+
+@pytest.mark.parametrize("kind", BEGINNINGS)
+def test_2000_connections_of_one_address_leave_others_alone_and_are_cut_to_its_limit(
+    app: RunningApp, kind: str
+) -> None:
+    with connections(app.url, MANY, BEGINNINGS[kind]) as opened:
+        a_user_is_served(app)
+        eventually(lambda: open_to(app, ATTACKER) <= PER_ADDRESS)
+        a_user_is_served(app)
+        assert opened
+    [line] = lines_of(app, "connections per address")  # one, whatever came before
+    assert ATTACKER in line
+
+
+@pytest.mark.parametrize("kind", ["silent", "half-sent head"])
+def test_2000_connections_through_a_proxy_that_names_no_client_leave_others_alone(
+    app: RunningApp, kind: str
+) -> None:
+    with connections(app.url, MANY, BEGINNINGS[kind], source="127.0.0.1"):
+        a_user_is_served(app)
+
+
+def test_a_connection_that_sends_no_head_or_no_body_is_closed(app: RunningApp) -> None:
+    kinds = {"silent": b"", "half": BEGINNINGS["half-sent head"], "body": BEGINNINGS["slow body"]}
+    kinds["idle"] = BEGINNINGS["idle after an answer"]
+    opened = {
+        kind: socket.create_connection(("127.0.0.1", int(app.url.rpartition(":")[2]))) for kind in kinds
+    }
+    for kind, connection in opened.items():
+        connection.sendall(kinds[kind])
+    still_open = [kind for kind, connection in opened.items() if not is_closed(connection, 150)]
+    for connection in opened.values():
+        connection.close()
+    assert not still_open
+
+
+def test_the_limit_of_open_files_is_the_hard_one_in_the_web_process_and_the_worker(app: RunningApp) -> None:
+    main = app.process.pid
+    for pid in [main, *_descendants(main)]:
+        if b"videovault" in Path(f"/proc/{pid}/cmdline").read_bytes() or pid == _server(app):
+            [line] = [
+                line
+                for line in Path(f"/proc/{pid}/limits").read_text().splitlines()
+                if line.startswith("Max open files")
+            ]
+            soft, hard = line.split()[3:5]
+            assert soft == hard
+
+
+def test_pages_without_a_session_have_a_limit_per_address_also_behind_a_proxy(app: RunningApp) -> None:
+    tabs = [RawTab(app.url, forwarded="203.0.113.9") for _ in range(ANONYMOUS)]
+    with pytest.raises(Refused, match="403"):
+        RawTab(app.url, forwarded="203.0.113.9")
+    RawTab(app.url, forwarded="203.0.113.10").close()
+    tabs.pop().close()
+    eventually(lambda: _is_let_in(app, "203.0.113.9"))
+    for tab in tabs:
+        tab.close()
+    assert len(lines_of(app, "page sockets without a session per address")) == 1
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        lambda tab: tab.say("451-/_event," + '["event",{"_placeholder":true,"num":0}]'),
+        lambda tab: tab.say_bytes(b"\x04" * 10),
+        lambda tab: tab.say(f"40{NAMESPACE}"),
+        lambda tab: tab.say(f"42{NAMESPACE}" + "x" * MAX_WEBSOCKET_MESSAGE_BYTES),
+    ],
+    ids=["an attachment", "bytes", "a second connect", "a message over the limit"],
+)
+def test_a_socket_that_sends_what_pages_do_not_is_closed(
+    app: RunningApp, attack: Callable[[RawTab], None]
+) -> None:
+    with RawTab(app.url) as tab:
+        attack(tab)
+        with pytest.raises((Refused, ConnectionError)):
+            tab.answers()
+    a_user_is_served(app)
+
+
+def test_a_message_in_fragments_is_cut_before_it_is_complete(app: RunningApp) -> None:
+    with RawTab(app.url) as tab:
+        sent = _in_fragments(tab, 60 * MEBIBYTE)  # the server itself would take 64
+    assert sent < 60 * MEBIBYTE
+    assert lines_of(app, "size of a websocket message")
+
+
+def test_a_flood_of_events_is_slowed_down_and_others_are_served(app: RunningApp) -> None:
+    event = (
+        f'42{NAMESPACE}["event",{{"name":"{HYDRATE}","payload":{{}},"router_data":{{"pathname":"/login"}}}}]'
+    )
+    with RawTab(app.url) as flood:
+        for _ in range(500):
+            flood.say(event)
+        for _ in range(3):
+            a_user_is_served(app)
+
+
+def test_events_of_unknown_names_leave_nothing_behind(app: RunningApp) -> None:
+    with RawTab(app.url) as tab:
+        for number in range(50):
+            tab.send(f"no_such_state.handler_{number}")
+        tab.answers()
+    assert "No registered handler" not in app.log.read_text()
+
+
+def test_300_pages_without_a_session_leave_no_memory_behind(app: RunningApp) -> None:
+    server = _server(app)
+    with RawTab(app.url) as first:
+        load(first, HYDRATE)
+    time.sleep(2)
+    before = memory(server, "VmRSS")
+    tabs = [RawTab(app.url) for _ in range(300)]
+    for tab in tabs:
+        load(tab, HYDRATE, filler=MAX_WEBSOCKET_MESSAGE_BYTES - 2000)
+    for tab in tabs:
+        tab.close()
+    eventually(lambda: memory(server, "VmRSS") - before < 30 * MEBIBYTE, 90)
+
+
+def _in_fragments(tab: RawTab, size: int) -> int:
+    """Send so much of a message that never ends; how much went out until the server closed the socket."""
+    sent = 0
+    with suppress(ConnectionError):
+        tab.say(f"42{NAMESPACE}", finished=False)
+        while sent < size:
+            tab.say("x" * 16384, finished=False)
+            sent += 16384
+            time.sleep(0.01)
+    return sent
+
+
+def open_to(app: RunningApp, address: str) -> int:
+    """Established connections of the address to the app, as the server's side has them."""
+    port = int(app.url.rpartition(":")[2])
+    remote = "".join(f"{int(part):02X}" for part in reversed(address.split(".")))
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    rows = [line.split() for line in lines]
+    return sum(
+        row[1].endswith(f":{port:04X}") and row[2].startswith(remote) and row[3] == "01" for row in rows
+    )
+
+
+def _is_let_in(app: RunningApp, forwarded: str) -> bool:
+    try:
+        RawTab(app.url, forwarded=forwarded).close()
+    except Refused:
+        return False
+    return True
+
+
+def _descendants(pid: int) -> list[int]:
+    children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return [*children, *(each for child in children for each in _descendants(child))]

@@ -1,0 +1,109 @@
+"""The guard of the listener on sockets of this process: which connections it closes, and which it leaves alone."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+import pytest
+
+from tests.fixtures.hostile import is_closed
+from videovault.embedded.listener_guard import MAX_UNFINISHED_BYTES, Limits, ListenerGuard
+from videovault.logs.limits import LimitLog
+from videovault.services import places
+
+
+@dataclass
+class Listener:
+    """A listening socket with both ends of its connections."""
+
+    opened: ExitStack
+    server: socket.socket
+    accepted: list[socket.socket] = field(default_factory=list)
+
+    @property
+    def port(self) -> int:
+        return int(self.server.getsockname()[1])
+
+    def connect(self, source: str, *, answered: bool = False) -> socket.socket:
+        client = self.opened.enter_context(
+            socket.create_connection(("127.0.0.1", self.port), 10, source_address=(source, 0))
+        )
+        accepted, _ = self.server.accept()
+        self.accepted.append(self.opened.enter_context(accepted))
+        if answered:
+            accepted.sendall(b"x")
+            assert client.recv(1) == b"x"
+        return client
+
+    def guard(
+        self, *, total: int = 100, per_address: int = 100, messages: dict[tuple[str, int], int]
+    ) -> ListenerGuard:
+        limits = Limits(total, per_address, places.counted_as, lambda host: host == "127.0.0.1")
+        return ListenerGuard(self.port, limits, messages, LimitLog())
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    with ExitStack() as opened:
+        yield Listener(opened, opened.enter_context(socket.create_server(("127.0.0.1", 0))))
+
+
+def closed(clients: list[socket.socket]) -> list[bool]:
+    return [is_closed(client, 0.2) for client in clients]
+
+
+def test_an_address_keeps_as_many_as_it_may_have_and_loses_the_newest(listener: Listener) -> None:
+    guard = listener.guard(per_address=2, messages={})
+    first = [listener.connect("127.0.0.2") for _ in range(2)]
+    guard.look()
+    later = listener.connect("127.0.0.2")
+    other = listener.connect("127.0.0.3")
+    guard.look()
+    assert closed([*first, later, other]) == [False, False, True, False]
+
+
+def test_connections_that_were_never_answered_go_first(listener: Listener) -> None:
+    silent = listener.connect("127.0.0.2")
+    playing = listener.connect("127.0.0.2", answered=True)
+    listener.guard(per_address=1, messages={}).look()
+    assert closed([silent, playing]) == [True, False]
+
+
+def test_a_trusted_proxy_is_exempt_from_the_limit_per_address_only(listener: Listener) -> None:
+    proxied = [listener.connect("127.0.0.1") for _ in range(4)]
+    listener.guard(per_address=1, messages={}).look()
+    assert not any(closed(proxied))
+    listener.guard(per_address=1, total=3, messages={}).look()
+    assert sum(closed(proxied)) == 1
+
+
+def test_who_has_the_most_gives_way_when_the_total_is_reached(listener: Listener) -> None:
+    attacker = [listener.connect("127.0.0.2") for _ in range(8)]
+    users = [listener.connect(f"127.0.0.{number}") for number in range(3, 6)]
+    listener.guard(total=6, messages={}).look()
+    assert not any(closed(users))
+    assert sum(closed(attacker)) == 5
+
+
+def test_an_unfinished_message_beyond_the_limit_closes_its_socket_but_delivered_ones_do_not(
+    listener: Listener,
+) -> None:
+    messages: dict[tuple[str, int], int] = {}
+    guard = listener.guard(messages=messages)
+    clients = {name: listener.connect("127.0.0.2") for name in ("unfinished", "delivering", "unread")}
+    sides = dict(zip(clients, listener.accepted, strict=True))
+    for client in clients.values():
+        messages[client.getsockname()] = 0
+    guard.look()
+    for name, client in clients.items():
+        left = MAX_UNFINISHED_BYTES + 1
+        while left and name != "unread":
+            client.sendall(b"x" * min(left, 4096))
+            left -= len(
+                sides[name].recv(4096, socket.MSG_WAITALL) if left >= 4096 else sides[name].recv(left)
+            )
+    clients["unread"].sendall(b"x" * 4096)  # waits in the kernel for who keeps pace
+    messages[clients["delivering"].getsockname()] += 1
+    guard.look()
+    assert closed(list(clients.values())) == [True, False, False]

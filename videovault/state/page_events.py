@@ -1,0 +1,153 @@
+"""The pages' socket in Reflex, with a bound on what a tab may have waiting and on what is kept after it has closed."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import reflex as rx
+from reflex.app import App, EventNamespace
+from reflex.istate.manager.memory import StateManagerMemory
+from reflex.istate.manager.redis import StateManagerRedis
+from reflex.istate.manager.token import BaseStateToken
+from sqlalchemy.exc import SQLAlchemyError
+
+from videovault import logs
+from videovault.state.memory import Reclaiming
+from videovault.state.session import SessionState, caller_of
+
+MAX_WAITING = 64  # events of one tab that are queued or running; a page has a handful
+UNCHECKED = 16  # events that are let through between two counts of them
+WAIT_SECONDS = 30.0  # for room, then the socket is closed
+LOOK_SECONDS = 0.1
+# Closed tabs whose state is kept, so that a lost connection loses nothing on the page.
+MAX_CLOSED = 500
+MAX_CLOSED_PER_SESSION = 24
+LOGGED_NAME = 100
+
+log = logs.get(__name__)
+
+
+class PageEvents(EventNamespace):
+    """Reflex's own, which bounds neither."""
+
+    def __init__(self, namespace: str, app: App) -> None:
+        super().__init__(namespace, app)
+        self._unchecked: Counter[str] = Counter()
+        self._closed: dict[str, str] = {}  # session by tab, the latest closed last
+        self._dropping: set[asyncio.Task[None]] = set()
+        self._memory = Reclaiming()
+
+    async def on_event(self, sid: str, data: Any) -> None:
+        """Take an event once the tab has room for it; the socket is not read meanwhile."""
+        if not self._is_known(data):
+            return
+        self._unchecked[sid] += 1
+        if self._unchecked[sid] > UNCHECKED and not await self._has_room(sid):
+            await self.disconnect(sid)
+            return
+        await super().on_event(sid, data)
+
+    def on_disconnect(self, sid: str) -> asyncio.Task[None] | None:
+        token = self.sid_to_token.get(sid)
+        self._unchecked.pop(sid, None)
+        unlinked: asyncio.Task[None] | None = super().on_disconnect(sid)
+        if token and unlinked:
+            dropping = asyncio.create_task(self._drop_unless_worth_keeping(token, unlinked))
+            self._dropping.add(dropping)  # the loop itself holds tasks weakly
+            dropping.add_done_callback(self._dropping.discard)
+        return unlinked
+
+    def _is_known(self, data: Any) -> bool:
+        """Reflex would keep an event of an unknown name for ever."""
+        name = data.get("name") if isinstance(data, Mapping) else None
+        if isinstance(name, str) and name in self.app._registration_context.event_handlers:  # noqa: SLF001
+            return True
+        log.warning("a page has sent an unknown event", name=str(name)[:LOGGED_NAME])
+        return False
+
+    async def _has_room(self, sid: str) -> bool:
+        if not await self._fewer_are_waiting(self.sid_to_token.get(sid, ""), MAX_WAITING):
+            log.warning("limit reached", limit="events of one page at once")
+            return False
+        self._unchecked[sid] = 0
+        return True
+
+    async def _fewer_are_waiting(self, token: str, count: int) -> bool:
+        """Wait until fewer than ``count`` events of the tab are queued or running; False if that takes too long."""
+        until = time.monotonic() + WAIT_SECONDS
+        while self._waiting(token) >= count:
+            if time.monotonic() > until:
+                return False
+            await asyncio.sleep(LOOK_SECONDS)
+        return True
+
+    def _waiting(self, token: str) -> int:
+        """How many events of the tab are queued or running."""
+        processor = self.app.event_processor
+        queued = len(processor._token_queues.get(token, ()))  # noqa: SLF001 - Reflex tells it nowhere else
+        tasks = processor._tasks.values()  # noqa: SLF001
+        return queued + sum(f"|{token}|" in task.get_name() for task in tasks)
+
+    async def _drop_unless_worth_keeping(self, token: str, unlinked: asyncio.Task[None]) -> None:
+        """Forget what the tab's state holds, once the events that were under way have ended."""
+        await unlinked
+        await self._fewer_are_waiting(token, 1)
+        if token in self._token_manager.token_to_socket:  # it is open again
+            return
+        session = await self._living_session(token)
+        if not session:
+            await self._drop(token)
+            return
+        self._closed.pop(token, None)
+        self._closed[token] = session
+        for oldest in self._too_many(session):
+            del self._closed[oldest]
+            await self._drop(oldest)
+
+    async def _living_session(self, token: str) -> str:
+        """The session that the tab was last used in; empty if there was none or if it has ended."""
+        root = await self.app.state_manager.get_state(self._state_of(token))
+        shown = await root.get_state(SessionState)
+        session = shown._session  # noqa: SLF001 - this reads what the guard of that state has written
+        if not session:
+            return ""
+        try:
+            return session if await caller_of(shown._token()) else ""  # noqa: SLF001 - as above
+        except SQLAlchemyError:
+            log.exception("a session cannot be looked up, the state of its closed page is kept")
+            return session
+
+    def _too_many(self, session: str) -> list[str]:
+        """The tabs to be dropped, of this session's and of all, those that were closed first."""
+        self._closed = {
+            token: of
+            for token, of in self._closed.items()
+            if token not in self._token_manager.token_to_socket
+        }
+        own = [token for token, of in self._closed.items() if of == session]
+        return list(dict.fromkeys([*own[:-MAX_CLOSED_PER_SESSION], *list(self._closed)[:-MAX_CLOSED]]))
+
+    async def _drop(self, token: str) -> None:
+        manager, state = self.app.state_manager, self._state_of(token)
+        if isinstance(manager, StateManagerRedis):
+            classes = manager._get_required_state_classes(state.cls, subclasses=True)  # noqa: SLF001 - no other way
+            await manager.redis.unlink(*(state._state_key(each) for each in classes))  # noqa: SLF001 - as above
+        elif isinstance(manager, StateManagerMemory):
+            lock = manager._states_locks.get(state.lock_key)  # noqa: SLF001 - as above
+            if lock is None or not lock.locked():  # else it goes an hour after its last event
+                manager._purge_token(state)  # noqa: SLF001 - as above
+        self._memory.plan()
+
+    def _state_of(self, token: str) -> BaseStateToken:
+        return BaseStateToken(ident=token, cls=rx.State)
+
+
+def install(app: App) -> None:
+    """Put it in the place of Reflex's own."""
+    if app.sio is None or app.event_namespace is None:
+        raise RuntimeError("the app has no socket: its pages would not work")
+    events = PageEvents(app.event_namespace.namespace, app)
+    app._event_namespace = events  # noqa: SLF001 - Reflex has no setting for it
+    app.sio.register_namespace(events)
