@@ -40,7 +40,7 @@ async def lifespan() -> AsyncIterator[None]:
     gc.freeze()  # what has been imported stays: looking for cycles in it takes 100 ms each time
     with told_to_stop(watch.close):
         async with embedded_parts():
-            with listener_guard.watching(settings(), open_connections.messages, open_connections.notes):
+            with listener_guard.watching(settings(), open_connections.delivered, open_connections.notes):
                 yield
 
 

@@ -8,7 +8,13 @@ from dataclasses import dataclass, field
 import pytest
 
 from tests.fixtures.hostile import is_closed
-from videovault.embedded.listener_guard import MAX_UNFINISHED_BYTES, Limits, ListenerGuard
+from videovault.embedded.listener_guard import (
+    MAX_HEADER_BYTES,
+    MAX_UNFINISHED_BYTES,
+    OVERHEAD_BYTES,
+    Limits,
+    ListenerGuard,
+)
 from videovault.logs.limits import LimitLog
 from videovault.services import places
 
@@ -37,10 +43,10 @@ class Listener:
         return client
 
     def guard(
-        self, *, total: int = 100, per_address: int = 100, messages: dict[tuple[str, int], int]
+        self, *, total: int = 100, per_address: int = 100, delivered: dict[tuple[str, int], int]
     ) -> ListenerGuard:
         limits = Limits(total, per_address, places.counted_as, lambda host: host == "127.0.0.1")
-        return ListenerGuard(self.port, limits, messages, LimitLog())
+        return ListenerGuard(self.port, limits, delivered, LimitLog())
 
 
 @pytest.fixture
@@ -54,7 +60,7 @@ def closed(clients: list[socket.socket]) -> list[bool]:
 
 
 def test_an_address_keeps_as_many_as_it_may_have_and_loses_the_newest(listener: Listener) -> None:
-    guard = listener.guard(per_address=2, messages={})
+    guard = listener.guard(per_address=2, delivered={})
     first = [listener.connect("127.0.0.2") for _ in range(2)]
     guard.look()
     later = listener.connect("127.0.0.2")
@@ -66,22 +72,22 @@ def test_an_address_keeps_as_many_as_it_may_have_and_loses_the_newest(listener: 
 def test_connections_that_were_never_answered_go_first(listener: Listener) -> None:
     silent = listener.connect("127.0.0.2")
     playing = listener.connect("127.0.0.2", answered=True)
-    listener.guard(per_address=1, messages={}).look()
+    listener.guard(per_address=1, delivered={}).look()
     assert closed([silent, playing]) == [True, False]
 
 
 def test_a_trusted_proxy_is_exempt_from_the_limit_per_address_only(listener: Listener) -> None:
     proxied = [listener.connect("127.0.0.1") for _ in range(4)]
-    listener.guard(per_address=1, messages={}).look()
+    listener.guard(per_address=1, delivered={}).look()
     assert not any(closed(proxied))
-    listener.guard(per_address=1, total=3, messages={}).look()
+    listener.guard(per_address=1, total=3, delivered={}).look()
     assert sum(closed(proxied)) == 1
 
 
 def test_who_has_the_most_gives_way_when_the_total_is_reached(listener: Listener) -> None:
     attacker = [listener.connect("127.0.0.2") for _ in range(8)]
     users = [listener.connect(f"127.0.0.{number}") for number in range(3, 6)]
-    listener.guard(total=6, messages={}).look()
+    listener.guard(total=6, delivered={}).look()
     assert not any(closed(users))
     assert sum(closed(attacker)) == 5
 
@@ -89,12 +95,12 @@ def test_who_has_the_most_gives_way_when_the_total_is_reached(listener: Listener
 def test_an_unfinished_message_beyond_the_limit_closes_its_socket_but_delivered_ones_do_not(
     listener: Listener,
 ) -> None:
-    messages: dict[tuple[str, int], int] = {}
-    guard = listener.guard(messages=messages)
+    delivered: dict[tuple[str, int], int] = {}
+    guard = listener.guard(delivered=delivered)
     clients = {name: listener.connect("127.0.0.2") for name in ("unfinished", "delivering", "unread")}
     sides = dict(zip(clients, listener.accepted, strict=True))
     for client in clients.values():
-        messages[client.getsockname()] = 0
+        delivered[client.getsockname()] = 0
     guard.look()
     for name, client in clients.items():
         left = MAX_UNFINISHED_BYTES + 1
@@ -104,6 +110,31 @@ def test_an_unfinished_message_beyond_the_limit_closes_its_socket_but_delivered_
                 sides[name].recv(4096, socket.MSG_WAITALL) if left >= 4096 else sides[name].recv(left)
             )
     clients["unread"].sendall(b"x" * 4096)  # waits in the kernel for who keeps pace
-    messages[clients["delivering"].getsockname()] += 1
+    delivered[clients["delivering"].getsockname()] += MAX_UNFINISHED_BYTES
     guard.look()
     assert closed(list(clients.values())) == [True, False, False]
+
+
+def test_a_flood_between_two_looks_closes_its_socket_though_a_message_came_before_it(
+    listener: Listener,
+) -> None:
+    delivered: dict[tuple[str, int], int] = {}
+    guard = listener.guard(delivered=delivered)
+    clients = [listener.connect("127.0.0.2") for _ in range(2)]
+    for client in clients:
+        delivered[client.getsockname()] = 0
+    _send(
+        clients[0], listener.accepted[0], MAX_HEADER_BYTES + MAX_UNFINISHED_BYTES + 1
+    )  # before the first look
+    guard.look()
+    _send(clients[1], listener.accepted[1], 100 + MAX_UNFINISHED_BYTES + OVERHEAD_BYTES)
+    delivered[clients[1].getsockname()] += 100
+    guard.look()
+    assert closed(clients) == [True, True]
+
+
+def _send(client: socket.socket, side: socket.socket, size: int) -> None:
+    """Send so many bytes and read them on the server's side."""
+    while size:
+        client.sendall(b"x" * min(size, 4096))
+        size -= len(side.recv(min(size, 4096), socket.MSG_WAITALL))

@@ -25,15 +25,15 @@ log = logs.get(__name__)
 
 
 class OpenConnections:
-    """For the event loop only; ``messages`` may be copied by other threads.
+    """For the event loop only; ``delivered`` may be copied by other threads.
 
-    ``messages`` holds how many messages each open page socket has delivered, by the address and port of the
+    ``delivered`` holds how many bytes of messages each open page socket has delivered, by the address and port of the
     connection itself. A trusted proxy that does not name its client is counted in total only: that it stands for
     one client cannot be known.
     """
 
     def __init__(self) -> None:
-        self.messages: dict[Peer, int] = {}
+        self.delivered: dict[Peer, int] = {}
         self.notes = LimitLog()
         self._open: Counter[str] = Counter()
         self._anonymous: Counter[str] = Counter()
@@ -51,7 +51,7 @@ class OpenConnections:
     @contextmanager
     def socket(self, scope: Scope, opened_by: Peer, *, is_anonymous: bool) -> Iterator[bool]:
         """Count a page socket; False when there are too many of its kind."""
-        limit = SOCKETS if len(self.messages) >= settings().max_connections else ""
+        limit = SOCKETS if len(self.delivered) >= settings().max_connections else ""
         if not is_anonymous:
             with self._followed(opened_by, scope, limit) as is_let_in:
                 yield is_let_in
@@ -71,11 +71,11 @@ class OpenConnections:
             self.notes.note(limit, client_address(scope))
             yield False
             return
-        self.messages[opened_by] = 0
+        self.delivered[opened_by] = 0
         try:
             yield True
         finally:
-            self.messages.pop(opened_by, None)
+            self.delivered.pop(opened_by, None)
 
     @contextmanager
     def _counted(self, counter: Counter[str], address: str) -> Iterator[int]:

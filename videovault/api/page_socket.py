@@ -13,6 +13,7 @@ from videovault.config import settings
 CONNECT = "40"  # of Engine.IO and Socket.IO
 MESSAGES_PER_SECOND = 20.0
 TOO_MANY = "Too many pages are open."
+FRAME_BYTES = 8  # round a message of at most 64 KiB
 BURST = 100  # a page that loads, or somebody who types into a form, sends several at once
 
 
@@ -54,7 +55,7 @@ class _Bounded:
         message = await self._receive()
         if message["type"] != "websocket.receive":
             return message
-        self._counted.messages[self._peer] += 1
+        self._counted.delivered[self._peer] += FRAME_BYTES + _size(message)
         if (message.get("text") or "").startswith(CONNECT):
             if self._is_connected:
                 self._counted.notes.note("one connect per websocket", self._address)
@@ -71,6 +72,11 @@ class _Bounded:
         self._allowance, self._counted_at = min(BURST, self._allowance + earned) - 1, now
         if self._allowance < 0:
             await asyncio.sleep(-self._allowance / MESSAGES_PER_SECOND)
+
+
+def _size(message: Message) -> int:
+    text = message.get("text")
+    return len(message.get("bytes") or b"") if text is None else len(text.encode(errors="surrogatepass"))
 
 
 async def _closed() -> Message:

@@ -32,6 +32,8 @@ GROUPS_CACHED = 4096
 IDLE_FACTOR = 20  # looking takes 5 % of one core at most, however many connections there are
 # The server reads up to 128 KiB ahead of the messages that the application has received.
 MAX_UNFINISHED_BYTES = MAX_WEBSOCKET_MESSAGE_BYTES + 128 * 1024 + 1024
+MAX_HEADER_BYTES = 64 * 1024  # of a handshake
+OVERHEAD_BYTES = 4096  # of control frames, between two looks
 TCP_INFO_BYTES = 136
 BYTES_ACKED = 120  # the offset in Linux's struct tcp_info of two numbers of 64 bits: acknowledged, received
 TCP = (
@@ -66,14 +68,14 @@ class Connection:
 
 @dataclass
 class ListenerGuard:
-    """``messages`` holds, by peer, how many messages each open websocket has delivered to the application."""
+    """``delivered`` holds, by peer, how many bytes each open websocket has brought to the application in messages."""
 
     port: int
     limits: Limits
-    messages: Mapping[Peer, int]
+    delivered: Mapping[Peer, int]
     notes: LimitLog
     _seen: dict[Peer, float] = field(default_factory=dict)
-    _delivered: dict[Peer, tuple[int, int]] = field(default_factory=dict)
+    _overhead: dict[Peer, tuple[int, int]] = field(default_factory=dict)
 
     def look(self) -> None:
         """Close what is beyond the limits now."""
@@ -100,17 +102,24 @@ class ListenerGuard:
         return sorted(connections, key=lambda each: (each.answered, -self._seen[each.peer]))
 
     def _close_unfinished(self, connections: Iterable[Connection]) -> None:
-        """Websockets that have sent more than a message may have, without completing one."""
-        messages = dict(self.messages)
-        before, self._delivered = self._delivered, {}
+        """Websockets that have sent more than a message may have, without completing one.
+
+        What was read and not delivered is the head of the handshake, control frames, and the unfinished message. Only
+        a small rise since the last look, beside a delivered message, counts as overhead: after a flood in between two
+        looks nothing else would be left to compare with.
+        """
+        delivered = dict(self.delivered)
+        before, self._overhead = self._overhead, {}
         for each in connections:
-            count = messages.get(each.peer)
+            count = delivered.get(each.peer)
             if count is None:
                 continue
-            known = before.get(each.peer)
-            at = known if known and known[0] == count else (count, each.read)
-            self._delivered[each.peer] = at
-            if each.read - at[1] > MAX_UNFINISHED_BYTES:
+            undelivered = each.read - count
+            overhead, counted = before.get(each.peer, (min(undelivered, MAX_HEADER_BYTES), count))
+            if count != counted and undelivered - overhead <= OVERHEAD_BYTES:
+                overhead = undelivered
+            self._overhead[each.peer] = overhead, count
+            if undelivered - overhead > MAX_UNFINISHED_BYTES:
                 self._close([each], "size of a websocket message", self.limits.group(each.peer[0]))
 
     def _close(self, connections: Iterable[Connection], limit: str, name: str) -> None:
@@ -120,7 +129,7 @@ class ListenerGuard:
 
 
 @contextmanager
-def watching(settings: Settings, messages: Mapping[Peer, int], notes: LimitLog) -> Iterator[None]:
+def watching(settings: Settings, delivered: Mapping[Peer, int], notes: LimitLog) -> Iterator[None]:
     """The guard at work in a thread of its own: a busy event loop must not keep it from its work."""
     limits = Limits(
         total=connections_possible(settings.max_connections),
@@ -128,7 +137,7 @@ def watching(settings: Settings, messages: Mapping[Peer, int], notes: LimitLog) 
         group=lru_cache(GROUPS_CACHED)(places.counted_as),
         exempt=lambda host: places.is_in(places.parsed(host), settings.trusted_proxies),
     )
-    guard = ListenerGuard(settings.port, limits, messages, notes)
+    guard = ListenerGuard(settings.port, limits, delivered, notes)
     stop = threading.Event()
     thread = threading.Thread(target=_keep_looking, args=(guard, stop), name="listener-guard", daemon=True)
     thread.start()

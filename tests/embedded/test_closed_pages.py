@@ -1,0 +1,40 @@
+"""What stays of a page after its socket has closed, in a state manager that other processes share."""
+
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from redis import Redis
+
+from tests.fixtures.app import running_app
+from tests.fixtures.hostile import load
+from tests.fixtures.raw_tab import HYDRATE, RawTab
+from videovault.state.page_events import MAX_CLOSED_PER_SESSION
+
+pytestmark = pytest.mark.timeout(400)
+
+
+def test_redis_keeps_the_state_of_closed_pages_with_a_session_up_to_a_limit_and_of_no_others(
+    tmp_path: Path, redis_url: str
+) -> None:
+    with running_app(tmp_path / "var", REDIS_URL=redis_url) as app, Redis.from_url(redis_url) as redis:
+        account = {"email": "ada@example.com", "password": "correct horse battery"}
+        answer = httpx.post(f"{app.url}/api/auth/register", json=account, timeout=60).raise_for_status()
+        cookie = f"videovault_session={answer.json()['data']['token']}"
+        for _ in range(3):
+            with RawTab(app.url) as tab:
+                load(tab, HYDRATE)
+        for _ in range(MAX_CLOSED_PER_SESSION + 3):
+            with RawTab(app.url, cookie=cookie) as tab:
+                load(tab, HYDRATE)
+        until = time.monotonic() + 60
+        while (kept := _pages(redis)) != MAX_CLOSED_PER_SESSION:
+            assert time.monotonic() < until, kept
+            time.sleep(0.5)
+
+
+def _pages(redis: Redis) -> int:
+    """How many tabs have state; each of its parts has a key that begins with the tab's token."""
+    part = b"_reflex___state____state"
+    return len({key.partition(part)[0] for key in redis.scan_iter() if part in key})
