@@ -97,7 +97,7 @@ def _pages(app: RunningApp) -> Iterator[None]:
     with ExitStack() as opened:
         for _ in range(PAGES):
             with suppress(Refused):
-                load(opened.enter_context(RawTab(app.url, source=ATTACKER)), HYDRATE, filler=60_000)
+                load(opened.enter_context(RawTab(app.url, source=ATTACKER)), HYDRATE, filler=15_000)
         yield
 
 

@@ -12,7 +12,7 @@ from tests.fixtures.hostile import load
 from tests.fixtures.raw_tab import HYDRATE, RawTab
 from videovault.state.page_events import MAX_CLOSED_PER_SESSION
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.process
 
 
 def test_redis_keeps_the_state_of_closed_pages_with_a_session_up_to_a_limit_and_of_no_others(

@@ -15,10 +15,11 @@ from benchmarks.sockets import _server
 from tests.fixtures.app import RunningApp, running_app
 from tests.fixtures.hostile import ATTACKER, BEGINNINGS, connections, is_closed, load
 from tests.fixtures.raw_tab import HYDRATE, NAMESPACE, RawTab, Refused
+from videovault.api.socket_messages import MOST_OF_ROUTER_DATA
 from videovault.config.connections import MAX_WEBSOCKET_MESSAGE_BYTES
 
 pytestmark = [
-    pytest.mark.timeout(400),
+    pytest.mark.process,
     pytest.mark.skipif(not Path("/proc/self/limits").exists(), reason="needs Linux"),
 ]
 MANY = 2000
@@ -168,7 +169,7 @@ def test_300_pages_without_a_session_leave_no_memory_behind(app: RunningApp) -> 
     before = memory(server, "VmRSS")
     tabs = [RawTab(app.url) for _ in range(300)]
     for tab in tabs:
-        load(tab, HYDRATE, filler=MAX_WEBSOCKET_MESSAGE_BYTES - 2000)
+        load(tab, HYDRATE, filler=MOST_OF_ROUTER_DATA - 2000)
     for tab in tabs:
         tab.close()
     eventually(lambda: memory(server, "VmRSS") - before < 30 * MEBIBYTE, 90)

@@ -30,7 +30,7 @@ REASONS = {
     502: "S3 or the webhook failed",
     507: "The disk is full; reading, signing in and deleting still work",
 }
-ANY_MAY = (413, 414, 421, 431, 500, 507)
+ANY_MAY = (408, 413, 414, 421, 431, 500, 507)
 
 T = TypeVar("T")
 Responses = dict[int | str, dict[str, Any]]
