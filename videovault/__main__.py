@@ -241,12 +241,13 @@ def _as_it_is(text: str) -> str:
 class Command:
     """``arguments`` adds to the command's own parser what ``run`` then finds in its argument.
 
-    ``run`` gives the exit status, if it is another than 0.
+    ``run`` gives the exit status, if it is another than 0. What is ``detached`` from DATA_DIR neither needs nor makes it.
     """
 
     run: Callable[[argparse.Namespace], int | None]
     help: str
     arguments: Callable[[argparse.ArgumentParser], None] = lambda _parser: None
+    detached: Callable[[argparse.Namespace], bool] = lambda _chosen: False
 
 
 def _plain(command: Callable[[], int | None]) -> Command:
@@ -261,7 +262,7 @@ COMMANDS: dict[str, Command] = {
     "transfer": Command(transfer, transfer.__doc__ or "", _transfer_arguments),
     "reseal": _plain(reseal),
     "reconcile": Command(reconcile, reconcile.__doc__ or "", _reconcile_arguments),
-    "backup": Command(backup, backup.__doc__ or "", _backup_arguments),
+    "backup": Command(backup, backup.__doc__ or "", _backup_arguments, lambda chosen: bool(chosen.verify)),
     "restore": Command(restore, restore.__doc__ or "", _restore_arguments),
 }
 
@@ -273,11 +274,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, command in COMMANDS.items():
         command.arguments(commands.add_parser(name, help=command.help, description=command.help))
     chosen = parser.parse_args(arguments)
+    command = COMMANDS[chosen.command]
     try:
-        permissions = start.prepare(settings())
+        permissions = None if command.detached(chosen) else start.prepare(settings())
         logs.configure(settings().log_format, settings().log_level, hidden.values(settings()))
-        start.report(permissions, settings().data_dir)
-        return COMMANDS[chosen.command].run(chosen) or 0
+        if permissions:
+            start.report(permissions, settings().data_dir)
+        return command.run(chosen) or 0
     except VideoVaultError as error:
         _say(error.public_message)
         return 2

@@ -32,13 +32,18 @@ watch = Watch()
 open_connections = OpenConnections()
 
 
+def _stop_waiting() -> None:
+    watch.close()
+    open_connections.close()
+
+
 @asynccontextmanager
 async def lifespan() -> AsyncIterator[None]:
     """Everything that lives as long as the server."""
     logs.configure(settings().log_format, settings().log_level, hidden.values(settings()))
     gc.collect()
     gc.freeze()  # what has been imported stays: looking for cycles in it takes 100 ms each time
-    with told_to_stop(watch.close):
+    with told_to_stop(_stop_waiting):
         async with embedded_parts():
             with listener_guard.watching(settings(), open_connections.delivered, open_connections.notes):
                 yield

@@ -94,7 +94,7 @@ def test_videos_are_found_sorted_turned_over_and_deleted(visitor: Visitor) -> No
     page.get_by_label("Search").fill("")
     expect(page.get_by_text("1\u201350 of 50")).to_have_count(0)  # all fit on one page now
     page.get_by_role("link", name="Activity").click()
-    page.get_by_label("What").select_option("Deletions")
+    page.get_by_label("What", exact=True).select_option("Deletions")
     deleted = re.compile(f"{ADMIN} deleted “Loaf 1.?” of {BAKER}")
     expect(page.get_by_text(deleted)).to_have_count(10)
 
@@ -179,7 +179,7 @@ def test_the_activity_of_a_person_is_one_step_away_and_survives_a_reload(visitor
     page.get_by_role("link", name="Activity of this person").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Activity")
     expect(page.get_by_label("Person")).to_have_value(BAKER)
-    page.get_by_label("What").select_option("Sign-ins and accounts")
+    page.get_by_label("What", exact=True).select_option("Sign-ins and accounts")
     expect(page).to_have_url(re.compile("what=sign-ins&person="))
     page.reload()
     expect(page.get_by_label("Person")).to_have_value(BAKER)

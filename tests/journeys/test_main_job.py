@@ -1,5 +1,6 @@
 """The main job from end to end, in a real browser over the embedded installation."""
 
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -75,7 +76,8 @@ def play_in_the_gallery(page: Page) -> float:
     """Play, seek to the middle, and read the duration shown on the card, in seconds."""
     page.goto("/gallery")
     card = page.get_by_role("listitem").filter(has_text=TOPIC)
-    minutes, seconds = card.locator(".duration").inner_text().split(":")
+    expect(card.locator(".duration")).to_have_text(re.compile(r"\d+:\d\d"))
+    minutes, seconds = str(card.locator(".duration").text_content()).split(":")
     card.get_by_role("button", name=f"Play {TOPIC}").click()
     player = page.locator("[role=dialog] video, dialog video")
     player.wait_for()

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.datastructures import Headers
@@ -35,6 +36,8 @@ class OpenConnections:
     def __init__(self) -> None:
         self.delivered: dict[Peer, int] = {}
         self.notes = LimitLog()
+        self._is_closing = False
+        self._serving: set[asyncio.Task[None]] = set()
         self._open: Counter[str] = Counter()
         self._anonymous: Counter[str] = Counter()
 
@@ -64,6 +67,25 @@ class OpenConnections:
                 limit = ANONYMOUS_PER_ADDRESS
             with self._followed(opened_by, scope, limit) as is_let_in:
                 yield is_let_in
+
+    async def until_closed(self, serving: Coroutine[Any, Any, None]) -> None:
+        """Serve a page's socket until it ends, or until ``close`` is called."""
+        task = asyncio.create_task(serving)
+        self._serving.add(task)
+        try:
+            await task
+        except asyncio.CancelledError:
+            if not self._is_closing:
+                raise
+        finally:
+            task.cancel()
+            self._serving.discard(task)
+
+    def close(self) -> None:
+        """End all page sockets: the HTTP server aborts when it drops one that the application still reads from."""
+        self._is_closing = True
+        for task in self._serving:
+            task.cancel()
 
     @contextmanager
     def _followed(self, opened_by: Peer, scope: Scope, limit: str) -> Iterator[bool]:

@@ -26,11 +26,15 @@ async def serve(
             bounded = _Bounded(receive, send, peer, counted, client_address(scope))
             try:
                 messages = socket_messages.limited(scope, bounded.receive, bounded.send)
-                await app(tabs.bound(scope), messages, bounded.send)
+                await counted.until_closed(_served(app, tabs.bound(scope), messages, bounded.send))
             finally:
                 bounded.let_go()
         else:
             await send({"type": "websocket.close", "code": 1013, "reason": TOO_MANY})
+
+
+async def _served(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    await app(scope, receive, send)
 
 
 class _Bounded:
