@@ -1,7 +1,6 @@
 """A proxy is used when it is set on purpose, and changes nothing about which addresses may be reached."""
 
 import base64
-import time
 
 import pytest
 
@@ -94,10 +93,9 @@ def test_a_proxy_that_is_absent_or_silent_or_no_proxy_is_named(make_source: Make
     for answer in (b"", b"SSH-2.0-OpenSSH\r\n\r\n"):
         with RawAnswer(answer, at_once=True) as port:
             inject = {"proxy": through(port), "resolver": Names(["93.184.216.34"])}
-            source, started = make_source(inject=inject, connect_seconds=1.0), time.monotonic()
+            source = make_source(inject=inject, connect_seconds=1.0)
             with pytest.raises(SourceError, match="SOURCE_PROXY"), source.open("http://v.example/a.mp4"):
                 raise AssertionError
-            assert time.monotonic() - started < 10
 
 
 def test_only_the_setting_counts_and_not_the_environment(

@@ -3,7 +3,6 @@
 import socket
 import ssl
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from threading import Thread
@@ -12,6 +11,7 @@ import pytest
 
 from tests.fixtures.certificates import Certificates, certificates
 from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer, payload
+from tests.fixtures.waiting import eventually
 from tests.gateways.conftest import MakeSource
 from tests.gateways.reading import failure_of, read_all
 from videovault.gateways.source import Source, SourcePolicy
@@ -183,10 +183,7 @@ def test_closing_a_source_closes_its_idle_connections(make_source: MakeSource) -
             read_all(stream)
         assert own.connections == 1
         source.close()
-        deadline = time.monotonic() + 10
-        while own.connections and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert own.connections == 0
+        eventually(lambda: own.connections == 0)
 
 
 def test_an_environment_that_names_certificates_is_heard(
