@@ -87,6 +87,7 @@ def run() -> None:
         graceful_signal="TERM",
         shutdown_timeout=STOP_SECONDS,
     )
+    consumer._set_signal_handlers()  # noqa: SLF001 - a signal that comes before it runs is an orderly end, too
     _askers.start(GENERATORS_AT_ONCE)
     here = presence.Here(consumer.workers)
     beside: list[tuple[str, Callable[[], None]]] = [("repair", _keep_repairing), ("polling", _keep_polling)]

@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from videovault import logs
 from videovault.state.memory import Reclaiming
 from videovault.state.session import SessionState, caller_of
+from videovault.state.share import ShareState
 
 MAX_WAITING = 64  # events of one tab that are queued or running; a page has a handful
 UNCHECKED = 16  # events that are let through between two counts of them
@@ -24,6 +25,8 @@ LOOK_SECONDS = 0.1
 # Closed tabs whose state is kept, so that a lost connection loses nothing on the page.
 MAX_CLOSED = 500
 MAX_CLOSED_PER_SESSION = 24
+# Visitors of share links have no session, but a pass: loading the page again is no further view.
+VISITORS, MAX_CLOSED_VISITORS = "visitors", 100
 LOGGED_NAME = 100
 
 log = logs.get(__name__)
@@ -107,12 +110,13 @@ class PageEvents(EventNamespace):
             await self._drop(oldest)
 
     async def _living_session(self, token: str) -> str:
-        """The session that the tab was last used in; empty if there was none or if it has ended."""
+        """The session that the tab was last used in, or VISITORS; empty if there was none or if it has ended."""
         root = await self.app.state_manager.get_state(self._state_of(token))
         shown = await root.get_state(SessionState)
         session = shown._session  # noqa: SLF001 - this reads what the guard of that state has written
         if not session:
-            return ""
+            visitor = await root.get_state(ShareState)
+            return VISITORS if visitor._ticket else ""  # noqa: SLF001 - as above
         try:
             return session if await caller_of(shown._token()) else ""  # noqa: SLF001 - as above
         except SQLAlchemyError:
@@ -127,7 +131,8 @@ class PageEvents(EventNamespace):
             if token not in self._token_manager.token_to_socket
         }
         own = [token for token, of in self._closed.items() if of == session]
-        return list(dict.fromkeys([*own[:-MAX_CLOSED_PER_SESSION], *list(self._closed)[:-MAX_CLOSED]]))
+        most = MAX_CLOSED_VISITORS if session == VISITORS else MAX_CLOSED_PER_SESSION
+        return list(dict.fromkeys([*own[:-most], *list(self._closed)[:-MAX_CLOSED]]))
 
     async def _drop(self, token: str) -> None:
         manager, state = self.app.state_manager, self._state_of(token)
