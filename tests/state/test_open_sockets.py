@@ -7,7 +7,7 @@ from threading import Event
 import pytest
 
 from tests.fixtures.raw_tab import HYDRATE, RawTab, Refused
-from tests.fixtures.waiting import HANG_SECONDS
+from tests.fixtures.waiting import HANG_SECONDS, eventually
 from tests.state.stronghold import BRIEF, SCRIPT, SHARE, Stronghold
 from videovault.state.pulses import IDLE_SECONDS
 
@@ -98,9 +98,13 @@ def test_what_a_browser_reports_is_one_short_line_of_the_log(house: Stronghold) 
         said = {"info": f"planted\n2026-01-01 [info] forged\x1b[2J {'x' * 9000}", "component_stack": ""}
         tab.send(REPORT, said)
         tab.answers()
-    [line] = [
-        line for line in house.app.log.read_text().splitlines() if "planted" in line or "forged" in line
-    ]
+
+    def lines() -> list[str]:
+        logged = house.app.log.read_text().splitlines()
+        return [line for line in logged if "planted" in line or "forged" in line]
+
+    eventually(lines)  # a thread writes the log
+    [line] = lines()
     assert line.count("x" * 100) >= 1
     assert len(line) < 1500
     assert "\x1b[2J" not in line

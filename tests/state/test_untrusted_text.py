@@ -3,7 +3,6 @@
 import json
 import re
 import socket
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -13,7 +12,7 @@ import pytest
 from wsproto.events import BytesMessage, TextMessage
 
 from tests.fixtures.raw_tab import RawTab, Refused
-from tests.fixtures.waiting import HANG_SECONDS
+from tests.fixtures.waiting import HANG_SECONDS, eventually
 from tests.state.stronghold import Stronghold
 from videovault.api.bodies import MAX_BODY_BYTES, MAX_HEADERS, MAX_TARGET_BYTES
 from videovault.api.socket_messages import MOST_BYTES
@@ -77,15 +76,19 @@ def code_of_closing(tab: RawTab) -> str:
 
 
 def logged(house: Stronghold, call: Callable[[], object]) -> list[str]:
-    """The lines that this led to."""
-    before = house.app.log.stat().st_size
+    """The lines that this led to; a thread writes them, so those of what was before are waited for, too."""
+    begun = _logged_until(house, "this-is-the-first")
     call()
-    assert ask(house, "/api/this-is-the-last").status == 404
-    until = time.monotonic() + HANG_SECONDS
-    while b"this-is-the-last" not in (said := house.app.log.read_bytes()[before:]):
-        assert time.monotonic() < until, "the log is not written"
-        time.sleep(0.02)
-    return said.decode().splitlines()
+    end = _logged_until(house, "this-is-the-last")
+    return house.app.log.read_bytes()[begun:end].decode().splitlines()
+
+
+def _logged_until(house: Stronghold, mark: str) -> int:
+    """The size of the log once a request that is made now stands in it."""
+    before = house.app.log.stat().st_size
+    assert ask(house, f"/api/{mark}").status == 404
+    eventually(lambda: mark.encode() in house.app.log.read_bytes()[before:], lambda: "the log is not written")
+    return house.app.log.stat().st_size
 
 
 @pytest.mark.parametrize("text", SLOW)
