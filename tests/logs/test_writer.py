@@ -12,6 +12,8 @@ from videovault import logs
 from videovault.logs import redaction
 from videovault.logs.writer import MOST_LINES
 
+pytestmark = pytest.mark.thorough
+
 CONFIGURED = (
     "from videovault import logs; import sys; logs.configure('json', 'info'); log = logs.get('test'); "
 )

@@ -18,6 +18,8 @@ from videovault.services.access import Caller
 from videovault.services.gallery_pages import PAGE
 from videovault.services.videos import GalleryQuery, Sort
 
+pytestmark = pytest.mark.thorough
+
 MANY = 2 * PAGE + 50
 
 

@@ -17,6 +17,8 @@ from videovault.models import Status
 from videovault.services import deletion, generation, inbox, pipeline, videos
 from videovault.services.access import Caller
 
+pytestmark = pytest.mark.thorough
+
 SCRIPT = {
     name: VIDEO[name]
     for name in ("hook", "body", "conclusion", "company_name", "social_handles", "license", "avatar")
