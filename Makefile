@@ -3,7 +3,6 @@
 .PHONY: help run dev test test-quick check format audit sbom bench screenshots lock setup setup-dev oldest-pip clean
 BIN := .venv/bin
 OLDEST_PIP := .venv/oldest-pip
-CORES := $(shell getconf _NPROCESSORS_ONLN)
 # Half as many again as there are cores: tests wait for what they started.
 TESTERS := $(shell echo $$(( ($$(getconf _NPROCESSORS_ONLN) * 3 + 1) / 2 )))
 export REFLEX_USE_SYSTEM_BUN := 1
@@ -25,7 +24,7 @@ test: setup-dev oldest-pip ## Run all tests, the browser journeys too
 	$(BIN)/python -m pytest -n $(TESTERS) --no-loadscope-reorder
 
 test-quick: setup-dev ## The tests for daily work: without a browser, and without what starts or kills processes
-	$(BIN)/python -m pytest -n $(CORES) --no-loadscope-reorder -m "not journey and not process and not thorough"
+	$(BIN)/python -m pytest -n $(TESTERS) --no-loadscope-reorder -m "not journey and not process and not thorough"
 
 check: setup-dev ## Formatting, lint, types and layers
 	$(BIN)/ruff format --check .

@@ -1,7 +1,5 @@
 """Whatever people, generators, workers and the clock do, in any order: every video comes to an end, paid for once.
 
-pytestmark = pytest.mark.thorough
-
 ANY_ORDER=long tries far more, and another selection each time.
 """
 
@@ -31,6 +29,8 @@ from videovault.models import Status, Video
 from videovault.services import lease, leftovers, pipeline, polling, scripts
 from videovault.services.access import Caller
 from videovault.services.engine import plan, uploads
+
+pytestmark = pytest.mark.thorough
 
 KIB = 1024
 LONG = os.environ.get("ANY_ORDER") == "long"
