@@ -41,8 +41,8 @@ def test_a_stopped_child_is_killed_and_replaced(tmp_path: Path, caplog: pytest.L
             assert is_running(_pids(file)[1])
 
     asyncio.run(stop_it())
-    said = [record.getMessage() for record in caplog.records]
-    assert said[0] == "The worker has not been heard of for 3 s: it hangs, and is killed."
+    said = [record.getMessage() for record in caplog.records]  # threads of other tests may log meanwhile
+    assert "The worker has not been heard of for 3 s: it hangs, and is killed." in said
     assert not any(map(is_running, _pids(file)))
 
 
