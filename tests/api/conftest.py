@@ -2,9 +2,11 @@
 
 import pytest
 
-from tests.api.requests import store
+from tests.api.requests import generate, store
 from tests.fixtures.generator import Generator
+from tests.fixtures.installation import Configure
 from tests.fixtures.people import Person
+from videovault.services import generation
 
 
 @pytest.fixture
@@ -12,3 +14,13 @@ def stored(ada: Person, generator: Generator, jobs: None) -> str:
     """The id of a stored video of Ada's."""
     del jobs
     return str(store(ada, generator.video_url).json()["data"]["videoId"])
+
+
+@pytest.fixture
+def generating(ada: Person, generator: Generator, configure: Configure) -> str:
+    """The id of a video of Ada's whose generator is at work."""
+    generator.mode = "processing"
+    configure(GENERATE_WAIT_SECONDS=0)
+    video_id = str(generate(ada).json()["data"]["videoId"])
+    generation.ask_generator(video_id)
+    return video_id

@@ -11,29 +11,19 @@ import httpx
 import pytest
 from sqlmodel import select
 
-from tests.api.requests import STATUS, generate, report
+from tests.api.requests import STATUS, report
 from tests.fixtures.api_server import api_server
 from tests.fixtures.generator import Generator
 from tests.fixtures.installation import Configure
 from tests.fixtures.people import MakeClient, Person
 from videovault.db import reading
 from videovault.models import Delivery
-from videovault.services import generation, recording
+from videovault.services import recording
 
 pytestmark = [pytest.mark.usefixtures("moto_s3"), pytest.mark.thorough]
 # 28 KB of headers and 15 KB of body, as in the attack that filled the disk.
 HEADERS = "".join(f"x-padding-{number}: {'y' * 1000}\r\n" for number in range(28))
 ONE = "198.51.100.7"
-
-
-@pytest.fixture
-def generating(ada: Person, generator: Generator, configure: Configure) -> str:
-    """The id of a video of Ada's whose generator is at work."""
-    generator.mode = "processing"
-    configure(GENERATE_WAIT_SECONDS=0)
-    video_id = str(generate(ada).json()["data"]["videoId"])
-    generation.ask_generator(video_id)
-    return video_id
 
 
 Flood = Callable[[list[str]], None]

@@ -11,20 +11,9 @@ from tests.fixtures.generator import Generator
 from tests.fixtures.installation import Configure
 from tests.fixtures.naughty_server import Manners, NaughtyServer
 from tests.fixtures.people import MakeClient, Person
-from videovault.services import generation
 
 pytestmark = pytest.mark.usefixtures("moto_s3")
 DELIVERIES = "/api/admin/deliveries"
-
-
-@pytest.fixture
-def generating(ada: Person, generator: Generator, configure: Configure) -> str:
-    """The id of a video of Ada's whose generator is at work."""
-    generator.mode = "processing"
-    configure(GENERATE_WAIT_SECONDS=0)
-    video_id = str(generate(ada).json()["data"]["videoId"])
-    generation.ask_generator(video_id)
-    return video_id
 
 
 @pytest.fixture

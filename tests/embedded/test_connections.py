@@ -15,6 +15,7 @@ from benchmarks.sockets import _server
 from tests.fixtures.app import RunningApp, running_app
 from tests.fixtures.hostile import ATTACKER, BEGINNINGS, connections, is_closed, load
 from tests.fixtures.raw_tab import HYDRATE, NAMESPACE, RawTab, Refused
+from tests.fixtures.waiting import eventually
 from videovault.api.socket_messages import MOST_OF_ROUTER_DATA
 from videovault.config.connections import MAX_WEBSOCKET_MESSAGE_BYTES
 
@@ -46,13 +47,6 @@ def a_user_is_served(app: RunningApp) -> None:
 def lines_of(app: RunningApp, limit: str) -> list[str]:
     log = re.sub(r"\x1b\[[0-9;]*m", "", app.log.read_text())
     return [line for line in log.splitlines() if "limit reached" in line and f"limit={limit!r}" in line]
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 60) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "it did not come about"
-        time.sleep(0.2)
 
 
 @pytest.mark.parametrize("kind", BEGINNINGS)
@@ -172,7 +166,7 @@ def test_300_pages_without_a_session_leave_no_memory_behind(app: RunningApp) -> 
         load(tab, HYDRATE, filler=MOST_OF_ROUTER_DATA - 2000)
     for tab in tabs:
         tab.close()
-    eventually(lambda: memory(server, "VmRSS") - before < 30 * MEBIBYTE, 90)
+    eventually(lambda: memory(server, "VmRSS") - before < 30 * MEBIBYTE)
 
 
 def _in_fragments(tab: RawTab, size: int) -> int:

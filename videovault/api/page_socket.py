@@ -14,7 +14,7 @@ CONNECT = "40"  # of Engine.IO and Socket.IO
 MESSAGES_PER_SECOND = 20.0
 TOO_MANY = "Too many pages are open."
 FRAME_BYTES = 8  # round a message of at most 64 KiB
-BURST = 100  # a page that loads, or somebody who types into a form, sends several at once
+BURST = 100  # a page that loads, or typing into a form, sends several at once
 
 
 async def serve(

@@ -197,7 +197,7 @@ def _transferred(connection: socket.socket) -> tuple[bool, int]:
 
 @contextmanager
 def _borrowed(fd: int) -> Iterator[socket.socket]:
-    """A view of somebody else's descriptor, which stays open. Raises OSError when it is no socket."""
+    """A view of a descriptor that the server owns and that stays open. Raises OSError when it is no socket."""
     view = socket.socket(*TCP, fileno=fd)
     try:
         yield view

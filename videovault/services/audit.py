@@ -17,7 +17,7 @@ from videovault.errors import DiskFull
 from videovault.models import Event, Video, now
 from videovault.services import ownership, places
 
-# In an hour at most so many rows of one kind, whoever calls from however many addresses; the rest share one row.
+# At most so many rows of one kind in an hour, however many addresses call; the rest share one row.
 MOST_ROWS_AN_HOUR = 1000
 ADDRESS_DAYS = 90  # then the event stays, without its client address
 CHUNK = 2000  # rows deleted in one transaction, so that others can write in between
@@ -116,7 +116,7 @@ def tally_if_possible(kind: str, **values: Any) -> None:
 
 
 def key_read(reader_id: str, video: Video) -> None:
-    """An admin is about to see the secret key of somebody else's video: without this entry the key is not shown."""
+    """An admin is about to see the secret key of another user's video: without this entry the key is not shown."""
     if reader_id != video.owner_id:
         with transaction() as session:
             tally(
