@@ -22,6 +22,7 @@ from videovault.config import hidden, settings
 from videovault.embedded import listener_guard
 from videovault.embedded.frontend import script_hashes
 from videovault.embedded.passthrough import PassThrough
+from videovault.embedded.process_exit import skip_teardown
 from videovault.embedded.stop_signals import told_to_stop
 from videovault.embedded.supervisor import embedded_parts
 from videovault.pages import PAGES
@@ -46,6 +47,7 @@ async def lifespan() -> AsyncIterator[None]:
     with told_to_stop(_stop_waiting):
         async with embedded_parts():
             with listener_guard.watching(settings(), open_connections.delivered, open_connections.notes):
+                skip_teardown()
                 yield
 
 

@@ -16,6 +16,7 @@ from granian.server.embed import Server
 from videovault import logs
 from videovault.config import settings
 from videovault.data_dir import UMASK
+from videovault.embedded.process_exit import exit_process
 from videovault.embedded.studio.jobs import JobStore
 from videovault.embedded.studio.production import Production
 from videovault.embedded.studio.server import Access, Mode, create_app
@@ -91,8 +92,7 @@ async def _ended(serving: asyncio.Task[None]) -> None:
     """The server waits for its clients without limit; this does not."""
     _, pending = await asyncio.wait({serving}, timeout=FAREWELL_SECONDS)
     if pending:
-        logs.flush()
-        os._exit(0)
+        exit_process()
     serving.result()
 
 
@@ -100,3 +100,4 @@ if __name__ == "__main__":
     os.umask(UMASK)
     logs.configure(settings().log_format, settings().log_level)
     asyncio.run(serve(options()))
+    exit_process()
