@@ -1,0 +1,76 @@
+"""How many events one tab may have waiting."""
+
+import asyncio
+from collections import deque
+from typing import Any
+
+from videovault.state.page_events import MAX_WAITING, UNCHECKED, PageEvents
+
+SOCKET, TAB, NAME = "socket", "tab", "state.handler"
+MOST = MAX_WAITING + UNCHECKED
+SENT = 3 * MOST
+
+
+class Queue:
+    """Stands for Reflex's event processor: queues events and handles none."""
+
+    def __init__(self) -> None:
+        self.waiting: deque[object] = deque()
+        self._token_queues = {TAB: self.waiting}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    async def enqueue(self, token: str, event: object) -> None:
+        self._token_queues[token].append(event)
+
+
+class Application:
+    """Stands for Reflex's application."""
+
+    def __init__(self) -> None:
+        self.event_processor = Queue()
+        self._registration_context = self
+        self.event_handlers = {NAME: None}
+
+    def router(self, path: str) -> str:
+        return path
+
+
+async def _send(events: PageEvents, name: str, number: int) -> None:
+    """One event after another, as they are read from one socket."""
+    for _ in range(number):
+        await events.on_event(SOCKET, {"name": name, "payload": {}, "router_data": {"pathname": "/"}})
+
+
+async def _namespace(application: Any) -> PageEvents:
+    """Of one connected page."""
+    events = PageEvents("/_event", application)
+    await events._token_manager.link_token_to_sid(TAB, SOCKET)
+    events._static_router_data[SOCKET] = {"headers": {}}
+    return events
+
+
+def test_a_socket_is_not_read_while_its_tab_has_too_many_events_waiting() -> None:
+    async def flood() -> tuple[int, int]:
+        application = Application()
+        waiting = application.event_processor.waiting
+        sending = asyncio.create_task(_send(await _namespace(application), NAME, SENT))
+        await asyncio.sleep(0.3)  # far more than all of it needs
+        full, taken = len(waiting), 0
+        while not sending.done():
+            taken += len(waiting)
+            waiting.clear()
+            await asyncio.sleep(0.01)
+        return full, taken + len(waiting)
+
+    full, taken = asyncio.run(flood())
+    assert MAX_WAITING <= full <= MOST
+    assert taken == SENT, "what waited was lost"
+
+
+def test_events_of_unknown_names_are_dropped() -> None:
+    async def send() -> int:
+        application = Application()
+        await _send(await _namespace(application), "state.unknown", SENT)
+        return len(application.event_processor.waiting)
+
+    assert asyncio.run(send()) == 0
