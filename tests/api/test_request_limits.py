@@ -1,9 +1,14 @@
 """What the head of a request may bring and name, and how deep its JSON goes."""
 
+import asyncio
+from collections.abc import AsyncIterator
+
 import pytest
 
 from tests.api.test_hardening import ask, opens_websocket
 from tests.fixtures.installation import Configure
+from tests.fixtures.waiting import HANG_SECONDS
+from videovault.api import bodies
 from videovault.api.bodies import MAX_HEADER_BYTES, MAX_HEADERS, MAX_TARGET_BYTES
 from videovault.untrusted_json import MOST_DEPTH
 
@@ -101,3 +106,17 @@ def test_a_redirect_for_a_slash_does_not_repeat_the_host(path: str, location: st
 
 def test_any_other_redirect_leads_where_the_application_says() -> None:
     assert ask("GET", "/away").headers["location"] == "https://s3.example/away?X-Amz-Signature=a"
+
+
+def test_a_body_that_does_not_come_in_time_is_refused_and_its_connection_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bodies, "BODY_SECONDS", 0.05)
+
+    async def begun() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.sleep(HANG_SECONDS)
+
+    answer = ask("POST", "/echo", content=begun())
+    assert (answer.status_code, answer.json()["error"]["code"]) == (408, "TOO_SLOW")
+    assert answer.headers["connection"] == "close"

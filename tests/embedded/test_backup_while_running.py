@@ -1,12 +1,10 @@
 """A backup of the running app, with 20 transfers under way, restored elsewhere and started there on another port."""
 
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,9 @@ import pytest
 
 from tests.fixtures.app import RunningApp, running_app
 from tests.fixtures.house import PASSWORD, Person
+from tests.fixtures.installation import Configure, forget
 from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer, payload
+from videovault.__main__ import main
 from videovault.embedded import s3
 from videovault.services.engine.plan import PART_BYTES
 
@@ -63,10 +63,11 @@ def films() -> Iterator[Films]:
 
 
 def test_everything_is_as_it_was_and_running_transfers_are_resumed_or_fail_with_a_reason(
-    films: Films, tmp_path: Path
+    films: Films, tmp_path: Path, configure: Configure
 ) -> None:
     here, there, backup = tmp_path / "here", tmp_path / "there", tmp_path / "backup"
     chosen = SETTINGS | {"SOURCE_ALLOW_HOSTS": f"127.0.0.1:{films.source.port}"}
+    configure(**chosen)
     with running_app(here, **chosen) as app, signed_in(app, "register") as anna:
         ready = [films.ask_for(anna, MIB) for _ in range(READY)]
         until(lambda: statuses(anna) == {"ready": READY})
@@ -77,10 +78,10 @@ def test_everything_is_as_it_was_and_running_transfers_are_resumed_or_fail_with_
         ]
         until(lambda: stages(anna).count("storing") == RUNNING)
         was, session = gallery(anna), {"Authorization": anna.api.headers["Authorization"]}
-        command(here, chosen, "backup", str(backup))
+        command(here, "backup", str(backup))
         assert stages(anna).count("storing") == RUNNING  # nobody was kept waiting for it
-        command(here, chosen, "backup", "--verify", str(backup))
-        said = command(there, chosen, "restore", str(backup))
+        command(here, "backup", "--verify", str(backup))
+        said = command(there, "restore", str(backup))
         assert f"Videos: {RUNNING} that were being stored are queued" in said
 
     gone, resumed = running[:GONE], running[GONE:]
@@ -98,7 +99,7 @@ def test_everything_is_as_it_was_and_running_transfers_are_resumed_or_fail_with_
         for video_id in ready + resumed:
             link = f"/api/auth/video/{video_id}/download"
             assert anna.api.get(link, follow_redirects=True).content == films.films[video_id]
-        assert "Bucket and database agree." in command(there, chosen, "reconcile")
+        assert "Bucket and database agree." in command(there, "reconcile")
     kept = s3.bucket_folder(there)
     assert len(list(kept.rglob("*.mp4"))) == READY + RUNNING - GONE
 
@@ -133,20 +134,14 @@ def lasting(video: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in video.items() if not name.endswith("Url")}
 
 
-def command(data_dir: Path, chosen: dict[str, str], *arguments: str) -> str:
-    """What a command says that ends well."""
-    environment = {**os.environ, **chosen, "DATA_DIR": str(data_dir)}
-    ended = subprocess.run(
-        [sys.executable, "-m", "videovault", *arguments],
-        cwd=data_dir.parent,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_SECONDS,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    return ended.stdout
+def command(data_dir: Path, *arguments: str) -> str:
+    """What a command says that ends well, run in this process beside the app's."""
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()) as said:
+        patch.setenv("DATA_DIR", str(data_dir))
+        forget()
+        assert main(arguments) == 0, said.getvalue()
+    forget()
+    return said.getvalue()
 
 
 def until(met: Callable[[], bool]) -> None:

@@ -4,7 +4,7 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx
@@ -34,6 +34,18 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
     limits = {"MAX_ANONYMOUS_SOCKETS_PER_ADDRESS": str(ANONYMOUS)}
     with running_app(tmp_path_factory.mktemp("connections") / "var", **limits) as running:
         yield running
+
+
+@pytest.fixture(scope="module", autouse=True)
+def waiting(app: RunningApp) -> Iterator[dict[str, socket.socket]]:
+    """Connections that do not go on, by what they sent; their time is over when the other tests are."""
+    sent = {kind: BEGINNINGS[kind] for kind in ("silent", "half-sent head", "idle after an answer")}
+    with ExitStack() as opened:
+        place = ("127.0.0.1", int(app.url.rpartition(":")[2]))
+        made = {kind: opened.enter_context(socket.create_connection(place)) for kind in sent}
+        for kind, connection in made.items():
+            connection.sendall(sent[kind])
+        yield made
 
 
 def a_user_is_served(app: RunningApp) -> None:
@@ -68,20 +80,6 @@ def test_2000_connections_through_a_proxy_that_names_no_client_leave_others_alon
 ) -> None:
     with connections(app.url, MANY, BEGINNINGS[kind], source="127.0.0.1"):
         a_user_is_served(app)
-
-
-def test_a_connection_that_sends_no_head_or_no_body_is_closed(app: RunningApp) -> None:
-    kinds = {"silent": b"", "half": BEGINNINGS["half-sent head"], "body": BEGINNINGS["slow body"]}
-    kinds["idle"] = BEGINNINGS["idle after an answer"]
-    opened = {
-        kind: socket.create_connection(("127.0.0.1", int(app.url.rpartition(":")[2]))) for kind in kinds
-    }
-    for kind, connection in opened.items():
-        connection.sendall(kinds[kind])
-    still_open = [kind for kind, connection in opened.items() if not is_closed(connection, 150)]
-    for connection in opened.values():
-        connection.close()
-    assert not still_open
 
 
 def test_the_limit_of_open_files_is_the_hard_one_in_the_web_process_and_the_worker(app: RunningApp) -> None:
@@ -167,6 +165,10 @@ def test_300_pages_without_a_session_leave_no_memory_behind(app: RunningApp) -> 
     for tab in tabs:
         tab.close()
     eventually(lambda: memory(server, "VmRSS") - before < 30 * MEBIBYTE)
+
+
+def test_a_connection_that_sends_no_head_is_closed(waiting: dict[str, socket.socket]) -> None:
+    assert not [kind for kind, connection in waiting.items() if not is_closed(connection, 150)]
 
 
 def _in_fragments(tab: RawTab, size: int) -> int:

@@ -1,8 +1,10 @@
 """Work survives the end of the server, whether it is asked to stop or killed."""
 
 import signal
+import sqlite3
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,13 +38,14 @@ def test_a_transfer_goes_on_after_the_app_ends_and_is_started_again(
     with running_app(tmp_path, **settings) as app:
         headers = signed_in(app)
         left = leave_unfinished(app, headers, source, signal.SIGTERM)
-    for sign in (signal.SIGINT, signal.SIGKILL):
-        with running_app(tmp_path, **settings) as app:
-            assert_finished(app, headers, left)
-            left = leave_unfinished(app, headers, source, sign)
+    assert status_of(tmp_path, left) == "queued"
     with running_app(tmp_path, **settings) as app:
         assert_finished(app, headers, left)
-    wait_until_nothing_runs(tmp_path)
+        left = leave_unfinished(app, headers, source, signal.SIGKILL)
+    with running_app(tmp_path, **settings) as app:
+        assert_finished(app, headers, left)
+        left = leave_unfinished(app, headers, source, signal.SIGINT)
+    assert status_of(tmp_path, left) == "queued"  # as after SIGTERM
 
 
 def leave_unfinished(
@@ -58,6 +61,12 @@ def leave_unfinished(
         wait_until_nothing_runs(app.data_dir)
     source.serve(path, WHOLE)
     return video_id
+
+
+def status_of(data_dir: Path, video_id: str) -> str:
+    with closing(sqlite3.connect(data_dir / "videovault.db")) as database:
+        [found] = database.execute("SELECT status FROM videos WHERE id = ?", (video_id,)).fetchone()
+        return str(found)
 
 
 def assert_finished(app: RunningApp, headers: dict[str, str], video_id: str) -> None:

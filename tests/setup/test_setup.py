@@ -80,6 +80,20 @@ def project_with_pip(project: Path) -> Path:
     return project
 
 
+@pytest.fixture
+def python_with_pip(tmp_path: Path) -> str:
+    """A Python whose venv module copies pip: installing it takes five seconds each time."""
+    program = tmp_path / "python-with-pip"
+    program.write_text(
+        f"""#!/bin/sh
+[ "$1 $2" = "-m venv" ] || exec {sys.executable} "$@"
+{sys.executable} -m venv --without-pip "$3" && cp -r {NEWEST_PIP / "pip"} "$3"/lib/python*/site-packages
+"""
+    )
+    program.chmod(0o755)
+    return str(program)
+
+
 def _lock(project: Path, *wheels: Wheel) -> None:
     (project / "small.txt").write_text("".join(Locked(wheel).text for wheel in wheels))
 
@@ -143,11 +157,13 @@ def test_newer_releases_in_the_index_change_nothing(
 SERVER = stand_in("server", "1.0")
 
 
-def test_a_lock_that_misses_a_package_is_refused_by_its_name(project_with_pip: Path) -> None:
+def test_a_lock_that_misses_a_package_is_refused_by_its_name(
+    project_with_pip: Path, python_with_pip: str
+) -> None:
     product = stand_in("product", "1.0", requires=["server>=1"])
     _lock(project_with_pip, product)
     with serving([product]) as index:
-        done = _set_up(project_with_pip, index)
+        done = _set_up(project_with_pip, index, PYTHON=python_with_pip)
     assert done.returncode == 1
     assert "product 1.0 requires server, which is not installed" in done.stderr
     assert "The lock files (small.txt) do not fit together" in done.stderr
@@ -180,14 +196,16 @@ def test_without_an_index_the_reason_is_short_and_the_next_attempt_succeeds(proj
     assert index.fetched == [alone.file_name]
 
 
-def test_packages_of_an_older_lock_are_removed_when_they_are_in_the_way(project: Path) -> None:
+def test_packages_of_an_older_lock_are_removed_when_they_are_in_the_way(
+    project: Path, python_with_pip: str
+) -> None:
     obstacle = stand_in("obstacle", "1.0", requires=["server<2"])
     newer = stand_in("server", "2.0")
     with serving([SERVER, obstacle, newer]) as index:
         _lock(project, SERVER, obstacle)
         before = _set_up(project, index)
         _lock(project, newer)
-        after = _set_up(project, index)
+        after = _set_up(project, index, PYTHON=python_with_pip)
     assert (before.returncode, after.returncode) == (0, 0), before.stderr + after.stderr
     installed = _installed(project)
     assert "server-2.0" in installed

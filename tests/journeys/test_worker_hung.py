@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.embedded.processes import is_running, linux_only
-from tests.fixtures.app import RunningApp, running_app
+from tests.fixtures.app import RunningApp
 from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer, payload
 
 pytestmark = [linux_only, pytest.mark.process]
@@ -24,13 +24,6 @@ LOGIN = {"email": "ada@example.com", "password": "correct horse"}
 def source() -> Iterator[NaughtyServer]:
     with NaughtyServer() as server:
         yield server
-
-
-@pytest.fixture
-def app(tmp_path: Path, source: NaughtyServer) -> Iterator[RunningApp]:
-    settings = {"SCRIPT_WEBHOOK_URL": "", "VIDEO_WEBHOOK_URL": ""}
-    with running_app(tmp_path, **settings, SOURCE_ALLOW_HOSTS=f"127.0.0.1:{source.port}") as running:
-        yield running
 
 
 def workers(app: RunningApp) -> list[int]:
