@@ -16,7 +16,7 @@ OURS_ALONE = {
 }
 
 
-def test_each_expression_that_sees_outside_text_takes_linear_time() -> None:
+def test_an_expression_that_sees_outside_text_takes_linear_time() -> None:
     outside = [use for use in collecting.uses() if use.place not in OURS_ALONE]
     found = {
         f"{use.place}, {mode}": reason
