@@ -3,6 +3,7 @@
 import ast
 import importlib
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -83,13 +84,17 @@ def _modes_of(name: str) -> tuple[Mode, ...]:
     """How a pattern of this name is used, in whichever module; one without a name is searched for."""
     if not name:
         return ("search",)
-    found = {
-        MODES[node.attr]
-        for _, tree in modules()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute) and node.attr in MODES and _last_name(node.value) == name
-    }
-    return tuple(sorted(found)) or ("search", "fullmatch")
+    return tuple(sorted(_modes_by_name()[name])) or ("search", "fullmatch")
+
+
+@cache
+def _modes_by_name() -> defaultdict[str, set[Mode]]:
+    found = defaultdict[str, set[Mode]](set)
+    for _, tree in modules():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and node.attr in MODES:
+                found[_last_name(node.value)].add(MODES[node.attr])
+    return found
 
 
 def _last_name(value: ast.expr) -> str:

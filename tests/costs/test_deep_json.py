@@ -64,7 +64,9 @@ def _answering(content: str) -> httpx.MockTransport:
 @pytest.mark.parametrize("text", DEEP.values(), ids=DEEP)
 def test_a_generators_deep_answer_is_one_without_an_address(text: str) -> None:
     client = httpx.Client(transport=_answering(text))
-    webhooks = Webhooks(client, script_url="https://hooks.example/s", video_url="https://hooks.example/v")
+    webhooks = Webhooks(
+        client, script_url="https://hooks.example/s", video_url="https://hooks.example/v", backoff=0
+    )
     assert webhooks.generate({}, idempotency_key="v:1").state == "processing"
     with pytest.raises(WebhookError, match="not a script"):
         webhooks.write_script({})

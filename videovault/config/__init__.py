@@ -107,6 +107,12 @@ class Settings(ConnectionSettings):
         description="Signs the webhooks that are called and checks signed calls back (Standard Webhooks, whsec_…).",
     )
     webhook_timeout_seconds: Seconds = Field(120, description="How long a webhook may take to answer.")
+    webhook_retry_seconds: float = Field(
+        1,
+        ge=0,
+        le=60,
+        description="How long to wait before a webhook that failed is called again; twice as long the second time.",
+    )
     studio_mode: Literal["callback", "direct"] = Field(
         "callback", description="How the embedded studio answers: processing and a callback, or at once."
     )

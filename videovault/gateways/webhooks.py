@@ -57,7 +57,7 @@ class Webhooks:
         script_url: str,
         video_url: str,
         secret: str = "",
-        backoff: float = 1.0,
+        backoff: float,
         headers: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         self._client = client
@@ -164,6 +164,7 @@ def connected() -> Webhooks:
         script_url=chosen.script_webhook,
         video_url=chosen.video_webhook,
         secret=chosen.webhook_secret.get_secret_value(),
+        backoff=chosen.webhook_retry_seconds,
         headers=_studio_headers(),
     )
 
