@@ -123,6 +123,7 @@ REQUESTED = "Requested"
 PROGRESS = "Progress"
 HANDING_OVER = "Handing it over"
 MAKING = "Making the video"
+AWAITING = "Waiting for the generator"
 WRITING = "Writing the script"
 CHECKING = "Checking…"
 AGAIN = {
