@@ -31,7 +31,7 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("generator_note", sa.Text(), nullable=True))
         batch_op.add_column(sa.Column("delivered_url", sa.Text(), nullable=True))
     is_ordered = sa.or_(videos.c.requested_at.is_not(None), videos.c.status == "generating")
-    last = ""
+    last: str | None = ""
     while last is not None:
         last = _keep_digests(is_ordered, last)
     op.execute(sa.update(videos).where(is_ordered).values(delivered_url=videos.c.source_url))

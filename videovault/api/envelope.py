@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from starlette.types import Scope
 
+from videovault.api.problem_answer import ProblemAnswer
+
 REQUEST_ID = "videovault.request_id"
 NOTHING_HERE = "There is nothing at this address."
 IDENTITY = "videovault.identity"  # who is calling and by what proof, for the line in the log
@@ -54,6 +56,7 @@ class ErrorDetail(BaseModel):
     code: str
     fields: dict[str, str] | None = Field(None, description="What is wrong, by the name of the field.")
     request_id: str | None = Field(None, description="To quote when it was our fault.")
+    video_id: str | None = Field(None, description="The video that the call has made or is about.")
 
 
 class Problem(BaseModel):
@@ -71,13 +74,14 @@ def problem(
     *,
     fields: Mapping[str, str] | None = None,
     request_id: str | None = None,
+    video_id: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
-    """The answer for a failure."""
-    error = {"code": code, "fields": dict(fields or {}), "requestId": request_id}
+    """The answer for a failure: JSON for programs, a page that explains it for whoever prefers HTML."""
+    error = {"code": code, "fields": dict(fields or {}), "requestId": request_id, "videoId": video_id}
     given = {name: value for name, value in error.items() if value}
     body = {"success": False, "message": message, "error": given}
-    return JSONResponse(body, status_code=status, headers=headers)
+    return ProblemAnswer(body, status_code=status, headers=headers)
 
 
 def request_id(scope: Scope) -> str:

@@ -126,6 +126,10 @@ MAKING = "Making the video"
 AWAITING = "Waiting for the generator"
 WRITING = "Writing the script"
 CHECKING = "Checking…"
+DID_NOT_WORK = "This did not work"
+LINK_IS_DEAD = "This link does not work any more"
+NOTHING_HERE = "There is nothing here"
+MISTYPED = "The address may be mistyped, or what was here has gone."
 AGAIN = {
     "transfer": "Trying again goes on from where it broke.",
     "generation": "Trying again makes it anew, and is paid for again.",
