@@ -192,4 +192,4 @@ def works_until(moment: Any) -> str:
 
 
 def to_try_again(title: Any) -> str:
-    return f"Try {title} again"
+    return f"{TRY_AGAIN}: {title}"
