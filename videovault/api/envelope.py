@@ -32,6 +32,7 @@ REASONS = {
     502: "S3 or the webhook failed",
     507: "The disk is full; reading, signing in and deleting still work",
 }
+TO_A_PAGE = "Instead of a failure, where Accept prefers HTML to JSON: to a page that explains it"
 ANY_MAY = (408, 413, 414, 421, 431, 500, 507)
 
 T = TypeVar("T")
@@ -91,6 +92,7 @@ def request_id(scope: Scope) -> str:
 
 def failing(*statuses: int) -> Responses:
     """OpenAPI's words for the failures a route may answer with, beside those that any may."""
-    return {
+    said = {
         status: {"model": Problem, "description": REASONS[status]} for status in sorted({*statuses, *ANY_MAY})
     }
+    return {303: {"description": TO_A_PAGE}, **said}

@@ -75,7 +75,7 @@ def delivered_url(caller: Caller, video_id: str) -> str | None:
     """
     with reading() as session:
         video = open_video(session, caller, video_id, "read").row
-        return video.delivered_url if video.owner_id == caller.user_id else None
+        return (video.delivered_url or video.source_url) if video.owner_id == caller.user_id else None
 
 
 def again(session: Session, video: Video, caller: Caller) -> None:
