@@ -30,9 +30,13 @@ from typing import ClassVar
 
 
 class VideoVaultError(Exception):
-    """Base of all; ``code`` is the API's error code, ``public_message`` a sentence for a person."""
+    """Base of all; ``code`` is the API's error code, ``public_message`` a sentence for a person.
+
+    ``video_id`` is the video that the error is about, where the caller did not name it.
+    """
 
     code: ClassVar[str] = "INTERNAL_ERROR"
+    video_id: str = ""
 
     def __init__(self, public_message: str) -> None:
         super().__init__(public_message)

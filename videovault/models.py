@@ -139,6 +139,12 @@ class Video(SQLModel, table=True):
     license: str = ""
     avatar: str = ""
     requested_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    # The digest of the script as it was ordered, which callback tokens carry. Empty: changed since; None: not known.
+    order_digest: str | None = Field(default=None, max_length=32)
+    # What the owner is told while the generator's news are awaited, if there is anything to tell.
+    generator_note: str | None = Field(default=None, sa_type=Text)
+    # The address that the generator gave for the last order, whatever became of fetching it.
+    delivered_url: str | None = Field(default=None, sa_type=Text)
     estimated_minutes: float | None = None
     deadline_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     source_url: str | None = Field(default=None, sa_type=Text)

@@ -1,5 +1,6 @@
 """The Idempotency-Key header on the two calls that make a video."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -93,10 +94,15 @@ def test_the_same_key_for_another_body_is_400(ada: Person, generator: Generator)
     assert gallery(ada)["totalCount"] == 1
 
 
-def test_the_same_fields_written_otherwise_are_the_same_body(ada: Person, generator: Generator) -> None:
+def test_the_same_json_written_otherwise_is_the_same_body(ada: Person, generator: Generator) -> None:
     first = store_once(ada, generator.video_url, **AT_ONCE)
-    body = {"ignored": 1, "title": None, "userEmail": ada.email, "videoUrl": generator.video_url}
-    assert same(first, ada.api.post(DOWNLOAD, json=body, headers=KEY))
+    body = {"userEmail": ada.email, "videoUrl": generator.video_url}
+    for again in (body, dict(reversed(body.items()))):
+        raw = json.dumps(again, indent=3).replace("/", "\\/")
+        headers = {**KEY, "Content-Type": "application/json"}
+        assert same(first, ada.api.post(DOWNLOAD, content=raw, headers=headers))
+    for other in ({"ignored": 1}, {"title": None}, {"title": "Other"}):
+        assert code(ada.api.post(DOWNLOAD, json=body | other, headers=KEY)) == (400, "INVALID_INPUT")
 
 
 def test_a_key_is_its_users_and_its_endpoints_own(

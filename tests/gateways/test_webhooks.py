@@ -108,21 +108,60 @@ def test_a_redirect_is_not_followed_but_explained() -> None:
 
 
 def test_an_endless_answer_is_cut_off() -> None:
-    with pytest.raises(WebhookError, match="too long"):
+    with pytest.raises(WebhookUnanswered, match="too long"):
         answered(text="x" * (2 * 1024 * 1024))
 
 
-def test_what_was_not_sent_is_tried_three_times() -> None:
+@pytest.mark.parametrize(
+    "fault",
+    [
+        httpx.ConnectError("refused, or the name is not known, or TLS failed"),
+        httpx.ConnectTimeout("slow"),
+        httpx.ProxyError("502"),
+        httpx.UnsupportedProtocol("ftp"),
+    ],
+)
+def test_only_what_was_not_sent_is_repeated_three_times(fault: httpx.HTTPError) -> None:
     tries = []
 
     def refuse(request: httpx.Request) -> httpx.Response:
         tries.append(request)
-        raise httpx.ConnectError("refused")
+        raise fault
 
     with pytest.raises(WebhookError) as caught:
         calling(refuse).generate({}, idempotency_key="v:1")
-    assert len(tries) == 3
+    assert len(tries) == 1 + 3
     assert not isinstance(caught.value, WebhookUnanswered)
+
+
+@pytest.mark.parametrize("status", [500, 501, 502, 503, 504, 507, 520, 521, 522, 523, 524, 525, 529, 408])
+@pytest.mark.parametrize("headers", [{}, {"Retry-After": "1"}])
+def test_an_error_that_may_come_after_the_work_began_is_an_order_without_news(
+    status: int, headers: dict[str, str]
+) -> None:
+    tries = []
+
+    def fail(request: httpx.Request) -> httpx.Response:
+        tries.append(request)
+        return httpx.Response(status, headers=headers)
+
+    expected = WebhookBusy if (status, bool(headers)) == (503, True) else WebhookUnanswered
+    with pytest.raises(WebhookError) as caught:
+        calling(fail).generate({}, idempotency_key="v:1")
+    assert (type(caught.value), len(tries)) == (expected, 1)
+
+
+@pytest.mark.parametrize(("status", "tries"), [(500, 4), (503, 4), (404, 1)])
+def test_the_script_webhook_costs_nothing_and_is_asked_again(status: int, tries: int) -> None:
+    asked = []
+
+    def fail(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(status)
+
+    with pytest.raises(WebhookError, match="service"):
+        calling(fail).write_script({})
+    assert len(asked) == tries
 
 
 @pytest.mark.parametrize(
@@ -144,7 +183,7 @@ def test_a_webhook_that_is_busy_is_to_be_asked_later_and_not_now(
 
 
 def test_every_call_is_told_of_the_lost_ones_too() -> None:
-    answers: list[Any] = [httpx.ConnectError("refused"), 500, 200]
+    answers: list[Any] = [httpx.ConnectError("refused"), httpx.ConnectTimeout("slow"), 200]
 
     def answer(_request: httpx.Request) -> httpx.Response:
         said = answers.pop(0)
@@ -154,7 +193,7 @@ def test_every_call_is_told_of_the_lost_ones_too() -> None:
 
     heard: list[Exchange] = []
     calling(answer, SECRET).generate({"hook": "Look"}, idempotency_key="v:1", note=heard.append)
-    assert [exchange.status for exchange in heard] == [None, 500, 200]
+    assert [exchange.status for exchange in heard] == [None, None, 200]
     assert "refused" in heard[0].fault
     assert json.loads(heard[2].body) == {"hook": "Look"}
     assert heard[2].headers["Idempotency-Key"] == "v:1"

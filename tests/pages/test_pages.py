@@ -44,7 +44,16 @@ def texts(page: Page) -> list[str]:
 
 def test_addresses_are_those_of_the_product() -> None:
     public = ["/", "/login", "/register", "/forgot", "/reset"]
-    assert [*public, "/create", "/gallery", "/account", "/share/[video_id]", *ADMIN, "404"] == ROUTES
+    assert [
+        *public,
+        "/create",
+        "/gallery",
+        "/account",
+        "/share/[video_id]",
+        *ADMIN,
+        "/problem",
+        "404",
+    ] == ROUTES
 
 
 def test_pages_of_people_who_are_signed_in_ask_who_is_there() -> None:

@@ -138,6 +138,34 @@ def test_summary_says_what_would_go_and_whose(admin: Tab, bobs: list[str]) -> No
     assert not admin.sees(AdminVideosState).asking
 
 
+@pytest.mark.usefixtures("moto_s3")
+def test_a_question_keeps_what_it_is_about_whatever_is_selected_meanwhile(
+    admin: Tab, bobs: list[str], people: dict[str, Person]
+) -> None:
+    admin.send(AdminVideosState, "load")
+    admin.send(AdminVideosState, "select", video_id=bobs[1])
+    admin.send(AdminVideosState, "ask", what="delete")
+    with transaction() as session:
+        session.get_one(Video, bobs[1]).title = "Renamed"
+    put(people["admin"], "Apples", size=5)
+    for event in ("select_matching", "refresh"):
+        admin.send(AdminVideosState, event)
+    asked = admin.sees(AdminVideosState).asked_about
+    assert (asked.summary, asked.titles, asked.owners) == ("1 video, 3.7 MB", "“Bread”", "bob@example.com")
+    admin.send(AdminVideosState, "carry_out")
+    outcomes = admin.sees(AdminVideosState).outcomes
+    assert [(one.video_id, one.title) for one in outcomes] == [(bobs[1], "Bread")]
+    assert remaining() == 2
+
+
+def test_a_question_does_not_open_again_when_the_page_is_loaded_again(admin: Tab, bobs: list[str]) -> None:
+    choose_all_and(admin, "delete")
+    admin.send(AdminVideosState, "load")
+    assert admin.sees(AdminVideosState).asking == ""
+    admin.send(AdminVideosState, "carry_out")
+    assert remaining() == len(bobs)
+
+
 def test_ids_that_are_not_in_the_table_cannot_be_selected(admin: Tab, bobs: list[str]) -> None:
     admin.send(AdminVideosState, "load")
     admin.send(AdminVideosState, "select", video_id="video_1_abcdefghi")

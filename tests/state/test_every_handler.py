@@ -37,6 +37,7 @@ OPEN = {
     "SessionState.dismiss": "clears the tab's notice",
     "SessionState.go_home": "leads who is signed in to the first page",
     "AccountState.enter": "reads the address of the sign-in page",
+    "ProblemState.tell": "reads the address of the page that explains errors",
     "AccountState.join": "the same for the page of new accounts, and tells who may make one",
     "AccountState.recover": "reads the address of the page for a lost password",
     "ShareState.open": "shows a video to whoever has its key",

@@ -30,7 +30,7 @@ Submitted = Annotated[Submission, Depends(submission)]
     "/register",
     status_code=201,
     response_model=Success[SignedIn],
-    responses={**FORM, **failing(400, 403, 409, 429)},
+    responses={**failing(400, 403, 409, 429), **FORM},
     openapi_extra=either(RegisterBody),
 )
 def register(sent: Submitted, request: Request, cookie: auth.Cookie) -> Response:
@@ -59,7 +59,7 @@ def register(sent: Submitted, request: Request, cookie: auth.Cookie) -> Response
 @router.post(
     "/login",
     response_model=Success[SignedIn],
-    responses={**FORM, **failing(400, 401, 403, 429)},
+    responses={**failing(400, 401, 403, 429), **FORM},
     openapi_extra=either(LoginBody),
 )
 def login(sent: Submitted, request: Request, cookie: auth.Cookie) -> Response:
@@ -86,7 +86,7 @@ def login(sent: Submitted, request: Request, cookie: auth.Cookie) -> Response:
 @router.post(
     "/logout",
     response_model=Success[Nothing],
-    responses={**FORM, **failing(403)},
+    responses={**failing(403), **FORM},
 )
 def logout(request: Request, token: auth.Token) -> Response:
     """End the session here and in the browser; one that has ended already is fine."""

@@ -1,5 +1,6 @@
 """From errors to answers: the one place that knows status codes."""
 
+import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -34,6 +35,9 @@ CODES = {
     413: "TOO_LARGE",
     429: "RATE_LIMITED",
 }
+# Whether there is such a video is just what these do not tell.
+UNKNOWN = (errors.VideoNotFound, errors.WrongSecretKey)
+VIDEO_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 NOTHING = errors.NotFound("There is nothing by this id.")
 MISSING = {"videoId": errors.VideoNotFound(), "userId": errors.UserNotFound()}
 NOT_JSON = "The body must be a JSON object, sent as application/json."
@@ -76,11 +80,12 @@ def for_error(request: Request, error: Exception) -> Response:
         error.public_message,
         fields=error.fields if isinstance(error, errors.InvalidInput) else None,
         request_id=request_id(request.scope) if status_of(error) == 500 else None,
+        video_id=error.video_id or (None if isinstance(error, UNKNOWN) else _video_of(request)),
         headers=_headers(error),
     )
 
 
-def for_invalid(_request: Request, error: Exception) -> Response:
+def for_invalid(request: Request, error: Exception) -> Response:
     """What pydantic found wrong with a request."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 - it is registered for these only
     wrong = error.errors()
@@ -88,26 +93,47 @@ def for_invalid(_request: Request, error: Exception) -> Response:
     if ids:  # no id looks like that, so nothing is there
         missing = MISSING.get(ids[0], NOTHING)
         return problem(404, missing.code, missing.public_message)
+    message, fields = "Please check the marked fields.", _fields(wrong)
     if any(entry["type"] == "json_invalid" for entry in wrong):
-        return problem(400, "INVALID_INPUT", "The body is not valid JSON.", fields={"body": NOT_JSON})
-    if any(len(entry["loc"]) == 1 for entry in wrong):
-        return problem(400, "INVALID_INPUT", NOT_JSON, fields={"body": NOT_JSON})
-    return problem(400, "INVALID_INPUT", "Please check the marked fields.", fields=_fields(wrong))
+        message, fields = "The body is not valid JSON.", {"body": NOT_JSON}
+    elif any(len(entry["loc"]) == 1 for entry in wrong):
+        message, fields = NOT_JSON, {"body": NOT_JSON}
+    video_id = _video_of(request) or _named(error.body)
+    return problem(400, "INVALID_INPUT", message, fields=fields, video_id=video_id)
 
 
-def for_http(_request: Request, error: Exception) -> Response:
+def for_http(request: Request, error: Exception) -> Response:
     """What the framework refused before a route was reached."""
     assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for these only
     status = error.status_code
     if status == 400:  # a body that could not be read
-        return problem(400, "INVALID_INPUT", NOT_JSON, fields={"body": NOT_JSON})
-    message = f"{HTTPStatus(status).phrase}."
-    return problem(status, CODES.get(status, "INVALID_INPUT"), message, headers=error.headers)
+        fields = {"body": NOT_JSON}
+        return problem(400, "INVALID_INPUT", NOT_JSON, fields=fields, video_id=_video_of(request))
+    message, code = f"{HTTPStatus(status).phrase}.", CODES.get(status, "INVALID_INPUT")
+    return problem(status, code, message, headers=error.headers, video_id=_video_of(request))
 
 
 def for_unknown(request: Request, _error: Exception) -> Response:
     """A fault of ours: nothing of it is shown, ``harden`` logs it under the same id."""
-    return problem(500, "INTERNAL_ERROR", OUR_FAULT, request_id=request_id(request.scope))
+    quoted, video_id = request_id(request.scope), _video_of(request)
+    return problem(500, "INTERNAL_ERROR", OUR_FAULT, request_id=quoted, video_id=video_id)
+
+
+def concerns(request: Request, video_id: str | None) -> None:
+    """Note the video that the call has made or is about, so that every error from now on names it."""
+    request.state.video_id = video_id
+
+
+def _video_of(request: Request) -> str | None:
+    """The one noted by ``concerns``, else the one in the address."""
+    noted = getattr(request.state, "video_id", None) or request.path_params.get("videoId")
+    return noted if isinstance(noted, str) and VIDEO_ID.fullmatch(noted) else None
+
+
+def _named(body: Any) -> str | None:
+    """The video that a body names although the rest of it is wrong."""
+    named = body.get("videoId") if isinstance(body, Mapping) else None
+    return named if isinstance(named, str) and VIDEO_ID.fullmatch(named) else None
 
 
 def status_of(error: errors.VideoVaultError) -> int:

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from starlette.types import Scope
 
+from videovault.api.problem_answer import ProblemAnswer
+
 REQUEST_ID = "videovault.request_id"
 NOTHING_HERE = "There is nothing at this address."
 IDENTITY = "videovault.identity"  # who is calling and by what proof, for the line in the log
@@ -30,6 +32,7 @@ REASONS = {
     502: "S3 or the webhook failed",
     507: "The disk is full; reading, signing in and deleting still work",
 }
+TO_A_PAGE = "Instead of a failure, where Accept prefers HTML to JSON: to a page that explains it"
 ANY_MAY = (408, 413, 414, 421, 431, 500, 507)
 
 T = TypeVar("T")
@@ -54,6 +57,7 @@ class ErrorDetail(BaseModel):
     code: str
     fields: dict[str, str] | None = Field(None, description="What is wrong, by the name of the field.")
     request_id: str | None = Field(None, description="To quote when it was our fault.")
+    video_id: str | None = Field(None, description="The video that the call has made or is about.")
 
 
 class Problem(BaseModel):
@@ -71,13 +75,14 @@ def problem(
     *,
     fields: Mapping[str, str] | None = None,
     request_id: str | None = None,
+    video_id: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
-    """The answer for a failure."""
-    error = {"code": code, "fields": dict(fields or {}), "requestId": request_id}
+    """The answer for a failure: JSON for programs, a page that explains it for whoever prefers HTML."""
+    error = {"code": code, "fields": dict(fields or {}), "requestId": request_id, "videoId": video_id}
     given = {name: value for name, value in error.items() if value}
     body = {"success": False, "message": message, "error": given}
-    return JSONResponse(body, status_code=status, headers=headers)
+    return ProblemAnswer(body, status_code=status, headers=headers)
 
 
 def request_id(scope: Scope) -> str:
@@ -87,6 +92,7 @@ def request_id(scope: Scope) -> str:
 
 def failing(*statuses: int) -> Responses:
     """OpenAPI's words for the failures a route may answer with, beside those that any may."""
-    return {
+    said = {
         status: {"model": Problem, "description": REASONS[status]} for status in sorted({*statuses, *ANY_MAY})
     }
+    return {303: {"description": TO_A_PAGE}, **said}

@@ -36,7 +36,7 @@ Submitted = Annotated[Submission, Depends(submission)]
 @router.post(
     "/password",
     response_model=Success[SignedIn],
-    responses={**FORM, **failing(400, 401, 403, 429)},
+    responses={**failing(400, 401, 403, 429), **FORM},
     openapi_extra=either(PasswordBody),
 )
 def change_password(sent: Submitted, request: Request, caller: auth.SignedInCaller) -> Response:
@@ -57,7 +57,7 @@ def change_password(sent: Submitted, request: Request, caller: auth.SignedInCall
 @router.post(
     "/delete-account",
     response_model=Success[Nothing],
-    responses={**FORM, **failing(400, 401, 403, 409, 429)},
+    responses={**failing(400, 401, 403, 409, 429), **FORM},
     openapi_extra=either(CloseBody),
 )
 def delete_account(sent: Submitted, caller: auth.SignedInCaller) -> Response:
@@ -77,7 +77,7 @@ def delete_account(sent: Submitted, caller: auth.SignedInCaller) -> Response:
 @router.post(
     "/forgot",
     response_model=Success[Nothing],
-    responses={**FORM, **failing(400, 403, 429)},
+    responses={**failing(400, 403, 429), **FORM},
     openapi_extra=either(ForgotBody),
 )
 def forgot(sent: Submitted, request: Request) -> Response:
@@ -96,7 +96,7 @@ def forgot(sent: Submitted, request: Request) -> Response:
 @router.post(
     "/reset",
     response_model=Success[Nothing],
-    responses={**FORM, **failing(400, 403, 429)},
+    responses={**failing(400, 403, 429), **FORM},
     openapi_extra=either(ResetBody),
 )
 def reset(sent: Submitted, request: Request) -> Response:

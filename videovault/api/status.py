@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from videovault.api import auth
-from videovault.api.answers import status_of
+from videovault.api.answers import concerns, status_of
 from videovault.api.envelope import Success, failing
 from videovault.api.proxies import client_address
 from videovault.api.schemas import MetadataBody, StatusBody
@@ -65,6 +65,7 @@ def update_status(
     With WEBHOOK_SECRET set, a call may carry Standard Webhooks headers: a wrong or old signature is refused, and a
     good one is enough without a token. The same `webhook-id` once more changes nothing.
     """
+    concerns(request, body.video_id)
     caller = auth.reporter(request, token, body.video_id, signed=signed)
     request.state.reporter = (caller, body.video_id)
     said = Report(

@@ -4,11 +4,11 @@ from functools import partial
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.convertors import Convertor, register_url_convertor
 
-from videovault.api import gallery_answer
+from videovault.api import answers, gallery_answer
 from videovault.api.auth import SignedInCaller
 from videovault.api.envelope import Responses, Success, failing
 from videovault.api.long_calls import Waiting, Work, promises
@@ -81,8 +81,9 @@ async def gallery(caller: SignedInCaller, query: Annotated[GalleryParams, Query(
 
 
 @router.delete("/delete", responses=failing(400, 401, 403, 404, 502))
-def delete(caller: SignedInCaller, body: DeleteBody) -> Success[Deleted]:
+def delete(request: Request, caller: SignedInCaller, body: DeleteBody) -> Success[Deleted]:
     """Delete a video: its objects in S3, then its row."""
+    answers.concerns(request, body.video_id)
     deletion.delete(caller, body.video_id, owner_id=body.user_id)
     return Success(message="Video deleted successfully", data=Deleted(video_id=body.video_id))
 

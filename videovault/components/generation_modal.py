@@ -19,7 +19,7 @@ TITLES = {
     "script": "Your script",
     "working": "Making your video",
     "ready": "Your video is ready",
-    "failed": "This did not work",
+    "failed": wording.DID_NOT_WORK,
 }
 
 

@@ -65,6 +65,7 @@ def _known(work: Any, *, has_begun: bool = True) -> rx.Component:
                 rx.el.span(work.pace, data_testid="pace"),
                 class_name="row apart soft figures one-line",
             ),
+            rx.cond(work.note, rx.el.p(work.note, role="status", class_name="soft")),
             class_name="stack close",
         ),
         class_name="stack",

@@ -110,7 +110,7 @@ def _rewrite(part: str, is_busy: Any) -> rx.Component:
             look="plain little",
             on_click=StudioState.rewrite(part),
             disabled=(StudioState.waiting_for != "") & ~is_busy | StudioState.is_requesting,
-            aria_label=rx.cond(is_busy, f"Cancel writing the {part}", f"Write the {part} anew"),
+            aria_label=rx.cond(is_busy, f"Cancel writing the {part}", f"Write anew: {part}"),
         ),
     )
 

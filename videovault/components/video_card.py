@@ -95,15 +95,18 @@ def _drawn(status: str, below: rx.Component) -> rx.Component:
 
 
 def _ready_picture(card: Any) -> rx.Component:
-    return rx.el.button(
-        rx.cond(card.has_poster, poster(card)),
-        rx.el.span(icon("play", 24), class_name="play"),
+    """The duration lies over the button and not in it, where it would be a visible label that is not its name."""
+    return rx.fragment(
+        rx.el.button(
+            rx.cond(card.has_poster, poster(card)),
+            rx.el.span(icon("play", 24), class_name="play"),
+            type="button",
+            class_name="picture",
+            aria_label=f"Play {card.title}",
+            on_click=GalleryState.play(card.video_id),
+            data_waits="true",
+        ),
         rx.cond(card.duration != "", rx.el.span(card.duration, class_name="duration figures")),
-        type="button",
-        class_name="picture",
-        aria_label=f"Play {card.title}",
-        on_click=GalleryState.play(card.video_id),
-        data_waits="true",
     )
 
 

@@ -17,9 +17,10 @@ from urllib.parse import quote, urlsplit
 import httpx
 from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from videovault.api.envelope import problem
 from videovault.config import EMBEDDED_BUCKET, settings
 from videovault.embedded import s3
 
@@ -182,6 +183,5 @@ REFUSALS |= {400: REFUSALS[403], 416: REFUSALS[404]}
 
 def _refusal(status: int) -> Response:
     status, code, message = REFUSALS.get(status, REFUSALS[502])
-    body = {"success": False, "message": message, "error": {"code": code}}
     headers = {"cache-control": "no-store"} | ({"allow": "GET, HEAD"} if status == 405 else {})
-    return JSONResponse(body, status, headers)
+    return problem(status, code, message, headers=headers)

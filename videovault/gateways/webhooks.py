@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from uuid import uuid4
@@ -29,10 +29,16 @@ from videovault.gateways.replies import (
 
 __all__ = ["Exchange", "Generation", "Script", "Webhooks", "connected"]
 
-TRIES = 3
+REPEATS = 3
 CONNECT_SECONDS = 10.0
-# Nothing reached the other side, so asking again cannot render twice.
-NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+# No connection was made, by DNS, TCP, TLS or a proxy, so sending again cannot order twice.
+NOT_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+)
 
 
 class Script(BaseModel):
@@ -70,9 +76,9 @@ class Webhooks:
     def write_script(self, brief: Mapping[str, str], *, note: Note = unheard) -> Script:
         """Ask for a script. Raises WebhookError with a sentence for a person."""
         try:
-            answer = self._post(self._script_url, brief, {}, note)
+            answer = _accepted(self._post(self._script_url, brief, {}, note, again=_is_out_of_order))
         except WebhookUnanswered as error:
-            raise WebhookError("The script service took too long to answer.", retryable=True) from error
+            raise WebhookError(error.public_message, retryable=True) from error
         if answer.status_code >= 400:
             raise WebhookError(f"The script service refused the brief. {message_of(answer)}".strip())
         try:
@@ -86,34 +92,44 @@ class Webhooks:
     def generate(
         self, request: Mapping[str, str], *, idempotency_key: str, note: Note = unheard
     ) -> Generation:
-        """Ask for a video.
+        """Order a video. The order is sent once; only a connection that was not made is tried again.
 
         Whatever a 2xx says without an address means that the render is under way: people wire webhooks up in
-        many ways, and a render that was begun is paid for. Raises WebhookUnanswered when the request went out
-        and no answer came; WebhookBusy when nothing was begun and the webhook is to be asked later; WebhookError
-        when it could not be reached, kept failing or misleads.
+        many ways, and a render that was begun is paid for. Raises WebhookUnanswered when the order may have
+        arrived and the answer does not tell what became of it; WebhookBusy when nothing was begun and the order is
+        to be sent again later; WebhookError when the webhook could not be reached or misleads.
         """
-        return generation_of(self._post(self._video_url, request, {"Idempotency-Key": idempotency_key}, note))
+        answer = self._post(self._video_url, request, {"Idempotency-Key": idempotency_key}, note)
+        if _may_have_begun(answer):
+            raise WebhookUnanswered(f"The service answered HTTP {answer.status_code}.")
+        return generation_of(_accepted(answer))
 
     def _post(
-        self, url: str, payload: Mapping[str, str], headers: Mapping[str, str], note: Note
+        self,
+        url: str,
+        payload: Mapping[str, str],
+        headers: Mapping[str, str],
+        note: Note,
+        *,
+        again: Callable[[httpx.Response], bool] = lambda _answer: False,
     ) -> httpx.Response:
-        """One answer below 500; refused connections and 5xx are tried again, backing off."""
+        """One answer, whatever its status. Sent again, backing off: what no connection was made for, and ``again``."""
         body = json.dumps(payload).encode()
-        for attempt in range(1, TRIES + 1):
+        for repeats in range(REPEATS + 1):
+            is_last = repeats == REPEATS
             try:
                 answer = self._send(url, body, headers, note)
             except NOT_SENT as error:
-                if attempt == TRIES:
+                if is_last:
                     raise WebhookError("The service could not be reached.", retryable=True) from error
+            except httpx.TimeoutException as error:
+                raise WebhookUnanswered("The service did not answer in time.") from error
             except httpx.HTTPError as error:
-                raise WebhookUnanswered("The service did not answer.") from error
+                raise WebhookUnanswered("The connection ended before the answer was complete.") from error
             else:
-                if answer.status_code < 500:
-                    return _final(answer)
-                if attempt == TRIES or "retry-after" in answer.headers:
-                    raise _failing(answer)
-            time.sleep(self._backoff * 2 ** (attempt - 1))
+                if is_last or not again(answer):
+                    return answer
+            time.sleep(self._backoff * 2**repeats)
         raise AssertionError("unreachable")
 
     def _send(self, url: str, body: bytes, headers: Mapping[str, str], note: Note) -> httpx.Response:
@@ -122,7 +138,7 @@ class Webhooks:
         sent = {"Content-Type": "application/json", **headers, **own, **self._signature(body)}
         try:
             answer = self._exchanged(url, body, sent)
-        except (httpx.HTTPError, WebhookError) as error:
+        except (httpx.HTTPError, WebhookUnanswered) as error:
             note(Exchange(sent, body, fault=f"{type(error).__name__}: {error}"))
             raise
         note(Exchange(sent, body, answer.status_code, answer.content))
@@ -136,7 +152,7 @@ class Webhooks:
             for chunk in answer.iter_bytes():
                 content += chunk
                 if len(content) > MAX_ANSWER_BYTES:
-                    raise WebhookError("The service's answer is too long.")
+                    raise WebhookUnanswered("The service's answer is too long to be read.")
                 if time.monotonic() > until:  # an answer that drips would hold its caller for ever
                     raise httpx.ReadTimeout("the answer did not end in time")
             later = {name: answer.headers[name] for name in ("retry-after",) if name in answer.headers}
@@ -159,8 +175,10 @@ def connected() -> Webhooks:
     """The webhooks that the settings name."""
     chosen = settings()
     timeout = httpx.Timeout(chosen.webhook_timeout_seconds, connect=CONNECT_SECONDS)
+    # A kept connection may be closed just as an order is sent on it; that would look like a lost answer.
+    fresh = httpx.Limits(max_keepalive_connections=0)
     return Webhooks(
-        httpx.Client(timeout=timeout, verify=tls.trusted()),
+        httpx.Client(timeout=timeout, limits=fresh, verify=tls.trusted()),
         script_url=chosen.script_webhook,
         video_url=chosen.video_webhook,
         secret=chosen.webhook_secret.get_secret_value(),
@@ -179,22 +197,38 @@ def _studio_headers() -> dict[str, dict[str, str]]:
     return {url: studio.bearer(chosen.installation.studio_key) for given, url in own if given is None}
 
 
-def _final(answer: httpx.Response) -> httpx.Response:
-    """Raises WebhookBusy for "not now", WebhookError for a redirect: a client that follows one makes the POST a GET."""
-    if answer.status_code == 429:
-        raise _failing(answer)
+def _accepted(answer: httpx.Response) -> httpx.Response:
+    """The answer of a webhook that took the call. Raises WebhookBusy for "not now", WebhookError for what is no answer.
+
+    A redirect is none: a client that follows one makes the POST a GET.
+    """
+    if answer.status_code == 429 or (answer.status_code >= 500 and _names_a_time(answer)):
+        raise WebhookBusy(
+            f"The service is too busy right now ({answer.status_code}). Try again in a few minutes.",
+            seconds_of(answer.headers.get("retry-after", "")),
+        )
+    if answer.status_code >= 500:
+        raise WebhookError(
+            f"The service failed ({answer.status_code}). Look at its own log, then try again.", retryable=True
+        )
     if answer.is_redirect:
         raise WebhookError("The service's address leads to another one: set that one instead.")
     return answer
 
 
-def _failing(answer: httpx.Response) -> WebhookError:
-    """429, or a 5xx that says when to come back, will pass; any other 5xx is for a person to look at."""
-    if answer.status_code == 429 or "retry-after" in answer.headers:
-        return WebhookBusy(
-            f"The service is too busy right now ({answer.status_code}). Try again in a few minutes.",
-            seconds_of(answer.headers.get("retry-after", "")),
-        )
-    return WebhookError(
-        f"The service failed ({answer.status_code}). Look at its own log, then try again.", retryable=True
-    )
+def _may_have_begun(answer: httpx.Response) -> bool:
+    """Whether a render may be under way although the answer is an error.
+
+    A proxy that gives up on a slow generator answers 502, 504 or 520 to 524; workflow tools answer 500 when their
+    last step gives nothing back; 408 is a timeout, too. Only 503 with Retry-After says that nothing was begun.
+    """
+    status = answer.status_code
+    return status == 408 or (status >= 500 and not (status == 503 and _names_a_time(answer)))
+
+
+def _is_out_of_order(answer: httpx.Response) -> bool:
+    return answer.status_code >= 500 and not _names_a_time(answer)
+
+
+def _names_a_time(answer: httpx.Response) -> bool:
+    return "retry-after" in answer.headers

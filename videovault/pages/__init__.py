@@ -13,6 +13,7 @@ from videovault.pages.gallery import gallery
 from videovault.pages.home import home
 from videovault.pages.not_found import not_found
 from videovault.pages.password import forgot, reset
+from videovault.pages.problem import problem
 from videovault.pages.profile import profile
 from videovault.pages.share import share
 from videovault.state import wording
@@ -20,13 +21,17 @@ from videovault.state.account import AccountState
 from videovault.state.admin import AdminState
 from videovault.state.admin_activity import AdminActivityState
 from videovault.state.admin_inbox import AdminInboxState
+from videovault.state.admin_orphans import AdminOrphansState
 from videovault.state.admin_people import AdminPeopleState
 from videovault.state.admin_system import AdminSystemState
 from videovault.state.admin_videos import AdminVideosState
 from videovault.state.gallery import GalleryState
+from videovault.state.problem import ProblemState
 from videovault.state.profile import ProfileState
+from videovault.state.removal import RemovalState
 from videovault.state.session import SessionState
 from videovault.state.share import ShareState
+from videovault.state.sharing import SharingState
 from videovault.state.studio import StudioState
 from videovault.state.work import WorkState
 
@@ -59,12 +64,12 @@ PAGES = (
     Page("/register", register, wording.CREATE_ACCOUNT, [AccountState.join]),
     Page("/forgot", forgot, wording.FORGOT_PASSWORD, [AccountState.recover]),
     Page("/reset", reset, wording.NEW_PASSWORD, [AccountState.recover]),
-    Page("/create", create, wording.NEW_VIDEO, [StudioState.enter, WorkState.watch]),
+    Page("/create", create, wording.NEW_VIDEO, [StudioState.enter, SharingState.spare, WorkState.watch]),
     Page(
         "/gallery",
         gallery,
         wording.GALLERY,
-        [GalleryState.load, StudioState.enter, WorkState.watch],
+        [GalleryState.load, StudioState.enter, RemovalState.spare, SharingState.spare, WorkState.watch],
     ),
     Page("/account", profile, wording.ACCOUNT, [ProfileState.load, WorkState.watch]),
     Page(
@@ -84,10 +89,12 @@ PAGES = (
         [
             AdminSystemState.load,
             AdminInboxState.load,
+            AdminOrphansState.spare,
             AdminSystemState.run,
             AdminSystemState.ask_browser,
             WorkState.watch,
         ],
     ),
+    Page("/problem", problem, "Problem", [ProblemState.tell]),
     Page("404", not_found, NOT_FOUND),
 )

@@ -4,16 +4,21 @@ import reflex as rx
 
 from videovault.components.buttons import link_button
 from videovault.pages.layout import public_page
+from videovault.state import wording
 
 
 def not_found() -> rx.Component:
     return public_page(nothing_here())
 
 
+def to_the_start() -> rx.Component:
+    return link_button("To the start", "/", look="main")
+
+
 def nothing_here() -> rx.Component:
     return rx.el.div(
-        rx.el.h1("There is nothing here", tab_index=-1),
-        rx.el.p("The address may be mistyped, or what was here has gone.", class_name="soft"),
-        link_button("To the start", "/", look="main"),
+        rx.el.h1(wording.NOTHING_HERE, tab_index=-1),
+        rx.el.p(wording.MISTYPED, class_name="soft"),
+        to_the_start(),
         class_name="empty bare",
     )

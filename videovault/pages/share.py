@@ -18,7 +18,7 @@ def share() -> rx.Component:
             (
                 "no",
                 _no_video(
-                    "This link does not work any more",
+                    wording.LINK_IS_DEAD,
                     "Check that it is complete, or ask whoever sent it to you for a new one.",
                 ),
             ),

@@ -140,7 +140,7 @@ def _order(token: str) -> Order | None:
 
 def _is_superseded(caller: Caller, said: Report, video: Video) -> bool:
     """A worker's claims raise the attempt too, so it tells orders apart only while a render is awaited."""
-    if caller.script and caller.script != generation.order_of(video).script:
+    if caller.script and video.order_digest is not None and caller.script != video.order_digest:
         return True
     is_earlier = caller.attempt and video.status == Status.GENERATING and caller.attempt != video.attempt
     return bool(is_earlier) and said.status != "ready"
@@ -157,7 +157,7 @@ def _processing(session: Session, video: Video, _said: Report, _url: str, _calle
     if video.status != Status.GENERATING:
         return False
     wait = generation.deadline(video.estimated_minutes or generation.DEFAULT_MINUTES)
-    return lifecycle.change(session, video, deadline_at=now() + wait)
+    return lifecycle.change(session, video, deadline_at=now() + wait, generator_note=None)
 
 
 def _ready(session: Session, video: Video, _said: Report, url: str, caller: Caller) -> bool:

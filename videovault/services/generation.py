@@ -25,7 +25,13 @@ from videovault.services.views import VideoView
 DEFAULT_MINUTES = 15.0
 LEAST_WAIT = timedelta(minutes=30)
 WAIT_FACTOR = 3  # times the estimated time
-BUSY_TRIES = 20  # about a quarter of an hour, or longer where the webhook says when to come back
+BUSY_PAUSES = (
+    5.0,
+    60.0,
+    600.0,
+)  # seconds before each repeat, where the webhook does not say when to come back
+BUSY = "The generator is busy and has not begun. The order is sent again by itself."
+ORDERED_ONCE = "The video was ordered once and may be in the making, so we wait for the generator's report."
 
 Enqueue = Callable[[str], object]
 T = TypeVar("T")
@@ -63,13 +69,13 @@ def request(
 
 
 def delivered_url(caller: Caller, video_id: str) -> str | None:
-    """The generator's own address of the caller's video, if there is one yet.
+    """The generator's own address of the caller's video, if it has given one, whatever became of storing it.
 
     Only the answer to the owner's generate call may show it; not even an admin sees it elsewhere.
     """
     with reading() as session:
         video = open_video(session, caller, video_id, "read").row
-        return video.source_url if video.owner_id == caller.user_id else None
+        return (video.delivered_url or video.source_url) if video.owner_id == caller.user_id else None
 
 
 def again(session: Session, video: Video, caller: Caller) -> None:
@@ -91,8 +97,9 @@ def ask_generator(video_id: str) -> bool:
     key, note = f"{video.id}:{video.attempt}", recording.outgoing("video", video.id)
     try:
         answer = webhooks.connected().generate(payload, idempotency_key=key, note=note)
-    except WebhookUnanswered:
-        log.warning("video webhook did not answer, waiting for its callback")
+    except WebhookUnanswered as unanswered:
+        log.warning("video webhook gave no usable answer, waiting for news", reason=unanswered.public_message)
+        _wait_for_news(video, unanswered)
     except WebhookBusy as busy:
         _put_off(video, busy)
     except WebhookError as error:
@@ -128,6 +135,8 @@ def receive_url(session: Session, video: Video, url: str, *, why: str, **more: A
         Status.QUEUED,
         why=why,
         source_url=url,
+        delivered_url=url,
+        generator_note=None,
         s3_key=object_key(video, url),
         upload_id=None,
         upload_source=None,
@@ -140,8 +149,11 @@ def receive_url(session: Session, video: Video, url: str, *, why: str, **more: A
 
 
 def order_of(video: Video) -> Order:
-    """What the generator renders if it is asked for ``video`` as it is now."""
-    return Order(video.id, security.script_digest(_script(video)), video.attempt)
+    """What the generator renders if it is asked for ``video`` as it is now.
+
+    An order of the same script keeps the digest of the first, which another version may have made of fewer fields.
+    """
+    return Order(video.id, video.order_digest or security.script_digest(_script(video)), video.attempt)
 
 
 def deadline(estimated_minutes: float) -> timedelta:
@@ -190,6 +202,8 @@ def _start(session: Session, video: Video, caller: Caller, **script: Any) -> boo
         requested_at=None,
         estimated_minutes=None,
         source_url=None,
+        delivered_url=None,
+        generator_note=None,
         status_url=None,
         next_ask_at=None,
         asks=0,
@@ -198,7 +212,7 @@ def _start(session: Session, video: Video, caller: Caller, **script: Any) -> boo
         deadline_at=None,
         error_code=None,
         error_message=None,
-        **script,
+        **lifecycle.rewritten(video, script),
     )
     if is_ordered:
         budget.spend(session, video.owner_id)
@@ -214,7 +228,13 @@ def _claim(video_id: str) -> tuple[Video, dict[str, str]] | None:
         if video is None or video.status != Status.GENERATING:
             return None
         until = now() + deadline(DEFAULT_MINUTES)
-        taken = {"requested_at": now(), "next_ask_at": None, "deadline_at": until}
+        taken = {
+            "requested_at": now(),
+            "next_ask_at": None,
+            "deadline_at": until,
+            "order_digest": order_of(video).script,
+            "generator_note": None,
+        }
         if not lifecycle.change(session, video, unasked, due, **taken):
             return None
         return video, _payload(video, _owner_email(session, video))
@@ -240,16 +260,29 @@ def _owner_email(session: Session, video: Video) -> str:
     return owner.email if owner else ""
 
 
+def _wait_for_news(video: Video, unanswered: WebhookUnanswered) -> None:
+    """The render may be under way: it is not ordered again, and its owner is told why nothing moves."""
+    note = f"{unanswered.public_message} {ORDERED_ONCE}"
+    with transaction(essential=True) as session:
+        lifecycle.change(session, video, generator_note=note)
+
+
 def _put_off(video: Video, busy: WebhookBusy) -> None:
-    """Nothing was rendered: ask again later, but not for ever."""
-    if video.asks + 1 >= BUSY_TRIES:
+    """Nothing was begun: send the order again later, but not for ever."""
+    if video.asks >= len(BUSY_PAUSES):
         _fail(video, busy.code, busy.public_message)
         return
     log.info("video webhook is busy, asking again later", tries=video.asks + 1)
-    later = next_ask(video.asks, busy.retry_after)
+    later = next_ask(video.asks, busy.retry_after or BUSY_PAUSES[video.asks])
     with transaction(essential=True) as session:
         lifecycle.change(
-            session, video, requested_at=None, deadline_at=None, next_ask_at=later, asks=video.asks + 1
+            session,
+            video,
+            requested_at=None,
+            deadline_at=None,
+            next_ask_at=later,
+            asks=video.asks + 1,
+            generator_note=BUSY,
         )
 
 
@@ -261,6 +294,7 @@ def _keep_waiting(session: Session, video: Video, answer: Generation) -> None:
         video,
         estimated_minutes=minutes,
         deadline_at=now() + deadline(minutes),
+        generator_note=None,
         status_url=status_url,
         next_ask_at=next_ask(0) if status_url else None,
         asks=0,

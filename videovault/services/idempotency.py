@@ -13,7 +13,7 @@ from sqlmodel import Session, col
 
 from videovault import security
 from videovault.db import transaction
-from videovault.errors import Conflict, InvalidInput, StillRunning
+from videovault.errors import Conflict, InvalidInput, StillRunning, VideoVaultError
 from videovault.models import IdempotencyKey, now
 
 LIFE = timedelta(hours=24)
@@ -23,16 +23,25 @@ RUNNING = "The same request is still being worked on. Ask again in a moment; it 
 
 @dataclass(frozen=True)
 class Call:
-    """A call under the key its caller gave it; ``request`` is all that was asked, to tell another request."""
+    """A call under the key its caller gave it; ``request`` is the JSON that was sent, to tell another request.
+
+    ``former`` is the same request as version 0014 of the database fingerprinted it.
+    """
 
     user_id: str
     endpoint: str
     key: str
     request: str
+    former: str = ""
 
     @property
     def fingerprint(self) -> str:
-        return hashlib.sha256(self.request.encode()).hexdigest()
+        return _digest(self.request)
+
+    @property
+    def fingerprints(self) -> set[str]:
+        """Those by which a stored call may be known as this one."""
+        return {self.fingerprint} | ({_digest(self.former)} if self.former else set())
 
 
 @dataclass(frozen=True)
@@ -112,15 +121,22 @@ def purge() -> None:
         session.execute(delete(IdempotencyKey).where(_is_over()))
 
 
+def _digest(request: str) -> str:
+    return hashlib.sha256(request.encode()).hexdigest()
+
+
 def _known(session: Session, call: Call) -> Claim | Answer:
     entry = session.get(IdempotencyKey, (call.user_id, call.endpoint, call.key))
     if entry is None:  # let go in this moment
         raise StillRunning(RUNNING)
-    if entry.request_hash != call.fingerprint:
-        message = "This key was used for another request. Use a new key for each request."
-        raise InvalidInput(message, {"Idempotency-Key": message})
-    answer = _answered(entry)
-    return answer or _take_over(session, entry)
+    try:
+        if entry.request_hash not in call.fingerprints:
+            message = "This key was used for another request. Use a new key for each request."
+            raise InvalidInput(message, {"Idempotency-Key": message})
+        return _answered(entry) or _take_over(session, entry)
+    except VideoVaultError as error:
+        error.video_id = entry.video_id or ""
+        raise
 
 
 def _answered(entry: IdempotencyKey) -> Answer | None:

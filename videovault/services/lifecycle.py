@@ -1,5 +1,6 @@
 """A video's life: every change of status is one conditional UPDATE with an event beside it."""
 
+from collections.abc import Mapping
 from typing import Any, Literal, TypedDict
 
 from sqlalchemy import ColumnElement, CursorResult, update
@@ -65,6 +66,12 @@ def move(
     if to in notices.ENDS:
         notices.queue(session, video.id)
     return True
+
+
+def rewritten(video: Video, script: Mapping[str, str]) -> dict[str, Any]:
+    """The columns of a script that replaces the one of ``video``; what was ordered is another, if it differs."""
+    differs = any(getattr(video, name) != text for name, text in script.items())
+    return {**script, "order_digest": ""} if differs else dict(script)
 
 
 def _entailed(came_from: Status, to: Status) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def save(caller: Caller, video_id: str, script: Mapping[str, str]) -> ScriptView
     with transaction() as session:
         video = open_video(session, caller, video_id, "change").row
         changeable = video.status in (Status.DRAFT, Status.FAILED)
-        if not changeable or not lifecycle.change(session, video, **clean):
+        if not changeable or not lifecycle.change(session, video, **lifecycle.rewritten(video, clean)):
             raise Conflict("This video is being made, so its script cannot be changed.")
         return ScriptView.of(video)
 

@@ -1,7 +1,8 @@
 """The small JSON object beside each stored video, from which its row can be made again. No secret is in it."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from sqlmodel import col, or_, select, update
@@ -24,7 +25,36 @@ Text = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Bytes = Annotated[int, Field(ge=0, lt=2**63)]
 
+Fields = Mapping[str, "Fields | None"]
+
 log = logs.get(__name__)
+
+
+# What sidecars of each schema version have, and are compared by: what came later is not missing in them.
+FIELDS: dict[int, Fields] = {
+    1: {
+        "schema_version": None,
+        "video_id": None,
+        "owner": dict.fromkeys(("user_id", "email", "name")),
+        "title": None,
+        "script": dict.fromkeys(
+            (
+                "topic",
+                "hook",
+                "body",
+                "conclusion",
+                "company_name",
+                "social_handles",
+                "license",
+                "avatar",
+            )
+        ),
+        "metadata": dict.fromkeys(("duration", "size", "format", "width", "height", "crc32", "etag")),
+        "s3_key": None,
+        "poster_key": None,
+        "created_at": None,
+    }
+}
 
 
 class Owner(View):
@@ -95,9 +125,27 @@ class Sidecar(View):
     def key(self) -> str:
         return self.folder + SIDECAR_NAME
 
+    def tells(self, wanted: "Sidecar") -> bool:
+        """Whether this one, as it was read, says of the video what ``wanted`` does, as far as its schema goes."""
+        told = self.model_dump(exclude_unset=True)
+        return _agrees(told, wanted.model_dump(), FIELDS[self.schema_version])
+
     def content(self) -> bytes:
         """The object's bytes, always the same for the same video."""
         return self.model_dump_json(by_alias=True, indent=2).encode()
+
+
+def _agrees(told: Mapping[str, Any], wanted: Mapping[str, Any], fields: Fields) -> bool:
+    """All that the schema has must be the same, and all else that both have."""
+    if not fields.keys() <= told.keys():
+        return False
+    for name in told.keys() & wanted.keys():
+        inner = fields.get(name)
+        if inner is not None and not _agrees(told[name], wanted[name], inner):
+            return False
+        if inner is None and told[name] != wanted[name]:
+            return False
+    return True
 
 
 def write(video_id: str) -> bool:

@@ -87,7 +87,10 @@ class Metadata(View):
 
 
 class Progress(View):
-    """How far the work is; bytes and seconds, ``percent`` only while storing a video of known size."""
+    """How far the work is; bytes and seconds, ``percent`` only while storing a video of known size.
+
+    ``note`` is a sentence for the owner where news of the generator are awaited longer than usual.
+    """
 
     stage: Literal["generating", "queued", "storing"]
     bytes_done: int = 0
@@ -97,6 +100,7 @@ class Progress(View):
     seconds_left: int | None = None
     elapsed_seconds: int = 0
     expected_seconds: int | None = None
+    note: str | None = None
 
     @classmethod
     def of(cls, video: Video) -> "Progress":
@@ -112,6 +116,7 @@ class Progress(View):
             seconds_left=round((total - video.bytes_done) / rate) if total and rate else None,
             elapsed_seconds=max(0, int((now() - started).total_seconds())),
             expected_seconds=round(video.estimated_minutes * 60) if video.estimated_minutes else None,
+            note=video.generator_note if video.status == Status.GENERATING else None,
         )
 
 

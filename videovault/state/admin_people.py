@@ -69,6 +69,7 @@ class AdminPeopleState(Sorted, AdminState):
         self._offset, self.invites = 0, settings().signup != "closed"
         quota = settings().default_quota_bytes
         self.default_quota = wording.size(quota) if quota else "no limit"
+        self.asking = ""  # a question does not outlive its page
         await self._read(caller)
 
     @signed_in

@@ -8,14 +8,15 @@ from videovault.services.views import AdminVideoView
 from videovault.state import wording
 from videovault.state.shapes import Shape
 
-OWNERS_NAMED = 3
+MOST_NAMED = 3
 
 
 class Selection(Shape):
-    """In words what would go: ``3 videos, 412 MB``, and whose they are; ``failed`` of them can be tried again."""
+    """In words what would go: ``3 videos, 412 MB``, which and whose they are; ``failed`` of them can be tried again."""
 
     count: int = 0
     summary: str = ""
+    titles: str = ""
     owners: str = ""
     failed: str = ""
 
@@ -28,7 +29,8 @@ class Selection(Shape):
         return cls(
             count=len(picks),
             summary=wording.amount(len(picks), size),
-            owners=_owners(sorted({pick.owner_email for pick in picks.values()})),
+            titles=_named([f"“{pick.title}”" for pick in picks.values()]),
+            owners=_named(sorted({pick.owner_email for pick in picks.values()})),
             failed=wording.videos(failed) if failed else "",
         )
 
@@ -48,8 +50,8 @@ def by_id(picks: Iterable[PickedView]) -> dict[str, PickedView]:
     return {pick.video_id: pick for pick in picks}
 
 
-def _owners(emails: list[str]) -> str:
+def _named(names: list[str]) -> str:
     """``a@example.com, b@example.com and 4 more``"""
-    named = ", ".join(emails[:OWNERS_NAMED])
-    left = len(emails) - OWNERS_NAMED
+    named = ", ".join(names[:MOST_NAMED])
+    left = len(names) - MOST_NAMED
     return named if left <= 0 else f"{named} and {left:,} more"

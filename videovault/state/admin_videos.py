@@ -51,6 +51,7 @@ class AdminVideosState(Sorted, AdminState):
     selection_number: int = 0
 
     asking: str = ""  # "delete" or "retry"
+    asked_about: Selection = Selection()  # as it was when the question was opened
     working_on: str = ""
     percent: int = 0
     so_far: str = ""
@@ -59,6 +60,7 @@ class AdminVideosState(Sorted, AdminState):
 
     _found: int = 0
     _picks: dict[str, PickedView] = {}
+    _asked_about: dict[str, PickedView] = {}
     _on_page: dict[str, PickedView] = {}
     _is_stopped: bool = False
     _done: int = 0
@@ -68,6 +70,7 @@ class AdminVideosState(Sorted, AdminState):
         """Raises nothing to others than admins: for them, this page does not exist."""
         if not self._admit(caller):
             return
+        self._drop_question()
         if not self.working_on:
             self.outcomes = []
         asked = self.router.url.query_parameters
@@ -130,11 +133,14 @@ class AdminVideosState(Sorted, AdminState):
     async def ask(self, caller: Caller, what: str) -> None:  # noqa: ARG002 - as above
         """Ask whether all that is selected is really to be deleted, or what failed of it tried again."""
         can = self.selection.failed if what == "retry" else self.selection.summary
-        self.asking = what if can and what in ("delete", "retry") and not self.working_on else ""
+        if can and what in ("delete", "retry") and not self.working_on:
+            self.asking, self.asked_about, self._asked_about = what, self.selection, dict(self._picks)
+        else:
+            self._drop_question()
 
     @signed_in
     async def spare(self, caller: Caller) -> None:  # noqa: ARG002 - as above
-        self.asking = ""
+        self._drop_question()
 
     @signed_in
     async def stop(self, caller: Caller) -> None:  # noqa: ARG002 - as above
@@ -178,14 +184,18 @@ class AdminVideosState(Sorted, AdminState):
             await self._read(caller)
 
     def _begin(self) -> list[PickedView]:
-        what, self.asking = self.asking, ""
+        what, asked_about = self.asking, self._asked_about
+        self._drop_question()
         if self.working_on or not what:
             return []
-        picks = [pick for pick in self._picks.values() if what == "delete" or pick.status == "failed"]
+        picks = [pick for pick in asked_about.values() if what == "delete" or pick.status == "failed"]
         self.outcomes, self.percent, self._done, self._is_stopped = [], 0, 0, False
         self.so_far = wording.of_many(0, len(picks))
         self.working_on = "Deleting videos" if what == "delete" else "Trying videos again"
         return picks
+
+    def _drop_question(self) -> None:
+        self.asking, self.asked_about, self._asked_about = "", Selection(), {}
 
     def _note(self, outcome: Outcome, number: int, total: int) -> None:
         bad = [each for each in self.outcomes if not each.is_done]

@@ -63,13 +63,14 @@ class Card(Shape):
 
 
 class Work(Shape):
-    """How far a video in work is; ``percent`` is -1 while nobody can know."""
+    """How far a video in work is; ``percent`` is -1 while nobody can know, ``note`` what its owner is to know."""
 
     step: int = REQUESTED
     doing: str = wording.HANDING_OVER
     so_far: str = ""
     pace: str = ""
     percent: int = -1
+    note: str = ""
 
     @classmethod
     def of(cls, progress: Progress) -> "Work":
@@ -165,15 +166,17 @@ class Shared(Shape):
 def _generating(progress: Progress) -> Work:
     elapsed, expected = progress.elapsed_seconds, progress.expected_seconds
     so_far = f"{wording.clock(elapsed)} so far"
+    doing = wording.AWAITING if progress.note else wording.MAKING
     if expected is None:
-        return Work(step=GENERATING, doing=wording.MAKING, so_far=so_far)
+        return Work(step=GENERATING, doing=doing, so_far=so_far, note=progress.note or "")
     late = elapsed > expected
     return Work(
         step=GENERATING,
-        doing=wording.MAKING,
+        doing=doing,
         so_far=so_far,
         pace="Longer than expected, still waiting" if late else wording.left(expected - elapsed),
         percent=min(99, elapsed * 100 // expected) if expected else -1,
+        note=progress.note or "",
     )
 
 

@@ -108,7 +108,7 @@ def _entry(entry: Any) -> rx.Component:
             rx.el.a(
                 entry.client_ip,
                 href=entry.from_here,
-                aria_label=f"Show what was done from {entry.client_ip}",
+                aria_label=f"{entry.client_ip}: show what was done from it",
                 class_name="small figures",
             ),
         ),

@@ -118,7 +118,10 @@ def sorting(state: Any, columns: Mapping[str, str]) -> rx.Component:
                 class_name="input",
             ),
             button(
-                rx.cond(state.is_falling, "↓ Descending", "↑ Ascending"),
+                rx.fragment(
+                    rx.el.span(rx.cond(state.is_falling, "↓ ", "↑ "), aria_hidden="true"),
+                    rx.cond(state.is_falling, "Descending", "Ascending"),
+                ),
                 on_click=state.turn_round,
                 aria_label=rx.cond(
                     state.is_falling,

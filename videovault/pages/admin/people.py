@@ -81,7 +81,7 @@ def _person(person: Any) -> rx.Component:
                 rx.el.a(
                     person.videos,
                     href=f"/admin?owner={person.user_id}",
-                    aria_label=f"Show {person.videos} of {person.email}",
+                    aria_label=f"{person.videos} of {person.email}",
                 ),
                 rx.el.span(person.storage, class_name="soft"),
                 class_name="row apart small figures",

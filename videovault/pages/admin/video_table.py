@@ -144,7 +144,7 @@ def _actions(row: Any) -> rx.Component:
                 wording.STORE_FILE,
                 look="plain",
                 on_click=AdminRescueState.open(card.video_id),
-                aria_label=f"Store the file of {card.title}",
+                aria_label=f"{wording.STORE_FILE}: {card.title}",
             ),
         ),
         rx.cond(

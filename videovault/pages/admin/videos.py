@@ -157,10 +157,11 @@ def _nothing() -> rx.Component:
 
 
 def _deletion() -> rx.Component:
-    selection = AdminVideosState.selection
+    asked_about = AdminVideosState.asked_about
     return confirmation(
-        f"Delete {selection.summary}?",
-        rx.el.p(sentence("They belong to {owners}.", owners=rx.el.strong(selection.owners))),
+        f"Delete {asked_about.summary}?",
+        rx.el.p(asked_about.titles),
+        rx.el.p(sentence("They belong to {owners}.", owners=rx.el.strong(asked_about.owners))),
         rx.el.p(
             "They go for good, for their owners too: the videos, their pictures and their scripts.",
             class_name="soft",
@@ -175,7 +176,7 @@ def _deletion() -> rx.Component:
 
 def _retrying() -> rx.Component:
     return question(
-        f"Try {AdminVideosState.selection.failed} again?",
+        f"Try {AdminVideosState.asked_about.failed} again?",
         rx.el.p(
             "Those whose file was known go on from where they broke. The others are made anew and paid for again.",
             class_name="soft",

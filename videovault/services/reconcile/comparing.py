@@ -8,7 +8,7 @@ from datetime import datetime
 from videovault import security
 from videovault.db import reading
 from videovault.gateways import storage
-from videovault.gateways.storage import Listed, ObjectInfo
+from videovault.gateways.storage import ObjectInfo
 from videovault.models import Status, Video
 from videovault.services import ownership, sidecar
 from videovault.services.ownership import Standing
@@ -57,7 +57,7 @@ def _ready(folder: Folder, owned: Owned) -> Iterator[Finding]:
     yield from _wrong_tag(video, info)
     if wrong:
         return
-    if not _fits(folder.sidecar, Sidecar.of(video, owned.owner)):
+    if not _fits(folder, Sidecar.of(video, owned.owner)):
         yield _finding(Kind.SIDECAR, video, size=0)
     if video.poster_key and not folder.named(video.poster_key) and vault.info(video.poster_key) is None:
         yield _finding(Kind.MISSING_POSTER, video, size=0)
@@ -84,13 +84,14 @@ def _wrong_tag(video: Video, info: ObjectInfo) -> Iterator[Finding]:
             return
 
 
-def _fits(listed: Listed | None, wanted: Sidecar) -> bool:
-    """Whether S3 has this sidecar; most stores' ETags tell, for the others it is read."""
-    content = wanted.content()
+def _fits(folder: Folder, wanted: Sidecar) -> bool:
+    """Whether S3 has this sidecar, perhaps of an earlier schema; ETags tell mostly, otherwise it is read."""
+    listed, content = folder.sidecar, wanted.content()
     md5, crc32 = hashlib.md5(content, usedforsecurity=False).hexdigest(), f"{zlib.crc32(content):08x}"
     if listed and listed.etag.strip('"') in (md5, crc32):
         return True
-    return storage.connected().read(wanted.key, sidecar.MOST_BYTES) == content
+    stored = sidecar.read(wanted.folder)
+    return stored is not None and stored.tells(wanted)
 
 
 def _is_as_seen(video: Video) -> bool:

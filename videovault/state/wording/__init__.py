@@ -123,8 +123,13 @@ REQUESTED = "Requested"
 PROGRESS = "Progress"
 HANDING_OVER = "Handing it over"
 MAKING = "Making the video"
+AWAITING = "Waiting for the generator"
 WRITING = "Writing the script"
 CHECKING = "Checking…"
+DID_NOT_WORK = "This did not work"
+LINK_IS_DEAD = "This link does not work any more"
+NOTHING_HERE = "There is nothing here"
+MISTYPED = "The address may be mistyped, or what was here has gone."
 AGAIN = {
     "transfer": "Trying again goes on from where it broke.",
     "generation": "Trying again makes it anew, and is paid for again.",
@@ -187,4 +192,4 @@ def works_until(moment: Any) -> str:
 
 
 def to_try_again(title: Any) -> str:
-    return f"Try {title} again"
+    return f"{TRY_AGAIN}: {title}"

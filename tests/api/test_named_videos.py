@@ -1,0 +1,164 @@
+"""Every error of a call that has made a video, or is about one, names it; what says that there is none does not."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import httpx
+import pytest
+from sqlmodel import update
+
+from tests.api.requests import (
+    AT_ONCE,
+    DELETE,
+    GENERATE,
+    SCRIPT,
+    STATUS,
+    code,
+    delete,
+    generate,
+    report,
+    store,
+)
+from tests.fixtures.generator import Generator
+from tests.fixtures.installation import Configure
+from tests.fixtures.people import MakeClient, Person
+from tests.fixtures.s3_proxy import s3_proxy
+from videovault.db import transaction
+from videovault.models import IdempotencyKey, Status, Video, now
+from videovault.services import pipeline
+
+pytestmark = pytest.mark.usefixtures("moto_s3")
+Call = Callable[[Person, str], httpx.Response]
+
+
+def on(method: str, tail: str = "", **more: object) -> Call:
+    """A call of a route that has the video's id in its address."""
+
+    def call(person: Person, video_id: str) -> httpx.Response:
+        path = f"/api/auth/video/{video_id}{tail}"
+        return person.api.request(method, path, **more)  # type: ignore[arg-type]
+
+    return call
+
+
+REFUSED: dict[str, tuple[Call, tuple[int, str]]] = {
+    "retry": (on("POST", "/retry"), (409, "CONFLICT")),
+    "download": (on("GET", "/download"), (409, "CONFLICT")),
+    "a parameter twice": (on("GET", "/download?inline=1&inline=0"), (400, "INVALID_INPUT")),
+    "thumbnail": (on("GET", "/thumbnail"), (409, "CONFLICT")),
+    "rename": (on("PATCH", json={"title": ""}), (400, "INVALID_INPUT")),
+    "rename without a title": (on("PATCH", json={}), (400, "INVALID_INPUT")),
+    "rename by no JSON": (
+        on("PATCH", content=b"{", headers={"Content-Type": "application/json"}),
+        (400, "INVALID_INPUT"),
+    ),
+    "share": (on("POST", "/share", json={"mostViews": 0}), (400, "INVALID_INPUT")),
+    "report": (lambda ada, video: report(ada.api, ada, video, "ready"), (409, "CONFLICT")),
+    "wrong report": (lambda ada, video: report(ada.api, ada, video, "done?"), (400, "INVALID_INPUT")),
+    "someone else's": (
+        lambda ada, video: ada.api.put(
+            STATUS, json={"userId": "somebody", "videoId": video, "status": "failed"}
+        ),
+        (403, "FORBIDDEN"),
+    ),
+    "delete as another": (
+        lambda ada, video: ada.api.request("DELETE", DELETE, json={"userId": "other", "videoId": video}),
+        (403, "FORBIDDEN"),
+    ),
+    "delete without an owner": (
+        lambda ada, video: ada.api.request("DELETE", DELETE, json={"videoId": video}),
+        (400, "INVALID_INPUT"),
+    ),
+    "rescue": (
+        lambda ada, video: ada.api.post(
+            f"/api/admin/videos/{video}/rescue", json={"videoUrl": "http://10.0.0.1/a.mp4"}
+        ),
+        (403, "FORBIDDEN"),
+    ),
+    "continue a draft without a hook": (
+        lambda ada, video: generate(ada, hook="", videoId=video),
+        (400, "INVALID_INPUT"),
+    ),
+    "continue a draft without an avatar": (
+        lambda ada, video: ada.api.post(GENERATE, json={"videoId": video, "hook": "x"}),
+        (400, "INVALID_INPUT"),
+    ),
+}
+
+
+@pytest.mark.usefixtures("generator")
+def test_every_refusal_of_what_is_to_be_done_to_a_video_names_it(ada: Person, generating: str) -> None:
+    for name, (call, expected) in REFUSED.items():
+        answer = call(ada, generating)
+        assert (code(answer), answer.json()["error"].get("videoId")) == (expected, generating), name
+
+
+def test_who_is_not_signed_in_is_refused_with_the_id_that_was_named(
+    make_client: MakeClient, generating: str
+) -> None:
+    answer = make_client().get(f"/api/auth/video/{generating}")
+    assert (code(answer), answer.json()["error"]["videoId"]) == ((401, "NOT_SIGNED_IN"), generating)
+
+
+def test_what_says_that_there_is_no_such_video_names_none(ada: Person, bob: Person, generating: str) -> None:
+    absent = on("GET")(ada, "video_1700000000000_abcdefghi").json()
+    foreign = on("GET")(bob, generating).json()
+    assert absent == foreign
+    assert absent["error"] == {"code": "VIDEO_NOT_FOUND"}
+    assert "videoId" not in on("GET")(ada, "no id!").json()["error"]
+
+
+@pytest.mark.parametrize("name", ["expired.mp4", "page.mp4"])
+def test_an_address_in_time_is_200_though_storing_has_failed_meanwhile(
+    ada: Person, generator: Generator, configure: Configure, name: str
+) -> None:
+    """The first call found a server that died before it answered; the second goes on with its video."""
+    configure(GENERATE_WAIT_SECONDS=0)
+    generator.address = lambda _video: generator.file(name)
+    sent = {"json": {**SCRIPT, "email": ada.email}, "headers": {"Idempotency-Key": "one"}}
+    video_id = ada.api.post(GENERATE, **sent).json()["data"]["videoId"]  # type: ignore[arg-type]
+    pipeline.produce(video_id, stopping=lambda: False)
+    with transaction() as session:
+        assert session.get_one(Video, video_id).status == Status.FAILED
+        unanswered = {"status_code": None, "sealed_answer": None, "lease_until": now()}
+        session.execute(update(IdempotencyKey).values(**unanswered))
+    answer = ada.api.post(GENERATE, **sent)  # type: ignore[arg-type]
+    told = answer.json()["data"]
+    assert (answer.status_code, told["videoUrl"], told["videoId"]) == (200, generator.file(name), video_id)
+
+
+@pytest.mark.usefixtures("jobs")
+def test_a_failure_of_what_was_just_made_names_it(ada: Person, generator: Generator) -> None:
+    generator.mode = "refuse"
+    answer = generate(ada)
+    assert code(answer) == (502, "WEBHOOK_FAILED")
+    assert answer.json()["error"]["videoId"] == generator.requests[0]["videoId"]
+    answer = store(ada, generator.file("page.mp4"))
+    assert code(answer) == (422, "SOURCE_FAILED")
+    assert answer.json()["error"]["videoId"].startswith("video_")
+
+
+def test_a_key_that_is_in_use_names_the_video_of_its_first_request(
+    ada: Person, generator: Generator, configure: Configure
+) -> None:
+    configure(GENERATE_WAIT_SECONDS=0)
+    key = {"Idempotency-Key": "one"}
+    url = generator.video_url
+    first = store(ada, url, headers={**key, **AT_ONCE}).json()["data"]["videoId"]
+    other = store(ada, generator.file("other.mp4"), headers=key)
+    assert (code(other), other.json()["error"]["videoId"]) == ((400, "INVALID_INPUT"), first)
+    with transaction() as session:
+        running = {"status_code": None, "sealed_answer": None, "lease_until": now() + timedelta(minutes=1)}
+        session.execute(update(IdempotencyKey).values(**running))
+    again = store(ada, url, headers={**key, **AT_ONCE})
+    assert (code(again), again.json()["error"]["videoId"]) == ((409, "CONFLICT"), first)
+
+
+def test_a_video_that_s3_cannot_delete_is_named(
+    ada: Person, stored: str, moto_server: str, configure: Configure
+) -> None:
+    with s3_proxy(moto_server) as proxy:
+        configure(AWS_ENDPOINT_URL_S3=proxy.url)
+        proxy.refuse = {"GET": [(403, "AccessDenied")]}
+        answer = delete(ada, stored)
+    assert (code(answer), answer.json()["error"]["videoId"]) == ((502, "STORAGE_FAILED"), stored)
