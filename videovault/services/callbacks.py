@@ -116,7 +116,7 @@ def take(caller: Caller, said: Report, *, enqueue: Enqueue) -> Taken:
     Raises VideoNotFound, InvalidInput, Forbidden for a ``user_id`` that is not the caller's, Conflict, RateLimited
     when more signed messages came within the tolerance of signatures than are remembered.
     """
-    url = fields.checked(fields.URL, {"videoUrl": said.video_url})["videoUrl"] if said.video_url else ""
+    url = fields.checked_address(said.video_url) if said.video_url else ""
     with transaction(essential=True) as session:  # a report may be of a render that was paid for
         video = open_video(session, caller, said.video_id, "change", owner_id=said.user_id).row
         session.refresh(video, with_for_update=True)  # so that of two at once the second sees the first

@@ -1,4 +1,4 @@
-"""The rules for every text that a person types, shared by forms and API."""
+"""The rules for every text that a person types, shared by forms and API, and for addresses, which are no texts."""
 
 import unicodedata
 from collections.abc import Callable, Mapping
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from email_validator import EmailNotValidError, validate_email
 
-from videovault.errors import InvalidInput
+from videovault.errors import InvalidInput, UnsafeUrl
+from videovault.gateways import urls
 
 MARKED = "Please check the marked fields."
 NO_ADDRESS = "This is not a complete e-mail address, such as name@example.com."
@@ -39,7 +40,6 @@ SCRIPT = {
 TITLE = {"title": Rule("Title", 120, required=True)}
 NAME = {"name": Rule("Name", 100)}
 TOKEN = {"name": Rule("Name of the token", 100, required=True)}
-URL = {"videoUrl": Rule("Video address", 2_000, required=True)}
 
 
 def checked(rules: Mapping[str, Rule], values: Mapping[str, str]) -> dict[str, str]:
@@ -81,6 +81,27 @@ def checked_email(value: str, field: str = "email") -> str:
         return validate_email(value.strip(), check_deliverability=False).normalized.lower()
     except EmailNotValidError as error:
         raise InvalidInput("Please check the e-mail address.", {field: NO_ADDRESS}) from error
+
+
+def checked_address(value: str, field: str = "videoUrl") -> str:
+    """The address as it was given, without blanks around it: whole, and in the Unicode form that it came in.
+
+    Raises InvalidInput for one that cannot be kept; whether it may be fetched is for the gateways to say.
+    """
+    address = value.strip()
+    if problem := _problem_of(address):
+        raise InvalidInput(MARKED, {field: problem})
+    return address
+
+
+def _problem_of(address: str) -> str:
+    if not address:
+        return "Video address is missing."
+    try:
+        urls.check(address)
+    except UnsafeUrl as error:
+        return error.public_message
+    return urls.TOO_LONG if len(address.encode()) > urls.MAX_URL_BYTES else ""
 
 
 def _checked_text(rule: Rule, value: str) -> str:

@@ -194,7 +194,7 @@ def store_link(
     many ask at once. ``claim`` is that of the call's idempotency key. Raises UserNotFound for anybody else's
     address, InvalidInput, RateLimited, UnsafeUrl, QuotaExceeded when the account is full already.
     """
-    url = fields.checked(fields.URL, {"videoUrl": url})["videoUrl"]
+    url = fields.checked_address(url)
     title = fields.checked(fields.TITLE, {"title": title})["title"] if title.strip() else ""
     owner_id = _owner_id(caller, user_email)
     limiting.check(limiting.STORES, "stores", caller.user_id)
