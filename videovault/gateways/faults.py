@@ -117,6 +117,11 @@ def refused(
     return SourceError(advice or f"The source does not give the video (HTTP {status}).")
 
 
+def may_appear(error: Exception) -> bool:
+    """Whether the same address may give the video in some minutes."""
+    return isinstance(error, LinkExpired | SourceUnavailable) and error.may_appear
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Turns httpx's errors into SourceError."""

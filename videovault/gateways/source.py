@@ -25,6 +25,7 @@ from videovault.gateways.faults import (
     SourceCancelled,
     SourceChanged,
     SourceUnavailable,
+    may_appear,
     refused,
     too_long,
     translated,
@@ -48,6 +49,7 @@ __all__ = [
     "SourceUnavailable",
     "connected",
     "for_video",
+    "may_appear",
     "title_from_name",
     "title_from_url",
 ]
