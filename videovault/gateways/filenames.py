@@ -37,7 +37,9 @@ def filename_hint(content_disposition: str, url: str) -> str:
 
 def name_in_header(content_disposition: str) -> str:
     """The file name with its ending that the header gives (RFC 6266); empty without one."""
-    return safe_name(_named_by(content_disposition))
+    name = _named_by(content_disposition)
+    is_ending = name.startswith(".") and "." not in name[1:]
+    return "" if is_ending else safe_name(name)
 
 
 def safe_name(text: str) -> str:

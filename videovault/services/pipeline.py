@@ -105,7 +105,7 @@ def source_address(caller: Caller, video_id: str) -> SourceView:
 
 
 def fetch_from(caller: Caller, video_id: str, url: str, *, enqueue: Enqueue) -> VideoView:
-    """Fetch a failed video from another address.
+    """Fetch a failed video from another address, or from its own one again, from where it broke.
 
     Raises VideoNotFound, InvalidInput, UnsafeUrl, SourceError when its host cannot be found, Conflict,
     QuotaExceeded, RateLimited.
@@ -120,12 +120,10 @@ def fetch_from(caller: Caller, video_id: str, url: str, *, enqueue: Enqueue) -> 
         if video.status != Status.FAILED:
             raise Conflict("Only a video that failed can be fetched from another address.")
         quota.check_room(session, video.owner_id)
-        if video.has_derived_title:
-            video.title = source.title_from_url(url)
-        why, by = "fetched from another address", caller.user_id
-        attempt = video.attempt + 1
-        generation.receive_url(session, video, url, why=why, actor_id=by, attempt=attempt)
-        session.add(Event(kind="retried", actor_id=by, video_id=video.id))
+        if url == video.source_url:
+            _queue_again(session, video, caller)
+        else:
+            _queue_from(session, video, caller, url)
         view = VideoView.of(video)
     enqueue(video_id)
     return view
@@ -234,6 +232,14 @@ def _check_not_too_often(caller: Caller, video_id: str, how: Retry | None) -> No
         limiting.check(limiting.GENERATIONS, "generations", caller.user_id)
     elif again == "transfer":
         limiting.check(limiting.STORES, "stores", caller.user_id)
+
+
+def _queue_from(session: Session, video: Video, caller: Caller, url: str) -> None:
+    if video.has_derived_title:
+        video.title = source.title_from_url(url)
+    why, attempt = "fetched from another address", video.attempt + 1
+    generation.receive_url(session, video, url, why=why, actor_id=caller.user_id, attempt=attempt)
+    session.add(Event(kind="retried", actor_id=caller.user_id, video_id=video.id))
 
 
 def _queue_again(session: Session, video: Video, caller: Caller) -> None:

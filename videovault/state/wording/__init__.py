@@ -85,6 +85,7 @@ SHOW_OLDER = "Show older"
 SIGN_IN, SIGN_OUT = "Sign in", "Sign out"
 STORE_FILE = "Store its file"
 TRY_AGAIN = "Try again"
+FETCH_AGAIN, GENERATE_AGAIN = "Fetch again", "Generate again"
 UNDO, REDO = "Undo", "Redo"
 
 # What things are called.
@@ -122,11 +123,12 @@ READY = "Ready"
 REQUESTED = "Requested"
 PROGRESS = "Progress"
 HANDING_OVER = "Handing it over"
+WAITING_FOR_FILE = "Waiting for the file of the generator"
 MAKING = "Making the video"
 WRITING = "Writing the script"
 CHECKING = "Checking…"
 AGAIN = {
-    "transfer": "Trying again goes on from where it broke.",
+    "transfer": "Trying again fetches it from its address, goes on from where it broke, and costs nothing.",
     "generation": "Trying again makes it anew, and is paid for again.",
 }
 REWRITTEN = {
