@@ -128,7 +128,9 @@ def thumbnail(caller: SignedInCaller, video_id: VideoId) -> Response:
     return response
 
 
-@router.post(f"{ONE}/retry", response_model_exclude_none=True, responses=failing(401, 403, 404, 409, 429))
+@router.post(
+    f"{ONE}/retry", response_model_exclude_none=True, responses=failing(400, 401, 403, 404, 409, 413, 429)
+)
 def retry(
     caller: SignedInCaller,
     video_id: VideoId,

@@ -29,7 +29,7 @@ log = logs.get(__name__)
 
 class Owner(View):
     user_id: Id
-    email: Text
+    email: Annotated[Text, StringConstraints(max_length=254)]
     name: Annotated[Text, StringConstraints(max_length=200)] = ""
 
 

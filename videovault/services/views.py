@@ -112,7 +112,7 @@ class Progress(View):
     seconds_left: int | None = None
     elapsed_seconds: int = 0
     expected_seconds: int | None = None
-    waits_for_file: bool = False
+    waits_for_file: bool = Field(default=False, exclude=True)  # for pages
 
     @classmethod
     def of(cls, video: Video) -> "Progress":
