@@ -148,6 +148,12 @@ class Video(SQLModel, table=True):
     estimated_minutes: float | None = None
     deadline_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     source_url: str | None = Field(default=None, sa_type=Text)
+    # The title is only what the address is called: a name that the source gives is better.
+    has_derived_title: bool = False
+    # Of a finished video whose address does not give it yet: since when, and when it is fetched next. By the
+    # database's clock; both None as soon as it is stored or has failed.
+    refused_since: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    next_fetch_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     # Where the generator says how far it is, when to ask it next (for the video itself, as long as it has
     # not taken the order), and how often it was asked without an outcome.
     status_url: str | None = Field(default=None, sa_type=Text)

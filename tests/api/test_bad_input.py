@@ -158,7 +158,8 @@ def test_an_empty_field_is_refused(ada: Person, endpoint: Endpoint) -> None:
 def test_ten_thousand_characters_are_refused(ada: Person, endpoint: Endpoint) -> None:
     for field in endpoint.body:
         if field not in endpoint.any_length:
-            refused(ada, endpoint, field, LONG)
+            # An address may be longer than a text.
+            refused(ada, endpoint, field, "x" * 16_385 if field == "videoUrl" else LONG)
 
 
 @each_endpoint

@@ -269,3 +269,27 @@ def test_the_way_to_a_poster_may_be_kept_a_while(ada: Person, stored: str, confi
 def test_there_is_no_link_before_a_video_is_ready(ada: Person, generator: Generator, what: str) -> None:
     video_id = store(ada, generator.video_url, headers=AT_ONCE).json()["data"]["videoId"]
     assert code(link(ada, video_id, what)) == (409, "CONFLICT")
+
+
+@pytest.mark.usefixtures("jobs")
+def test_the_address_of_a_failed_import_is_seen_changed_and_fetched(
+    ada: Person, bob: Person, generator: Generator
+) -> None:
+    wrong, right = f"{generator.url}/nothing here.mp4?sig=secret", f"{generator.url}/videos/the right one.mp4"
+    assert code(store(ada, wrong)) == (422, "SOURCE_FAILED")
+    [failed] = gallery(ada)["videos"]
+    assert (failed["retry"], failed["retries"]) == ("transfer", ["transfer"])
+    assert "secret" not in str(failed)
+    path = f"/api/auth/video/{failed['videoId']}/source"
+    shown = ada.api.get(path).json()["data"]
+    assert shown == {"videoId": failed["videoId"], "videoUrl": wrong}
+    assert code(bob.api.get(path)) == (404, "VIDEO_NOT_FOUND")
+    assert code(bob.api.put(path, json={"videoUrl": right})) == (404, "VIDEO_NOT_FOUND")
+    retry = ada.api.post(f"/api/auth/video/{failed['videoId']}/retry", params={"how": "generation"})
+    assert code(retry) == (409, "CONFLICT")
+    assert code(ada.api.put(path, json={"videoUrl": "x" * 20_000})) == (400, "INVALID_INPUT")
+    assert ada.api.put(path, json={"videoUrl": right}).json()["data"]["status"] == "processing"
+    eventually(lambda: gallery(ada)["readyCount"])
+    [stored] = gallery(ada)["videos"]
+    assert stored["title"] == "the right one"
+    assert code(ada.api.get(path)) == (409, "CONFLICT")

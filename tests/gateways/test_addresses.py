@@ -3,11 +3,15 @@
 import socket
 from collections.abc import Iterator, Sequence
 from threading import Event
+from urllib.parse import urlsplit
 
+import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.fixtures.canary import Canary
-from tests.gateways.url_corpus import REFUSED
+from tests.gateways.url_corpus import NORMALISED, REFUSED, RELATIVE
 from videovault.errors import SourceError, UnsafeUrl
 from videovault.gateways.addresses import AddressGuard, is_global, parse, system_resolver
 from videovault.gateways.source import Source, SourcePolicy
@@ -139,6 +143,38 @@ def test_what_is_allowed_may_be_private(entry: str, url: str) -> None:
 )
 def test_an_ordinary_address_keeps_its_meaning(url: str, normal: str | None) -> None:
     assert parse(url).url == (normal or url)
+
+
+@pytest.mark.parametrize(("url", "normal"), NORMALISED)
+def test_an_address_is_read_as_browsers_read_it(url: str, normal: str) -> None:
+    assert parse(url).url == normal
+    assert parse(normal).url == normal
+
+
+@pytest.mark.parametrize(("location", "target"), RELATIVE)
+def test_a_redirect_leads_where_browsers_are_led(location: str, target: str | None) -> None:
+    guard = AddressGuard(frozenset())
+    base = guard.vet("https://video.example/a/b/c.mp4?x=1")
+    if target is None:
+        with pytest.raises(UnsafeUrl):
+            guard.vet(location, base)
+    else:
+        assert guard.vet(location, base).url == target
+
+
+@given(st.text("ht:/\\@?#.%[]127lo \t\n\u0301\uff0e", max_size=30))
+def test_what_is_connected_to_is_what_was_judged(text: str) -> None:
+    """Whatever other parsers make of the text: the request's own URL names the host and port of the verdict."""
+    try:
+        address = AddressGuard(frozenset()).vet(f"http://{text}")
+    except UnsafeUrl:
+        return
+    sent = httpx.URL(address.url)
+    assert (sent.raw_host.decode(), sent.port or 80) == (address.host, address.port)
+    assert sent.raw_path.decode() == address.target
+    seen = urlsplit(address.url)
+    assert (seen.hostname, seen.port or 80, seen.username) == (address.host, address.port, None)
+    assert parse(address.url) == address
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,11 @@ from videovault.gateways.source import RangesUnreliable, Source, SourceChanged, 
 @pytest.mark.parametrize(
     ("status", "sentence", "retryable"),
     [
-        (401, "expired or is not public", False),
+        (401, "wants a sign-in", False),
         (403, "expired or is not public", False),
-        (404, "no longer at this address", False),
+        (404, "no longer at this address, or not there yet", False),
+        (409, "not there yet", False),
+        (425, "not there yet", False),
         (410, "no longer at this address", False),
         (400, "HTTP 400", False),
         (451, "HTTP 451", False),
@@ -89,6 +91,73 @@ def test_what_is_no_video_is_named_whatever_its_content_type(
 def test_an_encoded_body_is_refused_unread(server: NaughtyServer, source: Source, encoding: str) -> None:
     url = server.serve("/bomb", Manners(headers={"Content-Encoding": encoding}))
     assert "compressed" in failure_of(source, url).public_message
+
+
+@pytest.mark.parametrize(
+    "encoding",
+    ["aws-chunked", "none", "utf-8", "UTF-8", "binary", "identity", "aws-chunked, identity", "", "mp4"],
+)
+def test_an_encoding_that_means_nothing_is_ignored(
+    server: NaughtyServer, source: Source, encoding: str
+) -> None:
+    with source.open(server.serve("/said.mp4", Manners(headers={"Content-Encoding": encoding}))) as stream:
+        assert read_all(stream) == payload(MIB)
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 203, 206, 226])
+def test_the_bytes_decide_and_not_the_kind_of_success(
+    server: NaughtyServer, source: Source, status: int
+) -> None:
+    with source.open(server.serve("/success.mp4", Manners(status=status))) as stream:
+        assert (stream.info.total, stream.info.partial) == (MIB, False)
+        assert read_all(stream) == payload(MIB)
+
+
+@pytest.mark.parametrize("total", [str(MIB), "*"])
+def test_a_part_that_is_the_whole_is_taken_unasked(server: NaughtyServer, source: Source, total: str) -> None:
+    manners = Manners(status=206, content_range=f"bytes 0-{MIB - 1}/{total}")
+    with source.open(server.serve("/whole-part.mp4", manners)) as stream:
+        assert (stream.info.total, stream.info.partial) == (MIB, False)
+        assert read_all(stream) == payload(MIB)
+
+
+@pytest.mark.parametrize(
+    ("status", "page", "headers", "sentence"),
+    [
+        (403, b"<html><title>Just a moment...</title>", {}, "bot protection, HTTP 403"),
+        (
+            503,
+            b"<title>Just a moment...</title><script src=/cdn-cgi/challenge-platform/x>",
+            {},
+            "bot protection",
+        ),
+        (429, b"<title>Attention Required! | Cloudflare</title>", {}, "bot protection"),
+        (403, b"<H1>Access Denied</H1> Reference&#32;&#35;18.a1b2", {}, "bot protection"),
+        (403, b"<H1>Access Denied</H1>", {"Server": "AkamaiGHost"}, "bot protection"),
+        (202, b"", {"x-amzn-waf-action": "challenge"}, "bot protection"),
+        (405, b"<html>", {"x-amzn-waf-action": "captcha"}, "bot protection"),
+        (403, b"", {"cf-mitigated": "challenge"}, "bot protection"),
+        (200, b"<html><title>Just a moment...</title>", {}, "bot protection)"),
+        (403, b"<html><h1>403 Forbidden</h1>nginx", {}, "expired or is not public"),
+        (503, b"<html><h1>Back soon</h1>", {}, "right now"),
+        (202, b'{"status": "processing"}', {}, "right now (HTTP 202)"),
+    ],
+)
+def test_a_challenge_page_is_told_from_a_refusal(
+    server: NaughtyServer,
+    source: Source,
+    status: int,
+    page: bytes,
+    headers: dict[str, str],
+    sentence: str,
+) -> None:
+    url = server.serve("/challenge.mp4", Manners(status=status, body=page, headers=headers))
+    assert sentence in failure_of(source, url).public_message
+
+
+def test_a_refusal_whose_page_does_not_come_is_told_without_it(server: NaughtyServer, source: Source) -> None:
+    url = server.serve("/half.mp4", Manners(status=403, body=b"<html>" * 99, drop_after=100))
+    assert "HTTP 403" in failure_of(source, url).public_message
 
 
 def test_a_video_over_the_limit_is_refused_before_it_is_read(
@@ -234,8 +303,11 @@ def test_a_part_without_the_total_is_taken(server: NaughtyServer, source: Source
         assert read_all(stream) == payload(MIB)[1000:]
 
 
-def test_a_part_that_was_not_asked_for_is_refused(server: NaughtyServer, source: Source) -> None:
-    url = server.serve("/unasked.mp4", Manners(status=206, content_range="bytes 0-99/1048576"))
+@pytest.mark.parametrize("content_range", ["bytes 0-99/1048576", "bytes 1-1048575/1048576", "bytes */9", "x"])
+def test_a_part_that_was_not_asked_for_is_refused(
+    server: NaughtyServer, source: Source, content_range: str
+) -> None:
+    url = server.serve("/unasked.mp4", Manners(status=206, content_range=content_range))
     assert "HTTP 206" in failure_of(source, url).public_message
 
 

@@ -31,6 +31,8 @@ def test_asks_for_unencoded_bytes_and_tells_nothing_about_us(server: NaughtyServ
         pass
     headers = server.seen("/asks.mp4")[0].headers
     assert headers["accept-encoding"] == "identity"
+    assert headers["user-agent"].startswith("Mozilla/5.0 (compatible; VideoVault")
+    assert "*/*" in headers["accept"]
     assert set(headers) == {"host", "user-agent", "accept", "accept-encoding"}
 
 
@@ -144,6 +146,55 @@ def test_a_redirect_without_a_target_is_a_refusal(server: NaughtyServer, source:
 
 def _over(handler: Callable[[httpx.Request], httpx.Response]) -> Source:
     return Source(SourcePolicy(max_bytes=MIB), transport=httpx.MockTransport(handler))
+
+
+@pytest.mark.parametrize(
+    ("url", "advice"),
+    [
+        ("https://drive.google.com/file/d/1/view", "Google Drive"),
+        ("https://www.dropbox.com/scl/fi/x/v.mp4?dl=0", "dl=1"),
+        ("https://1drv.ms/v/s!x", "OneDrive"),
+        ("https://we.tl/t-x", "WeTransfer"),
+        ("https://www.youtube.com/watch?v=x", "YouTube"),
+        ("https://youtu.be/x", "YouTube"),
+        ("https://vimeo.com/1", "Vimeo"),
+        ("https://www.loom.com/share/x", "Loom"),
+        ("https://app.heygen.com/share/x", "HeyGen"),
+    ],
+)
+@pytest.mark.parametrize("led_on", [False, True])
+def test_a_share_page_says_what_to_do(url: str, advice: str, led_on: bool) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if led_on and request.url.host != "sign-in.example":
+            return httpx.Response(302, headers={"Location": "https://sign-in.example/"})
+        return httpx.Response(200, content=b"<!doctype html><title>Sign in</title>")
+
+    sentence = failure_of(_over(answer), url).public_message
+    assert advice in sentence
+    assert "direct download link" in sentence
+
+
+def test_a_page_of_another_host_is_a_web_page() -> None:
+    source = _over(lambda _request: httpx.Response(200, content=b"<html>"))
+    for host in ("notdropbox.com", "dropbox.com.example"):
+        assert "a web page" in failure_of(source, f"https://{host}/").public_message
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [
+        ("attachment; filename*=UTF-8''Gr%C3%BC%C3%9Fe.mp4; filename=x.mp4", "Gr\u00fc\u00dfe.mp4"),
+        ('attachment; filename="Gr\u00fc\u00dfe.mp4"', "Gr\u00fc\u00dfe.mp4"),
+        ("inline", ""),
+        ("attachment; filename*=UTF-8''" + "%E6%97%A5" * 90 + ".mp4", "\u65e5" * 90 + ".mp4"),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_the_name_that_the_source_gives_is_told(header: str, name: str, encoding: str) -> None:
+    headers = [(b"Content-Disposition", header.encode(encoding)), (b"X-Other", "\u00e4".encode("latin-1"))]
+    source = _over(lambda _request: httpx.Response(200, headers=headers, content=payload(5000)))
+    with source.open("https://example.com/a.mp4") as stream:
+        assert stream.info.given_name == name
 
 
 def test_a_redirect_from_https_to_http_is_refused() -> None:

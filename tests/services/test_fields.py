@@ -65,3 +65,9 @@ def test_what_is_no_email_address_is_refused(email: str) -> None:
 
 def test_email_addresses_have_one_form() -> None:
     assert fields.checked_email("  Anna.Muster@Example.COM ") == "anna.muster@example.com"
+
+
+def test_an_avatar_is_kept_as_the_generator_knows_it() -> None:
+    avatar = "https://faces.example/" + "Zoe\u0308" * 300
+    found = fields.checked(fields.BRIEF, GOOD | {"avatar": avatar, "topic": "Zoe\u0308"})
+    assert (found["avatar"], found["topic"]) == (avatar, "Zo\u00eb")

@@ -14,6 +14,7 @@ from videovault.gateways.storage import Storage
 from videovault.models import Delivery, Status, Video, now
 from videovault.services import generation, pipeline, polling
 from videovault.services.pauses import LONGEST_RETRY_AFTER, next_ask
+from videovault.services.transfer import LONGEST_REFUSED
 
 Generating = Callable[[], Video]
 
@@ -145,7 +146,7 @@ def test_a_link_that_has_expired_is_replaced_by_a_fresh_one(
 
 @pytest.mark.usefixtures("moto_s3")
 @pytest.mark.parametrize("fresh", ["expired.mp4", "also-expired.mp4"])
-def test_a_fresh_link_is_asked_for_once_else_the_failure_says_that_it_expired(
+def test_a_fresh_link_is_asked_for_each_time_else_the_failure_says_that_it_expired(
     polled: Video, generator: Generator, row: Row, fresh: str
 ) -> None:
     with transaction() as session:
@@ -154,6 +155,13 @@ def test_a_fresh_link_is_asked_for_once_else_the_failure_says_that_it_expired(
     generator.polls_needed, generator.poll_file = 1, fresh
     pipeline.produce(polled.id, stopping=lambda: False)
     found = row(polled.id)
+    assert (found.status, found.source_url) == (Status.QUEUED, generator.file(fresh))
+    assert generator.polls == {polled.id: 1}
+    with transaction() as session:
+        video = session.get_one(Video, polled.id)
+        video.next_fetch_at, video.refused_since = now(), now() - LONGEST_REFUSED
+    pipeline.produce(polled.id, stopping=lambda: False)
+    found = row(polled.id)
     assert (found.status, found.error_code) == (Status.FAILED, "SOURCE_FAILED")
     assert "expired" in str(found.error_message)
-    assert generator.polls == {polled.id: 1}
+    assert found.source_url == generator.file(fresh)

@@ -38,7 +38,19 @@ def test_failed_video_says_what_trying_again_costs() -> None:
     further = failed.model_copy(update={"retry": "transfer"})
     assert "paid for again" in Card.of(anew).again
     assert "where it broke" in Card.of(further).again
+    assert "costs nothing" in Card.of(further).again
     assert Card.of(view()).again == ""
+
+
+def test_failed_video_offers_its_ways_on() -> None:
+    failed = view(status="failed", error=Failure(code="SOURCE_FAILED", message="Gone."))
+    both = Card.of(failed.model_copy(update={"retries": ("transfer", "generation")}))
+    assert (both.can_fetch, both.can_generate) == (True, True)
+    assert (Card.of(failed).can_fetch, Card.of(failed).can_generate) == (False, False)
+
+
+def test_queued_video_says_that_its_file_is_not_there_yet() -> None:
+    assert "generator" in Work.of(Progress(stage="queued", waits_for_file=True)).doing
 
 
 def test_generating_of_unknown_length_tells_the_time_only() -> None:

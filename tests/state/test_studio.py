@@ -8,8 +8,8 @@ from tests.fixtures.generator import Generator
 from tests.fixtures.installation import Configure
 from tests.state.conftest import Person, Server, Tab
 from videovault import worker
-from videovault.db import transaction
-from videovault.models import Status, Video
+from videovault.db import reading, transaction
+from videovault.models import Status, Video, now
 from videovault.state import briefs
 from videovault.state.briefing import BriefState
 from videovault.state.script import ScriptState
@@ -17,6 +17,7 @@ from videovault.state.session import SessionState
 from videovault.state.studio import StudioState
 
 BRIEF = {"topic": "Bread at night", "company_name": "Brot & Söhne", "avatar": "Sofia"}
+GONE = "https://films.example/gone.mp4?X-Amz-Signature=1"
 SCRIPT = {"hook": "Do you know?", "body": "We bake at night.", "conclusion": "Come by."}
 
 
@@ -239,3 +240,51 @@ def test_what_is_left_of_the_day_is_told_before_it_is_used_up(drafting: Tab, con
     assert drafting.sees(SessionState).errors["video"].startswith("Your 1 video for today is used up.")
     drafting.send(StudioState, "enter")
     assert drafting.sees(StudioState).budget.startswith("You have no videos left today.")
+
+
+@pytest.fixture
+def failed(drafting: Tab) -> Tab:
+    """A generated video whose address gives nothing is open."""
+    drafting.send(StudioState, "make", form=SCRIPT)
+    with transaction() as session:
+        video = session.get_one(Video, drafting.sees(StudioState).video.video_id)
+        video.status, video.source_url, video.s3_key = Status.FAILED, GONE, "videos/a/b/1_c.mp4"
+        video.requested_at, video.error_message = now(), "Gone."
+    drafting.send(StudioState, "refresh")
+    return drafting
+
+
+def test_failed_video_shows_its_address_and_both_ways_on(failed: Tab) -> None:
+    studio = failed.sees(StudioState)
+    assert (studio.stage, studio.address) == ("failed", GONE)
+    assert (studio.video.can_fetch, studio.video.can_generate) == (True, True)
+    failed.send(StudioState, "close")
+    assert failed.sees(StudioState).address == ""
+
+
+def test_failed_video_is_fetched_again_from_where_it_broke(failed: Tab) -> None:
+    failed.send(StudioState, "retry")
+    studio = failed.sees(StudioState)
+    assert (studio.stage, studio.address) == ("working", "")
+    with reading() as session:
+        assert session.get_one(Video, studio.video.video_id).source_url == GONE
+
+
+def test_failed_video_is_fetched_from_another_address(failed: Tab) -> None:
+    for wrong in ("", "not an address", "http://127.0.0.1/v.mp4"):
+        failed.send(StudioState, "fetch", form={"videoUrl": wrong})
+        assert failed.sees(StudioState).stage == "failed"
+        assert list(failed.sees(SessionState).errors) == ["videoUrl"]
+    failed.send(StudioState, "fetch", form={"videoUrl": "http://93.184.216.34/a b.mp4"})
+    assert failed.sees(StudioState).stage == "working"
+    with reading() as session:
+        video = session.get_one(Video, failed.sees(StudioState).video.video_id)
+        assert (video.status, video.source_url) == (Status.QUEUED, "http://93.184.216.34/a b.mp4")
+
+
+def test_failed_video_is_generated_again_only_when_that_is_asked_for(failed: Tab) -> None:
+    failed.send(StudioState, "regenerate")
+    assert failed.sees(StudioState).stage == "working"
+    with reading() as session:
+        video = session.get_one(Video, failed.sees(StudioState).video.video_id)
+        assert (video.status, video.source_url) == (Status.GENERATING, None)

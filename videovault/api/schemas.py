@@ -142,6 +142,10 @@ class StoreBody(CamelBody):
     title: Text | None = None
 
 
+class AddressBody(CamelBody):
+    video_url: Text
+
+
 class MetadataBody(Body):
     """``duration`` in seconds, ``size`` in bytes."""
 

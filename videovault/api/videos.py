@@ -12,7 +12,7 @@ from videovault.api import answers, gallery_answer
 from videovault.api.auth import SignedInCaller
 from videovault.api.envelope import Responses, Success, failing
 from videovault.api.long_calls import Waiting, Work, promises
-from videovault.api.schemas import DeleteBody, GalleryParams, Id, RenameBody, StoreBody
+from videovault.api.schemas import AddressBody, DeleteBody, GalleryParams, Id, RenameBody, StoreBody
 from videovault.api.waiting import reason
 from videovault.config import settings
 from videovault.errors import SourceError
@@ -20,7 +20,7 @@ from videovault.services import deletion, gallery_pages, pipeline, videos
 from videovault.services.access import Caller
 from videovault.services.idempotency import Claim
 from videovault.services.videos import GalleryQuery
-from videovault.services.views import PROCESSING, GalleryView, StoredView, VideoView, View
+from videovault.services.views import PROCESSING, GalleryView, Retry, SourceView, StoredView, VideoView, View
 from videovault.worker import enqueue
 
 POSTER_SECONDS = 600  # for so long a browser may keep the way to a poster
@@ -129,11 +129,35 @@ def thumbnail(caller: SignedInCaller, video_id: VideoId) -> Response:
     return response
 
 
-@router.post(f"{ONE}/retry", response_model_exclude_none=True, responses=failing(401, 403, 404, 409, 429))
-def retry(caller: SignedInCaller, video_id: VideoId) -> Success[VideoView]:
-    """Run a failed video again, from where it broke."""
-    video = pipeline.retry(caller, video_id, enqueue=enqueue)
+@router.post(
+    f"{ONE}/retry", response_model_exclude_none=True, responses=failing(400, 401, 403, 404, 409, 413, 429)
+)
+def retry(
+    caller: SignedInCaller,
+    video_id: VideoId,
+    how: Annotated[Retry | None, Query(description="One of the video's `retries`; else the first")] = None,
+) -> Success[VideoView]:
+    """Run a failed video again: `transfer` fetches it from its address again and costs nothing, `generation` orders it
+    again, which the generator may charge for."""
+    video = pipeline.retry(caller, video_id, how, enqueue=enqueue)
     return Success(message="Video is being tried again", data=video)
+
+
+@router.get(f"{ONE}/source", responses=failing(401, 403, 404, 409))
+def source_address(caller: SignedInCaller, video_id: VideoId) -> Success[SourceView]:
+    """The address that a failed video was fetched from, whole and as it was given. It may carry a secret."""
+    return Success(message="Address retrieved successfully", data=pipeline.source_address(caller, video_id))
+
+
+@router.put(
+    f"{ONE}/source",
+    response_model_exclude_none=True,
+    responses=failing(400, 401, 403, 404, 409, 413, 422, 429),
+)
+def fetch_from(caller: SignedInCaller, video_id: VideoId, body: AddressBody) -> Success[VideoView]:
+    """Fetch a failed video from another address."""
+    video = pipeline.fetch_from(caller, video_id, body.video_url, enqueue=enqueue)
+    return Success(message="Video is being fetched", data=video)
 
 
 @router.post(f"{ONE}/cancel", response_model_exclude_none=True, responses=failing(401, 403, 404, 409))

@@ -8,7 +8,7 @@ from videovault.components.budget import budget_line
 from videovault.components.buttons import button, download_button, link_button
 from videovault.components.dialog import dialog
 from videovault.components.film import player
-from videovault.components.forms import problem
+from videovault.components.forms import field, problem, text_input
 from videovault.components.progress import full_progress
 from videovault.components.script_form import script_form
 from videovault.components.share_dialog import share_button
@@ -106,14 +106,45 @@ def _failed() -> rx.Component:
         rx.el.div(
             rx.el.p("Nothing is lost."), rx.el.p(StudioState.video.again), class_name="stack close soft"
         ),
-        rx.cond(StudioState.video.again == wording.AGAIN["generation"], budget_line()),
-        rx.el.div(
-            rx.cond(
-                StudioState.has_script,
-                button("Change the script", look="plain", on_click=StudioState.edit),
-            ),
-            button(wording.TRY_AGAIN, look="main", on_click=StudioState.retry),
-            class_name="actions",
+        rx.cond(StudioState.video.can_generate, budget_line()),
+        rx.cond(
+            StudioState.video.can_fetch,
+            _fetch_form(),
+            _ways_on(button(wording.GENERATE_AGAIN, look="main", on_click=StudioState.retry)),
         ),
         class_name="stack",
     )
+
+
+def _fetch_form() -> rx.Component:
+    """The address, to be looked at and changed: fetching again costs nothing, so it comes first."""
+    video = StudioState.video
+    address = text_input(
+        "videoUrl",
+        hinted=True,
+        type="url",
+        input_mode="url",
+        auto_complete="off",
+        default_value=StudioState.address,
+    )
+    hint = "Only you and admins see it. Change it if the file is somewhere else now."
+    return rx.el.form(
+        field("videoUrl", "Address of the video", address, hint=hint),
+        _ways_on(
+            rx.cond(
+                video.can_generate,
+                button(wording.GENERATE_AGAIN, look="plain", on_click=StudioState.regenerate),
+            ),
+            button(wording.FETCH_AGAIN, look="main", type="submit"),
+        ),
+        on_submit=StudioState.fetch,
+        reset_on_submit=False,
+        no_validate=True,
+        class_name="stack",
+        key=video.video_id,
+    )
+
+
+def _ways_on(*ways: rx.Component) -> rx.Component:
+    change = button("Change the script", look="plain", on_click=StudioState.edit)
+    return rx.el.div(rx.cond(StudioState.has_script, change), *ways, class_name="actions")

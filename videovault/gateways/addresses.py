@@ -1,6 +1,6 @@
 """Which addresses may be fetched: the form of the URL first, then every IP address its name stands for.
 
-The URL is taken apart once, here, and put together again from the checked parts, so that no second parser
+The URL is taken apart once, by ``urls``, and put together again from the checked parts, so that no second parser
 can read it differently.
 """
 
@@ -13,11 +13,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from threading import Thread
-from urllib.parse import quote
 
 import idna
 
 from videovault.errors import SourceError, UnsafeUrl
+from videovault.gateways import urls
+from videovault.gateways.urls import UrlParts
 
 Resolver = Callable[[str, int], Sequence[str]]
 """Host and port to IP addresses in the order to try; raises OSError (socket.gaierror) when there are none."""
@@ -26,14 +27,12 @@ Stop = Callable[[], None]
 """Called at least every SLICE_SECONDS of waiting; whatever it raises ends the wait."""
 
 SLICE_SECONDS = 0.25
-MAX_URL_LENGTH = 8192
+MAX_URL_LENGTH = urls.MAX_URL_BYTES
 
-_FORM = re.compile(r"(https?)://([^/?#]*)((?:[/?][^#]*)?)(?:#.*)?", re.IGNORECASE | re.ASCII)
 _AUTHORITY = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*)(?::([0-9]{0,5}))?")
 _LABEL = re.compile(r"[a-z0-9_-]{1,63}")
 # WHATWG URL, "ends in a number": resolvers read such names as IPv4 (127.1, 0x7f.1, 2130706433).
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
-_VISIBLE_ASCII = "".join(map(chr, range(0x21, 0x7F)))
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 # Names that never leave the machine or its network: RFC 6761, 6762, 7686, 8375, and ICANN's .internal.
@@ -85,25 +84,27 @@ class WebAddress:
     target: str
 
     @property
-    def url(self) -> str:
+    def has_default_port(self) -> bool:
+        return self.port == _DEFAULT_PORTS[self.scheme]
+
+    @property
+    def authority(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        port = "" if self.port == _DEFAULT_PORTS[self.scheme] else f":{self.port}"
-        return f"{self.scheme}://{host}{port}{self.target}"
+        return host if self.has_default_port else f"{host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        return f"{self.scheme}://{self.authority}{self.target}"
 
 
-def parse(url: str) -> WebAddress:
-    """The parts of ``url``; raises UnsafeUrl for every form that two readers could understand differently."""
-    if len(url) > MAX_URL_LENGTH:
-        raise UnsafeUrl("The address is too long.")
-    if not url.isprintable() or " " in url or "\\" in url:
-        raise UnsafeUrl("The address contains spaces, backslashes or characters that cannot be seen.")
-    form = _FORM.fullmatch(url)
-    if form is None:
-        raise UnsafeUrl("The address must start with http:// or https://.")
-    scheme, authority, target = form[1].lower(), form[2], form[3]
-    host, port = _host_and_port(authority, _DEFAULT_PORTS[scheme])
-    target = quote(target if target.startswith("/") else f"/{target}", safe=_VISIBLE_ASCII)
-    return WebAddress(scheme, host, port, target)
+def parse(url: str, base: WebAddress | None = None) -> WebAddress:
+    """The parts of ``url``, which may be relative to ``base``.
+
+    Raises UnsafeUrl for every host and port that two readers could understand differently.
+    """
+    parts = urls.split(url, UrlParts(base.scheme, base.authority, base.target) if base else None)
+    host, port = _host_and_port(parts.authority, _DEFAULT_PORTS[parts.scheme])
+    return WebAddress(parts.scheme, host, port, parts.target)
 
 
 def is_global(address: str) -> bool:
@@ -130,9 +131,9 @@ class AddressGuard:
         self._allow = allow
         self._resolver = resolver
 
-    def vet(self, url: str) -> WebAddress:
-        """The parts of ``url`` if its form, name and port may be fetched; raises UnsafeUrl."""
-        address = parse(url)
+    def vet(self, url: str, base: WebAddress | None = None) -> WebAddress:
+        """The parts of ``url``, relative to ``base``, if its form, name and port may be fetched; raises UnsafeUrl."""
+        address = parse(url, base)
         if self.allows(address.host, address.port):
             return address
         if address.port in FORBIDDEN_PORTS:

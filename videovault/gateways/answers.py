@@ -7,13 +7,27 @@ import httpx
 
 from videovault.errors import SourceError
 from videovault.gateways.container import Container
-from videovault.gateways.faults import RangesUnreliable, SourceChanged, empty, refused, too_large
-from videovault.gateways.filenames import filename_hint
+from videovault.gateways.faults import RangesUnreliable, SourceChanged, empty, too_large
+from videovault.gateways.filenames import filename_hint, name_in_header
 
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]{0,256}"')
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
 _NUMBER = re.compile(r"[0-9]{1,18}")
 _MEDIA_TYPE = re.compile(r"[a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,60}")
+
+
+# Many hosts refuse a program whose name does not begin as those of browsers do.
+BASE_HEADERS = {
+    "User-Agent": "Mozilla/5.0 (compatible; VideoVault)",
+    "Accept": "video/*,*/*;q=0.8",
+    "Accept-Encoding": "identity",
+}
+# What a body really is encoded by (IANA's HTTP content codings). Anything else in Content-Encoding, such as
+# aws-chunked, none, binary or a charset, says nothing of the bytes that arrive.
+_ENCODINGS = frozenset(
+    ("gzip", "x-gzip", "compress", "x-compress", "deflate", "br", "zstd", "dcb", "dcz", "exi", "pack200-gzip")
+)
+_WITHOUT_BODY = (204, 205)
 
 
 @dataclass(frozen=True)
@@ -37,7 +51,7 @@ class Wanted:
 
     @property
     def headers(self) -> dict[str, str]:
-        headers = {"User-Agent": "VideoVault", "Accept": "*/*", "Accept-Encoding": "identity"}
+        headers = dict(BASE_HEADERS)
         if self.is_range:
             headers["Range"] = f"bytes={self.start}-{'' if self.end is None else self.end - 1}"
             if self.validator:
@@ -53,6 +67,7 @@ class SourceInfo:
     ``partial`` is False when the whole video is given, even though a part was asked for. ``validator`` is a
     strong ETag; ``last_modified`` the header as it came. ``container`` is known when ``start`` is 0.
     ``final_url`` often carries a secret and is never to be shown; later parts may be asked from it directly.
+    ``given_name`` is the file name of a Content-Disposition header, empty without one.
     """
 
     final_url: str = field(repr=False)
@@ -65,11 +80,12 @@ class SourceInfo:
     last_modified: str | None
     content_type: str | None
     filename_hint: str
+    given_name: str = ""
     container: Container | None = None
 
 
 def info_of(response: httpx.Response, wanted: Wanted, url: str, max_bytes: int) -> SourceInfo:
-    """What ``response``, whose body was not read yet, promises.
+    """What ``response``, whose body was not read yet, promises; its status says that it may give the video.
 
     Raises SourceError and its kinds for an answer that gives no video, too large a one, or other bytes than
     those wanted.
@@ -80,7 +96,8 @@ def info_of(response: httpx.Response, wanted: Wanted, url: str, max_bytes: int) 
         raise too_large(max_bytes)
     if length == 0:
         raise empty()
-    partial = response.status_code == 206
+    partial = response.status_code == 206 and wanted.is_range
+    disposition = header_text(response, "content-disposition")
     validator = _strong_etag(response.headers)
     if partial and wanted.validator and validator != wanted.validator:
         raise SourceChanged
@@ -94,20 +111,49 @@ def info_of(response: httpx.Response, wanted: Wanted, url: str, max_bytes: int) 
         validator=validator,
         last_modified=response.headers.get("last-modified"),
         content_type=_content_type(response.headers),
-        filename_hint=filename_hint(response.headers.get("content-disposition", ""), url),
+        filename_hint=filename_hint(disposition, url),
+        given_name=name_in_header(disposition),
     )
+
+
+def may_be_video(status: int, wanted: Wanted) -> bool:
+    """Whether the body of an answer with this status is to be looked at: its bytes decide, not the kind of success."""
+    return (200 <= status < 300 and status not in _WITHOUT_BODY) or (status == 416 and wanted.is_range)
+
+
+def header_text(response: httpx.Response, name: str) -> str:
+    """A header as its sender meant it: in UTF-8 where that is possible, whatever the other headers are in."""
+    raw = next((value for key, value in response.headers.raw if key.lower() == name.encode()), b"")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
 
 
 def _extent(response: httpx.Response, wanted: Wanted) -> tuple[int, int | None, int | None]:
     """Start, length and total."""
-    if response.status_code == 200:
-        length = _length(response.headers)
-        return 0, length, length
-    if not wanted.is_range or response.status_code not in (206, 416):
-        raise refused(response.status_code, response.headers.get("retry-after", ""))
     if response.status_code == 416:
         raise SourceChanged
-    return _range_extent(response.headers, wanted)
+    if response.status_code == 206:
+        return (
+            _range_extent(response.headers, wanted) if wanted.is_range else _unasked_extent(response.headers)
+        )
+    length = _length(response.headers)
+    return 0, length, length
+
+
+def _unasked_extent(headers: httpx.Headers) -> tuple[int, int | None, int | None]:
+    """Of a 206 to a request for the whole: some servers call the whole a part."""
+    length = _length(headers)
+    if "content-range" not in headers:
+        return 0, length, length
+    match = _CONTENT_RANGE.fullmatch(headers["content-range"].strip().lower())
+    is_whole = match and int(match[1]) == 0 and match[3] in ("*", str(int(match[2]) + 1))
+    if not match or not is_whole or length not in (None, int(match[2]) + 1):
+        raise SourceError(
+            "The source sends a part of the video, although the whole was asked for (HTTP 206)."
+        )
+    return 0, int(match[2]) + 1, int(match[2]) + 1
 
 
 def _range_extent(headers: httpx.Headers, wanted: Wanted) -> tuple[int, int, int | None]:
@@ -134,9 +180,14 @@ def _length(headers: httpx.Headers) -> int | None:
 
 
 def _check_encoding(headers: httpx.Headers) -> None:
-    encodings = {part.strip().lower() for part in headers.get("content-encoding", "").split(",")}
-    if encodings - {"", "identity"}:
-        raise SourceError("The source sends the video compressed, although it was asked not to.")
+    named = {part.strip().lower() for part in headers.get("content-encoding", "").split(",")}
+    if encodings := named & _ENCODINGS:
+        # Unpacked it would be without ranges and without a known end, and could be as large as its sender likes.
+        name = ", ".join(sorted(encodings))
+        raise SourceError(
+            f"The source sends the video compressed ({name}), although it was asked not to. "
+            "Use a link that gives the file as it is."
+        )
 
 
 def _strong_etag(headers: httpx.Headers) -> str | None:

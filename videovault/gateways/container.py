@@ -33,10 +33,18 @@ _WEB_PAGE = (b"<!doctype html", b"<html", b"<head", b"<body", b"<script", b"<!--
 _TAKEN = "MP4, MOV, WebM, MKV, AVI and MPEG-TS can be stored"
 
 
+class WebPage(SourceError):
+    """The bytes are HTML: ``head`` are the first of them."""
+
+    def __init__(self, head: bytes) -> None:
+        super().__init__("This address gives a web page, not a video.")
+        self.head = head
+
+
 def container_of(head: bytes) -> Container:
     """The container that begins with ``head``, the file's first SNIFF_BYTES (or all of a shorter file).
 
-    Raises SourceError that names what the bytes are instead.
+    Raises SourceError that names what the bytes are instead, a WebPage for HTML.
     """
     kind = filetype.guess(head)
     if kind and kind.extension in _CONTAINERS:
@@ -49,7 +57,10 @@ def container_of(head: bytes) -> Container:
         return "mp4"
     if _is_old_quicktime(head):
         return "mov"
-    raise SourceError(f"This address gives {_name_of_text(head)}.")
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if text.startswith(_WEB_PAGE):
+        raise WebPage(head)
+    raise SourceError(f"This address gives {_name_of_text(head, text)}.")
 
 
 def _is_transport_stream(head: bytes) -> bool:
@@ -72,10 +83,7 @@ def _instead_of_video(mime: str, extension: str) -> str:
     return f"This address gives {article} ({extension.upper()}), not a video."
 
 
-def _name_of_text(head: bytes) -> str:
-    text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    if text.startswith(_WEB_PAGE):
-        return "a web page, not a video"
+def _name_of_text(head: bytes, text: bytes) -> str:
     if text.startswith(b"#extm3u") or b"<mpd" in text[:1024]:
         return "a streaming playlist; the address of a video file is needed"
     if text.startswith(b"<"):

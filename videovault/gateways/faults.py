@@ -1,7 +1,7 @@
 """What can go wrong with a source, each with its sentence for a person and whether trying again may help.
 
 SourceError
-├── LinkExpired         the address no longer gives the video: a fresh one is needed
+├── LinkExpired         the address does not give the video, no longer or not yet: a fresh one may
 ├── SourceUnavailable   busy or out of order: ``retry_after`` seconds, if it said so
 ├── SourceChanged       no longer the bytes that were begun with: start afresh
 └── RangesUnreliable    its ranges cannot be trusted: read it as one stream
@@ -10,7 +10,7 @@ SourceCancelled         close() was called; nothing went wrong
 
 import re
 import ssl
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -18,20 +18,44 @@ from email.utils import parsedate_to_datetime
 import httpx
 
 from videovault.errors import SourceError
+from videovault.gateways import web_pages
 
+_NOT_YET = "The video is not there yet (HTTP {}). Try again in a few minutes."
+_LINK_FAULTS = {
+    401: "The source wants a sign-in for this link (HTTP 401). Use a link that works without signing in.",
+    403: "The source refuses access (HTTP 403): the link has expired or is not public.",
+    404: "The link has expired: the video is no longer at this address, or not there yet (HTTP 404).",
+    409: _NOT_YET.format(409),
+    410: "The link has expired: the video is no longer at this address (HTTP 410).",
+    425: _NOT_YET.format(425),
+}
+_MAY_APPEAR = (403, 404, 409, 425)
 _UNITS = ((1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB"))
 
 
 class LinkExpired(SourceError):
-    """401, 403, 404 or 410: a generator may have a fresh address for the same video."""
+    """The address does not give the video: a generator may have a fresh address for it.
+
+    ``may_appear``: the same address may give it in some minutes, as of a generator that reports too early.
+    """
+
+    def __init__(self, public_message: str, *, may_appear: bool = False) -> None:
+        super().__init__(public_message)
+        self.may_appear = may_appear
 
 
 class SourceUnavailable(SourceError):
-    """Busy or out of order: worth another try, after ``retry_after`` seconds if the source said so."""
+    """Busy or out of order: worth another try, after ``retry_after`` seconds if the source said so.
 
-    def __init__(self, public_message: str, retry_after: float | None = None) -> None:
+    ``may_appear`` as in LinkExpired: it answers that the video is still being made.
+    """
+
+    def __init__(
+        self, public_message: str, retry_after: float | None = None, *, may_appear: bool = False
+    ) -> None:
         super().__init__(public_message, retryable=True)
         self.retry_after = retry_after
+        self.may_appear = may_appear
 
 
 class SourceChanged(SourceError):
@@ -72,19 +96,30 @@ def cut_short() -> SourceError:
     return SourceError("The source broke off before the end of the video.", retryable=True)
 
 
-def refused(status: int, retry_after: str = "") -> SourceError:
-    """The error for an answer with this status, neither 200 nor 206; ``retry_after`` is the header."""
+def refused(
+    status: int, retry_after: str = "", *, is_challenge: bool = False, hosts: Collection[str] = ()
+) -> SourceError:
+    """The error for an answer whose status gives no video; ``retry_after`` is the header.
+
+    ``is_challenge``: its body is a page that keeps programs out; ``hosts`` are all those that were asked on the way.
+    """
+    advice = web_pages.challenged(status) if is_challenge else ""
     if status in (401, 403):
-        return LinkExpired("The link has expired or is not public.")
-    if status in (404, 410):
-        return LinkExpired("The link has expired: the video is no longer at this address.")
-    if status == 429:
-        return SourceUnavailable("The source asks us to slow down (HTTP 429).", seconds_of(retry_after))
-    if status in (202, 408, 425) or status >= 500:
-        return SourceUnavailable(
-            f"The source cannot give the video right now (HTTP {status}).", seconds_of(retry_after)
-        )
-    return SourceError(f"The source does not give the video (HTTP {status}).")
+        advice = advice or web_pages.share_page(hosts)
+    if status in _LINK_FAULTS:
+        return LinkExpired(advice or _LINK_FAULTS[status], may_appear=status in _MAY_APPEAR)
+    wait = seconds_of(retry_after)
+    if status == 429 and not is_challenge:
+        return SourceUnavailable("The source asks us to slow down (HTTP 429).", wait)
+    if status in (202, 408, 423, 429) or status >= 500:
+        sentence = advice or f"The source cannot give the video right now (HTTP {status})."
+        return SourceUnavailable(sentence, wait, may_appear=status == 202)
+    return SourceError(advice or f"The source does not give the video (HTTP {status}).")
+
+
+def may_appear(error: Exception) -> bool:
+    """Whether the same address may give the video in some minutes."""
+    return isinstance(error, LinkExpired | SourceUnavailable) and error.may_appear
 
 
 @contextmanager

@@ -2,33 +2,44 @@
 
 import re
 import unicodedata
-from email.message import Message
-from email.utils import collapse_rfc2231_value
-from pathlib import PurePosixPath
-from typing import cast
 from urllib.parse import unquote, urlsplit
 
 LONGEST = 100
 UNNAMED = "video"
 
-_LONGEST_HEADER = 1024
+_LONGEST_HEADER = 8 * 1024
 _NOT_IN_NAMES = re.compile(r'[/\\:*?"<>|]')
-_Value = str | tuple[str | None, str | None, str]  # an encoded one has three parts (RFC 2231)
+# RFC 6266, where a quoted value may lack its end.
+_PARAMETER = re.compile(
+    r';\s*([a-z0-9-]{1,40}\*?)\s*=\s*(?:"((?:[^"\\]|\\.)*)(?:"|\Z)|([^;"]*))', re.IGNORECASE
+)
+_ESCAPED = re.compile(r"\\(.)")
 _JOINERS = "\u200c\u200d"  # invisible, but needed to write Persian and for combined emoji
 
 
 def title_from_url(url: str) -> str:
     """The file name in the URL without its ending: ``video`` for ``https://host/a/video.mp4?x=1``."""
-    name = _last_segment(url)
+    return title_from_name(_last_segment(url)) or UNNAMED
+
+
+def title_from_name(name: str) -> str:
+    """The file name without its ending; maybe empty."""
     stem, dot, ending = name.rpartition(".")
     # An ending has a letter and is short: "v1.2" and "The end. Really" have none.
     has_ending = dot and re.fullmatch(r"(?=.*[A-Za-z])[A-Za-z0-9]{1,4}", ending)
-    return safe_name(stem if has_ending else name) or UNNAMED
+    return safe_name(stem if has_ending else name)
 
 
 def filename_hint(content_disposition: str, url: str) -> str:
-    """A file name with its ending, from the header if it has one (RFC 6266), else from the URL."""
-    return safe_name(_named_by(content_disposition)) or safe_name(_last_segment(url)) or UNNAMED
+    """A file name with its ending, from the header if it has one, else from the URL."""
+    return name_in_header(content_disposition) or safe_name(_last_segment(url)) or UNNAMED
+
+
+def name_in_header(content_disposition: str) -> str:
+    """The file name with its ending that the header gives (RFC 6266); empty without one."""
+    name = _named_by(content_disposition)
+    is_ending = name.startswith(".") and "." not in name[1:]
+    return "" if is_ending else safe_name(name)
 
 
 def safe_name(text: str) -> str:
@@ -53,13 +64,30 @@ def _last_segment(url: str) -> str:
 
 def _named_by(content_disposition: str) -> str:
     """The name the header gives; of two, the encoded one (``filename*``), as RFC 6266 says."""
-    message = Message()
+    header = content_disposition[:_LONGEST_HEADER].rstrip("\\")
+    named = {match[1].lower(): match for match in reversed(list(_PARAMETER.finditer(header)))}
+    name = ""
+    if encoded := named.get("filename*"):
+        name = _decoded(encoded[3] or encoded[2] or "")
+    if not name and (plain := named.get("filename")):
+        name = (plain[3] or "").strip() if plain[2] is None else _ESCAPED.sub(r"\1", plain[2])
+        name = _unquoted(name)
+    return re.split(r"[/\\]", name)[-1]
+
+
+def _decoded(value: str) -> str:
+    """RFC 8187: a charset, a language and what is percent-encoded in it."""
+    charset, _, rest = value.strip().partition("'")
+    text = rest.partition("'")[2]
     try:
-        message["Content-Disposition"] = content_disposition[:_LONGEST_HEADER]
-        parameters = cast("list[tuple[str, _Value]]", message.get_params([], header="Content-Disposition"))
-        names = [value for key, value in parameters if key.lower() == "filename"]
-        encoded = [collapse_rfc2231_value(value) for value in names if isinstance(value, tuple)]
-    except (ValueError, LookupError):
-        return ""
-    name = [*encoded, *names, ""][0]
-    return PurePosixPath(str(name).replace("\\", "/")).name
+        return unquote(text, charset or "utf-8", "replace")
+    except LookupError:
+        return unquote(text, "latin-1")
+
+
+def _unquoted(name: str) -> str:
+    """Many servers percent-encode the plain name, too, and browsers decode it where it is UTF-8."""
+    try:
+        return unquote(name, errors="strict")
+    except UnicodeDecodeError:
+        return name

@@ -4,12 +4,12 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 import httpx
 
 from videovault import untrusted_json
-from videovault.errors import WebhookError
+from videovault.errors import UnsafeUrl, WebhookError
+from videovault.gateways import urls
 
 MAX_ANSWER_BYTES = 1024 * 1024
 LONGEST_TEXT = 2000
@@ -86,9 +86,9 @@ def _understood(said: Mapping[str, Any]) -> Generation:
         return Generation("rejected", message=_reason(said))
     if status in FAILED:
         return Generation("failed", message=_reason(said))
-    status_url = _first(said, STATUS_NAMES)
+    status_url = _address(said, STATUS_NAMES)
     status_url = status_url if _is_address(status_url) else ""
-    url = _first(said, ADDRESS_NAMES)
+    url = _address(said, ADDRESS_NAMES)
     if url and status != "processing":
         if not _is_address(url):
             raise WebhookError("The generator's answer names an address that is none.")
@@ -96,8 +96,9 @@ def _understood(said: Mapping[str, Any]) -> Generation:
     return Generation("processing", estimated_minutes=_minutes(said), status_url=status_url)
 
 
-def _first(said: Mapping[str, Any], names: tuple[str, ...]) -> str:
-    return next((_text(said[name]) for name in names if said.get(name)), "")
+def _address(said: Mapping[str, Any], names: tuple[str, ...]) -> str:
+    """The first of these that is there, whole and as it came: an address is no text."""
+    return next((str(said[name]).strip() for name in names if said.get(name)), "")
 
 
 def _reason(said: Mapping[str, Any]) -> str:
@@ -115,10 +116,10 @@ def _minutes(said: Mapping[str, Any]) -> float | None:
 
 def _is_address(url: str) -> bool:
     try:
-        parts = urlsplit(url)
-    except ValueError:
+        parts = urls.split(url)
+    except UnsafeUrl:
         return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname)
+    return bool(parts.authority)
 
 
 def _text(value: Any) -> str:

@@ -2,33 +2,37 @@
 
 import ssl
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from threading import Event
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import httpx
 
 from videovault.config import settings
 from videovault.errors import SourceError, UnsafeUrl
-from videovault.gateways import studio
+from videovault.gateways import studio, web_pages
 from videovault.gateways.addresses import AddressGuard, Resolver, Stop, WebAddress, system_resolver
 from videovault.gateways.ahead import Ahead
-from videovault.gateways.answers import SourceInfo, Wanted, info_of
-from videovault.gateways.container import SNIFF_BYTES, Container
+from videovault.gateways.answers import SourceInfo, Wanted, header_text, info_of, may_be_video
+from videovault.gateways.container import SNIFF_BYTES, Container, WebPage
+from videovault.gateways.cookies import Cookies
 from videovault.gateways.faults import (
     LinkExpired,
     RangesUnreliable,
     SourceCancelled,
     SourceChanged,
     SourceUnavailable,
+    may_appear,
+    refused,
     too_long,
     translated,
 )
-from videovault.gateways.filenames import title_from_url
+from videovault.gateways.filenames import title_from_name, title_from_url
 from videovault.gateways.proxy import Proxy
-from videovault.gateways.stream import CHUNK_BYTES, AskAhead, ChunkPull, SourcePolicy, SourceStream
+from videovault.gateways.stream import CHUNK_BYTES, AskAhead, ChunkPull, Pull, SourcePolicy, SourceStream
 from videovault.gateways.transport import GuardedTransport
 
 __all__ = [
@@ -45,17 +49,31 @@ __all__ = [
     "SourceUnavailable",
     "connected",
     "for_video",
+    "may_appear",
+    "title_from_name",
     "title_from_url",
 ]
 
 MOST_REDIRECTS = 5
+PAGE_BYTES, PAGE_SECONDS = 16 * 1024, 5.0  # of a refusal's body, to tell what kind of page it is
+PAGE_STATUSES = (202, 403, 405, 429, 503)  # with which challenge pages come
+
+
+@dataclass
+class _Way:
+    """Of one fetch: where it has led so far, and the cookies that it was given."""
+
+    address: WebAddress
+    hosts: list[str] = field(default_factory=list)
+    cookies: Cookies = field(default_factory=Cookies)
 
 
 class Source:
     """Opens videos by URL, from several threads at once; connections are kept for the next request.
 
     ``proxy`` is one to go through. ``resolver``, ``ssl_context`` and ``transport`` replace the system's names, the usual certificates and the
-    network. No cookies, no proxies from the environment, no credentials of any kind are ever sent.
+    network. No cookies but those that this fetch was given by the same host, no proxies from the environment, no
+    credentials of any kind are ever sent.
     """
 
     def __init__(
@@ -105,18 +123,16 @@ class Source:
         stop = self._stop(closed, heartbeat)
         wanted = Wanted(start, end, validator)
         try:
-            address, response = self._ask(url, wanted, stop, ahead)
+            way, response = self._ask(url, wanted, stop, ahead)
         finally:
             if ahead:
                 ahead.close()
         try:
-            info = info_of(response, wanted, address.url, self._policy.max_bytes)
-            pull = response.extensions.get("pull") or ChunkPull(response.iter_bytes(CHUNK_BYTES))
-            ask_ahead = self._ahead_asker(response, address, info.validator, stop)
-            times = (response.extensions.get(name) for name in ("latency", "round_trip"))
-            stream = SourceStream(info, pull, self._policy, stop, closed.set, ask_ahead, *times)
-            if info.start == 0 and (not info.partial or end is None or end >= SNIFF_BYTES):
-                stream.identify()
+            stream = self._stream(way, response, wanted, stop, closed.set)
+            if way.cookies.header_for(
+                way.address
+            ):  # without them, only the way from the beginning leads there
+                stream.info = replace(stream.info, final_url=url)
             yield stream
         finally:
             response.close()
@@ -138,48 +154,80 @@ class Source:
 
         return stop
 
-    def _ask(
-        self, url: str, wanted: Wanted, stop: Stop, ahead: Ahead | None
-    ) -> tuple[WebAddress, httpx.Response]:
-        """The first answer that does not lead on, and the address that gave it."""
-        address = self._guard.vet(url)
+    def _stream(
+        self,
+        way: _Way,
+        response: httpx.Response,
+        wanted: Wanted,
+        stop: Stop,
+        close: Callable[[], None],
+    ) -> SourceStream:
+        """The answer's body, if it is the video."""
+        if not may_be_video(response.status_code, wanted):
+            raise _refusal(response, way.hosts)
+        try:
+            info = info_of(response, wanted, way.address.url, self._policy.max_bytes)
+            ask_ahead = self._ahead_asker(response, way, info.validator, stop)
+            times = (response.extensions.get(name) for name in ("latency", "round_trip"))
+            stream = SourceStream(info, _pull(response), self._policy, stop, close, ask_ahead, *times)
+            if info.start == 0 and (not info.partial or wanted.end is None or wanted.end >= SNIFF_BYTES):
+                stream.identify()
+        except WebPage as page:
+            if response.status_code == 202:
+                raise _refusal(response, way.hosts) from page
+            raise web_pages.instead_of_video(page.head, response.headers, way.hosts) or page from page
+        except SourceError as error:
+            if response.status_code == 202 and not error.retryable:  # still being made
+                raise _refusal(response, way.hosts) from error
+            raise
+        return stream
+
+    def _ask(self, url: str, wanted: Wanted, stop: Stop, ahead: Ahead | None) -> tuple[_Way, httpx.Response]:
+        """The first answer that does not lead on, and the way to it."""
+        way = _Way(self._guard.vet(url))
         for _ in range(1 + MOST_REDIRECTS):
-            response, ahead = self._send(address, wanted, stop, ahead), None
+            response, ahead = self._send(way, wanted, stop, ahead), None
+            way.hosts.append(way.address.host)
             if not response.has_redirect_location:
-                return address, response
+                return way, response
             response.close()
-            address = self._next(address, response.headers["location"])
+            way.cookies.take(way.address, response.headers.get_list("set-cookie"))
+            way.address = self._next(way.address, header_text(response, "location"))
         raise SourceError("The address leads from one to the next without end.")
 
-    def _send(self, address: WebAddress, wanted: Wanted, stop: Stop, ahead: Ahead | None) -> httpx.Response:
-        request = self._request(address, wanted, stop)
+    def _send(self, way: _Way, wanted: Wanted, stop: Stop, ahead: Ahead | None) -> httpx.Response:
+        request = self._request(way, wanted, stop)
         request.extensions["ahead"] = ahead
         stop()
         with translated():
             return self._transport.handle_request(request)
 
-    def _request(self, address: WebAddress, wanted: Wanted, stop: Stop) -> httpx.Request:
+    def _request(self, way: _Way, wanted: Wanted, stop: Stop) -> httpx.Request:
         timeout = httpx.Timeout(self._policy.idle_seconds, connect=self._policy.connect_seconds)
         extensions = {"timeout": timeout.as_dict(), "stop": stop}
-        return httpx.Request("GET", address.url, headers=wanted.headers, extensions=extensions)
+        headers = wanted.headers | self._headers_for(way)
+        return httpx.Request("GET", way.address.url, headers=headers, extensions=extensions)
+
+    def _headers_for(self, way: _Way) -> dict[str, str]:
+        """What only the host of ``way.address`` is sent: asked for at each hop, for each request."""
+        cookies = way.cookies.header_for(way.address)
+        return {"Cookie": cookies} if cookies else {}
 
     def _ahead_asker(
-        self, response: httpx.Response, address: WebAddress, validator: str | None, stop: Stop
+        self, response: httpx.Response, way: _Way, validator: str | None, stop: Stop
     ) -> AskAhead:
         send = response.extensions.get("ask_ahead", lambda _request: None)
 
         def ask_ahead(start: int, end: int) -> Ahead | None:
-            sent: Ahead | None = send(self._request(address, Wanted(start, end, validator), stop))
+            if way.cookies.header_for(way.address):  # the next request begins its way without them
+                return None
+            sent: Ahead | None = send(self._request(way, Wanted(start, end, validator), stop))
             return sent
 
         return ask_ahead
 
     def _next(self, address: WebAddress, location: str) -> WebAddress:
-        try:
-            url = urljoin(address.url, location.strip().replace(" ", "%20"))
-        except ValueError as error:
-            raise UnsafeUrl("The address leads to one that cannot be understood.") from error
-        found = self._guard.vet(url)
+        found = self._guard.vet(location, address)
         # Whoever listens on the way could read the link's secret, or send another video.
         if (
             address.scheme == "https"
@@ -188,6 +236,31 @@ class Source:
         ):
             raise UnsafeUrl("The address leads from an encrypted connection to an open one.")
         return found
+
+
+def _pull(response: httpx.Response) -> Pull:
+    pull: Pull | None = response.extensions.get("pull")
+    return pull or ChunkPull(response.iter_bytes(CHUNK_BYTES))
+
+
+def _refusal(response: httpx.Response, hosts: Collection[str]) -> SourceError:
+    status, headers = response.status_code, response.headers
+    page = _beginning(response) if status in PAGE_STATUSES else b""
+    is_challenge = web_pages.is_challenge(page, headers) if status in PAGE_STATUSES else False
+    return refused(status, headers.get("retry-after", ""), is_challenge=is_challenge, hosts=hosts)
+
+
+def _beginning(response: httpx.Response) -> bytes:
+    """What a refusal says first; the status is told without it, too, where it does not come."""
+    pull, buffer, filled = _pull(response), memoryview(bytearray(PAGE_BYTES)), 0
+    until = time.monotonic() + PAGE_SECONDS
+    with suppress(httpx.HTTPError, httpx.StreamError):
+        while filled < PAGE_BYTES and time.monotonic() < until:
+            count = pull(buffer[filled:])
+            if count == 0:
+                break
+            filled += count or 0
+    return bytes(buffer[:filled])
 
 
 def for_video(video_id: str, attempt: int, url: str) -> Source:

@@ -19,8 +19,8 @@ was applied
 draft           Conflict                 Conflict                    Conflict
 generating      the deadline is pushed   it fails with this reason   it is queued; also before our own call to
                 out                                                  the webhook was made or has returned
-queued,         nothing changes          nothing changes: it is      nothing changes: the first address counts
-storing                                  paid for and on its way
+queued,         nothing changes          nothing changes: it is      nothing changes: the first address counts,
+storing                                  paid for and on its way     unless it gives no video and is waited for
 ready           nothing changes          Conflict: it is stored      nothing changes
 failed          nothing changes          nothing changes: the first  it is queued: late, after its deadline or a
                                          reason counts               broken link, it is welcome, as it is paid for
@@ -116,7 +116,7 @@ def take(caller: Caller, said: Report, *, enqueue: Enqueue) -> Taken:
     Raises VideoNotFound, InvalidInput, Forbidden for a ``user_id`` that is not the caller's, Conflict, RateLimited
     when more signed messages came within the tolerance of signatures than are remembered.
     """
-    url = fields.checked(fields.URL, {"videoUrl": said.video_url})["videoUrl"] if said.video_url else ""
+    url = fields.checked_address(said.video_url) if said.video_url else ""
     with transaction(essential=True) as session:  # a report may be of a render that was paid for
         video = open_video(session, caller, said.video_id, "change", owner_id=said.user_id).row
         session.refresh(video, with_for_update=True)  # so that of two at once the second sees the first
@@ -163,6 +163,8 @@ def _processing(session: Session, video: Video, _said: Report, _url: str, _calle
 def _ready(session: Session, video: Video, _said: Report, url: str, caller: Caller) -> bool:
     if not url and video.status != Status.READY:
         raise Conflict("This video is not stored yet: a report of ready needs its videoUrl.")
+    if url and video.status == Status.QUEUED and video.refused_since and url != video.source_url:
+        return generation.replace_url(session, video, url)
     if not url or not (video.status == Status.GENERATING or _gave_up(video)):
         return False
     return generation.receive_url(session, video, url, why="reported as ready", **_by(caller))

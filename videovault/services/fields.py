@@ -1,4 +1,4 @@
-"""The rules for every text that a person types, shared by forms and API."""
+"""The rules for every text that a person types, shared by forms and API, and for addresses, which are no texts."""
 
 import unicodedata
 from collections.abc import Callable, Mapping
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from email_validator import EmailNotValidError, validate_email
 
-from videovault.errors import InvalidInput
+from videovault.errors import InvalidInput, UnsafeUrl
+from videovault.gateways import urls
 
 MARKED = "Please check the marked fields."
 NO_ADDRESS = "This is not a complete e-mail address, such as name@example.com."
@@ -14,13 +15,17 @@ NO_ADDRESS = "This is not a complete e-mail address, such as name@example.com."
 
 @dataclass(frozen=True)
 class Rule:
-    """``label`` names the field to a person, ``longest`` counts characters, ``missing`` says what to do if it is."""
+    """``label`` names the field to a person, ``longest`` counts characters, ``missing`` says what to do if it is.
+
+    ``as_given``: an identifier of another system, which in another Unicode form would be another one.
+    """
 
     label: str
     longest: int
     required: bool = False
     multiline: bool = False
     missing: str = ""
+    as_given: bool = False
 
 
 BRIEF = {
@@ -28,7 +33,8 @@ BRIEF = {
     "company_name": Rule("Company name", 120),
     "social_handles": Rule("Social handles", 200),
     "license": Rule("License", 200),
-    "avatar": Rule("Avatar", 80, required=True, missing="Say who speaks."),
+    # As the generator knows it: often an id, sometimes the address of a picture.
+    "avatar": Rule("Avatar", 2_000, required=True, missing="Say who speaks.", as_given=True),
 }
 SCRIPT = {
     "hook": Rule("Hook", 1_000, required=True, multiline=True),
@@ -39,7 +45,6 @@ SCRIPT = {
 TITLE = {"title": Rule("Title", 120, required=True)}
 NAME = {"name": Rule("Name", 100)}
 TOKEN = {"name": Rule("Name of the token", 100, required=True)}
-URL = {"videoUrl": Rule("Video address", 2_000, required=True)}
 
 
 def checked(rules: Mapping[str, Rule], values: Mapping[str, str]) -> dict[str, str]:
@@ -83,8 +88,33 @@ def checked_email(value: str, field: str = "email") -> str:
         raise InvalidInput("Please check the e-mail address.", {field: NO_ADDRESS}) from error
 
 
+def checked_address(value: str, field: str = "videoUrl") -> str:
+    """The address as it was given, without blanks around it: whole, and in the Unicode form that it came in.
+
+    Raises InvalidInput for one that cannot be kept; whether it may be fetched is for the gateways to say.
+    """
+    address = value.strip()
+    if problem := _problem_of(address):
+        raise InvalidInput(MARKED, {field: problem})
+    return address
+
+
+def _problem_of(address: str) -> str:
+    if not address:
+        return "Video address is missing."
+    try:
+        urls.check(address)
+    except UnsafeUrl as error:
+        return error.public_message
+    return urls.TOO_LONG if len(address.encode()) > urls.MAX_URL_BYTES else ""
+
+
+def _normalised(value: str) -> str:
+    return unicodedata.normalize("NFC", value.replace("\r\n", "\n")).strip()
+
+
 def _checked_text(rule: Rule, value: str) -> str:
-    text = unicodedata.normalize("NFC", value.replace("\r\n", "\n")).strip()
+    text = value.strip() if rule.as_given else _normalised(value)
     allowed = "\n\t" if rule.multiline else ""
     if any(unicodedata.category(char) in ("Cc", "Cs") and char not in allowed for char in text):
         raise ValueError(f"{rule.label} contains characters that cannot be shown.")

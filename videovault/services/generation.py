@@ -129,23 +129,27 @@ def receive_url(session: Session, video: Video, url: str, *, why: str, **more: A
 
     ``more`` as ``lifecycle.move`` takes it. An unfinished upload belongs to the address before: ``tidy`` aborts it.
     """
-    return lifecycle.move(
-        session,
-        video,
-        Status.QUEUED,
-        why=why,
-        source_url=url,
-        delivered_url=url,
-        generator_note=None,
-        s3_key=object_key(video, url),
-        upload_id=None,
-        upload_source=None,
-        deadline_at=None,
-        next_ask_at=None,
-        error_code=None,
-        error_message=None,
-        **more,
-    )
+    return lifecycle.move(session, video, Status.QUEUED, why=why, **_from_address(video, url), **more)
+
+
+def replace_url(session: Session, video: Video, url: str) -> bool:
+    """Take another address for a queued video whose own does not give it yet; whether it was taken."""
+    return lifecycle.change(session, video, **lifecycle.FETCH_AT_ONCE, **_from_address(video, url))
+
+
+def _from_address(video: Video, url: str) -> dict[str, Any]:
+    return {
+        "source_url": url,
+        "delivered_url": url,
+        "generator_note": None,
+        "s3_key": object_key(video, url),
+        "upload_id": None,
+        "upload_source": None,
+        "deadline_at": None,
+        "next_ask_at": None,
+        "error_code": None,
+        "error_message": None,
+    }
 
 
 def order_of(video: Video) -> Order:

@@ -83,7 +83,7 @@ def rescue(caller: Caller, video_id: str, url: str, *, enqueue: Enqueue) -> Vide
     Conflict for a video that is not stuck.
     """
     check_admin(caller)
-    url = fields.checked(fields.URL, {"videoUrl": url})["videoUrl"]
+    url = fields.checked_address(url)
     with reading() as session:
         attempt = open_video(session, caller, video_id, "change").row.attempt
     source.for_video(video_id, attempt, url).check(url)

@@ -33,6 +33,9 @@ LEGAL: dict[Status, frozenset[Status]] = {
     Status.DELETING: frozenset(),
 }
 
+# The address has another turn, or another address has its first.
+FETCH_AT_ONCE: dict[str, Any] = {"refused_since": None, "next_fetch_at": None}
+
 
 def new_video(owner_id: str, status: Status, title: str, **values: Any) -> Video:
     """A row with an id and a sealed secret key of its own, not yet added to a session."""
@@ -83,6 +86,8 @@ def _entailed(came_from: Status, to: Status) -> dict[str, Any]:
         entailed["reserved_bytes"] = 0
     if came_from == Status.FAILED:
         entailed["upload_kept_until"] = None
+    if {came_from, to} != {Status.QUEUED, Status.STORING}:
+        entailed |= FETCH_AT_ONCE
     return entailed
 
 

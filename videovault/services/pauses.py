@@ -1,4 +1,4 @@
-"""When to ask a generator again: soon at first, then further and further apart, never before it wants to be asked."""
+"""When to ask a generator, or for its file, again: soon at first, then further and further apart, never before it wants to be asked."""
 
 import random
 from datetime import datetime, timedelta
@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from videovault.models import now
 
 FIRST_SECONDS, LONGEST_SECONDS = 5.0, 60.0
+SOONEST_FETCH_SECONDS = 3.0
 LONGEST_RETRY_AFTER = 3600.0  # a Retry-After beyond is a mistake, or no use to whoever waits
 
 
@@ -17,3 +18,12 @@ def next_ask(asks: int, retry_after: float | None = None) -> datetime:
     longest = min(LONGEST_SECONDS, FIRST_SECONDS * (1 << min(asks, 16)))
     seconds = max(longest * random.uniform(0.75, 1), min(retry_after or 0, LONGEST_RETRY_AFTER))  # noqa: S311 - nobody gains by guessing it
     return now() + timedelta(seconds=seconds)
+
+
+def next_fetch(since: datetime, at: datetime) -> datetime:
+    """When to fetch a file again that has not been there from ``since`` until ``at``: after as long again.
+
+    With jitter, as above.
+    """
+    waited = max(SOONEST_FETCH_SECONDS, min((at - since).total_seconds(), LONGEST_SECONDS))
+    return at + timedelta(seconds=waited * random.uniform(0.75, 1))  # noqa: S311 - as above

@@ -9,10 +9,12 @@ from sqlmodel import Session
 from videovault import db, logs
 from videovault.db import reading, transaction
 from videovault.errors import Conflict, DiskFull
+from videovault.gateways import source
 from videovault.models import Event, Status, Video
 from videovault.services import (
     closing,
     deletion,
+    fields,
     generation,
     leftovers,
     lifecycle,
@@ -24,9 +26,13 @@ from videovault.services import (
     upkeep,
 )
 from videovault.services.access import Caller, open_video
-from videovault.services.views import PROCESSING, VideoView, retry_of
+from videovault.services.views import PROCESSING, Retry, SourceView, VideoView, retries_of, retry_of
 
 Enqueue = Callable[[str], object]
+NO_SUCH_WAY: dict[Retry, str] = {
+    "transfer": "There is no address that this video could be fetched from.",
+    "generation": "This video was stored from a link, so it cannot be generated.",
+}
 log = logs.get(__name__)
 
 
@@ -64,21 +70,60 @@ def store_next(*, stopping: Callable[[], bool]) -> str | None:
     return turns.following()
 
 
-def retry(caller: Caller, video_id: str, *, enqueue: Enqueue) -> VideoView:
-    """Run a failed video again from where it broke, as its view's ``retry`` says; it counts as what it does.
+def retry(caller: Caller, video_id: str, how: Retry | None = None, *, enqueue: Enqueue) -> VideoView:
+    """Run a failed video again, in one of the ways of its view's ``retries``, else in the first.
 
-    Raises VideoNotFound, Conflict, QuotaExceeded, RateLimited.
+    It counts as what it does. Raises VideoNotFound, Conflict, QuotaExceeded, RateLimited.
     """
-    _check_not_too_often(caller, video_id)
+    _check_not_too_often(caller, video_id, how)
     with transaction() as session:
         video = open_video(session, caller, video_id, "change", alone=True).row
         if video.status != Status.FAILED:
             raise Conflict("Only a video that failed can be tried again.")
+        if how and how not in retries_of(video):
+            raise Conflict(NO_SUCH_WAY[how])
         quota.check_room(session, video.owner_id)
-        if retry_of(video) == "transfer":
+        if (how or retry_of(video)) == "transfer":
             _queue_again(session, video, caller)
         else:
             generation.again(session, video, caller)
+        view = VideoView.of(video)
+    enqueue(video_id)
+    return view
+
+
+def source_address(caller: Caller, video_id: str) -> SourceView:
+    """Where a failed video was fetched from, as it was given. Raises VideoNotFound, Forbidden, Conflict.
+
+    It may carry a secret: it is for whoever may see the video's key, and is never in a list or in a log.
+    """
+    with reading() as session:
+        video = open_video(session, caller, video_id, "share").row
+    if video.status != Status.FAILED or not video.source_url:
+        raise Conflict("Only the address of a video that could not be fetched is shown.")
+    return SourceView(video_id=video.id, video_url=video.source_url)
+
+
+def fetch_from(caller: Caller, video_id: str, url: str, *, enqueue: Enqueue) -> VideoView:
+    """Fetch a failed video from another address, or from its own one again, from where it broke.
+
+    Raises VideoNotFound, InvalidInput, UnsafeUrl, SourceError when its host cannot be found, Conflict,
+    QuotaExceeded, RateLimited.
+    """
+    url = fields.checked_address(url)
+    limiting.check(limiting.STORES, "stores", caller.user_id)
+    with reading() as session:
+        attempt = open_video(session, caller, video_id, "change").row.attempt
+    source.for_video(video_id, attempt, url).check(url)
+    with transaction() as session:
+        video = open_video(session, caller, video_id, "change", alone=True).row
+        if video.status != Status.FAILED:
+            raise Conflict("Only a video that failed can be fetched from another address.")
+        quota.check_room(session, video.owner_id)
+        if url == video.source_url:
+            _queue_again(session, video, caller)
+        else:
+            _queue_from(session, video, caller, url)
         view = VideoView.of(video)
     enqueue(video_id)
     return view
@@ -179,13 +224,22 @@ def _give_up(video: Video | None) -> None:
             )
 
 
-def _check_not_too_often(caller: Caller, video_id: str) -> None:
+def _check_not_too_often(caller: Caller, video_id: str, how: Retry | None) -> None:
     with reading() as session:
-        again = retry_of(open_video(session, caller, video_id, "read").row)
+        possible = retries_of(open_video(session, caller, video_id, "read").row)
+    again = how if how in possible else next(iter(possible), None)
     if again == "generation":
         limiting.check(limiting.GENERATIONS, "generations", caller.user_id)
     elif again == "transfer":
         limiting.check(limiting.STORES, "stores", caller.user_id)
+
+
+def _queue_from(session: Session, video: Video, caller: Caller, url: str) -> None:
+    if video.has_derived_title:
+        video.title = source.title_from_url(url)
+    why, attempt = "fetched from another address", video.attempt + 1
+    generation.receive_url(session, video, url, why=why, actor_id=caller.user_id, attempt=attempt)
+    session.add(Event(kind="retried", actor_id=caller.user_id, video_id=video.id))
 
 
 def _queue_again(session: Session, video: Video, caller: Caller) -> None:

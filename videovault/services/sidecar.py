@@ -59,7 +59,7 @@ FIELDS: dict[int, Fields] = {
 
 class Owner(View):
     user_id: Id
-    email: Text
+    email: Annotated[Text, StringConstraints(max_length=254)]
     name: Annotated[Text, StringConstraints(max_length=200)] = ""
 
 

@@ -5,7 +5,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
-from sqlmodel import col, delete
+from sqlmodel import Session, col, delete
 
 from videovault import logs, security
 from videovault.db import clock, moment, reading, transaction
@@ -18,8 +18,12 @@ from videovault.services.lease import Interrupted, Lease, Superseded
 from videovault.services.ledgers import VideoLedger
 from videovault.services.naming import POSTER_NAME, content_disposition, folder
 from videovault.services.ownership import TAG
+from videovault.services.pauses import next_fetch
+from videovault.services.views import is_generated
 
 KEEP_PARTS = timedelta(hours=24)
+MINUTE = timedelta(minutes=1)
+LONGEST_REFUSED = 10 * MINUTE  # for a generator that reports before its file can be fetched
 WAITING = (Status.GENERATING, Status.QUEUED)
 
 log = logs.get(__name__)
@@ -37,6 +41,9 @@ def store(video: Video, *, stopping: Callable[[], bool]) -> None:
     except Interrupted:
         _release(video)
     except VideoVaultError as error:
+        if source.may_appear(error) and is_generated(video) and _put_off(video):
+            log.info("the file is not there yet, fetched again later", reason=error.public_message)
+            return
         log.warning("transfer failed", code=error.code, reason=error.public_message)
         _fail(video, error)
 
@@ -90,11 +97,19 @@ def _finish(video: Video, stored: Stored, lease: Lease) -> None:
     if seen:
         values |= {"duration": seen.duration, "width": seen.width, "height": seen.height}
     with transaction(essential=True) as session:
+        if title := _better_title(session, video, stored):
+            values |= {"title": title, "has_derived_title": False}
         if not lifecycle.move(session, video, Status.READY, why="stored and proven", **values):
             raise Superseded
         session.exec(delete(UploadPart).where(col(UploadPart.video_id) == video.id))
         session.add(Event(kind="stored", video_id=video.id, detail={"size": stored.size}))
     sidecar.write(video.id)
+
+
+def _better_title(session: Session, video: Video, stored: Stored) -> str:
+    """What the source calls the file, if nobody has given the video a title meanwhile."""
+    row = session.get(Video, video.id, with_for_update={"key_share": True})
+    return source.title_from_name(stored.name) if row and row.has_derived_title else ""
 
 
 def _look_at(video: Video, stored: Stored) -> probe.Probe | None:
@@ -134,27 +149,45 @@ def _release(video: Video) -> None:
         _let_go(video)
 
 
+def _put_off(video: Video) -> bool:
+    """Give the worker's place away until the address is fetched again; False once it has had time enough."""
+    with transaction(essential=True) as session:
+        at = moment(session)
+        since = min(video.refused_since or at, at)
+        if at - since >= LONGEST_REFUSED:
+            return False
+        put_off = lifecycle.move(
+            session,
+            video,
+            Status.QUEUED,
+            why="its address does not give it yet",
+            heartbeat_at=None,
+            refused_since=since,
+            next_fetch_at=min(next_fetch(since, at), since + LONGEST_REFUSED),
+        )
+    if not put_off:
+        _let_go(video)
+    return True
+
+
 def _fail(video: Video, error: VideoVaultError) -> None:
     """Say why, and clear up; what passing faults broke keeps its parts for a while."""
+    message = error.public_message
+    if video.refused_since and source.may_appear(error):
+        message = f"{message} It was fetched again and again for {LONGEST_REFUSED // MINUTE} minutes."
     with transaction(essential=True) as session:
         moved = lifecycle.move(
             session,
             video,
             Status.FAILED,
-            why=error.public_message,
+            why=message,
             error_code=error.code,
-            error_message=error.public_message,
+            error_message=message,
             upload_kept_until=moment(session) + KEEP_PARTS if is_passing(error) else None,
-            source_url=None if _is_useless(video, error) else video.source_url,
         )
         if moved:
             session.add(Event(kind="store_failed", video_id=video.id, detail={"code": error.code}))
     _let_go(video)
-
-
-def _is_useless(video: Video, error: VideoVaultError) -> bool:
-    """Whether trying the address again makes no sense: a generated video whose link is dead can only be made anew."""
-    return isinstance(error, source.LinkExpired) and video.requested_at is not None
 
 
 def _let_go(video: Video) -> None:

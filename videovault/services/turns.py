@@ -119,10 +119,12 @@ def _in_turn(session: Session, statement: SelectOfScalar[T]) -> SelectOfScalar[T
     most = settings().running_per_user
     served, queued = col(User.served_at), col(Video.queued_at)
     let_go = or_(col(Video.heartbeat_at).is_(None), is_silent(moment(session)))
+    fetched = col(Video.next_fetch_at)
+    is_due = or_(fetched.is_(None), fetched <= moment(session))
     due = (
         statement.join(User, col(User.id) == Video.owner_id)
         .outerjoin(running, running.c.owner_id == Video.owner_id)
-        .where(Video.status == Status.QUEUED, let_go)
+        .where(Video.status == Status.QUEUED, let_go, is_due)
         .order_by(case((served > queued, served), else_=queued), queued, col(Video.id))
     )
     return due.where(func.coalesce(running.c.number, 0) < most) if most else due

@@ -125,6 +125,7 @@ def rename(caller: Caller, video_id: str, title: str) -> VideoView:
         detail = {"from": row.title, "to": title}
         session.add(Event(kind="renamed", actor_id=caller.user_id, video_id=row.id, detail=detail))
         row.title, row.updated_at, row.sidecar_due_at = title, now(), moment(session)
+        row.has_derived_title = False
     sidecar.write(row.id)
     return linked(row)  # the event just made tells who got the links, too
 
@@ -194,7 +195,7 @@ def store_link(
     many ask at once. ``claim`` is that of the call's idempotency key. Raises UserNotFound for anybody else's
     address, InvalidInput, RateLimited, UnsafeUrl, QuotaExceeded when the account is full already.
     """
-    url = fields.checked(fields.URL, {"videoUrl": url})["videoUrl"]
+    url = fields.checked_address(url)
     title = fields.checked(fields.TITLE, {"title": title})["title"] if title.strip() else ""
     owner_id = _owner_id(caller, user_email)
     limiting.check(limiting.STORES, "stores", caller.user_id)
@@ -310,7 +311,14 @@ def _known(session: Session, owner_id: str, url: str) -> Video | None:
 def _queue(session: Session, owner_id: str, caller: Caller, url: str, title: str) -> Video:
     quota.check_room(session, owner_id)
     name = title or source.title_from_url(url)
-    video = lifecycle.new_video(owner_id, Status.QUEUED, name, source_url=url, queued_at=moment(session))
+    video = lifecycle.new_video(
+        owner_id,
+        Status.QUEUED,
+        name,
+        source_url=url,
+        queued_at=moment(session),
+        has_derived_title=not title,
+    )
     video.s3_key = object_key(video, url)
     session.add(video)
     session.add(Event(kind="store_requested", actor_id=caller.user_id, video_id=video.id))

@@ -21,11 +21,23 @@ Retry = Literal["transfer", "generation"]
 PROCESSING = (Status.GENERATING, Status.QUEUED, Status.STORING)
 
 
-def retry_of(video: Video) -> Retry | None:
-    """What trying again does for a video; None unless it has failed."""
+def is_generated(video: Video) -> bool:
+    """Whether a generator makes it, so that it can be ordered again; others are stored from a link."""
+    return video.requested_at is not None or bool(video.hook)
+
+
+def retries_of(video: Video) -> tuple[Retry, ...]:
+    """The ways to try a video again, the first one costing least; none unless it has failed."""
     if video.status != Status.FAILED:
-        return None
-    return "transfer" if video.source_url else "generation"
+        return ()
+    if not video.source_url:
+        return ("generation",)
+    return ("transfer", "generation") if is_generated(video) else ("transfer",)
+
+
+def retry_of(video: Video) -> Retry | None:
+    """What trying again does for a video unless something else is asked for; None unless it has failed."""
+    return next(iter(retries_of(video)), None)
 
 
 def iso(moment: datetime) -> str:
@@ -90,6 +102,7 @@ class Progress(View):
     """How far the work is; bytes and seconds, ``percent`` only while storing a video of known size.
 
     ``note`` is a sentence for the owner where news of the generator are awaited longer than usual.
+    ``waits_for_file``: the generator has named the file's address, which does not give it yet.
     """
 
     stage: Literal["generating", "queued", "storing"]
@@ -101,6 +114,7 @@ class Progress(View):
     elapsed_seconds: int = 0
     expected_seconds: int | None = None
     note: str | None = None
+    waits_for_file: bool = Field(default=False, exclude=True)  # for pages
 
     @classmethod
     def of(cls, video: Video) -> "Progress":
@@ -117,6 +131,7 @@ class Progress(View):
             elapsed_seconds=max(0, int((now() - started).total_seconds())),
             expected_seconds=round(video.estimated_minutes * 60) if video.estimated_minutes else None,
             note=video.generator_note if video.status == Status.GENERATING else None,
+            waits_for_file=video.status == Status.QUEUED and video.refused_since is not None,
         )
 
 
@@ -128,8 +143,8 @@ class Failure(View):
 class VideoView(View):
     """A video as its owner sees it in the gallery; the links are there once it is ready.
 
-    ``retry`` is what trying a failed one again does: go on with the transfer, or have it generated anew, which the
-    generator may charge for again.
+    ``retry`` is what trying a failed one again does: fetch it from its address again, or have it generated again,
+    which the generator may charge for. ``retries`` are all ways that can be asked for, in this order.
     """
 
     video_id: str
@@ -143,6 +158,7 @@ class VideoView(View):
     progress: Progress | None = None
     error: Failure | None = None
     retry: Retry | None = None
+    retries: tuple[Retry, ...] | None = None
     has_poster: bool = Field(
         default=False, exclude=True
     )  # for pages, which have an address for it without a link
@@ -166,9 +182,17 @@ class VideoView(View):
             if video.status == Status.FAILED
             else None,
             retry=retry_of(video),
+            retries=retries_of(video) or None,
             has_poster=video.poster_key is not None,
             has_topic=bool(video.topic),
         )
+
+
+class SourceView(View):
+    """Where a failed video was fetched from; it may carry a secret, so it is for its owner and admins only."""
+
+    video_id: str
+    video_url: str = Field(repr=False)
 
 
 class ScriptView(View):

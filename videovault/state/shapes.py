@@ -36,6 +36,8 @@ class Card(Shape):
     has_topic: bool = False
     reason: str = ""
     again: str = ""
+    can_fetch: bool = False
+    can_generate: bool = False
     is_cancelled: bool = False
     answers: int = 0
     remark: str = ""
@@ -58,6 +60,8 @@ class Card(Shape):
             has_topic=video.has_topic,
             reason=video.error.message if video.error else "",
             again=wording.AGAIN[video.retry] if video.retry else "",
+            can_fetch="transfer" in (video.retries or ()),
+            can_generate="generation" in (video.retries or ()),
             is_cancelled=video.error is not None and video.error.code == "CANCELLED",
         )
 
@@ -77,7 +81,10 @@ class Work(Shape):
         if progress.stage == "generating":
             return _generating(progress)
         if progress.stage == "queued":
-            return cls(step=STORING, doing="Waiting for its turn to be stored")
+            waits = (
+                wording.WAITING_FOR_FILE if progress.waits_for_file else "Waiting for its turn to be stored"
+            )
+            return cls(step=STORING, doing=waits)
         return _storing(progress)
 
 

@@ -1,6 +1,7 @@
 """Making a video: the brief, and the modal that leads from its script to the finished video."""
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any, Literal
 
 import reflex as rx
@@ -8,7 +9,7 @@ from reflex.event import EventSpec
 
 from videovault import worker
 from videovault.config import settings
-from videovault.errors import InvalidInput, VideoNotFound
+from videovault.errors import Conflict, InvalidInput, VideoNotFound
 from videovault.services import budget, generation, pipeline, scripts, videos
 from videovault.services.access import Caller
 from videovault.services.views import VideoView
@@ -38,6 +39,7 @@ class StudioState(ScriptState):
     is_requesting: bool = False
     has_script: bool = False
     link_seconds: int = 0
+    address: str = ""  # from which a failed video was fetched
     budget: str = ""  # how many videos may still be made today
 
     @signed_in
@@ -96,16 +98,35 @@ class StudioState(ScriptState):
         if self.stage == "script":
             self._say("Your script is kept, under Drafts in the gallery.")
             self._end_waiting()
-        self.stage, self.errors = "", {}
+        self.stage, self.address, self.errors = "", "", {}
 
     @signed_in(beside="video")
     async def cancel(self, caller: Caller) -> None:
         self._show(await quickly(pipeline.cancel, caller, self.video.video_id))
+        await self._show_address(caller)
 
     @signed_in(beside="video")
     async def retry(self, caller: Caller) -> None:
         retried = await quickly(pipeline.retry, caller, self.video.video_id, enqueue=worker.enqueue)
         self._show(retried)
+        await self._show_budget(caller)
+
+    @signed_in(beside="videoUrl")
+    async def fetch(self, caller: Caller, form: dict[str, Any]) -> None:
+        """Fetch it again, from another address if that was changed."""
+        url = str(form.get("videoUrl", ""))
+        fetched = await patiently(
+            pipeline.fetch_from, caller, self.video.video_id, url, enqueue=worker.enqueue
+        )
+        self._show(fetched)
+
+    @signed_in(beside="video")
+    async def regenerate(self, caller: Caller) -> None:
+        """Order it again, although its file could be fetched again."""
+        ordered = await quickly(
+            pipeline.retry, caller, self.video.video_id, "generation", enqueue=worker.enqueue
+        )
+        self._show(ordered)
         await self._show_budget(caller)
 
     @signed_in
@@ -130,6 +151,7 @@ class StudioState(ScriptState):
             return
         try:
             self._show(await quickly(videos.get, caller, self.video.video_id, links=False))
+            await self._show_address(caller)
         except VideoNotFound:
             self.stage = ""
             self._say("This video has been deleted.")
@@ -147,14 +169,22 @@ class StudioState(ScriptState):
         self._show_script(await quickly(scripts.read, caller, video_id))
         self.has_script = any(self.parts.values())
         self._show(await quickly(videos.get, caller, video_id, links=False))
+        await self._show_address(caller)
         await self._show_budget(caller)
+
+    async def _show_address(self, caller: Caller) -> None:
+        """To its owner, or to the admin who opened it; see ``pipeline.source_address``."""
+        if self.stage == "failed" and self.video.can_fetch:
+            with suppress(Conflict):  # tried again elsewhere since it was read
+                shown = await quickly(pipeline.source_address, caller, self.video.video_id)
+                self.address = shown.video_url
 
     async def _show_budget(self, caller: Caller) -> None:
         left = await quickly(budget.left, caller)
         self.budget = wording.budget(left.limit, left.left, left.left_in_total)
 
     def _show(self, video: VideoView) -> None:
-        self.video, self.stage = Card.of(video), STAGES[video.status]
+        self.video, self.stage, self.address = Card.of(video), STAGES[video.status], ""
         self.link_seconds = settings().download_url_seconds
         if self.stage != "script":
             self.script_id = ""

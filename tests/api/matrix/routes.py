@@ -133,6 +133,10 @@ ROUTES: dict[str, Route] = {
     "GET /api/auth/video/{videoId}/thumbnail": Route(rules.owner, 302),
     "POST /api/auth/video/{videoId}/retry": Route(rules.owner, state=Status.FAILED),
     "POST /api/auth/video/{videoId}/cancel": Route(rules.owner, state=Status.GENERATING),
+    "GET /api/auth/video/{videoId}/source": Route(rules.sharer, state=Status.FAILED),
+    "PUT /api/auth/video/{videoId}/source": Route(
+        rules.owner, 200, lambda ask: {"videoUrl": ask.source_url}, state=Status.FAILED
+    ),
     "GET /api/auth/video/{videoId}/secret-key": Route(rules.sharer),
     "POST /api/auth/video/{videoId}/secret-key/rotate": Route(rules.owner),
     "GET /api/auth/video/{videoId}/share": Route(rules.sharer),

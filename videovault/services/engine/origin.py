@@ -27,6 +27,7 @@ class Origin:
     def __init__(self, source: Source, url: str, identity: Identity | None) -> None:
         self.identity = identity
         self.accepts_ranges = False
+        self.name = ""  # of the file, if the source tells one
         self.latency = float("inf")  # seconds from a request to its answer, at best
         self._round_trip: float | None = None
         self._source = source
@@ -65,6 +66,7 @@ class Origin:
             reading.close()
             raise refusal
         self.accepts_ranges |= info.accepts_ranges
+        self.name = info.given_name or self.name
         self._direct = info.final_url if info.final_url != self._url else None
         return reading
 

@@ -127,7 +127,7 @@ class Transfer:
             with uploads.running(board):
                 Lanes(origin, board, progress, self.patience, many=ranges).run(reading)
         found = uploads.finish()
-        return Stored(uploads.size, uploads.crc32, found.etag, begun.container, progress.fetched)
+        return Stored(uploads.size, uploads.crc32, found.etag, begun.container, progress.fetched, origin.name)
 
     def _first(self, origin: Origin) -> Reading:
         retries = Retries(self.patience, self.control.check)

@@ -72,13 +72,17 @@ class Begun:
 
 @dataclass(frozen=True)
 class Stored:
-    """What lies in S3 now, proven; ``size`` in bytes, ``fetched`` how many of them this run read."""
+    """What lies in S3 now, proven; ``size`` in bytes, ``fetched`` how many of them this run read.
+
+    ``name`` is what the source calls the file; empty where it does not say.
+    """
 
     size: int
     crc32: int
     etag: str
     container: Container
     fetched: int
+    name: str = ""
 
 
 class Ledger(Protocol):

@@ -85,6 +85,7 @@ SHOW_OLDER = "Show older"
 SIGN_IN, SIGN_OUT = "Sign in", "Sign out"
 STORE_FILE = "Store its file"
 TRY_AGAIN = "Try again"
+FETCH_AGAIN, GENERATE_AGAIN = "Fetch again", "Generate again"
 UNDO, REDO = "Undo", "Redo"
 
 # What things are called.
@@ -122,6 +123,7 @@ READY = "Ready"
 REQUESTED = "Requested"
 PROGRESS = "Progress"
 HANDING_OVER = "Handing it over"
+WAITING_FOR_FILE = "Waiting for the file of the generator"
 MAKING = "Making the video"
 AWAITING = "Waiting for the generator"
 WRITING = "Writing the script"
@@ -131,7 +133,7 @@ LINK_IS_DEAD = "This link does not work any more"
 NOTHING_HERE = "There is nothing here"
 MISTYPED = "The address may be mistyped, or what was here has gone."
 AGAIN = {
-    "transfer": "Trying again goes on from where it broke.",
+    "transfer": "Trying again fetches it from its address, goes on from where it broke, and costs nothing.",
     "generation": "Trying again makes it anew, and is paid for again.",
 }
 REWRITTEN = {

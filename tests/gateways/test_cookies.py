@@ -1,0 +1,125 @@
+"""Cookies that a source sets on a redirect: back to its host, and to no other."""
+
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer, payload
+from tests.gateways.reading import read_all
+from videovault.gateways.addresses import WebAddress, parse
+from videovault.gateways.cookies import MOST, MOST_BYTES, Cookies
+from videovault.gateways.source import Source, SourcePolicy
+
+HERE = "https://video.example/a/b/c.mp4"
+
+
+def sent(to: str, *headers: str, at: str = HERE) -> str:
+    """What is sent to ``to`` after ``at`` has set these."""
+    cookies = Cookies()
+    cookies.take(parse(at), list(headers))
+    return cookies.header_for(parse(to))
+
+
+@pytest.mark.parametrize(
+    ("header", "to", "back"),
+    [
+        ("a=b", HERE, "a=b"),
+        ("a=b; HttpOnly; SameSite=Strict", HERE, "a=b"),
+        ("a=b; Path=/", "https://video.example/", "a=b"),
+        ("a=b; Path=/", "http://video.example/", "a=b"),
+        ("a=b", "https://video.example/a/b", "a=b"),
+        ("a=b", "https://video.example/a/bc", ""),
+        ("a=b", "https://video.example/a/", ""),
+        ("a=b; path=/x", HERE, ""),
+        ("a=b; Path=x", HERE, "a=b"),
+        ("a=b; Secure", HERE, "a=b"),
+        ("a=b; Secure; Path=/", "http://video.example/", ""),
+        ("a=b; Path=/", "https://other.example/", ""),
+        ("a=b; Path=/; Domain=example", "https://other.example/", ""),
+        ("a=b; Path=/; Domain=video.example", "https://www.video.example/", ""),
+        ("a=b; Path=/", "https://video.example:8443/", ""),
+        ("a=b; Max-Age=60", HERE, "a=b"),
+        ("a=b; Max-Age=0", HERE, ""),
+        ("a=b; Max-Age=-1", HERE, ""),
+        ("a=b; Expires=Thu, 01 Jan 1970 00:00:00 GMT", HERE, ""),
+        ("a=b; Expires=Fri, 01 Jan 2100 00:00:00 GMT", HERE, "a=b"),
+        ("a=b; Expires=soon", HERE, "a=b"),
+        ("__Host-a=b; Path=/", HERE, ""),
+        ("__Host-a=b; Secure; Path=/", HERE, "__Host-a=b"),
+        ("a=", HERE, "a="),
+        ("a=b=c", HERE, "a=b=c"),
+        ('a="b c"', HERE, 'a="b c"'),
+        ("a", HERE, ""),
+        ("=b", HERE, ""),
+        ("a=\u00e4", HERE, ""),
+        ("a=b\tc", HERE, ""),
+        ("", HERE, ""),
+    ],
+)
+def test_a_cookie_goes_back_where_it_belongs(header: str, to: str, back: str) -> None:
+    assert sent(to, header) == back
+
+
+def test_one_that_came_without_encryption_may_not_claim_it() -> None:
+    assert sent(HERE, "a=b; Secure", at="http://video.example/a/b/x") == ""
+
+
+def test_a_later_cookie_replaces_and_ends_an_earlier_one() -> None:
+    assert sent(HERE, "a=b", "c=d", "a=e") == "a=e; c=d"
+    assert sent(HERE, "a=b", "c=d", "a=; Max-Age=0") == "c=d"
+
+
+def test_their_number_and_size_are_bounded() -> None:
+    many = sent(HERE, *(f"n{number}=v" for number in range(10 * MOST)))
+    assert len(many.split("; ")) == MOST
+    large = sent(HERE, *(f"n{number}={'v' * 4000}" for number in range(MOST)))
+    assert len(large) <= MOST_BYTES
+    assert sent(HERE, f"n={'v' * 5000}") == ""
+
+
+def test_a_video_behind_a_cookie_and_its_parts_are_fetched(server: NaughtyServer, source: Source) -> None:
+    url = server.redirect("/gate", "/gate/v.mp4")
+    server.serve(
+        "/gate", Manners(status=302, body=b"", headers={"Location": "/gate/v.mp4", "Set-Cookie": "pass=1"})
+    )
+    server.serve("/gate/v.mp4", Manners(refuses=lambda seen: seen.headers.get("cookie") != "pass=1"))
+    with source.open(url) as stream:
+        assert read_all(stream) == payload(MIB)
+        assert stream.info.final_url == url  # so that parts begin their way there, too
+        assert stream.ask_ahead(5, 10) is None
+    with source.open(url, start=1000, end=2000) as stream:
+        assert read_all(stream) == payload(MIB, start=1000, end=2000)
+
+
+def _answering(
+    way: dict[str, tuple[str, list[str]]], asked: list[httpx.Request]
+) -> Callable[..., httpx.Response]:
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        if str(request.url) not in way:
+            return httpx.Response(200, content=payload(5000))
+        location, cookies = way[str(request.url)]
+        headers = [("Location", location), *(("Set-Cookie", cookie) for cookie in cookies)]
+        return httpx.Response(302, headers=headers)
+
+    return answer
+
+
+def test_another_host_on_the_way_gets_none_and_the_next_fetch_neither() -> None:
+    asked: list[httpx.Request] = []
+    way = {
+        "https://a.example/": ("https://b.example/", ["a=1; Domain=example; Path=/"]),
+        "https://b.example/": ("https://a.example/v.mp4", ["b=2; Domain=a.example; Path=/"]),
+    }
+    source = Source(SourcePolicy(max_bytes=MIB), transport=httpx.MockTransport(_answering(way, asked)))
+    for _ in range(2):
+        asked.clear()
+        with source.open("https://a.example/"):
+            pass
+        assert [request.headers.get("cookie") for request in asked] == [None, None, "a=1"]
+
+
+def test_an_address_is_its_host_whatever_its_letters() -> None:
+    assert isinstance(parse("https://VIDEO.example/"), WebAddress)
+    assert sent("https://VIDEO.example/a/b/x", "a=b") == "a=b"
