@@ -95,7 +95,9 @@ class Uploads:
             raise Afresh(cut_short(), ranges=False)
         if self._begun.upload_id:
             self._patiently(self._complete)
-        found = self._patiently(lambda: self._storage.info(self._key))
+        found = self._found()
+        if found is not None and self._lacks_metadata(found):
+            self._patiently(self._storage.learn_if_due)  # a store that keeps none is known for it from now on
         if found is None or not self._matches(found):
             self._patiently(lambda: self._storage.delete([self._key]))
             raise StorageError("S3 does not hold what was sent to it, so the object was deleted.")
@@ -155,13 +157,24 @@ class Uploads:
         try:
             self._storage.complete_upload(self._key, self._begun.upload_id, parts, self.crc32)
         except UploadLost as error:
-            found = self._storage.info(self._key)  # the answer to an earlier try may have got lost
+            # The answer to an earlier try may have got lost, and the store may show late what it made then.
+            found = self._found() if error.may_be_complete else self._storage.info(self._key)
             if found is None or not self._matches(found):
                 raise Afresh(error) from error
 
+    def _found(self) -> ObjectInfo | None:
+        seconds = self._patience.visible_seconds
+        return self._patiently(lambda: self._storage.info(self._key, wait_seconds=seconds))
+
+    def _lacks_metadata(self, found: ObjectInfo) -> bool:
+        ours = self._described.metadata.keys()
+        return bool(ours) and self._storage.keeps_metadata and not ours & found.metadata.keys()
+
     def _matches(self, found: ObjectInfo) -> bool:
-        tag = dict(self._described.metadata)
-        same_tag = not self._storage.keeps_metadata or dict(found.metadata) == tag
+        """Stores add metadata of their own, so only ours counts."""
+        same_tag = (
+            not self._storage.keeps_metadata or self._described.metadata.items() <= found.metadata.items()
+        )
         return found.size == self.size and found.crc32 in (None, self.crc32) and same_tag
 
     def _patiently(self, call: Callable[[], T]) -> T:
