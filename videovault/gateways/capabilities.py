@@ -1,7 +1,8 @@
 """What a store can do, learned once and kept: checksums for each call, metadata, tags, listing uploads, versions."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -101,6 +102,16 @@ _chosen = _Chosen(Forgetful())
 def keep_in(memory: Memory) -> None:
     """Where all stores' capabilities are kept from now on."""
     _chosen.memory = memory
+
+
+@contextmanager
+def kept_nowhere() -> Iterator[None]:
+    """While the block runs, the database is left alone, which is about to be replaced."""
+    before, _chosen.memory = _chosen.memory, Forgetful()
+    try:
+        yield
+    finally:
+        _chosen.memory = before
 
 
 class Capabilities:

@@ -95,6 +95,9 @@ class KeptVersions:
 
     def __str__(self) -> str:
         what = f"{self.count:,} earlier versions" if self.count > 1 else "An earlier version"
-        what = what if self.count else "Earlier versions"
         stays = "stays" if self.count == 1 else "stay"
-        return f"{what} of the deleted files {stays} in the bucket, which VideoVault may not delete."
+        locked = any(word in self.why.lower() for word in ("object lock", "retention", "legal hold", "worm"))
+        why = "the bucket locks them for a time" if locked else "S3 does not let VideoVault delete them"
+        return (
+            f"{what if self.count else 'Earlier versions'} of the deleted files {stays} in the bucket: {why}."
+        )

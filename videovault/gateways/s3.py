@@ -75,6 +75,10 @@ class AccessDenied(StorageError):
     """The keys are good, but not for this."""
 
 
+class KeyDenied(AccessDenied):
+    """The store may not use the encryption key."""
+
+
 class InvalidCredentials(StorageError):
     """The keys are missing, wrong or too old."""
 
@@ -168,13 +172,23 @@ def refusal(answer: StoreAnswer) -> StorageError:
         return StorageError(
             f"The bucket is in the region {answer.region}: set AWS_REGION={answer.region}.", answer=answer
         )
-    sentence = ADVICE.get(code, f"S3 failed ({code or 'unknown reason'}).")
-    if code in UNKNOWN_KEYS:
+    return _denial(answer) or _failure(answer)
+
+
+def _denial(answer: StoreAnswer) -> StorageError | None:
+    """For refusals of the caller or of the key, which the guide's Troubleshooting has names for."""
+    sentence = ADVICE.get(answer.code, f"S3 failed ({answer.code}).")
+    if answer.code in UNKNOWN_KEYS:
         return InvalidCredentials(sentence, answer=answer)
-    if code in DENIED:
-        return AccessDenied(KMS_DENIED if "kms" in answer.message.lower() else sentence, answer=answer)
-    retryable = code in PASSING or (answer.status >= 500 and answer.status != NOT_IMPLEMENTED)
-    return StorageError(sentence, retryable=retryable, answer=answer)
+    if answer.code in DENIED and "kms" in answer.message.lower():
+        return KeyDenied(KMS_DENIED, answer=answer)
+    return AccessDenied(sentence, answer=answer) if answer.code in DENIED else None
+
+
+def _failure(answer: StoreAnswer) -> StorageError:
+    sentence = ADVICE.get(answer.code, f"S3 failed ({answer.code or 'unknown reason'}).")
+    passing = answer.status >= 500 and answer.status != NOT_IMPLEMENTED
+    return StorageError(sentence, retryable=answer.code in PASSING or passing, answer=answer)
 
 
 def read_refusal(status: int, headers: Mapping[str, str], body: bytes, operation: str) -> StoreAnswer:

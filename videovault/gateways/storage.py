@@ -1,13 +1,14 @@
 """The S3 bucket: objects, multipart uploads and presigned URLs."""
 
 import base64
+import hashlib
 import math
 import re
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, lru_cache, partial, reduce
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -45,6 +46,7 @@ __all__ = [
     "Storage",
     "Upload",
     "UploadLost",
+    "Version",
     "connected",
 ]
 
@@ -88,6 +90,11 @@ class Storage:
         self.capabilities = Capabilities(store, EMBEDDED_FACTS if embedded else None)
         self._learning = Lock()
         self._learned_at = -math.inf
+
+    @property
+    def has_public_address(self) -> bool:
+        """Whether browsers reach the store by another address than this server."""
+        return self._public is not self._s3
 
     @property
     def keeps_metadata(self) -> bool:
@@ -151,7 +158,9 @@ class Storage:
         try:
             self._proven(Call.COMPLETE, complete)
         except UploadLost as error:
-            error.may_be_complete = tries > 1
+            error.may_be_complete = (
+                tries > 1 and error.answer is not None and error.answer.code == "NoSuchUpload"
+            )
             raise
         except StorageError as error:
             now = self.capabilities.sums(Call.PART)
@@ -179,6 +188,21 @@ class Storage:
                 return None
 
         return retry.awaited(look, lambda found: found is not None, wait_seconds)
+
+    def proved(self, call: Call, body: Body, etag: str) -> bool:
+        """Whether the store has compared a checksum of ``body``, or answered with its MD5 as the ETag."""
+        if self.is_embedded or self.capabilities.sums(call) is Sums.CRC32:
+            return True
+        return etag.strip('"') == hashlib.md5(body, usedforsecurity=False).hexdigest()
+
+    def read_crc32(self, key: str) -> int:
+        """The CRC-32 of the whole object, read back. Raises ObjectMissing, StorageError."""
+
+        def read() -> int:
+            with self.download(key) as (_, pieces):
+                return reduce(lambda crc32, piece: zlib.crc32(piece, crc32), pieces, 0)
+
+        return retry.retried(read)
 
     def uploads(self, prefix: str = "") -> Iterator[Upload]:
         """The unfinished uploads of keys that begin with ``prefix``; none where the store does not list them."""

@@ -7,6 +7,7 @@ from threading import Lock, Thread
 from typing import TypeVar
 
 from videovault.errors import StorageError
+from videovault.gateways.capabilities import Call
 from videovault.gateways.faults import cut_short
 from videovault.gateways.storage import Description, ObjectInfo, Storage, UploadLost
 from videovault.services.engine.board import Board
@@ -61,6 +62,8 @@ class Uploads:
         self._lock = Lock()
         self._begun = begun
         self._parts = list(begun.parts)
+        # Of a store that takes no checksums, whose ETags do not prove the parts either.
+        self._is_unproven = bool(begun.parts) and not storage.proved(Call.PART, b"", "")
 
     @contextmanager
     def running(self, board: Board) -> Iterator[None]:
@@ -98,6 +101,9 @@ class Uploads:
         found = self._found()
         if found is not None and self._lacks_metadata(found):
             self._patiently(self._storage.learn_if_due)  # a store that keeps none is known for it from now on
+        if found is not None and found.crc32 is None and self._is_unproven:
+            read_back = self._patiently(lambda: self._storage.read_crc32(self._key))
+            found = replace(found, crc32=read_back)
         if found is None or not self._matches(found):
             self._patiently(lambda: self._storage.delete([self._key]))
             raise StorageError("S3 does not hold what was sent to it, so the object was deleted.")
@@ -125,12 +131,15 @@ class Uploads:
             etag = self._patiently(
                 lambda: self._storage.put(self._key, body, described=self._described, crc32=crc32)
             )
+            self._is_unproven |= not self._storage.proved(Call.PUT, body, etag)
             self._parts.append(StoredPart(part.number, len(body), etag, crc32))
             return
         etag = self._patiently(lambda: self._upload(part.number, body, crc32))
         stored = StoredPart(part.number, len(body), etag, crc32)
         self._ledger.add(stored)
+        is_proven = self._storage.proved(Call.PART, body, etag)
         with self._lock:
+            self._is_unproven |= not is_proven
             self._parts.append(stored)
 
     def _upload(self, number: int, body: bytearray, crc32: int) -> str:
