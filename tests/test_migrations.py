@@ -25,6 +25,7 @@ TABLES = {
     "key_canaries",
     "workers",
     "health_checks",
+    "store_capabilities",
 }
 
 

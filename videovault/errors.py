@@ -26,6 +26,7 @@ VideoVaultError            safe to show: ``public_message``
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import ClassVar
 
 
@@ -192,5 +193,32 @@ class SourceError(UpstreamError):
     code = "SOURCE_FAILED"
 
 
+@dataclass(frozen=True)
+class StoreAnswer:
+    """A refusal in the store's own words, for the log and for admins; ``region`` is the bucket's, where it is told."""
+
+    operation: str
+    status: int
+    code: str
+    message: str = ""
+    request_id: str = ""
+    region: str = ""
+
+    def __str__(self) -> str:
+        words = (
+            f"{self.code or self.status}: {self.message}" if self.message else self.code or str(self.status)
+        )
+        told = f"{self.operation}: {words}" if self.operation else words
+        return f"{told} (request {self.request_id})" if self.request_id else told
+
+
 class StorageError(UpstreamError):
+    """``answer`` is what the store said, None where it did not answer."""
+
     code = "STORAGE_FAILED"
+
+    def __init__(
+        self, public_message: str, *, retryable: bool = False, answer: StoreAnswer | None = None
+    ) -> None:
+        super().__init__(public_message, retryable=retryable)
+        self.answer = answer

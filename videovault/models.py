@@ -339,3 +339,14 @@ class OutboxMessage(SQLModel, table=True):
     delivered_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     last_error: str | None = Field(default=None, sa_type=Text)
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime, index=True)
+
+
+class StoreCapabilities(SQLModel, table=True):
+    """What was learned of a store: ``facts`` as ``gateways/capabilities.py`` writes them, ``id`` the hash of ``store``."""
+
+    __tablename__ = "store_capabilities"
+
+    id: str = Field(primary_key=True, max_length=64)
+    store: str = Field(sa_type=Text)
+    facts: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+    learned_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)

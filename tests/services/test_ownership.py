@@ -7,6 +7,7 @@ from structlog.testing import capture_logs
 from tests.fixtures.generator import Generator
 from tests.fixtures.installation import Configure
 from tests.fixtures.s3_proxy import s3_proxy
+from tests.fixtures.stores import CopiesNothing
 from tests.services.conftest import Row
 from tests.services.stored import store, swap
 from videovault import security
@@ -17,6 +18,7 @@ from videovault.models import Event, Status
 from videovault.services import deletion, ownership, reconcile, sharing, videos, visiting
 from videovault.services.access import Caller
 from videovault.services.ownership import TAG, Standing
+from videovault.services.system.probes import PREFIX
 from videovault.services.visiting import Visit
 
 
@@ -108,7 +110,7 @@ def test_where_s3_cannot_tag_the_new_link_works_and_the_next_repair_tags(
 ) -> None:
     with s3_proxy(moto_server) as proxy:
         configure(AWS_ENDPOINT_URL_S3=proxy.url)
-        proxy.refuse["PutObject"] = [(400, "InvalidRequest")] * 2  # as S3 does beyond 5 GiB
+        proxy.behaviour = CopiesNothing(but=PREFIX)  # as S3 does beyond 5 GiB
         fresh = sharing.rotate(bert, video_id).secret_key
     configure(AWS_ENDPOINT_URL_S3=moto_server)
     assert standing(row, moto_s3, video_id) == Standing.UNKNOWN

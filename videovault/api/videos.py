@@ -84,8 +84,9 @@ async def gallery(caller: SignedInCaller, query: Annotated[GalleryParams, Query(
 def delete(request: Request, caller: SignedInCaller, body: DeleteBody) -> Success[Deleted]:
     """Delete a video: its objects in S3, then its row."""
     answers.concerns(request, body.video_id)
-    deletion.delete(caller, body.video_id, owner_id=body.user_id)
-    return Success(message="Video deleted successfully", data=Deleted(video_id=body.video_id))
+    kept = deletion.delete(caller, body.video_id, owner_id=body.user_id)
+    message = f"Video deleted. {kept}" if kept else "Video deleted successfully"
+    return Success(message=message, data=Deleted(video_id=body.video_id))
 
 
 @router.get(ONE, response_model_exclude_none=True, responses=failing(401, 404, 429, 502))

@@ -87,13 +87,19 @@ class Settings(ConnectionSettings):
         "", description="How browsers reach the S3, where that differs from AWS_ENDPOINT_URL_S3."
     )
     s3_addressing_style: Literal["", "auto", "path", "virtual"] = Field(
-        "", description="How the bucket is named in addresses; path with AWS_ENDPOINT_URL_S3, else auto."
+        "", description="How the bucket is named in addresses; path with AWS_ENDPOINT_URL_S3, else virtual."
     )
     s3_sse: Literal["", "AES256", "aws:kms"] = Field(
         "", description="Server-side encryption to ask for; the bucket's own default if empty."
     )
     s3_sse_kms_key_id: str = Field("", description="The key of S3_SSE=aws:kms; the account's own if empty.")
     s3_storage_class: str = Field("", description="Of new objects, such as INTELLIGENT_TIERING.")
+    s3_retry_seconds: float = Field(
+        10,
+        ge=0,
+        le=300,
+        description="How long a call waits for an S3 that is away; transfers wait 90 seconds.",
+    )
 
     script_webhook_url: HttpUrl | None = Field(
         None,

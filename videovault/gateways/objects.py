@@ -72,3 +72,32 @@ class Listed:
     size: int
     etag: str
     modified_at: datetime
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version of an object in a versioned bucket, or the mark of its deletion, which has no bytes."""
+
+    key: str
+    version_id: str
+    size: int
+    modified_at: datetime
+    is_current: bool
+    is_marker: bool
+
+
+@dataclass(frozen=True)
+class KeptVersions:
+    """Versions that could not be deleted; ``count`` is 0 where they could not even be listed, ``why`` for admins."""
+
+    count: int
+    why: str
+
+    def __str__(self) -> str:
+        what = f"{self.count:,} earlier versions" if self.count > 1 else "An earlier version"
+        stays = "stays" if self.count == 1 else "stay"
+        locked = any(word in self.why.lower() for word in ("object lock", "retention", "legal hold", "worm"))
+        why = "the bucket locks them for a time" if locked else "S3 does not let VideoVault delete them"
+        return (
+            f"{what if self.count else 'Earlier versions'} of the deleted files {stays} in the bucket: {why}."
+        )

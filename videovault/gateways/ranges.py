@@ -1,5 +1,6 @@
 """Reading here and there in a stored object by its presigned URL, a few blocks of it and never the whole."""
 
+import itertools
 import os
 import re
 import time
@@ -8,9 +9,12 @@ from typing import Self
 
 import httpx
 
-from videovault.gateways import tls
+from videovault.gateways import retry, tls
 
 PATIENCE_SECONDS = 10.0
+AWAY_SECONDS = 10.0  # how long the store may be away, or not show yet what it has just stored
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
+PASSING = {404, 429, 500, 502, 503, 504}
 CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
 
 
@@ -50,11 +54,22 @@ class RangedObject:
             raise RangesFailed("more of the object is wanted than may be read")
         self._left -= count
         headers = {"Range": f"bytes={start}-{start + count - 1}", "Accept-Encoding": "identity"}
-        try:
-            with self._client.stream("GET", self._url, headers=headers, timeout=self._patience()) as answer:
-                return self._beginning(answer, start, count)
-        except httpx.HTTPError as error:
-            raise RangesFailed(f"S3 did not answer: {type(error).__name__}") from error
+        until = min(self._until, time.monotonic() + AWAY_SECONDS)
+        for tries in itertools.count(1):
+            last = time.monotonic() >= until
+            try:
+                with self._client.stream(
+                    "GET", self._url, headers=headers, timeout=self._patience()
+                ) as answer:
+                    if last or answer.status_code not in PASSING:
+                        return self._beginning(answer, start, count)
+            except httpx.HTTPError as error:
+                if last:
+                    raise RangesFailed(f"S3 did not answer: {type(error).__name__}") from error
+            time.sleep(
+                min(retry.backoff(FIRST_PAUSE, LONGEST_PAUSE, tries), max(0.0, until - time.monotonic()))
+            )
+        raise AssertionError("unreachable")
 
     def _beginning(self, answer: httpx.Response, start: int, count: int) -> tuple[bytes, int]:
         """The range asked for, and the size of the whole. Some S3s send a range with status 200."""

@@ -42,10 +42,15 @@ class Answer:
         return said if said.tzinfo else said.replace(tzinfo=UTC)
 
 
-def ask(url: str, method: Method = "GET", headers: Mapping[str, str] | None = None) -> Answer:
-    """One question, one answer, whatever its status; redirects are not followed. Raises Unreachable."""
+def ask(
+    url: str, method: Method = "GET", headers: Mapping[str, str] | None = None, authority: str = ""
+) -> Answer:
+    """One question, one answer, whatever its status; redirects are not followed. Raises Unreachable.
+
+    ``authority`` is the file of a certificate authority that is trusted beside the usual ones.
+    """
     started = time.monotonic()
-    with _in_words(), httpx.Client(timeout=TIMEOUT, verify=tls.trusted()) as client:
+    with _in_words(), httpx.Client(timeout=TIMEOUT, verify=tls.trusted(authority)) as client:
         with client.stream(method, url, headers=dict(headers or {})) as answer:
             body = b"".join(_first(answer.iter_bytes(), MOST_BYTES))
         return Answer(answer.status_code, answer.headers, body, time.monotonic() - started)

@@ -1,6 +1,8 @@
 """How S3 is spoken to: boto3's client, set up for large bodies, and S3's errors put into words."""
 
-from collections.abc import Iterator
+import html
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +16,9 @@ from botocore.exceptions import (
     PartialCredentialsError,
 )
 
+from videovault import logs
 from videovault.config import settings
-from videovault.errors import StorageError
+from videovault.errors import StorageError, StoreAnswer
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -28,14 +31,14 @@ ADVICE = {
     "ExpiredToken": "The AWS keys have expired: set fresh ones.",
     "InvalidToken": "S3 does not take the session token: check AWS_SESSION_TOKEN.",
     "NoSuchBucket": "The bucket does not exist: check AWS_S3_BUCKET_NAME and AWS_REGION.",
-    "PermanentRedirect": "The bucket is in another region: check AWS_REGION.",
     "RequestTimeTooSkewed": "S3 refused the time of this machine: check its clock.",
     "KMS.NotFoundException": "S3 does not find the encryption key: check S3_SSE_KMS_KEY_ID.",
     "KMS.DisabledException": "The encryption key is disabled: check S3_SSE_KMS_KEY_ID.",
 }
-ABSENT = {"404", "NoSuchKey", "NotFound"}
-# NotImplemented is the embedded S3's word for a part that was begun with other bytes.
-LOST = {"NoSuchUpload", "InvalidPart", "InvalidPartOrder", "NotImplemented"}
+KMS_DENIED = "S3 may not use the encryption key: allow kms:GenerateDataKey and kms:Decrypt on it, or check S3_SSE_KMS_KEY_ID."
+ABSENT = {"404", "NoSuchKey", "NotFound", "NoSuchVersion"}
+LOST = {"NoSuchUpload", "InvalidPart", "InvalidPartOrder"}
+UPLOADING = {"UploadPart", "CompleteMultipartUpload"}
 PASSING = {
     *("500", "502", "503", "504", "InternalError", "ServiceUnavailable", "SlowDown", "RequestTimeout"),
     *("BadDigest", "OperationAborted", "429", "TooManyRequests"),
@@ -46,11 +49,34 @@ UNKNOWN_KEYS = {
     *("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired"),
     *("InvalidClientTokenId", "AuthFailure"),
 }
+# Codes and statuses with which S3 answers a request for a bucket in another region.
+OTHER_REGION = {
+    *(
+        "PermanentRedirect",
+        "TemporaryRedirect",
+        "Redirect",
+        "AuthorizationHeaderMalformed",
+        "301",
+        "307",
+        "400",
+    ),
+    *("AuthorizationQueryParametersError", "IllegalLocationConstraintException"),
+}
+REGION = re.compile(r"[a-z0-9][a-z0-9-]{1,40}")
+EXPECTED = re.compile(r"expecting '([^']+)'")
+MOST_WORDS = 500
+MOST_BODY_BYTES = 64 * 1024
+NOT_IMPLEMENTED = 501
 CONNECTIONS = 64
+log = logs.get(__name__)
 
 
 class AccessDenied(StorageError):
     """The keys are good, but not for this."""
+
+
+class KeyDenied(AccessDenied):
+    """The store may not use the encryption key."""
 
 
 class InvalidCredentials(StorageError):
@@ -62,16 +88,25 @@ class ObjectMissing(StorageError):
 
 
 class UploadLost(ObjectMissing):
-    """The multipart upload is not there any more, or cannot be finished."""
+    """The multipart upload is not there any more, or cannot be finished.
+
+    ``may_be_complete``: an earlier try to finish it got no answer, and may have succeeded.
+    """
+
+    may_be_complete = False
 
 
 def client(endpoint: str, access_key: str, secret_key: str, token: str = "") -> "S3Client":
     """A client whose empty arguments leave the choice to boto3's own chain."""
     chosen = settings()
+    # With "auto" boto3 signs links for the global endpoint, which serves new buckets of most regions by a redirect
+    # that breaks the signature; with "virtual" for the region's own. A name with dots is put into the path by both.
     style = chosen.s3_addressing_style or ("path" if endpoint else "auto")
+    if not endpoint and style == "auto":
+        style = "virtual"
     options: dict[str, Any] = {
         "signature_version": "s3v4",
-        "retries": {"mode": "standard", "max_attempts": 3},
+        "retries": {"total_max_attempts": 1},  # ``retry`` repeats calls, for as long as each caller can wait
         "connect_timeout": 10,
         "read_timeout": 60,
         "max_pool_connections": CONNECTIONS,
@@ -82,7 +117,7 @@ def client(endpoint: str, access_key: str, secret_key: str, token: str = "") -> 
         # SHA-256 of each body would cost 0.8 CPU seconds per GiB; the CRC-32 of each part proves it.
         "s3": {"addressing_style": style, "payload_signing_enabled": False},
     }
-    return boto3.client(
+    made = boto3.client(
         "s3",
         region_name=chosen.aws_region,
         endpoint_url=endpoint or None,
@@ -91,6 +126,13 @@ def client(endpoint: str, access_key: str, secret_key: str, token: str = "") -> 
         aws_session_token=token or None,
         config=Config(**options),
     )
+    made.meta.events.register_last("before-parameter-build.s3", _not_redirected)
+    return made
+
+
+def _not_redirected(context: dict[str, Any], **_event: Any) -> None:
+    """Keep boto3 from following the bucket into another region: presigned links cannot follow, so all must fail."""
+    context.setdefault("s3_redirect", {})["redirected"] = True
 
 
 @contextmanager
@@ -99,7 +141,7 @@ def in_words() -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        raise _translation(error) from error
+        raise refusal(_answer(error)) from error
     except (NoCredentialsError, PartialCredentialsError) as error:
         raise InvalidCredentials(
             "There are no AWS keys: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile or role."
@@ -110,16 +152,84 @@ def in_words() -> Iterator[None]:
         raise StorageError("S3 could not be reached.", retryable=True) from error
 
 
-def _translation(error: ClientError) -> StorageError:
-    code = error.response.get("Error", {}).get("Code", "")
+def refusal(answer: StoreAnswer) -> StorageError:
+    """The error that a store's answer means, which is logged in the store's own words."""
+    code = answer.code
     if code in ABSENT:
-        return ObjectMissing("S3 does not have it any more.")
-    if code in LOST:
-        return UploadLost("S3 has lost the parts that were uploaded.")
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    sentence = ADVICE.get(code, f"S3 failed ({code or 'unknown reason'}).")
-    if code in UNKNOWN_KEYS:
-        return InvalidCredentials(sentence)
-    if code in DENIED:
-        return AccessDenied(sentence)
-    return StorageError(sentence, retryable=code in PASSING or status >= 500)
+        return ObjectMissing("S3 does not have it any more.", answer=answer)
+    log.warning(
+        "S3 refused",
+        operation=answer.operation,
+        status=answer.status,
+        store_code=code,
+        store_message=answer.message,
+        store_request_id=answer.request_id,
+    )
+    # NotImplemented is the embedded S3's word for a part that was begun with other bytes.
+    if code in LOST or (code == "NotImplemented" and answer.operation in UPLOADING):
+        return UploadLost("S3 has lost the parts that were uploaded.", answer=answer)
+    if answer.region and code in OTHER_REGION:
+        return StorageError(
+            f"The bucket is in the region {answer.region}: set AWS_REGION={answer.region}.", answer=answer
+        )
+    return _denial(answer) or _failure(answer)
+
+
+def _denial(answer: StoreAnswer) -> StorageError | None:
+    """For refusals of the caller or of the key, which the guide's Troubleshooting has names for."""
+    sentence = ADVICE.get(answer.code, f"S3 failed ({answer.code}).")
+    if answer.code in UNKNOWN_KEYS:
+        return InvalidCredentials(sentence, answer=answer)
+    if answer.code in DENIED and "kms" in answer.message.lower():
+        return KeyDenied(KMS_DENIED, answer=answer)
+    return AccessDenied(sentence, answer=answer) if answer.code in DENIED else None
+
+
+def _failure(answer: StoreAnswer) -> StorageError:
+    sentence = ADVICE.get(answer.code, f"S3 failed ({answer.code or 'unknown reason'}).")
+    passing = answer.status >= 500 and answer.status != NOT_IMPLEMENTED
+    return StorageError(sentence, retryable=answer.code in PASSING or passing, answer=answer)
+
+
+def read_refusal(status: int, headers: Mapping[str, str], body: bytes, operation: str) -> StoreAnswer:
+    """What a store says to a request that boto3 did not send; ``body`` is its XML, or anything else."""
+    text = body[:MOST_BODY_BYTES].decode(errors="replace")
+
+    def told(name: str) -> str:
+        found = re.search(f"<{name}>([^<]*)</{name}>", text)
+        return html.unescape(found[1]) if found else ""
+
+    region = headers.get("x-amz-bucket-region", "") or told("Region")
+    request_id = headers.get("x-amz-request-id", "") or told("RequestId")
+    return _told(operation, status, told("Code") or str(status), told("Message"), request_id, region)
+
+
+def _answer(error: ClientError) -> StoreAnswer:
+    said: dict[str, Any] = dict(error.response.get("Error", {}))
+    about: dict[str, Any] = dict(error.response.get("ResponseMetadata", {}))
+    headers = about.get("HTTPHeaders", {})
+    region = headers.get("x-amz-bucket-region", "") or said.get("Region", "")
+    request_id = about.get("RequestId", "") or headers.get("x-amz-request-id", "")
+    status = about.get("HTTPStatusCode", 0)
+    return _told(
+        error.operation_name, status, said.get("Code", ""), said.get("Message", ""), request_id, region
+    )
+
+
+def _told(operation: str, status: int, code: str, message: str, request_id: str, region: str) -> StoreAnswer:
+    """Anything may stand in a store's answer, so it is cut short and has to be printable."""
+    expected = EXPECTED.search(message)
+    found = region or (expected[1] if expected else "")
+    is_other = bool(REGION.fullmatch(found)) and found != settings().aws_region
+    return StoreAnswer(
+        operation,
+        status,
+        _plain(code),
+        _plain(message),
+        _plain(request_id),
+        region=found if is_other else "",
+    )
+
+
+def _plain(text: str) -> str:
+    return "".join(char if char.isprintable() else " " for char in text[:MOST_WORDS]).strip()

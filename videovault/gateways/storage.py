@@ -1,26 +1,44 @@
 """The S3 bucket: objects, multipart uploads and presigned URLs."""
 
 import base64
+import hashlib
+import math
 import re
+import time
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any, cast
+from functools import cached_property, lru_cache, partial, reduce
+from threading import Lock
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from botocore.exceptions import ClientError
-
+from videovault import logs
 from videovault.config import EMBEDDED_BUCKET, settings
 from videovault.errors import StorageError
-from videovault.gateways import presigning
-from videovault.gateways.objects import Description, Listed, ObjectInfo, Part, SentPart, Upload
+from videovault.gateways import capability_probe, presigning, retry, versions
+from videovault.gateways.capabilities import Call, Capabilities, Facts, Feature, Sums
+from videovault.gateways.capability_probe import may_be_about_sums
+from videovault.gateways.objects import (
+    Description,
+    KeptVersions,
+    Listed,
+    ObjectInfo,
+    Part,
+    SentPart,
+    Upload,
+    Version,
+)
 from videovault.gateways.s3 import ObjectMissing, UploadLost, client, in_words
+from videovault.gateways.s3_calls import Body, S3Calls
+from videovault.gateways.versions import words_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import CompletedPartTypeDef, GetObjectOutputTypeDef, HeadObjectOutputTypeDef
+    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef, HeadObjectOutputTypeDef
 
 __all__ = [
     "Description",
+    "KeptVersions",
     "Listed",
     "ObjectInfo",
     "ObjectMissing",
@@ -28,22 +46,29 @@ __all__ = [
     "Storage",
     "Upload",
     "UploadLost",
+    "Version",
     "connected",
 ]
 
-Body = bytes | bytearray
 # rclone keeps parts that come before their turn in memory, up to 64 MiB, and then waits for the missing one.
 EMBEDDED_AHEAD_BYTES = 60 * 1024**2
 PIECE_BYTES = 1024**2
-# How stores other than AWS refuse an argument that they do not know.
-UNKNOWN = {"NotImplemented", "InvalidArgument", "InvalidRequest", "UnsupportedArgument"}
+# A store that has just been looked at is not looked at again for every refusal.
+LEARN_AGAIN_SECONDS = 600.0
+# docs/decisions/0007 says what rclone does.
+EMBEDDED_FACTS: Mapping[str, str] = {Feature.METADATA: "no", Feature.TAGGING: "no", Feature.VERSIONED: "no"}
+# How a store says that it cannot list unfinished uploads.
+UNABLE = {400, 405, 501}
+T = TypeVar("T")
+log = logs.get(__name__)
 
 
 class Storage:
     """One bucket. ``public`` makes the client that signs links for the address that browsers use.
 
-    ``embedded``: this is rclone, whose ways docs/decisions/0007 tells: it forgets metadata, and its ETag is the
-    object's CRC-32. ``extra`` are arguments of boto3 for each new object: encryption and storage class.
+    Every call waits for a store that is away as ``retry`` says, and carries the checksums that the store is known to
+    take. ``embedded``: this is rclone, which forgets metadata, and whose ETag is the object's CRC-32. ``extra`` are
+    arguments of boto3 for each new object: encryption and storage class.
     """
 
     def __init__(
@@ -56,166 +81,239 @@ class Storage:
         extra: Mapping[str, str] | None = None,
     ) -> None:
         self._s3 = client
+        self._calls = S3Calls(client, bucket, dict(extra or {}))
         self._make_public = public
         self.bucket = bucket
-        self.keeps_metadata = not embedded
+        self.is_embedded = embedded
         self.most_ahead_bytes = EMBEDDED_AHEAD_BYTES if embedded else None
-        self._etag_is_crc32 = embedded
-        self._extra = dict(extra or {})
-        self._knows_sums = True
+        store = f"{client.meta.endpoint_url} {bucket}"
+        self.capabilities = Capabilities(store, EMBEDDED_FACTS if embedded else None)
+        self._learning = Lock()
+        self._learned_at = -math.inf
+
+    @property
+    def has_public_address(self) -> bool:
+        """Whether browsers reach the store by another address than this server."""
+        return self._public is not self._s3
+
+    @property
+    def keeps_metadata(self) -> bool:
+        return self.capabilities.can(Feature.METADATA)
 
     @cached_property
     def _public(self) -> "S3Client":
         return self._make_public()
 
     def put(self, key: str, body: Body, described: Description, crc32: int | None = None) -> str:
-        """Store an object; its ETag. S3 compares ``crc32`` with what it received."""
-
-        def send(**sums: Any) -> str:
-            told = self._as_told(described)
-            return self._s3.put_object(Bucket=self.bucket, Key=key, Body=cast("bytes", body), **told, **sums)[
-                "ETag"
-            ]
-
-        return self._summed(send) if crc32 is None else self._summed(send, ChecksumCRC32=_base64(crc32))
+        """Store an object; its ETag. S3 compares the CRC-32 (computed if not given) with what it received."""
+        known = zlib.crc32(body) if crc32 is None else crc32
+        return self._proven(Call.PUT, lambda sums: self._calls.put(key, body, described, known, sums)["ETag"])
 
     def start_upload(self, key: str, described: Description) -> str:
         """Begin a multipart upload; its id."""
-
-        def begin(**sums: Any) -> str:
-            told = self._as_told(described)
-            return self._s3.create_multipart_upload(Bucket=self.bucket, Key=key, **told, **sums)["UploadId"]
-
-        return self._summed(begin, ChecksumAlgorithm="CRC32", ChecksumType="FULL_OBJECT")
+        return self._proven(Call.CREATE, lambda sums: self._calls.create(key, described, sums))
 
     def upload_part(self, key: str, upload_id: str, number: int, body: Body, crc32: int) -> Part:
         """Send one part; ``number`` counts from 1. A bytearray is sent without being copied.
 
         Raises UploadLost when S3 does not know the upload any more.
         """
-        where: dict[str, Any] = {
-            "Bucket": self.bucket,
-            "Key": key,
-            "UploadId": upload_id,
-            "PartNumber": number,
-        }
-        sums: dict[str, Any] = {"ChecksumCRC32": _base64(crc32)} if self._knows_sums else {}
-        with in_words():
-            answer = self._s3.upload_part(**where, Body=cast("bytes", body), **sums)
-        return Part(number, len(body), answer["ETag"])
+        etag = self._proven(
+            Call.PART, lambda sums: self._calls.part(key, upload_id, number, body, crc32, sums)
+        )
+        return Part(number, len(body), etag)
 
     def parts(self, key: str, upload_id: str) -> list[Part] | None:
         """The parts that S3 has of an upload, None where it does not tell. Raises UploadLost."""
         found: list[Part] = []
-        marker, more = 0, True
+        where: dict[str, Any] = {"Key": key, "UploadId": upload_id}
         try:
-            while more:
-                with in_words():
-                    page = self._s3.list_parts(
-                        Bucket=self.bucket, Key=key, UploadId=upload_id, PartNumberMarker=marker
-                    )
+            while True:
+                page = self._ask(partial(self._calls.parts, **where))
                 listed = [Part(p["PartNumber"], p["Size"], p["ETag"]) for p in page.get("Parts", [])]
                 found += listed
-                more = bool(page.get("IsTruncated") and listed)
-                marker = listed[-1].number if listed else 0
+                if not page.get("IsTruncated") or not listed:
+                    return found
+                where["PartNumberMarker"] = listed[-1].number
         except UploadLost:
             raise
         except StorageError as error:
             if error.retryable:
                 raise
             return None  # the permission may be missing: Complete will tell
-        return found
 
     def complete_upload(self, key: str, upload_id: str, parts: Sequence[SentPart], crc32: int) -> None:
         """Make the object of ``parts``, in their order; ``crc32`` is that of the whole.
 
-        Raises UploadLost when the upload, or a part of it, is not there.
+        Raises UploadLost when the upload, or a part of it, is not there, or was sent in a way that the store turned
+        out not to take.
         """
-        listed: list[CompletedPartTypeDef] = []
-        whole: dict[str, Any] = {}
-        for part in parts:
-            listed.append({"PartNumber": part.number, "ETag": part.etag})
-            if self._knows_sums:
-                listed[-1]["ChecksumCRC32"] = _base64(part.crc32)
-        if self._knows_sums:
-            whole = {"ChecksumCRC32": _base64(crc32), "ChecksumType": "FULL_OBJECT"}
-        with in_words():
-            self._s3.complete_multipart_upload(
-                Bucket=self.bucket, Key=key, UploadId=upload_id, MultipartUpload={"Parts": listed}, **whole
+        before, tries = self.capabilities.sums(Call.PART), 0
+
+        def complete(sums: Sums) -> None:
+            nonlocal tries
+            tries += 1
+            self._calls.complete(key, upload_id, parts, crc32, sums)
+
+        try:
+            self._proven(Call.COMPLETE, complete)
+        except UploadLost as error:
+            error.may_be_complete = (
+                tries > 1 and error.answer is not None and error.answer.code == "NoSuchUpload"
             )
+            raise
+        except StorageError as error:
+            now = self.capabilities.sums(Call.PART)
+            if now != before or (now is not Sums.CRC32 and may_be_about_sums(error)):
+                raise UploadLost(
+                    "S3 did not take the parts as they were sent.", answer=error.answer
+                ) from error
+            raise
 
     def abort_upload(self, key: str, upload_id: str) -> None:
         """Throw an unfinished upload away; one that is gone already is fine."""
-        with suppress(ObjectMissing), in_words():
-            self._s3.abort_multipart_upload(Bucket=self.bucket, Key=key, UploadId=upload_id)
+        with suppress(ObjectMissing):
+            self._ask(lambda: self._calls.abort(key, upload_id))
 
-    def info(self, key: str) -> ObjectInfo | None:
-        """What S3 says of the object, or None when there is none."""
-        try:
-            with in_words():
-                head = self._s3.head_object(Bucket=self.bucket, Key=key, ChecksumMode="ENABLED")
-        except ObjectMissing:
-            return None
-        return self._info(head)
+    def info(self, key: str, *, wait_seconds: float = 0) -> ObjectInfo | None:
+        """What S3 says of the object, or None when there is none.
+
+        ``wait_seconds``: for an object that was just stored, how long the store may take to show it.
+        """
+
+        def look() -> ObjectInfo | None:
+            try:
+                return self._info(self._proven(Call.HEAD, lambda sums: self._calls.head(key, sums)))
+            except ObjectMissing:
+                return None
+
+        return retry.awaited(look, lambda found: found is not None, wait_seconds)
+
+    def proved(self, call: Call, body: Body, etag: str) -> bool:
+        """Whether the store has compared a checksum of ``body``, or answered with its MD5 as the ETag."""
+        if self.is_embedded or self.capabilities.sums(call) is Sums.CRC32:
+            return True
+        return etag.strip('"') == hashlib.md5(body, usedforsecurity=False).hexdigest()
+
+    def read_crc32(self, key: str) -> int:
+        """The CRC-32 of the whole object, read back. Raises ObjectMissing, StorageError."""
+
+        def read() -> int:
+            with self.download(key) as (_, pieces):
+                return reduce(lambda crc32, piece: zlib.crc32(piece, crc32), pieces, 0)
+
+        return retry.retried(read)
 
     def uploads(self, prefix: str = "") -> Iterator[Upload]:
-        """The unfinished uploads of keys that begin with ``prefix``."""
-        with suppress(ObjectMissing), in_words():  # rclone's word for a bucket that never had one
-            pages = self._s3.get_paginator("list_multipart_uploads")
-            for page in pages.paginate(Bucket=self.bucket, Prefix=prefix):
-                for each in page.get("Uploads", []):
-                    yield Upload(each["Key"], each["UploadId"], each["Initiated"])
+        """The unfinished uploads of keys that begin with ``prefix``; none where the store does not list them."""
+        if not self.capabilities.can(Feature.LIST_UPLOADS):
+            return
+        where: dict[str, Any] = {"Prefix": prefix}
+        while True:
+            try:
+                page = self._ask(partial(self._calls.uploads, **where))
+            except ObjectMissing:
+                return  # rclone's word for a bucket that never had one
+            except StorageError as error:
+                if error.answer is None or error.answer.status not in UNABLE:
+                    raise
+                self.capabilities.note(Feature.LIST_UPLOADS, can=False, why=words_of(error))
+                return
+            for each in page.get("Uploads", []):
+                yield Upload(each["Key"], each["UploadId"], each["Initiated"])
+            if not page.get("IsTruncated") or not page.get("NextKeyMarker"):
+                return
+            where |= {
+                "KeyMarker": page["NextKeyMarker"],
+                "UploadIdMarker": page.get("NextUploadIdMarker", ""),
+            }
 
-    def delete(self, keys: Iterable[str]) -> None:
-        """Delete objects; those that are gone already are fine."""
+    def delete(self, keys: Iterable[str]) -> KeptVersions | None:
+        """Delete objects with all their versions; those that are gone already are fine.
+
+        What could not be deleted of earlier versions, or None: the objects themselves are gone from every listing.
+        """
+        kept: KeptVersions | None = None
         for key in keys:
-            with suppress(ObjectMissing), in_words():
-                self._s3.delete_object(Bucket=self.bucket, Key=key)
+            if self._delete(key):
+                kept = self._noted(versions.purge(self._calls, self._ask, key, key)) or kept
+        return kept
+
+    def delete_folder(self, prefix: str) -> KeptVersions | None:
+        """Delete all objects under ``prefix`` as ``delete`` does, and the versions of those deleted before."""
+        has_versions = self.capabilities.can(Feature.VERSIONED)
+        for key in list(self.keys(prefix)):
+            has_versions = self._delete(key) or has_versions
+        return self._noted(versions.purge(self._calls, self._ask, prefix)) if has_versions else None
+
+    def versions(self, prefix: str) -> Iterator[Version]:
+        """Versions and delete markers under ``prefix`` in the order of keys; none in a bucket without versions."""
+        if self.capabilities.can(Feature.VERSIONED):
+            yield from versions.listed(self._calls, self._ask, prefix)
+
+    def delete_versions(self, key: str) -> KeptVersions | None:
+        """Delete what a versioned bucket has kept of ``key``, which has no object any more."""
+        return self._noted(versions.purge(self._calls, self._ask, key, key))
 
     def read(self, key: str, most: int) -> bytes | None:
         """The object's first ``most`` bytes, None when there is no such object."""
-        try:
-            with in_words(), self._s3.get_object(Bucket=self.bucket, Key=key)["Body"] as body:
+
+        def fetch() -> bytes:
+            with self._calls.get(key, Sums.NONE)["Body"] as body:
                 return body.read(most)
+
+        try:
+            return self._ask(fetch)
         except ObjectMissing:
             return None
 
     @contextmanager
     def download(self, key: str) -> Iterator[tuple[ObjectInfo, Iterator[bytes]]]:
         """The object and its bytes, in pieces of 1 MiB at most. Raises ObjectMissing; the pieces raise StorageError."""
-        with in_words():
-            answer = self._s3.get_object(Bucket=self.bucket, Key=key, ChecksumMode="ENABLED")
-            with closing(answer["Body"]) as body:
-                yield self._info(answer), body.iter_chunks(PIECE_BYTES)
+        answer = self._proven(Call.GET, lambda sums: self._calls.get(key, sums))
+        with in_words(), closing(answer["Body"]) as body:
+            yield self._info(answer), body.iter_chunks(PIECE_BYTES)
 
     def describe(self, key: str, described: Description) -> None:
         """Describe an object anew by copying it onto itself, which S3 does for 5 GiB at most.
 
-        Raises ObjectMissing.
+        Raises ObjectMissing, and StorageError where the store is known not to copy.
         """
-
-        def copy(**sums: Any) -> str:
-            told = self._as_told(described) | {"MetadataDirective": "REPLACE"}
-            done = self._s3.copy_object(
-                Bucket=self.bucket,
-                Key=key,
-                CopySource={"Bucket": self.bucket, "Key": key},
-                **told,
-                **sums,
-            )
-            return done["CopyObjectResult"]["ETag"]
-
-        self._summed(copy, ChecksumAlgorithm="CRC32")
+        if not self.capabilities.can(Feature.TAGGING):
+            raise StorageError("S3 does not copy objects here, so a stored one cannot be tagged.")
+        self._proven(Call.COPY, lambda sums: self._calls.copy(key, described, sums))
 
     def objects(self, prefix: str = "") -> Iterator[Listed]:
         """What lies under ``prefix``, in the order of the keys' bytes, one page in memory at a time."""
-        with in_words():
-            for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
-                for each in page.get("Contents", []):
-                    yield Listed(each["Key"], each["Size"], each["ETag"], each["LastModified"])
+        where: dict[str, Any] = {"Prefix": prefix}
+        while True:
+            page = self._ask(partial(self._calls.objects, **where))
+            for each in page.get("Contents", []):
+                yield Listed(each["Key"], each["Size"], each["ETag"], each["LastModified"])
+            if not page.get("IsTruncated") or not page.get("NextContinuationToken"):
+                return
+            where["ContinuationToken"] = page["NextContinuationToken"]
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         return (each.key for each in self.objects(prefix))
+
+    def learn(self) -> Facts:
+        """Find out again what the store can do, with a small object; what was found. Raises StorageError."""
+        if not self.is_embedded:
+            self.capabilities.learn(capability_probe.learn(self._calls, self._ask))
+            self._learned_at = time.monotonic()
+        return self.capabilities.facts
+
+    def learn_if_due(self) -> None:
+        """``learn`` where that was not done within the last minutes; a store that refuses all of it teaches nothing."""
+        with self._learning:  # others that were refused at the same time wait for the outcome
+            if self.is_embedded or time.monotonic() - self._learned_at < LEARN_AGAIN_SECONDS:
+                return
+            self._learned_at = time.monotonic()
+            try:
+                self.learn()
+            except StorageError as error:
+                log.info("nothing learned of the store", reason=error.public_message)
 
     def presign(self, key: str, *, seconds: int, disposition: str = "", internal: bool = False) -> str:
         """A link to the object that lives ``seconds``, for browsers or (``internal``) for this server."""
@@ -235,25 +333,54 @@ class Storage:
                 credentials.get_frozen_credentials() if credentials else None,
             )
 
-    def _summed(self, call: Callable[..., str], **sums: str) -> str:
-        """The outcome of a call with checksums, or without where the store turns out not to know them."""
-        with in_words():
-            if not self._knows_sums:
-                return call()
-            try:
-                return call(**sums)
-            except ClientError as error:
-                if not sums or error.response["Error"].get("Code") not in UNKNOWN:
-                    raise
-                answer = call()
-                self._knows_sums = False
-                return answer
+    def _ask(self, call: Callable[[], T]) -> T:
+        """The outcome of a call to boto3, repeated while the store is away. Raises StorageError."""
 
-    def _as_told(self, described: Description) -> dict[str, Any]:
-        told: dict[str, Any] = {"ContentType": described.content_type, "Metadata": dict(described.metadata)}
-        if described.disposition:
-            told["ContentDisposition"] = described.disposition
-        return told | self._extra
+        def once() -> T:
+            with in_words():
+                return call()
+
+        return retry.retried(once)
+
+    def _proven(self, call: Call, send: Callable[[Sums], T]) -> T:
+        """The outcome of a call with the best checksum that the store takes.
+
+        A refusal that may be meant for the checksum makes us look closer, and the call is sent again: as before if
+        the refusal was an odd one, else as the store takes it.
+        """
+        sums = self.capabilities.sums(call)
+        try:
+            return self._ask(lambda: send(sums))
+        except StorageError as error:
+            if self.is_embedded or sums is Sums.NONE or not may_be_about_sums(error):
+                raise
+            refused = error
+        self.learn_if_due()
+        found = self.capabilities.sums(call)
+        try:
+            return self._ask(lambda: send(found))
+        except StorageError as error:
+            if found is Sums.NONE or not may_be_about_sums(error):
+                raise
+        with suppress(StorageError):
+            return self._ask(lambda: send(Sums.NONE))
+        raise refused
+
+    def _delete(self, key: str) -> bool:
+        """Whether versions of it may be left."""
+        try:
+            has_versions = self._ask(lambda: self._calls.delete(key))
+        except ObjectMissing:
+            return False
+        if has_versions:
+            self.capabilities.note(Feature.VERSIONED, can=True)
+        return has_versions
+
+    def _noted(self, kept: KeptVersions | None) -> KeptVersions | None:
+        self.capabilities.note(Feature.DELETE_VERSIONS, can=kept is None, why=kept.why if kept else "")
+        if kept:
+            log.warning("versions kept", count=kept.count, reason=kept.why)
+        return kept
 
     def _info(self, head: "HeadObjectOutputTypeDef | GetObjectOutputTypeDef") -> ObjectInfo:
         metadata = {name.lower(): value for name, value in head["Metadata"].items()}
@@ -262,7 +389,7 @@ class Storage:
 
     def _crc32(self, head: "HeadObjectOutputTypeDef | GetObjectOutputTypeDef") -> int | None:
         """Of the whole object: one made of the sums of its parts (COMPOSITE) says nothing about it."""
-        if self._etag_is_crc32:
+        if self.is_embedded:
             etag = head["ETag"].strip('"')
             return int(etag, 16) if re.fullmatch("[0-9a-f]{8}", etag) else None
         told = head.get("ChecksumCRC32", "")
@@ -300,7 +427,3 @@ def _extra() -> dict[str, str]:
         "StorageClass": chosen.s3_storage_class,
     }
     return {name: value for name, value in given.items() if value}
-
-
-def _base64(crc32: int) -> str:
-    return base64.b64encode(crc32.to_bytes(4, "big")).decode()

@@ -124,12 +124,11 @@ def stored_bytes(status: str, size: int | None) -> int:
 
 def _delete(caller: Caller, video_id: str) -> DeletionResult:
     try:
-        if not deletion.go_on(video_id):
-            deletion.delete(caller, video_id)
+        kept = None if deletion.go_on(video_id) else deletion.delete(caller, video_id)
     except VideoVaultError as error:
         failure = Failure(code=error.code, message=error.public_message)
         return DeletionResult(video_id=video_id, deleted=False, error=failure)
-    return DeletionResult(video_id=video_id, deleted=True)
+    return DeletionResult(video_id=video_id, deleted=True, note=str(kept) if kept else None)
 
 
 def _wanted(query: VideosQuery) -> list[ColumnElement[bool]]:

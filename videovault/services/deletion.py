@@ -7,6 +7,7 @@ from videovault import logs
 from videovault.db import moment, reading, transaction
 from videovault.errors import ObjectSwapped, StorageError
 from videovault.gateways import storage
+from videovault.gateways.storage import KeptVersions
 from videovault.models import Event, Status, Video
 from videovault.services import lifecycle, ownership
 from videovault.services.access import Caller, open_video
@@ -16,8 +17,10 @@ from videovault.services.naming import folder
 log = logs.get(__name__)
 
 
-def delete(caller: Caller, video_id: str, *, owner_id: str | None = None) -> None:
+def delete(caller: Caller, video_id: str, *, owner_id: str | None = None) -> KeptVersions | None:
     """Delete a video with all its objects; ``owner_id`` is whose the request says it is.
+
+    What a versioned bucket does not let go of, or None.
 
     Raises Forbidden, VideoNotFound; ObjectSwapped for anyone but admins; StorageError when S3 failed, in which case
     the video is out of every list and ``finish_all`` goes on later.
@@ -35,11 +38,11 @@ def delete(caller: Caller, video_id: str, *, owner_id: str | None = None) -> Non
         )
         detail = {"title": video.title, "userId": video.owner_id}
         session.add(Event(kind="delete", actor_id=caller.user_id, video_id=video.id, detail=detail))
-    finish(video)
+    return finish(video)
 
 
-def finish(video: Video, *, let_go: bool = False) -> None:
-    """Remove what S3 holds of a video that is marked as deleting, then its row.
+def finish(video: Video, *, let_go: bool = False) -> KeptVersions | None:
+    """Remove what S3 holds of a video that is marked as deleting, then its row; what stays of earlier versions.
 
     The row stays as long as a worker may still be sending: that one comes by with ``let_go`` when it has stopped,
     and for one that dies before ``finish_all`` does.
@@ -47,13 +50,16 @@ def finish(video: Video, *, let_go: bool = False) -> None:
     vault = storage.connected()
     if video.upload_id and video.s3_key:
         vault.abort_upload(video.s3_key, video.upload_id)
-    vault.delete(list(vault.keys(folder(video))))
+    kept = vault.delete_folder(folder(video))
     with transaction(essential=True) as session:
         nobody = or_(col(Video.heartbeat_at).is_(None), is_silent(moment(session)))
         row = delete_where(Video).where(col(Video.id) == video.id, col(Video.status) == Status.DELETING)
         if session.exec(row if let_go else row.where(nobody)).rowcount:
             detail = {"title": video.title, "ownerId": video.owner_id}
+            if kept:
+                detail["keptVersions"] = f"{kept} {kept.why}"
             session.add(Event(kind="deleted", video_id=video.id, detail=detail))
+    return kept
 
 
 def go_on(video_id: str) -> bool:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import lru_cache, partial
 from secrets import token_hex
 from typing import Any, Generic, TypeVar
@@ -16,14 +17,16 @@ from videovault import logs
 from videovault.config import settings
 from videovault.db import moment, reading, transaction
 from videovault.errors import DiskFull, VideoVaultError
-from videovault.gateways import storage
-from videovault.models import HealthCheck, User
+from videovault.gateways import links, retry, storage
+from videovault.models import HealthCheck, Status, User, Video
 
 OK = "ok"
 T = TypeVar("T")
 Look = Callable[[], object]
 PATIENCE_SECONDS = 5.0
 SHARED_SECONDS = 3.0  # anybody may ask, and every look costs S3 a request and the database a write
+S3_SECONDS = 1.0
+NO_KEY = "readyz/nothing"  # a good link to what does not exist is answered by 404, any other by 400 or 403
 WRITTEN_BYTES = 4096
 WRITTEN_ROW = "readyz"
 log = logs.get(__name__)
@@ -110,8 +113,12 @@ def _disk() -> None:
 
 
 def _s3() -> None:
-    # A listing needs the bucket and the permission, and nothing lies under this name.
-    next(iter(storage.connected().keys("readyz/")), None)
+    """Fetch the newest video's first byte as browsers do; where nothing is stored, a link to nothing proves itself."""
+    with reading() as session:
+        newest = select(Video.s3_key).where(Video.status == Status.READY).order_by(col(Video.id).desc())
+        key = session.exec(newest.limit(1)).first()
+    with retry.policy(retry.RetryPolicy(S3_SECONDS)), suppress(storage.ObjectMissing):
+        links.fetch(storage.connected(), key or NO_KEY, headers={"Range": "bytes=0-0"})
 
 
 def _found(name: str, look: Look) -> str:

@@ -13,7 +13,7 @@ from videovault.errors import SourceError, StorageError, VideoVaultError, is_pas
 from videovault.gateways import probe, source, storage
 from videovault.models import Event, Status, UploadPart, Video
 from videovault.services import deletion, leftovers, lifecycle, polling, sidecar
-from videovault.services.engine import Patience, Stored, Target, Transfer, with_storage
+from videovault.services.engine import Patience, Stored, Target, Transfer, patient_with_storage
 from videovault.services.lease import Interrupted, Lease, Superseded
 from videovault.services.ledgers import VideoLedger
 from videovault.services.naming import POSTER_NAME, content_disposition, folder
@@ -33,8 +33,10 @@ def store(video: Video, *, stopping: Callable[[], bool]) -> None:
     """Bring a video that has been claimed into S3."""
     try:
         with Lease(video, stopping) as lease:
-            leftovers.clear_earlier(video)
-            _finish(video, _transfer(video, lease), lease)
+            with patient_with_storage(Patience(), lease.check):
+                leftovers.clear_earlier(video)
+                _finish(video, _transfer(video, lease), lease)
+            sidecar.write(video.id)
     except Superseded:
         log.info("transfer given up: the video was cancelled, deleted or taken over")
         _let_go(video)
@@ -92,7 +94,7 @@ def _finish(video: Video, stored: Stored, lease: Lease) -> None:
         "upload_source": None,
         "heartbeat_at": None,
         "sidecar_due_at": clock(),
-        "poster_key": _keep_poster(video, seen.poster if seen else None, lease),
+        "poster_key": _keep_poster(video, seen.poster if seen else None),
     }
     if seen:
         values |= {"duration": seen.duration, "width": seen.width, "height": seen.height}
@@ -103,7 +105,6 @@ def _finish(video: Video, stored: Stored, lease: Lease) -> None:
             raise Superseded
         session.exec(delete(UploadPart).where(col(UploadPart.video_id) == video.id))
         session.add(Event(kind="stored", video_id=video.id, detail={"size": stored.size}))
-    sidecar.write(video.id)
 
 
 def _better_title(session: Session, video: Video, stored: Stored) -> str:
@@ -117,7 +118,7 @@ def _look_at(video: Video, stored: Stored) -> probe.Probe | None:
     return probe.probe(url, stored.container)
 
 
-def _keep_poster(video: Video, poster: bytes | None, lease: Lease) -> str | None:
+def _keep_poster(video: Video, poster: bytes | None) -> str | None:
     """The poster's key, or None: a poster that cannot be kept never costs the video.
 
     One that lies there already is kept: S3's answer may have got lost, or the worker before this one died.
@@ -129,13 +130,12 @@ def _keep_poster(video: Video, poster: bytes | None, lease: Lease) -> str | None
             return key
     except StorageError as error:
         log.warning("poster not kept", reason=error.public_message)
-    return key if _lies_there(key, lease) else None
+    return key if _lies_there(key) else None
 
 
-def _lies_there(key: str, lease: Lease) -> bool:
-    vault = storage.connected()
+def _lies_there(key: str) -> bool:
     try:
-        return with_storage(lambda: vault.info(key), Patience(), lease.check) is not None
+        return storage.connected().info(key) is not None
     except StorageError as error:
         log.warning("poster not looked for", reason=error.public_message)
         return False

@@ -284,11 +284,12 @@ class NoticeView(View):
 
 
 class DeletionResult(View):
-    """What became of one of several videos that were to be deleted."""
+    """What became of one of several videos that were to be deleted; ``note`` says what stays of a deleted one."""
 
     video_id: str
     deleted: bool
     error: Failure | None = None
+    note: str | None = None
 
 
 def _metadata(video: Video) -> Metadata | None:

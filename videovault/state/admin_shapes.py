@@ -93,6 +93,7 @@ class Check(Shape):
     mend: str = ""
     mend_parts: list[str] = []
     steps: list[Step] = []
+    details: list[str] = []
 
     @classmethod
     def of(cls, view: CheckView) -> "Check":
@@ -106,6 +107,7 @@ class Check(Shape):
             mend=view.mend,
             mend_parts=wording.code_apart(view.mend),
             steps=_tried(view.steps),
+            details=view.details,
         )
 
 

@@ -255,7 +255,7 @@ def _carried_out(what: str, caller: Caller, pick: PickedView) -> Outcome:
         if what == "delete":
             [result] = administration.delete_videos(caller, [pick.video_id])
             failure = result.error.message if result.error else ""
-            return Outcome(is_done=result.deleted, message=failure or "Deleted", **told)
+            return Outcome(is_done=result.deleted, message=failure or result.note or "Deleted", **told)
         pipeline.retry(caller, pick.video_id, enqueue=worker.enqueue)
     except VideoVaultError as error:
         return Outcome(is_done=False, message=error.public_message, **told)

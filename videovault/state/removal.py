@@ -51,38 +51,41 @@ class RemovalState(SessionState):
                 return
             self.is_busy, doomed = True, dict(self._doomed)
         said: dict[str, str] = {}
+        kept = ""
         try:
             for number, video_id in enumerate(doomed, 1):
                 async with self:
                     self.progress = wording.of_many(number, len(doomed)) if len(doomed) > 1 else ""
                 yield
-                said |= await self._without(video_id)
+                failed, stays = await self._without(video_id)
+                said |= failed
+                kept = stays or kept
         finally:
             async with self:
                 self.is_busy = False
                 self._forget()
         async with self:
-            self._report(list(doomed.values()), len(said))
+            self._report(list(doomed.values()), len(said), kept)
         yield GalleryState.note(said)
 
-    async def _without(self, video_id: str) -> dict[str, str]:
-        """Delete it; why it is still there, if it is."""
+    async def _without(self, video_id: str) -> tuple[dict[str, str], str]:
+        """Delete it; why it is still there, if it is, and what a versioned bucket does not let go of."""
         caller = await self._caller()  # it may take long, and rights may end meanwhile
         try:
-            await patiently(deletion.delete, caller, video_id)
+            kept = await patiently(deletion.delete, caller, video_id)
         except (VideoNotFound, StorageError):  # gone already; out of the gallery, its file goes later
-            return {}
+            return {}, ""
         except NotSignedIn:
             raise
         except VideoVaultError as error:
-            return {video_id: error.public_message}
-        return {}
+            return {video_id: error.public_message}, ""
+        return {}, str(kept) if kept else ""
 
-    def _report(self, titles: Sequence[str], kept: int) -> None:
+    def _report(self, titles: Sequence[str], kept: int, versions: str) -> None:
         if kept:
             self._say(wording.not_deleted(kept, len(titles)), bad=True)
         else:
-            self._say(wording.deleted(titles))
+            self._say(f"{wording.deleted(titles)} {versions}".strip())
 
     def _forget(self) -> None:
         self._doomed, self.question, self.what, self.progress = {}, "", "", ""

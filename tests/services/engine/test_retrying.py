@@ -5,7 +5,8 @@ import pytest
 from tests.services.engine.conftest import HURRIED, Stopped
 from videovault.errors import SourceError
 from videovault.gateways.faults import cut_short, refused
-from videovault.services.engine.retrying import PROGRESS_BYTES, SLICE_SECONDS, Retries
+from videovault.gateways.retry import SLICE_SECONDS
+from videovault.services.engine.retrying import PROGRESS_BYTES, Retries
 
 pytestmark = pytest.mark.thorough
 

@@ -6,6 +6,7 @@ from threading import Timer
 import pytest
 
 from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer, payload
+from tests.fixtures.stores import ImplementsNoChecksums
 from tests.services.engine.conftest import HURRIED, KEY, PART, Control, Engine, Stopped
 from videovault.errors import QuotaExceeded, StorageError
 from videovault.gateways.storage import Description
@@ -149,7 +150,7 @@ def test_each_part_and_the_whole_carry_their_crc32(engine: Engine, url: str) -> 
 
 
 def test_a_store_that_knows_no_checksums_is_used_without(engine: Engine, url: str) -> None:
-    engine.proxy.refuse["CreateMultipartUpload"] = [(501, "NotImplemented")]
+    engine.proxy.behaviour = ImplementsNoChecksums()
     engine.run(url)
     assert "x-amz-checksum-crc32" not in engine.proxy.headers["UploadPart"]
     assert engine.holds() == payload(SIZE)

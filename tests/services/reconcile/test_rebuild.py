@@ -9,7 +9,8 @@ import pytest
 from sqlmodel import select
 
 from tests.fixtures.installation import Configure
-from tests.fixtures.s3_proxy import s3_proxy
+from tests.fixtures.s3_proxy import Behaviour, s3_proxy
+from tests.fixtures.stores import CopiesNothing
 from tests.services.conftest import Row
 from tests.services.reconcile.conftest import FILM, Snapshot, Store
 from tests.services.reconcile.damages import cut_object, lose_object, lose_sidecar
@@ -26,6 +27,7 @@ from videovault.services.access import Caller
 from videovault.services.naming import folder
 from videovault.services.ownership import TAG
 from videovault.services.reconcile import Kind
+from videovault.services.system.probes import PREFIX
 
 pytestmark = pytest.mark.thorough
 
@@ -255,10 +257,11 @@ def test_a_tag_that_could_not_be_set_is_known_as_such_and_set_by_the_next_repair
     lose_database()
     with s3_proxy(moto_server) as proxy:
         configure(AWS_ENDPOINT_URL_S3=proxy.url)
-        proxy.refuse["PutObject"] = [(400, "InvalidRequest")] * 2  # as S3 does beyond 5 GiB
+        proxy.behaviour = CopiesNothing(but=PREFIX)  # as S3 does beyond 5 GiB
         rebuilt = reconcile.rebuild()
         assert (rebuilt.rebuilt.count, rebuilt.untagged.count) == (1, 1)
         assert counts(run()) == {Kind.UNKNOWN_TAG: 1}
+        proxy.behaviour = Behaviour()
         proxy.refuse["PutObject"] = [(403, "AccessDenied")]
         assert run(repair=True).left == 1
         assert run(repair=True).left == 0

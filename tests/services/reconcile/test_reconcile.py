@@ -262,7 +262,7 @@ def test_what_s3_refuses_is_left_and_counted(
         proxy.refuse["PutObject"] = [(403, "AccessDenied")]
         assert run(repair=True).left == 1
         assert run(repair=True).left == 0
-        proxy.refuse["HeadObject"] = [(403, "")]
+        proxy.refuse["HeadObject"] = [(403, "")] * 9
         with pytest.raises(StorageError, match="denied access"):
             run()
 

@@ -48,7 +48,7 @@ def test_the_embedded_s3_passes_too(check: Check, own_embedded_s3: Storage) -> N
 def test_a_refusal_is_named_as_the_guide_names_it(
     check: Check, proxy: S3Proxy, operation: str, code: str, trouble: outcome.Trouble
 ) -> None:
-    proxy.refuse = {operation: [(403, code)]}
+    proxy.refuse = {operation: [(403, code)] * 9}
     found = check("storage")
     assert (found.state, found.trouble, found.mend) == ("broken", trouble.name, trouble.advice)
 

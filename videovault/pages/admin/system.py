@@ -68,6 +68,11 @@ def _check(check: Any) -> rx.Component:
                 ),
             ),
             rx.cond(
+                is_empty(check.details),
+                rx.fragment(),
+                rx.el.ul(rx.foreach(check.details, rx.el.li), class_name="trail soft"),
+            ),
+            rx.cond(
                 check.mend != "",
                 rx.el.p(
                     rx.cond(

@@ -9,7 +9,7 @@ from pathlib import Path
 from videovault import db, installation, security
 from videovault.config import settings
 from videovault.errors import Conflict, InvalidInput, VideoVaultError
-from videovault.gateways import storage
+from videovault.gateways import capabilities, storage
 from videovault.installation import FILE_NAME, RESTORE_MARKER, Installation
 from videovault.models import now
 from videovault.services.backup import database, files, manifest, returning
@@ -97,7 +97,7 @@ def _restored(
     at = now()
     settings().data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     aside, undo = _put_key(kept, at, force=force)
-    with storage_running():
+    with storage_running(), capabilities.kept_nowhere():
         try:
             returning.check_bucket(catalogue, prefix_of(storage.connected()), force=force)
         except VideoVaultError:

@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from videovault.errors import Conflict, StorageError
 from videovault.gateways import storage
+from videovault.gateways.retry import VISIBLE_SECONDS
 from videovault.gateways.storage import Listed
 from videovault.services import copying
 from videovault.services.backup import files
@@ -61,7 +62,7 @@ def put_objects(folder: Path, catalogue: Catalogue) -> Returned:
     returned, stop = Returned(), Event()
     entries = catalogue.entries()
     # The embedded S3 fails now and then when two objects make the same folder at once.
-    at_once = AT_ONCE if storage.connected().keeps_metadata else 1
+    at_once = 1 if storage.connected().is_embedded else AT_ONCE
     with ThreadPoolExecutor(at_once, thread_name_prefix="restore") as pool:
         try:
             while batch := list(islice(entries, BATCH)):
@@ -107,7 +108,7 @@ def _sent(path: Path, entry: Entry, check: Callable[[], None]) -> None:
         else:
             _send_parts(file, path, entry, check)
     vault = storage.connected()
-    info = vault.info(entry.key)
+    info = vault.info(entry.key, wait_seconds=VISIBLE_SECONDS)
     if info is None or info.size != entry.size or info.crc32 not in (None, entry.crc32):
         vault.delete([entry.key])
         raise StorageError(f"S3 does not hold what was sent to it of {entry.key}.", retryable=True)

@@ -87,7 +87,7 @@ def save(folder: Path) -> Saved:
 
 def prefix_of(vault: Storage) -> str:
     """A bucket on another S3 may hold what is not ours."""
-    return "videos/" if vault.keeps_metadata else ""
+    return "" if vault.is_embedded else "videos/"
 
 
 def _check_folder(folder: Path) -> None:

@@ -1,20 +1,20 @@
 """Trying again after passing faults: bounded, further and further apart, and never deaf to being stopped."""
 
 import math
-import random
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from videovault import logs
-from videovault.errors import StorageError, UpstreamError
+from videovault.errors import UpstreamError
+from videovault.gateways import retry
+from videovault.gateways.retry import pause
 from videovault.gateways.source import SourceUnavailable
 from videovault.services.engine.shapes import Patience
 
 # So much is progress, however many failures it took: a connection that is reset brings as little as its first
 # window, 64 KiB, since what was still under way is lost.
 PROGRESS_BYTES = 256 * 1024
-SLICE_SECONDS = 0.2
 
 T = TypeVar("T")
 Check = Callable[[], object]
@@ -50,29 +50,19 @@ class Retries:
 
 
 def with_storage(call: Callable[[], T], patience: Patience, check: Check) -> T:
-    """The outcome of a call to S3, which may be away for a while; raises StorageError when it stays away."""
-    until = time.monotonic() + patience.storage_seconds
-    failures = 0
-    while True:
-        try:
-            return call()
-        except StorageError as error:
-            failures += 1
-            if not error.retryable or time.monotonic() > until:
-                raise
-            log.info("S3 failed, trying again", failures=failures, reason=error.public_message)
-        pause(backoff(patience, failures), check)
+    """The outcome of calls to S3, which may be away for a while; raises StorageError when it stays away."""
+    with patient_with_storage(patience, check):
+        return retry.retried(call)
+
+
+@contextmanager
+def patient_with_storage(patience: Patience, check: Check) -> Iterator[None]:
+    """Every call to S3 from this thread waits as ``patience`` says while the block runs."""
+    chosen = retry.RetryPolicy(patience.storage_seconds, patience.first_pause, patience.longest_pause, check)
+    with retry.policy(chosen):
+        yield
 
 
 def backoff(patience: Patience, failures: int) -> float:
-    """Seconds: doubling, with jitter so that many transfers do not come back at the same moment."""
-    longest = min(patience.longest_pause, patience.first_pause * (1 << min(failures - 1, 16)))
-    return longest * random.uniform(0.5, 1)  # noqa: S311 - nobody gains by guessing it
-
-
-def pause(seconds: float, check: Check) -> None:
-    until = time.monotonic() + seconds
-    while (left := until - time.monotonic()) > 0:
-        check()
-        time.sleep(min(left, SLICE_SECONDS))
-    check()
+    """Seconds before the next try."""
+    return retry.backoff(patience.first_pause, patience.longest_pause, failures)

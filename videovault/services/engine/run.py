@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from videovault import logs
 from videovault.errors import SourceError, StorageError, VideoVaultError, is_passing
+from videovault.gateways.retry import pause
 from videovault.gateways.source import Source
 from videovault.gateways.storage import Storage, UploadLost
 from videovault.services.engine.board import Board
@@ -16,7 +17,7 @@ from videovault.services.engine.lanes import Lanes, Progress
 from videovault.services.engine.origin import Origin, Reading
 from videovault.services.engine.pace import MANY_LANES_WINDOW, SINGLE_WINDOW
 from videovault.services.engine.plan import Plan
-from videovault.services.engine.retrying import Retries, backoff, pause, with_storage
+from videovault.services.engine.retrying import Retries, backoff, with_storage
 from videovault.services.engine.shapes import (
     Afresh,
     Begun,

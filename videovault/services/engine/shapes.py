@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol, Self
 
 from videovault.errors import UpstreamError
+from videovault.gateways.retry import VISIBLE_SECONDS
 from videovault.gateways.source import Container, SourceInfo
 from videovault.gateways.storage import Part
 from videovault.services.engine.checksum import combined
@@ -126,7 +127,8 @@ class Patience:
     """How often and how long to try again. Seconds.
 
     ``tries`` counts failures of the source within 256 KiB that it gave; ``afresh`` is how often a
-    transfer may begin; ``storage_seconds`` is how long S3 may be away.
+    transfer may begin; ``storage_seconds`` is how long S3 may be away, ``visible_seconds`` how long it may take to
+    show what it has stored.
     """
 
     tries: int = 6
@@ -135,6 +137,7 @@ class Patience:
     longest_pause: float = 10.0
     longest_retry_after: float = 300.0
     storage_seconds: float = 90.0
+    visible_seconds: float = VISIBLE_SECONDS
 
 
 class Afresh(Exception):

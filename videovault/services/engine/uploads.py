@@ -7,6 +7,7 @@ from threading import Lock, Thread
 from typing import TypeVar
 
 from videovault.errors import StorageError
+from videovault.gateways.capabilities import Call
 from videovault.gateways.faults import cut_short
 from videovault.gateways.storage import Description, ObjectInfo, Storage, UploadLost
 from videovault.services.engine.board import Board
@@ -61,6 +62,8 @@ class Uploads:
         self._lock = Lock()
         self._begun = begun
         self._parts = list(begun.parts)
+        # Of a store that takes no checksums, whose ETags do not prove the parts either.
+        self._is_unproven = bool(begun.parts) and not storage.proved(Call.PART, b"", "")
 
     @contextmanager
     def running(self, board: Board) -> Iterator[None]:
@@ -95,7 +98,12 @@ class Uploads:
             raise Afresh(cut_short(), ranges=False)
         if self._begun.upload_id:
             self._patiently(self._complete)
-        found = self._patiently(lambda: self._storage.info(self._key))
+        found = self._found()
+        if found is not None and self._lacks_metadata(found):
+            self._patiently(self._storage.learn_if_due)  # a store that keeps none is known for it from now on
+        if found is not None and found.crc32 is None and self._is_unproven:
+            read_back = self._patiently(lambda: self._storage.read_crc32(self._key))
+            found = replace(found, crc32=read_back)
         if found is None or not self._matches(found):
             self._patiently(lambda: self._storage.delete([self._key]))
             raise StorageError("S3 does not hold what was sent to it, so the object was deleted.")
@@ -123,12 +131,15 @@ class Uploads:
             etag = self._patiently(
                 lambda: self._storage.put(self._key, body, described=self._described, crc32=crc32)
             )
+            self._is_unproven |= not self._storage.proved(Call.PUT, body, etag)
             self._parts.append(StoredPart(part.number, len(body), etag, crc32))
             return
         etag = self._patiently(lambda: self._upload(part.number, body, crc32))
         stored = StoredPart(part.number, len(body), etag, crc32)
         self._ledger.add(stored)
+        is_proven = self._storage.proved(Call.PART, body, etag)
         with self._lock:
+            self._is_unproven |= not is_proven
             self._parts.append(stored)
 
     def _upload(self, number: int, body: bytearray, crc32: int) -> str:
@@ -155,13 +166,24 @@ class Uploads:
         try:
             self._storage.complete_upload(self._key, self._begun.upload_id, parts, self.crc32)
         except UploadLost as error:
-            found = self._storage.info(self._key)  # the answer to an earlier try may have got lost
+            # The answer to an earlier try may have got lost, and the store may show late what it made then.
+            found = self._found() if error.may_be_complete else self._storage.info(self._key)
             if found is None or not self._matches(found):
                 raise Afresh(error) from error
 
+    def _found(self) -> ObjectInfo | None:
+        seconds = self._patience.visible_seconds
+        return self._patiently(lambda: self._storage.info(self._key, wait_seconds=seconds))
+
+    def _lacks_metadata(self, found: ObjectInfo) -> bool:
+        ours = self._described.metadata.keys()
+        return bool(ours) and self._storage.keeps_metadata and not ours & found.metadata.keys()
+
     def _matches(self, found: ObjectInfo) -> bool:
-        tag = dict(self._described.metadata)
-        same_tag = not self._storage.keeps_metadata or dict(found.metadata) == tag
+        """Stores add metadata of their own, so only ours counts."""
+        same_tag = (
+            not self._storage.keeps_metadata or self._described.metadata.items() <= found.metadata.items()
+        )
         return found.size == self.size and found.crc32 in (None, self.crc32) and same_tag
 
     def _patiently(self, call: Callable[[], T]) -> T:

@@ -27,9 +27,11 @@ def mend(found: Finding) -> Result:
     """What became of it; untouched are what is young and what only a person can judge."""
     if found.kind == Kind.WRONG_TAG:
         _note_swapped(found)
-    if found.young or found.kind not in _WAYS:
+    if found.young or found.kind not in (*_WAYS, Kind.OLD_VERSION):
         return UNTOUCHED
     try:
+        if found.kind == Kind.OLD_VERSION:
+            return _delete_versions(found)
         is_mended = _WAYS[found.kind](found)
     except StorageError as error:
         log.warning("not mended", kind=found.kind, name=found.name, reason=error.public_message)
@@ -46,6 +48,17 @@ def _delete_orphan(found: Finding) -> bool:
     log.warning("object without a video deleted", key=found.name, size=found.bytes)
     storage.connected().delete([found.name])
     return True
+
+
+def _delete_versions(found: Finding) -> Result:
+    match = OURS.fullmatch(found.name)
+    with reading() as session:
+        row = session.get(Video, match[2]) if match else None
+    vault = storage.connected()
+    if claims(row, found.name) or vault.info(found.name) is not None:
+        return Result(is_mended=False, why=MEANWHILE)
+    kept = vault.delete_versions(found.name)
+    return Result(is_mended=kept is None, why=f"{kept} {kept.why}" if kept else "")
 
 
 def _fail(found: Finding) -> bool:

@@ -25,6 +25,7 @@ class Kind(StrEnum):
     SIDECAR = "sidecar"
     MISSING_POSTER = "missing_poster"
     ORPHAN = "orphan"
+    OLD_VERSION = "old_version"
     STRAY_UPLOAD = "stray_upload"
 
 
@@ -64,6 +65,10 @@ WORDS = {
     Kind.SIDECAR: Words("Sidecars that are missing or out of date", "--repair writes them."),
     Kind.MISSING_POSTER: Words("Posters that are gone", "The videos play without; nothing needs to be done."),
     Kind.ORPHAN: Words("Objects without a video", "--repair deletes those that are older than an hour."),
+    Kind.OLD_VERSION: Words(
+        "Versions of deleted files, which the bucket has kept",
+        "--repair deletes those that are older than an hour, where the bucket allows it.",
+    ),
     Kind.STRAY_UPLOAD: Words("Unfinished uploads of no video", "--repair aborts them."),
 }
 FOR_INFORMATION = {Kind.MISSING_POSTER}

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import takewhile
+from itertools import chain, takewhile
 from typing import TypeVar
 
 from sqlmodel import func, select
@@ -20,6 +20,7 @@ from videovault.services.access import Caller, check_admin
 from videovault.services.reconcile.comparing import compare
 from videovault.services.reconcile.folders import Folder, Owned, batches, folders, ready_rows, rows_of
 from videovault.services.reconcile.mending import mend
+from videovault.services.reconcile.old_versions import old_versions
 from videovault.services.reconcile.progress import Progress
 from videovault.services.reconcile.report import UNTOUCHED, Finding, Kind, Report, Result, Tally
 
@@ -63,7 +64,7 @@ def reconcile(
                     tally.saw(*work)
                     for found, result in settled:
                         tally.add(found, result)
-    for stray in _until_stopped(_strays(least_age), progress):
+    for stray in _until_stopped(chain(old_versions(now() - least_age), _strays(least_age)), progress):
         tally.add(stray, mending(stray))
     report = tally.report()
     if repair:

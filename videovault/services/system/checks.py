@@ -21,17 +21,18 @@ log = logs.get(__name__)
 
 @dataclass(frozen=True)
 class Check:
-    """``mend`` is said where it hangs or fails in a way that has no advice of its own."""
+    """``mend`` is said where it hangs or fails in a way that has no advice of its own; ``seconds``: a longer deadline."""
 
     title: str
     look: Callable[[], Outcome]
     mend: str
+    seconds: float = 0
 
 
 STORE = "Check that the S3 is up and that AWS_ENDPOINT_URL_S3 and AWS_REGION lead to it."
 CHECKS: dict[str, Check] = {
     "database": Check("Database", work.database, "Check DATABASE_URL, and that the database is running."),
-    "storage": Check("S3", objects.round_trip, STORE),
+    "storage": Check("S3", objects.round_trip, STORE, seconds=objects.ROUND_TRIP_SECONDS),
     "cors": Check("Bucket CORS", objects.cors, STORE),
     "clock": Check("Clock", objects.clock, STORE),
     "disk": Check("Disk", objects.disk, "Check DATA_DIR."),
@@ -52,7 +53,7 @@ def check(caller: Caller, name: str, *, jobs_waiting: Callable[[], int]) -> Chec
 
 
 def begun(caller: Caller, name: str, *, jobs_waiting: Callable[[], int]) -> "Future[CheckView]":
-    """One of ``CHECKS``, in a thread of its own, with 5 seconds; of all who ask at once the same run.
+    """One of ``CHECKS``, in a thread of its own, with a deadline; of all who ask at once the same run.
 
     Raises Forbidden for anyone but admins, NotFound.
     """
@@ -78,6 +79,7 @@ def _checked(name: str, look: Callable[[], Outcome]) -> CheckView:
         trouble=outcome.trouble,
         mend=outcome.mend,
         steps=list(outcome.steps),
+        details=list(outcome.details),
         seconds=round(time.monotonic() - begun_at, 3),
     )
 
@@ -88,10 +90,11 @@ def applicable() -> list[str]:
 
 
 def _outcome(chosen: Check, looking: Future[Outcome]) -> Outcome:
+    seconds = max(DEADLINE_SECONDS, chosen.seconds)
     try:
-        return looking.result(DEADLINE_SECONDS)
+        return looking.result(seconds)
     except TimeoutError:
-        return Outcome("broken", f"No answer within {DEADLINE_SECONDS:g} seconds.", chosen.mend)
+        return Outcome("broken", f"No answer within {seconds:g} seconds.", chosen.mend)
     except StorageError as error:
         return broken(error, mend_storage(error))
     except VideoVaultError as error:

@@ -8,16 +8,21 @@ from datetime import timedelta
 
 from videovault.config import settings
 from videovault.errors import StorageError
-from videovault.gateways import reach, storage
-from videovault.gateways.storage import Description
+from videovault.gateways import links, reach, retry, storage
+from videovault.gateways.capabilities import Capabilities, Feature
+from videovault.gateways.retry import VISIBLE_SECONDS
+from videovault.gateways.storage import Description, KeptVersions
 from videovault.models import now
 from videovault.services.sizes import size
-from videovault.services.system import probes
+from videovault.services.system import probes, stores
 from videovault.services.system.outcome import CORS, Outcome, StepView, about, broken, mend_storage
 
 TEXT = Description("text/plain")
 SKEW_SECONDS, MOST_SKEW_SECONDS = 60.0, 900.0  # S3 refuses what was signed a quarter of an hour ago
 LEAST_DISK_BYTES = 1024**3
+LEAST_PART_BYTES = 5 * 1024**2
+AWAY_SECONDS = 3.0  # an S3 that stays away for longer is said to be broken
+ROUND_TRIP_SECONDS = 30.0  # 5 MiB have to get through a slow line
 
 
 @dataclass
@@ -27,6 +32,7 @@ class _RoundTrip:
     key: str
     body: bytes
     upload_id: str = ""
+    kept: KeptVersions | None = None
 
     @property
     def big_key(self) -> str:
@@ -36,26 +42,36 @@ class _RoundTrip:
         storage.connected().put(self.key, self.body, TEXT, zlib.crc32(self.body))
 
     def read(self) -> None:
-        self._compare(storage.connected().read(self.key, len(self.body) + 1))
+        vault, most = storage.connected(), len(self.body) + 1
+        found = retry.awaited(
+            lambda: vault.read(self.key, most), lambda body: body is not None, VISIBLE_SECONDS
+        )
+        self._compare(found)
 
     def presign(self) -> None:
-        link = storage.connected().presign(self.key, seconds=60, internal=True)
-        answer = _asked(link)
-        if answer.status != 200:
-            raise StorageError(f"S3 refuses the links it is signed for (HTTP {answer.status}).")
-        self._compare(answer.body)
+        self._compare(links.fetch(storage.connected(), self.key))
 
     def multipart(self) -> None:
-        vault, crc32 = storage.connected(), zlib.crc32(self.body)
+        """As a transfer does it: S3 takes parts of 5 MiB and more, and a shorter last one."""
+        vault, first = storage.connected(), bytes(LEAST_PART_BYTES)
         self.upload_id = vault.start_upload(self.big_key, TEXT)
-        part = vault.upload_part(self.big_key, self.upload_id, 1, self.body, crc32)
-        vault.complete_upload(self.big_key, self.upload_id, [_Sent(1, part.etag, crc32)], crc32)
+        sent = []
+        for number, body in enumerate((first, self.body), 1):
+            crc32 = zlib.crc32(body)
+            part = vault.upload_part(self.big_key, self.upload_id, number, body, crc32)
+            sent.append(_Sent(number, part.etag, crc32))
+        whole = zlib.crc32(self.body, zlib.crc32(first))
+        vault.complete_upload(self.big_key, self.upload_id, sent, whole)
         self.upload_id = ""
-        self._compare(vault.read(self.big_key, len(self.body) + 1))
+        info = vault.info(self.big_key, wait_seconds=VISIBLE_SECONDS)
+        if info is None or info.size != len(first) + len(self.body) or info.crc32 not in (None, whole):
+            raise StorageError("S3 does not hold what was sent to it in parts.")
 
     def delete(self) -> None:
-        storage.connected().delete([self.key, self.big_key])
-        if storage.connected().info(self.key) is not None:
+        vault = storage.connected()
+        self.kept = vault.delete([self.key, self.big_key])
+        found = retry.awaited(lambda: vault.info(self.key), lambda info: info is None, VISIBLE_SECONDS)
+        if found is not None:
             raise StorageError("S3 still has an object that was deleted.")
 
     def clear(self) -> None:
@@ -78,6 +94,7 @@ class _Sent:
 
 
 def round_trip() -> Outcome:
+    """All that is done with videos, on a small object; then what the store can do is found out again."""
     trip = _RoundTrip(probes.new_key(), probes.new_body())
     steps: dict[str, Callable[[], None]] = {
         "Write": trip.write,
@@ -88,15 +105,26 @@ def round_trip() -> Outcome:
     }
     done: list[str] = []
     try:
-        for name, take in steps.items():
-            take()
-            done.append(name)
+        with retry.policy(retry.RetryPolicy(AWAY_SECONDS)):
+            for name, take in steps.items():
+                take()
+                done.append(name)
+            storage.connected().learn()
     except StorageError as error:
         probes.clear(trip.clear)
         taken = tuple(StepView(name=name, is_done=name in done) for name in steps)
         return broken(error, mend_storage(error), taken)
     taken = tuple(StepView(name=name, is_done=True) for name in steps)
-    return Outcome("ok", "A small object was stored, read, linked, sent in parts and deleted.", steps=taken)
+    return _worked(storage.connected().capabilities, taken)
+
+
+def _worked(known: Capabilities, steps: tuple[StepView, ...]) -> Outcome:
+    found = "A small object was stored, read, linked, sent in parts and deleted."
+    details = tuple(stores.in_words(known))
+    if known.can(Feature.VERSIONED) and not known.can(Feature.DELETE_VERSIONS):
+        found += " The bucket keeps versions, which VideoVault cannot delete: deleted videos stay in it."
+        return Outcome("warning", found, stores.ALLOW_VERSIONS, steps=steps, details=details)
+    return Outcome("ok", found, steps=steps, details=details)
 
 
 def clock() -> Outcome:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Literal
 
 from videovault.errors import SourceError, StorageError, VideoVaultError
-from videovault.gateways.s3 import AccessDenied, InvalidCredentials
+from videovault.gateways.s3 import AccessDenied, InvalidCredentials, KeyDenied
 from videovault.services.views import View
 
 State = Literal["ok", "warning", "broken"]
@@ -21,8 +21,8 @@ class StepView(View):
 class CheckView(View):
     """A part of the installation as it was found.
 
-    ``found`` is a sentence, ``trouble`` the guide's name for what is wrong, ``mend`` what to do about it; ``seconds``
-    is how long it took.
+    ``found`` is a sentence, ``trouble`` the guide's name for what is wrong, ``mend`` what to do about it; ``details``
+    are further sentences, such as the store's own words; ``seconds`` is how long it took.
     """
 
     name: str
@@ -32,6 +32,7 @@ class CheckView(View):
     trouble: str = ""
     mend: str = ""
     steps: list[StepView] = []
+    details: list[str] = []
     seconds: float = 0
 
 
@@ -42,6 +43,7 @@ class Outcome:
     mend: str = ""
     trouble: str = ""
     steps: tuple[StepView, ...] = ()
+    details: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,11 @@ ACCESS_DENIED = Trouble(
     "S3 Access Denied",
     "Check IAM permissions and bucket policy. VideoVault puts, gets, lists and deletes objects and aborts multipart "
     "uploads: s3:PutObject, s3:GetObject, s3:DeleteObject, s3:ListBucket, s3:AbortMultipartUpload.",
+)
+KEY_DENIED = Trouble(
+    "S3 Access Denied",
+    "Allow kms:GenerateDataKey and kms:Decrypt on the encryption key to the same user, in the key's policy too, or "
+    "check S3_SSE_KMS_KEY_ID.",
 )
 INVALID_CREDENTIALS = Trouble(
     "Invalid Credentials",
@@ -81,10 +88,12 @@ DOWNLOAD_FAILURES = Trouble(
 
 def broken(error: VideoVaultError, mend: str = "", steps: tuple[StepView, ...] = ()) -> Outcome:
     """What an error means; ``mend`` for those that the guide does not know."""
+    answer = error.answer if isinstance(error, StorageError) else None
+    details = (f"The S3 said: {answer}",) if answer else ()
     trouble = _trouble(error)
     if trouble is None:
-        return Outcome("broken", error.public_message, mend, steps=steps)
-    return Outcome("broken", error.public_message, trouble.advice, trouble.name, steps)
+        return Outcome("broken", error.public_message, mend, steps=steps, details=details)
+    return Outcome("broken", error.public_message, trouble.advice, trouble.name, steps, details)
 
 
 def about(passed: timedelta) -> str:
@@ -99,6 +108,8 @@ def about(passed: timedelta) -> str:
 
 def _trouble(error: VideoVaultError) -> Trouble | None:
     match error:
+        case KeyDenied():
+            return KEY_DENIED
         case AccessDenied():
             return ACCESS_DENIED
         case InvalidCredentials():
@@ -113,4 +124,6 @@ def mend_storage(error: StorageError) -> str:
     """For storage errors beyond the guide's two."""
     if error.retryable:
         return "Check that the S3 is up and that AWS_ENDPOINT_URL_S3 and AWS_REGION lead to it."
+    if error.answer and error.answer.region:
+        return f"Set AWS_REGION={error.answer.region}, then start VideoVault again."
     return "Check AWS_S3_BUCKET_NAME, AWS_REGION and AWS_ENDPOINT_URL_S3."

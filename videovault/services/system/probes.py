@@ -6,10 +6,12 @@ from datetime import timedelta
 
 from videovault import logs
 from videovault.errors import StorageError
-from videovault.gateways import storage
+from videovault.gateways import capability_probe, storage
+from videovault.gateways.capabilities import Feature
 from videovault.models import now
 
-PREFIX = "videovault-checks/"
+PREFIX = capability_probe.PREFIX
+MOST_AT_ONCE = 100
 LIFE = timedelta(minutes=15)
 log = logs.get(__name__)
 
@@ -37,3 +39,7 @@ def sweep() -> None:
     for upload in vault.uploads(PREFIX):
         if upload.begun_at < before:
             vault.abort_upload(upload.key, upload.upload_id)
+    if vault.capabilities.can(Feature.DELETE_VERSIONS):  # what is locked would be refused again and again
+        old = {each.key for each in vault.versions(PREFIX) if each.modified_at < before}
+        for key in sorted(old)[:MOST_AT_ONCE]:
+            vault.delete_versions(key)
