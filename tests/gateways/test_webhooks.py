@@ -7,6 +7,8 @@ import httpx
 import pytest
 from standardwebhooks import Webhook
 
+from tests.fixtures.generator import refusing_port, running_generator
+from tests.fixtures.waiting import HANG_SECONDS
 from videovault.errors import WebhookBusy, WebhookError, WebhookUnanswered
 from videovault.gateways.webhooks import Exchange, Generation, Webhooks
 
@@ -237,3 +239,22 @@ def test_without_a_secret_nothing_is_signed() -> None:
 
     calling(note).generate({}, idempotency_key="v:1")
     assert "webhook-signature" not in seen[0].headers
+
+
+def test_a_connection_that_cannot_be_made_is_no_order_whatever_the_reason() -> None:
+    """By the real client: a name that is not known, a port that refuses, and one that speaks no TLS."""
+    with refusing_port() as refusing, running_generator(b"") as plain:
+        urls = [
+            "http://generator.invalid/video",
+            f"http://127.0.0.1:{refusing}/video",
+            f"{plain.url.replace('http:', 'https:')}/video",
+        ]
+        for url in urls:
+            heard: list[Exchange] = []
+            with httpx.Client(timeout=HANG_SECONDS, trust_env=False) as client:
+                webhooks = Webhooks(client, script_url=url, video_url=url, backoff=0)
+                with pytest.raises(WebhookError) as caught:
+                    webhooks.generate({}, idempotency_key="v:1", note=heard.append)
+            assert not isinstance(caught.value, WebhookUnanswered), url
+            assert len(heard) == 1 + 3, url
+        assert plain.requests == []

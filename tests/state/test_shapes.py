@@ -68,6 +68,14 @@ def test_generating_that_is_late_is_never_done() -> None:
     assert (work.pace, work.percent) == ("Longer than expected, still waiting", 99)
 
 
+def test_a_generator_without_news_is_told_of_in_a_plain_sentence() -> None:
+    note = "The service answered HTTP 524. We wait for its report."
+    for expected in (None, 240):
+        progress = Progress(stage="generating", elapsed_seconds=60, expected_seconds=expected, note=note)
+        assert (Work.of(progress).doing, Work.of(progress).note) == ("Waiting for the generator", note)
+    assert Work.of(Progress(stage="generating")).note == ""
+
+
 def test_queued_video_waits_for_its_turn() -> None:
     work = Work.of(Progress(stage="queued"))
     assert (work.step, work.doing) == (shapes.STORING, "Waiting for its turn to be stored")

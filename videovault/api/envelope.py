@@ -92,7 +92,7 @@ def request_id(scope: Scope) -> str:
 
 def failing(*statuses: int) -> Responses:
     """OpenAPI's words for the failures a route may answer with, beside those that any may."""
-    said = {
+    said: Responses = {
         status: {"model": Problem, "description": REASONS[status]} for status in sorted({*statuses, *ANY_MAY})
     }
     return {303: {"description": TO_A_PAGE}, **said}
