@@ -12,7 +12,7 @@ from videovault.config import settings
 from videovault.db import moment, reading, transaction
 from videovault.errors import Conflict, UnsafeUrl, WebhookBusy, WebhookError, WebhookUnanswered
 from videovault.gateways import statuses, webhooks
-from videovault.gateways.replies import LONGEST_MINUTES, Generation
+from videovault.gateways.reader import LONGEST_MINUTES, Generation
 from videovault.models import Event, Status, User, Video, now
 from videovault.security import Order
 from videovault.services import budget, fields, idempotency, lifecycle, limiting, quota, recording

@@ -9,7 +9,8 @@ from videovault import logs
 from videovault.db import reading, transaction
 from videovault.errors import UnsafeUrl, WebhookBusy
 from videovault.gateways import statuses
-from videovault.gateways.replies import Exchange, Generation
+from videovault.gateways.exchange import Exchange
+from videovault.gateways.reader import Generation
 from videovault.models import Status, Video, now
 from videovault.services import generation, lifecycle, recording
 from videovault.services.pauses import next_ask

@@ -17,7 +17,7 @@ from sqlmodel import col
 from videovault import logs, untrusted_json
 from videovault.db import keep_newest, reading, transaction
 from videovault.errors import DiskFull, VideoNotFound
-from videovault.gateways.replies import Exchange, Note
+from videovault.gateways.exchange import Exchange, Note
 from videovault.models import Delivery, Video
 from videovault.services import limiting, places
 from videovault.services.access import Caller, open_video
