@@ -20,7 +20,7 @@ LONGEST_FORMAT = 40
 MOST_FIELDS = 30
 Said = Literal["rejected", "failed", "processing", "ready", "polite", ""]
 BY_WEIGHT: tuple[Said, ...] = ("rejected", "failed", "processing", "ready", "polite")
-OUR_ID = re.compile(r"video_[0-9]{1,20}_[A-Za-z0-9]{1,32}")
+ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 TOO_LONG = f"It names an address of more than {walk.LONGEST_ADDRESS // 1024} KiB."
 EQUALS = "It names several addresses that may be the video."
@@ -38,7 +38,8 @@ class Generation:
     ``video_url`` is finished without saying where. Beside ``processing``, ``video_url`` is where the video will be.
     ``unread`` means that nothing of it was understood, for the reason in ``message``. ``is_video``: the body itself is
     the video. ``estimated_minutes`` only where a time was named; ``status_url`` where the generator can be asked how
-    far it is. ``duration`` in seconds, ``size`` in bytes. ``video_id`` and ``user_id`` are those that it names as ours.
+    far it is. ``duration`` in seconds, ``size`` in bytes. ``video_id`` and ``user_id`` are those that it names, which may
+    be the generator's own.
     """
 
     state: Literal["ready", "processing", "failed", "rejected", "unread"]
@@ -236,16 +237,13 @@ def _with_figures(said: Generation, found: Findings) -> Generation:
         duration,
         None if size is None else int(size),
         str(kind) if is_format else None,
-        _id(found.figures.get("videoid"), only_ours=True),
-        _id(found.figures.get("userid"), only_ours=False),
+        _id(found.figures.get("videoid")),
+        _id(found.figures.get("userid")),
     )
 
 
-def _id(value: Any, *, only_ours: bool) -> str:
-    """Generators have ids of their own under the same names; ours have a form of their own."""
-    if not isinstance(value, str) or len(value) > 64 or not value.isprintable():
-        return ""
-    return value if not only_ours or OUR_ID.fullmatch(value) else ""
+def _id(value: Any) -> str:
+    return value if isinstance(value, str) and ID.fullmatch(value) else ""
 
 
 def _number(value: Any) -> float | None:

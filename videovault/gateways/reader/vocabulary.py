@@ -148,6 +148,7 @@ ACKNOWLEDGEMENTS = frozenset(
         "received",
         "thank you",
         "true",
+        "null",
     )
 )
 N8N_STARTED = frozenset(("workflow was started", "workflow got started"))
