@@ -146,7 +146,7 @@ READERS = {
     "the video of a callback": Reader(
         lambda text: recording.named_video(text.encode()), bodies.MAX_BODY_BYTES
     ),
-    "a kept callback": Reader(delivery_views._without_paths, recording.MOST_BYTES),
+    "a kept callback": Reader(delivery_views.without_paths, recording.MOST_BYTES),
     "a signature": Reader(
         lambda text: security.webhook_is_genuine(b"{}", {"webhook-signature": text}), bodies.MAX_HEADER_BYTES
     ),

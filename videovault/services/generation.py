@@ -246,10 +246,11 @@ def _claim(video_id: str) -> tuple[Video, dict[str, str]] | None:
         taken = {"requested_at": now(), "next_ask_at": None, "deadline_at": until}
         if not lifecycle.change(session, video, unasked, due, **taken):
             return None
-        return video, _payload(video, _owner_email(session, video))
+        return video, payload_of(video, _owner_email(session, video))
 
 
-def _payload(video: Video, email: str) -> dict[str, str]:
+def payload_of(video: Video, email: str) -> dict[str, str]:
+    """What is posted to the video webhook; ``email`` is the owner's."""
     return {
         **_script(video),
         "email": email,

@@ -113,6 +113,11 @@ def incoming(call: Incoming) -> None:
     )
 
 
+def kept(body: bytes) -> str:
+    """The text of a body as it may be kept: cut, and without callback tokens."""
+    return _kept_body(body)[0]
+
+
 def named_video(body: bytes) -> str:
     """The video that the body of a report names; empty where it names none."""
     return reader.read(body).video_id
