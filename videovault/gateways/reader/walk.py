@@ -31,6 +31,7 @@ DONE = [canonical(name) for name in known.DONE_NAMES]
 ERROR = [canonical(name) for name in known.ERROR_NAMES]
 REJECTION = [canonical(name) for name in known.REJECTION_NAMES]
 REASON = [canonical(name) for name in known.REASON_NAMES]
+ASIDE = {*ERROR, "detail", "details"}  # what is said in these is not the video's state
 NOTHING = ("", "none", "null", "false", "0")
 
 
@@ -87,7 +88,7 @@ def walk(value: Any) -> Findings:
                 _note_text(found, (*path, key), child, held, is_beside)
             elif isinstance(child, dict | list):
                 beside = is_beside or (isinstance(key, str) and _says(key, known.BESIDE_THE_VIDEO))
-                below.append(((*path, key), child, beside, one_way and name not in REASON))
+                below.append(((*path, key), child, beside, one_way and name not in ASIDE))
         waiting += reversed(below)
     return found
 
@@ -213,12 +214,14 @@ def _note_text(found: Findings, path: Path, text: str, holder: Any, is_beside: b
 def _in_text(
     path: Path, text: str, name: str, holder: Any, found: Findings, is_beside: bool = False
 ) -> Iterator[Address]:
-    text = text.strip().strip("<>\"'`").strip()
+    text = text.strip()
+    is_code = text[:1] in ("{", "<") or (text[:1] == "[" and "](" not in text)
+    text = text.strip("<>\"'`").strip()
     if is_address(text):
         found.too_long |= len(text) > LONGEST_ADDRESS
         if len(text) <= LONGEST_ADDRESS:
             yield Address(path, text, None if is_beside else _standing(path, text, name, holder))
-    elif text[:1] not in ("{", "[", "<") and not is_beside:  # a sentence that names the video
+    elif not is_code and not is_beside:  # a sentence that names the video
         for named in set(_IN_PROSE.findall(text)):
             url = named.rstrip(".,;:!?")
             if is_address(url) and _ending(url) in known.VIDEO_ENDINGS and len(url) <= LONGEST_ADDRESS:
@@ -227,9 +230,9 @@ def _in_text(
 
 def _standing(path: Path, url: str, name: str, holder: Any) -> Standing | None:
     ending, kind = _ending(url), _kind(holder)
-    if ending in known.OTHER_ENDINGS or kind == "other":
-        return None
     named = _singular(canonical(name))
+    if ending in known.OTHER_ENDINGS or (kind == "other" and named not in VIDEO):
+        return None
     unlike = ending not in known.VIDEO_ENDINGS and kind != "video"
     aside = sum(1 for step in path[:-1] if isinstance(step, str) and canonical(step) not in WRAPPERS)
     if named in VIDEO:
