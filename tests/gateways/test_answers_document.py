@@ -1,6 +1,7 @@
 """The document for people who connect a generator shows what the reader makes of each answer."""
 
 import json
+from collections.abc import Callable
 
 import pytest
 
@@ -95,7 +96,7 @@ def script_row(case: Case) -> tuple[str, ...]:
 HEAD = ("Answer", "Body", "What is read")
 # A 5xx is not read: it may have come from a proxy, so the report is waited for.
 READ = [case for case in WEBHOOK if case["status"] < 500]
-PARTS = {
+PARTS: dict[str, Callable[[], str]] = {
     "words": words,
     "never": lambda: table(HEAD, video_rows(NEVER)),
     "addresses": lambda: table(HEAD, video_rows(ADDRESSES)),

@@ -16,7 +16,6 @@ LONGEST_REASON = 2000
 MOST_REASONS = 5  # of a list
 Path = tuple[str | int, ...]
 
-_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
 _IN_PROSE = re.compile(r"https?://[^\s<>\"'`)\]]+", re.IGNORECASE)
 _SUFFIXES = ("url", "uri", "link", "file", "path")
 
@@ -138,7 +137,7 @@ def _ends(text: str) -> str:
 
 def _is_beside(event: str) -> bool:
     """Whether an event is about something else, such as ``avatar_video_gif``; ``avatar_video`` is a video."""
-    words = set(_WORDS.findall(event[:LONGEST_NAME]))
+    words = set(_words(event))
     return bool(words & known.BESIDE_THE_VIDEO - {"avatar", "template"}) or (
         "avatar" in words and "video" not in words
     )
@@ -250,12 +249,22 @@ def _singular(name: str) -> str:
 
 def _says(name: str, words: frozenset[str]) -> bool:
     """Whether one of its words is among these, also with ``url`` grown on to it."""
-    for word in _WORDS.findall(name[:LONGEST_NAME]):
-        small = word.lower()
-        stem = next((small.removesuffix(end) for end in _SUFFIXES if small.endswith(end)), small)
-        if small in words or stem in words:
+    for word in _words(name):
+        plain = word.rstrip("0123456789")
+        stem = next((plain.removesuffix(end) for end in _SUFFIXES if plain.endswith(end)), plain)
+        if not words.isdisjoint((word, plain, stem)):
             return True
     return False
+
+
+def _words(name: str) -> list[str]:
+    """``share``, ``video`` and ``url`` of ``shareVideoURL``."""
+    name = name[:LONGEST_NAME]
+    spaced = [
+        f" {char}" if char.isupper() and (not before.isupper() or after.islower()) else char
+        for before, char, after in zip(f"_{name}", name, f"{name[1:]}_", strict=False)
+    ]
+    return "".join(char if char.isalnum() else " " for char in "".join(spaced)).lower().split()
 
 
 def _ending(url: str) -> str:

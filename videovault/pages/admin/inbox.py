@@ -57,7 +57,7 @@ def _call(call: Any) -> rx.Component:
                 _text("Client address", call.address),
                 _text("Headers", call.headers),
                 _text("Body", call.body),
-                _text("Answer", call.answer),
+                _text(wording.ANSWER, call.answer),
                 _choices(call),
                 _ways(call),
                 class_name="stack close call",

@@ -6,8 +6,10 @@ import reflex as rx
 
 from videovault.components.buttons import button
 from videovault.components.forms import problem
+from videovault.components.sentences import sentence
 from videovault.components.vars import local_time
 from videovault.pages.admin.frame import WHEN, section
+from videovault.state import wording
 from videovault.state.admin_test_order import AdminTestOrderState
 
 
@@ -19,8 +21,12 @@ def test_order() -> rx.Component:
         rx.cond(
             state.order_at != "",
             rx.el.p(
-                "Sent ",
-                rx.el.time(local_time(state.order_at, WHEN), custom_attrs={"dateTime": state.order_at}),
+                sentence(
+                    "Sent {at}",
+                    at=rx.el.time(
+                        local_time(state.order_at, WHEN), custom_attrs={"dateTime": state.order_at}
+                    ),
+                ),
                 class_name="soft small",
             ),
         ),
@@ -45,7 +51,8 @@ def _step(step: Any) -> rx.Component:
         rx.el.p(step.read, class_name=rx.cond(step.is_bad, "error", "")),
         _text("Sent", "Received", step),
         rx.cond(
-            step.answer != "", rx.el.details(rx.el.summary("Answer"), rx.el.pre(step.answer, tab_index=0))
+            step.answer != "",
+            rx.el.details(rx.el.summary(wording.ANSWER), rx.el.pre(step.answer, tab_index=0)),
         ),
         class_name="line-text",
     )
