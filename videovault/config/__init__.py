@@ -119,6 +119,17 @@ class Settings(ConnectionSettings):
         le=60,
         description="How long to wait before a webhook that failed is called again; twice as long the second time.",
     )
+    video_result_field: str = Field(
+        "",
+        max_length=200,
+        description="Where in an answer the video's address stands, if it is not found by itself, such as movie.url or "
+        "output.0.",
+    )
+    script_result_field: str = Field(
+        "",
+        max_length=200,
+        description="Where in an answer the script stands, if it is not found by itself, such as choices.0.message.",
+    )
     studio_mode: Literal["callback", "direct"] = Field(
         "callback", description="How the embedded studio answers: processing and a callback, or at once."
     )

@@ -6,31 +6,24 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Any
 from uuid import uuid4
 
 import httpx
-from pydantic import BaseModel, ValidationError
 from standardwebhooks import Webhook
 
 from videovault.config import settings
 from videovault.errors import WebhookBusy, WebhookError, WebhookUnanswered
-from videovault.gateways import studio, tls
+from videovault.gateways import reader, studio, tls
+from videovault.gateways.exchange import Exchange, Note, unheard
 from videovault.gateways.faults import seconds_of
-from videovault.gateways.replies import (
-    MAX_ANSWER_BYTES,
-    Exchange,
-    Generation,
-    Note,
-    generation_of,
-    message_of,
-    unheard,
-    unwrapped,
-)
+from videovault.gateways.reader import Generation, Script
 
 __all__ = ["Exchange", "Generation", "Script", "Webhooks", "connected"]
 
 REPEATS = 3
 CONNECT_SECONDS = 10.0
+KEPT_HEADERS = ("retry-after", "content-type")
 # No connection was made, by DNS, TCP, TLS or a proxy, so sending again cannot order twice.
 NOT_SENT = (
     httpx.ConnectError,
@@ -39,14 +32,6 @@ NOT_SENT = (
     httpx.ProxyError,
     httpx.UnsupportedProtocol,
 )
-
-
-class Script(BaseModel):
-    """The three parts of a script, each possibly empty."""
-
-    hook: str = ""
-    body: str = ""
-    conclusion: str = ""
 
 
 class Webhooks:
@@ -73,41 +58,38 @@ class Webhooks:
         self._backoff = backoff
         self._headers = headers or {}
 
-    def write_script(self, brief: Mapping[str, str], *, note: Note = unheard) -> Script:
-        """Ask for a script. Raises WebhookError with a sentence for a person."""
+    def write_script(self, brief: Mapping[str, Any], *, note: Note = unheard, field: str = "") -> Script:
+        """Ask for a script, which stands at ``field`` if not where it usually does.
+
+        Raises WebhookError with a sentence for a person.
+        """
         try:
             answer = _accepted(self._post(self._script_url, brief, {}, note, again=_is_out_of_order))
         except WebhookUnanswered as error:
             raise WebhookError(error.public_message, retryable=True) from error
         if answer.status_code >= 400:
-            raise WebhookError(f"The script service refused the brief. {message_of(answer)}".strip())
-        try:
-            script = Script.model_validate(unwrapped(answer))
-        except ValidationError as error:
-            raise WebhookError("The script service answered something that is not a script.") from error
-        if not (script.hook or script.body or script.conclusion):
-            raise WebhookError("The script service answered without hook, body or conclusion.")
-        return script
+            raise WebhookError(f"The script service refused the brief. {_read(answer).message}".strip())
+        return reader.read_script(answer.content, _content_type(answer), field=field)
 
     def generate(
-        self, request: Mapping[str, str], *, idempotency_key: str, note: Note = unheard
+        self, request: Mapping[str, Any], *, idempotency_key: str, note: Note = unheard, field: str = ""
     ) -> Generation:
-        """Order a video. The order is sent once; only a connection that was not made is tried again.
+        """Order a video, whose address stands at ``field`` if not where it usually does.
 
-        Whatever a 2xx says without an address means that the render is under way: people wire webhooks up in
-        many ways, and a render that was begun is paid for. Raises WebhookUnanswered when the order may have
+        The order is sent once; only a connection that was not made is tried again. An answer that is not understood is
+        ``unread``: the render may be under way and is paid for. Raises WebhookUnanswered when the order may have
         arrived and the answer does not tell what became of it; WebhookBusy when nothing was begun and the order is
         to be sent again later; WebhookError when the webhook could not be reached or misleads.
         """
         answer = self._post(self._video_url, request, {"Idempotency-Key": idempotency_key}, note)
         if _may_have_begun(answer):
             raise WebhookUnanswered(f"The service answered HTTP {answer.status_code}.")
-        return generation_of(_accepted(answer))
+        return _read(_accepted(answer), field)
 
     def _post(
         self,
         url: str,
-        payload: Mapping[str, str],
+        payload: Mapping[str, Any],
         headers: Mapping[str, str],
         note: Note,
         *,
@@ -141,22 +123,23 @@ class Webhooks:
         except (httpx.HTTPError, WebhookUnanswered) as error:
             note(Exchange(sent, body, fault=f"{type(error).__name__}: {error}"))
             raise
-        note(Exchange(sent, body, answer.status_code, answer.content))
+        note(Exchange(sent, body, answer.status_code, answer.content, content_type=_content_type(answer)))
         return answer
 
     def _exchanged(self, url: str, body: bytes, headers: Mapping[str, str]) -> httpx.Response:
-        """The whole answer, with none of its headers but Retry-After."""
+        """The answer up to one byte more than is read of it, with none of its headers but the ``KEPT_HEADERS``."""
         until = time.monotonic() + (self._client.timeout.read or math.inf)
         with self._client.stream("POST", url, content=body, headers=headers) as answer:
             content = bytearray()
             for chunk in answer.iter_bytes():
                 content += chunk
-                if len(content) > MAX_ANSWER_BYTES:
-                    raise WebhookUnanswered("The service's answer is too long to be read.")
+                if len(content) > reader.MAX_BYTES:
+                    break
                 if time.monotonic() > until:  # an answer that drips would hold its caller for ever
                     raise httpx.ReadTimeout("the answer did not end in time")
-            later = {name: answer.headers[name] for name in ("retry-after",) if name in answer.headers}
-            return httpx.Response(answer.status_code, headers=later, content=bytes(content))
+            kept = {name: answer.headers[name] for name in KEPT_HEADERS if name in answer.headers}
+            body_read = bytes(content[: reader.MAX_BYTES + 1])
+            return httpx.Response(answer.status_code, headers=kept, content=body_read)
 
     def _signature(self, body: bytes) -> dict[str, str]:
         """Standard Webhooks headers, when a secret is set."""
@@ -195,6 +178,14 @@ def _studio_headers() -> dict[str, dict[str, str]]:
         (chosen.video_webhook_url, chosen.video_webhook),
     ]
     return {url: studio.bearer(chosen.installation.studio_key) for given, url in own if given is None}
+
+
+def _read(answer: httpx.Response, field: str = "") -> Generation:
+    return reader.read(answer.content, _content_type(answer), field=field, status=answer.status_code)
+
+
+def _content_type(answer: httpx.Response) -> str:
+    return str(answer.headers.get("content-type", ""))
 
 
 def _accepted(answer: httpx.Response) -> httpx.Response:

@@ -24,6 +24,7 @@ from videovault.state.admin_inbox import AdminInboxState
 from videovault.state.admin_orphans import AdminOrphansState
 from videovault.state.admin_people import AdminPeopleState
 from videovault.state.admin_system import AdminSystemState
+from videovault.state.admin_test_order import AdminTestOrderState
 from videovault.state.admin_videos import AdminVideosState
 from videovault.state.gallery import GalleryState
 from videovault.state.problem import ProblemState
@@ -90,6 +91,7 @@ PAGES = (
             AdminSystemState.load,
             AdminInboxState.load,
             AdminOrphansState.spare,
+            AdminTestOrderState.load,
             AdminSystemState.run,
             AdminSystemState.ask_browser,
             WorkState.watch,

@@ -11,7 +11,7 @@ from videovault.db import reading, transaction
 from videovault.errors import Conflict, WebhookError
 from videovault.gateways import webhooks
 from videovault.models import Event, Status, Video
-from videovault.services import fields, lifecycle, limiting, quota, recording
+from videovault.services import fields, lifecycle, limiting, quota, recording, result_fields
 from videovault.services.access import Caller, open_video
 from videovault.services.naming import title_of
 from videovault.services.views import ScriptView
@@ -59,6 +59,11 @@ def compose_part(caller: Caller, video_id: str, part: Part) -> str:
     return text
 
 
+def left_empty(script: Mapping[str, str]) -> list[Part]:
+    """The parts that the script webhook did not write; none where there is no such webhook."""
+    return [part for part in PARTS if not script[part]] if settings().script_webhook else []
+
+
 def keep(caller: Caller, script: Mapping[str, str]) -> ScriptView:
     """Keep what ``compose`` made as a draft."""
     with transaction() as session:
@@ -104,7 +109,9 @@ def latest(caller: Caller) -> ScriptView | None:
 
 def _asked(caller: Caller, order: Mapping[str, str]) -> webhooks.Script:
     sent = {**order, "email": caller.email}
-    return webhooks.connected().write_script(sent, note=recording.outgoing("script"))
+    return webhooks.connected().write_script(
+        sent, note=recording.outgoing("script"), field=result_fields.script()
+    )
 
 
 def _fitted(name: str, text: str) -> str:

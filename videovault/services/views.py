@@ -18,6 +18,10 @@ FOLDED: dict[str, PublicStatus] = {
     Status.FAILED: "failed",
 }
 Retry = Literal["transfer", "generation"]
+NOT_UNDERSTOOD = (
+    "Your generator answered something that VideoVault could not read. The video is still awaited; an admin can see the "
+    "answer on the System page."
+)
 PROCESSING = (Status.GENERATING, Status.QUEUED, Status.STORING)
 
 
@@ -101,7 +105,8 @@ class Metadata(View):
 class Progress(View):
     """How far the work is; bytes and seconds, ``percent`` only while storing a video of known size.
 
-    ``note`` is a sentence for the owner where news of the generator are awaited longer than usual.
+    ``note`` is a sentence for the owner where news of the generator are awaited longer than usual, ``problem`` one where
+    the generator was not understood.
     ``waits_for_file``: the generator has named the file's address, which does not give it yet.
     """
 
@@ -114,6 +119,7 @@ class Progress(View):
     elapsed_seconds: int = 0
     expected_seconds: int | None = None
     note: str | None = None
+    problem: str | None = None
     waits_for_file: bool = Field(default=False, exclude=True)  # for pages
 
     @classmethod
@@ -131,6 +137,7 @@ class Progress(View):
             elapsed_seconds=max(0, int((now() - started).total_seconds())),
             expected_seconds=round(video.estimated_minutes * 60) if video.estimated_minutes else None,
             note=video.generator_note if video.status == Status.GENERATING else None,
+            problem=NOT_UNDERSTOOD if video.unread_at and video.status == Status.GENERATING else None,
             waits_for_file=video.status == Status.QUEUED and video.refused_since is not None,
         )
 

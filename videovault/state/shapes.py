@@ -67,7 +67,7 @@ class Card(Shape):
 
 
 class Work(Shape):
-    """How far a video in work is; ``percent`` is -1 while nobody can know, ``note`` what its owner is to know."""
+    """How far a video in work is; ``percent`` is -1 while nobody can know, ``note`` and ``problem`` what its owner is to know."""
 
     step: int = REQUESTED
     doing: str = wording.HANDING_OVER
@@ -75,6 +75,7 @@ class Work(Shape):
     pace: str = ""
     percent: int = -1
     note: str = ""
+    problem: str = ""
 
     @classmethod
     def of(cls, progress: Progress) -> "Work":
@@ -173,9 +174,10 @@ class Shared(Shape):
 def _generating(progress: Progress) -> Work:
     elapsed, expected = progress.elapsed_seconds, progress.expected_seconds
     so_far = f"{wording.clock(elapsed)} so far"
+    told = {"note": progress.note or "", "problem": progress.problem or ""}
     doing = wording.AWAITING if progress.note else wording.MAKING
     if expected is None:
-        return Work(step=GENERATING, doing=doing, so_far=so_far, note=progress.note or "")
+        return Work(step=GENERATING, doing=doing, so_far=so_far, **told)
     late = elapsed > expected
     return Work(
         step=GENERATING,
@@ -183,7 +185,7 @@ def _generating(progress: Progress) -> Work:
         so_far=so_far,
         pace="Longer than expected, still waiting" if late else wording.left(expected - elapsed),
         percent=min(99, elapsed * 100 // expected) if expected else -1,
-        note=progress.note or "",
+        **told,
     )
 
 

@@ -8,6 +8,7 @@ from videovault.state.wording.counting import (
     budget,
     deleted,
     differences,
+    field_chosen,
     found,
     news,
     not_deleted,
@@ -44,6 +45,7 @@ __all__ = [
     "code_apart",
     "deleted",
     "differences",
+    "field_chosen",
     "found",
     "left",
     "news",
@@ -126,6 +128,9 @@ HANDING_OVER = "Handing it over"
 WAITING_FOR_FILE = "Waiting for the file of the generator"
 MAKING = "Making the video"
 AWAITING = "Waiting for the generator"
+UNREAD = "The generator's answer could not be read."
+ANSWER = "Answer"
+LEFT_EMPTY = "The script service left this part empty. Write it here."
 WRITING = "Writing the script"
 CHECKING = "Checking…"
 DID_NOT_WORK = "This did not work"
@@ -151,6 +156,7 @@ VERDICTS = {
     "accepted": "Accepted",
     "duplicate": "Known already",
     "superseded": "Too late",
+    "unread": "Not understood",
     "refused": "Refused",
 }
 CALLS = {
