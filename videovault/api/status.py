@@ -27,7 +27,7 @@ UNCHANGED: dict[Verdict, str] = {
 }
 
 
-class _KeptRoute(APIRoute):
+class KeptRoute(APIRoute):
     """Sees each call as it came, the ones that are refused before they are understood too."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -46,7 +46,7 @@ class _KeptRoute(APIRoute):
         return kept
 
 
-router = APIRouter(prefix="/api/auth/video", tags=["Videos"], route_class=_KeptRoute)
+router = APIRouter(prefix="/api/auth/video", tags=["Videos"], route_class=KeptRoute)
 
 
 @router.put(

@@ -62,6 +62,11 @@ def generation_of(answer: httpx.Response) -> Generation:
     return _understood(said) if isinstance(said, dict) else Generation("processing")
 
 
+def generation_in(body: bytes) -> Generation:
+    """What the body of a service's own report means; raises as ``generation_of`` does."""
+    return generation_of(httpx.Response(200, content=body))
+
+
 def unwrapped(answer: httpx.Response) -> Any:
     """The object itself, the object in ``data``, or the only one of a list; None for what is no JSON."""
     try:

@@ -11,6 +11,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 
 from videovault.config import settings
+from videovault.config.headers import HostHeaders, for_host
 from videovault.errors import SourceError, UnsafeUrl
 from videovault.gateways import studio
 from videovault.gateways.addresses import AddressGuard, Resolver, Stop, WebAddress, system_resolver
@@ -55,7 +56,8 @@ class Source:
     """Opens videos by URL, from several threads at once; connections are kept for the next request.
 
     ``proxy`` is one to go through. ``resolver``, ``ssl_context`` and ``transport`` replace the system's names, the usual certificates and the
-    network. No cookies, no proxies from the environment, no credentials of any kind are ever sent.
+    network. No cookies, no proxies from the environment are ever sent, and of credentials only those in
+    ``headers`` to their own host, which is compared at each redirect.
     """
 
     def __init__(
@@ -66,8 +68,10 @@ class Source:
         ssl_context: ssl.SSLContext | None = None,
         transport: httpx.BaseTransport | None = None,
         proxy: Proxy | None = None,
+        headers: HostHeaders | None = None,
     ) -> None:
         self._policy = policy
+        self._headers = headers or {}
         self._guard = AddressGuard(policy.allow, resolver)
         self._transport = transport or GuardedTransport(self._guard, ssl_context, proxy=proxy)
         self._closed = Event()
@@ -161,7 +165,9 @@ class Source:
     def _request(self, address: WebAddress, wanted: Wanted, stop: Stop) -> httpx.Request:
         timeout = httpx.Timeout(self._policy.idle_seconds, connect=self._policy.connect_seconds)
         extensions = {"timeout": timeout.as_dict(), "stop": stop}
-        return httpx.Request("GET", address.url, headers=wanted.headers, extensions=extensions)
+        headers = httpx.Headers(wanted.headers)
+        headers.update(for_host(self._headers, address.host, address.port))
+        return httpx.Request("GET", address.url, headers=headers, extensions=extensions)
 
     def _ahead_asker(
         self, response: httpx.Response, address: WebAddress, validator: str | None, stop: Stop
@@ -199,7 +205,11 @@ def for_video(video_id: str, attempt: int, url: str) -> Source:
 def connected() -> Source:
     """The Source of this process, with the limits that the settings name."""
     proxy = settings().source_proxy.get_secret_value()
-    return Source(_policy(settings().allowed_sources), proxy=Proxy(proxy) if proxy else None)
+    return Source(
+        _policy(settings().allowed_sources),
+        proxy=Proxy(proxy) if proxy else None,
+        headers=settings().source_extra_headers,
+    )
 
 
 @lru_cache(maxsize=1)

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from standardwebhooks import Webhook
 
 from videovault.config import settings
+from videovault.config.headers import masked
 from videovault.errors import WebhookBusy, WebhookError, WebhookUnanswered
 from videovault.gateways import studio, tls
 from videovault.gateways.faults import seconds_of
@@ -29,6 +30,7 @@ from videovault.gateways.replies import (
 
 __all__ = ["Exchange", "Generation", "Script", "Webhooks", "connected"]
 
+HIDDEN = "…"  # in the place of a header's secret value
 TRIES = 3
 CONNECT_SECONDS = 10.0
 # Nothing reached the other side, so asking again cannot render twice.
@@ -47,7 +49,7 @@ class Webhooks:
     """Calls the configured webhooks with the client that is handed in.
 
     ``note`` hears of every call that was made, before its outcome is known to the caller. ``headers`` are further ones
-    by the address that they are for.
+    by the address that they are for; ``note`` hears their names only.
     """
 
     def __init__(
@@ -74,7 +76,8 @@ class Webhooks:
         except WebhookUnanswered as error:
             raise WebhookError("The script service took too long to answer.", retryable=True) from error
         if answer.status_code >= 400:
-            raise WebhookError(f"The script service refused the brief. {message_of(answer)}".strip())
+            reason = masked(message_of(answer), self._headers.get(self._script_url, {}).values())
+            raise WebhookError(f"The script service refused the brief. {reason}".strip())
         try:
             script = Script.model_validate(unwrapped(answer))
         except ValidationError as error:
@@ -119,13 +122,14 @@ class Webhooks:
     def _send(self, url: str, body: bytes, headers: Mapping[str, str], note: Note) -> httpx.Response:
         """One call, noted whatever becomes of it."""
         own = self._headers.get(url, {})
-        sent = {"Content-Type": "application/json", **headers, **own, **self._signature(body)}
+        plain = {"Content-Type": "application/json", **headers, **self._signature(body)}
+        noted = {**dict.fromkeys(own, HIDDEN), **plain}
         try:
-            answer = self._exchanged(url, body, sent)
+            answer = self._exchanged(url, body, {**own, **plain})
         except (httpx.HTTPError, WebhookError) as error:
-            note(Exchange(sent, body, fault=f"{type(error).__name__}: {error}"))
+            note(Exchange(noted, body, fault=f"{type(error).__name__}: {error}"))
             raise
-        note(Exchange(sent, body, answer.status_code, answer.content))
+        note(Exchange(noted, body, answer.status_code, answer.content))
         return answer
 
     def _exchanged(self, url: str, body: bytes, headers: Mapping[str, str]) -> httpx.Response:
@@ -164,18 +168,21 @@ def connected() -> Webhooks:
         script_url=chosen.script_webhook,
         video_url=chosen.video_webhook,
         secret=chosen.webhook_secret.get_secret_value(),
-        headers=_studio_headers(),
+        headers=_own_headers(),
     )
 
 
-def _studio_headers() -> dict[str, dict[str, str]]:
-    """The studio's key, for the webhooks that lead to it."""
+def _own_headers() -> dict[str, Mapping[str, str]]:
+    """The studio's key for the webhooks that lead to it, and WEBHOOK_HEADERS for those that were set."""
     chosen = settings()
-    own = [
+    addresses = [
         (chosen.script_webhook_url, chosen.script_webhook),
         (chosen.video_webhook_url, chosen.video_webhook),
     ]
-    return {url: studio.bearer(chosen.installation.studio_key) for given, url in own if given is None}
+    return {
+        url: studio.bearer(chosen.installation.studio_key) if given is None else chosen.webhook_extra_headers
+        for given, url in addresses
+    }
 
 
 def _final(answer: httpx.Response) -> httpx.Response:

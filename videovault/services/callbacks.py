@@ -37,7 +37,8 @@ from datetime import timedelta
 from sqlmodel import Session
 
 from videovault.db import reading, transaction
-from videovault.errors import Conflict, InvalidInput, NotSignedIn, VideoNotFound
+from videovault.errors import Conflict, InvalidInput, NotFound, NotSignedIn, VideoNotFound, WebhookError
+from videovault.gateways.replies import generation_in
 from videovault.models import Event, Status, Video, now
 from videovault.security import Order, order_of_callback
 from videovault.services import fields, generation, lifecycle, webhook_ids
@@ -91,6 +92,37 @@ def video_of_token(token: str) -> str:
     """The video that a callback token is good for; empty when it is forged or too old."""
     order = _order(token)
     return order.video_id if order else ""
+
+
+def holder(token: str) -> tuple[Caller, str]:
+    """The generator that holds the ``reportUrl`` with this token, and the video it was ordered.
+
+    Raises NotFound when the address is wrong or has expired, VideoNotFound when its video is gone.
+    """
+    order = _order(token)
+    if order is None:
+        raise NotFound("This report address is wrong or has expired.")
+    return generator(token, order.video_id), order.video_id
+
+
+def read(caller: Caller, video_id: str, body: bytes) -> Report:
+    """What a service's own words say of its order. Raises InvalidInput for an address that is none."""
+    try:
+        said = generation_in(body)
+    except WebhookError as error:
+        raise InvalidInput(error.public_message, {"body": error.public_message}) from error
+    status = "failed" if said.state == "rejected" else said.state
+    return Report(caller.user_id, video_id, status, said.video_url, error=said.message)
+
+
+def take_any(caller: Caller, said: Report, *, enqueue: Enqueue) -> Taken:
+    """As ``take``, for services that cannot act on a refusal: what contradicts the video's state changes nothing."""
+    try:
+        return take(caller, said, enqueue=enqueue)
+    except Conflict:
+        with reading() as session:
+            video = open_video(session, caller, said.video_id, "change").row
+            return Taken(VideoView.of(video), video.status, changed=False)
 
 
 def signed_generator(video_id: str) -> Caller:

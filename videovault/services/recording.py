@@ -15,9 +15,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col
 
 from videovault import logs, untrusted_json
+from videovault.config import settings
+from videovault.config.headers import masked
 from videovault.db import keep_newest, reading, transaction
 from videovault.errors import DiskFull, VideoNotFound
 from videovault.gateways.replies import Exchange, Note
+from videovault.logs import redaction
 from videovault.models import Delivery, Video
 from videovault.services import limiting, places
 from videovault.services.access import Caller, open_video
@@ -74,9 +77,9 @@ def outgoing(kind: Literal["script", "video", "poll"], video_id: str | None = No
                 headers=_harmless(exchange.headers),
                 body=body,
                 is_cut=is_cut,
-                answer=_text(exchange.answer)[:MOST_BYTES],
+                answer=_masked(_text(exchange.answer))[:MOST_BYTES],
                 verdict="accepted" if fine else "refused",
-                why="" if fine else exchange.fault or f"HTTP {exchange.status}",
+                why="" if fine else _masked(exchange.fault) or f"HTTP {exchange.status}",
                 http_status=exchange.status,
                 outcome="not answered" if exchange.status is None else "answered",
             )
@@ -163,14 +166,20 @@ def _harmless(headers: Mapping[str, str]) -> dict[str, str]:
     return {name[:LONGEST_HEADER]: _cut(value) for name, value in told[:MOST_HEADERS]}
 
 
+def _masked(text: str) -> str:
+    """Without callback tokens, addresses that hold one, and what WEBHOOK_HEADERS add; services may echo them."""
+    text = redaction.CALLBACK_PATH.sub(rf"\g<1>{MASK}", _TOKEN.sub(rf"\g<1>{MASK}", text))
+    return masked(redaction.SIGNED_TOKEN.sub(MASK, text), settings().header_secrets)
+
+
 def _cut(value: str) -> str:
     whole = len(value) <= LONGEST_HEADER
-    return _text((value if whole else value[:LONGEST_HEADER] + MASK).encode())
+    return _text(_masked(value if whole else value[:LONGEST_HEADER] + MASK).encode())
 
 
 def _kept_body(body: bytes) -> tuple[str, bool]:
     """The text that is kept, and whether it is not all of it."""
-    text = _text(_TOKEN.sub(rf"\g<1>{MASK}", body[:MOST_BYTES].decode(errors="replace")).encode())
+    text = _text(_masked(body[:MOST_BYTES].decode(errors="replace")).encode())
     kept = text.encode()[:MOST_BYTES].decode(errors="ignore")
     return kept, kept != text or len(body) > MOST_BYTES
 
