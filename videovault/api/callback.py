@@ -12,7 +12,9 @@ from videovault.services.views import PublicStatus, View
 from videovault.worker import enqueue
 
 router = APIRouter(prefix="/api/callback", tags=["Videos"], route_class=KeptRoute)
-Token = Annotated[str, Path(description="What `reportUrl` of the order ends with.")]
+Token = Annotated[
+    str, Path(pattern=r"^[A-Za-z0-9_.-]{1,1000}$", description="What `reportUrl` of the order ends with.")
+]
 
 
 class ReportedView(View):

@@ -125,6 +125,12 @@ ROUTES: dict[str, Route] = {
     "PUT /api/auth/video/status": Route(
         rules.reporter, 200, lambda ask: _of(ask, status="processing"), state=Status.GENERATING
     ),
+    **{
+        f"{method} /api/callback/{{token}}": Route(
+            rules.address_holder, 200, lambda _: {"status": "processing"}, state=Status.GENERATING
+        )
+        for method in ("POST", "PUT")
+    },
     "GET /api/auth/video/gallery": Route(rules.whose, query=_named("userId")),
     "DELETE /api/auth/video/delete": Route(rules.owner, 200, _of),
     "GET /api/auth/video/{videoId}": Route(rules.owner),

@@ -39,6 +39,7 @@ class Account:
     token_id: str
     reset_token: str
     delivery_id: str
+    report_token: str
 
     @property
     def by_name(self) -> Mapping[str, str]:
@@ -49,11 +50,20 @@ class Account:
             "sessionId": self.session_id,
             "tokenId": self.token_id,
             "deliveryId": self.delivery_id,
+            "token": self.report_token,
         }
 
 
 ABSENT = Account(
-    "0" * 32, "absent@example.com", "video_1703123456789_abc123def", "k" * 43, "0" * 32, "0" * 32, "", "0"
+    "0" * 32,
+    "absent@example.com",
+    "video_1703123456789_abc123def",
+    "k" * 43,
+    "0" * 32,
+    "0" * 32,
+    "",
+    "0",
+    "x.y",
 )
 
 
@@ -198,6 +208,7 @@ def _account(person: Person, generator: Generator) -> Account:
             token_id=token_id,
             reset_token=resets.link_for(user).url.partition("token=")[2],
             delivery_id=str(session.exec(report_kept).one().id),
+            report_token=security.callback_token(security.Order(video_id, "")),
         )
 
 
