@@ -22,6 +22,7 @@ TABLES = {
     "outbox",
     "api_tokens",
     "invitations",
+    "avatars",
     "key_canaries",
     "workers",
     "health_checks",

@@ -14,21 +14,28 @@ NO_ADDRESS = "This is not a complete e-mail address, such as name@example.com."
 
 @dataclass(frozen=True)
 class Rule:
-    """``label`` names the field to a person, ``longest`` counts characters, ``missing`` says what to do if it is."""
+    """``label`` names the field to a person, ``longest`` counts characters, ``missing`` says what to do if it is.
+
+    ``exact``: an identifier, which stays in the Unicode form that it came in.
+    """
 
     label: str
     longest: int
     required: bool = False
     multiline: bool = False
     missing: str = ""
+    exact: bool = False
 
+
+# An ID at a generator, which may be a whole address.
+LONGEST_AVATAR = 2_000
 
 BRIEF = {
     "topic": Rule("Topic", 2_000, required=True, multiline=True, missing="Say what the video is about."),
     "company_name": Rule("Company name", 120),
     "social_handles": Rule("Social handles", 200),
     "license": Rule("License", 200),
-    "avatar": Rule("Avatar", 80, required=True, missing="Say who speaks."),
+    "avatar": Rule("Avatar", LONGEST_AVATAR, required=True, missing="Say who speaks.", exact=True),
 }
 SCRIPT = {
     "hook": Rule("Hook", 1_000, required=True, multiline=True),
@@ -84,7 +91,8 @@ def checked_email(value: str, field: str = "email") -> str:
 
 
 def _checked_text(rule: Rule, value: str) -> str:
-    text = unicodedata.normalize("NFC", value.replace("\r\n", "\n")).strip()
+    typed = value.replace("\r\n", "\n").strip()
+    text = typed if rule.exact else unicodedata.normalize("NFC", typed).strip()
     allowed = "\n\t" if rule.multiline else ""
     if any(unicodedata.category(char) in ("Cc", "Cs") and char not in allowed for char in text):
         raise ValueError(f"{rule.label} contains characters that cannot be shown.")
