@@ -3,7 +3,8 @@
 VideoVaultError            safe to show: ``public_message``
 ├── ConfigurationError     the installation refuses to start
 ├── InvalidInput           the caller can mend it; ``fields`` says where
-│   └── UnsafeUrl          an address that must not be fetched
+│   ├── UnsafeUrl          an address that must not be fetched
+│   └── NotUnderstood      a generator's report that could not be read
 ├── NotSignedIn
 ├── Forbidden
 │   └── WrongSecretKey
@@ -53,6 +54,10 @@ class InvalidInput(VideoVaultError):
 
 class UnsafeUrl(InvalidInput):
     code = "UNSAFE_URL"
+
+
+class NotUnderstood(InvalidInput):
+    """The video it speaks of goes on waiting, and its owner is told."""
 
 
 class NotSignedIn(VideoVaultError):

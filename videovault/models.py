@@ -147,6 +147,10 @@ class Video(SQLModel, table=True):
     status_url: str | None = Field(default=None, sa_type=Text)
     next_ask_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     asks: int = 0
+    # Where the generator says that the video will be, while it is still at work.
+    expected_url: str | None = Field(default=None, sa_type=Text)
+    # When the generator last said something that was not understood; None once it has said something that was.
+    unread_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     # Since when it waits for a worker; it keeps its place when a worker gives it back.
     queued_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     s3_key: str | None = Field(default=None, sa_type=Text)
@@ -240,6 +244,17 @@ class KeyCanary(SQLModel, table=True):
     id: str = Field(default_factory=lambda: uuid4().hex, primary_key=True, max_length=32)
     sealed: str = Field(sa_type=Text)
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
+class ChosenSetting(SQLModel, table=True):
+    """A setting that an admin has chosen on a page; the environment's own counts before it."""
+
+    __tablename__ = "chosen_settings"
+
+    name: str = Field(primary_key=True, max_length=40)
+    value: str = Field(max_length=200)
+    chosen_by: str = Field(max_length=32)
+    chosen_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
 
 
 class IdempotencyKey(SQLModel, table=True):

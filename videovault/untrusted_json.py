@@ -5,7 +5,12 @@ from typing import Any
 
 MOST_DEPTH = 32
 _OTHERS = bytes(set(range(256)) - set(b"[]"))
+_LONGEST_INTEGER = 20
 _BRACKETS = bytes.maketrans(b"{}", b"[]")
+
+
+class Repeated(list[Any]):
+    """The different values of a name that stands several times in one object."""
 
 
 class TooDeep(ValueError):
@@ -17,6 +22,18 @@ def loads(text: str | bytes) -> Any:
     text = _decoded(text)
     _check(text.encode(errors="surrogatepass"))
     return json.loads(text)
+
+
+def loads_lenient(text: str) -> tuple[Any, str]:
+    """As ``loads``, for JSON that people put together by hand: the first value, and the text behind it.
+
+    Line breaks in strings are taken, a whole number too long for a column is read as a float, and a name that
+    stands twice with different values holds ``Repeated``.
+    """
+    text = text.lstrip()
+    _check(text.encode(errors="surrogatepass"))
+    value, end = _LENIENT.raw_decode(text)
+    return value, text[end:]
 
 
 def check(text: str | bytes) -> None:
@@ -43,3 +60,21 @@ def _check(raw: bytes) -> None:
         brackets = brackets.replace(b"[]", b"")
     if brackets:
         raise TooDeep(f"Lists and objects go deeper than {MOST_DEPTH} levels.")
+
+
+def _integer(digits: str) -> int | float:
+    """Python refuses to read thousands of digits at all."""
+    return int(digits) if len(digits) <= _LONGEST_INTEGER else float(digits)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        values: dict[str, Repeated] = {name: Repeated() for name in found}
+        for name, value in pairs:
+            values[name].append(value)
+        found |= {name: each for name, each in values.items() if any(value != each[0] for value in each)}
+    return found
+
+
+_LENIENT = json.JSONDecoder(strict=False, parse_int=_integer, object_pairs_hook=_object)

@@ -11,7 +11,8 @@ from tests.fixtures.naughty_server import Manners, NaughtyServer
 from videovault.errors import UnsafeUrl, WebhookBusy
 from videovault.gateways import statuses
 from videovault.gateways.addresses import AddressGuard
-from videovault.gateways.replies import Exchange, Generation
+from videovault.gateways.exchange import Exchange
+from videovault.gateways.reader import Generation
 from videovault.gateways.statuses import Statuses
 
 WHERE = "https://generator.example/jobs/1"
@@ -34,7 +35,7 @@ def answering(status: int = 200, body: bytes = b"{}", **headers: str) -> Statuse
         ([{"data": {"video_url": URL}}], Generation("ready", video_url=URL)),
         ({"status": "processing", "estimated_time": "20"}, Generation("processing", estimated_minutes=20)),
         ({"status": "rejected", "message": "No."}, Generation("rejected", message="No.")),
-        ("working on it", Generation("processing")),
+        ("processing", Generation("processing")),
     ],
 )
 def test_answers_are_read_as_leniently_as_the_webhooks(said: object, expected: Generation) -> None:
@@ -56,15 +57,21 @@ def test_a_wish_to_be_asked_later_is_passed_on() -> None:
     assert answering(202).ask(WHERE).retry_after is None
 
 
-@pytest.mark.parametrize("body", [b"x" * (2 * 1024 * 1024), b'{"videoUrl": "nonsense"}'])
-def test_an_answer_that_is_no_use_is_no_news(body: bytes) -> None:
-    with pytest.raises(WebhookBusy):
-        answering(body=body).ask(WHERE)
+@pytest.mark.parametrize(
+    "body", [b"x" * (2 * 1024 * 1024), b'{"videoUrl": "nonsense"}', b"working on it", b"<html></html>"]
+)
+def test_an_answer_that_is_no_use_is_said_not_to_be_understood(body: bytes) -> None:
+    assert answering(body=body).ask(WHERE).said.state == "unread"
+
+
+def test_a_status_address_that_gives_the_video_itself_is_the_videos_address() -> None:
+    film = b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom" + b"\x00" * 2_000_000
+    assert answering(body=film).ask(WHERE).said == Generation("ready", video_url=WHERE)
 
 
 def test_a_packed_answer_is_not_unpacked() -> None:
     packed = gzip.compress(b'{"videoUrl": "https://cdn.example/video.mp4"}')
-    assert answering(body=packed, content_encoding="gzip").ask(WHERE).said.state == "processing"
+    assert answering(body=packed, content_encoding="gzip").ask(WHERE).said.state == "unread"
 
 
 @pytest.mark.parametrize(

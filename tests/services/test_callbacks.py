@@ -11,7 +11,7 @@ from tests.services.conftest import SCRIPT, Row
 from videovault import security
 from videovault.db import reading, transaction
 from videovault.errors import Conflict, InvalidInput, NotSignedIn, VideoNotFound
-from videovault.gateways.replies import LONGEST_MINUTES
+from videovault.gateways.reader import LONGEST_MINUTES
 from videovault.models import Event, Status, Video, now
 from videovault.security import Order
 from videovault.services import callbacks, generation, pipeline, scripts

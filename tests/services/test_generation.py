@@ -10,7 +10,7 @@ from tests.fixtures.installation import Configure
 from tests.services.conftest import SCRIPT, Row
 from videovault.db import transaction
 from videovault.errors import Conflict, InvalidInput, VideoNotFound
-from videovault.gateways.replies import Generation
+from videovault.gateways.reader import Generation
 from videovault.models import Status, Video, now
 from videovault.services import generation, pipeline, scripts, turns
 from videovault.services.access import Caller

@@ -2,10 +2,11 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter, Path
 from fastapi.responses import Response
 
 from videovault.api.auth import SignedInCaller
+from videovault.api.bodies import RawBody
 from videovault.api.envelope import Nothing, Success, failing
 from videovault.api.schemas import AvatarBody, AvatarChangeBody, AvatarOrderBody, Id
 from videovault.services import avatars, pictures
@@ -24,10 +25,6 @@ PICTURE_BODY = {
         "content": dict.fromkeys(("image/png", "image/jpeg", "image/webp"), PICTURE),
     }
 }
-
-
-async def whole_body(request: Request) -> bytes:
-    return await request.body()
 
 
 @router.get("/auth/avatars", tags=["Videos"], response_model_exclude_none=True, responses=failing(401))
@@ -81,9 +78,7 @@ def delete_avatar(caller: SignedInCaller, avatar_id: AvatarId) -> Success[Nothin
     openapi_extra=PICTURE_BODY,
     **ADMIN,
 )
-def set_picture(
-    caller: SignedInCaller, avatar_id: AvatarId, picture: Annotated[bytes, Depends(whole_body)]
-) -> Success[AvatarView]:
+def set_picture(caller: SignedInCaller, avatar_id: AvatarId, picture: RawBody) -> Success[AvatarView]:
     """Show this picture with it: the middle of it, made small."""
     return Success(message="Picture saved successfully", data=avatars.set_picture(caller, avatar_id, picture))
 

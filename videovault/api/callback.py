@@ -2,9 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter, Path, Request
 
 from videovault.api import auth
+from videovault.api.bodies import RawBody
 from videovault.api.envelope import Success, failing
 from videovault.api.status import KeptRoute
 from videovault.services import callbacks
@@ -24,17 +25,11 @@ class ReportedView(View):
     status: PublicStatus
 
 
-async def whole_body(request: Request) -> bytes:
-    return await request.body()
-
-
 @router.post("/{token}/", include_in_schema=False)
 @router.put("/{token}/", include_in_schema=False)
 @router.post("/{token}", operation_id="report_by_post", responses=failing(400, 404))
 @router.put("/{token}", operation_id="report_by_put", responses=failing(400, 404))
-def report(
-    request: Request, token: Token, body: Annotated[bytes, Depends(whole_body)]
-) -> Success[ReportedView]:
+def report(request: Request, token: Token, body: RawBody) -> Success[ReportedView]:
     """Report on the one order that the address was sent with, in the service's own words.
 
     POST and PUT are equal. No header, cookie or documented body is needed, and a report that comes again or too late
@@ -42,7 +37,8 @@ def report(
     """
     auth.note_identity(request, "report address")
     caller, video_id = request.state.reporter = callbacks.holder(token)
-    taken = callbacks.take_any(caller, callbacks.read(caller, video_id, body), enqueue=enqueue)
+    said = callbacks.understood(body, request.headers.get("content-type", ""))
+    taken, request.state.unread = callbacks.take_any(caller, video_id, said, enqueue=enqueue)
     request.state.taken = taken
-    said = ReportedView(video_id=video_id, status=taken.video.status)
-    return Success(message="Report received", data=said)
+    now = ReportedView(video_id=video_id, status=taken.video.status)
+    return Success(message="Report received", data=now)

@@ -160,23 +160,27 @@ class StoreBody(CamelBody):
     title: Text | None = None
 
 
-class MetadataBody(Body):
-    """``duration`` in seconds, ``size`` in bytes."""
-
-    duration: Annotated[float, Field(strict=True, ge=0, le=LARGEST)] | None = None
-    size: Annotated[int, Field(strict=True, ge=0, le=LARGEST)] | None = None
-    format: Annotated[Line, StringConstraints(max_length=40)] | None = None
-
-
-class StatusBody(CamelBody):
-    """A report on a video; ``error`` is the reason of a failure, in whatever length it comes."""
-
-    user_id: Id
-    video_id: Id
-    status: Literal["processing", "ready", "failed"]
-    video_url: Text | None = None
-    metadata: MetadataBody | None = None
-    error: Text | None = None
+# For the document only: a report is read by ``gateways/reader``, which refuses none for a value that is optional.
+STATUS_BODY: dict[str, Any] = {
+    "type": "object",
+    "description": "A report on a video. Other names and wrappers are read too: see docs/connect/answers.md.",
+    "required": ["userId", "videoId"],
+    "properties": {
+        "userId": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
+        "videoId": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
+        "status": {"description": "processing, ready, failed or rejected, and the words of many generators."},
+        "videoUrl": {"description": "Where the finished video is."},
+        "metadata": {"description": "duration in seconds, size in bytes, format."},
+        "error": {"description": "The reason of a failure: a text, or an object with a message."},
+    },
+    "example": {
+        "userId": "0f3d6a7c9b1e4d2f8a5c6b7d8e9f0a1b",
+        "videoId": "video_1703123456789_abc123def",
+        "status": "ready",
+        "videoUrl": "https://cdn.example.com/video.mp4",
+        "metadata": {"duration": 120, "size": 10485760, "format": "mp4"},
+    },
+}
 
 
 class RenameBody(CamelBody):

@@ -11,20 +11,27 @@ from starlette.exceptions import HTTPException
 
 from videovault.api import auth
 from videovault.api.answers import status_of
+from videovault.api.bodies import RawBody
 from videovault.api.envelope import Success, failing
 from videovault.api.proxies import client_address
-from videovault.api.schemas import MetadataBody, StatusBody
-from videovault.errors import VideoVaultError
+from videovault.api.schemas import STATUS_BODY
+from videovault.errors import InvalidInput, NotUnderstood, VideoVaultError
+from videovault.gateways.reader import Generation
 from videovault.services import callbacks, recording
+from videovault.services.access import Caller
 from videovault.services.callbacks import Report, Taken
 from videovault.services.recording import Incoming, Verdict
-from videovault.services.views import Metadata, VideoView
+from videovault.services.views import VideoView
 from videovault.worker import enqueue
 
 UNCHANGED: dict[Verdict, str] = {
     "duplicate": "Nothing was left to change.",
     "superseded": "The script has been changed since this was ordered, or the video was ordered again.",
 }
+
+
+UNREAD = "This report was not understood. {} See docs/connect/answers.md for what is read."
+NO_ID = "This field is missing, or not an id that was given out here."
 
 
 class KeptRoute(APIRoute):
@@ -49,42 +56,60 @@ class KeptRoute(APIRoute):
 router = APIRouter(prefix="/api/auth/video", tags=["Videos"], route_class=KeptRoute)
 
 
-@router.put(
-    "/status",
-    response_model_exclude_none=True,
-    responses={
+_described: Any = {
+    "response_model_exclude_none": True,
+    "responses": {
         202: {"model": Success[VideoView], "description": "Storing has begun"},
         **failing(400, 401, 403, 404, 409, 429),
     },
-)
+    "openapi_extra": {
+        "requestBody": {"required": True, "content": {"application/json": {"schema": STATUS_BODY}}}
+    },
+}
+
+
+@router.put("/status", **_described)
+@router.post("/status", **_described)
+@router.put("/status/", include_in_schema=False, **_described)
+@router.post("/status/", include_in_schema=False, **_described)
 def update_status(
-    request: Request, response: Response, body: StatusBody, token: auth.Token, signed: auth.Signed
+    request: Request, response: Response, body: RawBody, token: auth.Token, signed: auth.Signed
 ) -> Success[VideoView]:
     """Report on a video: its owner, an admin, or its generator by the callback token it was given.
 
-    With WEBHOOK_SECRET set, a call may carry Standard Webhooks headers: a wrong or old signature is refused, and a
-    good one is enough without a token. The same `webhook-id` once more changes nothing.
+    The body is read as leniently as a generator's answer. With WEBHOOK_SECRET set, a call may carry Standard Webhooks
+    headers: a wrong or old signature is refused, and a good one is enough without a token. The same `webhook-id` once
+    more changes nothing.
     """
-    caller = auth.reporter(request, token, body.video_id, signed=signed)
-    request.state.reporter = (caller, body.video_id)
-    said = Report(
-        user_id=body.user_id,
-        video_id=body.video_id,
-        status=body.status,
-        video_url=body.video_url or "",
-        metadata=Metadata(**(body.metadata or MetadataBody()).model_dump()),
-        error=body.error or "",
-    )
-    taken = callbacks.take(caller, said, enqueue=enqueue)
+    said = callbacks.understood(body, request.headers.get("content-type", ""))
+    caller, video_id, user_id = _subject(request, said, token, signed=signed)
+    if said.state == "unread" and not caller.is_generator:
+        raise InvalidInput(UNREAD.format(said.message), {"status": UNREAD.format(said.message)})
+    taken = callbacks.take(caller, Report.of(said, user_id=user_id, video_id=video_id), enqueue=enqueue)
+    if said.state == "unread" and not taken.superseded:
+        raise NotUnderstood(UNREAD.format(said.message))
     request.state.taken = taken
-    if body.status == "ready" and taken.video.status == "processing" and not taken.superseded:
+    if said.state == "ready" and taken.video.status == "processing" and not taken.superseded:
         response.status_code = 202
     return Success(message="Video status updated successfully", data=taken.video)
 
 
+def _subject(request: Request, said: Generation, token: str, *, signed: bool) -> tuple[Caller, str, str]:
+    """Who reports, on which video, and whose it is. Raises InvalidInput where a person leaves that out."""
+    video_id = callbacks.video_of(said, token)
+    caller = auth.reporter(request, token, video_id, signed=signed)
+    user_id = callbacks.owner_of(said, caller)
+    missing = {name: NO_ID for name, value in {"userId": user_id, "videoId": video_id}.items() if not value}
+    if missing:
+        raise InvalidInput("Please check the marked fields.", missing)
+    request.state.reporter = (caller, video_id)
+    return caller, video_id, user_id
+
+
 def _taken(request: Request, body: bytes, http_status: int) -> Incoming:
     taken = request.state.taken
-    verdict = _verdict(taken)
+    unread = getattr(request.state, "unread", "")
+    verdict: Verdict = "unread" if unread else _verdict(taken)
     caller, video_id = request.state.reporter
     return Incoming(
         kind="status",
@@ -92,7 +117,7 @@ def _taken(request: Request, body: bytes, http_status: int) -> Incoming:
         body=body,
         verdict=verdict,
         http_status=http_status,
-        why=UNCHANGED.get(verdict, ""),
+        why=unread or UNCHANGED.get(verdict, ""),
         outcome=taken.status,
         # A copy of a signed call proves nothing and must not push others out of the video's history.
         caller=None if taken.replayed else caller,
@@ -122,7 +147,7 @@ def _keep_refused(request: Request, body: bytes, error: Exception) -> None:
             kind="status",
             headers=request.headers,
             body=body,
-            verdict="refused",
+            verdict="unread" if isinstance(error, NotUnderstood) else "refused",
             http_status=http_status,
             why=why,
             caller=caller,

@@ -118,6 +118,17 @@ class Settings(ConnectionSettings):
         "them on the video webhook's own host only.",
     )
     webhook_timeout_seconds: Seconds = Field(120, description="How long a webhook may take to answer.")
+    video_result_field: str = Field(
+        "",
+        max_length=200,
+        description="Where in an answer the video's address stands, if it is not found by itself, such as movie.url or "
+        "output.0.",
+    )
+    script_result_field: str = Field(
+        "",
+        max_length=200,
+        description="Where in an answer the script stands, if it is not found by itself, such as choices.0.message.",
+    )
     studio_mode: Literal["callback", "direct"] = Field(
         "callback", description="How the embedded studio answers: processing and a callback, or at once."
     )

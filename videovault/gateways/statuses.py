@@ -9,14 +9,16 @@ from urllib.parse import urlsplit
 import httpx
 
 from videovault.config import settings
-from videovault.errors import SourceError, WebhookBusy, WebhookError
-from videovault.gateways import studio
+from videovault.errors import SourceError, WebhookBusy
+from videovault.gateways import reader, studio
 from videovault.gateways.addresses import AddressGuard
+from videovault.gateways.exchange import Exchange, Note, unheard
 from videovault.gateways.faults import seconds_of
-from videovault.gateways.replies import MAX_ANSWER_BYTES, Exchange, Generation, Note, generation_of, unheard
+from videovault.gateways.reader import Generation
 from videovault.gateways.transport import GuardedTransport
 
 TOTAL_SECONDS = 20.0
+KEPT_HEADERS = ("retry-after", "content-type")
 TIMEOUT = httpx.Timeout(10.0, connect=5.0)
 HEADERS = {"User-Agent": "VideoVault", "Accept": "application/json", "Accept-Encoding": "identity"}
 
@@ -51,21 +53,24 @@ class Statuses:
         """Raises UnsafeUrl for an address that must not be asked, as far as its form tells."""
         self._guard.vet(url)
 
-    def ask(self, url: str, *, note: Note = unheard) -> News:
-        """What the generator says now.
+    def ask(self, url: str, *, note: Note = unheard, field: str = "") -> News:
+        """What the generator says now, with the video's address at ``field`` if not where it usually is.
 
         Raises WebhookBusy when there are no news (no answer, or none of 2xx), UnsafeUrl when the address leads
         into a private network.
         """
         try:
             answer = self._get(url)
-            said = generation_of(answer)
-        except (httpx.HTTPError, SourceError, WebhookError) as error:
+        except (httpx.HTTPError, SourceError) as error:
             raise _no_news(type(error).__name__) from error
         retry_after = seconds_of(answer.headers.get("retry-after", ""))
         if not answer.is_success:
             raise _no_news(f"HTTP {answer.status_code}", retry_after)
-        note(Exchange(HEADERS, b"", answer.status_code, answer.content))
+        content_type = answer.headers.get("content-type", "")
+        note(Exchange(HEADERS, b"", answer.status_code, answer.content, content_type=content_type))
+        said = reader.read(answer.content, content_type, field=field)
+        if said.is_video:
+            said = Generation("ready", video_url=url)
         return News(said, retry_after)
 
     def close(self) -> None:
@@ -83,12 +88,13 @@ class Statuses:
             content = bytearray()
             for chunk in answer.iter_raw():
                 content += chunk
-                if len(content) > MAX_ANSWER_BYTES:
-                    raise WebhookError("The generator's answer is too long.")
+                if len(content) > reader.MAX_BYTES:
+                    break
         finally:
             answer.close()
-        later = {name: answer.headers[name] for name in ("retry-after",) if name in answer.headers}
-        return httpx.Response(answer.status_code, headers=later, content=bytes(content))
+        kept = {name: answer.headers[name] for name in KEPT_HEADERS if name in answer.headers}
+        body = bytes(content[: reader.MAX_BYTES + 1])
+        return httpx.Response(answer.status_code, headers=kept, content=body)
 
 
 def at(url: str) -> Statuses:

@@ -9,40 +9,24 @@ from functools import lru_cache
 from uuid import uuid4
 
 import httpx
-from pydantic import BaseModel, ValidationError
 from standardwebhooks import Webhook
 
 from videovault.config import settings
 from videovault.config.headers import masked
 from videovault.errors import WebhookBusy, WebhookError, WebhookUnanswered
-from videovault.gateways import studio, tls
+from videovault.gateways import reader, studio, tls
+from videovault.gateways.exchange import Exchange, Note, unheard
 from videovault.gateways.faults import seconds_of
-from videovault.gateways.replies import (
-    MAX_ANSWER_BYTES,
-    Exchange,
-    Generation,
-    Note,
-    generation_of,
-    message_of,
-    unheard,
-    unwrapped,
-)
+from videovault.gateways.reader import Generation, Script
 
 __all__ = ["Exchange", "Generation", "Script", "Webhooks", "connected"]
 
 HIDDEN = "…"  # in the place of a header's secret value
 TRIES = 3
 CONNECT_SECONDS = 10.0
+KEPT_HEADERS = ("retry-after", "content-type")
 # Nothing reached the other side, so asking again cannot render twice.
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
-
-
-class Script(BaseModel):
-    """The three parts of a script, each possibly empty."""
-
-    hook: str = ""
-    body: str = ""
-    conclusion: str = ""
 
 
 class Webhooks:
@@ -69,34 +53,30 @@ class Webhooks:
         self._backoff = backoff
         self._headers = headers or {}
 
-    def write_script(self, brief: Mapping[str, str], *, note: Note = unheard) -> Script:
-        """Ask for a script. Raises WebhookError with a sentence for a person."""
+    def write_script(self, brief: Mapping[str, str], *, note: Note = unheard, field: str = "") -> Script:
+        """Ask for a script, which stands at ``field`` if not where it usually does.
+
+        Raises WebhookError with a sentence for a person.
+        """
         try:
             answer = self._post(self._script_url, brief, {}, note)
         except WebhookUnanswered as error:
             raise WebhookError("The script service took too long to answer.", retryable=True) from error
         if answer.status_code >= 400:
-            reason = masked(message_of(answer), self._headers.get(self._script_url, {}).values())
+            reason = masked(_read(answer).message, self._headers.get(self._script_url, {}).values())
             raise WebhookError(f"The script service refused the brief. {reason}".strip())
-        try:
-            script = Script.model_validate(unwrapped(answer))
-        except ValidationError as error:
-            raise WebhookError("The script service answered something that is not a script.") from error
-        if not (script.hook or script.body or script.conclusion):
-            raise WebhookError("The script service answered without hook, body or conclusion.")
-        return script
+        return reader.read_script(answer.content, _content_type(answer), field=field)
 
     def generate(
-        self, request: Mapping[str, str], *, idempotency_key: str, note: Note = unheard
+        self, request: Mapping[str, str], *, idempotency_key: str, note: Note = unheard, field: str = ""
     ) -> Generation:
-        """Ask for a video.
+        """Ask for a video, whose address stands at ``field`` if not where it usually does.
 
-        Whatever a 2xx says without an address means that the render is under way: people wire webhooks up in
-        many ways, and a render that was begun is paid for. Raises WebhookUnanswered when the request went out
+        An answer that is not understood is ``unread``: the render may be under way and is paid for. Raises WebhookUnanswered when the request went out
         and no answer came; WebhookBusy when nothing was begun and the webhook is to be asked later; WebhookError
         when it could not be reached, kept failing or misleads.
         """
-        return generation_of(self._post(self._video_url, request, {"Idempotency-Key": idempotency_key}, note))
+        return _read(self._post(self._video_url, request, {"Idempotency-Key": idempotency_key}, note), field)
 
     def _post(
         self, url: str, payload: Mapping[str, str], headers: Mapping[str, str], note: Note
@@ -129,22 +109,23 @@ class Webhooks:
         except (httpx.HTTPError, WebhookError) as error:
             note(Exchange(noted, body, fault=f"{type(error).__name__}: {error}"))
             raise
-        note(Exchange(noted, body, answer.status_code, answer.content))
+        note(Exchange(noted, body, answer.status_code, answer.content, content_type=_content_type(answer)))
         return answer
 
     def _exchanged(self, url: str, body: bytes, headers: Mapping[str, str]) -> httpx.Response:
-        """The whole answer, with none of its headers but Retry-After."""
+        """The answer up to one byte more than is read of it, with none of its headers but the ``KEPT_HEADERS``."""
         until = time.monotonic() + (self._client.timeout.read or math.inf)
         with self._client.stream("POST", url, content=body, headers=headers) as answer:
             content = bytearray()
             for chunk in answer.iter_bytes():
                 content += chunk
-                if len(content) > MAX_ANSWER_BYTES:
-                    raise WebhookError("The service's answer is too long.")
+                if len(content) > reader.MAX_BYTES:
+                    break
                 if time.monotonic() > until:  # an answer that drips would hold its caller for ever
                     raise httpx.ReadTimeout("the answer did not end in time")
-            later = {name: answer.headers[name] for name in ("retry-after",) if name in answer.headers}
-            return httpx.Response(answer.status_code, headers=later, content=bytes(content))
+            kept = {name: answer.headers[name] for name in KEPT_HEADERS if name in answer.headers}
+            body_read = bytes(content[: reader.MAX_BYTES + 1])
+            return httpx.Response(answer.status_code, headers=kept, content=body_read)
 
     def _signature(self, body: bytes) -> dict[str, str]:
         """Standard Webhooks headers, when a secret is set."""
@@ -183,6 +164,14 @@ def _own_headers() -> dict[str, Mapping[str, str]]:
         url: studio.bearer(chosen.installation.studio_key) if given is None else chosen.webhook_extra_headers
         for given, url in addresses
     }
+
+
+def _read(answer: httpx.Response, field: str = "") -> Generation:
+    return reader.read(answer.content, _content_type(answer), field=field, status=answer.status_code)
+
+
+def _content_type(answer: httpx.Response) -> str:
+    return str(answer.headers.get("content-type", ""))
 
 
 def _final(answer: httpx.Response) -> httpx.Response:

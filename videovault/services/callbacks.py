@@ -27,9 +27,12 @@ failed          nothing changes          nothing changes: the first  it is queue
 cancelled       nothing changes          nothing changes             nothing changes: nobody wants it any more
 ==============  =======================  ==========================  ==========================================
 
-``ready`` without an address changes nothing for a stored video and is a Conflict for any other.
+``ready`` without an address changes nothing for a stored video and is a Conflict for any other, unless an address was
+named beforehand. ``rejected`` is as ``failed``. One that was not understood leaves a video that is generating as it is,
+and its owner is told.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -37,15 +40,20 @@ from datetime import timedelta
 from sqlmodel import Session
 
 from videovault.db import reading, transaction
-from videovault.errors import Conflict, InvalidInput, NotFound, NotSignedIn, VideoNotFound, WebhookError
-from videovault.gateways.replies import generation_in
+from videovault.errors import Conflict, InvalidInput, NotFound, NotSignedIn, VideoNotFound
+from videovault.gateways import reader
+from videovault.gateways.reader import Generation
 from videovault.models import Event, Status, Video, now
 from videovault.security import Order, order_of_callback
-from videovault.services import fields, generation, lifecycle, webhook_ids
+from videovault.services import fields, generation, lifecycle, result_fields, webhook_ids
 from videovault.services.access import Caller, open_video
 from videovault.services.views import Metadata, VideoView
 
 # The longest deadline, and a week for whoever is late: the row says whether a report still changes anything.
+# Generators have ids of their own, which they send under the same names.
+_OUR_VIDEO = re.compile(r"video_[0-9]+_[A-Za-z0-9]+")
+_OUR_USER = re.compile(r"[0-9a-f]{32}")
+IS_THE_VIDEO = "It is the video itself; report the video's address instead."
 CALLBACK_LIFE = generation.LONGEST_WAIT + timedelta(days=7)
 Enqueue = Callable[[str], object]
 
@@ -61,6 +69,18 @@ class Report:
     metadata: Metadata = field(default_factory=Metadata)
     error: str = ""
 
+    @classmethod
+    def of(cls, said: Generation, *, user_id: str, video_id: str) -> "Report":
+        """What the reader made of a report, on the video that its sender may report on."""
+        return cls(
+            user_id=user_id,
+            video_id=video_id,
+            status=said.state,
+            video_url=said.video_url,
+            metadata=Metadata(duration=said.duration, size=said.size, format=said.format),
+            error=said.message,
+        )
+
 
 @dataclass(frozen=True)
 class Taken:
@@ -75,6 +95,25 @@ class Taken:
     changed: bool
     superseded: bool = False
     replayed: bool = False
+
+
+def understood(body: bytes, content_type: str = "") -> Generation:
+    """What the body of a report says, read like an answer of the generator; never raises."""
+    said = reader.read(body, content_type, field=result_fields.video())
+    return Generation("unread", message=IS_THE_VIDEO) if said.is_video else said
+
+
+def video_of(said: Generation, token: str) -> str:
+    """The video that a report is about: its token's, unless it names another one of ours; empty where nothing tells."""
+    of_token = video_of_token(token)
+    return of_token if of_token and not _OUR_VIDEO.fullmatch(said.video_id) else said.video_id
+
+
+def owner_of(said: Generation, caller: Caller) -> str:
+    """Whose video it is by the report; empty where a person does not say so."""
+    if caller.is_generator and not _OUR_USER.fullmatch(said.user_id):
+        return caller.user_id
+    return said.user_id
 
 
 def generator(token: str, video_id: str) -> Caller:
@@ -105,24 +144,21 @@ def holder(token: str) -> tuple[Caller, str]:
     return generator(token, order.video_id), order.video_id
 
 
-def read(caller: Caller, video_id: str, body: bytes) -> Report:
-    """What a service's own words say of its order. Raises InvalidInput for an address that is none."""
-    try:
-        said = generation_in(body)
-    except WebhookError as error:
-        raise InvalidInput(error.public_message, {"body": error.public_message}) from error
-    status = "failed" if said.state == "rejected" else said.state
-    return Report(caller.user_id, video_id, status, said.video_url, error=said.message)
+def take_any(caller: Caller, video_id: str, said: Generation, *, enqueue: Enqueue) -> tuple[Taken, str]:
+    """As ``take``, for services that cannot act on a refusal; the text is why it was not understood, else empty.
 
-
-def take_any(caller: Caller, said: Report, *, enqueue: Enqueue) -> Taken:
-    """As ``take``, for services that cannot act on a refusal: what contradicts the video's state changes nothing."""
+    What contradicts the video's state changes nothing. Finished without saying where is not understood.
+    """
+    heard = Report.of(said, user_id=caller.user_id, video_id=video_id)
+    why = said.message if said.state == "unread" else ""
     try:
-        return take(caller, said, enqueue=enqueue)
-    except Conflict:
+        return take(caller, heard, enqueue=enqueue), why
+    except Conflict as error:
+        if heard.status == "ready":
+            return take(caller, replace(heard, status="unread"), enqueue=enqueue), error.public_message
         with reading() as session:
-            video = open_video(session, caller, said.video_id, "change").row
-            return Taken(VideoView.of(video), video.status, changed=False)
+            video = open_video(session, caller, video_id, "change").row
+            return Taken(VideoView.of(video), video.status, changed=False), ""
 
 
 def signed_generator(video_id: str) -> Caller:
@@ -185,14 +221,16 @@ def _known(status: str) -> str:
     return status
 
 
-def _processing(session: Session, video: Video, _said: Report, _url: str, _caller: Caller) -> bool:
+def _processing(session: Session, video: Video, _said: Report, url: str, _caller: Caller) -> bool:
     if video.status != Status.GENERATING:
         return False
     wait = generation.deadline(video.estimated_minutes or generation.DEFAULT_MINUTES)
-    return lifecycle.change(session, video, deadline_at=now() + wait)
+    expected = url or video.expected_url
+    return lifecycle.change(session, video, deadline_at=now() + wait, expected_url=expected, unread_at=None)
 
 
 def _ready(session: Session, video: Video, _said: Report, url: str, caller: Caller) -> bool:
+    url = url or video.expected_url or ""
     if not url and video.status != Status.READY:
         raise Conflict("This video is not stored yet: a report of ready needs its videoUrl.")
     if not url or not (video.status == Status.GENERATING or _gave_up(video)):
@@ -206,23 +244,34 @@ def _failed(session: Session, video: Video, said: Report, _url: str, caller: Cal
     if video.status != Status.GENERATING:
         return False
     shown = "".join(char if char.isprintable() else " " for char in said.error)
-    reason = " ".join(shown.split())[:500] or "The generator reported a failure."
+    reason = " ".join(shown.split())[:500]
+    is_rejected = said.status == "rejected"
     return lifecycle.move(
         session,
         video,
         Status.FAILED,
         why="reported as failed",
         next_ask_at=None,
-        error_code="GENERATION_FAILED",
-        error_message=reason,
+        error_code="GENERATION_REJECTED" if is_rejected else "GENERATION_FAILED",
+        error_message=generation.rejection(reason)
+        if is_rejected
+        else reason or "The generator reported a failure.",
         **_by(caller),
     )
+
+
+def _unread(session: Session, video: Video, said: Report, _url: str, caller: Caller) -> bool:
+    """What a person sends is for that person to correct."""
+    is_news = caller.is_generator and video.status == Status.GENERATING
+    return is_news and generation.keep_unread(session, video, Generation("unread", message=said.error))
 
 
 _APPLY: dict[str, Callable[[Session, Video, Report, str, Caller], bool]] = {
     "processing": _processing,
     "ready": _ready,
     "failed": _failed,
+    "rejected": _failed,
+    "unread": _unread,
 }
 
 

@@ -13,10 +13,19 @@ from videovault.config.headers import masked
 from videovault.db import moment, reading, transaction
 from videovault.errors import Conflict, UnsafeUrl, WebhookBusy, WebhookError, WebhookUnanswered
 from videovault.gateways import statuses, webhooks
-from videovault.gateways.replies import LONGEST_MINUTES, Generation
+from videovault.gateways.reader import LONGEST_MINUTES, Generation
 from videovault.models import Event, Status, User, Video, now
 from videovault.security import Order
-from videovault.services import budget, fields, idempotency, lifecycle, limiting, quota, recording
+from videovault.services import (
+    budget,
+    fields,
+    idempotency,
+    lifecycle,
+    limiting,
+    quota,
+    recording,
+    result_fields,
+)
 from videovault.services.access import Caller, open_video
 from videovault.services.idempotency import Claim
 from videovault.services.naming import object_key, title_of
@@ -91,7 +100,9 @@ def ask_generator(video_id: str) -> bool:
     video, payload = claimed
     key, note = f"{video.id}:{video.attempt}", recording.outgoing("video", video.id)
     try:
-        answer = webhooks.connected().generate(payload, idempotency_key=key, note=note)
+        answer = webhooks.connected().generate(
+            payload, idempotency_key=key, note=note, field=result_fields.video()
+        )
     except WebhookUnanswered:
         log.warning("video webhook did not answer, waiting for its callback")
     except WebhookBusy as busy:
@@ -108,14 +119,23 @@ def take_answer(video: Video, answer: Generation, *, why: str) -> None:
     if answer.state == "failed":
         _fail(video, "GENERATION_FAILED", answer.message or "The generator failed.", by="generator")
     elif answer.state == "rejected":
-        _fail(video, "GENERATION_REJECTED", _rejection(answer.message), by="generator")
+        _fail(video, "GENERATION_REJECTED", rejection(answer.message), by="generator")
     else:
+        url = answer.video_url or video.expected_url
         with transaction(essential=True) as session:  # the answer may have been paid for
-            if answer.state == "ready":
-                url, status_url = answer.video_url, _usable(answer.status_url) or video.status_url
+            if answer.state == "ready" and url:
+                status_url = _usable(answer.status_url) or video.status_url
                 receive_url(session, video, url, why=why, by="generator", status_url=status_url)
-            else:
+            elif answer.state == "processing":
                 _keep_waiting(session, video, answer)
+            else:
+                keep_unread(session, video, answer)
+
+
+def keep_unread(session: Session, video: Video, answer: Generation) -> bool:
+    """Go on waiting, and have the owner told that something was not understood; whether the video waits."""
+    log.warning("a generator's answer was not understood", video_id=video.id, reason=answer.message)
+    return video.status == Status.GENERATING and lifecycle.change(session, video, unread_at=now())
 
 
 def receive_url(session: Session, video: Video, url: str, *, why: str, **more: Any) -> bool:
@@ -134,6 +154,7 @@ def receive_url(session: Session, video: Video, url: str, *, why: str, **more: A
         upload_source=None,
         deadline_at=None,
         next_ask_at=None,
+        expected_url=None,
         error_code=None,
         error_message=None,
         **more,
@@ -154,7 +175,10 @@ LONGEST_WAIT = deadline(LONGEST_MINUTES)
 
 
 def fail_overdue() -> None:
-    """Give up on renders whose deadline has passed, with a reason and a way on."""
+    """Give up on renders whose deadline has passed, with a reason and a way on.
+
+    One whose generator named the address beforehand is fetched from there: not all of them report afterwards.
+    """
     with reading() as session:
         late = session.exec(_overdue(session, select(Video.id))).all()
     for video_id in late:
@@ -162,7 +186,11 @@ def fail_overdue() -> None:
             # Looked at again, and held: the generator may have named a later time meanwhile.
             overdue = _overdue(session, select(Video)).where(Video.id == video_id)
             video = session.exec(overdue.with_for_update(key_share=True)).first()
-            if video:
+            if video and video.expected_url:
+                receive_url(
+                    session, video, video.expected_url, why="the address named earlier is tried", by="repair"
+                )
+            elif video:
                 message = "The generator did not deliver the video in time."
                 _end(session, video, "GENERATION_TIMED_OUT", message, by="repair")
 
@@ -192,6 +220,7 @@ def _start(session: Session, video: Video, caller: Caller, **script: Any) -> boo
         estimated_minutes=None,
         source_url=None,
         status_url=None,
+        expected_url=None,
         next_ask_at=None,
         asks=0,
         bytes_done=0,
@@ -265,6 +294,8 @@ def _keep_waiting(session: Session, video: Video, answer: Generation) -> None:
         estimated_minutes=minutes,
         deadline_at=now() + deadline(minutes),
         status_url=status_url,
+        expected_url=answer.video_url or video.expected_url,
+        unread_at=None,
         next_ask_at=next_ask(0) if status_url else None,
         asks=0,
     )
@@ -281,7 +312,7 @@ def _usable(status_url: str) -> str | None:
     return status_url or None
 
 
-def _rejection(message: str) -> str:
+def rejection(message: str) -> str:
     reason = f": {message.rstrip('. ')}" if message else ""
     return f"The generator rejected the script{reason}. Change the script, then try again."
 

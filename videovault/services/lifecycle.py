@@ -72,6 +72,8 @@ def _entailed(came_from: Status, to: Status) -> dict[str, Any]:
     entailed: dict[str, Any] = {}
     if to in (Status.GENERATING, Status.QUEUED) and came_from != Status.STORING:
         entailed["queued_at"] = clock()  # one that its worker gives back keeps its place
+    if came_from == Status.GENERATING:
+        entailed["unread_at"] = None
     if came_from == Status.STORING:
         entailed["reserved_bytes"] = 0
     if came_from == Status.FAILED:

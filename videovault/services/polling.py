@@ -9,9 +9,10 @@ from videovault import logs
 from videovault.db import reading, transaction
 from videovault.errors import UnsafeUrl, WebhookBusy
 from videovault.gateways import statuses
-from videovault.gateways.replies import Exchange, Generation
+from videovault.gateways.exchange import Exchange
+from videovault.gateways.reader import Generation
 from videovault.models import Status, Video, now
-from videovault.services import generation, lifecycle, recording
+from videovault.services import generation, lifecycle, recording, result_fields
 from videovault.services.pauses import next_ask
 
 Enqueue = Callable[[str], object]
@@ -42,7 +43,9 @@ def poll(video_id: str, *, enqueue: Enqueue) -> None:
         return
     heard: list[Exchange] = []
     try:
-        news = statuses.at(video.status_url).ask(video.status_url, note=heard.append)
+        news = statuses.at(video.status_url).ask(
+            video.status_url, note=heard.append, field=result_fields.video()
+        )
     except WebhookBusy as busy:
         log.info("no news from the generator", video_id=video.id, reason=busy.public_message)
         _come_back(video, busy.retry_after)
@@ -51,12 +54,21 @@ def poll(video_id: str, *, enqueue: Enqueue) -> None:
         log.warning("status address must not be asked", video_id=video.id, reason=error.public_message)
         return
     if news.said.state == "processing":
-        _come_back(video, news.retry_after, **_new_estimate(video, news.said))
+        _come_back(
+            video, news.retry_after, **_new_estimate(video, news.said), **_understood(video, news.said)
+        )
         return
-    for exchange in heard:
-        recording.outgoing("poll", video.id)(exchange)
+    is_ready = news.said.state == "ready" and bool(news.said.video_url or video.expected_url)
+    if news.said.state in ("ready", "unread") and not is_ready:
+        if video.unread_at is None:  # once: it may say the same many times
+            _record(video, heard)
+        with transaction() as session:
+            generation.keep_unread(session, video, news.said)
+        _come_back(video, news.retry_after)
+        return
+    _record(video, heard)
     generation.take_answer(video, news.said, why="the status address answered")
-    if news.said.state == "ready":
+    if is_ready:
         enqueue(video.id)
 
 
@@ -66,11 +78,13 @@ def fresh_url(video: Video) -> str | None:
         return None
     note = recording.outgoing("poll", video.id)
     try:
-        said = statuses.at(video.status_url).ask(video.status_url, note=note).said
+        said = (
+            statuses.at(video.status_url).ask(video.status_url, note=note, field=result_fields.video()).said
+        )
     except (WebhookBusy, UnsafeUrl) as error:
         log.info("no fresh address from the generator", reason=error.public_message)
         return None
-    return said.video_url if said.state == "ready" and said.video_url != video.source_url else None
+    return said.video_url or None if said.state == "ready" and said.video_url != video.source_url else None
 
 
 def _claim(video_id: str) -> Video | None:
@@ -97,6 +111,16 @@ def _come_back(video: Video, retry_after: float | None, **values: Any) -> None:
     if values:
         with transaction() as session:
             lifecycle.change(session, video, **values)
+
+
+def _understood(video: Video, said: Generation) -> dict[str, Any]:
+    news = {"expected_url": said.video_url or video.expected_url, "unread_at": None}
+    return {name: value for name, value in news.items() if getattr(video, name) != value}
+
+
+def _record(video: Video, heard: list[Exchange]) -> None:
+    for exchange in heard:
+        recording.outgoing("poll", video.id)(exchange)
 
 
 def _new_estimate(video: Video, said: Generation) -> dict[str, Any]:

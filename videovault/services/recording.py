@@ -14,31 +14,32 @@ from sqlalchemy import ColumnElement
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col
 
-from videovault import logs, untrusted_json
+from videovault import logs
 from videovault.config import settings
 from videovault.config.headers import masked
 from videovault.db import keep_newest, reading, transaction
 from videovault.errors import DiskFull, VideoNotFound
-from videovault.gateways.replies import Exchange, Note
+from videovault.gateways import reader
+from videovault.gateways.exchange import Exchange, Note
 from videovault.logs import redaction
 from videovault.models import Delivery, Video
-from videovault.services import limiting, places
+from videovault.services import limiting, places, result_fields
 from videovault.services.access import Caller, open_video
 
 MOST_BYTES = 16 * 1024
+MOST_UNREAD_BYTES = 64 * 1024  # of an answer that a person is to look at, and that may be read again
 MOST_HEADERS = 40
 LONGEST_HEADER = 300  # characters, of a name or a value
 MOST_OF_VIDEO = 200
 MOST_WITHOUT_VIDEO = 1000  # our own calls of the script webhook
 MOST_UNPROVEN = 300
 MOST_OF_ADDRESS = 20
-Verdict = Literal["accepted", "duplicate", "superseded", "refused"]
+Verdict = Literal["accepted", "duplicate", "superseded", "unread", "refused"]
 SECRET_HEADERS = frozenset(
     {"authorization", "proxy-authorization", "cookie", "set-cookie", "webhook-signature", "x-api-key"}
 )
 MASK = "…"
 _TOKEN = re.compile(r'("callback_?token"\s*:\s*")(?:[^"\\]|\\.)*', re.IGNORECASE)
-_VIDEO_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 log = logs.get(__name__)
 
@@ -67,8 +68,9 @@ def outgoing(kind: Literal["script", "video", "poll"], video_id: str | None = No
     """What a gateway is to tell of each of its calls. Not to be called inside a transaction."""
 
     def note(exchange: Exchange) -> None:
-        fine = exchange.status is not None and exchange.status < 300
+        verdict, why = _verdict(kind, exchange)
         body, is_cut = _kept_body(exchange.body)
+        most = MOST_UNREAD_BYTES if verdict == "unread" else MOST_BYTES
         _keep(
             Delivery(
                 direction="out",
@@ -77,9 +79,9 @@ def outgoing(kind: Literal["script", "video", "poll"], video_id: str | None = No
                 headers=_harmless(exchange.headers),
                 body=body,
                 is_cut=is_cut,
-                answer=_masked(_text(exchange.answer))[:MOST_BYTES],
-                verdict="accepted" if fine else "refused",
-                why="" if fine else _masked(exchange.fault) or f"HTTP {exchange.status}",
+                answer=_kept_body(exchange.answer, most)[0],
+                verdict=verdict,
+                why=_masked(why),
                 http_status=exchange.status,
                 outcome="not answered" if exchange.status is None else "answered",
             )
@@ -116,12 +118,18 @@ def incoming(call: Incoming) -> None:
 
 def named_video(body: bytes) -> str:
     """The video that the body of a report names; empty where it names none."""
-    try:
-        said = untrusted_json.loads(body)
-    except ValueError:
-        return ""
-    named = said.get("videoId") if isinstance(said, dict) else None
-    return named if isinstance(named, str) and _VIDEO_ID.fullmatch(named) else ""
+    return reader.read(body).video_id
+
+
+def _verdict(kind: str, exchange: Exchange) -> tuple[Verdict, str]:
+    """What became of a call of ours, and why."""
+    if exchange.status is None or exchange.status >= 300:
+        return "refused", exchange.fault or f"HTTP {exchange.status}"
+    if kind != "script":
+        said = reader.read(exchange.answer, exchange.content_type, field=result_fields.video())
+        if said.state == "unread":
+            return "unread", said.message
+    return "accepted", ""
 
 
 def _keep(delivery: Delivery) -> None:
@@ -177,11 +185,11 @@ def _cut(value: str) -> str:
     return _text(_masked(value if whole else value[:LONGEST_HEADER] + MASK).encode())
 
 
-def _kept_body(body: bytes) -> tuple[str, bool]:
+def _kept_body(body: bytes, most: int = MOST_BYTES) -> tuple[str, bool]:
     """The text that is kept, and whether it is not all of it."""
-    text = _text(_masked(body[:MOST_BYTES].decode(errors="replace")).encode())
-    kept = text.encode()[:MOST_BYTES].decode(errors="ignore")
-    return kept, kept != text or len(body) > MOST_BYTES
+    text = _text(_masked(body[:most].decode(errors="replace")).encode())
+    kept = text.encode()[:most].decode(errors="ignore")
+    return kept, kept != text or len(body) > most
 
 
 def _text(raw: bytes) -> str:

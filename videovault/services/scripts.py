@@ -12,7 +12,7 @@ from videovault.db import reading, transaction
 from videovault.errors import Conflict, WebhookError
 from videovault.gateways import webhooks
 from videovault.models import Event, Status, Video
-from videovault.services import fields, lifecycle, limiting, quota, recording
+from videovault.services import fields, lifecycle, limiting, quota, recording, result_fields
 from videovault.services.access import Caller, open_video
 from videovault.services.naming import title_of
 from videovault.services.views import ScriptView
@@ -101,7 +101,9 @@ def latest(caller: Caller) -> ScriptView | None:
 
 def _asked(caller: Caller, order: Mapping[str, str]) -> webhooks.Script:
     sent = {**order, "email": caller.email}
-    return webhooks.connected().write_script(sent, note=recording.outgoing("script"))
+    return webhooks.connected().write_script(
+        sent, note=recording.outgoing("script"), field=result_fields.script()
+    )
 
 
 def _fitted(name: str, text: str) -> str:

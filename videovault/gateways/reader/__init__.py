@@ -1,0 +1,11 @@
+"""Reads what generators say: answers of both webhooks, polled statuses and reports, all by the same rules.
+
+``vocabulary`` is the table of what is known; ``docs/connect/answers.md`` shows what becomes of each kind of answer.
+"""
+
+from videovault.gateways.reader.document import MAX_BYTES
+from videovault.gateways.reader.script import Script
+from videovault.gateways.reader.script import read as read_script
+from videovault.gateways.reader.video import LONGEST_MINUTES, Field, Generation, fields, read
+
+__all__ = ["LONGEST_MINUTES", "MAX_BYTES", "Field", "Generation", "Script", "fields", "read", "read_script"]
