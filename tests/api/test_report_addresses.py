@@ -10,13 +10,14 @@ from sqlmodel import select
 
 from tests.api.requests import code, delete, gallery, generate
 from tests.fixtures import log_grep
+from tests.fixtures.documents import ROOT
 from tests.fixtures.generator import Generator
 from tests.fixtures.installation import Configure
 from tests.fixtures.people import MakeClient, Person
 from tests.fixtures.waiting import eventually
 from videovault import security
 from videovault.db import reading
-from videovault.models import Delivery
+from videovault.models import Delivery, Video
 from videovault.services import callbacks, generation
 
 pytestmark = pytest.mark.usefixtures("moto_s3")
@@ -189,3 +190,26 @@ def kept() -> list[Delivery]:
     with reading() as session:
         found = select(Delivery).where(Delivery.direction == "in").order_by(Delivery.id)  # type: ignore[arg-type] # a column
         return list(session.exec(found))
+
+
+def test_a_service_s_own_event_is_read(
+    ada: Person, client: httpx.Client, path: str, generator: Generator
+) -> None:
+    cases = json.loads((ROOT / "tests/gateways/data/callbacks.json").read_text())
+    [case] = [case for case in cases if case.get("at") == "reportUrl"]
+    body = json.dumps(case["body"]).replace("{host}/file/ok.mp4", generator.video_url)
+    headers = {"Content-Type": "application/json"}
+    assert client.request(case["method"], path, content=body, headers=headers).status_code == 200
+    assert state(ada) == ("processing", "queued")
+
+
+@pytest.mark.parametrize("body", [{"id": "1", "hello": "there"}, {"status": "done"}])
+def test_what_is_not_understood_is_taken_without_complaint_and_shown_to_people(
+    ada: Person, client: httpx.Client, path: str, body: dict[str, str]
+) -> None:
+    assert client.post(path, json=body).status_code == 200
+    assert state(ada) == ("processing", "generating")
+    assert (kept()[-1].verdict, kept()[-1].http_status) == ("unread", 200)
+    assert kept()[-1].why
+    with reading() as session:
+        assert session.get_one(Video, video_of(ada)["videoId"]).unread_at

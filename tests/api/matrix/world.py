@@ -24,6 +24,7 @@ from videovault.services import resets
 # Which also tell what was refused, and when ``/readyz`` last wrote its own row.
 LOGS = {"events", "deliveries", "health_checks", "alembic_version"}
 NOISE = {"last_seen_at", "last_used_at"}
+AVATAR_ID = "a" * 32  # of the installation's, which is nobody's own
 Credential = Literal["none", "bearer", "cookie"]
 
 
@@ -51,6 +52,7 @@ class Account:
             "tokenId": self.token_id,
             "deliveryId": self.delivery_id,
             "token": self.report_token,
+            "avatarId": AVATAR_ID,
         }
 
 
@@ -175,6 +177,8 @@ def populated(
     }
     with transaction() as session:
         session.get_one(User, gone.user_id).is_active = False
+        picture = {"picture": b"RIFF", "picture_hash": "0" * 16}
+        session.add(models.Avatar(id=AVATAR_ID, name="Anna", generator_id="anna", position=0, **picture))
     return World(callers, vault, database, generator.file("another.mp4"), make_client)
 
 
