@@ -77,12 +77,12 @@ def _avatar() -> rx.Component:
         rx.el.div(
             rx.foreach(StudioState.avatars, lambda each: _face(each.generator_id, portrait(each), each.name)),
             _face(OTHER, rx.el.span("…", class_name="blank", aria_hidden="true"), "Other"),
-            class_name="faces",
+            class_name=rx.cond(StudioState.has_own_avatars, "faces own", "faces"),
         ),
         rx.el.div(
             field(
                 "avatar_name",
-                "Avatar ID",
+                wording.AVATAR_ID,
                 text_input("avatar_name", hinted=True, default_value=StudioState.brief["avatar_name"]),
                 hint="As your video generator calls it.",
             ),

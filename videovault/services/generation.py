@@ -57,7 +57,9 @@ def request(
     Raises InvalidInput, VideoNotFound, Conflict when no generator is set up, QuotaExceeded, RateLimited.
     """
     if not settings().video_webhook:
-        raise Conflict("No video generator is set up. Ask the admin to set VIDEO_WEBHOOK_URL.")
+        raise Conflict(
+            "No video generator is set up. Ask the admin to set VIDEO_WEBHOOK_URL: docs/connect tells how."
+        )
     clean = fields.checked(fields.SCRIPT, script)
     limiting.check(limiting.GENERATIONS, "generations", caller.user_id)
     with transaction() as session:

@@ -15,6 +15,7 @@ KEPT_AS = "brief"
 
 class BriefState(WaitState):
     avatars: list[Avatar] = []
+    has_own_avatars: bool = False
     brief: dict[str, str] = briefs.EMPTY
     # A new number gives the form new fields, so that what was typed into the old ones goes.
     form_number: int = 0
@@ -44,6 +45,7 @@ class BriefState(WaitState):
         """Show the avatars that there are now."""
         found = await quickly(avatars.offered, caller)
         self.avatars = [Avatar.of(view) for view in found.avatars]
+        self.has_own_avatars = not found.are_built_in
 
     def _fill(self, brief: dict[str, str]) -> None:
         self.brief = brief

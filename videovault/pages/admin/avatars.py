@@ -42,7 +42,7 @@ def avatars() -> rx.Component:
         _form(),
         _removal(),
         text=rx.cond(AdminAvatarsState.are_built_in, BUILT_IN, OWN),
-        actions=[button("Add avatar", look="main", symbol="new", on_click=AdminAvatarsState.begin)],
+        actions=[button(wording.ADD_AVATAR, look="main", symbol="new", on_click=AdminAvatarsState.begin)],
     )
 
 
@@ -65,7 +65,7 @@ def _avatar(avatar: Any, place: Any) -> rx.Component:
                     aria_label=f"Edit {avatar.name}",
                 ),
                 icon_button(
-                    f"Delete {avatar.name}",
+                    wording.to_delete(avatar.name),
                     "delete",
                     on_click=AdminAvatarsState.ask_removal(avatar.avatar_id),
                 ),
@@ -90,7 +90,7 @@ def _form() -> rx.Component:
     edited = AdminAvatarsState.edited
     is_new = edited.avatar_id == ""
     return dialog(
-        rx.cond(is_new, "Add avatar", "Edit avatar"),
+        rx.cond(is_new, wording.ADD_AVATAR, "Edit avatar"),
         rx.el.div(
             problem("avatar"),
             rx.cond(is_new, rx.fragment(), _picture(edited)),
@@ -98,7 +98,7 @@ def _form() -> rx.Component:
                 field("name", wording.NAME, text_input("name", default_value=edited.name, max_length=200)),
                 field(
                     "generatorId",
-                    "Avatar ID",
+                    wording.AVATAR_ID,
                     text_input(
                         "generatorId",
                         hinted=True,
@@ -108,7 +108,7 @@ def _form() -> rx.Component:
                     ),
                     hint="As your video generator calls it. This is what both webhooks get.",
                 ),
-                rx.el.div(button("Save", look="main", type="submit"), class_name="actions"),
+                rx.el.div(button(wording.SAVE, look="main", type="submit"), class_name="actions"),
                 on_submit=AdminAvatarsState.save,
                 reset_on_submit=False,
                 no_validate=True,
@@ -150,7 +150,7 @@ def _picture(edited: Any) -> rx.Component:
 
 def _removal() -> rx.Component:
     return confirmation(
-        f"Delete {AdminAvatarsState.to_delete.name}?",
+        f"{wording.to_delete(AdminAvatarsState.to_delete.name)}?",
         rx.el.p("The create form no longer offers it. Videos and scripts made with it stay as they are."),
         name="avatar-removal",
         is_open=AdminAvatarsState.to_delete.avatar_id != "",

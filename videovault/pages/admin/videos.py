@@ -159,7 +159,7 @@ def _nothing() -> rx.Component:
 def _deletion() -> rx.Component:
     selection = AdminVideosState.selection
     return confirmation(
-        f"Delete {selection.summary}?",
+        f"{wording.to_delete(selection.summary)}?",
         rx.el.p(sentence("They belong to {owners}.", owners=rx.el.strong(selection.owners))),
         rx.el.p(
             "They go for good, for their owners too: the videos, their pictures and their scripts.",

@@ -5,16 +5,17 @@ from videovault.config import settings
 from videovault.gateways import mail, reach
 from videovault.services.system.outcome import Outcome, broken
 
+HOW_TO = "docs/connect tells how to connect n8n, Make and generators."
 NO_SUCH_METHOD = 501  # it takes no OPTIONS, and is there
 
 
 def script_webhook() -> Outcome:
-    nothing = "None is set: scripts are written by hand."
+    nothing = f"None is set: scripts are written by hand. {HOW_TO}"
     return _webhook(settings().script_webhook, "SCRIPT_WEBHOOK_URL", nothing)
 
 
 def video_webhook() -> Outcome:
-    nothing = "None is set: no videos are generated, only stored from links."
+    nothing = f"None is set: no videos are generated, only stored from links. {HOW_TO}"
     return _webhook(settings().video_webhook, "VIDEO_WEBHOOK_URL", nothing)
 
 

@@ -79,6 +79,7 @@ MEND = "Mend"
 NEW_VIDEO = "New video"
 NOT_NOW = "Not now"
 OPEN = "Open"
+SAVE = "Save"
 SEARCH = "Search"
 SHOW = "Show"
 SHOW_OLDER = "Show older"
@@ -92,7 +93,7 @@ ACCOUNT = "Account"
 ACTIVITY = "Activity"
 ADMIN = "Admin"
 ALL_VIDEOS = "All videos"
-AVATARS = "Avatars"
+AVATARS, ADD_AVATAR, AVATAR_ID = "Avatars", "Add avatar", "Avatar ID"
 APPEARANCE = "Appearance"
 DAY = "Day"
 CLIENT_IP = "IP address"
@@ -173,6 +174,10 @@ SELECTION = {
     "downloading": "Downloading {n} of {all}",
     "downloaded": "Downloads started: {n}",
 }
+
+
+def to_delete(what: Any) -> str:
+    return f"Delete {what}"
 
 
 def to_download(title: Any) -> str:
