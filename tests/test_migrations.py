@@ -24,6 +24,7 @@ TABLES = {
     "outbox",
     "api_tokens",
     "invitations",
+    "avatars",
     "key_canaries",
     "workers",
     "health_checks",

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Enum, Index, Text
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Enum, Index, LargeBinary, Text
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, SQLModel
 
@@ -199,6 +199,20 @@ class Video(SQLModel, table=True):
 
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     updated_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
+class Avatar(SQLModel, table=True):
+    """A presenter that the create form offers; videos refer to it by ``generator_id``, not by its row."""
+
+    __tablename__ = "avatars"
+
+    id: str = Field(default_factory=lambda: uuid4().hex, primary_key=True, max_length=32)
+    name: str = Field(max_length=100)
+    generator_id: str = Field(sa_type=Text)
+    position: int
+    picture: bytes | None = Field(default=None, sa_type=LargeBinary)
+    picture_hash: str = Field(default="", max_length=16)  # empty without a picture
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
 
 
 class UploadPart(SQLModel, table=True):

@@ -105,3 +105,11 @@ def test_a_websocket_is_opened_by_a_name_of_ours_only(host: bytes, kinds: list[s
 
     asyncio.run(opened())
     assert [message["type"] for message in sent] == kinds
+
+
+def test_the_name_that_only_generators_use_is_ours_too(configure: Configure, make_client: MakeClient) -> None:
+    configure(PUBLIC_URL="https://videos.example.com", CALLBACK_URL="http://Host.docker.internal:3000/")
+    client = make_client()
+    for host in ("host.docker.internal:3000", "HOST.docker.internal", "videos.example.com"):
+        assert client.get("/api/auth/me", headers={"Host": host}).status_code == 401
+    assert client.get("/api/auth/me", headers={"Host": "other.docker.internal"}).status_code == 421

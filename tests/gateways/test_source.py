@@ -227,3 +227,28 @@ def test_a_fault_of_the_network_may_pass(error: httpx.HTTPError, sentence: str) 
     failure = failure_of(_over(fail), "https://example.com/v.mp4")
     assert sentence in failure.public_message
     assert failure.retryable
+
+
+def test_headers_of_a_host_go_to_it_at_every_hop_and_to_no_other(
+    server: NaughtyServer, make_source: MakeSource
+) -> None:
+    """Another port is another server: it sends the fetch back to the first one, which gets its headers again."""
+    with NaughtyServer() as other:
+        here, there = f"127.0.0.1:{server.port}", f"127.0.0.1:{other.port}"
+        video = server.serve("/guarded.mp4", Manners(size=5000))
+        back = other.redirect("/back", video)
+        url = server.redirect("/begin", back)
+        headers = {here: {"X-Key": "my-source-key", "User-Agent": "Acme"}, "127.0.0.2": {"X-Other": "b"}}
+        source = make_source(allow=frozenset({there}), inject={"headers": headers})
+        with source.open(url, start=10, end=20) as stream:
+            assert read_all(stream) == payload(5000)[10:20]
+        for path in ("/begin", "/guarded.mp4"):
+            sent = server.seen(path)[0].headers
+            assert (sent["x-key"], sent["user-agent"], sent["range"]) == (
+                "my-source-key",
+                "Acme",
+                "bytes=10-19",
+            )
+            assert "x-other" not in sent
+        assert not {"x-key", "x-other"} & set(other.seen("/back")[0].headers)
+        assert other.seen("/back")[0].headers["user-agent"] == "VideoVault"

@@ -104,3 +104,21 @@ def test_an_answer_that_drips_for_ever_is_no_news(
         url = server.serve("/status/1", Manners(size=1000, drip=(1, 0.05)))
         with pytest.raises(WebhookBusy):
             statuses.connected().ask(url)
+
+
+def test_the_webhooks_headers_go_to_its_own_host_and_port_only(configure: Configure) -> None:
+    manners = Manners(body=b'{"status": "processing"}', content_type="application/json", ranges=False)
+    heard: list[Exchange] = []
+    with NaughtyServer() as server, NaughtyServer() as other:
+        configure(
+            VIDEO_WEBHOOK_URL=f"{server.origin}/video",
+            SOURCE_ALLOW_HOSTS=f"127.0.0.1:{other.port}",
+            WEBHOOK_HEADERS='{"X-Api-Key": "my-generator-key", "User-Agent": "Acme"}',
+        )
+        for each in (server, other):
+            statuses.connected().ask(each.serve("/status/1", manners), note=heard.append)
+        own, foreign = server.seen("/status/1")[0].headers, other.seen("/status/1")[0].headers
+    assert (own["x-api-key"], own["user-agent"]) == ("my-generator-key", "Acme")
+    assert "x-api-key" not in foreign
+    assert foreign["user-agent"] == "VideoVault"
+    assert "my-generator-key" not in repr(heard)

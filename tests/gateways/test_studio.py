@@ -68,12 +68,17 @@ def test_another_generator_makes_the_exception_end(configure: Configure) -> None
 def test_the_key_is_shown_to_the_studio_only(configure: Configure) -> None:
     job = f"{settings().studio_url}/status/{'0' * 24}"
     key = settings().installation.studio_key
-    assert statuses.at(job)._headers["Authorization"] == f"Bearer {key}"
+    bearer = {"Authorization": f"Bearer {key}"}
+    assert statuses.at(job)._headers == bearer
     for url in (f"{job}/x", job + "?a", f"{settings().studio_url}/video", "https://render.example/status/1"):
         assert "Authorization" not in statuses.at(url)._headers
-    assert set(webhooks._studio_headers()) == {settings().script_webhook, settings().video_webhook}
+    both = {settings().script_webhook: bearer, settings().video_webhook: bearer}
+    assert webhooks._own_headers() == both
     configure(VIDEO_WEBHOOK_URL="https://render.example/video")
-    assert set(webhooks._studio_headers()) == {settings().script_webhook}
+    assert webhooks._own_headers() == {
+        settings().script_webhook: bearer,
+        "https://render.example/video": {},
+    }
 
 
 def test_other_addresses_of_the_studio_are_no_status_addresses() -> None:

@@ -8,8 +8,11 @@ import pytest
 from standardwebhooks import Webhook
 
 from tests.fixtures.generator import refusing_port, running_generator
+from tests.fixtures.installation import Configure
 from tests.fixtures.waiting import HANG_SECONDS
+from videovault.config import settings
 from videovault.errors import WebhookBusy, WebhookError, WebhookUnanswered
+from videovault.gateways import webhooks
 from videovault.gateways.webhooks import Exchange, Generation, Webhooks
 
 URL = "https://cdn.example/video.mp4"
@@ -263,3 +266,54 @@ def test_a_connection_that_cannot_be_made_is_no_order_whatever_the_reason() -> N
             assert not isinstance(caught.value, WebhookUnanswered), url
             assert len(heard) == 1 + 3, url
         assert plain.requests == []
+
+
+def test_headers_of_the_settings_go_with_both_webhooks_and_only_their_names_are_noted(
+    configure: Configure,
+) -> None:
+    script, video = "https://hooks.example/script", "https://hooks.example/video"
+    configure(
+        SCRIPT_WEBHOOK_URL=script,
+        VIDEO_WEBHOOK_URL=video,
+        WEBHOOK_HEADERS='{"X-Api-Key": "my-generator-key", "User-Agent": "Acme"}',
+    )
+    seen: list[Exchange] = []
+    got: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        got.append(request)
+        return httpx.Response(200, json={"hook": "a"})
+
+    client = httpx.Client(transport=httpx.MockTransport(answer))
+    headers = webhooks._own_headers()
+    hooks = Webhooks(client, script_url=script, video_url=video, secret=SECRET, headers=headers, backoff=0)
+    hooks.write_script({}, note=seen.append)
+    hooks.generate({}, idempotency_key="v:1", note=seen.append)
+    for request in got:
+        sent = request.headers
+        assert (sent["x-api-key"], sent["user-agent"]) == ("my-generator-key", "Acme")
+        assert (sent["content-type"], "webhook-signature" in sent) == ("application/json", True)
+    assert got[1].headers["idempotency-key"] == "v:1"
+    assert [exchange.headers["X-Api-Key"] for exchange in seen] == ["…", "…"]
+    assert "my-generator-key" not in repr(seen)
+
+
+def test_the_embedded_studio_gets_its_key_and_none_of_these_headers(configure: Configure) -> None:
+    configure(
+        VIDEO_WEBHOOK_URL="https://hooks.example/video", WEBHOOK_HEADERS='{"Authorization": "Bearer x"}'
+    )
+    own = webhooks._own_headers()
+    key = settings().installation.studio_key
+    assert own[settings().script_webhook] == {"Authorization": f"Bearer {key}"}
+    assert own["https://hooks.example/video"] == {"Authorization": "Bearer x"}
+
+
+def test_a_service_that_repeats_its_key_does_not_show_it_to_people() -> None:
+    refused = httpx.Response(401, json={"message": "The key my-generator-key is unknown."})
+    client = httpx.Client(transport=httpx.MockTransport(lambda _: refused))
+    url = "https://hooks.example/script"
+    headers = {url: {"X-Api-Key": "my-generator-key"}}
+    hooks = Webhooks(client, script_url=url, video_url="", headers=headers, backoff=0)
+    with pytest.raises(WebhookError) as caught:
+        hooks.write_script({})
+    assert caught.value.public_message == "The script service refused the brief. The key … is unknown."

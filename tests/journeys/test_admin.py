@@ -16,6 +16,7 @@ pytestmark = pytest.mark.journey
 TABS = {
     "/admin": "Videos",
     "/admin/people": "People",
+    "/admin/avatars": "Avatars",
     "/admin/activity": "Activity",
     "/admin/system": "System",
 }

@@ -146,7 +146,7 @@ def test_one_part_is_written_anew_and_undone_while_the_others_stay(visitor: Visi
 def test_neither_errors_nor_a_lost_session_nor_a_reload_cost_what_was_typed(visitor: Visitor) -> None:
     page = visitor()
     register(page, "careful@example.com")
-    topic, name = page.get_by_label("What is the video about?"), page.get_by_label("Name of the avatar")
+    topic, name = page.get_by_label("What is the video about?"), page.get_by_label("Avatar ID")
     page.get_by_label("Company name").fill("Brot & Söhne")
     page.get_by_role("radio", name="Other").check()
     page.get_by_role("button", name="Write the script").click()

@@ -48,6 +48,13 @@ FORMS = {
         "signed with whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
         "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
     ),
+    "a report address": ("POST /api/callback/my.short-token HTTP/1.1", "my.short-token"),
+    "a whole one": ("posted to https://v.example/api/callback/my.short-token/?a=b", "my.short-token"),
+    "one with escaped slashes": (r'{"u": "http:\/\/v\/api\/callback\/my.short-token"}', "my.short-token"),
+    "one inside another address": (
+        "/go?to=http%3A%2F%2Fv%2Fapi%2Fcallback%2Fmy.short-token",
+        "my.short-token",
+    ),
     "256 random bits": (f"nothing says what {TOKEN} is", TOKEN),
 }
 

@@ -15,7 +15,7 @@ from videovault.state.studio import StudioState
 from videovault.state.work import WorkState
 
 ROUTES = [page.route for page in PAGES]
-ADMIN = ["/admin", "/admin/people", "/admin/activity", "/admin/system"]
+ADMIN = ["/admin", "/admin/people", "/admin/avatars", "/admin/activity", "/admin/system"]
 BEHIND_A_SESSION = {"/create", "/gallery", "/account", *ADMIN}
 
 

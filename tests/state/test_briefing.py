@@ -7,6 +7,7 @@ import pytest
 from tests.fixtures.generator import Generator
 from tests.state.conftest import Person, Server, Tab
 from videovault.services import videos
+from videovault.services.avatars import OTHER
 from videovault.state import briefs
 from videovault.state.briefing import BriefState
 from videovault.state.session import SessionState
@@ -61,7 +62,7 @@ def test_browser_keeps_the_brief_until_its_video_is_ordered(ada: Tab, generator:
 
 
 def test_another_avatar_without_a_name_is_told_at_its_name(ada: Tab) -> None:
-    ada.send(StudioState, "write", form={**TYPED, "avatar": briefs.OTHER})
+    ada.send(StudioState, "write", form={**TYPED, "avatar": OTHER})
     assert ada.sees(SessionState).errors == {"avatar_name": "Say who speaks."}
 
 

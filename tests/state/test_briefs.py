@@ -1,5 +1,6 @@
 """The brief as its form shows it."""
 
+from videovault.services.avatars import OTHER
 from videovault.services.views import ScriptView
 from videovault.state import briefs
 
@@ -35,12 +36,12 @@ def test_next_form_keeps_all_but_the_topic() -> None:
 
 def test_avatar_outside_the_cast_is_shown_by_its_name() -> None:
     form = briefs.shown(script("Professor Quill"))
-    assert (form["avatar"], form["avatar_name"]) == (briefs.OTHER, "Professor Quill")
+    assert (form["avatar"], form["avatar_name"]) == (OTHER, "Professor Quill")
     assert briefs.wanted(form)["avatar"] == "Professor Quill"
 
 
 def test_other_without_a_name_is_no_avatar() -> None:
-    assert briefs.wanted({"topic": "Bread", "avatar": briefs.OTHER})["avatar"] == ""
+    assert briefs.wanted({"topic": "Bread", "avatar": OTHER})["avatar"] == ""
 
 
 def test_chosen_face_wins_over_a_name_left_in_the_hidden_field() -> None:
@@ -55,7 +56,7 @@ def test_unknown_fields_and_types_do_not_get_through() -> None:
 
 def test_what_is_wrong_with_another_avatar_stands_at_its_name() -> None:
     problems = {"topic": "Say what", "avatar": "Say who"}
-    assert briefs.placed(problems, {"avatar": briefs.OTHER}) == {
+    assert briefs.placed(problems, {"avatar": OTHER}) == {
         "topic": "Say what",
         "avatar_name": "Say who",
     }

@@ -1,7 +1,9 @@
 """How much a request may bring, and how long it may take: its body is counted and timed while it is read."""
 
 import asyncio
+from typing import Annotated
 
+from fastapi import Depends, Request
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope
 
@@ -71,6 +73,13 @@ async def _read(receive: Receive) -> bytes:
 def _is_json(scope: Scope) -> bool:
     kind = Headers(scope=scope).get("content-type", "").partition(";")[0].strip().lower()
     return kind.endswith(("/json", "+json"))
+
+
+async def _raw(request: Request) -> bytes:
+    return await request.body()
+
+
+RawBody = Annotated[bytes, Depends(_raw)]
 
 
 def _declared(scope: Scope) -> int:

@@ -17,6 +17,7 @@ from videovault.api.connections import OpenConnections
 from videovault.api.envelope import IDENTITY, NOTHING_HERE, OUR_FAULT, REQUEST_ID, problem
 from videovault.api.origins import FOREIGN, is_foreign
 from videovault.api.proxies import believed, client_ip
+from videovault.logs.redaction import CALLBACK_PATH, HIDDEN
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 UNREADABLE = "The body of this request is not complete or its chunks are malformed."
@@ -86,7 +87,7 @@ class _Answer:
             log.info(
                 "request",
                 method=self._scope["method"],
-                path=quote(self._scope["path"]),  # as it came: no control characters
+                path=_logged(self._scope),
                 status=self.status,
                 milliseconds=took,
                 **self._scope[IDENTITY],
@@ -103,7 +104,7 @@ async def _serve(app: ASGIApp, scope: Scope, receive: Receive, answer: _Answer) 
     except (bodies.TooLarge, bodies.TooSlow, bodies.Unreadable, untrusted_json.TooDeep) as error:
         await _about_body(error)(scope, receive, answer)
     except Exception:
-        log.exception("unhandled error", method=scope["method"], path=scope["path"])
+        log.exception("unhandled error", method=scope["method"], path=_logged(scope))
         if answer.status and not answer.complete:
             raise  # only the server can still tell the client that the rest is missing
         if not answer.status:
@@ -158,6 +159,11 @@ def _beside(location: str, scope: Scope) -> str:
         return location
     # Two slashes in front would make the first part of the path a host.
     return "/" + told._replace(scheme="", netloc="", path=told.path.lstrip("/\\")).geturl()
+
+
+def _logged(scope: Scope) -> str:
+    """The path as it came, without control characters and without the token of a report address."""
+    return CALLBACK_PATH.sub(rf"\1{HIDDEN}", quote(scope["path"]))
 
 
 def _request_id(scope: Scope) -> str:

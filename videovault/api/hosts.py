@@ -12,7 +12,8 @@ AMBIGUOUS = "This request names several hosts."
 LOCAL = (".localhost", ".local")  # nobody can have these in the public DNS
 ASKED_BY_MACHINES = "/healthz"
 UNKNOWN = (
-    "VideoVault is not known by this name. If people are to reach it so, set PUBLIC_URL to this address."
+    "VideoVault is not known by this name. If people are to reach it so, set PUBLIC_URL to this address; "
+    "if only generators are, CALLBACK_URL."
 )
 
 
@@ -31,7 +32,11 @@ def is_ambiguous(scope: Scope) -> bool:
 
 def _ours() -> set[str | None]:
     chosen = settings()
-    return {_name(chosen.base_url), _name(chosen.s3_public_endpoint_url) if chosen.uses_embedded_s3 else None}
+    return {
+        _name(chosen.base_url),
+        _name(chosen.callback_url) or None,
+        _name(chosen.s3_public_endpoint_url) if chosen.uses_embedded_s3 else None,
+    }
 
 
 def _is_nobodys(host: str) -> bool:

@@ -111,6 +111,24 @@ class PersonBody(CamelBody):
     quota_bytes: Annotated[int, Field(strict=True, ge=0, le=LARGEST)] | None = None
 
 
+class AvatarBody(CamelBody):
+    """``name`` is what people see, ``generatorId`` what the generator is told."""
+
+    name: Text
+    generator_id: Text
+
+
+class AvatarChangeBody(CamelBody):
+    """What is left out stays."""
+
+    name: Text | None = None
+    generator_id: Text | None = None
+
+
+class AvatarOrderBody(CamelBody):
+    avatar_ids: Annotated[list[Id], Field(max_length=1000)]
+
+
 class BriefBody(Body):
     """The create-video form, for the first webhook."""
 

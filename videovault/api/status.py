@@ -1,9 +1,9 @@
 """Reports on a video's status, each kept for the callback inbox whatever becomes of it."""
 
 from collections.abc import Callable, Coroutine
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse
 
 from videovault.api import auth
 from videovault.api.answers import concerns, status_of
+from videovault.api.bodies import RawBody
 from videovault.api.envelope import Success, failing
 from videovault.api.proxies import client_address
 from videovault.api.schemas import STATUS_BODY
@@ -34,7 +35,7 @@ UNREAD = "This report was not understood. {} See docs/connect/answers.md for wha
 NO_ID = "This field is missing, or not an id that was given out here."
 
 
-class _KeptRoute(APIRoute):
+class KeptRoute(APIRoute):
     """Sees each call as it came, the ones that are refused before they are understood too."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -54,14 +55,9 @@ class _KeptRoute(APIRoute):
         return kept
 
 
-router = APIRouter(prefix="/api/auth/video", tags=["Videos"], route_class=_KeptRoute)
+router = APIRouter(prefix="/api/auth/video", tags=["Videos"], route_class=KeptRoute)
 
 
-async def _whole(request: Request) -> bytes:
-    return await request.body()
-
-
-Raw = Annotated[bytes, Depends(_whole)]
 _described: Any = {
     "response_model": Success[VideoView],
     "response_model_exclude_none": True,
@@ -80,7 +76,7 @@ _described: Any = {
 @router.put("/status/", include_in_schema=False, **_described)
 @router.post("/status/", include_in_schema=False, **_described)
 def update_status(
-    request: Request, response: Response, body: Raw, token: auth.Token, signed: auth.Signed
+    request: Request, response: Response, body: RawBody, token: auth.Token, signed: auth.Signed
 ) -> Any:
     """Report on a video: its owner, an admin, or its generator by the callback token it was given.
 
@@ -118,7 +114,8 @@ def _subject(request: Request, said: Generation, token: str, *, signed: bool) ->
 
 def _taken(request: Request, body: bytes, http_status: int) -> Incoming:
     taken = request.state.taken
-    verdict = _verdict(taken)
+    unread = getattr(request.state, "unread", "")
+    verdict: Verdict = "unread" if unread else _verdict(taken)
     caller, video_id = request.state.reporter
     return Incoming(
         kind="status",
@@ -126,7 +123,7 @@ def _taken(request: Request, body: bytes, http_status: int) -> Incoming:
         body=body,
         verdict=verdict,
         http_status=http_status,
-        why=UNCHANGED.get(verdict, ""),
+        why=unread or UNCHANGED.get(verdict, ""),
         outcome=taken.status,
         # A copy of a signed call proves nothing and must not push others out of the video's history.
         caller=None if taken.replayed else caller,

@@ -7,10 +7,11 @@ import reflex as rx
 from videovault.components.budget import budget_line
 from videovault.components.buttons import button
 from videovault.components.forms import autosave, field, field_error, problem, text_area, text_input
+from videovault.components.portrait import portrait
 from videovault.components.waiting import waited_so_far
+from videovault.services.avatars import OTHER
 from videovault.state import wording
 from videovault.state.briefing import KEPT_AS
-from videovault.state.briefs import CAST, OTHER
 from videovault.state.studio import SCRIPT, StudioState
 
 TOPIC_HINT = "A sentence is enough. You can add points, each on its own line."
@@ -74,16 +75,16 @@ def _avatar() -> rx.Component:
     return rx.el.fieldset(
         rx.el.legend("Who speaks?"),
         rx.el.div(
-            *(_face(name, rx.el.img(src=f"/avatars/{name.lower()}.webp", alt="")) for name in CAST),
+            rx.foreach(StudioState.avatars, lambda each: _face(each.generator_id, portrait(each), each.name)),
             _face(OTHER, rx.el.span("…", class_name="blank", aria_hidden="true"), "Other"),
-            class_name="faces",
+            class_name=rx.cond(StudioState.has_own_avatars, "faces own", "faces"),
         ),
         rx.el.div(
             field(
                 "avatar_name",
-                "Name of the avatar",
+                wording.AVATAR_ID,
                 text_input("avatar_name", hinted=True, default_value=StudioState.brief["avatar_name"]),
-                hint="As your video generator knows it.",
+                hint="As your video generator calls it.",
             ),
             class_name="other-name",
         ),
@@ -95,7 +96,7 @@ def _avatar() -> rx.Component:
     )
 
 
-def _face(value: str, picture: rx.Component, text: str = "") -> rx.Component:
+def _face(value: Any, picture: rx.Component, text: Any) -> rx.Component:
     return rx.el.label(
         rx.el.input(
             type="radio",
@@ -104,8 +105,9 @@ def _face(value: str, picture: rx.Component, text: str = "") -> rx.Component:
             default_checked=StudioState.brief["avatar"] == value,
         ),
         picture,
-        text or value,
+        rx.el.span(text, class_name="face-name"),
         class_name="face",
+        key=value,
     )
 
 

@@ -154,7 +154,10 @@ def _actions(card: Any) -> rx.Component:
             ),
         ),
         icon_button(
-            f"Delete {card.title}", "delete", on_click=RemovalState.ask([card.video_id]), data_waits="true"
+            wording.to_delete(card.title),
+            "delete",
+            on_click=RemovalState.ask([card.video_id]),
+            data_waits="true",
         ),
     )
 

@@ -8,9 +8,10 @@ from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from videovault import installation
-from videovault.config import origins
+from videovault.config import headers, origins
 from videovault.config.connections import ConnectionSettings
 from videovault.config.explaining import explained
+from videovault.config.headers import SourceHeaders, WebhookHeaders
 from videovault.config.kinds import (
     DatabaseUrl,
     HttpUrl,
@@ -46,6 +47,11 @@ class Settings(ConnectionSettings):
     public_url: HttpUrl = Field(
         "",
         description="How people and generators reach it; http://localhost:PORT if empty. Other names with a dot get no answer.",
+    )
+    callback_url: HttpUrl = Field(
+        "",
+        description="How generators reach it, if by another name than people (such as http://host.docker.internal:3000); "
+        "PUBLIC_URL if empty.",
     )
     forwarded_allow_ips: Networks = Field(
         "127.0.0.1,::1",
@@ -112,6 +118,11 @@ class Settings(ConnectionSettings):
         SecretStr(""),
         description="Signs the webhooks that are called and checks signed calls back (Standard Webhooks, whsec_…).",
     )
+    webhook_headers: WebhookHeaders = Field(
+        SecretStr(""),
+        description='Further headers for both webhooks, as a JSON object: {"X-Api-Key": "…"}. Status addresses get '
+        "them on the video webhook's own host only.",
+    )
     webhook_timeout_seconds: Seconds = Field(120, description="How long a webhook may take to answer.")
     webhook_retry_seconds: float = Field(
         1,
@@ -152,6 +163,11 @@ class Settings(ConnectionSettings):
     source_proxy: ProxyUrl = Field(
         SecretStr(""),
         description="http://[user:password@]host:port: videos are fetched through it; proxies of the environment are not used.",
+    )
+    source_headers: SourceHeaders = Field(
+        SecretStr(""),
+        description='Further headers for videos from one host or host:port, as JSON: {"files.example.com": '
+        '{"Authorization": "Bearer …"}}. No other host gets them.',
     )
     source_idle_seconds: Seconds = Field(30, description="A source silent for so long has failed.")
     download_url_seconds: int = Field(900, ge=1, le=604800, description="Life of a presigned URL.")
@@ -231,11 +247,38 @@ class Settings(ConnectionSettings):
         return self.public_url or f"http://localhost:{self.port}"
 
     @property
-    def callback_url(self) -> str:
-        """Where a generator reports; the embedded studio need not go round by a proxy."""
+    def callback_base(self) -> str:
+        """Scheme and host under which generators reach this installation; the embedded studio does so directly."""
+        if self.video_webhook_url is not None:
+            return self.callback_url or self.base_url
         host = "127.0.0.1" if self.host in ("0.0.0.0", "::", "localhost") else self.host  # noqa: S104 - compared, not bound
-        base = f"http://{host}:{self.port}" if self.video_webhook_url is None else self.base_url
-        return f"{base}/api/auth/video/status"
+        return f"http://{host}:{self.port}"
+
+    @property
+    def status_callback_url(self) -> str:
+        """Where a generator reports that can send a header and the documented body."""
+        return f"{self.callback_base}/api/auth/video/status"
+
+    def report_url(self, token: str) -> str:
+        """Where a service reports by its own webhook: the token in the address is all it needs."""
+        return f"{self.callback_base}/api/callback/{token}"
+
+    @cached_property
+    def webhook_extra_headers(self) -> headers.Headers:
+        return headers.parsed(self.webhook_headers.get_secret_value())
+
+    @cached_property
+    def source_extra_headers(self) -> headers.HostHeaders:
+        return headers.parsed_by_host(self.source_headers.get_secret_value())
+
+    @property
+    def header_secrets(self) -> list[str]:
+        """The values of all headers that settings add."""
+        return [
+            secret
+            for each in (self.webhook_extra_headers, *self.source_extra_headers.values())
+            for secret in headers.secrets_of(each)
+        ]
 
     @property
     def secure_cookies(self) -> bool:

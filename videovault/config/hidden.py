@@ -16,7 +16,11 @@ def values(chosen: Settings) -> list[str]:
     ]
     mail = [chosen.smtp.password] if chosen.smtp else []
     old_keys = chosen.secret_key_old.get_secret_value().split(",")
-    return [secret for secret in (*secrets, *passwords, *mail, *_own(chosen), *old_keys) if secret]
+    return [
+        secret
+        for secret in (*secrets, *chosen.header_secrets, *passwords, *mail, *_own(chosen), *old_keys)
+        if secret
+    ]
 
 
 def _own(chosen: Settings) -> list[str]:

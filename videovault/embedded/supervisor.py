@@ -82,7 +82,7 @@ def _studio(config: Settings) -> Child:
     folder = config.data_dir / "studio"
     program = [sys.executable, "-m", "videovault.embedded.studio"]
     options = ["--port", str(port), "--data-dir", str(folder), "--mode", config.studio_mode]
-    options += ["--callback", config.callback_url]
+    options += ["--callback", config.status_callback_url]
     env = {**_without_settings(), KEY_VARIABLE: config.installation.studio_key}
     return Child("The embedded studio", program + options, env=env, port=port)
 

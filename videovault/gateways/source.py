@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from videovault.config import settings
+from videovault.config.headers import HostHeaders, for_host
 from videovault.errors import SourceError, UnsafeUrl
 from videovault.gateways import studio, web_pages
 from videovault.gateways.addresses import AddressGuard, Resolver, Stop, WebAddress, system_resolver
@@ -72,8 +73,8 @@ class Source:
     """Opens videos by URL, from several threads at once; connections are kept for the next request.
 
     ``proxy`` is one to go through. ``resolver``, ``ssl_context`` and ``transport`` replace the system's names, the usual certificates and the
-    network. No cookies but those that this fetch was given by the same host, no proxies from the environment, no
-    credentials of any kind are ever sent.
+    network. No cookies but those that this fetch was given by the same host and no proxies from the environment are ever
+    sent, and of credentials only those in ``headers`` to their own host, which is compared at each redirect.
     """
 
     def __init__(
@@ -84,8 +85,10 @@ class Source:
         ssl_context: ssl.SSLContext | None = None,
         transport: httpx.BaseTransport | None = None,
         proxy: Proxy | None = None,
+        headers: HostHeaders | None = None,
     ) -> None:
         self._policy = policy
+        self._headers = headers or {}
         self._guard = AddressGuard(policy.allow, resolver)
         self._transport = transport or GuardedTransport(self._guard, ssl_context, proxy=proxy)
         self._closed = Event()
@@ -205,13 +208,15 @@ class Source:
     def _request(self, way: _Way, wanted: Wanted, stop: Stop) -> httpx.Request:
         timeout = httpx.Timeout(self._policy.idle_seconds, connect=self._policy.connect_seconds)
         extensions = {"timeout": timeout.as_dict(), "stop": stop}
-        headers = wanted.headers | self._headers_for(way)
+        headers = httpx.Headers(wanted.headers)
+        headers.update(self._headers_for(way))
         return httpx.Request("GET", way.address.url, headers=headers, extensions=extensions)
 
     def _headers_for(self, way: _Way) -> dict[str, str]:
         """What only the host of ``way.address`` is sent: asked for at each hop, for each request."""
         cookies = way.cookies.header_for(way.address)
-        return {"Cookie": cookies} if cookies else {}
+        own = for_host(self._headers, way.address.host, way.address.port)
+        return {**({"Cookie": cookies} if cookies else {}), **own}
 
     def _ahead_asker(
         self, response: httpx.Response, way: _Way, validator: str | None, stop: Stop
@@ -272,7 +277,11 @@ def for_video(video_id: str, attempt: int, url: str) -> Source:
 def connected() -> Source:
     """The Source of this process, with the limits that the settings name."""
     proxy = settings().source_proxy.get_secret_value()
-    return Source(_policy(settings().allowed_sources), proxy=Proxy(proxy) if proxy else None)
+    return Source(
+        _policy(settings().allowed_sources),
+        proxy=Proxy(proxy) if proxy else None,
+        headers=settings().source_extra_headers,
+    )
 
 
 @lru_cache(maxsize=1)

@@ -32,16 +32,21 @@ class News:
 
 
 class Statuses:
-    """Asks through the given transport, from several threads at once; ``headers`` are sent beside the usual ones."""
+    """Asks through the given transport, from several threads at once.
+
+    ``headers`` are sent beside the usual ones, to addresses of ``origin`` (scheme, host and port) only.
+    """
 
     def __init__(
         self,
         guard: AddressGuard,
         transport: httpx.BaseTransport | None = None,
         headers: Mapping[str, str] | None = None,
+        origin: str = "",
     ) -> None:
         self._guard = guard
-        self._headers = {**HEADERS, **(headers or {})}
+        self._headers = headers or {}
+        self._origin = _origin(origin)
         self._transport = transport or GuardedTransport(guard)
 
     def check(self, url: str) -> None:
@@ -74,7 +79,10 @@ class Statuses:
     def _get(self, url: str) -> httpx.Response:
         address = self._guard.vet(url)
         extensions = {"timeout": TIMEOUT.as_dict(), "stop": _stop_after(TOTAL_SECONDS)}
-        request = httpx.Request("GET", address.url, headers=self._headers, extensions=extensions)
+        headers = httpx.Headers(HEADERS)
+        if self._origin and _origin(address.url) == self._origin:
+            headers.update(self._headers)
+        request = httpx.Request("GET", address.url, headers=headers, extensions=extensions)
         answer = self._transport.handle_request(request)
         try:
             content = bytearray()
@@ -98,23 +106,32 @@ def at(url: str) -> Statuses:
 def connected() -> Statuses:
     """For global addresses, what SOURCE_ALLOW_HOSTS names, and wherever the video webhook that was set is."""
     chosen = settings()
-    return Statuses(AddressGuard(chosen.allowed_sources | _origin(chosen.video_webhook_url or "")))
+    url = chosen.video_webhook_url or ""
+    guard = AddressGuard(chosen.allowed_sources | {_host(url)} - {""})
+    return Statuses(guard, headers=chosen.webhook_extra_headers, origin=url)
 
 
 @lru_cache(maxsize=1)
 def of_studio() -> Statuses:
     """For the embedded studio."""
     chosen = settings()
-    guard = AddressGuard(_origin(chosen.studio_url))
-    return Statuses(guard, headers=studio.bearer(chosen.installation.studio_key))
+    guard = AddressGuard(frozenset({_host(chosen.studio_url)}))
+    headers = studio.bearer(chosen.installation.studio_key)
+    return Statuses(guard, headers=headers, origin=chosen.studio_url)
 
 
-def _origin(url: str) -> frozenset[str]:
+def _origin(url: str) -> str:
+    """Scheme, host and port; empty for no address."""
+    return f"{urlsplit(url).scheme}://{_host(url)}" if _host(url) else ""
+
+
+def _host(url: str) -> str:
+    """``host:port``; empty for no address."""
     parts = urlsplit(url)
     if not parts.hostname:
-        return frozenset()
+        return ""
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return frozenset({f"{host}:{parts.port or (443 if parts.scheme == 'https' else 80)}"})
+    return f"{host}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
 
 
 def _stop_after(seconds: float) -> Callable[[], None]:

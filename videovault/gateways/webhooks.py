@@ -13,6 +13,7 @@ import httpx
 from standardwebhooks import Webhook
 
 from videovault.config import settings
+from videovault.config.headers import masked
 from videovault.errors import WebhookBusy, WebhookError, WebhookUnanswered
 from videovault.gateways import reader, studio, tls
 from videovault.gateways.exchange import Exchange, Note, unheard
@@ -21,6 +22,7 @@ from videovault.gateways.reader import Generation, Script
 
 __all__ = ["Exchange", "Generation", "Script", "Webhooks", "connected"]
 
+HIDDEN = "…"  # in the place of a header's secret value
 REPEATS = 3
 CONNECT_SECONDS = 10.0
 KEPT_HEADERS = ("retry-after", "content-type")
@@ -38,7 +40,7 @@ class Webhooks:
     """Calls the configured webhooks with the client that is handed in.
 
     ``note`` hears of every call that was made, before its outcome is known to the caller. ``headers`` are further ones
-    by the address that they are for.
+    by the address that they are for; ``note`` hears their names only.
     """
 
     def __init__(
@@ -68,7 +70,8 @@ class Webhooks:
         except WebhookUnanswered as error:
             raise WebhookError(error.public_message, retryable=True) from error
         if answer.status_code >= 400:
-            raise WebhookError(f"The script service refused the brief. {_read(answer).message}".strip())
+            reason = masked(_read(answer).message, self._headers.get(self._script_url, {}).values())
+            raise WebhookError(f"The script service refused the brief. {reason}".strip())
         return reader.read_script(answer.content, _content_type(answer), field=field)
 
     def generate(
@@ -117,13 +120,14 @@ class Webhooks:
     def _send(self, url: str, body: bytes, headers: Mapping[str, str], note: Note) -> httpx.Response:
         """One call, noted whatever becomes of it."""
         own = self._headers.get(url, {})
-        sent = {"Content-Type": "application/json", **headers, **own, **self._signature(body)}
+        plain = {"Content-Type": "application/json", **headers, **self._signature(body)}
+        noted = {**dict.fromkeys(own, HIDDEN), **plain}
         try:
-            answer = self._exchanged(url, body, sent)
+            answer = self._exchanged(url, body, {**own, **plain})
         except (httpx.HTTPError, WebhookUnanswered) as error:
-            note(Exchange(sent, body, fault=f"{type(error).__name__}: {error}"))
+            note(Exchange(noted, body, fault=f"{type(error).__name__}: {error}"))
             raise
-        note(Exchange(sent, body, answer.status_code, answer.content, content_type=_content_type(answer)))
+        note(Exchange(noted, body, answer.status_code, answer.content, content_type=_content_type(answer)))
         return answer
 
     def _exchanged(self, url: str, body: bytes, headers: Mapping[str, str]) -> httpx.Response:
@@ -166,18 +170,21 @@ def connected() -> Webhooks:
         video_url=chosen.video_webhook,
         secret=chosen.webhook_secret.get_secret_value(),
         backoff=chosen.webhook_retry_seconds,
-        headers=_studio_headers(),
+        headers=_own_headers(),
     )
 
 
-def _studio_headers() -> dict[str, dict[str, str]]:
-    """The studio's key, for the webhooks that lead to it."""
+def _own_headers() -> dict[str, Mapping[str, str]]:
+    """The studio's key for the webhooks that lead to it, and WEBHOOK_HEADERS for those that were set."""
     chosen = settings()
-    own = [
+    addresses = [
         (chosen.script_webhook_url, chosen.script_webhook),
         (chosen.video_webhook_url, chosen.video_webhook),
     ]
-    return {url: studio.bearer(chosen.installation.studio_key) for given, url in own if given is None}
+    return {
+        url: studio.bearer(chosen.installation.studio_key) if given is None else chosen.webhook_extra_headers
+        for given, url in addresses
+    }
 
 
 def _read(answer: httpx.Response, field: str = "") -> Generation:

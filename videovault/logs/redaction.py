@@ -31,8 +31,14 @@ def _without_query(address: re.Match[str]) -> str:
     return f"{address[1]}?{HIDDEN}" if address[2] else address[0]
 
 
+# The path that is a generator's permission to report; also inside JSON with escaped slashes, or percent-encoded.
+CALLBACK_PATH = re.compile(r"((?:\\?/|%2F)api(?:\\?/|%2F)callback(?:\\?/|%2F))[^\s\"'<>\\]+", re.IGNORECASE)
+# payload.time.signature
+SIGNED_TOKEN = re.compile(r"(?<![\w-])[\w-]{8,}\.[\w-]{6}\.[\w-]{27}(?![\w-])")
+
 # In this order: what is recognised by what stands round it comes before what is by its own form.
 _RULES: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
+    (CALLBACK_PATH, rf"\1{HIDDEN}"),
     # Whole addresses: user and password, and all of a query, as presigned ones and signed sources have their secret there.
     (re.compile(r"://[^\s/@\"'<>]+@"), f"://{HIDDEN}@"),
     (re.compile(r"(https?://[^\s?#\"'<>]*)([?#][^\s\"'<>]*)?", re.IGNORECASE), _without_query),
@@ -56,10 +62,10 @@ _RULES: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]
     ),
     (re.compile(rf"(\b(?:{_NAMES})\b[\"']?\s*[:=]\s*){_VALUE}", re.IGNORECASE), rf"\1{HIDDEN}"),
     (re.compile(r"(\b(?:__Host-)?videovault_session=)[^\s;\"']+"), rf"\1{HIDDEN}"),
-    # By their own form: webhook secrets, personal API tokens, signed tokens (payload.time.signature), 256 random bits.
+    # By their own form: webhook secrets, personal API tokens, signed tokens, 256 random bits.
     (re.compile(r"\bwhsec_[\w+/=-]+"), HIDDEN),
     (re.compile(r"\bvv_[\w-]{43}"), HIDDEN),
-    (re.compile(r"(?<![\w-])[\w-]{8,}\.[\w-]{6}\.[\w-]{27}(?![\w-])"), HIDDEN),
+    (SIGNED_TOKEN, HIDDEN),
     (re.compile(r"(?<![\w/-])[A-Za-z0-9_-]{43}(?![\w-])"), HIDDEN),
 )
 

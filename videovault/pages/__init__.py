@@ -20,6 +20,7 @@ from videovault.state import wording
 from videovault.state.account import AccountState
 from videovault.state.admin import AdminState
 from videovault.state.admin_activity import AdminActivityState
+from videovault.state.admin_avatars import AdminAvatarsState
 from videovault.state.admin_inbox import AdminInboxState
 from videovault.state.admin_orphans import AdminOrphansState
 from videovault.state.admin_people import AdminPeopleState
@@ -82,6 +83,7 @@ PAGES = (
     ),
     Page("/admin", admin.videos, wording.VIDEOS, [AdminVideosState.load, WorkState.watch]),
     Page("/admin/people", admin.people, wording.PEOPLE, [AdminPeopleState.load, WorkState.watch]),
+    Page("/admin/avatars", admin.avatars, wording.AVATARS, [AdminAvatarsState.load, WorkState.watch]),
     Page("/admin/activity", admin.activity, wording.ACTIVITY, [AdminActivityState.load, WorkState.watch]),
     Page(
         "/admin/system",

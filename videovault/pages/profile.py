@@ -50,7 +50,7 @@ def _person() -> rx.Component:
         "You",
         rx.el.form(
             field("name", wording.NAME, control, note=wording.OPTIONAL),
-            rx.el.div(button("Save", type="submit"), class_name="actions"),
+            rx.el.div(button(wording.SAVE, type="submit"), class_name="actions"),
             on_submit=ProfileState.rename,
             reset_on_submit=False,
             no_validate=True,

@@ -32,6 +32,7 @@ KINDS: Final[Mapping[Group, Sequence[str]]] = {
     "admin": (
         *("user_changed", "sessions_ended", "create_admin", "invited", "reset_link"),
         *("replayed", "rescued", "field_chosen", "test_ordered", "reconciled", "restored", "key_read"),
+        *("avatar_added", "avatar_changed", "avatar_deleted", "avatars_reordered"),
     ),
 }
 # What of an event's own detail may be shown; the rest of it is for the machine.

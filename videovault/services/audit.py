@@ -52,6 +52,7 @@ RETENTION: Final = (
                 "password_changed",
             ),
             *("password_reset", "token_created", "token_revoked"),
+            *("avatar_added", "avatar_changed", "avatar_deleted", "avatars_reordered"),
         ),
         730,
         100_000,

@@ -40,7 +40,7 @@ from datetime import timedelta
 from sqlmodel import Session
 
 from videovault.db import reading, transaction
-from videovault.errors import Conflict, InvalidInput, NotSignedIn, VideoNotFound
+from videovault.errors import Conflict, InvalidInput, NotFound, NotSignedIn, VideoNotFound
 from videovault.gateways import reader
 from videovault.gateways.reader import Generation
 from videovault.models import Event, Status, Video, now
@@ -131,6 +131,34 @@ def video_of_token(token: str) -> str:
     """The video that a callback token is good for; empty when it is forged or too old."""
     order = _order(token)
     return order.video_id if order else ""
+
+
+def holder(token: str) -> tuple[Caller, str]:
+    """The generator that holds the ``reportUrl`` with this token, and the video it was ordered.
+
+    Raises NotFound when the address is wrong or has expired, VideoNotFound when its video is gone.
+    """
+    order = _order(token)
+    if order is None:
+        raise NotFound("This report address is wrong or has expired.")
+    return generator(token, order.video_id), order.video_id
+
+
+def take_any(caller: Caller, video_id: str, said: Generation, *, enqueue: Enqueue) -> tuple[Taken, str]:
+    """As ``take``, for services that cannot act on a refusal; the text is why it was not understood, else empty.
+
+    What contradicts the video's state changes nothing. Finished without saying where is not understood.
+    """
+    heard = Report.of(said, user_id=caller.user_id, video_id=video_id)
+    why = said.message if said.state == "unread" else ""
+    try:
+        return take(caller, heard, enqueue=enqueue), why
+    except Conflict as error:
+        if heard.status == "ready":
+            return take(caller, replace(heard, status="unread"), enqueue=enqueue), error.public_message
+        with reading() as session:
+            video = open_video(session, caller, video_id, "change").row
+            return Taken(VideoView.of(video), video.status, changed=False), ""
 
 
 def signed_generator(video_id: str) -> Caller:

@@ -9,6 +9,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from videovault import logs, security
 from videovault.config import settings
+from videovault.config.headers import masked
 from videovault.db import moment, reading, transaction
 from videovault.errors import Conflict, UnsafeUrl, WebhookBusy, WebhookError, WebhookUnanswered
 from videovault.gateways import statuses, webhooks
@@ -62,7 +63,9 @@ def request(
     Raises InvalidInput, VideoNotFound, Conflict when no generator is set up, QuotaExceeded, RateLimited.
     """
     if not settings().video_webhook:
-        raise Conflict("No video generator is set up. Ask the admin to set VIDEO_WEBHOOK_URL.")
+        raise Conflict(
+            "No video generator is set up. Ask the admin to set VIDEO_WEBHOOK_URL: docs/connect tells how."
+        )
     clean = fields.checked(fields.SCRIPT, script)
     limiting.check(limiting.GENERATIONS, "generations", caller.user_id)
     with transaction() as session:
@@ -275,13 +278,15 @@ def _claim(video_id: str) -> tuple[Video, dict[str, str]] | None:
 
 def payload_of(video: Video, email: str) -> dict[str, str]:
     """What is posted to the video webhook; ``email`` is the owner's."""
+    token = security.callback_token(order_of(video))
     return {
         **_script(video),
         "email": email,
         "videoId": video.id,
         "userId": video.owner_id,
-        "callbackUrl": settings().callback_url,
-        "callbackToken": security.callback_token(order_of(video)),
+        "callbackUrl": settings().status_callback_url,
+        "callbackToken": token,
+        "reportUrl": settings().report_url(token),
     }
 
 
@@ -363,6 +368,7 @@ def _fail(video: Video, code: str, message: str, by: lifecycle.By = "worker") ->
 
 
 def _end(session: Session, video: Video, code: str, message: str, by: lifecycle.By) -> None:
+    message = masked(message, settings().header_secrets)
     failed = {"error_code": code, "error_message": message}
     if lifecycle.move(session, video, Status.FAILED, by=by, why=message, next_ask_at=None, **failed):
         session.add(Event(kind="generation_failed", video_id=video.id, detail={"code": code}))

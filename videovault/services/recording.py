@@ -15,10 +15,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col
 
 from videovault import logs
+from videovault.config import settings
+from videovault.config.headers import masked
 from videovault.db import keep_newest, reading, transaction
 from videovault.errors import DiskFull, VideoNotFound
 from videovault.gateways import reader
 from videovault.gateways.exchange import Exchange, Note
+from videovault.logs import redaction
 from videovault.models import Delivery, Video
 from videovault.services import limiting, places, result_fields
 from videovault.services.access import Caller, open_video
@@ -78,7 +81,7 @@ def outgoing(kind: Literal["script", "video", "poll"], video_id: str | None = No
                 is_cut=is_cut,
                 answer=_kept_body(exchange.answer, most)[0],
                 verdict=verdict,
-                why=why,
+                why=_masked(why),
                 http_status=exchange.status,
                 outcome="not answered" if exchange.status is None else "answered",
             )
@@ -176,14 +179,20 @@ def _harmless(headers: Mapping[str, str]) -> dict[str, str]:
     return {name[:LONGEST_HEADER]: _cut(value) for name, value in told[:MOST_HEADERS]}
 
 
+def _masked(text: str) -> str:
+    """Without callback tokens, addresses that hold one, and what WEBHOOK_HEADERS add; services may echo them."""
+    text = redaction.CALLBACK_PATH.sub(rf"\g<1>{MASK}", _TOKEN.sub(rf"\g<1>{MASK}", text))
+    return masked(redaction.SIGNED_TOKEN.sub(MASK, text), settings().header_secrets)
+
+
 def _cut(value: str) -> str:
     whole = len(value) <= LONGEST_HEADER
-    return _text((value if whole else value[:LONGEST_HEADER] + MASK).encode())
+    return _text(_masked(value if whole else value[:LONGEST_HEADER] + MASK).encode())
 
 
 def _kept_body(body: bytes, most: int = MOST_BYTES) -> tuple[str, bool]:
     """The text that is kept, and whether it is not all of it."""
-    text = _text(_TOKEN.sub(rf"\g<1>{MASK}", body[:most].decode(errors="replace")).encode())
+    text = _text(_masked(body[:most].decode(errors="replace")).encode())
     kept = text.encode()[:most].decode(errors="ignore")
     return kept, kept != text or len(body) > most
 

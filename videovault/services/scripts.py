@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal, get_args
 
 from sqlmodel import col, select
@@ -75,11 +76,7 @@ def keep(caller: Caller, script: Mapping[str, str]) -> ScriptView:
 
 def save(caller: Caller, video_id: str, script: Mapping[str, str]) -> ScriptView:
     """Keep what was typed into a draft so far, whether complete or not."""
-    optional = {
-        name: fields.Rule(rule.label, rule.longest, multiline=rule.multiline)
-        for name, rule in fields.SCRIPT.items()
-        if name in script
-    }
+    optional = {name: replace(rule, required=False) for name, rule in fields.SCRIPT.items() if name in script}
     clean = fields.checked(optional, script)
     with transaction() as session:
         video = open_video(session, caller, video_id, "change").row

@@ -1,30 +1,34 @@
-"""The brief as its form shows it: an avatar of the cast, or any other by name."""
+"""The brief as its form shows it: an avatar that is offered, or any other by the generator's ID."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
+from videovault.services.avatars import CAST, OTHER
 from videovault.services.views import ScriptView
 
-CAST = ("Maya", "Daniel", "Sofia", "Marcus", "Aisha", "Kenji", "Emma", "Amara", "James")
-OTHER = "other"
 TEXTS = ("topic", "company_name", "social_handles", "license")
 EMPTY = {**dict.fromkeys(TEXTS, ""), "avatar": CAST[0], "avatar_name": ""}
 
 
-def of(script: Mapping[str, Any]) -> dict[str, str]:
-    """The form that would make this script again."""
-    avatar = str(script["avatar"])
-    chosen = (
-        {"avatar": avatar, "avatar_name": ""} if avatar in CAST else {"avatar": OTHER, "avatar_name": avatar}
-    )
-    return {name: str(script[name]) for name in TEXTS} | (
-        chosen if avatar else {"avatar": CAST[0], "avatar_name": ""}
-    )
+def of(script: Mapping[str, Any], offered: Collection[str] = CAST) -> dict[str, str]:
+    """The form that would make this script again; ``offered`` are the IDs to choose from."""
+    avatar = str(script["avatar"]) or next(iter(offered))
+    return {name: str(script[name]) for name in TEXTS} | _chosen(avatar, offered)
 
 
-def shown(latest: ScriptView | None) -> dict[str, str]:
+def shown(latest: ScriptView | None, offered: Collection[str] = CAST) -> dict[str, str]:
     """The form for a new video: all as in the last one but what it is about."""
-    return of(latest.model_dump()) | {"topic": ""} if latest else EMPTY
+    return fitted(of(latest.model_dump(), offered) | {"topic": ""} if latest else EMPTY, offered)
+
+
+def fitted(form: Mapping[str, str], offered: Collection[str]) -> dict[str, str]:
+    """The form where other avatars are offered by now: a built-in one gives way, any other ID stays as typed."""
+    avatar = form["avatar_name"] if form["avatar"] == OTHER else form["avatar"]
+    if avatar in CAST and avatar not in offered:
+        avatar = next(iter(offered))
+    if not avatar:
+        return dict(form)
+    return {**form, **_chosen(avatar, offered)}
 
 
 def typed(form: Mapping[str, Any]) -> dict[str, str]:
@@ -43,3 +47,9 @@ def placed(problems: Mapping[str, str], form: Mapping[str, Any]) -> dict[str, st
     """What the services say of the brief, at the fields of the form: another avatar has one of its own."""
     named = form.get("avatar") == OTHER
     return {"avatar_name" if named and name == "avatar" else name: text for name, text in problems.items()}
+
+
+def _chosen(avatar: str, offered: Collection[str]) -> dict[str, str]:
+    if avatar in offered:
+        return {"avatar": avatar, "avatar_name": ""}
+    return {"avatar": OTHER, "avatar_name": avatar}

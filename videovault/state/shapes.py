@@ -6,6 +6,7 @@ from datetime import timedelta
 from pydantic import BaseModel, ConfigDict
 
 from videovault.models import now
+from videovault.services.avatars import AvatarView
 from videovault.services.share_views import SharedView, ShareView
 from videovault.services.views import NoticeView, Progress, VideoView, iso
 from videovault.state import wording
@@ -15,6 +16,28 @@ REQUESTED, GENERATING, STORING, READY = range(4)
 
 class Shape(BaseModel):
     model_config = ConfigDict(frozen=True)
+
+
+class Avatar(Shape):
+    """One to choose from; ``initials`` stand where it has no picture, ``avatar_id`` is empty for a built-in one."""
+
+    avatar_id: str = ""
+    name: str = ""
+    generator_id: str = ""
+    picture_url: str = ""
+    initials: str = ""
+
+    @classmethod
+    def of(cls, view: AvatarView) -> "Avatar":
+        words = view.name.split()
+        ends = (words[0], words[-1]) if len(words) > 1 else words
+        return cls(
+            avatar_id=view.avatar_id or "",
+            name=view.name,
+            generator_id=view.generator_id,
+            picture_url=view.picture_url or "",
+            initials="".join(word[0] for word in ends).upper(),
+        )
 
 
 class Card(Shape):

@@ -47,7 +47,11 @@ class StudioState(ScriptState):
         """Fill the form as it was left, else as for the last video; open the video the address names."""
         self.is_requesting = False  # whatever a server that died left behind
         await self._show_budget(caller)
-        self.brief = self._typed or briefs.shown(await quickly(scripts.latest, caller))
+        await self._offer(caller)
+        latest = await quickly(scripts.latest, caller)
+        self.brief = (
+            briefs.fitted(self._typed, self._offered) if self._typed else briefs.shown(latest, self._offered)
+        )
         named = self.router.url.query_parameters.get("video", "")
         if named != (self.video.video_id if self.stage else ""):
             self.stage = ""
@@ -140,7 +144,9 @@ class StudioState(ScriptState):
     @signed_in
     async def again(self, caller: Caller, video_id: str) -> list[EventSpec]:
         """Start another video with all that this one began with."""
-        self._typed = briefs.of((await quickly(scripts.read, caller, video_id)).model_dump())
+        await self._offer(caller)
+        script = await quickly(scripts.read, caller, video_id)
+        self._typed = briefs.of(script.model_dump(), self._offered)
         self._fill(self._typed)
         self.stage = ""
         return [self._forget(KEPT_AS), rx.redirect(HOME)]

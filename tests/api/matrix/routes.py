@@ -1,12 +1,13 @@
 """Every operation of the API: for whom it is, and a request that succeeds for them."""
 
+import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from tests.api.matrix import rules
 from tests.api.matrix.rules import ASK_NOBODY, TARGETED, YES, CallerName, Rule, Target
-from tests.api.matrix.world import Account, Ask
+from tests.api.matrix.world import AVATAR_ID, Account, Ask
 from tests.api.requests import BRIEF, SCRIPT
 from tests.fixtures.people import PASSWORD
 from videovault.api.origins import SAFE_METHODS
@@ -15,6 +16,9 @@ from videovault.models import Status
 FORM = " (form)"  # after the name of an operation: as a page of the browser's own sends it
 Fields = Callable[[Ask], Mapping[str, Any]]
 NEW = "battery staple"
+PICTURE = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,7 @@ class Form:
 
 @dataclass(frozen=True)
 class Route:
-    """``state`` is the one that videos are in when it is asked."""
+    """``state`` is the one that videos are in when it is asked; ``raw`` is sent where the body is no JSON."""
 
     rule: Rule
     status: int = 200
@@ -35,6 +39,7 @@ class Route:
     query: Fields | None = None
     state: Status = Status.READY
     form: Form | None = None
+    raw: bytes | None = None
 
     @property
     def targets(self) -> tuple[Target, ...]:
@@ -128,6 +133,12 @@ ROUTES: dict[str, Route] = {
     "POST /api/auth/video/status": Route(
         rules.reporter, 200, lambda ask: _of(ask, status="processing"), state=Status.GENERATING
     ),
+    **{
+        f"{method} /api/callback/{{token}}": Route(
+            rules.address_holder, 200, lambda _: {"status": "processing"}, state=Status.GENERATING
+        )
+        for method in ("POST", "PUT")
+    },
     "GET /api/auth/video/gallery": Route(rules.whose, query=_named("userId")),
     "DELETE /api/auth/video/delete": Route(rules.owner, 200, _of),
     "GET /api/auth/video/{videoId}": Route(rules.owner),
@@ -164,6 +175,14 @@ ROUTES: dict[str, Route] = {
     "DELETE /api/admin/users/{userId}/sessions": Route(rules.admins),
     "POST /api/admin/users/{userId}/reset-link": Route(rules.admins),
     "POST /api/admin/invitations": Route(rules.admins, 201, lambda _: {}),
+    "GET /api/auth/avatars": Route(rules.signed_in),
+    "GET /api/auth/avatars/{avatarId}/picture": Route(rules.signed_in),
+    "POST /api/admin/avatars": Route(rules.admins, 201, lambda _: {"name": "Bea", "generatorId": "bea"}),
+    "PUT /api/admin/avatars/order": Route(rules.admins, 200, lambda _: {"avatarIds": [AVATAR_ID]}),
+    "PATCH /api/admin/avatars/{avatarId}": Route(rules.admins, 200, lambda _: {"name": "Bea"}),
+    "DELETE /api/admin/avatars/{avatarId}": Route(rules.admins),
+    "PUT /api/admin/avatars/{avatarId}/picture": Route(rules.admins, raw=PICTURE),
+    "DELETE /api/admin/avatars/{avatarId}/picture": Route(rules.admins),
     "GET /api/admin/reconcile": Route(rules.admins),
     "POST /api/admin/reconcile": Route(rules.admins),
     "GET /healthz": Route(rules.anyone),
@@ -180,5 +199,6 @@ def request_of(name: str, ask: Ask, *, is_page: bool) -> dict[str, Any]:
         "method": method,
         "url": path.format_map(ask.named.by_name),
         "params": route.query(ask) if route.query else None,
+        **({"content": route.raw} if route.raw else {}),
         **({"data": body or {"nothing": ""}} if is_page else {"json": body} if body is not None else {}),
     }

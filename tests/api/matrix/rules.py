@@ -84,6 +84,11 @@ def key_holder(_caller: CallerName, target: Target) -> int:
     return YES if target == "own" else 403
 
 
+def address_holder(_caller: CallerName, target: Target) -> int:
+    """Whoever has the address that an order was sent with."""
+    return 404 if target == "absent" else YES
+
+
 def password_holder(caller: CallerName, _target: Target) -> int:
     """Whoever knows the password of an active account."""
     return 401 if caller == "deactivated" else YES
@@ -94,5 +99,5 @@ def link_holder(caller: CallerName, _target: Target) -> int:
     return 403 if caller == "deactivated" else YES
 
 
-TARGETED: tuple[Rule, ...] = (owner, sharer, reporter, whose, mine, key_holder)
-ASK_NOBODY: tuple[Rule, ...] = (anyone, key_holder, password_holder, link_holder)
+TARGETED: tuple[Rule, ...] = (owner, sharer, reporter, whose, mine, key_holder, address_holder)
+ASK_NOBODY: tuple[Rule, ...] = (anyone, key_holder, address_holder, password_holder, link_holder)

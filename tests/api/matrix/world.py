@@ -24,6 +24,7 @@ from videovault.services import resets
 # Which also tell what was refused, and when ``/readyz`` last wrote its own row.
 LOGS = {"events", "deliveries", "health_checks", "alembic_version"}
 NOISE = {"last_seen_at", "last_used_at"}
+AVATAR_ID = "a" * 32  # of the installation's, which is nobody's own
 Credential = Literal["none", "bearer", "cookie"]
 
 
@@ -39,6 +40,7 @@ class Account:
     token_id: str
     reset_token: str
     delivery_id: str
+    report_token: str
 
     @property
     def by_name(self) -> Mapping[str, str]:
@@ -49,11 +51,21 @@ class Account:
             "sessionId": self.session_id,
             "tokenId": self.token_id,
             "deliveryId": self.delivery_id,
+            "token": self.report_token,
+            "avatarId": AVATAR_ID,
         }
 
 
 ABSENT = Account(
-    "0" * 32, "absent@example.com", "video_1703123456789_abc123def", "k" * 43, "0" * 32, "0" * 32, "", "0"
+    "0" * 32,
+    "absent@example.com",
+    "video_1703123456789_abc123def",
+    "k" * 43,
+    "0" * 32,
+    "0" * 32,
+    "",
+    "0",
+    "x.y",
 )
 
 
@@ -165,6 +177,9 @@ def populated(
     }
     with transaction() as session:
         session.get_one(User, gone.user_id).is_active = False
+        avatar = models.Avatar(id=AVATAR_ID, name="Anna", generator_id="anna", position=0)
+        avatar.picture, avatar.picture_hash = b"RIFF", "0" * 16
+        session.add(avatar)
     return World(callers, vault, database, generator.file("another.mp4"), make_client)
 
 
@@ -198,6 +213,7 @@ def _account(person: Person, generator: Generator) -> Account:
             token_id=token_id,
             reset_token=resets.link_for(user).url.partition("token=")[2],
             delivery_id=str(session.exec(report_kept).one().id),
+            report_token=security.callback_token(security.Order(video_id, "")),
         )
 
 

@@ -241,3 +241,26 @@ def test_dead_workers_are_forgotten_after_a_day(check: Check) -> None:
     presence.purge()
     assert presence.known() == ([], [])
     assert check("workers").state == "broken"
+
+
+def test_headers_that_are_sent_are_told_by_name_only(check: Check, configure: Configure) -> None:
+    with NaughtyServer() as server:
+        url = server.serve("/hook", Manners(size=10))
+        configure(
+            SCRIPT_WEBHOOK_URL=url,
+            WEBHOOK_HEADERS='{"X-Api-Key": "my-generator-key"}',
+            SOURCE_HEADERS='{"files.example.com": {"X-Source-Key": "my-source-key"}, "b.example:8443": {"X-B": "b"}}',
+        )
+        found = check("script-webhook").found + check("source-headers").found
+    assert "Orders carry these headers: X-Api-Key." in found
+    assert "Sent to these hosts only: files.example.com: X-Source-Key; b.example:8443: X-B." in found
+    assert not {"my-generator-key", "my-source-key"} & set(found.split())
+    assert "X-Api-Key" not in check("notify-webhook").found
+
+
+def test_the_name_that_generators_use_is_the_one_that_is_tried(check: Check, configure: Configure) -> None:
+    with NaughtyServer() as server:
+        server.serve("/healthz", Manners(body=b'{"status": "ok"}', content_type="application/json"))
+        configure(PUBLIC_URL="https://videos.example.invalid", CALLBACK_URL=server.origin)
+        assert (check("callback").state, check("callback").found) == ("ok", f"{server.origin} leads here.")
+    assert "CALLBACK_URL" in check("callback").mend

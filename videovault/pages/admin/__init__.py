@@ -1,8 +1,9 @@
 """The admin area: everybody's videos and accounts, what people did, and how the installation is."""
 
 from videovault.pages.admin.activity import activity
+from videovault.pages.admin.avatars import avatars
 from videovault.pages.admin.people import people
 from videovault.pages.admin.system import system
 from videovault.pages.admin.videos import videos
 
-__all__ = ["activity", "people", "system", "videos"]
+__all__ = ["activity", "avatars", "people", "system", "videos"]

@@ -31,6 +31,7 @@ address = Address.create
 TABS = {
     "/admin": wording.VIDEOS,
     "/admin/people": wording.PEOPLE,
+    "/admin/avatars": wording.AVATARS,
     "/admin/activity": wording.ACTIVITY,
     "/admin/system": wording.SYSTEM,
 }

@@ -159,7 +159,7 @@ def _nothing() -> rx.Component:
 def _deletion() -> rx.Component:
     asked_about = AdminVideosState.asked_about
     return confirmation(
-        f"Delete {asked_about.summary}?",
+        f"{wording.to_delete(asked_about.summary)}?",
         rx.el.p(asked_about.titles),
         rx.el.p(sentence("They belong to {owners}.", owners=rx.el.strong(asked_about.owners))),
         rx.el.p(

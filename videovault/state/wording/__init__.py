@@ -81,6 +81,7 @@ MEND = "Mend"
 NEW_VIDEO = "New video"
 NOT_NOW = "Not now"
 OPEN = "Open"
+SAVE = "Save"
 SEARCH = "Search"
 SHOW = "Show"
 SHOW_OLDER = "Show older"
@@ -95,6 +96,7 @@ ACCOUNT = "Account"
 ACTIVITY = "Activity"
 ADMIN = "Admin"
 ALL_VIDEOS = "All videos"
+AVATARS, ADD_AVATAR, AVATAR_ID = "Avatars", "Add avatar", "Avatar ID"
 APPEARANCE = "Appearance"
 DAY = "Day"
 CLIENT_IP = "IP address"
@@ -185,6 +187,10 @@ SELECTION = {
     "downloading": "Downloading {n} of {all}",
     "downloaded": "Downloads started: {n}",
 }
+
+
+def to_delete(what: Any) -> str:
+    return f"Delete {what}"
 
 
 def to_download(title: Any) -> str:

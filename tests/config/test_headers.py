@@ -1,0 +1,128 @@
+"""Headers that settings add: what cannot be sent, or would break the request, is refused before anything starts."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.installation import Configure
+from videovault.config import headers, hidden, settings
+from videovault.errors import ConfigurationError
+
+SECRET = "very-secret-value"
+SPLITS = ("a\r\nX-Evil: b", "a\nb", "a\rb", "a\x00b", "a\x7fb", " a", "a ", "", "clé", "a\u2028b")
+BAD_HEADERS: dict[str, str] = {
+    "no JSON": "X-Api-Key: very-secret-value",
+    "cut JSON": '{"X-Api-Key": "very-secret-value"',
+    "a list": '["very-secret-value"]',
+    "a text": '"very-secret-value"',
+    "a number": "7",
+    "null": "null",
+    "a real line break in the JSON": '{"X-Api-Key": "very-secret-value\n"}',
+    "a number as value": '{"X-Api-Key": 7}',
+    "an object as value": '{"X-Api-Key": {"a": "very-secret-value"}}',
+    "an empty name": '{"": "very-secret-value"}',
+    "a name with a line break": '{"X-A\\r\\nX-B": "very-secret-value"}',
+    "a name with a colon": '{"X-A:": "very-secret-value"}',
+    "a name with a space": '{"X A": "very-secret-value"}',
+    "a name twice": '{"X-Api-Key": "very-secret-value", "x-api-key": "b"}',
+    "an overlong name": json.dumps({"X" * 101: SECRET}),
+    "an overlong value": json.dumps({"X-A": "x" * 4097}),
+    "too many": json.dumps({f"X-{number}": SECRET for number in range(21)}),
+    "all too long": json.dumps({f"X-{number}": "x" * 4096 for number in range(5)}),
+    "too deep": '{"X-A": ' + "[" * 2000,
+    **{f"a value {value!r}": json.dumps({"X-Api-Key": value}) for value in SPLITS},
+    **{f"the header {name}": json.dumps({name.title(): SECRET}) for name in sorted(headers.FORBIDDEN)},
+}
+BAD_HOSTS = {
+    "with a scheme": {"https://files.example.com": {"X-A": SECRET}},
+    "with a path": {"files.example.com/": {"X-A": SECRET}},
+    "with a user": {"me@files.example.com": {"X-A": SECRET}},
+    "with a wildcard": {"*.example.com": {"X-A": SECRET}},
+    "with port 0": {"files.example.com:0": {"X-A": SECRET}},
+    "with port 70000": {"files.example.com:70000": {"X-A": SECRET}},
+    "empty": {"": {"X-A": SECRET}},
+    "with a line break": {"files.example.com\r\n": {"X-A": SECRET}},
+    "headers without host": {"X-A": SECRET},
+    "of too many": {f"{number}.example.com": {"X-A": "b"} for number in range(51)},
+}
+
+
+@pytest.fixture(autouse=True)
+def _no_env_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def refusal(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> str:
+    monkeypatch.setenv(name, value)
+    settings.cache_clear()
+    with pytest.raises(ConfigurationError) as caught:
+        settings()
+    return caught.value.public_message
+
+
+@pytest.mark.parametrize("value", [value for value in BAD_HEADERS.values() if "\x00" not in value])
+def test_bad_headers_are_refused_in_words_that_name_the_setting_and_no_value(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    for name, set_to in (("WEBHOOK_HEADERS", value), ("SOURCE_HEADERS", f'{{"files.example.com": {value}}}')):
+        said = refusal(monkeypatch, name, set_to)
+        assert f"  {name}: " in said
+        assert SECRET not in said
+
+
+@pytest.mark.parametrize("value", BAD_HOSTS.values(), ids=BAD_HOSTS)
+def test_hosts_that_could_not_be_compared_are_refused(monkeypatch: pytest.MonkeyPatch, value: object) -> None:
+    said = refusal(monkeypatch, "SOURCE_HEADERS", json.dumps(value))
+    assert "  SOURCE_HEADERS: " in said
+    assert SECRET not in said
+
+
+def test_a_host_named_twice_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "twice" in refusal(monkeypatch, "SOURCE_HEADERS", '{"a.example": {}, "A.example": {}}')
+
+
+def test_good_headers_are_kept_as_they_are_and_hidden_from_logs(configure: Configure) -> None:
+    configure(
+        WEBHOOK_HEADERS=json.dumps({"X-Api-Key": SECRET, "Authorization": "Bearer my-bearer-part"}),
+        SOURCE_HEADERS=json.dumps({"Files.Example.com:8443": {"X-Key": 'my-source-key, with "quotes"'}}),
+    )
+    chosen = settings()
+    assert dict(chosen.webhook_extra_headers) == {
+        "X-Api-Key": SECRET,
+        "Authorization": "Bearer my-bearer-part",
+    }
+    assert list(chosen.source_extra_headers) == ["files.example.com:8443"]
+    assert {SECRET, "Bearer my-bearer-part", "my-bearer-part", 'my-source-key, with "quotes"'} <= set(
+        hidden.values(chosen)
+    )
+    assert SECRET not in repr(chosen)
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "expected"),
+    [
+        ("files.example.com", 443, "any port"),
+        ("files.example.com", 9, "any port"),
+        ("cdn.example.com", 8443, "this port"),
+        ("cdn.example.com", 443, None),
+        ("both.example.com", 8443, "this port"),
+        ("both.example.com", 80, "any port"),
+        ("sub.files.example.com", 443, None),
+        ("files.example.com.evil.example", 443, None),
+        ("example.com", 443, None),
+        ("::1", 80, "any port"),
+        ("::1", 8443, "this port"),
+        ("::2", 80, None),
+    ],
+)
+def test_headers_are_for_exactly_the_host_and_port_that_are_named(
+    host: str, port: int, expected: str | None
+) -> None:
+    any_port, this_port = {"X-Key": "any port"}, {"X-Key": "this port"}
+    said = {
+        **dict.fromkeys(("files.example.com", "both.example.com", "[::1]"), any_port),
+        **{f"{name}:8443": this_port for name in ("cdn.example.com", "both.example.com", "[::1]")},
+    }
+    found = headers.for_host(headers.parsed_by_host(json.dumps(said)), host, port)
+    assert found.get("X-Key") == expected

@@ -1,0 +1,158 @@
+"""HTTP headers that settings add to requests: JSON objects, checked before anything starts."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, SecretStr
+
+from videovault import untrusted_json
+
+MOST_BYTES = 16 * 1024  # of one setting
+MOST_HEADERS = 20  # for one receiver
+MOST_HOSTS = 50
+LONGEST_NAME = 100
+LONGEST_VALUE = 4096
+LEAST_SECRET = 8  # characters: a shorter value would be found in innocent words
+# What the client sets itself, what ends at the next hop (RFC 9110, 7.6.1), and what proves or identifies our call.
+FORBIDDEN = frozenset(
+    {
+        *("accept-encoding", "connection", "content-encoding", "content-length", "content-type", "expect"),
+        *("host", "http2-settings", "idempotency-key", "if-match", "if-modified-since", "if-none-match"),
+        *(
+            "if-range",
+            "if-unmodified-since",
+            "keep-alive",
+            "proxy-authorization",
+            "proxy-connection",
+            "range",
+        ),
+        *("te", "trailer", "transfer-encoding", "upgrade"),
+        *("webhook-id", "webhook-timestamp", "webhook-signature"),
+    }
+)
+
+Headers = Mapping[str, str]
+HostHeaders = Mapping[str, Headers]
+"""Headers by the only host they are for, in lower case: ``host``, or ``host:port`` for that port only."""
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
+_HOST = re.compile(r"([a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?")
+EXAMPLE = '{"X-Api-Key": "…"}'
+HOSTS_EXAMPLE = '{"files.example.com": {"Authorization": "Bearer …"}}'
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """A JSON object as it was written, so that a name that stands twice is seen."""
+
+
+def parsed(value: str) -> Headers:
+    """The headers of ``WEBHOOK_HEADERS``. Raises ValueError with what is wrong, never with a header's value."""
+    return _headers(_object(value, EXAMPLE), EXAMPLE) if value else {}
+
+
+def parsed_by_host(value: str) -> HostHeaders:
+    """The headers of ``SOURCE_HEADERS``; raises as ``parsed`` does."""
+    if not value:
+        return {}
+    hosts = _object(value, HOSTS_EXAMPLE)
+    if len(hosts) > MOST_HOSTS:
+        raise ValueError(f"names {len(hosts)} hosts, at most {MOST_HOSTS} are possible")
+    found: dict[str, Headers] = {}
+    for name, headers in hosts:
+        host = _host(name)
+        if host in found:
+            raise ValueError(f"names the host {host} twice")
+        found[host] = _headers(headers, HOSTS_EXAMPLE)
+    return found
+
+
+def for_host(by_host: HostHeaders, host: str, port: int) -> Headers:
+    """What is for exactly this host, in lower-case ASCII without brackets; an entry with the port counts alone."""
+    named = f"[{host}]" if ":" in host else host
+    return by_host.get(f"{named}:{port}") or by_host.get(named, {})
+
+
+def secrets_of(headers: Headers) -> list[str]:
+    """What no log may show of these: each value, and the part after a scheme such as ``Bearer``."""
+    values = list(headers.values())
+    return [*values, *(value.partition(" ")[2].strip() for value in values if " " in value)]
+
+
+def masked(text: str, secrets: Iterable[str]) -> str:
+    """The text, which may be a service's own, without the values that it was sent."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) >= LEAST_SECRET:
+            text = text.replace(secret, "…")
+    return text
+
+
+def _object(value: str, example: str) -> _Pairs:
+    if len(value.encode()) > MOST_BYTES:
+        raise ValueError(f"is too long: at most {MOST_BYTES // 1024} KiB are possible")
+    try:
+        untrusted_json.check(value)
+        said = json.loads(value, object_pairs_hook=_Pairs)
+    except ValueError as error:
+        raise ValueError(f"is not JSON. It must be like {example}") from error
+    if not isinstance(said, _Pairs):
+        raise ValueError(f"must be a JSON object like {example}")  # noqa: TRY004 - pydantic expects ValueError
+    return said
+
+
+def _headers(said: Any, example: str) -> Headers:
+    if not isinstance(said, _Pairs):
+        raise ValueError(f"must be a JSON object like {example}")  # noqa: TRY004 - as above
+    if len(said) > MOST_HEADERS:
+        raise ValueError(f"names {len(said)} headers, at most {MOST_HEADERS} are possible")
+    names = [name.lower() for name, _ in said]
+    for name, value in said:
+        _check(name, value)
+        if names.count(name.lower()) > 1:
+            raise ValueError(f"names the header {name} twice")
+    return dict(said)
+
+
+def _check(name: str, value: Any) -> None:
+    if len(name) > LONGEST_NAME or not _NAME.fullmatch(name):
+        raise ValueError(
+            "holds a header name with characters other than letters, digits and hyphens, or an empty or overlong one"
+        )
+    if name.lower() in FORBIDDEN:
+        raise ValueError(f"must not hold the header {name}, which VideoVault sets itself")
+    if not isinstance(value, str):
+        raise ValueError(f"must give the header {name} a text in quotation marks")  # noqa: TRY004 - as above
+    if len(value) > LONGEST_VALUE:
+        raise ValueError(
+            f"gives the header {name} an overlong value: at most {LONGEST_VALUE:,} characters are possible"
+        )
+    if not _VALUE.fullmatch(value):
+        raise ValueError(
+            f"gives the header {name} an empty value, or one with line breaks, control characters, characters beyond "
+            "ASCII, or spaces at its ends"
+        )
+
+
+def _host(name: str) -> str:
+    match = _HOST.fullmatch(name.lower())
+    if match is None or len(name) > 260 or not (match[2] is None or 1 <= int(match[2]) <= 65535):
+        raise ValueError(
+            "must name hosts like files.example.com or files.example.com:8443, without https:// or path"
+        )
+    return name.lower()
+
+
+def _checked(value: SecretStr) -> SecretStr:
+    parsed(value.get_secret_value())
+    return value
+
+
+def _checked_by_host(value: SecretStr) -> SecretStr:
+    parsed_by_host(value.get_secret_value())
+    return value
+
+
+WebhookHeaders = Annotated[SecretStr, AfterValidator(_checked)]
+SourceHeaders = Annotated[SecretStr, AfterValidator(_checked_by_host)]

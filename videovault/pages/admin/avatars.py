@@ -1,0 +1,160 @@
+"""The avatars that the create form offers: added, changed, ordered and deleted."""
+
+from typing import Any
+
+import reflex as rx
+
+from videovault.components.buttons import button, icon_button
+from videovault.components.dialog import confirmation, dialog
+from videovault.components.forms import field, problem, text_input
+from videovault.components.portrait import portrait
+from videovault.pages.admin.frame import admin_page
+from videovault.state import wording
+from videovault.state.admin_avatars import AdminAvatarsState
+
+OWN = "The create form offers these, in this order."
+BUILT_IN = "The create form offers the nine built-in avatars until you add one of your own."
+
+
+class Picture(rx.Component):
+    """A choice of a file that is made small and sent to ``address`` by itself; ``trouble`` is said where that fails."""
+
+    library = "$/public/js/picture.js"
+    tag = "Picture"
+    address: rx.Var[str]
+    label: rx.Var[str]
+    trouble: rx.Var[str]
+    on_done: rx.EventHandler[rx.event.no_args_event_spec]  # type: ignore[type-arg,valid-type] # Reflex's way
+
+
+def avatars() -> rx.Component:
+    return admin_page(
+        "/admin/avatars",
+        rx.cond(
+            AdminAvatarsState.is_loaded,
+            rx.el.ul(
+                rx.foreach(AdminAvatarsState.avatars, _avatar),
+                class_name="panel avatars",
+                aria_label=wording.AVATARS,
+            ),
+            rx.el.div(class_name="skeleton tall", aria_hidden="true"),
+        ),
+        _form(),
+        _removal(),
+        text=rx.cond(AdminAvatarsState.are_built_in, BUILT_IN, OWN),
+        actions=[button(wording.ADD_AVATAR, look="main", symbol="new", on_click=AdminAvatarsState.begin)],
+    )
+
+
+def _avatar(avatar: Any, place: Any) -> rx.Component:
+    return rx.el.li(
+        portrait(avatar),
+        rx.el.div(
+            rx.el.strong(avatar.name),
+            rx.el.span(avatar.generator_id, class_name="soft small", dir="auto"),
+            class_name="line-text",
+        ),
+        rx.cond(
+            avatar.avatar_id != "",
+            rx.el.div(
+                _moving("Move up", "up", avatar, -1, place == 0),
+                _moving("Move down", "down", avatar, 1, place == AdminAvatarsState.last),
+                button(
+                    "Edit",
+                    on_click=AdminAvatarsState.edit(avatar.avatar_id),
+                    aria_label=f"Edit {avatar.name}",
+                ),
+                icon_button(
+                    wording.to_delete(avatar.name),
+                    "delete",
+                    on_click=AdminAvatarsState.ask_removal(avatar.avatar_id),
+                ),
+                class_name="row",
+            ),
+            rx.el.span("Built-in", class_name="badge"),
+        ),
+        key=f"{avatar.avatar_id}{avatar.generator_id}",
+    )
+
+
+def _moving(text: str, symbol: str, avatar: Any, by: int, is_at_end: Any) -> rx.Component:
+    return icon_button(
+        f"{text}: {avatar.name}",
+        symbol,
+        on_click=AdminAvatarsState.move(avatar.avatar_id, by),
+        aria_disabled=is_at_end,
+    )
+
+
+def _form() -> rx.Component:
+    edited = AdminAvatarsState.edited
+    is_new = edited.avatar_id == ""
+    return dialog(
+        rx.cond(is_new, wording.ADD_AVATAR, "Edit avatar"),
+        rx.el.div(
+            problem("avatar"),
+            rx.cond(is_new, rx.fragment(), _picture(edited)),
+            rx.el.form(
+                field("name", wording.NAME, text_input("name", default_value=edited.name, max_length=200)),
+                field(
+                    "generatorId",
+                    wording.AVATAR_ID,
+                    text_input(
+                        "generatorId",
+                        hinted=True,
+                        default_value=edited.generator_id,
+                        auto_complete="off",
+                        spell_check=False,
+                    ),
+                    hint="As your video generator calls it. This is what both webhooks get.",
+                ),
+                rx.el.div(button(wording.SAVE, look="main", type="submit"), class_name="actions"),
+                on_submit=AdminAvatarsState.save,
+                reset_on_submit=False,
+                no_validate=True,
+                key=AdminAvatarsState.form_number,
+                class_name="stack",
+            ),
+            rx.cond(
+                is_new,
+                rx.el.p("You can add a picture once the avatar is saved.", class_name="soft small"),
+            ),
+            class_name="stack",
+        ),
+        name="avatar-form",
+        is_open=AdminAvatarsState.is_editing,
+        on_dismiss=AdminAvatarsState.close,
+    )
+
+
+def _picture(edited: Any) -> rx.Component:
+    return rx.el.div(
+        portrait(edited),
+        rx.el.div(
+            Picture.create(
+                address=f"/api/admin/avatars/{edited.avatar_id}/picture",
+                label=rx.cond(edited.picture_url != "", "Replace picture", "Add picture"),
+                trouble="The picture could not be sent. Check your connection and try again.",
+                on_done=AdminAvatarsState.picture_changed,
+            ),
+            rx.el.span("PNG, JPEG or WebP. The middle is shown.", class_name="soft small"),
+            class_name="stack close line-text",
+        ),
+        rx.cond(
+            edited.picture_url != "",
+            button("Remove picture", look="plain", on_click=AdminAvatarsState.remove_picture),
+        ),
+        class_name="row picture-row",
+    )
+
+
+def _removal() -> rx.Component:
+    return confirmation(
+        f"{wording.to_delete(AdminAvatarsState.to_delete.name)}?",
+        rx.el.p("The create form no longer offers it. Videos and scripts made with it stay as they are."),
+        name="avatar-removal",
+        is_open=AdminAvatarsState.to_delete.avatar_id != "",
+        is_busy=False,
+        on_confirm=AdminAvatarsState.remove,
+        on_dismiss=AdminAvatarsState.cancel_removal,
+    )
