@@ -1,7 +1,8 @@
 """Every page: what it is made of, without a browser."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import pytest
@@ -25,6 +26,12 @@ def page(request: pytest.FixtureRequest) -> Page:
     return found
 
 
+@cache
+def built(component: Callable[[], Any]) -> Any:
+    """A page as Reflex gets it, made once: no test changes it."""
+    return component()
+
+
 def parts(component: Any) -> Iterator[Any]:
     """The component and all within it, whichever branch would be shown."""
     yield component
@@ -35,11 +42,11 @@ def parts(component: Any) -> Iterator[Any]:
 
 
 def tags(page: Page, tag: str) -> list[Any]:
-    return [part for part in parts(page.component()) if getattr(part, "tag", None) == tag]
+    return [part for part in parts(built(page.component)) if getattr(part, "tag", None) == tag]
 
 
 def texts(page: Page) -> list[str]:
-    return re.findall(r'"((?:[^"\\]|\\.)*)"', str(page.component()))
+    return re.findall(r'"((?:[^"\\]|\\.)*)"', str(built(page.component)))
 
 
 def test_addresses_are_those_of_the_product() -> None:
@@ -123,7 +130,7 @@ def test_no_form_leaves_it_to_the_browser_to_say_what_is_wrong(page: Page) -> No
 def test_every_field_has_a_label_and_a_place_for_its_error(page: Page) -> None:
     fields = [part for tag in ("input", "textarea") for part in tags(page, tag) if part.id is not None]
     labelled = {str(label.html_for) for label in tags(page, "label") if label.html_for is not None}
-    ids = {str(part.id) for part in parts(page.component()) if getattr(part, "id", None) is not None}
+    ids = {str(part.id) for part in parts(built(page.component)) if getattr(part, "id", None) is not None}
     for field in fields:
         assert f'"{field.id}"' in labelled or str(field.id) in labelled
         assert f"{field.id}-error" in {name.strip('"') for name in ids}
@@ -135,7 +142,7 @@ def test_images_have_a_text_or_say_that_they_need_none(page: Page) -> None:
 
 def test_nothing_is_styled_inline(page: Page) -> None:
     """The policy of the pages forbids it: width and height of a picture are attributes."""
-    assert not [part for part in parts(page.component()) if getattr(part, "style", None)]
+    assert not [part for part in parts(built(page.component)) if getattr(part, "style", None)]
 
 
 def test_page_has_a_place_for_news_that_is_read_out(page: Page) -> None:

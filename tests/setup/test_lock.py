@@ -1,6 +1,7 @@
 """The lock files hold what every supported Python and system needs, packages required through extras included."""
 
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -77,12 +78,16 @@ def _wanted(path: Path, environment: Environment) -> Iterator[Requirement]:
                 open_ones += _required_by(requirement.name, extra, environment)
 
 
-def _required_by(name: str, extra: str, environment: Environment) -> Iterator[Requirement]:
+@cache
+def _requirements_of(name: str) -> list[Requirement]:
     try:
-        lines = distribution(name).requires or []
+        return [Requirement(line) for line in distribution(name).requires or []]
     except PackageNotFoundError:  # it is for other systems than this one
-        return
-    for requirement in map(Requirement, lines):
+        return []
+
+
+def _required_by(name: str, extra: str, environment: Environment) -> Iterator[Requirement]:
+    for requirement in _requirements_of(name):
         marker = requirement.marker
         if marker is None:
             if not extra:
