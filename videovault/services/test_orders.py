@@ -14,7 +14,7 @@ from videovault import security
 from videovault.config import settings
 from videovault.db import keep_newest, reading, transaction
 from videovault.errors import Conflict, NotFound, WebhookError
-from videovault.gateways import webhooks
+from videovault.gateways import reader, webhooks
 from videovault.gateways.exchange import Exchange
 from videovault.gateways.reader import Generation, Script
 from videovault.models import Event, Status, TestOrder, Video, now
@@ -195,6 +195,8 @@ def _is_bad(said: Generation) -> bool:
 
 
 def _in_words(said: Generation) -> str:
+    if said.is_video:
+        return f"Not understood. {reader.IS_THE_VIDEO}"
     url = delivery_views.without_paths(said.video_url)
     words = {
         "ready": f"Finished; the video is at {url}"
