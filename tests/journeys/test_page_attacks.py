@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Callable, Iterator
+from itertools import product
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -167,26 +168,25 @@ def test_a_visitor_and_an_admin_see_text(
     witness.nothing_happened([chief])
 
 
-@pytest.mark.parametrize("path", PUBLIC)
-def test_what_an_address_says_is_text(page_of: Callable[..., Page], witness: Witness, path: str) -> None:
+def test_what_an_address_says_is_text(page_of: Callable[..., Page], witness: Witness) -> None:
     page = page_of()
-    for text, names in (
+    sayings = (
         (LINKS[0], QUERIES),
         (TEXTS[0] + TEXTS[1], QUERIES),
         (LONG[:900], QUERIES[:6]),  # an event brings its address along, and has 16 KiB for it
         (LONG[:900], QUERIES[6:]),
-    ):
+    )
+    for path, (text, names) in product(PUBLIC, sayings):
         page.goto(f"{path}?{urlencode(dict.fromkeys(names, text))}#{quote(text)}")
         expect(page.get_by_role("heading").first).to_be_visible()
         witness.nothing_happened([page])
 
 
-@pytest.mark.parametrize("path", OWN)
 def test_what_the_address_of_an_own_page_says_is_text(
-    page_of: Callable[..., Page], admin: httpx.Client, witness: Witness, path: str
+    page_of: Callable[..., Page], admin: httpx.Client, witness: Witness
 ) -> None:
     page = page_of(admin)
-    for text in (LINKS[0], TEXTS[0] + TEXTS[1]):
+    for path, text in product(OWN, (LINKS[0], TEXTS[0] + TEXTS[1])):
         page.goto(f"{path}?{urlencode(dict.fromkeys(QUERIES, text))}")
         expect(page.get_by_role("heading", level=1)).to_be_visible()
         witness.nothing_happened([page])
@@ -200,19 +200,20 @@ def test_a_path_is_text(page_of: Callable[..., Page], witness: Witness) -> None:
     witness.nothing_happened([page])
 
 
-@pytest.mark.parametrize("link", LINKS)
 def test_nobody_is_sent_elsewhere_after_signing_in(
-    page_of: Callable[..., Page], admin: httpx.Client, app: RunningApp, witness: Witness, link: str
+    page_of: Callable[..., Page], admin: httpx.Client, app: RunningApp, witness: Witness
 ) -> None:
     page, here = page_of(), page_of(admin)
-    page.goto(f"/login?next={quote(link)}")
-    page.get_by_label("E-mail").fill("mallory@example.com")
-    page.get_by_label("Password", exact=True).fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
-    here.goto(f"/login?next={quote(link)}")  # who is signed in already
-    for each in (page, here):
-        each.wait_for_url(f"{app.url}/create**")
-    witness.nothing_happened([page, here])
+    for link in LINKS:
+        page.context.clear_cookies()
+        page.goto(f"/login?next={quote(link)}")
+        page.get_by_label("E-mail").fill("mallory@example.com")
+        page.get_by_label("Password", exact=True).fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+        here.goto(f"/login?next={quote(link)}")  # who is signed in already
+        for each in (page, here):
+            each.wait_for_url(f"{app.url}/create**")
+        witness.nothing_happened([page, here])
 
 
 def test_no_page_can_be_framed_by_another_site(

@@ -4,6 +4,7 @@ from dataclasses import replace
 from threading import Timer
 
 import pytest
+from botocore.retries.standard import ExponentialBackoff
 
 from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer, payload
 from tests.fixtures.stores import ImplementsNoChecksums
@@ -21,6 +22,13 @@ def url(server: NaughtyServer) -> str:
     return server.serve("/steady.mp4", Manners(size=SIZE))
 
 
+@pytest.fixture
+def _impatient_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """boto3 waits up to four seconds between its own attempts."""
+    monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0.01)
+
+
+@pytest.mark.usefixtures("_impatient_sdk")
 @pytest.mark.parametrize("operation", ["CreateMultipartUpload", "UploadPart", "Complete", "HeadObject"])
 @pytest.mark.parametrize("refusal", [(503, "SlowDown"), (500, "InternalError")])
 def test_a_passing_fault_of_s3_is_outlived(
