@@ -17,7 +17,7 @@ NO_ADDRESS = "This is not a complete e-mail address, such as name@example.com."
 class Rule:
     """``label`` names the field to a person, ``longest`` counts characters, ``missing`` says what to do if it is.
 
-    ``as_given``: an identifier of another system, which in another Unicode form would be another one.
+    ``exact``: an identifier, which stays in the Unicode form that it came in.
     """
 
     label: str
@@ -25,16 +25,18 @@ class Rule:
     required: bool = False
     multiline: bool = False
     missing: str = ""
-    as_given: bool = False
+    exact: bool = False
 
+
+# An ID at a generator, which may be a whole address.
+LONGEST_AVATAR = 2_000
 
 BRIEF = {
     "topic": Rule("Topic", 2_000, required=True, multiline=True, missing="Say what the video is about."),
     "company_name": Rule("Company name", 120),
     "social_handles": Rule("Social handles", 200),
     "license": Rule("License", 200),
-    # As the generator knows it: often an id, sometimes the address of a picture.
-    "avatar": Rule("Avatar", 2_000, required=True, missing="Say who speaks.", as_given=True),
+    "avatar": Rule("Avatar", LONGEST_AVATAR, required=True, missing="Say who speaks.", exact=True),
 }
 SCRIPT = {
     "hook": Rule("Hook", 1_000, required=True, multiline=True),
@@ -109,12 +111,9 @@ def _problem_of(address: str) -> str:
     return urls.TOO_LONG if len(address.encode()) > urls.MAX_URL_BYTES else ""
 
 
-def _normalised(value: str) -> str:
-    return unicodedata.normalize("NFC", value.replace("\r\n", "\n")).strip()
-
-
 def _checked_text(rule: Rule, value: str) -> str:
-    text = value.strip() if rule.as_given else _normalised(value)
+    typed = value.replace("\r\n", "\n").strip()
+    text = typed if rule.exact else unicodedata.normalize("NFC", typed).strip()
     allowed = "\n\t" if rule.multiline else ""
     if any(unicodedata.category(char) in ("Cc", "Cs") and char not in allowed for char in text):
         raise ValueError(f"{rule.label} contains characters that cannot be shown.")
