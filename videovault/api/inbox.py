@@ -7,7 +7,7 @@ from pydantic import Field, StringConstraints
 
 from videovault.api.auth import SignedInCaller
 from videovault.api.envelope import Success, failing
-from videovault.api.schemas import AddressBody, CamelBody, Id, Text, or_blank
+from videovault.api.schemas import CamelBody, Id, Text, or_blank
 from videovault.services import inbox
 from videovault.services.delivery_views import DeliveriesView
 from videovault.services.views import VideoView
@@ -24,6 +24,10 @@ class InboxParams(CamelBody):
     direction: Annotated[Direction | None, or_blank(Direction)] = None
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     cursor: Annotated[Text, StringConstraints(max_length=20)] = ""
+
+
+class RescueBody(CamelBody):
+    video_url: Text
 
 
 @router.get("/deliveries", response_model_exclude_none=True, responses=failing(400, 401, 403))
@@ -60,7 +64,7 @@ def replay(
     responses=failing(400, 401, 403, 404, 409, 422),
 )
 def rescue(
-    caller: SignedInCaller, video_id: Annotated[Id, Path(alias="videoId")], body: AddressBody
+    caller: SignedInCaller, video_id: Annotated[Id, Path(alias="videoId")], body: RescueBody
 ) -> Success[VideoView]:
     """Give a stuck video the address of its finished file; storing begins."""
     video = inbox.rescue(caller, video_id, body.video_url, enqueue=enqueue)

@@ -142,10 +142,6 @@ class StoreBody(CamelBody):
     title: Text | None = None
 
 
-class AddressBody(CamelBody):
-    video_url: Text
-
-
 class MetadataBody(Body):
     """``duration`` in seconds, ``size`` in bytes."""
 
@@ -167,6 +163,10 @@ class StatusBody(CamelBody):
 
 class RenameBody(CamelBody):
     title: Text
+
+
+class AddressBody(CamelBody):
+    video_url: Text
 
 
 class ShareBody(CamelBody):
