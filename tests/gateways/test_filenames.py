@@ -57,6 +57,8 @@ def test_a_title_is_the_file_name_without_its_ending(url: str, title: str) -> No
         ('attachment; filename="a \\"quoted\\"; film.mp4"', "a _quoted_; film.mp4"),
         ('attachment; filename="no end.mp4', "no end.mp4"),
         ('attachment; filename="no end.mp4\\', "no end.mp4"),
+        ("attachment; filename*=idna''%ff.mp4", "\u00ff.mp4"),
+        ("attachment; filename*=unicode_escape''%5Cud800.mp4", "ud800.mp4"),
         ("attachment; FILENAME*=utf-8'en'a%20b.mp4", "a b.mp4"),
         ("attachment; filename*=ISO-8859-1''%fc.mp4", "\u00fc.mp4"),
         ('attachment; filename*=""; filename="plain.mp4"', "plain.mp4"),

@@ -91,6 +91,27 @@ def test_a_redirect_may_contain_blanks_and_letters_of_any_language(
         assert stream.info.filename_hint == "a \u00fc.mp4"
 
 
+@pytest.mark.parametrize(
+    ("form", "path"),
+    [
+        ("http://127.0.0.1:{port}/a b/\u00fc.mp4", "/a%20b/%C3%BC.mp4"),
+        ("http:\\\\127.0.0.1:{port}\\a\\..\\b.mp4", "/b.mp4"),
+        (" http://127.0.0.1:{port}\\@example.com/v.mp4\n", "/@example.com/v.mp4"),
+        ("ht\ntp://127.0.0\t.1:{port}/v.mp4#@example.com/", "/v.mp4"),
+        ("http://127.0.0.1:{port}?@example.com/", "/?@example.com/"),
+    ],
+)
+def test_the_host_that_was_judged_is_the_one_that_is_asked(
+    server: NaughtyServer, source: Source, form: str, path: str
+) -> None:
+    """Only this server may be fetched from, so any other reading of the address would be refused or fail."""
+    server.serve(path, Manners(size=5000))
+    before = len(server.seen(path))
+    with source.open(form.format(port=server.port)) as stream:
+        assert read_all(stream) == payload(5000)
+    assert len(server.seen(path)) == before + 1
+
+
 def test_gives_up_after_five_redirects(server: NaughtyServer, source: Source) -> None:
     for number in range(7):
         server.redirect(f"/chain/{number}", f"/chain/{number + 1}")

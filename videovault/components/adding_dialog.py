@@ -19,7 +19,7 @@ def adding_dialog() -> rx.Component:
         ),
         name="adding",
         says=Wording(
-            label="Address of the video",
+            label=wording.VIDEO_ADDRESS,
             hint="The file itself, such as one ending in .mp4. It is fetched directly, not through this device.",
             way_back=wording.CANCEL,
             way_on="Add",

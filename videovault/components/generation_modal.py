@@ -129,7 +129,7 @@ def _fetch_form() -> rx.Component:
     )
     hint = "Only you and admins see it. Change it if the file is somewhere else now."
     return rx.el.form(
-        field("videoUrl", "Address of the video", address, hint=hint),
+        field("videoUrl", wording.VIDEO_ADDRESS, address, hint=hint),
         _ways_on(
             rx.cond(
                 video.can_generate,

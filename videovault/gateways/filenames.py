@@ -13,6 +13,8 @@ _NOT_IN_NAMES = re.compile(r'[/\\:*?"<>|]')
 _PARAMETER = re.compile(
     r';\s*([a-z0-9-]{1,40}\*?)\s*=\s*(?:"((?:[^"\\]|\\.)*)(?:"|\Z)|([^;"]*))', re.IGNORECASE
 )
+# RFC 8187 knows the first two; Python's many other codecs are none for strangers to choose.
+_CHARSETS = ("utf-8", "iso-8859-1", "windows-1252")
 _ESCAPED = re.compile(r"\\(.)")
 _JOINERS = "\u200c\u200d"  # invisible, but needed to write Persian and for combined emoji
 
@@ -78,11 +80,8 @@ def _named_by(content_disposition: str) -> str:
 def _decoded(value: str) -> str:
     """RFC 8187: a charset, a language and what is percent-encoded in it."""
     charset, _, rest = value.strip().partition("'")
-    text = rest.partition("'")[2]
-    try:
-        return unquote(text, charset or "utf-8", "replace")
-    except LookupError:
-        return unquote(text, "latin-1")
+    known = charset.lower() if charset.lower() in _CHARSETS else "latin-1"
+    return unquote(rest.partition("'")[2], known, "replace")
 
 
 def _unquoted(name: str) -> str:

@@ -22,9 +22,9 @@ _DIRECT = "Use the direct download link of the video file"
 # By the end of the host's name.
 _SHARE_PAGES = {
     "drive.google.com": f"This is a page of Google Drive. {_DIRECT}: share the file with anyone who has the link, and "
-    "give https://drive.google.com/uc?export=download&id=… with the file's id.",
+    "give https://drive.usercontent.google.com/download?id=…&export=download&confirm=t with the file's id.",
     "docs.google.com": f"This is a page of Google Drive. {_DIRECT}: share the file with anyone who has the link, and "
-    "give https://drive.google.com/uc?export=download&id=… with the file's id.",
+    "give https://drive.usercontent.google.com/download?id=…&export=download&confirm=t with the file's id.",
     "photos.google.com": f"This is a page of Google Photos. {_DIRECT}, or download the video and store it elsewhere.",
     "photos.app.goo.gl": f"This is a page of Google Photos. {_DIRECT}, or download the video and store it elsewhere.",
     "dropbox.com": f"This is a page of Dropbox. {_DIRECT}: the same link with dl=1 instead of dl=0 at its end.",

@@ -112,12 +112,9 @@ def _problem_of(address: str) -> str:
     return urls.TOO_LONG if len(address.encode()) > urls.MAX_URL_BYTES else ""
 
 
-def _normalised(value: str) -> str:
-    return unicodedata.normalize("NFC", value.replace("\r\n", "\n")).strip()
-
-
 def _checked_text(rule: Rule, value: str) -> str:
-    text = value.replace("\r\n", "\n").strip() if rule.exact else _normalised(value)
+    typed = value.replace("\r\n", "\n").strip()
+    text = typed if rule.exact else unicodedata.normalize("NFC", typed).strip()
     allowed = "\n\t" if rule.multiline else ""
     if any(unicodedata.category(char) in ("Cc", "Cs") and char not in allowed for char in text):
         raise ValueError(f"{rule.label} contains characters that cannot be shown.")

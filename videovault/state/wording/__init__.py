@@ -115,6 +115,7 @@ STORED_PER_DAY = "Stored per day"
 SYSTEM = "System"
 TITLE = "Title"
 VIDEOS = "Videos"
+VIDEO_ADDRESS = "Address of the video"
 # The columns of the admin's table, which it may be sorted by.
 COLUMNS = {"title": TITLE, "owner": "Owner", "status": "Status", "size": "Size", "created": "Created"}
 
