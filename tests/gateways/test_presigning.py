@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.fixtures.installation import Configure
+from videovault.config import settings
 from videovault.gateways import presigning, storage
 
 KEYS = ["videos/u/v/1_bread.mp4", "a b/ü+&=?#%/~'()*!.mp4", "日本/\N{BREAD}.mp4", "-._~"]
@@ -31,6 +32,31 @@ STORES: dict[str, dict[str, str]] = {
     },
 }
 AWS_KEYS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret/+="}
+
+
+@pytest.mark.parametrize("style", ["", "auto", "virtual"])
+@pytest.mark.parametrize(
+    ("region", "bucket", "origin"),
+    [
+        ("us-east-1", "videos", "https://videos.s3.amazonaws.com/"),
+        ("eu-central-1", "videos", "https://videos.s3.eu-central-1.amazonaws.com/"),
+        ("ap-southeast-5", "videos", "https://videos.s3.ap-southeast-5.amazonaws.com/"),
+        ("us-gov-west-1", "videos", "https://videos.s3.us-gov-west-1.amazonaws.com/"),
+        ("cn-north-1", "videos", "https://videos.s3.cn-north-1.amazonaws.com.cn/"),
+        ("eu-west-3", "videos.example.com", "https://s3.eu-west-3.amazonaws.com/videos.example.com/"),
+    ],
+)
+def test_links_to_aws_name_the_region_and_pages_let_browsers_go_there(
+    configure: Configure, region: str, bucket: str, origin: str, style: str
+) -> None:
+    configure(AWS_S3_BUCKET_NAME=bucket, AWS_REGION=region, S3_ADDRESSING_STYLE=style, **AWS_KEYS)
+    for link in (
+        storage.connected().presign("film.mp4", seconds=60),
+        storage.connected().signer(seconds=60)("film.mp4", ""),
+    ):
+        assert link.startswith(f"{origin}film.mp4?")
+        assert f"%2F{region}%2Fs3%2Faws4_request" in link
+    assert any(origin.startswith(f"{each}/") for each in settings().object_origins)
 
 
 def without_time(link: str) -> str:

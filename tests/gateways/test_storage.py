@@ -1,12 +1,19 @@
 """What S3 is told of new objects, and what it is asked."""
 
-import pytest
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
+import pytest
+from structlog.testing import capture_logs
+
+import videovault.services  # noqa: F401 - says where capabilities are kept
 from tests.fixtures.installation import Configure
-from tests.fixtures.s3_proxy import s3_proxy
+from tests.fixtures.s3_proxy import HANG_UP, Behaviour, s3_proxy
+from tests.fixtures.stores import Denies, KnowsNoChecksums, LiesIn
 from videovault.config import settings
 from videovault.errors import ConfigurationError, StorageError
-from videovault.gateways import storage
+from videovault.gateways import links, storage
+from videovault.gateways.capabilities import KEEP, Call, Capabilities, Fact, Sums, from_json
 from videovault.gateways.storage import Description, Storage, UploadLost
 
 MIB = 1024**2
@@ -90,3 +97,127 @@ def test_a_refusal_is_told_in_words(moto_s3: Storage) -> None:
     nowhere = Storage(moto_s3._s3, lambda: moto_s3._s3, "no-such-bucket-here")
     with pytest.raises(StorageError, match="bucket does not exist"):
         nowhere.put("one.mp4", b"moving", DESCRIBED)
+
+
+CALLS: dict[str, tuple[str, Callable[[Storage], object]]] = {
+    "put": ("PutObject", lambda vault: vault.put("two.mp4", b"moving", DESCRIBED)),
+    "info": ("HeadObject", lambda vault: vault.info("one.mp4")),
+    "read": ("GET", lambda vault: vault.read("one.mp4", 10)),
+    "list": ("GET", lambda vault: list(vault.keys())),
+    "describe": ("PutObject", lambda vault: vault.describe("one.mp4", DESCRIBED)),
+    "delete": ("DeleteObject", lambda vault: vault.delete(["one.mp4"])),
+    "begin": ("CreateMultipartUpload", lambda vault: vault.start_upload("two.mp4", DESCRIBED)),
+    "list uploads": ("ListMultipartUploads", lambda vault: list(vault.uploads())),
+    "fetch a link": ("GET", lambda vault: links.fetch(vault, "one.mp4")),
+}
+AWAY = [(503, "SlowDown"), HANG_UP, (500, "InternalError")]
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_every_call_waits_for_a_store_that_is_away_for_a_moment(
+    moto_s3: Storage, moto_server: str, configure: Configure, call: str
+) -> None:
+    moto_s3.put("one.mp4", b"moving", DESCRIBED)
+    operation, ask = CALLS[call]
+    with s3_proxy(moto_server) as proxy:
+        configure(AWS_ENDPOINT_URL_S3=proxy.url, S3_RETRY_SECONDS=60)
+        proxy.refuse[operation] = [*AWAY]
+        ask(storage.connected())
+        assert proxy.refuse[operation] == []
+
+
+def test_a_store_that_stays_away_is_given_up(
+    moto_s3: Storage, moto_server: str, configure: Configure
+) -> None:
+    del moto_s3
+    with s3_proxy(moto_server) as proxy:
+        configure(AWS_ENDPOINT_URL_S3=proxy.url, S3_RETRY_SECONDS=0)
+        proxy.refuse["HeadObject"] = [*AWAY]
+        with pytest.raises(StorageError, match=r"S3 failed \(503\)"):
+            storage.connected().info("one.mp4")
+        assert len(proxy.refuse["HeadObject"]) == 2
+
+
+def test_the_log_has_the_stores_own_words(moto_s3: Storage, moto_server: str, configure: Configure) -> None:
+    del moto_s3
+    with s3_proxy(moto_server) as proxy, capture_logs() as lines:
+        configure(AWS_ENDPOINT_URL_S3=proxy.url)
+        proxy.behaviour = Denies(
+            ("PutObject",), "not\nauthorized to perform: kms:GenerateDataKey" + "!" * 900
+        )
+        with pytest.raises(StorageError, match="encryption key") as failure:
+            storage.connected().put("one.mp4", b"moving", DESCRIBED)
+    [line] = [line for line in lines if line["event"] == "S3 refused"]
+    said = line["store_message"]
+    assert said.startswith("not authorized to perform: kms:GenerateDataKey")
+    assert len(said) == 500
+    assert (line["operation"], line["store_code"], line["store_request_id"]) == (
+        "PutObject",
+        "AccessDenied",
+        "SHIM0000000001",
+    )
+    assert str(failure.value.answer).startswith("PutObject: AccessDenied: not authorized")
+
+
+def test_boto3_does_not_follow_a_bucket_into_another_region(
+    moto_s3: Storage, moto_server: str, configure: Configure
+) -> None:
+    del moto_s3
+    with s3_proxy(moto_server) as proxy:
+        configure(AWS_ENDPOINT_URL_S3=proxy.url)
+        proxy.behaviour = LiesIn("eu-central-1")
+        for _, ask in CALLS.values():
+            with pytest.raises(StorageError, match="set AWS_REGION=eu-central-1"):
+                ask(storage.connected())
+
+
+def test_versions_go_with_their_object_and_no_marker_goes_before_them(
+    moto_s3: Storage, moto_server: str, configure: Configure
+) -> None:
+    moto_s3._s3.put_bucket_versioning(Bucket=moto_s3.bucket, VersioningConfiguration={"Status": "Enabled"})
+    for key in ("one/a.mp4", "one/a.mp4", "one/b.mp4", "one/a.mp4.jpg", "two/a.mp4"):
+        moto_s3.put(key, b"moving", DESCRIBED)
+    with s3_proxy(moto_server) as proxy:
+        configure(AWS_ENDPOINT_URL_S3=proxy.url)
+        proxy.behaviour = Denies(("DeleteVersion",), "Access Denied because object protected by object lock.")
+        kept = storage.connected().delete(["one/a.mp4"])
+        assert kept
+        assert (kept.count, "locks them for a time" in str(kept)) == (2, True)
+        assert storage.connected().info("one/a.mp4") is None
+        proxy.behaviour = Behaviour()
+        assert storage.connected().delete_folder("one/") is None
+    assert [each.key for each in storage.connected().versions("")] == ["two/a.mp4"]
+
+
+def test_what_a_store_can_do_is_kept_for_other_processes_and_found_out_again(
+    moto_s3: Storage, moto_server: str, configure: Configure
+) -> None:
+    del moto_s3
+    with s3_proxy(moto_server) as proxy:
+        configure(AWS_ENDPOINT_URL_S3=proxy.url)
+        proxy.behaviour = KnowsNoChecksums()
+        storage.connected().put("one.mp4", b"moving", DESCRIBED)
+        configure()  # as another process, or the next start
+        before = proxy.calls.total()
+        storage.connected().put("two.mp4", b"moving", DESCRIBED)
+        assert proxy.calls.total() == before + 1
+        assert "content-md5" in proxy.headers["PutObject"]
+        proxy.behaviour = Behaviour()
+        storage.connected().learn()
+        configure()
+        storage.connected().put("three.mp4", b"moving", DESCRIBED)
+        assert "x-amz-checksum-crc32" in proxy.headers["PutObject"]
+
+
+def test_what_a_store_could_not_do_is_tried_again_after_a_month() -> None:
+    known = Capabilities("a store")
+    known.learn({Call.PUT: Fact("MD5", datetime.now(UTC) - KEEP + timedelta(minutes=1))})
+    assert known.sums(Call.PUT) is Sums.MD5
+    known.learn({Call.PUT: Fact("MD5", datetime.now(UTC) - KEEP - timedelta(minutes=1))})
+    assert known.sums(Call.PUT) is Sums.CRC32
+
+
+def test_facts_of_another_version_are_left_out() -> None:
+    fact = {"value": "MD5", "at": "2026-01-01T00:00:00", "why": "no"}
+    kept = {"PutObject": fact, "HeadObject": fact | {"value": "SHA-1"}, "GetObject": "none", "x": {"at": 1}}
+    assert list(from_json(kept)) == ["PutObject"]

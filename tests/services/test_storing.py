@@ -8,6 +8,7 @@ import pytest
 
 from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer, payload
 from tests.fixtures.s3_proxy import S3Proxy
+from tests.fixtures.stores import LocksObjects
 from tests.fixtures.waiting import HANG_SECONDS
 from tests.services.conftest import Queued, Row
 from tests.services.working import Worker, is_clean, never, parts_of, wait_for_parts
@@ -21,7 +22,7 @@ from videovault.services.engine import Begun, Identity, StoredPart
 from videovault.services.engine.plan import PART_BYTES
 from videovault.services.lease import Superseded
 from videovault.services.ledgers import VideoLedger
-from videovault.services.naming import POSTER_NAME, folder
+from videovault.services.naming import POSTER_NAME, SIDECAR_NAME, folder
 
 pytestmark = pytest.mark.thorough
 
@@ -144,6 +145,17 @@ def test_a_poster_of_which_the_answer_got_lost_is_the_video_s(
         Status.READY,
         folder(row(video_id)) + POSTER_NAME,
     )
+
+
+def test_a_bucket_with_object_lock_takes_poster_and_sidecar_too(
+    queued: Queued, row: Row, proxy: S3Proxy, mp4: bytes
+) -> None:
+    proxy.behaviour = LocksObjects()
+    video_id = queued(Manners(body=mp4))
+    pipeline.produce(video_id, stopping=never)
+    beside = {folder(row(video_id)) + name for name in (POSTER_NAME, SIDECAR_NAME)}
+    assert beside < set(storage.connected().keys())
+    assert row(video_id).poster_key
 
 
 def _broken_off(queued: Queued, server: NaughtyServer) -> str:

@@ -1,7 +1,11 @@
 """What the System page says of a comparison of S3 and database."""
 
-from videovault.services.reconcile import Report
-from videovault.state.admin_differences import verdict
+from videovault.services.reconcile import Kind, Report
+from videovault.state.admin_differences import ADVICE, verdict
+
+
+def test_every_kind_of_difference_has_its_advice() -> None:
+    assert set(ADVICE) == set(Kind)
 
 
 def test_a_comparison_that_was_stopped_does_not_claim_that_all_is_well() -> None:

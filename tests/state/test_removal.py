@@ -2,6 +2,9 @@
 
 from collections.abc import Callable
 
+from tests.fixtures.installation import Configure
+from tests.fixtures.s3_proxy import s3_proxy
+from tests.fixtures.stores import Denies
 from tests.state.conftest import Make, Person, Server, Tab
 from videovault.db import reading, transaction
 from videovault.gateways import storage
@@ -48,6 +51,25 @@ def test_deleted_video_is_gone(ada: Tab, make: Make, moto_s3: storage.Storage) -
     assert ada.sees(GalleryState).cards == []
     assert ada.sees(SessionState).notice == "“Bread” is deleted."
     assert ada.sees(RemovalState).question == ""
+
+
+def test_who_deletes_from_a_bucket_that_keeps_versions_is_told(
+    ada: Tab, make: Make, moto_s3: storage.Storage, moto_server: str, configure: Configure
+) -> None:
+    moto_s3._s3.put_bucket_versioning(Bucket=moto_s3.bucket, VersioningConfiguration={"Status": "Enabled"})
+    video_id = make(Status.READY)
+    moto_s3.put(
+        f"videos/{owner(video_id)}/{video_id}/1_bread.mp4", b"bread", storage.Description("video/mp4")
+    )
+    with s3_proxy(moto_server) as proxy:
+        configure(AWS_ENDPOINT_URL_S3=proxy.url)
+        proxy.behaviour = Denies(("DeleteVersion",), "no s3:DeleteObjectVersion")
+        delete(ada, video_id)
+    assert not exists(video_id)
+    assert ada.sees(SessionState).notice == (
+        "“Bread” is deleted. An earlier version of the deleted files stays in the bucket: S3 does not let VideoVault "
+        "delete it."
+    )
 
 
 def test_of_several_those_that_stay_say_why(

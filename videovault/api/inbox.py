@@ -86,7 +86,7 @@ def choose_field(
     responses=failing(400, 401, 403, 404, 409, 422),
 )
 def rescue(
-    caller: SignedInCaller, video_id: Annotated[Id, Path(alias="videoId")], body: RescueBody
+    caller: SignedInCaller, video_id: Annotated[Id, Path(alias="videoId")], body: AddressBody
 ) -> Success[VideoView]:
     """Give a stuck video the address of its finished file; storing begins."""
     video = inbox.rescue(caller, video_id, body.video_url, enqueue=enqueue)

@@ -191,10 +191,6 @@ class RenameBody(CamelBody):
     title: Text
 
 
-class AddressBody(CamelBody):
-    video_url: Text
-
-
 class ShareBody(CamelBody):
     """For how many days and views the link works; without limit where nothing is said."""
 

@@ -95,9 +95,9 @@ class KeptVersions:
 
     def __str__(self) -> str:
         what = f"{self.count:,} earlier versions" if self.count > 1 else "An earlier version"
-        stays = "stays" if self.count == 1 else "stay"
+        stays, them = ("stays", "it") if self.count == 1 else ("stay", "them")
         locked = any(word in self.why.lower() for word in ("object lock", "retention", "legal hold", "worm"))
-        why = "the bucket locks them for a time" if locked else "S3 does not let VideoVault delete them"
+        why = f"the bucket locks {them} for a time" if locked else f"S3 does not let VideoVault delete {them}"
         return (
             f"{what if self.count else 'Earlier versions'} of the deleted files {stays} in the bucket: {why}."
         )

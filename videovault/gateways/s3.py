@@ -63,7 +63,8 @@ OTHER_REGION = {
     *("AuthorizationQueryParametersError", "IllegalLocationConstraintException"),
 }
 REGION = re.compile(r"[a-z0-9][a-z0-9-]{1,40}")
-EXPECTED = re.compile(r"expecting '([^']+)'")
+EXPECTED = re.compile(r"expecting '([^']{1,64})'")
+ELEMENT = re.compile(r"<(Code|Message|RequestId|Region)>([^<]{0,2000})<")
 MOST_WORDS = 500
 MOST_BODY_BYTES = 64 * 1024
 NOT_IMPLEMENTED = 501
@@ -194,14 +195,12 @@ def _failure(answer: StoreAnswer) -> StorageError:
 def read_refusal(status: int, headers: Mapping[str, str], body: bytes, operation: str) -> StoreAnswer:
     """What a store says to a request that boto3 did not send; ``body`` is its XML, or anything else."""
     text = body[:MOST_BODY_BYTES].decode(errors="replace")
-
-    def told(name: str) -> str:
-        found = re.search(f"<{name}>([^<]*)</{name}>", text)
-        return html.unescape(found[1]) if found else ""
-
-    region = headers.get("x-amz-bucket-region", "") or told("Region")
-    request_id = headers.get("x-amz-request-id", "") or told("RequestId")
-    return _told(operation, status, told("Code") or str(status), told("Message"), request_id, region)
+    told = {name: html.unescape(value) for name, value in reversed(ELEMENT.findall(text))}
+    region = headers.get("x-amz-bucket-region", "") or told.get("Region", "")
+    request_id = headers.get("x-amz-request-id", "") or told.get("RequestId", "")
+    return _told(
+        operation, status, told.get("Code", "") or str(status), told.get("Message", ""), request_id, region
+    )
 
 
 def _answer(error: ClientError) -> StoreAnswer:

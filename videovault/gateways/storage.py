@@ -30,7 +30,6 @@ from videovault.gateways.objects import (
 )
 from videovault.gateways.s3 import ObjectMissing, UploadLost, client, in_words
 from videovault.gateways.s3_calls import Body, S3Calls
-from videovault.gateways.versions import words_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -57,8 +56,6 @@ PIECE_BYTES = 1024**2
 LEARN_AGAIN_SECONDS = 600.0
 # docs/decisions/0007 says what rclone does.
 EMBEDDED_FACTS: Mapping[str, str] = {Feature.METADATA: "no", Feature.TAGGING: "no", Feature.VERSIONED: "no"}
-# How a store says that it cannot list unfinished uploads.
-UNABLE = {400, 405, 501}
 T = TypeVar("T")
 log = logs.get(__name__)
 
@@ -209,16 +206,7 @@ class Storage:
         if not self.capabilities.can(Feature.LIST_UPLOADS):
             return
         where: dict[str, Any] = {"Prefix": prefix}
-        while True:
-            try:
-                page = self._ask(partial(self._calls.uploads, **where))
-            except ObjectMissing:
-                return  # rclone's word for a bucket that never had one
-            except StorageError as error:
-                if error.answer is None or error.answer.status not in UNABLE:
-                    raise
-                self.capabilities.note(Feature.LIST_UPLOADS, can=False, why=words_of(error))
-                return
+        while page := self._uploads_page(where):
             for each in page.get("Uploads", []):
                 yield Upload(each["Key"], each["UploadId"], each["Initiated"])
             if not page.get("IsTruncated") or not page.get("NextKeyMarker"):
@@ -248,7 +236,7 @@ class Storage:
 
     def versions(self, prefix: str) -> Iterator[Version]:
         """Versions and delete markers under ``prefix`` in the order of keys; none in a bucket without versions."""
-        if self.capabilities.can(Feature.VERSIONED):
+        if self._is_versioned():
             yield from versions.listed(self._calls, self._ask, prefix)
 
     def delete_versions(self, key: str) -> KeptVersions | None:
@@ -305,7 +293,10 @@ class Storage:
         return self.capabilities.facts
 
     def learn_if_due(self) -> None:
-        """``learn`` where that was not done within the last minutes; a store that refuses all of it teaches nothing."""
+        """``learn`` where that was not done within the last minutes; a store that refuses all of it teaches nothing.
+
+        Raises StorageError for a bucket in another region, which HEAD does not say.
+        """
         with self._learning:  # others that were refused at the same time wait for the outcome
             if self.is_embedded or time.monotonic() - self._learned_at < LEARN_AGAIN_SECONDS:
                 return
@@ -313,6 +304,9 @@ class Storage:
             try:
                 self.learn()
             except StorageError as error:
+                if error.answer and error.answer.region:
+                    self._learned_at = -math.inf
+                    raise
                 log.info("nothing learned of the store", reason=error.public_message)
 
     def presign(self, key: str, *, seconds: int, disposition: str = "", internal: bool = False) -> str:
@@ -365,6 +359,32 @@ class Storage:
         with suppress(StorageError):
             return self._ask(lambda: send(Sums.NONE))
         raise refused
+
+    def _is_versioned(self) -> bool:
+        """Asks the bucket where nothing is known; one that does not tell is taken for one without versions."""
+        if self.capabilities.fact(Feature.VERSIONED) is None:
+            try:
+                status = self._ask(self._calls.versioning)
+            except StorageError as error:
+                if error.retryable:
+                    raise
+                return False
+            self.capabilities.note(Feature.VERSIONED, can=bool(status))
+        return self.capabilities.can(Feature.VERSIONED)
+
+    def _uploads_page(self, where: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """None where there is nothing to list, or the store turns out not to list uploads."""
+        try:
+            return self._ask(partial(self._calls.uploads, **where))
+        except ObjectMissing:
+            return None  # rclone's word for a bucket that never had one
+        except StorageError as error:
+            if error.retryable or error.answer is None or error.answer.region:
+                raise
+            self.learn_if_due()
+            if self.capabilities.can(Feature.LIST_UPLOADS):
+                raise
+            return None
 
     def _delete(self, key: str) -> bool:
         """Whether versions of it may be left."""

@@ -11,6 +11,7 @@ from functools import lru_cache, partial
 from secrets import token_hex
 from typing import Any, Generic, TypeVar
 
+from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, select, update
 
 from videovault import logs
@@ -114,11 +115,19 @@ def _disk() -> None:
 
 def _s3() -> None:
     """Fetch the newest video's first byte as browsers do; where nothing is stored, a link to nothing proves itself."""
-    with reading() as session:
-        newest = select(Video.s3_key).where(Video.status == Status.READY).order_by(col(Video.id).desc())
-        key = session.exec(newest.limit(1)).first()
     with retry.policy(retry.RetryPolicy(S3_SECONDS)), suppress(storage.ObjectMissing):
-        links.fetch(storage.connected(), key or NO_KEY, headers={"Range": "bytes=0-0"})
+        links.fetch(storage.connected(), _newest_key() or NO_KEY, headers={"Range": "bytes=0-0"})
+
+
+def _newest_key() -> str | None:
+    """None also where the database cannot be asked: it is looked at by itself."""
+    newest = select(Video.s3_key).where(Video.status == Status.READY).order_by(col(Video.id).desc())
+    try:
+        with reading() as session:
+            return session.exec(newest.limit(1)).first()
+    except SQLAlchemyError as error:
+        log.info("no video to be fetched", reason=type(error).__name__)
+        return None
 
 
 def _found(name: str, look: Look) -> str:

@@ -17,10 +17,11 @@ ADVICE = {
     Kind.SIDECAR: "They are written.",
     Kind.MISSING_POSTER: "The videos play without; nothing needs to be done.",
     Kind.ORPHAN: "Those older than an hour are deleted, for good.",
+    Kind.OLD_VERSION: "Those older than an hour are deleted, for good, where the bucket allows it.",
     Kind.STRAY_UPLOAD: "They are aborted, and what came of them so far is deleted.",
 }
 LEFT_ALONE = (Kind.WRONG_TAG, Kind.MISSING_ROW, Kind.MISSING_POSTER)
-DELETED = (Kind.ORPHAN, Kind.STRAY_UPLOAD)
+DELETED = (Kind.ORPHAN, Kind.OLD_VERSION, Kind.STRAY_UPLOAD)
 
 
 class Item(Shape):

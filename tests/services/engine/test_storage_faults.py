@@ -7,7 +7,7 @@ import pytest
 from botocore.retries.standard import ExponentialBackoff
 
 from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer, payload
-from tests.fixtures.stores import ImplementsNoChecksums
+from tests.fixtures.stores import ImplementsNoChecksums, ShowsLate
 from tests.services.engine.conftest import HURRIED, KEY, PART, Control, Engine, Stopped
 from videovault.errors import QuotaExceeded, StorageError
 from videovault.gateways.storage import Description
@@ -88,6 +88,23 @@ def test_a_completion_whose_answer_is_lost_counts(engine: Engine, url: str) -> N
     stored = engine.run(url)
     assert engine.holds() == payload(SIZE)
     assert stored.size == SIZE
+
+
+def test_a_completion_whose_answer_is_lost_counts_though_the_store_shows_it_late(
+    engine: Engine, url: str
+) -> None:
+    engine.proxy.lose_answer = {"Complete"}
+    engine.proxy.behaviour = ShowsLate(2)
+    assert engine.run(url).size == SIZE
+    assert engine.proxy.calls["CreateMultipartUpload"] == 1
+    assert engine.holds() == payload(SIZE)
+
+
+def test_an_object_that_never_shows_is_an_error(engine: Engine, url: str) -> None:
+    engine.proxy.behaviour = ShowsLate(1000)
+    with pytest.raises(StorageError, match="does not hold"):
+        engine.run(url, patience=replace(HURRIED, visible_seconds=0.1))
+    assert engine.is_clean()
 
 
 def test_an_upload_forgotten_between_two_runs_is_begun_afresh(engine: Engine, url: str) -> None:

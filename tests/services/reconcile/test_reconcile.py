@@ -9,7 +9,8 @@ import pytest
 from sqlmodel import select
 
 from tests.fixtures.generator import Generator
-from tests.fixtures.s3_proxy import s3_proxy
+from tests.fixtures.s3_proxy import Behaviour, s3_proxy
+from tests.fixtures.stores import Denies
 from tests.services.conftest import Row
 from tests.services.reconcile.conftest import FILM, Snapshot, Store, alter, forget_row
 from tests.services.reconcile.damages import (
@@ -27,10 +28,11 @@ from tests.services.reconcile.damages import (
 )
 from videovault.db import reading
 from videovault.errors import Conflict, Forbidden, StorageError
+from videovault.gateways import storage
 from videovault.gateways.storage import Description, Storage
 from videovault.models import Event, Status, Video
 from videovault.security import new_video_id
-from videovault.services import pipeline, reconcile, videos
+from videovault.services import deletion, pipeline, reconcile, sidecar, videos
 from videovault.services.access import Caller
 from videovault.services.naming import folder
 from videovault.services.reconcile import Kind, Report
@@ -287,3 +289,26 @@ def test_the_admin_sees_the_same_and_nobody_else_does(store: Store, anna: Caller
     with reading() as session:
         event = session.exec(select(Event).where(Event.kind == "reconciled")).one()
     assert (event.actor_id, event.detail) == (anna.user_id, {"mended": {"sidecar": 1}, "left": 0})
+
+
+@pytest.mark.parametrize("vault", ["moto_s3"], indirect=True)
+def test_versions_of_deleted_files_are_found_deleted_and_never_made_a_video_again(
+    store: Store, vault: Storage, moto_server: str, configure: Callable[..., None], anna: Caller
+) -> None:
+    vault._s3.put_bucket_versioning(Bucket=vault.bucket, VersioningConfiguration={"Status": "Enabled"})
+    kept, gone = store("One"), store("Two")
+    sidecar.write(kept.id)  # a second version, of a video that is there
+    vault.put(folder(kept) + "1_older.mp4", b"older", MP4)
+    with s3_proxy(moto_server) as proxy:
+        configure(AWS_ENDPOINT_URL_S3=proxy.url)
+        proxy.behaviour = Denies(("DeleteVersion",), "no s3:DeleteObjectVersion")
+        assert deletion.delete(anna, gone.id)
+        storage.connected().delete([folder(kept) + "1_older.mp4"])
+        assert counts(run()) == {Kind.OLD_VERSION: 4}
+        assert run(repair=True).left == 4
+        assert reconcile.rebuild().rebuilt.count == 0
+        proxy.behaviour = Behaviour()
+        assert run(repair=True).left == 0
+    assert run().found == []
+    assert {each.key.rpartition("/")[0] + "/" for each in vault.versions("videos/")} == {folder(kept)}
+    assert {each.key for each in vault.versions("videos/")} == set(vault.keys())
