@@ -198,9 +198,9 @@ def test_a_playlist_reads_no_file_and_calls_nobody(server: NaughtyServer, contai
 def test_the_child_can_open_nothing_and_take_no_more_memory(forbidden: str) -> None:
     code = (
         "import socket, os\n"
-        "from videovault.gateways import probe_child\n"
-        "probe_child.load_everything()\n"
-        "probe_child.confine()\n"
+        "from videovault.gateways import confined_child\n"
+        "confined_child.load_everything()\n"
+        "confined_child.confine()\n"
         f"try:\n    {forbidden}\n"
         "except (OSError, MemoryError) as error:\n    print(type(error).__name__, flush=True)\n"
     )
