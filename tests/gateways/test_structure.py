@@ -68,7 +68,7 @@ def test_boxes_without_end_are_not_all_read() -> None:
 
     def read(at: int, count: int) -> bytes:
         asked.append(at)
-        return b"\x00\x00\x00\x08free" + bytes(8)
+        return (b"\x00\x00\x00\x08free" * 2)[:count]
 
     assert structure_of("mp4", 2**62, read).is_complete is None
     assert len(asked) <= MOST_ELEMENTS

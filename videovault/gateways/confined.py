@@ -28,7 +28,11 @@ class ChildFailed(Exception):
 
 
 def run(
-    argv: Sequence[str], source: RangedObject, until: float, heard: Heard, check: Callable[[], object] = lambda: None
+    argv: Sequence[str],
+    source: RangedObject,
+    until: float,
+    heard: Heard,
+    check: Callable[[], object] = lambda: None,
 ) -> None:
     """Run a module of ours with these arguments until it has nothing more to say, at most ``until`` (time.monotonic).
 
@@ -44,7 +48,12 @@ def run(
                     _answer(child, source, *said["read"], until=until)
                 else:
                     heard(said)
-            except (ValueError, TypeError, KeyError, AttributeError) as error:  # ValidationError is a ValueError
+            except (
+                ValueError,
+                TypeError,
+                KeyError,
+                AttributeError,
+            ) as error:  # ValidationError is a ValueError
                 raise ChildFailed(f"it said nonsense: {type(error).__name__}") from error
 
 

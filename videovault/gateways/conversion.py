@@ -15,6 +15,7 @@ from videovault.gateways.ranges import RangedObject, RangesFailed
 
 # Of the original: streams that lie far apart are read again and again.
 READS_EACH_BYTE, MORE_BYTES = 3, 64 * 1024**2
+Sound = Literal["copy", "aac", "opus"]
 log = logs.get(__name__)
 
 
@@ -28,7 +29,7 @@ class Recipe:
 
     container: Literal["mp4", "webm"]
     video: Literal["copy", "h264"]
-    audio: Literal["copy", "aac", "opus"] | None
+    audio: Sound | None
 
 
 @dataclass(frozen=True)

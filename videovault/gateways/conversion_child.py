@@ -4,6 +4,8 @@ It says ``{"write": [offset, …]}`` for the bytes of the new file, not all of t
 true}`` or ``{"failed": …}``.
 """
 
+from __future__ import annotations
+
 import base64
 import io
 import json
@@ -12,12 +14,11 @@ import resource
 import sys
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av
 from av.audio.frame import AudioFrame
 from av.container import InputContainer, OutputContainer
-from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -34,6 +35,9 @@ from videovault.gateways.confined_child import (
     say,
     square_size,
 )
+
+if TYPE_CHECKING:
+    Packet = av.Packet[Any]
 
 LONG_SIDE, SHORT_SIDE = 1920, 1080  # 1080p, also upright
 MOST_FRAMES_A_SECOND = 60

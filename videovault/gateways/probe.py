@@ -104,9 +104,7 @@ class _Findings:
             return Probe(is_complete=False)
         if self._description is None:
             return None
-        return Probe(
-            **self._description.model_dump(), poster=self._poster, is_complete=self._is_complete
-        )
+        return Probe(**self._description.model_dump(), poster=self._poster, is_complete=self._is_complete)
 
     def hear(self, said: dict[str, Any]) -> None:
         if "complete" in said:

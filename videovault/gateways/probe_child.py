@@ -88,14 +88,14 @@ def _described(container: InputContainer, video: VideoStream | None) -> dict[str
 def _pictures(video: VideoStream) -> dict[str, Any]:
     context, rate = video.codec_context, video.average_rate or video.guessed_rate
     level = context.level if context else None
-    is_known = context is not None and bool(context.pix_fmt)
+    pixels = context.format if context and context.pix_fmt else None
     return {
         "width": video.width or None,
         "height": video.height or None,
         "video_profile": (context.profile if context else None) or None,
         "video_level": level if level is not None and level >= 0 else None,
         "pixel_format": context.pix_fmt or None if context else None,
-        "bit_depth": max(each.bits for each in context.format.components) if is_known else None,
+        "bit_depth": max(each.bits for each in pixels.components) if pixels else None,
         "frame_rate": round(float(rate), 3) if rate else None,
     }
 

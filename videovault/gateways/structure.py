@@ -12,7 +12,20 @@ Span = tuple[int, int]  # from the first byte to the one after the last
 MOST_ELEMENTS = 2_000
 TAIL_STEP_BYTES, MOST_TAIL_BYTES = 1024**2, 16 * 1024**2
 # Others are passed over, but prove nothing: any four letters look like the name of a box.
-_BOXES = {b"ftyp", b"styp", b"moov", b"mdat", b"moof", b"mfra", b"sidx", b"free", b"skip", b"wide", b"uuid", b"udta"}
+_BOXES = {
+    b"ftyp",
+    b"styp",
+    b"moov",
+    b"mdat",
+    b"moof",
+    b"mfra",
+    b"sidx",
+    b"free",
+    b"skip",
+    b"wide",
+    b"uuid",
+    b"udta",
+}
 _EBML, _SEGMENT, _CLUSTER, _TIMESTAMP = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75", 0xE7
 _HEADER_BYTES = 16  # the longest head of a box or an element
 

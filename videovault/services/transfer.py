@@ -1,6 +1,6 @@
 """Storing a video: from its source in parts through memory into S3, proven before it counts as ready."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -12,25 +12,46 @@ from videovault.db import clock, moment, reading, transaction
 from videovault.errors import SourceError, StorageError, VideoVaultError, is_passing
 from videovault.gateways import probe, source, storage
 from videovault.models import Event, Status, UploadPart, Video
-from videovault.services import deletion, leftovers, lifecycle, polling, sidecar
-from videovault.services.engine import Patience, Stored, Target, Transfer, with_storage
+from videovault.services import copies, deletion, leftovers, lifecycle, playback, polling, sidecar
+from videovault.services.engine import Patience, Stored, Target, Transfer, pause, with_storage
 from videovault.services.lease import Interrupted, Lease, Superseded
 from videovault.services.ledgers import VideoLedger
 from videovault.services.naming import POSTER_NAME, content_disposition, folder
 from videovault.services.ownership import TAG
+from videovault.services.views import Measured
 
+FETCH_AGAIN_SECONDS = (2.0, 15.0)
 KEEP_PARTS = timedelta(hours=24)
 WAITING = (Status.GENERATING, Status.QUEUED)
 
 log = logs.get(__name__)
 
 
-def store(video: Video, *, stopping: Callable[[], bool]) -> None:
-    """Bring a video that has been claimed into S3."""
+class Incomplete(SourceError):
+    """The file was cut short, or is still being written."""
+
+    def __init__(self) -> None:
+        super().__init__("The file is not complete.")
+
+
+class NoPicture(SourceError):
+    def __init__(self) -> None:
+        super().__init__("This file has sound but no picture, so it is not a video.")
+
+
+def store(
+    video: Video, *, stopping: Callable[[], bool], fetch_again: Sequence[float] = FETCH_AGAIN_SECONDS
+) -> None:
+    """Bring a video that has been claimed into S3.
+
+    A generated one that is not complete is fetched again after each of the pauses ``fetch_again``, in seconds: its
+    generator may still be writing it.
+    """
     try:
         with Lease(video, stopping) as lease:
             leftovers.clear_earlier(video)
-            _finish(video, _transfer(video, lease), lease)
+            stored, seen = _complete(video, lease, fetch_again)
+            _finish(video, stored, seen, lease)
     except Superseded:
         log.info("transfer given up: the video was cancelled, deleted or taken over")
         _let_go(video)
@@ -39,6 +60,24 @@ def store(video: Video, *, stopping: Callable[[], bool]) -> None:
     except VideoVaultError as error:
         log.warning("transfer failed", code=error.code, reason=error.public_message)
         _fail(video, error)
+
+
+def _complete(video: Video, lease: Lease, fetch_again: Sequence[float]) -> tuple[Stored, probe.Probe | None]:
+    """The stored object, and what was seen of it. Raises Incomplete, NoPicture, and as ``_transfer`` does."""
+    for seconds in (*(fetch_again if video.requested_at else ()), None):
+        stored = _transfer(video, lease)
+        lease.note(bytes_done=stored.size, bytes_total=stored.size)
+        seen = _look_at(video, stored)
+        if seen is None or seen.is_complete is not False:
+            break
+        if seconds is None:
+            raise Incomplete
+        log.info("not complete, fetched again", seconds=seconds)
+        VideoLedger(video).clear()
+        pause(seconds, lease.check)
+    if seen is not None and not seen.has_picture:
+        raise NoPicture
+    return stored, seen
 
 
 def _transfer(video: Video, lease: Lease) -> Stored:
@@ -73,9 +112,7 @@ def _tag(video: Video, key: str) -> str:
     return security.ownership_tag(secret_key, key)
 
 
-def _finish(video: Video, stored: Stored, lease: Lease) -> None:
-    lease.note(bytes_done=stored.size, bytes_total=stored.size)
-    seen = _look_at(video, stored)
+def _finish(video: Video, stored: Stored, seen: probe.Probe | None, lease: Lease) -> None:
     values: dict[str, Any] = {
         "size": stored.size,
         "crc32": f"{stored.crc32:08x}",
@@ -87,14 +124,24 @@ def _finish(video: Video, stored: Stored, lease: Lease) -> None:
         "sidecar_due_at": clock(),
         "poster_key": _keep_poster(video, seen.poster if seen else None, lease),
     }
-    if seen:
-        values |= {"duration": seen.duration, "width": seen.width, "height": seen.height}
+    values |= _measured(stored, seen)
     with transaction(essential=True) as session:
         if not lifecycle.move(session, video, Status.READY, why="stored and proven", **values):
             raise Superseded
         session.exec(delete(UploadPart).where(col(UploadPart.video_id) == video.id))
         session.add(Event(kind="stored", video_id=video.id, detail={"size": stored.size}))
     sidecar.write(video.id)
+
+
+def _measured(stored: Stored, seen: probe.Probe | None) -> dict[str, Any]:
+    """The columns that tell what it is and who can play it; None for all that is not known."""
+    names = set(Measured.model_fields) - {"playback"}
+    values: dict[str, Any] = {name: getattr(seen, name) if seen else None for name in names}
+    played = None
+    if seen:  # else what the generator has told stays
+        values |= {"duration": seen.duration, "width": seen.width, "height": seen.height}
+        played = playback.playback_of(stored.container, seen, has_duration=seen.has_duration)
+    return values | copies.BEGINNING | {"playback": played, "copy_state": copies.needed(played)}
 
 
 def _look_at(video: Video, stored: Stored) -> probe.Probe | None:

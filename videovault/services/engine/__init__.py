@@ -1,7 +1,7 @@
 """The transfer engine: from a source through memory into S3, resumable and proven, for worker and command line."""
 
 from videovault.services.engine.file_ledger import FileLedger
-from videovault.services.engine.retrying import with_storage
+from videovault.services.engine.retrying import pause, with_storage
 from videovault.services.engine.run import Transfer
 from videovault.services.engine.shapes import (
     Begun,
@@ -25,5 +25,6 @@ __all__ = [
     "StoredPart",
     "Target",
     "Transfer",
+    "pause",
     "with_storage",
 ]
