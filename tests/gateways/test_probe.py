@@ -128,6 +128,28 @@ def test_sound_alone_has_a_duration_and_no_picture(server: NaughtyServer) -> Non
     assert (found.width, found.video_codec, found.audio_codec, found.poster) == (None, None, "aac", None)
 
 
+def test_the_poster_is_a_frame_that_shows_something(server: NaughtyServer) -> None:
+    """Black at the beginning, at a tenth of it, and at a quarter."""
+    image = picture(probed(server, film(frames=40, black=12)))
+    assert [colour(image, 0.5, 0.1), colour(image, 0.5, 0.9)] == ["red", "blue"]
+
+
+def test_a_film_that_is_black_all_along_has_a_black_poster(server: NaughtyServer) -> None:
+    lightest = picture(probed(server, film(black=20))).convert("L").getextrema()[1]
+    assert isinstance(lightest, int)
+    assert lightest < 16
+
+
+@pytest.mark.parametrize("options", [{"live": "1"}, {"live": "1", "audio": "libopus"}])
+def test_a_duration_that_the_container_lacks_is_measured(
+    server: NaughtyServer, options: dict[str, str]
+) -> None:
+    found = probed(server, film("webm", "libvpx", frames=150, **options), "webm")
+    assert found
+    assert found.duration == pytest.approx(15, abs=0.2)
+    assert not found.has_duration
+
+
 def test_a_video_without_frames_has_no_poster(server: NaughtyServer) -> None:
     found = probed(server, film(frames=0))
     assert found is None or (found.duration, found.poster) == (None, None)

@@ -40,6 +40,7 @@ from videovault.services.access import Caller
 from videovault.services.naming import folder, is_copy
 from videovault.services.reconcile.rebuilding import rebuild
 from videovault.services.reconcile.running import reconcile
+from videovault.services.views import Measured
 from videovault.services.visiting import Visit
 
 pytestmark = pytest.mark.thorough
@@ -158,7 +159,7 @@ def test_sound_alone_is_no_video(queued: Queued, row: Row) -> None:
 def test_the_sidecar_of_a_video_from_before_is_as_it_was(stored: Stored, row: Row) -> None:
     """Else every one of them would count as out of date."""
     video = row(stored("H.264 and AAC in MP4"))
-    for name in (*sidecar.Measured.model_fields, "copy_state"):
+    for name in (*Measured.model_fields, "copy_state"):
         setattr(video, name, None)
     with reading() as session:
         owner = session.get_one(User, video.owner_id)

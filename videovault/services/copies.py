@@ -120,7 +120,7 @@ def _take(session: Session, video: Video) -> bool:
 
 def _give_up(session: Session, video: Video, why: str) -> bool:
     is_same = col(Video.copy_tries) == video.copy_tries
-    values = {"copy_state": CopyState.FAILED, "heartbeat_at": None}
+    values: dict[str, Any] = {"copy_state": CopyState.FAILED, "heartbeat_at": None}
     values |= {"copy_error": why, "copy_claim": None, "copy_key": None, "copy_format": None}
     failed = lifecycle.change(session, video, is_same, **values)
     if failed:

@@ -14,6 +14,7 @@ from videovault.security import Ticket
 from videovault.services import audit, copies, limiting, ownership, places, sharing, videos
 from videovault.services.access import Visitor, open_video
 from videovault.services.share_views import SharedView
+from videovault.services.views import CopyView, Measured
 
 TICKET_SECONDS = 6 * 3600  # how long an open page may play and download, whatever the limit of views then
 
@@ -44,6 +45,9 @@ def open_page(video_id: str, visit: Visit) -> SharedView:
         duration=video.duration,
         size=video.size,
         has_poster=video.poster_key is not None,
+        format=video.format,
+        measured=Measured.model_validate(video, from_attributes=True),
+        playable_copy=CopyView.of(video),
         ticket=visit.ticket if inside else security.visit_ticket(ticket),
     )
 

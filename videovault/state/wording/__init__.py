@@ -32,6 +32,7 @@ from videovault.state.wording.figures import (
     shortened,
     size,
 )
+from videovault.state.wording.playback import playback
 
 __all__ = [
     "GB",
@@ -55,6 +56,7 @@ __all__ = [
     "opened",
     "opened_of",
     "place",
+    "playback",
     "shortened",
     "size",
     "times",
