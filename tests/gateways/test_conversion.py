@@ -91,8 +91,9 @@ def test_no_more_is_written_than_was_allowed(server: NaughtyServer) -> None:
 
 def test_a_false_duration_costs_the_copy_only(server: NaughtyServer) -> None:
     """The room for the index is made for so long a film, and counts."""
-    with pytest.raises(ConversionFailed, match="too large"):
-        converted(server, film(), duration=10.0**8 - 1)
+    for seconds in (10.0**5, 10.0**8 - 1):
+        with pytest.raises(ConversionFailed):
+            converted(server, film(), duration=seconds)
 
 
 def test_it_ends_at_its_time(server: NaughtyServer) -> None:
@@ -105,7 +106,7 @@ def test_whoever_watches_it_can_end_it(server: NaughtyServer) -> None:
     def stop() -> None:
         raise Stopped
 
-    url = server.serve("/video", Manners(body=with_padding(film(), 10 * 1024**2), delay=0.4))
+    url = server.serve("/video", Manners(body=with_padding(film(), 10 * 1024**2), delay=0.6))
     with tempfile.TemporaryFile() as file, pytest.raises(Stopped):
         convert(Original(url, "mp4", 2.0, 0), ENCODED, file, PLENTY, stop)
 
