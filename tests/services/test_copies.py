@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from threading import Event as Signal
 from threading import Thread
@@ -15,7 +15,7 @@ from sqlmodel import select
 
 from tests.fixtures.films import KINDS, film, of_a_kind
 from tests.fixtures.installation import ROOT, Configure
-from tests.fixtures.naughty_server import Manners
+from tests.fixtures.naughty_server import Manners, NaughtyServer
 from tests.fixtures.s3_proxy import S3Proxy
 from tests.fixtures.waiting import HANG_SECONDS, eventually
 from tests.services.conftest import Queued, Row
@@ -145,6 +145,38 @@ def test_a_file_that_was_cut_short_is_refused_and_leaves_nothing(queued: Queued,
         found = row(video_id)
         assert (found.status, found.error_code) == (Status.FAILED, "SOURCE_FAILED")
         assert found.error_message == "The file is not complete."
+        assert is_clean()
+
+
+@pytest.mark.parametrize("mends_itself", [True, False])
+def test_a_generated_file_that_is_not_complete_is_fetched_again(
+    mends_itself: bool, generating: Callable[[], Video], server: NaughtyServer, proxy: S3Proxy, row: Row
+) -> None:
+    """Its generator may still have been writing it."""
+    del proxy
+    video, whole = generating(), film(audio="aac")
+    url = server.serve("/made.mp4", Manners(body=whole[:-100], etag=None))
+    with transaction() as session:
+        ordered = session.get_one(Video, video.id)
+        ordered.requested_at = ordered.created_at
+        generation.receive_url(session, ordered, url, why="the webhook answered", by="generator")
+    claimed = turns.claim()
+    assert claimed
+
+    def pauses() -> Iterator[float]:
+        yield 0.0
+        if mends_itself:
+            server.serve("/made.mp4", Manners(body=whole, etag=None))
+        yield 0.0
+
+    transfer.store(claimed, stopping=never, fetch_again=pauses())
+    found = row(video.id)
+    if mends_itself:
+        assert (found.status, found.size) == (Status.READY, len(whole))
+    else:
+        assert (found.status, found.error_message) == (Status.FAILED, "The file is not complete.")
+        assert found.source_url == url  # "Fetch again" comes before "Generate again"
+        assert len(server.seen("/made.mp4")) >= 3
         assert is_clean()
 
 

@@ -1,6 +1,7 @@
 """A copy of a stored video that browsers play, made by a confined child process and kept in a file meanwhile."""
 
 import base64
+import errno
 import json
 import os
 import time
@@ -55,7 +56,8 @@ def convert(
 ) -> int:
     """Write the copy to the beginning of ``into``, an empty file; its size in bytes.
 
-    ``check`` is called about every second, and what it raises ends it. Raises ConversionFailed.
+    ``check`` is called about every second, and what it raises ends it. Raises ConversionFailed, and
+    OSError where the disk is full.
     """
     copy = _Copy(into, limits.output_bytes)
     until = time.monotonic() + limits.seconds
@@ -74,6 +76,8 @@ def convert(
             argv = ["videovault.gateways.conversion_child", json.dumps(asked)]
             confined.run(argv, source, until, copy.hear, check)
     except (ChildFailed, RangesFailed, OSError) as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise
         raise ConversionFailed(str(error) or type(error).__name__) from error
     return copy.finished()
 

@@ -38,7 +38,7 @@ POSTER_AT = (0.1, 0.25, 0.5, 0.75, 0.0)
 # Standard deviation of the luma from which a picture shows something; a black or plain one has none.
 SHOWS_SOMETHING = 16.0
 POSTER_SECONDS = 8.0
-MOST_FRAMES_ON = 150  # from a key frame to the moment that was wanted
+MOST_FRAMES_ON = 60  # from a key frame to the moment that was wanted
 MOST_MEASURED_BYTES = 16 * 1024**2  # of a file that is read to its end for its duration
 
 

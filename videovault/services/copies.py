@@ -32,7 +32,8 @@ from videovault.services.room import MARGIN_BYTES
 MOST_TRIES = 3  # of a file that ends the worker, or while S3 is away
 BEAT_SECONDS = 3.0
 LEAST_SECONDS, SECONDS_A_SECOND, MOST_SECONDS = 300.0, 6.0, 4 * 3600.0
-LEAST_BYTES, MOST_BYTES = 64 * 1024**2, 8 * 1024**3
+# H.264 takes about twice the bytes of HEVC, and more at little detail.
+TIMES_LARGER, LEAST_BYTES, MOST_BYTES = 4, 64 * 1024**2, 8 * 1024**3
 SAME_SECONDS, SAME_PART = 1.0, 0.05  # by which the copy's duration may differ
 LINK_SECONDS = 6 * 3600
 BEGINNING: dict[str, Any] = {
@@ -183,6 +184,7 @@ class _Turn:
 
     def _make_by(self, recipe: Recipe) -> None:
         folder = settings().data_dir
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Beside the database, without a name: S3 takes parts in order, but the index, which comes first, is known last.
         with tempfile.TemporaryFile(dir=folder) as file:
             size = self._converted(recipe, file, _limits(self._video, folder))
@@ -298,6 +300,6 @@ def _limits(video: Video, folder: os.PathLike[str]) -> Limits:
     free = (shutil.disk_usage(folder).free - MARGIN_BYTES) // (2 if settings().uses_embedded_s3 else 1)
     if free < LEAST_BYTES:
         raise DiskFull
-    most = min(max(LEAST_BYTES, 2 * (video.size or 0)), MOST_BYTES, settings().max_video_bytes, free)
+    most = min(max(LEAST_BYTES, TIMES_LARGER * (video.size or 0)), MOST_BYTES, settings().max_video_bytes, free)
     seconds = LEAST_SECONDS + SECONDS_A_SECOND * (video.duration or 0)
     return Limits(min(seconds, MOST_SECONDS), most if left is None else min(most, left))

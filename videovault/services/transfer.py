@@ -1,8 +1,9 @@
 """Storing a video: from its source in parts through memory into S3, proven before it counts as ready."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import timedelta
+from itertools import chain
 from typing import Any
 
 from sqlmodel import col, delete
@@ -40,7 +41,7 @@ class NoPicture(SourceError):
 
 
 def store(
-    video: Video, *, stopping: Callable[[], bool], fetch_again: Sequence[float] = FETCH_AGAIN_SECONDS
+    video: Video, *, stopping: Callable[[], bool], fetch_again: Iterable[float] = FETCH_AGAIN_SECONDS
 ) -> None:
     """Bring a video that has been claimed into S3.
 
@@ -62,9 +63,9 @@ def store(
         _fail(video, error)
 
 
-def _complete(video: Video, lease: Lease, fetch_again: Sequence[float]) -> tuple[Stored, probe.Probe | None]:
+def _complete(video: Video, lease: Lease, fetch_again: Iterable[float]) -> tuple[Stored, probe.Probe | None]:
     """The stored object, and what was seen of it. Raises Incomplete, NoPicture, and as ``_transfer`` does."""
-    for seconds in (*(fetch_again if video.requested_at else ()), None):
+    for seconds in chain(fetch_again if video.requested_at else (), [None]):
         stored = _transfer(video, lease)
         lease.note(bytes_done=stored.size, bytes_total=stored.size)
         seen = _look_at(video, stored)
