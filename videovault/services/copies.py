@@ -300,6 +300,8 @@ def _limits(video: Video, folder: os.PathLike[str]) -> Limits:
     free = (shutil.disk_usage(folder).free - MARGIN_BYTES) // (2 if settings().uses_embedded_s3 else 1)
     if free < LEAST_BYTES:
         raise DiskFull
-    most = min(max(LEAST_BYTES, TIMES_LARGER * (video.size or 0)), MOST_BYTES, settings().max_video_bytes, free)
+    most = min(
+        max(LEAST_BYTES, TIMES_LARGER * (video.size or 0)), MOST_BYTES, settings().max_video_bytes, free
+    )
     seconds = LEAST_SECONDS + SECONDS_A_SECOND * (video.duration or 0)
     return Limits(min(seconds, MOST_SECONDS), most if left is None else min(most, left))

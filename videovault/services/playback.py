@@ -16,6 +16,8 @@ class Streams(Protocol):
     """What the probe has just found, or a video's row."""
 
     @property
+    def width(self) -> int | None: ...
+    @property
     def video_codec(self) -> str | None: ...
     @property
     def audio_codec(self) -> str | None: ...
@@ -27,8 +29,10 @@ class Streams(Protocol):
     def pixel_format(self) -> str | None: ...
 
 
-def playback_of(container: str, streams: Streams, *, has_duration: bool) -> Playback:
-    """What most browsers make of the video."""
+def playback_of(container: str, streams: Streams, *, has_duration: bool) -> Playback | None:
+    """What most browsers make of the video; None where too little could be measured."""
+    if not (streams.video_codec or streams.width):
+        return None
     sound = streams.audio_codec
     if container in ("mp4", "mov"):
         plays = _is_plain_h264(streams) and sound in (None, *MP4_SOUND)
