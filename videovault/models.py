@@ -31,9 +31,28 @@ class Channel(StrEnum):
     MAIL = "mail"
 
 
+class Playback(StrEnum):
+    """Whether browsers play a stored video: most of them, only some, or without knowing its length."""
+
+    EVERYWHERE = "everywhere"
+    LIMITED = "limited"
+    NO_DURATION = "no_duration"
+
+
+class CopyState(StrEnum):
+    """Of a video's playable copy."""
+
+    DUE = "due"
+    MAKING = "making"
+    READY = "ready"
+    FAILED = "failed"
+
+
 # Kept as plain text, so that another state needs no change of the column.
 StatusText = Enum(Status, native_enum=False, length=20, values_callable=list)
 ChannelText = Enum(Channel, native_enum=False, length=20, values_callable=list)
+PlaybackText = Enum(Playback, native_enum=False, length=20, values_callable=list)
+CopyStateText = Enum(CopyState, native_enum=False, length=20, values_callable=list)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -121,6 +140,7 @@ class Video(SQLModel, table=True):
         Index("ix_videos_status_heartbeat", "status", "heartbeat_at"),
         Index("ix_videos_status_queued", "status", "queued_at"),
         Index("ix_videos_created_id", "created_at", "id"),
+        Index("ix_videos_copy_state", "copy_state"),
     )
 
     id: str = Field(primary_key=True, max_length=64)
@@ -189,6 +209,27 @@ class Video(SQLModel, table=True):
     width: int | None = None
     height: int | None = None
     format: str | None = None
+    # As measured when it was stored; None where that was not possible, and for videos from before it was done.
+    video_codec: str | None = Field(default=None, max_length=32)
+    audio_codec: str | None = Field(default=None, max_length=32)
+    video_profile: str | None = Field(default=None, max_length=60)
+    video_level: int | None = None
+    pixel_format: str | None = Field(default=None, max_length=32)
+    bit_depth: int | None = None
+    rotation: int | None = None
+    frame_rate: float | None = None
+    is_complete: bool | None = None
+    playback: Playback | None = Field(default=None, sa_type=PlaybackText)
+    # The playable copy of a video that most browsers cannot play. ``copy_claim`` names the worker's turn that makes
+    # it, which ``heartbeat_at`` keeps alive.
+    copy_state: CopyState | None = Field(default=None, sa_type=CopyStateText)
+    copy_claim: str | None = Field(default=None, max_length=32)
+    copy_tries: int = 0
+    copy_key: str | None = Field(default=None, sa_type=Text)
+    copy_format: str | None = Field(default=None, max_length=10)
+    copy_size: int | None = Field(default=None, sa_type=BigInteger)
+    copy_etag: str | None = None
+    copy_error: str | None = Field(default=None, sa_type=Text)
     error_code: str | None = None
     error_message: str | None = Field(default=None, sa_type=Text)
     # The link is open to whoever has the secret key, unless it is closed, has run out or was opened often enough.

@@ -22,12 +22,14 @@ from videovault.config import settings
 from videovault.data_dir import locked
 from videovault.errors import DiskFull
 from videovault.models import Channel
-from videovault.services import notices, outbox, pipeline, polling, presence
+from videovault.services import copies, notices, outbox, pipeline, polling, presence
 
 NAME = "videovault"
 REPAIR_SECONDS = 5.0
 TIDY_EVERY = 120  # repairs, the first one included
 POLL_SECONDS = 1.0
+COPY_SECONDS = 1.0
+FULL_SECONDS = 60.0
 DELIVER_SECONDS = 1.0
 GENERATORS_AT_ONCE = 8
 STOP_SECONDS = 15.0
@@ -91,6 +93,7 @@ def run() -> None:
     _askers.start(GENERATORS_AT_ONCE)
     here = presence.Here(consumer.workers)
     beside: list[tuple[str, Callable[[], None]]] = [("repair", _keep_repairing), ("polling", _keep_polling)]
+    beside.append(("playable copies", _keep_copying))
     beside.append(("presence", partial(_keep_present, here)))
     if heartbeats := os.environ.get(HEARTBEAT_FD):
         beside.append(("heartbeats", partial(_keep_beating, int(heartbeats))))
@@ -164,6 +167,19 @@ def _keep_polling() -> None:
             log.warning("polling waits", reason=error.public_message)
         except Exception:  # as above
             log.exception("polling failed, trying again")
+
+
+def _keep_copying() -> None:
+    """One at a time, and never in the place of a transfer."""
+    while not _stopping.wait(COPY_SECONDS):
+        try:
+            while copies.make_next(stopping=_stopping.is_set) != "nothing to do":
+                pass
+        except DiskFull as error:
+            log.warning("playable copies wait", reason=error.public_message)
+            _stopping.wait(FULL_SECONDS)
+        except Exception:  # as above
+            log.exception("making playable copies failed, trying again")
 
 
 def _keep_present(here: presence.Here) -> None:

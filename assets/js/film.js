@@ -7,19 +7,21 @@ const STEP_SECONDS = 5;
 const EARLY = 0.8; // of its life, a link is replaced
 const AGAIN_MS = 5000; // a new link that fails within this time does not help
 
-export function Film({ src, lasts, trouble, again, ...rest }) {
+const UNKNOWN_FORMAT = 3; // of MediaError: it was fetched, and cannot be decoded
+
+export function Film({ src, lasts, trouble, unknown, again, ...rest }) {
   const frame = useRef(null);
   const film = useRef(null);
   const still = useRef(null);
   const renewed = useRef({ times: 0, at: 0 });
-  const [isBroken, setBroken] = useState(false);
+  const [isBroken, setBroken] = useState("");
 
   const renew = () => {
     const video = film.current;
     const { currentTime, paused, ended, playbackRate } = video;
     renewed.current = { times: renewed.current.times + 1, at: Date.now() };
     cover(video, still.current);
-    setBroken(false);
+    setBroken("");
     video.src = `${src}&renewed=${renewed.current.times}`;
     video.addEventListener(
       "loadedmetadata",
@@ -36,12 +38,12 @@ export function Film({ src, lasts, trouble, again, ...rest }) {
   };
   const fail = () => {
     if (Date.now() - renewed.current.at > AGAIN_MS) renew();
-    else setBroken(true);
+    else setBroken(film.current.error?.code === UNKNOWN_FORMAT ? unknown : trouble);
   };
 
   useEffect(() => {
     renewed.current = { times: 0, at: Date.now() };
-    setBroken(false);
+    setBroken("");
     film.current.src = src;
   }, [src]);
 
@@ -63,13 +65,20 @@ export function Film({ src, lasts, trouble, again, ...rest }) {
   return createElement(
     "div",
     { className: "film", ref: frame },
-    createElement("video", { ...rest, ref: film, onSeeked: uncover, onPlaying: uncover, onError: fail }),
+    createElement("video", {
+      ...rest,
+      ref: film,
+      onSeeked: uncover,
+      onPlaying: uncover,
+      onError: fail,
+      onLoadedMetadata: (event) => measure(event.target),
+    }),
     createElement("canvas", { ref: still, hidden: true, className: "player", "aria-hidden": "true" }),
     isBroken &&
       createElement(
         "div",
         { className: "film-trouble", role: "alert" },
-        createElement("p", {}, trouble),
+        createElement("p", {}, isBroken),
         createElement("button", { type: "button", className: "button", onClick: renew }, again),
       ),
   );
@@ -81,6 +90,13 @@ function cover(video, canvas) {
   canvas.height = video.videoHeight;
   canvas.getContext("2d").drawImage(video, 0, 0);
   canvas.hidden = false;
+}
+
+// A browser that does not know how long a film is learns it by going to its end.
+function measure(video) {
+  if (video.duration !== Infinity || video.currentTime) return;
+  video.addEventListener("durationchange", () => (video.currentTime = 0), { once: true });
+  video.currentTime = Number.MAX_SAFE_INTEGER;
 }
 
 function steer(event, video) {

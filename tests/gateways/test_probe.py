@@ -128,6 +128,25 @@ def test_sound_alone_has_a_duration_and_no_picture(server: NaughtyServer) -> Non
     assert (found.width, found.video_codec, found.audio_codec, found.poster) == (None, None, "aac", None)
 
 
+def test_the_poster_is_a_frame_that_shows_something(server: NaughtyServer) -> None:
+    """Black at the beginning, at a tenth of it, and at a quarter."""
+    image = picture(probed(server, film(frames=40, black=12)))
+    assert [colour(image, 0.5, 0.1), colour(image, 0.5, 0.9)] == ["red", "blue"]
+
+
+def test_a_film_that_is_black_all_along_has_a_black_poster(server: NaughtyServer) -> None:
+    extrema: Any = picture(probed(server, film(black=20))).convert("L").getextrema()
+    assert extrema[1] < 16
+
+
+@pytest.mark.parametrize("audio", ["", "libopus"])
+def test_a_duration_that_the_container_lacks_is_measured(server: NaughtyServer, audio: str) -> None:
+    found = probed(server, film("webm", "libvpx", frames=150, live="1", audio=audio), "webm")
+    assert found
+    assert found.duration == pytest.approx(15, abs=0.2)
+    assert not found.has_duration
+
+
 def test_a_video_without_frames_has_no_poster(server: NaughtyServer) -> None:
     found = probed(server, film(frames=0))
     assert found is None or (found.duration, found.poster) == (None, None)
@@ -198,9 +217,9 @@ def test_a_playlist_reads_no_file_and_calls_nobody(server: NaughtyServer, contai
 def test_the_child_can_open_nothing_and_take_no_more_memory(forbidden: str) -> None:
     code = (
         "import socket, os\n"
-        "from videovault.gateways import probe_child\n"
-        "probe_child.load_everything()\n"
-        "probe_child.confine()\n"
+        "from videovault.gateways import confined_child\n"
+        "confined_child.load_everything()\n"
+        "confined_child.confine()\n"
         f"try:\n    {forbidden}\n"
         "except (OSError, MemoryError) as error:\n    print(type(error).__name__, flush=True)\n"
     )

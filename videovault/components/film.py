@@ -4,9 +4,11 @@ from typing import Any
 
 import reflex as rx
 
+from videovault.components.icons import icon
 from videovault.state import wording
 
 TROUBLE = "The video cannot be played right now. The connection may be interrupted."
+UNKNOWN = "This browser cannot play the video. Download it to watch it in another player."
 
 
 class Film(rx.Component):
@@ -17,14 +19,19 @@ class Film(rx.Component):
     src: rx.Var[str]
     lasts: rx.Var[int]
     trouble: rx.Var[str]
+    unknown: rx.Var[str]
     again: rx.Var[str]
 
 
-def film(source: Any, picture: Any, title: Any, *, lasts: Any = 0, **custom: Any) -> rx.Component:
+def film(
+    source: Any, picture: Any, title: Any, *, lasts: Any = 0, limited: Any = False, **custom: Any
+) -> rx.Component:
+    """``limited`` is whether most browsers cannot play what is there."""
     return Film.create(
         src=source,
         lasts=lasts,
-        trouble=TROUBLE,
+        trouble=rx.cond(limited, UNKNOWN, TROUBLE),
+        unknown=UNKNOWN,
         again=wording.TRY_AGAIN,
         class_name="player",
         custom_attrs={
@@ -39,6 +46,18 @@ def film(source: Any, picture: Any, title: Any, *, lasts: Any = 0, **custom: Any
 
 
 def player(card: Any, *, lasts: Any = 0, **custom: Any) -> rx.Component:
-    """The owner's own video."""
+    """The owner's own video, with a word on whether browsers play it; it begins anew once its copy is there."""
     place = f"/api/auth/video/{card.video_id}"
-    return film(f"{place}/download?inline=1", f"{place}/thumbnail", card.title, lasts=lasts, **custom)
+    source = rx.cond(card.is_copied, f"{place}/download?inline=1&copied=1", f"{place}/download?inline=1")
+    limited = (card.plays != "") & ~card.is_copied
+    return rx.fragment(
+        film(source, f"{place}/thumbnail", card.title, lasts=lasts, limited=limited, **custom),
+        plays(card),
+    )
+
+
+def plays(video: Any) -> rx.Component:
+    return rx.cond(
+        video.plays != "",
+        rx.el.p(icon("info", 18), rx.el.span(video.plays), class_name="plays soft small", role="note"),
+    )

@@ -126,6 +126,7 @@ def _text(card: Any) -> rx.Component:
             rx.cond(card.size != "", f", {card.size}", ""),
             class_name="soft small figures",
         ),
+        rx.cond(card.plays != "", rx.el.p(card.plays, class_name="soft small plays")),
         rx.cond(
             card.status == "failed",
             rx.fragment(

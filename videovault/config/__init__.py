@@ -151,6 +151,10 @@ class Settings(ConnectionSettings):
     store_wait_seconds: float = Field(
         600, ge=0, description="How long a download call waits before it answers 202."
     )
+    playable_copies: Literal["on", "off"] = Field(
+        "on",
+        description="Whether a copy that browsers play is made of stored videos that most of them cannot (takes CPU time).",
+    )
     max_video_bytes: int = Field(5 * GIB, gt=0, description="The largest video taken.")
     default_quota_bytes: int = Field(
         50 * GIB, ge=0, description="Storage per account that has no quota of its own; 0: no limit."

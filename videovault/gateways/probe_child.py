@@ -1,140 +1,77 @@
-"""The child process of ``probe``: confines itself, then looks at a video whose bytes it may only ask its parent for.
+"""The child process of ``probe``: looks at a video whose bytes it may only ask its parent for.
 
-It says lines of JSON: ``{"read": [start, count]}``, answered by a length and so many bytes; ``{"described": …}``,
-once or again when more is known; at last ``{"poster": …}``, or ``{"failed": …}`` wherever it comes to that.
+It says ``{"complete": …}``; ``{"described": …}``, once or again when more is known; ``{"poster": …}``, again for each
+better one; or ``{"failed": …}`` wherever it comes to that.
 """
 
 import base64
-import importlib
-import io
-import json
 import os
-import pkgutil
-import resource
-import struct
 import sys
-from collections import OrderedDict
+import time
+from collections.abc import Iterator
 from typing import Any, cast
 
 import av
 from av.container import InputContainer
-from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
-from PIL import Image
+from PIL import Image, ImageStat
+
+from videovault.gateways.confined_child import (
+    BROKEN,
+    DEMUXERS,
+    MOST_PIXELS,
+    NOWHERE,
+    ParentFile,
+    ask,
+    confine,
+    load_everything,
+    moving_picture,
+    say,
+    square_size,
+    webp,
+)
+from videovault.gateways.structure import Structure, structure_of
 
 POSTER_WIDTH, POSTER_MOST_HEIGHT = 640, 1280
-POSTER_AT = 0.1  # of the duration: past a black or empty start
-MOST_PIXELS = 64 * 1000**2  # 8K is 33 million
-BLOCK_BYTES, MOST_BLOCKS = 128 * 1024, 64
-LENGTH = struct.Struct("!i")
-DEMUXERS = {"mp4": "mov", "mov": "mov", "webm": "matroska", "mkv": "matroska", "avi": "avi", "ts": "mpegts"}
-LIMITS = {
-    resource.RLIMIT_CPU: 20,
-    resource.RLIMIT_AS: 3 * 1024**3 // 2,
-    resource.RLIMIT_FSIZE: 0,
-    resource.RLIMIT_CORE: 0,
-    resource.RLIMIT_NPROC: 0,
-    # Standard input, output and error are open; nothing else ever will be, no file, no connection.
-    resource.RLIMIT_NOFILE: 3,
-}
-# FFmpeg's playlists and concatenations can name files and other hosts. No protocol has this name.
-NOWHERE = {"protocol_whitelist": "none"}
-NOT_NEEDED = {"av.__main__", "av.datasets"}
-BROKEN = (av.FFmpegError, MemoryError, ValueError, OSError)
+# Of the duration, in the order in which they are tried: past a black or empty start.
+POSTER_AT = (0.1, 0.25, 0.5, 0.75, 0.0)
+# Standard deviation of the luma from which a picture shows something; a black or plain one has none.
+SHOWS_SOMETHING = 16.0
+POSTER_SECONDS = 8.0
+MOST_FRAMES_ON = 60  # from a key frame to the moment that was wanted
+MOST_MEASURED_BYTES = 16 * 1024**2  # of a file that is read to its end for its duration
 
 
 def main() -> None:
-    demuxer, size = DEMUXERS[sys.argv[1]], int(sys.argv[2])
+    kind, size = sys.argv[1], int(sys.argv[2])
     load_everything()
     confine()
+    structure = structure_of(kind, size, _read)
+    say({"complete": structure.is_complete})
+    if structure.is_complete is False:
+        return
     try:
-        with av.open(ParentFile(size), "r", format=demuxer, options=NOWHERE) as container:
-            look_at(container)
+        with av.open(ParentFile(size), "r", format=DEMUXERS[kind], options=NOWHERE) as container:
+            look_at(container, structure, kind, size)
     except BROKEN as error:
         say({"failed": f"{type(error).__name__}: {error}"})
 
 
-def look_at(container: InputContainer) -> None:
+def look_at(container: InputContainer, structure: Structure, kind: str, size: int) -> None:
     """Say what the video is, then try for its poster."""
-    video = _picture(container)
+    video = moving_picture(container)
     description = _described(container, video)
     say({"described": description})
-    image, rotation = _poster(container, video)
-    if rotation % 180:
-        turned = {"width": description["height"], "height": description["width"]}
-        say({"described": description | turned})
-    say({"poster": base64.b64encode(_webp(image)).decode()})
+    if description["duration"] is None and (last := _last_moment(structure, kind, size)):
+        begin = (container.start_time or 0) / av.time_base
+        description |= {"duration": round(max(0.0, last - begin), 3) or None, "has_duration": False}
+        say({"described": description})
+    _show(container, video, description)
 
 
-def load_everything() -> None:
-    """Import what PyAV and Pillow would import when they need it: then no file can be opened any more."""
-    for module in pkgutil.walk_packages(av.__path__, "av."):
-        if module.name not in NOT_NEEDED:
-            importlib.import_module(module.name)
-    importlib.import_module("PIL.WebPImagePlugin")  # or Pillow would import all its formats to find this one
-    _webp(Image.new("RGB", (1, 1)))
-
-
-def confine() -> None:
-    """Give up for good what looking at a video does not need."""
-    for limit, value in LIMITS.items():
-        try:
-            resource.setrlimit(limit, (value, value))
-        except (ValueError, OSError):
-            if sys.platform == "linux":
-                raise  # macOS knows some limits by name only
-
-
-def say(what: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(what) + "\n")
-    sys.stdout.flush()
-
-
-class ParentFile:
-    """The video as FFmpeg reads files; the blocks used last are kept."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._at = 0
-        self._blocks: OrderedDict[int, bytes] = OrderedDict()
-
-    def read(self, count: int) -> bytes:
-        number, offset = divmod(self._at, BLOCK_BYTES)
-        data = self._block(number)[offset : offset + count] if self._at < self._size else b""
-        self._at += len(data)
-        return data
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        self._at = max(0, base + offset)
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def _block(self, number: int) -> bytes:
-        if number not in self._blocks:
-            self._blocks[number] = ask(number * BLOCK_BYTES, BLOCK_BYTES)
-            if len(self._blocks) > MOST_BLOCKS:
-                self._blocks.popitem(last=False)
-        self._blocks.move_to_end(number)
-        return self._blocks[number]
-
-
-def ask(start: int, count: int) -> bytes:
-    """Bytes of the video from the parent. Ends the process when the parent has left."""
-    say({"read": [start, count]})
-    head = sys.stdin.buffer.read(LENGTH.size)
-    if len(head) < LENGTH.size:
-        sys.exit(1)
-    return sys.stdin.buffer.read(LENGTH.unpack(head)[0])
-
-
-def _picture(container: InputContainer) -> VideoStream | None:
-    """The stream that moves: a cover picture is none."""
-    moving = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-    return moving[0] if moving else None
+def _read(start: int, count: int) -> bytes:
+    return ask(start, count) if count > 0 else b""
 
 
 def _described(container: InputContainer, video: VideoStream | None) -> dict[str, Any]:
@@ -142,10 +79,25 @@ def _described(container: InputContainer, video: VideoStream | None) -> dict[str
     audio = container.streams.audio[0] if container.streams.audio else None
     return {
         "duration": round(duration, 3) if duration > 0 else None,
-        "width": video.width or None if video else None,
-        "height": video.height or None if video else None,
         "video_codec": _codec(video),
         "audio_codec": _codec(audio),
+        "has_picture": video is not None,
+        **(_pictures(video) if video else {}),
+    }
+
+
+def _pictures(video: VideoStream) -> dict[str, Any]:
+    context, rate = video.codec_context, video.average_rate or video.guessed_rate
+    level = context.level if context else None
+    pixels = context.format if context and context.pix_fmt else None
+    return {
+        "width": video.width or None,
+        "height": video.height or None,
+        "video_profile": (context.profile if context else None) or None,
+        "video_level": level if level is not None and level >= 0 else None,
+        "pixel_format": context.pix_fmt or None if context else None,
+        "bit_depth": max(each.bits for each in pixels.components) if pixels else None,
+        "frame_rate": round(float(rate), 3) if rate else None,
     }
 
 
@@ -155,49 +107,90 @@ def _codec(stream: Any) -> str | None:
     return str(context.codec.canonical_name) if context else None
 
 
-def _poster(container: InputContainer, video: VideoStream | None) -> tuple[Image.Image, int]:
-    """An early picture in its display shape, and the quarter turns of the video in degrees."""
+def _last_moment(structure: Structure, kind: str, size: int) -> float:
+    """When the last packet ends, in seconds, where reading that far costs little; else 0."""
+    last = 0.0
+    if structure.ends is None and size > MOST_MEASURED_BYTES:
+        return last
+    try:
+        file = ParentFile(size, structure.ends)
+        with av.open(file, "r", format=DEMUXERS[kind], options=NOWHERE) as container:
+            for packet in container.demux():
+                if packet.pts is not None and packet.time_base is not None:
+                    last = max(last, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+    except BROKEN:
+        return last
+    return last
+
+
+def _show(container: InputContainer, video: VideoStream | None, description: dict[str, Any]) -> None:
+    """Say an upright picture that shows something, or the most that can be had within a moment."""
     if video is None or video.codec_context is None:
         raise ValueError("there is no picture")
     if video.width * video.height > MOST_PIXELS:
         raise ValueError("the picture is too large")
     video.thread_type = "NONE"
     video.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
-    frame = _frame(container, video)
-    rotation = frame.rotation
-    return _shrunk(frame, video, rotation), rotation
-
-
-def _frame(container: InputContainer, video: VideoStream) -> VideoFrame:
-    """One from a tenth of the duration, else the first that there is."""
-    if container.duration:
-        try:
-            container.seek(int(container.duration * POSTER_AT))
-            return next(container.decode(video))
-        except (*BROKEN, StopIteration):
-            container.seek(0)
-    found = next(container.decode(video), None)
-    if found is None:
+    best, until = -1.0, time.monotonic() + POSTER_SECONDS
+    for frame in _candidates(container, video, description["duration"]):
+        if best < 0:
+            say({"described": description | _turned(frame, description)})
+        image = _shrunk(frame, video)
+        shown = ImageStat.Stat(image.convert("L")).stddev[0]
+        if shown > best:
+            say({"poster": base64.b64encode(webp(image)).decode()})
+            best = shown
+        if best >= SHOWS_SOMETHING or time.monotonic() > until:
+            return
+    if best < 0:
         raise ValueError("there is no picture")
+
+
+def _turned(frame: VideoFrame, description: dict[str, Any]) -> dict[str, Any]:
+    rotation = frame.rotation % 360
+    turned = {"width": description["height"], "height": description["width"]} if rotation % 180 else {}
+    return {"rotation": rotation, **turned}
+
+
+def _candidates(
+    container: InputContainer, video: VideoStream, duration: float | None
+) -> Iterator[VideoFrame]:
+    """Frames from several moments, and the first one where a moment cannot be reached."""
+    for part in POSTER_AT:
+        wanted = (duration or 0.0) * part
+        try:
+            if part != POSTER_AT[0] or wanted:
+                container.seek(int(wanted * av.time_base))
+            frame = _frame_at(container, video, wanted)
+        except BROKEN:
+            continue
+        if frame is not None:
+            yield frame
+
+
+def _frame_at(container: InputContainer, video: VideoStream, wanted: float) -> VideoFrame | None:
+    """The first frame from that second on, or the last one before that is not too far from the key frame."""
+    found = None
+    try:
+        for number, frame in enumerate(container.decode(video)):
+            found = frame
+            if frame.time is None or frame.time >= wanted or number >= MOST_FRAMES_ON:
+                break
+    except BROKEN:
+        if found is None:
+            raise
     return found
 
 
-def _shrunk(frame: VideoFrame, video: VideoStream, rotation: int) -> Image.Image:
+def _shrunk(frame: VideoFrame, video: VideoStream) -> Image.Image:
     """Upright, POSTER_WIDTH wide unless that makes it too tall."""
-    stretch = float(video.sample_aspect_ratio or 1)
-    width, height = frame.width * (stretch if 0.1 < stretch < 10 else 1.0), float(frame.height)
-    turned = bool(rotation % 180)
-    shown_width, shown_height = (height, width) if turned else (width, height)
+    rotation = frame.rotation
+    width, height = square_size((frame.width, frame.height), video)
+    shown_width, shown_height = (height, width) if rotation % 180 else (width, height)
     scale = min(POSTER_WIDTH / shown_width, POSTER_MOST_HEIGHT / shown_height)
     small = frame.reformat(max(1, round(width * scale)), max(1, round(height * scale)), "rgb24")
     image = cast("Image.Image", small.to_image())  # type: ignore[no-untyped-call] # PyAV's gap
     return image.rotate(rotation, expand=True) if rotation else image
-
-
-def _webp(image: Image.Image) -> bytes:
-    out = io.BytesIO()
-    image.save(out, "WEBP", quality=80)
-    return out.getvalue()
 
 
 if __name__ == "__main__":

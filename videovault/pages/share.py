@@ -3,7 +3,7 @@
 import reflex as rx
 
 from videovault.components.buttons import link_button
-from videovault.components.film import film
+from videovault.components.film import film, plays
 from videovault.components.waiting import late
 from videovault.pages.layout import public_page
 from videovault.state import wording
@@ -44,7 +44,14 @@ def share() -> rx.Component:
 def _video() -> rx.Component:
     video = ShareState.video
     return rx.fragment(
-        film(video.film, video.poster, video.title, lasts=ShareState.link_seconds),
+        film(
+            video.film,
+            video.poster,
+            video.title,
+            lasts=ShareState.link_seconds,
+            limited=(video.plays != "") & ~video.is_copied,
+        ),
+        plays(video),
         rx.el.div(
             rx.el.div(
                 rx.el.h1(video.title, tab_index=-1),

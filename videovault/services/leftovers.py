@@ -10,10 +10,10 @@ from videovault import logs
 from videovault.db import clock, moment, reading, transaction
 from videovault.gateways import storage
 from videovault.gateways.storage import Upload
-from videovault.models import Status, UploadPart, Video
+from videovault.models import CopyState, Status, UploadPart, Video
 from videovault.services import lifecycle
 from videovault.services.lease import is_silent
-from videovault.services.naming import POSTER_NAME, SIDECAR_NAME, folder
+from videovault.services.naming import POSTER_NAME, SIDECAR_NAME, folder, is_copy
 
 # An upload is written into its row right after it was begun.
 STRAY_AFTER = timedelta(minutes=15)
@@ -47,7 +47,7 @@ def clear_earlier(video: Video) -> None:
     Keys begin with their time: what was begun after this worker's own turn is never touched.
     """
     own = str(video.s3_key)
-    earlier = [key for key in storage.connected().keys(folder(video)) if key < own]
+    earlier = [key for key in storage.connected().keys(folder(video)) if key < own or is_copy(key)]
     storage.connected().delete(earlier)
 
 
@@ -59,7 +59,8 @@ def hold(video: Video) -> bool:
 
 def beside(video: Video) -> list[str]:
     """The keys of what is kept beside a video's object."""
-    return [folder(video) + name for name in (POSTER_NAME, SIDECAR_NAME)]
+    named = [folder(video) + name for name in (POSTER_NAME, SIDECAR_NAME)]
+    return [*named, video.copy_key] if video.copy_key else named
 
 
 def clear_failed() -> None:
@@ -88,16 +89,19 @@ def strays(older_than: timedelta = STRAY_AFTER) -> Iterator[Upload]:
     with reading() as session:
         before = moment(session) - older_than
     for upload in storage.connected().uploads("videos/"):
-        if upload.begun_at < before and not is_known(upload.upload_id):
+        if upload.begun_at < before and not is_known(upload):
             yield upload
 
 
 def _up_to(video: Video, key: str) -> list[str]:
     """The keys of the object, of those from earlier addresses, and of what is kept beside it."""
-    lying = [each for each in storage.connected().keys(folder(video)) if each <= key]
+    lying = [each for each in storage.connected().keys(folder(video)) if each <= key or is_copy(each)]
     return [*lying, *beside(video)]
 
 
-def is_known(upload_id: str) -> bool:
+def is_known(upload: Upload) -> bool:
+    """Whether a row goes on with it: that of a video being stored, or of one whose playable copy is being made."""
     with reading() as session:
-        return session.exec(select(Video.id).where(Video.upload_id == upload_id)).first() is not None
+        copying = (col(Video.copy_key) == upload.key) & (col(Video.copy_state) == CopyState.MAKING)
+        mine = select(Video.id).where(or_(col(Video.upload_id) == upload.upload_id, copying))
+        return session.exec(mine).first() is not None

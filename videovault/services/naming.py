@@ -12,6 +12,7 @@ TITLE_LENGTH = 80
 FILE_NAME_LENGTH = 60
 POSTER_NAME = "poster.webp"
 SIDECAR_NAME = "video.json"
+COPY_PREFIX = "playable_"  # no name of an original begins so: those begin with their time
 
 
 def title_of(text: str) -> str:
@@ -26,6 +27,15 @@ def title_of(text: str) -> str:
 def object_key(video: Video, url: str) -> str:
     """``videos/<userId>/<videoId>/<millis>_<filename>.mp4``, the guide's form; safe for any URL."""
     return f"{folder(video)}{time.time_ns() // 1_000_000}_{file_name(url)}"
+
+
+def copy_key(video: Video, extension: str) -> str:
+    """Of a playable copy, another one for each that is made."""
+    return f"{folder(video)}{COPY_PREFIX}{time.time_ns() // 1_000_000}.{extension}"
+
+
+def is_copy(key: str) -> bool:
+    return key.rpartition("/")[2].startswith(COPY_PREFIX)
 
 
 def file_name(url: str) -> str:

@@ -9,8 +9,9 @@ from videovault.models import Status, User, Video
 from videovault.services import lifecycle
 from videovault.services.sizes import size
 
-# What a stored video takes, and what one in work has reserved.
-BYTES_OF = case((col(Video.status) == Status.READY, col(Video.size)), else_=col(Video.reserved_bytes))
+# What a stored video takes with its playable copy, and what one in work has reserved.
+BYTES_STORED = func.coalesce(col(Video.size), 0) + func.coalesce(col(Video.copy_size), 0)
+BYTES_OF = case((col(Video.status) == Status.READY, BYTES_STORED), else_=col(Video.reserved_bytes))
 MOST_VIDEOS = 50_000
 
 
@@ -23,6 +24,12 @@ def used(session: Session, user_id: str, *, but: str = "") -> int:
     """What the user's stored videos take and those in work have reserved, in bytes; ``but`` is not counted."""
     total = select(func.sum(BYTES_OF)).where(Video.owner_id == user_id, Video.id != but)
     return int(session.exec(total).one() or 0)
+
+
+def left(session: Session, user_id: str) -> int | None:
+    """Bytes that may still be stored; None: no limit."""
+    quota = limit(session.get_one(User, user_id))
+    return max(0, quota - used(session, user_id)) if quota else None
 
 
 def check_room(session: Session, user_id: str) -> None:

@@ -4,7 +4,7 @@ from urllib.parse import urlencode
 
 from videovault.config import settings
 from videovault.models import Video
-from videovault.services.views import Time, View
+from videovault.services.views import CopyView, Measured, Time, View
 
 
 class KeyView(View):
@@ -53,6 +53,9 @@ class SharedView(View):
     size: int | None
     has_poster: bool
     ticket: str
+    format: str | None = None
+    measured: Measured | None = None
+    playable_copy: CopyView | None = None
 
 
 def link_of(video_id: str, secret_key: str) -> str:

@@ -4,16 +4,25 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    ValidationError,
+    model_serializer,
+)
 from sqlmodel import col, or_, select, update
 
 from videovault import logs
 from videovault.db import moment, reading, transaction
 from videovault.errors import StorageError
 from videovault.gateways import storage
-from videovault.models import Status, User, Video
+from videovault.models import CopyState, Status, User, Video
 from videovault.services.naming import SIDECAR_NAME, folder_of
-from videovault.services.views import Metadata, View
+from videovault.services.views import Measured, Metadata, View
 
 DESCRIBED = storage.Description("application/json")
 MOST_BYTES = 256 * 1024
@@ -26,6 +35,7 @@ Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Bytes = Annotated[int, Field(ge=0, lt=2**63)]
 
 Fields = Mapping[str, "Fields | None"]
+MEASURED_SINCE = {*Measured.model_fields, *(each.alias for each in Measured.model_fields.values())}
 
 log = logs.get(__name__)
 
@@ -89,6 +99,36 @@ class StoredMetadata(Metadata):
     height: Bytes | None = None
     crc32: Annotated[str, StringConstraints(pattern="^[0-9a-f]{8}$")] | None = None
     etag: Text | None = None
+    video_codec: Annotated[Text, StringConstraints(max_length=32)] | None = None
+    audio_codec: Annotated[Text, StringConstraints(max_length=32)] | None = None
+    video_profile: Annotated[Text, StringConstraints(max_length=60)] | None = None
+    pixel_format: Annotated[Text, StringConstraints(max_length=32)] | None = None
+    video_level: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+    bit_depth: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+    rotation: Annotated[int, Field(ge=0, lt=360)] | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_known(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """As sidecars were before these fields came, so that the older ones still say what their rows do."""
+        return {
+            name: value
+            for name, value in serialize(self).items()
+            if value is not None or name not in MEASURED_SINCE
+        }
+
+
+class StoredCopy(View):
+    """The playable copy beside the video."""
+
+    key: Text
+    format: Annotated[Text, StringConstraints(max_length=10)]
+    size: Bytes
+
+    @classmethod
+    def of(cls, video: Video) -> "StoredCopy | None":
+        if video.copy_state != CopyState.READY or not video.copy_key:
+            return None
+        return cls(key=video.copy_key, format=video.copy_format or "mp4", size=video.copy_size or 0)
 
 
 class Sidecar(View):
@@ -102,6 +142,7 @@ class Sidecar(View):
     metadata: StoredMetadata
     s3_key: Text
     poster_key: Text | None = None
+    playable_copy: StoredCopy | None = None
     created_at: AwareDatetime
 
     @classmethod
@@ -114,6 +155,7 @@ class Sidecar(View):
             metadata=StoredMetadata.model_validate(video),
             s3_key=str(video.s3_key),
             poster_key=video.poster_key,
+            playable_copy=StoredCopy.of(video),
             created_at=video.created_at,
         )
 
@@ -132,7 +174,8 @@ class Sidecar(View):
 
     def content(self) -> bytes:
         """The object's bytes, always the same for the same video."""
-        return self.model_dump_json(by_alias=True, indent=2).encode()
+        left_out = {"playable_copy"} if self.playable_copy is None else None  # as before there were copies
+        return self.model_dump_json(by_alias=True, indent=2, exclude=left_out).encode()
 
 
 def _agrees(told: Mapping[str, Any], wanted: Mapping[str, Any], fields: Fields) -> bool:

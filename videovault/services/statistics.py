@@ -8,6 +8,7 @@ from sqlmodel import Session, case, col, func, select
 
 from videovault.db import reading
 from videovault.models import Event, Status, User, Video, now
+from videovault.services import quota
 from videovault.services.access import Caller, check_admin
 from videovault.services.admin_views import DayView, StatsView
 from videovault.services.views import FOLDED, PublicStatus
@@ -24,7 +25,8 @@ def stats(caller: Caller, zone: str = "UTC", *, days: int = DAYS) -> StatsView:
             people=session.exec(people).one(),
             videos=_counts(session),
             bytes=int(
-                session.exec(select(func.sum(Video.size)).where(Video.status == Status.READY)).one() or 0
+                session.exec(select(func.sum(quota.BYTES_STORED)).where(Video.status == Status.READY)).one()
+                or 0
             ),
             days=_days(session, zone_of(zone), days),
         )

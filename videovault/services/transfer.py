@@ -1,8 +1,9 @@
 """Storing a video: from its source in parts through memory into S3, proven before it counts as ready."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import timedelta
+from itertools import chain
 from typing import Any
 
 from sqlmodel import Session, col, delete
@@ -11,16 +12,18 @@ from videovault import logs, security
 from videovault.db import clock, moment, reading, transaction
 from videovault.errors import SourceError, StorageError, VideoVaultError, is_passing
 from videovault.gateways import probe, source, storage
+from videovault.gateways.retry import pause
 from videovault.models import Event, Status, UploadPart, Video
-from videovault.services import deletion, leftovers, lifecycle, polling, sidecar
+from videovault.services import copies, deletion, leftovers, lifecycle, playback, polling, sidecar
 from videovault.services.engine import Patience, Stored, Target, Transfer, patient_with_storage
 from videovault.services.lease import Interrupted, Lease, Superseded
 from videovault.services.ledgers import VideoLedger
 from videovault.services.naming import POSTER_NAME, content_disposition, folder
 from videovault.services.ownership import TAG
 from videovault.services.pauses import next_fetch
-from videovault.services.views import is_generated
+from videovault.services.views import Measured, is_generated
 
+FETCH_AGAIN_SECONDS = (2.0, 15.0)
 KEEP_PARTS = timedelta(hours=24)
 MINUTE = timedelta(minutes=1)
 LONGEST_REFUSED = 10 * MINUTE  # for a generator that reports before its file can be fetched
@@ -29,13 +32,32 @@ WAITING = (Status.GENERATING, Status.QUEUED)
 log = logs.get(__name__)
 
 
-def store(video: Video, *, stopping: Callable[[], bool]) -> None:
-    """Bring a video that has been claimed into S3."""
+class Incomplete(SourceError):
+    """The file was cut short, or is still being written."""
+
+    def __init__(self) -> None:
+        super().__init__("The file is not complete.")
+
+
+class NoPicture(SourceError):
+    def __init__(self) -> None:
+        super().__init__("This file has sound but no picture, so it is not a video.")
+
+
+def store(
+    video: Video, *, stopping: Callable[[], bool], fetch_again: Iterable[float] = FETCH_AGAIN_SECONDS
+) -> None:
+    """Bring a video that has been claimed into S3.
+
+    A generated one that is not complete is fetched again after each of the pauses ``fetch_again``, in seconds: its
+    generator may still be writing it.
+    """
     try:
         with Lease(video, stopping) as lease:
             with patient_with_storage(Patience(), lease.check):
                 leftovers.clear_earlier(video)
-                _finish(video, _transfer(video, lease), lease)
+                stored, seen = _complete(video, lease, fetch_again)
+                _finish(video, stored, seen)
             sidecar.write(video.id)
     except Superseded:
         log.info("transfer given up: the video was cancelled, deleted or taken over")
@@ -48,6 +70,24 @@ def store(video: Video, *, stopping: Callable[[], bool]) -> None:
             return
         log.warning("transfer failed", code=error.code, reason=error.public_message)
         _fail(video, error)
+
+
+def _complete(video: Video, lease: Lease, fetch_again: Iterable[float]) -> tuple[Stored, probe.Probe | None]:
+    """The stored object, and what was seen of it. Raises Incomplete, NoPicture, and as ``_transfer`` does."""
+    for seconds in chain(fetch_again if video.requested_at else (), [None]):
+        stored = _transfer(video, lease)
+        lease.note(bytes_done=stored.size, bytes_total=stored.size)
+        seen = _look_at(video, stored)
+        if seen is None or seen.is_complete is not False:
+            break
+        if seconds is None:
+            raise Incomplete
+        log.info("not complete, fetched again", seconds=seconds)
+        VideoLedger(video).clear()
+        pause(seconds, lease.check)
+    if seen is not None and not seen.has_picture:
+        raise NoPicture
+    return stored, seen
 
 
 def _transfer(video: Video, lease: Lease) -> Stored:
@@ -82,9 +122,7 @@ def _tag(video: Video, key: str) -> str:
     return security.ownership_tag(secret_key, key)
 
 
-def _finish(video: Video, stored: Stored, lease: Lease) -> None:
-    lease.note(bytes_done=stored.size, bytes_total=stored.size)
-    seen = _look_at(video, stored)
+def _finish(video: Video, stored: Stored, seen: probe.Probe | None) -> None:
     values: dict[str, Any] = {
         "size": stored.size,
         "crc32": f"{stored.crc32:08x}",
@@ -96,8 +134,7 @@ def _finish(video: Video, stored: Stored, lease: Lease) -> None:
         "sidecar_due_at": clock(),
         "poster_key": _keep_poster(video, seen.poster if seen else None),
     }
-    if seen:
-        values |= {"duration": seen.duration, "width": seen.width, "height": seen.height}
+    values |= _measured(stored, seen)
     with transaction(essential=True) as session:
         if title := _better_title(session, video, stored):
             values |= {"title": title, "has_derived_title": False}
@@ -111,6 +148,17 @@ def _better_title(session: Session, video: Video, stored: Stored) -> str:
     """What the source calls the file, if nobody has given the video a title meanwhile."""
     row = session.get(Video, video.id, with_for_update={"key_share": True})
     return source.title_from_name(stored.name) if row and row.has_derived_title else ""
+
+
+def _measured(stored: Stored, seen: probe.Probe | None) -> dict[str, Any]:
+    """The columns that tell what it is and who can play it; None for all that is not known."""
+    names = set(Measured.model_fields) - {"playback"}
+    values: dict[str, Any] = {name: getattr(seen, name) if seen else None for name in names}
+    played = None
+    if seen:  # else what the generator has told stays
+        values |= {"duration": seen.duration, "width": seen.width, "height": seen.height}
+        played = playback.playback_of(stored.container, seen, has_duration=seen.has_duration)
+    return values | copies.BEGINNING | {"playback": played, "copy_state": copies.needed(played)}
 
 
 def _look_at(video: Video, stored: Stored) -> probe.Probe | None:

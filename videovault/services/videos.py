@@ -12,7 +12,7 @@ from videovault.config import settings
 from videovault.db import moment, reading, transaction
 from videovault.errors import Conflict, InvalidInput, UserNotFound
 from videovault.gateways import source, storage
-from videovault.models import Event, Status, User, Video, now
+from videovault.models import CopyState, Event, Status, User, Video, now
 from videovault.services import audit, fields, idempotency, lifecycle, limiting, quota, sidecar
 from videovault.services.access import Caller, check_user, open_video
 from videovault.services.idempotency import Claim
@@ -154,13 +154,16 @@ def poster_url(caller: Caller, video_id: str) -> str:
     return link
 
 
-def video_link(row: Video, *, inline: bool = False) -> str:
-    """A presigned URL for whoever has been let in."""
-    return storage.connected().presign(
-        str(row.s3_key),
-        seconds=settings().download_url_seconds,
-        disposition=_disposition(row, inline=inline),
-    )
+def video_link(row: Video, *, inline: bool = False, copied: bool | None = None) -> str:
+    """A presigned URL for whoever has been let in, to play the playable copy, if there is one, or to save the original.
+
+    ``copied`` False: to play the original in any case.
+    """
+    key, disposition = str(row.s3_key), _disposition(row, inline=inline)
+    if inline and copied is not False and row.copy_state == CopyState.READY and row.copy_key:
+        key = row.copy_key
+        disposition = content_disposition(row.title, row.copy_format or "mp4", inline=True)
+    return storage.connected().presign(key, seconds=settings().download_url_seconds, disposition=disposition)
 
 
 def _disposition(row: Video, *, inline: bool = False) -> str:

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 from pydantic.alias_generators import to_camel
 
-from videovault.models import Event, Status, User, Video, now
+from videovault.config import settings
+from videovault.models import CopyState, Event, Playback, Status, User, Video, now
 
 PublicStatus = Literal["draft", "processing", "ready", "failed"]
 FOLDED: dict[str, PublicStatus] = {
@@ -88,11 +89,32 @@ class SignedIn(View):
     expires_at: Time
 
 
-class Metadata(View):
-    """``duration`` in seconds, ``size`` in bytes, ``width`` and ``height`` in pixels.
+class Measured(View):
+    """What is known of a stored video by looking into it, None where it is not; codecs by FFmpeg's names.
+
+    ``rotation`` in degrees counter-clockwise, to show it upright; ``frame_rate`` in frames a second; ``video_level`` as
+    the codec counts: 42 is H.264's 4.2. ``playback`` says whether browsers play it.
+    """
+
+    video_codec: str | None = None
+    audio_codec: str | None = None
+    video_profile: str | None = None
+    video_level: int | None = None
+    pixel_format: str | None = None
+    bit_depth: int | None = None
+    rotation: int | None = None
+    frame_rate: float | None = None
+    is_complete: bool | None = None
+    playback: Playback | None = None
+
+
+class Metadata(Measured):
+    """``duration`` in seconds, ``size`` in bytes, ``width`` and ``height`` in pixels as it is shown.
 
     ``crc32`` is the CRC-32 of the whole file, 8 hexadecimal digits, as zlib and most tools name it.
     """
+
+    model_config = ConfigDict(from_attributes=True)
 
     duration: float | None = None
     size: int | None = None
@@ -147,6 +169,32 @@ class Failure(View):
     message: str
 
 
+class CopyView(View):
+    """The copy of a video that most browsers cannot play; ``size`` in bytes, ``error`` is why there is none."""
+
+    state: CopyState
+    format: str | None = None
+    size: int | None = None
+    error: str | None = None
+
+    @classmethod
+    def of(cls, video: Video) -> "CopyView | None":
+        """None where none is needed, or wanted."""
+        is_wanted = settings().playable_copies == "on" or video.copy_state in (
+            CopyState.READY,
+            CopyState.FAILED,
+        )
+        if video.status != Status.READY or video.copy_state is None or not is_wanted:
+            return None
+        is_there = video.copy_state == CopyState.READY
+        return cls(
+            state=video.copy_state,
+            format=video.copy_format if is_there else None,
+            size=video.copy_size if is_there else None,
+            error=video.copy_error if video.copy_state == CopyState.FAILED else None,
+        )
+
+
 class VideoView(View):
     """A video as its owner sees it in the gallery; the links are there once it is ready.
 
@@ -166,6 +214,7 @@ class VideoView(View):
     error: Failure | None = None
     retry: Retry | None = None
     retries: tuple[Retry, ...] | None = None
+    playable_copy: CopyView | None = None
     has_poster: bool = Field(
         default=False, exclude=True
     )  # for pages, which have an address for it without a link
@@ -190,6 +239,7 @@ class VideoView(View):
             else None,
             retry=retry_of(video),
             retries=retries_of(video) or None,
+            playable_copy=CopyView.of(video),
             has_poster=video.poster_key is not None,
             has_topic=bool(video.topic),
         )
@@ -300,12 +350,5 @@ class DeletionResult(View):
 
 
 def _metadata(video: Video) -> Metadata | None:
-    found = Metadata(
-        duration=video.duration,
-        size=video.size,
-        format=video.format,
-        width=video.width,
-        height=video.height,
-        crc32=video.crc32,
-    )
+    found = Metadata.model_validate(video)
     return found if found != Metadata() else None

@@ -11,9 +11,10 @@ from videovault.db import AUDIT_SECONDS, reading, transaction, write_if_possible
 from videovault.errors import ObjectSwapped, RateLimited, WrongSecretKey
 from videovault.models import Video
 from videovault.security import Ticket
-from videovault.services import audit, limiting, ownership, places, sharing, videos
+from videovault.services import audit, copies, limiting, ownership, places, sharing, videos
 from videovault.services.access import Visitor, open_video
 from videovault.services.share_views import SharedView
+from videovault.services.views import CopyView, Measured
 
 TICKET_SECONDS = 6 * 3600  # how long an open page may play and download, whatever the limit of views then
 
@@ -44,6 +45,9 @@ def open_page(video_id: str, visit: Visit) -> SharedView:
         duration=video.duration,
         size=video.size,
         has_poster=video.poster_key is not None,
+        format=video.format,
+        measured=Measured.model_validate(video, from_attributes=True),
+        playable_copy=CopyView.of(video),
         ticket=visit.ticket if inside else security.visit_ticket(ticket),
     )
 
@@ -60,7 +64,7 @@ def download_url(video_id: str, visit: Visit, *, inline: bool = False) -> str:
     if not inline:
         detail = {"network": places.network_of(visit.address)}
         audit.tally_if_possible("share_download", video_id=video_id, client_ip=visit.address, detail=detail)
-    return videos.video_link(video, inline=inline)
+    return videos.video_link(video, inline=inline, copied=inline and copies.is_intact(video))
 
 
 def poster_url(video_id: str, visit: Visit) -> str:

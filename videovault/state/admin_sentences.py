@@ -37,6 +37,8 @@ SENTENCES: Final = {
     "status.failed": "{video} failed: {why}",
     "status.failed.person": "{who} cancelled {video}.",
     "status.failed.person.other": "{who} cancelled {video} of {subject}.",
+    "copy_made": "A copy of {video} that browsers can play was made.",
+    "copy_failed": "No copy of {video} that browsers can play could be made: {why}",
     "object_swapped": "S3 was found to hold another file than the one stored for {video}.",
     "download": "{who} downloaded {video}.",
     "download.other": "{who} downloaded {video} of {subject}.",

@@ -130,6 +130,9 @@ class GalleryState(SessionState):
     def _show(self, view: GalleryView) -> None:
         """What has not changed is not sent again."""
         cards = [self._with_answer(Card.of(video)) for video in view.videos]
+        playing = next((card for card in cards if card.video_id == self.playing.video_id), None)
+        if playing and playing.is_copied and not self.playing.is_copied:
+            self.playing = playing
         self._parts, self.length = parted(cards, self._parts), len(cards)
         for number, name in enumerate(PARTS):
             part = self._parts[number] if number < len(self._parts) else []

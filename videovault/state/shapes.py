@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from pydantic import BaseModel, ConfigDict
 
-from videovault.models import now
+from videovault.models import CopyState, now
 from videovault.services.avatars import AvatarView
 from videovault.services.share_views import SharedView, ShareView
 from videovault.services.views import NoticeView, Progress, VideoView, iso
@@ -43,7 +43,8 @@ class Avatar(Shape):
 class Card(Shape):
     """A video in the gallery, in the modal or in the admin's table.
 
-    ``reason`` is why it failed, ``again`` what trying again means. ``answers`` counts what was asked of it on its card
+    ``plays`` says that browsers may not play it, ``is_copied`` that they play a copy, ``awaits_copy`` that one is being
+    made. ``reason`` is why it failed, ``again`` what trying again means. ``answers`` counts what was asked of it on its card
     and has been answered, ``remark`` is what the last answer had to say.
     """
 
@@ -57,6 +58,9 @@ class Card(Shape):
     bytes: int = 0
     has_poster: bool = False
     has_topic: bool = False
+    plays: str = ""
+    is_copied: bool = False
+    awaits_copy: bool = False
     reason: str = ""
     again: str = ""
     can_fetch: bool = False
@@ -70,6 +74,7 @@ class Card(Shape):
         found = video.metadata if video.status == "ready" else None  # before, it is hearsay
         duration = wording.clock(found.duration) if found and found.duration else ""
         size = wording.size(found.size) if found and found.size else ""
+        copy = video.playable_copy
         return cls(
             video_id=video.video_id,
             title=video.title,
@@ -81,6 +86,9 @@ class Card(Shape):
             bytes=(found.size or 0) if found else 0,
             has_poster=video.has_poster,
             has_topic=video.has_topic,
+            plays=wording.playback(found, found.format if found else None, copy),
+            is_copied=copy is not None and copy.state == CopyState.READY,
+            awaits_copy=copy is not None and copy.state in (CopyState.DUE, CopyState.MAKING),
             reason=video.error.message if video.error else "",
             again=wording.AGAIN[video.retry] if video.retry else "",
             can_fetch="transfer" in (video.retries or ()),
@@ -176,6 +184,8 @@ class Shared(Shape):
     title: str = ""
     about: str = ""
     film: str = ""
+    plays: str = ""
+    is_copied: bool = False
     poster: str = ""
     download: str = ""
 
@@ -189,6 +199,8 @@ class Shared(Shape):
             title=video.title,
             about=", ".join(filter(None, (video.company_name, length, size))),
             film=f"{place}/download?{proof}&inline=1",
+            plays=wording.playback(video.measured, video.format, video.playable_copy),
+            is_copied=video.playable_copy is not None and video.playable_copy.state == CopyState.READY,
             poster=f"{place}/thumbnail?{proof}" if video.has_poster else "",
             download=f"{place}/download?{proof}",
         )

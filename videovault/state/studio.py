@@ -154,7 +154,7 @@ class StudioState(ScriptState):
     @signed_in
     async def refresh(self, caller: Caller) -> None:
         """See whether the video that is watched has come to an end."""
-        if self.stage != "working":
+        if self.stage != "working" and not (self.stage == "ready" and self.video.awaits_copy):
             return
         try:
             self._show(await quickly(videos.get, caller, self.video.video_id, links=False))

@@ -14,8 +14,18 @@ from videovault.db import clock, moment, transaction
 from videovault.errors import StorageError
 from videovault.gateways import storage
 from videovault.gateways.storage import ObjectInfo
-from videovault.models import Event, IdempotencyKey, OutboxMessage, Status, UploadPart, Video, Worker, now
-from videovault.services import lifecycle, ownership
+from videovault.models import (
+    CopyState,
+    Event,
+    IdempotencyKey,
+    OutboxMessage,
+    Status,
+    UploadPart,
+    Video,
+    Worker,
+    now,
+)
+from videovault.services import copies, lifecycle, ownership
 from videovault.services.backup.catalogue import Catalogue
 from videovault.services.backup.manifest import Manifest
 from videovault.services.generation import LEAST_WAIT
@@ -103,8 +113,21 @@ def _settle_ready(done: Settled, catalogue: Catalogue) -> None:
         if is_renamed or not _has_sidecar(catalogue, owned):
             with transaction() as session:
                 lifecycle.change(session, video, etag=info.etag, sidecar_due_at=clock())
+        _settle_copy(video)
         if ownership.standing(video, info) != Standing.RIGHT:
             done.retagged += _tag(video)
+
+
+def _settle_copy(video: Video) -> None:
+    """Its ETag is this store's own; a copy that did not come along is made again."""
+    if video.copy_state != CopyState.READY or not video.copy_key:
+        return
+    info = storage.connected().info(video.copy_key)
+    if info is None or info.size != video.copy_size:
+        copies.make_again(video)
+    elif info.etag != video.copy_etag:
+        with transaction() as session:
+            lifecycle.change(session, video, copy_etag=info.etag)
 
 
 def _has_sidecar(catalogue: Catalogue, owned: Owned) -> bool:

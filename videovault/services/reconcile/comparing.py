@@ -9,7 +9,7 @@ from videovault import security
 from videovault.db import reading
 from videovault.gateways import storage
 from videovault.gateways.storage import ObjectInfo
-from videovault.models import Status, Video
+from videovault.models import CopyState, Status, Video
 from videovault.services import ownership, sidecar
 from videovault.services.ownership import Standing
 from videovault.services.reconcile.folders import Folder, Owned, claims
@@ -61,6 +61,10 @@ def _ready(folder: Folder, owned: Owned) -> Iterator[Finding]:
         yield _finding(Kind.SIDECAR, video, size=0)
     if video.poster_key and not folder.named(video.poster_key) and vault.info(video.poster_key) is None:
         yield _finding(Kind.MISSING_POSTER, video, size=0)
+    if video.copy_state == CopyState.READY and video.copy_key:
+        copy = folder.named(video.copy_key) or vault.info(video.copy_key)
+        if copy is None or copy.size != video.copy_size:
+            yield _finding(Kind.MISSING_COPY, video, size=0)
 
 
 def _wrong_object(video: Video, info: ObjectInfo) -> list[Finding]:

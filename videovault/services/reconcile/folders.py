@@ -42,9 +42,9 @@ class Folder:
 
     @property
     def videos(self) -> list[Listed]:
-        """The objects that are neither sidecar nor poster; of several, the latest attempt's comes last."""
+        """The objects that are neither sidecar, poster nor playable copy; of several, the latest attempt's comes last."""
         beside = (self.prefix + POSTER_NAME, self.prefix + SIDECAR_NAME)
-        return [each for each in self.objects if each.key not in beside]
+        return [each for each in self.objects if each.key not in beside and not naming.is_copy(each.key)]
 
     def named(self, key: str | None) -> Listed | None:
         return next((each for each in self.objects if each.key == key), None)
@@ -104,4 +104,4 @@ def claims(video: Video | None, key: str) -> bool:
     if video.status in (*PROCESSING, Status.DELETING):
         return True
     beside = (naming.folder(video) + name for name in (POSTER_NAME, SIDECAR_NAME))
-    return key in (video.s3_key, *beside)
+    return key in (video.s3_key, video.copy_key, *beside)

@@ -7,7 +7,7 @@ from videovault.db import reading, transaction
 from videovault.errors import StorageError
 from videovault.gateways import storage
 from videovault.models import Status, Video
-from videovault.services import leftovers, lifecycle, ownership, sidecar
+from videovault.services import copies, leftovers, lifecycle, ownership, sidecar
 from videovault.services.reconcile.folders import OURS, claims
 from videovault.services.reconcile.report import UNTOUCHED, Finding, Kind, Result
 
@@ -69,6 +69,10 @@ def _fail(found: Finding) -> bool:
         )
 
 
+def _make_copy_again(found: Finding) -> bool:
+    return found.video is not None and copies.make_again(found.video)
+
+
 def _write_sidecar(found: Finding) -> bool:
     return sidecar.write_now(found.name)
 
@@ -85,7 +89,7 @@ def _note_swapped(found: Finding) -> None:
 
 
 def _abort(found: Finding) -> bool:
-    if found.upload is None or leftovers.is_known(found.upload.upload_id):
+    if found.upload is None or leftovers.is_known(found.upload):
         return False
     storage.connected().abort_upload(found.upload.key, found.upload.upload_id)
     return True
@@ -97,6 +101,7 @@ _WAYS: dict[Kind, Callable[[Finding], bool]] = {
     Kind.WRONG_CRC32: _fail,
     Kind.UNKNOWN_TAG: _tag,
     Kind.SIDECAR: _write_sidecar,
+    Kind.MISSING_COPY: _make_copy_again,
     Kind.ORPHAN: _delete_orphan,
     Kind.STRAY_UPLOAD: _abort,
 }

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
@@ -15,9 +16,10 @@ from videovault.db import reading, transaction
 from videovault.errors import InvalidInput, StorageError
 from videovault.gateways import storage
 from videovault.gateways.storage import ObjectInfo
-from videovault.models import Event, Status, User, Video
-from videovault.services import fields, ownership, sidecar
+from videovault.models import CopyState, Event, Status, User, Video
+from videovault.services import copies, fields, ownership, sidecar
 from videovault.services.engine.uploads import CONTENT_TYPES
+from videovault.services.naming import is_copy
 from videovault.services.reconcile.folders import Folder, batches, folders
 from videovault.services.reconcile.report import Example, Group, Sum
 from videovault.services.reconcile.running import AT_ONCE
@@ -152,7 +154,9 @@ def _proven(described: Sidecar) -> ObjectInfo:
 
 def _video(described: Sidecar, folder: Folder, info: ObjectInfo) -> Video:
     owner_id, video_id = folder.owner_id, folder.video_id
-    measured = described.metadata.model_dump() | {"size": info.size, "etag": info.etag}
+    told = described.metadata
+    measured = {name: getattr(told, name) for name in StoredMetadata.model_fields}
+    measured |= {"size": info.size, "etag": info.etag}
     if info.crc32 is not None:
         measured["crc32"] = f"{info.crc32:08x}"
     return Video(
@@ -168,7 +172,23 @@ def _video(described: Sidecar, folder: Folder, info: ObjectInfo) -> Video:
         bytes_total=info.size,
         **described.script.model_dump(),
         **measured,
+        **_copy(described, folder),
     )
+
+
+def _copy(described: Sidecar, folder: Folder) -> dict[str, Any]:
+    """The row's columns of the playable copy: the one that is there, or one to be made."""
+    copy = described.playable_copy
+    listed = folder.named(copy.key) if copy else None
+    if copy is None or listed is None or listed.size != copy.size or not is_copy(copy.key):
+        return {"copy_state": copies.needed(described.metadata.playback)}
+    return {
+        "copy_state": CopyState.READY,
+        "copy_key": copy.key,
+        "copy_format": copy.format,
+        "copy_size": copy.size,
+        "copy_etag": listed.etag,
+    }
 
 
 def _keep(video: Video, owner: Owner, unusable: str) -> str:

@@ -24,6 +24,7 @@ class Kind(StrEnum):
     UNKNOWN_TAG = "unknown_tag"
     SIDECAR = "sidecar"
     MISSING_POSTER = "missing_poster"
+    MISSING_COPY = "missing_copy"
     ORPHAN = "orphan"
     OLD_VERSION = "old_version"
     STRAY_UPLOAD = "stray_upload"
@@ -64,6 +65,10 @@ WORDS = {
     ),
     Kind.SIDECAR: Words("Sidecars that are missing or out of date", "--repair writes them."),
     Kind.MISSING_POSTER: Words("Posters that are gone", "The videos play without; nothing needs to be done."),
+    Kind.MISSING_COPY: Words(
+        "Playable copies that are gone or changed",
+        "--repair has them made again; the videos themselves are there.",
+    ),
     Kind.ORPHAN: Words("Objects without a video", "--repair deletes those that are older than an hour."),
     Kind.OLD_VERSION: Words(
         "Versions of deleted files, which the bucket has kept",

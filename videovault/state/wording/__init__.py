@@ -33,6 +33,7 @@ from videovault.state.wording.figures import (
     shortened,
     size,
 )
+from videovault.state.wording.playback import playback
 
 __all__ = [
     "GB",
@@ -57,6 +58,7 @@ __all__ = [
     "opened",
     "opened_of",
     "place",
+    "playback",
     "shortened",
     "size",
     "times",

@@ -1,0 +1,134 @@
+"""What children share that look at or convert a stranger's video: they confine themselves, then ask the parent for bytes.
+
+They say lines of JSON. ``{"read": [start, count]}`` is answered by a length and so many bytes.
+"""
+
+import importlib
+import io
+import json
+import pkgutil
+import resource
+import struct
+import sys
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import av
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
+from PIL import Image
+
+from videovault.gateways.structure import Span
+
+MOST_PIXELS = 64 * 1000**2  # 8K is 33 million
+BLOCK_BYTES, MOST_BLOCKS = 128 * 1024, 64
+LENGTH = struct.Struct("!i")
+DEMUXERS = {"mp4": "mov", "mov": "mov", "webm": "matroska", "mkv": "matroska", "avi": "avi", "ts": "mpegts"}
+LIMITS = {
+    resource.RLIMIT_CPU: 20,
+    resource.RLIMIT_AS: 3 * 1024**3 // 2,
+    resource.RLIMIT_FSIZE: 0,
+    resource.RLIMIT_CORE: 0,
+    resource.RLIMIT_NPROC: 0,
+    # Standard input, output and error are open; nothing else ever will be, no file, no connection.
+    resource.RLIMIT_NOFILE: 3,
+}
+# FFmpeg's playlists and concatenations can name files and other hosts. No protocol has this name.
+NOWHERE = {"protocol_whitelist": "none"}
+NOT_NEEDED = {"av.__main__", "av.datasets"}
+BROKEN = (av.FFmpegError, MemoryError, ValueError, OSError)
+
+
+def load_everything() -> None:
+    """Import what PyAV and Pillow would import when they need it: then no file can be opened any more."""
+    for module in pkgutil.walk_packages(av.__path__, "av."):
+        if module.name not in NOT_NEEDED:
+            importlib.import_module(module.name)
+    importlib.import_module("PIL.WebPImagePlugin")  # or Pillow would import all its formats to find this one
+    webp(Image.new("RGB", (1, 1)))
+
+
+def confine(limits: Mapping[int, int] = LIMITS) -> None:
+    """Give up for good what looking at a video does not need."""
+    for limit, value in limits.items():
+        try:
+            resource.setrlimit(limit, (value, value))
+        except (ValueError, OSError):
+            if sys.platform == "linux":
+                raise  # macOS knows some limits by name only
+
+
+def say(what: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
+
+
+class ParentFile:
+    """The video as FFmpeg reads files, or ``spans`` of it as if they were one file; the blocks used last are kept."""
+
+    def __init__(self, size: int, spans: Sequence[Span] | None = None) -> None:
+        self._spans = [(0, size)] if spans is None else list(spans)
+        self._size = sum(end - start for start, end in self._spans)
+        self._at = 0
+        self._blocks: OrderedDict[int, bytes] = OrderedDict()
+
+    def read(self, count: int) -> bytes:
+        start, left = self._place()
+        number, offset = divmod(start, BLOCK_BYTES)
+        data = self._block(number)[offset : offset + min(count, left)] if left > 0 else b""
+        self._at += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def _place(self) -> tuple[int, int]:
+        """Where in the video the next byte is, and how many follow in its span."""
+        at = self._at
+        for start, end in self._spans:
+            if at < end - start:
+                return start + at, end - start - at
+            at -= end - start
+        return 0, 0
+
+    def _block(self, number: int) -> bytes:
+        if number not in self._blocks:
+            self._blocks[number] = ask(number * BLOCK_BYTES, BLOCK_BYTES)
+            if len(self._blocks) > MOST_BLOCKS:
+                self._blocks.popitem(last=False)
+        self._blocks.move_to_end(number)
+        return self._blocks[number]
+
+
+def ask(start: int, count: int) -> bytes:
+    """Bytes of the video from the parent. Ends the process when the parent has left."""
+    say({"read": [start, count]})
+    head = sys.stdin.buffer.read(LENGTH.size)
+    if len(head) < LENGTH.size:
+        sys.exit(1)
+    return sys.stdin.buffer.read(LENGTH.unpack(head)[0])
+
+
+def moving_picture(container: InputContainer) -> VideoStream | None:
+    """The stream that moves: a cover picture is none."""
+    moving = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    return moving[0] if moving else None
+
+
+def square_size(frame_size: tuple[int, int], video: VideoStream) -> tuple[float, float]:
+    """Width and height of a frame in square pixels."""
+    stretch = float(video.sample_aspect_ratio or 1)
+    return frame_size[0] * (stretch if 0.1 < stretch < 10 else 1.0), float(frame_size[1])
+
+
+def webp(image: Image.Image) -> bytes:
+    out = io.BytesIO()
+    image.save(out, "WEBP", quality=80)
+    return out.getvalue()
