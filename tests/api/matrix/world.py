@@ -177,8 +177,9 @@ def populated(
     }
     with transaction() as session:
         session.get_one(User, gone.user_id).is_active = False
-        picture = {"picture": b"RIFF", "picture_hash": "0" * 16}
-        session.add(models.Avatar(id=AVATAR_ID, name="Anna", generator_id="anna", position=0, **picture))
+        avatar = models.Avatar(id=AVATAR_ID, name="Anna", generator_id="anna", position=0)
+        avatar.picture, avatar.picture_hash = b"RIFF", "0" * 16
+        session.add(avatar)
     return World(callers, vault, database, generator.file("another.mp4"), make_client)
 
 
