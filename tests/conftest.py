@@ -27,6 +27,7 @@ pytest_plugins = [
     "tests.fixtures.embedded_s3",
     "tests.fixtures.security_document",
     "tests.fixtures.accessibility_document",
+    "tests.fixtures.answers_document",
     "tests.fixtures.log_grep",
     "tests.fixtures.installation",
     "tests.fixtures.passwords",

@@ -10,6 +10,8 @@ from videovault import db, models
 
 pytestmark = [pytest.mark.usefixtures("empty_database"), pytest.mark.thorough]
 TABLES = {
+    "test_orders",
+    "chosen_settings",
     "users",
     "sessions",
     "videos",

@@ -257,6 +257,19 @@ class ChosenSetting(SQLModel, table=True):
     chosen_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
 
 
+class TestOrder(SQLModel, table=True):
+    """A sample order that an admin sent to the generator: no video, but what was sent, answered and read."""
+
+    __test__ = False  # pytest takes the name for a test's
+    __tablename__ = "test_orders"
+
+    id: str = Field(primary_key=True, max_length=64)
+    user_id: str = Field(max_length=32)
+    started_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    steps: list[dict[str, Any]] = Field(default_factory=list, sa_type=JSON)
+
+
 class IdempotencyKey(SQLModel, table=True):
     """A call that is done once for the key its caller gave it; it is running until ``status_code`` is set."""
 

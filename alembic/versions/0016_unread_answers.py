@@ -1,4 +1,4 @@
-"""Answers of generators that were not understood, addresses that are named early, and settings chosen on a page."""
+"""Answers that were not understood, addresses named early, settings chosen on a page, and test orders."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -20,9 +20,19 @@ def upgrade() -> None:
         sa.Column("chosen_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("name"),
     )
+    op.create_table(
+        "test_orders",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("user_id", sa.String(length=32), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("steps", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("test_orders")
     op.drop_table("chosen_settings")
     op.drop_column("videos", "unread_at")
     op.drop_column("videos", "expected_url")

@@ -34,7 +34,7 @@ def test_an_unknown_address_is_404_in_the_envelope(ada: Person, path: str) -> No
         ("OPTIONS", "/api/auth/video/gallery", "GET"),
         ("GET", "/api/auth/video/delete", "DELETE"),
         ("GET", "/api/auth/video/download", "POST"),
-        ("POST", "/api/auth/video/status", "PUT"),
+        ("DELETE", "/api/auth/video/status", "POST, PUT"),
         ("POST", "/api/admin/videos", "DELETE, GET"),
         ("GET", "/api/auth/video/video_1_a/retry", "POST"),
         ("DELETE", "/api/auth/video/video_1_a", "GET, PATCH"),

@@ -86,20 +86,6 @@ ENDPOINTS = [
         exact=("userEmail",),
     ),
     Endpoint(
-        "PUT",
-        STATUS,
-        {
-            "userId": "user_id",
-            "videoId": VIDEO,
-            "status": "ready",
-            "videoUrl": "https://example.com/video.mp4",
-            "error": "Why",
-        },
-        required=("userId", "videoId", "status"),
-        exact=("userId", "videoId", "status"),
-        any_length=("error",),
-    ),
-    Endpoint(
         "DELETE",
         DELETE,
         {"userId": "user_id", "videoId": VIDEO},
@@ -206,15 +192,26 @@ def test_texts_may_be_of_any_language(ada: Person, client: httpx.Client, odd: st
     assert REGISTER.send(client, {**REGISTER.body, "name": odd}).json()["data"]["user"]["name"] == odd
 
 
-@pytest.mark.parametrize("value", NUMBERS, ids=repr)
-@pytest.mark.parametrize("field", ["duration", "size"])
-def test_metadata_are_sensible_numbers(ada: Person, field: str, value: Any) -> None:
-    body = {"userId": "u", "videoId": VIDEO, "status": "processing", "metadata": {field: "VALUE"}}
-    sent = json.dumps(body).replace('"VALUE"', json.dumps(value).replace("Infinity", "1e400"))
-    headers = {"Content-Type": "application/json"}
-    answer = ada.api.put(STATUS, content=sent, headers=headers)
+@pytest.mark.parametrize(
+    "odd", [None, 5, [], {}, "", EMOJI, RIGHT_TO_LEFT, "\x00", LONG, "../../etc/passwd"], ids=repr
+)
+@pytest.mark.parametrize("field", ["userId", "videoId"])
+def test_a_report_by_a_person_names_the_video_and_whose_it_is(ada: Person, field: str, odd: Any) -> None:
+    body = {"userId": ada.user_id, "videoId": VIDEO, "status": "failed", field: odd}
+    before = everything()
+    for sent in (body, {name: value for name, value in body.items() if name != field}):
+        answer = ada.api.put(STATUS, json=sent)
+        assert code(answer) == (400, "INVALID_INPUT"), answer.text
+        assert list(answer.json()["error"]["fields"]) == [field]
+    assert everything() == before
+
+
+@pytest.mark.parametrize("status", ["deleting", LONG, None, 5, [], {}, "\x00"], ids=repr)
+def test_a_report_by_a_person_that_says_nothing_known_is_refused(ada: Person, status: Any) -> None:
+    body = {"userId": ada.user_id, "videoId": VIDEO, "status": status, "about": "something"}
+    answer = ada.api.put(STATUS, json=body)
     assert code(answer) == (400, "INVALID_INPUT")
-    assert list(answer.json()["error"]["fields"]) == [f"metadata.{field}"]
+    assert list(answer.json()["error"]["fields"]) == ["status"]
 
 
 @pytest.mark.parametrize("value", [None, [], "video", [1], ["a/b"], ["x" * 65], ["v"] * 1001], ids=str)

@@ -98,7 +98,7 @@ def test_a_report_that_its_own_generator_garbles_is_in_the_videos_history(
     """Else nobody would see what a generator sends that cannot be read."""
     proven = make_client(headers={"Authorization": f"Bearer {generator.requests[0]['callbackToken']}"})
     headers = {"Content-Type": "application/json"}
-    for content in (b"{broken", b'{"videoId": "video_1_other", "status": "done"}'):
+    for content in (b"{broken", b'{"videoId": "the generators own", "status": "odd"}'):
         assert proven.put(STATUS, content=content, headers=headers).status_code == 400
     assert [(row.video_id, row.address) for row in refused()] == [(generating, "")] * 2
 

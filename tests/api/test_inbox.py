@@ -58,8 +58,8 @@ def test_a_report_of_a_script_that_was_changed_since_is_answered_200_and_kept_as
 @pytest.mark.parametrize(
     ("content", "status"),
     [
-        (b"{broken", 400),
-        (b'{"status": "ready"}', 400),
+        (b"{broken", 401),
+        (b'{"status": "ready"}', 401),
         (b'{"userId": "a", "videoId": "b", "status": "ready"}', 401),
     ],
 )

@@ -62,18 +62,18 @@ def _answering(content: str) -> httpx.MockTransport:
 
 
 @pytest.mark.parametrize("text", DEEP.values(), ids=DEEP)
-def test_a_generators_deep_answer_is_one_without_an_address(text: str) -> None:
+def test_a_generators_deep_answer_is_not_understood(text: str) -> None:
     client = httpx.Client(transport=_answering(text))
     webhooks = Webhooks(client, script_url="https://hooks.example/s", video_url="https://hooks.example/v")
-    assert webhooks.generate({}, idempotency_key="v:1").state == "processing"
+    assert webhooks.generate({}, idempotency_key="v:1").state == "unread"
     with pytest.raises(WebhookError, match="not a script"):
         webhooks.write_script({})
 
 
 @pytest.mark.parametrize("text", DEEP.values(), ids=DEEP)
-def test_a_deep_status_is_one_without_an_address(text: str) -> None:
+def test_a_deep_status_is_not_understood(text: str) -> None:
     statuses = Statuses(AddressGuard(frozenset()), _answering(text))
-    assert statuses.ask("https://generator.example/jobs/1").said.state == "processing"
+    assert statuses.ask("https://generator.example/jobs/1").said.state == "unread"
 
 
 @pytest.mark.parametrize("text", DEEP.values(), ids=DEEP)

@@ -6,7 +6,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.costs.steps import steps
@@ -15,7 +14,7 @@ from videovault.api import bodies, forms, hosts, origins, proxies, socket_messag
 from videovault.embedded.studio import script, topic
 from videovault.embedded.studio.orders import ScriptOrder
 from videovault.errors import VideoVaultError
-from videovault.gateways import addresses, container, faults, filenames, replies
+from videovault.gateways import addresses, container, faults, filenames, reader
 from videovault.logs import redaction
 from videovault.services import delivery_views, fields, naming, places, recording
 
@@ -130,12 +129,44 @@ READERS = {
         untrusted_json.loads, bodies.MAX_BODY_BYTES, lambda text: "[" * 40 + json.dumps(text)
     ),
     "a generator's answer": Reader(
-        lambda text: replies.generation_of(httpx.Response(200, content=text.encode())),
-        replies.MAX_ANSWER_BYTES,
+        lambda text: reader.read(text.encode()),
+        reader.MAX_BYTES,
+    ),
+    "an object of a generator's answer": Reader(
+        lambda text: reader.read(text.encode()),
+        reader.MAX_BYTES,
+        lambda text: json.dumps(
+            {text: text, "url": text, "status": text, "data": {"error": [text], "body": text}}
+        ),
+    ),
+    "many objects of an answer": Reader(
+        lambda text: reader.read(text.encode()),
+        reader.MAX_BYTES,
+        lambda text: json.dumps(
+            [{"url": f"https://a.example/{i}.mp4", "status": text[:9]} for i in range(len(text) // 9)]
+        ),
+    ),
+    "many names of an answer": Reader(
+        lambda text: reader.read(text.encode()),
+        reader.MAX_BYTES,
+        lambda text: json.dumps({f"{text[:9]}{i}": f"https://a.example/{i}" for i in range(len(text) // 9)}),
+    ),
+    "the fields of an answer": Reader(
+        lambda text: reader.fields(text.encode()),
+        reader.MAX_BYTES,
+        lambda text: json.dumps([f"https://a.example/{text[:9]}{i}" for i in range(len(text) // 9)]),
+    ),
+    "a form": Reader(
+        lambda text: reader.read(text.encode(), "application/x-www-form-urlencoded"), reader.MAX_BYTES
+    ),
+    "a script of a generator": Reader(
+        lambda text: reader.read_script(text.encode()),
+        reader.MAX_BYTES,
+        lambda text: json.dumps([{"hook": text, "text": f"Hook: {text}", "content": [text]}]),
     ),
     "a generator's message": Reader(
-        lambda text: replies.generation_of(httpx.Response(400, content=text.encode())),
-        replies.MAX_ANSWER_BYTES,
+        lambda text: reader.read(text.encode(), status=400),
+        reader.MAX_BYTES,
         lambda text: json.dumps({"error": text, "estimatedTime": text, "url": text}),
     ),
     "a callback": Reader(
@@ -146,7 +177,7 @@ READERS = {
     "the video of a callback": Reader(
         lambda text: recording.named_video(text.encode()), bodies.MAX_BODY_BYTES
     ),
-    "a kept callback": Reader(delivery_views._without_paths, recording.MOST_BYTES),
+    "a kept callback": Reader(delivery_views.without_paths, recording.MOST_BYTES),
     "a signature": Reader(
         lambda text: security.webhook_is_genuine(b"{}", {"webhook-signature": text}), bodies.MAX_HEADER_BYTES
     ),
@@ -177,10 +208,10 @@ READERS = {
     "a title": Reader(lambda text: naming.content_disposition(text, "mp4"), 120),
     "a script": Reader(lambda text: fields.checked(fields.SCRIPT, {"body": text}), bodies.MAX_BODY_BYTES),
     "an e-mail address": Reader(fields.checked_email, 254),
-    "a topic": Reader(topic.understand, replies.MAX_ANSWER_BYTES),
+    "a topic": Reader(topic.understand, reader.MAX_BYTES),
     "a brief": Reader(
         lambda text: script.write(ScriptOrder(topic=text, social_handles=text, avatar=text)),
-        replies.MAX_ANSWER_BYTES,
+        reader.MAX_BYTES,
     ),
 }
 

@@ -157,3 +157,16 @@ def test_a_fresh_link_is_asked_for_once_else_the_failure_says_that_it_expired(
     assert (found.status, found.error_code) == (Status.FAILED, "SOURCE_FAILED")
     assert "expired" in str(found.error_message)
     assert generator.polls == {polled.id: 1}
+
+
+def test_the_answer_of_a_status_address_is_kept_for_the_admin_once(
+    polled: Video, generator: Generator, row: Row
+) -> None:
+    generator.polls_needed = 0
+    generator.address = lambda _video_id: "nonsense"
+    for _ in range(3):
+        ask_now(polled.id)
+    assert (row(polled.id).status, bool(row(polled.id).unread_at)) == (Status.GENERATING, True)
+    with reading() as session:
+        kept = session.exec(select(Delivery).where(Delivery.kind == "poll")).all()
+    assert len(kept) == 1

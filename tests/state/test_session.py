@@ -18,6 +18,7 @@ from videovault.state.admin_orphans import AdminOrphansState
 from videovault.state.admin_people import AdminPeopleState
 from videovault.state.admin_rescue import AdminRescueState
 from videovault.state.admin_system import AdminSystemState
+from videovault.state.admin_test_order import AdminTestOrderState
 from videovault.state.admin_videos import AdminVideosState
 from videovault.state.briefing import BriefState
 from videovault.state.gallery import GalleryState
@@ -82,6 +83,7 @@ def handlers() -> Iterator[tuple[type[rx.State], str]]:
         AdminSystemState,
         AdminFiguresState,
         AdminInboxState,
+        AdminTestOrderState,
         AdminOrphansState,
         NewsState,
         work.WorkState,

@@ -21,6 +21,7 @@ from videovault.services.views import Time, VideoView, View
 from videovault.worker import enqueue
 
 USUAL_MINUTES = 15
+CREATED = "Script created successfully"
 
 router = APIRouter(prefix="/api/auth/create-video", tags=["Creating videos"])
 # A script webhook may take minutes; waiting for it must not take the threads of everyone else.
@@ -73,7 +74,9 @@ async def create_video(caller: SignedInCaller, body: BriefBody) -> Success[Draft
     write = partial(scripts.write, caller, _texts(body))
     script = await anyio.to_thread.run_sync(write, limiter=_writers)
     draft = Draft(video_id=script.video_id, hook=script.hook, body=script.body, conclusion=script.conclusion)
-    return Success(message="Script created successfully", data=draft)
+    empty = " and ".join(scripts.left_empty(draft.model_dump()))
+    message = f"Script created, but the script service left {empty} empty" if empty else CREATED
+    return Success(message=message, data=draft)
 
 
 @router.post(

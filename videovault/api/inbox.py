@@ -8,9 +8,9 @@ from pydantic import Field, StringConstraints
 from videovault.api.auth import SignedInCaller
 from videovault.api.envelope import Success, failing
 from videovault.api.schemas import CamelBody, Id, Text, or_blank
-from videovault.services import inbox
+from videovault.services import inbox, result_fields
 from videovault.services.delivery_views import DeliveriesView
-from videovault.services.views import VideoView
+from videovault.services.views import VideoView, View
 from videovault.worker import enqueue
 
 Direction = Literal["in", "out"]
@@ -28,6 +28,19 @@ class InboxParams(CamelBody):
 
 class RescueBody(CamelBody):
     video_url: Text
+
+
+class FieldBody(CamelBody):
+    """A path as ``fields`` of an answer that was not understood names it."""
+
+    field: Annotated[Text, StringConstraints(min_length=1, max_length=200)]
+
+
+class Chosen(View):
+    """The setting as it may be written into ``.env``, and how many waiting videos go on by it."""
+
+    setting: str
+    videos: int
 
 
 @router.get("/deliveries", response_model_exclude_none=True, responses=failing(400, 401, 403))
@@ -56,6 +69,19 @@ def replay(
     """Apply a report that once arrived again."""
     video = inbox.replay(caller, delivery_id, enqueue=enqueue)
     return Success(message="Report applied again", data=video)
+
+
+@router.post(
+    "/deliveries/{deliveryId}/field",
+    responses=failing(400, 401, 403, 404, 409),
+)
+def choose_field(
+    caller: SignedInCaller, delivery_id: Annotated[Id, Path(alias="deliveryId")], body: FieldBody
+) -> Success[Chosen]:
+    """Have the video's address read from this field of all answers, and go on with the videos that wait for it."""
+    videos = inbox.choose_field(caller, delivery_id, body.field, enqueue=enqueue)
+    chosen = Chosen(setting=f"{result_fields.VIDEO}={body.field}", videos=videos)
+    return Success(message="Field chosen", data=chosen)
 
 
 @router.post(

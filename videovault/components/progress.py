@@ -43,6 +43,7 @@ def small_progress(video_id: rx.Var[str]) -> rx.Component:
                 rx.el.span(work.doing),
                 bar(work.percent, wording.PROGRESS),
                 rx.el.span(work.so_far, class_name="figures"),
+                rx.cond(work.problem != "", rx.el.span(wording.UNREAD, class_name="error")),
             ),
             rx.fragment(rx.el.span(wording.REQUESTED), rx.el.progress(aria_label=wording.PROGRESS)),
         ),
@@ -67,6 +68,7 @@ def _known(work: Any, *, has_begun: bool = True) -> rx.Component:
             ),
             class_name="stack close",
         ),
+        rx.cond(work.problem != "", rx.el.p(work.problem, class_name="alert calm", role="alert")),
         class_name="stack",
     )
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -53,7 +54,7 @@ class Webhooks:
         self._backoff = backoff
         self._headers = headers or {}
 
-    def write_script(self, brief: Mapping[str, str], *, note: Note = unheard, field: str = "") -> Script:
+    def write_script(self, brief: Mapping[str, Any], *, note: Note = unheard, field: str = "") -> Script:
         """Ask for a script, which stands at ``field`` if not where it usually does.
 
         Raises WebhookError with a sentence for a person.
@@ -68,7 +69,7 @@ class Webhooks:
         return reader.read_script(answer.content, _content_type(answer), field=field)
 
     def generate(
-        self, request: Mapping[str, str], *, idempotency_key: str, note: Note = unheard, field: str = ""
+        self, request: Mapping[str, Any], *, idempotency_key: str, note: Note = unheard, field: str = ""
     ) -> Generation:
         """Ask for a video, whose address stands at ``field`` if not where it usually does.
 
@@ -79,7 +80,7 @@ class Webhooks:
         return _read(self._post(self._video_url, request, {"Idempotency-Key": idempotency_key}, note), field)
 
     def _post(
-        self, url: str, payload: Mapping[str, str], headers: Mapping[str, str], note: Note
+        self, url: str, payload: Mapping[str, Any], headers: Mapping[str, str], note: Note
     ) -> httpx.Response:
         """One answer below 500; refused connections and 5xx are tried again, backing off."""
         body = json.dumps(payload).encode()

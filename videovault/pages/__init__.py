@@ -23,6 +23,7 @@ from videovault.state.admin_avatars import AdminAvatarsState
 from videovault.state.admin_inbox import AdminInboxState
 from videovault.state.admin_people import AdminPeopleState
 from videovault.state.admin_system import AdminSystemState
+from videovault.state.admin_test_order import AdminTestOrderState
 from videovault.state.admin_videos import AdminVideosState
 from videovault.state.gallery import GalleryState
 from videovault.state.profile import ProfileState
@@ -86,6 +87,7 @@ PAGES = (
         [
             AdminSystemState.load,
             AdminInboxState.load,
+            AdminTestOrderState.load,
             AdminSystemState.run,
             AdminSystemState.ask_browser,
             WorkState.watch,

@@ -31,7 +31,7 @@ KINDS: Final[Mapping[Group, Sequence[str]]] = {
     "deletions": ("delete",),
     "admin": (
         *("user_changed", "sessions_ended", "create_admin", "invited", "reset_link"),
-        *("replayed", "rescued", "reconciled", "restored", "key_read"),
+        *("replayed", "rescued", "field_chosen", "test_ordered", "reconciled", "restored", "key_read"),
         *("avatar_added", "avatar_changed", "avatar_deleted", "avatars_reordered"),
     ),
 }

@@ -43,6 +43,8 @@ RETENTION: Final = (
             *(
                 "replayed",
                 "rescued",
+                "field_chosen",
+                "test_ordered",
                 "reconciled",
                 "restored",
                 "register",

@@ -12,7 +12,7 @@ from videovault.config import settings
 from videovault.config.headers import masked
 from videovault.db import moment, reading, transaction
 from videovault.errors import Conflict, UnsafeUrl, WebhookBusy, WebhookError, WebhookUnanswered
-from videovault.gateways import statuses, webhooks
+from videovault.gateways import reader, statuses, webhooks
 from videovault.gateways.reader import LONGEST_MINUTES, Generation
 from videovault.models import Event, Status, User, Video, now
 from videovault.security import Order
@@ -136,7 +136,8 @@ def take_answer(video: Video, answer: Generation, *, why: str) -> None:
 
 def keep_unread(session: Session, video: Video, answer: Generation) -> bool:
     """Go on waiting, and have the owner told that something was not understood; whether the video waits."""
-    log.warning("a generator's answer was not understood", video_id=video.id, reason=answer.message)
+    reason = reader.IS_THE_VIDEO if answer.is_video else answer.message
+    log.warning("a generator's answer was not understood", video_id=video.id, reason=reason)
     return video.status == Status.GENERATING and lifecycle.change(session, video, unread_at=now())
 
 
@@ -249,10 +250,11 @@ def _claim(video_id: str) -> tuple[Video, dict[str, str]] | None:
         taken = {"requested_at": now(), "next_ask_at": None, "deadline_at": until}
         if not lifecycle.change(session, video, unasked, due, **taken):
             return None
-        return video, _payload(video, _owner_email(session, video))
+        return video, payload_of(video, _owner_email(session, video))
 
 
-def _payload(video: Video, email: str) -> dict[str, str]:
+def payload_of(video: Video, email: str) -> dict[str, str]:
+    """What is posted to the video webhook; ``email`` is the owner's."""
     token = security.callback_token(order_of(video))
     return {
         **_script(video),

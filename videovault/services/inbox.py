@@ -4,36 +4,22 @@ from collections.abc import Callable, Collection
 from datetime import timedelta
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic.alias_generators import to_camel
-from sqlmodel import Session, col, delete, select
+from sqlmodel import Session, col, delete, func, select
 
 from videovault.db import reading, transaction
 from videovault.errors import Conflict, InvalidInput, NotFound
-from videovault.gateways import source
+from videovault.gateways import reader, source
 from videovault.models import Delivery, Event, Status, Video, now
-from videovault.services import callbacks, fields, generation
+from videovault.services import callbacks, fields, generation, result_fields
 from videovault.services.access import Caller, check_admin, open_video
 from videovault.services.callbacks import Report
-from videovault.services.delivery_views import DeliveriesView, DeliveryView
-from videovault.services.views import Metadata, VideoView
+from videovault.services.delivery_views import DeliveriesView, DeliveryView, choices_of, said_in
+from videovault.services.views import VideoView
 
 KEPT = timedelta(days=30)
+MOST_READ_AGAIN = 200  # videos whose answers are read again at once
 STUCK = (Status.GENERATING, Status.FAILED)
 Enqueue = Callable[[str], object]
-
-
-class _Kept(BaseModel):
-    """The body of a report, as far as it can be applied again."""
-
-    model_config = ConfigDict(alias_generator=to_camel, extra="ignore")
-
-    user_id: str
-    video_id: str
-    status: str
-    video_url: str | None = None
-    metadata: Metadata | None = Field(default_factory=Metadata)
-    error: str | None = None
 
 
 def list_deliveries(
@@ -101,6 +87,50 @@ def rescue(caller: Caller, video_id: str, url: str, *, enqueue: Enqueue) -> Vide
     return view
 
 
+def choose_field(caller: Caller, delivery_id: str, path: str, *, enqueue: Enqueue) -> int:
+    """Read the video's address from ``path`` from now on, and what was not understood once more.
+
+    Returns how many videos go on by it. Raises Forbidden, NotFound, InvalidInput for a path at which the answer names no
+    address, and Conflict where the environment sets VIDEO_RESULT_FIELD.
+    """
+    check_admin(caller)
+    row = _delivery(delivery_id)
+    if path not in {field.path for field in choices_of(row)}:
+        raise InvalidInput(
+            "There is no address at this place of the answer.", {"field": "Choose one of the list."}
+        )
+    with transaction() as session:
+        result_fields.choose_video(session, caller, path)
+        session.add(Event(kind="field_chosen", actor_id=caller.user_id, detail={"field": path}))
+    return sum([_read_again(row, path, enqueue) for row in _unread()])
+
+
+def _unread() -> list[Delivery]:
+    """The last call that was not understood of each video that waits for its generator."""
+    newest = (
+        select(func.max(Delivery.id))
+        .join(Video, col(Video.id) == col(Delivery.video_id))
+        .where(col(Video.status) == Status.GENERATING, col(Video.unread_at).is_not(None))
+        .where(col(Delivery.verdict) == "unread", col(Delivery.at) >= col(Video.requested_at))
+        .group_by(col(Delivery.video_id))
+        .limit(MOST_READ_AGAIN)
+    )
+    with reading() as session:
+        return list(session.exec(select(Delivery).where(col(Delivery.id).in_(newest))))
+
+
+def _read_again(row: Delivery, path: str, enqueue: Enqueue) -> bool:
+    said = reader.read(*said_in(row), field=path)
+    with reading() as session:
+        video = session.get(Video, row.video_id)
+    if video is None or said.state == "unread" or not said.video_url:
+        return False
+    generation.take_answer(video, said, why="the answer was read again")
+    if said.state == "ready":
+        enqueue(video.id)
+    return True
+
+
 def purge(older_than: timedelta = KEPT) -> None:
     """Forget old calls; how many there may be until then is bounded where they are written."""
     with transaction() as session:
@@ -126,18 +156,13 @@ def _delivery(delivery_id: str) -> Delivery:
 def _report(row: Delivery) -> Report:
     if row.direction != "in" or row.is_cut:
         raise Conflict("Only a report that reached us whole can be applied again.")
-    try:
-        kept = _Kept.model_validate_json(row.body)
-    except ValidationError as error:
-        raise Conflict("This call was no report that could be applied.") from error
-    return Report(
-        user_id=kept.user_id,
-        video_id=kept.video_id,
-        status=kept.status,
-        video_url=kept.video_url or "",
-        metadata=kept.metadata or Metadata(),
-        error=kept.error or "",
-    )
+    said = callbacks.understood(*said_in(row))
+    user_id, video_id = said.user_id, row.video_id or said.video_id
+    with reading() as session:
+        video = session.get(Video, video_id)
+    if said.state == "unread" or not video_id:
+        raise Conflict("This call was no report that could be applied.")
+    return Report.of(said, user_id=video.owner_id if video else user_id, video_id=video_id)
 
 
 def _number(cursor: str) -> int:

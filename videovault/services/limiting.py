@@ -32,6 +32,7 @@ ADDRESS_LETTERS = parse_many("30/hour")  # asked for from one address
 RESETS = parse_many("30/hour")  # from one address: each costs the hashing of a password
 SCRIPTS = parse_many("30/minute; 300/hour")  # of one account, as the next two
 GENERATIONS = parse_many("30/minute; 300/hour")
+TEST_ORDERS = parse_many("6/10 minutes; 30/day")  # of all admins together: each may cost a render
 STORES = parse_many("120/minute; 2000/hour")
 LINKS = parse_many("1200/minute")  # galleries with links, and links one by one, of one account
 WRONG_KEYS = parse_many("20/hour")  # of share links, from one address

@@ -116,6 +116,11 @@ def incoming(call: Incoming) -> None:
     )
 
 
+def kept(body: bytes) -> str:
+    """The text of a body as it may be kept: cut, and without callback tokens."""
+    return _kept_body(body)[0]
+
+
 def named_video(body: bytes) -> str:
     """The video that the body of a report names; empty where it names none."""
     return reader.read(body).video_id
@@ -127,8 +132,8 @@ def _verdict(kind: str, exchange: Exchange) -> tuple[Verdict, str]:
         return "refused", exchange.fault or f"HTTP {exchange.status}"
     if kind != "script":
         said = reader.read(exchange.answer, exchange.content_type, field=result_fields.video())
-        if said.state == "unread":
-            return "unread", said.message
+        if said.state == "unread" or (said.is_video and kind == "video"):
+            return "unread", said.message or reader.IS_THE_VIDEO
     return "accepted", ""
 
 

@@ -60,6 +60,11 @@ def compose_part(caller: Caller, video_id: str, part: Part) -> str:
     return text
 
 
+def left_empty(script: Mapping[str, str]) -> list[Part]:
+    """The parts that the script webhook did not write; none where there is no such webhook."""
+    return [part for part in PARTS if not script[part]] if settings().script_webhook else []
+
+
 def keep(caller: Caller, script: Mapping[str, str]) -> ScriptView:
     """Keep what ``compose`` made as a draft."""
     with transaction() as session:

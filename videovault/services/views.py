@@ -18,6 +18,10 @@ FOLDED: dict[str, PublicStatus] = {
     Status.FAILED: "failed",
 }
 Retry = Literal["transfer", "generation"]
+NOT_UNDERSTOOD = (
+    "Your generator answered something that VideoVault could not read. The video is still awaited; an admin can see the "
+    "answer on the System page."
+)
 PROCESSING = (Status.GENERATING, Status.QUEUED, Status.STORING)
 
 
@@ -87,7 +91,10 @@ class Metadata(View):
 
 
 class Progress(View):
-    """How far the work is; bytes and seconds, ``percent`` only while storing a video of known size."""
+    """How far the work is; bytes and seconds, ``percent`` only while storing a video of known size.
+
+    ``problem`` is what its owner should know while it goes on: that the generator was not understood.
+    """
 
     stage: Literal["generating", "queued", "storing"]
     bytes_done: int = 0
@@ -97,6 +104,7 @@ class Progress(View):
     seconds_left: int | None = None
     elapsed_seconds: int = 0
     expected_seconds: int | None = None
+    problem: str | None = None
 
     @classmethod
     def of(cls, video: Video) -> "Progress":
@@ -112,6 +120,7 @@ class Progress(View):
             seconds_left=round((total - video.bytes_done) / rate) if total and rate else None,
             elapsed_seconds=max(0, int((now() - started).total_seconds())),
             expected_seconds=round(video.estimated_minutes * 60) if video.estimated_minutes else None,
+            problem=NOT_UNDERSTOOD if video.unread_at and video.status == Status.GENERATING else None,
         )
 
 

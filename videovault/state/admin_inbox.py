@@ -3,8 +3,9 @@
 from typing import Literal, cast
 
 from videovault import worker
-from videovault.services import inbox
+from videovault.services import inbox, result_fields
 from videovault.services.access import Caller
+from videovault.state import wording
 from videovault.state.admin import AdminState
 from videovault.state.admin_shapes import Call
 from videovault.state.calls import patiently, quickly
@@ -42,6 +43,13 @@ class AdminInboxState(Readable, AdminState):
         """Apply the report again."""
         video = await patiently(inbox.replay, caller, delivery_id, enqueue=worker.enqueue)
         self._say(f"The report on “{video.title}” is applied.")
+        await self._read(caller)
+
+    @signed_in
+    async def choose(self, caller: Caller, delivery_id: str, path: str) -> None:
+        """Read the video's address from this field of all answers, and go on with the videos that wait for it."""
+        count = await patiently(inbox.choose_field, caller, delivery_id, path, enqueue=worker.enqueue)
+        self._say(wording.field_chosen(result_fields.VIDEO, path, count))
         await self._read(caller)
 
     async def _read(self, caller: Caller, cursor: str = "") -> None:

@@ -65,6 +65,8 @@ SENTENCES: Final = {
     "reset_link": "{who} made a link for {subject} to set another password.",
     "replayed": "{who} applied a report on {video} again.",
     "replayed.other": "{who} applied a report on {video} of {subject} again.",
+    "field_chosen": "{who} chose where a video's address stands in the generator's answers.",
+    "test_ordered": "{who} sent a test order to the generator.",
     "rescued": "{who} gave {video} the address of its file.",
     "rescued.other": "{who} gave {video} of {subject} the address of its file.",
     "reconciled": "{who} had the differences between S3 and database mended; {left} left.",

@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 from videovault.services.account_views import PersonView
 from videovault.services.delivery_views import DeliveryView
 from videovault.services.system import CheckView, StepView
+from videovault.services.test_orders import StepView as StepOfOrder
 from videovault.services.views import AdminVideoView, iso
 from videovault.state import wording
 from videovault.state.shapes import Card, Shape
@@ -115,6 +116,36 @@ def _tried(steps: Sequence[StepView]) -> list[Step]:
     return [Step(name=step.name, is_done=step.is_done) for step in steps[: len(done) + 1]]
 
 
+class OrderStep(Shape):
+    """A call of the test order; ``is_report``: one that reached us."""
+
+    title: str
+    read: str
+    sent: str = ""
+    answer: str = ""
+    is_bad: bool = False
+    is_report: bool = False
+
+    @classmethod
+    def of(cls, view: StepOfOrder) -> "OrderStep":
+        status = f" ({view.http_status})" if view.http_status else ""
+        return cls(
+            title=f"{view.name}{status}",
+            read=view.read,
+            sent=view.sent,
+            answer=view.answer,
+            is_bad=view.is_bad,
+            is_report=view.name == "Report",
+        )
+
+
+class Choice(Shape):
+    """An address in an answer that was not understood."""
+
+    path: str
+    address: str
+
+
 class Call(Shape):
     """A webhook call in the inbox; ``headers`` is one line each."""
 
@@ -131,6 +162,7 @@ class Call(Shape):
     body: str
     answer: str
     can_be_replayed: bool
+    choices: list[Choice] = []
 
     @classmethod
     def of(cls, view: DeliveryView) -> "Call":
@@ -142,10 +174,11 @@ class Call(Shape):
             video=view.title,
             address=view.address,
             verdict=wording.VERDICTS.get(view.verdict, view.verdict),
-            is_bad=view.verdict == "refused",
+            is_bad=view.verdict in ("refused", "unread"),
             why=view.why,
             headers="\n".join(f"{name}: {value}" for name, value in view.headers.items()),
             body=view.body,
             answer=view.answer,
             can_be_replayed=view.can_be_replayed,
+            choices=[Choice(path=field.path, address=field.address) for field in view.fields],
         )

@@ -86,13 +86,14 @@ class Card(Shape):
 
 
 class Work(Shape):
-    """How far a video in work is; ``percent`` is -1 while nobody can know."""
+    """How far a video in work is; ``percent`` is -1 while nobody can know, ``problem`` what its owner should know."""
 
     step: int = REQUESTED
     doing: str = wording.HANDING_OVER
     so_far: str = ""
     pace: str = ""
     percent: int = -1
+    problem: str = ""
 
     @classmethod
     def of(cls, progress: Progress) -> "Work":
@@ -187,9 +188,9 @@ class Shared(Shape):
 
 def _generating(progress: Progress) -> Work:
     elapsed, expected = progress.elapsed_seconds, progress.expected_seconds
-    so_far = f"{wording.clock(elapsed)} so far"
+    so_far, problem = f"{wording.clock(elapsed)} so far", progress.problem or ""
     if expected is None:
-        return Work(step=GENERATING, doing=wording.MAKING, so_far=so_far)
+        return Work(step=GENERATING, doing=wording.MAKING, so_far=so_far, problem=problem)
     late = elapsed > expected
     return Work(
         step=GENERATING,
@@ -197,6 +198,7 @@ def _generating(progress: Progress) -> Work:
         so_far=so_far,
         pace="Longer than expected, still waiting" if late else wording.left(expected - elapsed),
         percent=min(99, elapsed * 100 // expected) if expected else -1,
+        problem=problem,
     )
 
 

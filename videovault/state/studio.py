@@ -73,6 +73,7 @@ class StudioState(ScriptState):
             draft = await quickly(scripts.keep, caller, composed)
             async with self:
                 await self._open(caller, draft.video_id)
+                self.errors = dict.fromkeys(scripts.left_empty(composed), wording.LEFT_EMPTY)
         finally:
             async with self:
                 self._end_waiting()

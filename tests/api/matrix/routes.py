@@ -130,6 +130,9 @@ ROUTES: dict[str, Route] = {
     "PUT /api/auth/video/status": Route(
         rules.reporter, 200, lambda ask: _of(ask, status="processing"), state=Status.GENERATING
     ),
+    "POST /api/auth/video/status": Route(
+        rules.reporter, 200, lambda ask: _of(ask, status="processing"), state=Status.GENERATING
+    ),
     **{
         f"{method} /api/callback/{{token}}": Route(
             rules.address_holder, 200, lambda _: {"status": "processing"}, state=Status.GENERATING
@@ -159,6 +162,9 @@ ROUTES: dict[str, Route] = {
     "GET /api/admin/events": Route(rules.admins),
     "GET /api/admin/stats": Route(rules.admins),
     "GET /api/admin/deliveries": Route(rules.admins),
+    "POST /api/admin/deliveries/{deliveryId}/field": Route(
+        rules.admins, 404, lambda _: {"field": "movie.url"}
+    ),
     "POST /api/admin/deliveries/{deliveryId}/replay": Route(rules.admins, state=Status.GENERATING),
     "GET /api/admin/users": Route(rules.admins),
     "PATCH /api/admin/users/{userId}": Route(rules.admins, 200, lambda _: {"quotaBytes": 7}),

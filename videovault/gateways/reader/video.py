@@ -25,6 +25,7 @@ ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 TOO_LONG = f"It names an address of more than {walk.LONGEST_ADDRESS // 1024} KiB."
 EQUALS = "It names several addresses that may be the video."
 CONTRADICTORY = "It names two different states."
+IS_THE_VIDEO = "It is the video itself, where the video's address is expected."
 NOTHING_KNOWN = "It names neither the address of a video nor a state that is known."
 
 log = logs.get(__name__)

@@ -16,7 +16,6 @@ LONGEST_REASON = 2000
 MOST_REASONS = 5  # of a list
 Path = tuple[str | int, ...]
 
-_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
 _IN_PROSE = re.compile(r"https?://[^\s<>\"'`)\]]+", re.IGNORECASE)
 _SUFFIXES = ("url", "uri", "link", "file", "path")
 
@@ -31,6 +30,7 @@ DONE = [canonical(name) for name in known.DONE_NAMES]
 ERROR = [canonical(name) for name in known.ERROR_NAMES]
 REJECTION = [canonical(name) for name in known.REJECTION_NAMES]
 REASON = [canonical(name) for name in known.REASON_NAMES]
+ASIDE = {*ERROR, "detail", "details"}  # what is said in these is not the video's state
 NOTHING = ("", "none", "null", "false", "0")
 
 
@@ -87,7 +87,7 @@ def walk(value: Any) -> Findings:
                 _note_text(found, (*path, key), child, held, is_beside)
             elif isinstance(child, dict | list):
                 beside = is_beside or (isinstance(key, str) and _says(key, known.BESIDE_THE_VIDEO))
-                below.append(((*path, key), child, beside, one_way and name not in REASON))
+                below.append(((*path, key), child, beside, one_way and name not in ASIDE))
         waiting += reversed(below)
     return found
 
@@ -137,7 +137,7 @@ def _ends(text: str) -> str:
 
 def _is_beside(event: str) -> bool:
     """Whether an event is about something else, such as ``avatar_video_gif``; ``avatar_video`` is a video."""
-    words = set(_WORDS.findall(event[:LONGEST_NAME]))
+    words = set(_words(event))
     return bool(words & known.BESIDE_THE_VIDEO - {"avatar", "template"}) or (
         "avatar" in words and "video" not in words
     )
@@ -213,12 +213,14 @@ def _note_text(found: Findings, path: Path, text: str, holder: Any, is_beside: b
 def _in_text(
     path: Path, text: str, name: str, holder: Any, found: Findings, is_beside: bool = False
 ) -> Iterator[Address]:
-    text = text.strip().strip("<>\"'`").strip()
+    text = text.strip()
+    is_code = text[:1] in ("{", "<") or (text[:1] == "[" and "](" not in text)
+    text = text.strip("<>\"'`").strip()
     if is_address(text):
         found.too_long |= len(text) > LONGEST_ADDRESS
         if len(text) <= LONGEST_ADDRESS:
             yield Address(path, text, None if is_beside else _standing(path, text, name, holder))
-    elif text[:1] not in ("{", "[", "<") and not is_beside:  # a sentence that names the video
+    elif not is_code and not is_beside:  # a sentence that names the video
         for named in set(_IN_PROSE.findall(text)):
             url = named.rstrip(".,;:!?")
             if is_address(url) and _ending(url) in known.VIDEO_ENDINGS and len(url) <= LONGEST_ADDRESS:
@@ -227,9 +229,9 @@ def _in_text(
 
 def _standing(path: Path, url: str, name: str, holder: Any) -> Standing | None:
     ending, kind = _ending(url), _kind(holder)
-    if ending in known.OTHER_ENDINGS or kind == "other":
-        return None
     named = _singular(canonical(name))
+    if ending in known.OTHER_ENDINGS or (kind == "other" and named not in VIDEO):
+        return None
     unlike = ending not in known.VIDEO_ENDINGS and kind != "video"
     aside = sum(1 for step in path[:-1] if isinstance(step, str) and canonical(step) not in WRAPPERS)
     if named in VIDEO:
@@ -247,12 +249,22 @@ def _singular(name: str) -> str:
 
 def _says(name: str, words: frozenset[str]) -> bool:
     """Whether one of its words is among these, also with ``url`` grown on to it."""
-    for word in _WORDS.findall(name[:LONGEST_NAME]):
-        small = word.lower()
-        stem = next((small.removesuffix(end) for end in _SUFFIXES if small.endswith(end)), small)
-        if small in words or stem in words:
+    for word in _words(name):
+        plain = word.rstrip("0123456789")
+        stem = next((plain.removesuffix(end) for end in _SUFFIXES if plain.endswith(end)), plain)
+        if not words.isdisjoint((word, plain, stem)):
             return True
     return False
+
+
+def _words(name: str) -> list[str]:
+    """``share``, ``video`` and ``url`` of ``shareVideoURL``."""
+    name = name[:LONGEST_NAME]
+    spaced = [
+        f" {char}" if char.isupper() and (not before.isupper() or after.islower()) else char
+        for before, char, after in zip(f"_{name}", name, f"{name[1:]}_", strict=False)
+    ]
+    return "".join(char if char.isalnum() else " " for char in "".join(spaced)).lower().split()
 
 
 def _ending(url: str) -> str:

@@ -57,7 +57,8 @@ def _call(call: Any) -> rx.Component:
                 _text("Client address", call.address),
                 _text("Headers", call.headers),
                 _text("Body", call.body),
-                _text("Answer", call.answer),
+                _text(wording.ANSWER, call.answer),
+                _choices(call),
                 _ways(call),
                 class_name="stack close call",
             ),
@@ -70,6 +71,36 @@ def _text(name: str, text: Any) -> rx.Component:
     return rx.cond(
         text != "",
         rx.el.div(rx.el.h3(name, class_name="small"), rx.el.pre(text, tab_index=0)),
+    )
+
+
+def _choices(call: Any) -> rx.Component:
+    """Where the video's address stands, for an answer that was not understood."""
+    return rx.cond(
+        is_empty(call.choices),
+        rx.fragment(),
+        rx.el.div(
+            rx.el.h3("Which of these is the finished video?", class_name="small"),
+            rx.el.p(
+                "The field you choose is used for all answers, and videos that wait for it go on.",
+                class_name="soft",
+            ),
+            rx.el.ul(
+                rx.foreach(
+                    call.choices,
+                    lambda choice: rx.el.li(
+                        button(
+                            f"Use {choice.path}",
+                            on_click=AdminInboxState.choose(call.delivery_id, choice.path),
+                        ),
+                        rx.el.code(choice.address),
+                        class_name="row",
+                        key=choice.path,
+                    ),
+                ),
+                class_name="stack close",
+            ),
+        ),
     )
 
 

@@ -12,6 +12,7 @@ from videovault.pages.admin.frame import admin_page, section, with_code
 from videovault.pages.admin.inbox import inbox
 from videovault.pages.admin.orphans import orphans
 from videovault.pages.admin.rescue import rescue_dialog
+from videovault.pages.admin.test_order import test_order
 from videovault.state import wording
 from videovault.state.admin_system import AdminSystemState
 
@@ -26,7 +27,7 @@ class Probe(rx.el.Img):  # type: ignore[misc] # Reflex ships its elements withou
 def system() -> rx.Component:
     return admin_page(
         "/admin/system",
-        rx.el.div(_checks(), charts(), orphans(), inbox(), class_name="stack below-tools"),
+        rx.el.div(_checks(), test_order(), charts(), orphans(), inbox(), class_name="stack below-tools"),
         rescue_dialog(),
         text="Every part, tried just now.",
     )

@@ -8,6 +8,7 @@ from videovault.state.wording.counting import (
     budget,
     deleted,
     differences,
+    field_chosen,
     found,
     news,
     not_deleted,
@@ -44,6 +45,7 @@ __all__ = [
     "code_apart",
     "deleted",
     "differences",
+    "field_chosen",
     "found",
     "left",
     "news",
@@ -125,6 +127,9 @@ REQUESTED = "Requested"
 PROGRESS = "Progress"
 HANDING_OVER = "Handing it over"
 MAKING = "Making the video"
+UNREAD = "The generator's answer could not be read."
+ANSWER = "Answer"
+LEFT_EMPTY = "The script service left this part empty. Write it here."
 WRITING = "Writing the script"
 CHECKING = "Checking…"
 AGAIN = {
@@ -146,6 +151,7 @@ VERDICTS = {
     "accepted": "Accepted",
     "duplicate": "Known already",
     "superseded": "Too late",
+    "unread": "Not understood",
     "refused": "Refused",
 }
 CALLS = {

@@ -28,6 +28,7 @@ with_warnings = Counted(
     "Everything works, with {n} warnings.",
 )
 in_work_again = Counted("1 video in work again.", "{n} videos in work again.")
+gone_on = Counted("1 waiting video goes on.", "{n} waiting videos go on.")
 all_deleted = Counted("1 video deleted.", "{n} videos deleted.")
 times = Counted("once", "{n} times")
 opened_so_often = Counted("Opened once.", "Opened {n} times.")
@@ -99,3 +100,9 @@ def of_in_work_again(done: int, total: int) -> str:
     if done == total:
         return in_work_again(total)
     return f"{of_many(done, total)} videos in work again. The others stay selected."
+
+
+def field_chosen(setting: str, path: str, videos_going_on: int) -> str:
+    """That answers are read from this field from now on, and how to keep that in the environment."""
+    going_on = f" {gone_on(videos_going_on)}" if videos_going_on else ""
+    return f"Addresses are read from {path} from now on.{going_on} To set it in .env: {setting}={path}"

@@ -1,0 +1,114 @@
+"""A test order shows what a generator answers and reports, and leaves no video behind."""
+
+import json
+from typing import Any
+
+import pytest
+from sqlmodel import select
+
+from tests.fixtures.generator import Generator
+from tests.fixtures.installation import Configure
+from videovault.db import reading, transaction
+from videovault.errors import Conflict, Forbidden, RateLimited
+from videovault.models import GenerationCount, TestOrder, Video, now
+from videovault.services import callbacks, test_orders
+from videovault.services.access import Caller
+from videovault.services.test_orders import TestOrderView
+
+
+def ordered(anna: Caller) -> TestOrderView:
+    order = test_orders.begin(anna)
+    test_orders.send(anna, order.id)
+    return latest(anna)
+
+
+def latest(anna: Caller) -> TestOrderView:
+    order = test_orders.latest(anna)
+    assert order is not None
+    return order
+
+
+def reported(generator: Generator, body: dict[str, Any]) -> bool:
+    raw = json.dumps(body).encode()
+    return test_orders.report(generator.requests[-1]["callbackToken"], raw, callbacks.understood(raw))
+
+
+def test_it_shows_what_was_sent_answered_read_and_reported(anna: Caller, generator: Generator) -> None:
+    generator.mode = "processing"
+    order = ordered(anna)
+    assert [step.name for step in order.steps] == ["Script webhook", "Video webhook"]
+    script, video = order.steps
+    assert json.loads(script.sent)["test"] is True
+    assert script.read == "A script with hook, body and conclusion."
+    assert (json.loads(video.sent)["hook"], video.http_status) == (generator.script["hook"], 200)
+    assert generator.requests[-1]["callbackToken"] not in video.sent
+    assert video.read == "Accepted; the report is waited for."
+    assert not order.is_over
+    assert reported(generator, {"movie": {"at": generator.video_url, "again": generator.file("b.mp4")}})
+    assert latest(anna).steps[-1].is_bad
+    assert reported(generator, {"event": "video.completed", "data": {"url": generator.video_url}})
+    order = latest(anna)
+    assert order.is_over
+    assert order.steps[-1].read == f"Finished; the video is at {generator.url}/…"
+
+
+def test_it_makes_no_video_and_costs_no_budget(
+    anna: Caller, generator: Generator, configure: Configure
+) -> None:
+    configure(GENERATIONS_PER_DAY=1)
+    assert ordered(anna).is_over
+    assert len(generator.requests) == 2
+    with reading() as session:
+        assert session.exec(select(Video)).all() == []
+        assert session.exec(select(GenerationCount)).all() == []
+
+
+@pytest.mark.parametrize(
+    ("mode", "read"),
+    [
+        ("refuse", "Failed: This avatar is not known."),
+        ("rejected", "Rejected: No swearing, please."),
+        ("nonsense", "Not understood. It names neither the address of a video nor a state that is known."),
+        ("break", "The service failed (500). Look at its own log, then try again."),
+    ],
+)
+def test_what_goes_wrong_is_shown(anna: Caller, generator: Generator, mode: Any, read: str) -> None:
+    generator.mode = mode
+    step = ordered(anna).steps[-1]
+    assert (step.read, step.is_bad) == (read, True)
+
+
+def test_there_is_one_at_a_time_until_its_time_is_over(anna: Caller, generator: Generator) -> None:
+    generator.mode = "processing"
+    order = ordered(anna)
+    with pytest.raises(Conflict, match="under way"):
+        test_orders.begin(anna)
+    with transaction() as session:
+        row = session.get_one(TestOrder, order.id)
+        row.started_at = now() - test_orders.DEADLINE
+        session.add(row)
+    late = latest(anna)
+    assert (late.is_over, late.steps[-1].read) == (True, test_orders.TIMED_OUT)
+    assert not test_orders.begin(anna).is_over
+
+
+def test_it_is_for_admins_only_and_not_too_often(
+    anna: Caller, bert: Caller, generator: Generator, configure: Configure
+) -> None:
+    for refused in (test_orders.begin, test_orders.latest):
+        with pytest.raises(Forbidden):
+            refused(bert)
+    with pytest.raises(Forbidden):
+        test_orders.send(bert, "any")
+    configure(SCRIPT_WEBHOOK_URL="", VIDEO_WEBHOOK_URL=f"{generator.url}/video", RATE_LIMITS="on")
+    for _ in range(6):
+        ordered(anna)
+    with pytest.raises(RateLimited):
+        test_orders.begin(anna)
+    with reading() as session:
+        assert len(session.exec(select(TestOrder)).all()) <= test_orders.MOST
+
+
+@pytest.mark.usefixtures("generator")
+def test_a_token_that_is_made_up_is_for_no_test_order() -> None:
+    assert not test_orders.report("a.b.c", b"{}", callbacks.understood(b"{}"))
