@@ -18,7 +18,8 @@ from tests.fixtures.waiting import eventually
 from videovault import security
 from videovault.db import reading
 from videovault.models import Delivery, Video
-from videovault.services import callbacks, generation
+from videovault.services import callbacks, generation, test_orders
+from videovault.services.access import Caller
 
 pytestmark = pytest.mark.usefixtures("moto_s3")
 BASE = "https://hooks.example.com:8443"
@@ -213,3 +214,17 @@ def test_what_is_not_understood_is_taken_without_complaint_and_shown_to_people(
     assert kept()[-1].why
     with reading() as session:
         assert session.get_one(Video, video_of(ada)["videoId"]).unread_at
+
+
+def test_a_test_order_is_reported_there_too(
+    admin: Person, client: httpx.Client, generator: Generator
+) -> None:
+    generator.mode = "processing"
+    looking = Caller(user_id=admin.user_id, email=admin.email, is_admin=True)
+    test_orders.send(looking, test_orders.begin(looking).id)
+    path = "/api/callback/" + generator.requests[-1]["reportUrl"].rpartition("/")[2]
+    assert client.post(path, json=ready(generator)).status_code == 200
+    seen = test_orders.latest(looking)
+    assert seen
+    assert (seen.steps[-1].name, seen.is_over) == ("Report", True)
+    assert path.rpartition("/")[2] not in str(seen)
