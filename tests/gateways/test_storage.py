@@ -13,7 +13,7 @@ from tests.fixtures.stores import Denies, KnowsNoChecksums, LiesIn
 from videovault.config import settings
 from videovault.errors import ConfigurationError, StorageError
 from videovault.gateways import links, storage
-from videovault.gateways.capabilities import KEEP, Call, Capabilities, Fact, Sums, from_json
+from videovault.gateways.capabilities import KEEP, Call, Capabilities, Fact, Feature, Sums, from_json
 from videovault.gateways.storage import Description, Storage, UploadLost
 
 MIB = 1024**2
@@ -210,11 +210,13 @@ def test_what_a_store_can_do_is_kept_for_other_processes_and_found_out_again(
 
 
 def test_what_a_store_could_not_do_is_tried_again_after_a_month() -> None:
-    known = Capabilities("a store")
-    known.learn({Call.PUT: Fact("MD5", datetime.now(UTC) - KEEP + timedelta(minutes=1))})
+    """But a store that keeps no metadata is not assumed to: its objects would look swapped."""
+    known, at = Capabilities("a store"), datetime.now(UTC) - KEEP
+    known.learn({Call.PUT: Fact("MD5", at + timedelta(minutes=1)), Feature.METADATA: Fact("no", at)})
     assert known.sums(Call.PUT) is Sums.MD5
-    known.learn({Call.PUT: Fact("MD5", datetime.now(UTC) - KEEP - timedelta(minutes=1))})
+    known.learn({Call.PUT: Fact("MD5", at - timedelta(minutes=1))})
     assert known.sums(Call.PUT) is Sums.CRC32
+    assert not known.can(Feature.METADATA)
 
 
 def test_facts_of_another_version_are_left_out() -> None:

@@ -53,6 +53,8 @@ ASSUMED = {
     Feature.VERSIONED: False,
     Feature.DELETE_VERSIONS: True,
 }
+# What shows itself when it is tried. The others stay: objects without metadata must not look swapped after a month.
+TRIED_AGAIN = {*Call, Feature.TAGGING, Feature.LIST_UPLOADS}
 WITH_MD5 = {Call.PUT, Call.PART}
 
 
@@ -178,7 +180,11 @@ class Capabilities:
         if due:
             self._merge(_chosen.memory.load(self._store))
         oldest = datetime.now(UTC) - KEEP
-        return {name: fact for name, fact in self._facts.copy().items() if fact.at > oldest}
+        return {
+            name: fact
+            for name, fact in self._facts.copy().items()
+            if fact.at > oldest or name not in TRIED_AGAIN
+        }
 
     def _merge(self, loaded: Facts) -> None:
         """The newer of what both know."""

@@ -70,6 +70,11 @@ def learn(calls: S3Calls, ask: Ask) -> Facts:
     return _Probe(calls, ask, f"{PREFIX}{secrets.token_hex(12)}").run()
 
 
+def _has_metadata(head: Any) -> bool:
+    kept = {name.lower(): value for name, value in head.get("Metadata", {}).items()}
+    return METADATA.items() <= kept.items()
+
+
 class _Probe:
     def __init__(self, calls: S3Calls, ask: Ask, key: str) -> None:
         self._calls = calls
@@ -84,8 +89,11 @@ class _Probe:
         try:
             put = self._tried(Call.PUT, self._put)
             head = self._tried(Call.HEAD, lambda sums: self._calls.head(self._key, sums))
-            kept = {name.lower(): value for name, value in head.get("Metadata", {}).items()}
-            self._note(Feature.METADATA, can=METADATA.items() <= kept.items())
+            looks = (
+                head,
+                self._visible(partial(self._calls.head, self._key, Sums.NONE)),
+            )  # the first may be an odd one
+            self._note(Feature.METADATA, can=any(map(_has_metadata, looks)))
             self._tried(Call.GET, lambda sums: self._calls.get(self._key, sums)["Body"].read())
             self._try_tagging()
             self._try_parts()
