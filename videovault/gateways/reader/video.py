@@ -26,6 +26,7 @@ TOO_LONG = f"It names an address of more than {walk.LONGEST_ADDRESS // 1024} KiB
 EQUALS = "It names several addresses that may be the video."
 CONTRADICTORY = "It names two different states."
 IS_THE_VIDEO = "It is the video itself, where the video's address is expected."
+NO_ADDRESS = "It says that the video is finished, and names no address of it."
 NOTHING_KNOWN = "It names neither the address of a video nor a state that is known."
 
 log = logs.get(__name__)
@@ -54,6 +55,15 @@ class Generation:
     video_id: str = ""
     user_id: str = ""
     is_video: bool = False
+
+    @property
+    def problem(self) -> str:
+        """Why nothing can be done with it; empty where something can."""
+        if self.is_video:
+            return IS_THE_VIDEO
+        if self.state == "ready" and not self.video_url:
+            return NO_ADDRESS
+        return self.message if self.state == "unread" else ""
 
 
 @dataclass(frozen=True)
