@@ -16,8 +16,6 @@ def upgrade() -> None:
         )
         batch_op.add_column(sa.Column("refused_since", sa.DateTime(timezone=True), nullable=True))
         batch_op.add_column(sa.Column("next_fetch_at", sa.DateTime(timezone=True), nullable=True))
-    with op.batch_alter_table("videos", schema=None) as batch_op:
-        batch_op.alter_column("has_derived_title", server_default=None)
 
 
 def downgrade() -> None:

@@ -39,8 +39,6 @@ def upgrade() -> None:
         for column in _columns():
             batch_op.add_column(column)
         batch_op.create_index("ix_videos_copy_state", ["copy_state"], unique=False)
-    with op.batch_alter_table("videos", schema=None) as batch_op:
-        batch_op.alter_column("copy_tries", server_default=None)
 
 
 def downgrade() -> None:

@@ -69,7 +69,7 @@ def test_it_makes_no_video_and_costs_no_budget(
         ("refuse", "Failed: This avatar is not known."),
         ("rejected", "Rejected: No swearing, please."),
         ("nonsense", "Not understood. It names neither the address of a video nor a state that is known."),
-        ("break", "The service failed (500). Look at its own log, then try again."),
+        ("break", "The service answered HTTP 500."),
     ],
 )
 def test_what_goes_wrong_is_shown(anna: Caller, generator: Generator, mode: Any, read: str) -> None:

@@ -41,6 +41,7 @@ FOR_EVERYBODY = {
 }
 ARGUMENTS = {
     "form": {},
+    "path": "movie.url",
     "video_id": "video_1_abcdefghi",
     "video_ids": ["video_1_abcdefghi"],
     "title": "Mine",

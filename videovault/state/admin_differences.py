@@ -16,6 +16,7 @@ ADVICE = {
     Kind.UNKNOWN_TAG: "They are tagged.",
     Kind.SIDECAR: "They are written.",
     Kind.MISSING_POSTER: "The videos play without; nothing needs to be done.",
+    Kind.MISSING_COPY: "They are made again.",
     Kind.ORPHAN: "Those older than an hour are deleted, for good.",
     Kind.OLD_VERSION: "Those older than an hour are deleted, for good, where the bucket allows it.",
     Kind.STRAY_UPLOAD: "They are aborted, and what came of them so far is deleted.",

@@ -20,9 +20,10 @@ NAMES = {
     "dts": "DTS",
 }
 CANNOT = "Most browsers cannot play this video ({kind})."
+BEING_COPIED = f"{CANNOT} A copy that they can play is being made."
 SENTENCES = {
-    CopyState.DUE: f"{CANNOT} A copy that they can play is being made.",
-    CopyState.MAKING: f"{CANNOT} A copy that they can play is being made.",
+    CopyState.DUE: BEING_COPIED,
+    CopyState.MAKING: BEING_COPIED,
     CopyState.READY: "You watch a copy, since most browsers cannot play the original ({kind}). Download saves the original.",
     CopyState.FAILED: f"{CANNOT} No copy could be made. Download it to watch it in another player.",
     None: f"{CANNOT} Download it to watch it in another player.",
