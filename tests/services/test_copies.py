@@ -260,20 +260,7 @@ def test_a_copy_that_a_dead_worker_left_is_made_by_the_next_and_nothing_stays_of
 
 def test_a_worker_that_was_killed_while_converting_costs_nothing_but_time(stored: Stored, row: Row) -> None:
     video_id = stored(HEVC)
-    code = "from videovault.services import (
-    copies,
-    deletion,
-    generation,
-    leftovers,
-    pipeline,
-    quota,
-    sharing,
-    sidecar,
-    transfer,
-    turns,
-    videos,
-    visiting,
-)
+    code = "from videovault.services import copies; copies.make_next(stopping=lambda: False)"
     with subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)}) as child:
         eventually(lambda: row(video_id).copy_state in (CopyState.MAKING, CopyState.READY))
         child.send_signal(signal.SIGKILL)
