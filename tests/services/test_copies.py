@@ -28,11 +28,14 @@ from videovault.models import CopyState, Event, Status, User, Video
 from videovault.services import (
     copies,
     deletion,
+    generation,
     leftovers,
     pipeline,
     quota,
     sharing,
     sidecar,
+    transfer,
+    turns,
     videos,
     visiting,
 )
