@@ -14,6 +14,7 @@ import pytest
 from tests.api.requests import AT_ONCE, code, delete, draft, gallery, store
 from tests.fixtures.generator import Generator
 from tests.fixtures.installation import Configure
+from tests.fixtures.media import MEASURED
 from tests.fixtures.people import Person
 from tests.fixtures.waiting import eventually
 from videovault.gateways.storage import Storage
@@ -51,6 +52,7 @@ def test_an_address_is_stored_with_the_guides_answer(
         "width": 160,
         "height": 90,
         "crc32": f"{zlib.crc32(mp4):08x}",
+        **MEASURED,
     }
     found = moto_s3.info(data["s3Key"])
     assert found
