@@ -8,6 +8,7 @@ import pytest
 
 from tests.fixtures.generator import Generator
 from tests.fixtures.installation import Configure
+from tests.fixtures.media import MEASURED
 from tests.fixtures.s3_proxy import S3Proxy, s3_proxy
 from tests.services.conftest import SCRIPT, Row
 from videovault import security
@@ -58,6 +59,7 @@ def test_it_tells_all_that_makes_a_row(made: Video, anna: Caller, mp4: bytes) ->
             "height": 90,
             "crc32": made.crc32,
             "etag": made.etag,
+            **MEASURED,
         },
         "s3Key": made.s3_key,
         "posterKey": made.poster_key,
