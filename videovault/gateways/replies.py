@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -116,10 +117,11 @@ def _minutes(said: Mapping[str, Any]) -> float | None:
 
 def _is_address(url: str) -> bool:
     try:
-        parts = urls.split(url)
-    except UnsafeUrl:
+        urls.check(url)
+        parts = urlsplit(url)
+    except (ValueError, UnsafeUrl):
         return False
-    return bool(parts.authority)
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def _text(value: Any) -> str:
