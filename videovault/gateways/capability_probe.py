@@ -89,11 +89,10 @@ class _Probe:
         try:
             put = self._tried(Call.PUT, self._put)
             head = self._tried(Call.HEAD, lambda sums: self._calls.head(self._key, sums))
-            looks = (
-                head,
-                self._visible(partial(self._calls.head, self._key, Sums.NONE)),
-            )  # the first may be an odd one
-            self._note(Feature.METADATA, can=any(map(_has_metadata, looks)))
+            again = self._visible(
+                partial(self._calls.head, self._key, Sums.NONE)
+            )  # one answer may be an odd one
+            self._note(Feature.METADATA, can=_has_metadata(head) or _has_metadata(again))
             self._tried(Call.GET, lambda sums: self._calls.get(self._key, sums)["Body"].read())
             self._try_tagging()
             self._try_parts()

@@ -35,6 +35,10 @@ ADVICE = {
     "KMS.NotFoundException": "S3 does not find the encryption key: check S3_SSE_KMS_KEY_ID.",
     "KMS.DisabledException": "The encryption key is disabled: check S3_SSE_KMS_KEY_ID.",
 }
+ADVICE |= dict.fromkeys(
+    ("PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed", "301", "307"),
+    "The bucket is in another region: check AWS_REGION.",
+)
 KMS_DENIED = "S3 may not use the encryption key: allow kms:GenerateDataKey and kms:Decrypt on it, or check S3_SSE_KMS_KEY_ID."
 ABSENT = {"404", "NoSuchKey", "NotFound", "NoSuchVersion"}
 LOST = {"NoSuchUpload", "InvalidPart", "InvalidPartOrder"}
