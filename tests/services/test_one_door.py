@@ -17,6 +17,8 @@ SYSTEM = {
     "services/deletion.py:go_on": "whether a video that the door refuses is one whose deletion S3 interrupted",
     "services/deletion.py:finish": "removes the row of a video that the door has let go",
     "services/generation.py:_claim": "the worker takes an order that waits",
+    "services/copies.py:_let_go": "whether a copy that was given up is another worker's now",
+    "services/reconcile/mending.py:_delete_versions": "whether a version belongs to a video that is there",
     "services/inbox.py:_unread": "the calls of videos that wait, for an admin; the door comes after",
     "services/inbox.py:_titles": "of the videos that webhook calls are about, for admins",
     "services/leftovers.py:clear_away": "the worker lets go of a row that it holds",

@@ -41,7 +41,6 @@ FOR_EVERYBODY = {
 }
 ARGUMENTS = {
     "form": {},
-    "path": "movie.url",
     "video_id": "video_1_abcdefghi",
     "video_ids": ["video_1_abcdefghi"],
     "title": "Mine",
