@@ -22,7 +22,7 @@ from videovault.models import Delivery, Status, User, Video, now
 from videovault.services import resets
 
 # Which also tell what was refused, and when ``/readyz`` last wrote its own row.
-LOGS = {"events", "deliveries", "health_checks", "alembic_version"}
+LOGS = {"events", "deliveries", "health_checks", "store_capabilities", "alembic_version"}
 NOISE = {"last_seen_at", "last_used_at"}
 AVATAR_ID = "a" * 32  # of the installation's, which is nobody's own
 Credential = Literal["none", "bearer", "cookie"]
