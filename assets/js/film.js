@@ -71,7 +71,10 @@ export function Film({ src, lasts, trouble, unknown, again, ...rest }) {
       onSeeked: uncover,
       onPlaying: uncover,
       onError: fail,
-      onLoadedMetadata: (event) => measure(event.target),
+      onLoadedMetadata: (event) => {
+        if (!event.target.videoWidth) setBroken(unknown); // its sound alone can be played
+        measure(event.target);
+      },
     }),
     createElement("canvas", { ref: still, hidden: true, className: "player", "aria-hidden": "true" }),
     isBroken &&

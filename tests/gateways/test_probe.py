@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageStat
 from pydantic import ValidationError
 
 from tests.fixtures.canary import Canary
@@ -135,13 +135,13 @@ def test_the_poster_is_a_frame_that_shows_something(server: NaughtyServer) -> No
 
 
 def test_a_film_that_is_black_all_along_has_a_black_poster(server: NaughtyServer) -> None:
-    extrema: Any = picture(probed(server, film(black=20))).convert("L").getextrema()
-    assert extrema[1] < 16
+    grey = picture(probed(server, film(black=20))).convert("L")
+    assert ImageStat.Stat(grey).extrema[0][1] < 16
 
 
-@pytest.mark.parametrize("audio", ["", "libopus"])
-def test_a_duration_that_the_container_lacks_is_measured(server: NaughtyServer, audio: str) -> None:
-    found = probed(server, film("webm", "libvpx", frames=150, live="1", audio=audio), "webm")
+@pytest.mark.parametrize("audio", [None, "libopus"])
+def test_a_duration_that_the_container_lacks_is_measured(server: NaughtyServer, audio: str | None) -> None:
+    found = probed(server, film("webm", "libvpx", frames=150, audio=audio, live="1"), "webm")
     assert found
     assert found.duration == pytest.approx(15, abs=0.2)
     assert not found.has_duration

@@ -89,6 +89,17 @@ class SignedIn(View):
     expires_at: Time
 
 
+class GuideMetadata(View):
+    """What the guide's answers tell, and a little more."""
+
+    duration: float | None = None
+    size: int | None = None
+    format: str | None = None
+    width: int | None = None
+    height: int | None = None
+    crc32: str | None = None
+
+
 class Measured(View):
     """What is known of a stored video by looking into it, None where it is not; codecs by FFmpeg's names.
 
@@ -108,20 +119,13 @@ class Measured(View):
     playback: Playback | None = None
 
 
-class Metadata(Measured):
+class Metadata(Measured, GuideMetadata):
     """``duration`` in seconds, ``size`` in bytes, ``width`` and ``height`` in pixels as it is shown.
 
     ``crc32`` is the CRC-32 of the whole file, 8 hexadecimal digits, as zlib and most tools name it.
     """
 
     model_config = ConfigDict(from_attributes=True)
-
-    duration: float | None = None
-    size: int | None = None
-    format: str | None = None
-    width: int | None = None
-    height: int | None = None
-    crc32: str | None = None
 
 
 class Progress(View):
