@@ -100,7 +100,7 @@ def test_a_report_that_its_own_generator_garbles_is_in_the_videos_history(
     headers = {"Content-Type": "application/json"}
     for content in (b"{broken", b'{"videoId": "the generators own", "status": "odd"}'):
         assert proven.put(STATUS, content=content, headers=headers).status_code == 400
-    assert [(row.video_id, row.address) for row in refused()] == [(generating, "")] * 2
+    assert [(row.video_id, row.address) for row in refused("unread")] == [(generating, "")] * 2
 
 
 @pytest.mark.usefixtures("generating")
@@ -126,10 +126,10 @@ def test_the_history_of_a_video_is_bounded_too(
     assert len(kept) == 5
 
 
-def refused() -> list[Delivery]:
-    """What arrived and was refused, oldest first."""
+def refused(verdict: str = "refused") -> list[Delivery]:
+    """What arrived and was refused, or was not understood, oldest first."""
     with reading() as session:
-        wanted = select(Delivery).where(Delivery.direction == "in", Delivery.verdict == "refused")
+        wanted = select(Delivery).where(Delivery.direction == "in", Delivery.verdict == verdict)
         return list(session.exec(wanted.order_by("id")))
 
 

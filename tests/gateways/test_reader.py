@@ -372,3 +372,43 @@ def test_a_text_that_only_looks_like_json_stays_as_it_was_written() -> None:
         "conclusion": "{name}, buy it.",
     }
     assert reader.read_script(json.dumps(parts).encode()) == Script(**parts)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["Accepted", "OK", "Created", "Workflow was started", "processing", "", {}, [], None, {"ok": True}, {"success": True},
+     {"id": "abc"}, {"executionId": "12"}, {"request_id": "r", "queue_position": 0}, {"status": "ok"}, {"estimatedTime": 5}],
+    ids=repr,
+)  # fmt: skip
+def test_a_plain_acknowledgement_means_that_the_report_is_waited_for(answer: Any) -> None:
+    raw = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
+    said = reader.read(raw)
+    assert (said.state, said.video_url, said.message) == ("processing", "", "")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ({"success": "false", "message": "No credit"}, "No credit"),
+        ({"code": 501, "msg": "generation failed"}, "generation failed"),
+        ({"error": {"code": 40119}}, "40119"),
+        ({"errors": ["one", {"detail": "two"}]}, "one; two"),
+        ({"status": "TASK_FAILED", "taskStatusMsg": "No\x00 voice\ud800"}, "No  voice"),
+        ({"error": "Unauthorized", "url": "https://x.example/docs/errors"}, "Unauthorized"),
+        ({"status": "expired", "url": URL}, ""),
+        ({"status": "failed", "error": "x" * 100_000}, "x" * 2000),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_a_failure_keeps_its_reason(answer: Any, reason: str) -> None:
+    said = read(answer)
+    assert (said.state, said.video_url, said.message) == ("failed", "", reason)
+
+
+def test_the_state_that_is_nearest_to_the_video_counts() -> None:
+    assert read({"status": "success", "data": {"status": "processing", "url": URL}}).state == "processing"
+    assert read({"status": "completed", "url": URL, "captions": {"status": "processing"}}).state == "ready"
+    assert (
+        read({"status": "processing", "steps": [{"status": "done"}, {"status": "failed"}]}).state
+        == "processing"
+    )

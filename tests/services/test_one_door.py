@@ -17,6 +17,7 @@ SYSTEM = {
     "services/deletion.py:go_on": "whether a video that the door refuses is one whose deletion S3 interrupted",
     "services/deletion.py:finish": "removes the row of a video that the door has let go",
     "services/generation.py:_claim": "the worker takes an order that waits",
+    "services/inbox.py:_unread": "the calls of videos that wait, for an admin; the door comes after",
     "services/inbox.py:_titles": "of the videos that webhook calls are about, for admins",
     "services/leftovers.py:clear_away": "the worker lets go of a row that it holds",
     "services/ledgers.py:load": "the worker goes on with an upload that it holds",

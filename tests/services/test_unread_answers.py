@@ -130,3 +130,7 @@ def test_the_address_named_beforehand_is_tried_at_the_deadline(
 def test_a_finished_video_without_an_address_is_not_understood(answering: Answering, row: Row) -> None:
     video = answering({"status": "completed", "movie": {"at": "gs://bucket/movie.mp4"}})
     assert (row(video.id).status, bool(row(video.id).unread_at)) == (Status.GENERATING, True)
+    assert (newest().verdict, newest().why) == (
+        "unread",
+        "It says that the video is finished, and names no address of it.",
+    )

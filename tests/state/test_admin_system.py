@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from moto.s3.models import s3_backends
 
+from tests.fixtures.generator import Generator
 from tests.fixtures.installation import Configure
 from tests.state.conftest import Person, Server, Tab
 from videovault.db import transaction
@@ -17,6 +18,7 @@ from videovault.state.admin_figures import AdminFiguresState
 from videovault.state.admin_inbox import AdminInboxState
 from videovault.state.admin_orphans import AdminOrphansState
 from videovault.state.admin_system import AdminSystemState
+from videovault.state.admin_test_order import AdminTestOrderState
 from videovault.state.session import SessionState
 
 
@@ -118,6 +120,48 @@ def test_the_inbox_is_paged_filtered_and_replayed(admin: Tab, bob: Tab, two: dic
     bob.send(AdminInboxState, "load")
     bob.send(AdminInboxState, "show", direction="in")
     assert bob.sees(AdminInboxState).calls == []
+
+
+def test_an_admin_chooses_the_field_of_an_answer_that_was_not_understood(
+    admin: Tab, bob: Tab, two: dict[str, Person]
+) -> None:
+    body = '{"a": "https://cdn.example/1.mp4", "b": "https://cdn.example/2.mp4"}'
+    with transaction() as session:
+        video = lifecycle.new_video(two["bob"].caller.user_id, Status.GENERATING, "Bread")
+        video.requested_at = video.unread_at = video.created_at
+        session.add(video)
+        session.flush()
+        session.add(Delivery(direction="out", kind="video", verdict="unread", answer=body, video_id=video.id))
+    admin.send(AdminInboxState, "load")
+    [call] = admin.sees(AdminInboxState).calls
+    assert (call.verdict, call.is_bad) == ("Not understood", True)
+    assert [(choice.path, choice.address) for choice in call.choices] == [
+        ("a", "https://cdn.example/…"),
+        ("b", "https://cdn.example/…"),
+    ]
+    bob.send(AdminInboxState, "choose", delivery_id=call.delivery_id, path="b")
+    assert "Only admins" in bob.sees(SessionState).notice
+    admin.send(AdminInboxState, "choose", delivery_id=call.delivery_id, path="b")
+    said = admin.sees(SessionState).notice
+    assert "1 waiting video goes on." in said
+    assert "VIDEO_RESULT_FIELD=b" in said
+
+
+def test_a_test_order_is_shown_step_by_step(
+    admin: Tab, bob: Tab, generator: Generator, configure: Configure
+) -> None:
+    configure(VIDEO_WEBHOOK_URL=f"{generator.url}/video", SCRIPT_WEBHOOK_URL=f"{generator.url}/script")
+    admin.send(AdminTestOrderState, "load")
+    assert admin.sees(AdminTestOrderState).order_steps == []
+    admin.send(AdminTestOrderState, "order")
+    shown = admin.sees(AdminTestOrderState)
+    assert [step.title for step in shown.order_steps] == ["Script webhook (200)", "Video webhook (200)"]
+    assert shown.order_steps[-1].read.startswith("Finished; the video is at")
+    assert not shown.is_ordering
+    bob.send(AdminTestOrderState, "load")
+    bob.send(AdminTestOrderState, "order")
+    assert bob.sees(AdminTestOrderState).order_steps == []
+    assert len(generator.requests) == 2
 
 
 def test_orphans_are_shown_first_and_deleted_on_a_word(

@@ -50,6 +50,7 @@ ARGUMENTS = {
     "token_id": "t",
     "user_id": "u",
     "delivery_id": "1",
+    "path": "movie.url",
     "q": "",
     "person": "",
     "client_ip": "",

@@ -73,6 +73,14 @@ async def signed_by_generator(request: Request) -> bool:
 Signed = Annotated[bool, Depends(signed_by_generator)]
 
 
+def check_proof(request: Request, token: str, *, signed: bool) -> None:
+    """That the caller of a report has some proof, for whichever video. Raises NotSignedIn."""
+    if "." in token and not callbacks.video_of_token(token):
+        raise NotSignedIn("This callback token is not good for this video.")
+    if "." not in token and not signed:
+        signed_in(request, token)
+
+
 def reporter(request: Request, token: str, video_id: str, *, signed: bool = False) -> Caller:
     """Who reports on this video: a person, or its generator by a callback token or a signature.
 

@@ -99,7 +99,7 @@ class Taken:
 def understood(body: bytes, content_type: str = "") -> Generation:
     """What the body of a report says, read like an answer of the generator; never raises."""
     said = reader.read(body, content_type, field=result_fields.video())
-    return Generation("unread", message=reader.IS_THE_VIDEO) if said.is_video else said
+    return Generation("unread", message=said.problem) if said.is_video else said
 
 
 def video_of(said: Generation, token: str) -> str:

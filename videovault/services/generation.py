@@ -12,7 +12,7 @@ from videovault.config import settings
 from videovault.config.headers import masked
 from videovault.db import moment, reading, transaction
 from videovault.errors import Conflict, UnsafeUrl, WebhookBusy, WebhookError, WebhookUnanswered
-from videovault.gateways import reader, statuses, webhooks
+from videovault.gateways import statuses, webhooks
 from videovault.gateways.reader import LONGEST_MINUTES, Generation
 from videovault.models import Event, Status, User, Video, now
 from videovault.security import Order
@@ -136,8 +136,7 @@ def take_answer(video: Video, answer: Generation, *, why: str) -> None:
 
 def keep_unread(session: Session, video: Video, answer: Generation) -> bool:
     """Go on waiting, and have the owner told that something was not understood; whether the video waits."""
-    reason = reader.IS_THE_VIDEO if answer.is_video else answer.message
-    log.warning("a generator's answer was not understood", video_id=video.id, reason=reason)
+    log.warning("a generator's answer was not understood", video_id=video.id, reason=answer.problem)
     return video.status == Status.GENERATING and lifecycle.change(session, video, unread_at=now())
 
 

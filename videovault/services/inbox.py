@@ -7,7 +7,7 @@ from typing import Literal
 from sqlmodel import Session, col, delete, func, select
 
 from videovault.db import reading, transaction
-from videovault.errors import Conflict, InvalidInput, NotFound
+from videovault.errors import Conflict, InvalidInput, NotFound, VideoNotFound
 from videovault.gateways import reader, source
 from videovault.models import Delivery, Event, Status, Video, now
 from videovault.services import callbacks, fields, generation, result_fields
@@ -54,7 +54,7 @@ def replay(caller: Caller, delivery_id: str, *, enqueue: Enqueue) -> VideoView:
     Raises Forbidden, NotFound, Conflict for what is no whole report, and as ``callbacks.take`` does.
     """
     check_admin(caller)
-    said = _report(_delivery(delivery_id))
+    said = _report(caller, _delivery(delivery_id))
     taken = callbacks.take(caller, said, enqueue=enqueue)
     with transaction() as session:
         detail = {"delivery": delivery_id, "changed": taken.changed}
@@ -102,7 +102,7 @@ def choose_field(caller: Caller, delivery_id: str, path: str, *, enqueue: Enqueu
     with transaction() as session:
         result_fields.choose_video(session, caller, path)
         session.add(Event(kind="field_chosen", actor_id=caller.user_id, detail={"field": path}))
-    return sum([_read_again(row, path, enqueue) for row in _unread()])
+    return sum([_read_again(caller, row, path, enqueue) for row in _unread()])
 
 
 def _unread() -> list[Delivery]:
@@ -119,11 +119,14 @@ def _unread() -> list[Delivery]:
         return list(session.exec(select(Delivery).where(col(Delivery.id).in_(newest))))
 
 
-def _read_again(row: Delivery, path: str, enqueue: Enqueue) -> bool:
+def _read_again(caller: Caller, row: Delivery, path: str, enqueue: Enqueue) -> bool:
     said = reader.read(*said_in(row), field=path)
-    with reading() as session:
-        video = session.get(Video, row.video_id)
-    if video is None or said.state == "unread" or not said.video_url:
+    if said.state == "unread" or not said.video_url:
+        return False
+    try:
+        with reading() as session:
+            video = open_video(session, caller, row.video_id or "", "read").row
+    except VideoNotFound:  # deleted meanwhile
         return False
     generation.take_answer(video, said, why="the answer was read again")
     if said.state == "ready":
@@ -153,16 +156,16 @@ def _delivery(delivery_id: str) -> Delivery:
     return row
 
 
-def _report(row: Delivery) -> Report:
+def _report(caller: Caller, row: Delivery) -> Report:
     if row.direction != "in" or row.is_cut:
         raise Conflict("Only a report that reached us whole can be applied again.")
     said = callbacks.understood(*said_in(row))
-    user_id, video_id = said.user_id, row.video_id or said.video_id
-    with reading() as session:
-        video = session.get(Video, video_id)
+    video_id = row.video_id or said.video_id
     if said.state == "unread" or not video_id:
         raise Conflict("This call was no report that could be applied.")
-    return Report.of(said, user_id=video.owner_id if video else user_id, video_id=video_id)
+    with reading() as session:
+        owner_id = open_video(session, caller, video_id, "read").row.owner_id
+    return Report.of(said, user_id=owner_id, video_id=video_id)
 
 
 def _number(cursor: str) -> int:

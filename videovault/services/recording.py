@@ -132,8 +132,10 @@ def _verdict(kind: str, exchange: Exchange) -> tuple[Verdict, str]:
         return "refused", exchange.fault or f"HTTP {exchange.status}"
     if kind != "script":
         said = reader.read(exchange.answer, exchange.content_type, field=result_fields.video())
-        if said.state == "unread" or (said.is_video and kind == "video"):
-            return "unread", said.message or reader.IS_THE_VIDEO
+        if said.problem and not (
+            said.is_video and kind == "poll"
+        ):  # what a status address gives can be fetched
+            return "unread", said.problem
     return "accepted", ""
 
 

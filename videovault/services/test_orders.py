@@ -14,7 +14,7 @@ from videovault import security
 from videovault.config import settings
 from videovault.db import keep_newest, reading, transaction
 from videovault.errors import Conflict, NotFound, WebhookError
-from videovault.gateways import reader, webhooks
+from videovault.gateways import webhooks
 from videovault.gateways.exchange import Exchange
 from videovault.gateways.reader import Generation, Script
 from videovault.models import Event, Status, TestOrder, Video, now
@@ -191,23 +191,20 @@ def _locked(session: Session, order_id: str) -> TestOrder:
 
 
 def _is_bad(said: Generation) -> bool:
-    return said.state in ("failed", "rejected", "unread") or (said.state == "ready" and not said.video_url)
+    return said.state in ("failed", "rejected") or bool(said.problem)
 
 
 def _in_words(said: Generation) -> str:
-    if said.is_video:
-        return f"Not understood. {reader.IS_THE_VIDEO}"
+    if said.problem:
+        return f"Not understood. {said.problem}"
     url = delivery_views.without_paths(said.video_url)
     words = {
-        "ready": f"Finished; the video is at {url}"
-        if url
-        else "Finished, but it names no address of the video.",
+        "ready": f"Finished; the video is at {url}",
         "processing": f"Under way; the video will be at {url}"
         if url
         else "Accepted; the report is waited for.",
         "failed": f"Failed: {said.message or 'it gives no reason.'}",
         "rejected": f"Rejected: {said.message or 'it gives no reason.'}",
-        "unread": f"Not understood. {said.message}",
     }
     return words[said.state]
 

@@ -163,7 +163,7 @@ ROUTES: dict[str, Route] = {
     "GET /api/admin/stats": Route(rules.admins),
     "GET /api/admin/deliveries": Route(rules.admins),
     "POST /api/admin/deliveries/{deliveryId}/field": Route(
-        rules.admins, 404, lambda _: {"field": "movie.url"}
+        rules.admins, 400, lambda _: {"field": "movie.url"}
     ),
     "POST /api/admin/deliveries/{deliveryId}/replay": Route(rules.admins, state=Status.GENERATING),
     "GET /api/admin/users": Route(rules.admins),

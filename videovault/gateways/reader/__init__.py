@@ -6,10 +6,9 @@
 from videovault.gateways.reader.document import MAX_BYTES
 from videovault.gateways.reader.script import Script
 from videovault.gateways.reader.script import read as read_script
-from videovault.gateways.reader.video import IS_THE_VIDEO, LONGEST_MINUTES, Field, Generation, fields, read
+from videovault.gateways.reader.video import LONGEST_MINUTES, Field, Generation, fields, read
 
 __all__ = [
-    "IS_THE_VIDEO",
     "LONGEST_MINUTES",
     "MAX_BYTES",
     "Field",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from videovault.errors import WebhookError
-from videovault.gateways.reader import document, video
+from videovault.gateways.reader import document, video, walk
 from videovault.gateways.reader import vocabulary as known
 from videovault.gateways.reader.document import by_name, canonical
 
@@ -54,10 +54,10 @@ def _what_else(value: Any, body: bytes, content_type: str) -> str:
     said = video.read(body, content_type)
     if said.state in ("failed", "rejected"):
         return f"The script service failed. {said.message}".strip()
-    plain = {video._plain(text) for text in _texts(value) if len(text) < 100}  # noqa: SLF001
-    if plain & known.N8N_STARTED:
+    short = [text for text in _texts(value) if 0 < len(text) < 100]
+    if any(text.strip().strip(".!").lower() in known.N8N_STARTED for text in short):
         return N8N_STARTED
-    if plain & known.ACKNOWLEDGEMENTS:
+    if any(walk.is_polite(text) for text in short):
         return ACCEPTED
     return NO_PARTS if not value or isinstance(value, dict) else NO_SCRIPT
 

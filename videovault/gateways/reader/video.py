@@ -26,6 +26,8 @@ TOO_LONG = f"It names an address of more than {walk.LONGEST_ADDRESS // 1024} KiB
 EQUALS = "It names several addresses that may be the video."
 CONTRADICTORY = "It names two different states."
 IS_THE_VIDEO = "It is the video itself, where the video's address is expected."
+TOO_MANY = f"It names more than {walk.MOST_ADDRESSES:,} addresses."
+NO_ADDRESS = "It says that the video is finished, and names no address of it."
 NOTHING_KNOWN = "It names neither the address of a video nor a state that is known."
 
 log = logs.get(__name__)
@@ -55,6 +57,15 @@ class Generation:
     user_id: str = ""
     is_video: bool = False
 
+    @property
+    def problem(self) -> str:
+        """Why nothing can be done with it; empty where something can."""
+        if self.is_video:
+            return IS_THE_VIDEO
+        if self.state == "ready" and not self.video_url:
+            return NO_ADDRESS
+        return self.message if self.state == "unread" else ""
+
 
 @dataclass(frozen=True)
 class Field:
@@ -76,6 +87,8 @@ def read(body: bytes, content_type: str = "", *, field: str = "", status: int = 
     except document.Unreadable as error:
         return Generation("failed" if status >= 400 else "unread", message=str(error))
     found = walk.walk(value)
+    if found.too_many and status < 400:
+        return Generation("unread", message=TOO_MANY)
     if status >= 400:
         return Generation(
             "rejected" if _state(found, ()) == "rejected" else "failed", message=_reason(found, value)
@@ -178,28 +191,18 @@ def _reason(found: Findings, value: Any) -> str:
     if isinstance(value, str):
         return walk.reason_of(value) if len(value) <= 500 and value[:1] != "<" else ""
     said = [found.reasons[name] for name in walk.REASON if name in found.reasons and name != "hint"]
-    plain = [reason for reason in said if not _is_polite(reason)]
+    plain = [reason for reason in said if not walk.is_polite(reason)]
     reason = next(iter(plain), "")
     hint = found.reasons.get("hint", "")
     return f"{reason} {hint}".strip()[: walk.LONGEST_REASON] if hint != reason else reason
 
 
-def _is_polite(text: str) -> bool:
-    return _plain(text) in known.ACKNOWLEDGEMENTS
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.strip().strip(".!").lower().split())
-
-
 def _is_acknowledgement(value: Any, found: Findings) -> bool:
     if isinstance(value, str):
-        return len(value) < 100 and (
-            not value.strip() or _is_polite(value) or walk.state_of(value) == "processing"
-        )
+        return len(value) < 100 and (walk.is_polite(value) or walk.state_of(value) == "processing")
     if not value or value is True:
         return value is not False and value != 0
-    if any(_is_polite(reason) for reason in found.reasons.values()):
+    if any(walk.is_polite(reason) for reason in found.reasons.values()):
         return True
     if found.has_text or found.addresses or not found.names:
         return False

@@ -114,8 +114,8 @@ STATES: dict[str, State] = {
 # Said of the call as often as of the video: without an address the order is taken, not finished.
 POLITE = frozenset(("ok", "success", "successful"))
 NEGATIONS = frozenset(_words("not no partially partial"))
-# True and false of these names: finished or failed, and finished or under way.
-SUCCESS_NAMES = ("success", "ok", "succeeded")
+# True and false of these names: taken or failed, and finished or under way.
+SUCCESS_NAMES = ("success", "ok", "succeeded", "accepted", "received")
 DONE_NAMES = ("done", "finished", "completed", "isReady")
 
 ERROR_NAMES = ("error", "errors", "failure", "failureReason", "errorMessage", "exception")
@@ -154,7 +154,9 @@ ACKNOWLEDGEMENTS = frozenset(
 N8N_STARTED = frozenset(("workflow was started", "workflow got started"))
 # An answer of nothing but these says that the order was taken and under which number.
 NUMBER_NAMES = frozenset(
-    _words("id uuid videoid jobid taskid requestid renderid projectid generationid project name operation")
+    _words(
+        "id uuid videoid jobid taskid requestid renderid projectid generationid executionid project name operation"
+    )
 )
 RECEIPT_NAMES = NUMBER_NAMES | frozenset(
     _words(

@@ -14,6 +14,7 @@ LONGEST_ADDRESS = 16 * 1024
 LONGEST_NAME = 100
 LONGEST_REASON = 2000
 MOST_REASONS = 5  # of a list
+MOST_ADDRESSES = 1000
 Path = tuple[str | int, ...]
 
 _IN_PROSE = re.compile(r"https?://[^\s<>\"'`)\]]+", re.IGNORECASE)
@@ -64,6 +65,7 @@ class Findings:
     status_url: str = ""
     too_long: bool = False
     is_contradictory: bool = False
+    too_many: bool = False
     names: set[str] = field(default_factory=set)
     has_text: bool = False
 
@@ -74,7 +76,7 @@ def walk(value: Any) -> Findings:
         found.addresses = list(_in_text((), value, "", None, found))
         return found
     waiting: list[tuple[Path, Any, bool, bool]] = [((), value, False, True)]
-    while waiting:
+    while waiting and not found.too_many:
         path, held, is_beside, is_spine = waiting.pop()
         children = _children(held)
         if isinstance(held, dict) and not is_beside and is_spine:
@@ -82,6 +84,9 @@ def walk(value: Any) -> Findings:
         one_way = is_spine and not (isinstance(held, list) and len(held) > 1)
         below = []
         for key, child in children:
+            if len(found.addresses) > MOST_ADDRESSES:
+                found.too_many = True
+                break
             name = canonical(key) if isinstance(key, str) else ""
             if isinstance(child, str):
                 _note_text(found, (*path, key), child, held, is_beside)
@@ -167,6 +172,8 @@ def _note(found: Findings, path: Path, held: dict[str, Any]) -> None:
     if rejection:
         states.append("rejected")
         found.reasons.setdefault(REASON[0], rejection)
+    if any(named.get(name) is True for name in SUCCESS):
+        states.append("polite")
     found.states += [(path, state) for state in states]
     if _is_weak_failure(named):
         found.weak.append(path)
@@ -192,10 +199,20 @@ def _is_weak_failure(named: Mapping[str, Any]) -> bool:
     """What is a failure if there is no video: a success that is false, an error, or an HTTP status in the body."""
     code = next((named[name] for name in ("code", "statuscode", "status") if name in named), None)
     return (
-        any(named.get(name) is False for name in SUCCESS)
-        or any(named.get(name) is True or reason_of(named.get(name)) for name in ERROR)
+        any(_is_false(named.get(name)) for name in SUCCESS)
+        or any(named.get(name) is True or not is_polite(reason_of(named.get(name))) for name in ERROR)
         or (isinstance(code, int) and 400 <= code < 600)
     )
+
+
+def _is_false(value: Any) -> bool:
+    return value is False or (isinstance(value, str) and value.strip().lower() == "false")
+
+
+def is_polite(text: str) -> bool:
+    """Whether it says no more than that all is well, or nothing at all."""
+    plain = " ".join(text.strip().strip(".!").lower().split())
+    return not plain or plain in known.ACKNOWLEDGEMENTS
 
 
 def _note_text(found: Findings, path: Path, text: str, holder: Any, is_beside: bool) -> None:
