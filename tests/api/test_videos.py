@@ -52,6 +52,7 @@ def test_an_address_is_stored_with_the_guides_answer(
         "width": 160,
         "height": 90,
         "crc32": f"{zlib.crc32(mp4):08x}",
+        "audioCodec": None,
         **MEASURED,
     }
     found = moto_s3.info(data["s3Key"])

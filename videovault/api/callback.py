@@ -36,11 +36,13 @@ def report(request: Request, token: Token, body: RawBody) -> Success[ReportedVie
     is answered as the first one was. An address that is wrong or has expired, or whose video is deleted, is 404.
     """
     auth.note_identity(request, "report address")
+    video_id = callbacks.video_at(token)  # before the body, whose reading strangers must not cause
     said = callbacks.understood(body, request.headers.get("content-type", ""))
     if test_orders.report(token, body, said):
-        now = ReportedView(video_id=callbacks.video_of_token(token), status="processing")
+        now = ReportedView(video_id=video_id, status="processing")
         return Success(message="The report on the test order was received.", data=now)
-    caller, video_id = request.state.reporter = callbacks.holder(token)
+    caller = callbacks.generator(token, video_id)
+    request.state.reporter = (caller, video_id)
     taken, request.state.unread = callbacks.take_any(caller, video_id, said, enqueue=enqueue)
     request.state.taken = taken
     now = ReportedView(video_id=video_id, status=taken.video.status)

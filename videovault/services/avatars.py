@@ -93,7 +93,7 @@ def add(caller: Caller, avatar: Mapping[str, str]) -> AvatarView:
         position = rows[-1].position + 1 if rows else 0
         row = Avatar(name=clean["name"], generator_id=clean["generatorId"], position=position)
         session.add(row)
-        _note(session, caller, "avatar_added", row)
+        session.add(Event(kind="avatar_added", actor_id=caller.user_id, detail=_told(row)))
         return AvatarView.of(row)
 
 
@@ -106,7 +106,7 @@ def change(caller: Caller, avatar_id: str, avatar: Mapping[str, str]) -> AvatarV
         clean = _checked({"name": row.name, "generatorId": row.generator_id, **avatar})
         _check_unused([other for other in rows if other is not row], clean["generatorId"])
         row.name, row.generator_id = clean["name"], clean["generatorId"]
-        _note(session, caller, "avatar_changed", row)
+        session.add(Event(kind="avatar_changed", actor_id=caller.user_id, detail=_told(row)))
         return AvatarView.of(row)
 
 
@@ -118,7 +118,7 @@ def set_picture(caller: Caller, avatar_id: str, raw: bytes | None) -> AvatarView
         row = _found(_changing(session, caller), avatar_id)
         row.picture = made
         row.picture_hash = hashlib.sha256(made).hexdigest()[:16] if made else ""
-        _note(session, caller, "avatar_changed", row)
+        session.add(Event(kind="avatar_changed", actor_id=caller.user_id, detail=_told(row)))
         return AvatarView.of(row)
 
 
@@ -142,7 +142,7 @@ def remove(caller: Caller, avatar_id: str) -> None:
     with transaction() as session:
         row = _found(_changing(session, caller), avatar_id)
         session.delete(row)
-        _note(session, caller, "avatar_deleted", row)
+        session.add(Event(kind="avatar_deleted", actor_id=caller.user_id, detail=_told(row)))
 
 
 def _rows(session: Session) -> Sequence[Avatar]:
@@ -180,6 +180,5 @@ def _check_unused(rows: Sequence[Avatar], generator_id: str) -> None:
         raise InvalidInput(message, {"generatorId": message})
 
 
-def _note(session: Session, caller: Caller, kind: str, row: Avatar) -> None:
-    detail = {"name": row.name, "generatorId": row.generator_id}
-    session.add(Event(kind=kind, actor_id=caller.user_id, detail=detail))
+def _told(row: Avatar) -> dict[str, str]:
+    return {"name": row.name, "generatorId": row.generator_id}

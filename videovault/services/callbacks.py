@@ -132,15 +132,12 @@ def video_of_token(token: str) -> str:
     return order.video_id if order else ""
 
 
-def holder(token: str) -> tuple[Caller, str]:
-    """The generator that holds the ``reportUrl`` with this token, and the video it was ordered.
-
-    Raises NotFound when the address is wrong or has expired, VideoNotFound when its video is gone.
-    """
-    order = _order(token)
-    if order is None:
+def video_at(token: str) -> str:
+    """The video that a ``reportUrl`` with this token was made for. Raises NotFound when it is wrong or has expired."""
+    video_id = video_of_token(token)
+    if not video_id:
         raise NotFound("This report address is wrong or has expired.")
-    return generator(token, order.video_id), order.video_id
+    return video_id
 
 
 def take_any(caller: Caller, video_id: str, said: Generation, *, enqueue: Enqueue) -> tuple[Taken, str]:
