@@ -53,6 +53,7 @@ def test_an_address_is_stored_with_the_guides_answer(
         "height": 90,
         "crc32": f"{zlib.crc32(mp4):08x}",
         **MEASURED,
+        "audioCodec": None,
     }
     found = moto_s3.info(data["s3Key"])
     assert found
