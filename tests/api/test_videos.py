@@ -54,7 +54,6 @@ def test_an_address_is_stored_with_the_guides_answer(
         "crc32": f"{zlib.crc32(mp4):08x}",
         "audioCodec": None,
         **MEASURED,
-        "audioCodec": None,
     }
     found = moto_s3.info(data["s3Key"])
     assert found
