@@ -22,6 +22,9 @@ OURS_ALONE = {
     "videovault.installation": "the file with the installation's keys",
     "videovault.services.engine.file_ledger": "the notes of an unfinished transfer",
     "videovault.embedded.studio.production": "the studio's own renderer",
+    "videovault.api.problem_answer": "our own answer, for a browser that wants a page",
+    "videovault.gateways.conversion_child": "what its parent process orders",
+    "videovault.config.headers": "the administrator's settings, once untrusted_json.check has seen them",
     "videovault.untrusted_json": "within the limit",
 }
 DEEP = {

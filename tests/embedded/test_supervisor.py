@@ -175,7 +175,7 @@ def test_the_studio_is_told_its_port_folder_and_mode(monkeypatch: pytest.MonkeyP
     assert studio.argv[1:] == [
         *("-m", "videovault.embedded.studio"),
         *("--port", str(port), "--data-dir", str(folder), "--mode", "direct"),
-        *("--callback", settings().callback_url),
+        *("--callback", settings().status_callback_url),
     ]
     assert studio.port == port
 

@@ -4,16 +4,18 @@ from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from tests.fixtures.app import RunningApp, running_app
 from tests.fixtures.log_grep import remember
+from tests.fixtures.stage import FORGET
 from tests.fixtures.waiting import HANG_MS
 from tests.journeys.violations import Violations
 
 PASSWORD = "correct horse battery"
 ADMIN = "admin@example.com"
 PATIENCE_MS = HANG_MS
+WINDOW: ViewportSize = {"width": 1280, "height": 720}  # Playwright's own
 expect.set_options(timeout=PATIENCE_MS)  # its own five seconds are few while other tests keep all cores busy
 # A notice leaves by itself, which might be between two looks.
 NOTICES_STAY = """{
@@ -62,6 +64,35 @@ def visitor(browser: Browser, app: RunningApp, violations: Violations) -> Iterat
     for context in contexts:
         remember(*(cookie.get("value", "") for cookie in context.cookies()))
         context.close()
+
+
+@pytest.fixture(scope="module")
+def shared(browser: Browser, app: RunningApp) -> Iterator[tuple[Page, Violations]]:
+    """One tab for those tests of a file that only look and type: it has loaded the scripts already."""
+    context = browser.new_context(base_url=app.url, accept_downloads=True)
+    context.set_default_timeout(PATIENCE_MS)
+    context.add_init_script(NOTICES_STAY)
+    seen = Violations()
+    seen.listen(context)
+    yield context.new_page(), seen
+    context.close()
+
+
+@pytest.fixture
+def page(shared: tuple[Page, Violations]) -> Iterator[Page]:
+    """The file's tab, for somebody new: no cookies, nothing remembered.
+
+    Not for tests that listen, route, or change what scripts find there: that would stay.
+    """
+    tab, seen = shared
+    tab.set_viewport_size(WINDOW)
+    tab.emulate_media(color_scheme="null", reduced_motion="null")
+    yield tab
+    remember(*(cookie.get("value", "") for cookie in tab.context.cookies()))
+    tab.goto("/healthz")  # what a page does on leaving comes before all is forgotten
+    tab.context.clear_cookies()
+    tab.evaluate(FORGET)
+    assert list(seen) == []
 
 
 def signed_in(page: Page, email: str, path: str) -> Page:

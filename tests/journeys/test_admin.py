@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from tests.fixtures.app import RunningApp, running_app
 from tests.fixtures.log_grep import remember
-from tests.journeys.conftest import ADMIN, PASSWORD, Visitor, signed_in
+from tests.journeys.conftest import ADMIN, PASSWORD, signed_in
 from tests.journeys.keyboard import tab_to
 
 pytestmark = pytest.mark.journey
@@ -50,8 +50,8 @@ def draft_many(app: RunningApp, token: str) -> None:
             assert made.status_code == 200, made.text
 
 
-def test_for_others_the_admin_area_does_not_exist(visitor: Visitor) -> None:
-    baker = signed_in(visitor(), BAKER, "/gallery")
+def test_for_others_the_admin_area_does_not_exist(page: Page) -> None:
+    baker = signed_in(page, BAKER, "/gallery")
     expect(baker.get_by_role("heading", name="Gallery")).to_be_visible()
     expect(baker.get_by_role("link", name="Admin")).to_have_count(0)
     nowhere = baker.request.get("/there-is-no-such-page")
@@ -64,8 +64,8 @@ def test_for_others_the_admin_area_does_not_exist(visitor: Visitor) -> None:
         expect(baker.get_by_text("Loaf")).to_have_count(0)
 
 
-def test_videos_are_found_sorted_turned_over_and_deleted(visitor: Visitor) -> None:
-    page = signed_in(visitor(), ADMIN, "/admin")
+def test_videos_are_found_sorted_turned_over_and_deleted(page: Page) -> None:
+    signed_in(page, ADMIN, "/admin")
     expect(page.get_by_text("1\u201350 of 60")).to_be_visible()
     page.get_by_role("button", name="Next").click()
     expect(page.get_by_text("51\u201360 of 60")).to_be_visible()
@@ -100,8 +100,8 @@ def test_videos_are_found_sorted_turned_over_and_deleted(visitor: Visitor) -> No
     expect(page.get_by_text(deleted)).to_have_count(10)
 
 
-def test_videos_are_deleted_by_keyboard_alone_and_the_focus_is_never_lost(visitor: Visitor) -> None:
-    page = signed_in(visitor(), ADMIN, "/admin")
+def test_videos_are_deleted_by_keyboard_alone_and_the_focus_is_never_lost(page: Page) -> None:
+    signed_in(page, ADMIN, "/admin")
     expect(page.get_by_role("table")).to_be_visible()
     tab_to(page, "Search")
     page.keyboard.type("Loaf 2")
@@ -129,8 +129,8 @@ def test_videos_are_deleted_by_keyboard_alone_and_the_focus_is_never_lost(visito
     expect(page.get_by_role("region", name="All videos")).to_be_focused()
 
 
-def test_a_person_is_made_an_admin_limited_and_invited(visitor: Visitor) -> None:
-    page = signed_in(visitor(), ADMIN, "/admin/people")
+def test_a_person_is_made_an_admin_limited_and_invited(page: Page) -> None:
+    signed_in(page, ADMIN, "/admin/people")
     page.get_by_role("button", name=f"Manage {ADMIN}").click()
     dialog = page.get_by_role("dialog", name=ADMIN)
     dialog.get_by_role("button", name="Take admin rights away").click()
@@ -156,8 +156,7 @@ def test_a_person_is_made_an_admin_limited_and_invited(visitor: Visitor) -> None
     expect(invitation.get_by_label("Invitation")).to_have_value(re.compile(r"/register\?invitation="))
 
 
-def test_lists_are_sorted_on_a_phone_and_the_address_keeps_it(visitor: Visitor) -> None:
-    page = visitor()
+def test_lists_are_sorted_on_a_phone_and_the_address_keeps_it(page: Page) -> None:
     page.set_viewport_size({"width": 360, "height": 740})
     for path, column in (("/admin", "title"), ("/admin/people", "email")):
         signed_in(page, ADMIN, path)
@@ -174,8 +173,8 @@ def test_lists_are_sorted_on_a_phone_and_the_address_keeps_it(visitor: Visitor) 
         expect(page.get_by_label("Sort by")).to_have_value(column)
 
 
-def test_the_activity_of_a_person_is_one_step_away_and_survives_a_reload(visitor: Visitor) -> None:
-    page = signed_in(visitor(), ADMIN, "/admin/people")
+def test_the_activity_of_a_person_is_one_step_away_and_survives_a_reload(page: Page) -> None:
+    signed_in(page, ADMIN, "/admin/people")
     page.get_by_role("button", name=f"Manage {BAKER}").click()
     page.get_by_role("link", name="Activity of this person").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Activity")
@@ -190,8 +189,8 @@ def test_the_activity_of_a_person_is_one_step_away_and_survives_a_reload(visitor
     expect(page.locator("#people option").first).to_have_attribute("value", ADMIN)
 
 
-def test_a_well_installation_says_so_in_the_browser_too(visitor: Visitor, app: RunningApp) -> None:
-    page = signed_in(visitor(), ADMIN, "/admin/system")
+def test_a_well_installation_says_so_in_the_browser_too(page: Page, app: RunningApp) -> None:
+    signed_in(page, ADMIN, "/admin/system")
     for name in ("storage", "workers", "callback", "browser"):
         expect(page.locator(f"[data-check={name}]")).to_have_attribute("data-state", "ok")
     assert not list((app.data_dir / "s3" / "videovault").glob("videovault-checks/*"))
@@ -202,8 +201,7 @@ def test_a_well_installation_says_so_in_the_browser_too(visitor: Visitor, app: R
     expect(page.get_by_text("S3 and the database agree")).to_be_visible()
 
 
-def test_every_page_says_which_of_the_tabs_it_is(visitor: Visitor) -> None:
-    page = visitor()
+def test_every_page_says_which_of_the_tabs_it_is(page: Page) -> None:
     for path, name in TABS.items():
         signed_in(page, ADMIN, path)
         expect(page.get_by_role("heading", level=1)).to_have_text(name)
