@@ -1,5 +1,6 @@
 """An answer that is the video itself is stored as one that was fetched; one that is cut is an order without news."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -29,7 +30,7 @@ from videovault.services.naming import folder
 
 PATH = "/order"
 FILM = film()
-LARGE = with_padding(FILM, 20 * MIB)
+LARGE = with_padding(FILM, 17 * MIB)  # three parts
 Generating = Callable[[], Video]
 
 
@@ -148,9 +149,10 @@ def test_a_file_without_a_picture_fails_and_leaves_nothing(answering: Answering,
 
 
 def test_a_full_disk_fails_the_video_and_says_so(
-    answering: Answering, row: Row, configure: Configure, tmp_path: Path
+    answering: Answering, row: Row, configure: Configure, installation: Path
 ) -> None:
-    with small_disk(tmp_path / "disk", 64) as disk:
+    with small_disk(installation / "disk", 64) as disk:
+        shutil.copytree(installation / "var", disk.folder, dirs_exist_ok=True)
         configure(DATA_DIR=disk.folder)
         found = row(answering.order(Manners(body=LARGE)))
         assert (found.status, found.error_code) == (Status.FAILED, "DISK_FULL")
