@@ -22,7 +22,16 @@ from tests.services.working import is_clean, never
 from videovault.db import reading, transaction
 from videovault.gateways import storage
 from videovault.models import Delivery, Status, Video, now
-from videovault.services import callbacks, generation, leftovers, pipeline, recording, sidecar, videos
+from videovault.services import (
+    callbacks,
+    generation,
+    leftovers,
+    pipeline,
+    received,
+    recording,
+    sidecar,
+    videos,
+)
 from videovault.services.access import Caller
 from videovault.services.callbacks import Report
 from videovault.services.lease import LEASE_SECONDS
@@ -210,7 +219,9 @@ def test_a_worker_that_dies_meanwhile_leaves_an_order_that_is_waited_for(
     lease_runs_out(video_id)
     pipeline.repair(enqueue=list)
     pipeline.produce(video_id, stopping=never)
-    assert (row(video_id).status, answering.orders()) == (Status.GENERATING, 1)
+    found = row(video_id)
+    assert (found.status, found.generator_note) == (Status.GENERATING, received.DIED)
+    assert (found.heartbeat_at, found.reserved_bytes, answering.orders()) == (None, 0, 1)
     leftovers.abort_strays(timedelta(0))
     assert list(vault.uploads()) == []
     with transaction() as session:

@@ -162,6 +162,7 @@ def repair(*, enqueue: Enqueue) -> None:
 
     upkeep.each(
         turns.take_back,
+        received.take_back,
         generation.fail_overdue,
         hand_out,
         deletion.finish_all,

@@ -9,26 +9,36 @@ import tempfile
 import time
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+from sqlmodel import col, select
 
 from videovault import logs
 from videovault.config import settings
-from videovault.db import transaction
+from videovault.db import moment, reading, transaction
 from videovault.errors import DiskFull, VideoVaultError, WebhookUnanswered
 from videovault.gateways import probe, storage
 from videovault.gateways.container import SNIFF_BYTES, Container, container_of
 from videovault.gateways.faults import too_large
-from videovault.models import Video, now
+from videovault.models import Status, Video, now
 from videovault.services import generation, leftovers, lifecycle, sidecar, transfer
 from videovault.services.engine import Patience, Stored, patient_with_storage
 from videovault.services.engine.file_upload import upload
 from videovault.services.engine.uploads import CONTENT_TYPES
-from videovault.services.lease import Lease, Superseded
+from videovault.services.lease import Lease, Superseded, is_silent
 from videovault.services.naming import content_disposition, object_key
 from videovault.services.ownership import TAG
 from videovault.services.room import STEP_BYTES, spool_room
 
 LONGEST = timedelta(hours=1)  # for all of the body
+DIED = f"The server was interrupted while the video arrived. {generation.ORDERED_ONCE}"
+LET_GO: dict[str, Any] = {
+    "heartbeat_at": None,
+    "reserved_bytes": 0,
+    "bytes_done": 0,
+    "bytes_total": None,
+    "bytes_per_second": None,
+}
 
 log = logs.get(__name__)
 
@@ -60,6 +70,19 @@ def store(video: Video, pieces: Iterator[bytes], length: int | None) -> None:
     except VideoVaultError as error:
         log.warning("the answer's video not stored", code=error.code, reason=error.public_message)
         transfer.fail(video, error)
+
+
+def take_back() -> None:
+    """Wait for news of videos whose worker died while it received them."""
+    with reading() as session:
+        silent = is_silent(moment(session))
+        held = (Video.status == Status.GENERATING, col(Video.reserved_bytes) > 0, silent)
+        videos = list(session.exec(select(Video).where(*held)))
+    for video in videos:
+        with transaction() as session:
+            # Looked at again: its worker may have been late only.
+            if lifecycle.change(session, video, is_silent(moment(session)), **LET_GO, generator_note=DIED):
+                log.warning("worker died while it received a video, waiting for news", video_id=video.id)
 
 
 def _spool() -> BinaryIO:
@@ -139,8 +162,7 @@ def _container(file: BinaryIO) -> Container:
 
 def _wait(video: Video) -> None:
     """For the generator's news, as for any order whose answer was lost."""
-    nothing_done = {"bytes_done": 0, "bytes_total": None, "bytes_per_second": None}
     with transaction(essential=True) as session:
-        waits = lifecycle.change(session, video, heartbeat_at=None, reserved_bytes=0, **nothing_done)
+        waits = lifecycle.change(session, video, **LET_GO)
     if not waits:  # cancelled, deleted or given an address while the next bytes were awaited
         transfer.let_go(video)
