@@ -4,6 +4,7 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 
 import anyio.to_thread
+import httpx
 import pytest
 from sqlmodel import select
 
@@ -52,6 +53,20 @@ def test_a_url_in_time_is_the_guides_ready_answer(ada: Person, generator: Genera
     }
     assert generator.requests[0].items() >= {**SCRIPT, "email": ada.email, "videoId": video_id}.items()
     eventually(lambda: gallery(ada)["readyCount"] == 1)
+
+
+@pytest.mark.usefixtures("jobs")
+def test_a_video_that_is_the_answer_is_given_a_link_of_ours_and_stored_once(
+    ada: Person, generator: Generator
+) -> None:
+    generator.mode = "film"
+    answer = generate(ada)
+    assert answer.status_code == 200
+    data = answer.json()["data"]
+    assert httpx.get(data["videoUrl"]).content == generator.film
+    stored = store(ada, data["videoUrl"])
+    assert (stored.status_code, stored.json()["data"]["videoId"]) == (200, data["videoId"])
+    assert gallery(ada)["totalCount"] == 1
 
 
 @pytest.mark.usefixtures("jobs", "generator")

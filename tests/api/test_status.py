@@ -227,6 +227,15 @@ def test_a_report_that_is_not_understood_leaves_the_video_waiting_and_tells_its_
     assert "problem" not in gallery(ada)["videos"][0]["progress"]
 
 
+def test_a_report_that_is_the_video_itself_is_told_to_send_the_address(
+    ada: Person, callback: httpx.Client, mp4: bytes
+) -> None:
+    answer = callback.put(STATUS, content=mp4, headers={"Content-Type": "video/mp4"})
+    assert code(answer) == (400, "INVALID_INPUT")
+    assert "Send the video's address instead" in answer.json()["message"]
+    assert gallery(ada)["videos"][0]["progress"]["stage"] == "generating"
+
+
 def test_an_admin_chooses_the_field_and_the_video_goes_on(
     admin: Person, ada: Person, generating: str, callback: httpx.Client, generator: Generator
 ) -> None:

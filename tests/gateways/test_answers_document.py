@@ -30,6 +30,10 @@ def words() -> str:
             names(*sorted(vocabulary.OTHER_ADDRESSES)),
         ),
         ("Where to ask how far it is", names(*vocabulary.STATUS_ADDRESS_NAMES)),
+        (
+            "Where to ask for the outcome of a finished one, at the status address's own origin",
+            names(*vocabulary.RESPONSE_ADDRESS_NAMES),
+        ),
         ("The state's name", names(*vocabulary.STATE_NAMES)),
         ("Finished", by_state["ready"]),
         ("Under way", by_state["processing"]),
@@ -61,6 +65,8 @@ def in_words(said: Generation) -> str:
     )
     match said.state:
         case "ready":
+            if said.response_url:
+                return f"finished; where it is, is asked at `{said.response_url}`"
             return f"finished: {url}" if url else "finished, without an address: not understood"
         case "processing":
             asked = f"; asked at `{said.status_url}`" if said.status_url else ""

@@ -69,6 +69,57 @@ def test_a_status_address_that_gives_the_video_itself_is_the_videos_address() ->
     assert answering(body=film).ask(WHERE).said == Generation("ready", video_url=WHERE)
 
 
+OUTCOME = "https://generator.example/jobs/1/response"
+FINISHED = {"status": "COMPLETED", "response_url": OUTCOME}
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "outcome", "expected"),
+    [
+        (FINISHED, 200, {"video": {"url": URL}}, Generation("ready", video_url=URL)),
+        (FINISHED, 200, {"status": "IN_PROGRESS"}, Generation("processing")),
+        (FINISHED, 422, {"detail": "No credits."}, Generation("failed", message="No credits.")),
+        (FINISHED, 503, {}, None),
+        (FINISHED, 200, FINISHED, Generation("ready", response_url=OUTCOME)),
+        ({**FINISHED, "video_url": URL}, 404, {}, Generation("ready", video_url=URL)),
+        ({**FINISHED, "status": "IN_PROGRESS"}, 404, {}, Generation("processing")),
+    ],
+    ids=["video", "under way", "failed", "away", "no second hop", "has its address", "not finished"],
+)
+def test_a_finished_one_is_asked_once_for_its_outcome(
+    said: object, status: int, outcome: object, expected: Generation | None
+) -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(str(request.url))
+        body = httpx.ByteStream(json.dumps(outcome if asked[1:] else said).encode())
+        return httpx.Response(status if asked[1:] else 200, stream=body)
+
+    statuses_of = Statuses(AddressGuard(frozenset()), httpx.MockTransport(answer))
+    if expected is None:
+        with pytest.raises(WebhookBusy):
+            statuses_of.ask(WHERE)
+    else:
+        assert statuses_of.ask(WHERE).said == expected
+    assert asked == ([WHERE] if status == 404 else [WHERE, OUTCOME])
+
+
+@pytest.mark.parametrize(
+    "where", ["https://other.example/r", "http://generator.example/r", "https://generator.example:8/r", WHERE]
+)
+def test_an_outcome_elsewhere_is_not_asked_for(where: str) -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(str(request.url))
+        said = {"status": "COMPLETED", "response_url": where}
+        return httpx.Response(200, stream=httpx.ByteStream(json.dumps(said).encode()))
+
+    assert Statuses(AddressGuard(frozenset()), httpx.MockTransport(answer)).ask(WHERE).said.state == "ready"
+    assert asked == [WHERE]
+
+
 def test_a_packed_answer_is_not_unpacked() -> None:
     packed = gzip.compress(b'{"videoUrl": "https://cdn.example/video.mp4"}')
     assert answering(body=packed, content_encoding="gzip").ask(WHERE).said.state == "unread"

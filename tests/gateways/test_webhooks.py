@@ -1,5 +1,6 @@
 """Answers are read leniently, since people wire webhooks up by hand; what was begun is never taken for failed."""
 
+import gzip
 import json
 from typing import Any
 
@@ -112,6 +113,34 @@ def test_an_address_that_is_none_is_not_passed_on(url: Any) -> None:
 def test_a_redirect_is_not_followed_but_explained() -> None:
     with pytest.raises(WebhookError, match="leads to another one"):
         answered(301, {})
+
+
+@pytest.mark.parametrize(("status", "packed"), [(200, False), (201, True), (500, False)])
+def test_a_body_that_is_a_video_is_handed_on_in_pieces(status: int, mp4: bytes, *, packed: bool) -> None:
+    body = gzip.compress(mp4) if packed else mp4
+    headers = {"content-length": str(len(body)), **({"content-encoding": "gzip"} if packed else {})}
+    heard: list[Exchange] = []
+    kept: list[tuple[bytes, int | None]] = []
+
+    def answer(_request: httpx.Request) -> httpx.Response:
+        return httpx.Response(status, headers=headers, content=iter([body[:100], body[100:]]))
+
+    def order() -> Generation:
+        return calling(answer).generate(
+            {},
+            idempotency_key="v:1",
+            note=heard.append,
+            keep=lambda pieces, length: kept.append((b"".join(pieces), length)),
+        )
+
+    if status == 500:
+        with pytest.raises(WebhookUnanswered):
+            order()
+        assert kept == []
+        return
+    assert order() == Generation("ready", is_video=True)
+    assert kept == [(mp4, None if packed else len(mp4))]
+    assert heard[0].answer == mp4[:4096]
 
 
 def test_an_endless_answer_is_cut_off() -> None:

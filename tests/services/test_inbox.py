@@ -101,11 +101,28 @@ def test_what_cannot_be_understood_is_kept_without_a_video(anna: Caller, body: b
 
 
 def test_a_long_body_is_cut_and_not_replayed(waiting: Video, anna: Caller) -> None:
-    recording.incoming(arrived({**ready(waiting), "error": "ü" * 20_000}))
-    assert len(newest(anna).body.encode()) <= recording.MOST_BYTES
-    assert newest(anna).can_be_replayed is False
-    with pytest.raises(Conflict):
-        inbox.replay(anna, newest(anna).id, enqueue=list)
+    for sender, most in ((None, recording.MOST_BYTES), (waiting, recording.MOST_REPORT_BYTES)):
+        recording.incoming(arrived({**ready(waiting), "error": "x" * 70_000}, sender))
+        assert most - 100 < len(newest(anna).body.encode()) <= most
+        assert newest(anna).can_be_replayed is False
+        with pytest.raises(Conflict):
+            inbox.replay(anna, newest(anna).id, enqueue=list)
+
+
+def test_a_generators_report_with_the_longest_address_is_kept_whole_and_replayed(
+    waiting: Video, anna: Caller, row: Row
+) -> None:
+    longest = "https://cdn.example/v.mp4?" + "a&" * (8 * 1024 - 13)
+    said = json.dumps({"videoUrl": longest, "status": "ready"}).replace("&", "\\u0026").encode()
+    recording.incoming(arrived(said, waiting))
+    assert newest(anna).can_be_replayed
+    inbox.replay(anna, newest(anna).id, enqueue=list)
+    assert row(waiting.id).source_url == longest
+
+
+def test_a_report_that_is_the_video_is_kept_as_a_word_only(waiting: Video, anna: Caller, mp4: bytes) -> None:
+    recording.incoming(arrived(mp4, waiting))
+    assert (newest(anna).body, newest(anna).can_be_replayed) == (recording.NOT_KEPT, False)
 
 
 def test_a_call_that_cannot_be_kept_is_made_all_the_same(

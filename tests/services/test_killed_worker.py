@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -23,8 +23,9 @@ from tests.services.conftest import Row
 from videovault.db import transaction
 from videovault.gateways.storage import Storage
 from videovault.models import Status, Video, now
-from videovault.services import leftovers, pipeline, videos
+from videovault.services import leftovers, pipeline, received, videos
 from videovault.services.access import Caller
+from videovault.services.naming import folder
 
 pytestmark = pytest.mark.process
 
@@ -111,6 +112,29 @@ def test_a_worker_killed_at_a_random_moment_is_taken_over_without_loss(
             assert fetched < 2 * SIZE
             leftovers.abort_strays(timedelta(0))  # one that was begun, but not yet in its row
             assert not list(own_embedded_s3.uploads())
+
+
+def test_a_worker_killed_while_a_generator_sends_it_the_video_leaves_one_order(
+    generating: Callable[[], Video], row: Row, own_embedded_s3: Storage, configure: Configure
+) -> None:
+    with _served(configure) as server:
+        manners = Manners(size=SIZE, stall_after=SIZE // 2, ranges=False)
+        configure(VIDEO_WEBHOOK_URL=server.serve("/order", manners))
+        video = generating()
+        with _producer() as producer:
+            _begin(producer, video.id)
+            eventually(lambda: row(video.id).bytes_done)
+            _end(producer, "kill")
+            with transaction() as session:
+                session.get_one(Video, video.id).heartbeat_at = now() - timedelta(minutes=1)
+            pipeline.repair(enqueue=lambda _video_id: None)
+            _begin(producer, video.id)
+            _end(producer, "wait")
+        found = row(video.id)
+        assert (found.status, found.generator_note) == (Status.GENERATING, received.DIED)
+        assert (found.heartbeat_at, found.reserved_bytes, found.bytes_done) == (None, 0, 0)
+        assert len(server.seen("/order")) == 1
+        assert not list(own_embedded_s3.keys(folder(found)))
 
 
 def _wait_for(row: Row, video_id: str, status: Status) -> Video:

@@ -12,10 +12,11 @@ from videovault.services import lifecycle
 
 pytestmark = pytest.mark.usefixtures("installation")
 PAIRS = list(itertools.product(Status, Status))
-# Drawn once more, from the design (and a ready video fails when S3 has lost its object), so that the code is held against something.
+# Drawn once more, from the design (and a ready video fails when S3 has lost its object, and one that is generating is
+# ready when the generator's answer was the video itself), so that the code is held against something.
 WAYS = """
 draft: generating deleting
-generating: queued failed deleting
+generating: queued ready failed deleting
 queued: storing failed deleting
 storing: ready queued failed deleting
 ready: failed deleting

@@ -11,7 +11,7 @@ from tests.fixtures.installation import Configure
 from videovault.db import reading, transaction
 from videovault.errors import Conflict, Forbidden, RateLimited
 from videovault.models import GenerationCount, TestOrder, Video, now
-from videovault.services import callbacks, test_orders
+from videovault.services import callbacks, recording, test_orders
 from videovault.services.access import Caller
 from videovault.services.test_orders import TestOrderView
 
@@ -76,6 +76,14 @@ def test_what_goes_wrong_is_shown(anna: Caller, generator: Generator, mode: Any,
     generator.mode = mode
     step = ordered(anna).steps[-1]
     assert (step.read, step.is_bad) == (read, True)
+
+
+def test_an_answer_that_is_the_video_itself_ends_it(anna: Caller, generator: Generator) -> None:
+    generator.mode = "film"
+    order = ordered(anna)
+    step = order.steps[-1]
+    assert (order.is_over, step.is_bad, step.answer) == (True, False, recording.NOT_KEPT)
+    assert step.read == "Finished; the answer is the video itself, which is not kept for a test order."
 
 
 def test_there_is_one_at_a_time_until_its_time_is_over(anna: Caller, generator: Generator) -> None:

@@ -104,12 +104,6 @@ def test_a_long_answer_is_kept_to_a_bound_and_without_the_token(answering: Answe
     assert recording.MOST_BYTES < len(kept.answer) <= recording.MOST_UNREAD_BYTES
 
 
-def test_a_video_in_the_answer_itself_is_told_apart(answering: Answering, row: Row) -> None:
-    video = answering(b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom" + b"\x00" * 3_000_000)
-    assert (row(video.id).status, bool(row(video.id).unread_at)) == (Status.GENERATING, True)
-    assert "the video itself" in newest().why
-
-
 def test_the_address_named_beforehand_is_tried_at_the_deadline(
     answering: Answering, generator: Generator, row: Row
 ) -> None:

@@ -105,12 +105,18 @@ def _request(caller: Caller, body: ScriptBody, claim: Claim | None) -> str:
 def _answer(caller: Caller, video_id: str) -> tuple[int, Success[Any]]:
     url = generation.delivered_url(caller, video_id)
     if url:
-        ready = Generated(video_url=url, timestamp=now(), video_id=video_id)
-        return 200, Success(message="Video generated successfully", data=ready)
+        return _ready(url, video_id)
     video = videos.get(caller, video_id, links=False)
+    if video.status == "ready":  # the generator's answer was the video itself: the only address is ours
+        return _ready(videos.download_url(caller, video_id), video_id)
     if video.status == "failed":
         raise reason(video.error, WebhookError)
     return 202, Success(message="Video generation request submitted successfully", data=_generating(video))
+
+
+def _ready(url: str, video_id: str) -> tuple[int, Success[Any]]:
+    ready = Generated(video_url=url, timestamp=now(), video_id=video_id)
+    return 200, Success(message="Video generated successfully", data=ready)
 
 
 def _generating(video: VideoView) -> Generating:

@@ -1,7 +1,7 @@
 """A generator's status address, asked how far a render is. It comes from outside, so it is guarded like a source."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import urlsplit
@@ -19,6 +19,8 @@ from videovault.gateways.transport import GuardedTransport
 
 TOTAL_SECONDS = 20.0
 KEPT_HEADERS = ("retry-after", "content-type")
+# With which an outcome's address says that the render failed, not that it cannot be asked.
+OUTCOME_FAILURES = (400, 410, 422)
 TIMEOUT = httpx.Timeout(10.0, connect=5.0)
 HEADERS = {"User-Agent": "VideoVault", "Accept": "application/json", "Accept-Encoding": "identity"}
 
@@ -56,25 +58,34 @@ class Statuses:
     def ask(self, url: str, *, note: Note = unheard, field: str = "") -> News:
         """What the generator says now, with the video's address at ``field`` if not where it usually is.
 
+        One that is finished and names only where its outcome is, at the same origin, is asked there once.
         Raises WebhookBusy when there are no news (no answer, or none of 2xx), UnsafeUrl when the address leads
         into a private network.
         """
+        news = self._news(url, note, field)
+        where = news.said.response_url
+        if where and where != url and _origin(where) == _origin(url):
+            return self._news(where, note, field, failures=OUTCOME_FAILURES)
+        return news
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def _news(self, url: str, note: Note, field: str, failures: Collection[int] = ()) -> News:
+        """One answer. An HTTP status among ``failures`` is the render's own; any other but 2xx is no news."""
         try:
             answer = self._get(url)
         except (httpx.HTTPError, SourceError) as error:
             raise _no_news(type(error).__name__) from error
         retry_after = seconds_of(answer.headers.get("retry-after", ""))
-        if not answer.is_success:
+        if not answer.is_success and answer.status_code not in failures:
             raise _no_news(f"HTTP {answer.status_code}", retry_after)
         content_type = answer.headers.get("content-type", "")
         note(Exchange(HEADERS, b"", answer.status_code, answer.content, content_type=content_type))
-        said = reader.read(answer.content, content_type, field=field)
+        said = reader.read(answer.content, content_type, field=field, status=answer.status_code)
         if said.is_video:
             said = Generation("ready", video_url=url)
         return News(said, retry_after)
-
-    def close(self) -> None:
-        self._transport.close()
 
     def _get(self, url: str) -> httpx.Response:
         address = self._guard.vet(url)

@@ -3,9 +3,10 @@
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 from uuid import uuid4
 
@@ -16,6 +17,7 @@ from videovault.config import settings
 from videovault.config.headers import masked
 from videovault.errors import WebhookBusy, WebhookError, WebhookUnanswered
 from videovault.gateways import reader, studio, tls
+from videovault.gateways.container import SNIFF_BYTES
 from videovault.gateways.exchange import Exchange, Note, unheard
 from videovault.gateways.faults import seconds_of
 from videovault.gateways.reader import Generation, Script
@@ -34,6 +36,11 @@ NOT_SENT = (
     httpx.ProxyError,
     httpx.UnsupportedProtocol,
 )
+Keep = Callable[[Iterator[bytes], int | None], object]
+"""Takes a body that is the video: its pieces, and how many bytes they are together if the answer says so.
+
+The pieces raise WebhookUnanswered when the body breaks off. Each is awaited as long as the webhook's answer is.
+"""
 
 
 class Webhooks:
@@ -75,16 +82,25 @@ class Webhooks:
         return reader.read_script(answer.content, _content_type(answer), field=field)
 
     def generate(
-        self, request: Mapping[str, Any], *, idempotency_key: str, note: Note = unheard, field: str = ""
+        self,
+        request: Mapping[str, Any],
+        *,
+        idempotency_key: str,
+        note: Note = unheard,
+        field: str = "",
+        keep: Keep | None = None,
     ) -> Generation:
         """Order a video, whose address stands at ``field`` if not where it usually does.
+
+        A body that is the video itself is given to ``keep``, whose errors come out of here; without ``keep``, the rest
+        of it is not read.
 
         The order is sent once; only a connection that was not made is tried again. An answer that is not understood is
         ``unread``: the render may be under way and is paid for. Raises WebhookUnanswered when the order may have
         arrived and the answer does not tell what became of it; WebhookBusy when nothing was begun and the order is
         to be sent again later; WebhookError when the webhook could not be reached or misleads.
         """
-        answer = self._post(self._video_url, request, {"Idempotency-Key": idempotency_key}, note)
+        answer = self._post(self._video_url, request, {"Idempotency-Key": idempotency_key}, note, keep=keep)
         if _may_have_begun(answer):
             raise WebhookUnanswered(f"The service answered HTTP {answer.status_code}.")
         return _read(_accepted(answer), field)
@@ -97,13 +113,14 @@ class Webhooks:
         note: Note,
         *,
         again: Callable[[httpx.Response], bool] = lambda _answer: False,
+        keep: Keep | None = None,
     ) -> httpx.Response:
         """One answer, whatever its status. Sent again, backing off: what no connection was made for, and ``again``."""
         body = json.dumps(payload).encode()
         for repeats in range(REPEATS + 1):
             is_last = repeats == REPEATS
             try:
-                answer = self._send(url, body, headers, note)
+                answer = self._send(url, body, headers, note, keep)
             except NOT_SENT as error:
                 if is_last:
                     raise WebhookError("The service could not be reached.", retryable=True) from error
@@ -117,33 +134,40 @@ class Webhooks:
             time.sleep(self._backoff * 2**repeats)
         raise AssertionError("unreachable")
 
-    def _send(self, url: str, body: bytes, headers: Mapping[str, str], note: Note) -> httpx.Response:
+    def _send(
+        self, url: str, body: bytes, headers: Mapping[str, str], note: Note, keep: Keep | None
+    ) -> httpx.Response:
         """One call, noted whatever becomes of it."""
         own = self._headers.get(url, {})
         plain = {"Content-Type": "application/json", **headers, **self._signature(body)}
         noted = {**dict.fromkeys(own, HIDDEN), **plain}
         try:
-            answer = self._exchanged(url, body, {**own, **plain})
-        except (httpx.HTTPError, WebhookUnanswered) as error:
+            answer = self._exchanged(url, body, {**own, **plain}, keep)
+        except Exception as error:
             note(Exchange(noted, body, fault=f"{type(error).__name__}: {error}"))
             raise
         note(Exchange(noted, body, answer.status_code, answer.content, content_type=_content_type(answer)))
         return answer
 
-    def _exchanged(self, url: str, body: bytes, headers: Mapping[str, str]) -> httpx.Response:
-        """The answer up to one byte more than is read of it, with none of its headers but the ``KEPT_HEADERS``."""
+    def _exchanged(
+        self, url: str, body: bytes, headers: Mapping[str, str], keep: Keep | None
+    ) -> httpx.Response:
+        """The answer up to one byte more than is read of it, with none of its headers but the ``KEPT_HEADERS``.
+
+        Of a body that is the video there is only its beginning.
+        """
         until = time.monotonic() + (self._client.timeout.read or math.inf)
         with self._client.stream("POST", url, content=body, headers=headers) as answer:
-            content = bytearray()
-            for chunk in answer.iter_bytes():
-                content += chunk
-                if len(content) > reader.MAX_BYTES:
-                    break
-                if time.monotonic() > until:  # an answer that drips would hold its caller for ever
-                    raise httpx.ReadTimeout("the answer did not end in time")
+            pieces = answer.iter_bytes()
+            content = _first(SNIFF_BYTES, pieces, until)
+            if answer.is_success and reader.is_video(content):
+                if keep:
+                    keep(chain([content], _whole(pieces)), _length(answer))
+                content = content[:SNIFF_BYTES]
+            else:
+                content += _first(reader.MAX_BYTES + 1 - len(content), pieces, until)
             kept = {name: answer.headers[name] for name in KEPT_HEADERS if name in answer.headers}
-            body_read = bytes(content[: reader.MAX_BYTES + 1])
-            return httpx.Response(answer.status_code, headers=kept, content=body_read)
+            return httpx.Response(answer.status_code, headers=kept, content=content[: reader.MAX_BYTES + 1])
 
     def _signature(self, body: bytes) -> dict[str, str]:
         """Standard Webhooks headers, when a secret is set."""
@@ -189,6 +213,32 @@ def _own_headers() -> dict[str, Mapping[str, str]]:
 
 def _read(answer: httpx.Response, field: str = "") -> Generation:
     return reader.read(answer.content, _content_type(answer), field=field, status=answer.status_code)
+
+
+def _first(count: int, pieces: Iterator[bytes], until: float) -> bytes:
+    """At least ``count`` bytes, fewer at the end only. Raises ReadTimeout after ``until``."""
+    content = bytearray()
+    while len(content) < count and (piece := next(pieces, None)) is not None:
+        content += piece
+        if time.monotonic() > until:  # an answer that drips would hold its caller for ever
+            raise httpx.ReadTimeout("the answer did not end in time")
+    return bytes(content)
+
+
+def _whole(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    try:
+        yield from pieces
+    except httpx.TimeoutException as error:
+        raise WebhookUnanswered("The service stopped sending in the middle of the video.") from error
+    except httpx.HTTPError as error:
+        raise WebhookUnanswered("The connection ended before the video was complete.") from error
+
+
+def _length(answer: httpx.Response) -> int | None:
+    """The Content-Length, which says nothing of a body that is packed."""
+    told = answer.headers.get("content-length", "")
+    is_packed = answer.headers.get("content-encoding", "identity").lower() != "identity"
+    return None if is_packed or not (told.isascii() and told.isdigit()) else int(told)
 
 
 def _content_type(answer: httpx.Response) -> str:

@@ -53,6 +53,7 @@ from videovault.services.views import Metadata, VideoView
 # Generators have ids of their own, which they send under the same names.
 _OUR_VIDEO = re.compile(r"video_[0-9]+_[A-Za-z0-9]+")
 _OUR_USER = re.compile(r"[0-9a-f]{32}")
+IS_THE_VIDEO = "It is the video itself. Send the video's address instead, as videoUrl."
 CALLBACK_LIFE = generation.LONGEST_WAIT + timedelta(days=7)
 Enqueue = Callable[[str], object]
 
@@ -99,7 +100,7 @@ class Taken:
 def understood(body: bytes, content_type: str = "") -> Generation:
     """What the body of a report says, read like an answer of the generator; never raises."""
     said = reader.read(body, content_type, field=result_fields.video())
-    return Generation("unread", message=said.problem) if said.is_video else said
+    return Generation("unread", message=IS_THE_VIDEO) if said.is_video else said
 
 
 def video_of(said: Generation, token: str) -> str:

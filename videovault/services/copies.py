@@ -4,8 +4,6 @@ A copy never costs its video anything: whatever fails, the original stays, and t
 """
 
 import errno
-import os
-import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -27,7 +25,7 @@ from videovault.services.engine.file_upload import Uploaded, upload
 from videovault.services.engine.uploads import CONTENT_TYPES
 from videovault.services.lease import Interrupted, Superseded, is_silent
 from videovault.services.naming import content_disposition, copy_key
-from videovault.services.room import MARGIN_BYTES
+from videovault.services.room import spool_room
 
 MOST_TRIES = 3  # of a file that ends the worker, or while S3 is away
 BEAT_SECONDS = 3.0
@@ -187,7 +185,7 @@ class _Turn:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Beside the database, without a name: S3 takes parts in order, but the index, which comes first, is known last.
         with tempfile.TemporaryFile(dir=folder) as file:
-            size = self._converted(recipe, file, _limits(self._video, folder))
+            size = self._converted(recipe, file, _limits(self._video))
             self._key = copy_key(self._video, recipe.container)
             self._note(copy_key=self._key, copy_format=recipe.container)
             uploaded = self._uploaded(file, size, recipe)
@@ -290,14 +288,13 @@ class _Turn:
             log.warning("copy not deleted", reason=error.public_message)
 
 
-def _limits(video: Video, folder: os.PathLike[str]) -> Limits:
+def _limits(video: Video) -> Limits:
     """What its making may take. Raises QuotaExceeded, DiskFull."""
     with reading() as session:
         left = quota.left(session, video.owner_id)
     if left == 0:
         raise QuotaExceeded("There is no room for it in the account.")
-    # The embedded S3 keeps it on the same disk once more.
-    free = (shutil.disk_usage(folder).free - MARGIN_BYTES) // (2 if settings().uses_embedded_s3 else 1)
+    free = spool_room()
     if free < LEAST_BYTES:
         raise DiskFull
     most = min(

@@ -1,7 +1,8 @@
 """The second webhook: a script becomes a video's address, now or by a callback, and is paid for once."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 from sqlmodel import Session, col, or_, select
@@ -44,6 +45,11 @@ BUSY = "The generator is busy and has not begun. The order is sent again by itse
 ORDERED_ONCE = "The video was ordered once and may be in the making, so we wait for the generator's report."
 
 Enqueue = Callable[[str], object]
+Keep = Callable[[Video, Iterator[bytes], int | None], object]
+"""Stores the video that is the answer to its own order: its pieces, and how many bytes they are if that is known.
+
+Raises WebhookUnanswered when they are not all of it.
+"""
 T = TypeVar("T")
 log = logs.get(__name__)
 
@@ -95,12 +101,13 @@ def again(session: Session, video: Video, caller: Caller) -> None:
     _start(session, video, caller)
 
 
-def ask_generator(video_id: str) -> bool:
+def ask_generator(video_id: str, keep: Keep | None = None) -> bool:
     """The worker's part: call the webhook once for this attempt and note what it said; whether it was called.
 
     A second run, or one after a crash in the middle, finds the attempt taken and asks nothing: the render may
     be under way and is paid for, so only the callback, the status address, the deadline or a person go on. A
-    webhook that was too busy to begin anything is asked again later, under the same Idempotency-Key.
+    webhook that was too busy to begin anything is asked again later, under the same Idempotency-Key. An answer that
+    is the video itself is not understood without ``keep``.
     """
     claimed = _claim(video_id)
     if claimed is None:
@@ -109,7 +116,11 @@ def ask_generator(video_id: str) -> bool:
     key, note = f"{video.id}:{video.attempt}", recording.outgoing("video", video.id)
     try:
         answer = webhooks.connected().generate(
-            payload, idempotency_key=key, note=note, field=result_fields.video()
+            payload,
+            idempotency_key=key,
+            note=note,
+            field=result_fields.video(),
+            keep=partial(keep, video) if keep else None,
         )
     except WebhookUnanswered as unanswered:
         log.warning("video webhook gave no usable answer, waiting for news", reason=unanswered.public_message)
@@ -119,7 +130,8 @@ def ask_generator(video_id: str) -> bool:
     except WebhookError as error:
         _fail(video, error.code, error.public_message)
     else:
-        take_answer(video, answer, why="the webhook answered")
+        if not (answer.is_video and keep):
+            take_answer(video, answer, why="the webhook answered")
     return True
 
 

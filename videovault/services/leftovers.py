@@ -100,8 +100,13 @@ def _up_to(video: Video, key: str) -> list[str]:
 
 
 def is_known(upload: Upload) -> bool:
-    """Whether a row goes on with it: that of a video being stored, or of one whose playable copy is being made."""
+    """Whether a row goes on with it: that of a video being stored, or of one whose playable copy is being made.
+
+    A video that came as the answer to its order is stored while its row still waits for the generator.
+    """
     with reading() as session:
+        is_held = (col(Video.status) == Status.GENERATING) & ~is_silent(moment(session))
+        answering = (col(Video.s3_key) == upload.key) & is_held
         copying = (col(Video.copy_key) == upload.key) & (col(Video.copy_state) == CopyState.MAKING)
-        mine = select(Video.id).where(or_(col(Video.upload_id) == upload.upload_id, copying))
+        mine = select(Video.id).where(or_(col(Video.upload_id) == upload.upload_id, copying, answering))
         return session.exec(mine).first() is not None

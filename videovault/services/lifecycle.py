@@ -24,7 +24,8 @@ class Who(TypedDict, total=False):
 
 LEGAL: dict[Status, frozenset[Status]] = {
     Status.DRAFT: frozenset({Status.GENERATING, Status.DELETING}),
-    Status.GENERATING: frozenset({Status.QUEUED, Status.FAILED, Status.DELETING}),
+    # Ready: the generator's answer was the video itself.
+    Status.GENERATING: frozenset({Status.QUEUED, Status.READY, Status.FAILED, Status.DELETING}),
     Status.QUEUED: frozenset({Status.STORING, Status.FAILED, Status.DELETING}),
     Status.STORING: frozenset({Status.READY, Status.QUEUED, Status.FAILED, Status.DELETING}),
     # Failed: S3 lost or changed its object, which ``reconcile`` finds.
@@ -84,7 +85,7 @@ def _entailed(came_from: Status, to: Status) -> dict[str, Any]:
         entailed["queued_at"] = clock()  # one that its worker gives back keeps its place
     if came_from == Status.GENERATING:
         entailed["unread_at"] = None
-    if came_from == Status.STORING:
+    if came_from in (Status.GENERATING, Status.STORING):
         entailed["reserved_bytes"] = 0
     if came_from == Status.FAILED:
         entailed["upload_kept_until"] = None

@@ -20,6 +20,7 @@ from videovault.services import (
     lifecycle,
     limiting,
     quota,
+    received,
     sidecar,
     transfer,
     turns,
@@ -43,7 +44,7 @@ def produce(video_id: str, *, stopping: Callable[[], bool]) -> str | None:
     waiting. Gives back a video whose turn comes now that a place is free, to be handed to a worker.
     """
     with _ending_well(video_id):
-        generation.ask_generator(video_id)
+        generation.ask_generator(video_id, received.store)
     _ask_next()
     return store_next(stopping=stopping)
 
@@ -161,6 +162,7 @@ def repair(*, enqueue: Enqueue) -> None:
 
     upkeep.each(
         turns.take_back,
+        received.take_back,
         generation.fail_overdue,
         hand_out,
         deletion.finish_all,
@@ -179,7 +181,7 @@ def _ask_next() -> str | None:
     """Ask the generator for a video that waits, of whoever has the fewest under way; which one it was."""
     while video_id := turns.next_unasked():
         with _ending_well(video_id):
-            if generation.ask_generator(video_id):
+            if generation.ask_generator(video_id, received.store):
                 return video_id
     return None
 

@@ -28,6 +28,8 @@ from videovault.services.access import Caller, open_video
 
 MOST_BYTES = 16 * 1024
 MOST_UNREAD_BYTES = 64 * 1024  # of an answer that a person is to look at, and that may be read again
+# Of a report whose sender holds the video's token: an address of 16 KiB, escaped, leaves it whole for a replay.
+MOST_REPORT_BYTES = 64 * 1024
 MOST_HEADERS = 40
 LONGEST_HEADER = 300  # characters, of a name or a value
 MOST_OF_VIDEO = 200
@@ -39,6 +41,7 @@ SECRET_HEADERS = frozenset(
     {"authorization", "proxy-authorization", "cookie", "set-cookie", "webhook-signature", "x-api-key"}
 )
 MASK = "…"
+NOT_KEPT = "(a video, which is not kept here)"
 _TOKEN = re.compile(r'("callback_?token"\s*:\s*")(?:[^"\\]|\\.)*', re.IGNORECASE)
 
 log = logs.get(__name__)
@@ -98,7 +101,8 @@ def incoming(call: Incoming) -> None:
     is_proven = call.caller is not None and _may_report(call.caller, call.video_id)
     if not is_proven and not limiting.records_callback(call.address):
         return
-    body, is_cut = _kept_body(call.body)
+    is_generator = call.caller is not None and call.caller.is_generator
+    body, is_cut = _kept_body(call.body, MOST_REPORT_BYTES if is_generator else MOST_BYTES)
     _keep(
         Delivery(
             direction="in",
@@ -132,9 +136,7 @@ def _verdict(kind: str, exchange: Exchange) -> tuple[Verdict, str]:
         return "refused", exchange.fault or f"HTTP {exchange.status}"
     if kind != "script":
         said = reader.read(exchange.answer, exchange.content_type, field=result_fields.video())
-        if said.problem and not (
-            said.is_video and kind == "poll"
-        ):  # what a status address gives can be fetched
+        if said.problem:
             return "unread", said.problem
     return "accepted", ""
 
@@ -194,6 +196,8 @@ def _cut(value: str) -> str:
 
 def _kept_body(body: bytes, most: int = MOST_BYTES) -> tuple[str, bool]:
     """The text that is kept, and whether it is not all of it."""
+    if reader.is_video(body):
+        return NOT_KEPT, True
     text = _text(_masked(body[:most].decode(errors="replace")).encode())
     kept = text.encode()[:most].decode(errors="ignore")
     return kept, kept != text or len(body) > most

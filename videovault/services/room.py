@@ -49,6 +49,15 @@ class Room:
                 self._look_at = bytes_done + STEP_BYTES
 
 
+def spool_room(written: int = 0) -> int:
+    """How many more bytes a file that goes from DATA_DIR into S3 may have, beside the ``written`` ones; maybe negative.
+
+    The embedded S3 keeps it on the same disk once more.
+    """
+    free = shutil.disk_usage(settings().data_dir).free - MARGIN_BYTES
+    return (free - written) // 2 if settings().uses_embedded_s3 else free
+
+
 def check_disk(needed: int) -> None:
     """Raises DiskFull when ``needed`` bytes would fill the embedded S3's disk; another S3 sees to its own."""
     if not settings().uses_embedded_s3:

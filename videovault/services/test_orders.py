@@ -116,7 +116,7 @@ def send(caller: Caller, order_id: str) -> None:
         )
 
     said = _step(order_id, "Video webhook", ask, _in_words)
-    if said is None or said.state in ("failed", "rejected") or (said.state == "ready" and said.video_url):
+    if said is None or said.state in ("failed", "rejected") or (said.state == "ready" and not said.problem):
         _end(order_id)
 
 
@@ -197,6 +197,8 @@ def _is_bad(said: Generation) -> bool:
 def _in_words(said: Generation) -> str:
     if said.problem:
         return f"Not understood. {said.problem}"
+    if said.is_video:
+        return "Finished; the answer is the video itself, which is not kept for a test order."
     url = delivery_views.without_paths(said.video_url)
     words = {
         "ready": f"Finished; the video is at {url}",

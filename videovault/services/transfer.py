@@ -57,11 +57,11 @@ def store(
             with patient_with_storage(Patience(), lease.check):
                 leftovers.clear_earlier(video)
                 stored, seen = _complete(video, lease, fetch_again)
-                _finish(video, stored, seen)
+                finish(video, stored, seen)
             sidecar.write(video.id)
     except Superseded:
         log.info("transfer given up: the video was cancelled, deleted or taken over")
-        _let_go(video)
+        let_go(video)
     except Interrupted:
         _release(video)
     except VideoVaultError as error:
@@ -69,7 +69,7 @@ def store(
             log.info("the file is not there yet, fetched again later", reason=error.public_message)
             return
         log.warning("transfer failed", code=error.code, reason=error.public_message)
-        _fail(video, error)
+        fail(video, error)
 
 
 def _complete(video: Video, lease: Lease, fetch_again: Iterable[float]) -> tuple[Stored, probe.Probe | None]:
@@ -77,7 +77,7 @@ def _complete(video: Video, lease: Lease, fetch_again: Iterable[float]) -> tuple
     for seconds in chain(fetch_again if video.requested_at else (), [None]):
         stored = _transfer(video, lease)
         lease.note(bytes_done=stored.size, bytes_total=stored.size)
-        seen = _look_at(video, stored)
+        seen = look_at(video, stored)
         if seen is None or seen.is_complete is not False:
             break
         if seconds is None:
@@ -108,21 +108,21 @@ def _transfer(video: Video, lease: Lease) -> Stored:
 def _fetch(video: Video, url: str, key: str, lease: Lease) -> Stored:
     target = Target(
         key,
-        metadata={TAG: _tag(video, key)},
+        metadata={TAG: tag(video, key)},
         disposition=lambda container: content_disposition(video.title, container),
     )
     origin = source.for_video(video.id, video.attempt, url)
     return Transfer(origin, storage.connected(), url, target, VideoLedger(video), lease).run()
 
 
-def _tag(video: Video, key: str) -> str:
+def tag(video: Video, key: str) -> str:
     secret_key = security.open_sealed(video.sealed_key, owner_id=video.owner_id, video_id=video.id)
     if secret_key is None:
         raise StorageError("This video's key does not open. Ask the admin whether SECRET_KEY was changed.")
     return security.ownership_tag(secret_key, key)
 
 
-def _finish(video: Video, stored: Stored, seen: probe.Probe | None) -> None:
+def finish(video: Video, stored: Stored, seen: probe.Probe | None) -> None:
     values: dict[str, Any] = {
         "size": stored.size,
         "crc32": f"{stored.crc32:08x}",
@@ -130,6 +130,10 @@ def _finish(video: Video, stored: Stored, seen: probe.Probe | None) -> None:
         "format": stored.container,
         "upload_id": None,
         "upload_source": None,
+        "deadline_at": None,
+        "next_ask_at": None,
+        "expected_url": None,
+        "generator_note": None,
         "heartbeat_at": None,
         "sidecar_due_at": clock(),
         "poster_key": _keep_poster(video, seen.poster if seen else None),
@@ -161,7 +165,7 @@ def _measured(stored: Stored, seen: probe.Probe | None) -> dict[str, Any]:
     return values | copies.BEGINNING | {"playback": played, "copy_state": copies.needed(played)}
 
 
-def _look_at(video: Video, stored: Stored) -> probe.Probe | None:
+def look_at(video: Video, stored: Stored) -> probe.Probe | None:
     url = storage.connected().presign(str(video.s3_key), seconds=600, internal=True)
     return probe.probe(url, stored.container)
 
@@ -194,7 +198,7 @@ def _release(video: Video) -> None:
     with transaction(essential=True) as session:
         released = lifecycle.move(session, video, Status.QUEUED, why="worker stopped", heartbeat_at=None)
     if not released:
-        _let_go(video)
+        let_go(video)
 
 
 def _put_off(video: Video) -> bool:
@@ -214,11 +218,11 @@ def _put_off(video: Video) -> bool:
             next_fetch_at=min(next_fetch(since, at), since + LONGEST_REFUSED),
         )
     if not put_off:
-        _let_go(video)
+        let_go(video)
     return True
 
 
-def _fail(video: Video, error: VideoVaultError) -> None:
+def fail(video: Video, error: VideoVaultError) -> None:
     """Say why, and clear up; what passing faults broke keeps its parts for a while."""
     message = error.public_message
     if video.refused_since and source.may_appear(error):
@@ -231,14 +235,17 @@ def _fail(video: Video, error: VideoVaultError) -> None:
             why=message,
             error_code=error.code,
             error_message=message,
-            upload_kept_until=moment(session) + KEEP_PARTS if is_passing(error) else None,
+            next_ask_at=None,
+            upload_kept_until=moment(session) + KEEP_PARTS
+            if video.source_url and is_passing(error)
+            else None,
         )
         if moved:
             session.add(Event(kind="store_failed", video_id=video.id, detail={"code": error.code}))
-    _let_go(video)
+    let_go(video)
 
 
-def _let_go(video: Video) -> None:
+def let_go(video: Video) -> None:
     """Leave nothing in S3 of a video that did not become ready; another worker's work is left alone."""
     with reading() as session:
         row = session.get(Video, video.id)

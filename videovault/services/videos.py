@@ -4,6 +4,7 @@ import unicodedata
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
+from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, func, or_, select
@@ -298,17 +299,25 @@ def _wait_for_turn(session: Session, owner_id: str) -> None:
 def _known(session: Session, owner_id: str, url: str) -> Video | None:
     """The newest video that this address is being stored as, or is stored as because it was generated there.
 
+    A download link of ours is the address of a generated video that never had another.
     Other addresses may hold something else by tomorrow, so what is stored from them is stored anew.
     """
     in_work = col(Video.status).in_((Status.QUEUED, Status.STORING))
     generated = (col(Video.status) == Status.READY) & col(Video.requested_at).is_not(None)
+    fetched = (col(Video.source_url) == url) & or_(in_work, generated)
+    linked_to = (col(Video.s3_key) == _key_in(owner_id, url)) & generated
     same = (
         select(Video)
-        .where(Video.owner_id == owner_id, Video.source_url == url)
-        .where(or_(in_work, generated))
+        .where(Video.owner_id == owner_id, or_(fetched, linked_to))
         .order_by(col(Video.created_at).desc())
     )
     return session.exec(same).first()
+
+
+def _key_in(owner_id: str, url: str) -> str:
+    """The key of one of the owner's objects in an address, as in a link that we have signed; empty without one."""
+    _, prefix, rest = unquote(urlsplit(url).path).partition(f"videos/{owner_id}/")
+    return prefix + rest
 
 
 def _queue(session: Session, owner_id: str, caller: Caller, url: str, title: str) -> Video:

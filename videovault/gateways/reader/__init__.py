@@ -6,7 +6,7 @@
 from videovault.gateways.reader.document import MAX_BYTES
 from videovault.gateways.reader.script import Script
 from videovault.gateways.reader.script import read as read_script
-from videovault.gateways.reader.video import LONGEST_MINUTES, Field, Generation, fields, read
+from videovault.gateways.reader.video import LONGEST_MINUTES, Field, Generation, fields, is_video, read
 
 __all__ = [
     "LONGEST_MINUTES",
@@ -15,6 +15,7 @@ __all__ = [
     "Generation",
     "Script",
     "fields",
+    "is_video",
     "read",
     "read_script",
 ]

@@ -25,7 +25,6 @@ ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 TOO_LONG = f"It names an address of more than {walk.LONGEST_ADDRESS // 1024} KiB."
 EQUALS = "It names several addresses that may be the video."
 CONTRADICTORY = "It names two different states."
-IS_THE_VIDEO = "It is the video itself, where the video's address is expected."
 TOO_MANY = f"It names more than {walk.MOST_ADDRESSES:,} addresses."
 NO_ADDRESS = "It says that the video is finished, and names no address of it."
 NOTHING_KNOWN = "It names neither the address of a video nor a state that is known."
@@ -40,8 +39,8 @@ class Generation:
     ``rejected`` is about the script, ``failed`` about the render; ``message`` says why. ``ready`` without
     ``video_url`` is finished without saying where. Beside ``processing``, ``video_url`` is where the video will be.
     ``unread`` means that nothing of it was understood, for the reason in ``message``. ``is_video``: the body itself is
-    the video. ``estimated_minutes`` only where a time was named; ``status_url`` where the generator can be asked how
-    far it is. ``duration`` in seconds, ``size`` in bytes. ``video_id`` and ``user_id`` are those that it names, which may
+    the video, so there is no address. ``estimated_minutes`` only where a time was named; ``status_url`` where the generator can be asked how
+    far it is; ``response_url`` where a finished one without an address says more. ``duration`` in seconds, ``size`` in bytes. ``video_id`` and ``user_id`` are those that it names, which may
     be the generator's own.
     """
 
@@ -56,13 +55,12 @@ class Generation:
     video_id: str = ""
     user_id: str = ""
     is_video: bool = False
+    response_url: str = ""
 
     @property
     def problem(self) -> str:
         """Why nothing can be done with it; empty where something can."""
-        if self.is_video:
-            return IS_THE_VIDEO
-        if self.state == "ready" and not self.video_url:
+        if self.state == "ready" and not (self.video_url or self.is_video):
             return NO_ADDRESS
         return self.message if self.state == "unread" else ""
 
@@ -80,7 +78,7 @@ def read(body: bytes, content_type: str = "", *, field: str = "", status: int = 
 
     ``status`` is the answer's HTTP status: from 400 on it is a failure, whatever else it says.
     """
-    if _is_video(body):
+    if is_video(body):
         return Generation("ready", is_video=True)
     try:
         value = document.parsed(body, content_type)
@@ -111,7 +109,8 @@ def dotted(path: Path) -> str:
     return ".".join(str(step) for step in path)
 
 
-def _is_video(body: bytes) -> bool:
+def is_video(body: bytes) -> bool:
+    """Whether a body with these first bytes is a video itself."""
     try:
         container_of(body[:SNIFF_BYTES])
     except SourceError:
@@ -243,6 +242,7 @@ def _with_figures(said: Generation, found: Findings) -> Generation:
         str(kind) if is_format else None,
         _id(found.figures.get("videoid")),
         _id(found.figures.get("userid")),
+        response_url=found.response_url if said.state == "ready" and not said.video_url else "",
     )
 
 

@@ -33,6 +33,8 @@ VIDEO_NAMES = (
 ADDRESS_NAMES = ("url", "uri", "output", "result", "file", "link", "src", "href")
 # Where a generator can be asked how far it is.
 STATUS_ADDRESS_NAMES = ("statusUrl", "urls.get")
+# Where the outcome of a finished render can be asked for, if the answer that says so does not hold it.
+RESPONSE_ADDRESS_NAMES = ("responseUrl",)
 
 # Objects and lists that only hold the answer: an address inside one stands as high as one beside it.
 WRAPPERS = _words(

@@ -23,6 +23,7 @@ _SUFFIXES = ("url", "uri", "link", "file", "path")
 VIDEO = {canonical(name): rank for rank, name in enumerate(known.VIDEO_NAMES)}
 ADDRESS = {canonical(name): rank for rank, name in enumerate(known.ADDRESS_NAMES)}
 STATUS_ADDRESS = {tuple(canonical(step) for step in name.split(".")) for name in known.STATUS_ADDRESS_NAMES}
+RESPONSE_ADDRESS = {canonical(name) for name in known.RESPONSE_ADDRESS_NAMES}
 WRAPPERS = {canonical(name) for name in known.WRAPPERS}
 STATE = [canonical(name) for name in known.STATE_NAMES]
 KIND = [canonical(name) for name in known.KIND_NAMES]
@@ -63,6 +64,7 @@ class Findings:
     reasons: dict[str, str] = field(default_factory=dict)
     figures: dict[str, Any] = field(default_factory=dict)
     status_url: str = ""
+    response_url: str = ""
     too_long: bool = False
     is_contradictory: bool = False
     too_many: bool = False
@@ -224,6 +226,8 @@ def _note_text(found: Findings, path: Path, text: str, holder: Any, is_beside: b
         steps = tuple(canonical(step) for step in path if isinstance(step, str))
         if any(steps[-len(ends) :] == ends for ends in STATUS_ADDRESS) and not is_beside:
             found.status_url = found.status_url or address.url
+        if steps[-1:] and steps[-1] in RESPONSE_ADDRESS and not is_beside:
+            found.response_url = found.response_url or address.url
         found.addresses.append(address)
 
 

@@ -25,7 +25,7 @@ from videovault.models import (
     Worker,
     now,
 )
-from videovault.services import copies, lifecycle, ownership
+from videovault.services import copies, lifecycle, ownership, received
 from videovault.services.backup.catalogue import Catalogue
 from videovault.services.backup.manifest import Manifest
 from videovault.services.generation import LEAST_WAIT
@@ -82,7 +82,7 @@ def settle(made: Manifest, catalogue: Catalogue) -> Settled:
 def _settle_videos(session: Session, done: Settled) -> None:
     """Their uploads and workers are elsewhere: what was being stored begins again at its source."""
     unfinished = col(Video.status) != Status.READY
-    free = {"heartbeat_at": None, "reserved_bytes": 0, **NO_UPLOAD}
+    free = {**received.LET_GO, **NO_UPLOAD}
     session.exec(update(Video).where(unfinished).values(**free))
     soon = moment(session) + LEAST_WAIT
     for video in session.exec(select(Video).where(Video.status == Status.STORING)):

@@ -18,6 +18,7 @@ class Uploaded:
 
     size: int
     etag: str
+    crc32: int
 
 
 def upload(
@@ -41,11 +42,16 @@ def upload(
         with_storage(lambda: vault.put(key, body, described, whole), patience, check)
     else:
         whole = _in_parts(vault, key, file, size, described, check, patience)
-    found = with_storage(lambda: vault.info(key), patience, check)
+    seconds = patience.visible_seconds
+    found = with_storage(lambda: vault.info(key, wait_seconds=seconds), patience, check)
+    if found is not None and described.metadata and not described.metadata.keys() & found.metadata.keys():
+        with_storage(
+            vault.learn_if_due, patience, check
+        )  # a store that keeps none is known for it from now on
     if found is None or found.size != size or found.crc32 not in (None, whole):
         with_storage(lambda: vault.delete([key]), patience, check)
         raise StorageError("S3 does not hold what was sent to it, so the object was deleted.")
-    return Uploaded(size, found.etag)
+    return Uploaded(size, found.etag, whole)
 
 
 def _in_parts(
