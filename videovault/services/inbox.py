@@ -10,7 +10,7 @@ from videovault.db import reading, transaction
 from videovault.errors import Conflict, InvalidInput, NotFound, VideoNotFound
 from videovault.gateways import reader, source
 from videovault.models import Delivery, Event, Status, Video, now
-from videovault.services import callbacks, fields, generation, result_fields
+from videovault.services import callbacks, fields, generation, recording, result_fields
 from videovault.services.access import Caller, check_admin, open_video
 from videovault.services.callbacks import Report
 from videovault.services.delivery_views import DeliveriesView, DeliveryView, choices_of, said_in
@@ -121,8 +121,8 @@ def _unread() -> list[Delivery]:
 
 def _read_again(caller: Caller, row: Delivery, path: str, enqueue: Enqueue) -> bool:
     said = reader.read(*said_in(row), field=path)
-    if said.state == "unread" or not said.video_url:
-        return False
+    if said.state == "unread" or not said.video_url or recording.MASK in said.video_url:
+        return False  # what was masked when the answer was kept cannot be fetched
     try:
         with reading() as session:
             video = open_video(session, caller, row.video_id or "", "read").row

@@ -18,7 +18,7 @@ FOLDED: dict[str, PublicStatus] = {
     Status.READY: "ready",
     Status.FAILED: "failed",
 }
-Retry = Literal["transfer", "generation"]
+Retry = Literal["transfer", "generation", "copy"]
 NOT_UNDERSTOOD = (
     "Your generator answered something that VideoVault could not read. The video is still awaited; an admin can see the "
     "answer on the System page."
@@ -32,16 +32,21 @@ def is_generated(video: Video) -> bool:
 
 
 def retries_of(video: Video) -> tuple[Retry, ...]:
-    """The ways to try a video again, the first one costing least; none unless it has failed."""
+    """The ways to try a video again, the first one costing least; none unless it or its playable copy has failed."""
+    if video.status == Status.READY:
+        is_missing = video.copy_state == CopyState.FAILED and settings().playable_copies == "on"
+        return ("copy",) if is_missing else ()
     if video.status != Status.FAILED:
         return ()
-    if not video.source_url:
-        return ("generation",)
-    return ("transfer", "generation") if is_generated(video) else ("transfer",)
+    ways: list[tuple[Retry, bool]] = [
+        ("transfer", bool(video.source_url)),
+        ("generation", is_generated(video)),
+    ]
+    return tuple(way for way, is_possible in ways if is_possible)
 
 
 def retry_of(video: Video) -> Retry | None:
-    """What trying again does for a video unless something else is asked for; None unless it has failed."""
+    """What trying again does for a video unless something else is asked for; None where there is no way."""
     return next(iter(retries_of(video)), None)
 
 
@@ -203,7 +208,7 @@ class VideoView(View):
     """A video as its owner sees it in the gallery; the links are there once it is ready.
 
     ``retry`` is what trying a failed one again does: fetch it from its address again, or have it generated again,
-    which the generator may charge for. ``retries`` are all ways that can be asked for, in this order.
+    which the generator may charge for; of a ready one, make the playable copy that failed. ``retries`` are all ways that can be asked for, in this order.
     """
 
     video_id: str
