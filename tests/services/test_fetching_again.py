@@ -61,7 +61,7 @@ def test_a_finished_video_that_is_not_there_yet_is_fetched_once_it_is(
     assert (found.status, found.heartbeat_at, found.reserved_bytes) == (Status.QUEUED, None, 0)
     progress = videos.get(anna, video_id).progress
     assert progress
-    assert progress.waits_for_file
+    assert (progress.waits_for_file, "ten minutes" in (progress.note or "")) == (True, True)
     server.serve(PATH, GOOD)
     pipeline.produce(video_id, stopping=never)  # not before its time, whoever asks
     assert (row(video_id).status, len(server.seen(PATH))) == (Status.QUEUED, 1)

@@ -23,6 +23,7 @@ NOT_UNDERSTOOD = (
     "Your generator answered something that VideoVault could not read. The video is still awaited; an admin can see the "
     "answer on the System page."
 )
+WAITS_FOR_FILE = "The generator has named the video's address, which does not give it yet. It is fetched again for ten minutes."
 PROCESSING = (Status.GENERATING, Status.QUEUED, Status.STORING)
 
 
@@ -136,8 +137,8 @@ class Metadata(Measured, GuideMetadata):
 class Progress(View):
     """How far the work is; bytes and seconds, ``percent`` only while storing a video of known size.
 
-    ``note`` is a sentence for the owner where news of the generator are awaited longer than usual, ``problem`` one where
-    the generator was not understood.
+    ``note`` is a sentence for the owner where the generator or its file is awaited longer than usual, ``problem`` one
+    where the generator was not understood.
     ``waits_for_file``: the generator has named the file's address, which does not give it yet.
     """
 
@@ -167,7 +168,7 @@ class Progress(View):
             seconds_left=round((total - video.bytes_done) / rate) if total and rate else None,
             elapsed_seconds=max(0, int((now() - started).total_seconds())),
             expected_seconds=round(video.estimated_minutes * 60) if video.estimated_minutes else None,
-            note=video.generator_note if video.status == Status.GENERATING else None,
+            note=_note(video),
             problem=NOT_UNDERSTOOD if video.unread_at and video.status == Status.GENERATING else None,
             waits_for_file=video.status == Status.QUEUED and video.refused_since is not None,
         )
@@ -356,6 +357,12 @@ class DeletionResult(View):
     deleted: bool
     error: Failure | None = None
     note: str | None = None
+
+
+def _note(video: Video) -> str | None:
+    if video.status == Status.QUEUED and video.refused_since:
+        return WAITS_FOR_FILE
+    return video.generator_note if video.status == Status.GENERATING else None
 
 
 def _metadata(video: Video) -> Metadata | None:

@@ -100,7 +100,7 @@ class Card(Shape):
 
 
 class Work(Shape):
-    """How far a video in work is; ``percent`` is -1 while nobody can know, ``note`` and ``problem`` what its owner is to know."""
+    """How far a video in work is; ``percent`` is -1 while it is not known, ``note`` and ``problem`` are for its owner."""
 
     step: int = REQUESTED
     doing: str = wording.HANDING_OVER

@@ -148,9 +148,9 @@ AGAIN = {
     "copy": "",  # what browsers make of the video says it already
 }
 REWRITTEN = {
-    "hook": "The hook is written anew. You can undo it.",
-    "body": "The body is written anew. You can undo it.",
-    "conclusion": "The conclusion is written anew. You can undo it.",
+    "hook": "The hook has been rewritten. You can undo it.",
+    "body": "The body has been rewritten. You can undo it.",
+    "conclusion": "The conclusion has been rewritten. You can undo it.",
 }
 
 EXAMPLE_TOPIC = "Three things that make a home ready to sell"
