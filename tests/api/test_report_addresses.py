@@ -204,7 +204,9 @@ def test_a_service_s_own_event_is_read(
     assert state(ada) == ("processing", "queued")
 
 
-@pytest.mark.parametrize("body", [{"id": "1", "hello": "there"}, {"status": "done"}])
+@pytest.mark.parametrize(
+    "body", [{"id": "1", "hello": "there"}, {"status": "done"}, {"id": "1", "hello": "x" * 20_000}]
+)
 def test_what_is_not_understood_is_taken_without_complaint_and_shown_to_people(
     ada: Person, client: httpx.Client, path: str, body: dict[str, str]
 ) -> None:
@@ -212,6 +214,7 @@ def test_what_is_not_understood_is_taken_without_complaint_and_shown_to_people(
     assert state(ada) == ("processing", "generating")
     assert (kept()[-1].verdict, kept()[-1].http_status) == ("unread", 200)
     assert kept()[-1].why
+    assert not kept()[-1].is_cut  # it is read again once a field is chosen
     with reading() as session:
         assert session.get_one(Video, video_of(ada)["videoId"]).unread_at
 

@@ -98,7 +98,7 @@ def incoming(call: Incoming) -> None:
     is_proven = call.caller is not None and _may_report(call.caller, call.video_id)
     if not is_proven and not limiting.records_callback(call.address):
         return
-    body, is_cut = _kept_body(call.body)
+    body, is_cut = _kept_body(call.body, MOST_UNREAD_BYTES if call.verdict == "unread" else MOST_BYTES)
     _keep(
         Delivery(
             direction="in",
