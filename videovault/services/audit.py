@@ -52,6 +52,7 @@ RETENTION: Final = (
                 "replayed",
                 "rescued",
                 "field_chosen",
+                "field_forgotten",
                 "test_ordered",
                 "reconciled",
                 "restored",

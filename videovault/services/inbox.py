@@ -105,6 +105,13 @@ def choose_field(caller: Caller, delivery_id: str, path: str, *, enqueue: Enqueu
     return sum([_read_again(caller, row, path, enqueue) for row in _unread()])
 
 
+def forget_field(caller: Caller) -> None:
+    """Take back what ``choose_field`` chose, for all answers from now on. Raises Forbidden."""
+    with transaction() as session:
+        if result_fields.forget_video(session, caller):
+            session.add(Event(kind="field_forgotten", actor_id=caller.user_id))
+
+
 def _unread() -> list[Delivery]:
     """The last call that was not understood of each video that waits for its generator."""
     newest = (

@@ -72,6 +72,7 @@ SENTENCES: Final = {
     "replayed": "{who} applied a report on {video} again.",
     "replayed.other": "{who} applied a report on {video} of {subject} again.",
     "field_chosen": "{who} chose where a video's address stands in the generator's answers.",
+    "field_forgotten": "{who} let addresses be found by themselves in the generator's answers again.",
     "test_ordered": "{who} sent a test order to the generator.",
     "rescued": "{who} gave {video} the address of its file.",
     "rescued.other": "{who} gave {video} of {subject} the address of its file.",
