@@ -16,7 +16,7 @@ from videovault.services import avatars, generation
 pytestmark = pytest.mark.usefixtures("installation")
 LIST, ADMIN = "/api/auth/avatars", "/api/admin/avatars"
 # As generators call them: with spaces at no end, in any Unicode form, or a whole address.
-LONG = "https://d-id.example/presenters/" + "a" * 1500 + "?v=1"
+LONG = "https://d-id.example/presenters/" + "a" * 16_000 + "?v=1"
 DECOMPOSED = "Ame\u0301lie_public_3"
 
 
@@ -71,7 +71,7 @@ def test_they_are_changed_ordered_and_deleted(admin: Person, ada: Person) -> Non
         ({"name": "A", "generatorId": ""}, "generatorId"),
         ({"name": "A", "generatorId": "a\r\nX-Evil: b"}, "generatorId"),
         ({"name": "A", "generatorId": "a\x00"}, "generatorId"),
-        ({"name": "A", "generatorId": "x" * 2001}, "generatorId"),
+        ({"name": "A", "generatorId": "x" * 16_385}, "generatorId"),
         ({"name": "A", "generatorId": "other"}, "generatorId"),
         ({"name": "A", "generatorId": "taken"}, "generatorId"),
         ({"name": "A", "generatorId": 7}, "generatorId"),

@@ -31,6 +31,7 @@ def path(ada: Person, generator: Generator, configure: Configure) -> str:
     generator.mode = "processing"
     configure(GENERATE_WAIT_SECONDS=0, CALLBACK_URL=BASE)
     generation.ask_generator(str(generate(ada).json()["data"]["videoId"]))
+    eventually(lambda: generator.requests)  # where `jobs` run, one of them may be asking
     order = generator.requests[0]
     assert order["callbackUrl"] == f"{BASE}/api/auth/video/status"
     assert order["reportUrl"].startswith(f"{BASE}/api/callback/")
@@ -204,7 +205,9 @@ def test_a_service_s_own_event_is_read(
     assert state(ada) == ("processing", "queued")
 
 
-@pytest.mark.parametrize("body", [{"id": "1", "hello": "there"}, {"status": "done"}])
+@pytest.mark.parametrize(
+    "body", [{"id": "1", "hello": "there"}, {"status": "done"}, {"id": "1", "hello": "x" * 20_000}]
+)
 def test_what_is_not_understood_is_taken_without_complaint_and_shown_to_people(
     ada: Person, client: httpx.Client, path: str, body: dict[str, str]
 ) -> None:
@@ -212,6 +215,7 @@ def test_what_is_not_understood_is_taken_without_complaint_and_shown_to_people(
     assert state(ada) == ("processing", "generating")
     assert (kept()[-1].verdict, kept()[-1].http_status) == ("unread", 200)
     assert kept()[-1].why
+    assert not kept()[-1].is_cut  # it is read again once a field is chosen
     with reading() as session:
         assert session.get_one(Video, video_of(ada)["videoId"]).unread_at
 

@@ -30,7 +30,7 @@ def test_what_is_shown_stands_in_the_address(app: RunningApp, visitor: Visitor) 
     videos: list[dict[str, Any]] = [
         {"title": f"Bread {number}", "company_name": "Brot"} for number in range(2 * PAGE)
     ]
-    videos += [{"title": "Opening hours", "status": Status.FAILED, "error_message": "Gone."}]
+    videos += [{"title": "Opening hours", "status": Status.FAILED, "error_message": "Gone.", "hook": "Look"}]
     videos += [{"title": "100 % rye", "duration": 90.0}, {"title": "A thought", "status": Status.DRAFT}]
     seed(app, "finder@example.com", videos)
     page.goto("/gallery")
@@ -51,7 +51,7 @@ def test_what_is_shown_stands_in_the_address(app: RunningApp, visitor: Visitor) 
     shown.get_by_role("link", name="Failed").click()
     expect(page).to_have_url(re.compile(r"\?status=failed$"))
     expect(cards(page)).to_have_count(1)
-    expect(cards(page).get_by_role("button", name="Try again: Opening hours")).to_be_visible()
+    expect(cards(page).get_by_role("button", name="Generate again: Opening hours")).to_be_visible()
     shown.get_by_role("link", name="Drafts").click()
     expect(cards(page).get_by_role("button", name="Continue A thought")).to_be_visible()
     page.go_back()

@@ -120,7 +120,7 @@ def test_one_part_is_written_anew_and_undone_while_the_others_stay(visitor: Visi
     body.fill("Three words here.")
     expect(page.get_by_test_id("body-meter")).to_have_text("3 words, 1 s spoken")
 
-    page.get_by_role("button", name="Write anew: hook").click()
+    page.get_by_role("button", name="Rewrite: hook").click()
     expect(page.get_by_role("button", name="Undo the new hook")).to_be_visible()
     expect(hook).not_to_have_value(before)
     anew = hook.input_value()

@@ -6,10 +6,10 @@ from sqlmodel import select
 from tests.fixtures.installation import Configure
 from tests.services.rows import put
 from tests.services.working import is_clean
-from videovault.db import reading
+from videovault.db import reading, transaction
 from videovault.errors import Conflict, Forbidden, InvalidInput, NotSignedIn
 from videovault.gateways.storage import Description, Storage
-from videovault.models import ApiToken, Session, Status, User, Video
+from videovault.models import ApiToken, Session, Status, TestOrder, User, Video
 from videovault.services import accounts, closing, pipeline, tokens
 from videovault.services.access import Caller
 
@@ -32,12 +32,14 @@ def test_nothing_stays_of_it(
     anna: Caller, moto_s3: Storage, configure: Configure, moto_server: str, *, s3_is_down: bool
 ) -> None:
     tokens.create(anna, "nightly")
+    with transaction() as session:
+        session.add(TestOrder(id="test", user_id=anna.user_id, steps=[{"sent": anna.email}]))
     for status in (Status.READY, Status.DRAFT, Status.FAILED, Status.GENERATING):
         with_object(anna, status, moto_s3)
     if s3_is_down:
         configure(AWS_ENDPOINT_URL_S3="http://127.0.0.1:9")
     closing.close(anna, PASSWORD)
-    assert rows(Session, ApiToken) == 0
+    assert rows(Session, ApiToken, TestOrder) == 0
     assert rows(User, Video) == (5 if s3_is_down else 0)
     with reading() as session:
         assert not [user for user in session.exec(select(User)) if "anna" in user.email or user.is_active]

@@ -4,7 +4,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from threading import Event as Signal
 from threading import Thread
@@ -16,12 +17,13 @@ from sqlmodel import select
 from tests.fixtures.films import KINDS, film, of_a_kind
 from tests.fixtures.installation import ROOT, Configure
 from tests.fixtures.naughty_server import Manners, NaughtyServer
-from tests.fixtures.s3_proxy import S3Proxy
+from tests.fixtures.s3_proxy import Behaviour, Refusal, Request, S3Proxy
 from tests.fixtures.waiting import HANG_SECONDS, eventually
 from tests.services.conftest import Queued, Row
 from tests.services.working import is_clean, never
 from videovault.db import reading, transaction
-from videovault.gateways import storage
+from videovault.errors import Conflict, VideoNotFound
+from videovault.gateways import ranges, storage
 from videovault.gateways.probe import probe
 from videovault.gateways.storage import Description
 from videovault.models import CopyState, Event, Status, User, Video
@@ -49,6 +51,16 @@ from videovault.services.visiting import Visit
 pytestmark = pytest.mark.thorough
 HEVC = "HEVC in MP4"
 Stored = Callable[[str], str]
+
+
+@dataclass
+class Away(Behaviour):
+    """A store that gives no object to read, nor tells of any."""
+
+    methods: Collection[str] = ("GET", "HEAD")
+
+    def refuse(self, request: Request) -> Refusal | None:
+        return (503, "SlowDown") if request.method in self.methods else None
 
 
 @pytest.fixture
@@ -247,6 +259,56 @@ def test_a_full_account_gets_no_copy_and_says_so(
     assert copies_of(row(video_id)) == []
 
 
+def test_a_copy_that_failed_is_made_when_its_owner_asks_for_it(
+    stored: Stored, row: Row, anna: Caller, bert: Caller, configure: Configure
+) -> None:
+    video_id = stored(HEVC)
+    with pytest.raises(Conflict, match="needs no playable copy"):
+        pipeline.retry(anna, video_id, "copy", enqueue=list)
+    configure(DEFAULT_QUOTA_BYTES=(row(video_id).size or 0) + 1000)
+    copies.make_next(stopping=never)
+    assert videos.get(anna, video_id).retries == ("copy",)
+    with pytest.raises(Conflict, match="Only a video that failed"):
+        pipeline.retry(anna, video_id, "transfer", enqueue=list)
+    with pytest.raises(VideoNotFound):
+        pipeline.retry(replace(bert, is_admin=False), video_id, enqueue=list)
+    configure(DEFAULT_QUOTA_BYTES=0)
+    view = pipeline.retry(anna, video_id, enqueue=list)
+    assert (view.status, view.playable_copy and view.playable_copy.state) == ("ready", "due")
+    assert [event.actor_id for event in events("copy_retried")] == [anna.user_id]
+    assert copies.make_next(stopping=never) == "made"
+    assert videos.get(anna, video_id).retries is None
+
+
+def test_a_store_that_is_away_while_a_copy_is_made_costs_time_only(
+    stored: Stored, row: Row, proxy: S3Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranges, "AWAY_SECONDS", 0.1)
+    video_id = stored(HEVC)
+    proxy.behaviour = Away()
+    for _ in range(copies.MOST_TRIES + 1):
+        assert copies.make_next(stopping=never) == "not made"
+        assert (row(video_id).copy_state, row(video_id).copy_tries) == ("making", 0)
+        with transaction() as session:
+            session.get_one(Video, video_id).heartbeat_at = row(video_id).created_at - timedelta(hours=1)
+    proxy.behaviour = Behaviour()
+    assert copies.make_next(stopping=never) == "made"
+
+
+def test_a_video_that_a_store_does_not_give_is_given_up_after_some_tries(
+    stored: Stored, row: Row, proxy: S3Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranges, "AWAY_SECONDS", 0.1)
+    video_id = stored(HEVC)
+    proxy.behaviour = Away({"GET"})
+    for tries in range(copies.MOST_TRIES):
+        assert (copies.make_next(stopping=never), row(video_id).copy_tries) == ("not made", tries + 1)
+        with transaction() as session:
+            session.get_one(Video, video_id).heartbeat_at = row(video_id).created_at - timedelta(hours=1)
+    assert copies.make_next(stopping=never) == "nothing to do"
+    assert row(video_id).copy_state == "failed"
+
+
 def test_a_copy_that_a_dead_worker_left_is_made_by_the_next_and_nothing_stays_of_the_first(
     stored: Stored, row: Row
 ) -> None:
@@ -279,10 +341,13 @@ def test_a_file_that_ends_every_worker_is_given_up(stored: Stored, row: Row) -> 
     with transaction() as session:
         video = session.get_one(Video, video_id)
         video.copy_state, video.copy_tries = CopyState.MAKING, copies.MOST_TRIES
+        video.copy_key = f"{folder(video)}playable_1.mp4"
+        storage.connected().put(video.copy_key, b"half of it", Description("video/mp4"))
         video.heartbeat_at = video.created_at - timedelta(hours=1)
     assert copies.make_next(stopping=never) == "nothing to do"
     assert (row(video_id).copy_state, row(video_id).status) == ("failed", Status.READY)
     assert len(events("copy_failed")) == 1
+    assert copies_of(row(video_id)) == []
 
 
 def test_a_worker_that_stops_puts_the_copy_back(stored: Stored, row: Row) -> None:

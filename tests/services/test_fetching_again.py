@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlmodel import select
 
 from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer, payload
 from tests.fixtures.s3_proxy import S3Proxy
@@ -12,7 +13,7 @@ from tests.services.rows import put
 from tests.services.working import is_clean, never
 from videovault.db import moment, reading, transaction
 from videovault.errors import Conflict, Forbidden, InvalidInput, UnsafeUrl, VideoNotFound
-from videovault.models import Status, Video, now
+from videovault.models import Event, Status, Video, now
 from videovault.services import callbacks, fields, pipeline, turns, videos
 from videovault.services.access import Caller
 from videovault.services.callbacks import Report
@@ -60,7 +61,7 @@ def test_a_finished_video_that_is_not_there_yet_is_fetched_once_it_is(
     assert (found.status, found.heartbeat_at, found.reserved_bytes) == (Status.QUEUED, None, 0)
     progress = videos.get(anna, video_id).progress
     assert progress
-    assert progress.waits_for_file
+    assert (progress.waits_for_file, "ten minutes" in (progress.note or "")) == (True, True)
     server.serve(PATH, GOOD)
     pipeline.produce(video_id, stopping=never)  # not before its time, whoever asks
     assert (row(video_id).status, len(server.seen(PATH))) == (Status.QUEUED, 1)
@@ -155,6 +156,9 @@ def test_the_owner_and_admins_see_the_address_and_nobody_else(
     for caller in (bert, anna):
         shown = pipeline.source_address(caller, video_id)
         assert (shown.video_url, "secret" in repr(shown)) == (url, False)
+    with reading() as session:
+        read = session.exec(select(Event).where(Event.kind == "source_read")).all()
+    assert [(event.actor_id, event.video_id) for event in read] == [(anna.user_id, video_id)]
     assert "secret" not in repr(videos.gallery(bert, bert.user_id))
     with pytest.raises(Forbidden):
         pipeline.source_address(replace(bert, may_write=False), video_id)
@@ -207,6 +211,15 @@ def test_generating_again_has_to_be_asked_for(anna: Caller, row: Row) -> None:
     made = generated(anna, "https://films.example/a.mp4", Status.FAILED)
     pipeline.retry(anna, made, "generation", enqueue=nobody)
     assert (row(made).status, row(made).source_url) == (Status.GENERATING, None)
+
+
+def test_without_address_and_script_a_video_needs_an_address(anna: Caller, row: Row) -> None:
+    """As a rebuilt row whose file is lost: its generator would be sent an empty script."""
+    lost = put(anna, Status.FAILED)
+    assert videos.get(anna, lost).retries is None
+    with pytest.raises(Conflict, match="address"):
+        pipeline.retry(anna, lost, enqueue=nobody)
+    assert row(lost).status == Status.FAILED
 
 
 @pytest.mark.usefixtures("database")

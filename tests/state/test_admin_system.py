@@ -12,7 +12,7 @@ from tests.state.conftest import Person, Server, Tab
 from videovault.db import transaction
 from videovault.gateways.storage import Description, Storage
 from videovault.models import Delivery, Event, Status
-from videovault.services import lifecycle
+from videovault.services import lifecycle, result_fields
 from videovault.services.system import probes
 from videovault.state.admin_figures import AdminFiguresState
 from videovault.state.admin_inbox import AdminInboxState
@@ -145,6 +145,11 @@ def test_an_admin_chooses_the_field_of_an_answer_that_was_not_understood(
     said = admin.sees(SessionState).notice
     assert "1 waiting video goes on." in said
     assert "VIDEO_RESULT_FIELD=b" in said
+    assert admin.sees(AdminInboxState).chosen_field == "b"
+    bob.send(AdminInboxState, "forget_field")
+    assert result_fields.video() == "b"
+    admin.send(AdminInboxState, "forget_field")
+    assert (admin.sees(AdminInboxState).chosen_field, result_fields.video()) == ("", "")
 
 
 def test_a_test_order_is_shown_step_by_step(

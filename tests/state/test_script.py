@@ -45,7 +45,7 @@ def test_one_part_is_written_anew_and_the_others_stay_as_they_were_typed(tab: Ta
     expected = {**typed, "hook": "Another hook"}
     assert tab.sees(ScriptState).parts == stored(ada.caller, tab) == expected
     assert tab.sees(ScriptState).ways_back == {"hook": "Undo"}
-    assert tab.sees(ScriptState).said_of_parts == "The hook is written anew. You can undo it."
+    assert tab.sees(ScriptState).said_of_parts == "The hook has been rewritten. You can undo it."
 
 
 def test_only_the_part_that_changed_gets_a_new_field(tab: Tab) -> None:

@@ -3,7 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from videovault.services.views import Failure, Metadata, Progress, VideoView
+from videovault.models import CopyState, Playback
+from videovault.services.views import CopyView, Failure, Metadata, Progress, VideoView
 from videovault.state import shapes
 from videovault.state.shapes import Card, Work
 
@@ -36,8 +37,8 @@ def test_failed_video_says_what_trying_again_costs() -> None:
     failed = view(status="failed", error=Failure(code="SOURCE_FAILED", message="Gone."))
     anew = failed.model_copy(update={"retry": "generation"})
     further = failed.model_copy(update={"retry": "transfer"})
-    assert "paid for again" in Card.of(anew).again
-    assert "where it broke" in Card.of(further).again
+    assert "may charge for" in Card.of(anew).again
+    assert "where the transfer stopped" in Card.of(further).again
     assert "costs nothing" in Card.of(further).again
     assert Card.of(view()).again == ""
 
@@ -47,6 +48,16 @@ def test_failed_video_offers_its_ways_on() -> None:
     both = Card.of(failed.model_copy(update={"retries": ("transfer", "generation")}))
     assert (both.can_fetch, both.can_generate) == (True, True)
     assert (Card.of(failed).can_fetch, Card.of(failed).can_generate) == (False, False)
+
+
+def test_a_copy_that_could_not_be_made_says_why_and_can_be_asked_for_again() -> None:
+    copy = CopyView(state=CopyState.FAILED, error="There is no room for it in the account.")
+    measured = Metadata(video_codec="hevc", format="mp4", playback=Playback.LIMITED)
+    failed = Card.of(view(metadata=measured, playable_copy=copy, retry="copy", retries=("copy",)))
+    assert "No copy could be made: There is no room for it in the account. Download it" in failed.plays
+    assert (failed.can_copy, failed.can_fetch, failed.again) == (True, False, "")
+    untold = view(metadata=measured, playable_copy=CopyView(state=CopyState.FAILED))
+    assert "No copy could be made. Download it" in Card.of(untold).plays
 
 
 def test_queued_video_says_that_its_file_is_not_there_yet() -> None:

@@ -78,7 +78,7 @@ def problem(
     video_id: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
-    """The answer for a failure: JSON for programs, a page that explains it for whoever prefers HTML."""
+    """The answer for a failure: JSON for programs, a page that explains it for clients that prefer HTML."""
     error = {"code": code, "fields": dict(fields or {}), "requestId": request_id, "videoId": video_id}
     given = {name: value for name, value in error.items() if value}
     body = {"success": False, "message": message, "error": given}

@@ -139,7 +139,7 @@ def retry(
     how: Annotated[Retry | None, Query(description="One of the video's `retries`; else the first")] = None,
 ) -> Success[VideoView]:
     """Run a failed video again: `transfer` fetches it from its address again and costs nothing, `generation` orders it
-    again, which the generator may charge for."""
+    again, which the generator may charge for. `copy`, of a ready video, makes its playable copy again."""
     video = pipeline.retry(caller, video_id, how, enqueue=enqueue)
     return Success(message="Video is being tried again", data=video)
 

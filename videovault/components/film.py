@@ -46,7 +46,7 @@ def film(
 
 
 def player(card: Any, *, lasts: Any = 0, **custom: Any) -> rx.Component:
-    """The owner's own video, with a word on whether browsers play it; it begins anew once its copy is there."""
+    """The owner's own video, with a word on whether browsers play it; it restarts once its copy is there."""
     place = f"/api/auth/video/{card.video_id}"
     source = rx.cond(card.is_copied, f"{place}/download?inline=1&copied=1", f"{place}/download?inline=1")
     limited = (card.plays != "") & ~card.is_copied

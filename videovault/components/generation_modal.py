@@ -108,7 +108,7 @@ def _failed() -> rx.Component:
         ),
         rx.cond(StudioState.video.can_generate, budget_line()),
         rx.cond(
-            StudioState.video.can_fetch,
+            StudioState.video.can_fetch | ~StudioState.video.can_generate,
             _fetch_form(),
             _ways_on(button(wording.GENERATE_AGAIN, look="main", on_click=StudioState.retry)),
         ),

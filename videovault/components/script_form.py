@@ -106,11 +106,11 @@ def _rewrite(part: str, is_busy: Any) -> rx.Component:
     return rx.cond(
         StudioState.can_rewrite,
         button(
-            rx.cond(is_busy, wording.CANCEL, rx.fragment(icon("again", 16), "Write anew")),
+            rx.cond(is_busy, wording.CANCEL, rx.fragment(icon("again", 16), "Rewrite")),
             look="plain little",
             on_click=StudioState.rewrite(part),
             disabled=(StudioState.waiting_for != "") & ~is_busy | StudioState.is_requesting,
-            aria_label=rx.cond(is_busy, f"Cancel writing the {part}", f"Write anew: {part}"),
+            aria_label=rx.cond(is_busy, f"Cancel writing the {part}", f"Rewrite: {part}"),
         ),
     )
 

@@ -142,7 +142,7 @@ def _actions(card: Any) -> rx.Component:
     return rx.fragment(
         rx.match(
             card.status,
-            ("ready", download_button(card.video_id, card.title, look="plain")),
+            ("ready", _ready_actions(card)),
             ("processing", _opener(card, wording.OPEN)),
             ("draft", _opener(card, "Continue")),
             _failed_actions(card),
@@ -163,16 +163,34 @@ def _actions(card: Any) -> rx.Component:
     )
 
 
-def _failed_actions(card: Any) -> rx.Component:
+def _ready_actions(card: Any) -> rx.Component:
     return rx.fragment(
-        button(
-            wording.TRY_AGAIN,
-            look="plain",
-            on_click=GalleryState.retry(card.video_id),
-            aria_label=wording.to_try_again(card.title),
-            data_waits="true",
-        ),
-        _opener(card, wording.OPEN),
+        download_button(card.video_id, card.title, look="plain"),
+        rx.cond(card.can_copy, retry_button(card, wording.COPY_AGAIN, GalleryState.retry(card.video_id))),
+    )
+
+
+def _failed_actions(card: Any) -> rx.Component:
+    return rx.fragment(again_button(card, GalleryState.retry(card.video_id)), _opener(card, wording.OPEN))
+
+
+def again_button(card: Any, on_click: Any) -> rx.Component:
+    """What trying a failed video again does first; nothing where there is no way."""
+    return rx.cond(
+        card.can_fetch,
+        retry_button(card, wording.FETCH_AGAIN, on_click),
+        rx.cond(card.can_generate, retry_button(card, wording.GENERATE_AGAIN, on_click)),
+    )
+
+
+def retry_button(card: Any, text: str, on_click: Any) -> rx.Component:
+    return button(
+        text,
+        look="plain",
+        on_click=on_click,
+        aria_label=wording.to_do(text, card.title),
+        title=card.again,
+        data_waits="true",
     )
 
 

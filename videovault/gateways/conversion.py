@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Literal
 from videovault import logs
 from videovault.gateways import confined
 from videovault.gateways.confined import ChildFailed
-from videovault.gateways.ranges import RangedObject, RangesFailed
+from videovault.gateways.ranges import RangedObject, RangesFailed, RangesUnanswered
 
 # Of the original: streams that lie far apart are read again and again.
 READS_EACH_BYTE, MORE_BYTES = 3, 64 * 1024**2
@@ -22,6 +22,10 @@ log = logs.get(__name__)
 
 class ConversionFailed(Exception):
     """No copy can be made; says why."""
+
+
+class OriginalUnreadable(ConversionFailed):
+    """S3 does not give the original, perhaps only for now."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ def convert(
 ) -> int:
     """Write the copy to the beginning of ``into``, an empty file; its size in bytes.
 
-    ``check`` is called about every second, and what it raises ends it. Raises ConversionFailed, and
+    ``check`` is called about every second, and what it raises ends it. Raises ConversionFailed, OriginalUnreadable, and
     OSError where the disk is full.
     """
     copy = _Copy(into, limits.output_bytes)
@@ -75,6 +79,8 @@ def convert(
             }
             argv = ["videovault.gateways.conversion_child", json.dumps(asked)]
             confined.run(argv, source, until, copy.hear, check)
+    except RangesUnanswered as error:
+        raise OriginalUnreadable(str(error)) from error
     except (ChildFailed, RangesFailed, OSError) as error:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             raise

@@ -191,7 +191,7 @@ def _timed(early: list[Packet], following: Packet) -> list[Packet]:
 
 
 class _Encoded(_Track):
-    """Decoded and encoded anew; what cannot be decoded is left out."""
+    """Decoded and encoded again; what cannot be decoded is left out."""
 
     def __init__(self, stream: Any, begin: Fraction) -> None:
         self._stream, self._begin, self._broken = stream, begin, 0

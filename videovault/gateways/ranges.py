@@ -22,6 +22,10 @@ class RangesFailed(Exception):
     """The object cannot be read, or more of it is wanted than may be; the message says which."""
 
 
+class RangesUnanswered(RangesFailed):
+    """S3 is away, or refuses for now."""
+
+
 class RangedObject:
     """The bytes behind ``url``; at most ``budget`` of them are fetched, and none after ``until`` (time.monotonic)."""
 
@@ -65,7 +69,7 @@ class RangedObject:
                         return self._beginning(answer, start, count)
             except httpx.HTTPError as error:
                 if last:
-                    raise RangesFailed(f"S3 did not answer: {type(error).__name__}") from error
+                    raise RangesUnanswered(f"S3 did not answer: {type(error).__name__}") from error
             time.sleep(
                 min(retry.backoff(FIRST_PAUSE, LONGEST_PAUSE, tries), max(0.0, until - time.monotonic()))
             )
@@ -74,6 +78,8 @@ class RangedObject:
     def _beginning(self, answer: httpx.Response, start: int, count: int) -> tuple[bytes, int]:
         """The range asked for, and the size of the whole. Some S3s send a range with status 200."""
         said = CONTENT_RANGE.fullmatch(answer.headers.get("content-range", ""))
+        if answer.status_code in PASSING:
+            raise RangesUnanswered(f"S3 did not give it (status {answer.status_code})")
         if answer.status_code not in (200, 206) or not said or int(said[1]) != start:
             raise RangesFailed(f"S3 does not give ranges of it (status {answer.status_code})")
         data = bytearray()

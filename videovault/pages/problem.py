@@ -1,4 +1,4 @@
-"""Why a link or a form led to nothing, for whoever followed it: the API's errors as a page."""
+"""The API's errors as a page, for a person whose link or form did not work."""
 
 import reflex as rx
 

@@ -24,14 +24,15 @@ KINDS: Final[Mapping[Group, Sequence[str]]] = {
         *("password_changed", "forgot_password", "password_reset", "token_created", "token_revoked"),
         *("confirmation_failed", "reset_failed"),
     ),
-    "creations": ("draft", "store_requested", "renamed", "status.generating", "retried"),
-    "results": ("status.ready", "status.failed", "object_swapped"),
+    "creations": ("draft", "store_requested", "renamed", "status.generating", "retried", "copy_retried"),
+    "results": ("status.ready", "status.failed", "copy_made", "copy_failed", "object_swapped"),
     "downloads": ("download", "share_download", "links"),
     "shares": ("shared", "unshared", "key_replaced", "share_opened"),
     "deletions": ("delete",),
     "admin": (
         *("user_changed", "sessions_ended", "create_admin", "invited", "reset_link"),
         *("replayed", "rescued", "field_chosen", "test_ordered", "reconciled", "restored", "key_read"),
+        *("source_read", "field_forgotten"),
         *("avatar_added", "avatar_changed", "avatar_deleted", "avatars_reordered"),
     ),
 }

@@ -39,11 +39,20 @@ RETENTION: Final = (
     Retention(("login", "logout", "signed_out", "forgot_password"), 180, 100_000),
     Retention(
         (
-            *("key_read", "user_changed", "sessions_ended", "create_admin", "invited", "reset_link"),
+            *(
+                "key_read",
+                "source_read",
+                "user_changed",
+                "sessions_ended",
+                "create_admin",
+                "invited",
+                "reset_link",
+            ),
             *(
                 "replayed",
                 "rescued",
                 "field_chosen",
+                "field_forgotten",
                 "test_ordered",
                 "reconciled",
                 "restored",
@@ -122,9 +131,18 @@ def key_read(reader_id: str, video: Video) -> None:
     """An admin is about to see the secret key of another user's video: without this entry the key is not shown."""
     if reader_id != video.owner_id:
         with transaction() as session:
-            tally(
-                session, "key_read", actor_id=reader_id, video_id=video.id, detail={"userId": video.owner_id}
-            )
+            tally(session, "key_read", **_seen(reader_id, video))
+
+
+def source_read(reader_id: str, video: Video) -> None:
+    """As ``key_read``, for the address that a video was fetched from, which may carry a secret."""
+    if reader_id != video.owner_id:
+        with transaction() as session:
+            tally(session, "source_read", **_seen(reader_id, video))
+
+
+def _seen(reader_id: str, video: Video) -> dict[str, Any]:
+    return {"actor_id": reader_id, "video_id": video.id, "detail": {"userId": video.owner_id}}
 
 
 def purge() -> None:

@@ -6,7 +6,7 @@ from sqlmodel import Session, col, delete, exists, select
 from videovault import logs, security
 from videovault.db import one_at_a_time, reading, transaction
 from videovault.errors import StorageError
-from videovault.models import Event, Status, User, Video, now
+from videovault.models import Event, Status, TestOrder, User, Video, now
 from videovault.services import deletion, invitations, lifecycle, passwords, people, sessions
 from videovault.services.access import Caller, check_in_person
 
@@ -52,6 +52,7 @@ def _forget_person(session: Session, user: User, password_hash: str) -> None:
     user.closed_at = now()
     sessions.end_all(session, user.id, tokens=True)
     invitations.withdraw(session, user.id)
+    session.exec(delete(TestOrder).where(col(TestOrder.user_id) == user.id))  # they name the address
 
 
 def _give_up_videos(session: Session, user_id: str) -> None:

@@ -7,6 +7,7 @@ import errno
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, BinaryIO, Literal
 from uuid import uuid4
 
@@ -18,7 +19,7 @@ from videovault.config import settings
 from videovault.db import clock, moment, reading, transaction
 from videovault.errors import DiskFull, QuotaExceeded, StorageError, VideoVaultError, is_passing
 from videovault.gateways import conversion, probe, storage
-from videovault.gateways.conversion import ConversionFailed, Limits, Original, Recipe
+from videovault.gateways.conversion import ConversionFailed, Limits, Original, OriginalUnreadable, Recipe
 from videovault.models import CopyState, Event, Playback, Status, User, Video
 from videovault.services import deletion, lifecycle, playback, quota, sidecar
 from videovault.services.engine.file_upload import Uploaded, upload
@@ -27,7 +28,7 @@ from videovault.services.lease import Interrupted, Superseded, is_silent
 from videovault.services.naming import content_disposition, copy_key
 from videovault.services.room import spool_room
 
-MOST_TRIES = 3  # of a file that ends the worker, or while S3 is away
+MOST_TRIES = 3  # of a file that ends the worker, or that S3 gives or takes only in part
 BEAT_SECONDS = 3.0
 LEAST_SECONDS, SECONDS_A_SECOND, MOST_SECONDS = 300.0, 6.0, 4 * 3600.0
 # H.264 takes about twice the bytes of HEVC, and more at little detail.
@@ -43,6 +44,7 @@ BEGINNING: dict[str, Any] = {
     "copy_etag": None,
     "copy_error": None,
 }
+AGAIN: dict[str, Any] = {**BEGINNING, "copy_state": CopyState.DUE}
 Outcome = Literal["made", "not made", "nothing to do"]
 
 log = logs.get(__name__)
@@ -67,9 +69,13 @@ def make_next(*, stopping: Callable[[], bool]) -> Outcome:
 def make_again(video: Video) -> bool:
     """Forget a copy that is gone, and have it made; False where the row has changed meanwhile."""
     with transaction() as session:
-        values: dict[str, Any] = {**BEGINNING, "copy_state": CopyState.DUE}
         is_same = col(Video.copy_key) == video.copy_key
-        return lifecycle.change(session, video, is_same, sidecar_due_at=clock(), **values)
+        return lifecycle.change(session, video, is_same, sidecar_due_at=clock(), **AGAIN)
+
+
+def try_again(session: Session, video: Video) -> bool:
+    """Have a copy made that could not be made before; False where the row has changed meanwhile."""
+    return lifecycle.change(session, video, col(Video.copy_state) == CopyState.FAILED, **AGAIN)
 
 
 def is_intact(video: Video) -> bool:
@@ -96,10 +102,14 @@ def _claim() -> Video | None:
             video = session.exec(ordered.limit(1)).first()
             if video is None:
                 return None
-            if video.copy_tries >= MOST_TRIES:
-                _give_up(session, video, "Making it has failed several times.")
-            elif _take(session, video):
-                return video
+            if video.copy_tries < MOST_TRIES:
+                if _take(session, video):
+                    return video
+                continue
+            left = video.copy_key  # by the last worker
+            given_up = _give_up(session, video, "Making it has failed several times.")
+        if given_up:
+            _delete(left)
 
 
 def _due(session: Session) -> ColumnElement[bool]:
@@ -138,8 +148,7 @@ class _Turn:
 
     def take(self) -> bool:
         """Whether the video has its copy now. Raises DiskFull."""
-        if self._video.copy_key:  # what a worker left that died
-            self._delete(self._video.copy_key)
+        _delete(self._video.copy_key)  # what a worker left that died
         try:
             self._make()
         except Superseded:
@@ -150,11 +159,15 @@ class _Turn:
             if isinstance(error, DiskFull):
                 raise
         except (ConversionFailed, VideoVaultError) as error:
-            self._delete(self._key)
-            if isinstance(error, VideoVaultError) and is_passing(error):
-                log.warning("copy not stored", reason=error.public_message)  # its lease runs out: tried again
+            _delete(self._key)
+            why = error.public_message if isinstance(error, VideoVaultError) else str(error)
+            if isinstance(error, OriginalUnreadable) or (
+                isinstance(error, VideoVaultError) and is_passing(error)
+            ):
+                log.warning("copy not made, tried again later", reason=why)
+                self._leave_for_later()
             else:
-                self._fail(error.public_message if isinstance(error, VideoVaultError) else str(error))
+                self._fail(why)
         else:
             return True
         return False
@@ -173,6 +186,8 @@ class _Turn:
         for recipe in tried:
             try:
                 self._make_by(recipe)
+            except OriginalUnreadable:
+                raise  # another recipe would read the same
             except ConversionFailed as error:
                 log.info("conversion failed", recipe=str(recipe), reason=str(error))
                 why = error
@@ -215,6 +230,10 @@ class _Turn:
         seen = probe.probe(url, recipe.container)
         self.check()
         wanted, found = self._video.duration, seen.duration if seen else None
+        if seen is None:
+            storage.connected().info(
+                self._key
+            )  # raises StorageError where S3 is away, which is no fault of the copy
         if seen is None or found is None or not seen.is_complete:
             self._refuse("the copy cannot be read")
         elif (
@@ -226,7 +245,7 @@ class _Turn:
             self._refuse(f"the copy lasts {found:.1f} seconds, and the video {wanted:.1f}")
 
     def _refuse(self, why: str) -> None:
-        self._delete(self._key)
+        _delete(self._key)
         raise ConversionFailed(why)
 
     def _publish(self, uploaded: Uploaded) -> None:
@@ -259,7 +278,7 @@ class _Turn:
     def _put_back(self) -> None:
         try:
             values = {"copy_state": CopyState.DUE, "copy_claim": None, "heartbeat_at": None}
-            self._delete(self._key)
+            _delete(self._key)
             self._note(copy_tries=self._video.copy_tries - 1, copy_key=None, copy_format=None, **values)
         except Superseded:
             self._let_go()
@@ -271,21 +290,30 @@ class _Turn:
         if not failed:
             self._let_go()
 
+    def _leave_for_later(self) -> None:
+        """The lease runs out, and the copy is tried again. An S3 that is away does not count as a try."""
+        try:
+            storage.connected().info(str(self._video.s3_key))
+        except StorageError:
+            with suppress(Superseded):
+                self._note(copy_tries=self._video.copy_tries - 1, heartbeat_at=clock())
+
     def _let_go(self) -> None:
-        """Leave nothing of a copy that is nobody's; a deletion waits for this."""
-        self._delete(self._key)
+        """Leave nothing of a copy that no row refers to; a deletion waits for this."""
+        _delete(self._key)
         with reading() as session:
             row = session.get(Video, self._video.id)
         if row is not None and row.status == Status.DELETING:
             deletion.finish(row, let_go=True)
 
-    def _delete(self, key: str) -> None:
-        if not key:
-            return
-        try:
-            storage.connected().delete([key])
-        except StorageError as error:  # ``reconcile`` finds it
-            log.warning("copy not deleted", reason=error.public_message)
+
+def _delete(key: str | None) -> None:
+    if not key:
+        return
+    try:
+        storage.connected().delete([key])
+    except StorageError as error:  # ``reconcile`` finds it
+        log.warning("copy not deleted", reason=error.public_message)
 
 
 def _limits(video: Video) -> Limits:

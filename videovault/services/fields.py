@@ -29,7 +29,7 @@ class Rule:
 
 
 # An ID at a generator, which may be a whole address.
-LONGEST_AVATAR = 2_000
+LONGEST_AVATAR = urls.MAX_URL_BYTES
 
 BRIEF = {
     "topic": Rule("Topic", 2_000, required=True, multiline=True, missing="Say what the video is about."),

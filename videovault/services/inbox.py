@@ -10,7 +10,7 @@ from videovault.db import reading, transaction
 from videovault.errors import Conflict, InvalidInput, NotFound, VideoNotFound
 from videovault.gateways import reader, source
 from videovault.models import Delivery, Event, Status, Video, now
-from videovault.services import callbacks, fields, generation, result_fields
+from videovault.services import callbacks, fields, generation, recording, result_fields
 from videovault.services.access import Caller, check_admin, open_video
 from videovault.services.callbacks import Report
 from videovault.services.delivery_views import DeliveriesView, DeliveryView, choices_of, said_in
@@ -105,6 +105,13 @@ def choose_field(caller: Caller, delivery_id: str, path: str, *, enqueue: Enqueu
     return sum([_read_again(caller, row, path, enqueue) for row in _unread()])
 
 
+def forget_field(caller: Caller) -> None:
+    """Take back what ``choose_field`` chose, for all answers from now on. Raises Forbidden."""
+    with transaction() as session:
+        if result_fields.forget_video(session, caller):
+            session.add(Event(kind="field_forgotten", actor_id=caller.user_id))
+
+
 def _unread() -> list[Delivery]:
     """The last call that was not understood of each video that waits for its generator."""
     newest = (
@@ -121,8 +128,8 @@ def _unread() -> list[Delivery]:
 
 def _read_again(caller: Caller, row: Delivery, path: str, enqueue: Enqueue) -> bool:
     said = reader.read(*said_in(row), field=path)
-    if said.state == "unread" or not said.video_url:
-        return False
+    if said.state == "unread" or not said.video_url or recording.MASK in said.video_url:
+        return False  # what was masked when the answer was kept cannot be fetched
     try:
         with reading() as session:
             video = open_video(session, caller, row.video_id or "", "read").row

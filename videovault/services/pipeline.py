@@ -12,7 +12,9 @@ from videovault.errors import Conflict, DiskFull
 from videovault.gateways import source
 from videovault.models import Event, Status, Video
 from videovault.services import (
+    audit,
     closing,
+    copies,
     deletion,
     fields,
     generation,
@@ -27,10 +29,11 @@ from videovault.services import (
     upkeep,
 )
 from videovault.services.access import Caller, open_video
-from videovault.services.views import PROCESSING, Retry, SourceView, VideoView, retries_of, retry_of
+from videovault.services.views import PROCESSING, Retry, SourceView, VideoView, retries_of
 
 Enqueue = Callable[[str], object]
 NO_SUCH_WAY: dict[Retry, str] = {
+    "copy": "This video needs no playable copy, or has one, or it is being made.",
     "transfer": "There is no address that this video could be fetched from.",
     "generation": "This video was stored from a link, so it cannot be generated.",
 }
@@ -72,22 +75,18 @@ def store_next(*, stopping: Callable[[], bool]) -> str | None:
 
 
 def retry(caller: Caller, video_id: str, how: Retry | None = None, *, enqueue: Enqueue) -> VideoView:
-    """Run a failed video again, in one of the ways of its view's ``retries``, else in the first.
+    """Run a failed video again, or the making of a playable copy, in one of the view's ``retries``, else the first.
 
     It counts as what it does. Raises VideoNotFound, Conflict, QuotaExceeded, RateLimited.
     """
     _check_not_too_often(caller, video_id, how)
     with transaction() as session:
         video = open_video(session, caller, video_id, "change", alone=True).row
-        if video.status != Status.FAILED:
-            raise Conflict("Only a video that failed can be tried again.")
-        if how and how not in retries_of(video):
-            raise Conflict(NO_SUCH_WAY[how])
+        possible = retries_of(video)
+        if not possible or (how and how not in possible):
+            raise Conflict(_why_not(video, how))
         quota.check_room(session, video.owner_id)
-        if (how or retry_of(video)) == "transfer":
-            _queue_again(session, video, caller)
-        else:
-            generation.again(session, video, caller)
+        _AGAIN[how or possible[0]](session, video, caller)
         view = VideoView.of(video)
     enqueue(video_id)
     return view
@@ -96,12 +95,13 @@ def retry(caller: Caller, video_id: str, how: Retry | None = None, *, enqueue: E
 def source_address(caller: Caller, video_id: str) -> SourceView:
     """Where a failed video was fetched from, as it was given. Raises VideoNotFound, Forbidden, Conflict.
 
-    It may carry a secret: it is for whoever may see the video's key, and is never in a list or in a log.
+    It may carry a secret: only those who may see the video's key get it, and it is never in a list or in a log.
     """
     with reading() as session:
         video = open_video(session, caller, video_id, "share").row
     if video.status != Status.FAILED or not video.source_url:
         raise Conflict("Only the address of a video that could not be fetched is shown.")
+    audit.source_read(caller.user_id, video)
     return SourceView(video_id=video.id, video_url=video.source_url)
 
 
@@ -226,13 +226,19 @@ def _give_up(video: Video | None) -> None:
             )
 
 
+def _why_not(video: Video, how: Retry | None) -> str:
+    if video.status != Status.FAILED and how != "copy":
+        return "Only a video that failed can be tried again."
+    return NO_SUCH_WAY[how] if how else "Give this video an address that it can be fetched from."
+
+
 def _check_not_too_often(caller: Caller, video_id: str, how: Retry | None) -> None:
     with reading() as session:
         possible = retries_of(open_video(session, caller, video_id, "read").row)
     again = how if how in possible else next(iter(possible), None)
     if again == "generation":
         limiting.check(limiting.GENERATIONS, "generations", caller.user_id)
-    elif again == "transfer":
+    elif again:
         limiting.check(limiting.STORES, "stores", caller.user_id)
 
 
@@ -242,6 +248,11 @@ def _queue_from(session: Session, video: Video, caller: Caller, url: str) -> Non
     why, attempt = "fetched from another address", video.attempt + 1
     generation.receive_url(session, video, url, why=why, actor_id=caller.user_id, attempt=attempt)
     session.add(Event(kind="retried", actor_id=caller.user_id, video_id=video.id))
+
+
+def _copy_again(session: Session, video: Video, caller: Caller) -> None:
+    if copies.try_again(session, video):
+        session.add(Event(kind="copy_retried", actor_id=caller.user_id, video_id=video.id))
 
 
 def _queue_again(session: Session, video: Video, caller: Caller) -> None:
@@ -259,3 +270,10 @@ def _queue_again(session: Session, video: Video, caller: Caller) -> None:
     )
     # That something is made anew, its change of status tells.
     session.add(Event(kind="retried", actor_id=caller.user_id, video_id=video.id))
+
+
+_AGAIN: dict[Retry, Callable[[Session, Video, Caller], None]] = {
+    "transfer": _queue_again,
+    "generation": generation.again,
+    "copy": _copy_again,
+}

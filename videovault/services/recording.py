@@ -27,9 +27,7 @@ from videovault.services import limiting, places, result_fields
 from videovault.services.access import Caller, open_video
 
 MOST_BYTES = 16 * 1024
-MOST_UNREAD_BYTES = 64 * 1024  # of an answer that a person is to look at, and that may be read again
-# Of a report whose sender holds the video's token: an address of 16 KiB, escaped, leaves it whole for a replay.
-MOST_REPORT_BYTES = 64 * 1024
+MOST_UNREAD_BYTES = 64 * 1024  # of a generator's report, and of an answer that a person is to look at
 MOST_HEADERS = 40
 LONGEST_HEADER = 300  # characters, of a name or a value
 MOST_OF_VIDEO = 200
@@ -102,7 +100,8 @@ def incoming(call: Incoming) -> None:
     if not is_proven and not limiting.records_callback(call.address):
         return
     is_generator = call.caller is not None and call.caller.is_generator
-    body, is_cut = _kept_body(call.body, MOST_REPORT_BYTES if is_generator else MOST_BYTES)
+    is_kept_whole = is_generator or call.verdict == "unread"
+    body, is_cut = _kept_body(call.body, MOST_UNREAD_BYTES if is_kept_whole else MOST_BYTES)
     _keep(
         Delivery(
             direction="in",

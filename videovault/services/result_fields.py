@@ -33,6 +33,21 @@ def choose_video(session: Session, caller: Caller, path: str) -> None:
     session.add(row)
 
 
+def chosen(caller: Caller) -> str:
+    """The path that an admin has chosen, if it counts; empty without one. Raises Forbidden for anyone but admins."""
+    check_admin(caller)
+    return "" if settings().video_result_field else _chosen(VIDEO)
+
+
+def forget_video(session: Session, caller: Caller) -> bool:
+    """Find addresses by themselves again; whether a path had been chosen. Raises Forbidden."""
+    check_admin(caller)
+    row = session.get(ChosenSetting, VIDEO)
+    if row is not None:
+        session.delete(row)
+    return row is not None
+
+
 def _chosen(name: str) -> str:
     with reading() as session:
         row = session.get(ChosenSetting, name)

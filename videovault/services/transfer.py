@@ -149,7 +149,7 @@ def finish(video: Video, stored: Stored, seen: probe.Probe | None) -> None:
 
 
 def _better_title(session: Session, video: Video, stored: Stored) -> str:
-    """What the source calls the file, if nobody has given the video a title meanwhile."""
+    """What the source calls the file, unless a person has given the video a title meanwhile."""
     row = session.get(Video, video.id, with_for_update={"key_share": True})
     return source.title_from_name(stored.name) if row and row.has_derived_title else ""
 

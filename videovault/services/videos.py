@@ -156,7 +156,7 @@ def poster_url(caller: Caller, video_id: str) -> str:
 
 
 def video_link(row: Video, *, inline: bool = False, copied: bool | None = None) -> str:
-    """A presigned URL for whoever has been let in, to play the playable copy, if there is one, or to save the original.
+    """A presigned URL, without checking who asks, to play the playable copy, if there is one, or to save the original.
 
     ``copied`` False: to play the original in any case.
     """

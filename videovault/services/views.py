@@ -18,11 +18,12 @@ FOLDED: dict[str, PublicStatus] = {
     Status.READY: "ready",
     Status.FAILED: "failed",
 }
-Retry = Literal["transfer", "generation"]
+Retry = Literal["transfer", "generation", "copy"]
 NOT_UNDERSTOOD = (
     "Your generator answered something that VideoVault could not read. The video is still awaited; an admin can see the "
     "answer on the System page."
 )
+WAITS_FOR_FILE = "The generator has named the video's address, which does not give it yet. It is fetched again for ten minutes."
 PROCESSING = (Status.GENERATING, Status.QUEUED, Status.STORING)
 
 
@@ -32,16 +33,21 @@ def is_generated(video: Video) -> bool:
 
 
 def retries_of(video: Video) -> tuple[Retry, ...]:
-    """The ways to try a video again, the first one costing least; none unless it has failed."""
+    """The ways to try a video again, the first one costing least; none unless it or its playable copy has failed."""
+    if video.status == Status.READY:
+        is_missing = video.copy_state == CopyState.FAILED and settings().playable_copies == "on"
+        return ("copy",) if is_missing else ()
     if video.status != Status.FAILED:
         return ()
-    if not video.source_url:
-        return ("generation",)
-    return ("transfer", "generation") if is_generated(video) else ("transfer",)
+    ways: list[tuple[Retry, bool]] = [
+        ("transfer", bool(video.source_url)),
+        ("generation", is_generated(video)),
+    ]
+    return tuple(way for way, is_possible in ways if is_possible)
 
 
 def retry_of(video: Video) -> Retry | None:
-    """What trying again does for a video unless something else is asked for; None unless it has failed."""
+    """What trying again does for a video unless something else is asked for; None where there is no way."""
     return next(iter(retries_of(video)), None)
 
 
@@ -131,8 +137,8 @@ class Metadata(Measured, GuideMetadata):
 class Progress(View):
     """How far the work is; bytes and seconds, ``percent`` only while storing a video of known size.
 
-    ``note`` is a sentence for the owner where news of the generator are awaited longer than usual, ``problem`` one where
-    the generator was not understood.
+    ``note`` is a sentence for the owner where the generator or its file is awaited longer than usual, ``problem`` one
+    where the generator was not understood.
     ``waits_for_file``: the generator has named the file's address, which does not give it yet.
     """
 
@@ -162,7 +168,7 @@ class Progress(View):
             seconds_left=round((total - video.bytes_done) / rate) if total and rate else None,
             elapsed_seconds=max(0, int((now() - started).total_seconds())),
             expected_seconds=round(video.estimated_minutes * 60) if video.estimated_minutes else None,
-            note=video.generator_note if video.status == Status.GENERATING else None,
+            note=_note(video),
             problem=NOT_UNDERSTOOD if video.unread_at and video.status == Status.GENERATING else None,
             waits_for_file=video.status == Status.QUEUED and video.refused_since is not None,
         )
@@ -203,7 +209,7 @@ class VideoView(View):
     """A video as its owner sees it in the gallery; the links are there once it is ready.
 
     ``retry`` is what trying a failed one again does: fetch it from its address again, or have it generated again,
-    which the generator may charge for. ``retries`` are all ways that can be asked for, in this order.
+    which the generator may charge for; of a ready one, make the playable copy that failed. ``retries`` are all ways that can be asked for, in this order.
     """
 
     video_id: str
@@ -351,6 +357,12 @@ class DeletionResult(View):
     deleted: bool
     error: Failure | None = None
     note: str | None = None
+
+
+def _note(video: Video) -> str | None:
+    if video.status == Status.QUEUED and video.refused_since:
+        return WAITS_FOR_FILE
+    return video.generator_note if video.status == Status.GENERATING else None
 
 
 def _metadata(video: Video) -> Metadata | None:

@@ -47,7 +47,7 @@ def open_page(video_id: str, visit: Visit) -> SharedView:
         has_poster=video.poster_key is not None,
         format=video.format,
         measured=Measured.model_validate(video, from_attributes=True),
-        playable_copy=CopyView.of(video),
+        playable_copy=_copy_for_visitors(video),
         ticket=visit.ticket if inside else security.visit_ticket(ticket),
     )
 
@@ -76,6 +76,12 @@ def poster_url(video_id: str, visit: Visit) -> str:
     if link is None or (_is_used_up(video) and not _is_inside(ticket, visit)):
         raise WrongSecretKey
     return link
+
+
+def _copy_for_visitors(video: Video) -> CopyView | None:
+    """Why there is no copy is the owner's business: it may tell of the account."""
+    copy = CopyView.of(video)
+    return copy and copy.model_copy(update={"error": None})
 
 
 def _ticket(video_id: str) -> Ticket:

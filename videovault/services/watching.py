@@ -15,7 +15,16 @@ from videovault.services.views import PROCESSING, NoticeView, Progress
 # Rows become visible in another order than they are made, and the clocks of machines differ a little.
 RECENT = timedelta(seconds=30)
 # They change nothing that a gallery shows.
-QUIET = {"download", "share_download", "share_opened", "shared", "unshared", "links", "key_read"}
+QUIET = {
+    "download",
+    "share_download",
+    "share_opened",
+    "shared",
+    "unshared",
+    "links",
+    "key_read",
+    "source_read",
+}
 
 
 @dataclass(frozen=True)

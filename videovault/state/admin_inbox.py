@@ -20,6 +20,7 @@ class AdminInboxState(Readable, AdminState):
     calls: list[Call] = []
     direction: str = ""
     has_more: bool = False
+    chosen_field: str = ""  # that an admin has chosen, in the words of VIDEO_RESULT_FIELD
 
     _cursor: str = ""
 
@@ -52,10 +53,18 @@ class AdminInboxState(Readable, AdminState):
         self._say(wording.field_chosen(result_fields.VIDEO, path, count))
         await self._read(caller)
 
+    @signed_in
+    async def forget_field(self, caller: Caller) -> None:
+        """Find addresses by themselves again."""
+        await quickly(inbox.forget_field, caller)
+        self._say(wording.FIELD_FORGOTTEN)
+        await self._read(caller)
+
     async def _read(self, caller: Caller, cursor: str = "") -> None:
         direction = cast("Literal['in', 'out'] | None", self.direction or None)
         found = await quickly(inbox.list_deliveries, caller, direction=direction, limit=PAGE, cursor=cursor)
         calls = [Call.of(view) for view in found.deliveries]
         self.calls = [*self.calls, *calls] if cursor else calls
         self._cursor, self.has_more = found.next_cursor or "", found.next_cursor is not None
+        self.chosen_field = await quickly(result_fields.chosen, caller)
         self.is_loaded = True

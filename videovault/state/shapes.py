@@ -65,6 +65,7 @@ class Card(Shape):
     again: str = ""
     can_fetch: bool = False
     can_generate: bool = False
+    can_copy: bool = False
     is_cancelled: bool = False
     answers: int = 0
     remark: str = ""
@@ -93,12 +94,13 @@ class Card(Shape):
             again=wording.AGAIN[video.retry] if video.retry else "",
             can_fetch="transfer" in (video.retries or ()),
             can_generate="generation" in (video.retries or ()),
+            can_copy="copy" in (video.retries or ()),
             is_cancelled=video.error is not None and video.error.code == "CANCELLED",
         )
 
 
 class Work(Shape):
-    """How far a video in work is; ``percent`` is -1 while nobody can know, ``note`` and ``problem`` what its owner is to know."""
+    """How far a video in work is; ``percent`` is -1 while it is not known, ``note`` and ``problem`` are for its owner."""
 
     step: int = REQUESTED
     doing: str = wording.HANDING_OVER

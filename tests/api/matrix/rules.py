@@ -85,7 +85,7 @@ def key_holder(_caller: CallerName, target: Target) -> int:
 
 
 def address_holder(_caller: CallerName, target: Target) -> int:
-    """Whoever has the address that an order was sent with."""
+    """Everyone who has the address that an order was sent with."""
     return 404 if target == "absent" else YES
 
 

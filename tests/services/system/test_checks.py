@@ -19,7 +19,7 @@ from videovault.db import transaction
 from videovault.errors import Forbidden, NotFound
 from videovault.gateways import reach
 from videovault.gateways.storage import Description, Storage
-from videovault.models import Status, Video, Worker, now
+from videovault.models import CopyState, Status, Video, Worker, now
 from videovault.services import lifecycle, presence, system
 from videovault.services.access import Caller
 from videovault.services.system import checks, probes
@@ -215,6 +215,20 @@ def test_what_failed_of_late_is_told_in_the_guides_words(
     with transaction() as session:
         session.exec(update(Video).values(updated_at=now() - timedelta(days=2)))
     assert check("failures").state == "ok"
+
+
+def test_playable_copies_are_counted(check: Check, anna: Caller, configure: Configure) -> None:
+    assert check("copies").found == "Made: 0. Being made: 0. Waiting: 0."
+    with transaction() as session:
+        for state in (CopyState.DUE, CopyState.DUE, CopyState.READY, None):
+            session.add(lifecycle.new_video(anna.user_id, Status.READY, "Bread", copy_state=state))
+    assert (check("copies").state, check("copies").found) == ("ok", "Made: 1. Being made: 0. Waiting: 2.")
+    with transaction() as session:
+        session.add(lifecycle.new_video(anna.user_id, Status.READY, "Bread", copy_state=CopyState.FAILED))
+    found = check("copies")
+    assert (found.state, found.found.endswith("Could not be made: 1.")) == ("warning", True)
+    configure(PLAYABLE_COPIES="off")
+    assert (check("copies").state, "PLAYABLE_COPIES" in check("copies").found) == ("ok", True)
 
 
 def test_what_its_owner_cancelled_has_not_failed(check: Check, anna: Caller) -> None:

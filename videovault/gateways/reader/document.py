@@ -115,7 +115,7 @@ def _json_in(text: str) -> Any:
 
 
 def _from_brace(text: str) -> str:
-    """From the first brace on, where somebody wrote a sentence before the JSON."""
+    """From the first brace on, where a sentence stands before the JSON."""
     if text[:1] == "<":  # a web page: its braces are style sheets
         return ""
     return text[text.find("{") :] if "{" in text else ""

@@ -5,6 +5,7 @@ from typing import Any
 import reflex as rx
 
 from videovault.components.buttons import button
+from videovault.components.sentences import sentence
 from videovault.components.vars import is_empty, local_time
 from videovault.pages.admin.frame import WHEN, choosing, section
 from videovault.state import wording
@@ -24,6 +25,18 @@ def inbox() -> rx.Component:
             state.direction,
             state.show,
             *(rx.el.option(text, value=value) for value, text in DIRECTIONS.items()),
+        ),
+        rx.cond(
+            state.chosen_field != "",
+            rx.el.div(
+                rx.el.p(
+                    sentence(
+                        "The video's address is read from {field}.", field=rx.el.code(state.chosen_field)
+                    )
+                ),
+                button("Stop using this field", look="plain", on_click=state.forget_field),
+                class_name="row apart",
+            ),
         ),
         rx.cond(
             is_empty(state.calls),

@@ -6,6 +6,7 @@ import reflex as rx
 
 from videovault.components.buttons import button, link_button
 from videovault.components.vars import local_time
+from videovault.components.video_card import again_button
 from videovault.pages.admin.frame import DAY
 from videovault.state import wording
 from videovault.state.admin_rescue import AdminRescueState
@@ -128,16 +129,7 @@ def _below_title(row: Any) -> rx.Component:
 def _actions(row: Any) -> rx.Component:
     card = row.card
     return rx.fragment(
-        rx.cond(
-            card.status == "failed",
-            button(
-                wording.TRY_AGAIN,
-                look="plain",
-                on_click=AdminVideosState.retry(card.video_id),
-                aria_label=wording.to_try_again(card.title),
-                title=card.again,
-            ),
-        ),
+        again_button(card, AdminVideosState.retry(card.video_id)),
         rx.cond(
             row.is_stuck,
             button(

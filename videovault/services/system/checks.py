@@ -44,6 +44,7 @@ CHECKS: dict[str, Check] = {
     "source-headers": Check("Headers for sources", addresses.source_headers, "Check SOURCE_HEADERS."),
     "notify-webhook": Check("Notice webhook", addresses.notify_webhook, "Check NOTIFY_WEBHOOK_URL."),
     "mail": Check("Mail server", addresses.mail_server, "Check SMTP_URL: host, port, user and password."),
+    "copies": Check("Playable copies", work.copies, "Check DATABASE_URL, and that the database is running."),
     "failures": Check("Videos", work.failures, "Check DATABASE_URL, and that the database is running."),
 }
 

@@ -1,4 +1,4 @@
-"""Checks of the work itself: the database, what waits, who works, and what has failed of late."""
+"""Checks of the work itself: the database, what waits, who works, and what has failed recently."""
 
 import time
 from collections.abc import Sequence
@@ -8,8 +8,9 @@ from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, func, or_, select
 
 from videovault import db
+from videovault.config import settings
 from videovault.db import moment, reading
-from videovault.models import Status, User, Video, Worker, now
+from videovault.models import CopyState, Status, User, Video, Worker, now
 from videovault.services import presence
 from videovault.services.system.outcome import DOWNLOAD_FAILURES, MISSING_VIDEOS, Outcome, about
 
@@ -77,6 +78,22 @@ def _with_lost(found: str, silent: Sequence[Worker]) -> Outcome:
 
 def _hosts(workers: Sequence[Worker]) -> str:
     return ", ".join(sorted({worker.host for worker in workers}))
+
+
+def copies() -> Outcome:
+    """How many playable copies are waited for, and which could not be made."""
+    with reading() as session:
+        ready = select(Video.copy_state, func.count()).where(Video.status == Status.READY)
+        counts = dict(session.exec(ready.group_by(col(Video.copy_state))).all())
+    waiting, making = counts.get(CopyState.DUE, 0), counts.get(CopyState.MAKING, 0)
+    failed = counts.get(CopyState.FAILED, 0)
+    found = f"Made: {counts.get(CopyState.READY, 0):,}. Being made: {making:,}. Waiting: {waiting:,}."
+    if settings().playable_copies == "off":
+        return Outcome("ok", f"Switched off by PLAYABLE_COPIES. {found}")
+    if failed:
+        mend = "The reason is shown with each video, where its owner can have the copy made again."
+        return Outcome("warning", f"{found} Could not be made: {failed:,}.", mend)
+    return Outcome("ok", found)
 
 
 def failures() -> Outcome:

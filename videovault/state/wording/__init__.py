@@ -90,7 +90,7 @@ SHOW_OLDER = "Show older"
 SIGN_IN, SIGN_OUT = "Sign in", "Sign out"
 STORE_FILE = "Store its file"
 TRY_AGAIN = "Try again"
-FETCH_AGAIN, GENERATE_AGAIN = "Fetch again", "Generate again"
+FETCH_AGAIN, GENERATE_AGAIN, COPY_AGAIN = "Fetch again", "Generate again", "Make a copy again"
 UNDO, REDO = "Undo", "Redo"
 
 # What things are called.
@@ -133,6 +133,7 @@ HANDING_OVER = "Handing it over"
 WAITING_FOR_FILE = "Waiting for the file of the generator"
 MAKING = "Making the video"
 AWAITING = "Waiting for the generator"
+FIELD_FORGOTTEN = "The address is looked for in the whole answer again."
 UNREAD = "The generator's answer could not be read."
 ANSWER = "Answer"
 LEFT_EMPTY = "The script service left this part empty. Write it here."
@@ -143,13 +144,14 @@ LINK_IS_DEAD = "This link does not work any more"
 NOTHING_HERE = "There is nothing here"
 MISTYPED = "The address may be mistyped, or what was here has gone."
 AGAIN = {
-    "transfer": "Trying again fetches it from its address, goes on from where it broke, and costs nothing.",
-    "generation": "Trying again makes it anew, and is paid for again.",
+    "transfer": "Fetching again continues where the transfer stopped, and costs nothing.",
+    "generation": "Generating again is a new order, which your generator may charge for.",
+    "copy": "",  # what browsers make of the video says it already
 }
 REWRITTEN = {
-    "hook": "The hook is written anew. You can undo it.",
-    "body": "The body is written anew. You can undo it.",
-    "conclusion": "The conclusion is written anew. You can undo it.",
+    "hook": "The hook has been rewritten. You can undo it.",
+    "body": "The body has been rewritten. You can undo it.",
+    "conclusion": "The conclusion has been rewritten. You can undo it.",
 }
 
 EXAMPLE_TOPIC = "Three things that make a home ready to sell"
@@ -208,5 +210,5 @@ def works_until(moment: Any) -> str:
     return f"It works until {moment}."
 
 
-def to_try_again(title: Any) -> str:
-    return f"{TRY_AGAIN}: {title}"
+def to_do(what: Any, title: Any) -> Any:
+    return f"{what}: {title}"

@@ -25,7 +25,7 @@ SENTENCES = {
     CopyState.DUE: BEING_COPIED,
     CopyState.MAKING: BEING_COPIED,
     CopyState.READY: "You watch a copy, since most browsers cannot play the original ({kind}). Download saves the original.",
-    CopyState.FAILED: f"{CANNOT} No copy could be made. Download it to watch it in another player.",
+    CopyState.FAILED: f"{CANNOT} No copy could be made{{why}}. Download it to watch it in another player.",
     None: f"{CANNOT} Download it to watch it in another player.",
 }
 
@@ -34,7 +34,8 @@ def playback(measured: Measured | None, container: str | None, copy: CopyView | 
     """Empty for a video that plays everywhere, or of which that is not known."""
     if measured is None or measured.playback != Playback.LIMITED:
         return ""
-    return SENTENCES[copy.state if copy else None].format(kind=_kind(measured, container))
+    why = f": {copy.error.rstrip('.')}" if copy and copy.error else ""
+    return SENTENCES[copy.state if copy else None].format(kind=_kind(measured, container), why=why)
 
 
 def _kind(measured: Measured, container: str | None) -> str:
