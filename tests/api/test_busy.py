@@ -8,11 +8,13 @@ import pytest
 
 import videovault
 from tests.fixtures.installation import Configure
-from tests.fixtures.people import PASSWORD, MakeClient, Person
+from tests.fixtures.people import PASSWORD, MakeClient, MakeUser, Person
 from tests.test_bulkhead import occupied
 from videovault import security
+from videovault.api.forms import MAX_FORM_BYTES
 from videovault.bulkhead import Bulkhead
 from videovault.gateways import probe
+from videovault.services import callbacks
 
 
 @pytest.fixture
@@ -51,6 +53,39 @@ def test_whatever_hashes_a_password_waits_for_the_same_places(
     with occupied(busy, 1):
         answer = client.post(f"/api/auth/{path}", json=body, headers={"Origin": "http://localhost:3000"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (429, "RATE_LIMITED")
+
+
+def test_a_long_report_waits_for_its_turn_and_a_short_one_does_not(
+    ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading a long one takes a second of a processor that everybody shares."""
+    one = Bulkhead(at_once=1, waiting=0, seconds=0.05)
+    monkeypatch.setattr(callbacks, "reading_long", one)
+    report = {"userId": ada.user_id, "videoId": "video_1_abcdefghi", "status": "processing"}
+    padded = report | {"note": "x" * callbacks.LONG_BYTES}
+    with occupied(one, 1):
+        assert ada.api.put("/api/auth/video/status", json=report).status_code == 404
+        answer = ada.api.put("/api/auth/video/status", json=padded)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (429, "RATE_LIMITED")
+        assert int(answer.headers["retry-after"]) > 0
+    assert ada.api.put("/api/auth/video/status", json=padded).status_code == 404
+
+
+def test_an_account_sends_so_many_long_reports(
+    ada: Person, make_user: MakeUser, configure: Configure
+) -> None:
+    configure(RATE_LIMITS="on")
+    bob = make_user("bob@example.com")
+    long = {"userId": ada.user_id, "videoId": "video_1_abcdefghi", "status": "x" * callbacks.LONG_BYTES}
+    codes = [ada.api.put("/api/auth/video/status", json=long).status_code for _ in range(21)]
+    assert codes == [400] * 20 + [429]
+    assert bob.api.put("/api/auth/video/status", json=long).status_code == 400
+
+
+def test_a_form_is_as_long_as_people_fill_in(client: httpx.Client) -> None:
+    """Its parser takes most of a second for a MiB of ampersands, on the event loop."""
+    answer = client.post("/api/auth/login", data={"email": "x" * MAX_FORM_BYTES})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "TOO_LARGE")
 
 
 def test_a_sign_in_refused_for_that_is_no_guess(

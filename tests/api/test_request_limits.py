@@ -65,6 +65,26 @@ def test_brackets_in_another_body_than_json_are_only_text() -> None:
     )
 
 
+def test_long_json_is_read_one_after_another_and_short_json_meanwhile() -> None:
+    """Each holds the event loop while it is read."""
+
+    async def read(size: int) -> object:
+        async def receive() -> dict[str, object]:
+            return {"type": "http.request", "body": b'"' + b"x" * (size - 2) + b'"', "more_body": False}
+
+        headers = [(b"content-type", b"application/json")]
+        return await bodies.whole({"type": "http", "headers": headers}, receive)
+
+    async def try_both() -> None:
+        async with bodies._long_json:
+            long = asyncio.create_task(read(bodies.LONG_JSON_BYTES + 1))
+            await asyncio.wait_for(read(bodies.LONG_JSON_BYTES), HANG_SECONDS)
+            assert not long.done()
+        await asyncio.wait_for(long, HANG_SECONDS)
+
+    asyncio.run(try_both())
+
+
 @pytest.mark.parametrize("path", ["/a%0ab", "/api/a%0ab", "/api/any%0a", "/%00", "/api/%7f", "/a%1b[2J"])
 def test_a_path_with_control_characters_leads_nowhere(path: str) -> None:
     answer = ask("GET", path)

@@ -2,12 +2,14 @@
 
 import ast
 import json
+from contextlib import suppress
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.costs import collecting
+from tests.costs.steps import steps
 from videovault import untrusted_json
 from videovault.errors import WebhookError
 from videovault.gateways.addresses import AddressGuard
@@ -19,6 +21,9 @@ pytestmark = pytest.mark.thorough
 
 # Modules that read JSON which this product has written itself.
 OURS_ALONE = {
+    "videovault.api.problem_answer": "the answer that the API has just made",
+    "videovault.config.headers": "a setting, within the limit",
+    "videovault.gateways.conversion_child": "the arguments of its own parent",
     "videovault.installation": "the file with the installation's keys",
     "videovault.services.engine.file_ledger": "the notes of an unfinished transfer",
     "videovault.embedded.studio.production": "the studio's own renderer",
@@ -32,6 +37,7 @@ DEEP = {
     "objects": '{"a":' * 100_000,
     "closed lists": "[" * 5_000 + "]" * 5_000,
     "behind a string": '["\\"]]]]", ' + "[" * 5_000 + "]" * 5_000 + "]",
+    "opened and not closed": "[[]" * 50_000,
     "one too many": "[" * (untrusted_json.MOST_DEPTH + 1) + "]" * (untrusted_json.MOST_DEPTH + 1),
 }
 
@@ -56,6 +62,18 @@ def test_json_that_is_too_deep_is_a_value_error_whatever_its_encoding(text: str,
 def test_json_that_is_not_deep_is_read(said: Any) -> None:
     assert untrusted_json.loads(json.dumps(said)) == said
     assert untrusted_json.loads(json.dumps(said).encode("utf-16")) == said
+
+
+@pytest.mark.parametrize("text", ["[", "[]", "[[]", "[a"])
+def test_json_that_is_too_deep_is_known_after_a_few_looks(text: str) -> None:
+    """Strangers may send a MiB of it, and the depth is looked at before anything else."""
+    raw = (text * 100_000).encode()
+
+    def look() -> None:
+        with suppress(untrusted_json.TooDeep):
+            untrusted_json.check(raw)
+
+    assert steps(look) < 20 * len(raw)
 
 
 def _answering(content: str) -> httpx.MockTransport:

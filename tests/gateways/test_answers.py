@@ -59,8 +59,19 @@ def test_retry_after_is_passed_on(
     assert least <= failure.retry_after <= most
 
 
-def test_a_retry_after_that_makes_no_sense_is_ignored(server: NaughtyServer, source: Source) -> None:
-    url = server.serve("/busy", Manners(status=429, body=b"", headers={"Retry-After": "soon"}))
+@pytest.mark.parametrize(
+    "header",
+    [
+        "soon",
+        "Wed, 01 Jan 2020 99999999999999999999:00:00 GMT",
+        "Wed, 01 Jan 2020 00:00:00 +9999999999999",
+        "Wed, 99999999999999999999 Jan 2020 00:00:00 GMT",
+    ],
+)
+def test_a_retry_after_that_makes_no_sense_is_ignored(
+    server: NaughtyServer, source: Source, header: str
+) -> None:
+    url = server.serve("/busy", Manners(status=429, body=b"", headers={"Retry-After": header}))
     failure = failure_of(source, url)
     assert isinstance(failure, SourceUnavailable)
     assert failure.retry_after is None

@@ -101,7 +101,7 @@ def test_what_cannot_be_understood_is_kept_without_a_video(anna: Caller, body: b
 
 
 def test_a_long_body_is_cut_and_not_replayed(waiting: Video, anna: Caller) -> None:
-    for sender, most in ((None, recording.MOST_BYTES), (waiting, recording.MOST_REPORT_BYTES)):
+    for sender, most in ((None, recording.MOST_BYTES), (waiting, recording.MOST_UNREAD_BYTES)):
         recording.incoming(arrived({**ready(waiting), "error": "x" * 70_000}, sender))
         assert most - 100 < len(newest(anna).body.encode()) <= most
         assert newest(anna).can_be_replayed is False

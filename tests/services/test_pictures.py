@@ -24,6 +24,15 @@ def picture(kind: str, size: tuple[int, int] = (400, 300), mode: str = "RGB", **
     return written.getvalue()
 
 
+def malformed_exif() -> bytes:
+    """A JPEG whose EXIF gives the orientation in another type than it has."""
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E], exif.get_ifd(0x8769)[0x9003] = 6, "x" * 40, "2020:01:01 00:00:00"
+    raw = bytearray(picture("JPEG", (64, 48), exif=exif))
+    raw[raw.index(b"\x01\x12\x00\x03") + 3] = 0  # the type of the orientation
+    return bytes(raw)
+
+
 def rotated() -> bytes:
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by a quarter
@@ -83,10 +92,12 @@ def test_the_middle_is_kept() -> None:
         (picture("PNG")[:200], pictures.NO_PICTURE),
         (picture("JPEG")[:300], pictures.NO_PICTURE),
         (b"\x89PNG\r\n\x1a\n" + b"\xff" * 500, pictures.NO_PICTURE),
+        (malformed_exif(), pictures.NO_PICTURE),
         (bomb(), pictures.TOO_MANY_PIXELS),
+        (picture("PNG", size=(1, pictures.LONGEST_SIDE + 1)), pictures.TOO_MANY_PIXELS),
         (b"x" * (pictures.MOST_BYTES + 1), pictures.TOO_LARGE),
     ],
-    ids=range(11),
+    ids=range(13),
 )
 def test_anything_else_is_refused_in_words(raw: bytes, why: str) -> None:
     with pytest.raises(InvalidInput) as caught:

@@ -4,11 +4,19 @@ import asyncio
 from collections import deque
 from typing import Any
 
-from videovault.state.page_events import MAX_WAITING, UNCHECKED, PageEvents
+from reflex.event import EventHandler
+from reflex_base.registry import RegisteredEventHandler
+
+from videovault.state.page_events import APOLOGY, MAX_WAITING, UNCHECKED, PageEvents
 
 SOCKET, TAB, NAME = "socket", "tab", "state.handler"
 MOST = MAX_WAITING + UNCHECKED
 SENT = 3 * MOST
+
+
+def handler(_state: object, number: int = 0) -> None:
+    """Stands for one of a page's."""
+    del number
 
 
 class Queue:
@@ -29,7 +37,7 @@ class Application:
     def __init__(self) -> None:
         self.event_processor = Queue()
         self._registration_context = self
-        self.event_handlers = {NAME: None}
+        self.event_handlers = {NAME: RegisteredEventHandler(handler=EventHandler(fn=handler), states=())}
 
     def router(self, path: str) -> str:
         return path
@@ -74,3 +82,19 @@ def test_events_of_unknown_names_are_dropped() -> None:
         return len(application.event_processor.waiting)
 
     assert asyncio.run(send()) == 0
+
+
+def test_arguments_that_do_not_fit_never_reach_their_handler() -> None:
+    """A page of another version sends such ones too: it is told that something went wrong."""
+
+    async def send() -> list[str]:
+        application: Any = Application()
+        events = await _namespace(application)
+        payloads: list[Any] = [{"number": 1}, {"number": "x"}, {"unknown": 1}, [1]]
+        for payload in payloads:
+            await events.on_event(
+                SOCKET, {"name": NAME, "payload": payload, "router_data": {"pathname": "/"}}
+            )
+        return [event.name for event in application.event_processor.waiting]
+
+    assert asyncio.run(send()) == [NAME, APOLOGY, APOLOGY, APOLOGY]

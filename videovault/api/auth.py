@@ -73,12 +73,17 @@ async def signed_by_generator(request: Request) -> bool:
 Signed = Annotated[bool, Depends(signed_by_generator)]
 
 
-def check_proof(request: Request, token: str, *, signed: bool) -> None:
-    """That the caller of a report has some proof, for whichever video. Raises NotSignedIn."""
-    if "." in token and not callbacks.video_of_token(token):
-        raise NotSignedIn("This callback token is not good for this video.")
-    if "." not in token and not signed:
-        signed_in(request, token)
+def check_proof(request: Request, token: str, *, signed: bool) -> str:
+    """Who reports, by a proof that is good for whichever video: a video's or a user's id, empty for a signature.
+
+    Raises NotSignedIn.
+    """
+    if "." in token:
+        video_id = callbacks.video_of_token(token)
+        if not video_id:
+            raise NotSignedIn("This callback token is not good for this video.")
+        return video_id
+    return "" if signed else signed_in(request, token).user_id
 
 
 def reporter(request: Request, token: str, video_id: str, *, signed: bool = False) -> Caller:

@@ -27,8 +27,8 @@ class ReportedView(View):
 
 @router.post("/{token}/", include_in_schema=False)
 @router.put("/{token}/", include_in_schema=False)
-@router.post("/{token}", operation_id="report_by_post", responses=failing(400, 404))
-@router.put("/{token}", operation_id="report_by_put", responses=failing(400, 404))
+@router.post("/{token}", operation_id="report_by_post", responses=failing(400, 404, 429))
+@router.put("/{token}", operation_id="report_by_put", responses=failing(400, 404, 429))
 def report(request: Request, token: Token, body: RawBody) -> Success[ReportedView]:
     """Report on the one order that the address was sent with, in the service's own words.
 
@@ -37,7 +37,7 @@ def report(request: Request, token: Token, body: RawBody) -> Success[ReportedVie
     """
     auth.note_identity(request, "report address")
     video_id = callbacks.video_at(token)  # before the body, whose reading strangers must not cause
-    said = callbacks.understood(body, request.headers.get("content-type", ""))
+    said = callbacks.understood(body, request.headers.get("content-type", ""), sender=video_id)
     if test_orders.report(token, body, said):
         now = ReportedView(video_id=video_id, status="processing")
         return Success(message="The report on the test order was received.", data=now)

@@ -10,7 +10,9 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ValidationError
 
 from videovault import untrusted_json
+from videovault.errors import TooLarge
 
+MAX_FORM_BYTES = 64 * 1024  # the parser goes through it byte by byte, on the event loop
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 M = TypeVar("M", bound=BaseModel)
 
@@ -36,14 +38,16 @@ class Submission:
 
 
 async def submission(request: Request) -> Submission:
-    """Raises RequestValidationError for what is neither a form nor JSON."""
+    """Raises RequestValidationError for what is neither a form nor JSON, TooLarge for a form over ``MAX_FORM_BYTES``."""
     if is_form(request):
+        if len(await request.body()) > MAX_FORM_BYTES:
+            raise TooLarge(f"This form is too large: at most {MAX_FORM_BYTES // 1024} KiB are possible.")
         form = await request.form()
         return Submission({name: value for name, value in form.items() if isinstance(value, str)}, True)
     if _content_type(request) != "application/json":
         return Submission(None, False)
     try:
-        return Submission(untrusted_json.loads(await request.body()), False)
+        return Submission(untrusted_json.loads_checked(await request.body()), False)  # by ``bodies.whole``
     except ValueError as error:
         wrong = {"type": "json_invalid", "loc": ("body",), "msg": "not JSON"}
         raise RequestValidationError([wrong]) from error

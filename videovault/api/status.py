@@ -84,10 +84,9 @@ def update_status(
     headers: a wrong or old signature is refused, and a good one is enough without a token. The same `webhook-id` once
     more changes nothing.
     """
-    auth.check_proof(
-        request, token, signed=signed
-    )  # reading a large body costs more than strangers may spend
-    said = callbacks.understood(body, request.headers.get("content-type", ""))
+    # Reading a large body costs more than strangers may spend.
+    sender = auth.check_proof(request, token, signed=signed)
+    said = callbacks.understood(body, request.headers.get("content-type", ""), sender=sender)
     if test_orders.report(token, body, said):
         return JSONResponse({"success": True, "message": "The report on the test order was received."})
     caller, video_id, user_id = _subject(request, said, token, signed=signed)

@@ -8,7 +8,6 @@ import asyncio
 import logging
 import re
 import stat
-from email.utils import parsedate_to_datetime
 from functools import cached_property
 from os import stat_result
 from pathlib import Path
@@ -23,6 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from videovault.api.envelope import problem
 from videovault.config import EMBEDDED_BUCKET, settings
 from videovault.embedded import s3
+from videovault.gateways import http_dates
 
 log = logging.getLogger(__name__)
 
@@ -160,10 +160,8 @@ def _matches(listed: str, etag: str) -> bool:
 
 def _changed_since(date: str | None, ours: Headers) -> bool | None:
     """None when there is no date, or one that cannot be read."""
-    try:
-        return parsedate_to_datetime(ours["last-modified"]) > parsedate_to_datetime(date or "")
-    except (TypeError, ValueError):
-        return None
+    since, changed = http_dates.read(date or ""), http_dates.read(ours["last-modified"])
+    return changed > since if since and changed else None
 
 
 def _without_body(headers: Headers) -> dict[str, str]:

@@ -3,8 +3,8 @@
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
+from videovault.gateways import http_dates
 from videovault.gateways.addresses import WebAddress
 
 MOST = 50  # RFC 6265, 6.1: what browsers keep for a host
@@ -89,8 +89,5 @@ def _is_below(path: str, own: str) -> bool:
 def _is_over(attributes: dict[str, str]) -> bool:
     if "max-age" in attributes:
         return attributes["max-age"].startswith("-") or attributes["max-age"].strip("0") == ""
-    try:
-        date = parsedate_to_datetime(attributes.get("expires", ""))
-    except ValueError:
-        return False
-    return (date if date.tzinfo else date.replace(tzinfo=UTC)) < datetime.now(UTC)
+    date = http_dates.read(attributes.get("expires", ""))
+    return date is not None and date < datetime.now(UTC)

@@ -13,12 +13,11 @@ import ssl
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 import httpx
 
 from videovault.errors import SourceError
-from videovault.gateways import web_pages
+from videovault.gateways import http_dates, web_pages
 
 _NOT_YET = "The video is not there yet (HTTP {}). Try again in a few minutes."
 _LINK_FAULTS = {
@@ -148,12 +147,8 @@ def seconds_of(retry_after: str) -> float | None:
     text = retry_after.strip()
     if re.fullmatch(r"[0-9]{1,9}", text):
         return float(text)
-    try:
-        date = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    date = date if date.tzinfo else date.replace(tzinfo=UTC)
-    return max(0.0, (date - datetime.now(UTC)).total_seconds())
+    date = http_dates.read(text)
+    return None if date is None else max(0.0, (date - datetime.now(UTC)).total_seconds())
 
 
 def _size(count: int) -> str:

@@ -6,14 +6,13 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import Literal
 
 import httpx
 
 from videovault.errors import UpstreamError
-from videovault.gateways import tls
+from videovault.gateways import http_dates, tls
 
 TIMEOUT = httpx.Timeout(4.0)
 MOST_BYTES = 64 * 1024
@@ -35,11 +34,7 @@ class Answer:
 
     @property
     def at(self) -> datetime | None:
-        try:
-            said = parsedate_to_datetime(self.headers.get("date", ""))
-        except ValueError:
-            return None
-        return said if said.tzinfo else said.replace(tzinfo=UTC)
+        return http_dates.read(self.headers.get("date", ""))
 
 
 def ask(

@@ -34,18 +34,20 @@ and its owner is told.
 
 import re
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from sqlmodel import Session
 
+from videovault.bulkhead import Bulkhead
 from videovault.db import reading, transaction
 from videovault.errors import Conflict, InvalidInput, NotFound, NotSignedIn, VideoNotFound
 from videovault.gateways import reader
 from videovault.gateways.reader import Generation
 from videovault.models import Event, Status, Video, now
 from videovault.security import Order, order_of_callback
-from videovault.services import fields, generation, lifecycle, result_fields, webhook_ids
+from videovault.services import fields, generation, lifecycle, limiting, result_fields, webhook_ids
 from videovault.services.access import Caller, open_video
 from videovault.services.views import Metadata, VideoView
 
@@ -54,6 +56,9 @@ from videovault.services.views import Metadata, VideoView
 _OUR_VIDEO = re.compile(r"video_[0-9]+_[A-Za-z0-9]+")
 _OUR_USER = re.compile(r"[0-9a-f]{32}")
 IS_THE_VIDEO = "It is the video itself. Send the video's address instead, as videoUrl."
+LONG_BYTES = 16 * 1024
+# The others wait for one thread's share of the processor, however many reports come at once.
+reading_long = Bulkhead(at_once=1, waiting=16, seconds=20.0)
 CALLBACK_LIFE = generation.LONGEST_WAIT + timedelta(days=7)
 Enqueue = Callable[[str], object]
 
@@ -97,9 +102,16 @@ class Taken:
     replayed: bool = False
 
 
-def understood(body: bytes, content_type: str = "") -> Generation:
-    """What the body of a report says, read like an answer of the generator; never raises."""
-    said = reader.read(body, content_type, field=result_fields.video())
+def understood(body: bytes, content_type: str = "", *, sender: str = "") -> Generation:
+    """What the body of a report says, read like an answer of the generator.
+
+    Raises Busy and, for ``sender``, RateLimited, both for long bodies only: reading one takes up to a second.
+    """
+    is_long = len(body) > LONG_BYTES
+    if is_long and sender:
+        limiting.check(limiting.LONG_REPORTS, "long reports", sender)
+    with reading_long.slot() if is_long else nullcontext():
+        said = reader.read(body, content_type, field=result_fields.video())
     return Generation("unread", message=IS_THE_VIDEO) if said.is_video else said
 
 

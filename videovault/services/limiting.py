@@ -35,6 +35,7 @@ GENERATIONS = parse_many("30/minute; 300/hour")
 TEST_ORDERS = parse_many("6/10 minutes; 30/day")  # of all admins together: each may cost a render
 STORES = parse_many("120/minute; 2000/hour")
 LINKS = parse_many("1200/minute")  # galleries with links, and links one by one, of one account
+LONG_REPORTS = parse_many("20/minute")  # reports over 16 KiB, of one account or on one video
 WRONG_KEYS = parse_many("20/hour")  # of share links, from one address
 # Unauthenticated callbacks that are recorded, from one address and from all together.
 CALLBACKS = parse_many("10/minute; 100/hour")

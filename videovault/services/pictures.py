@@ -1,5 +1,6 @@
 """Pictures from outside, made small and of one kind: only what was decoded here is kept and served."""
 
+import struct
 from io import BytesIO
 
 from videovault.bulkhead import Bulkhead
@@ -9,6 +10,7 @@ SIDE = 256  # pixels
 MEDIA_TYPE = "image/webp"
 MOST_BYTES = 1024 * 1024
 MOST_PIXELS = 16_000_000  # 64 MB once decoded
+LONGEST_SIDE = 16_000  # a row costs memory of its own, however short it is
 NO_PICTURE = "This is not a picture that can be read. Use a PNG, JPEG or WebP file."
 TOO_MANY_PIXELS = "This picture has too many pixels. Make it at most 4,000 by 4,000, and try again."
 TOO_LARGE = "This picture is too large: at most 1 MiB is possible."
@@ -32,13 +34,13 @@ def _squared(raw: bytes) -> bytes:
 
     try:
         with Image.open(BytesIO(raw), formats=("PNG", "JPEG", "WEBP")) as opened:
-            if opened.width * opened.height > MOST_PIXELS:
+            if opened.width * opened.height > MOST_PIXELS or max(opened.size) > LONGEST_SIDE:
                 raise _invalid(TOO_MANY_PIXELS)
             opened.draft("RGB", (SIDE * 2, SIDE * 2))  # a JPEG need not be decoded in full size
             upright = ImageOps.exif_transpose(opened).convert("RGBA")
     except Image.DecompressionBombError as error:
         raise _invalid(TOO_MANY_PIXELS) from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:  # the last of malformed EXIF
         raise _invalid(NO_PICTURE) from error
     plain = Image.new("RGBA", (SIDE, SIDE))  # one that has no metadata to be written along
     plain.paste(ImageOps.fit(upright, (SIDE, SIDE)))

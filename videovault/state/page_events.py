@@ -14,6 +14,7 @@ from reflex.istate.manager.token import BaseStateToken
 from sqlalchemy.exc import SQLAlchemyError
 
 from videovault import logs
+from videovault.state import event_payloads
 from videovault.state.memory import Reclaiming
 from videovault.state.session import SessionState, caller_of
 from videovault.state.share import ShareState
@@ -28,6 +29,7 @@ MAX_CLOSED_PER_SESSION = 24
 # Visitors of share links have no session, but a pass: loading the page again is no further view.
 VISITORS, MAX_CLOSED_VISITORS = "visitors", 100
 LOGGED_NAME = 100
+APOLOGY = f"{SessionState.get_full_name()}.apologise"
 
 log = logs.get(__name__)
 
@@ -46,6 +48,8 @@ class PageEvents(EventNamespace):
         """Take an event once the tab has room for it; the socket is not read meanwhile."""
         if not self._is_known(data):
             return
+        if not self._is_well_formed(data):
+            data = {**data, "name": APOLOGY, "payload": {}}
         self._unchecked[sid] += 1
         if self._unchecked[sid] > UNCHECKED and not await self._has_room(sid):
             await self.disconnect(sid)
@@ -68,6 +72,17 @@ class PageEvents(EventNamespace):
         if isinstance(name, str) and name in self.app._registration_context.event_handlers:  # noqa: SLF001
             return True
         log.warning("a page has sent an unknown event", name=str(name)[:LOGGED_NAME])
+        return False
+
+    def _is_well_formed(self, data: Mapping[str, Any]) -> bool:
+        """Whether the arguments fit; a page of another version sends others too, and is told that it did not work."""
+        registered = self.app._registration_context.event_handlers[data["name"]]  # noqa: SLF001
+        payload = data.get("payload") or {}
+        if isinstance(payload, Mapping) and event_payloads.fits(registered.handler, payload):
+            return True
+        log.warning(
+            "a page has sent an event with arguments that do not fit", name=data["name"][:LOGGED_NAME]
+        )
         return False
 
     async def _has_room(self, sid: str) -> bool:

@@ -18,6 +18,7 @@ from starlette.requests import cookie_parser
 from videovault import logs, security
 from videovault.config import settings
 from videovault.errors import InvalidInput, NotSignedIn, VideoVaultError
+from videovault.logs.seldom import Seldom
 from videovault.services import places, sessions
 from videovault.services.access import Caller
 from videovault.state.calls import Shared, quickly
@@ -28,6 +29,7 @@ HOME = "/create"
 # How long an ended session may still be taken for a live one; a loop looks at every tick.
 SESSION_SECONDS = 2.0
 LONGEST_REPORT = 1000
+TRACEBACK_SECONDS = 60.0  # between two tracebacks of the same error
 NOTED_SECONDS = 60.0  # how often it is written down that somebody is there
 FAULT = "Something went wrong on our side. Nothing you made is lost; please try again."
 
@@ -156,8 +158,12 @@ def login_path(path: str, query: str = "", *, was_signed_in: bool = False) -> st
 
 
 def on_fault(exception: Exception) -> EventSpec:
-    """What a person sees of an exception that no handler foresaw; the log has the rest."""
-    log.error("unforeseen error in a page", exc_info=exception)
+    """What a person sees of an exception that no handler foresaw; the log has the rest, once in a while."""
+    where = _place(exception)
+    if _faults.is_due(where):
+        log.error("unforeseen error in a page", exc_info=exception)
+    else:  # anybody can cause the same one as often as a page sends events
+        log.error("unforeseen error in a page, as told before", place=where)
     return SessionState.event_handlers["apologise"]()
 
 
@@ -187,6 +193,15 @@ class SessionGuard(Middleware):
         shown._show_person(caller)  # noqa: SLF001
 
 
+def _place(exception: Exception) -> str:
+    """The kind of the exception and the line that raised it."""
+    trace = exception.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    raised = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
+    return f"{type(exception).__name__} {raised}"
+
+
 async def _recognised(token_hashes: Collection[str]) -> Mapping[str, Caller]:
     return await quickly(sessions.recognised, token_hashes, note=False)
 
@@ -196,6 +211,7 @@ async def _noted_too(token_hashes: Collection[str]) -> Mapping[str, Caller]:
 
 
 _callers: Shared[Caller] = Shared(SESSION_SECONDS, _recognised)
+_faults = Seldom(TRACEBACK_SECONDS)
 _noted: Shared[Caller] = Shared(NOTED_SECONDS, _noted_too)
 
 
