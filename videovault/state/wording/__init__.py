@@ -143,8 +143,8 @@ LINK_IS_DEAD = "This link does not work any more"
 NOTHING_HERE = "There is nothing here"
 MISTYPED = "The address may be mistyped, or what was here has gone."
 AGAIN = {
-    "transfer": "Trying again fetches it from its address, goes on from where it broke, and costs nothing.",
-    "generation": "Trying again makes it anew, and is paid for again.",
+    "transfer": "Fetching it again costs nothing and continues where it stopped.",
+    "generation": "Generating it again is a new order, which your generator may charge for.",
 }
 REWRITTEN = {
     "hook": "The hook is written anew. You can undo it.",
