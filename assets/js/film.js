@@ -73,6 +73,7 @@ export function Film({ src, lasts, trouble, unknown, again, ...rest }) {
       onError: fail,
       onLoadedMetadata: (event) => {
         if (!event.target.videoWidth) setBroken(unknown); // its sound alone can be played
+        shape(event.target);
         measure(event.target);
       },
     }),
@@ -93,6 +94,12 @@ function cover(video, canvas) {
   canvas.height = video.videoHeight;
   canvas.getContext("2d").drawImage(video, 0, 0);
   canvas.hidden = false;
+}
+
+// An upright film in a wide frame would be a stripe on a phone.
+function shape(video) {
+  const isUpright = video.videoHeight > video.videoWidth;
+  video.style.aspectRatio = isUpright ? `${video.videoWidth} / ${video.videoHeight}` : "";
 }
 
 // A browser that does not know how long a film is learns it by going to its end.

@@ -21,9 +21,6 @@ pytestmark = pytest.mark.thorough
 
 # Modules that read JSON which this product has written itself.
 OURS_ALONE = {
-    "videovault.api.problem_answer": "the answer that the API has just made",
-    "videovault.config.headers": "a setting, within the limit",
-    "videovault.gateways.conversion_child": "the arguments of its own parent",
     "videovault.installation": "the file with the installation's keys",
     "videovault.services.engine.file_ledger": "the notes of an unfinished transfer",
     "videovault.embedded.studio.production": "the studio's own renderer",

@@ -11,7 +11,7 @@ from tests.fixtures.installation import Configure
 from videovault.db import reading, transaction
 from videovault.errors import Conflict, Forbidden, RateLimited
 from videovault.models import GenerationCount, TestOrder, Video, now
-from videovault.services import callbacks, recording, test_orders
+from videovault.services import avatars, callbacks, recording, test_orders
 from videovault.services.access import Caller
 from videovault.services.test_orders import TestOrderView
 
@@ -50,6 +50,14 @@ def test_it_shows_what_was_sent_answered_read_and_reported(anna: Caller, generat
     order = latest(anna)
     assert order.is_over
     assert order.steps[-1].read == f"Finished; the video is at {generator.url}/…"
+
+
+def test_it_names_an_avatar_that_the_generator_knows(anna: Caller, generator: Generator) -> None:
+    ordered(anna)
+    assert [sent["avatar"] for sent in generator.requests] == [avatars.CAST[0]] * 2
+    avatars.add(anna, {"name": "Anna", "generatorId": "Anna_public_3_20240108"})
+    ordered(anna)
+    assert [sent["avatar"] for sent in generator.requests[2:]] == ["Anna_public_3_20240108"] * 2
 
 
 def test_it_makes_no_video_and_costs_no_budget(

@@ -160,7 +160,10 @@ def test_a_test_order_is_shown_step_by_step(
     assert admin.sees(AdminTestOrderState).order_steps == []
     admin.send(AdminTestOrderState, "order")
     shown = admin.sees(AdminTestOrderState)
-    assert [step.title for step in shown.order_steps] == ["Script webhook (200)", "Video webhook (200)"]
+    assert [step.title for step in shown.order_steps] == [
+        "Script webhook (HTTP 200)",
+        "Video webhook (HTTP 200)",
+    ]
     assert shown.order_steps[-1].read.startswith("Finished; the video is at")
     assert not shown.is_ordering
     bob.send(AdminTestOrderState, "load")

@@ -262,7 +262,9 @@ def _is_local_name(host: str) -> bool:
 
 
 def _private() -> UnsafeUrl:
-    return UnsafeUrl("The address leads into a private network, from which nothing is fetched.")
+    return UnsafeUrl(
+        "The address leads into a private network. VideoVault fetches from there only if SOURCE_ALLOW_HOSTS names the host."
+    )
 
 
 def _no_host() -> UnsafeUrl:

@@ -160,7 +160,8 @@ def in_words() -> Iterator[None]:
 def refusal(answer: StoreAnswer) -> StorageError:
     """The error that a store's answer means, which is logged in the store's own words."""
     code = answer.code
-    if code in ABSENT:
+    # The embedded S3 answers NoSuchUpload where a bucket has never had an upload, as after every first start.
+    if code in ABSENT or (code == "NoSuchUpload" and answer.operation == "ListMultipartUploads"):
         return ObjectMissing("S3 does not have it any more.", answer=answer)
     log.warning(
         "S3 refused",

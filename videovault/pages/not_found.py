@@ -12,7 +12,7 @@ def not_found() -> rx.Component:
 
 
 def to_the_start() -> rx.Component:
-    return link_button("To the start", "/", look="main")
+    return link_button("Go to the home page", "/", look="main")
 
 
 def nothing_here() -> rx.Component:

@@ -18,7 +18,15 @@ from videovault.gateways import webhooks
 from videovault.gateways.exchange import Exchange
 from videovault.gateways.reader import Generation, Script
 from videovault.models import Event, Status, TestOrder, Video, now
-from videovault.services import callbacks, delivery_views, generation, limiting, recording, result_fields
+from videovault.services import (
+    avatars,
+    callbacks,
+    delivery_views,
+    generation,
+    limiting,
+    recording,
+    result_fields,
+)
 from videovault.services.access import Caller, check_admin
 from videovault.services.views import Time, View
 
@@ -30,7 +38,6 @@ BRIEF = {
     "company_name": "VideoVault test",
     "social_handles": "@videovault",
     "license": "",
-    "avatar": "Avatar Name",
 }
 SCRIPT = {
     "hook": "This is a test order.",
@@ -101,11 +108,13 @@ def begin(caller: Caller) -> TestOrderView:
 def send(caller: Caller, order_id: str) -> None:
     """Call both webhooks as for a video, each within its own timeout, and note what came of it."""
     check_admin(caller)
-    script = _ask_for_script(order_id, caller.email) if settings().script_webhook else Script()
+    # A generator refuses an ID that it does not know, so the order names one that the form offers.
+    brief = {**BRIEF, "avatar": avatars.offered(caller).avatars[0].generator_id}
+    script = _ask_for_script(order_id, brief, caller.email) if settings().script_webhook else Script()
     parts = {part: getattr(script, part) or text for part, text in SCRIPT.items()}
     sample = Video(
         id=order_id, owner_id=caller.user_id, title="", status=Status.GENERATING, sealed_key="", attempt=1,
-        **(BRIEF | parts),
+        **(brief | parts),
     )  # fmt: skip
     payload: dict[str, Any] = {**generation.payload_of(sample, caller.email), "test": True}
 
@@ -138,11 +147,11 @@ def report(token: str, body: bytes, said: Generation) -> bool:
     return True
 
 
-def _ask_for_script(order_id: str, email: str) -> Script:
-    brief = {**BRIEF, "email": email, "test": True}
+def _ask_for_script(order_id: str, brief: Mapping[str, str], email: str) -> Script:
+    payload = {**brief, "email": email, "test": True}
 
     def ask(note: Callable[[Exchange], object]) -> Script:
-        return webhooks.connected().write_script(brief, note=note, field=result_fields.script())
+        return webhooks.connected().write_script(payload, note=note, field=result_fields.script())
 
     return _step(order_id, "Script webhook", ask, _script_in_words) or Script()
 

@@ -130,7 +130,7 @@ class OrderStep(Shape):
 
     @classmethod
     def of(cls, view: StepOfOrder) -> "OrderStep":
-        status = f" ({view.http_status})" if view.http_status else ""
+        status = f" (HTTP {view.http_status})" if view.http_status else ""
         return cls(
             title=f"{view.name}{status}",
             read=view.read,

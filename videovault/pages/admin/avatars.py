@@ -108,16 +108,16 @@ def _form() -> rx.Component:
                     ),
                     hint="As your video generator calls it. This is what both webhooks get.",
                 ),
+                rx.cond(
+                    is_new,
+                    rx.el.p("You can add a picture once the avatar is saved.", class_name="soft small"),
+                ),
                 rx.el.div(button(wording.SAVE, look="main", type="submit"), class_name="actions"),
                 on_submit=AdminAvatarsState.save,
                 reset_on_submit=False,
                 no_validate=True,
                 key=AdminAvatarsState.form_number,
                 class_name="stack",
-            ),
-            rx.cond(
-                is_new,
-                rx.el.p("You can add a picture once the avatar is saved.", class_name="soft small"),
             ),
             class_name="stack",
         ),
@@ -137,12 +137,12 @@ def _picture(edited: Any) -> rx.Component:
                 trouble="The picture could not be sent. Check your connection and try again.",
                 on_done=AdminAvatarsState.picture_changed,
             ),
-            rx.el.span("PNG, JPEG or WebP. The middle is shown.", class_name="soft small"),
+            rx.el.span("PNG, JPEG or WebP, cropped to a square.", class_name="soft small"),
+            rx.cond(
+                edited.picture_url != "",
+                button("Remove picture", look="little", on_click=AdminAvatarsState.remove_picture),
+            ),
             class_name="stack close line-text",
-        ),
-        rx.cond(
-            edited.picture_url != "",
-            button("Remove picture", look="plain", on_click=AdminAvatarsState.remove_picture),
         ),
         class_name="row picture-row",
     )

@@ -18,7 +18,7 @@ DIRECTIONS = {"": "In and out", "in": "What reached us", "out": "What we sent"}
 def inbox() -> rx.Component:
     state = AdminInboxState
     return section(
-        "Callback inbox",
+        "Webhook log",
         choosing(
             "direction",
             wording.SHOW,
@@ -95,7 +95,7 @@ def _choices(call: Any) -> rx.Component:
         rx.el.div(
             rx.el.h3("Which of these is the finished video?", class_name="small"),
             rx.el.p(
-                "The field you choose is used for all answers, and videos that wait for it go on.",
+                "The field you choose is read in all answers from now on, and waiting videos continue.",
                 class_name="soft",
             ),
             rx.el.ul(
@@ -113,6 +113,7 @@ def _choices(call: Any) -> rx.Component:
                 ),
                 class_name="stack close",
             ),
+            class_name="stack close",
         ),
     )
 

@@ -71,7 +71,7 @@ def _check(check: Any) -> rx.Component:
             rx.cond(
                 is_empty(check.details),
                 rx.fragment(),
-                rx.el.ul(rx.foreach(check.details, rx.el.li), class_name="trail soft"),
+                rx.el.ul(rx.foreach(check.details, rx.el.li), class_name="details soft"),
             ),
             rx.cond(
                 check.mend != "",

@@ -30,7 +30,7 @@ def test_order() -> rx.Component:
                 class_name="soft small",
             ),
         ),
-        rx.el.ol(rx.foreach(state.order_steps, _step), class_name="stack close", aria_live="polite"),
+        rx.el.ol(rx.foreach(state.order_steps, _step), class_name="stack order-steps", aria_live="polite"),
         rx.cond(state.is_ordering, rx.el.p("Waiting for the generator…", role="status")),
         name="test-order",
         text="Sends a sample order, marked as a test, to your webhooks and shows what was read from the answers and the "

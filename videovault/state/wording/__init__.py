@@ -144,8 +144,8 @@ LINK_IS_DEAD = "This link does not work any more"
 NOTHING_HERE = "There is nothing here"
 MISTYPED = "The address may be mistyped, or what was here has gone."
 AGAIN = {
-    "transfer": "Fetching again continues where the transfer stopped, and costs nothing.",
-    "generation": "Generating again is a new order, which your generator may charge for.",
+    "transfer": "Fetching it again costs nothing and continues where it stopped.",
+    "generation": "Generating it again is a new order, which your generator may charge for.",
     "copy": "",  # what browsers make of the video says it already
 }
 REWRITTEN = {
