@@ -256,6 +256,9 @@ def test_a_full_account_gets_no_copy_and_says_so(
     told = videos.get(anna, video_id).playable_copy
     assert told
     assert told.error
+    visit = Visit(sharing.secret_key(anna, video_id).secret_key)
+    shared = visiting.open_page(video_id, visit).playable_copy  # without what it tells of the account
+    assert shared == told.model_copy(update={"error": None})
     assert copies_of(row(video_id)) == []
 
 

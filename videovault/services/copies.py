@@ -294,7 +294,9 @@ class _Turn:
         """The lease runs out, and the copy is tried again. An S3 that is away does not count as a try."""
         try:
             storage.connected().info(str(self._video.s3_key))
-        except StorageError:
+        except StorageError as error:
+            if not is_passing(error):
+                return
             with suppress(Superseded):
                 self._note(copy_tries=self._video.copy_tries - 1, heartbeat_at=clock())
 

@@ -57,7 +57,8 @@ class Trouble:
 ACCESS_DENIED = Trouble(
     "S3 Access Denied",
     "Check IAM permissions and bucket policy. VideoVault puts, gets, lists and deletes objects and aborts multipart "
-    "uploads: s3:PutObject, s3:GetObject, s3:DeleteObject, s3:ListBucket, s3:AbortMultipartUpload.",
+    "uploads: s3:PutObject, s3:GetObject, s3:DeleteObject, s3:ListBucket, s3:AbortMultipartUpload. In a bucket with versions "
+    "also s3:ListBucketVersions and s3:DeleteObjectVersion.",
 )
 KEY_DENIED = Trouble(
     "S3 Access Denied",
