@@ -1,10 +1,11 @@
 """The small JSON object beside each stored video, from which its row can be made again. No secret is in it."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     ConfigDict,
@@ -32,6 +33,7 @@ MOST_AT_ONCE = 100
 # A bucket's contents are whoever's who can write there, and PostgreSQL takes no NUL.
 Text = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]  # no JSON can say the others
 Bytes = Annotated[int, Field(ge=0, lt=2**63)]
 
 Fields = Mapping[str, "Fields | None"]
@@ -93,6 +95,8 @@ class StoredMetadata(Metadata):
 
     model_config = ConfigDict(from_attributes=True)
 
+    duration: Seconds | None = None
+    frame_rate: Seconds | None = None
     size: Bytes | None = None
     format: Text | None = None
     width: Bytes | None = None
@@ -131,6 +135,14 @@ class StoredCopy(View):
         return cls(key=video.copy_key, format=video.copy_format or "mp4", size=video.copy_size or 0)
 
 
+def _in_utc(moment: datetime) -> datetime:
+    """Zones lead the first and the last day of all out of what can be stored."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("out of range") from error
+
+
 class Sidecar(View):
     """``created_at`` to the microsecond, since galleries are ordered by it."""
 
@@ -143,7 +155,7 @@ class Sidecar(View):
     s3_key: Text
     poster_key: Text | None = None
     playable_copy: StoredCopy | None = None
-    created_at: AwareDatetime
+    created_at: Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
     @classmethod
     def of(cls, video: Video, owner: User) -> "Sidecar":

@@ -14,6 +14,7 @@ from reflex.istate.manager.token import BaseStateToken
 from sqlalchemy.exc import SQLAlchemyError
 
 from videovault import logs
+from videovault.logs.seldom import Seldom
 from videovault.state import event_payloads
 from videovault.state.memory import Reclaiming
 from videovault.state.session import SessionState, caller_of
@@ -29,6 +30,7 @@ MAX_CLOSED_PER_SESSION = 24
 # Visitors of share links have no session, but a pass: loading the page again is no further view.
 VISITORS, MAX_CLOSED_VISITORS = "visitors", 100
 LOGGED_NAME = 100
+MISFIT_SECONDS = 60.0  # between two lines about the same handler
 APOLOGY = f"{SessionState.get_full_name()}.apologise"
 
 log = logs.get(__name__)
@@ -43,6 +45,7 @@ class PageEvents(EventNamespace):
         self._closed: dict[str, str] = {}  # session by tab, the latest closed last
         self._dropping: set[asyncio.Task[None]] = set()
         self._memory = Reclaiming()
+        self._misfits = Seldom(MISFIT_SECONDS)
 
     async def on_event(self, sid: str, data: Any) -> None:
         """Take an event once the tab has room for it; the socket is not read meanwhile."""
@@ -80,9 +83,11 @@ class PageEvents(EventNamespace):
         payload = data.get("payload") or {}
         if isinstance(payload, Mapping) and event_payloads.fits(registered.handler, payload):
             return True
-        log.warning(
-            "a page has sent an event with arguments that do not fit", name=data["name"][:LOGGED_NAME]
-        )
+        if self._misfits.is_due(data["name"]):
+            log.warning(
+                "a page has sent an event with arguments that do not fit",
+                name=registered.handler.fn.__qualname__,
+            )
         return False
 
     async def _has_room(self, sid: str) -> bool:

@@ -1,5 +1,6 @@
 """A lost database: the gallery comes back from the bucket, and nothing that is there is overwritten."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -212,6 +213,29 @@ def test_sidecars_that_cannot_be_read_count_as_none(
         vault.put(folder(store()) + "video.json", content, Description("application/json"))
     lose_database()
     assert reconcile.rebuild().from_s3_alone.count == 4
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"createdAt": "0001-01-01T00:00:00+14:00"},
+        {"createdAt": "9999-12-31T23:59:59-14:00"},
+        {"metadata": {"duration": "NaN"}},
+        {"metadata": {"duration": "inf"}},
+        {"metadata": {"duration": -1}},
+        {"metadata": {"frameRate": "NaN"}},
+    ],
+    ids=str,
+)
+def test_a_sidecar_with_values_that_no_row_can_have_counts_as_none(
+    store: Store, lose_database: Lose, vault: Storage, change: dict[str, Any]
+) -> None:
+    """Whoever may write into the bucket wrote it; one NaN in a row would break its owner's whole gallery."""
+    key = folder(store()) + "video.json"
+    written = json.loads(vault.read(key, 1 << 16) or b"")
+    vault.put(key, json.dumps(written | change).encode(), Description("application/json"))
+    lose_database()
+    assert reconcile.rebuild().from_s3_alone.count == 1
 
 
 def test_a_sidecar_of_another_video_is_not_believed(
