@@ -46,7 +46,7 @@ SYSTEM = {
     "services/sidecar.py:_as_is": "what is written beside a stored video",
     "services/sidecar.py:_note_written": "that it has been written",
     "services/transfer.py:_better_title": "whether a person has given the stored video a title meanwhile",
-    "services/transfer.py:_let_go": "the worker clears up after itself",
+    "services/transfer.py:let_go": "the worker clears up after itself",
     "services/turns.py:take_back": "what dead workers held",
     "services/videos.py:statuses": "the server's own look for calls that wait; shows no video",
     "services/watching.py:_videos": "what moves of everybody's videos, handed out by owner",
