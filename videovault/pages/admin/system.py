@@ -29,7 +29,7 @@ def system() -> rx.Component:
         "/admin/system",
         rx.el.div(_checks(), test_order(), charts(), orphans(), inbox(), class_name="stack below-tools"),
         rescue_dialog(),
-        text="Every part, tried just now.",
+        text="Every part was checked just now.",
     )
 
 

@@ -20,7 +20,7 @@ def video_webhook() -> Outcome:
 
 
 def notify_webhook() -> Outcome:
-    nothing = "None is set: nobody outside is told of finished videos."
+    nothing = "None is set: no notices about finished videos are sent."
     return _webhook(settings().notify_webhook_url, "NOTIFY_WEBHOOK_URL", nothing)
 
 
@@ -54,7 +54,7 @@ def source_headers() -> Outcome:
 
 def mail_server() -> Outcome:
     if settings().smtp is None:
-        return Outcome("ok", "None is set: nobody is told by e-mail.")
+        return Outcome("ok", "None is set: no e-mail is sent.")
     mail.connected().try_out()
     return Outcome("ok", "The mail server takes our sign-in. Nothing was sent.")
 
@@ -73,9 +73,7 @@ def _webhook(url: str, setting: str, nothing: str) -> Outcome:
     milliseconds = max(1, round(answer.seconds * 1000))
     names = ", ".join(settings().webhook_extra_headers)
     sent = f" Orders carry these headers: {names}." if names and url in _with_headers() else ""
-    return Outcome(
-        "ok", f"It answers within {milliseconds:,} ms. It was only asked whether it is there.{sent}"
-    )
+    return Outcome("ok", f"It answers within {milliseconds:,} ms. Only its presence was checked.{sent}")
 
 
 def _with_headers() -> set[str | None]:

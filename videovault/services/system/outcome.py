@@ -82,8 +82,8 @@ MISSING_VIDEOS = Trouble(
 )
 DOWNLOAD_FAILURES = Trouble(
     "Download Failures",
-    "Check external video URL accessibility: open the address in a browser that is signed in nowhere. Links of "
-    "generators die after a while; a stuck video can be given a fresh one under Videos.",
+    "Check external video URL accessibility: open the address in a private browser window. Generators' "
+    "links expire; give a stuck video a new one under Videos.",
 )
 
 
