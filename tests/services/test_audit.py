@@ -158,6 +158,7 @@ def test_every_kind_that_is_written_down_has_a_retention_on_purpose() -> None:
     assert _written() - named - set(OWNERSHIP) == {
         *("draft", "store_requested", "renamed", "status", "retried", "generation_failed", "metadata"),
         *("stored", "store_failed", "shared", "unshared", "delete", "deleted"),
+        *("copy_made", "copy_failed"),
     }
     assert named <= _written()
 
