@@ -31,7 +31,7 @@ def path(ada: Person, generator: Generator, configure: Configure) -> str:
     generator.mode = "processing"
     configure(GENERATE_WAIT_SECONDS=0, CALLBACK_URL=BASE)
     generation.ask_generator(str(generate(ada).json()["data"]["videoId"]))
-    eventually(lambda: generator.requests)  # where `jobs` run, one of them may be asking
+    eventually(lambda: generator.requests)  # another of the app's threads may have come first
     order = generator.requests[0]
     assert order["callbackUrl"] == f"{BASE}/api/auth/video/status"
     assert order["reportUrl"].startswith(f"{BASE}/api/callback/")

@@ -24,8 +24,7 @@ def source() -> Iterator[NaughtyServer]:
         yield server
 
 
-def test_what_is_shown_stands_in_the_address(app: RunningApp, visitor: Visitor) -> None:
-    page = visitor()
+def test_what_is_shown_stands_in_the_address(app: RunningApp, page: Page) -> None:
     register(page, "finder@example.com")
     videos: list[dict[str, Any]] = [
         {"title": f"Bread {number}", "company_name": "Brot"} for number in range(2 * PAGE)
@@ -141,9 +140,8 @@ def test_several_are_downloaded_and_deleted(app: RunningApp, visitor: Visitor, m
     assert sorted(names) == ["Film 0.mp4", "Film 2.mp4"]
 
 
-def test_a_link_is_added_and_its_card_lives(visitor: Visitor, source: NaughtyServer) -> None:
+def test_a_link_is_added_and_its_card_lives(page: Page, source: NaughtyServer) -> None:
     link = source.serve("/walk.mp4", Manners(size=300 * MIB, bytes_per_second=2 * MIB, ranges=False))
-    page = visitor()
     register(page, "adder@example.com")
     page.goto("/gallery")
     expect(page.get_by_role("heading", name="Your videos will be here")).to_be_visible()
@@ -173,8 +171,7 @@ def cards(page: Page) -> Locator:
     return page.locator("main").get_by_role("listitem")
 
 
-def test_the_focus_of_a_deleted_card_is_taken_by_the_next(app: RunningApp, visitor: Visitor) -> None:
-    page = visitor()
+def test_the_focus_of_a_deleted_card_is_taken_by_the_next(app: RunningApp, page: Page) -> None:
     register(page, "tidy@example.com")
     seed(app, "tidy@example.com", [{"title": "Bread"}, {"title": "Rolls"}])
     page.goto("/gallery")

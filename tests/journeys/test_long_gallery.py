@@ -48,10 +48,9 @@ LEFT_TO_THE_BROWSER = """() => {
 
 @pytest.mark.parametrize(("width", "count"), [(360, 5 * PAGE), (1280, 500)])
 def test_all_come_once_each_and_in_order_and_nothing_jumps(
-    app: RunningApp, visitor: Visitor, mp4: bytes, width: int, count: int
+    app: RunningApp, page: Page, mp4: bytes, width: int, count: int
 ) -> None:
     all_of_them = TITLES[:count]
-    page = visitor()
     page.set_viewport_size({"width": width, "height": 740})
     register(page, f"all{width}@example.com")
     seed_many(app, f"all{width}@example.com", all_of_them, mp4)
@@ -80,8 +79,7 @@ def test_all_come_once_each_and_in_order_and_nothing_jumps(
     assert titles(page).all_text_contents() == [*TITLES[:3], "Bread", *all_of_them[4:]]
 
 
-def test_one_of_all_is_found_while_its_name_is_typed(app: RunningApp, visitor: Visitor, mp4: bytes) -> None:
-    page = visitor()
+def test_one_of_all_is_found_while_its_name_is_typed(app: RunningApp, page: Page, mp4: bytes) -> None:
     register(page, "one@example.com")
     seed_many(app, "one@example.com", TITLES, mp4)
     page.goto("/gallery")
@@ -126,8 +124,7 @@ def test_several_are_downloaded_one_after_another_under_their_titles(
     assert names == [f"{title}.mp4" for title in TITLES[490:]]
 
 
-def test_a_download_is_a_link_for_every_key_and_button(app: RunningApp, visitor: Visitor, mp4: bytes) -> None:
-    page = visitor()
+def test_a_download_is_a_link_for_every_key_and_button(app: RunningApp, page: Page, mp4: bytes) -> None:
     register(page, "link@example.com")
     seed_many(app, "link@example.com", TITLES[:2], mp4)
     page.goto("/gallery")

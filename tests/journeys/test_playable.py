@@ -29,7 +29,7 @@ SHOWN = (
 )
 PLAY = """async (video) => {
     video.muted = true;
-    video.playbackRate = 4;
+    video.playbackRate = 16;
     await video.play();
     await new Promise((resolve) => video.addEventListener("ended", resolve, { once: true }));
     return { duration: video.duration, at: video.currentTime, width: video.videoWidth, height: video.videoHeight };

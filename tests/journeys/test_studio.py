@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.fixtures.app import RunningApp
 from tests.fixtures.stage import DESKTOP, PHONE, THEMES
-from tests.journeys.conftest import PASSWORD, Visitor, register
+from tests.journeys.conftest import PASSWORD, register
 from tests.journeys.keyboard import is_in_dialog, tab_to
 from tests.journeys.seeding import seed
 from videovault.models import Status
@@ -21,8 +21,7 @@ MOVES = """() => [...document.querySelectorAll("*")].map((part) => getComputedSt
     || style.scrollBehavior === "smooth").length"""
 
 
-def test_a_video_is_made_and_downloaded_by_keyboard_alone(app: RunningApp, visitor: Visitor) -> None:
-    page = visitor()
+def test_a_video_is_made_and_downloaded_by_keyboard_alone(app: RunningApp, page: Page) -> None:
     page.goto("/register")
     tab_to(page, "E-mail")
     page.keyboard.type("keys@example.com")
@@ -60,9 +59,8 @@ def test_a_video_is_made_and_downloaded_by_keyboard_alone(app: RunningApp, visit
 
 
 def test_a_finished_video_is_shared_at_once_and_does_not_follow_to_the_gallery(
-    app: RunningApp, visitor: Visitor, mp4: bytes
+    app: RunningApp, page: Page, mp4: bytes
 ) -> None:
-    page = visitor()
     register(page, "colleague@example.com")
     [video_id] = seed(app, "colleague@example.com", [{"title": "Our company"}], mp4)
     page.goto(f"/create?video={video_id}")
@@ -77,8 +75,7 @@ def test_a_finished_video_is_shared_at_once_and_does_not_follow_to_the_gallery(
     expect(page.get_by_role("dialog")).to_have_count(0)
 
 
-def test_what_comes_next_is_in_view(visitor: Visitor) -> None:
-    page = visitor()
+def test_what_comes_next_is_in_view(page: Page) -> None:
     page.set_viewport_size(DESKTOP)
     register(page, "view@example.com")
     expect(page.get_by_role("button", name="Write the script")).to_be_in_viewport(ratio=1)
@@ -108,8 +105,7 @@ def write_the_script_by_keyboard(page: Page) -> None:
         page.keyboard.type("It rests.")  # a short film is soon made
 
 
-def test_one_part_is_written_anew_and_undone_while_the_others_stay(visitor: Visitor) -> None:
-    page = visitor()
+def test_one_part_is_written_anew_and_undone_while_the_others_stay(page: Page) -> None:
     page.set_viewport_size(PHONE)
     register(page, "anew@example.com")
     page.get_by_label("What is the video about?").fill(TOPIC)
@@ -143,11 +139,11 @@ def test_one_part_is_written_anew_and_undone_while_the_others_stay(visitor: Visi
     expect(body).to_have_value("Three words here.")
 
 
-def test_neither_errors_nor_a_lost_session_nor_a_reload_cost_what_was_typed(visitor: Visitor) -> None:
-    page = visitor()
+def test_neither_errors_nor_a_lost_session_nor_a_reload_cost_what_was_typed(page: Page) -> None:
     register(page, "careful@example.com")
     topic, name = page.get_by_label("What is the video about?"), page.get_by_label("Avatar ID")
     page.get_by_label("Company name").fill("Brot & Söhne")
+    page.get_by_role("radio").nth(1).wait_for()  # the first of those who come later is the one that is chosen
     page.get_by_role("radio", name="Other").check()
     page.get_by_role("button", name="Write the script").click()
     expect(topic).to_be_focused()
@@ -183,8 +179,7 @@ def sign_in(page: Page, email: str) -> None:
     page.wait_for_url(CREATE)
 
 
-def test_nothing_moves_for_who_wants_no_motion(app: RunningApp, visitor: Visitor) -> None:
-    page = visitor()
+def test_nothing_moves_for_who_wants_no_motion(app: RunningApp, page: Page) -> None:
     register(page, "calm@example.com")
     seed(app, "calm@example.com", [{"title": "Bread", "status": Status.GENERATING}])
     page.goto("/gallery")

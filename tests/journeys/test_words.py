@@ -32,7 +32,7 @@ def test_all_that_is_wrong_stands_beside_its_field_and_nothing_typed_is_lost(vis
         "A password has 8 to 256 characters. At least 8 characters."
     )
     assert (email.input_value(), password.input_value()) == ("ada", "short")
-    email.fill("ada@example.com")
+    email.fill("beside@example.com")
     page.get_by_role("button", name="Create account").click()
     expect(password).to_be_focused()
     expect(email).to_have_attribute("aria-invalid", "false")
@@ -105,8 +105,7 @@ def test_a_form_that_one_comes_back_to_can_be_sent_again(visitor: Visitor) -> No
         button.click()
 
 
-def test_only_an_account_that_is_gone_takes_along_what_the_browser_keeps(visitor: Visitor) -> None:
-    page = visitor()
+def test_only_an_account_that_is_gone_takes_along_what_the_browser_keeps(page: Page) -> None:
     register(page, "leaving@example.com")
     page.goto("/account")
     page.evaluate("localStorage.setItem('videovault/leaving@example.com/brief', '{}')")
@@ -120,8 +119,7 @@ def test_only_an_account_that_is_gone_takes_along_what_the_browser_keeps(visitor
     assert page.evaluate(KEPT) == 0
 
 
-def test_the_same_mistake_twice_is_told_twice(visitor: Visitor) -> None:
-    page = visitor()
+def test_the_same_mistake_twice_is_told_twice(page: Page) -> None:
     register(page, "twice@example.com")
     page.goto("/account")
     for _ in range(2):

@@ -17,7 +17,7 @@ pytestmark = [linux_only, pytest.mark.process]
 
 SIZE = 12 * MIB
 PATIENCE_SECONDS = 150
-LOGIN = {"email": "ada@example.com", "password": "correct horse"}
+LOGIN = {"email": "hung@example.com", "password": "correct horse"}
 
 
 @pytest.fixture

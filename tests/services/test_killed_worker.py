@@ -26,6 +26,7 @@ from videovault.models import Status, Video, now
 from videovault.services import leftovers, pipeline, received, videos
 from videovault.services.access import Caller
 from videovault.services.naming import folder
+from videovault.services.engine.plan import PART_BYTES
 
 pytestmark = pytest.mark.process
 
@@ -109,7 +110,7 @@ def test_a_worker_killed_at_a_random_moment_is_taken_over_without_loss(
             print(f"round {number + 1:2}: killed after {before / MIB:5.1f} MiB, {again}")
             assert kept == payload(SIZE, number % 3)
             assert found.crc32 == f"{zlib.crc32(kept):08x}"
-            assert fetched < 2 * SIZE
+            assert fetched - before < SIZE + PART_BYTES  # a slow range is read by a second lane, too
             leftovers.abort_strays(timedelta(0))  # one that was begun, but not yet in its row
             assert not list(own_embedded_s3.uploads())
 
