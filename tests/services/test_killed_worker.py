@@ -25,8 +25,8 @@ from videovault.gateways.storage import Storage
 from videovault.models import Status, Video, now
 from videovault.services import leftovers, pipeline, received, videos
 from videovault.services.access import Caller
-from videovault.services.naming import folder
 from videovault.services.engine.plan import PART_BYTES
+from videovault.services.naming import folder
 
 pytestmark = pytest.mark.process
 
