@@ -76,7 +76,11 @@ def _avatar() -> rx.Component:
         rx.el.legend("Who speaks?"),
         rx.el.div(
             rx.foreach(StudioState.avatars, lambda each: _face(each.generator_id, portrait(each), each.name)),
-            _face(OTHER, rx.el.span("…", class_name="blank", aria_hidden="true"), "Other"),
+            # With all others: one that comes later and is the default would take an earlier choice away.
+            rx.cond(
+                StudioState.avatars,
+                _face(OTHER, rx.el.span("…", class_name="blank", aria_hidden="true"), "Other"),
+            ),
             class_name=rx.cond(StudioState.has_own_avatars, "faces own", "faces"),
         ),
         rx.el.div(
