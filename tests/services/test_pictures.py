@@ -25,12 +25,13 @@ def picture(kind: str, size: tuple[int, int] = (400, 300), mode: str = "RGB", **
 
 
 def malformed_exif() -> bytes:
-    """A JPEG whose EXIF gives the orientation in another type than it has."""
+    """A JPEG to be turned, whose EXIF gives the width as text, which cannot be written again."""
     exif = Image.Exif()
     exif[0x0112], exif[0x010E], exif.get_ifd(0x8769)[0x9003] = 6, "x" * 40, "2020:01:01 00:00:00"
-    raw = bytearray(picture("JPEG", (64, 48), exif=exif))
-    raw[raw.index(b"\x01\x12\x00\x03") + 3] = 0  # the type of the orientation
-    return bytes(raw)
+    raw = picture("JPEG", (64, 48), exif=exif)
+    description, width = b"\x01\x0e\x00\x02", b"\x01\x00\x00\x02"  # tag and type
+    assert description in raw
+    return raw.replace(description, width)
 
 
 def rotated() -> bytes:

@@ -122,7 +122,7 @@ def test_a_full_account_takes_and_makes_nothing_more(
     anna: Caller, generator: Generator, configure: Configure
 ) -> None:
     configure(DEFAULT_QUOTA_BYTES=GB)
-    failed = put(anna, Status.FAILED)
+    failed = put(anna, Status.FAILED, source_url=generator.video_url)
     full = put(anna, Status.READY, size=GB)
     with pytest.raises(QuotaExceeded, match=r"1\.0 GB of 1\.0 GB are taken"):
         videos.store_link(anna, generator.video_url, anna.email, enqueue=nobody)

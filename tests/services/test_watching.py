@@ -27,7 +27,12 @@ def storing(anna: Caller) -> Storing:
     def make(title: str = "Bread", owner: Caller = anna) -> Video:
         with transaction() as session:
             video = lifecycle.new_video(
-                owner.user_id, Status.STORING, title, bytes_done=1_000, bytes_total=4_000
+                owner.user_id,
+                Status.STORING,
+                title,
+                bytes_done=1_000,
+                bytes_total=4_000,
+                source_url="https://cdn.example/film.mp4",
             )
             session.add(video)
         return video

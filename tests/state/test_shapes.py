@@ -38,7 +38,7 @@ def test_failed_video_says_what_trying_again_costs() -> None:
     anew = failed.model_copy(update={"retry": "generation"})
     further = failed.model_copy(update={"retry": "transfer"})
     assert "may charge for" in Card.of(anew).again
-    assert "where the transfer stopped" in Card.of(further).again
+    assert "continues where it stopped" in Card.of(further).again
     assert "costs nothing" in Card.of(further).again
     assert Card.of(view()).again == ""
 
