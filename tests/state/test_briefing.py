@@ -39,6 +39,12 @@ def test_typed_brief_is_there_after_loading_the_page_again(ada: Tab) -> None:
     assert ada.sees(BriefState).brief == TYPED
 
 
+def test_typing_before_the_page_has_avatars_leaves_one_chosen(ada: Tab) -> None:
+    ada.send(BriefState, "keep_brief", form={"topic": "Bread"})
+    ada.send(StudioState, "enter")
+    assert ada.sees(BriefState).brief == {**briefs.EMPTY, "topic": "Bread"}
+
+
 def test_what_the_browser_kept_is_shown_in_new_fields(ada: Tab) -> None:
     ada.send(StudioState, "enter")
     before = ada.sees(BriefState).form_number

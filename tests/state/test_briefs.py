@@ -61,3 +61,11 @@ def test_what_is_wrong_with_another_avatar_stands_at_its_name() -> None:
         "avatar_name": "Say who",
     }
     assert briefs.placed(problems, {"avatar": ""}) == problems
+
+
+def test_a_form_that_was_sent_before_the_page_had_avatars_asks_for_the_one_shown() -> None:
+    shown = briefs.EMPTY | {"avatar": "Sofia"}
+    assert briefs.wanted(briefs.completed({"topic": "Bread"}, shown))["avatar"] == "Sofia"
+    other = briefs.EMPTY | {"avatar": OTHER, "avatar_name": "Professor Quill"}
+    assert briefs.wanted(briefs.completed({"topic": "Bread"}, other))["avatar"] == "Professor Quill"
+    assert briefs.completed({"avatar": "Maya"}, shown) == {"avatar": "Maya"}

@@ -25,13 +25,13 @@ class BriefState(WaitState):
     @signed_in
     async def keep_brief(self, caller: Caller, form: dict[str, Any]) -> None:  # noqa: ARG002 - every handler asks who calls
         """Remember what is in the form, for a page that is loaded again."""
-        self._typed = briefs.typed(form)
+        self._typed = briefs.typed(briefs.completed(form, self.brief))
 
     @signed_in
     async def restore_brief(self, caller: Caller, form: dict[str, Any]) -> None:
         """Show what the browser kept where this tab knows nothing of it: after a new sign-in or a restart."""
         await self._offer(caller)
-        typed = briefs.fitted(briefs.typed(form), self._offered)
+        typed = briefs.fitted(briefs.typed(briefs.completed(form, self.brief)), self._offered)
         if typed != (self._typed or self.brief):
             self._typed = typed
             self._fill(typed)

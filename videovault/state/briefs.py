@@ -36,6 +36,13 @@ def typed(form: Mapping[str, Any]) -> dict[str, str]:
     return {name: str(form.get(name, "")) for name in EMPTY}
 
 
+def completed(form: Mapping[str, Any], shown: Mapping[str, str]) -> dict[str, Any]:
+    """The form with the avatar that is ``shown`` as chosen, where it was sent before the page had avatars."""
+    if form.get("avatar"):
+        return dict(form)
+    return {**form, "avatar": shown["avatar"], "avatar_name": shown["avatar_name"]}
+
+
 def wanted(form: Mapping[str, Any]) -> dict[str, str]:
     """What the form asks for, as the services take it."""
     fields = typed(form)

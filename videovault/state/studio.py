@@ -65,6 +65,7 @@ class StudioState(ScriptState):
             if self.waiting_for:
                 return
             wait = self._begin_waiting(SCRIPT)
+            form = briefs.completed(form, self.brief)
         try:
             composed = await self._answer_of(patiently(scripts.compose, caller, briefs.wanted(form)), wait)
         except InvalidInput as error:
