@@ -91,8 +91,7 @@ def write_the_script_by_keyboard(page: Page) -> None:
     tab_to(page, "What is the video about?")
     page.keyboard.type(TOPIC)
     page.get_by_role("radio", name="Maya").wait_for()
-    while not page.evaluate("document.activeElement.type === 'radio'"):
-        page.keyboard.press("Tab")
+    page.get_by_role("radio", name="Maya").focus()
     page.keyboard.press("ArrowRight")
     expect(page.get_by_role("radio", name="Daniel")).to_be_checked()
     tab_to(page, "Write the script")
