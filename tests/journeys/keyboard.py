@@ -1,15 +1,19 @@
-"""Going about a page by keyboard alone, as somebody does who has no pointer."""
+"""Using a page by keyboard alone."""
+
+from collections.abc import Callable
+from typing import Any
 
 from playwright.sync_api import Page
 
 MOST_STOPS = 60
-# What a screen reader calls the element with the focus, and whether anybody can see that it has it.
+# What a screen reader calls the element with the focus, and whether the focus is visible.
 FOCUSED = """() => {
     const focused = document.activeElement;
     const shown = focused.closest("label.face") ?? focused;
     return {
         name: focused.ariaLabel || focused.labels?.[0]?.firstChild?.textContent || focused.innerText || "",
         isSeen: getComputedStyle(shown).outlineStyle !== "none",
+        isRadio: focused.type === "radio",
         isInDialog: focused.closest("dialog") !== null,
     };
 }"""
@@ -17,15 +21,24 @@ FOCUSED = """() => {
 
 def tab_to(page: Page, name: str, *, key: str = "Tab") -> None:
     """Press Tab, or Shift+Tab, until what is called so has the focus, which has to be visible at every stop."""
+    _tab(page, lambda focused: focused["name"].strip() == name, name, key)
+
+
+def tab_to_radio(page: Page) -> None:
+    """Press Tab until a radio button has the focus."""
+    _tab(page, lambda focused: focused["isRadio"], "a radio button", "Tab")
+
+
+def _tab(page: Page, is_wanted: Callable[[Any], bool], name: str, key: str) -> None:
     passed = []
     for _ in range(MOST_STOPS):
         page.keyboard.press(key)
         focused = page.evaluate(FOCUSED)
         passed.append(focused["name"])
-        if focused["name"].strip() == name:
-            assert focused["isSeen"], f"nobody sees that {name} has the focus"
+        if is_wanted(focused):
+            assert focused["isSeen"], f"the focus on {name} is not visible"
             return
-    raise AssertionError(f"Tab does not lead to {name}, but to {passed}")
+    raise AssertionError(f"Tab does not lead to {name} at {page.url}, but to {passed}")
 
 
 def is_in_dialog(page: Page) -> bool:

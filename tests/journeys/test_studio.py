@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from tests.fixtures.app import RunningApp
 from tests.fixtures.stage import DESKTOP, PHONE, THEMES
 from tests.journeys.conftest import PASSWORD, register
-from tests.journeys.keyboard import is_in_dialog, tab_to
+from tests.journeys.keyboard import is_in_dialog, tab_to, tab_to_radio
 from tests.journeys.seeding import seed
 from videovault.models import Status
 
@@ -42,6 +42,7 @@ def test_a_video_is_made_and_downloaded_by_keyboard_alone(app: RunningApp, page:
 
         page.reload()
         page.goto("/gallery")
+        page.get_by_role("button", name=f"Open {TOPIC}").wait_for()
         tab_to(page, f"Open {TOPIC}")
         page.keyboard.press("Enter")
         expect(page.get_by_role("dialog", name="Making your video")).to_be_visible()
@@ -91,7 +92,7 @@ def write_the_script_by_keyboard(page: Page) -> None:
     tab_to(page, "What is the video about?")
     page.keyboard.type(TOPIC)
     page.get_by_role("radio", name="Maya").wait_for()
-    page.get_by_role("radio", name="Maya").focus()
+    tab_to_radio(page)
     page.keyboard.press("ArrowRight")
     expect(page.get_by_role("radio", name="Daniel")).to_be_checked()
     tab_to(page, "Write the script")
