@@ -7,25 +7,19 @@ import httpx
 import pytest
 from standardwebhooks import Webhook
 
-from tests.api.requests import STATUS, code, gallery, generate
+from tests.api.requests import STATUS, code, gallery
 from tests.fixtures.generator import Generator
 from tests.fixtures.installation import Configure
 from tests.fixtures.people import Person
-from videovault.services import generation
 
 pytestmark = pytest.mark.usefixtures("moto_s3")
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OTHER = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 
 
-@pytest.fixture
-def generating(ada: Person, generator: Generator, configure: Configure) -> str:
-    """The id of a video of Ada's whose generator is at work."""
-    generator.mode = "processing"
-    configure(GENERATE_WAIT_SECONDS=0, WEBHOOK_SECRET=SECRET)
-    video_id = str(generate(ada).json()["data"]["videoId"])
-    generation.ask_generator(video_id)
-    return video_id
+@pytest.fixture(autouse=True)
+def _signing(configure: Configure) -> None:
+    configure(WEBHOOK_SECRET=SECRET)
 
 
 def signed(body: bytes, secret: str = SECRET, age: timedelta = timedelta()) -> dict[str, str]:

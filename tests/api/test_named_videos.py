@@ -57,7 +57,7 @@ REFUSED: dict[str, tuple[Call, tuple[int, str]]] = {
     "wrong report": (lambda ada, video: report(ada.api, ada, video, "done?"), (400, "INVALID_INPUT")),
     "someone else's": (
         lambda ada, video: ada.api.put(
-            STATUS, json={"userId": "somebody", "videoId": video, "status": "failed"}
+            STATUS, json={"userId": "another", "videoId": video, "status": "failed"}
         ),
         (403, "FORBIDDEN"),
     ),

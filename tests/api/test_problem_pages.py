@@ -1,4 +1,4 @@
-"""Whoever follows a link or sends a form with a browser is led to a page; programs get JSON."""
+"""A browser that follows a link or sends a form is led to a page; programs get JSON."""
 
 import httpx
 import pytest

@@ -9,7 +9,7 @@ import pytest
 from sqlmodel import select
 from standardwebhooks import Webhook
 
-from tests.api.requests import STATUS, code, gallery, generate, report
+from tests.api.requests import STATUS, code, gallery, report
 from tests.fixtures.generator import Generator
 from tests.fixtures.installation import Configure
 from tests.fixtures.people import MakeClient, Person
@@ -21,14 +21,9 @@ pytestmark = pytest.mark.usefixtures("moto_s3")
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
-@pytest.fixture
-def generating(ada: Person, generator: Generator, configure: Configure) -> str:
-    """The id of a video of Ada's whose generator is at work."""
-    generator.mode = "processing"
-    configure(GENERATE_WAIT_SECONDS=0, WEBHOOK_SECRET=SECRET)
-    video_id = str(generate(ada).json()["data"]["videoId"])
-    generation.ask_generator(video_id)
-    return video_id
+@pytest.fixture(autouse=True)
+def _signing(configure: Configure) -> None:
+    configure(WEBHOOK_SECRET=SECRET)
 
 
 def signed(

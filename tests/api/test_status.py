@@ -21,16 +21,6 @@ pytestmark = pytest.mark.usefixtures("moto_s3")
 
 
 @pytest.fixture
-def generating(ada: Person, generator: Generator, configure: Configure) -> str:
-    """The id of a video of Ada's whose generator is at work."""
-    generator.mode = "processing"
-    configure(GENERATE_WAIT_SECONDS=0)
-    video_id = str(generate(ada).json()["data"]["videoId"])
-    generation.ask_generator(video_id)
-    return video_id
-
-
-@pytest.fixture
 def callback(generating: str, generator: Generator, make_client: MakeClient) -> httpx.Client:
     """The generator, with the token that it was given for this video."""
     assert generator.requests[0]["videoId"] == generating

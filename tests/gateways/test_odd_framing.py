@@ -34,7 +34,7 @@ ANSWERS = {
 
 
 class Teller:
-    """Says ``answer`` to whoever connects."""
+    """Sends ``answer`` on each connection."""
 
     answer = b""
 

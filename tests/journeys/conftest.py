@@ -80,7 +80,7 @@ def shared(browser: Browser, app: RunningApp) -> Iterator[tuple[Page, Violations
 
 @pytest.fixture
 def page(shared: tuple[Page, Violations]) -> Iterator[Page]:
-    """The file's tab, for somebody new: no cookies, nothing remembered.
+    """The file's tab for a new visitor: no cookies and no storage.
 
     Not for tests that listen, route, or change what scripts find there: that would stay.
     """

@@ -24,8 +24,8 @@ GOOD = Manners(size=MIB)
 PRESIGNED = "https://films.example/a b/cafe\u0301.mp4?X-Amz-Security-Token="
 
 
-def nobody(_video_id: str) -> None:
-    """Nobody is told."""
+def ignore_job(_video_id: str) -> None:
+    """The test runs the job itself."""
 
 
 def refusing(status: int) -> Manners:
@@ -63,7 +63,7 @@ def test_a_finished_video_that_is_not_there_yet_is_fetched_once_it_is(
     assert progress
     assert (progress.waits_for_file, "ten minutes" in (progress.note or "")) == (True, True)
     server.serve(PATH, GOOD)
-    pipeline.produce(video_id, stopping=never)  # not before its time, whoever asks
+    pipeline.produce(video_id, stopping=never)  # not before its time, even when asked
     assert (row(video_id).status, len(server.seen(PATH))) == (Status.QUEUED, 1)
     due(video_id)
     with transaction() as session:
@@ -80,7 +80,7 @@ def test_a_finished_video_that_is_not_there_yet_is_fetched_once_it_is(
 def test_others_are_stored_meanwhile(anna: Caller, server: NaughtyServer, row: Row) -> None:
     waiting = generated(anna, server.serve("/late.mp4", refusing(404)))
     pipeline.produce(waiting, stopping=never)
-    other = videos.store_link(anna, server.serve(PATH, GOOD), anna.email, enqueue=nobody).video_id
+    other = videos.store_link(anna, server.serve(PATH, GOOD), anna.email, enqueue=ignore_job).video_id
     pipeline.produce(other, stopping=never)
     assert (row(waiting).status, row(other).status) == (Status.QUEUED, Status.READY)
 
@@ -124,7 +124,7 @@ def test_what_will_not_appear_fails_at_once(
 @pytest.mark.parametrize("status", [403, 404, 425])
 def test_an_import_fails_at_once(anna: Caller, server: NaughtyServer, row: Row, status: int) -> None:
     url = server.serve(PATH, refusing(status))
-    video_id = videos.store_link(anna, url, anna.email, enqueue=nobody).video_id
+    video_id = videos.store_link(anna, url, anna.email, enqueue=ignore_job).video_id
     pipeline.produce(video_id, stopping=never)
     assert (row(video_id).status, videos.get(anna, video_id).retries) == (Status.FAILED, ("transfer",))
 
@@ -137,18 +137,18 @@ def test_a_report_with_another_address_is_taken_while_the_first_gives_nothing(
     pipeline.produce(video_id, stopping=never)
     generator = callbacks.signed_generator(video_id)
     said = Report(anna.user_id, video_id, "ready", server.serve(PATH, GOOD))
-    assert callbacks.take(generator, said, enqueue=nobody).changed
-    assert not callbacks.take(generator, said, enqueue=nobody).changed
+    assert callbacks.take(generator, said, enqueue=ignore_job).changed
+    assert not callbacks.take(generator, said, enqueue=ignore_job).changed
     pipeline.produce(video_id, stopping=never)
     assert row(video_id).status == Status.READY
 
 
 @pytest.mark.usefixtures("proxy")
-def test_the_owner_and_admins_see_the_address_and_nobody_else(
+def test_the_owner_and_admins_see_the_address_and_ignore_job_else(
     anna: Caller, bert: Caller, server: NaughtyServer
 ) -> None:
     url = server.serve(PATH, refusing(403)) + "?X-Amz-Signature=secret"
-    video_id = videos.store_link(bert, url, bert.email, enqueue=nobody).video_id
+    video_id = videos.store_link(bert, url, bert.email, enqueue=ignore_job).video_id
     with pytest.raises(Conflict):
         pipeline.source_address(bert, video_id)
     pipeline.produce(video_id, stopping=never)
@@ -167,7 +167,7 @@ def test_the_owner_and_admins_see_the_address_and_nobody_else(
     foreign = put(anna, Status.FAILED, source_url=url)
     for act in (
         lambda: pipeline.source_address(bert, foreign),
-        lambda: pipeline.fetch_from(bert, foreign, url, enqueue=nobody),
+        lambda: pipeline.fetch_from(bert, foreign, url, enqueue=ignore_job),
     ):
         with pytest.raises(VideoNotFound):
             act()
@@ -176,15 +176,15 @@ def test_the_owner_and_admins_see_the_address_and_nobody_else(
 @pytest.mark.usefixtures("proxy")
 def test_a_changed_address_is_fetched(anna: Caller, server: NaughtyServer, row: Row) -> None:
     video_id = videos.store_link(
-        anna, server.serve("/typo.mp4", refusing(404)), anna.email, enqueue=nobody
+        anna, server.serve("/typo.mp4", refusing(404)), anna.email, enqueue=ignore_job
     ).video_id
     with pytest.raises(Conflict):
-        pipeline.fetch_from(anna, video_id, server.origin + PATH, enqueue=nobody)
+        pipeline.fetch_from(anna, video_id, server.origin + PATH, enqueue=ignore_job)
     pipeline.produce(video_id, stopping=never)
     url = server.serve("/the%20right%20one.mp4", GOOD)
     for wrong, refusal in (("", InvalidInput), ("ftp://x", UnsafeUrl), ("http://127.0.0.1:1/", UnsafeUrl)):
         with pytest.raises(refusal):
-            pipeline.fetch_from(anna, video_id, wrong, enqueue=nobody)
+            pipeline.fetch_from(anna, video_id, wrong, enqueue=ignore_job)
     view = pipeline.fetch_from(anna, video_id, url, enqueue=lambda one: pipeline.produce(one, stopping=never))
     assert (view.status, view.title) == ("processing", "the right one")
     assert (row(video_id).status, row(video_id).source_url) == (Status.READY, url)
@@ -196,7 +196,7 @@ def test_the_same_address_goes_on_from_where_it_broke(
     del proxy
     url = server.serve(PATH, GOOD)
     video_id = put(anna, Status.FAILED, source_url=url, s3_key="videos/a/b/1_c.mp4", upload_id="kept")
-    pipeline.fetch_from(anna, video_id, f" {url} ", enqueue=nobody)
+    pipeline.fetch_from(anna, video_id, f" {url} ", enqueue=ignore_job)
     assert (row(video_id).upload_id, row(video_id).s3_key) == ("kept", "videos/a/b/1_c.mp4")
 
 
@@ -204,12 +204,12 @@ def test_the_same_address_goes_on_from_where_it_broke(
 def test_generating_again_has_to_be_asked_for(anna: Caller, row: Row) -> None:
     imported = put(anna, Status.FAILED, source_url="https://films.example/a.mp4")
     with pytest.raises(Conflict, match="stored from a link"):
-        pipeline.retry(anna, imported, "generation", enqueue=nobody)
+        pipeline.retry(anna, imported, "generation", enqueue=ignore_job)
     unmade = put(anna, Status.FAILED, hook="Look")
     with pytest.raises(Conflict, match="no address"):
-        pipeline.retry(anna, unmade, "transfer", enqueue=nobody)
+        pipeline.retry(anna, unmade, "transfer", enqueue=ignore_job)
     made = generated(anna, "https://films.example/a.mp4", Status.FAILED)
-    pipeline.retry(anna, made, "generation", enqueue=nobody)
+    pipeline.retry(anna, made, "generation", enqueue=ignore_job)
     assert (row(made).status, row(made).source_url) == (Status.GENERATING, None)
 
 
@@ -218,7 +218,7 @@ def test_without_address_and_script_a_video_needs_an_address(anna: Caller, row: 
     lost = put(anna, Status.FAILED)
     assert videos.get(anna, lost).retries is None
     with pytest.raises(Conflict, match="address"):
-        pipeline.retry(anna, lost, enqueue=nobody)
+        pipeline.retry(anna, lost, enqueue=ignore_job)
     assert row(lost).status == Status.FAILED
 
 
@@ -228,16 +228,16 @@ def test_an_address_is_kept_whole_on_every_database(anna: Caller, row: Row) -> N
     for length in (2_600, 16 * 1024):
         url = PRESIGNED.replace("https://films.example", "http://93.184.216.34")
         url += "x" * (length - len(url.encode()))
-        video_id = videos.store_link(anna, url, anna.email, enqueue=nobody).video_id
+        video_id = videos.store_link(anna, url, anna.email, enqueue=ignore_job).video_id
         assert row(video_id).source_url == url
         waiting = put(anna, Status.GENERATING, requested_at=now(), hook="Look")
         said = Report(anna.user_id, waiting, "ready", url)
-        assert callbacks.take(callbacks.signed_generator(waiting), said, enqueue=nobody).changed
+        assert callbacks.take(callbacks.signed_generator(waiting), said, enqueue=ignore_job).changed
         with reading() as session:
             video = session.get_one(Video, waiting)
             assert video.source_url == url
     with pytest.raises(InvalidInput) as refusal:
-        videos.store_link(anna, url + "x", anna.email, enqueue=nobody)
+        videos.store_link(anna, url + "x", anna.email, enqueue=ignore_job)
     assert "16 KiB" in refusal.value.fields["videoUrl"]
 
 
@@ -272,7 +272,7 @@ def test_the_source_names_the_video_unless_a_person_has(
     title: str,
 ) -> None:
     url = server.serve(PATH, Manners(body=payload(5000), headers=headers))
-    video_id = videos.store_link(anna, url, anna.email, given, enqueue=nobody).video_id
+    video_id = videos.store_link(anna, url, anna.email, given, enqueue=ignore_job).video_id
     if renamed:
         videos.rename(anna, video_id, renamed)
     pipeline.produce(video_id, stopping=never)

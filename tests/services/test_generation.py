@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from tests.fixtures.generator import Generator, Mode, refusing_port
+from tests.fixtures.generator import Generator, refusing_port
+from tests.fixtures.generator_modes import WITHOUT_NEWS
 from tests.fixtures.installation import Configure
 from tests.services.conftest import SCRIPT, Row
 from videovault.db import transaction
@@ -17,20 +18,6 @@ from videovault.services.access import Caller
 from videovault.services.callbacks import Report
 
 Generating = Callable[[], Video]
-UNCLEAR: list[Mode] = [
-    "lost_500",
-    "lost_502",
-    "lost_503",
-    "lost_504",
-    "lost_522",
-    "lost_524",
-    "lost_408",
-    "cut",
-    "reset",
-    "half",
-    "huge",
-    "hang",
-]
 BRIEF = {"topic": "Bread\nand butter", "avatar": "Anna", "company_name": "Brot"}
 
 
@@ -126,7 +113,7 @@ def test_what_was_ordered_once_is_ready_at_the_end_whatever_the_answer_was(
     generator: Generator, generating: Generating, row: Row, configure: Configure
 ) -> None:
     configure(WEBHOOK_TIMEOUT_SECONDS=1)
-    videos = {mode: generating() for mode in UNCLEAR}
+    videos = {mode: generating() for mode in WITHOUT_NEWS}
     for mode, video in videos.items():
         generator.mode = mode
         for _ in range(2):
@@ -134,7 +121,7 @@ def test_what_was_ordered_once_is_ready_at_the_end_whatever_the_answer_was(
         waits = row(video.id)
         assert (waits.status, bool(waits.deadline_at)) == (Status.GENERATING, True), mode
         assert generation.ORDERED_ONCE in str(waits.generator_note) or waits.unread_at, mode
-    assert len(generator.requests) == len(UNCLEAR)
+    assert len(generator.requests) == len(WITHOUT_NEWS)
     assert set(generator.renders.values()) == {1}
     for order in generator.requests:
         caller = callbacks.generator(order["callbackToken"], order["videoId"])

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer, payload
-from tests.fixtures.s3_proxy import S3Proxy
+from tests.fixtures.s3_proxy import Behaviour, Refusal, Request, S3Proxy
 from tests.fixtures.stores import LocksObjects
 from tests.fixtures.waiting import HANG_SECONDS
 from tests.services.conftest import Queued, Row
@@ -152,6 +152,26 @@ def test_a_poster_of_which_the_answer_got_lost_is_the_video_s(
         Status.READY,
         folder(row(video_id)) + POSTER_NAME,
     )
+
+
+def test_a_store_that_is_away_for_the_poster_does_not_hold_the_video(
+    queued: Queued, row: Row, proxy: S3Proxy, mp4: bytes
+) -> None:
+    """A worker waits 90 s for S3 while it stores a video; the poster is worth S3_RETRY_SECONDS only."""
+    video_id = queued(Manners(body=mp4))
+    refused: list[str] = []
+
+    class NoPoster(Behaviour):
+        def refuse(self, request: Request) -> Refusal | None:
+            if POSTER_NAME not in request.path:
+                return None
+            refused.append(request.operation)
+            return 503, "SlowDown"
+
+    proxy.behaviour = NoPoster()
+    pipeline.produce(video_id, stopping=never)
+    assert (row(video_id).status, row(video_id).poster_key) == (Status.READY, None)
+    assert 2 <= len(refused) <= 20  # in 90 seconds there would be about 60
 
 
 def test_a_bucket_with_object_lock_takes_poster_and_sidecar_too(

@@ -94,7 +94,7 @@ def test_a_ticket_opens_no_closed_link_and_no_other_video(
 
 
 def test_a_ticket_is_good_as_long_as_the_link_is_as_it_was(video_id: str, key: str, anna: Caller) -> None:
-    for change in ("limited anew", "closed and opened", "another key"):
+    for change in ("other limits", "closed and opened", "another key"):
         sharing.open_link(anna, video_id)
         ticket = visiting.open_page(video_id, Visit(key, ADDRESS)).ticket
         assert visiting.download_url(video_id, Visit(key, ADDRESS, ticket), inline=True), change

@@ -35,9 +35,9 @@ def test_failed_video_says_why_and_has_no_size() -> None:
 
 def test_failed_video_says_what_trying_again_costs() -> None:
     failed = view(status="failed", error=Failure(code="SOURCE_FAILED", message="Gone."))
-    anew = failed.model_copy(update={"retry": "generation"})
+    regenerated = failed.model_copy(update={"retry": "generation"})
     further = failed.model_copy(update={"retry": "transfer"})
-    assert "may charge for" in Card.of(anew).again
+    assert "may charge for" in Card.of(regenerated).again
     assert "continues where it stopped" in Card.of(further).again
     assert "costs nothing" in Card.of(further).again
     assert Card.of(view()).again == ""

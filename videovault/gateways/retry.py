@@ -47,6 +47,14 @@ def policy(chosen: RetryPolicy) -> Iterator[None]:
         _policy.reset(token)
 
 
+@contextmanager
+def briefly() -> Iterator[None]:
+    """What can be done without waits no longer than S3_RETRY_SECONDS; ``check`` still interrupts it."""
+    check = (_policy.get() or RetryPolicy(0)).check
+    with policy(RetryPolicy(settings().s3_retry_seconds, check=check)):
+        yield
+
+
 def retried(call: Callable[[], T]) -> T:
     """The result of ``call``, repeated while it raises a retryable StorageError and the policy's time lasts."""
     chosen = _policy.get() or RetryPolicy(settings().s3_retry_seconds)

@@ -4,7 +4,6 @@ A copy never costs its video anything: whatever fails, the original stays, and t
 """
 
 import errno
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -26,7 +25,7 @@ from videovault.services.engine.file_upload import Uploaded, upload
 from videovault.services.engine.uploads import CONTENT_TYPES
 from videovault.services.lease import Interrupted, Superseded, is_silent
 from videovault.services.naming import content_disposition, copy_key
-from videovault.services.room import spool_room
+from videovault.services.room import spool, spool_room
 
 MOST_TRIES = 3  # of a file that ends the worker, or that S3 gives or takes only in part
 BEAT_SECONDS = 3.0
@@ -196,10 +195,8 @@ class _Turn:
         raise why
 
     def _make_by(self, recipe: Recipe) -> None:
-        folder = settings().data_dir
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Beside the database, without a name: S3 takes parts in order, but the index, which comes first, is known last.
-        with tempfile.TemporaryFile(dir=folder) as file:
+        # Not straight into S3, which takes parts in order: the index comes first, but is known last.
+        with spool() as file:
             size = self._converted(recipe, file, _limits(self._video))
             self._key = copy_key(self._video, recipe.container)
             self._note(copy_key=self._key, copy_format=recipe.container)

@@ -5,7 +5,6 @@ without news, which is not sent again.
 """
 
 import errno
-import tempfile
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -28,7 +27,7 @@ from videovault.services.engine.uploads import CONTENT_TYPES
 from videovault.services.lease import Lease, Superseded, is_silent
 from videovault.services.naming import content_disposition, object_key
 from videovault.services.ownership import TAG
-from videovault.services.room import STEP_BYTES, spool_room
+from videovault.services.room import STEP_BYTES, spool, spool_room
 
 LONGEST = timedelta(hours=1)  # for all of the body
 DIED = f"The server was interrupted while the video arrived. {generation.ORDERED_ONCE}"
@@ -55,7 +54,7 @@ def store(video: Video, pieces: Iterator[bytes], length: int | None) -> None:
         with Lease(video, stopping=lambda: False) as lease:
             until = now() + LONGEST + generation.LEAST_WAIT
             lease.note(s3_key=video.s3_key, deadline_at=until, generator_note=None)
-            with _spool() as file:
+            with spool() as file:
                 size = _received(pieces, length, file, lease)
                 with patient_with_storage(Patience(), lease.check):
                     leftovers.clear_earlier(video)
@@ -83,13 +82,6 @@ def take_back() -> None:
             # Looked at again: its worker may have been late only.
             if lifecycle.change(session, video, is_silent(moment(session)), **LET_GO, generator_note=DIED):
                 log.warning("worker died while it received a video, waiting for news", video_id=video.id)
-
-
-def _spool() -> BinaryIO:
-    """A file without a name, beside the database: the disk on which room is kept back."""
-    folder = settings().data_dir
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return tempfile.TemporaryFile(dir=folder)
 
 
 def _received(pieces: Iterator[bytes], length: int | None, file: BinaryIO, lease: Lease) -> int:

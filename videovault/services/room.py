@@ -1,7 +1,9 @@
 """Room for a video while it comes in: in its owner's quota, and on the disk of the embedded S3."""
 
 import shutil
+import tempfile
 from threading import Lock
+from typing import BinaryIO
 
 from videovault.config import settings
 from videovault.errors import DiskFull
@@ -47,6 +49,13 @@ class Room:
             if bytes_done >= self._look_at:
                 check_disk(0)
                 self._look_at = bytes_done + STEP_BYTES
+
+
+def spool() -> BinaryIO:
+    """A file without a name, beside the database: on the disk where room is kept free."""
+    folder = settings().data_dir
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return tempfile.TemporaryFile(dir=folder)
 
 
 def spool_room(written: int = 0) -> int:

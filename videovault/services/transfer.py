@@ -11,8 +11,7 @@ from sqlmodel import Session, col, delete
 from videovault import logs, security
 from videovault.db import clock, moment, reading, transaction
 from videovault.errors import SourceError, StorageError, VideoVaultError, is_passing
-from videovault.gateways import probe, source, storage
-from videovault.gateways.retry import pause
+from videovault.gateways import probe, retry, source, storage
 from videovault.models import Event, Status, UploadPart, Video
 from videovault.services import copies, deletion, leftovers, lifecycle, playback, polling, sidecar
 from videovault.services.engine import Patience, Stored, Target, Transfer, patient_with_storage
@@ -84,7 +83,7 @@ def _complete(video: Video, lease: Lease, fetch_again: Iterable[float]) -> tuple
             raise Incomplete
         log.info("not complete, fetched again", seconds=seconds)
         VideoLedger(video).clear()
-        pause(seconds, lease.check)
+        retry.pause(seconds, lease.check)
     if seen is not None and not seen.has_picture:
         raise NoPicture
     return stored, seen
@@ -178,7 +177,8 @@ def _keep_poster(video: Video, poster: bytes | None) -> str | None:
     key = folder(video) + POSTER_NAME
     try:
         if poster is not None:
-            storage.connected().put(key, poster, storage.Description("image/webp"))
+            with retry.briefly():  # the video is stored and proven, and must not wait for it
+                storage.connected().put(key, poster, storage.Description("image/webp"))
             return key
     except StorageError as error:
         log.warning("poster not kept", reason=error.public_message)
@@ -187,7 +187,8 @@ def _keep_poster(video: Video, poster: bytes | None) -> str | None:
 
 def _lies_there(key: str) -> bool:
     try:
-        return storage.connected().info(key) is not None
+        with retry.briefly():
+            return storage.connected().info(key) is not None
     except StorageError as error:
         log.warning("poster not looked for", reason=error.public_message)
         return False

@@ -39,12 +39,12 @@ def anyone(_caller: CallerName, _target: Target) -> int:
 
 
 def signed_in(caller: CallerName, _target: Target) -> int:
-    """Whoever is signed in."""
+    """Any signed-in user."""
     return 401 if caller in OUTSIDE else YES
 
 
 def in_person(caller: CallerName, target: Target) -> int:
-    """Whoever is signed in with a password: no program."""
+    """Any user signed in with a password, no program."""
     return 403 if caller in PROGRAMS else signed_in(caller, target)
 
 
@@ -80,7 +80,7 @@ def mine(caller: CallerName, target: Target) -> int:
 
 
 def key_holder(_caller: CallerName, target: Target) -> int:
-    """Whoever has the video's secret key."""
+    """Anyone with the video's secret key."""
     return YES if target == "own" else 403
 
 
@@ -90,12 +90,12 @@ def address_holder(_caller: CallerName, target: Target) -> int:
 
 
 def password_holder(caller: CallerName, _target: Target) -> int:
-    """Whoever knows the password of an active account."""
+    """Anyone with the password of an active account."""
     return 401 if caller == "deactivated" else YES
 
 
 def link_holder(caller: CallerName, _target: Target) -> int:
-    """Whoever has a link of an active account's."""
+    """Anyone with a link of an active account."""
     return 403 if caller == "deactivated" else YES
 
 

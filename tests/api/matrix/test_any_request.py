@@ -1,4 +1,4 @@
-"""Requests that nobody thought of: whatever is sent, the answer is no fault of ours and what the document says.
+"""Unforeseen requests: whatever is sent, the answer is no server error and matches the document.
 
 ANY_REQUEST=long tries far more, and others each time.
 """

@@ -10,7 +10,7 @@ from videovault.api.origins import SAFE_METHODS
 
 pytestmark = pytest.mark.thorough
 
-# At a report address neither cookie nor origin count: whoever knows the address may report, from anywhere.
+# At a report address neither cookie nor origin counts: anyone with the address may report, from anywhere.
 UNSAFE = [
     name
     for name, route in ROUTES.items()

@@ -24,7 +24,7 @@ from videovault.services import resets
 # Which also tell what was refused, and when ``/readyz`` last wrote its own row.
 LOGS = {"events", "deliveries", "health_checks", "store_capabilities", "alembic_version"}
 NOISE = {"last_seen_at", "last_used_at"}
-AVATAR_ID = "a" * 32  # of the installation's, which is nobody's own
+AVATAR_ID = "a" * 32  # of the installation, so it has no owner
 Credential = Literal["none", "bearer", "cookie"]
 
 

@@ -230,7 +230,7 @@ def test_sidecars_that_cannot_be_read_count_as_none(
 def test_a_sidecar_with_values_that_no_row_can_have_counts_as_none(
     store: Store, lose_database: Lose, vault: Storage, change: dict[str, Any]
 ) -> None:
-    """Whoever may write into the bucket wrote it; one NaN in a row would break its owner's whole gallery."""
+    """It comes from the bucket, which others may write to: one NaN in a row would break its owner's whole gallery."""
     key = folder(store()) + "video.json"
     written = json.loads(vault.read(key, 1 << 16) or b"")
     vault.put(key, json.dumps(written | change).encode(), Description("application/json"))
