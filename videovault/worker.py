@@ -22,7 +22,7 @@ from videovault.config import settings
 from videovault.data_dir import locked
 from videovault.errors import DiskFull
 from videovault.models import Channel
-from videovault.services import copies, notices, outbox, pipeline, polling, presence
+from videovault.services import copies, notices, outbox, pipeline, polling, presence, upkeep
 
 NAME = "videovault"
 REPAIR_SECONDS = 5.0
@@ -148,9 +148,9 @@ def _is_sound(file: Path) -> bool:
 def _keep_repairing() -> None:
     for turn in count():
         try:
-            pipeline.repair(enqueue=_enqueue_if_missing())
+            upkeep.repair(enqueue=_enqueue_if_missing())
             if turn % TIDY_EVERY == 0:
-                pipeline.tidy()
+                upkeep.tidy()
         except Exception:  # the repair that ends with a passing fault would never mend another
             log.exception("repair failed, trying again")
         if _stopping.wait(REPAIR_SECONDS):

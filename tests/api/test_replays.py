@@ -15,7 +15,7 @@ from tests.fixtures.installation import Configure
 from tests.fixtures.people import MakeClient, Person
 from videovault.db import reading, transaction
 from videovault.models import Delivery, WebhookId, now
-from videovault.services import generation, pipeline, webhook_ids
+from videovault.services import generation, upkeep, webhook_ids
 
 pytestmark = pytest.mark.usefixtures("moto_s3")
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -117,11 +117,11 @@ def test_ids_are_forgotten_once_their_signatures_are_too_old(
     ada: Person, generating: str, client: httpx.Client
 ) -> None:
     client.send(signed(ada, generating, "processing"))
-    pipeline.tidy()
+    upkeep.tidy()
     assert remembered() == 1
     with transaction() as session:
         session.exec(select(WebhookId)).one().received_at = now() - webhook_ids.KEPT - timedelta(seconds=1)
-    pipeline.tidy()
+    upkeep.tidy()
     assert remembered() == 0
 
 

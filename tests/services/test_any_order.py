@@ -26,7 +26,7 @@ from videovault.db import reading
 from videovault.gateways import storage
 from videovault.gateways.storage import Storage
 from videovault.models import Status, Video
-from videovault.services import lease, leftovers, pipeline, polling, scripts
+from videovault.services import lease, leftovers, polling, scripts, upkeep
 from videovault.services.access import Caller
 from videovault.services.engine import plan, uploads
 
@@ -136,7 +136,7 @@ class AnyOrder(Deeds):
 
     @rule()
     def repair_runs(self) -> None:
-        pipeline.repair(enqueue=self._queue.append)
+        upkeep.repair(enqueue=self._queue.append)
 
     # The clock
 
@@ -167,7 +167,7 @@ class AnyOrder(Deeds):
             if before == (before := promises.states()) and promises.are_at_rest():
                 break
             self._age_all()
-            pipeline.repair(enqueue=self._queue.append)
+            upkeep.repair(enqueue=self._queue.append)
             for video_id in polling.due():
                 polling.poll(video_id, enqueue=self._queue.append)
             while self._queue:

@@ -12,9 +12,9 @@ import videovault
 from videovault import db, logs
 from videovault.db import reading, transaction
 from videovault.models import Event, Status, now
-from videovault.services import accounts, audit, lifecycle, ownership, pipeline, sharing
+from videovault.services import accounts, audit, lifecycle, sharing, upkeep
 from videovault.services.access import Caller
-from videovault.services.audit import MOST_ROWS_AN_HOUR, OWNERSHIP, REST, RETENTION, Retention
+from videovault.services.audit import INTEGRITY, MOST_ROWS_AN_HOUR, REST, RETENTION, Retention
 
 pytestmark = pytest.mark.thorough
 
@@ -116,19 +116,19 @@ def test_what_says_whether_an_object_is_ours_stays_as_long_as_its_video(anna: Ca
         session.flush()
         long_ago = now() - timedelta(days=REST.days + 100)
         for video_id in (video.id, "video_1_gone"):
-            for kind in (ownership.KEY_REPLACED, ownership.TAGGED):
+            for kind in (audit.KEY_REPLACED, audit.TAGGED):
                 session.add(Event(kind=kind, video_id=video_id, at=long_ago))
     audit.purge()
     with reading() as session:
-        left = session.exec(select(Event.kind, Event.video_id).where(col(Event.kind).in_(OWNERSHIP))).all()
-    assert left == [(ownership.TAGGED, video.id)]
+        left = session.exec(select(Event.kind, Event.video_id).where(col(Event.kind).in_(INTEGRITY))).all()
+    assert left == [(audit.TAGGED, video.id)]
 
 
 def test_the_worker_purges_events(anna: Caller, moto_s3: object) -> None:
     del anna, moto_s3
     with transaction() as session:
         session.add(Event(kind="login_failed", at=now() - timedelta(days=1000)))
-    pipeline.tidy()
+    upkeep.tidy()
     assert kept("login_failed") == []
 
 
@@ -155,7 +155,7 @@ def test_an_admins_look_at_a_key_is_told_and_the_owners_own_is_not(anna: Caller,
 def test_every_kind_that_is_written_down_has_a_retention_on_purpose() -> None:
     """A new kind of event is kept like what happens to videos; whoever adds one decides whether that is right."""
     named = {kind for retention in RETENTION for kind in retention.kinds}
-    assert _written() - named - set(OWNERSHIP) == {
+    assert _written() - named - set(INTEGRITY) == {
         *("draft", "store_requested", "renamed", "status", "retried", "generation_failed", "metadata"),
         *("stored", "store_failed", "shared", "unshared", "delete", "deleted"),
         *("copy_made", "copy_failed", "copy_retried"),

@@ -13,7 +13,7 @@ from tests.services.conftest import SCRIPT
 from videovault.db import reading, transaction
 from videovault.errors import QuotaExceeded, RateLimited
 from videovault.models import GenerationCount, Status, Video
-from videovault.services import accounts, budget, generation, pipeline, quota, scripts
+from videovault.services import accounts, budget, generation, pipeline, quota, scripts, upkeep
 from videovault.services.access import Caller
 from videovault.services.budget import BudgetView
 
@@ -110,10 +110,10 @@ def test_the_next_day_begins_with_a_full_budget(anna: Caller, configure: Configu
 def test_counts_of_past_days_are_forgotten(anna: Caller, configure: Configure) -> None:
     configure(**WEBHOOK)
     asked(anna)
-    pipeline.tidy()
+    upkeep.tidy()
     assert len(counts()) == 2
     a_day_passes(days=budget.KEPT.days + 1)
-    pipeline.tidy()
+    upkeep.tidy()
     assert counts() == []
 
 

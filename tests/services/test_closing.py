@@ -10,7 +10,7 @@ from videovault.db import reading, transaction
 from videovault.errors import Conflict, Forbidden, InvalidInput, NotSignedIn
 from videovault.gateways.storage import Description, Storage
 from videovault.models import ApiToken, Session, Status, TestOrder, User, Video
-from videovault.services import accounts, closing, pipeline, tokens
+from videovault.services import accounts, closing, tokens, upkeep
 from videovault.services.access import Caller
 
 PASSWORD = "correct horse"
@@ -44,7 +44,7 @@ def test_nothing_stays_of_it(
     with reading() as session:
         assert not [user for user in session.exec(select(User)) if "anna" in user.email or user.is_active]
     configure(AWS_ENDPOINT_URL_S3=moto_server)
-    pipeline.repair(enqueue=lambda _video_id: None)
+    upkeep.repair(enqueue=lambda _video_id: None)
     assert rows(User, Video) == 0
     assert is_clean()
 

@@ -14,7 +14,7 @@ from tests.services.working import is_clean, never
 from videovault.db import moment, reading, transaction
 from videovault.errors import Conflict, Forbidden, InvalidInput, UnsafeUrl, VideoNotFound
 from videovault.models import Event, Status, Video, now
-from videovault.services import callbacks, fields, pipeline, turns, videos
+from videovault.services import callbacks, fields, pipeline, turns, upkeep, videos
 from videovault.services.access import Caller
 from videovault.services.callbacks import Report
 from videovault.services.transfer import LONGEST_REFUSED
@@ -69,7 +69,7 @@ def test_a_finished_video_that_is_not_there_yet_is_fetched_once_it_is(
     with transaction() as session:
         session.get_one(Video, video_id).updated_at = now() - turns.FORGOTTEN_AFTER
     told: list[str] = []
-    pipeline.repair(enqueue=told.append)  # as the worker's next one does, also after a restart
+    upkeep.repair(enqueue=told.append)  # as the worker's next one does, also after a restart
     assert told == [video_id]
     pipeline.produce(video_id, stopping=never)
     found = row(video_id)

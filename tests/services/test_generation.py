@@ -13,7 +13,7 @@ from videovault.db import transaction
 from videovault.errors import Conflict, InvalidInput, VideoNotFound
 from videovault.gateways.reader import Generation
 from videovault.models import Status, Video, now
-from videovault.services import callbacks, generation, pipeline, scripts, turns
+from videovault.services import callbacks, generation, pipeline, scripts, turns, upkeep
 from videovault.services.access import Caller
 from videovault.services.callbacks import Report
 
@@ -207,10 +207,10 @@ def test_the_repair_hands_a_put_off_video_out_when_its_time_has_come(
     told: list[str] = []
     with transaction() as session:
         session.get_one(Video, video.id).updated_at = now() - turns.FORGOTTEN_AFTER
-    pipeline.repair(enqueue=told.append)
+    upkeep.repair(enqueue=told.append)
     assert told == []
     later(video.id)
-    pipeline.repair(enqueue=told.append)
+    upkeep.repair(enqueue=told.append)
     assert told == [video.id]
 
 

@@ -16,7 +16,7 @@ from tests.services.conftest import SCRIPT
 from videovault.db import reading, transaction
 from videovault.errors import Conflict, InvalidInput, StillRunning
 from videovault.models import IdempotencyKey, Status, Video, now
-from videovault.services import accounts, generation, idempotency, pipeline, scripts, videos
+from videovault.services import accounts, generation, idempotency, scripts, upkeep, videos
 from videovault.services.access import Caller
 from videovault.services.idempotency import Answer, Call, Claim
 
@@ -206,10 +206,10 @@ def test_tidying_forgets_keys_after_a_day_but_none_that_is_running(call: Call) -
     claim = claimed(call)
     let_time_pass(idempotency.LIFE + timedelta(minutes=1))
     idempotency.renew({claim.holder})
-    pipeline.tidy()
+    upkeep.tidy()
     assert len(entries()) == 1
     let_time_pass(idempotency.LEASE)
-    pipeline.tidy()
+    upkeep.tidy()
     assert entries() == []
 
 

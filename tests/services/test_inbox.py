@@ -14,7 +14,7 @@ from tests.services.conftest import SCRIPT, Row
 from videovault.db import reading, transaction
 from videovault.errors import Conflict, Forbidden, InvalidInput, NotFound, UnsafeUrl
 from videovault.models import Delivery, Event, Status, Video, now
-from videovault.services import accounts, callbacks, generation, inbox, pipeline, recording, scripts
+from videovault.services import accounts, callbacks, generation, inbox, pipeline, recording, scripts, upkeep
 from videovault.services.access import Caller
 from videovault.services.delivery_views import DeliveryView
 from videovault.services.recording import Incoming
@@ -210,7 +210,7 @@ def test_tidying_forgets_what_is_older_than_thirty_days(waiting: Video, anna: Ca
     recording.incoming(arrived(ready(waiting)))
     with transaction() as session:
         session.get_one(Delivery, 1).at = now() - timedelta(days=30, minutes=1)
-    pipeline.tidy()
+    upkeep.tidy()
     assert [each.id for each in inbox.list_deliveries(anna).deliveries] == ["2"]
 
 

@@ -23,7 +23,7 @@ from tests.services.conftest import Row
 from videovault.db import transaction
 from videovault.gateways.storage import Storage
 from videovault.models import Status, Video, now
-from videovault.services import leftovers, pipeline, received, videos
+from videovault.services import leftovers, received, upkeep, videos
 from videovault.services.access import Caller
 from videovault.services.engine.plan import PART_BYTES
 from videovault.services.naming import folder
@@ -83,7 +83,7 @@ def _lease_runs_out(video_id: str) -> None:
         assert row
         if row.status == Status.STORING:
             row.heartbeat_at = now() - timedelta(minutes=1)
-    pipeline.repair(enqueue=lambda _video_id: None)
+    upkeep.repair(enqueue=lambda _video_id: None)
 
 
 def test_a_worker_killed_at_a_random_moment_is_taken_over_without_loss(
@@ -128,7 +128,7 @@ def test_a_worker_killed_while_a_generator_sends_it_the_video_leaves_one_order(
             _end(producer, "kill")
             with transaction() as session:
                 session.get_one(Video, video.id).heartbeat_at = now() - timedelta(minutes=1)
-            pipeline.repair(enqueue=lambda _video_id: None)
+            upkeep.repair(enqueue=lambda _video_id: None)
             _begin(producer, video.id)
             _end(producer, "wait")
         found = row(video.id)

@@ -17,9 +17,9 @@ from videovault.db import transaction
 from videovault.gateways import storage
 from videovault.gateways.storage import Description
 from videovault.models import Status, Video, now
-from videovault.services import generation, inbox, pipeline, turns
+from videovault.services import generation, inbox, pipeline, turns, upkeep
 from videovault.services.access import Caller
-from videovault.services.lease import LEASE_SECONDS
+from videovault.services.lifecycle import LEASE_SECONDS
 from videovault.services.naming import SIDECAR_NAME, folder
 
 LONG_AGO = timedelta(seconds=LEASE_SECONDS + 5)
@@ -44,7 +44,7 @@ def test_the_object_of_a_worker_that_died_goes_when_the_video_is_cancelled(
     anna: Caller, sent_by_a_dead_worker: str
 ) -> None:
     pipeline.cancel(anna, sent_by_a_dead_worker)
-    pipeline.repair(enqueue=list)
+    upkeep.repair(enqueue=list)
     assert is_clean()
 
 

@@ -15,7 +15,7 @@ from videovault.db import reading
 from videovault.errors import ObjectSwapped, WrongSecretKey
 from videovault.gateways.storage import Description, Storage
 from videovault.models import Event, Status
-from videovault.services import deletion, ownership, reconcile, sharing, videos, visiting
+from videovault.services import audit, deletion, ownership, reconcile, sharing, videos, visiting
 from videovault.services.access import Caller
 from videovault.services.ownership import TAG, Standing
 from videovault.services.system.probes import PREFIX
@@ -30,7 +30,7 @@ def video_id(generator: Generator, bert: Caller, moto_s3: Storage) -> str:
 
 
 def kinds(video_id: str) -> list[str]:
-    told = (ownership.KEY_REPLACED, ownership.TAGGED, ownership.SWAPPED)
+    told = (audit.KEY_REPLACED, audit.TAGGED, audit.SWAPPED)
     with reading() as session:
         found = select(Event.kind).where(Event.video_id == video_id, col(Event.kind).in_(told))
         return list(session.exec(found.order_by(col(Event.id))))
@@ -49,7 +49,7 @@ def test_a_swapped_object_is_not_shared(video_id: str, bert: Caller, row: Row) -
             with pytest.raises(WrongSecretKey):
                 call(video_id, Visit(key))
     assert [line["log_level"] for line in lines if "another object" in line["event"]] == ["error"] * 2
-    assert kinds(video_id) == [ownership.SWAPPED]
+    assert kinds(video_id) == [audit.SWAPPED]
     assert row(video_id).share_views == 0
 
 
@@ -69,7 +69,7 @@ def test_the_embedded_s3_keeps_no_tags_but_other_bytes_are_noticed(
         visiting.open_page(video_id, Visit(key))
     with pytest.raises(ObjectSwapped):
         deletion.delete(bert, video_id)
-    assert kinds(video_id) == [ownership.SWAPPED]
+    assert kinds(video_id) == [audit.SWAPPED]
 
 
 def test_a_swapped_object_is_deleted_by_an_admin_only(
@@ -79,7 +79,7 @@ def test_a_swapped_object_is_deleted_by_an_admin_only(
     with pytest.raises(ObjectSwapped, match="admin"):
         deletion.delete(bert, video_id)
     assert row(video_id).status == Status.READY
-    assert kinds(video_id) == [ownership.SWAPPED]
+    assert kinds(video_id) == [audit.SWAPPED]
     deletion.delete(anna, video_id)
     assert list(moto_s3.keys()) == []
 
@@ -89,7 +89,7 @@ def test_a_new_key_tags_the_object_anew(video_id: str, bert: Caller, row: Row, m
     info = moto_s3.info(str(row(video_id).s3_key))
     assert info
     assert info.metadata[TAG] == security.ownership_tag(fresh, str(row(video_id).s3_key))
-    assert kinds(video_id) == [ownership.KEY_REPLACED, ownership.TAGGED]
+    assert kinds(video_id) == [audit.KEY_REPLACED, audit.TAGGED]
     assert reconcile.reconcile(repair=False).found == []
 
 
@@ -102,7 +102,7 @@ def test_a_new_key_makes_no_swapped_object_look_right(
     assert standing(row, moto_s3, video_id) == Standing.WRONG
     reconcile.reconcile(repair=True)
     assert standing(row, moto_s3, video_id) == Standing.WRONG
-    assert kinds(video_id) == [ownership.KEY_REPLACED, ownership.SWAPPED]
+    assert kinds(video_id) == [audit.KEY_REPLACED, audit.SWAPPED]
 
 
 def test_where_s3_cannot_tag_the_new_link_works_and_the_next_repair_tags(

@@ -14,9 +14,9 @@ from videovault.db import transaction
 from videovault.errors import Conflict, RateLimited
 from videovault.gateways.storage import Storage
 from videovault.models import Status, Video, now
-from videovault.services import limiting, pipeline, turns, videos
+from videovault.services import limiting, pipeline, turns, upkeep, videos
 from videovault.services.access import Caller
-from videovault.services.lease import LEASE_SECONDS
+from videovault.services.lifecycle import LEASE_SECONDS
 
 Generating = Callable[[], Video]
 
@@ -112,18 +112,18 @@ def test_what_a_dead_worker_left_is_handed_out_again(generator: Generator, anna:
     stored = videos.store_link(anna, generator.video_url, anna.email, enqueue=nobody)
     silent = now() - timedelta(seconds=LEASE_SECONDS + 1)
     aged(stored.video_id, status=Status.STORING, heartbeat_at=silent)
-    pipeline.repair(enqueue=nobody)
+    upkeep.repair(enqueue=nobody)
     assert row(stored.video_id).status == Status.QUEUED
     aged(stored.video_id, updated_at=silent)
     told: list[str] = []
-    pipeline.repair(enqueue=told.append)
+    upkeep.repair(enqueue=told.append)
     assert told == [stored.video_id]
 
 
 def test_a_worker_that_lives_keeps_its_video(generator: Generator, anna: Caller, row: Row) -> None:
     stored = videos.store_link(anna, generator.video_url, anna.email, enqueue=nobody)
     aged(stored.video_id, status=Status.STORING, heartbeat_at=now())
-    pipeline.repair(enqueue=nobody)
+    upkeep.repair(enqueue=nobody)
     assert row(stored.video_id).status == Status.STORING
 
 
@@ -132,7 +132,7 @@ def test_a_request_that_nobody_was_told_of_is_handed_out(generating: Generating)
     video = generating()
     aged(video.id, updated_at=now() - turns.FORGOTTEN_AFTER)
     told: list[str] = []
-    pipeline.repair(enqueue=told.append)
+    upkeep.repair(enqueue=told.append)
     assert told == [video.id]
 
 

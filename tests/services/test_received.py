@@ -30,11 +30,12 @@ from videovault.services import (
     received,
     recording,
     sidecar,
+    upkeep,
     videos,
 )
 from videovault.services.access import Caller
 from videovault.services.callbacks import Report
-from videovault.services.lease import LEASE_SECONDS
+from videovault.services.lifecycle import LEASE_SECONDS
 from videovault.services.naming import folder
 
 PATH = "/order"
@@ -217,7 +218,7 @@ def test_a_worker_that_dies_meanwhile_leaves_an_order_that_is_waited_for(
     leftovers.abort_strays(timedelta(0))
     assert len(list(vault.uploads())) == 1, "a worker is still sending it"
     lease_runs_out(video_id)
-    pipeline.repair(enqueue=list)
+    upkeep.repair(enqueue=list)
     pipeline.produce(video_id, stopping=never)
     found = row(video_id)
     assert (found.status, found.generator_note) == (Status.GENERATING, received.DIED)
@@ -226,7 +227,7 @@ def test_a_worker_that_dies_meanwhile_leaves_an_order_that_is_waited_for(
     assert list(vault.uploads()) == []
     with transaction() as session:
         session.get_one(Video, video_id).deadline_at = now() - timedelta(seconds=1)
-    pipeline.repair(enqueue=list)
+    upkeep.repair(enqueue=list)
     found = row(video_id)
     assert (found.error_code, found.reserved_bytes) == ("GENERATION_TIMED_OUT", 0)
     assert is_clean()

@@ -10,7 +10,7 @@ from tests.services.rows import put
 from videovault import security
 from videovault.db import transaction
 from videovault.models import IdempotencyKey, Status, Video, now
-from videovault.services import resealing, videos
+from videovault.services import access, resealing, videos
 from videovault.services.access import Caller
 from videovault.services.resealing import Resealed
 
@@ -73,7 +73,7 @@ def test_a_key_that_was_replaced_meanwhile_is_not_brought_back(sealed: Sealed, r
         # Behind the back of the row that was read.
         change = update(Video).values(sealed_key=fresh).execution_options(synchronize_session=False)
         session.execute(change)
-        assert not resealing.seal_anew(session, video)
+        assert not access.seal_again(session, video)
     assert opened(row(sealed[0])) == "fresh"
 
 

@@ -10,7 +10,7 @@ from tests.fixtures.installation import Configure
 from videovault.db import reading, transaction
 from videovault.errors import NotSignedIn
 from videovault.models import Channel, OutboxMessage, Session, now
-from videovault.services import accounts, outbox, pipeline, resets, sessions
+from videovault.services import accounts, outbox, resets, sessions, upkeep
 from videovault.services.access import Caller
 
 ANNA, PASSWORD = "anna@example.com", "correct horse"
@@ -37,7 +37,7 @@ def test_letters_to_nobody_go_with_the_next_purge(anna: Caller, configure: Confi
         session.add_all([given_up, delivered])
         session.flush()
         given_up.next_attempt_at = delivered.next_attempt_at = None
-    pipeline.tidy()
+    upkeep.tidy()
     with reading() as session:
         kept = session.exec(select(OutboxMessage)).all()
     assert {message.last_error for message in kept if not message.next_attempt_at} == {"refused", None}
@@ -51,7 +51,7 @@ def test_the_outbox_is_bounded(anna: Caller, monkeypatch: pytest.MonkeyPatch) ->
         session.add_all(
             letter(f"msg_{number}", created_at=now() - timedelta(minutes=number)) for number in range(5)
         )
-    pipeline.tidy()
+    upkeep.tidy()
     with reading() as session:
         assert set(session.exec(select(OutboxMessage.id))) == {"msg_0", "msg_1"}
 

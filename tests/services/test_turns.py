@@ -13,9 +13,9 @@ from tests.services.rows import end, put
 from videovault import models
 from videovault.db import clock, moment, transaction
 from videovault.models import Status, Video
-from videovault.services import pipeline, turns
+from videovault.services import turns, upkeep
 from videovault.services.access import Caller
-from videovault.services.lease import LEASE_SECONDS
+from videovault.services.lifecycle import LEASE_SECONDS
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -159,7 +159,7 @@ def test_a_worker_whose_clock_is_wrong_takes_no_living_workers_video(
 
     monkeypatch.setattr(models, "datetime", Jumped)
     assert abs(models.now() - datetime.now(UTC)) > timedelta(minutes=59)
-    pipeline.repair(enqueue=lambda _video_id: None)
+    upkeep.repair(enqueue=lambda _video_id: None)
     assert row(video_id).status == Status.STORING
     assert row(overdue).status == Status.GENERATING
     before = datetime.now(UTC) - timedelta(milliseconds=1)  # the database's clock has no microseconds

@@ -17,9 +17,9 @@ from videovault.db import reading, transaction
 from videovault.errors import StorageError
 from videovault.gateways.storage import Description, Storage
 from videovault.models import Event, Status, UploadPart, Video, now
-from videovault.services import accounts, pipeline, sessions, upkeep
+from videovault.services import accounts, sessions, upkeep
 from videovault.services.access import Caller
-from videovault.services.lease import LEASE_SECONDS
+from videovault.services.lifecycle import LEASE_SECONDS
 
 LONG_AGO = timedelta(seconds=LEASE_SECONDS + 5)
 
@@ -45,7 +45,7 @@ def test_a_queue_that_cannot_be_reached_does_not_keep_the_rest(anna: Caller, mot
     def broken(_video_id: str) -> None:
         raise OSError
 
-    pipeline.repair(enqueue=broken)
+    upkeep.repair(enqueue=broken)
     with reading() as session:
         assert session.get(Video, doomed) is None
 
@@ -81,8 +81,8 @@ def test_two_repairs_at_once_mend_a_mess_once(
 
     def repair(_machine: int) -> None:
         together.wait()
-        pipeline.repair(enqueue=told.append)
-        pipeline.tidy()
+        upkeep.repair(enqueue=told.append)
+        upkeep.tidy()
 
     with ThreadPoolExecutor(2) as machines:
         list(machines.map(repair, range(2)))

@@ -121,7 +121,7 @@ def test_nothing_happens_without_being_asked_about(admin: Tab, two: dict[str, Pe
 def test_the_last_admin_stays_one(admin: Tab, two: dict[str, Person]) -> None:
     for what in ("no-admin", "inactive"):
         do(admin, two["admin"], what)
-        assert admin.sees(SessionState).errors == {"person": people.LAST_ADMIN}
+        assert admin.sees(SessionState).errors == {"person": accounts.LAST_ADMIN}
     assert accounts.authenticate(two["admin"].token).is_admin
 
 

@@ -41,6 +41,16 @@ class WebPage(SourceError):
         self.head = head
 
 
+CONTENT_TYPES = {
+    "mp4": "video/mp4",
+    "mov": "video/quicktime",
+    "webm": "video/webm",
+    "mkv": "video/x-matroska",
+    "avi": "video/x-msvideo",
+    "ts": "video/mp2t",
+}
+
+
 def container_of(head: bytes) -> Container:
     """The container that begins with ``head``, the file's first SNIFF_BYTES (or all of a shorter file).
 

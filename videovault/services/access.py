@@ -3,12 +3,13 @@
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from sqlmodel import Session
+from sqlalchemy import CursorResult, update
+from sqlmodel import Session, col
 
 from videovault import logs, security
 from videovault.errors import Forbidden, UserNotFound, VideoNotFound, WrongSecretKey
 from videovault.models import Status, User, Video, now
-from videovault.services import fields, resealing
+from videovault.services import fields
 
 # read: see it and fetch its file. change: all that its row goes through, a generator's report too. share: see or
 # replace its key, open and close its link. watch: what a link gives to whoever has the key.
@@ -81,8 +82,24 @@ def open_video(
     if opened is None or owner_id not in (None, opened.row.owner_id) or not _may(caller, action, opened):
         raise WrongSecretKey if isinstance(caller, Visitor) else VideoNotFound
     if action == "change":
-        resealing.seal_anew(session, opened.row)
+        seal_again(session, opened.row)
     return opened
+
+
+def seal_again(session: Session, video: Video) -> bool:
+    """Seal the video's key with the current SECRET_KEY, unless it was replaced in the meantime."""
+    fresh = security.resealed(video.sealed_key, owner_id=video.owner_id, video_id=video.id)
+    if fresh is None:
+        return False
+    same = (
+        update(Video)
+        .where(col(Video.id) == video.id, col(Video.sealed_key) == video.sealed_key)
+        .values(sealed_key=fresh)
+        .execution_options(synchronize_session=False)
+    )
+    result = session.execute(same)
+    session.refresh(video, ["sealed_key"])
+    return isinstance(result, CursorResult) and result.rowcount == 1
 
 
 def _opened(row: Video | None) -> OpenedVideo | None:

@@ -19,6 +19,7 @@ from videovault.services.views import SignedIn, UserView
 __all__ = [
     "authenticate",
     "change_password",
+    "check_admin_left",
     "create_admin",
     "login",
     "logout",
@@ -28,6 +29,7 @@ __all__ = [
     "signup",
 ]
 Signup = Literal["first", "open", "invite", "closed"]
+LAST_ADMIN = "This is the only admin. Make somebody else an admin first."
 WRONG_LOGIN = "The e-mail address or the password is wrong."
 
 
@@ -144,6 +146,14 @@ def create_admin(email: str, password: str) -> UserView:
         session.flush()
         sessions.end_all(session, user.id, tokens=True)
         return _view(session, user)
+
+
+def check_admin_left(session: Session) -> None:
+    """Raises Conflict where people would be left without an active admin; a change in this transaction counts."""
+    living = select(func.count()).select_from(User).where(col(User.closed_at).is_(None))
+    admins = living.where(col(User.is_admin), col(User.is_active))
+    if not session.exec(admins).one() and session.exec(living).one():
+        raise Conflict(LAST_ADMIN)
 
 
 def _check_welcome(session: Session, email: str, invitation: str) -> None:

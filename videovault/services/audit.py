@@ -15,7 +15,7 @@ from videovault import logs
 from videovault.db import AUDIT_SECONDS, one_at_a_time, reading, transaction
 from videovault.errors import DiskFull
 from videovault.models import Event, Video, now
-from videovault.services import ownership, places
+from videovault.services import places
 
 # At most so many rows of one kind in an hour, however many addresses call; the rest share one row.
 MOST_ROWS_AN_HOUR = 1000
@@ -70,7 +70,8 @@ RETENTION: Final = (
 # All others: what happened to videos.
 REST: Final = Retention((), 400, 1_000_000)
 # The last of these says whether an object is the one that was stored, so it stays as long as its video.
-OWNERSHIP: Final = (ownership.REBUILT, ownership.KEY_REPLACED, ownership.TAGGED, ownership.SWAPPED)
+REBUILT, KEY_REPLACED, TAGGED, SWAPPED = "rebuilt", "key_replaced", "tagged", "object_swapped"
+INTEGRITY: Final = (REBUILT, KEY_REPLACED, TAGGED, SWAPPED)
 
 
 def tally(
@@ -150,8 +151,8 @@ def purge() -> None:
     named = [kind for retention in RETENTION for kind in retention.kinds]
     for retention in RETENTION:
         _purge(col(Event.kind).in_(retention.kinds), retention)
-    _purge(and_(col(Event.kind).not_in((*named, *OWNERSHIP))), REST)
-    _delete(and_(col(Event.kind).in_(OWNERSHIP), _is_older(REST.days), _is_outdated()))
+    _purge(and_(col(Event.kind).not_in((*named, *INTEGRITY))), REST)
+    _delete(and_(col(Event.kind).in_(INTEGRITY), _is_older(REST.days), _is_outdated()))
     with transaction() as session:
         old = col(Event.at) < now() - timedelta(days=ADDRESS_DAYS)
         session.exec(update(Event).where(old, col(Event.client_ip) != "").values(client_ip=""))
@@ -183,7 +184,7 @@ def _is_outdated() -> ColumnElement[bool]:
     later = aliased(Event)
     replaced = exists(
         select(later.id).where(
-            later.video_id == Event.video_id, col(later.kind).in_(OWNERSHIP), col(later.id) > col(Event.id)
+            later.video_id == Event.video_id, col(later.kind).in_(INTEGRITY), col(later.id) > col(Event.id)
         )
     )
     return or_(replaced, ~exists(select(Video.id).where(col(Video.id) == col(Event.video_id))))

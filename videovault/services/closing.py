@@ -7,7 +7,7 @@ from videovault import logs, security
 from videovault.db import one_at_a_time, reading, transaction
 from videovault.errors import StorageError
 from videovault.models import Event, Status, TestOrder, User, Video, now
-from videovault.services import deletion, invitations, lifecycle, passwords, people, sessions
+from videovault.services import accounts, deletion, invitations, lifecycle, passwords, sessions
 from videovault.services.access import Caller, check_in_person
 
 log = logs.get(__name__)
@@ -27,7 +27,7 @@ def close(caller: Caller, password: str) -> None:
         user = session.get_one(User, caller.user_id, with_for_update=True)
         _forget_person(session, user, nobodys_hash)
         session.flush()
-        people.check_admin_left(session)
+        accounts.check_admin_left(session)
         _give_up_videos(session, user.id)
         session.add(Event(kind="account_closed", actor_id=user.id))
     _finish(user.id)

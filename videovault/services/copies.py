@@ -18,12 +18,13 @@ from videovault.config import settings
 from videovault.db import clock, moment, reading, transaction
 from videovault.errors import DiskFull, QuotaExceeded, StorageError, VideoVaultError, is_passing
 from videovault.gateways import conversion, probe, storage
+from videovault.gateways.container import CONTENT_TYPES
 from videovault.gateways.conversion import ConversionFailed, Limits, Original, OriginalUnreadable, Recipe
 from videovault.models import CopyState, Event, Playback, Status, User, Video
 from videovault.services import deletion, lifecycle, playback, quota, sidecar
 from videovault.services.engine.file_upload import Uploaded, upload
-from videovault.services.engine.uploads import CONTENT_TYPES
-from videovault.services.lease import Interrupted, Superseded, is_silent
+from videovault.services.lease import Interrupted, Superseded
+from videovault.services.lifecycle import is_silent
 from videovault.services.naming import content_disposition, copy_key
 from videovault.services.room import spool, spool_room
 
@@ -75,14 +76,6 @@ def make_again(video: Video) -> bool:
 def try_again(session: Session, video: Video) -> bool:
     """Have a copy made that could not be made before; False where the row has changed meanwhile."""
     return lifecycle.change(session, video, col(Video.copy_state) == CopyState.FAILED, **AGAIN)
-
-
-def is_intact(video: Video) -> bool:
-    """Whether the copy in S3 is the one that was made. Raises StorageError."""
-    if video.copy_state != CopyState.READY or not video.copy_key:
-        return False
-    info = storage.connected().info(video.copy_key)
-    return info is not None and (info.size, info.etag) == (video.copy_size, video.copy_etag)
 
 
 def _claim() -> Video | None:

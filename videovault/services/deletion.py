@@ -11,7 +11,7 @@ from videovault.gateways.storage import KeptVersions
 from videovault.models import Event, Status, Video
 from videovault.services import lifecycle, ownership
 from videovault.services.access import Caller, open_video
-from videovault.services.lease import is_silent
+from videovault.services.lifecycle import is_silent
 from videovault.services.naming import folder
 
 log = logs.get(__name__)

@@ -15,7 +15,7 @@ from videovault.config.kinds import is_guessable
 from videovault.db import one_at_a_time, reading, transaction
 from videovault.errors import ConfigurationError
 from videovault.models import Event, KeyCanary, Video, now
-from videovault.services.ownership import KEY_REPLACED
+from videovault.services.audit import KEY_REPLACED
 
 CANARY = {"owner_id": "installation", "video_id": "canary"}
 BATCH = 500

@@ -3,13 +3,10 @@
 import threading
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import ColumnElement
 from sqlalchemy.exc import SQLAlchemyError
-from sqlmodel import col, or_
 
 from videovault import logs
 from videovault.db import clock, transaction
@@ -19,20 +16,8 @@ from videovault.services import lifecycle
 from videovault.services.room import Room
 
 BEAT_SECONDS = 0.5
-LEASE_SECONDS = 20.0  # without a heartbeat for so long, the worker counts as dead
 
 log = logs.get(__name__)
-
-
-def is_silent(at: datetime) -> ColumnElement[bool]:
-    """What holds at ``at`` of rows whose worker has not been heard of for the length of a lease.
-
-    A heartbeat from the future is one from before the clock was set back. Both times are the database's own, so
-    that a worker whose clock is wrong neither loses its videos nor takes those of others.
-    """
-    lease = timedelta(seconds=LEASE_SECONDS)
-    beat = col(Video.heartbeat_at)
-    return or_(beat < at - lease, beat > at + lease)
 
 
 class Superseded(Exception):

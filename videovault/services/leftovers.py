@@ -12,7 +12,7 @@ from videovault.gateways import storage
 from videovault.gateways.storage import Upload
 from videovault.models import CopyState, Status, UploadPart, Video
 from videovault.services import lifecycle
-from videovault.services.lease import is_silent
+from videovault.services.lifecycle import is_silent
 from videovault.services.naming import POSTER_NAME, SIDECAR_NAME, folder, is_copy
 
 # An upload is written into its row right after it was begun.

@@ -1,10 +1,11 @@
 """A video's life: every change of status is one conditional UPDATE with an event beside it."""
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any, Literal, TypedDict
 
 from sqlalchemy import ColumnElement, CursorResult, update
-from sqlmodel import Session, col
+from sqlmodel import Session, col, or_
 
 from videovault import security
 from videovault.db import clock
@@ -12,6 +13,7 @@ from videovault.errors import Conflict
 from videovault.models import Event, Status, Video, now
 from videovault.services import notices
 
+LEASE_SECONDS = 20.0  # without a heartbeat for so long, the worker counts as dead
 By = Literal["person", "generator", "worker", "repair"]
 
 
@@ -36,6 +38,17 @@ LEGAL: dict[Status, frozenset[Status]] = {
 
 # The address has another turn, or another address has its first.
 FETCH_AT_ONCE: dict[str, Any] = {"refused_since": None, "next_fetch_at": None}
+
+
+def is_silent(at: datetime) -> ColumnElement[bool]:
+    """What holds at ``at`` of rows whose worker has not been heard of for the length of a lease.
+
+    A heartbeat from the future is one from before the clock was set back. Both times are the database's own, so
+    that a worker whose clock is wrong neither loses its videos nor takes those of others.
+    """
+    lease = timedelta(seconds=LEASE_SECONDS)
+    beat = col(Video.heartbeat_at)
+    return or_(beat < at - lease, beat > at + lease)
 
 
 def new_video(owner_id: str, status: Status, title: str, **values: Any) -> Video:

@@ -8,16 +8,15 @@ from videovault import logs, security
 from videovault.db import AUDIT_SECONDS, clock, reading, transaction, write_if_possible
 from videovault.errors import ObjectSwapped
 from videovault.gateways import storage
+from videovault.gateways.container import CONTENT_TYPES
 from videovault.gateways.storage import Description, ObjectInfo
-from videovault.models import Event, Status, Video
+from videovault.models import CopyState, Event, Status, Video
 from videovault.services import lifecycle, sidecar
-from videovault.services.engine.uploads import CONTENT_TYPES
+from videovault.services.audit import KEY_REPLACED, REBUILT, SWAPPED, TAGGED
 from videovault.services.naming import content_disposition
 
 TAG = "videovault-tag"
 TRIES = 3
-# What happened to a tag, of which the last counts: after the first two it is unknown, until the object has a new one.
-REBUILT, KEY_REPLACED, TAGGED, SWAPPED = "rebuilt", "key_replaced", "tagged", "object_swapped"
 log = logs.get(__name__)
 
 
@@ -68,6 +67,14 @@ def tag(video: Video) -> bool:
             return False
         video = row  # its key was replaced meanwhile, and our copy may have come last
     return False
+
+
+def is_copy_intact(video: Video) -> bool:
+    """Whether the copy in S3 is the one that was made. Raises StorageError."""
+    if video.copy_state != CopyState.READY or not video.copy_key:
+        return False
+    info = storage.connected().info(video.copy_key)
+    return info is not None and (info.size, info.etag) == (video.copy_size, video.copy_etag)
 
 
 def _tagged(video: Video) -> bool:

@@ -7,9 +7,9 @@ from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, func, or_, select
 
 from videovault.db import one_at_a_time, reading, transaction
-from videovault.errors import Conflict, InvalidInput, UserNotFound
+from videovault.errors import InvalidInput, UserNotFound
 from videovault.models import Event, User, Video
-from videovault.services import invitations, quota, sessions
+from videovault.services import accounts, invitations, quota, sessions
 from videovault.services.access import Caller, check_admin, check_in_person, check_still_admin
 from videovault.services.account_views import PersonView
 from videovault.services.admin_views import PeopleView
@@ -27,7 +27,6 @@ SORTED_BY: Mapping[Column, Any] = {
     "seen": func.coalesce(col(User.last_seen_at), col(User.created_at)),
     "storage": _stored,
 }
-LAST_ADMIN = "This is the only admin. Make somebody else an admin first."
 
 
 class Change(TypedDict, total=False):
@@ -97,7 +96,7 @@ def change(caller: Caller, user_id: str, wanted: Change) -> PersonView:
             setattr(user, name, value)
         session.flush()
         if before == (True, True) != _rights(user):
-            check_admin_left(session)
+            accounts.check_admin_left(session)
             invitations.withdraw(session, user.id)
         if before != _rights(user):
             sessions.end_all(session, user.id, tokens=not user.is_active)
@@ -122,14 +121,6 @@ def end_sessions(caller: Caller, user_id: str) -> int:
         detail = {"userId": user.id, "ended": ended}
         session.add(Event(kind="sessions_ended", actor_id=caller.user_id, detail=detail))
     return ended
-
-
-def check_admin_left(session: Session) -> None:
-    """Raises Conflict where people would be left without an active admin; a change in this transaction counts."""
-    living = select(func.count()).select_from(User).where(col(User.closed_at).is_(None))
-    admins = living.where(col(User.is_admin), col(User.is_active))
-    if not session.exec(admins).one() and session.exec(living).one():
-        raise Conflict(LAST_ADMIN)
 
 
 def _wanted(q: str) -> list[ColumnElement[bool]]:

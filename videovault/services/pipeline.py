@@ -6,27 +6,22 @@ from contextlib import contextmanager
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session
 
-from videovault import db, logs
+from videovault import logs
 from videovault.db import reading, transaction
 from videovault.errors import Conflict, DiskFull
 from videovault.gateways import source
 from videovault.models import Event, Status, Video
 from videovault.services import (
     audit,
-    closing,
     copies,
-    deletion,
     fields,
     generation,
-    leftovers,
     lifecycle,
     limiting,
     quota,
     received,
-    sidecar,
     transfer,
     turns,
-    upkeep,
 )
 from videovault.services.access import Caller, open_video
 from videovault.services.views import PROCESSING, Retry, SourceView, VideoView, retries_of
@@ -146,35 +141,6 @@ def cancel(caller: Caller, video_id: str) -> VideoView:
             error_message="This video was cancelled.",
         )
         return VideoView.of(video)
-
-
-def repair(*, enqueue: Enqueue) -> None:
-    """The answer to every crash: go on with what a dead worker left, fail what is overdue, finish deletions.
-
-    Safe to run at any time, on several machines at once: each change is conditional. What needs only the
-    database comes first, since S3 may keep the rest waiting.
-    """
-
-    def hand_out() -> None:
-        db.check_room()  # no worker could claim one
-        for video_id in turns.forgotten():
-            enqueue(video_id)
-
-    upkeep.each(
-        turns.take_back,
-        received.take_back,
-        generation.fail_overdue,
-        hand_out,
-        deletion.finish_all,
-        closing.finish_all,
-        leftovers.clear_failed,
-        sidecar.write_due,
-    )
-
-
-def tidy() -> None:
-    """What ``repair`` need not look for every few seconds: strays in S3, and what was to be kept for a time only; and room."""
-    upkeep.each(*upkeep.PURGES, db.keep_reserve, leftovers.abort_strays)
 
 
 def _ask_next() -> str | None:

@@ -17,14 +17,14 @@ from videovault.config import settings
 from videovault.db import moment, reading, transaction
 from videovault.errors import DiskFull, VideoVaultError, WebhookUnanswered
 from videovault.gateways import probe, storage
-from videovault.gateways.container import SNIFF_BYTES, Container, container_of
+from videovault.gateways.container import CONTENT_TYPES, SNIFF_BYTES, Container, container_of
 from videovault.gateways.faults import too_large
 from videovault.models import Status, Video, now
 from videovault.services import generation, leftovers, lifecycle, sidecar, transfer
 from videovault.services.engine import Patience, Stored, patient_with_storage
 from videovault.services.engine.file_upload import upload
-from videovault.services.engine.uploads import CONTENT_TYPES
-from videovault.services.lease import Lease, Superseded, is_silent
+from videovault.services.lease import Lease, Superseded
+from videovault.services.lifecycle import is_silent
 from videovault.services.naming import content_disposition, object_key
 from videovault.services.ownership import TAG
 from videovault.services.room import STEP_BYTES, spool, spool_room

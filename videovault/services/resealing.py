@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sqlalchemy import CursorResult, update
-from sqlmodel import Session, col, select
+from sqlmodel import col, select
 
 from videovault import security
 from videovault.db import reading, transaction
 from videovault.models import IdempotencyKey, Video
+from videovault.services.access import seal_again
 
 BATCH = 500
 
@@ -22,22 +22,6 @@ class Resealed:
     unopened: int = 0
 
 
-def seal_anew(session: Session, video: Video) -> bool:
-    """Seal the key of a video by today's SECRET_KEY, if nobody has given it another one meanwhile."""
-    fresh = security.resealed(video.sealed_key, owner_id=video.owner_id, video_id=video.id)
-    if fresh is None:
-        return False
-    same = (
-        update(Video)
-        .where(col(Video.id) == video.id, col(Video.sealed_key) == video.sealed_key)
-        .values(sealed_key=fresh)
-        .execution_options(synchronize_session=False)
-    )
-    result = session.execute(same)
-    session.refresh(video, ["sealed_key"])
-    return isinstance(result, CursorResult) and result.rowcount == 1
-
-
 def reseal_videos() -> Resealed:
     """Seal all videos' keys anew; safe while everything runs, and as often as wanted."""
     done, last = Resealed(), ""
@@ -46,7 +30,7 @@ def reseal_videos() -> Resealed:
             for video_id in page:
                 video = session.get(Video, video_id)
                 if video is not None:
-                    _count(done, _opens(video), seal_anew(session, video))
+                    _count(done, _opens(video), seal_again(session, video))
         last = page[-1]
     return done
 

@@ -39,7 +39,7 @@ def rotate(caller: Caller, video_id: str) -> KeyView:
         video = open_video(session, caller, video_id, "share", alone=True).row
         video.sealed_key = security.seal(fresh, owner_id=video.owner_id, video_id=video.id)
         video.share_views, video.updated_at = 0, now()
-        session.add(Event(kind=ownership.KEY_REPLACED, actor_id=caller.user_id, video_id=video.id))
+        session.add(Event(kind=audit.KEY_REPLACED, actor_id=caller.user_id, video_id=video.id))
         if swapped:  # or the new tag would make it look like ours
             ownership.note_swapped(session, video)
     if video.status == Status.READY and not swapped:
@@ -85,7 +85,7 @@ def close_link(caller: Caller, video_id: str) -> ShareView:
 
 def opening(video_id: str) -> int:
     """A number that is another one whenever the link was opened, limited, closed or given a new key."""
-    kinds = (SHARED, UNSHARED, ownership.KEY_REPLACED)
+    kinds = (SHARED, UNSHARED, audit.KEY_REPLACED)
     last = select(func.max(Event.id)).where(Event.video_id == video_id, col(Event.kind).in_(kinds))
     with reading() as session:
         return session.exec(last).one() or 0

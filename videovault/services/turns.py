@@ -15,7 +15,7 @@ from videovault.config import settings
 from videovault.db import clock, moment, reading, transaction
 from videovault.models import Status, User, Video
 from videovault.services import lifecycle
-from videovault.services.lease import is_silent
+from videovault.services.lifecycle import is_silent
 
 # What was enqueued has been taken up by then, or still waits in the queue.
 FORGOTTEN_AFTER = timedelta(seconds=3)

@@ -2,22 +2,30 @@
 
 from collections.abc import Callable
 
-from videovault import logs
+from videovault import db, logs
 from videovault.errors import VideoVaultError
 from videovault.services import (
     audit,
     budget,
+    closing,
+    deletion,
+    generation,
     idempotency,
     inbox,
     invitations,
+    leftovers,
     outbox,
     presence,
+    received,
     sessions,
+    sidecar,
+    turns,
     webhook_ids,
 )
 from videovault.services.system import probes
 
 Step = Callable[[], object]
+Enqueue = Callable[[str], object]
 log = logs.get(__name__)
 
 
@@ -45,6 +53,35 @@ PURGES: tuple[Step, ...] = (
     webhook_ids.purge,
     probes.sweep,
 )
+
+
+def repair(*, enqueue: Enqueue) -> None:
+    """The answer to every crash: go on with what a dead worker left, fail what is overdue, finish deletions.
+
+    Safe to run at any time, on several machines at once: each change is conditional. What needs only the
+    database comes first, since S3 may keep the rest waiting.
+    """
+
+    def hand_out() -> None:
+        db.check_room()  # no worker could claim one
+        for video_id in turns.forgotten():
+            enqueue(video_id)
+
+    each(
+        turns.take_back,
+        received.take_back,
+        generation.fail_overdue,
+        hand_out,
+        deletion.finish_all,
+        closing.finish_all,
+        leftovers.clear_failed,
+        sidecar.write_due,
+    )
+
+
+def tidy() -> None:
+    """What ``repair`` need not look for every few seconds: strays in S3, and what was to be kept for a time only; and room."""
+    each(*PURGES, db.keep_reserve, leftovers.abort_strays)
 
 
 def _name(step: Step) -> str:

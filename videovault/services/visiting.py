@@ -11,7 +11,7 @@ from videovault.db import AUDIT_SECONDS, reading, transaction, write_if_possible
 from videovault.errors import ObjectSwapped, RateLimited, WrongSecretKey
 from videovault.models import Video
 from videovault.security import Ticket
-from videovault.services import audit, copies, limiting, ownership, places, sharing, videos
+from videovault.services import audit, limiting, ownership, places, sharing, videos
 from videovault.services.access import Visitor, open_video
 from videovault.services.share_views import SharedView
 from videovault.services.views import CopyView, Measured
@@ -64,7 +64,7 @@ def download_url(video_id: str, visit: Visit, *, inline: bool = False) -> str:
     if not inline:
         detail = {"network": places.network_of(visit.address)}
         audit.tally_if_possible("share_download", video_id=video_id, client_ip=visit.address, detail=detail)
-    return videos.video_link(video, inline=inline, copied=inline and copies.is_intact(video))
+    return videos.video_link(video, inline=inline, copied=inline and ownership.is_copy_intact(video))
 
 
 def poster_url(video_id: str, visit: Visit) -> str:

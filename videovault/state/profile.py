@@ -7,7 +7,7 @@ import reflex as rx
 from reflex.event import EventSpec
 
 from videovault.errors import Busy, DiskFull, InvalidInput
-from videovault.services import accounts, passwords, people, sessions, tokens, videos
+from videovault.services import accounts, passwords, sessions, tokens, videos
 from videovault.services.access import Caller
 from videovault.services.account_views import SessionView, TokenView
 from videovault.services.videos import GalleryQuery
@@ -32,7 +32,7 @@ FIELD_PROBLEMS = {
     "full": ("currentPassword", DiskFull().public_message),
     "closing-no-password": ("password", passwords.MISSING),
     "closing-wrong": ("password", passwords.WRONG),
-    "closing-only-admin": ("password", people.LAST_ADMIN),
+    "closing-only-admin": ("password", accounts.LAST_ADMIN),
     "closing-slow": ("password", SLOW),
     "closing-busy": ("password", Busy().public_message),
     "closing-full": ("password", DiskFull().public_message),

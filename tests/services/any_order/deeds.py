@@ -15,7 +15,7 @@ from tests.services.conftest import SCRIPT
 from videovault.db import transaction
 from videovault.errors import Conflict, StorageError, VideoNotFound
 from videovault.models import Video, now
-from videovault.services import callbacks, deletion, generation, inbox, pipeline, videos
+from videovault.services import callbacks, deletion, generation, inbox, pipeline, upkeep, videos
 from videovault.services.callbacks import Report
 from videovault.services.views import PROCESSING
 
@@ -116,7 +116,7 @@ class Deeds(RuleBasedStateMachine):
 
     def _is_taken_over(self, video_id: str) -> None:
         self._lapse(video_id)
-        pipeline.repair(enqueue=self._queue.append)
+        upkeep.repair(enqueue=self._queue.append)
         self._work()
 
     def _is_cancelled_and_tried_again(self, video_id: str) -> None:

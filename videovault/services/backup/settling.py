@@ -25,7 +25,7 @@ from videovault.models import (
     Worker,
     now,
 )
-from videovault.services import copies, lifecycle, ownership, received
+from videovault.services import audit, copies, lifecycle, ownership, received
 from videovault.services.backup.catalogue import Catalogue
 from videovault.services.backup.manifest import Manifest
 from videovault.services.generation import LEAST_WAIT
@@ -158,7 +158,7 @@ def _fail(video: Video, kind: Kind) -> bool:
 def _tag(video: Video) -> bool:
     """The bytes were proven, but the store before kept no tags, or the key was replaced after the backup."""
     with transaction() as session:
-        session.add(Event(kind=ownership.REBUILT, video_id=video.id))
+        session.add(Event(kind=audit.REBUILT, video_id=video.id))
     try:
         return ownership.tag(video)
     except StorageError:

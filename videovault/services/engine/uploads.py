@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from videovault.errors import StorageError
 from videovault.gateways.capabilities import Call
+from videovault.gateways.container import CONTENT_TYPES
 from videovault.gateways.faults import cut_short
 from videovault.gateways.storage import Description, ObjectInfo, Storage, UploadLost
 from videovault.services.engine.board import Board
@@ -26,14 +27,6 @@ from videovault.services.engine.slices import Filling
 
 T = TypeVar("T")
 UPLOADERS = 3
-CONTENT_TYPES = {
-    "mp4": "video/mp4",
-    "mov": "video/quicktime",
-    "webm": "video/webm",
-    "mkv": "video/x-matroska",
-    "avi": "video/x-msvideo",
-    "ts": "video/mp2t",
-}
 
 
 class Uploads:

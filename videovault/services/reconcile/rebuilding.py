@@ -15,10 +15,10 @@ from videovault import logs, security
 from videovault.db import reading, transaction
 from videovault.errors import InvalidInput, StorageError
 from videovault.gateways import storage
+from videovault.gateways.container import CONTENT_TYPES
 from videovault.gateways.storage import ObjectInfo
 from videovault.models import CopyState, Event, Status, User, Video
-from videovault.services import copies, fields, ownership, sidecar
-from videovault.services.engine.uploads import CONTENT_TYPES
+from videovault.services import audit, copies, fields, ownership, sidecar
 from videovault.services.naming import is_copy
 from videovault.services.reconcile.folders import Folder, batches, folders
 from videovault.services.reconcile.report import Example, Group, Sum
@@ -198,7 +198,7 @@ def _keep(video: Video, owner: Owner, unusable: str) -> str:
             with transaction() as session:
                 made = _account(session, owner, unusable)
                 session.add(video)
-                session.add(Event(kind=ownership.REBUILT, video_id=video.id))
+                session.add(Event(kind=audit.REBUILT, video_id=video.id))
         except IntegrityError:
             continue  # another thread or machine made the same account in this moment
         return owner.user_id if made else ""
