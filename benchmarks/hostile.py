@@ -17,10 +17,10 @@ import httpx
 
 from benchmarks.measuring import RunFailed, memory
 from benchmarks.sockets import _server
-from tests.fixtures.app import RunningApp, running_app
-from tests.fixtures.hostile import ATTACKER, BEGINNINGS, connections, load
-from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer
-from tests.fixtures.raw_tab import HYDRATE, NAMESPACE, RawTab, Refused
+from tests.support.app import RunningApp, running_app
+from tests.support.attackers import ATTACKER, BEGINNINGS, connections, load
+from tests.support.misbehaving_server import MIB, Manners, NaughtyServer
+from tests.support.raw_tab import HYDRATE, NAMESPACE, RawTab, Refused
 
 CONNECTIONS, PAGES = 2000, 300
 CLICKS = 40

@@ -18,7 +18,7 @@ import httpx
 
 from benchmarks.children import START_SECONDS, Child, child
 from benchmarks.measuring import memory
-from tests.fixtures.app import RunningApp, running_app
+from tests.support.app import RunningApp, running_app
 
 LETTER = "h"
 TITLE = "the whole product, through the API into the embedded S3"

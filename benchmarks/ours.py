@@ -4,7 +4,7 @@ from hashlib import sha256
 
 from videovault.config import settings
 from videovault.gateways import source, storage
-from videovault.services.engine import FileLedger, Target, Transfer
+from videovault.services.transfer.engine import FileLedger, Target, Transfer
 
 
 class Unhurried:

@@ -16,10 +16,10 @@ from benchmarks import long_gallery
 from benchmarks.memory import register
 from benchmarks.results import Check, Section, machine, now
 from benchmarks.visits import AWAIT_FEEDBACK, Visit, visit
-from tests.fixtures.app import RunningApp, running_app
-from tests.fixtures.browser import FLAGS, system_chromium
-from tests.fixtures.films import film
 from tests.journeys.seeding import seed_many
+from tests.support.app import RunningApp, running_app
+from tests.support.browser import FLAGS, system_chromium
+from tests.support.films import film
 from videovault.pages import PAGES
 
 FILE = Path(__file__).parent / "PAGES.md"

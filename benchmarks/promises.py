@@ -19,11 +19,11 @@ from sqlalchemy import insert
 from sqlmodel import select
 
 from benchmarks.memory import register
-from tests.fixtures.app import RunningApp, running_app
-from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer
-from tests.fixtures.raw_tab import RawTab
-from tests.fixtures.waiting import HANG_SECONDS, eventually
 from tests.journeys.seeding import inside
+from tests.support.app import RunningApp, running_app
+from tests.support.misbehaving_server import MIB, Manners, NaughtyServer
+from tests.support.raw_tab import RawTab
+from tests.support.waiting import HANG_SECONDS, eventually
 from videovault.db import transaction
 from videovault.models import Status, User, Video, now
 

@@ -18,9 +18,9 @@ from benchmarks import results
 from benchmarks.measuring import memory
 from benchmarks.results import Check, Section
 from benchmarks.websocket import Tab
-from tests.fixtures.app import RunningApp, running_app
-from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer
 from tests.journeys.seeding import inside, seed
+from tests.support.app import RunningApp, running_app
+from tests.support.misbehaving_server import MIB, Manners, NaughtyServer
 from videovault.db import transaction
 from videovault.models import Event, Video
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from benchmarks import certificate
 from benchmarks.children import START_SECONDS, Child, child
 from benchmarks.measuring import RunFailed
-from tests.fixtures.embedded_s3 import EmbeddedS3, running_s3
+from tests.support.embedded_s3 import EmbeddedS3, running_s3
 
 LOOPBACK = "127.0.0.1"
 BUCKET = "bench"

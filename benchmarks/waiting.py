@@ -21,7 +21,7 @@ from threading import Thread
 import httpx
 
 from benchmarks.memory import register
-from tests.fixtures.app import RunningApp, running_app
+from tests.support.app import RunningApp, running_app
 
 CALLERS = 200
 ASKED = 200

@@ -24,21 +24,21 @@ hypothesis.settings.load_profile("videovault")
 
 # One that imports another comes after it: pytest must be the first to import each.
 pytest_plugins = [
-    "tests.fixtures.embedded_s3",
-    "tests.fixtures.security_document",
-    "tests.fixtures.accessibility_document",
-    "tests.fixtures.answers_document",
-    "tests.fixtures.stores",
-    "tests.fixtures.log_grep",
-    "tests.fixtures.installation",
-    "tests.fixtures.passwords",
-    "tests.fixtures.media",
-    "tests.fixtures.generator",
-    "tests.fixtures.jobs",
-    "tests.fixtures.people",
-    "tests.fixtures.postgres",
-    "tests.fixtures.redis",
-    "tests.fixtures.browser",
+    "tests.support.embedded_s3",
+    "tests.support.security_document",
+    "tests.support.accessibility_document",
+    "tests.support.answers_document",
+    "tests.support.stores",
+    "tests.support.log_grep",
+    "tests.support.installation",
+    "tests.support.passwords",
+    "tests.support.media",
+    "tests.support.generator",
+    "tests.support.jobs",
+    "tests.support.people",
+    "tests.support.postgres",
+    "tests.support.redis",
+    "tests.support.browser",
 ]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.app import ROOT, running_app
+from tests.support.app import ROOT, running_app
 
 pytestmark = pytest.mark.process
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from scripts import env_example
-from tests.fixtures.keys import ONE_KEY
-from videovault.config import Settings, kinds, settings
+from tests.support.keys import ONE_KEY
+from videovault.config import Settings, settings, types
 from videovault.errors import ConfigurationError
 
 
@@ -141,7 +141,7 @@ def test_a_random_secret_is_accepted(monkeypatch: pytest.MonkeyPatch, form: Call
 
 
 def test_the_commands_that_make_secrets_make_good_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, command in (("SECRET_KEY", kinds.MAKE_KEY), ("WEBHOOK_SECRET", kinds.MAKE_WEBHOOK_KEY)):
+    for name, command in (("SECRET_KEY", types.MAKE_KEY), ("WEBHOOK_SECRET", types.MAKE_WEBHOOK_KEY)):
         program = command.removeprefix("python -c '").removesuffix("'")
         made = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, check=True)
         monkeypatch.setenv(name, made.stdout.strip())

@@ -10,13 +10,13 @@ from uuid import UUID
 import pytest
 
 from tests.api.requests import BRIEF, generate
-from tests.fixtures.documents import ROOT
-from tests.fixtures.generator import Generator
-from tests.fixtures.installation import Configure
-from tests.fixtures.people import Person
+from tests.support.documents import ROOT
+from tests.support.generator import Generator
+from tests.support.installation import Configure
+from tests.support.people import Person
 from videovault.config import Settings
-from videovault.gateways import reader
-from videovault.services import generation
+from videovault.gateways import webhook_reply
+from videovault.services.generation import orders
 
 CONNECT = ROOT / "docs" / "connect"
 PAGES = sorted(CONNECT.glob("*.md"))
@@ -49,7 +49,7 @@ def order(moto_s3: object, ada: Person, generator: Generator, configure: Configu
     del moto_s3
     generator.mode = "processing"
     configure(GENERATE_WAIT_SECONDS=0)
-    generation.ask_generator(str(generate(ada).json()["data"]["videoId"]))
+    orders.ask_generator(str(generate(ada).json()["data"]["videoId"]))
     return set(generator.requests[0])
 
 
@@ -147,7 +147,7 @@ def test_what_a_page_says_is_read_is_read(file: str) -> None:
     assert len(blocks) >= 2
     states = set()
     for block in blocks:
-        said = reader.read(block.encode(), "application/json")
+        said = webhook_reply.read(block.encode(), "application/json")
         states.add(said.state)
         films = set(re.findall(r'https://[^"]+\.mp4[^"]*', block))
         assert said.state != "unread", block
@@ -174,5 +174,5 @@ def test_the_model_s_answer_is_passed_on_as_it_came_and_read() -> None:
         "id": "chatcmpl-1",
         "choices": [{"index": 0, "message": {"role": "assistant", "content": json.dumps(script)}}],
     }
-    read = reader.read_script(json.dumps(answer).encode(), "application/json")
+    read = webhook_reply.read_script(json.dumps(answer).encode(), "application/json")
     assert (read.hook, read.body, read.conclusion) == tuple(script.values())

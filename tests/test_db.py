@@ -11,16 +11,19 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import select
 
 from tests.api.requests import delete, gallery, generate, report, store
-from tests.fixtures.generator import Generator
-from tests.fixtures.installation import Configure
-from tests.fixtures.people import MakeUser
-from tests.fixtures.waiting import eventually
+from tests.support.generator import Generator
+from tests.support.installation import Configure
+from tests.support.people import MakeUser
+from tests.support.waiting import eventually
 from videovault import db
 from videovault.db import reading, transaction
 from videovault.errors import Conflict
 from videovault.models import Event, Status, User, Video
-from videovault.services import accounts, lifecycle, scripts, videos
-from videovault.services.access import Caller
+from videovault.services.accounts import accounts
+from videovault.services.core import lifecycle
+from videovault.services.core.access import Caller
+from videovault.services.generation import scripts
+from videovault.services.videos import gallery as videos_gallery
 
 pytestmark = pytest.mark.usefixtures("database")
 BRIEF = {"topic": "Our new kettle 🫖", "avatar": "Anna"}
@@ -165,7 +168,7 @@ def test_a_draft_is_written_changed_listed_and_moved(anna: Caller) -> None:
     with transaction() as session:
         video = session.get_one(Video, draft.video_id)
         assert lifecycle.move(session, video, Status.GENERATING, actor_id=anna.user_id, why="asked for")
-    found = videos.gallery(anna, anna.user_id, videos.GalleryQuery(q="KETTLE"))
+    found = videos_gallery.gallery(anna, anna.user_id, videos_gallery.GalleryQuery(q="KETTLE"))
     assert [video.video_id for video in found.videos] == [draft.video_id]
     assert (found.processing_count, found.total_count) == (1, 1)
     with reading() as session:

@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy.exc import OperationalError
 from sqlmodel import select
 
-from tests.fixtures.installation import Configure, migrate
-from tests.fixtures.small_disk import SmallDisk, small_disk
+from tests.support.installation import Configure, migrate
+from tests.support.small_disk import SmallDisk, small_disk
 from videovault import db, disk_reserve
 from videovault.db import reading, transaction, write_if_possible
 from videovault.disk_reserve import LEAST_FREE_BYTES, RESERVE_BYTES, STEP_BYTES, DiskReserve

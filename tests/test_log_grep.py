@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures import log_grep
-from tests.fixtures.installation import Configure
+from tests.support import log_grep
+from tests.support.installation import Configure
 from videovault import logs, security
 from videovault.config import settings
 from videovault.gateways.storage import Storage
 from videovault.security import Order, Ticket
-from videovault.services import accounts, invitations, resets, tokens
+from videovault.services.accounts import accounts, invitations, password_reset, tokens
 
 PASSWORD = "correct horse"
 SET = {  # in none of which is a secret of another test's
@@ -46,7 +46,7 @@ def test_whatever_is_made_here_is_looked_for(planted: Path, moto_s3: Storage) ->
         accounts.login("anna@example.com", PASSWORD).token,
         tokens.create(caller, "Nightly").token,
         invitations.invite(caller).url,
-        resets.for_admin(caller, caller.user_id).url,
+        password_reset.for_admin(caller, caller.user_id).url,
         security.callback_token(Order("video_1_a", "")),
         security.visit_ticket(Ticket("video_1_a", 0)),
         security.new_secret_key(),

@@ -12,7 +12,7 @@ import cyclonedx.schema
 import pytest
 from jsonschema_rs import Draft7Validator, Registry
 
-from tests.fixtures.documents import ROOT
+from tests.support.documents import ROOT
 
 SCHEMAS = Path(cyclonedx.schema.__file__).parent / "_res"  # the standard's own files, unchanged
 SCHEMA = json.loads((SCHEMAS / "bom-1.6.SNAPSHOT.schema.json").read_text())

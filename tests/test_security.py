@@ -6,7 +6,7 @@ import pytest
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 
-from tests.fixtures.keys import ONE_KEY, OTHER_KEY
+from tests.support.keys import ONE_KEY, OTHER_KEY
 from videovault import security
 from videovault.config import settings
 

@@ -11,10 +11,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from tests.fixtures.documents import ROOT
-from tests.fixtures.installation import Configure
-from tests.fixtures.security_document import SECURITY, in_document
-from videovault.api.hardening import harden
+from tests.support.documents import ROOT
+from tests.support.installation import Configure
+from tests.support.security_document import SECURITY, in_document
+from videovault.api.middleware.stack import harden
 
 NAMED = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 ITEM = re.compile(r"^\| (V\d+\.\d+\.\d+)", re.MULTILINE)

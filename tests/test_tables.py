@@ -6,12 +6,12 @@ import re
 import pytest
 from sqlmodel import SQLModel
 
-from tests.fixtures.security_document import SECURITY
+from tests.support.security_document import SECURITY
 from videovault import models
-from videovault.services import upkeep
+from videovault.services.maintenance import repair
 
-CONSTANT = re.compile(r"`(\w+)\.([A-Z][A-Z_]+)`")
-PURGE = re.compile(r"`(\w+)\.(purge)`")
+CONSTANT = re.compile(r"`([\w.]+)\.([A-Z][A-Z_]+)`")
+PURGE = re.compile(r"`([\w.]+)\.(purge)`")
 
 
 def section() -> str:
@@ -48,5 +48,5 @@ def test_each_purge_runs_and_each_that_runs_is_named() -> None:
     named = {
         getattr(importlib.import_module(f"videovault.services.{m}"), p) for m, p in PURGE.findall(section())
     }
-    running = {step for step in upkeep.PURGES if step.__name__ == "purge"}
+    running = {step for step in repair.PURGES if step.__name__ == "purge"}
     assert named == running

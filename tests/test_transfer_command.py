@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.installation import Configure
-from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer, payload
-from tests.fixtures.s3_proxy import s3_proxy
-from tests.fixtures.waiting import HANG_SECONDS, eventually
+from tests.support.installation import Configure
+from tests.support.misbehaving_server import MIB, Manners, NaughtyServer, payload
+from tests.support.s3_proxy import s3_proxy
+from tests.support.waiting import HANG_SECONDS, eventually
 from videovault.__main__ import main
 from videovault.config import settings
 from videovault.errors import InvalidInput
 from videovault.gateways.storage import Storage
-from videovault.services import copying
-from videovault.services.engine.plan import PART_BYTES
+from videovault.services.transfer import standalone
+from videovault.services.transfer.engine.types import PART_BYTES
 
 ROOT = Path(__file__).parent.parent
 SIZE = 3 * PART_BYTES
@@ -76,7 +76,7 @@ def test_interrupted_and_run_again_it_fetches_what_is_missing_only(
     assert server.bytes_sent("/long.mp4") - before < SIZE
     assert f"crc32 {zlib.crc32(payload(SIZE)):08x}" in said
     assert not list(allowed.uploads())
-    assert not list((settings().data_dir / copying.FOLDER).iterdir())
+    assert not list((settings().data_dir / standalone.FOLDER).iterdir())
 
 
 def _stored_parts(storage: Storage) -> int:
@@ -91,7 +91,7 @@ def test_a_list_is_worked_through_and_what_failed_is_named(
     listed = tmp_path / "list.txt"
     listed.write_text(f"# mine\n{one} a/one.mp4\n\n{two}\n{server.origin}/none.mp4 b/none.mp4\n")
     assert main(["transfer", "--list", str(listed)]) == 2
-    assert sorted(allowed.keys()) == sorted(["a/one.mp4", copying.key_for(two)])
+    assert sorted(allowed.keys()) == sorted(["a/one.mp4", standalone.key_for(two)])
     said = capsys.readouterr().err
     assert "none.mp4: The link has expired" in said
     assert "1 of 3 were not transferred" in said
@@ -122,10 +122,10 @@ def test_what_is_wanted_must_be_clear(
 @pytest.mark.parametrize("key", ["", "/a", "a//b", "../a", "a/./b", "a\nb", "x" * 1025])
 def test_a_key_that_nobody_could_address_is_refused(key: str) -> None:
     with pytest.raises(InvalidInput):
-        copying.checked_key(key)
+        standalone.checked_key(key)
 
 
 def test_a_key_made_from_an_address_is_plain_and_always_the_same() -> None:
     url = "https://example.com/My%20%22Video%22.mp4?X-Amz-Signature=abc"
-    assert re.fullmatch(r"transfers/[0-9a-f]{8}_[A-Za-z0-9.-]+\.mp4", copying.key_for(url))
-    assert copying.key_for(url) == copying.key_for(url) != copying.key_for(url + "d")
+    assert re.fullmatch(r"transfers/[0-9a-f]{8}_[A-Za-z0-9.-]+\.mp4", standalone.key_for(url))
+    assert standalone.key_for(url) == standalone.key_for(url) != standalone.key_for(url + "d")

@@ -7,15 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures import log_grep
-from tests.fixtures.generator import Generator
-from tests.fixtures.installation import Configure
-from tests.fixtures.waiting import HANG_SECONDS, eventually
+from tests.support import log_grep
+from tests.support.generator import Generator
+from tests.support.installation import Configure
+from tests.support.waiting import HANG_SECONDS, eventually
 from videovault.db import reading
 from videovault.gateways.storage import Storage
 from videovault.models import Status, Video
-from videovault.services import accounts, generation, presence, videos
-from videovault.services.access import Caller
+from videovault.services.accounts import accounts
+from videovault.services.core.access import Caller
+from videovault.services.generation import orders
+from videovault.services.transfer import worker_registry
+from videovault.services.videos import gallery
 from videovault.worker import enqueue
 
 pytestmark = pytest.mark.process
@@ -64,10 +67,10 @@ def test_a_generator_that_hangs_holds_no_transfer_and_one_with_a_status_address_
 ) -> None:
     generator.then("hang", "poll")
     generator.polls_needed = 1
-    hangs = generation.request(anna, SCRIPT, enqueue=enqueue).video_id
+    hangs = orders.request(anna, SCRIPT, enqueue=enqueue).video_id
     eventually(lambda: generator.requests)
-    polled = generation.request(anna, SCRIPT, enqueue=enqueue).video_id
-    stored = videos.store_link(anna, generator.file("other.mp4"), anna.email, enqueue=enqueue).video_id
+    polled = orders.request(anna, SCRIPT, enqueue=enqueue).video_id
+    stored = gallery.store_link(anna, generator.file("other.mp4"), anna.email, enqueue=enqueue).video_id
     wait_for(stored, Status.READY)
     wait_for(polled, Status.READY)
     assert wait_for(hangs, Status.GENERATING).requested_at
@@ -93,4 +96,4 @@ def test_a_worker_says_that_it_is_alive_and_takes_its_leave(
 
 
 def wait_for_workers(number: int) -> None:
-    eventually(lambda: len(presence.known()[0]) == number, lambda: "the worker did not say so")
+    eventually(lambda: len(worker_registry.known()[0]) == number, lambda: "the worker did not say so")

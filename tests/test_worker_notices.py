@@ -8,12 +8,12 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.fixtures.installation import Configure
-from tests.fixtures.receiver import receiver
-from tests.fixtures.waiting import HANG_SECONDS
+from tests.support.installation import Configure
+from tests.support.receiver import receiver
+from tests.support.waiting import HANG_SECONDS
 from videovault.db import transaction
 from videovault.models import Channel, OutboxMessage
-from videovault.services import accounts
+from videovault.services.accounts import accounts
 
 pytestmark = pytest.mark.process
 

@@ -26,17 +26,18 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
-    from videovault.services.engine import Stored
+    from videovault.services.transfer.engine import Stored
 
 LEAST_FREE_BYTES = 500 * 1024**2
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Everything on one port."""
-    from videovault.embedded import frontend, open_files, server
-    from videovault.services import first_start
+    from videovault.embedded import frontend, server
+    from videovault.embedded import process as embedded_process
+    from videovault.services.maintenance import first_start
 
-    open_files.raise_limit()
+    embedded_process.raise_limit()
     # While it starts there is nothing to tidy up; Python's own way could be lost inside an import.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     chosen = settings()
@@ -63,9 +64,9 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
 def worker() -> None:
     """Generate and store videos, for this machine or for many."""
     from videovault import worker as process
-    from videovault.embedded import open_files
+    from videovault.embedded import process as embedded_process
 
-    open_files.raise_limit()
+    embedded_process.raise_limit()
     _check_restored(settings())
     start.check_keys()
     process.run()
@@ -82,7 +83,7 @@ def migrate() -> None:
 
 def create_admin() -> None:
     """Make an admin account, asking for its e-mail address and password."""
-    from videovault.services import accounts
+    from videovault.services.accounts import accounts
 
     migrate()
     start.check_keys()
@@ -93,14 +94,14 @@ def create_admin() -> None:
 
 def transfer(chosen: argparse.Namespace) -> None:
     """Bring videos from addresses into the bucket; run it again to go on with what was interrupted."""
-    from videovault.embedded import borrowed
-    from videovault.services import copying
+    from videovault.embedded import borrowed_s3
+    from videovault.services.transfer import standalone
 
     if bool(chosen.url) == bool(chosen.list):
         raise InvalidInput("Give an address, or --list with a file of them.")
-    wanted = copying.jobs(chosen.list.read_text() if chosen.list else f"{chosen.url} {chosen.key or ''}")
-    with borrowed.s3_running():
-        copying.connect()
+    wanted = standalone.jobs(chosen.list.read_text() if chosen.list else f"{chosen.url} {chosen.key or ''}")
+    with borrowed_s3.s3_running():
+        standalone.connect()
         failed = _transfer_all(wanted, chosen.at_once)
     if failed:
         raise SourceError(f"{failed} of {len(wanted)} were not transferred.")
@@ -117,45 +118,45 @@ def _transfer_arguments(parser: argparse.ArgumentParser) -> None:
 
 def reconcile(chosen: argparse.Namespace) -> int:
     """Compare the bucket with the database; by default nothing is changed."""
+    from videovault.commands import keys
     from videovault.commands import reconcile as command
-    from videovault.commands import rekey
-    from videovault.embedded import borrowed
+    from videovault.embedded import borrowed_s3
 
     migrate()
     if chosen.rekey:
-        if borrowed.app_is_running():
+        if borrowed_s3.app_is_running():
             raise ConfigurationError("VideoVault is running with the present key. Stop it first.")
-        return rekey.run(confirmed=chosen.yes)
+        return keys.rekey(confirmed=chosen.yes)
     start.check_keys()
-    with borrowed.s3_running():
+    with borrowed_s3.s3_running():
         return command.run(repair=chosen.repair, rebuild=chosen.rebuild, as_json=chosen.json)
 
 
 def reseal() -> int:
     """Seal all secret keys by today's SECRET_KEY, after it was changed."""
-    from videovault.commands import reseal as command
+    from videovault.commands import keys as command
 
     migrate()
-    return command.run()
+    return command.reseal()
 
 
 def backup(chosen: argparse.Namespace) -> int:
     """Back up database, key file and objects into a folder, while everything runs; run again, it copies what is new."""
     from videovault.commands import backup as command
-    from videovault.embedded import borrowed
+    from videovault.embedded import borrowed_s3
 
     if chosen.verify:
         return command.verify(chosen.folder)
-    with borrowed.s3_running():
+    with borrowed_s3.s3_running():
         return command.save(chosen.folder)
 
 
 def restore(chosen: argparse.Namespace) -> int:
     """Put a backup back into an empty installation; run again, it continues."""
     from videovault.commands import backup as command
-    from videovault.embedded import borrowed
+    from videovault.embedded import borrowed_s3
 
-    with borrowed.alone() as storage_running:
+    with borrowed_s3.alone() as storage_running:
         return command.restore(chosen.folder, force=chosen.force, storage_running=storage_running)
 
 
@@ -187,7 +188,7 @@ def _transfer_all(wanted: Sequence[tuple[str, str]], at_once: int) -> int:
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
-    from videovault.services import copying
+    from videovault.services.transfer import standalone
 
     stop, failed = Event(), 0
     columns = (
@@ -201,9 +202,9 @@ def _transfer_all(wanted: Sequence[tuple[str, str]], at_once: int) -> int:
     with bars, ThreadPoolExecutor(max(1, at_once)) as pool:
         under_way = {}
         for url, key in wanted:
-            bar = bars.add_task(_as_it_is(copying.short(url)), total=None)
-            watch = copying.Watch(partial(_tell, bars, bar), stop)
-            under_way[pool.submit(copying.copy, url, key, watch)] = (url, key)
+            bar = bars.add_task(_as_it_is(standalone.short(url)), total=None)
+            watch = standalone.Watch(partial(_tell, bars, bar), stop)
+            under_way[pool.submit(standalone.copy, url, key, watch)] = (url, key)
         try:
             for done in as_completed(under_way):
                 failed += not _told(bars.console, done, *under_way[done])
@@ -219,12 +220,12 @@ def _tell(bars: "Progress", bar: "TaskID", bytes_done: int, bytes_total: int | N
 
 def _told(console: "Console", done: "Future[Stored]", url: str, key: str) -> bool:
     """Say what became of one; whether it was transferred."""
-    from videovault.services import copying
+    from videovault.services.transfer import standalone
 
     try:
         stored = done.result()
     except VideoVaultError as error:
-        console.print(_as_it_is(f"{copying.short(url)}: {error.public_message}"))
+        console.print(_as_it_is(f"{standalone.short(url)}: {error.public_message}"))
         return False
     console.print(_as_it_is(f"{key}  {stored.size:,} bytes  crc32 {stored.crc32:08x}"), highlight=False)
     return True

@@ -345,7 +345,7 @@ class IdempotencyKey(SQLModel, table=True):
 class Event(SQLModel, table=True):
     """Who did what when. Rows outlive what they speak of, so there are no foreign keys.
 
-    What outside calls can repeat at will is one row an hour (``services/audit.py``): ``tally_key`` names it, ``times``
+    What outside calls can repeat at will is one row an hour (``services/core/audit.py``): ``tally_key`` names it, ``times``
     counts, and ``last_at`` is the last time. ``client_ip`` is empty for the machine's own work and once it has expired.
     """
 
@@ -425,7 +425,7 @@ class OutboxMessage(SQLModel, table=True):
 
 
 class StoreCapabilities(SQLModel, table=True):
-    """What was learned of a store: ``facts`` as ``gateways/capabilities.py`` writes them, ``id`` the hash of ``store``."""
+    """What was learned of a store: ``facts`` as ``gateways/store_capabilities.py`` writes them, ``id`` the hash of ``store``."""
 
     __tablename__ = "store_capabilities"
 

@@ -12,18 +12,16 @@ from starlette.types import ASGIApp
 
 from videovault import logs
 from videovault.api.app import create_api
-from videovault.api.concealed import conceal
-from videovault.api.connections import OpenConnections
-from videovault.api.hardening import harden
-from videovault.api.waiting import Watch
-from videovault.components.fallback import crash_screen
-from videovault.components.head import HEAD, STYLESHEETS
+from videovault.api.middleware.connection_limits import OpenConnections
+from videovault.api.middleware.hidden_admin import conceal
+from videovault.api.middleware.stack import harden
+from videovault.api.video_waits import Watch
+from videovault.components.document import HEAD, STYLESHEETS, crash_screen
 from videovault.config import hidden, settings
 from videovault.embedded import listener_guard
 from videovault.embedded.frontend import script_hashes
 from videovault.embedded.passthrough import PassThrough
-from videovault.embedded.process_exit import skip_teardown
-from videovault.embedded.stop_signals import told_to_stop
+from videovault.embedded.process import skip_teardown, told_to_stop
 from videovault.embedded.supervisor import embedded_parts
 from videovault.pages import PAGES
 from videovault.state import page_events

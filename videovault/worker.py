@@ -17,12 +17,16 @@ from huey import Huey, PostgresHuey, RedisHuey, SqliteHuey
 from huey.consumer import Consumer
 
 from videovault import db, logs
-from videovault.askers import Askers
 from videovault.config import settings
 from videovault.data_dir import locked
 from videovault.errors import DiskFull
 from videovault.models import Channel
-from videovault.services import copies, notices, outbox, pipeline, polling, presence, upkeep
+from videovault.services.core import lifecycle
+from videovault.services.generation import polling
+from videovault.services.maintenance import repair
+from videovault.services.notifications import outbox
+from videovault.services.transfer import pipeline, playable_copy, worker_registry
+from videovault.webhook_pool import Askers
 
 NAME = "videovault"
 REPAIR_SECONDS = 5.0
@@ -91,14 +95,14 @@ def run() -> None:
     )
     consumer._set_signal_handlers()  # noqa: SLF001 - a signal that comes before it runs is an orderly end, too
     _askers.start(GENERATORS_AT_ONCE)
-    here = presence.Here(consumer.workers)
+    here = worker_registry.Here(consumer.workers)
     beside: list[tuple[str, Callable[[], None]]] = [("repair", _keep_repairing), ("polling", _keep_polling)]
     beside.append(("playable copies", _keep_copying))
     beside.append(("presence", partial(_keep_present, here)))
     if heartbeats := os.environ.get(HEARTBEAT_FD):
         beside.append(("heartbeats", partial(_keep_beating, int(heartbeats))))
     # A thread for each channel: a slow mail server keeps back nothing but mail.
-    beside += [(f"notices by {each}", partial(_keep_delivering, each)) for each in notices.channels()]
+    beside += [(f"notices by {each}", partial(_keep_delivering, each)) for each in lifecycle.channels()]
     for name, keep_on in beside:
         threading.Thread(target=keep_on, name=name, daemon=True).start()
     log.debug("worker ready", transfers_at_once=consumer.workers)
@@ -148,9 +152,9 @@ def _is_sound(file: Path) -> bool:
 def _keep_repairing() -> None:
     for turn in count():
         try:
-            upkeep.repair(enqueue=_enqueue_if_missing())
+            repair.repair(enqueue=_enqueue_if_missing())
             if turn % TIDY_EVERY == 0:
-                upkeep.tidy()
+                repair.tidy()
         except Exception:  # the repair that ends with a passing fault would never mend another
             log.exception("repair failed, trying again")
         if _stopping.wait(REPAIR_SECONDS):
@@ -173,7 +177,7 @@ def _keep_copying() -> None:
     """One at a time, and never in the place of a transfer."""
     while not _stopping.wait(COPY_SECONDS):
         try:
-            while copies.make_next(stopping=_stopping.is_set) != "nothing to do":
+            while playable_copy.make_next(stopping=_stopping.is_set) != "nothing to do":
                 pass
         except DiskFull as error:
             log.warning("playable copies wait", reason=error.public_message)
@@ -182,13 +186,13 @@ def _keep_copying() -> None:
             log.exception("making playable copies failed, trying again")
 
 
-def _keep_present(here: presence.Here) -> None:
+def _keep_present(here: worker_registry.Here) -> None:
     while not _stopping.is_set():
         try:
             here.beat()
         except Exception:  # as above
             log.exception("the worker could not tell that it is alive, trying again")
-        _stopping.wait(presence.BEAT_SECONDS)
+        _stopping.wait(worker_registry.BEAT_SECONDS)
 
 
 def _keep_beating(pipe: int) -> None:

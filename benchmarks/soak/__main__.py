@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.soak.outcome import Figures
 from benchmarks.soak.running import Soak
-from tests.fixtures.documents import RELIABILITY, write_part
+from tests.support.documents import RELIABILITY, write_part
 
 PART = "soak"
 

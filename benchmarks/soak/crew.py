@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from tests.fixtures.house import House
+from tests.support.product import House
 
 TRANSFERS = 8  # at once, by each worker
 

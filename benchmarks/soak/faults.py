@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from threading import Lock
 
-from tests.fixtures.generator import Order
-from tests.fixtures.generator_modes import Mode
-from tests.fixtures.naughty_server import MIB, Manners
-from tests.fixtures.s3_proxy import HANG_UP, Refusal
-from tests.fixtures.world import World
+from tests.support.generator import Order
+from tests.support.generator_modes import Mode
+from tests.support.misbehaving_server import MIB, Manners
+from tests.support.s3_proxy import HANG_UP, Refusal
+from tests.support.world import World
 
 SHARE = 0.1
 KINDS = ("webhook", "source", "S3")

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from benchmarks.soak.faults import film
-from tests.fixtures.documents import table
-from tests.fixtures.house import House
+from tests.support.documents import table
+from tests.support.product import House
 
 Ends = Counter[str]  # ready, or failed with its code
 

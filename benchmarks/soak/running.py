@@ -9,10 +9,10 @@ from benchmarks.soak import outcome
 from benchmarks.soak.crew import Crew
 from benchmarks.soak.faults import Faults
 from benchmarks.soak.outcome import Ends, Figures
-from tests.fixtures.house import House, Person, video_id_of
-from tests.fixtures.installation import s3_in_memory
-from tests.fixtures.media import grey_film
-from tests.fixtures.world import outside_world
+from tests.support.installation import s3_in_memory
+from tests.support.media import grey_film
+from tests.support.product import House, Person, video_id_of
+from tests.support.world import outside_world
 
 LIMITS = {"RUNNING_PER_USER": "2", "WEBHOOK_TIMEOUT_SECONDS": "20", "SOURCE_IDLE_SECONDS": "3"}
 LOOK_SECONDS = 0.5

@@ -8,10 +8,10 @@ from playwright.sync_api import Browser, expect, sync_playwright
 from scripts.screenshots.films import films
 from scripts.screenshots.pictures import IMAGES, picture, save
 from scripts.screenshots.strip import film_strip
-from tests.fixtures.browser import FLAGS, system_chromium
-from tests.fixtures.geometry import overflow
-from tests.fixtures.showcase import showcase
-from tests.fixtures.stage import PATIENCE_MS, each_look, each_scene
+from tests.support.browser import FLAGS, system_chromium
+from tests.support.geometry import overflow
+from tests.support.showcase import showcase
+from tests.support.transfer_setup import PATIENCE_MS, each_look, each_scene
 
 
 def main() -> None:

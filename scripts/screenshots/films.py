@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.fixtures.showcase import TOPICS
+from tests.support.showcase import TOPICS
 from videovault.embedded.studio.orders import ScriptOrder, VideoOrder
 from videovault.embedded.studio.render import render
 from videovault.embedded.studio.script import write

@@ -6,7 +6,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Page
 
-from tests.fixtures.documents import ROOT
+from tests.support.documents import ROOT
 
 IMAGES = ROOT / "docs" / "images"
 QUALITY = 60

@@ -6,10 +6,10 @@ from PIL import Image, ImageDraw, ImageFont
 from playwright.sync_api import Browser, Page, expect
 
 from scripts.screenshots.pictures import picture, save
-from tests.fixtures.app import running_app
-from tests.fixtures.showcase import OWNER, PASSWORD, TOPICS
-from tests.fixtures.stage import DESKTOP, PATIENCE_MS
-from tests.fixtures.ways import shows_a_picture
+from tests.support.app import running_app
+from tests.support.page_paths import shows_a_picture
+from tests.support.showcase import OWNER, PASSWORD, TOPICS
+from tests.support.transfer_setup import DESKTOP, PATIENCE_MS
 
 COLUMNS, WIDTH, HEIGHT, CAPTION, GAP = 3, 640, 400, 34, 16
 PAPER, INK = (246, 246, 244), (40, 42, 40)

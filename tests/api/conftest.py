@@ -3,10 +3,10 @@
 import pytest
 
 from tests.api.requests import generate, store
-from tests.fixtures.generator import Generator
-from tests.fixtures.installation import Configure
-from tests.fixtures.people import Person
-from videovault.services import generation
+from tests.support.generator import Generator
+from tests.support.installation import Configure
+from tests.support.people import Person
+from videovault.services.generation import orders
 
 
 @pytest.fixture
@@ -22,5 +22,5 @@ def generating(ada: Person, generator: Generator, configure: Configure) -> str:
     generator.mode = "processing"
     configure(GENERATE_WAIT_SECONDS=0)
     video_id = str(generate(ada).json()["data"]["videoId"])
-    generation.ask_generator(video_id)
+    orders.ask_generator(video_id)
     return video_id

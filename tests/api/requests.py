@@ -5,8 +5,8 @@ from typing import Any
 
 import httpx
 
-from tests.fixtures.people import Person
-from tests.fixtures.waiting import eventually
+from tests.support.people import Person
+from tests.support.waiting import eventually
 
 BRIEF = {
     "topic": "Our new kettle",

@@ -6,8 +6,8 @@ import httpx
 import pytest
 from sqlmodel import col, select
 
-from tests.fixtures.installation import Configure
-from tests.fixtures.people import BASE, PASSWORD, MakeClient, MakeUser, Person
+from tests.support.installation import Configure
+from tests.support.people import BASE, PASSWORD, MakeClient, MakeUser, Person
 from videovault.db import reading
 from videovault.models import Event
 

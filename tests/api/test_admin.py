@@ -3,9 +3,9 @@
 import pytest
 
 from tests.api.requests import AT_ONCE, code, draft, gallery, store
-from tests.fixtures.generator import Generator
-from tests.fixtures.installation import Configure
-from tests.fixtures.people import Person
+from tests.support.generator import Generator
+from tests.support.installation import Configure
+from tests.support.people import Person
 from videovault.gateways.storage import Storage
 
 pytestmark = pytest.mark.usefixtures("moto_s3")

@@ -8,13 +8,13 @@ from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from tests.api.requests import code
-from tests.fixtures.installation import Configure
-from tests.fixtures.people import MakeClient, Person
+from tests.support.installation import Configure
+from tests.support.people import MakeClient, Person
 from videovault import db
 from videovault.db import reading, transaction
 from videovault.errors import DiskFull
 from videovault.models import Event
-from videovault.services import limiting
+from videovault.services.core import rate_limits
 
 BROWSER = "203.0.113.7"
 PROXIED = {
@@ -92,7 +92,7 @@ def test_links_and_downloads_are_told_and_polling_adds_no_rows(stored: str, ada:
 
 def test_links_are_limited_by_account(stored: str, ada: Person, bob: Person) -> None:
     for _ in range(1200 - 4):
-        limiting.check(limiting.LINKS, "links", ada.user_id)
+        rate_limits.check(rate_limits.LINKS, "links", ada.user_id)
     paths = (f"/api/auth/video/{stored}", f"/api/auth/video/{stored}/download", GALLERY)
     answers = [ada.api.get(path, params={"userId": ada.user_id}) for path in (*paths, *paths)]
     assert [answer.status_code for answer in answers] == [200, 302, 200, 200, 429, 429]

@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from tests.api.requests import BRIEF, code, generate
-from tests.fixtures.generator import Generator
-from tests.fixtures.installation import Configure
-from tests.fixtures.people import MakeClient, Person
-from videovault.services import avatars, generation
+from tests.support.generator import Generator
+from tests.support.installation import Configure
+from tests.support.people import MakeClient, Person
+from videovault.services.generation import avatars, orders
 
 pytestmark = pytest.mark.usefixtures("installation")
 LIST, ADMIN = "/api/auth/avatars", "/api/admin/avatars"
@@ -146,7 +146,7 @@ def test_both_webhooks_get_the_generators_id_whole_and_unchanged(
     configure(GENERATE_WAIT_SECONDS=0)
     add(admin, "Anna at the desk", generator_id)
     ada.api.post("/api/auth/create-video", json={**BRIEF, "avatar": generator_id, "email": ada.email})
-    generation.ask_generator(str(generate(ada, avatar=generator_id).json()["data"]["videoId"]))
+    orders.ask_generator(str(generate(ada, avatar=generator_id).json()["data"]["videoId"]))
     assert [order["avatar"] for order in generator.requests] == [generator_id, generator_id]
 
 

@@ -9,7 +9,7 @@ import pytest
 from sqlmodel import select
 
 from tests.api.requests import BRIEF, DELETE, DOWNLOAD, GENERATE, SCRIPT, STATUS, code
-from tests.fixtures.people import Person
+from tests.support.people import Person
 from videovault.db import reading
 from videovault.models import Session, User, Video
 

@@ -3,10 +3,10 @@
 import pytest
 
 from tests.api.requests import SCRIPT, code, generate
-from tests.fixtures.installation import Configure
-from tests.fixtures.people import Person
-from videovault.services import budget
-from videovault.services.accounts import authenticate
+from tests.support.installation import Configure
+from tests.support.people import Person
+from videovault.services.accounts.accounts import authenticate
+from videovault.services.generation import budget
 
 pytestmark = pytest.mark.usefixtures("moto_s3", "generator")
 GENERATE = "/api/auth/create-video/generate-video"

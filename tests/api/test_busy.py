@@ -7,14 +7,14 @@ import httpx
 import pytest
 
 import videovault
-from tests.fixtures.installation import Configure
-from tests.fixtures.people import PASSWORD, MakeClient, MakeUser, Person
+from tests.support.installation import Configure
+from tests.support.people import PASSWORD, MakeClient, MakeUser, Person
 from tests.test_bulkhead import occupied
 from videovault import security
 from videovault.api.forms import MAX_FORM_BYTES
 from videovault.bulkhead import Bulkhead
 from videovault.gateways import probe
-from videovault.services import callbacks
+from videovault.services.generation import callbacks
 
 
 @pytest.fixture

@@ -12,13 +12,13 @@ import pytest
 from sqlmodel import select
 
 from tests.api.requests import STATUS, report
-from tests.fixtures.api_server import api_server
-from tests.fixtures.generator import Generator
-from tests.fixtures.installation import Configure
-from tests.fixtures.people import MakeClient, Person
+from tests.support.api_server import api_server
+from tests.support.generator import Generator
+from tests.support.installation import Configure
+from tests.support.people import MakeClient, Person
 from videovault.db import reading
 from videovault.models import Delivery
-from videovault.services import recording
+from videovault.services.generation import webhook_log
 
 pytestmark = [pytest.mark.usefixtures("moto_s3"), pytest.mark.thorough]
 # 28 KB of headers and 15 KB of body, as in the attack that filled the disk.
@@ -58,10 +58,10 @@ def test_a_flood_from_many_addresses_stays_in_a_bounded_ring(
     configure(RATE_LIMITS="off")
     flood([f"203.0.113.{number % 250}" for number in range(310)] + [ONE] * 25)
     rows = refused()
-    assert len(rows) == recording.MOST_UNPROVEN
+    assert len(rows) == webhook_log.MOST_UNPROVEN
     addresses = Counter(row.address for row in rows)
-    assert addresses[ONE] == recording.MOST_OF_ADDRESS
-    assert max(addresses.values()) == recording.MOST_OF_ADDRESS
+    assert addresses[ONE] == webhook_log.MOST_OF_ADDRESS
+    assert max(addresses.values()) == webhook_log.MOST_OF_ADDRESS
     assert max(len(json.dumps(row.headers)) + len(row.body) for row in rows) < 32 * 1024
     shown = admin.api.get("/api/admin/deliveries", params={"direction": "in"}).json()["data"]["deliveries"]
     assert (shown[0]["address"], shown[0]["httpStatus"]) == (ONE, 401)
@@ -80,7 +80,7 @@ def test_all_networks_of_one_ipv6_customer_share_one_bound(flood: Flood, configu
     flood([f"2001:db8:7:{number:x}::1" for number in range(40)])
     rows = refused()
     assert {row.address for row in rows} == {"2001:db8:7::/48"}
-    assert len(rows) == recording.MOST_OF_ADDRESS
+    assert len(rows) == webhook_log.MOST_OF_ADDRESS
 
 
 def test_somebody_elses_video_gets_no_history_by_a_real_account(
@@ -117,7 +117,7 @@ def test_the_history_of_a_video_is_bounded_too(
     make_client: MakeClient,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(recording, "MOST_OF_VIDEO", 5)
+    monkeypatch.setattr(webhook_log, "MOST_OF_VIDEO", 5)
     proven = make_client(headers={"Authorization": f"Bearer {generator.requests[0]['callbackToken']}"})
     for _ in range(8):
         assert report(proven, ada, generating, "processing").status_code == 200

@@ -8,9 +8,9 @@ import pytest
 from standardwebhooks import Webhook
 
 from tests.api.requests import STATUS, code, gallery
-from tests.fixtures.generator import Generator
-from tests.fixtures.installation import Configure
-from tests.fixtures.people import Person
+from tests.support.generator import Generator
+from tests.support.installation import Configure
+from tests.support.people import Person
 
 pytestmark = pytest.mark.usefixtures("moto_s3")
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

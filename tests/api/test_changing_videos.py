@@ -3,8 +3,8 @@
 import pytest
 
 from tests.api.requests import code, delete, gallery, with_sidecar
-from tests.fixtures.installation import Configure
-from tests.fixtures.people import Person
+from tests.support.installation import Configure
+from tests.support.people import Person
 from videovault.gateways.storage import Storage
 
 pytestmark = pytest.mark.usefixtures("moto_s3")

@@ -3,10 +3,10 @@
 import httpx
 import pytest
 
-from tests.fixtures.installation import Configure
-from tests.fixtures.people import BASE, PASSWORD, MakeClient, Person
+from tests.support.installation import Configure
+from tests.support.people import BASE, PASSWORD, MakeClient, Person
 from videovault import security
-from videovault.services import limiting
+from videovault.services.core import rate_limits
 
 LOGIN = "/api/auth/login"
 RIGHT = {"email": "ada@example.com", "password": PASSWORD}
@@ -16,7 +16,7 @@ NAME = "videovault_device"
 
 def strangers_exhaust(client: httpx.Client) -> None:
     """The limit of Ada's account, from many addresses, by real requests."""
-    limiting.limiter().forget(limiting.ACCOUNT_GUESSES, "login-account", RIGHT["email"])
+    rate_limits.limiter().forget(rate_limits.ACCOUNT_GUESSES, "login-account", RIGHT["email"])
     for number in range(101):
         client.cookies.clear()
         client.post(LOGIN, json=WRONG, headers={"X-Forwarded-For": f"198.51.100.{number}"})

@@ -6,9 +6,9 @@ import httpx
 import pytest
 
 from tests.api.requests import code, delete, gallery, generate, store, with_sidecar
-from tests.fixtures.generator import Generator
-from tests.fixtures.people import MakeClient, Person
-from tests.fixtures.waiting import eventually
+from tests.support.generator import Generator
+from tests.support.people import MakeClient, Person
+from tests.support.waiting import eventually
 from videovault.gateways.storage import Storage
 
 pytestmark = pytest.mark.usefixtures("own_embedded_s3", "jobs")

@@ -9,15 +9,15 @@ import pytest
 from sqlmodel import select
 
 from tests.api.requests import BRIEF, GENERATE, SCRIPT, code, draft, gallery, generate, report, store
-from tests.api.test_waiting import Site, run
-from tests.fixtures.generator import SCRIPT as WRITTEN
-from tests.fixtures.generator import Generator
-from tests.fixtures.installation import Configure
-from tests.fixtures.people import MakeClient, Person
-from tests.fixtures.waiting import eventually
+from tests.api.test_video_waits import Site, run
+from tests.support.generator import SCRIPT as WRITTEN
+from tests.support.generator import Generator
+from tests.support.installation import Configure
+from tests.support.people import MakeClient, Person
+from tests.support.waiting import eventually
 from videovault.db import reading
 from videovault.models import Video
-from videovault.services import generation
+from videovault.services.generation import orders
 
 pytestmark = pytest.mark.usefixtures("moto_s3")
 
@@ -88,7 +88,7 @@ def test_no_url_in_time_is_the_guides_processing_answer(ada: Person, generator: 
         await site.all_wait(1)
         with reading() as session:
             video_id = session.exec(select(Video.id)).one()
-        await anyio.to_thread.run_sync(generation.ask_generator, video_id)
+        await anyio.to_thread.run_sync(orders.ask_generator, video_id)
         site.watch.close()
         answer = await waiting
         said = answer.json()

@@ -9,10 +9,10 @@ import pytest
 from sqlmodel import select
 
 from tests.api.requests import AT_ONCE, DOWNLOAD, GENERATE, SCRIPT, code, gallery, generate, report, store
-from tests.fixtures.generator import Generator
-from tests.fixtures.installation import Configure
-from tests.fixtures.people import Person
-from tests.fixtures.waiting import eventually
+from tests.support.generator import Generator
+from tests.support.installation import Configure
+from tests.support.people import Person
+from tests.support.waiting import eventually
 from videovault.db import reading
 from videovault.models import IdempotencyKey
 

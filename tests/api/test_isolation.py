@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from tests.api.requests import AT_ONCE, code, delete, gallery, generate, report, store
-from tests.fixtures.generator import Generator
-from tests.fixtures.people import Person
+from tests.support.generator import Generator
+from tests.support.people import Person
 
 pytestmark = pytest.mark.usefixtures("moto_s3")
 Attempt = Callable[[Person, Person, str], httpx.Response]

@@ -19,13 +19,13 @@ from tests.api.requests import (
     report,
     store,
 )
-from tests.fixtures.generator import Generator
-from tests.fixtures.installation import Configure
-from tests.fixtures.people import MakeClient, Person
-from tests.fixtures.s3_proxy import s3_proxy
+from tests.support.generator import Generator
+from tests.support.installation import Configure
+from tests.support.people import MakeClient, Person
+from tests.support.s3_proxy import s3_proxy
 from videovault.db import transaction
 from videovault.models import IdempotencyKey, Status, Video, now
-from videovault.services import pipeline
+from videovault.services.transfer import pipeline
 
 pytestmark = pytest.mark.usefixtures("moto_s3")
 Call = Callable[[Person, str], httpx.Response]

@@ -10,18 +10,19 @@ from pathlib import Path
 import pytest
 
 from tests.api.requests import GENERATE, SCRIPT, generate
-from tests.fixtures.generator import Generator
-from tests.fixtures.installation import ROOT, Configure
-from tests.fixtures.people import Person
-from tests.fixtures.waiting import HANG_SECONDS
-from videovault.services import generation, pipeline
+from tests.support.generator import Generator
+from tests.support.installation import ROOT, Configure
+from tests.support.people import Person
+from tests.support.waiting import HANG_SECONDS
+from videovault.services.generation import orders
+from videovault.services.transfer import pipeline
 
 # Where the next version says what this one does not: what stands here, and what comes behind it.
 ADDED = {
     "models.py": ('    avatar: str = ""\n', '    tone: str = ""\n'),
-    "services/fields.py": ('    "license": Rule("License", 200),\n', '    "tone": Rule("Tone", 80),\n'),
-    "services/sidecar.py": ('    avatar: Text = ""\n', '    tone: Text = ""\n'),
-    "services/views.py": ("    license: str\n", "    tone: str\n"),
+    "services/core/fields.py": ('    "license": Rule("License", 200),\n', '    "tone": Rule("Tone", 80),\n'),
+    "services/videos/sidecar.py": ('    avatar: Text = ""\n', '    tone: Text = ""\n'),
+    "services/core/views.py": ("    license: str\n", "    tone: str\n"),
     "api/schemas.py": ("    license: Text | None = None\n", "    tone: Text | None = None\n"),
 }
 MIGRATION = """import sqlalchemy as sa
@@ -88,7 +89,7 @@ def test_a_version_with_one_more_field_goes_on_with_what_this_one_has_begun(
     headers = {"Idempotency-Key": "one", "Authorization": f"Bearer {ada.token}"}
     call = {"path": GENERATE, "json": {**SCRIPT, "email": ada.email}, "headers": headers}
     first = ada.api.post(GENERATE, json=call["json"], headers=headers)
-    generation.ask_generator(first.json()["data"]["videoId"])
+    orders.ask_generator(first.json()["data"]["videoId"])
     order = {**generator.requests[-1], "film": generator.video_url}
     ended = subprocess.run(
         [sys.executable, "-c", PROGRAM],

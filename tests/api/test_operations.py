@@ -4,7 +4,7 @@ import httpx
 import pytest
 from jsonschema_rs import Draft202012Validator
 
-from tests.fixtures.installation import Configure
+from tests.support.installation import Configure
 from videovault.api.docs import PAGE
 
 

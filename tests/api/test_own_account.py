@@ -4,12 +4,12 @@ import httpx
 import pytest
 
 from tests.api.requests import AT_ONCE, code, store
-from tests.fixtures.generator import Generator
-from tests.fixtures.people import BASE, PASSWORD, MakeClient, Person
+from tests.support.generator import Generator
+from tests.support.people import BASE, PASSWORD, MakeClient, Person
 from videovault.db import transaction
 from videovault.gateways.storage import Storage
 from videovault.models import ApiToken, now
-from videovault.services import deletion
+from videovault.services.videos import deletion
 
 pytestmark = pytest.mark.usefixtures("installation")
 

@@ -4,8 +4,8 @@ import httpx
 import pytest
 
 from tests.api.requests import code
-from tests.fixtures.people import MakeClient, Person
-from videovault.api.problem_answer import prefers_html
+from tests.support.people import MakeClient, Person
+from videovault.api.errors import prefers_html
 from videovault.config import EMBEDDED_BUCKET
 from videovault.state.problem import PROBLEMS
 

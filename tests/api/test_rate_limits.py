@@ -6,10 +6,10 @@ import httpx
 import pytest
 
 from tests.api.requests import SCRIPT, code, draft, generate, store
-from tests.fixtures.generator import Generator
-from tests.fixtures.installation import Configure
-from tests.fixtures.people import BASE, PASSWORD, MakeClient, Person
-from videovault.services import limiting
+from tests.support.generator import Generator
+from tests.support.installation import Configure
+from tests.support.people import BASE, PASSWORD, MakeClient, Person
+from videovault.services.core import rate_limits
 
 WRONG = {"email": "ada@example.com", "password": "something else"}
 RIGHT = {"email": "ada@example.com", "password": PASSWORD}
@@ -65,7 +65,7 @@ def test_an_address_that_a_stranger_claims_counts_for_nothing(
 def test_registering_is_limited_by_address(configure: Configure, make_client: MakeClient) -> None:
     configure(SIGNUP="closed")
     make_client().post("/api/auth/register", json=RIGHT)
-    spend(limiting.REGISTRATIONS, "register", "127.0.0.1")
+    spend(rate_limits.REGISTRATIONS, "register", "127.0.0.1")
     assert code(make_client().post("/api/auth/register", json=RIGHT)) == (429, "RATE_LIMITED")
 
 
@@ -84,13 +84,13 @@ def test_nobody_is_flooded_with_links_nor_learns_by_the_limit_who_has_an_account
 
 @pytest.mark.usefixtures("ada")
 def test_links_are_asked_for_so_often_from_one_address(client: httpx.Client) -> None:
-    spend(limiting.ADDRESS_LETTERS, "letter-address", "127.0.0.1")
+    spend(rate_limits.ADDRESS_LETTERS, "letter-address", "127.0.0.1")
     assert code(client.post(FORGOT, json={"email": "other@example.com"})) == (429, "RATE_LIMITED")
 
 
 @pytest.mark.usefixtures("ada")
 def test_links_are_tried_so_often_from_one_address(client: httpx.Client) -> None:
-    spend(limiting.RESETS, "reset", "127.0.0.1")
+    spend(rate_limits.RESETS, "reset", "127.0.0.1")
     body = {"token": "made.up.token", "password": "battery staple"}
     assert code(client.post("/api/auth/reset", json=body)) == (429, "RATE_LIMITED")
     form = client.post("/api/auth/reset", data=body, headers={"Origin": BASE})
@@ -127,9 +127,9 @@ def test_the_right_password_starts_the_count_anew(ada: Person) -> None:
 def test_scripts_generations_and_stores_are_limited_by_account(
     ada: Person, bob: Person, generator: Generator, configure: Configure
 ) -> None:
-    spend(limiting.SCRIPTS, "scripts", ada.user_id)
-    spend(limiting.GENERATIONS, "generations", ada.user_id)
-    spend(limiting.STORES, "stores", ada.user_id)
+    spend(rate_limits.SCRIPTS, "scripts", ada.user_id)
+    spend(rate_limits.GENERATIONS, "generations", ada.user_id)
+    spend(rate_limits.STORES, "stores", ada.user_id)
     assert code(generate(ada)) == (429, "RATE_LIMITED")
     assert code(store(ada, generator.video_url)) == (429, "RATE_LIMITED")
     brief = {**SCRIPT, "topic": "Kettles", "email": ada.email}
@@ -139,7 +139,7 @@ def test_scripts_generations_and_stores_are_limited_by_account(
     assert draft(ada)
 
 
-def spend(windows: limiting.Windows, purpose: str, who: str) -> None:
+def spend(windows: rate_limits.Windows, purpose: str, who: str) -> None:
     """Use up all attempts."""
-    while not limiting.limiter().take(windows, purpose, who):
+    while not rate_limits.limiter().take(windows, purpose, who):
         pass

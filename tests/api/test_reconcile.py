@@ -3,8 +3,8 @@
 import pytest
 
 from tests.api.requests import code, store, with_sidecar
-from tests.fixtures.generator import Generator
-from tests.fixtures.people import Person
+from tests.support.generator import Generator
+from tests.support.people import Person
 from videovault.db import transaction
 from videovault.gateways.storage import Storage
 from videovault.models import Video

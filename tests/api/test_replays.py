@@ -10,12 +10,13 @@ from sqlmodel import select
 from standardwebhooks import Webhook
 
 from tests.api.requests import STATUS, code, gallery, report
-from tests.fixtures.generator import Generator
-from tests.fixtures.installation import Configure
-from tests.fixtures.people import MakeClient, Person
+from tests.support.generator import Generator
+from tests.support.installation import Configure
+from tests.support.people import MakeClient, Person
 from videovault.db import reading, transaction
 from videovault.models import Delivery, WebhookId, now
-from videovault.services import generation, upkeep, webhook_ids
+from videovault.services.generation import callbacks, orders
+from videovault.services.maintenance import repair
 
 pytestmark = pytest.mark.usefixtures("moto_s3")
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -42,7 +43,7 @@ def signed(
 
 def tried_again(person: Person, video_id: str) -> None:
     person.api.post(f"/api/auth/video/{video_id}/retry").raise_for_status()
-    generation.ask_generator(video_id)
+    orders.ask_generator(video_id)
 
 
 def test_a_replayed_failure_does_not_fail_the_next_attempt(
@@ -117,18 +118,18 @@ def test_ids_are_forgotten_once_their_signatures_are_too_old(
     ada: Person, generating: str, client: httpx.Client
 ) -> None:
     client.send(signed(ada, generating, "processing"))
-    upkeep.tidy()
+    repair.tidy()
     assert remembered() == 1
     with transaction() as session:
-        session.exec(select(WebhookId)).one().received_at = now() - webhook_ids.KEPT - timedelta(seconds=1)
-    upkeep.tidy()
+        session.exec(select(WebhookId)).one().received_at = now() - callbacks.KEPT - timedelta(seconds=1)
+    repair.tidy()
     assert remembered() == 0
 
 
 def test_so_many_ids_are_remembered_and_none_is_forgotten_for_another(
     ada: Person, generating: str, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhook_ids, "MOST", 2)
+    monkeypatch.setattr(callbacks, "MOST", 2)
     first = signed(ada, generating, "processing", "msg_1")
     client.send(first)
     client.send(signed(ada, generating, "processing", "msg_2"))

@@ -9,17 +9,18 @@ import pytest
 from sqlmodel import select
 
 from tests.api.requests import code, delete, gallery, generate
-from tests.fixtures import log_grep
-from tests.fixtures.documents import ROOT
-from tests.fixtures.generator import Generator
-from tests.fixtures.installation import Configure
-from tests.fixtures.people import MakeClient, Person
-from tests.fixtures.waiting import eventually
+from tests.support import log_grep
+from tests.support.documents import ROOT
+from tests.support.generator import Generator
+from tests.support.installation import Configure
+from tests.support.people import MakeClient, Person
+from tests.support.waiting import eventually
 from videovault import security
 from videovault.db import reading
 from videovault.models import Delivery, Video
-from videovault.services import callbacks, generation, test_orders
-from videovault.services.access import Caller
+from videovault.services.admin import test_order
+from videovault.services.core.access import Caller
+from videovault.services.generation import callbacks, orders
 
 pytestmark = pytest.mark.usefixtures("moto_s3")
 BASE = "https://hooks.example.com:8443"
@@ -30,7 +31,7 @@ def path(ada: Person, generator: Generator, configure: Configure) -> str:
     """The path of the address that the generator was given for a video of Ada's."""
     generator.mode = "processing"
     configure(GENERATE_WAIT_SECONDS=0, CALLBACK_URL=BASE)
-    generation.ask_generator(str(generate(ada).json()["data"]["videoId"]))
+    orders.ask_generator(str(generate(ada).json()["data"]["videoId"]))
     eventually(lambda: generator.requests)  # another of the app's threads may have come first
     order = generator.requests[0]
     assert order["callbackUrl"] == f"{BASE}/api/auth/video/status"
@@ -225,10 +226,10 @@ def test_a_test_order_is_reported_there_too(
 ) -> None:
     generator.mode = "processing"
     looking = Caller(user_id=admin.user_id, email=admin.email, is_admin=True)
-    test_orders.send(looking, test_orders.begin(looking).id)
+    test_order.send(looking, test_order.begin(looking).id)
     path = "/api/callback/" + generator.requests[-1]["reportUrl"].rpartition("/")[2]
     assert client.post(path, json=ready(generator)).status_code == 200
-    seen = test_orders.latest(looking)
+    seen = test_order.latest(looking)
     assert seen
     assert (seen.steps[-1].name, seen.is_over) == ("Report", True)
     assert path.rpartition("/")[2] not in str(seen)

@@ -7,8 +7,8 @@ import pytest
 import structlog
 
 from tests.api.requests import AT_ONCE, code, store
-from tests.fixtures.generator import Generator
-from tests.fixtures.people import Person
+from tests.support.generator import Generator
+from tests.support.people import Person
 
 pytestmark = pytest.mark.usefixtures("moto_s3")
 

@@ -12,11 +12,11 @@ import httpx
 import pytest
 
 from tests.api.requests import AT_ONCE, code, delete, draft, gallery, store
-from tests.fixtures.generator import Generator
-from tests.fixtures.installation import Configure
-from tests.fixtures.media import MEASURED
-from tests.fixtures.people import Person
-from tests.fixtures.waiting import eventually
+from tests.support.generator import Generator
+from tests.support.installation import Configure
+from tests.support.media import MEASURED
+from tests.support.people import Person
+from tests.support.waiting import eventually
 from videovault.gateways.storage import Storage
 
 pytestmark = pytest.mark.usefixtures("moto_s3")

@@ -7,15 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.generator import Generator
-from tests.fixtures.installation import Configure
+from tests.support.generator import Generator
+from tests.support.installation import Configure
 from videovault import db
 from videovault.__main__ import main
 from videovault.config import settings
-from videovault.embedded import borrowed, s3
+from videovault.embedded import borrowed_s3, s3
 from videovault.gateways import storage
 from videovault.installation import RESTORE_MARKER
-from videovault.services import accounts, pipeline, videos
+from videovault.services.accounts import accounts
+from videovault.services.transfer import pipeline
+from videovault.services.videos import gallery
 
 pytestmark = pytest.mark.process
 
@@ -41,8 +43,10 @@ def stored(installation: Path, generator: Generator) -> str:
     """The key of a video in the embedded S3."""
     del installation
     anna = accounts.authenticate(accounts.register("anna@example.com", "correct horse").token)
-    with borrowed.s3_running():
-        view = videos.store_link(anna, generator.video_url, anna.email, "[red]Launch", enqueue=lambda _: None)
+    with borrowed_s3.s3_running():
+        view = gallery.store_link(
+            anna, generator.video_url, anna.email, "[red]Launch", enqueue=lambda _: None
+        )
         pipeline.produce(view.video_id, stopping=lambda: False)
         return next(key for key in storage.connected().keys() if key.endswith(".mp4"))  # noqa: SIM118 - not a dict
 

@@ -5,13 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.generator import Generator
-from tests.fixtures.installation import Configure
+from tests.support.generator import Generator
+from tests.support.installation import Configure
 from videovault import db
 from videovault.__main__ import main
 from videovault.gateways.storage import Description, Storage
-from videovault.services import accounts, pipeline, videos
-from videovault.services.access import Caller
+from videovault.services.accounts import accounts
+from videovault.services.core.access import Caller
+from videovault.services.transfer import pipeline
+from videovault.services.videos import gallery
 
 pytestmark = pytest.mark.thorough
 
@@ -26,7 +28,7 @@ def anna(installation: Path) -> Caller:
 def video_id(moto_s3: Storage, generator: Generator, anna: Caller) -> str:
     """A stored video with a title that must not be taken for markup."""
     del moto_s3
-    view = videos.store_link(anna, generator.video_url, anna.email, "[red]Launch", enqueue=lambda _: None)
+    view = gallery.store_link(anna, generator.video_url, anna.email, "[red]Launch", enqueue=lambda _: None)
     pipeline.produce(view.video_id, stopping=lambda: False)
     return view.video_id
 
@@ -85,7 +87,7 @@ def test_a_lost_database_is_rebuilt_and_the_output_says_what_comes_next(
     said = capsys.readouterr().out
     for told in (anna.email, "links that were shared before", "create-admin"):
         assert told in said
-    assert videos.get(anna, video_id).title == "[red]Launch"
+    assert gallery.get(anna, video_id).title == "[red]Launch"
     assert main(["reconcile", "--rebuild"]) == 0
     assert "Nothing was to be rebuilt." in capsys.readouterr().out
     assert main(["reconcile"]) == 0

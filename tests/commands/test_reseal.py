@@ -2,12 +2,13 @@
 
 import pytest
 
-from tests.fixtures.installation import Configure
-from tests.fixtures.keys import ONE_KEY, OTHER_KEY
+from tests.support.installation import Configure
+from tests.support.keys import ONE_KEY, OTHER_KEY
 from videovault.__main__ import main
 from videovault.db import transaction
 from videovault.models import Status
-from videovault.services import accounts, lifecycle
+from videovault.services.accounts import accounts
+from videovault.services.core import lifecycle
 
 
 @pytest.fixture

@@ -13,16 +13,18 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from tests.fixtures.app import free_port
-from tests.fixtures.installation import Configure, forget
-from tests.fixtures.keys import ONE_KEY
+from tests.support.app import free_port
+from tests.support.installation import Configure, forget
+from tests.support.keys import ONE_KEY
 from videovault import data_dir, logs
 from videovault.__main__ import main
 from videovault.config import settings
 from videovault.db import transaction
 from videovault.embedded import server
 from videovault.models import Status
-from videovault.services import accounts, keys, lifecycle
+from videovault.services.accounts import accounts
+from videovault.services.core import lifecycle
+from videovault.services.maintenance import keys
 
 NOBODY = 65534
 WEAK = "changeme"

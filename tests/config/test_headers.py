@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.installation import Configure
+from tests.support.installation import Configure
 from videovault.config import headers, hidden, settings
 from videovault.errors import ConfigurationError
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.fixtures.installation import Configure
-from tests.fixtures.keys import ONE_KEY
+from tests.support.installation import Configure
+from tests.support.keys import ONE_KEY
 from videovault.config import hidden, settings
 
 WEBHOOK = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from videovault.config.smtp import SmtpServer
+from videovault.config.types import SmtpServer
 
 
 @pytest.mark.parametrize(

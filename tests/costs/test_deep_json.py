@@ -12,19 +12,19 @@ from tests.costs import collecting
 from tests.costs.steps import steps
 from videovault import untrusted_json
 from videovault.errors import WebhookError
-from videovault.gateways.addresses import AddressGuard
-from videovault.gateways.statuses import Statuses
+from videovault.gateways.ssrf import AddressGuard
+from videovault.gateways.status_client import Statuses
 from videovault.gateways.webhooks import Webhooks
-from videovault.services import recording
+from videovault.services.generation import webhook_log
 
 pytestmark = pytest.mark.thorough
 
 # Modules that read JSON which this product has written itself.
 OURS_ALONE = {
     "videovault.installation": "the file with the installation's keys",
-    "videovault.services.engine.file_ledger": "the notes of an unfinished transfer",
+    "videovault.services.transfer.engine.files": "the notes of an unfinished transfer",
     "videovault.embedded.studio.production": "the studio's own renderer",
-    "videovault.api.problem_answer": "our own answer, for a browser that wants a page",
+    "videovault.api.errors": "our own answer, for a browser that wants a page",
     "videovault.gateways.conversion_child": "what its parent process orders",
     "videovault.config.headers": "the administrator's settings, once untrusted_json.check has seen them",
     "videovault.untrusted_json": "within the limit",
@@ -98,7 +98,7 @@ def test_a_deep_status_is_not_understood(text: str) -> None:
 
 @pytest.mark.parametrize("text", DEEP.values(), ids=DEEP)
 def test_a_deep_callback_names_no_video(text: str) -> None:
-    assert recording.named_video(text.encode()) == ""
+    assert webhook_log.named_video(text.encode()) == ""
 
 
 def test_no_other_module_reads_json_without_the_limit() -> None:

@@ -10,13 +10,16 @@ import pytest
 
 from tests.costs.steps import steps
 from videovault import security, untrusted_json
-from videovault.api import bodies, forms, hosts, origins, proxies, socket_messages, tabs
+from videovault.api import forms
+from videovault.api.middleware import body_limit, csrf, forwarded, hosts, socket_messages, websocket
 from videovault.embedded.studio import script, topic
 from videovault.embedded.studio.orders import ScriptOrder
 from videovault.errors import VideoVaultError
-from videovault.gateways import addresses, container, faults, filenames, reader
+from videovault.gateways import container, filenames, source_errors, ssrf, webhook_reply
 from videovault.logs import redaction
-from videovault.services import delivery_views, fields, naming, places, recording
+from videovault.services.admin import webhook_log as admin_webhook_log
+from videovault.services.core import client_ip, fields, naming
+from videovault.services.generation import webhook_log as generation_webhook_log
 
 pytestmark = pytest.mark.thorough
 
@@ -110,14 +113,16 @@ def _query(text: str) -> dict[str, Any]:
 READERS = {
     "a value for the log": Reader(redaction.text, 64 * KIB),
     "an event for the log": Reader(lambda text: redaction.bounded({"event": {text: [text]}}), 64 * KIB),
-    "a Host header": Reader(_scope(hosts.is_unknown, "host"), bodies.MAX_HEADER_BYTES),
-    "an Origin header": Reader(_scope(origins.is_foreign, "origin"), bodies.MAX_HEADER_BYTES),
-    "an Authorization header": Reader(_scope(origins.is_foreign, "authorization"), bodies.MAX_HEADER_BYTES),
-    "the header of a proxy": Reader(_scope(proxies.believed, "x-forwarded-for"), bodies.MAX_HEADER_BYTES),
-    "headers": Reader(_scope(bodies.has_too_many_headers, "x"), bodies.MAX_HEADER_BYTES),
-    "the query of a socket": Reader(lambda text: tabs.bound(_query(text)), bodies.MAX_TARGET_BYTES),
-    "a path to go on to": Reader(lambda text: forms.local_path(text, "/"), bodies.MAX_TARGET_BYTES),
-    "a client's address": Reader(places.counted_as, bodies.MAX_HEADER_BYTES),
+    "a Host header": Reader(_scope(hosts.is_unknown, "host"), body_limit.MAX_HEADER_BYTES),
+    "an Origin header": Reader(_scope(csrf.is_foreign, "origin"), body_limit.MAX_HEADER_BYTES),
+    "an Authorization header": Reader(_scope(csrf.is_foreign, "authorization"), body_limit.MAX_HEADER_BYTES),
+    "the header of a proxy": Reader(
+        _scope(forwarded.believed, "x-forwarded-for"), body_limit.MAX_HEADER_BYTES
+    ),
+    "headers": Reader(_scope(body_limit.has_too_many_headers, "x"), body_limit.MAX_HEADER_BYTES),
+    "the query of a socket": Reader(lambda text: websocket.bound(_query(text)), body_limit.MAX_TARGET_BYTES),
+    "a path to go on to": Reader(lambda text: forms.local_path(text, "/"), body_limit.MAX_TARGET_BYTES),
+    "a client's address": Reader(client_ip.counted_as, body_limit.MAX_HEADER_BYTES),
     "a message of a socket": Reader(
         lambda text: socket_messages.check({"text": text}), socket_messages.MOST_BYTES
     ),
@@ -126,97 +131,95 @@ READERS = {
         socket_messages.MOST_BYTES,
         lambda text: f'42/_event,["event",{{"name":"a","payload":{{"a":{json.dumps(text)}}}}}]',
     ),
-    "JSON": Reader(untrusted_json.loads, bodies.MAX_BODY_BYTES),
+    "JSON": Reader(untrusted_json.loads, body_limit.MAX_BODY_BYTES),
     "JSON in a string": Reader(
-        untrusted_json.loads, bodies.MAX_BODY_BYTES, lambda text: "[" * 40 + json.dumps(text)
+        untrusted_json.loads, body_limit.MAX_BODY_BYTES, lambda text: "[" * 40 + json.dumps(text)
     ),
     "a generator's answer": Reader(
-        lambda text: reader.read(text.encode()),
-        reader.MAX_BYTES,
+        lambda text: webhook_reply.read(text.encode()),
+        webhook_reply.MAX_BYTES,
     ),
     "an object of a generator's answer": Reader(
-        lambda text: reader.read(text.encode()),
-        reader.MAX_BYTES,
+        lambda text: webhook_reply.read(text.encode()),
+        webhook_reply.MAX_BYTES,
         lambda text: json.dumps(
             {text: text, "url": text, "status": text, "data": {"error": [text], "body": text}}
         ),
     ),
     "many objects of an answer": Reader(
-        lambda text: reader.read(text.encode()),
-        reader.MAX_BYTES,
+        lambda text: webhook_reply.read(text.encode()),
+        webhook_reply.MAX_BYTES,
         lambda text: json.dumps(
             [{"url": f"https://a.example/{i}.mp4", "status": text[:9]} for i in range(len(text) // 9)]
         ),
         MANY,
     ),
     "many names of an answer": Reader(
-        lambda text: reader.read(text.encode()),
-        reader.MAX_BYTES,
+        lambda text: webhook_reply.read(text.encode()),
+        webhook_reply.MAX_BYTES,
         lambda text: json.dumps({f"{text[:9]}{i}": f"https://a.example/{i}" for i in range(len(text) // 9)}),
         MANY,
     ),
     "the fields of an answer": Reader(
-        lambda text: reader.fields(text.encode()),
-        reader.MAX_BYTES,
+        lambda text: webhook_reply.fields(text.encode()),
+        webhook_reply.MAX_BYTES,
         lambda text: json.dumps([f"https://a.example/{text[:9]}{i}" for i in range(len(text) // 9)]),
         MANY,
     ),
     "a form": Reader(
-        lambda text: reader.read(text.encode(), "application/x-www-form-urlencoded"), reader.MAX_BYTES
+        lambda text: webhook_reply.read(text.encode(), "application/x-www-form-urlencoded"),
+        webhook_reply.MAX_BYTES,
     ),
     "a script of a generator": Reader(
-        lambda text: reader.read_script(text.encode()),
-        reader.MAX_BYTES,
+        lambda text: webhook_reply.read_script(text.encode()),
+        webhook_reply.MAX_BYTES,
         lambda text: json.dumps([{"hook": text, "text": f"Hook: {text}", "content": [text]}]),
     ),
     "a generator's message": Reader(
-        lambda text: reader.read(text.encode(), status=400),
-        reader.MAX_BYTES,
+        lambda text: webhook_reply.read(text.encode(), status=400),
+        webhook_reply.MAX_BYTES,
         lambda text: json.dumps({"error": text, "estimatedTime": text, "url": text}),
     ),
     "a callback": Reader(
-        lambda text: recording._kept_body(text.encode()),
-        bodies.MAX_BODY_BYTES,
+        lambda text: generation_webhook_log._kept_body(text.encode()),
+        body_limit.MAX_BODY_BYTES,
         lambda text: '{"callbackToken": "' + text,
     ),
     "the video of a callback": Reader(
-        lambda text: recording.named_video(text.encode()), bodies.MAX_BODY_BYTES
+        lambda text: generation_webhook_log.named_video(text.encode()), body_limit.MAX_BODY_BYTES
     ),
-    "a kept callback": Reader(delivery_views.without_paths, recording.MOST_BYTES),
+    "a kept callback": Reader(admin_webhook_log.without_paths, generation_webhook_log.MOST_BYTES),
     "a signature": Reader(
-        lambda text: security.webhook_is_genuine(b"{}", {"webhook-signature": text}), bodies.MAX_HEADER_BYTES
+        lambda text: security.webhook_is_genuine(b"{}", {"webhook-signature": text}),
+        body_limit.MAX_HEADER_BYTES,
     ),
     "a callback token": Reader(
-        lambda text: security.order_of_callback(text, max_age_seconds=1), bodies.MAX_HEADER_BYTES
+        lambda text: security.order_of_callback(text, max_age_seconds=1), body_limit.MAX_HEADER_BYTES
     ),
     "a sealed key": Reader(
-        lambda text: security.open_sealed(text, owner_id="", video_id=""), bodies.MAX_HEADER_BYTES
+        lambda text: security.open_sealed(text, owner_id="", video_id=""), body_limit.MAX_HEADER_BYTES
     ),
-    "an address": Reader(addresses.parse, addresses.MAX_URL_LENGTH),
-    "the host of an address": Reader(
-        addresses.parse, addresses.MAX_URL_LENGTH, lambda text: f"http://{text}/"
-    ),
-    "the path of an address": Reader(
-        addresses.parse, addresses.MAX_URL_LENGTH, lambda text: f"http://a/{text}#\n"
-    ),
+    "an address": Reader(ssrf.parse, ssrf.MAX_URL_LENGTH),
+    "the host of an address": Reader(ssrf.parse, ssrf.MAX_URL_LENGTH, lambda text: f"http://{text}/"),
+    "the path of an address": Reader(ssrf.parse, ssrf.MAX_URL_LENGTH, lambda text: f"http://a/{text}#\n"),
     "the file name in an address": Reader(
-        naming.file_name, addresses.MAX_URL_LENGTH, lambda text: f"http://a/{text}"
+        naming.file_name, ssrf.MAX_URL_LENGTH, lambda text: f"http://a/{text}"
     ),
     "the title in an address": Reader(
-        filenames.title_from_url, addresses.MAX_URL_LENGTH, lambda text: f"http://a/{text}"
+        filenames.title_from_url, ssrf.MAX_URL_LENGTH, lambda text: f"http://a/{text}"
     ),
     "Content-Disposition": Reader(
         lambda text: filenames.filename_hint(text, ""), 64 * KIB, lambda text: f"attachment{text}"
     ),
-    "Retry-After": Reader(faults.seconds_of, 64 * KIB),
+    "Retry-After": Reader(source_errors.seconds_of, 64 * KIB),
     "the beginning of a file": Reader(lambda text: container.container_of(text.encode()), 4 * KIB),
     "a title": Reader(lambda text: naming.content_disposition(text, "mp4"), 120),
-    "a script": Reader(lambda text: fields.checked(fields.SCRIPT, {"body": text}), bodies.MAX_BODY_BYTES),
+    "a script": Reader(lambda text: fields.checked(fields.SCRIPT, {"body": text}), body_limit.MAX_BODY_BYTES),
     "an e-mail address": Reader(fields.checked_email, 254),
-    "a topic": Reader(topic.understand, reader.MAX_BYTES),
+    "a topic": Reader(topic.understand, webhook_reply.MAX_BYTES),
     "a brief": Reader(
         lambda text: script.write(ScriptOrder(topic=text, social_handles=text, avatar=text)),
-        reader.MAX_BYTES,
+        webhook_reply.MAX_BYTES,
     ),
 }
 

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.thorough
 # Those that see no text from outside, each with the reason. Everything else has to be linear.
 OURS_ALONE = {
     "videovault.embedded.frontend:INLINE_SCRIPT": "the pages that this product has built itself",
-    "videovault.components.sentences:PLACE": "sentences of this product, when its pages are built",
+    "videovault.components.text:PLACE": "sentences of this product, when its pages are built",
 }
 
 

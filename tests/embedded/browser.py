@@ -5,7 +5,7 @@ import asyncio
 import httpx
 from starlette.responses import PlainTextResponse
 
-from tests.fixtures.embedded_s3 import EmbeddedS3
+from tests.support.embedded_s3 import EmbeddedS3
 from videovault.embedded.passthrough import PassThrough
 
 PUBLIC = "https://videos.example.org:8443"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.embedded.browser import BODY, KEY, PUBLIC, Browser, link_to
-from tests.fixtures.embedded_s3 import EmbeddedS3
+from tests.support.embedded_s3 import EmbeddedS3
 from videovault.config import Settings, settings
 
 

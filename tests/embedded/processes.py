@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.waiting import eventually
+from tests.support.waiting import eventually
 
 linux_only = pytest.mark.skipif(
     sys.platform != "linux", reason="reads /proc, or tests what only Linux can do"

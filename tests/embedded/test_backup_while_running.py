@@ -11,13 +11,13 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.fixtures.app import RunningApp, running_app
-from tests.fixtures.house import PASSWORD, Person
-from tests.fixtures.installation import Configure, forget
-from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer, payload
+from tests.support.app import RunningApp, running_app
+from tests.support.installation import Configure, forget
+from tests.support.misbehaving_server import MIB, Manners, NaughtyServer, payload
+from tests.support.product import PASSWORD, Person
 from videovault.__main__ import main
 from videovault.embedded import s3
-from videovault.services.engine.plan import PART_BYTES
+from videovault.services.transfer.engine.types import PART_BYTES
 
 pytestmark = pytest.mark.process
 

@@ -7,9 +7,9 @@ import httpx
 import pytest
 from redis import Redis
 
-from tests.fixtures.app import running_app
-from tests.fixtures.hostile import load
-from tests.fixtures.raw_tab import HYDRATE, RawTab
+from tests.support.app import running_app
+from tests.support.attackers import load
+from tests.support.raw_tab import HYDRATE, RawTab
 from videovault.state.page_events import MAX_CLOSED_PER_SESSION
 
 pytestmark = pytest.mark.process

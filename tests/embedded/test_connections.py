@@ -12,11 +12,11 @@ import pytest
 
 from benchmarks.measuring import memory
 from benchmarks.sockets import _server
-from tests.fixtures.app import RunningApp, running_app
-from tests.fixtures.hostile import ATTACKER, BEGINNINGS, connections, is_closed, load
-from tests.fixtures.raw_tab import HYDRATE, NAMESPACE, RawTab, Refused
-from tests.fixtures.waiting import eventually
-from videovault.api.socket_messages import MOST_OF_ROUTER_DATA
+from tests.support.app import RunningApp, running_app
+from tests.support.attackers import ATTACKER, BEGINNINGS, connections, is_closed, load
+from tests.support.raw_tab import HYDRATE, NAMESPACE, RawTab, Refused
+from tests.support.waiting import eventually
+from videovault.api.middleware.socket_messages import MOST_OF_ROUTER_DATA
 from videovault.config.connections import MAX_WEBSOCKET_MESSAGE_BYTES
 
 pytestmark = [

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from tests.embedded.processes import until
-from tests.fixtures.embedded_s3 import running_s3
-from tests.fixtures.installation import forget
+from tests.support.embedded_s3 import running_s3
+from tests.support.installation import forget
 from videovault import worker
 from videovault.config import settings
-from videovault.embedded import borrowed, frontend, s3
+from videovault.embedded import borrowed_s3, frontend, s3
 from videovault.embedded.supervisor import embedded_parts
 from videovault.errors import StorageError
 from videovault.gateways import storage
-from videovault.gateways.objects import Description
+from videovault.gateways.s3_types import Description
 
 pytestmark = pytest.mark.usefixtures("installation")
 KEY = "videos/u/v/film.mp4"
@@ -73,7 +73,7 @@ def test_a_command_works_with_a_cache_that_cannot_be_opened(installation: Path) 
     folder = s3.cache_folder(installation / "var") / "kv"
     folder.mkdir(parents=True)
     (folder / "local~hasher.bolt").write_bytes(noise(32768))
-    with borrowed.s3_running():
+    with borrowed_s3.s3_running():
         storage.connected().put(KEY, b"film", Description("video/mp4"))
         assert list(storage.connected().keys()) == [KEY]
 

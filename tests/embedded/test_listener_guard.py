@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.fixtures.hostile import is_closed
+from tests.support.attackers import is_closed
 from videovault.embedded.listener_guard import (
     MAX_HEADER_BYTES,
     MAX_UNFINISHED_BYTES,
@@ -15,8 +15,8 @@ from videovault.embedded.listener_guard import (
     Limits,
     ListenerGuard,
 )
-from videovault.logs.limits import LimitLog
-from videovault.services import places
+from videovault.logs.repeats import LimitLog
+from videovault.services.core import client_ip
 
 
 @dataclass
@@ -45,7 +45,7 @@ class Listener:
     def guard(
         self, *, total: int = 100, per_address: int = 100, delivered: dict[tuple[str, int], int]
     ) -> ListenerGuard:
-        limits = Limits(total, per_address, places.counted_as, lambda host: host == "127.0.0.1")
+        limits = Limits(total, per_address, client_ip.counted_as, lambda host: host == "127.0.0.1")
         return ListenerGuard(self.port, limits, delivered, LimitLog())
 
 

@@ -14,8 +14,8 @@ import httpx
 import pytest
 
 from tests.embedded.browser import BODY, KEY, PUBLIC, Browser, error_of, link_to
-from tests.fixtures.embedded_s3 import EmbeddedS3, running_s3
-from tests.fixtures.waiting import HANG_SECONDS
+from tests.support.embedded_s3 import EmbeddedS3, running_s3
+from tests.support.waiting import HANG_SECONDS
 from videovault import installation
 from videovault.config import settings
 from videovault.embedded.passthrough import signed_host

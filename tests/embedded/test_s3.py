@@ -11,8 +11,8 @@ import pytest
 from botocore.exceptions import ClientError
 from mypy_boto3_s3.type_defs import CompletedPartTypeDef
 
-from tests.fixtures.embedded_s3 import EmbeddedS3, running_s3
-from tests.fixtures.keys import ONE_KEY
+from tests.support.embedded_s3 import EmbeddedS3, running_s3
+from tests.support.keys import ONE_KEY
 from videovault import installation
 from videovault.embedded import s3
 from videovault.errors import ConfigurationError

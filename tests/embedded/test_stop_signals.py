@@ -8,15 +8,15 @@ import threading
 
 import pytest
 
-from tests.fixtures.waiting import HANG_SECONDS
-from videovault.embedded.stop_signals import told_to_stop
+from tests.support.waiting import HANG_SECONDS
+from videovault.embedded.process import told_to_stop
 
 pytestmark = pytest.mark.process
 
 # A server as granian is one: its own handler, set in the event loop, decides when it ends.
 SERVER = """
 import asyncio, signal
-from videovault.embedded.stop_signals import told_to_stop
+from videovault.embedded.process import told_to_stop
 async def main():
     heard, stopped = asyncio.Event(), asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)

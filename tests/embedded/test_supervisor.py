@@ -14,7 +14,7 @@ import pytest
 from botocore.config import Config
 
 from tests.embedded.processes import is_running, linux_only, until, wait_until_gone
-from tests.fixtures.keys import ONE_KEY
+from tests.support.keys import ONE_KEY
 from videovault import installation
 from videovault.config import EMBEDDED_BUCKET, settings
 from videovault.embedded import supervisor

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.fixtures.naughty_server import NaughtyServer
+from tests.support.misbehaving_server import NaughtyServer
 from videovault.gateways.source import Source, SourcePolicy
 
 MakeSource = Callable[..., Source]

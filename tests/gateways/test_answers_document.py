@@ -5,12 +5,12 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.fixtures.answers_document import in_document
-from tests.fixtures.documents import table
 from tests.gateways.answers import ADDRESSES, NEVER, SCRIPTS, VENDORS, WEBHOOK, Case, sent
+from tests.support.answers_document import in_document
+from tests.support.documents import table
 from videovault.errors import WebhookError
-from videovault.gateways import reader
-from videovault.gateways.reader import Generation, vocabulary
+from videovault.gateways import webhook_reply
+from videovault.gateways.webhook_reply import Generation, vocabulary
 
 LONGEST = 300  # of an answer, in the tables
 
@@ -82,7 +82,7 @@ def video_rows(cases: list[Case]) -> list[tuple[str, ...]]:
             " · ".join(filter(None, (case.get("vendor"), case["name"]))),
             shown(case),
             in_words(
-                reader.read(
+                webhook_reply.read(
                     sent(case), case.get("content_type", "application/json"), status=case.get("status", 200)
                 )
             ),
@@ -93,7 +93,7 @@ def video_rows(cases: list[Case]) -> list[tuple[str, ...]]:
 
 def script_row(case: Case) -> tuple[str, ...]:
     try:
-        read = json.dumps(vars(reader.read_script(sent(case))))
+        read = json.dumps(vars(webhook_reply.read_script(sent(case))))
     except WebhookError as error:
         read = error.public_message
     return case["name"], shown(case), read

@@ -9,8 +9,8 @@ from fractions import Fraction
 import av
 import pytest
 
-from tests.fixtures.films import claiming, film, of_a_kind, with_padding
-from tests.fixtures.naughty_server import Manners, NaughtyServer
+from tests.support.films import claiming, film, of_a_kind, with_padding
+from tests.support.misbehaving_server import Manners, NaughtyServer
 from videovault.gateways.conversion import ConversionFailed, Limits, Original, Recipe, convert
 from videovault.gateways.probe import probe
 

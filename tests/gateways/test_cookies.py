@@ -5,11 +5,11 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer, payload
 from tests.gateways.reading import read_all
-from videovault.gateways.addresses import WebAddress, parse
+from tests.support.misbehaving_server import MIB, Manners, NaughtyServer, payload
 from videovault.gateways.cookies import MOST, MOST_BYTES, Cookies
 from videovault.gateways.source import Source, SourcePolicy
+from videovault.gateways.ssrf import WebAddress, parse
 
 HERE = "https://video.example/a/b/c.mp4"
 

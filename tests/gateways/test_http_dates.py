@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from videovault.gateways import http_dates
-from videovault.gateways.addresses import parse
 from videovault.gateways.cookies import Cookies
+from videovault.gateways.ssrf import parse
 
 NONSENSE = (
     "",

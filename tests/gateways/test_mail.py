@@ -9,10 +9,10 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.fixtures.app import free_port
-from tests.fixtures.certificates import Certificates, certificates
-from tests.fixtures.mail_server import PASSWORD, USER, MailServer, mail_server
-from videovault.config.smtp import SmtpServer
+from tests.support.app import free_port
+from tests.support.certificates import Certificates, certificates
+from tests.support.mail_server import PASSWORD, USER, MailServer, mail_server
+from videovault.config.types import SmtpServer
 from videovault.errors import MailError
 from videovault.gateways.mail import Letter, Mailer
 

@@ -6,9 +6,9 @@ from threading import Thread
 
 import pytest
 
-from tests.fixtures.manners import payload
 from tests.gateways.conftest import MakeSource
 from tests.gateways.reading import read_all
+from tests.support.server_behaviour import payload
 
 BODY = payload(5000)
 LENGTH = b"Content-Length: 5000\r\n"

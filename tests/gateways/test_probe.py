@@ -15,10 +15,10 @@ import pytest
 from PIL import Image, ImageStat
 from pydantic import ValidationError
 
-from tests.fixtures.canary import Canary
-from tests.fixtures.embedded_s3 import EmbeddedS3
-from tests.fixtures.films import claiming, film, with_padding, without_pictures
-from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer
+from tests.support.canary import Canary
+from tests.support.embedded_s3 import EmbeddedS3
+from tests.support.films import claiming, film, with_padding, without_pictures
+from tests.support.misbehaving_server import MIB, Manners, NaughtyServer
 from videovault.gateways.probe import Description, Probe, probe
 
 pytestmark = pytest.mark.thorough

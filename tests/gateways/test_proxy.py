@@ -4,13 +4,13 @@ import base64
 
 import pytest
 
-from tests.fixtures.connect_proxy import ConnectProxy
-from tests.fixtures.installation import Configure
-from tests.fixtures.listeners import RawAnswer
-from tests.fixtures.naughty_server import Manners, NaughtyServer, payload
 from tests.gateways.conftest import MakeSource
 from tests.gateways.reading import read_all
 from tests.gateways.test_transport import NAME, Names
+from tests.support.connect_proxy import ConnectProxy
+from tests.support.installation import Configure
+from tests.support.listeners import RawAnswer
+from tests.support.misbehaving_server import Manners, NaughtyServer, payload
 from videovault.config import settings
 from videovault.errors import ConfigurationError, SourceError, UnsafeUrl
 from videovault.gateways import source as sources

@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from tests.fixtures.canary import Canary
-from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer, payload
 from tests.gateways.conftest import MakeSource
 from tests.gateways.reading import failure_of, read_all
+from tests.support.canary import Canary
+from tests.support.misbehaving_server import MIB, Manners, NaughtyServer, payload
 from videovault.errors import UnsafeUrl
 from videovault.gateways.source import Source, SourcePolicy
 

@@ -7,14 +7,14 @@ import pytest
 from structlog.testing import capture_logs
 
 import videovault.services  # noqa: F401 - says where capabilities are kept
-from tests.fixtures.installation import Configure
-from tests.fixtures.s3_proxy import HANG_UP, Behaviour, s3_proxy
-from tests.fixtures.stores import Denies, KnowsNoChecksums, LiesIn
+from tests.support.installation import Configure
+from tests.support.s3_proxy import HANG_UP, Behaviour, s3_proxy
+from tests.support.stores import Denies, KnowsNoChecksums, LiesIn
 from videovault.config import settings
 from videovault.errors import ConfigurationError, StorageError
 from videovault.gateways import links, storage
-from videovault.gateways.capabilities import KEEP, Call, Capabilities, Fact, Feature, Sums, from_json
 from videovault.gateways.storage import Description, Storage, UploadLost
+from videovault.gateways.store_capabilities import KEEP, Call, Capabilities, Fact, Feature, Sums, from_json
 
 MIB = 1024**2
 DESCRIBED = Description("video/mp4", 'attachment; filename="a.mp4"', {"videovault-tag": "mine"})

@@ -7,10 +7,10 @@ from threading import Event, Timer
 
 import pytest
 
-from tests.fixtures.listeners import FullListener, RawAnswer
-from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer, payload
 from tests.gateways.conftest import MakeSource
 from tests.gateways.reading import failure_of, read_all
+from tests.support.listeners import FullListener, RawAnswer
+from tests.support.misbehaving_server import MIB, Manners, NaughtyServer, payload
 from videovault.errors import SourceError
 from videovault.gateways.source import Source, SourceCancelled, SourceStream
 

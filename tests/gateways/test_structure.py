@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from tests.fixtures.films import film
-from tests.fixtures.manners import payload
+from tests.support.films import film
+from tests.support.server_behaviour import payload
 from videovault.gateways.structure import MOST_ELEMENTS, structure_of
 
 FRAGMENTED = "frag_keyframe+empty_moov+default_base_moof"

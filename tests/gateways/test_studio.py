@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.fixtures.installation import Configure
+from tests.support.installation import Configure
 from videovault.config import settings
 from videovault.errors import UnsafeUrl
-from videovault.gateways import source, statuses, studio, webhooks
+from videovault.gateways import source, status_client, studio, webhooks
 from videovault.gateways.studio import file_code
 
 pytestmark = pytest.mark.usefixtures("installation")
@@ -69,9 +69,9 @@ def test_the_key_is_shown_to_the_studio_only(configure: Configure) -> None:
     job = f"{settings().studio_url}/status/{'0' * 24}"
     key = settings().installation.studio_key
     bearer = {"Authorization": f"Bearer {key}"}
-    assert statuses.at(job)._headers == bearer
+    assert status_client.at(job)._headers == bearer
     for url in (f"{job}/x", job + "?a", f"{settings().studio_url}/video", "https://render.example/status/1"):
-        assert "Authorization" not in statuses.at(url)._headers
+        assert "Authorization" not in status_client.at(url)._headers
     both = {settings().script_webhook: bearer, settings().video_webhook: bearer}
     assert webhooks._own_headers() == both
     configure(VIDEO_WEBHOOK_URL="https://render.example/video")
@@ -84,4 +84,4 @@ def test_the_key_is_shown_to_the_studio_only(configure: Configure) -> None:
 def test_other_addresses_of_the_studio_are_no_status_addresses() -> None:
     url = f"{settings().studio_url}/video"
     with pytest.raises(UnsafeUrl):
-        statuses.at(url).check(url)
+        status_client.at(url).check(url)

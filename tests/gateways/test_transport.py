@@ -9,11 +9,11 @@ from threading import Thread
 
 import pytest
 
-from tests.fixtures.certificates import Certificates, certificates
-from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer, payload
-from tests.fixtures.waiting import eventually
 from tests.gateways.conftest import MakeSource
 from tests.gateways.reading import failure_of, read_all
+from tests.support.certificates import Certificates, certificates
+from tests.support.misbehaving_server import MIB, Manners, NaughtyServer, payload
+from tests.support.waiting import eventually
 from videovault.gateways.source import Source, SourcePolicy
 
 NAME = "video.example"

@@ -8,9 +8,9 @@ import httpx
 import pytest
 from standardwebhooks import Webhook
 
-from tests.fixtures.generator import refusing_port, running_generator
-from tests.fixtures.installation import Configure
-from tests.fixtures.waiting import HANG_SECONDS
+from tests.support.generator import refusing_port, running_generator
+from tests.support.installation import Configure
+from tests.support.waiting import HANG_SECONDS
 from videovault.config import settings
 from videovault.errors import WebhookBusy, WebhookError, WebhookUnanswered
 from videovault.gateways import webhooks

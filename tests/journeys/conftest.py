@@ -6,11 +6,11 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 
-from tests.fixtures.app import RunningApp, running_app
-from tests.fixtures.log_grep import remember
-from tests.fixtures.stage import FORGET
-from tests.fixtures.waiting import HANG_MS
 from tests.journeys.violations import Violations
+from tests.support.app import RunningApp, running_app
+from tests.support.log_grep import remember
+from tests.support.transfer_setup import FORGET
+from tests.support.waiting import HANG_MS
 
 PASSWORD = "correct horse battery"
 ADMIN = "admin@example.com"

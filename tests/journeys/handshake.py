@@ -5,7 +5,7 @@ import http.client
 import os
 from urllib.parse import urlsplit
 
-from tests.fixtures.waiting import HANG_SECONDS
+from tests.support.waiting import HANG_SECONDS
 
 
 def handshake(url: str, origin: str) -> int:

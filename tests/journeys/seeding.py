@@ -10,14 +10,14 @@ import pytest
 from PIL import Image
 from sqlmodel import select
 
-from tests.fixtures.app import RunningApp
-from tests.fixtures.installation import changing, forget
+from tests.support.app import RunningApp
+from tests.support.installation import changing, forget
 from videovault.db import transaction
 from videovault.gateways import storage
-from videovault.gateways.objects import ObjectInfo
+from videovault.gateways.s3_types import ObjectInfo
 from videovault.gateways.storage import Description
 from videovault.models import Status, User, Video
-from videovault.services import lifecycle
+from videovault.services.core import lifecycle
 
 
 def seed(app: RunningApp, email: str, videos: Sequence[dict[str, Any]], film: bytes = b"") -> list[str]:

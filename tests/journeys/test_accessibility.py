@@ -8,12 +8,22 @@ import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Browser, Page, ViewportSize
 
-from tests.fixtures.accessibility_document import WRITE, in_document
-from tests.fixtures.documents import table
-from tests.fixtures.geometry import overflow, small_targets, unseen_stops
-from tests.fixtures.scenes import SCENES, Scene
-from tests.fixtures.showcase import TOPICS, Showcase, showcase
-from tests.fixtures.stage import LOOKS, PHONE, SETTLED, ZOOMED, Look, Seen, each_look, on_screen, people
+from tests.support.accessibility_document import WRITE, in_document
+from tests.support.documents import table
+from tests.support.geometry import overflow, small_targets, unseen_stops
+from tests.support.scenes import SCENES, Scene
+from tests.support.showcase import TOPICS, Showcase, showcase
+from tests.support.transfer_setup import (
+    LOOKS,
+    PHONE,
+    SETTLED,
+    ZOOMED,
+    Look,
+    Seen,
+    each_look,
+    on_screen,
+    people,
+)
 
 pytestmark = pytest.mark.journey
 # All four looks are for --write-accessibility. In every run: the one that leaves the least room, and for every second

@@ -7,10 +7,10 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.fixtures.app import RunningApp, running_app
-from tests.fixtures.log_grep import remember
 from tests.journeys.conftest import ADMIN, PASSWORD, signed_in
 from tests.journeys.keyboard import tab_to
+from tests.support.app import RunningApp, running_app
+from tests.support.log_grep import remember
 
 pytestmark = pytest.mark.journey
 TABS = {

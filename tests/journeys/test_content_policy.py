@@ -3,10 +3,10 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.fixtures.app import RunningApp
 from tests.journeys.conftest import ADMIN, Visitor, signed_in
 from tests.journeys.handshake import handshake
 from tests.journeys.violations import Violations
+from tests.support.app import RunningApp
 from videovault.pages import PAGES
 
 pytestmark = pytest.mark.journey

@@ -3,10 +3,10 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.fixtures.app import RunningApp
-from tests.fixtures.naughty_server import Manners, NaughtyServer
 from tests.journeys.conftest import Visitor, register
 from tests.journeys.seeding import seed
+from tests.support.app import RunningApp
+from tests.support.misbehaving_server import Manners, NaughtyServer
 from videovault.models import Status
 
 pytestmark = pytest.mark.journey

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.fixtures.app import RunningApp
-from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer
 from tests.journeys.conftest import Visitor, register
 from tests.journeys.seeding import seed
 from tests.journeys.watching import PLAYING, THERE, assert_renews_itself, wait_until
+from tests.support.app import RunningApp
+from tests.support.misbehaving_server import MIB, Manners, NaughtyServer
 from videovault.models import Status
 
 pytestmark = pytest.mark.journey

@@ -8,12 +8,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.fixtures import log_grep
-from tests.fixtures.app import RunningApp, running_app
-from tests.fixtures.log_grep import leaks, remember
-from tests.fixtures.naughty_server import Manners, NaughtyServer
-from tests.fixtures.waiting import HANG_SECONDS, eventually
 from tests.journeys.test_restart import EMAIL, signed_in
+from tests.support import log_grep
+from tests.support.app import RunningApp, running_app
+from tests.support.log_grep import leaks, remember
+from tests.support.misbehaving_server import Manners, NaughtyServer
+from tests.support.waiting import HANG_SECONDS, eventually
 
 pytestmark = pytest.mark.journey
 QUERY = "sig=my-source-signature&X-Amz-Signature=my-source-signature"

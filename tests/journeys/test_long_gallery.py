@@ -5,10 +5,10 @@ import re
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.fixtures.app import RunningApp
 from tests.journeys.conftest import Visitor, register
 from tests.journeys.seeding import seed_many
 from tests.journeys.watching import stop_the_clock, wait_until
+from tests.support.app import RunningApp
 
 pytestmark = pytest.mark.journey
 PAGE = 24

@@ -9,8 +9,8 @@ import av
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.fixtures.app import RunningApp
 from tests.journeys.conftest import ADMIN, Visitor, register, signed_in
+from tests.support.app import RunningApp
 
 pytestmark = pytest.mark.journey
 TOPIC = "Why we bake our bread at night"

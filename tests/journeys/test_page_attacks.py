@@ -11,14 +11,14 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.fixtures.app import RunningApp, running_app
-from tests.fixtures.generator import Generator, running_generator
-from tests.fixtures.generator_modes import ANSWERS, Said
-from tests.fixtures.log_grep import remember
-from tests.fixtures.waiting import HANG_SECONDS, eventually
 from tests.journeys.attacks import LINKS, STRANGE, TEXTS, Witness, framing_site
 from tests.journeys.conftest import PASSWORD, Visitor
 from tests.journeys.violations import Violations
+from tests.support.app import RunningApp, running_app
+from tests.support.generator import Generator, running_generator
+from tests.support.generator_modes import ANSWERS, Said
+from tests.support.log_grep import remember
+from tests.support.waiting import HANG_SECONDS, eventually
 from videovault.pages import PAGES
 
 pytestmark = pytest.mark.journey

@@ -3,10 +3,10 @@
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.fixtures.app import RunningApp
-from tests.fixtures.films import KINDS, film, of_a_kind
-from tests.fixtures.naughty_server import Manners, NaughtyServer
 from tests.journeys.conftest import PATIENCE_MS, Visitor, register
+from tests.support.app import RunningApp
+from tests.support.films import KINDS, film, of_a_kind
+from tests.support.misbehaving_server import Manners, NaughtyServer
 
 pytestmark = pytest.mark.thorough
 # Debian's Chromium knows these; each stands for one way in which a video is, or becomes, playable.

@@ -3,10 +3,10 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.fixtures.app import RunningApp
 from tests.journeys.conftest import Visitor, register
 from tests.journeys.seeding import seed
 from tests.journeys.watching import assert_renews_itself
+from tests.support.app import RunningApp
 
 pytestmark = pytest.mark.journey
 

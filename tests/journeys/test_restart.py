@@ -11,10 +11,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.fixtures.app import RunningApp, free_port, running_app
-from tests.fixtures.log_grep import remember
-from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer
-from tests.fixtures.waiting import HANG_SECONDS, eventually
+from tests.support.app import RunningApp, free_port, running_app
+from tests.support.log_grep import remember
+from tests.support.misbehaving_server import MIB, Manners, NaughtyServer
+from tests.support.waiting import HANG_SECONDS, eventually
 
 pytestmark = pytest.mark.journey
 SIZE = 24 * MIB

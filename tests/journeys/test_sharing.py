@@ -7,12 +7,12 @@ import av
 import pytest
 from playwright.sync_api import Page, Response, expect
 
-from tests.fixtures.app import RunningApp
-from tests.fixtures.media import WIDTH
-from tests.fixtures.ways import LINE
 from tests.journeys.conftest import Visitor, register
 from tests.journeys.seeding import seed
 from tests.journeys.watching import stop_the_clock
+from tests.support.app import RunningApp
+from tests.support.media import WIDTH
+from tests.support.page_paths import LINE
 
 pytestmark = pytest.mark.journey
 TOPIC = "Three things that make sourdough rise"

@@ -6,11 +6,11 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.fixtures.app import RunningApp
-from tests.fixtures.stage import DESKTOP, PHONE, THEMES
 from tests.journeys.conftest import PASSWORD, register
 from tests.journeys.keyboard import is_in_dialog, tab_to, tab_to_radio
 from tests.journeys.seeding import seed
+from tests.support.app import RunningApp
+from tests.support.transfer_setup import DESKTOP, PHONE, THEMES
 from videovault.models import Status
 
 pytestmark = pytest.mark.journey

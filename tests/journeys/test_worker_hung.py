@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from tests.embedded.processes import is_running, linux_only
-from tests.fixtures.app import RunningApp
-from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer, payload
+from tests.support.app import RunningApp
+from tests.support.misbehaving_server import MIB, Manners, NaughtyServer, payload
 
 pytestmark = [linux_only, pytest.mark.process]
 

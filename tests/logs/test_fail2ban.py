@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.fixtures.documents import ROOT
-from tests.fixtures.installation import Configure
-from tests.fixtures.people import MakeClient, Person
+from tests.support.documents import ROOT
+from tests.support.installation import Configure
+from tests.support.people import MakeClient, Person
 from videovault import logs
 
 FILTER = ROOT / "docs" / "fail2ban" / "videovault.conf"

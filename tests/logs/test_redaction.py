@@ -10,7 +10,7 @@ from tests.logs.conftest import Output
 from videovault import logs, security
 from videovault.logs import redaction
 from videovault.security import Order, Ticket
-from videovault.services import tokens
+from videovault.services.accounts import tokens
 
 TOKEN = "Tq3nV0sJp4m8KxZ1cYwB7dGhL2rEfUoA9iS6tNvQk_M"
 SIGNATURE = "5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7"
@@ -88,7 +88,7 @@ def test_what_this_installation_gives_out_is_known_by_its_form() -> None:
         "read https://cdn.example/films/v.mp4 in 3 s",
         "request_id=0f8fad5bd9cb469fa16570867728950e status=200",
         f"crc32=AAAAAA== sha256={SIGNATURE}",
-        "videovault.services.engine.lanes.Lane ended",
+        "videovault.services.transfer.engine.reader_pool.Lane ended",
         "the token of the queue is taken",
     ],
 )

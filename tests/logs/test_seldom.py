@@ -1,7 +1,7 @@
 """How often the same thing is logged in full."""
 
-from videovault.logs import seldom
-from videovault.logs.seldom import Seldom
+from videovault.logs import repeats
+from videovault.logs.repeats import Seldom
 
 
 def test_each_key_is_due_once_in_its_time() -> None:
@@ -16,7 +16,7 @@ def test_each_key_is_due_once_in_its_time() -> None:
 
 def test_keys_are_bounded() -> None:
     due = Seldom(60, clock=lambda: 0.0)
-    for number in range(seldom.MOST_KEYS + 10):
+    for number in range(repeats.MOST_KEYS + 10):
         assert due.is_due(str(number))
     assert due.is_due("0"), "the oldest is forgotten"
-    assert not due.is_due(str(seldom.MOST_KEYS + 9))
+    assert not due.is_due(str(repeats.MOST_KEYS + 9))

@@ -9,11 +9,11 @@ import pytest
 from reflex_base.components.memo import MemoComponent
 
 from videovault.pages import PAGES, Page
-from videovault.state.admin import AdminState
+from videovault.state.account import ProfileState
+from videovault.state.admin.base import AdminState
+from videovault.state.create import StudioState
 from videovault.state.gallery import GalleryState
-from videovault.state.profile import ProfileState
-from videovault.state.studio import StudioState
-from videovault.state.work import WorkState
+from videovault.state.live_updates import WorkState
 
 ROUTES = [page.route for page in PAGES]
 ADMIN = ["/admin", "/admin/people", "/admin/avatars", "/admin/activity", "/admin/system"]

@@ -20,9 +20,9 @@ JARGON = re.compile(
     re.IGNORECASE,
 )
 # Whose readers know the guide's terms: the admin's pages, and tokens, which are for people who write programs.
-TECHNICAL = re.compile(r"admin|profile\.py")
+TECHNICAL = re.compile(r"admin|account\.py")
 TECHNICAL_PHRASES = {"{n} objects", "1 object"}
-NAMES = {"devices.py"}  # browsers and systems are called the same in every place and language
+NAMES = {"user_agent.py"}  # browsers and systems are called the same in every place and language
 # The parts of a call that nobody reads.
 UNREAD = {"class_name", "id", "name", "key", "type", "custom_attrs", "d", "tick_formatter", "pattern"}
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.fixtures.house import House
-from tests.fixtures.world import outside_world
 from tests.reliability.evidence import Witness
+from tests.support.product import House
+from tests.support.world import outside_world
 
 WRITE = "--write-reliability"
 # Two places for each user; nobody runs out of time while the others are brought to their moment.

@@ -4,8 +4,8 @@ import json
 import zlib
 from collections import Counter
 
-from tests.fixtures.documents import table
-from tests.fixtures.house import House
+from tests.support.documents import table
+from tests.support.product import House
 
 HEAD = ("Stage", "What happens", "Outcome", "The video's way", "Paid renders", "Row, objects and uploads")
 NAME = "what was seen"

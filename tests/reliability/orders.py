@@ -2,9 +2,9 @@
 
 import httpx
 
-from tests.fixtures.generator import Order
-from tests.fixtures.house import House, video_id_of
-from tests.fixtures.waiting import HANG_SECONDS
+from tests.support.generator import Order
+from tests.support.product import House, video_id_of
+from tests.support.waiting import HANG_SECONDS
 
 
 def being_rendered(house: House) -> Order:

@@ -7,12 +7,12 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from tests.fixtures.generator_modes import Mode
-from tests.fixtures.house import House, Person, video_id_of
-from tests.fixtures.naughty_server import MIB, Manners, payload
-from tests.fixtures.s3_proxy import Held
-from tests.fixtures.waiting import HANG_SECONDS
-from videovault.services.engine.plan import PART_BYTES
+from tests.support.generator_modes import Mode
+from tests.support.misbehaving_server import MIB, Manners, payload
+from tests.support.product import House, Person, video_id_of
+from tests.support.s3_proxy import Held
+from tests.support.waiting import HANG_SECONDS
+from videovault.services.transfer.engine.types import PART_BYTES
 
 SMALL, TWO_PARTS, THREE_PARTS = MIB, PART_BYTES + MIB, 2 * PART_BYTES + 4 * MIB
 ANSWER_SECONDS = 0.5

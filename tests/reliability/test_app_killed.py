@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from tests.fixtures.house import House, Person, video_id_of
-from tests.fixtures.naughty_server import MIB, Manners, payload
-from tests.fixtures.waiting import HANG_SECONDS
 from tests.reliability.evidence import APP, Witness
 from tests.reliability.orders import being_rendered, order_of, report_ready
+from tests.support.misbehaving_server import MIB, Manners, payload
+from tests.support.product import House, Person, video_id_of
+from tests.support.waiting import HANG_SECONDS
 
 pytestmark = [pytest.mark.process]  # beside a heavy load
 

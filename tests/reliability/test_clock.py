@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.fixtures.house import House
 from tests.reliability.evidence import AHEAD, BACK, Witness
 from tests.reliability.orders import being_rendered, report_ready
 from tests.reliability.stages import Stages
+from tests.support.product import House
 
 pytestmark = [pytest.mark.process]  # beside a heavy load
 

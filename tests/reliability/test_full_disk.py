@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 
-from tests.fixtures.app import RunningApp, running_app
-from tests.fixtures.naughty_server import MIB, Manners, NaughtyServer, payload
-from tests.fixtures.small_disk import SmallDisk, small_disk
+from tests.support.app import RunningApp, running_app
+from tests.support.misbehaving_server import MIB, Manners, NaughtyServer, payload
+from tests.support.small_disk import SmallDisk, small_disk
 
 pytestmark = pytest.mark.process
 

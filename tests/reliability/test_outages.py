@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.fixtures.house import House, Person
-from tests.fixtures.naughty_server import MIB, Manners, payload
 from tests.reliability.evidence import DATABASE, S3, Witness
 from tests.reliability.orders import being_rendered, report_ready
+from tests.support.misbehaving_server import MIB, Manners, payload
+from tests.support.product import House, Person
 
 pytestmark = [pytest.mark.process]  # beside a heavy load
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.fixtures.house import House, video_id_of
-from tests.fixtures.naughty_server import MIB, Manners, payload
 from tests.reliability.evidence import RACE, Witness
+from tests.support.misbehaving_server import MIB, Manners, payload
+from tests.support.product import House, video_id_of
 
 pytestmark = [pytest.mark.process]  # beside a heavy load
 

@@ -5,11 +5,11 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.fixtures.house import House
 from tests.reliability.evidence import WORKER, Witness
 from tests.reliability.orders import order_of, report_ready
 from tests.reliability.stages import THREE_PARTS, Stages
-from videovault.services.engine.plan import PART_BYTES
+from tests.support.product import House
+from videovault.services.transfer.engine.types import PART_BYTES
 
 pytestmark = [pytest.mark.process]  # beside a heavy load
 

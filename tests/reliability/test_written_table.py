@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.documents import RELIABILITY, in_document
-from tests.fixtures.house import House
 from tests.reliability.conftest import WRITE
 from tests.reliability.evidence import NAME, Witness
+from tests.support.documents import RELIABILITY, in_document
+from tests.support.product import House
 
 pytestmark = pytest.mark.process
 

@@ -4,14 +4,16 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.fixtures.installation import Configure
-from tests.fixtures.naughty_server import Manners, NaughtyServer
-from tests.fixtures.s3_proxy import S3Proxy, s3_proxy
+from tests.support.installation import Configure
+from tests.support.misbehaving_server import Manners, NaughtyServer
+from tests.support.s3_proxy import S3Proxy, s3_proxy
 from videovault.db import reading
 from videovault.gateways.storage import Storage
 from videovault.models import Status, Video
-from videovault.services import accounts, generation, videos
-from videovault.services.access import Caller
+from videovault.services.accounts import accounts
+from videovault.services.core.access import Caller
+from videovault.services.generation import orders
+from videovault.services.videos import gallery
 
 SCRIPT = {"hook": "Look", "body": "It is a thing.", "conclusion": "Buy it.", "avatar": "Anna"}
 
@@ -52,7 +54,7 @@ def generating(anna: Caller, row: Row) -> Callable[[], Video]:
 
     def request() -> Video:
         told: list[str] = []
-        view = generation.request(anna, SCRIPT, enqueue=told.append)
+        view = orders.request(anna, SCRIPT, enqueue=told.append)
         assert told == [view.video_id]
         video = row(view.video_id)
         assert video.status == Status.GENERATING
@@ -88,6 +90,6 @@ def queued(anna: Caller, server: NaughtyServer, proxy: S3Proxy) -> Queued:
 
     def queue(manners: Manners) -> str:
         url = server.serve("/video.mp4", manners)
-        return videos.store_link(anna, url, anna.email, enqueue=lambda _video_id: None).video_id
+        return gallery.store_link(anna, url, anna.email, enqueue=lambda _video_id: None).video_id
 
     return queue

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 from videovault.db import moment, transaction
 from videovault.models import Status, Video
-from videovault.services import lifecycle
-from videovault.services.access import Caller
+from videovault.services.core import lifecycle
+from videovault.services.core.access import Caller
 
 
 def put(owner: Caller, status: Status, *, ago: float = 0, **values: object) -> str:

@@ -1,16 +1,17 @@
 """A video as a worker leaves it in S3, and what somebody with access to the bucket may do to it."""
 
-from tests.fixtures.generator import Generator
+from tests.support.generator import Generator
 from videovault.gateways import storage
 from videovault.gateways.storage import Description
 from videovault.models import Video
-from videovault.services import pipeline, videos
-from videovault.services.access import Caller
+from videovault.services.core.access import Caller
+from videovault.services.transfer import pipeline
+from videovault.services.videos import gallery
 
 
 def store(owner: Caller, generator: Generator, title: str = "Launch") -> str:
     """The id of a video that is ready."""
-    view = videos.store_link(owner, generator.video_url, owner.email, title, enqueue=lambda _: None)
+    view = gallery.store_link(owner, generator.video_url, owner.email, title, enqueue=lambda _: None)
     pipeline.produce(view.video_id, stopping=lambda: False)
     return view.video_id
 

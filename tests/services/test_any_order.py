@@ -14,21 +14,23 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule, run_state_machine_as_test
 from sqlmodel import col, select
 
-from tests.fixtures.generator import Generator, Mode
-from tests.fixtures.installation import Configure
-from tests.fixtures.manners import Manners, payload
-from tests.fixtures.naughty_server import NaughtyServer
 from tests.services.any_order import promises
 from tests.services.any_order.deeds import REFUSALS, Deeds
 from tests.services.any_order.points import POINTS, Points
 from tests.services.any_order.world import World
+from tests.support.generator import Generator, Mode
+from tests.support.installation import Configure
+from tests.support.misbehaving_server import NaughtyServer
+from tests.support.server_behaviour import Manners, payload
 from videovault.db import reading
 from videovault.gateways import storage
 from videovault.gateways.storage import Storage
 from videovault.models import Status, Video
-from videovault.services import lease, leftovers, polling, scripts, upkeep
-from videovault.services.access import Caller
-from videovault.services.engine import plan, uploads
+from videovault.services.core.access import Caller
+from videovault.services.generation import polling, scripts
+from videovault.services.maintenance import repair
+from videovault.services.transfer import cleanup, lease
+from videovault.services.transfer.engine import types, uploads
 
 pytestmark = pytest.mark.thorough
 
@@ -136,7 +138,7 @@ class AnyOrder(Deeds):
 
     @rule()
     def repair_runs(self) -> None:
-        upkeep.repair(enqueue=self._queue.append)
+        repair.repair(enqueue=self._queue.append)
 
     # The clock
 
@@ -167,12 +169,12 @@ class AnyOrder(Deeds):
             if before == (before := promises.states()) and promises.are_at_rest():
                 break
             self._age_all()
-            upkeep.repair(enqueue=self._queue.append)
+            repair.repair(enqueue=self._queue.append)
             for video_id in polling.due():
                 polling.poll(video_id, enqueue=self._queue.append)
             while self._queue:
                 self._work()
-        leftovers.abort_strays(timedelta(0))
+        cleanup.abort_strays(timedelta(0))
         promises.check_always(self.world.generator)
         promises.check_at_rest(self.world.films)
         self.world.count.update(f"ended {video.status}" for video in promises.rows().values())
@@ -209,9 +211,9 @@ def world(
     own = generator.url.removeprefix("http://")
     configure(RATE_LIMITS="off", SOURCE_ALLOW_HOSTS=f"{own},127.0.0.1:{server.port}")
     for module, name, value in (
-        (plan, "MIB", KIB),
-        (plan, "PART_BYTES", 64 * KIB),
-        (plan, "FAR_PART_BYTES", 64 * KIB),
+        (types, "MIB", KIB),
+        (types, "PART_BYTES", 64 * KIB),
+        (types, "FAR_PART_BYTES", 64 * KIB),
         (moto.s3.models, "S3_UPLOAD_PART_MIN_SIZE", KIB),
         (uploads, "UPLOADERS", 1),
         (lease, "BEAT_SECONDS", 60),  # a worker that is held at a point does not live on in another thread

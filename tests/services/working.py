@@ -4,11 +4,11 @@ from threading import Event, Thread
 
 from sqlmodel import select
 
-from tests.fixtures.waiting import HANG_SECONDS, eventually
+from tests.support.waiting import HANG_SECONDS, eventually
 from videovault.db import reading
 from videovault.gateways import storage
 from videovault.models import UploadPart
-from videovault.services import pipeline
+from videovault.services.transfer import pipeline
 
 
 class Worker:

@@ -15,14 +15,15 @@ from reflex_base.event import Event
 from reflex_base.event.processor import BaseStateEventProcessor
 from sqlmodel import col, select
 
-from tests.fixtures.waiting import eventually
 from tests.state.stronghold import Stronghold, stronghold
+from tests.support.waiting import eventually
 from videovault.config import settings
 from videovault.db import transaction
 from videovault.models import Status, User
-from videovault.services import accounts, lifecycle
-from videovault.services.access import Caller
-from videovault.services.views import SignedIn
+from videovault.services.accounts import accounts
+from videovault.services.core import lifecycle
+from videovault.services.core.access import Caller
+from videovault.services.core.views import SignedIn
 from videovault.state.session import SessionGuard, on_fault
 
 S = TypeVar("S", bound=rx.State)

@@ -36,7 +36,7 @@ class Handler:
 
     @property
     def is_for_admins(self) -> bool:
-        return self.state.__module__.startswith("videovault.state.admin")
+        return self.state.__module__.startswith("videovault.state.admin.base")
 
     @property
     def label(self) -> str:

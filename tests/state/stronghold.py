@@ -12,11 +12,11 @@ from typing import Any, Self
 
 import httpx
 
-from tests.fixtures.app import RunningApp, running_app
-from tests.fixtures.generator import Generator, running_generator
-from tests.fixtures.log_grep import remember
-from tests.fixtures.raw_tab import RawTab
-from tests.fixtures.waiting import HANG_SECONDS
+from tests.support.app import RunningApp, running_app
+from tests.support.generator import Generator, running_generator
+from tests.support.log_grep import remember
+from tests.support.raw_tab import RawTab
+from tests.support.waiting import HANG_SECONDS
 
 PASSWORD = "correct horse battery"
 COOKIE = "videovault_session"

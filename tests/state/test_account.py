@@ -1,122 +1,163 @@
-"""The sign-in pages: what the native forms came back with."""
+"""The account page: devices, tokens shown once, and the end of open pages when a session ends."""
 
 from collections.abc import Callable
 
 import pytest
+from reflex_base.utils.format import json_dumps
 
-from tests.fixtures.installation import Configure
-from tests.state.conftest import Person, Server
-from videovault.state.account import AccountState, local_path
-from videovault.state.session import SessionState
+from tests.state.conftest import PASSWORD, Person, Server, Tab
+from videovault import security
+from videovault.services.accounts import accounts
+from videovault.services.admin import users
+from videovault.state.account import ProfileState
+from videovault.state.gallery import GalleryState
+from videovault.state.live_updates import WorkState
+from videovault.state.session import SESSION_SECONDS, SessionState
+from videovault.state.user_agent import device
+
+MakePerson = Callable[[str], Person]
+FORM = {"tokenName": "Nightly", "scope": "write", "days": "30"}
 
 
-def test_wrong_login_keeps_the_address_and_the_way(server: Server) -> None:
-    tab = server.tab(address="/login?error=wrong&email=ada%40example.com&next=%2Fgallery")
-    tab.send(AccountState, "enter")
-    shown = tab.sees(AccountState)
-    assert shown.problem == "The e-mail address or the password is wrong."
-    assert (shown.typed_email, shown.next) == ("ada@example.com", "/gallery")
+@pytest.fixture
+def tab(server: Server, person: MakePerson) -> Tab:
+    opened = server.tab(person("ada").token, address="/account")
+    opened.send(ProfileState, "load")
+    return opened
+
+
+def test_page_shows_what_there_is(tab: Tab) -> None:
+    shown = tab.sees(ProfileState)
+    assert (shown.storage, shown.belongings) == ("0 bytes of 53.7 GB used", "0 videos, 0 bytes")
+    assert [one.is_current for one in shown.devices] == [True]
+
+
+def test_token_is_shown_once_and_never_again(tab: Tab) -> None:
+    tab.send(ProfileState, "make_token", form=FORM)
+    fresh = tab.sees(ProfileState).fresh_token
+    assert fresh.startswith("vv_")
+    [listed] = tab.sees(ProfileState).tokens
+    assert (listed.name, listed.may, listed.used_at) == ("Nightly", "It reads and writes.", "")
+    assert fresh not in str(listed)
+    tab.send(ProfileState, "load")
+    assert tab.sees(ProfileState).fresh_token == ""
+    tab.send(ProfileState, "revoke", token_id=listed.token_id)
+    assert tab.sees(ProfileState).tokens == []
+
+
+def test_a_second_click_makes_no_second_token(tab: Tab) -> None:
+    tab.send(ProfileState, "make_token", form=FORM)
+    fresh = tab.sees(ProfileState).fresh_token
+    tab.send(ProfileState, "make_token", form=FORM)
+    assert (tab.sees(ProfileState).fresh_token, len(tab.sees(ProfileState).tokens)) == (fresh, 1)
+    tab.send(ProfileState, "put_away")
+    tab.send(ProfileState, "make_token", form=FORM)
+    assert len(tab.sees(ProfileState).tokens) == 2
+
+
+def test_focus_and_a_notice_follow_when_a_line_goes(tab: Tab) -> None:
+    tab.send(ProfileState, "make_token", form=FORM)
+    tab.send(ProfileState, "revoke", token_id=tab.sees(ProfileState).tokens[0].token_id)
+    assert "revoked" in tab.sees(SessionState).notice
+    focused = [event for event in tab.server.received.events[tab.token] if event.name == "_set_focus"]
+    assert "tokens" in str(focused[-1].payload)
+
+
+def test_what_the_form_does_not_offer_becomes_the_narrowest(tab: Tab) -> None:
+    tab.send(ProfileState, "make_token", form={"tokenName": "Odd", "scope": "all", "days": "1e9"})
+    [listed] = tab.sees(ProfileState).tokens
+    assert listed.may == "It only reads."
+    assert listed.expires_at
+
+
+def test_name_is_kept(tab: Tab) -> None:
+    tab.send(ProfileState, "rename", form={"name": "Ada L."})
+    tab.send(ProfileState, "load")
+    assert tab.sees(ProfileState).name == "Ada L."
+
+
+def test_error_stands_beside_the_field_of_the_page(tab: Tab) -> None:
+    tab.send(ProfileState, "make_token", form={**FORM, "tokenName": " "})
+    assert list(tab.sees(SessionState).errors) == ["tokenName"]
+    tab.send(ProfileState, "rename", form={"name": "x" * 101})
+    assert list(tab.sees(SessionState).errors) == ["name"]
+
+
+def test_other_devices_are_signed_out_one_by_one(tab: Tab) -> None:
+    accounts.login("ada@example.com", PASSWORD)
+    tab.send(ProfileState, "load")
+    other = next(one for one in tab.sees(ProfileState).devices if not one.is_current)
+    tab.send(ProfileState, "sign_out", session_id=other.session_id)
+    assert [one.is_current for one in tab.sees(ProfileState).devices] == [True]
+
+
+def test_this_device_comes_first_and_the_many_others_are_folded_away(tab: Tab) -> None:
+    for _ in range(7):
+        accounts.login("ada@example.com", PASSWORD)
+    tab.send(ProfileState, "load")
+    shown = tab.sees(ProfileState)
+    assert [one.is_current for one in shown.devices] == [True, False, False, False, False]
+    assert len(shown.more_devices) == 3
+
+
+def test_neither_hash_nor_session_token_reaches_the_page(tab: Tab) -> None:
+    sent = json_dumps(tab.server.received.deltas[tab.token])  # as Reflex itself writes it for the browser
+    assert "ada@example.com" in sent
+    assert tab.cookie not in sent
+    assert security.token_hash(tab.cookie) not in sent
 
 
 @pytest.mark.parametrize(
     ("code", "field"),
-    [("email", "email"), ("taken", "email"), ("password", "password"), ("controls", "password")],
-)
-def test_what_is_wrong_with_a_field_stands_beside_it(server: Server, code: str, field: str) -> None:
-    tab = server.tab(address=f"/register?error={code}")
-    tab.send(AccountState, "enter")
-    assert list(tab.sees(SessionState).errors) == [field]
-    assert tab.sees(AccountState).problem == ""
-
-
-def test_all_that_is_wrong_is_told_at_once(server: Server) -> None:
-    tab = server.tab(address="/register?error=email,password")
-    tab.send(AccountState, "enter")
-    assert list(tab.sees(SessionState).errors) == ["email", "password"]
-
-
-@pytest.mark.parametrize(
-    ("code", "says"),
-    [("closed", "not open"), ("uninvited", "invitation link"), ("slow", "too often"), ("failed", "check")],
-)
-def test_other_problems_stand_above_the_form(server: Server, code: str, says: str) -> None:
-    tab = server.tab(address=f"/register?error={code}")
-    tab.send(AccountState, "enter")
-    assert says in tab.sees(AccountState).problem
-    assert tab.sees(SessionState).errors == {}
-
-
-def test_the_page_of_new_accounts_knows_who_may_make_one(
-    server: Server, person: Callable[[str], Person], configure: Configure
-) -> None:
-    configure(SIGNUP="")
-    tab = server.tab(address="/register")
-    tab.send(AccountState, "join")
-    assert tab.sees(AccountState).signup == "first"
-    person("ada")
-    tab.send(AccountState, "join")
-    assert tab.sees(AccountState).signup == "invite"
-    invited = server.tab(address="/register?invitation=token")
-    invited.send(AccountState, "join")
-    shown = invited.sees(AccountState)
-    assert (shown.signup, shown.invitation) == ("invite", "token")
-    configure(SIGNUP="closed")
-    tab.send(AccountState, "join")
-    assert tab.sees(AccountState).signup == "closed"
-
-
-@pytest.mark.parametrize(
-    ("wait", "says"), [("240", "in 4 minutes."), ("900", "in 15 minutes."), ("soon", "in 1 minute.")]
-)
-def test_who_tried_too_often_reads_how_long_to_wait(server: Server, wait: str, says: str) -> None:
-    tab = server.tab(address=f"/login?error=slow&wait={wait}")
-    tab.send(AccountState, "enter")
-    assert says in tab.sees(AccountState).problem
-
-
-def test_text_from_the_address_is_never_shown_as_ours(server: Server) -> None:
-    tab = server.tab(address="/login?error=Call%20555%20now")
-    tab.send(AccountState, "enter")
-    assert "555" not in tab.sees(AccountState).problem
-
-
-def test_next_visit_starts_clean(server: Server) -> None:
-    tab = server.tab(address="/login?error=wrong&email=ada%40example.com")
-    tab.send(AccountState, "enter")
-    tab.address = "/login"
-    tab.send(AccountState, "enter")
-    assert (tab.sees(AccountState).problem, tab.sees(AccountState).typed_email) == ("", "")
-
-
-def test_who_is_signed_in_goes_where_they_were_going(server: Server, person: Callable[[str], Person]) -> None:
-    tab = server.tab(person("ada").token, address="/login?next=%2Fgallery")
-    tab.send(AccountState, "enter")
-    assert tab.sent_to == "/gallery"
-
-
-def test_link_to_the_other_page_brings_along_where_the_person_was_going(server: Server) -> None:
-    tab = server.tab(address="/login?next=%2Fgallery%3Fvideo%3Da%26b")
-    tab.send(AccountState, "enter")
-    assert tab.sees(AccountState).next == "/gallery?video=a&b"
-    assert tab.sees(AccountState).next_quoted == "/gallery%3Fvideo%3Da%26b"
-
-
-@pytest.mark.parametrize(
-    "path",
     [
-        "",
-        "https://evil.example",
-        "//evil.example",
-        "/\\evil.example",
-        "javascript:alert(1)",
-        "/a\nb",
-        "gallery",
+        ("wrong", "currentPassword"),
+        ("common", "newPassword"),
+        ("controls", "newPassword"),
+        ("slow", "currentPassword"),
+        ("closing-wrong", "password"),
+        ("closing-slow", "password"),
     ],
 )
-def test_nobody_is_led_to_another_site(path: str) -> None:
-    assert local_path(path) == "/create"
+def test_what_a_native_form_came_back_with_stands_beside_its_field(
+    server: Server, person: MakePerson, code: str, field: str
+) -> None:
+    tab = server.tab(person("ada").token, address=f"/account?error={code}")
+    tab.send(ProfileState, "load")
+    assert list(tab.sees(SessionState).errors) == [field]
+    [focus] = [event for event in server.received.events[tab.token] if event.name == "_set_focus"]
+    assert field in str(focus.payload)
 
 
-@pytest.mark.parametrize("path", ["/gallery", "/create?video=video_1", "/gallery/"])
-def test_paths_of_ours_are_kept(path: str) -> None:
-    assert local_path(path) == path
+@pytest.mark.parametrize("way", ["password", "deactivation"])
+def test_open_pages_end_within_five_seconds(server: Server, person: MakePerson, way: str) -> None:
+    """By themselves, and at their next click; a loop may sleep for as long as an answer may be old: both together."""
+    assert 2 * SESSION_SECONDS < 5
+    admin, ada = person("admin"), person("ada")
+    watching, clicking = server.tab(ada.token, "/gallery"), server.tab(ada.token, "/gallery")
+    watching.start(WorkState, "watch")
+    clicking.send(GalleryState, "load")
+    watching.waits_until(lambda: "works" in watching.received)
+    if way == "password":
+        accounts.change_password(ada.caller, PASSWORD, "battery staple")
+    else:
+        users.change(admin.caller, ada.caller.user_id, {"is_active": False})
+    watching.waits_until(lambda: watching.sent_to.startswith("/login"))
+    clicking.send(GalleryState, "load")
+    assert clicking.sent_to.startswith("/login")
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "name"),
+    [
+        ("Mozilla/5.0 (Windows NT 10.0; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox on Windows"),
+        ("Mozilla/5.0 (X11; Linux x86_64) Chrome/140.0 Safari/537.36 Edg/140.0", "Edge on Linux"),
+        (
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Version/18.0 Safari/604.1",
+            "Safari on iPhone",
+        ),
+        ("python-httpx/0.28", "python-httpx"),
+        ("", "Unknown device"),
+    ],
+)
+def test_devices_are_called_what_people_call_them(user_agent: str, name: str) -> None:
+    assert device(user_agent) == name

@@ -9,11 +9,11 @@ from tests.state.conftest import Person, Server
 from videovault import models, security
 from videovault.db import reading, transaction
 from videovault.models import Status, Video, now
-from videovault.services import lifecycle
+from videovault.services.core import lifecycle
 from videovault.state import session
 from videovault.state.gallery import GalleryState
+from videovault.state.live_updates import WorkState
 from videovault.state.session import SessionState
-from videovault.state.work import WorkState
 
 AWAY = timedelta(days=13)
 

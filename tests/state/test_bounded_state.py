@@ -9,9 +9,9 @@ import pytest
 import reflex as rx
 from reflex.state import BaseState
 
-from tests.fixtures.installation import Configure
 from tests.state.conftest import Person, Server, Tab
 from tests.state.reflection import FORM_FIELDS, Handler, handlers
+from tests.support.installation import Configure
 
 pytestmark = [pytest.mark.thorough]
 HANDLERS = handlers()  # before there is a tab: Reflex gives it the states that it knows by then

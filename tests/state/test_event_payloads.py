@@ -6,14 +6,14 @@ import pytest
 from reflex_base.registry import RegistrationContext
 
 from tests.state.reflection import Handler, handlers
-from videovault.state import event_payloads
+from videovault.state import page_events
 
 LABELS = {handler.label: handler for handler in handlers()}
 
 
 def fits(handler: Handler, payload: Any) -> bool:
     registered = RegistrationContext.get().event_handlers[handler.full_name]
-    return event_payloads.fits(registered.handler, payload)
+    return page_events.fits(registered.handler, payload)
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,11 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.fixtures.documents import table
-from tests.fixtures.raw_tab import HYDRATE, Frame, RawTab
-from tests.fixtures.security_document import in_document
 from tests.state.reflection import Handler, handlers, payloads, states
 from tests.state.stronghold import Stronghold
+from tests.support.documents import table
+from tests.support.raw_tab import HYDRATE, Frame, RawTab
+from tests.support.security_document import in_document
 
 pytestmark = [pytest.mark.process]
 SESSION_SECONDS = 2.0

@@ -13,8 +13,7 @@ from tests.state.conftest import Make, Person, Server, Tab
 from videovault.db import reading, transaction
 from videovault.gateways.storage import Storage
 from videovault.models import Status, Video
-from videovault.state.gallery import GalleryState
-from videovault.state.parts import PAGE, PARTS
+from videovault.state.gallery import PAGE, PARTS, GalleryState
 from videovault.state.session import SessionState
 
 

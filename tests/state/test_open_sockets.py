@@ -6,10 +6,10 @@ from threading import Event
 
 import pytest
 
-from tests.fixtures.raw_tab import HYDRATE, RawTab, Refused
-from tests.fixtures.waiting import HANG_SECONDS, eventually
 from tests.state.stronghold import BRIEF, SCRIPT, SHARE, Stronghold
-from videovault.state.pulses import IDLE_SECONDS
+from tests.support.raw_tab import HYDRATE, RawTab, Refused
+from tests.support.waiting import HANG_SECONDS, eventually
+from videovault.state.live_updates import IDLE_SECONDS
 
 pytestmark = [pytest.mark.process]
 STUDIO = SHARE.replace("sharing____sharing_state.open", "studio____studio_state")

@@ -7,27 +7,24 @@ import reflex as rx
 from sqlalchemy.exc import InvalidRequestError
 
 from tests.state.conftest import Person, Server
-from videovault.services import accounts
-from videovault.state import session, work
-from videovault.state.account import AccountState
-from videovault.state.adding import AddingState
-from videovault.state.admin_activity import AdminActivityState
-from videovault.state.admin_figures import AdminFiguresState
-from videovault.state.admin_inbox import AdminInboxState
-from videovault.state.admin_orphans import AdminOrphansState
-from videovault.state.admin_people import AdminPeopleState
-from videovault.state.admin_rescue import AdminRescueState
-from videovault.state.admin_system import AdminSystemState
-from videovault.state.admin_test_order import AdminTestOrderState
-from videovault.state.admin_videos import AdminVideosState
-from videovault.state.briefing import BriefState
+from videovault.services.accounts import accounts
+from videovault.state import live_updates, session
+from videovault.state.account import ProfileState
+from videovault.state.admin.activity import AdminActivityState, AdminFiguresState
+from videovault.state.admin.mismatches import AdminOrphansState
+from videovault.state.admin.system import AdminSystemState
+from videovault.state.admin.test_order import AdminTestOrderState
+from videovault.state.admin.users import AdminPeopleState
+from videovault.state.admin.videos import AdminVideosState
+from videovault.state.admin.webhook_log import AdminInboxState, AdminRescueState
+from videovault.state.create import BriefState, StudioState
 from videovault.state.gallery import GalleryState
-from videovault.state.news import NewsState
-from videovault.state.profile import ProfileState
-from videovault.state.removal import RemovalState
+from videovault.state.gallery_selection import RemovalState
+from videovault.state.import_dialog import AddingState
+from videovault.state.live_updates import NewsState
 from videovault.state.session import SessionState
-from videovault.state.sharing import SharingState
-from videovault.state.studio import StudioState
+from videovault.state.share_dialog import SharingState
+from videovault.state.sign_in import AccountState
 
 FOR_EVERYBODY = {
     "SessionState.apologise",
@@ -87,7 +84,7 @@ def handlers() -> Iterator[tuple[type[rx.State], str]]:
         AdminTestOrderState,
         AdminOrphansState,
         NewsState,
-        work.WorkState,
+        live_updates.WorkState,
     )
     for state in states:
         yield from ((state, name) for name in state.event_handlers if name != "setvar")

@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 import pytest
 from wsproto.events import BytesMessage, TextMessage
 
-from tests.fixtures.raw_tab import RawTab, Refused
-from tests.fixtures.waiting import HANG_SECONDS, eventually
 from tests.state.stronghold import Stronghold
-from videovault.api.bodies import MAX_BODY_BYTES, MAX_HEADERS, MAX_TARGET_BYTES
-from videovault.api.socket_messages import MOST_BYTES
+from tests.support.raw_tab import RawTab, Refused
+from tests.support.waiting import HANG_SECONDS, eventually
+from videovault.api.middleware.body_limit import MAX_BODY_BYTES, MAX_HEADERS, MAX_TARGET_BYTES
+from videovault.api.middleware.socket_messages import MOST_BYTES
 from videovault.embedded import listener_guard
 from videovault.logs.redaction import MOST_OF_TRACEBACK
 from videovault.untrusted_json import MOST_DEPTH

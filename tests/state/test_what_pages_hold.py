@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.fixtures.raw_tab import HYDRATE, Frame, RawTab
 from tests.state.reflection import Handler, handlers, payloads
 from tests.state.stronghold import COOKIE, Inhabitant, Stronghold
+from tests.support.raw_tab import HYDRATE, Frame, RawTab
 
 pytestmark = [pytest.mark.process]
 HANDLERS = handlers()

@@ -3,19 +3,24 @@
 from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse
 
 from videovault import logs
 from videovault.api import auth
-from videovault.api.envelope import Nothing, Responses, Success, failing
+from videovault.api.auth import SignedInCaller
+from videovault.api.errors import Nothing, Responses, Success, failing
 from videovault.api.forms import Submission, either, is_form, json_answer, local_path, submission, user_agent
-from videovault.api.proxies import client_address
-from videovault.api.schemas import LoginBody, RegisterBody
+from videovault.api.middleware.forwarded import client_address
+from videovault.api.schemas import LoginBody, NameBody, RegisterBody, TokenBody
 from videovault.errors import Busy, Conflict, DiskFull, Forbidden, InvalidInput, RateLimited, VideoVaultError
-from videovault.services import accounts, invitations, limiting, passwords
-from videovault.services.views import SignedIn
+from videovault.services.accounts import accounts, invitations, passwords
+from videovault.services.accounts import sessions as accounts_sessions
+from videovault.services.accounts import tokens as accounts_tokens
+from videovault.services.accounts.views import SessionView, TokenView
+from videovault.services.core import rate_limits
+from videovault.services.core.views import SignedIn, UserView, View
 
 START = "/create"  # where a form leads that names no page of its own
 FORM: Responses = {
@@ -40,7 +45,7 @@ def register(sent: Submitted, request: Request, cookie: auth.Cookie) -> Response
     """
     try:
         body = sent.parsed(RegisterBody)
-        limiting.check_address(limiting.REGISTRATIONS, "register", client_address(request.scope))
+        rate_limits.check_address(rate_limits.REGISTRATIONS, "register", client_address(request.scope))
         signed_in = accounts.register(
             body.email,
             body.password,
@@ -69,7 +74,7 @@ def login(sent: Submitted, request: Request, cookie: auth.Cookie) -> Response:
     """
     try:
         body = sent.parsed(LoginBody)
-        with limiting.login(body.email, client_address(request.scope), auth.device(request)):
+        with rate_limits.login(body.email, client_address(request.scope), auth.device(request)):
             signed_in = accounts.login(
                 body.email, body.password, user_agent=user_agent(request), instead_of=cookie or ""
             )
@@ -142,3 +147,83 @@ def _why_not_registered(error: Exception) -> str:
     if isinstance(error, RequestValidationError):
         return str(error.errors()[0]["loc"][-1])
     return "failed"
+
+
+# What people see and change of their own account over HTTP: name, sessions, API tokens.
+
+
+class Me(View):
+    user: UserView
+
+
+class Sessions(View):
+    sessions: list[SessionView]
+
+
+class Tokens(View):
+    tokens: list[TokenView]
+
+
+class FreshToken(TokenView):
+    """With the token itself, shown this once."""
+
+    token: str
+
+
+@router.get("/me", responses=failing(401))
+def me(caller: SignedInCaller) -> Success[Me]:
+    """The account that is signed in; sizes in bytes, a quota of 0 is none."""
+    return Success(message="Account retrieved successfully", data=Me(user=accounts.me(caller)))
+
+
+@router.patch("/me", responses=failing(400, 401, 403))
+def rename(caller: SignedInCaller, body: NameBody) -> Success[Me]:
+    """Change what the account is called."""
+    return Success(message="Account updated successfully", data=Me(user=accounts.rename(caller, body.name)))
+
+
+@router.get("/sessions", responses=failing(401, 403))
+def list_sessions(caller: SignedInCaller) -> Success[Sessions]:
+    """Where the account is signed in, the latest used first."""
+    found = accounts_sessions.listing(caller)
+    return Success(message="Sessions retrieved successfully", data=Sessions(sessions=found))
+
+
+@router.delete("/sessions/{sessionId}", responses=failing(401, 403, 404))
+def sign_out(
+    caller: SignedInCaller, session_id: Annotated[str, Path(alias="sessionId", max_length=64)]
+) -> Success[Nothing]:
+    """End one of the account's sessions."""
+    accounts_sessions.sign_out(caller, session_id)
+    return Success(message="Signed out successfully", data=Nothing())
+
+
+@router.get("/tokens", response_model_exclude_none=True, responses=failing(401, 403))
+def list_tokens(caller: SignedInCaller) -> Success[Tokens]:
+    """The account's API tokens, newest first; never the tokens themselves."""
+    return Success(
+        message="Tokens retrieved successfully", data=Tokens(tokens=accounts_tokens.listing(caller))
+    )
+
+
+@router.post(
+    "/tokens", status_code=201, response_model_exclude_none=True, responses=failing(400, 401, 403, 409)
+)
+def create_token(caller: SignedInCaller, body: TokenBody) -> Success[FreshToken]:
+    """Make an API token; the token itself is shown this once.
+
+    It works wherever a session's token does but for the account itself: password, sessions, tokens, deletion.
+    With the scope `read` it may be used for GET only.
+    """
+    made = accounts_tokens.create(caller, body.name, body.scope, body.expires_in_days)
+    fresh = FreshToken(**made.about.model_dump(), token=made.token)
+    return Success(message="Token created successfully", data=fresh)
+
+
+@router.delete("/tokens/{tokenId}", responses=failing(401, 403, 404))
+def revoke_token(
+    caller: SignedInCaller, token_id: Annotated[str, Path(alias="tokenId", max_length=64)]
+) -> Success[Nothing]:
+    """End an API token at once."""
+    accounts_tokens.revoke(caller, token_id)
+    return Success(message="Token revoked successfully", data=Nothing())

@@ -6,12 +6,14 @@ from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, Field, StringConstraints
 
 from videovault.api.auth import SignedInCaller
-from videovault.api.envelope import Success, failing
+from videovault.api.errors import Success, failing
 from videovault.api.schemas import CamelBody, DeleteManyBody, Id, Text, or_blank
-from videovault.services import activity, administration, reconcile, statistics
-from videovault.services.activity import ActivityQuery
-from videovault.services.admin_views import ActivityView, Group, StatsView
-from videovault.services.views import AdminVideoView, DeletionResult, View
+from videovault.services.admin import audit_log, statistics
+from videovault.services.admin import videos as admin_videos
+from videovault.services.admin.audit_log import ActivityQuery
+from videovault.services.admin.views import ActivityView, Group, StatsView
+from videovault.services.core.views import AdminVideoView, DeletionResult, View
+from videovault.services.maintenance import reconcile
 
 router = APIRouter(prefix="/api/admin", tags=["Administration"])
 
@@ -49,7 +51,7 @@ class Deletions(View):
 @router.get("/videos", response_model_exclude_none=True, responses=failing(401, 403))
 def list_videos(caller: SignedInCaller) -> Success[AllVideos]:
     """Everybody's videos, newest first."""
-    found = administration.list_videos(caller)
+    found = admin_videos.list_videos(caller)
     return Success(
         message="Videos retrieved successfully", data=AllVideos(videos=found, total_count=len(found))
     )
@@ -58,7 +60,7 @@ def list_videos(caller: SignedInCaller) -> Success[AllVideos]:
 @router.delete("/videos", response_model_exclude_none=True, responses=failing(400, 401, 403))
 def delete_videos(caller: SignedInCaller, body: DeleteManyBody) -> Success[Deletions]:
     """Delete several videos; the answer tells what became of each."""
-    results = administration.delete_videos(caller, body.video_ids)
+    results = admin_videos.delete_videos(caller, body.video_ids)
     gone = sum(result.deleted for result in results)
     return Success(message=f"{gone} of {len(results)} videos deleted", data=Deletions(results=results))
 
@@ -75,7 +77,7 @@ def list_events(caller: SignedInCaller, query: Annotated[EventParams, Query()]) 
         cursor=query.cursor,
         limit=query.limit,
     )
-    return Success(message="Events retrieved successfully", data=activity.page(caller, wanted))
+    return Success(message="Events retrieved successfully", data=audit_log.page(caller, wanted))
 
 
 @router.get("/stats", responses=failing(400, 401, 403))

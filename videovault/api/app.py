@@ -1,11 +1,12 @@
 """The HTTP API as one FastAPI application; pages may be mounted behind its routes."""
 
 import re
+from collections import Counter
 from collections.abc import Collection
 from functools import cached_property
 from typing import Any
 
-from fastapi import Depends, FastAPI, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import iter_route_contexts
@@ -15,25 +16,33 @@ from starlette.types import Receive, Scope, Send
 from videovault.api import (
     accounts,
     admin,
-    answers,
     avatars,
-    callback,
+    callbacks,
     docs,
     generation,
-    inbox,
     operations,
-    own_account,
     passwords,
-    people,
-    share,
     sharing,
-    status,
+    users,
     videos,
+    webhook_log,
 )
-from videovault.api.envelope import NOTHING_HERE, problem
-from videovault.api.query import refuse_repeated
-from videovault.api.waiting import Watch
-from videovault.errors import VideoVaultError
+from videovault.api import responses as api_responses
+from videovault.api.errors import NOTHING_HERE, problem
+from videovault.api.video_waits import Watch
+from videovault.errors import InvalidInput, VideoVaultError
+
+# Query strings that can be understood in two ways are refused.
+
+
+async def refuse_repeated(request: Request) -> None:
+    """Raises InvalidInput for a parameter given twice: readers differ on which one counts."""
+    counted = Counter(name for name, _ in request.query_params.multi_items())
+    repeated = [name for name, times in counted.items() if times > 1]
+    if repeated:
+        raise InvalidInput(
+            "Please check the marked fields.", dict.fromkeys(repeated, "This may be given only once.")
+        )
 
 
 class Api(FastAPI):
@@ -75,28 +84,27 @@ def create_api(watch: Watch | None = None) -> Api:
         redirect_slashes=False,
     )
     api.state.watch = watch or Watch()
-    for module in (
-        accounts,
-        passwords,
-        own_account,
-        generation,
-        avatars,
-        status,
-        callback,
-        videos,
-        sharing,
-        share,
-        admin,
-        people,
-        inbox,
-        operations,
-        docs,
+    for router in (
+        accounts.router,
+        passwords.router,
+        generation.router,
+        avatars.router,
+        callbacks.status_router,
+        callbacks.callback_router,
+        videos.router,
+        sharing.share_link_router,
+        sharing.share_page_router,
+        admin.router,
+        users.router,
+        webhook_log.router,
+        operations.router,
+        docs.router,
     ):
-        api.include_router(module.router, dependencies=[Depends(refuse_repeated)])
-    api.add_exception_handler(VideoVaultError, answers.for_error)
-    api.add_exception_handler(RequestValidationError, answers.for_invalid)
-    api.add_exception_handler(HTTPException, answers.for_http)
-    api.add_exception_handler(Exception, answers.for_unknown)
+        api.include_router(router, dependencies=[Depends(refuse_repeated)])
+    api.add_exception_handler(VideoVaultError, api_responses.for_error)
+    api.add_exception_handler(RequestValidationError, api_responses.for_invalid)
+    api.add_exception_handler(HTTPException, api_responses.for_http)
+    api.add_exception_handler(Exception, api_responses.for_unknown)
     api.openapi = lambda: _described(api)  # type: ignore[method-assign] # FastAPI's own way to extend it
     return api
 

@@ -9,13 +9,14 @@ from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBea
 from starlette.requests import HTTPConnection
 
 from videovault import security
-from videovault.api.envelope import IDENTITY
-from videovault.api.origins import SAFE_METHODS
+from videovault.api.errors import IDENTITY
+from videovault.api.middleware.csrf import SAFE_METHODS
 from videovault.config import settings
 from videovault.errors import Forbidden, NotSignedIn, VideoNotFound
 from videovault.models import now
-from videovault.services import callbacks, recording, sessions, tokens
-from videovault.services.access import READS_ONLY, Caller
+from videovault.services.accounts import sessions, tokens
+from videovault.services.core.access import READS_ONLY, Caller
+from videovault.services.generation import callbacks, webhook_log
 
 
 class _SessionCookie(APIKeyCookie):
@@ -105,7 +106,7 @@ def misreporter(request: Request, body: bytes) -> tuple[Caller, str] | None:
     """Which generator sent a report that was refused before it was understood, and its video; None without a proof."""
     token = request.headers.get("authorization", "").partition(" ")[2]
     signed = bool(security.webhook_is_genuine(body, request.headers))
-    video_id = callbacks.video_of_token(token) or (recording.named_video(body) if signed else "")
+    video_id = callbacks.video_of_token(token) or (webhook_log.named_video(body) if signed else "")
     try:
         return (callbacks.signed_generator(video_id), video_id) if video_id else None
     except VideoNotFound:

@@ -6,11 +6,11 @@ from fastapi import APIRouter, Path
 from fastapi.responses import Response
 
 from videovault.api.auth import SignedInCaller
-from videovault.api.bodies import RawBody
-from videovault.api.envelope import Nothing, Success, failing
+from videovault.api.errors import Nothing, Success, failing
+from videovault.api.middleware.body_limit import RawBody
 from videovault.api.schemas import AvatarBody, AvatarChangeBody, AvatarOrderBody, Id
-from videovault.services import avatars, pictures
-from videovault.services.avatars import AvatarsView, AvatarView
+from videovault.services.generation import avatars
+from videovault.services.generation.avatars import AvatarsView, AvatarView
 
 router = APIRouter(prefix="/api")
 AvatarId = Annotated[Id, Path(alias="avatarId")]
@@ -21,7 +21,7 @@ PICTURE: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 PICTURE_BODY = {
     "requestBody": {
         "required": True,
-        "description": f"A PNG, JPEG or WebP picture of at most {pictures.MOST_BYTES // 1024} KiB.",
+        "description": f"A PNG, JPEG or WebP picture of at most {avatars.MOST_BYTES // 1024} KiB.",
         "content": dict.fromkeys(("image/png", "image/jpeg", "image/webp"), PICTURE),
     }
 }
@@ -37,11 +37,11 @@ def list_avatars(caller: SignedInCaller) -> Success[AvatarsView]:
     "/auth/avatars/{avatarId}/picture",
     tags=["Videos"],
     response_class=Response,
-    responses={200: {"content": {pictures.MEDIA_TYPE: PICTURE}}, **failing(401, 404)},
+    responses={200: {"content": {avatars.MEDIA_TYPE: PICTURE}}, **failing(401, 404)},
 )
 def avatar_picture(caller: SignedInCaller, avatar_id: AvatarId) -> Response:
     """Its picture, 256 pixels wide and high."""
-    return Response(avatars.picture(caller, avatar_id), media_type=pictures.MEDIA_TYPE, headers=KEPT)
+    return Response(avatars.picture(caller, avatar_id), media_type=avatars.MEDIA_TYPE, headers=KEPT)
 
 
 @router.post("/admin/avatars", status_code=201, responses=failing(400, 401, 403, 409), **ADMIN)

@@ -7,17 +7,18 @@ import anyio
 from fastapi import APIRouter, Body, Response
 
 from videovault.api.auth import SignedInCaller
-from videovault.api.envelope import Success, failing
+from videovault.api.errors import Success, failing
 from videovault.api.long_calls import Waiting, Work, promises
 from videovault.api.schemas import BriefBody, ScriptBody
-from videovault.api.waiting import reason
+from videovault.api.video_waits import reason
 from videovault.config import settings
 from videovault.errors import WebhookError
 from videovault.models import Status, now
-from videovault.services import generation, scripts, videos
-from videovault.services.access import Caller, check_own_email
-from videovault.services.idempotency import Claim
-from videovault.services.views import Time, VideoView, View
+from videovault.services.core.access import Caller, check_own_email
+from videovault.services.core.idempotency import Claim
+from videovault.services.core.views import Time, VideoView, View
+from videovault.services.generation import orders, scripts
+from videovault.services.videos import gallery
 from videovault.worker import enqueue
 
 USUAL_MINUTES = 15
@@ -98,17 +99,17 @@ async def generate_video(call: Waiting, body: Annotated[ScriptBody, Body(example
 
 def _request(caller: Caller, body: ScriptBody, claim: Claim | None) -> str:
     check_own_email(caller, body.email)
-    video = generation.request(caller, _texts(body), body.video_id or "", enqueue=enqueue, claim=claim)
+    video = orders.request(caller, _texts(body), body.video_id or "", enqueue=enqueue, claim=claim)
     return video.video_id
 
 
 def _answer(caller: Caller, video_id: str) -> tuple[int, Success[Any]]:
-    url = generation.delivered_url(caller, video_id)
+    url = orders.delivered_url(caller, video_id)
     if url:
         return _ready(url, video_id)
-    video = videos.get(caller, video_id, links=False)
+    video = gallery.get(caller, video_id, links=False)
     if video.status == "ready":  # the generator's answer was the video itself: the only address is ours
-        return _ready(videos.download_url(caller, video_id), video_id)
+        return _ready(gallery.download_url(caller, video_id), video_id)
     if video.status == "failed":
         raise reason(video.error, WebhookError)
     return 202, Success(message="Video generation request submitted successfully", data=_generating(video))

@@ -1,9 +1,10 @@
 """Calls that make a video: done once for an Idempotency-Key, and waited for as Prefer says."""
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
+from urllib.request import parse_http_list
 
 from fastapi import Depends, Header, Request, Response
 from fastapi.responses import JSONResponse
@@ -11,16 +12,68 @@ from pydantic import AfterValidator, StringConstraints
 from starlette.concurrency import run_in_threadpool
 
 from videovault import untrusted_json
-from videovault.api import answers
+from videovault.api import responses
 from videovault.api.auth import SignedInCaller
-from videovault.api.envelope import Responses, Success, failing
-from videovault.api.preferences import SHOWN, Preferred
+from videovault.api.errors import Responses, Success, failing
 from videovault.api.schemas import Body
-from videovault.api.waiting import Watch
+from videovault.api.video_waits import Watch
 from videovault.errors import Conflict, VideoNotFound, VideoVaultError
 from videovault.models import Status
-from videovault.services import idempotency
-from videovault.services.idempotency import Answer, Call, Claim
+from videovault.services.core import idempotency
+from videovault.services.core.idempotency import Answer, Call, Claim
+
+# How long a caller wants to be kept waiting: the Prefer header of RFC 7240.
+
+SHOWN = "Which preferences were followed, as RFC 7240 has it"
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """``respond_async`` without ``wait`` (seconds): answer at once."""
+
+    respond_async: bool = False
+    wait: int | None = None
+
+    def seconds(self, longest: float) -> float:
+        """How long to wait, where the server itself would wait for ``longest`` seconds."""
+        if self.wait is not None:
+            return min(self.wait, longest)
+        return 0.0 if self.respond_async else longest
+
+    def applied(self, status: int, longest: float) -> str:
+        """Preference-Applied of an answer with this status; empty if none was."""
+        followed = {
+            "respond-async": self.respond_async and status == 202,
+            f"wait={self.wait}": self.wait is not None and self.wait <= longest,
+        }
+        return ", ".join(name for name, was in followed.items() if was)
+
+
+def parsed(headers: Sequence[str]) -> Preferences:
+    """Unknown and malformed preferences are ignored, and of one that is named twice the first counts (RFC 7240, 2)."""
+    named: dict[str, str] = {}
+    for item in parse_http_list(", ".join(headers)):
+        name, _, value = item.partition(";")[0].partition("=")
+        named.setdefault(name.strip().lower(), value.strip().strip('"'))
+    wait = named.get("wait", "")
+    is_number = wait.isascii() and wait.isdecimal() and len(wait) <= 9
+    return Preferences("respond-async" in named, int(wait) if is_number else None)
+
+
+def _preferences(
+    prefer: Annotated[
+        list[str] | None,
+        Header(
+            description="`respond-async`: answer 202 at once. `wait=10`: answer 202 after so many seconds, "
+            "at most as many as the server waits by itself."
+        ),
+    ] = None,
+) -> Preferences:
+    return parsed(prefer or [])
+
+
+Preferred = Annotated[Preferences, Depends(_preferences)]
+
 
 # Before the JSON itself was fingerprinted it was these fields, by these names and in this order. Keys of that time are
 # good for a day; the table is not to be changed with the models.
@@ -87,7 +140,7 @@ class LongCall:
 
     async def carry_out(self, body: Body, work: Work) -> Response:
         """The answer to this call: as before where its key is known, else as the work goes."""
-        answers.concerns(self._request, getattr(body, "video_id", None))
+        responses.concerns(self._request, getattr(body, "video_id", None))
         if self._key is None:
             return await self._carry_on(work, None)
         sent = untrusted_json.loads(await self._request.body())
@@ -111,7 +164,7 @@ class LongCall:
         video_id = claim.video_id if claim else ""
         if not video_id:
             video_id = await run_in_threadpool(work.start, claim)
-        answers.concerns(self._request, video_id)
+        responses.concerns(self._request, video_id)
         seconds = self._prefer.seconds(work.longest)
         holder = claim.holder if claim else ""
         listens = await self._watch.until(self._request, video_id, work.busy, seconds, holder)
@@ -128,9 +181,9 @@ class LongCall:
         try:
             status, said = work.answer(video_id)
         except VideoNotFound:
-            return answers.for_error(self._request, Conflict("This video was deleted meanwhile."))
+            return responses.for_error(self._request, Conflict("This video was deleted meanwhile."))
         except VideoVaultError as error:
-            return answers.for_error(self._request, error)
+            return responses.for_error(self._request, error)
         applied = self._prefer.applied(status, work.longest)
         return _json(status, said.model_dump_json(by_alias=True), {APPLIED: applied} if applied else {})
 

@@ -6,7 +6,7 @@ from typing import Literal
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
-from videovault.services import health
+from videovault.services.admin import health
 from videovault.worker import queue
 
 router = APIRouter(tags=["Operations"])

@@ -8,13 +8,14 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse
 
 from videovault.api import auth
-from videovault.api.envelope import Nothing, Responses, Success, failing
+from videovault.api.errors import Nothing, Responses, Success, failing
 from videovault.api.forms import Submission, either, json_answer, submission, user_agent
-from videovault.api.proxies import client_address
+from videovault.api.middleware.forwarded import client_address
 from videovault.api.schemas import CloseBody, ForgotBody, PasswordBody, ResetBody
 from videovault.errors import Busy, Conflict, DiskFull, Forbidden, InvalidInput, RateLimited, VideoVaultError
-from videovault.services import accounts, closing, fields, limiting, passwords, resets
-from videovault.services.views import SignedIn
+from videovault.services.accounts import accounts, deletion, password_reset, passwords
+from videovault.services.core import fields, rate_limits
+from videovault.services.core.views import SignedIn
 
 FORM: Responses = {
     303: {"description": "The answer to an HTML form: on to the next page, or back with the error"}
@@ -63,7 +64,7 @@ def change_password(sent: Submitted, request: Request, caller: auth.SignedInCall
 def delete_account(sent: Submitted, caller: auth.SignedInCaller) -> Response:
     """Delete the account with all its videos, at once and for good; what S3 cannot delete now goes later."""
     try:
-        closing.close(caller, sent.parsed(CloseBody).password)
+        deletion.close(caller, sent.parsed(CloseBody).password)
     except (VideoVaultError, RequestValidationError) as error:
         return _refused(error, sent, "/account", of="closing-")
     response = _answer(
@@ -86,8 +87,8 @@ def forgot(sent: Submitted, request: Request) -> Response:
         email = sent.parsed(ForgotBody).email
         if sent.is_form:  # which somebody mistyped; a program is answered alike whatever it sends
             fields.checked_email(email)
-        limiting.letter(email, client_address(request.scope), auth.device(request))
-        resets.forgot(email)
+        rate_limits.letter(email, client_address(request.scope), auth.device(request))
+        password_reset.forgot(email)
     except (DiskFull, RateLimited, InvalidInput, RequestValidationError) as error:
         return _refused(error, sent, "/forgot", email=sent.text("email")[:254])
     return _answer(sent, "/forgot?done=sent", Success(message=ALIKE, data=Nothing()))
@@ -103,8 +104,8 @@ def reset(sent: Submitted, request: Request) -> Response:
     """Set another password by a link's token, which works once and for an hour; every session ends."""
     try:
         body = sent.parsed(ResetBody)
-        limiting.check_address(limiting.RESETS, "reset", client_address(request.scope))
-        resets.reset(body.token, body.password)
+        rate_limits.check_address(rate_limits.RESETS, "reset", client_address(request.scope))
+        password_reset.reset(body.token, body.password)
     except (VideoVaultError, RequestValidationError) as error:
         return _refused(error, sent, "/reset", token=sent.text("token")[:500])
     message = "Password changed successfully; sign in with it"

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
-from videovault.services.sharing import LONGEST_DAYS, MOST_VIEWS
-from videovault.services.views import PublicStatus
+from videovault.services.core.views import PublicStatus
+from videovault.services.sharing.links import LONGEST_DAYS, MOST_VIEWS
 
 NOT_SHOWN = "This contains characters that cannot be shown."
 LARGEST = 2**63 - 1  # what a column holds

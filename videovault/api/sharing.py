@@ -1,45 +1,92 @@
 """An owner's share links over HTTP."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import RedirectResponse
 
 from videovault.api.auth import SignedInCaller
-from videovault.api.envelope import Success, failing
+from videovault.api.errors import Success, failing
 from videovault.api.schemas import ShareBody
-from videovault.api.videos import ONE, VideoId
-from videovault.services import sharing
-from videovault.services.share_views import KeyView, ShareView
+from videovault.api.videos import ONE, REDIRECT, VideoId, to_s3
+from videovault.services.sharing import links, share_access
+from videovault.services.sharing.links import KeyView, ShareView
+from videovault.services.sharing.share_access import Visit
 
-router = APIRouter(prefix="/api/auth/video", tags=["Sharing"])
+share_link_router = APIRouter(prefix="/api/auth/video", tags=["Sharing"])
 
 
-@router.get(f"{ONE}/secret-key", responses=failing(401, 403, 404))
+@share_link_router.get(f"{ONE}/secret-key", responses=failing(401, 403, 404))
 def secret_key(caller: SignedInCaller, video_id: VideoId) -> Success[KeyView]:
     """The video's secret key, and the link that carries it."""
-    return Success(message="Secret key retrieved successfully", data=sharing.secret_key(caller, video_id))
+    return Success(message="Secret key retrieved successfully", data=links.secret_key(caller, video_id))
 
 
-@router.post(f"{ONE}/secret-key/rotate", responses=failing(401, 403, 404))
+@share_link_router.post(f"{ONE}/secret-key/rotate", responses=failing(401, 403, 404))
 def rotate(caller: SignedInCaller, video_id: VideoId) -> Success[KeyView]:
     """A new secret key: links with the old one are dead."""
-    return Success(message="Secret key replaced successfully", data=sharing.rotate(caller, video_id))
+    return Success(message="Secret key replaced successfully", data=links.rotate(caller, video_id))
 
 
-@router.get(f"{ONE}/share", response_model_exclude_none=True, responses=failing(401, 403, 404))
+@share_link_router.get(f"{ONE}/share", response_model_exclude_none=True, responses=failing(401, 403, 404))
 def link(caller: SignedInCaller, video_id: VideoId) -> Success[ShareView]:
     """The share link and how it stands."""
-    return Success(message="Share link retrieved successfully", data=sharing.link(caller, video_id))
+    return Success(message="Share link retrieved successfully", data=links.link(caller, video_id))
 
 
-@router.post(f"{ONE}/share", response_model_exclude_none=True, responses=failing(400, 401, 403, 404, 409))
+@share_link_router.post(
+    f"{ONE}/share", response_model_exclude_none=True, responses=failing(400, 401, 403, 404, 409)
+)
 def open_link(caller: SignedInCaller, video_id: VideoId, body: ShareBody) -> Success[ShareView]:
     """Open the share link, from now on for so many days and views."""
-    opened = sharing.open_link(
+    opened = links.open_link(
         caller, video_id, expires_in_days=body.expires_in_days, most_views=body.most_views
     )
     return Success(message="Share link opened successfully", data=opened)
 
 
-@router.delete(f"{ONE}/share", response_model_exclude_none=True, responses=failing(401, 403, 404))
+@share_link_router.delete(f"{ONE}/share", response_model_exclude_none=True, responses=failing(401, 403, 404))
 def close_link(caller: SignedInCaller, video_id: VideoId) -> Success[ShareView]:
     """Close the share link, until it is opened again."""
-    return Success(message="Share link closed successfully", data=sharing.close_link(caller, video_id))
+    return Success(message="Share link closed successfully", data=links.close_link(caller, video_id))
+
+
+# Shared videos over HTTP, for whoever has a link's key; nobody needs an account here.
+
+REFUSED = failing(400, 403, 404, 429, 502)
+Shown = Annotated[str, Query(max_length=200)]
+
+share_page_router = APIRouter(prefix="/api/share", tags=["Sharing"])
+
+
+def visit(request: Request, key: Shown = "", ticket: Shown = "") -> Visit:
+    return Visit(key, request.client.host if request.client else "", ticket)
+
+
+Visiting = Annotated[Visit, Depends(visit)]
+
+
+@share_page_router.get(
+    "/{videoId}/download",
+    status_code=302,
+    response_class=RedirectResponse,
+    responses={**REDIRECT, **REFUSED},
+)
+def download(
+    visit: Visiting,
+    video_id: VideoId,
+    inline: Annotated[bool, Query(description="To play it instead of saving it")] = False,
+) -> Response:
+    """To the file itself, under its title."""
+    return to_s3(share_access.download_url(video_id, visit, inline=inline))
+
+
+@share_page_router.get(
+    "/{videoId}/thumbnail",
+    status_code=302,
+    response_class=RedirectResponse,
+    responses={**REDIRECT, **REFUSED},
+)
+def thumbnail(visit: Visiting, video_id: VideoId) -> Response:
+    """To the video's poster."""
+    return to_s3(share_access.poster_url(video_id, visit))

@@ -1,27 +1,90 @@
 """Videos over HTTP: storing from an address, the gallery, links and deletion."""
 
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
+import anyio
 from fastapi import APIRouter, Path, Query, Request, Response
-from fastapi.responses import RedirectResponse
+from fastapi.responses import JSONResponse, RedirectResponse, StreamingResponse
 from starlette.convertors import Convertor, register_url_convertor
 
-from videovault.api import answers, gallery_answer
+from videovault.api import responses
 from videovault.api.auth import SignedInCaller
-from videovault.api.envelope import Responses, Success, failing
+from videovault.api.errors import Responses, Success, failing
 from videovault.api.long_calls import Waiting, Work, promises
 from videovault.api.schemas import AddressBody, DeleteBody, GalleryParams, Id, RenameBody, StoreBody
-from videovault.api.waiting import reason
+from videovault.api.video_waits import reason
 from videovault.config import settings
-from videovault.errors import SourceError
-from videovault.services import deletion, gallery_pages, pipeline, videos
-from videovault.services.access import Caller
-from videovault.services.idempotency import Claim
-from videovault.services.videos import GalleryQuery
-from videovault.services.views import PROCESSING, GalleryView, Retry, SourceView, StoredView, VideoView, View
+from videovault.errors import Busy, SourceError
+from videovault.services.core.access import Caller
+from videovault.services.core.idempotency import Claim
+from videovault.services.core.views import (
+    PROCESSING,
+    GalleryView,
+    Retry,
+    SourceView,
+    StoredView,
+    VideoView,
+    View,
+)
+from videovault.services.transfer import pipeline
+from videovault.services.videos import deletion
+from videovault.services.videos import gallery as videos_gallery
+from videovault.services.videos.gallery import GalleryQuery
 from videovault.worker import enqueue
+
+# The gallery as JSON, sent page by page: it begins before the last video is read, and never lies in memory whole.
+
+MESSAGE = "Video gallery retrieved successfully"
+EMPTY = '"videos":[]'
+FIRST_SECONDS, NEXT_SECONDS = 10.0, 60.0
+
+# Signing links keeps the interpreter at work, so more at once would only keep all others waiting. Who waits here holds
+# no thread, and those who read long galleries take turns with each page.
+_pages = anyio.CapacityLimiter(1)
+
+
+async def answer(read: Callable[[], Iterator[GalleryView]]) -> StreamingResponse:
+    """What ``read`` gives, as one Success. Raises what it raises at its beginning, and Busy."""
+    views = read()
+    try:
+        with anyio.fail_after(FIRST_SECONDS):
+            first = await _next(views)
+    except TimeoutError as error:
+        raise Busy from error
+    return StreamingResponse(_json(first, views), media_type=JSONResponse.media_type)
+
+
+async def _json(first: tuple[GalleryView, str] | None, views: Iterator[GalleryView]) -> AsyncIterator[str]:
+    assert first is not None  # noqa: S101 - there is always one view
+    view, videos = first
+    said: Success[GalleryView] = Success(message=MESSAGE, data=view.model_copy(update={"videos": []}))
+    head, tail = said.model_dump_json(by_alias=True, exclude_none=True).split(EMPTY)
+    yield f'{head}"videos":[{videos}'
+    while True:
+        with anyio.fail_after(NEXT_SECONDS):
+            page = await _next(views)
+        if page is None:
+            break
+        if page[1]:
+            yield f",{page[1]}"
+    yield f"]{tail}"
+
+
+async def _next(views: Iterator[GalleryView]) -> tuple[GalleryView, str] | None:
+    """The next view and its videos in JSON, separated by commas; None at the end."""
+
+    def work() -> tuple[GalleryView, str] | None:
+        view = next(views, None)
+        if view is None:
+            return None
+        shown = (video.model_dump_json(by_alias=True, exclude_none=True) for video in view.videos)
+        return view, ",".join(shown)
+
+    return await anyio.to_thread.run_sync(work, limiter=_pages)
+
 
 POSTER_SECONDS = 600  # for so long a browser may keep the way to a poster
 
@@ -77,13 +140,13 @@ async def gallery(caller: SignedInCaller, query: Annotated[GalleryParams, Query(
         limit=query.limit,
         cursor=query.cursor,
     )
-    return await gallery_answer.answer(partial(gallery_pages.read, caller, query.user_id, wanted))
+    return await answer(partial(videos_gallery.read, caller, query.user_id, wanted))
 
 
 @router.delete("/delete", responses=failing(400, 401, 403, 404, 502))
 def delete(request: Request, caller: SignedInCaller, body: DeleteBody) -> Success[Deleted]:
     """Delete a video: its objects in S3, then its row."""
-    answers.concerns(request, body.video_id)
+    responses.concerns(request, body.video_id)
     kept = deletion.delete(caller, body.video_id, owner_id=body.user_id)
     message = f"Video deleted. {kept}" if kept else "Video deleted successfully"
     return Success(message=message, data=Deleted(video_id=body.video_id))
@@ -92,13 +155,15 @@ def delete(request: Request, caller: SignedInCaller, body: DeleteBody) -> Succes
 @router.get(ONE, response_model_exclude_none=True, responses=failing(401, 404, 429, 502))
 def get(caller: SignedInCaller, video_id: VideoId) -> Success[VideoView]:
     """One video, as in the gallery."""
-    return Success(message="Video retrieved successfully", data=videos.get(caller, video_id))
+    return Success(message="Video retrieved successfully", data=videos_gallery.get(caller, video_id))
 
 
 @router.patch(ONE, response_model_exclude_none=True, responses=failing(400, 401, 403, 404, 502))
 def rename(caller: SignedInCaller, video_id: VideoId, body: RenameBody) -> Success[VideoView]:
     """Give a video another title."""
-    return Success(message="Video renamed successfully", data=videos.rename(caller, video_id, body.title))
+    return Success(
+        message="Video renamed successfully", data=videos_gallery.rename(caller, video_id, body.title)
+    )
 
 
 @router.get(
@@ -113,7 +178,7 @@ def download_link(
     inline: Annotated[bool, Query(description="To play it instead of saving it")] = False,
 ) -> Response:
     """To the file itself, under its title."""
-    return to_s3(videos.download_url(caller, video_id, inline=inline))
+    return to_s3(videos_gallery.download_url(caller, video_id, inline=inline))
 
 
 @router.get(
@@ -124,7 +189,7 @@ def download_link(
 )
 def thumbnail(caller: SignedInCaller, video_id: VideoId) -> Response:
     """To the video's poster."""
-    response = to_s3(videos.poster_url(caller, video_id))
+    response = to_s3(videos_gallery.poster_url(caller, video_id))
     seconds = min(POSTER_SECONDS, settings().download_url_seconds)
     response.headers["Cache-Control"] = f"private, max-age={seconds}"
     return response
@@ -168,17 +233,17 @@ def cancel(caller: SignedInCaller, video_id: VideoId) -> Success[VideoView]:
 
 
 def _store(caller: Caller, body: StoreBody, claim: Claim | None) -> str:
-    stored = videos.store_link(
+    stored = videos_gallery.store_link(
         caller, body.video_url, body.user_email, body.title or "", enqueue=enqueue, claim=claim
     )
     return stored.video_id
 
 
 def _stored(caller: Caller, video_id: str) -> tuple[int, Success[Any]]:
-    video = videos.get(caller, video_id, links=False)
+    video = videos_gallery.get(caller, video_id, links=False)
     if video.status == "failed":
         raise reason(video.error, SourceError)
-    stored = videos.stored(caller, video_id)
+    stored = videos_gallery.stored(caller, video_id)
     if stored.status == "ready":
         return 200, Success(message="Video downloaded and uploaded successfully", data=stored)
     return 202, Success(message="Video is being downloaded and stored", data=stored)

@@ -7,9 +7,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from videovault.services import backup
-from videovault.services.backup import Findings, Restored
-from videovault.services.sizes import size
+from videovault.services.core.formatting import size
+from videovault.services.maintenance import backup
+from videovault.services.maintenance.backup import Findings, Restored
 
 DONE, SOMETHING = 0, 1
 KEY_IN_SETTINGS = "SECRET_KEY comes from the settings and is not in the backup: keep it elsewhere. Without it the backup opens nothing."

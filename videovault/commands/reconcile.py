@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from videovault.services import reconcile
-from videovault.services.reconcile import Example, Group, Rebuilt, Report
+from videovault.services.maintenance import reconcile
+from videovault.services.maintenance.reconcile import Example, Group, Rebuilt, Report
 
 NOTHING, SOMETHING = 0, 1
 CREATE_ADMIN = "python -m videovault create-admin"

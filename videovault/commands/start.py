@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from videovault import data_dir, logs
 from videovault.config import Settings
 from videovault.errors import ConfigurationError
-from videovault.services import keys
+from videovault.services.maintenance import keys
 
 SHOWN = 3
 # Of a folder that is a mounted disk, other things in it belong to the system.

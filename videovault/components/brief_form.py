@@ -4,15 +4,12 @@ from typing import Any
 
 import reflex as rx
 
-from videovault.components.budget import budget_line
-from videovault.components.buttons import button
-from videovault.components.forms import autosave, field, field_error, problem, text_area, text_input
-from videovault.components.portrait import portrait
-from videovault.components.waiting import waited_so_far
-from videovault.services.avatars import OTHER
+from videovault.components.forms import autosave, button, field, field_error, problem, text_area, text_input
+from videovault.components.icons import portrait
+from videovault.components.wait import budget_line, waited_so_far
+from videovault.services.generation.avatars import OTHER
 from videovault.state import wording
-from videovault.state.briefing import KEPT_AS
-from videovault.state.studio import SCRIPT, StudioState
+from videovault.state.create import KEPT_AS, SCRIPT, StudioState
 
 TOPIC_HINT = "A sentence is enough. You can add points, each on its own line."
 

@@ -4,9 +4,10 @@ from typing import Any
 
 import reflex as rx
 
-from videovault.components.buttons import button, icon_button
+from videovault.components.forms import button, icon_button
 from videovault.components.notices import notices
 from videovault.state import wording
+from videovault.state.gallery_selection import RemovalState
 
 
 class Dialog(rx.Component):
@@ -94,4 +95,28 @@ def question(
             "aria-labelledby": f"{name}-title",
             "aria-describedby": f"{name}-text",
         },
+    )
+
+
+# Asks before videos are deleted, naming what exactly goes, and tells how far it is.
+
+
+def removal_dialog() -> rx.Component:
+    return confirmation(
+        RemovalState.question,
+        rx.el.p(rx.el.strong(RemovalState.what)),
+        rx.el.p(
+            rx.cond(
+                RemovalState.progress != "",
+                f"Deleting {RemovalState.progress}",
+                "This goes for good, with pictures, scripts and share links.",
+            ),
+            class_name="soft figures",
+            role="status",
+        ),
+        name="removal",
+        is_open=RemovalState.question != "",
+        is_busy=RemovalState.is_busy,
+        on_confirm=RemovalState.delete,
+        on_dismiss=RemovalState.spare,
     )

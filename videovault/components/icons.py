@@ -1,5 +1,7 @@
 """A dozen line icons, drawn for here: a library would weigh more than all of them."""
 
+from typing import Any
+
 import reflex as rx
 
 PATHS = {
@@ -36,4 +38,16 @@ def icon(name: str, size: int = 20) -> rx.Component:
         height=str(size),
         class_name="icon filled" if name in FILLED else "icon",
         aria_hidden="true",
+    )
+
+
+# An avatar's picture, or its initials where it has none.
+
+
+def portrait(avatar: Any) -> rx.Component:
+    """Decoration: its name stands beside it."""
+    return rx.cond(
+        avatar.picture_url != "",
+        rx.el.img(src=avatar.picture_url, alt="", class_name="portrait"),
+        rx.el.span(avatar.initials, class_name="portrait blank", aria_hidden="true"),
     )

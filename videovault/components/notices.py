@@ -9,7 +9,7 @@ from reflex_components_core.core.banner import (  # type: ignore[import-untyped]
 
 from videovault.components.icons import icon
 from videovault.state import wording
-from videovault.state.news import NewsState
+from videovault.state.live_updates import NewsState
 from videovault.state.session import SessionState
 
 

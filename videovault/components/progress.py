@@ -4,10 +4,10 @@ from typing import Any
 
 import reflex as rx
 
-from videovault.components.vars import has
+from videovault.components.text import has
 from videovault.state import wording
-from videovault.state.shapes import Work
-from videovault.state.work import WorkState
+from videovault.state.live_updates import WorkState
+from videovault.state.view_models import Work
 
 STEPS = (wording.REQUESTED, "Generating", "Storing", wording.READY)
 

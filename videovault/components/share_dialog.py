@@ -4,12 +4,11 @@ from typing import Any
 
 import reflex as rx
 
-from videovault.components.buttons import button
 from videovault.components.dialog import dialog
-from videovault.components.forms import copyable, field, text_input
-from videovault.components.vars import local_time
+from videovault.components.forms import button, copyable, field, text_input
+from videovault.components.text import local_time
 from videovault.state import wording
-from videovault.state.sharing import SharingState
+from videovault.state.share_dialog import SharingState
 
 WHEN = "{dateStyle: 'medium', timeStyle: 'short'}"
 

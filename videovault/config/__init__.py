@@ -8,11 +8,10 @@ from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from videovault import installation
-from videovault.config import headers, origins
+from videovault.config import headers, types
 from videovault.config.connections import ConnectionSettings
-from videovault.config.explaining import explained
 from videovault.config.headers import SourceHeaders, WebhookHeaders
-from videovault.config.kinds import (
+from videovault.config.types import (
     DatabaseUrl,
     HttpUrl,
     MailAddress,
@@ -24,11 +23,12 @@ from videovault.config.kinds import (
     RedisUrl,
     SealingKey,
     Seconds,
+    SmtpServer,
     SmtpUrl,
     WebhookSecret,
+    explained,
     parsed_networks,
 )
-from videovault.config.smtp import SmtpServer
 from videovault.errors import ConfigurationError
 
 EMBEDDED_BUCKET = "videovault"
@@ -299,7 +299,7 @@ class Settings(ConnectionSettings):
         bucket = self.aws_s3_bucket_name or EMBEDDED_BUCKET
         if self.uses_embedded_s3 and not self.s3_public_endpoint_url:
             return ()
-        return origins.of_endpoint(endpoint, bucket) if endpoint else origins.of_aws(self.aws_region, bucket)
+        return types.of_endpoint(endpoint, bucket) if endpoint else types.of_aws(self.aws_region, bucket)
 
     @property
     def session_cookie(self) -> str:

@@ -25,8 +25,8 @@ SOURCES = (
     "videovault/pages",
     "videovault/components",
     "videovault/state",
-    "videovault/services/views.py",
-    "videovault/services/share_views.py",
+    "videovault/services/core/views.py",
+    "videovault/services/sharing/links.py",
     "assets",
     "reflex.lock/bun.lock",
 )

@@ -22,9 +22,9 @@ from typing import Any
 from videovault import logs
 from videovault.config import Settings
 from videovault.config.connections import MAX_WEBSOCKET_MESSAGE_BYTES
-from videovault.embedded.open_files import connections_possible
-from videovault.logs.limits import LimitLog
-from videovault.services import places
+from videovault.embedded.process import connections_possible
+from videovault.logs.repeats import LimitLog
+from videovault.services.core import client_ip
 
 LOOK_SECONDS = 0.5
 STOP_SECONDS = 5.0
@@ -134,8 +134,8 @@ def watching(settings: Settings, delivered: Mapping[Peer, int], notes: LimitLog)
     limits = Limits(
         total=connections_possible(settings.max_connections),
         per_address=settings.max_connections_per_address,
-        group=lru_cache(GROUPS_CACHED)(places.counted_as),
-        exempt=lambda host: places.is_in(places.parsed(host), settings.trusted_proxies),
+        group=lru_cache(GROUPS_CACHED)(client_ip.counted_as),
+        exempt=lambda host: client_ip.is_in(client_ip.parsed(host), settings.trusted_proxies),
     )
     guard = ListenerGuard(settings.port, limits, delivered, notes)
     stop = threading.Event()

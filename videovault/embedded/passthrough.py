@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from videovault.api.envelope import problem
+from videovault.api.errors import problem
 from videovault.config import EMBEDDED_BUCKET, settings
 from videovault.embedded import s3
 from videovault.gateways import http_dates

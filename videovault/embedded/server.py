@@ -22,7 +22,7 @@ from granian.server import Server
 from reflex_base.environment import environment as reflex
 
 from videovault.config import Settings
-from videovault.embedded.open_files import connections_possible
+from videovault.embedded.process import connections_possible
 from videovault.errors import ConfigurationError
 
 START_SECONDS = 60.0

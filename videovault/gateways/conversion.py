@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, BinaryIO, Literal
 
 from videovault import logs
-from videovault.gateways import confined
-from videovault.gateways.confined import ChildFailed
+from videovault.gateways import sandbox
 from videovault.gateways.ranges import RangedObject, RangesFailed, RangesUnanswered
+from videovault.gateways.sandbox import ChildFailed
 
 # Of the original: streams that lie far apart are read again and again.
 READS_EACH_BYTE, MORE_BYTES = 3, 64 * 1024**2
@@ -78,7 +78,7 @@ def convert(
                 "cpu_seconds": round(limits.seconds),
             }
             argv = ["videovault.gateways.conversion_child", json.dumps(asked)]
-            confined.run(argv, source, until, copy.hear, check)
+            sandbox.run(argv, source, until, copy.hear, check)
     except RangesUnanswered as error:
         raise OriginalUnreadable(str(error)) from error
     except (ChildFailed, RangesFailed, OSError) as error:

@@ -22,7 +22,7 @@ from av.container import InputContainer, OutputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from videovault.gateways.confined_child import (
+from videovault.gateways.sandbox_child import (
     BROKEN,
     DEMUXERS,
     LIMITS,

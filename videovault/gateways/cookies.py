@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from videovault.gateways import http_dates
-from videovault.gateways.addresses import WebAddress
+from videovault.gateways.ssrf import WebAddress
 
 MOST = 50  # RFC 6265, 6.1: what browsers keep for a host
 MOST_BYTES = 8 * 1024  # of one Cookie header; many servers take no longer one

@@ -3,7 +3,7 @@
 import os
 
 from videovault.errors import StorageError
-from videovault.gateways import reach, retry
+from videovault.gateways import http_check, retry
 from videovault.gateways.s3 import read_refusal, refusal
 from videovault.gateways.storage import Storage
 
@@ -28,8 +28,8 @@ def fetch(vault: Storage, key: str, *, headers: dict[str, str] | None = None) ->
 
 def _get(link: str, headers: dict[str, str] | None) -> bytes:
     try:
-        answer = reach.ask(link, "GET", headers, authority=os.environ.get("AWS_CA_BUNDLE", ""))
-    except reach.Unreachable as error:
+        answer = http_check.ask(link, "GET", headers, authority=os.environ.get("AWS_CA_BUNDLE", ""))
+    except http_check.Unreachable as error:
         raise StorageError(
             "S3 does not answer, or its answer cannot be understood.", retryable=True
         ) from error

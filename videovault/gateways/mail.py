@@ -13,7 +13,7 @@ from email.utils import format_datetime, parseaddr
 from functools import lru_cache
 
 from videovault.config import settings
-from videovault.config.smtp import SmtpServer
+from videovault.config.types import SmtpServer
 from videovault.errors import ConfigurationError, MailError
 
 TIMEOUT_SECONDS = 15.0  # for each step of about ten

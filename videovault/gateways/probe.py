@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from videovault import logs
 from videovault.bulkhead import CPU_BOUND, Bulkhead
 from videovault.errors import Busy
-from videovault.gateways import confined
-from videovault.gateways.confined import ChildFailed
+from videovault.gateways import sandbox
 from videovault.gateways.ranges import RangedObject, RangesFailed
+from videovault.gateways.sandbox import ChildFailed
 
 DEADLINE_SECONDS = 30.0
 BUDGET_BYTES = 48 * 1024**2  # a poster needs one key frame; FFmpeg looks at 5 MB to know the streams
@@ -85,7 +85,7 @@ def _probe(url: str, container: str, until: float, budget: int) -> Probe | None:
     try:
         with RangedObject(url, budget, until) as source:
             argv = ["videovault.gateways.probe_child", container, str(source.size())]
-            confined.run(argv, source, until, found.hear)
+            sandbox.run(argv, source, until, found.hear)
     except (ChildFailed, RangesFailed, OSError) as error:
         log.warning("probe cut short", reason=str(error) or type(error).__name__)
     return found.result()

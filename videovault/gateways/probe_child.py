@@ -17,7 +17,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from PIL import Image, ImageStat
 
-from videovault.gateways.confined_child import (
+from videovault.gateways.sandbox_child import (
     BROKEN,
     DEMUXERS,
     MOST_PIXELS,

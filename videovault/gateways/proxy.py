@@ -10,9 +10,9 @@ import h11
 import httpx
 
 from videovault.errors import SourceError
-from videovault.gateways.addresses import system_resolver
-from videovault.gateways.bodies import next_event
-from videovault.gateways.wire import Patience, Wire
+from videovault.gateways.response_body import next_event
+from videovault.gateways.socket_stream import Patience, Wire
+from videovault.gateways.ssrf import system_resolver
 
 HEAD_BYTES = 16 * 1024
 

@@ -5,8 +5,8 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from videovault.gateways.capabilities import Sums
-from videovault.gateways.objects import Description, SentPart
+from videovault.gateways.s3_types import Description, SentPart
+from videovault.gateways.store_capabilities import Sums
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -14,13 +14,13 @@ import httpx
 from videovault.config import settings
 from videovault.config.headers import HostHeaders, for_host
 from videovault.errors import SourceError, UnsafeUrl
-from videovault.gateways import studio, web_pages
-from videovault.gateways.addresses import AddressGuard, Resolver, Stop, WebAddress, system_resolver
-from videovault.gateways.ahead import Ahead
-from videovault.gateways.answers import SourceInfo, Wanted, header_text, info_of, may_be_video
+from videovault.gateways import source_errors, studio
 from videovault.gateways.container import SNIFF_BYTES, Container, WebPage
 from videovault.gateways.cookies import Cookies
-from videovault.gateways.faults import (
+from videovault.gateways.filenames import title_from_name, title_from_url
+from videovault.gateways.pipelining import Ahead
+from videovault.gateways.proxy import Proxy
+from videovault.gateways.source_errors import (
     LinkExpired,
     RangesUnreliable,
     SourceCancelled,
@@ -31,8 +31,8 @@ from videovault.gateways.faults import (
     too_long,
     translated,
 )
-from videovault.gateways.filenames import title_from_name, title_from_url
-from videovault.gateways.proxy import Proxy
+from videovault.gateways.source_response import SourceInfo, Wanted, header_text, info_of, may_be_video
+from videovault.gateways.ssrf import AddressGuard, Resolver, Stop, WebAddress, system_resolver
 from videovault.gateways.stream import CHUNK_BYTES, AskAhead, ChunkPull, Pull, SourcePolicy, SourceStream
 from videovault.gateways.transport import GuardedTransport
 
@@ -178,7 +178,7 @@ class Source:
         except WebPage as page:
             if response.status_code == 202:
                 raise _refusal(response, way.hosts) from page
-            raise web_pages.instead_of_video(page.head, response.headers, way.hosts) or page from page
+            raise source_errors.instead_of_video(page.head, response.headers, way.hosts) or page from page
         except SourceError as error:
             if response.status_code == 202 and not error.retryable:  # still being made
                 raise _refusal(response, way.hosts) from error
@@ -251,7 +251,7 @@ def _pull(response: httpx.Response) -> Pull:
 def _refusal(response: httpx.Response, hosts: Collection[str]) -> SourceError:
     status, headers = response.status_code, response.headers
     page = _beginning(response) if status in PAGE_STATUSES else b""
-    is_challenge = web_pages.is_challenge(page, headers) if status in PAGE_STATUSES else False
+    is_challenge = source_errors.is_challenge(page, headers) if status in PAGE_STATUSES else False
     return refused(status, headers.get("retry-after", ""), is_challenge=is_challenge, hosts=hosts)
 
 

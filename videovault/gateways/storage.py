@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from videovault import logs
 from videovault.config import EMBEDDED_BUCKET, settings
 from videovault.errors import StorageError
-from videovault.gateways import capability_probe, presigning, retry, versions
-from videovault.gateways.capabilities import Call, Capabilities, Facts, Feature, Sums
-from videovault.gateways.capability_probe import may_be_about_sums
-from videovault.gateways.objects import (
+from videovault.gateways import object_versions, retry, store_probe
+from videovault.gateways import presign as gateways_presign
+from videovault.gateways.s3 import ObjectMissing, UploadLost, client, in_words
+from videovault.gateways.s3_calls import Body, S3Calls
+from videovault.gateways.s3_types import (
     Description,
     KeptVersions,
     Listed,
@@ -28,8 +29,8 @@ from videovault.gateways.objects import (
     Upload,
     Version,
 )
-from videovault.gateways.s3 import ObjectMissing, UploadLost, client, in_words
-from videovault.gateways.s3_calls import Body, S3Calls
+from videovault.gateways.store_capabilities import Call, Capabilities, Facts, Feature, Sums
+from videovault.gateways.store_probe import may_be_about_sums
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -224,7 +225,7 @@ class Storage:
         kept: KeptVersions | None = None
         for key in keys:
             if self._delete(key):
-                kept = self._noted(versions.purge(self._calls, self._ask, key, key)) or kept
+                kept = self._noted(object_versions.purge(self._calls, self._ask, key, key)) or kept
         return kept
 
     def delete_folder(self, prefix: str) -> KeptVersions | None:
@@ -232,16 +233,16 @@ class Storage:
         has_versions = self.capabilities.can(Feature.VERSIONED)
         for key in list(self.keys(prefix)):
             has_versions = self._delete(key) or has_versions
-        return self._noted(versions.purge(self._calls, self._ask, prefix)) if has_versions else None
+        return self._noted(object_versions.purge(self._calls, self._ask, prefix)) if has_versions else None
 
     def versions(self, prefix: str) -> Iterator[Version]:
         """Versions and delete markers under ``prefix`` in the order of keys; none in a bucket without versions."""
         if self._is_versioned():
-            yield from versions.listed(self._calls, self._ask, prefix)
+            yield from object_versions.listed(self._calls, self._ask, prefix)
 
     def delete_versions(self, key: str) -> KeptVersions | None:
         """Delete what a versioned bucket has kept of ``key``, which has no object any more."""
-        return self._noted(versions.purge(self._calls, self._ask, key, key))
+        return self._noted(object_versions.purge(self._calls, self._ask, key, key))
 
     def read(self, key: str, most: int) -> bytes | None:
         """The object's first ``most`` bytes, None when there is no such object."""
@@ -288,7 +289,7 @@ class Storage:
     def learn(self) -> Facts:
         """Find out again what the store can do, with a small object; what was found. Raises StorageError."""
         if not self.is_embedded:
-            self.capabilities.learn(capability_probe.learn(self._calls, self._ask))
+            self.capabilities.learn(store_probe.learn(self._calls, self._ask))
             self._learned_at = time.monotonic()
         return self.capabilities.facts
 
@@ -322,7 +323,7 @@ class Storage:
         """``presign`` of a key and a disposition, for browsers, for many of them now."""
         credentials = self._public._request_signer._credentials  # type: ignore[attr-defined] # noqa: SLF001 - its only place
         with in_words():
-            return presigning.signer(
+            return gateways_presign.signer(
                 lambda key, disposition: self.presign(key, seconds=seconds, disposition=disposition),
                 credentials.get_frozen_credentials() if credentials else None,
             )

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 import httpx
 
 from videovault.errors import SourceError
-from videovault.gateways.addresses import Stop
-from videovault.gateways.ahead import Ahead
-from videovault.gateways.answers import SourceInfo
 from videovault.gateways.container import SNIFF_BYTES, container_of
-from videovault.gateways.faults import cut_short, empty, too_large, too_slow, translated
+from videovault.gateways.pipelining import Ahead
+from videovault.gateways.source_errors import cut_short, empty, too_large, too_slow, translated
+from videovault.gateways.source_response import SourceInfo
+from videovault.gateways.ssrf import Stop
 
 PROGRESS_SECONDS = 0.5
 CHUNK_BYTES = 256 * 1024

@@ -16,11 +16,11 @@ import h11
 import httpx
 
 from videovault.gateways import tls
-from videovault.gateways.addresses import AddressGuard, Stop
-from videovault.gateways.ahead import Ahead, OneByOne, Origin
-from videovault.gateways.bodies import Body, CountedBody, ParsedBody, Release, next_event
+from videovault.gateways.pipelining import Ahead, OneByOne, Origin
 from videovault.gateways.proxy import Proxy
-from videovault.gateways.wire import Patience, Wire
+from videovault.gateways.response_body import Body, CountedBody, ParsedBody, Release, next_event
+from videovault.gateways.socket_stream import Patience, Wire
+from videovault.gateways.ssrf import AddressGuard, Stop
 
 HEAD_BYTES = 64 * 1024
 KEEP_ALIVE_SECONDS = 15

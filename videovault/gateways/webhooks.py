@@ -4,6 +4,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import chain
@@ -16,11 +17,32 @@ from standardwebhooks import Webhook
 from videovault.config import settings
 from videovault.config.headers import masked
 from videovault.errors import WebhookBusy, WebhookError, WebhookUnanswered
-from videovault.gateways import reader, studio, tls
+from videovault.gateways import studio, tls, webhook_reply
 from videovault.gateways.container import SNIFF_BYTES
-from videovault.gateways.exchange import Exchange, Note, unheard
-from videovault.gateways.faults import seconds_of
-from videovault.gateways.reader import Generation, Script
+from videovault.gateways.source_errors import seconds_of
+from videovault.gateways.webhook_reply import Generation, Script
+
+# A call to a generator, as it is kept for people to look at.
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A call that was made: ``status`` None and a ``fault`` if it was not answered."""
+
+    headers: Mapping[str, str]
+    body: bytes
+    status: int | None = None
+    answer: bytes = b""
+    fault: str = ""
+    content_type: str = ""
+
+
+Note = Callable[[Exchange], object]
+
+
+def unheard(_exchange: Exchange) -> None:
+    """For callers that keep no record of their calls."""
+
 
 __all__ = ["Exchange", "Generation", "Script", "Webhooks", "connected"]
 
@@ -79,7 +101,7 @@ class Webhooks:
         if answer.status_code >= 400:
             reason = masked(_read(answer).message, self._headers.get(self._script_url, {}).values())
             raise WebhookError(f"The script service refused the brief. {reason}".strip())
-        return reader.read_script(answer.content, _content_type(answer), field=field)
+        return webhook_reply.read_script(answer.content, _content_type(answer), field=field)
 
     def generate(
         self,
@@ -160,14 +182,16 @@ class Webhooks:
         with self._client.stream("POST", url, content=body, headers=headers) as answer:
             pieces = answer.iter_bytes()
             content = _first(SNIFF_BYTES, pieces, until)
-            if answer.is_success and reader.is_video(content):
+            if answer.is_success and webhook_reply.is_video(content):
                 if keep:
                     keep(chain([content], _whole(pieces)), _length(answer))
                 content = content[:SNIFF_BYTES]
             else:
-                content += _first(reader.MAX_BYTES + 1 - len(content), pieces, until)
+                content += _first(webhook_reply.MAX_BYTES + 1 - len(content), pieces, until)
             kept = {name: answer.headers[name] for name in KEPT_HEADERS if name in answer.headers}
-            return httpx.Response(answer.status_code, headers=kept, content=content[: reader.MAX_BYTES + 1])
+            return httpx.Response(
+                answer.status_code, headers=kept, content=content[: webhook_reply.MAX_BYTES + 1]
+            )
 
     def _signature(self, body: bytes) -> dict[str, str]:
         """Standard Webhooks headers, when a secret is set."""
@@ -212,7 +236,7 @@ def _own_headers() -> dict[str, Mapping[str, str]]:
 
 
 def _read(answer: httpx.Response, field: str = "") -> Generation:
-    return reader.read(answer.content, _content_type(answer), field=field, status=answer.status_code)
+    return webhook_reply.read(answer.content, _content_type(answer), field=field, status=answer.status_code)
 
 
 def _first(count: int, pieces: Iterator[bytes], until: float) -> bytes:

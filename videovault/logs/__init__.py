@@ -10,7 +10,7 @@ from types import TracebackType
 import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
-from videovault.logs import lines, redaction
+from videovault.logs import redaction
 from videovault.logs.writer import Writer
 
 QUIET = {
@@ -47,7 +47,7 @@ def configure(log_format: str, level: str, secrets: Iterable[str] = ()) -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 redaction.processor(secrets),
-                lines.in_order if log_format == "json" else lines.escaped,
+                redaction.in_order if log_format == "json" else redaction.escaped,
                 renderer,
             ],
         )

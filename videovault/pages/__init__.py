@@ -7,35 +7,33 @@ from typing import Any
 import reflex as rx
 
 from videovault.pages import admin
-from videovault.pages.account import login, register
+from videovault.pages.account import profile
 from videovault.pages.create import create
 from videovault.pages.gallery import gallery
 from videovault.pages.home import home
-from videovault.pages.not_found import not_found
-from videovault.pages.password import forgot, reset
-from videovault.pages.problem import problem
-from videovault.pages.profile import profile
-from videovault.pages.share import share
+from videovault.pages.problem import not_found, problem
+from videovault.pages.share_page import share
+from videovault.pages.sign_in import forgot, login, register, reset
 from videovault.state import wording
-from videovault.state.account import AccountState
-from videovault.state.admin import AdminState
-from videovault.state.admin_activity import AdminActivityState
-from videovault.state.admin_avatars import AdminAvatarsState
-from videovault.state.admin_inbox import AdminInboxState
-from videovault.state.admin_orphans import AdminOrphansState
-from videovault.state.admin_people import AdminPeopleState
-from videovault.state.admin_system import AdminSystemState
-from videovault.state.admin_test_order import AdminTestOrderState
-from videovault.state.admin_videos import AdminVideosState
+from videovault.state.account import ProfileState
+from videovault.state.admin.activity import AdminActivityState
+from videovault.state.admin.avatars import AdminAvatarsState
+from videovault.state.admin.base import AdminState
+from videovault.state.admin.mismatches import AdminOrphansState
+from videovault.state.admin.system import AdminSystemState
+from videovault.state.admin.test_order import AdminTestOrderState
+from videovault.state.admin.users import AdminPeopleState
+from videovault.state.admin.videos import AdminVideosState
+from videovault.state.admin.webhook_log import AdminInboxState
+from videovault.state.create import StudioState
 from videovault.state.gallery import GalleryState
+from videovault.state.gallery_selection import RemovalState
+from videovault.state.live_updates import WorkState
 from videovault.state.problem import ProblemState
-from videovault.state.profile import ProfileState
-from videovault.state.removal import RemovalState
 from videovault.state.session import SessionState
-from videovault.state.share import ShareState
-from videovault.state.sharing import SharingState
-from videovault.state.studio import StudioState
-from videovault.state.work import WorkState
+from videovault.state.share_dialog import SharingState
+from videovault.state.share_page import ShareState
+from videovault.state.sign_in import AccountState
 
 PRODUCT = "VideoVault"
 NOT_FOUND = "Not found"

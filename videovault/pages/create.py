@@ -3,7 +3,7 @@
 import reflex as rx
 
 from videovault.components.brief_form import brief_form
-from videovault.components.generation_modal import generation_modal
+from videovault.components.create_modal import generation_modal
 from videovault.components.share_dialog import share_dialog
 from videovault.pages.layout import app_page, page_head
 from videovault.state import wording

@@ -2,23 +2,20 @@
 
 import reflex as rx
 
-from videovault.components.adding_dialog import adding_dialog
-from videovault.components.buttons import button, download_button, link_button
-from videovault.components.dialog import dialog
-from videovault.components.film import player
-from videovault.components.generation_modal import another_button, generation_modal
-from videovault.components.removal_dialog import removal_dialog
-from videovault.components.selection import more, selection
+from videovault.components.create_modal import another_button, generation_modal
+from videovault.components.dialog import dialog, removal_dialog
+from videovault.components.forms import button, download_button, link_button
+from videovault.components.gallery_toolbar import answer, clear_search, toolbar
+from videovault.components.import_dialog import adding_dialog
+from videovault.components.player import player
 from videovault.components.share_dialog import share_button, share_dialog
-from videovault.components.video_card import card_part, card_skeleton
-from videovault.components.view import answer, clear_search, toolbar
-from videovault.components.waiting import late
+from videovault.components.video_card import card_part, card_skeleton, more, selection
+from videovault.components.wait import late
 from videovault.pages.layout import app_page, page_head
 from videovault.state import wording
-from videovault.state.adding import AddingState
-from videovault.state.gallery import GalleryState
-from videovault.state.parts import PARTS
-from videovault.state.shapes import Card
+from videovault.state.gallery import PARTS, GalleryState
+from videovault.state.import_dialog import AddingState
+from videovault.state.view_models import Card
 
 SKELETONS = 8
 

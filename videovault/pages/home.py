@@ -2,7 +2,7 @@
 
 import reflex as rx
 
-from videovault.components.buttons import link_button
+from videovault.components.forms import link_button
 from videovault.components.icons import icon
 from videovault.pages.layout import public_page
 from videovault.state import wording

@@ -5,10 +5,9 @@ from typing import Any
 import reflex as rx
 from reflex.style import LiteralColorMode, set_color_mode
 
-from videovault.components.buttons import icon_button, link_button
-from videovault.components.forms import farewell, native_form
+from videovault.components.forms import farewell, icon_button, link_button, native_form
 from videovault.components.notices import connection_notice, notices
-from videovault.components.sentences import sentence
+from videovault.components.text import sentence
 from videovault.state import wording
 from videovault.state.session import SessionState
 

@@ -1,100 +1,182 @@
-"""The sign-in and sign-up pages: what their native forms came back with, in words."""
+"""The account page: who somebody is here, where they are signed in, and their API tokens."""
 
-from urllib.parse import quote
+from collections.abc import Mapping
+from typing import Any
 
 import reflex as rx
 from reflex.event import EventSpec
 
-from videovault.config import settings
-from videovault.errors import Busy, DiskFull
-from videovault.services import accounts, fields, invitations, passwords, resets
+from videovault.errors import Busy, DiskFull, InvalidInput
+from videovault.services.accounts import accounts, passwords, sessions
+from videovault.services.accounts import tokens as accounts_tokens
+from videovault.services.accounts.views import SessionView, TokenView
+from videovault.services.core.access import Caller
+from videovault.services.core.views import UserView, iso
+from videovault.services.videos import gallery as videos_gallery
+from videovault.services.videos.gallery import GalleryQuery
 from videovault.state import wording
-from videovault.state.calls import quickly
-from videovault.state.session import HOME, SessionState
+from videovault.state.background import quickly
+from videovault.state.session import SessionState, signed_in
+from videovault.state.user_agent import device
+from videovault.state.view_models import Shape
 
-PROBLEMS = {
-    "wrong": accounts.WRONG_LOGIN,
-    "invalid": "Please check what you entered.",
-    "closed": "New accounts are not open here. Ask the admin for one.",
-    "invitation": invitations.SPENT,
-    "uninvited": invitations.NEEDED,
-    "spent": resets.SPENT,
-    "busy": Busy().public_message,
-    "full": DiskFull().public_message,
-}
+DONE = {"password": "Your password is changed, and you are signed out everywhere else."}
+SLOW = "That was tried too often. Please try again in some minutes."
+# What the native forms of this page come back with, and beside which field it stands.
 FIELD_PROBLEMS = {
-    "no-email": ("email", "Enter your e-mail address."),
-    "no-password": ("password", passwords.MISSING),
-    "taken": ("email", "There is an account with this e-mail address already. Sign in instead."),
-    "email": ("email", fields.NO_ADDRESS),
-    "password": ("password", wording.PASSWORD_LENGTH),
-    "controls": ("password", passwords.CONTROLS),
-    "common": ("password", passwords.TOO_COMMON),
+    "no-password": ("currentPassword", passwords.MISSING),
+    "wrong": ("currentPassword", passwords.WRONG),
+    "password": ("newPassword", wording.PASSWORD_LENGTH),
+    "controls": ("newPassword", passwords.CONTROLS),
+    "common": ("newPassword", passwords.TOO_COMMON),
+    "slow": ("currentPassword", SLOW),
+    "busy": ("currentPassword", Busy().public_message),
+    "full": ("currentPassword", DiskFull().public_message),
+    "closing-no-password": ("password", passwords.MISSING),
+    "closing-wrong": ("password", passwords.WRONG),
+    "closing-only-admin": ("password", accounts.LAST_ADMIN),
+    "closing-slow": ("password", SLOW),
+    "closing-busy": ("password", Busy().public_message),
+    "closing-full": ("password", DiskFull().public_message),
 }
-DONE = {
-    "deleted": "Your account and everything in it is deleted.",
-    "ended": "You have been signed out. Sign in to go on where you were.",
-    "reset": "Your password is changed. Sign in with it.",
-    "sent": "If there is an account with this address, a link is on its way to it. It is good for an hour.",
-}
+TOKEN_FIELDS = {"name": "tokenName", "expiresInDays": "days"}
+# The headings that take the focus when a line below them goes.
+DEVICES, TOKENS = "devices", "tokens"
+SHOWN_DEVICES = 5
+GOOD_FOR = ("30", "90", "365", "")
 
 
-class AccountState(SessionState):
-    problem: str = ""
-    told: str = ""
-    typed_email: str = ""
-    next: str = HOME
-    next_quoted: str = HOME  # for a link to the other of the two pages
-    # What the page's own address carries, for its form to send on.
-    invitation: str = ""
-    token: str = ""
-    sends_mail: bool = False
-    signup: accounts.Signup = "open"
+class Device(Shape):
+    session_id: str
+    name: str
+    seen_at: str
+    is_current: bool
 
-    @rx.event
-    def enter(self) -> EventSpec | None:
-        """For who is not signed in yet; others go where they were going."""
-        return self._entered()
+    @classmethod
+    def of(cls, view: SessionView) -> "Device":
+        return cls(
+            session_id=view.session_id,
+            name=device(view.user_agent),
+            seen_at=iso(view.last_seen_at),
+            is_current=view.is_current,
+        )
 
-    @rx.event
-    async def join(self) -> EventSpec | None:
-        """As ``enter``, for the page where accounts are made: it says what to do where one needs an invitation."""
-        self.signup = await quickly(accounts.signup)
-        return self._entered()
 
-    @rx.event
-    def recover(self) -> EventSpec | None:
-        """For who forgot the password, and may be signed in somewhere all the same."""
-        self.sends_mail = settings().smtp is not None
-        return self._read()
+class ApiToken(Shape):
+    """``expires_at`` and ``used_at`` are empty for never."""
 
-    def _entered(self) -> EventSpec | None:
-        wrong = self._read()
-        return rx.redirect(self.next, replace=True) if self.is_signed_in else wrong
+    token_id: str
+    name: str
+    may: str
+    expires_at: str
+    used_at: str
 
-    def _read(self) -> EventSpec | None:
-        """What the address brings: errors, what was typed, and where the person was going; the first wrong field."""
+    @classmethod
+    def of(cls, view: TokenView) -> "ApiToken":
+        return cls(
+            token_id=view.token_id,
+            name=view.name,
+            may="It only reads." if view.scope == "read" else "It reads and writes.",
+            expires_at=iso(view.expires_at) if view.expires_at else "",
+            used_at=iso(view.last_used_at) if view.last_used_at else "",
+        )
+
+
+class ProfileState(SessionState):
+    name: str = ""
+    storage: str = ""
+    percent: int = 0
+    belongings: str = ""
+    devices: list[Device] = []
+    more_devices: list[Device] = []  # beyond those of which a person has an idea
+    tokens: list[ApiToken] = []
+    fresh_token: str = ""  # the one secret that a page ever shows: once, to who has just made it
+
+    @signed_in
+    async def load(self, caller: Caller) -> EventSpec | None:
+        """Read everything, and what a native form of this page came back with."""
+        self.fresh_token = ""
+        user = await quickly(accounts.me, caller)
+        self._show(user)
+        gallery = await quickly(
+            videos_gallery.gallery, caller, caller.user_id, GalleryQuery(limit=1), links=False
+        )
+        self.belongings = f"{wording.videos(gallery.total_count)}, {wording.size(user.storage_bytes)}"
+        await self._read(caller)
         given = self.router.url.query_parameters
-        self.next = local_path(given.get("next", ""))
-        self.next_quoted = quote(self.next)
-        self.typed_email = given.get("email", "")
-        self.invitation, self.token = given.get("invitation", ""), given.get("token", "")
-        self.told = DONE.get(given.get("done", ""), "")
-        said = given.get("error", "")
-        self.errors = dict(FIELD_PROBLEMS[code] for code in said.split(",") if code in FIELD_PROBLEMS)
-        is_told = not said or bool(self.errors)
-        self.problem = "" if is_told else _problem(said, given.get("wait", ""))
-        return rx.set_focus(next(iter(self.errors))) if self.errors else None
+        return self._came_back(given.get("error", ""), given.get("done", ""))
+
+    @signed_in
+    async def rename(self, caller: Caller, form: dict[str, Any]) -> None:
+        self.errors = {}
+        self._show(await quickly(accounts.rename, caller, str(form.get("name", ""))))
+        self._say("Your name is saved.")
+
+    @signed_in
+    async def sign_out(self, caller: Caller, session_id: str) -> EventSpec:
+        """End the session of another device."""
+        await quickly(sessions.sign_out, caller, session_id)
+        await self._read(caller)
+        self._say("That device is signed out.")
+        return rx.set_focus(DEVICES)
+
+    @signed_in
+    async def make_token(self, caller: Caller, form: dict[str, Any]) -> EventSpec | None:
+        if self.fresh_token:  # a second click must not put a token away that nobody has copied yet
+            return None
+        self.errors = {}
+        wanted = _wanted(form)
+        try:
+            made = await quickly(accounts_tokens.create, caller, *wanted)
+        except InvalidInput as error:
+            fields = {TOKEN_FIELDS[name]: text for name, text in error.fields.items()}
+            return self._tell(InvalidInput(error.public_message, fields), "")
+        self.fresh_token = made.token
+        await self._read(caller)
+        return rx.set_focus("fresh-token")
+
+    @signed_in
+    async def put_away(self, caller: Caller) -> EventSpec:  # noqa: ARG002 - every handler asks who calls
+        """The token has been copied; what had the focus is gone with it."""
+        self.fresh_token = ""
+        return rx.set_focus(TOKENS)
+
+    @signed_in
+    async def revoke(self, caller: Caller, token_id: str) -> EventSpec:
+        await quickly(accounts_tokens.revoke, caller, token_id)
+        await self._read(caller)
+        self._say("The token is revoked. Programs that use it are refused from now on.")
+        return rx.set_focus(TOKENS)
+
+    def _came_back(self, error: str, done: str) -> EventSpec | None:
+        """Say how a native form of this page went; the field to mend may be far down, so it gets the focus."""
+        self.errors = dict(FIELD_PROBLEMS[code] for code in error.split(",") if code in FIELD_PROBLEMS)
+        if self.errors:
+            return rx.set_focus(next(iter(self.errors)))
+        if error:
+            self._say("That did not work. Please try again.", bad=True)
+        elif done in DONE:
+            self._say(DONE[done])
+        return None
+
+    def _show(self, user: UserView) -> None:
+        self.name = user.name
+        used, quota = user.storage_bytes, user.quota_bytes
+        self.storage = (
+            f"{wording.size(used)} of {wording.size(quota)} used" if quota else f"{wording.size(used)} used"
+        )
+        self.percent = min(100, used * 100 // quota) if quota else -1
+
+    async def _read(self, caller: Caller) -> None:
+        listing = await quickly(sessions.listing, caller)
+        devices = sorted(map(Device.of, listing), key=lambda device: not device.is_current)
+        self.devices, self.more_devices = devices[:SHOWN_DEVICES], devices[SHOWN_DEVICES:]
+        self.tokens = [ApiToken.of(view) for view in await quickly(accounts_tokens.listing, caller)]
 
 
-def _problem(code: str, wait: str) -> str:
-    if code == "slow":
-        seconds = int(wait) if wait.isdecimal() and len(wait) < 6 else 60
-        return f"That was tried too often. Please try again in {wording.about(seconds)}."
-    return PROBLEMS.get(code, PROBLEMS["invalid"])
-
-
-def local_path(path: str) -> str:
-    """The path if it leads to a page of ours, else the first page: nobody is sent elsewhere by a link."""
-    is_ours = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
-    return path if is_ours else HOME
+def _wanted(form: Mapping[str, Any]) -> tuple[str, Any, int | None]:
+    """Name, scope and days; whatever a browser sends that the form does not offer counts as the narrowest."""
+    days = str(form.get("days", GOOD_FOR[0]))
+    good_for = days if days in GOOD_FOR else GOOD_FOR[0]
+    scope = "write" if form.get("scope") == "write" else "read"
+    return str(form.get("tokenName", "")), scope, int(good_for) if good_for else None

@@ -1,21 +1,54 @@
 """A person's gallery: what its address asks for, and what is done to one video from its card."""
 
-from collections.abc import Awaitable, Mapping
-from itertools import chain
+from collections.abc import Awaitable, Mapping, Sequence
+from itertools import accumulate, chain, pairwise
+from statistics import median_low
 from typing import Any, cast
 
 from videovault import worker
 from videovault.config import settings
 from videovault.errors import InvalidInput, VideoVaultError
-from videovault.services import pipeline, videos
-from videovault.services.access import Caller
-from videovault.services.videos import ORDERS, GalleryQuery, Sort
-from videovault.services.views import FOLDED, GalleryView, PublicStatus
+from videovault.services.core.access import Caller
+from videovault.services.core.views import FOLDED, GalleryView, PublicStatus
+from videovault.services.transfer import pipeline
+from videovault.services.videos import gallery
+from videovault.services.videos.gallery import ORDERS, GalleryQuery, Sort
 from videovault.state import wording
-from videovault.state.calls import patiently, quickly
-from videovault.state.parts import PAGE, PARTS, parted
+from videovault.state.background import patiently, quickly
 from videovault.state.session import SessionState, signed_in
-from videovault.state.shapes import Card, Counts
+from videovault.state.view_models import Card, Counts
+
+# A gallery in parts that are sent one by one: a card that changes, comes or goes costs its own part only.
+
+PAGE = 24
+# The last one takes whatever the others have no room for.
+PARTS = tuple(f"part_{number}" for number in range(40))
+
+Parts = Sequence[Sequence[Card]]
+
+
+def parted(cards: Sequence[Card], before: Parts) -> list[list[Card]]:
+    """The cards cut where they were cut ``before``, what follows into pages."""
+    place = {card.video_id: number for number, card in enumerate(cards)}
+    kept = [[place[card.video_id] for card in part if card.video_id in place] for part in before]
+    known = max(chain(*kept), default=-1) + 1
+    cuts = [0, *accumulate(_starts(kept, known)[1:], max)]
+    cuts += range(max(known, cuts[-1] + PAGE), len(cards), PAGE)
+    return [list(cards[start:end]) for start, end in pairwise([*cuts[: len(PARTS)], len(cards)])]
+
+
+def _starts(kept: Sequence[Sequence[int]], end: int) -> list[int]:
+    """Where each part begins by now; one of which nothing is left, where the next one does."""
+    middles = [-1]
+    for places in kept:
+        middles.append(median_low(places) if places else middles[-1])
+    starts = [end]
+    for places, middle in reversed(list(zip(kept, middles[:-1], strict=True))):
+        # One that has moved up must not take all others along.
+        in_order = [number for number in places if number > middle]
+        starts.append(min(in_order, default=starts[-1]))
+    return starts[:0:-1]
+
 
 STATUSES = set(FOLDED.values())
 
@@ -71,7 +104,7 @@ class GalleryState(SessionState):
 
     @signed_in
     async def play(self, caller: Caller, video_id: str) -> None:
-        self.playing = Card.of(await quickly(videos.get, caller, video_id, links=False))
+        self.playing = Card.of(await quickly(gallery.get, caller, video_id, links=False))
         self.link_seconds = settings().download_url_seconds
 
     @signed_in
@@ -85,7 +118,7 @@ class GalleryState(SessionState):
 
     @signed_in
     async def rename(self, caller: Caller, video_id: str, title: str) -> None:
-        await self._answer(video_id, patiently(videos.rename, caller, video_id, title))
+        await self._answer(video_id, patiently(gallery.rename, caller, video_id, title))
         await self._read(caller)
 
     @signed_in
@@ -125,7 +158,7 @@ class GalleryState(SessionState):
     async def _read(self, caller: Caller) -> None:
         status = cast("PublicStatus | None", self.shown or None)
         query = GalleryQuery(status=status, q=self.text, sort=self._sort, limit=self._limit)
-        self._show(await quickly(videos.gallery, caller, caller.user_id, query, links=False))
+        self._show(await quickly(gallery.gallery, caller, caller.user_id, query, links=False))
 
     def _show(self, view: GalleryView) -> None:
         """What has not changed is not sent again."""

@@ -1,24 +1,96 @@
 """The pages' socket in Reflex, with a bound on what a tab may have waiting and on what is kept after it has closed."""
 
 import asyncio
+import ctypes
+import gc
 import time
+import types
+import typing
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
+from inspect import Parameter
 from typing import Any
 
 import reflex as rx
 from reflex.app import App, EventNamespace
+from reflex.event import EventHandler
 from reflex.istate.manager.memory import StateManagerMemory
 from reflex.istate.manager.redis import StateManagerRedis
 from reflex.istate.manager.token import BaseStateToken
 from sqlalchemy.exc import SQLAlchemyError
 
 from videovault import logs
-from videovault.logs.seldom import Seldom
-from videovault.state import event_payloads
-from videovault.state.memory import Reclaiming
+from videovault.logs.repeats import Seldom
 from videovault.state.session import SessionState, caller_of
-from videovault.state.share import ShareState
+from videovault.state.share_page import ShareState
+
+# Whether the arguments that a page's event brings are those that its handler takes. Anybody may send anything by the pages' socket. A handler that is called with other arguments fails deep inside Reflex, with a lock taken and a traceback in the log, so such a call is turned away before.
+
+LONGEST_NUMBER = 40  # characters
+
+
+def fits(handler: EventHandler, payload: Mapping[str, Any]) -> bool:
+    """Whether every argument is there, none is unknown, and each is of the kind that its annotation names."""
+    hints = handler._get_type_hints()  # noqa: SLF001 - what Reflex itself reads arguments by
+    wanted = list(handler._parameters.values())[1:]  # noqa: SLF001 - as above; the first is the state
+    kinds = (Parameter.VAR_KEYWORD, Parameter.VAR_POSITIONAL)
+    named = {one.name: one for one in wanted if one.kind not in kinds}
+    if not payload.keys() <= named.keys() and not any(one.kind == Parameter.VAR_KEYWORD for one in wanted):
+        return False
+    required = {name for name, one in named.items() if one.default is Parameter.empty}
+    return required <= payload.keys() and all(
+        is_of(value, hints.get(name, Any)) for name, value in payload.items()
+    )
+
+
+def is_of(value: Any, kind: Any) -> bool:
+    """Whether a value from JSON is of this kind; an annotation that JSON cannot express is left to the handler."""
+    origin, inside = typing.get_origin(kind) or kind, typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        return any(is_of(value, one) for one in inside)
+    if origin in (list, dict):
+        held = value.values() if isinstance(value, dict) else value
+        return isinstance(value, origin) and (not inside or all(is_of(each, inside[-1]) for each in held))
+    if origin in (int, float):
+        return _is_number(value, origin)
+    return isinstance(value, origin) if origin in (str, bool, types.NoneType) else True
+
+
+def _is_number(value: Any, kind: type) -> bool:
+    """Reflex reads one from a text, too."""
+    if isinstance(value, str) and len(value) <= LONGEST_NUMBER:
+        with suppress(ValueError):
+            return kind(value) is not None
+    return isinstance(value, kind | int) and not isinstance(value, bool)
+
+
+# Returns memory to the system after many pages have closed.
+
+PAUSE_SECONDS = 10.0  # between two times, however many pages close
+
+
+class Reclaiming:
+    """Closed sockets leave reference cycles, and the C library keeps what they have freed."""
+
+    def __init__(self) -> None:
+        self._planned: asyncio.TimerHandle | None = None
+
+    def plan(self) -> None:
+        """Do it soon, once for all pages that close until then."""
+        if self._planned is None:
+            self._planned = asyncio.get_running_loop().call_later(PAUSE_SECONDS, self._reclaim)
+
+    def _reclaim(self) -> None:
+        self._planned = None
+        gc.collect()
+        asyncio.get_running_loop().run_in_executor(None, _trim)
+
+
+def _trim() -> None:
+    with suppress(AttributeError, OSError):  # glibc only
+        ctypes.CDLL(None).malloc_trim(0)
+
 
 MAX_WAITING = 64  # events of one tab that are queued or running; a page has a handful
 UNCHECKED = 16  # events that are let through between two counts of them
@@ -81,7 +153,7 @@ class PageEvents(EventNamespace):
         """Whether the arguments fit; a page of another version sends others too, and is told that it did not work."""
         registered = self.app._registration_context.event_handlers[data["name"]]  # noqa: SLF001
         payload = data.get("payload") or {}
-        if isinstance(payload, Mapping) and event_payloads.fits(registered.handler, payload):
+        if isinstance(payload, Mapping) and fits(registered.handler, payload):
             return True
         if self._misfits.is_due(data["name"]):
             log.warning(

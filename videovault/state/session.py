@@ -18,12 +18,13 @@ from starlette.requests import cookie_parser
 from videovault import logs, security
 from videovault.config import settings
 from videovault.errors import InvalidInput, NotSignedIn, VideoVaultError
-from videovault.logs.seldom import Seldom
-from videovault.services import places, sessions
-from videovault.services.access import Caller
-from videovault.state.calls import Shared, quickly
-from videovault.state.own_tab import OwnTab
-from videovault.state.shapes import News
+from videovault.logs.repeats import Seldom
+from videovault.services.accounts import sessions
+from videovault.services.core import client_ip
+from videovault.services.core.access import Caller
+from videovault.state.background import Shared, quickly
+from videovault.state.session_binding import OwnTab
+from videovault.state.view_models import News
 
 HOME = "/create"
 # How long an ended session may still be taken for a live one; a loop looks at every tick.
@@ -181,7 +182,7 @@ class SessionGuard(Middleware):
 
     async def preprocess(self, app: App, state: BaseState, event: Event) -> None:  # noqa: ARG002 - Reflex's signature
         shown = await state.get_state(SessionState)
-        logs.bind_client_ip(str(places.parsed(shown.router.session.client_ip) or ""))
+        logs.bind_client_ip(str(client_ip.parsed(shown.router.session.client_ip) or ""))
         token = shown._token()  # noqa: SLF001 - the guard is part of this state
         caller = await caller_of(token)
         session = security.token_hash(token) if caller else ""

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from tests.api.matrix.world import World, populated
-from tests.fixtures.generator import Generator
-from tests.fixtures.installation import Configure
-from tests.fixtures.jobs import working
-from tests.fixtures.people import MakeClient, MakeUser
+from tests.support.generator import Generator
+from tests.support.installation import Configure
+from tests.support.jobs import working
+from tests.support.people import MakeClient, MakeUser
 from videovault.gateways.storage import Storage
 
 

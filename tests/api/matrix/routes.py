@@ -9,8 +9,8 @@ from tests.api.matrix import rules
 from tests.api.matrix.rules import ASK_NOBODY, TARGETED, YES, CallerName, Rule, Target
 from tests.api.matrix.world import AVATAR_ID, Account, Ask
 from tests.api.requests import BRIEF, SCRIPT
-from tests.fixtures.people import PASSWORD
-from videovault.api.origins import SAFE_METHODS
+from tests.support.people import PASSWORD
+from videovault.api.middleware.csrf import SAFE_METHODS
 from videovault.models import Status
 
 FORM = " (form)"  # after the name of an operation: as a page of the browser's own sends it

@@ -22,7 +22,7 @@ from schemathesis.schemas import APIOperation
 from tests.api.matrix.routes import ROUTES
 from tests.api.matrix.rules import CallerName
 from tests.api.matrix.world import World
-from tests.fixtures.people import BASE
+from tests.support.people import BASE
 from videovault.api.app import create_api
 
 pytestmark = pytest.mark.thorough

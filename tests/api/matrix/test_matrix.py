@@ -6,10 +6,10 @@ from fastapi.routing import iter_route_contexts
 from tests.api.matrix.routes import FORM, ROUTES, Route, request_of
 from tests.api.matrix.rules import CALLERS, CallerName, Target
 from tests.api.matrix.world import World, is_refusal, seen
-from tests.fixtures.documents import table
-from tests.fixtures.security_document import in_document
+from tests.support.documents import table
+from tests.support.security_document import in_document
 from videovault.api.app import create_api
-from videovault.api.envelope import TO_A_PAGE
+from videovault.api.errors import TO_A_PAGE
 
 pytestmark = pytest.mark.thorough
 

@@ -6,7 +6,7 @@ from tests.api.matrix import rules
 from tests.api.matrix.routes import FORM, ROUTES, request_of
 from tests.api.matrix.world import World
 from tests.api.requests import code
-from videovault.api.origins import SAFE_METHODS
+from videovault.api.middleware.csrf import SAFE_METHODS
 
 pytestmark = pytest.mark.thorough
 

@@ -13,13 +13,13 @@ from sqlmodel import select
 
 from tests.api.matrix.rules import CallerName, Target
 from tests.api.requests import report, store
-from tests.fixtures.generator import Generator
-from tests.fixtures.people import BASE, PASSWORD, MakeClient, MakeUser, Person
+from tests.support.generator import Generator
+from tests.support.people import BASE, PASSWORD, MakeClient, MakeUser, Person
 from videovault import models, security, worker
 from videovault.db import reading, transaction
 from videovault.gateways.storage import Storage
 from videovault.models import Delivery, Status, User, Video, now
-from videovault.services import resets
+from videovault.services.accounts import password_reset
 
 # Which also tell what was refused, and when ``/readyz`` last wrote its own row.
 LOGS = {"events", "deliveries", "health_checks", "store_capabilities", "alembic_version"}
@@ -211,7 +211,7 @@ def _account(person: Person, generator: Generator) -> Account:
             secret_key=security.open_sealed(video.sealed_key, owner_id=user.id, video_id=video_id) or "",
             session_id=session.exec(own).one().id,
             token_id=token_id,
-            reset_token=resets.link_for(user).url.partition("token=")[2],
+            reset_token=password_reset.link_for(user).url.partition("token=")[2],
             delivery_id=str(session.exec(report_kept).one().id),
             report_token=security.callback_token(security.Order(video_id, "")),
         )

@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from tests.fixtures.waiting import HANG_SECONDS, eventually
+from tests.support.waiting import HANG_SECONDS, eventually
 from videovault.gateways.studio import KEY_VARIABLE, bearer
 
 KEY = "the-key-of-these-tests"

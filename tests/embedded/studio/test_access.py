@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.embedded.studio.running import KEY, VIDEO, Customer, Studio, customer, studio
-from tests.fixtures.waiting import eventually
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.thorough
 

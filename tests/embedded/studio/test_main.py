@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from tests.embedded.studio.running import SHOWN, VIDEO, Customer, Studio, customer, studio
-from tests.fixtures.waiting import HANG_SECONDS, eventually
+from tests.support.waiting import HANG_SECONDS, eventually
 
 pytestmark = pytest.mark.process
 

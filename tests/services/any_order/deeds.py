@@ -7,17 +7,21 @@ from datetime import timedelta
 from hypothesis.stateful import RuleBasedStateMachine
 from sqlmodel import col, update
 
-from tests.fixtures.generator import Mode
 from tests.services.any_order import promises
 from tests.services.any_order.points import ORDERING, Act, Crash
 from tests.services.any_order.world import World
 from tests.services.conftest import SCRIPT
+from tests.support.generator import Mode
 from videovault.db import transaction
 from videovault.errors import Conflict, StorageError, VideoNotFound
 from videovault.models import Video, now
-from videovault.services import callbacks, deletion, generation, inbox, pipeline, upkeep, videos
-from videovault.services.callbacks import Report
-from videovault.services.views import PROCESSING
+from videovault.services.admin import webhook_log
+from videovault.services.core.views import PROCESSING
+from videovault.services.generation import callbacks, orders
+from videovault.services.generation.callbacks import Report
+from videovault.services.maintenance import repair
+from videovault.services.transfer import pipeline
+from videovault.services.videos import deletion, gallery
 
 LONG_AGO = timedelta(minutes=1)
 REFUSALS = (Conflict, VideoNotFound)
@@ -82,12 +86,12 @@ class Deeds(RuleBasedStateMachine):
         return {act.__name__: act for act in acts}
 
     def _wish(self, hook: str) -> None:
-        view = generation.request(self.world.anna, {**SCRIPT, "hook": hook}, enqueue=self._queue.append)
+        view = orders.request(self.world.anna, {**SCRIPT, "hook": hook}, enqueue=self._queue.append)
         self._videos.append(view.video_id)
 
     def _store(self, path: str) -> None:
         anna = self.world.anna
-        view = videos.store_link(anna, self._url(path), anna.email, enqueue=self._queue.append)
+        view = gallery.store_link(anna, self._url(path), anna.email, enqueue=self._queue.append)
         self._videos.append(view.video_id)
 
     def _dies(self, _video_id: str) -> None:
@@ -108,15 +112,15 @@ class Deeds(RuleBasedStateMachine):
     def _order_again(self, video_id: str, hook: str) -> None:
         with suppress(*REFUSALS):
             script = {**SCRIPT, "hook": hook}
-            generation.request(self.world.anna, script, video_id, enqueue=self._queue.append)
+            orders.request(self.world.anna, script, video_id, enqueue=self._queue.append)
 
     def _rescue(self, video_id: str, path: str) -> None:
         with suppress(*REFUSALS):
-            inbox.rescue(self.world.anna, video_id, self._url(path), enqueue=self._queue.append)
+            webhook_log.rescue(self.world.anna, video_id, self._url(path), enqueue=self._queue.append)
 
     def _is_taken_over(self, video_id: str) -> None:
         self._lapse(video_id)
-        upkeep.repair(enqueue=self._queue.append)
+        repair.repair(enqueue=self._queue.append)
         self._work()
 
     def _is_cancelled_and_tried_again(self, video_id: str) -> None:

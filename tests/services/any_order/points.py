@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from videovault.gateways import probe, source, storage, webhooks
-from videovault.services.naming import POSTER_NAME, SIDECAR_NAME
+from videovault.services.core.naming import POSTER_NAME, SIDECAR_NAME
 
 ORDERING = ("about to order", "ordered, not noted")
 POINTS = (

@@ -8,12 +8,12 @@ from itertools import pairwise
 from moto.s3.models import s3_backends
 from sqlmodel import col, select
 
-from tests.fixtures.generator import Generator
+from tests.support.generator import Generator
 from videovault.db import reading
 from videovault.gateways import storage
 from videovault.models import Event, Status, UploadPart, Video
-from videovault.services.lifecycle import LEGAL
-from videovault.services.naming import SIDECAR_NAME, folder
+from videovault.services.core.lifecycle import LEGAL
+from videovault.services.core.naming import SIDECAR_NAME, folder
 
 AT_REST = {Status.READY, Status.FAILED, Status.DRAFT}
 

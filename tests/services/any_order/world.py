@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 
 from sqlmodel import delete
 
-from tests.fixtures.generator import Generator
 from tests.services.any_order.points import Points
+from tests.support.generator import Generator
 from videovault.db import transaction
 from videovault.gateways.storage import Storage
 from videovault.models import Delivery, Event, OutboxMessage, UploadPart, Video
-from videovault.services.access import Caller
+from videovault.services.core.access import Caller
 
 
 @dataclass

@@ -16,7 +16,7 @@ from granian.server.embed import Server
 from videovault import logs
 from videovault.config import settings
 from videovault.data_dir import UMASK
-from videovault.embedded.process_exit import exit_process
+from videovault.embedded.process import exit_process
 from videovault.embedded.studio.jobs import JobStore
 from videovault.embedded.studio.production import Production
 from videovault.embedded.studio.server import Access, Mode, create_app

@@ -2,8 +2,8 @@
 
 from videovault.pages.admin.activity import activity
 from videovault.pages.admin.avatars import avatars
-from videovault.pages.admin.people import people
 from videovault.pages.admin.system import system
+from videovault.pages.admin.users import people
 from videovault.pages.admin.videos import videos
 
 __all__ = ["activity", "avatars", "people", "system", "videos"]

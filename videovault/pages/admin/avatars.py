@@ -4,13 +4,12 @@ from typing import Any
 
 import reflex as rx
 
-from videovault.components.buttons import button, icon_button
 from videovault.components.dialog import confirmation, dialog
-from videovault.components.forms import field, problem, text_input
-from videovault.components.portrait import portrait
-from videovault.pages.admin.frame import admin_page
+from videovault.components.forms import button, field, icon_button, problem, text_input
+from videovault.components.icons import portrait
+from videovault.pages.admin.layout import admin_page
 from videovault.state import wording
-from videovault.state.admin_avatars import AdminAvatarsState
+from videovault.state.admin.avatars import AdminAvatarsState
 
 OWN = "The create form offers these, in this order."
 BUILT_IN = "The create form offers the nine built-in avatars until you add one of your own."

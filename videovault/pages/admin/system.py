@@ -4,17 +4,15 @@ from typing import Any
 
 import reflex as rx
 
-from videovault.components.buttons import button
-from videovault.components.sentences import sentence
-from videovault.components.vars import is_empty
-from videovault.pages.admin.charts import charts
-from videovault.pages.admin.frame import admin_page, section, with_code
-from videovault.pages.admin.inbox import inbox
-from videovault.pages.admin.orphans import orphans
-from videovault.pages.admin.rescue import rescue_dialog
+from videovault.components.forms import button
+from videovault.components.text import is_empty, sentence
+from videovault.pages.admin.activity import charts
+from videovault.pages.admin.layout import admin_page, section, with_code
+from videovault.pages.admin.mismatches import orphans
 from videovault.pages.admin.test_order import test_order
+from videovault.pages.admin.webhook_log import inbox, rescue_dialog
 from videovault.state import wording
-from videovault.state.admin_system import AdminSystemState
+from videovault.state.admin.system import AdminSystemState
 
 
 class Probe(rx.el.Img):  # type: ignore[misc] # Reflex ships its elements without types

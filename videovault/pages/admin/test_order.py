@@ -4,13 +4,11 @@ from typing import Any
 
 import reflex as rx
 
-from videovault.components.buttons import button
-from videovault.components.forms import problem
-from videovault.components.sentences import sentence
-from videovault.components.vars import local_time
-from videovault.pages.admin.frame import WHEN, section
+from videovault.components.forms import button, problem
+from videovault.components.text import local_time, sentence
+from videovault.pages.admin.layout import WHEN, section
 from videovault.state import wording
-from videovault.state.admin_test_order import AdminTestOrderState
+from videovault.state.admin.test_order import AdminTestOrderState
 
 
 def test_order() -> rx.Component:

@@ -1,7 +1,7 @@
 """What pages say of a video that most browsers cannot play."""
 
 from videovault.models import CopyState, Playback
-from videovault.services.views import CopyView, Measured
+from videovault.services.core.views import CopyView, Measured
 
 NAMES = {
     "h264": "H.264",

@@ -1,0 +1,63 @@
+"""Titles and forms come from anybody and end up in headers: none of them can add another one."""
+
+import httpx
+import pytest
+
+from tests.api.requests import code
+from tests.support.people import BASE, PASSWORD, Person
+
+pytestmark = [pytest.mark.usefixtures("own_embedded_s3"), pytest.mark.thorough]
+
+
+@pytest.mark.parametrize("title", ["a\r\nSet-Cookie: a=b", "a\nX-Other: b", "a\0b", "a\x0bb"])
+def test_a_title_with_control_characters_is_refused(ada: Person, stored: str, title: str) -> None:
+    answer = ada.api.patch(f"/api/auth/video/{stored}", json={"title": title})
+    assert code(answer) == (400, "INVALID_INPUT")
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        'a"; filename="b.exe',
+        "a%0d%0aSet-Cookie: a=b",
+        "a\u2028Set-Cookie: a=b",
+        "ä; x=y",
+        "嘊嘍Set-Cookie:a=b",
+    ],
+)
+def test_any_other_title_stays_inside_its_header(ada: Person, stored: str, title: str) -> None:
+    one = f"/api/auth/video/{stored}"
+    assert ada.api.patch(one, json={"title": title}).status_code == 200
+    file = ada.api.get(ada.api.get(f"{one}/download").headers["location"])
+    assert file.status_code == 200
+    assert "set-cookie" not in file.headers
+    kind, plain, encoded = file.headers["content-disposition"].split("; ")
+    assert (kind, plain[:10], encoded[:10]) == ("attachment", 'filename="', "filename*=")
+    assert plain.count('"') == 2
+
+
+BREAK = "/a\r\nSet-Cookie: videovault_session=stolen\r\n\r\n<script>"
+FORMS = {
+    "login": {"email": BREAK, "password": "x", "next": BREAK},
+    "register": {"email": BREAK, "password": "x", "next": BREAK, "invitation": BREAK},
+    "forgot": {"email": BREAK},
+    "reset": {"token": BREAK, "password": "x"},
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_a_form_sends_stays_inside_the_address_that_it_leads_back_to(
+    client: httpx.Client, form: str
+) -> None:
+    answer = client.post(f"/api/auth/{form}", data=FORMS[form], headers={"Origin": BASE})
+    assert answer.status_code == 303
+    assert answer.headers["location"].isprintable()
+    assert not {"\r", "\n", " ", "<", ":"} & set(answer.headers["location"])
+    assert "set-cookie" not in answer.headers
+
+
+def test_where_a_login_leads_is_no_header_either(client: httpx.Client, ada: Person) -> None:
+    sent = {"email": ada.email, "password": PASSWORD, "next": BREAK}
+    answer = client.post("/api/auth/login", data=sent, headers={"Origin": BASE})
+    assert answer.headers["location"] == "/create"
+    assert "stolen" not in str(answer.headers)

@@ -1,0 +1,299 @@
+"""Reports on a video's status: by its generator, its owner, an admin, and by nobody else."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.api.requests import AT_ONCE, STATUS, code, delete, draft, gallery, generate, report, store
+from tests.gateways.answers import cases, named
+from tests.support.generator import Generator
+from tests.support.installation import Configure
+from tests.support.people import MakeClient, Person
+from videovault import security
+from videovault.db import reading
+from videovault.models import Video
+from videovault.services.generation import orders
+
+pytestmark = pytest.mark.usefixtures("moto_s3")
+
+
+@pytest.fixture
+def callback(generating: str, generator: Generator, make_client: MakeClient) -> httpx.Client:
+    """The generator, with the token that it was given for this video."""
+    assert generator.requests[0]["videoId"] == generating
+    return make_client(headers={"Authorization": f"Bearer {generator.requests[0]['callbackToken']}"})
+
+
+def test_a_generator_reports_the_address_and_storing_begins(
+    ada: Person, generating: str, callback: httpx.Client, generator: Generator
+) -> None:
+    answer = report(callback, ada, generating, "ready", videoUrl=generator.video_url)
+    assert answer.status_code == 202
+    assert answer.json()["data"]["progress"]["stage"] == "queued"
+
+
+def test_the_same_callback_twice_is_harmless(
+    ada: Person, generating: str, callback: httpx.Client, generator: Generator
+) -> None:
+    for _ in range(2):
+        answer = report(callback, ada, generating, "ready", videoUrl=generator.video_url)
+        assert answer.status_code == 202
+    assert gallery(ada)["totalCount"] == 1
+
+
+@pytest.mark.usefixtures("jobs")
+def test_a_late_callback_for_a_stored_video_is_harmless(
+    ada: Person, generator: Generator, make_client: MakeClient
+) -> None:
+    data = store(ada, generator.video_url).json()["data"]
+    with reading() as session:
+        order = orders.order_of(session.get_one(Video, data["videoId"]))
+    late = make_client(headers={"Authorization": f"Bearer {security.callback_token(order)}"})
+    answer = report(late, ada, data["videoId"], "ready", videoUrl=generator.file("other.mp4"))
+    assert (answer.status_code, answer.json()["data"]["status"]) == (200, "ready")
+    assert code(report(late, ada, data["videoId"], "failed")) == (409, "CONFLICT")
+    assert gallery(ada)["readyCount"] == 1
+
+
+def test_ready_without_an_address_or_a_stored_object_is_a_conflict(
+    ada: Person, generating: str, callback: httpx.Client
+) -> None:
+    assert code(report(callback, ada, generating, "ready")) == (409, "CONFLICT")
+
+
+def test_a_failure_keeps_its_reason(ada: Person, generating: str, callback: httpx.Client) -> None:
+    answer = report(callback, ada, generating, "failed", error="The avatar\n has left\x00.")
+    assert answer.status_code == 200
+    failed = gallery(ada)["videos"][0]
+    assert failed["error"] == {"code": "GENERATION_FAILED", "message": "The avatar has left ."}
+
+
+def test_a_reason_of_any_length_is_taken_and_cut(
+    ada: Person, generating: str, callback: httpx.Client
+) -> None:
+    assert report(callback, ada, generating, "failed", error="x" * 10_000).status_code == 200
+    assert len(gallery(ada)["videos"][0]["error"]["message"]) <= 500
+
+
+def test_a_late_video_is_welcome_after_a_failure_of_which_only_the_callback_knew(
+    ada: Person, generating: str, callback: httpx.Client, generator: Generator
+) -> None:
+    report(callback, ada, generating, "failed")
+    answer = report(callback, ada, generating, "ready", videoUrl=generator.video_url)
+    assert (answer.status_code, answer.json()["data"]["status"]) == (202, "processing")
+
+
+def test_processing_is_taken_note_of(ada: Person, generating: str, callback: httpx.Client) -> None:
+    answer = report(callback, ada, generating, "processing")
+    assert (answer.status_code, answer.json()["data"]["status"]) == (200, "processing")
+
+
+def test_metadata_fills_only_what_was_not_measured(
+    ada: Person, generating: str, callback: httpx.Client
+) -> None:
+    told = {"duration": 120, "size": 10485760, "format": "mp4"}
+    report(callback, ada, generating, "processing", metadata=told)
+    other = report(callback, ada, generating, "processing", metadata={"duration": 1.5})
+    assert other.json()["data"]["metadata"] == {**told, "duration": 120.0}
+
+
+@pytest.mark.parametrize("who", ["owner", "admin"])
+def test_the_owner_and_an_admin_may_report_too(
+    admin: Person, ada: Person, generating: str, generator: Generator, who: str
+) -> None:
+    api = {"owner": ada, "admin": admin}[who].api
+    answer = report(api, ada, generating, "ready", videoUrl=generator.video_url)
+    assert answer.status_code == 202
+
+
+def test_nobody_else_may(
+    ada: Person, bob: Person, generating: str, client: httpx.Client, generator: Generator
+) -> None:
+    url = {"videoUrl": generator.video_url}
+    assert code(report(client, ada, generating, "ready", **url)) == (401, "NOT_SIGNED_IN")
+    assert code(report(bob.api, ada, generating, "ready", **url)) == (403, "FORBIDDEN")
+    assert code(report(bob.api, bob, generating, "ready", **url)) == (404, "VIDEO_NOT_FOUND")
+    assert gallery(ada)["videos"][0]["progress"]["stage"] == "generating"
+
+
+def test_a_callback_token_opens_one_video_and_one_call_only(
+    ada: Person, generating: str, callback: httpx.Client, configure: Configure
+) -> None:
+    configure(SCRIPT_WEBHOOK_URL="")
+    other = draft(ada)
+    assert code(report(callback, ada, other, "failed")) == (401, "NOT_SIGNED_IN")
+    assert code(callback.get(f"/api/auth/video/{generating}")) == (401, "NOT_SIGNED_IN")
+    body = {"userId": ada.user_id, "videoId": generating}
+    assert code(callback.request("DELETE", "/api/auth/video/delete", json=body)) == (401, "NOT_SIGNED_IN")
+
+
+def test_a_callback_for_a_video_that_is_gone_is_not_found(
+    ada: Person, generating: str, callback: httpx.Client, generator: Generator
+) -> None:
+    delete(ada, generating)
+    answer = report(callback, ada, generating, "ready", videoUrl=generator.video_url)
+    assert code(answer) == (404, "VIDEO_NOT_FOUND")
+
+
+@pytest.mark.parametrize(
+    "change", [lambda t: t[:-2], lambda t: b"x" + t, lambda _: b"a.b.c", lambda _: b"\xe9.."]
+)
+def test_a_forged_callback_token_is_401(
+    ada: Person,
+    generating: str,
+    generator: Generator,
+    make_client: MakeClient,
+    change: Callable[[bytes], bytes],
+) -> None:
+    token = change(generator.requests[0]["callbackToken"].encode())
+    forger = make_client(headers=[(b"Authorization", b"Bearer " + token)])
+    assert code(report(forger, ada, generating, "failed")) == (401, "NOT_SIGNED_IN")
+
+
+def test_an_address_that_must_not_be_fetched_fails_the_video_not_the_server(
+    ada: Person, generator: Generator
+) -> None:
+    del generator
+    assert code(store(ada, "http://127.0.0.1:1/a.mp4", headers=AT_ONCE)) == (400, "UNSAFE_URL")
+
+
+CALLBACKS: list[dict[str, Any]] = [case for case in cases("callbacks") if "at" not in case]
+
+
+@pytest.mark.parametrize("case", CALLBACKS, ids=named(CALLBACKS))
+def test_callbacks_are_taken_in_whatever_way_they_are_sent(
+    ada: Person, generating: str, callback: httpx.Client, generator: Generator, case: dict[str, Any]
+) -> None:
+    body: dict[str, Any] = {
+        "userId": ada.user_id,
+        "videoId": generating,
+        "status": "ready",
+        "videoUrl": generator.video_url,
+        "metadata": {"duration": 3, "size": 5},
+    } | case.get("set", {})
+    body = {case.get("rename", {}).get(name, name): value for name, value in body.items()}
+    body = {name: value for name, value in body.items() if name not in case.get("drop", [])}
+    sent: dict[str, Any] = {"json": {"list": [body], "data": {"data": body}}.get(case.get("wrap", ""), body)}
+    if case.get("encoding") == "form":
+        sent = {"data": body}
+    answer = callback.request(case.get("method", "PUT"), case.get("path", STATUS), **sent)
+    shown = gallery(ada)["videos"][0]
+    if body["status"] == "failed":
+        assert (answer.status_code, shown["status"]) == (200, "failed")
+        assert shown["error"] == {"code": "GENERATION_FAILED", "message": "too long"}
+    else:
+        assert (answer.status_code, shown["progress"]["stage"]) == (202, "queued"), answer.text
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/octet-stream", ""])
+def test_a_generators_own_event_needs_none_of_our_names(
+    generating: str, callback: httpx.Client, generator: Generator, content_type: str
+) -> None:
+    event = {
+        "event_type": "avatar_video.success",
+        "event_data": {"video_id": "h", "url": generator.video_url},
+    }
+    headers = {"Content-Type": content_type} if content_type else {}
+    answer = callback.post(STATUS, content=json.dumps(event), headers=headers)
+    assert (answer.status_code, answer.json()["data"]["videoId"]) == (202, generating)
+
+
+def test_a_report_that_is_not_understood_leaves_the_video_waiting_and_tells_its_owner(
+    admin: Person, ada: Person, generating: str, callback: httpx.Client, generator: Generator
+) -> None:
+    odd = {"movie": {"a": generator.file("a.mp4"), "b": generator.file("b.mp4")}}
+    answer = callback.post(STATUS, json=odd)
+    assert code(answer) == (400, "INVALID_INPUT")
+    waiting = gallery(ada)["videos"][0]["progress"]
+    assert waiting["stage"] == "generating"
+    assert "could not read" in waiting["problem"]
+    [call] = admin.api.get("/api/admin/deliveries", params={"direction": "in"}).json()["data"]["deliveries"]
+    assert (call["verdict"], call["videoId"]) == ("unread", generating)
+    assert [field["path"] for field in call["fields"]] == ["movie.a", "movie.b"]
+    assert report(callback, ada, generating, "processing").status_code == 200
+    assert "problem" not in gallery(ada)["videos"][0]["progress"]
+
+
+def test_a_report_that_is_the_video_itself_is_told_to_send_the_address(
+    ada: Person, callback: httpx.Client, mp4: bytes
+) -> None:
+    answer = callback.put(STATUS, content=mp4, headers={"Content-Type": "video/mp4"})
+    assert code(answer) == (400, "INVALID_INPUT")
+    assert "Send the video's address instead" in answer.json()["message"]
+    assert gallery(ada)["videos"][0]["progress"]["stage"] == "generating"
+
+
+def test_an_admin_chooses_the_field_and_the_video_goes_on(
+    admin: Person, ada: Person, generating: str, callback: httpx.Client, generator: Generator
+) -> None:
+    callback.post(STATUS, json={"movie": {"a": generator.file("a.mp4"), "b": generator.file("b.mp4")}})
+    [call] = admin.api.get("/api/admin/deliveries", params={"direction": "in"}).json()["data"]["deliveries"]
+    place = f"/api/admin/deliveries/{call['id']}/field"
+    assert code(ada.api.post(place, json={"field": "movie.b"})) == (403, "FORBIDDEN")
+    assert code(admin.api.post(place, json={"field": "movie.c"})) == (400, "INVALID_INPUT")
+    answer = admin.api.post(place, json={"field": "movie.b"})
+    assert answer.json()["data"] == {"setting": "VIDEO_RESULT_FIELD=movie.b", "videos": 1}
+    with reading() as session:
+        assert session.get_one(Video, generating).source_url == generator.file("b.mp4")
+    generator.mode = "processing"
+    other = str(generate(ada).json()["data"]["videoId"])
+    orders.ask_generator(other)
+    token = {"Authorization": f"Bearer {generator.requests[-1]['callbackToken']}"}
+    odd = {"movie": {"a": generator.file("a.mp4"), "b": generator.file("c.mp4")}}
+    assert callback.post(STATUS, json=odd, headers=token).status_code == 202
+    with reading() as session:
+        assert session.get_one(Video, other).source_url == generator.file("c.mp4")
+
+
+def test_the_environments_field_counts_before_a_chosen_one(
+    admin: Person,
+    ada: Person,
+    generating: str,
+    callback: httpx.Client,
+    generator: Generator,
+    configure: Configure,
+) -> None:
+    odd = {"movie": {"a": generator.file("a.mp4"), "b": generator.file("b.mp4")}}
+    callback.post(STATUS, json=odd)
+    configure(VIDEO_RESULT_FIELD="movie.a")
+    [call] = admin.api.get("/api/admin/deliveries", params={"direction": "in"}).json()["data"]["deliveries"]
+    answer = admin.api.post(f"/api/admin/deliveries/{call['id']}/field", json={"field": "movie.b"})
+    assert code(answer) == (409, "CONFLICT")
+    assert callback.post(STATUS, json=odd).status_code == 202
+    with reading() as session:
+        assert session.get_one(Video, generating).source_url == generator.file("a.mp4")
+    assert gallery(ada)["videos"][0]["progress"]["stage"] == "queued"
+
+
+def test_a_report_that_names_another_video_changes_neither(
+    ada: Person, callback: httpx.Client, generator: Generator
+) -> None:
+    other = str(generate(ada).json()["data"]["videoId"])
+    for body in (
+        {"videoId": other, "status": "ready", "videoUrl": generator.video_url},
+        [{"data": {"video_id": other, "url": generator.video_url}}],
+    ):
+        assert code(callback.post(STATUS, json=body)) == (401, "NOT_SIGNED_IN")
+    assert {video["progress"]["stage"] for video in gallery(ada)["videos"]} == {"generating"}
+
+
+def test_the_address_named_while_under_way_is_fetched_when_it_is_ready(
+    ada: Person, generating: str, callback: httpx.Client, generator: Generator
+) -> None:
+    answer = report(callback, ada, generating, "rendering", videoUrl=generator.video_url)
+    assert (answer.status_code, gallery(ada)["videos"][0]["progress"]["stage"]) == (200, "generating")
+    assert report(callback, ada, generating, "completed").status_code == 202
+    with reading() as session:
+        video = session.get_one(Video, generating)
+        assert (video.source_url, video.expected_url) == (generator.video_url, None)
+
+
+def test_an_address_of_more_than_16_kib_is_not_cut_but_refused(
+    ada: Person, generating: str, callback: httpx.Client, generator: Generator
+) -> None:
+    answer = report(callback, ada, generating, "ready", videoUrl=f"{generator.video_url}?{'a' * 20_000}")
+    assert code(answer) == (400, "INVALID_INPUT")
+    assert "16 KiB" in answer.json()["message"]

@@ -1,0 +1,144 @@
+"""The callback inbox over HTTP: what arrives is in it, whatever became of it, and admins alone may use it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.api.requests import STATUS, code, gallery, generate, report
+from tests.support.generator import Generator
+from tests.support.installation import Configure
+from tests.support.misbehaving_server import Manners, NaughtyServer
+from tests.support.people import MakeClient, Person
+
+pytestmark = pytest.mark.usefixtures("moto_s3")
+DELIVERIES = "/api/admin/deliveries"
+
+
+@pytest.fixture
+def callback(generating: str, generator: Generator, make_client: MakeClient) -> httpx.Client:
+    del generating
+    return make_client(headers={"Authorization": f"Bearer {generator.requests[0]['callbackToken']}"})
+
+
+def inbox(admin: Person, **query: Any) -> list[dict[str, Any]]:
+    answer = admin.api.get(DELIVERIES, params={"direction": "in", **query})
+    assert answer.status_code == 200, answer.text
+    found: list[dict[str, Any]] = answer.json()["data"]["deliveries"]
+    return found
+
+
+def test_each_call_is_there_with_its_verdict(
+    admin: Person, ada: Person, generating: str, callback: httpx.Client, generator: Generator
+) -> None:
+    report(callback, ada, generating, "ready")
+    for _ in range(2):
+        report(callback, ada, generating, "ready", videoUrl=generator.video_url)
+    told = [(each["verdict"], each["httpStatus"], each["outcome"]) for each in inbox(admin)]
+    assert told == [("duplicate", 202, "queued"), ("accepted", 202, "queued"), ("refused", 409, "")]
+    assert {each["videoId"] for each in inbox(admin)} == {generating}
+    assert "needs its videoUrl" in inbox(admin)[2]["why"]
+    assert "authorization" not in inbox(admin)[0]["headers"]
+    assert generator.video_url not in str(inbox(admin))
+
+
+def test_a_report_of_a_script_that_was_changed_since_is_answered_200_and_kept_as_superseded(
+    admin: Person, ada: Person, generating: str, callback: httpx.Client, generator: Generator
+) -> None:
+    assert ada.api.post(f"/api/auth/video/{generating}/cancel").status_code == 200
+    assert generate(ada, videoId=generating, hook="Look again").status_code == 202
+    answer = report(callback, ada, generating, "ready", videoUrl=generator.video_url)
+    assert (answer.status_code, answer.json()["data"]["progress"]["stage"]) == (200, "generating")
+    kept = inbox(admin)[0]
+    assert (kept["verdict"], kept["httpStatus"], kept["outcome"]) == ("superseded", 200, "generating")
+    assert "changed since" in kept["why"]
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        (b"{broken", 401),
+        (b'{"status": "ready"}', 401),
+        (b'{"userId": "a", "videoId": "b", "status": "ready"}', 401),
+    ],
+)
+def test_calls_that_are_refused_before_they_are_understood_are_there_too(
+    admin: Person, client: httpx.Client, content: bytes, status: int
+) -> None:
+    answer = client.put(STATUS, content=content, headers={"Content-Type": "application/json"})
+    assert answer.status_code == status
+    kept = inbox(admin)[0]
+    assert (kept["verdict"], kept["httpStatus"], kept["body"]) == ("refused", status, content.decode())
+    assert kept["why"]
+
+
+def test_our_own_calls_are_there_with_their_answers(admin: Person, generating: str) -> None:
+    answer = admin.api.get(DELIVERIES, params={"direction": "out", "videoId": generating, "limit": 1})
+    (kept,) = answer.json()["data"]["deliveries"]
+    assert (kept["kind"], kept["httpStatus"]) == ("video", 200)
+    assert "estimatedTime" in kept["answer"]
+
+
+def test_pages_follow_one_another(admin: Person, client: httpx.Client) -> None:
+    for _ in range(3):
+        client.put(STATUS, json={})
+    first = admin.api.get(DELIVERIES, params={"limit": 2}).json()["data"]
+    second = admin.api.get(DELIVERIES, params={"limit": 2, "cursor": first["nextCursor"]}).json()["data"]
+    assert (len(first["deliveries"]), len(second["deliveries"])) == (2, 1)
+    assert "nextCursor" not in second
+    assert code(admin.api.get(DELIVERIES, params={"cursor": "x"})) == (400, "INVALID_INPUT")
+    assert code(admin.api.get(DELIVERIES, params={"limit": 0})) == (400, "INVALID_INPUT")
+
+
+def test_a_refused_report_can_be_applied_by_an_admin(
+    admin: Person, ada: Person, generating: str, client: httpx.Client, generator: Generator
+) -> None:
+    assert report(client, ada, generating, "ready", videoUrl=generator.video_url).status_code == 401
+    delivery_id = inbox(admin)[0]["id"]
+    answer = admin.api.post(f"{DELIVERIES}/{delivery_id}/replay")
+    assert answer.json()["data"]["progress"]["stage"] == "queued"
+    assert code(admin.api.post(f"{DELIVERIES}/99999/replay")) == (404, "NOT_FOUND")
+
+
+def test_a_stuck_video_is_rescued_with_the_address_of_the_finished_one(
+    admin: Person, ada: Person, generating: str, generator: Generator
+) -> None:
+    rescue = f"/api/admin/videos/{generating}/rescue"
+    unsafe = admin.api.post(rescue, json={"videoUrl": "http://10.0.0.1/a.mp4"})
+    assert code(unsafe) == (400, "UNSAFE_URL")
+    answer = admin.api.post(rescue, json={"videoUrl": generator.video_url})
+    assert answer.json()["data"]["status"] == "processing"
+    assert gallery(ada)["videos"][0]["progress"]["stage"] == "queued"
+    assert code(admin.api.post(rescue, json={"videoUrl": generator.video_url})) == (409, "CONFLICT")
+    absent = admin.api.post("/api/admin/videos/video_1_gone/rescue", json={"videoUrl": generator.video_url})
+    assert code(absent) == (404, "VIDEO_NOT_FOUND")
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        lambda api: api.get(DELIVERIES),
+        lambda api: api.post(f"{DELIVERIES}/1/replay"),
+        lambda api: api.post(
+            "/api/admin/videos/video_1_a/rescue", json={"videoUrl": "https://a.example/b.mp4"}
+        ),
+    ],
+)
+def test_nobody_but_admins_may(
+    ada: Person, client: httpx.Client, attempt: Callable[[httpx.Client], httpx.Response]
+) -> None:
+    assert code(attempt(ada.api)) == (403, "FORBIDDEN")
+    assert code(attempt(client)) == (401, "NOT_SIGNED_IN")
+
+
+def test_a_callback_is_answered_at_once_whatever_else_hangs(
+    ada: Person, generating: str, callback: httpx.Client, generator: Generator, configure: Configure
+) -> None:
+    """Nothing is asked of S3 or the generator, who would never answer."""
+    with NaughtyServer() as hangs:
+        hangs.serve("/video", Manners(no_answer=True))
+        configure(AWS_ENDPOINT_URL_S3=hangs.origin, VIDEO_WEBHOOK_URL=f"{hangs.origin}/video")
+        for status in ("processing", "ready", "ready"):
+            assert report(callback, ada, generating, status, videoUrl=generator.video_url).is_success
+        assert hangs.most_connections == 0

@@ -1,0 +1,63 @@
+"""Whether something answers at an address, and if not, how far one gets."""
+
+import pytest
+
+from tests.support.app import free_port
+from tests.support.listeners import RawAnswer
+from tests.support.misbehaving_server import MIB, Manners, NaughtyServer
+from videovault.gateways import http_check
+from videovault.gateways.http_check import Unreachable
+
+
+def test_any_answer_is_an_answer() -> None:
+    with NaughtyServer() as server:
+        url = server.serve("/x", Manners(status=404, body=b"no"))
+        answer = http_check.ask(url, headers={"Origin": "https://videos.example"})
+        assert (answer.status, answer.body) == (404, b"no")
+        assert answer.at is not None
+        assert server.seen("/x")[0].headers["origin"] == "https://videos.example"
+
+
+def test_redirects_are_not_followed() -> None:
+    with NaughtyServer() as server:
+        assert http_check.ask(server.redirect("/x", "/y")).status == 302
+        assert server.seen("/y") == []
+
+
+def test_of_a_long_answer_only_the_beginning_is_read() -> None:
+    with NaughtyServer() as server:
+        answer = http_check.ask(server.serve("/x", Manners(size=200 * MIB)))
+        assert len(answer.body) == http_check.MOST_BYTES
+        assert server.bytes_sent("/x") < 100 * MIB
+
+
+def test_an_answer_may_not_say_what_time_it_is() -> None:
+    with RawAnswer(b"HTTP/1.1 204 No Content\r\n\r\n", at_once=True) as port:
+        assert http_check.ask(f"http://127.0.0.1:{port}", "OPTIONS").at is None
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("http://127.0.0.1:{port}/", "refuses connections"),
+        ("http://nowhere.invalid/", "name is not known"),
+        ("http://[::1/", "could not be understood"),
+        ("gopher://127.0.0.1/", "could not be understood"),
+    ],
+)
+def test_what_keeps_one_from_it_is_said(url: str, said: str) -> None:
+    with pytest.raises(Unreachable, match=said):
+        http_check.ask(url.format(port=free_port()))
+
+
+def test_a_server_that_speaks_no_tls_cannot_prove_who_it_is() -> None:
+    with NaughtyServer() as server, pytest.raises(Unreachable, match="cannot prove who it is"):
+        http_check.ask(server.origin.replace("http://", "https://"))
+
+
+def test_an_answer_that_is_no_http_is_not_understood() -> None:
+    with (
+        RawAnswer(b"SSH-2.0-OpenSSH_9.2\r\n\r\n", at_once=True) as port,
+        pytest.raises(Unreachable, match="could not be understood"),
+    ):
+        http_check.ask(f"http://127.0.0.1:{port}")

@@ -1,0 +1,330 @@
+"""What a source may answer: status, size, encoding and ranges, each refusal with its sentence."""
+
+from email.utils import formatdate
+
+import pytest
+
+from tests.gateways.conftest import MakeSource
+from tests.gateways.reading import failure_of, read_all
+from tests.support.misbehaving_server import MIB, Manners, NaughtyServer, payload
+from videovault.gateways.source import RangesUnreliable, Source, SourceChanged, SourceUnavailable
+
+
+@pytest.mark.parametrize(
+    ("status", "sentence", "retryable"),
+    [
+        (401, "wants a sign-in", False),
+        (403, "expired or is not public", False),
+        (404, "no longer at this address, or not there yet", False),
+        (409, "not there yet", False),
+        (425, "not there yet", False),
+        (410, "no longer at this address", False),
+        (400, "HTTP 400", False),
+        (451, "HTTP 451", False),
+        (204, "HTTP 204", False),
+        (304, "HTTP 304", False),
+        (202, "right now", True),
+        (408, "right now", True),
+        (429, "slow down", True),
+        (500, "right now", True),
+        (502, "right now", True),
+        (503, "right now", True),
+    ],
+)
+def test_a_refusal_says_what_it_means(
+    server: NaughtyServer, source: Source, status: int, sentence: str, retryable: bool
+) -> None:
+    url = server.serve(f"/status/{status}", Manners(status=status, body=b"<script>alert(1)</script>"))
+    failure = failure_of(source, url)
+    assert sentence in failure.public_message
+    assert "script" not in failure.public_message
+    assert failure.retryable is retryable
+
+
+@pytest.mark.parametrize(
+    ("header", "least", "most"),
+    [
+        ("7", 7, 7),
+        (formatdate(usegmt=True, timeval=4e9), 1e6, 4e9),
+        (formatdate(usegmt=True, timeval=0), 0, 0),
+    ],
+)
+def test_retry_after_is_passed_on(
+    server: NaughtyServer, source: Source, header: str, least: float, most: float
+) -> None:
+    url = server.serve("/busy", Manners(status=503, body=b"", headers={"Retry-After": header}))
+    failure = failure_of(source, url)
+    assert isinstance(failure, SourceUnavailable)
+    assert failure.retry_after is not None
+    assert least <= failure.retry_after <= most
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "soon",
+        "Wed, 01 Jan 2020 99999999999999999999:00:00 GMT",
+        "Wed, 01 Jan 2020 00:00:00 +9999999999999",
+        "Wed, 99999999999999999999 Jan 2020 00:00:00 GMT",
+    ],
+)
+def test_a_retry_after_that_makes_no_sense_is_ignored(
+    server: NaughtyServer, source: Source, header: str
+) -> None:
+    url = server.serve("/busy", Manners(status=429, body=b"", headers={"Retry-After": header}))
+    failure = failure_of(source, url)
+    assert isinstance(failure, SourceUnavailable)
+    assert failure.retry_after is None
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        (b"<!DOCTYPE html><title>Please sign in</title>", "a web page, not a video"),
+        (b'{"error": "expired"}', "JSON data"),
+        (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "an XML document"),
+        (b"no such file", "plain text"),
+        (b"#EXTM3U\n#EXT-X-VERSION:3\n", "a streaming playlist"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(100), "an image (PNG)"),
+        (b"\x00\x01\x02\x03" * 50, "something that is not a video"),
+        (b"", "an empty file"),
+    ],
+)
+def test_what_is_no_video_is_named_whatever_its_content_type(
+    server: NaughtyServer, source: Source, body: bytes, sentence: str
+) -> None:
+    failure = failure_of(source, server.serve("/page.mp4", Manners(body=body)))
+    assert sentence in failure.public_message
+    assert not failure.retryable
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "identity, gzip", "GZIP"])
+def test_an_encoded_body_is_refused_unread(server: NaughtyServer, source: Source, encoding: str) -> None:
+    url = server.serve("/bomb", Manners(headers={"Content-Encoding": encoding}))
+    assert "compressed" in failure_of(source, url).public_message
+
+
+@pytest.mark.parametrize(
+    "encoding",
+    ["aws-chunked", "none", "utf-8", "UTF-8", "binary", "identity", "aws-chunked, identity", "", "mp4"],
+)
+def test_an_encoding_that_means_nothing_is_ignored(
+    server: NaughtyServer, source: Source, encoding: str
+) -> None:
+    with source.open(server.serve("/said.mp4", Manners(headers={"Content-Encoding": encoding}))) as stream:
+        assert read_all(stream) == payload(MIB)
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 203, 206, 226])
+def test_the_bytes_decide_and_not_the_kind_of_success(
+    server: NaughtyServer, source: Source, status: int
+) -> None:
+    with source.open(server.serve("/success.mp4", Manners(status=status))) as stream:
+        assert (stream.info.total, stream.info.partial) == (MIB, False)
+        assert read_all(stream) == payload(MIB)
+
+
+@pytest.mark.parametrize("total", [str(MIB), "*"])
+def test_a_part_that_is_the_whole_is_taken_unasked(server: NaughtyServer, source: Source, total: str) -> None:
+    manners = Manners(status=206, content_range=f"bytes 0-{MIB - 1}/{total}")
+    with source.open(server.serve("/whole-part.mp4", manners)) as stream:
+        assert (stream.info.total, stream.info.partial) == (MIB, False)
+        assert read_all(stream) == payload(MIB)
+
+
+@pytest.mark.parametrize(
+    ("status", "page", "headers", "sentence"),
+    [
+        (403, b"<html><title>Just a moment...</title>", {}, "bot protection, HTTP 403"),
+        (
+            503,
+            b"<title>Just a moment...</title><script src=/cdn-cgi/challenge-platform/x>",
+            {},
+            "bot protection",
+        ),
+        (429, b"<title>Attention Required! | Cloudflare</title>", {}, "bot protection"),
+        (403, b"<H1>Access Denied</H1> Reference&#32;&#35;18.a1b2", {}, "bot protection"),
+        (403, b"<H1>Access Denied</H1>", {"Server": "AkamaiGHost"}, "bot protection"),
+        (202, b"", {"x-amzn-waf-action": "challenge"}, "bot protection"),
+        (405, b"<html>", {"x-amzn-waf-action": "captcha"}, "bot protection"),
+        (403, b"", {"cf-mitigated": "challenge"}, "bot protection"),
+        (200, b"<html><title>Just a moment...</title>", {}, "bot protection)"),
+        (403, b"<html><h1>403 Forbidden</h1>nginx", {}, "expired or is not public"),
+        (503, b"<html><h1>Back soon</h1>", {}, "right now"),
+        (202, b'{"status": "processing"}', {}, "right now (HTTP 202)"),
+    ],
+)
+def test_a_challenge_page_is_told_from_a_refusal(
+    server: NaughtyServer,
+    source: Source,
+    status: int,
+    page: bytes,
+    headers: dict[str, str],
+    sentence: str,
+) -> None:
+    url = server.serve("/challenge.mp4", Manners(status=status, body=page, headers=headers))
+    assert sentence in failure_of(source, url).public_message
+
+
+def test_a_refusal_whose_page_does_not_come_is_told_without_it(server: NaughtyServer, source: Source) -> None:
+    url = server.serve("/half.mp4", Manners(status=403, body=b"<html>" * 99, drop_after=100))
+    assert "HTTP 403" in failure_of(source, url).public_message
+
+
+def test_a_video_over_the_limit_is_refused_before_it_is_read(
+    server: NaughtyServer, make_source: MakeSource
+) -> None:
+    url = server.serve("/large", Manners(size=64 * MIB))
+    failure = failure_of(make_source(max_bytes=2 * MIB), url)
+    assert failure.public_message == "The video is larger than the limit of 2 MiB."
+    assert not failure.retryable
+    assert server.bytes_sent("/large") < 32 * MIB
+
+
+def test_a_part_of_a_video_over_the_limit_is_refused_too(
+    server: NaughtyServer, make_source: MakeSource
+) -> None:
+    url = server.serve("/large-part", Manners(size=4 * MIB))
+    assert "2 MiB" in failure_of(make_source(max_bytes=2 * MIB), url, start=10, end=20).public_message
+
+
+@pytest.mark.parametrize(
+    "manners", [Manners(size=8 * MIB, chunked=True), Manners(size=8 * MIB, until_close=True)]
+)
+def test_a_video_of_unknown_length_is_cut_off_at_the_limit(
+    server: NaughtyServer, make_source: MakeSource, manners: Manners
+) -> None:
+    failure = failure_of(make_source(max_bytes=2 * MIB), server.serve("/endless", manners))
+    assert "larger than the limit" in failure.public_message
+    assert server.bytes_sent("/endless") < 16 * MIB
+
+
+def test_a_part_is_asked_for_by_its_validator(server: NaughtyServer, source: Source) -> None:
+    url = server.serve("/part.mp4", Manners(size=MIB))
+    with source.open(url, start=1000, end=300_000, validator='"v1"') as stream:
+        assert read_all(stream) == payload(MIB, start=1000, end=300_000)
+    info = stream.info
+    assert (info.partial, info.start, info.length, info.total) == (True, 1000, 299_000, MIB)
+    assert info.container is None
+    seen = server.seen("/part.mp4")[0]
+    assert (seen.range, seen.if_range) == ("bytes=1000-299999", '"v1"')
+
+
+def test_the_rest_of_a_video_is_asked_for_without_an_end(server: NaughtyServer, source: Source) -> None:
+    url = server.serve("/rest.mp4", Manners(size=MIB))
+    with source.open(url, start=MIB - 5) as stream:
+        assert read_all(stream) == payload(MIB)[-5:]
+    assert server.ranges("/rest.mp4") == [f"bytes={MIB - 5}-"]
+
+
+def test_a_part_from_the_beginning_is_identified(server: NaughtyServer, source: Source) -> None:
+    url = server.serve("/first.mp4", Manners(size=MIB))
+    with source.open(url, end=MIB // 2) as stream:
+        assert stream.info.container == "mp4"
+        assert read_all(stream) == payload(MIB, end=MIB // 2)
+    with source.open(url, end=1) as stream:
+        assert stream.info.container is None
+        assert read_all(stream) == b"\x00"
+
+
+def test_a_source_without_ranges_gives_the_whole(server: NaughtyServer, source: Source) -> None:
+    url = server.serve("/whole.mp4", Manners(size=MIB, ranges=False))
+    with source.open(url, start=1000, validator='"v1"') as stream:
+        assert (stream.info.partial, stream.info.start, stream.info.accepts_ranges) == (False, 0, False)
+        assert read_all(stream) == payload(MIB)
+
+
+def test_a_changed_source_gives_the_whole_and_its_new_validator(
+    server: NaughtyServer, source: Source
+) -> None:
+    url = server.serve("/new.mp4", Manners(size=MIB, etag='"v2"'))
+    with source.open(url, start=1000, validator='"v1"') as stream:
+        assert (stream.info.partial, stream.info.validator) == (False, '"v2"')
+
+
+@pytest.mark.parametrize("etag", ['"v2"', None, 'W/"v1"'])
+def test_a_part_of_another_version_is_never_given(
+    server: NaughtyServer, source: Source, etag: str | None
+) -> None:
+    url = server.serve("/mixed.mp4", Manners(size=MIB, etag=etag, if_range=False))
+    failure = failure_of(source, url, start=1000, validator='"v1"')
+    assert isinstance(failure, SourceChanged)
+    assert failure.retryable
+
+
+def test_a_source_that_has_become_shorter_has_changed(server: NaughtyServer, source: Source) -> None:
+    url = server.serve("/shorter.mp4", Manners(size=1000))
+    assert isinstance(failure_of(source, url, start=5000), SourceChanged)
+
+
+@pytest.mark.parametrize("etag", [None, 'W/"weak"', "unquoted", '"with\u00e4"', f'"{"x" * 500}"'])
+def test_only_a_strong_etag_is_a_validator(server: NaughtyServer, source: Source, etag: str | None) -> None:
+    with source.open(server.serve("/etag.mp4", Manners(size=5000, etag=etag))) as stream:
+        assert stream.info.validator is None
+
+
+@pytest.mark.parametrize(
+    "manners",
+    [
+        Manners(content_range="bytes 0-1047575/1048576"),  # as long as the right one
+        Manners(content_range="bytes 1001-1048575/1048576"),
+        Manners(content_range="bytes 1000-1048576/1048576"),
+        Manners(content_range="bytes 1000-1048575/1000"),
+        Manners(content_range="bytes 1000-999/1048576"),
+        Manners(content_range="bytes */1048576"),
+        Manners(content_range="1000-1048575/1048576"),
+        Manners(content_range=""),
+        Manners(status=206, ranges=False),  # without Content-Range
+        Manners(declared=500),
+    ],
+)
+def test_a_part_that_is_not_the_one_asked_for_is_refused(
+    server: NaughtyServer, source: Source, manners: Manners
+) -> None:
+    failure = failure_of(source, server.serve("/wrong-part.mp4", manners), start=1000)
+    assert isinstance(failure, RangesUnreliable)
+    assert not failure.retryable
+
+
+def test_more_than_the_part_asked_for_is_refused(server: NaughtyServer, source: Source) -> None:
+    url = server.serve("/more.mp4", Manners(content_range="bytes 0-999/1048576"))
+    assert isinstance(failure_of(source, url, end=500), RangesUnreliable)
+
+
+@pytest.mark.parametrize("end", [None, 5000, 2 * MIB])
+def test_less_than_the_part_asked_for_is_refused(
+    server: NaughtyServer, source: Source, end: int | None
+) -> None:
+    """HTTP allows it, but then the end of the answer would have to be told from the end of the video."""
+    less = Manners(size=MIB, declared=500, content_range=f"bytes 1000-1499/{MIB}")
+    failure = failure_of(source, server.serve("/less.mp4", less), start=1000, end=end)
+    assert isinstance(failure, RangesUnreliable)
+
+
+def test_a_part_that_ends_with_the_video_is_taken(server: NaughtyServer, source: Source) -> None:
+    url = server.serve("/last.mp4", Manners(size=MIB))
+    with source.open(url, start=1000, end=2 * MIB) as stream:
+        assert read_all(stream) == payload(MIB)[1000:]
+
+
+def test_a_part_without_the_total_is_taken(server: NaughtyServer, source: Source) -> None:
+    url = server.serve("/star.mp4", Manners(size=MIB, content_range=f"bytes 1000-{MIB - 1}/*"))
+    with source.open(url, start=1000) as stream:
+        assert stream.info.total is None
+        assert read_all(stream) == payload(MIB)[1000:]
+
+
+@pytest.mark.parametrize("content_range", ["bytes 0-99/1048576", "bytes 1-1048575/1048576", "bytes */9", "x"])
+def test_a_part_that_was_not_asked_for_is_refused(
+    server: NaughtyServer, source: Source, content_range: str
+) -> None:
+    url = server.serve("/unasked.mp4", Manners(status=206, content_range=content_range))
+    assert "HTTP 206" in failure_of(source, url).public_message
+
+
+@pytest.mark.parametrize(("start", "end"), [(-1, None), (5, 5), (5, 4)])
+def test_asking_for_no_bytes_is_a_mistake(
+    source: Source, server: NaughtyServer, start: int, end: int | None
+) -> None:
+    with pytest.raises(ValueError, match="no bytes"), source.open(server.origin, start=start, end=end):
+        pass

@@ -1,0 +1,136 @@
+"""Which passwords are taken, and that finding out whether one is right always costs the same."""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
+
+import argon2
+import pytest
+from passlib.hash import argon2 as older
+from sqlmodel import select
+
+from tests.support.installation import Configure
+from videovault import security
+from videovault.db import reading, transaction
+from videovault.errors import InvalidInput, NotSignedIn
+from videovault.models import User
+from videovault.services.accounts import accounts, password_reset, passwords
+from videovault.services.core.access import Caller
+
+PASSWORD = "correct horse"
+
+
+@pytest.fixture(autouse=True)  # before any account is made
+def _as_in_the_product(dear_hashes: None) -> None:
+    del dear_hashes
+
+
+@contextmanager
+def counted() -> Iterator[list[str]]:
+    """The calls that take time: each hashing and each check against a hash."""
+    calls: list[str] = []
+    real_hash, real_verify = argon2.low_level.hash_secret, argon2.low_level.verify_secret
+
+    def hash_secret(*given: object, **named: object) -> object:
+        calls.append("hash")
+        return real_hash(*given, **named)  # type: ignore[arg-type] # handed on as they came
+
+    def verify_secret(*given: object, **named: object) -> object:
+        calls.append("verify")
+        return real_verify(*given, **named)  # type: ignore[arg-type] # as above
+
+    with (
+        patch.object(argon2.low_level, "hash_secret", hash_secret),
+        patch.object(argon2.low_level, "verify_secret", verify_secret),
+    ):
+        yield calls
+
+
+def stored_hash() -> str:
+    with reading() as session:
+        return session.exec(select(User.password_hash)).one()
+
+
+@pytest.mark.parametrize("password", ["", "short", "x" * 257, "with\x00control", "half \ud83d of a pair"])
+def test_unfit_passwords_are_refused_beside_their_field(password: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        passwords.checked(password, "newPassword")
+    assert list(caught.value.fields) == ["newPassword"]
+
+
+@pytest.mark.parametrize(
+    "password", ["password", "12345678", "PassWord1", "jennifer", "trustno1", "iloveyou", "qwertyuiop"]
+)
+def test_common_passwords_are_refused_however_they_are_written(password: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        passwords.checked(password)
+    assert caught.value.public_message == passwords.TOO_COMMON
+
+
+def test_the_list_holds_what_a_password_may_be_and_no_less_than_the_commonest() -> None:
+    common = passwords._common()
+    assert len(common) > 3_000
+    assert all(len(word) >= 8 for word in common)
+    assert passwords.checked("correct horse battery") == "correct horse battery"
+
+
+@pytest.mark.parametrize(
+    "email", ["anna@example.com", "nobody@example.com", "no address", "ANNA@example.com "]
+)
+@pytest.mark.usefixtures("anna")
+def test_a_wrong_login_costs_one_check_whoever_it_names(email: str) -> None:
+    with counted() as calls, pytest.raises(NotSignedIn):
+        accounts.login(email, "wrong horse")
+    assert calls == ["verify"]
+
+
+def test_the_hash_that_stands_for_nobody_is_of_todays_making() -> None:
+    assert not security.is_outdated(security._NOBODYS_HASH)
+
+
+@pytest.mark.usefixtures("anna")
+def test_a_wrong_login_takes_as_long_whoever_it_names() -> None:
+    known, unknown = medians(wrong_login, "anna@example.com", "nobody@example.com")
+    assert 0.5 < known / unknown < 2
+
+
+@pytest.mark.usefixtures("anna")
+def test_forgetting_takes_as_long_whoever_is_named(configure: Configure) -> None:
+    configure(SMTP_URL="smtp://127.0.0.1:9", MAIL_FROM="videos@brot.example")
+    known, unknown = medians(password_reset.forgot, "anna@example.com", "nobody@example.com")
+    assert 0.4 < known / unknown < 2.5
+
+
+def wrong_login(email: str) -> None:
+    with pytest.raises(NotSignedIn):
+        accounts.login(email, "wrong horse")
+
+
+def medians(do: Callable[[str], None], *emails: str) -> list[float]:
+    """The usual work for each, in seconds of the processor: whatever else the machine does counts for nothing."""
+    took: dict[str, list[float]] = {email: [] for email in emails}
+    for _ in range(11):
+        for email in emails:
+            began = time.thread_time()
+            do(email)
+            took[email].append(time.thread_time() - began)
+    return [statistics.median(times) for times in took.values()]
+
+
+def test_a_hash_of_older_making_is_renewed_at_the_next_login_and_only_then(anna: Caller) -> None:
+    with transaction() as session:
+        user = session.get_one(User, anna.user_id)
+        user.password_hash = older.using(type="ID", memory_cost=8192, time_cost=1, parallelism=1).hash(
+            PASSWORD
+        )
+    weak = stored_hash()
+    with pytest.raises(NotSignedIn):
+        accounts.login(anna.email, "wrong horse")
+    assert stored_hash() == weak
+    accounts.login(anna.email, PASSWORD)
+    renewed = stored_hash()
+    assert renewed.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    accounts.login(anna.email, PASSWORD)
+    assert stored_hash() == renewed

@@ -1,0 +1,201 @@
+"""A session lives as long as it is used, but not for ever, and ends wherever its owner says so."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from unittest.mock import patch
+
+import argon2
+import pytest
+from sqlmodel import select
+
+from tests.support.installation import Configure
+from videovault import models, security
+from videovault.db import reading, transaction
+from videovault.errors import Forbidden, InvalidInput, NotFound, NotSignedIn
+from videovault.models import User, now
+from videovault.services.accounts import accounts, invitations, password_reset, sessions, tokens
+from videovault.services.admin import users
+from videovault.services.core.access import Caller
+
+PASSWORD, NEW = "correct horse", "battery staple"
+
+
+def sign_in(email: str = "anna@example.com", password: str = PASSWORD) -> str:
+    return accounts.login(email, password).token
+
+
+def shift(token: str, **ago: timedelta) -> None:
+    """Let time pass for one session."""
+    with transaction() as session:
+        row = session.get_one(models.Session, security.token_hash(token))
+        for name, by in ago.items():
+            setattr(row, name, getattr(row, name) - by)
+
+
+def is_living(token: str) -> bool:
+    try:
+        accounts.authenticate(token)
+    except NotSignedIn:
+        return False
+    return True
+
+
+def test_a_token_has_256_bits_and_is_kept_as_its_hash_only(anna: Caller) -> None:
+    del anna
+    token = sign_in()
+    assert len(token) == 43  # 32 bytes in base64
+    with reading() as session:
+        kept = [str(row.model_dump()) for row in session.exec(select(models.Session))]
+    assert len(kept) == 2
+    assert not [row for row in kept if token in row]
+
+
+@pytest.mark.parametrize(
+    ("column", "days", "lives"),
+    [
+        ("last_seen_at", 13, True),
+        ("last_seen_at", 14, False),
+        ("expires_at", 89, True),
+        ("expires_at", 90, False),
+    ],
+)
+@pytest.mark.usefixtures("anna")
+def test_a_session_ends_when_it_is_idle_or_old(column: str, days: int, *, lives: bool) -> None:
+    token = sign_in()
+    shift(token, **{column: timedelta(days=days)})
+    assert is_living(token) == lives
+    sessions.purge()
+    with reading() as session:
+        assert (session.get(models.Session, security.token_hash(token)) is not None) == lives
+
+
+@pytest.mark.usefixtures("anna")
+def test_the_settings_say_how_long(configure: Configure) -> None:
+    configure(SESSION_IDLE_DAYS=1, SESSION_DAYS=2)
+    signed_in = accounts.login("anna@example.com", PASSWORD)
+    assert timedelta(days=1.9) < signed_in.expires_at - now() <= timedelta(days=2)
+    shift(signed_in.token, last_seen_at=timedelta(days=1))
+    assert not is_living(signed_in.token)
+
+
+@pytest.mark.usefixtures("anna")
+def test_using_a_session_keeps_it_from_falling_idle() -> None:
+    token = sign_in()
+    shift(token, last_seen_at=timedelta(days=13))
+    assert is_living(token)
+    shift(token, last_seen_at=timedelta(days=13))
+    assert is_living(token)
+
+
+@pytest.mark.usefixtures("anna")
+def test_devices_are_listed_and_signed_out_one_by_one() -> None:
+    here, there = sign_in(), sign_in()
+    caller = accounts.authenticate(here)
+    [other] = [
+        one for one in sessions.listing(caller) if one.session_id == accounts.authenticate(there).session_id
+    ]
+    assert [one.is_current for one in sessions.listing(caller)].count(True) == 1
+    sessions.sign_out(caller, other.session_id)
+    assert (is_living(here), is_living(there)) == (True, False)
+
+
+def test_nobody_signs_others_out(anna: Caller, bert: Caller) -> None:
+    for session_id in (anna.session_id, "absent"):
+        with pytest.raises(NotFound):
+            sessions.sign_out(bert, session_id)
+    assert len(sessions.listing(anna)) == 1
+
+
+def test_another_password_ends_every_session_but_the_new_one(anna: Caller) -> None:
+    old = sign_in()
+    with pytest.raises(InvalidInput) as caught:
+        accounts.change_password(accounts.authenticate(old), "wrong horse", NEW)
+    assert list(caught.value.fields) == ["currentPassword"]
+    assert is_living(old)
+    fresh = accounts.change_password(accounts.authenticate(old), PASSWORD, NEW)
+    assert (is_living(old), is_living(fresh.token)) == (False, True)
+    assert [one.session_id for one in sessions.listing(accounts.authenticate(fresh.token))] != [
+        anna.session_id
+    ]
+    with pytest.raises(NotSignedIn):
+        sign_in()
+    assert is_living(sign_in(password=NEW))
+
+
+def test_winning_an_account_back_ends_its_tokens_too(anna: Caller, bert: Caller) -> None:
+    """Whoever had it may have made some."""
+    link = password_reset.for_admin(anna, bert.user_id).url
+    recoveries: dict[str, Callable[[], object]] = {
+        bert.email: lambda: password_reset.reset(link.partition("=")[2], NEW),
+        anna.email: lambda: accounts.create_admin(anna.email, NEW),
+    }
+    for email, recover in recoveries.items():
+        token = tokens.create(accounts.authenticate(sign_in(email)), "a thief's").token
+        recover()
+        with pytest.raises(NotSignedIn):
+            tokens.authenticate(token)
+
+
+@pytest.mark.parametrize("meanwhile", ["deactivated", "another password"])
+def test_a_login_that_is_being_checked_loses_to_what_ends_every_session(
+    anna: Caller, bert: Caller, meanwhile: str
+) -> None:
+    reset = password_reset.for_admin(anna, bert.user_id).url.partition("=")[2]
+    changes: dict[str, Callable[[], object]] = {
+        "deactivated": lambda: users.change(anna, bert.user_id, {"is_active": False}),
+        "another password": lambda: password_reset.reset(reset, NEW),
+    }
+    verify = argon2.low_level.verify_secret
+
+    def slowly(*given: Any, **named: Any) -> bool:
+        right = verify(*given, **named)
+        changes[meanwhile]()
+        return right
+
+    with (
+        patch.object(argon2.low_level, "verify_secret", slowly),
+        pytest.raises(NotSignedIn, match=accounts.WRONG_LOGIN),
+    ):
+        sign_in(bert.email)
+    with reading() as session:
+        left = select(models.Session).where(models.Session.user_id == bert.user_id)
+        assert session.exec(left).all() == []
+
+
+def test_deactivation_ends_sessions_and_tokens_at_once(anna: Caller, bert: Caller) -> None:
+    session, program = sign_in("bert@example.com"), tokens.create(bert, "nightly").token
+    users.change(anna, bert.user_id, {"is_active": False})
+    with pytest.raises(NotSignedIn):
+        tokens.authenticate(program)
+    with pytest.raises(NotSignedIn):
+        sign_in("bert@example.com")
+    users.change(anna, bert.user_id, {"is_active": True})
+    assert not is_living(session)
+    with pytest.raises(NotSignedIn):
+        tokens.authenticate(program)
+
+
+def test_other_rights_need_another_session(anna: Caller, bert: Caller) -> None:
+    before = sign_in("bert@example.com")
+    users.change(anna, bert.user_id, {"quota_bytes": 5})
+    assert is_living(before)
+    users.change(anna, bert.user_id, {"is_admin": True})
+    assert not is_living(before)
+    assert accounts.authenticate(sign_in("bert@example.com")).is_admin
+
+
+def test_programs_do_not_manage_accounts(anna: Caller) -> None:
+    program = tokens.authenticate(tokens.create(anna, "nightly").token)
+    for refused in (
+        lambda: accounts.change_password(program, PASSWORD, NEW),
+        lambda: accounts.rename(program, "Other"),
+        lambda: sessions.listing(program),
+        lambda: sessions.sign_out(program, anna.session_id),
+        lambda: users.change(program, anna.user_id, {"quota_bytes": 5}),
+        lambda: invitations.invite(program),
+    ):
+        with pytest.raises(Forbidden):
+            refused()
+    with reading() as session:
+        assert session.get_one(User, anna.user_id).name == ""

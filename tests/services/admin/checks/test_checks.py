@@ -1,0 +1,282 @@
+"""The checks of everything but the S3: each tries the real part, has a deadline, and says how to mend what is wrong."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import httpx
+import pytest
+from sqlmodel import update
+
+from tests.services.admin.checks.conftest import Check
+from tests.support.app import free_port
+from tests.support.installation import Configure
+from tests.support.listeners import FullListener, RawAnswer
+from tests.support.mail_server import mail_server
+from tests.support.misbehaving_server import Manners, NaughtyServer
+from videovault import db
+from videovault.db import transaction
+from videovault.errors import Forbidden, NotFound
+from videovault.gateways import http_check
+from videovault.gateways.storage import Description, Storage
+from videovault.models import CopyState, Status, Video, Worker, now
+from videovault.services.admin import checks
+from videovault.services.admin.checks import objects, run
+from videovault.services.core import lifecycle
+from videovault.services.core.access import Caller
+from videovault.services.transfer import worker_registry
+
+
+def test_only_admins_may_look(bert: Caller) -> None:
+    with pytest.raises(Forbidden):
+        checks.check(bert, "database", jobs_waiting=lambda: 0)
+    with pytest.raises(Forbidden):
+        checks.begin(bert)
+    with pytest.raises(Forbidden):
+        checks.end(bert, "videovault-checks/x")
+
+
+def test_there_is_no_check_of_another_name(check: Check) -> None:
+    with pytest.raises(NotFound):
+        check("nothing")
+
+
+def test_every_check_of_a_fresh_installation_answers(check: Check, own_embedded_s3: Storage) -> None:
+    del own_embedded_s3
+    found = {name: check(name).state for name in checks.applicable()}
+    assert set(found.values()) <= {"ok", "warning", "broken"}
+    assert {name for name, state in found.items() if state == "broken"} == {
+        "workers",  # none was started here
+        "callback",  # nor a server
+        *("script-webhook", "video-webhook"),  # nor the embedded studio
+    }
+
+
+def test_a_disk_is_looked_at_only_where_it_holds_the_videos(moto_s3: Storage) -> None:
+    del moto_s3
+    assert "disk" not in checks.applicable()
+
+
+def test_a_full_disk_is_noticed(check: Check, configure: Configure) -> None:
+    assert check("disk").state in ("ok", "warning")
+    configure(MAX_VIDEO_BYTES=10**18)
+    assert check("disk").state in ("warning", "broken")
+    assert "DATA_DIR" in check("disk").mend
+
+
+def test_a_part_that_hangs_is_given_up_after_the_deadline(
+    check: Check, configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "DEADLINE_SECONDS", 0.3)
+    with FullListener() as port:
+        configure(SCRIPT_WEBHOOK_URL=f"http://127.0.0.1:{port}/script")
+        found = check("script-webhook")
+    assert (found.state, found.found) == ("broken", "No answer within 0.3 seconds.")
+    assert "SCRIPT_WEBHOOK_URL" in found.mend
+
+
+def test_a_database_of_an_older_version_is_noticed(check: Check) -> None:
+    assert check("database").state == "ok"
+    with db.engine().begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
+    assert check("database").state == "broken"
+    assert "migrate" in check("database").mend
+
+
+def test_the_queue_tells_how_many_wait_and_since_when(check: Check, anna: Caller) -> None:
+    assert check("queue").found == "Nothing is waiting."
+    with transaction() as session:
+        since = now() - timedelta(minutes=30)
+        session.add(lifecycle.new_video(anna.user_id, Status.QUEUED, "Bread", queued_at=since))
+    found = check("queue")
+    assert (found.state, found.found) == ("warning", "1 waiting (3 handed out), the longest for 30 minutes.")
+    assert "worker" in found.mend
+
+
+def test_a_queue_that_cannot_be_asked_is_broken(anna: Caller) -> None:
+    def unreachable() -> int:
+        raise ConnectionError("nobody at queue.example")
+
+    found = checks.check(anna, "queue", jobs_waiting=unreachable)
+    assert found.state == "broken"
+    assert "queue.example" not in found.found
+    assert "QUEUE_URL" in found.mend
+
+
+def test_a_worker_that_hangs_is_shown_beside_those_that_work(check: Check) -> None:
+    worker_registry.Here(4).beat()
+    with transaction() as session:
+        session.exec(update(Worker).values(seen_at=now() - timedelta(seconds=30)))
+    worker_registry.Here(2).beat()
+    found = check("workers")
+    assert found.state == "warning"
+    assert "2 transfers at once. Not heard of for 30 s: 1, on" in found.found
+    assert "hangs or was killed" in found.mend
+    with transaction() as session:
+        lost = update(Worker).where(Worker.at_once == 4)  # type: ignore[arg-type] # a column
+        session.exec(lost.values(seen_at=now() - timedelta(hours=1)))
+    assert check("workers").state == "ok"
+
+
+def test_workers_that_fell_silent_count_as_dead(check: Check) -> None:
+    assert check("workers").found == "No worker is alive: nothing is made or stored."
+    here = worker_registry.Here(4)
+    here.beat()
+    assert check("workers").state == "ok"
+    assert "4 transfers" in check("workers").found
+    with transaction() as session:
+        session.exec(update(Worker).values(seen_at=now() - timedelta(minutes=3)))
+    assert check("workers").found == "No worker is alive. The last one was heard of 3 minutes ago."
+    here.beat()
+    here.leave()
+    assert "is alive: nothing" in check("workers").found
+
+
+@contextmanager
+def answering(status: int = 200) -> Iterator[NaughtyServer]:
+    with NaughtyServer() as server:
+        server.serve("/hook", Manners(status=status, body=b"{}"))
+        yield server
+
+
+@pytest.mark.parametrize(("name", "setting"), [("script-webhook", "SCRIPT"), ("video-webhook", "VIDEO")])
+def test_a_webhook_is_asked_without_a_render(
+    check: Check, configure: Configure, name: str, setting: str
+) -> None:
+    """A server that knows GET only answers 501 to OPTIONS: it is there, and nothing was posted to it."""
+    with answering() as server:
+        configure(**{f"{setting}_WEBHOOK_URL": f"{server.origin}/hook"})
+        assert check(name).state == "ok"
+        assert server.seen("/hook") == []
+    configure(**{f"{setting}_WEBHOOK_URL": ""})
+    assert check(name).found.startswith("None is set")
+    configure(**{f"{setting}_WEBHOOK_URL": f"http://127.0.0.1:{free_port()}/hook"})
+    assert check(name).found == "It refuses connections, or no way leads there."
+    configure(**{f"{setting}_WEBHOOK_URL": "http://nowhere.invalid/hook"})
+    assert (check(name).state, setting in check(name).mend) == ("broken", True)
+
+
+def test_a_webhook_that_answers_is_well(check: Check, configure: Configure) -> None:
+    with RawAnswer(b"HTTP/1.1 204 No Content\r\n\r\n", at_once=True) as port:
+        configure(VIDEO_WEBHOOK_URL=f"http://127.0.0.1:{port}/hook")
+        found = check("video-webhook")
+    assert (found.state, found.mend) == ("ok", "")
+
+
+def test_a_webhook_that_is_out_of_order_is_a_warning(check: Check, configure: Configure) -> None:
+    with RawAnswer(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", at_once=True) as port:
+        configure(VIDEO_WEBHOOK_URL=f"http://127.0.0.1:{port}/hook")
+        found = check("video-webhook")
+    assert (found.state, "VIDEO_WEBHOOK_URL" in found.mend) == ("warning", True)
+
+
+def test_a_webhook_that_takes_the_question_and_never_answers_is_named_in_time(
+    check: Check, configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_check, "TIMEOUT", httpx.Timeout(0.3))
+    with RawAnswer(b"") as port:
+        configure(VIDEO_WEBHOOK_URL=f"http://127.0.0.1:{port}/hook")
+        found = check("video-webhook")
+    assert (found.state, found.found) == ("broken", "It did not answer within 0.3 seconds.")
+    assert "VIDEO_WEBHOOK_URL" in found.mend
+
+
+def test_the_callback_address_must_lead_here(check: Check, configure: Configure) -> None:
+    with answering() as server:
+        configure(PUBLIC_URL=server.origin)
+        server.serve("/healthz", Manners(body=b"<h1>It works!</h1>"))
+        assert "Something else than VideoVault" in check("callback").found
+        server.serve("/healthz", Manners(body=b'{"status": "ok"}'))
+        assert check("callback").state == "ok"
+    configure(PUBLIC_URL=f"https://127.0.0.1:{free_port()}")
+    assert (check("callback").state, "PUBLIC_URL" in check("callback").mend) == ("broken", True)
+
+
+def test_the_mail_server_is_tried_without_a_letter(check: Check, configure: Configure) -> None:
+    assert check("mail").found.startswith("None is set")
+    with mail_server() as server:
+        configure(SMTP_URL=f"smtp://127.0.0.1:{server.port}", MAIL_FROM="videos@example.com")
+        assert check("mail").state == "ok"
+        assert server.letters == []
+    found = check("mail")
+    assert (found.state, "SMTP_URL" in found.mend) == ("broken", True)
+
+
+@pytest.mark.parametrize(
+    ("code", "trouble"),
+    [("SOURCE_FAILED", "Download Failures"), ("OBJECT_MISSING", "Missing Videos"), ("WEBHOOK_FAILED", "")],
+)
+def test_what_failed_of_late_is_told_in_the_guides_words(
+    check: Check, anna: Caller, code: str, trouble: str
+) -> None:
+    assert check("failures").state == "ok"
+    with transaction() as session:
+        session.add(lifecycle.new_video(anna.user_id, Status.FAILED, "Bread", error_code=code))
+    assert (check("failures").state, check("failures").trouble) == ("warning", trouble)
+    assert check("failures").mend
+    with transaction() as session:
+        session.exec(update(Video).values(updated_at=now() - timedelta(days=2)))
+    assert check("failures").state == "ok"
+
+
+def test_playable_copies_are_counted(check: Check, anna: Caller, configure: Configure) -> None:
+    assert check("copies").found == "Made: 0. Being made: 0. Waiting: 0."
+    with transaction() as session:
+        for state in (CopyState.DUE, CopyState.DUE, CopyState.READY, None):
+            session.add(lifecycle.new_video(anna.user_id, Status.READY, "Bread", copy_state=state))
+    assert (check("copies").state, check("copies").found) == ("ok", "Made: 1. Being made: 0. Waiting: 2.")
+    with transaction() as session:
+        session.add(lifecycle.new_video(anna.user_id, Status.READY, "Bread", copy_state=CopyState.FAILED))
+    found = check("copies")
+    assert (found.state, found.found.endswith("Could not be made: 1.")) == ("warning", True)
+    configure(PLAYABLE_COPIES="off")
+    assert (check("copies").state, "PLAYABLE_COPIES" in check("copies").found) == ("ok", True)
+
+
+def test_what_its_owner_cancelled_has_not_failed(check: Check, anna: Caller) -> None:
+    with transaction() as session:
+        session.add(lifecycle.new_video(anna.user_id, Status.FAILED, "Bread", error_code="CANCELLED"))
+    assert check("failures").state == "ok"
+
+
+def test_the_browser_gets_a_picture_that_goes_again(anna: Caller, moto_s3: Storage) -> None:
+    probe = checks.begin(anna)
+    assert list(moto_s3.keys(objects.PREFIX)) == [probe.key]
+    moto_s3.put("videos/other", b"x", Description("text/plain"))
+    checks.end(anna, "videos/other")
+    checks.end(anna, probe.key)
+    assert list(moto_s3.keys()) == ["videos/other"]
+    assert checks.judge(arrived=True).state == "ok"
+    assert "S3_PUBLIC_ENDPOINT_URL" in checks.judge(arrived=False).mend
+
+
+def test_dead_workers_are_forgotten_after_a_day(check: Check) -> None:
+    worker_registry.Here(1).beat()
+    with transaction() as session:
+        session.exec(update(Worker).values(seen_at=now() - timedelta(days=2)))
+    worker_registry.purge()
+    assert worker_registry.known() == ([], [])
+    assert check("workers").state == "broken"
+
+
+def test_headers_that_are_sent_are_told_by_name_only(check: Check, configure: Configure) -> None:
+    with NaughtyServer() as server:
+        url = server.serve("/hook", Manners(size=10))
+        configure(
+            SCRIPT_WEBHOOK_URL=url,
+            WEBHOOK_HEADERS='{"X-Api-Key": "my-generator-key"}',
+            SOURCE_HEADERS='{"files.example.com": {"X-Source-Key": "my-source-key"}, "b.example:8443": {"X-B": "b"}}',
+        )
+        found = check("script-webhook").found + check("source-headers").found
+    assert "Orders carry these headers: X-Api-Key." in found
+    assert "Sent to these hosts only: files.example.com: X-Source-Key; b.example:8443: X-B." in found
+    assert not {"my-generator-key", "my-source-key"} & set(found.split())
+    assert "X-Api-Key" not in check("notify-webhook").found
+
+
+def test_the_name_that_generators_use_is_the_one_that_is_tried(check: Check, configure: Configure) -> None:
+    with NaughtyServer() as server:
+        server.serve("/healthz", Manners(body=b'{"status": "ok"}', content_type="application/json"))
+        configure(PUBLIC_URL="https://videos.example.invalid", CALLBACK_URL=server.origin)
+        assert (check("callback").state, check("callback").found) == ("ok", f"{server.origin} leads here.")
+    assert "CALLBACK_URL" in check("callback").mend

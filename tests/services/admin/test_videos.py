@@ -1,0 +1,131 @@
+"""Everybody's videos, found and paged by the database, however many there are."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from tests.support.statements import statements
+from videovault.db import transaction
+from videovault.errors import Forbidden
+from videovault.models import Status, Video, now
+from videovault.services.admin import videos
+from videovault.services.admin.videos import Column, VideosQuery
+from videovault.services.core import lifecycle
+from videovault.services.core.access import Caller
+
+Put = Callable[..., Video]
+
+
+@pytest.fixture
+def put() -> Put:
+    """Stores a video, each a minute younger than the one before."""
+    made = [0]
+
+    def store(owner: Caller, title: str, status: Status = Status.READY, **values: object) -> Video:
+        made[0] += 1
+        with transaction() as session:
+            video = lifecycle.new_video(owner.user_id, status, title, **values)
+            video.id = f"video_{made[0]:013}_abcdefghi"  # those made within a millisecond have no order
+            video.created_at = now() + timedelta(minutes=made[0])
+            session.add(video)
+        return video
+
+    return store
+
+
+def titles(caller: Caller, **query: object) -> list[str]:
+    found = videos.find_videos(caller, VideosQuery(**query))  # type: ignore[arg-type] # as the test says
+    return [each.video.title for each in found.videos]
+
+
+@pytest.fixture
+def some(anna: Caller, bert: Caller, put: Put) -> None:
+    put(anna, "Bread", size=3_000_000)
+    put(bert, "apple cake", size=9_000_000)
+    put(bert, "Waffles", Status.QUEUED, size=50_000_000)
+    put(anna, "50% off", Status.FAILED)
+    put(anna, "Draft", Status.DRAFT)
+    put(anna, "Going", Status.DELETING)
+
+
+@pytest.mark.usefixtures("some")
+def test_a_search_looks_at_titles_and_owners(anna: Caller, bert: Caller) -> None:
+    assert titles(anna, q="CAKE") == ["apple cake"]
+    assert titles(anna, q=" bert@ ") == ["Waffles", "apple cake"]
+    assert titles(anna, q="%") == ["50% off"]
+    assert titles(anna, owner_id=bert.user_id, status="ready") == ["apple cake"]
+    assert titles(anna, status="draft") == ["Draft"]
+
+
+@pytest.mark.usefixtures("some")
+@pytest.mark.parametrize(
+    ("column", "rising"),
+    [
+        ("title", ["50% off", "apple cake", "Bread", "Draft", "Waffles"]),
+        ("owner", ["Bread", "50% off", "Draft", "apple cake", "Waffles"]),
+        ("status", ["Draft", "50% off", "Waffles", "Bread", "apple cake"]),
+        ("size", ["Waffles", "50% off", "Draft", "Bread", "apple cake"]),
+        ("created", ["Bread", "apple cake", "Waffles", "50% off", "Draft"]),
+    ],
+)
+def test_every_column_sorts_both_ways(anna: Caller, column: Column, rising: list[str]) -> None:
+    assert titles(anna, sort=column, descending=False) == rising
+    assert titles(anna, sort=column) == rising[::-1]
+
+
+@pytest.mark.usefixtures("some")
+def test_pages_follow_each_other_and_the_totals_are_over_all(anna: Caller) -> None:
+    pages = [titles(anna, sort="title", descending=False, offset=offset, limit=2) for offset in (0, 2, 4)]
+    assert pages == [["50% off", "apple cake"], ["Bread", "Draft"], ["Waffles"]]
+    found = videos.find_videos(anna, VideosQuery(limit=1))
+    assert (found.total_count, found.total_bytes) == (5, 12_000_000)  # what is not stored yet takes nothing
+
+
+@pytest.mark.usefixtures("some")
+def test_all_that_match_are_picked_with_what_goes_with_them(anna: Caller) -> None:
+    picked = videos.pick_videos(anna, VideosQuery(q="bert@", limit=1, offset=1))
+    assert [(each.title, each.owner_email, each.size) for each in picked] == [
+        ("Waffles", "bert@example.com", 0),
+        ("apple cake", "bert@example.com", 9_000_000),
+    ]
+
+
+@pytest.mark.usefixtures("some")
+def test_owners_are_those_who_have_videos(anna: Caller, bert: Caller) -> None:
+    assert [owner.user_id for owner in videos.owners(anna)] == [anna.user_id, bert.user_id]
+
+
+def test_nobody_else_may(bert: Caller) -> None:
+    for call in (videos.find_videos, videos.pick_videos):
+        with pytest.raises(Forbidden):
+            call(bert, VideosQuery())
+    with pytest.raises(Forbidden):
+        videos.owners(bert)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        VideosQuery(limit=5),
+        VideosQuery(limit=5, sort="title", offset=3),
+        VideosQuery(limit=5, sort="owner", q="video"),
+        VideosQuery(limit=5, sort="size", status="ready"),
+    ],
+)
+def test_the_database_is_asked_as_often_however_many_videos_there_are(
+    anna: Caller, bert: Caller, query: VideosQuery
+) -> None:
+    """How long it takes with ten thousand, `python -m benchmarks.promises` measures."""
+    asked = []
+    for more in (10, 190):
+        with transaction() as session:
+            for owner in (anna, bert):
+                session.add_all(
+                    lifecycle.new_video(owner.user_id, Status.READY, f"Video {number}")
+                    for number in range(more)
+                )
+        with statements() as seen:
+            assert len(videos.find_videos(anna, query).videos) == 5
+        asked.append(len(seen))
+    assert asked[0] == asked[1]

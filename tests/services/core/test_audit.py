@@ -1,0 +1,186 @@
+"""The audit trail stays small whatever outside calls do, and every kind of event expires."""
+
+import ast
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlmodel import col, func, select
+
+import videovault
+from videovault import db, logs
+from videovault.db import reading, transaction
+from videovault.models import Event, Status, now
+from videovault.services.accounts import accounts
+from videovault.services.core import audit, lifecycle
+from videovault.services.core.access import Caller
+from videovault.services.core.audit import INTEGRITY, MOST_ROWS_AN_HOUR, REST, RETENTION, Retention
+from videovault.services.maintenance import repair
+from videovault.services.sharing import links
+
+pytestmark = pytest.mark.thorough
+
+EVERY = [*RETENTION, Retention(("renamed", "delete", "stored", "status"), REST.days, REST.rows)]
+ROOT = Path(videovault.__file__).parent
+
+
+def kept(kind: str) -> list[Event]:
+    with reading() as session:
+        return list(session.exec(select(Event).where(Event.kind == kind).order_by(col(Event.id))))
+
+
+def wrong_sign_ins(email: str, addresses: Iterable[str]) -> None:
+    for address in addresses:
+        with logs.context(client_ip=address), pytest.raises(Exception, match="wrong"):
+            accounts.login(email, "wrong horse")
+
+
+def test_failed_sign_ins_are_one_row_for_each_account_address_and_hour(anna: Caller) -> None:
+    wrong_sign_ins("anna@example.com", ["203.0.113.7"] * 20)
+    wrong_sign_ins("anna@example.com", ["2001:db8:0:1::5", "2001:db8:0:1::6"])  # one household
+    for number in range(5):
+        wrong_sign_ins(f"unknown{number}@example.com", ["203.0.113.7"])
+    seen = [(event.actor_id, event.client_ip, event.times) for event in kept("login_failed")]
+    assert seen == [
+        (anna.user_id, "203.0.113.7", 20),
+        (anna.user_id, "2001:db8:0:1::5", 2),
+        (None, "203.0.113.7", 5),
+    ]
+    assert all(event.last_at for event in kept("login_failed"))
+
+
+def test_another_hour_begins_another_row(anna: Caller) -> None:
+    wrong_sign_ins("anna@example.com", ["203.0.113.7"])
+    with transaction() as session:
+        [early] = session.exec(select(Event).where(Event.kind == "login_failed"))
+        early.at -= timedelta(hours=1)
+        early.tally_key = audit._key(
+            "login_failed",
+            now().replace(minute=0, second=0, microsecond=0) - timedelta(hours=1),
+            anna.user_id,
+        )
+    wrong_sign_ins("anna@example.com", ["203.0.113.7"])
+    assert [event.times for event in kept("login_failed")] == [1, 1]
+
+
+def test_however_many_addresses_take_part_an_hour_has_a_bound(database: str) -> None:
+    del database
+    db.migrate()
+    attempts = MOST_ROWS_AN_HOUR + 300
+    with transaction() as session:
+        for number in range(attempts):
+            audit.tally(session, "login_failed", client_ip=f"10.1.{number // 250}.{number % 250}")
+    rows = kept("login_failed")
+    assert len(rows) == MOST_ROWS_AN_HOUR + 1
+    assert sum(event.times for event in rows) == attempts
+    assert (rows[-1].client_ip, rows[-1].times) == ("", 300)
+
+
+@pytest.mark.parametrize("retention", EVERY, ids=lambda retention: retention.kinds[0])
+def test_each_kind_is_kept_for_its_days_and_no_longer(anna: Caller, retention: Retention) -> None:
+    del anna
+    with transaction() as session:
+        for kind in retention.kinds:
+            for days in (retention.days - 1, retention.days + 1):
+                session.add(Event(kind=kind, at=now() - timedelta(days=days)))
+    audit.purge()
+    for kind in retention.kinds:
+        old = [event for event in kept(kind) if event.at < now() - timedelta(hours=1)]
+        assert [event.at > now() - timedelta(days=retention.days) for event in old] == [True], kind
+
+
+def test_a_flood_of_one_kind_pushes_out_its_own_kind_only(anna: Caller) -> None:
+    failed = RETENTION[0]
+    with transaction() as session:
+        session.add(Event(kind="key_read", actor_id=anna.user_id))
+        session.add_all(Event(kind="login_failed", tally_key=str(n)) for n in range(failed.rows + 500))
+    audit.purge()
+    with reading() as session:
+        rows = session.exec(select(func.count()).select_from(Event).where(Event.kind == "login_failed")).one()
+        first = session.exec(select(Event.tally_key).where(Event.kind == "login_failed")).first()
+    assert (rows, first) == (failed.rows, "500")
+    assert len(kept("key_read")) == 1
+
+
+def test_client_addresses_go_after_ninety_days_and_the_events_stay(anna: Caller) -> None:
+    with transaction() as session:
+        for days in (89, 91):
+            at = now() - timedelta(days=days)
+            session.add(Event(kind="login", actor_id=anna.user_id, at=at, client_ip="203.0.113.7"))
+    audit.purge()
+    assert [event.client_ip for event in kept("login")] == ["203.0.113.7", ""]
+
+
+def test_what_says_whether_an_object_is_ours_stays_as_long_as_its_video(anna: Caller) -> None:
+    with transaction() as session:
+        video = lifecycle.new_video(anna.user_id, Status.READY, "Bread")
+        session.add(video)
+        session.flush()
+        long_ago = now() - timedelta(days=REST.days + 100)
+        for video_id in (video.id, "video_1_gone"):
+            for kind in (audit.KEY_REPLACED, audit.TAGGED):
+                session.add(Event(kind=kind, video_id=video_id, at=long_ago))
+    audit.purge()
+    with reading() as session:
+        left = session.exec(select(Event.kind, Event.video_id).where(col(Event.kind).in_(INTEGRITY))).all()
+    assert left == [(audit.TAGGED, video.id)]
+
+
+def test_the_worker_purges_events(anna: Caller, moto_s3: object) -> None:
+    del anna, moto_s3
+    with transaction() as session:
+        session.add(Event(kind="login_failed", at=now() - timedelta(days=1000)))
+    repair.tidy()
+    assert kept("login_failed") == []
+
+
+def test_an_admins_look_at_a_key_is_told_and_the_owners_own_is_not(anna: Caller, bert: Caller) -> None:
+    with transaction() as session:
+        video = lifecycle.new_video(bert.user_id, Status.READY, "Bread")
+        session.add(video)
+    for look in (links.secret_key, links.link):
+        look(bert, video.id)
+    assert kept("key_read") == []
+    with logs.context(client_ip="203.0.113.7"):
+        for look in (links.secret_key, links.link):
+            look(anna, video.id)
+    [entry] = kept("key_read")
+    assert (entry.actor_id, entry.video_id, entry.client_ip, entry.times) == (
+        anna.user_id,
+        video.id,
+        "203.0.113.7",
+        2,
+    )
+    assert entry.detail == {"userId": bert.user_id}
+
+
+def test_every_kind_that_is_written_down_has_a_retention_on_purpose() -> None:
+    """A new kind of event is kept like what happens to videos; whoever adds one decides whether that is right."""
+    named = {kind for retention in RETENTION for kind in retention.kinds}
+    assert _written() - named - set(INTEGRITY) == {
+        *("draft", "store_requested", "renamed", "status", "retried", "generation_failed", "metadata"),
+        *("stored", "store_failed", "shared", "unshared", "delete", "deleted"),
+        *("copy_made", "copy_failed", "copy_retried"),
+    }
+    assert named <= _written()
+
+
+def _written() -> set[str]:
+    """The kinds in every ``Event(kind=…)`` and ``tally(…, kind)`` of the product."""
+    kinds: set[str] = set()
+    constants = {"SHARED": "shared", "UNSHARED": "unshared", "TAGGED": "tagged", "SWAPPED": "object_swapped"}
+    constants |= {"KEY_REPLACED": "key_replaced", "REBUILT": "rebuilt"}
+    for file in ROOT.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if not isinstance(node, ast.Call):
+                continue
+            called = ast.unparse(node.func).rpartition(".")[2]
+            said = [each.value for each in node.keywords if each.arg == "kind"] if called == "Event" else []
+            said += node.args[:2] if called.startswith("tally") else []
+            for value in said:
+                if isinstance(value, ast.Constant):
+                    kinds.add(str(value.value))
+                elif (name := ast.unparse(value).rpartition(".")[2]) in constants:
+                    kinds.add(constants[name])
+    return kinds

@@ -1,0 +1,62 @@
+"""Titles, keys and file names are safe whatever they are made from."""
+
+import re
+from urllib.parse import unquote
+
+import pytest
+
+from videovault.models import Status, Video
+from videovault.services.core import naming
+
+VIDEO = Video(
+    id="video_1703123456789_abc123def", owner_id="user1", title="t", status=Status.DRAFT, sealed_key="-"
+)
+ODD = [
+    "plain",
+    "naïve café",
+    "🎬 launch",
+    "مرحبا بالعالم",
+    'quotes " and \\ slashes / :',
+    "line\nbreak\r\nSet-Cookie: a=b",
+    "../../etc/passwd",
+    "\u202egnp.exe",
+    "",
+    "....",
+    "x" * 500,
+]
+
+
+@pytest.mark.parametrize("title", ODD)
+@pytest.mark.parametrize("inline", [True, False])
+def test_any_title_makes_a_header_that_ends_where_it_should(title: str, inline: bool) -> None:
+    header = naming.content_disposition(title, "mp4", inline=inline)
+    form = (
+        r"(inline|attachment); filename=\"[A-Za-z0-9 ._()-]+\.mp4\"; filename\*=UTF-8''[A-Za-z0-9%._~-]+\.mp4"
+    )
+    assert re.fullmatch(form, header)
+
+
+def test_the_file_name_is_the_title() -> None:
+    header = naming.content_disposition("Über uns: 2026", "mp4")
+    assert unquote(header.split("''")[1]) == "Über uns 2026.mp4"
+    assert 'filename="Uber uns 2026.mp4"' in header
+
+
+def test_a_title_that_turns_the_writing_direction_does_not_reach_the_file_name() -> None:
+    assert "%E2%80%AE" not in naming.content_disposition("\u202egnp.exe", "mp4")
+
+
+@pytest.mark.parametrize(
+    "name", ["video.mp4", "a%20b.mp4", "%2e%2e%2f%2e%2e.mp4", "%F0%9F%8E%AC.mp4", "", "?a=b.mp4"]
+)
+def test_keys_have_the_guides_form_and_plain_characters(name: str) -> None:
+    key = naming.object_key(VIDEO, f"https://example.com/{name}")
+    assert re.fullmatch(r"videos/user1/video_1703123456789_abc123def/\d{13}_[A-Za-z0-9.-]+\.mp4", key)
+
+
+def test_a_title_is_the_first_line_cut_at_a_word() -> None:
+    assert naming.title_of("Our bread\nand more") == "Our bread"
+    long = naming.title_of("word " * 40)
+    assert len(long) <= naming.TITLE_LENGTH
+    assert long.endswith("word…")
+    assert naming.title_of("\n\n") == "Untitled"

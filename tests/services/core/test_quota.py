@@ -1,0 +1,192 @@
+"""No account passes its quota, however many videos come at once; nothing stays reserved that is not stored."""
+
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import pytest
+
+from tests.services.conftest import SCRIPT, Queued, Row
+from tests.services.rows import put
+from tests.services.working import Worker, is_clean, never, wait_for_parts
+from tests.support.generator import Generator
+from tests.support.installation import Configure
+from tests.support.misbehaving_server import MIB, Manners
+from tests.support.waiting import eventually
+from videovault.db import reading, transaction
+from videovault.errors import QuotaExceeded
+from videovault.gateways.storage import Storage
+from videovault.models import Status, User, Video
+from videovault.services.accounts import accounts
+from videovault.services.core import quota
+from videovault.services.core.access import Caller
+from videovault.services.core.capacity import STEP_BYTES
+from videovault.services.generation import orders
+from videovault.services.transfer import pipeline, scheduler
+from videovault.services.videos import deletion, gallery
+
+GB = 10**9
+
+
+def nobody(_video_id: str) -> None:
+    """Nobody is told."""
+
+
+def in_work(owner: Caller) -> Video:
+    put(owner, Status.QUEUED)
+    video = scheduler.claim()
+    assert video
+    return video
+
+
+def faulty(_owner: Caller, video_id: str) -> None:
+    """A fault of our own ends it."""
+    pipeline._give_up(pipeline._row(video_id))
+
+
+def used(owner: Caller) -> int:
+    with reading() as session:
+        return quota.used(session, owner.user_id)
+
+
+@pytest.mark.usefixtures("database")
+class TestReserving:
+    """On each database, without anything being stored."""
+
+    @pytest.fixture(autouse=True)
+    def _configured(self, configure: Configure) -> None:
+        configure(DEFAULT_QUOTA_BYTES=10 * GB, RUNNING_PER_USER=0)
+
+    def test_what_is_reserved_and_what_is_stored_count_together(self, anna: Caller) -> None:
+        put(anna, Status.READY, size=4 * GB)
+        put(anna, Status.FAILED, size=9 * GB)  # hearsay of its generator
+        assert quota.reserve(in_work(anna), 5 * GB, least=5 * GB) == 5 * GB
+        assert used(anna) == 9 * GB == accounts.me(anna).storage_bytes
+        with pytest.raises(QuotaExceeded) as refused:
+            quota.reserve(in_work(anna), 2 * GB, least=2 * GB)
+        assert refused.value.public_message.startswith(
+            "This video of 2.0 GB does not fit into the account: 1.0 GB of 10.0 GB are left."
+        )
+
+    def test_reserving_again_replaces_what_was_reserved(self, anna: Caller) -> None:
+        video = in_work(anna)
+        quota.reserve(video, 7 * GB, least=7 * GB)
+        assert quota.reserve(video, 9 * GB, least=9 * GB) == 9 * GB
+        assert used(anna) == 9 * GB
+
+    def test_of_an_unknown_length_what_is_left_is_reserved(self, anna: Caller) -> None:
+        put(anna, Status.READY, size=10 * GB - 5)
+        video = in_work(anna)
+        assert quota.reserve(video, STEP_BYTES, least=1) == 5
+        with pytest.raises(QuotaExceeded, match="This video does not fit"):
+            quota.reserve(video, STEP_BYTES + 6, least=6)
+
+    def test_two_at_once_do_not_count_on_the_same_room(self, anna: Caller) -> None:
+        working = [in_work(anna) for _ in range(6)]
+        together = Barrier(6)
+
+        def reserve(video: Video) -> bool:
+            together.wait()
+            try:
+                return bool(quota.reserve(video, 4 * GB, least=4 * GB))
+            except QuotaExceeded:
+                return False
+
+        with ThreadPoolExecutor(6) as workers:
+            assert sum(workers.map(reserve, working)) == 2
+        assert used(anna) == 8 * GB
+
+    @pytest.mark.parametrize("leave", [pipeline.cancel, faulty])
+    def test_a_video_that_leaves_its_worker_takes_nothing(
+        self, anna: Caller, leave: Callable[[Caller, str], object]
+    ) -> None:
+        video = in_work(anna)
+        quota.reserve(video, 4 * GB, least=4 * GB)
+        leave(anna, video.id)
+        assert used(anna) == 0
+        quota.reserve(video, 4 * GB, least=4 * GB)  # a worker that has not noticed yet
+        assert used(anna) == 0
+
+    def test_without_a_quota_all_fits_and_is_counted(self, anna: Caller, configure: Configure) -> None:
+        configure(DEFAULT_QUOTA_BYTES=0)
+        quota.reserve(in_work(anna), 99 * GB, least=99 * GB)
+        assert accounts.me(anna).storage_bytes == 99 * GB
+
+    def test_an_accounts_own_quota_comes_first(self, anna: Caller) -> None:
+        with transaction() as session:
+            session.get_one(User, anna.user_id).quota_bytes = GB
+        with pytest.raises(QuotaExceeded):
+            quota.reserve(in_work(anna), 2 * GB, least=2 * GB)
+        assert accounts.me(anna).quota_bytes == GB
+
+
+@pytest.mark.usefixtures("moto_s3")
+def test_a_full_account_takes_and_makes_nothing_more(
+    anna: Caller, generator: Generator, configure: Configure
+) -> None:
+    configure(DEFAULT_QUOTA_BYTES=GB)
+    failed = put(anna, Status.FAILED, source_url=generator.video_url)
+    full = put(anna, Status.READY, size=GB)
+    with pytest.raises(QuotaExceeded, match=r"1\.0 GB of 1\.0 GB are taken"):
+        gallery.store_link(anna, generator.video_url, anna.email, enqueue=nobody)
+    with pytest.raises(QuotaExceeded):
+        orders.request(anna, SCRIPT, enqueue=nobody)
+    with pytest.raises(QuotaExceeded):
+        pipeline.retry(anna, failed, enqueue=nobody)
+    assert generator.requests == []
+    deletion.delete(anna, full)
+    assert gallery.store_link(anna, generator.video_url, anna.email, enqueue=nobody)
+
+
+def test_a_video_that_does_not_fit_fails_before_its_first_byte_is_sent(
+    anna: Caller, queued: Queued, row: Row, configure: Configure
+) -> None:
+    configure(DEFAULT_QUOTA_BYTES=30 * 10**6)
+    video_id = queued(Manners(size=40 * MIB))
+    pipeline.produce(video_id, stopping=never)
+    found = row(video_id)
+    assert (found.status, found.error_code) == (Status.FAILED, "QUOTA_EXCEEDED")
+    assert "41.9 MB does not fit into the account: 30.0 MB of 30.0 MB are left" in str(found.error_message)
+    assert (found.reserved_bytes, used(anna), is_clean()) == (0, 0, True)
+    configure(DEFAULT_QUOTA_BYTES=50 * 10**6)
+    pipeline.retry(anna, video_id, enqueue=lambda one: pipeline.produce(one, stopping=never))
+    assert (row(video_id).status, row(video_id).reserved_bytes, used(anna)) == (Status.READY, 0, 40 * MIB)
+
+
+def test_a_video_of_unknown_length_is_stopped_where_the_account_is_full(
+    anna: Caller, queued: Queued, row: Row, configure: Configure
+) -> None:
+    configure(DEFAULT_QUOTA_BYTES=30 * 10**6)
+    video_id = queued(Manners(size=90 * MIB, chunked=True))
+    pipeline.produce(video_id, stopping=never)
+    assert (row(video_id).error_code, used(anna), is_clean()) == ("QUOTA_EXCEEDED", 0, True)
+
+
+def test_a_video_of_unknown_length_reserves_as_it_comes(anna: Caller, queued: Queued, row: Row) -> None:
+    video_id = queued(Manners(size=90 * MIB, chunked=True, stall_after=80 * MIB))
+    worker = Worker(video_id)
+    wait_for_parts(video_id)
+    eventually(lambda: row(video_id).bytes_done >= 80 * MIB)
+    assert used(anna) > 80 * MIB
+    worker.stopping.set()
+    worker.ended()
+    assert used(anna) == 0
+
+
+def test_a_disk_that_is_nearly_full_takes_nothing_more(
+    anna: Caller,
+    generator: Generator,
+    row: Row,
+    own_embedded_s3: Storage,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    total, used_bytes, _free = shutil.disk_usage("/")
+    nearly = type(shutil.disk_usage("/"))(total, used_bytes, 300 * 10**6)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: nearly)
+    stored = gallery.store_link(anna, generator.video_url, anna.email, enqueue=nobody)
+    pipeline.produce(stored.video_id, stopping=never)
+    found = row(stored.video_id)
+    assert found.error_code == "DISK_FULL"
+    assert "300 MB are free" in str(found.error_message)
+    assert not own_embedded_s3.info(str(found.s3_key))

@@ -1,0 +1,157 @@
+"""Wrong passwords have to wait longer and longer; nobody can keep somebody else out for long."""
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from limits.storage import MemoryStorage, RedisStorage
+
+from tests.support.app import free_port
+from tests.support.installation import Configure
+from videovault.errors import NotSignedIn, RateLimited
+from videovault.services.core import rate_limits
+
+ADA, HERE, THERE = "ada@example.com", "203.0.113.7", "203.0.113.8"
+Advance = Callable[[float], None]
+
+
+@pytest.fixture(params=["memory", "Redis"])
+def storage(request: pytest.FixtureRequest, configure: Configure) -> Iterator[str]:
+    """Where attempts are counted, empty."""
+    if request.param == "Redis":
+        configure(REDIS_URL=request.getfixturevalue("redis_url"))
+    yield request.param
+    rate_limits.limiter()._shared.storage.reset()
+    _close(rate_limits.limiter())
+
+
+@pytest.fixture
+def advance(monkeypatch: pytest.MonkeyPatch) -> Advance:
+    """Let seconds pass."""
+    real, passed = time.time, 0.0
+    monkeypatch.setattr(time, "time", lambda: real() + passed)
+
+    def forward(seconds: float) -> None:
+        nonlocal passed
+        passed += seconds
+
+    return forward
+
+
+def guess(email: str = ADA, address: str = HERE) -> int:
+    """One wrong password: 0, or the seconds to wait before it would have been looked at."""
+    try:
+        with rate_limits.login(email, address):
+            raise NotSignedIn  # noqa: TRY301 - as accounts.login does
+    except NotSignedIn:
+        return 0
+    except RateLimited as error:
+        return error.retry_after
+
+
+@pytest.mark.usefixtures("storage")
+def test_the_wait_grows_to_a_quarter_of_an_hour(advance: Advance) -> None:
+    waits = []
+    for _ in range(30):
+        wait = guess()
+        if wait:
+            waits.append(wait)
+            advance(wait)
+    assert waits[0] <= 60
+    assert 60 < waits[1] <= 300
+    assert 300 < waits[2] <= 900
+    assert max(waits) <= 900
+
+
+@pytest.mark.usefixtures("storage")
+def test_five_mistakes_cost_nothing_and_the_right_password_clears_them() -> None:
+    for _ in range(4):
+        assert [guess() for _ in range(4)] == [0] * 4
+        with rate_limits.login(ADA, HERE):
+            pass
+    assert [bool(guess()) for _ in range(6)] == [False] * 5 + [True]
+
+
+@pytest.mark.usefixtures("storage")
+def test_trying_on_while_one_has_to_wait_does_not_prolong_the_wait(advance: Advance) -> None:
+    for _ in range(5):
+        guess()
+    wait = guess()
+    for _ in range(20):
+        advance(1)
+        assert guess() <= wait
+    advance(wait)
+    assert guess() == 0
+
+
+@pytest.mark.usefixtures("storage")
+def test_somebody_elses_guesses_do_not_keep_the_owner_out() -> None:
+    for _ in range(20):
+        guess()
+    assert guess()
+    assert guess(address=THERE) == 0
+    assert guess(email="bob@example.com") == 0
+
+
+def test_many_addresses_at_once_are_slowed_down_but_for_minutes_only(
+    configure: Configure, advance: Advance
+) -> None:
+    configure()
+    for number in range(100):
+        assert guess(address=f"198.51.100.{number}") == 0
+    wait = guess(address=HERE)
+    assert 0 < wait <= 300
+    advance(wait)
+    assert guess(address=HERE) == 0
+
+
+def test_one_address_cannot_try_one_password_with_everybody(configure: Configure) -> None:
+    configure()
+    assert not any(guess(email=f"{number}@example.com") for number in range(100))
+    assert 0 < guess(email="last@example.com") <= 300
+
+
+def test_the_spelling_of_an_address_is_no_way_round(configure: Configure) -> None:
+    configure()
+    assert [bool(guess(email=email)) for email in (ADA, "ADA@example.com", f" {ADA} ") * 2][-1]
+
+
+def test_an_address_is_counted_as_the_account_that_is_found_by_it(configure: Configure) -> None:
+    configure()
+    spelled = ["ada@ｅｘａｍｐｌｅ.com", "ada@example。com", ADA]  # noqa: RUF001 - that is the point
+    assert [bool(guess(email=email)) for email in spelled * 2] == [False] * 5 + [True]
+
+
+def test_without_limits_anything_goes(configure: Configure) -> None:
+    configure(RATE_LIMITS="off")
+    assert not any(guess() for _ in range(200))
+
+
+def test_processes_that_share_a_redis_count_together(configure: Configure, redis_url: str) -> None:
+    configure(REDIS_URL=redis_url)
+    one, other = rate_limits.limiter(), rate_limits.Limiter(rate_limits.limiter()._shared.storage)
+    assert [one.take(rate_limits.GUESSES, "shared", "x") for _ in range(3)] == [0] * 3
+    assert [bool(other.take(rate_limits.GUESSES, "shared", "x")) for _ in range(3)] == [False, False, True]
+    other._shared.storage.reset()
+    _close(one)
+
+
+def test_a_redis_that_is_gone_leaves_each_process_counting_by_itself(configure: Configure) -> None:
+    configure(REDIS_URL=f"redis://127.0.0.1:{free_port()}/0")
+    assert [bool(guess()) for _ in range(6)] == [False] * 5 + [True]
+
+
+def test_no_address_of_a_person_is_stored(configure: Configure) -> None:
+    configure()
+    guess()
+    stored = rate_limits.limiter()._shared.storage
+    assert isinstance(stored, MemoryStorage)
+    assert stored.events
+    assert ADA not in str(stored.events)
+    assert HERE not in str(stored.events)
+
+
+def _close(limiter: rate_limits.Limiter) -> None:
+    storage = limiter._shared.storage
+    if isinstance(storage, RedisStorage):
+        storage.storage.close()

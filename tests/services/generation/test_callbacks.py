@@ -1,0 +1,288 @@
+"""Reports come twice, late, early and forged; each has one defined outcome."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+from sqlmodel import desc, select
+
+from tests.services.conftest import SCRIPT, Row
+from tests.support.generator import Generator, Mode
+from videovault import security
+from videovault.db import reading, transaction
+from videovault.errors import Conflict, InvalidInput, NotSignedIn, VideoNotFound
+from videovault.gateways.webhook_reply import LONGEST_MINUTES
+from videovault.models import Event, Status, Video, now
+from videovault.security import Order
+from videovault.services.core.access import Caller
+from videovault.services.core.views import Metadata
+from videovault.services.generation import callbacks, orders, scripts
+from videovault.services.generation.callbacks import Report
+from videovault.services.transfer import pipeline
+
+Generating = Callable[[], Video]
+URL = "https://generator.example/video.mp4"
+
+
+@pytest.fixture
+def waiting(generator: Generator, generating: Generating) -> Video:
+    """A video that its generator works on."""
+    generator.mode = "processing"
+    video = generating()
+    orders.ask_generator(video.id)
+    return video
+
+
+def said(video: Video, status: str, *, video_url: str = "", error: str = "") -> Report:
+    return Report(video.owner_id, video.id, status, video_url, error=error)
+
+
+def by_generator(video: Video) -> Caller:
+    return callbacks.generator(security.callback_token(orders.order_of(video)), video.id)
+
+
+def test_ready_with_an_address_begins_storing(waiting: Video, row: Row) -> None:
+    told: list[str] = []
+    view = callbacks.report(by_generator(waiting), said(waiting, "ready", video_url=URL), enqueue=told.append)
+    assert view.status == "processing"
+    assert (row(waiting.id).status, row(waiting.id).source_url) == (Status.QUEUED, URL)
+    assert told == [waiting.id]
+
+
+def test_the_same_callback_twice_changes_nothing_more(waiting: Video, row: Row) -> None:
+    for _ in range(2):
+        callbacks.report(by_generator(waiting), said(waiting, "ready", video_url=URL), enqueue=list)
+    assert row(waiting.id).status == Status.QUEUED
+
+
+def test_a_callback_before_the_webhook_has_answered_is_welcome(
+    generator: Generator, generating: Generating, row: Row
+) -> None:
+    video = generating()
+    callbacks.report(by_generator(video), said(video, "ready", video_url=URL), enqueue=lambda _: None)
+    orders.ask_generator(video.id)
+    assert row(video.id).source_url == URL
+    assert generator.requests == []
+
+
+def test_a_failure_keeps_its_reason(waiting: Video, row: Row) -> None:
+    callbacks.report(
+        by_generator(waiting), said(waiting, "failed", error="No\nvoice"), enqueue=lambda _: None
+    )
+    assert (row(waiting.id).status, row(waiting.id).error_message) == (Status.FAILED, "No voice")
+
+
+def test_a_video_that_comes_after_its_failure_is_still_taken(waiting: Video, row: Row) -> None:
+    callbacks.report(by_generator(waiting), said(waiting, "failed"), enqueue=lambda _: None)
+    callbacks.report(by_generator(waiting), said(waiting, "ready", video_url=URL), enqueue=lambda _: None)
+    assert row(waiting.id).status == Status.QUEUED
+
+
+def test_a_video_that_comes_after_cancelling_is_not(waiting: Video, anna: Caller, row: Row) -> None:
+    pipeline.cancel(anna, waiting.id)
+    callbacks.report(by_generator(waiting), said(waiting, "ready", video_url=URL), enqueue=lambda _: None)
+    assert row(waiting.id).error_code == "CANCELLED"
+
+
+def test_still_processing_pushes_the_deadline_out(waiting: Video, row: Row) -> None:
+    before = row(waiting.id).deadline_at
+    callbacks.report(by_generator(waiting), said(waiting, "processing"), enqueue=lambda _: None)
+    after = row(waiting.id).deadline_at
+    assert before
+    assert after
+    assert after > before
+
+
+def test_ready_without_an_address_or_an_object_is_refused(waiting: Video) -> None:
+    with pytest.raises(Conflict):
+        callbacks.report(by_generator(waiting), said(waiting, "ready"), enqueue=lambda _: None)
+
+
+def test_metadata_fills_only_what_was_not_measured(waiting: Video, row: Row) -> None:
+    told = Metadata(duration=120, format="mp4")
+    report = Report(waiting.owner_id, waiting.id, "processing", metadata=told)
+    callbacks.report(by_generator(waiting), report, enqueue=lambda _: None)
+    again = Report(waiting.owner_id, waiting.id, "processing", metadata=Metadata(duration=7))
+    callbacks.report(by_generator(waiting), again, enqueue=lambda _: None)
+    assert (row(waiting.id).duration, row(waiting.id).format) == (120, "mp4")
+
+
+@pytest.mark.parametrize("status", ["", "done", "deleting", "READY"])
+def test_an_unknown_status_is_refused(waiting: Video, status: str) -> None:
+    with pytest.raises(InvalidInput):
+        callbacks.report(by_generator(waiting), said(waiting, status), enqueue=lambda _: None)
+
+
+def test_a_token_is_good_for_its_own_video_only(waiting: Video) -> None:
+    with pytest.raises(NotSignedIn):
+        callbacks.generator(security.callback_token(Order("video_1_other", "")), waiting.id)
+    with pytest.raises(NotSignedIn):
+        callbacks.generator("forged", waiting.id)
+    with pytest.raises(VideoNotFound):
+        callbacks.generator(security.callback_token(Order("video_1_gone", "")), "video_1_gone")
+
+
+def test_nobody_reports_on_somebody_elses_video(waiting: Video, bert: Caller, row: Row) -> None:
+    with pytest.raises(VideoNotFound):
+        callbacks.report(bert, Report(bert.user_id, waiting.id, "failed"), enqueue=lambda _: None)
+    assert row(waiting.id).status == Status.GENERATING
+
+
+def brought_to(video: Video, status: str) -> None:
+    """Set the row behind the services' back: ``cancelled`` is failed by its owner."""
+    with transaction() as session:
+        found = session.get_one(Video, video.id)
+        found.status = Status.FAILED if status == "cancelled" else Status(status)
+        found.error_code = {"cancelled": "CANCELLED", "failed": "GENERATION_TIMED_OUT"}.get(status)
+
+
+OUTCOMES = {
+    ("generating", "processing"): "generating",
+    ("generating", "failed"): "failed",
+    ("generating", "ready"): "queued",
+    ("queued", "processing"): None,
+    ("queued", "failed"): None,
+    ("queued", "ready"): None,
+    ("storing", "processing"): None,
+    ("storing", "failed"): None,
+    ("storing", "ready"): None,
+    ("ready", "processing"): None,
+    ("ready", "failed"): Conflict,
+    ("ready", "ready"): None,
+    ("failed", "processing"): None,
+    ("failed", "failed"): None,
+    ("failed", "ready"): "queued",
+    ("cancelled", "processing"): None,
+    ("cancelled", "failed"): None,
+    ("cancelled", "ready"): None,
+    ("deleting", "ready"): VideoNotFound,
+    ("draft", "ready"): Conflict,
+}
+
+
+@pytest.mark.parametrize(("state", "reported"), OUTCOMES, ids=str)
+def test_each_report_has_one_outcome_in_each_state(
+    waiting: Video, row: Row, state: str, reported: str
+) -> None:
+    """The table in the service's docstring; None means that nothing changes."""
+    brought_to(waiting, state)
+    before, expected = row(waiting.id), OUTCOMES[state, reported]
+    report = said(waiting, reported, video_url=URL if reported == "ready" else "")
+    if isinstance(expected, type):
+        with pytest.raises(expected):
+            callbacks.take(by_generator(waiting), report, enqueue=list)
+        expected = None
+    else:
+        taken = callbacks.take(by_generator(waiting), report, enqueue=list)
+        assert taken.changed == (expected is not None)
+    if expected is None:
+        assert row(waiting.id).model_dump() == before.model_dump()
+    else:
+        assert row(waiting.id).status == expected
+
+
+def test_what_the_generator_did_is_not_said_of_the_owner(waiting: Video) -> None:
+    callbacks.report(by_generator(waiting), said(waiting, "ready", video_url=URL), enqueue=list)
+    with reading() as session:
+        last = session.exec(select(Event).where(Event.kind == "status").order_by(desc(Event.id))).first()
+    assert last
+    assert (last.actor_id, last.detail["by"], last.detail["to"]) == (None, "generator", "queued")
+
+
+def test_a_generator_that_reports_in_disorder_delivers_all_the_same(
+    generator: Generator, generating: Generating, row: Row
+) -> None:
+    generator.mode = "disorder"
+    generator.deliver = deliver
+    video = generating()
+    orders.ask_generator(video.id)
+    generator.callbacks_made()
+    assert [report["status"] for report in generator.reports] == ["failed", "ready", "processing"]
+    assert (row(video.id).status, row(video.id).source_url) == (Status.QUEUED, generator.video_url)
+
+
+def deliver(order: dict[str, str], report: dict[str, str]) -> None:
+    """A callback without HTTP."""
+    caller = callbacks.generator(order["callbackToken"], order["videoId"])
+    url = report.get("videoUrl", "")
+    callbacks.report(caller, Report(report["userId"], report["videoId"], report["status"], url), enqueue=list)
+
+
+@pytest.mark.parametrize("mode", ["callback", "callback_twice", "callback_first"])
+def test_a_callback_is_taken_once_whenever_it_comes(
+    generator: Generator, generating: Generating, row: Row, mode: Mode
+) -> None:
+    generator.mode, generator.deliver = mode, deliver
+    video = generating()
+    orders.ask_generator(video.id)
+    generator.callbacks_made()
+    assert row(video.id).status == Status.QUEUED
+    with reading() as session:
+        moves = session.exec(select(Event).where(Event.kind == "status")).all()
+    assert [event.detail["to"] for event in moves] == ["generating", "queued"]
+    assert list(generator.renders.values()) == [1]
+
+
+def test_a_video_that_comes_after_its_deadline_is_welcome(
+    generator: Generator, generating: Generating, row: Row
+) -> None:
+    generator.mode, generator.deliver = "callback_late", deliver
+    video = generating()
+    orders.ask_generator(video.id)
+    with transaction() as session:
+        session.get_one(Video, video.id).deadline_at = now()
+    orders.fail_overdue()
+    assert row(video.id).error_code == "GENERATION_TIMED_OUT"
+    generator.late.set()
+    generator.callbacks_made()
+    assert row(video.id).status == Status.QUEUED
+
+
+def test_a_token_outlives_the_longest_deadline() -> None:
+    longest = orders.deadline(LONGEST_MINUTES)
+    assert longest < callbacks.CALLBACK_LIFE < 2 * longest
+
+
+def test_a_token_that_is_too_old_is_refused(waiting: Video, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = security.callback_token(orders.order_of(waiting))
+    much_later = time.time() + callbacks.CALLBACK_LIFE.total_seconds() + 60
+    monkeypatch.setattr(time, "time", lambda: much_later)
+    with pytest.raises(NotSignedIn):
+        callbacks.generator(token, waiting.id)
+
+
+def ordered_anew(waiting: Video, anna: Caller, **changed: str) -> None:
+    """Cancelled, and asked for again, with another script perhaps."""
+    pipeline.cancel(anna, waiting.id)
+    orders.request(anna, {**SCRIPT, **changed}, waiting.id, enqueue=list)
+    orders.ask_generator(waiting.id)
+
+
+@pytest.mark.parametrize("status", ["processing", "failed", "ready"])
+def test_what_is_said_of_a_script_that_was_changed_since_is_superseded(
+    waiting: Video, anna: Caller, row: Row, status: str
+) -> None:
+    late = by_generator(waiting)
+    ordered_anew(waiting, anna, hook="Look again")
+    before = row(waiting.id)
+    taken = callbacks.take(late, said(waiting, status, video_url=URL), enqueue=list)
+    assert (taken.superseded, taken.changed, taken.status) == (True, False, Status.GENERATING)
+    assert row(waiting.id).model_dump() == before.model_dump()
+    present = callbacks.take(by_generator(before), said(waiting, "ready", video_url=URL), enqueue=list)
+    assert (present.superseded, present.status) == (False, Status.QUEUED)
+
+
+def test_a_late_render_of_the_same_script_is_taken_for_the_new_order(
+    waiting: Video, anna: Caller, row: Row
+) -> None:
+    late = by_generator(waiting)
+    ordered_anew(waiting, anna)
+    callbacks.take(late, said(waiting, "ready", video_url=URL), enqueue=list)
+    assert (row(waiting.id).status, row(waiting.id).source_url) == (Status.QUEUED, URL)
+
+
+@pytest.mark.usefixtures("generator")
+def test_a_draft_cannot_be_reported_on(anna: Caller) -> None:
+    draft = scripts.write(anna, {"topic": "Bread", "avatar": "Anna"})
+    with pytest.raises(Conflict):
+        callbacks.report(anna, Report(anna.user_id, draft.video_id, "failed"), enqueue=lambda _: None)

@@ -1,0 +1,111 @@
+"""Stored videos, a folder to back them up into, and an empty installation to restore it into."""
+
+import zlib
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+
+import boto3
+import pytest
+
+from tests.services.conftest import SCRIPT, Row
+from tests.support.installation import Configure
+from videovault import security
+from videovault.db import transaction
+from videovault.gateways import storage
+from videovault.gateways.storage import Description, Storage
+from videovault.models import Status, Video
+from videovault.services.core import lifecycle
+from videovault.services.core.access import Caller
+from videovault.services.core.naming import POSTER_NAME, folder
+from videovault.services.maintenance import backup
+from videovault.services.maintenance.backup import Restored
+from videovault.services.videos import sidecar
+from videovault.services.videos.integrity import TAG
+
+Store = Callable[..., Video]
+Elsewhere = Callable[..., Storage]
+
+
+@pytest.fixture
+def backup_dir(installation: Path) -> Path:
+    return installation / "backup"
+
+
+@pytest.fixture
+def store(moto_s3: Storage, anna: Caller, row: Row) -> Store:
+    del moto_s3
+
+    def make(title: str = "Launch", film: bytes = b"", **columns: object) -> Video:
+        return put_video(anna.user_id, title, film or title.encode() * 100, row, **columns)
+
+    return make
+
+
+@pytest.fixture
+def elsewhere(configure: Configure, installation: Path, moto_server: str) -> Elsewhere:
+    """Go on as another installation, with an empty bucket and an empty DATA_DIR; its bucket."""
+
+    def move(name: str = "elsewhere", **more: object) -> Storage:
+        bucket = f"{name}-{installation.name}".replace("_", "-").lower()[-60:].strip("-")
+        client = boto3.client(
+            "s3",
+            endpoint_url=moto_server,
+            region_name="us-east-1",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+        client.create_bucket(Bucket=bucket)
+        client.close()
+        settings = {"AWS_S3_BUCKET_NAME": bucket, "DATA_DIR": installation / name, "DATABASE_URL": ""}
+        configure(**settings | more)
+        return storage.connected()
+
+    return move
+
+
+def put_video(owner_id: str, title: str, film: bytes, row: Row, **columns: object) -> Video:
+    """A stored video as a worker leaves it; its row."""
+    vault = storage.connected()
+    video = lifecycle.new_video(
+        owner_id,
+        Status.READY,
+        title,
+        **{"size": len(film), "crc32": f"{zlib.crc32(film):08x}", "format": "mp4", **SCRIPT, **columns},
+    )
+    video.s3_key = f"{folder(video)}1703123456789_launch.mp4"
+    video.poster_key = folder(video) + POSTER_NAME
+    secret_key = security.open_sealed(video.sealed_key, owner_id=video.owner_id, video_id=video.id)
+    tag = {TAG: security.ownership_tag(str(secret_key), video.s3_key)}
+    vault.put(
+        video.s3_key, film, Description("video/mp4", 'attachment; filename="a.mp4"', tag), zlib.crc32(film)
+    )
+    vault.put(video.poster_key, b"a picture", Description("image/webp"))
+    info = vault.info(video.s3_key)
+    assert info
+    video.etag = info.etag
+    with transaction() as session:
+        session.add(video)
+    assert sidecar.write(video.id)
+    return row(video.id)
+
+
+def restore(folder: Path, *, force: bool = False) -> Restored:
+    return backup.restore(folder, force=force, storage_running=nullcontext)
+
+
+def contents(vault: Storage) -> dict[str, tuple[bytes | None, str, dict[str, str]]]:
+    """Every object's bytes, type and metadata, by its key."""
+    found = {}
+    for each in vault.objects():
+        info = vault.info(each.key)
+        assert info
+        found[each.key] = (vault.read(each.key, each.size + 1), info.content_type, dict(info.metadata))
+    return found
+
+
+def damage(path: Path) -> None:
+    """Change one byte in the middle, at the same size."""
+    whole = bytearray(path.read_bytes())
+    whole[len(whole) // 2] ^= 1
+    path.write_bytes(whole)

@@ -1,0 +1,226 @@
+"""A backup that somebody prepared: it names no file outside its folder, and nothing strange is taken from it."""
+
+import hashlib
+import json
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.services.maintenance.backup.conftest import Elsewhere, Store, restore
+from videovault.config import settings
+from videovault.errors import InvalidInput
+from videovault.gateways.storage import Storage
+from videovault.services.maintenance import backup
+from videovault.services.maintenance.backup.files import Damaged
+
+pytestmark = pytest.mark.thorough
+
+Said = dict[str, Any]
+
+
+@pytest.fixture
+def prepared(store: Store, backup_dir: Path, elsewhere: Elsewhere) -> Storage:
+    """A backup of one video, and an empty installation; its bucket."""
+    store("One")
+    backup.save(backup_dir)
+    return elsewhere()
+
+
+def forge(folder: Path, change: Callable[[Said], object]) -> None:
+    """Change the manifest, and its checksum with it."""
+    said = json.loads((folder / "manifest.json").read_text())["manifest"]
+    change(said)
+    canonical = json.dumps(said, sort_keys=True, separators=(",", ":")).encode()
+    whole = {"manifest": said, "sha256": hashlib.sha256(canonical).hexdigest()}
+    (folder / "manifest.json").write_text(json.dumps(whole))
+
+
+def forge_file(folder: Path, kind: str, change: Callable[[Path], object]) -> None:
+    """Change a listed file, and what the manifest says of it."""
+    path = next(folder.glob(f"{kind}-*"))
+    change(path)
+    content = path.read_bytes()
+    fresh = {"name": path.name, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    forge(folder, lambda said: (said["database"]["file"] if kind == "database" else said[kind]).update(fresh))
+
+
+def forge_objects(folder: Path, column: str, value: object) -> None:
+    def change(path: Path) -> None:
+        with closing(sqlite3.connect(path)) as connection:
+            update = f"UPDATE objects SET {column} = ? WHERE key LIKE '%.mp4'"  # noqa: S608 - names of ours
+            connection.execute(update, (value,))
+            connection.commit()
+
+    forge_file(folder, "catalogue", change)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../../etc/passwd",
+        "/etc/passwd",
+        "database-20260101T000000000000Z.sqlite/../../../etc/passwd",
+        "x\ndatabase-20260101T000000000000Z.sqlite",
+        "database-20260101T000000000000Z.sqlite\n",
+        "manifest.json",
+    ],
+)
+@pytest.mark.parametrize("listed", ["database", "installation", "catalogue"])
+def test_a_manifest_names_no_file_but_its_own(
+    prepared: Storage, backup_dir: Path, listed: str, name: str
+) -> None:
+    del prepared
+
+    def change(said: Said) -> None:
+        (said["database"]["file"] if listed == "database" else said[listed])["name"] = name
+
+    forge(backup_dir, change)
+    for command in (backup.verify, restore):
+        with pytest.raises(Damaged, match="cannot be read"):
+            command(backup_dir)
+    assert not settings().data_dir.exists()
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("sha256", "../../../../etc/passwd"),
+        ("sha256", "a" * 63 + "/"),
+        ("sha256", 7),
+        ("key", "../../outside.mp4"),
+        ("key", "/outside.mp4"),
+        ("key", "videos/../outside.mp4"),
+        ("key", "videos/a\nb.mp4"),
+        ("key", b"videos/a.mp4"),
+        ("size", -1),
+        ("size", "large"),
+        ("crc32", 2**40),
+        ("metadata", "[]"),
+        ("metadata", "{"),
+    ],
+)
+def test_a_catalogue_leads_nowhere_else(
+    prepared: Storage, backup_dir: Path, column: str, value: object
+) -> None:
+    forge_objects(backup_dir, column, value)
+    for command in (backup.verify, restore):
+        with pytest.raises(Damaged, match="lists an object that cannot be one"):
+            command(backup_dir)
+    assert not list(prepared.keys())
+    assert not (settings().data_dir / "videovault.db").exists()
+
+
+@pytest.mark.parametrize("make", [lambda path: path.symlink_to("/etc/passwd"), os.mkfifo, os.mkdir])
+def test_links_pipes_and_folders_are_no_files_of_a_backup(
+    prepared: Storage, backup_dir: Path, make: Callable[[Path], object]
+) -> None:
+    del prepared
+    for path in [*backup_dir.glob("objects/*/*"), *backup_dir.glob("*-*")]:
+        path.unlink()
+        make(path)
+    for command in (backup.verify, restore):
+        with pytest.raises(Damaged, match=r"cannot be read|not a plain file"):
+            command(backup_dir)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"{}",
+        b"\xff",
+        b'{"manifest": {"format": 1}, "sha256": ""}',
+        b'{"manifest": ' + b"[" * 20_000,
+        b" " * 100_000,
+    ],
+)
+def test_a_manifest_that_is_none_is_told_in_a_sentence(
+    prepared: Storage, backup_dir: Path, content: bytes
+) -> None:
+    del prepared
+    (backup_dir / "manifest.json").write_bytes(content)
+    with pytest.raises(InvalidInput):
+        restore(backup_dir)
+
+
+def test_a_manifest_that_was_changed_by_accident_is_noticed(prepared: Storage, backup_dir: Path) -> None:
+    del prepared
+    path = backup_dir / "manifest.json"
+    path.write_text(path.read_text().replace('"videos": 1', '"videos": 2'))
+    with pytest.raises(Damaged, match="its checksum differs"):
+        backup.verify(backup_dir)
+
+
+def test_a_backup_of_a_later_format_is_refused(prepared: Storage, backup_dir: Path) -> None:
+    del prepared
+    forge(backup_dir, lambda said: said.update(format=2))
+    with pytest.raises(InvalidInput, match="reads format 1"):
+        restore(backup_dir)
+
+
+def test_a_database_with_a_trigger_is_refused(prepared: Storage, backup_dir: Path) -> None:
+    del prepared
+
+    def change(path: Path) -> None:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute(
+                "CREATE TRIGGER t AFTER INSERT ON sessions BEGIN UPDATE users SET is_admin = 1; END"
+            )
+            connection.commit()
+
+    forge_file(backup_dir, "database", change)
+    assert any("trigger" in each for each in backup.verify(backup_dir).findings.named)
+    with pytest.raises(Damaged, match="trigger or view"):
+        restore(backup_dir)
+    assert not settings().data_dir.exists()
+
+
+@pytest.mark.parametrize("kind", ["database", "installation", "catalogue"])
+def test_a_listed_file_that_is_cut_short_is_noticed(prepared: Storage, backup_dir: Path, kind: str) -> None:
+    del prepared
+    path = next(backup_dir.glob(f"{kind}-*"))
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(Damaged, match="is damaged"):
+        restore(backup_dir)
+    assert not settings().data_dir.exists()
+
+
+def test_a_file_that_is_no_database_is_noticed(prepared: Storage, backup_dir: Path) -> None:
+    del prepared
+    forge_file(backup_dir, "database", lambda path: path.write_bytes(b"no database" * 1000))
+    with pytest.raises(Damaged, match="is damaged"):
+        restore(backup_dir)
+
+
+def test_a_key_file_of_another_installation_is_noticed(prepared: Storage, backup_dir: Path) -> None:
+    del prepared
+
+    def change(path: Path) -> None:
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"secret_key": "another"}))
+
+    forge_file(backup_dir, "installation", change)
+    findings = backup.verify(backup_dir).findings
+    assert any("does not hold the key" in each for each in findings.named)
+    with pytest.raises(InvalidInput, match="does not hold the key"):
+        restore(backup_dir)
+
+
+def test_a_key_that_opens_nothing_is_noticed_whatever_the_fingerprint_says(
+    prepared: Storage, backup_dir: Path
+) -> None:
+    del prepared
+
+    def change(path: Path) -> None:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("UPDATE videos SET sealed_key = 'moved'")
+            connection.commit()
+
+    forge_file(backup_dir, "catalogue", change)
+    assert any("does not open by the SECRET_KEY" in each for each in backup.verify(backup_dir).findings.named)

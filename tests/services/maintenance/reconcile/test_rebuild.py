@@ -1,0 +1,316 @@
+"""A lost database: the gallery comes back from the bucket, and nothing that is there is overwritten."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from sqlmodel import select
+
+from tests.services.conftest import Row
+from tests.services.maintenance.reconcile.conftest import FILM, Snapshot, Store
+from tests.services.maintenance.reconcile.damages import cut_object, lose_object, lose_sidecar
+from tests.services.maintenance.reconcile.test_reconcile import counts, run
+from tests.support.installation import Configure
+from tests.support.s3_proxy import Behaviour, s3_proxy
+from tests.support.stores import CopiesNothing
+from videovault import db, security
+from videovault.db import reading
+from videovault.errors import NotSignedIn
+from videovault.gateways import storage
+from videovault.gateways.storage import Description, Storage
+from videovault.models import Status, User, Video
+from videovault.security import new_video_id
+from videovault.services.accounts import accounts
+from videovault.services.admin.checks.objects import PREFIX
+from videovault.services.core.access import Caller
+from videovault.services.core.naming import folder
+from videovault.services.maintenance import reconcile
+from videovault.services.maintenance.reconcile import Kind
+from videovault.services.videos import deletion
+from videovault.services.videos import gallery as videos_gallery
+from videovault.services.videos.integrity import TAG
+
+pytestmark = pytest.mark.thorough
+
+LINKS = ("download_url", "thumbnail_url", "updated_at")
+Lose = Callable[[], None]
+
+
+@pytest.fixture
+def lose_database(configure: Configure, installation: Path) -> Lose:
+    """From now on the installation has another, empty database; and where S3 keeps metadata, a copied bucket."""
+
+    def lose() -> None:
+        vault = storage.connected()
+        copied = {"AWS_S3_BUCKET_NAME": _copy_of(vault)} if vault.keeps_metadata else {}
+        configure(DATABASE_URL=f"sqlite:///{installation / 'new.db'}", **copied)
+        db.migrate()
+
+    return lose
+
+
+def _copy_of(vault: Storage) -> str:
+    name = f"{vault.bucket}-copy"
+    vault._s3.create_bucket(Bucket=name)
+    for key in vault.keys():  # noqa: SIM118 - not a dict
+        vault._s3.copy_object(Bucket=name, Key=key, CopySource={"Bucket": vault.bucket, "Key": key})
+    return name
+
+
+def gallery(caller: Caller) -> list[dict[str, Any]]:
+    found = videos_gallery.gallery(caller, caller.user_id).videos
+    return [view.model_dump(exclude=set(LINKS)) for view in found]
+
+
+def user(user_id: str) -> User:
+    with reading() as session:
+        return session.get_one(User, user_id)
+
+
+def test_the_gallery_is_back_with_its_files(
+    store: Store, anna: Caller, bert: Caller, lose_database: Lose
+) -> None:
+    for title in ("Ünser Film 🎬", "<b>Two</b>", "Three"):
+        store(title)
+    store("Bert's", bert)
+    before = gallery(anna), gallery(bert)
+    lose_database()
+    rebuilt = reconcile.rebuild()
+    assert (rebuilt.rebuilt.count, rebuilt.rebuilt.bytes, rebuilt.not_rebuilt.count) == (4, 4 * len(FILM), 0)
+    assert [each.name for each in rebuilt.users.examples] == [anna.email, bert.email]
+    assert (gallery(anna), gallery(bert)) == before
+    for view in videos_gallery.gallery(anna, anna.user_id).videos:
+        assert httpx.get(str(view.download_url)).content == FILM
+        assert httpx.get(str(view.thumbnail_url)).content == b"a picture"
+
+
+def test_the_script_is_back_and_what_is_secret_is_new(store: Store, lose_database: Lose, row: Row) -> None:
+    video = store()
+    lose_database()
+    reconcile.rebuild()
+    again = row(video.id)
+    assert (again.hook, again.body, again.conclusion, again.avatar) == (
+        video.hook,
+        video.body,
+        video.conclusion,
+        video.avatar,
+    )
+    assert again.created_at == video.created_at
+    assert again.source_url is None
+    keys = [
+        security.open_sealed(each.sealed_key, owner_id=each.owner_id, video_id=each.id)
+        for each in (video, again)
+    ]
+    assert all(keys)
+    assert keys[0] != keys[1]
+
+
+def test_afterwards_bucket_and_database_agree_and_videos_can_be_deleted(
+    store: Store, anna: Caller, lose_database: Lose
+) -> None:
+    video = store()
+    lose_database()
+    reconcile.rebuild()
+    assert run().found == []
+    deletion.delete(anna, video.id)
+    assert not list(storage.connected().keys())
+
+
+def test_running_it_twice_changes_nothing(store: Store, lose_database: Lose, snapshot: Snapshot) -> None:
+    store("One")
+    store("Two")
+    lose_database()
+    reconcile.rebuild()
+    before = snapshot()
+    again = reconcile.rebuild()
+    assert (again.kept, again.rebuilt.count, again.users.count) == (2, 0, 0)
+    assert snapshot() == before
+
+
+def test_rows_that_are_there_are_left_as_they_are(store: Store, snapshot: Snapshot) -> None:
+    store("One")
+    lose_sidecar(store("Two"))
+    before = snapshot()
+    assert reconcile.rebuild().kept == 2
+    assert snapshot() == before
+
+
+def test_nobody_signs_in_to_a_rebuilt_account_before_it_has_a_password(
+    store: Store, anna: Caller, lose_database: Lose
+) -> None:
+    store()
+    lose_database()
+    reconcile.rebuild()
+    assert not user(anna.user_id).is_admin
+    for password in ("correct horse", "", user(anna.user_id).password_hash):
+        with pytest.raises(NotSignedIn):
+            accounts.login(anna.email, password)
+    accounts.create_admin(anna.email, "another horse")
+    assert accounts.login(anna.email, "another horse").user.user_id == anna.user_id
+
+
+def test_without_a_sidecar_s3_tells_what_it_can(
+    store: Store, anna: Caller, lose_database: Lose, row: Row
+) -> None:
+    video = store("A title that only the sidecar knew")
+    lose_sidecar(video)
+    lose_database()
+    rebuilt = reconcile.rebuild()
+    assert [each.name for each in rebuilt.from_s3_alone.examples] == [video.id]
+    again = row(video.id)
+    assert (again.title, again.size, again.format) == ("launch", len(FILM), "mp4")
+    assert again.poster_key == video.poster_key
+    assert abs((again.created_at - video.created_at).total_seconds()) < 1
+    assert user(anna.user_id).email == f"{anna.user_id}@rebuilt.example"
+    assert counts(run(repair=True)) == {Kind.SIDECAR: 1}
+    assert run().found == []
+
+
+def test_one_sidecar_of_an_owner_is_enough_to_know_who_it_is(
+    store: Store, anna: Caller, lose_database: Lose
+) -> None:
+    lose_sidecar(store())
+    store()
+    lose_database()
+    rebuilt = reconcile.rebuild()
+    assert (rebuilt.rebuilt.count, rebuilt.from_s3_alone.count) == (1, 1)
+    assert user(anna.user_id).email == anna.email
+
+
+def test_whoever_registered_anew_by_the_same_address_does_not_get_the_videos(
+    store: Store, anna: Caller, lose_database: Lose
+) -> None:
+    store()
+    lose_database()
+    new = accounts.register(anna.email, "correct horse").user
+    reconcile.rebuild()
+    assert new.user_id != anna.user_id
+    assert user(new.user_id).email == anna.email
+    assert user(anna.user_id).email == f"{anna.user_id}@rebuilt.example"
+    assert anna.email in user(anna.user_id).name
+
+
+def test_what_is_not_what_its_sidecar_tells_is_named_and_left(store: Store, lose_database: Lose) -> None:
+    store("Sound")
+    lost, cut = store("Lost"), store("Cut")
+    lose_object(lost)
+    cut_object(cut)
+    lose_database()
+    rebuilt = reconcile.rebuild()
+    assert rebuilt.rebuilt.count == 1
+    assert {each.name: each.detail for each in rebuilt.not_rebuilt.examples} == {
+        folder(lost): "its sidecar is there, but not the video",
+        folder(cut): "the video has 5 bytes, its sidecar speaks of 1,500",
+    }
+    left = set(storage.connected().keys())
+    assert {folder(lost) + "video.json", folder(cut) + "video.json", cut.s3_key} <= left
+
+
+def test_sidecars_that_cannot_be_read_count_as_none(
+    store: Store, lose_database: Lose, vault: Storage
+) -> None:
+    for content in (b"", b"{", b'{"schemaVersion": 2}', b"x" * (1 << 19)):
+        vault.put(folder(store()) + "video.json", content, Description("application/json"))
+    lose_database()
+    assert reconcile.rebuild().from_s3_alone.count == 4
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"createdAt": "0001-01-01T00:00:00+14:00"},
+        {"createdAt": "9999-12-31T23:59:59-14:00"},
+        {"metadata": {"duration": "NaN"}},
+        {"metadata": {"duration": "inf"}},
+        {"metadata": {"duration": -1}},
+        {"metadata": {"frameRate": "NaN"}},
+    ],
+    ids=str,
+)
+def test_a_sidecar_with_values_that_no_row_can_have_counts_as_none(
+    store: Store, lose_database: Lose, vault: Storage, change: dict[str, Any]
+) -> None:
+    """It comes from the bucket, which others may write to: one NaN in a row would break its owner's whole gallery."""
+    key = folder(store()) + "video.json"
+    written = json.loads(vault.read(key, 1 << 16) or b"")
+    vault.put(key, json.dumps(written | change).encode(), Description("application/json"))
+    lose_database()
+    assert reconcile.rebuild().from_s3_alone.count == 1
+
+
+def test_a_sidecar_of_another_video_is_not_believed(
+    store: Store, lose_database: Lose, vault: Storage, row: Row
+) -> None:
+    video, other = store("Mine"), store("Other")
+    content = vault.read(folder(other) + "video.json", 1 << 16)
+    assert content
+    vault.put(folder(video) + "video.json", content, Description("application/json"))
+    lose_database()
+    rebuilt = reconcile.rebuild()
+    assert (rebuilt.rebuilt.count, rebuilt.from_s3_alone.count) == (1, 1)
+    assert row(video.id).title == "launch"
+
+
+def test_a_folder_without_a_video_is_named(vault: Storage, anna: Caller) -> None:
+    prefix = f"videos/{anna.user_id}/{new_video_id()}/"
+    vault.put(f"{prefix}poster.webp", b"a picture", Description("image/webp"))
+    rebuilt = reconcile.rebuild()
+    assert [(each.name, each.detail) for each in rebuilt.not_rebuilt.examples] == [
+        (prefix, "there is no video in it")
+    ]
+
+
+@pytest.mark.parametrize("vault", ["moto_s3"], indirect=True)
+def test_rebuilt_videos_are_tagged_by_their_new_keys(store: Store, lose_database: Lose, row: Row) -> None:
+    video = store("Grün & gut")
+    lose_database()
+    assert reconcile.rebuild().untagged.count == 0
+    again, vault = row(video.id), storage.connected()
+    head = vault._s3.head_object(Bucket=vault.bucket, Key=str(again.s3_key))
+    key = security.open_sealed(again.sealed_key, owner_id=again.owner_id, video_id=again.id)
+    assert head["Metadata"] == {TAG: security.ownership_tag(str(key), str(again.s3_key))}
+    assert head["ContentType"] == "video/mp4"
+    assert "Gr%C3%BCn" in head["ContentDisposition"]
+
+
+@pytest.mark.parametrize("vault", ["moto_s3"], indirect=True)
+def test_a_tag_that_could_not_be_set_is_known_as_such_and_set_by_the_next_repair(
+    store: Store, lose_database: Lose, moto_server: str, configure: Configure
+) -> None:
+    store()
+    lose_database()
+    with s3_proxy(moto_server) as proxy:
+        configure(AWS_ENDPOINT_URL_S3=proxy.url)
+        proxy.behaviour = CopiesNothing(but=PREFIX)  # as S3 does beyond 5 GiB
+        rebuilt = reconcile.rebuild()
+        assert (rebuilt.rebuilt.count, rebuilt.untagged.count) == (1, 1)
+        assert counts(run()) == {Kind.UNKNOWN_TAG: 1}
+        proxy.behaviour = Behaviour()
+        proxy.refuse["PutObject"] = [(403, "AccessDenied")]
+        assert run(repair=True).left == 1
+        assert run(repair=True).left == 0
+        assert run().found == []
+
+
+@pytest.mark.parametrize("vault", ["moto_s3"], indirect=True)
+def test_it_works_on_postgresql_too(
+    store: Store, anna: Caller, bert: Caller, postgres_url: str, configure: Configure
+) -> None:
+    store("One")
+    store("Two", bert)
+    lost = store("Three")
+    before = gallery(anna)
+    configure(DATABASE_URL=postgres_url)
+    db.migrate()
+    assert reconcile.rebuild().rebuilt.count == 3
+    assert gallery(anna) == before
+    assert run().found == []
+    lose_object(lost)
+    lose_sidecar(lost)
+    assert counts(run(repair=True)) == {Kind.MISSING_OBJECT: 1}
+    with reading() as session:
+        assert session.get_one(Video, lost.id).status == Status.FAILED
+        assert len(session.exec(select(User)).all()) == 2

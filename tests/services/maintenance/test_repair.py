@@ -1,0 +1,118 @@
+"""The repair: all that it mends, twice at once, on SQLite and PostgreSQL; and no step waits for another."""
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from threading import Barrier
+from typing import Any
+
+import pytest
+from sqlmodel import col, select
+
+from tests.services.conftest import Row
+from tests.services.rows import put
+from tests.support.generator import Generator
+from videovault import models
+from videovault.db import reading, transaction
+from videovault.errors import StorageError
+from videovault.gateways.storage import Description, Storage
+from videovault.models import Event, Status, UploadPart, Video, now
+from videovault.services.accounts import accounts, sessions
+from videovault.services.core.access import Caller
+from videovault.services.core.lifecycle import LEASE_SECONDS
+from videovault.services.maintenance import repair as maintenance_repair
+
+LONG_AGO = timedelta(seconds=LEASE_SECONDS + 5)
+
+
+def test_a_step_that_fails_does_not_keep_the_others() -> None:
+    taken: list[str] = []
+
+    def waits() -> None:
+        raise StorageError("S3 could not be reached.", retryable=True)
+
+    def breaks() -> None:
+        raise RuntimeError
+
+    maintenance_repair.each(waits, lambda: taken.append("second"), breaks, lambda: taken.append("last"))
+    assert taken == ["second", "last"]
+
+
+def test_a_queue_that_cannot_be_reached_does_not_keep_the_rest(anna: Caller, moto_s3: Storage) -> None:
+    del moto_s3
+    put(anna, Status.QUEUED, ago=60)
+    doomed = put(anna, Status.DELETING)
+
+    def broken(_video_id: str) -> None:
+        raise OSError
+
+    maintenance_repair.repair(enqueue=broken)
+    with reading() as session:
+        assert session.get(Video, doomed) is None
+
+
+def test_sign_ins_that_are_over_are_purged_and_others_stay(anna: Caller) -> None:
+    token = accounts.login("anna@example.com", "correct horse").token
+    with transaction() as session:
+        for found in session.exec(select(models.Session)):
+            found.expires_at = now() - timedelta(seconds=1)
+    living = accounts.login("anna@example.com", "correct horse").token
+    sessions.purge()
+    with reading() as session:
+        assert len(session.exec(select(models.Session)).all()) == 1
+    assert token != living
+    assert accounts.authenticate(living) == anna
+
+
+@pytest.mark.usefixtures("generator")
+def test_two_repairs_at_once_mend_a_mess_once(
+    database: str, generator: Generator, moto_s3: Storage, row: Row
+) -> None:
+    del database
+    anna = accounts.authenticate(accounts.register("anna@example.com", "correct horse").token)
+    dead = put(anna, Status.STORING, ago=60, heartbeat_at=now() - LONG_AGO, reserved_bytes=5)
+    late = put(anna, Status.GENERATING, ago=60, requested_at=now() - LONG_AGO, deadline_at=now() - LONG_AGO)
+    forgotten = put(anna, Status.QUEUED, ago=60, source_url=generator.video_url)
+    cancelled = _with_upload(anna, Status.FAILED, moto_s3)
+    kept = _with_upload(anna, Status.FAILED, moto_s3, upload_kept_until=now() + LONG_AGO)
+    half_cleared = _with_upload(anna, Status.FAILED, moto_s3, heartbeat_at=now() - LONG_AGO)
+    doomed = [_with_upload(anna, Status.DELETING, moto_s3) for _ in range(5)]
+    held = put(anna, Status.DELETING, heartbeat_at=now())
+    together, told = Barrier(2), list[str]()
+
+    def repair(_machine: int) -> None:
+        together.wait()
+        maintenance_repair.repair(enqueue=told.append)
+        maintenance_repair.tidy()
+
+    with ThreadPoolExecutor(2) as machines:
+        list(machines.map(repair, range(2)))
+
+    assert (row(dead).status, row(dead).reserved_bytes) == (Status.QUEUED, 0)
+    assert (row(late).status, row(late).error_code) == (Status.FAILED, "GENERATION_TIMED_OUT")
+    assert forgotten in told
+    for cleared in (cancelled, half_cleared):
+        assert (row(cleared).upload_id, row(cleared).heartbeat_at) == (None, None)
+    assert row(held).status == Status.DELETING
+    assert [each.upload_id for each in moto_s3.uploads()] == [row(kept).upload_id]
+    assert list(moto_s3.keys()) == []
+    with reading() as session:
+        assert {one.video_id for one in session.exec(select(UploadPart))} == {kept}
+        assert not session.exec(select(Video).where(col(Video.id).in_(doomed))).all()
+        happened = [(event.video_id, event.kind) for event in session.exec(select(Event))]
+    expected = [(None, "register"), (dead, "status"), (late, "status"), (late, "generation_failed")]
+    assert Counter(happened) == Counter([*expected, *((one, "deleted") for one in doomed)])
+
+
+def _with_upload(owner: Caller, status: Status, bucket: Storage, **values: Any) -> str:
+    """A video with an unfinished upload of a part, and an object that came too late."""
+    video_id = put(owner, status, **values)
+    key = f"videos/{owner.user_id}/{video_id}/1_a.mp4"
+    upload_id = bucket.start_upload(key, Description("video/mp4"))
+    if status == Status.DELETING or "heartbeat_at" in values:
+        bucket.put(key, b"late", Description("video/mp4"))
+    with transaction() as session:
+        video = session.get_one(Video, video_id)
+        video.s3_key, video.upload_id, video.upload_source = key, upload_id, {}
+        session.add(UploadPart(video_id=video_id, number=1, size=1, etag="e", crc32="00000000"))
+    return video_id

@@ -1,0 +1,123 @@
+"""The engine between a server that misbehaves and an S3 that may, with a ledger that outlives a run."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from threading import Event
+
+import pytest
+
+from tests.support.installation import Configure
+from tests.support.misbehaving_server import MIB, NaughtyServer
+from tests.support.s3_proxy import S3Proxy, s3_proxy
+from tests.support.waiting import eventually
+from videovault.gateways import storage
+from videovault.gateways.source import Source, SourcePolicy
+from videovault.services.transfer.engine import Begun, Patience, Stored, StoredPart, Target, Transfer
+
+PART = 5 * MIB
+KEY = "videos/one.mp4"
+HURRIED = Patience(first_pause=0.01, longest_pause=0.05, storage_seconds=20)
+
+
+class Stopped(Exception):
+    """What the control raises."""
+
+
+@dataclass
+class Ledger:
+    """In memory, as what a worker that ended has left in the database."""
+
+    begun: Begun | None = None
+
+    def load(self) -> Begun | None:
+        return self.begun
+
+    def begin(self, begun: Begun) -> None:
+        self.begun = begun
+
+    def add(self, part: StoredPart) -> None:
+        assert self.begun
+        self.begun = replace(self.begun, parts=(*self.begun.parts, part))
+
+    def clear(self) -> None:
+        self.begun = None
+
+
+@dataclass
+class Control:
+    """Stops the transfer once ``stop_at`` bytes have come and a part of them is stored, or ``stop`` is set."""
+
+    stop_at: int | None = None
+    ledger: Ledger | None = None
+    stop: Event = field(default_factory=Event)
+    seen: list[int] = field(default_factory=list)
+
+    def check(self) -> None:
+        if self.stop.is_set():
+            raise Stopped
+
+    def begin(self, bytes_total: int | None) -> None:
+        """There is room."""
+
+    def progress(self, bytes_done: int, bytes_total: int | None) -> None:
+        del bytes_total
+        self.seen.append(bytes_done)
+        if self.stop_at is not None and bytes_done >= self.stop_at:
+            self._wait_for_a_part()
+            self.stop.set()
+
+    def _wait_for_a_part(self) -> None:
+        eventually(lambda: not self.ledger or (self.ledger.begun and self.ledger.begun.parts))
+
+
+@dataclass
+class Engine:
+    """Runs transfers into one key; what S3 holds afterwards."""
+
+    source: Source
+    storage: storage.Storage
+    proxy: S3Proxy
+    ledger: Ledger = field(default_factory=Ledger)
+
+    def run(self, url: str, *, control: Control | None = None, patience: Patience = HURRIED) -> Stored:
+        control = control or Control()
+        control.ledger = self.ledger
+        target = Target(KEY, metadata={"videovault-tag": "mine"})
+        return Transfer(
+            self.source,
+            self.storage,
+            url,
+            target,
+            self.ledger,
+            control,
+            patience=patience,
+            part_bytes=PART,
+        ).run()
+
+    def holds(self) -> bytes:
+        return self.storage._s3.get_object(Bucket=self.storage.bucket, Key=KEY)["Body"].read()
+
+    def is_clean(self) -> bool:
+        """Neither an object nor an unfinished upload is in S3."""
+        return not list(self.storage.keys("")) and not list(self.storage.uploads())
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[NaughtyServer]:
+    with NaughtyServer() as running:
+        yield running
+
+
+@pytest.fixture
+def engine(
+    server: NaughtyServer, moto_s3: storage.Storage, moto_server: str, configure: Configure
+) -> Iterator[Engine]:
+    del moto_s3
+    policy = SourcePolicy(
+        max_bytes=1024 * MIB, idle_seconds=5.0, allow=frozenset({f"127.0.0.1:{server.port}"})
+    )
+    source = Source(policy)
+    with s3_proxy(moto_server) as proxy:
+        configure(AWS_ENDPOINT_URL_S3=proxy.url)
+        yield Engine(source, storage.connected(), proxy)
+    source.close()

@@ -1,0 +1,208 @@
+"""From a queued row to a stored video, and back from every interruption."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from threading import Thread
+
+import pytest
+
+from tests.services.conftest import Row
+from tests.services.rows import put
+from tests.support.generator import Generator
+from tests.support.media import HEIGHT, SECONDS, WIDTH
+from videovault.db import transaction
+from videovault.errors import Conflict, RateLimited
+from videovault.gateways.storage import Storage
+from videovault.models import Status, Video, now
+from videovault.services.core import rate_limits
+from videovault.services.core.access import Caller
+from videovault.services.core.lifecycle import LEASE_SECONDS
+from videovault.services.maintenance import repair
+from videovault.services.transfer import pipeline, scheduler
+from videovault.services.videos import gallery
+
+Generating = Callable[[], Video]
+
+
+def never() -> bool:
+    return False
+
+
+def nobody(_video_id: str) -> None:
+    """Nobody is told."""
+
+
+def aged(video_id: str, **columns: object) -> None:
+    """Set columns behind the services' back, such as times in the past."""
+    with transaction() as session:
+        row = session.get(Video, video_id)
+        assert row
+        for name, value in columns.items():
+            setattr(row, name, value)
+
+
+@pytest.mark.parametrize(
+    ("limit", "purpose", "limited"),
+    [
+        (rate_limits.GENERATIONS, "generations", None),
+        (rate_limits.STORES, "stores", "https://films.example/a.mp4"),
+    ],
+)
+def test_trying_again_counts_as_what_it_does(
+    anna: Caller, limit: rate_limits.Windows, purpose: str, limited: str | None
+) -> None:
+    failed = {
+        source: put(anna, Status.FAILED, hook="Look", source_url=source)
+        for source in (None, "https://films.example/a.mp4")
+    }
+    for _ in range(limit[0].amount):
+        rate_limits.check(limit, purpose, anna.user_id)
+    with pytest.raises(RateLimited):
+        pipeline.retry(anna, failed.pop(limited), enqueue=nobody)
+    [other] = failed.values()
+    assert pipeline.retry(anna, other, enqueue=nobody).status == "processing"
+
+
+def test_one_run_takes_a_video_all_the_way(
+    generator: Generator, generating: Generating, moto_s3: Storage, row: Row, mp4: bytes
+) -> None:
+    del generator
+    video = generating()
+    pipeline.produce(video.id, stopping=never)
+    found = row(video.id)
+    assert (found.status, found.size, found.format) == (Status.READY, len(mp4), "mp4")
+    assert (found.duration, found.width, found.height) == (SECONDS, WIDTH, HEIGHT)
+    assert {key.rsplit("/", 1)[0] for key in moto_s3.keys()} == {f"videos/{video.owner_id}/{video.id}"}  # noqa: SIM118 - not a dict
+    stored = moto_s3.info(str(found.s3_key))
+    assert stored
+    assert stored.size == len(mp4)
+
+
+@pytest.mark.usefixtures("moto_s3")
+def test_a_second_run_of_a_finished_video_does_nothing(
+    generator: Generator, generating: Generating, row: Row
+) -> None:
+    video = generating()
+    pipeline.produce(video.id, stopping=never)
+    before = row(video.id)
+    pipeline.produce(video.id, stopping=never)
+    assert row(video.id).model_dump() == before.model_dump()
+    assert len(generator.requests) == 1
+
+
+def test_a_web_page_instead_of_a_video_fails_with_a_sentence_and_leaves_nothing(
+    generator: Generator, anna: Caller, moto_s3: Storage, row: Row
+) -> None:
+    stored = gallery.store_link(anna, generator.file("page.mp4"), anna.email, enqueue=nobody)
+    pipeline.produce(stored.video_id, stopping=never)
+    found = row(stored.video_id)
+    assert (found.status, found.error_code) == (Status.FAILED, "SOURCE_FAILED")
+    assert "web page" in str(found.error_message)
+    assert list(moto_s3.keys()) == []
+
+
+@pytest.mark.usefixtures("moto_s3")
+def test_a_worker_that_is_stopped_gives_the_video_back(generator: Generator, anna: Caller, row: Row) -> None:
+    stored = gallery.store_link(anna, generator.video_url, anna.email, enqueue=nobody)
+    pipeline.produce(stored.video_id, stopping=lambda: True)
+    assert row(stored.video_id).status == Status.QUEUED
+    pipeline.produce(stored.video_id, stopping=never)
+    assert row(stored.video_id).status == Status.READY
+
+
+@pytest.mark.usefixtures("moto_s3")
+def test_what_a_dead_worker_left_is_handed_out_again(generator: Generator, anna: Caller, row: Row) -> None:
+    stored = gallery.store_link(anna, generator.video_url, anna.email, enqueue=nobody)
+    silent = now() - timedelta(seconds=LEASE_SECONDS + 1)
+    aged(stored.video_id, status=Status.STORING, heartbeat_at=silent)
+    repair.repair(enqueue=nobody)
+    assert row(stored.video_id).status == Status.QUEUED
+    aged(stored.video_id, updated_at=silent)
+    told: list[str] = []
+    repair.repair(enqueue=told.append)
+    assert told == [stored.video_id]
+
+
+def test_a_worker_that_lives_keeps_its_video(generator: Generator, anna: Caller, row: Row) -> None:
+    stored = gallery.store_link(anna, generator.video_url, anna.email, enqueue=nobody)
+    aged(stored.video_id, status=Status.STORING, heartbeat_at=now())
+    repair.repair(enqueue=nobody)
+    assert row(stored.video_id).status == Status.STORING
+
+
+@pytest.mark.usefixtures("generator")
+def test_a_request_that_nobody_was_told_of_is_handed_out(generating: Generating) -> None:
+    video = generating()
+    aged(video.id, updated_at=now() - scheduler.FORGOTTEN_AFTER)
+    told: list[str] = []
+    repair.repair(enqueue=told.append)
+    assert told == [video.id]
+
+
+@pytest.mark.usefixtures("moto_s3")
+def test_trying_again_goes_on_with_the_address_and_does_not_render_anew(
+    generator: Generator, generating: Generating, anna: Caller, row: Row
+) -> None:
+    video = generating()
+    aged(video.id, status=Status.FAILED, source_url=generator.video_url, s3_key="videos/a/b/1_c.mp4")
+    pipeline.retry(anna, video.id, enqueue=lambda one: pipeline.produce(one, stopping=never))
+    assert row(video.id).status == Status.READY
+    assert generator.requests == []
+
+
+@pytest.mark.usefixtures("generator", "moto_s3")
+def test_only_what_failed_can_be_tried_again_and_only_work_cancelled(
+    generating: Generating, anna: Caller
+) -> None:
+    video = generating()
+    with pytest.raises(Conflict):
+        pipeline.retry(anna, video.id, enqueue=nobody)
+    pipeline.produce(video.id, stopping=never)
+    with pytest.raises(Conflict):
+        pipeline.cancel(anna, video.id)
+
+
+def test_a_running_transfer_hears_of_its_cancelling_and_leaves_nothing(
+    generator: Generator, anna: Caller, moto_s3: Storage, row: Row
+) -> None:
+    stored = gallery.store_link(anna, generator.file("slow.mp4"), anna.email, enqueue=nobody)
+    work = Thread(target=pipeline.produce, args=(stored.video_id,), kwargs={"stopping": never})
+    work.start()
+    while row(stored.video_id).status != Status.STORING:
+        work.join(0.05)
+    pipeline.cancel(anna, stored.video_id)
+    work.join(20)
+    assert not work.is_alive()
+    assert row(stored.video_id).error_code == "CANCELLED"
+    assert list(moto_s3.keys()) == []
+
+
+@pytest.mark.usefixtures("moto_s3")
+def test_a_fault_of_our_own_ends_with_a_reason_instead_of_going_round(
+    generator: Generator, anna: Caller, row: Row
+) -> None:
+    stored = gallery.store_link(anna, generator.video_url, anna.email, enqueue=nobody)
+
+    def broken() -> bool:
+        raise RuntimeError("a fault of our own")
+
+    pipeline.produce(stored.video_id, stopping=broken)
+    found = row(stored.video_id)
+    assert (found.status, found.error_code) == (Status.FAILED, "INTERNAL_ERROR")
+    assert "a fault of our own" not in str(found.error_message)
+
+
+@pytest.mark.usefixtures("moto_s3")
+def test_a_fault_of_our_own_does_not_end_what_another_worker_has_begun_since(
+    generator: Generator, anna: Caller, row: Row
+) -> None:
+    stored = gallery.store_link(anna, generator.video_url, anna.email, enqueue=nobody)
+
+    def late_and_broken() -> bool:
+        aged(stored.video_id, status=Status.QUEUED, heartbeat_at=None)
+        assert scheduler.claim()
+        raise RuntimeError("a fault of our own")
+
+    pipeline.produce(stored.video_id, stopping=late_and_broken)
+    found = row(stored.video_id)
+    assert (found.status, found.error_code) == (Status.STORING, None)

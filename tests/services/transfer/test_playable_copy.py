@@ -1,0 +1,442 @@
+"""What browsers cannot play gets a copy that they do, beside the original, and whatever happens the original stays."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from threading import Event as Signal
+from threading import Thread
+
+import httpx
+import pytest
+from sqlmodel import select
+
+from tests.services.conftest import Queued, Row
+from tests.services.working import is_clean, never
+from tests.support.films import KINDS, film, of_a_kind
+from tests.support.installation import ROOT, Configure
+from tests.support.misbehaving_server import Manners, NaughtyServer
+from tests.support.s3_proxy import Behaviour, Refusal, Request, S3Proxy
+from tests.support.waiting import HANG_SECONDS, eventually
+from videovault.db import reading, transaction
+from videovault.errors import Conflict, VideoNotFound
+from videovault.gateways import ranges, storage
+from videovault.gateways.probe import probe
+from videovault.gateways.storage import Description
+from videovault.models import CopyState, Event, Status, User, Video
+from videovault.services.core import quota
+from videovault.services.core.access import Caller
+from videovault.services.core.naming import folder, is_copy
+from videovault.services.core.views import Measured
+from videovault.services.generation import orders
+from videovault.services.maintenance.reconcile.rebuilding import rebuild
+from videovault.services.maintenance.reconcile.running import reconcile
+from videovault.services.sharing import links, share_access
+from videovault.services.sharing.share_access import Visit
+from videovault.services.transfer import cleanup, pipeline, playable_copy, scheduler
+from videovault.services.transfer import store as transfer_store
+from videovault.services.videos import deletion, gallery, sidecar
+
+pytestmark = pytest.mark.thorough
+HEVC = "HEVC in MP4"
+Stored = Callable[[str], str]
+
+
+@dataclass
+class Away(Behaviour):
+    """A store that gives no object to read, nor tells of any."""
+
+    methods: Collection[str] = ("GET", "HEAD")
+
+    def refuse(self, request: Request) -> Refusal | None:
+        return (503, "SlowDown") if request.method in self.methods else None
+
+
+@pytest.fixture
+def stored(queued: Queued, row: Row) -> Stored:
+    """The id of a ready video of this kind, of which no copy has been made yet."""
+
+    def store(kind: str) -> str:
+        video_id = queued(Manners(body=of_a_kind(kind)))
+        pipeline.produce(video_id, stopping=never)
+        assert row(video_id).status == Status.READY, row(video_id).error_message
+        return video_id
+
+    return store
+
+
+def copies_of(video: Video) -> list[str]:
+    return [key for key in storage.connected().keys(folder(video)) if is_copy(key)]
+
+
+def events(kind: str) -> list[Event]:
+    with reading() as session:
+        return list(session.exec(select(Event).where(Event.kind == kind)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_is_told_from_the_others_and_gets_the_copy_that_it_needs(
+    kind: str, stored: Stored, row: Row, anna: Caller
+) -> None:
+    wanted = KINDS[kind]
+    video = row(stored(kind))
+    assert (video.playback, video.is_complete or None) == (
+        wanted.plays,
+        None if kind.endswith("TS") else True,
+    )
+    assert video.duration == pytest.approx(2, abs=0.3)
+    outcome = playable_copy.make_next(stopping=never)
+    video = row(video.id)
+    if wanted.copied is None:
+        assert (outcome, video.copy_state, copies_of(video)) == ("nothing to do", None, [])
+        return
+    assert (outcome, video.copy_state, video.copy_error) == ("made", "ready", None)
+    assert copies_of(video) == [video.copy_key]
+    link = gallery.download_url(anna, video.id, inline=True)
+    played = httpx.get(link)
+    assert len(played.content) == video.copy_size
+    assert played.headers["content-type"] == f"video/{wanted.copied[0]}"
+    seen = probe(link, wanted.copied[0])
+    assert seen
+    assert (video.copy_format, seen.video_codec, seen.audio_codec) == wanted.copied
+    assert (seen.width, seen.height) == (video.width, video.height)
+    assert seen.duration == pytest.approx(2, abs=0.2)
+    if wanted.copied[0] == "mp4":
+        assert played.content.index(b"moov") < played.content.index(b"mdat")
+        assert (seen.pixel_format, seen.bit_depth) == ("yuv420p", 8)
+    assert httpx.get(gallery.download_url(anna, video.id)).content == of_a_kind(kind)
+
+
+def test_what_was_measured_is_in_row_view_and_sidecar(stored: Stored, row: Row, anna: Caller) -> None:
+    video_id = stored("HEVC in MOV, upright")
+    view = gallery.get(anna, video_id, links=False)
+    assert view.metadata
+    told = view.metadata.model_dump(mode="json", by_alias=True, exclude_none=True)
+    assert told | {"size": 0, "crc32": ""} == {
+        "videoCodec": "hevc",
+        "videoProfile": "Main",
+        "videoLevel": 30,
+        "pixelFormat": "yuv420p",
+        "bitDepth": 8,
+        "rotation": 90,
+        "frameRate": 10.0,
+        "isComplete": True,
+        "playback": "limited",
+        "duration": 2.0,
+        "size": 0,
+        "format": "mov",
+        "width": 90,
+        "height": 160,
+        "crc32": "",
+    }
+    assert view.playable_copy
+    assert view.playable_copy.state == "due"
+    kept = sidecar.read(folder(row(video_id)))
+    assert kept
+    assert kept.metadata.model_dump(exclude={"etag"}) == told_by(view.metadata)
+    assert kept.playable_copy is None
+
+
+def told_by(metadata: object) -> dict[str, object]:
+    dumped = metadata.model_dump()  # type: ignore[attr-defined]
+    return {name: value for name, value in dumped.items() if value is not None}
+
+
+def test_a_file_that_was_cut_short_is_refused_and_leaves_nothing(queued: Queued, row: Row) -> None:
+    for data in (film()[:-100], film("webm", "libvpx")[:-100], film("matroska")[:-100]):
+        video_id = queued(Manners(body=data))
+        pipeline.produce(video_id, stopping=never)
+        found = row(video_id)
+        assert (found.status, found.error_code) == (Status.FAILED, "SOURCE_FAILED")
+        assert found.error_message == "The file is not complete."
+        assert is_clean()
+
+
+@pytest.mark.parametrize("mends_itself", [True, False])
+def test_a_generated_file_that_is_not_complete_is_fetched_again(
+    mends_itself: bool, generating: Callable[[], Video], server: NaughtyServer, proxy: S3Proxy, row: Row
+) -> None:
+    """Its generator may still have been writing it."""
+    del proxy
+    video, whole = generating(), film(audio="aac")
+    url = server.serve("/made.mp4", Manners(body=whole[:-100], etag=None))
+    with transaction() as session:
+        ordered = session.get_one(Video, video.id)
+        ordered.requested_at = ordered.created_at
+        orders.receive_url(session, ordered, url, why="the webhook answered", by="generator")
+    claimed = scheduler.claim()
+    assert claimed
+
+    def pauses() -> Iterator[float]:
+        yield 0.0
+        if mends_itself:
+            server.serve("/made.mp4", Manners(body=whole, etag=None))
+        yield 0.0
+
+    transfer_store.store(claimed, stopping=never, fetch_again=pauses())
+    found = row(video.id)
+    if mends_itself:
+        assert (found.status, found.size) == (Status.READY, len(whole))
+    else:
+        assert (found.status, found.error_message) == (Status.FAILED, "The file is not complete.")
+        assert found.source_url == url  # "Fetch again" comes before "Generate again"
+        assert len(server.seen("/made.mp4")) >= 3
+        assert is_clean()
+
+
+def test_sound_alone_is_no_video(queued: Queued, row: Row) -> None:
+    video_id = queued(Manners(body=film(codec=None, audio="aac")))
+    pipeline.produce(video_id, stopping=never)
+    assert row(video_id).status == Status.FAILED
+    assert "no picture" in (row(video_id).error_message or "")
+    assert is_clean()
+
+
+def test_the_sidecar_of_a_video_from_before_is_as_it_was(stored: Stored, row: Row) -> None:
+    """Else every one of them would count as out of date."""
+    video = row(stored("H.264 and AAC in MP4"))
+    for name in (*Measured.model_fields, "copy_state"):
+        setattr(video, name, None)
+    with reading() as session:
+        owner = session.get_one(User, video.owner_id)
+    content = sidecar.Sidecar.of(video, owner).content().decode()
+    assert "null" not in content
+    assert not any(word in content for word in ("Codec", "playback", "playableCopy", "rotation"))
+
+
+def test_a_visitor_plays_the_copy_unless_it_was_exchanged(stored: Stored, row: Row, anna: Caller) -> None:
+    video_id = stored(HEVC)
+    playable_copy.make_next(stopping=never)
+    video, visit = row(video_id), Visit(links.secret_key(anna, video_id).secret_key)
+    played = httpx.get(share_access.download_url(video_id, visit, inline=True))
+    assert len(played.content) == video.copy_size
+    assert httpx.get(share_access.download_url(video_id, visit)).content == of_a_kind(HEVC)
+    storage.connected().put(str(video.copy_key), b"something else", Description("video/mp4"))
+    played = httpx.get(share_access.download_url(video_id, visit, inline=True))
+    assert played.content == of_a_kind(HEVC)
+
+
+def test_a_copy_counts_and_goes_with_its_video(stored: Stored, row: Row, anna: Caller) -> None:
+    video_id = stored(HEVC)
+    playable_copy.make_next(stopping=never)
+    video = row(video_id)
+    with reading() as session:
+        assert quota.used(session, anna.user_id) == (video.size or 0) + (video.copy_size or 0)
+    deletion.delete(anna, video_id)
+    assert is_clean()
+
+
+def test_no_copy_is_made_where_copies_are_switched_off(
+    stored: Stored, row: Row, anna: Caller, configure: Configure
+) -> None:
+    video_id = stored(HEVC)
+    configure(PLAYABLE_COPIES="off")
+    assert playable_copy.make_next(stopping=never) == "nothing to do"
+    assert (row(video_id).copy_state, gallery.get(anna, video_id).playable_copy) == ("due", None)
+
+
+def test_a_full_account_gets_no_copy_and_says_so(
+    stored: Stored, row: Row, anna: Caller, configure: Configure
+) -> None:
+    video_id = stored(HEVC)
+    configure(DEFAULT_QUOTA_BYTES=(row(video_id).size or 0) + 1000)
+    assert playable_copy.make_next(stopping=never) == "not made"
+    assert row(video_id).copy_state == "failed"
+    told = gallery.get(anna, video_id).playable_copy
+    assert told
+    assert told.error
+    visit = Visit(links.secret_key(anna, video_id).secret_key)
+    shared = share_access.open_page(video_id, visit).playable_copy  # without what it tells of the account
+    assert shared == told.model_copy(update={"error": None})
+    assert copies_of(row(video_id)) == []
+
+
+def test_a_copy_that_failed_is_made_when_its_owner_asks_for_it(
+    stored: Stored, row: Row, anna: Caller, bert: Caller, configure: Configure
+) -> None:
+    video_id = stored(HEVC)
+    with pytest.raises(Conflict, match="needs no playable copy"):
+        pipeline.retry(anna, video_id, "copy", enqueue=list)
+    configure(DEFAULT_QUOTA_BYTES=(row(video_id).size or 0) + 1000)
+    playable_copy.make_next(stopping=never)
+    assert gallery.get(anna, video_id).retries == ("copy",)
+    with pytest.raises(Conflict, match="Only a video that failed"):
+        pipeline.retry(anna, video_id, "transfer", enqueue=list)
+    with pytest.raises(VideoNotFound):
+        pipeline.retry(replace(bert, is_admin=False), video_id, enqueue=list)
+    configure(DEFAULT_QUOTA_BYTES=0)
+    view = pipeline.retry(anna, video_id, enqueue=list)
+    assert (view.status, view.playable_copy and view.playable_copy.state) == ("ready", "due")
+    assert [event.actor_id for event in events("copy_retried")] == [anna.user_id]
+    assert playable_copy.make_next(stopping=never) == "made"
+    assert gallery.get(anna, video_id).retries is None
+
+
+def test_a_store_that_is_away_while_a_copy_is_made_costs_time_only(
+    stored: Stored, row: Row, proxy: S3Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranges, "AWAY_SECONDS", 0.1)
+    video_id = stored(HEVC)
+    proxy.behaviour = Away()
+    for _ in range(playable_copy.MOST_TRIES + 1):
+        assert playable_copy.make_next(stopping=never) == "not made"
+        assert (row(video_id).copy_state, row(video_id).copy_tries) == ("making", 0)
+        with transaction() as session:
+            session.get_one(Video, video_id).heartbeat_at = row(video_id).created_at - timedelta(hours=1)
+    proxy.behaviour = Behaviour()
+    assert playable_copy.make_next(stopping=never) == "made"
+
+
+def test_a_video_that_a_store_does_not_give_is_given_up_after_some_tries(
+    stored: Stored, row: Row, proxy: S3Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranges, "AWAY_SECONDS", 0.1)
+    video_id = stored(HEVC)
+    proxy.behaviour = Away({"GET"})
+    for tries in range(playable_copy.MOST_TRIES):
+        assert (playable_copy.make_next(stopping=never), row(video_id).copy_tries) == ("not made", tries + 1)
+        with transaction() as session:
+            session.get_one(Video, video_id).heartbeat_at = row(video_id).created_at - timedelta(hours=1)
+    assert playable_copy.make_next(stopping=never) == "nothing to do"
+    assert row(video_id).copy_state == "failed"
+
+
+def test_a_copy_that_a_dead_worker_left_is_made_by_the_next_and_nothing_stays_of_the_first(
+    stored: Stored, row: Row
+) -> None:
+    video_id = stored(HEVC)
+    left = f"{folder(row(video_id))}playable_1.mp4"
+    storage.connected().put(left, b"half of it", Description("video/mp4"))
+    with transaction() as session:
+        video = session.get_one(Video, video_id)
+        video.copy_state, video.copy_claim, video.copy_tries = CopyState.MAKING, "dead", 1
+        video.copy_key, video.heartbeat_at = left, video.created_at - timedelta(hours=1)
+    assert playable_copy.make_next(stopping=never) == "made"
+    assert copies_of(row(video_id)) == [row(video_id).copy_key] != [left]
+
+
+def test_a_worker_that_was_killed_while_converting_costs_nothing_but_time(stored: Stored, row: Row) -> None:
+    video_id = stored(HEVC)
+    code = "from videovault.services import copies; copies.make_next(stopping=lambda: False)"
+    with subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)}) as child:
+        eventually(lambda: row(video_id).copy_state in (CopyState.MAKING, CopyState.READY))
+        child.send_signal(signal.SIGKILL)
+    with transaction() as session:
+        session.get_one(Video, video_id).heartbeat_at = row(video_id).created_at - timedelta(hours=1)
+    playable_copy.make_next(stopping=never)
+    assert row(video_id).copy_state == "ready"
+    assert copies_of(row(video_id)) == [row(video_id).copy_key]
+
+
+def test_a_file_that_ends_every_worker_is_given_up(stored: Stored, row: Row) -> None:
+    video_id = stored(HEVC)
+    with transaction() as session:
+        video = session.get_one(Video, video_id)
+        video.copy_state, video.copy_tries = CopyState.MAKING, playable_copy.MOST_TRIES
+        video.copy_key = f"{folder(video)}playable_1.mp4"
+        storage.connected().put(video.copy_key, b"half of it", Description("video/mp4"))
+        video.heartbeat_at = video.created_at - timedelta(hours=1)
+    assert playable_copy.make_next(stopping=never) == "nothing to do"
+    assert (row(video_id).copy_state, row(video_id).status) == ("failed", Status.READY)
+    assert len(events("copy_failed")) == 1
+    assert copies_of(row(video_id)) == []
+
+
+def test_a_worker_that_stops_puts_the_copy_back(stored: Stored, row: Row) -> None:
+    video_id = stored(HEVC)
+    assert playable_copy.make_next(stopping=lambda: True) == "not made"
+    found = row(video_id)
+    assert (found.copy_state, found.copy_tries, found.heartbeat_at) == ("due", 0, None)
+    assert playable_copy.make_next(stopping=never) == "made"
+
+
+@pytest.mark.parametrize("change", ["deleted", "taken over"])
+def test_whoever_loses_the_video_while_sending_its_copy_leaves_nothing(
+    change: str, stored: Stored, row: Row, anna: Caller, proxy: S3Proxy
+) -> None:
+    video_id = stored(HEVC)
+    before = row(video_id)
+    held = proxy.hold("HeadObject", ".*playable_.*", answered=False)  # it is there already
+    making = Thread(target=playable_copy.make_next, kwargs={"stopping": Signal().is_set})
+    making.start()
+    assert held.arrived.wait(HANG_SECONDS)
+    if change == "deleted":
+        deletion.delete(anna, video_id)
+    else:
+        with transaction() as session:
+            session.get_one(Video, video_id).copy_claim = "another"
+    proxy.drop_held()
+    making.join(HANG_SECONDS)
+    assert not making.is_alive()
+    if change == "deleted":
+        assert is_clean()
+    else:
+        assert copies_of(before) == []
+        assert row(video_id).copy_state == CopyState.MAKING
+
+
+def test_a_store_that_refuses_costs_the_copy_only(stored: Stored, row: Row, proxy: S3Proxy) -> None:
+    video_id = stored(HEVC)
+    proxy.refuse["PutObject"] = [(403, "AccessDenied")]
+    assert playable_copy.make_next(stopping=never) == "not made"
+    found = row(video_id)
+    assert (found.status, found.copy_state) == (Status.READY, "failed")
+    assert copies_of(found) == []
+
+
+def test_a_copy_that_is_gone_is_found_and_made_again(stored: Stored, row: Row) -> None:
+    video_id = stored(HEVC)
+    playable_copy.make_next(stopping=never)
+    storage.connected().delete([str(row(video_id).copy_key)])
+    report = reconcile(repair=True)
+    assert [found.kind for found in report.found] == ["missing_copy"]
+    assert (row(video_id).copy_state, row(video_id).copy_key) == ("due", None)
+    assert playable_copy.make_next(stopping=never) == "made"
+    assert reconcile(repair=False).left == 0
+
+
+def test_a_rebuilt_row_has_its_copy_again(stored: Stored, row: Row) -> None:
+    video_id = stored(HEVC)
+    playable_copy.make_next(stopping=never)
+    before = row(video_id)
+    with transaction() as session:
+        session.delete(session.get_one(Video, video_id))
+    assert rebuild().rebuilt.count == 1
+    again = row(video_id)
+    assert again.s3_key == before.s3_key
+    assert again.copy_state == "ready"
+    assert (again.copy_key, again.copy_size, again.playback, again.video_codec) == (
+        before.copy_key,
+        before.copy_size,
+        "limited",
+        "hevc",
+    )
+
+
+def test_an_upload_of_a_copy_is_no_stray_while_it_is_being_made(stored: Stored, row: Row) -> None:
+    video_id = stored(HEVC)
+    key = f"{folder(row(video_id))}playable_2.mp4"
+    storage.connected().start_upload(key, Description("video/mp4"))
+    with transaction() as session:
+        video = session.get_one(Video, video_id)
+        video.copy_state, video.copy_key = CopyState.MAKING, key
+    assert list(cleanup.strays(timedelta(seconds=-60))) == []
+    with transaction() as session:
+        session.get_one(Video, video_id).copy_state = None
+    assert [upload.key for upload in cleanup.strays(timedelta(seconds=-60))] == [key]
+
+
+def test_the_owner_with_the_fewest_waiting_comes_first(stored: Stored, row: Row, bert: Caller) -> None:
+    hers = [stored(HEVC), stored(HEVC)]
+    his = stored(HEVC)
+    with transaction() as session:
+        session.get_one(Video, his).owner_id = bert.user_id
+        claimed = session.get_one(Video, his)
+        claimed.heartbeat_at = None
+    video = playable_copy._claim()
+    assert video
+    assert video.id == his
+    assert [row(each).copy_state for each in hers] == ["due", "due"]

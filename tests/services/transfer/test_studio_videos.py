@@ -1,0 +1,87 @@
+"""A real studio and its owner's videos: what it renders is stored, and its port gives nothing to anybody else."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.embedded.studio.running import VIDEO, Studio, studio
+from tests.services.conftest import Row
+from tests.services.rows import put
+from tests.support.installation import Configure
+from videovault.config import settings
+from videovault.errors import UnsafeUrl
+from videovault.gateways.storage import Storage
+from videovault.gateways.studio import file_code
+from videovault.models import Status
+from videovault.services.admin import webhook_log
+from videovault.services.core.access import Caller
+from videovault.services.generation import orders
+from videovault.services.transfer import pipeline
+from videovault.services.videos import deletion, gallery
+
+pytestmark = pytest.mark.thorough
+
+SCRIPT = {
+    name: VIDEO[name]
+    for name in ("hook", "body", "conclusion", "company_name", "social_handles", "license", "avatar")
+}
+
+
+@pytest.fixture
+def running(moto_s3: Storage, configure: Configure, tmp_path: Path) -> Iterator[Studio]:
+    """The embedded studio of this installation, which answers with the finished video."""
+    del moto_s3
+    configure()
+    own = settings().installation
+    with studio(tmp_path / "studio", "--mode", "direct", key=own.studio_key, port=own.studio_port) as started:
+        yield started
+
+
+def made(owner: Caller) -> str:
+    view = orders.request(owner, SCRIPT, enqueue=lambda _: None)
+    pipeline.produce(view.video_id, stopping=lambda: False)
+    return view.video_id
+
+
+def test_what_the_studio_renders_is_stored_for_its_video_and_fetched_for_no_other(
+    running: Studio, anna: Caller, row: Row
+) -> None:
+    video_id = made(anna)
+    assert row(video_id).status == Status.READY
+    url = str(row(video_id).source_url)
+    assert url.startswith(f"{running.url}/files/")
+    # As the guide's client does next: the same address gives the same video.
+    assert gallery.store_link(anna, url, anna.email, enqueue=lambda _: None).video_id == video_id
+
+    deletion.delete(anna, video_id)
+    for address in (url, f"{running.url}/healthz", url.replace("/files/", "/files//")):
+        with pytest.raises(UnsafeUrl):
+            gallery.store_link(anna, address, anna.email, enqueue=lambda _: None)
+
+
+@pytest.fixture
+def anothers_file(moto_s3: Storage) -> str:
+    """The address of what the studio has rendered for another video."""
+    del moto_s3
+    return (
+        f"{settings().studio_url}/files/{file_code(settings().installation.studio_key, 'video_2')}/film.mp4"
+    )
+
+
+def test_a_report_that_names_another_videos_file_stores_nothing(
+    anothers_file: str, anna: Caller, row: Row
+) -> None:
+    """The owner of a video may report its address; that leads to no file but its own."""
+    video_id = put(anna, Status.QUEUED, source_url=anothers_file, s3_key=f"videos/{anna.user_id}/x/film.mp4")
+    pipeline.produce(video_id, stopping=lambda: False)
+    assert (row(video_id).status, row(video_id).error_code) == (Status.FAILED, "UNSAFE_URL")
+
+
+def test_an_admin_may_give_a_stuck_video_its_own_file_only(
+    anothers_file: str, anna: Caller, row: Row
+) -> None:
+    stuck = put(anna, Status.FAILED)
+    with pytest.raises(UnsafeUrl):
+        webhook_log.rescue(anna, stuck, anothers_file, enqueue=lambda _: None)
+    assert row(stuck).source_url is None

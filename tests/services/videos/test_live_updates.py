@@ -1,0 +1,142 @@
+"""What open pages watch is found in one look, each person's own for each person."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlmodel import col, select
+
+from videovault.db import transaction
+from videovault.gateways.storage import Storage
+from videovault.models import Event, Status, Video, now
+from videovault.services.core import lifecycle
+from videovault.services.core.access import Caller
+from videovault.services.transfer import pipeline
+from videovault.services.videos import deletion, gallery, live_updates
+from videovault.services.videos.live_updates import Pulse
+
+STORED: dict[str, Any] = {"size": 3_700_000, "format": "mp4", "duration": 20.0}
+FAILURE: dict[str, Any] = {"error_code": "SOURCE_FAILED", "error_message": "Gone."}
+
+Storing = Callable[..., Video]
+
+
+@pytest.fixture
+def storing(anna: Caller) -> Storing:
+    """A video that is being stored, Anna's if nobody else is named."""
+
+    def make(title: str = "Bread", owner: Caller = anna) -> Video:
+        with transaction() as session:
+            video = lifecycle.new_video(
+                owner.user_id,
+                Status.STORING,
+                title,
+                bytes_done=1_000,
+                bytes_total=4_000,
+                source_url="https://cdn.example/film.mp4",
+            )
+            session.add(video)
+        return video
+
+    return make
+
+
+def end(video: Video, to: Status, **values: Any) -> None:
+    with transaction() as session:
+        assert lifecycle.move(session, video, to, why="tested", **values)
+
+
+def seen_by(caller: Caller) -> Pulse:
+    return live_updates.look([caller.user_id]).get(caller.user_id, Pulse())
+
+
+def test_work_is_seen_by_its_owner_only(storing: Storing, anna: Caller, bert: Caller) -> None:
+    video, berts = storing(), storing("Rolls", bert)
+    found = live_updates.look([anna.user_id, bert.user_id])
+    assert found[anna.user_id].progress.keys() == {video.id}
+    assert found[anna.user_id].progress[video.id].percent == 25
+    assert found[bert.user_id].progress.keys() == {berts.id}
+
+
+def test_nobody_is_looked_at_who_has_no_page_open(storing: Storing, anna: Caller, bert: Caller) -> None:
+    end(storing(owner=bert), Status.READY, **STORED)
+    storing("Rolls", bert)
+    assert live_updates.look([anna.user_id]) == {}
+
+
+def test_progress_alone_is_no_change_of_the_list(storing: Storing, anna: Caller) -> None:
+    video = storing()
+    with transaction() as session:
+        assert lifecycle.change(session, video, bytes_done=2_000)
+    assert seen_by(anna).changes == frozenset()
+
+
+def test_ends_new_titles_and_deletions_are_changes_for_the_owner(
+    storing: Storing, anna: Caller, bert: Caller, moto_s3: Storage
+) -> None:
+    del moto_s3
+    video = storing()
+    seen = seen_by(anna).changes
+    changes: list[Callable[[], object]] = [
+        lambda: end(video, Status.FAILED, **FAILURE),
+        lambda: gallery.rename(anna, video.id, "Rolls"),
+        lambda: deletion.delete(anna, video.id),
+    ]
+    for change in changes:
+        change()
+        now_seen = seen_by(anna).changes
+        assert now_seen - seen
+        seen = now_seen
+    assert seen_by(bert).changes == frozenset()
+
+
+def test_video_that_was_gone_between_two_looks_is_still_a_change(
+    storing: Storing, anna: Caller, moto_s3: Storage
+) -> None:
+    """Its row can no longer say whose it was."""
+    del moto_s3
+    deletion.delete(anna, storing().id)
+    with transaction() as session:
+        for event in session.exec(select(Event).where(col(Event.kind) != "deleted")):
+            session.delete(event)
+    assert len(seen_by(anna).changes) == 1
+
+
+def test_what_the_gallery_does_not_show_is_no_change(storing: Storing, anna: Caller) -> None:
+    video = storing()
+    with transaction() as session:
+        session.add(Event(kind="share_opened", video_id=video.id))
+    assert seen_by(anna).changes == frozenset()
+
+
+def test_owners_hear_of_their_videos_in_order(storing: Storing, anna: Caller) -> None:
+    first, second = storing("One"), storing("Two")
+    storing("In work")
+    end(first, Status.READY, **STORED)
+    end(second, Status.FAILED, **FAILURE)
+    told = [(notice.title, notice.reason) for notice in seen_by(anna).notices]
+    assert told == [("One", ""), ("Two", "Gone.")]
+
+
+def test_what_is_past_is_not_told(storing: Storing, anna: Caller) -> None:
+    video = storing()
+    end(video, Status.FAILED, **FAILURE)
+    with transaction() as session:
+        event = session.exec(select(Event).where(Event.video_id == video.id)).one()
+        event.at = now() - live_updates.RECENT - timedelta(seconds=1)
+    assert seen_by(anna) == Pulse()
+
+
+def test_failure_that_is_being_tried_again_is_not_told(storing: Storing, anna: Caller) -> None:
+    video = storing()
+    end(video, Status.FAILED, **FAILURE)
+    told: list[str] = []
+    pipeline.retry(anna, video.id, enqueue=told.append)
+    assert told == [video.id]
+    assert seen_by(anna).notices == ()
+
+
+def test_who_cancels_is_not_told_of_it(storing: Storing, anna: Caller) -> None:
+    pipeline.cancel(anna, storing().id)
+    assert seen_by(anna).notices == ()

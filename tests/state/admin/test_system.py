@@ -1,0 +1,218 @@
+"""The System page: the checks as they come in, the browser's own, the figures, the inbox, and what has gone astray."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+from moto.s3.models import s3_backends
+
+from tests.state.conftest import Person, Server, Tab
+from tests.support.generator import Generator
+from tests.support.installation import Configure
+from videovault.db import transaction
+from videovault.gateways.storage import Description, Storage
+from videovault.models import Delivery, Event, Status
+from videovault.services.admin.checks import objects
+from videovault.services.core import lifecycle
+from videovault.services.generation import webhook_log
+from videovault.state.admin.activity import AdminFiguresState
+from videovault.state.admin.mismatches import AdminOrphansState
+from videovault.state.admin.system import AdminSystemState
+from videovault.state.admin.test_order import AdminTestOrderState
+from videovault.state.admin.webhook_log import AdminInboxState
+from videovault.state.session import SessionState
+
+
+@pytest.fixture
+def two(person: Callable[[str], Person], configure: Configure) -> dict[str, Person]:
+    configure(SCRIPT_WEBHOOK_URL="", VIDEO_WEBHOOK_URL="")
+    return {name: person(name) for name in ("admin", "bob")}
+
+
+@pytest.fixture
+def admin(server: Server, two: dict[str, Person]) -> Tab:
+    return server.tab(two["admin"].token, address="/admin/system")
+
+
+@pytest.fixture
+def bob(server: Server, two: dict[str, Person]) -> Tab:
+    return server.tab(two["bob"].token, address="/admin/system")
+
+
+def states(tab: Tab) -> dict[str, str]:
+    return {check.name: check.state for check in tab.sees(AdminSystemState).checks}
+
+
+def test_checks_are_shown_before_they_are_run_and_then_with_what_was_found(
+    admin: Tab, moto_s3: Storage
+) -> None:
+    admin.send(AdminSystemState, "load")
+    assert set(states(admin).values()) == {""}
+    admin.send(AdminSystemState, "run")
+    found = states(admin)
+    assert found.pop("browser") == ""
+    assert (found["storage"], found["database"], found["workers"]) == ("ok", "ok", "broken")
+    assert admin.sees(AdminSystemState).verdict == ""  # the browser has not said anything
+    assert list(moto_s3.keys()) == []
+
+
+def test_the_browser_is_asked_and_its_picture_goes_again(admin: Tab, moto_s3: Storage) -> None:
+    admin.send(AdminSystemState, "load")
+    admin.start(AdminSystemState, "ask_browser")
+    admin.waits_until(lambda: admin.sees(AdminSystemState).probe_url != "")
+    assert len(list(moto_s3.keys(objects.PREFIX))) == 1
+    admin.send(AdminSystemState, "browser_said", arrived=True)
+    admin.waits_until(lambda: states(admin)["browser"] == "ok")
+    assert (list(moto_s3.keys()), admin.sees(AdminSystemState).probe_url) == ([], "")
+
+
+def test_a_browser_that_cannot_fetch_it_is_told_what_to_do(admin: Tab, moto_s3: Storage) -> None:
+    del moto_s3
+    admin.send(AdminSystemState, "load")
+    admin.start(AdminSystemState, "ask_browser")
+    admin.waits_until(lambda: admin.sees(AdminSystemState).probe_url != "")
+    admin.send(AdminSystemState, "browser_said", arrived=False)
+    admin.waits_until(lambda: states(admin)["browser"] == "broken")
+    [shown] = [check for check in admin.sees(AdminSystemState).checks if check.name == "browser"]
+    assert "S3_PUBLIC_ENDPOINT_URL" in shown.mend
+
+
+def test_nobody_else_runs_checks(bob: Tab, moto_s3: Storage) -> None:
+    bob.send(AdminSystemState, "load")
+    bob.send(AdminSystemState, "run")
+    bob.send(AdminSystemState, "ask_browser")
+    assert (bob.sees(AdminSystemState).access, states(bob)) == ("no", {})
+    assert list(moto_s3.keys()) == []
+
+
+def test_figures_are_counted_in_the_viewers_days(admin: Tab, bob: Tab) -> None:
+    with transaction() as session:
+        session.add(Event(kind="stored", detail={"size": 4_000_000}))
+    admin.send(AdminFiguresState, "load", zone="Europe/Berlin")
+    shown = admin.sees(AdminFiguresState)
+    assert (len(shown.days), shown.days[-1].size, shown.lately) == (30, "4.0 MB", "1 video, 4.0 MB")
+    assert (shown.people, shown.videos, shown.storage) == ("2 accounts", "0 videos", "0 bytes")
+    bob.send(AdminFiguresState, "load", zone="UTC")
+    assert bob.sees(AdminFiguresState).days == []
+
+
+def test_the_inbox_is_paged_filtered_and_replayed(admin: Tab, bob: Tab, two: dict[str, Person]) -> None:
+    owner_id = two["bob"].caller.user_id
+    with transaction() as session:
+        video = lifecycle.new_video(owner_id, Status.GENERATING, "Bread")
+        session.add(video)
+        session.flush()
+        said = f'{{"userId": "{owner_id}", "videoId": "{video.id}", "status": "failed", "error": "No flour"}}'
+        session.add_all(Delivery(direction="out", kind="video", verdict="accepted") for _ in range(25))
+        report = Delivery(direction="in", kind="status", verdict="refused", body=said, video_id=video.id)
+        session.add(report)
+    admin.send(AdminInboxState, "load")
+    shown = admin.sees(AdminInboxState)
+    assert (len(shown.calls), shown.has_more) == (20, True)
+    assert (shown.calls[0].title, shown.calls[0].verdict) == ("A generator reported", "Refused")
+    admin.send(AdminInboxState, "more")
+    assert len(admin.sees(AdminInboxState).calls) == 26
+    admin.send(AdminInboxState, "show", direction="in")
+    [call] = admin.sees(AdminInboxState).calls
+    assert call.video == "Bread"
+    assert call.can_be_replayed
+    admin.send(AdminInboxState, "replay", delivery_id=call.delivery_id)
+    assert "Bread" in admin.sees(SessionState).notice
+    bob.send(AdminInboxState, "load")
+    bob.send(AdminInboxState, "show", direction="in")
+    assert bob.sees(AdminInboxState).calls == []
+
+
+def test_an_admin_chooses_the_field_of_an_answer_that_was_not_understood(
+    admin: Tab, bob: Tab, two: dict[str, Person]
+) -> None:
+    body = '{"a": "https://cdn.example/1.mp4", "b": "https://cdn.example/2.mp4"}'
+    with transaction() as session:
+        video = lifecycle.new_video(two["bob"].caller.user_id, Status.GENERATING, "Bread")
+        video.requested_at = video.unread_at = video.created_at
+        session.add(video)
+        session.flush()
+        session.add(Delivery(direction="out", kind="video", verdict="unread", answer=body, video_id=video.id))
+    admin.send(AdminInboxState, "load")
+    [call] = admin.sees(AdminInboxState).calls
+    assert (call.verdict, call.is_bad) == ("Not understood", True)
+    assert [(choice.path, choice.address) for choice in call.choices] == [
+        ("a", "https://cdn.example/…"),
+        ("b", "https://cdn.example/…"),
+    ]
+    bob.send(AdminInboxState, "choose", delivery_id=call.delivery_id, path="b")
+    assert "Only admins" in bob.sees(SessionState).notice
+    admin.send(AdminInboxState, "choose", delivery_id=call.delivery_id, path="b")
+    said = admin.sees(SessionState).notice
+    assert "1 waiting video goes on." in said
+    assert "VIDEO_RESULT_FIELD=b" in said
+    assert admin.sees(AdminInboxState).chosen_field == "b"
+    bob.send(AdminInboxState, "forget_field")
+    assert webhook_log.video() == "b"
+    admin.send(AdminInboxState, "forget_field")
+    assert (admin.sees(AdminInboxState).chosen_field, webhook_log.video()) == ("", "")
+
+
+def test_a_test_order_is_shown_step_by_step(
+    admin: Tab, bob: Tab, generator: Generator, configure: Configure
+) -> None:
+    configure(VIDEO_WEBHOOK_URL=f"{generator.url}/video", SCRIPT_WEBHOOK_URL=f"{generator.url}/script")
+    admin.send(AdminTestOrderState, "load")
+    assert admin.sees(AdminTestOrderState).order_steps == []
+    admin.send(AdminTestOrderState, "order")
+    shown = admin.sees(AdminTestOrderState)
+    assert [step.title for step in shown.order_steps] == [
+        "Script webhook (HTTP 200)",
+        "Video webhook (HTTP 200)",
+    ]
+    assert shown.order_steps[-1].read.startswith("Finished; the video is at")
+    assert not shown.is_ordering
+    bob.send(AdminTestOrderState, "load")
+    bob.send(AdminTestOrderState, "order")
+    assert bob.sees(AdminTestOrderState).order_steps == []
+    assert len(generator.requests) == 2
+
+
+def test_orphans_are_shown_first_and_deleted_on_a_word(
+    admin: Tab, moto_s3: Storage, two: dict[str, Person]
+) -> None:
+    key = f"videos/{two['bob'].caller.user_id}/video_1703123456789_abc123def/1_x.mp4"
+    moto_s3.put(key, b"x" * 1000, Description("video/mp4"))
+    _grows_old(moto_s3.bucket, key)
+    with transaction() as session:
+        session.add(lifecycle.new_video(two["bob"].caller.user_id, Status.DRAFT, "Bread"))
+    admin.send(AdminOrphansState, "look")
+    shown = admin.sees(AdminOrphansState)
+    assert (shown.can_mend, shown.goes) == (True, "1 object, 1 KB")
+    assert [each.name for each in shown.differences[0].examples] == [key]
+    admin.send(AdminOrphansState, "mend")  # nobody has confirmed it
+    assert list(moto_s3.keys()) == [key]
+    admin.send(AdminOrphansState, "ask")
+    admin.send(AdminOrphansState, "mend")
+    shown = admin.sees(AdminOrphansState)
+    assert (shown.can_mend, shown.differences[0].mended, shown.doing) == (False, "1 of 1", "")
+    assert list(moto_s3.keys()) == []
+
+
+def test_nobody_else_compares_or_mends(bob: Tab, moto_s3: Storage) -> None:
+    moto_s3.put("videos/x", b"x", Description("video/mp4"))
+    for handler in ("look", "ask", "mend"):
+        bob.send(AdminOrphansState, handler)
+    assert (bob.sees(AdminOrphansState).verdict, bob.sees(AdminOrphansState).is_asking) == ("", False)
+    assert list(moto_s3.keys()) == ["videos/x"]
+
+
+def test_an_s3_that_refuses_to_be_compared_is_told_beside_it(
+    admin: Tab, moto_s3: Storage, configure: Configure
+) -> None:
+    del moto_s3
+    configure(AWS_S3_BUCKET_NAME="no-such-bucket-anywhere")
+    admin.send(AdminOrphansState, "look")
+    assert "AWS_S3_BUCKET_NAME" in admin.sees(SessionState).errors["orphans"]
+    assert admin.sees(AdminOrphansState).doing == ""
+
+
+def _grows_old(bucket: str, key: str) -> None:
+    """Objects younger than an hour are left alone."""
+    in_memory = s3_backends["123456789012"]["aws"].buckets[bucket].keys[key]
+    in_memory.last_modified = datetime(2026, 1, 1, tzinfo=UTC).replace(tzinfo=None)

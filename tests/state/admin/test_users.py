@@ -1,0 +1,176 @@
+"""The admin's people: who is there, what they may, and the links that are handed to them."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.state.conftest import PASSWORD, Person, Server, Tab
+from tests.support.installation import Configure
+from videovault.db import transaction
+from videovault.errors import NotSignedIn
+from videovault.models import Status
+from videovault.services.accounts import accounts, tokens
+from videovault.services.admin import users
+from videovault.services.core import lifecycle
+from videovault.state.admin.users import NOT_A_SIZE, AdminPeopleState
+from videovault.state.session import SessionState
+
+
+@pytest.fixture
+def two(person: Callable[[str], Person]) -> dict[str, Person]:
+    return {name: person(name) for name in ("admin", "bob")}
+
+
+@pytest.fixture
+def admin(server: Server, two: dict[str, Person]) -> Tab:
+    tab = server.tab(two["admin"].token, address="/admin/people")
+    tab.send(AdminPeopleState, "load")
+    return tab
+
+
+def do(admin: Tab, person: Person, what: str) -> None:
+    admin.send(AdminPeopleState, "open", user_id=person.caller.user_id)
+    admin.send(AdminPeopleState, "ask", what=what)
+    admin.send(AdminPeopleState, "change")
+
+
+def test_people_are_listed_with_what_they_hold(admin: Tab) -> None:
+    shown = admin.sees(AdminPeopleState)
+    assert [(one.email, one.is_admin, one.videos) for one in shown.people] == [
+        ("admin@example.com", True, "0 videos"),
+        ("bob@example.com", False, "0 videos"),
+    ]
+    assert shown.people[1].seen_at
+    admin.send(AdminPeopleState, "search", q="bob")
+    assert [one.email for one in admin.sees(AdminPeopleState).people] == ["bob@example.com"]
+
+
+def test_people_are_sorted_and_the_address_keeps_how(
+    server: Server, admin: Tab, two: dict[str, Person]
+) -> None:
+    def emails(tab: Tab) -> list[str]:
+        return [one.email for one in tab.sees(AdminPeopleState).people]
+
+    put(two["bob"])
+    for column, first in (("email", "admin"), ("seen", "bob"), ("storage", "bob"), ("created", "admin")):
+        admin.send(AdminPeopleState, "sort_by", column=column)
+        assert emails(admin)[0] == f"{first}@example.com", column
+    admin.send(AdminPeopleState, "turn_round")
+    assert emails(admin)[0] == "bob@example.com"
+    assert admin.sees(AdminPeopleState).address == "order=down"
+    again = server.tab(two["admin"].token, address="/admin/people?sort=email&order=down")
+    again.send(AdminPeopleState, "load")
+    assert emails(again)[0] == "bob@example.com"
+
+
+def put(owner: Person) -> None:
+    with transaction() as session:
+        session.add(lifecycle.new_video(owner.caller.user_id, Status.READY, "Bread", size=1000))
+
+
+def test_for_others_nobody_is_there(server: Server, two: dict[str, Person]) -> None:
+    bob = server.tab(two["bob"].token, address="/admin/people")
+    bob.send(AdminPeopleState, "load")
+    bob.send(AdminPeopleState, "search", q="admin")
+    do(bob, two["bob"], "admin")
+    do(bob, two["admin"], "sessions")
+    bob.send(AdminPeopleState, "invite", form={"email": ""})
+    bob.send(AdminPeopleState, "make_reset_link")
+    shown = bob.sees(AdminPeopleState)
+    assert (shown.access, shown.people, shown.person.email, shown.link) == ("no", [], "", "")
+    assert not accounts.authenticate(two["bob"].token).is_admin
+    assert accounts.authenticate(two["admin"].token)
+
+
+def test_rights_are_given_and_taken_and_sessions_end_with_them(admin: Tab, two: dict[str, Person]) -> None:
+    do(admin, two["bob"], "admin")
+    shown = admin.sees(AdminPeopleState)
+    assert (shown.person.is_admin, shown.people[1].is_admin) == (True, True)
+    with pytest.raises(NotSignedIn):
+        accounts.authenticate(two["bob"].token)
+    do(admin, two["bob"], "inactive")
+    assert not admin.sees(AdminPeopleState).people[1].is_active
+    with pytest.raises(NotSignedIn):
+        accounts.login("bob@example.com", PASSWORD)
+    do(admin, two["bob"], "active")
+    assert accounts.login("bob@example.com", PASSWORD).user.is_admin
+
+
+def test_somebody_is_signed_out_everywhere_and_programs_go_on(admin: Tab, two: dict[str, Person]) -> None:
+    token = tokens.create(two["bob"].caller, "Nightly").token
+    another = accounts.login("bob@example.com", PASSWORD).token
+    do(admin, two["bob"], "sessions")
+    for ended in (two["bob"].token, another):
+        with pytest.raises(NotSignedIn):
+            accounts.authenticate(ended)
+    assert tokens.authenticate(token).email == "bob@example.com"
+    assert "API tokens still work" in admin.sees(SessionState).notice
+    assert accounts.authenticate(two["admin"].token)
+
+
+def test_nothing_happens_without_being_asked_about(admin: Tab, two: dict[str, Person]) -> None:
+    admin.send(AdminPeopleState, "open", user_id=two["bob"].caller.user_id)
+    admin.send(AdminPeopleState, "change")
+    admin.send(AdminPeopleState, "ask", what="quota_bytes")
+    admin.send(AdminPeopleState, "change")
+    for what in ("inactive", "sessions"):
+        admin.send(AdminPeopleState, "ask", what=what)
+        admin.send(AdminPeopleState, "spare")
+    admin.send(AdminPeopleState, "change")
+    assert accounts.authenticate(two["bob"].token)
+
+
+def test_the_last_admin_stays_one(admin: Tab, two: dict[str, Person]) -> None:
+    for what in ("no-admin", "inactive"):
+        do(admin, two["admin"], what)
+        assert admin.sees(SessionState).errors == {"person": accounts.LAST_ADMIN}
+    assert accounts.authenticate(two["admin"].token).is_admin
+
+
+@pytest.mark.parametrize(
+    ("form", "size"),
+    [
+        ({"quotaKind": "own", "quota": "1.5"}, 1_500_000_000),
+        ({"quotaKind": "own", "quota": " 0,5 "}, 500_000_000),
+        ({"quotaKind": "none", "quota": "7"}, 0),
+    ],
+)
+def test_a_quota_is_set_in_gb(admin: Tab, two: dict[str, Person], form: dict[str, str], size: int) -> None:
+    user_id = two["bob"].caller.user_id
+    admin.send(AdminPeopleState, "open", user_id=user_id)
+    admin.send(AdminPeopleState, "set_quota", form=form)
+    assert users.one(two["admin"].caller, user_id).quota_bytes == size
+    admin.send(AdminPeopleState, "set_quota", form={"quotaKind": "default"})
+    assert not users.one(two["admin"].caller, user_id).has_own_quota
+
+
+@pytest.mark.parametrize("typed", ["", "lots", "-1", "0", "nan", "inf", "1e12"])
+def test_a_quota_that_is_no_size_is_refused_beside_its_field(
+    admin: Tab, two: dict[str, Person], typed: str
+) -> None:
+    admin.send(AdminPeopleState, "open", user_id=two["bob"].caller.user_id)
+    admin.send(AdminPeopleState, "set_quota", form={"quotaKind": "own", "quota": typed})
+    assert admin.sees(SessionState).errors == {"quota": NOT_A_SIZE}
+
+
+def test_links_are_there_only_while_their_dialog_is_open(admin: Tab, two: dict[str, Person]) -> None:
+    admin.send(AdminPeopleState, "open", user_id=two["bob"].caller.user_id)
+    admin.send(AdminPeopleState, "make_reset_link")
+    assert "/reset?token=" in admin.sees(AdminPeopleState).link
+    admin.send(AdminPeopleState, "close")
+    assert admin.sees(AdminPeopleState).link == ""
+    admin.send(AdminPeopleState, "begin_invitation")
+    admin.send(AdminPeopleState, "invite", form={"email": "not an address"})
+    assert "email" in admin.sees(SessionState).errors
+    admin.send(AdminPeopleState, "invite", form={"email": "eve@example.com"})
+    assert "/register?invitation=" in admin.sees(AdminPeopleState).link
+    admin.send(AdminPeopleState, "close")
+    assert (admin.sees(AdminPeopleState).link, admin.sees(AdminPeopleState).is_inviting) == ("", False)
+
+
+def test_nobody_is_invited_where_accounts_are_closed(admin: Tab, configure: Configure) -> None:
+    configure(SIGNUP="closed")
+    admin.send(AdminPeopleState, "load")
+    assert not admin.sees(AdminPeopleState).invites
+    admin.send(AdminPeopleState, "invite", form={"email": ""})
+    assert "SIGNUP=invite" in admin.sees(SessionState).errors["invitation"]

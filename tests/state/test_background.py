@@ -1,0 +1,138 @@
+"""Calls from pages: once for all who ask the same, and never in each other's way."""
+
+import asyncio
+import threading
+from collections.abc import Collection, Mapping
+
+from tests.support.waiting import HANG_SECONDS
+from videovault.state.background import REMEMBERED, SLOW_CALLS, Shared, patiently, quickly
+
+
+class Answers:
+    """Says of each name how often somebody has asked by then, and remembers who was asked for together."""
+
+    def __init__(self, takes: float = 0.0) -> None:
+        self.asked: list[set[str]] = []
+        self._takes = takes
+
+    async def ask(self, names: Collection[str]) -> Mapping[str, int]:
+        self.asked.append(set(names))
+        number = len(self.asked)
+        await asyncio.sleep(self._takes)
+        return {name: number for name in names if name != "nobody"}
+
+
+def test_many_who_ask_at_once_get_the_same_answer() -> None:
+    answers = Answers(0.05)
+
+    async def all_at_once() -> list[int | None]:
+        shared = Shared(10, answers.ask)
+        return await asyncio.gather(*(shared.get("ada") for _ in range(50)))
+
+    assert asyncio.run(all_at_once()) == [1] * 50
+    assert answers.asked == [{"ada"}]
+
+
+def test_answer_is_for_its_key_only() -> None:
+    answers = Answers()
+
+    async def both() -> list[int | None]:
+        shared = Shared(10, answers.ask)
+        return [await shared.get(name) for name in ("ada", "nobody", "ada")]
+
+    assert asyncio.run(both()) == [1, None, 2]
+    assert answers.asked == [{"ada"}, {"ada", "nobody"}]
+
+
+def test_all_who_asked_of_late_are_asked_for_together() -> None:
+    answers = Answers()
+
+    async def later() -> tuple[int | None, int | None]:
+        shared = Shared(10, answers.ask)
+        await asyncio.gather(shared.get("ada"), shared.get("bob"))
+        shared._known_at -= 11
+        return await asyncio.gather(shared.get("ada"), shared.get("bob"))
+
+    assert tuple(asyncio.run(later())) == (2, 2)
+    assert answers.asked == [{"ada", "bob"}] * 2
+
+
+def test_who_has_not_been_asked_for_any_more_is_forgotten() -> None:
+    answers = Answers()
+
+    async def later() -> None:
+        shared = Shared(10, answers.ask)
+        await shared.get("ada")
+        shared._wanted["ada"] -= 10 * (REMEMBERED + 1)
+        shared._known_at -= 11
+        await shared.get("bob")
+
+    asyncio.run(later())
+    assert answers.asked == [{"ada"}, {"bob"}]
+
+
+def test_who_comes_while_others_are_asked_for_is_asked_for_next() -> None:
+    answers = Answers(0.02)
+
+    async def one_after_the_other() -> list[int | None]:
+        shared = Shared(10, answers.ask)
+        first = asyncio.ensure_future(shared.get("ada"))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return [await shared.get("bob"), await first]
+
+    assert asyncio.run(one_after_the_other()) == [2, 1]
+
+
+def test_error_reaches_all_who_asked() -> None:
+    async def fail(names: Collection[str]) -> Mapping[str, int]:
+        await asyncio.sleep(0)
+        raise LookupError(names)
+
+    async def both() -> list[int | BaseException | None]:
+        shared = Shared(10, fail)
+        return await asyncio.gather(*(shared.get("ada") for _ in range(2)), return_exceptions=True)
+
+    assert [type(answer) for answer in asyncio.run(both())] == [LookupError, LookupError]
+
+
+def test_one_who_leaves_does_not_take_the_answer_along() -> None:
+    answers = Answers(0.05)
+
+    async def leaving() -> int | None:
+        shared = Shared(10, answers.ask)
+        impatient = asyncio.create_task(shared.get("ada"))
+        patient = asyncio.create_task(shared.get("ada"))
+        await asyncio.sleep(0.01)
+        impatient.cancel()
+        return await patient
+
+    assert asyncio.run(leaving()) == 1
+    assert len(answers.asked) == 1
+
+
+def test_quick_calls_do_not_wait_for_slow_ones() -> None:
+    over = threading.Event()
+
+    async def both() -> str:
+        slow = [asyncio.ensure_future(patiently(over.wait)) for _ in range(SLOW_CALLS + 4)]
+        try:
+            return await asyncio.wait_for(quickly(lambda: "at once"), timeout=HANG_SECONDS)
+        finally:
+            over.set()
+            await asyncio.gather(*slow)
+
+    assert asyncio.run(both()) == "at once"
+
+
+def test_event_loop_goes_on_while_a_call_blocks() -> None:
+    async def beside() -> bool:
+        over = threading.Event()
+        call = asyncio.ensure_future(patiently(over.wait))
+        await asyncio.sleep(0)
+        went_on = not call.done()
+        over.set()
+        await call
+        return went_on
+
+    assert asyncio.run(beside())

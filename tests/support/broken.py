@@ -1,0 +1,39 @@
+"""An installation whose settings lead nowhere, for what the System page says of it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from tests.support.app import RunningApp, free_port, running_app
+from tests.support.generator import Generator
+from tests.support.listeners import FullListener
+from videovault import installation
+from videovault.config import EMBEDDED_BUCKET
+
+
+@contextmanager
+def broken_app(beside: RunningApp, generator: Generator) -> Iterator[RunningApp]:
+    """It asks the S3 of the app ``beside`` with keys that are not known there, and has no worker.
+
+    Its webhooks are one that never answers, one that is not there, and the ``generator``, which takes no notices. Its
+    address has another host than the other's, whose cookies it would share else.
+    """
+    s3_port = installation.load_or_create(beside.data_dir).s3_port
+    nobody = f"127.0.0.1:{free_port()}"
+    with FullListener() as silent:
+        settings = {
+            "AWS_S3_BUCKET_NAME": EMBEDDED_BUCKET,
+            "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{s3_port}",
+            "AWS_ACCESS_KEY_ID": "nobody",
+            "AWS_SECRET_ACCESS_KEY": "nothing",
+            "WORKERS": "0",
+            "RATE_LIMITS": "off",
+            "SCRIPT_WEBHOOK_URL": f"http://127.0.0.1:{silent}/script",
+            "VIDEO_WEBHOOK_URL": f"http://{nobody}/video",
+            "NOTIFY_WEBHOOK_URL": f"{generator.url}/notices",
+            "SMTP_URL": f"smtp://{nobody}",
+            "MAIL_FROM": "videos@brot.example",
+            "PUBLIC_URL": f"http://{nobody}",
+        }
+        with running_app(beside.data_dir / "broken", **settings) as app:
+            yield replace(app, url=app.url.replace("localhost", "127.0.0.1"))

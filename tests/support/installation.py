@@ -1,0 +1,187 @@
+"""An installation of the test's own: settings, database, queue and bucket that no other test sees."""
+
+import itertools
+import os
+import shutil
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from moto.server import ThreadedMotoServer
+from sqlalchemy import Connection, Dialect, Engine, Pool, event
+
+from tests.support import log_grep
+from tests.support.embedded_s3 import EmbeddedS3
+from videovault import db, worker
+from videovault.config import Settings, settings
+from videovault.gateways import mail, notification_webhook, source, status_client, storage, webhooks
+from videovault.services.admin import health
+from videovault.services.core import rate_limits
+
+ROOT = Path(__file__).parent.parent.parent
+Configure = Callable[..., None]
+_numbers = itertools.count(1)
+# Held while settings change. Whoever asks for them from a thread of its own holds it too: one that began to read
+# the old ones would leave them behind for everybody.
+changing = threading.RLock()
+_dialects: dict[str, Dialect] = {}
+_compiled: dict[Any, Any] = {}
+
+
+@event.listens_for(Pool, "checkout")  # "connect" would come before the product's own choice
+def _no_waiting_for_the_disk(connection: Any, _record: object, _proxy: object) -> None:
+    """No test cuts the power, and writing through to the disk takes most of a small transaction's time."""
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA synchronous=OFF")
+
+
+@event.listens_for(Engine, "engine_connect")
+def _compile_each_statement_once(connection: Connection) -> None:
+    """Compiling SQL was a fifth of all work: each test has a new engine, and a cache belongs to an engine and its dialect."""
+    if connection.dialect.name == "sqlite":
+        connection.dialect = connection.engine.dialect = _dialects.setdefault("sqlite", connection.dialect)
+        connection.execution_options(compiled_cache=_compiled)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_of_the_developers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A test that forgets to ask for an installation must not write into the one in ``var``, nor read ``.env``."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("nobodys"))
+        patch.setenv("PYTHONPATH", str(ROOT))  # programs that tests start find the product from there
+        yield
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with all tables and nothing in them, to be copied: migrating anew costs each test much longer."""
+    file = tmp_path_factory.mktemp("migrated") / "videovault.db"
+    migrate(f"sqlite:///{file}")
+    return file
+
+
+@pytest.fixture
+def installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, migrated: Path) -> Iterator[Path]:
+    """Defaults only but for accounts, which everyone may make; everything in ``tmp_path``, the tables made; the folder."""
+    monkeypatch.chdir(tmp_path)  # away from the developer's .env
+    for name in [*os.environ]:
+        if name.lower() in Settings.model_fields or name.startswith("AWS_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "var"))
+    monkeypatch.setenv("SIGNUP", "open")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("S3_RETRY_SECONDS", "0.5")  # an S3 that is away stays away in tests
+    forget()
+    (tmp_path / "var").mkdir()
+    shutil.copy(migrated, tmp_path / "var")
+    yield tmp_path
+    forget()
+
+
+@pytest.fixture
+def configure(installation: Path, monkeypatch: pytest.MonkeyPatch) -> Configure:
+    """Change settings after the start: ``configure(SIGNUP="closed")``."""
+    del installation
+
+    def change(**values: object) -> None:
+        with changing:
+            for name, value in values.items():
+                monkeypatch.setenv(name, str(value))
+            log_grep.choose({name: str(value) for name, value in values.items()})
+            forget()  # last, so that no thread can remember the old ones in between
+
+    return change
+
+
+@contextmanager
+def s3_in_memory() -> Iterator[str]:
+    """The address of an S3, as long as the block lasts."""
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    try:
+        yield f"http://{host}:{port}"
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def moto_server() -> Iterator[str]:
+    with s3_in_memory() as address:
+        yield address
+
+
+@pytest.fixture
+def moto_s3(configure: Configure, moto_server: str) -> storage.Storage:
+    """The installation with a bucket of its own on another S3."""
+    bucket = f"videos-{os.getpid()}-{next(_numbers)}"
+    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+    configure(AWS_S3_BUCKET_NAME=bucket, AWS_ENDPOINT_URL_S3=moto_server, **keys)
+    connected = storage.connected()
+    connected._s3.create_bucket(Bucket=bucket)
+    return connected
+
+
+@pytest.fixture
+def own_embedded_s3(configure: Configure, installation: Path, embedded_s3: EmbeddedS3) -> storage.Storage:
+    """The installation with the session's embedded S3, but a database and a queue of its own."""
+    configure(
+        DATA_DIR=embedded_s3.data_dir,
+        DATABASE_URL=f"sqlite:///{installation / 'var' / 'videovault.db'}",
+        QUEUE_URL=f"sqlite:///{installation / 'var' / 'queue.db'}",
+    )
+    return storage.connected()
+
+
+def migrate(url: str) -> None:
+    """Make the tables of another database than the installation's, and leave no connection to it."""
+    with changing:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("DATABASE_URL", url)
+            forget()
+            db.migrate()
+        forget()
+
+
+def forget() -> None:
+    """Close and drop whatever this process has opened on behalf of the settings so far."""
+    settings.cache_clear()  # first: what a thread opens meanwhile must be by the new ones
+    for opened, close in CLOSED_BY.items():
+        if opened.cache_info().currsize and close:
+            close(opened())
+        opened.cache_clear()
+
+
+def _close_engine(engine: Engine) -> None:
+    """Once nobody holds a connection any more: one given back to a pool that is gone would never be closed."""
+    until = time.monotonic() + 5
+    held = getattr(engine.pool, "checkedout", lambda: 0)
+    while held() and time.monotonic() < until:
+        time.sleep(0.01)
+    engine.dispose()
+
+
+def _close_storage(opened: storage.Storage) -> None:
+    opened._s3.close()
+    vars(opened).get("_public", opened._s3).close()
+
+
+CLOSED_BY: dict[Any, Callable[[Any], object] | None] = {
+    db.engine: _close_engine,
+    source.connected: lambda opened: opened.close(),
+    source.from_studio: lambda opened: opened.close(),
+    status_client.connected: lambda opened: opened.close(),
+    status_client.of_studio: lambda opened: opened.close(),
+    webhooks.connected: lambda opened: opened._client.close(),
+    notification_webhook.connected: lambda opened: opened._client.close(),
+    mail.connected: None,
+    storage.connected: _close_storage,
+    rate_limits.limiter: None,
+    health.runs: None,
+    worker.queue: lambda opened: opened.huey.storage.close(),
+}

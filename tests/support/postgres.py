@@ -1,0 +1,130 @@
+"""A real PostgreSQL for the session, and an empty database of it for each test that asks."""
+
+import itertools
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlmodel import SQLModel
+
+from tests.support.app import free_port
+from tests.support.installation import Configure, migrate
+from tests.support.waiting import HANG_SECONDS
+from videovault import db
+
+ACCOUNT = "postgres"
+KINDS = ("SQLite", "PostgreSQL")
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The address of a server, without a database; skipped where PostgreSQL is not installed."""
+    binaries = _binaries()
+    if binaries is None:
+        pytest.skip("PostgreSQL (initdb, pg_ctl) is not installed here")
+    # Not pytest's own folder: that one is closed to the account that the server runs under.
+    folder = Path(tempfile.mkdtemp(prefix="videovault-postgres-"))
+    try:
+        with _running(binaries, folder) as port:
+            yield f"postgresql+psycopg://{ACCOUNT}@127.0.0.1:{port}"
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> str:
+    """DATABASE_URL of an empty database."""
+    return _created(postgres_server)
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres_server: str) -> str:
+    """The name of a database with all tables and nothing in them, to be copied."""
+    url = _created(postgres_server)
+    migrate(url)
+    return url.rpartition("/")[2]
+
+
+@pytest.fixture(scope="session")
+def shared_postgres(postgres_server: str, migrated_postgres: str) -> str:
+    """DATABASE_URL of a copy that one test after the other empties and uses: a copy for each would cost much more."""
+    return _created(postgres_server, migrated_postgres)
+
+
+def _created(server: str, template: str = "template1") -> str:
+    """DATABASE_URL of a new copy of ``template``, to which nobody may be connected."""
+    name = f"test_{next(_numbers)}"
+    with _connected(f"{server}/postgres") as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
+    return f"{server}/{name}"
+
+
+def _empty(url: str) -> None:
+    """Delete all rows, once no other connection can have locked them. IDs begin at 1 again."""
+    tables = ", ".join(table.name for table in SQLModel.metadata.sorted_tables)
+    with _connected(url) as connection:
+        connection.execute(f"SET lock_timeout = '{HANG_SECONDS}s'".encode())
+        connection.execute(f"TRUNCATE {tables} RESTART IDENTITY".encode())
+
+
+def _connected(url: str) -> psycopg.Connection:
+    return psycopg.connect(url.replace("+psycopg", ""), autocommit=True)
+
+
+@contextmanager
+def _running(binaries: Path, folder: Path) -> Iterator[int]:
+    if os.geteuid() == 0:
+        account = pwd.getpwnam(ACCOUNT)
+        os.chown(folder, account.pw_uid, account.pw_gid)
+    port = free_port()
+    data = str(folder / "data")
+    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+    _run(binaries / "initdb", "-D", data, "-U", ACCOUNT, "-A", "trust", "-E", "UTF8", "--no-sync")
+    _run(binaries / "pg_ctl", "-D", data, "-l", str(folder / "log"), "-w", "-o", options, "start")
+    try:
+        yield port
+    finally:
+        _run(binaries / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
+
+
+def _run(program: Path, *arguments: str) -> None:
+    """As the account that PostgreSQL insists on: never root."""
+    as_account = ["runuser", "-u", ACCOUNT, "--"] if os.geteuid() == 0 else []
+    command = [*as_account, str(program), *arguments]
+    subprocess.run(command, check=True, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+
+def _binaries() -> Path | None:
+    """The folder of initdb and pg_ctl; Debian keeps them off the PATH."""
+    found = shutil.which("initdb")
+    folders = [Path(found).parent] if found else sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    return next((folder for folder in reversed(folders) if (folder / "pg_ctl").exists()), None)
+
+
+@pytest.fixture(params=KINDS)
+def database(request: pytest.FixtureRequest, configure: Configure) -> str:
+    """The installation on each kind of database in turn, with all tables and nothing in them."""
+    if request.param == "PostgreSQL":
+        url = request.getfixturevalue("shared_postgres")
+        _empty(url)
+        configure(DATABASE_URL=url)
+    db.engine()  # made now, as threads that are the first to ask, and at once, would make one each
+    return str(request.param)
+
+
+@pytest.fixture(params=KINDS)
+def empty_database(request: pytest.FixtureRequest, configure: Configure) -> str:
+    """The same without any table."""
+    if request.param == "PostgreSQL":
+        configure(DATABASE_URL=request.getfixturevalue("postgres_url"))
+    else:
+        configure(DATABASE_URL="sqlite:///empty.db")
+    return str(request.param)

@@ -1,0 +1,209 @@
+"""One TCP or TLS connection to an address that was checked before, read straight into the caller's buffer.
+
+Sockets do not block: every wait is cut into slices, so that a cancelled transfer is noticed at once.
+"""
+
+import errno
+import os
+import select
+import socket
+import ssl
+import struct
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import httpx
+
+from videovault.gateways.ssrf import SLICE_SECONDS, Stop
+
+# The kernel wakes us only when so much has arrived, or at the end of a slice: fewer wake-ups, less CPU.
+LOW_WATER_BYTES = 256 * 1024
+# Until then at every packet: the kernel widens a young connection's window by how promptly it is emptied.
+YOUNG_BYTES = 8 * 1024 * 1024
+MIN_RTT = struct.Struct("=148xI")  # tcpi_min_rtt of struct tcp_info in linux/tcp.h, microseconds
+UNKNOWN_RTT = 0xFFFFFFFF
+TLS_RECORD_BYTES = 16 * 1024 + 256
+
+_WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to wait for something to happen, and what may end the wait before."""
+
+    seconds: float
+    stop: Stop
+
+
+class Wire:
+    """A connected socket; not to be used by two threads at once."""
+
+    def __init__(self, connected: socket.socket) -> None:
+        self._socket = connected
+        self._low_water = 1
+        self._wait_for = 0  # poll events, 0 when reading can be tried at once
+        self._failure: OSError | None = None
+        self._received = 0
+
+    @classmethod
+    def connect(cls, addresses: Sequence[str], port: int, patience: Patience) -> "Wire":
+        """Connect to the first address that answers, sharing the time out among them.
+
+        Raises httpx.ConnectError or httpx.ConnectTimeout for the last address, and what ``stop`` raises.
+        """
+        end = time.monotonic() + patience.seconds
+        *others, last = addresses
+        for left, address in enumerate(others):
+            share = (end - time.monotonic()) / (len(addresses) - left)
+            try:
+                return cls(_connected(address, port, time.monotonic() + share, patience.stop))
+            except (httpx.ConnectError, httpx.ConnectTimeout):
+                continue
+        return cls(_connected(last, port, end, patience.stop))
+
+    def secure(self, context: ssl.SSLContext, name: str, patience: Patience) -> None:
+        """Speak TLS from here on; the certificate must be for the host ``name``.
+
+        Raises httpx.ConnectError (caused by the ssl.SSLError), httpx.ConnectTimeout, and what ``stop`` raises.
+        """
+        end = time.monotonic() + patience.seconds
+        self._socket = secured = _wrapped(self._socket, context, name)
+        while events := _shake_hands(secured):
+            _pause(secured, events, patience.stop)
+            if time.monotonic() > end:
+                raise httpx.ConnectTimeout("the TLS handshake took too long")
+
+    def send(self, data: bytes, patience: Patience) -> None:
+        """Raises httpx.WriteError, httpx.WriteTimeout, and what ``stop`` raises."""
+        end, rest = time.monotonic() + patience.seconds, memoryview(data)
+        while rest:
+            try:
+                rest = rest[self._socket.send(rest) :]
+            except _WOULD_BLOCK as error:
+                _pause(self._socket, _events(error, select.POLLOUT), patience.stop)
+            except OSError as error:
+                raise httpx.WriteError(str(error)) from error
+            if time.monotonic() > end:
+                raise httpx.WriteTimeout("the request could not be sent in time")
+
+    def receive(self, buffer: memoryview, stop: Stop, *, expected: int = 0) -> int | None:
+        """Put what has arrived into ``buffer``: its length, 0 at the end, None if a slice brought nothing.
+
+        ``expected`` is how many bytes are still sure to come. Raises httpx.ReadError, and what ``stop`` raises.
+        """
+        many = self._received > YOUNG_BYTES and expected > LOW_WATER_BYTES + TLS_RECORD_BYTES
+        self._ask_for(LOW_WATER_BYTES if many else 1)
+        if self._wait_for:
+            _pause(self._socket, self._wait_for, stop)
+        count = self._drain(buffer)
+        self._received += count or 0
+        return count
+
+    def round_trip(self) -> float | None:
+        """Seconds that a packet takes there and back at best, as the kernel measured it; None where it tells nobody.
+
+        Other than the time until an answer begins, this does not grow when this process or the server is busy.
+        """
+        if sys.platform != "linux":
+            return None
+        info = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, MIN_RTT.size)
+        microseconds: int
+        (microseconds,) = MIN_RTT.unpack(info) if len(info) == MIN_RTT.size else (0,)
+        return microseconds / 1e6 if 0 < microseconds < UNKNOWN_RTT else None
+
+    def is_quiet(self) -> bool:
+        """Whether nothing has come, not even the end, since the last answer."""
+        decrypted = self._socket.pending() if isinstance(self._socket, ssl.SSLSocket) else 0
+        return not decrypted and not _ready(self._socket, select.POLLIN, 0)
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def _drain(self, buffer: memoryview) -> int | None:
+        if self._failure:
+            raise httpx.ReadError(str(self._failure)) from self._failure
+        self._wait_for, filled = 0, 0
+        try:
+            while filled < len(buffer):
+                count = self._socket.recv_into(buffer[filled:])
+                if not count:
+                    return filled
+                filled += count
+        except _WOULD_BLOCK as error:
+            self._wait_for = _events(error, select.POLLIN)
+            return filled or None
+        except OSError as error:
+            self._failure = error
+            if not filled:
+                raise httpx.ReadError(str(error)) from error
+        return filled
+
+    def _ask_for(self, low_water: int) -> None:
+        if low_water != self._low_water:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, low_water)
+            self._low_water = low_water
+
+
+def _connected(address: str, port: int, end: float, stop: Stop) -> socket.socket:
+    new = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        new.setblocking(False)
+        new.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        _dial(new, address, port, end, stop)
+    except BaseException:
+        new.close()
+        raise
+    return new
+
+
+def _dial(new: socket.socket, address: str, port: int, end: float, stop: Stop) -> None:
+    code = new.connect_ex((address, port))
+    while code == errno.EINPROGRESS and not _pause(new, select.POLLOUT, stop):
+        if time.monotonic() > end:
+            raise httpx.ConnectTimeout("no answer to the connection request")
+    if code in (0, errno.EINPROGRESS):
+        code = new.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if code:
+        raise httpx.ConnectError(os.strerror(code))
+
+
+def _wrapped(plain: socket.socket, context: ssl.SSLContext, name: str) -> ssl.SSLSocket:
+    try:
+        # An end without TLS's own goodbye may be an attacker's cut: it must not pass for the real end.
+        return context.wrap_socket(
+            plain, server_hostname=name, do_handshake_on_connect=False, suppress_ragged_eofs=False
+        )
+    except OSError as error:
+        raise httpx.ConnectError(str(error)) from error
+
+
+def _shake_hands(secured: ssl.SSLSocket) -> int:
+    """One step of the handshake: the poll events to wait for, 0 when it is done."""
+    try:
+        secured.do_handshake()
+    except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
+        return _events(error, select.POLLIN)
+    except OSError as error:
+        raise httpx.ConnectError(str(error)) from error
+    return 0
+
+
+def _events(error: OSError, usually: int) -> int:
+    """What to wait for: TLS may have to read before it can write, and the other way round."""
+    if isinstance(error, ssl.SSLWantReadError):
+        return select.POLLIN
+    return select.POLLOUT if isinstance(error, ssl.SSLWantWriteError) else usually
+
+
+def _pause(waiting: socket.socket, events: int, stop: Stop) -> bool:
+    """Wait for one of ``events``, for one slice at most; whether it came."""
+    stop()
+    return _ready(waiting, events, SLICE_SECONDS)
+
+
+def _ready(waiting: socket.socket, events: int, seconds: float) -> bool:
+    poll = select.poll()
+    poll.register(waiting, events)
+    return bool(poll.poll(seconds * 1000))

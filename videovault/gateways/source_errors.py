@@ -1,0 +1,232 @@
+"""What can go wrong with a source, each with its sentence for a person and whether trying again may help.
+
+SourceError
+├── LinkExpired         the address does not give the video, no longer or not yet: a fresh one may
+├── SourceUnavailable   busy or out of order: ``retry_after`` seconds, if it said so
+├── SourceChanged       no longer the bytes that were begun with: start afresh
+└── RangesUnreliable    its ranges cannot be trusted: read it as one stream
+SourceCancelled         close() was called; nothing went wrong
+"""
+
+import re
+import ssl
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import httpx
+
+from videovault.errors import SourceError
+from videovault.gateways import http_dates
+
+# Web pages that come instead of a video: which kind it is, and what the person can do about it.
+
+# What pages of Cloudflare, Akamai, AWS WAF, Imperva, DataDome, PerimeterX and Sucuri say before they let anyone in.
+_CHALLENGES = re.compile(
+    rb"just a moment\.\.\.|/cdn-cgi/challenge-platform|cf-chl|cf-browser-verification|cf-error-details"
+    rb"|attention required! \| cloudflare|checking your browser|verify(?:ing)? (?:that )?you are (?:a )?human"
+    rb"|errors\.edgesuite\.net|reference&#32;&#35;|reference #[0-9a-f]{1,4}\.|awswaf|_incapsula_resource"
+    rb"|captcha-delivery\.com|px-captcha|sucuri website firewall"
+)
+_CHALLENGE_HEADERS = ("cf-mitigated", "x-amzn-waf-action", "x-datadome")
+_CHALLENGE = (
+    "The source shows a page that checks whether a person is asking (bot protection{status}), so VideoVault cannot fetch "
+    "the video. Use a direct download link, or ask its operator to let VideoVault through."
+)
+_DIRECT = "Use the direct download link of the video file"
+
+# By the end of the host's name.
+_SHARE_PAGES = {
+    "drive.google.com": f"This is a page of Google Drive. {_DIRECT}: share the file with anyone who has the link, and "
+    "give https://drive.usercontent.google.com/download?id=…&export=download&confirm=t with the file's id.",
+    "docs.google.com": f"This is a page of Google Drive. {_DIRECT}: share the file with anyone who has the link, and "
+    "give https://drive.usercontent.google.com/download?id=…&export=download&confirm=t with the file's id.",
+    "photos.google.com": f"This is a page of Google Photos. {_DIRECT}, or download the video and store it elsewhere.",
+    "photos.app.goo.gl": f"This is a page of Google Photos. {_DIRECT}, or download the video and store it elsewhere.",
+    "dropbox.com": f"This is a page of Dropbox. {_DIRECT}: the same link with dl=1 instead of dl=0 at its end.",
+    "1drv.ms": f"This is a page of OneDrive. {_DIRECT}: choose Download there and copy the link.",
+    "onedrive.live.com": f"This is a page of OneDrive. {_DIRECT}: choose Download there and copy the link.",
+    "sharepoint.com": f"This is a page of SharePoint. {_DIRECT}: the same link with &download=1 at its end.",
+    "box.com": f"This is a page of Box. {_DIRECT}, which its share settings show.",
+    "icloud.com": f"This is a page of iCloud. {_DIRECT}: choose Download there and copy the link.",
+    "wetransfer.com": f"This is a page of WeTransfer. {_DIRECT}: start the download there and copy its link.",
+    "we.tl": f"This is a page of WeTransfer. {_DIRECT}: start the download there and copy its link.",
+    "youtube.com": "This is a page of YouTube, which gives no file. Download the video in YouTube Studio if it is yours. "
+    f"{_DIRECT}.",
+    "youtu.be": "This is a page of YouTube, which gives no file. Download the video in YouTube Studio if it is yours. "
+    f"{_DIRECT}.",
+    "vimeo.com": f"This is a page of Vimeo. {_DIRECT}: choose Download there and copy the link.",
+    "loom.com": f"This is a page of Loom. {_DIRECT}: choose Download there and copy the link.",
+    "heygen.com": f"This is a page of HeyGen. {_DIRECT}: choose Download there, or take video_url from its API.",
+    "synthesia.io": f"This is a page of Synthesia. {_DIRECT}: choose Download there, or take it from its API.",
+    "d-id.com": f"This is a page of D-ID. {_DIRECT}: choose Download there, or take result_url from its API.",
+    "tiktok.com": f"This is a page of TikTok, which gives no file. {_DIRECT}.",
+    "instagram.com": f"This is a page of Instagram, which gives no file. {_DIRECT}.",
+    "facebook.com": f"This is a page of Facebook, which gives no file. {_DIRECT}.",
+}
+
+
+def is_challenge(page: bytes, headers: Mapping[str, str]) -> bool:
+    """Whether what came instead of a video keeps programs out, by its first bytes and its headers."""
+    if any(name in headers for name in _CHALLENGE_HEADERS) or _CHALLENGES.search(page.lower()):
+        return True
+    return "akamaighost" in headers.get("server", "").lower() and b"access denied" in page.lower()
+
+
+def challenged(status: int = 200) -> str:
+    """The sentence for a challenge page."""
+    return _CHALLENGE.format(status="" if status == 200 else f", HTTP {status}")
+
+
+def share_page(hosts: Collection[str]) -> str:
+    """What to do about a share page; empty unless one of the ``hosts`` on the way is known to have such pages."""
+    for host in hosts:
+        for known, advice in _SHARE_PAGES.items():
+            if f".{host}".endswith(f".{known}"):
+                return advice
+    return ""
+
+
+def instead_of_video(page: bytes, headers: Mapping[str, str], hosts: Collection[str]) -> SourceError | None:
+    """The error for a page that came with a status of success, where more can be said than that it is one."""
+    sentence = share_page(hosts) or (challenged() if is_challenge(page, headers) else "")
+    return SourceError(sentence) if sentence else None
+
+
+_NOT_YET = "The video is not there yet (HTTP {}). Try again in a few minutes."
+_LINK_FAULTS = {
+    401: "The source wants a sign-in for this link (HTTP 401). Use a link that works without signing in.",
+    403: "The source refuses access (HTTP 403): the link has expired or is not public.",
+    404: "The link has expired: the video is no longer at this address, or not there yet (HTTP 404).",
+    409: _NOT_YET.format(409),
+    410: "The link has expired: the video is no longer at this address (HTTP 410).",
+    425: _NOT_YET.format(425),
+}
+_MAY_APPEAR = (403, 404, 409, 425)
+_UNITS = ((1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB"))
+
+
+class LinkExpired(SourceError):
+    """The address does not give the video: a generator may have a fresh address for it.
+
+    ``may_appear``: the same address may give it in some minutes, as of a generator that reports too early.
+    """
+
+    def __init__(self, public_message: str, *, may_appear: bool = False) -> None:
+        super().__init__(public_message)
+        self.may_appear = may_appear
+
+
+class SourceUnavailable(SourceError):
+    """Busy or out of order: worth another try, after ``retry_after`` seconds if the source said so.
+
+    ``may_appear`` as in LinkExpired: it answers that the video is still being made.
+    """
+
+    def __init__(
+        self, public_message: str, retry_after: float | None = None, *, may_appear: bool = False
+    ) -> None:
+        super().__init__(public_message, retryable=True)
+        self.retry_after = retry_after
+        self.may_appear = may_appear
+
+
+class SourceChanged(SourceError):
+    """The source no longer gives the bytes that were begun with."""
+
+    def __init__(self) -> None:
+        super().__init__("The video was changed at its source while it was being fetched.", retryable=True)
+
+
+class RangesUnreliable(SourceError):
+    """The source answers requests for a part wrongly."""
+
+    def __init__(self) -> None:
+        super().__init__("The source sends other parts of the video than those asked for.")
+
+
+class SourceCancelled(Exception):
+    """The stream or its Source was closed while it was in use."""
+
+
+def empty() -> SourceError:
+    return SourceError("The address gives an empty file.")
+
+
+def too_large(limit: int) -> SourceError:
+    return SourceError(f"The video is larger than the limit of {_size(limit)}.")
+
+
+def too_long(seconds: float) -> SourceError:
+    return SourceError(f"The source did not deliver the video within {seconds / 60:,.0f} minutes.")
+
+
+def too_slow() -> SourceError:
+    return SourceError("The source sends the video too slowly.", retryable=True)
+
+
+def cut_short() -> SourceError:
+    return SourceError("The source broke off before the end of the video.", retryable=True)
+
+
+def refused(
+    status: int, retry_after: str = "", *, is_challenge: bool = False, hosts: Collection[str] = ()
+) -> SourceError:
+    """The error for an answer whose status gives no video; ``retry_after`` is the header.
+
+    ``is_challenge``: its body is a page that keeps programs out; ``hosts`` are all those that were asked on the way.
+    """
+    advice = challenged(status) if is_challenge else ""
+    if status in (401, 403):
+        advice = advice or share_page(hosts)
+    if status in _LINK_FAULTS:
+        return LinkExpired(advice or _LINK_FAULTS[status], may_appear=status in _MAY_APPEAR)
+    wait = seconds_of(retry_after)
+    if status == 429 and not is_challenge:
+        return SourceUnavailable("The source asks us to slow down (HTTP 429).", wait)
+    if status in (202, 408, 423, 429) or status >= 500:
+        sentence = advice or f"The source cannot give the video right now (HTTP {status})."
+        return SourceUnavailable(sentence, wait, may_appear=status == 202)
+    return SourceError(advice or f"The source does not give the video (HTTP {status}).")
+
+
+def may_appear(error: Exception) -> bool:
+    """Whether the same address may give the video in some minutes."""
+    return isinstance(error, LinkExpired | SourceUnavailable) and error.may_appear
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turns httpx's errors into SourceError."""
+    try:
+        yield
+    except httpx.HTTPError as error:
+        raise _translation(error) from error
+
+
+def _translation(error: httpx.HTTPError) -> SourceError:
+    if isinstance(error.__cause__, ssl.SSLError) and not isinstance(error.__cause__, ssl.SSLEOFError):
+        return SourceError("The source cannot prove who it is: its TLS certificate or setup is not valid.")
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+        return SourceError("The source cannot be reached.", retryable=True)
+    if isinstance(error, httpx.TimeoutException):
+        return SourceError("The source sent nothing for too long.", retryable=True)
+    if isinstance(error, httpx.NetworkError):
+        return SourceError("The connection to the source was lost.", retryable=True)
+    return SourceError("The source's answer could not be understood.", retryable=True)
+
+
+def seconds_of(retry_after: str) -> float | None:
+    """What a Retry-After header asks for (RFC 9110, 10.2.3: a number of seconds, or a date); None for nonsense."""
+    text = retry_after.strip()
+    if re.fullmatch(r"[0-9]{1,9}", text):
+        return float(text)
+    date = http_dates.read(text)
+    return None if date is None else max(0.0, (date - datetime.now(UTC)).total_seconds())
+
+
+def _size(count: int) -> str:
+    for unit, name in _UNITS:
+        if count >= unit:
+            return f"{count / unit:.1f}".removesuffix(".0") + f" {name}"
+    return f"{count} bytes"

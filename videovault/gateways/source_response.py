@@ -1,0 +1,200 @@
+"""What a source's answer promises, and whether it is an answer to what was asked."""
+
+import re
+from dataclasses import dataclass, field
+
+import httpx
+
+from videovault.errors import SourceError
+from videovault.gateways.container import Container
+from videovault.gateways.filenames import filename_hint, name_in_header
+from videovault.gateways.source_errors import RangesUnreliable, SourceChanged, empty, too_large
+
+_STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]{0,256}"')
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
+_NUMBER = re.compile(r"[0-9]{1,18}")
+_MEDIA_TYPE = re.compile(r"[a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,60}")
+
+
+# Many hosts refuse a program whose name does not begin as those of browsers do.
+BASE_HEADERS = {
+    "User-Agent": "Mozilla/5.0 (compatible; VideoVault)",
+    "Accept": "video/*,*/*;q=0.8",
+    "Accept-Encoding": "identity",
+}
+# What a body really is encoded by (IANA's HTTP content codings). Anything else in Content-Encoding, such as
+# aws-chunked, none, binary or a charset, says nothing of the bytes that arrive.
+_ENCODINGS = frozenset(
+    ("gzip", "x-gzip", "compress", "x-compress", "deflate", "br", "zstd", "dcb", "dcz", "exi", "pack200-gzip")
+)
+_WITHOUT_BODY = (204, 205)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The bytes asked for: from ``start`` up to, not including, ``end``; None means to the end.
+
+    ``validator`` is the strong ETag that the bytes must belong to.
+    """
+
+    start: int = 0
+    end: int | None = None
+    validator: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.start < 0 or (self.end is not None and self.end <= self.start):
+            raise ValueError(f"there are no bytes from {self.start} to {self.end}")
+
+    @property
+    def is_range(self) -> bool:
+        return self.start > 0 or self.end is not None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        headers = dict(BASE_HEADERS)
+        if self.is_range:
+            headers["Range"] = f"bytes={self.start}-{'' if self.end is None else self.end - 1}"
+            if self.validator:
+                headers["If-Range"] = self.validator
+        return headers
+
+
+@dataclass(frozen=True)
+class SourceInfo:
+    """What one answer promises. Sizes in bytes; None where the source does not say.
+
+    ``total`` is the size of the whole video, ``length`` of what this stream gives, beginning at ``start``.
+    ``partial`` is False when the whole video is given, even though a part was asked for. ``validator`` is a
+    strong ETag; ``last_modified`` the header as it came. ``container`` is known when ``start`` is 0.
+    ``final_url`` often carries a secret and is never to be shown; later parts may be asked from it directly.
+    ``given_name`` is the file name of a Content-Disposition header, empty without one.
+    """
+
+    final_url: str = field(repr=False)
+    total: int | None
+    length: int | None
+    start: int
+    partial: bool
+    accepts_ranges: bool
+    validator: str | None
+    last_modified: str | None
+    content_type: str | None
+    filename_hint: str
+    given_name: str = ""
+    container: Container | None = None
+
+
+def info_of(response: httpx.Response, wanted: Wanted, url: str, max_bytes: int) -> SourceInfo:
+    """What ``response``, whose body was not read yet, promises; its status says that it may give the video.
+
+    Raises SourceError and its kinds for an answer that gives no video, too large a one, or other bytes than
+    those wanted.
+    """
+    start, length, total = _extent(response, wanted)
+    _check_encoding(response.headers)
+    if total is not None and total > max_bytes:
+        raise too_large(max_bytes)
+    if length == 0:
+        raise empty()
+    partial = response.status_code == 206 and wanted.is_range
+    disposition = header_text(response, "content-disposition")
+    validator = _strong_etag(response.headers)
+    if partial and wanted.validator and validator != wanted.validator:
+        raise SourceChanged
+    return SourceInfo(
+        final_url=url,
+        total=total,
+        length=length,
+        start=start,
+        partial=partial,
+        accepts_ranges=partial or response.headers.get("accept-ranges", "").strip().lower() == "bytes",
+        validator=validator,
+        last_modified=response.headers.get("last-modified"),
+        content_type=_content_type(response.headers),
+        filename_hint=filename_hint(disposition, url),
+        given_name=name_in_header(disposition),
+    )
+
+
+def may_be_video(status: int, wanted: Wanted) -> bool:
+    """Whether the body of an answer with this status is to be looked at: its bytes decide, not the kind of success."""
+    return (200 <= status < 300 and status not in _WITHOUT_BODY) or (status == 416 and wanted.is_range)
+
+
+def header_text(response: httpx.Response, name: str) -> str:
+    """A header as its sender meant it: in UTF-8 where that is possible, whatever the other headers are in."""
+    raw = next((value for key, value in response.headers.raw if key.lower() == name.encode()), b"")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
+def _extent(response: httpx.Response, wanted: Wanted) -> tuple[int, int | None, int | None]:
+    """Start, length and total."""
+    if response.status_code == 416:
+        raise SourceChanged
+    if response.status_code == 206:
+        return (
+            _range_extent(response.headers, wanted) if wanted.is_range else _unasked_extent(response.headers)
+        )
+    length = _length(response.headers)
+    return 0, length, length
+
+
+def _unasked_extent(headers: httpx.Headers) -> tuple[int, int | None, int | None]:
+    """Of a 206 to a request for the whole: some servers call the whole a part."""
+    length = _length(headers)
+    if "content-range" not in headers:
+        return 0, length, length
+    match = _CONTENT_RANGE.fullmatch(headers["content-range"].strip().lower())
+    is_whole = match and int(match[1]) == 0 and match[3] in ("*", str(int(match[2]) + 1))
+    if not match or not is_whole or length not in (None, int(match[2]) + 1):
+        raise SourceError(
+            "The source sends a part of the video, although the whole was asked for (HTTP 206)."
+        )
+    return 0, int(match[2]) + 1, int(match[2]) + 1
+
+
+def _range_extent(headers: httpx.Headers, wanted: Wanted) -> tuple[int, int, int | None]:
+    match = _CONTENT_RANGE.fullmatch(headers.get("content-range", "").strip().lower())
+    if match is None:
+        raise RangesUnreliable
+    first, last = int(match[1]), int(match[2])
+    total = None if match[3] == "*" else int(match[3])
+    length = last - first + 1
+    ends = [end for end in (wanted.end, total) if end is not None]
+    # Without the total, which may come before the end that was asked for, this cannot be known for sure.
+    ends_well = not ends or (last < min(ends) if total is None else last == min(ends) - 1)
+    if first != wanted.start or length < 1 or not ends_well or _length(headers) not in (None, length):
+        raise RangesUnreliable
+    return first, length, total
+
+
+def _length(headers: httpx.Headers) -> int | None:
+    """The Content-Length, which does not count beside a Transfer-Encoding (RFC 9112, 6.3)."""
+    text = headers.get("content-length", "").strip()
+    if "transfer-encoding" in headers or not _NUMBER.fullmatch(text):
+        return None
+    return int(text)
+
+
+def _check_encoding(headers: httpx.Headers) -> None:
+    named = {part.strip().lower() for part in headers.get("content-encoding", "").split(",")}
+    if encodings := named & _ENCODINGS:
+        # Unpacked it would be without ranges and without a known end, and could be as large as its sender likes.
+        name = ", ".join(sorted(encodings))
+        raise SourceError(
+            f"The source sends the video compressed ({name}), although it was asked not to. "
+            "Use a link that gives the file as it is."
+        )
+
+
+def _strong_etag(headers: httpx.Headers) -> str | None:
+    etag = headers.get("etag", "").strip()
+    return etag if _STRONG_ETAG.fullmatch(etag) else None
+
+
+def _content_type(headers: httpx.Headers) -> str | None:
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind if _MEDIA_TYPE.fullmatch(kind) else None

@@ -1,0 +1,117 @@
+"""Objects without a video and videos without an object: found, shown, and mended on a word."""
+
+from typing import Any
+
+import reflex as rx
+
+from videovault.components.dialog import question
+from videovault.components.forms import button, problem
+from videovault.components.text import is_empty, sentence
+from videovault.pages.admin.layout import section, with_code, working
+from videovault.state import wording
+from videovault.state.admin.mismatches import AdminOrphansState
+
+
+def orphans() -> rx.Component:
+    state = AdminOrphansState
+    return section(
+        "S3 and database",
+        problem("orphans"),
+        rx.cond(
+            state.doing != "",
+            _progress(),
+        ),
+        rx.el.p(state.verdict, role="status", class_name="verdict"),
+        rx.cond(
+            is_empty(state.differences),
+            rx.fragment(),
+            rx.el.ul(rx.foreach(state.differences, _difference), class_name="lines"),
+        ),
+        _mending(),
+        name="orphans",
+        text="Files that belong to no video, and videos whose file is gone.",
+        actions=[
+            rx.cond(
+                state.can_mend,
+                button(wording.MEND, look="main", on_click=state.ask, aria_disabled=state.doing != ""),
+            ),
+            button("Look for differences", on_click=state.look, aria_disabled=state.doing != ""),
+        ],
+    )
+
+
+def _progress() -> rx.Component:
+    state = AdminOrphansState
+    return rx.el.div(
+        working(state.doing, state.so_far, state.stop),
+        rx.cond(
+            state.percent >= 0,
+            rx.el.progress(value=state.percent, max=100, aria_label=state.doing),
+            rx.el.progress(aria_label=state.doing),
+        ),
+        rx.el.p("A large bucket takes minutes. You can leave this page meanwhile.", class_name="soft small"),
+        class_name="stack close",
+    )
+
+
+def _difference(found: Any) -> rx.Component:
+    return rx.el.li(
+        rx.el.div(
+            rx.el.div(
+                rx.el.strong(found.title),
+                rx.el.span(
+                    rx.cond(found.mended != "", f"{found.figures}, mended {found.mended}", found.figures),
+                    class_name="figures",
+                ),
+                class_name="row apart",
+            ),
+            rx.el.span(with_code(found.advice), class_name="soft small"),
+            rx.el.details(
+                rx.el.summary("Which", aria_label=f"Which: {found.title}"),
+                rx.el.ul(
+                    rx.foreach(found.examples, _item),
+                    class_name="small examples",
+                    tab_index=0,
+                    aria_label=found.title,
+                ),
+                rx.cond(found.more != "", rx.el.p(found.more, class_name="soft small")),
+                open=found.has_failures,
+            ),
+            class_name="line-text",
+        ),
+        key=found.title,
+    )
+
+
+def _item(item: Any) -> rx.Component:
+    return rx.el.li(
+        rx.el.span(
+            sentence("{name} {detail}", name=item.name, detail=rx.el.span(item.detail, class_name="soft"))
+        ),
+        rx.cond(item.is_mended, rx.el.span("Mended", class_name="soft")),
+        rx.cond(item.why != "", rx.el.span(item.why, class_name="error")),
+        key=item.name,
+    )
+
+
+def _mending() -> rx.Component:
+    state = AdminOrphansState
+    return question(
+        "Mend these differences?",
+        rx.el.ul(rx.foreach(state.changes, rx.el.li)),
+        rx.cond(
+            state.goes != "",
+            rx.el.p(
+                sentence(
+                    "Deleted for good, at most: {objects}. What is younger than an hour stays.",
+                    objects=rx.el.strong(state.goes),
+                ),
+            ),
+        ),
+        rx.el.p("No video that can be watched is touched.", class_name="soft"),
+        name="mending",
+        is_open=state.is_asking,
+        way_back="Leave it",
+        way_on=button(wording.MEND, look="main", on_click=state.mend),
+        on_dismiss=state.spare,
+    )

@@ -1,0 +1,199 @@
+"""Accounts: making one, signing in, and what people change about their own."""
+
+from functools import partial
+from typing import Literal
+
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import Session, col, func, select
+
+from videovault import logs, models, security
+from videovault.config import settings
+from videovault.db import one_at_a_time, reading, transaction
+from videovault.errors import Conflict, Forbidden, InvalidInput, NotSignedIn
+from videovault.models import Event, User
+from videovault.services.accounts import invitations, passwords, sessions
+from videovault.services.accounts.sessions import authenticate, logout
+from videovault.services.core import audit, fields, quota
+from videovault.services.core.access import Caller, check_in_person
+from videovault.services.core.views import SignedIn, UserView
+
+__all__ = [
+    "authenticate",
+    "change_password",
+    "check_admin_left",
+    "create_admin",
+    "login",
+    "logout",
+    "me",
+    "register",
+    "rename",
+    "signup",
+]
+Signup = Literal["first", "open", "invite", "closed"]
+LAST_ADMIN = "This is the only admin. Make somebody else an admin first."
+WRONG_LOGIN = "The e-mail address or the password is wrong."
+
+
+def register(
+    email: str,
+    password: str,
+    name: str = "",
+    *,
+    invitation: str = "",
+    user_agent: str = "",
+    instead_of: str = "",
+) -> SignedIn:
+    """Make an account and sign it in, as ``login`` does; the first one of an installation is its admin.
+
+    Raises InvalidInput, Conflict when the address has an account, Forbidden when signup is closed or the
+    invitation is missing or no longer valid.
+    """
+    fields.together(partial(fields.checked_email, email), partial(passwords.checked, password))
+    email = fields.checked_email(email)
+    name = fields.checked(fields.NAME, {"name": name})["name"]
+    password_hash = security.hash_password(password)
+    try:
+        with transaction() as session:
+            one_at_a_time(session, "register")  # else two could both be the first
+            people = select(func.count()).select_from(User).where(col(User.closed_at).is_(None))
+            first = session.exec(people).one() == 0
+            if not first:
+                _check_welcome(session, email, invitation)
+            user = User(email=email, name=name, password_hash=password_hash, is_admin=first)
+            session.add(user)
+            session.flush()
+            _end(session, instead_of)
+            session.add(Event(kind="register", actor_id=user.id))
+            return _signed_in(session, user, user_agent)
+    except IntegrityError as error:
+        raise Conflict("There is an account with this e-mail address already. Sign in instead.") from error
+
+
+def signup() -> Signup:
+    """Who may make an account now: ``first``, everyone, as long as there is none; then as the settings say."""
+    with reading() as session:
+        someone = session.exec(select(User.id).where(col(User.closed_at).is_(None)).limit(1)).first()
+    return settings().signup if someone else "first"
+
+
+def login(email: str, password: str, *, user_agent: str = "", instead_of: str = "") -> SignedIn:
+    """Sign in; the session of the token ``instead_of``, which this browser had before, ends.
+
+    Raises NotSignedIn with one message, in equal time, whichever of the two is wrong.
+    """
+    user = _user_at(email)
+    # Outside any transaction: hashing takes its time, and others want to write meanwhile.
+    right = passwords.is_right(user, password)
+    if user and right:
+        with transaction(essential=True) as session:
+            let_in = _unchanged(session, user)
+            if let_in:
+                _end(session, instead_of)
+                session.add(Event(kind="login", actor_id=let_in.id))
+                return _signed_in(session, let_in, user_agent)
+    user_id = user.id if user else None
+    audit.tally_if_possible("login_failed", actor_id=user_id)
+    logs.refused("sign-in", reason="wrong", user_id=user_id)
+    raise NotSignedIn(WRONG_LOGIN)
+
+
+def me(caller: Caller) -> UserView:
+    with reading() as session:
+        user = session.get(User, caller.user_id)
+        if user is None:
+            raise NotSignedIn
+        return _view(session, user)
+
+
+def rename(caller: Caller, name: str) -> UserView:
+    """Change what the caller is called. Raises Forbidden for programs, InvalidInput."""
+    check_in_person(caller)
+    name = fields.checked(fields.NAME, {"name": name})["name"]
+    with transaction() as session:
+        user = session.get_one(User, caller.user_id)
+        user.name = name
+        return _view(session, user)
+
+
+def change_password(caller: Caller, current: str, new: str, *, user_agent: str = "") -> SignedIn:
+    """Set another password: every session ends, and a new one begins here.
+
+    Raises Forbidden for programs, InvalidInput beside ``currentPassword`` or ``newPassword``, RateLimited.
+    """
+    check_in_person(caller)
+    fields.together(
+        partial(passwords.given, current, "currentPassword"), partial(passwords.checked, new, "newPassword")
+    )
+    user = passwords.confirm(caller.user_id, current, "currentPassword")
+    password_hash = security.hash_password(new)
+    with transaction() as session:
+        if not passwords.replace(session, user, password_hash):
+            raise InvalidInput(passwords.WRONG, {"currentPassword": passwords.WRONG})
+        sessions.end_all(session, user.id)
+        session.add(Event(kind="password_changed", actor_id=user.id))
+        return _signed_in(session, session.get_one(User, user.id), user_agent)
+
+
+def create_admin(email: str, password: str) -> UserView:
+    """Make an admin account, or make an existing one an admin with this password, signed in nowhere and without tokens."""
+    email = fields.checked_email(email)
+    password_hash = security.hash_password(passwords.checked(password))
+    with transaction() as session:
+        user = session.exec(select(User).where(User.email == email)).first()
+        user = user or User(email=email, password_hash=password_hash)
+        user.is_admin, user.is_active, user.password_hash = True, True, password_hash
+        session.add(user)
+        session.add(Event(kind="create_admin", actor_id=user.id))
+        session.flush()
+        sessions.end_all(session, user.id, tokens=True)
+        return _view(session, user)
+
+
+def check_admin_left(session: Session) -> None:
+    """Raises Conflict where people would be left without an active admin; a change in this transaction counts."""
+    living = select(func.count()).select_from(User).where(col(User.closed_at).is_(None))
+    admins = living.where(col(User.is_admin), col(User.is_active))
+    if not session.exec(admins).one() and session.exec(living).one():
+        raise Conflict(LAST_ADMIN)
+
+
+def _check_welcome(session: Session, email: str, invitation: str) -> None:
+    """An invitation that is not needed is not looked at."""
+    allowed = settings().signup
+    if allowed == "open":
+        return
+    if allowed == "closed":
+        raise Forbidden("New accounts are not open here. Ask the admin for one.")
+    if not invitation:
+        raise Forbidden(invitations.NEEDED)
+    invitations.redeem(session, invitation, email)
+
+
+def _user_at(email: str) -> User | None:
+    try:
+        address = fields.checked_email(email)
+    except InvalidInput:
+        return None  # whose password is then checked against nothing, in the same time
+    with reading() as session:
+        return session.exec(select(User).where(User.email == address)).first()
+
+
+def _unchanged(session: Session, user: User) -> User | None:
+    """The user's row, unless since it was read somebody has deactivated the account or set another password."""
+    row = session.get(User, user.id, with_for_update={"key_share": True})
+    return row if row and row.is_active and row.password_hash == user.password_hash else None
+
+
+def _end(session: Session, token: str) -> None:
+    found = session.get(models.Session, security.token_hash(token)) if token else None
+    if found:
+        session.delete(found)
+
+
+def _signed_in(session: Session, user: User, user_agent: str) -> SignedIn:
+    token, row = sessions.begin(session, user, user_agent)
+    return SignedIn(user=_view(session, user), token=token, expires_at=row.expires_at)
+
+
+def _view(session: Session, user: User) -> UserView:
+    return UserView.of(user, storage_bytes=quota.used(session, user.id), quota_bytes=quota.limit(user))

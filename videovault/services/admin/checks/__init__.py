@@ -1,0 +1,20 @@
+"""The parts that this installation stands on, each tried for real, with what is wrong and how to mend it."""
+
+from videovault.services.admin.checks.browser import BROWSER, Probe, begin, end, judge, unasked
+from videovault.services.admin.checks.outcome import CheckView, StepView
+from videovault.services.admin.checks.run import CHECKS, applicable, begun, check
+
+__all__ = [
+    "BROWSER",
+    "CHECKS",
+    "CheckView",
+    "Probe",
+    "StepView",
+    "applicable",
+    "begin",
+    "begun",
+    "check",
+    "end",
+    "judge",
+    "unasked",
+]

@@ -1,0 +1,151 @@
+"""Everybody's accounts, for admins: who is there, who may do what, and how much they may store."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypedDict
+
+from sqlalchemy import ColumnElement
+from sqlmodel import Session, col, func, or_, select
+
+from videovault.db import one_at_a_time, reading, transaction
+from videovault.errors import InvalidInput, UserNotFound
+from videovault.models import Event, User, Video
+from videovault.services.accounts import accounts, invitations, sessions
+from videovault.services.accounts.views import PersonView
+from videovault.services.admin.views import PeopleView
+from videovault.services.core import quota
+from videovault.services.core.access import Caller, check_admin, check_in_person, check_still_admin
+
+Column = Literal["created", "email", "seen", "storage"]
+_stored = (
+    select(func.coalesce(func.sum(quota.BYTES_OF), 0))
+    .where(col(Video.owner_id) == col(User.id))
+    .correlate(User)
+    .scalar_subquery()
+)
+SORTED_BY: Mapping[Column, Any] = {
+    "created": col(User.created_at),
+    "email": col(User.email),
+    "seen": func.coalesce(col(User.last_seen_at), col(User.created_at)),
+    "storage": _stored,
+}
+
+
+class Change(TypedDict, total=False):
+    """What an admin may set; ``quota_bytes`` None: the installation's own, 0: none."""
+
+    is_admin: bool
+    is_active: bool
+    quota_bytes: int | None
+
+
+def find(
+    caller: Caller,
+    *,
+    q: str = "",
+    sort: Column = "created",
+    descending: bool = False,
+    offset: int = 0,
+    limit: int | None = None,
+) -> PeopleView:
+    """One page of the accounts with ``q`` in address or name. Raises Forbidden for others than admins."""
+    check_admin(caller)
+    wanted = _wanted(q)
+    order = SORTED_BY[sort].desc() if descending else SORTED_BY[sort].asc()
+    page = select(User).where(*wanted).order_by(order, col(User.id))
+    with reading() as session:
+        users = session.exec(page.offset(offset).limit(limit)).all()
+        count = session.exec(select(func.count()).select_from(User).where(*wanted)).one()
+        taken = _taken(session, [user.id for user in users] if limit else None)
+    people = [_view(user, *taken.get(user.id, (0, 0))) for user in users]
+    return PeopleView(people=people, total_count=count)
+
+
+def listing(caller: Caller) -> list[PersonView]:
+    """Every account, the oldest first. Raises Forbidden for others than admins."""
+    return find(caller).people
+
+
+def one(caller: Caller, user_id: str) -> PersonView:
+    """A single account. Raises Forbidden for others than admins, UserNotFound."""
+    check_admin(caller)
+    with reading() as session:
+        user = session.get(User, user_id)
+        if user is None or user.closed_at:
+            raise UserNotFound
+        return _view(user, *_taken(session, [user_id]).get(user_id, (0, 0)))
+
+
+def change(caller: Caller, user_id: str, wanted: Change) -> PersonView:
+    """Set what is wanted of an account. Its sessions end with the rights they were begun with, as do an admin's invitations.
+
+    Raises Forbidden for others than admins and for programs, UserNotFound, Conflict where no active admin would be
+    left.
+    """
+    check_admin(caller)
+    check_in_person(caller)
+    if (wanted.get("quota_bytes") or 0) < 0:
+        message = "A quota is 0 (none) or more bytes."
+        raise InvalidInput(message, {"quotaBytes": message})
+    with transaction() as session:
+        one_at_a_time(session, "admins")  # else two could each take the other for the one that is left
+        check_still_admin(session, caller)
+        user = session.get(User, user_id, with_for_update=True)
+        if user is None or user.closed_at:
+            raise UserNotFound
+        before = _rights(user)
+        for name, value in wanted.items():
+            setattr(user, name, value)
+        session.flush()
+        if before == (True, True) != _rights(user):
+            accounts.check_admin_left(session)
+            invitations.withdraw(session, user.id)
+        if before != _rights(user):
+            sessions.end_all(session, user.id, tokens=not user.is_active)
+        detail = {"userId": user.id, **wanted}
+        session.add(Event(kind="user_changed", actor_id=caller.user_id, detail=detail))
+        return _view(user, *_taken(session, [user.id]).get(user.id, (0, 0)))
+
+
+def end_sessions(caller: Caller, user_id: str) -> int:
+    """Sign a user out everywhere, and return from how many devices. API tokens keep working.
+
+    Raises Forbidden for others than admins and for programs, UserNotFound.
+    """
+    check_admin(caller)
+    check_in_person(caller)
+    with transaction() as session:
+        check_still_admin(session, caller)
+        user = session.get(User, user_id, with_for_update={"key_share": True})
+        if user is None or user.closed_at:
+            raise UserNotFound
+        ended = sessions.end_all(session, user.id)
+        detail = {"userId": user.id, "ended": ended}
+        session.add(Event(kind="sessions_ended", actor_id=caller.user_id, detail=detail))
+    return ended
+
+
+def _wanted(q: str) -> list[ColumnElement[bool]]:
+    wanted: list[ColumnElement[bool]] = [col(User.closed_at).is_(None)]
+    words = q.strip()
+    if words:
+        in_email = col(User.email).icontains(words, autoescape=True)
+        wanted.append(or_(in_email, col(User.name).icontains(words, autoescape=True)))
+    return wanted
+
+
+def _rights(user: User) -> tuple[bool, bool]:
+    return user.is_admin, user.is_active
+
+
+def _taken(session: Session, user_ids: list[str] | None) -> Mapping[str, tuple[int, int]]:
+    """How many videos each of these has (None: of everybody), and how many bytes count towards the quota."""
+    taken = select(Video.owner_id, func.count(), func.sum(quota.BYTES_OF)).group_by(col(Video.owner_id))
+    if user_ids is not None:
+        taken = taken.where(col(Video.owner_id).in_(user_ids))
+    return {owner_id: (count, int(bytes_ or 0)) for owner_id, count, bytes_ in session.exec(taken)}
+
+
+def _view(user: User, video_count: int, storage_bytes: int) -> PersonView:
+    return PersonView.of(
+        user, video_count=video_count, storage_bytes=storage_bytes, quota_bytes=quota.limit(user)
+    )

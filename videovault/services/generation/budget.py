@@ -1,0 +1,84 @@
+"""How many renders may be ordered on one UTC day, by each account and by all accounts together."""
+
+from datetime import UTC, datetime, time, timedelta
+
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import Session, col, delete, select
+
+from videovault.config import settings
+from videovault.db import moment, reading, transaction
+from videovault.errors import RateLimited
+from videovault.models import GenerationCount
+from videovault.services.core.access import Caller
+from videovault.services.core.views import View
+
+ALL_ACCOUNTS = ""
+KEPT = timedelta(days=7)
+
+
+class BudgetView(View):
+    """What is left today: ``left`` of ``limit`` for the account, ``left_in_total`` for all; None without a limit."""
+
+    limit: int | None
+    left: int | None
+    left_in_total: int | None
+
+
+def spend(session: Session, owner_id: str) -> None:
+    """Count one render of an account's video, in the transaction that orders it: both happen or neither.
+
+    Raises RateLimited with the seconds until the next day when the account or the installation has none left.
+    """
+    at = moment(session)
+    count, total = (_counted(session, user_id, at) for user_id in (owner_id, ALL_ACCOUNTS))
+    limit, limit_in_total = settings().generations_per_day, settings().generations_per_day_total
+    if limit and count > limit:
+        used = "Your 1 video for today is" if limit == 1 else f"Your {limit:,} videos for today are"
+        raise _used_up(f"{used} used up.", at)
+    if limit_in_total and total > limit_in_total:
+        raise _used_up("All videos that this installation may make today are used up.", at)
+
+
+def left(caller: Caller) -> BudgetView:
+    """What the caller may still order today."""
+    limit, limit_in_total = settings().generations_per_day, settings().generations_per_day_total
+    if not limit and not limit_in_total:
+        return BudgetView(limit=None, left=None, left_in_total=None)
+    with reading() as session:
+        today = select(GenerationCount).where(GenerationCount.day == moment(session).date())
+        rows = session.exec(today.where(col(GenerationCount.user_id).in_((caller.user_id, ALL_ACCOUNTS))))
+        counts = {row.user_id: row.count for row in rows}
+    return BudgetView(
+        limit=limit or None,
+        left=max(0, limit - counts.get(caller.user_id, 0)) if limit else None,
+        left_in_total=max(0, limit_in_total - counts.get(ALL_ACCOUNTS, 0)) if limit_in_total else None,
+    )
+
+
+def purge() -> None:
+    """Forget the counts of past days."""
+    with transaction() as session:
+        oldest = (moment(session) - KEPT).date()
+        session.exec(delete(GenerationCount).where(col(GenerationCount.day) < oldest))
+
+
+def _counted(session: Session, user_id: str, at: datetime) -> int:
+    """Today's count with this render; the row stays locked until the transaction ends, so no two share a number."""
+    is_postgresql = session.get_bind().dialect.name == "postgresql"
+    insert = postgresql.insert(GenerationCount) if is_postgresql else sqlite.insert(GenerationCount)
+    counted = insert.values(user_id=user_id, day=at.date(), count=1).on_conflict_do_update(
+        index_elements=["user_id", "day"], set_={"count": GenerationCount.count + 1}
+    )
+    return int(session.connection().execute(counted.returning(col(GenerationCount.count))).scalar_one())
+
+
+def _used_up(reason: str, at: datetime) -> RateLimited:
+    seconds = _seconds_left(at)
+    hours = -(-seconds // 3600)
+    wait = "an hour" if hours == 1 else f"{hours} hours"
+    return RateLimited(f"{reason} You can make more after midnight UTC, in about {wait}.", seconds)
+
+
+def _seconds_left(at: datetime) -> int:
+    midnight = datetime.combine(at.date() + timedelta(days=1), time(), tzinfo=UTC)
+    return max(1, -int((at - midnight).total_seconds()))

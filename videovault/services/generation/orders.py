@@ -1,0 +1,378 @@
+"""The second webhook: a script becomes a video's address, now or by a callback, and is paid for once."""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
+from functools import partial
+from typing import Any, TypeVar
+
+from sqlmodel import Session, col, or_, select
+from sqlmodel.sql.expression import SelectOfScalar
+
+from videovault import logs, security
+from videovault.config import settings
+from videovault.config.headers import masked
+from videovault.db import moment, reading, transaction
+from videovault.errors import Conflict, UnsafeUrl, WebhookBusy, WebhookError, WebhookUnanswered
+from videovault.gateways import status_client, webhooks
+from videovault.gateways.webhook_reply import LONGEST_MINUTES, Generation
+from videovault.models import Event, Status, User, Video, now
+from videovault.security import Order
+from videovault.services.core import fields, idempotency, lifecycle, quota, rate_limits
+from videovault.services.core.access import Caller, open_video
+from videovault.services.core.idempotency import Claim
+from videovault.services.core.naming import object_key, title_of
+from videovault.services.core.views import VideoView
+from videovault.services.generation import budget, webhook_log
+from videovault.services.generation.backoff import next_ask
+
+DEFAULT_MINUTES = 15.0
+LEAST_WAIT = timedelta(minutes=30)
+WAIT_FACTOR = 3  # times the estimated time
+BUSY_PAUSES = (
+    5.0,
+    60.0,
+    600.0,
+)  # seconds before each repeat, where the webhook does not say when to come back
+BUSY = "The generator is busy and has not begun. The order is sent again by itself."
+ORDERED_ONCE = "The video was ordered once and may be in the making, so we wait for the generator's report."
+
+Enqueue = Callable[[str], object]
+Keep = Callable[[Video, Iterator[bytes], int | None], object]
+"""Stores the video that is the answer to its own order: its pieces, and how many bytes they are if that is known.
+
+Raises WebhookUnanswered when they are not all of it.
+"""
+T = TypeVar("T")
+log = logs.get(__name__)
+
+
+def request(
+    caller: Caller,
+    script: Mapping[str, str],
+    video_id: str = "",
+    *,
+    enqueue: Enqueue,
+    claim: Claim | None = None,
+) -> VideoView:
+    """Record a wished-for video, continuing a draft if one is named, and hand it to the worker.
+
+    A video that is in work or ready is answered as it is, so that a double click pays once.
+    ``claim`` is that of the call's idempotency key.
+    Raises InvalidInput, VideoNotFound, Conflict when no generator is set up, QuotaExceeded, RateLimited.
+    """
+    if not settings().video_webhook:
+        raise Conflict(
+            "No video generator is set up. Ask the admin to set VIDEO_WEBHOOK_URL: docs/connect tells how."
+        )
+    clean = fields.checked(fields.SCRIPT, script)
+    rate_limits.check(rate_limits.GENERATIONS, "generations", caller.user_id)
+    with transaction() as session:
+        video = _named_or_new(session, caller, video_id, clean)
+        fresh = _start(session, video, caller, **clean)
+        if not fresh:
+            session.refresh(video)  # somebody else started it since it was read
+        idempotency.remember(session, claim, video.id)
+        view = VideoView.of(video)
+    if fresh:
+        enqueue(view.video_id)  # after the commit: the worker must find the row
+    return view
+
+
+def delivered_url(caller: Caller, video_id: str) -> str | None:
+    """The generator's own address of the caller's video, if it has given one, whatever became of storing it.
+
+    Only the answer to the owner's generate call may show it; not even an admin sees it elsewhere.
+    """
+    with reading() as session:
+        video = open_video(session, caller, video_id, "read").row
+        return (video.delivered_url or video.source_url) if video.owner_id == caller.user_id else None
+
+
+def again(session: Session, video: Video, caller: Caller) -> None:
+    """Have a failed video rendered anew."""
+    _start(session, video, caller)
+
+
+def ask_generator(video_id: str, keep: Keep | None = None) -> bool:
+    """The worker's part: call the webhook once for this attempt and note what it said; whether it was called.
+
+    A second run, or one after a crash in the middle, finds the attempt taken and asks nothing: the render may
+    be under way and is paid for, so only the callback, the status address, the deadline or a person go on. A
+    webhook that was too busy to begin anything is asked again later, under the same Idempotency-Key. An answer that
+    is the video itself is not understood without ``keep``.
+    """
+    claimed = _claim(video_id)
+    if claimed is None:
+        return False
+    video, payload = claimed
+    key, note = f"{video.id}:{video.attempt}", webhook_log.outgoing("video", video.id)
+    try:
+        answer = webhooks.connected().generate(
+            payload,
+            idempotency_key=key,
+            note=note,
+            field=webhook_log.video(),
+            keep=partial(keep, video) if keep else None,
+        )
+    except WebhookUnanswered as unanswered:
+        log.warning("video webhook gave no usable answer, waiting for news", reason=unanswered.public_message)
+        _wait_for_news(video, unanswered)
+    except WebhookBusy as busy:
+        _put_off(video, busy)
+    except WebhookError as error:
+        _fail(video, error.code, error.public_message)
+    else:
+        if not (answer.is_video and keep):
+            take_answer(video, answer, why="the webhook answered")
+    return True
+
+
+def take_answer(video: Video, answer: Generation, *, why: str) -> None:
+    """Note what the generator said of ``video``; nothing is changed where its callback was faster."""
+    if answer.state == "failed":
+        _fail(video, "GENERATION_FAILED", answer.message or "The generator failed.", by="generator")
+    elif answer.state == "rejected":
+        _fail(video, "GENERATION_REJECTED", rejection(answer.message), by="generator")
+    else:
+        url = answer.video_url or video.expected_url
+        with transaction(essential=True) as session:  # the answer may have been paid for
+            if answer.state == "ready" and url:
+                status_url = _usable(answer.status_url) or video.status_url
+                receive_url(session, video, url, why=why, by="generator", status_url=status_url)
+            elif answer.state == "processing":
+                _keep_waiting(session, video, answer)
+            else:
+                keep_unread(session, video, answer)
+
+
+def keep_unread(session: Session, video: Video, answer: Generation) -> bool:
+    """Go on waiting, and have the owner told that something was not understood; whether the video waits."""
+    log.warning("a generator's answer was not understood", video_id=video.id, reason=answer.problem)
+    return video.status == Status.GENERATING and lifecycle.change(session, video, unread_at=now())
+
+
+def receive_url(session: Session, video: Video, url: str, *, why: str, **more: Any) -> bool:
+    """The generator's URL is kept before anything is fetched; whether this was the first to bring it.
+
+    ``more`` as ``lifecycle.move`` takes it. An unfinished upload belongs to the address before: ``tidy`` aborts it.
+    """
+    return lifecycle.move(session, video, Status.QUEUED, why=why, **_from_address(video, url), **more)
+
+
+def replace_url(session: Session, video: Video, url: str) -> bool:
+    """Take another address for a queued video whose own does not give it yet; whether it was taken."""
+    return lifecycle.change(session, video, **lifecycle.FETCH_AT_ONCE, **_from_address(video, url))
+
+
+def _from_address(video: Video, url: str) -> dict[str, Any]:
+    return {
+        "source_url": url,
+        "delivered_url": url,
+        "generator_note": None,
+        "s3_key": object_key(video, url),
+        "upload_id": None,
+        "upload_source": None,
+        "deadline_at": None,
+        "next_ask_at": None,
+        "expected_url": None,
+        "error_code": None,
+        "error_message": None,
+    }
+
+
+def order_of(video: Video) -> Order:
+    """What the generator renders if it is asked for ``video`` as it is now.
+
+    An order of the same script keeps the digest of the first, which another version may have made of fewer fields.
+    """
+    return Order(video.id, video.order_digest or security.script_digest(_script(video)), video.attempt)
+
+
+def deadline(estimated_minutes: float) -> timedelta:
+    """How long a video may stay processing before it counts as failed."""
+    return max(LEAST_WAIT, WAIT_FACTOR * timedelta(minutes=estimated_minutes))
+
+
+LONGEST_WAIT = deadline(LONGEST_MINUTES)
+
+
+def fail_overdue() -> None:
+    """Give up on renders whose deadline has passed, with a reason and a way on.
+
+    One whose generator named the address beforehand is fetched from there: not all of them report afterwards.
+    """
+    with reading() as session:
+        late = session.exec(_overdue(session, select(Video.id))).all()
+    for video_id in late:
+        with transaction() as session:
+            # Looked at again, and held: the generator may have named a later time meanwhile.
+            overdue = _overdue(session, select(Video)).where(Video.id == video_id)
+            video = session.exec(overdue.with_for_update(key_share=True)).first()
+            if video and video.expected_url:
+                receive_url(
+                    session, video, video.expected_url, why="the address named earlier is tried", by="repair"
+                )
+            elif video:
+                message = "The generator did not deliver the video in time."
+                _end(session, video, "GENERATION_TIMED_OUT", message, by="repair")
+
+
+def _named_or_new(session: Session, caller: Caller, video_id: str, clean: Mapping[str, str]) -> Video:
+    if video_id:
+        return open_video(session, caller, video_id, "change").row
+    video = lifecycle.new_video(caller.user_id, Status.DRAFT, title_of(clean["hook"]), **clean)
+    session.add(video)
+    session.flush()
+    return video
+
+
+def _start(session: Session, video: Video, caller: Caller, **script: Any) -> bool:
+    """Move to generating as a new attempt; False where the video is on its way or done already."""
+    if video.status not in (Status.DRAFT, Status.FAILED):
+        return False
+    quota.check_room(session, video.owner_id)  # before anything is paid for
+    is_ordered = lifecycle.move(
+        session,
+        video,
+        Status.GENERATING,
+        actor_id=caller.user_id,
+        why="requested",
+        attempt=video.attempt + 1,
+        requested_at=None,
+        estimated_minutes=None,
+        source_url=None,
+        delivered_url=None,
+        generator_note=None,
+        status_url=None,
+        expected_url=None,
+        next_ask_at=None,
+        asks=0,
+        bytes_done=0,
+        bytes_total=None,
+        deadline_at=None,
+        error_code=None,
+        error_message=None,
+        **lifecycle.rewritten(video, script),
+    )
+    if is_ordered:
+        budget.spend(session, video.owner_id)
+    return is_ordered
+
+
+def _claim(video_id: str) -> tuple[Video, dict[str, str]] | None:
+    """The video whose generator is to be asked now, and by nobody else, and what to send; the deadline runs from now."""
+    unasked = col(Video.requested_at).is_(None)
+    due = or_(col(Video.next_ask_at).is_(None), col(Video.next_ask_at) <= now())
+    with transaction() as session:
+        video = session.get(Video, video_id)
+        if video is None or video.status != Status.GENERATING:
+            return None
+        until = now() + deadline(DEFAULT_MINUTES)
+        taken = {
+            "requested_at": now(),
+            "next_ask_at": None,
+            "deadline_at": until,
+            "order_digest": order_of(video).script,
+            "generator_note": None,
+        }
+        if not lifecycle.change(session, video, unasked, due, **taken):
+            return None
+        return video, payload_of(video, _owner_email(session, video))
+
+
+def payload_of(video: Video, email: str) -> dict[str, str]:
+    """What is posted to the video webhook; ``email`` is the owner's."""
+    token = security.callback_token(order_of(video))
+    return {
+        **_script(video),
+        "email": email,
+        "videoId": video.id,
+        "userId": video.owner_id,
+        "callbackUrl": settings().status_callback_url,
+        "callbackToken": token,
+        "reportUrl": settings().report_url(token),
+    }
+
+
+def _script(video: Video) -> dict[str, str]:
+    return {name: getattr(video, name) for name in fields.SCRIPT}
+
+
+def _owner_email(session: Session, video: Video) -> str:
+    owner = session.get(User, video.owner_id)
+    return owner.email if owner else ""
+
+
+def _wait_for_news(video: Video, unanswered: WebhookUnanswered) -> None:
+    """The render may be under way: it is not ordered again, and its owner is told why nothing moves."""
+    note = f"{unanswered.public_message} {ORDERED_ONCE}"
+    with transaction(essential=True) as session:
+        lifecycle.change(session, video, generator_note=note)
+
+
+def _put_off(video: Video, busy: WebhookBusy) -> None:
+    """Nothing was begun: send the order again later, but not for ever."""
+    if video.asks >= len(BUSY_PAUSES):
+        _fail(video, busy.code, busy.public_message)
+        return
+    log.info("video webhook is busy, asking again later", tries=video.asks + 1)
+    later = next_ask(video.asks, busy.retry_after or BUSY_PAUSES[video.asks])
+    with transaction(essential=True) as session:
+        lifecycle.change(
+            session,
+            video,
+            requested_at=None,
+            deadline_at=None,
+            next_ask_at=later,
+            asks=video.asks + 1,
+            generator_note=BUSY,
+        )
+
+
+def _keep_waiting(session: Session, video: Video, answer: Generation) -> None:
+    minutes = answer.estimated_minutes or DEFAULT_MINUTES
+    status_url = _usable(answer.status_url)
+    lifecycle.change(
+        session,
+        video,
+        estimated_minutes=minutes,
+        deadline_at=now() + deadline(minutes),
+        generator_note=None,
+        status_url=status_url,
+        expected_url=answer.video_url or video.expected_url,
+        unread_at=None,
+        next_ask_at=next_ask(0) if status_url else None,
+        asks=0,
+    )
+
+
+def _usable(status_url: str) -> str | None:
+    """The status address if it may be asked; without one the callback is waited for."""
+    try:
+        if status_url:
+            status_client.at(status_url).check(status_url)
+    except UnsafeUrl as error:
+        log.warning("status address not used", reason=error.public_message)
+        return None
+    return status_url or None
+
+
+def rejection(message: str) -> str:
+    reason = f": {message.rstrip('. ')}" if message else ""
+    return f"The generator rejected the script{reason}. Change the script, then try again."
+
+
+def _overdue(session: Session, statement: SelectOfScalar[T]) -> SelectOfScalar[T]:
+    return statement.where(Video.status == Status.GENERATING, col(Video.deadline_at) < moment(session))
+
+
+def _fail(video: Video, code: str, message: str, by: lifecycle.By = "worker") -> None:
+    with transaction(essential=True) as session:
+        _end(session, video, code, message, by)
+
+
+def _end(session: Session, video: Video, code: str, message: str, by: lifecycle.By) -> None:
+    message = masked(message, settings().header_secrets)
+    failed = {"error_code": code, "error_message": message}
+    if lifecycle.move(session, video, Status.FAILED, by=by, why=message, next_ask_at=None, **failed):
+        session.add(Event(kind="generation_failed", video_id=video.id, detail={"code": code}))

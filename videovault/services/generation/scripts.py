@@ -1,0 +1,119 @@
+"""The first webhook: a brief becomes a script, kept as a draft so that a closed modal loses nothing."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Literal, get_args
+
+from sqlmodel import col, select
+
+from videovault.config import settings
+from videovault.db import reading, transaction
+from videovault.errors import Conflict, WebhookError
+from videovault.gateways import webhooks
+from videovault.models import Event, Status, Video
+from videovault.services.core import fields, lifecycle, quota, rate_limits
+from videovault.services.core.access import Caller, open_video
+from videovault.services.core.naming import title_of
+from videovault.services.core.views import ScriptView
+from videovault.services.generation import webhook_log
+
+Part = Literal["hook", "body", "conclusion"]
+PARTS: tuple[Part, ...] = get_args(Part)
+MOST_SEED = 10**6  # any number does: another one lets a template, or a model, find other words
+
+
+def write(caller: Caller, brief: Mapping[str, str]) -> ScriptView:
+    """Have a script written for the brief and keep both as a draft.
+
+    Without a script webhook the parts are empty, to be written by hand. Raises InvalidInput, RateLimited,
+    QuotaExceeded, WebhookError.
+    """
+    return keep(caller, compose(caller, brief))
+
+
+def compose(caller: Caller, brief: Mapping[str, str]) -> dict[str, str]:
+    """The brief with the script that the webhook writes for it, not yet kept; raises as ``write`` does."""
+    clean = fields.checked(fields.BRIEF, brief)
+    rate_limits.check(rate_limits.SCRIPTS, "scripts", caller.user_id)
+    with reading() as session:
+        quota.check_count(session, caller.user_id, adding=1)
+    script = _asked(caller, clean) if settings().script_webhook else webhooks.Script()
+    return clean | {part: _fitted(part, getattr(script, part)) for part in PARTS}
+
+
+def compose_part(caller: Caller, video_id: str, part: Part) -> str:
+    """One part of a draft as the script webhook words it anew, to go with the others; not yet kept.
+
+    Raises VideoNotFound, Conflict where there is no such webhook, RateLimited, WebhookError.
+    """
+    if not settings().script_webhook:
+        raise Conflict("Nothing is set up to write scripts. Ask the admin to set SCRIPT_WEBHOOK_URL.")
+    with reading() as session:
+        video = open_video(session, caller, video_id, "change").row
+        known = {name: getattr(video, name) for name in (*fields.BRIEF, *PARTS)}
+        known["topic"] = video.topic or video.title
+    rate_limits.check(rate_limits.SCRIPTS, "scripts", caller.user_id)
+    script = _asked(caller, known | {"part": part, "seed": str(secrets.randbelow(MOST_SEED))})
+    text = _fitted(part, getattr(script, part))
+    if not text:
+        raise WebhookError(f"The script service answered without a {part}.")
+    return text
+
+
+def left_empty(script: Mapping[str, str]) -> list[Part]:
+    """The parts that the script webhook did not write; none where there is no such webhook."""
+    return [part for part in PARTS if not script[part]] if settings().script_webhook else []
+
+
+def keep(caller: Caller, script: Mapping[str, str]) -> ScriptView:
+    """Keep what ``compose`` made as a draft."""
+    with transaction() as session:
+        video = lifecycle.new_video(caller.user_id, Status.DRAFT, title_of(script["topic"]), **script)
+        session.add(video)
+        session.add(Event(kind="draft", actor_id=caller.user_id, video_id=video.id))
+        return ScriptView.of(video)
+
+
+def save(caller: Caller, video_id: str, script: Mapping[str, str]) -> ScriptView:
+    """Keep what was typed into a draft so far, whether complete or not."""
+    optional = {name: replace(rule, required=False) for name, rule in fields.SCRIPT.items() if name in script}
+    clean = fields.checked(optional, script)
+    with transaction() as session:
+        video = open_video(session, caller, video_id, "change").row
+        changeable = video.status in (Status.DRAFT, Status.FAILED)
+        if not changeable or not lifecycle.change(session, video, **lifecycle.rewritten(video, clean)):
+            raise Conflict("This video is being made, so its script cannot be changed.")
+        return ScriptView.of(video)
+
+
+def read(caller: Caller, video_id: str) -> ScriptView:
+    with transaction() as session:
+        return ScriptView.of(open_video(session, caller, video_id, "read").row)
+
+
+def latest(caller: Caller) -> ScriptView | None:
+    """The caller's newest script, from which the next brief takes what stays the same."""
+    written = (
+        select(Video)
+        .where(Video.owner_id == caller.user_id, Video.avatar != "", Video.status != Status.DELETING)
+        .order_by(col(Video.created_at).desc(), col(Video.id).desc())
+        .limit(1)
+    )
+    with reading() as session:
+        video = session.exec(written).first()
+        return ScriptView.of(video) if video else None
+
+
+def _asked(caller: Caller, order: Mapping[str, str]) -> webhooks.Script:
+    sent = {**order, "email": caller.email}
+    return webhooks.connected().write_script(
+        sent, note=webhook_log.outgoing("script"), field=webhook_log.script()
+    )
+
+
+def _fitted(name: str, text: str) -> str:
+    """What a webhook wrote, made to pass our own rules: it may be mended by hand afterwards."""
+    rule = fields.SCRIPT[name]
+    printable = "".join(char for char in text if char in "\n\t" or char.isprintable())
+    return printable.strip()[: rule.longest]

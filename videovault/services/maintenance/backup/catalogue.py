@@ -1,0 +1,232 @@
+"""The index of a backup, a SQLite file: its objects, and what the rows of the database expect of them.
+
+Memory stays bounded however many objects there are, and a backup that was interrupted finds what it has copied.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import quote
+
+from videovault import untrusted_json
+from videovault.errors import InvalidInput
+from videovault.gateways.storage import Description, Listed
+from videovault.models import Status
+from videovault.services.maintenance.backup import files
+from videovault.services.maintenance.backup.files import Damaged
+from videovault.services.maintenance.backup.manifest import OBJECTS, SHA256
+from videovault.services.transfer import standalone
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS objects (
+    key TEXT PRIMARY KEY, size INTEGER NOT NULL, etag TEXT NOT NULL, modified TEXT NOT NULL, sha256 TEXT NOT NULL,
+    crc32 INTEGER NOT NULL, content_type TEXT NOT NULL, disposition TEXT NOT NULL, metadata TEXT NOT NULL,
+    seen INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS objects_sha256 ON objects (sha256);
+CREATE TABLE IF NOT EXISTS videos (
+    id TEXT PRIMARY KEY, owner_id TEXT NOT NULL, status TEXT NOT NULL, title TEXT NOT NULL, s3_key TEXT, size INTEGER,
+    crc32 TEXT, sealed_key TEXT NOT NULL
+) WITHOUT ROWID;
+"""
+VIDEO_COLUMNS = ("id", "owner_id", "status", "title", "s3_key", "size", "crc32", "sealed_key")
+# Ready videos with what the backup has under their key.
+EXPECTED = f"""
+SELECT videos.id, title, s3_key, videos.size AS wanted_size, videos.crc32 AS wanted_crc32, objects.size, objects.crc32
+FROM videos LEFT JOIN objects ON objects.key = videos.s3_key WHERE status = '{Status.READY}' ORDER BY videos.id
+"""  # noqa: S608 - a constant of ours
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An object of the backup; ``size`` in bytes, ``modified`` as the listing said it, empty if it may change unnoticed."""
+
+    key: str
+    size: int
+    etag: str
+    modified: str
+    sha256: str
+    crc32: int
+    described: Description
+
+    @property
+    def path(self) -> str:
+        """Of its bytes, relative to the backup's folder; equal bytes share a file."""
+        return f"{OBJECTS}/{self.sha256[:2]}/{self.sha256}"
+
+
+@dataclass(frozen=True)
+class Total:
+    """Objects, the sum of their sizes in bytes, and ready videos."""
+
+    objects: int
+    bytes: int
+    videos: int
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A ready video whose object the backup does not have as it was stored."""
+
+    video_id: str
+    title: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Sealed:
+    video_id: str
+    owner_id: str
+    value: str
+
+
+class Catalogue:
+    """Opened by ``writing`` or ``reading``. Used by one thread."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._db = connection
+        self._path = path
+
+    @classmethod
+    @contextmanager
+    def writing(cls, path: Path) -> Iterator[Self]:
+        """Go on with the catalogue at ``path``, or begin one. Raises Damaged."""
+        if not path.exists():
+            files.fresh(path)
+        with _connected(path, f"file:{_quoted(path)}") as connection:
+            connection.executescript(SCHEMA)
+            yield cls(connection, path)
+
+    @classmethod
+    @contextmanager
+    def reading(cls, path: Path) -> Iterator[Self]:
+        """The catalogue of a finished backup, which nothing here changes. Raises Damaged."""
+        with _connected(path, f"file:{_quoted(path)}?mode=ro&immutable=1") as connection:
+            connection.execute("CREATE TEMP TABLE present (key TEXT PRIMARY KEY) WITHOUT ROWID")
+            yield cls(connection, path)
+
+    def commit(self) -> None:
+        self._db.commit()
+
+    def forget_what_was_seen(self) -> None:
+        self._db.execute("UPDATE objects SET seen = 0")
+        self.commit()
+
+    def see(self, listed: Listed, look: int) -> Entry | None:
+        """The entry of a listed object, noted as seen, if it has the same bytes; None when it is to be copied."""
+        found = self.find(listed.key)
+        if found is None or (found.size, found.etag) != (listed.size, _plain(listed.etag)):
+            return None
+        self._db.execute("UPDATE objects SET seen = ? WHERE key = ?", (look, listed.key))
+        return found
+
+    def put(self, entry: Entry, look: int) -> None:
+        told = entry.described
+        self._db.execute(
+            "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                *(entry.key, entry.size, _plain(entry.etag), entry.modified, entry.sha256, entry.crc32),
+                *(told.content_type, told.disposition, json.dumps(dict(told.metadata)), look),
+            ),
+        )
+
+    def find(self, key: str) -> Entry | None:
+        row = self._db.execute("SELECT * FROM objects WHERE key = ?", (key,)).fetchone()
+        return _entry(row) if row else None
+
+    def drop_unneeded(self, look: int) -> None:
+        """Forget what was not seen at this look, but not what a ready video needs and an earlier look saw."""
+        unseen = "SELECT key, seen FROM objects WHERE seen < ? AND key > ? ORDER BY key LIMIT 500"
+        last = ""
+        while page := self._db.execute(unseen, (look, last)).fetchall():
+            dropped = [(key,) for key, seen in page if not (seen and self._is_needed(key))]
+            self._db.executemany("DELETE FROM objects WHERE key = ?", dropped)
+            last = page[-1][0]
+        self.commit()
+
+    def replace_videos(self, rows: Iterator[Mapping[str, Any]]) -> None:
+        """What the rows of the database's snapshot expect."""
+        self._db.execute("DELETE FROM videos")
+        named = ", ".join(f":{name}" for name in VIDEO_COLUMNS)
+        self._db.executemany(f"INSERT INTO videos VALUES ({named})", rows)  # noqa: S608 - names of ours
+        self.commit()
+
+    def entries(self) -> Iterator[Entry]:
+        for row in self._db.execute("SELECT * FROM objects ORDER BY key"):
+            yield _entry(row)
+
+    def total(self) -> Total:
+        count, size = self._db.execute("SELECT count(*), coalesce(sum(size), 0) FROM objects").fetchone()
+        (videos,) = self._db.execute(
+            "SELECT count(*) FROM videos WHERE status = ?", (Status.READY,)
+        ).fetchone()
+        return Total(count, size, videos)
+
+    def needs(self, sha256: str) -> bool:
+        return bool(self._db.execute("SELECT 1 FROM objects WHERE sha256 = ? LIMIT 1", (sha256,)).fetchone())
+
+    def _is_needed(self, key: str) -> bool:
+        owner_id, video_id = [*key.split("/"), "", "", ""][1:3]
+        ready = "SELECT 1 FROM videos WHERE id = ? AND owner_id = ? AND status = ?"
+        return bool(self._db.execute(ready, (video_id, owner_id, Status.READY)).fetchone())
+
+    def missing(self) -> Iterator[Missing]:
+        """The ready videos whose object is not there, or is another one."""
+        for video_id, title, key, wanted_size, wanted_crc32, size, crc32 in self._db.execute(EXPECTED):
+            if size is None:
+                yield Missing(video_id, title, f"its object {key} is not in the backup")
+            elif size != wanted_size or (wanted_crc32 and f"{crc32:08x}" != wanted_crc32):
+                yield Missing(video_id, title, f"the object {key} is not the one that was stored")
+
+    def sealed(self) -> Iterator[Sealed]:
+        for video_id, owner_id, value in self._db.execute("SELECT id, owner_id, sealed_key FROM videos"):
+            yield Sealed(video_id, owner_id, value)
+
+    def note_present(self, key: str) -> None:
+        """For ``is_present``, as long as this is open: the bucket has it already."""
+        self._db.execute("INSERT OR IGNORE INTO present VALUES (?)", (key,))
+
+    def is_present(self, key: str) -> bool:
+        return bool(self._db.execute("SELECT 1 FROM present WHERE key = ?", (key,)).fetchone())
+
+
+@contextmanager
+def _connected(path: Path, uri: str) -> Iterator[sqlite3.Connection]:
+    try:
+        connection = sqlite3.connect(uri, uri=True)
+        try:
+            connection.execute("PRAGMA trusted_schema = OFF")
+            yield connection
+            connection.commit()
+        finally:
+            connection.close()
+    except sqlite3.DatabaseError as error:
+        raise Damaged(f"{path} cannot be used: {error}.") from error
+
+
+def _entry(row: tuple[Any, ...]) -> Entry:
+    """Raises Damaged for what no backup of ours holds: nothing here may lead out of a folder."""
+    key, size, etag, modified, sha256, crc32, content_type, disposition, metadata, _ = row
+    try:
+        is_one = SHA256.fullmatch(sha256) and size >= 0 and 0 <= crc32 < 2**32 and standalone.checked_key(key)
+        told = {str(name): str(value) for name, value in untrusted_json.loads(metadata).items()}
+    except (InvalidInput, TypeError, ValueError, AttributeError):
+        is_one = None
+    if not is_one:
+        raise Damaged(f"The backup lists an object that cannot be one: {str(key)[:200]!r}.")
+    return Entry(
+        key, size, etag, modified, sha256, crc32, Description(str(content_type), str(disposition), told)
+    )
+
+
+def _plain(etag: str) -> str:
+    """Some stores quote ETags in one answer and not in the other."""
+    return etag.strip('"')
+
+
+def _quoted(path: Path) -> str:
+    return quote(str(path.absolute()))

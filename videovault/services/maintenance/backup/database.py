@@ -1,0 +1,227 @@
+"""The database of a backup: a consistent copy while everything runs, and the way back into an empty one."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, inspect, make_url, text
+
+from videovault import db
+from videovault.config import settings
+from videovault.errors import ConfigurationError, Conflict
+from videovault.gateways import postgres_tools
+from videovault.services.maintenance.backup import files
+from videovault.services.maintenance.backup.catalogue import VIDEO_COLUMNS, Catalogue
+from videovault.services.maintenance.backup.files import Damaged
+from videovault.services.maintenance.backup.manifest import Database, Kind, check, noted, stamp
+
+# Tables of huey, whose jobs are made again from the rows.
+QUEUE_TABLES = "huey_"
+SET_ASIDE = "before_restore_"
+
+
+def kind() -> Kind:
+    return "sqlite" if make_url(settings().database_dsn).get_backend_name() == "sqlite" else "postgresql"
+
+
+def snapshot(folder: Path, at: datetime, catalogue: Catalogue) -> Database:
+    """Copy the database into ``folder`` and tell ``catalogue`` what its rows expect; both are of one moment.
+
+    An earlier copy of the same run is replaced.
+
+    Raises ConfigurationError when there is no database, or pg_dump cannot be used.
+    """
+    if kind() == "sqlite" and not _sqlite_file().exists():
+        raise ConfigurationError(
+            f"There is nothing to back up: {_sqlite_file()} does not exist. Check DATA_DIR."
+        )
+    with _engine() as engine:
+        return (_sqlite_snapshot if kind() == "sqlite" else _dump)(engine, folder, at, catalogue)
+
+
+@dataclass(frozen=True)
+class Target:
+    """The database that the settings name, as a restore finds it."""
+
+    users: int
+    videos: int
+    has_tables: bool
+    server: int | None
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.users and not self.videos
+
+
+def target() -> Target:
+    """Raises ConfigurationError when it cannot be reached."""
+    if kind() == "sqlite" and not _sqlite_file().exists():
+        return Target(0, 0, has_tables=False, server=None)
+    with _engine() as engine, engine.connect() as connection:
+        present = set(_tables(connection))
+        counted = {name: _count(connection, name) if name in present else 0 for name in ("users", "videos")}
+        server = _server_version(connection) if kind() == "postgresql" else None
+        return Target(counted["users"], counted["videos"], bool(present), server)
+
+
+def check_restorable(folder: Path, saved: Database) -> None:
+    """Raises Damaged, and ConfigurationError when this version, these settings or this server cannot take it."""
+    check(folder, saved.file)
+    if saved.kind != kind():
+        name = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
+        raise ConfigurationError(
+            f"The backup is of a {name[saved.kind]} database, and DATABASE_URL names {name[kind()]}: "
+            "set DATABASE_URL to the same kind."
+        )
+    if saved.revision not in db.known_revisions():
+        raise ConfigurationError(
+            f"The backup's tables are of revision {saved.revision}, which this version of VideoVault does not know: "
+            "restore with the version that took the backup, or a newer one."
+        )
+    if saved.kind == "postgresql":
+        postgres_tools.check("pg_restore", saved.tool or 0)
+        server = target().server or 0
+        if server < (saved.server or 0):
+            raise ConfigurationError(
+                f"The backup is of PostgreSQL {saved.server}, and the server is version {server}: use one as new."
+            )
+
+
+def check_sqlite(path: Path) -> None:
+    """Raises Damaged when SQLite finds a fault in the file, or what VideoVault never puts there."""
+    try:
+        with closing(_read_only(path)) as connection:
+            (answer,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+            strange = connection.execute(
+                "SELECT name FROM sqlite_master WHERE type IN ('trigger', 'view')"
+            ).fetchone()
+    except sqlite3.DatabaseError as error:
+        raise Damaged(f"{path} is damaged: {error}.") from error
+    if answer != "ok":
+        raise Damaged(f"{path} is damaged: {answer}.")
+    if strange:
+        raise Damaged(f"{path} holds a trigger or view ({strange[0]}), which no database of VideoVault does.")
+
+
+def set_aside(at: datetime) -> list[str]:
+    """Move what the database holds out of the way; where it is now."""
+    if kind() == "sqlite":
+        return _sqlite_set_aside(at)
+    schema = f"{SET_ASIDE}{stamp(at).lower()}"
+    with _engine() as engine, engine.begin() as connection:
+        tables = _tables(connection)
+        if not tables:
+            return []
+        connection.execute(text(f'CREATE SCHEMA "{schema}"'))
+        for name in tables:
+            connection.execute(text(f'ALTER TABLE "{name}" SET SCHEMA "{schema}"'))
+    return [f"the schema {schema} of the database"]
+
+
+def put(folder: Path, saved: Database) -> None:
+    """Copy a checked database to where the settings say; nothing may be there. Raises Conflict, Damaged."""
+    source = folder / saved.file.name
+    if saved.kind == "postgresql":
+        postgres_tools.restore(settings().database_dsn, source)
+        return
+    file = _sqlite_file()
+    if file.exists():
+        raise Conflict(f"{file} was made in the meantime.")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    files.copy(source, file)
+
+
+@contextmanager
+def _engine() -> Iterator[Engine]:
+    """One of our own: a connection kept open would hold on to a file that a restore replaces."""
+    engine = db.make_engine(settings().database_dsn)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def _sqlite_snapshot(engine: Engine, folder: Path, at: datetime, catalogue: Catalogue) -> Database:
+    path = files.fresh(folder / f"database-{stamp(at)}.sqlite")
+    with closing(engine.raw_connection()) as connection:
+        # One reading transaction: writers go on beside it, and what was deleted is not copied.
+        connection.cursor().execute("VACUUM INTO ?", (str(path),))
+    files.sync(path)
+    copied = create_engine("sqlite://", creator=lambda: _read_only(path))
+    try:
+        with copied.connect() as connection:
+            revision = _revision(connection)
+            catalogue.replace_videos(_videos(connection))
+    finally:
+        copied.dispose()
+    return Database(kind="sqlite", revision=revision, file=noted(path))
+
+
+def _dump(engine: Engine, folder: Path, at: datetime, catalogue: Catalogue) -> Database:
+    path = files.fresh(folder / f"database-{stamp(at)}.dump")
+    with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
+        server = _server_version(connection)
+        tool = postgres_tools.check("pg_dump", server)
+        revision = _revision(connection)
+        exported = str(connection.execute(text("SELECT pg_export_snapshot()")).scalar_one())
+        postgres_tools.dump(settings().database_dsn, exported, _tables(connection), path)
+        catalogue.replace_videos(_videos(connection))
+    files.sync(path)
+    return Database(kind="postgresql", revision=revision, file=noted(path), server=server, tool=tool)
+
+
+def _videos(connection: Connection) -> Iterator[dict[str, Any]]:
+    """A database of an earlier version may not have every column."""
+    present = {column["name"] for column in inspect(connection).get_columns("videos")}
+    chosen = ", ".join(name if name in present else f"NULL AS {name}" for name in VIDEO_COLUMNS)
+    rows = connection.execution_options(stream_results=True, yield_per=500)
+    for row in rows.execute(text(f"SELECT {chosen} FROM videos")).mappings():  # noqa: S608 - names of ours
+        yield dict(row)
+
+
+def _revision(connection: Connection) -> str:
+    revision = db.revision(connection)
+    if revision is None:
+        raise ConfigurationError(
+            "There is nothing to back up: the database has no tables. Check DATABASE_URL."
+        )
+    return revision
+
+
+def _tables(connection: Connection) -> list[str]:
+    return [name for name in inspect(connection).get_table_names() if not name.startswith(QUEUE_TABLES)]
+
+
+def _count(connection: Connection, table: str) -> int:
+    return int(connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one())  # noqa: S608 - names of ours
+
+
+def _server_version(connection: Connection) -> int:
+    return int(connection.execute(text("SHOW server_version_num")).scalar_one()) // 10_000
+
+
+def _read_only(path: Path) -> sqlite3.Connection:
+    """Not by ``db.make_engine``, which would make it a database with a write-ahead log."""
+    connection = sqlite3.connect(path.absolute().as_uri() + "?mode=ro&immutable=1", uri=True)
+    connection.execute("PRAGMA trusted_schema = OFF")
+    return connection
+
+
+def _sqlite_file() -> Path:
+    return Path(make_url(settings().database_dsn).database or "")
+
+
+def _sqlite_set_aside(at: datetime) -> list[str]:
+    """With what belongs to it: the write-ahead log of one database would ruin another."""
+    file, moved = _sqlite_file(), []
+    for ending in ("", "-wal", "-shm"):
+        part = file.with_name(file.name + ending)
+        if part.exists():
+            aside = file.with_name(f"{file.name}.{SET_ASIDE}{stamp(at)}{ending}")
+            part.replace(aside)
+            moved.append(str(aside))
+    return moved

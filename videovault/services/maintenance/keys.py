@@ -1,0 +1,229 @@
+"""Whether the keys that are set open what the database holds, before anything is served or sealed by another one.
+
+A canary is a known text sealed by a key. There is one for each key that seals rows, so that a start without any one
+of these keys is refused: the current one gets its canary at its first start, and ``reseal`` removes the others.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from sqlmodel import Session, col, select
+
+from videovault import installation, security
+from videovault.config import settings
+from videovault.config.types import is_guessable
+from videovault.db import one_at_a_time, reading, transaction
+from videovault.errors import ConfigurationError
+from videovault.models import Event, IdempotencyKey, KeyCanary, Video, now
+from videovault.services.core.access import seal_again
+from videovault.services.core.audit import KEY_REPLACED
+
+CANARY = {"owner_id": "installation", "video_id": "canary"}
+BATCH = 500
+REMEDY = """Nothing was changed. Do one of these, then start again:
+  - Restore {file} from a backup, or set SECRET_KEY to the key that was used before.
+  - If SECRET_KEY was changed on purpose: put the earlier key into SECRET_KEY_OLD{unusable}.
+  - If that key is lost: `python -m videovault reconcile --rekey` gives the videos new secret keys. Their share links \
+stop working; the videos themselves are kept."""
+
+
+@dataclass
+class Rekeyed:
+    """How many videos got a new secret key, and how many kept theirs because it opens."""
+
+    replaced: int = 0
+    kept: int = 0
+
+
+def verify() -> None:
+    """Make sure that every key that sealed rows is set, and note the current one.
+
+    Raises ConfigurationError with what to do when one is missing.
+    """
+    with reading() as session:
+        canaries = session.exec(select(KeyCanary)).all()
+        is_used = bool(canaries) or session.exec(select(Video.id).limit(1)).first() is not None
+        if is_used and _is_missing():
+            raise ConfigurationError(
+                f"There is no secret key, but this database was used with one: {_file()} is missing, and SECRET_KEY is "
+                f"not set.\n{_remedy()}"
+            )
+    if any(is_guessable(old) for old in settings().sealing_keys[1:]):
+        raise ConfigurationError(
+            "SECRET_KEY_OLD holds a key that is easy to guess, and anyone who guesses it can forge links and reports. "
+            "Run `python -m videovault reseal`, then remove that key from SECRET_KEY_OLD."
+        )
+    if any(_is_current(canary) for canary in canaries) and all(_opens(canary) for canary in canaries):
+        return
+    with transaction() as session:
+        one_at_a_time(session, "keys")
+        _note_current(session)
+
+
+def rekey() -> Rekeyed:
+    """Give a new secret key to each video whose key no set SECRET_KEY opens; its share links stop working.
+
+    Its object in S3 keeps the tag made of the lost key until ``reconcile --repair`` tags it again.
+    """
+    done = Rekeyed()
+    for page in _pages():
+        with transaction() as session:
+            for video_id in page:
+                video = session.get(Video, video_id, with_for_update=True)
+                if video is None or _opens_video(video):
+                    done.kept += video is not None
+                    continue
+                fresh = security.new_secret_key()
+                video.sealed_key = security.seal(fresh, owner_id=video.owner_id, video_id=video.id)
+                video.share_views, video.updated_at = 0, now()
+                session.add(Event(kind=KEY_REPLACED, video_id=video.id, detail={"why": "the key was lost"}))
+                done.replaced += 1
+    keep_current_only()
+    return done
+
+
+def unopened() -> Rekeyed:
+    """What ``rekey`` would do."""
+    done = Rekeyed()
+    for page in _pages():
+        with reading() as session:
+            for video in session.exec(select(Video).where(col(Video.id).in_(page))):
+                opens = _opens_video(video)
+                done.kept += opens
+                done.replaced += not opens
+    return done
+
+
+def keep_current_only() -> None:
+    """Forget the keys that seal no row any more: all but the current one."""
+    with transaction() as session:
+        one_at_a_time(session, "keys")
+        for canary in session.exec(select(KeyCanary)):
+            if not _is_current(canary):
+                session.delete(canary)
+        session.flush()
+        _note_current(session)
+
+
+def _note_current(session: Session) -> None:
+    """Add the current key's canary, if the others open."""
+    canaries = session.exec(select(KeyCanary)).all()
+    if not all(_opens(canary) for canary in canaries):
+        raise ConfigurationError(
+            f"The secret key is another one than the key that this database was used with.\n{_remedy()}"
+        )
+    if not canaries:  # a database of a version without canaries: its videos tell
+        found = unopened()
+        if found.replaced:
+            total = found.replaced + found.kept
+            raise ConfigurationError(
+                f"The secret key does not open the secret keys of {found.replaced:,} of {total:,} videos: they were "
+                f"sealed by another one.\n{_remedy()}"
+            )
+    if not any(_is_current(canary) for canary in canaries):
+        session.add(KeyCanary(sealed=security.seal("canary", **CANARY)))
+
+
+def _is_missing() -> bool:
+    chosen = settings()
+    file = chosen.data_dir / installation.FILE_NAME
+    return not chosen.secret_key.get_secret_value() and not file.exists()
+
+
+def _opens(canary: KeyCanary) -> bool:
+    return security.open_sealed(canary.sealed, **CANARY) is not None
+
+
+def _is_current(canary: KeyCanary) -> bool:
+    return _opens(canary) and security.resealed(canary.sealed, **CANARY) is None
+
+
+def _opens_video(video: Video) -> bool:
+    return security.open_sealed(video.sealed_key, owner_id=video.owner_id, video_id=video.id) is not None
+
+
+def _pages() -> Iterator[list[str]]:
+    last = ""
+    while True:
+        page = select(Video.id).where(col(Video.id) > last).order_by(col(Video.id)).limit(BATCH)
+        with reading() as session:
+            found = list(session.exec(page))
+        if not found:
+            return
+        yield found
+        last = found[-1]
+
+
+def _file() -> str:
+    return str(settings().data_dir / installation.FILE_NAME)
+
+
+def _remedy() -> str:
+    unusable = (
+        " (what is set there now does not open it)" if settings().secret_key_old.get_secret_value() else ""
+    )
+    return REMEDY.format(file=_file(), unusable=unusable)
+
+
+# A new SECRET_KEY: what earlier ones sealed is sealed anew, when it is next changed or all at once.
+
+
+@dataclass
+class Resealed:
+    """How many were sealed anew, were so already, and cannot be opened by any key that is set."""
+
+    anew: int = 0
+    current: int = 0
+    unopened: int = 0
+
+
+def reseal_videos() -> Resealed:
+    """Seal all videos' keys anew; safe while everything runs, and as often as wanted."""
+    done, last = Resealed(), ""
+    while page := _page(last):
+        with transaction() as session:
+            for video_id in page:
+                video = session.get(Video, video_id)
+                if video is not None:
+                    _count(done, _video_opens(video), seal_again(session, video))
+        last = page[-1]
+    return done
+
+
+def reseal_answers() -> Resealed:
+    """The same for the answers that are kept for idempotency keys."""
+    done = Resealed()
+    with transaction() as session:
+        kept = select(IdempotencyKey).where(col(IdempotencyKey.sealed_answer).is_not(None))
+        for entry in session.exec(kept.with_for_update()):
+            owner, video_id, sealed = entry.user_id, str(entry.video_id), str(entry.sealed_answer)
+            opens = security.open_sealed(sealed, owner_id=owner, video_id=video_id) is not None
+            fresh = security.resealed(sealed, owner_id=owner, video_id=video_id)
+            entry.sealed_answer = fresh or sealed
+            _count(done, opens, fresh is not None)
+    return done
+
+
+WHAT: dict[str, Callable[[], Resealed]] = {
+    "secret keys of videos": reseal_videos,
+    "kept answers": reseal_answers,
+}
+
+
+def _page(after: str) -> list[str]:
+    page = select(Video.id).where(col(Video.id) > after).order_by(col(Video.id)).limit(BATCH)
+    with reading() as session:
+        return list(session.exec(page))
+
+
+def _video_opens(video: Video) -> bool:
+    return security.open_sealed(video.sealed_key, owner_id=video.owner_id, video_id=video.id) is not None
+
+
+def _count(done: Resealed, opens: bool, anew: bool) -> None:
+    if not opens:
+        done.unopened += 1
+    elif anew:
+        done.anew += 1
+    else:
+        done.current += 1

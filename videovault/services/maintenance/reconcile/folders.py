@@ -1,0 +1,107 @@
+"""The bucket as folders of videos, streamed, and which row a folder and its objects belong to."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby, islice
+from typing import TypeVar
+
+from sqlmodel import col, select
+
+from videovault.db import reading
+from videovault.gateways.storage import Listed, Storage
+from videovault.models import Status, User, Video
+from videovault.services.core import naming
+from videovault.services.core.naming import POSTER_NAME, SIDECAR_NAME
+from videovault.services.core.views import PROCESSING
+
+T = TypeVar("T")
+BATCH = 200
+# Whatever else lies in the bucket is somebody else's: it is not looked at, and never touched.
+OURS = re.compile(r"videos/([A-Za-z0-9_-]{1,64})/(video_[0-9]{13}_[a-z0-9]{9})/.+")
+
+
+@dataclass(frozen=True)
+class Folder:
+    owner_id: str
+    video_id: str
+    objects: tuple[Listed, ...] = ()
+
+    @property
+    def prefix(self) -> str:
+        return naming.folder_of(self.owner_id, self.video_id)
+
+    @property
+    def sidecar(self) -> Listed | None:
+        return self.named(self.prefix + SIDECAR_NAME)
+
+    @property
+    def poster_key(self) -> str | None:
+        found = self.named(self.prefix + POSTER_NAME)
+        return found.key if found else None
+
+    @property
+    def videos(self) -> list[Listed]:
+        """The objects that are neither sidecar, poster nor playable copy; of several, the latest attempt's comes last."""
+        beside = (self.prefix + POSTER_NAME, self.prefix + SIDECAR_NAME)
+        return [each for each in self.objects if each.key not in beside and not naming.is_copy(each.key)]
+
+    def named(self, key: str | None) -> Listed | None:
+        return next((each for each in self.objects if each.key == key), None)
+
+
+@dataclass(frozen=True)
+class Owned:
+    """A row with its owner's."""
+
+    video: Video
+    owner: User
+
+
+def folders(vault: Storage) -> Iterator[Folder]:
+    """Each folder of a video with what lies in it; S3 lists keys in order, so that a folder comes in one piece."""
+    ours = (
+        (match.groups(), each) for each in vault.objects("videos/") if (match := OURS.fullmatch(each.key))
+    )
+    for (owner_id, video_id), objects in groupby(ours, key=lambda entry: entry[0]):
+        yield Folder(owner_id, video_id, tuple(each for _, each in objects))
+
+
+def batches(everything: Iterator[T]) -> Iterator[list[T]]:
+    while batch := list(islice(everything, BATCH)):
+        yield batch
+
+
+def rows_of(batch: Sequence[Folder]) -> Mapping[str, Owned]:
+    """The rows that these folders belong to, by the folder's prefix."""
+    wanted = (
+        select(Video, User)
+        .join(User, col(User.id) == col(Video.owner_id))
+        .where(col(Video.id).in_([each.video_id for each in batch]))
+    )
+    with reading() as session:
+        return {naming.folder(video): Owned(video, owner) for video, owner in session.exec(wanted)}
+
+
+def ready_rows() -> Iterator[Owned]:
+    """Every ready video, a page in memory at a time."""
+    last = ""
+    page = select(Video, User).join(User, col(User.id) == col(Video.owner_id))
+    page = page.where(Video.status == Status.READY).order_by(col(Video.id)).limit(BATCH)
+    while True:
+        with reading() as session:
+            found = [Owned(video, owner) for video, owner in session.exec(page.where(col(Video.id) > last))]
+        yield from found
+        if not found:
+            return
+        last = found[-1].video.id
+
+
+def claims(video: Video | None, key: str) -> bool:
+    """Whether an object is, or may become, this row's: one in work or being deleted owns its whole folder."""
+    if video is None or not key.startswith(naming.folder(video)):
+        return False
+    if video.status in (*PROCESSING, Status.DELETING):
+        return True
+    beside = (naming.folder(video) + name for name in (POSTER_NAME, SIDECAR_NAME))
+    return key in (video.s3_key, video.copy_key, *beside)

@@ -1,0 +1,182 @@
+"""Sending full parts to S3 and remembering them, in a few threads beside the readers."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from threading import Lock, Thread
+from typing import TypeVar
+
+from videovault.errors import StorageError
+from videovault.gateways.container import CONTENT_TYPES
+from videovault.gateways.source_errors import cut_short
+from videovault.gateways.storage import Description, ObjectInfo, Storage, UploadLost
+from videovault.gateways.store_capabilities import Call
+from videovault.services.transfer.engine.part_buffers import Board, Filling
+from videovault.services.transfer.engine.retry import with_storage
+from videovault.services.transfer.engine.types import (
+    Afresh,
+    Begun,
+    Control,
+    Ledger,
+    Patience,
+    StoredPart,
+    Target,
+    whole_crc32,
+)
+
+T = TypeVar("T")
+UPLOADERS = 3
+
+
+class Uploads:
+    """One object on its way into S3. Its multipart upload begins with the first full part, unless ``begun`` has
+    one; an object of one part is put as it is."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        target: Target,
+        ledger: Ledger,
+        control: Control,
+        patience: Patience,
+        begun: Begun,
+    ) -> None:
+        self._storage = storage
+        self._key = target.key
+        self._described = Description(
+            content_type=CONTENT_TYPES[begun.container],
+            disposition=target.disposition(begun.container),
+            metadata=target.metadata,
+        )
+        self._ledger = ledger
+        self._control = control
+        self._patience = patience
+        self._lock = Lock()
+        self._begun = begun
+        self._parts = list(begun.parts)
+        # Of a store that takes no checksums, whose ETags do not prove the parts either.
+        self._is_unproven = bool(begun.parts) and not storage.proved(Call.PART, b"", "")
+
+    @contextmanager
+    def running(self, board: Board) -> Iterator[None]:
+        """Send what is full while the block reads on; at its end everything is in S3, or the block failed."""
+        threads = [
+            Thread(target=self._send_all, args=(board,), name="uploader", daemon=True)
+            for _ in range(UPLOADERS)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        except BaseException as error:
+            board.fail(error)
+            raise
+        finally:
+            for thread in threads:
+                thread.join()
+        board.raise_failure()
+
+    def finish(self) -> ObjectInfo:
+        """Make the object of its parts and prove it; what S3 says of it.
+
+        Raises Afresh when S3 has lost the upload, or when bytes are missing; StorageError when it holds something
+        else than was sent: that is deleted then.
+        """
+        self._control.check()
+        if self._begun.source.total not in (None, self.size):
+            self._patiently(
+                lambda: self._storage.delete([self._key])
+            )  # it was put as it was, if it was small
+            raise Afresh(cut_short(), ranges=False)
+        if self._begun.upload_id:
+            self._patiently(self._complete)
+        found = self._found()
+        if found is not None and self._lacks_metadata(found):
+            self._patiently(self._storage.learn_if_due)  # a store that keeps none is known for it from now on
+        if found is not None and found.crc32 is None and self._is_unproven:
+            read_back = self._patiently(lambda: self._storage.read_crc32(self._key))
+            found = replace(found, crc32=read_back)
+        if found is None or not self._matches(found):
+            self._patiently(lambda: self._storage.delete([self._key]))
+            raise StorageError("S3 does not hold what was sent to it, so the object was deleted.")
+        return found
+
+    @property
+    def size(self) -> int:
+        return sum(part.size for part in self._parts)
+
+    @property
+    def crc32(self) -> int:
+        return whole_crc32(self._parts)
+
+    def _send_all(self, board: Board) -> None:
+        try:
+            while part := board.take_full():
+                self._send(part, alone=board.is_alone(part))
+                board.stored(part)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the reading thread raises it
+            board.fail(error)
+
+    def _send(self, part: Filling, *, alone: bool) -> None:
+        body, crc32 = part.body, part.crc32
+        if alone and not self._begun.upload_id:
+            etag = self._patiently(
+                lambda: self._storage.put(self._key, body, described=self._described, crc32=crc32)
+            )
+            self._is_unproven |= not self._storage.proved(Call.PUT, body, etag)
+            self._parts.append(StoredPart(part.number, len(body), etag, crc32))
+            return
+        etag = self._patiently(lambda: self._upload(part.number, body, crc32))
+        stored = StoredPart(part.number, len(body), etag, crc32)
+        self._ledger.add(stored)
+        is_proven = self._storage.proved(Call.PART, body, etag)
+        with self._lock:
+            self._is_unproven |= not is_proven
+            self._parts.append(stored)
+
+    def _upload(self, number: int, body: bytearray, crc32: int) -> str:
+        self._control.check()
+        try:
+            return self._storage.upload_part(self._key, self._upload_id(), number, body, crc32).etag
+        except UploadLost as error:
+            raise Afresh(error) from error
+
+    def _upload_id(self) -> str:
+        with self._lock:
+            if not self._begun.upload_id:
+                upload_id = self._storage.start_upload(self._key, self._described)
+                self._begun = replace(self._begun, upload_id=upload_id)
+                try:
+                    self._ledger.begin(self._begun)
+                except BaseException:
+                    self._storage.abort_upload(self._key, upload_id)
+                    raise
+            return self._begun.upload_id
+
+    def _complete(self) -> None:
+        parts = sorted(self._parts, key=lambda part: part.number)
+        try:
+            self._storage.complete_upload(self._key, self._begun.upload_id, parts, self.crc32)
+        except UploadLost as error:
+            # The answer to an earlier try may have got lost, and the store may show late what it made then.
+            found = self._found() if error.may_be_complete else self._storage.info(self._key)
+            if found is None or not self._matches(found):
+                raise Afresh(error) from error
+
+    def _found(self) -> ObjectInfo | None:
+        seconds = self._patience.visible_seconds
+        return self._patiently(lambda: self._storage.info(self._key, wait_seconds=seconds))
+
+    def _lacks_metadata(self, found: ObjectInfo) -> bool:
+        ours = self._described.metadata.keys()
+        return bool(ours) and self._storage.keeps_metadata and not ours & found.metadata.keys()
+
+    def _matches(self, found: ObjectInfo) -> bool:
+        """Stores add metadata of their own, so only ours counts."""
+        same_tag = (
+            not self._storage.keeps_metadata or self._described.metadata.items() <= found.metadata.items()
+        )
+        return found.size == self.size and found.crc32 in (None, self.crc32) and same_tag
+
+    def _patiently(self, call: Callable[[], T]) -> T:
+        return with_storage(call, self._patience, self._control.check)

@@ -1,0 +1,403 @@
+"""A person's own videos: the gallery, one video, its links, and storing one from an address."""
+
+import unicodedata
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import unquote, urlsplit
+
+from sqlalchemy import ColumnElement, and_
+from sqlalchemy.sql.operators import desc_op
+from sqlmodel import Session, col, func, or_, select
+
+from videovault.config import settings
+from videovault.db import moment, reading, transaction
+from videovault.errors import Conflict, InvalidInput, UserNotFound
+from videovault.gateways import source, storage
+from videovault.models import CopyState, Event, Status, User, Video, now
+from videovault.services.core import audit, fields, idempotency, lifecycle, quota, rate_limits
+from videovault.services.core.access import Caller, check_user, open_video
+from videovault.services.core.idempotency import Claim
+from videovault.services.core.naming import content_disposition, object_key
+from videovault.services.core.views import (
+    FOLDED,
+    PROCESSING,
+    GalleryView,
+    PublicStatus,
+    StoredView,
+    VideoView,
+)
+from videovault.services.videos import sidecar
+
+Sort = Literal["newest", "oldest", "title", "size", "longest"]
+Enqueue = Callable[[str], object]
+ORDERS: dict[str, tuple[Any, ...]] = {
+    "newest": (col(Video.created_at).desc(), col(Video.id).desc()),
+    "oldest": (col(Video.created_at), col(Video.id)),
+    "title": (func.lower(col(Video.title)), col(Video.id)),
+    "size": (func.coalesce(col(Video.size), 0).desc(), col(Video.id)),
+    "longest": (func.coalesce(col(Video.duration), 0).desc(), col(Video.id)),
+}
+LISTED = (*PROCESSING, Status.READY, Status.FAILED)
+
+
+@dataclass(frozen=True)
+class GalleryQuery:
+    """What of a gallery is wanted; ``limit`` None for all, ``cursor`` as an earlier page gave it."""
+
+    status: PublicStatus | None = None
+    q: str = ""
+    sort: Sort = "newest"
+    limit: int | None = None
+    cursor: str = ""
+
+
+def gallery(
+    caller: Caller, user_id: str, query: GalleryQuery | None = None, *, links: bool = True
+) -> GalleryView:
+    """The user's videos and the counts over all of them; with presigned links if ``links``.
+
+    Raises Forbidden for somebody else's gallery, InvalidInput for a cursor that was not given out.
+    """
+    check_user(caller, user_id)
+    if links:
+        rate_limits.check(rate_limits.LINKS, "links", caller.user_id)
+    query = query or GalleryQuery()
+    offset = _offset(query.cursor)
+    with reading() as session:
+        rows = session.exec(
+            select(Video)
+            .where(*wanted(user_id, query))
+            .order_by(*ORDERS[query.sort])
+            .offset(offset)
+            .limit(query.limit + 1 if query.limit else None)
+        ).all()
+        counts = counts_of(session, user_id)
+    page = rows[: query.limit] if query.limit else rows
+    more = len(rows) > len(page)
+    if links and any(row.status == Status.READY for row in page):
+        note_links(caller, user_id)
+    shown = linked_all(page) if links else [VideoView.of(row) for row in page]
+    return view(shown, counts, next_cursor=str(offset + len(page)) if more else None)
+
+
+def view(shown: list[VideoView], counts: Mapping[str, int], next_cursor: str | None = None) -> GalleryView:
+    return GalleryView(
+        videos=shown,
+        total_count=sum(counts.values()) - counts["draft"],
+        ready_count=counts["ready"],
+        processing_count=counts["processing"],
+        failed_count=counts["failed"],
+        draft_count=counts["draft"],
+        next_cursor=next_cursor,
+    )
+
+
+def get(caller: Caller, video_id: str, *, links: bool = True) -> VideoView:
+    if links:
+        rate_limits.check(rate_limits.LINKS, "links", caller.user_id)
+    with reading() as session:
+        row = open_video(session, caller, video_id, "read").row
+    return _handed_out(caller, row) if links else VideoView.of(row)
+
+
+def _handed_out(caller: Caller, row: Video) -> VideoView:
+    if row.status == Status.READY:
+        note_links(caller, row.owner_id, row.id)
+    return linked(row)
+
+
+def linked(row: Video) -> VideoView:
+    """The view with presigned links where there is something to link to."""
+    return linked_all([row])[0]
+
+
+def linked_all(rows: Sequence[Video]) -> list[VideoView]:
+    """As ``linked``, for many at once."""
+    if all(row.status != Status.READY for row in rows):
+        return [VideoView.of(row) for row in rows]
+    sign = storage.connected().signer(seconds=settings().download_url_seconds)
+    return [_linked(row, sign) for row in rows]
+
+
+def _linked(row: Video, sign: Callable[[str, str], str]) -> VideoView:
+    if row.status != Status.READY:
+        return VideoView.of(row)
+    poster = sign(row.poster_key, "") if row.poster_key else None
+    return VideoView.of(row, download_url=sign(str(row.s3_key), _disposition(row)), thumbnail_url=poster)
+
+
+def rename(caller: Caller, video_id: str, title: str) -> VideoView:
+    """Give a video another title. Raises VideoNotFound, InvalidInput."""
+    title = fields.checked(fields.TITLE, {"title": title})["title"]
+    with transaction() as session:
+        row = open_video(session, caller, video_id, "change").row
+        detail = {"from": row.title, "to": title}
+        session.add(Event(kind="renamed", actor_id=caller.user_id, video_id=row.id, detail=detail))
+        row.title, row.updated_at, row.sidecar_due_at = title, now(), moment(session)
+        row.has_derived_title = False
+    sidecar.write(row.id)
+    return linked(row)  # the event just made tells who got the links, too
+
+
+def download_url(caller: Caller, video_id: str, *, inline: bool = False) -> str:
+    """A fresh presigned URL, to save the file under its title or (``inline``) to play it.
+
+    Raises VideoNotFound, Conflict before the video is ready.
+    """
+    rate_limits.check(rate_limits.LINKS, "links", caller.user_id)
+    with reading() as session:
+        row = _ready(session, caller, video_id)
+    if inline:
+        note_links(caller, row.owner_id, row.id)
+    else:
+        audit.tally_if_possible("download", actor_id=caller.user_id, video_id=row.id)
+    return video_link(row, inline=inline)
+
+
+def poster_url(caller: Caller, video_id: str) -> str:
+    """A fresh presigned URL of the poster. Raises VideoNotFound, Conflict when there is none."""
+    with reading() as session:
+        link = poster_link(_ready(session, caller, video_id))
+    if link is None:
+        raise Conflict("This video has no poster.")
+    return link
+
+
+def video_link(row: Video, *, inline: bool = False, copied: bool | None = None) -> str:
+    """A presigned URL, without checking who asks, to play the playable copy, if there is one, or to save the original.
+
+    ``copied`` False: to play the original in any case.
+    """
+    key, disposition = str(row.s3_key), _disposition(row, inline=inline)
+    if inline and copied is not False and row.copy_state == CopyState.READY and row.copy_key:
+        key = row.copy_key
+        disposition = content_disposition(row.title, row.copy_format or "mp4", inline=True)
+    return storage.connected().presign(key, seconds=settings().download_url_seconds, disposition=disposition)
+
+
+def _disposition(row: Video, *, inline: bool = False) -> str:
+    return content_disposition(row.title, row.format or "mp4", inline=inline)
+
+
+def poster_link(row: Video) -> str | None:
+    if not row.poster_key:
+        return None
+    return storage.connected().presign(row.poster_key, seconds=settings().download_url_seconds)
+
+
+def statuses(video_ids: Collection[str]) -> dict[str, Status]:
+    """How these videos stand, in one look; those that are gone are left out. For the server itself: nobody is checked."""
+    with reading() as session:
+        found = session.exec(select(Video.id, Video.status).where(col(Video.id).in_(video_ids)))
+        return {video_id: Status(status) for video_id, status in found}
+
+
+def store_link(
+    caller: Caller,
+    url: str,
+    user_email: str,
+    title: str = "",
+    *,
+    enqueue: Enqueue,
+    claim: Claim | None = None,
+) -> StoredView:
+    """Have the video behind an address stored for the user with this e-mail address.
+
+    The same address while it is in work, or once its generation is stored, gives that video again, however
+    many ask at once. ``claim`` is that of the call's idempotency key. Raises UserNotFound for anybody else's
+    address, InvalidInput, RateLimited, UnsafeUrl, QuotaExceeded when the account is full already.
+    """
+    url = fields.checked_address(url)
+    title = fields.checked(fields.TITLE, {"title": title})["title"] if title.strip() else ""
+    owner_id = _owner_id(caller, user_email)
+    rate_limits.check(rate_limits.STORES, "stores", caller.user_id)
+    with reading() as session:
+        is_known = _known(session, owner_id, url) is not None
+    if not is_known:  # one that the embedded studio has rendered may not be fetched for another video
+        source.connected().check(url)
+    with transaction() as session:
+        _wait_for_turn(session, owner_id)
+        known = _known(session, owner_id, url)
+        video = known or _queue(session, owner_id, caller, url, title)
+        idempotency.remember(session, claim, video.id)
+        opened = open_video(session, caller, video.id, "share")
+        view = StoredView.of(opened.row, opened.secret_key)
+    audit.key_read(caller.user_id, video)
+    if known is None:
+        enqueue(view.video_id)
+    return view
+
+
+def stored(caller: Caller, video_id: str) -> StoredView:
+    """The same answer as ``store_link`` gave, as things are now."""
+    with reading() as session:
+        opened = open_video(session, caller, video_id, "share")
+    audit.key_read(caller.user_id, opened.row)
+    return StoredView.of(opened.row, opened.secret_key)
+
+
+def note_links(caller: Caller, owner_id: str, video_id: str | None = None) -> None:
+    """Presigned links of one video, or of a page of a gallery, have been handed out."""
+    detail = {"userId": owner_id}
+    audit.tally_if_possible("links", actor_id=caller.user_id, video_id=video_id, detail=detail)
+
+
+def _ready(session: Session, caller: Caller, video_id: str) -> Video:
+    row = open_video(session, caller, video_id, "read").row
+    if row.status != Status.READY:
+        raise Conflict("This video is not ready yet.")
+    return row
+
+
+def wanted(user_id: str, query: GalleryQuery) -> list[ColumnElement[bool]]:
+    if query.status is None:
+        statuses: list[str] = list(LISTED)
+    else:
+        statuses = [status for status, public in FOLDED.items() if public == query.status]
+    chosen = [col(Video.owner_id) == user_id, col(Video.status).in_(statuses)]
+    text = unicodedata.normalize("NFC", query.q.strip())  # as titles are kept
+    if text:
+        searched = (col(Video.title), col(Video.company_name))
+        chosen.append(or_(*(column.icontains(text, autoescape=True) for column in searched)))
+    return chosen
+
+
+def counts_of(session: Session, user_id: str) -> dict[str, int]:
+    counted: dict[str, int] = dict.fromkeys(FOLDED.values(), 0)
+    grouped = (
+        select(Video.status, func.count())
+        .where(Video.owner_id == user_id)
+        .where(col(Video.status).in_(FOLDED))
+        .group_by(col(Video.status))
+    )
+    for status, count in session.exec(grouped):
+        counted[FOLDED[status]] += count
+    return counted
+
+
+def _offset(cursor: str) -> int:
+    if not cursor:
+        return 0
+    if not cursor.isdecimal() or len(cursor) > 9:
+        message = "This cursor was not given out by an earlier page."
+        raise InvalidInput(message, {"cursor": message})
+    return int(cursor)
+
+
+def _owner_id(caller: Caller, user_email: str) -> str:
+    email = fields.checked_email(user_email, "userEmail")
+    if email == caller.email:
+        return caller.user_id
+    with reading() as session:
+        owner = session.exec(select(User).where(User.email == email)).first()
+    if owner is None or not caller.is_admin:
+        raise UserNotFound
+    return owner.id
+
+
+def _wait_for_turn(session: Session, owner_id: str) -> None:
+    """One at a time for each owner until the transaction ends, or two would both find the address unknown.
+
+    SQLite has one writer anyway. A unique index would do it too, but also forbid a generated video the address
+    that somebody stores at that moment.
+    """
+    session.exec(select(User.id).where(User.id == owner_id).with_for_update(key_share=True)).first()
+
+
+def _known(session: Session, owner_id: str, url: str) -> Video | None:
+    """The newest video that this address is being stored as, or is stored as because it was generated there.
+
+    A download link of ours is the address of a generated video that never had another.
+    Other addresses may hold something else by tomorrow, so what is stored from them is stored anew.
+    """
+    in_work = col(Video.status).in_((Status.QUEUED, Status.STORING))
+    generated = (col(Video.status) == Status.READY) & col(Video.requested_at).is_not(None)
+    fetched = (col(Video.source_url) == url) & or_(in_work, generated)
+    linked_to = (col(Video.s3_key) == _key_in(owner_id, url)) & generated
+    same = (
+        select(Video)
+        .where(Video.owner_id == owner_id, or_(fetched, linked_to))
+        .order_by(col(Video.created_at).desc())
+    )
+    return session.exec(same).first()
+
+
+def _key_in(owner_id: str, url: str) -> str:
+    """The key of one of the owner's objects in an address, as in a link that we have signed; empty without one."""
+    _, prefix, rest = unquote(urlsplit(url).path).partition(f"videos/{owner_id}/")
+    return prefix + rest
+
+
+def _queue(session: Session, owner_id: str, caller: Caller, url: str, title: str) -> Video:
+    quota.check_room(session, owner_id)
+    name = title or source.title_from_url(url)
+    video = lifecycle.new_video(
+        owner_id,
+        Status.QUEUED,
+        name,
+        source_url=url,
+        queued_at=moment(session),
+        has_derived_title=not title,
+    )
+    video.s3_key = object_key(video, url)
+    session.add(video)
+    session.add(Event(kind="store_requested", actor_id=caller.user_id, video_id=video.id))
+    session.flush()
+    return video
+
+
+# A gallery of any length, read a page at a time: thousands of videos take no more memory than two hundred.
+
+PAGE = 200
+Place = Sequence[Any]
+
+
+def read(caller: Caller, user_id: str, query: GalleryQuery) -> Iterator[GalleryView]:
+    """First the counts with the first videos, then further videos in views whose other fields say nothing new.
+
+    With a limit there is one view. Raises as ``videos.gallery`` does.
+    """
+    if query.limit is not None or query.cursor:
+        yield gallery(caller, user_id, query)
+        return
+    check_user(caller, user_id)
+    rate_limits.check(rate_limits.LINKS, "links", caller.user_id)
+    with reading() as session:
+        counts = counts_of(session, user_id)
+    noted = False
+    for shown in _pages(user_id, query):
+        if not noted and any(video.download_url for video in shown):
+            note_links(caller, user_id)
+            noted = True
+        yield view(shown, counts)
+
+
+def _pages(user_id: str, query: GalleryQuery) -> Iterator[list[VideoView]]:
+    """At least one page, which may be empty."""
+    order = ORDERS[query.sort]
+    keys = [_key(ordered) for ordered in order]
+    page = select(Video, *keys).where(*wanted(user_id, query)).order_by(*order).limit(PAGE)
+    after: ColumnElement[bool] | None = None
+    while True:
+        with reading() as session:
+            found = session.exec(page if after is None else page.where(after)).all()
+        yield linked_all([row[0] for row in found])
+        if len(found) < PAGE:
+            return
+        after = _behind(order, found[-1][1:])
+
+
+def _behind(order: Sequence[Any], place: Place) -> ColumnElement[bool]:
+    """What stands behind the row whose keys are ``place``, in this order."""
+    (first, *others), (value, *values) = order, place
+    further = _key(first) < value if _falls(first) else _key(first) > value
+    return or_(further, and_(_key(first) == value, _behind(others, values))) if others else further
+
+
+def _falls(ordered: Any) -> bool:
+    return getattr(ordered, "modifier", None) is desc_op
+
+
+def _key(ordered: Any) -> Any:
+    return ordered.element if _falls(ordered) else ordered

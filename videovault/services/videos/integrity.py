@@ -1,0 +1,134 @@
+"""Whether the object in S3 is the one that was stored: its tag, made of the video's secret key, tells."""
+
+from enum import StrEnum
+
+from sqlmodel import Session, col, select
+
+from videovault import logs, security
+from videovault.db import AUDIT_SECONDS, clock, reading, transaction, write_if_possible
+from videovault.errors import ObjectSwapped
+from videovault.gateways import storage
+from videovault.gateways.container import CONTENT_TYPES
+from videovault.gateways.storage import Description, ObjectInfo
+from videovault.models import CopyState, Event, Status, Video
+from videovault.services.core import lifecycle
+from videovault.services.core.audit import KEY_REPLACED, REBUILT, SWAPPED, TAGGED
+from videovault.services.core.naming import content_disposition
+from videovault.services.videos import sidecar
+
+TAG = "videovault-tag"
+TRIES = 3
+log = logs.get(__name__)
+
+
+class Standing(StrEnum):
+    """Of an object's tag. ``UNKNOWN``: the key is newer than the tag, but size and sum are right."""
+
+    RIGHT = "right"
+    UNKNOWN = "unknown"
+    WRONG = "wrong"
+
+
+def standing(video: Video, info: ObjectInfo | None) -> Standing:
+    """How the tag of a ready video's object stands; RIGHT where the store keeps no metadata, or the object is gone."""
+    if info is None or not storage.connected().keeps_metadata:
+        return Standing.RIGHT
+    secret_key = security.open_sealed(video.sealed_key, owner_id=video.owner_id, video_id=video.id)
+    if secret_key and info.metadata.get(TAG) == security.ownership_tag(secret_key, str(video.s3_key)):
+        return Standing.RIGHT
+    is_older = secret_key is not None and _is_whole(video, info) and _is_unknown(video.id)
+    return Standing.UNKNOWN if is_older else Standing.WRONG
+
+
+def check(video: Video) -> None:
+    """Raises ObjectSwapped, which leaves an event, when S3 holds another object than the one that was stored."""
+    if _is_another(video, storage.connected().info(str(video.s3_key))):
+        write_if_possible(SWAPPED, lambda session: note_swapped(session, video), patience=AUDIT_SECONDS)
+        raise ObjectSwapped
+
+
+def note_swapped(session: Session, video: Video) -> None:
+    """Leave word for admins, once until the object is tagged anew."""
+    log.error("another object than the one that was stored", video_id=video.id, key=video.s3_key)
+    if _last(session, video.id) != SWAPPED:
+        session.add(Event(kind=SWAPPED, video_id=video.id, detail={"title": video.title}))
+
+
+def tag(video: Video) -> bool:
+    """Tag the object by the video's present key, if it is still the one that was stored; whether it is tagged.
+
+    Raises StorageError, for an object that is too large to be copied too.
+    """
+    for _ in range(TRIES):
+        if _tagged(video):
+            return True
+        with reading() as session:
+            row = session.get(Video, video.id)
+        if row is None or row.status != Status.READY or row.sealed_key == video.sealed_key:
+            return False
+        video = row  # its key was replaced meanwhile, and our copy may have come last
+    return False
+
+
+def is_copy_intact(video: Video) -> bool:
+    """Whether the copy in S3 is the one that was made. Raises StorageError."""
+    if video.copy_state != CopyState.READY or not video.copy_key:
+        return False
+    info = storage.connected().info(video.copy_key)
+    return info is not None and (info.size, info.etag) == (video.copy_size, video.copy_etag)
+
+
+def _tagged(video: Video) -> bool:
+    vault, key = storage.connected(), str(video.s3_key)
+    secret_key = security.open_sealed(video.sealed_key, owner_id=video.owner_id, video_id=video.id)
+    if secret_key is None or not _is_whole(video, vault.info(key)):
+        return False
+    container = video.format if video.format in CONTENT_TYPES else "mp4"
+    described = Description(
+        CONTENT_TYPES[container],
+        content_disposition(video.title, container),
+        {TAG: security.ownership_tag(secret_key, key)},
+    )
+    vault.describe(key, described)
+    info = vault.info(key)
+    return info is not None and _is_whole(video, info) and _note_tagged(video, info)
+
+
+def _is_another(video: Video, info: ObjectInfo | None) -> bool:
+    """By its tag; where the store keeps none, by its size and ETag."""
+    if storage.connected().keeps_metadata:
+        return standing(video, info) == Standing.WRONG
+    return info is not None and (info.size, info.etag) != (video.size, video.etag or info.etag)
+
+
+def _is_unknown(video_id: str) -> bool:
+    with reading() as session:
+        return _last(session, video_id) in (REBUILT, KEY_REPLACED)
+
+
+def _last(session: Session, video_id: str) -> str | None:
+    """The last thing that happened to the tag since the video was stored."""
+    kinds = (REBUILT, KEY_REPLACED, TAGGED, SWAPPED)
+    told = select(Event.kind).where(Event.video_id == video_id, col(Event.kind).in_(kinds))
+    return session.exec(told.order_by(col(Event.id).desc())).first()
+
+
+def _is_whole(video: Video, info: ObjectInfo | None) -> bool:
+    if info is None or info.size != video.size:
+        return False
+    return info.crc32 is None or not video.crc32 or f"{info.crc32:08x}" == video.crc32
+
+
+def _note_tagged(video: Video, info: ObjectInfo) -> bool:
+    """Remember the tagging; a video that was deleted meanwhile leaves no object behind."""
+    with transaction() as session:
+        same_key = col(Video.sealed_key) == video.sealed_key
+        noted = lifecycle.change(session, video, same_key, etag=info.etag, sidecar_due_at=clock())
+        if noted:
+            session.add(Event(kind=TAGGED, video_id=video.id))
+        row = session.get(Video, video.id)
+    if row is None or row.status == Status.DELETING:
+        storage.connected().delete([str(video.s3_key)])
+    if info.etag != video.etag:
+        sidecar.write(video.id)
+    return noted

@@ -1,0 +1,281 @@
+"""The small JSON object beside each stored video, from which its row can be made again. No secret is in it."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    ValidationError,
+    model_serializer,
+)
+from sqlmodel import col, or_, select, update
+
+from videovault import logs
+from videovault.db import moment, reading, transaction
+from videovault.errors import StorageError
+from videovault.gateways import storage
+from videovault.models import CopyState, Status, User, Video
+from videovault.services.core.naming import SIDECAR_NAME, folder_of
+from videovault.services.core.views import Measured, Metadata, View
+
+DESCRIBED = storage.Description("application/json")
+MOST_BYTES = 256 * 1024
+LEFT_AFTER = timedelta(seconds=10)  # whoever made it due writes it at once, unless something came between
+MOST_AT_ONCE = 100
+
+# A bucket's contents are whoever's who can write there, and PostgreSQL takes no NUL.
+Text = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
+Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]  # no JSON can say the others
+Bytes = Annotated[int, Field(ge=0, lt=2**63)]
+
+Fields = Mapping[str, "Fields | None"]
+MEASURED_SINCE = {*Measured.model_fields, *(each.alias for each in Measured.model_fields.values())}
+
+log = logs.get(__name__)
+
+
+# What sidecars of each schema version have, and are compared by: what came later is not missing in them.
+FIELDS: dict[int, Fields] = {
+    1: {
+        "schema_version": None,
+        "video_id": None,
+        "owner": dict.fromkeys(("user_id", "email", "name")),
+        "title": None,
+        "script": dict.fromkeys(
+            (
+                "topic",
+                "hook",
+                "body",
+                "conclusion",
+                "company_name",
+                "social_handles",
+                "license",
+                "avatar",
+            )
+        ),
+        "metadata": dict.fromkeys(("duration", "size", "format", "width", "height", "crc32", "etag")),
+        "s3_key": None,
+        "poster_key": None,
+        "created_at": None,
+    }
+}
+
+
+class Owner(View):
+    user_id: Id
+    email: Annotated[Text, StringConstraints(max_length=254)]
+    name: Annotated[Text, StringConstraints(max_length=200)] = ""
+
+
+class Script(BaseModel):
+    """The fields of the script, by the guide's own names."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+    topic: Text = ""
+    hook: Text = ""
+    body: Text = ""
+    conclusion: Text = ""
+    company_name: Text = ""
+    social_handles: Text = ""
+    license: Text = ""
+    avatar: Text = ""
+
+
+class StoredMetadata(Metadata):
+    """What was measured, and the ETag that S3 gave."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    duration: Seconds | None = None
+    frame_rate: Seconds | None = None
+    size: Bytes | None = None
+    format: Text | None = None
+    width: Bytes | None = None
+    height: Bytes | None = None
+    crc32: Annotated[str, StringConstraints(pattern="^[0-9a-f]{8}$")] | None = None
+    etag: Text | None = None
+    video_codec: Annotated[Text, StringConstraints(max_length=32)] | None = None
+    audio_codec: Annotated[Text, StringConstraints(max_length=32)] | None = None
+    video_profile: Annotated[Text, StringConstraints(max_length=60)] | None = None
+    pixel_format: Annotated[Text, StringConstraints(max_length=32)] | None = None
+    video_level: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+    bit_depth: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+    rotation: Annotated[int, Field(ge=0, lt=360)] | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_known(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """As sidecars were before these fields came, so that the older ones still say what their rows do."""
+        return {
+            name: value
+            for name, value in serialize(self).items()
+            if value is not None or name not in MEASURED_SINCE
+        }
+
+
+class StoredCopy(View):
+    """The playable copy beside the video."""
+
+    key: Text
+    format: Annotated[Text, StringConstraints(max_length=10)]
+    size: Bytes
+
+    @classmethod
+    def of(cls, video: Video) -> "StoredCopy | None":
+        if video.copy_state != CopyState.READY or not video.copy_key:
+            return None
+        return cls(key=video.copy_key, format=video.copy_format or "mp4", size=video.copy_size or 0)
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """Zones lead the first and the last day of all out of what can be stored."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("out of range") from error
+
+
+class Sidecar(View):
+    """``created_at`` to the microsecond, since galleries are ordered by it."""
+
+    schema_version: Literal[1] = 1
+    video_id: Id
+    owner: Owner
+    title: Annotated[Text, StringConstraints(min_length=1, max_length=200)]
+    script: Script
+    metadata: StoredMetadata
+    s3_key: Text
+    poster_key: Text | None = None
+    playable_copy: StoredCopy | None = None
+    created_at: Annotated[AwareDatetime, AfterValidator(_in_utc)]
+
+    @classmethod
+    def of(cls, video: Video, owner: User) -> "Sidecar":
+        return cls(
+            video_id=video.id,
+            owner=Owner(user_id=owner.id, email=owner.email, name=owner.name),
+            title=video.title,
+            script=Script.model_validate(video),
+            metadata=StoredMetadata.model_validate(video),
+            s3_key=str(video.s3_key),
+            poster_key=video.poster_key,
+            playable_copy=StoredCopy.of(video),
+            created_at=video.created_at,
+        )
+
+    @property
+    def folder(self) -> str:
+        return folder_of(self.owner.user_id, self.video_id)
+
+    @property
+    def key(self) -> str:
+        return self.folder + SIDECAR_NAME
+
+    def tells(self, wanted: "Sidecar") -> bool:
+        """Whether this one, as it was read, says of the video what ``wanted`` does, as far as its schema goes."""
+        told = self.model_dump(exclude_unset=True)
+        return _agrees(told, wanted.model_dump(), FIELDS[self.schema_version])
+
+    def content(self) -> bytes:
+        """The object's bytes, always the same for the same video."""
+        left_out = {"playable_copy"} if self.playable_copy is None else None  # as before there were copies
+        return self.model_dump_json(by_alias=True, indent=2, exclude=left_out).encode()
+
+
+def _agrees(told: Mapping[str, Any], wanted: Mapping[str, Any], fields: Fields) -> bool:
+    """All that the schema has must be the same, and all else that both have."""
+    if not fields.keys() <= told.keys():
+        return False
+    for name in told.keys() & wanted.keys():
+        inner = fields.get(name)
+        if inner is not None and not _agrees(told[name], wanted[name], inner):
+            return False
+        if inner is None and told[name] != wanted[name]:
+            return False
+    return True
+
+
+def write(video_id: str) -> bool:
+    """Write the sidecar of a ready video as its row is now; whether S3 has it.
+
+    It never fails: a sidecar that cannot be written costs no video, and ``repair`` comes by again.
+    """
+    try:
+        return write_now(video_id)
+    except StorageError as error:
+        log.warning("sidecar not written", video_id=video_id, reason=error.public_message)
+        return False
+
+
+def write_now(video_id: str) -> bool:
+    """As ``write``, for those who want to know why it fails. Raises StorageError."""
+    vault, key, written = storage.connected(), "", b""
+    while found := _as_is(video_id):
+        wanted, due_at = found
+        key, content = wanted.key, wanted.content()
+        if content == written:
+            _note_written(video_id, due_at)
+            return True
+        vault.put(key, content, DESCRIBED)
+        written = content  # it may have been renamed or deleted meanwhile: the next look tells
+    if written:
+        vault.delete([key])
+    return False
+
+
+def write_due() -> None:
+    """Write what was left unwritten, by a process that died or since S3 was away."""
+    with reading() as session:
+        since, at = col(Video.sidecar_due_at), moment(session)
+        # One that is due later than that was noted before the clock was set back.
+        late = or_(since < at - LEFT_AFTER, since > at + LEFT_AFTER)
+        due = select(Video.id).where(Video.status == Status.READY, late).order_by(since)
+        left = session.exec(due.limit(MOST_AT_ONCE)).all()
+    for video_id in left:
+        if not write(video_id):
+            return  # S3 is away for the others too
+
+
+def read(folder: str) -> Sidecar | None:
+    """The sidecar in a video's folder; None when there is none, or one that does not belong there.
+
+    Raises StorageError.
+    """
+    raw = storage.connected().read(folder + SIDECAR_NAME, MOST_BYTES)
+    if raw is None:
+        return None
+    try:
+        found = Sidecar.model_validate_json(raw)
+    except ValidationError as error:
+        log.warning("sidecar cannot be read", folder=folder, problems=error.error_count())
+        return None
+    if found.folder != folder or not found.s3_key.startswith(folder):
+        log.warning("sidecar speaks of another video", folder=folder)
+        return None
+    return found
+
+
+def _as_is(video_id: str) -> tuple[Sidecar, datetime | None] | None:
+    with reading() as session:
+        video = session.get(Video, video_id)
+        owner = session.get(User, video.owner_id) if video else None
+    if video is None or owner is None or video.status != Status.READY:
+        return None
+    return Sidecar.of(video, owner), video.sidecar_due_at
+
+
+def _note_written(video_id: str, due_at: datetime | None) -> None:
+    """Unless it has become due anew since."""
+    if due_at is None:
+        return
+    same = (col(Video.id) == video_id, col(Video.sidecar_due_at) == due_at)
+    with transaction() as session:
+        session.execute(update(Video).where(*same).values(sidecar_due_at=None))

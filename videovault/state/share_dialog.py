@@ -1,0 +1,84 @@
+"""The dialog in which an owner looks at a video's share link, limits it, closes it or replaces its key."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from videovault.errors import InvalidInput
+from videovault.services.core.access import Caller
+from videovault.services.sharing import links
+from videovault.state.background import patiently, quickly
+from videovault.state.session import SessionState, signed_in
+from videovault.state.view_models import Link
+
+
+class SharingState(SessionState):
+    """The link holds the video's secret key: it is here only while the owner's dialog is open."""
+
+    link: Link = Link()
+    is_asking: bool = False
+    is_busy: bool = False
+    # A new number gives the limits new fields, with what is true now.
+    form_number: int = 0
+
+    @signed_in
+    async def open(self, caller: Caller, video_id: str) -> None:
+        self.notice, self.is_busy = "", False  # whatever a server that died left behind
+        self._show(Link.of(await quickly(links.link, caller, video_id)))
+
+    @signed_in
+    async def close(self, caller: Caller) -> None:  # noqa: ARG002 - every handler of a signed-in page asks who calls
+        self._show(Link())
+
+    @signed_in
+    async def limit(self, caller: Caller, form: dict[str, Any]) -> None:
+        """From now on for so many days and views; this opens a closed link too."""
+        days, views = _number(form, "expiresInDays"), _number(form, "mostViews")
+        opened = await quickly(
+            links.open_link, caller, self.link.video_id, expires_in_days=days, most_views=views
+        )
+        self._show(Link.of(opened))
+        self._say("Saved. Views are counted from now on.")
+
+    @signed_in
+    async def stop(self, caller: Caller) -> None:
+        """Close the link."""
+        self._show(Link.of(await quickly(links.close_link, caller, self.link.video_id)))
+        self._say("Sharing is stopped.")
+
+    @signed_in
+    async def ask(self, caller: Caller) -> None:  # noqa: ARG002 - as above
+        """Ask whether the links that were given out are really to die."""
+        self.is_asking = True
+
+    @signed_in
+    async def spare(self, caller: Caller) -> None:  # noqa: ARG002 - as above
+        self.is_asking = False
+
+    @signed_in
+    async def renew(self, caller: Caller) -> Any:
+        """Give the video a new key."""
+        if not self.is_asking or self.is_busy:
+            return
+        self.is_busy = True
+        yield
+        try:
+            await patiently(links.rotate, caller, self.link.video_id)
+            self._show(Link.of(await quickly(links.link, caller, self.link.video_id)))
+            self._say("The old links have stopped working. Here is the new one.")
+        finally:
+            self.is_busy = False
+
+    def _show(self, link: Link) -> None:
+        self.link, self.is_asking, self.errors = link, False, {}
+        self.form_number += 1
+
+
+def _number(form: Mapping[str, Any], name: str) -> int | None:
+    """Empty for no limit. Raises InvalidInput."""
+    typed = str(form.get(name) or "").strip()
+    if not typed:
+        return None
+    if not (typed.isascii() and typed.isdecimal()) or len(typed) > 9:
+        message = "This must be a whole number, or empty for no limit."
+        raise InvalidInput(message, {name: message})
+    return int(typed)

@@ -1,0 +1,47 @@
+"""The page behind a share link, for visitors without an account: what the link shows, or that it does not work."""
+
+from typing import Literal
+from urllib.parse import urlencode
+
+import reflex as rx
+
+from videovault.config import settings
+from videovault.errors import RateLimited, VideoVaultError, WrongSecretKey
+from videovault.services.sharing import share_access
+from videovault.services.sharing.share_access import Visit
+from videovault.state.background import patiently
+from videovault.state.session import SessionState
+from videovault.state.view_models import Shared
+
+Access = Literal["", "yes", "no", "limited", "later"]
+
+
+class ShareState(SessionState):
+    """``access`` is empty while the page is asking."""
+
+    access: Access = ""
+    video: Shared = Shared()
+    link_seconds: int = 0
+
+    _ticket: str = ""
+
+    @rx.event
+    async def open(self) -> None:
+        """Show what the address leads to; the same tab counts as one view, however often it is loaded."""
+        video_id = self.router.url.path.rstrip("/").rpartition("/")[2]
+        key = self.router.url.query_parameters.get("key", "")
+        self.link_seconds = settings().download_url_seconds
+        self.access, self.video = await self._opened(video_id, key)
+
+    async def _opened(self, video_id: str, key: str) -> tuple[Access, Shared]:
+        visit = Visit(key, self.router.session.client_ip, self._ticket)
+        try:
+            found = await patiently(share_access.open_page, video_id, visit)
+        except WrongSecretKey:
+            return "no", Shared()
+        except RateLimited:
+            return "limited", Shared()
+        except VideoVaultError:
+            return "later", Shared()
+        self._ticket = found.ticket
+        return "yes", Shared.of(found, urlencode({"key": key, "ticket": found.ticket}))
