@@ -9,8 +9,8 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks import memory, results, sockets
-from benchmarks.measuring import RunFailed
+from benchmarks import open_galleries, product_memory, results
+from benchmarks.process_usage import RunFailed
 from benchmarks.results import Section
 from benchmarks.rounds import measured
 from benchmarks.scenarios import SCENARIOS, Scenario, quick
@@ -24,11 +24,11 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that all is taken down
     sections = []
     for letter in _letters(chosen.only):
-        if letter == memory.LETTER:
-            size = memory.QUICK_SIZE if chosen.quick else memory.SIZE
-            sections.append(_product(letter, memory.TITLE, partial(memory.measured, size)))
-        elif letter == sockets.LETTER:
-            sections.append(_product(letter, sockets.TITLE, sockets.measured))
+        if letter == product_memory.LETTER:
+            size = product_memory.QUICK_SIZE if chosen.quick else product_memory.SIZE
+            sections.append(_product(letter, product_memory.TITLE, partial(product_memory.measure, size)))
+        elif letter == open_galleries.LETTER:
+            sections.append(_product(letter, open_galleries.TITLE, open_galleries.measure))
         else:
             sections.append(_section(quick(KNOWN[letter]) if chosen.quick else KNOWN[letter]))
     if chosen.quick:
@@ -51,7 +51,7 @@ def _options() -> argparse.Namespace:
 
 def _letters(only: str) -> list[str]:
     letters = [letter.strip() for letter in only.split(",") if letter.strip()]
-    known = [*KNOWN, memory.LETTER, sockets.LETTER]
+    known = [*KNOWN, product_memory.LETTER, open_galleries.LETTER]
     unknown = set(letters) - set(known)
     if unknown:
         raise SystemExit(f"no such scenario: {', '.join(sorted(unknown))}; there are {', '.join(known)}")

@@ -9,9 +9,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.children import START_SECONDS, Child, child
-from benchmarks.measuring import Command, Pipeline, RunFailed, Running, Usage, forget_peak, peak_memory
-from benchmarks.stage import Stage
+from benchmarks.json_process import START_SECONDS, JsonProcess, json_process
+from benchmarks.process_usage import (
+    Command,
+    Pipeline,
+    RunFailed,
+    RunningPipelines,
+    Usage,
+    forget_peak,
+    peak_memory,
+)
+from benchmarks.testbed import Testbed
 from videovault.embedded import s3
 
 WARM_UP_BYTES = 1024**2
@@ -43,7 +51,7 @@ class Rival(Contender):
     """Programs that are started for the jobs and end with them: their start-up counts."""
 
     def __init__(
-        self, name: str, stage: Stage, build: Callable[[Stage, Sequence[Job]], Sequence[Pipeline]]
+        self, name: str, stage: Testbed, build: Callable[[Testbed, Sequence[Job]], Sequence[Pipeline]]
     ) -> None:
         self.name = name
         self._stage = stage
@@ -51,7 +59,7 @@ class Rival(Contender):
 
     def run(self, jobs: Sequence[Job], timeout: float) -> Usage:
         pipelines = self._build(self._stage, jobs)
-        return Running(pipelines, self._stage.folder / "rival.log").wait(timeout)
+        return RunningPipelines(pipelines, self._stage.folder / "rival.log").wait(timeout)
 
     def close(self) -> None:
         """Nothing outlives its run."""
@@ -60,12 +68,12 @@ class Rival(Contender):
 class Resident(Contender):
     """A module's ``transfer`` in a process that lives from run to run, as a worker does."""
 
-    def __init__(self, name: str, stage: Stage, module: str) -> None:
+    def __init__(self, name: str, stage: Testbed, module: str) -> None:
         self.name = name
         self._stage = stage
         self._module = module
         self._stack = ExitStack()
-        self._process: Child | None = None
+        self._process: JsonProcess | None = None
 
     def run(self, jobs: Sequence[Job], timeout: float) -> Usage:
         process = self._process or self._start()
@@ -81,11 +89,11 @@ class Resident(Contender):
         self._stack.close()
         self._process = None
 
-    def _start(self) -> Child:
+    def _start(self) -> JsonProcess:
         folder = self._stage.folder
-        arguments = ("benchmarks.resident", self._module)
+        arguments = ("benchmarks.transfer_process", self._module)
         process = self._stack.enter_context(
-            child(*arguments, folder=folder, inside=self._stage.inside, env=_settings(self._stage))
+            json_process(*arguments, folder=folder, inside=self._stage.inside, env=_settings(self._stage))
         )
         self._process = process
         process.hear(START_SECONDS)
@@ -97,36 +105,36 @@ class Resident(Contender):
         return process
 
     @staticmethod
-    def _ask(process: Child, jobs: Sequence[Job], timeout: float) -> dict[str, float]:
+    def _ask(process: JsonProcess, jobs: Sequence[Job], timeout: float) -> dict[str, float]:
         process.tell([{"url": job.url, "key": job.key} for job in jobs])
         return process.hear(timeout)
 
 
-def ours(stage: Stage) -> Contender:
-    return Resident("VideoVault", stage, "benchmarks.ours")
+def ours(stage: Testbed) -> Contender:
+    return Resident("VideoVault", stage, "benchmarks.videovault_transfer")
 
 
-def plain(stage: Stage) -> Contender:
-    return Resident("httpx + upload_fileobj", stage, "benchmarks.plain")
+def plain(stage: Testbed) -> Contender:
+    return Resident("httpx + upload_fileobj", stage, "benchmarks.httpx_transfer")
 
 
-def copyurl(stage: Stage) -> Contender:
+def copyurl(stage: Testbed) -> Contender:
     return Rival("rclone copyurl", stage, _copyurl)
 
 
-def copyurls(stage: Stage) -> Contender:
+def copyurls(stage: Testbed) -> Contender:
     return Rival("rclone copyurl --urls", stage, _copyurls)
 
 
-def copyto(stage: Stage) -> Contender:
+def copyto(stage: Testbed) -> Contender:
     return Rival("rclone copyto, 8 streams", stage, _copyto)
 
 
-def curl_to_aws(stage: Stage) -> Contender:
+def curl_to_aws(stage: Testbed) -> Contender:
     return Rival("curl | aws s3 cp -", stage, _curl_to_aws)
 
 
-def _settings(stage: Stage) -> dict[str, str]:
+def _settings(stage: Testbed) -> dict[str, str]:
     """The settings of a worker beside this S3; without the bucket's name it uses the embedded one."""
     env = stage.env | {"SOURCE_ALLOW_HOSTS": stage.source_host, "LOG_LEVEL": "warning"}
     env |= {"BENCHMARK_BUCKET": stage.bucket}
@@ -135,7 +143,7 @@ def _settings(stage: Stage) -> dict[str, str]:
     return env | {"DATA_DIR": str(stage.folder / "var"), "AWS_S3_BUCKET_NAME": stage.bucket}
 
 
-def _rclone(stage: Stage, *arguments: str) -> Command:
+def _rclone(stage: Testbed, *arguments: str) -> Command:
     access_key, secret_key = stage.keys
     target = {
         "TYPE": "s3",
@@ -149,21 +157,21 @@ def _rclone(stage: Stage, *arguments: str) -> Command:
     env |= {f"RCLONE_CONFIG_TARGET_{name}": value for name, value in target.items()}
     env |= {"RCLONE_CONFIG_SOURCE_TYPE": "http", "RCLONE_CONFIG_SOURCE_URL": stage.source}
     trusted = ["--ca-cert", str(stage.authority)] if stage.authority else []
-    return Command([*stage.inside, s3.rclone(), *arguments, *trusted], env)
+    return Command([*stage.inside, s3.rclone_path(), *arguments, *trusted], env)
 
 
-def _copyurl(stage: Stage, jobs: Sequence[Job]) -> list[Pipeline]:
+def _copyurl(stage: Testbed, jobs: Sequence[Job]) -> list[Pipeline]:
     return [[_rclone(stage, "copyurl", job.url, f"target:{stage.bucket}/{job.key}")] for job in jobs]
 
 
-def _copyurls(stage: Stage, jobs: Sequence[Job]) -> list[Pipeline]:
+def _copyurls(stage: Testbed, jobs: Sequence[Job]) -> list[Pipeline]:
     table = stage.folder / "urls.csv"
     table.write_text("".join(f"{job.url},{job.key}\n" for job in jobs))
     target = f"target:{stage.bucket}/"
     return [[_rclone(stage, "copyurl", "--urls", str(table), target, "--transfers", str(len(jobs)))]]
 
 
-def _copyto(stage: Stage, jobs: Sequence[Job]) -> list[Pipeline]:
+def _copyto(stage: Testbed, jobs: Sequence[Job]) -> list[Pipeline]:
     streams = ("--multi-thread-streams", "8", "--multi-thread-cutoff", "16Mi")
     return [
         [_rclone(stage, "copyto", f"source:{name}", f"target:{stage.bucket}/{job.key}", *streams)]
@@ -172,7 +180,7 @@ def _copyto(stage: Stage, jobs: Sequence[Job]) -> list[Pipeline]:
     ]
 
 
-def _curl_to_aws(stage: Stage, jobs: Sequence[Job]) -> list[Pipeline]:
+def _curl_to_aws(stage: Testbed, jobs: Sequence[Job]) -> list[Pipeline]:
     program = aws()
     if not program:
         raise RunFailed(NO_AWS)

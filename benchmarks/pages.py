@@ -13,13 +13,13 @@ import httpx
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from benchmarks import long_gallery
-from benchmarks.memory import register
+from benchmarks.page_load import AWAIT_FEEDBACK, PageLoad, load_page
+from benchmarks.product_memory import register
 from benchmarks.results import Check, Section, machine, now
-from benchmarks.visits import AWAIT_FEEDBACK, Visit, visit
-from tests.journeys.seeding import seed_many
 from tests.support.app import RunningApp, running_app
 from tests.support.browser import FLAGS, system_chromium
 from tests.support.films import film
+from tests.support.seeding import seed_many
 from videovault.pages import PAGES
 
 FILE = Path(__file__).parent / "PAGES.md"
@@ -40,8 +40,8 @@ from an act to the first picture that answers it.
 
 class Cost(NamedTuple):
     path: str
-    first: Visit
-    again: Visit
+    first: PageLoad
+    again: PageLoad
 
     @property
     def limit(self) -> float:
@@ -131,8 +131,8 @@ def _cost(browser: Browser, app: RunningApp, token: str, path: str) -> Cost:
     first, again = [], []
     for _ in range(VISITS):
         with _visitor(browser, app, token, path) as context:
-            first.append(visit(context, path))
-            again.append(visit(context, path))
+            first.append(load_page(context, path))
+            again.append(load_page(context, path))
     print(f"{path.partition('?')[0]}: {_median(first).transferred / KB:.0f} kB", flush=True)
     return Cost(_shown(path), _median(first), _median(again))
 
@@ -162,11 +162,11 @@ def _feedback(browser: Browser, app: RunningApp, token: str, act: Act) -> float:
     return median(took)
 
 
-def _median(visits: Sequence[Visit]) -> Visit:
-    return Visit(*(median(figures) for figures in zip(*map(_figures, visits), strict=True)))
+def _median(visits: Sequence[PageLoad]) -> PageLoad:
+    return PageLoad(*(median(figures) for figures in zip(*map(_figures, visits), strict=True)))
 
 
-def _figures(one: Visit) -> tuple[int, float, float]:
+def _figures(one: PageLoad) -> tuple[int, float, float]:
     return one.transferred, one.shifts, one.hydrated
 
 

@@ -172,7 +172,7 @@ def _memory_gib() -> int:
 
 def _rivals() -> list[str]:
     programs = {
-        "rclone": [s3.rclone(), "version"],
+        "rclone": [s3.rclone_path(), "version"],
         "curl": ["curl", "--version"],
         "aws": [aws() or "", "--version"],
     }

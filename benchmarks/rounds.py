@@ -10,9 +10,9 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 from benchmarks.contenders import Contender, Job
-from benchmarks.measuring import RunFailed, Usage
+from benchmarks.process_usage import RunFailed, Usage
 from benchmarks.scenarios import MB, Make, Scenario
-from benchmarks.stage import Stage, built
+from benchmarks.testbed import Testbed, running_testbed
 
 RUN_SECONDS = 120.0
 GIB = 1024**3
@@ -49,7 +49,7 @@ def measured(scenario: Scenario, say: Say) -> list[Outcome]:
     """Build the stage, run the rounds, take everything down again."""
     with (
         TemporaryDirectory(prefix="videovault-bench-") as folder,
-        built(scenario.setting, Path(folder)) as stage,
+        running_testbed(scenario.setting, Path(folder)) as stage,
     ):
         if scenario.grown:
             return _grown(scenario, stage, say)
@@ -57,7 +57,7 @@ def measured(scenario: Scenario, say: Say) -> list[Outcome]:
             return _rounds(scenario, stage, contenders, say)
 
 
-def _rounds(scenario: Scenario, stage: Stage, contenders: Sequence[Contender], say: Say) -> list[Outcome]:
+def _rounds(scenario: Scenario, stage: Testbed, contenders: Sequence[Contender], say: Say) -> list[Outcome]:
     total = scenario.size * scenario.count
     outcomes = {contender.name: Outcome(contender.name, total) for contender in contenders}
     until = time.monotonic() + scenario.seconds
@@ -72,7 +72,7 @@ def _rounds(scenario: Scenario, stage: Stage, contenders: Sequence[Contender], s
     return list(outcomes.values())
 
 
-def _once(scenario: Scenario, stage: Stage, contender: Contender, outcome: Outcome, number: int) -> None:
+def _once(scenario: Scenario, stage: Testbed, contender: Contender, outcome: Outcome, number: int) -> None:
     """One run, which counts only if every object is there with its whole size."""
     if outcome.failure:  # what failed once would cost its time again
         return
@@ -94,7 +94,7 @@ def _slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower())
 
 
-def _prove(stage: Stage, jobs: Sequence[Job]) -> None:
+def _prove(stage: Testbed, jobs: Sequence[Job]) -> None:
     """Raises RunFailed unless every object has its whole size."""
     for job in jobs:
         size = stage.take_out(job.key)
@@ -102,7 +102,7 @@ def _prove(stage: Stage, jobs: Sequence[Job]) -> None:
             raise RunFailed(f"stored {size} of {job.size} bytes")
 
 
-def _grown(scenario: Scenario, stage: Stage, say: Say) -> list[Outcome]:
+def _grown(scenario: Scenario, stage: Testbed, say: Say) -> list[Outcome]:
     """Our memory for each size, in a fresh process for every run."""
     outcomes = []
     for size in (scenario.size, scenario.grown):
@@ -125,7 +125,7 @@ def _said(outcome: Outcome) -> str:
 
 
 @contextmanager
-def _all_made(makers: Sequence[Make], stage: Stage) -> Iterator[list[Contender]]:
+def _all_made(makers: Sequence[Make], stage: Testbed) -> Iterator[list[Contender]]:
     contenders = [make(stage) for make in makers]
     try:
         yield contenders

@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 
 from benchmarks import contenders
 from benchmarks.contenders import Contender
-from benchmarks.stage import Setting, Stage
+from benchmarks.testbed import Testbed, TestbedConfig
 
 MIB = 1024**2
 MB = 1000**2
 BASELINE = "rclone copyurl"
 STREAMS = "rclone copyto, 8 streams"
 
-Make = Callable[[Stage], Contender]
+Make = Callable[[Testbed], Contender]
 ALL: tuple[Make, ...] = (
     contenders.ours,
     contenders.copyurl,
@@ -48,7 +48,7 @@ class Scenario:
     letter: str
     title: str
     size: int
-    setting: Setting
+    setting: TestbedConfig
     target: Target
     makers: tuple[Make, ...] = ALL
     count: int = 1
@@ -64,14 +64,14 @@ SCENARIOS = (
         "a",
         "loopback, a sink that discards",
         1024 * MIB,
-        Setting(),
+        TestbedConfig(),
         Target(1.8, 0.35, 1.1),
     ),
     Scenario(
         "b",
         "into the embedded S3",
         1024 * MIB,
-        Setting(embedded=True),
+        TestbedConfig(embedded=True),
         Target(1.5, 0.35, 1.1),
         runs=3,
         seconds=240,
@@ -80,7 +80,7 @@ SCENARIOS = (
         "c",
         "a source that gives each connection 20 MB/s",
         256 * MIB,
-        Setting(throttle=20 * MB),
+        TestbedConfig(throttle=20 * MB),
         Target(6.0, 1.3, peak_mb=200, at_least_streams=True),
         RANGES,
         runs=3,
@@ -89,7 +89,7 @@ SCENARIOS = (
         "d",
         "a round trip of 40 ms, 1 Gbit/s",
         256 * MIB,
-        Setting(round_trip_ms=40),
+        TestbedConfig(round_trip_ms=40),
         Target(1.5, 1.2, peak_mb=200, at_least_streams=True),
         RANGES,
     ),
@@ -97,7 +97,7 @@ SCENARIOS = (
         "e",
         "eight at once",
         256 * MIB,
-        Setting(),
+        TestbedConfig(),
         Target(1.5, 0.5, 0.65),
         MANY,
         count=8,
@@ -107,7 +107,7 @@ SCENARIOS = (
         "f",
         "memory for a small and a large video",
         256 * MIB,
-        Setting(),
+        TestbedConfig(),
         Target(memory=1.05, peak_mb=110),
         (contenders.ours,),
         runs=3,
@@ -117,7 +117,7 @@ SCENARIOS = (
         "g",
         "TLS on both sides",
         1024 * MIB,
-        Setting(tls=True),
+        TestbedConfig(tls=True),
         Target(1.15, 0.75, 1.1),
         seconds=240,
     ),

@@ -49,7 +49,7 @@ def order(moto_s3: object, ada: Person, generator: Generator, configure: Configu
     del moto_s3
     generator.mode = "processing"
     configure(GENERATE_WAIT_SECONDS=0)
-    orders.ask_generator(str(generate(ada).json()["data"]["videoId"]))
+    orders.send_order(str(generate(ada).json()["data"]["videoId"]))
     return set(generator.requests[0])
 
 

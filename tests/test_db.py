@@ -99,7 +99,7 @@ def test_an_address_is_taken_once_however_many_ask_at_once() -> None:
 def test_whoever_registers_while_the_first_does_is_no_admin() -> None:
     with ThreadPoolExecutor(1) as other:
         with transaction() as session:
-            db.one_at_a_time(session, "register")
+            db.advisory_lock(session, "register")
             session.add(User(email="first@example.com", password_hash="-", is_admin=True))
             second = other.submit(accounts.register, "second@example.com", "correct horse")
             assert waits(second)
@@ -107,12 +107,12 @@ def test_whoever_registers_while_the_first_does_is_no_admin() -> None:
 
 
 def test_a_script_that_goes_into_work_just_now_is_not_changed(anna: Caller) -> None:
-    draft = scripts.write(anna, BRIEF)
+    draft = scripts.write_draft(anna, BRIEF)
     with ThreadPoolExecutor(1) as other:
         with transaction() as session:
             video = session.get_one(Video, draft.video_id)
-            assert lifecycle.move(session, video, Status.GENERATING)
-            saving = other.submit(scripts.save, anna, draft.video_id, {"hook": "Too late"})
+            assert lifecycle.transition(session, video, Status.GENERATING)
+            saving = other.submit(scripts.update_draft, anna, draft.video_id, {"hook": "Too late"})
             assert waits(saving)
         with pytest.raises(Conflict):
             saving.result()
@@ -129,7 +129,7 @@ def test_a_video_without_an_owner_is_refused() -> None:
 
 
 def test_only_one_of_several_workers_claims_a_video(anna: Caller) -> None:
-    scripts_view = scripts.write(anna, BRIEF)
+    scripts_view = scripts.write_draft(anna, BRIEF)
     together = Barrier(4)
 
     def claim(_number: int) -> bool:
@@ -137,7 +137,7 @@ def test_only_one_of_several_workers_claims_a_video(anna: Caller) -> None:
             video = session.get_one(Video, scripts_view.video_id)
         together.wait()
         with transaction() as session:
-            return lifecycle.move(session, video, Status.GENERATING, attempt=video.attempt + 1)
+            return lifecycle.transition(session, video, Status.GENERATING, attempt=video.attempt + 1)
 
     with ThreadPoolExecutor(4) as threads:
         assert sorted(threads.map(claim, range(4))) == [False, False, False, True]
@@ -154,7 +154,7 @@ def test_times_come_back_as_they_went_in_utc(anna: Caller) -> None:
 
 
 def test_sizes_may_be_larger_than_two_gibibytes(anna: Caller) -> None:
-    video_id = scripts.write(anna, BRIEF).video_id
+    video_id = scripts.write_draft(anna, BRIEF).video_id
     with transaction() as session:
         session.get_one(Video, video_id).size = 5 * 1024**4
     with reading() as session:
@@ -162,13 +162,13 @@ def test_sizes_may_be_larger_than_two_gibibytes(anna: Caller) -> None:
 
 
 def test_a_draft_is_written_changed_listed_and_moved(anna: Caller) -> None:
-    draft = scripts.write(anna, BRIEF)
-    scripts.save(anna, draft.video_id, {"hook": "Look at this 🫖"})
+    draft = scripts.write_draft(anna, BRIEF)
+    scripts.update_draft(anna, draft.video_id, {"hook": "Look at this 🫖"})
     assert scripts.read(anna, draft.video_id).hook == "Look at this 🫖"
     with transaction() as session:
         video = session.get_one(Video, draft.video_id)
-        assert lifecycle.move(session, video, Status.GENERATING, actor_id=anna.user_id, why="asked for")
-    found = videos_gallery.gallery(anna, anna.user_id, videos_gallery.GalleryQuery(q="KETTLE"))
+        assert lifecycle.transition(session, video, Status.GENERATING, actor_id=anna.user_id, why="asked for")
+    found = videos_gallery.list_videos(anna, anna.user_id, videos_gallery.GalleryQuery(q="KETTLE"))
     assert [video.video_id for video in found.videos] == [draft.video_id]
     assert (found.processing_count, found.total_count) == (1, 1)
     with reading() as session:

@@ -10,8 +10,8 @@ from sqlmodel import select
 from tests.support.installation import Configure, migrate
 from tests.support.small_disk import SmallDisk, small_disk
 from videovault import db, disk_reserve
-from videovault.db import reading, transaction, write_if_possible
-from videovault.disk_reserve import LEAST_FREE_BYTES, RESERVE_BYTES, STEP_BYTES, DiskReserve
+from videovault.db import reading, transaction, try_write
+from videovault.disk_reserve import MIN_FREE_BYTES, RESERVE_BYTES, STEP_BYTES, DiskReserve
 from videovault.errors import DiskFull
 from videovault.models import Event
 
@@ -33,7 +33,7 @@ def disk(tmp_path: Path, configure: Configure) -> Iterator[SmallDisk]:
 
 @pytest.fixture
 def reserve(disk: SmallDisk) -> DiskReserve:
-    db.keep_reserve()
+    db.refill_disk_reserve()
     return DiskReserve(disk.folder / "videovault.db")
 
 
@@ -51,8 +51,8 @@ def test_the_reserve_takes_up_its_space(reserve: DiskReserve, disk: SmallDisk) -
     assert reserve.file.stat().st_blocks * 512 >= RESERVE_BYTES
     reserve.file.unlink()
     before = disk.free
-    db.keep_reserve()
-    db.keep_reserve()
+    db.refill_disk_reserve()
+    db.refill_disk_reserve()
     assert before - disk.free == RESERVE_BYTES
     assert free_pages() >= RESERVE_BYTES // 2
 
@@ -113,14 +113,14 @@ def test_other_writes_leave_the_reserve_alone(reserve: DiskReserve, disk: SmallD
     with pytest.raises(DiskFull), transaction() as session:
         session.add(Event(kind="renamed"))
     with pytest.raises(DiskFull):
-        db.check_room()
+        db.check_database_disk_space()
     assert (events(), reserve.file.stat().st_size) == (["login"], kept)
 
 
 def test_a_note_that_a_read_leaves_is_dropped(reserve: DiskReserve, disk: SmallDisk) -> None:
     del reserve
     disk.fill()
-    write_if_possible("last seen", lambda session: session.add(Event(kind="seen")), patience=0.2)
+    try_write("last seen", lambda session: session.add(Event(kind="seen")), patience=0.2)
     assert events() == []
 
 
@@ -129,7 +129,7 @@ def test_a_locked_database_costs_a_note_and_not_the_read(disk: SmallDisk) -> Non
     with transaction() as session:
         session.add(Event(kind="other"))
         session.flush()
-        write_if_possible("last seen", lambda inner: inner.add(Event(kind="seen")), patience=0.05)
+        try_write("last seen", lambda inner: inner.add(Event(kind="seen")), patience=0.05)
     with transaction() as session:  # whose patience is the usual one again
         assert session.connection().exec_driver_sql("PRAGMA busy_timeout").scalar_one() == 15_000
     assert events() == ["other"]
@@ -142,7 +142,7 @@ def test_an_error_of_ours_in_a_note_is_not_hidden(disk: SmallDisk) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        write_if_possible("last seen", wrong, patience=0.2)
+        try_write("last seen", wrong, patience=0.2)
 
 
 def test_another_fault_of_the_database_is_not_called_a_full_disk(disk: SmallDisk) -> None:
@@ -156,10 +156,10 @@ def test_the_reserve_is_made_whole_once_there_is_plenty(reserve: DiskReserve, di
     disk.fill()
     assert events() == []
     assert reserve.file.stat().st_size == RESERVE_BYTES - STEP_BYTES
-    db.keep_reserve()
+    db.refill_disk_reserve()
     assert reserve.file.stat().st_size == RESERVE_BYTES - STEP_BYTES
     disk.clear()
-    db.keep_reserve()
+    db.refill_disk_reserve()
     assert reserve.file.stat().st_size == RESERVE_BYTES
     assert free_pages() >= RESERVE_BYTES // 2
     with transaction() as session:
@@ -167,4 +167,4 @@ def test_the_reserve_is_made_whole_once_there_is_plenty(reserve: DiskReserve, di
 
 
 def test_the_steps_are_too_small_for_writes_that_can_wait() -> None:
-    assert disk_reserve.STEP_BYTES * 2 <= LEAST_FREE_BYTES
+    assert disk_reserve.STEP_BYTES * 2 <= MIN_FREE_BYTES

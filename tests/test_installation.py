@@ -34,7 +34,7 @@ def test_a_port_that_was_taken_since_is_replaced_and_the_keys_stay(tmp_path: Pat
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", before.s3_port))
         taken.listen()
-        after = installation.with_free_ports(tmp_path)
+        after = installation.load_with_free_ports(tmp_path)
     assert after.s3_port != before.s3_port
     assert (after.secret_key, after.s3_access_key) == (before.secret_key, before.s3_access_key)
     assert installation.load_or_create(tmp_path) == after

@@ -10,7 +10,7 @@ from tests.support.installation import Configure
 from videovault import logs, security
 from videovault.config import settings
 from videovault.gateways.storage import Storage
-from videovault.security import Order, Ticket
+from videovault.security import Order, ViewPass
 from videovault.services.accounts import accounts, invitations, password_reset, tokens
 
 PASSWORD = "correct horse"
@@ -46,9 +46,9 @@ def test_whatever_is_made_here_is_looked_for(planted: Path, moto_s3: Storage) ->
         accounts.login("anna@example.com", PASSWORD).token,
         tokens.create(caller, "Nightly").token,
         invitations.invite(caller).url,
-        password_reset.for_admin(caller, caller.user_id).url,
+        password_reset.reset_link_for_admin(caller, caller.user_id).url,
         security.callback_token(Order("video_1_a", "")),
-        security.visit_ticket(Ticket("video_1_a", 0)),
+        security.issue_view_pass(ViewPass("video_1_a", 0)),
         security.new_secret_key(),
         settings().installation.secret_key,
         settings().installation.s3_secret_key,

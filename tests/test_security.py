@@ -32,32 +32,32 @@ def test_an_unknown_user_has_no_right_password() -> None:
 
 def test_a_sealed_key_opens_for_its_owner_and_video_only() -> None:
     sealed = security.seal("key", owner_id="alice", video_id="v1")
-    assert security.open_sealed(sealed, owner_id="alice", video_id="v1") == "key"
-    assert security.open_sealed(sealed, owner_id="bob", video_id="v1") is None
-    assert security.open_sealed(sealed, owner_id="alice", video_id="v2") is None
+    assert security.unseal(sealed, owner_id="alice", video_id="v1") == "key"
+    assert security.unseal(sealed, owner_id="bob", video_id="v1") is None
+    assert security.unseal(sealed, owner_id="alice", video_id="v2") is None
 
 
 def test_what_an_old_key_sealed_still_opens_after_a_change(monkeypatch: pytest.MonkeyPatch) -> None:
     sealed = security.seal("key", owner_id="alice", video_id="v1")
     monkeypatch.setenv("SECRET_KEY", OTHER_KEY)
     settings.cache_clear()
-    assert security.open_sealed(sealed, owner_id="alice", video_id="v1") is None
+    assert security.unseal(sealed, owner_id="alice", video_id="v1") is None
     monkeypatch.setenv("SECRET_KEY_OLD", ONE_KEY)
     settings.cache_clear()
-    assert security.open_sealed(sealed, owner_id="alice", video_id="v1") == "key"
+    assert security.unseal(sealed, owner_id="alice", video_id="v1") == "key"
 
 
 @pytest.mark.parametrize("damaged", ["", "AAAA", "not base64 at all!", "é"])
 def test_a_damaged_box_does_not_open(damaged: str) -> None:
-    assert security.open_sealed(damaged, owner_id="alice", video_id="v1") is None
+    assert security.unseal(damaged, owner_id="alice", video_id="v1") is None
 
 
 def test_a_callback_token_names_its_order_and_cannot_be_forged() -> None:
     order = security.Order("video_1", security.script_digest({"hook": "Look", "body": "Füße"}))
     token = security.callback_token(order)
-    assert security.order_of_callback(token, max_age_seconds=60) == order
-    assert security.order_of_callback(token + "x", max_age_seconds=60) is None
-    assert security.order_of_callback(token, max_age_seconds=-1) is None
+    assert security.order_from_callback_token(token, max_age_seconds=60) == order
+    assert security.order_from_callback_token(token + "x", max_age_seconds=60) is None
+    assert security.order_from_callback_token(token, max_age_seconds=-1) is None
 
 
 def test_a_digest_tells_scripts_apart_but_not_the_order_of_their_fields() -> None:
@@ -85,4 +85,4 @@ def test_what_would_replace_passlib_reads_and_writes_the_same_hashes() -> None:
     made = replacement.hash("correct horse ä")
     assert security.verify_password("correct horse ä", made)
     assert not security.verify_password("wrong horse", made)
-    assert not security.is_outdated(made)
+    assert not security.needs_rehash(made)

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from tests.support.documents import ROOT
 from tests.support.installation import Configure
 from tests.support.security_document import SECURITY, in_document
-from videovault.api.middleware.stack import harden
+from videovault.api.middleware.stack import wrap_in_middleware
 
 NAMED = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 ITEM = re.compile(r"^\| (V\d+\.\d+\.\d+)", re.MULTILINE)
@@ -60,7 +60,9 @@ def _policy(path: str) -> str:
         return HTMLResponse("<p>A page</p>")
 
     async def ask() -> str:
-        app = harden(Starlette(routes=[Route("/", page)]), lambda: ["sha256-OfEachScriptInThePage"])
+        app = wrap_in_middleware(
+            Starlette(routes=[Route("/", page)]), lambda: ["sha256-OfEachScriptInThePage"]
+        )
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
             return str((await client.get(path)).headers["content-security-policy"])
 

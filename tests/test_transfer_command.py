@@ -91,7 +91,7 @@ def test_a_list_is_worked_through_and_what_failed_is_named(
     listed = tmp_path / "list.txt"
     listed.write_text(f"# mine\n{one} a/one.mp4\n\n{two}\n{server.origin}/none.mp4 b/none.mp4\n")
     assert main(["transfer", "--list", str(listed)]) == 2
-    assert sorted(allowed.keys()) == sorted(["a/one.mp4", standalone.key_for(two)])
+    assert sorted(allowed.keys()) == sorted(["a/one.mp4", standalone.default_key(two)])
     said = capsys.readouterr().err
     assert "none.mp4: The link has expired" in said
     assert "1 of 3 were not transferred" in said
@@ -127,5 +127,5 @@ def test_a_key_that_nobody_could_address_is_refused(key: str) -> None:
 
 def test_a_key_made_from_an_address_is_plain_and_always_the_same() -> None:
     url = "https://example.com/My%20%22Video%22.mp4?X-Amz-Signature=abc"
-    assert re.fullmatch(r"transfers/[0-9a-f]{8}_[A-Za-z0-9.-]+\.mp4", standalone.key_for(url))
-    assert standalone.key_for(url) == standalone.key_for(url) != standalone.key_for(url + "d")
+    assert re.fullmatch(r"transfers/[0-9a-f]{8}_[A-Za-z0-9.-]+\.mp4", standalone.default_key(url))
+    assert standalone.default_key(url) == standalone.default_key(url) != standalone.default_key(url + "d")

@@ -4,11 +4,11 @@ import time
 from threading import Event
 
 from tests.support.waiting import HANG_SECONDS
-from videovault.webhook_pool import Askers
+from videovault.webhook_pool import WebhookPool
 
 
 def test_a_video_is_asked_about_once_at_a_time_and_again_afterwards() -> None:
-    askers, go_on, asked = Askers(), Event(), []
+    askers, go_on, asked = WebhookPool(), Event(), []
     askers.start(2)
 
     def ask() -> None:
@@ -28,7 +28,7 @@ def test_a_video_is_asked_about_once_at_a_time_and_again_afterwards() -> None:
 
 
 def test_a_call_that_fails_leaves_its_thread_for_the_next() -> None:
-    askers, done = Askers(), Event()
+    askers, done = WebhookPool(), Event()
     askers.start(1)
     askers.take("one", lambda: 1 / 0)
     askers.take("other", done.set)
@@ -37,7 +37,7 @@ def test_a_call_that_fails_leaves_its_thread_for_the_next() -> None:
 
 
 def test_what_runs_is_waited_for_and_what_has_not_begun_is_not() -> None:
-    askers, began, asked = Askers(), Event(), []
+    askers, began, asked = WebhookPool(), Event(), []
     askers.start(1)
 
     def ask() -> None:
@@ -54,7 +54,7 @@ def test_what_runs_is_waited_for_and_what_has_not_begun_is_not() -> None:
 
 
 def test_a_call_that_hangs_is_left_behind() -> None:
-    askers, began, never, over = Askers(), Event(), Event(), Event()
+    askers, began, never, over = WebhookPool(), Event(), Event(), Event()
     askers.start(1)
 
     def hang() -> None:

@@ -96,4 +96,4 @@ def test_a_worker_says_that_it_is_alive_and_takes_its_leave(
 
 
 def wait_for_workers(number: int) -> None:
-    eventually(lambda: len(worker_registry.known()[0]) == number, lambda: "the worker did not say so")
+    eventually(lambda: len(worker_registry.list_workers()[0]) == number, lambda: "the worker did not say so")

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from videovault import db, installation, logs
+from videovault import config, db, installation, logs
 from videovault.commands import start
-from videovault.config import Settings, hidden, settings
+from videovault.config import Settings, settings
 from videovault.data_dir import UMASK
 from videovault.errors import ConfigurationError, InvalidInput, SourceError, VideoVaultError
 
@@ -26,33 +26,33 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
-    from videovault.services.transfer.engine import Stored
+    from videovault.services.transfer.engine import StoredObject
 
 LEAST_FREE_BYTES = 500 * 1024**2
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Everything on one port."""
-    from videovault.embedded import frontend, server
+    from videovault.embedded import frontend, web_server
     from videovault.embedded import process as embedded_process
-    from videovault.services.maintenance import first_start
+    from videovault.services.maintenance import startup_check
 
-    embedded_process.raise_limit()
+    embedded_process.raise_open_file_limit()
     # While it starts there is nothing to tidy up; Python's own way could be lost inside an import.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     chosen = settings()
     _check_disk(chosen)
     _check_restored(chosen)
-    with server.port_reserved(chosen.data_dir, chosen.host, chosen.port):
+    with web_server.port_reserved(chosen.data_dir, chosen.host, chosen.port):
         migrate()
         start.check_keys()
         if not arguments.new:
-            first_start.check()
-        db.keep_reserve()
+            startup_check.check_data_is_complete()
+        db.refill_disk_reserve()
         if not frontend.is_built():
             _say("Building the pages: about half a minute, only when they changed")
             frontend.build()
-        server.serve(chosen)
+        web_server.serve(chosen)
 
 
 def _run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,7 +66,7 @@ def worker() -> None:
     from videovault import worker as process
     from videovault.embedded import process as embedded_process
 
-    embedded_process.raise_limit()
+    embedded_process.raise_open_file_limit()
     _check_restored(settings())
     start.check_keys()
     process.run()
@@ -94,14 +94,16 @@ def create_admin() -> None:
 
 def transfer(chosen: argparse.Namespace) -> None:
     """Bring videos from addresses into the bucket; run it again to go on with what was interrupted."""
-    from videovault.embedded import borrowed_s3
+    from videovault.embedded import s3_for_commands
     from videovault.services.transfer import standalone
 
     if bool(chosen.url) == bool(chosen.list):
         raise InvalidInput("Give an address, or --list with a file of them.")
-    wanted = standalone.jobs(chosen.list.read_text() if chosen.list else f"{chosen.url} {chosen.key or ''}")
-    with borrowed_s3.s3_running():
-        standalone.connect()
+    wanted = standalone.parse_jobs(
+        chosen.list.read_text() if chosen.list else f"{chosen.url} {chosen.key or ''}"
+    )
+    with s3_for_commands.s3_available():
+        standalone.open_connections()
         failed = _transfer_all(wanted, chosen.at_once)
     if failed:
         raise SourceError(f"{failed} of {len(wanted)} were not transferred.")
@@ -120,15 +122,15 @@ def reconcile(chosen: argparse.Namespace) -> int:
     """Compare the bucket with the database; by default nothing is changed."""
     from videovault.commands import keys
     from videovault.commands import reconcile as command
-    from videovault.embedded import borrowed_s3
+    from videovault.embedded import s3_for_commands
 
     migrate()
     if chosen.rekey:
-        if borrowed_s3.app_is_running():
+        if s3_for_commands.app_is_running():
             raise ConfigurationError("VideoVault is running with the present key. Stop it first.")
         return keys.rekey(confirmed=chosen.yes)
     start.check_keys()
-    with borrowed_s3.s3_running():
+    with s3_for_commands.s3_available():
         return command.run(repair=chosen.repair, rebuild=chosen.rebuild, as_json=chosen.json)
 
 
@@ -143,20 +145,20 @@ def reseal() -> int:
 def backup(chosen: argparse.Namespace) -> int:
     """Back up database, key file and objects into a folder, while everything runs; run again, it copies what is new."""
     from videovault.commands import backup as command
-    from videovault.embedded import borrowed_s3
+    from videovault.embedded import s3_for_commands
 
     if chosen.verify:
         return command.verify(chosen.folder)
-    with borrowed_s3.s3_running():
+    with s3_for_commands.s3_available():
         return command.save(chosen.folder)
 
 
 def restore(chosen: argparse.Namespace) -> int:
     """Put a backup back into an empty installation; run again, it continues."""
     from videovault.commands import backup as command
-    from videovault.embedded import borrowed_s3
+    from videovault.embedded import s3_for_commands
 
-    with borrowed_s3.alone() as storage_running:
+    with s3_for_commands.exclusive_data_dir() as storage_running:
         return command.restore(chosen.folder, force=chosen.force, storage_running=storage_running)
 
 
@@ -202,9 +204,9 @@ def _transfer_all(wanted: Sequence[tuple[str, str]], at_once: int) -> int:
     with bars, ThreadPoolExecutor(max(1, at_once)) as pool:
         under_way = {}
         for url, key in wanted:
-            bar = bars.add_task(_as_it_is(standalone.short(url)), total=None)
-            watch = standalone.Watch(partial(_tell, bars, bar), stop)
-            under_way[pool.submit(standalone.copy, url, key, watch)] = (url, key)
+            bar = bars.add_task(_as_it_is(standalone.display_name(url)), total=None)
+            watch = standalone.ProgressControl(partial(_tell, bars, bar), stop)
+            under_way[pool.submit(standalone.transfer_url, url, key, watch)] = (url, key)
         try:
             for done in as_completed(under_way):
                 failed += not _told(bars.console, done, *under_way[done])
@@ -218,14 +220,14 @@ def _tell(bars: "Progress", bar: "TaskID", bytes_done: int, bytes_total: int | N
     bars.update(bar, completed=bytes_done, total=bytes_total)
 
 
-def _told(console: "Console", done: "Future[Stored]", url: str, key: str) -> bool:
+def _told(console: "Console", done: "Future[StoredObject]", url: str, key: str) -> bool:
     """Say what became of one; whether it was transferred."""
     from videovault.services.transfer import standalone
 
     try:
         stored = done.result()
     except VideoVaultError as error:
-        console.print(_as_it_is(f"{standalone.short(url)}: {error.public_message}"))
+        console.print(_as_it_is(f"{standalone.display_name(url)}: {error.public_message}"))
         return False
     console.print(_as_it_is(f"{key}  {stored.size:,} bytes  crc32 {stored.crc32:08x}"), highlight=False)
     return True
@@ -277,10 +279,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     command = COMMANDS[chosen.command]
     try:
-        permissions = None if command.detached(chosen) else start.prepare(settings())
-        logs.configure(settings().log_format, settings().log_level, hidden.values(settings()))
+        permissions = None if command.detached(chosen) else start.prepare_data_dir(settings())
+        logs.configure(settings().log_format, settings().log_level, config.secret_values(settings()))
         if permissions:
-            start.report(permissions, settings().data_dir)
+            start.report_permissions(permissions, settings().data_dir)
         return command.run(chosen) or 0
     except VideoVaultError as error:
         _say(error.public_message)

@@ -8,7 +8,7 @@ from threading import Lock, Semaphore
 from videovault.errors import Busy
 
 # Work for the processor: more at once would finish none of it earlier.
-CPU_BOUND = max(2, min(4, os.cpu_count() or 2))
+CPU_CONCURRENCY = max(2, min(4, os.cpu_count() or 2))
 
 
 class Bulkhead:

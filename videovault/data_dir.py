@@ -21,11 +21,11 @@ class Permissions:
     """How many files and folders were open to other users, and those that could not be closed."""
 
     corrected: int = 0
-    left_open: list[Path] = field(default_factory=list)
+    not_corrected: list[Path] = field(default_factory=list)
 
 
 @contextmanager
-def locked(folder: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
+def directory_lock(folder: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
     """Hold ``folder``, which is made if need be, against other processes that call this. Not reentrant.
 
     Raises TimeoutError, and OSError when the folder cannot be made or opened.
@@ -49,7 +49,7 @@ def make_private(folder: Path, others: Iterable[Path] = ()) -> Permissions:
     done = Permissions()
     _close(str(folder), folder.stat(), done)  # first: from then on no other user can swap what is inside
     unread = _close_all_in(str(folder), done)
-    if not (done.corrected or done.left_open):
+    if not (done.corrected or done.not_corrected):
         unread.clear()
     while unread:
         path = unread.pop()
@@ -66,7 +66,7 @@ def is_shared(folder: Path) -> bool:
     return folder.resolve() == Path("/") or bool(folder.stat().st_mode & stat.S_ISVTX)
 
 
-def unusable(folder: Path, names: Iterable[str]) -> Path | None:
+def first_inaccessible(folder: Path, names: Iterable[str]) -> Path | None:
     """The folder itself, or one of the files and folders in it, that this process cannot read and write."""
     for path in (folder, *(folder / name for name in names)):
         needed = os.R_OK | os.W_OK | (os.X_OK if path.is_dir() else 0)
@@ -75,7 +75,7 @@ def unusable(folder: Path, names: Iterable[str]) -> Path | None:
     return None
 
 
-def owner(path: Path) -> str:
+def owner_name(path: Path) -> str:
     return user_name(path.stat().st_uid)
 
 
@@ -106,11 +106,11 @@ def _close(path: str, found: os.stat_result, done: Permissions) -> None:
     try:
         os.chmod(path, found.st_mode & PRIVATE_FOLDER)  # noqa: PTH101 - of many thousand files
     except PermissionError:
-        done.left_open.append(Path(path))
+        done.not_corrected.append(Path(path))
         return
     # Some file systems, FAT and network shares among them, accept the call and keep what they had.
     if os.stat(path).st_mode & UMASK:  # noqa: PTH116 - as above
-        done.left_open.append(Path(path))
+        done.not_corrected.append(Path(path))
     else:
         done.corrected += 1
 

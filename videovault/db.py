@@ -16,14 +16,14 @@ from sqlmodel import Session, create_engine
 
 from videovault import logs
 from videovault.config import settings
-from videovault.data_dir import LOCK_SECONDS, locked
+from videovault.data_dir import LOCK_SECONDS, directory_lock
 from videovault.disk_reserve import RESERVE_BYTES, STEP_BYTES, DiskReserve
 from videovault.errors import DiskFull
 from videovault.models import UtcDateTime
 
 BUSY_SECONDS = 15
 # How long what only reads waits to leave a note: of what was done, and of when somebody was last seen.
-AUDIT_SECONDS, SEEN_SECONDS = 2.0, 0.25
+AUDIT_LOCK_SECONDS, LAST_SEEN_LOCK_SECONDS = 2.0, 0.25
 MIGRATING = "migrate"
 ALEMBIC_INI = Path(__file__).parent.parent / "alembic.ini"
 POSTGRES_DISK_FULL = "53100"
@@ -60,7 +60,7 @@ def transaction(*, essential: bool = False, patience: float = BUSY_SECONDS) -> I
     """
     with _full_disk_told():
         if not essential:
-            check_room()
+            check_database_disk_space()
         with Session(engine(), expire_on_commit=False) as session, session.begin():
             # SQLite refuses to turn a reading transaction into a writing one while another writes;
             # one that says so from the start waits its turn instead.
@@ -73,7 +73,7 @@ def transaction(*, essential: bool = False, patience: float = BUSY_SECONDS) -> I
             yield session
 
 
-def write_if_possible(what: str, change: Callable[[Session], object], *, patience: float) -> None:
+def try_write(what: str, change: Callable[[Session], object], *, patience: float) -> None:
     """``change`` in a transaction of its own that no read may fail for: ``what`` is dropped, with a log line, if it fails."""
     try:
         with transaction(patience=patience) as session:
@@ -84,7 +84,7 @@ def write_if_possible(what: str, change: Callable[[Session], object], *, patienc
         log.warning("write dropped", what=what, reason=type(error).__name__)
 
 
-def check_room() -> None:
+def check_database_disk_space() -> None:
     """Raises DiskFull where a transaction that is not essential would."""
     reserve = _reserve()
     if reserve:
@@ -92,7 +92,7 @@ def check_room() -> None:
             reserve.check()
 
 
-def keep_reserve() -> None:
+def refill_disk_reserve() -> None:
     """Make the reserve for essential writes whole again, if the disk has room."""
     reserve = _reserve()
     if reserve is None or not reserve.has_plenty():
@@ -115,19 +115,19 @@ def reading() -> Iterator[Session]:
         yield session
 
 
-class clock(FunctionElement[datetime]):  # noqa: N801 - a function of SQL
+class db_now(FunctionElement[datetime]):  # noqa: N801 - a function of SQL
     """The database's own time, in a statement: the one clock that all machines share."""
 
     type = UtcDateTime()
     inherit_cache = True
 
 
-def moment(session: Session) -> datetime:
+def read_db_now(session: Session) -> datetime:
     """What time it is by the database's own clock."""
-    return session.connection().execute(select(clock())).scalar_one()
+    return session.connection().execute(select(db_now())).scalar_one()
 
 
-def one_at_a_time(session: Session, what: str) -> None:
+def advisory_lock(session: Session, what: str) -> None:
     """Wait until no other transaction is at ``what``, for the rare thing that no row can be locked for."""
     if session.get_bind().dialect.name == "postgresql":  # on SQLite every transaction is alone
         session.connection().execute(select(func.pg_advisory_xact_lock(func.hashtext(what))))
@@ -154,7 +154,7 @@ def migrate() -> None:
 def _migrating_alone() -> Iterator[None]:
     url = engine().url
     if url.get_backend_name() == "sqlite":
-        with locked(Path(url.database or "").absolute().parent):
+        with directory_lock(Path(url.database or "").absolute().parent):
             yield
         return
     with engine().connect() as connection:
@@ -172,10 +172,10 @@ def _migrating_alone() -> Iterator[None]:
 def is_migrated() -> bool:
     """Whether the database has just the tables that this code knows."""
     with engine().connect() as connection:
-        return revision(connection) == known_revisions()[0]
+        return current_revision(connection) == known_revisions()[0]
 
 
-def revision(connection: Connection) -> str | None:
+def current_revision(connection: Connection) -> str | None:
     """The revision of a database's tables, None where there are none."""
     from alembic.migration import MigrationContext
 
@@ -278,11 +278,11 @@ def _is_full(error: BaseException | None) -> bool:
     return kind == sqlite3.SQLITE_FULL
 
 
-@compiles(clock)
-def _clock(_element: clock, _compiler: Any, **_options: Any) -> str:
+@compiles(db_now)
+def _clock(_element: db_now, _compiler: Any, **_options: Any) -> str:
     return "clock_timestamp()"
 
 
-@compiles(clock, "sqlite")
-def _sqlite_clock(_element: clock, _compiler: Any, **_options: Any) -> str:
+@compiles(db_now, "sqlite")
+def _sqlite_clock(_element: db_now, _compiler: Any, **_options: Any) -> str:
     return "strftime('%Y-%m-%d %H:%M:%f000', 'now')"  # just as times are stored there

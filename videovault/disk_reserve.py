@@ -14,10 +14,10 @@ from videovault.errors import DiskFull
 
 RESERVE_BYTES = 8 * 1024**2  # thousands of rows, and twice SQLite's log
 LOG_BYTES = 5 * 1024**2  # at 1,000 pages SQLite begins to write over it
-FEW_BYTES = 256 * 1024
+LOW_PAGE_BYTES = 256 * 1024
 STEP_BYTES = 1024**2
 # Writes that can wait leave so much free. It is more than a step, so that they do not use what is given free.
-LEAST_FREE_BYTES = 4 * 1024**2
+MIN_FREE_BYTES = 4 * 1024**2
 
 log = logs.get(__name__)
 
@@ -34,7 +34,7 @@ class DiskReserve:
 
     def check(self) -> None:
         """Raises DiskFull when a write that can wait would take what essential writes need."""
-        if self.free() < LEAST_FREE_BYTES:
+        if self.free() < MIN_FREE_BYTES:
             raise DiskFull
 
     def is_whole(self, page_bytes: int) -> bool:
@@ -42,11 +42,11 @@ class DiskReserve:
 
     def has_plenty(self) -> bool:
         """Whether the disk has room for a new reserve."""
-        return self.free() >= 3 * RESERVE_BYTES + LEAST_FREE_BYTES
+        return self.free() >= 3 * RESERVE_BYTES + MIN_FREE_BYTES
 
     def open_up(self, page_bytes: int) -> None:
         """Cut the file by a step if SQLite's own files have to grow for an essential write and cannot."""
-        grows = page_bytes < FEW_BYTES or self._log_bytes() < LOG_BYTES
+        grows = page_bytes < LOW_PAGE_BYTES or self._log_bytes() < LOG_BYTES
         kept = self._kept()
         if not grows or not kept or self.free() >= STEP_BYTES:
             return

@@ -61,7 +61,7 @@ class UnsafeUrl(InvalidInput):
     code = "UNSAFE_URL"
 
 
-class NotUnderstood(InvalidInput):
+class UnreadableReport(InvalidInput):
     """The video it speaks of goes on waiting, and its owner is told."""
 
 
@@ -117,7 +117,7 @@ class ObjectSwapped(Conflict):
         super().__init__(public_message)
 
 
-class StillRunning(Conflict):
+class RequestInProgress(Conflict):
     def __init__(self, public_message: str, retry_after: int = 2) -> None:
         super().__init__(public_message)
         self.retry_after = retry_after
@@ -169,7 +169,7 @@ class UpstreamError(VideoVaultError):
         self.retryable = retryable
 
 
-def is_passing(error: VideoVaultError) -> bool:
+def is_transient(error: VideoVaultError) -> bool:
     """Whether trying again may help, without anybody changing anything."""
     return isinstance(error, UpstreamError) and error.retryable
 
@@ -199,7 +199,7 @@ class SourceError(UpstreamError):
 
 
 @dataclass(frozen=True)
-class StoreAnswer:
+class StoreErrorResponse:
     """A refusal in the store's own words, for the log and for admins; ``region`` is the bucket's, where it is told."""
 
     operation: str
@@ -223,7 +223,7 @@ class StorageError(UpstreamError):
     code = "STORAGE_FAILED"
 
     def __init__(
-        self, public_message: str, *, retryable: bool = False, answer: StoreAnswer | None = None
+        self, public_message: str, *, retryable: bool = False, answer: StoreErrorResponse | None = None
     ) -> None:
         super().__init__(public_message, retryable=retryable)
         self.answer = answer

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from videovault.data_dir import locked
+from videovault.data_dir import directory_lock
 
 FILE_NAME = "installation.json"
 # There while a restore is under way: nothing may start on what is half restored.
@@ -48,15 +48,15 @@ def load_or_create(data_dir: Path) -> Installation:
         raise ValueError(str(error)) from error
 
 
-def put_back(data_dir: Path, kept: Installation) -> None:
+def restore(data_dir: Path, kept: Installation) -> None:
     """Make ``kept``, from a backup, the installation of ``data_dir``, which must not have one. Raises OSError."""
     _publish(data_dir / FILE_NAME, kept, overwrite=False)
 
 
-def with_free_ports(data_dir: Path) -> Installation:
+def load_with_free_ports(data_dir: Path) -> Installation:
     """The same installation, with any port that something else has taken since replaced by a free one."""
     load_or_create(data_dir)
-    with locked(data_dir):
+    with directory_lock(data_dir):
         old = load_or_create(data_dir)
         if _is_free(old.s3_port) and _is_free(old.studio_port):
             return old
@@ -76,7 +76,7 @@ def _known(path: Path) -> dict[str, Any]:
 
 def _with_studio_key(path: Path) -> dict[str, Any]:
     """Add the key that earlier versions did not make; processes that start at the same time agree on one."""
-    with locked(path.parent):
+    with directory_lock(path.parent):
         known = _known(path)
         if known.keys() == {field.name for field in fields(Installation)} - {"studio_key"}:
             known["studio_key"] = _new_key()

@@ -68,7 +68,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value
 
 
-def now() -> datetime:
+def utcnow() -> datetime:
     return datetime.now(UTC)
 
 
@@ -82,7 +82,7 @@ class User(SQLModel, table=True):
     is_admin: bool = False
     is_active: bool = True
     quota_bytes: int | None = Field(default=None, sa_type=BigInteger)
-    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    created_at: datetime = Field(default_factory=utcnow, sa_type=UtcDateTime)
     last_seen_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     # When its owner deleted the account, of which from then on nothing is known but its videos, until these are gone.
     closed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
@@ -100,9 +100,9 @@ class Session(SQLModel, table=True):
     id: str = Field(default_factory=lambda: uuid4().hex, unique=True, index=True, max_length=32)
     user_id: str = Field(foreign_key="users.id", index=True, ondelete="CASCADE")
     user_agent: str = Field(default="", max_length=300)
-    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    created_at: datetime = Field(default_factory=utcnow, sa_type=UtcDateTime)
     expires_at: datetime = Field(sa_type=UtcDateTime)
-    last_seen_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    last_seen_at: datetime = Field(default_factory=utcnow, sa_type=UtcDateTime)
 
 
 class ApiToken(SQLModel, table=True):
@@ -115,7 +115,7 @@ class ApiToken(SQLModel, table=True):
     user_id: str = Field(foreign_key="users.id", index=True, ondelete="CASCADE")
     name: str = Field(max_length=100)
     scope: str = Field(max_length=10)
-    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    created_at: datetime = Field(default_factory=utcnow, sa_type=UtcDateTime)
     expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     last_used_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
@@ -128,7 +128,7 @@ class Invitation(SQLModel, table=True):
     id: str = Field(default_factory=lambda: uuid4().hex, primary_key=True, max_length=32)
     email: str = Field(default="", max_length=254)
     invited_by: str = Field(max_length=32)
-    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    created_at: datetime = Field(default_factory=utcnow, sa_type=UtcDateTime)
     expires_at: datetime = Field(sa_type=UtcDateTime)
     used_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
@@ -238,8 +238,8 @@ class Video(SQLModel, table=True):
     share_most_views: int | None = None
     share_views: int = 0
 
-    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
-    updated_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    created_at: datetime = Field(default_factory=utcnow, sa_type=UtcDateTime)
+    updated_at: datetime = Field(default_factory=utcnow, sa_type=UtcDateTime)
 
 
 class Avatar(SQLModel, table=True):
@@ -253,7 +253,7 @@ class Avatar(SQLModel, table=True):
     position: int
     picture: bytes | None = Field(default=None, sa_type=LargeBinary)
     picture_hash: str = Field(default="", max_length=16)  # empty without a picture
-    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    created_at: datetime = Field(default_factory=utcnow, sa_type=UtcDateTime)
 
 
 class UploadPart(SQLModel, table=True):
@@ -296,7 +296,7 @@ class KeyCanary(SQLModel, table=True):
 
     id: str = Field(default_factory=lambda: uuid4().hex, primary_key=True, max_length=32)
     sealed: str = Field(sa_type=Text)
-    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    created_at: datetime = Field(default_factory=utcnow, sa_type=UtcDateTime)
 
 
 class ChosenSetting(SQLModel, table=True):
@@ -307,7 +307,7 @@ class ChosenSetting(SQLModel, table=True):
     name: str = Field(primary_key=True, max_length=40)
     value: str = Field(max_length=200)
     chosen_by: str = Field(max_length=32)
-    chosen_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    chosen_at: datetime = Field(default_factory=utcnow, sa_type=UtcDateTime)
 
 
 class TestOrder(SQLModel, table=True):
@@ -318,7 +318,7 @@ class TestOrder(SQLModel, table=True):
 
     id: str = Field(primary_key=True, max_length=64)
     user_id: str = Field(max_length=32)
-    started_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    started_at: datetime = Field(default_factory=utcnow, sa_type=UtcDateTime)
     ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     steps: list[dict[str, Any]] = Field(default_factory=list, sa_type=JSON)
 
@@ -339,7 +339,7 @@ class IdempotencyKey(SQLModel, table=True):
     status_code: int | None = None
     # Sealed, since the answer to a download holds the video's secret key.
     sealed_answer: str | None = Field(default=None, sa_type=Text)
-    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime, index=True)
+    created_at: datetime = Field(default_factory=utcnow, sa_type=UtcDateTime, index=True)
 
 
 class Event(SQLModel, table=True):
@@ -352,7 +352,7 @@ class Event(SQLModel, table=True):
     __tablename__ = "events"
 
     id: int | None = Field(default=None, primary_key=True)
-    at: datetime = Field(default_factory=now, sa_type=UtcDateTime, index=True)
+    at: datetime = Field(default_factory=utcnow, sa_type=UtcDateTime, index=True)
     kind: str = Field(index=True)
     actor_id: str | None = Field(default=None, index=True)
     video_id: str | None = Field(default=None, index=True)
@@ -363,14 +363,14 @@ class Event(SQLModel, table=True):
     detail: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
 
 
-class Delivery(SQLModel, table=True):
+class WebhookCall(SQLModel, table=True):
     """A webhook call, in or out, as the callback inbox keeps it. Rows outlive the videos they speak of."""
 
     __tablename__ = "deliveries"
     __table_args__ = (Index("ix_deliveries_video_id_id", "video_id", "id"),)
 
     id: int | None = Field(default=None, primary_key=True)
-    at: datetime = Field(default_factory=now, sa_type=UtcDateTime, index=True)
+    at: datetime = Field(default_factory=utcnow, sa_type=UtcDateTime, index=True)
     direction: str = Field(max_length=3)
     # Of a call that proved nothing: the client's IPv4 address or IPv6 /48; empty for all others.
     address: str = Field(default="", max_length=50)
@@ -391,7 +391,7 @@ class WebhookId(SQLModel, table=True):
 
     __tablename__ = "webhook_ids"
     id_hash: str = Field(primary_key=True, max_length=64)
-    received_at: datetime = Field(default_factory=now, sa_type=UtcDateTime, index=True)
+    received_at: datetime = Field(default_factory=utcnow, sa_type=UtcDateTime, index=True)
 
 
 class GenerationCount(SQLModel, table=True):
@@ -418,10 +418,10 @@ class OutboxMessage(SQLModel, table=True):
     video_id: str = Field(index=True, max_length=64)
     payload: dict[str, Any] = Field(sa_type=JSON)
     attempts: int = 0
-    next_attempt_at: datetime | None = Field(default_factory=now, sa_type=UtcDateTime)
+    next_attempt_at: datetime | None = Field(default_factory=utcnow, sa_type=UtcDateTime)
     delivered_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     last_error: str | None = Field(default=None, sa_type=Text)
-    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime, index=True)
+    created_at: datetime = Field(default_factory=utcnow, sa_type=UtcDateTime, index=True)
 
 
 class StoreCapabilities(SQLModel, table=True):
@@ -432,4 +432,4 @@ class StoreCapabilities(SQLModel, table=True):
     id: str = Field(primary_key=True, max_length=64)
     store: str = Field(sa_type=Text)
     facts: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
-    learned_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    learned_at: datetime = Field(default_factory=utcnow, sa_type=UtcDateTime)

@@ -17,7 +17,7 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 from passlib.context import CryptContext
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from videovault.bulkhead import CPU_BOUND, Bulkhead
+from videovault.bulkhead import CPU_CONCURRENCY, Bulkhead
 from videovault.config import settings
 
 # OWASP Password Storage Cheat Sheet, argon2id: 19 MiB, 2 passes, 1 lane.
@@ -34,9 +34,9 @@ _NOBODYS_HASH = (
 )
 # Each takes 19 MiB and a processor for some 30 ms. A burst of an office passes, and half of the server's 40 threads
 # stay free for everything else.
-hashing = Bulkhead(at_once=CPU_BOUND, waiting=16, seconds=3.0)
+hashing = Bulkhead(at_once=CPU_CONCURRENCY, waiting=16, seconds=3.0)
 # In threads of its own: each thread that has ever hashed keeps those 19 MiB.
-_hashers = ThreadPoolExecutor(CPU_BOUND, thread_name_prefix="hashing")
+_hashers = ThreadPoolExecutor(CPU_CONCURRENCY, thread_name_prefix="hashing")
 _NONCE_BYTES = 12
 _ALPHABET = string.ascii_lowercase + string.digits
 Purpose = Literal["order", "invitation", "reset", "visit", "device"]
@@ -57,7 +57,7 @@ def verify_password(password: str, hashed: str | None) -> bool:
     return fits and hashed is not None
 
 
-def is_outdated(hashed: str) -> bool:
+def needs_rehash(hashed: str) -> bool:
     """Whether the hash was made with other parameters than today's."""
     return bool(_passwords.needs_update(hashed))
 
@@ -90,9 +90,7 @@ def seal(secret_key: str, *, owner_id: str, video_id: str) -> str:
     return base64.urlsafe_b64encode(nonce + box).decode()
 
 
-def open_sealed(
-    sealed: str, *, owner_id: str, video_id: str, keys: Sequence[str] | None = None
-) -> str | None:
+def unseal(sealed: str, *, owner_id: str, video_id: str, keys: Sequence[str] | None = None) -> str | None:
     """The key that was sealed, or None when the row was moved, altered or sealed elsewhere.
 
     ``keys`` are SECRET_KEYs to try instead of those of the settings.
@@ -101,7 +99,7 @@ def open_sealed(
     return opened[0] if opened else None
 
 
-def resealed(sealed: str, *, owner_id: str, video_id: str) -> str | None:
+def reseal(sealed: str, *, owner_id: str, video_id: str) -> str | None:
     """The same, sealed by today's SECRET_KEY; None when it is already, or does not open."""
     opened = _opened(sealed, _binding(owner_id, video_id))
     if opened is None or opened[1] == settings().sealing_keys[0]:
@@ -109,12 +107,12 @@ def resealed(sealed: str, *, owner_id: str, video_id: str) -> str | None:
     return seal(opened[0], owner_id=owner_id, video_id=video_id)
 
 
-def is_same_key(shown: str, secret_key: str) -> bool:
+def keys_match(shown: str, secret_key: str) -> bool:
     """Compared in constant time, so that nobody can find a key letter by letter."""
     return hmac.compare_digest(shown.encode(errors="replace"), secret_key.encode())
 
 
-def ownership_tag(secret_key: str, s3_key: str) -> str:
+def integrity_tag(secret_key: str, s3_key: str) -> str:
     """What is kept in the object's metadata, so that an object swapped in S3 is noticed."""
     return hmac.new(secret_key.encode(), s3_key.encode(), hashlib.sha256).hexdigest()
 
@@ -137,21 +135,21 @@ def script_digest(script: Mapping[str, str]) -> str:
 
 def callback_token(order: Order) -> str:
     """What a generator shows to report on this one order."""
-    return signed("order", order)
+    return sign("order", order)
 
 
-def order_of_callback(token: str, *, max_age_seconds: int) -> Order | None:
+def order_from_callback_token(token: str, *, max_age_seconds: int) -> Order | None:
     """The order a callback token is good for, or None when it is forged or too old."""
-    said = read_signed("order", token, max_age_seconds=max_age_seconds)
+    said = unsign("order", token, max_age_seconds=max_age_seconds)
     return None if said is None else Order(*said)
 
 
-def signed(purpose: Purpose, said: Any) -> str:
+def sign(purpose: Purpose, said: Any) -> str:
     """What was said (anything JSON can hold), readable by all, with a signature that is good for this purpose only."""
     return str(_serializer(settings().sealing_keys[0], purpose).dumps(said))
 
 
-def read_signed(purpose: Purpose, token: str, *, max_age_seconds: int) -> Any | None:
+def unsign(purpose: Purpose, token: str, *, max_age_seconds: int) -> Any | None:
     """What was said, or None when the token is forged, for another purpose or too old."""
     for key in settings().sealing_keys:
         try:
@@ -161,37 +159,37 @@ def read_signed(purpose: Purpose, token: str, *, max_age_seconds: int) -> Any | 
     return None
 
 
-class Ticket(NamedTuple):
+class ViewPass(NamedTuple):
     """What somebody who has opened a share link may see: this video, as long as its link is as it was then."""
 
     video_id: str
     opening: int
 
 
-def visit_ticket(ticket: Ticket) -> str:
+def issue_view_pass(ticket: ViewPass) -> str:
     """What that person shows to play and download without being counted again."""
-    return signed("visit", ticket)
+    return sign("visit", ticket)
 
 
-def is_visit_ticket(shown: str, ticket: Ticket, *, max_age_seconds: int) -> bool:
+def is_valid_view_pass(shown: str, ticket: ViewPass, *, max_age_seconds: int) -> bool:
     """Whether just this ticket was given out, and not too long ago."""
-    return bool(read_signed("visit", shown, max_age_seconds=max_age_seconds) == [*ticket])
+    return bool(unsign("visit", shown, max_age_seconds=max_age_seconds) == [*ticket])
 
 
 def device_cookie(account: str) -> str:
     """What tells later that a browser signed in to this account before; it grants nothing but its own rate limit."""
-    return signed("device", [token_hash(account), secrets.token_urlsafe(16)])
+    return sign("device", [token_hash(account), secrets.token_urlsafe(16)])
 
 
 def device_nonce(cookie: str, account: str) -> str:
     """The random part of a ``device_cookie`` for this account; empty for any other text."""
-    match read_signed("device", cookie, max_age_seconds=DEVICE_SECONDS):
+    match unsign("device", cookie, max_age_seconds=DEVICE_SECONDS):
         case [str(name), str(nonce)] if name == token_hash(account):
             return nonce
     return ""
 
 
-def fingerprint(password_hash: str) -> str:
+def password_fingerprint(password_hash: str) -> str:
     """Tells two password hashes apart without giving either away."""
     return hmac.new(_derived(settings().sealing_keys[0]), password_hash.encode(), hashlib.sha256).hexdigest()[
         :32
@@ -203,7 +201,7 @@ def key_fingerprint(key: str) -> str:
     return hmac.new(_derived(key), b"videovault.fingerprint", hashlib.sha256).hexdigest()[:32]
 
 
-def webhook_is_genuine(body: bytes, headers: Mapping[str, str]) -> bool | None:
+def verify_webhook_signature(body: bytes, headers: Mapping[str, str]) -> bool | None:
     """Whether a call is signed, as Standard Webhooks say, with WEBHOOK_SECRET and within five minutes.
 
     None when it is not signed at all, or when there is no secret to hold it against.

@@ -3,14 +3,14 @@
 import json
 from typing import Any
 
-MOST_DEPTH = 32
+MAX_DEPTH = 32
 _OTHERS = bytes(set(range(256)) - set(b"[]"))
 _LONGEST_INTEGER = 20
-_TOO_MANY = b"[" * (MOST_DEPTH + 1)
+_TOO_MANY = b"[" * (MAX_DEPTH + 1)
 _BRACKETS = bytes.maketrans(b"{}", b"[]")
 
 
-class Repeated(list[Any]):
+class DuplicateKeyValues(list[Any]):
     """The different values of a name that stands several times in one object."""
 
 
@@ -58,11 +58,11 @@ def _decoded(text: str | bytes) -> str:
 
 def _check(raw: bytes) -> None:
     """Take strings out, then the innermost brackets, as often as may be: a few passes in C over at most 1 MiB."""
-    if raw.count(b"[") + raw.count(b"{") <= MOST_DEPTH:
+    if raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH:
         return
     bare = b"".join(raw.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
     brackets = bare.translate(_BRACKETS).translate(None, _OTHERS)
-    for _ in range(MOST_DEPTH):
+    for _ in range(MAX_DEPTH):
         if (
             _TOO_MANY in brackets
         ):  # found at once, while taking pairs out of it would go through all of it each time
@@ -71,7 +71,7 @@ def _check(raw: bytes) -> None:
         if len(brackets) in (0, before):
             break
     if brackets:
-        raise TooDeep(f"Lists and objects go deeper than {MOST_DEPTH} levels.")
+        raise TooDeep(f"Lists and objects go deeper than {MAX_DEPTH} levels.")
 
 
 def _integer(digits: str) -> int | float:
@@ -82,7 +82,7 @@ def _integer(digits: str) -> int | float:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        values: dict[str, Repeated] = {name: Repeated() for name in found}
+        values: dict[str, DuplicateKeyValues] = {name: DuplicateKeyValues() for name in found}
         for name, value in pairs:
             values[name].append(value)
         found |= {name: each for name, each in values.items() if any(value != each[0] for value in each)}

@@ -10,24 +10,24 @@ from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from videovault import logs
+from videovault import config, logs
 from videovault.api.app import create_api
 from videovault.api.middleware.connection_limits import OpenConnections
-from videovault.api.middleware.hidden_admin import conceal
-from videovault.api.middleware.stack import harden
-from videovault.api.video_waits import Watch
-from videovault.components.document import HEAD, STYLESHEETS, crash_screen
-from videovault.config import hidden, settings
+from videovault.api.middleware.hidden_admin import hide_admin_pages
+from videovault.api.middleware.stack import wrap_in_middleware
+from videovault.api.video_watcher import VideoWatcher
+from videovault.config import settings
 from videovault.embedded import listener_guard
 from videovault.embedded.frontend import script_hashes
 from videovault.embedded.passthrough import PassThrough
-from videovault.embedded.process import skip_teardown, told_to_stop
-from videovault.embedded.supervisor import embedded_parts
+from videovault.embedded.process import on_stop_signal, skip_teardown_in_child
+from videovault.embedded.supervisor import embedded_processes
 from videovault.pages import PAGES
+from videovault.pages.layout import HEAD, STYLESHEETS, crash_screen
 from videovault.state import page_events
-from videovault.state.session import SessionGuard, SessionState, on_browser_fault, on_fault
+from videovault.state.session import SessionGuard, SessionState, on_browser_error, on_server_error
 
-watch = Watch()
+watch = VideoWatcher()
 open_connections = OpenConnections()
 
 
@@ -39,13 +39,15 @@ def _stop_waiting() -> None:
 @asynccontextmanager
 async def lifespan() -> AsyncIterator[None]:
     """Everything that lives as long as the server."""
-    logs.configure(settings().log_format, settings().log_level, hidden.values(settings()))
+    logs.configure(settings().log_format, settings().log_level, config.secret_values(settings()))
     gc.collect()
     gc.freeze()  # what has been imported stays: looking for cycles in it takes 100 ms each time
-    with told_to_stop(_stop_waiting):
-        async with embedded_parts():
-            with listener_guard.watching(settings(), open_connections.delivered, open_connections.notes):
-                skip_teardown()
+    with on_stop_signal(_stop_waiting):
+        async with embedded_processes():
+            with listener_guard.guarding_listener(
+                settings(), open_connections.delivered, open_connections.notes
+            ):
+                skip_teardown_in_child()
                 yield
 
 
@@ -61,19 +63,19 @@ class Application(rx.App):
         for part in (whole, api, self._api):
             if isinstance(part, Starlette):  # no other site may call any of them, so none speaks of it
                 part.user_middleware = [each for each in part.user_middleware if each.cls is not CORS]
-        return harden(whole, script_hashes, open_connections)
+        return wrap_in_middleware(whole, script_hashes, open_connections)
 
 
 app = Application(
-    api_transformer=[api, conceal, PassThrough],  # each wraps the one before it
+    api_transformer=[api, hide_admin_pages, PassThrough],  # each wraps the one before it
     stylesheets=STYLESHEETS,
     reset_style=False,
     head_components=HEAD,
     html_lang="en",
     toaster=None,  # what there is to say is a state var: a toast sent by the server needs eval in the browser
     app_wraps={(55, "ErrorBoundary"): crash_screen},
-    backend_exception_handler=on_fault,
-    frontend_exception_handler=on_browser_fault,
+    backend_exception_handler=on_server_error,
+    frontend_exception_handler=on_browser_error,
 )
 if app.sio is not None:
     app.sio.eio.cors_allowed_origins = None  # to engineio: the page's own origin only

@@ -10,7 +10,7 @@ from videovault import logs
 log = logs.get(__name__)
 
 
-class Askers:
+class WebhookPool:
     """Takes calls as they come and makes a few of them at a time.
 
     Nothing is lost with them: what waits here is still unasked in its row, and is handed out again. The threads
@@ -23,10 +23,10 @@ class Askers:
         self._running = 0
         self._changed = threading.Condition()
         self._ends_at = 0.0
-        self.at_work = False
+        self.is_running = False
 
     def start(self, at_once: int) -> None:
-        self.at_work = True
+        self.is_running = True
         for number in range(at_once):
             threading.Thread(target=self._work, name=f"asker-{number}", daemon=True).start()
 
@@ -39,7 +39,7 @@ class Askers:
 
     def stop(self, seconds: float) -> None:
         """Begin nothing more; ``finish`` waits so long, from now on, for what is running."""
-        self.at_work = False
+        self.is_running = False
         self._ends_at = time.monotonic() + seconds
 
     def finish(self) -> None:
@@ -61,8 +61,8 @@ class Askers:
 
     def _begin(self) -> bool:
         with self._changed:
-            self._running += self.at_work
-            return self.at_work
+            self._running += self.is_running
+            return self.is_running
 
     def _end(self, video_id: str) -> None:
         with self._changed:

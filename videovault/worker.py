@@ -18,7 +18,7 @@ from huey.consumer import Consumer
 
 from videovault import db, logs
 from videovault.config import settings
-from videovault.data_dir import locked
+from videovault.data_dir import directory_lock
 from videovault.errors import DiskFull
 from videovault.models import Channel
 from videovault.services.core import lifecycle
@@ -26,7 +26,7 @@ from videovault.services.generation import polling
 from videovault.services.maintenance import repair
 from videovault.services.notifications import outbox
 from videovault.services.transfer import pipeline, playable_copy, worker_registry
-from videovault.webhook_pool import Askers
+from videovault.webhook_pool import WebhookPool
 
 NAME = "videovault"
 REPAIR_SECONDS = 5.0
@@ -42,7 +42,7 @@ HEARTBEAT_FD = "VIDEOVAULT_HEARTBEAT_FD"  # names a pipe of the supervisor's
 
 log = logs.get(__name__)
 _stopping = threading.Event()
-_askers = Askers()
+_askers = WebhookPool()
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,10 @@ def enqueue(video_id: str) -> None:
 
 def produce_video(video_id: str) -> None:
     """The task: what is to be done, the rows tell."""
-    if _askers.at_work and pipeline.awaits_generator(video_id):
-        _askers.take(video_id, partial(pipeline.generate, enqueue=enqueue))
+    if _askers.is_running and pipeline.awaits_generator(video_id):
+        _askers.take(video_id, partial(pipeline.request_next, enqueue=enqueue))
         return
-    work = pipeline.store_next if _askers.at_work else partial(pipeline.produce, video_id)
+    work = pipeline.store_next if _askers.is_running else partial(pipeline.produce, video_id)
     try:
         following = work(stopping=_stopping.is_set)
     except DiskFull as error:  # ``repair`` hands it out again
@@ -95,14 +95,16 @@ def run() -> None:
     )
     consumer._set_signal_handlers()  # noqa: SLF001 - a signal that comes before it runs is an orderly end, too
     _askers.start(GENERATORS_AT_ONCE)
-    here = worker_registry.Here(consumer.workers)
+    here = worker_registry.WorkerRegistration(consumer.workers)
     beside: list[tuple[str, Callable[[], None]]] = [("repair", _keep_repairing), ("polling", _keep_polling)]
     beside.append(("playable copies", _keep_copying))
     beside.append(("presence", partial(_keep_present, here)))
     if heartbeats := os.environ.get(HEARTBEAT_FD):
         beside.append(("heartbeats", partial(_keep_beating, int(heartbeats))))
     # A thread for each channel: a slow mail server keeps back nothing but mail.
-    beside += [(f"notices by {each}", partial(_keep_delivering, each)) for each in lifecycle.channels()]
+    beside += [
+        (f"notices by {each}", partial(_keep_delivering, each)) for each in lifecycle.enabled_channels()
+    ]
     for name, keep_on in beside:
         threading.Thread(target=keep_on, name=name, daemon=True).start()
     log.debug("worker ready", transfers_at_once=consumer.workers)
@@ -131,7 +133,7 @@ def _opened(dsn: str) -> Huey:
 
 def _drop_if_damaged(file: Path) -> None:
     """The rows are the truth: ``repair`` puts what is to be done into a new queue."""
-    with locked(file.absolute().parent):
+    with directory_lock(file.absolute().parent):
         if file.exists() and not _is_sound(file):
             log.warning("the queue is damaged and is built again from the rows", file=str(file))
             for suffix in ("", "-wal", "-shm"):
@@ -154,7 +156,7 @@ def _keep_repairing() -> None:
         try:
             repair.repair(enqueue=_enqueue_if_missing())
             if turn % TIDY_EVERY == 0:
-                repair.tidy()
+                repair.clean_up()
         except Exception:  # the repair that ends with a passing fault would never mend another
             log.exception("repair failed, trying again")
         if _stopping.wait(REPAIR_SECONDS):
@@ -164,8 +166,8 @@ def _keep_repairing() -> None:
 def _keep_polling() -> None:
     while not _stopping.wait(POLL_SECONDS):
         try:
-            db.check_room()  # else a generator would be asked again and again, and nothing noted
-            for video_id in polling.due():
+            db.check_database_disk_space()  # else a generator would be asked again and again, and nothing noted
+            for video_id in polling.due_video_ids():
                 _askers.take(video_id, partial(polling.poll, video_id, enqueue=enqueue))
         except DiskFull as error:
             log.warning("polling waits", reason=error.public_message)
@@ -186,7 +188,7 @@ def _keep_copying() -> None:
             log.exception("making playable copies failed, trying again")
 
 
-def _keep_present(here: worker_registry.Here) -> None:
+def _keep_present(here: worker_registry.WorkerRegistration) -> None:
     while not _stopping.is_set():
         try:
             here.beat()

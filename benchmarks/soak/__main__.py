@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.soak.outcome import Figures
-from benchmarks.soak.running import Soak
+from benchmarks.soak.run import Soak
 from tests.support.documents import RELIABILITY, write_part
 
 PART = "soak"

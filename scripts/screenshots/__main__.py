@@ -10,12 +10,12 @@ from scripts.screenshots.pictures import IMAGES, picture, save
 from scripts.screenshots.strip import film_strip
 from tests.support.browser import FLAGS, system_chromium
 from tests.support.geometry import overflow
+from tests.support.scenes import TIMEOUT_MS, each_look, each_scene
 from tests.support.showcase import showcase
-from tests.support.transfer_setup import PATIENCE_MS, each_look, each_scene
 
 
 def main() -> None:
-    expect.set_options(timeout=PATIENCE_MS)
+    expect.set_options(timeout=TIMEOUT_MS)
     IMAGES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=system_chromium(), args=FLAGS)

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from tests.support.showcase import TOPICS
-from videovault.embedded.studio.orders import ScriptOrder, VideoOrder
 from videovault.embedded.studio.render import render
-from videovault.embedded.studio.script import write
+from videovault.embedded.studio.requests import ScriptRequest, VideoRequest
+from videovault.embedded.studio.script_writer import write_script
 
 AVATARS = ("Maya", "Kenji", "Amara")
 
@@ -22,7 +22,7 @@ def _film(topic: str, avatar: str, folder: Path) -> bytes:
         "social_handles": "@brotundsoehne",
         "avatar": avatar,
     }
-    script = write(ScriptOrder.model_validate(brief))
+    script = write_script(ScriptRequest.model_validate(brief))
     file = folder / f"{avatar}.mp4"
-    render(VideoOrder.model_validate(brief | script._asdict()), file)
+    render(VideoRequest.model_validate(brief | script._asdict()), file)
     return file.read_bytes()

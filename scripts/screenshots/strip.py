@@ -7,9 +7,9 @@ from playwright.sync_api import Browser, Page, expect
 
 from scripts.screenshots.pictures import picture, save
 from tests.support.app import running_app
-from tests.support.page_paths import shows_a_picture
+from tests.support.page_paths import wait_for_frame
+from tests.support.scenes import DESKTOP, TIMEOUT_MS
 from tests.support.showcase import OWNER, PASSWORD, TOPICS
-from tests.support.transfer_setup import DESKTOP, PATIENCE_MS
 
 COLUMNS, WIDTH, HEIGHT, CAPTION, GAP = 3, 640, 400, 34, 16
 PAPER, INK = (246, 246, 244), (40, 42, 40)
@@ -44,7 +44,7 @@ def film_strip(browser: Browser, folder: Path, file: Path) -> None:
     """An installation of its own, in which the embedded studio does the work."""
     with running_app(folder) as app:
         context = browser.new_context(base_url=app.url, viewport=DESKTOP, reduced_motion="reduce")
-        context.set_default_timeout(PATIENCE_MS)
+        context.set_default_timeout(TIMEOUT_MS)
         page = context.new_page()
         strip = Strip(page)
         _create_account(page, strip)
@@ -86,7 +86,7 @@ def _make_video(page: Page, strip: Strip) -> None:
     expect(page.locator("li[aria-current=step]")).to_have_text("Storing")
     strip.take("It is being stored")
     expect(page.get_by_role("heading", name="Your video is ready")).to_be_visible()
-    shows_a_picture(page)
+    wait_for_frame(page)
     strip.take("It is ready")
 
 
@@ -104,5 +104,5 @@ def _share(page: Page, strip: Strip) -> None:
     page.context.clear_cookies()
     page.goto(address)
     expect(page.get_by_role("link", name="Download")).to_be_visible()
-    shows_a_picture(page)
+    wait_for_frame(page)
     strip.take("What a colleague sees")

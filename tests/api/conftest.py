@@ -22,5 +22,5 @@ def generating(ada: Person, generator: Generator, configure: Configure) -> str:
     generator.mode = "processing"
     configure(GENERATE_WAIT_SECONDS=0)
     video_id = str(generate(ada).json()["data"]["videoId"])
-    orders.ask_generator(video_id)
+    orders.send_order(video_id)
     return video_id

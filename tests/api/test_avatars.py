@@ -39,13 +39,13 @@ def png(colour: str) -> bytes:
 
 
 def test_the_built_in_ones_are_offered_while_there_is_no_other(admin: Person, ada: Person) -> None:
-    assert offered(ada) == [(name, name) for name in avatars.CAST]
+    assert offered(ada) == [(name, name) for name in avatars.BUILT_IN_NAMES]
     assert ada.api.get(LIST).json()["data"]["areBuiltIn"] is True
     made = add(admin, "Anna at the desk", "Anna_public_3_20240108")
     assert offered(ada) == [("Anna at the desk", "Anna_public_3_20240108")]
     assert ada.api.get(LIST).json()["data"]["areBuiltIn"] is False
     assert admin.api.delete(f"{ADMIN}/{made['avatarId']}").status_code == 200
-    assert offered(ada) == [(name, name) for name in avatars.CAST]
+    assert offered(ada) == [(name, name) for name in avatars.BUILT_IN_NAMES]
 
 
 def test_they_are_changed_ordered_and_deleted(admin: Person, ada: Person) -> None:
@@ -89,7 +89,7 @@ def test_what_could_not_be_offered_is_refused_at_its_field(
 
 
 def test_there_is_a_bound(admin: Person) -> None:
-    for number in range(avatars.MOST):
+    for number in range(avatars.MAX_AVATARS):
         add(admin, f"Avatar {number}", f"id-{number}")
     answer = admin.api.post(ADMIN, json={"name": "One more", "generatorId": "id"})
     assert code(answer) == (409, "CONFLICT")
@@ -146,7 +146,7 @@ def test_both_webhooks_get_the_generators_id_whole_and_unchanged(
     configure(GENERATE_WAIT_SECONDS=0)
     add(admin, "Anna at the desk", generator_id)
     ada.api.post("/api/auth/create-video", json={**BRIEF, "avatar": generator_id, "email": ada.email})
-    orders.ask_generator(str(generate(ada, avatar=generator_id).json()["data"]["videoId"]))
+    orders.send_order(str(generate(ada, avatar=generator_id).json()["data"]["videoId"]))
     assert [order["avatar"] for order in generator.requests] == [generator_id, generator_id]
 
 

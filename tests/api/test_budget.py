@@ -35,7 +35,7 @@ def test_an_idempotent_repeat_does_not_count_twice(ada: Person, configure: Confi
     answers = [ada.api.post(GENERATE, json=body, headers=key) for _ in range(4)]
     assert [answer.status_code for answer in answers] == [202] * 4
     assert len({answer.json()["data"]["videoId"] for answer in answers}) == 1
-    assert budget.left(authenticate(ada.token)).left == 1
+    assert budget.remaining(authenticate(ada.token)).left == 1
 
 
 def test_a_refused_call_may_be_repeated_under_its_key_when_there_is_budget(

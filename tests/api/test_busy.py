@@ -62,7 +62,7 @@ def test_a_long_report_waits_for_its_turn_and_a_short_one_does_not(
     one = Bulkhead(at_once=1, waiting=0, seconds=0.05)
     monkeypatch.setattr(callbacks, "reading_long", one)
     report = {"userId": ada.user_id, "videoId": "video_1_abcdefghi", "status": "processing"}
-    padded = report | {"note": "x" * callbacks.LONG_BYTES}
+    padded = report | {"note": "x" * callbacks.LONG_REPORT_BYTES}
     with occupied(one, 1):
         assert ada.api.put("/api/auth/video/status", json=report).status_code == 404
         answer = ada.api.put("/api/auth/video/status", json=padded)
@@ -76,7 +76,11 @@ def test_an_account_sends_so_many_long_reports(
 ) -> None:
     configure(RATE_LIMITS="on")
     bob = make_user("bob@example.com")
-    long = {"userId": ada.user_id, "videoId": "video_1_abcdefghi", "status": "x" * callbacks.LONG_BYTES}
+    long = {
+        "userId": ada.user_id,
+        "videoId": "video_1_abcdefghi",
+        "status": "x" * callbacks.LONG_REPORT_BYTES,
+    }
     codes = [ada.api.put("/api/auth/video/status", json=long).status_code for _ in range(21)]
     assert codes == [400] * 20 + [429]
     assert bob.api.put("/api/auth/video/status", json=long).status_code == 400
@@ -116,6 +120,6 @@ def test_a_probe_that_gets_no_turn_asks_nothing_and_costs_the_video_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     one = Bulkhead(at_once=1, waiting=0, seconds=0.05)
-    monkeypatch.setattr(probe, "probing", one)
+    monkeypatch.setattr(probe, "probe_slots", one)
     with occupied(one, 1):
-        assert probe.probe("http://127.0.0.1:1/never-asked", "mp4") is None
+        assert probe.probe_video("http://127.0.0.1:1/never-asked", "mp4") is None

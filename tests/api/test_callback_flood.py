@@ -17,7 +17,7 @@ from tests.support.generator import Generator
 from tests.support.installation import Configure
 from tests.support.people import MakeClient, Person
 from videovault.db import reading
-from videovault.models import Delivery
+from videovault.models import WebhookCall
 from videovault.services.generation import webhook_log
 
 pytestmark = [pytest.mark.usefixtures("moto_s3"), pytest.mark.thorough]
@@ -58,10 +58,10 @@ def test_a_flood_from_many_addresses_stays_in_a_bounded_ring(
     configure(RATE_LIMITS="off")
     flood([f"203.0.113.{number % 250}" for number in range(310)] + [ONE] * 25)
     rows = refused()
-    assert len(rows) == webhook_log.MOST_UNPROVEN
+    assert len(rows) == webhook_log.MAX_UNAUTHENTICATED_CALLS
     addresses = Counter(row.address for row in rows)
-    assert addresses[ONE] == webhook_log.MOST_OF_ADDRESS
-    assert max(addresses.values()) == webhook_log.MOST_OF_ADDRESS
+    assert addresses[ONE] == webhook_log.MAX_CALLS_PER_NETWORK
+    assert max(addresses.values()) == webhook_log.MAX_CALLS_PER_NETWORK
     assert max(len(json.dumps(row.headers)) + len(row.body) for row in rows) < 32 * 1024
     shown = admin.api.get("/api/admin/deliveries", params={"direction": "in"}).json()["data"]["deliveries"]
     assert (shown[0]["address"], shown[0]["httpStatus"]) == (ONE, 401)
@@ -80,7 +80,7 @@ def test_all_networks_of_one_ipv6_customer_share_one_bound(flood: Flood, configu
     flood([f"2001:db8:7:{number:x}::1" for number in range(40)])
     rows = refused()
     assert {row.address for row in rows} == {"2001:db8:7::/48"}
-    assert len(rows) == webhook_log.MOST_OF_ADDRESS
+    assert len(rows) == webhook_log.MAX_CALLS_PER_NETWORK
 
 
 def test_somebody_elses_video_gets_no_history_by_a_real_account(
@@ -117,19 +117,19 @@ def test_the_history_of_a_video_is_bounded_too(
     make_client: MakeClient,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(webhook_log, "MOST_OF_VIDEO", 5)
+    monkeypatch.setattr(webhook_log, "MAX_CALLS_PER_VIDEO", 5)
     proven = make_client(headers={"Authorization": f"Bearer {generator.requests[0]['callbackToken']}"})
     for _ in range(8):
         assert report(proven, ada, generating, "processing").status_code == 200
     with reading() as session:
-        kept = session.exec(select(Delivery.id).where(Delivery.video_id == generating)).all()
+        kept = session.exec(select(WebhookCall.id).where(WebhookCall.video_id == generating)).all()
     assert len(kept) == 5
 
 
-def refused(verdict: str = "refused") -> list[Delivery]:
+def refused(verdict: str = "refused") -> list[WebhookCall]:
     """What arrived and was refused, or was not understood, oldest first."""
     with reading() as session:
-        wanted = select(Delivery).where(Delivery.direction == "in", Delivery.verdict == verdict)
+        wanted = select(WebhookCall).where(WebhookCall.direction == "in", WebhookCall.verdict == verdict)
         return list(session.exec(wanted.order_by("id")))
 
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.api.requests import AT_ONCE, STATUS, code, delete, draft, gallery, generate, report, store
-from tests.gateways.answers import cases, named
+from tests.gateways.reply_cases import cases, named
 from tests.support.generator import Generator
 from tests.support.installation import Configure
 from tests.support.people import MakeClient, Person
@@ -240,7 +240,7 @@ def test_an_admin_chooses_the_field_and_the_video_goes_on(
         assert session.get_one(Video, generating).source_url == generator.file("b.mp4")
     generator.mode = "processing"
     other = str(generate(ada).json()["data"]["videoId"])
-    orders.ask_generator(other)
+    orders.send_order(other)
     token = {"Authorization": f"Bearer {generator.requests[-1]['callbackToken']}"}
     odd = {"movie": {"a": generator.file("a.mp4"), "b": generator.file("c.mp4")}}
     assert callback.post(STATUS, json=odd, headers=token).status_code == 202

@@ -16,7 +16,7 @@ NAME = "videovault_device"
 
 def strangers_exhaust(client: httpx.Client) -> None:
     """The limit of Ada's account, from many addresses, by real requests."""
-    rate_limits.limiter().forget(rate_limits.ACCOUNT_GUESSES, "login-account", RIGHT["email"])
+    rate_limits.limiter().forget(rate_limits.ACCOUNT_ATTEMPTS, "login-account", RIGHT["email"])
     for number in range(101):
         client.cookies.clear()
         client.post(LOGIN, json=WRONG, headers={"X-Forwarded-For": f"198.51.100.{number}"})
@@ -49,7 +49,7 @@ def test_the_cookie_says_nothing_and_is_kept_from_scripts(client: httpx.Client) 
     (line,) = [line for line in answer.headers.get_list("set-cookie") if line.startswith(NAME)]
     parts = {part.strip().lower() for part in line.split(";")}
     assert {"httponly", "samesite=lax", "path=/", f"max-age={security.DEVICE_SECONDS}"} <= parts
-    assert RIGHT["email"] not in str(security.read_signed("device", client.cookies[NAME], max_age_seconds=60))
+    assert RIGHT["email"] not in str(security.unsign("device", client.cookies[NAME], max_age_seconds=60))
 
 
 def test_it_signs_nobody_in(ada: Person, client: httpx.Client) -> None:

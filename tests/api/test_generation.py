@@ -9,7 +9,7 @@ import pytest
 from sqlmodel import select
 
 from tests.api.requests import BRIEF, GENERATE, SCRIPT, code, draft, gallery, generate, report, store
-from tests.api.test_video_waits import Site, run
+from tests.api.test_video_watcher import Site, run
 from tests.support.generator import SCRIPT as WRITTEN
 from tests.support.generator import Generator
 from tests.support.installation import Configure
@@ -88,7 +88,7 @@ def test_no_url_in_time_is_the_guides_processing_answer(ada: Person, generator: 
         await site.all_wait(1)
         with reading() as session:
             video_id = session.exec(select(Video.id)).one()
-        await anyio.to_thread.run_sync(orders.ask_generator, video_id)
+        await anyio.to_thread.run_sync(orders.send_order, video_id)
         site.watch.close()
         answer = await waiting
         said = answer.json()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from videovault.api.long_calls import Preferences, parsed
+from videovault.api.long_calls import Preferences, parse_prefer
 
 LONGEST = 25.0
 
@@ -22,12 +22,12 @@ LONGEST = 25.0
     ],
 )
 def test_what_is_preferred_is_understood(headers: list[str], wanted: Preferences) -> None:
-    assert parsed(headers) == wanted
+    assert parse_prefer(headers) == wanted
 
 
 @pytest.mark.parametrize("wait", ["", "soon", "-1", "1.5", "٣", "9" * 5000, "1e3"])
 def test_a_wait_that_is_no_number_is_ignored(wait: str) -> None:
-    assert parsed([f"wait={wait}"]) == Preferences()
+    assert parse_prefer([f"wait={wait}"]) == Preferences()
 
 
 @pytest.mark.parametrize(

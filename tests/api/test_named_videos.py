@@ -24,7 +24,7 @@ from tests.support.installation import Configure
 from tests.support.people import MakeClient, Person
 from tests.support.s3_proxy import s3_proxy
 from videovault.db import transaction
-from videovault.models import IdempotencyKey, Status, Video, now
+from videovault.models import IdempotencyKey, Status, Video, utcnow
 from videovault.services.transfer import pipeline
 
 pytestmark = pytest.mark.usefixtures("moto_s3")
@@ -120,7 +120,7 @@ def test_an_address_in_time_is_200_though_storing_has_failed_meanwhile(
     pipeline.produce(video_id, stopping=lambda: False)
     with transaction() as session:
         assert session.get_one(Video, video_id).status == Status.FAILED
-        unanswered = {"status_code": None, "sealed_answer": None, "lease_until": now()}
+        unanswered = {"status_code": None, "sealed_answer": None, "lease_until": utcnow()}
         session.execute(update(IdempotencyKey).values(**unanswered))
     answer = ada.api.post(GENERATE, **sent)  # type: ignore[arg-type]
     told = answer.json()["data"]
@@ -148,7 +148,7 @@ def test_a_key_that_is_in_use_names_the_video_of_its_first_request(
     other = store(ada, generator.file("other.mp4"), headers=key)
     assert (code(other), other.json()["error"]["videoId"]) == ((400, "INVALID_INPUT"), first)
     with transaction() as session:
-        running = {"status_code": None, "sealed_answer": None, "lease_until": now() + timedelta(minutes=1)}
+        running = {"status_code": None, "sealed_answer": None, "lease_until": utcnow() + timedelta(minutes=1)}
         session.execute(update(IdempotencyKey).values(**running))
     again = store(ada, url, headers={**key, **AT_ONCE})
     assert (code(again), again.json()["error"]["videoId"]) == ((409, "CONFLICT"), first)

@@ -39,7 +39,8 @@ from datetime import timedelta
 from fastapi.testclient import TestClient
 from videovault import db
 from videovault.api.app import create_api
-from videovault.services import fields, reconcile
+from videovault.services.core import fields
+from videovault.services.maintenance import reconcile
 
 order, call = json.load(sys.stdin)
 db.migrate()
@@ -89,7 +90,7 @@ def test_a_version_with_one_more_field_goes_on_with_what_this_one_has_begun(
     headers = {"Idempotency-Key": "one", "Authorization": f"Bearer {ada.token}"}
     call = {"path": GENERATE, "json": {**SCRIPT, "email": ada.email}, "headers": headers}
     first = ada.api.post(GENERATE, json=call["json"], headers=headers)
-    orders.ask_generator(first.json()["data"]["videoId"])
+    orders.send_order(first.json()["data"]["videoId"])
     order = {**generator.requests[-1], "film": generator.video_url}
     ended = subprocess.run(
         [sys.executable, "-c", PROGRAM],

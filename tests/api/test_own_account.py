@@ -8,7 +8,7 @@ from tests.support.generator import Generator
 from tests.support.people import BASE, PASSWORD, MakeClient, Person
 from videovault.db import transaction
 from videovault.gateways.storage import Storage
-from videovault.models import ApiToken, now
+from videovault.models import ApiToken, utcnow
 from videovault.services.videos import deletion
 
 pytestmark = pytest.mark.usefixtures("installation")
@@ -138,7 +138,7 @@ def test_a_token_survives_another_password_but_not_its_days(ada: Person, make_cl
     ada.api.post("/api/auth/password", json=CHANGE)
     assert api.get("/api/auth/me").status_code == 200
     with transaction() as session:
-        session.get_one(ApiToken, made["tokenId"]).expires_at = now()
+        session.get_one(ApiToken, made["tokenId"]).expires_at = utcnow()
     assert api.get("/api/auth/me").status_code == 401
 
 
@@ -184,7 +184,7 @@ def test_a_deleted_account_leaves_nothing(
     assert ada.api.get("/api/auth/me").status_code == 401
     assert client.post("/api/auth/login", json=LOGIN).status_code == 401
     assert client.post("/api/auth/register", json=LOGIN).status_code == 201
-    deletion.finish_all()
+    deletion.finish_pending()
     assert list(moto_s3.keys()) == []
 
 

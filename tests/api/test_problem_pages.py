@@ -5,7 +5,7 @@ import pytest
 
 from tests.api.requests import code
 from tests.support.people import MakeClient, Person
-from videovault.api.errors import prefers_html
+from videovault.api.responses import prefers_html
 from videovault.config import EMBEDDED_BUCKET
 from videovault.state.problem import PROBLEMS
 

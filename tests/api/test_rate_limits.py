@@ -84,7 +84,7 @@ def test_nobody_is_flooded_with_links_nor_learns_by_the_limit_who_has_an_account
 
 @pytest.mark.usefixtures("ada")
 def test_links_are_asked_for_so_often_from_one_address(client: httpx.Client) -> None:
-    spend(rate_limits.ADDRESS_LETTERS, "letter-address", "127.0.0.1")
+    spend(rate_limits.ADDRESS_RESET_EMAILS, "letter-address", "127.0.0.1")
     assert code(client.post(FORGOT, json={"email": "other@example.com"})) == (429, "RATE_LIMITED")
 
 

@@ -14,7 +14,7 @@ from tests.support.generator import Generator
 from tests.support.installation import Configure
 from tests.support.people import MakeClient, Person
 from videovault.db import reading, transaction
-from videovault.models import Delivery, WebhookId, now
+from videovault.models import WebhookCall, WebhookId, utcnow
 from videovault.services.generation import callbacks, orders
 from videovault.services.maintenance import repair
 
@@ -43,7 +43,7 @@ def signed(
 
 def tried_again(person: Person, video_id: str) -> None:
     person.api.post(f"/api/auth/video/{video_id}/retry").raise_for_status()
-    orders.ask_generator(video_id)
+    orders.send_order(video_id)
 
 
 def test_a_replayed_failure_does_not_fail_the_next_attempt(
@@ -66,7 +66,7 @@ def test_replays_push_nothing_out_of_the_videos_history(
     for _ in range(5):
         assert client.send(captured).status_code == 200
     with reading() as session:
-        arrived = session.exec(select(Delivery).where(Delivery.direction == "in").order_by("id")).all()
+        arrived = session.exec(select(WebhookCall).where(WebhookCall.direction == "in").order_by("id")).all()
     assert [(row.video_id, row.verdict) for row in arrived] == [
         (generating, "accepted"),
         *[(None, "duplicate")] * 4,
@@ -110,7 +110,7 @@ def test_many_copies_at_once_apply_once(ada: Person, generating: str, make_clien
         thread.join(60)
     assert statuses == [200] * 8
     with reading() as session:
-        verdicts = session.exec(select(Delivery.verdict).where(Delivery.direction == "in")).all()
+        verdicts = session.exec(select(WebhookCall.verdict).where(WebhookCall.direction == "in")).all()
     assert sorted(verdicts) == ["accepted", *["duplicate"] * 7]
 
 
@@ -118,18 +118,20 @@ def test_ids_are_forgotten_once_their_signatures_are_too_old(
     ada: Person, generating: str, client: httpx.Client
 ) -> None:
     client.send(signed(ada, generating, "processing"))
-    repair.tidy()
+    repair.clean_up()
     assert remembered() == 1
     with transaction() as session:
-        session.exec(select(WebhookId)).one().received_at = now() - callbacks.KEPT - timedelta(seconds=1)
-    repair.tidy()
+        session.exec(select(WebhookId)).one().received_at = (
+            utcnow() - callbacks.WEBHOOK_ID_TTL - timedelta(seconds=1)
+        )
+    repair.clean_up()
     assert remembered() == 0
 
 
 def test_so_many_ids_are_remembered_and_none_is_forgotten_for_another(
     ada: Person, generating: str, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(callbacks, "MOST", 2)
+    monkeypatch.setattr(callbacks, "MAX_WEBHOOK_IDS", 2)
     first = signed(ada, generating, "processing", "msg_1")
     client.send(first)
     client.send(signed(ada, generating, "processing", "msg_2"))

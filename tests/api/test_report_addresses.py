@@ -17,7 +17,7 @@ from tests.support.people import MakeClient, Person
 from tests.support.waiting import eventually
 from videovault import security
 from videovault.db import reading
-from videovault.models import Delivery, Video
+from videovault.models import Video, WebhookCall
 from videovault.services.admin import test_order
 from videovault.services.core.access import Caller
 from videovault.services.generation import callbacks, orders
@@ -31,7 +31,7 @@ def path(ada: Person, generator: Generator, configure: Configure) -> str:
     """The path of the address that the generator was given for a video of Ada's."""
     generator.mode = "processing"
     configure(GENERATE_WAIT_SECONDS=0, CALLBACK_URL=BASE)
-    orders.ask_generator(str(generate(ada).json()["data"]["videoId"]))
+    orders.send_order(str(generate(ada).json()["data"]["videoId"]))
     eventually(lambda: generator.requests)  # another of the app's threads may have come first
     order = generator.requests[0]
     assert order["callbackUrl"] == f"{BASE}/api/auth/video/status"
@@ -118,11 +118,11 @@ def test_an_address_that_is_wrong_altered_or_too_old_is_none(
     generator: Generator,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    session = security.signed("visit", ["a", 1])
+    session = security.sign("visit", ["a", 1])
     for wrong in (path[:-1], path[:-1] + "~", path + "x", "/api/callback/x", f"/api/callback/{session}"):
         log_grep.remember(wrong.rpartition("/")[2])
         assert code(client.post(wrong, json=ready(generator))) == (404, "NOT_FOUND")
-    much_later = time.time() + callbacks.CALLBACK_LIFE.total_seconds() + 60
+    much_later = time.time() + callbacks.CALLBACK_TOKEN_TTL.total_seconds() + 60
     monkeypatch.setattr(time, "time", lambda: much_later)
     assert code(client.post(path, json=ready(generator))) == (404, "NOT_FOUND")
     assert state(ada) == ("processing", "generating")
@@ -163,7 +163,7 @@ def test_the_order_and_an_answer_that_repeats_it_are_kept_without_the_addresses_
     shown = admin.api.get("/api/admin/deliveries", params={"direction": "out"}).text
     assert path.rpartition("/")[2] not in shown
     with reading() as session:
-        rows = session.exec(select(Delivery).where(Delivery.direction == "out")).all()
+        rows = session.exec(select(WebhookCall).where(WebhookCall.direction == "out")).all()
     assert [path.rpartition("/")[2] in row.body for row in rows] == [False]
 
 
@@ -188,10 +188,10 @@ def test_no_session_helps_and_none_is_needed(bob: Person, path: str, make_client
     assert bob.api.post("/api/callback/forged", json={"status": "processing"}).status_code == 404
 
 
-def kept() -> list[Delivery]:
+def kept() -> list[WebhookCall]:
     """What has reached us, the oldest first."""
     with reading() as session:
-        found = select(Delivery).where(Delivery.direction == "in").order_by(Delivery.id)  # type: ignore[arg-type] # a column
+        found = select(WebhookCall).where(WebhookCall.direction == "in").order_by(WebhookCall.id)  # type: ignore[arg-type] # a column
         return list(session.exec(found))
 
 
@@ -226,7 +226,7 @@ def test_a_test_order_is_reported_there_too(
 ) -> None:
     generator.mode = "processing"
     looking = Caller(user_id=admin.user_id, email=admin.email, is_admin=True)
-    test_order.send(looking, test_order.begin(looking).id)
+    test_order.send(looking, test_order.start(looking).id)
     path = "/api/callback/" + generator.requests[-1]["reportUrl"].rpartition("/")[2]
     assert client.post(path, json=ready(generator)).status_code == 200
     seen = test_order.latest(looking)

@@ -15,7 +15,7 @@ from tests.support.mail_server import MailServer, mail_server
 from tests.support.people import BASE, PASSWORD, MakeClient, Person
 from videovault import security
 from videovault.db import reading, transaction
-from videovault.models import Channel, Invitation, OutboxMessage, now
+from videovault.models import Channel, Invitation, OutboxMessage, utcnow
 from videovault.security import Order
 from videovault.services.notifications import outbox
 
@@ -114,7 +114,7 @@ def test_an_old_invitation_is_good_no_more(admin: Person, configure: Configure, 
     configure(SIGNUP="invite")
     token = invited(admin)
     with transaction() as session:
-        session.exec(select(Invitation)).one().expires_at = now() - timedelta(seconds=1)
+        session.exec(select(Invitation)).one().expires_at = utcnow() - timedelta(seconds=1)
     assert code(register(client, "bob@example.com", token)) == (403, "FORBIDDEN")
 
 

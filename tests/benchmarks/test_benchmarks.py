@@ -10,11 +10,11 @@ import httpx
 import pytest
 from botocore.config import Config
 
-from benchmarks.measuring import Usage
+from benchmarks.process_usage import Usage
 from benchmarks.results import Section, checks, document, table, with_again
 from benchmarks.rounds import Outcome
 from benchmarks.scenarios import BASELINE, SCENARIOS, STREAMS
-from benchmarks.stage import Setting, Stage, built
+from benchmarks.testbed import Testbed, TestbedConfig, running_testbed
 
 pytestmark = pytest.mark.process
 
@@ -23,12 +23,12 @@ MIB = 1024**2
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with built(Setting(), tmp_path_factory.mktemp("stage")) as made:
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
+    with running_testbed(TestbedConfig(), tmp_path_factory.mktemp("stage")) as made:
         yield made
 
 
-def test_the_source_gives_ranges_of_the_same_bytes(stage: Stage) -> None:
+def test_the_source_gives_ranges_of_the_same_bytes(stage: Testbed) -> None:
     url = stage.url("video", 3 * MIB)
     whole = httpx.get(url)
     part = httpx.get(url, headers={"Range": "bytes=1000000-1999999", "If-Range": whole.headers["etag"]})
@@ -41,12 +41,14 @@ def test_the_source_gives_ranges_of_the_same_bytes(stage: Stage) -> None:
     ("wanted", "status"),
     [({"If-Range": '"other"', "Range": "bytes=1-2"}, 200), ({"Range": "bytes=99-"}, 416)],
 )
-def test_the_source_refuses_ranges_that_cannot_be(stage: Stage, wanted: dict[str, str], status: int) -> None:
+def test_the_source_refuses_ranges_that_cannot_be(
+    stage: Testbed, wanted: dict[str, str], status: int
+) -> None:
     assert httpx.get(stage.url("video", 99), headers=wanted).status_code == status
 
 
 @pytest.mark.parametrize("size", [1, 20 * MIB])
-def test_the_sink_takes_what_boto3_sends(stage: Stage, size: int, tmp_path: Path) -> None:
+def test_the_sink_takes_what_boto3_sends(stage: Testbed, size: int, tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_bytes(bytes(size))
     client = boto3.client(
@@ -78,7 +80,7 @@ def test_targets_are_ratios_to_the_baseline() -> None:
 
 
 def test_our_engine_can_be_measured() -> None:
-    """The adapter in benchmarks/ours.py fits the engine as it is."""
+    """The adapter in benchmarks/videovault_transfer.py fits the engine as it is."""
     command = [sys.executable, "-m", "benchmarks", "--quick", "--only", "f"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert "| VideoVault, 128 MiB |" in done.stdout, done.stdout + done.stderr

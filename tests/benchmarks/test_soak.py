@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.soak.running import Soak
+from benchmarks.soak.run import Soak
 
 pytestmark = pytest.mark.process
 

@@ -20,7 +20,7 @@ from videovault import data_dir, logs
 from videovault.__main__ import main
 from videovault.config import settings
 from videovault.db import transaction
-from videovault.embedded import server
+from videovault.embedded import web_server
 from videovault.models import Status
 from videovault.services.accounts import accounts
 from videovault.services.core import lifecycle
@@ -82,7 +82,7 @@ def in_use(installation: Path) -> Path:
     owner = accounts.authenticate(accounts.register("anna@example.com", "correct horse").token)
     with transaction() as session:
         session.add(lifecycle.new_video(owner.user_id, Status.READY, "Launch"))
-    keys.verify()
+    keys.verify_keys()
     return installation / "var"
 
 
@@ -117,7 +117,7 @@ def test_rekey_changes_nothing_until_it_is_confirmed(start: Start) -> None:
     assert refused.returncode == 1
     assert "every share link to these videos stops working" in refused.stdout
     assert "Nothing was changed." in refused.stdout
-    assert keys.unopened().replaced == 1
+    assert keys.count_unopenable().replaced == 1
 
 
 @pytest.mark.usefixtures("in_use")
@@ -126,8 +126,8 @@ def test_rekey_makes_a_start_possible_again(start: Start) -> None:
     done = start("reconcile", "--rekey", typed="rekey\n")
     assert (done.returncode, "1 videos have a new secret key" in done.stdout) == (0, True)
     settings.cache_clear()
-    assert keys.unopened().replaced == 0
-    keys.verify()
+    assert keys.count_unopenable().replaced == 0
+    keys.verify_keys()
 
 
 def test_a_key_that_can_be_guessed_is_refused_and_left_by_reseal(
@@ -149,8 +149,8 @@ def test_a_key_that_can_be_guessed_is_refused_and_left_by_reseal(
     assert (still_there.returncode, "python -m videovault reseal" in still_there.stderr) == (2, True)
     assert start("reseal", SECRET_KEY=ONE_KEY, SECRET_KEY_OLD=WEAK).returncode == 0
     configure(SECRET_KEY=ONE_KEY)
-    keys.verify()
-    assert keys.unopened().replaced == 0
+    keys.verify_keys()
+    assert keys.count_unopenable().replaced == 0
 
 
 def test_a_database_without_accounts_beside_stored_videos_is_no_new_installation(
@@ -284,7 +284,7 @@ def test_a_second_start_on_the_same_port_says_why_not(installation: Path, start:
     """At the same moment neither listens yet, and granian would let both listen."""
     port = free_port()
     (installation / "var").mkdir(exist_ok=True)
-    with server.port_reserved(installation / "var", "127.0.0.1", port):
+    with web_server.port_reserved(installation / "var", "127.0.0.1", port):
         done = start("run", PORT=str(port))
     assert done.returncode == 2
     assert (

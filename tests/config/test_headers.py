@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.installation import Configure
-from videovault.config import headers, hidden, settings
+from videovault import config
+from videovault.config import headers, settings
 from videovault.errors import ConfigurationError
 
 SECRET = "very-secret-value"
@@ -94,7 +95,7 @@ def test_good_headers_are_kept_as_they_are_and_hidden_from_logs(configure: Confi
     }
     assert list(chosen.source_extra_headers) == ["files.example.com:8443"]
     assert {SECRET, "Bearer my-bearer-part", "my-bearer-part", 'my-source-key, with "quotes"'} <= set(
-        hidden.values(chosen)
+        config.secret_values(chosen)
     )
     assert SECRET not in repr(chosen)
 
@@ -124,5 +125,5 @@ def test_headers_are_for_exactly_the_host_and_port_that_are_named(
         **dict.fromkeys(("files.example.com", "both.example.com", "[::1]"), any_port),
         **{f"{name}:8443": this_port for name in ("cdn.example.com", "both.example.com", "[::1]")},
     }
-    found = headers.for_host(headers.parsed_by_host(json.dumps(said)), host, port)
+    found = headers.headers_for_host(headers.parse_host_headers(json.dumps(said)), host, port)
     assert found.get("X-Key") == expected

@@ -8,12 +8,12 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.costs import collecting
-from tests.costs.steps import steps
+from tests.costs import regex_uses
+from tests.costs.instruction_count import steps
 from videovault import untrusted_json
 from videovault.errors import WebhookError
 from videovault.gateways.ssrf import AddressGuard
-from videovault.gateways.status_client import Statuses
+from videovault.gateways.status_client import StatusClient
 from videovault.gateways.webhooks import Webhooks
 from videovault.services.generation import webhook_log
 
@@ -22,9 +22,9 @@ pytestmark = pytest.mark.thorough
 # Modules that read JSON which this product has written itself.
 OURS_ALONE = {
     "videovault.installation": "the file with the installation's keys",
-    "videovault.services.transfer.engine.files": "the notes of an unfinished transfer",
-    "videovault.embedded.studio.production": "the studio's own renderer",
-    "videovault.api.errors": "our own answer, for a browser that wants a page",
+    "videovault.services.transfer.engine.uploads": "the notes of an unfinished transfer",
+    "videovault.embedded.studio.render_queue": "the studio's own renderer",
+    "videovault.api.responses": "our own answer, for a browser that wants a page",
     "videovault.gateways.conversion_child": "what its parent process orders",
     "videovault.config.headers": "the administrator's settings, once untrusted_json.check has seen them",
     "videovault.untrusted_json": "within the limit",
@@ -35,7 +35,7 @@ DEEP = {
     "closed lists": "[" * 5_000 + "]" * 5_000,
     "behind a string": '["\\"]]]]", ' + "[" * 5_000 + "]" * 5_000 + "]",
     "opened and not closed": "[[]" * 50_000,
-    "one too many": "[" * (untrusted_json.MOST_DEPTH + 1) + "]" * (untrusted_json.MOST_DEPTH + 1),
+    "one too many": "[" * (untrusted_json.MAX_DEPTH + 1) + "]" * (untrusted_json.MAX_DEPTH + 1),
 }
 
 
@@ -92,18 +92,18 @@ def test_a_generators_deep_answer_is_not_understood(text: str) -> None:
 
 @pytest.mark.parametrize("text", DEEP.values(), ids=DEEP)
 def test_a_deep_status_is_not_understood(text: str) -> None:
-    statuses = Statuses(AddressGuard(frozenset()), _answering(text))
+    statuses = StatusClient(AddressGuard(frozenset()), _answering(text))
     assert statuses.ask("https://generator.example/jobs/1").said.state == "unread"
 
 
 @pytest.mark.parametrize("text", DEEP.values(), ids=DEEP)
 def test_a_deep_callback_names_no_video(text: str) -> None:
-    assert webhook_log.named_video(text.encode()) == ""
+    assert webhook_log.video_id_in(text.encode()) == ""
 
 
 def test_no_other_module_reads_json_without_the_limit() -> None:
     assert {
-        module for module, tree in collecting.modules() if any(map(_reads_json, ast.walk(tree)))
+        module for module, tree in regex_uses.modules() if any(map(_reads_json, ast.walk(tree)))
     } == OURS_ALONE.keys()
 
 

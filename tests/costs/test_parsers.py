@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from tests.costs.steps import steps
+from tests.costs.instruction_count import steps
 from videovault import security, untrusted_json
 from videovault.api import forms
-from videovault.api.middleware import body_limit, csrf, forwarded, hosts, socket_messages, websocket
-from videovault.embedded.studio import script, topic
-from videovault.embedded.studio.orders import ScriptOrder
+from videovault.api.middleware import body_limit, csrf, forwarded, hosts, websocket_limits
+from videovault.embedded.studio import script_writer, topic
+from videovault.embedded.studio.requests import ScriptRequest
 from videovault.errors import VideoVaultError
 from videovault.gateways import container, filenames, source_errors, ssrf, webhook_reply
 from videovault.logs import redaction
-from videovault.services.admin import webhook_log as admin_webhook_log
+from videovault.services.admin import rescue as admin_webhook_log
 from videovault.services.core import client_ip, fields, naming
 from videovault.services.generation import webhook_log as generation_webhook_log
 
@@ -111,24 +111,28 @@ def _query(text: str) -> dict[str, Any]:
 
 
 READERS = {
-    "a value for the log": Reader(redaction.text, 64 * KIB),
-    "an event for the log": Reader(lambda text: redaction.bounded({"event": {text: [text]}}), 64 * KIB),
+    "a value for the log": Reader(redaction.redact_text, 64 * KIB),
+    "an event for the log": Reader(lambda text: redaction.bound_values({"event": {text: [text]}}), 64 * KIB),
     "a Host header": Reader(_scope(hosts.is_unknown, "host"), body_limit.MAX_HEADER_BYTES),
-    "an Origin header": Reader(_scope(csrf.is_foreign, "origin"), body_limit.MAX_HEADER_BYTES),
-    "an Authorization header": Reader(_scope(csrf.is_foreign, "authorization"), body_limit.MAX_HEADER_BYTES),
+    "an Origin header": Reader(_scope(csrf.is_cross_site, "origin"), body_limit.MAX_HEADER_BYTES),
+    "an Authorization header": Reader(
+        _scope(csrf.is_cross_site, "authorization"), body_limit.MAX_HEADER_BYTES
+    ),
     "the header of a proxy": Reader(
-        _scope(forwarded.believed, "x-forwarded-for"), body_limit.MAX_HEADER_BYTES
+        _scope(forwarded.apply_forwarded_headers, "x-forwarded-for"), body_limit.MAX_HEADER_BYTES
     ),
     "headers": Reader(_scope(body_limit.has_too_many_headers, "x"), body_limit.MAX_HEADER_BYTES),
-    "the query of a socket": Reader(lambda text: websocket.bound(_query(text)), body_limit.MAX_TARGET_BYTES),
+    "the query of a socket": Reader(
+        lambda text: websocket_limits.bind_to_session(_query(text)), body_limit.MAX_TARGET_BYTES
+    ),
     "a path to go on to": Reader(lambda text: forms.local_path(text, "/"), body_limit.MAX_TARGET_BYTES),
-    "a client's address": Reader(client_ip.counted_as, body_limit.MAX_HEADER_BYTES),
+    "a client's address": Reader(client_ip.rate_limit_key, body_limit.MAX_HEADER_BYTES),
     "a message of a socket": Reader(
-        lambda text: socket_messages.check({"text": text}), socket_messages.MOST_BYTES
+        lambda text: websocket_limits.check_message({"text": text}), websocket_limits.MAX_MESSAGE_BYTES
     ),
     "an event of a socket": Reader(
-        lambda text: socket_messages.check({"text": text}),
-        socket_messages.MOST_BYTES,
+        lambda text: websocket_limits.check_message({"text": text}),
+        websocket_limits.MAX_MESSAGE_BYTES,
         lambda text: f'42/_event,["event",{{"name":"a","payload":{{"a":{json.dumps(text)}}}}}]',
     ),
     "JSON": Reader(untrusted_json.loads, body_limit.MAX_BODY_BYTES),
@@ -186,18 +190,18 @@ READERS = {
         lambda text: '{"callbackToken": "' + text,
     ),
     "the video of a callback": Reader(
-        lambda text: generation_webhook_log.named_video(text.encode()), body_limit.MAX_BODY_BYTES
+        lambda text: generation_webhook_log.video_id_in(text.encode()), body_limit.MAX_BODY_BYTES
     ),
-    "a kept callback": Reader(admin_webhook_log.without_paths, generation_webhook_log.MOST_BYTES),
+    "a kept callback": Reader(admin_webhook_log.without_paths, generation_webhook_log.MAX_BODY_BYTES),
     "a signature": Reader(
-        lambda text: security.webhook_is_genuine(b"{}", {"webhook-signature": text}),
+        lambda text: security.verify_webhook_signature(b"{}", {"webhook-signature": text}),
         body_limit.MAX_HEADER_BYTES,
     ),
     "a callback token": Reader(
-        lambda text: security.order_of_callback(text, max_age_seconds=1), body_limit.MAX_HEADER_BYTES
+        lambda text: security.order_from_callback_token(text, max_age_seconds=1), body_limit.MAX_HEADER_BYTES
     ),
     "a sealed key": Reader(
-        lambda text: security.open_sealed(text, owner_id="", video_id=""), body_limit.MAX_HEADER_BYTES
+        lambda text: security.unseal(text, owner_id="", video_id=""), body_limit.MAX_HEADER_BYTES
     ),
     "an address": Reader(ssrf.parse, ssrf.MAX_URL_LENGTH),
     "the host of an address": Reader(ssrf.parse, ssrf.MAX_URL_LENGTH, lambda text: f"http://{text}/"),
@@ -211,14 +215,16 @@ READERS = {
     "Content-Disposition": Reader(
         lambda text: filenames.filename_hint(text, ""), 64 * KIB, lambda text: f"attachment{text}"
     ),
-    "Retry-After": Reader(source_errors.seconds_of, 64 * KIB),
-    "the beginning of a file": Reader(lambda text: container.container_of(text.encode()), 4 * KIB),
+    "Retry-After": Reader(source_errors.retry_after_seconds, 64 * KIB),
+    "the beginning of a file": Reader(lambda text: container.detect_container(text.encode()), 4 * KIB),
     "a title": Reader(lambda text: naming.content_disposition(text, "mp4"), 120),
-    "a script": Reader(lambda text: fields.checked(fields.SCRIPT, {"body": text}), body_limit.MAX_BODY_BYTES),
-    "an e-mail address": Reader(fields.checked_email, 254),
+    "a script": Reader(
+        lambda text: fields.validate(fields.SCRIPT, {"body": text}), body_limit.MAX_BODY_BYTES
+    ),
+    "an e-mail address": Reader(fields.normalize_email, 254),
     "a topic": Reader(topic.understand, webhook_reply.MAX_BYTES),
     "a brief": Reader(
-        lambda text: script.write(ScriptOrder(topic=text, social_handles=text, avatar=text)),
+        lambda text: script_writer.write_script(ScriptRequest(topic=text, social_handles=text, avatar=text)),
         webhook_reply.MAX_BYTES,
     ),
 }
@@ -230,7 +236,7 @@ def _text(reader: Reader, pump: str, length: int) -> str:
 
 def _cost(reader: Reader, text: str) -> int:
     def read() -> None:
-        with suppress(VideoVaultError, ValueError, socket_messages.Refused):
+        with suppress(VideoVaultError, ValueError, websocket_limits.MessageRefused):
             reader.read(text)
 
     read()  # what is made once and kept counts for no one

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.embedded.browser import BODY, KEY, PUBLIC, Browser, link_to
+from tests.embedded.passthrough_client import BODY, KEY, PUBLIC, PassThroughClient, link_to
 from tests.support.embedded_s3 import EmbeddedS3
 from videovault.config import Settings, settings
 
@@ -30,9 +30,9 @@ def public_url(own_settings: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 @pytest.fixture
-def browser(embedded_s3: EmbeddedS3, public_url: pytest.MonkeyPatch) -> Browser:
+def browser(embedded_s3: EmbeddedS3, public_url: pytest.MonkeyPatch) -> PassThroughClient:
     public_url.setenv("DATA_DIR", str(embedded_s3.data_dir))
-    return Browser()
+    return PassThroughClient()
 
 
 @pytest.fixture

@@ -33,6 +33,6 @@ def wait_until_gone(pid: int) -> None:
     eventually(lambda: not is_running(pid), lambda: f"process {pid} is still running")
 
 
-async def until(met: Callable[[], bool]) -> None:
+async def wait_until(met: Callable[[], bool]) -> None:
     """``eventually`` beside what else the event loop does."""
     await asyncio.to_thread(eventually, met)

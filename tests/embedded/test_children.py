@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.embedded.processes import is_running, linux_only, until, wait_until_gone
-from videovault.embedded import children
-from videovault.embedded.children import Child, kept_alive, ready
+from tests.embedded.processes import is_running, linux_only, wait_until, wait_until_gone
+from videovault.embedded import child_process
+from videovault.embedded.child_process import ChildProcess, supervised, wait_until_ready
 from videovault.errors import ConfigurationError
 
 pytestmark = pytest.mark.process
@@ -32,19 +32,19 @@ def _pids(file: Path) -> list[int]:
 
 async def _pid_number(number: int, file: Path) -> int:
     """The process id that was written at the ``number``-th start, counted from 1."""
-    await until(lambda: len(_pids(file)) >= number)
+    await wait_until(lambda: len(_pids(file)) >= number)
     return _pids(file)[number - 1]
 
 
-async def _within(child: Child, use: Callable[[], Awaitable[None]]) -> None:
-    async with kept_alive(child):
+async def _within(child: ChildProcess, use: Callable[[], Awaitable[None]]) -> None:
+    async with supervised(child):
         await use()
 
 
 @linux_only
 def test_a_killed_child_comes_back_and_is_gone_after_the_end(tmp_path: Path) -> None:
     file = tmp_path / "pids"
-    child = Child("The sleeper", _program(WRITES_PID + "import time; time.sleep(600)", file))
+    child = ChildProcess("The sleeper", _program(WRITES_PID + "import time; time.sleep(600)", file))
 
     async def kill_it() -> None:
         os.kill(await _pid_number(1, file), signal.SIGKILL)
@@ -59,10 +59,10 @@ def test_a_killed_child_comes_back_and_is_gone_after_the_end(tmp_path: Path) -> 
 def test_a_child_that_fails_again_and_again_is_started_after_growing_pauses(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(children, "FIRST_PAUSE_SECONDS", 0.1)
-    monkeypatch.setattr(children, "LONGEST_PAUSE_SECONDS", 0.2)
+    monkeypatch.setattr(child_process, "FIRST_PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr(child_process, "LONGEST_PAUSE_SECONDS", 0.2)
     file = tmp_path / "pids"
-    child = Child("The failing part", _program(WRITES_PID + "sys.exit(3)", file))
+    child = ChildProcess("The failing part", _program(WRITES_PID + "sys.exit(3)", file))
 
     async def wait() -> None:
         await _pid_number(4, file)
@@ -81,7 +81,9 @@ def test_a_child_that_ignores_sigterm_is_killed_with_all_it_started(tmp_path: Pa
     grandchild = "import signal, subprocess; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
     sleeps = WRITES_PID + "import time; time.sleep(600)"
     starts = f"subprocess.Popen([sys.executable, '-c', {sleeps!r}, sys.argv[1]]);"
-    child = Child("The stubborn part", _program(grandchild + WRITES_PID + starts + sleeps, file), grace=0.5)
+    child = ChildProcess(
+        "The stubborn part", _program(grandchild + WRITES_PID + starts + sleeps, file), grace=0.5
+    )
 
     async def wait() -> None:
         await _pid_number(2, file)
@@ -102,7 +104,7 @@ def test_a_child_may_finish_its_work_when_it_is_stopped(tmp_path: Path) -> None:
     async def wait() -> None:
         await _pid_number(1, file)
 
-    asyncio.run(_within(Child("The worker", program, grace=30), wait))
+    asyncio.run(_within(ChildProcess("The worker", program, grace=30), wait))
     assert done.exists()
 
 
@@ -114,9 +116,9 @@ def test_what_cannot_be_started_is_told_and_tried_again(caplog: pytest.LogCaptur
         raise PermissionError(13, "Permission denied", "var/s3")
 
     async def wait() -> None:
-        await until(lambda: len(tries) > 1)
+        await wait_until(lambda: len(tries) > 1)
 
-    asyncio.run(_within(Child("The S3", ["/nowhere"], prepare=prepare), wait))
+    asyncio.run(_within(ChildProcess("The S3", ["/nowhere"], prepare=prepare), wait))
     assert caplog.records[0].getMessage().startswith("The S3 could not be started ([Errno 13] Permission")
 
 
@@ -125,10 +127,10 @@ def test_ready_waits_until_the_port_accepts() -> None:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     code = "import socket, sys, time; time.sleep(0.5); s = socket.create_server(('127.0.0.1', int(sys.argv[1])));"
-    child = Child("The server", _program(code + "time.sleep(600)", port), port=port)
+    child = ChildProcess("The server", _program(code + "time.sleep(600)", port), port=port)
 
     async def connect() -> None:
-        await ready(child)
+        await wait_until_ready(child)
         with socket.create_connection(("127.0.0.1", port)):
             pass
 
@@ -136,21 +138,21 @@ def test_ready_waits_until_the_port_accepts() -> None:
 
 
 def test_a_server_that_does_not_come_up_is_told_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(children, "READY_SECONDS", 0.3)
+    monkeypatch.setattr(child_process, "READY_SECONDS", 0.3)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound, but nobody listens
-        child = Child("The S3", ["/bin/s3", "serve"], port=taken.getsockname()[1])
+        child = ChildProcess("The S3", ["/bin/s3", "serve"], port=taken.getsockname()[1])
         with pytest.raises(ConfigurationError, match=r"The S3 did not accept .* by hand: /bin/s3 serve"):
-            asyncio.run(ready(child))
+            asyncio.run(wait_until_ready(child))
 
 
 def test_lines_worth_it_reach_the_log(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
     file = tmp_path / "pids"
     says = "print('disk full', file=sys.stderr); print('chatter', file=sys.stderr); sys.stderr.flush();"
-    child = Child(
+    child = ChildProcess(
         "The S3",
         _program("import sys;" + says + WRITES_PID + "import time; time.sleep(600)", file),
-        worth_logging=lambda line: line != "chatter",
+        should_log=lambda line: line != "chatter",
     )
 
     async def wait() -> None:

@@ -10,14 +10,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from benchmarks.measuring import memory
-from benchmarks.sockets import _server
+from benchmarks.open_galleries import serving_process
+from benchmarks.process_usage import memory_of
 from tests.support.app import RunningApp, running_app
 from tests.support.attackers import ATTACKER, BEGINNINGS, connections, is_closed, load
 from tests.support.raw_tab import HYDRATE, NAMESPACE, RawTab, Refused
 from tests.support.waiting import eventually
-from videovault.api.middleware.socket_messages import MOST_OF_ROUTER_DATA
-from videovault.config.connections import MAX_WEBSOCKET_MESSAGE_BYTES
+from videovault.api.middleware.websocket_limits import MAX_ROUTER_DATA_BYTES
+from videovault.config import MAX_WEBSOCKET_MESSAGE_BYTES
 
 pytestmark = [
     pytest.mark.process,
@@ -85,7 +85,7 @@ def test_2000_connections_through_a_proxy_that_names_no_client_leave_others_alon
 def test_the_limit_of_open_files_is_the_hard_one_in_the_web_process_and_the_worker(app: RunningApp) -> None:
     main = app.process.pid
     for pid in [main, *_descendants(main)]:
-        if b"videovault" in Path(f"/proc/{pid}/cmdline").read_bytes() or pid == _server(app):
+        if b"videovault" in Path(f"/proc/{pid}/cmdline").read_bytes() or pid == serving_process(app):
             [line] = [
                 line
                 for line in Path(f"/proc/{pid}/limits").read_text().splitlines()
@@ -154,17 +154,17 @@ def test_events_of_unknown_names_leave_nothing_behind(app: RunningApp) -> None:
 
 
 def test_300_pages_without_a_session_leave_no_memory_behind(app: RunningApp) -> None:
-    server = _server(app)
+    server = serving_process(app)
     with RawTab(app.url) as first:
         load(first, HYDRATE)
     time.sleep(2)
-    before = memory(server, "VmRSS")
+    before = memory_of(server, "VmRSS")
     tabs = [RawTab(app.url) for _ in range(300)]
     for tab in tabs:
-        load(tab, HYDRATE, filler=MOST_OF_ROUTER_DATA - 2000)
+        load(tab, HYDRATE, filler=MAX_ROUTER_DATA_BYTES - 2000)
     for tab in tabs:
         tab.close()
-    eventually(lambda: memory(server, "VmRSS") - before < 30 * MEBIBYTE)
+    eventually(lambda: memory_of(server, "VmRSS") - before < 30 * MEBIBYTE)
 
 
 def test_a_connection_that_sends_no_head_is_closed(waiting: dict[str, socket.socket]) -> None:

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.embedded.processes import until
+from tests.embedded.processes import wait_until
 from tests.support.embedded_s3 import running_s3
 from tests.support.installation import forget
 from videovault import worker
 from videovault.config import settings
-from videovault.embedded import borrowed_s3, frontend, s3
-from videovault.embedded.supervisor import embedded_parts
+from videovault.embedded import frontend, s3, s3_for_commands
+from videovault.embedded.supervisor import embedded_processes
 from videovault.errors import StorageError
 from videovault.gateways import storage
 from videovault.gateways.s3_types import Description
@@ -60,8 +60,8 @@ def test_the_app_starts_with_a_damaged_cache_of_sums(
     settings.cache_clear()
 
     async def main() -> None:
-        async with embedded_parts():
-            await until(knows_the_object)  # damage deep inside shows at the first request
+        async with embedded_processes():
+            await wait_until(knows_the_object)  # damage deep inside shows at the first request
 
     asyncio.run(main())
     assert sum("cache of sums is damaged" in line for line in caplog.messages) == 1
@@ -73,7 +73,7 @@ def test_a_command_works_with_a_cache_that_cannot_be_opened(installation: Path) 
     folder = s3.cache_folder(installation / "var") / "kv"
     folder.mkdir(parents=True)
     (folder / "local~hasher.bolt").write_bytes(noise(32768))
-    with borrowed_s3.s3_running():
+    with s3_for_commands.s3_available():
         storage.connected().put(KEY, b"film", Description("video/mp4"))
         assert list(storage.connected().keys()) == [KEY]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.embedded.processes import is_running, linux_only, until
-from videovault.embedded.children import Child, kept_alive
+from tests.embedded.processes import is_running, linux_only, wait_until
+from videovault.embedded.child_process import ChildProcess, supervised
 
 # Writes its process id into the file that is its argument, and a heartbeat every tenth of a second.
 BEATS = """
@@ -29,14 +29,14 @@ def _pids(file: Path) -> list[int]:
 @linux_only
 def test_a_stopped_child_is_killed_and_replaced(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = tmp_path / "pids"
-    child = Child("The worker", [sys.executable, "-c", BEATS, str(file)], silent_seconds=3)
+    child = ChildProcess("The worker", [sys.executable, "-c", BEATS, str(file)], silent_seconds=3)
 
     async def stop_it() -> None:
-        async with kept_alive(child):
-            await until(lambda: len(_pids(file)) == 1)
+        async with supervised(child):
+            await wait_until(lambda: len(_pids(file)) == 1)
             await asyncio.sleep(0.5)  # it has sent heartbeats
             os.kill(_pids(file)[0], signal.SIGSTOP)
-            await until(lambda: len(_pids(file)) == 2)
+            await wait_until(lambda: len(_pids(file)) == 2)
             assert not is_running(_pids(file)[0])
             assert is_running(_pids(file)[1])
 
@@ -49,11 +49,11 @@ def test_a_stopped_child_is_killed_and_replaced(tmp_path: Path, caplog: pytest.L
 @linux_only
 def test_a_child_that_beats_is_left_alone(tmp_path: Path) -> None:
     file = tmp_path / "pids"
-    child = Child("The worker", [sys.executable, "-c", BEATS, str(file)], silent_seconds=3)
+    child = ChildProcess("The worker", [sys.executable, "-c", BEATS, str(file)], silent_seconds=3)
 
     async def wait() -> None:
-        async with kept_alive(child):
-            await until(lambda: len(_pids(file)) == 1)
+        async with supervised(child):
+            await wait_until(lambda: len(_pids(file)) == 1)
             await asyncio.sleep(5)
 
     asyncio.run(wait())
@@ -64,11 +64,11 @@ def test_a_child_that_beats_is_left_alone(tmp_path: Path) -> None:
 def test_a_watched_child_leaves_no_pipe_behind(tmp_path: Path) -> None:
     file = tmp_path / "pids"
     code = "import sys; open(sys.argv[1], 'a').write('1\\n')"
-    child = Child("The worker", [sys.executable, "-c", code, str(file)], silent_seconds=3)
+    child = ChildProcess("The worker", [sys.executable, "-c", code, str(file)], silent_seconds=3)
 
     async def run() -> int:
-        async with kept_alive(child):
-            await until(lambda: len(_pids(file)) == 3)
+        async with supervised(child):
+            await wait_until(lambda: len(_pids(file)) == 3)
         return _open_pipes()
 
     before = _open_pipes()

@@ -15,7 +15,7 @@ from videovault.embedded.listener_guard import (
     Limits,
     ListenerGuard,
 )
-from videovault.logs.repeats import LimitLog
+from videovault.logs.dedup import LimitLog
 from videovault.services.core import client_ip
 
 
@@ -45,7 +45,7 @@ class Listener:
     def guard(
         self, *, total: int = 100, per_address: int = 100, delivered: dict[tuple[str, int], int]
     ) -> ListenerGuard:
-        limits = Limits(total, per_address, client_ip.counted_as, lambda host: host == "127.0.0.1")
+        limits = Limits(total, per_address, client_ip.rate_limit_key, lambda host: host == "127.0.0.1")
         return ListenerGuard(self.port, limits, delivered, LimitLog())
 
 

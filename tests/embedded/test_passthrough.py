@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.embedded.browser import BODY, KEY, PUBLIC, Browser, error_of, link_to
+from tests.embedded.passthrough_client import BODY, KEY, PUBLIC, PassThroughClient, error_of, link_to
 from tests.support.embedded_s3 import EmbeddedS3, running_s3
 from tests.support.waiting import HANG_SECONDS
 from videovault import installation
@@ -21,7 +21,7 @@ from videovault.config import settings
 from videovault.embedded.passthrough import signed_host
 
 
-def test_a_signed_link_answers_with_the_whole_video(browser: Browser, link: str) -> None:
+def test_a_signed_link_answers_with_the_whole_video(browser: PassThroughClient, link: str) -> None:
     answer = browser.get(link)
     assert answer.status_code == 200
     assert answer.content == BODY
@@ -30,7 +30,7 @@ def test_a_signed_link_answers_with_the_whole_video(browser: Browser, link: str)
     assert answer.headers["content-length"] == str(len(BODY))
 
 
-def test_a_video_can_do_no_more_than_be_looked_at(browser: Browser, link: str) -> None:
+def test_a_video_can_do_no_more_than_be_looked_at(browser: PassThroughClient, link: str) -> None:
     headers = browser.get(link).headers
     assert headers["x-content-type-options"] == "nosniff"
     assert "sandbox" in headers["content-security-policy"]
@@ -41,7 +41,9 @@ def test_a_video_can_do_no_more_than_be_looked_at(browser: Browser, link: str) -
     assert not [name for name in headers if name.startswith("x-amz-")]
 
 
-def test_head_tells_the_same_without_the_video(browser: Browser, embedded_s3: EmbeddedS3, link: str) -> None:
+def test_head_tells_the_same_without_the_video(
+    browser: PassThroughClient, embedded_s3: EmbeddedS3, link: str
+) -> None:
     answer = browser.request("HEAD", link_to(embedded_s3, KEY, "head_object"), headers={"Range": "bytes=0-9"})
     assert (answer.status_code, answer.content) == (200, b"")
     assert answer.headers["content-length"] == str(len(BODY))
@@ -49,7 +51,9 @@ def test_head_tells_the_same_without_the_video(browser: Browser, embedded_s3: Em
 
 
 @pytest.mark.usefixtures("link")
-def test_the_file_name_and_type_in_the_link_are_used(browser: Browser, embedded_s3: EmbeddedS3) -> None:
+def test_the_file_name_and_type_in_the_link_are_used(
+    browser: PassThroughClient, embedded_s3: EmbeddedS3
+) -> None:
     disposition = "attachment; filename=\"clip.mp4\"; filename*=UTF-8''clip%C3%A9.mp4"
     named = link_to(
         embedded_s3,
@@ -65,7 +69,7 @@ def test_the_file_name_and_type_in_the_link_are_used(browser: Browser, embedded_
 
 
 def test_a_link_that_was_changed_or_has_expired_is_refused(
-    browser: Browser, embedded_s3: EmbeddedS3, link: str
+    browser: PassThroughClient, embedded_s3: EmbeddedS3, link: str
 ) -> None:
     signature = link.rsplit("=", 1)[1]
     for wrong in (
@@ -83,21 +87,21 @@ def test_a_link_that_was_changed_or_has_expired_is_refused(
         assert answer.headers["cache-control"] == "no-store"
 
 
-def test_only_looking_is_allowed(browser: Browser, embedded_s3: EmbeddedS3) -> None:
+def test_only_looking_is_allowed(browser: PassThroughClient, embedded_s3: EmbeddedS3) -> None:
     answer = browser.request("PUT", link_to(embedded_s3, "new.mp4", "put_object"))
     assert answer.status_code == 405
     assert error_of(answer) == "METHOD_NOT_ALLOWED"
     assert not (embedded_s3.folder / "new.mp4").exists()
 
 
-def test_what_is_not_there_is_404(browser: Browser, embedded_s3: EmbeddedS3) -> None:
+def test_what_is_not_there_is_404(browser: PassThroughClient, embedded_s3: EmbeddedS3) -> None:
     for key in ("users/7/none.mp4", "users/7", f"{KEY}/beneath.mp4"):
         answer = browser.get(link_to(embedded_s3, key))
         assert answer.status_code == 404
         assert error_of(answer) == "NOT_FOUND"
 
 
-def test_listing_the_bucket_is_not_passed_on(browser: Browser, embedded_s3: EmbeddedS3) -> None:
+def test_listing_the_bucket_is_not_passed_on(browser: PassThroughClient, embedded_s3: EmbeddedS3) -> None:
     listing = embedded_s3.client(PUBLIC).generate_presigned_url(
         "list_objects_v2", Params={"Bucket": embedded_s3.bucket}
     )
@@ -107,7 +111,7 @@ def test_listing_the_bucket_is_not_passed_on(browser: Browser, embedded_s3: Embe
 
 
 def test_a_symbolic_link_does_not_lead_out_of_the_bucket(
-    browser: Browser, embedded_s3: EmbeddedS3, tmp_path: Path
+    browser: PassThroughClient, embedded_s3: EmbeddedS3, tmp_path: Path
 ) -> None:
     (tmp_path / "secret.mp4").write_bytes(b"secret")
     folder = embedded_s3.folder / "linked"
@@ -117,7 +121,7 @@ def test_a_symbolic_link_does_not_lead_out_of_the_bucket(
         assert browser.get(link_to(embedded_s3, key)).status_code == 404
 
 
-def test_everything_else_goes_to_the_app(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_everything_else_goes_to_the_app(browser: PassThroughClient, monkeypatch: pytest.MonkeyPatch) -> None:
     assert browser.get("/gallery").text == "a page"
     assert browser.get("/videovaults/x").text == "a page"
     monkeypatch.setenv("AWS_S3_BUCKET_NAME", "elsewhere")
@@ -130,7 +134,7 @@ def test_a_stopped_s3_is_502_and_a_restarted_one_is_used_again(
     tmp_path: Path, public_url: pytest.MonkeyPatch
 ) -> None:
     public_url.setenv("DATA_DIR", str(tmp_path))
-    browser = Browser()
+    browser = PassThroughClient()
     with running_s3(tmp_path) as server:
         server.client().put_object(**server.at("clip.mp4"), Body=b"video")
         link = link_to(server, "clip.mp4")
@@ -212,7 +216,7 @@ def heard(tmp_path: Path, public_url: pytest.MonkeyPatch) -> Iterator[list[dict[
 
 
 def test_cookies_and_tokens_of_the_app_stay_in_the_app(heard: list[dict[str, str]]) -> None:
-    browser = Browser()
+    browser = PassThroughClient()
     private = {"Cookie": "videovault_session=1", "Authorization": "Bearer 1", "X-Amz-Meta-Owner": "me"}
     browser.get("/videovault/clip.mp4?X-Amz-Signature=1", headers=private)
     (headers,) = heard
@@ -221,7 +225,7 @@ def test_cookies_and_tokens_of_the_app_stay_in_the_app(heard: list[dict[str, str
 
 
 def test_a_request_without_a_signature_never_reaches_the_s3(heard: list[dict[str, str]]) -> None:
-    browser = Browser()
+    browser = PassThroughClient()
     answer = browser.get("/videovault/clip.mp4?X-Amz-Expires=900")
     assert answer.status_code == 403
     assert error_of(answer) == "FORBIDDEN"
@@ -241,7 +245,7 @@ def test_a_request_without_a_signature_never_reaches_the_s3(heard: list[dict[str
 )
 def test_the_host_is_the_one_that_boto3_signs(
     embedded_s3: EmbeddedS3,
-    browser: Browser,
+    browser: PassThroughClient,
     monkeypatch: pytest.MonkeyPatch,
     base_url: str,
     host: str,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.embedded.browser import BODY, Browser, error_of
+from tests.embedded.passthrough_client import BODY, PassThroughClient, error_of
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,7 @@ from tests.embedded.browser import BODY, Browser, error_of
     ],
 )
 def test_a_range_is_answered_with_206(
-    browser: Browser, link: str, wanted: str, first: int, last: int
+    browser: PassThroughClient, link: str, wanted: str, first: int, last: int
 ) -> None:
     answer = browser.get(link, headers={"Range": wanted})
     assert answer.status_code == 206
@@ -26,20 +26,22 @@ def test_a_range_is_answered_with_206(
     assert answer.headers["content-type"] == "video/mp4"
 
 
-def test_a_range_beyond_the_end_is_416_and_tells_the_size(browser: Browser, link: str) -> None:
+def test_a_range_beyond_the_end_is_416_and_tells_the_size(browser: PassThroughClient, link: str) -> None:
     answer = browser.get(link, headers={"Range": "bytes=99999999-"})
     assert answer.status_code == 416
     assert answer.headers["content-range"] == f"bytes */{len(BODY)}"
 
 
 @pytest.mark.parametrize("wanted", ["bytes=abc", "frames=1-2", "bytes=", "1-2"])
-def test_a_range_that_makes_no_sense_is_ignored(browser: Browser, link: str, wanted: str) -> None:
+def test_a_range_that_makes_no_sense_is_ignored(browser: PassThroughClient, link: str, wanted: str) -> None:
     answer = browser.get(link, headers={"Range": wanted})
     assert answer.status_code == 200
     assert answer.content == BODY
 
 
-def test_a_download_goes_on_only_if_the_video_is_still_the_same(browser: Browser, link: str) -> None:
+def test_a_download_goes_on_only_if_the_video_is_still_the_same(
+    browser: PassThroughClient, link: str
+) -> None:
     etag = browser.get(link).headers["etag"]
     same = browser.get(link, headers={"Range": "bytes=10-19", "If-Range": etag})
     assert (same.status_code, same.content) == (206, BODY[10:20])
@@ -47,7 +49,7 @@ def test_a_download_goes_on_only_if_the_video_is_still_the_same(browser: Browser
     assert (other.status_code, other.content) == (200, BODY)
 
 
-def test_what_a_browser_has_already_is_not_sent_again(browser: Browser, link: str) -> None:
+def test_what_a_browser_has_already_is_not_sent_again(browser: PassThroughClient, link: str) -> None:
     first = browser.get(link).headers
     for condition in (
         {"If-None-Match": first["etag"]},
@@ -70,7 +72,7 @@ def test_what_a_browser_has_already_is_not_sent_again(browser: Browser, link: st
     ],
 )
 def test_conditions_that_are_met_change_nothing(
-    browser: Browser, link: str, condition: dict[str, str]
+    browser: PassThroughClient, link: str, condition: dict[str, str]
 ) -> None:
     assert browser.get(link, headers=condition).content == BODY
 
@@ -78,7 +80,9 @@ def test_conditions_that_are_met_change_nothing(
 @pytest.mark.parametrize(
     "condition", [{"If-Match": '"another"'}, {"If-Unmodified-Since": "Sat, 01 Jan 2000 00:00:00 GMT"}]
 )
-def test_a_precondition_that_fails_is_412(browser: Browser, link: str, condition: dict[str, str]) -> None:
+def test_a_precondition_that_fails_is_412(
+    browser: PassThroughClient, link: str, condition: dict[str, str]
+) -> None:
     answer = browser.get(link, headers=condition)
     assert answer.status_code == 412
     assert error_of(answer) == "PRECONDITION_FAILED"

@@ -97,7 +97,7 @@ def test_without_the_right_key_nothing_opens(embedded_s3: EmbeddedS3) -> None:
 
 
 def test_the_keys_are_not_on_the_command_line(embedded_s3: EmbeddedS3) -> None:
-    command = " ".join(map(str, s3.server(embedded_s3.data_dir, _installation(embedded_s3)).argv))
+    command = " ".join(map(str, s3.server_process(embedded_s3.data_dir, _installation(embedded_s3)).argv))
     assert embedded_s3.access_key not in command
     assert embedded_s3.secret_key not in command
 
@@ -134,7 +134,7 @@ def test_a_missing_rclone_is_told_in_a_sentence(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
     monkeypatch.setattr("sysconfig.get_path", lambda _name: str(tmp_path))
     with pytest.raises(ConfigurationError, match="rclone, which is not installed"):
-        s3.rclone()
+        s3.rclone_path()
 
 
 def test_the_users_own_rclone_settings_and_our_secrets_are_kept_away_from_it(
@@ -142,7 +142,7 @@ def test_the_users_own_rclone_settings_and_our_secrets_are_kept_away_from_it(
 ) -> None:
     monkeypatch.setenv("RCLONE_READ_ONLY", "true")
     monkeypatch.setenv("SECRET_KEY", ONE_KEY)
-    environment = s3.server(tmp_path, installation.load_or_create(tmp_path)).env or {}
+    environment = s3.server_process(tmp_path, installation.load_or_create(tmp_path)).env or {}
     assert "RCLONE_READ_ONLY" not in environment
     assert "SECRET_KEY" not in environment
 

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from tests.support.waiting import HANG_SECONDS
-from videovault.embedded.process import told_to_stop
+from videovault.embedded.process import on_stop_signal
 
 pytestmark = pytest.mark.process
 
@@ -41,7 +41,7 @@ def test_both_hear_it() -> None:
 
 def test_handlers_are_as_before_afterwards() -> None:
     async def use() -> None:
-        with told_to_stop(lambda: None):
+        with on_stop_signal(lambda: None):
             assert signal.getsignal(signal.SIGTERM) != before
 
     before = signal.getsignal(signal.SIGTERM)
@@ -51,7 +51,7 @@ def test_handlers_are_as_before_afterwards() -> None:
 
 def test_outside_the_main_thread_nothing_is_set() -> None:
     async def use() -> None:
-        with told_to_stop(lambda: None):
+        with on_stop_signal(lambda: None):
             assert signal.getsignal(signal.SIGTERM) == before
 
     before = signal.getsignal(signal.SIGTERM)

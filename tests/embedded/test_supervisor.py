@@ -13,12 +13,12 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from tests.embedded.processes import is_running, linux_only, until, wait_until_gone
+from tests.embedded.processes import is_running, linux_only, wait_until, wait_until_gone
 from tests.support.keys import ONE_KEY
 from videovault import installation
 from videovault.config import EMBEDDED_BUCKET, settings
 from videovault.embedded import supervisor
-from videovault.embedded.supervisor import embedded_parts
+from videovault.embedded.supervisor import embedded_processes
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("own_settings")]
 
@@ -80,7 +80,7 @@ def _content(file: Path) -> bytes:
 @pytest.mark.usefixtures("s3_only")
 def test_the_s3_runs_for_the_length_of_the_block() -> None:
     async def main() -> list[int]:
-        async with embedded_parts():
+        async with embedded_processes():
             assert await asyncio.to_thread(_s3_answers)
             return _s3_processes()
 
@@ -93,11 +93,11 @@ def test_the_s3_runs_for_the_length_of_the_block() -> None:
 @pytest.mark.usefixtures("s3_only")
 def test_a_killed_s3_comes_back() -> None:
     async def main() -> None:
-        async with embedded_parts():
+        async with embedded_processes():
             (first,) = _s3_processes()
             os.kill(first, signal.SIGKILL)
             wait_until_gone(first)
-            await until(_s3_answers)
+            await wait_until(_s3_answers)
             (second,) = _s3_processes()
             assert second != first
 
@@ -109,16 +109,16 @@ def test_a_killed_s3_comes_back() -> None:
 def test_a_second_process_does_without_and_takes_over_when_the_first_ends(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(supervisor, "PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(supervisor, "LOCK_WAIT_SECONDS", 0.3)
 
     async def main() -> None:
         async with AsyncExitStack() as second:
-            async with embedded_parts():
+            async with embedded_processes():
                 before = _s3_processes()
-                await second.enter_async_context(embedded_parts())
+                await second.enter_async_context(embedded_processes())
                 assert _s3_processes() == before
                 assert len(before) == 1
-            await until(_s3_answers)
+            await wait_until(_s3_answers)
             (after,) = _s3_processes()
             assert after not in before
         assert not is_running(after)
@@ -146,7 +146,7 @@ def test_a_port_that_something_else_has_taken_is_replaced() -> None:
     taken = settings().installation.s3_port
 
     async def main() -> None:
-        async with embedded_parts():
+        async with embedded_processes():
             assert settings().installation.s3_port != taken
             assert await asyncio.to_thread(_s3_answers)
 
@@ -156,7 +156,7 @@ def test_a_port_that_something_else_has_taken_is_replaced() -> None:
 
 
 def test_by_default_everything_is_embedded_and_the_worker_comes_last() -> None:
-    names = [part.name for part in supervisor.parts(settings())]
+    names = [part.name for part in supervisor.processes_for(settings())]
     assert names == ["The embedded S3", "The embedded studio", "The worker"]
 
 
@@ -165,12 +165,12 @@ def test_what_is_elsewhere_is_not_started(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("SCRIPT_WEBHOOK_URL", "https://n8n.example.org/script")
     monkeypatch.setenv("VIDEO_WEBHOOK_URL", "https://n8n.example.org/video")
     monkeypatch.setenv("WORKERS", "0")
-    assert supervisor.parts(settings()) == []
+    assert supervisor.processes_for(settings()) == []
 
 
 def test_the_studio_is_told_its_port_folder_and_mode(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STUDIO_MODE", "direct")
-    studio = supervisor.parts(settings())[1]
+    studio = supervisor.processes_for(settings())[1]
     port, folder = settings().installation.studio_port, settings().data_dir / "studio"
     assert studio.argv[1:] == [
         *("-m", "videovault.embedded.studio"),
@@ -193,11 +193,11 @@ def test_the_studio_is_given_its_key_and_starts_without_our_secrets(monkeypatch:
     for name, value in secrets.items():
         monkeypatch.setenv(name, value)
     settings.cache_clear()
-    studio = supervisor.parts(settings())[1]
+    studio = supervisor.processes_for(settings())[1]
     assert settings().installation.studio_key not in " ".join(studio.argv)
 
     async def main() -> None:
-        async with supervisor.running([studio]):
+        async with supervisor.running_processes([studio]):
             [pid] = _processes_with(str(settings().data_dir / "studio"))
             environment = _content(Path(f"/proc/{pid}/environ"))
             assert b"PATH=" in environment

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from videovault.errors import SourceError
-from videovault.gateways.container import SNIFF_BYTES, Container, container_of
+from videovault.gateways.container import SNIFF_BYTES, Container, detect_container
 
 BEGINNINGS = [
     b"",
@@ -62,16 +62,16 @@ def _film(file_format: str, codec: str = "mpeg4", **options: str) -> bytes:
 def test_a_video_is_known_by_its_first_bytes(
     file_format: str, codec: str, options: dict[str, str], container: str
 ) -> None:
-    assert container_of(_film(file_format, codec, **options)[:SNIFF_BYTES]) == container
+    assert detect_container(_film(file_format, codec, **options)[:SNIFF_BYTES]) == container
 
 
 def test_quicktime_from_before_there_was_a_file_type_box_is_known() -> None:
     film = _film("mov")
-    assert container_of(film[int.from_bytes(film[:4], "big") :][:SNIFF_BYTES]) == "mov"
+    assert detect_container(film[int.from_bytes(film[:4], "big") :][:SNIFF_BYTES]) == "mov"
 
 
 def test_an_mp4_of_brands_that_nobody_has_heard_of_is_known() -> None:
-    assert container_of(b"\x00\x00\x00\x18ftypdash\x00\x00\x00\x00iso5iso9" + bytes(100)) == "mp4"
+    assert detect_container(b"\x00\x00\x00\x18ftypdash\x00\x00\x00\x00iso5iso9" + bytes(100)) == "mp4"
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_an_mp4_of_brands_that_nobody_has_heard_of_is_known() -> None:
 )
 def test_a_video_in_another_format_is_named(file_format: str, codec: str, name: str) -> None:
     with pytest.raises(SourceError, match=f"a video in the format {name}; MP4, MOV"):
-        container_of(_film(file_format, codec)[:SNIFF_BYTES])
+        detect_container(_film(file_format, codec)[:SNIFF_BYTES])
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_a_video_in_another_format_is_named(file_format: str, codec: str, name: 
 )
 def test_what_is_no_video_is_named(head: bytes, sentence: str) -> None:
     with pytest.raises(SourceError) as refusal:
-        container_of(head[:SNIFF_BYTES])
+        detect_container(head[:SNIFF_BYTES])
     assert sentence in refusal.value.public_message
     assert not refusal.value.retryable
 
@@ -120,10 +120,10 @@ def test_what_is_no_video_is_named(head: bytes, sentence: str) -> None:
 @pytest.mark.parametrize("cut", range(1, 12))
 def test_text_cut_within_a_character_is_still_text(cut: int) -> None:
     with pytest.raises(SourceError, match="plain text"):
-        container_of(("\U0001f3ac" * 3).encode()[:cut])
+        detect_container(("\U0001f3ac" * 3).encode()[:cut])
 
 
 @given(st.binary(max_size=300), st.sampled_from(BEGINNINGS))
 def test_any_bytes_are_a_container_or_refused(rest: bytes, beginning: bytes) -> None:
     with suppress(SourceError):
-        assert container_of(beginning + rest) in get_args(Container)
+        assert detect_container(beginning + rest) in get_args(Container)

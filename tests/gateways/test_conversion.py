@@ -11,8 +11,8 @@ import pytest
 
 from tests.support.films import claiming, film, of_a_kind, with_padding
 from tests.support.misbehaving_server import Manners, NaughtyServer
-from videovault.gateways.conversion import ConversionFailed, Limits, Original, Recipe, convert
-from videovault.gateways.probe import probe
+from videovault.gateways.conversion import ConversionFailed, Limits, Recipe, SourceVideo, convert
+from videovault.gateways.probe import probe_video
 
 pytestmark = pytest.mark.thorough
 ENCODED = Recipe("mp4", "h264", None)
@@ -27,7 +27,7 @@ def converted(
     server: NaughtyServer, data: bytes, recipe: Recipe = ENCODED, limits: Limits = PLENTY, **facts: object
 ) -> bytes:
     url = server.serve("/video", Manners(body=data))
-    original = replace(Original(url, "mp4", 2.0, 0), **facts)  # type: ignore[arg-type]
+    original = replace(SourceVideo(url, "mp4", 2.0, 0), **facts)  # type: ignore[arg-type]
     with tempfile.TemporaryFile() as file:
         size = convert(original, recipe, file, limits, lambda: None)
         file.seek(0)
@@ -99,7 +99,7 @@ def test_a_false_duration_costs_the_copy_only(server: NaughtyServer) -> None:
 def test_it_ends_at_its_time(server: NaughtyServer) -> None:
     url = server.serve("/video", Manners(body=film(), stall_after=100))
     with tempfile.TemporaryFile() as file, pytest.raises(ConversionFailed):
-        convert(Original(url, "mp4", 2.0, 0), ENCODED, file, replace(PLENTY, seconds=0.5), lambda: None)
+        convert(SourceVideo(url, "mp4", 2.0, 0), ENCODED, file, replace(PLENTY, seconds=0.5), lambda: None)
 
 
 def test_whoever_watches_it_can_end_it(server: NaughtyServer) -> None:
@@ -108,13 +108,13 @@ def test_whoever_watches_it_can_end_it(server: NaughtyServer) -> None:
 
     url = server.serve("/video", Manners(body=with_padding(film(), 10 * 1024**2), delay=0.6))
     with tempfile.TemporaryFile() as file, pytest.raises(Stopped):
-        convert(Original(url, "mp4", 2.0, 0), ENCODED, file, PLENTY, stop)
+        convert(SourceVideo(url, "mp4", 2.0, 0), ENCODED, file, PLENTY, stop)
 
 
 def test_a_large_picture_becomes_1080p_upright_or_not(server: NaughtyServer) -> None:
     for size, wanted in (((2560, 1440), (1920, 1080)), ((1440, 2560), (1080, 1920))):
         copy = converted(server, film(size=size, frames=2), duration=0.2)
-        seen = probe(server.serve("/copy", Manners(body=copy)), "mp4")
+        seen = probe_video(server.serve("/copy", Manners(body=copy)), "mp4")
         assert seen
         assert (seen.width, seen.height) == wanted
         assert (seen.video_level or 0) <= 42

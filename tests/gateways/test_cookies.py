@@ -5,9 +5,9 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from tests.gateways.reading import read_all
+from tests.gateways.conftest import read_all
 from tests.support.misbehaving_server import MIB, Manners, NaughtyServer, payload
-from videovault.gateways.cookies import MOST, MOST_BYTES, Cookies
+from videovault.gateways.cookies import MAX_COOKIES, MAX_HEADER_BYTES, CookieJar
 from videovault.gateways.source import Source, SourcePolicy
 from videovault.gateways.ssrf import WebAddress, parse
 
@@ -16,7 +16,7 @@ HERE = "https://video.example/a/b/c.mp4"
 
 def sent(to: str, *headers: str, at: str = HERE) -> str:
     """What is sent to ``to`` after ``at`` has set these."""
-    cookies = Cookies()
+    cookies = CookieJar()
     cookies.take(parse(at), list(headers))
     return cookies.header_for(parse(to))
 
@@ -71,10 +71,10 @@ def test_a_later_cookie_replaces_and_ends_an_earlier_one() -> None:
 
 
 def test_their_number_and_size_are_bounded() -> None:
-    many = sent(HERE, *(f"n{number}=v" for number in range(10 * MOST)))
-    assert len(many.split("; ")) == MOST
-    large = sent(HERE, *(f"n{number}={'v' * 4000}" for number in range(MOST)))
-    assert len(large) <= MOST_BYTES
+    many = sent(HERE, *(f"n{number}=v" for number in range(10 * MAX_COOKIES)))
+    assert len(many.split("; ")) == MAX_COOKIES
+    large = sent(HERE, *(f"n{number}={'v' * 4000}" for number in range(MAX_COOKIES)))
+    assert len(large) <= MAX_HEADER_BYTES
     assert sent(HERE, f"n={'v' * 5000}") == ""
 
 
@@ -87,7 +87,7 @@ def test_a_video_behind_a_cookie_and_its_parts_are_fetched(server: NaughtyServer
     with source.open(url) as stream:
         assert read_all(stream) == payload(MIB)
         assert stream.info.final_url == url  # so that parts begin their way there, too
-        assert stream.ask_ahead(5, 10) is None
+        assert stream.send_next(5, 10) is None
     with source.open(url, start=1000, end=2000) as stream:
         assert read_all(stream) == payload(MIB, start=1000, end=2000)
 

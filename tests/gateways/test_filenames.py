@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from videovault.gateways.filenames import LONGEST, filename_hint, safe_name, title_from_url
+from videovault.gateways.filenames import MAX_CHARS, filename_hint, safe_name, title_from_url
 
 FORBIDDEN = set('/\\:*?"<>|\x00\n\r\u202e\u2066\u200e')
 
@@ -28,7 +28,7 @@ FORBIDDEN = set('/\\:*?"<>|\x00\n\r\u202e\u2066\u200e')
         ("https://h.example/%00%0a%e2%80%ae.mp4", "video"),
         ("https://h.example/gnp%E2%80%AE4pm.exe", "gnp4pm"),
         ("https://h.example/%F0%9F%8E%AC%ff.mp4", "\U0001f3ac"),
-        ("https://h.example/" + "x" * 300 + ".mp4", "x" * LONGEST),
+        ("https://h.example/" + "x" * 300 + ".mp4", "x" * MAX_CHARS),
         ("https://[broken/video.mp4", "video"),
         ("", "video"),
     ],
@@ -78,7 +78,7 @@ def test_a_hint_comes_from_the_header_or_else_from_the_url(header: str, name: st
 @given(st.text())
 def test_a_safe_name_is_short_and_harmless(text: str) -> None:
     name = safe_name(text)
-    assert len(name) <= LONGEST
+    assert len(name) <= MAX_CHARS
     assert not FORBIDDEN & set(name)
     assert name == name.strip(" .")
     assert safe_name(name) == name

@@ -12,7 +12,7 @@ from videovault.gateways.http_check import Unreachable
 def test_any_answer_is_an_answer() -> None:
     with NaughtyServer() as server:
         url = server.serve("/x", Manners(status=404, body=b"no"))
-        answer = http_check.ask(url, headers={"Origin": "https://videos.example"})
+        answer = http_check.send_request(url, headers={"Origin": "https://videos.example"})
         assert (answer.status, answer.body) == (404, b"no")
         assert answer.at is not None
         assert server.seen("/x")[0].headers["origin"] == "https://videos.example"
@@ -20,20 +20,20 @@ def test_any_answer_is_an_answer() -> None:
 
 def test_redirects_are_not_followed() -> None:
     with NaughtyServer() as server:
-        assert http_check.ask(server.redirect("/x", "/y")).status == 302
+        assert http_check.send_request(server.redirect("/x", "/y")).status == 302
         assert server.seen("/y") == []
 
 
 def test_of_a_long_answer_only_the_beginning_is_read() -> None:
     with NaughtyServer() as server:
-        answer = http_check.ask(server.serve("/x", Manners(size=200 * MIB)))
-        assert len(answer.body) == http_check.MOST_BYTES
+        answer = http_check.send_request(server.serve("/x", Manners(size=200 * MIB)))
+        assert len(answer.body) == http_check.MAX_BODY_BYTES
         assert server.bytes_sent("/x") < 100 * MIB
 
 
 def test_an_answer_may_not_say_what_time_it_is() -> None:
     with RawAnswer(b"HTTP/1.1 204 No Content\r\n\r\n", at_once=True) as port:
-        assert http_check.ask(f"http://127.0.0.1:{port}", "OPTIONS").at is None
+        assert http_check.send_request(f"http://127.0.0.1:{port}", "OPTIONS").at is None
 
 
 @pytest.mark.parametrize(
@@ -47,12 +47,12 @@ def test_an_answer_may_not_say_what_time_it_is() -> None:
 )
 def test_what_keeps_one_from_it_is_said(url: str, said: str) -> None:
     with pytest.raises(Unreachable, match=said):
-        http_check.ask(url.format(port=free_port()))
+        http_check.send_request(url.format(port=free_port()))
 
 
 def test_a_server_that_speaks_no_tls_cannot_prove_who_it_is() -> None:
     with NaughtyServer() as server, pytest.raises(Unreachable, match="cannot prove who it is"):
-        http_check.ask(server.origin.replace("http://", "https://"))
+        http_check.send_request(server.origin.replace("http://", "https://"))
 
 
 def test_an_answer_that_is_no_http_is_not_understood() -> None:
@@ -60,4 +60,4 @@ def test_an_answer_that_is_no_http_is_not_understood() -> None:
         RawAnswer(b"SSH-2.0-OpenSSH_9.2\r\n\r\n", at_once=True) as port,
         pytest.raises(Unreachable, match="could not be understood"),
     ):
-        http_check.ask(f"http://127.0.0.1:{port}")
+        http_check.send_request(f"http://127.0.0.1:{port}")

@@ -12,9 +12,9 @@ import pytest
 from tests.support.app import free_port
 from tests.support.certificates import Certificates, certificates
 from tests.support.mail_server import PASSWORD, USER, MailServer, mail_server
-from videovault.config.types import SmtpServer
+from videovault.config.validation import SmtpServer
 from videovault.errors import MailError
-from videovault.gateways.mail import Letter, Mailer
+from videovault.gateways.mail import Email, Mailer
 
 AT = datetime(2026, 1, 26, 10, 15, tzinfo=UTC)
 LOGIN = f"{USER}:{quote(PASSWORD, safe='')}@"
@@ -31,8 +31,8 @@ def trusted(tmp_path: Path) -> Certificates:
     return certificates(tmp_path, "localhost")
 
 
-def letter(subject: str = "“Bread” is ready", text: str = "“Bread” is ready.\n") -> Letter:
-    return Letter("msg_1", AT, "anna@example.com", subject, text)
+def letter(subject: str = "“Bread” is ready", text: str = "“Bread” is ready.\n") -> Email:
+    return Email("msg_1", AT, "anna@example.com", subject, text)
 
 
 def mailer(url: str, tls: ssl.SSLContext | None = None, timeout: float = 5) -> Mailer:

@@ -7,13 +7,17 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.gateways.conftest import MakeSource
-from tests.gateways.reading import read_all
+from tests.gateways.conftest import MakeSource, read_all
 from tests.support.misbehaving_server import MIB, Manners, NaughtyServer, payload
 from tests.support.waiting import eventually
 from videovault.errors import SourceError
 from videovault.gateways import pipelining, transport
-from videovault.gateways.pipelining import AGAIN_SECONDS, MOST_REMEMBERED, Ahead, OneByOne
+from videovault.gateways.pipelining import (
+    MAX_ORIGINS,
+    RETRY_AFTER_SECONDS,
+    PipelinedRequest,
+    UnpipelinedOrigins,
+)
 from videovault.gateways.source import RangesUnreliable, Source
 
 SIZE = 4 * MIB
@@ -23,20 +27,20 @@ BODY = payload(SIZE)
 
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "AHEAD_SECONDS", 0.5)
+    monkeypatch.setattr(transport, "PIPELINED_RESPONSE_SECONDS", 0.5)
 
 
 @contextmanager
-def asked_ahead(source: Source, url: str, number: int = 1) -> Iterator[Ahead | None]:
+def asked_ahead(source: Source, url: str, number: int = 1) -> Iterator[PipelinedRequest | None]:
     """What a stream gives that was read to its end after the bytes of part ``number`` had been asked for."""
     start = number * CUT
     with source.open(url, start=start - CUT, end=start) as stream:
-        ahead = stream.ask_ahead(start, start + CUT)
+        ahead = stream.send_next(start, start + CUT)
         assert read_all(stream) == BODY[start - CUT : start]
     yield ahead
 
 
-def follow(source: Source, url: str, ahead: Ahead | None, number: int = 1) -> bytes:
+def follow(source: Source, url: str, ahead: PipelinedRequest | None, number: int = 1) -> bytes:
     start = number * CUT
     with source.open(url, start=start, end=start + CUT, validator='"v1"', ahead=ahead) as stream:
         return read_all(stream)
@@ -48,12 +52,12 @@ def part(number: int) -> bytes:
 
 def read_in_a_row(source: Source, url: str) -> bytes:
     """All of it, each part asked for while the one before is read, as a lane does."""
-    ahead: Ahead | None = None
+    ahead: PipelinedRequest | None = None
     received = b""
     for start in range(0, SIZE, CUT):
         with source.open(url, start=start, end=start + CUT, validator='"v1"', ahead=ahead) as stream:
             after = start + CUT
-            ahead = stream.ask_ahead(after, after + CUT) if after < SIZE else None
+            ahead = stream.send_next(after, after + CUT) if after < SIZE else None
             received += read_all(stream)
     return received
 
@@ -139,7 +143,7 @@ def test_one_that_is_never_used_leaves_no_connection(make_source: MakeSource, wh
         source = make_source(allow=frozenset({f"127.0.0.1:{own.port}"}))
         url = own.serve("/unused.mp4", Manners(size=SIZE, early="well"))
         with source.open(url, end=CUT) as stream:
-            ahead = stream.ask_ahead(CUT, 2 * CUT)
+            ahead = stream.send_next(CUT, 2 * CUT)
             if when != "unread":
                 read_all(stream)
         assert ahead
@@ -162,26 +166,26 @@ def test_nothing_is_asked_ahead_where_it_could_not_be_answered(server: NaughtySe
     for url in (small, endless, chunked, ends):
         with source.open(url) as stream:
             read_all(stream)
-            assert stream.ask_ahead(CUT, 2 * CUT) is None
+            assert stream.send_next(CUT, 2 * CUT) is None
 
 
 def test_only_one_request_at_a_time_is_sent_ahead(server: NaughtyServer, source: Source) -> None:
     url = server.serve("/twice.mp4", Manners(size=SIZE, early="well"))
     with source.open(url, end=CUT) as stream:
-        ahead = stream.ask_ahead(CUT, 2 * CUT)
-        assert stream.ask_ahead(2 * CUT, 3 * CUT) is None
+        ahead = stream.send_next(CUT, 2 * CUT)
+        assert stream.send_next(2 * CUT, 3 * CUT) is None
         read_all(stream)
     assert follow(source, url, ahead) == part(1)
 
 
 def test_an_origin_is_given_another_chance_after_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
-    one_by_one, now = OneByOne(), time.monotonic()
-    origins = [("https", f"{number}.example", 443) for number in range(MOST_REMEMBERED + 1)]
+    one_by_one, now = UnpipelinedOrigins(), time.monotonic()
+    origins = [("https", f"{number}.example", 443) for number in range(MAX_ORIGINS + 1)]
     for origin in origins:
         one_by_one.add(origin)
     assert origins[0] in one_by_one
     assert origins[-1] not in one_by_one  # no more are remembered, whoever may be behind them
-    monkeypatch.setattr(pipelining, "time", SimpleNamespace(monotonic=lambda: now + AGAIN_SECONDS + 10))
+    monkeypatch.setattr(pipelining, "time", SimpleNamespace(monotonic=lambda: now + RETRY_AFTER_SECONDS + 10))
     assert origins[0] not in one_by_one
     one_by_one.add(origins[-1])
     assert origins[-1] in one_by_one

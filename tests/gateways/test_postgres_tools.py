@@ -27,20 +27,20 @@ def test_a_missing_program_is_asked_for() -> None:
     with pytest.raises(
         ConfigurationError, match="pg_dump is not installed: install PostgreSQL's client programs"
     ):
-        postgres_tools.check("pg_dump", 15)
+        postgres_tools.require_version("pg_dump", 15)
 
 
 def test_an_older_program_than_the_server_is_refused(programs: Path) -> None:
     make(programs, "pg_dump", "echo 'pg_dump (PostgreSQL) 13.4 (Debian 13.4-1)'")
-    assert postgres_tools.check("pg_dump", 13) == 13
+    assert postgres_tools.require_version("pg_dump", 13) == 13
     with pytest.raises(ConfigurationError, match="is of PostgreSQL 13, and version 15 or newer is needed"):
-        postgres_tools.check("pg_dump", 15)
+        postgres_tools.require_version("pg_dump", 15)
 
 
 def test_another_program_of_that_name_is_refused(programs: Path) -> None:
     make(programs, "pg_dump", "echo hello")
     with pytest.raises(ConfigurationError, match="does not say its version"):
-        postgres_tools.check("pg_dump", 15)
+        postgres_tools.require_version("pg_dump", 15)
 
 
 def test_the_programs_own_reason_is_told_and_the_password_is_on_no_command_line(programs: Path) -> None:

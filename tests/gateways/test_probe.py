@@ -19,7 +19,7 @@ from tests.support.canary import Canary
 from tests.support.embedded_s3 import EmbeddedS3
 from tests.support.films import claiming, film, with_padding, without_pictures
 from tests.support.misbehaving_server import MIB, Manners, NaughtyServer
-from videovault.gateways.probe import Description, Probe, probe
+from videovault.gateways.probe import MediaInfo, ProbeResult, probe_video
 
 pytestmark = pytest.mark.thorough
 
@@ -27,11 +27,11 @@ ROOT = Path(__file__).parent.parent.parent
 SOME_SECONDS = 60  # far from every limit, however busy the machine
 
 
-def probed(server: NaughtyServer, data: bytes, container: str = "mp4", **limits: Any) -> Probe | None:
-    return probe(server.serve("/video", Manners(body=data)), container, **limits)
+def probed(server: NaughtyServer, data: bytes, container: str = "mp4", **limits: Any) -> ProbeResult | None:
+    return probe_video(server.serve("/video", Manners(body=data)), container, **limits)
 
 
-def picture(found: Probe | None) -> Image.Image:
+def picture(found: ProbeResult | None) -> Image.Image:
     assert found
     assert found.poster
     image = Image.open(io.BytesIO(found.poster))
@@ -217,9 +217,9 @@ def test_a_playlist_reads_no_file_and_calls_nobody(server: NaughtyServer, contai
 def test_the_child_can_open_nothing_and_take_no_more_memory(forbidden: str) -> None:
     code = (
         "import socket, os\n"
-        "from videovault.gateways import confined_child\n"
-        "confined_child.load_everything()\n"
-        "confined_child.confine()\n"
+        "from videovault.gateways import sandbox_child\n"
+        "sandbox_child.preload_modules()\n"
+        "sandbox_child.confine()\n"
         f"try:\n    {forbidden}\n"
         "except (OSError, MemoryError) as error:\n    print(type(error).__name__, flush=True)\n"
     )
@@ -238,7 +238,7 @@ def test_the_child_can_open_nothing_and_take_no_more_memory(forbidden: str) -> N
 )
 def test_a_probe_ends_at_its_deadline_and_leaves_no_process(server: NaughtyServer, manners: Manners) -> None:
     started = time.monotonic()
-    assert probe(server.serve("/video", manners), "mp4", seconds=0.8) is None
+    assert probe_video(server.serve("/video", manners), "mp4", seconds=0.8) is None
     assert time.monotonic() - started < SOME_SECONDS
     assert not [argv for argv in _children() if "videovault.gateways.probe_child" in argv]
 
@@ -248,13 +248,13 @@ def test_a_probe_ends_at_its_deadline_and_leaves_no_process(server: NaughtyServe
     [Manners(status=403, body=b"denied"), Manners(ranges=False), Manners(body=b"")],
 )
 def test_an_object_that_cannot_be_read_has_no_description(server: NaughtyServer, manners: Manners) -> None:
-    assert probe(server.serve("/video", manners), "mp4") is None
+    assert probe_video(server.serve("/video", manners), "mp4") is None
 
 
 def test_an_object_of_the_embedded_s3_is_read_by_its_presigned_url(embedded_s3: EmbeddedS3) -> None:
     client, where = embedded_s3.client(), embedded_s3.at("probe/video.mp4")
     client.put_object(**where, Body=film())
-    found = probe(client.generate_presigned_url("get_object", Params=dict(where)), "mp4")
+    found = probe_video(client.generate_presigned_url("get_object", Params=dict(where)), "mp4")
     assert picture(found).size == (640, 360)
 
 
@@ -271,4 +271,4 @@ def test_an_object_of_the_embedded_s3_is_read_by_its_presigned_url(embedded_s3: 
 )
 def test_what_the_child_says_is_not_simply_believed(said: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        Description.model_validate(said)
+        MediaInfo.model_validate(said)

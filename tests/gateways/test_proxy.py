@@ -4,8 +4,7 @@ import base64
 
 import pytest
 
-from tests.gateways.conftest import MakeSource
-from tests.gateways.reading import read_all
+from tests.gateways.conftest import MakeSource, read_all
 from tests.gateways.test_transport import NAME, Names
 from tests.support.connect_proxy import ConnectProxy
 from tests.support.installation import Configure

@@ -6,8 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from tests.gateways.conftest import MakeSource
-from tests.gateways.reading import failure_of, read_all
+from tests.gateways.conftest import MakeSource, failure_of, read_all
 from tests.support.canary import Canary
 from tests.support.misbehaving_server import MIB, Manners, NaughtyServer, payload
 from videovault.errors import UnsafeUrl
@@ -215,7 +214,7 @@ def test_the_name_that_the_source_gives_is_told(header: str, name: str, encoding
     headers = [(b"Content-Disposition", header.encode(encoding)), (b"X-Other", "\u00e4".encode("latin-1"))]
     source = _over(lambda _request: httpx.Response(200, headers=headers, content=payload(5000)))
     with source.open("https://example.com/a.mp4") as stream:
-        assert stream.info.given_name == name
+        assert stream.info.header_name == name
 
 
 def test_a_redirect_from_https_to_http_is_refused() -> None:

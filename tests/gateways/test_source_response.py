@@ -4,8 +4,7 @@ from email.utils import formatdate
 
 import pytest
 
-from tests.gateways.conftest import MakeSource
-from tests.gateways.reading import failure_of, read_all
+from tests.gateways.conftest import MakeSource, failure_of, read_all
 from tests.support.misbehaving_server import MIB, Manners, NaughtyServer, payload
 from videovault.gateways.source import RangesUnreliable, Source, SourceChanged, SourceUnavailable
 

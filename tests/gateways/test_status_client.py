@@ -11,7 +11,7 @@ from tests.support.misbehaving_server import Manners, NaughtyServer
 from videovault.errors import UnsafeUrl, WebhookBusy
 from videovault.gateways import status_client
 from videovault.gateways.ssrf import AddressGuard
-from videovault.gateways.status_client import Statuses
+from videovault.gateways.status_client import StatusClient
 from videovault.gateways.webhook_reply import Generation
 from videovault.gateways.webhooks import Exchange
 
@@ -19,13 +19,13 @@ WHERE = "https://generator.example/jobs/1"
 URL = "https://cdn.example/video.mp4"
 
 
-def answering(status: int = 200, body: bytes = b"{}", **headers: str) -> Statuses:
+def answering(status: int = 200, body: bytes = b"{}", **headers: str) -> StatusClient:
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
 
     def answer(_request: httpx.Request) -> httpx.Response:
         return httpx.Response(status, headers=sent, stream=httpx.ByteStream(body))
 
-    return Statuses(AddressGuard(frozenset()), httpx.MockTransport(answer))
+    return StatusClient(AddressGuard(frozenset()), httpx.MockTransport(answer))
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_finished_one_is_asked_once_for_its_outcome(
         body = httpx.ByteStream(json.dumps(outcome if asked[1:] else said).encode())
         return httpx.Response(status if asked[1:] else 200, stream=body)
 
-    statuses_of = Statuses(AddressGuard(frozenset()), httpx.MockTransport(answer))
+    statuses_of = StatusClient(AddressGuard(frozenset()), httpx.MockTransport(answer))
     if expected is None:
         with pytest.raises(WebhookBusy):
             statuses_of.ask(WHERE)
@@ -116,7 +116,9 @@ def test_an_outcome_elsewhere_is_not_asked_for(where: str) -> None:
         said = {"status": "COMPLETED", "response_url": where}
         return httpx.Response(200, stream=httpx.ByteStream(json.dumps(said).encode()))
 
-    assert Statuses(AddressGuard(frozenset()), httpx.MockTransport(answer)).ask(WHERE).said.state == "ready"
+    assert (
+        StatusClient(AddressGuard(frozenset()), httpx.MockTransport(answer)).ask(WHERE).said.state == "ready"
+    )
     assert asked == [WHERE]
 
 

@@ -12,9 +12,17 @@ from tests.support.s3_proxy import HANG_UP, Behaviour, s3_proxy
 from tests.support.stores import Denies, KnowsNoChecksums, LiesIn
 from videovault.config import settings
 from videovault.errors import ConfigurationError, StorageError
-from videovault.gateways import links, storage
+from videovault.gateways import http_check, storage
 from videovault.gateways.storage import Description, Storage, UploadLost
-from videovault.gateways.store_capabilities import KEEP, Call, Capabilities, Fact, Feature, Sums, from_json
+from videovault.gateways.store_capabilities import (
+    RECHECK_AFTER,
+    Capabilities,
+    Checksum,
+    Fact,
+    Feature,
+    S3Call,
+    from_json,
+)
 
 MIB = 1024**2
 DESCRIBED = Description("video/mp4", 'attachment; filename="a.mp4"', {"videovault-tag": "mine"})
@@ -108,7 +116,7 @@ CALLS: dict[str, tuple[str, Callable[[Storage], object]]] = {
     "delete": ("DeleteObject", lambda vault: vault.delete(["one.mp4"])),
     "begin": ("CreateMultipartUpload", lambda vault: vault.start_upload("two.mp4", DESCRIBED)),
     "list uploads": ("ListMultipartUploads", lambda vault: list(vault.uploads())),
-    "fetch a link": ("GET", lambda vault: links.fetch(vault, "one.mp4")),
+    "fetch a link": ("GET", lambda vault: http_check.fetch_by_link(vault, "one.mp4")),
 }
 AWAY = [(503, "SlowDown"), HANG_UP, (500, "InternalError")]
 
@@ -211,11 +219,11 @@ def test_what_a_store_can_do_is_kept_for_other_processes_and_found_out_again(
 
 def test_what_a_store_could_not_do_is_tried_again_after_a_month() -> None:
     """But a store that keeps no metadata is not assumed to: its objects would look swapped."""
-    known, at = Capabilities("a store"), datetime.now(UTC) - KEEP
-    known.learn({Call.PUT: Fact("MD5", at + timedelta(minutes=1)), Feature.METADATA: Fact("no", at)})
-    assert known.sums(Call.PUT) is Sums.MD5
-    known.learn({Call.PUT: Fact("MD5", at - timedelta(minutes=1))})
-    assert known.sums(Call.PUT) is Sums.CRC32
+    known, at = Capabilities("a store"), datetime.now(UTC) - RECHECK_AFTER
+    known.learn({S3Call.PUT: Fact("MD5", at + timedelta(minutes=1)), Feature.METADATA: Fact("no", at)})
+    assert known.sums(S3Call.PUT) is Checksum.MD5
+    known.learn({S3Call.PUT: Fact("MD5", at - timedelta(minutes=1))})
+    assert known.sums(S3Call.PUT) is Checksum.CRC32
     assert not known.can(Feature.METADATA)
 
 

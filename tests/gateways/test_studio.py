@@ -30,9 +30,9 @@ def test_a_file_is_fetched_for_its_own_video() -> None:
 
 
 def test_a_file_that_the_version_before_rendered_is_fetched_for_its_own_video() -> None:
-    assert studio.rendered(ID, 3, earlier_file_of(ID, 2))
-    assert not studio.rendered(ID, 1, earlier_file_of(ID, 2))
-    assert not studio.rendered(OTHER, 3, earlier_file_of(ID, 2))
+    assert studio.is_file_of(ID, 3, earlier_file_of(ID, 2))
+    assert not studio.is_file_of(ID, 1, earlier_file_of(ID, 2))
+    assert not studio.is_file_of(OTHER, 3, earlier_file_of(ID, 2))
 
 
 @pytest.mark.parametrize(
@@ -69,9 +69,9 @@ def test_the_key_is_shown_to_the_studio_only(configure: Configure) -> None:
     job = f"{settings().studio_url}/status/{'0' * 24}"
     key = settings().installation.studio_key
     bearer = {"Authorization": f"Bearer {key}"}
-    assert status_client.at(job)._headers == bearer
+    assert status_client.client_for(job)._headers == bearer
     for url in (f"{job}/x", job + "?a", f"{settings().studio_url}/video", "https://render.example/status/1"):
-        assert "Authorization" not in status_client.at(url)._headers
+        assert "Authorization" not in status_client.client_for(url)._headers
     both = {settings().script_webhook: bearer, settings().video_webhook: bearer}
     assert webhooks._own_headers() == both
     configure(VIDEO_WEBHOOK_URL="https://render.example/video")
@@ -84,4 +84,4 @@ def test_the_key_is_shown_to_the_studio_only(configure: Configure) -> None:
 def test_other_addresses_of_the_studio_are_no_status_addresses() -> None:
     url = f"{settings().studio_url}/video"
     with pytest.raises(UnsafeUrl):
-        status_client.at(url).check(url)
+        status_client.client_for(url).check(url)

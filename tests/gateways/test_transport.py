@@ -9,8 +9,7 @@ from threading import Thread
 
 import pytest
 
-from tests.gateways.conftest import MakeSource
-from tests.gateways.reading import failure_of, read_all
+from tests.gateways.conftest import MakeSource, failure_of, read_all
 from tests.support.certificates import Certificates, certificates
 from tests.support.misbehaving_server import MIB, Manners, NaughtyServer, payload
 from tests.support.waiting import eventually

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.gateways.answers import (
+from tests.gateways.reply_cases import (
     ADDRESSES,
     HOST,
     NEVER,

@@ -1,22 +1,41 @@
 """The whole embedded installation, started as a user starts it, and people with browsers of their own."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, ViewportSize, expect
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
 
-from tests.journeys.violations import Violations
 from tests.support.app import RunningApp, running_app
 from tests.support.log_grep import remember
-from tests.support.transfer_setup import FORGET
+from tests.support.scenes import CLEAR_STORAGE
 from tests.support.waiting import HANG_MS
+
+# What the content security policy forbids pages, collected by a listener in the browser.
+
+LISTEN = """addEventListener("securitypolicyviolation", (event) => videovaultViolated({
+    page: event.documentURI, rule: event.effectiveDirective, what: event.blockedURI, sample: event.sample,
+}), true)"""
+
+
+class Violations(list[dict[str, str]]):
+    """One entry for each thing that was forbidden: the page, the rule, what it was."""
+
+    def listen(self, context: BrowserContext) -> None:
+        """From now on, on every page that is opened in ``context``."""
+        context.expose_binding("videovaultViolated", self._note)
+        context.add_init_script(LISTEN)
+
+    def _note(self, _source: Any, seen: dict[str, str]) -> None:
+        self.append(seen)
+
 
 PASSWORD = "correct horse battery"
 ADMIN = "admin@example.com"
-PATIENCE_MS = HANG_MS
+TIMEOUT_MS = HANG_MS
 WINDOW: ViewportSize = {"width": 1280, "height": 720}  # Playwright's own
-expect.set_options(timeout=PATIENCE_MS)  # its own five seconds are few while other tests keep all cores busy
+expect.set_options(timeout=TIMEOUT_MS)  # its own five seconds are few while other tests keep all cores busy
 # A notice leaves by itself, which might be between two looks.
 NOTICES_STAY = """{
     const staying = new CSSStyleSheet();
@@ -54,7 +73,7 @@ def visitor(browser: Browser, app: RunningApp, violations: Violations) -> Iterat
 
     def visit() -> Page:
         context = browser.new_context(base_url=app.url, accept_downloads=True)
-        context.set_default_timeout(PATIENCE_MS)
+        context.set_default_timeout(TIMEOUT_MS)
         context.add_init_script(NOTICES_STAY)
         violations.listen(context)
         contexts.append(context)
@@ -70,7 +89,7 @@ def visitor(browser: Browser, app: RunningApp, violations: Violations) -> Iterat
 def shared(browser: Browser, app: RunningApp) -> Iterator[tuple[Page, Violations]]:
     """One tab for those tests of a file that only look and type: it has loaded the scripts already."""
     context = browser.new_context(base_url=app.url, accept_downloads=True)
-    context.set_default_timeout(PATIENCE_MS)
+    context.set_default_timeout(TIMEOUT_MS)
     context.add_init_script(NOTICES_STAY)
     seen = Violations()
     seen.listen(context)
@@ -91,7 +110,7 @@ def page(shared: tuple[Page, Violations]) -> Iterator[Page]:
     remember(*(cookie.get("value", "") for cookie in tab.context.cookies()))
     tab.goto("/healthz")  # what a page does on leaving comes before all is forgotten
     tab.context.clear_cookies()
-    tab.evaluate(FORGET)
+    tab.evaluate(CLEAR_STORAGE)
     assert list(seen) == []
 
 

@@ -11,19 +11,20 @@ from playwright.sync_api import Browser, Page, ViewportSize
 from tests.support.accessibility_document import WRITE, in_document
 from tests.support.documents import table
 from tests.support.geometry import overflow, small_targets, unseen_stops
-from tests.support.scenes import SCENES, Scene
-from tests.support.showcase import TOPICS, Showcase, showcase
-from tests.support.transfer_setup import (
+from tests.support.scenes import (
     LOOKS,
     PHONE,
+    SCENES,
     SETTLED,
     ZOOMED,
     Look,
+    Scene,
     Seen,
     each_look,
     on_screen,
     people,
 )
+from tests.support.showcase import TOPICS, Showcase, showcase
 
 pytestmark = pytest.mark.journey
 # All four looks are for --write-accessibility. In every run: the one that leaves the least room, and for every second

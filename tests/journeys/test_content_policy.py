@@ -1,13 +1,37 @@
 """Every page lives with its content security policy; all other journeys are watched in the same way."""
 
+import base64
+import http.client
+import os
+from urllib.parse import urlsplit
+
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.journeys.conftest import ADMIN, Visitor, signed_in
-from tests.journeys.handshake import handshake
-from tests.journeys.violations import Violations
+from tests.journeys.conftest import ADMIN, Violations, Visitor, signed_in
 from tests.support.app import RunningApp
+from tests.support.waiting import HANG_SECONDS
 from videovault.pages import PAGES
+
+# The first step of the pages' socket, made by hand so that it can come from anywhere.
+
+
+def handshake(url: str, origin: str) -> int:
+    """The status of the answer to a page at ``origin`` that opens the socket of the app at ``url``."""
+    headers = {
+        "Origin": origin,
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": base64.b64encode(os.urandom(16)).decode(),
+    }
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=HANG_SECONDS)
+    try:
+        connection.request("GET", "/_event/?EIO=4&transport=websocket", headers=headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
 
 pytestmark = pytest.mark.journey
 INLINE = "document.body.append(Object.assign(document.createElement('script'), {textContent: 'document.title = 1'}))"

@@ -6,9 +6,9 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.journeys.conftest import Visitor, register
-from tests.journeys.seeding import seed_many
-from tests.journeys.watching import stop_the_clock, wait_until
+from tests.journeys.playback import stop_the_clock, wait_until
 from tests.support.app import RunningApp
+from tests.support.seeding import seed_many
 
 pytestmark = pytest.mark.journey
 PAGE = 24

@@ -12,8 +12,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.journeys.attacks import LINKS, STRANGE, TEXTS, Witness, framing_site
-from tests.journeys.conftest import PASSWORD, Visitor
-from tests.journeys.violations import Violations
+from tests.journeys.conftest import PASSWORD, Violations, Visitor
 from tests.support.app import RunningApp, running_app
 from tests.support.generator import Generator, running_generator
 from tests.support.generator_modes import ANSWERS, Said

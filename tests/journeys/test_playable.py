@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.journeys.conftest import PATIENCE_MS, Visitor, register
+from tests.journeys.conftest import TIMEOUT_MS, Visitor, register
 from tests.support.app import RunningApp
 from tests.support.films import KINDS, film, of_a_kind
 from tests.support.misbehaving_server import Manners, NaughtyServer
@@ -62,8 +62,8 @@ def test_every_kind_is_told_of_and_plays(visitor: Visitor, app: RunningApp) -> N
         for title in SHOWN:
             shown = _card(page, title)
             if KINDS[title].plays == "limited":
-                expect(shown).to_contain_text("most browsers cannot play the original", timeout=PATIENCE_MS)
-            expect(shown.get_by_role("button", name=f"Play {title}")).to_be_visible(timeout=PATIENCE_MS)
+                expect(shown).to_contain_text("most browsers cannot play the original", timeout=TIMEOUT_MS)
+            expect(shown.get_by_role("button", name=f"Play {title}")).to_be_visible(timeout=TIMEOUT_MS)
             if KINDS[title].plays == "everywhere":
                 expect(shown).not_to_contain_text("browsers cannot play")
     for title in SHOWN:

@@ -4,9 +4,9 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.journeys.conftest import Visitor, register
-from tests.journeys.seeding import seed
-from tests.journeys.watching import assert_renews_itself
+from tests.journeys.playback import assert_renews_itself
 from tests.support.app import RunningApp
+from tests.support.seeding import seed
 
 pytestmark = pytest.mark.journey
 

@@ -8,11 +8,11 @@ import pytest
 from playwright.sync_api import Page, Response, expect
 
 from tests.journeys.conftest import Visitor, register
-from tests.journeys.seeding import seed
-from tests.journeys.watching import stop_the_clock
+from tests.journeys.playback import stop_the_clock
 from tests.support.app import RunningApp
 from tests.support.media import WIDTH
-from tests.support.page_paths import LINE
+from tests.support.page_paths import SOCKET_URL
+from tests.support.seeding import seed
 
 pytestmark = pytest.mark.journey
 TOPIC = "Three things that make sourdough rise"
@@ -50,7 +50,7 @@ def test_a_link_plays_and_downloads_for_a_stranger_until_there_is_a_new_key(
 
 def test_a_page_that_never_comes_can_be_loaded_again_with_all_that_its_address_says(visitor: Visitor) -> None:
     page = visitor()
-    page.route_web_socket(LINE, lambda _line: None)  # the server is there, but says nothing
+    page.route_web_socket(SOCKET_URL, lambda _line: None)  # the server is there, but says nothing
     page.goto("/share/video_1703123456789_abc123def?key=x")
     expect(page.get_by_text("This takes longer than usual.")).to_be_visible()
     assert page.get_by_role("link", name="Load the page again").evaluate("(link) => link.href") == page.url

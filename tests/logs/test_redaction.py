@@ -9,7 +9,7 @@ import pytest
 from tests.logs.conftest import Output
 from videovault import logs, security
 from videovault.logs import redaction
-from videovault.security import Order, Ticket
+from videovault.security import Order, ViewPass
 from videovault.services.accounts import tokens
 
 TOKEN = "Tq3nV0sJp4m8KxZ1cYwB7dGhL2rEfUoA9iS6tNvQk_M"
@@ -62,7 +62,7 @@ FORMS = {
 @pytest.mark.parametrize(("line", "secret"), FORMS.values(), ids=FORMS)
 def test_each_form_of_a_secret_is_hidden(line: str, secret: str) -> None:
     assert secret in line
-    shown = redaction.text(line)
+    shown = redaction.redact_text(line)
     assert secret not in shown
     assert redaction.HIDDEN in shown
 
@@ -74,11 +74,11 @@ def test_what_this_installation_gives_out_is_known_by_its_form() -> None:
         security.new_secret_key(),
         security.callback_token(Order("video_1_a", "")),
         tokens.PREFIX + security.new_token(),
-        security.signed("invitation", "0f8fad5bd9cb469fa16570867728950e"),
-        security.signed("reset", ["0f8fad5bd9cb469fa16570867728950e", security.fingerprint("hash")]),
-        security.visit_ticket(Ticket("video_1_a", 1)),
+        security.sign("invitation", "0f8fad5bd9cb469fa16570867728950e"),
+        security.sign("reset", ["0f8fad5bd9cb469fa16570867728950e", security.password_fingerprint("hash")]),
+        security.issue_view_pass(ViewPass("video_1_a", 1)),
     ):
-        assert secret not in redaction.text(f"seen: {secret}, here")
+        assert secret not in redaction.redact_text(f"seen: {secret}, here")
 
 
 @pytest.mark.parametrize(
@@ -93,11 +93,11 @@ def test_what_this_installation_gives_out_is_known_by_its_form() -> None:
     ],
 )
 def test_what_is_no_secret_stays(line: str) -> None:
-    assert redaction.text(line) == line
+    assert redaction.redact_text(line) == line
 
 
 def test_what_stands_beside_an_encoded_secret_stays() -> None:
-    shown = redaction.text("/login?next=%2Fs%3Fkey%3Dmy-own-key%26page%3D2 200")
+    shown = redaction.redact_text("/login?next=%2Fs%3Fkey%3Dmy-own-key%26page%3D2 200")
     assert shown == f"/login?next=%2Fs%3Fkey%3D{redaction.HIDDEN}%26page%3D2 200"
 
 
@@ -154,14 +154,16 @@ def test_a_long_value_is_cut_and_says_how_long_it_was(written: Output, name: str
     logs.get("test").warning("refused", **{name: "beginning " + "-a" * 500_000})
     assert "beginning" in written.getvalue()
     assert "(cut, 1,000,010 characters)" in written.getvalue()
-    assert len(written.getvalue()) < redaction.MOST_OF_TRACEBACK + 1000
+    assert len(written.getvalue()) < redaction.MAX_TRACEBACK_CHARACTERS + 1000
 
 
-@pytest.mark.parametrize("before", range(redaction.MOST_CHARACTERS - 60, redaction.MOST_CHARACTERS + 1, 4))
+@pytest.mark.parametrize("before", range(redaction.MAX_CHARACTERS - 60, redaction.MAX_CHARACTERS + 1, 4))
 @pytest.mark.parametrize(
     "form", [TOKEN, f"Bearer {TOKEN}", f"password='{TOKEN}'", "quite unlike a secret, and set"]
 )
 def test_no_part_of_a_secret_that_is_cut_in_two_is_shown(before: int, form: str) -> None:
-    shown = redaction.text(f"{'x' * (before - 1)} {form} {'y' * 5000}", ["quite unlike a secret, and set"])
+    shown = redaction.redact_text(
+        f"{'x' * (before - 1)} {form} {'y' * 5000}", ["quite unlike a secret, and set"]
+    )
     assert "(cut, " in shown
     assert not any(piece in shown for piece in (TOKEN[:4], "quite"))

@@ -10,14 +10,14 @@ import pytest
 from tests.logs.conftest import Output
 from videovault import logs
 from videovault.logs import redaction
-from videovault.logs.writer import MOST_LINES
+from videovault.logs.writer import MAX_LINES
 
 pytestmark = pytest.mark.thorough
 
 CONFIGURED = (
     "from videovault import logs; import sys; logs.configure('json', 'info'); log = logs.get('test'); "
 )
-MANY = MOST_LINES * 5
+MANY = MAX_LINES * 5
 ENDINGS = {
     "by itself": "",
     "by an exit": "sys.exit(3)",
@@ -32,7 +32,7 @@ def run(program: str) -> subprocess.Popen[bytes]:
 
 @pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS)
 def test_a_process_that_ends_has_written_every_line(ending: str) -> None:
-    number = MOST_LINES // 2
+    number = MAX_LINES // 2
     with run(f"[log.info('line', number=n) for n in range({number})]; {ending}") as process:
         _, written = process.communicate(timeout=60)
     lines = [json.loads(line) for line in written.splitlines()]
@@ -102,5 +102,5 @@ def test_what_is_nested_or_long_is_bounded_too() -> None:
         _, written = process.communicate(timeout=60)
     said = json.loads(written)
     assert said["deep"] == [[["…"]]]
-    assert said["wide"] == list(range(redaction.MOST_ENTRIES))
+    assert said["wide"] == list(range(redaction.MAX_ENTRIES))
     assert len(written) < 10_000

@@ -9,11 +9,11 @@ import pytest
 from reflex_base.components.memo import MemoComponent
 
 from videovault.pages import PAGES, Page
-from videovault.state.account import ProfileState
+from videovault.state.account import AccountState
 from videovault.state.admin.base import AdminState
-from videovault.state.create import StudioState
+from videovault.state.create import CreateState
 from videovault.state.gallery import GalleryState
-from videovault.state.live_updates import WorkState
+from videovault.state.live_updates import ProgressState
 
 ROUTES = [page.route for page in PAGES]
 ADMIN = ["/admin", "/admin/people", "/admin/avatars", "/admin/activity", "/admin/system"]
@@ -66,7 +66,7 @@ def test_addresses_are_those_of_the_product() -> None:
 def test_pages_of_people_who_are_signed_in_ask_who_is_there() -> None:
     for found in PAGES:
         guarded = [
-            issubclass(event.state, (StudioState, GalleryState, ProfileState, AdminState))
+            issubclass(event.state, (CreateState, GalleryState, AccountState, AdminState))
             for event in found.on_load
         ]
         assert any(guarded) == (found.route in BEHIND_A_SESSION), found.route
@@ -155,7 +155,7 @@ def test_page_has_a_place_for_news_that_is_read_out(page: Page) -> None:
 
 
 def test_pages_of_people_who_are_signed_in_listen_for_news() -> None:
-    listening = {found.route for found in PAGES if WorkState.watch in found.on_load}
+    listening = {found.route for found in PAGES if ProgressState.watch in found.on_load}
     assert listening == BEHIND_A_SESSION
 
 

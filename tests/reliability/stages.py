@@ -7,6 +7,9 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
+import httpx
+
+from tests.support.generator import Order
 from tests.support.generator_modes import Mode
 from tests.support.misbehaving_server import MIB, Manners, payload
 from tests.support.product import House, Person, video_id_of
@@ -134,3 +137,30 @@ class Stages:
         video_id = self.wanted(person, manners)
         assert held.arrived.wait(HANG_SECONDS)
         return video_id
+
+
+# What the generator was asked to render, and how it reports on it.
+
+
+def being_rendered(house: House) -> Order:
+    """An order of somebody new that the generator has taken, and said so."""
+    house.world.generator.choose = lambda _order: "processing"
+    video_id = video_id_of(house.new_person().generate())
+    house.films[video_id] = house.world.film
+    house.until(lambda: house.row(video_id)["estimated_minutes"])
+    return order_of(house, video_id)
+
+
+def order_of(house: House, video_id: str) -> Order:
+    return next(order for order in house.world.generator.requests if order.get("videoId") == video_id)
+
+
+def report_ready(house: House, order: Order) -> httpx.Response:
+    """The generator's callback: the video is ready."""
+    said = {"userId": order["userId"], "videoId": order["videoId"], "status": "ready"}
+    return httpx.put(
+        order["callbackUrl"],
+        json=said | {"videoUrl": house.world.generator.video_url},
+        headers={"Authorization": f"Bearer {order['callbackToken']}"},
+        timeout=HANG_SECONDS,
+    )

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.reliability.evidence import APP, Witness
-from tests.reliability.orders import being_rendered, order_of, report_ready
+from tests.reliability.stages import being_rendered, order_of, report_ready
 from tests.support.misbehaving_server import MIB, Manners, payload
 from tests.support.product import House, Person, video_id_of
 from tests.support.waiting import HANG_SECONDS

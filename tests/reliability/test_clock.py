@@ -3,8 +3,7 @@
 import pytest
 
 from tests.reliability.evidence import AHEAD, BACK, Witness
-from tests.reliability.orders import being_rendered, report_ready
-from tests.reliability.stages import Stages
+from tests.reliability.stages import Stages, being_rendered, report_ready
 from tests.support.product import House
 
 pytestmark = [pytest.mark.process]  # beside a heavy load

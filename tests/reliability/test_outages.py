@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.reliability.evidence import DATABASE, S3, Witness
-from tests.reliability.orders import being_rendered, report_ready
+from tests.reliability.stages import being_rendered, report_ready
 from tests.support.misbehaving_server import MIB, Manners, payload
 from tests.support.product import House, Person
 

@@ -6,8 +6,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.reliability.evidence import WORKER, Witness
-from tests.reliability.orders import order_of, report_ready
-from tests.reliability.stages import THREE_PARTS, Stages
+from tests.reliability.stages import THREE_PARTS, Stages, order_of, report_ready
 from tests.support.product import House
 from videovault.services.transfer.engine.types import PART_BYTES
 

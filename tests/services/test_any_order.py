@@ -81,7 +81,7 @@ class AnyOrder(Deeds):
     @rule(number=which, hook=hooks)
     def a_person_edits_the_script(self, number: int, hook: str) -> None:
         with suppress(*REFUSALS):
-            scripts.save(self.world.anna, self._video(number), {"hook": hook})
+            scripts.update_draft(self.world.anna, self._video(number), {"hook": hook})
 
     @rule(number=which)
     def a_person_tries_again(self, number: int) -> None:
@@ -170,11 +170,11 @@ class AnyOrder(Deeds):
                 break
             self._age_all()
             repair.repair(enqueue=self._queue.append)
-            for video_id in polling.due():
+            for video_id in polling.due_video_ids():
                 polling.poll(video_id, enqueue=self._queue.append)
             while self._queue:
                 self._work()
-        cleanup.abort_strays(timedelta(0))
+        cleanup.abort_orphaned_uploads(timedelta(0))
         promises.check_always(self.world.generator)
         promises.check_at_rest(self.world.films)
         self.world.count.update(f"ended {video.status}" for video in promises.rows().values())

@@ -15,7 +15,7 @@ from reflex_base.event import Event
 from reflex_base.event.processor import BaseStateEventProcessor
 from sqlmodel import col, select
 
-from tests.state.stronghold import Stronghold, stronghold
+from tests.state.attack_target import AttackTarget, attack_target
 from tests.support.waiting import eventually
 from videovault.config import settings
 from videovault.db import transaction
@@ -24,7 +24,7 @@ from videovault.services.accounts import accounts
 from videovault.services.core import lifecycle
 from videovault.services.core.access import Caller
 from videovault.services.core.views import SignedIn
-from videovault.state.session import SessionGuard, on_fault
+from videovault.state.session import SessionGuard, on_server_error
 
 S = TypeVar("S", bound=rx.State)
 PASSWORD = "correct horse"
@@ -125,7 +125,7 @@ def server(installation: object) -> Iterator[Server]:
     guarded = MiddlewareMixin()
     guarded.add_middleware(SessionGuard())
     with start_blocking_portal() as portal:
-        processor = BaseStateEventProcessor(middleware=guarded, backend_exception_handler=on_fault)
+        processor = BaseStateEventProcessor(middleware=guarded, backend_exception_handler=on_server_error)
         sockets: Any = received  # all of the real ones that the processor uses
         processor.configure(state_manager=states, event_namespace=sockets)
         with portal.wrap_async_context_manager(processor):
@@ -140,9 +140,9 @@ def _state_manager() -> StateManagerMemory:
 
 
 @pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory, mp4: bytes) -> Iterator[Stronghold]:
+def house(tmp_path_factory: pytest.TempPathFactory, mp4: bytes) -> Iterator[AttackTarget]:
     """One for the session: whoever changes Ada's things there makes his own first."""
-    with stronghold(tmp_path_factory.mktemp("stronghold"), mp4) as built:
+    with attack_target(tmp_path_factory.mktemp("stronghold"), mp4) as built:
         yield built
 
 

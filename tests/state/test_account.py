@@ -9,11 +9,10 @@ from tests.state.conftest import PASSWORD, Person, Server, Tab
 from videovault import security
 from videovault.services.accounts import accounts
 from videovault.services.admin import users
-from videovault.state.account import ProfileState
+from videovault.state.account import AccountState, device
 from videovault.state.gallery import GalleryState
-from videovault.state.live_updates import WorkState
+from videovault.state.live_updates import ProgressState
 from videovault.state.session import SESSION_SECONDS, SessionState
-from videovault.state.user_agent import device
 
 MakePerson = Callable[[str], Person]
 FORM = {"tokenName": "Nightly", "scope": "write", "days": "30"}
@@ -22,80 +21,80 @@ FORM = {"tokenName": "Nightly", "scope": "write", "days": "30"}
 @pytest.fixture
 def tab(server: Server, person: MakePerson) -> Tab:
     opened = server.tab(person("ada").token, address="/account")
-    opened.send(ProfileState, "load")
+    opened.send(AccountState, "load")
     return opened
 
 
 def test_page_shows_what_there_is(tab: Tab) -> None:
-    shown = tab.sees(ProfileState)
-    assert (shown.storage, shown.belongings) == ("0 bytes of 53.7 GB used", "0 videos, 0 bytes")
+    shown = tab.sees(AccountState)
+    assert (shown.storage, shown.videos_and_storage) == ("0 bytes of 53.7 GB used", "0 videos, 0 bytes")
     assert [one.is_current for one in shown.devices] == [True]
 
 
 def test_token_is_shown_once_and_never_again(tab: Tab) -> None:
-    tab.send(ProfileState, "make_token", form=FORM)
-    fresh = tab.sees(ProfileState).fresh_token
+    tab.send(AccountState, "make_token", form=FORM)
+    fresh = tab.sees(AccountState).fresh_token
     assert fresh.startswith("vv_")
-    [listed] = tab.sees(ProfileState).tokens
+    [listed] = tab.sees(AccountState).tokens
     assert (listed.name, listed.may, listed.used_at) == ("Nightly", "It reads and writes.", "")
     assert fresh not in str(listed)
-    tab.send(ProfileState, "load")
-    assert tab.sees(ProfileState).fresh_token == ""
-    tab.send(ProfileState, "revoke", token_id=listed.token_id)
-    assert tab.sees(ProfileState).tokens == []
+    tab.send(AccountState, "load")
+    assert tab.sees(AccountState).fresh_token == ""
+    tab.send(AccountState, "revoke", token_id=listed.token_id)
+    assert tab.sees(AccountState).tokens == []
 
 
 def test_a_second_click_makes_no_second_token(tab: Tab) -> None:
-    tab.send(ProfileState, "make_token", form=FORM)
-    fresh = tab.sees(ProfileState).fresh_token
-    tab.send(ProfileState, "make_token", form=FORM)
-    assert (tab.sees(ProfileState).fresh_token, len(tab.sees(ProfileState).tokens)) == (fresh, 1)
-    tab.send(ProfileState, "put_away")
-    tab.send(ProfileState, "make_token", form=FORM)
-    assert len(tab.sees(ProfileState).tokens) == 2
+    tab.send(AccountState, "make_token", form=FORM)
+    fresh = tab.sees(AccountState).fresh_token
+    tab.send(AccountState, "make_token", form=FORM)
+    assert (tab.sees(AccountState).fresh_token, len(tab.sees(AccountState).tokens)) == (fresh, 1)
+    tab.send(AccountState, "hide")
+    tab.send(AccountState, "make_token", form=FORM)
+    assert len(tab.sees(AccountState).tokens) == 2
 
 
 def test_focus_and_a_notice_follow_when_a_line_goes(tab: Tab) -> None:
-    tab.send(ProfileState, "make_token", form=FORM)
-    tab.send(ProfileState, "revoke", token_id=tab.sees(ProfileState).tokens[0].token_id)
+    tab.send(AccountState, "make_token", form=FORM)
+    tab.send(AccountState, "revoke", token_id=tab.sees(AccountState).tokens[0].token_id)
     assert "revoked" in tab.sees(SessionState).notice
     focused = [event for event in tab.server.received.events[tab.token] if event.name == "_set_focus"]
     assert "tokens" in str(focused[-1].payload)
 
 
 def test_what_the_form_does_not_offer_becomes_the_narrowest(tab: Tab) -> None:
-    tab.send(ProfileState, "make_token", form={"tokenName": "Odd", "scope": "all", "days": "1e9"})
-    [listed] = tab.sees(ProfileState).tokens
+    tab.send(AccountState, "make_token", form={"tokenName": "Odd", "scope": "all", "days": "1e9"})
+    [listed] = tab.sees(AccountState).tokens
     assert listed.may == "It only reads."
     assert listed.expires_at
 
 
 def test_name_is_kept(tab: Tab) -> None:
-    tab.send(ProfileState, "rename", form={"name": "Ada L."})
-    tab.send(ProfileState, "load")
-    assert tab.sees(ProfileState).name == "Ada L."
+    tab.send(AccountState, "rename", form={"name": "Ada L."})
+    tab.send(AccountState, "load")
+    assert tab.sees(AccountState).name == "Ada L."
 
 
 def test_error_stands_beside_the_field_of_the_page(tab: Tab) -> None:
-    tab.send(ProfileState, "make_token", form={**FORM, "tokenName": " "})
+    tab.send(AccountState, "make_token", form={**FORM, "tokenName": " "})
     assert list(tab.sees(SessionState).errors) == ["tokenName"]
-    tab.send(ProfileState, "rename", form={"name": "x" * 101})
+    tab.send(AccountState, "rename", form={"name": "x" * 101})
     assert list(tab.sees(SessionState).errors) == ["name"]
 
 
 def test_other_devices_are_signed_out_one_by_one(tab: Tab) -> None:
     accounts.login("ada@example.com", PASSWORD)
-    tab.send(ProfileState, "load")
-    other = next(one for one in tab.sees(ProfileState).devices if not one.is_current)
-    tab.send(ProfileState, "sign_out", session_id=other.session_id)
-    assert [one.is_current for one in tab.sees(ProfileState).devices] == [True]
+    tab.send(AccountState, "load")
+    other = next(one for one in tab.sees(AccountState).devices if not one.is_current)
+    tab.send(AccountState, "sign_out", session_id=other.session_id)
+    assert [one.is_current for one in tab.sees(AccountState).devices] == [True]
 
 
 def test_this_device_comes_first_and_the_many_others_are_folded_away(tab: Tab) -> None:
     for _ in range(7):
         accounts.login("ada@example.com", PASSWORD)
-    tab.send(ProfileState, "load")
-    shown = tab.sees(ProfileState)
+    tab.send(AccountState, "load")
+    shown = tab.sees(AccountState)
     assert [one.is_current for one in shown.devices] == [True, False, False, False, False]
     assert len(shown.more_devices) == 3
 
@@ -122,7 +121,7 @@ def test_what_a_native_form_came_back_with_stands_beside_its_field(
     server: Server, person: MakePerson, code: str, field: str
 ) -> None:
     tab = server.tab(person("ada").token, address=f"/account?error={code}")
-    tab.send(ProfileState, "load")
+    tab.send(AccountState, "load")
     assert list(tab.sees(SessionState).errors) == [field]
     [focus] = [event for event in server.received.events[tab.token] if event.name == "_set_focus"]
     assert field in str(focus.payload)
@@ -134,13 +133,13 @@ def test_open_pages_end_within_five_seconds(server: Server, person: MakePerson, 
     assert 2 * SESSION_SECONDS < 5
     admin, ada = person("admin"), person("ada")
     watching, clicking = server.tab(ada.token, "/gallery"), server.tab(ada.token, "/gallery")
-    watching.start(WorkState, "watch")
+    watching.start(ProgressState, "watch")
     clicking.send(GalleryState, "load")
     watching.waits_until(lambda: "works" in watching.received)
     if way == "password":
         accounts.change_password(ada.caller, PASSWORD, "battery staple")
     else:
-        users.change(admin.caller, ada.caller.user_id, {"is_active": False})
+        users.change_user(admin.caller, ada.caller.user_id, {"is_active": False})
     watching.waits_until(lambda: watching.sent_to.startswith("/login"))
     clicking.send(GalleryState, "load")
     assert clicking.sent_to.startswith("/login")

@@ -5,7 +5,13 @@ import threading
 from collections.abc import Collection, Mapping
 
 from tests.support.waiting import HANG_SECONDS
-from videovault.state.background import REMEMBERED, SLOW_CALLS, Shared, patiently, quickly
+from videovault.state.background import (
+    IO_THREADS,
+    KEEP_ASKING_FACTOR,
+    BatchedCache,
+    run_in_db_pool,
+    run_in_io_pool,
+)
 
 
 class Answers:
@@ -26,7 +32,7 @@ def test_many_who_ask_at_once_get_the_same_answer() -> None:
     answers = Answers(0.05)
 
     async def all_at_once() -> list[int | None]:
-        shared = Shared(10, answers.ask)
+        shared = BatchedCache(10, answers.ask)
         return await asyncio.gather(*(shared.get("ada") for _ in range(50)))
 
     assert asyncio.run(all_at_once()) == [1] * 50
@@ -37,7 +43,7 @@ def test_answer_is_for_its_key_only() -> None:
     answers = Answers()
 
     async def both() -> list[int | None]:
-        shared = Shared(10, answers.ask)
+        shared = BatchedCache(10, answers.ask)
         return [await shared.get(name) for name in ("ada", "nobody", "ada")]
 
     assert asyncio.run(both()) == [1, None, 2]
@@ -48,7 +54,7 @@ def test_all_who_asked_of_late_are_asked_for_together() -> None:
     answers = Answers()
 
     async def later() -> tuple[int | None, int | None]:
-        shared = Shared(10, answers.ask)
+        shared = BatchedCache(10, answers.ask)
         await asyncio.gather(shared.get("ada"), shared.get("bob"))
         shared._known_at -= 11
         return await asyncio.gather(shared.get("ada"), shared.get("bob"))
@@ -61,9 +67,9 @@ def test_who_has_not_been_asked_for_any_more_is_forgotten() -> None:
     answers = Answers()
 
     async def later() -> None:
-        shared = Shared(10, answers.ask)
+        shared = BatchedCache(10, answers.ask)
         await shared.get("ada")
-        shared._wanted["ada"] -= 10 * (REMEMBERED + 1)
+        shared._wanted["ada"] -= 10 * (KEEP_ASKING_FACTOR + 1)
         shared._known_at -= 11
         await shared.get("bob")
 
@@ -75,7 +81,7 @@ def test_who_comes_while_others_are_asked_for_is_asked_for_next() -> None:
     answers = Answers(0.02)
 
     async def one_after_the_other() -> list[int | None]:
-        shared = Shared(10, answers.ask)
+        shared = BatchedCache(10, answers.ask)
         first = asyncio.ensure_future(shared.get("ada"))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -90,7 +96,7 @@ def test_error_reaches_all_who_asked() -> None:
         raise LookupError(names)
 
     async def both() -> list[int | BaseException | None]:
-        shared = Shared(10, fail)
+        shared = BatchedCache(10, fail)
         return await asyncio.gather(*(shared.get("ada") for _ in range(2)), return_exceptions=True)
 
     assert [type(answer) for answer in asyncio.run(both())] == [LookupError, LookupError]
@@ -100,7 +106,7 @@ def test_one_who_leaves_does_not_take_the_answer_along() -> None:
     answers = Answers(0.05)
 
     async def leaving() -> int | None:
-        shared = Shared(10, answers.ask)
+        shared = BatchedCache(10, answers.ask)
         impatient = asyncio.create_task(shared.get("ada"))
         patient = asyncio.create_task(shared.get("ada"))
         await asyncio.sleep(0.01)
@@ -115,9 +121,9 @@ def test_quick_calls_do_not_wait_for_slow_ones() -> None:
     over = threading.Event()
 
     async def both() -> str:
-        slow = [asyncio.ensure_future(patiently(over.wait)) for _ in range(SLOW_CALLS + 4)]
+        slow = [asyncio.ensure_future(run_in_io_pool(over.wait)) for _ in range(IO_THREADS + 4)]
         try:
-            return await asyncio.wait_for(quickly(lambda: "at once"), timeout=HANG_SECONDS)
+            return await asyncio.wait_for(run_in_db_pool(lambda: "at once"), timeout=HANG_SECONDS)
         finally:
             over.set()
             await asyncio.gather(*slow)
@@ -128,7 +134,7 @@ def test_quick_calls_do_not_wait_for_slow_ones() -> None:
 def test_event_loop_goes_on_while_a_call_blocks() -> None:
     async def beside() -> bool:
         over = threading.Event()
-        call = asyncio.ensure_future(patiently(over.wait))
+        call = asyncio.ensure_future(run_in_io_pool(over.wait))
         await asyncio.sleep(0)
         went_on = not call.done()
         over.set()

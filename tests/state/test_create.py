@@ -9,9 +9,9 @@ from tests.support.generator import Generator
 from tests.support.installation import Configure
 from videovault import worker
 from videovault.db import reading, transaction
-from videovault.models import Status, Video, now
+from videovault.models import Status, Video, utcnow
 from videovault.state import create
-from videovault.state.create import BriefState, ScriptState, StudioState
+from videovault.state.create import BriefState, CreateState, ScriptState
 from videovault.state.session import SessionState
 
 BRIEF = {"topic": "Bread at night", "company_name": "Brot & Söhne", "avatar": "Sofia"}
@@ -28,7 +28,7 @@ def ada(server: Server, person: Callable[[str], Person]) -> Tab:
 def drafting(ada: Tab, configure: Configure) -> Tab:
     """A tab with an empty draft in its modal."""
     configure(SCRIPT_WEBHOOK_URL="", VIDEO_WEBHOOK_URL="http://127.0.0.1:9/video")
-    ada.send(StudioState, "write", form=BRIEF)
+    ada.send(CreateState, "write", form=BRIEF)
     return ada
 
 
@@ -38,43 +38,43 @@ def jobs() -> list[str]:
 
 def test_brief_becomes_a_script_in_the_modal(ada: Tab, generator: Generator) -> None:
     generator.script = SCRIPT
-    ada.send(StudioState, "write", form=BRIEF)
-    studio = ada.sees(StudioState)
+    ada.send(CreateState, "write", form=BRIEF)
+    studio = ada.sees(CreateState)
     assert (studio.stage, studio.parts, studio.waiting_for) == ("script", SCRIPT, "")
     assert generator.requests[0]["company_name"] == "Brot & Söhne"
 
 
 def test_missing_topic_stands_beside_the_field_which_gets_the_focus(ada: Tab, generator: Generator) -> None:
-    ada.send(StudioState, "write", form={**BRIEF, "topic": "  "})
+    ada.send(CreateState, "write", form={**BRIEF, "topic": "  "})
     assert ada.sees(SessionState).errors == {"topic": "Say what the video is about."}
     focused = [event.payload for event in ada.server.received.events[ada.token] if event.name == "_set_focus"]
     assert focused == [{"ref": "ref_topic"}]
-    assert (ada.sees(StudioState).stage, generator.requests) == ("", [])
+    assert (ada.sees(CreateState).stage, generator.requests) == ("", [])
 
 
 def test_webhook_that_fails_is_told_at_the_form(ada: Tab, generator: Generator) -> None:
     generator.script_mode = "nonsense"
-    ada.send(StudioState, "write", form=BRIEF)
+    ada.send(CreateState, "write", form=BRIEF)
     assert set(ada.sees(SessionState).errors) == {"form"}
-    assert ada.sees(StudioState).waiting_for == ""
+    assert ada.sees(CreateState).waiting_for == ""
     generator.script_mode = "direct"
-    ada.send(StudioState, "write", form=BRIEF)
-    assert (ada.sees(SessionState).errors, ada.sees(StudioState).stage) == ({}, "script")
+    ada.send(CreateState, "write", form=BRIEF)
+    assert (ada.sees(SessionState).errors, ada.sees(CreateState).stage) == ({}, "script")
 
 
 def test_without_a_script_webhook_the_parts_are_written_by_hand(drafting: Tab) -> None:
-    studio = drafting.sees(StudioState)
+    studio = drafting.sees(CreateState)
     assert (studio.stage, studio.parts["hook"], studio.can_rewrite) == ("script", "", False)
 
 
 def test_what_is_typed_is_kept_when_the_modal_closes(drafting: Tab) -> None:
-    video_id = drafting.sees(StudioState).video.video_id
+    video_id = drafting.sees(CreateState).video.video_id
     drafting.send(ScriptState, "keep", form={**SCRIPT, "hook": "Half a sen"})
-    drafting.send(StudioState, "close")
-    assert drafting.sees(StudioState).stage == ""
+    drafting.send(CreateState, "close")
+    assert drafting.sees(CreateState).stage == ""
     assert "Drafts" in drafting.sees(SessionState).notice
-    drafting.send(StudioState, "open", video_id=video_id)
-    assert drafting.sees(StudioState).parts["hook"] == "Half a sen"
+    drafting.send(CreateState, "open", video_id=video_id)
+    assert drafting.sees(CreateState).parts["hook"] == "Half a sen"
 
 
 def test_too_long_a_part_is_told_while_typing(drafting: Tab) -> None:
@@ -85,184 +85,184 @@ def test_too_long_a_part_is_told_while_typing(drafting: Tab) -> None:
 
 
 def test_video_is_requested_once_however_often_it_is_clicked(drafting: Tab) -> None:
-    video_id = drafting.sees(StudioState).video.video_id
-    drafting.send(StudioState, "make", form=SCRIPT)
-    drafting.send(StudioState, "make", form=SCRIPT)
-    assert drafting.sees(StudioState).stage == "working"
+    video_id = drafting.sees(CreateState).video.video_id
+    drafting.send(CreateState, "make", form=SCRIPT)
+    drafting.send(CreateState, "make", form=SCRIPT)
+    assert drafting.sees(CreateState).stage == "working"
     assert jobs() == [video_id]
 
 
 def test_two_clicks_at_once_request_one_video(drafting: Tab) -> None:
-    video_id = drafting.sees(StudioState).video.video_id
+    video_id = drafting.sees(CreateState).video.video_id
     for _ in range(2):
-        drafting.start(StudioState, "make", form=SCRIPT)
-    drafting.waits_until(lambda: drafting.sees(StudioState).stage == "working")
-    drafting.send(StudioState, "refresh")  # comes after both
-    assert not drafting.sees(StudioState).is_requesting
+        drafting.start(CreateState, "make", form=SCRIPT)
+    drafting.waits_until(lambda: drafting.sees(CreateState).stage == "working")
+    drafting.send(CreateState, "refresh")  # comes after both
+    assert not drafting.sees(CreateState).is_requesting
     assert jobs() == [video_id]
 
 
 def test_button_shows_that_it_was_heard_until_there_is_an_answer(drafting: Tab) -> None:
-    drafting.send(StudioState, "make", form={**SCRIPT, "conclusion": ""})
+    drafting.send(CreateState, "make", form={**SCRIPT, "conclusion": ""})
     shown = [
         value
         for delta in drafting.server.received.deltas[drafting.token]
-        for name, value in delta.get(StudioState.get_full_name(), {}).items()
+        for name, value in delta.get(CreateState.get_full_name(), {}).items()
         if name.startswith("is_requesting")
     ]
     assert shown[-2:] == [True, False]  # before it the page as it was loaded
 
 
 def test_incomplete_script_is_not_requested(drafting: Tab) -> None:
-    drafting.send(StudioState, "make", form={**SCRIPT, "conclusion": ""})
+    drafting.send(CreateState, "make", form={**SCRIPT, "conclusion": ""})
     assert drafting.sees(SessionState).errors == {"conclusion": "Conclusion is missing."}
-    assert (drafting.sees(StudioState).stage, jobs()) == ("script", [])
+    assert (drafting.sees(CreateState).stage, jobs()) == ("script", [])
 
 
 def test_without_a_generator_the_script_stays(drafting: Tab, configure: Configure) -> None:
     configure(VIDEO_WEBHOOK_URL="")
-    drafting.send(StudioState, "make", form=SCRIPT)
+    drafting.send(CreateState, "make", form=SCRIPT)
     assert "VIDEO_WEBHOOK_URL" in drafting.sees(SessionState).errors["script"]
-    assert drafting.sees(StudioState).stage == "script"
+    assert drafting.sees(CreateState).stage == "script"
 
 
 def test_next_form_has_all_but_the_topic(drafting: Tab) -> None:
-    drafting.send(StudioState, "make", form=SCRIPT)
+    drafting.send(CreateState, "make", form=SCRIPT)
     again = drafting.server.tab(drafting.cookie)
-    again.send(StudioState, "enter")
+    again.send(CreateState, "enter")
     expected = {**create.EMPTY, "company_name": "Brot & Söhne", "avatar": "Sofia"}
-    assert again.sees(StudioState).brief == drafting.sees(StudioState).brief == expected
+    assert again.sees(CreateState).brief == drafting.sees(CreateState).brief == expected
 
 
 def test_typed_brief_is_there_after_loading_the_page_again(ada: Tab) -> None:
-    ada.send(BriefState, "keep_brief", form={**BRIEF, "topic": "Half a top"})
-    ada.send(StudioState, "enter")
-    assert ada.sees(StudioState).brief["topic"] == "Half a top"
+    ada.send(BriefState, "save_brief", form={**BRIEF, "topic": "Half a top"})
+    ada.send(CreateState, "enter")
+    assert ada.sees(CreateState).brief["topic"] == "Half a top"
 
 
 def test_address_opens_the_video_it_names(drafting: Tab) -> None:
-    drafting.send(StudioState, "make", form=SCRIPT)
-    video_id = drafting.sees(StudioState).video.video_id
+    drafting.send(CreateState, "make", form=SCRIPT)
+    video_id = drafting.sees(CreateState).video.video_id
     other_device = drafting.server.tab(drafting.cookie, address=f"/gallery?video={video_id}")
-    other_device.send(StudioState, "enter")
-    assert other_device.sees(StudioState).stage == "working"
+    other_device.send(CreateState, "enter")
+    assert other_device.sees(CreateState).stage == "working"
     other_device.address = "/gallery"
-    other_device.send(StudioState, "enter")
-    assert other_device.sees(StudioState).stage == ""
+    other_device.send(CreateState, "enter")
+    assert other_device.sees(CreateState).stage == ""
 
 
 def test_somebody_elses_video_does_not_open(drafting: Tab, person: Callable[[str], Person]) -> None:
-    video_id = drafting.sees(StudioState).video.video_id
+    video_id = drafting.sees(CreateState).video.video_id
     bob = drafting.server.tab(person("bob").token)
-    bob.send(StudioState, "open", video_id=video_id)
+    bob.send(CreateState, "open", video_id=video_id)
     assert bob.sees(SessionState).notice == "There is no such video."
-    assert bob.sees(StudioState).stage == ""
+    assert bob.sees(CreateState).stage == ""
     assert "Bread at night" not in bob.received
 
 
 def test_cancelled_video_can_be_tried_again_or_changed(drafting: Tab) -> None:
-    drafting.send(StudioState, "make", form=SCRIPT)
-    drafting.send(StudioState, "cancel")
-    studio = drafting.sees(StudioState)
+    drafting.send(CreateState, "make", form=SCRIPT)
+    drafting.send(CreateState, "cancel")
+    studio = drafting.sees(CreateState)
     assert (studio.stage, studio.video.reason) == ("failed", "This video was cancelled.")
     assert studio.video.is_cancelled
-    drafting.send(StudioState, "edit")
-    assert (drafting.sees(StudioState).stage, drafting.sees(StudioState).parts) == ("script", SCRIPT)
-    drafting.send(StudioState, "close")
-    drafting.send(StudioState, "open", video_id=studio.video.video_id)
-    drafting.send(StudioState, "retry")
-    assert drafting.sees(StudioState).stage == "working"
+    drafting.send(CreateState, "edit")
+    assert (drafting.sees(CreateState).stage, drafting.sees(CreateState).parts) == ("script", SCRIPT)
+    drafting.send(CreateState, "close")
+    drafting.send(CreateState, "open", video_id=studio.video.video_id)
+    drafting.send(CreateState, "retry")
+    assert drafting.sees(CreateState).stage == "working"
 
 
 def test_what_cannot_be_cancelled_says_so_in_the_modal(drafting: Tab) -> None:
-    drafting.send(StudioState, "cancel")
+    drafting.send(CreateState, "cancel")
     assert drafting.sees(SessionState).errors == {"video": "This video is not being made."}
 
 
 def test_another_video_starts_with_all_of_this_one(drafting: Tab) -> None:
-    drafting.send(StudioState, "again", video_id=drafting.sees(StudioState).video.video_id)
+    drafting.send(CreateState, "again", video_id=drafting.sees(CreateState).video.video_id)
     assert drafting.sent_to == "/create"
-    assert drafting.sees(StudioState).video.has_topic
-    assert drafting.sees(StudioState).brief["topic"] == "Bread at night"
-    drafting.send(StudioState, "enter")
-    assert drafting.sees(StudioState).brief["topic"] == "Bread at night"
+    assert drafting.sees(CreateState).video.has_topic
+    assert drafting.sees(CreateState).brief["topic"] == "Bread at night"
+    drafting.send(CreateState, "enter")
+    assert drafting.sees(CreateState).brief["topic"] == "Bread at night"
 
 
 def test_modal_follows_its_video_to_the_end(drafting: Tab) -> None:
-    drafting.send(StudioState, "make", form=SCRIPT)
-    video_id = drafting.sees(StudioState).video.video_id
+    drafting.send(CreateState, "make", form=SCRIPT)
+    video_id = drafting.sees(CreateState).video.video_id
     with transaction() as session:
         video = session.get(Video, video_id)
         assert video
         video.status, video.duration, video.size = Status.READY, 20.0, 3_700_000
-    drafting.send(StudioState, "refresh")
-    studio = drafting.sees(StudioState)
+    drafting.send(CreateState, "refresh")
+    studio = drafting.sees(CreateState)
     assert (studio.stage, studio.video.details) == ("ready", "0:20, 3.7 MB")
 
 
 def test_modal_closes_when_its_video_is_deleted(drafting: Tab) -> None:
-    drafting.send(StudioState, "make", form=SCRIPT)
+    drafting.send(CreateState, "make", form=SCRIPT)
     with transaction() as session:
-        session.delete(session.get(Video, drafting.sees(StudioState).video.video_id))
-    drafting.send(StudioState, "refresh")
-    assert drafting.sees(StudioState).stage == ""
+        session.delete(session.get(Video, drafting.sees(CreateState).video.video_id))
+    drafting.send(CreateState, "refresh")
+    assert drafting.sees(CreateState).stage == ""
     assert drafting.sees(SessionState).notice == "This video has been deleted."
 
 
 def test_script_is_kept_as_it_was_typed(drafting: Tab) -> None:
     typed = {"hook": "مرحبا 👋", "body": "eins\nzwei", "conclusion": "<script>alert(1)</script>"}
     drafting.send(ScriptState, "keep", form=typed)
-    drafting.send(StudioState, "open", video_id=drafting.sees(StudioState).video.video_id)
-    assert drafting.sees(StudioState).parts == typed
+    drafting.send(CreateState, "open", video_id=drafting.sees(CreateState).video.video_id)
+    assert drafting.sees(CreateState).parts == typed
 
 
 def test_page_that_is_loaded_after_a_server_died_waits_for_nothing(drafting: Tab) -> None:
-    drafting.sees(StudioState).is_requesting = True
-    assert drafting.sees(StudioState).is_requesting
-    drafting.send(StudioState, "enter")
-    assert not drafting.sees(StudioState).is_requesting
+    drafting.sees(CreateState).is_requesting = True
+    assert drafting.sees(CreateState).is_requesting
+    drafting.send(CreateState, "enter")
+    assert not drafting.sees(CreateState).is_requesting
 
 
 def test_what_is_left_of_the_day_is_told_before_it_is_used_up(drafting: Tab, configure: Configure) -> None:
-    assert drafting.sees(StudioState).budget == ""
-    video_id = drafting.sees(StudioState).video.video_id
+    assert drafting.sees(CreateState).budget == ""
+    video_id = drafting.sees(CreateState).video.video_id
     configure(GENERATIONS_PER_DAY=2, GENERATIONS_PER_DAY_TOTAL=10)
-    drafting.send(StudioState, "enter")
-    assert drafting.sees(StudioState).budget == "2 of 2 videos left today"
-    drafting.send(StudioState, "open", video_id=video_id)
-    drafting.send(StudioState, "make", form=SCRIPT)
-    assert drafting.sees(StudioState).budget == "1 of 2 videos left today"
+    drafting.send(CreateState, "enter")
+    assert drafting.sees(CreateState).budget == "2 of 2 videos left today"
+    drafting.send(CreateState, "open", video_id=video_id)
+    drafting.send(CreateState, "make", form=SCRIPT)
+    assert drafting.sees(CreateState).budget == "1 of 2 videos left today"
     configure(GENERATIONS_PER_DAY=1)
-    drafting.send(StudioState, "cancel")
-    drafting.send(StudioState, "retry")
+    drafting.send(CreateState, "cancel")
+    drafting.send(CreateState, "retry")
     assert drafting.sees(SessionState).errors["video"].startswith("Your 1 video for today is used up.")
-    drafting.send(StudioState, "enter")
-    assert drafting.sees(StudioState).budget.startswith("You have no videos left today.")
+    drafting.send(CreateState, "enter")
+    assert drafting.sees(CreateState).budget.startswith("You have no videos left today.")
 
 
 @pytest.fixture
 def failed(drafting: Tab) -> Tab:
     """A generated video whose address gives nothing is open."""
-    drafting.send(StudioState, "make", form=SCRIPT)
+    drafting.send(CreateState, "make", form=SCRIPT)
     with transaction() as session:
-        video = session.get_one(Video, drafting.sees(StudioState).video.video_id)
+        video = session.get_one(Video, drafting.sees(CreateState).video.video_id)
         video.status, video.source_url, video.s3_key = Status.FAILED, GONE, "videos/a/b/1_c.mp4"
-        video.requested_at, video.error_message = now(), "Gone."
-    drafting.send(StudioState, "refresh")
+        video.requested_at, video.error_message = utcnow(), "Gone."
+    drafting.send(CreateState, "refresh")
     return drafting
 
 
 def test_failed_video_shows_its_address_and_both_ways_on(failed: Tab) -> None:
-    studio = failed.sees(StudioState)
+    studio = failed.sees(CreateState)
     assert (studio.stage, studio.address) == ("failed", GONE)
     assert (studio.video.can_fetch, studio.video.can_generate) == (True, True)
-    failed.send(StudioState, "close")
-    assert failed.sees(StudioState).address == ""
+    failed.send(CreateState, "close")
+    assert failed.sees(CreateState).address == ""
 
 
 def test_failed_video_is_fetched_again_from_where_it_broke(failed: Tab) -> None:
-    failed.send(StudioState, "retry")
-    studio = failed.sees(StudioState)
+    failed.send(CreateState, "retry")
+    studio = failed.sees(CreateState)
     assert (studio.stage, studio.address) == ("working", "")
     with reading() as session:
         assert session.get_one(Video, studio.video.video_id).source_url == GONE
@@ -270,19 +270,19 @@ def test_failed_video_is_fetched_again_from_where_it_broke(failed: Tab) -> None:
 
 def test_failed_video_is_fetched_from_another_address(failed: Tab) -> None:
     for wrong in ("", "not an address", "http://127.0.0.1/v.mp4"):
-        failed.send(StudioState, "fetch", form={"videoUrl": wrong})
-        assert failed.sees(StudioState).stage == "failed"
+        failed.send(CreateState, "fetch", form={"videoUrl": wrong})
+        assert failed.sees(CreateState).stage == "failed"
         assert list(failed.sees(SessionState).errors) == ["videoUrl"]
-    failed.send(StudioState, "fetch", form={"videoUrl": "http://93.184.216.34/a b.mp4"})
-    assert failed.sees(StudioState).stage == "working"
+    failed.send(CreateState, "fetch", form={"videoUrl": "http://93.184.216.34/a b.mp4"})
+    assert failed.sees(CreateState).stage == "working"
     with reading() as session:
-        video = session.get_one(Video, failed.sees(StudioState).video.video_id)
+        video = session.get_one(Video, failed.sees(CreateState).video.video_id)
         assert (video.status, video.source_url) == (Status.QUEUED, "http://93.184.216.34/a b.mp4")
 
 
 def test_failed_video_is_generated_again_only_when_that_is_asked_for(failed: Tab) -> None:
-    failed.send(StudioState, "regenerate")
-    assert failed.sees(StudioState).stage == "working"
+    failed.send(CreateState, "regenerate")
+    assert failed.sees(CreateState).stage == "working"
     with reading() as session:
-        video = session.get_one(Video, failed.sees(StudioState).video.video_id)
+        video = session.get_one(Video, failed.sees(CreateState).video.video_id)
         assert (video.status, video.source_url) == (Status.GENERATING, None)

@@ -6,12 +6,12 @@ import pytest
 
 from tests.state.conftest import Person, Server, Tab
 from tests.support.generator import Generator
-from videovault.services.generation.avatars import OTHER
+from videovault.services.core.views import ScriptView
+from videovault.services.generation.avatars import OTHER_AVATAR
 from videovault.services.videos import gallery
 from videovault.state import create
-from videovault.state.create import BriefState, StudioState
+from videovault.state.create import BriefState, CreateState, WaitState
 from videovault.state.session import SessionState
-from videovault.state.wait import WaitState
 
 TYPED = {**create.EMPTY, "topic": "Half a top", "company_name": "Brot & Söhne", "avatar": "Sofia"}
 
@@ -23,7 +23,7 @@ def ada(server: Server, person: Callable[[str], Person]) -> Tab:
 
 def drafts(person: Person) -> int:
     drafted = gallery.GalleryQuery(status="draft")
-    return len(gallery.gallery(person.caller, person.caller.user_id, drafted, links=False).videos)
+    return len(gallery.list_videos(person.caller, person.caller.user_id, drafted, links=False).videos)
 
 
 def forgotten(tab: Tab) -> list[str]:
@@ -33,41 +33,41 @@ def forgotten(tab: Tab) -> list[str]:
 
 
 def test_typed_brief_is_there_after_loading_the_page_again(ada: Tab) -> None:
-    ada.send(BriefState, "keep_brief", form=TYPED)
-    ada.send(StudioState, "enter")
+    ada.send(BriefState, "save_brief", form=TYPED)
+    ada.send(CreateState, "enter")
     assert ada.sees(BriefState).brief == TYPED
 
 
 def test_typing_before_the_page_has_avatars_leaves_one_chosen(ada: Tab) -> None:
-    ada.send(BriefState, "keep_brief", form={"topic": "Bread"})
-    ada.send(StudioState, "enter")
+    ada.send(BriefState, "save_brief", form={"topic": "Bread"})
+    ada.send(CreateState, "enter")
     assert ada.sees(BriefState).brief == {**create.EMPTY, "topic": "Bread"}
 
 
 def test_what_the_browser_kept_is_shown_in_new_fields(ada: Tab) -> None:
-    ada.send(StudioState, "enter")
+    ada.send(CreateState, "enter")
     before = ada.sees(BriefState).form_number
     ada.send(BriefState, "restore_brief", form=TYPED)
     assert (ada.sees(BriefState).brief, ada.sees(BriefState).form_number) == (TYPED, before + 1)
-    ada.send(StudioState, "enter")
+    ada.send(CreateState, "enter")
     assert ada.sees(BriefState).brief == TYPED
 
 
 def test_what_is_shown_already_is_left_alone(ada: Tab) -> None:
-    ada.send(BriefState, "keep_brief", form=TYPED)
+    ada.send(BriefState, "save_brief", form=TYPED)
     ada.send(BriefState, "restore_brief", form=TYPED)
     assert ada.sees(BriefState).form_number == 0
 
 
 def test_browser_keeps_the_brief_until_its_video_is_ordered(ada: Tab, generator: Generator) -> None:
-    ada.send(StudioState, "write", form=TYPED)
+    ada.send(CreateState, "write", form=TYPED)
     assert forgotten(ada) == []
-    ada.send(StudioState, "make", form=generator.script)
+    ada.send(CreateState, "make", form=generator.script)
     assert "videovault/ada@example.com/brief" in forgotten(ada)
 
 
 def test_another_avatar_without_a_name_is_told_at_its_name(ada: Tab) -> None:
-    ada.send(StudioState, "write", form={**TYPED, "avatar": OTHER})
+    ada.send(CreateState, "write", form={**TYPED, "avatar": OTHER_AVATAR})
     assert ada.sees(SessionState).errors == {"avatar_name": "Say who speaks."}
 
 
@@ -77,20 +77,89 @@ def test_script_that_is_given_up_is_not_kept(
     somebody = person("ada")
     tab = server.tab(somebody.token)
     generator.script_mode = "hang"
-    tab.start(StudioState, "write", form=TYPED)
+    tab.start(CreateState, "write", form=TYPED)
     tab.waits_until(lambda: tab.sees(WaitState).waiting_for == "script" and len(generator.requests) == 1)
     tab.send(WaitState, "give_up")
     assert tab.sees(WaitState).waiting_for == ""
     generator.over.set()
     generator.script_mode = "direct"
-    tab.send(StudioState, "write", form=TYPED)
-    assert (tab.sees(StudioState).stage, drafts(somebody)) == ("script", 1)
+    tab.send(CreateState, "write", form=TYPED)
+    assert (tab.sees(CreateState).stage, drafts(somebody)) == ("script", 1)
 
 
 def test_wait_is_counted_and_has_an_end(ada: Tab, generator: Generator) -> None:
     generator.script_mode = "hang"
-    ada.start(StudioState, "write", form=TYPED)
+    ada.start(CreateState, "write", form=TYPED)
     ada.waits_until(lambda: ada.sees(WaitState).waited >= 1)
     assert ada.sees(WaitState).patience
     ada.send(WaitState, "give_up")
     generator.over.set()
+
+
+# The brief as its form shows it.
+
+
+def script(avatar: str) -> ScriptView:
+    return ScriptView(
+        video_id="v",
+        topic="Bread",
+        hook="h",
+        body="b",
+        conclusion="c",
+        company_name="Harbor",
+        social_handles="@harbor",
+        license="",
+        avatar=avatar,
+    )
+
+
+def test_first_form_is_empty_but_for_an_avatar() -> None:
+    assert create.shown(None) == create.EMPTY
+
+
+def test_next_form_keeps_all_but_the_topic() -> None:
+    assert create.shown(script("Sofia")) == {
+        "topic": "",
+        "company_name": "Harbor",
+        "social_handles": "@harbor",
+        "license": "",
+        "avatar": "Sofia",
+        "avatar_name": "",
+    }
+
+
+def test_avatar_outside_the_cast_is_shown_by_its_name() -> None:
+    form = create.shown(script("Professor Quill"))
+    assert (form["avatar"], form["avatar_name"]) == (OTHER_AVATAR, "Professor Quill")
+    assert create.wanted(form)["avatar"] == "Professor Quill"
+
+
+def test_other_without_a_name_is_no_avatar() -> None:
+    assert create.wanted({"topic": "Bread", "avatar": OTHER_AVATAR})["avatar"] == ""
+
+
+def test_chosen_face_wins_over_a_name_left_in_the_hidden_field() -> None:
+    assert create.wanted({"avatar": "Maya", "avatar_name": "Professor Quill"})["avatar"] == "Maya"
+
+
+def test_unknown_fields_and_types_do_not_get_through() -> None:
+    wanted = create.wanted({"topic": ["a"], "is_admin": True, "avatar": "Maya"})
+    assert set(wanted) == {"topic", "company_name", "social_handles", "license", "avatar"}
+    assert wanted["topic"] == "['a']"
+
+
+def test_what_is_wrong_with_another_avatar_stands_at_its_name() -> None:
+    problems = {"topic": "Say what", "avatar": "Say who"}
+    assert create.placed(problems, {"avatar": OTHER_AVATAR}) == {
+        "topic": "Say what",
+        "avatar_name": "Say who",
+    }
+    assert create.placed(problems, {"avatar": ""}) == problems
+
+
+def test_a_form_that_was_sent_before_the_page_had_avatars_asks_for_the_one_shown() -> None:
+    shown = create.EMPTY | {"avatar": "Sofia"}
+    assert create.wanted(create.completed_brief({"topic": "Bread"}, shown))["avatar"] == "Sofia"
+    other = create.EMPTY | {"avatar": OTHER_AVATAR, "avatar_name": "Professor Quill"}
+    assert create.wanted(create.completed_brief({"topic": "Bread"}, other))["avatar"] == "Professor Quill"
+    assert create.completed_brief({"avatar": "Maya"}, shown) == {"avatar": "Maya"}

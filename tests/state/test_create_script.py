@@ -8,9 +8,8 @@ from tests.state.conftest import Person, Server, Tab
 from tests.support.generator import Generator
 from videovault.services.core.access import Caller
 from videovault.services.generation import scripts
-from videovault.state.create import ScriptState, StudioState
+from videovault.state.create import CreateState, ScriptState, WaitState
 from videovault.state.session import SessionState
-from videovault.state.wait import WaitState
 
 BRIEF = {"topic": "Bread at night", "company_name": "Brot & Söhne", "avatar": "Sofia"}
 SCRIPT = {"hook": "Do you know?", "body": "We bake at night.", "conclusion": "Come by."}
@@ -27,7 +26,7 @@ def tab(server: Server, ada: Person, generator: Generator) -> Tab:
     """A tab with a script in its modal."""
     generator.script = SCRIPT
     opened = server.tab(ada.token)
-    opened.send(StudioState, "write", form=BRIEF)
+    opened.send(CreateState, "write", form=BRIEF)
     generator.script = ANEW
     return opened
 
@@ -43,8 +42,8 @@ def test_one_part_is_written_anew_and_the_others_stay_as_they_were_typed(tab: Ta
     tab.send(ScriptState, "rewrite", part="hook")
     expected = {**typed, "hook": "Another hook"}
     assert tab.sees(ScriptState).parts == stored(ada.caller, tab) == expected
-    assert tab.sees(ScriptState).ways_back == {"hook": "Undo"}
-    assert tab.sees(ScriptState).said_of_parts == "The hook has been rewritten. You can undo it."
+    assert tab.sees(ScriptState).undo_labels == {"hook": "Undo"}
+    assert tab.sees(ScriptState).parts_notice == "The hook has been rewritten. You can undo it."
 
 
 def test_only_the_part_that_changed_gets_a_new_field(tab: Tab) -> None:
@@ -58,10 +57,10 @@ def test_undo_and_redo_lose_neither_of_the_two_texts_even_when_edited(tab: Tab, 
     tab.send(ScriptState, "keep", form={**SCRIPT, "hook": "Another hook, mended"})
     tab.send(ScriptState, "undo", part="hook")
     assert tab.sees(ScriptState).parts == stored(ada.caller, tab) == SCRIPT
-    assert tab.sees(ScriptState).ways_back == {"hook": "Redo"}
+    assert tab.sees(ScriptState).undo_labels == {"hook": "Redo"}
     tab.send(ScriptState, "undo", part="hook")
     assert stored(ada.caller, tab)["hook"] == "Another hook, mended"
-    assert tab.sees(ScriptState).ways_back == {"hook": "Undo"}
+    assert tab.sees(ScriptState).undo_labels == {"hook": "Undo"}
 
 
 def test_each_part_has_a_way_back_of_its_own(tab: Tab) -> None:
@@ -69,14 +68,14 @@ def test_each_part_has_a_way_back_of_its_own(tab: Tab) -> None:
     tab.send(ScriptState, "rewrite", part="body")
     tab.send(ScriptState, "undo", part="hook")
     assert tab.sees(ScriptState).parts == {**SCRIPT, "body": "Another body"}
-    assert tab.sees(ScriptState).ways_back == {"hook": "Redo", "body": "Undo"}
+    assert tab.sees(ScriptState).undo_labels == {"hook": "Redo", "body": "Undo"}
 
 
 def test_way_back_ends_with_the_script_it_belongs_to(tab: Tab) -> None:
     tab.send(ScriptState, "rewrite", part="hook")
-    tab.send(StudioState, "open", video_id=tab.sees(ScriptState).script_id)
+    tab.send(CreateState, "open", video_id=tab.sees(ScriptState).script_id)
     tab.send(ScriptState, "undo", part="hook")
-    assert tab.sees(ScriptState).ways_back == {}
+    assert tab.sees(ScriptState).undo_labels == {}
     assert tab.sees(ScriptState).parts["hook"] == "Another hook"
 
 
@@ -84,8 +83,8 @@ def test_no_video_is_made_while_a_part_is_being_written(tab: Tab, generator: Gen
     generator.script_mode = "hang"
     tab.start(ScriptState, "rewrite", part="hook")
     tab.waits_until(lambda: tab.sees(WaitState).waiting_for == "hook")
-    tab.send(StudioState, "make", form=SCRIPT)
-    assert tab.sees(StudioState).stage == "script"
+    tab.send(CreateState, "make", form=SCRIPT)
+    assert tab.sees(CreateState).stage == "script"
     tab.send(ScriptState, "rewrite", part="hook")
     assert tab.sees(WaitState).waiting_for == ""
     generator.over.set()
@@ -96,7 +95,7 @@ def test_closing_leaves_the_part_as_it_was(tab: Tab, ada: Person, generator: Gen
     generator.script_mode = "hang"
     tab.start(ScriptState, "rewrite", part="hook")
     tab.waits_until(lambda: tab.sees(WaitState).waiting_for == "hook")
-    tab.send(StudioState, "close")
+    tab.send(CreateState, "close")
     generator.over.set()
     assert tab.sees(WaitState).waiting_for == ""
     assert stored(ada.caller, tab) == SCRIPT
@@ -120,7 +119,7 @@ def test_nothing_but_a_part_is_written(tab: Tab, generator: Generator, part: str
 
 def test_what_the_browser_kept_of_a_lost_session_is_kept_for_good(tab: Tab, ada: Person) -> None:
     again = tab.server.tab(ada.token, address=f"/create?video={tab.sees(ScriptState).script_id}")
-    again.send(StudioState, "enter")
+    again.send(CreateState, "enter")
     typed = {**SCRIPT, "body": "Typed when the session had ended."}
     again.send(ScriptState, "restore", form=typed)
     assert again.sees(ScriptState).parts == stored(ada.caller, again) == typed
@@ -137,7 +136,7 @@ def test_browser_lets_go_of_what_the_server_has(tab: Tab) -> None:
 
 def test_script_of_a_video_in_work_is_left_alone(tab: Tab, ada: Person) -> None:
     script_id = tab.sees(ScriptState).script_id
-    tab.send(StudioState, "make", form=SCRIPT)
+    tab.send(CreateState, "make", form=SCRIPT)
     tab.send(ScriptState, "keep", form={**SCRIPT, "hook": "Too late"})
     tab.send(ScriptState, "rewrite", part="hook")
     assert scripts.read(ada.caller, script_id).hook == SCRIPT["hook"]

@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.state.reflection import Handler, handlers, payloads, states
-from tests.state.stronghold import Stronghold
+from tests.state.attack_target import AttackTarget
+from tests.state.event_handlers import Handler, handlers, payloads, states
 from tests.support.documents import table
 from tests.support.raw_tab import HYDRATE, Frame, RawTab
 from tests.support.security_document import in_document
@@ -70,7 +70,7 @@ def trials() -> dict[str, Trial]:
 
 
 @pytest.fixture
-def bystander(house: Stronghold) -> Iterator[RawTab]:
+def bystander(house: AttackTarget) -> Iterator[RawTab]:
     """Another tab of Ada's, which must not notice anything."""
     with house.adas_tab(house.ada.cookie) as tab:
         yield tab
@@ -87,7 +87,7 @@ def test_no_var_can_be_set_by_what_a_browser_keeps() -> None:
     ]
 
 
-def test_there_is_no_other_way_in(house: Stronghold) -> None:
+def test_there_is_no_other_way_in(house: AttackTarget) -> None:
     """Reflex's upload calls handlers too, and its list of routes is for its own hosting."""
     for method, path in (("POST", "/_upload"), ("GET", "/_all_routes"), ("GET", "/auth-codespace")):
         headers = {"Cookie": house.ada.cookie, "Origin": house.app.url}
@@ -96,20 +96,20 @@ def test_there_is_no_other_way_in(house: Stronghold) -> None:
 
 
 @pytest.mark.usefixtures("bystander")
-def test_nobody_gets_into_anything(house: Stronghold, trials: dict[str, Trial]) -> None:
+def test_nobody_gets_into_anything(house: AttackTarget, trials: dict[str, Trial]) -> None:
     trials["nobody"] = _strangers(house, lambda _: house.tab())
 
 
 @pytest.mark.usefixtures("bystander")
 def test_a_stolen_tab_is_worth_nothing_without_its_cookie(
-    house: Stronghold, trials: dict[str, Trial]
+    house: AttackTarget, trials: dict[str, Trial]
 ) -> None:
     trials["stolen tab"] = _strangers(house, _stolen(house, ""))
 
 
 @pytest.mark.usefixtures("bystander")
 def test_an_ended_session_is_refused_in_sockets_that_are_open(
-    house: Stronghold, trials: dict[str, Trial]
+    house: AttackTarget, trials: dict[str, Trial]
 ) -> None:
     with ExitStack() as opened, house.another_session() as ending:
         tabs = {one.full_name: opened.enter_context(house.adas_tab(ending.cookie)) for one in HANDLERS}
@@ -120,19 +120,19 @@ def test_an_ended_session_is_refused_in_sockets_that_are_open(
 
 @pytest.mark.usefixtures("bystander")
 def test_another_user_reads_and_changes_nothing_but_what_is_their_own(
-    house: Stronghold, trials: dict[str, Trial]
+    house: AttackTarget, trials: dict[str, Trial]
 ) -> None:
     trials["Bob"] = _bobs(house, lambda _: house.tab(house.bob.cookie))
 
 
 @pytest.mark.usefixtures("bystander")
 def test_a_stolen_tab_is_worth_nothing_with_the_cookie_of_another_user(
-    house: Stronghold, trials: dict[str, Trial]
+    house: AttackTarget, trials: dict[str, Trial]
 ) -> None:
     trials["stolen tab, Bob's cookie"] = _bobs(house, _stolen(house, house.bob.cookie))
 
 
-def test_who_is_no_admin_is_told_nothing_by_the_admins_page(house: Stronghold) -> None:
+def test_who_is_no_admin_is_told_nothing_by_the_admins_page(house: AttackTarget) -> None:
     with house.tab(house.bob.cookie) as tab:
         for handler in (one for one in HANDLERS if one.is_for_admins):
             for payload in payloads(handler, house.named):
@@ -162,7 +162,7 @@ def _line(title: str, names: set[str], trials: Mapping[str, Trial]) -> tuple[str
     return (title, str(len(those)), str(is_open), str(calls), *cells, *["his own only"] * len(USERS))
 
 
-def _stolen(house: Stronghold, cookie: str) -> Tabs:
+def _stolen(house: AttackTarget, cookie: str) -> Tabs:
     """Tabs of Ada's whose pages she has just left, each with her share link still in it."""
     tokens = {}
     for handler in HANDLERS:
@@ -171,7 +171,7 @@ def _stolen(house: Stronghold, cookie: str) -> Tabs:
     return lambda handler: house.tab(cookie, token=tokens[handler.full_name])
 
 
-def _strangers(house: Stronghold, tabs: Tabs) -> Trial:
+def _strangers(house: AttackTarget, tabs: Tabs) -> Trial:
     trial, rows, objects = Trial(), house.rows(), house.objects()
     for handler in HANDLERS:
         calls = _calls(handler, house)
@@ -185,7 +185,7 @@ def _strangers(house: Stronghold, tabs: Tabs) -> Trial:
     return trial
 
 
-def _bobs(house: Stronghold, tabs: Tabs) -> Trial:
+def _bobs(house: AttackTarget, tabs: Tabs) -> Trial:
     trial, rows, objects = Trial(), house.rows(without=house.bob), house.objects()
     with ExitStack() as opened:
         in_background = []
@@ -208,12 +208,12 @@ def _bobs(house: Stronghold, tabs: Tabs) -> Trial:
     return trial
 
 
-def _assert_only_his(house: Stronghold, handler: Handler, frames: list[Frame]) -> None:
+def _assert_only_his(house: AttackTarget, handler: Handler, frames: list[Frame]) -> None:
     assert not _leaks(house, frames), handler.label
     assert not any(frame.values("is_admin").count(True) for frame in frames), handler.label
 
 
-def _calls(handler: Handler, house: Stronghold) -> list[tuple[dict[str, Any], str]]:
+def _calls(handler: Handler, house: AttackTarget) -> list[tuple[dict[str, Any], str]]:
     """What is sent, and from which address: pages take ids from there too."""
     film, draft = house.named[:2]
     addresses = [
@@ -262,7 +262,7 @@ def _assert_nobody_is_there(tab: RawTab, handler: Handler) -> None:
     assert shown == {False}, handler.label
 
 
-def _leaks(house: Stronghold, frames: list[Frame]) -> list[str]:
+def _leaks(house: AttackTarget, frames: list[Frame]) -> list[str]:
     everything = "".join(frame.text for frame in frames)
     assert "new_token" not in everything  # else the tab was taken for a copy of one that is open
     return [secret for secret in house.hidden if secret in everything]

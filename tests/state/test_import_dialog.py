@@ -4,9 +4,9 @@ import pytest
 
 from tests.state.conftest import Make, Tab
 from tests.support.installation import Configure
-from videovault.models import Status, now
+from videovault.models import Status, utcnow
 from videovault.state.gallery import GalleryState
-from videovault.state.import_dialog import AddingState
+from videovault.state.import_dialog import ImportDialogState
 from videovault.state.session import SessionState
 
 LINK = "http://127.0.0.1:9/film.mp4"
@@ -17,35 +17,35 @@ def page(ada: Tab, configure: Configure) -> Tab:
     """Ada's gallery, with the dialog open."""
     configure(SOURCE_ALLOW_HOSTS="127.0.0.1:9")
     ada.send(GalleryState, "load")
-    ada.send(AddingState, "open")
+    ada.send(ImportDialogState, "open")
     return ada
 
 
 def test_card_is_there_at_once(page: Tab) -> None:
-    page.send(AddingState, "add", form={"videoUrl": LINK, "title": "Our film"})
+    page.send(ImportDialogState, "add", form={"videoUrl": LINK, "title": "Our film"})
     [card] = page.sees(GalleryState).cards
     assert (card.title, card.status) == ("Our film", "processing")
-    assert not page.sees(AddingState).is_open
+    assert not page.sees(ImportDialogState).is_open
     assert page.sees(SessionState).notice == "“Our film” is being stored. You can leave this page."
 
 
 def test_card_is_led_to_where_something_else_is_shown(page: Tab) -> None:
     page.address = "/gallery?status=failed"
     page.send(GalleryState, "load")
-    page.send(AddingState, "add", form={"videoUrl": LINK, "title": ""})
+    page.send(ImportDialogState, "add", form={"videoUrl": LINK, "title": ""})
     assert page.sent_to == "/gallery"
 
 
 def test_link_that_is_in_work_already_is_not_stored_twice(page: Tab) -> None:
     for title in ("Our film", "The same again"):
-        page.send(AddingState, "add", form={"videoUrl": LINK, "title": title})
+        page.send(ImportDialogState, "add", form={"videoUrl": LINK, "title": title})
     assert len(page.sees(GalleryState).cards) == 1
     assert page.sees(SessionState).notice == "This link is being stored already, as “Our film”."
 
 
 def test_link_of_a_video_that_was_generated_is_known(page: Tab, make: Make) -> None:
-    make(Status.READY, "Our film", source_url=LINK, requested_at=now())
-    page.send(AddingState, "add", form={"videoUrl": LINK, "title": ""})
+    make(Status.READY, "Our film", source_url=LINK, requested_at=utcnow())
+    page.send(ImportDialogState, "add", form={"videoUrl": LINK, "title": ""})
     assert page.sees(SessionState).notice == "This link was stored before, as “Our film”."
 
 
@@ -58,13 +58,13 @@ def test_link_of_a_video_that_was_generated_is_known(page: Tab, make: Make) -> N
     ],
 )
 def test_wrong_address_is_explained_beside_it(page: Tab, link: str, said: str) -> None:
-    page.send(AddingState, "add", form={"videoUrl": link, "title": ""})
+    page.send(ImportDialogState, "add", form={"videoUrl": link, "title": ""})
     assert page.sees(SessionState).errors["videoUrl"].startswith(said)
-    assert page.sees(AddingState).is_open
-    assert not page.sees(AddingState).is_busy
+    assert page.sees(ImportDialogState).is_open
+    assert not page.sees(ImportDialogState).is_busy
     assert page.sees(GalleryState).cards == []
 
 
 def test_wrong_title_is_explained_beside_it(page: Tab) -> None:
-    page.send(AddingState, "add", form={"videoUrl": LINK, "title": "x" * 121})
+    page.send(ImportDialogState, "add", form={"videoUrl": LINK, "title": "x" * 121})
     assert "title" in page.sees(SessionState).errors

@@ -9,7 +9,7 @@ from sqlalchemy.exc import OperationalError
 
 from tests.support.waiting import HANG_SECONDS
 from videovault.state import live_updates
-from videovault.state.live_updates import Broadcast
+from videovault.state.live_updates import ChangeFeed
 
 LONG = HANG_SECONDS
 
@@ -30,8 +30,8 @@ class World:
         return {person: thing for person, thing in self.things.items() if person in people}
 
 
-def listening(world: World, pause: float = 0.01) -> Broadcast[int]:
-    return Broadcast(world.look, lambda _found: pause, 0)
+def listening(world: World, pause: float = 0.01) -> ChangeFeed[int]:
+    return ChangeFeed(world.look, lambda _found: pause, 0)
 
 
 def run(course: Coroutine[Any, Any, None]) -> None:

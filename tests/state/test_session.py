@@ -1,30 +1,34 @@
 """Who is at a tab: asked of the cookie at every event, whatever the tab itself may claim."""
 
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 
 import pytest
 import reflex as rx
 from sqlalchemy.exc import InvalidRequestError
 
 from tests.state.conftest import Person, Server
+from videovault import models, security
+from videovault.db import reading, transaction
+from videovault.models import Status, Video, utcnow
 from videovault.services.accounts import accounts
+from videovault.services.core import lifecycle
 from videovault.state import live_updates, session
-from videovault.state.account import ProfileState
-from videovault.state.admin.activity import AdminActivityState, AdminFiguresState
-from videovault.state.admin.mismatches import AdminOrphansState
-from videovault.state.admin.system import AdminSystemState
-from videovault.state.admin.test_order import AdminTestOrderState
-from videovault.state.admin.users import AdminPeopleState
+from videovault.state.account import AccountState
+from videovault.state.admin.activity import AdminActivityState, AdminStatisticsState
+from videovault.state.admin.mismatches import AdminMismatchesState
+from videovault.state.admin.system import AdminSystemState, AdminTestOrderState
+from videovault.state.admin.users import AdminUsersState
 from videovault.state.admin.videos import AdminVideosState
-from videovault.state.admin.webhook_log import AdminInboxState, AdminRescueState
-from videovault.state.create import BriefState, StudioState
+from videovault.state.admin.webhook_log import AdminAttachFileState, AdminWebhookLogState
+from videovault.state.create import BriefState, CreateState
+from videovault.state.delete_dialog import DeleteDialogState
 from videovault.state.gallery import GalleryState
-from videovault.state.gallery_selection import RemovalState
-from videovault.state.import_dialog import AddingState
-from videovault.state.live_updates import NewsState
+from videovault.state.import_dialog import ImportDialogState
+from videovault.state.live_updates import ProgressState, VideoNoticesState
 from videovault.state.session import SessionState
-from videovault.state.share_dialog import SharingState
-from videovault.state.sign_in import AccountState
+from videovault.state.share_dialog import ShareDialogState
+from videovault.state.sign_in import SignInState
 
 FOR_EVERYBODY = {
     "SessionState.apologise",
@@ -67,24 +71,24 @@ def handlers() -> Iterator[tuple[type[rx.State], str]]:
     """Every method that a browser may call by name."""
     states = (
         SessionState,
-        AccountState,
-        StudioState,
+        SignInState,
+        CreateState,
         GalleryState,
-        RemovalState,
-        AddingState,
-        SharingState,
-        ProfileState,
+        DeleteDialogState,
+        ImportDialogState,
+        ShareDialogState,
+        AccountState,
         AdminVideosState,
-        AdminRescueState,
-        AdminPeopleState,
+        AdminAttachFileState,
+        AdminUsersState,
         AdminActivityState,
         AdminSystemState,
-        AdminFiguresState,
-        AdminInboxState,
+        AdminStatisticsState,
+        AdminWebhookLogState,
         AdminTestOrderState,
-        AdminOrphansState,
-        NewsState,
-        live_updates.WorkState,
+        AdminMismatchesState,
+        VideoNoticesState,
+        live_updates.ProgressState,
     )
     for state in states:
         yield from ((state, name) for name in state.event_handlers if name != "setvar")
@@ -190,14 +194,49 @@ def test_unforeseen_error_is_an_apology_without_details(
 ) -> None:
     tab = server.tab(person("ada").token)
     with pytest.raises(InvalidRequestError):
-        tab.send(StudioState, "open", video_id={"not": "a string"})
+        tab.send(CreateState, "open", video_id={"not": "a string"})
     tab.waits_until(lambda: tab.sees(SessionState).notice == session.FAULT)
     assert "primary key" not in tab.received
 
 
 def test_new_page_leaves_old_notices_behind(server: Server, person: Callable[[str], Person]) -> None:
     tab = server.tab(person("ada").token)
-    tab.send(StudioState, "open", video_id="video_1_abcdefghi")
+    tab.send(CreateState, "open", video_id="video_1_abcdefghi")
     assert tab.sees(SessionState).notice == "There is no such video."
     tab.send(SessionState, "arrive")
     assert tab.sees(SessionState).notice == ""
+
+
+# A session falls idle although its page is open: only what a person does keeps it alive.
+
+AWAY = timedelta(days=13)
+
+
+def seen(token: str) -> datetime:
+    with reading() as database:
+        return database.get_one(models.Session, security.token_hash(token)).last_seen_at
+
+
+def test_an_open_page_and_what_it_shows_by_itself_are_no_signs_of_life(
+    server: Server, person: Callable[[str], Person], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for shared in (session._callers, session._noted):
+        monkeypatch.setattr(shared, "_seconds", 0.0)
+    ada = person("ada")
+    with transaction() as database:
+        video = lifecycle.new_video(ada.caller.user_id, Status.GENERATING, "Bread", requested_at=utcnow())
+        database.add(video)
+    tab = server.tab(ada.token, address="/gallery")
+    tab.send(GalleryState, "load")
+    tab.start(ProgressState, "watch")
+    tab.waits_until(lambda: video.id in tab.sees(ProgressState).works)
+
+    with transaction() as database:
+        row = database.get_one(models.Session, security.token_hash(ada.token))
+        row.last_seen_at -= AWAY
+        assert lifecycle.transition(database, database.get_one(Video, video.id), Status.FAILED)
+    tab.waits_until(lambda: tab.sees(GalleryState).cards[0].status == "failed")
+    assert utcnow() - seen(ada.token) > AWAY
+
+    tab.send(SessionState, "arrive")
+    assert utcnow() - seen(ada.token) < timedelta(minutes=1)

@@ -7,8 +7,8 @@ import pytest
 from tests.state.conftest import PASSWORD, Person, Server, Tab
 from tests.support.generator import Generator
 from videovault.services.accounts import accounts
-from videovault.state.create import StudioState
-from videovault.state.live_updates import WorkState
+from videovault.state.create import CreateState
+from videovault.state.live_updates import ProgressState
 from videovault.state.session import SessionState
 
 BRIEF = {"topic": "Adas secret plans", "avatar": "Sofia"}
@@ -28,7 +28,7 @@ def tab(server: Server, ada: Person) -> Tab:
 def asking(tab: Tab, generator: Generator) -> Generator:
     """The script webhook, which has been asked and does not answer yet."""
     generator.script_mode = "hang"
-    tab.start(StudioState, "write", form=BRIEF)
+    tab.start(CreateState, "write", form=BRIEF)
     tab.waits_until(lambda: bool(generator.requests))
     return generator
 
@@ -47,7 +47,7 @@ def ended(tab: Tab) -> None:
 def test_a_script_opens_at_whoever_asked_for_it(tab: Tab, asking: Generator) -> None:
     asking.over.set()
     ended(tab)
-    assert tab.sees(StudioState).stage == "script"
+    assert tab.sees(CreateState).stage == "script"
 
 
 @pytest.mark.parametrize("answer", ["direct", "nonsense"])
@@ -64,14 +64,14 @@ def test_neither_a_script_nor_its_failure_reaches_another_session(
     asking.script_mode = answer  # type: ignore[assignment] # one of its modes
     asking.over.set()
     ended(tab)
-    assert (tab.sees(StudioState).stage, tab.sees(StudioState).video.title) == ("", "")
+    assert (tab.sees(CreateState).stage, tab.sees(CreateState).video.title) == ("", "")
     assert (tab.received, tab.sent_to) == ("[]", "")
 
 
 def test_a_loop_stays_with_the_session_that_it_began_in(
     tab: Tab, ada: Person, person: Callable[[str], Person]
 ) -> None:
-    tab.start(WorkState, "watch")
+    tab.start(ProgressState, "watch")
     tab.waits_until(lambda: bool(tab.received.count("works")))
     hand_over(tab, person("bob").token)
     accounts.logout(ada.token)

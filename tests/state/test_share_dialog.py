@@ -5,14 +5,14 @@ from collections.abc import Callable
 import pytest
 from sqlmodel import select
 
-from tests.services.rows import put
 from tests.state.conftest import PASSWORD, Person, Server, Tab
+from tests.support.videos import insert_video
 from videovault.db import reading
 from videovault.models import Event, Status
 from videovault.services.accounts import accounts
-from videovault.services.sharing import links
+from videovault.services.sharing import share_links
 from videovault.state.session import SessionState
-from videovault.state.share_dialog import SharingState
+from videovault.state.share_dialog import ShareDialogState
 
 
 @pytest.fixture
@@ -23,63 +23,63 @@ def ada(person: Callable[[str], Person]) -> Person:
 @pytest.fixture
 def video_id(ada: Person, moto_s3: object) -> str:
     del moto_s3
-    return put(ada.caller, Status.READY, s3_key="videos/a/b/1_a.mp4")
+    return insert_video(ada.caller, Status.READY, s3_key="videos/a/b/1_a.mp4")
 
 
 @pytest.fixture
 def tab(server: Server, ada: Person, video_id: str) -> Tab:
     """With the dialog open."""
     tab = server.tab(ada.token, address="/gallery")
-    tab.send(SharingState, "open", video_id=video_id)
+    tab.send(ShareDialogState, "open", video_id=video_id)
     return tab
 
 
 def test_the_dialog_shows_the_link_and_forgets_it_when_closed(tab: Tab, ada: Person, video_id: str) -> None:
-    link = tab.sees(SharingState).link
-    assert link.url == links.link(ada.caller, video_id).url
+    link = tab.sees(ShareDialogState).link
+    assert link.url == share_links.get_link(ada.caller, video_id).url
     assert (link.title, link.is_open, link.expires_at, link.opened) == (
         "A title",
         True,
         "",
         "Not opened yet.",
     )
-    tab.send(SharingState, "close")
-    assert tab.sees(SharingState).link.url == ""
+    tab.send(ShareDialogState, "close")
+    assert tab.sees(ShareDialogState).link.url == ""
 
 
 def test_limits_are_kept_and_shown(tab: Tab) -> None:
-    tab.send(SharingState, "limit", form={"expiresInDays": " 7 ", "mostViews": "1000"})
-    link = tab.sees(SharingState).link
+    tab.send(ShareDialogState, "limit", form={"expiresInDays": " 7 ", "mostViews": "1000"})
+    link = tab.sees(ShareDialogState).link
     assert (link.days, link.most_views, link.opened) == ("7", "1000", "Views used: 0 of 1,000.")
     assert link.expires_at.endswith("Z")
-    tab.send(SharingState, "limit", form={"expiresInDays": "", "mostViews": ""})
-    assert tab.sees(SharingState).link.expires_at == ""
+    tab.send(ShareDialogState, "limit", form={"expiresInDays": "", "mostViews": ""})
+    assert tab.sees(ShareDialogState).link.expires_at == ""
 
 
 @pytest.mark.parametrize("typed", ["0", "-1", "soon", "2.5", "1" * 9, "1" * 30, "²"])
 def test_a_limit_that_is_none_is_told_beside_its_field(tab: Tab, typed: str) -> None:
-    tab.send(SharingState, "limit", form={"expiresInDays": typed, "mostViews": ""})
+    tab.send(ShareDialogState, "limit", form={"expiresInDays": typed, "mostViews": ""})
     assert set(tab.sees(SessionState).errors) == {"expiresInDays"}
-    assert tab.sees(SharingState).link.expires_at == ""
+    assert tab.sees(ShareDialogState).link.expires_at == ""
 
 
 def test_a_link_is_closed_and_opened_again(tab: Tab) -> None:
-    tab.send(SharingState, "stop")
-    assert not tab.sees(SharingState).link.is_open
-    tab.send(SharingState, "limit", form={})
-    assert tab.sees(SharingState).link.is_open
+    tab.send(ShareDialogState, "stop")
+    assert not tab.sees(ShareDialogState).link.is_open
+    tab.send(ShareDialogState, "limit", form={})
+    assert tab.sees(ShareDialogState).link.is_open
 
 
 def test_a_new_key_asks_first(tab: Tab) -> None:
-    before = tab.sees(SharingState).link.url
-    tab.send(SharingState, "renew")
-    tab.send(SharingState, "ask")
-    tab.send(SharingState, "spare")
-    tab.send(SharingState, "renew")
-    assert tab.sees(SharingState).link.url == before
-    tab.send(SharingState, "ask")
-    tab.send(SharingState, "renew")
-    after = tab.sees(SharingState)
+    before = tab.sees(ShareDialogState).link.url
+    tab.send(ShareDialogState, "renew")
+    tab.send(ShareDialogState, "ask")
+    tab.send(ShareDialogState, "spare")
+    tab.send(ShareDialogState, "renew")
+    assert tab.sees(ShareDialogState).link.url == before
+    tab.send(ShareDialogState, "ask")
+    tab.send(ShareDialogState, "renew")
+    after = tab.sees(ShareDialogState)
     assert after.link.url != before
     assert not after.is_asking
     assert not after.is_busy
@@ -88,18 +88,18 @@ def test_a_new_key_asks_first(tab: Tab) -> None:
 def test_nobody_elses_link_is_shown_changed_or_closed(
     server: Server, person: Callable[[str], Person], tab: Tab, video_id: str, ada: Person
 ) -> None:
-    before = links.link(ada.caller, video_id)
+    before = share_links.get_link(ada.caller, video_id)
     bob = server.tab(person("bob").token, address="/gallery")
     nobody = server.tab(address="/gallery")
     for stranger in (bob, nobody):
-        stranger.send(SharingState, "open", video_id=video_id)
+        stranger.send(ShareDialogState, "open", video_id=video_id)
         for handler in ("stop", "ask", "renew"):
-            stranger.send(SharingState, handler)
-        stranger.send(SharingState, "limit", form={"mostViews": "1"})
-        assert stranger.sees(SharingState).link.url == ""
+            stranger.send(ShareDialogState, handler)
+        stranger.send(ShareDialogState, "limit", form={"mostViews": "1"})
+        assert stranger.sees(ShareDialogState).link.url == ""
         assert before.url not in stranger.received
-    assert links.link(ada.caller, video_id) == before
-    assert tab.sees(SharingState).link.url == before.url
+    assert share_links.get_link(ada.caller, video_id) == before
+    assert tab.sees(ShareDialogState).link.url == before.url
 
 
 def test_an_admin_who_opens_anothers_dialog_leaves_an_event_with_the_browsers_address(
@@ -107,13 +107,13 @@ def test_an_admin_who_opens_anothers_dialog_leaves_an_event_with_the_browsers_ad
 ) -> None:
     del ada  # the admin
     bob = person("bob")
-    video_id = put(bob.caller, Status.READY, s3_key="videos/a/b/1_a.mp4")
+    video_id = insert_video(bob.caller, Status.READY, s3_key="videos/a/b/1_a.mp4")
     owner = server.tab(bob.token, address="/gallery")
-    owner.send(SharingState, "open", video_id=video_id)
+    owner.send(ShareDialogState, "open", video_id=video_id)
     admin = server.tab(accounts.login("ada@example.com", PASSWORD).token, address="/admin")
     admin.client_ip = "::ffff:203.0.113.7"
-    admin.send(SharingState, "open", video_id=video_id)
-    assert admin.sees(SharingState).link.url
+    admin.send(ShareDialogState, "open", video_id=video_id)
+    assert admin.sees(ShareDialogState).link.url
     with reading() as session:
         found = session.exec(select(Event).where(Event.kind == "key_read")).all()
     assert [(event.client_ip, event.detail) for event in found] == [

@@ -4,14 +4,14 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.services.stored import store
 from tests.state.conftest import Person, Server, Tab
 from tests.support.generator import Generator
 from tests.support.installation import Configure
+from tests.support.videos import store_video
 from videovault.config import settings
 from videovault.gateways.storage import Storage
-from videovault.services.sharing import links
-from videovault.state.share_page import ShareState
+from videovault.services.sharing import share_links
+from videovault.state.share_page import SharePageState
 
 
 @pytest.fixture
@@ -22,21 +22,21 @@ def ada(person: Callable[[str], Person], moto_s3: Storage) -> Person:
 
 @pytest.fixture
 def video_id(ada: Person, generator: Generator) -> str:
-    return store(ada.caller, generator, "Bread")
+    return store_video(ada.caller, generator, "Bread")
 
 
 @pytest.fixture
 def open_tab(server: Server) -> Callable[[str, str], Tab]:
     def visit(video_id: str, key: str) -> Tab:
         tab = server.tab(address=f"/share/{video_id}/?key={key}")
-        tab.send(ShareState, "open")
+        tab.send(SharePageState, "open")
         return tab
 
     return visit
 
 
 def key_of(ada: Person, video_id: str) -> str:
-    return links.secret_key(ada.caller, video_id).secret_key
+    return share_links.get_secret_key(ada.caller, video_id).secret_key
 
 
 OpenTab = Callable[[str, str], Tab]
@@ -44,7 +44,7 @@ OpenTab = Callable[[str, str], Tab]
 
 def test_the_right_key_shows_the_video(ada: Person, video_id: str, open_tab: OpenTab) -> None:
     key = key_of(ada, video_id)
-    page = open_tab(video_id, key).sees(ShareState)
+    page = open_tab(video_id, key).sees(SharePageState)
     assert (page.access, page.video.title) == ("yes", "Bread")
     assert page.link_seconds == settings().download_url_seconds
     for address in (page.video.film, page.video.download, page.video.poster):
@@ -56,9 +56,9 @@ def test_a_wrong_key_an_old_one_and_an_absent_video_look_the_same(
     ada: Person, video_id: str, open_tab: OpenTab
 ) -> None:
     old = key_of(ada, video_id)
-    links.rotate(ada.caller, video_id)
+    share_links.rotate_key(ada.caller, video_id)
     looks = [
-        open_tab(*asked).sees(ShareState)
+        open_tab(*asked).sees(SharePageState)
         for asked in ((video_id, old), (video_id, ""), ("video_1_absent", "x"), ("", ""))
     ]
     assert {(page.access, page.video) for page in looks} == {("no", looks[0].video)}
@@ -68,21 +68,21 @@ def test_a_wrong_key_an_old_one_and_an_absent_video_look_the_same(
 def test_a_tab_counts_once_and_loses_the_video_with_the_key(
     ada: Person, video_id: str, open_tab: OpenTab
 ) -> None:
-    links.open_link(ada.caller, video_id, most_views=1)
+    share_links.open_link(ada.caller, video_id, most_views=1)
     key = key_of(ada, video_id)
     tab = open_tab(video_id, key)
-    tab.send(ShareState, "open")
-    assert tab.sees(ShareState).access == "yes"
-    assert open_tab(video_id, key).sees(ShareState).access == "no"
-    links.rotate(ada.caller, video_id)
-    tab.send(ShareState, "open")
-    assert (tab.sees(ShareState).access, tab.sees(ShareState).video.film) == ("no", "")
+    tab.send(SharePageState, "open")
+    assert tab.sees(SharePageState).access == "yes"
+    assert open_tab(video_id, key).sees(SharePageState).access == "no"
+    share_links.rotate_key(ada.caller, video_id)
+    tab.send(SharePageState, "open")
+    assert (tab.sees(SharePageState).access, tab.sees(SharePageState).video.film) == ("no", "")
 
 
 def test_who_guesses_is_told_to_wait(ada: Person, video_id: str, open_tab: OpenTab) -> None:
     for number in range(20):
-        assert open_tab(video_id, f"wrong{number}").sees(ShareState).access == "no"
-    assert open_tab(video_id, key_of(ada, video_id)).sees(ShareState).access == "limited"
+        assert open_tab(video_id, f"wrong{number}").sees(SharePageState).access == "no"
+    assert open_tab(video_id, key_of(ada, video_id)).sees(SharePageState).access == "limited"
 
 
 def test_trouble_with_s3_is_not_blamed_on_the_link(
@@ -90,7 +90,7 @@ def test_trouble_with_s3_is_not_blamed_on_the_link(
 ) -> None:
     key = key_of(ada, video_id)
     configure(AWS_ENDPOINT_URL_S3="http://127.0.0.1:9")  # nothing listens there
-    assert open_tab(video_id, key).sees(ShareState).access == "later"
+    assert open_tab(video_id, key).sees(SharePageState).access == "later"
 
 
 def test_nobody_else_gets_the_key_or_the_owner(ada: Person, video_id: str, open_tab: OpenTab) -> None:

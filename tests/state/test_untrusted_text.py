@@ -11,21 +11,21 @@ from urllib.parse import urlsplit
 import pytest
 from wsproto.events import BytesMessage, TextMessage
 
-from tests.state.stronghold import Stronghold
+from tests.state.attack_target import AttackTarget
 from tests.support.raw_tab import RawTab, Refused
 from tests.support.waiting import HANG_SECONDS, eventually
 from videovault.api.middleware.body_limit import MAX_BODY_BYTES, MAX_HEADERS, MAX_TARGET_BYTES
-from videovault.api.middleware.socket_messages import MOST_BYTES
+from videovault.api.middleware.websocket_limits import MAX_MESSAGE_BYTES
 from videovault.embedded import listener_guard
-from videovault.logs.redaction import MOST_OF_TRACEBACK
-from videovault.untrusted_json import MOST_DEPTH
+from videovault.logs.redaction import MAX_TRACEBACK_CHARACTERS
+from videovault.untrusted_json import MAX_DEPTH
 
 pytestmark = pytest.mark.process
 
 LOG_LINE = re.compile(r"20\d\d-\d\d-\d\dT\S+Z \[")
 SLOW = ("-a", "http://", "X-Amz-", "a.b+c-")  # the patterns of the log were quadratic in these
 DEEP = "[" * 30_000
-AS_DEEP_AS_MAY_BE = MOST_DEPTH - 3  # inside the list, the event and its arguments
+AS_DEEP_AS_MAY_BE = MAX_DEPTH - 3  # inside the list, the event and its arguments
 
 
 class Answer:
@@ -51,7 +51,7 @@ class Answer:
         return self.status, said["error"]["code"]
 
 
-def ask(house: Stronghold, target: str, *lines: str, method: str = "GET", body: bytes = b"") -> Answer:
+def ask(house: AttackTarget, target: str, *lines: str, method: str = "GET", body: bytes = b"") -> Answer:
     place = urlsplit(house.app.url)
     head = [f"{method} {target} HTTP/1.1", f"Host: {place.netloc}", "Connection: close", *lines]
     with socket.create_connection(("localhost", place.port or 80), timeout=HANG_SECONDS) as connection:
@@ -75,7 +75,7 @@ def code_of_closing(tab: RawTab) -> str:
     raise AssertionError(f"the socket stays open: {frames}")
 
 
-def logged(house: Stronghold, call: Callable[[], object]) -> list[str]:
+def logged(house: AttackTarget, call: Callable[[], object]) -> list[str]:
     """The lines that this led to; a thread writes them, so those of what was before are waited for, too."""
     begun = _logged_until(house, "this-is-the-first")
     call()
@@ -83,7 +83,7 @@ def logged(house: Stronghold, call: Callable[[], object]) -> list[str]:
     return house.app.log.read_bytes()[begun:end].decode().splitlines()
 
 
-def _logged_until(house: Stronghold, mark: str) -> int:
+def _logged_until(house: AttackTarget, mark: str) -> int:
     """The size of the log once a request that is made now stands in it."""
     before = house.app.log.stat().st_size
     assert ask(house, f"/api/{mark}").status == 404
@@ -93,7 +93,7 @@ def _logged_until(house: Stronghold, mark: str) -> int:
 
 @pytest.mark.parametrize("text", SLOW)
 def test_a_long_address_is_refused_and_one_that_is_not_refused_leaves_a_short_line(
-    house: Stronghold, text: str
+    house: AttackTarget, text: str
 ) -> None:
     def both() -> None:
         assert ask(house, f"/api/{text * (60_000 // len(text))}").code == (414, "TOO_LARGE")
@@ -103,7 +103,7 @@ def test_a_long_address_is_refused_and_one_that_is_not_refused_leaves_a_short_li
 
 
 @pytest.mark.parametrize("text", SLOW)
-def test_a_long_event_never_reaches_a_handler_or_the_log(house: Stronghold, text: str) -> None:
+def test_a_long_event_never_reaches_a_handler_or_the_log(house: AttackTarget, text: str) -> None:
     def send() -> None:
         with house.tab() as tab:
             tab.say("42/_event," + json.dumps(["event", text * (80_000 // len(text))]))
@@ -129,7 +129,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("message", REFUSED.values(), ids=REFUSED)
 def test_a_message_that_no_page_sends_closes_its_own_socket_and_no_other(
-    house: Stronghold, message: str
+    house: AttackTarget, message: str
 ) -> None:
     def send() -> None:
         with house.tab() as tab:
@@ -142,15 +142,15 @@ def test_a_message_that_no_page_sends_closes_its_own_socket_and_no_other(
     assert not any("Traceback" in line or "RecursionError" in line for line in lines)
 
 
-def test_a_message_counts_as_a_whole_however_it_is_cut(house: Stronghold) -> None:
+def test_a_message_counts_as_a_whole_however_it_is_cut(house: AttackTarget) -> None:
     with house.tab() as tab:
-        _in_pieces(tab, event(a="x" * (MOST_BYTES - 1000)))
+        _in_pieces(tab, event(a="x" * (MAX_MESSAGE_BYTES - 1000)))
         assert tab.answers()
-        _in_pieces(tab, event(a="x" * MOST_BYTES))
+        _in_pieces(tab, event(a="x" * MAX_MESSAGE_BYTES))
         assert code_of_closing(tab) == "1009"
 
 
-def test_fragments_that_never_become_a_message_are_cut_off(house: Stronghold) -> None:
+def test_fragments_that_never_become_a_message_are_cut_off(house: AttackTarget) -> None:
     def send() -> None:
         with house.tab() as tab:
             with suppress(ConnectionError):  # as it may be cut off while this sends
@@ -171,7 +171,7 @@ def _in_pieces(tab: RawTab, text: str, size: int = 1000) -> None:
         tab._socket.sendall(tab._ws.send(TextMessage(data=piece, message_finished=number == len(pieces))))
 
 
-def test_binary_messages_close_the_socket(house: Stronghold) -> None:
+def test_binary_messages_close_the_socket(house: AttackTarget) -> None:
     with house.tab() as tab:
         tab._socket.sendall(tab._ws.send(BytesMessage(data=b"x")))
         assert code_of_closing(tab) == "1008"
@@ -180,7 +180,7 @@ def test_binary_messages_close_the_socket(house: Stronghold) -> None:
 @pytest.mark.parametrize(
     "path", ["/api/auth/login", "/api/auth/register", "/api/auth/video/status", "/api/auth/create-video"]
 )
-def test_deep_json_is_an_ordinary_refusal(house: Stronghold, path: str) -> None:
+def test_deep_json_is_an_ordinary_refusal(house: AttackTarget, path: str) -> None:
     for body in (DEEP.encode(), b'{"a":' * 30_000, DEEP.encode("utf-16")):
         headers = ["Content-Type: application/json", f"Content-Length: {len(body)}"]
         method = "PUT" if path.endswith("status") else "POST"
@@ -192,12 +192,12 @@ def test_deep_json_is_an_ordinary_refusal(house: Stronghold, path: str) -> None:
     [b"ZZZ\r\nabc\r\n0\r\n\r\n", b"5\r\nabc\r\n0\r\n\r\n", b"-1\r\n\r\n", b"fffffffffffffffff\r\n\r\n"],
 )
 @pytest.mark.parametrize("path", ["/api/auth/login", "/api/auth/video/status"])
-def test_malformed_chunks_are_an_ordinary_refusal(house: Stronghold, path: str, chunks: bytes) -> None:
+def test_malformed_chunks_are_an_ordinary_refusal(house: AttackTarget, path: str, chunks: bytes) -> None:
     headers = ["Content-Type: application/json", "Transfer-Encoding: chunked"]
     assert ask(house, path, *headers, method="POST", body=chunks).code[0] in (400, 405)
 
 
-def test_a_body_over_the_limit_is_an_ordinary_refusal(house: Stronghold) -> None:
+def test_a_body_over_the_limit_is_an_ordinary_refusal(house: AttackTarget) -> None:
     length = f"Content-Length: {MAX_BODY_BYTES + 1}"
     assert ask(house, "/api/auth/login", length, method="POST").code == (413, "TOO_LARGE")
 
@@ -207,7 +207,7 @@ def test_a_body_over_the_limit_is_an_ordinary_refusal(house: Stronghold) -> None
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 def test_a_path_with_control_characters_is_answered_in_the_envelope(
-    house: Stronghold, path: str, method: str
+    house: AttackTarget, path: str, method: str
 ) -> None:
     assert ask(house, path, "Origin: " + house.app.url, "Content-Length: 0", method=method).code == (
         404,
@@ -227,7 +227,7 @@ def test_a_path_with_control_characters_is_answered_in_the_envelope(
     ],
 )
 def test_everything_under_the_api_is_answered_in_the_envelope(
-    house: Stronghold, method: str, path: str, code: tuple[int, str]
+    house: AttackTarget, method: str, path: str, code: tuple[int, str]
 ) -> None:
     preflight = ["Origin: " + house.app.url, "Access-Control-Request-Method: GET", "Content-Length: 0"]
     assert ask(house, path, *preflight, method=method).code == code
@@ -237,11 +237,11 @@ def test_everything_under_the_api_is_answered_in_the_envelope(
 @pytest.mark.parametrize(
     "path", ["/", "/api/auth/me", "/healthz", "/gallery", "/_event/?EIO=4&transport=websocket"]
 )
-def test_a_second_host_is_refused(house: Stronghold, path: str, second: str) -> None:
+def test_a_second_host_is_refused(house: AttackTarget, path: str, second: str) -> None:
     assert ask(house, path, f"Host: {second}").code == (400, "INVALID_INPUT")
 
 
-def test_too_many_headers_are_refused(house: Stronghold) -> None:
+def test_too_many_headers_are_refused(house: AttackTarget) -> None:
     few = [f"X-{number}: a" for number in range(MAX_HEADERS - 10)]
     assert ask(house, "/healthz", *few).status == 200
     assert ask(house, "/healthz", *few * 2).status == 431
@@ -249,7 +249,7 @@ def test_too_many_headers_are_refused(house: Stronghold) -> None:
 
 @pytest.mark.parametrize("host", ["localhost", "10.1.2.3:99", "evil"])
 @pytest.mark.parametrize("path", ["/gallery", "/gallery?a=b", "/login?next=%2Fgallery"])
-def test_a_redirect_for_a_slash_repeats_no_host(house: Stronghold, path: str, host: str) -> None:
+def test_a_redirect_for_a_slash_repeats_no_host(house: AttackTarget, path: str, host: str) -> None:
     place = urlsplit(house.app.url)
     request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
     with socket.create_connection(("localhost", place.port or 80), timeout=HANG_SECONDS) as connection:
@@ -260,7 +260,7 @@ def test_a_redirect_for_a_slash_repeats_no_host(house: Stronghold, path: str, ho
 
 
 @pytest.mark.parametrize("path", ["//evil.example", "//evil.example/..", "/%5Cevil.example"])
-def test_no_redirect_leads_to_another_host(house: Stronghold, path: str) -> None:
+def test_no_redirect_leads_to_another_host(house: AttackTarget, path: str) -> None:
     location = ask(house, path).header("location")
     assert not location.startswith(("//", "/\\", "http"))
 
@@ -270,7 +270,7 @@ def test_no_redirect_leads_to_another_host(house: Stronghold, path: str) -> None
     "path", ["/", "/gallery/", "/ping", "/api/auth/me", "/_event/?EIO=4&transport=polling", "/nothing"]
 )
 def test_no_answer_tells_a_browser_to_send_cookies_from_elsewhere(
-    house: Stronghold, path: str, method: str
+    house: AttackTarget, path: str, method: str
 ) -> None:
     for origin in ("https://evil.example", house.app.url, "null"):
         wanted = ["Access-Control-Request-Method: POST", "Content-Length: 0"]
@@ -279,7 +279,7 @@ def test_no_answer_tells_a_browser_to_send_cookies_from_elsewhere(
         assert answer.header("x-request-id")
 
 
-def test_every_line_of_the_log_went_through_our_own_writer(house: Stronghold) -> None:
+def test_every_line_of_the_log_went_through_our_own_writer(house: AttackTarget) -> None:
     """Engine.IO would write this one a second time, by itself and as it is."""
 
     def poll() -> None:
@@ -288,5 +288,5 @@ def test_every_line_of_the_log_went_through_our_own_writer(house: Stronghold) ->
 
     lines = logged(house, poll)
     assert all(LOG_LINE.match(line) for line in lines), lines
-    assert max(map(len, lines)) < MOST_OF_TRACEBACK
+    assert max(map(len, lines)) < MAX_TRACEBACK_CHARACTERS
     assert not any("my-own" in line for line in lines)

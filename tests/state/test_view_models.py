@@ -6,7 +6,7 @@ from typing import Any
 from videovault.models import CopyState, Playback
 from videovault.services.core.views import CopyView, Failure, Metadata, Progress, VideoView
 from videovault.state import view_models
-from videovault.state.view_models import Card, Work
+from videovault.state.view_models import Card, VideoProgress
 
 MOMENT = datetime(2026, 1, 26, 10, 15, tzinfo=UTC)
 
@@ -61,11 +61,11 @@ def test_a_copy_that_could_not_be_made_says_why_and_can_be_asked_for_again() -> 
 
 
 def test_queued_video_says_that_its_file_is_not_there_yet() -> None:
-    assert "generator" in Work.of(Progress(stage="queued", waits_for_file=True)).doing
+    assert "generator" in VideoProgress.of(Progress(stage="queued", waits_for_file=True)).doing
 
 
 def test_generating_of_unknown_length_tells_the_time_only() -> None:
-    work = Work.of(Progress(stage="generating", elapsed_seconds=75))
+    work = VideoProgress.of(Progress(stage="generating", elapsed_seconds=75))
     assert (work.step, work.so_far, work.pace, work.percent) == (
         view_models.GENERATING,
         "1:15 so far",
@@ -75,12 +75,12 @@ def test_generating_of_unknown_length_tells_the_time_only() -> None:
 
 
 def test_generating_of_expected_length_tells_what_is_left() -> None:
-    work = Work.of(Progress(stage="generating", elapsed_seconds=60, expected_seconds=240))
+    work = VideoProgress.of(Progress(stage="generating", elapsed_seconds=60, expected_seconds=240))
     assert (work.pace, work.percent) == ("about 3 minutes left", 25)
 
 
 def test_generating_that_is_late_is_never_done() -> None:
-    work = Work.of(Progress(stage="generating", elapsed_seconds=300, expected_seconds=240))
+    work = VideoProgress.of(Progress(stage="generating", elapsed_seconds=300, expected_seconds=240))
     assert (work.pace, work.percent) == ("Longer than expected, still waiting", 99)
 
 
@@ -88,12 +88,15 @@ def test_a_generator_without_news_is_told_of_in_a_plain_sentence() -> None:
     note = "The service answered HTTP 524. We wait for its report."
     for expected in (None, 240):
         progress = Progress(stage="generating", elapsed_seconds=60, expected_seconds=expected, note=note)
-        assert (Work.of(progress).doing, Work.of(progress).note) == ("Waiting for the generator", note)
-    assert Work.of(Progress(stage="generating")).note == ""
+        assert (VideoProgress.of(progress).doing, VideoProgress.of(progress).note) == (
+            "Waiting for the generator",
+            note,
+        )
+    assert VideoProgress.of(Progress(stage="generating")).note == ""
 
 
 def test_queued_video_waits_for_its_turn() -> None:
-    work = Work.of(Progress(stage="queued"))
+    work = VideoProgress.of(Progress(stage="queued"))
     assert (work.step, work.doing) == (view_models.STORING, "Waiting for its turn to be stored")
 
 
@@ -106,7 +109,7 @@ def test_storing_tells_bytes_speed_and_time_left() -> None:
         bytes_per_second=3_100_000.0,
         seconds_left=11,
     )
-    work = Work.of(progress)
+    work = VideoProgress.of(progress)
     assert (work.so_far, work.pace, work.percent) == (
         "12.4 MB of 48.0 MB",
         "3.1 MB/s, about 11 seconds left",
@@ -115,10 +118,12 @@ def test_storing_tells_bytes_speed_and_time_left() -> None:
 
 
 def test_storing_of_unknown_size_counts_bytes() -> None:
-    work = Work.of(Progress(stage="storing", bytes_done=2_000_000))
+    work = VideoProgress.of(Progress(stage="storing", bytes_done=2_000_000))
     assert (work.so_far, work.pace, work.percent) == ("2.0 MB", "", -1)
 
 
 def test_last_byte_is_not_the_end() -> None:
-    work = Work.of(Progress(stage="storing", bytes_done=5_000_000, bytes_total=5_000_000, percent=100))
+    work = VideoProgress.of(
+        Progress(stage="storing", bytes_done=5_000_000, bytes_total=5_000_000, percent=100)
+    )
     assert work.doing == "Checking the stored video"

@@ -5,7 +5,7 @@ import re
 from playwright.sync_api import Locator, Page, WebSocketRoute, expect
 
 from tests.support.documents import ROOT
-from tests.support.page_paths import LINE
+from tests.support.page_paths import SOCKET_URL
 from tests.support.showcase import BAKER, FAILED, LOST, OWNER, PASSWORD, TOPICS, Showcase
 
 FIRST = TOPICS[0]
@@ -167,7 +167,7 @@ def comparing(page: Page, shown: Showcase) -> None:
 
         server.on_message(pass_on)
 
-    page.route_web_socket(LINE, connect)
+    page.route_web_socket(SOCKET_URL, connect)
     system(page, shown)
     page.get_by_role("button", name="Look for differences").click()
     expect(page.get_by_role("progressbar", name="Comparing")).to_be_visible()

@@ -11,14 +11,14 @@ from starlette.types import ASGIApp
 
 from tests.support.app import ROOT, free_port
 from videovault.api.app import create_api
-from videovault.api.middleware.stack import harden
+from videovault.api.middleware.stack import wrap_in_middleware
 
 START_SECONDS = 60
 
 
 def make() -> ASGIApp:
     """What the process serves."""
-    return harden(create_api())
+    return wrap_in_middleware(create_api())
 
 
 @contextmanager

@@ -65,8 +65,8 @@ class EmbeddedS3:
 def running_s3(data_dir: Path) -> Iterator[EmbeddedS3]:
     """Run the embedded S3 of the installation in ``data_dir`` for the length of the block."""
     made = installation.load_or_create(data_dir)
-    child = s3.server(data_dir, made)
-    s3.prepare(data_dir)
+    child = s3.server_process(data_dir, made)
+    s3.prepare_bucket(data_dir)
     process = subprocess.Popen(launch.command(child.argv), env=child.env, umask=child.umask)
     try:
         _wait_for(made.s3_port, process)

@@ -173,7 +173,7 @@ def _remembering() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(structlog, "configure", uncached)
         patch.setattr(installation, "load_or_create", loaded)
-        for name in ("new_token", "new_secret_key", "signed"):
+        for name in ("new_token", "new_secret_key", "sign"):
             patch.setattr(security, name, noting(getattr(security, name)))
         patch.setattr(Storage, "presign", noting(Storage.presign, _signature))
         yield
@@ -213,8 +213,6 @@ def _video_keys(data_dir: Path, sealing_key: str) -> list[str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SECRET_KEY", sealing_key)
         settings.cache_clear()
-        opened = [
-            security.open_sealed(sealed, owner_id=owner, video_id=video) for sealed, owner, video in rows
-        ]
+        opened = [security.unseal(sealed, owner_id=owner, video_id=video) for sealed, owner, video in rows]
     settings.cache_clear()
     return [key for key in opened if key]

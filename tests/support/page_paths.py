@@ -7,15 +7,15 @@ from playwright.sync_api import Locator, Page, WebSocketRoute, expect
 from tests.support.showcase import DRAFT, FAILED, TOPICS, Showcase
 
 FIRST = TOPICS[0]
-LINE = "**/_event/**"  # by which a page and the server talk
+SOCKET_URL = "**/_event/**"  # by which a page and the server talk
 SOCKET_GIVES_UP_MS = 30_000
 # What appears after some seconds appears now.
 LONGER = "document.getAnimations().forEach((each) => each.animationName === 'appear' && each.finish())"
 # The way there; what it gives back is to be in sight.
-Way = Callable[[Page, Showcase], Locator | None]
+PagePath = Callable[[Page, Showcase], Locator | None]
 
 
-def page_at(path: str, heading: str) -> Way:
+def page_at(path: str, heading: str) -> PagePath:
     def arrive(page: Page, _shown: Showcase) -> None:
         page.goto(path)
         expect(page.get_by_role("heading", name=heading, exact=True)).to_be_visible()
@@ -23,7 +23,7 @@ def page_at(path: str, heading: str) -> Way:
     return arrive
 
 
-def modal_of(title: str, heading: str) -> Way:
+def modal_of(title: str, heading: str) -> PagePath:
     def arrive(page: Page, shown: Showcase) -> None:
         page.goto(f"/gallery?video={shown.ids[title]}")
         expect(page.get_by_role("dialog", name=heading)).to_be_visible()
@@ -39,7 +39,7 @@ def gallery(page: Page, _shown: Showcase) -> None:
 
 def nothing_comes(page: Page, _shown: Showcase) -> None:
     """The server is there, but says nothing."""
-    page.route_web_socket(LINE, lambda _line: None)
+    page.route_web_socket(SOCKET_URL, lambda _line: None)
     page.goto("/gallery")
     late = page.get_by_text("This takes longer than usual.")
     late.wait_for(state="attached")
@@ -55,16 +55,16 @@ def cut_off(page: Page, shown: Showcase) -> None:
         line.connect_to_server()
         lines.append(line)
 
-    page.route_web_socket(LINE, connect)
+    page.route_web_socket(SOCKET_URL, connect)
     gallery(page, shown)
-    page.route_web_socket(LINE, lambda line: line.close())
+    page.route_web_socket(SOCKET_URL, lambda line: line.close())
     for line in lines:
         line.close()
     page.clock.fast_forward(SOCKET_GIVES_UP_MS)
     expect(page.get_by_text("The connection is interrupted.")).to_be_visible()
 
 
-def pressed(button: str) -> Way:
+def pressed(button: str) -> PagePath:
     """A dialog that a button of the gallery opens."""
 
     def arrive(page: Page, shown: Showcase) -> None:
@@ -104,21 +104,21 @@ def writing_anew(page: Page, shown: Showcase) -> None:
 
 def ready(page: Page, shown: Showcase) -> None:
     modal_of(FIRST, "Your video is ready")(page, shown)
-    shows_a_picture(page)
+    wait_for_frame(page)
 
 
 def play(page: Page, shown: Showcase) -> None:
     pressed(f"Play {FIRST}")(page, shown)
-    shows_a_picture(page)
+    wait_for_frame(page)
 
 
 def shared(page: Page, shown: Showcase) -> None:
     page.goto(shown.link)
     expect(page.get_by_role("link", name="Download")).to_be_visible()
-    shows_a_picture(page)
+    wait_for_frame(page)
 
 
-def shows_a_picture(page: Page) -> None:
+def wait_for_frame(page: Page) -> None:
     page.locator("video").evaluate(
         """(video) => video.readyState >= 3
             || new Promise((done) => video.addEventListener("canplay", () => done(true), {once: true}))"""

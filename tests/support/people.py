@@ -13,7 +13,7 @@ from jsonschema_rs import Draft202012Validator
 from starlette.types import ASGIApp
 
 from videovault.api.app import create_api
-from videovault.api.middleware.stack import harden
+from videovault.api.middleware.stack import wrap_in_middleware
 from videovault.embedded.passthrough import PassThrough
 
 BASE = "http://localhost:3000"
@@ -106,7 +106,7 @@ def in_process() -> Iterator[InProcess]:
     """The application, running; it keeps nothing of its own, so that all tests may share it."""
     api = create_api()
     with start_blocking_portal() as portal:
-        yield InProcess(harden(PassThrough(api)), portal, Promise(api.openapi()))
+        yield InProcess(wrap_in_middleware(PassThrough(api)), portal, Promise(api.openapi()))
 
 
 @pytest.fixture

@@ -11,16 +11,16 @@ from typing import Any
 import httpx
 from sqlmodel import select
 
-from tests.journeys.seeding import inside, seed
 from tests.support.app import RunningApp, running_app
 from tests.support.broken import broken_app
 from tests.support.generator import Generator, running_generator
 from tests.support.log_grep import remember
 from tests.support.misbehaving_server import MIB, Manners, NaughtyServer
+from tests.support.seeding import database_of, seed
 from tests.support.waiting import HANG_SECONDS, eventually
 from videovault import security
 from videovault.db import transaction
-from videovault.models import Delivery, Status, TestOrder, User, now
+from videovault.models import Status, TestOrder, User, WebhookCall, utcnow
 from videovault.services.admin import test_order
 from videovault.services.admin.test_order import StepView
 
@@ -167,18 +167,18 @@ def _log_a_trial(app: RunningApp) -> None:
         ),
     ]
     output = {"output": {"wide": "https://cdn.example/1.mp4", "tall": "https://cdn.example/2.mp4"}}
-    with inside(app), transaction() as session:
+    with database_of(app), transaction() as session:
         owner = session.exec(select(User).where(User.email == OWNER)).one()
         session.add(
             TestOrder(
                 id=security.new_video_id(),
                 user_id=owner.id,
-                ended_at=now(),
+                ended_at=utcnow(),
                 steps=[step.model_dump() for step in steps],
             )
         )
         session.add(
-            Delivery(
+            WebhookCall(
                 direction="out",
                 kind="video",
                 at=owner.created_at,

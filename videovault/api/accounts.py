@@ -10,9 +10,9 @@ from fastapi.responses import RedirectResponse
 from videovault import logs
 from videovault.api import auth
 from videovault.api.auth import SignedInCaller
-from videovault.api.errors import Nothing, Responses, Success, failing
 from videovault.api.forms import Submission, either, is_form, json_answer, local_path, submission, user_agent
 from videovault.api.middleware.forwarded import client_address
+from videovault.api.responses import Nothing, Responses, Success, failures
 from videovault.api.schemas import LoginBody, NameBody, RegisterBody, TokenBody
 from videovault.errors import Busy, Conflict, DiskFull, Forbidden, InvalidInput, RateLimited, VideoVaultError
 from videovault.services.accounts import accounts, invitations, passwords
@@ -35,7 +35,7 @@ Submitted = Annotated[Submission, Depends(submission)]
     "/register",
     status_code=201,
     response_model=Success[SignedIn],
-    responses={**failing(400, 403, 409, 429), **FORM},
+    responses={**failures(400, 403, 409, 429), **FORM},
     openapi_extra=either(RegisterBody),
 )
 def register(sent: Submitted, request: Request, cookie: auth.Cookie) -> Response:
@@ -52,7 +52,7 @@ def register(sent: Submitted, request: Request, cookie: auth.Cookie) -> Response
             body.name or "",
             invitation=body.invitation or "",
             user_agent=user_agent(request),
-            instead_of=cookie or "",
+            replaced_token=cookie or "",
         )
     except (VideoVaultError, RequestValidationError) as error:
         if not sent.is_form:
@@ -64,7 +64,7 @@ def register(sent: Submitted, request: Request, cookie: auth.Cookie) -> Response
 @router.post(
     "/login",
     response_model=Success[SignedIn],
-    responses={**failing(400, 401, 403, 429), **FORM},
+    responses={**failures(400, 401, 403, 429), **FORM},
     openapi_extra=either(LoginBody),
 )
 def login(sent: Submitted, request: Request, cookie: auth.Cookie) -> Response:
@@ -74,11 +74,11 @@ def login(sent: Submitted, request: Request, cookie: auth.Cookie) -> Response:
     """
     try:
         body = sent.parsed(LoginBody)
-        with rate_limits.login(body.email, client_address(request.scope), auth.device(request)):
+        with rate_limits.login(body.email, client_address(request.scope), auth.device_cookie(request)):
             signed_in = accounts.login(
-                body.email, body.password, user_agent=user_agent(request), instead_of=cookie or ""
+                body.email, body.password, user_agent=user_agent(request), replaced_token=cookie or ""
             )
-        auth.note_identity(request, "password", signed_in.user.user_id)
+        auth.log_identity(request, "password", signed_in.user.user_id)
     except (VideoVaultError, RequestValidationError) as error:
         if isinstance(error, RateLimited):
             logs.refused("sign-in", reason="limited")
@@ -91,7 +91,7 @@ def login(sent: Submitted, request: Request, cookie: auth.Cookie) -> Response:
 @router.post(
     "/logout",
     response_model=Success[Nothing],
-    responses={**failing(403), **FORM},
+    responses={**failures(403), **FORM},
 )
 def logout(request: Request, token: auth.Token) -> Response:
     """End the session here and in the browser; one that has ended already is fine."""
@@ -100,7 +100,7 @@ def logout(request: Request, token: auth.Token) -> Response:
     response: Response = RedirectResponse("/", 303)
     if not is_form(request):
         response = json_answer(Success(message="Signed out successfully", data=Nothing()), 200)
-    auth.forget(response)
+    auth.clear_session_cookie(response)
     return response
 
 
@@ -109,8 +109,8 @@ def _welcome(signed_in: SignedIn, sent: Submission, status: int, message: str) -
         response: Response = RedirectResponse(local_path(sent.text("next"), START), 303)
     else:
         response = json_answer(Success(message=message, data=signed_in), status)
-    auth.remember(response, signed_in.token, signed_in.expires_at)
-    auth.remember_device(response, signed_in.user.email)
+    auth.set_session_cookie(response, signed_in.token, signed_in.expires_at)
+    auth.set_device_cookie(response, signed_in.user.email)
     return response
 
 
@@ -139,7 +139,7 @@ def _why_not_registered(error: Exception) -> str:
     if isinstance(error, Conflict):
         return "taken"
     if isinstance(error, Forbidden):
-        words = {invitations.SPENT: "invitation", invitations.NEEDED: "uninvited"}
+        words = {invitations.INVITATION_INVALID: "invitation", invitations.INVITATION_REQUIRED: "uninvited"}
         return words.get(error.public_message, "closed")
     if isinstance(error, InvalidInput):
         words = {passwords.CONTROLS: "controls", passwords.TOO_COMMON: "common"}
@@ -170,44 +170,44 @@ class FreshToken(TokenView):
     token: str
 
 
-@router.get("/me", responses=failing(401))
+@router.get("/me", responses=failures(401))
 def me(caller: SignedInCaller) -> Success[Me]:
     """The account that is signed in; sizes in bytes, a quota of 0 is none."""
     return Success(message="Account retrieved successfully", data=Me(user=accounts.me(caller)))
 
 
-@router.patch("/me", responses=failing(400, 401, 403))
+@router.patch("/me", responses=failures(400, 401, 403))
 def rename(caller: SignedInCaller, body: NameBody) -> Success[Me]:
     """Change what the account is called."""
     return Success(message="Account updated successfully", data=Me(user=accounts.rename(caller, body.name)))
 
 
-@router.get("/sessions", responses=failing(401, 403))
+@router.get("/sessions", responses=failures(401, 403))
 def list_sessions(caller: SignedInCaller) -> Success[Sessions]:
     """Where the account is signed in, the latest used first."""
-    found = accounts_sessions.listing(caller)
+    found = accounts_sessions.list_sessions(caller)
     return Success(message="Sessions retrieved successfully", data=Sessions(sessions=found))
 
 
-@router.delete("/sessions/{sessionId}", responses=failing(401, 403, 404))
+@router.delete("/sessions/{sessionId}", responses=failures(401, 403, 404))
 def sign_out(
     caller: SignedInCaller, session_id: Annotated[str, Path(alias="sessionId", max_length=64)]
 ) -> Success[Nothing]:
     """End one of the account's sessions."""
-    accounts_sessions.sign_out(caller, session_id)
+    accounts_sessions.end(caller, session_id)
     return Success(message="Signed out successfully", data=Nothing())
 
 
-@router.get("/tokens", response_model_exclude_none=True, responses=failing(401, 403))
+@router.get("/tokens", response_model_exclude_none=True, responses=failures(401, 403))
 def list_tokens(caller: SignedInCaller) -> Success[Tokens]:
     """The account's API tokens, newest first; never the tokens themselves."""
     return Success(
-        message="Tokens retrieved successfully", data=Tokens(tokens=accounts_tokens.listing(caller))
+        message="Tokens retrieved successfully", data=Tokens(tokens=accounts_tokens.list_tokens(caller))
     )
 
 
 @router.post(
-    "/tokens", status_code=201, response_model_exclude_none=True, responses=failing(400, 401, 403, 409)
+    "/tokens", status_code=201, response_model_exclude_none=True, responses=failures(400, 401, 403, 409)
 )
 def create_token(caller: SignedInCaller, body: TokenBody) -> Success[FreshToken]:
     """Make an API token; the token itself is shown this once.
@@ -220,7 +220,7 @@ def create_token(caller: SignedInCaller, body: TokenBody) -> Success[FreshToken]
     return Success(message="Token created successfully", data=fresh)
 
 
-@router.delete("/tokens/{tokenId}", responses=failing(401, 403, 404))
+@router.delete("/tokens/{tokenId}", responses=failures(401, 403, 404))
 def revoke_token(
     caller: SignedInCaller, token_id: Annotated[str, Path(alias="tokenId", max_length=64)]
 ) -> Success[Nothing]:

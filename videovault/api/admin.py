@@ -6,12 +6,12 @@ from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, Field, StringConstraints
 
 from videovault.api.auth import SignedInCaller
-from videovault.api.errors import Success, failing
+from videovault.api.responses import Success, failures
 from videovault.api.schemas import CamelBody, DeleteManyBody, Id, Text, or_blank
 from videovault.services.admin import audit_log, statistics
 from videovault.services.admin import videos as admin_videos
-from videovault.services.admin.audit_log import ActivityQuery
-from videovault.services.admin.views import ActivityView, Group, StatsView
+from videovault.services.admin.audit_log import AuditLogQuery
+from videovault.services.admin.views import AuditLogView, Group, StatsView
 from videovault.services.core.views import AdminVideoView, DeletionResult, View
 from videovault.services.maintenance import reconcile
 
@@ -48,7 +48,7 @@ class Deletions(View):
     results: list[DeletionResult]
 
 
-@router.get("/videos", response_model_exclude_none=True, responses=failing(401, 403))
+@router.get("/videos", response_model_exclude_none=True, responses=failures(401, 403))
 def list_videos(caller: SignedInCaller) -> Success[AllVideos]:
     """Everybody's videos, newest first."""
     found = admin_videos.list_videos(caller)
@@ -57,7 +57,7 @@ def list_videos(caller: SignedInCaller) -> Success[AllVideos]:
     )
 
 
-@router.delete("/videos", response_model_exclude_none=True, responses=failing(400, 401, 403))
+@router.delete("/videos", response_model_exclude_none=True, responses=failures(400, 401, 403))
 def delete_videos(caller: SignedInCaller, body: DeleteManyBody) -> Success[Deletions]:
     """Delete several videos; the answer tells what became of each."""
     results = admin_videos.delete_videos(caller, body.video_ids)
@@ -65,10 +65,10 @@ def delete_videos(caller: SignedInCaller, body: DeleteManyBody) -> Success[Delet
     return Success(message=f"{gone} of {len(results)} videos deleted", data=Deletions(results=results))
 
 
-@router.get("/events", response_model_exclude_none=True, responses=failing(400, 401, 403))
-def list_events(caller: SignedInCaller, query: Annotated[EventParams, Query()]) -> Success[ActivityView]:
+@router.get("/events", response_model_exclude_none=True, responses=failures(400, 401, 403))
+def list_events(caller: SignedInCaller, query: Annotated[EventParams, Query()]) -> Success[AuditLogView]:
     """Who did what when, newest first."""
-    wanted = ActivityQuery(
+    wanted = AuditLogQuery(
         group=query.group,
         user_id=query.user_id or "",
         client_ip=query.client_ip,
@@ -77,23 +77,23 @@ def list_events(caller: SignedInCaller, query: Annotated[EventParams, Query()]) 
         cursor=query.cursor,
         limit=query.limit,
     )
-    return Success(message="Events retrieved successfully", data=audit_log.page(caller, wanted))
+    return Success(message="Events retrieved successfully", data=audit_log.list_entries(caller, wanted))
 
 
-@router.get("/stats", responses=failing(400, 401, 403))
+@router.get("/stats", responses=failures(400, 401, 403))
 def read_stats(caller: SignedInCaller, query: Annotated[StatsParams, Query()]) -> Success[StatsView]:
     """How much there is, and what was stored on each of the last 30 days, in the time zone named."""
     found = statistics.stats(caller, query.time_zone)
     return Success(message="Figures retrieved successfully", data=found)
 
 
-@router.get("/reconcile", responses=failing(401, 403, 502))
+@router.get("/reconcile", responses=failures(401, 403, 502))
 def look_for_differences(caller: SignedInCaller) -> Success[reconcile.Report]:
     """What S3 holds against what the database says; nothing is changed. It takes minutes for a large bucket."""
     return _reconciled(reconcile.for_admin(caller))
 
 
-@router.post("/reconcile", responses=failing(401, 403, 409, 502))
+@router.post("/reconcile", responses=failures(401, 403, 409, 502))
 def mend_differences(caller: SignedInCaller) -> Success[reconcile.Report]:
     """The same, and mend what needs no person's judgement."""
     return _reconciled(reconcile.for_admin(caller, repair=True))

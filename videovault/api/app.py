@@ -20,7 +20,7 @@ from videovault.api import (
     callbacks,
     docs,
     generation,
-    operations,
+    health,
     passwords,
     sharing,
     users,
@@ -28,8 +28,8 @@ from videovault.api import (
     webhook_log,
 )
 from videovault.api import responses as api_responses
-from videovault.api.errors import NOTHING_HERE, problem
-from videovault.api.video_waits import Watch
+from videovault.api.responses import NOTHING_HERE, problem
+from videovault.api.video_watcher import VideoWatcher
 from videovault.errors import InvalidInput, VideoVaultError
 
 # Query strings that can be understood in two ways are refused.
@@ -69,7 +69,7 @@ class Api(FastAPI):
         return [(route.path_regex, route.methods) for route in routes if route.methods and route.path_regex]
 
 
-def create_api(watch: Watch | None = None) -> Api:
+def create_api(watch: VideoWatcher | None = None) -> Api:
     """The API with all its routes.
 
     Callers that wait are in ``watch``, to be closed when the server ends.
@@ -83,7 +83,7 @@ def create_api(watch: Watch | None = None) -> Api:
         redoc_url=None,
         redirect_slashes=False,
     )
-    api.state.watch = watch or Watch()
+    api.state.watch = watch or VideoWatcher()
     for router in (
         accounts.router,
         passwords.router,
@@ -97,14 +97,14 @@ def create_api(watch: Watch | None = None) -> Api:
         admin.router,
         users.router,
         webhook_log.router,
-        operations.router,
+        health.router,
         docs.router,
     ):
         api.include_router(router, dependencies=[Depends(refuse_repeated)])
-    api.add_exception_handler(VideoVaultError, api_responses.for_error)
-    api.add_exception_handler(RequestValidationError, api_responses.for_invalid)
-    api.add_exception_handler(HTTPException, api_responses.for_http)
-    api.add_exception_handler(Exception, api_responses.for_unknown)
+    api.add_exception_handler(VideoVaultError, api_responses.on_error)
+    api.add_exception_handler(RequestValidationError, api_responses.on_validation_error)
+    api.add_exception_handler(HTTPException, api_responses.on_http_error)
+    api.add_exception_handler(Exception, api_responses.on_unexpected_error)
     api.openapi = lambda: _described(api)  # type: ignore[method-assign] # FastAPI's own way to extend it
     return api
 

@@ -9,13 +9,13 @@ from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBea
 from starlette.requests import HTTPConnection
 
 from videovault import security
-from videovault.api.errors import IDENTITY
 from videovault.api.middleware.csrf import SAFE_METHODS
+from videovault.api.responses import IDENTITY
 from videovault.config import settings
 from videovault.errors import Forbidden, NotSignedIn, VideoNotFound
-from videovault.models import now
+from videovault.models import utcnow
 from videovault.services.accounts import sessions, tokens
-from videovault.services.core.access import READS_ONLY, Caller
+from videovault.services.core.access import READ_ONLY_MESSAGE, Caller
 from videovault.services.generation import callbacks, webhook_log
 
 
@@ -35,7 +35,7 @@ _bearer = HTTPBearer(
 Cookie = Annotated[str | None, Depends(_cookie)]
 
 
-def shown_token(
+def presented_token(
     cookie: Cookie,
     bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> str:
@@ -43,7 +43,7 @@ def shown_token(
     return bearer.credentials if bearer else cookie or ""
 
 
-Token = Annotated[str, Depends(shown_token)]
+Token = Annotated[str, Depends(presented_token)]
 
 
 def signed_in(request: Request, token: Token) -> Caller:
@@ -52,11 +52,11 @@ def signed_in(request: Request, token: Token) -> Caller:
         raise NotSignedIn
     is_personal = token.startswith(tokens.PREFIX)
     by = "token" if is_personal else "session"
-    note_identity(request, by)
+    log_identity(request, by)
     caller = tokens.authenticate(token) if is_personal else sessions.authenticate(token)
-    note_identity(request, by, caller.user_id)
+    log_identity(request, by, caller.user_id)
     if not caller.may_write and request.method not in SAFE_METHODS:
-        raise Forbidden(READS_ONLY)
+        raise Forbidden(READ_ONLY_MESSAGE)
     return caller
 
 
@@ -65,7 +65,7 @@ SignedInCaller = Annotated[Caller, Depends(signed_in)]
 
 async def signed_by_generator(request: Request) -> bool:
     """Whether the call carries a good signature; raises NotSignedIn for one that is wrong or too old."""
-    genuine = security.webhook_is_genuine(await request.body(), request.headers)
+    genuine = security.verify_webhook_signature(await request.body(), request.headers)
     if genuine is False:
         raise NotSignedIn("The signature of this call is wrong or too old.")
     return bool(genuine)
@@ -74,20 +74,20 @@ async def signed_by_generator(request: Request) -> bool:
 Signed = Annotated[bool, Depends(signed_by_generator)]
 
 
-def check_proof(request: Request, token: str, *, signed: bool) -> str:
+def check_credentials(request: Request, token: str, *, signed: bool) -> str:
     """Who reports, by a proof that is good for whichever video: a video's or a user's id, empty for a signature.
 
     Raises NotSignedIn.
     """
     if "." in token:
-        video_id = callbacks.video_of_token(token)
+        video_id = callbacks.video_id_of_token(token)
         if not video_id:
             raise NotSignedIn("This callback token is not good for this video.")
         return video_id
     return "" if signed else signed_in(request, token).user_id
 
 
-def reporter(request: Request, token: str, video_id: str, *, signed: bool = False) -> Caller:
+def authenticate_reporter(request: Request, token: str, video_id: str, *, signed: bool = False) -> Caller:
     """Who reports on this video: a person, or its generator by a callback token or a signature.
 
     Raises NotSignedIn, and VideoNotFound for the generator of a video that is gone.
@@ -97,48 +97,52 @@ def reporter(request: Request, token: str, video_id: str, *, signed: bool = Fals
     if not is_signed and not is_callback:
         caller = signed_in(request, token)
     else:
-        note_identity(request, "signature" if is_signed else "callback token")
-        caller = callbacks.signed_generator(video_id) if is_signed else callbacks.generator(token, video_id)
+        log_identity(request, "signature" if is_signed else "callback token")
+        caller = (
+            callbacks.signed_generator_caller(video_id)
+            if is_signed
+            else callbacks.generator_caller(token, video_id)
+        )
     return replace(caller, webhook_id=request.headers["webhook-id"]) if signed else caller
 
 
-def misreporter(request: Request, body: bytes) -> tuple[Caller, str] | None:
+def refused_reporter(request: Request, body: bytes) -> tuple[Caller, str] | None:
     """Which generator sent a report that was refused before it was understood, and its video; None without a proof."""
     token = request.headers.get("authorization", "").partition(" ")[2]
-    signed = bool(security.webhook_is_genuine(body, request.headers))
-    video_id = callbacks.video_of_token(token) or (webhook_log.named_video(body) if signed else "")
+    signed = bool(security.verify_webhook_signature(body, request.headers))
+    video_id = callbacks.video_id_of_token(token) or (webhook_log.video_id_in(body) if signed else "")
     try:
-        return (callbacks.signed_generator(video_id), video_id) if video_id else None
+        return (callbacks.signed_generator_caller(video_id), video_id) if video_id else None
     except VideoNotFound:
         return None
 
 
-def note_identity(request: Request, by: str, user_id: str = "") -> None:
+def log_identity(request: Request, by: str, user_id: str = "") -> None:
     """Who is calling and by what proof, for the request's line in the log; without a user as long as it is not checked."""
     request.scope.setdefault(IDENTITY, {}).update({"by": by} | ({"user_id": user_id} if user_id else {}))
 
 
-def remember(response: Response, token: str, expires_at: datetime) -> None:
+def set_session_cookie(response: Response, token: str, expires_at: datetime) -> None:
     """Give the browser its session."""
-    _set(response, settings().session_cookie, token, int((expires_at - now()).total_seconds()))
+    _set(response, settings().session_cookie, token, int((expires_at - utcnow()).total_seconds()))
 
 
-def device(request: Request) -> str:
+def device_cookie(request: Request) -> str:
     """The cookie by which a browser shows that it signed in before; empty without one."""
     return request.cookies.get(_device_cookie(), "")
 
 
-def remember_device(response: Response, email: str) -> None:
+def set_device_cookie(response: Response, email: str) -> None:
     """Let the browser show later that it signed in to this account."""
     _set(response, _device_cookie(), security.device_cookie(email), security.DEVICE_SECONDS)
 
 
-def forget(response: Response) -> None:
+def clear_session_cookie(response: Response) -> None:
     """Take the browser's session away."""
     _set(response, settings().session_cookie, "", 0)
 
 
-def forget_device(response: Response) -> None:
+def clear_device_cookie(response: Response) -> None:
     """Take away what shows that the browser signed in before."""
     _set(response, _device_cookie(), "", 0)
 

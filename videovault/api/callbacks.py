@@ -11,19 +11,18 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from videovault.api import auth
-from videovault.api.errors import Success, failing
 from videovault.api.middleware.body_limit import RawBody
 from videovault.api.middleware.forwarded import client_address
-from videovault.api.responses import concerns, status_of
+from videovault.api.responses import Success, failures, set_video_id, status_of
 from videovault.api.schemas import STATUS_BODY
-from videovault.errors import InvalidInput, NotUnderstood, VideoVaultError
+from videovault.errors import InvalidInput, UnreadableReport, VideoVaultError
 from videovault.gateways.webhook_reply import Generation
 from videovault.services.admin import test_order
 from videovault.services.core.access import Caller
 from videovault.services.core.views import PublicStatus, VideoView, View
 from videovault.services.generation import callbacks, webhook_log
-from videovault.services.generation.callbacks import Report, Taken
-from videovault.services.generation.webhook_log import Incoming, Verdict
+from videovault.services.generation.callbacks import Report, ReportOutcome
+from videovault.services.generation.webhook_log import IncomingCall, Verdict
 from videovault.worker import enqueue
 
 UNCHANGED: dict[Verdict, str] = {
@@ -50,7 +49,9 @@ class KeptRoute(APIRoute):
                 await run_in_threadpool(_keep_refused, request, body, error)
                 raise
             if hasattr(request.state, "taken"):  # else it was on a test order, which keeps it itself
-                await run_in_threadpool(webhook_log.incoming, _taken(request, body, answer.status_code))
+                await run_in_threadpool(
+                    webhook_log.record_incoming, _taken(request, body, answer.status_code)
+                )
             return answer
 
         return kept
@@ -64,7 +65,7 @@ _described: Any = {
     "response_model_exclude_none": True,
     "responses": {
         202: {"model": Success[VideoView], "description": "Storing has begun"},
-        **failing(400, 401, 403, 404, 409, 429),
+        **failures(400, 401, 403, 404, 409, 429),
     },
     "openapi_extra": {
         "requestBody": {"required": True, "content": {"application/json": {"schema": STATUS_BODY}}}
@@ -86,16 +87,16 @@ def update_status(
     more changes nothing.
     """
     # Reading a large body costs more than strangers may spend.
-    sender = auth.check_proof(request, token, signed=signed)
-    said = callbacks.understood(body, request.headers.get("content-type", ""), sender=sender)
+    sender = auth.check_credentials(request, token, signed=signed)
+    said = callbacks.parse_report(body, request.headers.get("content-type", ""), sender=sender)
     if test_order.report(token, body, said):
         return JSONResponse({"success": True, "message": "The report on the test order was received."})
     caller, video_id, user_id = _subject(request, said, token, signed=signed)
     if said.state == "unread" and not caller.is_generator:
         raise InvalidInput(UNREAD.format(said.message), {"status": UNREAD.format(said.message)})
-    taken = callbacks.take(caller, Report.of(said, user_id=user_id, video_id=video_id), enqueue=enqueue)
+    taken = callbacks.apply(caller, Report.of(said, user_id=user_id, video_id=video_id), enqueue=enqueue)
     if said.state == "unread" and not taken.superseded:
-        raise NotUnderstood(UNREAD.format(said.message))
+        raise UnreadableReport(UNREAD.format(said.message))
     request.state.taken = taken
     if said.state == "ready" and taken.video.status == "processing" and not taken.superseded:
         response.status_code = 202
@@ -104,10 +105,10 @@ def update_status(
 
 def _subject(request: Request, said: Generation, token: str, *, signed: bool) -> tuple[Caller, str, str]:
     """Who reports, on which video, and whose it is. Raises InvalidInput where a person leaves that out."""
-    video_id = callbacks.video_of(said, token)
-    concerns(request, video_id)
-    caller = auth.reporter(request, token, video_id, signed=signed)
-    user_id = callbacks.owner_of(said, caller)
+    video_id = callbacks.video_id_of(said, token)
+    set_video_id(request, video_id)
+    caller = auth.authenticate_reporter(request, token, video_id, signed=signed)
+    user_id = callbacks.owner_id_of(said, caller)
     missing = {name: NO_ID for name, value in {"userId": user_id, "videoId": video_id}.items() if not value}
     if missing:
         raise InvalidInput("Please check the marked fields.", missing)
@@ -115,12 +116,12 @@ def _subject(request: Request, said: Generation, token: str, *, signed: bool) ->
     return caller, video_id, user_id
 
 
-def _taken(request: Request, body: bytes, http_status: int) -> Incoming:
+def _taken(request: Request, body: bytes, http_status: int) -> IncomingCall:
     taken = request.state.taken
     unread = getattr(request.state, "unread", "")
     verdict: Verdict = "unread" if unread else _verdict(taken)
     caller, video_id = request.state.reporter
-    return Incoming(
+    return IncomingCall(
         kind="status",
         headers=request.headers,
         body=body,
@@ -135,7 +136,7 @@ def _taken(request: Request, body: bytes, http_status: int) -> Incoming:
     )
 
 
-def _verdict(taken: Taken) -> Verdict:
+def _verdict(taken: ReportOutcome) -> Verdict:
     if taken.superseded:
         return "superseded"
     return "accepted" if taken.changed else "duplicate"
@@ -149,14 +150,14 @@ def _keep_refused(request: Request, body: bytes, error: Exception) -> None:
         http_status, why = 400, "A field is missing or wrong."
     elif isinstance(error, HTTPException):
         http_status, why = error.status_code, str(error.detail)
-    reporter = getattr(request.state, "reporter", None) or auth.misreporter(request, body)
+    reporter = getattr(request.state, "reporter", None) or auth.refused_reporter(request, body)
     caller, video_id = reporter or (None, "")
-    webhook_log.incoming(
-        Incoming(
+    webhook_log.record_incoming(
+        IncomingCall(
             kind="status",
             headers=request.headers,
             body=body,
-            verdict="unread" if isinstance(error, NotUnderstood) else "refused",
+            verdict="unread" if isinstance(error, UnreadableReport) else "refused",
             http_status=http_status,
             why=why,
             caller=caller,
@@ -183,23 +184,25 @@ class ReportedView(View):
 
 @callback_router.post("/{token}/", include_in_schema=False)
 @callback_router.put("/{token}/", include_in_schema=False)
-@callback_router.post("/{token}", operation_id="report_by_post", responses=failing(400, 404, 429))
-@callback_router.put("/{token}", operation_id="report_by_put", responses=failing(400, 404, 429))
+@callback_router.post("/{token}", operation_id="report_by_post", responses=failures(400, 404, 429))
+@callback_router.put("/{token}", operation_id="report_by_put", responses=failures(400, 404, 429))
 def report(request: Request, token: Token, body: RawBody) -> Success[ReportedView]:
     """Report on the one order that the address was sent with, in the service's own words.
 
     POST and PUT are equal. No header, cookie or documented body is needed, and a report that comes again or too late
     is answered as the first one was. An address that is wrong or has expired, or whose video is deleted, is 404.
     """
-    auth.note_identity(request, "report address")
-    video_id = callbacks.video_at(token)  # before the body, whose reading strangers must not cause
-    said = callbacks.understood(body, request.headers.get("content-type", ""), sender=video_id)
+    auth.log_identity(request, "report address")
+    video_id = callbacks.video_id_of_report_url(
+        token
+    )  # before the body, whose reading strangers must not cause
+    said = callbacks.parse_report(body, request.headers.get("content-type", ""), sender=video_id)
     if test_order.report(token, body, said):
         now = ReportedView(video_id=video_id, status="processing")
         return Success(message="The report on the test order was received.", data=now)
-    caller = callbacks.generator(token, video_id)
+    caller = callbacks.generator_caller(token, video_id)
     request.state.reporter = (caller, video_id)
-    taken, request.state.unread = callbacks.take_any(caller, video_id, said, enqueue=enqueue)
+    taken, request.state.unread = callbacks.apply_leniently(caller, video_id, said, enqueue=enqueue)
     request.state.taken = taken
     now = ReportedView(video_id=video_id, status=taken.video.status)
     return Success(message="Report received", data=now)

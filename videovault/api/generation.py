@@ -7,16 +7,16 @@ import anyio
 from fastapi import APIRouter, Body, Response
 
 from videovault.api.auth import SignedInCaller
-from videovault.api.errors import Success, failing
-from videovault.api.long_calls import Waiting, Work, promises
+from videovault.api.long_calls import LongTask, Waiting, promises
+from videovault.api.responses import Success, failures
 from videovault.api.schemas import BriefBody, ScriptBody
-from videovault.api.video_waits import reason
+from videovault.api.video_watcher import failure_error
 from videovault.config import settings
 from videovault.errors import WebhookError
-from videovault.models import Status, now
+from videovault.models import Status, utcnow
 from videovault.services.core.access import Caller, check_own_email
 from videovault.services.core.idempotency import Claim
-from videovault.services.core.views import Time, VideoView, View
+from videovault.services.core.views import Timestamp, VideoView, View
 from videovault.services.generation import orders, scripts
 from videovault.services.videos import gallery
 from videovault.worker import enqueue
@@ -42,7 +42,7 @@ class Generated(View):
 
     video_url: str
     status: Literal["ready"] = "ready"
-    timestamp: Time
+    timestamp: Timestamp
     video_id: str
 
 
@@ -51,7 +51,7 @@ class Generating(View):
 
     status: Literal["processing"] = "processing"
     estimated_time: int | float
-    timestamp: Time
+    timestamp: Timestamp
     message: str
     video_id: str
 
@@ -68,14 +68,14 @@ EXAMPLE = {
 }
 
 
-@router.post("", responses=failing(400, 401, 403, 404, 409, 429, 502))
+@router.post("", responses=failures(400, 401, 403, 404, 409, 429, 502))
 async def create_video(caller: SignedInCaller, body: BriefBody) -> Success[Draft]:
     """Have a script written for a brief; both are kept as a draft."""
     check_own_email(caller, body.email)
-    write = partial(scripts.write, caller, _texts(body))
+    write = partial(scripts.write_draft, caller, _texts(body))
     script = await anyio.to_thread.run_sync(write, limiter=_writers)
     draft = Draft(video_id=script.video_id, hook=script.hook, body=script.body, conclusion=script.conclusion)
-    empty = " and ".join(scripts.left_empty(draft.model_dump()))
+    empty = " and ".join(scripts.missing_parts(draft.model_dump()))
     message = f"Script created, but the script service left {empty} empty" if empty else CREATED
     return Success(message=message, data=draft)
 
@@ -87,7 +87,7 @@ async def create_video(caller: SignedInCaller, body: BriefBody) -> Success[Draft
 )
 async def generate_video(call: Waiting, body: Annotated[ScriptBody, Body(examples=[EXAMPLE])]) -> Response:
     """Have a video made from a script, waiting a while for its address. Storing begins by itself."""
-    work = Work(
+    work = LongTask(
         endpoint="generate-video",
         start=partial(_request, call.caller, body),
         busy={Status.GENERATING},
@@ -111,12 +111,12 @@ def _answer(caller: Caller, video_id: str) -> tuple[int, Success[Any]]:
     if video.status == "ready":  # the generator's answer was the video itself: the only address is ours
         return _ready(gallery.download_url(caller, video_id), video_id)
     if video.status == "failed":
-        raise reason(video.error, WebhookError)
+        raise failure_error(video.error, WebhookError)
     return 202, Success(message="Video generation request submitted successfully", data=_generating(video))
 
 
 def _ready(url: str, video_id: str) -> tuple[int, Success[Any]]:
-    ready = Generated(video_url=url, timestamp=now(), video_id=video_id)
+    ready = Generated(video_url=url, timestamp=utcnow(), video_id=video_id)
     return 200, Success(message="Video generated successfully", data=ready)
 
 
@@ -126,7 +126,7 @@ def _generating(video: VideoView) -> Generating:
     about = int(minutes) if minutes == int(minutes) else round(minutes, 2)
     return Generating(
         estimated_time=about,
-        timestamp=now(),
+        timestamp=utcnow(),
         message=f"Your video is being generated. This process typically takes {about} "
         f"{'minute' if about == 1 else 'minutes'}.",
         video_id=video.video_id,

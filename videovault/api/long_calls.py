@@ -14,9 +14,10 @@ from starlette.concurrency import run_in_threadpool
 from videovault import untrusted_json
 from videovault.api import responses
 from videovault.api.auth import SignedInCaller
-from videovault.api.errors import Responses, Success, failing
+from videovault.api.responses import Responses, Success
+from videovault.api.responses import failures as responses_failures
 from videovault.api.schemas import Body
-from videovault.api.video_waits import Watch
+from videovault.api.video_watcher import VideoWatcher
 from videovault.errors import Conflict, VideoNotFound, VideoVaultError
 from videovault.models import Status
 from videovault.services.core import idempotency
@@ -49,7 +50,7 @@ class Preferences:
         return ", ".join(name for name, was in followed.items() if was)
 
 
-def parsed(headers: Sequence[str]) -> Preferences:
+def parse_prefer(headers: Sequence[str]) -> Preferences:
     """Unknown and malformed preferences are ignored, and of one that is named twice the first counts (RFC 7240, 2)."""
     named: dict[str, str] = {}
     for item in parse_http_list(", ".join(headers)):
@@ -69,7 +70,7 @@ def _preferences(
         ),
     ] = None,
 ) -> Preferences:
-    return parsed(prefer or [])
+    return parse_prefer(prefer or [])
 
 
 Preferred = Annotated[Preferences, Depends(_preferences)]
@@ -112,7 +113,7 @@ Key = Annotated[
 
 
 @dataclass(frozen=True)
-class Work:
+class LongTask:
     """What a call does. ``start`` and ``answer`` are run in threads.
 
     ``start`` gives the id of its video, which is waited for while it is ``busy``, for at most ``longest``
@@ -136,11 +137,11 @@ class LongCall:
         self._request = request
         self._prefer = prefer
         self._key = idempotency_key
-        self._watch: Watch = request.app.state.watch
+        self._watch: VideoWatcher = request.app.state.watch
 
-    async def carry_out(self, body: Body, work: Work) -> Response:
+    async def carry_out(self, body: Body, work: LongTask) -> Response:
         """The answer to this call: as before where its key is known, else as the work goes."""
-        responses.concerns(self._request, getattr(body, "video_id", None))
+        responses.set_video_id(self._request, getattr(body, "video_id", None))
         if self._key is None:
             return await self._carry_on(work, None)
         sent = untrusted_json.loads(await self._request.body())
@@ -157,14 +158,14 @@ class LongCall:
         try:
             return await self._carry_on(work, begun)
         except Exception:
-            await run_in_threadpool(idempotency.let_go, begun)
+            await run_in_threadpool(idempotency.release, begun)
             raise
 
-    async def _carry_on(self, work: Work, claim: Claim | None) -> Response:
+    async def _carry_on(self, work: LongTask, claim: Claim | None) -> Response:
         video_id = claim.video_id if claim else ""
         if not video_id:
             video_id = await run_in_threadpool(work.start, claim)
-        responses.concerns(self._request, video_id)
+        responses.set_video_id(self._request, video_id)
         seconds = self._prefer.seconds(work.longest)
         holder = claim.holder if claim else ""
         listens = await self._watch.until(self._request, video_id, work.busy, seconds, holder)
@@ -173,17 +174,17 @@ class LongCall:
             said = Answer(response.status_code, bytes(response.body).decode())
             await run_in_threadpool(idempotency.finish, claim, video_id, said)
         elif claim:  # whoever hung up has no answer yet, and may come back to wait for it
-            await run_in_threadpool(idempotency.let_go, claim)
+            await run_in_threadpool(idempotency.release, claim)
         return response
 
-    def _answer(self, work: Work, video_id: str) -> Response:
+    def _answer(self, work: LongTask, video_id: str) -> Response:
         """A failure is an answer, too: the video is there, and is not to be made twice for it."""
         try:
             status, said = work.answer(video_id)
         except VideoNotFound:
-            return responses.for_error(self._request, Conflict("This video was deleted meanwhile."))
+            return responses.on_error(self._request, Conflict("This video was deleted meanwhile."))
         except VideoVaultError as error:
-            return responses.for_error(self._request, error)
+            return responses.on_error(self._request, error)
         applied = self._prefer.applied(status, work.longest)
         return _json(status, said.model_dump_json(by_alias=True), {APPLIED: applied} if applied else {})
 
@@ -195,7 +196,7 @@ def promises(still_working: type[Success[Any]], description: str, *failures: int
     """OpenAPI's words for what a long call answers beside 200 with its model."""
     replayed = _header("`true` when this is the answer to an earlier call under the same key")
     headers = {REPLAYED: replayed, APPLIED: _header(SHOWN)}
-    said = failing(400, 401, 403, 404, 409, 429, *failures)
+    said = responses_failures(400, 401, 403, 404, 409, 429, *failures)
     said[409]["headers"] = {"Retry-After": _header("Seconds, while the first call under this key is running")}
     return {
         **said,

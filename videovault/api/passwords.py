@@ -8,12 +8,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse
 
 from videovault.api import auth
-from videovault.api.errors import Nothing, Responses, Success, failing
 from videovault.api.forms import Submission, either, json_answer, submission, user_agent
 from videovault.api.middleware.forwarded import client_address
-from videovault.api.schemas import CloseBody, ForgotBody, PasswordBody, ResetBody
+from videovault.api.responses import Nothing, Responses, Success, failures
+from videovault.api.schemas import DeleteAccountBody, ForgotBody, PasswordBody, ResetBody
 from videovault.errors import Busy, Conflict, DiskFull, Forbidden, InvalidInput, RateLimited, VideoVaultError
-from videovault.services.accounts import accounts, deletion, password_reset, passwords
+from videovault.services.accounts import accounts, password_reset, passwords
 from videovault.services.core import fields, rate_limits
 from videovault.services.core.views import SignedIn
 
@@ -21,7 +21,7 @@ FORM: Responses = {
     303: {"description": "The answer to an HTML form: on to the next page, or back with the error"}
 }
 FIELD_WORDS = {
-    fields.NO_ADDRESS: "email",
+    fields.INVALID_EMAIL: "email",
     passwords.MISSING: "no-password",
     passwords.WRONG: "wrong",
     passwords.CONTROLS: "controls",
@@ -37,7 +37,7 @@ Submitted = Annotated[Submission, Depends(submission)]
 @router.post(
     "/password",
     response_model=Success[SignedIn],
-    responses={**failing(400, 401, 403, 429), **FORM},
+    responses={**failures(400, 401, 403, 429), **FORM},
     openapi_extra=either(PasswordBody),
 )
 def change_password(sent: Submitted, request: Request, caller: auth.SignedInCaller) -> Response:
@@ -51,34 +51,34 @@ def change_password(sent: Submitted, request: Request, caller: auth.SignedInCall
         return _refused(error, sent, "/account")
     message = "Password changed successfully"
     response = _answer(sent, "/account?done=password", Success(message=message, data=signed_in))
-    auth.remember(response, signed_in.token, signed_in.expires_at)
+    auth.set_session_cookie(response, signed_in.token, signed_in.expires_at)
     return response
 
 
 @router.post(
     "/delete-account",
     response_model=Success[Nothing],
-    responses={**failing(400, 401, 403, 409, 429), **FORM},
-    openapi_extra=either(CloseBody),
+    responses={**failures(400, 401, 403, 409, 429), **FORM},
+    openapi_extra=either(DeleteAccountBody),
 )
 def delete_account(sent: Submitted, caller: auth.SignedInCaller) -> Response:
     """Delete the account with all its videos, at once and for good; what S3 cannot delete now goes later."""
     try:
-        deletion.close(caller, sent.parsed(CloseBody).password)
+        accounts.close_account(caller, sent.parsed(DeleteAccountBody).password)
     except (VideoVaultError, RequestValidationError) as error:
         return _refused(error, sent, "/account", of="closing-")
     response = _answer(
         sent, "/login?done=deleted", Success(message="Account deleted successfully", data=Nothing())
     )
-    auth.forget(response)
-    auth.forget_device(response)
+    auth.clear_session_cookie(response)
+    auth.clear_device_cookie(response)
     return response
 
 
 @router.post(
     "/forgot",
     response_model=Success[Nothing],
-    responses={**failing(400, 403, 429), **FORM},
+    responses={**failures(400, 403, 429), **FORM},
     openapi_extra=either(ForgotBody),
 )
 def forgot(sent: Submitted, request: Request) -> Response:
@@ -86,9 +86,9 @@ def forgot(sent: Submitted, request: Request) -> Response:
     try:
         email = sent.parsed(ForgotBody).email
         if sent.is_form:  # which somebody mistyped; a program is answered alike whatever it sends
-            fields.checked_email(email)
-        rate_limits.letter(email, client_address(request.scope), auth.device(request))
-        password_reset.forgot(email)
+            fields.normalize_email(email)
+        rate_limits.check_reset_email(email, client_address(request.scope), auth.device_cookie(request))
+        password_reset.request_reset(email)
     except (DiskFull, RateLimited, InvalidInput, RequestValidationError) as error:
         return _refused(error, sent, "/forgot", email=sent.text("email")[:254])
     return _answer(sent, "/forgot?done=sent", Success(message=ALIKE, data=Nothing()))
@@ -97,7 +97,7 @@ def forgot(sent: Submitted, request: Request) -> Response:
 @router.post(
     "/reset",
     response_model=Success[Nothing],
-    responses={**failing(400, 403, 429), **FORM},
+    responses={**failures(400, 403, 429), **FORM},
     openapi_extra=either(ResetBody),
 )
 def reset(sent: Submitted, request: Request) -> Response:

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.alias_generators import to_camel
 
 from videovault.services.core.views import PublicStatus
-from videovault.services.sharing.links import LONGEST_DAYS, MOST_VIEWS
+from videovault.services.sharing.share_links import MAX_DAYS, MAX_VIEWS
 
 NOT_SHOWN = "This contains characters that cannot be shown."
 LARGEST = 2**63 - 1  # what a column holds
@@ -70,7 +70,7 @@ class PasswordBody(CamelBody):
     new_password: Text
 
 
-class CloseBody(Body):
+class DeleteAccountBody(Body):
     """The password once more, since nothing brings a deleted account back."""
 
     password: Text
@@ -103,7 +103,7 @@ class InvitationBody(Body):
     email: Email | None = None
 
 
-class PersonBody(CamelBody):
+class UserBody(CamelBody):
     """What is left out stays; ``quotaBytes`` null: the installation's own, 0: none."""
 
     is_admin: Annotated[bool, Field(strict=True)] = False
@@ -194,8 +194,8 @@ class RenameBody(CamelBody):
 class ShareBody(CamelBody):
     """For how many days and views the link works; without limit where nothing is said."""
 
-    expires_in_days: Annotated[int, Field(strict=True, ge=1, le=LONGEST_DAYS)] | None = None
-    most_views: Annotated[int, Field(strict=True, ge=1, le=MOST_VIEWS)] | None = None
+    expires_in_days: Annotated[int, Field(strict=True, ge=1, le=MAX_DAYS)] | None = None
+    most_views: Annotated[int, Field(strict=True, ge=1, le=MAX_VIEWS)] | None = None
 
 
 class DeleteBody(CamelBody):

@@ -12,10 +12,10 @@ from starlette.convertors import Convertor, register_url_convertor
 
 from videovault.api import responses
 from videovault.api.auth import SignedInCaller
-from videovault.api.errors import Responses, Success, failing
-from videovault.api.long_calls import Waiting, Work, promises
+from videovault.api.long_calls import LongTask, Waiting, promises
+from videovault.api.responses import Responses, Success, failures
 from videovault.api.schemas import AddressBody, DeleteBody, GalleryParams, Id, RenameBody, StoreBody
-from videovault.api.video_waits import reason
+from videovault.api.video_watcher import failure_error
 from videovault.config import settings
 from videovault.errors import Busy, SourceError
 from videovault.services.core.access import Caller
@@ -120,7 +120,7 @@ class Deleted(View):
 )
 async def download(call: Waiting, body: StoreBody) -> Response:
     """Store the video behind an address, waiting until it is in S3 and proven to be whole."""
-    work = Work(
+    work = LongTask(
         endpoint="download",
         start=partial(_store, call.caller, body),
         busy=PROCESSING,
@@ -130,7 +130,7 @@ async def download(call: Waiting, body: StoreBody) -> Response:
     return await call.carry_out(body, work)
 
 
-@router.get("/gallery", response_model=Success[GalleryView], responses=failing(400, 401, 403, 429, 502))
+@router.get("/gallery", response_model=Success[GalleryView], responses=failures(400, 401, 403, 429, 502))
 async def gallery(caller: SignedInCaller, query: Annotated[GalleryParams, Query()]) -> Response:
     """A user's videos, newest first, with the counts over all of them."""
     wanted = GalleryQuery(
@@ -140,25 +140,25 @@ async def gallery(caller: SignedInCaller, query: Annotated[GalleryParams, Query(
         limit=query.limit,
         cursor=query.cursor,
     )
-    return await answer(partial(videos_gallery.read, caller, query.user_id, wanted))
+    return await answer(partial(videos_gallery.stream_gallery, caller, query.user_id, wanted))
 
 
-@router.delete("/delete", responses=failing(400, 401, 403, 404, 502))
+@router.delete("/delete", responses=failures(400, 401, 403, 404, 502))
 def delete(request: Request, caller: SignedInCaller, body: DeleteBody) -> Success[Deleted]:
     """Delete a video: its objects in S3, then its row."""
-    responses.concerns(request, body.video_id)
+    responses.set_video_id(request, body.video_id)
     kept = deletion.delete(caller, body.video_id, owner_id=body.user_id)
     message = f"Video deleted. {kept}" if kept else "Video deleted successfully"
     return Success(message=message, data=Deleted(video_id=body.video_id))
 
 
-@router.get(ONE, response_model_exclude_none=True, responses=failing(401, 404, 429, 502))
+@router.get(ONE, response_model_exclude_none=True, responses=failures(401, 404, 429, 502))
 def get(caller: SignedInCaller, video_id: VideoId) -> Success[VideoView]:
     """One video, as in the gallery."""
     return Success(message="Video retrieved successfully", data=videos_gallery.get(caller, video_id))
 
 
-@router.patch(ONE, response_model_exclude_none=True, responses=failing(400, 401, 403, 404, 502))
+@router.patch(ONE, response_model_exclude_none=True, responses=failures(400, 401, 403, 404, 502))
 def rename(caller: SignedInCaller, video_id: VideoId, body: RenameBody) -> Success[VideoView]:
     """Give a video another title."""
     return Success(
@@ -170,7 +170,7 @@ def rename(caller: SignedInCaller, video_id: VideoId, body: RenameBody) -> Succe
     f"{ONE}/download",
     status_code=302,
     response_class=RedirectResponse,
-    responses={**REDIRECT, **failing(400, 401, 404, 409, 429, 502)},
+    responses={**REDIRECT, **failures(400, 401, 404, 409, 429, 502)},
 )
 def download_link(
     caller: SignedInCaller,
@@ -185,7 +185,7 @@ def download_link(
     f"{ONE}/thumbnail",
     status_code=302,
     response_class=RedirectResponse,
-    responses={**REDIRECT, **failing(401, 404, 409, 502)},
+    responses={**REDIRECT, **failures(401, 404, 409, 502)},
 )
 def thumbnail(caller: SignedInCaller, video_id: VideoId) -> Response:
     """To the video's poster."""
@@ -196,7 +196,7 @@ def thumbnail(caller: SignedInCaller, video_id: VideoId) -> Response:
 
 
 @router.post(
-    f"{ONE}/retry", response_model_exclude_none=True, responses=failing(400, 401, 403, 404, 409, 413, 429)
+    f"{ONE}/retry", response_model_exclude_none=True, responses=failures(400, 401, 403, 404, 409, 413, 429)
 )
 def retry(
     caller: SignedInCaller,
@@ -209,24 +209,26 @@ def retry(
     return Success(message="Video is being tried again", data=video)
 
 
-@router.get(f"{ONE}/source", responses=failing(401, 403, 404, 409))
+@router.get(f"{ONE}/source", responses=failures(401, 403, 404, 409))
 def source_address(caller: SignedInCaller, video_id: VideoId) -> Success[SourceView]:
     """The address that a failed video was fetched from, whole and as it was given. It may carry a secret."""
-    return Success(message="Address retrieved successfully", data=pipeline.source_address(caller, video_id))
+    return Success(
+        message="Address retrieved successfully", data=pipeline.reveal_source_url(caller, video_id)
+    )
 
 
 @router.put(
     f"{ONE}/source",
     response_model_exclude_none=True,
-    responses=failing(400, 401, 403, 404, 409, 413, 422, 429),
+    responses=failures(400, 401, 403, 404, 409, 413, 422, 429),
 )
 def fetch_from(caller: SignedInCaller, video_id: VideoId, body: AddressBody) -> Success[VideoView]:
     """Fetch a failed video from another address."""
-    video = pipeline.fetch_from(caller, video_id, body.video_url, enqueue=enqueue)
+    video = pipeline.fetch_from_url(caller, video_id, body.video_url, enqueue=enqueue)
     return Success(message="Video is being fetched", data=video)
 
 
-@router.post(f"{ONE}/cancel", response_model_exclude_none=True, responses=failing(401, 403, 404, 409))
+@router.post(f"{ONE}/cancel", response_model_exclude_none=True, responses=failures(401, 403, 404, 409))
 def cancel(caller: SignedInCaller, video_id: VideoId) -> Success[VideoView]:
     """Stop a video in work."""
     return Success(message="Video cancelled successfully", data=pipeline.cancel(caller, video_id))
@@ -242,8 +244,8 @@ def _store(caller: Caller, body: StoreBody, claim: Claim | None) -> str:
 def _stored(caller: Caller, video_id: str) -> tuple[int, Success[Any]]:
     video = videos_gallery.get(caller, video_id, links=False)
     if video.status == "failed":
-        raise reason(video.error, SourceError)
-    stored = videos_gallery.stored(caller, video_id)
+        raise failure_error(video.error, SourceError)
+    stored = videos_gallery.get_stored(caller, video_id)
     if stored.status == "ready":
         return 200, Success(message="Video downloaded and uploaded successfully", data=stored)
     return 202, Success(message="Video is being downloaded and stored", data=stored)

@@ -6,10 +6,10 @@ from fastapi import APIRouter, Path, Query
 from pydantic import Field, StringConstraints
 
 from videovault.api.auth import SignedInCaller
-from videovault.api.errors import Success, failing
+from videovault.api.responses import Success, failures
 from videovault.api.schemas import AddressBody, CamelBody, Id, Text, or_blank
-from videovault.services.admin import webhook_log as admin_webhook_log
-from videovault.services.admin.webhook_log import DeliveriesView
+from videovault.services.admin import rescue as admin_webhook_log
+from videovault.services.admin.rescue import WebhookCallsView
 from videovault.services.core.views import VideoView, View
 from videovault.services.generation import webhook_log as generation_webhook_log
 from videovault.worker import enqueue
@@ -40,12 +40,12 @@ class Chosen(View):
     videos: int
 
 
-@router.get("/deliveries", response_model_exclude_none=True, responses=failing(400, 401, 403))
+@router.get("/deliveries", response_model_exclude_none=True, responses=failures(400, 401, 403))
 def list_deliveries(
     caller: SignedInCaller, query: Annotated[InboxParams, Query()]
-) -> Success[DeliveriesView]:
+) -> Success[WebhookCallsView]:
     """The webhook calls of the last 30 days, in and out, newest first."""
-    found = admin_webhook_log.list_deliveries(
+    found = admin_webhook_log.list_calls(
         caller,
         video_id=query.video_id or "",
         direction=query.direction,
@@ -58,7 +58,7 @@ def list_deliveries(
 @router.post(
     "/deliveries/{deliveryId}/replay",
     response_model_exclude_none=True,
-    responses=failing(400, 401, 403, 404, 409),
+    responses=failures(400, 401, 403, 404, 409),
 )
 def replay(
     caller: SignedInCaller, delivery_id: Annotated[Id, Path(alias="deliveryId")]
@@ -70,25 +70,25 @@ def replay(
 
 @router.post(
     "/deliveries/{deliveryId}/field",
-    responses=failing(400, 401, 403, 404, 409),
+    responses=failures(400, 401, 403, 404, 409),
 )
 def choose_field(
     caller: SignedInCaller, delivery_id: Annotated[Id, Path(alias="deliveryId")], body: FieldBody
 ) -> Success[Chosen]:
     """Have the video's address read from this field of all answers, and go on with the videos that wait for it."""
-    videos = admin_webhook_log.choose_field(caller, delivery_id, body.field, enqueue=enqueue)
-    chosen = Chosen(setting=f"{generation_webhook_log.VIDEO}={body.field}", videos=videos)
+    videos = admin_webhook_log.choose_result_field(caller, delivery_id, body.field, enqueue=enqueue)
+    chosen = Chosen(setting=f"{generation_webhook_log.VIDEO_RESULT_FIELD}={body.field}", videos=videos)
     return Success(message="Field chosen", data=chosen)
 
 
 @router.post(
     "/videos/{videoId}/rescue",
     response_model_exclude_none=True,
-    responses=failing(400, 401, 403, 404, 409, 422),
+    responses=failures(400, 401, 403, 404, 409, 422),
 )
 def rescue(
     caller: SignedInCaller, video_id: Annotated[Id, Path(alias="videoId")], body: AddressBody
 ) -> Success[VideoView]:
     """Give a stuck video the address of its finished file; storing begins."""
-    video = admin_webhook_log.rescue(caller, video_id, body.video_url, enqueue=enqueue)
+    video = admin_webhook_log.set_video_url(caller, video_id, body.video_url, enqueue=enqueue)
     return Success(message="Video is being stored", data=video)

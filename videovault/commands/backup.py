@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from videovault.services.core.formatting import size
+from videovault.formatting import format_size
 from videovault.services.maintenance import backup
 from videovault.services.maintenance.backup import Findings, Restored
 
@@ -24,8 +24,8 @@ def save(folder: Path) -> int:
     made = saved.manifest
     _say(
         f"{'Continued and completed' if saved.continued else 'Completed'} the backup in {folder}: "
-        f"{made.videos:,} stored videos; {made.objects:,} objects of {size(made.bytes)}, "
-        f"of which {saved.copied:,} of {size(saved.copied_bytes)} were copied now.",
+        f"{made.videos:,} stored videos; {made.objects:,} objects of {format_size(made.bytes)}, "
+        f"of which {saved.copied:,} of {format_size(saved.copied_bytes)} were copied now.",
         KEY_IN_BACKUP if made.key.source == "installation" else KEY_IN_SETTINGS,
     )
     return _tell(saved.findings, "These are missing from the backup or cannot be opened")
@@ -37,7 +37,7 @@ def verify(folder: Path) -> int:
     made = verified.manifest
     _say(
         f"The backup in {folder} was taken at {made.taken_at:%Y-%m-%d %H:%M:%S} UTC: {made.videos:,} stored videos; "
-        f"{made.objects:,} objects of {size(made.bytes)}; a {made.database.kind} database of revision "
+        f"{made.objects:,} objects of {format_size(made.bytes)}; a {made.database.kind} database of revision "
         f"{made.database.revision}."
     )
     if not verified.findings.count:
@@ -58,12 +58,12 @@ def _restored(restored: Restored, folder: Path) -> Iterable[str]:
     made, objects, settled = restored.manifest, restored.objects, restored.settled
     yield f"Restored the backup of {made.taken_at:%Y-%m-%d %H:%M:%S} UTC from {folder}."
     yield (
-        f"Objects: {objects.put:,} of {size(objects.bytes)} put into the bucket, {objects.present:,} were there already."
+        f"Objects: {objects.put:,} of {format_size(objects.bytes)} put into the bucket, {objects.present:,} were there already."
     )
     for count, sentence in (
         (settled.queued, "that were being stored are queued: each is fetched from its source again."),
         (settled.awaited, "wait for their generators, which have at least half an hour to report."),
-        (settled.not_ordered, "were about to be ordered and are marked as failed: their owners decide."),
+        (settled.never_requested, "were about to be ordered and are marked as failed: their owners decide."),
         (settled.lost, "have no object, or another one, and are marked as failed."),
         (settled.retagged, "have new tags on their objects."),
     ):

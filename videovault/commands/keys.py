@@ -13,7 +13,7 @@ WORD = "rekey"
 def rekey(*, confirmed: bool) -> int:
     """Ask, do it and tell of it on stdout; the exit status: 1 when it was not confirmed, else 0."""
     console = Console(highlight=False, soft_wrap=True)
-    found = keys.unopened()
+    found = keys.count_unopenable()
     if found.replaced:
         console.print(
             f"The secret keys of {found.replaced:,} of {found.replaced + found.kept:,} videos do not open. They get new "
@@ -57,7 +57,7 @@ def reseal() -> int:
     """Do it and tell of it on stdout; the exit status: 1 when there is something that cannot be opened, else 0."""
     console = Console(highlight=False, soft_wrap=True)
     left = 0
-    for what, reseal in keys.WHAT.items():
+    for what, reseal in keys.RESEALERS.items():
         done = reseal()
         left += done.unopened
         console.print(
@@ -65,6 +65,6 @@ def reseal() -> int:
             f"{done.unopened:,} cannot be opened."
         )
     if not left:
-        keys.keep_current_only()
+        keys.delete_old_canaries()
     console.print(LEFT if left else MAY_GO)
     return SOMETHING if left else RESEALED

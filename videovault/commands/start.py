@@ -19,7 +19,7 @@ KEPT = ("installation.json", "videovault.db", "queue.db", "embedded.lock", "s3",
 log = logs.get(__name__)
 
 
-def prepare(chosen: Settings) -> data_dir.Permissions:
+def prepare_data_dir(chosen: Settings) -> data_dir.Permissions:
     """Make DATA_DIR, and take from other users what permissions they have in it.
 
     Raises ConfigurationError when it, or what is in it, cannot be used by this user.
@@ -39,26 +39,26 @@ def prepare(chosen: Settings) -> data_dir.Permissions:
         ) from error
 
 
-def report(found: data_dir.Permissions, folder: Path) -> None:
+def report_permissions(found: data_dir.Permissions, folder: Path) -> None:
     """One line for what was corrected, one for what could not be."""
     if found.corrected:
         log.warning(
             "permissions corrected: other users could read these", data_dir=str(folder), files=found.corrected
         )
-    if found.left_open:
+    if found.not_corrected:
         log.warning(
             "other users can read files that belong to another user or lie on a file system without permissions: "
             "change their owner (chown) or move DATA_DIR",
             data_dir=str(folder),
-            files=len(found.left_open),
-            first=[str(path) for path in found.left_open[:SHOWN]],
+            files=len(found.not_corrected),
+            first=[str(path) for path in found.not_corrected[:SHOWN]],
         )
 
 
 def check_keys() -> None:
     """Raises ConfigurationError when the keys are not those of the database, or the database cannot be asked."""
     try:
-        keys.verify()
+        keys.verify_keys()
     except SQLAlchemyError as error:
         reason = str(error.__cause__ or error).splitlines()[0]
         raise ConfigurationError(
@@ -67,10 +67,10 @@ def check_keys() -> None:
 
 
 def _check_usable(folder: Path) -> None:
-    found = data_dir.unusable(folder, KEPT)
+    found = data_dir.first_inaccessible(folder, KEPT)
     if found:
         raise ConfigurationError(
-            f"DATA_DIR ({folder}) cannot be used: {found} belongs to {data_dir.owner(found)} and is closed to "
+            f"DATA_DIR ({folder}) cannot be used: {found} belongs to {data_dir.owner_name(found)} and is closed to "
             f"{data_dir.user_name(os.geteuid())}, who runs VideoVault. Change its owner (chown -R) or its permissions."
         )
     with tempfile.TemporaryFile(

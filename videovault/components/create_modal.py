@@ -18,13 +18,12 @@ from videovault.components.forms import (
 )
 from videovault.components.icons import icon
 from videovault.components.player import player
-from videovault.components.progress import full_progress
+from videovault.components.progress import budget_line, full_progress, waited_so_far
 from videovault.components.share_dialog import share_button
 from videovault.components.text import has
-from videovault.components.wait import budget_line, waited_so_far
 from videovault.services.generation.scripts import PARTS
 from videovault.state import wording
-from videovault.state.create import StudioState, kept_as
+from videovault.state.create import CreateState, script_storage_name
 
 # The script of a video to be: three parts to change by hand or to have written anew, each with its length.
 
@@ -61,25 +60,25 @@ def script_form() -> rx.Component:
             rx.el.p("Change whatever you like. It is kept as you type.", class_name="soft"),
             *(_part(part) for part in PARTS),
             problem("script"),
-            rx.el.p(StudioState.said_of_parts, role="status", class_name="unseen"),
+            rx.el.p(CreateState.parts_notice, role="status", class_name="unseen"),
             budget_line(),
             rx.el.div(
                 _meter("meter", *PARTS, class_name="soft figures first"), _submit(), class_name="actions"
             ),
-            on_submit=StudioState.make,
+            on_submit=CreateState.make,
             reset_on_submit=False,
             no_validate=True,
             class_name="stack script",
         ),
-        name=kept_as(StudioState.script_id),
-        on_save=StudioState.keep,
-        on_restore=StudioState.restore,
-        key=StudioState.video.video_id,
+        name=script_storage_name(CreateState.script_id),
+        on_save=CreateState.keep,
+        on_restore=CreateState.restore,
+        key=CreateState.video.video_id,
     )
 
 
 def _part(part: str) -> rx.Component:
-    is_busy = StudioState.waiting_for == part
+    is_busy = CreateState.waiting_for == part
     return rx.el.div(
         rx.el.div(
             rx.el.label(part.capitalize(), html_for=part),
@@ -88,11 +87,11 @@ def _part(part: str) -> rx.Component:
         ),
         rx.el.textarea(
             **described(part, hinted=True),
-            default_value=StudioState.parts[part],
+            default_value=CreateState.parts[part],
             required=True,
             read_only=is_busy,
             rows="3",
-            key=f"{part}-{StudioState.part_numbers[part]}",
+            key=f"{part}-{CreateState.part_numbers[part]}",
         ),
         field_error(part),
         rx.el.div(
@@ -117,26 +116,26 @@ def _waiting() -> rx.Component:
 def _rewrite(part: str, is_busy: Any) -> rx.Component:
     """One button for both, so that the focus stays where it is."""
     return rx.cond(
-        StudioState.can_rewrite,
+        CreateState.can_rewrite,
         button(
             rx.cond(is_busy, wording.CANCEL, rx.fragment(icon("again", 16), "Rewrite")),
             look="plain little",
-            on_click=StudioState.rewrite(part),
-            disabled=(StudioState.waiting_for != "") & ~is_busy | StudioState.is_requesting,
+            on_click=CreateState.rewrite(part),
+            disabled=(CreateState.waiting_for != "") & ~is_busy | CreateState.is_requesting,
             aria_label=rx.cond(is_busy, f"Cancel writing the {part}", f"Rewrite: {part}"),
         ),
     )
 
 
 def _undo(part: str) -> rx.Component:
-    way = StudioState.ways_back[part]
+    way = CreateState.undo_labels[part]
     return rx.cond(
-        has(StudioState.ways_back, part),
+        has(CreateState.undo_labels, part),
         button(
             rx.fragment(icon("back", 16), way),
             look="plain little",
-            on_click=StudioState.undo(part),
-            disabled=StudioState.waiting_for == part,
+            on_click=CreateState.undo(part),
+            disabled=CreateState.waiting_for == part,
             aria_label=rx.cond(way == wording.UNDO, f"Undo the new {part}", f"Redo the new {part}"),
         ),
     )
@@ -150,9 +149,9 @@ def _meter(name: str, *parts: str, **props: Any) -> rx.Component:
 
 def _submit() -> rx.Component:
     return Submit.create(
-        rx.cond(StudioState.is_requesting, wording.HANDING_OVER, "Create video"),
+        rx.cond(CreateState.is_requesting, wording.HANDING_OVER, "Create video"),
         class_name="button main",
-        disabled=(StudioState.waiting_for != "") | StudioState.is_requesting,
+        disabled=(CreateState.waiting_for != "") | CreateState.is_requesting,
     )
 
 
@@ -164,16 +163,16 @@ TITLES = {
 }
 
 
-def generation_modal() -> rx.Component:
+def create_modal() -> rx.Component:
     return dialog(
         rx.cond(
-            StudioState.video.is_cancelled,
+            CreateState.video.is_cancelled,
             wording.CANCELLED,
-            rx.match(StudioState.stage, *TITLES.items(), ""),
+            rx.match(CreateState.stage, *TITLES.items(), ""),
         ),
         problem("video"),
         rx.match(
-            StudioState.stage,
+            CreateState.stage,
             ("script", script_form()),
             ("working", _working()),
             ("ready", _ready()),
@@ -181,21 +180,21 @@ def generation_modal() -> rx.Component:
             rx.fragment(),
         ),
         name="studio",
-        is_open=StudioState.stage != "",
-        on_dismiss=StudioState.close,
+        is_open=CreateState.stage != "",
+        on_dismiss=CreateState.close,
         look="sheet",
-        address=f"?video={StudioState.video.video_id}",
+        address=f"?video={CreateState.video.video_id}",
     )
 
 
 def _working() -> rx.Component:
     return rx.el.div(
-        rx.el.p(StudioState.video.title, class_name="title"),
-        full_progress(StudioState.video.video_id),
+        rx.el.p(CreateState.video.title, class_name="title"),
+        full_progress(CreateState.video.video_id),
         rx.el.p("You can close this; we keep working. The gallery shows how far it is.", class_name="soft"),
         rx.el.div(
-            button("Cancel video", look="plain", on_click=StudioState.cancel),
-            button(wording.CLOSE, on_click=StudioState.close),
+            button("Cancel video", look="plain", on_click=CreateState.cancel),
+            button(wording.CLOSE, on_click=CreateState.close),
             class_name="actions",
         ),
         class_name="stack",
@@ -203,9 +202,9 @@ def _working() -> rx.Component:
 
 
 def _ready() -> rx.Component:
-    video = StudioState.video
+    video = CreateState.video
     return rx.el.div(
-        player(video, lasts=StudioState.link_seconds),
+        player(video, lasts=CreateState.link_seconds),
         rx.el.div(
             rx.el.div(
                 rx.el.p(video.title, class_name="title", role="status"),
@@ -231,27 +230,27 @@ def another_button(video: Any, *before: Any) -> rx.Component:
         button(
             "Create another from this",
             look="plain",
-            on_click=[*before, StudioState.again(video.video_id)],
+            on_click=[*before, CreateState.again(video.video_id)],
         ),
     )
 
 
 def _failed() -> rx.Component:
     return rx.el.div(
-        rx.el.p(StudioState.video.title, class_name="title"),
+        rx.el.p(CreateState.video.title, class_name="title"),
         rx.el.p(
-            StudioState.video.reason,
-            class_name=rx.cond(StudioState.video.is_cancelled, "alert calm", "alert"),
+            CreateState.video.reason,
+            class_name=rx.cond(CreateState.video.is_cancelled, "alert calm", "alert"),
             role="alert",
         ),
         rx.el.div(
-            rx.el.p("Nothing is lost."), rx.el.p(StudioState.video.again), class_name="stack close soft"
+            rx.el.p("Nothing is lost."), rx.el.p(CreateState.video.again), class_name="stack close soft"
         ),
-        rx.cond(StudioState.video.can_generate, budget_line()),
+        rx.cond(CreateState.video.can_generate, budget_line()),
         rx.cond(
-            StudioState.video.can_fetch | ~StudioState.video.can_generate,
+            CreateState.video.can_fetch | ~CreateState.video.can_generate,
             _fetch_form(),
-            _ways_on(button(wording.GENERATE_AGAIN, look="main", on_click=StudioState.retry)),
+            _ways_on(button(wording.GENERATE_AGAIN, look="main", on_click=CreateState.retry)),
         ),
         class_name="stack",
     )
@@ -259,14 +258,14 @@ def _failed() -> rx.Component:
 
 def _fetch_form() -> rx.Component:
     """The address, to be looked at and changed: fetching again costs nothing, so it comes first."""
-    video = StudioState.video
+    video = CreateState.video
     address = text_input(
         "videoUrl",
         hinted=True,
         type="url",
         input_mode="url",
         auto_complete="off",
-        default_value=StudioState.address,
+        default_value=CreateState.address,
     )
     hint = "Only you and admins see it. Change it if the file is somewhere else now."
     return rx.el.form(
@@ -274,11 +273,11 @@ def _fetch_form() -> rx.Component:
         _ways_on(
             rx.cond(
                 video.can_generate,
-                button(wording.GENERATE_AGAIN, look="plain", on_click=StudioState.regenerate),
+                button(wording.GENERATE_AGAIN, look="plain", on_click=CreateState.regenerate),
             ),
             button(wording.FETCH_AGAIN, look="main", type="submit"),
         ),
-        on_submit=StudioState.fetch,
+        on_submit=CreateState.fetch,
         reset_on_submit=False,
         no_validate=True,
         class_name="stack",
@@ -287,5 +286,5 @@ def _fetch_form() -> rx.Component:
 
 
 def _ways_on(*ways: rx.Component) -> rx.Component:
-    change = button("Change the script", look="plain", on_click=StudioState.edit)
-    return rx.el.div(rx.cond(StudioState.has_script, change), *ways, class_name="actions")
+    change = button("Change the script", look="plain", on_click=CreateState.edit)
+    return rx.el.div(rx.cond(CreateState.has_script, change), *ways, class_name="actions")

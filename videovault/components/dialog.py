@@ -7,7 +7,7 @@ import reflex as rx
 from videovault.components.forms import button, icon_button
 from videovault.components.notices import notices
 from videovault.state import wording
-from videovault.state.gallery_selection import RemovalState
+from videovault.state.delete_dialog import DeleteDialogState
 
 
 class Dialog(rx.Component):
@@ -101,22 +101,22 @@ def question(
 # Asks before videos are deleted, naming what exactly goes, and tells how far it is.
 
 
-def removal_dialog() -> rx.Component:
+def delete_dialog() -> rx.Component:
     return confirmation(
-        RemovalState.question,
-        rx.el.p(rx.el.strong(RemovalState.what)),
+        DeleteDialogState.question,
+        rx.el.p(rx.el.strong(DeleteDialogState.what)),
         rx.el.p(
             rx.cond(
-                RemovalState.progress != "",
-                f"Deleting {RemovalState.progress}",
+                DeleteDialogState.progress != "",
+                f"Deleting {DeleteDialogState.progress}",
                 "This goes for good, with pictures, scripts and share links.",
             ),
             class_name="soft figures",
             role="status",
         ),
         name="removal",
-        is_open=RemovalState.question != "",
-        is_busy=RemovalState.is_busy,
-        on_confirm=RemovalState.delete,
-        on_dismiss=RemovalState.spare,
+        is_open=DeleteDialogState.question != "",
+        is_busy=DeleteDialogState.is_busy,
+        on_confirm=DeleteDialogState.delete,
+        on_dismiss=DeleteDialogState.cancel,
     )

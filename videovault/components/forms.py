@@ -7,7 +7,7 @@ import reflex as rx
 from videovault.components.icons import icon
 from videovault.components.text import has
 from videovault.state import wording
-from videovault.state.local_storage import PREFIX, place
+from videovault.state.local_storage import PREFIX, storage_key
 from videovault.state.session import SessionState
 
 NOT_SENT = "This could not be sent. Check your connection and try again."
@@ -90,7 +90,7 @@ def posted_form(*children: Any, action: str, look: str, is_farewell: bool = Fals
 def autosave(form: rx.Component, *, name: Any, **props: Any) -> rx.Component:
     """``name`` is what the browser keeps it as, once it is known for whom."""
     owner = SessionState.email
-    return Autosave.create(form, place=rx.cond(owner != "", place(owner, name), ""), **props)
+    return Autosave.create(form, place=rx.cond(owner != "", storage_key(owner, name), ""), **props)
 
 
 def farewell(form: rx.Component) -> rx.Component:

@@ -8,7 +8,7 @@ import reflex as rx
 from videovault.components.dialog import dialog
 from videovault.components.forms import button, field, text_input
 from videovault.state import wording
-from videovault.state.import_dialog import AddingState
+from videovault.state.import_dialog import ImportDialogState
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Wording:
     text: str = ""
 
 
-def address_dialog(
+def url_dialog(
     title: Any, *further: Any, name: str, says: Wording, state: Any, is_open: Any, on_submit: Any
 ) -> rx.Component:
     """``further`` fields stand below the address; ``state`` knows ``is_busy`` and ``close``."""
@@ -66,8 +66,8 @@ def address_dialog(
 # Adds a video to the gallery from its address.
 
 
-def adding_dialog() -> rx.Component:
-    return address_dialog(
+def import_dialog() -> rx.Component:
+    return url_dialog(
         wording.ADD_FROM_LINK,
         field(
             "title",
@@ -83,7 +83,7 @@ def adding_dialog() -> rx.Component:
             way_on="Add",
             waiting="Looking at it…",
         ),
-        state=AddingState,
-        is_open=AddingState.is_open,
-        on_submit=AddingState.add,
+        state=ImportDialogState,
+        is_open=ImportDialogState.is_open,
+        on_submit=ImportDialogState.add,
     )

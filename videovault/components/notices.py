@@ -9,7 +9,7 @@ from reflex_components_core.core.banner import (  # type: ignore[import-untyped]
 
 from videovault.components.icons import icon
 from videovault.state import wording
-from videovault.state.live_updates import NewsState
+from videovault.state.live_updates import VideoNoticesState
 from videovault.state.session import SessionState
 
 
@@ -28,7 +28,7 @@ def notices() -> rx.Component:
             SessionState.notice != "",
             _notice(
                 rx.el.span(SessionState.notice),
-                is_bad=SessionState.notice_is_bad,
+                is_bad=SessionState.notice_is_error,
                 key=SessionState.notice_number,
                 on_leave=SessionState.dismiss,
             ),
@@ -44,7 +44,7 @@ def _news(news: Any) -> rx.Component:
         rx.el.a(wording.SHOW, href=news.link, aria_label=news.link_name),
         is_bad=news.is_bad,
         key=news.number,
-        on_leave=NewsState.put_away(news.number),
+        on_leave=VideoNoticesState.hide(news.number),
     )
 
 

@@ -4,10 +4,11 @@ from typing import Any
 
 import reflex as rx
 
-from videovault.components.text import has
+from videovault.components.text import has, sentence
 from videovault.state import wording
-from videovault.state.live_updates import WorkState
-from videovault.state.view_models import Work
+from videovault.state.create import CreateState, WaitState
+from videovault.state.live_updates import ProgressState
+from videovault.state.view_models import VideoProgress
 
 STEPS = (wording.REQUESTED, "Generating", "Storing", wording.READY)
 
@@ -28,17 +29,19 @@ def steps(current: Any) -> rx.Component:
 def full_progress(video_id: Any) -> rx.Component:
     """All that is known of the work, for the modal."""
     return rx.cond(
-        has(WorkState.works, video_id), _known(WorkState.works[video_id]), _known(Work(), has_begun=False)
+        has(ProgressState.works, video_id),
+        _known(ProgressState.works[video_id]),
+        _known(VideoProgress(), has_begun=False),
     )
 
 
 @rx.memo
 def small_progress(video_id: rx.Var[str]) -> rx.Component:
     """A step and its bar, for a card; drawn by itself as it moves, not with all that is around it."""
-    work = WorkState.works[video_id]  # type: ignore[index] # a var of it is meant
+    work = ProgressState.works[video_id]  # type: ignore[index] # a var of it is meant
     return rx.el.div(
         rx.cond(
-            has(WorkState.works, video_id),
+            has(ProgressState.works, video_id),
             rx.fragment(
                 rx.el.span(work.doing),
                 bar(work.percent, wording.PROGRESS),
@@ -81,4 +84,34 @@ def _step(number: int, text: str, current: Any) -> rx.Component:
         text,
         class_name=rx.cond(is_past, "done", ""),
         aria_current=rx.cond(is_current, "step", "false"),
+    )
+
+
+# What waits say: how long the script webhook has been waited for, and what to do where nothing comes.
+
+
+class PlainLink(rx.el.Div):  # type: ignore[misc] # Reflex ships its elements without types
+    """One that the browser follows by itself: in the router's own, an empty address leaves out the query."""
+
+    tag = "a"
+    href: rx.Var[str]
+
+
+def waited_so_far() -> rx.Var[str]:
+    return rx.Var.create(f"{WaitState.waited} s so far. We wait up to {WaitState.patience}.")
+
+
+def late() -> rx.Component:
+    """Is to be seen once what is shown in its place has not come for long."""
+    again = PlainLink.create("Load the page again", href="")
+    return rx.el.p(sentence("This takes longer than usual. {link}", link=again), class_name="late")
+
+
+# How many videos may still be made today, where that is limited.
+
+
+def budget_line() -> rx.Component:
+    return rx.cond(
+        CreateState.budget != "",
+        rx.el.p(CreateState.budget, class_name="soft figures", data_testid="budget"),
     )

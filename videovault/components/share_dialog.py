@@ -8,28 +8,28 @@ from videovault.components.dialog import dialog
 from videovault.components.forms import button, copyable, field, text_input
 from videovault.components.text import local_time
 from videovault.state import wording
-from videovault.state.share_dialog import SharingState
+from videovault.state.share_dialog import ShareDialogState
 
 WHEN = "{dateStyle: 'medium', timeStyle: 'short'}"
 
 
 def share_dialog() -> rx.Component:
-    link = SharingState.link
+    link = ShareDialogState.link
     return dialog(
         f"Share “{link.title}”",
         rx.cond(link.is_open, _open_link(), _closed_link()),
         name="share",
         is_open=link.video_id != "",
-        on_dismiss=SharingState.close,
+        on_dismiss=ShareDialogState.close,
     )
 
 
 def share_button(video_id: Any) -> rx.Component:
-    return button("Share", symbol="share", on_click=SharingState.open(video_id), data_waits="true")
+    return button("Share", symbol="share", on_click=ShareDialogState.open(video_id), data_waits="true")
 
 
 def _open_link() -> rx.Component:
-    link = SharingState.link
+    link = ShareDialogState.link
     return rx.el.div(
         field(
             "share-link",
@@ -38,7 +38,7 @@ def _open_link() -> rx.Component:
             hint="Whoever has it can watch and download the video, without an account.",
         ),
         rx.el.div(rx.el.p(_until(link)), rx.el.p(link.opened), class_name="stack close soft figures"),
-        rx.cond(SharingState.is_asking, _question(), _changes()),
+        rx.cond(ShareDialogState.is_asking, _question(), _changes()),
         class_name="stack",
     )
 
@@ -48,7 +48,7 @@ def _changes() -> rx.Component:
     return rx.el.div(
         _limits(),
         rx.el.hr(),
-        _ways(button("Stop sharing", on_click=SharingState.stop)),
+        _ways(button("Stop sharing", on_click=ShareDialogState.stop)),
         class_name="stack",
     )
 
@@ -64,13 +64,13 @@ def _until(link: Any) -> rx.Component:
 def _limits() -> rx.Component:
     return rx.el.form(
         rx.el.div(
-            _limit("expiresInDays", "Days it works", SharingState.link.days),
-            _limit("mostViews", "Views at most", SharingState.link.most_views),
+            _limit("expiresInDays", "Days it works", ShareDialogState.link.days),
+            _limit("mostViews", "Views at most", ShareDialogState.link.most_views),
             class_name="pair",
-            key=SharingState.form_number,
+            key=ShareDialogState.form_number,
         ),
         rx.el.div(button("Save limits", type="submit"), class_name="actions"),
-        on_submit=SharingState.limit,
+        on_submit=ShareDialogState.limit,
         reset_on_submit=False,
         no_validate=True,
         class_name="stack",
@@ -85,7 +85,7 @@ def _limit(name: str, label: str, value: Any) -> rx.Component:
 
 
 def _ways(other: rx.Component) -> rx.Component:
-    return rx.el.div(button("New key", on_click=SharingState.ask), other, class_name="actions")
+    return rx.el.div(button("New key", on_click=ShareDialogState.ask), other, class_name="actions")
 
 
 def _question() -> rx.Component:
@@ -95,12 +95,12 @@ def _question() -> rx.Component:
             role="alert",
         ),
         rx.el.div(
-            button("Keep the old key", on_click=SharingState.spare, auto_focus=True),
+            button("Keep the old key", on_click=ShareDialogState.cancel, auto_focus=True),
             button(
-                rx.cond(SharingState.is_busy, "Replacing…", "Make a new key"),
+                rx.cond(ShareDialogState.is_busy, "Replacing…", "Make a new key"),
                 look="danger",
-                on_click=SharingState.renew,
-                aria_disabled=SharingState.is_busy,
+                on_click=ShareDialogState.renew,
+                aria_disabled=ShareDialogState.is_busy,
             ),
             class_name="actions",
         ),
@@ -116,9 +116,9 @@ def _closed_link() -> rx.Component:
             class_name="soft",
         ),
         rx.cond(
-            SharingState.is_asking,
+            ShareDialogState.is_asking,
             _question(),
-            _ways(button("Share again", look="main", on_click=SharingState.limit({}))),
+            _ways(button("Share again", look="main", on_click=ShareDialogState.limit({}))),
         ),
         class_name="stack",
     )

@@ -9,10 +9,10 @@ from videovault.components.icons import icon
 from videovault.components.progress import small_progress
 from videovault.components.text import local_time
 from videovault.state import wording
-from videovault.state.create import StudioState
+from videovault.state.create import CreateState
+from videovault.state.delete_dialog import DeleteDialogState
 from videovault.state.gallery import GalleryState
-from videovault.state.gallery_selection import RemovalState
-from videovault.state.share_dialog import SharingState
+from videovault.state.share_dialog import ShareDialogState
 from videovault.state.view_models import Card
 
 # Selecting several videos, and getting more of them by scrolling.
@@ -36,7 +36,7 @@ class MoreOnScroll(rx.Component):
 
 
 def selection(*children: Any) -> rx.Component:
-    return Selection.create(*children, words=wording.SELECTION, on_delete=RemovalState.ask)
+    return Selection.create(*children, words=wording.SELECTION, on_delete=DeleteDialogState.ask)
 
 
 def pick(card: Any) -> rx.Component:
@@ -201,13 +201,16 @@ def _actions(card: Any) -> rx.Component:
         rx.cond(
             card.status == "ready",
             icon_button(
-                f"Share {card.title}", "share", on_click=SharingState.open(card.video_id), data_waits="true"
+                f"Share {card.title}",
+                "share",
+                on_click=ShareDialogState.open(card.video_id),
+                data_waits="true",
             ),
         ),
         icon_button(
             wording.to_delete(card.title),
             "delete",
-            on_click=RemovalState.ask([card.video_id]),
+            on_click=DeleteDialogState.ask([card.video_id]),
             data_waits="true",
         ),
     )
@@ -248,7 +251,7 @@ def _opener(card: Any, text: str) -> rx.Component:
     return button(
         text,
         look="plain",
-        on_click=StudioState.open(card.video_id),
+        on_click=CreateState.open(card.video_id),
         aria_label=f"{text} {card.title}",
         data_waits="true",
     )

@@ -3,15 +3,15 @@
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from videovault import installation
-from videovault.config import headers, types
-from videovault.config.connections import ConnectionSettings
+from videovault.config import headers, validation
 from videovault.config.headers import SourceHeaders, WebhookHeaders
-from videovault.config.types import (
+from videovault.config.validation import (
     DatabaseUrl,
     HttpUrl,
     MailAddress,
@@ -26,10 +26,37 @@ from videovault.config.types import (
     SmtpServer,
     SmtpUrl,
     WebhookSecret,
-    explained,
-    parsed_networks,
+    explain_errors,
+    parse_networks,
 )
 from videovault.errors import ConfigurationError
+
+# How many connections and page sockets clients may have open, and how much one socket may send.
+
+MAX_WEBSOCKET_MESSAGE_BYTES = 64 * 1024  # a page sends a few KB at most
+
+
+class ConnectionSettings(BaseSettings):
+    """The part of the settings that limits connections."""
+
+    max_connections: int = Field(
+        8000,
+        ge=100,
+        description="Open connections in total; fewer if the system allows less than twice as many open files.",
+    )
+    max_connections_per_address: int = Field(
+        1500,
+        ge=10,
+        description="Open connections of one client address (IPv6: of one /64 network). An office of 50 people with a "
+        "dozen tabs each needs about 900. Proxies in FORWARDED_ALLOW_IPS are exempt, the clients behind them are not.",
+    )
+    max_anonymous_sockets: int = Field(
+        1000, ge=10, description="Open pages whose visitors are not signed in, in total."
+    )
+    max_anonymous_sockets_per_address: int = Field(
+        400, ge=1, description="Open pages whose visitors are not signed in, of one client address."
+    )
+
 
 EMBEDDED_BUCKET = "videovault"
 GIB = 1024**3
@@ -269,11 +296,11 @@ class Settings(ConnectionSettings):
 
     @cached_property
     def webhook_extra_headers(self) -> headers.Headers:
-        return headers.parsed(self.webhook_headers.get_secret_value())
+        return headers.parse_headers(self.webhook_headers.get_secret_value())
 
     @cached_property
     def source_extra_headers(self) -> headers.HostHeaders:
-        return headers.parsed_by_host(self.source_headers.get_secret_value())
+        return headers.parse_host_headers(self.source_headers.get_secret_value())
 
     @property
     def header_secrets(self) -> list[str]:
@@ -290,7 +317,7 @@ class Settings(ConnectionSettings):
 
     @cached_property
     def trusted_proxies(self) -> tuple[Network, ...]:
-        return parsed_networks(self.forwarded_allow_ips)
+        return parse_networks(self.forwarded_allow_ips)
 
     @property
     def object_origins(self) -> tuple[str, ...]:
@@ -299,7 +326,11 @@ class Settings(ConnectionSettings):
         bucket = self.aws_s3_bucket_name or EMBEDDED_BUCKET
         if self.uses_embedded_s3 and not self.s3_public_endpoint_url:
             return ()
-        return types.of_endpoint(endpoint, bucket) if endpoint else types.of_aws(self.aws_region, bucket)
+        return (
+            validation.endpoint_origins(endpoint, bucket)
+            if endpoint
+            else validation.aws_origins(self.aws_region, bucket)
+        )
 
     @property
     def session_cookie(self) -> str:
@@ -367,4 +398,29 @@ def settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        raise ConfigurationError(explained(error, Settings.model_fields)) from error
+        raise ConfigurationError(explain_errors(error, Settings.model_fields)) from error
+
+
+# The values of settings that no log may show.
+
+
+def secret_values(chosen: Settings) -> list[str]:
+    """Keys and passwords, those in addresses and those the installation made for itself too."""
+    secrets = [value.get_secret_value() for _, value in chosen if isinstance(value, SecretStr)]
+    passwords = [
+        urlsplit(url).password for url in (chosen.database_url, chosen.queue_url, chosen.redis_url) if url
+    ]
+    mail = [chosen.smtp.password] if chosen.smtp else []
+    old_keys = chosen.secret_key_old.get_secret_value().split(",")
+    return [
+        secret
+        for secret in (*secrets, *chosen.header_secrets, *passwords, *mail, *_own(chosen), *old_keys)
+        if secret
+    ]
+
+
+def _own(chosen: Settings) -> list[str]:
+    """Nothing before the first start, which not every command is."""
+    if not (chosen.data_dir / installation.FILE_NAME).exists():
+        return []
+    return [chosen.installation.secret_key, chosen.installation.s3_secret_key, chosen.installation.studio_key]

@@ -9,12 +9,12 @@ from pydantic import AfterValidator, SecretStr
 
 from videovault import untrusted_json
 
-MOST_BYTES = 16 * 1024  # of one setting
-MOST_HEADERS = 20  # for one receiver
-MOST_HOSTS = 50
-LONGEST_NAME = 100
-LONGEST_VALUE = 4096
-LEAST_SECRET = 8  # characters: a shorter value would be found in innocent words
+MAX_BYTES = 16 * 1024  # of one setting
+MAX_HEADERS = 20  # for one receiver
+MAX_HOSTS = 50
+MAX_NAME_LENGTH = 100
+MAX_VALUE_LENGTH = 4096
+MIN_SECRET_LENGTH = 8  # characters: a shorter value would be found in innocent words
 # What the client sets itself, what ends at the next hop (RFC 9110, 7.6.1), and what proves or identifies our call.
 FORBIDDEN = frozenset(
     {
@@ -48,18 +48,18 @@ class _Pairs(list[tuple[str, Any]]):
     """A JSON object as it was written, so that a name that stands twice is seen."""
 
 
-def parsed(value: str) -> Headers:
+def parse_headers(value: str) -> Headers:
     """The headers of ``WEBHOOK_HEADERS``. Raises ValueError with what is wrong, never with a header's value."""
     return _headers(_object(value, EXAMPLE), EXAMPLE) if value else {}
 
 
-def parsed_by_host(value: str) -> HostHeaders:
+def parse_host_headers(value: str) -> HostHeaders:
     """The headers of ``SOURCE_HEADERS``; raises as ``parsed`` does."""
     if not value:
         return {}
     hosts = _object(value, HOSTS_EXAMPLE)
-    if len(hosts) > MOST_HOSTS:
-        raise ValueError(f"names {len(hosts)} hosts, at most {MOST_HOSTS} are possible")
+    if len(hosts) > MAX_HOSTS:
+        raise ValueError(f"names {len(hosts)} hosts, at most {MAX_HOSTS} are possible")
     found: dict[str, Headers] = {}
     for name, headers in hosts:
         host = _host(name)
@@ -69,7 +69,7 @@ def parsed_by_host(value: str) -> HostHeaders:
     return found
 
 
-def for_host(by_host: HostHeaders, host: str, port: int) -> Headers:
+def headers_for_host(by_host: HostHeaders, host: str, port: int) -> Headers:
     """What is for exactly this host, in lower-case ASCII without brackets; an entry with the port counts alone."""
     named = f"[{host}]" if ":" in host else host
     return by_host.get(f"{named}:{port}") or by_host.get(named, {})
@@ -81,17 +81,17 @@ def secrets_of(headers: Headers) -> list[str]:
     return [*values, *(value.partition(" ")[2].strip() for value in values if " " in value)]
 
 
-def masked(text: str, secrets: Iterable[str]) -> str:
+def mask_secrets(text: str, secrets: Iterable[str]) -> str:
     """The text, which may be a service's own, without the values that it was sent."""
     for secret in sorted(secrets, key=len, reverse=True):
-        if len(secret) >= LEAST_SECRET:
+        if len(secret) >= MIN_SECRET_LENGTH:
             text = text.replace(secret, "…")
     return text
 
 
 def _object(value: str, example: str) -> _Pairs:
-    if len(value.encode()) > MOST_BYTES:
-        raise ValueError(f"is too long: at most {MOST_BYTES // 1024} KiB are possible")
+    if len(value.encode()) > MAX_BYTES:
+        raise ValueError(f"is too long: at most {MAX_BYTES // 1024} KiB are possible")
     try:
         untrusted_json.check(value)
         said = json.loads(value, object_pairs_hook=_Pairs)
@@ -105,8 +105,8 @@ def _object(value: str, example: str) -> _Pairs:
 def _headers(said: Any, example: str) -> Headers:
     if not isinstance(said, _Pairs):
         raise ValueError(f"must be a JSON object like {example}")  # noqa: TRY004 - as above
-    if len(said) > MOST_HEADERS:
-        raise ValueError(f"names {len(said)} headers, at most {MOST_HEADERS} are possible")
+    if len(said) > MAX_HEADERS:
+        raise ValueError(f"names {len(said)} headers, at most {MAX_HEADERS} are possible")
     names = [name.lower() for name, _ in said]
     for name, value in said:
         _check(name, value)
@@ -116,7 +116,7 @@ def _headers(said: Any, example: str) -> Headers:
 
 
 def _check(name: str, value: Any) -> None:
-    if len(name) > LONGEST_NAME or not _NAME.fullmatch(name):
+    if len(name) > MAX_NAME_LENGTH or not _NAME.fullmatch(name):
         raise ValueError(
             "holds a header name with characters other than letters, digits and hyphens, or an empty or overlong one"
         )
@@ -124,9 +124,9 @@ def _check(name: str, value: Any) -> None:
         raise ValueError(f"must not hold the header {name}, which VideoVault sets itself")
     if not isinstance(value, str):
         raise ValueError(f"must give the header {name} a text in quotation marks")  # noqa: TRY004 - as above
-    if len(value) > LONGEST_VALUE:
+    if len(value) > MAX_VALUE_LENGTH:
         raise ValueError(
-            f"gives the header {name} an overlong value: at most {LONGEST_VALUE:,} characters are possible"
+            f"gives the header {name} an overlong value: at most {MAX_VALUE_LENGTH:,} characters are possible"
         )
     if not _VALUE.fullmatch(value):
         raise ValueError(
@@ -145,12 +145,12 @@ def _host(name: str) -> str:
 
 
 def _checked(value: SecretStr) -> SecretStr:
-    parsed(value.get_secret_value())
+    parse_headers(value.get_secret_value())
     return value
 
 
 def _checked_by_host(value: SecretStr) -> SecretStr:
-    parsed_by_host(value.get_secret_value())
+    parse_host_headers(value.get_secret_value())
     return value
 
 

@@ -26,7 +26,7 @@ SOURCES = (
     "videovault/components",
     "videovault/state",
     "videovault/services/core/views.py",
-    "videovault/services/sharing/links.py",
+    "videovault/services/sharing/share_links.py",
     "assets",
     "reflex.lock/bun.lock",
 )

@@ -20,7 +20,7 @@ def command(argv: Sequence[str]) -> list[str]:
     return [sys.executable, "-I", "-S", __file__, str(os.getpid()), *argv]
 
 
-def end_with(parent: int) -> None:
+def end_with_parent(parent: int) -> None:
     """Have Linux send this process SIGTERM when its parent, of process id ``parent``, ends.
 
     Raises OSError when the kernel refuses, SystemExit when the parent has ended already.
@@ -32,7 +32,7 @@ def end_with(parent: int) -> None:
         sys.exit(1)
 
 
-def watch(parent: int, argv: Sequence[str]) -> int:
+def run_until_parent_ends(parent: int, argv: Sequence[str]) -> int:
     """Run ``argv`` and stop it once ``parent`` is gone; for systems that cannot tell a process so."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     # Only what was passed on to this process is inheritable.
@@ -48,9 +48,9 @@ def watch(parent: int, argv: Sequence[str]) -> int:
 
 def main(parent: int, argv: list[str]) -> None:
     if sys.platform == "linux":
-        end_with(parent)
+        end_with_parent(parent)
         os.execv(argv[0], argv)  # noqa: S606 - no shell is wanted
-    sys.exit(watch(parent, argv))
+    sys.exit(run_until_parent_ends(parent, argv))
 
 
 if __name__ == "__main__":

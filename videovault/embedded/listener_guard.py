@@ -20,10 +20,9 @@ from functools import lru_cache
 from typing import Any
 
 from videovault import logs
-from videovault.config import Settings
-from videovault.config.connections import MAX_WEBSOCKET_MESSAGE_BYTES
-from videovault.embedded.process import connections_possible
-from videovault.logs.repeats import LimitLog
+from videovault.config import MAX_WEBSOCKET_MESSAGE_BYTES, Settings
+from videovault.embedded.process import connection_limit
+from videovault.logs.dedup import LimitLog
 from videovault.services.core import client_ip
 
 LOOK_SECONDS = 0.5
@@ -129,13 +128,13 @@ class ListenerGuard:
 
 
 @contextmanager
-def watching(settings: Settings, delivered: Mapping[Peer, int], notes: LimitLog) -> Iterator[None]:
+def guarding_listener(settings: Settings, delivered: Mapping[Peer, int], notes: LimitLog) -> Iterator[None]:
     """The guard at work in a thread of its own: a busy event loop must not keep it from its work."""
     limits = Limits(
-        total=connections_possible(settings.max_connections),
+        total=connection_limit(settings.max_connections),
         per_address=settings.max_connections_per_address,
-        group=lru_cache(GROUPS_CACHED)(client_ip.counted_as),
-        exempt=lambda host: client_ip.is_in(client_ip.parsed(host), settings.trusted_proxies),
+        group=lru_cache(GROUPS_CACHED)(client_ip.rate_limit_key),
+        exempt=lambda host: client_ip.is_in_networks(client_ip.parse_address(host), settings.trusted_proxies),
     )
     guard = ListenerGuard(settings.port, limits, delivered, notes)
     stop = threading.Event()

@@ -19,10 +19,10 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from videovault.api.errors import problem
+from videovault.api.responses import problem
 from videovault.config import EMBEDDED_BUCKET, settings
 from videovault.embedded import s3
-from videovault.gateways import http_dates
+from videovault.gateways import http_headers
 
 log = logging.getLogger(__name__)
 
@@ -160,7 +160,7 @@ def _matches(listed: str, etag: str) -> bool:
 
 def _changed_since(date: str | None, ours: Headers) -> bool | None:
     """None when there is no date, or one that cannot be read."""
-    since, changed = http_dates.read(date or ""), http_dates.read(ours["last-modified"])
+    since, changed = http_headers.parse_date(date or ""), http_headers.parse_date(ours["last-modified"])
     return changed > since if since and changed else None
 
 

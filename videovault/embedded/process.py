@@ -18,7 +18,7 @@ RESERVED = 512  # for the database, S3, webhooks and the files of the pages
 WITHOUT_LIMIT = 65_536  # where the system names no hard limit, it does not accept "unlimited" either
 
 
-def raise_limit() -> None:
+def raise_open_file_limit() -> None:
     """Raise the soft limit of open files to the hard one, for this process and its children."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = WITHOUT_LIMIT if hard == resource.RLIM_INFINITY else hard
@@ -26,7 +26,7 @@ def raise_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def connections_possible(wanted: int) -> int:
+def connection_limit(wanted: int) -> int:
     """``wanted``, or less where open files are scarce.
 
     Half of them are for requests, half for page sockets: the HTTP server limits the former only.
@@ -40,7 +40,7 @@ def connections_possible(wanted: int) -> int:
 # Ends a process without the interpreter's own teardown. While the interpreter is torn down, a thread of the HTTP server that still asks for it is unwound by force, and Rust answers that by aborting the whole process with a panic.
 
 
-def exit_process() -> None:
+def exit_without_teardown() -> None:
     """Write what is left of the log and end at once, with success."""
     logs.flush()
     for stream in (sys.stdout, sys.stderr):
@@ -49,10 +49,10 @@ def exit_process() -> None:
     os._exit(0)
 
 
-def skip_teardown() -> None:
+def skip_teardown_in_child() -> None:
     """Let the server's child process end this way; its parent does not look at the status."""
     if multiprocessing.parent_process() is not None:
-        atexit.register(exit_process)
+        atexit.register(exit_without_teardown)
 
 
 # Hears the signal that ends the server when it comes: the lifespan ends only after the last request.
@@ -61,7 +61,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def told_to_stop(tell: Callable[[], object]) -> Iterator[None]:
+def on_stop_signal(tell: Callable[[], object]) -> Iterator[None]:
     """Call ``tell`` in the running event loop at the first of STOP_SIGNALS, before whoever handles it already.
 
     The server's own handler stays: asyncio's works through the wakeup descriptor, which is left alone.

@@ -8,7 +8,7 @@ import sysconfig
 from pathlib import Path
 
 from videovault.config import EMBEDDED_BUCKET
-from videovault.embedded.children import Child
+from videovault.embedded.child_process import ChildProcess
 from videovault.errors import ConfigurationError
 from videovault.installation import Installation
 
@@ -32,17 +32,17 @@ DAMAGED_CACHE = ("cannot open db", "assertion failed: Page", "invalid page type"
 INHERITED = {"PATH", "HOME", "LANG", "TZ", "TMPDIR"}
 
 
-def server(data_dir: Path, installation: Installation) -> Child:
+def server_process(data_dir: Path, installation: Installation) -> ChildProcess:
     """The embedded S3 of this installation; raises ConfigurationError when rclone is not installed."""
     cache = _Cache(data_dir)
-    return Child(
+    return ChildProcess(
         name="The embedded S3",
-        argv=[rclone(), "serve", "s3", "store:", "--addr", f"127.0.0.1:{installation.s3_port}", *FLAGS],
+        argv=[rclone_path(), "serve", "s3", "store:", "--addr", f"127.0.0.1:{installation.s3_port}", *FLAGS],
         env=_environment(data_dir.absolute(), installation),
         port=installation.s3_port,
         umask=0o077,
         prepare=cache.prepare,
-        worth_logging=cache.worth_logging,
+        should_log=cache.should_log,
     )
 
 
@@ -61,7 +61,7 @@ def bucket_folder(data_dir: Path) -> Path:
     return data_dir / "s3" / EMBEDDED_BUCKET
 
 
-def rclone() -> str:
+def rclone_path() -> str:
     """The rclone that came with the requirements, never another version that happens to be on the PATH."""
     beside_python = [sysconfig.get_path("scripts"), str(Path(sys.executable).parent)]
     found = shutil.which("rclone", path=os.pathsep.join(beside_python))
@@ -73,7 +73,7 @@ def rclone() -> str:
     return str(Path(found).absolute())
 
 
-def prepare(data_dir: Path) -> None:
+def prepare_bucket(data_dir: Path) -> None:
     """Make the bucket, private to its user, and remove what uploads that were cut short left behind."""
     bucket = bucket_folder(data_dir)
     bucket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -109,9 +109,9 @@ class _Cache:
         if self._damaged:
             drop_cache(self._data_dir)
         self._damaged = False
-        prepare(self._data_dir)
+        prepare_bucket(self._data_dir)
 
-    def worth_logging(self, line: str) -> bool:
+    def should_log(self, line: str) -> bool:
         """A damaged cache is told once, instead of by the hundred lines of a Go program that panics."""
         self._damaged |= any(mark in line for mark in DAMAGED_CACHE)
         # rclone tries to remove the folder at every delete, and calls it an error when it is not empty.

@@ -16,19 +16,19 @@ from typing import IO
 from videovault import installation
 from videovault.config import Settings, settings
 from videovault.embedded import launch, s3
-from videovault.embedded.children import Child, kept_alive, ready
+from videovault.embedded.child_process import ChildProcess, supervised, wait_until_ready
 from videovault.gateways.studio import KEY_VARIABLE
 
 log = logging.getLogger(__name__)
 
 LOCK_FILE = "embedded.lock"
-PATIENCE_SECONDS = 10.0
+LOCK_WAIT_SECONDS = 10.0
 WORKER_GRACE_SECONDS = 20.0
 WORKER_SILENT_SECONDS = 20  # as long as its leases last
 
 
 @asynccontextmanager
-async def embedded_parts() -> AsyncIterator[None]:
+async def embedded_processes() -> AsyncIterator[None]:
     """Lifespan of the web process: the parts its settings call for run, and are ready, inside the block.
 
     If another process has them already, the block begins without them and takes them over when that one ends.
@@ -38,7 +38,7 @@ async def embedded_parts() -> AsyncIterator[None]:
     data_dir = settings().data_dir
     data_dir.mkdir(parents=True, exist_ok=True)
     with (data_dir / LOCK_FILE).open("w") as lock:
-        if await _locked(lock, PATIENCE_SECONDS):
+        if await _locked(lock, LOCK_WAIT_SECONDS):
             async with _running_parts():
                 yield
         else:
@@ -48,43 +48,45 @@ async def embedded_parts() -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def running(children: list[Child]) -> AsyncIterator[None]:
+async def running_processes(children: list[ChildProcess]) -> AsyncIterator[None]:
     """Keep ``children`` alive in the block: those with a port first, and the others once these are ready."""
     servers = [child for child in children if child.port]
     async with AsyncExitStack() as stack:
         for child in servers:
-            await stack.enter_async_context(kept_alive(child))
+            await stack.enter_async_context(supervised(child))
         for child in servers:
-            await ready(child)
+            await wait_until_ready(child)
         for child in children:
             if child not in servers:
-                await stack.enter_async_context(kept_alive(child))
+                await stack.enter_async_context(supervised(child))
         yield
 
 
-def parts(config: Settings) -> list[Child]:
+def processes_for(config: Settings) -> list[ChildProcess]:
     """What ``config`` calls for, in the order of starting; raises ConfigurationError when rclone is absent."""
     embedded = []
     if config.uses_embedded_s3:
-        embedded.append(s3.server(config.data_dir, config.installation))
+        embedded.append(s3.server_process(config.data_dir, config.installation))
     if config.uses_embedded_studio:
         embedded.append(_studio(config))
     if config.workers:
         worker = [sys.executable, "-m", "videovault", "worker"]
         embedded.append(
-            Child("The worker", worker, grace=WORKER_GRACE_SECONDS, silent_seconds=WORKER_SILENT_SECONDS)
+            ChildProcess(
+                "The worker", worker, grace=WORKER_GRACE_SECONDS, silent_seconds=WORKER_SILENT_SECONDS
+            )
         )
     return embedded
 
 
-def _studio(config: Settings) -> Child:
+def _studio(config: Settings) -> ChildProcess:
     port = config.installation.studio_port
     folder = config.data_dir / "studio"
     program = [sys.executable, "-m", "videovault.embedded.studio"]
     options = ["--port", str(port), "--data-dir", str(folder), "--mode", config.studio_mode]
     options += ["--callback", config.status_callback_url]
     env = {**_without_settings(), KEY_VARIABLE: config.installation.studio_key}
-    return Child("The embedded studio", program + options, env=env, port=port)
+    return ChildProcess("The embedded studio", program + options, env=env, port=port)
 
 
 def _without_settings() -> dict[str, str]:
@@ -97,9 +99,9 @@ def _without_settings() -> dict[str, str]:
 
 @asynccontextmanager
 async def _running_parts() -> AsyncIterator[None]:
-    await asyncio.to_thread(installation.with_free_ports, settings().data_dir)
+    await asyncio.to_thread(installation.load_with_free_ports, settings().data_dir)
     settings.cache_clear()  # this process, too, must know the ports
-    async with running(parts(settings())):
+    async with running_processes(processes_for(settings())):
         yield
 
 
@@ -143,4 +145,4 @@ def _end_with_server() -> None:
     """Killed by SIGKILL, granian's main process would leave this one of its processes serving for ever."""
     server = multiprocessing.parent_process()
     if server is not None and server.pid and sys.platform == "linux":
-        launch.end_with(server.pid)
+        launch.end_with_parent(server.pid)

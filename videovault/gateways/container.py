@@ -51,7 +51,7 @@ CONTENT_TYPES = {
 }
 
 
-def container_of(head: bytes) -> Container:
+def detect_container(head: bytes) -> Container:
     """The container that begins with ``head``, the file's first SNIFF_BYTES (or all of a shorter file).
 
     Raises SourceError that names what the bytes are instead, a WebPage for HTML.

@@ -11,12 +11,12 @@ from typing import Any, BinaryIO, Literal
 
 from videovault import logs
 from videovault.gateways import sandbox
-from videovault.gateways.ranges import RangedObject, RangesFailed, RangesUnanswered
+from videovault.gateways.object_reader import ObjectReader, ObjectReadFailed, ObjectUnavailable
 from videovault.gateways.sandbox import ChildFailed
 
 # Of the original: streams that lie far apart are read again and again.
 READS_EACH_BYTE, MORE_BYTES = 3, 64 * 1024**2
-Sound = Literal["copy", "aac", "opus"]
+AudioTarget = Literal["copy", "aac", "opus"]
 log = logs.get(__name__)
 
 
@@ -24,7 +24,7 @@ class ConversionFailed(Exception):
     """No copy can be made; says why."""
 
 
-class OriginalUnreadable(ConversionFailed):
+class SourceUnreadable(ConversionFailed):
     """S3 does not give the original, perhaps only for now."""
 
 
@@ -34,11 +34,11 @@ class Recipe:
 
     container: Literal["mp4", "webm"]
     video: Literal["copy", "h264"]
-    audio: Sound | None
+    audio: AudioTarget | None
 
 
 @dataclass(frozen=True)
-class Original:
+class SourceVideo:
     """The video behind ``url``; ``duration`` in seconds, ``rotation`` in degrees."""
 
     url: str
@@ -56,7 +56,7 @@ class Limits:
 
 
 def convert(
-    original: Original, recipe: Recipe, into: BinaryIO, limits: Limits, check: Callable[[], object]
+    original: SourceVideo, recipe: Recipe, into: BinaryIO, limits: Limits, check: Callable[[], object]
 ) -> int:
     """Write the copy to the beginning of ``into``, an empty file; its size in bytes.
 
@@ -66,9 +66,9 @@ def convert(
     copy = _Copy(into, limits.output_bytes)
     until = time.monotonic() + limits.seconds
     try:
-        with RangedObject(original.url, 1, until) as measured:
+        with ObjectReader(original.url, 1, until) as measured:
             size = measured.size()
-        with RangedObject(original.url, size * READS_EACH_BYTE + MORE_BYTES, until) as source:
+        with ObjectReader(original.url, size * READS_EACH_BYTE + MORE_BYTES, until) as source:
             asked = {
                 "container": original.container,
                 "size": size,
@@ -78,10 +78,10 @@ def convert(
                 "cpu_seconds": round(limits.seconds),
             }
             argv = ["videovault.gateways.conversion_child", json.dumps(asked)]
-            sandbox.run(argv, source, until, copy.hear, check)
-    except RangesUnanswered as error:
-        raise OriginalUnreadable(str(error)) from error
-    except (ChildFailed, RangesFailed, OSError) as error:
+            sandbox.run_child(argv, source, until, copy.hear, check)
+    except ObjectUnavailable as error:
+        raise SourceUnreadable(str(error)) from error
+    except (ChildFailed, ObjectReadFailed, OSError) as error:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             raise
         raise ConversionFailed(str(error) or type(error).__name__) from error

@@ -23,28 +23,28 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from videovault.gateways.sandbox_child import (
-    BROKEN,
     DEMUXERS,
     LIMITS,
-    MOST_PIXELS,
-    NOWHERE,
+    MAX_PIXELS,
+    MEDIA_ERRORS,
+    NO_PROTOCOLS,
     ParentFile,
     confine,
-    load_everything,
-    moving_picture,
-    say,
-    square_size,
+    main_video_stream,
+    preload_modules,
+    send_message,
+    square_pixel_size,
 )
 
 if TYPE_CHECKING:
     Packet = av.Packet[Any]
 
 LONG_SIDE, SHORT_SIDE = 1920, 1080  # 1080p, also upright
-MOST_FRAMES_A_SECOND = 60
+MAX_FRAME_RATE = 60
 KEY_FRAME_SECONDS = 2
 TICKS = 90_000  # a second, as in most containers of broadcast
-MOST_EARLY = 32  # more than any codec reorders
-MOST_BROKEN = 1_000  # packets that cannot be decoded are left out
+MAX_REORDERED = 32  # more than any codec reorders
+MAX_BROKEN_PACKETS = 1_000  # packets that cannot be decoded are left out
 # One thread, since the child can start no other. 8 Mbit/s is what streaming services use for 1080p.
 H264 = {
     "preset": "veryfast",
@@ -55,9 +55,9 @@ H264 = {
     "threads": "1",
     "x264-params": "threads=1:sync-lookahead=0:rc-lookahead=20",
 }
-SOUND_RATE = 48_000
-MOST_OFF_SECONDS = 0.1  # between what sound's own times say and what its samples amount to
-SOUND = {"aac": ("aac", 128_000), "opus": ("libopus", 96_000)}
+SAMPLE_RATE = 48_000
+MAX_AUDIO_DRIFT_SECONDS = 0.1  # between what sound's own times say and what its samples amount to
+AUDIO_ENCODERS = {"aac": ("aac", 128_000), "opus": ("libopus", 96_000)}
 # What the index of an MP4 takes in the worst case for each picture, and for a second of sound.
 INDEX_BYTES_A_FRAME, INDEX_BYTES_A_SECOND, INDEX_BYTES_MORE = 40, 2_000, 65_536
 CUE_BYTES_A_SECOND = 64
@@ -65,26 +65,26 @@ CUE_BYTES_A_SECOND = 64
 
 def main() -> None:
     asked = json.loads(sys.argv[1])
-    load_everything()
+    preload_modules()
     os.nice(10)  # transfers and pages come first
     confine({**LIMITS, resource.RLIMIT_CPU: asked["cpu_seconds"]})
     try:
         with av.open(
-            ParentFile(asked["size"]), "r", format=DEMUXERS[asked["container"]], options=NOWHERE
+            ParentFile(asked["size"]), "r", format=DEMUXERS[asked["container"]], options=NO_PROTOCOLS
         ) as source:
             convert(source, asked)
-    except BROKEN as error:
-        say({"failed": f"{type(error).__name__}: {error}"})
+    except MEDIA_ERRORS as error:
+        send_message({"failed": f"{type(error).__name__}: {error}"})
     else:
-        say({"done": True})
+        send_message({"done": True})
 
 
 def convert(source: InputContainer, asked: dict[str, Any]) -> None:
     """Write the file that ``asked["recipe"]`` describes."""
-    video = moving_picture(source)
+    video = main_video_stream(source)
     if video is None or video.codec_context is None:
         raise ValueError("there is no picture")
-    if video.width * video.height > MOST_PIXELS:
+    if video.width * video.height > MAX_PIXELS:
         raise ValueError("the picture is too large")
     recipe, begin = asked["recipe"], Fraction(source.start_time or 0, av.time_base)
     streams: list[Any] = [video]
@@ -116,7 +116,7 @@ def _index_first(container: str, duration: float | None, video: VideoStream) -> 
         return {}
     if container == "webm":
         return {"reserve_index_space": str(4096 + round(duration * CUE_BYTES_A_SECOND))}
-    rate = float(video.average_rate or video.guessed_rate or MOST_FRAMES_A_SECOND)
+    rate = float(video.average_rate or video.guessed_rate or MAX_FRAME_RATE)
     a_second = min(max(rate, 1.0), 1000.0) * 1.25 * INDEX_BYTES_A_FRAME + INDEX_BYTES_A_SECOND
     return {"moov_size": str(INDEX_BYTES_MORE + round(duration * a_second))}
 
@@ -130,7 +130,7 @@ class _ParentOutput:
         self._at, self._size = 0, 0
 
     def write(self, data: bytes) -> int:
-        say({"write": [self._at, base64.b64encode(data).decode()]})
+        send_message({"write": [self._at, base64.b64encode(data).decode()]})
         self._at += len(data)
         self._size = max(self._size, self._at)
         return len(data)
@@ -164,7 +164,7 @@ class _Copied(_Track):
     def take(self, packet: Packet) -> Iterator[Packet]:
         if packet.size and packet.dts is None:  # as Matroska begins, which keeps the times of showing only
             self._early.append(packet)
-            if len(self._early) > MOST_EARLY:
+            if len(self._early) > MAX_REORDERED:
                 raise ValueError("its packets have no times")
             return
         for each in (*_timed(self._early, packet), packet):
@@ -210,7 +210,7 @@ class _Encoded(_Track):
             return list(packet.decode())
         except av.InvalidDataError:
             self._broken += 1
-            if self._broken > MOST_BROKEN:
+            if self._broken > MAX_BROKEN_PACKETS:
                 raise
             return []
 
@@ -224,9 +224,9 @@ class _Pictures(_Encoded):
     def __init__(self, target: OutputContainer, stream: VideoStream, begin: Fraction, rotation: int) -> None:
         super().__init__(stream, begin)
         stream.thread_type = "NONE"
-        stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
-        rate = min(stream.average_rate or stream.guessed_rate or Fraction(30), Fraction(MOST_FRAMES_A_SECOND))
-        self._size = _bounded(*square_size((stream.width, stream.height), stream))
+        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+        rate = min(stream.average_rate or stream.guessed_rate or Fraction(30), Fraction(MAX_FRAME_RATE))
+        self._size = _bounded(*square_pixel_size((stream.width, stream.height), stream))
         options = {**H264, "g": str(max(1, round(rate * KEY_FRAME_SECONDS)))}
         self._out = target.add_stream("libx264", rate=rate.limit_denominator(1001), options=options)
         self._out.width, self._out.height = self._size
@@ -251,7 +251,7 @@ class _Pictures(_Encoded):
             at = round((frame.pts * frame.time_base - self._begin) * TICKS)
         if at < self._next:
             return []
-        self._next = at + TICKS // MOST_FRAMES_A_SECOND - TICKS // 1000
+        self._next = at + TICKS // MAX_FRAME_RATE - TICKS // 1000
         ready = frame.reformat(*self._size, "yuv420p")
         ready.pts, ready.time_base = at, Fraction(1, TICKS)
         ready.pict_type = 0  # the encoder chooses
@@ -263,20 +263,20 @@ class _Sound(_Encoded):
 
     def __init__(self, target: OutputContainer, stream: Any, begin: Fraction, codec: str) -> None:
         super().__init__(stream, begin)
-        name, bit_rate = SOUND[codec]
-        self._out = target.add_stream(name, rate=SOUND_RATE, layout="stereo")
+        name, bit_rate = AUDIO_ENCODERS[codec]
+        self._out = target.add_stream(name, rate=SAMPLE_RATE, layout="stereo")
         self._out.bit_rate = bit_rate
         self._next = Fraction(0)  # in samples of the copy
 
     def _wanted(self, frame: AudioFrame) -> list[AudioFrame]:
         if frame.pts is not None and frame.time_base is not None:
-            told = (frame.pts * frame.time_base - self._begin) * SOUND_RATE
-            if told < self._next - MOST_OFF_SECONDS * SOUND_RATE:
+            told = (frame.pts * frame.time_base - self._begin) * SAMPLE_RATE
+            if told < self._next - MAX_AUDIO_DRIFT_SECONDS * SAMPLE_RATE:
                 return []
-            if told > self._next + MOST_OFF_SECONDS * SOUND_RATE:
+            if told > self._next + MAX_AUDIO_DRIFT_SECONDS * SAMPLE_RATE:
                 self._next = told  # silence in between
-        frame.pts, frame.time_base = round(self._next), Fraction(1, SOUND_RATE)
-        self._next += Fraction(frame.samples * SOUND_RATE, frame.sample_rate)
+        frame.pts, frame.time_base = round(self._next), Fraction(1, SAMPLE_RATE)
+        self._next += Fraction(frame.samples * SAMPLE_RATE, frame.sample_rate)
         return [frame]
 
 

@@ -4,11 +4,11 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from videovault.gateways import http_dates
+from videovault.gateways import http_headers
 from videovault.gateways.ssrf import WebAddress
 
-MOST = 50  # RFC 6265, 6.1: what browsers keep for a host
-MOST_BYTES = 8 * 1024  # of one Cookie header; many servers take no longer one
+MAX_COOKIES = 50  # RFC 6265, 6.1: what browsers keep for a host
+MAX_HEADER_BYTES = 8 * 1024  # of one Cookie header; many servers take no longer one
 
 _PAIR = re.compile(r"([!-:<>-~]{1,256})=([ -:<-~]{0,4096})")
 _SECURE_NAMES = ("__secure-", "__host-")
@@ -24,7 +24,7 @@ class _Cookie:
 _Key = tuple[str, int, str, str]
 
 
-class Cookies:
+class CookieJar:
     """A ``Domain`` attribute is ignored: each cookie is for the host and port that set it only."""
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class Cookies:
             if cookie.secure and address.scheme != "https":
                 continue
             size += len(name) + len(cookie.value) + 3
-            if size <= MOST_BYTES:
+            if size <= MAX_HEADER_BYTES:
                 pairs.append(f"{name}={cookie.value}")
         return "; ".join(pairs)
 
@@ -66,7 +66,7 @@ class Cookies:
         key = (str(host), int(port), path if path.startswith("/") else _folder(address), found[1])
         if _is_over(attributes):
             self._kept.pop(key, None)
-        elif key in self._kept or len(self._kept) < MOST:
+        elif key in self._kept or len(self._kept) < MAX_COOKIES:
             self._kept[key] = _Cookie(found[2].strip(), secure)
 
 
@@ -89,5 +89,5 @@ def _is_below(path: str, own: str) -> bool:
 def _is_over(attributes: dict[str, str]) -> bool:
     if "max-age" in attributes:
         return attributes["max-age"].startswith("-") or attributes["max-age"].strip("0") == ""
-    date = http_dates.read(attributes.get("expires", ""))
+    date = http_headers.parse_date(attributes.get("expires", ""))
     return date is not None and date < datetime.now(UTC)

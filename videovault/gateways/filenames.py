@@ -4,7 +4,7 @@ import re
 import unicodedata
 from urllib.parse import unquote, urlsplit
 
-LONGEST = 100
+MAX_CHARS = 100
 UNNAMED = "video"
 
 _LONGEST_HEADER = 8 * 1024
@@ -48,7 +48,7 @@ def safe_name(text: str) -> str:
     """At most 100 characters without path separators, controls or direction overrides; maybe empty."""
     visible = "".join(filter(_may_be_shown, unicodedata.normalize("NFC", text)))
     name = " ".join(_NOT_IN_NAMES.sub("_", visible).split())
-    return name.strip(" .")[:LONGEST].rstrip(" .")
+    return name.strip(" .")[:MAX_CHARS].rstrip(" .")
 
 
 def _may_be_shown(char: str) -> bool:

@@ -1,5 +1,6 @@
 """Whether something answers at an address at all: asked so that nothing is begun or changed there."""
 
+import os
 import socket
 import ssl
 import time
@@ -11,11 +12,13 @@ from typing import Literal
 
 import httpx
 
-from videovault.errors import UpstreamError
-from videovault.gateways import http_dates, tls
+from videovault.errors import StorageError, UpstreamError
+from videovault.gateways import http_headers, s3_retry, tls
+from videovault.gateways.s3 import error_for, parse_error_response
+from videovault.gateways.storage import Storage
 
 TIMEOUT = httpx.Timeout(4.0)
-MOST_BYTES = 64 * 1024
+MAX_BODY_BYTES = 64 * 1024
 Method = Literal["GET", "HEAD", "OPTIONS"]
 
 
@@ -24,7 +27,7 @@ class Unreachable(UpstreamError):
 
 
 @dataclass(frozen=True)
-class Answer:
+class CheckResponse:
     """What came back: ``body`` is at most its first 64 KiB, ``at`` what the Date header says."""
 
     status: int
@@ -34,21 +37,21 @@ class Answer:
 
     @property
     def at(self) -> datetime | None:
-        return http_dates.read(self.headers.get("date", ""))
+        return http_headers.parse_date(self.headers.get("date", ""))
 
 
-def ask(
+def send_request(
     url: str, method: Method = "GET", headers: Mapping[str, str] | None = None, authority: str = ""
-) -> Answer:
+) -> CheckResponse:
     """One question, one answer, whatever its status; redirects are not followed. Raises Unreachable.
 
     ``authority`` is the file of a certificate authority that is trusted beside the usual ones.
     """
     started = time.monotonic()
-    with _in_words(), httpx.Client(timeout=TIMEOUT, verify=tls.trusted(authority)) as client:
+    with _in_words(), httpx.Client(timeout=TIMEOUT, verify=tls.ssl_context(authority)) as client:
         with client.stream(method, url, headers=dict(headers or {})) as answer:
-            body = b"".join(_first(answer.iter_bytes(), MOST_BYTES))
-        return Answer(answer.status_code, answer.headers, body, time.monotonic() - started)
+            body = b"".join(_first(answer.iter_bytes(), MAX_BODY_BYTES))
+        return CheckResponse(answer.status_code, answer.headers, body, time.monotonic() - started)
 
 
 def _first(pieces: Iterator[bytes], most: int) -> Iterator[bytes]:
@@ -84,3 +87,36 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
+
+
+# Fetching an object as browsers do, by a presigned link, to see whether links work.
+
+OPERATION = "GetObject by a presigned link"
+LINK_SECONDS = 60
+
+
+def fetch_by_link(vault: Storage, key: str, *, headers: dict[str, str] | None = None) -> bytes:
+    """The first 64 KiB behind a link to ``key``. Raises ObjectMissing, and StorageError for a link that is refused.
+
+    Browsers may have another address for the store, which this server need not reach: its own is tried then.
+    """
+    if not vault.is_embedded:  # links to the embedded S3 lead back to this server
+        try:
+            return s3_retry.call_with_retry(lambda: _get(vault.presign(key, seconds=LINK_SECONDS), headers))
+        except StorageError as error:
+            if error.answer is not None or not vault.has_public_address:
+                raise
+    link = vault.presign(key, seconds=LINK_SECONDS, internal=True)
+    return s3_retry.call_with_retry(lambda: _get(link, headers))
+
+
+def _get(link: str, headers: dict[str, str] | None) -> bytes:
+    try:
+        answer = send_request(link, "GET", headers, authority=os.environ.get("AWS_CA_BUNDLE", ""))
+    except Unreachable as error:
+        raise StorageError(
+            "S3 does not answer, or its answer cannot be understood.", retryable=True
+        ) from error
+    if answer.status in (200, 206):
+        return answer.body
+    raise error_for(parse_error_response(answer.status, answer.headers, answer.body, OPERATION))

@@ -13,14 +13,14 @@ from email.utils import format_datetime, parseaddr
 from functools import lru_cache
 
 from videovault.config import settings
-from videovault.config.types import SmtpServer
+from videovault.config.validation import SmtpServer
 from videovault.errors import ConfigurationError, MailError
 
 TIMEOUT_SECONDS = 15.0  # for each step of about ten
 
 
 @dataclass(frozen=True)
-class Letter:
+class Email:
     """``message_id`` is the same at every try, so that mailboxes know a letter again that was sent twice."""
 
     message_id: str
@@ -42,7 +42,7 @@ class Mailer:
         self._tls = tls
         self._timeout = timeout
 
-    def send(self, letter: Letter) -> None:
+    def send(self, letter: Email) -> None:
         """Returns once the server has taken the letter.
 
         Raises MailError, ``retryable`` unless the server refused this very letter for good.
@@ -60,7 +60,7 @@ class Mailer:
         finally:
             smtp.close()
 
-    def try_out(self) -> None:
+    def check_login(self) -> None:
         """Sign in and say goodbye, sending nothing. Raises MailError."""
         with _setting_up():
             smtp = self._connected()
@@ -70,7 +70,7 @@ class Mailer:
             finally:
                 smtp.close()
 
-    def _written(self, letter: Letter) -> EmailMessage:
+    def _written(self, letter: Email) -> EmailMessage:
         message = EmailMessage(policy=_POLICY)
         message["From"] = self._sender
         message["To"] = letter.to

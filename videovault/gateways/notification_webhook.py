@@ -15,7 +15,7 @@ from videovault.gateways import tls
 
 TIMEOUT = httpx.Timeout(15.0, connect=10.0)
 # What a receiver says about itself or the moment; every other 4xx is about the message, and stays so.
-PASSING = {408, 409, 425, 429}
+RETRYABLE_STATUSES = {408, 409, 425, 429}
 
 
 class NotifyWebhook:
@@ -39,7 +39,7 @@ class NotifyWebhook:
                 "NOTIFY_WEBHOOK_URL cannot be reached or gives no answer.", retryable=True
             ) from error
         if not 200 <= status < 300:
-            final = 400 <= status < 500 and status not in PASSING
+            final = 400 <= status < 500 and status not in RETRYABLE_STATUSES
             raise WebhookError(f"NOTIFY_WEBHOOK_URL answered {status}.", retryable=not final)
 
     def _post(self, body: str, headers: Mapping[str, str]) -> int:
@@ -65,7 +65,7 @@ def connected() -> NotifyWebhook:
     """The webhook that the settings name."""
     chosen = settings()
     return NotifyWebhook(
-        httpx.Client(timeout=TIMEOUT, verify=tls.trusted()),
+        httpx.Client(timeout=TIMEOUT, verify=tls.ssl_context()),
         url=chosen.notify_webhook_url,
         secret=chosen.webhook_secret.get_secret_value(),
     )

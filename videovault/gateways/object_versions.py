@@ -13,7 +13,7 @@ from videovault.gateways.s3_types import KeptVersions, Version
 Ask = Callable[[Callable[[], Any]], Any]
 
 
-def listed(calls: S3Calls, ask: Ask, prefix: str) -> Iterator[Version]:
+def list_versions(calls: S3Calls, ask: Ask, prefix: str) -> Iterator[Version]:
     """Versions and delete markers under ``prefix`` by key, one page in memory. Raises StorageError."""
     where: dict[str, Any] = {"Prefix": prefix}
     while True:
@@ -28,7 +28,7 @@ def listed(calls: S3Calls, ask: Ask, prefix: str) -> Iterator[Version]:
             where["VersionIdMarker"] = page["NextVersionIdMarker"]
 
 
-def purge(calls: S3Calls, ask: Ask, prefix: str, key: str | None = None) -> KeptVersions | None:
+def delete_versions(calls: S3Calls, ask: Ask, prefix: str, key: str | None = None) -> KeptVersions | None:
     """Delete every version under ``prefix``, or of ``key`` alone; what stayed, or None.
 
     Markers go last and only where nothing of their key is left: without its marker an object would be back.
@@ -36,11 +36,11 @@ def purge(calls: S3Calls, ask: Ask, prefix: str, key: str | None = None) -> Kept
     """
     kept, why = 0, ""
     try:
-        versions = [each for each in listed(calls, ask, prefix) if key in (None, each.key)]
+        versions = [each for each in list_versions(calls, ask, prefix) if key in (None, each.key)]
     except StorageError as error:
         if error.retryable:
             raise
-        return KeptVersions(0, words_of(error))
+        return KeptVersions(0, reason_of(error))
     for _, of_key in groupby(sorted(versions, key=lambda each: (each.key, each.is_marker)), lambda v: v.key):
         stays = 0
         for each in of_key:
@@ -53,7 +53,7 @@ def purge(calls: S3Calls, ask: Ask, prefix: str, key: str | None = None) -> Kept
     return KeptVersions(kept, why) if why else None
 
 
-def words_of(error: StorageError) -> str:
+def reason_of(error: StorageError) -> str:
     """For admins: the store's own, where it said anything."""
     return str(error.answer or error.public_message)
 
@@ -66,7 +66,7 @@ def _refused(calls: S3Calls, ask: Ask, version: Version) -> str:
     except StorageError as error:
         if error.retryable:
             raise
-        return words_of(error)
+        return reason_of(error)
     return ""
 
 

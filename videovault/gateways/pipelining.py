@@ -5,27 +5,27 @@ from threading import Lock
 
 import httpx
 
-from videovault.gateways.socket_stream import Wire
+from videovault.gateways.socket_stream import SocketStream
 
-AGAIN_SECONDS = 3600.0
-MOST_REMEMBERED = 1000
+RETRY_AFTER_SECONDS = 3600.0
+MAX_ORIGINS = 1000
 
 Origin = tuple[str, str, int]
 """Scheme, host and port."""
 
 
-class Ahead:
+class PipelinedRequest:
     """What was asked for ahead on a wire, which is here once the answer before has been read to its end."""
 
     def __init__(self, request: httpx.Request) -> None:
         self._request = request
-        self._wire: Wire | None = None
+        self._wire: SocketStream | None = None
 
-    def follow_on(self, wire: Wire) -> None:
+    def attach(self, wire: SocketStream) -> None:
         """The answer before has ended: the next bytes on the wire are those of this one."""
         self._wire = wire
 
-    def take_wire(self, request: httpx.Request) -> Wire | None:
+    def take_stream(self, request: httpx.Request) -> SocketStream | None:
         """The wire with the answer to ``request``, once; None if that was not asked, or the answer before broke off."""
         if request.url != self._request.url or request.headers != self._request.headers:
             return None
@@ -39,7 +39,7 @@ class Ahead:
             wire.close()
 
 
-class OneByOne:
+class UnpipelinedOrigins:
     """Origins that did not answer what they were asked ahead; tried again after an hour. For any thread."""
 
     def __init__(self) -> None:
@@ -50,8 +50,8 @@ class OneByOne:
         now = time.monotonic()
         with self._lock:
             self._until = {each: until for each, until in self._until.items() if until > now}
-            if len(self._until) < MOST_REMEMBERED:
-                self._until[origin] = now + AGAIN_SECONDS
+            if len(self._until) < MAX_ORIGINS:
+                self._until[origin] = now + RETRY_AFTER_SECONDS
 
     def __contains__(self, origin: Origin) -> bool:
         return self._until.get(origin, 0.0) > time.monotonic()

@@ -32,7 +32,7 @@ def major_version(program: str) -> int:
     return int(number[1])
 
 
-def check(program: str, least: int) -> int:
+def require_version(program: str, least: int) -> int:
     """The program's major version. Raises ConfigurationError when it is older than ``least``, or missing."""
     major = major_version(program)
     if major < least:

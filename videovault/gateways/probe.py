@@ -10,17 +10,17 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from videovault import logs
-from videovault.bulkhead import CPU_BOUND, Bulkhead
+from videovault.bulkhead import CPU_CONCURRENCY, Bulkhead
 from videovault.errors import Busy
 from videovault.gateways import sandbox
-from videovault.gateways.ranges import RangedObject, RangesFailed
+from videovault.gateways.object_reader import ObjectReader, ObjectReadFailed
 from videovault.gateways.sandbox import ChildFailed
 
 DEADLINE_SECONDS = 30.0
 BUDGET_BYTES = 48 * 1024**2  # a poster needs one key frame; FFmpeg looks at 5 MB to know the streams
 # Each decodes a picture in a process of its own. Every transfer of a worker may wait for its turn; what gets none is
 # stored without a poster.
-probing = Bulkhead(at_once=CPU_BOUND, waiting=64, seconds=300.0)
+probe_slots = Bulkhead(at_once=CPU_CONCURRENCY, waiting=64, seconds=300.0)
 
 Name = Annotated[str, Field(pattern=r"^[\w.-]{1,32}$")]
 Profile = Annotated[str, Field(pattern=r"^[\w.,:+() @-]{1,60}$")]
@@ -29,7 +29,7 @@ Pixels = Annotated[int, Field(ge=1, le=65536)]
 log = logs.get(__name__)
 
 
-class Description(BaseModel):
+class MediaInfo(BaseModel):
     """``duration`` in seconds, ``width`` and ``height`` in pixels as the video is to be shown, codecs by FFmpeg's names.
 
     ``video_level`` as the codec counts (H.264: 42 is 4.2), ``rotation`` in degrees counter-clockwise, ``frame_rate`` in
@@ -53,7 +53,7 @@ class Description(BaseModel):
     has_duration: bool = True
 
 
-class Probe(Description):
+class ProbeResult(MediaInfo):
     """A description with its ``poster``, a WebP image, or None where no picture could be had.
 
     ``is_complete`` is False for a file that was cut short, which then has no description, and None where the file
@@ -64,29 +64,29 @@ class Probe(Description):
     is_complete: bool | None = None
 
 
-def probe(
+def probe_video(
     url: str, container: str, *, seconds: float = DEADLINE_SECONDS, budget: int = BUDGET_BYTES
-) -> Probe | None:
+) -> ProbeResult | None:
     """Look at the video behind ``url``, whose container was sniffed before; None when it cannot be read.
 
     Takes at most ``seconds`` once its turn has come, and fetches at most ``budget`` bytes. A file that breaks the making of the poster
     keeps its description.
     """
     try:
-        with probing.slot():
+        with probe_slots.slot():
             return _probe(url, container, time.monotonic() + seconds, budget)
     except Busy:
         log.warning("not probed: too many others are")
         return None
 
 
-def _probe(url: str, container: str, until: float, budget: int) -> Probe | None:
+def _probe(url: str, container: str, until: float, budget: int) -> ProbeResult | None:
     found = _Findings()
     try:
-        with RangedObject(url, budget, until) as source:
+        with ObjectReader(url, budget, until) as source:
             argv = ["videovault.gateways.probe_child", container, str(source.size())]
-            sandbox.run(argv, source, until, found.hear)
-    except (ChildFailed, RangesFailed, OSError) as error:
+            sandbox.run_child(argv, source, until, found.hear)
+    except (ChildFailed, ObjectReadFailed, OSError) as error:
         log.warning("probe cut short", reason=str(error) or type(error).__name__)
     return found.result()
 
@@ -96,21 +96,23 @@ class _Findings:
 
     def __init__(self) -> None:
         self._is_complete: bool | None = None
-        self._description: Description | None = None
+        self._description: MediaInfo | None = None
         self._poster: bytes | None = None
 
-    def result(self) -> Probe | None:
+    def result(self) -> ProbeResult | None:
         if self._is_complete is False:
-            return Probe(is_complete=False)
+            return ProbeResult(is_complete=False)
         if self._description is None:
             return None
-        return Probe(**self._description.model_dump(), poster=self._poster, is_complete=self._is_complete)
+        return ProbeResult(
+            **self._description.model_dump(), poster=self._poster, is_complete=self._is_complete
+        )
 
     def hear(self, said: dict[str, Any]) -> None:
         if "complete" in said:
             self._is_complete = None if said["complete"] is None else said["complete"] is True
         elif "described" in said:
-            self._description = Description.model_validate(said["described"])
+            self._description = MediaInfo.model_validate(said["described"])
         elif "poster" in said:
             self._poster = _webp(said["poster"])
         else:

@@ -17,61 +17,61 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from PIL import Image, ImageStat
 
+from videovault.gateways.container_structure import Structure, read_structure
 from videovault.gateways.sandbox_child import (
-    BROKEN,
     DEMUXERS,
-    MOST_PIXELS,
-    NOWHERE,
+    MAX_PIXELS,
+    MEDIA_ERRORS,
+    NO_PROTOCOLS,
     ParentFile,
-    ask,
     confine,
-    load_everything,
-    moving_picture,
-    say,
-    square_size,
-    webp,
+    encode_webp,
+    main_video_stream,
+    preload_modules,
+    request_bytes,
+    send_message,
+    square_pixel_size,
 )
-from videovault.gateways.structure import Structure, structure_of
 
-POSTER_WIDTH, POSTER_MOST_HEIGHT = 640, 1280
+POSTER_WIDTH, POSTER_MAX_HEIGHT = 640, 1280
 # Of the duration, in the order in which they are tried: past a black or empty start.
 POSTER_AT = (0.1, 0.25, 0.5, 0.75, 0.0)
 # Standard deviation of the luma from which a picture shows something; a black or plain one has none.
-SHOWS_SOMETHING = 16.0
+MIN_POSTER_DEVIATION = 16.0
 POSTER_SECONDS = 8.0
-MOST_FRAMES_ON = 60  # from a key frame to the moment that was wanted
-MOST_MEASURED_BYTES = 16 * 1024**2  # of a file that is read to its end for its duration
+MAX_FRAMES_DECODED = 60  # from a key frame to the moment that was wanted
+MAX_DURATION_SCAN_BYTES = 16 * 1024**2  # of a file that is read to its end for its duration
 
 
 def main() -> None:
     kind, size = sys.argv[1], int(sys.argv[2])
-    load_everything()
+    preload_modules()
     confine()
-    structure = structure_of(kind, size, _read)
-    say({"complete": structure.is_complete})
+    structure = read_structure(kind, size, _read)
+    send_message({"complete": structure.is_complete})
     if structure.is_complete is False:
         return
     try:
-        with av.open(ParentFile(size), "r", format=DEMUXERS[kind], options=NOWHERE) as container:
-            look_at(container, structure, kind, size)
-    except BROKEN as error:
-        say({"failed": f"{type(error).__name__}: {error}"})
+        with av.open(ParentFile(size), "r", format=DEMUXERS[kind], options=NO_PROTOCOLS) as container:
+            probe_container(container, structure, kind, size)
+    except MEDIA_ERRORS as error:
+        send_message({"failed": f"{type(error).__name__}: {error}"})
 
 
-def look_at(container: InputContainer, structure: Structure, kind: str, size: int) -> None:
+def probe_container(container: InputContainer, structure: Structure, kind: str, size: int) -> None:
     """Say what the video is, then try for its poster."""
-    video = moving_picture(container)
+    video = main_video_stream(container)
     description = _described(container, video)
-    say({"described": description})
+    send_message({"described": description})
     if description["duration"] is None and (last := _last_moment(structure, kind, size)):
         begin = (container.start_time or 0) / av.time_base
         description |= {"duration": round(max(0.0, last - begin), 3) or None, "has_duration": False}
-        say({"described": description})
+        send_message({"described": description})
     _show(container, video, description)
 
 
 def _read(start: int, count: int) -> bytes:
-    return ask(start, count) if count > 0 else b""
+    return request_bytes(start, count) if count > 0 else b""
 
 
 def _described(container: InputContainer, video: VideoStream | None) -> dict[str, Any]:
@@ -110,15 +110,15 @@ def _codec(stream: Any) -> str | None:
 def _last_moment(structure: Structure, kind: str, size: int) -> float:
     """When the last packet ends, in seconds, where reading that far costs little; else 0."""
     last = 0.0
-    if structure.ends is None and size > MOST_MEASURED_BYTES:
+    if structure.ends is None and size > MAX_DURATION_SCAN_BYTES:
         return last
     try:
         file = ParentFile(size, structure.ends)
-        with av.open(file, "r", format=DEMUXERS[kind], options=NOWHERE) as container:
+        with av.open(file, "r", format=DEMUXERS[kind], options=NO_PROTOCOLS) as container:
             for packet in container.demux():
                 if packet.pts is not None and packet.time_base is not None:
                     last = max(last, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-    except BROKEN:
+    except MEDIA_ERRORS:
         return last
     return last
 
@@ -127,20 +127,20 @@ def _show(container: InputContainer, video: VideoStream | None, description: dic
     """Say an upright picture that shows something, or the most that can be had within a moment."""
     if video is None or video.codec_context is None:
         raise ValueError("there is no picture")
-    if video.width * video.height > MOST_PIXELS:
+    if video.width * video.height > MAX_PIXELS:
         raise ValueError("the picture is too large")
     video.thread_type = "NONE"
-    video.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
+    video.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
     best, until = -1.0, time.monotonic() + POSTER_SECONDS
     for frame in _candidates(container, video, description["duration"]):
         if best < 0:
-            say({"described": description | _turned(frame, description)})
+            send_message({"described": description | _turned(frame, description)})
         image = _shrunk(frame, video)
         shown = ImageStat.Stat(image.convert("L")).stddev[0]
         if shown > best:
-            say({"poster": base64.b64encode(webp(image)).decode()})
+            send_message({"poster": base64.b64encode(encode_webp(image)).decode()})
             best = shown
-        if best >= SHOWS_SOMETHING or time.monotonic() > until:
+        if best >= MIN_POSTER_DEVIATION or time.monotonic() > until:
             return
     if best < 0:
         raise ValueError("there is no picture")
@@ -162,7 +162,7 @@ def _candidates(
             if part != POSTER_AT[0] or wanted:
                 container.seek(int(wanted * av.time_base))
             frame = _frame_at(container, video, wanted)
-        except BROKEN:
+        except MEDIA_ERRORS:
             continue
         if frame is not None:
             yield frame
@@ -174,9 +174,9 @@ def _frame_at(container: InputContainer, video: VideoStream, wanted: float) -> V
     try:
         for number, frame in enumerate(container.decode(video)):
             found = frame
-            if frame.time is None or frame.time >= wanted or number >= MOST_FRAMES_ON:
+            if frame.time is None or frame.time >= wanted or number >= MAX_FRAMES_DECODED:
                 break
-    except BROKEN:
+    except MEDIA_ERRORS:
         if found is None:
             raise
     return found
@@ -185,9 +185,9 @@ def _frame_at(container: InputContainer, video: VideoStream, wanted: float) -> V
 def _shrunk(frame: VideoFrame, video: VideoStream) -> Image.Image:
     """Upright, POSTER_WIDTH wide unless that makes it too tall."""
     rotation = frame.rotation
-    width, height = square_size((frame.width, frame.height), video)
+    width, height = square_pixel_size((frame.width, frame.height), video)
     shown_width, shown_height = (height, width) if rotation % 180 else (width, height)
-    scale = min(POSTER_WIDTH / shown_width, POSTER_MOST_HEIGHT / shown_height)
+    scale = min(POSTER_WIDTH / shown_width, POSTER_MAX_HEIGHT / shown_height)
     small = frame.reformat(max(1, round(width * scale)), max(1, round(height * scale)), "rgb24")
     image = cast("Image.Image", small.to_image())  # type: ignore[no-untyped-call] # PyAV's gap
     return image.rotate(rotation, expand=True) if rotation else image

@@ -11,7 +11,7 @@ import httpx
 
 from videovault.errors import SourceError
 from videovault.gateways.response_body import next_event
-from videovault.gateways.socket_stream import Patience, Wire
+from videovault.gateways.socket_stream import SocketStream, Timeout
 from videovault.gateways.ssrf import system_resolver
 
 HEAD_BYTES = 16 * 1024
@@ -27,7 +27,7 @@ class Proxy:
             [("Proxy-Authorization", _basic(parts.username, parts.password))] if parts.username else []
         )
 
-    def connect(self, addresses: Sequence[str], port: int, patience: Patience) -> Wire:
+    def connect(self, addresses: Sequence[str], port: int, patience: Timeout) -> SocketStream:
         """A connection to the first of the addresses that the proxy lets us reach.
 
         Raises SourceError, which names the setting and no more of it, and what ``stop`` raises.
@@ -40,9 +40,9 @@ class Proxy:
                 continue
         return self._tunnel(last, port, patience)
 
-    def _tunnel(self, address: str, port: int, patience: Patience) -> Wire:
+    def _tunnel(self, address: str, port: int, patience: Timeout) -> SocketStream:
         try:
-            wire = Wire.connect(system_resolver(self._host, self._port), self._port, patience)
+            wire = SocketStream.connect(system_resolver(self._host, self._port), self._port, patience)
         except (OSError, httpx.TransportError) as error:
             raise SourceError("The proxy cannot be reached: check SOURCE_PROXY.", retryable=True) from error
         try:
@@ -55,7 +55,7 @@ class Proxy:
             raise
         return wire
 
-    def _ask(self, wire: Wire, target: str, patience: Patience) -> None:
+    def _ask(self, wire: SocketStream, target: str, patience: Timeout) -> None:
         """Have it connected; behind its answer the other side is silent until it is spoken to."""
         parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_BYTES)
         request = h11.Request(method="CONNECT", target=target, headers=[("Host", target), *self._headers])

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import h11
 import httpx
 
-from videovault.gateways.socket_stream import Patience, Wire
+from videovault.gateways.socket_stream import SocketStream, Timeout
 
 CHUNK_BYTES = 256 * 1024
 
@@ -15,10 +15,10 @@ Release = Callable[[bool], None]
 """Called once with the body's connection no longer needed: True if it can carry another request."""
 
 
-class Body(httpx.SyncByteStream):
+class ResponseBody(httpx.SyncByteStream):
     """The bytes of one answer. ``pull`` is for callers with a buffer, iterating for everyone else."""
 
-    def __init__(self, wire: Wire, patience: Patience, release: Release) -> None:
+    def __init__(self, wire: SocketStream, patience: Timeout, release: Release) -> None:
         self._wire = wire
         self._patience = patience
         self._release: Release | None = release
@@ -44,7 +44,7 @@ class Body(httpx.SyncByteStream):
             if count:
                 yield bytes(buffer[:count])
 
-    def leaves_wire_clean(self) -> bool:
+    def can_pipeline(self) -> bool:
         """Whether another answer may follow on the wire, of which nothing has been received yet."""
         return False
 
@@ -60,13 +60,13 @@ class Body(httpx.SyncByteStream):
     def _is_complete(self) -> bool: ...
 
 
-class CountedBody(Body):
+class FixedLengthBody(ResponseBody):
     """``length`` bytes, of which ``received`` came together with the head."""
 
     def __init__(
         self,
-        wire: Wire,
-        patience: Patience,
+        wire: SocketStream,
+        patience: Timeout,
         release: Release,
         *,
         length: int,
@@ -92,17 +92,19 @@ class CountedBody(Body):
         self._left -= count or 0
         return count
 
-    def leaves_wire_clean(self) -> bool:
+    def can_pipeline(self) -> bool:
         return self._keep_alive and self._left > len(self._received)
 
     def _is_complete(self) -> bool:
         return self._keep_alive and self._left == len(self._received)
 
 
-class ParsedBody(Body):
+class H11Body(ResponseBody):
     """A chunked body, or one that ends with its connection, as h11 understands it."""
 
-    def __init__(self, wire: Wire, patience: Patience, release: Release, parser: h11.Connection) -> None:
+    def __init__(
+        self, wire: SocketStream, patience: Timeout, release: Release, parser: h11.Connection
+    ) -> None:
         super().__init__(wire, patience, release)
         self._parser = parser
         self._buffer = memoryview(bytearray(CHUNK_BYTES))

@@ -18,7 +18,7 @@ from botocore.exceptions import (
 
 from videovault import logs
 from videovault.config import settings
-from videovault.errors import StorageError, StoreAnswer
+from videovault.errors import StorageError, StoreErrorResponse
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -40,21 +40,21 @@ ADVICE |= dict.fromkeys(
     "The bucket is in another region: check AWS_REGION.",
 )
 KMS_DENIED = "S3 may not use the encryption key: allow kms:GenerateDataKey and kms:Decrypt on it, or check S3_SSE_KMS_KEY_ID."
-ABSENT = {"404", "NoSuchKey", "NotFound", "NoSuchVersion"}
-LOST = {"NoSuchUpload", "InvalidPart", "InvalidPartOrder"}
-UPLOADING = {"UploadPart", "CompleteMultipartUpload"}
-PASSING = {
+NOT_FOUND_CODES = {"404", "NoSuchKey", "NotFound", "NoSuchVersion"}
+LOST_UPLOAD_CODES = {"NoSuchUpload", "InvalidPart", "InvalidPartOrder"}
+UPLOAD_OPERATIONS = {"UploadPart", "CompleteMultipartUpload"}
+TRANSIENT_CODES = {
     *("500", "502", "503", "504", "InternalError", "ServiceUnavailable", "SlowDown", "RequestTimeout"),
     *("BadDigest", "OperationAborted", "429", "TooManyRequests"),
 }
 # What the guide's Troubleshooting calls by these two names.
-DENIED = {"403", "AccessDenied", "AllAccessDisabled", "AccountProblem"}
-UNKNOWN_KEYS = {
+DENIED_CODES = {"403", "AccessDenied", "AllAccessDisabled", "AccountProblem"}
+CREDENTIAL_CODES = {
     *("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired"),
     *("InvalidClientTokenId", "AuthFailure"),
 }
 # Codes and statuses with which S3 answers a request for a bucket in another region.
-OTHER_REGION = {
+OTHER_REGION_CODES = {
     *(
         "PermanentRedirect",
         "TemporaryRedirect",
@@ -69,10 +69,10 @@ OTHER_REGION = {
 REGION = re.compile(r"[a-z0-9][a-z0-9-]{1,40}")
 EXPECTED = re.compile(r"expecting '([^']{1,64})'")
 ELEMENT = re.compile(r"<(Code|Message|RequestId|Region)>([^<]{0,2000})<")
-MOST_WORDS = 500
-MOST_BODY_BYTES = 64 * 1024
+MAX_MESSAGE_CHARS = 500
+MAX_BODY_BYTES = 64 * 1024
 NOT_IMPLEMENTED = 501
-CONNECTIONS = 64
+MAX_CONNECTIONS = 64
 log = logs.get(__name__)
 
 
@@ -80,7 +80,7 @@ class AccessDenied(StorageError):
     """The keys are good, but not for this."""
 
 
-class KeyDenied(AccessDenied):
+class EncryptionKeyDenied(AccessDenied):
     """The store may not use the encryption key."""
 
 
@@ -114,7 +114,7 @@ def client(endpoint: str, access_key: str, secret_key: str, token: str = "") -> 
         "retries": {"total_max_attempts": 1},  # ``retry`` repeats calls, for as long as each caller can wait
         "connect_timeout": 10,
         "read_timeout": 60,
-        "max_pool_connections": CONNECTIONS,
+        "max_pool_connections": MAX_CONNECTIONS,
         "tcp_keepalive": True,
         # Other stores than AWS do not all know the newer checksums; where they count, they are given by hand.
         "request_checksum_calculation": "when_required",
@@ -141,12 +141,12 @@ def _not_redirected(context: dict[str, Any], **_event: Any) -> None:
 
 
 @contextmanager
-def in_words() -> Iterator[None]:
+def translating_errors() -> Iterator[None]:
     """Turns boto3's errors into StorageError; raises ObjectMissing and UploadLost for what is not there."""
     try:
         yield
     except ClientError as error:
-        raise refusal(_answer(error)) from error
+        raise error_for(_answer(error)) from error
     except (NoCredentialsError, PartialCredentialsError) as error:
         raise InvalidCredentials(
             "There are no AWS keys: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile or role."
@@ -157,11 +157,11 @@ def in_words() -> Iterator[None]:
         raise StorageError("S3 could not be reached.", retryable=True) from error
 
 
-def refusal(answer: StoreAnswer) -> StorageError:
+def error_for(answer: StoreErrorResponse) -> StorageError:
     """The error that a store's answer means, which is logged in the store's own words."""
     code = answer.code
     # The embedded S3 answers NoSuchUpload where a bucket has never had an upload, as after every first start.
-    if code in ABSENT or (code == "NoSuchUpload" and answer.operation == "ListMultipartUploads"):
+    if code in NOT_FOUND_CODES or (code == "NoSuchUpload" and answer.operation == "ListMultipartUploads"):
         return ObjectMissing("S3 does not have it any more.", answer=answer)
     log.warning(
         "S3 refused",
@@ -172,34 +172,36 @@ def refusal(answer: StoreAnswer) -> StorageError:
         store_request_id=answer.request_id,
     )
     # NotImplemented is the embedded S3's word for a part that was begun with other bytes.
-    if code in LOST or (code == "NotImplemented" and answer.operation in UPLOADING):
+    if code in LOST_UPLOAD_CODES or (code == "NotImplemented" and answer.operation in UPLOAD_OPERATIONS):
         return UploadLost("S3 has lost the parts that were uploaded.", answer=answer)
-    if answer.region and code in OTHER_REGION:
+    if answer.region and code in OTHER_REGION_CODES:
         return StorageError(
             f"The bucket is in the region {answer.region}: set AWS_REGION={answer.region}.", answer=answer
         )
     return _denial(answer) or _failure(answer)
 
 
-def _denial(answer: StoreAnswer) -> StorageError | None:
+def _denial(answer: StoreErrorResponse) -> StorageError | None:
     """For refusals of the caller or of the key, which the guide's Troubleshooting has names for."""
     sentence = ADVICE.get(answer.code, f"S3 failed ({answer.code}).")
-    if answer.code in UNKNOWN_KEYS:
+    if answer.code in CREDENTIAL_CODES:
         return InvalidCredentials(sentence, answer=answer)
-    if answer.code in DENIED and "kms" in answer.message.lower():
-        return KeyDenied(KMS_DENIED, answer=answer)
-    return AccessDenied(sentence, answer=answer) if answer.code in DENIED else None
+    if answer.code in DENIED_CODES and "kms" in answer.message.lower():
+        return EncryptionKeyDenied(KMS_DENIED, answer=answer)
+    return AccessDenied(sentence, answer=answer) if answer.code in DENIED_CODES else None
 
 
-def _failure(answer: StoreAnswer) -> StorageError:
+def _failure(answer: StoreErrorResponse) -> StorageError:
     sentence = ADVICE.get(answer.code, f"S3 failed ({answer.code or 'unknown reason'}).")
     passing = answer.status >= 500 and answer.status != NOT_IMPLEMENTED
-    return StorageError(sentence, retryable=answer.code in PASSING or passing, answer=answer)
+    return StorageError(sentence, retryable=answer.code in TRANSIENT_CODES or passing, answer=answer)
 
 
-def read_refusal(status: int, headers: Mapping[str, str], body: bytes, operation: str) -> StoreAnswer:
+def parse_error_response(
+    status: int, headers: Mapping[str, str], body: bytes, operation: str
+) -> StoreErrorResponse:
     """What a store says to a request that boto3 did not send; ``body`` is its XML, or anything else."""
-    text = body[:MOST_BODY_BYTES].decode(errors="replace")
+    text = body[:MAX_BODY_BYTES].decode(errors="replace")
     told = {name: html.unescape(value) for name, value in reversed(ELEMENT.findall(text))}
     region = headers.get("x-amz-bucket-region", "") or told.get("Region", "")
     request_id = headers.get("x-amz-request-id", "") or told.get("RequestId", "")
@@ -208,7 +210,7 @@ def read_refusal(status: int, headers: Mapping[str, str], body: bytes, operation
     )
 
 
-def _answer(error: ClientError) -> StoreAnswer:
+def _answer(error: ClientError) -> StoreErrorResponse:
     said: dict[str, Any] = dict(error.response.get("Error", {}))
     about: dict[str, Any] = dict(error.response.get("ResponseMetadata", {}))
     headers = about.get("HTTPHeaders", {})
@@ -220,12 +222,14 @@ def _answer(error: ClientError) -> StoreAnswer:
     )
 
 
-def _told(operation: str, status: int, code: str, message: str, request_id: str, region: str) -> StoreAnswer:
+def _told(
+    operation: str, status: int, code: str, message: str, request_id: str, region: str
+) -> StoreErrorResponse:
     """Anything may stand in a store's answer, so it is cut short and has to be printable."""
     expected = EXPECTED.search(message)
     found = region or (expected[1] if expected else "")
     is_other = bool(REGION.fullmatch(found)) and found != settings().aws_region
-    return StoreAnswer(
+    return StoreErrorResponse(
         operation,
         status,
         _plain(code),
@@ -236,4 +240,4 @@ def _told(operation: str, status: int, code: str, message: str, request_id: str,
 
 
 def _plain(text: str) -> str:
-    return "".join(char if char.isprintable() else " " for char in text[:MOST_WORDS]).strip()
+    return "".join(char if char.isprintable() else " " for char in text[:MAX_MESSAGE_CHARS]).strip()

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from videovault.gateways.s3_types import Description, SentPart
-from videovault.gateways.store_capabilities import Sums
+from videovault.gateways.store_capabilities import Checksum
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -29,19 +29,19 @@ class S3Calls:
         self._extra = extra
 
     def put(
-        self, key: str, body: Body, described: Description, crc32: int, sums: Sums
+        self, key: str, body: Body, described: Description, crc32: int, sums: Checksum
     ) -> "PutObjectOutputTypeDef":
         told = self._as_told(described) | _body_sums(body, crc32, sums)
         return self._s3.put_object(Bucket=self._bucket, Key=key, Body=cast("bytes", body), **told)
 
-    def create(self, key: str, described: Description, sums: Sums) -> str:
+    def create(self, key: str, described: Description, sums: Checksum) -> str:
         """Begin a multipart upload; its id."""
         told = self._as_told(described)
-        if sums is Sums.CRC32:
+        if sums is Checksum.CRC32:
             told |= {"ChecksumAlgorithm": "CRC32", "ChecksumType": "FULL_OBJECT"}
         return self._s3.create_multipart_upload(Bucket=self._bucket, Key=key, **told)["UploadId"]
 
-    def part(self, key: str, upload_id: str, number: int, body: Body, crc32: int, sums: Sums) -> str:
+    def part(self, key: str, upload_id: str, number: int, body: Body, crc32: int, sums: Checksum) -> str:
         """Send a part; its ETag."""
         where: dict[str, Any] = {
             "Bucket": self._bucket,
@@ -52,14 +52,16 @@ class S3Calls:
         sent = self._s3.upload_part(**where, Body=cast("bytes", body), **_body_sums(body, crc32, sums))
         return sent["ETag"]
 
-    def complete(self, key: str, upload_id: str, parts: Sequence[SentPart], crc32: int, sums: Sums) -> None:
+    def complete(
+        self, key: str, upload_id: str, parts: Sequence[SentPart], crc32: int, sums: Checksum
+    ) -> None:
         listed: list[CompletedPartTypeDef] = []
         whole: dict[str, Any] = {}
         for part in parts:
             listed.append({"PartNumber": part.number, "ETag": part.etag})
-            if sums is Sums.CRC32:
+            if sums is Checksum.CRC32:
                 listed[-1]["ChecksumCRC32"] = as_base64(part.crc32)
-        if sums is Sums.CRC32:
+        if sums is Checksum.CRC32:
             whole = {"ChecksumCRC32": as_base64(crc32), "ChecksumType": "FULL_OBJECT"}
         self._s3.complete_multipart_upload(
             Bucket=self._bucket, Key=key, UploadId=upload_id, MultipartUpload={"Parts": listed}, **whole
@@ -68,16 +70,16 @@ class S3Calls:
     def abort(self, key: str, upload_id: str) -> None:
         self._s3.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload_id)
 
-    def head(self, key: str, sums: Sums) -> "HeadObjectOutputTypeDef":
+    def head(self, key: str, sums: Checksum) -> "HeadObjectOutputTypeDef":
         return self._s3.head_object(Bucket=self._bucket, Key=key, **_mode(sums))
 
-    def get(self, key: str, sums: Sums) -> "GetObjectOutputTypeDef":
+    def get(self, key: str, sums: Checksum) -> "GetObjectOutputTypeDef":
         return self._s3.get_object(Bucket=self._bucket, Key=key, **_mode(sums))
 
-    def copy(self, key: str, described: Description, sums: Sums) -> None:
+    def copy(self, key: str, described: Description, sums: Checksum) -> None:
         """Copy an object onto itself with another description."""
         told = self._as_told(described) | {"MetadataDirective": "REPLACE"}
-        if sums is Sums.CRC32:
+        if sums is Checksum.CRC32:
             told["ChecksumAlgorithm"] = "CRC32"
         self._s3.copy_object(
             Bucket=self._bucket, Key=key, CopySource={"Bucket": self._bucket, "Key": key}, **told
@@ -122,15 +124,15 @@ def as_base64(crc32: int) -> str:
     return base64.b64encode(crc32.to_bytes(4, "big")).decode()
 
 
-def _body_sums(body: Body, crc32: int, sums: Sums) -> dict[str, Any]:
+def _body_sums(body: Body, crc32: int, sums: Checksum) -> dict[str, Any]:
     """MD5 costs more time than CRC-32, and every store knows it."""
-    if sums is Sums.CRC32:
+    if sums is Checksum.CRC32:
         return {"ChecksumCRC32": as_base64(crc32)}
-    if sums is Sums.MD5:
+    if sums is Checksum.MD5:
         digest = hashlib.md5(body, usedforsecurity=False).digest()
         return {"ContentMD5": base64.b64encode(digest).decode()}
     return {}
 
 
-def _mode(sums: Sums) -> dict[str, Any]:
-    return {"ChecksumMode": "ENABLED"} if sums is Sums.CRC32 else {}
+def _mode(sums: Checksum) -> dict[str, Any]:
+    return {"ChecksumMode": "ENABLED"} if sums is Checksum.CRC32 else {}

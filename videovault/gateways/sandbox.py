@@ -14,24 +14,24 @@ from contextlib import contextmanager, suppress
 from typing import IO, Any, cast
 
 from videovault import untrusted_json
-from videovault.gateways.ranges import RangedObject, RangesFailed
+from videovault.gateways.object_reader import ObjectReader, ObjectReadFailed
 
-MOST_AT_ONCE = 1024**2
-MOST_SAID_BYTES = 1024**2  # a poster of 640 pixels has some ten KiB
+MAX_READ_BYTES = 1024**2
+MAX_MESSAGE_BYTES = 1024**2  # a poster of 640 pixels has some ten KiB
 CHECK_SECONDS = 1.0
 LENGTH = struct.Struct("!i")
-Heard = Callable[[dict[str, Any]], None]
+OnMessage = Callable[[dict[str, Any]], None]
 
 
 class ChildFailed(Exception):
     """The child did not keep to what was agreed, or to its time."""
 
 
-def run(
+def run_child(
     argv: Sequence[str],
-    source: RangedObject,
+    source: ObjectReader,
     until: float,
-    heard: Heard,
+    heard: OnMessage,
     check: Callable[[], object] = lambda: None,
 ) -> None:
     """Run a module of ours with these arguments until it has nothing more to say, at most ``until`` (time.monotonic).
@@ -58,9 +58,9 @@ def run(
 
 
 def _answer(
-    child: "subprocess.Popen[bytes]", source: RangedObject, start: int, count: int, *, until: float
+    child: "subprocess.Popen[bytes]", source: ObjectReader, start: int, count: int, *, until: float
 ) -> None:
-    if not (0 <= int(start) < 2**63 and 0 < int(count) <= MOST_AT_ONCE):
+    if not (0 <= int(start) < 2**63 and 0 < int(count) <= MAX_READ_BYTES):
         raise ChildFailed("it asked for bytes that cannot be")
     data = source.read(int(start), int(count))
     left = memoryview(LENGTH.pack(len(data)) + data)
@@ -93,7 +93,7 @@ def _lines(pipe: IO[bytes], until: float, check: Callable[[], object]) -> Iterat
                 yield bytes(received[:end])
                 del received[: end + 1]
                 searched = 0
-            if len(received) > MOST_SAID_BYTES:
+            if len(received) > MAX_MESSAGE_BYTES:
                 raise ChildFailed("it said too much")
     raise ChildFailed("it took too long")
 
@@ -124,4 +124,4 @@ def _environment() -> dict[str, str]:
     return {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
-__all__ = ["ChildFailed", "RangesFailed", "run"]
+__all__ = ["ChildFailed", "ObjectReadFailed", "run_child"]

@@ -20,10 +20,10 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 from PIL import Image
 
-from videovault.gateways.structure import Span
+from videovault.gateways.container_structure import Span
 
-MOST_PIXELS = 64 * 1000**2  # 8K is 33 million
-BLOCK_BYTES, MOST_BLOCKS = 128 * 1024, 64
+MAX_PIXELS = 64 * 1000**2  # 8K is 33 million
+BLOCK_BYTES, MAX_BLOCKS = 128 * 1024, 64
 LENGTH = struct.Struct("!i")
 DEMUXERS = {"mp4": "mov", "mov": "mov", "webm": "matroska", "mkv": "matroska", "avi": "avi", "ts": "mpegts"}
 LIMITS = {
@@ -36,18 +36,18 @@ LIMITS = {
     resource.RLIMIT_NOFILE: 3,
 }
 # FFmpeg's playlists and concatenations can name files and other hosts. No protocol has this name.
-NOWHERE = {"protocol_whitelist": "none"}
-NOT_NEEDED = {"av.__main__", "av.datasets"}
-BROKEN = (av.FFmpegError, MemoryError, ValueError, OSError)
+NO_PROTOCOLS = {"protocol_whitelist": "none"}
+SKIPPED_MODULES = {"av.__main__", "av.datasets"}
+MEDIA_ERRORS = (av.FFmpegError, MemoryError, ValueError, OSError)
 
 
-def load_everything() -> None:
+def preload_modules() -> None:
     """Import what PyAV and Pillow would import when they need it: then no file can be opened any more."""
     for module in pkgutil.walk_packages(av.__path__, "av."):
-        if module.name not in NOT_NEEDED:
+        if module.name not in SKIPPED_MODULES:
             importlib.import_module(module.name)
     importlib.import_module("PIL.WebPImagePlugin")  # or Pillow would import all its formats to find this one
-    webp(Image.new("RGB", (1, 1)))
+    encode_webp(Image.new("RGB", (1, 1)))
 
 
 def confine(limits: Mapping[int, int] = LIMITS) -> None:
@@ -60,7 +60,7 @@ def confine(limits: Mapping[int, int] = LIMITS) -> None:
                 raise  # macOS knows some limits by name only
 
 
-def say(what: dict[str, Any]) -> None:
+def send_message(what: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(what) + "\n")
     sys.stdout.flush()
 
@@ -100,35 +100,35 @@ class ParentFile:
 
     def _block(self, number: int) -> bytes:
         if number not in self._blocks:
-            self._blocks[number] = ask(number * BLOCK_BYTES, BLOCK_BYTES)
-            if len(self._blocks) > MOST_BLOCKS:
+            self._blocks[number] = request_bytes(number * BLOCK_BYTES, BLOCK_BYTES)
+            if len(self._blocks) > MAX_BLOCKS:
                 self._blocks.popitem(last=False)
         self._blocks.move_to_end(number)
         return self._blocks[number]
 
 
-def ask(start: int, count: int) -> bytes:
+def request_bytes(start: int, count: int) -> bytes:
     """Bytes of the video from the parent. Ends the process when the parent has left."""
-    say({"read": [start, count]})
+    send_message({"read": [start, count]})
     head = sys.stdin.buffer.read(LENGTH.size)
     if len(head) < LENGTH.size:
         sys.exit(1)
     return sys.stdin.buffer.read(LENGTH.unpack(head)[0])
 
 
-def moving_picture(container: InputContainer) -> VideoStream | None:
+def main_video_stream(container: InputContainer) -> VideoStream | None:
     """The stream that moves: a cover picture is none."""
     moving = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     return moving[0] if moving else None
 
 
-def square_size(frame_size: tuple[int, int], video: VideoStream) -> tuple[float, float]:
+def square_pixel_size(frame_size: tuple[int, int], video: VideoStream) -> tuple[float, float]:
     """Width and height of a frame in square pixels."""
     stretch = float(video.sample_aspect_ratio or 1)
     return frame_size[0] * (stretch if 0.1 < stretch < 10 else 1.0), float(frame_size[1])
 
 
-def webp(image: Image.Image) -> bytes:
+def encode_webp(image: Image.Image) -> bytes:
     out = io.BytesIO()
     image.save(out, "WEBP", quality=80)
     return out.getvalue()

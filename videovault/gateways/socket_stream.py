@@ -16,12 +16,12 @@ from dataclasses import dataclass
 
 import httpx
 
-from videovault.gateways.ssrf import SLICE_SECONDS, Stop
+from videovault.gateways.ssrf import POLL_SECONDS, StopCheck
 
 # The kernel wakes us only when so much has arrived, or at the end of a slice: fewer wake-ups, less CPU.
 LOW_WATER_BYTES = 256 * 1024
 # Until then at every packet: the kernel widens a young connection's window by how promptly it is emptied.
-YOUNG_BYTES = 8 * 1024 * 1024
+SLOW_START_BYTES = 8 * 1024 * 1024
 MIN_RTT = struct.Struct("=148xI")  # tcpi_min_rtt of struct tcp_info in linux/tcp.h, microseconds
 UNKNOWN_RTT = 0xFFFFFFFF
 TLS_RECORD_BYTES = 16 * 1024 + 256
@@ -30,14 +30,14 @@ _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 @dataclass(frozen=True)
-class Patience:
+class Timeout:
     """How long to wait for something to happen, and what may end the wait before."""
 
     seconds: float
-    stop: Stop
+    stop: StopCheck
 
 
-class Wire:
+class SocketStream:
     """A connected socket; not to be used by two threads at once."""
 
     def __init__(self, connected: socket.socket) -> None:
@@ -48,7 +48,7 @@ class Wire:
         self._received = 0
 
     @classmethod
-    def connect(cls, addresses: Sequence[str], port: int, patience: Patience) -> "Wire":
+    def connect(cls, addresses: Sequence[str], port: int, patience: Timeout) -> "SocketStream":
         """Connect to the first address that answers, sharing the time out among them.
 
         Raises httpx.ConnectError or httpx.ConnectTimeout for the last address, and what ``stop`` raises.
@@ -63,7 +63,7 @@ class Wire:
                 continue
         return cls(_connected(last, port, end, patience.stop))
 
-    def secure(self, context: ssl.SSLContext, name: str, patience: Patience) -> None:
+    def secure(self, context: ssl.SSLContext, name: str, patience: Timeout) -> None:
         """Speak TLS from here on; the certificate must be for the host ``name``.
 
         Raises httpx.ConnectError (caused by the ssl.SSLError), httpx.ConnectTimeout, and what ``stop`` raises.
@@ -75,7 +75,7 @@ class Wire:
             if time.monotonic() > end:
                 raise httpx.ConnectTimeout("the TLS handshake took too long")
 
-    def send(self, data: bytes, patience: Patience) -> None:
+    def send(self, data: bytes, patience: Timeout) -> None:
         """Raises httpx.WriteError, httpx.WriteTimeout, and what ``stop`` raises."""
         end, rest = time.monotonic() + patience.seconds, memoryview(data)
         while rest:
@@ -88,12 +88,12 @@ class Wire:
             if time.monotonic() > end:
                 raise httpx.WriteTimeout("the request could not be sent in time")
 
-    def receive(self, buffer: memoryview, stop: Stop, *, expected: int = 0) -> int | None:
+    def receive(self, buffer: memoryview, stop: StopCheck, *, expected: int = 0) -> int | None:
         """Put what has arrived into ``buffer``: its length, 0 at the end, None if a slice brought nothing.
 
         ``expected`` is how many bytes are still sure to come. Raises httpx.ReadError, and what ``stop`` raises.
         """
-        many = self._received > YOUNG_BYTES and expected > LOW_WATER_BYTES + TLS_RECORD_BYTES
+        many = self._received > SLOW_START_BYTES and expected > LOW_WATER_BYTES + TLS_RECORD_BYTES
         self._ask_for(LOW_WATER_BYTES if many else 1)
         if self._wait_for:
             _pause(self._socket, self._wait_for, stop)
@@ -146,7 +146,7 @@ class Wire:
             self._low_water = low_water
 
 
-def _connected(address: str, port: int, end: float, stop: Stop) -> socket.socket:
+def _connected(address: str, port: int, end: float, stop: StopCheck) -> socket.socket:
     new = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
     try:
         new.setblocking(False)
@@ -158,7 +158,7 @@ def _connected(address: str, port: int, end: float, stop: Stop) -> socket.socket
     return new
 
 
-def _dial(new: socket.socket, address: str, port: int, end: float, stop: Stop) -> None:
+def _dial(new: socket.socket, address: str, port: int, end: float, stop: StopCheck) -> None:
     code = new.connect_ex((address, port))
     while code == errno.EINPROGRESS and not _pause(new, select.POLLOUT, stop):
         if time.monotonic() > end:
@@ -197,10 +197,10 @@ def _events(error: OSError, usually: int) -> int:
     return select.POLLOUT if isinstance(error, ssl.SSLWantWriteError) else usually
 
 
-def _pause(waiting: socket.socket, events: int, stop: Stop) -> bool:
+def _pause(waiting: socket.socket, events: int, stop: StopCheck) -> bool:
     """Wait for one of ``events``, for one slice at most; whether it came."""
     stop()
-    return _ready(waiting, events, SLICE_SECONDS)
+    return _ready(waiting, events, POLL_SECONDS)
 
 
 def _ready(waiting: socket.socket, events: int, seconds: float) -> bool:

@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 import httpx
 
 from videovault.config import settings
-from videovault.config.headers import HostHeaders, for_host
+from videovault.config.headers import HostHeaders, headers_for_host
 from videovault.errors import SourceError, UnsafeUrl
 from videovault.gateways import source_errors, studio
 from videovault.gateways.container import SNIFF_BYTES, Container, WebPage
-from videovault.gateways.cookies import Cookies
+from videovault.gateways.cookies import CookieJar
 from videovault.gateways.filenames import title_from_name, title_from_url
-from videovault.gateways.pipelining import Ahead
+from videovault.gateways.pipelining import PipelinedRequest
 from videovault.gateways.proxy import Proxy
 from videovault.gateways.source_errors import (
     LinkExpired,
@@ -26,20 +26,33 @@ from videovault.gateways.source_errors import (
     SourceCancelled,
     SourceChanged,
     SourceUnavailable,
+    error_for_status,
     may_appear,
-    refused,
     too_long,
-    translated,
+    translating_errors,
 )
-from videovault.gateways.source_response import SourceInfo, Wanted, header_text, info_of, may_be_video
-from videovault.gateways.ssrf import AddressGuard, Resolver, Stop, WebAddress, system_resolver
-from videovault.gateways.stream import CHUNK_BYTES, AskAhead, ChunkPull, Pull, SourcePolicy, SourceStream
+from videovault.gateways.source_response import (
+    RangeRequest,
+    SourceInfo,
+    header_text,
+    may_be_video,
+    parse_response,
+)
+from videovault.gateways.source_stream import (
+    CHUNK_BYTES,
+    AskAhead,
+    ChunkReader,
+    Pull,
+    SourcePolicy,
+    SourceStream,
+)
+from videovault.gateways.ssrf import AddressGuard, Resolver, StopCheck, WebAddress, system_resolver
 from videovault.gateways.transport import GuardedTransport
 
 __all__ = [
-    "Ahead",
     "Container",
     "LinkExpired",
+    "PipelinedRequest",
     "RangesUnreliable",
     "Source",
     "SourceCancelled",
@@ -55,7 +68,7 @@ __all__ = [
     "title_from_url",
 ]
 
-MOST_REDIRECTS = 5
+MAX_REDIRECTS = 5
 PAGE_BYTES, PAGE_SECONDS = 16 * 1024, 5.0  # of a refusal's body, to tell what kind of page it is
 PAGE_STATUSES = (202, 403, 405, 429, 503)  # with which challenge pages come
 
@@ -66,7 +79,7 @@ class _Way:
 
     address: WebAddress
     hosts: list[str] = field(default_factory=list)
-    cookies: Cookies = field(default_factory=Cookies)
+    cookies: CookieJar = field(default_factory=CookieJar)
 
 
 class Source:
@@ -110,7 +123,7 @@ class Source:
         end: int | None = None,
         validator: str | None = None,
         heartbeat: Callable[[], object] = lambda: None,
-        ahead: Ahead | None = None,
+        ahead: PipelinedRequest | None = None,
     ) -> Iterator[SourceStream]:
         """The bytes from ``start`` up to, not including, ``end`` (None: to the end).
 
@@ -124,7 +137,7 @@ class Source:
         """
         closed = Event()
         stop = self._stop(closed, heartbeat)
-        wanted = Wanted(start, end, validator)
+        wanted = RangeRequest(start, end, validator)
         try:
             way, response = self._ask(url, wanted, stop, ahead)
         finally:
@@ -145,7 +158,7 @@ class Source:
         self._closed.set()
         self._transport.close()
 
-    def _stop(self, closed: Event, heartbeat: Callable[[], object]) -> Stop:
+    def _stop(self, closed: Event, heartbeat: Callable[[], object]) -> StopCheck:
         end = time.monotonic() + self._policy.total_seconds
 
         def stop() -> None:
@@ -161,34 +174,36 @@ class Source:
         self,
         way: _Way,
         response: httpx.Response,
-        wanted: Wanted,
-        stop: Stop,
+        wanted: RangeRequest,
+        stop: StopCheck,
         close: Callable[[], None],
     ) -> SourceStream:
         """The answer's body, if it is the video."""
         if not may_be_video(response.status_code, wanted):
             raise _refusal(response, way.hosts)
         try:
-            info = info_of(response, wanted, way.address.url, self._policy.max_bytes)
-            ask_ahead = self._ahead_asker(response, way, info.validator, stop)
+            info = parse_response(response, wanted, way.address.url, self._policy.max_bytes)
+            send_next = self._ahead_asker(response, way, info.validator, stop)
             times = (response.extensions.get(name) for name in ("latency", "round_trip"))
-            stream = SourceStream(info, _pull(response), self._policy, stop, close, ask_ahead, *times)
+            stream = SourceStream(info, _pull(response), self._policy, stop, close, send_next, *times)
             if info.start == 0 and (not info.partial or wanted.end is None or wanted.end >= SNIFF_BYTES):
                 stream.identify()
         except WebPage as page:
             if response.status_code == 202:
                 raise _refusal(response, way.hosts) from page
-            raise source_errors.instead_of_video(page.head, response.headers, way.hosts) or page from page
+            raise source_errors.error_for_page(page.head, response.headers, way.hosts) or page from page
         except SourceError as error:
             if response.status_code == 202 and not error.retryable:  # still being made
                 raise _refusal(response, way.hosts) from error
             raise
         return stream
 
-    def _ask(self, url: str, wanted: Wanted, stop: Stop, ahead: Ahead | None) -> tuple[_Way, httpx.Response]:
+    def _ask(
+        self, url: str, wanted: RangeRequest, stop: StopCheck, ahead: PipelinedRequest | None
+    ) -> tuple[_Way, httpx.Response]:
         """The first answer that does not lead on, and the way to it."""
         way = _Way(self._guard.vet(url))
-        for _ in range(1 + MOST_REDIRECTS):
+        for _ in range(1 + MAX_REDIRECTS):
             response, ahead = self._send(way, wanted, stop, ahead), None
             way.hosts.append(way.address.host)
             if not response.has_redirect_location:
@@ -198,14 +213,16 @@ class Source:
             way.address = self._next(way.address, header_text(response, "location"))
         raise SourceError("The address leads from one to the next without end.")
 
-    def _send(self, way: _Way, wanted: Wanted, stop: Stop, ahead: Ahead | None) -> httpx.Response:
+    def _send(
+        self, way: _Way, wanted: RangeRequest, stop: StopCheck, ahead: PipelinedRequest | None
+    ) -> httpx.Response:
         request = self._request(way, wanted, stop)
         request.extensions["ahead"] = ahead
         stop()
-        with translated():
+        with translating_errors():
             return self._transport.handle_request(request)
 
-    def _request(self, way: _Way, wanted: Wanted, stop: Stop) -> httpx.Request:
+    def _request(self, way: _Way, wanted: RangeRequest, stop: StopCheck) -> httpx.Request:
         timeout = httpx.Timeout(self._policy.idle_seconds, connect=self._policy.connect_seconds)
         extensions = {"timeout": timeout.as_dict(), "stop": stop}
         headers = httpx.Headers(wanted.headers)
@@ -215,21 +232,23 @@ class Source:
     def _headers_for(self, way: _Way) -> dict[str, str]:
         """What only the host of ``way.address`` is sent: asked for at each hop, for each request."""
         cookies = way.cookies.header_for(way.address)
-        own = for_host(self._headers, way.address.host, way.address.port)
+        own = headers_for_host(self._headers, way.address.host, way.address.port)
         return {**({"Cookie": cookies} if cookies else {}), **own}
 
     def _ahead_asker(
-        self, response: httpx.Response, way: _Way, validator: str | None, stop: Stop
+        self, response: httpx.Response, way: _Way, validator: str | None, stop: StopCheck
     ) -> AskAhead:
-        send = response.extensions.get("ask_ahead", lambda _request: None)
+        send = response.extensions.get("send_next", lambda _request: None)
 
-        def ask_ahead(start: int, end: int) -> Ahead | None:
+        def send_next(start: int, end: int) -> PipelinedRequest | None:
             if way.cookies.header_for(way.address):  # the next request begins its way without them
                 return None
-            sent: Ahead | None = send(self._request(way, Wanted(start, end, validator), stop))
+            sent: PipelinedRequest | None = send(
+                self._request(way, RangeRequest(start, end, validator), stop)
+            )
             return sent
 
-        return ask_ahead
+        return send_next
 
     def _next(self, address: WebAddress, location: str) -> WebAddress:
         found = self._guard.vet(location, address)
@@ -245,14 +264,14 @@ class Source:
 
 def _pull(response: httpx.Response) -> Pull:
     pull: Pull | None = response.extensions.get("pull")
-    return pull or ChunkPull(response.iter_bytes(CHUNK_BYTES))
+    return pull or ChunkReader(response.iter_bytes(CHUNK_BYTES))
 
 
 def _refusal(response: httpx.Response, hosts: Collection[str]) -> SourceError:
     status, headers = response.status_code, response.headers
     page = _beginning(response) if status in PAGE_STATUSES else b""
     is_challenge = source_errors.is_challenge(page, headers) if status in PAGE_STATUSES else False
-    return refused(status, headers.get("retry-after", ""), is_challenge=is_challenge, hosts=hosts)
+    return error_for_status(status, headers.get("retry-after", ""), is_challenge=is_challenge, hosts=hosts)
 
 
 def _beginning(response: httpx.Response) -> bytes:
@@ -270,7 +289,7 @@ def _beginning(response: httpx.Response) -> bytes:
 
 def for_video(video_id: str, attempt: int, url: str) -> Source:
     """The Source for a video's own address: only a file that the embedded studio rendered for it comes from loopback."""
-    return from_studio() if studio.rendered(video_id, attempt, url) else connected()
+    return from_studio() if studio.is_file_of(video_id, attempt, url) else connected()
 
 
 @lru_cache(maxsize=1)

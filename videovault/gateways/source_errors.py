@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 import httpx
 
 from videovault.errors import SourceError
-from videovault.gateways import http_dates
+from videovault.gateways import http_headers
 
 # Web pages that come instead of a video: which kind it is, and what the person can do about it.
 
@@ -73,12 +73,12 @@ def is_challenge(page: bytes, headers: Mapping[str, str]) -> bool:
     return "akamaighost" in headers.get("server", "").lower() and b"access denied" in page.lower()
 
 
-def challenged(status: int = 200) -> str:
+def challenge_message(status: int = 200) -> str:
     """The sentence for a challenge page."""
     return _CHALLENGE.format(status="" if status == 200 else f", HTTP {status}")
 
 
-def share_page(hosts: Collection[str]) -> str:
+def share_page_advice(hosts: Collection[str]) -> str:
     """What to do about a share page; empty unless one of the ``hosts`` on the way is known to have such pages."""
     for host in hosts:
         for known, advice in _SHARE_PAGES.items():
@@ -87,9 +87,9 @@ def share_page(hosts: Collection[str]) -> str:
     return ""
 
 
-def instead_of_video(page: bytes, headers: Mapping[str, str], hosts: Collection[str]) -> SourceError | None:
+def error_for_page(page: bytes, headers: Mapping[str, str], hosts: Collection[str]) -> SourceError | None:
     """The error for a page that came with a status of success, where more can be said than that it is one."""
-    sentence = share_page(hosts) or (challenged() if is_challenge(page, headers) else "")
+    sentence = share_page_advice(hosts) or (challenge_message() if is_challenge(page, headers) else "")
     return SourceError(sentence) if sentence else None
 
 
@@ -169,19 +169,19 @@ def cut_short() -> SourceError:
     return SourceError("The source broke off before the end of the video.", retryable=True)
 
 
-def refused(
+def error_for_status(
     status: int, retry_after: str = "", *, is_challenge: bool = False, hosts: Collection[str] = ()
 ) -> SourceError:
     """The error for an answer whose status gives no video; ``retry_after`` is the header.
 
     ``is_challenge``: its body is a page that keeps programs out; ``hosts`` are all those that were asked on the way.
     """
-    advice = challenged(status) if is_challenge else ""
+    advice = challenge_message(status) if is_challenge else ""
     if status in (401, 403):
-        advice = advice or share_page(hosts)
+        advice = advice or share_page_advice(hosts)
     if status in _LINK_FAULTS:
         return LinkExpired(advice or _LINK_FAULTS[status], may_appear=status in _MAY_APPEAR)
-    wait = seconds_of(retry_after)
+    wait = retry_after_seconds(retry_after)
     if status == 429 and not is_challenge:
         return SourceUnavailable("The source asks us to slow down (HTTP 429).", wait)
     if status in (202, 408, 423, 429) or status >= 500:
@@ -196,7 +196,7 @@ def may_appear(error: Exception) -> bool:
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def translating_errors() -> Iterator[None]:
     """Turns httpx's errors into SourceError."""
     try:
         yield
@@ -216,12 +216,12 @@ def _translation(error: httpx.HTTPError) -> SourceError:
     return SourceError("The source's answer could not be understood.", retryable=True)
 
 
-def seconds_of(retry_after: str) -> float | None:
+def retry_after_seconds(retry_after: str) -> float | None:
     """What a Retry-After header asks for (RFC 9110, 10.2.3: a number of seconds, or a date); None for nonsense."""
     text = retry_after.strip()
     if re.fullmatch(r"[0-9]{1,9}", text):
         return float(text)
-    date = http_dates.read(text)
+    date = http_headers.parse_date(text)
     return None if date is None else max(0.0, (date - datetime.now(UTC)).total_seconds())
 
 

@@ -31,7 +31,7 @@ _WITHOUT_BODY = (204, 205)
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RangeRequest:
     """The bytes asked for: from ``start`` up to, not including, ``end``; None means to the end.
 
     ``validator`` is the strong ETag that the bytes must belong to.
@@ -80,11 +80,11 @@ class SourceInfo:
     last_modified: str | None
     content_type: str | None
     filename_hint: str
-    given_name: str = ""
+    header_name: str = ""
     container: Container | None = None
 
 
-def info_of(response: httpx.Response, wanted: Wanted, url: str, max_bytes: int) -> SourceInfo:
+def parse_response(response: httpx.Response, wanted: RangeRequest, url: str, max_bytes: int) -> SourceInfo:
     """What ``response``, whose body was not read yet, promises; its status says that it may give the video.
 
     Raises SourceError and its kinds for an answer that gives no video, too large a one, or other bytes than
@@ -112,11 +112,11 @@ def info_of(response: httpx.Response, wanted: Wanted, url: str, max_bytes: int) 
         last_modified=response.headers.get("last-modified"),
         content_type=_content_type(response.headers),
         filename_hint=filename_hint(disposition, url),
-        given_name=name_in_header(disposition),
+        header_name=name_in_header(disposition),
     )
 
 
-def may_be_video(status: int, wanted: Wanted) -> bool:
+def may_be_video(status: int, wanted: RangeRequest) -> bool:
     """Whether the body of an answer with this status is to be looked at: its bytes decide, not the kind of success."""
     return (200 <= status < 300 and status not in _WITHOUT_BODY) or (status == 416 and wanted.is_range)
 
@@ -130,7 +130,7 @@ def header_text(response: httpx.Response, name: str) -> str:
         return raw.decode("latin-1")
 
 
-def _extent(response: httpx.Response, wanted: Wanted) -> tuple[int, int | None, int | None]:
+def _extent(response: httpx.Response, wanted: RangeRequest) -> tuple[int, int | None, int | None]:
     """Start, length and total."""
     if response.status_code == 416:
         raise SourceChanged
@@ -156,7 +156,7 @@ def _unasked_extent(headers: httpx.Headers) -> tuple[int, int | None, int | None
     return 0, int(match[2]) + 1, int(match[2]) + 1
 
 
-def _range_extent(headers: httpx.Headers, wanted: Wanted) -> tuple[int, int, int | None]:
+def _range_extent(headers: httpx.Headers, wanted: RangeRequest) -> tuple[int, int, int | None]:
     match = _CONTENT_RANGE.fullmatch(headers.get("content-range", "").strip().lower())
     if match is None:
         raise RangesUnreliable

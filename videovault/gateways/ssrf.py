@@ -23,10 +23,10 @@ from videovault.gateways.urls import UrlParts
 Resolver = Callable[[str, int], Sequence[str]]
 """Host and port to IP addresses in the order to try; raises OSError (socket.gaierror) when there are none."""
 
-Stop = Callable[[], None]
+StopCheck = Callable[[], None]
 """Called at least every SLICE_SECONDS of waiting; whatever it raises ends the wait."""
 
-SLICE_SECONDS = 0.25
+POLL_SECONDS = 0.25
 MAX_URL_LENGTH = urls.MAX_URL_BYTES
 
 _AUTHORITY = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*)(?::([0-9]{0,5}))?")
@@ -146,7 +146,7 @@ class AddressGuard:
         names = (host, f"[{host}]") if ":" in host else (host,)
         return any(name in self._allow or f"{name}:{port}" in self._allow for name in names)
 
-    def resolve(self, host: str, port: int, seconds: float, stop: Stop) -> list[str]:
+    def resolve(self, host: str, port: int, seconds: float, stop: StopCheck) -> list[str]:
         """The addresses to connect to, asked for once and all of them checked.
 
         Raises UnsafeUrl if any one is not global, SourceError if the name cannot be found, and whatever
@@ -157,7 +157,7 @@ class AddressGuard:
             raise _private()
         return list(dict.fromkeys(found))
 
-    def _look_up(self, host: str, port: int, seconds: float, stop: Stop) -> Sequence[str]:
+    def _look_up(self, host: str, port: int, seconds: float, stop: StopCheck) -> Sequence[str]:
         try:
             found = _in_thread(lambda: self._resolver(host, port), seconds, stop)
         except OSError as error:
@@ -168,7 +168,7 @@ class AddressGuard:
         return found
 
 
-def _in_thread(look_up: Callable[[], Sequence[str]], seconds: float, stop: Stop) -> Sequence[str]:
+def _in_thread(look_up: Callable[[], Sequence[str]], seconds: float, stop: StopCheck) -> Sequence[str]:
     """The result of ``look_up``, which cannot be interrupted: it is left behind if it takes too long."""
     answer: Future[Sequence[str]] = Future()
 
@@ -188,7 +188,7 @@ def _in_thread(look_up: Callable[[], Sequence[str]], seconds: float, stop: Stop)
 
 def _wait(answer: Future[Sequence[str]]) -> None:
     try:
-        answer.exception(timeout=SLICE_SECONDS)
+        answer.exception(timeout=POLL_SECONDS)
     except TimeoutError:
         return
 

@@ -11,11 +11,11 @@ import httpx
 from videovault.config import settings
 from videovault.errors import SourceError, WebhookBusy
 from videovault.gateways import studio, webhook_reply
-from videovault.gateways.source_errors import seconds_of
+from videovault.gateways.source_errors import retry_after_seconds
 from videovault.gateways.ssrf import AddressGuard
 from videovault.gateways.transport import GuardedTransport
 from videovault.gateways.webhook_reply import Generation
-from videovault.gateways.webhooks import Exchange, Note, unheard
+from videovault.gateways.webhooks import Exchange, ExchangeRecorder, discard_exchange
 
 TOTAL_SECONDS = 20.0
 KEPT_HEADERS = ("retry-after", "content-type")
@@ -26,14 +26,14 @@ HEADERS = {"User-Agent": "VideoVault", "Accept": "application/json", "Accept-Enc
 
 
 @dataclass(frozen=True)
-class News:
+class StatusReply:
     """What a generator said, and in how many seconds it wants to be asked again, if it said so."""
 
     said: Generation
     retry_after: float | None
 
 
-class Statuses:
+class StatusClient:
     """Asks through the given transport, from several threads at once.
 
     ``headers`` are sent beside the usual ones, to addresses of ``origin`` (scheme, host and port) only.
@@ -55,7 +55,7 @@ class Statuses:
         """Raises UnsafeUrl for an address that must not be asked, as far as its form tells."""
         self._guard.vet(url)
 
-    def ask(self, url: str, *, note: Note = unheard, field: str = "") -> News:
+    def ask(self, url: str, *, note: ExchangeRecorder = discard_exchange, field: str = "") -> StatusReply:
         """What the generator says now, with the video's address at ``field`` if not where it usually is.
 
         One that is finished and names only where its outcome is, at the same origin, is asked there once.
@@ -71,13 +71,15 @@ class Statuses:
     def close(self) -> None:
         self._transport.close()
 
-    def _news(self, url: str, note: Note, field: str, failures: Collection[int] = ()) -> News:
+    def _news(
+        self, url: str, note: ExchangeRecorder, field: str, failures: Collection[int] = ()
+    ) -> StatusReply:
         """One answer. An HTTP status among ``failures`` is the render's own; any other but 2xx is no news."""
         try:
             answer = self._get(url)
         except (httpx.HTTPError, SourceError) as error:
             raise _no_news(type(error).__name__) from error
-        retry_after = seconds_of(answer.headers.get("retry-after", ""))
+        retry_after = retry_after_seconds(answer.headers.get("retry-after", ""))
         if not answer.is_success and answer.status_code not in failures:
             raise _no_news(f"HTTP {answer.status_code}", retry_after)
         content_type = answer.headers.get("content-type", "")
@@ -85,7 +87,7 @@ class Statuses:
         said = webhook_reply.read(answer.content, content_type, field=field, status=answer.status_code)
         if said.is_video:
             said = Generation("ready", video_url=url)
-        return News(said, retry_after)
+        return StatusReply(said, retry_after)
 
     def _get(self, url: str) -> httpx.Response:
         address = self._guard.vet(url)
@@ -108,27 +110,27 @@ class Statuses:
         return httpx.Response(answer.status_code, headers=kept, content=body)
 
 
-def at(url: str) -> Statuses:
+def client_for(url: str) -> StatusClient:
     """Who may ask at this address: only status addresses of the embedded studio itself get its key."""
-    return of_studio() if studio.is_status(url) else connected()
+    return studio_client() if studio.is_status_url(url) else connected()
 
 
 @lru_cache(maxsize=1)
-def connected() -> Statuses:
+def connected() -> StatusClient:
     """For global addresses, what SOURCE_ALLOW_HOSTS names, and wherever the video webhook that was set is."""
     chosen = settings()
     url = chosen.video_webhook_url or ""
     guard = AddressGuard(chosen.allowed_sources | {_host(url)} - {""})
-    return Statuses(guard, headers=chosen.webhook_extra_headers, origin=url)
+    return StatusClient(guard, headers=chosen.webhook_extra_headers, origin=url)
 
 
 @lru_cache(maxsize=1)
-def of_studio() -> Statuses:
+def studio_client() -> StatusClient:
     """For the embedded studio."""
     chosen = settings()
     guard = AddressGuard(frozenset({_host(chosen.studio_url)}))
-    headers = studio.bearer(chosen.installation.studio_key)
-    return Statuses(guard, headers=headers, origin=chosen.studio_url)
+    headers = studio.bearer_header(chosen.installation.studio_key)
+    return StatusClient(guard, headers=headers, origin=chosen.studio_url)
 
 
 def _origin(url: str) -> str:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from videovault import logs
 from videovault.config import EMBEDDED_BUCKET, settings
 from videovault.errors import StorageError
-from videovault.gateways import object_versions, retry, store_probe
+from videovault.gateways import object_versions, s3_retry, store_probe
 from videovault.gateways import presign as gateways_presign
-from videovault.gateways.s3 import ObjectMissing, UploadLost, client, in_words
+from videovault.gateways.s3 import ObjectMissing, UploadLost, client, translating_errors
 from videovault.gateways.s3_calls import Body, S3Calls
 from videovault.gateways.s3_types import (
     Description,
@@ -29,8 +29,8 @@ from videovault.gateways.s3_types import (
     Upload,
     Version,
 )
-from videovault.gateways.store_capabilities import Call, Capabilities, Facts, Feature, Sums
-from videovault.gateways.store_probe import may_be_about_sums
+from videovault.gateways.store_capabilities import Capabilities, Checksum, Facts, Feature, S3Call
+from videovault.gateways.store_probe import may_be_checksum_refusal
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -83,7 +83,7 @@ class Storage:
         self._make_public = public
         self.bucket = bucket
         self.is_embedded = embedded
-        self.most_ahead_bytes = EMBEDDED_AHEAD_BYTES if embedded else None
+        self.max_lead_bytes = EMBEDDED_AHEAD_BYTES if embedded else None
         store = f"{client.meta.endpoint_url} {bucket}"
         self.capabilities = Capabilities(store, EMBEDDED_FACTS if embedded else None)
         self._learning = Lock()
@@ -105,11 +105,13 @@ class Storage:
     def put(self, key: str, body: Body, described: Description, crc32: int | None = None) -> str:
         """Store an object; its ETag. S3 compares the CRC-32 (computed if not given) with what it received."""
         known = zlib.crc32(body) if crc32 is None else crc32
-        return self._proven(Call.PUT, lambda sums: self._calls.put(key, body, described, known, sums)["ETag"])
+        return self._proven(
+            S3Call.PUT, lambda sums: self._calls.put(key, body, described, known, sums)["ETag"]
+        )
 
     def start_upload(self, key: str, described: Description) -> str:
         """Begin a multipart upload; its id."""
-        return self._proven(Call.CREATE, lambda sums: self._calls.create(key, described, sums))
+        return self._proven(S3Call.CREATE, lambda sums: self._calls.create(key, described, sums))
 
     def upload_part(self, key: str, upload_id: str, number: int, body: Body, crc32: int) -> Part:
         """Send one part; ``number`` counts from 1. A bytearray is sent without being copied.
@@ -117,7 +119,7 @@ class Storage:
         Raises UploadLost when S3 does not know the upload any more.
         """
         etag = self._proven(
-            Call.PART, lambda sums: self._calls.part(key, upload_id, number, body, crc32, sums)
+            S3Call.PART, lambda sums: self._calls.part(key, upload_id, number, body, crc32, sums)
         )
         return Part(number, len(body), etag)
 
@@ -146,23 +148,23 @@ class Storage:
         Raises UploadLost when the upload, or a part of it, is not there, or was sent in a way that the store turned
         out not to take.
         """
-        before, tries = self.capabilities.sums(Call.PART), 0
+        before, tries = self.capabilities.sums(S3Call.PART), 0
 
-        def complete(sums: Sums) -> None:
+        def complete(sums: Checksum) -> None:
             nonlocal tries
             tries += 1
             self._calls.complete(key, upload_id, parts, crc32, sums)
 
         try:
-            self._proven(Call.COMPLETE, complete)
+            self._proven(S3Call.COMPLETE, complete)
         except UploadLost as error:
             error.may_be_complete = (
                 tries > 1 and error.answer is not None and error.answer.code == "NoSuchUpload"
             )
             raise
         except StorageError as error:
-            now = self.capabilities.sums(Call.PART)
-            if now != before or (now is not Sums.CRC32 and may_be_about_sums(error)):
+            now = self.capabilities.sums(S3Call.PART)
+            if now != before or (now is not Checksum.CRC32 and may_be_checksum_refusal(error)):
                 raise UploadLost(
                     "S3 did not take the parts as they were sent.", answer=error.answer
                 ) from error
@@ -181,15 +183,15 @@ class Storage:
 
         def look() -> ObjectInfo | None:
             try:
-                return self._info(self._proven(Call.HEAD, lambda sums: self._calls.head(key, sums)))
+                return self._info(self._proven(S3Call.HEAD, lambda sums: self._calls.head(key, sums)))
             except ObjectMissing:
                 return None
 
-        return retry.awaited(look, lambda found: found is not None, wait_seconds)
+        return s3_retry.poll_until(look, lambda found: found is not None, wait_seconds)
 
-    def proved(self, call: Call, body: Body, etag: str) -> bool:
+    def proved(self, call: S3Call, body: Body, etag: str) -> bool:
         """Whether the store has compared a checksum of ``body``, or answered with its MD5 as the ETag."""
-        if self.is_embedded or self.capabilities.sums(call) is Sums.CRC32:
+        if self.is_embedded or self.capabilities.sums(call) is Checksum.CRC32:
             return True
         return etag.strip('"') == hashlib.md5(body, usedforsecurity=False).hexdigest()
 
@@ -200,7 +202,7 @@ class Storage:
             with self.download(key) as (_, pieces):
                 return reduce(lambda crc32, piece: zlib.crc32(piece, crc32), pieces, 0)
 
-        return retry.retried(read)
+        return s3_retry.call_with_retry(read)
 
     def uploads(self, prefix: str = "") -> Iterator[Upload]:
         """The unfinished uploads of keys that begin with ``prefix``; none where the store does not list them."""
@@ -225,7 +227,7 @@ class Storage:
         kept: KeptVersions | None = None
         for key in keys:
             if self._delete(key):
-                kept = self._noted(object_versions.purge(self._calls, self._ask, key, key)) or kept
+                kept = self._noted(object_versions.delete_versions(self._calls, self._ask, key, key)) or kept
         return kept
 
     def delete_folder(self, prefix: str) -> KeptVersions | None:
@@ -233,22 +235,26 @@ class Storage:
         has_versions = self.capabilities.can(Feature.VERSIONED)
         for key in list(self.keys(prefix)):
             has_versions = self._delete(key) or has_versions
-        return self._noted(object_versions.purge(self._calls, self._ask, prefix)) if has_versions else None
+        return (
+            self._noted(object_versions.delete_versions(self._calls, self._ask, prefix))
+            if has_versions
+            else None
+        )
 
     def versions(self, prefix: str) -> Iterator[Version]:
         """Versions and delete markers under ``prefix`` in the order of keys; none in a bucket without versions."""
         if self._is_versioned():
-            yield from object_versions.listed(self._calls, self._ask, prefix)
+            yield from object_versions.list_versions(self._calls, self._ask, prefix)
 
     def delete_versions(self, key: str) -> KeptVersions | None:
         """Delete what a versioned bucket has kept of ``key``, which has no object any more."""
-        return self._noted(object_versions.purge(self._calls, self._ask, key, key))
+        return self._noted(object_versions.delete_versions(self._calls, self._ask, key, key))
 
     def read(self, key: str, most: int) -> bytes | None:
         """The object's first ``most`` bytes, None when there is no such object."""
 
         def fetch() -> bytes:
-            with self._calls.get(key, Sums.NONE)["Body"] as body:
+            with self._calls.get(key, Checksum.NONE)["Body"] as body:
                 return body.read(most)
 
         try:
@@ -259,8 +265,8 @@ class Storage:
     @contextmanager
     def download(self, key: str) -> Iterator[tuple[ObjectInfo, Iterator[bytes]]]:
         """The object and its bytes, in pieces of 1 MiB at most. Raises ObjectMissing; the pieces raise StorageError."""
-        answer = self._proven(Call.GET, lambda sums: self._calls.get(key, sums))
-        with in_words(), closing(answer["Body"]) as body:
+        answer = self._proven(S3Call.GET, lambda sums: self._calls.get(key, sums))
+        with translating_errors(), closing(answer["Body"]) as body:
             yield self._info(answer), body.iter_chunks(PIECE_BYTES)
 
     def describe(self, key: str, described: Description) -> None:
@@ -270,7 +276,7 @@ class Storage:
         """
         if not self.capabilities.can(Feature.TAGGING):
             raise StorageError("S3 does not copy objects here, so a stored one cannot be tagged.")
-        self._proven(Call.COPY, lambda sums: self._calls.copy(key, described, sums))
+        self._proven(S3Call.COPY, lambda sums: self._calls.copy(key, described, sums))
 
     def objects(self, prefix: str = "") -> Iterator[Listed]:
         """What lies under ``prefix``, in the order of the keys' bytes, one page in memory at a time."""
@@ -289,7 +295,7 @@ class Storage:
     def learn(self) -> Facts:
         """Find out again what the store can do, with a small object; what was found. Raises StorageError."""
         if not self.is_embedded:
-            self.capabilities.learn(store_probe.learn(self._calls, self._ask))
+            self.capabilities.learn(store_probe.probe_store(self._calls, self._ask))
             self._learned_at = time.monotonic()
         return self.capabilities.facts
 
@@ -316,13 +322,13 @@ class Storage:
         if disposition:
             params["ResponseContentDisposition"] = disposition
         client = self._s3 if internal else self._public
-        with in_words():
+        with translating_errors():
             return client.generate_presigned_url("get_object", Params=params, ExpiresIn=seconds)
 
     def signer(self, *, seconds: int) -> Callable[[str, str], str]:
         """``presign`` of a key and a disposition, for browsers, for many of them now."""
         credentials = self._public._request_signer._credentials  # type: ignore[attr-defined] # noqa: SLF001 - its only place
-        with in_words():
+        with translating_errors():
             return gateways_presign.signer(
                 lambda key, disposition: self.presign(key, seconds=seconds, disposition=disposition),
                 credentials.get_frozen_credentials() if credentials else None,
@@ -332,12 +338,12 @@ class Storage:
         """The outcome of a call to boto3, repeated while the store is away. Raises StorageError."""
 
         def once() -> T:
-            with in_words():
+            with translating_errors():
                 return call()
 
-        return retry.retried(once)
+        return s3_retry.call_with_retry(once)
 
-    def _proven(self, call: Call, send: Callable[[Sums], T]) -> T:
+    def _proven(self, call: S3Call, send: Callable[[Checksum], T]) -> T:
         """The outcome of a call with the best checksum that the store takes.
 
         A refusal that may be meant for the checksum makes us look closer, and the call is sent again: as before if
@@ -347,7 +353,7 @@ class Storage:
         try:
             return self._ask(lambda: send(sums))
         except StorageError as error:
-            if self.is_embedded or sums is Sums.NONE or not may_be_about_sums(error):
+            if self.is_embedded or sums is Checksum.NONE or not may_be_checksum_refusal(error):
                 raise
             refused = error
         self.learn_if_due()
@@ -355,10 +361,10 @@ class Storage:
         try:
             return self._ask(lambda: send(found))
         except StorageError as error:
-            if found is Sums.NONE or not may_be_about_sums(error):
+            if found is Checksum.NONE or not may_be_checksum_refusal(error):
                 raise
         with suppress(StorageError):
-            return self._ask(lambda: send(Sums.NONE))
+            return self._ask(lambda: send(Checksum.NONE))
         raise refused
 
     def _is_versioned(self) -> bool:

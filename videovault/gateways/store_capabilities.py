@@ -10,12 +10,12 @@ from threading import Lock
 from typing import Any, Protocol
 
 # A store may learn what it could not do: what it refused is tried again after so long.
-KEEP = timedelta(days=30)
+RECHECK_AFTER = timedelta(days=30)
 # Other processes write what they learned into the same place.
 RELOAD_SECONDS = 60.0
 
 
-class Call(StrEnum):
+class S3Call(StrEnum):
     """The calls that carry a checksum, or ask for one."""
 
     PUT = "PutObject"
@@ -27,7 +27,7 @@ class Call(StrEnum):
     COPY = "CopyObject"
 
 
-class Sums(StrEnum):
+class Checksum(StrEnum):
     """How a call is proven to the store, the best first."""
 
     CRC32 = "CRC-32"
@@ -54,8 +54,8 @@ ASSUMED = {
     Feature.DELETE_VERSIONS: True,
 }
 # What shows itself when it is tried. The others stay: objects without metadata must not look swapped after a month.
-TRIED_AGAIN = {*Call, Feature.TAGGING, Feature.LIST_UPLOADS}
-WITH_MD5 = {Call.PUT, Call.PART}
+RECHECKED = {*S3Call, Feature.TAGGING, Feature.LIST_UPLOADS}
+WITH_MD5 = {S3Call.PUT, S3Call.PART}
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Memory(Protocol):
     def save(self, store: str, facts: Facts) -> None: ...
 
 
-class Forgetful:
+class NoMemory:
     """For programs without a database."""
 
     def load(self, store: str) -> Facts:
@@ -98,18 +98,18 @@ class _Chosen:
     memory: Memory
 
 
-_chosen = _Chosen(Forgetful())
+_chosen = _Chosen(NoMemory())
 
 
-def keep_in(memory: Memory) -> None:
+def use_memory(memory: Memory) -> None:
     """Where all stores' capabilities are kept from now on."""
     _chosen.memory = memory
 
 
 @contextmanager
-def kept_nowhere() -> Iterator[None]:
+def without_memory() -> Iterator[None]:
     """While the block runs, the database is left alone, which is about to be replaced."""
-    before, _chosen.memory = _chosen.memory, Forgetful()
+    before, _chosen.memory = _chosen.memory, NoMemory()
     try:
         yield
     finally:
@@ -127,15 +127,15 @@ class Capabilities:
         self._lock = Lock()
         self._loaded_at: float | None = None
 
-    def sums(self, call: Call) -> Sums:
+    def sums(self, call: S3Call) -> Checksum:
         """What a call is to carry. The three calls of a multipart upload agree with each other."""
         chosen = self._sums(call)
-        if call is Call.CREATE and self._sums(Call.PART) is not Sums.CRC32:
-            return Sums.NONE
-        if call is Call.PART and self._sums(Call.CREATE) is not Sums.CRC32:
-            return max(chosen, Sums.MD5, key=list(Sums).index)
-        if call is Call.COMPLETE and self.sums(Call.PART) is not Sums.CRC32:
-            return Sums.NONE
+        if call is S3Call.CREATE and self._sums(S3Call.PART) is not Checksum.CRC32:
+            return Checksum.NONE
+        if call is S3Call.PART and self._sums(S3Call.CREATE) is not Checksum.CRC32:
+            return max(chosen, Checksum.MD5, key=list(Checksum).index)
+        if call is S3Call.COMPLETE and self.sums(S3Call.PART) is not Checksum.CRC32:
+            return Checksum.NONE
         return chosen
 
     def can(self, feature: Feature) -> bool:
@@ -166,9 +166,9 @@ class Capabilities:
             kept = dict(self._facts)
         _chosen.memory.save(self._store, kept)
 
-    def _sums(self, call: Call) -> Sums:
+    def _sums(self, call: S3Call) -> Checksum:
         fact = self._known().get(call)
-        return Sums(fact.value) if fact else Sums.CRC32
+        return Checksum(fact.value) if fact else Checksum.CRC32
 
     def _known(self) -> Facts:
         if self._fixed:
@@ -179,11 +179,11 @@ class Capabilities:
                 self._loaded_at = time.monotonic()
         if due:
             self._merge(_chosen.memory.load(self._store))
-        oldest = datetime.now(UTC) - KEEP
+        oldest = datetime.now(UTC) - RECHECK_AFTER
         return {
             name: fact
             for name, fact in self._facts.copy().items()
-            if fact.at > oldest or name not in TRIED_AGAIN
+            if fact.at > oldest or name not in RECHECKED
         }
 
     def _merge(self, loaded: Facts) -> None:
@@ -208,7 +208,7 @@ def from_json(kept: Mapping[str, Any]) -> Facts:
         except (KeyError, TypeError, ValueError, AttributeError):
             continue
         fact = fact if fact.at.tzinfo else replace(fact, at=fact.at.replace(tzinfo=UTC))
-        values = {each.value for each in Sums} if name in set(Call) else {"yes", "no"}
+        values = {each.value for each in Checksum} if name in set(S3Call) else {"yes", "no"}
         if fact.value in values:
             found[name] = fact
     return found

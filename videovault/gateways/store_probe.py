@@ -13,18 +13,18 @@ from typing import Any, TypeVar, cast
 
 from videovault import logs
 from videovault.errors import StorageError
-from videovault.gateways import object_versions, retry
-from videovault.gateways.object_versions import Ask, words_of
+from videovault.gateways import object_versions, s3_retry
+from videovault.gateways.object_versions import Ask, reason_of
 from videovault.gateways.s3 import ObjectMissing, UploadLost
 from videovault.gateways.s3_calls import S3Calls
 from videovault.gateways.s3_types import Description
-from videovault.gateways.store_capabilities import WITH_MD5, Call, Fact, Facts, Feature, Sums
+from videovault.gateways.store_capabilities import WITH_MD5, Checksum, Fact, Facts, Feature, S3Call
 
 PREFIX = "videovault-checks/"
 BODY = b"VideoVault finds out what this store can do.\n"
 METADATA = {"videovault-check": "kept"}
 # Refusals that cannot come from a checksum.
-NOT_ABOUT_SUMS = {
+OTHER_REFUSALS = {
     *("ExpiredToken", "InvalidToken", "TokenRefreshRequired", "RequestTimeTooSkewed", "NoSuchBucket"),
     *(
         "AuthorizationHeaderMalformed",
@@ -38,24 +38,24 @@ NOT_ABOUT_SUMS = {
 }
 # The kinds of checksum of CreateMultipartUpload, UploadPart and CompleteMultipartUpload, the best first.
 UPLOADS = (
-    (Sums.CRC32, Sums.CRC32, Sums.CRC32),
-    (Sums.CRC32, Sums.CRC32, Sums.NONE),
-    (Sums.NONE, Sums.MD5, Sums.NONE),
-    (Sums.NONE, Sums.NONE, Sums.NONE),
+    (Checksum.CRC32, Checksum.CRC32, Checksum.CRC32),
+    (Checksum.CRC32, Checksum.CRC32, Checksum.NONE),
+    (Checksum.NONE, Checksum.MD5, Checksum.NONE),
+    (Checksum.NONE, Checksum.NONE, Checksum.NONE),
 )
-ABOUT_SUMS = {400, 405, 411, 412, 501}
+CHECKSUM_STATUSES = {400, 405, 411, 412, 501}
 T = TypeVar("T")
 log = logs.get(__name__)
 
 
-def may_be_about_sums(error: StorageError) -> bool:
+def may_be_checksum_refusal(error: StorageError) -> bool:
     """Whether a call was perhaps refused for its checksum only. HEAD is refused without a reason."""
     answer = error.answer
-    if answer is None or error.retryable or answer.region or answer.code in NOT_ABOUT_SUMS:
+    if answer is None or error.retryable or answer.region or answer.code in OTHER_REFUSALS:
         return False
     if answer.code.startswith("KMS."):
         return False
-    return answer.status in ABOUT_SUMS or answer.code in ("SignatureDoesNotMatch", "403")
+    return answer.status in CHECKSUM_STATUSES or answer.code in ("SignatureDoesNotMatch", "403")
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class _Sent:
     crc32: int
 
 
-def learn(calls: S3Calls, ask: Ask) -> Facts:
+def probe_store(calls: S3Calls, ask: Ask) -> Facts:
     """What the store can do, tried for real. Raises StorageError where even the plainest call fails."""
     return _Probe(calls, ask, f"{PREFIX}{secrets.token_hex(12)}").run()
 
@@ -87,13 +87,13 @@ class _Probe:
 
     def run(self) -> Facts:
         try:
-            put = self._tried(Call.PUT, self._put)
-            head = self._tried(Call.HEAD, lambda sums: self._calls.head(self._key, sums))
+            put = self._tried(S3Call.PUT, self._put)
+            head = self._tried(S3Call.HEAD, lambda sums: self._calls.head(self._key, sums))
             again = self._visible(
-                partial(self._calls.head, self._key, Sums.NONE)
+                partial(self._calls.head, self._key, Checksum.NONE)
             )  # one answer may be an odd one
             self._note(Feature.METADATA, can=_has_metadata(head) or _has_metadata(again))
-            self._tried(Call.GET, lambda sums: self._calls.get(self._key, sums)["Body"].read())
+            self._tried(S3Call.GET, lambda sums: self._calls.get(self._key, sums)["Body"].read())
             self._try_tagging()
             self._try_parts()
             self._try_listing_uploads()
@@ -102,23 +102,23 @@ class _Probe:
             self._clear()
         return self._facts
 
-    def _put(self, sums: Sums) -> Any:
+    def _put(self, sums: Checksum) -> Any:
         return self._calls.put(self._key, BODY, self._described, self._crc32, sums)
 
-    def _tried(self, call: Call, send: Callable[[Sums], T]) -> T:
+    def _tried(self, call: S3Call, send: Callable[[Checksum], T]) -> T:
         """The answer to the call with the best checksum that the store takes."""
         answer, sums, why = self._best(call, send)
         self._facts[call] = Fact.now(sums, why)
         return answer
 
-    def _best(self, call: Call, send: Callable[[Sums], T]) -> tuple[T, Sums, str]:
-        kinds = [each for each in Sums if each is not Sums.MD5 or call in WITH_MD5]
+    def _best(self, call: S3Call, send: Callable[[Checksum], T]) -> tuple[T, Checksum, str]:
+        kinds = [each for each in Checksum if each is not Checksum.MD5 or call in WITH_MD5]
         refused: StorageError | None = None
         for sums in kinds:
             try:
                 answer = self._visible(partial(send, sums))
             except StorageError as error:
-                if not may_be_about_sums(error):
+                if not may_be_checksum_refusal(error):
                     raise
                 refused = refused or error
                 continue
@@ -126,7 +126,7 @@ class _Probe:
                 return answer, sums, ""
             with suppress(StorageError):  # was it an odd refusal, which does not come again?
                 return self._ask(partial(send, kinds[0])), kinds[0], ""
-            return answer, sums, words_of(refused)
+            return answer, sums, reason_of(refused)
         raise refused or AssertionError("no kind was tried")
 
     def _visible(self, send: Callable[[], T]) -> T:
@@ -138,18 +138,18 @@ class _Probe:
             except ObjectMissing as error:
                 return None, error
 
-        found, missing = retry.awaited(look, lambda seen: seen[1] is None, retry.VISIBLE_SECONDS)
+        found, missing = s3_retry.poll_until(look, lambda seen: seen[1] is None, s3_retry.VISIBLE_SECONDS)
         if missing is not None:
             raise missing
         return cast("T", found)
 
     def _try_tagging(self) -> None:
         try:
-            self._tried(Call.COPY, lambda sums: self._calls.copy(self._key, self._described, sums))
+            self._tried(S3Call.COPY, lambda sums: self._calls.copy(self._key, self._described, sums))
         except StorageError as error:
             if error.retryable:
                 raise
-            self._note(Feature.TAGGING, can=False, why=words_of(error))
+            self._note(Feature.TAGGING, can=False, why=reason_of(error))
         else:
             self._note(Feature.TAGGING, can=True)
 
@@ -160,15 +160,17 @@ class _Probe:
             try:
                 self._upload(*kinds)
             except StorageError as error:
-                if error.retryable or not (may_be_about_sums(error) or isinstance(error, UploadLost)):
+                if error.retryable or not (may_be_checksum_refusal(error) or isinstance(error, UploadLost)):
                     raise
                 refused = refused or error
                 continue
             if refused is not None and self._takes_best():
                 kinds, refused = UPLOADS[0], None  # noqa: PLW2901 - the refusal was an odd one
             best = UPLOADS[0]
-            for call, sums, wanted in zip((Call.CREATE, Call.PART, Call.COMPLETE), kinds, best, strict=True):
-                self._facts[call] = Fact.now(sums, words_of(refused) if refused and sums != wanted else "")
+            for call, sums, wanted in zip(
+                (S3Call.CREATE, S3Call.PART, S3Call.COMPLETE), kinds, best, strict=True
+            ):
+                self._facts[call] = Fact.now(sums, reason_of(refused) if refused and sums != wanted else "")
             return
         raise refused or AssertionError("no kind was tried")
 
@@ -179,7 +181,7 @@ class _Probe:
             return False
         return True
 
-    def _upload(self, create: Sums, part: Sums, complete: Sums) -> None:
+    def _upload(self, create: Checksum, part: Checksum, complete: Checksum) -> None:
         calls, key, crc32 = self._calls, self._parts_key, self._crc32
         upload_id = self._ask(lambda: calls.create(key, self._described, create))
         try:
@@ -198,7 +200,7 @@ class _Probe:
             if error.retryable:
                 raise
             is_there = isinstance(error, ObjectMissing)
-            self._note(Feature.LIST_UPLOADS, can=is_there, why="" if is_there else words_of(error))
+            self._note(Feature.LIST_UPLOADS, can=is_there, why="" if is_there else reason_of(error))
         else:
             self._note(Feature.LIST_UPLOADS, can=True)
 
@@ -219,7 +221,7 @@ class _Probe:
             try:
                 if not self._ask(partial(self._calls.delete, key)) and not self._is_versioned:
                     continue
-                kept = object_versions.purge(self._calls, self._ask, key, key)
+                kept = object_versions.delete_versions(self._calls, self._ask, key, key)
             except StorageError as error:
                 log.info("probe left for later", reason=error.public_message)
                 return

@@ -20,7 +20,7 @@ _STATUS = re.compile(r"/status/[0-9a-f]{24}")
 MOST_EARLIER_ATTEMPTS = 1000
 
 
-def bearer(key: str) -> dict[str, str]:
+def bearer_header(key: str) -> dict[str, str]:
     """The header by which a request shows the key."""
     return {"Authorization": f"Bearer {key}"}
 
@@ -31,7 +31,7 @@ def file_code(key: str, video_id: str) -> str:
     return nonce + _code(key, video_id, nonce)
 
 
-def rendered(video_id: str, attempt: int, url: str) -> bool:
+def is_file_of(video_id: str, attempt: int, url: str) -> bool:
     """Whether ``url`` is a file of the embedded studio, rendered for this video in this attempt or before."""
     chosen = settings()
     start = f"{chosen.studio_url}/files/"
@@ -45,7 +45,7 @@ def rendered(video_id: str, attempt: int, url: str) -> bool:
     return bool(earlier and any(earlier[1] == _earlier_code(video_id, number) for number in attempts))
 
 
-def is_status(url: str) -> bool:
+def is_status_url(url: str) -> bool:
     """Whether ``url`` is where the embedded studio says how far one of its jobs is."""
     chosen = settings()
     return (

@@ -7,15 +7,15 @@ from functools import lru_cache
 import httpcore
 
 # A context is made of these when it is created; a change asks for another one.
-CHOSEN_BY = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+CA_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
-def trusted(authority: str = "") -> ssl.SSLContext:
+def ssl_context(authority: str = "") -> ssl.SSLContext:
     """The system's authorities (``SSL_CERT_FILE`` counts) and certifi's, or those in the file ``authority`` alone.
 
     Shared by all connections: reading the certificates takes tens of milliseconds.
     """
-    return _context(authority, *(os.environ.get(name, "") for name in CHOSEN_BY))
+    return _context(authority, *(os.environ.get(name, "") for name in CA_VARIABLES))
 
 
 @lru_cache(maxsize=4)

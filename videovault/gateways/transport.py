@@ -16,23 +16,25 @@ import h11
 import httpx
 
 from videovault.gateways import tls
-from videovault.gateways.pipelining import Ahead, OneByOne, Origin
+from videovault.gateways.pipelining import Origin, PipelinedRequest, UnpipelinedOrigins
 from videovault.gateways.proxy import Proxy
-from videovault.gateways.response_body import Body, CountedBody, ParsedBody, Release, next_event
-from videovault.gateways.socket_stream import Patience, Wire
-from videovault.gateways.ssrf import AddressGuard, Stop
+from videovault.gateways.response_body import FixedLengthBody, H11Body, Release, ResponseBody, next_event
+from videovault.gateways.socket_stream import SocketStream, Timeout
+from videovault.gateways.ssrf import AddressGuard, StopCheck
 
 HEAD_BYTES = 64 * 1024
 KEEP_ALIVE_SECONDS = 15
-MOST_IDLE = 32
-AHEAD_SECONDS = 5.0  # for an answer to begin that was asked for ahead; not every server understands that
+MAX_IDLE = 32
+PIPELINED_RESPONSE_SECONDS = (
+    5.0  # for an answer to begin that was asked for ahead; not every server understands that
+)
 
 
 @dataclass(frozen=True)
 class _Idle:
     origin: Origin
     until: float
-    wire: Wire
+    wire: SocketStream
 
 
 class GuardedTransport(httpx.BaseTransport):
@@ -50,7 +52,7 @@ class GuardedTransport(httpx.BaseTransport):
         self,
         guard: AddressGuard,
         ssl_context: ssl.SSLContext | None = None,
-        round_trip: Callable[[Wire], float | None] = Wire.round_trip,
+        round_trip: Callable[[SocketStream], float | None] = SocketStream.round_trip,
         proxy: Proxy | None = None,
     ) -> None:
         self._guard = guard
@@ -59,13 +61,13 @@ class GuardedTransport(httpx.BaseTransport):
         self._proxy = proxy
         self._lock = Lock()
         self._idle: list[_Idle] = []
-        self._one_by_one = OneByOne()
+        self._one_by_one = UnpipelinedOrigins()
         self._closed = False
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         origin = _origin(request.url)
-        ahead: Ahead | None = request.extensions.get("ahead")
-        if ahead and (wire := ahead.take_wire(request)) and (answer := self._follow(wire, request, origin)):
+        ahead: PipelinedRequest | None = request.extensions.get("ahead")
+        if ahead and (wire := ahead.take_stream(request)) and (answer := self._follow(wire, request, origin)):
             return answer
         while wire := self._take_idle(origin):
             try:
@@ -82,13 +84,13 @@ class GuardedTransport(httpx.BaseTransport):
 
     @cached_property
     def _ssl_context(self) -> ssl.SSLContext:
-        return self._given_ssl_context or tls.trusted()
+        return self._given_ssl_context or tls.ssl_context()
 
-    def _connect(self, origin: Origin, request: httpx.Request) -> Wire:
+    def _connect(self, origin: Origin, request: httpx.Request) -> SocketStream:
         scheme, host, port = origin
         patience = _patience(request, "connect")
         addresses = self._guard.resolve(host, port, patience.seconds, patience.stop)
-        wire = (self._proxy or Wire).connect(addresses, port, patience)
+        wire = (self._proxy or SocketStream).connect(addresses, port, patience)
         try:
             if scheme == "https":
                 wire.secure(self._ssl_context, host, patience)
@@ -97,7 +99,7 @@ class GuardedTransport(httpx.BaseTransport):
             raise
         return wire
 
-    def _follow(self, wire: Wire, request: httpx.Request, origin: Origin) -> httpx.Response | None:
+    def _follow(self, wire: SocketStream, request: httpx.Request, origin: Origin) -> httpx.Response | None:
         """The answer to what was asked ahead; None where no good one comes, and none is asked for so again."""
         try:
             answer = self._exchange(wire, request, origin, sent=True)
@@ -111,11 +113,11 @@ class GuardedTransport(httpx.BaseTransport):
         return None
 
     def _exchange(
-        self, wire: Wire, request: httpx.Request, origin: Origin, *, sent: bool = False
+        self, wire: SocketStream, request: httpx.Request, origin: Origin, *, sent: bool = False
     ) -> httpx.Response:
         try:
             exchange, started = _Exchange(wire, request), time.monotonic()
-            head = exchange.head(AHEAD_SECONDS) if sent else exchange.asked()
+            head = exchange.head(PIPELINED_RESPONSE_SECONDS) if sent else exchange.asked()
             use = _Use(wire, lambda: self._give_back(origin, wire))
             body = exchange.body(head, use.release)
             latency = time.monotonic() - started
@@ -123,9 +125,9 @@ class GuardedTransport(httpx.BaseTransport):
             wire.close()
             raise
 
-        def ask_ahead(following: httpx.Request) -> Ahead | None:
+        def send_next(following: httpx.Request) -> PipelinedRequest | None:
             fits = _origin(following.url) == origin and origin not in self._one_by_one
-            return use.ask_ahead(following) if fits and body.leaves_wire_clean() else None
+            return use.send_next(following) if fits and body.can_pipeline() else None
 
         def pull(buffer: memoryview) -> int | None:
             try:
@@ -142,14 +144,14 @@ class GuardedTransport(httpx.BaseTransport):
             stream=body,
             extensions={
                 "pull": pull,
-                "ask_ahead": ask_ahead,
+                "send_next": send_next,
                 "latency": None if sent else latency,
                 "round_trip": self._round_trip(wire),
             },
             request=request,
         )
 
-    def _take_idle(self, origin: Origin) -> Wire | None:
+    def _take_idle(self, origin: Origin) -> SocketStream | None:
         with self._lock:
             now = time.monotonic()
             self._drop_idle(lambda idle: idle.until < now or not idle.wire.is_quiet())
@@ -159,9 +161,9 @@ class GuardedTransport(httpx.BaseTransport):
                     return idle.wire
         return None
 
-    def _give_back(self, origin: Origin, wire: Wire) -> None:
+    def _give_back(self, origin: Origin, wire: SocketStream) -> None:
         with self._lock:
-            if self._closed or len(self._idle) >= MOST_IDLE:
+            if self._closed or len(self._idle) >= MAX_IDLE:
                 wire.close()
             else:
                 self._idle.append(_Idle(origin, time.monotonic() + KEEP_ALIVE_SECONDS, wire))
@@ -179,10 +181,10 @@ class _NoAnswer(httpx.RemoteProtocolError):
 class _Use:
     """What becomes of a wire when the answer on it has been read: kept for the next one, or closed."""
 
-    def __init__(self, wire: Wire, keep: Callable[[], None]) -> None:
+    def __init__(self, wire: SocketStream, keep: Callable[[], None]) -> None:
         self._wire = wire
         self._keep = keep
-        self._ahead: Ahead | None = None
+        self._ahead: PipelinedRequest | None = None
         self._half_sent = False
 
     @property
@@ -193,24 +195,24 @@ class _Use:
         if not reusable or self._half_sent:
             self._wire.close()
         elif self._ahead:
-            self._ahead.follow_on(self._wire)
+            self._ahead.attach(self._wire)
         else:
             self._keep()
 
-    def ask_ahead(self, request: httpx.Request) -> Ahead | None:
+    def send_next(self, request: httpx.Request) -> PipelinedRequest | None:
         if self._ahead or self._half_sent:
             return None
         self._half_sent = True
         with suppress(httpx.TransportError):  # whoever reads the answer before this one will notice
             _Exchange(self._wire, request).send()
-            self._half_sent, self._ahead = False, Ahead(request)
+            self._half_sent, self._ahead = False, PipelinedRequest(request)
         return self._ahead
 
 
 class _Exchange:
     """One request, the head of its answer and the body that follows."""
 
-    def __init__(self, wire: Wire, request: httpx.Request) -> None:
+    def __init__(self, wire: SocketStream, request: httpx.Request) -> None:
         self._wire = wire
         self._patience = _patience(request, "read")
         self._parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_BYTES)
@@ -246,12 +248,12 @@ class _Exchange:
             self._parser.receive_data(bytes(buffer[:count]))
         return count or 0
 
-    def body(self, head: h11.Response, release: Release) -> Body:
+    def body(self, head: h11.Response, release: Release) -> ResponseBody:
         headers = dict(iter(head.headers))
         if b"content-length" not in headers or b"transfer-encoding" in headers:
-            return ParsedBody(self._wire, self._patience, release, self._parser)
+            return H11Body(self._wire, self._patience, release, self._parser)
         ends = any(name == b"connection" and b"close" in value.lower() for name, value in head.headers)
-        return CountedBody(
+        return FixedLengthBody(
             self._wire,
             self._patience,
             release,
@@ -265,7 +267,7 @@ def _origin(url: httpx.URL) -> Origin:
     return url.scheme, url.raw_host.decode("ascii"), url.port or (443 if url.scheme == "https" else 80)
 
 
-def _patience(request: httpx.Request, kind: str) -> Patience:
+def _patience(request: httpx.Request, kind: str) -> Timeout:
     seconds: float = request.extensions["timeout"][kind]
-    stop: Stop = request.extensions.get("stop", lambda: None)
-    return Patience(seconds, stop)
+    stop: StopCheck = request.extensions.get("stop", lambda: None)
+    return Timeout(seconds, stop)

@@ -15,11 +15,11 @@ import httpx
 from standardwebhooks import Webhook
 
 from videovault.config import settings
-from videovault.config.headers import masked
+from videovault.config.headers import mask_secrets
 from videovault.errors import WebhookBusy, WebhookError, WebhookUnanswered
 from videovault.gateways import studio, tls, webhook_reply
 from videovault.gateways.container import SNIFF_BYTES
-from videovault.gateways.source_errors import seconds_of
+from videovault.gateways.source_errors import retry_after_seconds
 from videovault.gateways.webhook_reply import Generation, Script
 
 # A call to a generator, as it is kept for people to look at.
@@ -37,10 +37,10 @@ class Exchange:
     content_type: str = ""
 
 
-Note = Callable[[Exchange], object]
+ExchangeRecorder = Callable[[Exchange], object]
 
 
-def unheard(_exchange: Exchange) -> None:
+def discard_exchange(_exchange: Exchange) -> None:
     """For callers that keep no record of their calls."""
 
 
@@ -58,7 +58,7 @@ NOT_SENT = (
     httpx.ProxyError,
     httpx.UnsupportedProtocol,
 )
-Keep = Callable[[Iterator[bytes], int | None], object]
+BodySink = Callable[[Iterator[bytes], int | None], object]
 """Takes a body that is the video: its pieces, and how many bytes they are together if the answer says so.
 
 The pieces raise WebhookUnanswered when the body breaks off. Each is awaited as long as the webhook's answer is.
@@ -89,7 +89,9 @@ class Webhooks:
         self._backoff = backoff
         self._headers = headers or {}
 
-    def write_script(self, brief: Mapping[str, Any], *, note: Note = unheard, field: str = "") -> Script:
+    def write_script(
+        self, brief: Mapping[str, Any], *, note: ExchangeRecorder = discard_exchange, field: str = ""
+    ) -> Script:
         """Ask for a script, which stands at ``field`` if not where it usually does.
 
         Raises WebhookError with a sentence for a person.
@@ -99,7 +101,7 @@ class Webhooks:
         except WebhookUnanswered as error:
             raise WebhookError(error.public_message, retryable=True) from error
         if answer.status_code >= 400:
-            reason = masked(_read(answer).message, self._headers.get(self._script_url, {}).values())
+            reason = mask_secrets(_read(answer).message, self._headers.get(self._script_url, {}).values())
             raise WebhookError(f"The script service refused the brief. {reason}".strip())
         return webhook_reply.read_script(answer.content, _content_type(answer), field=field)
 
@@ -108,9 +110,9 @@ class Webhooks:
         request: Mapping[str, Any],
         *,
         idempotency_key: str,
-        note: Note = unheard,
+        note: ExchangeRecorder = discard_exchange,
         field: str = "",
-        keep: Keep | None = None,
+        keep: BodySink | None = None,
     ) -> Generation:
         """Order a video, whose address stands at ``field`` if not where it usually does.
 
@@ -132,10 +134,10 @@ class Webhooks:
         url: str,
         payload: Mapping[str, Any],
         headers: Mapping[str, str],
-        note: Note,
+        note: ExchangeRecorder,
         *,
         again: Callable[[httpx.Response], bool] = lambda _answer: False,
-        keep: Keep | None = None,
+        keep: BodySink | None = None,
     ) -> httpx.Response:
         """One answer, whatever its status. Sent again, backing off: what no connection was made for, and ``again``."""
         body = json.dumps(payload).encode()
@@ -157,7 +159,7 @@ class Webhooks:
         raise AssertionError("unreachable")
 
     def _send(
-        self, url: str, body: bytes, headers: Mapping[str, str], note: Note, keep: Keep | None
+        self, url: str, body: bytes, headers: Mapping[str, str], note: ExchangeRecorder, keep: BodySink | None
     ) -> httpx.Response:
         """One call, noted whatever becomes of it."""
         own = self._headers.get(url, {})
@@ -172,7 +174,7 @@ class Webhooks:
         return answer
 
     def _exchanged(
-        self, url: str, body: bytes, headers: Mapping[str, str], keep: Keep | None
+        self, url: str, body: bytes, headers: Mapping[str, str], keep: BodySink | None
     ) -> httpx.Response:
         """The answer up to one byte more than is read of it, with none of its headers but the ``KEPT_HEADERS``.
 
@@ -213,7 +215,7 @@ def connected() -> Webhooks:
     # A kept connection may be closed just as an order is sent on it; that would look like a lost answer.
     fresh = httpx.Limits(max_keepalive_connections=0)
     return Webhooks(
-        httpx.Client(timeout=timeout, limits=fresh, verify=tls.trusted()),
+        httpx.Client(timeout=timeout, limits=fresh, verify=tls.ssl_context()),
         script_url=chosen.script_webhook,
         video_url=chosen.video_webhook,
         secret=chosen.webhook_secret.get_secret_value(),
@@ -230,7 +232,9 @@ def _own_headers() -> dict[str, Mapping[str, str]]:
         (chosen.video_webhook_url, chosen.video_webhook),
     ]
     return {
-        url: studio.bearer(chosen.installation.studio_key) if given is None else chosen.webhook_extra_headers
+        url: studio.bearer_header(chosen.installation.studio_key)
+        if given is None
+        else chosen.webhook_extra_headers
         for given, url in addresses
     }
 
@@ -277,7 +281,7 @@ def _accepted(answer: httpx.Response) -> httpx.Response:
     if answer.status_code == 429 or (answer.status_code >= 500 and _names_a_time(answer)):
         raise WebhookBusy(
             f"The service is too busy right now ({answer.status_code}). Try again in a few minutes.",
-            seconds_of(answer.headers.get("retry-after", "")),
+            retry_after_seconds(answer.headers.get("retry-after", "")),
         )
     if answer.status_code >= 500:
         raise WebhookError(

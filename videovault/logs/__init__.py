@@ -11,9 +11,9 @@ import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
 from videovault.logs import redaction
-from videovault.logs.writer import Writer
+from videovault.logs.writer import LogWriter
 
-QUIET = {
+LIBRARY_LEVELS = {
     "httpx": logging.WARNING,
     "httpcore": logging.WARNING,
     "botocore": logging.WARNING,
@@ -21,7 +21,7 @@ QUIET = {
     "alembic": logging.WARNING,
 }
 # Libraries that write their lines by themselves, unless their loggers are told to hand them on.
-TALKATIVE = ("_granian", "granian.access", "engineio.server", "socketio.server")
+SELF_LOGGING_LIBRARIES = ("_granian", "granian.access", "engineio.server", "socketio.server")
 
 
 def configure(log_format: str, level: str, secrets: Iterable[str] = ()) -> None:
@@ -40,14 +40,14 @@ def configure(log_format: str, level: str, secrets: Iterable[str] = ()) -> None:
         if log_format == "json"
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
-    handler = Writer(shared)
+    handler = LogWriter(shared)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 redaction.processor(secrets),
-                redaction.in_order if log_format == "json" else redaction.escaped,
+                redaction.order_keys if log_format == "json" else redaction.escape_control_characters,
                 renderer,
             ],
         )
@@ -66,13 +66,13 @@ def configure(log_format: str, level: str, secrets: Iterable[str] = ()) -> None:
 def _send_all_to(handler: logging.Handler, level: str) -> None:
     root = logging.getLogger()
     for before in root.handlers:
-        if isinstance(before, Writer):
+        if isinstance(before, LogWriter):
             before.close()
     root.handlers = [handler]
     root.setLevel(level)
-    for name in TALKATIVE:
+    for name in SELF_LOGGING_LIBRARIES:
         logging.getLogger(name).handlers, logging.getLogger(name).propagate = [], True
-    for name, quietest in QUIET.items():
+    for name, quietest in LIBRARY_LEVELS.items():
         logging.getLogger(name).setLevel(quietest)
 
 

@@ -12,10 +12,10 @@ from typing import Any
 from structlog.typing import EventDict, WrappedLogger
 
 HIDDEN = "[hidden]"
-MOST_CHARACTERS = 2048  # of one value
-MOST_OF_TRACEBACK = 16 * 1024
-MOST_ENTRIES = 50  # of one list or mapping
-MOST_DEPTH = 3  # of lists and mappings inside each other
+MAX_CHARACTERS = 2048  # of one value
+MAX_TRACEBACK_CHARACTERS = 16 * 1024
+MAX_ENTRIES = 50  # of one list or mapping
+MAX_DEPTH = 3  # of lists and mappings inside each other
 # A cut may split a secret, of which no pattern knows the first half: this much before the cut is not shown.
 MARGIN = 512
 _NAMES = (
@@ -76,18 +76,18 @@ class _Beginning(str):
     total: int
 
 
-def text(line: str, secrets: Iterable[str] = ()) -> str:
+def redact_text(line: str, secrets: Iterable[str] = ()) -> str:
     """The line without what must not be read in it; ``secrets`` are values to hide in any place.
 
     Of a line over ``MOST_CHARACTERS`` the beginning, which says how long the line was.
     """
-    return _redacted(_beginning(line, MOST_CHARACTERS), secrets)
+    return _redacted(_beginning(line, MAX_CHARACTERS), secrets)
 
 
-def bounded(event: EventDict) -> EventDict:
+def bound_values(event: EventDict) -> EventDict:
     """The event with values of bounded size that nothing can change any more; it still holds secrets."""
     return {
-        name: _bounded(value, MOST_OF_TRACEBACK if name == "exception" else MOST_CHARACTERS)
+        name: _bounded(value, MAX_TRACEBACK_CHARACTERS if name == "exception" else MAX_CHARACTERS)
         for name, value in event.items()
     }
 
@@ -97,7 +97,7 @@ def processor(secrets: Iterable[str]) -> Callable[[WrappedLogger, str, EventDict
     known = sorted({secret for secret in secrets if len(secret) >= 8}, key=len, reverse=True)
 
     def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-        return {name: _value(name, value, known) for name, value in bounded(event).items()}
+        return {name: _value(name, value, known) for name, value in bound_values(event).items()}
 
     return redact
 
@@ -127,13 +127,13 @@ def _bounded(value: Any, most: int, depth: int = 0) -> Any:
         return value
     if isinstance(value, str):
         return _beginning(value, most)
-    if isinstance(value, Mapping | list | tuple | set | frozenset) and depth == MOST_DEPTH:
+    if isinstance(value, Mapping | list | tuple | set | frozenset) and depth == MAX_DEPTH:
         return "…"
     if isinstance(value, Mapping):
-        entries = islice(value.items(), MOST_ENTRIES)
+        entries = islice(value.items(), MAX_ENTRIES)
         return {_beginning(str(key), most): _bounded(one, most, depth + 1) for key, one in entries}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_bounded(one, most, depth + 1) for one in islice(value, MOST_ENTRIES)]
+        return [_bounded(one, most, depth + 1) for one in islice(value, MAX_ENTRIES)]
     return _beginning(repr(value), most)  # as it would have been written
 
 
@@ -156,7 +156,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 INDENT = "    "
 
 
-def escaped(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+def escape_control_characters(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """For lines of text: control characters are shown as escapes, and the lines of a traceback are indented."""
     shown = {name: _escaped(value) for name, value in event.items()}
     if isinstance(event.get("exception"), str):
@@ -164,7 +164,7 @@ def escaped(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict
     return shown
 
 
-def in_order(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+def order_keys(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """For lines of JSON: what the line is about comes first, where nothing from outside can stand before it."""
     first = {name: event[name] for name in FIRST if name in event}
     return first | {name: value for name, value in event.items() if name not in first}

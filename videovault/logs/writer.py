@@ -13,18 +13,18 @@ from structlog.typing import Processor
 
 from videovault.logs import redaction
 
-MOST_LINES = 4096
+MAX_LINES = 4096
 FLUSH_SECONDS = 5.0
 
 
-class Writer(logging.StreamHandler[TextIO]):
+class LogWriter(logging.StreamHandler[TextIO]):
     """Takes lines at once and writes them in their order; of lines that find the queue full it tells the number.
 
     ``gather`` are the processors for lines of libraries; they run in the thread that logs, since they ask for its
     context.
     """
 
-    def __init__(self, gather: list[Processor], stream: TextIO | None = None, most: int = MOST_LINES) -> None:
+    def __init__(self, gather: list[Processor], stream: TextIO | None = None, most: int = MAX_LINES) -> None:
         super().__init__(stream)
         self._gather = gather
         self._lines: queue.Queue[logging.LogRecord | None] = queue.Queue(most)
@@ -73,7 +73,7 @@ class Writer(logging.StreamHandler[TextIO]):
         """A copy that no other thread can change, in the form of our own lines."""
         copy = logging.makeLogRecord(record.__dict__)
         if isinstance(record.msg, dict):
-            copy.__dict__["msg"] = redaction.bounded(record.msg)
+            copy.__dict__["msg"] = redaction.bound_values(record.msg)
             return copy
         level = record.levelname.lower()
         event: structlog.typing.EventDict = {"event": record.getMessage()}
@@ -82,7 +82,7 @@ class Writer(logging.StreamHandler[TextIO]):
         for processor in self._gather:
             event = processor(None, level, event)  # type: ignore[assignment] # these all give an event
         copy.__dict__.update(
-            msg=redaction.bounded(event), args=(), exc_info=None, exc_text=None, stack_info=None
+            msg=redaction.bound_values(event), args=(), exc_info=None, exc_text=None, stack_info=None
         )
         copy.__dict__.update(
             _logger=None, _name=level

@@ -7,33 +7,32 @@ from typing import Any
 import reflex as rx
 
 from videovault.pages import admin
-from videovault.pages.account import profile
+from videovault.pages.account import account
 from videovault.pages.create import create
 from videovault.pages.gallery import gallery
 from videovault.pages.home import home
 from videovault.pages.problem import not_found, problem
-from videovault.pages.share_page import share
+from videovault.pages.share_page import share_page
 from videovault.pages.sign_in import forgot, login, register, reset
 from videovault.state import wording
-from videovault.state.account import ProfileState
+from videovault.state.account import AccountState
 from videovault.state.admin.activity import AdminActivityState
 from videovault.state.admin.avatars import AdminAvatarsState
 from videovault.state.admin.base import AdminState
-from videovault.state.admin.mismatches import AdminOrphansState
-from videovault.state.admin.system import AdminSystemState
-from videovault.state.admin.test_order import AdminTestOrderState
-from videovault.state.admin.users import AdminPeopleState
+from videovault.state.admin.mismatches import AdminMismatchesState
+from videovault.state.admin.system import AdminSystemState, AdminTestOrderState
+from videovault.state.admin.users import AdminUsersState
 from videovault.state.admin.videos import AdminVideosState
-from videovault.state.admin.webhook_log import AdminInboxState
-from videovault.state.create import StudioState
+from videovault.state.admin.webhook_log import AdminWebhookLogState
+from videovault.state.create import CreateState
+from videovault.state.delete_dialog import DeleteDialogState
 from videovault.state.gallery import GalleryState
-from videovault.state.gallery_selection import RemovalState
-from videovault.state.live_updates import WorkState
+from videovault.state.live_updates import ProgressState
 from videovault.state.problem import ProblemState
 from videovault.state.session import SessionState
-from videovault.state.share_dialog import SharingState
-from videovault.state.share_page import ShareState
-from videovault.state.sign_in import AccountState
+from videovault.state.share_dialog import ShareDialogState
+from videovault.state.share_page import SharePageState
+from videovault.state.sign_in import SignInState
 
 PRODUCT = "VideoVault"
 NOT_FOUND = "Not found"
@@ -60,41 +59,52 @@ class Page:
 
 PAGES = (
     Page("/", home, "", [SessionState.go_home]),
-    Page("/login", login, wording.SIGN_IN, [AccountState.enter]),
-    Page("/register", register, wording.CREATE_ACCOUNT, [AccountState.join]),
-    Page("/forgot", forgot, wording.FORGOT_PASSWORD, [AccountState.recover]),
-    Page("/reset", reset, wording.NEW_PASSWORD, [AccountState.recover]),
-    Page("/create", create, wording.NEW_VIDEO, [StudioState.enter, SharingState.spare, WorkState.watch]),
+    Page("/login", login, wording.SIGN_IN, [SignInState.enter]),
+    Page("/register", register, wording.CREATE_ACCOUNT, [SignInState.join]),
+    Page("/forgot", forgot, wording.FORGOT_PASSWORD, [SignInState.recover]),
+    Page("/reset", reset, wording.NEW_PASSWORD, [SignInState.recover]),
+    Page(
+        "/create",
+        create,
+        wording.NEW_VIDEO,
+        [CreateState.enter, ShareDialogState.cancel, ProgressState.watch],
+    ),
     Page(
         "/gallery",
         gallery,
         wording.GALLERY,
-        [GalleryState.load, StudioState.enter, RemovalState.spare, SharingState.spare, WorkState.watch],
+        [
+            GalleryState.load,
+            CreateState.enter,
+            DeleteDialogState.cancel,
+            ShareDialogState.cancel,
+            ProgressState.watch,
+        ],
     ),
-    Page("/account", profile, wording.ACCOUNT, [ProfileState.load, WorkState.watch]),
+    Page("/account", account, wording.ACCOUNT, [AccountState.load, ProgressState.watch]),
     Page(
         "/share/[video_id]",
-        share,
+        share_page,
         "Shared video",
-        [ShareState.open],
+        [SharePageState.open],
         "A video for you to watch.",
     ),
-    Page("/admin", admin.videos, wording.VIDEOS, [AdminVideosState.load, WorkState.watch]),
-    Page("/admin/people", admin.people, wording.PEOPLE, [AdminPeopleState.load, WorkState.watch]),
-    Page("/admin/avatars", admin.avatars, wording.AVATARS, [AdminAvatarsState.load, WorkState.watch]),
-    Page("/admin/activity", admin.activity, wording.ACTIVITY, [AdminActivityState.load, WorkState.watch]),
+    Page("/admin", admin.videos, wording.VIDEOS, [AdminVideosState.load, ProgressState.watch]),
+    Page("/admin/people", admin.users, wording.PEOPLE, [AdminUsersState.load, ProgressState.watch]),
+    Page("/admin/avatars", admin.avatars, wording.AVATARS, [AdminAvatarsState.load, ProgressState.watch]),
+    Page("/admin/activity", admin.activity, wording.ACTIVITY, [AdminActivityState.load, ProgressState.watch]),
     Page(
         "/admin/system",
         admin.system,
         wording.SYSTEM,
         [
             AdminSystemState.load,
-            AdminInboxState.load,
-            AdminOrphansState.spare,
+            AdminWebhookLogState.load,
+            AdminMismatchesState.cancel,
             AdminTestOrderState.load,
             AdminSystemState.run,
             AdminSystemState.ask_browser,
-            WorkState.watch,
+            ProgressState.watch,
         ],
     ),
     Page("/problem", problem, "Problem", [ProblemState.tell]),

@@ -18,14 +18,14 @@ from videovault.components.text import is_empty, local_time, sentence
 from videovault.pages.layout import app_page, page_head
 from videovault.pages.sign_in import PASSWORD_HINT
 from videovault.state import wording
-from videovault.state.account import DEVICES, TOKENS, ProfileState
+from videovault.state.account import DEVICES, TOKENS, AccountState
 from videovault.state.session import SessionState
 
 WHEN = "{dateStyle: 'medium', timeStyle: 'short'}"
 DAY = "{dateStyle: 'medium'}"
 
 
-def profile() -> rx.Component:
+def account() -> rx.Component:
     return app_page(
         page_head(wording.ACCOUNT, SessionState.email),
         rx.el.div(_person(), _storage(), _password(), _devices(), _tokens(), _closing(), class_name="stack"),
@@ -44,16 +44,16 @@ def _section(title: str, *children: rx.Component, text: Any = None, name: str = 
 
 
 def _person() -> rx.Component:
-    control = text_input("name", default_value=ProfileState.name, auto_complete="name", max_length=100)
+    control = text_input("name", default_value=AccountState.name, auto_complete="name", max_length=100)
     return _section(
         "You",
         rx.el.form(
             field("name", wording.NAME, control, note=wording.OPTIONAL),
             rx.el.div(button(wording.SAVE, type="submit"), class_name="actions"),
-            on_submit=ProfileState.rename,
+            on_submit=AccountState.rename,
             reset_on_submit=False,
             no_validate=True,
-            key=ProfileState.name,
+            key=AccountState.name,
             class_name="stack",
         ),
     )
@@ -62,8 +62,8 @@ def _person() -> rx.Component:
 def _storage() -> rx.Component:
     return _section(
         wording.STORAGE,
-        rx.cond(ProfileState.percent >= 0, bar(ProfileState.percent, "Storage used")),
-        text=ProfileState.storage,
+        rx.cond(AccountState.percent >= 0, bar(AccountState.percent, "Storage used")),
+        text=AccountState.storage,
     )
 
 
@@ -98,8 +98,8 @@ def _whose() -> rx.Component:
 def _devices() -> rx.Component:
     return _section(
         "Devices",
-        rx.el.ul(rx.foreach(ProfileState.devices, _device), class_name="lines"),
-        rx.cond(is_empty(ProfileState.more_devices), rx.fragment(), _more_devices()),
+        rx.el.ul(rx.foreach(AccountState.devices, _device), class_name="lines"),
+        rx.cond(is_empty(AccountState.more_devices), rx.fragment(), _more_devices()),
         text="Where you are signed in.",
         name=DEVICES,
     )
@@ -107,8 +107,8 @@ def _devices() -> rx.Component:
 
 def _more_devices() -> rx.Component:
     return rx.el.details(
-        rx.el.summary(f"More devices: {rx.Var.create(ProfileState.more_devices).length()}"),
-        rx.el.ul(rx.foreach(ProfileState.more_devices, _device), class_name="lines"),
+        rx.el.summary(f"More devices: {rx.Var.create(AccountState.more_devices).length()}"),
+        rx.el.ul(rx.foreach(AccountState.more_devices, _device), class_name="lines"),
     )
 
 
@@ -124,7 +124,7 @@ def _device(shown: Any) -> rx.Component:
             rx.el.span("This device", class_name="soft small still"),
             button(
                 wording.SIGN_OUT,
-                on_click=ProfileState.sign_out(shown.session_id),
+                on_click=AccountState.sign_out(shown.session_id),
                 aria_label=f"Sign out {shown.name}",
             ),
         ),
@@ -136,12 +136,12 @@ def _tokens() -> rx.Component:
     return _section(
         "API tokens",
         rx.cond(
-            is_empty(ProfileState.tokens),
+            is_empty(AccountState.tokens),
             rx.fragment(),
-            rx.el.ul(rx.foreach(ProfileState.tokens, _token), class_name="lines"),
+            rx.el.ul(rx.foreach(AccountState.tokens, _token), class_name="lines"),
         ),
-        rx.el.div(rx.cond(ProfileState.fresh_token != "", _fresh()), role="status"),
-        rx.cond(ProfileState.fresh_token == "", _token_form()),
+        rx.el.div(rx.cond(AccountState.fresh_token != "", _fresh()), role="status"),
+        rx.cond(AccountState.fresh_token == "", _token_form()),
         text=sentence(
             "For programs that work for you. A token can do all that you can, but not change this account. {how}",
             how=rx.el.a("How to use it", href="/api/docs", reload_document=True),
@@ -167,7 +167,7 @@ def _token(shown: Any) -> rx.Component:
             rx.el.span(used, class_name="soft small"),
             class_name="line-text",
         ),
-        button("Revoke", on_click=ProfileState.revoke(shown.token_id), aria_label=f"Revoke {shown.name}"),
+        button("Revoke", on_click=AccountState.revoke(shown.token_id), aria_label=f"Revoke {shown.name}"),
         key=shown.token_id,
     )
 
@@ -176,8 +176,8 @@ def _fresh() -> rx.Component:
     return handed_over(
         "fresh-token",
         "Your new token",
-        ProfileState.fresh_token,
-        rx.el.div(button("Done", on_click=ProfileState.put_away), class_name="actions"),
+        AccountState.fresh_token,
+        rx.el.div(button("Done", on_click=AccountState.hide), class_name="actions"),
         hint="Copy it now. It is not shown again.",
     )
 
@@ -210,7 +210,7 @@ def _token_form() -> rx.Component:
             class_name="pair",
         ),
         rx.el.div(button("Make a token", type="submit", symbol="new"), class_name="actions"),
-        on_submit=ProfileState.make_token,
+        on_submit=AccountState.make_token,
         reset_on_submit=False,
         no_validate=True,
         class_name="stack",
@@ -230,6 +230,6 @@ def _closing() -> rx.Component:
         ),
         text=sentence(
             "Deletes your account and everything in it, for good: {videos}, your drafts and your API tokens.",
-            videos=rx.el.strong(ProfileState.belongings),
+            videos=rx.el.strong(AccountState.videos_and_storage),
         ),
     )

@@ -1,21 +1,125 @@
 """All that a person has made: find it, play it, download it, share it, see how far it is, or delete it."""
 
+from typing import Any
+
 import reflex as rx
 
-from videovault.components.create_modal import another_button, generation_modal
-from videovault.components.dialog import dialog, removal_dialog
+from videovault.components.create_modal import another_button, create_modal
+from videovault.components.dialog import delete_dialog, dialog
 from videovault.components.forms import button, download_button, link_button
-from videovault.components.gallery_toolbar import answer, clear_search, toolbar
-from videovault.components.import_dialog import adding_dialog
+from videovault.components.icons import icon
+from videovault.components.import_dialog import import_dialog
 from videovault.components.player import player
+from videovault.components.progress import late
 from videovault.components.share_dialog import share_button, share_dialog
 from videovault.components.video_card import card_part, card_skeleton, more, selection
-from videovault.components.wait import late
 from videovault.pages.layout import app_page, page_head
 from videovault.state import wording
 from videovault.state.gallery import PARTS, GalleryState
-from videovault.state.import_dialog import AddingState
+from videovault.state.import_dialog import ImportDialogState
 from videovault.state.view_models import Card
+
+# What of the gallery is shown, kept in the address: the counts as filters, the search and the order.
+
+SORTS = {
+    "newest": "Newest first",
+    "oldest": "Oldest first",
+    "title": "By title",
+    "size": "Largest first",
+    "longest": "Longest first",
+}
+LIBRARY = "$/public/js/view.js"
+
+
+class ViewLink(rx.Component):
+    """Leads to the same view with one part of it changed, an empty ``value`` for without."""
+
+    library = LIBRARY
+    tag = "ViewLink"
+    part: rx.Var[str]
+    value: rx.Var[str]
+
+
+class ViewSearch(rx.Component):
+    library = LIBRARY
+    tag = "ViewSearch"
+
+
+class ViewSort(rx.Component):
+    """Its first option is the usual one."""
+
+    library = LIBRARY
+    tag = "ViewSort"
+
+
+class ViewAnswer(rx.Component):
+    """Busy while the address asks for something else than what ``answers`` says that its content is."""
+
+    library = LIBRARY
+    tag = "ViewAnswer"
+    answers: rx.Var[str]
+
+
+def toolbar() -> rx.Component:
+    return rx.el.div(
+        _filters(),
+        rx.el.div(_search(), _sort(), class_name="finder"),
+        rx.el.p(GalleryState.found, class_name="unseen", role="status"),
+        class_name="toolbar",
+    )
+
+
+def clear_search() -> rx.Component:
+    return ViewLink.create("Clear the search", part="q", value="", class_name="button")
+
+
+def answer(*children: Any) -> rx.Component:
+    return ViewAnswer.create(*children, answers=GalleryState.view, class_name="answer")
+
+
+def _filters() -> rx.Component:
+    counts = GalleryState.counts
+    return rx.el.nav(
+        _filter("All", "", counts.everything),
+        _filter(wording.READY, "ready", counts.ready),
+        _filter(wording.PROCESSING, "processing", counts.processing),
+        _filter(wording.FAILED, "failed", counts.failed),
+        _filter("Drafts", "draft", counts.drafts),
+        class_name="filters",
+        aria_label=wording.SHOW,
+    )
+
+
+def _filter(text: str, status: str, count: Any) -> rx.Component:
+    known = rx.cond(GalleryState.is_loaded, count, "")
+    return ViewLink.create(text, rx.el.span(known, class_name="figures"), part="status", value=status)
+
+
+def _search() -> rx.Component:
+    return rx.el.div(
+        icon("search", 18),
+        ViewSearch.create(
+            class_name="input",
+            custom_attrs={
+                "aria-label": "Search titles and companies",
+                "placeholder": wording.SEARCH,
+                "maxLength": 200,
+                "autoComplete": "off",
+                "dir": "auto",
+            },
+        ),
+        class_name="search",
+        role="search",
+    )
+
+
+def _sort() -> rx.Component:
+    return ViewSort.create(
+        *(rx.el.option(text, value=sort) for sort, text in SORTS.items()),
+        class_name="input",
+        custom_attrs={"aria-label": "Order"},
+    )
+
 
 SKELETONS = 8
 
@@ -36,10 +140,10 @@ def gallery() -> rx.Component:
             )
         ),
         _player(),
-        removal_dialog(),
-        adding_dialog(),
+        delete_dialog(),
+        import_dialog(),
         share_dialog(),
-        generation_modal(),
+        create_modal(),
         active="/gallery",
     )
 
@@ -49,7 +153,7 @@ def _new() -> rx.Component:
 
 
 def _add() -> rx.Component:
-    return button(wording.ADD_FROM_LINK, symbol="link", on_click=AddingState.open, data_waits="true")
+    return button(wording.ADD_FROM_LINK, symbol="link", on_click=ImportDialogState.open, data_waits="true")
 
 
 def _cards() -> rx.Component:

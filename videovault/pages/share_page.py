@@ -4,16 +4,16 @@ import reflex as rx
 
 from videovault.components.forms import link_button
 from videovault.components.player import film, plays
-from videovault.components.wait import late
+from videovault.components.progress import late
 from videovault.pages.layout import public_page
 from videovault.state import wording
-from videovault.state.share_page import ShareState
+from videovault.state.share_page import SharePageState
 
 
-def share() -> rx.Component:
+def share_page() -> rx.Component:
     return public_page(
         rx.match(
-            ShareState.access,
+            SharePageState.access,
             ("yes", _video()),
             (
                 "no",
@@ -42,13 +42,13 @@ def share() -> rx.Component:
 
 
 def _video() -> rx.Component:
-    video = ShareState.video
+    video = SharePageState.video
     return rx.fragment(
         film(
             video.film,
             video.poster,
             video.title,
-            lasts=ShareState.link_seconds,
+            lasts=SharePageState.link_seconds,
             limited=(video.plays != "") & ~video.is_copied,
         ),
         plays(video),

@@ -8,7 +8,7 @@ from videovault.components.forms import button, field, password, posted_form, te
 from videovault.components.text import sentence
 from videovault.pages.layout import entrance
 from videovault.state import wording
-from videovault.state.sign_in import AccountState
+from videovault.state.sign_in import SignInState
 
 FIRST = "This first account is the admin's. Afterwards, invite others on the page Admin, People."
 UNINVITED = (
@@ -35,9 +35,9 @@ def register() -> rx.Component:
     return entrance(
         wording.CREATE_ACCOUNT,
         rx.match(
-            AccountState.signup,
+            SignInState.signup,
             ("closed", _refused("New accounts are closed here. Ask the admin.")),
-            ("invite", rx.cond(AccountState.invitation != "", _new_account(), _refused(UNINVITED))),
+            ("invite", rx.cond(SignInState.invitation != "", _new_account(), _refused(UNINVITED))),
             _new_account(),
         ),
         _other("You have an account? {link}", wording.SIGN_IN, "/login"),
@@ -48,10 +48,10 @@ def _new_account() -> rx.Component:
     return _form(
         wording.CREATE_ACCOUNT,
         "/api/auth/register",
-        rx.cond(AccountState.signup == "first", rx.el.p(FIRST, class_name="soft")),
+        rx.cond(SignInState.signup == "first", rx.el.p(FIRST, class_name="soft")),
         _email("email"),
         new_password(),
-        rx.el.input(type="hidden", name="invitation", value=AccountState.invitation),
+        rx.el.input(type="hidden", name="invitation", value=SignInState.invitation),
     )
 
 
@@ -61,15 +61,13 @@ def _refused(text: str) -> rx.Component:
 
 def alert() -> rx.Component:
     """What is wrong with the form as a whole."""
-    return rx.cond(
-        AccountState.problem != "", rx.el.p(AccountState.problem, class_name="alert", role="alert")
-    )
+    return rx.cond(SignInState.problem != "", rx.el.p(SignInState.problem, class_name="alert", role="alert"))
 
 
 def told() -> rx.Component:
     """What has been done for the person."""
     return rx.el.div(
-        rx.cond(AccountState.told != "", rx.el.p(AccountState.told, class_name="alert good")), role="status"
+        rx.cond(SignInState.told != "", rx.el.p(SignInState.told, class_name="alert good")), role="status"
     )
 
 
@@ -82,7 +80,7 @@ def _form(submit: str, action: str, *fields: rx.Component) -> rx.Component:
         told(),
         alert(),
         *fields,
-        rx.el.input(type="hidden", name="next", value=AccountState.next),
+        rx.el.input(type="hidden", name="next", value=SignInState.next),
         button(submit, look="main wide", type="submit"),
         action=action,
         look="panel stack",
@@ -94,7 +92,7 @@ def _email(auto_complete: str) -> rx.Component:
         "email",
         type="email",
         auto_complete=auto_complete,
-        default_value=AccountState.typed_email,
+        default_value=SignInState.typed_email,
         required=True,
         max_length=254,
     )
@@ -102,7 +100,7 @@ def _email(auto_complete: str) -> rx.Component:
 
 
 def _other(question: str, text: str, path: str) -> rx.Component:
-    link: Any = f"{path}?next={AccountState.next_quoted}"
+    link: Any = f"{path}?next={SignInState.next_quoted}"
     return rx.el.p(sentence(question, link=rx.el.a(text, href=link)), class_name="soft below")
 
 
@@ -112,7 +110,7 @@ def _other(question: str, text: str, path: str) -> rx.Component:
 def forgot() -> rx.Component:
     return entrance(
         wording.FORGOT_PASSWORD,
-        rx.cond(AccountState.told != "", told(), rx.cond(AccountState.sends_mail, _ask(), _ask_admin())),
+        rx.cond(SignInState.told != "", told(), rx.cond(SignInState.sends_mail, _ask(), _ask_admin())),
         _back(),
     )
 
@@ -123,7 +121,7 @@ def reset() -> rx.Component:
         posted_form(
             alert(),
             new_password(),
-            rx.el.input(type="hidden", name="token", value=AccountState.token),
+            rx.el.input(type="hidden", name="token", value=SignInState.token),
             button(wording.CHANGE_PASSWORD, look="main wide", type="submit"),
             action="/api/auth/reset",
             look="panel stack",
@@ -137,7 +135,7 @@ def _ask() -> rx.Component:
         "email",
         type="email",
         auto_complete="username",
-        default_value=AccountState.typed_email,
+        default_value=SignInState.typed_email,
         required=True,
         max_length=254,
     )

@@ -11,14 +11,50 @@ from videovault.services.accounts import accounts, passwords, sessions
 from videovault.services.accounts import tokens as accounts_tokens
 from videovault.services.accounts.views import SessionView, TokenView
 from videovault.services.core.access import Caller
-from videovault.services.core.views import UserView, iso
+from videovault.services.core.views import UserView, iso_utc
 from videovault.services.videos import gallery as videos_gallery
 from videovault.services.videos.gallery import GalleryQuery
 from videovault.state import wording
-from videovault.state.background import quickly
+from videovault.state.background import run_in_db_pool
 from videovault.state.session import SessionState, signed_in
-from videovault.state.user_agent import device
-from videovault.state.view_models import Shape
+from videovault.state.view_models import ViewModel
+
+# Which browser on which system a person signed in with, as far as its own name for itself tells.
+
+# In this order: nearly every browser also names those it wants to be taken for.
+BROWSERS = {
+    "Edg": "Edge",
+    "OPR/": "Opera",
+    "SamsungBrowser": "Samsung Internet",
+    "Firefox": "Firefox",
+    "FxiOS": "Firefox",
+    "CriOS": "Chrome",
+    "Chrome": "Chrome",
+    "Safari": "Safari",
+}
+SYSTEMS = {
+    "iPhone": "iPhone",
+    "iPad": "iPad",
+    "Android": "Android",
+    "CrOS": "ChromeOS",
+    "Windows": "Windows",
+    "Mac OS": "macOS",
+    "Linux": "Linux",
+}
+
+
+def device(user_agent: str) -> str:
+    """``Firefox on Windows``; a program by its own name."""
+    browser, system = _named(BROWSERS, user_agent), _named(SYSTEMS, user_agent)
+    if browser and system:
+        return f"{browser} on {system}"
+    program = user_agent.partition("/")[0].strip()[:40]
+    return browser or system or program or "Unknown device"
+
+
+def _named(names: dict[str, str], user_agent: str) -> str:
+    return next((name for mark, name in names.items() if mark in user_agent), "")
+
 
 DONE = {"password": "Your password is changed, and you are signed out everywhere else."}
 SLOW = "That was tried too often. Please try again in some minutes."
@@ -46,7 +82,7 @@ SHOWN_DEVICES = 5
 GOOD_FOR = ("30", "90", "365", "")
 
 
-class Device(Shape):
+class Device(ViewModel):
     session_id: str
     name: str
     seen_at: str
@@ -57,12 +93,12 @@ class Device(Shape):
         return cls(
             session_id=view.session_id,
             name=device(view.user_agent),
-            seen_at=iso(view.last_seen_at),
+            seen_at=iso_utc(view.last_seen_at),
             is_current=view.is_current,
         )
 
 
-class ApiToken(Shape):
+class ApiToken(ViewModel):
     """``expires_at`` and ``used_at`` are empty for never."""
 
     token_id: str
@@ -77,16 +113,16 @@ class ApiToken(Shape):
             token_id=view.token_id,
             name=view.name,
             may="It only reads." if view.scope == "read" else "It reads and writes.",
-            expires_at=iso(view.expires_at) if view.expires_at else "",
-            used_at=iso(view.last_used_at) if view.last_used_at else "",
+            expires_at=iso_utc(view.expires_at) if view.expires_at else "",
+            used_at=iso_utc(view.last_used_at) if view.last_used_at else "",
         )
 
 
-class ProfileState(SessionState):
+class AccountState(SessionState):
     name: str = ""
     storage: str = ""
     percent: int = 0
-    belongings: str = ""
+    videos_and_storage: str = ""
     devices: list[Device] = []
     more_devices: list[Device] = []  # beyond those of which a person has an idea
     tokens: list[ApiToken] = []
@@ -96,12 +132,12 @@ class ProfileState(SessionState):
     async def load(self, caller: Caller) -> EventSpec | None:
         """Read everything, and what a native form of this page came back with."""
         self.fresh_token = ""
-        user = await quickly(accounts.me, caller)
+        user = await run_in_db_pool(accounts.me, caller)
         self._show(user)
-        gallery = await quickly(
-            videos_gallery.gallery, caller, caller.user_id, GalleryQuery(limit=1), links=False
+        gallery = await run_in_db_pool(
+            videos_gallery.list_videos, caller, caller.user_id, GalleryQuery(limit=1), links=False
         )
-        self.belongings = f"{wording.videos(gallery.total_count)}, {wording.size(user.storage_bytes)}"
+        self.videos_and_storage = f"{wording.videos(gallery.total_count)}, {wording.size(user.storage_bytes)}"
         await self._read(caller)
         given = self.router.url.query_parameters
         return self._came_back(given.get("error", ""), given.get("done", ""))
@@ -109,13 +145,13 @@ class ProfileState(SessionState):
     @signed_in
     async def rename(self, caller: Caller, form: dict[str, Any]) -> None:
         self.errors = {}
-        self._show(await quickly(accounts.rename, caller, str(form.get("name", ""))))
+        self._show(await run_in_db_pool(accounts.rename, caller, str(form.get("name", ""))))
         self._say("Your name is saved.")
 
     @signed_in
     async def sign_out(self, caller: Caller, session_id: str) -> EventSpec:
         """End the session of another device."""
-        await quickly(sessions.sign_out, caller, session_id)
+        await run_in_db_pool(sessions.end, caller, session_id)
         await self._read(caller)
         self._say("That device is signed out.")
         return rx.set_focus(DEVICES)
@@ -127,7 +163,7 @@ class ProfileState(SessionState):
         self.errors = {}
         wanted = _wanted(form)
         try:
-            made = await quickly(accounts_tokens.create, caller, *wanted)
+            made = await run_in_db_pool(accounts_tokens.create, caller, *wanted)
         except InvalidInput as error:
             fields = {TOKEN_FIELDS[name]: text for name, text in error.fields.items()}
             return self._tell(InvalidInput(error.public_message, fields), "")
@@ -136,14 +172,14 @@ class ProfileState(SessionState):
         return rx.set_focus("fresh-token")
 
     @signed_in
-    async def put_away(self, caller: Caller) -> EventSpec:  # noqa: ARG002 - every handler asks who calls
+    async def hide(self, caller: Caller) -> EventSpec:  # noqa: ARG002 - every handler asks who calls
         """The token has been copied; what had the focus is gone with it."""
         self.fresh_token = ""
         return rx.set_focus(TOKENS)
 
     @signed_in
     async def revoke(self, caller: Caller, token_id: str) -> EventSpec:
-        await quickly(accounts_tokens.revoke, caller, token_id)
+        await run_in_db_pool(accounts_tokens.revoke, caller, token_id)
         await self._read(caller)
         self._say("The token is revoked. Programs that use it are refused from now on.")
         return rx.set_focus(TOKENS)
@@ -168,10 +204,12 @@ class ProfileState(SessionState):
         self.percent = min(100, used * 100 // quota) if quota else -1
 
     async def _read(self, caller: Caller) -> None:
-        listing = await quickly(sessions.listing, caller)
+        listing = await run_in_db_pool(sessions.list_sessions, caller)
         devices = sorted(map(Device.of, listing), key=lambda device: not device.is_current)
         self.devices, self.more_devices = devices[:SHOWN_DEVICES], devices[SHOWN_DEVICES:]
-        self.tokens = [ApiToken.of(view) for view in await quickly(accounts_tokens.listing, caller)]
+        self.tokens = [
+            ApiToken.of(view) for view in await run_in_db_pool(accounts_tokens.list_tokens, caller)
+        ]
 
 
 def _wanted(form: Mapping[str, Any]) -> tuple[str, Any, int | None]:

@@ -11,25 +11,25 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
-SLOW_CALLS = 16
-REMEMBERED = 3.0  # times the life of an answer: for so long its key is asked for along with others
+IO_THREADS = 16
+KEEP_ASKING_FACTOR = 3.0  # times the life of an answer: for so long its key is asked for along with others
 
 # A webhook or S3 may take minutes; in asyncio's own few threads it would keep everybody's small reads waiting.
-_slow = ThreadPoolExecutor(SLOW_CALLS, thread_name_prefix="slow")
+_slow = ThreadPoolExecutor(IO_THREADS, thread_name_prefix="slow")
 
 
-async def quickly(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+async def run_in_db_pool(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """A call that asks the database only."""
     return await asyncio.to_thread(call, *args, **kwargs)
 
 
-async def patiently(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+async def run_in_io_pool(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """A call that goes out to a webhook or to S3."""
     bound = partial(contextvars.copy_context().run, call, *args, **kwargs)
     return await asyncio.get_running_loop().run_in_executor(_slow, bound)
 
 
-class Shared(Generic[T]):
+class BatchedCache(Generic[T]):
     """Answers that are good for ``seconds``: one question at a time, for all keys that anybody has asked for of late.
 
     ``ask`` leaves out the keys for which there is no answer.
@@ -60,7 +60,7 @@ class Shared(Generic[T]):
 
     async def _ask_for_all(self) -> Mapping[str, T | None]:
         began = time.monotonic()
-        late = began - max(1.0, self._seconds) * REMEMBERED
+        late = began - max(1.0, self._seconds) * KEEP_ASKING_FACTOR
         self._wanted = {key: at for key, at in self._wanted.items() if at >= late}
         keys = list(self._wanted)
         found = await self._ask(keys)

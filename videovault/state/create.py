@@ -1,8 +1,9 @@
 """Making a video: the brief, and the modal that leads from its script to the finished video."""
 
-from collections.abc import AsyncIterator, Collection, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Collection, Mapping
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import reflex as rx
 from reflex.event import EventSpec
@@ -15,38 +16,86 @@ from videovault.services.core.views import ScriptView, VideoView
 from videovault.services.generation import avatars as generation_avatars
 from videovault.services.generation import budget as generation_budget
 from videovault.services.generation import orders, scripts
-from videovault.services.generation.avatars import CAST, OTHER
+from videovault.services.generation.avatars import BUILT_IN_NAMES, OTHER_AVATAR
 from videovault.services.generation.scripts import PARTS
 from videovault.services.transfer import pipeline
 from videovault.services.videos import gallery
 from videovault.state import wording
-from videovault.state.background import patiently, quickly
-from videovault.state.local_storage import place
-from videovault.state.session import HOME, signed_in
+from videovault.state.background import run_in_db_pool, run_in_io_pool
+from videovault.state.local_storage import storage_key
+from videovault.state.session import HOME, SessionState, signed_in
 from videovault.state.view_models import Avatar, Card
-from videovault.state.wait import WaitState
+
+# A wait for the script webhook: its seconds are counted, it has a deadline, and a person may give it up.
+
+T = TypeVar("T")
+TICK_SECONDS = 1.0
+
+
+class WaitState(SessionState):
+    waiting_for: str = ""  # "script", one of its parts, or nothing
+    waited: int = 0
+    patience: str = ""
+
+    _wait: int = 0  # a wait that somebody gave up finds another number here
+
+    @signed_in
+    async def give_up(self, caller: Caller) -> None:  # noqa: ARG002 - every handler asks who calls
+        """Wait no longer; whatever is still answered is not kept."""
+        self._end_waiting()
+
+    def _begin_waiting(self, what: str) -> int:
+        self.waiting_for, self.waited, self.errors = what, 0, {}
+        self.patience = wording.about(settings().webhook_timeout_seconds)
+        self._wait += 1
+        return self._wait
+
+    def _end_waiting(self) -> None:
+        self.waiting_for = ""
+        self._wait += 1
+
+    async def _answer_of(self, call: Awaitable[T], wait: int) -> T | None:
+        """The answer, with the wait still on; None once it was given up. For background handlers."""
+        asking = asyncio.ensure_future(call)
+        while not (await asyncio.wait([asking], timeout=TICK_SECONDS))[0]:
+            async with self:
+                self.waited += 1
+                if self._wait != wait:
+                    asking.cancel()
+                    return None
+        problem = asking.exception()
+        async with self:
+            is_given_up = self._wait != wait
+            if problem and not is_given_up:
+                self._end_waiting()
+        if is_given_up:
+            return None
+        if problem:
+            raise problem
+        return asking.result()
+
 
 # The brief as its form shows it: an avatar that is offered, or any other by the generator's ID.
 
 TEXTS = ("topic", "company_name", "social_handles", "license")
-EMPTY = {**dict.fromkeys(TEXTS, ""), "avatar": CAST[0], "avatar_name": ""}
+EMPTY = {**dict.fromkeys(TEXTS, ""), "avatar": BUILT_IN_NAMES[0], "avatar_name": ""}
 
 
-def of(script: Mapping[str, Any], offered: Collection[str] = CAST) -> dict[str, str]:
+def of(script: Mapping[str, Any], offered: Collection[str] = BUILT_IN_NAMES) -> dict[str, str]:
     """The form that would make this script again; ``offered`` are the IDs to choose from."""
     avatar = str(script["avatar"]) or next(iter(offered))
     return {name: str(script[name]) for name in TEXTS} | _chosen(avatar, offered)
 
 
-def shown(latest: ScriptView | None, offered: Collection[str] = CAST) -> dict[str, str]:
+def shown(latest: ScriptView | None, offered: Collection[str] = BUILT_IN_NAMES) -> dict[str, str]:
     """The form for a new video: all as in the last one but what it is about."""
     return fitted_brief(of(latest.model_dump(), offered) | {"topic": ""} if latest else EMPTY, offered)
 
 
 def fitted_brief(form: Mapping[str, str], offered: Collection[str]) -> dict[str, str]:
     """The form where other avatars are offered by now: a built-in one gives way, any other ID stays as typed."""
-    avatar = form["avatar_name"] if form["avatar"] == OTHER else form["avatar"]
-    if avatar in CAST and avatar not in offered:
+    avatar = form["avatar_name"] if form["avatar"] == OTHER_AVATAR else form["avatar"]
+    if avatar in BUILT_IN_NAMES and avatar not in offered:
         avatar = next(iter(offered))
     if not avatar:
         return dict(form)
@@ -69,24 +118,24 @@ def wanted(form: Mapping[str, Any]) -> dict[str, str]:
     """What the form asks for, as the services take it."""
     fields = typed_brief(form)
     named = fields.pop("avatar_name")
-    return fields | ({"avatar": named} if fields["avatar"] == OTHER else {})
+    return fields | ({"avatar": named} if fields["avatar"] == OTHER_AVATAR else {})
 
 
 def placed(problems: Mapping[str, str], form: Mapping[str, Any]) -> dict[str, str]:
     """What the services say of the brief, at the fields of the form: another avatar has one of its own."""
-    named = form.get("avatar") == OTHER
+    named = form.get("avatar") == OTHER_AVATAR
     return {"avatar_name" if named and name == "avatar" else name: text for name, text in problems.items()}
 
 
 def _chosen(avatar: str, offered: Collection[str]) -> dict[str, str]:
     if avatar in offered:
         return {"avatar": avatar, "avatar_name": ""}
-    return {"avatar": OTHER, "avatar_name": avatar}
+    return {"avatar": OTHER_AVATAR, "avatar_name": avatar}
 
 
 # The brief: what is typed into its form, kept until the video is made.
 
-KEPT_AS = "brief"
+BRIEF_STORAGE_NAME = "brief"
 
 
 class BriefState(WaitState):
@@ -99,7 +148,7 @@ class BriefState(WaitState):
     _typed: dict[str, str] = {}
 
     @signed_in
-    async def keep_brief(self, caller: Caller, form: dict[str, Any]) -> None:  # noqa: ARG002 - every handler asks who calls
+    async def save_brief(self, caller: Caller, form: dict[str, Any]) -> None:  # noqa: ARG002 - every handler asks who calls
         """Remember what is in the form, for a page that is loaded again."""
         self._typed = typed_brief(completed_brief(form, self.brief))
 
@@ -119,7 +168,7 @@ class BriefState(WaitState):
 
     async def _offer(self, caller: Caller) -> None:
         """Show the avatars that there are now."""
-        found = await quickly(generation_avatars.offered, caller)
+        found = await run_in_db_pool(generation_avatars.list_avatars, caller)
         self.avatars = [Avatar.of(view) for view in found.avatars]
         self.has_own_avatars = not found.are_built_in
 
@@ -131,7 +180,7 @@ class BriefState(WaitState):
 # The script in the modal: kept as it is typed, and each part written anew if the person likes.
 
 
-def kept_as(video_id: Any) -> str:
+def script_storage_name(video_id: Any) -> str:
     return f"script/{video_id}"
 
 
@@ -140,8 +189,8 @@ class ScriptState(BriefState):
     parts: dict[str, str] = dict.fromkeys(PARTS, "")
     # A new number gives a part a new field, with the text that came from the server.
     part_numbers: dict[str, int] = dict.fromkeys(PARTS, 0)
-    ways_back: dict[str, str] = {}  # by part: to what was there before it was written anew, and forth again
-    said_of_parts: str = ""
+    undo_labels: dict[str, str] = {}  # by part: to what was there before it was written anew, and forth again
+    parts_notice: str = ""
     can_rewrite: bool = False
 
     _before: dict[str, str] = {}
@@ -174,7 +223,7 @@ class ScriptState(BriefState):
                 return None
             script_id, wait = self.script_id, self._begin_waiting(part)
         try:
-            text = await self._answer_of(patiently(scripts.compose_part, caller, script_id, part), wait)
+            text = await self._answer_of(run_in_io_pool(scripts.compose_part, caller, script_id, part), wait)
         except WebhookError as error:
             async with self:
                 self.errors = {part: error.public_message}
@@ -184,8 +233,8 @@ class ScriptState(BriefState):
                 return None
             self._end_waiting()
             self._exchange(part, text)
-            self.ways_back = {**self.ways_back, part: wording.UNDO}
-            self.said_of_parts = wording.REWRITTEN[part]
+            self.undo_labels = {**self.undo_labels, part: wording.UNDO}
+            self.parts_notice = wording.REWRITTEN[part]
             return await self._save(caller, {part: text})
 
     @signed_in
@@ -194,9 +243,9 @@ class ScriptState(BriefState):
         if part not in self._before:
             return None
         self._exchange(part, self._before[part])
-        is_undone = self.ways_back[part] == wording.UNDO
-        self.ways_back = {**self.ways_back, part: wording.REDO if is_undone else wording.UNDO}
-        self.said_of_parts = ""
+        is_undone = self.undo_labels[part] == wording.UNDO
+        self.undo_labels = {**self.undo_labels, part: wording.REDO if is_undone else wording.UNDO}
+        self.parts_notice = ""
         return await self._save(caller, {part: self.parts[part]})
 
     def _show_script(self, script: ScriptView) -> None:
@@ -204,7 +253,7 @@ class ScriptState(BriefState):
         self.parts = {part: getattr(script, part) for part in PARTS}
         self.part_numbers = {part: number + 1 for part, number in self.part_numbers.items()}
         self.can_rewrite = bool(settings().script_webhook)
-        self._before, self.ways_back, self.said_of_parts = {}, {}, ""
+        self._before, self.undo_labels, self.parts_notice = {}, {}, ""
         self._end_waiting()
 
     def _exchange(self, part: str, text: str) -> None:
@@ -218,12 +267,12 @@ class ScriptState(BriefState):
     async def _save(self, caller: Caller, parts: Mapping[str, str]) -> EventSpec | None:
         """Keep the parts for good; the browser need not keep them any longer."""
         try:
-            await quickly(scripts.save, caller, self.script_id, parts)
+            await run_in_db_pool(scripts.update_draft, caller, self.script_id, parts)
         except InvalidInput as error:
             self.errors = error.fields  # without moving the focus of somebody who types
             return None
         self.errors = {}
-        return rx.remove_local_storage(place(self.email, kept_as(self.script_id)))
+        return rx.remove_local_storage(storage_key(self.email, script_storage_name(self.script_id)))
 
 
 def typed_parts(form: Mapping[str, Any]) -> dict[str, str]:
@@ -240,7 +289,7 @@ STAGES: dict[str, Stage] = {
 SCRIPT = "script"  # the wait for the first webhook
 
 
-class StudioState(ScriptState):
+class CreateState(ScriptState):
     """The modal. It knows the brief and the script as its own vars: each step is made of the one before."""
 
     stage: Stage = ""
@@ -257,7 +306,7 @@ class StudioState(ScriptState):
         self.is_requesting = False  # whatever a server that died left behind
         await self._show_budget(caller)
         await self._offer(caller)
-        latest = await quickly(scripts.latest, caller)
+        latest = await run_in_db_pool(scripts.latest, caller)
         self.brief = fitted_brief(self._typed, self._offered) if self._typed else shown(latest, self._offered)
         named = self.router.url.query_parameters.get("video", "")
         if named != (self.video.video_id if self.stage else ""):
@@ -274,16 +323,16 @@ class StudioState(ScriptState):
             wait = self._begin_waiting(SCRIPT)
             form = completed_brief(form, self.brief)
         try:
-            composed = await self._answer_of(patiently(scripts.compose, caller, wanted(form)), wait)
+            composed = await self._answer_of(run_in_io_pool(scripts.compose, caller, wanted(form)), wait)
         except InvalidInput as error:
             raise InvalidInput(error.public_message, placed(error.fields, form)) from error
         if composed is None:
             return
         try:
-            draft = await quickly(scripts.keep, caller, composed)
+            draft = await run_in_db_pool(scripts.save_draft, caller, composed)
             async with self:
                 await self._open(caller, draft.video_id)
-                self.errors = dict.fromkeys(scripts.left_empty(composed), wording.LEFT_EMPTY)
+                self.errors = dict.fromkeys(scripts.missing_parts(composed), wording.LEFT_EMPTY)
         finally:
             async with self:
                 self._end_waiting()
@@ -299,7 +348,7 @@ class StudioState(ScriptState):
             await self._request(caller, form)
         finally:
             self.is_requesting = False
-        yield [self._forget(KEPT_AS), self._forget(kept_as(self.video.video_id))]
+        yield [self._forget(BRIEF_STORAGE_NAME), self._forget(script_storage_name(self.video.video_id))]
 
     @signed_in
     async def open(self, caller: Caller, video_id: str) -> None:
@@ -315,12 +364,12 @@ class StudioState(ScriptState):
 
     @signed_in(beside="video")
     async def cancel(self, caller: Caller) -> None:
-        self._show(await quickly(pipeline.cancel, caller, self.video.video_id))
+        self._show(await run_in_db_pool(pipeline.cancel, caller, self.video.video_id))
         await self._show_address(caller)
 
     @signed_in(beside="video")
     async def retry(self, caller: Caller) -> None:
-        retried = await quickly(pipeline.retry, caller, self.video.video_id, enqueue=worker.enqueue)
+        retried = await run_in_db_pool(pipeline.retry, caller, self.video.video_id, enqueue=worker.enqueue)
         self._show(retried)
         await self._show_budget(caller)
 
@@ -328,15 +377,15 @@ class StudioState(ScriptState):
     async def fetch(self, caller: Caller, form: dict[str, Any]) -> None:
         """Fetch it again, from another address if that was changed."""
         url = str(form.get("videoUrl", ""))
-        fetched = await patiently(
-            pipeline.fetch_from, caller, self.video.video_id, url, enqueue=worker.enqueue
+        fetched = await run_in_io_pool(
+            pipeline.fetch_from_url, caller, self.video.video_id, url, enqueue=worker.enqueue
         )
         self._show(fetched)
 
     @signed_in(beside="video")
     async def regenerate(self, caller: Caller) -> None:
         """Order it again, although its file could be fetched again."""
-        ordered = await quickly(
+        ordered = await run_in_db_pool(
             pipeline.retry, caller, self.video.video_id, "generation", enqueue=worker.enqueue
         )
         self._show(ordered)
@@ -346,18 +395,18 @@ class StudioState(ScriptState):
     async def edit(self, caller: Caller) -> None:
         """Go back to the script of a video that failed."""
         if self.stage == "failed":
-            self._show_script(await quickly(scripts.read, caller, self.video.video_id))
+            self._show_script(await run_in_db_pool(scripts.read, caller, self.video.video_id))
             self.stage = "script"
 
     @signed_in
     async def again(self, caller: Caller, video_id: str) -> list[EventSpec]:
         """Start another video with all that this one began with."""
         await self._offer(caller)
-        script = await quickly(scripts.read, caller, video_id)
+        script = await run_in_db_pool(scripts.read, caller, video_id)
         self._typed = of(script.model_dump(), self._offered)
         self._fill(self._typed)
         self.stage = ""
-        return [self._forget(KEPT_AS), rx.redirect(HOME)]
+        return [self._forget(BRIEF_STORAGE_NAME), rx.redirect(HOME)]
 
     @signed_in
     async def refresh(self, caller: Caller) -> None:
@@ -365,7 +414,7 @@ class StudioState(ScriptState):
         if self.stage != "working" and not (self.stage == "ready" and self.video.awaits_copy):
             return
         try:
-            self._show(await quickly(gallery.get, caller, self.video.video_id, links=False))
+            self._show(await run_in_db_pool(gallery.get, caller, self.video.video_id, links=False))
             await self._show_address(caller)
         except VideoNotFound:
             self.stage = ""
@@ -373,17 +422,17 @@ class StudioState(ScriptState):
 
     async def _request(self, caller: Caller, form: dict[str, Any]) -> None:
         video_id = self.video.video_id
-        script = (await quickly(scripts.read, caller, video_id)).model_dump() | typed_parts(form)
-        self._show(await quickly(orders.request, caller, script, video_id, enqueue=worker.enqueue))
+        script = (await run_in_db_pool(scripts.read, caller, video_id)).model_dump() | typed_parts(form)
+        self._show(await run_in_db_pool(orders.request, caller, script, video_id, enqueue=worker.enqueue))
         await self._show_budget(caller)
         self._typed = {}
         self._fill(of(script) | {"topic": ""})
 
     async def _open(self, caller: Caller, video_id: str) -> None:
         self.notice = ""
-        self._show_script(await quickly(scripts.read, caller, video_id))
+        self._show_script(await run_in_db_pool(scripts.read, caller, video_id))
         self.has_script = any(self.parts.values())
-        self._show(await quickly(gallery.get, caller, video_id, links=False))
+        self._show(await run_in_db_pool(gallery.get, caller, video_id, links=False))
         await self._show_address(caller)
         await self._show_budget(caller)
 
@@ -391,11 +440,11 @@ class StudioState(ScriptState):
         """To its owner, or to the admin who opened it; see ``pipeline.source_address``."""
         if self.stage == "failed" and self.video.can_fetch:
             with suppress(Conflict):  # tried again elsewhere since it was read
-                shown = await quickly(pipeline.source_address, caller, self.video.video_id)
+                shown = await run_in_db_pool(pipeline.reveal_source_url, caller, self.video.video_id)
                 self.address = shown.video_url
 
     async def _show_budget(self, caller: Caller) -> None:
-        left = await quickly(generation_budget.left, caller)
+        left = await run_in_db_pool(generation_budget.remaining, caller)
         self.budget = wording.budget(left.limit, left.left, left.left_in_total)
 
     def _show(self, video: VideoView) -> None:
@@ -407,4 +456,4 @@ class StudioState(ScriptState):
 
     def _forget(self, name: str) -> EventSpec:
         """What the browser kept in case it would not get here."""
-        return rx.remove_local_storage(place(self.email, name))
+        return rx.remove_local_storage(storage_key(self.email, name))

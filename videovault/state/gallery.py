@@ -9,12 +9,12 @@ from videovault import worker
 from videovault.config import settings
 from videovault.errors import InvalidInput, VideoVaultError
 from videovault.services.core.access import Caller
-from videovault.services.core.views import FOLDED, GalleryView, PublicStatus
+from videovault.services.core.views import PUBLIC_STATUS, GalleryView, PublicStatus
 from videovault.services.transfer import pipeline
 from videovault.services.videos import gallery
-from videovault.services.videos.gallery import ORDERS, GalleryQuery, Sort
+from videovault.services.videos.gallery import SORT_ORDERS, GalleryQuery, Sort
 from videovault.state import wording
-from videovault.state.background import patiently, quickly
+from videovault.state.background import run_in_db_pool, run_in_io_pool
 from videovault.state.session import SessionState, signed_in
 from videovault.state.view_models import Card, Counts
 
@@ -50,7 +50,7 @@ def _starts(kept: Sequence[Sequence[int]], end: int) -> list[int]:
     return starts[:0:-1]
 
 
-STATUSES = set(FOLDED.values())
+STATUSES = set(PUBLIC_STATUS.values())
 
 
 class GalleryState(SessionState):
@@ -104,7 +104,7 @@ class GalleryState(SessionState):
 
     @signed_in
     async def play(self, caller: Caller, video_id: str) -> None:
-        self.playing = Card.of(await quickly(gallery.get, caller, video_id, links=False))
+        self.playing = Card.of(await run_in_db_pool(gallery.get, caller, video_id, links=False))
         self.link_seconds = settings().download_url_seconds
 
     @signed_in
@@ -113,12 +113,12 @@ class GalleryState(SessionState):
 
     @signed_in
     async def retry(self, caller: Caller, video_id: str) -> None:
-        await self._answer(video_id, quickly(pipeline.retry, caller, video_id, enqueue=worker.enqueue))
+        await self._answer(video_id, run_in_db_pool(pipeline.retry, caller, video_id, enqueue=worker.enqueue))
         await self._read(caller)
 
     @signed_in
     async def rename(self, caller: Caller, video_id: str, title: str) -> None:
-        await self._answer(video_id, patiently(gallery.rename, caller, video_id, title))
+        await self._answer(video_id, run_in_io_pool(gallery.rename, caller, video_id, title))
         await self._read(caller)
 
     @signed_in
@@ -152,13 +152,13 @@ class GalleryState(SessionState):
         before, self.view = self.view, f"{status}\n{sort}\n{text}"
         self.shown = status if status in STATUSES else ""
         self.text = text
-        self._sort = cast("Sort", sort) if sort in ORDERS else "newest"
+        self._sort = cast("Sort", sort) if sort in SORT_ORDERS else "newest"
         return before != self.view
 
     async def _read(self, caller: Caller) -> None:
         status = cast("PublicStatus | None", self.shown or None)
         query = GalleryQuery(status=status, q=self.text, sort=self._sort, limit=self._limit)
-        self._show(await quickly(gallery.gallery, caller, caller.user_id, query, links=False))
+        self._show(await run_in_db_pool(gallery.list_videos, caller, caller.user_id, query, links=False))
 
     def _show(self, view: GalleryView) -> None:
         """What has not changed is not sent again."""

@@ -6,18 +6,18 @@ from typing import Any
 import reflex as rx
 
 from videovault import worker
-from videovault.models import now
+from videovault.models import utcnow
 from videovault.services.core.access import Caller
 from videovault.services.core.views import StoredView
 from videovault.services.videos import gallery as videos_gallery
-from videovault.state.background import patiently
+from videovault.state.background import run_in_io_pool
 from videovault.state.gallery import GalleryState
 from videovault.state.session import SessionState, signed_in
 
 GALLERY = "/gallery"
 
 
-class AddingState(SessionState):
+class ImportDialogState(SessionState):
     is_open: bool = False
     is_busy: bool = False
 
@@ -37,9 +37,9 @@ class AddingState(SessionState):
             return
         self.is_busy, self.errors = True, {}
         yield
-        began = now()
+        began = utcnow()
         try:
-            stored = await patiently(
+            stored = await run_in_io_pool(
                 videos_gallery.store_link,
                 caller,
                 str(form.get("videoUrl", "")),

@@ -10,16 +10,16 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy.exc import SQLAlchemyError
 
 from videovault import logs
-from videovault.models import now
+from videovault.models import utcnow
 from videovault.services.core.access import Caller
 from videovault.services.core.views import NoticeView
 from videovault.services.videos import live_updates
 from videovault.state import wording
-from videovault.state.background import quickly
-from videovault.state.create import StudioState
+from videovault.state.background import run_in_db_pool
+from videovault.state.create import CreateState
 from videovault.state.gallery import GalleryState
 from videovault.state.session import SESSION_SECONDS, SessionState, signed_in
-from videovault.state.view_models import News, Work
+from videovault.state.view_models import VideoNotice, VideoProgress
 
 # One look for everybody who listens: each hears when something has changed for them, and costs nothing before.
 
@@ -29,7 +29,7 @@ TROUBLE_SECONDS = 5.0  # between looks while the database does not answer
 log = logs.get(__name__)
 
 
-class Broadcast(Generic[T]):
+class ChangeFeed(Generic[T]):
     """Looks for all who listen, and only while somebody does.
 
     Those whom ``look`` leaves out have ``nothing``; ``pause`` says how many seconds to wait after what was found.
@@ -111,29 +111,29 @@ BUSY_SECONDS, IDLE_SECONDS = 0.4, 1.0  # between looks, while videos are in work
 
 
 @dataclass(frozen=True)
-class Pulse:
+class UserUpdates:
     """``changes`` are the numbers of what happened of late, as the services' pulse has them."""
 
-    works: Mapping[str, Work] = field(default_factory=dict)
+    works: Mapping[str, VideoProgress] = field(default_factory=dict)
     changes: frozenset[int] = frozenset()
     notices: Sequence[NoticeView] = ()
 
     @classmethod
-    def of(cls, found: live_updates.Pulse) -> "Pulse":
-        works = {video_id: Work.of(progress) for video_id, progress in found.progress.items()}
+    def of(cls, found: live_updates.UserUpdates) -> "UserUpdates":
+        works = {video_id: VideoProgress.of(progress) for video_id, progress in found.progress.items()}
         return cls(works, found.changes, found.notices)
 
 
-async def _look(people: Collection[str]) -> Mapping[str, Pulse]:
-    found = await quickly(live_updates.look, people)
-    return {person: Pulse.of(pulse) for person, pulse in found.items()}
+async def _look(people: Collection[str]) -> Mapping[str, UserUpdates]:
+    found = await run_in_db_pool(live_updates.read_updates, people)
+    return {person: UserUpdates.of(pulse) for person, pulse in found.items()}
 
 
-def _pause(found: Mapping[str, Pulse]) -> float:
+def _pause(found: Mapping[str, UserUpdates]) -> float:
     return BUSY_SECONDS if any(pulse.works for pulse in found.values()) else IDLE_SECONDS
 
 
-pulses: Broadcast[Pulse] = Broadcast(_look, _pause, Pulse())
+update_feed: ChangeFeed[UserUpdates] = ChangeFeed(_look, _pause, UserUpdates())
 
 
 # What a page tells of videos that became ready or failed meanwhile, whichever page is open.
@@ -146,10 +146,10 @@ WHILE_OPENING = timedelta(seconds=2)
 
 async def notices_for(caller: Caller) -> Sequence[NoticeView]:
     """The caller's part of what one look at the database found for everybody."""
-    return (await pulses.hear(caller.user_id, None, IDLE_SECONDS)).notices
+    return (await update_feed.hear(caller.user_id, None, IDLE_SECONDS)).notices
 
 
-class NewsState(SessionState):
+class VideoNoticesState(SessionState):
     _told: list[int] | None = None  # by number, so that no page of this tab says it again
 
     @signed_in
@@ -157,50 +157,50 @@ class NewsState(SessionState):
         """Show what this tab has not told yet; of the time before it was opened, nothing."""
         found = await notices_for(caller)
         if self._told is None:
-            self._told = [notice.number for notice in found if notice.at < now() - WHILE_OPENING]
+            self._told = [notice.number for notice in found if notice.at < utcnow() - WHILE_OPENING]
         untold = [notice for notice in found if notice.number not in self._told]
         if not untold:
             return
         self._told = sorted({*self._told, *(notice.number for notice in untold)})[-REMEMBERED:]
-        studio = await self.get_state(StudioState)
+        studio = await self.get_state(CreateState)
         watched = studio.video.video_id if studio.stage else ""
         self._show([notice for notice in untold if notice.video_id != watched])  # the modal tells by itself
 
     @signed_in
-    async def put_away(self, caller: Caller, number: int) -> None:  # noqa: ARG002 - every handler asks who calls
+    async def hide(self, caller: Caller, number: int) -> None:  # noqa: ARG002 - every handler asks who calls
         """Take one of the news away."""
         self.news = [shown for shown in self.news if shown.number != number]
 
     def _show(self, untold: Sequence[NoticeView]) -> None:
-        fresh = [News.of(notice) for notice in untold]
+        fresh = [VideoNotice.of(notice) for notice in untold]
         if len(fresh) > SHOWN_AT_ONCE:
             fresh = [_together(untold)]
         if fresh:
             self.news = [*self.news, *fresh][-SHOWN_AT_ONCE:]
 
 
-def _together(untold: Sequence[NoticeView]) -> News:
+def _together(untold: Sequence[NoticeView]) -> VideoNotice:
     failed = sum(bool(notice.reason) for notice in untold)
     text = wording.news(len(untold) - failed, failed)
-    return News(number=untold[-1].number, text=text, is_bad=bool(failed))
+    return VideoNotice(number=untold[-1].number, text=text, is_bad=bool(failed))
 
 
 # The live view of what is in work: one loop a tab, which sleeps until its person's videos move.
 
 
-class WorkState(SessionState):
-    works: dict[str, Work] = {}
+class ProgressState(SessionState):
+    works: dict[str, VideoProgress] = {}
 
     @signed_in(background=True, supersedes=True)  # never two in one tab
     async def watch(self, caller: Caller) -> AsyncIterator[Any]:
         """Keep the page's progress and news true until the tab is left or the session ends; for on_load only."""
-        seen: Pulse | None = None
+        seen: UserUpdates | None = None
         while True:
-            pulse = await pulses.hear(caller.user_id, seen, SESSION_SECONDS)
+            pulse = await update_feed.hear(caller.user_id, seen, SESSION_SECONDS)
             if seen is None or pulse.works != seen.works:
                 async with self:
                     self.works = dict(pulse.works)
             if seen is None or pulse.changes - seen.changes:
-                yield [GalleryState.refresh, StudioState.refresh, NewsState.tell]
+                yield [GalleryState.refresh, CreateState.refresh, VideoNoticesState.tell]
             seen = pulse
             caller = await self._caller()

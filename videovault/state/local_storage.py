@@ -3,6 +3,6 @@
 PREFIX = "videovault/"
 
 
-def place(owner: str, name: str) -> str:
+def storage_key(owner: str, name: str) -> str:
     """The key in the browser's own storage: nobody else who signs in there is shown what it holds."""
     return f"{PREFIX}{owner}/{name}"

@@ -21,16 +21,16 @@ from reflex.istate.manager.token import BaseStateToken
 from sqlalchemy.exc import SQLAlchemyError
 
 from videovault import logs
-from videovault.logs.repeats import Seldom
+from videovault.logs.dedup import OncePerInterval
 from videovault.state.session import SessionState, caller_of
-from videovault.state.share_page import ShareState
+from videovault.state.share_page import SharePageState
 
 # Whether the arguments that a page's event brings are those that its handler takes. Anybody may send anything by the pages' socket. A handler that is called with other arguments fails deep inside Reflex, with a lock taken and a traceback in the log, so such a call is turned away before.
 
 LONGEST_NUMBER = 40  # characters
 
 
-def fits(handler: EventHandler, payload: Mapping[str, Any]) -> bool:
+def payload_fits(handler: EventHandler, payload: Mapping[str, Any]) -> bool:
     """Whether every argument is there, none is unknown, and each is of the kind that its annotation names."""
     hints = handler._get_type_hints()  # noqa: SLF001 - what Reflex itself reads arguments by
     wanted = list(handler._parameters.values())[1:]  # noqa: SLF001 - as above; the first is the state
@@ -40,18 +40,20 @@ def fits(handler: EventHandler, payload: Mapping[str, Any]) -> bool:
         return False
     required = {name for name, one in named.items() if one.default is Parameter.empty}
     return required <= payload.keys() and all(
-        is_of(value, hints.get(name, Any)) for name, value in payload.items()
+        matches_type(value, hints.get(name, Any)) for name, value in payload.items()
     )
 
 
-def is_of(value: Any, kind: Any) -> bool:
+def matches_type(value: Any, kind: Any) -> bool:
     """Whether a value from JSON is of this kind; an annotation that JSON cannot express is left to the handler."""
     origin, inside = typing.get_origin(kind) or kind, typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
-        return any(is_of(value, one) for one in inside)
+        return any(matches_type(value, one) for one in inside)
     if origin in (list, dict):
         held = value.values() if isinstance(value, dict) else value
-        return isinstance(value, origin) and (not inside or all(is_of(each, inside[-1]) for each in held))
+        return isinstance(value, origin) and (
+            not inside or all(matches_type(each, inside[-1]) for each in held)
+        )
     if origin in (int, float):
         return _is_number(value, origin)
     return isinstance(value, origin) if origin in (str, bool, types.NoneType) else True
@@ -70,7 +72,7 @@ def _is_number(value: Any, kind: type) -> bool:
 PAUSE_SECONDS = 10.0  # between two times, however many pages close
 
 
-class Reclaiming:
+class MemoryTrimmer:
     """Closed sockets leave reference cycles, and the C library keeps what they have freed."""
 
     def __init__(self) -> None:
@@ -116,8 +118,8 @@ class PageEvents(EventNamespace):
         self._unchecked: Counter[str] = Counter()
         self._closed: dict[str, str] = {}  # session by tab, the latest closed last
         self._dropping: set[asyncio.Task[None]] = set()
-        self._memory = Reclaiming()
-        self._misfits = Seldom(MISFIT_SECONDS)
+        self._memory = MemoryTrimmer()
+        self._misfits = OncePerInterval(MISFIT_SECONDS)
 
     async def on_event(self, sid: str, data: Any) -> None:
         """Take an event once the tab has room for it; the socket is not read meanwhile."""
@@ -153,7 +155,7 @@ class PageEvents(EventNamespace):
         """Whether the arguments fit; a page of another version sends others too, and is told that it did not work."""
         registered = self.app._registration_context.event_handlers[data["name"]]  # noqa: SLF001
         payload = data.get("payload") or {}
-        if isinstance(payload, Mapping) and fits(registered.handler, payload):
+        if isinstance(payload, Mapping) and payload_fits(registered.handler, payload):
             return True
         if self._misfits.is_due(data["name"]):
             log.warning(
@@ -207,7 +209,7 @@ class PageEvents(EventNamespace):
         shown = await root.get_state(SessionState)
         session = shown._session  # noqa: SLF001 - this reads what the guard of that state has written
         if not session:
-            visitor = await root.get_state(ShareState)
+            visitor = await root.get_state(SharePageState)
             return VISITORS if visitor._ticket else ""  # noqa: SLF001 - as above
         try:
             return session if await caller_of(shown._token()) else ""  # noqa: SLF001 - as above

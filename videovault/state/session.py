@@ -4,12 +4,13 @@ import functools
 import inspect
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import nullcontext
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 from urllib.parse import urlencode
 
 import reflex as rx
 from reflex.app import App
 from reflex.event import Event, EventSpec
+from reflex.istate.proxy import StateProxy
 from reflex.middleware.middleware import Middleware
 from reflex.state import BaseState
 from reflex_base.event.context import EventContext
@@ -18,13 +19,15 @@ from starlette.requests import cookie_parser
 from videovault import logs, security
 from videovault.config import settings
 from videovault.errors import InvalidInput, NotSignedIn, VideoVaultError
-from videovault.logs.repeats import Seldom
+from videovault.logs.dedup import OncePerInterval
 from videovault.services.accounts import sessions
 from videovault.services.core import client_ip
 from videovault.services.core.access import Caller
-from videovault.state.background import Shared, quickly
-from videovault.state.session_binding import OwnTab
-from videovault.state.view_models import News
+from videovault.state.background import BatchedCache, run_in_db_pool
+from videovault.state.view_models import VideoNotice
+
+if TYPE_CHECKING:
+    pass
 
 HOME = "/create"
 # How long an ended session may still be taken for a live one; a loop looks at every tick.
@@ -47,9 +50,9 @@ class SessionState(rx.State):
     email: str = ""
 
     notice: str = ""
-    notice_is_bad: bool = False
+    notice_is_error: bool = False
     notice_number: int = 0
-    news: list[News] = []
+    news: list[VideoNotice] = []
     errors: dict[str, str] = {}
 
     _session: str = ""
@@ -65,7 +68,7 @@ class SessionState(rx.State):
         self.notice = ""
 
     @rx.event
-    def apologise(self) -> None:
+    def show_fault(self) -> None:
         """Say that something broke which nobody foresaw."""
         self._say(FAULT, bad=True)
 
@@ -85,7 +88,7 @@ class SessionState(rx.State):
         return cookie_parser(self.router.headers.cookie or "").get(settings().session_cookie, "")
 
     def _say(self, text: str, *, bad: bool = False) -> None:
-        self.notice, self.notice_is_bad = text, bad
+        self.notice, self.notice_is_error = text, bad
         self.notice_number += 1
 
     def _tell(self, error: VideoVaultError, beside: str) -> EventSpec | None:
@@ -131,7 +134,7 @@ def signed_in(
     async def authorised(self: SessionState, *args: Any, **payload: Any) -> AsyncIterator[Any]:
         tab: Any = self
         if background:  # to which Reflex hands a proxy
-            tab = OwnTab(self.__wrapped__)  # type: ignore[attr-defined] # see above
+            tab = SessionBoundProxy(self.__wrapped__)  # type: ignore[attr-defined] # see above
         try:
             caller = await tab._caller()  # noqa: SLF001 - this is part of the state
             async for step in _steps(inner(tab, caller, *args, **payload)):
@@ -158,7 +161,7 @@ def login_path(path: str, query: str = "", *, was_signed_in: bool = False) -> st
     return "/login?" + urlencode({"next": f"{path}?{query}" if query else path, **ended})
 
 
-def on_fault(exception: Exception) -> EventSpec:
+def on_server_error(exception: Exception) -> EventSpec:
     """What a person sees of an exception that no handler foresaw; the log has the rest, once in a while."""
     where = _place(exception)
     if _faults.is_due(where):
@@ -168,7 +171,7 @@ def on_fault(exception: Exception) -> EventSpec:
     return SessionState.event_handlers["apologise"]()
 
 
-def on_browser_fault(exception: Exception) -> None:
+def on_browser_error(exception: Exception) -> None:
     """Note what a browser says went wrong. Anybody can say anything, so it is one line, and a short one."""
     said = str(exception).encode("unicode_escape").decode()
     log.warning("error in a browser", said=said[:LONGEST_REPORT])
@@ -182,7 +185,7 @@ class SessionGuard(Middleware):
 
     async def preprocess(self, app: App, state: BaseState, event: Event) -> None:  # noqa: ARG002 - Reflex's signature
         shown = await state.get_state(SessionState)
-        logs.bind_client_ip(str(client_ip.parsed(shown.router.session.client_ip) or ""))
+        logs.bind_client_ip(str(client_ip.parse_address(shown.router.session.client_ip) or ""))
         token = shown._token()  # noqa: SLF001 - the guard is part of this state
         caller = await caller_of(token)
         session = security.token_hash(token) if caller else ""
@@ -204,16 +207,16 @@ def _place(exception: Exception) -> str:
 
 
 async def _recognised(token_hashes: Collection[str]) -> Mapping[str, Caller]:
-    return await quickly(sessions.recognised, token_hashes, note=False)
+    return await run_in_db_pool(sessions.authenticate_many, token_hashes, note=False)
 
 
 async def _noted_too(token_hashes: Collection[str]) -> Mapping[str, Caller]:
-    return await quickly(sessions.recognised, token_hashes, note=True)
+    return await run_in_db_pool(sessions.authenticate_many, token_hashes, note=True)
 
 
-_callers: Shared[Caller] = Shared(SESSION_SECONDS, _recognised)
-_faults = Seldom(TRACEBACK_SECONDS)
-_noted: Shared[Caller] = Shared(NOTED_SECONDS, _noted_too)
+_callers: BatchedCache[Caller] = BatchedCache(SESSION_SECONDS, _recognised)
+_faults = OncePerInterval(TRACEBACK_SECONDS)
+_noted: BatchedCache[Caller] = BatchedCache(NOTED_SECONDS, _noted_too)
 
 
 async def _steps(running: Any) -> AsyncIterator[Any]:
@@ -230,7 +233,7 @@ async def _steps(running: Any) -> AsyncIterator[Any]:
 async def _told(tab: SessionState, error: VideoVaultError, beside: str) -> EventSpec | None:
     """Tell it to whom it concerns: not to somebody else who has the tab by now."""
     try:
-        async with tab if isinstance(tab, OwnTab) else nullcontext():
+        async with tab if isinstance(tab, SessionBoundProxy) else nullcontext():
             return tab._tell(error, beside)  # noqa: SLF001 - this is part of the state
     except NotSignedIn:
         return None
@@ -240,3 +243,31 @@ def _without_caller(handler: Handler) -> inspect.Signature:
     signature = inspect.signature(handler)
     kept = [parameter for name, parameter in signature.parameters.items() if name != "caller"]
     return signature.replace(parameters=kept)
+
+
+# What a background handler changes its tab by, only as long as nobody else has the tab.
+
+
+class SessionBoundProxy(StateProxy):
+    """Reflex's proxy, which belongs to the session that the handler began in.
+
+    A webhook may answer minutes later, when somebody else has signed in at this very tab: entering it by
+    ``async with`` then raises NotSignedIn, and the caller that is asked for stays the one of the beginning.
+    """
+
+    def __init__(self, state: "SessionState", event: Any = None, parent_state_proxy: Any = None) -> None:
+        super().__init__(state, event, parent_state_proxy)
+        if parent_state_proxy is None:  # the others lead to the one that is entered
+            self._self_session = state._session  # noqa: SLF001 - it stands for this state
+            self._self_cookie = state._token()  # noqa: SLF001 - as above
+
+    async def __aenter__(self) -> "SessionBoundProxy":
+        await super().__aenter__()
+        if self._self_parent_state_proxy is None and self._session != self._self_session:
+            await self.__aexit__(None, None, None)
+            raise NotSignedIn
+        return self
+
+    def _token(self) -> str:
+        """The cookie at the beginning: by now the tab may hold another one."""
+        return self._self_cookie

@@ -5,16 +5,16 @@ from typing import Any
 
 from videovault.errors import InvalidInput
 from videovault.services.core.access import Caller
-from videovault.services.sharing import links
-from videovault.state.background import patiently, quickly
+from videovault.services.sharing import share_links
+from videovault.state.background import run_in_db_pool, run_in_io_pool
 from videovault.state.session import SessionState, signed_in
-from videovault.state.view_models import Link
+from videovault.state.view_models import ShareLink
 
 
-class SharingState(SessionState):
+class ShareDialogState(SessionState):
     """The link holds the video's secret key: it is here only while the owner's dialog is open."""
 
-    link: Link = Link()
+    link: ShareLink = ShareLink()
     is_asking: bool = False
     is_busy: bool = False
     # A new number gives the limits new fields, with what is true now.
@@ -23,26 +23,26 @@ class SharingState(SessionState):
     @signed_in
     async def open(self, caller: Caller, video_id: str) -> None:
         self.notice, self.is_busy = "", False  # whatever a server that died left behind
-        self._show(Link.of(await quickly(links.link, caller, video_id)))
+        self._show(ShareLink.of(await run_in_db_pool(share_links.get_link, caller, video_id)))
 
     @signed_in
     async def close(self, caller: Caller) -> None:  # noqa: ARG002 - every handler of a signed-in page asks who calls
-        self._show(Link())
+        self._show(ShareLink())
 
     @signed_in
     async def limit(self, caller: Caller, form: dict[str, Any]) -> None:
         """From now on for so many days and views; this opens a closed link too."""
         days, views = _number(form, "expiresInDays"), _number(form, "mostViews")
-        opened = await quickly(
-            links.open_link, caller, self.link.video_id, expires_in_days=days, most_views=views
+        opened = await run_in_db_pool(
+            share_links.open_link, caller, self.link.video_id, expires_in_days=days, most_views=views
         )
-        self._show(Link.of(opened))
+        self._show(ShareLink.of(opened))
         self._say("Saved. Views are counted from now on.")
 
     @signed_in
     async def stop(self, caller: Caller) -> None:
         """Close the link."""
-        self._show(Link.of(await quickly(links.close_link, caller, self.link.video_id)))
+        self._show(ShareLink.of(await run_in_db_pool(share_links.close_link, caller, self.link.video_id)))
         self._say("Sharing is stopped.")
 
     @signed_in
@@ -51,7 +51,7 @@ class SharingState(SessionState):
         self.is_asking = True
 
     @signed_in
-    async def spare(self, caller: Caller) -> None:  # noqa: ARG002 - as above
+    async def cancel(self, caller: Caller) -> None:  # noqa: ARG002 - as above
         self.is_asking = False
 
     @signed_in
@@ -62,13 +62,13 @@ class SharingState(SessionState):
         self.is_busy = True
         yield
         try:
-            await patiently(links.rotate, caller, self.link.video_id)
-            self._show(Link.of(await quickly(links.link, caller, self.link.video_id)))
+            await run_in_io_pool(share_links.rotate_key, caller, self.link.video_id)
+            self._show(ShareLink.of(await run_in_db_pool(share_links.get_link, caller, self.link.video_id)))
             self._say("The old links have stopped working. Here is the new one.")
         finally:
             self.is_busy = False
 
-    def _show(self, link: Link) -> None:
+    def _show(self, link: ShareLink) -> None:
         self.link, self.is_asking, self.errors = link, False, {}
         self.form_number += 1
 

@@ -8,19 +8,19 @@ import reflex as rx
 from videovault.config import settings
 from videovault.errors import RateLimited, VideoVaultError, WrongSecretKey
 from videovault.services.sharing import share_access
-from videovault.services.sharing.share_access import Visit
-from videovault.state.background import patiently
+from videovault.services.sharing.share_access import ShareCredentials
+from videovault.state.background import run_in_io_pool
 from videovault.state.session import SessionState
-from videovault.state.view_models import Shared
+from videovault.state.view_models import SharedVideo
 
 Access = Literal["", "yes", "no", "limited", "later"]
 
 
-class ShareState(SessionState):
+class SharePageState(SessionState):
     """``access`` is empty while the page is asking."""
 
     access: Access = ""
-    video: Shared = Shared()
+    video: SharedVideo = SharedVideo()
     link_seconds: int = 0
 
     _ticket: str = ""
@@ -33,15 +33,15 @@ class ShareState(SessionState):
         self.link_seconds = settings().download_url_seconds
         self.access, self.video = await self._opened(video_id, key)
 
-    async def _opened(self, video_id: str, key: str) -> tuple[Access, Shared]:
-        visit = Visit(key, self.router.session.client_ip, self._ticket)
+    async def _opened(self, video_id: str, key: str) -> tuple[Access, SharedVideo]:
+        visit = ShareCredentials(key, self.router.session.client_ip, self._ticket)
         try:
-            found = await patiently(share_access.open_page, video_id, visit)
+            found = await run_in_io_pool(share_access.open_page, video_id, visit)
         except WrongSecretKey:
-            return "no", Shared()
+            return "no", SharedVideo()
         except RateLimited:
-            return "limited", Shared()
+            return "limited", SharedVideo()
         except VideoVaultError:
-            return "later", Shared()
+            return "later", SharedVideo()
         self._ticket = found.ticket
-        return "yes", Shared.of(found, urlencode({"key": key, "ticket": found.ticket}))
+        return "yes", SharedVideo.of(found, urlencode({"key": key, "ticket": found.ticket}))

@@ -10,16 +10,16 @@ from videovault.errors import Busy, DiskFull
 from videovault.services.accounts import accounts, invitations, password_reset, passwords
 from videovault.services.core import fields
 from videovault.state import wording
-from videovault.state.background import quickly
+from videovault.state.background import run_in_db_pool
 from videovault.state.session import HOME, SessionState
 
 PROBLEMS = {
     "wrong": accounts.WRONG_LOGIN,
     "invalid": "Please check what you entered.",
     "closed": "New accounts are not open here. Ask the admin for one.",
-    "invitation": invitations.SPENT,
-    "uninvited": invitations.NEEDED,
-    "spent": password_reset.SPENT,
+    "invitation": invitations.INVITATION_INVALID,
+    "uninvited": invitations.INVITATION_REQUIRED,
+    "spent": password_reset.LINK_INVALID,
     "busy": Busy().public_message,
     "full": DiskFull().public_message,
 }
@@ -27,7 +27,7 @@ FIELD_PROBLEMS = {
     "no-email": ("email", "Enter your e-mail address."),
     "no-password": ("password", passwords.MISSING),
     "taken": ("email", "There is an account with this e-mail address already. Sign in instead."),
-    "email": ("email", fields.NO_ADDRESS),
+    "email": ("email", fields.INVALID_EMAIL),
     "password": ("password", wording.PASSWORD_LENGTH),
     "controls": ("password", passwords.CONTROLS),
     "common": ("password", passwords.TOO_COMMON),
@@ -40,7 +40,7 @@ DONE = {
 }
 
 
-class AccountState(SessionState):
+class SignInState(SessionState):
     problem: str = ""
     told: str = ""
     typed_email: str = ""
@@ -50,7 +50,7 @@ class AccountState(SessionState):
     invitation: str = ""
     token: str = ""
     sends_mail: bool = False
-    signup: accounts.Signup = "open"
+    signup: accounts.SignupMode = "open"
 
     @rx.event
     def enter(self) -> EventSpec | None:
@@ -60,7 +60,7 @@ class AccountState(SessionState):
     @rx.event
     async def join(self) -> EventSpec | None:
         """As ``enter``, for the page where accounts are made: it says what to do where one needs an invitation."""
-        self.signup = await quickly(accounts.signup)
+        self.signup = await run_in_db_pool(accounts.signup_mode)
         return self._entered()
 
     @rx.event

@@ -5,20 +5,20 @@ from datetime import timedelta
 
 from pydantic import BaseModel, ConfigDict
 
-from videovault.models import CopyState, now
-from videovault.services.core.views import NoticeView, Progress, VideoView, iso
+from videovault.models import CopyState, utcnow
+from videovault.services.core.views import NoticeView, Progress, VideoView, iso_utc
 from videovault.services.generation.avatars import AvatarView
-from videovault.services.sharing.links import SharedView, ShareView
+from videovault.services.sharing.share_links import SharedView, ShareView
 from videovault.state import wording
 
 REQUESTED, GENERATING, STORING, READY = range(4)
 
 
-class Shape(BaseModel):
+class ViewModel(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class Avatar(Shape):
+class Avatar(ViewModel):
     """One to choose from; ``initials`` stand where it has no picture, ``avatar_id`` is empty for a built-in one."""
 
     avatar_id: str = ""
@@ -40,7 +40,7 @@ class Avatar(Shape):
         )
 
 
-class Card(Shape):
+class Card(ViewModel):
     """A video in the gallery, in the modal or in the admin's table.
 
     ``plays`` says that browsers may not play it, ``is_copied`` that they play a copy, ``awaits_copy`` that one is being
@@ -80,7 +80,7 @@ class Card(Shape):
             video_id=video.video_id,
             title=video.title,
             status=video.status,
-            created_at=iso(video.created_at),
+            created_at=iso_utc(video.created_at),
             duration=duration,
             size=size,
             details=", ".join(filter(None, (duration, size))),
@@ -99,7 +99,7 @@ class Card(Shape):
         )
 
 
-class Work(Shape):
+class VideoProgress(ViewModel):
     """How far a video in work is; ``percent`` is -1 while it is not known, ``note`` and ``problem`` are for its owner."""
 
     step: int = REQUESTED
@@ -111,7 +111,7 @@ class Work(Shape):
     problem: str = ""
 
     @classmethod
-    def of(cls, progress: Progress) -> "Work":
+    def of(cls, progress: Progress) -> "VideoProgress":
         if progress.stage == "generating":
             return _generating(progress)
         if progress.stage == "queued":
@@ -122,7 +122,7 @@ class Work(Shape):
         return _storing(progress)
 
 
-class Counts(Shape):
+class Counts(ViewModel):
     everything: int = 0
     ready: int = 0
     processing: int = 0
@@ -130,7 +130,7 @@ class Counts(Shape):
     drafts: int = 0
 
 
-class News(Shape):
+class VideoNotice(ViewModel):
     """That a video is ready or failed, and where the person goes from there."""
 
     number: int = 0
@@ -140,7 +140,7 @@ class News(Shape):
     link_name: str = "Show the gallery"
 
     @classmethod
-    def of(cls, notice: NoticeView) -> "News":
+    def of(cls, notice: NoticeView) -> "VideoNotice":
         title = f"“{wording.shortened(notice.title)}”"
         return cls(
             number=notice.number,
@@ -151,7 +151,7 @@ class News(Shape):
         )
 
 
-class Link(Shape):
+class ShareLink(ViewModel):
     """A share link in its owner's dialog; ``expires_at`` is an ISO time, the limits are what the form shows of them."""
 
     video_id: str = ""
@@ -164,14 +164,14 @@ class Link(Shape):
     opened: str = ""
 
     @classmethod
-    def of(cls, share: ShareView) -> "Link":
-        left = (share.expires_at - now()) / timedelta(days=1) if share.expires_at else None
+    def of(cls, share: ShareView) -> "ShareLink":
+        left = (share.expires_at - utcnow()) / timedelta(days=1) if share.expires_at else None
         return cls(
             video_id=share.video_id,
             title=share.title,
             url=share.url,
             is_open=share.is_open,
-            expires_at=iso(share.expires_at) if share.expires_at else "",
+            expires_at=iso_utc(share.expires_at) if share.expires_at else "",
             days="" if left is None else str(max(1, math.ceil(left))),
             most_views=str(share.most_views or ""),
             opened=wording.opened_of(share.views, share.most_views)
@@ -180,7 +180,7 @@ class Link(Shape):
         )
 
 
-class Shared(Shape):
+class SharedVideo(ViewModel):
     """A video as a visitor sees it; the addresses carry the key that the visitor has shown."""
 
     title: str = ""
@@ -192,7 +192,7 @@ class Shared(Shape):
     download: str = ""
 
     @classmethod
-    def of(cls, video: SharedView, proof: str) -> "Shared":
+    def of(cls, video: SharedView, proof: str) -> "SharedVideo":
         """``proof`` is the query by which the visitor is let in."""
         place = f"/api/share/{video.video_id}"
         length = wording.clock(video.duration) if video.duration else ""
@@ -208,15 +208,15 @@ class Shared(Shape):
         )
 
 
-def _generating(progress: Progress) -> Work:
+def _generating(progress: Progress) -> VideoProgress:
     elapsed, expected = progress.elapsed_seconds, progress.expected_seconds
     so_far = f"{wording.clock(elapsed)} so far"
     told = {"note": progress.note or "", "problem": progress.problem or ""}
     doing = wording.AWAITING if progress.note else wording.MAKING
     if expected is None:
-        return Work(step=GENERATING, doing=doing, so_far=so_far, **told)
+        return VideoProgress(step=GENERATING, doing=doing, so_far=so_far, **told)
     late = elapsed > expected
-    return Work(
+    return VideoProgress(
         step=GENERATING,
         doing=doing,
         so_far=so_far,
@@ -226,13 +226,15 @@ def _generating(progress: Progress) -> Work:
     )
 
 
-def _storing(progress: Progress) -> Work:
+def _storing(progress: Progress) -> VideoProgress:
     done, total = progress.bytes_done, progress.bytes_total
     if total and done >= total:
-        return Work(step=STORING, doing="Checking the stored video", so_far=wording.size(total), percent=100)
+        return VideoProgress(
+            step=STORING, doing="Checking the stored video", so_far=wording.size(total), percent=100
+        )
     speed, left = progress.bytes_per_second, progress.seconds_left
     pace = [f"{wording.size(speed)}/s" if speed else "", wording.left(left) if left else ""]
-    return Work(
+    return VideoProgress(
         step=STORING,
         doing="Storing the video",
         so_far=f"{wording.size(done)} of {wording.size(total)}" if total else wording.size(done),

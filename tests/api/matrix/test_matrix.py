@@ -9,7 +9,7 @@ from tests.api.matrix.world import World, is_refusal, seen
 from tests.support.documents import table
 from tests.support.security_document import in_document
 from videovault.api.app import create_api
-from videovault.api.errors import TO_A_PAGE
+from videovault.api.responses import TO_A_PAGE
 
 pytestmark = pytest.mark.thorough
 

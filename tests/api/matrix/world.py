@@ -18,7 +18,7 @@ from tests.support.people import BASE, PASSWORD, MakeClient, MakeUser, Person
 from videovault import models, security, worker
 from videovault.db import reading, transaction
 from videovault.gateways.storage import Storage
-from videovault.models import Delivery, Status, User, Video, now
+from videovault.models import Status, User, Video, WebhookCall, utcnow
 from videovault.services.accounts import password_reset
 
 # Which also tell what was refused, and when ``/readyz`` last wrote its own row.
@@ -203,15 +203,15 @@ def _account(person: Person, generator: Generator) -> Account:
     with reading() as session:
         video, user = session.get_one(Video, video_id), session.get_one(User, person.user_id)
         own = select(models.Session).where(models.Session.user_id == user.id)
-        report_kept = select(Delivery).where(Delivery.video_id == video_id)
+        report_kept = select(WebhookCall).where(WebhookCall.video_id == video_id)
         return Account(
             user_id=user.id,
             email=user.email,
             video_id=video_id,
-            secret_key=security.open_sealed(video.sealed_key, owner_id=user.id, video_id=video_id) or "",
+            secret_key=security.unseal(video.sealed_key, owner_id=user.id, video_id=video_id) or "",
             session_id=session.exec(own).one().id,
             token_id=token_id,
-            reset_token=password_reset.link_for(user).url.partition("token=")[2],
+            reset_token=password_reset.reset_link(user).url.partition("token=")[2],
             delivery_id=str(session.exec(report_kept).one().id),
             report_token=security.callback_token(security.Order(video_id, "")),
         )
@@ -221,7 +221,7 @@ def _expired(person: Person, make_client: MakeClient) -> str:
     body = {"email": person.email, "password": PASSWORD}
     token = str(make_client().post("/api/auth/login", json=body).json()["data"]["token"])
     with transaction() as session:
-        session.get_one(models.Session, security.token_hash(token)).expires_at = now()
+        session.get_one(models.Session, security.token_hash(token)).expires_at = utcnow()
     return token
 
 

@@ -4,7 +4,7 @@ import pytest
 from starlette.datastructures import MutableHeaders
 
 from tests.support.installation import Configure
-from videovault.api.middleware.csp import NOTHING, Answer, complete
+from videovault.api.middleware.csp import NOTHING, ResponseInfo, add_headers
 from videovault.gateways import storage
 
 SCRIPTS = ("sha256-one", "sha256-two")
@@ -15,7 +15,7 @@ def policy(content_type: str, status: int = 200, **asked: str) -> str | None:
     headers = MutableHeaders()
     sent = [(name.replace("_", "-").encode(), value.encode()) for name, value in asked.items()]
     scope = {"type": "http", "path": "/create", "headers": sent}
-    complete(headers, Answer(scope, status, content_type), SCRIPTS)
+    add_headers(headers, ResponseInfo(scope, status, content_type), SCRIPTS)
     return headers.get("content-security-policy")
 
 

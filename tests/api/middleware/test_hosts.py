@@ -9,7 +9,7 @@ from starlette.types import Message, Receive, Scope, Send
 from tests.api.requests import code
 from tests.support.installation import Configure
 from tests.support.people import MakeClient
-from videovault.api.middleware.stack import harden
+from videovault.api.middleware.stack import wrap_in_middleware
 
 pytestmark = pytest.mark.usefixtures("installation")
 
@@ -101,7 +101,7 @@ def test_a_websocket_is_opened_by_a_name_of_ours_only(host: bytes, kinds: list[s
     scope = {"type": "websocket", "path": "/_event", "headers": headers, "scheme": "ws", "query_string": b""}
 
     async def opened() -> None:
-        await harden(app)(scope, connect, send)
+        await wrap_in_middleware(app)(scope, connect, send)
 
     asyncio.run(opened())
     assert [message["type"] for message in sent] == kinds

@@ -10,7 +10,7 @@ from tests.support.installation import Configure
 from tests.support.waiting import HANG_SECONDS
 from videovault.api.middleware import body_limit
 from videovault.api.middleware.body_limit import MAX_HEADER_BYTES, MAX_HEADERS, MAX_TARGET_BYTES
-from videovault.untrusted_json import MOST_DEPTH
+from videovault.untrusted_json import MAX_DEPTH
 
 
 @pytest.mark.parametrize(("size", "is_let_in"), [(MAX_HEADER_BYTES - 1000, True), (MAX_HEADER_BYTES, False)])
@@ -52,10 +52,10 @@ def test_an_address_over_the_limit_is_refused(address: str) -> None:
 
 @pytest.mark.parametrize("kind", ["application/json", "application/merge-patch+json; charset=utf-8"])
 def test_json_deeper_than_the_limit_reaches_no_route(kind: str) -> None:
-    for most in (MOST_DEPTH, MOST_DEPTH + 1):
+    for most in (MAX_DEPTH, MAX_DEPTH + 1):
         body = b"[" * most + b"]" * most
         answer = ask("POST", "/echo", content=body, headers={"Content-Type": kind})
-        assert answer.status_code == (200 if most == MOST_DEPTH else 400)
+        assert answer.status_code == (200 if most == MAX_DEPTH else 400)
     assert answer.json()["error"]["fields"]["body"]
 
 
@@ -73,7 +73,7 @@ def test_long_json_is_read_one_after_another_and_short_json_meanwhile() -> None:
             return {"type": "http.request", "body": b'"' + b"x" * (size - 2) + b'"', "more_body": False}
 
         headers = [(b"content-type", b"application/json")]
-        return await body_limit.whole({"type": "http", "headers": headers}, receive)
+        return await body_limit.read_body({"type": "http", "headers": headers}, receive)
 
     async def try_both() -> None:
         async with body_limit._long_json:

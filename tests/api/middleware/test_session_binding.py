@@ -4,13 +4,13 @@ from urllib.parse import parse_qs
 
 from starlette.types import Scope
 
-from videovault.api.middleware import websocket
+from videovault.api.middleware import websocket_limits
 
 
 def token(cookie: str = "", query: str = "token=t&EIO=4") -> list[str]:
     headers = [(b"cookie", cookie.encode())] if cookie else []
     scope: Scope = {"type": "websocket", "headers": headers, "query_string": query.encode()}
-    found = parse_qs(websocket.bound(scope)["query_string"].decode())
+    found = parse_qs(websocket_limits.bind_to_session(scope)["query_string"].decode())
     assert "token" not in found or found["EIO"] == ["4"]
     return found.get("token", [])
 

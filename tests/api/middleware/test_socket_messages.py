@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 from starlette.types import Message
 
-from tests.state.reflection import handlers
-from videovault.api.middleware.socket_messages import (
-    MOST_BYTES,
-    MOST_OF_NAME,
-    MOST_OF_ROUTER_DATA,
-    Refused,
-    check,
-    limited,
+from tests.state.event_handlers import handlers
+from videovault.api.middleware.websocket_limits import (
+    MAX_EVENT_NAME_CHARS,
+    MAX_MESSAGE_BYTES,
+    MAX_ROUTER_DATA_BYTES,
+    MessageRefused,
+    check_message,
+    limit_messages,
 )
-from videovault.untrusted_json import MOST_DEPTH
+from videovault.untrusted_json import MAX_DEPTH
 
 EVENT = {"name": "state.handler", "payload": {"a": "b"}, "router_data": {"pathname": "/", "query": {}}}
 
@@ -54,28 +54,28 @@ LET_IN = {
     },
     "an acknowledgement of a ping": {"type": "websocket.receive", "text": "3"},
     "the end": {"type": "websocket.receive", "text": "41/_event,"},
-    "as much as may be": sized(MOST_BYTES),
-    "as deep as may be": nested(MOST_DEPTH),
-    "a name as long as may be": event(name="x" * MOST_OF_NAME),
+    "as much as may be": sized(MAX_MESSAGE_BYTES),
+    "as deep as may be": nested(MAX_DEPTH),
+    "a name as long as may be": event(name="x" * MAX_EVENT_NAME_CHARS),
 }
 REFUSED = {
-    "too much": (sized(MOST_BYTES + 1), 1009),
+    "too much": (sized(MAX_MESSAGE_BYTES + 1), 1009),
     "too much in bytes": (
-        {"text": "42" + "\u20ac" * (MOST_BYTES // 3 + 1)},
+        {"text": "42" + "\u20ac" * (MAX_MESSAGE_BYTES // 3 + 1)},
         1009,
     ),
-    "too deep": (nested(MOST_DEPTH + 1), 1008),
+    "too deep": (nested(MAX_DEPTH + 1), 1008),
     "far too deep": ({"text": '42/_event,["event",' + "[" * 30_000 + "]" * 30_000 + "]"}, 1008),
     "too deep for the handshake": ({"text": "40/_event," + "[" * 30_000}, 1008),
     "too deep for a ping": ({"text": "3" + "[" * 30_000}, 1008),
     "too deep behind no packet": ({"text": "4" + "[" * 30_000}, 1008),
-    "a long name of a handler": (event(name="x" * (MOST_OF_NAME + 1)), 1008),
-    "a long name of an event": (text("x" * (MOST_OF_NAME + 1)), 1008),
-    "much router_data": (event(router_data={"query": {"a": "x" * MOST_OF_ROUTER_DATA}}), 1009),
+    "a long name of a handler": (event(name="x" * (MAX_EVENT_NAME_CHARS + 1)), 1008),
+    "a long name of an event": (text("x" * (MAX_EVENT_NAME_CHARS + 1)), 1008),
+    "much router_data": (event(router_data={"query": {"a": "x" * MAX_ROUTER_DATA_BYTES}}), 1009),
     "much router_data in the handshake": (
         {
             "text": "40/_event,"
-            + json.dumps({"event": {**EVENT, "router_data": {"a": "x" * MOST_OF_ROUTER_DATA}}})
+            + json.dumps({"event": {**EVENT, "router_data": {"a": "x" * MAX_ROUTER_DATA_BYTES}}})
         },
         1009,
     ),
@@ -100,18 +100,18 @@ REFUSED = {
 
 @pytest.mark.parametrize("message", LET_IN.values(), ids=LET_IN)
 def test_what_pages_send_is_let_in(message: Message) -> None:
-    check(message)
+    check_message(message)
 
 
 @pytest.mark.parametrize(("message", "code"), REFUSED.values(), ids=REFUSED)
 def test_what_no_page_sends_is_refused_and_never_a_fault(message: Message, code: int) -> None:
-    with pytest.raises(Refused) as refused:
-        check(message)
+    with pytest.raises(MessageRefused) as refused:
+        check_message(message)
     assert refused.value.code == code
 
 
 def test_the_names_of_all_handlers_are_far_below_the_limit() -> None:
-    assert max(len(handler.full_name) for handler in handlers()) < MOST_OF_NAME * 3 / 4
+    assert max(len(handler.full_name) for handler in handlers()) < MAX_EVENT_NAME_CHARS * 3 / 4
 
 
 def test_the_socket_is_closed_and_the_application_told_that_it_is_gone() -> None:
@@ -124,7 +124,7 @@ def test_the_socket_is_closed_and_the_application_told_that_it_is_gone() -> None
         sent.append(message)
 
     async def received() -> Message:
-        return await limited({"client": ("192.0.2.1", 1)}, receive, send)()
+        return await limit_messages({"client": ("192.0.2.1", 1)}, receive, send)()
 
     message = asyncio.run(received())
     assert message == {"type": "websocket.disconnect", "code": 1008}

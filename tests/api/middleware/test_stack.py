@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tests.support.installation import Configure
 from videovault.api.middleware.body_limit import MAX_BODY_BYTES
 from videovault.api.middleware.csp import FOREVER, SECURITY
-from videovault.api.middleware.stack import harden
+from videovault.api.middleware.stack import wrap_in_middleware
 
 
 async def _page(_request: Request) -> Response:
@@ -52,7 +52,7 @@ async def _half(_request: Request) -> Response:
     return StreamingResponse(parts())
 
 
-APP = harden(
+APP = wrap_in_middleware(
     Starlette(
         routes=[
             Route("/", _page),
@@ -199,7 +199,7 @@ def opens_websocket(*headers: tuple[bytes, bytes]) -> bool:
         "scheme": "ws",
         "query_string": b"",
     }
-    run(harden(app), scope, receive, send)
+    run(wrap_in_middleware(app), scope, receive, send)
     assert [message["type"] for message in sent] == ([] if seen else ["websocket.close"])
     return seen == [scope]
 

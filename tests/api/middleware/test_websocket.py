@@ -8,7 +8,7 @@ from starlette.types import Message
 
 from tests.support.installation import Configure
 from videovault.api.middleware.connection_limits import OpenConnections
-from videovault.api.middleware.websocket import BURST, MESSAGES_PER_SECOND, _Bounded
+from videovault.api.middleware.websocket_limits import BURST, MESSAGES_PER_SECOND, _Bounded
 
 PEER = ("127.0.0.1", 1)
 LATE = 6  # messages beyond the burst

@@ -9,7 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.embedded.studio.running import KEY, VIDEO, Customer, Studio, customer, studio
+from tests.embedded.studio.studio_process import (
+    KEY,
+    VIDEO,
+    CallbackReceiver,
+    Studio,
+    callback_receiver,
+    running_studio,
+)
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.thorough
@@ -22,7 +29,7 @@ class Victim:
     """A studio that reports to ``owner``; what it keeps is in ``folder``."""
 
     studio: Studio
-    owner: Customer
+    owner: CallbackReceiver
     folder: Path
 
     @property
@@ -44,7 +51,10 @@ class Victim:
 @pytest.fixture(scope="module")
 def victim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
     folder = tmp_path_factory.mktemp("victim")
-    with customer() as owner, studio(folder, "--delay", "0", "--callback", owner.url) as running:
+    with (
+        callback_receiver() as owner,
+        running_studio(folder, "--delay", "0", "--callback", owner.url) as running,
+    ):
         yield Victim(running, owner, folder)
 
 
@@ -87,7 +97,7 @@ def test_a_name_that_was_turned_to_this_machine_leads_nowhere(
 
 
 def test_no_other_address_than_our_own_is_called_back(victim: Victim) -> None:
-    with customer() as attacker:
+    with callback_receiver() as attacker:
         order = attacker.order(videoId="video_of_attack")
         assert victim.studio.post("/video", json=order).status_code == 200
         eventually(lambda: any(news["videoId"] == "video_of_attack" for news in victim.owner.news))
@@ -113,5 +123,5 @@ def test_a_file_cannot_be_found_by_what_is_known_of_its_order(victim: Victim) ->
 
 
 def test_without_a_key_it_does_not_start(tmp_path: Path) -> None:
-    with pytest.raises(AssertionError, match="the studio has ended"), studio(tmp_path, key=""):
+    with pytest.raises(AssertionError, match="the studio has ended"), running_studio(tmp_path, key=""):
         pass

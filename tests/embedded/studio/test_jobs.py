@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from videovault.embedded.studio.jobs import KEPT_SECONDS, JobStore, new_job
-from videovault.embedded.studio.orders import VideoOrder
+from videovault.embedded.studio.requests import VideoRequest
 from videovault.gateways.studio import file_code
 
 CODE = file_code("key", "video_1")
-ORDER = VideoOrder.model_validate(
+ORDER = VideoRequest.model_validate(
     {"hook": "Hello, World!", "body": "b", "conclusion": "c", "callbackToken": "secret-1", "userId": "u"}
 )
 

@@ -16,7 +16,14 @@ import av
 import httpx
 import pytest
 
-from tests.embedded.studio.running import SHOWN, VIDEO, Customer, Studio, customer, studio
+from tests.embedded.studio.studio_process import (
+    SHOWN,
+    VIDEO,
+    CallbackReceiver,
+    Studio,
+    callback_receiver,
+    running_studio,
+)
 from tests.support.waiting import HANG_SECONDS, eventually
 
 pytestmark = pytest.mark.process
@@ -36,7 +43,7 @@ class Rendered:
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rendered]:
     data_dir = tmp_path_factory.mktemp("studio")
-    with studio(data_dir, "--mode", "direct") as running:
+    with running_studio(data_dir, "--mode", "direct") as running:
         answer = running.post("/video", json=VIDEO, headers={"Idempotency-Key": "v:1"}, timeout=HANG_SECONDS)
         assert answer.json()["status"] == "ready"
         file = httpx.get(answer.json()["videoUrl"])
@@ -46,8 +53,8 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rendered]:
 
 
 @pytest.fixture
-def caller() -> Iterator[Customer]:
-    with customer() as listening:
+def caller() -> Iterator[CallbackReceiver]:
+    with callback_receiver() as listening:
         yield listening
 
 
@@ -152,11 +159,11 @@ def test_it_listens_on_one_address_only(rendered: Rendered) -> None:
 
 
 def test_callback_mode_answers_at_once_and_reports_later_though_the_studio_was_killed(
-    tmp_path: Path, caller: Customer
+    tmp_path: Path, caller: CallbackReceiver
 ) -> None:
     """The customer is out of order at first, and is called again."""
     caller.statuses = [503]
-    with studio(tmp_path, "--delay", "3600", "--callback", caller.url) as running:
+    with running_studio(tmp_path, "--delay", "3600", "--callback", caller.url) as running:
         headers = {"Idempotency-Key": "v:1"}
         answer = running.post("/video", json=caller.order(), headers=headers).json()
         assert (answer["status"], answer["estimatedTime"]) == ("processing", 1)
@@ -166,7 +173,7 @@ def test_callback_mode_answers_at_once_and_reports_later_though_the_studio_was_k
         running.process.wait()
     (job,) = (tmp_path / "jobs").glob("*.json")
     job.write_text(json.dumps(json.loads(job.read_bytes()) | {"ready_at": 0}))  # as if the hour were over
-    with studio(tmp_path, "--callback", caller.url) as running:
+    with running_studio(tmp_path, "--callback", caller.url) as running:
         eventually(lambda: len(caller.news) == 2)
         ready = httpx.get(f"{running.url}{urlsplit(answer['statusUrl']).path}", headers=SHOWN).json()
         size = int(httpx.head(ready["videoUrl"]).headers["content-length"])
@@ -181,9 +188,11 @@ def test_callback_mode_answers_at_once_and_reports_later_though_the_studio_was_k
     assert set(caller.tokens) == {"Bearer token-1"}
 
 
-def test_a_failed_render_is_reported_once_when_the_customer_refuses(tmp_path: Path, caller: Customer) -> None:
+def test_a_failed_render_is_reported_once_when_the_customer_refuses(
+    tmp_path: Path, caller: CallbackReceiver
+) -> None:
     caller.statuses = [404]
-    with studio(tmp_path, "--delay", "0", "--callback", caller.url) as running:
+    with running_studio(tmp_path, "--delay", "0", "--callback", caller.url) as running:
         shutil.rmtree(tmp_path / "files")
         answer = running.post("/video", json=caller.order()).json()
         (job,) = (tmp_path / "jobs").glob("*.json")
@@ -194,7 +203,7 @@ def test_a_failed_render_is_reported_once_when_the_customer_refuses(tmp_path: Pa
 
 
 def test_a_braked_download_takes_its_time_and_does_not_hold_up_the_end(tmp_path: Path) -> None:
-    with studio(tmp_path, "--bytes-per-second", "20000") as running:
+    with running_studio(tmp_path, "--bytes-per-second", "20000") as running:
         (tmp_path / "files" / "clip.mp4").write_bytes(bytes(30_000))
         (tmp_path / "files" / "long.mp4").write_bytes(bytes(10_000_000))
         began = time.monotonic()

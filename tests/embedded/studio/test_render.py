@@ -10,12 +10,12 @@ import pytest
 from av.audio.frame import AudioFrame
 from PIL import ImageChops
 
-from videovault.embedded.studio.orders import VideoOrder
 from videovault.embedded.studio.render import render
+from videovault.embedded.studio.requests import VideoRequest
 
 pytestmark = pytest.mark.process
 
-ORDER = VideoOrder(
+ORDER = VideoRequest(
     hook="Good coffee is no secret.",
     body="It takes fresh beans, clean water, and two minutes of time.",
     conclusion="Come by!",
@@ -77,7 +77,7 @@ def test_the_music_is_heard_quietly_and_fades(video: Path) -> None:
 
 def test_a_render_that_nobody_waits_for_ends(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="nobody"):
-        render(ORDER, tmp_path / "video.mp4", still_wanted=lambda: False)
+        render(ORDER, tmp_path / "video.mp4", is_wanted=lambda: False)
 
 
 def _loudness(frame: AudioFrame) -> float:

@@ -6,7 +6,7 @@ from PIL import Image, ImageChops
 from videovault.embedded.studio.avatar import Avatar, mouth_at
 from videovault.embedded.studio.captions import BOXES, cues_for
 from videovault.embedded.studio.looks import CAST, look_of
-from videovault.embedded.studio.orders import VideoOrder
+from videovault.embedded.studio.requests import VideoRequest
 from videovault.embedded.studio.scene import SIZE, Scene
 from videovault.embedded.studio.theme import THEMES, theme_for
 from videovault.embedded.studio.typefaces import Typesetter
@@ -31,7 +31,7 @@ ODD_TEXTS = {
 
 
 def scene(**fields: str) -> Scene:
-    return Scene(VideoOrder.model_validate({**PARTS, **fields}))
+    return Scene(VideoRequest.model_validate({**PARTS, **fields}))
 
 
 def differs(one: Image.Image, other: Image.Image, box: tuple[int, int, int, int] | None = None) -> bool:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from videovault.embedded.studio.orders import ScriptOrder
-from videovault.embedded.studio.script import Script, write
+from videovault.embedded.studio.requests import ScriptRequest
+from videovault.embedded.studio.script_writer import Script, write_script
 
 BRIEF = {
     "topic": "Solar panels for small shops",
@@ -23,7 +23,7 @@ ODD_TOPICS = {
 
 
 def written(**changes: str) -> Script:
-    return write(ScriptOrder.model_validate({**BRIEF, **changes}))
+    return write_script(ScriptRequest.model_validate({**BRIEF, **changes}))
 
 
 def test_the_same_topic_gives_the_same_script() -> None:
@@ -40,7 +40,7 @@ def test_topic_company_handles_and_speaker_are_mentioned() -> None:
 
 
 def test_what_is_not_given_leaves_no_hole() -> None:
-    script = write(ScriptOrder(topic="Tea"))
+    script = write_script(ScriptRequest(topic="Tea"))
     for part in script:
         assert part == " ".join(part.split())
         assert "None" not in part

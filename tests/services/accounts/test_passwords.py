@@ -56,7 +56,7 @@ def stored_hash() -> str:
 @pytest.mark.parametrize("password", ["", "short", "x" * 257, "with\x00control", "half \ud83d of a pair"])
 def test_unfit_passwords_are_refused_beside_their_field(password: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        passwords.checked(password, "newPassword")
+        passwords.validate(password, "newPassword")
     assert list(caught.value.fields) == ["newPassword"]
 
 
@@ -65,7 +65,7 @@ def test_unfit_passwords_are_refused_beside_their_field(password: str) -> None:
 )
 def test_common_passwords_are_refused_however_they_are_written(password: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        passwords.checked(password)
+        passwords.validate(password)
     assert caught.value.public_message == passwords.TOO_COMMON
 
 
@@ -73,7 +73,7 @@ def test_the_list_holds_what_a_password_may_be_and_no_less_than_the_commonest() 
     common = passwords._common()
     assert len(common) > 3_000
     assert all(len(word) >= 8 for word in common)
-    assert passwords.checked("correct horse battery") == "correct horse battery"
+    assert passwords.validate("correct horse battery") == "correct horse battery"
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_a_wrong_login_costs_one_check_whoever_it_names(email: str) -> None:
 
 
 def test_the_hash_that_stands_for_nobody_is_of_todays_making() -> None:
-    assert not security.is_outdated(security._NOBODYS_HASH)
+    assert not security.needs_rehash(security._NOBODYS_HASH)
 
 
 @pytest.mark.usefixtures("anna")
@@ -99,7 +99,7 @@ def test_a_wrong_login_takes_as_long_whoever_it_names() -> None:
 @pytest.mark.usefixtures("anna")
 def test_forgetting_takes_as_long_whoever_is_named(configure: Configure) -> None:
     configure(SMTP_URL="smtp://127.0.0.1:9", MAIL_FROM="videos@brot.example")
-    known, unknown = medians(password_reset.forgot, "anna@example.com", "nobody@example.com")
+    known, unknown = medians(password_reset.request_reset, "anna@example.com", "nobody@example.com")
     assert 0.4 < known / unknown < 2.5
 
 

@@ -13,7 +13,7 @@ from tests.support.installation import Configure
 from videovault import models, security
 from videovault.db import reading, transaction
 from videovault.errors import Forbidden, InvalidInput, NotFound, NotSignedIn
-from videovault.models import User, now
+from videovault.models import User, utcnow
 from videovault.services.accounts import accounts, invitations, password_reset, sessions, tokens
 from videovault.services.admin import users
 from videovault.services.core.access import Caller
@@ -74,7 +74,7 @@ def test_a_session_ends_when_it_is_idle_or_old(column: str, days: int, *, lives:
 def test_the_settings_say_how_long(configure: Configure) -> None:
     configure(SESSION_IDLE_DAYS=1, SESSION_DAYS=2)
     signed_in = accounts.login("anna@example.com", PASSWORD)
-    assert timedelta(days=1.9) < signed_in.expires_at - now() <= timedelta(days=2)
+    assert timedelta(days=1.9) < signed_in.expires_at - utcnow() <= timedelta(days=2)
     shift(signed_in.token, last_seen_at=timedelta(days=1))
     assert not is_living(signed_in.token)
 
@@ -93,18 +93,20 @@ def test_devices_are_listed_and_signed_out_one_by_one() -> None:
     here, there = sign_in(), sign_in()
     caller = accounts.authenticate(here)
     [other] = [
-        one for one in sessions.listing(caller) if one.session_id == accounts.authenticate(there).session_id
+        one
+        for one in sessions.list_sessions(caller)
+        if one.session_id == accounts.authenticate(there).session_id
     ]
-    assert [one.is_current for one in sessions.listing(caller)].count(True) == 1
-    sessions.sign_out(caller, other.session_id)
+    assert [one.is_current for one in sessions.list_sessions(caller)].count(True) == 1
+    sessions.end(caller, other.session_id)
     assert (is_living(here), is_living(there)) == (True, False)
 
 
 def test_nobody_signs_others_out(anna: Caller, bert: Caller) -> None:
     for session_id in (anna.session_id, "absent"):
         with pytest.raises(NotFound):
-            sessions.sign_out(bert, session_id)
-    assert len(sessions.listing(anna)) == 1
+            sessions.end(bert, session_id)
+    assert len(sessions.list_sessions(anna)) == 1
 
 
 def test_another_password_ends_every_session_but_the_new_one(anna: Caller) -> None:
@@ -115,7 +117,7 @@ def test_another_password_ends_every_session_but_the_new_one(anna: Caller) -> No
     assert is_living(old)
     fresh = accounts.change_password(accounts.authenticate(old), PASSWORD, NEW)
     assert (is_living(old), is_living(fresh.token)) == (False, True)
-    assert [one.session_id for one in sessions.listing(accounts.authenticate(fresh.token))] != [
+    assert [one.session_id for one in sessions.list_sessions(accounts.authenticate(fresh.token))] != [
         anna.session_id
     ]
     with pytest.raises(NotSignedIn):
@@ -125,7 +127,7 @@ def test_another_password_ends_every_session_but_the_new_one(anna: Caller) -> No
 
 def test_winning_an_account_back_ends_its_tokens_too(anna: Caller, bert: Caller) -> None:
     """Whoever had it may have made some."""
-    link = password_reset.for_admin(anna, bert.user_id).url
+    link = password_reset.reset_link_for_admin(anna, bert.user_id).url
     recoveries: dict[str, Callable[[], object]] = {
         bert.email: lambda: password_reset.reset(link.partition("=")[2], NEW),
         anna.email: lambda: accounts.create_admin(anna.email, NEW),
@@ -141,9 +143,9 @@ def test_winning_an_account_back_ends_its_tokens_too(anna: Caller, bert: Caller)
 def test_a_login_that_is_being_checked_loses_to_what_ends_every_session(
     anna: Caller, bert: Caller, meanwhile: str
 ) -> None:
-    reset = password_reset.for_admin(anna, bert.user_id).url.partition("=")[2]
+    reset = password_reset.reset_link_for_admin(anna, bert.user_id).url.partition("=")[2]
     changes: dict[str, Callable[[], object]] = {
-        "deactivated": lambda: users.change(anna, bert.user_id, {"is_active": False}),
+        "deactivated": lambda: users.change_user(anna, bert.user_id, {"is_active": False}),
         "another password": lambda: password_reset.reset(reset, NEW),
     }
     verify = argon2.low_level.verify_secret
@@ -165,12 +167,12 @@ def test_a_login_that_is_being_checked_loses_to_what_ends_every_session(
 
 def test_deactivation_ends_sessions_and_tokens_at_once(anna: Caller, bert: Caller) -> None:
     session, program = sign_in("bert@example.com"), tokens.create(bert, "nightly").token
-    users.change(anna, bert.user_id, {"is_active": False})
+    users.change_user(anna, bert.user_id, {"is_active": False})
     with pytest.raises(NotSignedIn):
         tokens.authenticate(program)
     with pytest.raises(NotSignedIn):
         sign_in("bert@example.com")
-    users.change(anna, bert.user_id, {"is_active": True})
+    users.change_user(anna, bert.user_id, {"is_active": True})
     assert not is_living(session)
     with pytest.raises(NotSignedIn):
         tokens.authenticate(program)
@@ -178,9 +180,9 @@ def test_deactivation_ends_sessions_and_tokens_at_once(anna: Caller, bert: Calle
 
 def test_other_rights_need_another_session(anna: Caller, bert: Caller) -> None:
     before = sign_in("bert@example.com")
-    users.change(anna, bert.user_id, {"quota_bytes": 5})
+    users.change_user(anna, bert.user_id, {"quota_bytes": 5})
     assert is_living(before)
-    users.change(anna, bert.user_id, {"is_admin": True})
+    users.change_user(anna, bert.user_id, {"is_admin": True})
     assert not is_living(before)
     assert accounts.authenticate(sign_in("bert@example.com")).is_admin
 
@@ -190,9 +192,9 @@ def test_programs_do_not_manage_accounts(anna: Caller) -> None:
     for refused in (
         lambda: accounts.change_password(program, PASSWORD, NEW),
         lambda: accounts.rename(program, "Other"),
-        lambda: sessions.listing(program),
-        lambda: sessions.sign_out(program, anna.session_id),
-        lambda: users.change(program, anna.user_id, {"quota_bytes": 5}),
+        lambda: sessions.list_sessions(program),
+        lambda: sessions.end(program, anna.session_id),
+        lambda: users.change_user(program, anna.user_id, {"quota_bytes": 5}),
         lambda: invitations.invite(program),
     ):
         with pytest.raises(Forbidden):

@@ -6,11 +6,11 @@ import pytest
 
 from videovault import db
 from videovault.db import transaction
-from videovault.models import Event, Status, now
+from videovault.models import Event, Status, utcnow
 from videovault.services.accounts import accounts
 from videovault.services.admin import audit_log, statistics, users, videos
-from videovault.services.admin.audit_log import KINDS, ActivityQuery
-from videovault.services.admin.checks import work
+from videovault.services.admin.audit_log import EVENT_GROUPS, AuditLogQuery
+from videovault.services.admin.checks import processing
 from videovault.services.admin.videos import SORTED_BY, VideosQuery
 from videovault.services.core import lifecycle
 from videovault.services.core.access import Caller
@@ -30,7 +30,7 @@ def test_both_databases_answer_alike(admin: Caller) -> None:
     with transaction() as session:
         for status in (Status.READY, Status.QUEUED, Status.FAILED):
             video = lifecycle.new_video(
-                admin.user_id, status, f"A 100% {status}", size=LARGE, queued_at=now()
+                admin.user_id, status, f"A 100% {status}", size=LARGE, queued_at=utcnow()
             )
             session.add(video)
         session.add(Event(kind="stored", detail={"size": LARGE}))
@@ -38,27 +38,29 @@ def test_both_databases_answer_alike(admin: Caller) -> None:
     for column in SORTED_BY:
         found = videos.find_videos(admin, VideosQuery(sort=column, q="100%", limit=2))
         assert (len(found.videos), found.total_count, found.total_bytes) == (2, 3, LARGE)
-    assert len(videos.pick_videos(admin, VideosQuery(status="failed"))) == 1
-    assert users.find(admin, q="ANNA", limit=1).people[0].storage_bytes == LARGE
+    assert len(videos.select_videos(admin, VideosQuery(status="failed"))) == 1
+    assert users.find_users(admin, q="ANNA", limit=1).people[0].storage_bytes == LARGE
     stats = statistics.stats(admin, "Asia/Tokyo")
     assert (stats.days[-1].videos, stats.days[-1].bytes, stats.bytes) == (1, LARGE, LARGE)
-    for group in KINDS:
-        audit_log.page(admin, ActivityQuery(group=group, person="anna", since=now() - timedelta(days=1)))
-    assert audit_log.page(admin, ActivityQuery(group="results")).entries[0].title == "A 100% failed"
+    for group in EVENT_GROUPS:
+        audit_log.list_entries(
+            admin, AuditLogQuery(group=group, person="anna", since=utcnow() - timedelta(days=1))
+        )
+    assert audit_log.list_entries(admin, AuditLogQuery(group="results")).entries[0].title == "A 100% failed"
 
 
 def test_both_databases_tell_who_works_and_what_waits(admin: Caller) -> None:
-    here = worker_registry.Here(2)
+    here = worker_registry.WorkerRegistration(2)
     here.beat()
     here.beat()
-    assert [worker.at_once for worker in worker_registry.known()[0]] == [2]
+    assert [worker.at_once for worker in worker_registry.list_workers()[0]] == [2]
     worker_registry.purge()
-    assert work.workers().state == "ok"
+    assert processing.workers().state == "ok"
     here.leave()
-    assert worker_registry.known() == ([], [])
+    assert worker_registry.list_workers() == ([], [])
     with transaction() as session:
-        at = now() - timedelta(hours=3)
+        at = utcnow() - timedelta(hours=3)
         session.add(lifecycle.new_video(admin.user_id, Status.QUEUED, "Bread", queued_at=at))
-    assert "3 hours" in work.queue(1).found
-    assert work.failures().state == "ok"
-    assert work.database().state in ("ok", "warning")
+    assert "3 hours" in processing.queue(1).found
+    assert processing.failures().state == "ok"
+    assert processing.database().state in ("ok", "warning")

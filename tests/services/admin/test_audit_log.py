@@ -7,17 +7,17 @@ import pytest
 
 from videovault.db import transaction
 from videovault.errors import Forbidden, InvalidInput
-from videovault.models import Event, Status, now
+from videovault.models import Event, Status, utcnow
 from videovault.services.accounts import accounts
 from videovault.services.admin import audit_log, users
-from videovault.services.admin.audit_log import KINDS, ActivityQuery
-from videovault.services.admin.views import EntryView
+from videovault.services.admin.audit_log import EVENT_GROUPS, AuditLogQuery
+from videovault.services.admin.views import AuditEntryView
 from videovault.services.core import lifecycle
 from videovault.services.core.access import Caller
 
 
-def entries(caller: Caller, **query: Any) -> list[EntryView]:
-    return audit_log.page(caller, ActivityQuery(**query)).entries
+def entries(caller: Caller, **query: Any) -> list[AuditEntryView]:
+    return audit_log.list_entries(caller, AuditLogQuery(**query)).entries
 
 
 def kinds(caller: Caller, **query: Any) -> list[str]:
@@ -31,7 +31,7 @@ def happened(kind: str, actor: Caller | None = None, **values: Any) -> None:
 
 def test_only_admins_may_read_it(bert: Caller) -> None:
     with pytest.raises(Forbidden):
-        audit_log.page(bert, ActivityQuery())
+        audit_log.list_entries(bert, AuditLogQuery())
 
 
 def test_signing_in_and_failing_to_are_told(anna: Caller, bert: Caller) -> None:
@@ -58,11 +58,11 @@ def test_what_the_machine_does_for_itself_is_left_out(anna: Caller) -> None:
 
 
 def test_every_group_finds_its_own(anna: Caller) -> None:
-    for wanted in KINDS.values():
+    for wanted in EVENT_GROUPS.values():
         for kind in wanted:
             plain, _, to = kind.partition(".")
             happened(plain, anna, detail={"to": to} if to else {})
-    for group, wanted in KINDS.items():
+    for group, wanted in EVENT_GROUPS.items():
         assert set(kinds(anna, group=group, limit=200)) == set(wanted), group
 
 
@@ -73,7 +73,7 @@ def test_a_person_is_found_by_a_part_of_address_or_name(anna: Caller, bert: Call
 
 
 def test_a_time_has_its_beginning_but_not_its_end(anna: Caller) -> None:
-    at = now() - timedelta(days=3)
+    at = utcnow() - timedelta(days=3)
     happened("download", anna, at=at)
     assert kinds(anna, since=at, until=at + timedelta(seconds=1)) == ["download"]
     assert kinds(anna, since=at - timedelta(days=1), until=at) == []
@@ -82,12 +82,14 @@ def test_a_time_has_its_beginning_but_not_its_end(anna: Caller) -> None:
 def test_pages_follow_each_other(anna: Caller) -> None:
     for number in range(5):
         happened("download", anna, detail={"number": number})
-    first = audit_log.page(anna, ActivityQuery(group="downloads", limit=3))
-    second = audit_log.page(anna, ActivityQuery(group="downloads", limit=3, cursor=first.next_cursor or ""))
+    first = audit_log.list_entries(anna, AuditLogQuery(group="downloads", limit=3))
+    second = audit_log.list_entries(
+        anna, AuditLogQuery(group="downloads", limit=3, cursor=first.next_cursor or "")
+    )
     assert (len(first.entries), len(second.entries), second.next_cursor) == (3, 2, None)
     assert first.entries[-1].number > second.entries[0].number
     with pytest.raises(InvalidInput):
-        audit_log.page(anna, ActivityQuery(cursor="-1"))
+        audit_log.list_entries(anna, AuditLogQuery(cursor="-1"))
 
 
 def test_a_deleted_video_keeps_its_title_here(anna: Caller, bert: Caller) -> None:
@@ -105,7 +107,7 @@ def test_a_deleted_video_keeps_its_title_here(anna: Caller, bert: Caller) -> Non
 
 def test_only_what_is_meant_to_be_told_is_told(anna: Caller, bert: Caller) -> None:
     happened("share_opened", detail={"network": "203.0.113.0/24", "address": "203.0.113.7", "key": "secret"})
-    users.change(anna, bert.user_id, {"quota_bytes": 5})
+    users.change_user(anna, bert.user_id, {"quota_bytes": 5})
     changed, opened = entries(anna)[:2]
     assert opened.detail == {"network": "203.0.113.0/24"}
     assert (changed.subject, changed.detail) == (bert.email, {"quotaBytes": 5})

@@ -18,11 +18,11 @@ from videovault.services.admin.health import SharedRun
 from videovault.services.core.access import Caller
 
 PATIENCE_SECONDS = 30
-NOTHING_ELSE: dict[str, health.Look] = {}
+NOTHING_ELSE: dict[str, health.Check] = {}
 
 
 def found() -> dict[str, str]:
-    return {name: said.result(PATIENCE_SECONDS) for name, said in health.begun(NOTHING_ELSE).items()}
+    return {name: said.result(PATIENCE_SECONDS) for name, said in health.start(NOTHING_ELSE).items()}
 
 
 def test_all_who_ask_meanwhile_get_the_outcome_of_one_run() -> None:
@@ -68,7 +68,7 @@ def test_a_part_that_hangs_holds_one_thread_however_many_ask(configure: Configur
             AWS_SECRET_ACCESS_KEY="test",
         )
         for _ in range(50):
-            health.begun(NOTHING_ELSE)
+            health.start(NOTHING_ELSE)
         hanging = [thread for thread in threading.enumerate() if thread.name == "health-s3"]
         assert len(hanging) == 1
     hanging[0].join(PATIENCE_SECONDS)
@@ -114,7 +114,7 @@ def test_readyz_looks_once_for_all_who_ask_within_seconds(client: httpx.Client) 
         connection.exec_driver_sql(
             "CREATE TRIGGER note AFTER UPDATE ON health_checks BEGIN INSERT INTO looks VALUES ('now'); END"
         )
-    health.runs()["database"] = SharedRun("database", seconds=3600)
+    health.shared_runs()["database"] = SharedRun("database", seconds=3600)
     assert {client.get("/readyz").status_code for _ in range(10)} == {200}
     with db.engine().begin() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM looks").scalar_one() == 1

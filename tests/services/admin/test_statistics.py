@@ -6,7 +6,7 @@ import pytest
 
 from videovault.db import transaction
 from videovault.errors import Forbidden
-from videovault.models import Event, Status, now
+from videovault.models import Event, Status, utcnow
 from videovault.services.admin import statistics
 from videovault.services.core import lifecycle
 from videovault.services.core.access import Caller
@@ -36,7 +36,7 @@ def test_videos_are_counted_by_status(anna: Caller, bert: Caller) -> None:
 
 
 def test_days_tell_what_was_stored_on_them(anna: Caller) -> None:
-    noon = now().replace(hour=12, minute=0)
+    noon = utcnow().replace(hour=12, minute=0)
     for ago, size in ((0, LARGE), (0, LARGE), (2, 5), (29, 7), (31, 9)):
         stored(noon - timedelta(days=ago), size)
     days = statistics.stats(anna).days
@@ -50,7 +50,7 @@ def test_days_tell_what_was_stored_on_them(anna: Caller) -> None:
 
 
 def test_a_day_ends_when_it_ends_where_one_looks_from(anna: Caller) -> None:
-    yesterday = now().date() - timedelta(days=1)
+    yesterday = utcnow().date() - timedelta(days=1)
     late = datetime.combine(yesterday, datetime.min.time(), UTC) + timedelta(hours=20)
     stored(late, 1)
     by_day = {day.day: day.videos for day in statistics.stats(anna, "Asia/Tokyo").days}

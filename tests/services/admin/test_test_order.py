@@ -10,7 +10,7 @@ from tests.support.generator import Generator
 from tests.support.installation import Configure
 from videovault.db import reading, transaction
 from videovault.errors import Conflict, Forbidden, RateLimited
-from videovault.models import GenerationCount, TestOrder, Video, now
+from videovault.models import GenerationCount, TestOrder, Video, utcnow
 from videovault.services.admin import test_order
 from videovault.services.admin.test_order import TestOrderView
 from videovault.services.core.access import Caller
@@ -18,7 +18,7 @@ from videovault.services.generation import avatars, callbacks, webhook_log
 
 
 def ordered(anna: Caller) -> TestOrderView:
-    order = test_order.begin(anna)
+    order = test_order.start(anna)
     test_order.send(anna, order.id)
     return latest(anna)
 
@@ -31,7 +31,7 @@ def latest(anna: Caller) -> TestOrderView:
 
 def reported(generator: Generator, body: dict[str, Any]) -> bool:
     raw = json.dumps(body).encode()
-    return test_order.report(generator.requests[-1]["callbackToken"], raw, callbacks.understood(raw))
+    return test_order.report(generator.requests[-1]["callbackToken"], raw, callbacks.parse_report(raw))
 
 
 def test_it_shows_what_was_sent_answered_read_and_reported(anna: Caller, generator: Generator) -> None:
@@ -55,7 +55,7 @@ def test_it_shows_what_was_sent_answered_read_and_reported(anna: Caller, generat
 
 def test_it_names_an_avatar_that_the_generator_knows(anna: Caller, generator: Generator) -> None:
     ordered(anna)
-    assert [sent["avatar"] for sent in generator.requests] == [avatars.CAST[0]] * 2
+    assert [sent["avatar"] for sent in generator.requests] == [avatars.BUILT_IN_NAMES[0]] * 2
     avatars.add(anna, {"name": "Anna", "generatorId": "Anna_public_3_20240108"})
     ordered(anna)
     assert [sent["avatar"] for sent in generator.requests[2:]] == ["Anna_public_3_20240108"] * 2
@@ -91,7 +91,7 @@ def test_an_answer_that_is_the_video_itself_ends_it(anna: Caller, generator: Gen
     generator.mode = "film"
     order = ordered(anna)
     step = order.steps[-1]
-    assert (order.is_over, step.is_bad, step.answer) == (True, False, webhook_log.NOT_KEPT)
+    assert (order.is_over, step.is_bad, step.answer) == (True, False, webhook_log.VIDEO_BODY_PLACEHOLDER)
     assert step.read == "Finished; the answer is the video itself, which is not kept for a test order."
 
 
@@ -99,20 +99,20 @@ def test_there_is_one_at_a_time_until_its_time_is_over(anna: Caller, generator: 
     generator.mode = "processing"
     order = ordered(anna)
     with pytest.raises(Conflict, match="under way"):
-        test_order.begin(anna)
+        test_order.start(anna)
     with transaction() as session:
         row = session.get_one(TestOrder, order.id)
-        row.started_at = now() - test_order.DEADLINE
+        row.started_at = utcnow() - test_order.DEADLINE
         session.add(row)
     late = latest(anna)
     assert (late.is_over, late.steps[-1].read) == (True, test_order.TIMED_OUT)
-    assert not test_order.begin(anna).is_over
+    assert not test_order.start(anna).is_over
 
 
 def test_it_is_for_admins_only_and_not_too_often(
     anna: Caller, bert: Caller, generator: Generator, configure: Configure
 ) -> None:
-    for refused in (test_order.begin, test_order.latest):
+    for refused in (test_order.start, test_order.latest):
         with pytest.raises(Forbidden):
             refused(bert)
     with pytest.raises(Forbidden):
@@ -121,11 +121,11 @@ def test_it_is_for_admins_only_and_not_too_often(
     for _ in range(6):
         ordered(anna)
     with pytest.raises(RateLimited):
-        test_order.begin(anna)
+        test_order.start(anna)
     with reading() as session:
-        assert len(session.exec(select(TestOrder)).all()) <= test_order.MOST
+        assert len(session.exec(select(TestOrder)).all()) <= test_order.MAX_ORDERS
 
 
 @pytest.mark.usefixtures("generator")
 def test_a_token_that_is_made_up_is_for_no_test_order() -> None:
-    assert not test_order.report("a.b.c", b"{}", callbacks.understood(b"{}"))
+    assert not test_order.report("a.b.c", b"{}", callbacks.parse_report(b"{}"))

@@ -1,22 +1,28 @@
 """The admin's list of accounts: searched and paged by the database."""
 
-from videovault.db import transaction
-from videovault.models import Status
-from videovault.services.accounts import accounts
+import pytest
+from sqlmodel import select
+
+from tests.support.installation import Configure
+from videovault.db import reading, transaction
+from videovault.errors import Forbidden
+from videovault.models import Invitation, Status, User
+from videovault.services.accounts import accounts, invitations
 from videovault.services.admin import users
+from videovault.services.admin.users import UserChange
 from videovault.services.core import lifecycle
 from videovault.services.core.access import Caller
 
 
 def test_people_are_found_by_address_or_name(anna: Caller, bert: Caller) -> None:
     accounts.rename(bert, "Berthold Brot")
-    assert [each.user_id for each in users.find(anna, q="brot").people] == [bert.user_id]
-    assert [each.user_id for each in users.find(anna, q="ANNA@").people] == [anna.user_id]
-    assert users.find(anna, q="nobody").total_count == 0
+    assert [each.user_id for each in users.find_users(anna, q="brot").people] == [bert.user_id]
+    assert [each.user_id for each in users.find_users(anna, q="ANNA@").people] == [anna.user_id]
+    assert users.find_users(anna, q="nobody").total_count == 0
 
 
 def test_a_page_tells_how_many_there_are_in_all(anna: Caller, bert: Caller) -> None:
-    found = users.find(anna, offset=1, limit=1)
+    found = users.find_users(anna, offset=1, limit=1)
     assert ([each.user_id for each in found.people], found.total_count) == ([bert.user_id], 2)
 
 
@@ -24,22 +30,73 @@ def test_videos_and_storage_are_each_persons_own(anna: Caller, bert: Caller) -> 
     with transaction() as session:
         session.add(lifecycle.new_video(bert.user_id, Status.READY, "Bread", size=7))
         session.add(lifecycle.new_video(bert.user_id, Status.STORING, "Cake", reserved_bytes=5))
-    first, second = users.find(anna, limit=50).people
+    first, second = users.find_users(anna, limit=50).people
     assert (first.video_count, first.storage_bytes) == (0, 0)
     assert (second.video_count, second.storage_bytes) == (2, 12)
-    assert users.one(anna, bert.user_id) == second
+    assert users.get_user(anna, bert.user_id) == second
 
 
 def test_whoever_signs_in_has_been_seen(anna: Caller, bert: Caller) -> None:
-    before = users.one(anna, bert.user_id).last_seen_at
+    before = users.get_user(anna, bert.user_id).last_seen_at
     accounts.login("bert@example.com", "correct horse")
-    after = users.one(anna, bert.user_id).last_seen_at
+    after = users.get_user(anna, bert.user_id).last_seen_at
     assert before is not None
     assert after is not None
     assert after > before
 
 
 def test_a_quota_of_ones_own_is_told_from_the_installations(anna: Caller, bert: Caller) -> None:
-    assert not users.one(anna, bert.user_id).has_own_quota
-    assert users.change(anna, bert.user_id, {"quota_bytes": 0}).has_own_quota
-    assert not users.change(anna, bert.user_id, {"quota_bytes": None}).has_own_quota
+    assert not users.get_user(anna, bert.user_id).has_own_quota
+    assert users.change_user(anna, bert.user_id, {"quota_bytes": 0}).has_own_quota
+    assert not users.change_user(anna, bert.user_id, {"quota_bytes": None}).has_own_quota
+
+
+# Whoever is no admin any more has no rights left, in what is under way and in what was handed out.
+
+PASSWORD = "correct horse"
+LOSSES: list[UserChange] = [{"is_admin": False}, {"is_active": False}]
+
+
+@pytest.fixture
+def second(anna: Caller, bert: Caller, configure: Configure) -> Caller:
+    """Bert, as another admin."""
+    users.change_user(anna, bert.user_id, {"is_admin": True})
+    configure(SIGNUP="invite")
+    return accounts.authenticate(accounts.login(bert.email, PASSWORD).token)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_who_was_an_admin_until_a_moment_ago_changes_nobody(
+    anna: Caller, second: Caller, loss: UserChange
+) -> None:
+    users.change_user(anna, second.user_id, loss)
+    with pytest.raises(Forbidden, match="admins"):
+        users.change_user(second, anna.user_id, {"is_active": False})
+    with reading() as session:
+        assert session.get_one(User, anna.user_id).is_active
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_with_the_admins_rights_their_invitations_end_for_good(
+    anna: Caller, second: Caller, loss: UserChange
+) -> None:
+    link = invitations.invite(second).url
+    users.change_user(anna, second.user_id, loss)
+    users.change_user(anna, second.user_id, {"is_admin": True, "is_active": True})
+    with pytest.raises(Forbidden):
+        accounts.register("cleo@example.com", PASSWORD, invitation=link.partition("=")[2])
+
+
+def test_an_invitation_that_was_just_being_made_is_good_for_nothing(anna: Caller, second: Caller) -> None:
+    users.change_user(anna, second.user_id, {"is_admin": False})
+    link = invitations.invite(second).url  # by what was true when the request came in
+    with pytest.raises(Forbidden):
+        accounts.register("cleo@example.com", PASSWORD, invitation=link.partition("=")[2])
+
+
+def test_other_admins_invitations_stay(anna: Caller, second: Caller) -> None:
+    link = invitations.invite(anna).url
+    users.change_user(anna, second.user_id, {"is_active": False})
+    assert accounts.register("cleo@example.com", PASSWORD, invitation=link.partition("=")[2]).token
+    with reading() as session:
+        assert session.exec(select(Invitation)).one().invited_by == anna.user_id

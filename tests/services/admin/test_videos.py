@@ -8,7 +8,7 @@ import pytest
 from tests.support.statements import statements
 from videovault.db import transaction
 from videovault.errors import Forbidden
-from videovault.models import Status, Video, now
+from videovault.models import Status, Video, utcnow
 from videovault.services.admin import videos
 from videovault.services.admin.videos import Column, VideosQuery
 from videovault.services.core import lifecycle
@@ -27,7 +27,7 @@ def put() -> Put:
         with transaction() as session:
             video = lifecycle.new_video(owner.user_id, status, title, **values)
             video.id = f"video_{made[0]:013}_abcdefghi"  # those made within a millisecond have no order
-            video.created_at = now() + timedelta(minutes=made[0])
+            video.created_at = utcnow() + timedelta(minutes=made[0])
             session.add(video)
         return video
 
@@ -84,7 +84,7 @@ def test_pages_follow_each_other_and_the_totals_are_over_all(anna: Caller) -> No
 
 @pytest.mark.usefixtures("some")
 def test_all_that_match_are_picked_with_what_goes_with_them(anna: Caller) -> None:
-    picked = videos.pick_videos(anna, VideosQuery(q="bert@", limit=1, offset=1))
+    picked = videos.select_videos(anna, VideosQuery(q="bert@", limit=1, offset=1))
     assert [(each.title, each.owner_email, each.size) for each in picked] == [
         ("Waffles", "bert@example.com", 0),
         ("apple cake", "bert@example.com", 9_000_000),
@@ -93,15 +93,15 @@ def test_all_that_match_are_picked_with_what_goes_with_them(anna: Caller) -> Non
 
 @pytest.mark.usefixtures("some")
 def test_owners_are_those_who_have_videos(anna: Caller, bert: Caller) -> None:
-    assert [owner.user_id for owner in videos.owners(anna)] == [anna.user_id, bert.user_id]
+    assert [owner.user_id for owner in videos.list_owners(anna)] == [anna.user_id, bert.user_id]
 
 
 def test_nobody_else_may(bert: Caller) -> None:
-    for call in (videos.find_videos, videos.pick_videos):
+    for call in (videos.find_videos, videos.select_videos):
         with pytest.raises(Forbidden):
             call(bert, VideosQuery())
     with pytest.raises(Forbidden):
-        videos.owners(bert)
+        videos.list_owners(bert)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_nobody_else_may(bert: Caller) -> None:
 def test_the_database_is_asked_as_often_however_many_videos_there_are(
     anna: Caller, bert: Caller, query: VideosQuery
 ) -> None:
-    """How long it takes with ten thousand, `python -m benchmarks.promises` measures."""
+    """How long it takes with ten thousand, `python -m benchmarks.response_times` measures."""
     asked = []
     for more in (10, 190):
         with transaction() as session:

@@ -14,8 +14,8 @@ from tests.services.conftest import SCRIPT
 from tests.support.generator import Mode
 from videovault.db import transaction
 from videovault.errors import Conflict, StorageError, VideoNotFound
-from videovault.models import Video, now
-from videovault.services.admin import webhook_log
+from videovault.models import Video, utcnow
+from videovault.services.admin import rescue
 from videovault.services.core.views import PROCESSING
 from videovault.services.generation import callbacks, orders
 from videovault.services.generation.callbacks import Report
@@ -116,7 +116,7 @@ class Deeds(RuleBasedStateMachine):
 
     def _rescue(self, video_id: str, path: str) -> None:
         with suppress(*REFUSALS):
-            webhook_log.rescue(self.world.anna, video_id, self._url(path), enqueue=self._queue.append)
+            rescue.set_video_url(self.world.anna, video_id, self._url(path), enqueue=self._queue.append)
 
     def _is_taken_over(self, video_id: str) -> None:
         self._lapse(video_id)
@@ -156,8 +156,8 @@ class Deeds(RuleBasedStateMachine):
         said = Report(order["userId"], video_id, status, url)
         before = promises.rows().get(video_id)
         with suppress(*REFUSALS):
-            generator = callbacks.generator(order["callbackToken"], video_id)
-            taken = callbacks.take(generator, said, enqueue=self._queue.append)
+            generator = callbacks.generator_caller(order["callbackToken"], video_id)
+            taken = callbacks.apply(generator, said, enqueue=self._queue.append)
             if before and order["hook"] != before.hook:
                 assert (taken.superseded, promises.rows()[video_id]) == (True, before)
 
@@ -169,10 +169,10 @@ class Deeds(RuleBasedStateMachine):
         with transaction() as session:
             for column in ("heartbeat_at", "deadline_at", "next_ask_at", "upload_kept_until", "updated_at"):
                 is_set = col(getattr(Video, column)).is_not(None)
-                session.exec(update(Video).where(is_set).values({column: now() - LONG_AGO}))
+                session.exec(update(Video).where(is_set).values({column: utcnow() - LONG_AGO}))
 
     def _age(self, video_id: str, column: str) -> None:
         with transaction() as session:
             video = session.get(Video, video_id)
             if video and getattr(video, column):
-                setattr(video, column, now() - LONG_AGO)
+                setattr(video, column, utcnow() - LONG_AGO)

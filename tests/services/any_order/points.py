@@ -53,7 +53,7 @@ class Points:
         self._watch_webhook(patch)
         self._watch_storage(patch)
         # A child process for each video would take nine tenths of the time.
-        patch.setattr(probe, "probe", lambda *_: probe.Probe(duration=1, poster=b"a picture"))
+        patch.setattr(probe, "probe_video", lambda *_: probe.ProbeResult(duration=1, poster=b"a picture"))
 
     def _watch_source(self, patch: pytest.MonkeyPatch, storing: Callable[[], str]) -> None:
         opened = source.connected()

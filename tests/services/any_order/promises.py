@@ -12,7 +12,7 @@ from tests.support.generator import Generator
 from videovault.db import reading
 from videovault.gateways import storage
 from videovault.models import Event, Status, UploadPart, Video
-from videovault.services.core.lifecycle import LEGAL
+from videovault.services.core.lifecycle import TRANSITIONS
 from videovault.services.core.naming import SIDECAR_NAME, folder
 
 AT_REST = {Status.READY, Status.FAILED, Status.DRAFT}
@@ -94,7 +94,7 @@ def _check_chains(told: Mapping[str, list[Event]], videos: Mapping[str, Video]) 
             for each in events
             if each.kind == "status"
         ]
-        assert all(to in LEGAL[came_from] for came_from, to in moves)
+        assert all(to in TRANSITIONS[came_from] for came_from, to in moves)
         assert all(move[1] == after[0] for move, after in pairwise(moves)), moves
         gone = [each for each in events if each.kind == "deleted"]
         assert len(gone) == (video_id not in videos)

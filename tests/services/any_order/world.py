@@ -9,7 +9,7 @@ from tests.services.any_order.points import Points
 from tests.support.generator import Generator
 from videovault.db import transaction
 from videovault.gateways.storage import Storage
-from videovault.models import Delivery, Event, OutboxMessage, UploadPart, Video
+from videovault.models import Event, OutboxMessage, UploadPart, Video, WebhookCall
 from videovault.services.core.access import Caller
 
 
@@ -27,7 +27,7 @@ class World:
 
     def emptied(self) -> None:
         with transaction() as session:
-            for table in (UploadPart, Video, Event, Delivery, OutboxMessage):
+            for table in (UploadPart, Video, Event, WebhookCall, OutboxMessage):
                 session.exec(delete(table))
         for upload in self.vault.uploads():
             self.vault.abort_upload(upload.key, upload.upload_id)

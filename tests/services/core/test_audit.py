@@ -1,7 +1,8 @@
 """The audit trail stays small whatever outside calls do, and every kind of event expires."""
 
 import ast
-from collections.abc import Iterable
+import json
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,19 +10,36 @@ import pytest
 from sqlmodel import col, func, select
 
 import videovault
+from tests.services.conftest import Row
+from tests.support.installation import Configure
 from videovault import db, logs
 from videovault.db import reading, transaction
-from videovault.models import Event, Status, now
-from videovault.services.accounts import accounts
+from videovault.gateways.storage import Storage
+from videovault.models import Event, Status, Video, WebhookCall, utcnow
+from videovault.services.accounts import accounts, invitations, password_reset, tokens
+from videovault.services.admin import audit_log, rescue, users
+from videovault.services.admin.audit_log import AuditLogQuery
+from videovault.services.admin.views import AuditEntryView
 from videovault.services.core import audit, lifecycle
 from videovault.services.core.access import Caller
-from videovault.services.core.audit import INTEGRITY, MOST_ROWS_AN_HOUR, REST, RETENTION, Retention
-from videovault.services.maintenance import repair
-from videovault.services.sharing import links
+from videovault.services.core.audit import (
+    DEFAULT_RETENTION,
+    INTEGRITY_KINDS,
+    MAX_ROWS_PER_HOUR,
+    RETENTION,
+    Retention,
+)
+from videovault.services.maintenance import reconcile, repair
+from videovault.services.sharing import share_links
+from videovault.services.transfer import pipeline
+from videovault.services.videos import gallery
 
 pytestmark = pytest.mark.thorough
 
-EVERY = [*RETENTION, Retention(("renamed", "delete", "stored", "status"), REST.days, REST.rows)]
+EVERY = [
+    *RETENTION,
+    Retention(("renamed", "delete", "stored", "status"), DEFAULT_RETENTION.days, DEFAULT_RETENTION.rows),
+]
 ROOT = Path(videovault.__file__).parent
 
 
@@ -57,7 +75,7 @@ def test_another_hour_begins_another_row(anna: Caller) -> None:
         early.at -= timedelta(hours=1)
         early.tally_key = audit._key(
             "login_failed",
-            now().replace(minute=0, second=0, microsecond=0) - timedelta(hours=1),
+            utcnow().replace(minute=0, second=0, microsecond=0) - timedelta(hours=1),
             anna.user_id,
         )
     wrong_sign_ins("anna@example.com", ["203.0.113.7"])
@@ -67,12 +85,12 @@ def test_another_hour_begins_another_row(anna: Caller) -> None:
 def test_however_many_addresses_take_part_an_hour_has_a_bound(database: str) -> None:
     del database
     db.migrate()
-    attempts = MOST_ROWS_AN_HOUR + 300
+    attempts = MAX_ROWS_PER_HOUR + 300
     with transaction() as session:
         for number in range(attempts):
-            audit.tally(session, "login_failed", client_ip=f"10.1.{number // 250}.{number % 250}")
+            audit.record_hourly(session, "login_failed", client_ip=f"10.1.{number // 250}.{number % 250}")
     rows = kept("login_failed")
-    assert len(rows) == MOST_ROWS_AN_HOUR + 1
+    assert len(rows) == MAX_ROWS_PER_HOUR + 1
     assert sum(event.times for event in rows) == attempts
     assert (rows[-1].client_ip, rows[-1].times) == ("", 300)
 
@@ -83,11 +101,11 @@ def test_each_kind_is_kept_for_its_days_and_no_longer(anna: Caller, retention: R
     with transaction() as session:
         for kind in retention.kinds:
             for days in (retention.days - 1, retention.days + 1):
-                session.add(Event(kind=kind, at=now() - timedelta(days=days)))
+                session.add(Event(kind=kind, at=utcnow() - timedelta(days=days)))
     audit.purge()
     for kind in retention.kinds:
-        old = [event for event in kept(kind) if event.at < now() - timedelta(hours=1)]
-        assert [event.at > now() - timedelta(days=retention.days) for event in old] == [True], kind
+        old = [event for event in kept(kind) if event.at < utcnow() - timedelta(hours=1)]
+        assert [event.at > utcnow() - timedelta(days=retention.days) for event in old] == [True], kind
 
 
 def test_a_flood_of_one_kind_pushes_out_its_own_kind_only(anna: Caller) -> None:
@@ -106,7 +124,7 @@ def test_a_flood_of_one_kind_pushes_out_its_own_kind_only(anna: Caller) -> None:
 def test_client_addresses_go_after_ninety_days_and_the_events_stay(anna: Caller) -> None:
     with transaction() as session:
         for days in (89, 91):
-            at = now() - timedelta(days=days)
+            at = utcnow() - timedelta(days=days)
             session.add(Event(kind="login", actor_id=anna.user_id, at=at, client_ip="203.0.113.7"))
     audit.purge()
     assert [event.client_ip for event in kept("login")] == ["203.0.113.7", ""]
@@ -117,21 +135,23 @@ def test_what_says_whether_an_object_is_ours_stays_as_long_as_its_video(anna: Ca
         video = lifecycle.new_video(anna.user_id, Status.READY, "Bread")
         session.add(video)
         session.flush()
-        long_ago = now() - timedelta(days=REST.days + 100)
+        long_ago = utcnow() - timedelta(days=DEFAULT_RETENTION.days + 100)
         for video_id in (video.id, "video_1_gone"):
             for kind in (audit.KEY_REPLACED, audit.TAGGED):
                 session.add(Event(kind=kind, video_id=video_id, at=long_ago))
     audit.purge()
     with reading() as session:
-        left = session.exec(select(Event.kind, Event.video_id).where(col(Event.kind).in_(INTEGRITY))).all()
+        left = session.exec(
+            select(Event.kind, Event.video_id).where(col(Event.kind).in_(INTEGRITY_KINDS))
+        ).all()
     assert left == [(audit.TAGGED, video.id)]
 
 
 def test_the_worker_purges_events(anna: Caller, moto_s3: object) -> None:
     del anna, moto_s3
     with transaction() as session:
-        session.add(Event(kind="login_failed", at=now() - timedelta(days=1000)))
-    repair.tidy()
+        session.add(Event(kind="login_failed", at=utcnow() - timedelta(days=1000)))
+    repair.clean_up()
     assert kept("login_failed") == []
 
 
@@ -139,11 +159,11 @@ def test_an_admins_look_at_a_key_is_told_and_the_owners_own_is_not(anna: Caller,
     with transaction() as session:
         video = lifecycle.new_video(bert.user_id, Status.READY, "Bread")
         session.add(video)
-    for look in (links.secret_key, links.link):
+    for look in (share_links.get_secret_key, share_links.get_link):
         look(bert, video.id)
     assert kept("key_read") == []
     with logs.context(client_ip="203.0.113.7"):
-        for look in (links.secret_key, links.link):
+        for look in (share_links.get_secret_key, share_links.get_link):
             look(anna, video.id)
     [entry] = kept("key_read")
     assert (entry.actor_id, entry.video_id, entry.client_ip, entry.times) == (
@@ -158,7 +178,7 @@ def test_an_admins_look_at_a_key_is_told_and_the_owners_own_is_not(anna: Caller,
 def test_every_kind_that_is_written_down_has_a_retention_on_purpose() -> None:
     """A new kind of event is kept like what happens to videos; whoever adds one decides whether that is right."""
     named = {kind for retention in RETENTION for kind in retention.kinds}
-    assert _written() - named - set(INTEGRITY) == {
+    assert _written() - named - set(INTEGRITY_KINDS) == {
         *("draft", "store_requested", "renamed", "status", "retried", "generation_failed", "metadata"),
         *("stored", "store_failed", "shared", "unshared", "delete", "deleted"),
         *("copy_made", "copy_failed", "copy_retried"),
@@ -184,3 +204,116 @@ def _written() -> set[str]:
                 elif (name := ast.unparse(value).rpartition(".")[2]) in constants:
                     kinds.add(constants[name])
     return kinds
+
+
+# What people do leaves an entry with who, what and when, whichever way they do it.
+
+ADDRESS = "https://films.example/a.mp4"
+
+
+def ignored(_video_id: str) -> None:
+    """No worker is needed."""
+
+
+def newest(anna: Caller) -> AuditEntryView:
+    return audit_log.list_entries(anna, AuditLogQuery(limit=1)).entries[0]
+
+
+@pytest.fixture
+def put(bert: Caller) -> Callable[..., Video]:
+    """A video of Bert's."""
+
+    def make(status: Status, **values: object) -> Video:
+        with transaction() as session:
+            video = lifecycle.new_video(bert.user_id, status, "Bread", **values)
+            session.add(video)
+        return video
+
+    return make
+
+
+def retry(caller: Caller, video: Video) -> None:
+    pipeline.retry(caller, video.id, enqueue=ignored)
+
+
+@pytest.mark.parametrize(
+    ("failed", "kind"),
+    [
+        ({"source_url": ADDRESS}, "retried"),
+        ({"hook": "a", "body": "b", "conclusion": "c", "avatar": "Maya"}, "status.generating"),
+    ],
+)
+def test_a_retry_is_told_of_its_owner_and_of_an_admin(
+    anna: Caller, bert: Caller, put: Callable[..., Video], failed: dict[str, object], kind: str
+) -> None:
+    for who in (bert, anna):
+        retry(who, put(Status.FAILED, **failed))
+        entry = newest(anna)
+        assert (entry.kind, entry.actor, entry.subject, entry.title) == (kind, who.email, bert.email, "Bread")
+        assert utcnow() - entry.at < timedelta(minutes=1)
+
+
+def test_what_is_done_to_a_video_is_told(
+    anna: Caller, bert: Caller, put: Callable[..., Video], configure: Configure, moto_s3: Storage
+) -> None:
+    del moto_s3
+    ready, stuck = put(Status.READY, s3_key="videos/x", size=1), put(Status.FAILED)
+    gallery.rename(bert, ready.id, "Rolls")
+    assert (newest(anna).kind, newest(anna).detail) == ("renamed", {"from": "Bread", "to": "Rolls"})
+    share_links.open_link(bert, ready.id)
+    assert newest(anna).kind == "shared"
+    share_links.rotate_key(bert, ready.id)
+    assert newest(anna).kind == "key_replaced"
+    share_links.close_link(bert, ready.id)
+    assert newest(anna).kind == "unshared"
+    pipeline.cancel(bert, put(Status.GENERATING).id)
+    assert (newest(anna).kind, newest(anna).by) == ("status.failed", "person")
+    configure(SOURCE_ALLOW_HOSTS="127.0.0.1:9")
+    rescue.set_video_url(anna, stuck.id, "http://127.0.0.1:9/a.mp4", enqueue=ignored)
+    assert (newest(anna).kind, newest(anna).subject) == ("rescued", bert.email)
+
+
+def test_a_report_that_is_applied_again_is_told(
+    anna: Caller, bert: Caller, put: Callable[..., Video], row: Row
+) -> None:
+    waiting = put(Status.GENERATING)
+    said = {"userId": bert.user_id, "videoId": waiting.id, "status": "failed", "error": "No flour"}
+    with transaction() as session:
+        call = WebhookCall(direction="in", kind="status", verdict="refused", body=json.dumps(said))
+        session.add(call)
+    rescue.replay(anna, str(call.id), enqueue=ignored)
+    assert row(waiting.id).status == Status.FAILED
+    assert (newest(anna).kind, newest(anna).actor, newest(anna).subject) == (
+        "replayed",
+        anna.email,
+        bert.email,
+    )
+
+
+@pytest.mark.parametrize("wanted", [{"is_admin": True}, {"is_active": False}, {"quota_bytes": 5}])
+def test_what_an_admin_changes_of_an_account_is_told(
+    anna: Caller, bert: Caller, wanted: users.UserChange
+) -> None:
+    users.change_user(anna, bert.user_id, wanted)
+    entry = newest(anna)
+    assert (entry.kind, entry.actor, entry.subject) == ("user_changed", anna.email, bert.email)
+    assert list(entry.detail.values()) == list(wanted.values())
+
+
+def test_what_an_admin_hands_out_or_mends_is_told(anna: Caller, bert: Caller, moto_s3: Storage) -> None:
+    del moto_s3
+    invitations.invite(anna, "eve@example.com")
+    assert (newest(anna).kind, newest(anna).detail) == ("invited", {"email": "eve@example.com"})
+    password_reset.reset_link_for_admin(anna, bert.user_id)
+    assert (newest(anna).kind, newest(anna).subject) == ("reset_link", bert.email)
+    reconcile.for_admin(anna, repair=True)
+    assert (newest(anna).kind, newest(anna).actor) == ("reconciled", anna.email)
+
+
+def test_what_people_do_to_their_own_account_is_told(anna: Caller, bert: Caller) -> None:
+    made = tokens.create(bert, "Nightly")
+    assert (newest(anna).kind, newest(anna).detail) == ("token_created", {"name": "Nightly"})
+    tokens.revoke(bert, made.about.token_id)
+    assert (newest(anna).kind, newest(anna).detail) == ("token_revoked", {"name": "Nightly"})
+    accounts.change_password(bert, "correct horse", "battery staple")
+    assert (newest(anna).kind, newest(anna).actor) == ("password_changed", bert.email)

@@ -17,5 +17,5 @@ from videovault.services.core import client_ip
     ],
 )
 def test_an_address_tells_where_and_not_who(address: str, network: str, counted: str) -> None:
-    assert client_ip.network_of(address) == network
-    assert client_ip.counted_as(address) == counted
+    assert client_ip.anonymize(address) == network
+    assert client_ip.rate_limit_key(address) == counted

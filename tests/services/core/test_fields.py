@@ -16,7 +16,7 @@ GOOD = {
 
 def wrong(**changed: str) -> dict[str, str]:
     with pytest.raises(InvalidInput) as caught:
-        fields.checked(fields.BRIEF, GOOD | changed)
+        fields.validate(fields.BRIEF, GOOD | changed)
     return caught.value.fields
 
 
@@ -24,11 +24,11 @@ def wrong(**changed: str) -> dict[str, str]:
     "text", ["🎬 launch 🚀", "مرحبا بالعالم", "line one\nline two", "👩‍👩‍👧 family", "naïve café"]
 )
 def test_emoji_right_to_left_and_line_breaks_are_kept_whole(text: str) -> None:
-    assert fields.checked(fields.BRIEF, GOOD | {"topic": text})["topic"] == text
+    assert fields.validate(fields.BRIEF, GOOD | {"topic": text})["topic"] == text
 
 
 def test_space_round_a_text_is_dropped_and_line_ends_are_made_alike() -> None:
-    assert fields.checked(fields.BRIEF, GOOD | {"topic": "  a\r\nb \n"})["topic"] == "a\nb"
+    assert fields.validate(fields.BRIEF, GOOD | {"topic": "  a\r\nb \n"})["topic"] == "a\nb"
 
 
 @pytest.mark.parametrize("text", ["a\x00b", "a\x1b[31m", "a\x85b", "\ud800"])
@@ -60,15 +60,15 @@ def test_all_wrong_fields_are_told_at_once(blank: str) -> None:
 )
 def test_what_is_no_email_address_is_refused(email: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        fields.checked_email(email)
+        fields.normalize_email(email)
     assert list(caught.value.fields) == ["email"]
 
 
 def test_email_addresses_have_one_form() -> None:
-    assert fields.checked_email("  Anna.Muster@Example.COM ") == "anna.muster@example.com"
+    assert fields.normalize_email("  Anna.Muster@Example.COM ") == "anna.muster@example.com"
 
 
 def test_an_avatar_is_kept_as_the_generator_knows_it() -> None:
     avatar = "https://faces.example/" + "Zoe\u0308" * 4_000
-    found = fields.checked(fields.BRIEF, GOOD | {"avatar": avatar, "topic": "Zoe\u0308"})
+    found = fields.validate(fields.BRIEF, GOOD | {"avatar": avatar, "topic": "Zoe\u0308"})
     assert (found["avatar"], found["topic"]) == (avatar, "Zo\u00eb")

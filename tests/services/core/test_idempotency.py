@@ -14,8 +14,8 @@ from tests.services.conftest import SCRIPT
 from tests.support.installation import Configure
 from tests.support.keys import OTHER_KEY
 from videovault.db import reading, transaction
-from videovault.errors import Conflict, InvalidInput, StillRunning
-from videovault.models import IdempotencyKey, Status, Video, now
+from videovault.errors import Conflict, InvalidInput, RequestInProgress
+from videovault.models import IdempotencyKey, Status, Video, utcnow
 from videovault.services.accounts import accounts
 from videovault.services.core import idempotency
 from videovault.services.core.access import Caller
@@ -120,7 +120,7 @@ def test_an_answer_that_no_longer_opens_is_made_again_for_the_same_video(
 
 def test_a_call_that_is_still_running_is_a_conflict_that_says_when_to_ask_again(call: Call) -> None:
     claimed(call)
-    with pytest.raises(StillRunning) as caught:
+    with pytest.raises(RequestInProgress) as caught:
         idempotency.begin(call)
     assert caught.value.code == "CONFLICT"
     assert caught.value.retry_after > 0
@@ -160,7 +160,7 @@ def test_a_renewed_lease_keeps_others_out(call: Call) -> None:
     claim = claimed(call)
     let_time_pass(idempotency.LEASE)
     idempotency.renew({claim.holder})
-    with pytest.raises(StillRunning):
+    with pytest.raises(RequestInProgress):
         idempotency.begin(call)
 
 
@@ -173,7 +173,7 @@ def test_a_holder_that_was_thought_dead_makes_no_second_video(call: Call, anna: 
     with pytest.raises(Conflict):
         gallery.store_link(anna, f"{URL}?late", anna.email, enqueue=told.append, claim=late)
     idempotency.finish(late, kept.video_id, Answer(422, "{}"))
-    idempotency.let_go(late)
+    idempotency.release(late)
     assert told == [kept.video_id]
     with reading() as session:
         assert session.exec(select(Video.id)).all() == [kept.video_id]
@@ -182,7 +182,7 @@ def test_a_holder_that_was_thought_dead_makes_no_second_video(call: Call, anna: 
 
 
 def test_a_call_that_did_nothing_does_not_use_up_its_key(call: Call) -> None:
-    idempotency.let_go(claimed(call))
+    idempotency.release(claimed(call))
     assert entries() == []
     claimed(replace(call, request="something else"))
 
@@ -190,7 +190,7 @@ def test_a_call_that_did_nothing_does_not_use_up_its_key(call: Call) -> None:
 def test_a_call_that_broke_off_after_its_video_was_made_is_gone_on_with(call: Call) -> None:
     claim = claimed(call)
     made(claim)
-    idempotency.let_go(claim)
+    idempotency.release(claim)
     assert claimed(call).video_id == "video_1_a"
 
 
@@ -198,7 +198,7 @@ def test_a_key_is_free_again_after_a_day_whether_purged_or_not(call: Call) -> No
     claim = claimed(call)
     made(claim)
     idempotency.finish(claim, "video_1_a", ANSWER)
-    let_time_pass(idempotency.LIFE - timedelta(minutes=1))
+    let_time_pass(idempotency.KEY_LIFETIME - timedelta(minutes=1))
     idempotency.purge()
     assert idempotency.begin(call) == ANSWER
     let_time_pass(timedelta(minutes=2))
@@ -208,17 +208,17 @@ def test_a_key_is_free_again_after_a_day_whether_purged_or_not(call: Call) -> No
 @pytest.mark.usefixtures("moto_s3")
 def test_tidying_forgets_keys_after_a_day_but_none_that_is_running(call: Call) -> None:
     claim = claimed(call)
-    let_time_pass(idempotency.LIFE + timedelta(minutes=1))
+    let_time_pass(idempotency.KEY_LIFETIME + timedelta(minutes=1))
     idempotency.renew({claim.holder})
-    repair.tidy()
+    repair.clean_up()
     assert len(entries()) == 1
     let_time_pass(idempotency.LEASE)
-    repair.tidy()
+    repair.clean_up()
     assert entries() == []
 
 
 def test_two_clicks_at_once_start_one_attempt(anna: Caller) -> None:
-    draft = scripts.write(anna, {"topic": "Bread", "avatar": "Anna"})
+    draft = scripts.write_draft(anna, {"topic": "Bread", "avatar": "Anna"})
     told: list[str] = []
     got = together(lambda: orders.request(anna, SCRIPT, draft.video_id, enqueue=told.append))
     assert [getattr(view, "status", view) for view in got] == ["processing"] * AT_ONCE
@@ -242,11 +242,11 @@ def test_the_same_address_of_two_people_is_two_videos(anna: Caller, bert: Caller
 
 
 def test_statuses_are_those_of_the_videos_that_are_there(anna: Caller) -> None:
-    draft = scripts.write(anna, {"topic": "Bread", "avatar": "Anna"})
+    draft = scripts.write_draft(anna, {"topic": "Bread", "avatar": "Anna"})
     assert gallery.statuses([draft.video_id, "video_1_gone"]) == {draft.video_id: Status.DRAFT}
 
 
 def test_times_of_a_lease_are_in_the_future(call: Call) -> None:
     claimed(call)
     (entry,) = entries()
-    assert now() < entry.lease_until <= now() + idempotency.LEASE
+    assert utcnow() < entry.lease_until <= utcnow() + idempotency.LEASE

@@ -55,8 +55,8 @@ def test_keys_have_the_guides_form_and_plain_characters(name: str) -> None:
 
 
 def test_a_title_is_the_first_line_cut_at_a_word() -> None:
-    assert naming.title_of("Our bread\nand more") == "Our bread"
-    long = naming.title_of("word " * 40)
+    assert naming.title_from_text("Our bread\nand more") == "Our bread"
+    long = naming.title_from_text("word " * 40)
     assert len(long) <= naming.TITLE_LENGTH
     assert long.endswith("word…")
-    assert naming.title_of("\n\n") == "Untitled"
+    assert naming.title_from_text("\n\n") == "Untitled"

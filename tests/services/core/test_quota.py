@@ -8,11 +8,10 @@ from threading import Barrier
 import pytest
 
 from tests.services.conftest import SCRIPT, Queued, Row
-from tests.services.rows import put
-from tests.services.working import Worker, is_clean, never, wait_for_parts
 from tests.support.generator import Generator
 from tests.support.installation import Configure
 from tests.support.misbehaving_server import MIB, Manners
+from tests.support.videos import TransferThread, insert_video, is_storage_empty, never, wait_for_parts
 from tests.support.waiting import eventually
 from videovault.db import reading, transaction
 from videovault.errors import QuotaExceeded
@@ -34,7 +33,7 @@ def nobody(_video_id: str) -> None:
 
 
 def in_work(owner: Caller) -> Video:
-    put(owner, Status.QUEUED)
+    insert_video(owner, Status.QUEUED)
     video = scheduler.claim()
     assert video
     return video
@@ -59,8 +58,8 @@ class TestReserving:
         configure(DEFAULT_QUOTA_BYTES=10 * GB, RUNNING_PER_USER=0)
 
     def test_what_is_reserved_and_what_is_stored_count_together(self, anna: Caller) -> None:
-        put(anna, Status.READY, size=4 * GB)
-        put(anna, Status.FAILED, size=9 * GB)  # hearsay of its generator
+        insert_video(anna, Status.READY, size=4 * GB)
+        insert_video(anna, Status.FAILED, size=9 * GB)  # hearsay of its generator
         assert quota.reserve(in_work(anna), 5 * GB, least=5 * GB) == 5 * GB
         assert used(anna) == 9 * GB == accounts.me(anna).storage_bytes
         with pytest.raises(QuotaExceeded) as refused:
@@ -76,7 +75,7 @@ class TestReserving:
         assert used(anna) == 9 * GB
 
     def test_of_an_unknown_length_what_is_left_is_reserved(self, anna: Caller) -> None:
-        put(anna, Status.READY, size=10 * GB - 5)
+        insert_video(anna, Status.READY, size=10 * GB - 5)
         video = in_work(anna)
         assert quota.reserve(video, STEP_BYTES, least=1) == 5
         with pytest.raises(QuotaExceeded, match="This video does not fit"):
@@ -126,8 +125,8 @@ def test_a_full_account_takes_and_makes_nothing_more(
     anna: Caller, generator: Generator, configure: Configure
 ) -> None:
     configure(DEFAULT_QUOTA_BYTES=GB)
-    failed = put(anna, Status.FAILED, source_url=generator.video_url)
-    full = put(anna, Status.READY, size=GB)
+    failed = insert_video(anna, Status.FAILED, source_url=generator.video_url)
+    full = insert_video(anna, Status.READY, size=GB)
     with pytest.raises(QuotaExceeded, match=r"1\.0 GB of 1\.0 GB are taken"):
         gallery.store_link(anna, generator.video_url, anna.email, enqueue=nobody)
     with pytest.raises(QuotaExceeded):
@@ -148,7 +147,7 @@ def test_a_video_that_does_not_fit_fails_before_its_first_byte_is_sent(
     found = row(video_id)
     assert (found.status, found.error_code) == (Status.FAILED, "QUOTA_EXCEEDED")
     assert "41.9 MB does not fit into the account: 30.0 MB of 30.0 MB are left" in str(found.error_message)
-    assert (found.reserved_bytes, used(anna), is_clean()) == (0, 0, True)
+    assert (found.reserved_bytes, used(anna), is_storage_empty()) == (0, 0, True)
     configure(DEFAULT_QUOTA_BYTES=50 * 10**6)
     pipeline.retry(anna, video_id, enqueue=lambda one: pipeline.produce(one, stopping=never))
     assert (row(video_id).status, row(video_id).reserved_bytes, used(anna)) == (Status.READY, 0, 40 * MIB)
@@ -160,12 +159,12 @@ def test_a_video_of_unknown_length_is_stopped_where_the_account_is_full(
     configure(DEFAULT_QUOTA_BYTES=30 * 10**6)
     video_id = queued(Manners(size=90 * MIB, chunked=True))
     pipeline.produce(video_id, stopping=never)
-    assert (row(video_id).error_code, used(anna), is_clean()) == ("QUOTA_EXCEEDED", 0, True)
+    assert (row(video_id).error_code, used(anna), is_storage_empty()) == ("QUOTA_EXCEEDED", 0, True)
 
 
 def test_a_video_of_unknown_length_reserves_as_it_comes(anna: Caller, queued: Queued, row: Row) -> None:
     video_id = queued(Manners(size=90 * MIB, chunked=True, stall_after=80 * MIB))
-    worker = Worker(video_id)
+    worker = TransferThread(video_id)
     wait_for_parts(video_id)
     eventually(lambda: row(video_id).bytes_done >= 80 * MIB)
     assert used(anna) > 80 * MIB

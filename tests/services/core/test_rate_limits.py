@@ -1,15 +1,19 @@
 """Wrong passwords have to wait longer and longer; nobody can keep somebody else out for long."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from limits import parse_many
 from limits.storage import MemoryStorage, RedisStorage
+from limits.strategies import MovingWindowRateLimiter
 
 from tests.support.app import free_port
 from tests.support.installation import Configure
 from videovault.errors import NotSignedIn, RateLimited
 from videovault.services.core import rate_limits
+from videovault.services.core.rate_limits import FIRST_SWEEP, BoundedMemoryStorage
 
 ADA, HERE, THERE = "ada@example.com", "203.0.113.7", "203.0.113.8"
 Advance = Callable[[float], None]
@@ -130,8 +134,12 @@ def test_without_limits_anything_goes(configure: Configure) -> None:
 def test_processes_that_share_a_redis_count_together(configure: Configure, redis_url: str) -> None:
     configure(REDIS_URL=redis_url)
     one, other = rate_limits.limiter(), rate_limits.Limiter(rate_limits.limiter()._shared.storage)
-    assert [one.take(rate_limits.GUESSES, "shared", "x") for _ in range(3)] == [0] * 3
-    assert [bool(other.take(rate_limits.GUESSES, "shared", "x")) for _ in range(3)] == [False, False, True]
+    assert [one.take(rate_limits.PASSWORD_ATTEMPTS, "shared", "x") for _ in range(3)] == [0] * 3
+    assert [bool(other.take(rate_limits.PASSWORD_ATTEMPTS, "shared", "x")) for _ in range(3)] == [
+        False,
+        False,
+        True,
+    ]
     other._shared.storage.reset()
     _close(one)
 
@@ -155,3 +163,62 @@ def _close(limiter: rate_limits.Limiter) -> None:
     storage = limiter._shared.storage
     if isinstance(storage, RedisStorage):
         storage.storage.close()
+
+
+# Counting attempts in this process takes bounded memory and time, whatever strangers send.
+
+MINUTE = parse_many("5/minute")[0]
+MONTH = parse_many("1/30 days")[0]
+
+
+def test_keys_of_windows_that_are_over_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = BoundedMemoryStorage()
+    limiter, later = MovingWindowRateLimiter(storage), time.time() + 61
+    for number in range(FIRST_SWEEP):
+        limiter.hit(MINUTE, str(number))
+    assert len(storage.events) == FIRST_SWEEP
+    monkeypatch.setattr(time, "time", lambda: later)
+    limiter.hit(MINUTE, "one more")
+    assert len(storage.events) == 1
+
+
+def test_a_flood_of_keys_is_bounded_and_spares_what_counts_longest() -> None:
+    storage = BoundedMemoryStorage(most=2000)
+    limiter = MovingWindowRateLimiter(storage)
+    limiter.hit(MONTH, "known")
+    for number in range(20_000):
+        limiter.hit(MINUTE, str(number))
+        assert len(storage.events) <= 2000
+    assert not limiter.test(MONTH, "known")
+    assert not all(limiter.hit(MINUTE, "19999") for _ in range(5))
+
+
+def test_the_window_moves(monkeypatch: pytest.MonkeyPatch) -> None:
+    limiter, start = MovingWindowRateLimiter(BoundedMemoryStorage()), time.time()
+
+    def hits_at(seconds: float) -> bool:
+        monkeypatch.setattr(time, "time", lambda: start + seconds)
+        return limiter.hit(MINUTE, "key")
+
+    assert [hits_at(second) for second in (0, 10, 20, 30, 40, 50)] == [True] * 5 + [False]
+    assert limiter.get_window_stats(MINUTE, "key").reset_time == pytest.approx(start + 60)
+    assert [hits_at(second) for second in (60.5, 60.6, 70.5)] == [True, False, True]
+
+
+def test_threads_never_share_a_place() -> None:
+    storage = BoundedMemoryStorage(most=500)
+    limiter, granted = MovingWindowRateLimiter(storage), []
+
+    def hammer(own: int) -> None:
+        for number in range(400):
+            limiter.hit(MONTH, f"{own} {number}")
+            storage.clear(MONTH.key_for(f"{own} {number}"))
+            if limiter.hit(MINUTE, "shared"):
+                granted.append(own)
+
+    threads = [threading.Thread(target=hammer, args=(own,)) for own in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(granted) == MINUTE.amount

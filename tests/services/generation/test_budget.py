@@ -50,7 +50,7 @@ def test_many_at_once_never_pass_the_budget_of_an_account(database: str, configu
         waits = list(pool.map(lambda _: asked(anna), range(8)))
     assert (waits.count(0), made()) == (3, 3)
     assert all(0 < wait <= 24 * 3600 for wait in waits if wait)
-    assert budget.left(anna) == BudgetView(limit=3, left=0, left_in_total=None)
+    assert budget.remaining(anna) == BudgetView(limit=3, left=0, left_in_total=None)
 
 
 def test_many_accounts_at_once_never_pass_the_budget_of_the_installation(
@@ -62,7 +62,7 @@ def test_many_accounts_at_once_never_pass_the_budget_of_the_installation(
     with ThreadPoolExecutor(9) as pool:
         waits = list(pool.map(asked, people * 3))
     assert (waits.count(0), made()) == (4, 4)
-    assert budget.left(people[0]) == BudgetView(limit=None, left=None, left_in_total=0)
+    assert budget.remaining(people[0]) == BudgetView(limit=None, left=None, left_in_total=0)
 
 
 def test_one_account_leaves_the_budget_of_another(configure: Configure) -> None:
@@ -78,18 +78,18 @@ def test_what_does_not_render_costs_nothing(
     configure(**WEBHOOK, GENERATIONS_PER_DAY=3)
     video_id = orders.request(anna, SCRIPT, enqueue=list).video_id
     orders.request(anna, SCRIPT, video_id, enqueue=list)
-    assert budget.left(anna).left == 2
-    monkeypatch.setattr(quota, "MOST_VIDEOS", 0)
+    assert budget.remaining(anna).left == 2
+    monkeypatch.setattr(quota, "MAX_VIDEOS", 0)
     with pytest.raises(QuotaExceeded):
         orders.request(anna, SCRIPT, enqueue=list)
-    assert (made(), budget.left(anna).left) == (1, 2)
-    monkeypatch.setattr(quota, "MOST_VIDEOS", 2)
+    assert (made(), budget.remaining(anna).left) == (1, 2)
+    monkeypatch.setattr(quota, "MAX_VIDEOS", 2)
     failed(video_id, source_url=generator.video_url)
     pipeline.retry(anna, video_id, enqueue=list)
-    assert budget.left(anna).left == 2
+    assert budget.remaining(anna).left == 2
     failed(video_id, source_url=None)
     pipeline.retry(anna, video_id, enqueue=list)
-    assert budget.left(anna).left == 1
+    assert budget.remaining(anna).left == 1
 
 
 def test_a_retry_over_the_budget_leaves_the_video_as_it_was(anna: Caller, configure: Configure) -> None:
@@ -107,26 +107,26 @@ def test_the_next_day_begins_with_a_full_budget(anna: Caller, configure: Configu
     configure(**WEBHOOK, GENERATIONS_PER_DAY=1)
     asked(anna)
     a_day_passes(days=1)
-    assert budget.left(anna).left == 1
+    assert budget.remaining(anna).left == 1
     assert asked(anna) == 0
 
 
 def test_counts_of_past_days_are_forgotten(anna: Caller, configure: Configure) -> None:
     configure(**WEBHOOK)
     asked(anna)
-    repair.tidy()
+    repair.clean_up()
     assert len(counts()) == 2
-    a_day_passes(days=budget.KEPT.days + 1)
-    repair.tidy()
+    a_day_passes(days=budget.RETENTION.days + 1)
+    repair.clean_up()
     assert counts() == []
 
 
 def test_a_budget_that_is_set_during_the_day_counts_what_was_made(anna: Caller, configure: Configure) -> None:
     configure(**WEBHOOK)
     asked(anna)
-    assert budget.left(anna) == BudgetView(limit=None, left=None, left_in_total=None)
+    assert budget.remaining(anna) == BudgetView(limit=None, left=None, left_in_total=None)
     configure(GENERATIONS_PER_DAY=2, GENERATIONS_PER_DAY_TOTAL=5)
-    assert budget.left(anna) == BudgetView(limit=2, left=1, left_in_total=4)
+    assert budget.remaining(anna) == BudgetView(limit=2, left=1, left_in_total=4)
 
 
 @pytest.mark.usefixtures("generator")
@@ -134,9 +134,9 @@ def test_an_account_holds_so_many_videos(
     anna: Caller, configure: Configure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     configure(**WEBHOOK)
-    monkeypatch.setattr(quota, "MOST_VIDEOS", 1)
+    monkeypatch.setattr(quota, "MAX_VIDEOS", 1)
     asks: list[Callable[[], object]] = [
-        lambda: scripts.write(anna, {"topic": "Bread", "avatar": "Anna"}),
+        lambda: scripts.write_draft(anna, {"topic": "Bread", "avatar": "Anna"}),
         lambda: asked(anna),
     ]
     asked(anna)

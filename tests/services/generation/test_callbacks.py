@@ -12,7 +12,7 @@ from videovault import security
 from videovault.db import reading, transaction
 from videovault.errors import Conflict, InvalidInput, NotSignedIn, VideoNotFound
 from videovault.gateways.webhook_reply import LONGEST_MINUTES
-from videovault.models import Event, Status, Video, now
+from videovault.models import Event, Status, Video, utcnow
 from videovault.security import Order
 from videovault.services.core.access import Caller
 from videovault.services.core.views import Metadata
@@ -29,7 +29,7 @@ def waiting(generator: Generator, generating: Generating) -> Video:
     """A video that its generator works on."""
     generator.mode = "processing"
     video = generating()
-    orders.ask_generator(video.id)
+    orders.send_order(video.id)
     return video
 
 
@@ -38,7 +38,7 @@ def said(video: Video, status: str, *, video_url: str = "", error: str = "") -> 
 
 
 def by_generator(video: Video) -> Caller:
-    return callbacks.generator(security.callback_token(orders.order_of(video)), video.id)
+    return callbacks.generator_caller(security.callback_token(orders.order_of(video)), video.id)
 
 
 def test_ready_with_an_address_begins_storing(waiting: Video, row: Row) -> None:
@@ -60,7 +60,7 @@ def test_a_callback_before_the_webhook_has_answered_is_welcome(
 ) -> None:
     video = generating()
     callbacks.report(by_generator(video), said(video, "ready", video_url=URL), enqueue=lambda _: None)
-    orders.ask_generator(video.id)
+    orders.send_order(video.id)
     assert row(video.id).source_url == URL
     assert generator.requests == []
 
@@ -115,11 +115,11 @@ def test_an_unknown_status_is_refused(waiting: Video, status: str) -> None:
 
 def test_a_token_is_good_for_its_own_video_only(waiting: Video) -> None:
     with pytest.raises(NotSignedIn):
-        callbacks.generator(security.callback_token(Order("video_1_other", "")), waiting.id)
+        callbacks.generator_caller(security.callback_token(Order("video_1_other", "")), waiting.id)
     with pytest.raises(NotSignedIn):
-        callbacks.generator("forged", waiting.id)
+        callbacks.generator_caller("forged", waiting.id)
     with pytest.raises(VideoNotFound):
-        callbacks.generator(security.callback_token(Order("video_1_gone", "")), "video_1_gone")
+        callbacks.generator_caller(security.callback_token(Order("video_1_gone", "")), "video_1_gone")
 
 
 def test_nobody_reports_on_somebody_elses_video(waiting: Video, bert: Caller, row: Row) -> None:
@@ -170,10 +170,10 @@ def test_each_report_has_one_outcome_in_each_state(
     report = said(waiting, reported, video_url=URL if reported == "ready" else "")
     if isinstance(expected, type):
         with pytest.raises(expected):
-            callbacks.take(by_generator(waiting), report, enqueue=list)
+            callbacks.apply(by_generator(waiting), report, enqueue=list)
         expected = None
     else:
-        taken = callbacks.take(by_generator(waiting), report, enqueue=list)
+        taken = callbacks.apply(by_generator(waiting), report, enqueue=list)
         assert taken.changed == (expected is not None)
     if expected is None:
         assert row(waiting.id).model_dump() == before.model_dump()
@@ -195,7 +195,7 @@ def test_a_generator_that_reports_in_disorder_delivers_all_the_same(
     generator.mode = "disorder"
     generator.deliver = deliver
     video = generating()
-    orders.ask_generator(video.id)
+    orders.send_order(video.id)
     generator.callbacks_made()
     assert [report["status"] for report in generator.reports] == ["failed", "ready", "processing"]
     assert (row(video.id).status, row(video.id).source_url) == (Status.QUEUED, generator.video_url)
@@ -203,7 +203,7 @@ def test_a_generator_that_reports_in_disorder_delivers_all_the_same(
 
 def deliver(order: dict[str, str], report: dict[str, str]) -> None:
     """A callback without HTTP."""
-    caller = callbacks.generator(order["callbackToken"], order["videoId"])
+    caller = callbacks.generator_caller(order["callbackToken"], order["videoId"])
     url = report.get("videoUrl", "")
     callbacks.report(caller, Report(report["userId"], report["videoId"], report["status"], url), enqueue=list)
 
@@ -214,7 +214,7 @@ def test_a_callback_is_taken_once_whenever_it_comes(
 ) -> None:
     generator.mode, generator.deliver = mode, deliver
     video = generating()
-    orders.ask_generator(video.id)
+    orders.send_order(video.id)
     generator.callbacks_made()
     assert row(video.id).status == Status.QUEUED
     with reading() as session:
@@ -228,9 +228,9 @@ def test_a_video_that_comes_after_its_deadline_is_welcome(
 ) -> None:
     generator.mode, generator.deliver = "callback_late", deliver
     video = generating()
-    orders.ask_generator(video.id)
+    orders.send_order(video.id)
     with transaction() as session:
-        session.get_one(Video, video.id).deadline_at = now()
+        session.get_one(Video, video.id).deadline_at = utcnow()
     orders.fail_overdue()
     assert row(video.id).error_code == "GENERATION_TIMED_OUT"
     generator.late.set()
@@ -239,23 +239,23 @@ def test_a_video_that_comes_after_its_deadline_is_welcome(
 
 
 def test_a_token_outlives_the_longest_deadline() -> None:
-    longest = orders.deadline(LONGEST_MINUTES)
-    assert longest < callbacks.CALLBACK_LIFE < 2 * longest
+    longest = orders.render_timeout(LONGEST_MINUTES)
+    assert longest < callbacks.CALLBACK_TOKEN_TTL < 2 * longest
 
 
 def test_a_token_that_is_too_old_is_refused(waiting: Video, monkeypatch: pytest.MonkeyPatch) -> None:
     token = security.callback_token(orders.order_of(waiting))
-    much_later = time.time() + callbacks.CALLBACK_LIFE.total_seconds() + 60
+    much_later = time.time() + callbacks.CALLBACK_TOKEN_TTL.total_seconds() + 60
     monkeypatch.setattr(time, "time", lambda: much_later)
     with pytest.raises(NotSignedIn):
-        callbacks.generator(token, waiting.id)
+        callbacks.generator_caller(token, waiting.id)
 
 
 def ordered_anew(waiting: Video, anna: Caller, **changed: str) -> None:
     """Cancelled, and asked for again, with another script perhaps."""
     pipeline.cancel(anna, waiting.id)
     orders.request(anna, {**SCRIPT, **changed}, waiting.id, enqueue=list)
-    orders.ask_generator(waiting.id)
+    orders.send_order(waiting.id)
 
 
 @pytest.mark.parametrize("status", ["processing", "failed", "ready"])
@@ -265,10 +265,10 @@ def test_what_is_said_of_a_script_that_was_changed_since_is_superseded(
     late = by_generator(waiting)
     ordered_anew(waiting, anna, hook="Look again")
     before = row(waiting.id)
-    taken = callbacks.take(late, said(waiting, status, video_url=URL), enqueue=list)
+    taken = callbacks.apply(late, said(waiting, status, video_url=URL), enqueue=list)
     assert (taken.superseded, taken.changed, taken.status) == (True, False, Status.GENERATING)
     assert row(waiting.id).model_dump() == before.model_dump()
-    present = callbacks.take(by_generator(before), said(waiting, "ready", video_url=URL), enqueue=list)
+    present = callbacks.apply(by_generator(before), said(waiting, "ready", video_url=URL), enqueue=list)
     assert (present.superseded, present.status) == (False, Status.QUEUED)
 
 
@@ -277,12 +277,12 @@ def test_a_late_render_of_the_same_script_is_taken_for_the_new_order(
 ) -> None:
     late = by_generator(waiting)
     ordered_anew(waiting, anna)
-    callbacks.take(late, said(waiting, "ready", video_url=URL), enqueue=list)
+    callbacks.apply(late, said(waiting, "ready", video_url=URL), enqueue=list)
     assert (row(waiting.id).status, row(waiting.id).source_url) == (Status.QUEUED, URL)
 
 
 @pytest.mark.usefixtures("generator")
 def test_a_draft_cannot_be_reported_on(anna: Caller) -> None:
-    draft = scripts.write(anna, {"topic": "Bread", "avatar": "Anna"})
+    draft = scripts.write_draft(anna, {"topic": "Bread", "avatar": "Anna"})
     with pytest.raises(Conflict):
         callbacks.report(anna, Report(anna.user_id, draft.video_id, "failed"), enqueue=lambda _: None)

@@ -22,16 +22,16 @@ def orders(generator: Generator, generating: Callable[[], Video], anna: Caller) 
     """What the generator was sent for the first attempt and the second, which it works on."""
     generator.mode = "processing"
     video = generating()
-    generation_orders.ask_generator(video.id)
+    generation_orders.send_order(video.id)
     pipeline.cancel(anna, video.id)
     generation_orders.request(anna, SCRIPT, video.id, enqueue=list)
-    generation_orders.ask_generator(video.id)
+    generation_orders.send_order(video.id)
     return generator.requests
 
 
-def told(order: dict[str, str], status: str, url: str = "", token: str = "") -> callbacks.Taken:
-    caller = callbacks.generator(token or order["callbackToken"], order["videoId"])
-    return callbacks.take(caller, Report(order["userId"], order["videoId"], status, url), enqueue=list)
+def told(order: dict[str, str], status: str, url: str = "", token: str = "") -> callbacks.ReportOutcome:
+    caller = callbacks.generator_caller(token or order["callbackToken"], order["videoId"])
+    return callbacks.apply(caller, Report(order["userId"], order["videoId"], status, url), enqueue=list)
 
 
 @pytest.mark.parametrize("status", ["failed", "processing"])
@@ -72,6 +72,6 @@ def test_a_token_of_the_version_before_is_still_good(
     orders: list[dict[str, str]], row: Row, status: str
 ) -> None:
     order = generation_orders.order_of(row(orders[1]["videoId"]))
-    token = security.signed("order", [order.video_id, order.script])
+    token = security.sign("order", [order.video_id, order.script])
     taken = told(orders[1], status, URL if status == "ready" else "", token)
     assert (taken.superseded, taken.changed) == (False, True)

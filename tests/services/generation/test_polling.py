@@ -9,13 +9,13 @@ from sqlmodel import select
 from tests.services.conftest import Row
 from tests.support.generator import Generator
 from tests.support.installation import Configure
+from videovault.backoff import MAX_RETRY_AFTER, next_poll_at
 from videovault.db import reading, transaction
 from videovault.gateways.storage import Storage
-from videovault.models import Delivery, Status, Video, now
+from videovault.models import Status, Video, WebhookCall, utcnow
 from videovault.services.generation import orders, polling
-from videovault.services.generation.backoff import LONGEST_RETRY_AFTER, next_ask
 from videovault.services.transfer import pipeline
-from videovault.services.transfer.store import LONGEST_REFUSED
+from videovault.services.transfer.store import MAX_REFUSED
 
 Generating = Callable[[], Video]
 
@@ -25,21 +25,21 @@ def polled(generator: Generator, generating: Generating) -> Video:
     """A video whose generator gave a status address."""
     generator.mode = "poll"
     video = generating()
-    orders.ask_generator(video.id)
+    orders.send_order(video.id)
     return video
 
 
 def ask_now(video_id: str, told: list[str] | None = None) -> None:
     with transaction() as session:
-        session.get_one(Video, video_id).next_ask_at = now()
-    assert polling.due() == [video_id]
+        session.get_one(Video, video_id).next_ask_at = utcnow()
+    assert polling.due_video_ids() == [video_id]
     heard: list[str] = [] if told is None else told
     polling.poll(video_id, enqueue=heard.append)
 
 
 def in_seconds(video: Video) -> float:
     assert video.next_ask_at
-    return (video.next_ask_at - now()).total_seconds()
+    return (video.next_ask_at - utcnow()).total_seconds()
 
 
 def test_a_status_address_is_kept_and_asked_after_a_while(
@@ -48,7 +48,7 @@ def test_a_status_address_is_kept_and_asked_after_a_while(
     found = row(polled.id)
     assert found.status_url == generator.status_url(polled.id)
     assert 3 < in_seconds(found) <= 5
-    assert polling.due() == []
+    assert polling.due_video_ids() == []
     polling.poll(polled.id, enqueue=list)
     assert generator.polls == {}
 
@@ -84,8 +84,8 @@ def test_a_retry_after_is_heeded(polled: Video, generator: Generator, row: Row) 
 
 
 def test_no_retry_after_puts_a_question_off_for_ever() -> None:
-    assert next_ask(0, 1e9) <= now() + timedelta(seconds=LONGEST_RETRY_AFTER)
-    assert next_ask(500) <= now() + timedelta(seconds=60)
+    assert next_poll_at(0, 1e9) <= utcnow() + timedelta(seconds=MAX_RETRY_AFTER)
+    assert next_poll_at(500) <= utcnow() + timedelta(seconds=60)
 
 
 def test_of_two_machines_one_asks(polled: Video, generator: Generator, row: Row) -> None:
@@ -100,7 +100,7 @@ def test_a_rejection_is_told_by_the_status_address_too(
 ) -> None:
     generator.mode, generator.polls_needed = "poll_rejected", 1
     video = generating()
-    orders.ask_generator(video.id)
+    orders.send_order(video.id)
     ask_now(video.id)
     found = row(video.id)
     assert (found.status, found.error_code) == (Status.FAILED, "GENERATION_REJECTED")
@@ -129,7 +129,7 @@ def test_only_questions_that_changed_something_are_kept(polled: Video) -> None:
     for _ in range(2):
         ask_now(polled.id)
     with reading() as session:
-        kinds = session.exec(select(Delivery.kind).order_by(Delivery.id)).all()  # type: ignore[arg-type] # a column
+        kinds = session.exec(select(WebhookCall.kind).order_by(WebhookCall.id)).all()  # type: ignore[arg-type] # a column
     assert kinds == ["video", "poll"]
 
 
@@ -152,7 +152,7 @@ def test_a_fresh_link_is_asked_for_each_time_else_the_failure_says_that_it_expir
 ) -> None:
     with transaction() as session:
         video = session.get_one(Video, polled.id)
-        assert orders.receive_url(session, video, generator.file("expired.mp4"), why="a test")
+        assert orders.accept_url(session, video, generator.file("expired.mp4"), why="a test")
     generator.polls_needed, generator.poll_file = 1, fresh
     pipeline.produce(polled.id, stopping=lambda: False)
     found = row(polled.id)
@@ -160,7 +160,7 @@ def test_a_fresh_link_is_asked_for_each_time_else_the_failure_says_that_it_expir
     assert generator.polls == {polled.id: 1}
     with transaction() as session:
         video = session.get_one(Video, polled.id)
-        video.next_fetch_at, video.refused_since = now(), now() - LONGEST_REFUSED
+        video.next_fetch_at, video.refused_since = utcnow(), utcnow() - MAX_REFUSED
     pipeline.produce(polled.id, stopping=lambda: False)
     found = row(polled.id)
     assert (found.status, found.error_code) == (Status.FAILED, "SOURCE_FAILED")
@@ -177,5 +177,5 @@ def test_the_answer_of_a_status_address_is_kept_for_the_admin_once(
         ask_now(polled.id)
     assert (row(polled.id).status, bool(row(polled.id).unread_at)) == (Status.GENERATING, True)
     with reading() as session:
-        kept = session.exec(select(Delivery).where(Delivery.kind == "poll")).all()
+        kept = session.exec(select(WebhookCall).where(WebhookCall.kind == "poll")).all()
     assert len(kept) == 1

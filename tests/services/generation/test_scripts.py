@@ -14,10 +14,10 @@ BRIEF = {"topic": "Bread\nand butter", "avatar": "Anna", "company_name": "Brot"}
 
 @pytest.mark.usefixtures("generator")
 def test_the_webhooks_script_is_kept_as_a_draft(anna: Caller) -> None:
-    draft = scripts.write(anna, BRIEF)
+    draft = scripts.write_draft(anna, BRIEF)
     assert draft.hook == "Look at this"
     assert scripts.read(anna, draft.video_id) == draft
-    drafts = gallery.gallery(anna, anna.user_id, gallery.GalleryQuery(status="draft"), links=False)
+    drafts = gallery.list_videos(anna, anna.user_id, gallery.GalleryQuery(status="draft"), links=False)
     assert [video.title for video in drafts.videos] == ["Bread"]
     assert drafts.total_count == 0
 
@@ -26,15 +26,15 @@ def test_without_a_webhook_the_parts_are_empty_to_be_written_by_hand(
     anna: Caller, configure: Configure
 ) -> None:
     configure(SCRIPT_WEBHOOK_URL="")
-    draft = scripts.write(anna, BRIEF)
+    draft = scripts.write_draft(anna, BRIEF)
     assert (draft.hook, draft.body, draft.conclusion) == ("", "", "")
-    saved = scripts.save(anna, draft.video_id, {"hook": "Mine"})
+    saved = scripts.update_draft(anna, draft.video_id, {"hook": "Mine"})
     assert (saved.hook, saved.company_name) == ("Mine", "Brot")
 
 
 def test_what_a_webhook_wrote_too_long_is_cut_to_what_can_be_kept(anna: Caller, generator: Generator) -> None:
     generator.script = {"hook": "h" * 5000, "body": "b\x00c", "conclusion": ""}
-    draft = scripts.write(anna, BRIEF)
+    draft = scripts.write_draft(anna, BRIEF)
     assert len(draft.hook) == 1000
     assert draft.body == "bc"
 
@@ -47,23 +47,23 @@ def test_a_webhook_that_fails_says_so_and_leaves_no_draft(
         configure(WEBHOOK_TIMEOUT_SECONDS=1)
     generator.script_mode = mode  # type: ignore[assignment] # the parametrized values are modes
     with pytest.raises(WebhookError):
-        scripts.write(anna, BRIEF)
-    drafts = gallery.gallery(anna, anna.user_id, gallery.GalleryQuery(status="draft"), links=False)
+        scripts.write_draft(anna, BRIEF)
+    drafts = gallery.list_videos(anna, anna.user_id, gallery.GalleryQuery(status="draft"), links=False)
     assert drafts.videos == []
 
 
 @pytest.mark.usefixtures("generator")
 def test_a_brief_that_is_wrong_is_not_sent(anna: Caller, generator: Generator) -> None:
     with pytest.raises(InvalidInput):
-        scripts.write(anna, BRIEF | {"topic": ""})
+        scripts.write_draft(anna, BRIEF | {"topic": ""})
     assert generator.requests == []
 
 
 def test_one_part_is_asked_for_with_the_brief_and_the_script_so_far(
     anna: Caller, generator: Generator
 ) -> None:
-    draft = scripts.write(anna, BRIEF)
-    scripts.save(anna, draft.video_id, {"body": "Mine now."})
+    draft = scripts.write_draft(anna, BRIEF)
+    scripts.update_draft(anna, draft.video_id, {"body": "Mine now."})
     generator.script = {"hook": "Another hook", "body": "Not asked for", "conclusion": "Nor this"}
     assert scripts.compose_part(anna, draft.video_id, "hook") == "Another hook"
     asked = generator.requests[-1]
@@ -73,7 +73,7 @@ def test_one_part_is_asked_for_with_the_brief_and_the_script_so_far(
 
 
 def test_each_time_a_part_is_asked_for_there_is_another_seed(anna: Caller, generator: Generator) -> None:
-    draft = scripts.write(anna, BRIEF)
+    draft = scripts.write_draft(anna, BRIEF)
     for _ in range(4):
         scripts.compose_part(anna, draft.video_id, "body")
     assert len({asked.get("seed") for asked in generator.requests[1:]}) > 1
@@ -82,7 +82,7 @@ def test_each_time_a_part_is_asked_for_there_is_another_seed(anna: Caller, gener
 def test_an_answer_without_the_part_that_was_asked_for_is_a_failure(
     anna: Caller, generator: Generator
 ) -> None:
-    draft = scripts.write(anna, BRIEF)
+    draft = scripts.write_draft(anna, BRIEF)
     generator.script = {"hook": "", "body": "Only this", "conclusion": ""}
     with pytest.raises(WebhookError, match="without a hook"):
         scripts.compose_part(anna, draft.video_id, "hook")
@@ -90,7 +90,7 @@ def test_an_answer_without_the_part_that_was_asked_for_is_a_failure(
 
 def test_without_a_webhook_no_part_can_be_asked_for(anna: Caller, configure: Configure) -> None:
     configure(SCRIPT_WEBHOOK_URL="")
-    draft = scripts.write(anna, BRIEF)
+    draft = scripts.write_draft(anna, BRIEF)
     with pytest.raises(Conflict, match="SCRIPT_WEBHOOK_URL"):
         scripts.compose_part(anna, draft.video_id, "hook")
 
@@ -98,7 +98,7 @@ def test_without_a_webhook_no_part_can_be_asked_for(anna: Caller, configure: Con
 def test_nobody_has_parts_of_somebody_elses_script_written(
     anna: Caller, bert: Caller, generator: Generator
 ) -> None:
-    draft = scripts.write(anna, BRIEF)
+    draft = scripts.write_draft(anna, BRIEF)
     with pytest.raises(VideoNotFound):
         scripts.compose_part(bert, draft.video_id, "hook")
     assert len(generator.requests) == 1

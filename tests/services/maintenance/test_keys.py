@@ -4,21 +4,24 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, update
 from sqlmodel import delete, select
 
-from tests.services.rows import put
+from tests.services.conftest import Row
 from tests.support.installation import Configure
 from tests.support.keys import ONE_KEY, OTHER_KEY
+from tests.support.videos import insert_video
 from videovault import security
 from videovault.config import settings
 from videovault.db import engine, reading, transaction
 from videovault.errors import ConfigurationError
-from videovault.models import Event, KeyCanary, Status, Video
+from videovault.models import Event, IdempotencyKey, KeyCanary, Status, Video, utcnow
 from videovault.services.accounts import accounts
+from videovault.services.core import access
 from videovault.services.core.access import Caller
 from videovault.services.maintenance import keys
-from videovault.services.maintenance.keys import Rekeyed
+from videovault.services.maintenance.keys import Rekeyed, Resealed
+from videovault.services.videos import gallery
 
 pytestmark = pytest.mark.usefixtures("database")
 Lose = Callable[[], None]
@@ -41,14 +44,14 @@ def stored(database: str) -> Caller:
     del database
     owner = accounts.authenticate(accounts.register("anna@example.com", "correct horse").token)
     for _ in range(2):
-        put(owner, Status.READY)
+        insert_video(owner, Status.READY)
     return owner
 
 
 @pytest.fixture
 def known(stored: Caller) -> Caller:
     """The same after a start, which has noted the key."""
-    keys.verify()
+    keys.verify_keys()
     return stored
 
 
@@ -71,7 +74,7 @@ def opening() -> int:
 @pytest.mark.usefixtures("known")
 def test_the_right_key_is_accepted_again_and_noted_once() -> None:
     before = canaries()
-    keys.verify()
+    keys.verify_keys()
     assert canaries() == before
     assert len(before) == 1
 
@@ -80,7 +83,7 @@ def test_the_right_key_is_accepted_again_and_noted_once() -> None:
 def test_without_any_key_a_database_in_use_is_refused_and_no_key_is_made(lose: Lose) -> None:
     lose()
     with pytest.raises(ConfigurationError, match="There is no secret key") as caught:
-        keys.verify()
+        keys.verify_keys()
     assert all(word in caught.value.public_message for word in ("SECRET_KEY_OLD", "Restore", "--rekey"))
     assert not (settings().data_dir / "installation.json").exists()
 
@@ -89,7 +92,7 @@ def test_without_any_key_a_database_in_use_is_refused_and_no_key_is_made(lose: L
 def test_another_key_is_refused(configure: Configure) -> None:
     configure(SECRET_KEY=ONE_KEY)
     with pytest.raises(ConfigurationError, match="another one than the key that this database was used with"):
-        keys.verify()
+        keys.verify_keys()
     assert len(canaries()) == 1
 
 
@@ -97,7 +100,7 @@ def test_another_key_is_refused(configure: Configure) -> None:
 def test_an_old_key_that_opens_nothing_is_refused_and_said_to_be_wrong(configure: Configure) -> None:
     configure(SECRET_KEY=ONE_KEY, SECRET_KEY_OLD=OTHER_KEY)
     with pytest.raises(ConfigurationError, match="what is set there now does not open it"):
-        keys.verify()
+        keys.verify_keys()
 
 
 @pytest.mark.usefixtures("known")
@@ -106,15 +109,15 @@ def test_a_changed_key_needs_the_old_one_until_everything_is_sealed_by_the_new_o
 ) -> None:
     old = settings().installation.secret_key
     configure(SECRET_KEY=ONE_KEY, SECRET_KEY_OLD=old)
-    keys.verify()
+    keys.verify_keys()
     configure(SECRET_KEY_OLD="")
     with pytest.raises(ConfigurationError):
-        keys.verify()
+        keys.verify_keys()
     configure(SECRET_KEY_OLD=old)
     assert keys.reseal_videos().unopened == 0
-    keys.keep_current_only()
+    keys.delete_old_canaries()
     configure(SECRET_KEY_OLD="")
-    keys.verify()
+    keys.verify_keys()
     assert opening() == 2
 
 
@@ -123,16 +126,16 @@ def test_going_back_to_the_old_key_needs_the_new_one(configure: Configure) -> No
     """Rows may have been sealed by the new one meanwhile."""
     old = settings().installation.secret_key
     configure(SECRET_KEY=ONE_KEY, SECRET_KEY_OLD=old)
-    keys.verify()
+    keys.verify_keys()
     configure(SECRET_KEY=old, SECRET_KEY_OLD="")
     with pytest.raises(ConfigurationError):
-        keys.verify()
+        keys.verify_keys()
 
 
 @pytest.mark.usefixtures("stored")
 def test_a_database_of_the_version_before_is_accepted_by_its_own_key() -> None:
     as_before_canaries()
-    keys.verify()
+    keys.verify_keys()
     assert len(canaries()) == 1
 
 
@@ -141,7 +144,7 @@ def test_a_database_of_the_version_before_is_refused_by_another_key(configure: C
     as_before_canaries()
     configure(SECRET_KEY=ONE_KEY)
     with pytest.raises(ConfigurationError, match="2 of 2 videos"):
-        keys.verify()
+        keys.verify_keys()
     assert canaries() == []
 
 
@@ -149,30 +152,30 @@ def test_a_database_of_the_version_before_is_refused_by_another_key(configure: C
 def test_a_key_that_can_be_guessed_is_no_old_key_to_serve_with(configure: Configure) -> None:
     configure(SECRET_KEY_OLD="changeme")
     with pytest.raises(ConfigurationError, match="reseal"):
-        keys.verify()
+        keys.verify_keys()
 
 
 def test_an_admin_made_before_there_was_a_key_does_not_keep_the_first_start_back() -> None:
     """As `create-admin` of the version before left it."""
     accounts.create_admin("anna@example.com", "correct horse")
     assert keys._is_missing()
-    keys.verify()
+    keys.verify_keys()
     assert len(canaries()) == 1
 
 
 def test_a_second_machine_with_a_key_of_its_own_is_refused_before_the_first_account(
     configure: Configure,
 ) -> None:
-    keys.verify()
+    keys.verify_keys()
     configure(SECRET_KEY=ONE_KEY)
     with pytest.raises(ConfigurationError, match="another one"):
-        keys.verify()
+        keys.verify_keys()
 
 
 def test_starts_at_the_same_moment_note_the_key_once() -> None:
     assert settings().sealing_keys
     with ThreadPoolExecutor(4) as pool:
-        for done in [pool.submit(keys.verify) for _ in range(4)]:
+        for done in [pool.submit(keys.verify_keys) for _ in range(4)]:
             done.result()
     assert len(canaries()) == 1
 
@@ -180,10 +183,10 @@ def test_starts_at_the_same_moment_note_the_key_once() -> None:
 @pytest.mark.usefixtures("known")
 def test_after_a_lost_key_videos_get_new_secret_keys(lose: Lose) -> None:
     lose()
-    assert keys.unopened() == Rekeyed(replaced=2)
+    assert keys.count_unopenable() == Rekeyed(replaced=2)
     assert keys.rekey() == Rekeyed(replaced=2)
     assert opening() == 2
-    keys.verify()
+    keys.verify_keys()
     with reading() as session:
         replaced = session.exec(select(Event.video_id).where(Event.kind == "key_replaced")).all()
     assert len(replaced) == 2
@@ -191,7 +194,7 @@ def test_after_a_lost_key_videos_get_new_secret_keys(lose: Lose) -> None:
 
 
 def test_a_key_that_opens_is_not_replaced_beside_one_that_does_not(known: Caller) -> None:
-    video_id = put(known, Status.READY)
+    video_id = insert_video(known, Status.READY)
     with transaction() as session:
         session.get_one(Video, video_id).sealed_key = security.seal(
             "x", owner_id="another", video_id=video_id
@@ -204,7 +207,92 @@ def test_a_key_that_opens_is_not_replaced_beside_one_that_does_not(known: Caller
 def test_a_start_reads_one_small_table_however_many_videos_there_are() -> None:
     statements: list[str] = []
     event.listen(engine(), "before_cursor_execute", lambda *found: statements.append(str(found[2])))
-    keys.verify()
+    keys.verify_keys()
     read = [statement for statement in statements if statement.startswith("SELECT")]
     assert len(read) == 1
     assert not any("videos" in statement for statement in read)
+
+
+# After SECRET_KEY was changed, what the old one sealed opens, and is sealed anew.
+
+Sealed = tuple[str, str]
+
+
+@pytest.fixture
+def sealed(configure: Configure, anna: Caller, row: Row) -> Sealed:
+    """A video's id and key, sealed by what is the old SECRET_KEY now."""
+    configure(SECRET_KEY=ONE_KEY, SECRET_KEY_OLD="")
+    video_id = insert_video(anna, Status.READY)
+    key = opened(row(video_id))
+    configure(SECRET_KEY=OTHER_KEY, SECRET_KEY_OLD=f"older, {ONE_KEY}")
+    assert key
+    return video_id, key
+
+
+def opened(video: Video) -> str | None:
+    return security.unseal(video.sealed_key, owner_id=video.owner_id, video_id=video.id)
+
+
+def test_reading_leaves_the_row_as_it_is(sealed: Sealed, anna: Caller, row: Row) -> None:
+    before = row(sealed[0]).sealed_key
+    assert gallery.get_stored(anna, sealed[0]).secret_key == sealed[1]
+    assert row(sealed[0]).sealed_key == before
+
+
+def test_changing_the_video_seals_its_key_anew(
+    sealed: Sealed, anna: Caller, row: Row, configure: Configure
+) -> None:
+    gallery.rename(anna, sealed[0], "Another")
+    configure(SECRET_KEY_OLD="")
+    assert opened(row(sealed[0])) == sealed[1]
+    assert row(sealed[0]).title == "Another"
+
+
+def test_all_at_once_and_then_there_is_nothing_left_to_do(
+    sealed: Sealed, anna: Caller, row: Row, configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys, "BATCH", 2)
+    more = [insert_video(anna, Status.READY) for _ in range(4)]
+    assert keys.reseal_videos() == Resealed(anew=1, current=4)
+    configure(SECRET_KEY_OLD="")
+    assert keys.reseal_videos() == Resealed(current=5)
+    assert opened(row(sealed[0])) == sealed[1]
+    assert all(opened(row(video_id)) for video_id in more)
+
+
+def test_what_no_key_opens_is_told_and_left_alone(sealed: Sealed, row: Row, configure: Configure) -> None:
+    configure(SECRET_KEY_OLD="another")
+    before = row(sealed[0]).sealed_key
+    assert keys.reseal_videos() == Resealed(unopened=1)
+    assert row(sealed[0]).sealed_key == before
+
+
+def test_a_key_that_was_replaced_meanwhile_is_not_brought_back(sealed: Sealed, row: Row) -> None:
+    with transaction() as session:
+        video = session.get_one(Video, sealed[0])
+        fresh = security.seal("fresh", owner_id=video.owner_id, video_id=video.id)
+        # Behind the back of the row that was read.
+        change = update(Video).values(sealed_key=fresh).execution_options(synchronize_session=False)
+        session.execute(change)
+        assert not access.reseal_key(session, video)
+    assert opened(row(sealed[0])) == "fresh"
+
+
+def test_kept_answers_are_sealed_anew_too(sealed: Sealed, anna: Caller, configure: Configure) -> None:
+    configure(SECRET_KEY=ONE_KEY, SECRET_KEY_OLD="")
+    box = security.seal("the answer", owner_id=anna.user_id, video_id=sealed[0])
+    with transaction() as session:
+        session.add(
+            IdempotencyKey(
+                user_id=anna.user_id,
+                endpoint="download",
+                key="one",
+                request_hash="x",
+                lease_until=utcnow(),
+                video_id=sealed[0],
+                sealed_answer=box,
+            )
+        )
+    configure(SECRET_KEY=OTHER_KEY, SECRET_KEY_OLD=ONE_KEY)
+    assert keys.reseal_idempotency_keys() == Resealed(anew=1)
+    assert keys.reseal_idempotency_keys() == Resealed(current=1)

@@ -10,13 +10,13 @@ import pytest
 from sqlmodel import col, select
 
 from tests.services.conftest import Row
-from tests.services.rows import put
 from tests.support.generator import Generator
+from tests.support.videos import insert_video
 from videovault import models
 from videovault.db import reading, transaction
 from videovault.errors import StorageError
 from videovault.gateways.storage import Description, Storage
-from videovault.models import Event, Status, UploadPart, Video, now
+from videovault.models import Event, Status, UploadPart, Video, utcnow
 from videovault.services.accounts import accounts, sessions
 from videovault.services.core.access import Caller
 from videovault.services.core.lifecycle import LEASE_SECONDS
@@ -34,14 +34,14 @@ def test_a_step_that_fails_does_not_keep_the_others() -> None:
     def breaks() -> None:
         raise RuntimeError
 
-    maintenance_repair.each(waits, lambda: taken.append("second"), breaks, lambda: taken.append("last"))
+    maintenance_repair.run_all(waits, lambda: taken.append("second"), breaks, lambda: taken.append("last"))
     assert taken == ["second", "last"]
 
 
 def test_a_queue_that_cannot_be_reached_does_not_keep_the_rest(anna: Caller, moto_s3: Storage) -> None:
     del moto_s3
-    put(anna, Status.QUEUED, ago=60)
-    doomed = put(anna, Status.DELETING)
+    insert_video(anna, Status.QUEUED, ago=60)
+    doomed = insert_video(anna, Status.DELETING)
 
     def broken(_video_id: str) -> None:
         raise OSError
@@ -55,7 +55,7 @@ def test_sign_ins_that_are_over_are_purged_and_others_stay(anna: Caller) -> None
     token = accounts.login("anna@example.com", "correct horse").token
     with transaction() as session:
         for found in session.exec(select(models.Session)):
-            found.expires_at = now() - timedelta(seconds=1)
+            found.expires_at = utcnow() - timedelta(seconds=1)
     living = accounts.login("anna@example.com", "correct horse").token
     sessions.purge()
     with reading() as session:
@@ -70,20 +70,22 @@ def test_two_repairs_at_once_mend_a_mess_once(
 ) -> None:
     del database
     anna = accounts.authenticate(accounts.register("anna@example.com", "correct horse").token)
-    dead = put(anna, Status.STORING, ago=60, heartbeat_at=now() - LONG_AGO, reserved_bytes=5)
-    late = put(anna, Status.GENERATING, ago=60, requested_at=now() - LONG_AGO, deadline_at=now() - LONG_AGO)
-    forgotten = put(anna, Status.QUEUED, ago=60, source_url=generator.video_url)
+    dead = insert_video(anna, Status.STORING, ago=60, heartbeat_at=utcnow() - LONG_AGO, reserved_bytes=5)
+    late = insert_video(
+        anna, Status.GENERATING, ago=60, requested_at=utcnow() - LONG_AGO, deadline_at=utcnow() - LONG_AGO
+    )
+    forgotten = insert_video(anna, Status.QUEUED, ago=60, source_url=generator.video_url)
     cancelled = _with_upload(anna, Status.FAILED, moto_s3)
-    kept = _with_upload(anna, Status.FAILED, moto_s3, upload_kept_until=now() + LONG_AGO)
-    half_cleared = _with_upload(anna, Status.FAILED, moto_s3, heartbeat_at=now() - LONG_AGO)
+    kept = _with_upload(anna, Status.FAILED, moto_s3, upload_kept_until=utcnow() + LONG_AGO)
+    half_cleared = _with_upload(anna, Status.FAILED, moto_s3, heartbeat_at=utcnow() - LONG_AGO)
     doomed = [_with_upload(anna, Status.DELETING, moto_s3) for _ in range(5)]
-    held = put(anna, Status.DELETING, heartbeat_at=now())
+    held = insert_video(anna, Status.DELETING, heartbeat_at=utcnow())
     together, told = Barrier(2), list[str]()
 
     def repair(_machine: int) -> None:
         together.wait()
         maintenance_repair.repair(enqueue=told.append)
-        maintenance_repair.tidy()
+        maintenance_repair.clean_up()
 
     with ThreadPoolExecutor(2) as machines:
         list(machines.map(repair, range(2)))
@@ -106,7 +108,7 @@ def test_two_repairs_at_once_mend_a_mess_once(
 
 def _with_upload(owner: Caller, status: Status, bucket: Storage, **values: Any) -> str:
     """A video with an unfinished upload of a part, and an object that came too late."""
-    video_id = put(owner, status, **values)
+    video_id = insert_video(owner, status, **values)
     key = f"videos/{owner.user_id}/{video_id}/1_a.mp4"
     upload_id = bucket.start_upload(key, Description("video/mp4"))
     if status == Status.DELETING or "heartbeat_at" in values:

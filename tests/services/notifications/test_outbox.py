@@ -12,7 +12,7 @@ from tests.support.installation import Configure
 from tests.support.mail_server import MailServer, mail_server
 from tests.support.receiver import SECRET, Receiver, receiver
 from videovault.db import reading, transaction
-from videovault.models import Channel, OutboxMessage, User, now
+from videovault.models import Channel, OutboxMessage, User, utcnow
 from videovault.services.core.access import Caller
 from videovault.services.notifications import outbox
 
@@ -62,7 +62,7 @@ def pause_is_over(message_id: str) -> None:
     with transaction() as session:
         message = session.get_one(OutboxMessage, message_id)
         assert message.next_attempt_at
-        message.next_attempt_at = now()
+        message.next_attempt_at = utcnow()
 
 
 def test_a_message_is_delivered_signed_and_once(told: Receiver) -> None:
@@ -85,7 +85,7 @@ def test_a_receiver_in_trouble_is_asked_again_later_by_the_same_id(told: Receive
     message = found(message_id)
     assert (message.attempts, message.last_error) == (1, "NOTIFY_WEBHOOK_URL answered 503.")
     assert message.next_attempt_at
-    assert message.next_attempt_at - now() <= outbox.PAUSES[0]
+    assert message.next_attempt_at - utcnow() <= outbox.RETRY_DELAYS[0]
 
     told.status = 200
     pause_is_over(message_id)
@@ -97,13 +97,13 @@ def test_a_receiver_in_trouble_is_asked_again_later_by_the_same_id(told: Receive
 def test_a_message_is_given_up_after_eight_tries_in_a_day(told: Receiver) -> None:
     told.status = 500
     message_id = leave("u", Channel.WEBHOOK)
-    for _ in outbox.PAUSES:
+    for _ in outbox.RETRY_DELAYS:
         deliver(Channel.WEBHOOK)
         pause_is_over(message_id)
     deliver(Channel.WEBHOOK)
     message = found(message_id)
     assert (message.attempts, message.next_attempt_at, message.delivered_at) == (8, None, None)
-    assert sum(outbox.PAUSES, timedelta()) < timedelta(days=1)
+    assert sum(outbox.RETRY_DELAYS, timedelta()) < timedelta(days=1)
 
 
 def test_a_refusal_for_good_is_the_end(told: Receiver) -> None:
@@ -199,7 +199,7 @@ def test_what_is_old_is_forgotten(told: Receiver) -> None:
     del told
     old, young = leave("u", Channel.WEBHOOK), leave("u", Channel.WEBHOOK)
     with transaction() as session:
-        session.get_one(OutboxMessage, old).created_at = now() - outbox.KEPT - timedelta(minutes=1)
+        session.get_one(OutboxMessage, old).created_at = utcnow() - outbox.RETENTION - timedelta(minutes=1)
     outbox.purge()
     with reading() as session:
         assert session.get(OutboxMessage, old) is None

@@ -8,16 +8,16 @@ from sqlmodel import col, select
 from structlog.testing import capture_logs
 
 from tests.services.conftest import Row
-from tests.services.stored import store
 from tests.support.generator import Generator
 from tests.support.installation import Configure
+from tests.support.videos import store_video
 from videovault.db import reading, transaction
 from videovault.errors import RateLimited, WrongSecretKey
 from videovault.gateways.storage import Storage
 from videovault.models import Event, Video
 from videovault.services.core.access import Caller
-from videovault.services.sharing import links, share_access
-from videovault.services.sharing.share_access import Visit
+from videovault.services.sharing import share_access, share_links
+from videovault.services.sharing.share_access import ShareCredentials
 
 ADDRESS = "203.0.113.77"
 
@@ -25,12 +25,12 @@ ADDRESS = "203.0.113.77"
 @pytest.fixture
 def video_id(generator: Generator, anna: Caller, moto_s3: Storage) -> str:
     del moto_s3
-    return store(anna, generator, "Grün & gut")
+    return store_video(anna, generator, "Grün & gut")
 
 
 @pytest.fixture
 def key(video_id: str, anna: Caller) -> str:
-    return links.secret_key(anna, video_id).secret_key
+    return share_links.get_secret_key(anna, video_id).secret_key
 
 
 def events(kind: str) -> list[dict[str, object]]:
@@ -42,20 +42,23 @@ def events(kind: str) -> list[dict[str, object]]:
 def test_a_visitor_sees_the_title_and_plays_and_saves_the_film(video_id: str, key: str, row: Row) -> None:
     with transaction() as session:
         session.get_one(Video, video_id).company_name = "Brot & Söhne"
-    seen = share_access.open_page(video_id, Visit(key))
+    seen = share_access.open_page(video_id, ShareCredentials(key))
     assert (seen.title, seen.company_name, seen.size) == ("Grün & gut", "Brot & Söhne", row(video_id).size)
-    saved = httpx.get(share_access.download_url(video_id, Visit(key)))
+    saved = httpx.get(share_access.download_url(video_id, ShareCredentials(key)))
     assert len(saved.content) == seen.size
     assert saved.headers["content-disposition"].startswith("attachment")
     assert "Gr%C3%BCn" in saved.headers["content-disposition"]
-    played = httpx.get(share_access.download_url(video_id, Visit(key), inline=True))
+    played = httpx.get(share_access.download_url(video_id, ShareCredentials(key), inline=True))
     assert played.headers["content-disposition"].startswith("inline")
-    assert httpx.get(share_access.poster_url(video_id, Visit(key))).headers["content-type"] == "image/webp"
+    assert (
+        httpx.get(share_access.poster_url(video_id, ShareCredentials(key))).headers["content-type"]
+        == "image/webp"
+    )
 
 
 def test_each_opening_is_counted_and_leaves_an_event(video_id: str, key: str) -> None:
-    share_access.open_page(video_id, Visit(key, ADDRESS))
-    share_access.open_page(video_id, Visit(key, "2001:db8:1234:5678::9"))
+    share_access.open_page(video_id, ShareCredentials(key, ADDRESS))
+    share_access.open_page(video_id, ShareCredentials(key, "2001:db8:1234:5678::9"))
     assert events("share_opened") == [
         {"network": "203.0.113.0/24", "views": 1, "by": "page"},
         {"network": "2001:db8:1234::/48", "views": 2, "by": "page"},
@@ -65,15 +68,19 @@ def test_each_opening_is_counted_and_leaves_an_event(video_id: str, key: str) ->
 def test_an_open_page_plays_and_downloads_without_being_counted_again(
     video_id: str, key: str, anna: Caller
 ) -> None:
-    links.open_link(anna, video_id, most_views=1)
-    ticket = share_access.open_page(video_id, Visit(key, ADDRESS)).ticket
-    inside = Visit(key, ADDRESS, ticket)
+    share_links.open_link(anna, video_id, most_views=1)
+    ticket = share_access.open_page(video_id, ShareCredentials(key, ADDRESS)).ticket
+    inside = ShareCredentials(key, ADDRESS, ticket)
     assert share_access.open_page(video_id, inside).title  # the same tab, loaded again
     for inline in (True, True, False):
         assert share_access.download_url(video_id, inside, inline=inline)
-    assert links.link(anna, video_id).views == 1
+    assert share_links.get_link(anna, video_id).views == 1
     assert events("share_download") == [{"network": "203.0.113.0/24"}]
-    for outside in (Visit(key, ADDRESS), Visit(key, ADDRESS, ticket + "x"), Visit("", ADDRESS, ticket)):
+    for outside in (
+        ShareCredentials(key, ADDRESS),
+        ShareCredentials(key, ADDRESS, ticket + "x"),
+        ShareCredentials("", ADDRESS, ticket),
+    ):
         with pytest.raises(WrongSecretKey):
             share_access.download_url(video_id, outside)
 
@@ -81,50 +88,52 @@ def test_an_open_page_plays_and_downloads_without_being_counted_again(
 def test_a_ticket_opens_no_closed_link_and_no_other_video(
     video_id: str, key: str, anna: Caller, generator: Generator
 ) -> None:
-    inside = Visit(key, ADDRESS, share_access.open_page(video_id, Visit(key)).ticket)
-    other = store(anna, generator)
-    links.open_link(anna, other, most_views=1)
-    other_key = links.secret_key(anna, other).secret_key
-    share_access.open_page(other, Visit(other_key))
+    inside = ShareCredentials(key, ADDRESS, share_access.open_page(video_id, ShareCredentials(key)).ticket)
+    other = store_video(anna, generator)
+    share_links.open_link(anna, other, most_views=1)
+    other_key = share_links.get_secret_key(anna, other).secret_key
+    share_access.open_page(other, ShareCredentials(other_key))
     with pytest.raises(WrongSecretKey):
-        share_access.download_url(other, Visit(other_key, ADDRESS, inside.ticket))
-    links.close_link(anna, video_id)
+        share_access.download_url(other, ShareCredentials(other_key, ADDRESS, inside.ticket))
+    share_links.close_link(anna, video_id)
     with pytest.raises(WrongSecretKey):
         share_access.download_url(video_id, inside)
 
 
 def test_a_ticket_is_good_as_long_as_the_link_is_as_it_was(video_id: str, key: str, anna: Caller) -> None:
     for change in ("other limits", "closed and opened", "another key"):
-        links.open_link(anna, video_id)
-        ticket = share_access.open_page(video_id, Visit(key, ADDRESS)).ticket
-        assert share_access.download_url(video_id, Visit(key, ADDRESS, ticket), inline=True), change
+        share_links.open_link(anna, video_id)
+        ticket = share_access.open_page(video_id, ShareCredentials(key, ADDRESS)).ticket
+        assert share_access.download_url(video_id, ShareCredentials(key, ADDRESS, ticket), inline=True), (
+            change
+        )
         if change == "another key":
-            key = links.rotate(anna, video_id).secret_key
+            key = share_links.rotate_key(anna, video_id).secret_key
         if change == "closed and opened":
-            links.close_link(anna, video_id)
-        links.open_link(anna, video_id, most_views=1)
-        share_access.open_page(video_id, Visit(key, ADDRESS))  # the one view
+            share_links.close_link(anna, video_id)
+        share_links.open_link(anna, video_id, most_views=1)
+        share_access.open_page(video_id, ShareCredentials(key, ADDRESS))  # the one view
         with pytest.raises(WrongSecretKey):
-            share_access.download_url(video_id, Visit(key, ADDRESS, ticket), inline=True)
+            share_access.download_url(video_id, ShareCredentials(key, ADDRESS, ticket), inline=True)
 
 
 def test_the_poster_goes_with_the_last_view_but_for_pages_that_are_open(
     video_id: str, key: str, anna: Caller
 ) -> None:
-    links.open_link(anna, video_id, most_views=1)
-    assert share_access.poster_url(video_id, Visit(key, ADDRESS))
-    ticket = share_access.open_page(video_id, Visit(key, ADDRESS)).ticket
-    assert share_access.poster_url(video_id, Visit(key, ADDRESS, ticket))
+    share_links.open_link(anna, video_id, most_views=1)
+    assert share_access.poster_url(video_id, ShareCredentials(key, ADDRESS))
+    ticket = share_access.open_page(video_id, ShareCredentials(key, ADDRESS)).ticket
+    assert share_access.poster_url(video_id, ShareCredentials(key, ADDRESS, ticket))
     with pytest.raises(WrongSecretKey):
-        share_access.poster_url(video_id, Visit(key, ADDRESS))
+        share_access.poster_url(video_id, ShareCredentials(key, ADDRESS))
 
 
 def test_openings_at_the_same_time_never_pass_the_limit(video_id: str, key: str, anna: Caller) -> None:
-    links.open_link(anna, video_id, most_views=3)
+    share_links.open_link(anna, video_id, most_views=3)
 
     def opens(_: int) -> bool:
         try:
-            share_access.open_page(video_id, Visit(key))
+            share_access.open_page(video_id, ShareCredentials(key))
         except WrongSecretKey:
             return False
         return True
@@ -140,7 +149,7 @@ def test_a_wrong_key_and_an_absent_video_are_refused_with_the_same_words(video_i
     said = set()
     for asked, shown in ((video_id, "wrong"), (video_id, ""), ("video_1_absent", key)):
         with pytest.raises(WrongSecretKey) as refusal:
-            share_access.open_page(asked, Visit(shown))
+            share_access.open_page(asked, ShareCredentials(shown))
         said.add(refusal.value.public_message)
     assert said == {"This link does not work any more."}
 
@@ -148,37 +157,37 @@ def test_a_wrong_key_and_an_absent_video_are_refused_with_the_same_words(video_i
 def test_after_twenty_wrong_keys_an_address_waits_even_with_the_right_one(video_id: str, key: str) -> None:
     for _ in range(20):
         with pytest.raises(WrongSecretKey):
-            share_access.download_url(video_id, Visit("wrong", ADDRESS))
+            share_access.download_url(video_id, ShareCredentials("wrong", ADDRESS))
     for shown in ("wrong", key):
         with pytest.raises(RateLimited) as refusal:
-            share_access.open_page(video_id, Visit(shown, ADDRESS))
+            share_access.open_page(video_id, ShareCredentials(shown, ADDRESS))
         assert 3000 < refusal.value.retry_after <= 3600
     with pytest.raises(RateLimited):
-        share_access.poster_url(video_id, Visit(key, f"::ffff:{ADDRESS}"))
-    assert share_access.open_page(video_id, Visit(key, "203.0.113.78")).title
+        share_access.poster_url(video_id, ShareCredentials(key, f"::ffff:{ADDRESS}"))
+    assert share_access.open_page(video_id, ShareCredentials(key, "203.0.113.78")).title
 
 
 def test_a_household_is_one_address(video_id: str, key: str) -> None:
     for number in range(20):
         with pytest.raises(WrongSecretKey):
-            share_access.open_page(video_id, Visit("wrong", f"2001:db8:0:1::{number:x}"))
+            share_access.open_page(video_id, ShareCredentials("wrong", f"2001:db8:0:1::{number:x}"))
     with pytest.raises(RateLimited):
-        share_access.open_page(video_id, Visit(key, "2001:db8:0:1:ffff::1"))
-    assert share_access.open_page(video_id, Visit(key, "2001:db8:0:2::1")).title
+        share_access.open_page(video_id, ShareCredentials(key, "2001:db8:0:1:ffff::1"))
+    assert share_access.open_page(video_id, ShareCredentials(key, "2001:db8:0:2::1")).title
 
 
 def test_load_tests_may_do_without_limits(video_id: str, configure: Configure) -> None:
     configure(RATE_LIMITS="off")
     for _ in range(25):
         with pytest.raises(WrongSecretKey):
-            share_access.open_page(video_id, Visit("wrong", ADDRESS))
+            share_access.open_page(video_id, ShareCredentials("wrong", ADDRESS))
 
 
 def test_no_key_is_logged(video_id: str, key: str) -> None:
     with capture_logs() as lines:
-        share_access.open_page(video_id, Visit(key, ADDRESS))
+        share_access.open_page(video_id, ShareCredentials(key, ADDRESS))
         with pytest.raises(WrongSecretKey):
-            share_access.open_page(video_id, Visit(key[:-1], ADDRESS))
+            share_access.open_page(video_id, ShareCredentials(key[:-1], ADDRESS))
     assert [line["event"] for line in lines] == ["share link refused from unknown"]
     for secret in (key, key[:-1]):
         assert secret not in str(lines)

@@ -8,16 +8,15 @@ from threading import Event
 import pytest
 
 from tests.services.conftest import SCRIPT, Queued, Row
-from tests.services.rows import put
-from tests.services.working import Worker, is_clean, never
 from tests.support.installation import Configure
 from tests.support.misbehaving_server import MIB, Manners, NaughtyServer
 from tests.support.s3_proxy import S3Proxy
+from tests.support.videos import TransferThread, insert_video, is_storage_empty, never
 from videovault.db import transaction
 from videovault.gateways import storage
 from videovault.gateways.storage import Description
-from videovault.models import Status, Video, now
-from videovault.services.admin import webhook_log
+from videovault.models import Status, Video, utcnow
+from videovault.services.admin import rescue
 from videovault.services.core.access import Caller
 from videovault.services.core.lifecycle import LEASE_SECONDS
 from videovault.services.core.naming import SIDECAR_NAME, folder
@@ -33,12 +32,12 @@ FILM = Manners(size=2 * MIB)
 def sent_by_a_dead_worker(anna: Caller, proxy: S3Proxy, row: Row) -> str:
     """A video that was queued again when its worker had died with the whole object in S3."""
     del proxy
-    video_id = put(anna, Status.STORING, ago=60, heartbeat_at=now() - LONG_AGO)
+    video_id = insert_video(anna, Status.STORING, ago=60, heartbeat_at=utcnow() - LONG_AGO)
     key = f"{folder(row(video_id))}1000000000000_a.mp4"
     storage.connected().put(key, b"whole", Description("video/mp4"))
     with transaction() as session:
         session.get_one(Video, video_id).s3_key = key
-    scheduler.take_back()
+    scheduler.requeue_expired()
     assert row(video_id).status == Status.QUEUED
     return video_id
 
@@ -48,14 +47,14 @@ def test_the_object_of_a_worker_that_died_goes_when_the_video_is_cancelled(
 ) -> None:
     pipeline.cancel(anna, sent_by_a_dead_worker)
     repair.repair(enqueue=list)
-    assert is_clean()
+    assert is_storage_empty()
 
 
 def test_the_object_of_an_earlier_address_goes_when_another_is_stored(
     anna: Caller, sent_by_a_dead_worker: str, server: NaughtyServer, row: Row
 ) -> None:
     pipeline.cancel(anna, sent_by_a_dead_worker)
-    webhook_log.rescue(anna, sent_by_a_dead_worker, server.serve("/other.mp4", FILM), enqueue=list)
+    rescue.set_video_url(anna, sent_by_a_dead_worker, server.serve("/other.mp4", FILM), enqueue=list)
     pipeline.produce(sent_by_a_dead_worker, stopping=never)
     found = row(sent_by_a_dead_worker)
     assert found.status == Status.READY
@@ -68,8 +67,8 @@ def test_a_late_worker_takes_away_what_it_sent_for_an_earlier_address(
     video_id = queued(FILM)
     with _held_while_sending(video_id, proxy):
         pipeline.cancel(anna, video_id)
-        webhook_log.rescue(anna, video_id, server.serve("/other.mp4", FILM), enqueue=list)
-    assert is_clean()
+        rescue.set_video_url(anna, video_id, server.serve("/other.mp4", FILM), enqueue=list)
+    assert is_storage_empty()
     assert (row(video_id).status, row(video_id).heartbeat_at) == (Status.QUEUED, None)
 
 
@@ -81,7 +80,7 @@ def test_a_late_worker_leaves_nothing_of_a_video_that_is_rendered_anew(
     with _held_while_sending(video_id, proxy):
         pipeline.cancel(anna, video_id)
         orders.request(anna, SCRIPT, video_id, enqueue=list)
-    assert is_clean()
+    assert is_storage_empty()
     assert (row(video_id).status, row(video_id).heartbeat_at) == (Status.GENERATING, None)
 
 
@@ -96,7 +95,7 @@ def _held_while_sending(video_id: str, proxy: S3Proxy) -> Iterator[None]:
             send.wait()
 
     proxy.before = hold
-    worker = Worker(video_id)
+    worker = TransferThread(video_id)
     try:
         assert sending.wait(20)
         yield

@@ -7,13 +7,13 @@ from threading import Thread
 import pytest
 
 from tests.services.conftest import Row
-from tests.services.rows import put
 from tests.support.generator import Generator
 from tests.support.media import HEIGHT, SECONDS, WIDTH
+from tests.support.videos import insert_video
 from videovault.db import transaction
 from videovault.errors import Conflict, RateLimited
 from videovault.gateways.storage import Storage
-from videovault.models import Status, Video, now
+from videovault.models import Status, Video, utcnow
 from videovault.services.core import rate_limits
 from videovault.services.core.access import Caller
 from videovault.services.core.lifecycle import LEASE_SECONDS
@@ -52,7 +52,7 @@ def test_trying_again_counts_as_what_it_does(
     anna: Caller, limit: rate_limits.Windows, purpose: str, limited: str | None
 ) -> None:
     failed = {
-        source: put(anna, Status.FAILED, hook="Look", source_url=source)
+        source: insert_video(anna, Status.FAILED, hook="Look", source_url=source)
         for source in (None, "https://films.example/a.mp4")
     }
     for _ in range(limit[0].amount):
@@ -113,7 +113,7 @@ def test_a_worker_that_is_stopped_gives_the_video_back(generator: Generator, ann
 @pytest.mark.usefixtures("moto_s3")
 def test_what_a_dead_worker_left_is_handed_out_again(generator: Generator, anna: Caller, row: Row) -> None:
     stored = gallery.store_link(anna, generator.video_url, anna.email, enqueue=nobody)
-    silent = now() - timedelta(seconds=LEASE_SECONDS + 1)
+    silent = utcnow() - timedelta(seconds=LEASE_SECONDS + 1)
     aged(stored.video_id, status=Status.STORING, heartbeat_at=silent)
     repair.repair(enqueue=nobody)
     assert row(stored.video_id).status == Status.QUEUED
@@ -125,7 +125,7 @@ def test_what_a_dead_worker_left_is_handed_out_again(generator: Generator, anna:
 
 def test_a_worker_that_lives_keeps_its_video(generator: Generator, anna: Caller, row: Row) -> None:
     stored = gallery.store_link(anna, generator.video_url, anna.email, enqueue=nobody)
-    aged(stored.video_id, status=Status.STORING, heartbeat_at=now())
+    aged(stored.video_id, status=Status.STORING, heartbeat_at=utcnow())
     repair.repair(enqueue=nobody)
     assert row(stored.video_id).status == Status.STORING
 
@@ -133,7 +133,7 @@ def test_a_worker_that_lives_keeps_its_video(generator: Generator, anna: Caller,
 @pytest.mark.usefixtures("generator")
 def test_a_request_that_nobody_was_told_of_is_handed_out(generating: Generating) -> None:
     video = generating()
-    aged(video.id, updated_at=now() - scheduler.FORGOTTEN_AFTER)
+    aged(video.id, updated_at=utcnow() - scheduler.STRANDED_AFTER)
     told: list[str] = []
     repair.repair(enqueue=told.append)
     assert told == [video.id]

@@ -15,27 +15,27 @@ import pytest
 from sqlmodel import select
 
 from tests.services.conftest import Queued, Row
-from tests.services.working import is_clean, never
 from tests.support.films import KINDS, film, of_a_kind
 from tests.support.installation import ROOT, Configure
 from tests.support.misbehaving_server import Manners, NaughtyServer
 from tests.support.s3_proxy import Behaviour, Refusal, Request, S3Proxy
+from tests.support.videos import is_storage_empty, never
 from tests.support.waiting import HANG_SECONDS, eventually
 from videovault.db import reading, transaction
 from videovault.errors import Conflict, VideoNotFound
-from videovault.gateways import ranges, storage
-from videovault.gateways.probe import probe
+from videovault.gateways import object_reader, storage
+from videovault.gateways.probe import probe_video
 from videovault.gateways.storage import Description
 from videovault.models import CopyState, Event, Status, User, Video
 from videovault.services.core import quota
 from videovault.services.core.access import Caller
-from videovault.services.core.naming import folder, is_copy
+from videovault.services.core.naming import folder, is_copy_key
 from videovault.services.core.views import Measured
 from videovault.services.generation import orders
-from videovault.services.maintenance.reconcile.rebuilding import rebuild
-from videovault.services.maintenance.reconcile.running import reconcile
-from videovault.services.sharing import links, share_access
-from videovault.services.sharing.share_access import Visit
+from videovault.services.maintenance.reconcile.rebuild import rebuild
+from videovault.services.maintenance.reconcile.runner import reconcile
+from videovault.services.sharing import share_access, share_links
+from videovault.services.sharing.share_access import ShareCredentials
 from videovault.services.transfer import cleanup, pipeline, playable_copy, scheduler
 from videovault.services.transfer import store as transfer_store
 from videovault.services.videos import deletion, gallery, sidecar
@@ -69,7 +69,7 @@ def stored(queued: Queued, row: Row) -> Stored:
 
 
 def copies_of(video: Video) -> list[str]:
-    return [key for key in storage.connected().keys(folder(video)) if is_copy(key)]
+    return [key for key in storage.connected().keys(folder(video)) if is_copy_key(key)]
 
 
 def events(kind: str) -> list[Event]:
@@ -99,7 +99,7 @@ def test_every_kind_is_told_from_the_others_and_gets_the_copy_that_it_needs(
     played = httpx.get(link)
     assert len(played.content) == video.copy_size
     assert played.headers["content-type"] == f"video/{wanted.copied[0]}"
-    seen = probe(link, wanted.copied[0])
+    seen = probe_video(link, wanted.copied[0])
     assert seen
     assert (video.copy_format, seen.video_codec, seen.audio_codec) == wanted.copied
     assert (seen.width, seen.height) == (video.width, video.height)
@@ -152,7 +152,7 @@ def test_a_file_that_was_cut_short_is_refused_and_leaves_nothing(queued: Queued,
         found = row(video_id)
         assert (found.status, found.error_code) == (Status.FAILED, "SOURCE_FAILED")
         assert found.error_message == "The file is not complete."
-        assert is_clean()
+        assert is_storage_empty()
 
 
 @pytest.mark.parametrize("mends_itself", [True, False])
@@ -166,7 +166,7 @@ def test_a_generated_file_that_is_not_complete_is_fetched_again(
     with transaction() as session:
         ordered = session.get_one(Video, video.id)
         ordered.requested_at = ordered.created_at
-        orders.receive_url(session, ordered, url, why="the webhook answered", by="generator")
+        orders.accept_url(session, ordered, url, why="the webhook answered", by="generator")
     claimed = scheduler.claim()
     assert claimed
 
@@ -184,7 +184,7 @@ def test_a_generated_file_that_is_not_complete_is_fetched_again(
         assert (found.status, found.error_message) == (Status.FAILED, "The file is not complete.")
         assert found.source_url == url  # "Fetch again" comes before "Generate again"
         assert len(server.seen("/made.mp4")) >= 3
-        assert is_clean()
+        assert is_storage_empty()
 
 
 def test_sound_alone_is_no_video(queued: Queued, row: Row) -> None:
@@ -192,7 +192,7 @@ def test_sound_alone_is_no_video(queued: Queued, row: Row) -> None:
     pipeline.produce(video_id, stopping=never)
     assert row(video_id).status == Status.FAILED
     assert "no picture" in (row(video_id).error_message or "")
-    assert is_clean()
+    assert is_storage_empty()
 
 
 def test_the_sidecar_of_a_video_from_before_is_as_it_was(stored: Stored, row: Row) -> None:
@@ -210,7 +210,7 @@ def test_the_sidecar_of_a_video_from_before_is_as_it_was(stored: Stored, row: Ro
 def test_a_visitor_plays_the_copy_unless_it_was_exchanged(stored: Stored, row: Row, anna: Caller) -> None:
     video_id = stored(HEVC)
     playable_copy.make_next(stopping=never)
-    video, visit = row(video_id), Visit(links.secret_key(anna, video_id).secret_key)
+    video, visit = row(video_id), ShareCredentials(share_links.get_secret_key(anna, video_id).secret_key)
     played = httpx.get(share_access.download_url(video_id, visit, inline=True))
     assert len(played.content) == video.copy_size
     assert httpx.get(share_access.download_url(video_id, visit)).content == of_a_kind(HEVC)
@@ -226,7 +226,7 @@ def test_a_copy_counts_and_goes_with_its_video(stored: Stored, row: Row, anna: C
     with reading() as session:
         assert quota.used(session, anna.user_id) == (video.size or 0) + (video.copy_size or 0)
     deletion.delete(anna, video_id)
-    assert is_clean()
+    assert is_storage_empty()
 
 
 def test_no_copy_is_made_where_copies_are_switched_off(
@@ -248,7 +248,7 @@ def test_a_full_account_gets_no_copy_and_says_so(
     told = gallery.get(anna, video_id).playable_copy
     assert told
     assert told.error
-    visit = Visit(links.secret_key(anna, video_id).secret_key)
+    visit = ShareCredentials(share_links.get_secret_key(anna, video_id).secret_key)
     shared = share_access.open_page(video_id, visit).playable_copy  # without what it tells of the account
     assert shared == told.model_copy(update={"error": None})
     assert copies_of(row(video_id)) == []
@@ -278,10 +278,10 @@ def test_a_copy_that_failed_is_made_when_its_owner_asks_for_it(
 def test_a_store_that_is_away_while_a_copy_is_made_costs_time_only(
     stored: Stored, row: Row, proxy: S3Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ranges, "AWAY_SECONDS", 0.1)
+    monkeypatch.setattr(object_reader, "OUTAGE_SECONDS", 0.1)
     video_id = stored(HEVC)
     proxy.behaviour = Away()
-    for _ in range(playable_copy.MOST_TRIES + 1):
+    for _ in range(playable_copy.MAX_ATTEMPTS + 1):
         assert playable_copy.make_next(stopping=never) == "not made"
         assert (row(video_id).copy_state, row(video_id).copy_tries) == ("making", 0)
         with transaction() as session:
@@ -293,10 +293,10 @@ def test_a_store_that_is_away_while_a_copy_is_made_costs_time_only(
 def test_a_video_that_a_store_does_not_give_is_given_up_after_some_tries(
     stored: Stored, row: Row, proxy: S3Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ranges, "AWAY_SECONDS", 0.1)
+    monkeypatch.setattr(object_reader, "OUTAGE_SECONDS", 0.1)
     video_id = stored(HEVC)
     proxy.behaviour = Away({"GET"})
-    for tries in range(playable_copy.MOST_TRIES):
+    for tries in range(playable_copy.MAX_ATTEMPTS):
         assert (playable_copy.make_next(stopping=never), row(video_id).copy_tries) == ("not made", tries + 1)
         with transaction() as session:
             session.get_one(Video, video_id).heartbeat_at = row(video_id).created_at - timedelta(hours=1)
@@ -335,7 +335,7 @@ def test_a_file_that_ends_every_worker_is_given_up(stored: Stored, row: Row) -> 
     video_id = stored(HEVC)
     with transaction() as session:
         video = session.get_one(Video, video_id)
-        video.copy_state, video.copy_tries = CopyState.MAKING, playable_copy.MOST_TRIES
+        video.copy_state, video.copy_tries = CopyState.MAKING, playable_copy.MAX_ATTEMPTS
         video.copy_key = f"{folder(video)}playable_1.mp4"
         storage.connected().put(video.copy_key, b"half of it", Description("video/mp4"))
         video.heartbeat_at = video.created_at - timedelta(hours=1)
@@ -372,7 +372,7 @@ def test_whoever_loses_the_video_while_sending_its_copy_leaves_nothing(
     making.join(HANG_SECONDS)
     assert not making.is_alive()
     if change == "deleted":
-        assert is_clean()
+        assert is_storage_empty()
     else:
         assert copies_of(before) == []
         assert row(video_id).copy_state == CopyState.MAKING
@@ -423,10 +423,10 @@ def test_an_upload_of_a_copy_is_no_stray_while_it_is_being_made(stored: Stored, 
     with transaction() as session:
         video = session.get_one(Video, video_id)
         video.copy_state, video.copy_key = CopyState.MAKING, key
-    assert list(cleanup.strays(timedelta(seconds=-60))) == []
+    assert list(cleanup.orphaned_uploads(timedelta(seconds=-60))) == []
     with transaction() as session:
         session.get_one(Video, video_id).copy_state = None
-    assert [upload.key for upload in cleanup.strays(timedelta(seconds=-60))] == [key]
+    assert [upload.key for upload in cleanup.orphaned_uploads(timedelta(seconds=-60))] == [key]
 
 
 def test_the_owner_with_the_fewest_waiting_comes_first(stored: Stored, row: Row, bert: Caller) -> None:

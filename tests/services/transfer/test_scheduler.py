@@ -8,10 +8,10 @@ from threading import Barrier
 import pytest
 
 from tests.services.conftest import Row
-from tests.services.rows import end, put
 from tests.support.installation import Configure
+from tests.support.videos import finish_video, insert_video
 from videovault import models
-from videovault.db import clock, moment, transaction
+from videovault.db import db_now, read_db_now, transaction
 from videovault.models import Status, Video
 from videovault.services.core.access import Caller
 from videovault.services.core.lifecycle import LEASE_SECONDS
@@ -30,44 +30,44 @@ def beat(video_id: str, seconds: float) -> None:
     """Its worker was heard of so many seconds ago, by the database's clock."""
     with transaction() as session:
         video = session.get_one(Video, video_id)
-        video.heartbeat_at = moment(session) - timedelta(seconds=seconds)
+        video.heartbeat_at = read_db_now(session) - timedelta(seconds=seconds)
 
 
 def test_one_users_many_videos_do_not_keep_anothers_one_waiting(
     anna: Caller, bert: Caller, configure: Configure
 ) -> None:
     configure(RUNNING_PER_USER=0)
-    many = [put(anna, Status.QUEUED, ago=100 - number) for number in range(20)]
-    one = put(bert, Status.QUEUED)
+    many = [insert_video(anna, Status.QUEUED, ago=100 - number) for number in range(20)]
+    one = insert_video(bert, Status.QUEUED)
     assert [claimed(), claimed(), claimed(), claimed()] == [many[0], one, many[1], many[2]]
 
 
 def test_whoever_came_first_is_served_first_however_long_ago_they_were_served(
     anna: Caller, bert: Caller
 ) -> None:
-    end(put(anna, Status.QUEUED), Status.FAILED)
-    earlier = put(anna, Status.QUEUED)
-    end(_stored(earlier), Status.READY)
-    mine, berts = put(anna, Status.QUEUED), put(bert, Status.QUEUED)
+    finish_video(insert_video(anna, Status.QUEUED), Status.FAILED)
+    earlier = insert_video(anna, Status.QUEUED)
+    finish_video(_stored(earlier), Status.READY)
+    mine, berts = insert_video(anna, Status.QUEUED), insert_video(bert, Status.QUEUED)
     assert [claimed(), claimed()] == [mine, berts]
 
 
 def test_a_user_has_only_so_many_running(anna: Caller, configure: Configure) -> None:
     configure(RUNNING_PER_USER=2)
-    first, second, third = (put(anna, Status.QUEUED, ago=9 - number) for number in range(3))
+    first, second, third = (insert_video(anna, Status.QUEUED, ago=9 - number) for number in range(3))
     assert [claimed(), claimed(), claimed()] == [first, second, None]
-    assert scheduler.following() is None
-    end(first, Status.READY)
-    assert scheduler.following() == third
+    assert scheduler.next_queued() is None
+    finish_video(first, Status.READY)
+    assert scheduler.next_queued() == third
     assert claimed() == third
 
 
 def test_a_video_that_is_given_back_keeps_its_place(anna: Caller, bert: Caller) -> None:
-    first = put(anna, Status.QUEUED, ago=50)
-    put(anna, Status.QUEUED, ago=40)
+    first = insert_video(anna, Status.QUEUED, ago=50)
+    insert_video(anna, Status.QUEUED, ago=40)
     assert claimed() == first
-    end(first, Status.QUEUED)
-    put(bert, Status.QUEUED)
+    finish_video(first, Status.QUEUED)
+    insert_video(bert, Status.QUEUED)
     assert claimed() == first
 
 
@@ -76,8 +76,8 @@ def test_many_workers_at_once_do_not_pass_the_limit_together(
 ) -> None:
     configure(RUNNING_PER_USER=2)
     for _ in range(6):
-        put(anna, Status.QUEUED)
-    put(bert, Status.QUEUED)
+        insert_video(anna, Status.QUEUED)
+    insert_video(bert, Status.QUEUED)
     together = Barrier(8)
 
     def work(_number: int) -> str | None:
@@ -92,8 +92,8 @@ def test_many_workers_at_once_do_not_pass_the_limit_together(
 
 def test_a_users_last_place_is_given_away_once(anna: Caller, configure: Configure) -> None:
     configure(RUNNING_PER_USER=1)
-    put(anna, Status.QUEUED, ago=60)
-    taken = put(anna, Status.QUEUED, ago=50)
+    insert_video(anna, Status.QUEUED, ago=60)
+    taken = insert_video(anna, Status.QUEUED, ago=50)
     with ThreadPoolExecutor(1) as machine:
         with transaction() as session:
             assert scheduler._take(session, session.get_one(Video, taken))
@@ -104,7 +104,7 @@ def test_a_users_last_place_is_given_away_once(anna: Caller, configure: Configur
 
 
 def test_a_video_that_a_worker_has_not_let_go_of_waits(anna: Caller) -> None:
-    video_id = put(anna, Status.QUEUED)
+    video_id = insert_video(anna, Status.QUEUED)
     beat(video_id, 1)
     assert claimed() is None
     beat(video_id, LEASE_SECONDS + 1)
@@ -112,34 +112,34 @@ def test_a_video_that_a_worker_has_not_let_go_of_waits(anna: Caller) -> None:
 
 
 def test_the_generator_is_asked_first_for_whoever_has_the_fewest_in_work(anna: Caller, bert: Caller) -> None:
-    put(anna, Status.GENERATING, ago=60, requested_at=models.now())
-    mine = put(anna, Status.GENERATING, ago=50)
-    berts = put(bert, Status.GENERATING, ago=10)
-    assert scheduler.next_unasked() == berts
-    end(berts, Status.FAILED)
-    assert scheduler.next_unasked() == mine
+    insert_video(anna, Status.GENERATING, ago=60, requested_at=models.utcnow())
+    mine = insert_video(anna, Status.GENERATING, ago=50)
+    berts = insert_video(bert, Status.GENERATING, ago=10)
+    assert scheduler.next_unrequested() == berts
+    finish_video(berts, Status.FAILED)
+    assert scheduler.next_unrequested() == mine
 
 
 def test_only_what_could_go_on_is_handed_out_again(anna: Caller, configure: Configure) -> None:
     configure(RUNNING_PER_USER=1)
-    running = put(anna, Status.QUEUED, ago=60)
-    waiting = put(anna, Status.QUEUED, ago=50)
-    unasked = put(anna, Status.GENERATING, ago=40)
-    put(anna, Status.GENERATING)  # a moment ago: somebody is just being told
+    running = insert_video(anna, Status.QUEUED, ago=60)
+    waiting = insert_video(anna, Status.QUEUED, ago=50)
+    unasked = insert_video(anna, Status.GENERATING, ago=40)
+    insert_video(anna, Status.GENERATING)  # a moment ago: somebody is just being told
     assert claimed() == running
-    assert scheduler.forgotten() == [unasked]
-    end(running, Status.READY)
-    assert scheduler.forgotten() == [unasked, waiting]
+    assert scheduler.stranded() == [unasked]
+    finish_video(running, Status.READY)
+    assert scheduler.stranded() == [unasked, waiting]
 
 
 @pytest.mark.parametrize("seconds", [LEASE_SECONDS + 5, -LEASE_SECONDS - 5])
 def test_what_a_dead_worker_held_is_queued_again_also_when_the_clock_was_set_back(
     anna: Caller, row: Row, seconds: float
 ) -> None:
-    put(anna, Status.QUEUED)
+    insert_video(anna, Status.QUEUED)
     video_id = str(claimed())
     beat(video_id, seconds)
-    scheduler.take_back()
+    scheduler.requeue_expired()
     assert row(video_id).status == Status.QUEUED
     assert str(claimed()) == video_id
 
@@ -148,8 +148,8 @@ def test_what_a_dead_worker_held_is_queued_again_also_when_the_clock_was_set_bac
 def test_a_worker_whose_clock_is_wrong_takes_no_living_workers_video(
     anna: Caller, row: Row, monkeypatch: pytest.MonkeyPatch, hours: int
 ) -> None:
-    video_id = put(anna, Status.QUEUED)
-    overdue = put(anna, Status.GENERATING, requested_at=models.now(), deadline_at=_in(minutes=30))
+    video_id = insert_video(anna, Status.QUEUED)
+    overdue = insert_video(anna, Status.GENERATING, requested_at=models.utcnow(), deadline_at=_in(minutes=30))
     assert claimed() == video_id
 
     class Jumped(datetime):
@@ -159,13 +159,13 @@ def test_a_worker_whose_clock_is_wrong_takes_no_living_workers_video(
             return cls.fromtimestamp((datetime.now(UTC) + timedelta(hours=hours)).timestamp(), UTC)
 
     monkeypatch.setattr(models, "datetime", Jumped)
-    assert abs(models.now() - datetime.now(UTC)) > timedelta(minutes=59)
+    assert abs(models.utcnow() - datetime.now(UTC)) > timedelta(minutes=59)
     repair.repair(enqueue=lambda _video_id: None)
     assert row(video_id).status == Status.STORING
     assert row(overdue).status == Status.GENERATING
     before = datetime.now(UTC) - timedelta(milliseconds=1)  # the database's clock has no microseconds
     with transaction() as session:
-        session.get_one(Video, video_id).heartbeat_at = clock()  # type: ignore[assignment] # evaluated by the database
+        session.get_one(Video, video_id).heartbeat_at = db_now()  # type: ignore[assignment] # evaluated by the database
     assert before <= row(video_id).heartbeat_at <= datetime.now(UTC)  # type: ignore[operator] # it is there
 
 
@@ -175,4 +175,4 @@ def _stored(video_id: str) -> str:
 
 
 def _in(**span: float) -> datetime:
-    return models.now() + timedelta(**span)
+    return models.utcnow() + timedelta(**span)

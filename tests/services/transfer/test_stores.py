@@ -11,7 +11,6 @@ import httpx
 import pytest
 
 from tests.services.conftest import Queued, Row
-from tests.services.working import never
 from tests.support.documents import ROOT, in_document, table
 from tests.support.installation import Configure
 from tests.support.misbehaving_server import MIB, Manners, payload
@@ -35,9 +34,10 @@ from tests.support.stores import (
     RefusesOnce,
     ShowsLate,
 )
+from tests.support.videos import never
 from videovault.gateways import object_versions, storage
 from videovault.gateways.storage import Storage
-from videovault.gateways.store_capabilities import Call
+from videovault.gateways.store_capabilities import S3Call
 from videovault.models import Status
 from videovault.services.admin import checks, health
 from videovault.services.core.access import Caller
@@ -202,7 +202,7 @@ def _stored(case: Case, behaviour: Behaviour, video_id: str, row: Row, past_the_
     assert past_the_proxy.read(f"{key.rpartition('/')[0]}/video.json", SIZE)
     if isinstance(behaviour, OpaqueETags) and behaviour.read_back:
         return "yes, read back"
-    return f"yes, by {storage.connected().capabilities.sums(Call.PART)}"
+    return f"yes, by {storage.connected().capabilities.sums(S3Call.PART)}"
 
 
 def _played(case: Case, caller: Caller, video_id: str) -> str:
@@ -228,14 +228,14 @@ def _deleted(caller: Caller, video_id: str, past_the_proxy: Storage) -> str:
 
 def _said(case: Case, admin: Caller) -> str:
     found = checks.check(admin, "storage", jobs_waiting=lambda: 0)
-    is_ready = health.begun({})["s3"].result(30) == health.OK
+    is_ready = health.start({})["s3"].result(30) == health.OK
     assert is_ready == case.ready
     unusual = [said for said in (found.found, *found.details) if said not in USUAL]
     return " ".join([f"{found.state}:", *unusual]) if unusual else found.state
 
 
 def _all_versions(vault: Storage) -> list[str]:
-    return [each.key for each in object_versions.listed(vault._calls, vault._ask, "")]
+    return [each.key for each in object_versions.list_versions(vault._calls, vault._ask, "")]
 
 
 def test_the_document_shows_what_was_seen(

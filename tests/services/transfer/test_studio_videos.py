@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.embedded.studio.running import VIDEO, Studio, studio
+from tests.embedded.studio.studio_process import VIDEO, Studio, running_studio
 from tests.services.conftest import Row
-from tests.services.rows import put
 from tests.support.installation import Configure
+from tests.support.videos import insert_video
 from videovault.config import settings
 from videovault.errors import UnsafeUrl
 from videovault.gateways.storage import Storage
 from videovault.gateways.studio import file_code
 from videovault.models import Status
-from videovault.services.admin import webhook_log
+from videovault.services.admin import rescue
 from videovault.services.core.access import Caller
 from videovault.services.generation import orders
 from videovault.services.transfer import pipeline
@@ -34,7 +34,9 @@ def running(moto_s3: Storage, configure: Configure, tmp_path: Path) -> Iterator[
     del moto_s3
     configure()
     own = settings().installation
-    with studio(tmp_path / "studio", "--mode", "direct", key=own.studio_key, port=own.studio_port) as started:
+    with running_studio(
+        tmp_path / "studio", "--mode", "direct", key=own.studio_key, port=own.studio_port
+    ) as started:
         yield started
 
 
@@ -73,7 +75,9 @@ def test_a_report_that_names_another_videos_file_stores_nothing(
     anothers_file: str, anna: Caller, row: Row
 ) -> None:
     """The owner of a video may report its address; that leads to no file but its own."""
-    video_id = put(anna, Status.QUEUED, source_url=anothers_file, s3_key=f"videos/{anna.user_id}/x/film.mp4")
+    video_id = insert_video(
+        anna, Status.QUEUED, source_url=anothers_file, s3_key=f"videos/{anna.user_id}/x/film.mp4"
+    )
     pipeline.produce(video_id, stopping=lambda: False)
     assert (row(video_id).status, row(video_id).error_code) == (Status.FAILED, "UNSAFE_URL")
 
@@ -81,7 +85,7 @@ def test_a_report_that_names_another_videos_file_stores_nothing(
 def test_an_admin_may_give_a_stuck_video_its_own_file_only(
     anothers_file: str, anna: Caller, row: Row
 ) -> None:
-    stuck = put(anna, Status.FAILED)
+    stuck = insert_video(anna, Status.FAILED)
     with pytest.raises(UnsafeUrl):
-        webhook_log.rescue(anna, stuck, anothers_file, enqueue=lambda _: None)
+        rescue.set_video_url(anna, stuck, anothers_file, enqueue=lambda _: None)
     assert row(stuck).source_url is None

@@ -5,12 +5,11 @@ from threading import Event
 import pytest
 
 from tests.services.conftest import Queued, Row
-from tests.services.rows import put
-from tests.services.working import Worker, is_clean, never, wait_for_parts
 from tests.support.generator import Generator
 from tests.support.installation import Configure
 from tests.support.misbehaving_server import MIB, Manners
 from tests.support.s3_proxy import S3Proxy
+from tests.support.videos import TransferThread, insert_video, is_storage_empty, never, wait_for_parts
 from videovault.db import reading, transaction
 from videovault.errors import Forbidden, StorageError, VideoNotFound
 from videovault.gateways import storage
@@ -51,11 +50,11 @@ def test_without_s3_it_leaves_the_lists_now_and_the_bucket_later(
         deletion.delete(anna, video_id)
     with pytest.raises(VideoNotFound):
         gallery.get(anna, video_id)
-    assert gallery.gallery(anna, anna.user_id).total_count == 0
-    deletion.finish_all()
+    assert gallery.list_videos(anna, anna.user_id).total_count == 0
+    deletion.finish_pending()
     assert row_exists(video_id)
     configure(AWS_ENDPOINT_URL_S3=moto_server)
-    deletion.finish_all()
+    deletion.finish_pending()
     assert not row_exists(video_id)
     assert list(moto_s3.keys()) == []
 
@@ -108,11 +107,11 @@ def test_in_every_state_nothing_stays(
         assert row_exists(video_id)
     else:
         deletion.delete(anna, video_id)
-    assert gallery.gallery(anna, anna.user_id).videos == []
+    assert gallery.list_videos(anna, anna.user_id).videos == []
     configure(AWS_ENDPOINT_URL_S3=moto_server)
-    deletion.finish_all()
+    deletion.finish_pending()
     assert not row_exists(video_id)
-    assert is_clean()
+    assert is_storage_empty()
 
 
 def test_while_a_transfer_runs_the_row_waits_for_its_worker_whose_late_object_goes_too(
@@ -127,23 +126,23 @@ def test_while_a_transfer_runs_the_row_waits_for_its_worker_whose_late_object_go
             send.wait()
 
     proxy.before = hold
-    worker = Worker(video_id)
+    worker = TransferThread(video_id)
     assert sending.wait(20)
     deletion.delete(anna, video_id)
-    deletion.finish_all()
+    deletion.finish_pending()
     assert row_exists(video_id)  # else nobody would look for what still comes
-    assert gallery.gallery(anna, anna.user_id).total_count == 0
+    assert gallery.list_videos(anna, anna.user_id).total_count == 0
     send.set()
     worker.ended()
     assert not row_exists(video_id)
-    assert is_clean()
+    assert is_storage_empty()
 
 
 def test_a_transfer_that_is_deleted_while_s3_is_down_is_cleared_up_later(
     anna: Caller, queued: Queued, row: Row, proxy: S3Proxy
 ) -> None:
     video_id = queued(Manners(size=40 * MIB, stall_after=15 * MIB, ranges=False))
-    worker = Worker(video_id)
+    worker = TransferThread(video_id)
     wait_for_parts(video_id)
     proxy.down = True
     with pytest.raises(StorageError):
@@ -151,20 +150,20 @@ def test_a_transfer_that_is_deleted_while_s3_is_down_is_cleared_up_later(
     worker.ended()
     proxy.down = False
     assert row(video_id).status == Status.DELETING
-    assert not is_clean()
+    assert not is_storage_empty()
     with transaction() as session:
         session.get_one(Video, video_id).heartbeat_at = None  # the lease is over
-    deletion.finish_all()
+    deletion.finish_pending()
     assert not row_exists(video_id)
-    assert is_clean()
+    assert is_storage_empty()
 
 
 def test_the_object_of_a_cancelled_video_whose_worker_died_is_removed(
     anna: Caller, moto_s3: Storage, row: Row
 ) -> None:
     video_id = _with_remains(anna, Status.FAILED, moto_s3)
-    cleanup.clear_failed()
-    assert is_clean()
+    cleanup.clean_up_failed()
+    assert is_storage_empty()
     assert row(video_id).upload_id is None
     pipeline.produce(video_id, stopping=never)
     assert row(video_id).status == Status.FAILED
@@ -172,7 +171,7 @@ def test_the_object_of_a_cancelled_video_whose_worker_died_is_removed(
 
 def _with_remains(owner: Caller, status: Status, bucket: Storage) -> str:
     """A video with an object and an unfinished upload in S3, whatever its status."""
-    video_id = put(owner, status)
+    video_id = insert_video(owner, status)
     key = f"videos/{owner.user_id}/{video_id}/1_a.mp4"
     described = Description("video/mp4")
     bucket.put(key, b"late", described)

@@ -5,31 +5,31 @@ from sqlmodel import col, select
 from structlog.testing import capture_logs
 
 from tests.services.conftest import Row
-from tests.services.stored import store, swap
 from tests.support.generator import Generator
 from tests.support.installation import Configure
 from tests.support.s3_proxy import s3_proxy
 from tests.support.stores import CopiesNothing
+from tests.support.videos import store_video, swap_object
 from videovault import security
 from videovault.db import reading
 from videovault.errors import ObjectSwapped, WrongSecretKey
 from videovault.gateways.storage import Description, Storage
 from videovault.models import Event, Status
-from videovault.services.admin.checks.objects import PREFIX
+from videovault.services.admin.checks.object_store import PREFIX
 from videovault.services.core import audit
 from videovault.services.core.access import Caller
 from videovault.services.maintenance import reconcile
-from videovault.services.sharing import links, share_access
-from videovault.services.sharing.share_access import Visit
+from videovault.services.sharing import share_access, share_links
+from videovault.services.sharing.share_access import ShareCredentials
 from videovault.services.videos import deletion, gallery, integrity
-from videovault.services.videos.integrity import TAG, Standing
+from videovault.services.videos.integrity import TAG, TagStatus
 
 
 @pytest.fixture
 def video_id(generator: Generator, bert: Caller, moto_s3: Storage) -> str:
     """A stored video of Bert's, who is no admin."""
     del moto_s3
-    return store(bert, generator)
+    return store_video(bert, generator)
 
 
 def kinds(video_id: str) -> list[str]:
@@ -39,18 +39,18 @@ def kinds(video_id: str) -> list[str]:
         return list(session.exec(found.order_by(col(Event.id))))
 
 
-def standing(row: Row, vault: Storage, video_id: str) -> Standing:
+def standing(row: Row, vault: Storage, video_id: str) -> TagStatus:
     video = row(video_id)
-    return integrity.standing(video, vault.info(str(video.s3_key)))
+    return integrity.tag_status(video, vault.info(str(video.s3_key)))
 
 
 def test_a_swapped_object_is_not_shared(video_id: str, bert: Caller, row: Row) -> None:
-    key = links.secret_key(bert, video_id).secret_key
-    swap(row(video_id))
+    key = share_links.get_secret_key(bert, video_id).secret_key
+    swap_object(row(video_id))
     with capture_logs() as lines:
         for call in (share_access.open_page, share_access.download_url):
             with pytest.raises(WrongSecretKey):
-                call(video_id, Visit(key))
+                call(video_id, ShareCredentials(key))
     assert [line["log_level"] for line in lines if "another object" in line["event"]] == ["error"] * 2
     assert kinds(video_id) == [audit.SWAPPED]
     assert row(video_id).share_views == 0
@@ -60,16 +60,16 @@ def test_a_swapped_object_is_not_shared(video_id: str, bert: Caller, row: Row) -
 def test_the_embedded_s3_keeps_no_tags_but_other_bytes_are_noticed(
     generator: Generator, bert: Caller, own_embedded_s3: Storage, row: Row, *, is_as_long: bool
 ) -> None:
-    video_id = store(bert, generator)
-    key = links.secret_key(bert, video_id).secret_key
-    assert share_access.open_page(video_id, Visit(key)).title
+    video_id = store_video(bert, generator)
+    key = share_links.get_secret_key(bert, video_id).secret_key
+    assert share_access.open_page(video_id, ShareCredentials(key)).title
     s3_key = str(row(video_id).s3_key)
     content = own_embedded_s3.read(s3_key, row(video_id).size or 0)
     assert content
     other = content[:-1] + bytes([content[-1] ^ 1] if is_as_long else [])
     own_embedded_s3.put(s3_key, other, Description("video/mp4"))
     with pytest.raises(WrongSecretKey):
-        share_access.open_page(video_id, Visit(key))
+        share_access.open_page(video_id, ShareCredentials(key))
     with pytest.raises(ObjectSwapped):
         deletion.delete(bert, video_id)
     assert kinds(video_id) == [audit.SWAPPED]
@@ -78,7 +78,7 @@ def test_the_embedded_s3_keeps_no_tags_but_other_bytes_are_noticed(
 def test_a_swapped_object_is_deleted_by_an_admin_only(
     video_id: str, anna: Caller, bert: Caller, row: Row, moto_s3: Storage
 ) -> None:
-    swap(row(video_id))
+    swap_object(row(video_id))
     with pytest.raises(ObjectSwapped, match="admin"):
         deletion.delete(bert, video_id)
     assert row(video_id).status == Status.READY
@@ -88,10 +88,10 @@ def test_a_swapped_object_is_deleted_by_an_admin_only(
 
 
 def test_a_new_key_tags_the_object_anew(video_id: str, bert: Caller, row: Row, moto_s3: Storage) -> None:
-    fresh = links.rotate(bert, video_id).secret_key
+    fresh = share_links.rotate_key(bert, video_id).secret_key
     info = moto_s3.info(str(row(video_id).s3_key))
     assert info
-    assert info.metadata[TAG] == security.ownership_tag(fresh, str(row(video_id).s3_key))
+    assert info.metadata[TAG] == security.integrity_tag(fresh, str(row(video_id).s3_key))
     assert kinds(video_id) == [audit.KEY_REPLACED, audit.TAGGED]
     assert reconcile.reconcile(repair=False).found == []
 
@@ -99,12 +99,12 @@ def test_a_new_key_tags_the_object_anew(video_id: str, bert: Caller, row: Row, m
 def test_a_new_key_makes_no_swapped_object_look_right(
     video_id: str, bert: Caller, row: Row, moto_s3: Storage
 ) -> None:
-    swap(row(video_id))
-    fresh = links.rotate(bert, video_id).secret_key
-    assert gallery.stored(bert, video_id).secret_key == fresh
-    assert standing(row, moto_s3, video_id) == Standing.WRONG
+    swap_object(row(video_id))
+    fresh = share_links.rotate_key(bert, video_id).secret_key
+    assert gallery.get_stored(bert, video_id).secret_key == fresh
+    assert standing(row, moto_s3, video_id) == TagStatus.WRONG
     reconcile.reconcile(repair=True)
-    assert standing(row, moto_s3, video_id) == Standing.WRONG
+    assert standing(row, moto_s3, video_id) == TagStatus.WRONG
     assert kinds(video_id) == [audit.KEY_REPLACED, audit.SWAPPED]
 
 
@@ -114,23 +114,23 @@ def test_where_s3_cannot_tag_the_new_link_works_and_the_next_repair_tags(
     with s3_proxy(moto_server) as proxy:
         configure(AWS_ENDPOINT_URL_S3=proxy.url)
         proxy.behaviour = CopiesNothing(but=PREFIX)  # as S3 does beyond 5 GiB
-        fresh = links.rotate(bert, video_id).secret_key
+        fresh = share_links.rotate_key(bert, video_id).secret_key
     configure(AWS_ENDPOINT_URL_S3=moto_server)
-    assert standing(row, moto_s3, video_id) == Standing.UNKNOWN
-    assert share_access.open_page(video_id, Visit(fresh)).title == "Launch"
+    assert standing(row, moto_s3, video_id) == TagStatus.UNKNOWN
+    assert share_access.open_page(video_id, ShareCredentials(fresh)).title == "Launch"
     assert reconcile.reconcile(repair=True).left == 0
-    assert standing(row, moto_s3, video_id) == Standing.RIGHT
+    assert standing(row, moto_s3, video_id) == TagStatus.RIGHT
 
 
 def test_s3_being_away_keeps_nobody_from_killing_a_link(
     video_id: str, bert: Caller, configure: Configure
 ) -> None:
-    old = links.secret_key(bert, video_id).secret_key
+    old = share_links.get_secret_key(bert, video_id).secret_key
     configure(AWS_ENDPOINT_URL_S3="http://127.0.0.1:9")  # nothing listens there
-    fresh = links.rotate(bert, video_id).secret_key
+    fresh = share_links.rotate_key(bert, video_id).secret_key
     assert fresh != old
     with pytest.raises(WrongSecretKey):
-        share_access.poster_url(video_id, Visit(old))
+        share_access.poster_url(video_id, ShareCredentials(old))
 
 
 def test_of_two_new_keys_the_last_one_is_the_tag(
@@ -138,6 +138,6 @@ def test_of_two_new_keys_the_last_one_is_the_tag(
 ) -> None:
     """The first one's copy comes last: it finds that its key is not the row's any more, and copies again."""
     stale = row(video_id)
-    links.rotate(bert, video_id)
+    share_links.rotate_key(bert, video_id)
     assert integrity.tag(stale)
-    assert standing(row, moto_s3, video_id) == Standing.RIGHT
+    assert standing(row, moto_s3, video_id) == TagStatus.RIGHT

@@ -9,12 +9,12 @@ from sqlmodel import col, select
 
 from videovault.db import transaction
 from videovault.gateways.storage import Storage
-from videovault.models import Event, Status, Video, now
+from videovault.models import Event, Status, Video, utcnow
 from videovault.services.core import lifecycle
 from videovault.services.core.access import Caller
 from videovault.services.transfer import pipeline
 from videovault.services.videos import deletion, gallery, live_updates
-from videovault.services.videos.live_updates import Pulse
+from videovault.services.videos.live_updates import UserUpdates
 
 STORED: dict[str, Any] = {"size": 3_700_000, "format": "mp4", "duration": 20.0}
 FAILURE: dict[str, Any] = {"error_code": "SOURCE_FAILED", "error_message": "Gone."}
@@ -44,16 +44,16 @@ def storing(anna: Caller) -> Storing:
 
 def end(video: Video, to: Status, **values: Any) -> None:
     with transaction() as session:
-        assert lifecycle.move(session, video, to, why="tested", **values)
+        assert lifecycle.transition(session, video, to, why="tested", **values)
 
 
-def seen_by(caller: Caller) -> Pulse:
-    return live_updates.look([caller.user_id]).get(caller.user_id, Pulse())
+def seen_by(caller: Caller) -> UserUpdates:
+    return live_updates.read_updates([caller.user_id]).get(caller.user_id, UserUpdates())
 
 
 def test_work_is_seen_by_its_owner_only(storing: Storing, anna: Caller, bert: Caller) -> None:
     video, berts = storing(), storing("Rolls", bert)
-    found = live_updates.look([anna.user_id, bert.user_id])
+    found = live_updates.read_updates([anna.user_id, bert.user_id])
     assert found[anna.user_id].progress.keys() == {video.id}
     assert found[anna.user_id].progress[video.id].percent == 25
     assert found[bert.user_id].progress.keys() == {berts.id}
@@ -62,13 +62,13 @@ def test_work_is_seen_by_its_owner_only(storing: Storing, anna: Caller, bert: Ca
 def test_nobody_is_looked_at_who_has_no_page_open(storing: Storing, anna: Caller, bert: Caller) -> None:
     end(storing(owner=bert), Status.READY, **STORED)
     storing("Rolls", bert)
-    assert live_updates.look([anna.user_id]) == {}
+    assert live_updates.read_updates([anna.user_id]) == {}
 
 
 def test_progress_alone_is_no_change_of_the_list(storing: Storing, anna: Caller) -> None:
     video = storing()
     with transaction() as session:
-        assert lifecycle.change(session, video, bytes_done=2_000)
+        assert lifecycle.update_if_unchanged(session, video, bytes_done=2_000)
     assert seen_by(anna).changes == frozenset()
 
 
@@ -124,8 +124,8 @@ def test_what_is_past_is_not_told(storing: Storing, anna: Caller) -> None:
     end(video, Status.FAILED, **FAILURE)
     with transaction() as session:
         event = session.exec(select(Event).where(Event.video_id == video.id)).one()
-        event.at = now() - live_updates.RECENT - timedelta(seconds=1)
-    assert seen_by(anna) == Pulse()
+        event.at = utcnow() - live_updates.RECENT - timedelta(seconds=1)
+    assert seen_by(anna) == UserUpdates()
 
 
 def test_failure_that_is_being_tried_again_is_not_told(storing: Storing, anna: Caller) -> None:

@@ -15,7 +15,7 @@ from videovault import security
 from videovault.db import transaction
 from videovault.errors import InvalidInput, VideoNotFound
 from videovault.gateways import storage
-from videovault.models import Status, Video, now
+from videovault.models import Status, Video, utcnow
 from videovault.services.core.access import Caller
 from videovault.services.core.naming import folder
 from videovault.services.generation import orders
@@ -36,7 +36,7 @@ def made(generator: Generator, anna: Caller, row: Row) -> Video:
 
 
 def raw(video: Video) -> str:
-    content = storage.connected().read(folder(video) + "video.json", sidecar.MOST_BYTES)
+    content = storage.connected().read(folder(video) + "video.json", sidecar.MAX_BYTES)
     assert content
     return content.decode()
 
@@ -74,7 +74,7 @@ def test_it_tells_all_that_makes_a_row(made: Video, anna: Caller, mp4: bytes) ->
 
 def test_no_secret_is_in_it(made: Video) -> None:
     content = raw(made)
-    key = security.open_sealed(made.sealed_key, owner_id=made.owner_id, video_id=made.id)
+    key = security.unseal(made.sealed_key, owner_id=made.owner_id, video_id=made.id)
     info = storage.connected().info(str(made.s3_key))
     assert key
     assert info
@@ -179,7 +179,7 @@ def test_a_failed_attempt_leaves_none_of_an_earlier_one(
 def test_what_was_left_unwritten_is_written_later(made: Video, row: Row) -> None:
     storage.connected().delete([folder(made) + "video.json"])
     with transaction() as session:
-        late = now() - sidecar.LEFT_AFTER - timedelta(seconds=1)
+        late = utcnow() - sidecar.LEFT_AFTER - timedelta(seconds=1)
         session.get_one(Video, made.id).sidecar_due_at = late
     sidecar.write_due()
     assert told(made)["title"] == made.title

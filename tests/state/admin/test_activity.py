@@ -7,19 +7,18 @@ import pytest
 
 from tests.state.conftest import Person, Server, Tab
 from videovault.db import transaction
-from videovault.models import Event, now
-from videovault.services.admin.audit_log import KINDS
-from videovault.services.admin.views import EntryView
-from videovault.state.admin.activity import AdminActivityState, Entry
-from videovault.state.admin.wording import SENTENCES, sentence
+from videovault.models import Event, utcnow
+from videovault.services.admin.audit_log import EVENT_GROUPS
+from videovault.services.admin.views import AuditEntryView
+from videovault.state.admin.activity import SENTENCES, AdminActivityState, Entry, sentence
 
 
-def entry(kind: str, **values: object) -> EntryView:
+def entry(kind: str, **values: object) -> AuditEntryView:
     known = {"actor": "anna@example.com", "title": "Bread", "video_id": "video_1", "detail": {}}
-    return EntryView(number=1, at=now(), kind=kind, **(known | values))
+    return AuditEntryView(number=1, at=utcnow(), kind=kind, **(known | values))
 
 
-@pytest.mark.parametrize("kind", [kind for kinds in KINDS.values() for kind in kinds])
+@pytest.mark.parametrize("kind", [kind for kinds in EVENT_GROUPS.values() for kind in kinds])
 def test_every_kind_has_its_sentence(kind: str) -> None:
     assert kind in SENTENCES
     for known in (entry(kind), entry(kind, actor="", title="", subject="", video_id="")):
@@ -80,7 +79,7 @@ def test_every_kind_has_its_sentence(kind: str) -> None:
         (entry("renamed", detail={"from": "{who}", "to": "B"}), "anna@example.com renamed “{who}” to “B”."),
     ],
 )
-def test_sentences_name_who_and_what(known: EntryView, told: str) -> None:
+def test_sentences_name_who_and_what(known: AuditEntryView, told: str) -> None:
     assert sentence(known) == told
 
 
@@ -120,7 +119,7 @@ def test_what_is_shown_can_be_narrowed(admin: Tab, person: Callable[[str], Perso
 def test_what_was_done_from_an_address_is_found_and_counted(server: Server, admin: Tab) -> None:
     with transaction() as session:
         for client_ip in ("203.0.113.7", "203.0.113.70", "2001:db8::7"):
-            session.add(Event(kind="login_failed", client_ip=client_ip, times=3, last_at=now()))
+            session.add(Event(kind="login_failed", client_ip=client_ip, times=3, last_at=utcnow()))
     admin.send(AdminActivityState, "show_client_ip", client_ip=" 203.0.113.7")
     [found] = admin.sees(AdminActivityState).entries
     assert (found.client_ip, found.times, bool(found.last_at)) == ("203.0.113.7", "3 times", True)
@@ -157,7 +156,7 @@ def test_a_person_is_picked_and_the_address_keeps_what_is_shown(
     admin.send(AdminActivityState, "show_person", person="bo")
     assert admin.sees(AdminActivityState).people == ["bob@example.com"]
     admin.send(AdminActivityState, "show", group="sign-ins")
-    admin.send(AdminActivityState, "show_day", day=now().date().isoformat(), zone="UTC")
+    admin.send(AdminActivityState, "show_day", day=utcnow().date().isoformat(), zone="UTC")
     shown = admin.sees(AdminActivityState).address
     again = server.tab(person("carl").token, address=f"/admin/activity?{shown}")
     again.send(AdminActivityState, "load")

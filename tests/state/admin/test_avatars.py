@@ -6,10 +6,10 @@ import pytest
 
 from tests.state.conftest import Person, Server, Tab
 from videovault.services.generation import avatars
-from videovault.services.generation.avatars import CAST, OTHER
+from videovault.services.generation.avatars import BUILT_IN_NAMES, OTHER_AVATAR
 from videovault.state.admin.avatars import AdminAvatarsState
 from videovault.state.admin.base import AdminState
-from videovault.state.create import BriefState, StudioState
+from videovault.state.create import BriefState, CreateState
 from videovault.state.session import SessionState
 
 
@@ -37,7 +37,7 @@ def add(tab: Tab, name: str, generator_id: str) -> str:
 
 
 def test_an_avatar_is_added_changed_and_deleted(admin: Tab) -> None:
-    assert (names(admin), admin.sees(AdminAvatarsState).are_built_in) == (list(CAST), True)
+    assert (names(admin), admin.sees(AdminAvatarsState).are_built_in) == (list(BUILT_IN_NAMES), True)
     avatar_id = add(admin, "Anna at the desk", "anna-1")
     shown = admin.sees(AdminAvatarsState)
     assert (shown.is_editing, shown.edited.initials, shown.are_built_in) == (True, "AD", False)
@@ -49,7 +49,7 @@ def test_an_avatar_is_added_changed_and_deleted(admin: Tab) -> None:
     assert names(admin) == ["Anna"]
     admin.send(AdminAvatarsState, "ask_removal", avatar_id=avatar_id)
     admin.send(AdminAvatarsState, "remove")
-    assert names(admin) == list(CAST)
+    assert names(admin) == list(BUILT_IN_NAMES)
 
 
 def test_they_move_one_place_at_a_time_and_stay_at_the_ends(admin: Tab) -> None:
@@ -104,20 +104,22 @@ def test_the_form_offers_them_and_keeps_what_older_videos_were_made_with(
     admin: Tab, server: Server, person: Callable[[str], Person]
 ) -> None:
     bob = server.tab(person("bob").token)
-    bob.send(BriefState, "keep_brief", form={"topic": "Bread", "avatar": "Sofia"})
+    bob.send(BriefState, "save_brief", form={"topic": "Bread", "avatar": "Sofia"})
     add(admin, "Anna", "anna-1")
     add(admin, "Ben", "ben-1")
-    bob.send(StudioState, "enter")
+    bob.send(CreateState, "enter")
     form = bob.sees(BriefState)
     assert [avatar.generator_id for avatar in form.avatars] == ["anna-1", "ben-1"]
     assert (form.brief["topic"], form.brief["avatar"]) == ("Bread", "anna-1")  # a built-in one gives way
-    bob.send(BriefState, "restore_brief", form={"topic": "Rolls", "avatar": OTHER, "avatar_name": "my-own"})
+    bob.send(
+        BriefState, "restore_brief", form={"topic": "Rolls", "avatar": OTHER_AVATAR, "avatar_name": "my-own"}
+    )
     assert (bob.sees(BriefState).brief["avatar"], bob.sees(BriefState).brief["avatar_name"]) == (
-        OTHER,
+        OTHER_AVATAR,
         "my-own",
     )
     bob.send(BriefState, "restore_brief", form={"topic": "Rolls", "avatar": "gone-1"})
     assert (bob.sees(BriefState).brief["avatar"], bob.sees(BriefState).brief["avatar_name"]) == (
-        OTHER,
+        OTHER_AVATAR,
         "gone-1",
     )

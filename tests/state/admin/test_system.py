@@ -11,15 +11,15 @@ from tests.support.generator import Generator
 from tests.support.installation import Configure
 from videovault.db import transaction
 from videovault.gateways.storage import Description, Storage
-from videovault.models import Delivery, Event, Status
-from videovault.services.admin.checks import objects
+from videovault.models import Event, Status, WebhookCall
+from videovault.services.admin.checks import object_store
 from videovault.services.core import lifecycle
 from videovault.services.generation import webhook_log
-from videovault.state.admin.activity import AdminFiguresState
-from videovault.state.admin.mismatches import AdminOrphansState
-from videovault.state.admin.system import AdminSystemState
-from videovault.state.admin.test_order import AdminTestOrderState
-from videovault.state.admin.webhook_log import AdminInboxState
+from videovault.services.maintenance.reconcile import Kind, Report
+from videovault.state.admin.activity import AdminStatisticsState
+from videovault.state.admin.mismatches import ADVICE, AdminMismatchesState, verdict
+from videovault.state.admin.system import AdminSystemState, AdminTestOrderState
+from videovault.state.admin.webhook_log import AdminWebhookLogState
 from videovault.state.session import SessionState
 
 
@@ -60,8 +60,8 @@ def test_the_browser_is_asked_and_its_picture_goes_again(admin: Tab, moto_s3: St
     admin.send(AdminSystemState, "load")
     admin.start(AdminSystemState, "ask_browser")
     admin.waits_until(lambda: admin.sees(AdminSystemState).probe_url != "")
-    assert len(list(moto_s3.keys(objects.PREFIX))) == 1
-    admin.send(AdminSystemState, "browser_said", arrived=True)
+    assert len(list(moto_s3.keys(object_store.PREFIX))) == 1
+    admin.send(AdminSystemState, "report_browser_result", arrived=True)
     admin.waits_until(lambda: states(admin)["browser"] == "ok")
     assert (list(moto_s3.keys()), admin.sees(AdminSystemState).probe_url) == ([], "")
 
@@ -71,7 +71,7 @@ def test_a_browser_that_cannot_fetch_it_is_told_what_to_do(admin: Tab, moto_s3: 
     admin.send(AdminSystemState, "load")
     admin.start(AdminSystemState, "ask_browser")
     admin.waits_until(lambda: admin.sees(AdminSystemState).probe_url != "")
-    admin.send(AdminSystemState, "browser_said", arrived=False)
+    admin.send(AdminSystemState, "report_browser_result", arrived=False)
     admin.waits_until(lambda: states(admin)["browser"] == "broken")
     [shown] = [check for check in admin.sees(AdminSystemState).checks if check.name == "browser"]
     assert "S3_PUBLIC_ENDPOINT_URL" in shown.mend
@@ -88,12 +88,12 @@ def test_nobody_else_runs_checks(bob: Tab, moto_s3: Storage) -> None:
 def test_figures_are_counted_in_the_viewers_days(admin: Tab, bob: Tab) -> None:
     with transaction() as session:
         session.add(Event(kind="stored", detail={"size": 4_000_000}))
-    admin.send(AdminFiguresState, "load", zone="Europe/Berlin")
-    shown = admin.sees(AdminFiguresState)
+    admin.send(AdminStatisticsState, "load", zone="Europe/Berlin")
+    shown = admin.sees(AdminStatisticsState)
     assert (len(shown.days), shown.days[-1].size, shown.lately) == (30, "4.0 MB", "1 video, 4.0 MB")
     assert (shown.people, shown.videos, shown.storage) == ("2 accounts", "0 videos", "0 bytes")
-    bob.send(AdminFiguresState, "load", zone="UTC")
-    assert bob.sees(AdminFiguresState).days == []
+    bob.send(AdminStatisticsState, "load", zone="UTC")
+    assert bob.sees(AdminStatisticsState).days == []
 
 
 def test_the_inbox_is_paged_filtered_and_replayed(admin: Tab, bob: Tab, two: dict[str, Person]) -> None:
@@ -103,24 +103,24 @@ def test_the_inbox_is_paged_filtered_and_replayed(admin: Tab, bob: Tab, two: dic
         session.add(video)
         session.flush()
         said = f'{{"userId": "{owner_id}", "videoId": "{video.id}", "status": "failed", "error": "No flour"}}'
-        session.add_all(Delivery(direction="out", kind="video", verdict="accepted") for _ in range(25))
-        report = Delivery(direction="in", kind="status", verdict="refused", body=said, video_id=video.id)
+        session.add_all(WebhookCall(direction="out", kind="video", verdict="accepted") for _ in range(25))
+        report = WebhookCall(direction="in", kind="status", verdict="refused", body=said, video_id=video.id)
         session.add(report)
-    admin.send(AdminInboxState, "load")
-    shown = admin.sees(AdminInboxState)
+    admin.send(AdminWebhookLogState, "load")
+    shown = admin.sees(AdminWebhookLogState)
     assert (len(shown.calls), shown.has_more) == (20, True)
     assert (shown.calls[0].title, shown.calls[0].verdict) == ("A generator reported", "Refused")
-    admin.send(AdminInboxState, "more")
-    assert len(admin.sees(AdminInboxState).calls) == 26
-    admin.send(AdminInboxState, "show", direction="in")
-    [call] = admin.sees(AdminInboxState).calls
+    admin.send(AdminWebhookLogState, "more")
+    assert len(admin.sees(AdminWebhookLogState).calls) == 26
+    admin.send(AdminWebhookLogState, "show", direction="in")
+    [call] = admin.sees(AdminWebhookLogState).calls
     assert call.video == "Bread"
     assert call.can_be_replayed
-    admin.send(AdminInboxState, "replay", delivery_id=call.delivery_id)
+    admin.send(AdminWebhookLogState, "replay", delivery_id=call.delivery_id)
     assert "Bread" in admin.sees(SessionState).notice
-    bob.send(AdminInboxState, "load")
-    bob.send(AdminInboxState, "show", direction="in")
-    assert bob.sees(AdminInboxState).calls == []
+    bob.send(AdminWebhookLogState, "load")
+    bob.send(AdminWebhookLogState, "show", direction="in")
+    assert bob.sees(AdminWebhookLogState).calls == []
 
 
 def test_an_admin_chooses_the_field_of_an_answer_that_was_not_understood(
@@ -132,25 +132,27 @@ def test_an_admin_chooses_the_field_of_an_answer_that_was_not_understood(
         video.requested_at = video.unread_at = video.created_at
         session.add(video)
         session.flush()
-        session.add(Delivery(direction="out", kind="video", verdict="unread", answer=body, video_id=video.id))
-    admin.send(AdminInboxState, "load")
-    [call] = admin.sees(AdminInboxState).calls
+        session.add(
+            WebhookCall(direction="out", kind="video", verdict="unread", answer=body, video_id=video.id)
+        )
+    admin.send(AdminWebhookLogState, "load")
+    [call] = admin.sees(AdminWebhookLogState).calls
     assert (call.verdict, call.is_bad) == ("Not understood", True)
     assert [(choice.path, choice.address) for choice in call.choices] == [
         ("a", "https://cdn.example/…"),
         ("b", "https://cdn.example/…"),
     ]
-    bob.send(AdminInboxState, "choose", delivery_id=call.delivery_id, path="b")
+    bob.send(AdminWebhookLogState, "choose", delivery_id=call.delivery_id, path="b")
     assert "Only admins" in bob.sees(SessionState).notice
-    admin.send(AdminInboxState, "choose", delivery_id=call.delivery_id, path="b")
+    admin.send(AdminWebhookLogState, "choose", delivery_id=call.delivery_id, path="b")
     said = admin.sees(SessionState).notice
     assert "1 waiting video goes on." in said
     assert "VIDEO_RESULT_FIELD=b" in said
-    assert admin.sees(AdminInboxState).chosen_field == "b"
-    bob.send(AdminInboxState, "forget_field")
-    assert webhook_log.video() == "b"
-    admin.send(AdminInboxState, "forget_field")
-    assert (admin.sees(AdminInboxState).chosen_field, webhook_log.video()) == ("", "")
+    assert admin.sees(AdminWebhookLogState).chosen_field == "b"
+    bob.send(AdminWebhookLogState, "forget_field")
+    assert webhook_log.video_result_field() == "b"
+    admin.send(AdminWebhookLogState, "forget_field")
+    assert (admin.sees(AdminWebhookLogState).chosen_field, webhook_log.video_result_field()) == ("", "")
 
 
 def test_a_test_order_is_shown_step_by_step(
@@ -181,24 +183,24 @@ def test_orphans_are_shown_first_and_deleted_on_a_word(
     _grows_old(moto_s3.bucket, key)
     with transaction() as session:
         session.add(lifecycle.new_video(two["bob"].caller.user_id, Status.DRAFT, "Bread"))
-    admin.send(AdminOrphansState, "look")
-    shown = admin.sees(AdminOrphansState)
-    assert (shown.can_mend, shown.goes) == (True, "1 object, 1 KB")
+    admin.send(AdminMismatchesState, "look")
+    shown = admin.sees(AdminMismatchesState)
+    assert (shown.can_repair, shown.goes) == (True, "1 object, 1 KB")
     assert [each.name for each in shown.differences[0].examples] == [key]
-    admin.send(AdminOrphansState, "mend")  # nobody has confirmed it
+    admin.send(AdminMismatchesState, "mend")  # nobody has confirmed it
     assert list(moto_s3.keys()) == [key]
-    admin.send(AdminOrphansState, "ask")
-    admin.send(AdminOrphansState, "mend")
-    shown = admin.sees(AdminOrphansState)
-    assert (shown.can_mend, shown.differences[0].mended, shown.doing) == (False, "1 of 1", "")
+    admin.send(AdminMismatchesState, "ask")
+    admin.send(AdminMismatchesState, "mend")
+    shown = admin.sees(AdminMismatchesState)
+    assert (shown.can_repair, shown.differences[0].mended, shown.doing) == (False, "1 of 1", "")
     assert list(moto_s3.keys()) == []
 
 
 def test_nobody_else_compares_or_mends(bob: Tab, moto_s3: Storage) -> None:
     moto_s3.put("videos/x", b"x", Description("video/mp4"))
     for handler in ("look", "ask", "mend"):
-        bob.send(AdminOrphansState, handler)
-    assert (bob.sees(AdminOrphansState).verdict, bob.sees(AdminOrphansState).is_asking) == ("", False)
+        bob.send(AdminMismatchesState, handler)
+    assert (bob.sees(AdminMismatchesState).verdict, bob.sees(AdminMismatchesState).is_asking) == ("", False)
     assert list(moto_s3.keys()) == ["videos/x"]
 
 
@@ -207,12 +209,25 @@ def test_an_s3_that_refuses_to_be_compared_is_told_beside_it(
 ) -> None:
     del moto_s3
     configure(AWS_S3_BUCKET_NAME="no-such-bucket-anywhere")
-    admin.send(AdminOrphansState, "look")
+    admin.send(AdminMismatchesState, "look")
     assert "AWS_S3_BUCKET_NAME" in admin.sees(SessionState).errors["orphans"]
-    assert admin.sees(AdminOrphansState).doing == ""
+    assert admin.sees(AdminMismatchesState).doing == ""
 
 
 def _grows_old(bucket: str, key: str) -> None:
     """Objects younger than an hour are left alone."""
     in_memory = s3_backends["123456789012"]["aws"].buckets[bucket].keys[key]
     in_memory.last_modified = datetime(2026, 1, 1, tzinfo=UTC).replace(tzinfo=None)
+
+
+# What the System page says of a comparison of S3 and database.
+
+
+def test_every_kind_of_difference_has_its_advice() -> None:
+    assert set(ADVICE) == set(Kind)
+
+
+def test_a_comparison_that_was_stopped_does_not_claim_that_all_is_well() -> None:
+    nothing = Report(repair=False, videos=0, objects=200, bytes=0, found=[], left=0)
+    assert verdict(nothing, is_stopped=False).startswith("S3 and the database agree.")
+    assert verdict(nothing, is_stopped=True).startswith("Stopped early. No difference so far.")

@@ -12,7 +12,7 @@ from videovault.models import Status
 from videovault.services.accounts import accounts, tokens
 from videovault.services.admin import users
 from videovault.services.core import lifecycle
-from videovault.state.admin.users import NOT_A_SIZE, AdminPeopleState
+from videovault.state.admin.users import NOT_A_SIZE, AdminUsersState
 from videovault.state.session import SessionState
 
 
@@ -24,42 +24,42 @@ def two(person: Callable[[str], Person]) -> dict[str, Person]:
 @pytest.fixture
 def admin(server: Server, two: dict[str, Person]) -> Tab:
     tab = server.tab(two["admin"].token, address="/admin/people")
-    tab.send(AdminPeopleState, "load")
+    tab.send(AdminUsersState, "load")
     return tab
 
 
 def do(admin: Tab, person: Person, what: str) -> None:
-    admin.send(AdminPeopleState, "open", user_id=person.caller.user_id)
-    admin.send(AdminPeopleState, "ask", what=what)
-    admin.send(AdminPeopleState, "change")
+    admin.send(AdminUsersState, "open", user_id=person.caller.user_id)
+    admin.send(AdminUsersState, "ask", what=what)
+    admin.send(AdminUsersState, "change")
 
 
 def test_people_are_listed_with_what_they_hold(admin: Tab) -> None:
-    shown = admin.sees(AdminPeopleState)
+    shown = admin.sees(AdminUsersState)
     assert [(one.email, one.is_admin, one.videos) for one in shown.people] == [
         ("admin@example.com", True, "0 videos"),
         ("bob@example.com", False, "0 videos"),
     ]
     assert shown.people[1].seen_at
-    admin.send(AdminPeopleState, "search", q="bob")
-    assert [one.email for one in admin.sees(AdminPeopleState).people] == ["bob@example.com"]
+    admin.send(AdminUsersState, "search", q="bob")
+    assert [one.email for one in admin.sees(AdminUsersState).people] == ["bob@example.com"]
 
 
 def test_people_are_sorted_and_the_address_keeps_how(
     server: Server, admin: Tab, two: dict[str, Person]
 ) -> None:
     def emails(tab: Tab) -> list[str]:
-        return [one.email for one in tab.sees(AdminPeopleState).people]
+        return [one.email for one in tab.sees(AdminUsersState).people]
 
     put(two["bob"])
     for column, first in (("email", "admin"), ("seen", "bob"), ("storage", "bob"), ("created", "admin")):
-        admin.send(AdminPeopleState, "sort_by", column=column)
+        admin.send(AdminUsersState, "sort_by", column=column)
         assert emails(admin)[0] == f"{first}@example.com", column
-    admin.send(AdminPeopleState, "turn_round")
+    admin.send(AdminUsersState, "reverse_order")
     assert emails(admin)[0] == "bob@example.com"
-    assert admin.sees(AdminPeopleState).address == "order=down"
+    assert admin.sees(AdminUsersState).address == "order=down"
     again = server.tab(two["admin"].token, address="/admin/people?sort=email&order=down")
-    again.send(AdminPeopleState, "load")
+    again.send(AdminUsersState, "load")
     assert emails(again)[0] == "bob@example.com"
 
 
@@ -70,13 +70,13 @@ def put(owner: Person) -> None:
 
 def test_for_others_nobody_is_there(server: Server, two: dict[str, Person]) -> None:
     bob = server.tab(two["bob"].token, address="/admin/people")
-    bob.send(AdminPeopleState, "load")
-    bob.send(AdminPeopleState, "search", q="admin")
+    bob.send(AdminUsersState, "load")
+    bob.send(AdminUsersState, "search", q="admin")
     do(bob, two["bob"], "admin")
     do(bob, two["admin"], "sessions")
-    bob.send(AdminPeopleState, "invite", form={"email": ""})
-    bob.send(AdminPeopleState, "make_reset_link")
-    shown = bob.sees(AdminPeopleState)
+    bob.send(AdminUsersState, "invite", form={"email": ""})
+    bob.send(AdminUsersState, "make_reset_link")
+    shown = bob.sees(AdminUsersState)
     assert (shown.access, shown.people, shown.person.email, shown.link) == ("no", [], "", "")
     assert not accounts.authenticate(two["bob"].token).is_admin
     assert accounts.authenticate(two["admin"].token)
@@ -84,12 +84,12 @@ def test_for_others_nobody_is_there(server: Server, two: dict[str, Person]) -> N
 
 def test_rights_are_given_and_taken_and_sessions_end_with_them(admin: Tab, two: dict[str, Person]) -> None:
     do(admin, two["bob"], "admin")
-    shown = admin.sees(AdminPeopleState)
+    shown = admin.sees(AdminUsersState)
     assert (shown.person.is_admin, shown.people[1].is_admin) == (True, True)
     with pytest.raises(NotSignedIn):
         accounts.authenticate(two["bob"].token)
     do(admin, two["bob"], "inactive")
-    assert not admin.sees(AdminPeopleState).people[1].is_active
+    assert not admin.sees(AdminUsersState).people[1].is_active
     with pytest.raises(NotSignedIn):
         accounts.login("bob@example.com", PASSWORD)
     do(admin, two["bob"], "active")
@@ -109,14 +109,14 @@ def test_somebody_is_signed_out_everywhere_and_programs_go_on(admin: Tab, two: d
 
 
 def test_nothing_happens_without_being_asked_about(admin: Tab, two: dict[str, Person]) -> None:
-    admin.send(AdminPeopleState, "open", user_id=two["bob"].caller.user_id)
-    admin.send(AdminPeopleState, "change")
-    admin.send(AdminPeopleState, "ask", what="quota_bytes")
-    admin.send(AdminPeopleState, "change")
+    admin.send(AdminUsersState, "open", user_id=two["bob"].caller.user_id)
+    admin.send(AdminUsersState, "change")
+    admin.send(AdminUsersState, "ask", what="quota_bytes")
+    admin.send(AdminUsersState, "change")
     for what in ("inactive", "sessions"):
-        admin.send(AdminPeopleState, "ask", what=what)
-        admin.send(AdminPeopleState, "spare")
-    admin.send(AdminPeopleState, "change")
+        admin.send(AdminUsersState, "ask", what=what)
+        admin.send(AdminUsersState, "spare")
+    admin.send(AdminUsersState, "change")
     assert accounts.authenticate(two["bob"].token)
 
 
@@ -137,40 +137,40 @@ def test_the_last_admin_stays_one(admin: Tab, two: dict[str, Person]) -> None:
 )
 def test_a_quota_is_set_in_gb(admin: Tab, two: dict[str, Person], form: dict[str, str], size: int) -> None:
     user_id = two["bob"].caller.user_id
-    admin.send(AdminPeopleState, "open", user_id=user_id)
-    admin.send(AdminPeopleState, "set_quota", form=form)
-    assert users.one(two["admin"].caller, user_id).quota_bytes == size
-    admin.send(AdminPeopleState, "set_quota", form={"quotaKind": "default"})
-    assert not users.one(two["admin"].caller, user_id).has_own_quota
+    admin.send(AdminUsersState, "open", user_id=user_id)
+    admin.send(AdminUsersState, "set_quota", form=form)
+    assert users.get_user(two["admin"].caller, user_id).quota_bytes == size
+    admin.send(AdminUsersState, "set_quota", form={"quotaKind": "default"})
+    assert not users.get_user(two["admin"].caller, user_id).has_own_quota
 
 
 @pytest.mark.parametrize("typed", ["", "lots", "-1", "0", "nan", "inf", "1e12"])
 def test_a_quota_that_is_no_size_is_refused_beside_its_field(
     admin: Tab, two: dict[str, Person], typed: str
 ) -> None:
-    admin.send(AdminPeopleState, "open", user_id=two["bob"].caller.user_id)
-    admin.send(AdminPeopleState, "set_quota", form={"quotaKind": "own", "quota": typed})
+    admin.send(AdminUsersState, "open", user_id=two["bob"].caller.user_id)
+    admin.send(AdminUsersState, "set_quota", form={"quotaKind": "own", "quota": typed})
     assert admin.sees(SessionState).errors == {"quota": NOT_A_SIZE}
 
 
 def test_links_are_there_only_while_their_dialog_is_open(admin: Tab, two: dict[str, Person]) -> None:
-    admin.send(AdminPeopleState, "open", user_id=two["bob"].caller.user_id)
-    admin.send(AdminPeopleState, "make_reset_link")
-    assert "/reset?token=" in admin.sees(AdminPeopleState).link
-    admin.send(AdminPeopleState, "close")
-    assert admin.sees(AdminPeopleState).link == ""
-    admin.send(AdminPeopleState, "begin_invitation")
-    admin.send(AdminPeopleState, "invite", form={"email": "not an address"})
+    admin.send(AdminUsersState, "open", user_id=two["bob"].caller.user_id)
+    admin.send(AdminUsersState, "make_reset_link")
+    assert "/reset?token=" in admin.sees(AdminUsersState).link
+    admin.send(AdminUsersState, "close")
+    assert admin.sees(AdminUsersState).link == ""
+    admin.send(AdminUsersState, "begin_invitation")
+    admin.send(AdminUsersState, "invite", form={"email": "not an address"})
     assert "email" in admin.sees(SessionState).errors
-    admin.send(AdminPeopleState, "invite", form={"email": "eve@example.com"})
-    assert "/register?invitation=" in admin.sees(AdminPeopleState).link
-    admin.send(AdminPeopleState, "close")
-    assert (admin.sees(AdminPeopleState).link, admin.sees(AdminPeopleState).is_inviting) == ("", False)
+    admin.send(AdminUsersState, "invite", form={"email": "eve@example.com"})
+    assert "/register?invitation=" in admin.sees(AdminUsersState).link
+    admin.send(AdminUsersState, "close")
+    assert (admin.sees(AdminUsersState).link, admin.sees(AdminUsersState).is_inviting) == ("", False)
 
 
 def test_nobody_is_invited_where_accounts_are_closed(admin: Tab, configure: Configure) -> None:
     configure(SIGNUP="closed")
-    admin.send(AdminPeopleState, "load")
-    assert not admin.sees(AdminPeopleState).invites
-    admin.send(AdminPeopleState, "invite", form={"email": ""})
+    admin.send(AdminUsersState, "load")
+    assert not admin.sees(AdminUsersState).invites
+    admin.send(AdminUsersState, "invite", form={"email": ""})
     assert "SIGNUP=invite" in admin.sees(SessionState).errors["invitation"]

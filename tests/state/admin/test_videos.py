@@ -14,7 +14,7 @@ from videovault.models import Status, Video
 from videovault.services.core import lifecycle
 from videovault.state import tables
 from videovault.state.admin.videos import AdminVideosState
-from videovault.state.admin.webhook_log import AdminRescueState
+from videovault.state.admin.webhook_log import AdminAttachFileState
 from videovault.state.session import SessionState
 
 
@@ -87,9 +87,9 @@ def test_filters_search_and_headings_narrow_and_sort(
     admin.send(AdminVideosState, "search", q="bob@")
     assert seen() == ["Cake", "Bread"]
     admin.send(AdminVideosState, "sort_by", column="title")
-    assert (seen(), admin.sees(AdminVideosState).is_falling) == (["Bread", "Cake"], False)
+    assert (seen(), admin.sees(AdminVideosState).is_descending) == (["Bread", "Cake"], False)
     admin.send(AdminVideosState, "sort_by", column="title")
-    assert (seen(), admin.sees(AdminVideosState).is_falling) == (["Cake", "Bread"], True)
+    assert (seen(), admin.sees(AdminVideosState).is_descending) == (["Cake", "Bread"], True)
     admin.send(AdminVideosState, "sort_by", column="password_hash")
     assert admin.sees(AdminVideosState).sort == "title"
     admin.send(AdminVideosState, "search", q="")
@@ -108,7 +108,7 @@ def test_what_is_shown_stands_in_the_address(
     admin.send(AdminVideosState, "load")
     assert admin.sees(AdminVideosState).address == ""
     admin.send(AdminVideosState, "sort_by", column="size")
-    admin.send(AdminVideosState, "turn_round")
+    admin.send(AdminVideosState, "reverse_order")
     admin.send(AdminVideosState, "search", q="bob@")
     shown = admin.sees(AdminVideosState).address
     assert shown == "q=bob%40&sort=size&order=up"
@@ -186,7 +186,7 @@ def test_all_that_match_can_be_selected_beyond_the_page(
     assert (table.selection.count, table.all_matching) == (2, "")
     admin.send(AdminVideosState, "later")
     table = admin.sees(AdminVideosState)
-    assert (table.selected, table.has_later, table.place) == ([bobs[1]], False, "2\u20132 of 2")
+    assert (table.selected, table.has_next, table.place) == ([bobs[1]], False, "2\u20132 of 2")
     admin.send(AdminVideosState, "select_none")
     assert admin.sees(AdminVideosState).selection.count == 0
 
@@ -248,14 +248,14 @@ def test_a_stuck_video_is_given_the_address_of_its_file(
     stuck = put(people["bob"], "Bread", Status.FAILED)
     admin.send(AdminVideosState, "load")
     assert admin.sees(AdminVideosState).rows[0].is_stuck
-    admin.send(AdminRescueState, "open", video_id=stuck)
-    assert admin.sees(AdminRescueState).stuck.title == "Bread"
-    admin.send(AdminRescueState, "give", form={"videoUrl": "nonsense"})
+    admin.send(AdminAttachFileState, "open", video_id=stuck)
+    assert admin.sees(AdminAttachFileState).stuck.title == "Bread"
+    admin.send(AdminAttachFileState, "give", form={"videoUrl": "nonsense"})
     assert "videoUrl" in admin.sees(SessionState).errors
-    admin.send(AdminRescueState, "give", form={"videoUrl": "http://127.0.0.1:10/film.mp4"})
+    admin.send(AdminAttachFileState, "give", form={"videoUrl": "http://127.0.0.1:10/film.mp4"})
     assert "private network" in admin.sees(SessionState).errors["videoUrl"]
-    admin.send(AdminRescueState, "give", form={"videoUrl": "http://127.0.0.1:9/film.mp4"})
-    assert admin.sees(AdminRescueState).stuck.video_id == ""
+    admin.send(AdminAttachFileState, "give", form={"videoUrl": "http://127.0.0.1:9/film.mp4"})
+    assert admin.sees(AdminAttachFileState).stuck.video_id == ""
     assert admin.sees(AdminVideosState).rows[0].card.status == "processing"
 
 
@@ -264,9 +264,9 @@ def test_nobody_else_gives_addresses(
 ) -> None:
     eve = server.tab(person("eve").token, address="/admin")
     stuck = put(people["bob"], "Bread", Status.FAILED)
-    eve.send(AdminRescueState, "open", video_id=stuck)
-    assert eve.sees(AdminRescueState).stuck.title == ""
-    eve.send(AdminRescueState, "give", form={"videoUrl": "https://films.example/a.mp4"})
+    eve.send(AdminAttachFileState, "open", video_id=stuck)
+    assert eve.sees(AdminAttachFileState).stuck.title == ""
+    eve.send(AdminAttachFileState, "give", form={"videoUrl": "https://films.example/a.mp4"})
     with reading() as session:
         assert session.get_one(Video, stuck).status == Status.FAILED
 

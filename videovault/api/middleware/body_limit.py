@@ -22,15 +22,15 @@ PAUSE_SECONDS = 0.25  # for a MiB
 _long_json = anyio.CapacityLimiter(1)
 
 
-class TooSlow(Exception):
+class BodyTooSlow(Exception):
     """The body did not arrive in time."""
 
 
-class TooLarge(Exception):
+class BodyTooLarge(Exception):
     """The body is over the limit."""
 
 
-class Unreadable(Exception):
+class BodyIncomplete(Exception):
     """The body ended before it was complete: its chunks are malformed, or the client has left."""
 
 
@@ -46,18 +46,18 @@ def has_too_many_headers(scope: Scope) -> bool:
     return len(sizes) > MAX_HEADERS or sum(sizes) > MAX_HEADER_BYTES
 
 
-async def whole(scope: Scope, receive: Receive) -> Receive:
+async def read_body(scope: Scope, receive: Receive) -> Receive:
     """The request's body, read completely and to be received again. Raises TooLarge, TooSlow, Unreadable, TooDeep.
 
     It is counted in any case: a declared length may be missing, and need not be true.
     """
     if _declared(scope) > MAX_BODY_BYTES:
-        raise TooLarge
+        raise BodyTooLarge
     try:
         async with asyncio.timeout(BODY_SECONDS):
             body = await _read(receive)
     except TimeoutError as error:
-        raise TooSlow from error
+        raise BodyTooSlow from error
     if _is_json(scope):
         await _check_json(body)
     return _replayed(body, receive)
@@ -68,10 +68,10 @@ async def _read(receive: Receive) -> bytes:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise Unreadable
+            raise BodyIncomplete
         body += message.get("body", b"")
         if len(body) > MAX_BODY_BYTES:
-            raise TooLarge
+            raise BodyTooLarge
         if not message.get("more_body", False):
             return bytes(body)
 

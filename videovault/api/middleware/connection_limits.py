@@ -14,7 +14,7 @@ from starlette.types import Scope
 from videovault import logs, security
 from videovault.api.middleware.forwarded import client_address, is_trusted_proxy
 from videovault.config import settings
-from videovault.logs.repeats import LimitLog
+from videovault.logs.dedup import LimitLog
 from videovault.services.accounts import sessions
 
 Peer = tuple[str, int]
@@ -128,7 +128,9 @@ async def is_anonymous(scope: Scope) -> bool:
     if not token:
         return True
     try:
-        return not await asyncio.to_thread(sessions.recognised, [security.token_hash(token)], note=False)
+        return not await asyncio.to_thread(
+            sessions.authenticate_many, [security.token_hash(token)], note=False
+        )
     except SQLAlchemyError:
         log.exception("a session cannot be looked up, its page counts as one without")
         return True

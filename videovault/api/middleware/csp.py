@@ -30,7 +30,7 @@ EMPTY_STYLE = "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
 
 
 @dataclass(frozen=True)
-class Answer:
+class ResponseInfo:
     """What is known of an answer once it begins."""
 
     scope: Scope
@@ -45,7 +45,7 @@ class Answer:
         return self.content_type.startswith("text/html")
 
 
-def complete(headers: MutableHeaders, answer: Answer, page_scripts: Collection[str]) -> None:
+def add_headers(headers: MutableHeaders, answer: ResponseInfo, page_scripts: Collection[str]) -> None:
     """Add what the application did not set itself; ``page_scripts`` are the hashes of the pages' own scripts."""
     discreet = DISCREET if answer.scope["path"].startswith(SHARED) else {}
     for name, value in (SECURITY | discreet).items():
@@ -83,7 +83,7 @@ def _media() -> tuple[str, ...]:
     return settings().object_origins
 
 
-def _caching(answer: Answer) -> str:
+def _caching(answer: ResponseInfo) -> str:
     path = answer.scope["path"]
     if path.startswith("/api"):
         return "no-store"

@@ -13,7 +13,7 @@ NO_COOKIES = "/api/callback/"  # what is asked for there depends on the address 
 FOREIGN = "This request did not come from a page of this site."
 
 
-def is_foreign(scope: Scope) -> bool:
+def is_cross_site(scope: Scope) -> bool:
     """Whether another site's page makes a browser change something here, or listen to a websocket.
 
     A foreign ``Origin`` is refused with or without a cookie, since signing somebody in is a change too.

@@ -6,15 +6,15 @@ from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from videovault.config import settings
-from videovault.config.types import Network
+from videovault.config.validation import Network
 from videovault.services.core import client_ip as core_client_ip
 from videovault.services.core.client_ip import Address
 
 
-def believed(scope: Scope) -> Scope:
+def apply_forwarded_headers(scope: Scope) -> Scope:
     """The request as the browser sent it: its own address, scheme and Host, where a trusted proxy tells them."""
     trusted = settings().trusted_proxies
-    if not core_client_ip.is_in(core_client_ip.parsed(_peer(scope)), trusted):
+    if not core_client_ip.is_in_networks(core_client_ip.parse_address(_peer(scope)), trusted):
         return scope
     told = Headers(scope=scope)
     client = _browser(",".join(told.getlist("x-forwarded-for")), trusted)
@@ -32,25 +32,27 @@ def believed(scope: Scope) -> Scope:
 
 def client_ip(scope: Scope) -> str:
     """The whole address, for logs and events; empty for none."""
-    return str(core_client_ip.parsed(_peer(scope)) or "")
+    return str(core_client_ip.parse_address(_peer(scope)) or "")
 
 
 def client_address(scope: Scope) -> str:
     """Who is counted as one by limits per address."""
-    return core_client_ip.counted_as(_peer(scope))
+    return core_client_ip.rate_limit_key(_peer(scope))
 
 
 def is_trusted_proxy(scope: Scope) -> bool:
     """Whether the client, as ``believed`` shows it, is a trusted proxy that did not name the browser behind it."""
-    return core_client_ip.is_in(core_client_ip.parsed(_peer(scope)), settings().trusted_proxies)
+    return core_client_ip.is_in_networks(
+        core_client_ip.parse_address(_peer(scope)), settings().trusted_proxies
+    )
 
 
 def _browser(forwarded: str, trusted: Collection[Network]) -> str:
     """The last address that no trusted proxy has: what stands before it, anybody may have written."""
     furthest: Address | None = None
     for text in reversed(forwarded.split(",")):
-        furthest = core_client_ip.parsed(text)
-        if not core_client_ip.is_in(furthest, trusted):
+        furthest = core_client_ip.parse_address(text)
+        if not core_client_ip.is_in_networks(furthest, trusted):
             break
     return str(furthest or "")
 

@@ -12,7 +12,7 @@ PAGES = "/admin"
 NOWHERE = "/there-is-no-such-page"
 
 
-def conceal(app: ASGIApp) -> ASGIApp:
+def hide_admin_pages(app: ASGIApp) -> ASGIApp:
     """The application whose admin's pages are shown to admins, and to nobody yet known, who is sent to sign in."""
 
     async def concealed(scope: Scope, receive: Receive, send: Send) -> None:

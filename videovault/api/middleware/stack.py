@@ -12,11 +12,11 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from videovault import logs, untrusted_json
-from videovault.api.errors import IDENTITY, NOTHING_HERE, OUR_FAULT, REQUEST_ID, problem
-from videovault.api.middleware import body_limit, connection_limits, csp, hosts, websocket
+from videovault.api.middleware import body_limit, connection_limits, csp, hosts, websocket_limits
 from videovault.api.middleware.connection_limits import OpenConnections
-from videovault.api.middleware.csrf import FOREIGN, is_foreign
-from videovault.api.middleware.forwarded import believed, client_ip
+from videovault.api.middleware.csrf import FOREIGN, is_cross_site
+from videovault.api.middleware.forwarded import apply_forwarded_headers, client_ip
+from videovault.api.responses import IDENTITY, NOTHING_HERE, OUR_FAULT, REQUEST_ID, problem
 from videovault.logs.redaction import CALLBACK_PATH, HIDDEN
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -28,7 +28,7 @@ PageScripts = Callable[[], Collection[str]]
 log = logs.get(__name__)
 
 
-def harden(
+def wrap_in_middleware(
     app: ASGIApp, page_scripts: PageScripts = tuple, open_connections: OpenConnections | None = None
 ) -> ASGIApp:
     """The application behind the guard; ``page_scripts`` tells the hashes of the scripts inside its pages."""
@@ -40,11 +40,11 @@ def harden(
             return
         peer = connection_limits.peer(scope)
         if not hosts.is_ambiguous(scope):  # else it is refused as it came
-            scope = believed(scope)
+            scope = apply_forwarded_headers(scope)
         with counted.entered(scope) as is_let_in:
             if scope["type"] == "websocket":
                 if is_let_in and _refusal(scope) is None:
-                    await websocket.serve(app, scope, receive, send, peer, counted)
+                    await websocket_limits.serve(app, scope, receive, send, peer, counted)
                 else:  # a websocket carries its visitor's cookie, whichever site's page opens it
                     await send({"type": "websocket.close", "code": 1008, "reason": FOREIGN})
                 return
@@ -75,8 +75,8 @@ class _Answer:
             headers["X-Request-Id"] = self._scope[REQUEST_ID]
             if "location" in headers:
                 headers["Location"] = _beside(headers["Location"], self._scope)
-            answer = csp.Answer(self._scope, self.status, headers.get("content-type", ""))
-            csp.complete(headers, answer, self._page_scripts() if answer.is_page else ())
+            answer = csp.ResponseInfo(self._scope, self.status, headers.get("content-type", ""))
+            csp.add_headers(headers, answer, self._page_scripts() if answer.is_page else ())
         await self._send(message)
         self.complete = message["type"] != "http.response.start" and not message.get("more_body", False)
 
@@ -98,10 +98,15 @@ async def _serve(app: ASGIApp, scope: Scope, receive: Receive, answer: _Answer) 
     try:
         refusal = _refusal(scope)
         if refusal is None:
-            await app(scope, await body_limit.whole(scope, receive), answer)
+            await app(scope, await body_limit.read_body(scope, receive), answer)
         else:
             await refusal(scope, receive, answer)
-    except (body_limit.TooLarge, body_limit.TooSlow, body_limit.Unreadable, untrusted_json.TooDeep) as error:
+    except (
+        body_limit.BodyTooLarge,
+        body_limit.BodyTooSlow,
+        body_limit.BodyIncomplete,
+        untrusted_json.TooDeep,
+    ) as error:
         await _about_body(error)(scope, receive, answer)
     except Exception:
         log.exception("unhandled error", method=scope["method"], path=_logged(scope))
@@ -125,16 +130,16 @@ def _refusal(scope: Scope) -> Response | None:
         return problem(400, "INVALID_INPUT", hosts.AMBIGUOUS, fields={"host": hosts.AMBIGUOUS})
     if hosts.is_unknown(scope):
         return problem(421, "UNKNOWN_HOST", hosts.UNKNOWN)
-    return problem(403, "FORBIDDEN", FOREIGN) if is_foreign(scope) else None
+    return problem(403, "FORBIDDEN", FOREIGN) if is_cross_site(scope) else None
 
 
 def _about_body(error: Exception) -> Response:
     """Why the body is refused. A client that has left does not see the answer."""
-    if isinstance(error, body_limit.TooLarge):
+    if isinstance(error, body_limit.BodyTooLarge):
         return _too_large(413, "body", body_limit.MAX_BODY_BYTES)
-    if isinstance(error, body_limit.TooSlow):
+    if isinstance(error, body_limit.BodyTooSlow):
         return problem(408, "TOO_SLOW", TOO_SLOW, headers={"Connection": "close"})
-    message = UNREADABLE if isinstance(error, body_limit.Unreadable) else str(error)
+    message = UNREADABLE if isinstance(error, body_limit.BodyIncomplete) else str(error)
     return problem(400, "INVALID_INPUT", message, fields={"body": message})
 
 

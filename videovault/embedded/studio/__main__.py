@@ -16,10 +16,10 @@ from granian.server.embed import Server
 from videovault import logs
 from videovault.config import settings
 from videovault.data_dir import UMASK
-from videovault.embedded.process import exit_process
+from videovault.embedded.process import exit_without_teardown
+from videovault.embedded.studio.endpoints import Access, Mode, create_app
 from videovault.embedded.studio.jobs import JobStore
-from videovault.embedded.studio.production import Production
-from videovault.embedded.studio.server import Access, Mode, create_app
+from videovault.embedded.studio.render_queue import RenderQueue
 from videovault.gateways.studio import KEY_VARIABLE
 
 HOST = "127.0.0.1"
@@ -69,7 +69,7 @@ async def serve(chosen: Options) -> None:
     store = JobStore(chosen.data_dir)
     # The callback goes to loopback: no proxy of the environment may come between.
     async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
-        production = Production(store, client, base_url, chosen.delay, chosen.callback, chosen.key)
+        production = RenderQueue(store, client, base_url, chosen.delay, chosen.callback, chosen.key)
         access = Access(f"{HOST}:{chosen.port}", chosen.key)
         app = create_app(production, store, access, chosen.mode, chosen.bytes_per_second)
         server = Server(
@@ -92,7 +92,7 @@ async def _ended(serving: asyncio.Task[None]) -> None:
     """The server waits for its clients without limit; this does not."""
     _, pending = await asyncio.wait({serving}, timeout=FAREWELL_SECONDS)
     if pending:
-        exit_process()
+        exit_without_teardown()
     serving.result()
 
 
@@ -100,4 +100,4 @@ if __name__ == "__main__":
     os.umask(UMASK)
     logs.configure(settings().log_format, settings().log_level)
     asyncio.run(serve(options()))
-    exit_process()
+    exit_without_teardown()

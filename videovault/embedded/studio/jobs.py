@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from videovault.embedded.studio.orders import VideoOrder
+from videovault.embedded.studio.requests import VideoRequest
 
 # Generators' links die after a while; that is why people keep their videos elsewhere.
 KEPT_SECONDS = 24 * 3600
@@ -22,7 +22,7 @@ class Job(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     id: str
-    video: VideoOrder
+    video: VideoRequest
     file_name: str
     created_at: float
     ready_at: float
@@ -42,7 +42,7 @@ class Job(BaseModel):
         return self.is_made and time.time() >= self.ready_at
 
 
-def new_job(video: VideoOrder, key: str, delay: float, code: str) -> Job:
+def new_job(video: VideoRequest, key: str, delay: float, code: str) -> Job:
     """A job whose id follows from the idempotency key, or is random without one; ``code`` ends its file's name."""
     identity = hashlib.sha256(key.encode()).hexdigest()[:24] if key else secrets.token_hex(12)
     slug = re.sub(r"[^a-z0-9]+", "-", video.hook.lower())[:40].strip("-")

@@ -16,7 +16,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from PIL import Image
 
-from videovault.embedded.studio.orders import VideoOrder
+from videovault.embedded.studio.requests import VideoRequest
 from videovault.embedded.studio.scene import SIZE, Scene
 from videovault.embedded.studio.soundtrack import SAMPLE_RATE, music
 from videovault.embedded.studio.timeline import FRAMES_A_SECOND
@@ -25,7 +25,7 @@ _BT709 = 1
 _LIMITED_RANGE = 1
 
 
-def render(video: VideoOrder, path: Path, *, still_wanted: Callable[[], bool] = lambda: True) -> float:
+def render(video: VideoRequest, path: Path, *, is_wanted: Callable[[], bool] = lambda: True) -> float:
     """Write the MP4 (H.264 and AAC, 1280x720) and return its length in seconds.
 
     ``still_wanted`` is asked before each frame; RuntimeError if it says no.
@@ -36,7 +36,7 @@ def render(video: VideoOrder, path: Path, *, still_wanted: Callable[[], bool] = 
         picture, sound = _picture_stream(container), _sound_stream(container)
         soundtrack = music(count / FRAMES_A_SECOND)
         for number in range(count):
-            if not still_wanted():
+            if not is_wanted():
                 raise RuntimeError("nobody waits for this video any more")
             container.mux(picture.encode(easel.frame(scene.frame(number / FRAMES_A_SECOND), number)))
             if number % FRAMES_A_SECOND == 0:
@@ -54,8 +54,8 @@ def main(path: Path) -> None:
     """
     os.nice(10)  # people's clicks come first
     parent = os.getppid()
-    video = VideoOrder.model_validate_json(sys.stdin.buffer.read())
-    seconds = render(video, path, still_wanted=lambda: os.getppid() == parent)
+    video = VideoRequest.model_validate_json(sys.stdin.buffer.read())
+    seconds = render(video, path, is_wanted=lambda: os.getppid() == parent)
     sys.stdout.write(json.dumps({"duration": seconds}))
 
 

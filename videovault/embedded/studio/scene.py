@@ -7,10 +7,9 @@ from PIL import Image, ImageDraw
 
 from videovault.embedded.studio import furniture
 from videovault.embedded.studio.avatar import STAGE, Avatar, mouth_at
-from videovault.embedded.studio.backdrop import Backdrop
 from videovault.embedded.studio.captions import BOXES, FADE_SECONDS, Captions, Cue, cues_for
-from videovault.embedded.studio.orders import VideoOrder
-from videovault.embedded.studio.theme import HEIGHT, WIDTH, theme_for
+from videovault.embedded.studio.requests import VideoRequest
+from videovault.embedded.studio.theme import HEIGHT, WIDTH, Backdrop, theme_for
 from videovault.embedded.studio.timeline import on_twos, part_spans
 from videovault.embedded.studio.typefaces import Typesetter
 
@@ -24,7 +23,7 @@ _PLATE_MIDDLE = _STAGE_AT[1] + STAGE
 class Scene:
     """Everything that stands still is drawn once, here; ``frame`` only puts it together."""
 
-    def __init__(self, video: VideoOrder) -> None:
+    def __init__(self, video: VideoRequest) -> None:
         parts = (video.hook, video.body, video.conclusion)
         shown = (*parts, video.company_name, video.social_handles, video.license, video.avatar)
         setter = Typesetter(" ".join(shown))

@@ -3,7 +3,7 @@
 ``vocabulary`` is the table of what is known; ``docs/connect/answers.md`` shows what becomes of each kind of answer.
 """
 
-from videovault.gateways.webhook_reply.document import MAX_BYTES
+from videovault.gateways.webhook_reply.decoding import MAX_BYTES
 from videovault.gateways.webhook_reply.script import Script
 from videovault.gateways.webhook_reply.script import read as read_script
 from videovault.gateways.webhook_reply.video import LONGEST_MINUTES, Field, Generation, fields, is_video, read

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from videovault.errors import WebhookError
-from videovault.gateways.webhook_reply import document, video, walk
+from videovault.gateways.webhook_reply import decoding, scan, video
 from videovault.gateways.webhook_reply import vocabulary as known
-from videovault.gateways.webhook_reply.document import by_name, canonical
+from videovault.gateways.webhook_reply.decoding import by_name, canonical
 
 PARTS = {part: [canonical(name) for name in names] for part, names in known.SCRIPT_NAMES.items()}
 TEXTS = [canonical(name) for name in known.TEXT_NAMES]
@@ -40,10 +40,10 @@ def read(body: bytes, content_type: str = "", *, field: str = "") -> Script:
     Raises WebhookError with a sentence for a person, and for a failure with the generator's own reason.
     """
     try:
-        value = document.parsed(body, content_type)
-    except document.Unreadable as error:
+        value = decoding.parsed(body, content_type)
+    except decoding.Unreadable as error:
         raise WebhookError(f"{NO_SCRIPT} {error}") from error
-    held = document.at(value, field) if field else None
+    held = decoding.at(value, field) if field else None
     script = (_script_in(held) if held is not None else None) or _script_in(value)
     if script is None:
         raise WebhookError(_what_else(value, body, content_type))
@@ -57,7 +57,7 @@ def _what_else(value: Any, body: bytes, content_type: str) -> str:
     short = [text for text in _texts(value) if 0 < len(text) < 100]
     if any(text.strip().strip(".!").lower() in known.N8N_STARTED for text in short):
         return N8N_STARTED
-    if any(walk.is_polite(text) for text in short):
+    if any(scan.is_polite(text) for text in short):
         return ACCEPTED
     return NO_PARTS if not value or isinstance(value, dict) else NO_SCRIPT
 

@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 from videovault import logs
 from videovault.errors import SourceError
-from videovault.gateways.container import SNIFF_BYTES, container_of
-from videovault.gateways.webhook_reply import document, walk
+from videovault.gateways.container import SNIFF_BYTES, detect_container
+from videovault.gateways.webhook_reply import decoding, scan
 from videovault.gateways.webhook_reply import vocabulary as known
-from videovault.gateways.webhook_reply.document import canonical
-from videovault.gateways.webhook_reply.walk import Address, Findings, Path
+from videovault.gateways.webhook_reply.decoding import canonical
+from videovault.gateways.webhook_reply.scan import Address, Findings, Path
 
 LONGEST_MINUTES = 7 * 24 * 60
 LARGEST = 2**63 - 1  # what a column holds
@@ -22,10 +22,10 @@ Said = Literal["rejected", "failed", "processing", "ready", "polite", ""]
 BY_WEIGHT: tuple[Said, ...] = ("rejected", "failed", "processing", "ready", "polite")
 ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
-TOO_LONG = f"It names an address of more than {walk.LONGEST_ADDRESS // 1024} KiB."
+TOO_LONG = f"It names an address of more than {scan.LONGEST_ADDRESS // 1024} KiB."
 EQUALS = "It names several addresses that may be the video."
 CONTRADICTORY = "It names two different states."
-TOO_MANY = f"It names more than {walk.MOST_ADDRESSES:,} addresses."
+TOO_MANY = f"It names more than {scan.MOST_ADDRESSES:,} addresses."
 NO_ADDRESS = "It says that the video is finished, and names no address of it."
 NOTHING_KNOWN = "It names neither the address of a video nor a state that is known."
 
@@ -81,10 +81,10 @@ def read(body: bytes, content_type: str = "", *, field: str = "", status: int = 
     if is_video(body):
         return Generation("ready", is_video=True)
     try:
-        value = document.parsed(body, content_type)
-    except document.Unreadable as error:
+        value = decoding.parsed(body, content_type)
+    except decoding.Unreadable as error:
         return Generation("failed" if status >= 400 else "unread", message=str(error))
-    found = walk.walk(value)
+    found = scan.walk(value)
     if found.too_many and status < 400:
         return Generation("unread", message=TOO_MANY)
     if status >= 400:
@@ -97,10 +97,10 @@ def read(body: bytes, content_type: str = "", *, field: str = "", status: int = 
 def fields(body: bytes, content_type: str = "") -> list[Field]:
     """Every address in an answer, the likeliest first, for a person to choose from; at most ``MOST_FIELDS``."""
     try:
-        value = document.parsed(body, content_type)
-    except document.Unreadable:
+        value = decoding.parsed(body, content_type)
+    except decoding.Unreadable:
         return []
-    addresses = [address for address in walk.walk(value).addresses if address.path]
+    addresses = [address for address in scan.walk(value).addresses if address.path]
     addresses.sort(key=lambda address: (address.standing is None, address.standing or ()))
     return [Field(dotted(address.path), address.url) for address in addresses[:MOST_FIELDS]]
 
@@ -112,7 +112,7 @@ def dotted(path: Path) -> str:
 def is_video(body: bytes) -> bool:
     """Whether a body with these first bytes is a video itself."""
     try:
-        container_of(body[:SNIFF_BYTES])
+        detect_container(body[:SNIFF_BYTES])
     except SourceError:
         return False
     return True
@@ -148,12 +148,12 @@ def _without_address(state: Said, value: Any, found: Findings) -> Literal["ready
 def _chosen(value: Any, found: Findings, field: str) -> tuple[Address | None, str]:
     """The video's address, or why there is none."""
     if field:
-        held = document.at(value, field)
-        inside = walk.walk({"videoUrl": held} if isinstance(held, str) else held or {})
+        held = decoding.at(value, field)
+        inside = scan.walk({"videoUrl": held} if isinstance(held, str) else held or {})
         address, _ = _best(inside.addresses)
         if address:
             path = tuple(field.replace("[", ".").replace("]", "").split("."))
-            return Address(path, address.url, walk.Standing(0, 0, False, 0)), ""
+            return Address(path, address.url, scan.Standing(0, 0, False, 0)), ""
     address, trouble = _best(found.addresses)
     if address is None and found.too_long:
         return None, TOO_LONG
@@ -188,20 +188,20 @@ def _holds(at: Path, path: Path) -> bool:
 
 def _reason(found: Findings, value: Any) -> str:
     if isinstance(value, str):
-        return walk.reason_of(value) if len(value) <= 500 and value[:1] != "<" else ""
-    said = [found.reasons[name] for name in walk.REASON if name in found.reasons and name != "hint"]
-    plain = [reason for reason in said if not walk.is_polite(reason)]
+        return scan.reason_of(value) if len(value) <= 500 and value[:1] != "<" else ""
+    said = [found.reasons[name] for name in scan.REASON if name in found.reasons and name != "hint"]
+    plain = [reason for reason in said if not scan.is_polite(reason)]
     reason = next(iter(plain), "")
     hint = found.reasons.get("hint", "")
-    return f"{reason} {hint}".strip()[: walk.LONGEST_REASON] if hint != reason else reason
+    return f"{reason} {hint}".strip()[: scan.LONGEST_REASON] if hint != reason else reason
 
 
 def _is_acknowledgement(value: Any, found: Findings) -> bool:
     if isinstance(value, str):
-        return len(value) < 100 and (walk.is_polite(value) or walk.state_of(value) == "processing")
+        return len(value) < 100 and (scan.is_polite(value) or scan.state_of(value) == "processing")
     if not value or value is True:
         return value is not False and value != 0
-    if any(walk.is_polite(reason) for reason in found.reasons.values()):
+    if any(scan.is_polite(reason) for reason in found.reasons.values()):
         return True
     if found.has_text or found.addresses or not found.names:
         return False

@@ -8,7 +8,7 @@ from videovault.components.forms import button
 from videovault.components.text import is_empty, local_time
 from videovault.pages.admin.layout import DAY, ZONE, address, admin_page, choosing, searching, section
 from videovault.state import wording
-from videovault.state.admin.activity import AdminActivityState, AdminFiguresState
+from videovault.state.admin.activity import AdminActivityState, AdminStatisticsState
 
 GROUPS = {
     "": "Everything",
@@ -130,7 +130,7 @@ HEIGHT = 180
 
 
 def charts() -> rx.Component:
-    state = AdminFiguresState
+    state = AdminStatisticsState
     return section(
         "Last 30 days",
         rx.el.div(
@@ -171,14 +171,14 @@ def _chart(title: str, key: str, words: str) -> rx.Component:
                     stroke="var(--line-strong)",
                     width=64,
                 ),
-                data=rx.Var.create(AdminFiguresState.days).to(list[dict[str, Any]]),
+                data=rx.Var.create(AdminStatisticsState.days).to(list[dict[str, Any]]),
                 height=HEIGHT,
                 custom_attrs={"accessibilityLayer": False},
             ),
             aria_hidden="true",
             class_name="chart",
         ),
-        on_mount=AdminFiguresState.load(ZONE) if key == "videos" else None,
+        on_mount=AdminStatisticsState.load(ZONE) if key == "videos" else None,
     )
 
 
@@ -196,7 +196,7 @@ def _table() -> rx.Component:
                         )
                     )
                 ),
-                rx.el.tbody(rx.foreach(AdminFiguresState.days, _day)),
+                rx.el.tbody(rx.foreach(AdminStatisticsState.days, _day)),
                 class_name="table plain-table",
             ),
             class_name="sheet-frame",

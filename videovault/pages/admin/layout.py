@@ -120,12 +120,12 @@ def sorting(state: Any, columns: Mapping[str, str]) -> rx.Component:
             ),
             button(
                 rx.fragment(
-                    rx.el.span(rx.cond(state.is_falling, "↓ ", "↑ "), aria_hidden="true"),
-                    rx.cond(state.is_falling, "Descending", "Ascending"),
+                    rx.el.span(rx.cond(state.is_descending, "↓ ", "↑ "), aria_hidden="true"),
+                    rx.cond(state.is_descending, "Descending", "Ascending"),
                 ),
-                on_click=state.turn_round,
+                on_click=state.reverse_order,
                 aria_label=rx.cond(
-                    state.is_falling,
+                    state.is_descending,
                     "Descending, sort ascending instead",
                     "Ascending, sort descending instead",
                 ),
@@ -139,11 +139,11 @@ def sorting(state: Any, columns: Mapping[str, str]) -> rx.Component:
 def paging(state: Any, name: str) -> rx.Component:
     """The way to earlier and later pages of a list."""
     return rx.cond(
-        state.has_earlier | state.has_later,
+        state.has_previous | state.has_next,
         rx.el.nav(
-            button("Previous", on_click=state.earlier, aria_disabled=~state.has_earlier),
+            button("Previous", on_click=state.earlier, aria_disabled=~state.has_previous),
             rx.el.span(state.place, class_name="soft figures", role="status"),
-            button("Next", on_click=state.later, aria_disabled=~state.has_later),
+            button("Next", on_click=state.later, aria_disabled=~state.has_next),
             class_name="paging",
             aria_label=name,
         ),

@@ -9,11 +9,11 @@ from videovault.components.forms import button, problem
 from videovault.components.text import is_empty, sentence
 from videovault.pages.admin.layout import section, with_code, working
 from videovault.state import wording
-from videovault.state.admin.mismatches import AdminOrphansState
+from videovault.state.admin.mismatches import AdminMismatchesState
 
 
-def orphans() -> rx.Component:
-    state = AdminOrphansState
+def mismatches() -> rx.Component:
+    state = AdminMismatchesState
     return section(
         "S3 and database",
         problem("orphans"),
@@ -32,7 +32,7 @@ def orphans() -> rx.Component:
         text="Files that belong to no video, and videos whose file is gone.",
         actions=[
             rx.cond(
-                state.can_mend,
+                state.can_repair,
                 button(wording.MEND, look="main", on_click=state.ask, aria_disabled=state.doing != ""),
             ),
             button("Look for differences", on_click=state.look, aria_disabled=state.doing != ""),
@@ -41,7 +41,7 @@ def orphans() -> rx.Component:
 
 
 def _progress() -> rx.Component:
-    state = AdminOrphansState
+    state = AdminMismatchesState
     return rx.el.div(
         working(state.doing, state.so_far, state.stop),
         rx.cond(
@@ -88,14 +88,14 @@ def _item(item: Any) -> rx.Component:
         rx.el.span(
             sentence("{name} {detail}", name=item.name, detail=rx.el.span(item.detail, class_name="soft"))
         ),
-        rx.cond(item.is_mended, rx.el.span("Mended", class_name="soft")),
+        rx.cond(item.is_repaired, rx.el.span("Mended", class_name="soft")),
         rx.cond(item.why != "", rx.el.span(item.why, class_name="error")),
         key=item.name,
     )
 
 
 def _mending() -> rx.Component:
-    state = AdminOrphansState
+    state = AdminMismatchesState
     return question(
         "Mend these differences?",
         rx.el.ul(rx.foreach(state.changes, rx.el.li)),
@@ -113,5 +113,5 @@ def _mending() -> rx.Component:
         is_open=state.is_asking,
         way_back="Leave it",
         way_on=button(wording.MEND, look="main", on_click=state.mend),
-        on_dismiss=state.spare,
+        on_dismiss=state.cancel,
     )

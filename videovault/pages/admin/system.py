@@ -4,15 +4,72 @@ from typing import Any
 
 import reflex as rx
 
-from videovault.components.forms import button
-from videovault.components.text import is_empty, sentence
+from videovault.components.forms import button, problem
+from videovault.components.text import is_empty, local_time, sentence
 from videovault.pages.admin.activity import charts
-from videovault.pages.admin.layout import admin_page, section, with_code
-from videovault.pages.admin.mismatches import orphans
-from videovault.pages.admin.test_order import test_order
-from videovault.pages.admin.webhook_log import inbox, rescue_dialog
+from videovault.pages.admin.layout import WHEN, admin_page, section, with_code
+from videovault.pages.admin.mismatches import mismatches
+from videovault.pages.admin.webhook_log import attach_file_dialog, webhook_log
 from videovault.state import wording
-from videovault.state.admin.system import AdminSystemState
+from videovault.state.admin.system import AdminSystemState, AdminTestOrderState
+
+# The test order: one button, and each call with what was sent, answered and read.
+
+
+def test_order() -> rx.Component:
+    state = AdminTestOrderState
+    return section(
+        "Test order",
+        problem("test-order"),
+        rx.cond(
+            state.order_at != "",
+            rx.el.p(
+                sentence(
+                    "Sent {at}",
+                    at=rx.el.time(
+                        local_time(state.order_at, WHEN), custom_attrs={"dateTime": state.order_at}
+                    ),
+                ),
+                class_name="soft small",
+            ),
+        ),
+        rx.el.ol(
+            rx.foreach(state.order_steps, _order_step), class_name="stack order-steps", aria_live="polite"
+        ),
+        rx.cond(state.is_ordering, rx.el.p("Waiting for the generator…", role="status")),
+        name="test-order",
+        text="Sends a sample order, marked as a test, to your webhooks and shows what was read from the answers and the "
+        "report. No video is stored. Your generator may use a credit.",
+        actions=[
+            button(
+                rx.cond(state.is_ordering, "Waiting…", "Send test order"),
+                on_click=state.order,
+                aria_disabled=state.is_ordering,
+            )
+        ],
+    )
+
+
+def _order_step(step: Any) -> rx.Component:
+    return rx.el.li(
+        rx.el.h3(step.title),
+        rx.el.p(step.read, class_name=rx.cond(step.is_bad, "error", "")),
+        _order_text("Sent", "Received", step),
+        rx.cond(
+            step.answer != "",
+            rx.el.details(rx.el.summary(wording.ANSWER), rx.el.pre(step.answer, tab_index=0)),
+        ),
+        class_name="line-text",
+    )
+
+
+def _order_text(ours: str, theirs: str, step: Any) -> rx.Component:
+    return rx.cond(
+        step.sent != "",
+        rx.el.details(
+            rx.el.summary(rx.cond(step.is_report, theirs, ours)), rx.el.pre(step.sent, tab_index=0)
+        ),
+    )
 
 
 class Probe(rx.el.Img):  # type: ignore[misc] # Reflex ships its elements without types
@@ -25,8 +82,10 @@ class Probe(rx.el.Img):  # type: ignore[misc] # Reflex ships its elements withou
 def system() -> rx.Component:
     return admin_page(
         "/admin/system",
-        rx.el.div(_checks(), test_order(), charts(), orphans(), inbox(), class_name="stack below-tools"),
-        rescue_dialog(),
+        rx.el.div(
+            _checks(), test_order(), charts(), mismatches(), webhook_log(), class_name="stack below-tools"
+        ),
+        attach_file_dialog(),
         text="Every part was checked just now.",
     )
 
@@ -111,7 +170,7 @@ def _probe() -> rx.Component:
             alt="",
             class_name="unseen",
             key=AdminSystemState.probe_url,
-            on_load=AdminSystemState.browser_said(True),
-            on_error=AdminSystemState.browser_said(False),
+            on_load=AdminSystemState.report_browser_result(True),
+            on_error=AdminSystemState.report_browser_result(False),
         ),
     )

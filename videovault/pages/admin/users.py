@@ -18,7 +18,7 @@ from videovault.components.progress import bar
 from videovault.components.text import is_empty, local_time
 from videovault.pages.admin.layout import WHEN, address, admin_page, paging, searching, sorting
 from videovault.state import wording
-from videovault.state.admin.users import AdminPeopleState
+from videovault.state.admin.users import AdminUsersState
 
 # The dialogs in which an admin changes an account, hands out a link to it, and invites somebody.
 
@@ -39,18 +39,18 @@ QUESTIONS = {
 
 
 def person_dialog() -> rx.Component:
-    person = AdminPeopleState.person
+    person = AdminUsersState.person
     return dialog(
         person.email,
         rx.el.div(
             rx.el.p(f"{person.videos}, {person.storage}", class_name="soft figures"),
             rx.el.div(
-                link_button("Activity of this person", person.activity, on_click=AdminPeopleState.close),
+                link_button("Activity of this person", person.activity, on_click=AdminUsersState.close),
                 class_name="row",
             ),
             problem("person"),
             rx.match(
-                AdminPeopleState.asking,
+                AdminUsersState.asking,
                 *((what, _question(what)) for what in QUESTIONS),
                 _rights(person),
             ),
@@ -62,7 +62,7 @@ def person_dialog() -> rx.Component:
         ),
         name="person",
         is_open=person.user_id != "",
-        on_dismiss=AdminPeopleState.close,
+        on_dismiss=AdminUsersState.close,
     )
 
 
@@ -73,7 +73,7 @@ def invitation_dialog() -> rx.Component:
     return dialog(
         "Invite somebody",
         rx.cond(
-            AdminPeopleState.link != "",
+            AdminUsersState.link != "",
             _link("Invitation", "It makes one account, within a week. Send it to whoever should have it."),
             rx.el.form(
                 problem("invitation"),
@@ -85,15 +85,15 @@ def invitation_dialog() -> rx.Component:
                     hint="Without one, the link is good for whoever has it.",
                 ),
                 rx.el.div(button("Make a link", look="main", type="submit"), class_name="actions"),
-                on_submit=AdminPeopleState.invite,
+                on_submit=AdminUsersState.invite,
                 reset_on_submit=False,
                 no_validate=True,
                 class_name="stack",
             ),
         ),
         name="invitation",
-        is_open=AdminPeopleState.is_inviting,
-        on_dismiss=AdminPeopleState.close,
+        is_open=AdminUsersState.is_inviting,
+        on_dismiss=AdminUsersState.close,
     )
 
 
@@ -115,7 +115,7 @@ def _rights(person: Any) -> rx.Component:
 
 
 def _asking(text: str, what: str) -> rx.Component:
-    return button(text, on_click=AdminPeopleState.ask(what))
+    return button(text, on_click=AdminUsersState.ask(what))
 
 
 def _question(what: str) -> rx.Component:
@@ -124,8 +124,8 @@ def _question(what: str) -> rx.Component:
     return rx.el.div(
         rx.el.p(text, role="alert"),
         rx.el.div(
-            button(wording.NOT_NOW, on_click=AdminPeopleState.spare),
-            button(way_on, look=look, on_click=AdminPeopleState.change),
+            button(wording.NOT_NOW, on_click=AdminUsersState.cancel),
+            button(way_on, look=look, on_click=AdminUsersState.change),
             class_name="actions",
         ),
         class_name="stack",
@@ -133,40 +133,40 @@ def _question(what: str) -> rx.Component:
 
 
 def _quota() -> rx.Component:
-    person = AdminPeopleState.person
+    person = AdminUsersState.person
     kind = rx.el.select(
-        rx.el.option(f"As everybody: {AdminPeopleState.default_quota}", value="default"),
+        rx.el.option(f"As everybody: {AdminUsersState.default_quota}", value="default"),
         rx.el.option("Their own", value="own"),
         rx.el.option(wording.NO_LIMIT, value="none"),
-        value=AdminPeopleState.quota_kind,
-        on_change=AdminPeopleState.choose_quota,
+        value=AdminUsersState.quota_kind,
+        on_change=AdminUsersState.choose_quota,
         **described("quotaKind"),
     )
     size = text_input("quota", default_value=person.quota, input_mode="decimal", max_length=12)
     return rx.el.form(
         rx.el.div(
             field("quotaKind", wording.STORAGE, kind),
-            rx.cond(AdminPeopleState.quota_kind == "own", field("quota", "GB", size)),
+            rx.cond(AdminUsersState.quota_kind == "own", field("quota", "GB", size)),
             class_name="pair",
         ),
         rx.el.div(button("Save quota", type="submit"), class_name="actions"),
-        on_submit=AdminPeopleState.set_quota,
+        on_submit=AdminUsersState.set_quota,
         reset_on_submit=False,
         no_validate=True,
-        key=AdminPeopleState.form_number,
+        key=AdminUsersState.form_number,
         class_name="stack",
     )
 
 
 def _reset(person: Any) -> rx.Component:
     return rx.cond(
-        AdminPeopleState.link != "",
+        AdminUsersState.link != "",
         _link("Link for a new password", "It works once, within an hour. Hand it to nobody but them."),
         rx.el.div(
             rx.el.span("They forgot their password?", class_name="soft"),
             button(
                 "Make a reset link",
-                on_click=AdminPeopleState.make_reset_link,
+                on_click=AdminUsersState.make_reset_link,
                 aria_disabled=~person.is_active,
             ),
             class_name="row apart",
@@ -175,50 +175,50 @@ def _reset(person: Any) -> rx.Component:
 
 
 def _link(label: str, hint: str) -> rx.Component:
-    until = local_time(AdminPeopleState.link_until, WHEN)
+    until = local_time(AdminUsersState.link_until, WHEN)
     below = rx.el.p(wording.works_until(until), class_name="soft small")
-    return rx.el.div(handed_over("link", label, AdminPeopleState.link, below, hint=hint), role="status")
+    return rx.el.div(handed_over("link", label, AdminUsersState.link, below, hint=hint), role="status")
 
 
 COLUMNS = {"created": "Joined", "email": wording.EMAIL, "seen": "Last seen", "storage": wording.STORAGE}
 
 
-def people() -> rx.Component:
+def users() -> rx.Component:
     return admin_page(
         "/admin/people",
         rx.el.div(
             searching(
                 "search",
                 wording.SEARCH,
-                AdminPeopleState.q,
-                AdminPeopleState.search.debounce(250),
+                AdminUsersState.q,
+                AdminUsersState.search.debounce(250),
                 wording.NAME_OR_EMAIL,
             ),
-            sorting(AdminPeopleState, COLUMNS),
+            sorting(AdminUsersState, COLUMNS),
             class_name="tools",
             role="search",
         ),
         rx.cond(
-            is_empty(AdminPeopleState.people),
+            is_empty(AdminUsersState.people),
             rx.cond(
-                AdminPeopleState.is_loaded,
+                AdminUsersState.is_loaded,
                 rx.el.p("Nobody is found by this.", class_name="empty below-tools"),
             ),
             rx.el.ul(
-                rx.foreach(AdminPeopleState.people, _person),
+                rx.foreach(AdminUsersState.people, _person),
                 class_name="panel people below-tools",
                 aria_label=wording.PEOPLE,
             ),
         ),
-        paging(AdminPeopleState, "Pages of people"),
+        paging(AdminUsersState, "Pages of people"),
         person_dialog(),
         invitation_dialog(),
-        address(query=AdminPeopleState.address),
-        text=AdminPeopleState.total,
+        address(query=AdminUsersState.address),
+        text=AdminUsersState.total,
         actions=[
             rx.cond(
-                AdminPeopleState.invites,
-                button("Invite", look="main", symbol="new", on_click=AdminPeopleState.begin_invitation),
+                AdminUsersState.invites,
+                button("Invite", look="main", symbol="new", on_click=AdminUsersState.begin_invitation),
             )
         ],
     )
@@ -259,7 +259,7 @@ def _person(person: Any) -> rx.Component:
         ),
         button(
             "Manage",
-            on_click=AdminPeopleState.open(person.user_id),
+            on_click=AdminUsersState.open(person.user_id),
             aria_label=f"Manage {person.email}",
         ),
         key=person.user_id,

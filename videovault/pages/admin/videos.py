@@ -18,10 +18,10 @@ from videovault.pages.admin.layout import (
     sorting,
     working,
 )
-from videovault.pages.admin.webhook_log import rescue_dialog
+from videovault.pages.admin.webhook_log import attach_file_dialog
 from videovault.state import wording
 from videovault.state.admin.videos import AdminVideosState
-from videovault.state.admin.webhook_log import AdminRescueState
+from videovault.state.admin.webhook_log import AdminAttachFileState
 
 # The table of everybody's videos; its headings sort it.
 
@@ -57,12 +57,12 @@ def video_table() -> rx.Component:
 
 def _heading(column: str, text: str) -> rx.Component:
     is_sorted = AdminVideosState.sort == column
-    direction = rx.cond(AdminVideosState.is_falling, "descending", "ascending")
+    direction = rx.cond(AdminVideosState.is_descending, "descending", "ascending")
     return rx.el.th(
         rx.el.button(
             text,
             rx.el.span(
-                rx.cond(is_sorted, rx.cond(AdminVideosState.is_falling, "↓", "↑"), ""),
+                rx.cond(is_sorted, rx.cond(AdminVideosState.is_descending, "↓", "↑"), ""),
                 aria_hidden="true",
             ),
             type="button",
@@ -148,7 +148,7 @@ def _actions(row: Any) -> rx.Component:
             button(
                 wording.STORE_FILE,
                 look="plain",
-                on_click=AdminRescueState.open(card.video_id),
+                on_click=AdminAttachFileState.open(card.video_id),
                 aria_label=f"{wording.STORE_FILE}: {card.title}",
             ),
         ),
@@ -194,7 +194,7 @@ def videos() -> rx.Component:
         paging(AdminVideosState, "Pages of videos"),
         _deletion(),
         _retrying(),
-        rescue_dialog(),
+        attach_file_dialog(),
         address(query=AdminVideosState.address),
         text=AdminVideosState.total,
     )
@@ -279,7 +279,7 @@ def _progress() -> rx.Component:
                 ),
                 rx.el.div(
                     rx.el.strong(state.verdict, role="status"),
-                    button(wording.CLOSE, look="plain", on_click=state.put_away),
+                    button(wording.CLOSE, look="plain", on_click=state.hide),
                     class_name="row apart",
                 ),
             ),
@@ -327,7 +327,7 @@ def _deletion() -> rx.Component:
         is_open=AdminVideosState.asking == "delete",
         is_busy=False,
         on_confirm=AdminVideosState.carry_out,
-        on_dismiss=AdminVideosState.spare,
+        on_dismiss=AdminVideosState.cancel,
     )
 
 
@@ -342,5 +342,5 @@ def _retrying() -> rx.Component:
         is_open=AdminVideosState.asking == "retry",
         way_back=wording.NOT_NOW,
         way_on=button(wording.TRY_AGAIN, look="main", on_click=AdminVideosState.carry_out),
-        on_dismiss=AdminVideosState.spare,
+        on_dismiss=AdminVideosState.cancel,
     )

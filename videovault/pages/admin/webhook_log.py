@@ -5,17 +5,17 @@ from typing import Any
 import reflex as rx
 
 from videovault.components.forms import button
-from videovault.components.import_dialog import Wording, address_dialog
+from videovault.components.import_dialog import Wording, url_dialog
 from videovault.components.text import is_empty, local_time, sentence
 from videovault.pages.admin.layout import WHEN, choosing, section
 from videovault.state import wording
-from videovault.state.admin.webhook_log import AdminInboxState, AdminRescueState
+from videovault.state.admin.webhook_log import AdminAttachFileState, AdminWebhookLogState
 
 DIRECTIONS = {"": "In and out", "in": "What reached us", "out": "What we sent"}
 
 
-def inbox() -> rx.Component:
-    state = AdminInboxState
+def webhook_log() -> rx.Component:
+    state = AdminWebhookLogState
     return section(
         "Webhook log",
         choosing(
@@ -103,7 +103,7 @@ def _choices(call: Any) -> rx.Component:
                     lambda choice: rx.el.li(
                         button(
                             f"Use {choice.path}",
-                            on_click=AdminInboxState.choose(call.delivery_id, choice.path),
+                            on_click=AdminWebhookLogState.choose(call.delivery_id, choice.path),
                         ),
                         rx.el.code(choice.address),
                         class_name="row",
@@ -123,11 +123,11 @@ def _ways(call: Any) -> rx.Component:
         rx.el.div(
             rx.cond(
                 call.can_be_replayed,
-                button("Apply again", on_click=AdminInboxState.replay(call.delivery_id)),
+                button("Apply again", on_click=AdminWebhookLogState.replay(call.delivery_id)),
             ),
             rx.cond(
                 call.video_id != "",
-                button(wording.STORE_FILE, on_click=AdminRescueState.open(call.video_id)),
+                button(wording.STORE_FILE, on_click=AdminAttachFileState.open(call.video_id)),
             ),
             class_name="row",
         ),
@@ -137,9 +137,9 @@ def _ways(call: Any) -> rx.Component:
 # The dialog that gives a stuck video the address of its finished file.
 
 
-def rescue_dialog() -> rx.Component:
-    stuck = AdminRescueState.stuck
-    return address_dialog(
+def attach_file_dialog() -> rx.Component:
+    stuck = AdminAttachFileState.stuck
+    return url_dialog(
         f"Store the file of “{stuck.title}”",
         name="rescue",
         says=Wording(
@@ -150,7 +150,7 @@ def rescue_dialog() -> rx.Component:
             way_on="Store it",
             waiting=wording.CHECKING,
         ),
-        state=AdminRescueState,
+        state=AdminAttachFileState,
         is_open=stuck.video_id != "",
-        on_submit=AdminRescueState.give,
+        on_submit=AdminAttachFileState.give,
     )

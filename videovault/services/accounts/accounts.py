@@ -4,32 +4,33 @@ from functools import partial
 from typing import Literal
 
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import Session, col, func, select
+from sqlmodel import Session, col, delete, exists, func, select
 
 from videovault import logs, models, security
 from videovault.config import settings
-from videovault.db import one_at_a_time, reading, transaction
-from videovault.errors import Conflict, Forbidden, InvalidInput, NotSignedIn
-from videovault.models import Event, User
+from videovault.db import advisory_lock, reading, transaction
+from videovault.errors import Conflict, Forbidden, InvalidInput, NotSignedIn, StorageError
+from videovault.models import Event, Status, TestOrder, User, Video, utcnow
 from videovault.services.accounts import invitations, passwords, sessions
 from videovault.services.accounts.sessions import authenticate, logout
-from videovault.services.core import audit, fields, quota
-from videovault.services.core.access import Caller, check_in_person
+from videovault.services.core import audit, fields, lifecycle, quota
+from videovault.services.core.access import Caller, check_not_api_token
 from videovault.services.core.views import SignedIn, UserView
+from videovault.services.videos import deletion
 
 __all__ = [
     "authenticate",
     "change_password",
-    "check_admin_left",
+    "check_admin_remains",
     "create_admin",
     "login",
     "logout",
     "me",
     "register",
     "rename",
-    "signup",
+    "signup_mode",
 ]
-Signup = Literal["first", "open", "invite", "closed"]
+SignupMode = Literal["first", "open", "invite", "closed"]
 LAST_ADMIN = "This is the only admin. Make somebody else an admin first."
 WRONG_LOGIN = "The e-mail address or the password is wrong."
 
@@ -41,20 +42,20 @@ def register(
     *,
     invitation: str = "",
     user_agent: str = "",
-    instead_of: str = "",
+    replaced_token: str = "",
 ) -> SignedIn:
     """Make an account and sign it in, as ``login`` does; the first one of an installation is its admin.
 
     Raises InvalidInput, Conflict when the address has an account, Forbidden when signup is closed or the
     invitation is missing or no longer valid.
     """
-    fields.together(partial(fields.checked_email, email), partial(passwords.checked, password))
-    email = fields.checked_email(email)
-    name = fields.checked(fields.NAME, {"name": name})["name"]
+    fields.collect_errors(partial(fields.normalize_email, email), partial(passwords.validate, password))
+    email = fields.normalize_email(email)
+    name = fields.validate(fields.NAME, {"name": name})["name"]
     password_hash = security.hash_password(password)
     try:
         with transaction() as session:
-            one_at_a_time(session, "register")  # else two could both be the first
+            advisory_lock(session, "register")  # else two could both be the first
             people = select(func.count()).select_from(User).where(col(User.closed_at).is_(None))
             first = session.exec(people).one() == 0
             if not first:
@@ -62,37 +63,37 @@ def register(
             user = User(email=email, name=name, password_hash=password_hash, is_admin=first)
             session.add(user)
             session.flush()
-            _end(session, instead_of)
+            _end(session, replaced_token)
             session.add(Event(kind="register", actor_id=user.id))
             return _signed_in(session, user, user_agent)
     except IntegrityError as error:
         raise Conflict("There is an account with this e-mail address already. Sign in instead.") from error
 
 
-def signup() -> Signup:
+def signup_mode() -> SignupMode:
     """Who may make an account now: ``first``, everyone, as long as there is none; then as the settings say."""
     with reading() as session:
         someone = session.exec(select(User.id).where(col(User.closed_at).is_(None)).limit(1)).first()
     return settings().signup if someone else "first"
 
 
-def login(email: str, password: str, *, user_agent: str = "", instead_of: str = "") -> SignedIn:
+def login(email: str, password: str, *, user_agent: str = "", replaced_token: str = "") -> SignedIn:
     """Sign in; the session of the token ``instead_of``, which this browser had before, ends.
 
     Raises NotSignedIn with one message, in equal time, whichever of the two is wrong.
     """
     user = _user_at(email)
     # Outside any transaction: hashing takes its time, and others want to write meanwhile.
-    right = passwords.is_right(user, password)
+    right = passwords.verify(user, password)
     if user and right:
         with transaction(essential=True) as session:
             let_in = _unchanged(session, user)
             if let_in:
-                _end(session, instead_of)
+                _end(session, replaced_token)
                 session.add(Event(kind="login", actor_id=let_in.id))
                 return _signed_in(session, let_in, user_agent)
     user_id = user.id if user else None
-    audit.tally_if_possible("login_failed", actor_id=user_id)
+    audit.try_record_hourly("login_failed", actor_id=user_id)
     logs.refused("sign-in", reason="wrong", user_id=user_id)
     raise NotSignedIn(WRONG_LOGIN)
 
@@ -107,8 +108,8 @@ def me(caller: Caller) -> UserView:
 
 def rename(caller: Caller, name: str) -> UserView:
     """Change what the caller is called. Raises Forbidden for programs, InvalidInput."""
-    check_in_person(caller)
-    name = fields.checked(fields.NAME, {"name": name})["name"]
+    check_not_api_token(caller)
+    name = fields.validate(fields.NAME, {"name": name})["name"]
     with transaction() as session:
         user = session.get_one(User, caller.user_id)
         user.name = name
@@ -120,14 +121,15 @@ def change_password(caller: Caller, current: str, new: str, *, user_agent: str =
 
     Raises Forbidden for programs, InvalidInput beside ``currentPassword`` or ``newPassword``, RateLimited.
     """
-    check_in_person(caller)
-    fields.together(
-        partial(passwords.given, current, "currentPassword"), partial(passwords.checked, new, "newPassword")
+    check_not_api_token(caller)
+    fields.collect_errors(
+        partial(passwords.check_not_empty, current, "currentPassword"),
+        partial(passwords.validate, new, "newPassword"),
     )
     user = passwords.confirm(caller.user_id, current, "currentPassword")
     password_hash = security.hash_password(new)
     with transaction() as session:
-        if not passwords.replace(session, user, password_hash):
+        if not passwords.replace_hash(session, user, password_hash):
             raise InvalidInput(passwords.WRONG, {"currentPassword": passwords.WRONG})
         sessions.end_all(session, user.id)
         session.add(Event(kind="password_changed", actor_id=user.id))
@@ -136,8 +138,8 @@ def change_password(caller: Caller, current: str, new: str, *, user_agent: str =
 
 def create_admin(email: str, password: str) -> UserView:
     """Make an admin account, or make an existing one an admin with this password, signed in nowhere and without tokens."""
-    email = fields.checked_email(email)
-    password_hash = security.hash_password(passwords.checked(password))
+    email = fields.normalize_email(email)
+    password_hash = security.hash_password(passwords.validate(password))
     with transaction() as session:
         user = session.exec(select(User).where(User.email == email)).first()
         user = user or User(email=email, password_hash=password_hash)
@@ -149,7 +151,7 @@ def create_admin(email: str, password: str) -> UserView:
         return _view(session, user)
 
 
-def check_admin_left(session: Session) -> None:
+def check_admin_remains(session: Session) -> None:
     """Raises Conflict where people would be left without an active admin; a change in this transaction counts."""
     living = select(func.count()).select_from(User).where(col(User.closed_at).is_(None))
     admins = living.where(col(User.is_admin), col(User.is_active))
@@ -165,13 +167,13 @@ def _check_welcome(session: Session, email: str, invitation: str) -> None:
     if allowed == "closed":
         raise Forbidden("New accounts are not open here. Ask the admin for one.")
     if not invitation:
-        raise Forbidden(invitations.NEEDED)
+        raise Forbidden(invitations.INVITATION_REQUIRED)
     invitations.redeem(session, invitation, email)
 
 
 def _user_at(email: str) -> User | None:
     try:
-        address = fields.checked_email(email)
+        address = fields.normalize_email(email)
     except InvalidInput:
         return None  # whose password is then checked against nothing, in the same time
     with reading() as session:
@@ -191,9 +193,90 @@ def _end(session: Session, token: str) -> None:
 
 
 def _signed_in(session: Session, user: User, user_agent: str) -> SignedIn:
-    token, row = sessions.begin(session, user, user_agent)
+    token, row = sessions.start(session, user, user_agent)
     return SignedIn(user=_view(session, user), token=token, expires_at=row.expires_at)
 
 
 def _view(session: Session, user: User) -> UserView:
     return UserView.of(user, storage_bytes=quota.used(session, user.id), quota_bytes=quota.limit(user))
+
+
+# Closing an account in two steps: the person is forgotten at once, then the videos go, then the row.
+
+log = logs.get(__name__)
+
+
+def close_account(caller: Caller, password: str) -> None:
+    """Delete the caller's account with every video in it; what S3 cannot delete now, ``finish_all`` does later.
+
+    Raises Forbidden for programs, InvalidInput for a wrong password, RateLimited, and Conflict for the only admin
+    among others.
+    """
+    check_not_api_token(caller)
+    passwords.confirm(caller.user_id, password)
+    nobodys_hash = security.hash_password(security.new_token())
+    with transaction(essential=True) as session:
+        advisory_lock(session, "admins")
+        user = session.get_one(User, caller.user_id, with_for_update=True)
+        _forget_person(session, user, nobodys_hash)
+        session.flush()
+        check_admin_remains(session)
+        _give_up_videos(session, user.id)
+        session.add(Event(kind="account_closed", actor_id=user.id))
+    _finish(user.id)
+
+
+def finish_closing() -> None:
+    """Go on with accounts whose videos were not yet gone."""
+    with reading() as session:
+        closed = list(session.exec(select(User.id).where(col(User.closed_at).is_not(None))))
+    for user_id in closed:
+        with transaction(
+            essential=True
+        ) as session:  # a video that was being asked for at the very moment of closing
+            _give_up_videos(session, user_id)
+        _drop(user_id)
+
+
+def _forget_person(session: Session, user: User, password_hash: str) -> None:
+    user.email, user.name = f"{user.id}@closed.invalid", ""
+    user.password_hash = password_hash
+    user.is_active = user.is_admin = False
+    user.closed_at = utcnow()
+    sessions.end_all(session, user.id, tokens=True)
+    invitations.revoke_all(session, user.id)
+    session.exec(delete(TestOrder).where(col(TestOrder.user_id) == user.id))  # they name the address
+
+
+def _give_up_videos(session: Session, user_id: str) -> None:
+    kept = select(Video).where(Video.owner_id == user_id, Video.status != Status.DELETING)
+    for video in session.exec(kept.with_for_update()).all():
+        lifecycle.transition(
+            session,
+            video,
+            Status.DELETING,
+            actor_id=user_id,
+            why="account closed",
+            attempt=video.attempt + 1,
+        )
+
+
+def _finish(user_id: str) -> None:
+    with reading() as session:
+        videos = list(session.exec(select(Video).where(Video.owner_id == user_id)))
+    try:
+        for video in videos:
+            deletion.finish(video)
+    except StorageError as error:
+        log.warning("closing an account waits for S3", reason=error.public_message)
+    _drop(user_id)
+
+
+def _drop(user_id: str) -> None:
+    """The row, unless a video is left, or just comes in."""
+    videos = select(Video.id).where(Video.owner_id == user_id)
+    try:
+        with transaction(essential=True) as session:
+            session.exec(delete(User).where(col(User.id) == user_id, ~exists(videos)))
+    except IntegrityError:
+        log.info("closing an account waits for a video", user_id=user_id)

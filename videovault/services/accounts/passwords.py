@@ -6,7 +6,7 @@ from functools import lru_cache
 from sqlmodel import Session, col, update
 
 from videovault import logs, security
-from videovault.db import SEEN_SECONDS, reading, write_if_possible
+from videovault.db import LAST_SEEN_LOCK_SECONDS, reading, try_write
 from videovault.errors import InvalidInput
 from videovault.models import User
 from videovault.services.core import audit, rate_limits
@@ -19,7 +19,7 @@ CONTROLS = "A password cannot contain control characters."
 TOO_COMMON = "This password is among the first that anybody would try. Choose another one."
 
 
-def checked(value: str, field: str = "password") -> str:
+def validate(value: str, field: str = "password") -> str:
     """A password that may be chosen. Raises InvalidInput."""
     shortest, longest = LENGTH
     if not shortest <= len(value) <= longest:
@@ -31,36 +31,36 @@ def checked(value: str, field: str = "password") -> str:
     return value
 
 
-def given(value: str, field: str = "password") -> None:
+def check_not_empty(value: str, field: str = "password") -> None:
     """Raises InvalidInput for an empty one, which needs no trying."""
     if not value:
         raise _unfit(MISSING, field)
 
 
-def is_right(user: User | None, password: str) -> bool:
+def verify(user: User | None, password: str) -> bool:
     """Whether it is the user's; without a user it takes as long. For outside of transactions: hashing takes its time."""
     tried = password[: LENGTH[1]]
     if not security.verify_password(tried, user.password_hash if user else None):
         return False
-    if user and security.is_outdated(user.password_hash):
+    if user and security.needs_rehash(user.password_hash):
         _renew(user, tried)
     return True
 
 
 def confirm(user_id: str, password: str, field: str = "password") -> User:
     """The user, who has just typed the right password. Raises InvalidInput beside ``field``, RateLimited."""
-    given(password, field)
+    check_not_empty(password, field)
     with reading() as session:
         user = session.get_one(User, user_id)
     with rate_limits.confirmation(user_id):
-        if not is_right(user, password):
-            audit.tally_if_possible("confirmation_failed", actor_id=user_id)
+        if not verify(user, password):
+            audit.try_record_hourly("confirmation_failed", actor_id=user_id)
             logs.refused("password", user_id=user_id)
             raise InvalidInput(WRONG, {field: WRONG})
     return user
 
 
-def replace(session: Session, user: User, password_hash: str) -> bool:
+def replace_hash(session: Session, user: User, password_hash: str) -> bool:
     """Set the hash if nobody has since ``user`` was read; whether it was set."""
     return bool(
         session.exec(
@@ -76,10 +76,10 @@ def _renew(user: User, password: str) -> None:
     renewed = security.hash_password(password)
 
     def keep(session: Session) -> None:
-        if replace(session, user, renewed):
+        if replace_hash(session, user, renewed):
             user.password_hash = renewed
 
-    write_if_possible("password hash", keep, patience=SEEN_SECONDS)
+    try_write("password hash", keep, patience=LAST_SEEN_LOCK_SECONDS)
 
 
 @lru_cache(maxsize=1)

@@ -7,29 +7,29 @@ from sqlmodel import Session, col, delete, or_, select, update
 
 from videovault import models, security
 from videovault.config import settings
-from videovault.db import SEEN_SECONDS, keep_newest, reading, transaction, write_if_possible
+from videovault.db import LAST_SEEN_LOCK_SECONDS, keep_newest, reading, transaction, try_write
 from videovault.errors import NotFound, NotSignedIn
-from videovault.models import ApiToken, Event, User, now
+from videovault.models import ApiToken, Event, User, utcnow
 from videovault.services.accounts.views import SessionView
-from videovault.services.core.access import Caller, check_in_person
+from videovault.services.core.access import Caller, check_not_api_token
 
-SEEN_EVERY = timedelta(minutes=1)
-MOST = 100  # of one user
+LAST_SEEN_INTERVAL = timedelta(minutes=1)
+MAX_SESSIONS = 100  # of one user
 
 
-def begin(session: Session, user: User, user_agent: str) -> tuple[str, models.Session]:
+def start(session: Session, user: User, user_agent: str) -> tuple[str, models.Session]:
     """A new session and its token, in a transaction of the caller's. Of more than ``MOST`` the oldest ends."""
     token = security.new_token()
     row = models.Session(
         token_hash=security.token_hash(token),
         user_id=user.id,
         user_agent=user_agent[:300],
-        expires_at=now() + timedelta(days=settings().session_days),
+        expires_at=utcnow() + timedelta(days=settings().session_days),
     )
     session.add(row)
     session.flush()
-    keep_newest(session, models.Session.created_at, MOST, col(models.Session.user_id) == user.id)
-    session.exec(update(User).where(col(User.id) == user.id).values(last_seen_at=now()))
+    keep_newest(session, models.Session.created_at, MAX_SESSIONS, col(models.Session.user_id) == user.id)
+    session.exec(update(User).where(col(User.id) == user.id).values(last_seen_at=utcnow()))
     return token, row
 
 
@@ -39,13 +39,13 @@ def authenticate(token: str, *, note: bool = True) -> Caller:
     Without ``note`` it does not count as use: for what asks by itself, while perhaps nobody is there.
     """
     shown = security.token_hash(token)
-    caller = recognised([shown], note=note).get(shown)
+    caller = authenticate_many([shown], note=note).get(shown)
     if caller is None:
         raise NotSignedIn
     return caller
 
 
-def recognised(token_hashes: Collection[str], *, note: bool) -> dict[str, Caller]:
+def authenticate_many(token_hashes: Collection[str], *, note: bool) -> dict[str, Caller]:
     """Who shows the tokens with these hashes, in one look; those that are unknown, ended or expired are left out.
 
     ``note`` as in ``authenticate``.
@@ -67,9 +67,9 @@ def recognised(token_hashes: Collection[str], *, note: bool) -> dict[str, Caller
     }
 
 
-def listing(caller: Caller) -> list[SessionView]:
+def list_sessions(caller: Caller) -> list[SessionView]:
     """Where the caller is signed in, the latest used first. Raises Forbidden for programs."""
-    check_in_person(caller)
+    check_not_api_token(caller)
     own = (
         select(models.Session)
         .where(models.Session.user_id == caller.user_id)
@@ -80,9 +80,9 @@ def listing(caller: Caller) -> list[SessionView]:
     return [SessionView.of(row, current_id=caller.session_id) for row in living]
 
 
-def sign_out(caller: Caller, session_id: str) -> None:
+def end(caller: Caller, session_id: str) -> None:
     """End one of the caller's sessions. Raises NotFound alike for absent and foreign ones."""
-    check_in_person(caller)
+    check_not_api_token(caller)
     own = delete(models.Session).where(
         col(models.Session.id) == session_id, col(models.Session.user_id) == caller.user_id
     )
@@ -115,13 +115,13 @@ def end_all(session: Session, user_id: str, *, tokens: bool = False) -> int:
 def purge() -> None:
     """Forget sessions that are over."""
     sessions = models.Session
-    over = or_(col(sessions.expires_at) <= now(), col(sessions.last_seen_at) <= now() - _idle())
+    over = or_(col(sessions.expires_at) <= utcnow(), col(sessions.last_seen_at) <= utcnow() - _idle())
     with transaction() as session:
         session.exec(delete(sessions).where(over))
 
 
 def _is_living(found: models.Session) -> bool:
-    return found.expires_at > now() and found.last_seen_at > now() - _idle()
+    return found.expires_at > utcnow() and found.last_seen_at > utcnow() - _idle()
 
 
 def _idle() -> timedelta:
@@ -130,7 +130,7 @@ def _idle() -> timedelta:
 
 def _note_seen(living: Sequence[models.Session]) -> None:
     """Remember that their users were here, at most once a minute so that looking rarely writes."""
-    late = [found for found in living if now() - found.last_seen_at >= SEEN_EVERY]
+    late = [found for found in living if utcnow() - found.last_seen_at >= LAST_SEEN_INTERVAL]
     if not late:
         return
     sessions, users = {found.token_hash for found in late}, {found.user_id for found in late}
@@ -140,6 +140,6 @@ def _note_seen(living: Sequence[models.Session]) -> None:
             update(models.Session).where(col(models.Session.token_hash).in_(sessions)),
             update(User).where(col(User.id).in_(users)),
         ):
-            session.exec(seen.values(last_seen_at=now()))
+            session.exec(seen.values(last_seen_at=utcnow()))
 
-    write_if_possible("last seen", keep, patience=SEEN_SECONDS)
+    try_write("last seen", keep, patience=LAST_SEEN_LOCK_SECONDS)

@@ -5,17 +5,17 @@ from datetime import timedelta
 from sqlmodel import col, delete, func, or_, select, update
 
 from videovault import security
-from videovault.db import SEEN_SECONDS, one_at_a_time, reading, transaction, write_if_possible
+from videovault.db import LAST_SEEN_LOCK_SECONDS, advisory_lock, reading, transaction, try_write
 from videovault.errors import Conflict, InvalidInput, NotFound, NotSignedIn
-from videovault.models import ApiToken, Event, User, now
+from videovault.models import ApiToken, Event, User, utcnow
 from videovault.services.accounts.views import NewToken, Scope, TokenView
 from videovault.services.core import fields
-from videovault.services.core.access import Caller, check_in_person
+from videovault.services.core.access import Caller, check_not_api_token
 
 PREFIX = "vv_"  # tells it from a session's token, and scanners for leaked secrets know it by that
-USED_EVERY = timedelta(minutes=1)
-MOST = 50
-LONGEST_DAYS = 3650
+LAST_USED_INTERVAL = timedelta(minutes=1)
+MAX_TOKENS = 50
+MAX_DAYS = 3650
 
 
 def create(caller: Caller, name: str, scope: Scope = "write", expires_in_days: int | None = None) -> NewToken:
@@ -23,13 +23,13 @@ def create(caller: Caller, name: str, scope: Scope = "write", expires_in_days: i
 
     Raises Forbidden for programs, InvalidInput, Conflict when there are ``MOST`` already.
     """
-    check_in_person(caller)
-    name = fields.checked(fields.TOKEN, {"name": name})["name"]
-    if expires_in_days is not None and not 1 <= expires_in_days <= LONGEST_DAYS:
-        message = f"A token is good for 1 to {LONGEST_DAYS:,} days."
+    check_not_api_token(caller)
+    name = fields.validate(fields.TOKEN, {"name": name})["name"]
+    if expires_in_days is not None and not 1 <= expires_in_days <= MAX_DAYS:
+        message = f"A token is good for 1 to {MAX_DAYS:,} days."
         raise InvalidInput(message, {"expiresInDays": message})
     token = PREFIX + security.new_token()
-    expires_at = now() + timedelta(days=expires_in_days) if expires_in_days else None
+    expires_at = utcnow() + timedelta(days=expires_in_days) if expires_in_days else None
     row = ApiToken(
         token_hash=security.token_hash(token),
         user_id=caller.user_id,
@@ -38,10 +38,10 @@ def create(caller: Caller, name: str, scope: Scope = "write", expires_in_days: i
         expires_at=expires_at,
     )
     with transaction() as session:
-        one_at_a_time(session, f"tokens of {caller.user_id}")  # else two could both be the last one
+        advisory_lock(session, f"tokens of {caller.user_id}")  # else two could both be the last one
         count = select(func.count()).select_from(ApiToken).where(ApiToken.user_id == caller.user_id)
-        if session.exec(count).one() >= MOST:
-            raise Conflict(f"There are {MOST} tokens already. Revoke one that is not used any more.")
+        if session.exec(count).one() >= MAX_TOKENS:
+            raise Conflict(f"There are {MAX_TOKENS} tokens already. Revoke one that is not used any more.")
         session.add(row)
         session.add(
             Event(kind="token_created", actor_id=caller.user_id, detail={"name": name, "scope": scope})
@@ -49,9 +49,9 @@ def create(caller: Caller, name: str, scope: Scope = "write", expires_in_days: i
     return NewToken(token=token, about=TokenView.of(row))
 
 
-def listing(caller: Caller) -> list[TokenView]:
+def list_tokens(caller: Caller) -> list[TokenView]:
     """The caller's tokens, newest first; those that have expired too. Raises Forbidden for programs."""
-    check_in_person(caller)
+    check_not_api_token(caller)
     own = (
         select(ApiToken)
         .where(ApiToken.user_id == caller.user_id)
@@ -63,7 +63,7 @@ def listing(caller: Caller) -> list[TokenView]:
 
 def revoke(caller: Caller, token_id: str) -> None:
     """End one of the caller's tokens. Raises NotFound alike for absent and foreign ones."""
-    check_in_person(caller)
+    check_not_api_token(caller)
     own = delete(ApiToken).where(col(ApiToken.id) == token_id, col(ApiToken.user_id) == caller.user_id)
     with transaction(essential=True) as session:
         name = session.exec(own.returning(col(ApiToken.name))).scalar_one_or_none()
@@ -74,7 +74,7 @@ def revoke(caller: Caller, token_id: str) -> None:
 
 def authenticate(token: str) -> Caller:
     """Who shows this token. Raises NotSignedIn when it is unknown, revoked or expired."""
-    living = or_(col(ApiToken.expires_at).is_(None), col(ApiToken.expires_at) > now())
+    living = or_(col(ApiToken.expires_at).is_(None), col(ApiToken.expires_at) > utcnow())
     shown = (
         select(ApiToken, User)
         .join(User, col(User.id) == col(ApiToken.user_id))
@@ -90,7 +90,7 @@ def authenticate(token: str) -> Caller:
 
 
 def _note_used(row: ApiToken) -> None:
-    if row.last_used_at and now() - row.last_used_at < USED_EVERY:
+    if row.last_used_at and utcnow() - row.last_used_at < LAST_USED_INTERVAL:
         return
-    used = update(ApiToken).where(col(ApiToken.id) == row.id).values(last_used_at=now())
-    write_if_possible("last used", lambda session: session.exec(used), patience=SEEN_SECONDS)
+    used = update(ApiToken).where(col(ApiToken.id) == row.id).values(last_used_at=utcnow())
+    try_write("last used", lambda session: session.exec(used), patience=LAST_SEEN_LOCK_SECONDS)

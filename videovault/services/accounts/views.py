@@ -3,7 +3,7 @@
 from typing import Literal
 
 from videovault.models import ApiToken, Session, User
-from videovault.services.core.views import Time, View
+from videovault.services.core.views import Timestamp, View
 
 Scope = Literal["read", "write"]
 
@@ -13,9 +13,9 @@ class SessionView(View):
 
     session_id: str
     user_agent: str
-    created_at: Time
-    last_seen_at: Time
-    expires_at: Time
+    created_at: Timestamp
+    last_seen_at: Timestamp
+    expires_at: Timestamp
     is_current: bool
 
     @classmethod
@@ -36,9 +36,9 @@ class TokenView(View):
     token_id: str
     name: str
     scope: Scope
-    created_at: Time
-    expires_at: Time | None = None
-    last_used_at: Time | None = None
+    created_at: Timestamp
+    expires_at: Timestamp | None = None
+    last_used_at: Timestamp | None = None
 
     @classmethod
     def of(cls, row: ApiToken) -> "TokenView":
@@ -63,10 +63,10 @@ class LinkView(View):
     """A link to hand to somebody; whoever has it may use it, once."""
 
     url: str
-    expires_at: Time
+    expires_at: Timestamp
 
 
-class PersonView(View):
+class AdminUserView(View):
     """An account as an admin sees it; sizes in bytes, a quota of 0 is none."""
 
     user_id: str
@@ -74,15 +74,15 @@ class PersonView(View):
     name: str
     is_admin: bool
     is_active: bool
-    created_at: Time
-    last_seen_at: Time | None = None
+    created_at: Timestamp
+    last_seen_at: Timestamp | None = None
     video_count: int
     storage_bytes: int
     quota_bytes: int
     has_own_quota: bool
 
     @classmethod
-    def of(cls, user: User, *, video_count: int, storage_bytes: int, quota_bytes: int) -> "PersonView":
+    def of(cls, user: User, *, video_count: int, storage_bytes: int, quota_bytes: int) -> "AdminUserView":
         return cls(
             user_id=user.id,
             email=user.email,

@@ -11,14 +11,14 @@ from sqlmodel import Session, and_, col, func, or_, select
 from videovault.db import reading
 from videovault.errors import InvalidInput
 from videovault.models import Event, User, Video
-from videovault.services.admin.views import ActivityView, EntryView, Group
+from videovault.services.admin.views import AuditEntryView, AuditLogView, Group
 from videovault.services.core import client_ip as core_client_ip
 from videovault.services.core.access import Caller, check_admin
 
 STATUS = "status"
 # Which kinds of events each group tells of; ``status.ready`` is a change of status to ready. Whatever is in none
 # is the machine's own business.
-KINDS: Final[Mapping[Group, Sequence[str]]] = {
+EVENT_GROUPS: Final[Mapping[Group, Sequence[str]]] = {
     "sign-ins": (
         *("login", "login_failed", "logout", "signed_out", "register", "account_closed"),
         *("password_changed", "forgot_password", "password_reset", "token_created", "token_revoked"),
@@ -37,7 +37,7 @@ KINDS: Final[Mapping[Group, Sequence[str]]] = {
     ),
 }
 # What of an event's own detail may be shown; the rest of it is for the machine.
-TOLD = (
+SHOWN_DETAILS = (
     "from",
     "to",
     "name",
@@ -54,7 +54,7 @@ TOLD = (
 
 
 @dataclass(frozen=True)
-class ActivityQuery:
+class AuditLogQuery:
     """``person`` is part of the address or name of who did it; ``until`` is not in the time; ``cursor`` as it was given.
 
     ``client_ip`` is a whole client address, or how one begins.
@@ -70,7 +70,7 @@ class ActivityQuery:
     limit: int = 50
 
 
-def page(caller: Caller, query: ActivityQuery) -> ActivityView:
+def list_entries(caller: Caller, query: AuditLogQuery) -> AuditLogView:
     """One page of what was done, newest first. Raises Forbidden for anyone but admins, InvalidInput."""
     check_admin(caller)
     wanted = select(Event).where(*_wanted(query)).order_by(col(Event.id).desc()).limit(query.limit + 1)
@@ -81,12 +81,12 @@ def page(caller: Caller, query: ActivityQuery) -> ActivityView:
         people, titles = _people(session, events, owners), _titles(session, events)
     more = str(events[-1].id) if len(found) > query.limit else None
     entries = [_entry(event, people, owners, titles) for event in events]
-    return ActivityView(entries=entries, next_cursor=more)
+    return AuditLogView(entries=entries, next_cursor=more)
 
 
-def _wanted(query: ActivityQuery) -> list[ColumnElement[bool]]:
-    groups = [query.group] if query.group else list(KINDS)
-    wanted = [_is_one_of([kind for group in groups for kind in KINDS[group]])]
+def _wanted(query: AuditLogQuery) -> list[ColumnElement[bool]]:
+    groups = [query.group] if query.group else list(EVENT_GROUPS)
+    wanted = [_is_one_of([kind for group in groups for kind in EVENT_GROUPS[group]])]
     person = query.person.strip()
     if query.user_id:
         wanted.append(col(Event.actor_id) == query.user_id)
@@ -115,7 +115,7 @@ def _is_one_of(kinds: Iterable[str]) -> ColumnElement[bool]:
 
 def _is_from(typed: str) -> ColumnElement[bool]:
     """203.0.113.7 alone, and not 203.0.113.70; the beginning of an address means all that begin so."""
-    address = core_client_ip.parsed(typed)
+    address = core_client_ip.parse_address(typed)
     at = col(Event.client_ip)
     return at == str(address) if address else at.startswith(typed.lower(), autoescape=True)
 
@@ -151,11 +151,11 @@ def _owners(session: Session, events: Sequence[Event]) -> Mapping[str, str]:
 
 def _entry(
     event: Event, people: Mapping[str, str], owners: Mapping[str, str], titles: Mapping[str, str]
-) -> EntryView:
-    detail: dict[str, Any] = {name: event.detail[name] for name in TOLD if name in event.detail}
+) -> AuditEntryView:
+    detail: dict[str, Any] = {name: event.detail[name] for name in SHOWN_DETAILS if name in event.detail}
     if "quota_bytes" in event.detail:
         detail["quotaBytes"] = event.detail["quota_bytes"]
-    return EntryView(
+    return AuditEntryView(
         number=event.id or 0,
         at=event.at,
         kind=f"{STATUS}.{event.detail.get('to')}" if event.kind == STATUS else event.kind,

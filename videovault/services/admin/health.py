@@ -16,18 +16,20 @@ from sqlmodel import col, select, update
 
 from videovault import logs
 from videovault.config import settings
-from videovault.db import moment, reading, transaction
+from videovault.db import read_db_now, reading, transaction
 from videovault.errors import DiskFull, VideoVaultError
-from videovault.gateways import links, retry, storage
+from videovault.gateways import http_check, s3_retry, storage
 from videovault.models import HealthCheck, Status, User, Video
 
 OK = "ok"
 T = TypeVar("T")
-Look = Callable[[], object]
-PATIENCE_SECONDS = 5.0
-SHARED_SECONDS = 3.0  # anybody may ask, and every look costs S3 a request and the database a write
+Check = Callable[[], object]
+TIMEOUT_SECONDS = 5.0
+CACHE_SECONDS = 3.0  # anybody may ask, and every look costs S3 a request and the database a write
 S3_SECONDS = 1.0
-NO_KEY = "readyz/nothing"  # a good link to what does not exist is answered by 404, any other by 400 or 403
+MISSING_KEY = (
+    "readyz/nothing"  # a good link to what does not exist is answered by 404, any other by 400 or 403
+)
 WRITTEN_BYTES = 4096
 WRITTEN_ROW = "readyz"
 log = logs.get(__name__)
@@ -68,33 +70,33 @@ class SharedRun(Generic[T]):
 
 
 @lru_cache(maxsize=1)
-def runs() -> dict[str, SharedRun[Any]]:
+def shared_runs() -> dict[str, SharedRun[Any]]:
     """This process's runs by the name of the part, for all who ask."""
     return {}
 
 
-def begun(others: Mapping[str, Look]) -> "dict[str, Future[str]]":
+def start(others: Mapping[str, Check]) -> "dict[str, Future[str]]":
     """By name of the part what is found, ``ok`` or a sentence on what is wrong; ``others`` are parts of higher layers.
 
     One that is not done after ``PATIENCE_SECONDS`` hangs.
     """
-    looks: dict[str, Look] = {"database": _database, "disk": _disk, "s3": _s3, **others}
+    looks: dict[str, Check] = {"database": _database, "disk": _disk, "s3": _s3, **others}
     return {
-        name: runs().setdefault(name, SharedRun(name, SHARED_SECONDS)).ask(partial(_found, name, look))
+        name: shared_runs().setdefault(name, SharedRun(name, CACHE_SECONDS)).ask(partial(_found, name, look))
         for name, look in looks.items()
     }
 
 
-def hangs(name: str) -> str:
-    return f"The {name} did not answer within {PATIENCE_SECONDS:g} seconds."
+def timeout_message(name: str) -> str:
+    return f"The {name} did not answer within {TIMEOUT_SECONDS:g} seconds."
 
 
 def _database() -> None:
     with reading() as session:
         session.exec(select(User.id).limit(1)).first()
-    with transaction(patience=PATIENCE_SECONDS) as session:
+    with transaction(patience=TIMEOUT_SECONDS) as session:
         row = update(HealthCheck).where(col(HealthCheck.name) == WRITTEN_ROW)
-        session.exec(row.values(written_at=moment(session)))
+        session.exec(row.values(written_at=read_db_now(session)))
 
 
 def _disk() -> None:
@@ -115,8 +117,10 @@ def _disk() -> None:
 
 def _s3() -> None:
     """Fetch the newest video's first byte as browsers do; where nothing is stored, a link to nothing proves itself."""
-    with retry.policy(retry.RetryPolicy(S3_SECONDS)), suppress(storage.ObjectMissing):
-        links.fetch(storage.connected(), _newest_key() or NO_KEY, headers={"Range": "bytes=0-0"})
+    with s3_retry.use_policy(s3_retry.StorageRetryPolicy(S3_SECONDS)), suppress(storage.ObjectMissing):
+        http_check.fetch_by_link(
+            storage.connected(), _newest_key() or MISSING_KEY, headers={"Range": "bytes=0-0"}
+        )
 
 
 def _newest_key() -> str | None:
@@ -130,7 +134,7 @@ def _newest_key() -> str | None:
         return None
 
 
-def _found(name: str, look: Look) -> str:
+def _found(name: str, look: Check) -> str:
     try:
         look()
     except VideoVaultError as error:

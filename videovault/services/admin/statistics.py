@@ -7,11 +7,11 @@ from zoneinfo import ZoneInfo
 from sqlmodel import Session, case, col, func, select
 
 from videovault.db import reading
-from videovault.models import Event, Status, User, Video, now
+from videovault.models import Event, Status, User, Video, utcnow
 from videovault.services.admin.views import DayView, StatsView
 from videovault.services.core import quota
 from videovault.services.core.access import Caller, check_admin
-from videovault.services.core.views import FOLDED, PublicStatus
+from videovault.services.core.views import PUBLIC_STATUS, PublicStatus
 
 DAYS = 30
 
@@ -47,16 +47,16 @@ def bounds(day: date, zone: tzinfo) -> tuple[datetime, datetime]:
 
 
 def _counts(session: Session) -> dict[PublicStatus, int]:
-    counts: dict[PublicStatus, int] = dict.fromkeys(FOLDED.values(), 0)
+    counts: dict[PublicStatus, int] = dict.fromkeys(PUBLIC_STATUS.values(), 0)
     for status, count in session.exec(select(Video.status, func.count()).group_by(col(Video.status))):
-        if status in FOLDED:
-            counts[FOLDED[status]] += count
+        if status in PUBLIC_STATUS:
+            counts[PUBLIC_STATUS[status]] += count
     return counts
 
 
 def _days(session: Session, zone: tzinfo, number: int) -> list[DayView]:
     """By what was stored then, also where it has been deleted since."""
-    today = now().astimezone(zone).date()
+    today = utcnow().astimezone(zone).date()
     days = [today - timedelta(days=ago) for ago in reversed(range(number))]
     ends: list[Any] = [(col(Event.at) < bounds(day, zone)[1], index) for index, day in enumerate(days[:-1])]
     which = case(*ends, else_=number - 1)

@@ -17,17 +17,17 @@ from videovault.errors import Conflict, NotFound, WebhookError
 from videovault.gateways import webhooks
 from videovault.gateways.webhook_reply import Generation, Script
 from videovault.gateways.webhooks import Exchange
-from videovault.models import Event, Status, TestOrder, Video, now
-from videovault.services.admin import webhook_log as admin_webhook_log
+from videovault.models import Event, Status, TestOrder, Video, utcnow
+from videovault.services.admin import rescue as admin_webhook_log
 from videovault.services.core import rate_limits
 from videovault.services.core.access import Caller, check_admin
-from videovault.services.core.views import Time, View
+from videovault.services.core.views import Timestamp, View
 from videovault.services.generation import avatars, callbacks, orders
 from videovault.services.generation import webhook_log as generation_webhook_log
 
 DEADLINE = timedelta(minutes=10)
-MOST = 5  # kept
-MOST_REPORTS = 20  # of one order
+MAX_ORDERS = 5  # kept
+MAX_REPORTS = 20  # of one order
 BRIEF = {
     "topic": "A test order of VideoVault: one sentence is enough.",
     "company_name": "VideoVault test",
@@ -59,14 +59,14 @@ class TestOrderView(View):
     __test__ = False  # pytest takes the name for a test's
 
     id: str
-    started_at: Time
+    started_at: Timestamp
     steps: list[StepView]
     is_over: bool
 
     @classmethod
     def of(cls, row: TestOrder) -> "TestOrderView":
         steps = [StepView.model_validate(step) for step in row.steps]
-        is_late = row.ended_at is None and row.started_at + DEADLINE < now()
+        is_late = row.ended_at is None and row.started_at + DEADLINE < utcnow()
         if is_late:
             steps.append(StepView(name="Report", read=TIMED_OUT, is_bad=True))
         return cls(
@@ -82,7 +82,7 @@ def latest(caller: Caller) -> TestOrderView | None:
         return TestOrderView.of(row) if row else None
 
 
-def begin(caller: Caller) -> TestOrderView:
+def start(caller: Caller) -> TestOrderView:
     """Note a test order, which ``send`` sends. Raises Forbidden, RateLimited, and Conflict while one is under way."""
     check_admin(caller)
     if not settings().video_webhook:
@@ -96,7 +96,7 @@ def begin(caller: Caller) -> TestOrderView:
         session.add(row)
         session.add(Event(kind="test_ordered", actor_id=caller.user_id))
         session.flush()
-        keep_newest(session, TestOrder.started_at, MOST)
+        keep_newest(session, TestOrder.started_at, MAX_ORDERS)
         return TestOrderView.of(row)
 
 
@@ -104,19 +104,19 @@ def send(caller: Caller, order_id: str) -> None:
     """Call both webhooks as for a video, each within its own timeout, and note what came of it."""
     check_admin(caller)
     # A generator refuses an ID that it does not know, so the order names one that the form offers.
-    brief = {**BRIEF, "avatar": avatars.offered(caller).avatars[0].generator_id}
+    brief = {**BRIEF, "avatar": avatars.list_avatars(caller).avatars[0].generator_id}
     script = _ask_for_script(order_id, brief, caller.email) if settings().script_webhook else Script()
     parts = {part: getattr(script, part) or text for part, text in SCRIPT.items()}
     sample = Video(
         id=order_id, owner_id=caller.user_id, title="", status=Status.GENERATING, sealed_key="", attempt=1,
         **(brief | parts),
     )  # fmt: skip
-    payload: dict[str, Any] = {**orders.payload_of(sample, caller.email), "test": True}
+    payload: dict[str, Any] = {**orders.webhook_payload(sample, caller.email), "test": True}
 
     def ask(note: Callable[[Exchange], object]) -> Generation:
         key = f"{order_id}:1"
         return webhooks.connected().generate(
-            payload, idempotency_key=key, note=note, field=generation_webhook_log.video()
+            payload, idempotency_key=key, note=note, field=generation_webhook_log.video_result_field()
         )
 
     said = _step(order_id, "Video webhook", ask, _in_words)
@@ -126,18 +126,18 @@ def send(caller: Caller, order_id: str) -> None:
 
 def report(token: str, body: bytes, said: Generation) -> bool:
     """Note a report on a test order; False where the token is for none."""
-    order_id = callbacks.video_of_token(token)
+    order_id = callbacks.video_id_of_token(token)
     with reading() as session:
         if not order_id or session.get(TestOrder, order_id) is None:
             return False
     with transaction() as session:
         row = _locked(session, order_id)
-        if len(row.steps) < MOST_REPORTS:
-            shown = admin_webhook_log.without_paths(generation_webhook_log.kept(body))
+        if len(row.steps) < MAX_REPORTS:
+            shown = admin_webhook_log.without_paths(generation_webhook_log.redacted_body(body))
             step = StepView(name="Report", sent=shown, read=_in_words(said), is_bad=_is_bad(said))
             row.steps = [*row.steps, step.model_dump()]
         if said.state in ("ready", "failed", "rejected"):
-            row.ended_at = row.ended_at or now()
+            row.ended_at = row.ended_at or utcnow()
         session.add(row)
     return True
 
@@ -146,7 +146,9 @@ def _ask_for_script(order_id: str, brief: Mapping[str, str], email: str) -> Scri
     payload = {**brief, "email": email, "test": True}
 
     def ask(note: Callable[[Exchange], object]) -> Script:
-        return webhooks.connected().write_script(payload, note=note, field=generation_webhook_log.script())
+        return webhooks.connected().write_script(
+            payload, note=note, field=generation_webhook_log.script_result_field()
+        )
 
     return _step(order_id, "Script webhook", ask, _script_in_words) or Script()
 
@@ -167,8 +169,8 @@ def _step(
     last = heard[-1] if heard else Exchange({}, b"")
     step = StepView(
         name=name,
-        sent=admin_webhook_log.without_paths(generation_webhook_log.kept(last.body)),
-        answer=admin_webhook_log.without_paths(generation_webhook_log.kept(last.answer)),
+        sent=admin_webhook_log.without_paths(generation_webhook_log.redacted_body(last.body)),
+        answer=admin_webhook_log.without_paths(generation_webhook_log.redacted_body(last.answer)),
         http_status=last.status,
         read=read,
         is_bad=is_bad,
@@ -183,7 +185,7 @@ def _step(
 def _end(order_id: str) -> None:
     with transaction() as session:
         row = _locked(session, order_id)
-        row.ended_at = row.ended_at or now()
+        row.ended_at = row.ended_at or utcnow()
         session.add(row)
 
 

@@ -6,18 +6,18 @@ from typing import Any, Literal, TypedDict
 from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, func, or_, select
 
-from videovault.db import one_at_a_time, reading, transaction
+from videovault.db import advisory_lock, reading, transaction
 from videovault.errors import InvalidInput, UserNotFound
 from videovault.models import Event, User, Video
 from videovault.services.accounts import accounts, invitations, sessions
-from videovault.services.accounts.views import PersonView
-from videovault.services.admin.views import PeopleView
+from videovault.services.accounts.views import AdminUserView
+from videovault.services.admin.views import UsersView
 from videovault.services.core import quota
-from videovault.services.core.access import Caller, check_admin, check_in_person, check_still_admin
+from videovault.services.core.access import Caller, check_admin, check_not_api_token, recheck_admin
 
 Column = Literal["created", "email", "seen", "storage"]
 _stored = (
-    select(func.coalesce(func.sum(quota.BYTES_OF), 0))
+    select(func.coalesce(func.sum(quota.BYTES_USED), 0))
     .where(col(Video.owner_id) == col(User.id))
     .correlate(User)
     .scalar_subquery()
@@ -30,7 +30,7 @@ SORTED_BY: Mapping[Column, Any] = {
 }
 
 
-class Change(TypedDict, total=False):
+class UserChange(TypedDict, total=False):
     """What an admin may set; ``quota_bytes`` None: the installation's own, 0: none."""
 
     is_admin: bool
@@ -38,7 +38,7 @@ class Change(TypedDict, total=False):
     quota_bytes: int | None
 
 
-def find(
+def find_users(
     caller: Caller,
     *,
     q: str = "",
@@ -46,7 +46,7 @@ def find(
     descending: bool = False,
     offset: int = 0,
     limit: int | None = None,
-) -> PeopleView:
+) -> UsersView:
     """One page of the accounts with ``q`` in address or name. Raises Forbidden for others than admins."""
     check_admin(caller)
     wanted = _wanted(q)
@@ -57,15 +57,15 @@ def find(
         count = session.exec(select(func.count()).select_from(User).where(*wanted)).one()
         taken = _taken(session, [user.id for user in users] if limit else None)
     people = [_view(user, *taken.get(user.id, (0, 0))) for user in users]
-    return PeopleView(people=people, total_count=count)
+    return UsersView(people=people, total_count=count)
 
 
-def listing(caller: Caller) -> list[PersonView]:
+def list_users(caller: Caller) -> list[AdminUserView]:
     """Every account, the oldest first. Raises Forbidden for others than admins."""
-    return find(caller).people
+    return find_users(caller).people
 
 
-def one(caller: Caller, user_id: str) -> PersonView:
+def get_user(caller: Caller, user_id: str) -> AdminUserView:
     """A single account. Raises Forbidden for others than admins, UserNotFound."""
     check_admin(caller)
     with reading() as session:
@@ -75,20 +75,20 @@ def one(caller: Caller, user_id: str) -> PersonView:
         return _view(user, *_taken(session, [user_id]).get(user_id, (0, 0)))
 
 
-def change(caller: Caller, user_id: str, wanted: Change) -> PersonView:
+def change_user(caller: Caller, user_id: str, wanted: UserChange) -> AdminUserView:
     """Set what is wanted of an account. Its sessions end with the rights they were begun with, as do an admin's invitations.
 
     Raises Forbidden for others than admins and for programs, UserNotFound, Conflict where no active admin would be
     left.
     """
     check_admin(caller)
-    check_in_person(caller)
+    check_not_api_token(caller)
     if (wanted.get("quota_bytes") or 0) < 0:
         message = "A quota is 0 (none) or more bytes."
         raise InvalidInput(message, {"quotaBytes": message})
     with transaction() as session:
-        one_at_a_time(session, "admins")  # else two could each take the other for the one that is left
-        check_still_admin(session, caller)
+        advisory_lock(session, "admins")  # else two could each take the other for the one that is left
+        recheck_admin(session, caller)
         user = session.get(User, user_id, with_for_update=True)
         if user is None or user.closed_at:
             raise UserNotFound
@@ -97,8 +97,8 @@ def change(caller: Caller, user_id: str, wanted: Change) -> PersonView:
             setattr(user, name, value)
         session.flush()
         if before == (True, True) != _rights(user):
-            accounts.check_admin_left(session)
-            invitations.withdraw(session, user.id)
+            accounts.check_admin_remains(session)
+            invitations.revoke_all(session, user.id)
         if before != _rights(user):
             sessions.end_all(session, user.id, tokens=not user.is_active)
         detail = {"userId": user.id, **wanted}
@@ -112,9 +112,9 @@ def end_sessions(caller: Caller, user_id: str) -> int:
     Raises Forbidden for others than admins and for programs, UserNotFound.
     """
     check_admin(caller)
-    check_in_person(caller)
+    check_not_api_token(caller)
     with transaction() as session:
-        check_still_admin(session, caller)
+        recheck_admin(session, caller)
         user = session.get(User, user_id, with_for_update={"key_share": True})
         if user is None or user.closed_at:
             raise UserNotFound
@@ -139,13 +139,13 @@ def _rights(user: User) -> tuple[bool, bool]:
 
 def _taken(session: Session, user_ids: list[str] | None) -> Mapping[str, tuple[int, int]]:
     """How many videos each of these has (None: of everybody), and how many bytes count towards the quota."""
-    taken = select(Video.owner_id, func.count(), func.sum(quota.BYTES_OF)).group_by(col(Video.owner_id))
+    taken = select(Video.owner_id, func.count(), func.sum(quota.BYTES_USED)).group_by(col(Video.owner_id))
     if user_ids is not None:
         taken = taken.where(col(Video.owner_id).in_(user_ids))
     return {owner_id: (count, int(bytes_ or 0)) for owner_id, count, bytes_ in session.exec(taken)}
 
 
-def _view(user: User, video_count: int, storage_bytes: int) -> PersonView:
-    return PersonView.of(
+def _view(user: User, video_count: int, storage_bytes: int) -> AdminUserView:
+    return AdminUserView.of(
         user, video_count=video_count, storage_bytes=storage_bytes, quota_bytes=quota.limit(user)
     )

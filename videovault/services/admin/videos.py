@@ -11,11 +11,11 @@ from sqlmodel import case, col, func, or_, select
 from videovault.db import reading
 from videovault.errors import VideoVaultError
 from videovault.models import Status, User, Video
-from videovault.services.admin.views import AdminVideosView, OwnerView, PickedView
+from videovault.services.admin.views import AdminVideosView, OwnerView, SelectedVideoView
 from videovault.services.core.access import Caller, check_admin
 from videovault.services.core.views import (
-    FOLDED,
     PROCESSING,
+    PUBLIC_STATUS,
     AdminVideoView,
     DeletionResult,
     Failure,
@@ -25,7 +25,7 @@ from videovault.services.core.views import (
 from videovault.services.videos import deletion
 
 Column = Literal["title", "owner", "status", "size", "created"]
-MOST_PICKED = 10_000
+MAX_SELECTED = 10_000
 PICKED: tuple[Any, ...] = (Video.id, Video.title, Video.status, Video.size)
 STORED_BYTES = case((col(Video.status) == Status.READY, func.coalesce(Video.size, 0)), else_=0)
 SORTED_BY: Mapping[Column, Any] = {
@@ -78,7 +78,7 @@ def list_videos(caller: Caller) -> list[AdminVideoView]:
     return find_videos(caller, VideosQuery()).videos
 
 
-def pick_videos(caller: Caller, query: VideosQuery) -> list[PickedView]:
+def select_videos(caller: Caller, query: VideosQuery) -> list[SelectedVideoView]:
     """All that the query finds, whatever its page, at most ``MOST_PICKED``: to be deleted or tried again together."""
     check_admin(caller)
     found = (
@@ -87,22 +87,22 @@ def pick_videos(caller: Caller, query: VideosQuery) -> list[PickedView]:
         .join(User, col(User.id) == col(Video.owner_id))
         .where(*_wanted(query))
         .order_by(*_order(query))
-        .limit(MOST_PICKED)
+        .limit(MAX_SELECTED)
     )
     with reading() as session:
         return [
-            PickedView(
+            SelectedVideoView(
                 video_id=video.id,
                 title=video.title,
                 owner_email=email,
-                status=FOLDED[video.status],
+                status=PUBLIC_STATUS[video.status],
                 size=stored_bytes(video.status, video.size),
             )
             for video, email in session.exec(found)
         ]
 
 
-def owners(caller: Caller) -> list[OwnerView]:
+def list_owners(caller: Caller) -> list[OwnerView]:
     """Whoever has videos, by address. Raises Forbidden for anyone but admins."""
     check_admin(caller)
     having = select(Video.owner_id).where(col(Video.status) != Status.DELETING).distinct()
@@ -124,7 +124,7 @@ def stored_bytes(status: str, size: int | None) -> int:
 
 def _delete(caller: Caller, video_id: str) -> DeletionResult:
     try:
-        kept = None if deletion.go_on(video_id) else deletion.delete(caller, video_id)
+        kept = None if deletion.resume(video_id) else deletion.delete(caller, video_id)
     except VideoVaultError as error:
         failure = Failure(code=error.code, message=error.public_message)
         return DeletionResult(video_id=video_id, deleted=False, error=failure)
@@ -132,7 +132,7 @@ def _delete(caller: Caller, video_id: str) -> DeletionResult:
 
 
 def _wanted(query: VideosQuery) -> list[ColumnElement[bool]]:
-    statuses = [status for status, public in FOLDED.items() if query.status in (None, public)]
+    statuses = [status for status, public in PUBLIC_STATUS.items() if query.status in (None, public)]
     wanted: list[ColumnElement[bool]] = [col(Video.status).in_(statuses)]
     if query.owner_id:
         wanted.append(col(Video.owner_id) == query.owner_id)

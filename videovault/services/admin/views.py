@@ -3,8 +3,8 @@
 from datetime import date
 from typing import Literal
 
-from videovault.services.accounts.views import PersonView
-from videovault.services.core.views import AdminVideoView, PublicStatus, Time, View
+from videovault.services.accounts.views import AdminUserView
+from videovault.services.core.views import AdminVideoView, PublicStatus, Timestamp, View
 
 
 class AdminVideosView(View):
@@ -15,7 +15,7 @@ class AdminVideosView(View):
     total_bytes: int
 
 
-class PickedView(View):
+class SelectedVideoView(View):
     """Just enough of a video to say what would go with it; ``size`` are its stored bytes."""
 
     video_id: str
@@ -30,14 +30,14 @@ class OwnerView(View):
     email: str
 
 
-class PeopleView(View):
+class UsersView(View):
     """One page of people, and how many there are in all."""
 
-    people: list[PersonView]
+    people: list[AdminUserView]
     total_count: int
 
 
-class EntryView(View):
+class AuditEntryView(View):
     """Something that somebody did. ``kind`` is the event's, with the new status for a change of status: ``status.ready``.
 
     ``actor`` and ``subject`` are addresses: who did it, and whose account or video it was done to; empty where
@@ -48,7 +48,7 @@ class EntryView(View):
     """
 
     number: int
-    at: Time
+    at: Timestamp
     kind: str
     actor: str = ""
     subject: str = ""
@@ -57,14 +57,14 @@ class EntryView(View):
     by: str = ""
     client_ip: str = ""
     times: int = 1
-    last_at: Time | None = None
+    last_at: Timestamp | None = None
     detail: dict[str, str | int | bool | None]
 
 
-class ActivityView(View):
+class AuditLogView(View):
     """One page of what was done, newest first."""
 
-    entries: list[EntryView]
+    entries: list[AuditEntryView]
     next_cursor: str | None = None
 
 

@@ -8,14 +8,14 @@ from sqlmodel import Session, col
 
 from videovault import logs, security
 from videovault.errors import Forbidden, UserNotFound, VideoNotFound, WrongSecretKey
-from videovault.models import Status, User, Video, now
+from videovault.models import Status, User, Video, utcnow
 from videovault.services.core import fields
 
 # read: see it and fetch its file. change: all that its row goes through, a generator's report too. share: see or
 # replace its key, open and close its link. watch: what a link gives to whoever has the key.
 Action = Literal["read", "change", "delete", "share", "watch"]
 
-READS_ONLY = "This API token may only read."
+READ_ONLY_MESSAGE = "This API token may only read."
 log = logs.get(__name__)
 
 
@@ -76,19 +76,19 @@ def open_video(
         if (
             action == "share" and not caller.may_write
         ):  # a key gives the video to everybody, and does not expire
-            raise Forbidden(READS_ONLY)
+            raise Forbidden(READ_ONLY_MESSAGE)
     row = session.get(Video, video_id, with_for_update={"key_share": True} if alone else None)
     opened = _opened(row)
     if opened is None or owner_id not in (None, opened.row.owner_id) or not _may(caller, action, opened):
         raise WrongSecretKey if isinstance(caller, Visitor) else VideoNotFound
     if action == "change":
-        seal_again(session, opened.row)
+        reseal_key(session, opened.row)
     return opened
 
 
-def seal_again(session: Session, video: Video) -> bool:
+def reseal_key(session: Session, video: Video) -> bool:
     """Seal the video's key with the current SECRET_KEY, unless it was replaced in the meantime."""
-    fresh = security.resealed(video.sealed_key, owner_id=video.owner_id, video_id=video.id)
+    fresh = security.reseal(video.sealed_key, owner_id=video.owner_id, video_id=video.id)
     if fresh is None:
         return False
     same = (
@@ -105,7 +105,7 @@ def seal_again(session: Session, video: Video) -> bool:
 def _opened(row: Video | None) -> OpenedVideo | None:
     if row is None or row.status == Status.DELETING:
         return None
-    secret_key = security.open_sealed(row.sealed_key, owner_id=row.owner_id, video_id=row.id)
+    secret_key = security.unseal(row.sealed_key, owner_id=row.owner_id, video_id=row.id)
     if secret_key is None:
         log.error("secret key does not open", video_id=row.id)
         return None
@@ -116,7 +116,7 @@ def _may(caller: Caller | Visitor, action: Action, opened: OpenedVideo) -> bool:
     """The decision, for each kind of caller and each action; everything that is not named is refused."""
     row = opened.row
     if isinstance(caller, Visitor):
-        fits = security.is_same_key(caller.secret_key, opened.secret_key)
+        fits = security.keys_match(caller.secret_key, opened.secret_key)
         return action == "watch" and fits and row.status == Status.READY and _is_shared(row)
     is_owner = row.owner_id == caller.user_id
     match action:
@@ -129,7 +129,7 @@ def _may(caller: Caller | Visitor, action: Action, opened: OpenedVideo) -> bool:
 
 
 def _is_shared(row: Video) -> bool:
-    return row.share_closed_at is None and (row.share_expires_at is None or row.share_expires_at > now())
+    return row.share_closed_at is None and (row.share_expires_at is None or row.share_expires_at > utcnow())
 
 
 def check_user(caller: Caller, user_id: str) -> None:
@@ -144,13 +144,13 @@ def check_admin(caller: Caller) -> None:
         raise Forbidden("Only admins may do this.")
 
 
-def check_still_admin(session: Session, caller: Caller) -> None:
+def recheck_admin(session: Session, caller: Caller) -> None:
     """As ``check_admin``, by the row: the caller may have been an admin only until a moment ago."""
     row = session.get(User, caller.user_id)
     check_admin(replace(caller, is_admin=row is not None and row.is_admin and row.is_active))
 
 
-def check_in_person(caller: Caller) -> None:
+def check_not_api_token(caller: Caller) -> None:
     """Raises Forbidden for programs: a token that leaks must not be able to take the account over."""
     if not caller.session_id:
         raise Forbidden("API tokens cannot do this. Sign in with your password.")
@@ -158,5 +158,5 @@ def check_in_person(caller: Caller) -> None:
 
 def check_own_email(caller: Caller, email: str) -> None:
     """Raises InvalidInput, and UserNotFound for anybody else's address, whether it has an account or not."""
-    if fields.checked_email(email) != caller.email:
+    if fields.normalize_email(email) != caller.email:
         raise UserNotFound

@@ -12,15 +12,15 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, and_, col, delete, exists, func, or_, select, update
 
 from videovault import logs
-from videovault.db import AUDIT_SECONDS, one_at_a_time, reading, transaction
+from videovault.db import AUDIT_LOCK_SECONDS, advisory_lock, reading, transaction
 from videovault.errors import DiskFull
-from videovault.models import Event, Video, now
+from videovault.models import Event, Video, utcnow
 from videovault.services.core import client_ip as core_client_ip
 
 # At most so many rows of one kind in an hour, however many addresses call; the rest share one row.
-MOST_ROWS_AN_HOUR = 1000
+MAX_ROWS_PER_HOUR = 1000
 ADDRESS_DAYS = 90  # then the event stays, without its client address
-CHUNK = 2000  # rows deleted in one transaction, so that others can write in between
+DELETE_BATCH = 2000  # rows deleted in one transaction, so that others can write in between
 log = logs.get(__name__)
 
 
@@ -68,13 +68,13 @@ RETENTION: Final = (
     ),
 )
 # All others: what happened to videos.
-REST: Final = Retention((), 400, 1_000_000)
+DEFAULT_RETENTION: Final = Retention((), 400, 1_000_000)
 # The last of these says whether an object is the one that was stored, so it stays as long as its video.
 REBUILT, KEY_REPLACED, TAGGED, SWAPPED = "rebuilt", "key_replaced", "tagged", "object_swapped"
-INTEGRITY: Final = (REBUILT, KEY_REPLACED, TAGGED, SWAPPED)
+INTEGRITY_KINDS: Final = (REBUILT, KEY_REPLACED, TAGGED, SWAPPED)
 
 
-def tally(
+def record_hourly(
     session: Session,
     kind: str,
     *,
@@ -88,14 +88,14 @@ def tally(
     IPv6 addresses of one /64 network are one. Over ``MOST_ROWS_AN_HOUR`` one row without address and names has the
     rest. Without ``client_ip``: that of the request being served.
     """
-    at = now()
-    address = logs.client_ip() if client_ip is None else str(core_client_ip.parsed(client_ip) or "")
+    at = utcnow()
+    address = logs.client_ip() if client_ip is None else str(core_client_ip.parse_address(client_ip) or "")
     hour = at.replace(minute=0, second=0, microsecond=0)
-    one_at_a_time(session, f"tally {kind}")  # else two could both add the row
+    advisory_lock(session, f"tally {kind}")  # else two could both add the row
     who = (
         actor_id or "",
         video_id or "",
-        core_client_ip.counted_as(address),
+        core_client_ip.rate_limit_key(address),
         str((detail or {}).get("userId", "")),
     )
     key = _key(kind, hour, *who)
@@ -113,7 +113,7 @@ def tally(
         detail=dict(detail or {}),
         tally_key=key,
     )
-    if session.exec(rows).one() >= MOST_ROWS_AN_HOUR:
+    if session.exec(rows).one() >= MAX_ROWS_PER_HOUR:
         key = _key(kind, hour)
         if _counted(session, key, at, {}):
             return
@@ -121,30 +121,30 @@ def tally(
     session.add(row)
 
 
-def tally_if_possible(kind: str, **values: Any) -> None:
+def try_record_hourly(kind: str, **values: Any) -> None:
     """As ``tally``, in a transaction of its own, for what people only read: a full disk must not keep it from them.
 
     What cannot be written into the database is then in the log.
     """
     try:
-        with transaction(patience=AUDIT_SECONDS) as session:
-            tally(session, kind, **values)
+        with transaction(patience=AUDIT_LOCK_SECONDS) as session:
+            record_hourly(session, kind, **values)
     except (DiskFull, SQLAlchemyError) as error:
         log.error("event not recorded", kind=kind, reason=type(error).__name__, **values)  # noqa: TRY400 - the reason is enough
 
 
-def key_read(reader_id: str, video: Video) -> None:
+def record_key_read(reader_id: str, video: Video) -> None:
     """An admin is about to see the secret key of another user's video: without this entry the key is not shown."""
     if reader_id != video.owner_id:
         with transaction() as session:
-            tally(session, "key_read", **_seen(reader_id, video))
+            record_hourly(session, "key_read", **_seen(reader_id, video))
 
 
-def source_read(reader_id: str, video: Video) -> None:
+def record_source_read(reader_id: str, video: Video) -> None:
     """As ``key_read``, for the address that a video was fetched from, which may carry a secret."""
     if reader_id != video.owner_id:
         with transaction() as session:
-            tally(session, "source_read", **_seen(reader_id, video))
+            record_hourly(session, "source_read", **_seen(reader_id, video))
 
 
 def _seen(reader_id: str, video: Video) -> dict[str, Any]:
@@ -156,10 +156,10 @@ def purge() -> None:
     named = [kind for retention in RETENTION for kind in retention.kinds]
     for retention in RETENTION:
         _purge(col(Event.kind).in_(retention.kinds), retention)
-    _purge(and_(col(Event.kind).not_in((*named, *INTEGRITY))), REST)
-    _delete(and_(col(Event.kind).in_(INTEGRITY), _is_older(REST.days), _is_outdated()))
+    _purge(and_(col(Event.kind).not_in((*named, *INTEGRITY_KINDS))), DEFAULT_RETENTION)
+    _delete(and_(col(Event.kind).in_(INTEGRITY_KINDS), _is_older(DEFAULT_RETENTION.days), _is_outdated()))
     with transaction() as session:
-        old = col(Event.at) < now() - timedelta(days=ADDRESS_DAYS)
+        old = col(Event.at) < utcnow() - timedelta(days=ADDRESS_DAYS)
         session.exec(update(Event).where(old, col(Event.client_ip) != "").values(client_ip=""))
 
 
@@ -172,16 +172,16 @@ def _purge(kinds: ColumnElement[bool], retention: Retention) -> None:
 
 
 def _delete(wanted: ColumnElement[bool]) -> None:
-    some = select(Event.id).where(wanted).limit(CHUNK)
-    deleted = CHUNK
-    while deleted == CHUNK:
+    some = select(Event.id).where(wanted).limit(DELETE_BATCH)
+    deleted = DELETE_BATCH
+    while deleted == DELETE_BATCH:
         with transaction() as session:
             gone = delete(Event).where(col(Event.id).in_(some)).execution_options(synchronize_session=False)
             deleted = session.exec(gone).rowcount
 
 
 def _is_older(days: int) -> ColumnElement[bool]:
-    return col(Event.at) < now() - timedelta(days=days)
+    return col(Event.at) < utcnow() - timedelta(days=days)
 
 
 def _is_outdated() -> ColumnElement[bool]:
@@ -189,7 +189,9 @@ def _is_outdated() -> ColumnElement[bool]:
     later = aliased(Event)
     replaced = exists(
         select(later.id).where(
-            later.video_id == Event.video_id, col(later.kind).in_(INTEGRITY), col(later.id) > col(Event.id)
+            later.video_id == Event.video_id,
+            col(later.kind).in_(INTEGRITY_KINDS),
+            col(later.id) > col(Event.id),
         )
     )
     return or_(replaced, ~exists(select(Video.id).where(col(Video.id) == col(Event.video_id))))

@@ -7,9 +7,9 @@ from typing import BinaryIO
 
 from videovault.config import settings
 from videovault.errors import DiskFull
+from videovault.formatting import format_size
 from videovault.models import Video
 from videovault.services.core import quota
-from videovault.services.core.formatting import size
 
 STEP_BYTES = (
     64 * 1024**2
@@ -17,7 +17,7 @@ STEP_BYTES = (
 MARGIN_BYTES = 512 * 1024**2  # stays free: databases, logs and whatever else lives on the same disk need it
 
 
-class Room:
+class SpaceReservation:
     """What one transfer may take. Called from several threads."""
 
     def __init__(self, video: Video) -> None:
@@ -32,7 +32,7 @@ class Room:
         Raises QuotaExceeded, or DiskFull.
         """
         with self._lock:
-            check_disk(total or STEP_BYTES)
+            check_s3_disk_space(total or STEP_BYTES)
             self._look_at = STEP_BYTES
             if total is None:
                 self._reserved = quota.reserve(self._video, STEP_BYTES, least=1)
@@ -47,18 +47,18 @@ class Room:
             if bytes_done > self._reserved:
                 self._reserved = quota.reserve(self._video, bytes_done + STEP_BYTES, least=bytes_done)
             if bytes_done >= self._look_at:
-                check_disk(0)
+                check_s3_disk_space(0)
                 self._look_at = bytes_done + STEP_BYTES
 
 
-def spool() -> BinaryIO:
+def temporary_file() -> BinaryIO:
     """A file without a name, beside the database: on the disk where room is kept free."""
     folder = settings().data_dir
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return tempfile.TemporaryFile(dir=folder)
 
 
-def spool_room(written: int = 0) -> int:
+def free_spool_bytes(written: int = 0) -> int:
     """How many more bytes a file that goes from DATA_DIR into S3 may have, beside the ``written`` ones; maybe negative.
 
     The embedded S3 keeps it on the same disk once more.
@@ -67,13 +67,13 @@ def spool_room(written: int = 0) -> int:
     return (free - written) // 2 if settings().uses_embedded_s3 else free
 
 
-def check_disk(needed: int) -> None:
+def check_s3_disk_space(needed: int) -> None:
     """Raises DiskFull when ``needed`` bytes would fill the embedded S3's disk; another S3 sees to its own."""
     if not settings().uses_embedded_s3:
         return
     free = shutil.disk_usage(settings().data_dir).free
     if free < needed + MARGIN_BYTES:
         raise DiskFull(
-            f"The disk is full: {size(free)} are free, and {size(needed + MARGIN_BYTES)} are needed. "
+            f"The disk is full: {format_size(free)} are free, and {format_size(needed + MARGIN_BYTES)} are needed. "
             "Ask the admin for more room, then try again."
         )

@@ -9,7 +9,7 @@ SITE_BITS = 64  # an IPv6 network this long is one customer's, who may use any a
 IPV6_FACTORS = {SITE_BITS: 1, 56: 4, 48: 16}
 
 
-def parsed(text: str) -> Address | None:
+def parse_address(text: str) -> Address | None:
     """An IPv4 address also where it came inside an IPv6 one, as sockets for both show it; None for no address."""
     try:
         address = ip_address(text.strip().partition("%")[0])
@@ -18,30 +18,30 @@ def parsed(text: str) -> Address | None:
     return getattr(address, "ipv4_mapped", None) or address
 
 
-def counted_as(text: str) -> str:
+def rate_limit_key(text: str) -> str:
     """Who is one for limits per address: an IPv4 address, or the network of an IPv6 one; empty for no address."""
-    address = parsed(text)
+    address = parse_address(text)
     return _network(address, SITE_BITS) if isinstance(address, IPv6Address) else str(address or "")
 
 
-def levels(counted: str) -> list[tuple[str, int]]:
+def rate_limit_networks(counted: str) -> list[tuple[str, int]]:
     """The networks that count an address or a result of ``counted_as``, smallest first.
 
     The number beside each is how many times the allowance of one address it has.
     """
-    address = parsed(counted.partition("/")[0])
+    address = parse_address(counted.partition("/")[0])
     if isinstance(address, IPv6Address):
         return [(_network(address, bits), factor) for bits, factor in IPV6_FACTORS.items()]
     return [(str(address or ""), 1)]
 
 
-def network_of(text: str) -> str:
+def anonymize(text: str) -> str:
     """The address without its last part (/24, /48), which tells where somebody is, but not who."""
-    address = parsed(text)
+    address = parse_address(text)
     return _network(address, 24 if address.version == 4 else 48) if address else "unknown"
 
 
-def is_in(address: Address | None, networks: Collection[IPv4Network | IPv6Network]) -> bool:
+def is_in_networks(address: Address | None, networks: Collection[IPv4Network | IPv6Network]) -> bool:
     return address is not None and any(address in network for network in networks)
 
 

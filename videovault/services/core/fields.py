@@ -9,8 +9,8 @@ from email_validator import EmailNotValidError, validate_email
 from videovault.errors import InvalidInput, UnsafeUrl
 from videovault.gateways import urls
 
-MARKED = "Please check the marked fields."
-NO_ADDRESS = "This is not a complete e-mail address, such as name@example.com."
+CHECK_FIELDS = "Please check the marked fields."
+INVALID_EMAIL = "This is not a complete e-mail address, such as name@example.com."
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Rule:
 
 
 # An ID at a generator, which may be a whole address.
-LONGEST_AVATAR = urls.MAX_URL_BYTES
+MAX_AVATAR_LENGTH = urls.MAX_URL_BYTES
 
 BRIEF = {
     "topic": Rule("Topic", 2_000, required=True, multiline=True, missing="Say what the video is about."),
@@ -37,7 +37,7 @@ BRIEF = {
     "social_handles": Rule("Social handles", 200),
     "license": Rule("License", 200),
     # As the generator knows it: often an id, sometimes the address of a picture.
-    "avatar": Rule("Avatar", LONGEST_AVATAR, required=True, missing="Say who speaks.", exact=True),
+    "avatar": Rule("Avatar", MAX_AVATAR_LENGTH, required=True, missing="Say who speaks.", exact=True),
 }
 SCRIPT = {
     "hook": Rule("Hook", 1_000, required=True, multiline=True),
@@ -50,7 +50,7 @@ NAME = {"name": Rule("Name", 100)}
 TOKEN = {"name": Rule("Name of the token", 100, required=True)}
 
 
-def checked(rules: Mapping[str, Rule], values: Mapping[str, str]) -> dict[str, str]:
+def validate(rules: Mapping[str, Rule], values: Mapping[str, str]) -> dict[str, str]:
     """The values, trimmed and normalised, one for each rule; fields without a rule are left out.
 
     Raises InvalidInput with a sentence for each field that is wrong.
@@ -63,11 +63,11 @@ def checked(rules: Mapping[str, Rule], values: Mapping[str, str]) -> dict[str, s
         except ValueError as problem:
             wrong[name] = str(problem)
     if wrong:
-        raise InvalidInput(MARKED, wrong)
+        raise InvalidInput(CHECK_FIELDS, wrong)
     return clean
 
 
-def together(*checks: Callable[[], object]) -> None:
+def collect_errors(*checks: Callable[[], object]) -> None:
     """Raises one InvalidInput for all that these checks find, so that a person reads all of it at once."""
     wrong: list[InvalidInput] = []
     for check in checks:
@@ -76,29 +76,31 @@ def together(*checks: Callable[[], object]) -> None:
         except InvalidInput as error:
             wrong.append(error)
     if len(wrong) > 1:
-        raise InvalidInput(MARKED, {name: text for error in wrong for name, text in error.fields.items()})
+        raise InvalidInput(
+            CHECK_FIELDS, {name: text for error in wrong for name, text in error.fields.items()}
+        )
     if wrong:
         raise wrong[0]
 
 
-def checked_email(value: str, field: str = "email") -> str:
+def normalize_email(value: str, field: str = "email") -> str:
     """The address in its one form, in lower case. Raises InvalidInput."""
     try:
         if len(value) > 254:
             raise EmailNotValidError("too long")  # noqa: TRY301 - one answer for every reason
         return validate_email(value.strip(), check_deliverability=False).normalized.lower()
     except EmailNotValidError as error:
-        raise InvalidInput("Please check the e-mail address.", {field: NO_ADDRESS}) from error
+        raise InvalidInput("Please check the e-mail address.", {field: INVALID_EMAIL}) from error
 
 
-def checked_address(value: str, field: str = "videoUrl") -> str:
+def validate_url(value: str, field: str = "videoUrl") -> str:
     """The address as it was given, without blanks around it: whole, and in the Unicode form that it came in.
 
     Raises InvalidInput for one that cannot be kept; whether it may be fetched is for the gateways to say.
     """
     address = value.strip()
     if problem := _problem_of(address):
-        raise InvalidInput(MARKED, {field: problem})
+        raise InvalidInput(CHECK_FIELDS, {field: problem})
     return address
 
 

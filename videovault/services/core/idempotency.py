@@ -13,12 +13,12 @@ from sqlmodel import Session, col
 
 from videovault import security
 from videovault.db import transaction
-from videovault.errors import Conflict, InvalidInput, StillRunning, VideoVaultError
-from videovault.models import IdempotencyKey, now
+from videovault.errors import Conflict, InvalidInput, RequestInProgress, VideoVaultError
+from videovault.models import IdempotencyKey, utcnow
 
-LIFE = timedelta(hours=24)
+KEY_LIFETIME = timedelta(hours=24)
 LEASE = timedelta(seconds=30)  # without a renewal for so long, whoever carries the call out counts as dead
-RUNNING = "The same request is still being worked on. Ask again in a moment; it is not done twice."
+IN_PROGRESS = "The same request is still being worked on. Ask again in a moment; it is not done twice."
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def begin(call: Call) -> Claim | Answer:
         endpoint=call.endpoint,
         key=call.key,
         request_hash=call.fingerprint,
-        lease_until=now() + LEASE,
+        lease_until=utcnow() + LEASE,
     )
     try:
         with transaction() as session:
@@ -96,23 +96,23 @@ def renew(holders: Collection[str]) -> None:
     """Say that these holders are alive."""
     mine = col(IdempotencyKey.holder).in_(holders)
     with transaction(essential=True) as session:
-        session.execute(update(IdempotencyKey).where(mine).values(lease_until=now() + LEASE))
+        session.execute(update(IdempotencyKey).where(mine).values(lease_until=utcnow() + LEASE))
 
 
 def finish(claim: Claim, video_id: str, answer: Answer) -> None:
     """Keep what is answered, so that it is answered again."""
     sealed = security.seal(answer.body, owner_id=claim.user_id, video_id=video_id)
-    done = {"status_code": answer.status, "sealed_answer": sealed, "lease_until": now()}
+    done = {"status_code": answer.status, "sealed_answer": sealed, "lease_until": utcnow()}
     with transaction(essential=True) as session:
         session.execute(update(IdempotencyKey).where(_held(claim)).values(**done))
 
 
-def let_go(claim: Claim) -> None:
+def release(claim: Claim) -> None:
     """Nothing was answered: the next call under this key goes on with the video, or without one begins anew."""
     nothing_done = col(IdempotencyKey.video_id).is_(None)
     with transaction(essential=True) as session:
         session.execute(delete(IdempotencyKey).where(_held(claim), nothing_done))
-        session.execute(update(IdempotencyKey).where(_held(claim)).values(lease_until=now()))
+        session.execute(update(IdempotencyKey).where(_held(claim)).values(lease_until=utcnow()))
 
 
 def purge() -> None:
@@ -128,7 +128,7 @@ def _digest(request: str) -> str:
 def _known(session: Session, call: Call) -> Claim | Answer:
     entry = session.get(IdempotencyKey, (call.user_id, call.endpoint, call.key))
     if entry is None:  # let go in this moment
-        raise StillRunning(RUNNING)
+        raise RequestInProgress(IN_PROGRESS)
     try:
         if entry.request_hash not in call.fingerprints:
             message = "This key was used for another request. Use a new key for each request."
@@ -142,22 +142,22 @@ def _known(session: Session, call: Call) -> Claim | Answer:
 def _answered(entry: IdempotencyKey) -> Answer | None:
     if entry.status_code is None or entry.sealed_answer is None or entry.video_id is None:
         return None
-    body = security.open_sealed(entry.sealed_answer, owner_id=entry.user_id, video_id=entry.video_id)
+    body = security.unseal(entry.sealed_answer, owner_id=entry.user_id, video_id=entry.video_id)
     return Answer(entry.status_code, body) if body is not None else None
 
 
 def _take_over(session: Session, entry: IdempotencyKey) -> Claim:
     claim = Claim(entry.user_id, uuid4().hex, entry.video_id or "")
-    dead = (col(IdempotencyKey.holder) == entry.holder) & (col(IdempotencyKey.lease_until) <= now())
+    dead = (col(IdempotencyKey.holder) == entry.holder) & (col(IdempotencyKey.lease_until) <= utcnow())
     taken = update(IdempotencyKey).where(dead).values(**_afresh(claim))
     if not _changed(session, taken):
-        raise StillRunning(RUNNING)
+        raise RequestInProgress(IN_PROGRESS)
     return claim
 
 
 def _afresh(claim: Claim) -> dict[str, Any]:
     """Without an answer, too: one that no longer opens, for want of an old SECRET_KEY, is made again."""
-    until = now() + LEASE
+    until = utcnow() + LEASE
     return {"holder": claim.holder, "lease_until": until, "status_code": None, "sealed_answer": None}
 
 
@@ -174,8 +174,8 @@ def _held(claim: Claim) -> ColumnElement[bool]:
 
 
 def _is_over() -> ColumnElement[bool]:
-    old = col(IdempotencyKey.created_at) < now() - LIFE
-    return old & (col(IdempotencyKey.lease_until) <= now())
+    old = col(IdempotencyKey.created_at) < utcnow() - KEY_LIFETIME
+    return old & (col(IdempotencyKey.lease_until) <= utcnow())
 
 
 def _changed(session: Session, statement: Update | Delete) -> bool:

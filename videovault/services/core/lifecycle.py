@@ -10,30 +10,30 @@ from sqlmodel import Session, col, or_, select
 
 from videovault import security
 from videovault.config import settings
-from videovault.db import clock
+from videovault.db import db_now
 from videovault.errors import Conflict
-from videovault.models import Channel, Event, OutboxMessage, Status, Video, now
-from videovault.services.core.views import NoticeView, VideoView, iso
+from videovault.models import Channel, Event, OutboxMessage, Status, Video, utcnow
+from videovault.services.core.views import NoticeView, VideoView, iso_utc
 
 # What a finished or failed video has to tell its owner: on open pages, and in the outbox for those outside.
 
-ENDS = (Status.READY, Status.FAILED)
+OUTCOMES = (Status.READY, Status.FAILED)
 
 
-def queue(session: Session, video_id: str) -> None:
+def queue_notices(session: Session, video_id: str) -> None:
     """Leave word, in the same transaction, of a video that has just become ready or failed."""
     fresh = select(Video).where(Video.id == video_id).execution_options(populate_existing=True)
     video = session.exec(fresh).one()
     if not _is_news(video):
         return
     kind = f"video.{video.status}"
-    payload = {"type": kind, "timestamp": iso(now()), "data": _data(video)}
-    for channel in channels():
+    payload = {"type": kind, "timestamp": iso_utc(utcnow()), "data": _data(video)}
+    for channel in enabled_channels():
         if _is_wanted(channel, video.status):
             session.add(OutboxMessage(kind=kind, channel=channel, video_id=video.id, payload=payload))
 
 
-def channels() -> list[Channel]:
+def enabled_channels() -> list[Channel]:
     """The ways outside that the settings name."""
     chosen = settings()
     ways = {
@@ -43,14 +43,16 @@ def channels() -> list[Channel]:
     return [channel for channel, is_open in ways.items() if is_open]
 
 
-def told(late: Sequence[Event], videos: Mapping[str, Video]) -> Mapping[str, Sequence[NoticeView]]:
+def notices_by_owner(
+    late: Sequence[Event], videos: Mapping[str, Video]
+) -> Mapping[str, Sequence[NoticeView]]:
     """What these events have to tell on open pages, by owner and in their order."""
     found: dict[str, list[NoticeView]] = defaultdict(list)
     for event in sorted(late, key=lambda event: event.id or 0):
         video = videos.get(event.video_id or "")
         if (
             video
-            and event.detail.get("to") in ENDS
+            and event.detail.get("to") in OUTCOMES
             and video.status == event.detail["to"]
             and _is_news(video)
         ):
@@ -78,17 +80,17 @@ def _data(video: Video) -> dict[str, Any]:
 
 
 LEASE_SECONDS = 20.0  # without a heartbeat for so long, the worker counts as dead
-By = Literal["person", "generator", "worker", "repair"]
+ActorKind = Literal["person", "generator", "worker", "repair"]
 
 
-class Who(TypedDict, total=False):
+class Actor(TypedDict, total=False):
     """Who made a change: what ``move`` takes as ``actor_id`` and ``by``."""
 
     actor_id: str | None
-    by: By
+    by: ActorKind
 
 
-LEGAL: dict[Status, frozenset[Status]] = {
+TRANSITIONS: dict[Status, frozenset[Status]] = {
     Status.DRAFT: frozenset({Status.GENERATING, Status.DELETING}),
     # Ready: the generator's answer was the video itself.
     Status.GENERATING: frozenset({Status.QUEUED, Status.READY, Status.FAILED, Status.DELETING}),
@@ -101,10 +103,10 @@ LEGAL: dict[Status, frozenset[Status]] = {
 }
 
 # The address has another turn, or another address has its first.
-FETCH_AT_ONCE: dict[str, Any] = {"refused_since": None, "next_fetch_at": None}
+FETCH_NOW: dict[str, Any] = {"refused_since": None, "next_fetch_at": None}
 
 
-def is_silent(at: datetime) -> ColumnElement[bool]:
+def lease_expired(at: datetime) -> ColumnElement[bool]:
     """What holds at ``at`` of rows whose worker has not been heard of for the length of a lease.
 
     A heartbeat from the future is one from before the clock was set back. Both times are the database's own, so
@@ -122,13 +124,13 @@ def new_video(owner_id: str, status: Status, title: str, **values: Any) -> Video
     return Video(id=video_id, owner_id=owner_id, status=status, title=title, sealed_key=sealed, **values)
 
 
-def move(
+def transition(
     session: Session,
     video: Video,
     to: Status,
     *,
     actor_id: str | None = None,
-    by: By | None = None,
+    by: ActorKind | None = None,
     why: str = "",
     **values: Any,
 ) -> bool:
@@ -138,18 +140,18 @@ def move(
     an ``actor_id``, else the worker. Raises Conflict where the state machine has no such way.
     """
     came_from = video.status
-    if to not in LEGAL[came_from]:
+    if to not in TRANSITIONS[came_from]:
         raise Conflict(f"A video that is {came_from} cannot become {to}.")
-    if not change(session, video, status=to, **_entailed(came_from, to) | values):
+    if not update_if_unchanged(session, video, status=to, **_entailed(came_from, to) | values):
         return False
     detail = {"from": came_from, "to": to, "why": why, "by": by or ("person" if actor_id else "worker")}
     session.add(Event(kind="status", actor_id=actor_id, video_id=video.id, detail=detail))
-    if to in ENDS:
-        queue(session, video.id)
+    if to in OUTCOMES:
+        queue_notices(session, video.id)
     return True
 
 
-def rewritten(video: Video, script: Mapping[str, str]) -> dict[str, Any]:
+def script_changes(video: Video, script: Mapping[str, str]) -> dict[str, Any]:
     """The columns of a script that replaces the one of ``video``; what was ordered is another, if it differs."""
     differs = any(getattr(video, name) != text for name, text in script.items())
     return {**script, "order_digest": ""} if differs else dict(script)
@@ -159,7 +161,7 @@ def _entailed(came_from: Status, to: Status) -> dict[str, Any]:
     """Columns that change with the status, whoever changes it."""
     entailed: dict[str, Any] = {}
     if to in (Status.GENERATING, Status.QUEUED) and came_from != Status.STORING:
-        entailed["queued_at"] = clock()  # one that its worker gives back keeps its place
+        entailed["queued_at"] = db_now()  # one that its worker gives back keeps its place
     if came_from == Status.GENERATING:
         entailed["unread_at"] = None
     if came_from in (Status.GENERATING, Status.STORING):
@@ -167,18 +169,18 @@ def _entailed(came_from: Status, to: Status) -> dict[str, Any]:
     if came_from == Status.FAILED:
         entailed["upload_kept_until"] = None
     if {came_from, to} != {Status.QUEUED, Status.STORING}:
-        entailed |= FETCH_AT_ONCE
+        entailed |= FETCH_NOW
     return entailed
 
 
-def change(session: Session, video: Video, *also: ColumnElement[bool], **values: Any) -> bool:
+def update_if_unchanged(session: Session, video: Video, *also: ColumnElement[bool], **values: Any) -> bool:
     """Set columns if status and attempt are still those of ``video`` and ``also`` holds; whether they were set."""
     statement = (
         update(Video)
         .where(col(Video.id) == video.id)
         .where(col(Video.status) == video.status)
         .where(col(Video.attempt) == video.attempt, *also)
-        .values(updated_at=now(), **values)
+        .values(updated_at=utcnow(), **values)
         .execution_options(synchronize_session=False)
     )
     result = session.execute(statement)

@@ -15,7 +15,7 @@ SIDECAR_NAME = "video.json"
 COPY_PREFIX = "playable_"  # no name of an original begins so: those begin with their time
 
 
-def title_of(text: str) -> str:
+def title_from_text(text: str) -> str:
     """The first line, cut at a word."""
     line = next(iter(text.splitlines()), "").strip() or "Untitled"
     if len(line) <= TITLE_LENGTH:
@@ -34,7 +34,7 @@ def copy_key(video: Video, extension: str) -> str:
     return f"{folder(video)}{COPY_PREFIX}{time.time_ns() // 1_000_000}.{extension}"
 
 
-def is_copy(key: str) -> bool:
+def is_copy_key(key: str) -> bool:
     return key.rpartition("/")[2].startswith(COPY_PREFIX)
 
 
@@ -46,10 +46,10 @@ def file_name(url: str) -> str:
 
 def folder(video: Video) -> str:
     """The prefix that all objects of a video share."""
-    return folder_of(video.owner_id, video.id)
+    return folder_path(video.owner_id, video.id)
 
 
-def folder_of(owner_id: str, video_id: str) -> str:
+def folder_path(owner_id: str, video_id: str) -> str:
     return f"videos/{owner_id}/{video_id}/"
 
 

@@ -5,14 +5,14 @@ from sqlmodel import Session, case, col, func, select
 from videovault.config import settings
 from videovault.db import transaction
 from videovault.errors import QuotaExceeded
+from videovault.formatting import format_size
 from videovault.models import Status, User, Video
 from videovault.services.core import lifecycle
-from videovault.services.core.formatting import size
 
 # What a stored video takes with its playable copy, and what one in work has reserved.
 BYTES_STORED = func.coalesce(col(Video.size), 0) + func.coalesce(col(Video.copy_size), 0)
-BYTES_OF = case((col(Video.status) == Status.READY, BYTES_STORED), else_=col(Video.reserved_bytes))
-MOST_VIDEOS = 50_000
+BYTES_USED = case((col(Video.status) == Status.READY, BYTES_STORED), else_=col(Video.reserved_bytes))
+MAX_VIDEOS = 50_000
 
 
 def limit(user: User) -> int:
@@ -22,32 +22,32 @@ def limit(user: User) -> int:
 
 def used(session: Session, user_id: str, *, but: str = "") -> int:
     """What the user's stored videos take and those in work have reserved, in bytes; ``but`` is not counted."""
-    total = select(func.sum(BYTES_OF)).where(Video.owner_id == user_id, Video.id != but)
+    total = select(func.sum(BYTES_USED)).where(Video.owner_id == user_id, Video.id != but)
     return int(session.exec(total).one() or 0)
 
 
-def left(session: Session, user_id: str) -> int | None:
+def remaining(session: Session, user_id: str) -> int | None:
     """Bytes that may still be stored; None: no limit."""
     quota = limit(session.get_one(User, user_id))
     return max(0, quota - used(session, user_id)) if quota else None
 
 
-def check_room(session: Session, user_id: str) -> None:
+def check_quota(session: Session, user_id: str) -> None:
     """Raises QuotaExceeded when the account is full already, or holds as many videos as an account may."""
-    check_count(session, user_id)
+    check_video_count(session, user_id)
     quota = limit(session.get_one(User, user_id))
     taken = used(session, user_id)
     if quota and taken >= quota:
         raise QuotaExceeded(
-            f"The account is full: {size(taken)} of {size(quota)} are taken. Delete videos to make room."
+            f"The account is full: {format_size(taken)} of {format_size(quota)} are taken. Delete videos to make room."
         )
 
 
-def check_count(session: Session, user_id: str, *, adding: int = 0) -> None:
+def check_video_count(session: Session, user_id: str, *, adding: int = 0) -> None:
     """Raises QuotaExceeded when the account would have more than ``MOST_VIDEOS`` rows, drafts and failed ones included."""
     count = select(func.count()).select_from(Video).where(Video.owner_id == user_id)
-    if session.exec(count).one() + adding > MOST_VIDEOS:
-        raise QuotaExceeded(f"The account has {MOST_VIDEOS:,} videos, the most possible. Delete some first.")
+    if session.exec(count).one() + adding > MAX_VIDEOS:
+        raise QuotaExceeded(f"The account has {MAX_VIDEOS:,} videos, the most possible. Delete some first.")
 
 
 def reserve(video: Video, wanted: int, *, least: int) -> int:
@@ -64,13 +64,13 @@ def reserve(video: Video, wanted: int, *, least: int) -> int:
         if left < least:
             raise _does_not_fit(wanted if wanted == least else None, max(left, 0), quota)
         granted = min(wanted, left)
-        lifecycle.change(session, video, reserved_bytes=granted)
+        lifecycle.update_if_unchanged(session, video, reserved_bytes=granted)
     return granted
 
 
 def _does_not_fit(total: int | None, left: int, quota: int) -> QuotaExceeded:
-    video = f"This video of {size(total)}" if total else "This video"
+    video = f"This video of {format_size(total)}" if total else "This video"
     return QuotaExceeded(
-        f"{video} does not fit into the account: {size(left)} of {size(quota)} are left. "
+        f"{video} does not fit into the account: {format_size(left)} of {format_size(quota)} are left. "
         "Delete other videos to make room, then try again."
     )

@@ -21,14 +21,14 @@ from videovault.services.core import client_ip, fields
 
 # Rate limits counted in this process, in bounded memory. ``limits.storage.MemoryStorage`` keeps the key of every window that has expired, and walks through all keys after each hit. Keys are made of what strangers send, so its memory and its CPU time grew without bound.
 
-MOST_KEYS = 100_000  # about 40 MB
+MAX_KEYS = 100_000  # about 40 MB
 FIRST_SWEEP = 1000
 
 
-class BoundedMemory(MemoryStorage):
+class BoundedMemoryStorage(MemoryStorage):
     """Moving windows of at most ``most`` keys; for more, those go first that would have expired first."""
 
-    def __init__(self, most: int = MOST_KEYS) -> None:
+    def __init__(self, most: int = MAX_KEYS) -> None:
         super().__init__()
         self._most = most
         self._lock = threading.Lock()
@@ -63,17 +63,17 @@ class BoundedMemory(MemoryStorage):
 
 
 Windows = Sequence[RateLimitItem]
-Count = tuple[Windows, str, str]  # the arguments of ``check``
+Limit = tuple[Windows, str, str]  # the arguments of ``check``
 Question = Callable[[MovingWindowRateLimiter, Windows, tuple[str, str]], int]
 
 # The wait grows with each window that is full: a minute, five, a quarter of an hour.
-GUESSES = parse_many("5/minute; 8/5 minutes; 10/15 minutes")  # of one password from one address
+PASSWORD_ATTEMPTS = parse_many("5/minute; 8/5 minutes; 10/15 minutes")  # of one password from one address
 # Others could keep somebody out with it, so it is wide, and only takes many addresses at once.
-ACCOUNT_GUESSES = parse_many("100/5 minutes")
+ACCOUNT_ATTEMPTS = parse_many("100/5 minutes")
 ADDRESS_LOGINS = parse_many("100/5 minutes")  # an office may come by one address
 REGISTRATIONS = parse_many("30/hour")  # from one address
-LETTERS = parse_many("3/15 minutes; 10/day")  # to one e-mail address, whether it has an account or not
-ADDRESS_LETTERS = parse_many("30/hour")  # asked for from one address
+RESET_EMAILS = parse_many("3/15 minutes; 10/day")  # to one e-mail address, whether it has an account or not
+ADDRESS_RESET_EMAILS = parse_many("30/hour")  # asked for from one address
 RESETS = parse_many("30/hour")  # from one address: each costs the hashing of a password
 SCRIPTS = parse_many("30/minute; 300/hour")  # of one account, as the next two
 GENERATIONS = parse_many("30/minute; 300/hour")
@@ -99,7 +99,7 @@ def check(windows: Windows, purpose: str, who: str) -> None:
         _refuse(limiter().take(windows, purpose, who))
 
 
-def check_untried(windows: Windows, purpose: str, who: str) -> None:
+def check_without_counting(windows: Windows, purpose: str, who: str) -> None:
     """As ``check``, without counting: for attempts of which only the wrong ones count, by ``check`` afterwards."""
     if settings().rate_limits == "on":
         _refuse(limiter().wait(windows, purpose, who))
@@ -110,13 +110,13 @@ def check_address(windows: Windows, purpose: str, address: str) -> None:
     _check_all(_levels(windows, purpose, address))
 
 
-def check_address_untried(windows: Windows, purpose: str, address: str) -> None:
+def check_address_without_counting(windows: Windows, purpose: str, address: str) -> None:
     """As ``check_address``, without counting."""
     for count in _levels(windows, purpose, address):
-        check_untried(*count)
+        check_without_counting(*count)
 
 
-def records_callback(address: str) -> bool:
+def count_unauthenticated_callback(address: str) -> bool:
     """Count one unauthenticated callback from ``address``; whether to record it."""
     counts = [*_levels(CALLBACKS, "callback", address), (ALL_CALLBACKS, "callbacks", "")]
     try:
@@ -138,13 +138,13 @@ def login(email: str, address: str, device: str = "") -> Iterator[None]:
     account = _account(email)
     nonce = security.device_nonce(device, account)
     if nonce:
-        counts: list[Count] = [(GUESSES, "login-device", f"{account} {nonce}")]
+        counts: list[Limit] = [(PASSWORD_ATTEMPTS, "login-device", f"{account} {nonce}")]
     else:
         check_address(ADDRESS_LOGINS, "login-address", address)
-        counts = _levels(GUESSES, "login", address, account)
+        counts = _levels(PASSWORD_ATTEMPTS, "login", address, account)
     with _guess(counts):
         if not nonce and not _is_known(account, address):
-            check(ACCOUNT_GUESSES, "login-account", account)
+            check(ACCOUNT_ATTEMPTS, "login-account", account)
         yield
     _remember(account, address)
 
@@ -156,11 +156,11 @@ def confirmation(user_id: str) -> Iterator[None]:
     Whoever took over a session must not find out the password that goes with it.
     """
     security.hashing.check_room()
-    with _guess([(GUESSES, "confirmation", user_id)]):
+    with _guess([(PASSWORD_ATTEMPTS, "confirmation", user_id)]):
         yield
 
 
-def letter(email: str, address: str, device: str = "") -> None:
+def check_reset_email(email: str, address: str, device: str = "") -> None:
     """Count one letter that somebody at ``address`` wants sent to ``email``. Raises RateLimited.
 
     Browsers and addresses that signed in to the account before have their own allowance, as in ``login``.
@@ -168,13 +168,13 @@ def letter(email: str, address: str, device: str = "") -> None:
     account = _account(email)
     nonce = security.device_nonce(device, account)
     if nonce:
-        check(LETTERS, "letter-device", f"{account} {nonce}")
+        check(RESET_EMAILS, "letter-device", f"{account} {nonce}")
         return
-    check_address(ADDRESS_LETTERS, "letter-address", address)
+    check_address(ADDRESS_RESET_EMAILS, "letter-address", address)
     if _is_known(account, address):
-        check(LETTERS, "letter-known", f"{account} {address}")
+        check(RESET_EMAILS, "letter-known", f"{account} {address}")
     else:
-        check(LETTERS, "letter", account)
+        check(RESET_EMAILS, "letter", account)
 
 
 class Limiter:
@@ -182,7 +182,7 @@ class Limiter:
 
     def __init__(self, storage: Storage) -> None:
         self._shared = MovingWindowRateLimiter(storage)
-        self._own = MovingWindowRateLimiter(BoundedMemory())
+        self._own = MovingWindowRateLimiter(BoundedMemoryStorage())
 
     def take(self, windows: Windows, purpose: str, who: str) -> int:
         """Count one attempt and return 0, or count nothing and return the seconds to wait."""
@@ -213,7 +213,7 @@ class Limiter:
 @lru_cache(maxsize=1)
 def limiter() -> Limiter:
     url = settings().redis_url
-    return Limiter(_redis(url) if url else BoundedMemory())
+    return Limiter(_redis(url) if url else BoundedMemoryStorage())
 
 
 def _redis(url: str) -> Storage:
@@ -240,7 +240,7 @@ def _longest(strategy: MovingWindowRateLimiter, full: Windows, name: tuple[str, 
 
 
 @contextmanager
-def _guess(counts: Sequence[Count]) -> Iterator[None]:
+def _guess(counts: Sequence[Limit]) -> Iterator[None]:
     """One attempt that is counted unless it succeeds; success clears the counts."""
     _check_all(counts)
     yield
@@ -249,22 +249,22 @@ def _guess(counts: Sequence[Count]) -> Iterator[None]:
             limiter().forget(*count)
 
 
-def _check_all(counts: Sequence[Count]) -> None:
+def _check_all(counts: Sequence[Limit]) -> None:
     """All are asked before any is counted, so that a refused attempt counts nowhere. Raises RateLimited."""
     for count in counts:
-        check_untried(*count)
+        check_without_counting(*count)
     for count in counts:
         check(*count)
 
 
-def _levels(windows: Windows, purpose: str, address: str, account: str = "") -> list[Count]:
+def _levels(windows: Windows, purpose: str, address: str, account: str = "") -> list[Limit]:
     return [
         (
             [type(window)(window.amount * factor, window.multiples) for window in windows],
             purpose,
             f"{account} {network}" if account else network,
         )
-        for network, factor in client_ip.levels(address)
+        for network, factor in client_ip.rate_limit_networks(address)
     ]
 
 
@@ -286,7 +286,7 @@ def _remember(account: str, address: str) -> None:
 def _account(email: str) -> str:
     """The address as accounts are found by it, so that no other spelling is a way round."""
     try:
-        return fields.checked_email(email)
+        return fields.normalize_email(email)
     except InvalidInput:
         return email.strip().lower()
 

@@ -7,10 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 from pydantic.alias_generators import to_camel
 
 from videovault.config import settings
-from videovault.models import CopyState, Event, Playback, Status, User, Video, now
+from videovault.models import CopyState, Event, Playback, Status, User, Video, utcnow
 
 PublicStatus = Literal["draft", "processing", "ready", "failed"]
-FOLDED: dict[str, PublicStatus] = {
+PUBLIC_STATUS: dict[str, PublicStatus] = {
     Status.DRAFT: "draft",
     Status.GENERATING: "processing",
     Status.QUEUED: "processing",
@@ -19,11 +19,11 @@ FOLDED: dict[str, PublicStatus] = {
     Status.FAILED: "failed",
 }
 Retry = Literal["transfer", "generation", "copy"]
-NOT_UNDERSTOOD = (
+UNREADABLE_ANSWER = (
     "Your generator answered something that VideoVault could not read. The video is still awaited; an admin can see the "
     "answer on the System page."
 )
-WAITS_FOR_FILE = "The generator has named the video's address, which does not give it yet. It is fetched again for ten minutes."
+WAITING_FOR_FILE = "The generator has named the video's address, which does not give it yet. It is fetched again for ten minutes."
 PROCESSING = (Status.GENERATING, Status.QUEUED, Status.STORING)
 
 
@@ -32,7 +32,7 @@ def is_generated(video: Video) -> bool:
     return video.requested_at is not None or bool(video.hook)
 
 
-def retries_of(video: Video) -> tuple[Retry, ...]:
+def available_retries(video: Video) -> tuple[Retry, ...]:
     """The ways to try a video again, the first one costing least; none unless it or its playable copy has failed."""
     if video.status == Status.READY:
         is_missing = video.copy_state == CopyState.FAILED and settings().playable_copies == "on"
@@ -46,17 +46,17 @@ def retries_of(video: Video) -> tuple[Retry, ...]:
     return tuple(way for way, is_possible in ways if is_possible)
 
 
-def retry_of(video: Video) -> Retry | None:
+def default_retry(video: Video) -> Retry | None:
     """What trying again does for a video unless something else is asked for; None where there is no way."""
-    return next(iter(retries_of(video)), None)
+    return next(iter(available_retries(video)), None)
 
 
-def iso(moment: datetime) -> str:
+def iso_utc(moment: datetime) -> str:
     """ISO 8601 in UTC with milliseconds and Z."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-Time = Annotated[datetime, PlainSerializer(iso, when_used="json")]
+Timestamp = Annotated[datetime, PlainSerializer(iso_utc, when_used="json")]
 
 
 class View(BaseModel):
@@ -70,7 +70,7 @@ class UserView(View):
     email: str
     name: str
     is_admin: bool
-    created_at: Time
+    created_at: Timestamp
     storage_bytes: int = 0
     quota_bytes: int = 0
 
@@ -92,7 +92,7 @@ class SignedIn(View):
 
     user: UserView
     token: str
-    expires_at: Time
+    expires_at: Timestamp
 
 
 class GuideMetadata(View):
@@ -166,10 +166,10 @@ class Progress(View):
             percent=min(100, video.bytes_done * 100 // total) if total else None,
             bytes_per_second=rate,
             seconds_left=round((total - video.bytes_done) / rate) if total and rate else None,
-            elapsed_seconds=max(0, int((now() - started).total_seconds())),
+            elapsed_seconds=max(0, int((utcnow() - started).total_seconds())),
             expected_seconds=round(video.estimated_minutes * 60) if video.estimated_minutes else None,
             note=_note(video),
-            problem=NOT_UNDERSTOOD if video.unread_at and video.status == Status.GENERATING else None,
+            problem=UNREADABLE_ANSWER if video.unread_at and video.status == Status.GENERATING else None,
             waits_for_file=video.status == Status.QUEUED and video.refused_since is not None,
         )
 
@@ -215,8 +215,8 @@ class VideoView(View):
     video_id: str
     title: str
     status: PublicStatus
-    created_at: Time
-    updated_at: Time
+    created_at: Timestamp
+    updated_at: Timestamp
     metadata: Metadata | None = None
     download_url: str | None = None
     thumbnail_url: str | None = None
@@ -237,7 +237,7 @@ class VideoView(View):
         return cls(
             video_id=video.id,
             title=video.title,
-            status=FOLDED[video.status],
+            status=PUBLIC_STATUS[video.status],
             created_at=video.created_at,
             updated_at=video.updated_at,
             metadata=_metadata(video),
@@ -247,8 +247,8 @@ class VideoView(View):
             error=Failure(code=video.error_code or "FAILED", message=video.error_message or "It failed.")
             if video.status == Status.FAILED
             else None,
-            retry=retry_of(video),
-            retries=retries_of(video) or None,
+            retry=default_retry(video),
+            retries=available_retries(video) or None,
             playable_copy=CopyView.of(video),
             has_poster=video.poster_key is not None,
             has_topic=bool(video.topic),
@@ -302,7 +302,7 @@ class StoredView(View):
     secret_key: str
     status: PublicStatus
     size: int | None
-    created_at: Time
+    created_at: Timestamp
     metadata: Metadata | None = None
 
     @classmethod
@@ -312,7 +312,7 @@ class StoredView(View):
             title=video.title,
             s3_key=video.s3_key or "",
             secret_key=secret_key,
-            status=FOLDED[video.status],
+            status=PUBLIC_STATUS[video.status],
             size=video.size,
             created_at=video.created_at,
             metadata=_metadata(video),
@@ -333,7 +333,7 @@ class NoticeView(View):
     """A video that has just become ready or failed; ``number`` is this event's own, ``reason`` why it failed."""
 
     number: int
-    at: Time
+    at: Timestamp
     video_id: str
     title: str
     reason: str = ""
@@ -361,7 +361,7 @@ class DeletionResult(View):
 
 def _note(video: Video) -> str | None:
     if video.status == Status.QUEUED and video.refused_since:
-        return WAITS_FOR_FILE
+        return WAITING_FOR_FILE
     return video.generator_note if video.status == Status.GENERATING else None
 
 

@@ -12,34 +12,34 @@ from sqlalchemy.orm import defer
 from sqlmodel import Session, col, select
 
 from videovault.bulkhead import Bulkhead
-from videovault.db import one_at_a_time, reading, transaction
+from videovault.db import advisory_lock, reading, transaction
 from videovault.errors import Conflict, InvalidInput, NotFound
 from videovault.models import Avatar, Event
 from videovault.services.core import fields
-from videovault.services.core.access import Caller, check_admin, check_still_admin
-from videovault.services.core.fields import LONGEST_AVATAR, Rule
+from videovault.services.core.access import Caller, check_admin, recheck_admin
+from videovault.services.core.fields import MAX_AVATAR_LENGTH, Rule
 from videovault.services.core.views import View
 
 # Pictures from outside, made small and of one kind: only what was decoded here is kept and served.
 
-SIDE = 256  # pixels
-MEDIA_TYPE = "image/webp"
-MOST_BYTES = 1024 * 1024
-MOST_PIXELS = 16_000_000  # 64 MB once decoded
-LONGEST_SIDE = 16_000  # a row costs memory of its own, however short it is
-NO_PICTURE = "This is not a picture that can be read. Use a PNG, JPEG or WebP file."
+PICTURE_SIDE = 256  # pixels
+PICTURE_MEDIA_TYPE = "image/webp"
+MAX_PICTURE_BYTES = 1024 * 1024
+MAX_PIXELS = 16_000_000  # 64 MB once decoded
+MAX_SIDE = 16_000  # a row costs memory of its own, however short it is
+UNREADABLE_PICTURE = "This is not a picture that can be read. Use a PNG, JPEG or WebP file."
 TOO_MANY_PIXELS = "This picture has too many pixels. Make it at most 4,000 by 4,000, and try again."
 TOO_LARGE = "This picture is too large: at most 1 MiB is possible."
 # Each holds MOST_PIXELS in memory for a moment.
 decoding = Bulkhead(at_once=1, waiting=4, seconds=10.0)
 
 
-def square(raw: bytes) -> bytes:
+def resize_picture(raw: bytes) -> bytes:
     """The middle of a PNG, JPEG or WebP picture as a WebP of ``SIDE`` by ``SIDE`` pixels, without its metadata.
 
     Raises InvalidInput, Busy.
     """
-    if len(raw) > MOST_BYTES:
+    if len(raw) > MAX_PICTURE_BYTES:
         raise _invalid(TOO_LARGE)
     with decoding.slot():
         return _squared(raw)
@@ -50,16 +50,18 @@ def _squared(raw: bytes) -> bytes:
 
     try:
         with Image.open(BytesIO(raw), formats=("PNG", "JPEG", "WEBP")) as opened:
-            if opened.width * opened.height > MOST_PIXELS or max(opened.size) > LONGEST_SIDE:
+            if opened.width * opened.height > MAX_PIXELS or max(opened.size) > MAX_SIDE:
                 raise _invalid(TOO_MANY_PIXELS)
-            opened.draft("RGB", (SIDE * 2, SIDE * 2))  # a JPEG need not be decoded in full size
+            opened.draft(
+                "RGB", (PICTURE_SIDE * 2, PICTURE_SIDE * 2)
+            )  # a JPEG need not be decoded in full size
             upright = ImageOps.exif_transpose(opened).convert("RGBA")
     except Image.DecompressionBombError as error:
         raise _invalid(TOO_MANY_PIXELS) from error
     except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:  # the last of malformed EXIF
-        raise _invalid(NO_PICTURE) from error
-    plain = Image.new("RGBA", (SIDE, SIDE))  # one that has no metadata to be written along
-    plain.paste(ImageOps.fit(upright, (SIDE, SIDE)))
+        raise _invalid(UNREADABLE_PICTURE) from error
+    plain = Image.new("RGBA", (PICTURE_SIDE, PICTURE_SIDE))  # one that has no metadata to be written along
+    plain.paste(ImageOps.fit(upright, (PICTURE_SIDE, PICTURE_SIDE)))
     written = BytesIO()
     plain.save(written, "WEBP", quality=85)
     return written.getvalue()
@@ -69,14 +71,14 @@ def _invalid(message: str) -> InvalidInput:
     return InvalidInput(message, {"picture": message})
 
 
-CAST = ("Maya", "Daniel", "Sofia", "Marcus", "Aisha", "Kenji", "Emma", "Amara", "James")
-MOST = 100
-OTHER = "other"  # what the form says where an ID is typed instead
+BUILT_IN_NAMES = ("Maya", "Daniel", "Sofia", "Marcus", "Aisha", "Kenji", "Emma", "Amara", "James")
+MAX_AVATARS = 100
+OTHER_AVATAR = "other"  # what the form says where an ID is typed instead
 RULES = {
     "name": Rule("Name", 100, required=True, missing="Enter the name that people see."),
     "generatorId": Rule(
         "Avatar ID",
-        LONGEST_AVATAR,
+        MAX_AVATAR_LENGTH,
         required=True,
         missing="Enter the ID that your generator knows it by.",
         exact=True,
@@ -109,19 +111,20 @@ class AvatarsView(View):
     are_built_in: bool
 
 
-BUILT_IN = [
-    AvatarView(name=name, generator_id=name, picture_url=f"/avatars/{name.lower()}.webp") for name in CAST
+BUILT_IN_AVATARS = [
+    AvatarView(name=name, generator_id=name, picture_url=f"/avatars/{name.lower()}.webp")
+    for name in BUILT_IN_NAMES
 ]
 
 
-def offered(_caller: Caller) -> AvatarsView:
+def list_avatars(_caller: Caller) -> AvatarsView:
     """What the form offers to everybody who is signed in."""
     with reading() as session:
         own = [AvatarView.of(row) for row in _rows(session)]
-    return AvatarsView(avatars=own or BUILT_IN, are_built_in=not own)
+    return AvatarsView(avatars=own or BUILT_IN_AVATARS, are_built_in=not own)
 
 
-def picture(_caller: Caller, avatar_id: str) -> bytes:
+def read_picture(_caller: Caller, avatar_id: str) -> bytes:
     """A WebP of ``pictures.SIDE`` pixels. Raises NotFound."""
     with reading() as session:
         row = session.get(Avatar, avatar_id)
@@ -139,8 +142,8 @@ def add(caller: Caller, avatar: Mapping[str, str]) -> AvatarView:
     clean = _checked(avatar)
     with transaction() as session:
         rows = _changing(session, caller)
-        if len(rows) >= MOST:
-            raise Conflict(f"There are {MOST} avatars already. Delete one first.")
+        if len(rows) >= MAX_AVATARS:
+            raise Conflict(f"There are {MAX_AVATARS} avatars already. Delete one first.")
         _check_unused(rows, clean["generatorId"])
         position = rows[-1].position + 1 if rows else 0
         row = Avatar(name=clean["name"], generator_id=clean["generatorId"], position=position)
@@ -165,7 +168,7 @@ def change(caller: Caller, avatar_id: str, avatar: Mapping[str, str]) -> AvatarV
 def set_picture(caller: Caller, avatar_id: str, raw: bytes | None) -> AvatarView:
     """Show this picture with it, or none. Raises Forbidden, NotFound, and as ``pictures.square`` does."""
     check_admin(caller)
-    made = None if raw is None else square(raw)
+    made = None if raw is None else resize_picture(raw)
     with transaction() as session:
         row = _found(_changing(session, caller), avatar_id)
         row.picture = made
@@ -185,7 +188,7 @@ def reorder(caller: Caller, avatar_ids: Sequence[str]) -> AvatarsView:
             rows[avatar_id].position = position
         session.add(Event(kind="avatars_reordered", actor_id=caller.user_id))
         own = [AvatarView.of(rows[avatar_id]) for avatar_id in avatar_ids]
-    return AvatarsView(avatars=own or BUILT_IN, are_built_in=not own)
+    return AvatarsView(avatars=own or BUILT_IN_AVATARS, are_built_in=not own)
 
 
 def remove(caller: Caller, avatar_id: str) -> None:
@@ -205,8 +208,8 @@ def _rows(session: Session) -> Sequence[Avatar]:
 
 def _changing(session: Session, caller: Caller) -> Sequence[Avatar]:
     """All of them, which no other transaction changes until this one ends."""
-    one_at_a_time(session, "avatars")
-    check_still_admin(session, caller)
+    advisory_lock(session, "avatars")
+    recheck_admin(session, caller)
     return _rows(session)
 
 
@@ -218,9 +221,9 @@ def _found(rows: Sequence[Avatar], avatar_id: str) -> Avatar:
 
 
 def _checked(avatar: Mapping[str, str]) -> dict[str, str]:
-    clean = fields.checked(RULES, avatar)
-    if clean["generatorId"] == OTHER:
-        message = f"“{OTHER}” is what the form calls an ID that is typed. Use another one."
+    clean = fields.validate(RULES, avatar)
+    if clean["generatorId"] == OTHER_AVATAR:
+        message = f"“{OTHER_AVATAR}” is what the form calls an ID that is typed. Use another one."
         raise InvalidInput(message, {"generatorId": message})
     return clean
 

@@ -6,14 +6,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, delete, select
 
 from videovault.config import settings
-from videovault.db import moment, reading, transaction
+from videovault.db import read_db_now, reading, transaction
 from videovault.errors import RateLimited
 from videovault.models import GenerationCount
 from videovault.services.core.access import Caller
 from videovault.services.core.views import View
 
 ALL_ACCOUNTS = ""
-KEPT = timedelta(days=7)
+RETENTION = timedelta(days=7)
 
 
 class BudgetView(View):
@@ -29,7 +29,7 @@ def spend(session: Session, owner_id: str) -> None:
 
     Raises RateLimited with the seconds until the next day when the account or the installation has none left.
     """
-    at = moment(session)
+    at = read_db_now(session)
     count, total = (_counted(session, user_id, at) for user_id in (owner_id, ALL_ACCOUNTS))
     limit, limit_in_total = settings().generations_per_day, settings().generations_per_day_total
     if limit and count > limit:
@@ -39,13 +39,13 @@ def spend(session: Session, owner_id: str) -> None:
         raise _used_up("All videos that this installation may make today are used up.", at)
 
 
-def left(caller: Caller) -> BudgetView:
+def remaining(caller: Caller) -> BudgetView:
     """What the caller may still order today."""
     limit, limit_in_total = settings().generations_per_day, settings().generations_per_day_total
     if not limit and not limit_in_total:
         return BudgetView(limit=None, left=None, left_in_total=None)
     with reading() as session:
-        today = select(GenerationCount).where(GenerationCount.day == moment(session).date())
+        today = select(GenerationCount).where(GenerationCount.day == read_db_now(session).date())
         rows = session.exec(today.where(col(GenerationCount.user_id).in_((caller.user_id, ALL_ACCOUNTS))))
         counts = {row.user_id: row.count for row in rows}
     return BudgetView(
@@ -58,7 +58,7 @@ def left(caller: Caller) -> BudgetView:
 def purge() -> None:
     """Forget the counts of past days."""
     with transaction() as session:
-        oldest = (moment(session) - KEPT).date()
+        oldest = (read_db_now(session) - RETENTION).date()
         session.exec(delete(GenerationCount).where(col(GenerationCount.day) < oldest))
 
 

@@ -9,31 +9,31 @@ from sqlmodel import Session, col, or_, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from videovault import logs, security
+from videovault.backoff import next_poll_at
 from videovault.config import settings
-from videovault.config.headers import masked
-from videovault.db import moment, reading, transaction
+from videovault.config.headers import mask_secrets
+from videovault.db import read_db_now, reading, transaction
 from videovault.errors import Conflict, UnsafeUrl, WebhookBusy, WebhookError, WebhookUnanswered
 from videovault.gateways import status_client, webhooks
 from videovault.gateways.webhook_reply import LONGEST_MINUTES, Generation
-from videovault.models import Event, Status, User, Video, now
+from videovault.models import Event, Status, User, Video, utcnow
 from videovault.security import Order
 from videovault.services.core import fields, idempotency, lifecycle, quota, rate_limits
 from videovault.services.core.access import Caller, open_video
 from videovault.services.core.idempotency import Claim
-from videovault.services.core.naming import object_key, title_of
+from videovault.services.core.naming import object_key, title_from_text
 from videovault.services.core.views import VideoView
 from videovault.services.generation import budget, webhook_log
-from videovault.services.generation.backoff import next_ask
 
 DEFAULT_MINUTES = 15.0
-LEAST_WAIT = timedelta(minutes=30)
-WAIT_FACTOR = 3  # times the estimated time
-BUSY_PAUSES = (
+MIN_RENDER_TIMEOUT = timedelta(minutes=30)
+RENDER_TIMEOUT_FACTOR = 3  # times the estimated time
+BUSY_RETRY_SECONDS = (
     5.0,
     60.0,
     600.0,
 )  # seconds before each repeat, where the webhook does not say when to come back
-BUSY = "The generator is busy and has not begun. The order is sent again by itself."
+BUSY_NOTE = "The generator is busy and has not begun. The order is sent again by itself."
 ORDERED_ONCE = "The video was ordered once and may be in the making, so we wait for the generator's report."
 
 Enqueue = Callable[[str], object]
@@ -64,7 +64,7 @@ def request(
         raise Conflict(
             "No video generator is set up. Ask the admin to set VIDEO_WEBHOOK_URL: docs/connect tells how."
         )
-    clean = fields.checked(fields.SCRIPT, script)
+    clean = fields.validate(fields.SCRIPT, script)
     rate_limits.check(rate_limits.GENERATIONS, "generations", caller.user_id)
     with transaction() as session:
         video = _named_or_new(session, caller, video_id, clean)
@@ -88,12 +88,12 @@ def delivered_url(caller: Caller, video_id: str) -> str | None:
         return (video.delivered_url or video.source_url) if video.owner_id == caller.user_id else None
 
 
-def again(session: Session, video: Video, caller: Caller) -> None:
+def render_again(session: Session, video: Video, caller: Caller) -> None:
     """Have a failed video rendered anew."""
     _start(session, video, caller)
 
 
-def ask_generator(video_id: str, keep: Keep | None = None) -> bool:
+def send_order(video_id: str, keep: Keep | None = None) -> bool:
     """The worker's part: call the webhook once for this attempt and note what it said; whether it was called.
 
     A second run, or one after a crash in the middle, finds the attempt taken and asks nothing: the render may
@@ -105,13 +105,13 @@ def ask_generator(video_id: str, keep: Keep | None = None) -> bool:
     if claimed is None:
         return False
     video, payload = claimed
-    key, note = f"{video.id}:{video.attempt}", webhook_log.outgoing("video", video.id)
+    key, note = f"{video.id}:{video.attempt}", webhook_log.outgoing_recorder("video", video.id)
     try:
         answer = webhooks.connected().generate(
             payload,
             idempotency_key=key,
             note=note,
-            field=webhook_log.video(),
+            field=webhook_log.video_result_field(),
             keep=partial(keep, video) if keep else None,
         )
     except WebhookUnanswered as unanswered:
@@ -123,45 +123,47 @@ def ask_generator(video_id: str, keep: Keep | None = None) -> bool:
         _fail(video, error.code, error.public_message)
     else:
         if not (answer.is_video and keep):
-            take_answer(video, answer, why="the webhook answered")
+            apply_reply(video, answer, why="the webhook answered")
     return True
 
 
-def take_answer(video: Video, answer: Generation, *, why: str) -> None:
+def apply_reply(video: Video, answer: Generation, *, why: str) -> None:
     """Note what the generator said of ``video``; nothing is changed where its callback was faster."""
     if answer.state == "failed":
         _fail(video, "GENERATION_FAILED", answer.message or "The generator failed.", by="generator")
     elif answer.state == "rejected":
-        _fail(video, "GENERATION_REJECTED", rejection(answer.message), by="generator")
+        _fail(video, "GENERATION_REJECTED", rejection_message(answer.message), by="generator")
     else:
         url = answer.video_url or video.expected_url
         with transaction(essential=True) as session:  # the answer may have been paid for
             if answer.state == "ready" and url:
                 status_url = _usable(answer.status_url) or video.status_url
-                receive_url(session, video, url, why=why, by="generator", status_url=status_url)
+                accept_url(session, video, url, why=why, by="generator", status_url=status_url)
             elif answer.state == "processing":
                 _keep_waiting(session, video, answer)
             else:
-                keep_unread(session, video, answer)
+                mark_unread(session, video, answer)
 
 
-def keep_unread(session: Session, video: Video, answer: Generation) -> bool:
+def mark_unread(session: Session, video: Video, answer: Generation) -> bool:
     """Go on waiting, and have the owner told that something was not understood; whether the video waits."""
     log.warning("a generator's answer was not understood", video_id=video.id, reason=answer.problem)
-    return video.status == Status.GENERATING and lifecycle.change(session, video, unread_at=now())
+    return video.status == Status.GENERATING and lifecycle.update_if_unchanged(
+        session, video, unread_at=utcnow()
+    )
 
 
-def receive_url(session: Session, video: Video, url: str, *, why: str, **more: Any) -> bool:
+def accept_url(session: Session, video: Video, url: str, *, why: str, **more: Any) -> bool:
     """The generator's URL is kept before anything is fetched; whether this was the first to bring it.
 
     ``more`` as ``lifecycle.move`` takes it. An unfinished upload belongs to the address before: ``tidy`` aborts it.
     """
-    return lifecycle.move(session, video, Status.QUEUED, why=why, **_from_address(video, url), **more)
+    return lifecycle.transition(session, video, Status.QUEUED, why=why, **_from_address(video, url), **more)
 
 
 def replace_url(session: Session, video: Video, url: str) -> bool:
     """Take another address for a queued video whose own does not give it yet; whether it was taken."""
-    return lifecycle.change(session, video, **lifecycle.FETCH_AT_ONCE, **_from_address(video, url))
+    return lifecycle.update_if_unchanged(session, video, **lifecycle.FETCH_NOW, **_from_address(video, url))
 
 
 def _from_address(video: Video, url: str) -> dict[str, Any]:
@@ -188,12 +190,12 @@ def order_of(video: Video) -> Order:
     return Order(video.id, video.order_digest or security.script_digest(_script(video)), video.attempt)
 
 
-def deadline(estimated_minutes: float) -> timedelta:
+def render_timeout(estimated_minutes: float) -> timedelta:
     """How long a video may stay processing before it counts as failed."""
-    return max(LEAST_WAIT, WAIT_FACTOR * timedelta(minutes=estimated_minutes))
+    return max(MIN_RENDER_TIMEOUT, RENDER_TIMEOUT_FACTOR * timedelta(minutes=estimated_minutes))
 
 
-LONGEST_WAIT = deadline(LONGEST_MINUTES)
+MAX_RENDER_TIMEOUT = render_timeout(LONGEST_MINUTES)
 
 
 def fail_overdue() -> None:
@@ -209,7 +211,7 @@ def fail_overdue() -> None:
             overdue = _overdue(session, select(Video)).where(Video.id == video_id)
             video = session.exec(overdue.with_for_update(key_share=True)).first()
             if video and video.expected_url:
-                receive_url(
+                accept_url(
                     session, video, video.expected_url, why="the address named earlier is tried", by="repair"
                 )
             elif video:
@@ -220,7 +222,7 @@ def fail_overdue() -> None:
 def _named_or_new(session: Session, caller: Caller, video_id: str, clean: Mapping[str, str]) -> Video:
     if video_id:
         return open_video(session, caller, video_id, "change").row
-    video = lifecycle.new_video(caller.user_id, Status.DRAFT, title_of(clean["hook"]), **clean)
+    video = lifecycle.new_video(caller.user_id, Status.DRAFT, title_from_text(clean["hook"]), **clean)
     session.add(video)
     session.flush()
     return video
@@ -230,8 +232,8 @@ def _start(session: Session, video: Video, caller: Caller, **script: Any) -> boo
     """Move to generating as a new attempt; False where the video is on its way or done already."""
     if video.status not in (Status.DRAFT, Status.FAILED):
         return False
-    quota.check_room(session, video.owner_id)  # before anything is paid for
-    is_ordered = lifecycle.move(
+    quota.check_quota(session, video.owner_id)  # before anything is paid for
+    is_ordered = lifecycle.transition(
         session,
         video,
         Status.GENERATING,
@@ -252,7 +254,7 @@ def _start(session: Session, video: Video, caller: Caller, **script: Any) -> boo
         deadline_at=None,
         error_code=None,
         error_message=None,
-        **lifecycle.rewritten(video, script),
+        **lifecycle.script_changes(video, script),
     )
     if is_ordered:
         budget.spend(session, video.owner_id)
@@ -262,25 +264,25 @@ def _start(session: Session, video: Video, caller: Caller, **script: Any) -> boo
 def _claim(video_id: str) -> tuple[Video, dict[str, str]] | None:
     """The video whose generator is to be asked now, and by nobody else, and what to send; the deadline runs from now."""
     unasked = col(Video.requested_at).is_(None)
-    due = or_(col(Video.next_ask_at).is_(None), col(Video.next_ask_at) <= now())
+    due = or_(col(Video.next_ask_at).is_(None), col(Video.next_ask_at) <= utcnow())
     with transaction() as session:
         video = session.get(Video, video_id)
         if video is None or video.status != Status.GENERATING:
             return None
-        until = now() + deadline(DEFAULT_MINUTES)
+        until = utcnow() + render_timeout(DEFAULT_MINUTES)
         taken = {
-            "requested_at": now(),
+            "requested_at": utcnow(),
             "next_ask_at": None,
             "deadline_at": until,
             "order_digest": order_of(video).script,
             "generator_note": None,
         }
-        if not lifecycle.change(session, video, unasked, due, **taken):
+        if not lifecycle.update_if_unchanged(session, video, unasked, due, **taken):
             return None
-        return video, payload_of(video, _owner_email(session, video))
+        return video, webhook_payload(video, _owner_email(session, video))
 
 
-def payload_of(video: Video, email: str) -> dict[str, str]:
+def webhook_payload(video: Video, email: str) -> dict[str, str]:
     """What is posted to the video webhook; ``email`` is the owner's."""
     token = security.callback_token(order_of(video))
     return {
@@ -307,41 +309,41 @@ def _wait_for_news(video: Video, unanswered: WebhookUnanswered) -> None:
     """The render may be under way: it is not ordered again, and its owner is told why nothing moves."""
     note = f"{unanswered.public_message} {ORDERED_ONCE}"
     with transaction(essential=True) as session:
-        lifecycle.change(session, video, generator_note=note)
+        lifecycle.update_if_unchanged(session, video, generator_note=note)
 
 
 def _put_off(video: Video, busy: WebhookBusy) -> None:
     """Nothing was begun: send the order again later, but not for ever."""
-    if video.asks >= len(BUSY_PAUSES):
+    if video.asks >= len(BUSY_RETRY_SECONDS):
         _fail(video, busy.code, busy.public_message)
         return
     log.info("video webhook is busy, asking again later", tries=video.asks + 1)
-    later = next_ask(video.asks, busy.retry_after or BUSY_PAUSES[video.asks])
+    later = next_poll_at(video.asks, busy.retry_after or BUSY_RETRY_SECONDS[video.asks])
     with transaction(essential=True) as session:
-        lifecycle.change(
+        lifecycle.update_if_unchanged(
             session,
             video,
             requested_at=None,
             deadline_at=None,
             next_ask_at=later,
             asks=video.asks + 1,
-            generator_note=BUSY,
+            generator_note=BUSY_NOTE,
         )
 
 
 def _keep_waiting(session: Session, video: Video, answer: Generation) -> None:
     minutes = answer.estimated_minutes or DEFAULT_MINUTES
     status_url = _usable(answer.status_url)
-    lifecycle.change(
+    lifecycle.update_if_unchanged(
         session,
         video,
         estimated_minutes=minutes,
-        deadline_at=now() + deadline(minutes),
+        deadline_at=utcnow() + render_timeout(minutes),
         generator_note=None,
         status_url=status_url,
         expected_url=answer.video_url or video.expected_url,
         unread_at=None,
-        next_ask_at=next_ask(0) if status_url else None,
+        next_ask_at=next_poll_at(0) if status_url else None,
         asks=0,
     )
 
@@ -350,29 +352,29 @@ def _usable(status_url: str) -> str | None:
     """The status address if it may be asked; without one the callback is waited for."""
     try:
         if status_url:
-            status_client.at(status_url).check(status_url)
+            status_client.client_for(status_url).check(status_url)
     except UnsafeUrl as error:
         log.warning("status address not used", reason=error.public_message)
         return None
     return status_url or None
 
 
-def rejection(message: str) -> str:
+def rejection_message(message: str) -> str:
     reason = f": {message.rstrip('. ')}" if message else ""
     return f"The generator rejected the script{reason}. Change the script, then try again."
 
 
 def _overdue(session: Session, statement: SelectOfScalar[T]) -> SelectOfScalar[T]:
-    return statement.where(Video.status == Status.GENERATING, col(Video.deadline_at) < moment(session))
+    return statement.where(Video.status == Status.GENERATING, col(Video.deadline_at) < read_db_now(session))
 
 
-def _fail(video: Video, code: str, message: str, by: lifecycle.By = "worker") -> None:
+def _fail(video: Video, code: str, message: str, by: lifecycle.ActorKind = "worker") -> None:
     with transaction(essential=True) as session:
         _end(session, video, code, message, by)
 
 
-def _end(session: Session, video: Video, code: str, message: str, by: lifecycle.By) -> None:
-    message = masked(message, settings().header_secrets)
+def _end(session: Session, video: Video, code: str, message: str, by: lifecycle.ActorKind) -> None:
+    message = mask_secrets(message, settings().header_secrets)
     failed = {"error_code": code, "error_message": message}
-    if lifecycle.move(session, video, Status.FAILED, by=by, why=message, next_ask_at=None, **failed):
+    if lifecycle.transition(session, video, Status.FAILED, by=by, why=message, next_ask_at=None, **failed):
         session.add(Event(kind="generation_failed", video_id=video.id, detail={"code": code}))

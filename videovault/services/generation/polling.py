@@ -6,27 +6,27 @@ from typing import Any
 from sqlmodel import Session, col, select
 
 from videovault import logs
+from videovault.backoff import next_poll_at
 from videovault.db import reading, transaction
 from videovault.errors import UnsafeUrl, WebhookBusy
 from videovault.gateways import status_client
 from videovault.gateways.webhook_reply import Generation
 from videovault.gateways.webhooks import Exchange
-from videovault.models import Status, Video, now
+from videovault.models import Status, Video, utcnow
 from videovault.services.core import lifecycle
 from videovault.services.generation import orders, webhook_log
-from videovault.services.generation.backoff import next_ask
 
 Enqueue = Callable[[str], object]
 log = logs.get(__name__)
 
 
-def due() -> list[str]:
+def due_video_ids() -> list[str]:
     """The videos whose generators are to be asked now."""
     waiting = (
         select(Video.id)
         .where(Video.status == Status.GENERATING)
         .where(col(Video.status_url).is_not(None), col(Video.requested_at).is_not(None))
-        .where(col(Video.next_ask_at) <= now())
+        .where(col(Video.next_ask_at) <= utcnow())
         .order_by(col(Video.next_ask_at))
     )
     with reading() as session:
@@ -44,8 +44,8 @@ def poll(video_id: str, *, enqueue: Enqueue) -> None:
         return
     heard: list[Exchange] = []
     try:
-        news = status_client.at(video.status_url).ask(
-            video.status_url, note=heard.append, field=webhook_log.video()
+        news = status_client.client_for(video.status_url).ask(
+            video.status_url, note=heard.append, field=webhook_log.video_result_field()
         )
     except WebhookBusy as busy:
         log.info("no news from the generator", video_id=video.id, reason=busy.public_message)
@@ -64,24 +64,24 @@ def poll(video_id: str, *, enqueue: Enqueue) -> None:
         if video.unread_at is None:  # once: it may say the same many times
             _record(video, heard)
         with transaction() as session:
-            orders.keep_unread(session, video, news.said)
+            orders.mark_unread(session, video, news.said)
         _come_back(video, news.retry_after)
         return
     _record(video, heard)
-    orders.take_answer(video, news.said, why="the status address answered")
+    orders.apply_reply(video, news.said, why="the status address answered")
     if is_ready:
         enqueue(video.id)
 
 
-def fresh_url(video: Video) -> str | None:
+def fetch_fresh_url(video: Video) -> str | None:
     """Another address for a video whose own has expired, if its generator has one to give."""
     if not video.status_url:
         return None
-    note = webhook_log.outgoing("poll", video.id)
+    note = webhook_log.outgoing_recorder("poll", video.id)
     try:
         said = (
-            status_client.at(video.status_url)
-            .ask(video.status_url, note=note, field=webhook_log.video())
+            status_client.client_for(video.status_url)
+            .ask(video.status_url, note=note, field=webhook_log.video_result_field())
             .said
         )
     except (WebhookBusy, UnsafeUrl) as error:
@@ -100,20 +100,20 @@ def _claim(video_id: str) -> Video | None:
 
 
 def _is_due(video: Video) -> bool:
-    return bool(video.requested_at and video.next_ask_at and video.next_ask_at <= now())
+    return bool(video.requested_at and video.next_ask_at and video.next_ask_at <= utcnow())
 
 
 def _put_off(session: Session, video: Video, asks: int) -> bool:
     unmoved = col(Video.next_ask_at) == video.next_ask_at
-    return lifecycle.change(session, video, unmoved, asks=asks, next_ask_at=next_ask(asks))
+    return lifecycle.update_if_unchanged(session, video, unmoved, asks=asks, next_ask_at=next_poll_at(asks))
 
 
 def _come_back(video: Video, retry_after: float | None, **values: Any) -> None:
     if retry_after:
-        values["next_ask_at"] = next_ask(video.asks, retry_after)
+        values["next_ask_at"] = next_poll_at(video.asks, retry_after)
     if values:
         with transaction() as session:
-            lifecycle.change(session, video, **values)
+            lifecycle.update_if_unchanged(session, video, **values)
 
 
 def _understood(video: Video, said: Generation) -> dict[str, Any]:
@@ -123,7 +123,7 @@ def _understood(video: Video, said: Generation) -> dict[str, Any]:
 
 def _record(video: Video, heard: list[Exchange]) -> None:
     for exchange in heard:
-        webhook_log.outgoing("poll", video.id)(exchange)
+        webhook_log.outgoing_recorder("poll", video.id)(exchange)
 
 
 def _new_estimate(video: Video, said: Generation) -> dict[str, Any]:
@@ -132,5 +132,5 @@ def _new_estimate(video: Video, said: Generation) -> dict[str, Any]:
         return {}
     return {
         "estimated_minutes": minutes,
-        "deadline_at": video.requested_at + orders.deadline(minutes),
+        "deadline_at": video.requested_at + orders.render_timeout(minutes),
     }

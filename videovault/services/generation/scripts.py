@@ -14,30 +14,30 @@ from videovault.gateways import webhooks
 from videovault.models import Event, Status, Video
 from videovault.services.core import fields, lifecycle, quota, rate_limits
 from videovault.services.core.access import Caller, open_video
-from videovault.services.core.naming import title_of
+from videovault.services.core.naming import title_from_text
 from videovault.services.core.views import ScriptView
 from videovault.services.generation import webhook_log
 
 Part = Literal["hook", "body", "conclusion"]
 PARTS: tuple[Part, ...] = get_args(Part)
-MOST_SEED = 10**6  # any number does: another one lets a template, or a model, find other words
+MAX_SEED = 10**6  # any number does: another one lets a template, or a model, find other words
 
 
-def write(caller: Caller, brief: Mapping[str, str]) -> ScriptView:
+def write_draft(caller: Caller, brief: Mapping[str, str]) -> ScriptView:
     """Have a script written for the brief and keep both as a draft.
 
     Without a script webhook the parts are empty, to be written by hand. Raises InvalidInput, RateLimited,
     QuotaExceeded, WebhookError.
     """
-    return keep(caller, compose(caller, brief))
+    return save_draft(caller, compose(caller, brief))
 
 
 def compose(caller: Caller, brief: Mapping[str, str]) -> dict[str, str]:
     """The brief with the script that the webhook writes for it, not yet kept; raises as ``write`` does."""
-    clean = fields.checked(fields.BRIEF, brief)
+    clean = fields.validate(fields.BRIEF, brief)
     rate_limits.check(rate_limits.SCRIPTS, "scripts", caller.user_id)
     with reading() as session:
-        quota.check_count(session, caller.user_id, adding=1)
+        quota.check_video_count(session, caller.user_id, adding=1)
     script = _asked(caller, clean) if settings().script_webhook else webhooks.Script()
     return clean | {part: _fitted(part, getattr(script, part)) for part in PARTS}
 
@@ -54,35 +54,37 @@ def compose_part(caller: Caller, video_id: str, part: Part) -> str:
         known = {name: getattr(video, name) for name in (*fields.BRIEF, *PARTS)}
         known["topic"] = video.topic or video.title
     rate_limits.check(rate_limits.SCRIPTS, "scripts", caller.user_id)
-    script = _asked(caller, known | {"part": part, "seed": str(secrets.randbelow(MOST_SEED))})
+    script = _asked(caller, known | {"part": part, "seed": str(secrets.randbelow(MAX_SEED))})
     text = _fitted(part, getattr(script, part))
     if not text:
         raise WebhookError(f"The script service answered without a {part}.")
     return text
 
 
-def left_empty(script: Mapping[str, str]) -> list[Part]:
+def missing_parts(script: Mapping[str, str]) -> list[Part]:
     """The parts that the script webhook did not write; none where there is no such webhook."""
     return [part for part in PARTS if not script[part]] if settings().script_webhook else []
 
 
-def keep(caller: Caller, script: Mapping[str, str]) -> ScriptView:
+def save_draft(caller: Caller, script: Mapping[str, str]) -> ScriptView:
     """Keep what ``compose`` made as a draft."""
     with transaction() as session:
-        video = lifecycle.new_video(caller.user_id, Status.DRAFT, title_of(script["topic"]), **script)
+        video = lifecycle.new_video(caller.user_id, Status.DRAFT, title_from_text(script["topic"]), **script)
         session.add(video)
         session.add(Event(kind="draft", actor_id=caller.user_id, video_id=video.id))
         return ScriptView.of(video)
 
 
-def save(caller: Caller, video_id: str, script: Mapping[str, str]) -> ScriptView:
+def update_draft(caller: Caller, video_id: str, script: Mapping[str, str]) -> ScriptView:
     """Keep what was typed into a draft so far, whether complete or not."""
     optional = {name: replace(rule, required=False) for name, rule in fields.SCRIPT.items() if name in script}
-    clean = fields.checked(optional, script)
+    clean = fields.validate(optional, script)
     with transaction() as session:
         video = open_video(session, caller, video_id, "change").row
         changeable = video.status in (Status.DRAFT, Status.FAILED)
-        if not changeable or not lifecycle.change(session, video, **lifecycle.rewritten(video, clean)):
+        if not changeable or not lifecycle.update_if_unchanged(
+            session, video, **lifecycle.script_changes(video, clean)
+        ):
             raise Conflict("This video is being made, so its script cannot be changed.")
         return ScriptView.of(video)
 
@@ -108,7 +110,7 @@ def latest(caller: Caller) -> ScriptView | None:
 def _asked(caller: Caller, order: Mapping[str, str]) -> webhooks.Script:
     sent = {**order, "email": caller.email}
     return webhooks.connected().write_script(
-        sent, note=webhook_log.outgoing("script"), field=webhook_log.script()
+        sent, note=webhook_log.outgoing_recorder("script"), field=webhook_log.script_result_field()
     )
 
 

@@ -11,11 +11,11 @@ from sqlmodel import Session, col, select
 
 from videovault import installation, security
 from videovault.config import settings
-from videovault.config.types import is_guessable
-from videovault.db import one_at_a_time, reading, transaction
+from videovault.config.validation import is_guessable
+from videovault.db import advisory_lock, reading, transaction
 from videovault.errors import ConfigurationError
-from videovault.models import Event, IdempotencyKey, KeyCanary, Video, now
-from videovault.services.core.access import seal_again
+from videovault.models import Event, IdempotencyKey, KeyCanary, Video, utcnow
+from videovault.services.core.access import reseal_key
 from videovault.services.core.audit import KEY_REPLACED
 
 CANARY = {"owner_id": "installation", "video_id": "canary"}
@@ -35,7 +35,7 @@ class Rekeyed:
     kept: int = 0
 
 
-def verify() -> None:
+def verify_keys() -> None:
     """Make sure that every key that sealed rows is set, and note the current one.
 
     Raises ConfigurationError with what to do when one is missing.
@@ -56,7 +56,7 @@ def verify() -> None:
     if any(_is_current(canary) for canary in canaries) and all(_opens(canary) for canary in canaries):
         return
     with transaction() as session:
-        one_at_a_time(session, "keys")
+        advisory_lock(session, "keys")
         _note_current(session)
 
 
@@ -75,14 +75,14 @@ def rekey() -> Rekeyed:
                     continue
                 fresh = security.new_secret_key()
                 video.sealed_key = security.seal(fresh, owner_id=video.owner_id, video_id=video.id)
-                video.share_views, video.updated_at = 0, now()
+                video.share_views, video.updated_at = 0, utcnow()
                 session.add(Event(kind=KEY_REPLACED, video_id=video.id, detail={"why": "the key was lost"}))
                 done.replaced += 1
-    keep_current_only()
+    delete_old_canaries()
     return done
 
 
-def unopened() -> Rekeyed:
+def count_unopenable() -> Rekeyed:
     """What ``rekey`` would do."""
     done = Rekeyed()
     for page in _pages():
@@ -94,10 +94,10 @@ def unopened() -> Rekeyed:
     return done
 
 
-def keep_current_only() -> None:
+def delete_old_canaries() -> None:
     """Forget the keys that seal no row any more: all but the current one."""
     with transaction() as session:
-        one_at_a_time(session, "keys")
+        advisory_lock(session, "keys")
         for canary in session.exec(select(KeyCanary)):
             if not _is_current(canary):
                 session.delete(canary)
@@ -113,7 +113,7 @@ def _note_current(session: Session) -> None:
             f"The secret key is another one than the key that this database was used with.\n{_remedy()}"
         )
     if not canaries:  # a database of a version without canaries: its videos tell
-        found = unopened()
+        found = count_unopenable()
         if found.replaced:
             total = found.replaced + found.kept
             raise ConfigurationError(
@@ -131,15 +131,15 @@ def _is_missing() -> bool:
 
 
 def _opens(canary: KeyCanary) -> bool:
-    return security.open_sealed(canary.sealed, **CANARY) is not None
+    return security.unseal(canary.sealed, **CANARY) is not None
 
 
 def _is_current(canary: KeyCanary) -> bool:
-    return _opens(canary) and security.resealed(canary.sealed, **CANARY) is None
+    return _opens(canary) and security.reseal(canary.sealed, **CANARY) is None
 
 
 def _opens_video(video: Video) -> bool:
-    return security.open_sealed(video.sealed_key, owner_id=video.owner_id, video_id=video.id) is not None
+    return security.unseal(video.sealed_key, owner_id=video.owner_id, video_id=video.id) is not None
 
 
 def _pages() -> Iterator[list[str]]:
@@ -185,28 +185,28 @@ def reseal_videos() -> Resealed:
             for video_id in page:
                 video = session.get(Video, video_id)
                 if video is not None:
-                    _count(done, _video_opens(video), seal_again(session, video))
+                    _count(done, _video_opens(video), reseal_key(session, video))
         last = page[-1]
     return done
 
 
-def reseal_answers() -> Resealed:
+def reseal_idempotency_keys() -> Resealed:
     """The same for the answers that are kept for idempotency keys."""
     done = Resealed()
     with transaction() as session:
         kept = select(IdempotencyKey).where(col(IdempotencyKey.sealed_answer).is_not(None))
         for entry in session.exec(kept.with_for_update()):
             owner, video_id, sealed = entry.user_id, str(entry.video_id), str(entry.sealed_answer)
-            opens = security.open_sealed(sealed, owner_id=owner, video_id=video_id) is not None
-            fresh = security.resealed(sealed, owner_id=owner, video_id=video_id)
+            opens = security.unseal(sealed, owner_id=owner, video_id=video_id) is not None
+            fresh = security.reseal(sealed, owner_id=owner, video_id=video_id)
             entry.sealed_answer = fresh or sealed
             _count(done, opens, fresh is not None)
     return done
 
 
-WHAT: dict[str, Callable[[], Resealed]] = {
+RESEALERS: dict[str, Callable[[], Resealed]] = {
     "secret keys of videos": reseal_videos,
-    "kept answers": reseal_answers,
+    "kept answers": reseal_idempotency_keys,
 }
 
 
@@ -217,7 +217,7 @@ def _page(after: str) -> list[str]:
 
 
 def _video_opens(video: Video) -> bool:
-    return security.open_sealed(video.sealed_key, owner_id=video.owner_id, video_id=video.id) is not None
+    return security.unseal(video.sealed_key, owner_id=video.owner_id, video_id=video.id) is not None
 
 
 def _count(done: Resealed, opens: bool, anew: bool) -> None:

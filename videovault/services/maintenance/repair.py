@@ -4,14 +4,14 @@ from collections.abc import Callable
 
 from videovault import db, logs
 from videovault.errors import VideoVaultError
-from videovault.services.accounts import deletion as accounts_deletion
+from videovault.services.accounts import accounts as accounts_deletion
 from videovault.services.accounts import invitations, sessions
-from videovault.services.admin import webhook_log
-from videovault.services.admin.checks import objects
+from videovault.services.admin import rescue
+from videovault.services.admin.checks import object_store
 from videovault.services.core import audit, idempotency
 from videovault.services.generation import budget, callbacks, orders
 from videovault.services.notifications import outbox
-from videovault.services.transfer import cleanup, received, scheduler, worker_registry
+from videovault.services.transfer import cleanup, response_video, scheduler, worker_registry
 from videovault.services.videos import deletion as videos_deletion
 from videovault.services.videos import sidecar
 
@@ -20,7 +20,7 @@ Enqueue = Callable[[str], object]
 log = logs.get(__name__)
 
 
-def each(*steps: Step) -> None:
+def run_all(*steps: Step) -> None:
     """Take every step, whatever becomes of the others; the log tells of those that failed."""
     for step in steps:
         try:
@@ -35,14 +35,14 @@ def each(*steps: Step) -> None:
 PURGES: tuple[Step, ...] = (
     sessions.purge,
     invitations.purge,
-    webhook_log.purge,
+    rescue.purge,
     idempotency.purge,
     outbox.purge,
     worker_registry.purge,
     audit.purge,
     budget.purge,
     callbacks.purge,
-    objects.sweep,
+    object_store.sweep,
 )
 
 
@@ -54,25 +54,25 @@ def repair(*, enqueue: Enqueue) -> None:
     """
 
     def hand_out() -> None:
-        db.check_room()  # no worker could claim one
-        for video_id in scheduler.forgotten():
+        db.check_database_disk_space()  # no worker could claim one
+        for video_id in scheduler.stranded():
             enqueue(video_id)
 
-    each(
-        scheduler.take_back,
-        received.take_back,
+    run_all(
+        scheduler.requeue_expired,
+        response_video.release_expired,
         orders.fail_overdue,
         hand_out,
-        videos_deletion.finish_all,
-        accounts_deletion.finish_all,
-        cleanup.clear_failed,
+        videos_deletion.finish_pending,
+        accounts_deletion.finish_closing,
+        cleanup.clean_up_failed,
         sidecar.write_due,
     )
 
 
-def tidy() -> None:
+def clean_up() -> None:
     """What ``repair`` need not look for every few seconds: strays in S3, and what was to be kept for a time only; and room."""
-    each(*PURGES, db.keep_reserve, cleanup.abort_strays)
+    run_all(*PURGES, db.refill_disk_reserve, cleanup.abort_orphaned_uploads)
 
 
 def _name(step: Step) -> str:

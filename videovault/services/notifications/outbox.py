@@ -12,28 +12,28 @@ from videovault.config import settings
 from videovault.db import keep_newest, reading, transaction
 from videovault.errors import MailError, UpstreamError
 from videovault.gateways import mail, notification_webhook
-from videovault.gateways.mail import Letter
-from videovault.models import Channel, OutboxMessage, User, now
+from videovault.gateways.mail import Email
+from videovault.models import Channel, OutboxMessage, User, utcnow
 from videovault.services.accounts import password_reset
 
 # The words of every e-mail: of videos, and of a forgotten password.
 
 
-def letter(message: OutboxMessage, to: User) -> Letter:
-    return _new_password(message, to) if message.kind == password_reset.MAIL else _video(message, to)
+def email_for(message: OutboxMessage, to: User) -> Email:
+    return _new_password(message, to) if message.kind == password_reset.MESSAGE_KIND else _video(message, to)
 
 
-def _new_password(message: OutboxMessage, to: User) -> Letter:
-    link = password_reset.link_for(to).url
+def _new_password(message: OutboxMessage, to: User) -> Email:
+    link = password_reset.reset_link(to).url
     text = (
         "Somebody, hopefully you, asked for a new password. Choose one within an hour:\n\n"
         f"{link}\n\nIf it was not you, do nothing: your password stays as it is.\n\n"
         f"-- \nVideoVault at {settings().base_url} sent this because somebody typed this address there.\n"
     )
-    return Letter(message.id, message.created_at, to.email, "A new password for VideoVault", text)
+    return Email(message.id, message.created_at, to.email, "A new password for VideoVault", text)
 
 
-def _video(message: OutboxMessage, to: User) -> Letter:
+def _video(message: OutboxMessage, to: User) -> Email:
     video = message.payload["data"]
     title, reason = f"“{video['title']}”", video.get("error", {}).get("message", "")
     if reason:
@@ -45,11 +45,11 @@ def _video(message: OutboxMessage, to: User) -> Letter:
     gallery = f"{settings().base_url}/gallery"
     sender = f"VideoVault at {settings().base_url} sent this because the video is yours."
     text = f"{said}\n\n{way_on}\n{gallery}?video={message.video_id}\n\n-- \n{sender}\n"
-    return Letter(message.id, message.created_at, to.email, subject, text)
+    return Email(message.id, message.created_at, to.email, subject, text)
 
 
 # Before the second try, the third, and so on: eight tries within a day.
-PAUSES = (
+RETRY_DELAYS = (
     timedelta(seconds=10),
     timedelta(minutes=1),
     timedelta(minutes=10),
@@ -59,9 +59,9 @@ PAUSES = (
     timedelta(hours=15),
 )
 LEASE = timedelta(minutes=5)  # longer than any try takes; then its worker counts as dead
-KEPT = timedelta(days=30)
-MOST = 100_000
-AT_ONCE = 100
+RETENTION = timedelta(days=30)
+MAX_MESSAGES = 100_000
+BATCH_SIZE = 100
 
 log = logs.get(__name__)
 
@@ -90,17 +90,19 @@ def purge() -> None:
     unsent = col(OutboxMessage.next_attempt_at).is_(None) & col(OutboxMessage.delivered_at).is_(None)
     never_due = unsent & col(OutboxMessage.last_error).is_(None)
     with transaction() as session:
-        session.exec(delete(OutboxMessage).where(never_due | (col(OutboxMessage.created_at) < now() - KEPT)))
-        keep_newest(session, OutboxMessage.created_at, MOST)
+        session.exec(
+            delete(OutboxMessage).where(never_due | (col(OutboxMessage.created_at) < utcnow() - RETENTION))
+        )
+        keep_newest(session, OutboxMessage.created_at, MAX_MESSAGES)
 
 
 def _due(channel: Channel) -> list[str]:
     due = (
         select(OutboxMessage.id)
         .where(OutboxMessage.channel == channel)
-        .where(col(OutboxMessage.next_attempt_at) <= now())
+        .where(col(OutboxMessage.next_attempt_at) <= utcnow())
         .order_by(col(OutboxMessage.next_attempt_at))
-        .limit(AT_ONCE)
+        .limit(BATCH_SIZE)
     )
     with reading() as session:
         return list(session.exec(due))
@@ -112,9 +114,9 @@ def _claim(message_id: str) -> OutboxMessage | None:
         message = session.get(OutboxMessage, message_id)
     if message is None:
         return None
-    is_due = col(OutboxMessage.next_attempt_at) <= now()
+    is_due = col(OutboxMessage.next_attempt_at) <= utcnow()
     attempts = message.attempts + 1
-    if not _change(message, is_due, attempts=attempts, next_attempt_at=now() + LEASE):
+    if not _change(message, is_due, attempts=attempts, next_attempt_at=utcnow() + LEASE):
         return None
     message.attempts = attempts
     return message
@@ -129,7 +131,7 @@ def _try(message: OutboxMessage) -> None:
         log.exception("unforeseen fault with a notice")
         _put_off(message, "Something went wrong on our side; the log tells more.", is_final=False)
     else:
-        _change(message, delivered_at=now(), next_attempt_at=None, last_error=None)
+        _change(message, delivered_at=utcnow(), next_attempt_at=None, last_error=None)
 
 
 def _send(message: OutboxMessage) -> None:
@@ -137,7 +139,7 @@ def _send(message: OutboxMessage) -> None:
         case Channel.WEBHOOK:
             notification_webhook.connected().deliver(message.id, message.payload)
         case Channel.MAIL:
-            mail.connected().send(letter(message, _addressee(message.payload["data"]["userId"])))
+            mail.connected().send(email_for(message, _addressee(message.payload["data"]["userId"])))
 
 
 def _addressee(user_id: str) -> User:
@@ -150,9 +152,9 @@ def _addressee(user_id: str) -> User:
 
 def _put_off(message: OutboxMessage, reason: str, *, is_final: bool) -> None:
     """Until the next pause is over, or for good."""
-    gives_up = is_final or message.attempts > len(PAUSES)
+    gives_up = is_final or message.attempts > len(RETRY_DELAYS)
     log.warning("notice not delivered", channel=message.channel, reason=reason, given_up=gives_up)
-    again = None if gives_up else now() + PAUSES[message.attempts - 1]
+    again = None if gives_up else utcnow() + RETRY_DELAYS[message.attempts - 1]
     _change(message, next_attempt_at=again, last_error=reason)
 
 

@@ -7,22 +7,22 @@ from sqlalchemy import CursorResult, update
 from sqlmodel import Session, col, or_
 
 from videovault import logs, security
-from videovault.db import AUDIT_SECONDS, reading, transaction, write_if_possible
+from videovault.db import AUDIT_LOCK_SECONDS, reading, transaction, try_write
 from videovault.errors import ObjectSwapped, RateLimited, WrongSecretKey
 from videovault.models import Video
-from videovault.security import Ticket
+from videovault.security import ViewPass
 from videovault.services.core import audit, client_ip, rate_limits
 from videovault.services.core.access import Visitor, open_video
 from videovault.services.core.views import CopyView, Measured
-from videovault.services.sharing import links
-from videovault.services.sharing.links import SharedView
+from videovault.services.sharing import share_links
+from videovault.services.sharing.share_links import SharedView
 from videovault.services.videos import gallery, integrity
 
-TICKET_SECONDS = 6 * 3600  # how long an open page may play and download, whatever the limit of views then
+VIEW_PASS_SECONDS = 6 * 3600  # how long an open page may play and download, whatever the limit of views then
 
 
 @dataclass(frozen=True)
-class Visit:
+class ShareCredentials:
     """A key, the address it came from, and the ticket of a page that is open already."""
 
     secret_key: str = field(repr=False)
@@ -30,7 +30,7 @@ class Visit:
     ticket: str = field(default="", repr=False)
 
 
-def open_page(video_id: str, visit: Visit) -> SharedView:
+def open_page(video_id: str, visit: ShareCredentials) -> SharedView:
     """What the page of a link shows; it counts as a view, but for a page that has its ticket already.
 
     Raises WrongSecretKey alike for a wrong, old, closed or used-up link and for an absent video, and RateLimited.
@@ -50,11 +50,11 @@ def open_page(video_id: str, visit: Visit) -> SharedView:
         format=video.format,
         measured=Measured.model_validate(video, from_attributes=True),
         playable_copy=_copy_for_visitors(video),
-        ticket=visit.ticket if inside else security.visit_ticket(ticket),
+        ticket=visit.ticket if inside else security.issue_view_pass(ticket),
     )
 
 
-def download_url(video_id: str, visit: Visit, *, inline: bool = False) -> str:
+def download_url(video_id: str, visit: ShareCredentials, *, inline: bool = False) -> str:
     """A fresh presigned URL to save the file or (``inline``) to play it; without a ticket it counts as a view.
 
     Raises as ``open_page`` does.
@@ -64,12 +64,12 @@ def download_url(video_id: str, visit: Visit, *, inline: bool = False) -> str:
     if not _is_inside(ticket, visit):
         _count(video, visit, "address")
     if not inline:
-        detail = {"network": client_ip.network_of(visit.address)}
-        audit.tally_if_possible("share_download", video_id=video_id, client_ip=visit.address, detail=detail)
+        detail = {"network": client_ip.anonymize(visit.address)}
+        audit.try_record_hourly("share_download", video_id=video_id, client_ip=visit.address, detail=detail)
     return gallery.video_link(video, inline=inline, copied=inline and integrity.is_copy_intact(video))
 
 
-def poster_url(video_id: str, visit: Visit) -> str:
+def poster_url(video_id: str, visit: ShareCredentials) -> str:
     """A fresh presigned URL of the poster; not counted, but gone with the last view. Raises as ``open_page`` does."""
     ticket = _ticket(video_id)
     with reading() as session:
@@ -86,20 +86,20 @@ def _copy_for_visitors(video: Video) -> CopyView | None:
     return copy and copy.model_copy(update={"error": None})
 
 
-def _ticket(video_id: str) -> Ticket:
+def _ticket(video_id: str) -> ViewPass:
     """To be asked for first: a link that changes meanwhile leaves it behind."""
-    return Ticket(video_id, links.opening(video_id))
+    return ViewPass(video_id, share_links.link_version(video_id))
 
 
-def _is_inside(ticket: Ticket, visit: Visit) -> bool:
-    return security.is_visit_ticket(visit.ticket, ticket, max_age_seconds=TICKET_SECONDS)
+def _is_inside(ticket: ViewPass, visit: ShareCredentials) -> bool:
+    return security.is_valid_view_pass(visit.ticket, ticket, max_age_seconds=VIEW_PASS_SECONDS)
 
 
 def _is_used_up(video: Video) -> bool:
     return video.share_most_views is not None and video.share_views >= video.share_most_views
 
 
-def _proven(video_id: str, visit: Visit) -> Video:
+def _proven(video_id: str, visit: ShareCredentials) -> Video:
     with reading() as session:
         video = _let_in(session, video_id, visit)
     try:
@@ -109,10 +109,10 @@ def _proven(video_id: str, visit: Visit) -> Video:
     return video
 
 
-def _let_in(session: Session, video_id: str, visit: Visit) -> Video:
-    address = client_ip.counted_as(visit.address)
+def _let_in(session: Session, video_id: str, visit: ShareCredentials) -> Video:
+    address = client_ip.rate_limit_key(visit.address)
     try:
-        rate_limits.check_address_untried(rate_limits.WRONG_KEYS, "share", address)
+        rate_limits.check_address_without_counting(rate_limits.WRONG_KEYS, "share", address)
         return open_video(session, Visitor(visit.secret_key), video_id, "watch").row
     except RateLimited:
         logs.refused("share link", video_id=video_id, reason="limited")
@@ -123,17 +123,17 @@ def _let_in(session: Session, video_id: str, visit: Visit) -> Video:
         raise
 
 
-def _count(video: Video, visit: Visit, way: str) -> None:
+def _count(video: Video, visit: ShareCredentials, way: str) -> None:
     """One more view, unless there have been enough. Where there is no limit, a view need not be counted."""
     count = partial(_counted, video_id=video.id, visit=visit, way=way)
     if video.share_most_views is None:
-        write_if_possible("share_opened", count, patience=AUDIT_SECONDS)
+        try_write("share_opened", count, patience=AUDIT_LOCK_SECONDS)
         return
     with transaction(essential=True) as session:
         count(session)
 
 
-def _counted(session: Session, *, video_id: str, visit: Visit, way: str) -> None:
+def _counted(session: Session, *, video_id: str, visit: ShareCredentials, way: str) -> None:
     room = or_(col(Video.share_most_views).is_(None), col(Video.share_views) < col(Video.share_most_views))
     video = _let_in(session, video_id, visit)
     more = update(Video).where(col(Video.id) == video_id, room)
@@ -143,5 +143,5 @@ def _counted(session: Session, *, video_id: str, visit: Visit, way: str) -> None
     if not isinstance(counted, CursorResult) or counted.rowcount == 0:
         raise WrongSecretKey
     session.refresh(video, ["share_views"])
-    detail = {"network": client_ip.network_of(visit.address), "views": video.share_views, "by": way}
-    audit.tally(session, "share_opened", video_id=video_id, client_ip=visit.address, detail=detail)
+    detail = {"network": client_ip.anonymize(visit.address), "views": video.share_views, "by": way}
+    audit.record_hourly(session, "share_opened", video_id=video_id, client_ip=visit.address, detail=detail)

@@ -9,22 +9,22 @@ from typing import Any, Self
 from sqlalchemy.exc import SQLAlchemyError
 
 from videovault import logs
-from videovault.db import clock, transaction
+from videovault.db import db_now, transaction
 from videovault.errors import DiskFull
 from videovault.models import Video
 from videovault.services.core import lifecycle
-from videovault.services.core.capacity import Room
+from videovault.services.core.capacity import SpaceReservation
 
 BEAT_SECONDS = 0.5
 
 log = logs.get(__name__)
 
 
-class Superseded(Exception):
+class LeaseLost(Exception):
     """The row is no longer this worker's: cancelled, deleted or claimed by another."""
 
 
-class Interrupted(Exception):
+class WorkerStopping(Exception):
     """The worker is stopping; the video goes back to the queue."""
 
 
@@ -36,7 +36,7 @@ class Lease:
         self._stopping = stopping
         self._lost = threading.Event()
         self._over = threading.Event()
-        self._room = Room(video)
+        self._room = SpaceReservation(video)
         self._bytes: tuple[int, int | None] | None = None
         self._rate = Rate()
         self._heart = threading.Thread(target=self._beat, name=f"lease-{video.id}", daemon=True)
@@ -64,22 +64,22 @@ class Lease:
     def check(self) -> None:
         """Raises Superseded or Interrupted when the work is to end."""
         if self._lost.is_set():
-            raise Superseded
+            raise LeaseLost
         if self._stopping():
-            raise Interrupted
+            raise WorkerStopping
 
     def note(self, **values: Any) -> None:
         """Set columns of the row at once. Raises Superseded when it is no longer ours."""
         with transaction(essential=True) as session:
-            if not lifecycle.change(session, self._video, heartbeat_at=clock(), **values):
+            if not lifecycle.update_if_unchanged(session, self._video, heartbeat_at=db_now(), **values):
                 self._lost.set()
-                raise Superseded
+                raise LeaseLost
 
     def _beat(self) -> None:
         while not self._over.wait(BEAT_SECONDS):
             try:
                 self.note(**self._progress())
-            except Superseded:
+            except LeaseLost:
                 return
             except (SQLAlchemyError, DiskFull) as error:
                 # A busy database is no reason to lose a transfer; the lease outlives many beats.

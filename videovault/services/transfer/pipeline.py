@@ -13,12 +13,12 @@ from videovault.gateways import source
 from videovault.models import Event, Status, Video
 from videovault.services.core import audit, fields, lifecycle, quota, rate_limits
 from videovault.services.core.access import Caller, open_video
-from videovault.services.core.views import PROCESSING, Retry, SourceView, VideoView, retries_of
+from videovault.services.core.views import PROCESSING, Retry, SourceView, VideoView, available_retries
 from videovault.services.generation import orders
-from videovault.services.transfer import playable_copy, received, scheduler, store
+from videovault.services.transfer import playable_copy, response_video, scheduler, store
 
 Enqueue = Callable[[str], object]
-NO_SUCH_WAY: dict[Retry, str] = {
+RETRY_REFUSALS: dict[Retry, str] = {
     "copy": "This video needs no playable copy, or has one, or it is being made.",
     "transfer": "There is no address that this video could be fetched from.",
     "generation": "This video was stored from a link, so it cannot be generated.",
@@ -33,12 +33,12 @@ def produce(video_id: str, *, stopping: Callable[[], bool]) -> str | None:
     waiting. Gives back a video whose turn comes now that a place is free, to be handed to a worker.
     """
     with _ending_well(video_id):
-        orders.ask_generator(video_id, received.store)
+        orders.send_order(video_id, response_video.store_response)
     _ask_next()
     return store_next(stopping=stopping)
 
 
-def generate(*, enqueue: Enqueue) -> None:
+def request_next(*, enqueue: Enqueue) -> None:
     """The first half of ``produce``, for whoever waits for generators: what has its address is queued again."""
     asked = _ask_next()
     if asked and _status(asked) == Status.QUEUED:
@@ -57,7 +57,7 @@ def store_next(*, stopping: Callable[[], bool]) -> str | None:
         return None
     with _ending_well(video.id):
         store.store(video, stopping=stopping)
-    return scheduler.following()
+    return scheduler.next_queued()
 
 
 def retry(caller: Caller, video_id: str, how: Retry | None = None, *, enqueue: Enqueue) -> VideoView:
@@ -68,17 +68,17 @@ def retry(caller: Caller, video_id: str, how: Retry | None = None, *, enqueue: E
     _check_not_too_often(caller, video_id, how)
     with transaction() as session:
         video = open_video(session, caller, video_id, "change", alone=True).row
-        possible = retries_of(video)
+        possible = available_retries(video)
         if not possible or (how and how not in possible):
             raise Conflict(_why_not(video, how))
-        quota.check_room(session, video.owner_id)
+        quota.check_quota(session, video.owner_id)
         _AGAIN[how or possible[0]](session, video, caller)
         view = VideoView.of(video)
     enqueue(video_id)
     return view
 
 
-def source_address(caller: Caller, video_id: str) -> SourceView:
+def reveal_source_url(caller: Caller, video_id: str) -> SourceView:
     """Where a failed video was fetched from, as it was given. Raises VideoNotFound, Forbidden, Conflict.
 
     It may carry a secret: only those who may see the video's key get it, and it is never in a list or in a log.
@@ -87,17 +87,17 @@ def source_address(caller: Caller, video_id: str) -> SourceView:
         video = open_video(session, caller, video_id, "share").row
     if video.status != Status.FAILED or not video.source_url:
         raise Conflict("Only the address of a video that could not be fetched is shown.")
-    audit.source_read(caller.user_id, video)
+    audit.record_source_read(caller.user_id, video)
     return SourceView(video_id=video.id, video_url=video.source_url)
 
 
-def fetch_from(caller: Caller, video_id: str, url: str, *, enqueue: Enqueue) -> VideoView:
+def fetch_from_url(caller: Caller, video_id: str, url: str, *, enqueue: Enqueue) -> VideoView:
     """Fetch a failed video from another address, or from its own one again, from where it broke.
 
     Raises VideoNotFound, InvalidInput, UnsafeUrl, SourceError when its host cannot be found, Conflict,
     QuotaExceeded, RateLimited.
     """
-    url = fields.checked_address(url)
+    url = fields.validate_url(url)
     rate_limits.check(rate_limits.STORES, "stores", caller.user_id)
     with reading() as session:
         attempt = open_video(session, caller, video_id, "change").row.attempt
@@ -106,7 +106,7 @@ def fetch_from(caller: Caller, video_id: str, url: str, *, enqueue: Enqueue) -> 
         video = open_video(session, caller, video_id, "change", alone=True).row
         if video.status != Status.FAILED:
             raise Conflict("Only a video that failed can be fetched from another address.")
-        quota.check_room(session, video.owner_id)
+        quota.check_quota(session, video.owner_id)
         if url == video.source_url:
             _queue_again(session, video, caller)
         else:
@@ -122,7 +122,7 @@ def cancel(caller: Caller, video_id: str) -> VideoView:
         video = open_video(session, caller, video_id, "change", alone=True).row
         if video.status not in PROCESSING:
             raise Conflict("This video is not being made.")
-        lifecycle.move(
+        lifecycle.transition(
             session,
             video,
             Status.FAILED,
@@ -136,9 +136,9 @@ def cancel(caller: Caller, video_id: str) -> VideoView:
 
 def _ask_next() -> str | None:
     """Ask the generator for a video that waits, of whoever has the fewest under way; which one it was."""
-    while video_id := scheduler.next_unasked():
+    while video_id := scheduler.next_unrequested():
         with _ending_well(video_id):
-            if orders.ask_generator(video_id, received.store):
+            if orders.send_order(video_id, response_video.store_response):
                 return video_id
     return None
 
@@ -173,7 +173,7 @@ def _give_up(video: Video | None) -> None:
     message = "Something went wrong on our side. Try again; the log tells the admin more."
     with transaction() as session:
         if video is not None and video.status in PROCESSING:
-            lifecycle.move(
+            lifecycle.transition(
                 session,
                 video,
                 Status.FAILED,
@@ -186,12 +186,12 @@ def _give_up(video: Video | None) -> None:
 def _why_not(video: Video, how: Retry | None) -> str:
     if video.status != Status.FAILED and how != "copy":
         return "Only a video that failed can be tried again."
-    return NO_SUCH_WAY[how] if how else "Give this video an address that it can be fetched from."
+    return RETRY_REFUSALS[how] if how else "Give this video an address that it can be fetched from."
 
 
 def _check_not_too_often(caller: Caller, video_id: str, how: Retry | None) -> None:
     with reading() as session:
-        possible = retries_of(open_video(session, caller, video_id, "read").row)
+        possible = available_retries(open_video(session, caller, video_id, "read").row)
     again = how if how in possible else next(iter(possible), None)
     if again == "generation":
         rate_limits.check(rate_limits.GENERATIONS, "generations", caller.user_id)
@@ -203,17 +203,17 @@ def _queue_from(session: Session, video: Video, caller: Caller, url: str) -> Non
     if video.has_derived_title:
         video.title = source.title_from_url(url)
     why, attempt = "fetched from another address", video.attempt + 1
-    orders.receive_url(session, video, url, why=why, actor_id=caller.user_id, attempt=attempt)
+    orders.accept_url(session, video, url, why=why, actor_id=caller.user_id, attempt=attempt)
     session.add(Event(kind="retried", actor_id=caller.user_id, video_id=video.id))
 
 
 def _copy_again(session: Session, video: Video, caller: Caller) -> None:
-    if playable_copy.try_again(session, video):
+    if playable_copy.retry(session, video):
         session.add(Event(kind="copy_retried", actor_id=caller.user_id, video_id=video.id))
 
 
 def _queue_again(session: Session, video: Video, caller: Caller) -> None:
-    lifecycle.move(
+    lifecycle.transition(
         session,
         video,
         Status.QUEUED,
@@ -231,6 +231,6 @@ def _queue_again(session: Session, video: Video, caller: Caller) -> None:
 
 _AGAIN: dict[Retry, Callable[[Session, Video, Caller], None]] = {
     "transfer": _queue_again,
-    "generation": orders.again,
+    "generation": orders.render_again,
     "copy": _copy_again,
 }

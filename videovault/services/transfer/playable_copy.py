@@ -15,37 +15,37 @@ from sqlmodel import Session, col, func, or_, select
 
 from videovault import logs
 from videovault.config import settings
-from videovault.db import clock, moment, reading, transaction
-from videovault.errors import DiskFull, QuotaExceeded, StorageError, VideoVaultError, is_passing
+from videovault.db import db_now, read_db_now, reading, transaction
+from videovault.errors import DiskFull, QuotaExceeded, StorageError, VideoVaultError, is_transient
 from videovault.gateways import conversion, probe, storage
 from videovault.gateways.container import CONTENT_TYPES
 from videovault.gateways.conversion import (
+    AudioTarget,
     ConversionFailed,
     Limits,
-    Original,
-    OriginalUnreadable,
     Recipe,
-    Sound,
+    SourceUnreadable,
+    SourceVideo,
 )
 from videovault.models import CopyState, Event, Playback, Status, User, Video
 from videovault.services.core import lifecycle, quota
-from videovault.services.core.capacity import spool, spool_room
-from videovault.services.core.lifecycle import is_silent
+from videovault.services.core.capacity import free_spool_bytes, temporary_file
+from videovault.services.core.lifecycle import lease_expired
 from videovault.services.core.naming import content_disposition, copy_key
-from videovault.services.transfer.engine.files import Uploaded, upload
-from videovault.services.transfer.lease import Interrupted, Superseded
+from videovault.services.transfer.engine.uploads import UploadedFile, upload_file
+from videovault.services.transfer.lease import LeaseLost, WorkerStopping
 from videovault.services.videos import deletion, sidecar
 
 # Whether browsers play a stored video, and how a copy is made that they play. docs/decisions/0026 gives the reasons.
 
-PLAIN = {"yuv420p", "yuvj420p"}  # 8 bits, 4:2:0: all that hardware decoders of phones take
-HIGHEST_H264 = 52
+PLAIN_PIXEL_FORMATS = {"yuv420p", "yuvj420p"}  # 8 bits, 4:2:0: all that hardware decoders of phones take
+MAX_H264_LEVEL = 52
 H264_PROFILES = ("Baseline", "Constrained Baseline", "Main", "High")
 OPEN_CODECS = {"vp8", "vp9", "av1"}
 MP4_SOUND, WEBM_SOUND = {"aac", "mp3"}, {"opus", "vorbis"}
 
 
-class Streams(Protocol):
+class StreamInfo(Protocol):
     """What the probe has just found, or a video's row."""
 
     @property
@@ -62,7 +62,7 @@ class Streams(Protocol):
     def pixel_format(self) -> str | None: ...
 
 
-def playback_of(container: str, streams: Streams, *, has_duration: bool) -> Playback | None:
+def playback_for(container: str, streams: StreamInfo, *, has_duration: bool) -> Playback | None:
     """What most browsers make of the video; None where too little could be measured."""
     if not (streams.video_codec or streams.width):
         return None
@@ -77,44 +77,44 @@ def playback_of(container: str, streams: Streams, *, has_duration: bool) -> Play
     return Playback.EVERYWHERE if has_duration else Playback.NO_DURATION
 
 
-def recipes(container: str, streams: Streams) -> list[Recipe]:
+def recipes(container: str, streams: StreamInfo) -> list[Recipe]:
     """How a playable copy can be made, what costs least first; none where FFmpeg does not know the codec."""
     sound = streams.audio_codec
     if not streams.video_codec:
         return []
     # AVI's times are those of decoding, and its sound may be of a variable bit rate that it does not know.
     copied = container != "avi"
-    mp4_sound: Sound = "copy" if copied and sound in MP4_SOUND else "aac"
+    mp4_sound: AudioTarget = "copy" if copied and sound in MP4_SOUND else "aac"
     anyway = Recipe("mp4", "h264", mp4_sound if sound else None)
     if copied and _is_plain_h264(streams):
         return [Recipe("mp4", "copy", mp4_sound if sound else None), anyway]
     if copied and _is_open(streams):
-        webm_sound: Sound = "copy" if sound in WEBM_SOUND else "opus"
+        webm_sound: AudioTarget = "copy" if sound in WEBM_SOUND else "opus"
         return [Recipe("webm", "copy", webm_sound if sound else None), anyway]
     return [anyway]
 
 
-def _is_plain_h264(streams: Streams) -> bool:
+def _is_plain_h264(streams: StreamInfo) -> bool:
     return (
         streams.video_codec == "h264"
-        and streams.pixel_format in PLAIN
+        and streams.pixel_format in PLAIN_PIXEL_FORMATS
         and streams.video_profile in (None, *H264_PROFILES)
-        and (streams.video_level or 0) <= HIGHEST_H264
+        and (streams.video_level or 0) <= MAX_H264_LEVEL
     )
 
 
-def _is_open(streams: Streams) -> bool:
-    return streams.video_codec in OPEN_CODECS and streams.pixel_format in PLAIN
+def _is_open(streams: StreamInfo) -> bool:
+    return streams.video_codec in OPEN_CODECS and streams.pixel_format in PLAIN_PIXEL_FORMATS
 
 
-MOST_TRIES = 3  # of a file that ends the worker, or that S3 gives or takes only in part
+MAX_ATTEMPTS = 3  # of a file that ends the worker, or that S3 gives or takes only in part
 BEAT_SECONDS = 3.0
 LEAST_SECONDS, SECONDS_A_SECOND, MOST_SECONDS = 300.0, 6.0, 4 * 3600.0
 # H.264 takes about twice the bytes of HEVC, and more at little detail.
 TIMES_LARGER, LEAST_BYTES, MOST_BYTES = 4, 64 * 1024**2, 8 * 1024**3
 SAME_SECONDS, SAME_PART = 1.0, 0.05  # by which the copy's duration may differ
 LINK_SECONDS = 6 * 3600
-BEGINNING: dict[str, Any] = {
+INITIAL_COLUMNS: dict[str, Any] = {
     "copy_claim": None,
     "copy_tries": 0,
     "copy_key": None,
@@ -123,13 +123,13 @@ BEGINNING: dict[str, Any] = {
     "copy_etag": None,
     "copy_error": None,
 }
-AGAIN: dict[str, Any] = {**BEGINNING, "copy_state": CopyState.DUE}
+REMAKE_COLUMNS: dict[str, Any] = {**INITIAL_COLUMNS, "copy_state": CopyState.DUE}
 Outcome = Literal["made", "not made", "nothing to do"]
 
 log = logs.get(__name__)
 
 
-def needed(played: Playback | None) -> CopyState | None:
+def initial_state(played: Playback | None) -> CopyState | None:
     """The state of a copy that is still to be made, or None where none is needed."""
     return None if played in (None, Playback.EVERYWHERE) else CopyState.DUE
 
@@ -145,16 +145,20 @@ def make_next(*, stopping: Callable[[], bool]) -> Outcome:
         return "made" if _Turn(video, stopping).take() else "not made"
 
 
-def make_again(video: Video) -> bool:
+def remake(video: Video) -> bool:
     """Forget a copy that is gone, and have it made; False where the row has changed meanwhile."""
     with transaction() as session:
         is_same = col(Video.copy_key) == video.copy_key
-        return lifecycle.change(session, video, is_same, sidecar_due_at=clock(), **AGAIN)
+        return lifecycle.update_if_unchanged(
+            session, video, is_same, sidecar_due_at=db_now(), **REMAKE_COLUMNS
+        )
 
 
-def try_again(session: Session, video: Video) -> bool:
+def retry(session: Session, video: Video) -> bool:
     """Have a copy made that could not be made before; False where the row has changed meanwhile."""
-    return lifecycle.change(session, video, col(Video.copy_state) == CopyState.FAILED, **AGAIN)
+    return lifecycle.update_if_unchanged(
+        session, video, col(Video.copy_state) == CopyState.FAILED, **REMAKE_COLUMNS
+    )
 
 
 def _claim() -> Video | None:
@@ -173,7 +177,7 @@ def _claim() -> Video | None:
             video = session.exec(ordered.limit(1)).first()
             if video is None:
                 return None
-            if video.copy_tries < MOST_TRIES:
+            if video.copy_tries < MAX_ATTEMPTS:
                 if _take(session, video):
                     return video
                 continue
@@ -184,7 +188,7 @@ def _claim() -> Video | None:
 
 
 def _due(session: Session) -> ColumnElement[bool]:
-    dead = (col(Video.copy_state) == CopyState.MAKING) & is_silent(moment(session))
+    dead = (col(Video.copy_state) == CopyState.MAKING) & lease_expired(read_db_now(session))
     return (col(Video.status) == Status.READY) & or_(col(Video.copy_state) == CopyState.DUE, dead)
 
 
@@ -195,14 +199,14 @@ def _take(session: Session, video: Video) -> bool:
         "copy_claim": uuid4().hex,
         "copy_tries": video.copy_tries + 1,
     }
-    return lifecycle.change(session, video, *before, heartbeat_at=clock(), **values)
+    return lifecycle.update_if_unchanged(session, video, *before, heartbeat_at=db_now(), **values)
 
 
 def _give_up(session: Session, video: Video, why: str) -> bool:
     is_same = col(Video.copy_tries) == video.copy_tries
     values: dict[str, Any] = {"copy_state": CopyState.FAILED, "heartbeat_at": None}
     values |= {"copy_error": why, "copy_claim": None, "copy_key": None, "copy_format": None}
-    failed = lifecycle.change(session, video, is_same, **values)
+    failed = lifecycle.update_if_unchanged(session, video, is_same, **values)
     if failed:
         session.add(Event(kind="copy_failed", video_id=video.id, detail={"why": why}))
     return failed
@@ -222,18 +226,18 @@ class _Turn:
         _delete(self._video.copy_key)  # what a worker left that died
         try:
             self._make()
-        except Superseded:
+        except LeaseLost:
             log.info("copy given up: the video was changed, deleted or taken over")
             self._let_go()
-        except (Interrupted, DiskFull) as error:
+        except (WorkerStopping, DiskFull) as error:
             self._put_back()
             if isinstance(error, DiskFull):
                 raise
         except (ConversionFailed, VideoVaultError) as error:
             _delete(self._key)
             why = error.public_message if isinstance(error, VideoVaultError) else str(error)
-            if isinstance(error, OriginalUnreadable) or (
-                isinstance(error, VideoVaultError) and is_passing(error)
+            if isinstance(error, SourceUnreadable) or (
+                isinstance(error, VideoVaultError) and is_transient(error)
             ):
                 log.warning("copy not made, tried again later", reason=why)
                 self._leave_for_later()
@@ -246,9 +250,9 @@ class _Turn:
     def check(self) -> None:
         """Raises Superseded or Interrupted when the work is to end."""
         if self._stopping():
-            raise Interrupted
+            raise WorkerStopping
         if time.monotonic() - self._beaten >= BEAT_SECONDS:
-            self._note(heartbeat_at=clock())
+            self._note(heartbeat_at=db_now())
             self._beaten = time.monotonic()
 
     def _make(self) -> None:
@@ -257,7 +261,7 @@ class _Turn:
         for recipe in tried:
             try:
                 self._make_by(recipe)
-            except OriginalUnreadable:
+            except SourceUnreadable:
                 raise  # another recipe would read the same
             except ConversionFailed as error:
                 log.info("conversion failed", recipe=str(recipe), reason=str(error))
@@ -268,7 +272,7 @@ class _Turn:
 
     def _make_by(self, recipe: Recipe) -> None:
         # Not straight into S3, which takes parts in order: the index comes first, but is known last.
-        with spool() as file:
+        with temporary_file() as file:
             size = self._converted(recipe, file, _limits(self._video))
             self._key = copy_key(self._video, recipe.container)
             self._note(copy_key=self._key, copy_format=recipe.container)
@@ -279,7 +283,7 @@ class _Turn:
     def _converted(self, recipe: Recipe, file: BinaryIO, limits: Limits) -> int:
         video = self._video
         url = storage.connected().presign(str(video.s3_key), seconds=LINK_SECONDS, internal=True)
-        original = Original(url, str(video.format), video.duration, video.rotation or 0)
+        original = SourceVideo(url, str(video.format), video.duration, video.rotation or 0)
         try:
             return conversion.convert(original, recipe, file, limits, self.check)
         except OSError as error:
@@ -287,16 +291,16 @@ class _Turn:
                 raise DiskFull from error
             raise
 
-    def _uploaded(self, file: BinaryIO, size: int, recipe: Recipe) -> Uploaded:
+    def _uploaded(self, file: BinaryIO, size: int, recipe: Recipe) -> UploadedFile:
         described = storage.Description(
             CONTENT_TYPES[recipe.container], content_disposition(self._video.title, recipe.container)
         )
-        return upload(storage.connected(), self._key, file, size, described, self.check)
+        return upload_file(storage.connected(), self._key, file, size, described, self.check)
 
     def _prove(self, recipe: Recipe) -> None:
         """Look at it as at any other video: a copy that does not play is none."""
         url = storage.connected().presign(self._key, seconds=LINK_SECONDS, internal=True)
-        seen = probe.probe(url, recipe.container)
+        seen = probe.probe_video(url, recipe.container)
         self.check()
         wanted, found = self._video.duration, seen.duration if seen else None
         if seen is None:
@@ -305,7 +309,7 @@ class _Turn:
             )  # raises StorageError where S3 is away, which is no fault of the copy
         if seen is None or found is None or not seen.is_complete:
             self._refuse("the copy cannot be read")
-        elif playback_of(recipe.container, seen, has_duration=seen.has_duration) != Playback.EVERYWHERE:
+        elif playback_for(recipe.container, seen, has_duration=seen.has_duration) != Playback.EVERYWHERE:
             self._refuse("the copy does not play everywhere")
         elif wanted and abs(wanted - found) > max(SAME_SECONDS, wanted * SAME_PART):
             self._refuse(f"the copy lasts {found:.1f} seconds, and the video {wanted:.1f}")
@@ -314,11 +318,11 @@ class _Turn:
         _delete(self._key)
         raise ConversionFailed(why)
 
-    def _publish(self, uploaded: Uploaded) -> None:
+    def _publish(self, uploaded: UploadedFile) -> None:
         video = self._video
         with transaction(essential=True) as session:
             session.get_one(User, video.owner_id, with_for_update={"key_share": True})
-            left = quota.left(session, video.owner_id)
+            left = quota.remaining(session, video.owner_id)
             if left is not None and uploaded.size > left:
                 raise QuotaExceeded("There is no room for it in the account.")
             values = {
@@ -327,10 +331,12 @@ class _Turn:
                 "copy_etag": uploaded.etag,
                 "copy_claim": None,
                 "heartbeat_at": None,
-                "sidecar_due_at": clock(),
+                "sidecar_due_at": db_now(),
             }
-            if not lifecycle.change(session, video, col(Video.copy_claim) == video.copy_claim, **values):
-                raise Superseded
+            if not lifecycle.update_if_unchanged(
+                session, video, col(Video.copy_claim) == video.copy_claim, **values
+            ):
+                raise LeaseLost
             session.add(Event(kind="copy_made", video_id=video.id, detail={"size": uploaded.size}))
         sidecar.write(video.id)
 
@@ -338,15 +344,15 @@ class _Turn:
         """Raises Superseded when the turn is over."""
         with transaction(essential=True) as session:
             mine = col(Video.copy_claim) == self._video.copy_claim
-            if not lifecycle.change(session, self._video, mine, **values):
-                raise Superseded
+            if not lifecycle.update_if_unchanged(session, self._video, mine, **values):
+                raise LeaseLost
 
     def _put_back(self) -> None:
         try:
             values = {"copy_state": CopyState.DUE, "copy_claim": None, "heartbeat_at": None}
             _delete(self._key)
             self._note(copy_tries=self._video.copy_tries - 1, copy_key=None, copy_format=None, **values)
-        except Superseded:
+        except LeaseLost:
             self._let_go()
 
     def _fail(self, why: str) -> None:
@@ -361,10 +367,10 @@ class _Turn:
         try:
             storage.connected().info(str(self._video.s3_key))
         except StorageError as error:
-            if not is_passing(error):
+            if not is_transient(error):
                 return
-            with suppress(Superseded):
-                self._note(copy_tries=self._video.copy_tries - 1, heartbeat_at=clock())
+            with suppress(LeaseLost):
+                self._note(copy_tries=self._video.copy_tries - 1, heartbeat_at=db_now())
 
     def _let_go(self) -> None:
         """Leave nothing of a copy that no row refers to; a deletion waits for this."""
@@ -387,10 +393,10 @@ def _delete(key: str | None) -> None:
 def _limits(video: Video) -> Limits:
     """What its making may take. Raises QuotaExceeded, DiskFull."""
     with reading() as session:
-        left = quota.left(session, video.owner_id)
+        left = quota.remaining(session, video.owner_id)
     if left == 0:
         raise QuotaExceeded("There is no room for it in the account.")
-    free = spool_room()
+    free = free_spool_bytes()
     if free < LEAST_BYTES:
         raise DiskFull
     most = min(

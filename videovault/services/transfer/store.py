@@ -9,39 +9,39 @@ from typing import Any
 from sqlmodel import Session, col, delete, select
 
 from videovault import logs, security
-from videovault.db import clock, moment, reading, transaction
-from videovault.errors import SourceError, StorageError, VideoVaultError, is_passing
-from videovault.gateways import probe, retry, source, storage
+from videovault.backoff import next_fetch_at
+from videovault.db import db_now, read_db_now, reading, transaction
+from videovault.errors import SourceError, StorageError, VideoVaultError, is_transient
+from videovault.gateways import probe, s3_retry, source, storage
 from videovault.models import Event, Status, UploadPart, Video
 from videovault.services.core import lifecycle
 from videovault.services.core.naming import POSTER_NAME, content_disposition, folder
 from videovault.services.core.views import Measured, is_generated
 from videovault.services.generation import polling
-from videovault.services.generation.backoff import next_fetch
 from videovault.services.transfer import cleanup, playable_copy
 from videovault.services.transfer.engine import (
-    Begun,
-    Patience,
-    Stored,
+    MultipartUpload,
+    RetryPolicy,
+    StoredObject,
     StoredPart,
     Target,
     Transfer,
-    patient_with_storage,
+    storage_retry_policy,
 )
-from videovault.services.transfer.lease import Interrupted, Lease, Superseded
+from videovault.services.transfer.lease import Lease, LeaseLost, WorkerStopping
 from videovault.services.videos import deletion, sidecar
 from videovault.services.videos.integrity import TAG
 
 # Where an unfinished upload of a video is remembered: in its row, and a row for each part.
 
 
-class VideoLedger:
+class VideoUploadJournal:
     """In the database, as long as the video is ours: raises Superseded when it is not any more."""
 
     def __init__(self, video: Video) -> None:
         self._video = video
 
-    def load(self) -> Begun | None:
+    def load(self) -> MultipartUpload | None:
         with reading() as session:
             row = session.get(Video, self._video.id)
             if row is None or not row.upload_id or not row.upload_source:
@@ -50,9 +50,9 @@ class VideoLedger:
             parts = tuple(
                 StoredPart(each.number, each.size, each.etag, int(each.crc32, 16)) for each in stored
             )
-            return Begun.from_facts(row.upload_id, row.upload_source, parts)
+            return MultipartUpload.from_dict(row.upload_id, row.upload_source, parts)
 
-    def begin(self, begun: Begun) -> None:
+    def begin(self, begun: MultipartUpload) -> None:
         self._note(begun.upload_id, begun.facts())
 
     def add(self, part: StoredPart) -> None:
@@ -64,8 +64,8 @@ class VideoLedger:
             crc32=f"{part.crc32:08x}",
         )
         with transaction(essential=True) as session:
-            if not lifecycle.change(session, self._video, heartbeat_at=clock()):
-                raise Superseded
+            if not lifecycle.update_if_unchanged(session, self._video, heartbeat_at=db_now()):
+                raise LeaseLost
             session.merge(row)
 
     def clear(self) -> None:
@@ -74,34 +74,34 @@ class VideoLedger:
     def _note(self, upload_id: str | None, facts: dict[str, Any] | None) -> None:
         with transaction(essential=True) as session:
             columns = {"upload_id": upload_id, "upload_source": facts}
-            if not lifecycle.change(session, self._video, heartbeat_at=clock(), **columns):
-                raise Superseded
+            if not lifecycle.update_if_unchanged(session, self._video, heartbeat_at=db_now(), **columns):
+                raise LeaseLost
             session.exec(delete(UploadPart).where(col(UploadPart.video_id) == self._video.id))
 
 
-FETCH_AGAIN_SECONDS = (2.0, 15.0)
-KEEP_PARTS = timedelta(hours=24)
+REFETCH_SECONDS = (2.0, 15.0)
+KEEP_PARTS_FOR = timedelta(hours=24)
 MINUTE = timedelta(minutes=1)
-LONGEST_REFUSED = 10 * MINUTE  # for a generator that reports before its file can be fetched
+MAX_REFUSED = 10 * MINUTE  # for a generator that reports before its file can be fetched
 WAITING = (Status.GENERATING, Status.QUEUED)
 
 log = logs.get(__name__)
 
 
-class Incomplete(SourceError):
+class IncompleteFile(SourceError):
     """The file was cut short, or is still being written."""
 
     def __init__(self) -> None:
         super().__init__("The file is not complete.")
 
 
-class NoPicture(SourceError):
+class NoVideoTrack(SourceError):
     def __init__(self) -> None:
         super().__init__("This file has sound but no picture, so it is not a video.")
 
 
 def store(
-    video: Video, *, stopping: Callable[[], bool], fetch_again: Iterable[float] = FETCH_AGAIN_SECONDS
+    video: Video, *, stopping: Callable[[], bool], fetch_again: Iterable[float] = REFETCH_SECONDS
 ) -> None:
     """Bring a video that has been claimed into S3.
 
@@ -110,50 +110,52 @@ def store(
     """
     try:
         with Lease(video, stopping) as lease:
-            with patient_with_storage(Patience(), lease.check):
-                cleanup.clear_earlier(video)
+            with storage_retry_policy(RetryPolicy(), lease.check):
+                cleanup.delete_earlier_objects(video)
                 stored, seen = _complete(video, lease, fetch_again)
-                finish(video, stored, seen)
+                mark_ready(video, stored, seen)
             sidecar.write(video.id)
-    except Superseded:
+    except LeaseLost:
         log.info("transfer given up: the video was cancelled, deleted or taken over")
-        let_go(video)
-    except Interrupted:
+        clean_up_after(video)
+    except WorkerStopping:
         _release(video)
     except VideoVaultError as error:
         if source.may_appear(error) and is_generated(video) and _put_off(video):
             log.info("the file is not there yet, fetched again later", reason=error.public_message)
             return
         log.warning("transfer failed", code=error.code, reason=error.public_message)
-        fail(video, error)
+        mark_failed(video, error)
 
 
-def _complete(video: Video, lease: Lease, fetch_again: Iterable[float]) -> tuple[Stored, probe.Probe | None]:
+def _complete(
+    video: Video, lease: Lease, fetch_again: Iterable[float]
+) -> tuple[StoredObject, probe.ProbeResult | None]:
     """The stored object, and what was seen of it. Raises Incomplete, NoPicture, and as ``_transfer`` does."""
     for seconds in chain(fetch_again if video.requested_at else (), [None]):
         stored = _transfer(video, lease)
         lease.note(bytes_done=stored.size, bytes_total=stored.size)
-        seen = look_at(video, stored)
+        seen = probe_object(video, stored)
         if seen is None or seen.is_complete is not False:
             break
         if seconds is None:
-            raise Incomplete
+            raise IncompleteFile
         log.info("not complete, fetched again", seconds=seconds)
-        VideoLedger(video).clear()
-        retry.pause(seconds, lease.check)
+        VideoUploadJournal(video).clear()
+        s3_retry.interruptible_sleep(seconds, lease.check)
     if seen is not None and not seen.has_picture:
-        raise NoPicture
+        raise NoVideoTrack
     return stored, seen
 
 
-def _transfer(video: Video, lease: Lease) -> Stored:
+def _transfer(video: Video, lease: Lease) -> StoredObject:
     """The source's bytes in S3, those of an earlier attempt included. Raises as Transfer.run and Lease.check do."""
     if not video.s3_key or not video.source_url:
         raise SourceError("There is no address to fetch the video from.")
     try:
         return _fetch(video, video.source_url, video.s3_key, lease)
     except source.LinkExpired:
-        fresh = polling.fresh_url(video)
+        fresh = polling.fetch_fresh_url(video)
         if fresh is None:
             raise
         log.info("the link has expired, going on with a fresh one")
@@ -161,24 +163,24 @@ def _transfer(video: Video, lease: Lease) -> Stored:
         return _fetch(video, fresh, video.s3_key, lease)
 
 
-def _fetch(video: Video, url: str, key: str, lease: Lease) -> Stored:
+def _fetch(video: Video, url: str, key: str, lease: Lease) -> StoredObject:
     target = Target(
         key,
-        metadata={TAG: tag(video, key)},
+        metadata={TAG: integrity_tag(video, key)},
         disposition=lambda container: content_disposition(video.title, container),
     )
     origin = source.for_video(video.id, video.attempt, url)
-    return Transfer(origin, storage.connected(), url, target, VideoLedger(video), lease).run()
+    return Transfer(origin, storage.connected(), url, target, VideoUploadJournal(video), lease).run()
 
 
-def tag(video: Video, key: str) -> str:
-    secret_key = security.open_sealed(video.sealed_key, owner_id=video.owner_id, video_id=video.id)
+def integrity_tag(video: Video, key: str) -> str:
+    secret_key = security.unseal(video.sealed_key, owner_id=video.owner_id, video_id=video.id)
     if secret_key is None:
         raise StorageError("This video's key does not open. Ask the admin whether SECRET_KEY was changed.")
-    return security.ownership_tag(secret_key, key)
+    return security.integrity_tag(secret_key, key)
 
 
-def finish(video: Video, stored: Stored, seen: probe.Probe | None) -> None:
+def mark_ready(video: Video, stored: StoredObject, seen: probe.ProbeResult | None) -> None:
     values: dict[str, Any] = {
         "size": stored.size,
         "crc32": f"{stored.crc32:08x}",
@@ -191,39 +193,43 @@ def finish(video: Video, stored: Stored, seen: probe.Probe | None) -> None:
         "expected_url": None,
         "generator_note": None,
         "heartbeat_at": None,
-        "sidecar_due_at": clock(),
+        "sidecar_due_at": db_now(),
         "poster_key": _keep_poster(video, seen.poster if seen else None),
     }
     values |= _measured(stored, seen)
     with transaction(essential=True) as session:
         if title := _better_title(session, video, stored):
             values |= {"title": title, "has_derived_title": False}
-        if not lifecycle.move(session, video, Status.READY, why="stored and proven", **values):
-            raise Superseded
+        if not lifecycle.transition(session, video, Status.READY, why="stored and proven", **values):
+            raise LeaseLost
         session.exec(delete(UploadPart).where(col(UploadPart.video_id) == video.id))
         session.add(Event(kind="stored", video_id=video.id, detail={"size": stored.size}))
 
 
-def _better_title(session: Session, video: Video, stored: Stored) -> str:
+def _better_title(session: Session, video: Video, stored: StoredObject) -> str:
     """What the source calls the file, unless a person has given the video a title meanwhile."""
     row = session.get(Video, video.id, with_for_update={"key_share": True})
     return source.title_from_name(stored.name) if row and row.has_derived_title else ""
 
 
-def _measured(stored: Stored, seen: probe.Probe | None) -> dict[str, Any]:
+def _measured(stored: StoredObject, seen: probe.ProbeResult | None) -> dict[str, Any]:
     """The columns that tell what it is and who can play it; None for all that is not known."""
     names = set(Measured.model_fields) - {"playback"}
     values: dict[str, Any] = {name: getattr(seen, name) if seen else None for name in names}
     played = None
     if seen:  # else what the generator has told stays
         values |= {"duration": seen.duration, "width": seen.width, "height": seen.height}
-        played = playable_copy.playback_of(stored.container, seen, has_duration=seen.has_duration)
-    return values | playable_copy.BEGINNING | {"playback": played, "copy_state": playable_copy.needed(played)}
+        played = playable_copy.playback_for(stored.container, seen, has_duration=seen.has_duration)
+    return (
+        values
+        | playable_copy.INITIAL_COLUMNS
+        | {"playback": played, "copy_state": playable_copy.initial_state(played)}
+    )
 
 
-def look_at(video: Video, stored: Stored) -> probe.Probe | None:
+def probe_object(video: Video, stored: StoredObject) -> probe.ProbeResult | None:
     url = storage.connected().presign(str(video.s3_key), seconds=600, internal=True)
-    return probe.probe(url, stored.container)
+    return probe.probe_video(url, stored.container)
 
 
 def _keep_poster(video: Video, poster: bytes | None) -> str | None:
@@ -234,7 +240,7 @@ def _keep_poster(video: Video, poster: bytes | None) -> str | None:
     key = folder(video) + POSTER_NAME
     try:
         if poster is not None:
-            with retry.briefly():  # the video is stored and proven, and must not wait for it
+            with s3_retry.short_policy():  # the video is stored and proven, and must not wait for it
                 storage.connected().put(key, poster, storage.Description("image/webp"))
             return key
     except StorageError as error:
@@ -244,7 +250,7 @@ def _keep_poster(video: Video, poster: bytes | None) -> str | None:
 
 def _lies_there(key: str) -> bool:
     try:
-        with retry.briefly():
+        with s3_retry.short_policy():
             return storage.connected().info(key) is not None
     except StorageError as error:
         log.warning("poster not looked for", reason=error.public_message)
@@ -254,39 +260,41 @@ def _lies_there(key: str) -> bool:
 def _release(video: Video) -> None:
     """Give the video back to the queue, for the next worker to go on with where this one stopped."""
     with transaction(essential=True) as session:
-        released = lifecycle.move(session, video, Status.QUEUED, why="worker stopped", heartbeat_at=None)
+        released = lifecycle.transition(
+            session, video, Status.QUEUED, why="worker stopped", heartbeat_at=None
+        )
     if not released:
-        let_go(video)
+        clean_up_after(video)
 
 
 def _put_off(video: Video) -> bool:
     """Give the worker's place away until the address is fetched again; False once it has had time enough."""
     with transaction(essential=True) as session:
-        at = moment(session)
+        at = read_db_now(session)
         since = min(video.refused_since or at, at)
-        if at - since >= LONGEST_REFUSED:
+        if at - since >= MAX_REFUSED:
             return False
-        put_off = lifecycle.move(
+        put_off = lifecycle.transition(
             session,
             video,
             Status.QUEUED,
             why="its address does not give it yet",
             heartbeat_at=None,
             refused_since=since,
-            next_fetch_at=min(next_fetch(since, at), since + LONGEST_REFUSED),
+            next_fetch_at=min(next_fetch_at(since, at), since + MAX_REFUSED),
         )
     if not put_off:
-        let_go(video)
+        clean_up_after(video)
     return True
 
 
-def fail(video: Video, error: VideoVaultError) -> None:
+def mark_failed(video: Video, error: VideoVaultError) -> None:
     """Say why, and clear up; what passing faults broke keeps its parts for a while."""
     message = error.public_message
     if video.refused_since and source.may_appear(error):
-        message = f"{message} It was fetched again and again for {LONGEST_REFUSED // MINUTE} minutes."
+        message = f"{message} It was fetched again and again for {MAX_REFUSED // MINUTE} minutes."
     with transaction(essential=True) as session:
-        moved = lifecycle.move(
+        moved = lifecycle.transition(
             session,
             video,
             Status.FAILED,
@@ -294,37 +302,40 @@ def fail(video: Video, error: VideoVaultError) -> None:
             error_code=error.code,
             error_message=message,
             next_ask_at=None,
-            upload_kept_until=moment(session) + KEEP_PARTS
-            if video.source_url and is_passing(error)
+            upload_kept_until=read_db_now(session) + KEEP_PARTS_FOR
+            if video.source_url and is_transient(error)
             else None,
         )
         if moved:
             session.add(Event(kind="store_failed", video_id=video.id, detail={"code": error.code}))
-    let_go(video)
+    clean_up_after(video)
 
 
-def let_go(video: Video) -> None:
+def clean_up_after(video: Video) -> None:
     """Leave nothing in S3 of a video that did not become ready; another worker's work is left alone."""
     with reading() as session:
         row = session.get(Video, video.id)
     with suppress(StorageError):  # ``repair`` and the deletion come by again
         if row is None:
-            storage.connected().delete([str(video.s3_key), *cleanup.beside(video)])
+            storage.connected().delete([str(video.s3_key), *cleanup.companion_keys(video)])
         elif row.status == Status.DELETING:
             deletion.finish(row, let_go=True)
         elif row.status == Status.FAILED:
-            cleanup.clear_away(row, keep_parts=row.upload_kept_until is not None)
+            cleanup.remove_leftovers(row, keep_parts=row.upload_kept_until is not None)
         elif row.s3_key != video.s3_key:  # given another address, under which another worker may be at work
             storage.connected().delete([str(video.s3_key)])
             _leave(row)
         elif (
-            row.status in WAITING and row.heartbeat_at and row.attempt != video.attempt and cleanup.hold(row)
+            row.status in WAITING
+            and row.heartbeat_at
+            and row.attempt != video.attempt
+            and cleanup.lock_for_cleanup(row)
         ):
-            cleanup.clear_away(row)  # cancelled and asked for again: who goes on waits for this
+            cleanup.remove_leftovers(row)  # cancelled and asked for again: who goes on waits for this
 
 
 def _leave(row: Video) -> None:
     """Whoever waits for this worker to stop may go on."""
     if row.status in WAITING:
         with transaction(essential=True) as session:
-            lifecycle.change(session, row, heartbeat_at=None)
+            lifecycle.update_if_unchanged(session, row, heartbeat_at=None)

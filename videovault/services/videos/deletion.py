@@ -4,14 +4,14 @@ from sqlmodel import col, or_, select
 from sqlmodel import delete as delete_where
 
 from videovault import logs
-from videovault.db import moment, reading, transaction
+from videovault.db import read_db_now, reading, transaction
 from videovault.errors import ObjectSwapped, StorageError
 from videovault.gateways import storage
 from videovault.gateways.storage import KeptVersions
 from videovault.models import Event, Status, Video
 from videovault.services.core import lifecycle
 from videovault.services.core.access import Caller, open_video
-from videovault.services.core.lifecycle import is_silent
+from videovault.services.core.lifecycle import lease_expired
 from videovault.services.core.naming import folder
 from videovault.services.videos import integrity
 
@@ -29,7 +29,7 @@ def delete(caller: Caller, video_id: str, *, owner_id: str | None = None) -> Kep
     _check_object(caller, video_id, owner_id)
     with transaction(essential=True) as session:
         video = open_video(session, caller, video_id, "delete", owner_id=owner_id, alone=True).row
-        lifecycle.move(
+        lifecycle.transition(
             session,
             video,
             Status.DELETING,
@@ -53,7 +53,7 @@ def finish(video: Video, *, let_go: bool = False) -> KeptVersions | None:
         vault.abort_upload(video.s3_key, video.upload_id)
     kept = vault.delete_folder(folder(video))
     with transaction(essential=True) as session:
-        nobody = or_(col(Video.heartbeat_at).is_(None), is_silent(moment(session)))
+        nobody = or_(col(Video.heartbeat_at).is_(None), lease_expired(read_db_now(session)))
         row = delete_where(Video).where(col(Video.id) == video.id, col(Video.status) == Status.DELETING)
         if session.exec(row if let_go else row.where(nobody)).rowcount:
             detail = {"title": video.title, "ownerId": video.owner_id}
@@ -63,7 +63,7 @@ def finish(video: Video, *, let_go: bool = False) -> KeptVersions | None:
     return kept
 
 
-def go_on(video_id: str) -> bool:
+def resume(video_id: str) -> bool:
     """Finish a deletion that was begun; whether this is such a video, or one that is gone since. Raises StorageError."""
     with reading() as session:
         video = session.get(Video, video_id)
@@ -75,7 +75,7 @@ def go_on(video_id: str) -> bool:
     return is_gone
 
 
-def finish_all() -> None:
+def finish_pending() -> None:
     """Go on with deletions that S3 or a crash interrupted."""
     with reading() as session:
         unfinished = list(session.exec(select(Video).where(Video.status == Status.DELETING)))

@@ -11,17 +11,17 @@ from sqlalchemy.sql.operators import desc_op
 from sqlmodel import Session, col, func, or_, select
 
 from videovault.config import settings
-from videovault.db import moment, reading, transaction
+from videovault.db import read_db_now, reading, transaction
 from videovault.errors import Conflict, InvalidInput, UserNotFound
 from videovault.gateways import source, storage
-from videovault.models import CopyState, Event, Status, User, Video, now
+from videovault.models import CopyState, Event, Status, User, Video, utcnow
 from videovault.services.core import audit, fields, idempotency, lifecycle, quota, rate_limits
 from videovault.services.core.access import Caller, check_user, open_video
 from videovault.services.core.idempotency import Claim
 from videovault.services.core.naming import content_disposition, object_key
 from videovault.services.core.views import (
-    FOLDED,
     PROCESSING,
+    PUBLIC_STATUS,
     GalleryView,
     PublicStatus,
     StoredView,
@@ -31,14 +31,14 @@ from videovault.services.videos import sidecar
 
 Sort = Literal["newest", "oldest", "title", "size", "longest"]
 Enqueue = Callable[[str], object]
-ORDERS: dict[str, tuple[Any, ...]] = {
+SORT_ORDERS: dict[str, tuple[Any, ...]] = {
     "newest": (col(Video.created_at).desc(), col(Video.id).desc()),
     "oldest": (col(Video.created_at), col(Video.id)),
     "title": (func.lower(col(Video.title)), col(Video.id)),
     "size": (func.coalesce(col(Video.size), 0).desc(), col(Video.id)),
     "longest": (func.coalesce(col(Video.duration), 0).desc(), col(Video.id)),
 }
-LISTED = (*PROCESSING, Status.READY, Status.FAILED)
+LISTED_STATUSES = (*PROCESSING, Status.READY, Status.FAILED)
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class GalleryQuery:
     cursor: str = ""
 
 
-def gallery(
+def list_videos(
     caller: Caller, user_id: str, query: GalleryQuery | None = None, *, links: bool = True
 ) -> GalleryView:
     """The user's videos and the counts over all of them; with presigned links if ``links``.
@@ -67,21 +67,23 @@ def gallery(
     with reading() as session:
         rows = session.exec(
             select(Video)
-            .where(*wanted(user_id, query))
-            .order_by(*ORDERS[query.sort])
+            .where(*filters(user_id, query))
+            .order_by(*SORT_ORDERS[query.sort])
             .offset(offset)
             .limit(query.limit + 1 if query.limit else None)
         ).all()
-        counts = counts_of(session, user_id)
+        counts = count_by_status(session, user_id)
     page = rows[: query.limit] if query.limit else rows
     more = len(rows) > len(page)
     if links and any(row.status == Status.READY for row in page):
-        note_links(caller, user_id)
-    shown = linked_all(page) if links else [VideoView.of(row) for row in page]
-    return view(shown, counts, next_cursor=str(offset + len(page)) if more else None)
+        record_links(caller, user_id)
+    shown = with_links_all(page) if links else [VideoView.of(row) for row in page]
+    return gallery_view(shown, counts, next_cursor=str(offset + len(page)) if more else None)
 
 
-def view(shown: list[VideoView], counts: Mapping[str, int], next_cursor: str | None = None) -> GalleryView:
+def gallery_view(
+    shown: list[VideoView], counts: Mapping[str, int], next_cursor: str | None = None
+) -> GalleryView:
     return GalleryView(
         videos=shown,
         total_count=sum(counts.values()) - counts["draft"],
@@ -103,16 +105,16 @@ def get(caller: Caller, video_id: str, *, links: bool = True) -> VideoView:
 
 def _handed_out(caller: Caller, row: Video) -> VideoView:
     if row.status == Status.READY:
-        note_links(caller, row.owner_id, row.id)
-    return linked(row)
+        record_links(caller, row.owner_id, row.id)
+    return with_links(row)
 
 
-def linked(row: Video) -> VideoView:
+def with_links(row: Video) -> VideoView:
     """The view with presigned links where there is something to link to."""
-    return linked_all([row])[0]
+    return with_links_all([row])[0]
 
 
-def linked_all(rows: Sequence[Video]) -> list[VideoView]:
+def with_links_all(rows: Sequence[Video]) -> list[VideoView]:
     """As ``linked``, for many at once."""
     if all(row.status != Status.READY for row in rows):
         return [VideoView.of(row) for row in rows]
@@ -129,15 +131,15 @@ def _linked(row: Video, sign: Callable[[str, str], str]) -> VideoView:
 
 def rename(caller: Caller, video_id: str, title: str) -> VideoView:
     """Give a video another title. Raises VideoNotFound, InvalidInput."""
-    title = fields.checked(fields.TITLE, {"title": title})["title"]
+    title = fields.validate(fields.TITLE, {"title": title})["title"]
     with transaction() as session:
         row = open_video(session, caller, video_id, "change").row
         detail = {"from": row.title, "to": title}
         session.add(Event(kind="renamed", actor_id=caller.user_id, video_id=row.id, detail=detail))
-        row.title, row.updated_at, row.sidecar_due_at = title, now(), moment(session)
+        row.title, row.updated_at, row.sidecar_due_at = title, utcnow(), read_db_now(session)
         row.has_derived_title = False
     sidecar.write(row.id)
-    return linked(row)  # the event just made tells who got the links, too
+    return with_links(row)  # the event just made tells who got the links, too
 
 
 def download_url(caller: Caller, video_id: str, *, inline: bool = False) -> str:
@@ -149,9 +151,9 @@ def download_url(caller: Caller, video_id: str, *, inline: bool = False) -> str:
     with reading() as session:
         row = _ready(session, caller, video_id)
     if inline:
-        note_links(caller, row.owner_id, row.id)
+        record_links(caller, row.owner_id, row.id)
     else:
-        audit.tally_if_possible("download", actor_id=caller.user_id, video_id=row.id)
+        audit.try_record_hourly("download", actor_id=caller.user_id, video_id=row.id)
     return video_link(row, inline=inline)
 
 
@@ -208,8 +210,8 @@ def store_link(
     many ask at once. ``claim`` is that of the call's idempotency key. Raises UserNotFound for anybody else's
     address, InvalidInput, RateLimited, UnsafeUrl, QuotaExceeded when the account is full already.
     """
-    url = fields.checked_address(url)
-    title = fields.checked(fields.TITLE, {"title": title})["title"] if title.strip() else ""
+    url = fields.validate_url(url)
+    title = fields.validate(fields.TITLE, {"title": title})["title"] if title.strip() else ""
     owner_id = _owner_id(caller, user_email)
     rate_limits.check(rate_limits.STORES, "stores", caller.user_id)
     with reading() as session:
@@ -223,24 +225,24 @@ def store_link(
         idempotency.remember(session, claim, video.id)
         opened = open_video(session, caller, video.id, "share")
         view = StoredView.of(opened.row, opened.secret_key)
-    audit.key_read(caller.user_id, video)
+    audit.record_key_read(caller.user_id, video)
     if known is None:
         enqueue(view.video_id)
     return view
 
 
-def stored(caller: Caller, video_id: str) -> StoredView:
+def get_stored(caller: Caller, video_id: str) -> StoredView:
     """The same answer as ``store_link`` gave, as things are now."""
     with reading() as session:
         opened = open_video(session, caller, video_id, "share")
-    audit.key_read(caller.user_id, opened.row)
+    audit.record_key_read(caller.user_id, opened.row)
     return StoredView.of(opened.row, opened.secret_key)
 
 
-def note_links(caller: Caller, owner_id: str, video_id: str | None = None) -> None:
+def record_links(caller: Caller, owner_id: str, video_id: str | None = None) -> None:
     """Presigned links of one video, or of a page of a gallery, have been handed out."""
     detail = {"userId": owner_id}
-    audit.tally_if_possible("links", actor_id=caller.user_id, video_id=video_id, detail=detail)
+    audit.try_record_hourly("links", actor_id=caller.user_id, video_id=video_id, detail=detail)
 
 
 def _ready(session: Session, caller: Caller, video_id: str) -> Video:
@@ -250,11 +252,11 @@ def _ready(session: Session, caller: Caller, video_id: str) -> Video:
     return row
 
 
-def wanted(user_id: str, query: GalleryQuery) -> list[ColumnElement[bool]]:
+def filters(user_id: str, query: GalleryQuery) -> list[ColumnElement[bool]]:
     if query.status is None:
-        statuses: list[str] = list(LISTED)
+        statuses: list[str] = list(LISTED_STATUSES)
     else:
-        statuses = [status for status, public in FOLDED.items() if public == query.status]
+        statuses = [status for status, public in PUBLIC_STATUS.items() if public == query.status]
     chosen = [col(Video.owner_id) == user_id, col(Video.status).in_(statuses)]
     text = unicodedata.normalize("NFC", query.q.strip())  # as titles are kept
     if text:
@@ -263,16 +265,16 @@ def wanted(user_id: str, query: GalleryQuery) -> list[ColumnElement[bool]]:
     return chosen
 
 
-def counts_of(session: Session, user_id: str) -> dict[str, int]:
-    counted: dict[str, int] = dict.fromkeys(FOLDED.values(), 0)
+def count_by_status(session: Session, user_id: str) -> dict[str, int]:
+    counted: dict[str, int] = dict.fromkeys(PUBLIC_STATUS.values(), 0)
     grouped = (
         select(Video.status, func.count())
         .where(Video.owner_id == user_id)
-        .where(col(Video.status).in_(FOLDED))
+        .where(col(Video.status).in_(PUBLIC_STATUS))
         .group_by(col(Video.status))
     )
     for status, count in session.exec(grouped):
-        counted[FOLDED[status]] += count
+        counted[PUBLIC_STATUS[status]] += count
     return counted
 
 
@@ -286,7 +288,7 @@ def _offset(cursor: str) -> int:
 
 
 def _owner_id(caller: Caller, user_email: str) -> str:
-    email = fields.checked_email(user_email, "userEmail")
+    email = fields.normalize_email(user_email, "userEmail")
     if email == caller.email:
         return caller.user_id
     with reading() as session:
@@ -330,14 +332,14 @@ def _key_in(owner_id: str, url: str) -> str:
 
 
 def _queue(session: Session, owner_id: str, caller: Caller, url: str, title: str) -> Video:
-    quota.check_room(session, owner_id)
+    quota.check_quota(session, owner_id)
     name = title or source.title_from_url(url)
     video = lifecycle.new_video(
         owner_id,
         Status.QUEUED,
         name,
         source_url=url,
-        queued_at=moment(session),
+        queued_at=read_db_now(session),
         has_derived_title=not title,
     )
     video.s3_key = object_key(video, url)
@@ -349,41 +351,41 @@ def _queue(session: Session, owner_id: str, caller: Caller, url: str, title: str
 
 # A gallery of any length, read a page at a time: thousands of videos take no more memory than two hundred.
 
-PAGE = 200
+PAGE_SIZE = 200
 Place = Sequence[Any]
 
 
-def read(caller: Caller, user_id: str, query: GalleryQuery) -> Iterator[GalleryView]:
+def stream_gallery(caller: Caller, user_id: str, query: GalleryQuery) -> Iterator[GalleryView]:
     """First the counts with the first videos, then further videos in views whose other fields say nothing new.
 
     With a limit there is one view. Raises as ``videos.gallery`` does.
     """
     if query.limit is not None or query.cursor:
-        yield gallery(caller, user_id, query)
+        yield list_videos(caller, user_id, query)
         return
     check_user(caller, user_id)
     rate_limits.check(rate_limits.LINKS, "links", caller.user_id)
     with reading() as session:
-        counts = counts_of(session, user_id)
+        counts = count_by_status(session, user_id)
     noted = False
     for shown in _pages(user_id, query):
         if not noted and any(video.download_url for video in shown):
-            note_links(caller, user_id)
+            record_links(caller, user_id)
             noted = True
-        yield view(shown, counts)
+        yield gallery_view(shown, counts)
 
 
 def _pages(user_id: str, query: GalleryQuery) -> Iterator[list[VideoView]]:
     """At least one page, which may be empty."""
-    order = ORDERS[query.sort]
+    order = SORT_ORDERS[query.sort]
     keys = [_key(ordered) for ordered in order]
-    page = select(Video, *keys).where(*wanted(user_id, query)).order_by(*order).limit(PAGE)
+    page = select(Video, *keys).where(*filters(user_id, query)).order_by(*order).limit(PAGE_SIZE)
     after: ColumnElement[bool] | None = None
     while True:
         with reading() as session:
             found = session.exec(page if after is None else page.where(after)).all()
-        yield linked_all([row[0] for row in found])
-        if len(found) < PAGE:
+        yield with_links_all([row[0] for row in found])
+        if len(found) < PAGE_SIZE:
             return
         after = _behind(order, found[-1][1:])
 

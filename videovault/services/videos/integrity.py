@@ -5,7 +5,7 @@ from enum import StrEnum
 from sqlmodel import Session, col, select
 
 from videovault import logs, security
-from videovault.db import AUDIT_SECONDS, clock, reading, transaction, write_if_possible
+from videovault.db import AUDIT_LOCK_SECONDS, db_now, reading, transaction, try_write
 from videovault.errors import ObjectSwapped
 from videovault.gateways import storage
 from videovault.gateways.container import CONTENT_TYPES
@@ -21,7 +21,7 @@ TRIES = 3
 log = logs.get(__name__)
 
 
-class Standing(StrEnum):
+class TagStatus(StrEnum):
     """Of an object's tag. ``UNKNOWN``: the key is newer than the tag, but size and sum are right."""
 
     RIGHT = "right"
@@ -29,25 +29,25 @@ class Standing(StrEnum):
     WRONG = "wrong"
 
 
-def standing(video: Video, info: ObjectInfo | None) -> Standing:
+def tag_status(video: Video, info: ObjectInfo | None) -> TagStatus:
     """How the tag of a ready video's object stands; RIGHT where the store keeps no metadata, or the object is gone."""
     if info is None or not storage.connected().keeps_metadata:
-        return Standing.RIGHT
-    secret_key = security.open_sealed(video.sealed_key, owner_id=video.owner_id, video_id=video.id)
-    if secret_key and info.metadata.get(TAG) == security.ownership_tag(secret_key, str(video.s3_key)):
-        return Standing.RIGHT
+        return TagStatus.RIGHT
+    secret_key = security.unseal(video.sealed_key, owner_id=video.owner_id, video_id=video.id)
+    if secret_key and info.metadata.get(TAG) == security.integrity_tag(secret_key, str(video.s3_key)):
+        return TagStatus.RIGHT
     is_older = secret_key is not None and _is_whole(video, info) and _is_unknown(video.id)
-    return Standing.UNKNOWN if is_older else Standing.WRONG
+    return TagStatus.UNKNOWN if is_older else TagStatus.WRONG
 
 
 def check(video: Video) -> None:
     """Raises ObjectSwapped, which leaves an event, when S3 holds another object than the one that was stored."""
     if _is_another(video, storage.connected().info(str(video.s3_key))):
-        write_if_possible(SWAPPED, lambda session: note_swapped(session, video), patience=AUDIT_SECONDS)
+        try_write(SWAPPED, lambda session: record_swapped(session, video), patience=AUDIT_LOCK_SECONDS)
         raise ObjectSwapped
 
 
-def note_swapped(session: Session, video: Video) -> None:
+def record_swapped(session: Session, video: Video) -> None:
     """Leave word for admins, once until the object is tagged anew."""
     log.error("another object than the one that was stored", video_id=video.id, key=video.s3_key)
     if _last(session, video.id) != SWAPPED:
@@ -80,14 +80,14 @@ def is_copy_intact(video: Video) -> bool:
 
 def _tagged(video: Video) -> bool:
     vault, key = storage.connected(), str(video.s3_key)
-    secret_key = security.open_sealed(video.sealed_key, owner_id=video.owner_id, video_id=video.id)
+    secret_key = security.unseal(video.sealed_key, owner_id=video.owner_id, video_id=video.id)
     if secret_key is None or not _is_whole(video, vault.info(key)):
         return False
     container = video.format if video.format in CONTENT_TYPES else "mp4"
     described = Description(
         CONTENT_TYPES[container],
         content_disposition(video.title, container),
-        {TAG: security.ownership_tag(secret_key, key)},
+        {TAG: security.integrity_tag(secret_key, key)},
     )
     vault.describe(key, described)
     info = vault.info(key)
@@ -97,7 +97,7 @@ def _tagged(video: Video) -> bool:
 def _is_another(video: Video, info: ObjectInfo | None) -> bool:
     """By its tag; where the store keeps none, by its size and ETag."""
     if storage.connected().keeps_metadata:
-        return standing(video, info) == Standing.WRONG
+        return tag_status(video, info) == TagStatus.WRONG
     return info is not None and (info.size, info.etag) != (video.size, video.etag or info.etag)
 
 
@@ -123,7 +123,9 @@ def _note_tagged(video: Video, info: ObjectInfo) -> bool:
     """Remember the tagging; a video that was deleted meanwhile leaves no object behind."""
     with transaction() as session:
         same_key = col(Video.sealed_key) == video.sealed_key
-        noted = lifecycle.change(session, video, same_key, etag=info.etag, sidecar_due_at=clock())
+        noted = lifecycle.update_if_unchanged(
+            session, video, same_key, etag=info.etag, sidecar_due_at=db_now()
+        )
         if noted:
             session.add(Event(kind=TAGGED, video_id=video.id))
         row = session.get(Video, video.id)

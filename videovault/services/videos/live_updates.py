@@ -8,14 +8,14 @@ from datetime import timedelta
 from sqlmodel import Session, col, or_, select
 
 from videovault.db import reading
-from videovault.models import Event, Video, now
+from videovault.models import Event, Video, utcnow
 from videovault.services.core import lifecycle
 from videovault.services.core.views import PROCESSING, NoticeView, Progress
 
 # Rows become visible in another order than they are made, and the clocks of machines differ a little.
 RECENT = timedelta(seconds=30)
 # They change nothing that a gallery shows.
-QUIET = {
+IGNORED_KINDS = {
     "download",
     "share_download",
     "share_opened",
@@ -28,7 +28,7 @@ QUIET = {
 
 
 @dataclass(frozen=True)
-class Pulse:
+class UserUpdates:
     """What moves by itself among a person's videos: those in work, and what happened to any of late.
 
     ``changes`` are the numbers of the late events; a number that was not there before means that a list of the
@@ -40,24 +40,24 @@ class Pulse:
     notices: Sequence[NoticeView] = ()
 
 
-def look(people: Collection[str]) -> Mapping[str, Pulse]:
+def read_updates(people: Collection[str]) -> Mapping[str, UserUpdates]:
     """The pulse of each of these people whose videos move: one look for all pages of a process.
 
     Nobody is checked: whoever asks must show to each person nothing but that person's own.
     """
     with reading() as session:
         # Nothing but the time in this query, or SQLite takes an index that half of the table is behind.
-        late = session.exec(select(Event).where(col(Event.at) > now() - RECENT))
-        events = [event for event in late if event.video_id and event.kind not in QUIET]
+        late = session.exec(select(Event).where(col(Event.at) > utcnow() - RECENT))
+        events = [event for event in late if event.video_id and event.kind not in IGNORED_KINDS]
         videos = _videos(session, people, {event.video_id or "" for event in events})
-    told = lifecycle.told(events, videos)
+    told = lifecycle.notices_by_owner(events, videos)
     progress: dict[str, dict[str, Progress]] = defaultdict(dict)
     for video in videos.values():
         if video.status in PROCESSING:
             progress[video.owner_id][video.id] = Progress.of(video)
     changes = _changes(events, videos)
     return {
-        person: Pulse(progress[person], frozenset(changes[person]), told.get(person, ()))
+        person: UserUpdates(progress[person], frozenset(changes[person]), told.get(person, ()))
         for person in people
         if person in progress or person in changes
     }

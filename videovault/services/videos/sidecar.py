@@ -18,15 +18,15 @@ from pydantic import (
 from sqlmodel import col, or_, select, update
 
 from videovault import logs
-from videovault.db import moment, reading, transaction
+from videovault.db import read_db_now, reading, transaction
 from videovault.errors import StorageError
 from videovault.gateways import storage
 from videovault.models import CopyState, Status, User, Video
-from videovault.services.core.naming import SIDECAR_NAME, folder_of
+from videovault.services.core.naming import SIDECAR_NAME, folder_path
 from videovault.services.core.views import Measured, Metadata, View
 
-DESCRIBED = storage.Description("application/json")
-MOST_BYTES = 256 * 1024
+DESCRIPTION = storage.Description("application/json")
+MAX_BYTES = 256 * 1024
 LEFT_AFTER = timedelta(seconds=10)  # whoever made it due writes it at once, unless something came between
 MOST_AT_ONCE = 100
 
@@ -43,7 +43,7 @@ log = logs.get(__name__)
 
 
 # What sidecars of each schema version have, and are compared by: what came later is not missing in them.
-FIELDS: dict[int, Fields] = {
+SCHEMA_FIELDS: dict[int, Fields] = {
     1: {
         "schema_version": None,
         "video_id": None,
@@ -173,7 +173,7 @@ class Sidecar(View):
 
     @property
     def folder(self) -> str:
-        return folder_of(self.owner.user_id, self.video_id)
+        return folder_path(self.owner.user_id, self.video_id)
 
     @property
     def key(self) -> str:
@@ -182,7 +182,7 @@ class Sidecar(View):
     def tells(self, wanted: "Sidecar") -> bool:
         """Whether this one, as it was read, says of the video what ``wanted`` does, as far as its schema goes."""
         told = self.model_dump(exclude_unset=True)
-        return _agrees(told, wanted.model_dump(), FIELDS[self.schema_version])
+        return _agrees(told, wanted.model_dump(), SCHEMA_FIELDS[self.schema_version])
 
     def content(self) -> bytes:
         """The object's bytes, always the same for the same video."""
@@ -209,13 +209,13 @@ def write(video_id: str) -> bool:
     It never fails: a sidecar that cannot be written costs no video, and ``repair`` comes by again.
     """
     try:
-        return write_now(video_id)
+        return write_or_raise(video_id)
     except StorageError as error:
         log.warning("sidecar not written", video_id=video_id, reason=error.public_message)
         return False
 
 
-def write_now(video_id: str) -> bool:
+def write_or_raise(video_id: str) -> bool:
     """As ``write``, for those who want to know why it fails. Raises StorageError."""
     vault, key, written = storage.connected(), "", b""
     while found := _as_is(video_id):
@@ -224,7 +224,7 @@ def write_now(video_id: str) -> bool:
         if content == written:
             _note_written(video_id, due_at)
             return True
-        vault.put(key, content, DESCRIBED)
+        vault.put(key, content, DESCRIPTION)
         written = content  # it may have been renamed or deleted meanwhile: the next look tells
     if written:
         vault.delete([key])
@@ -234,7 +234,7 @@ def write_now(video_id: str) -> bool:
 def write_due() -> None:
     """Write what was left unwritten, by a process that died or since S3 was away."""
     with reading() as session:
-        since, at = col(Video.sidecar_due_at), moment(session)
+        since, at = col(Video.sidecar_due_at), read_db_now(session)
         # One that is due later than that was noted before the clock was set back.
         late = or_(since < at - LEFT_AFTER, since > at + LEFT_AFTER)
         due = select(Video.id).where(Video.status == Status.READY, late).order_by(since)
@@ -249,7 +249,7 @@ def read(folder: str) -> Sidecar | None:
 
     Raises StorageError.
     """
-    raw = storage.connected().read(folder + SIDECAR_NAME, MOST_BYTES)
+    raw = storage.connected().read(folder + SIDECAR_NAME, MAX_BYTES)
     if raw is None:
         return None
     try:

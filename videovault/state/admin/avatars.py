@@ -6,13 +6,13 @@ from videovault.services.core.access import Caller
 from videovault.services.generation import avatars as generation_avatars
 from videovault.services.generation.avatars import AvatarsView
 from videovault.state.admin.base import AdminState
-from videovault.state.background import patiently, quickly
+from videovault.state.background import run_in_db_pool, run_in_io_pool
 from videovault.state.session import signed_in
-from videovault.state.tables import Readable
+from videovault.state.tables import RefreshableList
 from videovault.state.view_models import Avatar
 
 
-class AdminAvatarsState(Readable, AdminState):
+class AdminAvatarsState(RefreshableList, AdminState):
     """``edited`` is the one in the dialog: without an ID, it is yet to be added."""
 
     avatars: list[Avatar] = []
@@ -48,10 +48,10 @@ class AdminAvatarsState(Readable, AdminState):
         self.errors = {}
         typed = {name: str(form.get(name, "")) for name in generation_avatars.RULES}
         if self.edited.avatar_id:
-            await quickly(generation_avatars.change, caller, self.edited.avatar_id, typed)
+            await run_in_db_pool(generation_avatars.change, caller, self.edited.avatar_id, typed)
             self.is_editing = False
         else:
-            self._edit(Avatar.of(await quickly(generation_avatars.add, caller, typed)))
+            self._edit(Avatar.of(await run_in_db_pool(generation_avatars.add, caller, typed)))
         self._say(f"{typed['name'].strip()} is saved.")
         await self._read(caller)
 
@@ -65,7 +65,7 @@ class AdminAvatarsState(Readable, AdminState):
     @signed_in(beside="avatar")
     async def remove_picture(self, caller: Caller) -> None:
         self.edited = Avatar.of(
-            await patiently(generation_avatars.set_picture, caller, self.edited.avatar_id, None)
+            await run_in_io_pool(generation_avatars.set_picture, caller, self.edited.avatar_id, None)
         )
         await self._read(caller)
 
@@ -78,7 +78,7 @@ class AdminAvatarsState(Readable, AdminState):
         if place < 0 or not 0 <= target < len(ids):
             return
         ids[place], ids[target] = ids[target], ids[place]
-        self._show(await quickly(generation_avatars.reorder, caller, ids))
+        self._show(await run_in_db_pool(generation_avatars.reorder, caller, ids))
 
     @signed_in
     async def ask_removal(self, caller: Caller, avatar_id: str) -> None:  # noqa: ARG002 - as above
@@ -92,7 +92,7 @@ class AdminAvatarsState(Readable, AdminState):
     @signed_in
     async def remove(self, caller: Caller) -> None:
         name, avatar_id, self.to_delete = self.to_delete.name, self.to_delete.avatar_id, Avatar()
-        await quickly(generation_avatars.remove, caller, avatar_id)
+        await run_in_db_pool(generation_avatars.remove, caller, avatar_id)
         self._say(f"{name} is deleted. Videos made with it stay as they are.")
         await self._read(caller)
 
@@ -104,7 +104,7 @@ class AdminAvatarsState(Readable, AdminState):
         return next((avatar for avatar in self.avatars if avatar.avatar_id == avatar_id), Avatar())
 
     async def _read(self, caller: Caller) -> None:
-        self._show(await quickly(generation_avatars.offered, caller))
+        self._show(await run_in_db_pool(generation_avatars.list_avatars, caller))
 
     def _show(self, found: AvatarsView) -> None:
         self.avatars = [Avatar.of(view) for view in found.avatars]

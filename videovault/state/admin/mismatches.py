@@ -8,9 +8,9 @@ from videovault.services.maintenance import reconcile
 from videovault.services.maintenance.reconcile import Example, Findings, Kind, Progress, Report
 from videovault.state import wording
 from videovault.state.admin.base import AdminState
-from videovault.state.background import patiently
+from videovault.state.background import run_in_io_pool
 from videovault.state.session import signed_in
-from videovault.state.view_models import Shape
+from videovault.state.view_models import ViewModel
 
 # What a comparison of S3 and database has found, as the System page shows it.
 
@@ -35,20 +35,20 @@ LEFT_ALONE = (Kind.WRONG_TAG, Kind.MISSING_ROW, Kind.MISSING_POSTER)
 DELETED = (Kind.ORPHAN, Kind.OLD_VERSION, Kind.STRAY_UPLOAD)
 
 
-class Item(Shape):
+class Item(ViewModel):
     """One difference; ``why`` it could not be mended although it was tried."""
 
     name: str
     detail: str
-    is_mended: bool
+    is_repaired: bool
     why: str
 
     @classmethod
     def of(cls, found: Example) -> "Item":
-        return cls(name=found.name, detail=found.detail, is_mended=found.mended, why=found.why)
+        return cls(name=found.name, detail=found.detail, is_repaired=found.mended, why=found.why)
 
 
-class Difference(Shape):
+class Difference(ViewModel):
     """A class of differences; ``examples`` are those that could not be mended, and the first few others."""
 
     title: str
@@ -95,7 +95,7 @@ def so_far(progress: Progress, *, repair: bool) -> str:
 
 def percent(progress: Progress) -> int:
     """By the stored videos, since S3 does not tell how many objects there are; -1 where that says nothing."""
-    return min(100, progress.videos * 100 // progress.of_videos) if progress.of_videos else -1
+    return min(100, progress.videos * 100 // progress.total_videos) if progress.total_videos else -1
 
 
 def verdict(report: Report, *, is_stopped: bool) -> str:
@@ -115,7 +115,7 @@ def verdict(report: Report, *, is_stopped: bool) -> str:
 TICK_SECONDS = 0.5
 
 
-class AdminOrphansState(AdminState):
+class AdminMismatchesState(AdminState):
     """``percent`` is -1 while nobody knows how far it is."""
 
     doing: str = ""
@@ -123,7 +123,7 @@ class AdminOrphansState(AdminState):
     percent: int = -1
     verdict: str = ""
     differences: list[Difference] = []
-    can_mend: bool = False
+    can_repair: bool = False
     is_asking: bool = False
     changes: list[str] = []  # what mending would change
     goes: str = ""  # and delete
@@ -138,10 +138,10 @@ class AdminOrphansState(AdminState):
 
     @signed_in
     async def ask(self, caller: Caller) -> None:  # noqa: ARG002 - every handler asks who calls
-        self.is_asking = self.can_mend and not self.doing
+        self.is_asking = self.can_repair and not self.doing
 
     @signed_in
-    async def spare(self, caller: Caller) -> None:  # noqa: ARG002 - as above
+    async def cancel(self, caller: Caller) -> None:  # noqa: ARG002 - as above
         self.is_asking = False
 
     @signed_in
@@ -167,7 +167,7 @@ class AdminOrphansState(AdminState):
             self._follow(progress, repair=repair)
         yield
         comparing = asyncio.ensure_future(
-            patiently(reconcile.for_admin, caller, repair=repair, progress=progress)
+            run_in_io_pool(reconcile.for_admin, caller, repair=repair, progress=progress)
         )
         try:
             while not (await asyncio.wait({comparing}, timeout=TICK_SECONDS))[0]:
@@ -184,7 +184,7 @@ class AdminOrphansState(AdminState):
 
     def _begin(self, doing: str) -> None:
         self.doing, self.errors, self._is_stopped = doing, {}, False
-        self.verdict, self.differences, self.can_mend = "", [], False
+        self.verdict, self.differences, self.can_repair = "", [], False
 
     def _follow(self, progress: Progress, *, repair: bool) -> None:
         self.so_far = so_far(progress, repair=repair)
@@ -197,5 +197,5 @@ class AdminOrphansState(AdminState):
         self.verdict = verdict(report, is_stopped=self._is_stopped)
         could = [] if report.repair or self._is_stopped else mendable(report)
         self.changes = [f"{each.title}: {each.count:,}" for each in could]
-        self.can_mend = bool(could)
+        self.can_repair = bool(could)
         self.goes = doomed(report)

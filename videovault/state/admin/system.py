@@ -2,18 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 from videovault import worker
 from videovault.errors import StorageError
-from videovault.models import now
+from videovault.models import utcnow
 from videovault.services.admin import checks as admin_checks
+from videovault.services.admin import test_order
 from videovault.services.admin.checks import CHECKS, CheckView
+from videovault.services.admin.test_order import DEADLINE, TestOrderView
 from videovault.services.core.access import Caller
-from videovault.services.core.views import iso
+from videovault.services.core.views import iso_utc
 from videovault.state import wording
 from videovault.state.admin.base import AdminState
-from videovault.state.admin.view_models import Check
-from videovault.state.background import patiently
+from videovault.state.admin.view_models import Check, OrderStep
+from videovault.state.background import run_in_db_pool, run_in_io_pool
 from videovault.state.session import signed_in
 
 BROWSER_SECONDS = 5.0
@@ -56,7 +59,7 @@ class AdminSystemState(AdminState):
                 yield
         finally:
             async with self:
-                self.is_running, self.checked_at = False, iso(now())
+                self.is_running, self.checked_at = False, iso_utc(utcnow())
 
     @signed_in(background=True, supersedes=True)
     async def ask_browser(self, caller: Caller) -> None:
@@ -64,7 +67,7 @@ class AdminSystemState(AdminState):
         if not caller.is_admin:
             return
         try:
-            probe = await asyncio.wait_for(patiently(admin_checks.begin, caller), BROWSER_SECONDS)
+            probe = await asyncio.wait_for(run_in_io_pool(admin_checks.begin, caller), BROWSER_SECONDS)
         except (StorageError, TimeoutError):
             async with self:
                 self._show(admin_checks.unasked())
@@ -78,13 +81,13 @@ class AdminSystemState(AdminState):
             arrived = False
         finally:
             _asked.pop(probe.key, None)
-            await patiently(admin_checks.end, caller, probe.key)
+            await run_in_io_pool(admin_checks.end, caller, probe.key)
         async with self:
             self.probe_url = ""
             self._show(admin_checks.judge(arrived=arrived))
 
     @signed_in
-    async def browser_said(self, caller: Caller, arrived: bool) -> None:  # noqa: ARG002 - every handler asks who calls
+    async def report_browser_result(self, caller: Caller, arrived: bool) -> None:  # noqa: ARG002 - every handler asks who calls
         """Whether the picture arrived: only the admin's own page is told, so its word is good enough."""
         asked = _asked.get(self._probe_key)
         if asked is not None and not asked.done():
@@ -113,3 +116,47 @@ def _verdict(checks: list[Check]) -> tuple[str, bool]:
 
 def _jobs_waiting() -> int:
     return int(worker.queue().huey.pending_count())
+
+
+# The test order of the System page: what was sent, what was answered, and what was read from it.
+
+LOOK_SECONDS = 1.0
+
+
+class AdminTestOrderState(AdminState):
+    order_steps: list[OrderStep] = []
+    order_at: str = ""
+    is_ordering: bool = False
+
+    @signed_in
+    async def load(self, caller: Caller) -> None:
+        """Show the last one."""
+        if self._admit(caller):
+            self._show(await run_in_db_pool(test_order.latest, caller))
+
+    @signed_in(background=True, beside="test-order")
+    async def order(self, caller: Caller) -> AsyncIterator[None]:
+        """Send one, and show what comes of it until it is over; leaving the page stops only the showing."""
+        begun = await run_in_db_pool(test_order.start, caller)
+        async with self:
+            self.errors = {}
+            self._show(begun)
+        yield
+        sending = asyncio.ensure_future(run_in_io_pool(test_order.send, caller, begun.id))
+        for _ in range(int(DEADLINE / timedelta(seconds=LOOK_SECONDS)) + 1):
+            await asyncio.wait(
+                [sending], timeout=LOOK_SECONDS
+            ) if not sending.done() else await asyncio.sleep(LOOK_SECONDS)
+            caller = await self._caller()
+            seen = await run_in_db_pool(test_order.latest, caller)
+            async with self:
+                self._show(seen)
+            yield
+            if sending.done() and (seen is None or seen.is_over):
+                break
+        await sending
+
+    def _show(self, order: TestOrderView | None) -> None:
+        self.order_steps = [OrderStep.of(step) for step in order.steps] if order else []
+        self.order_at = iso_utc(order.started_at) if order else ""
+        self.is_ordering = order is not None and not order.is_over

@@ -8,19 +8,19 @@ from videovault.errors import InvalidInput
 from videovault.services.accounts import invitations, password_reset
 from videovault.services.accounts.views import LinkView
 from videovault.services.admin import users
-from videovault.services.admin.users import Change
+from videovault.services.admin.users import UserChange
 from videovault.services.core.access import Caller
-from videovault.services.core.views import iso
+from videovault.services.core.views import iso_utc
 from videovault.state import tables, wording
 from videovault.state.admin.base import AdminState
-from videovault.state.admin.view_models import Person
-from videovault.state.background import quickly
+from videovault.state.admin.view_models import UserRow
+from videovault.state.background import run_in_db_pool
 from videovault.state.session import signed_in
-from videovault.state.tables import Sorted
+from videovault.state.tables import SortedTable
 
 USUAL = "created"
 # What can be asked about before it is done, and what it changes.
-CHANGES: dict[str, Change] = {
+CHANGES: dict[str, UserChange] = {
     "admin": {"is_admin": True},
     "no-admin": {"is_admin": False},
     "active": {"is_active": True},
@@ -38,18 +38,18 @@ NOT_A_SIZE = "Enter a number of GB above 0, such as 50 or 0.5."
 MOST_GB = 1_000_000
 
 
-class AdminPeopleState(Sorted, AdminState):
+class AdminUsersState(SortedTable, AdminState):
     """``address`` is the query that asks for what is shown."""
 
     COLUMNS: ClassVar[Collection[str]] = tuple(users.SORTED_BY)
-    FALLING_FIRST: ClassVar[Collection[str]] = ("seen", "storage")
+    DESCENDING_FIRST: ClassVar[Collection[str]] = ("seen", "storage")
 
-    people: list[Person] = []
+    people: list[UserRow] = []
     total: str = ""
     address: str = ""
     q: str = ""
 
-    person: Person = Person()
+    person: UserRow = UserRow()
     asking: str = ""
     quota_kind: str = ""
     is_inviting: bool = False
@@ -81,11 +81,11 @@ class AdminPeopleState(Sorted, AdminState):
     @signed_in
     async def open(self, caller: Caller, user_id: str) -> None:
         """Show what can be done with an account."""
-        self._show(Person.of(await quickly(users.one, caller, user_id)))
+        self._show(UserRow.of(await run_in_db_pool(users.get_user, caller, user_id)))
 
     @signed_in
     async def close(self, caller: Caller) -> None:  # noqa: ARG002 - every handler asks who calls
-        self._show(Person())
+        self._show(UserRow())
         self.is_inviting = False
 
     @signed_in
@@ -94,7 +94,7 @@ class AdminPeopleState(Sorted, AdminState):
         self.asking = what if what in DONE else ""
 
     @signed_in
-    async def spare(self, caller: Caller) -> None:  # noqa: ARG002 - as above
+    async def cancel(self, caller: Caller) -> None:  # noqa: ARG002 - as above
         self.asking = ""
 
     @signed_in(beside="person")
@@ -104,7 +104,7 @@ class AdminPeopleState(Sorted, AdminState):
         if what in CHANGES:
             await self._change(caller, CHANGES[what], DONE[what])
         elif what == END_SESSIONS:
-            await quickly(users.end_sessions, caller, self.person.user_id)
+            await run_in_db_pool(users.end_sessions, caller, self.person.user_id)
             self._say(DONE[what])
 
     @signed_in
@@ -119,46 +119,48 @@ class AdminPeopleState(Sorted, AdminState):
     @signed_in(beside="person")
     async def make_reset_link(self, caller: Caller) -> None:
         self.errors = {}
-        self._show_link(await quickly(password_reset.for_admin, caller, self.person.user_id))
+        self._show_link(
+            await run_in_db_pool(password_reset.reset_link_for_admin, caller, self.person.user_id)
+        )
 
     @signed_in
     async def begin_invitation(self, caller: Caller) -> None:  # noqa: ARG002 - as above
-        self._show(Person())
+        self._show(UserRow())
         self.is_inviting = True
 
     @signed_in(beside="invitation")
     async def invite(self, caller: Caller, form: dict[str, Any]) -> None:
         self.errors = {}
-        self._show_link(await quickly(invitations.invite, caller, str(form.get("email", ""))))
+        self._show_link(await run_in_db_pool(invitations.invite, caller, str(form.get("email", ""))))
 
-    async def _change(self, caller: Caller, wanted: Change, done: str) -> None:
-        self._show(Person.of(await quickly(users.change, caller, self.person.user_id, wanted)))
+    async def _change(self, caller: Caller, wanted: UserChange, done: str) -> None:
+        self._show(UserRow.of(await run_in_db_pool(users.change_user, caller, self.person.user_id, wanted)))
         self._say(done)
         if self.person.user_id != caller.user_id:  # else this very session may have ended with it
             await self._read(caller)
 
-    def _show(self, person: Person) -> None:
+    def _show(self, person: UserRow) -> None:
         self.person, self.quota_kind, self.asking, self.errors = person, person.quota_kind, "", {}
         self.link, self.link_until = "", ""
         self.form_number += 1
 
     def _show_link(self, link: LinkView) -> None:
-        self.link, self.link_until = link.url, iso(link.expires_at)
+        self.link, self.link_until = link.url, iso_utc(link.expires_at)
 
     async def _read(self, caller: Caller) -> None:
-        found = await quickly(
-            users.find,
+        found = await run_in_db_pool(
+            users.find_users,
             caller,
             q=self.q,
             sort=cast("users.Column", self.sort),
-            descending=self.is_falling,
+            descending=self.is_descending,
             offset=self._offset,
             limit=tables.PAGE,
         )
-        self.people = [Person.of(view) for view in found.people]
+        self.people = [UserRow.of(view) for view in found.people]
         self.total = wording.accounts(found.total_count)
         self._turned(len(self.people), found.total_count)
-        self.address = tables.address(q=self.q, **self._order(USUAL))
+        self.address = tables.query_string(q=self.q, **self._order(USUAL))
 
 
 def _quota(form: Mapping[str, Any]) -> int | None:

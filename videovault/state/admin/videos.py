@@ -7,24 +7,24 @@ from videovault import worker
 from videovault.errors import VideoVaultError
 from videovault.services.admin import videos
 from videovault.services.admin.videos import VideosQuery, stored_bytes
-from videovault.services.admin.views import PickedView
+from videovault.services.admin.views import SelectedVideoView
 from videovault.services.core.access import Caller
 from videovault.services.core.views import AdminVideoView, PublicStatus
 from videovault.services.transfer import pipeline
 from videovault.state import tables, wording
 from videovault.state.admin.base import AdminState
-from videovault.state.admin.view_models import Outcome, Row
-from videovault.state.background import patiently, quickly
+from videovault.state.admin.view_models import ActionResult, VideoRow
+from videovault.state.background import run_in_db_pool, run_in_io_pool
 from videovault.state.session import signed_in
-from videovault.state.tables import Sorted
-from videovault.state.view_models import Shape
+from videovault.state.tables import SortedTable
+from videovault.state.view_models import ViewModel
 
 # What an admin has selected among everybody's videos, on this page of the table and on others.
 
 MOST_NAMED = 3
 
 
-class Selection(Shape):
+class Selection(ViewModel):
     """In words what would go: ``3 videos, 412 MB``, which and whose they are; ``failed`` of them can be tried again."""
 
     count: int = 0
@@ -34,7 +34,7 @@ class Selection(Shape):
     failed: str = ""
 
     @classmethod
-    def of(cls, picks: Mapping[str, PickedView]) -> "Selection":
+    def of(cls, picks: Mapping[str, SelectedVideoView]) -> "Selection":
         if not picks:
             return cls()
         size = sum(pick.size for pick in picks.values())
@@ -48,9 +48,9 @@ class Selection(Shape):
         )
 
 
-def picked(found: AdminVideoView) -> PickedView:
+def picked(found: AdminVideoView) -> SelectedVideoView:
     video = found.video
-    return PickedView(
+    return SelectedVideoView(
         video_id=video.video_id,
         title=video.title,
         owner_email=found.owner_email,
@@ -59,7 +59,7 @@ def picked(found: AdminVideoView) -> PickedView:
     )
 
 
-def by_id(picks: Iterable[PickedView]) -> dict[str, PickedView]:
+def by_id(picks: Iterable[SelectedVideoView]) -> dict[str, SelectedVideoView]:
     return {pick.video_id: pick for pick in picks}
 
 
@@ -75,18 +75,18 @@ USUAL = "created"
 OUTCOMES_SHOWN = 100  # failures stay, what went well makes room
 
 
-class Owner(Shape):
+class Owner(ViewModel):
     user_id: str
     email: str
 
 
-class AdminVideosState(Sorted, AdminState):
+class AdminVideosState(SortedTable, AdminState):
     """``address`` is the query that asks for what is shown."""
 
     COLUMNS: ClassVar[Collection[str]] = tuple(videos.SORTED_BY)
-    FALLING_FIRST: ClassVar[Collection[str]] = ("size", "created")
+    DESCENDING_FIRST: ClassVar[Collection[str]] = ("size", "created")
 
-    rows: list[Row] = []
+    rows: list[VideoRow] = []
     owners: list[Owner] = []
     total: str = ""
     address: str = ""
@@ -107,12 +107,12 @@ class AdminVideosState(Sorted, AdminState):
     percent: int = 0
     so_far: str = ""
     verdict: str = ""
-    outcomes: list[Outcome] = []
+    outcomes: list[ActionResult] = []
 
     _found: int = 0
-    _picks: dict[str, PickedView] = {}
-    _asked_about: dict[str, PickedView] = {}
-    _on_page: dict[str, PickedView] = {}
+    _picks: dict[str, SelectedVideoView] = {}
+    _asked_about: dict[str, SelectedVideoView] = {}
+    _on_page: dict[str, SelectedVideoView] = {}
     _is_stopped: bool = False
     _done: int = 0
 
@@ -134,7 +134,8 @@ class AdminVideosState(Sorted, AdminState):
         self._sort_as(asked, USUAL)
         self._offset = 0
         self.owners = [
-            Owner(user_id=owner.user_id, email=owner.email) for owner in await quickly(videos.owners, caller)
+            Owner(user_id=owner.user_id, email=owner.email)
+            for owner in await run_in_db_pool(videos.list_owners, caller)
         ]
         await self._read(caller)
 
@@ -171,7 +172,7 @@ class AdminVideosState(Sorted, AdminState):
     @signed_in
     async def select_matching(self, caller: Caller) -> None:
         """Select all that the filters find, on whatever page."""
-        self._choose(by_id(await quickly(videos.pick_videos, caller, self._query())))
+        self._choose(by_id(await run_in_db_pool(videos.select_videos, caller, self._query())))
         self.selection_number += 1
 
     @signed_in
@@ -189,7 +190,7 @@ class AdminVideosState(Sorted, AdminState):
             self._drop_question()
 
     @signed_in
-    async def spare(self, caller: Caller) -> None:  # noqa: ARG002 - as above
+    async def cancel(self, caller: Caller) -> None:  # noqa: ARG002 - as above
         self._drop_question()
 
     @signed_in
@@ -198,13 +199,13 @@ class AdminVideosState(Sorted, AdminState):
         self._is_stopped = True
 
     @signed_in
-    async def put_away(self, caller: Caller) -> None:  # noqa: ARG002 - as above
+    async def hide(self, caller: Caller) -> None:  # noqa: ARG002 - as above
         """The results have been read."""
         self.outcomes = []
 
     @signed_in
     async def retry(self, caller: Caller, video_id: str) -> None:
-        await quickly(pipeline.retry, caller, video_id, enqueue=worker.enqueue)
+        await run_in_db_pool(pipeline.retry, caller, video_id, enqueue=worker.enqueue)
         await self._read(caller)
 
     @signed_in(background=True)
@@ -217,7 +218,7 @@ class AdminVideosState(Sorted, AdminState):
         try:
             for number, pick in enumerate(picks, start=1):
                 caller = await self._caller()  # it may take long, and rights may end meanwhile
-                outcome = await patiently(_carried_out, what, caller, pick)
+                outcome = await run_in_io_pool(_carried_out, what, caller, pick)
                 async with self:
                     self._note(outcome, number, len(picks))
                     is_stopped = self._is_stopped
@@ -233,7 +234,7 @@ class AdminVideosState(Sorted, AdminState):
         async with self:
             await self._read(caller)
 
-    def _begin(self) -> list[PickedView]:
+    def _begin(self) -> list[SelectedVideoView]:
         what, asked_about = self.asking, self._asked_about
         self._drop_question()
         if self.working_on or not what:
@@ -247,7 +248,7 @@ class AdminVideosState(Sorted, AdminState):
     def _drop_question(self) -> None:
         self.asking, self.asked_about, self._asked_about = "", Selection(), {}
 
-    def _note(self, outcome: Outcome, number: int, total: int) -> None:
+    def _note(self, outcome: ActionResult, number: int, total: int) -> None:
         bad = [each for each in self.outcomes if not each.is_done]
         good = [each for each in self.outcomes if each.is_done]
         (good if outcome.is_done else bad).insert(0, outcome)
@@ -264,16 +265,18 @@ class AdminVideosState(Sorted, AdminState):
         await self._read(caller)
 
     async def _read(self, caller: Caller) -> None:
-        found = await quickly(videos.find_videos, caller, self._query())
+        found = await run_in_db_pool(videos.find_videos, caller, self._query())
         if not found.videos and self._offset:  # the last page has gone
             self._offset = max(0, (found.total_count - 1) // tables.PAGE * tables.PAGE)
-            found = await quickly(videos.find_videos, caller, self._query())
-        self.rows = [Row.of(video) for video in found.videos]
+            found = await run_in_db_pool(videos.find_videos, caller, self._query())
+        self.rows = [VideoRow.of(video) for video in found.videos]
         self._on_page = by_id(picked(video) for video in found.videos)
         self._found = found.total_count
         self.total = wording.amount(found.total_count, found.total_bytes)
         self._turned(len(self.rows), found.total_count)
-        self.address = tables.address(q=self.q, status=self.status, owner=self.owner_id, **self._order(USUAL))
+        self.address = tables.query_string(
+            q=self.q, status=self.status, owner=self.owner_id, **self._order(USUAL)
+        )
         self._choose(self._picks)
 
     def _query(self) -> VideosQuery:
@@ -282,29 +285,29 @@ class AdminVideosState(Sorted, AdminState):
             owner_id=self.owner_id,
             q=self.q,
             sort=cast("videos.Column", self.sort),
-            descending=self.is_falling,
+            descending=self.is_descending,
             offset=self._offset,
             limit=tables.PAGE,
         )
 
-    def _choose(self, picks: dict[str, PickedView]) -> None:
+    def _choose(self, picks: dict[str, SelectedVideoView]) -> None:
         self._picks = picks
         self.selected = [video_id for video_id in self._on_page if video_id in picks]
         self.is_page_selected = bool(self._on_page) and len(self.selected) == len(self._on_page)
         self.selection = Selection.of(picks)
-        reachable = min(self._found, videos.MOST_PICKED)
+        reachable = min(self._found, videos.MAX_SELECTED)
         more = self.is_page_selected and len(picks) < reachable
         self.all_matching = wording.videos(reachable) if more else ""
 
 
-def _carried_out(what: str, caller: Caller, pick: PickedView) -> Outcome:
+def _carried_out(what: str, caller: Caller, pick: SelectedVideoView) -> ActionResult:
     told: dict[str, Any] = {"video_id": pick.video_id, "title": pick.title}
     try:
         if what == "delete":
             [result] = videos.delete_videos(caller, [pick.video_id])
             failure = result.error.message if result.error else ""
-            return Outcome(is_done=result.deleted, message=failure or result.note or "Deleted", **told)
+            return ActionResult(is_done=result.deleted, message=failure or result.note or "Deleted", **told)
         pipeline.retry(caller, pick.video_id, enqueue=worker.enqueue)
     except VideoVaultError as error:
-        return Outcome(is_done=False, message=error.public_message, **told)
-    return Outcome(is_done=True, message="In work again", **told)
+        return ActionResult(is_done=False, message=error.public_message, **told)
+    return ActionResult(is_done=True, message="In work again", **told)

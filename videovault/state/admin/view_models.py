@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from urllib.parse import urlencode
 
-from videovault.services.accounts.views import PersonView
+from videovault.services.accounts.views import AdminUserView
 from videovault.services.admin.checks import CheckView, StepView
+from videovault.services.admin.rescue import WebhookCallView
 from videovault.services.admin.test_order import StepView as StepOfOrder
-from videovault.services.admin.webhook_log import DeliveryView
-from videovault.services.core.views import AdminVideoView, iso
+from videovault.services.core.views import AdminVideoView, iso_utc
 from videovault.state import wording
-from videovault.state.view_models import Card, Shape
+from videovault.state.view_models import Card, ViewModel
 
 
-class Row(Shape):
+class VideoRow(ViewModel):
     """A video in the table; ``is_stuck``: it can be given the address of its finished file."""
 
     card: Card
@@ -21,7 +21,7 @@ class Row(Shape):
     is_stuck: bool
 
     @classmethod
-    def of(cls, found: AdminVideoView) -> "Row":
+    def of(cls, found: AdminVideoView) -> "VideoRow":
         video = found.video
         waits = video.progress is not None and video.progress.stage == "generating"
         return cls(
@@ -32,7 +32,7 @@ class Row(Shape):
         )
 
 
-class Outcome(Shape):
+class ActionResult(ViewModel):
     """What became of one of several videos that something was to be done to."""
 
     video_id: str
@@ -41,7 +41,7 @@ class Outcome(Shape):
     message: str
 
 
-class Person(Shape):
+class UserRow(ViewModel):
     """An account; ``quota`` in GB as the form shows it, ``quota_kind`` which of its choices, ``activity`` where it is."""
 
     user_id: str = ""
@@ -58,7 +58,7 @@ class Person(Shape):
     activity: str = ""
 
     @classmethod
-    def of(cls, view: PersonView) -> "Person":
+    def of(cls, view: AdminUserView) -> "UserRow":
         used, most = view.storage_bytes, view.quota_bytes
         kind = "default" if not view.has_own_quota else "own" if most else "none"
         return cls(
@@ -72,17 +72,17 @@ class Person(Shape):
             percent=min(100, used * 100 // most) if most else -1,
             quota_kind=kind,
             quota=f"{most / wording.GB:g}" if kind == "own" else "",
-            seen_at=iso(view.last_seen_at) if view.last_seen_at else "",
+            seen_at=iso_utc(view.last_seen_at) if view.last_seen_at else "",
             activity="/admin/activity?" + urlencode({"person": view.email}),
         )
 
 
-class Step(Shape):
+class Step(ViewModel):
     name: str
     is_done: bool
 
 
-class Check(Shape):
+class Check(ViewModel):
     """A part of the installation; ``state`` is empty while it is being looked at."""
 
     name: str
@@ -118,7 +118,7 @@ def _tried(steps: Sequence[StepView]) -> list[Step]:
     return [Step(name=step.name, is_done=step.is_done) for step in steps[: len(done) + 1]]
 
 
-class OrderStep(Shape):
+class OrderStep(ViewModel):
     """A call of the test order; ``is_report``: one that reached us."""
 
     title: str
@@ -141,14 +141,14 @@ class OrderStep(Shape):
         )
 
 
-class Choice(Shape):
+class FieldChoice(ViewModel):
     """An address in an answer that was not understood."""
 
     path: str
     address: str
 
 
-class Call(Shape):
+class WebhookCall(ViewModel):
     """A webhook call in the inbox; ``headers`` is one line each."""
 
     delivery_id: str
@@ -164,13 +164,13 @@ class Call(Shape):
     body: str
     answer: str
     can_be_replayed: bool
-    choices: list[Choice] = []
+    choices: list[FieldChoice] = []
 
     @classmethod
-    def of(cls, view: DeliveryView) -> "Call":
+    def of(cls, view: WebhookCallView) -> "WebhookCall":
         return cls(
             delivery_id=view.id,
-            at=iso(view.at),
+            at=iso_utc(view.at),
             title=wording.UNPROVEN if view.address else wording.CALLS[view.direction, view.kind],
             video_id=view.video_id or "",
             video=view.title,
@@ -182,5 +182,5 @@ class Call(Shape):
             body=view.body,
             answer=view.answer,
             can_be_replayed=view.can_be_replayed,
-            choices=[Choice(path=field.path, address=field.address) for field in view.fields],
+            choices=[FieldChoice(path=field.path, address=field.address) for field in view.fields],
         )

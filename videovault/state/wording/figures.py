@@ -1,6 +1,6 @@
 """Figures as people read them: sizes, times, and places in a list."""
 
-from videovault.services.core import formatting
+from videovault import formatting
 
 WORDS_A_MINUTE = 150
 GB = 1000**3
@@ -10,7 +10,7 @@ SPANS = (
     (60, "1 minute", "{n} minutes"),
     (1, "1 second", "{n} seconds"),
 )
-size = formatting.size  # the services' own sentences name sizes too
+size = formatting.format_size  # the services' own sentences name sizes too
 
 
 def clock(seconds: float) -> str:

@@ -19,9 +19,9 @@ from videovault.db import transaction
 from videovault.errors import Forbidden, NotFound
 from videovault.gateways import http_check
 from videovault.gateways.storage import Description, Storage
-from videovault.models import CopyState, Status, Video, Worker, now
+from videovault.models import CopyState, Status, Video, Worker, utcnow
 from videovault.services.admin import checks
-from videovault.services.admin.checks import objects, run
+from videovault.services.admin.checks import object_store, run
 from videovault.services.core import lifecycle
 from videovault.services.core.access import Caller
 from videovault.services.transfer import worker_registry
@@ -86,7 +86,7 @@ def test_a_database_of_an_older_version_is_noticed(check: Check) -> None:
 def test_the_queue_tells_how_many_wait_and_since_when(check: Check, anna: Caller) -> None:
     assert check("queue").found == "Nothing is waiting."
     with transaction() as session:
-        since = now() - timedelta(minutes=30)
+        since = utcnow() - timedelta(minutes=30)
         session.add(lifecycle.new_video(anna.user_id, Status.QUEUED, "Bread", queued_at=since))
     found = check("queue")
     assert (found.state, found.found) == ("warning", "1 waiting (3 handed out), the longest for 30 minutes.")
@@ -104,28 +104,28 @@ def test_a_queue_that_cannot_be_asked_is_broken(anna: Caller) -> None:
 
 
 def test_a_worker_that_hangs_is_shown_beside_those_that_work(check: Check) -> None:
-    worker_registry.Here(4).beat()
+    worker_registry.WorkerRegistration(4).beat()
     with transaction() as session:
-        session.exec(update(Worker).values(seen_at=now() - timedelta(seconds=30)))
-    worker_registry.Here(2).beat()
+        session.exec(update(Worker).values(seen_at=utcnow() - timedelta(seconds=30)))
+    worker_registry.WorkerRegistration(2).beat()
     found = check("workers")
     assert found.state == "warning"
     assert "2 transfers at once. Not heard of for 30 s: 1, on" in found.found
     assert "hangs or was killed" in found.mend
     with transaction() as session:
         lost = update(Worker).where(Worker.at_once == 4)  # type: ignore[arg-type] # a column
-        session.exec(lost.values(seen_at=now() - timedelta(hours=1)))
+        session.exec(lost.values(seen_at=utcnow() - timedelta(hours=1)))
     assert check("workers").state == "ok"
 
 
 def test_workers_that_fell_silent_count_as_dead(check: Check) -> None:
     assert check("workers").found == "No worker is alive: nothing is made or stored."
-    here = worker_registry.Here(4)
+    here = worker_registry.WorkerRegistration(4)
     here.beat()
     assert check("workers").state == "ok"
     assert "4 transfers" in check("workers").found
     with transaction() as session:
-        session.exec(update(Worker).values(seen_at=now() - timedelta(minutes=3)))
+        session.exec(update(Worker).values(seen_at=utcnow() - timedelta(minutes=3)))
     assert check("workers").found == "No worker is alive. The last one was heard of 3 minutes ago."
     here.beat()
     here.leave()
@@ -215,7 +215,7 @@ def test_what_failed_of_late_is_told_in_the_guides_words(
     assert (check("failures").state, check("failures").trouble) == ("warning", trouble)
     assert check("failures").mend
     with transaction() as session:
-        session.exec(update(Video).values(updated_at=now() - timedelta(days=2)))
+        session.exec(update(Video).values(updated_at=utcnow() - timedelta(days=2)))
     assert check("failures").state == "ok"
 
 
@@ -241,7 +241,7 @@ def test_what_its_owner_cancelled_has_not_failed(check: Check, anna: Caller) -> 
 
 def test_the_browser_gets_a_picture_that_goes_again(anna: Caller, moto_s3: Storage) -> None:
     probe = checks.begin(anna)
-    assert list(moto_s3.keys(objects.PREFIX)) == [probe.key]
+    assert list(moto_s3.keys(object_store.PREFIX)) == [probe.key]
     moto_s3.put("videos/other", b"x", Description("text/plain"))
     checks.end(anna, "videos/other")
     checks.end(anna, probe.key)
@@ -251,11 +251,11 @@ def test_the_browser_gets_a_picture_that_goes_again(anna: Caller, moto_s3: Stora
 
 
 def test_dead_workers_are_forgotten_after_a_day(check: Check) -> None:
-    worker_registry.Here(1).beat()
+    worker_registry.WorkerRegistration(1).beat()
     with transaction() as session:
-        session.exec(update(Worker).values(seen_at=now() - timedelta(days=2)))
+        session.exec(update(Worker).values(seen_at=utcnow() - timedelta(days=2)))
     worker_registry.purge()
-    assert worker_registry.known() == ([], [])
+    assert worker_registry.list_workers() == ([], [])
     assert check("workers").state == "broken"
 
 

@@ -75,8 +75,8 @@ def put_video(owner_id: str, title: str, film: bytes, row: Row, **columns: objec
     )
     video.s3_key = f"{folder(video)}1703123456789_launch.mp4"
     video.poster_key = folder(video) + POSTER_NAME
-    secret_key = security.open_sealed(video.sealed_key, owner_id=video.owner_id, video_id=video.id)
-    tag = {TAG: security.ownership_tag(str(secret_key), video.s3_key)}
+    secret_key = security.unseal(video.sealed_key, owner_id=video.owner_id, video_id=video.id)
+    tag = {TAG: security.integrity_tag(str(secret_key), video.s3_key)}
     vault.put(
         video.s3_key, film, Description("video/mp4", 'attachment; filename="a.mp4"', tag), zlib.crc32(film)
     )

@@ -16,7 +16,7 @@ from videovault.config import settings
 from videovault.errors import InvalidInput
 from videovault.gateways.storage import Storage
 from videovault.services.maintenance import backup
-from videovault.services.maintenance.backup.files import Damaged
+from videovault.services.maintenance.backup.folder import Damaged
 
 pytestmark = pytest.mark.thorough
 

@@ -71,8 +71,8 @@ def store(vault: Storage, anna: Caller, row: Row) -> Store:
         video = lifecycle.new_video(caller.user_id, Status.READY, title, **MEASURED, **SCRIPT)
         video.s3_key = f"{folder(video)}1703123456789_launch.mp4"
         video.poster_key = folder(video) + POSTER_NAME
-        secret_key = security.open_sealed(video.sealed_key, owner_id=video.owner_id, video_id=video.id)
-        tag = {TAG: security.ownership_tag(str(secret_key), video.s3_key)}
+        secret_key = security.unseal(video.sealed_key, owner_id=video.owner_id, video_id=video.id)
+        tag = {TAG: security.integrity_tag(str(secret_key), video.s3_key)}
         vault.put(video.s3_key, FILM, Description("video/mp4", metadata=tag), zlib.crc32(FILM))
         vault.put(video.poster_key, b"a picture", Description("image/webp"))
         info = vault.info(video.s3_key)

@@ -11,8 +11,8 @@ from sqlmodel import select
 
 from tests.services.conftest import Row
 from tests.services.maintenance.reconcile.conftest import FILM, Snapshot, Store
-from tests.services.maintenance.reconcile.damages import cut_object, lose_object, lose_sidecar
-from tests.services.maintenance.reconcile.test_reconcile import counts, run
+from tests.services.maintenance.reconcile.mismatch_cases import cut_object, lose_object, lose_sidecar
+from tests.services.maintenance.reconcile.test_runner import counts, run
 from tests.support.installation import Configure
 from tests.support.s3_proxy import Behaviour, s3_proxy
 from tests.support.stores import CopiesNothing
@@ -24,7 +24,7 @@ from videovault.gateways.storage import Description, Storage
 from videovault.models import Status, User, Video
 from videovault.security import new_video_id
 from videovault.services.accounts import accounts
-from videovault.services.admin.checks.objects import PREFIX
+from videovault.services.admin.checks.object_store import PREFIX
 from videovault.services.core.access import Caller
 from videovault.services.core.naming import folder
 from videovault.services.maintenance import reconcile
@@ -61,7 +61,7 @@ def _copy_of(vault: Storage) -> str:
 
 
 def gallery(caller: Caller) -> list[dict[str, Any]]:
-    found = videos_gallery.gallery(caller, caller.user_id).videos
+    found = videos_gallery.list_videos(caller, caller.user_id).videos
     return [view.model_dump(exclude=set(LINKS)) for view in found]
 
 
@@ -82,7 +82,7 @@ def test_the_gallery_is_back_with_its_files(
     assert (rebuilt.rebuilt.count, rebuilt.rebuilt.bytes, rebuilt.not_rebuilt.count) == (4, 4 * len(FILM), 0)
     assert [each.name for each in rebuilt.users.examples] == [anna.email, bert.email]
     assert (gallery(anna), gallery(bert)) == before
-    for view in videos_gallery.gallery(anna, anna.user_id).videos:
+    for view in videos_gallery.list_videos(anna, anna.user_id).videos:
         assert httpx.get(str(view.download_url)).content == FILM
         assert httpx.get(str(view.thumbnail_url)).content == b"a picture"
 
@@ -101,8 +101,7 @@ def test_the_script_is_back_and_what_is_secret_is_new(store: Store, lose_databas
     assert again.created_at == video.created_at
     assert again.source_url is None
     keys = [
-        security.open_sealed(each.sealed_key, owner_id=each.owner_id, video_id=each.id)
-        for each in (video, again)
+        security.unseal(each.sealed_key, owner_id=each.owner_id, video_id=each.id) for each in (video, again)
     ]
     assert all(keys)
     assert keys[0] != keys[1]
@@ -270,8 +269,8 @@ def test_rebuilt_videos_are_tagged_by_their_new_keys(store: Store, lose_database
     assert reconcile.rebuild().untagged.count == 0
     again, vault = row(video.id), storage.connected()
     head = vault._s3.head_object(Bucket=vault.bucket, Key=str(again.s3_key))
-    key = security.open_sealed(again.sealed_key, owner_id=again.owner_id, video_id=again.id)
-    assert head["Metadata"] == {TAG: security.ownership_tag(str(key), str(again.s3_key))}
+    key = security.unseal(again.sealed_key, owner_id=again.owner_id, video_id=again.id)
+    assert head["Metadata"] == {TAG: security.integrity_tag(str(key), str(again.s3_key))}
     assert head["ContentType"] == "video/mp4"
     assert "Gr%C3%BCn" in head["ContentDisposition"]
 

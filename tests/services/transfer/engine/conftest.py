@@ -12,11 +12,18 @@ from tests.support.s3_proxy import S3Proxy, s3_proxy
 from tests.support.waiting import eventually
 from videovault.gateways import storage
 from videovault.gateways.source import Source, SourcePolicy
-from videovault.services.transfer.engine import Begun, Patience, Stored, StoredPart, Target, Transfer
+from videovault.services.transfer.engine import (
+    MultipartUpload,
+    RetryPolicy,
+    StoredObject,
+    StoredPart,
+    Target,
+    Transfer,
+)
 
 PART = 5 * MIB
 KEY = "videos/one.mp4"
-HURRIED = Patience(first_pause=0.01, longest_pause=0.05, storage_seconds=20)
+HURRIED = RetryPolicy(first_pause=0.01, max_pause=0.05, storage_seconds=20)
 
 
 class Stopped(Exception):
@@ -27,12 +34,12 @@ class Stopped(Exception):
 class Ledger:
     """In memory, as what a worker that ended has left in the database."""
 
-    begun: Begun | None = None
+    begun: MultipartUpload | None = None
 
-    def load(self) -> Begun | None:
+    def load(self) -> MultipartUpload | None:
         return self.begun
 
-    def begin(self, begun: Begun) -> None:
+    def begin(self, begun: MultipartUpload) -> None:
         self.begun = begun
 
     def add(self, part: StoredPart) -> None:
@@ -79,7 +86,9 @@ class Engine:
     proxy: S3Proxy
     ledger: Ledger = field(default_factory=Ledger)
 
-    def run(self, url: str, *, control: Control | None = None, patience: Patience = HURRIED) -> Stored:
+    def run(
+        self, url: str, *, control: Control | None = None, patience: RetryPolicy = HURRIED
+    ) -> StoredObject:
         control = control or Control()
         control.ledger = self.ledger
         target = Target(KEY, metadata={"videovault-tag": "mine"})

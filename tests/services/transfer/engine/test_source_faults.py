@@ -12,10 +12,10 @@ from tests.support.misbehaving_server import MIB, Manners, NaughtyServer, payloa
 from tests.support.waiting import HANG_SECONDS, eventually
 from videovault.errors import SourceError, StorageError
 from videovault.gateways.source import Source, SourceUnavailable
-from videovault.services.transfer.engine import Begun, Identity, Target
-from videovault.services.transfer.engine.part_buffers import Board, Claimant
-from videovault.services.transfer.engine.types import Afresh, Plan
-from videovault.services.transfer.engine.uploads import Uploads
+from videovault.services.transfer.engine import MultipartUpload, SourceFingerprint, Target
+from videovault.services.transfer.engine.part_buffers import PartBuffers, Reader
+from videovault.services.transfer.engine.types import PartLayout, RestartTransfer
+from videovault.services.transfer.engine.uploads import ObjectUpload
 
 pytestmark = pytest.mark.thorough
 
@@ -87,20 +87,20 @@ def test_a_source_that_gives_only_the_beginning_of_a_range_is_read_to_its_end(
 def test_an_object_that_lacks_bytes_is_never_taken_for_the_whole(engine: Engine) -> None:
     """Whatever may have gone wrong before: the last word has the length that the source told."""
     target = Target(KEY)
-    begun = Begun("", Identity(3 * PART, '"v1"', None), PART, "mp4")
+    begun = MultipartUpload("", SourceFingerprint(3 * PART, '"v1"', None), PART, "mp4")
     for read in (PART // 8, 2 * PART):
-        board = Board(Plan(3 * PART, PART), iter([1, 2, 3]), window=3, widest=3)
-        while (piece := board.claim(nothing, Claimant(is_first=True))) and piece.start < read:
+        board = PartBuffers(PartLayout(3 * PART, PART), iter([1, 2, 3]), window=3, widest=3)
+        while (piece := board.claim(nothing, Reader(is_first=True))) and piece.start < read:
             piece.took(piece.room(read - piece.start))
             if piece.left:
                 break
             board.give_back(piece)
         assert piece
         board.end_at(piece)
-        uploads = Uploads(engine.storage, target, engine.ledger, Control(), HURRIED, begun)
+        uploads = ObjectUpload(engine.storage, target, engine.ledger, Control(), HURRIED, begun)
         with uploads.running(board):
             pass
-        with pytest.raises(Afresh, match="broke off"):
+        with pytest.raises(RestartTransfer, match="broke off"):
             uploads.finish()
         assert not list(engine.storage.keys(""))
 

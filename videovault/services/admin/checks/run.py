@@ -10,9 +10,9 @@ from typing import Any
 from videovault import logs
 from videovault.config import settings
 from videovault.errors import NotFound, StorageError, VideoVaultError
-from videovault.services.admin.checks import addresses, objects, work
-from videovault.services.admin.checks.outcome import CheckView, Outcome, broken, mend_storage
-from videovault.services.admin.health import SharedRun, runs
+from videovault.services.admin.checks import endpoints, object_store, processing
+from videovault.services.admin.checks.result import CheckView, Outcome, broken, mend_storage
+from videovault.services.admin.health import SharedRun, shared_runs
 from videovault.services.core.access import Caller, check_admin
 
 DEADLINE_SECONDS = 5.0
@@ -31,21 +31,25 @@ class Check:
 
 STORE = "Check that the S3 is up and that AWS_ENDPOINT_URL_S3 and AWS_REGION lead to it."
 CHECKS: dict[str, Check] = {
-    "database": Check("Database", work.database, "Check DATABASE_URL, and that the database is running."),
-    "storage": Check("S3", objects.round_trip, STORE, seconds=objects.ROUND_TRIP_SECONDS),
-    "cors": Check("Bucket CORS", objects.cors, STORE),
-    "clock": Check("Clock", objects.clock, STORE),
-    "disk": Check("Disk", objects.disk, "Check DATA_DIR."),
-    "queue": Check("Queue", partial(work.queue, 0), "Check QUEUE_URL, and that the queue is running."),
-    "workers": Check("Workers", work.workers, "Check DATABASE_URL, and that the database is running."),
-    "script-webhook": Check("Script webhook", addresses.script_webhook, "Check SCRIPT_WEBHOOK_URL."),
-    "video-webhook": Check("Video webhook", addresses.video_webhook, "Check VIDEO_WEBHOOK_URL."),
-    "callback": Check("Callback address", addresses.callback, "Check PUBLIC_URL and CALLBACK_URL."),
-    "source-headers": Check("Headers for sources", addresses.source_headers, "Check SOURCE_HEADERS."),
-    "notify-webhook": Check("Notice webhook", addresses.notify_webhook, "Check NOTIFY_WEBHOOK_URL."),
-    "mail": Check("Mail server", addresses.mail_server, "Check SMTP_URL: host, port, user and password."),
-    "copies": Check("Playable copies", work.copies, "Check DATABASE_URL, and that the database is running."),
-    "failures": Check("Videos", work.failures, "Check DATABASE_URL, and that the database is running."),
+    "database": Check(
+        "Database", processing.database, "Check DATABASE_URL, and that the database is running."
+    ),
+    "storage": Check("S3", object_store.round_trip, STORE, seconds=object_store.ROUND_TRIP_SECONDS),
+    "cors": Check("Bucket CORS", object_store.cors, STORE),
+    "clock": Check("Clock", object_store.clock, STORE),
+    "disk": Check("Disk", object_store.disk, "Check DATA_DIR."),
+    "queue": Check("Queue", partial(processing.queue, 0), "Check QUEUE_URL, and that the queue is running."),
+    "workers": Check("Workers", processing.workers, "Check DATABASE_URL, and that the database is running."),
+    "script-webhook": Check("Script webhook", endpoints.script_webhook, "Check SCRIPT_WEBHOOK_URL."),
+    "video-webhook": Check("Video webhook", endpoints.video_webhook, "Check VIDEO_WEBHOOK_URL."),
+    "callback": Check("Callback address", endpoints.callback, "Check PUBLIC_URL and CALLBACK_URL."),
+    "source-headers": Check("Headers for sources", endpoints.source_headers, "Check SOURCE_HEADERS."),
+    "notify-webhook": Check("Notice webhook", endpoints.notify_webhook, "Check NOTIFY_WEBHOOK_URL."),
+    "mail": Check("Mail server", endpoints.mail_server, "Check SMTP_URL: host, port, user and password."),
+    "copies": Check(
+        "Playable copies", processing.copies, "Check DATABASE_URL, and that the database is running."
+    ),
+    "failures": Check("Videos", processing.failures, "Check DATABASE_URL, and that the database is running."),
 }
 
 
@@ -62,12 +66,12 @@ def begun(caller: Caller, name: str, *, jobs_waiting: Callable[[], int]) -> "Fut
     check_admin(caller)
     if name not in CHECKS:
         raise NotFound("There is no such check.")
-    look = (lambda: work.queue(jobs_waiting())) if name == "queue" else CHECKS[name].look
+    look = (lambda: processing.queue(jobs_waiting())) if name == "queue" else CHECKS[name].look
     return _run(f"checked {name}").ask(lambda: _checked(name, look))
 
 
 def _run(name: str) -> SharedRun[Any]:
-    return runs().setdefault(name, SharedRun(name))
+    return shared_runs().setdefault(name, SharedRun(name))
 
 
 def _checked(name: str, look: Callable[[], Outcome]) -> CheckView:

@@ -1,7 +1,6 @@
 """Backups: the database, the key file and the objects in one folder, and the way back."""
 
-from videovault.services.maintenance.backup.restoring import Restored, restore
-from videovault.services.maintenance.backup.saving import Saved, save
-from videovault.services.maintenance.backup.verifying import Findings, Verified, verify
+from videovault.services.maintenance.backup.restore import Restored, restore
+from videovault.services.maintenance.backup.save import Findings, Saved, Verified, save, verify
 
 __all__ = ["Findings", "Restored", "Saved", "Verified", "restore", "save", "verify"]

@@ -16,9 +16,8 @@ from videovault import untrusted_json
 from videovault.errors import InvalidInput
 from videovault.gateways.storage import Description, Listed
 from videovault.models import Status
-from videovault.services.maintenance.backup import files
-from videovault.services.maintenance.backup.files import Damaged
-from videovault.services.maintenance.backup.manifest import OBJECTS, SHA256
+from videovault.services.maintenance.backup import folder
+from videovault.services.maintenance.backup.folder import OBJECTS, SHA256, Damaged
 from videovault.services.transfer import standalone
 
 SCHEMA = """
@@ -96,7 +95,7 @@ class Catalogue:
     def writing(cls, path: Path) -> Iterator[Self]:
         """Go on with the catalogue at ``path``, or begin one. Raises Damaged."""
         if not path.exists():
-            files.fresh(path)
+            folder.create_empty(path)
         with _connected(path, f"file:{_quoted(path)}") as connection:
             connection.executescript(SCHEMA)
             yield cls(connection, path)
@@ -112,7 +111,7 @@ class Catalogue:
     def commit(self) -> None:
         self._db.commit()
 
-    def forget_what_was_seen(self) -> None:
+    def reset_seen(self) -> None:
         self._db.execute("UPDATE objects SET seen = 0")
         self.commit()
 
@@ -138,7 +137,7 @@ class Catalogue:
         row = self._db.execute("SELECT * FROM objects WHERE key = ?", (key,)).fetchone()
         return _entry(row) if row else None
 
-    def drop_unneeded(self, look: int) -> None:
+    def delete_unseen(self, look: int) -> None:
         """Forget what was not seen at this look, but not what a ready video needs and an earlier look saw."""
         unseen = "SELECT key, seen FROM objects WHERE seen < ? AND key > ? ORDER BY key LIMIT 500"
         last = ""
@@ -186,7 +185,7 @@ class Catalogue:
         for video_id, owner_id, value in self._db.execute("SELECT id, owner_id, sealed_key FROM videos"):
             yield Sealed(video_id, owner_id, value)
 
-    def note_present(self, key: str) -> None:
+    def mark_present(self, key: str) -> None:
         """For ``is_present``, as long as this is open: the bucket has it already."""
         self._db.execute("INSERT OR IGNORE INTO present VALUES (?)", (key,))
 

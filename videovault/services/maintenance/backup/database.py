@@ -14,17 +14,23 @@ from videovault import db
 from videovault.config import settings
 from videovault.errors import ConfigurationError, Conflict
 from videovault.gateways import postgres_tools
-from videovault.services.maintenance.backup import files
+from videovault.services.maintenance.backup import folder as backup_folder
 from videovault.services.maintenance.backup.catalogue import VIDEO_COLUMNS, Catalogue
-from videovault.services.maintenance.backup.files import Damaged
-from videovault.services.maintenance.backup.manifest import Database, Kind, check, noted, stamp
+from videovault.services.maintenance.backup.folder import (
+    Damaged,
+    Database,
+    DatabaseKind,
+    file_entry,
+    timestamp,
+    verify_file,
+)
 
 # Tables of huey, whose jobs are made again from the rows.
 QUEUE_TABLES = "huey_"
 SET_ASIDE = "before_restore_"
 
 
-def kind() -> Kind:
+def kind() -> DatabaseKind:
     return "sqlite" if make_url(settings().database_dsn).get_backend_name() == "sqlite" else "postgresql"
 
 
@@ -70,7 +76,7 @@ def target() -> Target:
 
 def check_restorable(folder: Path, saved: Database) -> None:
     """Raises Damaged, and ConfigurationError when this version, these settings or this server cannot take it."""
-    check(folder, saved.file)
+    verify_file(folder, saved.file)
     if saved.kind != kind():
         name = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
         raise ConfigurationError(
@@ -83,7 +89,7 @@ def check_restorable(folder: Path, saved: Database) -> None:
             "restore with the version that took the backup, or a newer one."
         )
     if saved.kind == "postgresql":
-        postgres_tools.check("pg_restore", saved.tool or 0)
+        postgres_tools.require_version("pg_restore", saved.tool or 0)
         server = target().server or 0
         if server < (saved.server or 0):
             raise ConfigurationError(
@@ -111,7 +117,7 @@ def set_aside(at: datetime) -> list[str]:
     """Move what the database holds out of the way; where it is now."""
     if kind() == "sqlite":
         return _sqlite_set_aside(at)
-    schema = f"{SET_ASIDE}{stamp(at).lower()}"
+    schema = f"{SET_ASIDE}{timestamp(at).lower()}"
     with _engine() as engine, engine.begin() as connection:
         tables = _tables(connection)
         if not tables:
@@ -132,7 +138,7 @@ def put(folder: Path, saved: Database) -> None:
     if file.exists():
         raise Conflict(f"{file} was made in the meantime.")
     file.parent.mkdir(parents=True, exist_ok=True)
-    files.copy(source, file)
+    backup_folder.copy_file(source, file)
 
 
 @contextmanager
@@ -146,11 +152,11 @@ def _engine() -> Iterator[Engine]:
 
 
 def _sqlite_snapshot(engine: Engine, folder: Path, at: datetime, catalogue: Catalogue) -> Database:
-    path = files.fresh(folder / f"database-{stamp(at)}.sqlite")
+    path = backup_folder.create_empty(folder / f"database-{timestamp(at)}.sqlite")
     with closing(engine.raw_connection()) as connection:
         # One reading transaction: writers go on beside it, and what was deleted is not copied.
         connection.cursor().execute("VACUUM INTO ?", (str(path),))
-    files.sync(path)
+    backup_folder.fsync_path(path)
     copied = create_engine("sqlite://", creator=lambda: _read_only(path))
     try:
         with copied.connect() as connection:
@@ -158,20 +164,20 @@ def _sqlite_snapshot(engine: Engine, folder: Path, at: datetime, catalogue: Cata
             catalogue.replace_videos(_videos(connection))
     finally:
         copied.dispose()
-    return Database(kind="sqlite", revision=revision, file=noted(path))
+    return Database(kind="sqlite", revision=revision, file=file_entry(path))
 
 
 def _dump(engine: Engine, folder: Path, at: datetime, catalogue: Catalogue) -> Database:
-    path = files.fresh(folder / f"database-{stamp(at)}.dump")
+    path = backup_folder.create_empty(folder / f"database-{timestamp(at)}.dump")
     with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
         server = _server_version(connection)
-        tool = postgres_tools.check("pg_dump", server)
+        tool = postgres_tools.require_version("pg_dump", server)
         revision = _revision(connection)
         exported = str(connection.execute(text("SELECT pg_export_snapshot()")).scalar_one())
         postgres_tools.dump(settings().database_dsn, exported, _tables(connection), path)
         catalogue.replace_videos(_videos(connection))
-    files.sync(path)
-    return Database(kind="postgresql", revision=revision, file=noted(path), server=server, tool=tool)
+    backup_folder.fsync_path(path)
+    return Database(kind="postgresql", revision=revision, file=file_entry(path), server=server, tool=tool)
 
 
 def _videos(connection: Connection) -> Iterator[dict[str, Any]]:
@@ -184,7 +190,7 @@ def _videos(connection: Connection) -> Iterator[dict[str, Any]]:
 
 
 def _revision(connection: Connection) -> str:
-    revision = db.revision(connection)
+    revision = db.current_revision(connection)
     if revision is None:
         raise ConfigurationError(
             "There is nothing to back up: the database has no tables. Check DATABASE_URL."
@@ -221,7 +227,7 @@ def _sqlite_set_aside(at: datetime) -> list[str]:
     for ending in ("", "-wal", "-shm"):
         part = file.with_name(file.name + ending)
         if part.exists():
-            aside = file.with_name(f"{file.name}.{SET_ASIDE}{stamp(at)}{ending}")
+            aside = file.with_name(f"{file.name}.{SET_ASIDE}{timestamp(at)}{ending}")
             part.replace(aside)
             moved.append(str(aside))
     return moved

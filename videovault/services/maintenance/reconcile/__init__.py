@@ -1,9 +1,8 @@
 """What S3 holds against what the database says: compared, mended, and one rebuilt from the other."""
 
-from videovault.services.maintenance.reconcile.progress import Progress
-from videovault.services.maintenance.reconcile.rebuilding import Rebuilt, rebuild
-from videovault.services.maintenance.reconcile.report import Example, Findings, Group, Kind, Report
-from videovault.services.maintenance.reconcile.running import for_admin, reconcile
+from videovault.services.maintenance.reconcile.rebuild import Rebuilt, rebuild
+from videovault.services.maintenance.reconcile.report import Example, Findings, Group, Kind, Progress, Report
+from videovault.services.maintenance.reconcile.runner import for_admin, reconcile
 
 __all__ = [
     "Example",

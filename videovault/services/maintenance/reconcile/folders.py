@@ -18,7 +18,7 @@ from videovault.services.core.views import PROCESSING
 T = TypeVar("T")
 BATCH = 200
 # Whatever else lies in the bucket is somebody else's: it is not looked at, and never touched.
-OURS = re.compile(r"videos/([A-Za-z0-9_-]{1,64})/(video_[0-9]{13}_[a-z0-9]{9})/.+")
+OBJECT_KEY = re.compile(r"videos/([A-Za-z0-9_-]{1,64})/(video_[0-9]{13}_[a-z0-9]{9})/.+")
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Folder:
 
     @property
     def prefix(self) -> str:
-        return naming.folder_of(self.owner_id, self.video_id)
+        return naming.folder_path(self.owner_id, self.video_id)
 
     @property
     def sidecar(self) -> Listed | None:
@@ -44,35 +44,37 @@ class Folder:
     def videos(self) -> list[Listed]:
         """The objects that are neither sidecar, poster nor playable copy; of several, the latest attempt's comes last."""
         beside = (self.prefix + POSTER_NAME, self.prefix + SIDECAR_NAME)
-        return [each for each in self.objects if each.key not in beside and not naming.is_copy(each.key)]
+        return [each for each in self.objects if each.key not in beside and not naming.is_copy_key(each.key)]
 
     def named(self, key: str | None) -> Listed | None:
         return next((each for each in self.objects if each.key == key), None)
 
 
 @dataclass(frozen=True)
-class Owned:
+class VideoWithOwner:
     """A row with its owner's."""
 
     video: Video
     owner: User
 
 
-def folders(vault: Storage) -> Iterator[Folder]:
+def list_folders(vault: Storage) -> Iterator[Folder]:
     """Each folder of a video with what lies in it; S3 lists keys in order, so that a folder comes in one piece."""
     ours = (
-        (match.groups(), each) for each in vault.objects("videos/") if (match := OURS.fullmatch(each.key))
+        (match.groups(), each)
+        for each in vault.objects("videos/")
+        if (match := OBJECT_KEY.fullmatch(each.key))
     )
     for (owner_id, video_id), objects in groupby(ours, key=lambda entry: entry[0]):
         yield Folder(owner_id, video_id, tuple(each for _, each in objects))
 
 
-def batches(everything: Iterator[T]) -> Iterator[list[T]]:
+def in_batches(everything: Iterator[T]) -> Iterator[list[T]]:
     while batch := list(islice(everything, BATCH)):
         yield batch
 
 
-def rows_of(batch: Sequence[Folder]) -> Mapping[str, Owned]:
+def rows_by_folder(batch: Sequence[Folder]) -> Mapping[str, VideoWithOwner]:
     """The rows that these folders belong to, by the folder's prefix."""
     wanted = (
         select(Video, User)
@@ -80,17 +82,20 @@ def rows_of(batch: Sequence[Folder]) -> Mapping[str, Owned]:
         .where(col(Video.id).in_([each.video_id for each in batch]))
     )
     with reading() as session:
-        return {naming.folder(video): Owned(video, owner) for video, owner in session.exec(wanted)}
+        return {naming.folder(video): VideoWithOwner(video, owner) for video, owner in session.exec(wanted)}
 
 
-def ready_rows() -> Iterator[Owned]:
+def ready_videos() -> Iterator[VideoWithOwner]:
     """Every ready video, a page in memory at a time."""
     last = ""
     page = select(Video, User).join(User, col(User.id) == col(Video.owner_id))
     page = page.where(Video.status == Status.READY).order_by(col(Video.id)).limit(BATCH)
     while True:
         with reading() as session:
-            found = [Owned(video, owner) for video, owner in session.exec(page.where(col(Video.id) > last))]
+            found = [
+                VideoWithOwner(video, owner)
+                for video, owner in session.exec(page.where(col(Video.id) > last))
+            ]
         yield from found
         if not found:
             return

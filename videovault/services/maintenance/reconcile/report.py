@@ -6,8 +6,26 @@ from enum import StrEnum
 from videovault.gateways.storage import Upload
 from videovault.models import Status, Video
 from videovault.services.core.views import View
-from videovault.services.maintenance.reconcile.folders import Folder, Owned
-from videovault.services.maintenance.reconcile.progress import Progress
+from videovault.services.maintenance.reconcile.folders import Folder, VideoWithOwner
+
+# How far a comparison is, for whoever looks on from another thread, and the way to end it early.
+
+
+@dataclass
+class Progress:
+    """``objects`` and ``videos`` of ``of_videos`` stored ones are looked at; ``mended`` of what was ``found``."""
+
+    objects: int = 0
+    videos: int = 0
+    total_videos: int = 0
+    found: int = 0
+    mended: int = 0
+    is_stopped: bool = False
+
+    def stop(self) -> None:
+        """Begin with nothing further; what is done stays done, and what is left is found the next time."""
+        self.is_stopped = True
+
 
 EXAMPLES = 20
 FAILURES = 100
@@ -76,7 +94,7 @@ WORDS = {
     ),
     Kind.STRAY_UPLOAD: Words("Unfinished uploads of no video", "--repair aborts them."),
 }
-FOR_INFORMATION = {Kind.MISSING_POSTER}
+INFORMATION_ONLY = {Kind.MISSING_POSTER}
 
 
 @dataclass(frozen=True)
@@ -96,11 +114,11 @@ class Finding:
 class Result:
     """What became of a finding; ``why`` it could not be mended although it was tried."""
 
-    is_mended: bool
+    is_repaired: bool
     why: str = ""
 
 
-UNTOUCHED = Result(is_mended=False)
+UNTOUCHED = Result(is_repaired=False)
 
 
 class Example(View):
@@ -148,7 +166,7 @@ class Report(View):
 
 
 @dataclass
-class Sum:
+class GroupBuilder:
     """A group in the making."""
 
     count: int = 0
@@ -170,30 +188,30 @@ class Sum:
 
 
 @dataclass
-class Tally:
+class ReportBuilder:
     """A report in the making, in little memory however much is found."""
 
     repair: bool
     progress: Progress
     bytes: int = 0
-    _sums: dict[Kind, Sum] = field(default_factory=dict)
+    _sums: dict[Kind, GroupBuilder] = field(default_factory=dict)
 
-    def saw(self, folder: Folder, owned: Owned | None) -> None:
+    def saw(self, folder: Folder, owned: VideoWithOwner | None) -> None:
         self.progress.objects += len(folder.objects)
         self.progress.videos += owned is not None and owned.video.status == Status.READY
         self.bytes += sum(each.size for each in folder.objects)
 
     def add(self, found: Finding, result: Result) -> None:
         self.progress.found += 1
-        self.progress.mended += result.is_mended
+        self.progress.mended += result.is_repaired
         example = Example(
             name=found.name,
             bytes=found.bytes,
             detail=found.detail,
-            mended=result.is_mended,
+            mended=result.is_repaired,
             why=result.why,
         )
-        self._sums.setdefault(found.kind, Sum()).add(example)
+        self._sums.setdefault(found.kind, GroupBuilder()).add(example)
 
     def report(self) -> Report:
         kinds = [kind for kind in Kind if kind in self._sums]
@@ -207,12 +225,12 @@ class Tally:
         )
 
     def _left(self, kind: Kind) -> int:
-        if self.repair and kind in FOR_INFORMATION:
+        if self.repair and kind in INFORMATION_ONLY:
             return 0
         return self._sums[kind].count - self._sums[kind].mended
 
 
-def _findings(kind: Kind, total: Sum) -> Findings:
+def _findings(kind: Kind, total: GroupBuilder) -> Findings:
     words = WORDS[kind]
     return Findings(
         kind=kind, title=words.title, advice=words.advice, mended=total.mended, **dict(total.group())

@@ -1,30 +1,30 @@
 """The transfer engine: from a source through memory into S3, resumable and proven, for worker and command line."""
 
-from videovault.services.transfer.engine.files import FileLedger
-from videovault.services.transfer.engine.retry import patient_with_storage, with_storage
+from videovault.services.transfer.engine.retry import retry_storage_call, storage_retry_policy
 from videovault.services.transfer.engine.transfer import Transfer
 from videovault.services.transfer.engine.types import (
-    Begun,
-    Control,
-    Identity,
-    Ledger,
-    Patience,
-    Stored,
+    MultipartUpload,
+    RetryPolicy,
+    SourceFingerprint,
+    StoredObject,
     StoredPart,
     Target,
+    TransferControl,
+    UploadJournal,
 )
+from videovault.services.transfer.engine.uploads import FileUploadJournal
 
 __all__ = [
-    "Begun",
-    "Control",
-    "FileLedger",
-    "Identity",
-    "Ledger",
-    "Patience",
-    "Stored",
+    "FileUploadJournal",
+    "MultipartUpload",
+    "RetryPolicy",
+    "SourceFingerprint",
+    "StoredObject",
     "StoredPart",
     "Target",
     "Transfer",
-    "patient_with_storage",
-    "with_storage",
+    "TransferControl",
+    "UploadJournal",
+    "retry_storage_call",
+    "storage_retry_policy",
 ]

@@ -3,19 +3,21 @@
 import time
 from threading import Lock
 
-from videovault.services.transfer.engine.source_session import LONG_LATENCY
+from videovault.services.transfer.engine.source_session import HIGH_LATENCY_SECONDS
 
-SINGLE_WINDOW = 3  # parts in memory: one being read, two on their way to S3
-MANY_LANES_WINDOW = 8
+SINGLE_READER_WINDOW = 3  # parts in memory: one being read, two on their way to S3
+MULTI_READER_WINDOW = 8
 FAST_BYTES_PER_SECOND = 150_000_000  # of the whole process: beyond it the connections are not what limits us
-FAST_AND_FAR = 80_000_000  # on a long line that is full, more connections only stand in each other's way
-LOOK_SECONDS = 0.12
-STEPS = (1, 3, 8)
+FAST_FAR_BYTES_PER_SECOND = (
+    80_000_000  # on a long line that is full, more connections only stand in each other's way
+)
+SAMPLE_SECONDS = 0.12
+READER_COUNTS = (1, 3, 8)
 # What a step must bring, times the rate before it, to be kept, and for the next one to be tried.
-KEPT = {3: 1.2, 8: 1.1}
-GOES_ON = 2.4
+MIN_GAIN_TO_KEEP = {3: 1.2, 8: 1.1}
+MIN_GAIN_TO_CONTINUE = 2.4
 # Before a step counts as useless or, far away, is judged at all: connections need a while to get up to speed.
-MOST_LOOKS = 5
+MAX_SAMPLES = 5
 
 
 class Meter:
@@ -34,7 +36,7 @@ class Meter:
 _meter = Meter()
 
 
-class Pace:
+class ConcurrencyController:
     """Used by one thread at a time."""
 
     def __init__(self, meter: Meter = _meter) -> None:
@@ -60,7 +62,7 @@ class Pace:
         starting = now < self._begun_at + self.start_seconds
         if starting or waited:  # where S3 is what limits us, this says nothing about the source
             self._begin_look(now, everyone)
-        elif not self._settled and now - self._since >= max(LOOK_SECONDS, 2 * self._latency):
+        elif not self._settled and now - self._since >= max(SAMPLE_SECONDS, 2 * self._latency):
             seconds = now - self._since
             self._decide(self._bytes / seconds, (everyone - self._everyone) / seconds)
             self._begin_look(now, everyone)
@@ -69,7 +71,7 @@ class Pace:
     def begin_with_several(self) -> None:
         """Far away one connection needs long to get going and seldom fills the line."""
         if not self._settled:
-            self.wanted = STEPS[1]
+            self.wanted = READER_COUNTS[1]
 
     def settle(self, lanes: int) -> None:
         """Stay with this number."""
@@ -81,21 +83,21 @@ class Pace:
         return 5 * self._latency
 
     def _decide(self, rate: float, everyone: float) -> None:
-        far = self._latency >= LONG_LATENCY
+        far = self._latency >= HIGH_LATENCY_SECONDS
         self._looks += 1
         self._best = rate = max(rate, self._best)
-        patient = self._looks >= MOST_LOOKS
-        step = STEPS.index(self.wanted)
-        if self.wanted > 1 and rate < self.before * KEPT[self.wanted]:
+        patient = self._looks >= MAX_SAMPLES
+        step = READER_COUNTS.index(self.wanted)
+        if self.wanted > 1 and rate < self.before * MIN_GAIN_TO_KEEP[self.wanted]:
             if patient:
-                self.settle(STEPS[step - 1])
+                self.settle(READER_COUNTS[step - 1])
         elif far and not patient:
             return
-        elif self.wanted == STEPS[-1] or rate < self.before * GOES_ON:
+        elif self.wanted == READER_COUNTS[-1] or rate < self.before * MIN_GAIN_TO_CONTINUE:
             self.settle(self.wanted)
-        elif max(rate, everyone) < (FAST_AND_FAR if far else FAST_BYTES_PER_SECOND):
+        elif max(rate, everyone) < (FAST_FAR_BYTES_PER_SECOND if far else FAST_BYTES_PER_SECOND):
             self.before, self._best, self._looks = rate, 0.0, 0
-            self.wanted, self._begun_at = STEPS[step + 1], time.monotonic()
+            self.wanted, self._begun_at = READER_COUNTS[step + 1], time.monotonic()
 
     def _begin_look(self, now: float, everyone: int) -> None:
         self._since, self._bytes, self._everyone = now, 0, everyone

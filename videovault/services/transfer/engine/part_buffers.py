@@ -11,25 +11,25 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from threading import Condition
 
-from videovault.services.transfer.engine.types import Plan, combined, crc32
+from videovault.services.transfer.engine.types import PartLayout, combine_crc32, crc32
 
 # Parts on their way through memory, and the slices of them that lanes fill.
 
 SLOW_SECONDS = 0.2  # no slice is taken from its lane before
 SILENT_SECONDS = 1.0  # nor one of which nothing has come
-LAST_SECONDS = 0.5  # for a lane to finish what it was reading when the rest was taken from it
-LEAST_TAKEN = 256 * 1024
+SPLIT_GRACE_SECONDS = 0.5  # for a lane to finish what it was reading when the rest was taken from it
+MIN_SPLIT_BYTES = 256 * 1024
 
 
 @dataclass(eq=False)
-class Filling:
+class PartBuffer:
     """A part on its way through memory. ``turn`` counts the parts of this run, ``start`` is its first byte."""
 
     number: int
     turn: int
     start: int
     buffer: bytearray
-    slices: list["Slice"] = field(default_factory=list)
+    slices: list["Subrange"] = field(default_factory=list)
     length: int = 0
 
     @property
@@ -43,11 +43,11 @@ class Filling:
 
     @property
     def crc32(self) -> int:
-        return combined((each.crc32, each.filled) for each in self.slices)
+        return combine_crc32((each.crc32, each.filled) for each in self.slices)
 
 
 @dataclass(eq=False)
-class Slice:
+class Subrange:
     """Bytes ``start`` to ``start + length`` of the source, to be put into their place of a part.
 
     Cut before anything of it was read, it has no length, and shares its start with the rest.
@@ -55,7 +55,7 @@ class Slice:
 
     start: int
     length: int
-    part: Filling
+    part: PartBuffer
     filled: int = 0
     crc32: int = 0
     done: bool = False
@@ -96,10 +96,10 @@ class Slice:
         self.crc32 = crc32(view, self.crc32)
         self.filled += len(view)
 
-    def cut(self) -> "Slice":
+    def cut(self) -> "Subrange":
         """Its end, for another lane; what is being filled just now stays."""
         at = self.lent_until
-        rest = Slice(at, self.end - at, self.part)
+        rest = Subrange(at, self.end - at, self.part)
         self.length, self.cut_at = at - self.start, time.monotonic()
         self.part.slices.insert(self.part.slices.index(self) + 1, rest)
         return rest
@@ -107,16 +107,16 @@ class Slice:
     def is_slow(self, now: float, rate: float) -> bool:
         """Whether a lane that reads ``rate`` bytes a second would be done with the rest in half the time."""
         since, got = now - self.begun_at, self.filled - self.begun_with
-        if self.end - self.lent_until < LEAST_TAKEN or since < (SLOW_SECONDS if got else SILENT_SECONDS):
+        if self.end - self.lent_until < MIN_SPLIT_BYTES or since < (SLOW_SECONDS if got else SILENT_SECONDS):
             return False
         return got / since < rate / 2
 
     def is_over(self, now: float) -> bool:
         """Whether its lane is to leave it: the rest was taken over, and it had time to finish what it was reading."""
-        return self.cut_at is not None and (not self.left or now - self.cut_at > LAST_SECONDS)
+        return self.cut_at is not None and (not self.left or now - self.cut_at > SPLIT_GRACE_SECONDS)
 
 
-def slowest(slices: Iterable[Slice], rate: float) -> Slice | None:
+def slowest_subrange(slices: Iterable[Subrange], rate: float) -> Subrange | None:
     """The first slice in the source's order that a lane of this rate had better take over."""
     now = time.monotonic()
     return min(
@@ -124,12 +124,14 @@ def slowest(slices: Iterable[Slice], rate: float) -> Slice | None:
     )
 
 
-SLICES = 4  # of a part: several lanes fill one, so that eight of them need no more memory than two parts
+SUBRANGES_PER_PART = (
+    4  # of a part: several lanes fill one, so that eight of them need no more memory than two parts
+)
 WAIT_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
-class Claimant:
+class Reader:
     """The lane that claims: ``position`` is where its stream goes on, ``is_cold`` that it will need a new connection.
 
     ``rate`` is what it read of late, in bytes per second.
@@ -141,10 +143,10 @@ class Claimant:
     rate: float = 0.0
 
 
-class Board:
+class PartBuffers:
     """Shared by all threads of one transfer; the first failure ends it for all of them."""
 
-    def __init__(self, plan: Plan, missing: Iterator[int], window: int, widest: int) -> None:
+    def __init__(self, plan: PartLayout, missing: Iterator[int], window: int, widest: int) -> None:
         """``widest`` is as far as S3 lets later parts come before an earlier one."""
         self.window = min(window, widest)
         self._widest = widest
@@ -153,17 +155,17 @@ class Board:
         self._missing = missing
         self._changed = Condition()
         self._turns = 0
-        self._open: dict[int, Filling] = {}
+        self._open: dict[int, PartBuffer] = {}
         self._free: list[bytearray] = []
-        self._to_read: list[Slice] = []
-        self._reading: list[Slice] = []
-        self._full: list[Filling] = []
+        self._to_read: list[Subrange] = []
+        self._reading: list[Subrange] = []
+        self._full: list[PartBuffer] = []
         self._next = next(missing, None)
         self._failure: BaseException | None = None
         self._reserved = 0
 
     @property
-    def most_reserved(self) -> int:
+    def max_reserved(self) -> int:
         """Bytes; so few that the others find enough beside them in the window."""
         return 2 * self._plan.part_bytes
 
@@ -173,7 +175,7 @@ class Board:
             self._reserved = until
             self._changed.notify_all()
 
-    def claim(self, check: Callable[[], object], lane: Claimant) -> Slice | None:
+    def claim(self, check: Callable[[], object], lane: Reader) -> Subrange | None:
         """The next slice to read, waiting for room, or for another lane to fail; None when all has been read.
 
         Raises what the transfer failed with, and what ``check`` raises.
@@ -188,7 +190,7 @@ class Board:
                 check()
             return None
 
-    def claim_ahead(self, lane: Claimant) -> Slice | None:
+    def claim_ahead(self, lane: Reader) -> Subrange | None:
         """Another slice for a lane that is still busy, if there is room for one now.
 
         None near the end, where nothing should wait for one that is busy.
@@ -217,17 +219,17 @@ class Board:
                 check()
             return False
 
-    def begin(self, piece: Slice) -> None:
+    def begin(self, piece: Subrange) -> None:
         """Its lane, which may have claimed it long ago, begins to read it."""
         with self._changed:
             piece.begin()
 
-    def room(self, piece: Slice, most: int) -> memoryview:
+    def room(self, piece: Subrange, most: int) -> memoryview:
         """See Slice.room; nobody takes it over meanwhile."""
         with self._changed:
             return piece.room(most)
 
-    def give_back(self, piece: Slice) -> None:
+    def give_back(self, piece: Subrange) -> None:
         """Its lane reads no more of it; what is left of it is for somebody else."""
         with self._changed:
             self._reading.remove(piece)
@@ -237,7 +239,7 @@ class Board:
                 self._filled(piece)
             self._changed.notify_all()
 
-    def end_at(self, piece: Slice) -> None:
+    def end_at(self, piece: Subrange) -> None:
         """The source, of unknown length, ended in this slice."""
         with self._changed:
             self._reading.remove(piece)
@@ -250,7 +252,7 @@ class Board:
                 del self._open[part.turn]
             self._changed.notify_all()
 
-    def take_full(self) -> Filling | None:
+    def take_full(self) -> PartBuffer | None:
         """The next part to send to S3, waiting for one; None when no more will come."""
         with self._changed:
             while not self._failure:
@@ -263,12 +265,12 @@ class Board:
                 self._changed.wait()
             return None
 
-    def is_alone(self, part: Filling) -> bool:
+    def is_alone(self, part: PartBuffer) -> bool:
         """Whether this part is all there is to send."""
         with self._changed:
             return part.number == 1 and self._next is None and len(self._open) == 1
 
-    def stored(self, part: Filling) -> None:
+    def stored(self, part: PartBuffer) -> None:
         """S3 has it: its place in memory is free."""
         with self._changed:
             del self._open[part.turn]
@@ -306,22 +308,22 @@ class Board:
         """Whether anything is still to be read, or being read."""
         return self._next is not None or bool(self._reading or self._to_read)
 
-    def _given(self, piece: Slice) -> Slice:
+    def _given(self, piece: Subrange) -> Subrange:
         piece.begin()
         self._reading.append(piece)
         return piece
 
-    def _filled(self, piece: Slice) -> None:
+    def _filled(self, piece: Subrange) -> None:
         piece.done = True  # not by its length: two lanes may fill the last two slices at the same moment
         if all(each.done for each in piece.part.slices):
             self._pass_on(piece.part)
 
-    def _taken_over(self, lane: Claimant) -> Slice | None:
+    def _taken_over(self, lane: Reader) -> Subrange | None:
         """What a lane that has nothing to do had better read itself than wait for."""
-        slow = slowest(self._reading, lane.rate)
+        slow = slowest_subrange(self._reading, lane.rate)
         return slow and slow.cut()
 
-    def _take(self, lane: Claimant) -> Slice | None:
+    def _take(self, lane: Reader) -> Subrange | None:
         while True:
             if found := self._chosen(lane):
                 self._to_read.remove(found)
@@ -330,7 +332,7 @@ class Board:
                 return None
             self._begin()
 
-    def _chosen(self, lane: Claimant) -> Slice | None:
+    def _chosen(self, lane: Reader) -> Subrange | None:
         least = 0 if lane.is_first else self._reserved
         there = [each for each in self._to_read if each.start >= least]
         goes_on = next((each for each in there if each.position == lane.position), None)
@@ -346,12 +348,12 @@ class Board:
     def _begin(self) -> None:
         number, self._next = self._next or 0, next(self._missing, None)
         start, length = self._plan.start(number), self._plan.length(number)
-        part = Filling(number, self._turns, start, self._buffer(length))
+        part = PartBuffer(number, self._turns, start, self._buffer(length))
         self._turns += 1
         self._open[part.turn] = part
-        step = -(-self._plan.part_bytes // SLICES)
+        step = -(-self._plan.part_bytes // SUBRANGES_PER_PART)
         for offset in range(0, length, step):
-            part.slices.append(Slice(start + offset, min(step, length - offset), part))
+            part.slices.append(Subrange(start + offset, min(step, length - offset), part))
         self._to_read += part.slices
 
     def _buffer(self, length: int) -> bytearray:
@@ -361,7 +363,7 @@ class Board:
                 return buffer
         return bytearray(length)
 
-    def _pass_on(self, part: Filling) -> None:
+    def _pass_on(self, part: PartBuffer) -> None:
         part.length = sum(each.filled for each in part.slices)
         self._full.append(part)
 
@@ -372,7 +374,7 @@ _M_MMAP_THRESHOLD = -3  # malloc.h
 _MAPPED_BYTES = 4 * 1024 * 1024
 
 
-def keep_memory_small() -> None:
+def set_malloc_threshold() -> None:
     """Have glibc map every part's buffer by itself, so that freeing it gives the memory back.
 
     Left alone, it raises its limit after the first one and keeps the rest in heaps, one for each thread: a worker

@@ -5,31 +5,31 @@ from typing import TYPE_CHECKING
 
 from videovault.errors import SourceError, UpstreamError
 from videovault.gateways.source import RangesUnreliable, SourceUnavailable
-from videovault.services.transfer.engine.part_buffers import Claimant, Slice
-from videovault.services.transfer.engine.retry import Retries
-from videovault.services.transfer.engine.source_session import FEW_BYTES, READ_BYTES, Reading
-from videovault.services.transfer.engine.types import Afresh
+from videovault.services.transfer.engine.part_buffers import Reader, Subrange
+from videovault.services.transfer.engine.retry import SourceRetries
+from videovault.services.transfer.engine.source_session import READ_BYTES, SHARED_READ_BYTES, RangeStream
+from videovault.services.transfer.engine.types import RestartTransfer
 
 if TYPE_CHECKING:
-    from videovault.services.transfer.engine.reader_pool import Lanes
+    from videovault.services.transfer.engine.reader_pool import ReaderPool
 
 
 class _Relieved(Exception):
     """Another lane has taken over what was still to come of the slice."""
 
 
-class Lane:
+class RangeReader:
     """Beside others it asks for slice after slice; the first one alone for all that follows."""
 
-    def __init__(self, lanes: "Lanes", reading: Reading | None, *, first: bool) -> None:
+    def __init__(self, lanes: "ReaderPool", reading: RangeStream | None, *, first: bool) -> None:
         self._lanes = lanes
         self._board = lanes.board
         self._reading = reading
-        self._piece: Slice | None = None
-        self._next: Slice | None = None  # asked for while the one before is still coming
+        self._piece: Subrange | None = None
+        self._next: Subrange | None = None  # asked for while the one before is still coming
         self._first = first
         self._rate = 0.0
-        self._retries = Retries(lanes.patience, self._heartbeat)
+        self._retries = SourceRetries(lanes.patience, self._heartbeat)
         self._broke: UpstreamError | None = None
         if reading:
             reading.pulse.beat = self._heartbeat
@@ -54,7 +54,7 @@ class Lane:
         except BaseException as error:  # noqa: BLE001 - whatever it is, the first lane raises it
             self._board.fail(error)
 
-    def _claimed(self) -> Slice | None:
+    def _claimed(self) -> Subrange | None:
         piece, self._next = self._next, None
         if piece:
             return piece
@@ -64,7 +64,7 @@ class Lane:
                 return None
         position = self._reading.position if self._reading else None
         cold = self._reading is None and not self._lanes.alone()
-        claimant = Claimant(self._first, position, is_cold=cold, rate=self._rate)
+        claimant = Reader(self._first, position, is_cold=cold, rate=self._rate)
         return self._board.claim(self._lanes.heartbeat, claimant)
 
     def _is_through(self) -> bool:
@@ -73,7 +73,7 @@ class Lane:
             return False
         return not self._lanes.alone() and not self._board.goes_on(self._reading.position)
 
-    def _fill(self, piece: Slice) -> None:
+    def _fill(self, piece: Subrange) -> None:
         self._piece = piece
         self._board.begin(piece)
         started, before = time.monotonic(), piece.filled
@@ -95,7 +95,7 @@ class Lane:
             self._give_up_next()
             self._lanes.do_without_one()
 
-    def _read(self, piece: Slice) -> bool:
+    def _read(self, piece: Subrange) -> bool:
         """Fill the slice, going on where a connection broke; whether the source ended in it."""
         while piece.left:
             try:
@@ -105,7 +105,7 @@ class Lane:
                 if not self._first and isinstance(error, SourceUnavailable | RangesUnreliable):
                     raise
                 if isinstance(error, RangesUnreliable):
-                    raise Afresh(self._broke or error, ranges=False) from error
+                    raise RestartTransfer(self._broke or error, ranges=False) from error
                 self._broke = error
                 self._retries.wait(error)
                 continue
@@ -115,7 +115,7 @@ class Lane:
             self._lanes.took(count, piece.position)
         return False
 
-    def _read_some(self, piece: Slice) -> int:
+    def _read_some(self, piece: Subrange) -> int:
         reading = self._reading
         if reading is None or not reading.gives(piece.position):
             reading = self._open(piece)
@@ -133,9 +133,9 @@ class Lane:
 
     def _few_bytes(self) -> int:
         """Little at a time as long as the connection may be slow, so that others can take over the rest."""
-        return FEW_BYTES if self._rate > FEW_BYTES else FEW_BYTES // 4
+        return SHARED_READ_BYTES if self._rate > SHARED_READ_BYTES else SHARED_READ_BYTES // 4
 
-    def _open(self, piece: Slice) -> Reading:
+    def _open(self, piece: Subrange) -> RangeStream:
         before = self._left()
         # Alone it asks for all that follows; beside others the end of the slice leaves the connection usable.
         asked = before is not None and before.has_asked_for(piece.position)
@@ -146,9 +146,9 @@ class Lane:
             self._ask_ahead(reading)
         return reading
 
-    def _ask_ahead(self, reading: Reading) -> None:
-        piece = self._board.claim_ahead(Claimant(self._first)) if self._next is None else None
-        if piece and reading.ask_ahead(piece.position, piece.end):
+    def _ask_ahead(self, reading: RangeStream) -> None:
+        piece = self._board.claim_ahead(Reader(self._first)) if self._next is None else None
+        if piece and reading.send_next(piece.position, piece.end):
             self._next = piece
         elif piece:
             self._board.give_back(piece)
@@ -157,7 +157,7 @@ class Lane:
         if reading := self._left():
             reading.close()
 
-    def _left(self) -> Reading | None:
+    def _left(self) -> RangeStream | None:
         """The stream so far, which this lane does not read any more."""
         reading, self._reading = self._reading, None
         if reading and self._first:

@@ -9,11 +9,16 @@ from threading import Lock, Thread
 
 from videovault import logs
 from videovault.errors import SourceError
-from videovault.services.transfer.engine.concurrency import MANY_LANES_WINDOW, SINGLE_WINDOW, STEPS, Pace
-from videovault.services.transfer.engine.part_buffers import Board
-from videovault.services.transfer.engine.range_reader import Lane
-from videovault.services.transfer.engine.source_session import Origin, Reading
-from videovault.services.transfer.engine.types import Control, Patience
+from videovault.services.transfer.engine.concurrency import (
+    MULTI_READER_WINDOW,
+    READER_COUNTS,
+    SINGLE_READER_WINDOW,
+    ConcurrencyController,
+)
+from videovault.services.transfer.engine.part_buffers import PartBuffers
+from videovault.services.transfer.engine.range_reader import RangeReader
+from videovault.services.transfer.engine.source_session import RangeStream, SourceSession
+from videovault.services.transfer.engine.types import RetryPolicy, TransferControl
 
 log = logs.get(__name__)
 
@@ -22,7 +27,7 @@ log = logs.get(__name__)
 class Progress:
     """Bytes fetched by all lanes, told to the control with those that S3 had before."""
 
-    control: Control
+    control: TransferControl
     total: int | None
     before: int
     fetched: int = 0
@@ -32,11 +37,17 @@ class Progress:
         self.control.progress(self.before + self.fetched, self.total)
 
 
-class Lanes:
+class ReaderPool:
     """All readers of one transfer; the first one runs in the caller's thread."""
 
     def __init__(
-        self, origin: Origin, board: Board, progress: Progress, patience: Patience, *, many: bool
+        self,
+        origin: SourceSession,
+        board: PartBuffers,
+        progress: Progress,
+        patience: RetryPolicy,
+        *,
+        many: bool,
     ) -> None:
         """``many`` False: the source's ranges are not to be trusted, so it is read by one connection."""
         self.origin = origin
@@ -44,20 +55,20 @@ class Lanes:
         self.patience = patience
         self._progress = progress
         self._lock = Lock()
-        self._pace = Pace()
+        self._pace = ConcurrencyController()
         if not many:
             self._pace.settle(1)
         self._others: list[Thread] = []
         self._running = 1
 
-    def run(self, reading: Reading | None) -> None:
+    def run(self, reading: RangeStream | None) -> None:
         """Read all that is missing; ``reading`` is open already. Raises what the transfer fails with."""
         if self.origin.is_far:
-            self.board.set_window(MANY_LANES_WINDOW)  # more is under way to S3 as well
+            self.board.set_window(MULTI_READER_WINDOW)  # more is under way to S3 as well
             self._pace.begin_with_several()
             self.took(0, reading.position if reading else 0)
         try:
-            Lane(self, reading, first=True).run()
+            RangeReader(self, reading, first=True).run()
         except BaseException as error:
             self.board.fail(error)
             raise
@@ -110,7 +121,7 @@ class Lanes:
     def _one_less(self) -> None:
         self._running -= 1
         if self._running <= 1:
-            self.board.set_window(SINGLE_WINDOW)
+            self.board.set_window(SINGLE_READER_WINDOW)
 
     def _ranges_are_proven(self) -> bool:
         """As far as that can be known before a lane asks for one; the lane gives up if it gets something else."""
@@ -121,7 +132,7 @@ class Lanes:
 
     def _meanwhile(self) -> int:
         """Bytes that the first stream gives until new connections have got going."""
-        most = self.board.most_reserved
+        most = self.board.max_reserved
         return most if self.origin.is_far else min(most, int(self._pace.before * self._pace.start_seconds))
 
     def rest(self) -> bool:
@@ -139,11 +150,11 @@ class Lanes:
             # The stream goes on where it is until the others have got going, and ends then.
             self.board.reserve(position + self._meanwhile())
             count += 1
-        count = min(count, STEPS[-1] - self._running)
-        self.board.set_window(MANY_LANES_WINDOW)
+        count = min(count, READER_COUNTS[-1] - self._running)
+        self.board.set_window(MULTI_READER_WINDOW)
         self._running += count
         for _ in range(count):
-            lane = Lane(self, None, first=False)
+            lane = RangeReader(self, None, first=False)
             thread = Thread(target=lane.run_beside, name="source-lane", daemon=True)
             self._others.append(thread)
             thread.start()

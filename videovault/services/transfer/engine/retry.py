@@ -7,10 +7,10 @@ from typing import TypeVar
 
 from videovault import logs
 from videovault.errors import UpstreamError
-from videovault.gateways import retry
-from videovault.gateways.retry import pause
+from videovault.gateways import s3_retry
+from videovault.gateways.s3_retry import interruptible_sleep
 from videovault.gateways.source import SourceUnavailable
-from videovault.services.transfer.engine.types import Patience
+from videovault.services.transfer.engine.types import RetryPolicy
 
 # So much is progress, however many failures it took: a connection that is reset brings as little as its first
 # window, 64 KiB, since what was still under way is lost.
@@ -21,10 +21,10 @@ Check = Callable[[], object]
 log = logs.get(__name__)
 
 
-class Retries:
+class SourceRetries:
     """The failures of one source connection since it last made progress."""
 
-    def __init__(self, patience: Patience, check: Check) -> None:
+    def __init__(self, patience: RetryPolicy, check: Check) -> None:
         self._patience = patience
         self._check = check
         self._failures = 0
@@ -41,28 +41,30 @@ class Retries:
         if not error.retryable or self._failures >= self._patience.tries:
             raise error
         asked = error.retry_after if isinstance(error, SourceUnavailable) else None
-        if asked and asked > self._patience.longest_retry_after:
+        if asked and asked > self._patience.max_retry_after:
             minutes = math.ceil(asked / 60)
             message = f"The source asks us to wait {minutes:,} minutes. Try again then."
             raise SourceUnavailable(message, asked) from error
         log.info("source failed, trying again", failures=self._failures, reason=error.public_message)
-        pause(max(asked or 0, backoff(self._patience, self._failures)), self._check)
+        interruptible_sleep(max(asked or 0, backoff(self._patience, self._failures)), self._check)
 
 
-def with_storage(call: Callable[[], T], patience: Patience, check: Check) -> T:
+def retry_storage_call(call: Callable[[], T], patience: RetryPolicy, check: Check) -> T:
     """The outcome of calls to S3, which may be away for a while; raises StorageError when it stays away."""
-    with patient_with_storage(patience, check):
-        return retry.retried(call)
+    with storage_retry_policy(patience, check):
+        return s3_retry.call_with_retry(call)
 
 
 @contextmanager
-def patient_with_storage(patience: Patience, check: Check) -> Iterator[None]:
+def storage_retry_policy(patience: RetryPolicy, check: Check) -> Iterator[None]:
     """Every call to S3 from this thread waits as ``patience`` says while the block runs."""
-    chosen = retry.RetryPolicy(patience.storage_seconds, patience.first_pause, patience.longest_pause, check)
-    with retry.policy(chosen):
+    chosen = s3_retry.StorageRetryPolicy(
+        patience.storage_seconds, patience.first_pause, patience.max_pause, check
+    )
+    with s3_retry.use_policy(chosen):
         yield
 
 
-def backoff(patience: Patience, failures: int) -> float:
+def backoff(patience: RetryPolicy, failures: int) -> float:
     """Seconds before the next try."""
-    return retry.backoff(patience.first_pause, patience.longest_pause, failures)
+    return s3_retry.backoff(patience.first_pause, patience.max_pause, failures)

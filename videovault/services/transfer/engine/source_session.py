@@ -6,25 +6,25 @@ from dataclasses import dataclass
 
 from videovault.errors import SourceError
 from videovault.gateways.source import (
-    Ahead,
+    PipelinedRequest,
     RangesUnreliable,
     Source,
     SourceChanged,
     SourceInfo,
     SourceStream,
 )
-from videovault.services.transfer.engine.types import Afresh, Identity
+from videovault.services.transfer.engine.types import RestartTransfer, SourceFingerprint
 
 READ_BYTES = 1024 * 1024  # small enough for its sum to be made while it is in the processor's cache
-FEW_BYTES = 256 * 1024  # beside others, who may take over what is not being read yet
+SHARED_READ_BYTES = 256 * 1024  # beside others, who may take over what is not being read yet
 
-LONG_LATENCY = 0.02  # seconds
+HIGH_LATENCY_SECONDS = 0.02  # seconds
 
 
-class Origin:
+class SourceSession:
     """Opened by several threads. Later requests go straight to where the first one was led to."""
 
-    def __init__(self, source: Source, url: str, identity: Identity | None) -> None:
+    def __init__(self, source: Source, url: str, identity: SourceFingerprint | None) -> None:
         self.identity = identity
         self.accepts_ranges = False
         self.name = ""  # of the file, if the source tells one
@@ -37,19 +37,19 @@ class Origin:
     @property
     def is_far(self) -> bool:
         """Whether the way there is long, as far as is known."""
-        return LONG_LATENCY <= (self._round_trip or self.latency) < float("inf")
+        return HIGH_LATENCY_SECONDS <= (self._round_trip or self.latency) < float("inf")
 
     @property
     def is_slow_to_answer(self) -> bool:
-        return self.latency >= LONG_LATENCY
+        return self.latency >= HIGH_LATENCY_SECONDS
 
     def open(
         self,
         start: int,
         end: int | None,
         heartbeat: Callable[[], object],
-        after: "Reading | None" = None,
-    ) -> "Reading":
+        after: "RangeStream | None" = None,
+    ) -> "RangeStream":
         """The bytes from ``start``, perhaps asked for while ``after`` was read, which is closed first.
 
         Raises Afresh when they would not fit to those fetched before, RangesUnreliable when others are given.
@@ -61,34 +61,38 @@ class Origin:
         self._round_trip = reading.round_trip
         info = reading.info
         if self.identity is None:
-            self.identity = Identity.of(info)
+            self.identity = SourceFingerprint.of(info)
         elif refusal := self._refusal(info, whole=start == 0 and end is None):
             reading.close()
             raise refusal
         self.accepts_ranges |= info.accepts_ranges
-        self.name = info.given_name or self.name
+        self.name = info.header_name or self.name
         self._direct = info.final_url if info.final_url != self._url else None
         return reading
 
     def _refusal(self, info: SourceInfo, *, whole: bool) -> Exception | None:
         if self.identity and self.identity.fits(info):
             return None
-        if info.partial or self.identity != Identity.of(info):
-            return Afresh(SourceChanged())
+        if info.partial or self.identity != SourceFingerprint.of(info):
+            return RestartTransfer(SourceChanged())
         return None if whole else RangesUnreliable()
 
     def _opened(
-        self, start: int, end: int | None, heartbeat: Callable[[], object], ahead: Ahead | None = None
-    ) -> "Reading":
+        self,
+        start: int,
+        end: int | None,
+        heartbeat: Callable[[], object],
+        ahead: PipelinedRequest | None = None,
+    ) -> "RangeStream":
         validator = self.identity.validator if self.identity else None
-        direct, pulse = self._direct, Pulse(heartbeat)
+        direct, pulse = self._direct, Heartbeat(heartbeat)
         context = self._source.open(
             direct or self._url, start=start, end=end, validator=validator, heartbeat=pulse, ahead=ahead
         )
         try:
-            return Reading(context, start, end, pulse)
+            return RangeStream(context, start, end, pulse)
         except SourceChanged as error:
-            raise Afresh(error) from error
+            raise RestartTransfer(error) from error
         except SourceError as error:
             if direct is None or isinstance(error, RangesUnreliable):
                 raise
@@ -98,7 +102,7 @@ class Origin:
 
 
 @dataclass
-class Pulse:
+class Heartbeat:
     """The heartbeat of a stream, which may pass from one reader to the next."""
 
     beat: Callable[[], object]
@@ -107,17 +111,17 @@ class Pulse:
         self.beat()
 
 
-class Reading:
+class RangeStream:
     """One open answer; ``position`` is the source's next byte that it gives, ``pulse`` its reader's heartbeat."""
 
     def __init__(
-        self, context: AbstractContextManager[SourceStream], start: int, end: int | None, pulse: Pulse
+        self, context: AbstractContextManager[SourceStream], start: int, end: int | None, pulse: Heartbeat
     ) -> None:
         self.pulse = pulse
         self._context = context
         self._stream = context.__enter__()
         self._end = end
-        self._ahead: tuple[int, Ahead] | None = None
+        self._ahead: tuple[int, PipelinedRequest] | None = None
         self.position = start
 
     @property
@@ -146,16 +150,16 @@ class Reading:
         self.position += count
         return count
 
-    def ask_ahead(self, start: int, end: int) -> bool:
+    def send_next(self, start: int, end: int) -> bool:
         """Ask for these bytes already; whether the connection allows it."""
-        ahead = self._stream.ask_ahead(start, end)
+        ahead = self._stream.send_next(start, end)
         self._ahead = (start, ahead) if ahead else None
         return ahead is not None
 
     def has_asked_for(self, start: int) -> bool:
         return self._ahead is not None and self._ahead[0] == start
 
-    def leave(self) -> Ahead | None:
+    def leave(self) -> PipelinedRequest | None:
         """Close it; what was asked ahead is for the caller to use or to close."""
         self._context.__exit__(None, None, None)
         asked, self._ahead = self._ahead, None

@@ -7,7 +7,7 @@ from typing import Any, Protocol, Self
 from isal import isal_zlib
 
 from videovault.errors import UpstreamError
-from videovault.gateways.retry import VISIBLE_SECONDS
+from videovault.gateways.s3_retry import VISIBLE_SECONDS
 from videovault.gateways.source import Container, SourceInfo
 from videovault.gateways.storage import Part
 
@@ -19,7 +19,7 @@ def crc32(data: Buffer, before: int = 0) -> int:
     return isal_zlib.crc32(data, before)
 
 
-def combined(sums: Iterable[tuple[int, int]]) -> int:
+def combine_crc32(sums: Iterable[tuple[int, int]]) -> int:
     """The sum of a whole from the (sum, length in bytes) of its parts in order."""
     whole = 0
     for each, length in sums:
@@ -41,7 +41,7 @@ class StoredPart:
 
 
 @dataclass(frozen=True)
-class Identity:
+class SourceFingerprint:
     """What a source must still be for its bytes to fit to those fetched before; ``total`` in bytes."""
 
     total: int | None
@@ -58,32 +58,32 @@ class Identity:
 
     def fits(self, info: SourceInfo) -> bool:
         """Whether the answer gives further bytes of the same source."""
-        now = Identity.of(info)
+        now = SourceFingerprint.of(info)
         same = now.validator == self.validator if self.validator else now.last_modified == self.last_modified
         return info.partial and now.total == self.total and same
 
 
 @dataclass(frozen=True)
-class Begun:
+class MultipartUpload:
     """An unfinished multipart upload, as the ledger remembers it."""
 
     upload_id: str
-    source: Identity
+    source: SourceFingerprint
     part_bytes: int
     container: Container
     parts: tuple[StoredPart, ...] = ()
 
     @classmethod
-    def from_facts(cls, upload_id: str, facts: Mapping[str, Any], parts: tuple[StoredPart, ...]) -> Self:
+    def from_dict(cls, upload_id: str, facts: Mapping[str, Any], parts: tuple[StoredPart, ...]) -> Self:
         """As ``facts`` told; raises KeyError when they are incomplete."""
-        source = Identity(facts["total"], facts["validator"], facts["last_modified"])
+        source = SourceFingerprint(facts["total"], facts["validator"], facts["last_modified"])
         return cls(upload_id, source, facts["part_bytes"], facts["container"], parts)
 
     def facts(self) -> dict[str, Any]:
         """All but the upload's id and its parts, for JSON."""
         return {**asdict(self.source), "part_bytes": self.part_bytes, "container": self.container}
 
-    def keeping(self, listed: list[Part]) -> "Begun":
+    def keeping(self, listed: list[Part]) -> "MultipartUpload":
         """With only those parts that S3 lists as well."""
         there = {(part.number, part.size, part.etag) for part in listed}
         kept = tuple(part for part in self.parts if (part.number, part.size, part.etag) in there)
@@ -91,7 +91,7 @@ class Begun:
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredObject:
     """What lies in S3 now, proven; ``size`` in bytes, ``fetched`` how many of them this run read.
 
     ``name`` is what the source calls the file; empty where it does not say.
@@ -105,12 +105,12 @@ class Stored:
     name: str = ""
 
 
-class Ledger(Protocol):
+class UploadJournal(Protocol):
     """Remembers an upload so that it can be resumed; ``add`` is called from several threads."""
 
-    def load(self) -> Begun | None: ...
+    def load(self) -> MultipartUpload | None: ...
 
-    def begin(self, begun: Begun) -> None:
+    def begin(self, begun: MultipartUpload) -> None:
         """A new upload, whose parts are to follow; what was known before is forgotten."""
 
     def add(self, part: StoredPart) -> None: ...
@@ -119,7 +119,7 @@ class Ledger(Protocol):
         """There is no upload any more."""
 
 
-class Control(Protocol):
+class TransferControl(Protocol):
     """Hears how far the transfer is and says when it is to stop, from any thread and several times a second."""
 
     def check(self) -> None:
@@ -142,7 +142,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How often and how long to try again. Seconds.
 
     ``tries`` counts failures of the source within 256 KiB that it gave; ``afresh`` is how often a
@@ -153,13 +153,13 @@ class Patience:
     tries: int = 6
     afresh: int = 4
     first_pause: float = 0.5
-    longest_pause: float = 10.0
-    longest_retry_after: float = 300.0
+    max_pause: float = 10.0
+    max_retry_after: float = 300.0
     storage_seconds: float = 90.0
     visible_seconds: float = VISIBLE_SECONDS
 
 
-class Afresh(Exception):
+class RestartTransfer(Exception):
     """What was fetched so far is of no use: begin again. ``cause`` is the error if there is no more trying."""
 
     def __init__(self, cause: UpstreamError, *, ranges: bool = True) -> None:
@@ -168,8 +168,8 @@ class Afresh(Exception):
         self.ranges = ranges
 
 
-def whole_crc32(parts: list[StoredPart]) -> int:
-    return combined((part.crc32, part.size) for part in sorted(parts, key=lambda part: part.number))
+def crc32_of_parts(parts: list[StoredPart]) -> int:
+    return combine_crc32((part.crc32, part.size) for part in sorted(parts, key=lambda part: part.number))
 
 
 # How an object is cut into the parts of a multipart upload: never more than S3 allows, and small in memory.
@@ -179,30 +179,30 @@ PART_BYTES = (
     9 * MIB
 )  # 8 costs a fifth more CPU time (buffers of a power of two share cache lines), 16 saves 4 % and costs 22 MB
 FAR_PART_BYTES = 10 * MIB  # where every part costs a long round trip
-MOST_PARTS = 10_000  # S3's limit
-GROWS_EVERY = 1_000
+MAX_PARTS = 10_000  # S3's limit
+PARTS_PER_DOUBLING = 1_000
 
 
 @dataclass(frozen=True)
-class Plan:
+class PartLayout:
     """Parts count from 1; sizes in bytes. Without a ``total`` they double every 1,000 parts: room for 9 TiB."""
 
     total: int | None
     part_bytes: int = PART_BYTES
 
     @classmethod
-    def for_total(cls, total: int | None, *, far: bool = False) -> "Plan":
+    def for_total(cls, total: int | None, *, far: bool = False) -> "PartLayout":
         """Parts of 9 MiB (10 from ``far`` away), or of as many whole MiB as it takes to stay within 10,000 parts."""
-        needed = -(-(total or 0) // MOST_PARTS)
+        needed = -(-(total or 0) // MAX_PARTS)
         return cls(total, max(FAR_PART_BYTES if far else PART_BYTES, -(-needed // MIB) * MIB))
 
     def start(self, number: int) -> int:
         """The offset of the part's first byte."""
         if self.total is not None:
             return (number - 1) * self.part_bytes
-        doublings, rest = divmod(number - 1, GROWS_EVERY)
+        doublings, rest = divmod(number - 1, PARTS_PER_DOUBLING)
         factor = 1 << doublings
-        return self.part_bytes * (GROWS_EVERY * (factor - 1) + rest * factor)
+        return self.part_bytes * (PARTS_PER_DOUBLING * (factor - 1) + rest * factor)
 
     def length(self, number: int) -> int:
         """The part's size; of an unknown total the last one may turn out shorter."""
@@ -211,5 +211,5 @@ class Plan:
 
     def numbers(self) -> Iterator[int]:
         """All parts in order; without a total, as many as S3 takes."""
-        count = MOST_PARTS if self.total is None else -(-self.total // self.part_bytes)
+        count = MAX_PARTS if self.total is None else -(-self.total // self.part_bytes)
         return iter(range(1, count + 1))

@@ -1,0 +1,117 @@
+"""What a transfer costs: wall time, CPU time and peak memory of the processes that carry it out."""
+
+import os
+import re
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+LOOK_SECONDS = 0.02
+CLEAR_PEAK = "5"  # what the kernel wants to read to forget a process's peak memory
+
+
+class RunFailed(Exception):
+    """A transfer did not come to its end; the message says why."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """``cpu_seconds`` are user and system time; ``peak_bytes`` the sum of each process's own peak."""
+
+    seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+
+
+@dataclass(frozen=True)
+class Command:
+    argv: Sequence[str]
+    env: Mapping[str, str]
+
+
+Pipeline = Sequence[Command]
+
+
+class RunningPipelines:
+    """The processes of several pipelines, waited for one by one so that each one's CPU time is known."""
+
+    def __init__(self, pipelines: Sequence[Pipeline], errors: Path) -> None:
+        self._errors = errors
+        self._cpu_seconds = 0.0
+        self._peaks: dict[int, int] = {}
+        self._alive: dict[int, subprocess.Popen[bytes]] = {}
+        self._started = time.monotonic()
+        try:
+            for pipeline in pipelines:
+                self._start(pipeline)
+        except BaseException:
+            self.kill()
+            raise
+
+    def wait(self, timeout: float) -> Usage:
+        """Until the last one has ended. Raises RunFailed when one fails or the time is up."""
+        try:
+            while self._alive:
+                if time.monotonic() - self._started > timeout:
+                    raise RunFailed(f"not done after {timeout:.0f} s")
+                self._look()
+                time.sleep(LOOK_SECONDS)
+        finally:
+            self.kill()
+        seconds = time.monotonic() - self._started
+        return Usage(seconds, self._cpu_seconds, sum(self._peaks.values()))
+
+    def kill(self) -> None:
+        for process in self._alive.values():
+            process.kill()
+            process.wait()
+        self._alive.clear()
+
+    def _start(self, pipeline: Pipeline) -> None:
+        before: subprocess.Popen[bytes] | None = None
+        with self._errors.open("wb") as errors:
+            for number, command in enumerate(pipeline, 1):
+                process = subprocess.Popen(
+                    command.argv,
+                    env=command.env,
+                    stdin=before.stdout if before else subprocess.DEVNULL,
+                    stdout=subprocess.PIPE if number < len(pipeline) else subprocess.DEVNULL,
+                    stderr=errors,
+                )
+                self._alive[process.pid] = process
+                if before and before.stdout:
+                    before.stdout.close()  # else it would not notice that the next one has ended
+                before = process
+
+    def _look(self) -> None:
+        for pid, process in list(self._alive.items()):
+            self._peaks[pid] = max(self._peaks.get(pid, 0), peak_memory(pid))
+            ended, status, usage = os.wait4(pid, os.WNOHANG)
+            if not ended:
+                continue
+            process.returncode = os.waitstatus_to_exitcode(status)
+            del self._alive[pid]
+            self._cpu_seconds += usage.ru_utime + usage.ru_stime
+            if process.returncode:
+                said = self._errors.read_text(errors="replace").strip().splitlines()
+                raise RunFailed(f"it ended with {process.returncode}: {' '.join(said[-2:])}")
+
+
+def peak_memory(pid: int) -> int:
+    """The most bytes the process had in memory since its start or since ``forget_peak``; 0 when it is gone."""
+    return memory_of(pid, "VmHWM")
+
+
+def memory_of(pid: int, name: str) -> int:
+    """``VmRSS`` (now) or ``VmHWM`` (the most so far) as the kernel counts them, in bytes; 0 when it is gone."""
+    with suppress(OSError):
+        found = re.search(rf"^{name}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+        return int(found[1]) * 1024 if found else 0
+    return 0
+
+
+def forget_peak(pid: int) -> None:
+    Path(f"/proc/{pid}/clear_refs").write_text(CLEAR_PEAK)

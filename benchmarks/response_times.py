@@ -1,0 +1,150 @@
+"""How soon the product does what it promises: `python -m benchmarks.response_times` says it, in about a minute.
+
+Tests assert in which order things happen, since a busy machine breaks every limit in seconds; here they are measured.
+"""
+
+import sqlite3
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import httpx
+from sqlalchemy import insert
+from sqlmodel import select
+
+from benchmarks.product_memory import register
+from tests.support.app import RunningApp, running_app
+from tests.support.misbehaving_server import MIB, Manners, NaughtyServer
+from tests.support.raw_tab import RawTab
+from tests.support.seeding import database_of
+from tests.support.waiting import HANG_SECONDS, eventually
+from videovault.db import transaction
+from videovault.models import Status, User, Video, utcnow
+from videovault.state.live_updates import ProgressState
+
+EMAIL = "bench@example.com"
+MINE, ALL, TIMES = 500, 10_000, 5
+COOKIE = "videovault_session"
+HELD = "SELECT id FROM videos WHERE heartbeat_at IS NOT NULL"
+WATCH = f"{ProgressState.get_full_name()}.watch"
+
+
+class ResponseTime(NamedTuple):
+    """``most`` and each of ``took`` in seconds."""
+
+    name: str
+    most: float
+    took: list[float]
+
+    @property
+    def is_kept(self) -> bool:
+        return median(self.took) <= self.most
+
+    def __str__(self) -> str:
+        figures = f"{median(self.took):.3f} s, at most {max(self.took):.3f} s of {len(self.took)}"
+        return (
+            f"{'kept  ' if self.is_kept else 'BROKEN'} {self.name}: {figures}; promised are {self.most:g} s"
+        )
+
+
+def measured(app: RunningApp, source: NaughtyServer) -> list[ResponseTime]:
+    token = register(app)  # the first account, and so an admin's
+    headers = {"Authorization": f"Bearer {token}"}
+    with httpx.Client(base_url=app.url, headers=headers, timeout=HANG_SECONDS) as api:
+        cancelled = [_cancelled(app, api, source, number) for number in range(TIMES)]
+        ended = [_session_ended(app) for _ in range(TIMES)]
+        user_id = _fill(app)
+        mine = {"userId": user_id, "q": "söhne"}
+        searched = _times(lambda: api.get("/api/auth/video/gallery", params=mine).raise_for_status())
+        listed = _times(lambda: api.get("/api/admin/videos", params={"q": "video 7"}).raise_for_status())
+    return [
+        ResponseTime("a cancelled transfer ends though its source is silent", 2, cancelled),
+        ResponseTime("an open page ends with its session", 5, ended),
+        ResponseTime(f"{MINE} videos of {ALL:,} are searched by their owner", 0.2, searched),
+        ResponseTime(f"{ALL:,} videos are searched by an admin", 0.3, listed),
+    ]
+
+
+def _times(act: Callable[[], object]) -> list[float]:
+    took = []
+    for _ in range(TIMES):
+        began = time.perf_counter()
+        act()
+        took.append(time.perf_counter() - began)
+    return took
+
+
+def _cancelled(app: RunningApp, api: httpx.Client, source: NaughtyServer, number: int) -> float:
+    """From the call to the moment in which the worker has let go of the video."""
+    path = f"/{number}.mp4"
+    url = source.serve(path, Manners(size=40 * MIB, stall_after=12 * MIB, ranges=False))
+    body = {"videoUrl": url, "userEmail": EMAIL}
+    answer = api.post("/api/auth/video/download", json=body, headers={"Prefer": "respond-async"})
+    video_id = answer.json()["data"]["videoId"]
+    eventually(lambda: source.bytes_sent(path) == 12 * MIB)
+    began = time.perf_counter()
+    api.post(f"/api/auth/video/{video_id}/cancel").raise_for_status()
+    eventually(lambda: not _is_held(app, video_id))
+    return time.perf_counter() - began
+
+
+def _is_held(app: RunningApp, video_id: str) -> bool:
+    with closing(sqlite3.connect(app.data_dir / "videovault.db")) as database:
+        return database.execute(f"{HELD} AND id = ?", [video_id]).fetchone() is not None
+
+
+def _session_ended(app: RunningApp) -> float:
+    account = {"email": EMAIL, "password": "a long enough one"}
+    token = httpx.post(f"{app.url}/api/auth/login", json=account).json()["data"]["token"]
+    with RawTab(app.url, cookie=f"{COOKIE}={token}") as tab:
+        tab.send(WATCH)
+        next(frame for frame in tab.frames(HANG_SECONDS) if frame.values("works"))
+        headers = {"Authorization": f"Bearer {token}"}
+        httpx.post(f"{app.url}/api/auth/logout", headers=headers).raise_for_status()
+        began = time.perf_counter()
+        next(frame for frame in tab.frames(HANG_SECONDS) if frame.sent_to)
+        return time.perf_counter() - began
+
+
+def _fill(app: RunningApp) -> str:
+    """Some of all videos are the admin's own, whose id this is."""
+    with database_of(app), transaction() as session:
+        owner = session.exec(select(User.id)).one()
+        other = User(email="other@example.com", password_hash="-")  # noqa: S106 - nobody signs in by it
+        session.add(other)
+        session.flush()
+        at = utcnow()
+        rows = [
+            Video(
+                id=f"video_{number:013}_abcdefghi",
+                owner_id=owner if number < MINE else other.id,
+                title=f"Video {number}",
+                company_name="Brot & Söhne",
+                status=Status.READY if number % 10 else Status.FAILED,
+                sealed_key="x",
+                size=number,
+                created_at=at - timedelta(minutes=number),
+            ).model_dump()
+            for number in range(ALL)
+        ]
+        session.execute(insert(Video), rows)
+        return str(owner)
+
+
+def main() -> None:
+    with TemporaryDirectory(prefix="videovault-promises-") as folder, NaughtyServer() as source:
+        allowed = {"SOURCE_ALLOW_HOSTS": f"127.0.0.1:{source.port}", "SOURCE_IDLE_SECONDS": "3600"}
+        with running_app(Path(folder), RATE_LIMITS="off", **allowed) as app:
+            promises = measured(app, source)
+    print(*promises, sep="\n")
+    sys.exit(not all(promise.is_kept for promise in promises))
+
+
+if __name__ == "__main__":
+    main()

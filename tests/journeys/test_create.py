@@ -1,0 +1,202 @@
+"""The way in and the studio: by keyboard alone, on a phone, with errors, without a session, and for screen readers."""
+
+import re
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from tests.journeys.conftest import PASSWORD, register
+from tests.journeys.keyboard import is_in_dialog, tab_to, tab_to_radio
+from tests.support.app import RunningApp
+from tests.support.scenes import DESKTOP, PHONE, THEMES
+from tests.support.seeding import seed
+from videovault.models import Status
+
+pytestmark = pytest.mark.journey
+TOPIC = "What our oven does at night"
+CREATE = re.compile(r"/create/?$")
+MOVES = """() => [...document.querySelectorAll("*")].map((part) => getComputedStyle(part)).filter((style) =>
+    parseFloat(style.animationDuration) > 0.001 || parseFloat(style.transitionDuration) > 0.001
+    || style.scrollBehavior === "smooth").length"""
+
+
+def test_a_video_is_made_and_downloaded_by_keyboard_alone(app: RunningApp, page: Page) -> None:
+    page.goto("/register")
+    tab_to(page, "E-mail")
+    page.keyboard.type("keys@example.com")
+    tab_to(page, "Password")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url(CREATE)
+
+    write_the_script_by_keyboard(page)
+    with app.paused("videovault.embedded.studio"):
+        tab_to(page, "Create video")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", name="Making your video")).to_be_visible()
+        assert is_in_dialog(page)
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("dialog")).to_be_hidden()
+        assert page.evaluate("document.activeElement !== document.body")
+
+        page.reload()
+        page.goto("/gallery")
+        page.get_by_role("button", name=f"Open {TOPIC}").wait_for()
+        tab_to(page, f"Open {TOPIC}")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("dialog", name="Making your video")).to_be_visible()
+    expect(page.get_by_role("heading", name="Your video is ready")).to_be_visible()
+    assert is_in_dialog(page)
+    tab_to(page, f"Download {TOPIC}")
+    with page.expect_download() as started:
+        page.keyboard.press("Enter")
+    assert started.value.suggested_filename == f"{TOPIC}.mp4"
+    tab_to(page, "Create another from this")
+    page.keyboard.press("Enter")
+    page.wait_for_url(CREATE)
+    expect(page.get_by_label("What is the video about?")).to_have_value(TOPIC)
+    expect(page.get_by_role("radio", name="Daniel")).to_be_checked()
+
+
+def test_a_finished_video_is_shared_at_once_and_does_not_follow_to_the_gallery(
+    app: RunningApp, page: Page, mp4: bytes
+) -> None:
+    register(page, "colleague@example.com")
+    [video_id] = seed(app, "colleague@example.com", [{"title": "Our company"}], mp4)
+    page.goto(f"/create?video={video_id}")
+    expect(page.get_by_role("heading", name="Your video is ready")).to_be_visible()
+    page.get_by_role("button", name="Share").click()
+    expect(page.get_by_label("Link", exact=True)).to_have_value(re.compile(f"/share/{video_id}"))
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(1)
+    page.get_by_role("link", name="Go to gallery").click()
+    page.wait_for_url(re.compile(r"/gallery/?$"))
+    expect(page.get_by_role("button", name="Play Our company")).to_be_visible()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_what_comes_next_is_in_view(page: Page) -> None:
+    page.set_viewport_size(DESKTOP)
+    register(page, "view@example.com")
+    expect(page.get_by_role("button", name="Write the script")).to_be_in_viewport(ratio=1)
+    page.set_viewport_size(PHONE)
+    page.get_by_label("What is the video about?").fill(TOPIC)
+    page.get_by_role("button", name="Write the script").click()
+    expect(page.get_by_role("heading", name="Your script")).to_be_in_viewport(ratio=1)
+    page.goto("/gallery?status=draft")
+    expect(page.get_by_role("link", name="Drafts")).to_be_in_viewport(ratio=0.9)
+
+
+def write_the_script_by_keyboard(page: Page) -> None:
+    tab_to(page, "What is the video about?")
+    page.keyboard.type(TOPIC)
+    page.get_by_role("radio", name="Maya").wait_for()
+    tab_to_radio(page)
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("radio", name="Daniel")).to_be_checked()
+    tab_to(page, "Write the script")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Your script")).to_be_visible()
+    assert is_in_dialog(page)
+    for part in ("Hook", "Body", "Conclusion"):
+        tab_to(page, part)
+        page.keyboard.press("ControlOrMeta+A")
+        page.keyboard.type("It rests.")  # a short film is soon made
+
+
+def test_one_part_is_written_anew_and_undone_while_the_others_stay(page: Page) -> None:
+    page.set_viewport_size(PHONE)
+    register(page, "anew@example.com")
+    page.get_by_label("What is the video about?").fill(TOPIC)
+    page.get_by_role("button", name="Write the script").click()
+    hook, body = page.get_by_label("Hook", exact=True), page.get_by_label("Body", exact=True)
+    expect(hook).not_to_be_empty()
+    before = hook.input_value()
+    body.fill("Three words here.")
+    expect(page.get_by_test_id("body-meter")).to_have_text("3 words, 1 s spoken")
+
+    page.get_by_role("button", name="Rewrite: hook").click()
+    expect(page.get_by_role("button", name="Undo the new hook")).to_be_visible()
+    expect(hook).not_to_have_value(before)
+    anew = hook.input_value()
+    expect(body).to_have_value("Three words here.")
+    page.get_by_role("button", name="Undo the new hook").click()
+    expect(hook).to_have_value(before)
+    page.get_by_role("button", name="Redo the new hook").click()
+    expect(hook).to_have_value(anew)
+
+    create = page.get_by_role("button", name="Create video")
+    hook.fill("  ")
+    expect(create).to_be_disabled()
+    hook.fill(anew)
+    expect(create).to_be_enabled()
+    has_no_barriers(page)
+    page.set_viewport_size(DESKTOP)
+    fits(page)
+    page.reload()
+    expect(hook).to_have_value(anew)
+    expect(body).to_have_value("Three words here.")
+
+
+def test_neither_errors_nor_a_lost_session_nor_a_reload_cost_what_was_typed(page: Page) -> None:
+    register(page, "careful@example.com")
+    topic, name = page.get_by_label("What is the video about?"), page.get_by_label("Avatar ID")
+    page.get_by_label("Company name").fill("Brot & Söhne")
+    page.get_by_role("radio", name="Other").check()
+    page.get_by_role("button", name="Write the script").click()
+    expect(topic).to_be_focused()
+    expect(topic).to_have_accessible_description(re.compile("Say what the video is about"))
+    topic.fill(TOPIC)
+    page.get_by_role("button", name="Write the script").click()
+    expect(name).to_be_focused()
+    expect(page.get_by_label("Company name")).to_have_value("Brot & Söhne")
+
+    name.fill("Professor Quill")
+    page.evaluate("fetch('/api/auth/logout', {method: 'POST'})")  # as another tab would
+    topic.press_sequentially(" and why")
+    page.wait_for_url(re.compile(r"/login/?\?next="))
+    sign_in(page, "careful@example.com")
+    expect(topic).to_have_value(f"{TOPIC} and why")
+    expect(name).to_have_value("Professor Quill")
+    page.reload()
+    expect(topic).to_have_value(f"{TOPIC} and why")
+    expect(page.get_by_label("Company name")).to_have_value("Brot & Söhne")
+
+
+def sign_in(page: Page, email: str) -> None:
+    page.get_by_label("E-mail").fill(email)
+    password = page.get_by_label("Password", exact=True)
+    password.fill("not this one")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_have_text("The e-mail address or the password is wrong.")
+    expect(page.get_by_label("E-mail")).to_have_value(email)
+    password.fill(PASSWORD)
+    page.get_by_role("switch", name="Show password").click()
+    expect(password).to_have_attribute("type", "text")
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(CREATE)
+
+
+def test_nothing_moves_for_who_wants_no_motion(app: RunningApp, page: Page) -> None:
+    register(page, "calm@example.com")
+    seed(app, "calm@example.com", [{"title": "Bread", "status": Status.GENERATING}])
+    page.goto("/gallery")
+    page.get_by_role("button", name="Open Bread").click()
+    expect(page.get_by_role("heading", name="Making your video")).to_be_visible()
+    assert page.evaluate(MOVES) > 0
+    page.emulate_media(reduced_motion="reduce")
+    assert page.evaluate(MOVES) == 0
+
+
+def has_no_barriers(page: Page) -> None:
+    fits(page)
+    for theme in THEMES:
+        page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+        expect(page.locator("html")).to_have_class(theme)
+        found = Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
+
+
+def fits(page: Page) -> None:
+    assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0

@@ -1,0 +1,22 @@
+"""How often the same thing is logged in full."""
+
+from videovault.logs import dedup
+from videovault.logs.dedup import OncePerInterval
+
+
+def test_each_key_is_due_once_in_its_time() -> None:
+    now = 0.0
+    due = OncePerInterval(60, clock=lambda: now)
+    assert [due.is_due("a"), due.is_due("b"), due.is_due("a")] == [True, True, False]
+    now = 59
+    assert not due.is_due("a")
+    now = 60
+    assert due.is_due("a")
+
+
+def test_keys_are_bounded() -> None:
+    due = OncePerInterval(60, clock=lambda: 0.0)
+    for number in range(dedup.MAX_KEYS + 10):
+        assert due.is_due(str(number))
+    assert due.is_due("0"), "the oldest is forgotten"
+    assert not due.is_due(str(dedup.MAX_KEYS + 9))

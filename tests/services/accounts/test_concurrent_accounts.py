@@ -1,0 +1,110 @@
+"""What two people do to accounts at the same moment, on SQLite and PostgreSQL, is done by one of them."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from threading import Barrier
+
+import pytest
+from sqlmodel import select
+
+from tests.support.installation import Configure
+from videovault import db
+from videovault.db import reading
+from videovault.errors import Conflict, Forbidden, VideoVaultError
+from videovault.models import User
+from videovault.services.accounts import accounts, invitations, password_reset, tokens
+from videovault.services.admin import users
+from videovault.services.core.access import Caller
+
+PASSWORD = "correct horse"
+
+
+@pytest.fixture
+def anna(database: str, configure: Configure) -> Caller:
+    del database
+    configure(SIGNUP="invite")
+    return accounts.authenticate(accounts.register("anna@example.com", PASSWORD).token)
+
+
+def token_of(link: str) -> str:
+    return link.partition("=")[2]
+
+
+def invited(anna: Caller, email: str) -> Caller:
+    token = token_of(invitations.invite(anna, email).url)
+    return accounts.authenticate(accounts.register(email, PASSWORD, invitation=token).token)
+
+
+def at_once(*calls: Callable[[], object]) -> list[type[VideoVaultError] | None]:
+    """What became of each: the kind of its error, or None."""
+    together = Barrier(len(calls))
+
+    def one(call: Callable[[], object]) -> type[VideoVaultError] | None:
+        together.wait()
+        try:
+            call()
+        except VideoVaultError as error:
+            return type(error)
+        return None
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(one, calls))
+
+
+@pytest.mark.usefixtures("database")
+def test_of_two_who_are_the_first_one_is_the_admin() -> None:
+    db.migrate()
+    emails = [f"{name}@example.com" for name in ("anna", "bert", "cleo", "dora")]
+    assert at_once(*(partial(accounts.register, email, PASSWORD) for email in emails)) == [None] * 4
+    with reading() as session:
+        assert sorted(session.exec(select(User.is_admin))) == [False, False, False, True]
+
+
+def test_of_two_tokens_the_last_one_is_one(anna: Caller) -> None:
+    for number in range(tokens.MAX_TOKENS - 1):
+        tokens.create(anna, f"Token {number}")
+    for _ in range(8):  # often enough for two to meet
+        ends = at_once(*(partial(tokens.create, anna, "The last one") for _ in range(6)))
+        assert sorted(map(str, ends)) == sorted(map(str, [None, *[Conflict] * 5]))
+        assert len(tokens.list_tokens(anna)) == tokens.MAX_TOKENS
+        tokens.revoke(
+            anna, next(each.token_id for each in tokens.list_tokens(anna) if each.name == "The last one")
+        )
+
+
+def test_an_invitation_makes_one_account(anna: Caller) -> None:
+    token = token_of(invitations.invite(anna).url)
+    ends = at_once(
+        lambda: accounts.register("b@example.com", PASSWORD, invitation=token),
+        lambda: accounts.register("c@example.com", PASSWORD, invitation=token),
+    )
+    assert sorted(map(str, ends)) == sorted(map(str, [None, Forbidden]))
+    assert len(users.list_users(anna)) == 2
+
+
+def test_a_reset_link_sets_one_password(anna: Caller) -> None:
+    token = token_of(password_reset.reset_link_for_admin(anna, anna.user_id).url)
+    ends = at_once(
+        lambda: password_reset.reset(token, "first horse wins"),
+        lambda: password_reset.reset(token, "second horse wins"),
+    )
+    assert sorted(map(str, ends)) == sorted(map(str, [None, Forbidden]))
+
+
+def test_of_two_admins_one_is_left(anna: Caller) -> None:
+    bert = invited(anna, "bert@example.com")
+    users.change_user(anna, bert.user_id, {"is_admin": True})
+    bert = accounts.authenticate(accounts.login(bert.email, PASSWORD).token)
+    ends = at_once(
+        lambda: users.change_user(anna, anna.user_id, {"is_admin": False}),
+        lambda: users.change_user(bert, bert.user_id, {"is_active": False}),
+    )
+    assert sorted(map(str, ends)) == sorted(map(str, [None, Conflict]))
+
+
+def test_an_account_is_closed_once_and_gone(anna: Caller) -> None:
+    bert = invited(anna, "bert@example.com")
+    accounts.close_account(bert, PASSWORD)
+    accounts.finish_closing()
+    assert [one.email for one in users.list_users(anna)] == ["anna@example.com"]

@@ -1,0 +1,140 @@
+"""An answer that is not understood fails nothing: its owner is told, an admin chooses the field, and the video goes on."""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlmodel import select
+
+from tests.services.conftest import Row
+from tests.support.generator import Generator
+from videovault.db import reading, transaction
+from videovault.errors import Forbidden, InvalidInput
+from videovault.models import ChosenSetting, Status, Video, WebhookCall, utcnow
+from videovault.services.admin import rescue as admin_webhook_log
+from videovault.services.core.access import Caller
+from videovault.services.generation import orders
+from videovault.services.generation import webhook_log as generation_webhook_log
+from videovault.services.videos import gallery
+
+Generating = Callable[[], Video]
+Answering = Callable[[Any], Video]
+
+
+@pytest.fixture
+def answering(generator: Generator, generating: Generating, monkeypatch: pytest.MonkeyPatch) -> Answering:
+    """A video of which the generator has said this."""
+    from tests.support import generator_modes  # the table that the stand-in answers by
+
+    def order(body: Any) -> Video:
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        monkeypatch.setitem(generator_modes.ANSWERS, "nonsense", generator_modes.Said(200, raw))
+        generator.mode = "nonsense"
+        video = generating()
+        orders.send_order(video.id)
+        return video
+
+    return order
+
+
+def newest() -> WebhookCall:
+    with reading() as session:
+        found = session.exec(select(WebhookCall).order_by(WebhookCall.id.desc())).first()  # type: ignore[union-attr] # a column
+        assert found
+        return found
+
+
+def test_the_owner_is_told_and_the_video_goes_on_waiting(
+    answering: Answering, anna: Caller, row: Row
+) -> None:
+    video = answering({"movie": "purple"})
+    assert row(video.id).status == Status.GENERATING
+    assert row(video.id).deadline_at
+    progress = gallery.get(anna, video.id).progress
+    assert progress
+    assert progress.problem
+    assert "could not read" in progress.problem
+    assert (newest().verdict, newest().answer) == ("unread", '{"movie": "purple"}')
+
+
+def test_two_candidates_wait_for_an_admin_and_all_that_wait_go_on(
+    answering: Answering, generator: Generator, anna: Caller, bert: Caller, row: Row
+) -> None:
+    body = {
+        "files": {"a": generator.file("a.mp4"), "b": generator.file("b.mp4")},
+        "thumb": generator.file("t.jpg"),
+    }
+    waiting = [answering(body).id for _ in range(2)]
+    call = admin_webhook_log.list_calls(anna).deliveries[0]
+    assert [field.path for field in call.fields] == ["files.a", "files.b", "thumb"]
+    assert call.fields[0].address == f"{generator.url}/…"
+    told: list[str] = []
+    with pytest.raises(Forbidden):
+        admin_webhook_log.choose_result_field(bert, call.id, "files.b", enqueue=told.append)
+    with pytest.raises(InvalidInput):
+        admin_webhook_log.choose_result_field(anna, call.id, "files.c", enqueue=told.append)
+    assert admin_webhook_log.choose_result_field(anna, call.id, "files.b", enqueue=told.append) == 2
+    assert sorted(told) == sorted(waiting)
+    for video_id in waiting:
+        found = row(video_id)
+        assert (found.status, found.source_url) == (Status.QUEUED, generator.file("b.mp4"))
+        assert found.unread_at is None
+    later = answering(body)
+    assert row(later.id).source_url == generator.file("b.mp4")
+    assert generation_webhook_log.video_result_field() == "files.b"
+    with reading() as session:
+        assert (
+            session.get_one(ChosenSetting, generation_webhook_log.VIDEO_RESULT_FIELD).chosen_by
+            == anna.user_id
+        )
+
+
+def test_an_answer_of_an_earlier_order_is_not_read_again(
+    answering: Answering, generator: Generator, anna: Caller, row: Row
+) -> None:
+    video = answering({"a": generator.file("a.mp4"), "b": generator.file("b.mp4")})
+    call = admin_webhook_log.list_calls(anna).deliveries[0]
+    with transaction() as session:
+        session.get_one(Video, video.id).requested_at = utcnow() + timedelta(seconds=1)
+    assert admin_webhook_log.choose_result_field(anna, call.id, "a", enqueue=list) == 0
+    assert row(video.id).status == Status.GENERATING
+
+
+def test_a_long_answer_is_kept_to_a_bound_and_without_the_token(answering: Answering) -> None:
+    answering({"callbackToken": "secret.token.here", "text": "x" * 200_000})
+    kept = newest()
+    assert kept.verdict == "unread"
+    assert "secret.token.here" not in kept.answer
+    assert (
+        generation_webhook_log.MAX_BODY_BYTES
+        < len(kept.answer)
+        <= generation_webhook_log.MAX_UNREAD_BODY_BYTES
+    )
+
+
+def test_the_address_named_beforehand_is_tried_at_the_deadline(
+    answering: Answering, generator: Generator, row: Row
+) -> None:
+    video = answering([{"id": "c1", "status": "rendering", "url": generator.video_url}])
+    found = row(video.id)
+    assert (found.status, found.expected_url, found.source_url) == (
+        Status.GENERATING,
+        generator.video_url,
+        None,
+    )
+    with transaction() as session:
+        session.get_one(Video, video.id).deadline_at = utcnow() - timedelta(seconds=1)
+    orders.fail_overdue()
+    found = row(video.id)
+    assert (found.status, found.source_url, found.expected_url) == (Status.QUEUED, generator.video_url, None)
+
+
+def test_a_finished_video_without_an_address_is_not_understood(answering: Answering, row: Row) -> None:
+    video = answering({"status": "completed", "movie": {"at": "gs://bucket/movie.mp4"}})
+    assert (row(video.id).status, bool(row(video.id).unread_at)) == (Status.GENERATING, True)
+    assert (newest().verdict, newest().why) == (
+        "unread",
+        "It says that the video is finished, and names no address of it.",
+    )

@@ -1,0 +1,138 @@
+"""The same with a real PostgreSQL and its own programs."""
+
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlmodel import select
+
+from tests.services.conftest import Row
+from tests.services.maintenance.backup.conftest import Elsewhere, contents, put_video, restore
+from tests.support.installation import Configure
+from tests.support.postgres import _created
+from videovault import db
+from videovault.config import settings
+from videovault.db import reading, transaction
+from videovault.errors import ConfigurationError, Conflict
+from videovault.gateways.storage import Storage
+from videovault.models import Status, User, Video
+from videovault.services.accounts import accounts
+from videovault.services.core.access import Caller
+from videovault.services.maintenance import backup
+from videovault.services.sharing import share_links
+
+pytestmark = pytest.mark.thorough
+
+
+@pytest.fixture
+def anna(postgres_server: str, migrated_postgres: str, configure: Configure, moto_s3: Storage) -> Caller:
+    del moto_s3
+    configure(DATABASE_URL=_created(postgres_server, migrated_postgres))
+    return accounts.authenticate(accounts.register("anna@example.com", "correct horse").token)
+
+
+@pytest.fixture
+def video(anna: Caller, row: Row) -> Video:
+    return put_video(anna.user_id, "Launch", b"film" * 1000, row)
+
+
+def emails() -> list[str]:
+    with reading() as session:
+        return sorted(session.exec(select(User.email)))
+
+
+def test_everything_is_as_it_was(
+    anna: Caller, video: Video, backup_dir: Path, elsewhere: Elsewhere, postgres_url: str, row: Row
+) -> None:
+    shown = share_links.get_secret_key(anna, video.id).secret_key
+    made = backup.save(backup_dir).manifest
+    assert made.database.kind == "postgresql"
+    assert not backup.verify(backup_dir).findings.named
+    vault = elsewhere(DATABASE_URL=postgres_url)
+    restored = restore(backup_dir)
+    assert (restored.objects.put, restored.findings.named) == (3, [])
+    assert contents(vault)[str(video.s3_key)][0] == b"film" * 1000
+    assert row(video.id).title == "Launch"
+    assert share_links.get_secret_key(anna, video.id).secret_key == shown
+    accounts.register("new@example.com", "correct horse")  # sequences go on after the last number
+    assert emails() == ["anna@example.com", "new@example.com"]
+
+
+def test_rows_and_dump_are_of_one_moment_while_others_write(
+    anna: Caller, video: Video, backup_dir: Path, elsewhere: Elsewhere, postgres_url: str
+) -> None:
+    del anna, video
+    with transaction() as session:
+        session.add(User(email="uncommitted@example.com", password_hash="-"))
+        session.flush()
+        backup.save(backup_dir)
+    elsewhere(DATABASE_URL=postgres_url)
+    restore(backup_dir)
+    assert emails() == ["anna@example.com"]
+
+
+def test_a_database_that_is_not_empty_is_left_alone_or_set_aside(
+    video: Video, backup_dir: Path, elsewhere: Elsewhere, postgres_url: str
+) -> None:
+    del video
+    backup.save(backup_dir)
+    elsewhere(DATABASE_URL=postgres_url, SECRET_KEY_OLD=settings().installation.secret_key)
+    db.migrate()
+    accounts.register("other@example.com", "correct horse")
+    with pytest.raises(Conflict, match="There is an installation already"):
+        restore(backup_dir)
+    assert emails() == ["other@example.com"]
+    db.engine().dispose()
+    (schema,) = [each for each in restore(backup_dir, force=True).aside if "schema" in each]
+    assert emails() == ["anna@example.com"]
+    with psycopg.connect(postgres_url.replace("+psycopg", "")) as connection:
+        name = schema.split()[2]
+        kept = connection.execute(f'SELECT email FROM "{name}".users'.encode()).fetchall()  # noqa: S608 - ours
+    assert kept == [("other@example.com",)]
+
+
+def test_tables_of_the_queue_are_not_in_it(
+    video: Video, backup_dir: Path, elsewhere: Elsewhere, postgres_url: str
+) -> None:
+    """Its jobs are made again from the rows, and those of the target are its own."""
+    del video
+    for url in (settings().database_url, postgres_url):
+        with psycopg.connect(url.replace("+psycopg", "")) as connection:
+            connection.execute("CREATE TABLE huey_task (id int)")
+            connection.execute("INSERT INTO huey_task VALUES (1)")
+    backup.save(backup_dir)
+    elsewhere(DATABASE_URL=postgres_url)
+    restore(backup_dir)
+    with psycopg.connect(postgres_url.replace("+psycopg", "")) as connection:
+        assert connection.execute("SELECT count(*) FROM huey_task").fetchone() == (1,)
+
+
+def test_running_transfers_are_queued(
+    video: Video, backup_dir: Path, elsewhere: Elsewhere, postgres_url: str, row: Row
+) -> None:
+    with transaction() as session:
+        found = session.get_one(Video, video.id)
+        found.status, found.upload_id = Status.STORING, "elsewhere"
+    backup.save(backup_dir)
+    elsewhere(DATABASE_URL=postgres_url)
+    assert restore(backup_dir).settled.queued == 1
+    assert (row(video.id).status, row(video.id).upload_id) == (Status.QUEUED, None)
+
+
+def test_a_missing_pg_dump_is_told_before_anything_is_written_into_the_manifest(
+    video: Video, backup_dir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    del video
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ConfigurationError, match="pg_dump is not installed"):
+        backup.save(backup_dir)
+    assert not (backup_dir / "manifest.json").exists()
+
+
+def test_another_kind_of_database_is_refused(video: Video, backup_dir: Path, elsewhere: Elsewhere) -> None:
+    del video
+    backup.save(backup_dir)
+    elsewhere()
+    with pytest.raises(ConfigurationError, match="of a PostgreSQL database, and DATABASE_URL names SQLite"):
+        restore(backup_dir)
+    assert not settings().data_dir.exists()

@@ -1,0 +1,309 @@
+"""Putting a backup back: everything as it was, or a refusal that leaves everything as it is."""
+
+import json
+import shutil
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from sqlmodel import select
+
+from tests.services.conftest import Row
+from tests.services.maintenance.backup.conftest import Elsewhere, Store, contents, damage, put_video, restore
+from tests.support.installation import Configure
+from tests.support.s3_proxy import S3Proxy
+from videovault import db
+from videovault.config import settings
+from videovault.db import reading
+from videovault.embedded import s3_for_commands
+from videovault.errors import Conflict, NotSignedIn, StorageError
+from videovault.gateways import storage
+from videovault.gateways.storage import Description, Storage
+from videovault.installation import RESTORE_MARKER
+from videovault.models import Event, Status, User, Video
+from videovault.services.accounts import accounts
+from videovault.services.core.access import Caller
+from videovault.services.maintenance import backup
+from videovault.services.maintenance.backup.folder import Damaged
+from videovault.services.sharing import share_links
+from videovault.services.transfer.engine.types import PART_BYTES
+from videovault.services.videos import gallery, integrity, sidecar
+from videovault.services.videos.integrity import TagStatus
+
+pytestmark = pytest.mark.thorough
+
+ALSO_PARTS = b"moving pictures" * (PART_BYTES // 15 + 1000)
+
+
+def rows() -> Mapping[str, list[dict[str, object]]]:
+    with reading() as session:
+        return {
+            table.__name__: [each.model_dump() for each in session.exec(select(table))]
+            for table in (User, Video)
+        }
+
+
+def test_everything_is_as_it_was(
+    store: Store, moto_s3: Storage, anna: Caller, backup_dir: Path, elsewhere: Elsewhere, row: Row
+) -> None:
+    small, large = store("Small"), store("Large", ALSO_PARTS)
+    shown = share_links.get_secret_key(anna, small.id).secret_key
+    token = accounts.login("anna@example.com", "correct horse").token
+    backup.save(backup_dir)
+    was, held = rows(), contents(moto_s3)
+
+    vault = elsewhere()
+    restored = restore(backup_dir)
+    assert contents(vault) == held
+    assert (restored.objects.put, restored.findings.named, restored.aside) == (6, [], [])
+    for name in was:
+        assert [_lasting(each) for each in rows()[name]] == [_lasting(each) for each in was[name]]
+    for video in (row(small.id), row(large.id)):
+        assert integrity.tag_status(video, vault.info(str(video.s3_key))) == TagStatus.RIGHT
+    assert share_links.get_secret_key(anna, small.id).secret_key == shown
+    with pytest.raises(NotSignedIn):
+        accounts.authenticate(token)
+    again = accounts.authenticate(accounts.login("anna@example.com", "correct horse").token)
+    assert [each.title for each in gallery.list_videos(again, again.user_id).videos] == ["Large", "Small"]
+
+
+def test_database_and_key_file_are_for_their_owner_only(
+    store: Store, backup_dir: Path, elsewhere: Elsewhere
+) -> None:
+    store("One")
+    backup.save(backup_dir)
+    elsewhere()
+    restore(backup_dir)
+    for name in ("installation.json", "videovault.db"):
+        assert stat.S_IMODE((settings().data_dir / name).stat().st_mode) == 0o600
+    assert not list(settings().data_dir.glob(".*"))
+
+
+def test_an_installation_that_is_not_empty_is_left_alone(store: Store, backup_dir: Path) -> None:
+    store("One")
+    backup.save(backup_dir)
+    store("Two")
+    was = rows()
+    with pytest.raises(Conflict, match="1 accounts and 2 videos"):
+        restore(backup_dir)
+    assert rows() == was
+
+
+def test_by_force_it_is_set_aside(
+    store: Store, backup_dir: Path, elsewhere: Elsewhere, configure: Configure
+) -> None:
+    store("One")
+    backup.save(backup_dir)
+    elsewhere()
+    db.migrate()
+    accounts.register("other@example.com", "correct horse")
+    own = settings().installation.secret_key
+    own_rows = rows()
+    with pytest.raises(Conflict, match="There is an installation already"):
+        restore(backup_dir)
+    db.engine().dispose()
+    aside = restore(backup_dir, force=True).aside
+    assert [user["email"] for user in rows()["User"]] == ["anna@example.com"]
+    key, database, *log = map(Path, aside)
+    assert json.loads(key.read_text())["secret_key"] == own
+    assert all("videovault.db.before_restore" in each.name for each in (database, *log))
+    configure(DATABASE_URL=f"sqlite:///{database}")
+    assert rows() == own_rows
+
+
+def test_another_key_file_is_not_overwritten(store: Store, backup_dir: Path, elsewhere: Elsewhere) -> None:
+    store("One")
+    backup.save(backup_dir)
+    elsewhere()
+    own = settings().installation
+    with pytest.raises(Conflict, match="holds other keys than the backup"):
+        restore(backup_dir)
+    settings.cache_clear()
+    assert settings().installation == own
+
+
+def test_a_bucket_with_other_objects_is_left_alone_and_so_is_all_else(
+    store: Store, backup_dir: Path, elsewhere: Elsewhere
+) -> None:
+    video = store("One")
+    backup.save(backup_dir)
+    vault = elsewhere()
+    vault.put(str(video.s3_key), b"x" * 300, Description("video/mp4"))
+    vault.put("videos/a/b/c.mp4", b"strange", Description("video/mp4"))
+    held = contents(vault)
+    with pytest.raises(Conflict, match="1 of its objects are not in the backup, and 1 are other files"):
+        restore(backup_dir)
+    assert contents(vault) == held
+    assert not [path.name for path in settings().data_dir.glob("*") if path.is_file()]
+    restore(backup_dir, force=True)
+    assert vault.read(str(video.s3_key), 1000) == b"One" * 100
+    assert vault.read("videos/a/b/c.mp4", 1000) == b"strange"
+
+
+def test_what_the_bucket_has_already_is_not_sent_again(
+    store: Store, moto_s3: Storage, backup_dir: Path, configure: Configure, installation: Path
+) -> None:
+    """The database is lost, the bucket is not."""
+    video = store("One")
+    backup.save(backup_dir)
+    moto_s3.delete([str(video.poster_key)])
+    configure(DATA_DIR=installation / "new")
+    restored = restore(backup_dir)
+    assert (restored.objects.put, restored.objects.present) == (1, 2)
+
+
+def test_an_interrupted_restore_lets_nothing_start_and_is_continued(
+    store: Store, proxy: S3Proxy, backup_dir: Path, elsewhere: Elsewhere
+) -> None:
+    for number in range(4):
+        store(f"Video {number}")
+    backup.save(backup_dir)
+    vault = elsewhere(AWS_ENDPOINT_URL_S3=proxy.url)
+    answers = iter([None] * 7)
+    proxy.choose = lambda operation: (
+        next(answers, (403, "AccessDenied")) if operation == "PutObject" else None
+    )
+    with pytest.raises(StorageError):
+        restore(backup_dir)
+    assert (settings().data_dir / RESTORE_MARKER).exists()
+    assert not (settings().data_dir / "videovault.db").exists()
+    proxy.choose = lambda _operation: None
+    restored = restore(backup_dir)
+    assert restored.objects.put + restored.objects.present == len(contents(vault)) == 12
+    assert restored.objects.present >= 4
+    assert not (settings().data_dir / RESTORE_MARKER).exists()
+
+
+def test_a_restore_that_died_after_the_database_was_put_is_continued(
+    store: Store, backup_dir: Path, elsewhere: Elsewhere
+) -> None:
+    store("One")
+    backup.save(backup_dir)
+    elsewhere()
+    restore(backup_dir)
+    (settings().data_dir / RESTORE_MARKER).write_text(
+        json.loads((backup_dir / "manifest.json").read_text())["manifest"]["catalogue"]["sha256"]
+    )
+    db.engine().dispose()
+    assert restore(backup_dir).objects.present == 3
+    with reading() as session:
+        assert len(session.exec(select(Event).where(Event.kind == "restored")).all()) == 1
+
+
+def test_another_backup_is_not_mixed_into_an_interrupted_restore(
+    store: Store, backup_dir: Path, elsewhere: Elsewhere
+) -> None:
+    store("One")
+    backup.save(backup_dir)
+    elsewhere()
+    settings().data_dir.mkdir()
+    (settings().data_dir / RESTORE_MARKER).write_text("of another")
+    with pytest.raises(Conflict, match="The restore of another backup"):
+        restore(backup_dir)
+
+
+def test_a_sidecar_of_a_later_moment_than_the_database_is_written_again(
+    store: Store, moto_s3: Storage, backup_dir: Path, elsewhere: Elsewhere, row: Row
+) -> None:
+    video = store("One")
+    key = str(video.s3_key).rpartition("/")[0] + "/video.json"
+    wanted = moto_s3.read(key, 10_000)
+    moto_s3.put(key, b'{"title": "Two"}', Description("application/json"))
+    backup.save(backup_dir)
+    vault = elsewhere()
+    restore(backup_dir)
+    assert row(video.id).sidecar_due_at
+    sidecar.write(video.id)
+    assert vault.read(key, 10_000) == wanted
+
+
+@pytest.mark.parametrize("film", [b"film" * 1000, ALSO_PARTS], ids=["whole", "in parts"])
+def test_a_damaged_object_never_reaches_the_bucket(
+    store: Store, backup_dir: Path, elsewhere: Elsewhere, film: bytes
+) -> None:
+    video = store("One", film)
+    backup.save(backup_dir)
+    largest = max((backup_dir / "objects").glob("*/*"), key=lambda path: path.stat().st_size)
+    damage(largest)
+    assert backup.verify(backup_dir).findings.count == 1
+    vault = elsewhere()
+    with pytest.raises(Damaged, match="its checksum differs"):
+        restore(backup_dir)
+    assert vault.info(str(video.s3_key)) is None
+    assert not list(vault.uploads())
+
+
+def test_a_video_whose_object_is_not_in_the_backup_fails_with_a_reason(
+    store: Store, moto_s3: Storage, backup_dir: Path, elsewhere: Elsewhere, row: Row
+) -> None:
+    video = store("One")
+    moto_s3.delete([str(video.s3_key)])
+    backup.save(backup_dir)
+    elsewhere()
+    restored = restore(backup_dir)
+    assert (restored.findings.count, restored.settled.lost) == (1, 1)
+    assert (row(video.id).status, row(video.id).error_code) == (Status.FAILED, "OBJECT_MISSING")
+
+
+def test_a_backup_can_be_moved_and_is_restored_from_there(
+    store: Store, backup_dir: Path, elsewhere: Elsewhere
+) -> None:
+    store("One")
+    backup.save(backup_dir)
+    moved = backup_dir.with_name("moved away")
+    shutil.move(backup_dir, moved)
+    elsewhere()
+    assert restore(moved).objects.put == 3
+
+
+def _lasting(row: dict[str, object]) -> dict[str, object]:
+    """All but when it was last touched, and what the new store calls an object that came in parts."""
+    changing = ("last_seen_at", "updated_at", "etag", "sidecar_due_at")
+    return {name: value for name, value in row.items() if name not in changing}
+
+
+# From the embedded S3, which forgets what objects are tagged with, to one that knows, and the other way.
+
+
+@pytest.fixture
+def embedded_video(installation: Path, row: Row, backup_dir: Path) -> Video:
+    """It is in a backup of an installation with the embedded S3."""
+    del installation
+    anna = accounts.authenticate(accounts.register("anna@example.com", "correct horse").token)
+    with s3_for_commands.s3_available():
+        video = put_video(anna.user_id, "Launch", b"film" * 1000, row)
+    with s3_for_commands.s3_available():  # it has forgotten the tags
+        assert not backup.save(backup_dir).findings.named
+    return video
+
+
+def test_objects_without_tags_get_them(
+    embedded_video: Video, backup_dir: Path, elsewhere: Elsewhere, moto_server: str, row: Row
+) -> None:
+    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+    vault = elsewhere(AWS_ENDPOINT_URL_S3=moto_server, **keys)
+    assert restore(backup_dir).settled.retagged == 1
+    video = row(embedded_video.id)
+    info = vault.info(str(video.s3_key))
+    assert info
+    assert integrity.tag_status(video, info) == TagStatus.RIGHT
+    assert (info.etag, info.content_type) == (video.etag, "video/mp4")
+    integrity.check(video)
+
+
+def test_a_store_that_names_objects_differently_is_believed(
+    store: Store, backup_dir: Path, configure: Configure, installation: Path, row: Row
+) -> None:
+    stored = store("One")
+    backup.save(backup_dir)
+    configure(AWS_S3_BUCKET_NAME="", AWS_ENDPOINT_URL_S3="", DATA_DIR=installation / "embedded")
+    with s3_for_commands.exclusive_data_dir() as storage_running:
+        backup.restore(backup_dir, force=False, storage_running=storage_running)
+    with s3_for_commands.s3_available():
+        video = row(stored.id)
+        info = storage.connected().info(str(video.s3_key))
+        assert info
+        assert video.etag == info.etag != stored.etag
+        assert video.sidecar_due_at
+        integrity.check(video)

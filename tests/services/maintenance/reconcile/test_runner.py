@@ -1,0 +1,390 @@
+"""Every way in which bucket and database can differ, made on purpose, told and mended."""
+
+import tracemalloc
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from threading import Thread
+
+import pytest
+from sqlmodel import select
+
+from tests.services.conftest import Row
+from tests.services.maintenance.reconcile.conftest import FILM, Snapshot, Store, alter, forget_row
+from tests.services.maintenance.reconcile.mismatch_cases import (
+    MP4,
+    age_sidecar,
+    begin_upload,
+    change_object,
+    cut_object,
+    key_of,
+    leave_object,
+    lose_folder,
+    lose_object,
+    lose_poster,
+    lose_sidecar,
+)
+from tests.support.generator import Generator
+from tests.support.s3_proxy import Behaviour, s3_proxy
+from tests.support.stores import Denies
+from videovault.db import reading
+from videovault.errors import Conflict, Forbidden, StorageError
+from videovault.gateways import storage
+from videovault.gateways.storage import Description, Listed, Storage
+from videovault.models import Event, Status, Video
+from videovault.security import new_video_id
+from videovault.services.core.access import Caller
+from videovault.services.core.naming import folder
+from videovault.services.maintenance import reconcile
+from videovault.services.maintenance.reconcile import Kind, Progress, Report
+from videovault.services.transfer import pipeline
+from videovault.services.videos import deletion, gallery, sidecar
+
+pytestmark = pytest.mark.thorough
+
+NO_AGE = timedelta(seconds=-60)  # so that what a test has just made counts as old
+LOST, KEPT = Status.FAILED, Status.READY
+Damage = Callable[[Video], None]
+
+
+def run(*, repair: bool = False) -> Report:
+    return reconcile.reconcile(repair=repair, least_age=NO_AGE)
+
+
+def counts(report: Report) -> dict[Kind, int]:
+    return {each.kind: each.count for each in report.found}
+
+
+DAMAGES: dict[Callable[[Video], None], tuple[Kind, Status]] = {
+    lose_object: (Kind.MISSING_OBJECT, LOST),
+    lose_folder: (Kind.MISSING_OBJECT, LOST),
+    cut_object: (Kind.WRONG_SIZE, LOST),
+    change_object: (Kind.WRONG_CRC32, LOST),
+    lose_sidecar: (Kind.SIDECAR, KEPT),
+    age_sidecar: (Kind.SIDECAR, KEPT),
+    leave_object: (Kind.ORPHAN, KEPT),
+    begin_upload: (Kind.STRAY_UPLOAD, KEPT),
+}
+
+
+def test_where_all_is_well_nothing_is_found(store: Store, vault: Storage) -> None:
+    store("One")
+    store("Two")
+    report = run()
+    assert (report.found, report.left, report.videos) == ([], 0, 2)
+    assert report.objects == len(list(vault.keys())) == 6
+    assert report.bytes > 2 * len(FILM)
+
+
+def test_each_difference_is_told_left_alone_and_mended_when_asked(
+    store: Store, row: Row, snapshot: Snapshot
+) -> None:
+    sound = store("Sound")
+    damaged = {damage: store(damage.__name__) for damage in DAMAGES}
+    for damage, video in damaged.items():
+        damage(video)
+    before = snapshot()
+    dry = run()
+    expected = Counter(kind for kind, _ in DAMAGES.values())
+    assert (counts(dry), dry.left) == (expected, len(DAMAGES))
+    assert snapshot() == before
+    mended = run(repair=True)
+    assert (counts(mended), mended.left) == (expected, 0)
+    assert all(each.mended for found in mended.found for each in found.examples)
+    assert run().found == []
+    assert {damage: row(video.id).status for damage, video in damaged.items()} == {
+        damage: status for damage, (_, status) in DAMAGES.items()
+    }
+    assert row(sound.id).model_dump() == sound.model_dump()
+
+
+def test_bytes_are_told_by_class_and_example(store: Store) -> None:
+    lost, cut = store("Lost"), store("Cut")
+    lose_object(lost)
+    cut_object(cut)
+    gone, short = run().found
+    assert (gone.bytes, gone.examples[0].name, gone.examples[0].detail) == (len(FILM), lost.id, "Lost")
+    assert short.bytes == 5
+    assert short.examples[0].detail == f"Cut: 5 bytes in S3, {len(FILM):,} when it was stored"
+
+
+@pytest.mark.parametrize(
+    ("damage", "code"), [(lose_object, "OBJECT_MISSING"), (change_object, "OBJECT_CHANGED")]
+)
+def test_a_video_that_lost_its_object_says_so_and_is_stored_again(
+    store: Store, generator: Generator, row: Row, anna: Caller, damage: Damage, code: str
+) -> None:
+    video = store()
+    alter(video.id, source_url=generator.video_url)
+    damage(video)
+    run(repair=True)
+    view = gallery.get(anna, video.id)
+    assert view.error
+    assert view.error.code == code
+    pipeline.retry(anna, video.id, enqueue=lambda one: pipeline.produce(one, stopping=lambda: False))
+    assert row(video.id).status == Status.READY
+    assert run().found == []
+
+
+def test_a_poster_that_is_gone_is_told_of_only(store: Store, row: Row) -> None:
+    video = store()
+    lose_poster(video)
+    assert (counts(run()), run().left) == ({Kind.MISSING_POSTER: 1}, 1)
+    assert run(repair=True).left == 0
+    assert counts(run()) == {Kind.MISSING_POSTER: 1}
+    assert row(video.id).status == Status.READY
+
+
+def test_young_objects_are_told_of_and_kept(store: Store, vault: Storage) -> None:
+    video = store()
+    leave_object(video)
+    report = reconcile.reconcile(repair=True)
+    assert (counts(report), report.left) == ({Kind.ORPHAN: 1}, 1)
+    assert report.found[0].examples[0].detail == "too young to be judged"
+    assert folder(video) + "1_older.mp4" in set(vault.keys())
+
+
+@pytest.mark.parametrize("vault", ["embedded"], indirect=True)  # moto's uploads are all of the year 2010
+def test_young_uploads_are_no_strays(store: Store, vault: Storage) -> None:
+    begin_upload(store())
+    assert reconcile.reconcile(repair=True).found == []
+    assert len(list(vault.uploads())) == 1
+
+
+def test_objects_of_no_row_at_all_are_deleted_and_what_is_not_ours_is_not_looked_at(
+    store: Store, vault: Storage, anna: Caller
+) -> None:
+    store()
+    lost = f"videos/{anna.user_id}/{new_video_id()}/1_lost.mp4"
+    others = ["transfers/one.mp4", "videos/holiday.mp4", "videos/holiday/2024/beach.mp4"]
+    for key in (lost, *others):
+        vault.put(key, b"moving", MP4)
+    report = run(repair=True)
+    assert [(each.name, each.bytes) for each in report.found[0].examples] == [(lost, 6)]
+    assert set(others) <= set(vault.keys())
+    assert lost not in set(vault.keys())
+    vault.delete(others)
+
+
+@pytest.mark.parametrize("status", [Status.GENERATING, Status.QUEUED, Status.STORING, Status.DELETING])
+def test_a_video_in_work_or_being_deleted_owns_its_whole_folder(
+    store: Store, snapshot: Snapshot, status: Status
+) -> None:
+    video = store()
+    leave_object(video)
+    alter(video.id, status=status)
+    before = snapshot()
+    assert run(repair=True).found == []
+    assert snapshot()[1:] == before[1:]
+
+
+def test_what_a_failed_video_would_be_stored_as_is_its_own(store: Store, vault: Storage) -> None:
+    video = store()
+    alter(video.id, status=Status.FAILED)
+    assert run(repair=True).found == []
+    assert len(list(vault.keys(folder(video)))) == 3
+
+
+def test_a_running_transfer_is_left_in_peace(
+    generator: Generator, store: Store, anna: Caller, row: Row
+) -> None:
+    store()
+    view = gallery.store_link(anna, generator.file("slow.mp4"), anna.email, enqueue=lambda _: None)
+    work = Thread(target=pipeline.produce, args=(view.video_id,), kwargs={"stopping": lambda: False})
+    work.start()
+    while row(view.video_id).status != Status.STORING:
+        work.join(0.05)
+    assert run(repair=True).found == []
+    generator.release.set()
+    work.join(20)
+    assert row(view.video_id).status == Status.READY
+    assert run().found == []
+
+
+def test_a_whole_video_without_a_row_is_never_deleted(store: Store, vault: Storage) -> None:
+    store("Kept")
+    video = store("Forgotten")
+    forget_row(video.id)
+    report = run(repair=True)
+    assert (counts(report), report.left) == ({Kind.MISSING_ROW: 1}, 1)
+    assert len(list(vault.keys(folder(video)))) == 3
+
+
+def test_an_empty_database_makes_nothing_look_left_over(store: Store, snapshot: Snapshot) -> None:
+    forget_row(store().id)
+    before = snapshot()
+    with pytest.raises(Conflict, match="--rebuild"):
+        run(repair=True)
+    assert snapshot() == before
+
+
+def test_two_machines_that_repair_at_once_do_it_once(store: Store, row: Row) -> None:
+    damaged = [store(f"Number {number}") for number in range(4)]
+    for video, damage in zip(damaged, (lose_object, lose_sidecar, leave_object, cut_object), strict=True):
+        damage(video)
+    machines = [Thread(target=run, kwargs={"repair": True}) for _ in range(2)]
+    for machine in machines:
+        machine.start()
+    for machine in machines:
+        machine.join(60)
+    assert run().found == []
+    assert [row(video.id).status for video in damaged] == [LOST, KEPT, KEPT, LOST]
+    with reading() as session:
+        moves = [event for event in session.exec(select(Event)) if event.detail.get("to") == "failed"]
+    assert len(moves) == 2
+
+
+@pytest.mark.parametrize("vault", ["moto_s3"], indirect=True)
+def test_a_swapped_object_is_told_and_never_mended(store: Store, vault: Storage, snapshot: Snapshot) -> None:
+    video, other = store("Mine"), store("Other")
+    info = vault.info(key_of(other))
+    assert info
+    vault.put(key_of(video), FILM, Description("video/mp4", metadata=info.metadata))
+    before = snapshot()
+    report = run(repair=True)
+    assert (counts(report), report.left) == ({Kind.WRONG_TAG: 1}, 1)
+    assert report.found[0].examples[0].detail == "Mine: possibly swapped in S3"
+    assert snapshot()[1] == before[1]
+    assert counts(run()) == {Kind.WRONG_TAG: 1}
+
+
+@pytest.mark.parametrize("vault", ["moto_s3"], indirect=True)
+def test_a_row_whose_key_does_not_open_is_told(store: Store) -> None:
+    video, other = store("Mine"), store("Other")
+    alter(video.id, sealed_key=other.sealed_key)
+    (found,) = run(repair=True).found
+    assert (found.kind, found.mended) == (Kind.WRONG_TAG, 0)
+    assert "does not open" in found.examples[0].detail
+
+
+@pytest.mark.parametrize("vault", ["moto_s3"], indirect=True)
+def test_what_s3_refuses_is_left_and_counted(
+    store: Store, moto_server: str, configure: Callable[..., None]
+) -> None:
+    lose_sidecar(store())
+    with s3_proxy(moto_server) as proxy:
+        configure(AWS_ENDPOINT_URL_S3=proxy.url)
+        proxy.refuse["PutObject"] = [(403, "AccessDenied")]
+        assert run(repair=True).left == 1
+        assert run(repair=True).left == 0
+        proxy.refuse["HeadObject"] = [(403, "")] * 9
+        with pytest.raises(StorageError, match="denied access"):
+            run()
+
+
+@pytest.mark.parametrize("vault", ["moto_s3"], indirect=True)
+def test_only_the_first_of_many_are_named_but_all_are_counted(
+    store: Store, vault: Storage, anna: Caller
+) -> None:
+    store()
+    for _ in range(215):
+        vault.put(f"videos/{anna.user_id}/{new_video_id()}/1_lost.mp4", b"12345", MP4)
+    (found,) = run().found
+    assert (found.count, found.bytes, len(found.examples)) == (215, 1075, 20)
+
+
+def test_the_admin_sees_the_same_and_nobody_else_does(store: Store, anna: Caller, bert: Caller) -> None:
+    lose_sidecar(store())
+    with pytest.raises(Forbidden):
+        reconcile.for_admin(bert)
+    assert reconcile.for_admin(anna) == run()
+    assert reconcile.for_admin(anna, repair=True).left == 0
+    with reading() as session:
+        event = session.exec(select(Event).where(Event.kind == "reconciled")).one()
+    assert (event.actor_id, event.detail) == (anna.user_id, {"mended": {"sidecar": 1}, "left": 0})
+
+
+@pytest.mark.parametrize("vault", ["moto_s3"], indirect=True)
+def test_versions_of_deleted_files_are_found_deleted_and_never_made_a_video_again(
+    store: Store, vault: Storage, moto_server: str, configure: Callable[..., None], anna: Caller
+) -> None:
+    vault._s3.put_bucket_versioning(Bucket=vault.bucket, VersioningConfiguration={"Status": "Enabled"})
+    kept, gone = store("One"), store("Two")
+    sidecar.write(kept.id)  # a second version, of a video that is there
+    vault.put(folder(kept) + "1_older.mp4", b"older", MP4)
+    with s3_proxy(moto_server) as proxy:
+        configure(AWS_ENDPOINT_URL_S3=proxy.url)
+        proxy.behaviour = Denies(("DeleteVersion",), "no s3:DeleteObjectVersion")
+        assert deletion.delete(anna, gone.id)
+        storage.connected().delete([folder(kept) + "1_older.mp4"])
+        assert counts(run()) == {Kind.OLD_VERSION: 4}
+        assert run(repair=True).left == 4
+        assert reconcile.rebuild().rebuilt.count == 0
+        proxy.behaviour = Behaviour()
+        assert run(repair=True).left == 0
+    assert run().found == []
+    assert {each.key.rpartition("/")[0] + "/" for each in vault.versions("videos/")} == {folder(kept)}
+    assert {each.key for each in vault.versions("videos/")} == set(vault.keys())
+
+
+# How far a comparison is can be seen from another thread, and it can be ended early.
+
+
+MANY = 50_000
+
+
+def run_test_progress(progress: Progress, *, repair: bool = False) -> reconcile.Report:
+    return reconcile.reconcile(repair=repair, least_age=NO_AGE, progress=progress)
+
+
+def test_what_was_looked_at_found_and_mended_is_counted(store: Store) -> None:
+    store("Sound")
+    lose_sidecar(store("Damaged"))
+    progress = Progress()
+    run_test_progress(progress)
+    assert progress == Progress(objects=5, videos=2, total_videos=2, found=1)
+    progress = Progress()
+    run_test_progress(progress, repair=True)
+    assert (progress.found, progress.mended) == (1, 1)
+
+
+def test_one_that_is_stopped_touches_nothing_further(store: Store, vault: Storage) -> None:
+    leave_object(store())
+    before = list(vault.keys())
+    progress = Progress()
+    progress.stop()
+    report = run_test_progress(progress, repair=True)
+    assert (report.objects, report.found) == (0, [])
+    assert list(vault.keys()) == before
+    assert run_test_progress(Progress()).left == 1
+
+
+@pytest.mark.parametrize("vault", ["moto_s3"], indirect=True)
+def test_what_could_not_be_mended_comes_first_with_its_reason(
+    store: Store, moto_server: str, configure: Callable[..., None]
+) -> None:
+    for title in ("One", "Two"):
+        lose_sidecar(store(title))
+    with s3_proxy(moto_server) as proxy:
+        configure(AWS_ENDPOINT_URL_S3=proxy.url)
+        proxy.refuse["PutObject"] = [(403, "AccessDenied")]
+        [found] = run_test_progress(Progress(), repair=True).found
+    refused, mended = found.examples
+    assert (refused.mended, "IAM permissions" in refused.why) == (False, True)
+    assert (mended.mended, mended.why) == (True, "")
+
+
+@pytest.mark.parametrize("vault", ["moto_s3"], indirect=True)
+def test_a_large_bucket_takes_little_memory_and_tells_how_far_it_is(
+    vault: Storage, anna: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del vault
+    seen: list[int] = []
+    progress = Progress()
+
+    def listing(_vault: Storage, prefix: str = "") -> Iterator[Listed]:
+        for number in range(MANY):
+            seen.append(progress.objects) if number % 1000 == 0 else None
+            key = f"{prefix}{anna.user_id}/video_{1703123456789 + number // 4}_abc123def/{number}.mp4"
+            yield Listed(key=key, size=1000, etag="", modified_at=datetime(2026, 1, 1, tzinfo=UTC))
+
+    monkeypatch.setattr(Storage, "objects", listing)  # a real bucket of this size takes minutes to fill
+    tracemalloc.start()
+    report = run_test_progress(progress)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (report.objects, report.left) == (MANY, MANY)
+    assert len(report.found[0].examples) < 200
+    assert peak < 20_000_000
+    assert seen == sorted(seen)
+    assert len(set(seen)) > 20

@@ -1,0 +1,187 @@
+"""Sources far away: several lanes from the beginning, requests sent ahead, and help for those that are slow."""
+
+import time
+import zlib
+from collections.abc import Iterator
+from dataclasses import replace
+from threading import Event
+
+import pytest
+
+from tests.services.transfer.engine.conftest import PART, Control, Engine, Stopped
+from tests.support.misbehaving_server import MIB, Manners, NaughtyServer, Seen, payload
+from tests.support.waiting import HANG_SECONDS
+from videovault.gateways import transport
+from videovault.gateways.source import Source
+from videovault.gateways.ssrf import AddressGuard, system_resolver
+from videovault.gateways.transport import GuardedTransport
+from videovault.services.transfer.engine import part_buffers
+from videovault.services.transfer.engine.concurrency import MULTI_READER_WINDOW
+from videovault.services.transfer.engine.part_buffers import Subrange
+
+pytestmark = pytest.mark.thorough
+
+SIZE = 24 * MIB + 12_345
+FAR = 0.03  # seconds before each answer
+SLOW = 14 * MIB  # bytes a second of each connection
+
+
+@pytest.fixture
+def engine(engine: Engine) -> Iterator[Engine]:
+    """On a system that tells no round trips, so that a server slow to answer counts as one far away."""
+    policy = engine.source._policy
+    guard = AddressGuard(policy.allow, system_resolver)
+    source = Source(policy, transport=GuardedTransport(guard, round_trip=lambda _wire: None))
+    yield replace(engine, source=source)
+    source.close()
+
+
+def far(**manners: object) -> Manners:
+    told = {"size": SIZE, "delay": FAR, "bytes_per_second": SLOW, **manners}
+    return Manners(**told)  # type: ignore[arg-type]
+
+
+def arrived(engine: Engine, crc32: int) -> bool:
+    body = payload(SIZE)
+    return crc32 == zlib.crc32(body) and engine.holds() == body
+
+
+def connections(server: NaughtyServer, path: str) -> int:
+    return len({seen.connection for seen in server.seen(path)})
+
+
+def test_lanes_ask_for_the_next_slice_while_the_one_before_is_still_coming(
+    engine: Engine, server: NaughtyServer
+) -> None:
+    path = "/far.mp4"
+    stored = engine.run(server.serve(path, far(early="well")))
+    assert arrived(engine, stored.crc32)
+    assert server.early(path) >= 3
+    assert 1 < connections(server, path) <= 10
+
+
+def test_a_source_that_is_near_begins_with_one_connection(engine: Engine, server: NaughtyServer) -> None:
+    path = "/near.mp4"
+    engine.run(server.serve(path, Manners(size=PART)))
+    assert connections(server, path) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "manners"),
+    [
+        ("forgotten", {"early": "forgotten"}),
+        ("refused", {"early": "refused"}),
+        ("closed", {"early": "well", "closes": True}),
+        ("other range", {"early": "other range"}),
+        ("dropped", {"early": "well", "drop_after": 900_000}),
+        ("led on", {"early": "well"}),
+    ],
+)
+def test_what_a_server_makes_of_requests_sent_ahead_never_shows_in_the_bytes(
+    engine: Engine,
+    server: NaughtyServer,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    manners: dict[str, object],
+) -> None:
+    monkeypatch.setattr(transport, "PIPELINED_RESPONSE_SECONDS", 0.5)
+    path = f"/far-{name.replace(' ', '-')}.mp4"
+    url = server.serve(path, far(**manners))
+    if name == "led on":
+        url = server.redirect("/leads-on.mp4", url)
+    stored = engine.run(url)
+    assert arrived(engine, stored.crc32)
+    assert stored.fetched == SIZE or name == "other range"  # then it begins afresh, with one connection
+    assert not list(engine.storage.uploads())
+
+
+def test_later_requests_go_straight_to_where_the_first_one_was_led(
+    engine: Engine, server: NaughtyServer
+) -> None:
+    engine.run(server.redirect("/old.mp4", server.serve("/new.mp4", far(early="well"))))
+    assert len(server.seen("/old.mp4")) == 1
+    assert server.early("/new.mp4") > 1
+
+
+@pytest.mark.parametrize(("nth", "rate"), [(1, 1_000), (2, 1_000), (2, 100)])
+def test_a_connection_that_crawls_is_relieved_and_dropped(
+    engine: Engine, server: NaughtyServer, nth: int, rate: int
+) -> None:
+    path = f"/crawls-{nth}-{rate}.mp4"
+    url = server.serve(path, far(crawls=(nth, rate)))
+    began = time.monotonic()
+    stored = engine.run(url)
+    assert time.monotonic() - began < HANG_SECONDS  # a slice of it alone would take twenty minutes and more
+    assert arrived(engine, stored.crc32)
+    assert stored.fetched == SIZE
+
+
+def test_lanes_that_break_off_while_others_help_out_lose_nothing(
+    engine: Engine, server: NaughtyServer
+) -> None:
+    """The slice may be taken from a lane that waits before it asks again."""
+    manners = far(drop_after=300_000, crawls=(2, 100_000))
+    stored = engine.run(server.serve("/crawls-and-breaks.mp4", manners))
+    assert arrived(engine, stored.crc32)
+    assert stored.fetched == SIZE
+
+
+def _others(seen: Seen) -> bool:
+    return seen.nth > 1
+
+
+def test_when_all_others_are_refused_the_first_goes_on(engine: Engine, server: NaughtyServer) -> None:
+    path = "/only-one.mp4"
+    stored = engine.run(server.serve(path, far(refuses=_others)))
+    assert arrived(engine, stored.crc32)
+    assert len([seen for seen in server.seen(path) if not _others(seen)]) == 1  # its one stream, to the end
+
+
+def test_a_first_lane_at_rest_goes_on_when_all_others_are_refused(
+    engine: Engine, server: NaughtyServer
+) -> None:
+    """Its stream has ended where others read; from then on only requests for all that follows are answered."""
+    path, refusing = "/refused-later.mp4", Event()
+
+    def refuses(seen: Seen) -> bool:
+        return refusing.is_set() and not (seen.range or "").endswith("-")
+
+    class Turning(Control):
+        def progress(self, bytes_done: int, bytes_total: int | None) -> None:
+            super().progress(bytes_done, bytes_total)
+            if bytes_done > 16 * MIB:
+                refusing.set()
+
+    stored = engine.run(server.serve(path, far(refuses=refuses)), control=Turning())
+    assert arrived(engine, stored.crc32)
+    late = [seen for seen in server.seen(path)[1:] if (seen.range or "").endswith("-")]
+    assert late
+    assert stored.fetched == SIZE
+
+
+def test_memory_holds_no_more_parts_than_the_window(
+    engine: Engine, server: NaughtyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most = 0
+
+    class Watched(part_buffers.PartBuffers):
+        def room(self, piece: Subrange, most_bytes: int) -> memoryview:
+            nonlocal most
+            most = max(most, len(self._open) + len(self._free))
+            return super().room(piece, most_bytes)
+
+    monkeypatch.setattr("videovault.services.transfer.engine.transfer.Board", Watched)
+    stored = engine.run(server.serve("/bounded.mp4", far(size=12 * PART, bytes_per_second=None)))
+    assert stored.size == 12 * PART
+    assert 3 < most <= MULTI_READER_WINDOW
+
+
+def test_a_stop_is_heard_by_every_lane_and_it_goes_on_with_what_is_missing(
+    engine: Engine, server: NaughtyServer
+) -> None:
+    url = server.serve("/far-stop.mp4", far(early="well"))
+    with pytest.raises(Stopped):
+        engine.run(url, control=Control(stop_at=14 * MIB))
+    stored = engine.run(url)
+    assert stored.fetched < SIZE
+    assert arrived(engine, stored.crc32)

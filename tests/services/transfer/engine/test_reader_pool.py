@@ -1,0 +1,128 @@
+"""Several ranges at once where the source limits each connection, one stream everywhere else."""
+
+from threading import Event
+
+import pytest
+
+from tests.services.transfer.engine.conftest import PART, Control, Engine, Stopped
+from tests.support.misbehaving_server import MIB, Manners, NaughtyServer, payload
+from videovault.services.transfer.engine.concurrency import MAX_SAMPLES, ConcurrencyController, Meter
+from videovault.services.transfer.engine.part_buffers import PartBuffers, Reader
+from videovault.services.transfer.engine.types import PartLayout
+
+pytestmark = pytest.mark.thorough
+
+SIZE = 24 * MIB + 12_345
+SLOW = 8 * MIB
+FIRST, OTHER = Reader(is_first=True), Reader(is_first=False)
+
+
+def nothing() -> None:
+    """Nobody stops it."""
+
+
+def test_a_source_that_limits_each_connection_is_read_by_several(
+    engine: Engine, server: NaughtyServer
+) -> None:
+    path = "/throttled.mp4"
+    engine.run(server.serve(path, Manners(size=SIZE, bytes_per_second=SLOW)))
+    assert engine.holds() == payload(SIZE)
+    asked = [seen for seen in server.seen(path) if seen.range]
+    assert len({seen.connection for seen in asked}) > 1
+    assert {seen.if_range for seen in asked} == {'"v1"'}
+
+
+CLAIMED = {"Accept-Ranges": "bytes"}
+
+
+@pytest.mark.parametrize(
+    "manners",
+    [{"ranges": False}, {"ranges": False, "headers": CLAIMED}, {"etag": None}, {"chunked": True}],
+    ids=["none", "claimed only", "without a validator", "without a length"],
+)
+def test_without_proven_ranges_there_is_one_connection(
+    engine: Engine, server: NaughtyServer, manners: dict[str, object]
+) -> None:
+    path = f"/one-{hash(str(manners))}.mp4"
+    told = {"size": 10 * MIB, "bytes_per_second": 10 * MIB, **manners}
+    engine.run(server.serve(path, Manners(**told)))  # type: ignore[arg-type]
+    assert engine.holds() == payload(10 * MIB)
+    assert len([seen for seen in server.seen(path) if not seen.range]) == 1
+    assert not list(engine.storage.uploads())
+
+
+def test_drops_on_many_connections_lose_nothing(engine: Engine, server: NaughtyServer) -> None:
+    manners = Manners(size=SIZE, bytes_per_second=SLOW, drop_after=900_000)
+    engine.run(server.serve("/throttled-drops.mp4", manners))
+    assert engine.holds() == payload(SIZE)
+
+
+def test_a_source_that_changes_under_many_connections_is_fetched_anew(
+    engine: Engine, server: NaughtyServer
+) -> None:
+    path, changed = "/throttled-changes.mp4", Event()
+
+    class Changing(Control):
+        def progress(self, bytes_done: int, bytes_total: int | None) -> None:
+            super().progress(bytes_done, bytes_total)
+            if bytes_done > 12 * MIB and not changed.is_set():
+                changed.set()
+                server.serve(path, Manners(size=SIZE, seed=3, etag='"v2"', bytes_per_second=SLOW))
+
+    engine.run(server.serve(path, Manners(size=SIZE, bytes_per_second=SLOW)), control=Changing())
+    assert engine.holds() == payload(SIZE, 3)
+
+
+def test_stopped_in_the_middle_it_resumes_with_what_is_missing(engine: Engine, server: NaughtyServer) -> None:
+    url = server.serve("/throttled-stop.mp4", Manners(size=SIZE, bytes_per_second=SLOW))
+    with pytest.raises(Stopped):
+        engine.run(url, control=Control(stop_at=18 * MIB))
+    assert engine.run(url).fetched < SIZE
+    assert engine.holds() == payload(SIZE)
+
+
+def test_memory_is_bounded_by_the_window_from_the_oldest_part_on() -> None:
+    board = PartBuffers(PartLayout(100 * MIB, 5 * MIB), iter(range(1, 21)), window=3, widest=3)
+    taken = [board.claim(nothing, FIRST) for _ in range(12)]
+    assert {piece.part.number for piece in taken if piece} == {1, 2, 3}
+    with pytest.raises(Stopped):
+        board.claim(_stop, FIRST)  # the fourth part must wait, although a later one may be done
+    for piece in taken[4:8]:
+        assert piece
+        piece.took(piece.room(PART))
+        board.give_back(piece)
+    done = board.take_full()
+    assert done
+    board.stored(done)
+    with pytest.raises(Stopped):
+        board.claim(_stop, FIRST)
+
+
+def test_slices_come_in_order_and_one_given_back_comes_first() -> None:
+    board = PartBuffers(PartLayout(100 * MIB, 5 * MIB), iter(range(1, 21)), window=3, widest=3)
+    one, two = board.claim(nothing, FIRST), board.claim(nothing, OTHER)
+    assert one
+    assert two
+    assert one.end == two.start
+    board.give_back(one)
+    assert board.claim(nothing, OTHER) is one
+
+
+def test_lanes_are_added_while_they_help_and_dropped_when_they_do_not() -> None:
+    pace = ConcurrencyController(Meter())
+    for rate, wanted in ((20e6, 3), (60e6, 8)):
+        pace._decide(rate, rate)
+        assert pace.wanted == wanted
+    for _ in range(MAX_SAMPLES):
+        pace._decide(61e6, 61e6)
+    assert pace.wanted == 3
+
+
+def test_a_fast_source_keeps_its_one_connection() -> None:
+    pace = ConcurrencyController(Meter())
+    pace._decide(900e6, 900e6)
+    assert pace.wanted == 1
+
+
+def _stop() -> None:
+    raise Stopped

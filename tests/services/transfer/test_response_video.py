@@ -1,0 +1,237 @@
+"""An answer that is the video itself is stored as one that was fetched; one that is cut is an order without news."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from threading import Thread
+
+import httpx
+import pytest
+from sqlmodel import select
+
+from tests.services.conftest import Row
+from tests.support.films import film, with_padding
+from tests.support.installation import Configure
+from tests.support.misbehaving_server import MIB, Manners, NaughtyServer
+from tests.support.s3_proxy import S3Proxy
+from tests.support.small_disk import small_disk
+from tests.support.videos import is_storage_empty, never
+from tests.support.waiting import HANG_SECONDS, eventually
+from videovault.db import reading, transaction
+from videovault.gateways import storage
+from videovault.models import Status, Video, WebhookCall, utcnow
+from videovault.services.core.access import Caller
+from videovault.services.core.lifecycle import LEASE_SECONDS
+from videovault.services.core.naming import folder
+from videovault.services.generation import callbacks, webhook_log
+from videovault.services.generation import orders as generation_orders
+from videovault.services.generation.callbacks import Report
+from videovault.services.maintenance import repair
+from videovault.services.transfer import cleanup, pipeline, response_video
+from videovault.services.videos import gallery, sidecar
+
+PATH = "/order"
+FILM = film()
+LARGE = with_padding(FILM, 17 * MIB)  # three parts
+Generating = Callable[[], Video]
+
+
+@dataclass
+class Answering:
+    """A generator that answers an order with these manners; ``order`` has a worker place one."""
+
+    server: NaughtyServer
+    make: Generating
+
+    def order(self, manners: Manners) -> str:
+        self.server.serve(PATH, replace(manners, ranges=False))
+        video = self.make()
+        pipeline.produce(video.id, stopping=never)
+        return video.id
+
+    def orders(self) -> int:
+        return len(self.server.seen(PATH))
+
+
+@pytest.fixture
+def answering(
+    server: NaughtyServer, proxy: S3Proxy, generating: Generating, configure: Configure
+) -> Answering:
+    del proxy
+    configure(VIDEO_WEBHOOK_URL=server.serve(PATH, Manners()), WEBHOOK_TIMEOUT_SECONDS=HANG_SECONDS)
+    return Answering(server, generating)
+
+
+def lease_runs_out(video_id: str) -> None:
+    with transaction() as session:
+        row = session.get_one(Video, video_id)
+        assert row.heartbeat_at
+        row.heartbeat_at -= timedelta(seconds=LEASE_SECONDS + 1)
+
+
+@pytest.mark.parametrize(
+    "manners",
+    [
+        Manners(body=FILM, content_type="application/json"),
+        Manners(body=LARGE),
+        Manners(body=LARGE, chunked=True),
+        Manners(body=FILM, until_close=True),
+        Manners(body=film("webm", "libvpx"), status=201),
+    ],
+    ids=["small, called JSON", "in parts", "chunked", "until close", "WebM, 201"],
+)
+def test_a_body_that_is_the_video_is_stored_and_ready(
+    manners: Manners, answering: Answering, row: Row, anna: Caller
+) -> None:
+    video_id = answering.order(manners)
+    found = row(video_id)
+    assert (found.status, found.size) == (Status.READY, len(manners.body or b"")), found.error_message
+    assert (found.duration, found.deadline_at, found.source_url, found.reserved_bytes) == (2, None, None, 0)
+    assert (found.heartbeat_at, found.poster_key) == (None, folder(found) + "poster.webp")
+    assert httpx.get(gallery.download_url(anna, video_id)).content == manners.body
+    kept = sidecar.read(folder(found))
+    assert kept
+    assert kept.metadata.crc32 == found.crc32
+    assert answering.orders() == 1
+    assert list(storage.connected().uploads()) == []
+    with reading() as session:
+        noted = session.exec(select(WebhookCall)).one()
+    assert (noted.verdict, noted.answer) == ("accepted", webhook_log.VIDEO_BODY_PLACEHOLDER)
+
+
+@pytest.mark.parametrize(
+    ("manners", "why"),
+    [
+        (Manners(body=LARGE, drop_after=5 * MIB), "connection ended"),
+        (Manners(body=LARGE, declared=len(LARGE) + 1), "connection ended"),
+        (Manners(body=FILM[:-100], until_close=True), "ends too early"),
+        (Manners(body=LARGE, stall_after=5 * MIB), "stopped sending"),
+    ],
+    ids=["reset", "shorter than promised", "cut without a length", "stalled"],
+)
+def test_a_cut_video_is_an_order_without_news_and_is_not_sent_again(
+    manners: Manners, why: str, answering: Answering, row: Row, anna: Caller, configure: Configure
+) -> None:
+    if manners.stall_after:
+        configure(WEBHOOK_TIMEOUT_SECONDS=1)
+    video_id = answering.order(manners)
+    pipeline.produce(video_id, stopping=never)
+    found = row(video_id)
+    assert (found.status, found.reserved_bytes, found.heartbeat_at) == (Status.GENERATING, 0, None)
+    assert found.deadline_at
+    assert found.deadline_at > utcnow()
+    assert why in str(found.generator_note)
+    assert generation_orders.ORDERED_ONCE in str(found.generator_note)
+    assert answering.orders() == 1
+    assert is_storage_empty()
+    late = answering.server.serve("/late.mp4", Manners(body=FILM))
+    callbacks.report(anna, Report(anna.user_id, video_id, "ready", late), enqueue=list)
+    pipeline.produce(video_id, stopping=never)
+    assert row(video_id).status == Status.READY
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["of a known length", "chunked"])
+@pytest.mark.parametrize(
+    ("limit", "code"), [("MAX_VIDEO_BYTES", "SOURCE_FAILED"), ("DEFAULT_QUOTA_BYTES", "QUOTA_EXCEEDED")]
+)
+def test_a_video_for_which_there_is_no_room_fails_with_the_reason(
+    limit: str, code: str, answering: Answering, row: Row, configure: Configure, *, chunked: bool
+) -> None:
+    configure(**{limit: 5 * MIB})
+    found = row(answering.order(Manners(body=LARGE, chunked=chunked)))
+    assert (found.status, found.error_code, found.reserved_bytes) == (Status.FAILED, code, 0)
+    assert is_storage_empty()
+    assert answering.orders() == 1
+
+
+def test_a_file_without_a_picture_fails_and_leaves_nothing(answering: Answering, row: Row) -> None:
+    found = row(answering.order(Manners(body=film(codec=None, audio="aac"))))
+    assert (found.status, found.error_code) == (Status.FAILED, "SOURCE_FAILED")
+    assert is_storage_empty()
+
+
+def test_a_full_disk_fails_the_video_and_says_so(
+    answering: Answering, row: Row, configure: Configure, installation: Path
+) -> None:
+    with small_disk(installation / "disk", 64) as disk:
+        shutil.copytree(installation / "var", disk.folder, dirs_exist_ok=True)
+        configure(DATA_DIR=disk.folder)
+        found = row(answering.order(Manners(body=LARGE)))
+        assert (found.status, found.error_code) == (Status.FAILED, "DISK_FULL")
+        assert "no room on the server's disk" in str(found.error_message)
+
+
+def test_a_store_that_is_away_fails_it_and_leaves_nothing(
+    answering: Answering, row: Row, configure: Configure
+) -> None:
+    configure(AWS_ACCESS_KEY_ID="test", AWS_S3_BUCKET_NAME="there-is-no-such-bucket")
+    found = row(answering.order(Manners(body=LARGE)))
+    assert (found.status, found.error_code) == (Status.FAILED, "STORAGE_FAILED")
+    assert found.upload_kept_until is None
+
+
+@pytest.mark.parametrize("how", ["cancel", "report"])
+def test_what_changes_meanwhile_wins_and_the_body_leaves_nothing(
+    how: str, answering: Answering, row: Row, anna: Caller
+) -> None:
+    elsewhere = answering.server.serve("/elsewhere.mp4", Manners(body=FILM))
+    answering.server.serve(PATH, Manners(body=LARGE, stall_after=5 * MIB, ranges=False))
+    video = answering.make()
+    worker = Thread(target=pipeline.produce, args=(video.id,), kwargs={"stopping": never})
+    worker.start()
+    eventually(lambda: row(video.id).bytes_done)
+    assert row(video.id).reserved_bytes == len(LARGE)
+    if how == "cancel":
+        pipeline.cancel(anna, video.id)
+    else:
+        callbacks.report(anna, Report(anna.user_id, video.id, "ready", elsewhere), enqueue=list)
+    answering.server.hang_up()
+    worker.join(HANG_SECONDS)
+    assert not worker.is_alive()
+    if how == "report":
+        pipeline.produce(video.id, stopping=never)
+        assert (row(video.id).status, row(video.id).size) == (Status.READY, len(FILM))
+    else:
+        assert (row(video.id).error_code, row(video.id).heartbeat_at) == ("CANCELLED", None)
+        assert is_storage_empty()
+    assert answering.orders() == 1
+
+
+def test_a_worker_that_dies_meanwhile_leaves_an_order_that_is_waited_for(
+    answering: Answering, row: Row
+) -> None:
+    """What it leaves: the row as it noted it, and an upload that it had begun."""
+    video_id = answering.order(Manners(body=LARGE, drop_after=5 * MIB))
+    vault, key = storage.connected(), str(row(video_id).s3_key)
+    vault.start_upload(key, storage.Description("video/mp4"))
+    with transaction() as session:
+        left = session.get_one(Video, video_id)
+        left.heartbeat_at, left.reserved_bytes = utcnow(), 9
+    cleanup.abort_orphaned_uploads(timedelta(0))
+    assert len(list(vault.uploads())) == 1, "a worker is still sending it"
+    lease_runs_out(video_id)
+    repair.repair(enqueue=list)
+    pipeline.produce(video_id, stopping=never)
+    found = row(video_id)
+    assert (found.status, found.generator_note) == (Status.GENERATING, response_video.WORKER_DIED_NOTE)
+    assert (found.heartbeat_at, found.reserved_bytes, answering.orders()) == (None, 0, 1)
+    cleanup.abort_orphaned_uploads(timedelta(0))
+    assert list(vault.uploads()) == []
+    with transaction() as session:
+        session.get_one(Video, video_id).deadline_at = utcnow() - timedelta(seconds=1)
+    repair.repair(enqueue=list)
+    found = row(video_id)
+    assert (found.error_code, found.reserved_bytes) == ("GENERATION_TIMED_OUT", 0)
+    assert is_storage_empty()
+
+
+def test_the_link_to_it_is_stored_as_no_second_video(
+    answering: Answering, anna: Caller, bert: Caller
+) -> None:
+    video_id = answering.order(Manners(body=FILM))
+    link = gallery.download_url(anna, video_id)
+    assert gallery.store_link(anna, link, anna.email, enqueue=list).video_id == video_id
+    with pytest.raises(Exception, match="private"):
+        gallery.store_link(bert, link, bert.email, enqueue=list)

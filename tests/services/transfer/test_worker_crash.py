@@ -1,0 +1,150 @@
+"""A worker that is killed at any moment costs at most what it had not stored yet."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from tests.services.conftest import Row
+from tests.support.embedded_s3 import EmbeddedS3
+from tests.support.installation import Configure
+from tests.support.misbehaving_server import MIB, Manners, NaughtyServer, payload
+from tests.support.waiting import eventually
+from videovault.db import transaction
+from videovault.gateways.storage import Storage
+from videovault.models import Status, Video, utcnow
+from videovault.services.core.access import Caller
+from videovault.services.core.naming import folder
+from videovault.services.maintenance import repair
+from videovault.services.transfer import cleanup, response_video
+from videovault.services.transfer.engine.types import PART_BYTES
+from videovault.services.videos import gallery
+
+pytestmark = pytest.mark.process
+
+ROOT = Path(__file__).parent.parent.parent
+ROUNDS = 8
+SIZE = 24 * MIB + 4321
+
+Producer = subprocess.Popen[str]
+
+
+@contextmanager
+def _producer() -> Iterator[Producer]:
+    program = [sys.executable, "-m", "tests.support.worker_process"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        program, cwd=ROOT, stdin=pipe, stdout=pipe, text=True, start_new_session=True
+    ) as started:
+        try:
+            yield started
+        finally:
+            os.killpg(started.pid, signal.SIGKILL)  # its worker too
+
+
+@contextmanager
+def _served(configure: Configure) -> Iterator[NaughtyServer]:
+    with NaughtyServer() as server:
+        configure(SOURCE_ALLOW_HOSTS=f"127.0.0.1:{server.port}")
+        yield server
+
+
+def _begin(producer: Producer, video_id: str) -> None:
+    assert producer.stdin
+    producer.stdin.write(f"{video_id}\n")
+    producer.stdin.flush()
+
+
+def _end(producer: Producer, how: Literal["kill", "wait"]) -> None:
+    assert producer.stdin
+    assert producer.stdout
+    producer.stdin.write(f"{how}\n")
+    producer.stdin.flush()
+    assert producer.stdout.readline() == "ended\n"
+
+
+def _store(anna: Caller, url: str) -> str:
+    told: list[str] = []
+    gallery.store_link(anna, url, anna.email, enqueue=told.append)
+    return told[0]
+
+
+def _lease_runs_out(video_id: str) -> None:
+    with transaction() as session:
+        row = session.get(Video, video_id)
+        assert row
+        if row.status == Status.STORING:
+            row.heartbeat_at = utcnow() - timedelta(minutes=1)
+    repair.repair(enqueue=lambda _video_id: None)
+
+
+def test_a_worker_killed_at_a_random_moment_is_taken_over_without_loss(
+    anna: Caller, row: Row, own_embedded_s3: Storage, embedded_s3: EmbeddedS3, configure: Configure
+) -> None:
+    moments = random.Random(20)  # noqa: S311 - the same moments each time
+    with _served(configure) as server, _producer() as producer:
+        for number in range(ROUNDS):
+            path = f"/round-{number}.mp4"
+            url = server.serve(path, Manners(size=SIZE, seed=number % 3, bytes_per_second=40 * MIB))
+            video_id = _store(anna, url)
+            _begin(producer, video_id)
+            _wait_for(row, video_id, Status.STORING)
+            time.sleep(moments.uniform(0.0, 0.6))
+            _end(producer, "kill")
+            before = server.bytes_sent(path)
+            _lease_runs_out(video_id)
+            _begin(producer, video_id)
+            found = _wait_for(row, video_id, Status.READY)
+            _end(producer, "wait")
+            fetched = server.bytes_sent(path)
+            kept = (embedded_s3.folder / str(found.s3_key)).read_bytes()
+            again = f"read again {(fetched - SIZE) / MIB:5.1f} of {SIZE / MIB:.0f} MiB"
+            print(f"round {number + 1:2}: killed after {before / MIB:5.1f} MiB, {again}")
+            assert kept == payload(SIZE, number % 3)
+            assert found.crc32 == f"{zlib.crc32(kept):08x}"
+            assert fetched - before < SIZE + PART_BYTES  # a slow range is read by a second lane, too
+            cleanup.abort_orphaned_uploads(timedelta(0))  # one that was begun, but not yet in its row
+            assert not list(own_embedded_s3.uploads())
+
+
+def test_a_worker_killed_while_a_generator_sends_it_the_video_leaves_one_order(
+    generating: Callable[[], Video], row: Row, own_embedded_s3: Storage, configure: Configure
+) -> None:
+    with _served(configure) as server:
+        manners = Manners(size=SIZE, stall_after=SIZE // 2, ranges=False)
+        configure(VIDEO_WEBHOOK_URL=server.serve("/order", manners))
+        video = generating()
+        with _producer() as producer:
+            _begin(producer, video.id)
+            eventually(lambda: row(video.id).bytes_done)
+            _end(producer, "kill")
+            with transaction() as session:
+                session.get_one(Video, video.id).heartbeat_at = utcnow() - timedelta(minutes=1)
+            repair.repair(enqueue=lambda _video_id: None)
+            _begin(producer, video.id)
+            _end(producer, "wait")
+        found = row(video.id)
+        assert (found.status, found.generator_note) == (Status.GENERATING, response_video.WORKER_DIED_NOTE)
+        assert (found.heartbeat_at, found.reserved_bytes, found.bytes_done) == (None, 0, 0)
+        assert len(server.seen("/order")) == 1
+        assert not list(own_embedded_s3.keys(folder(found)))
+
+
+def _wait_for(row: Row, video_id: str, status: Status) -> Video:
+    def became() -> bool:
+        found = row(video_id)
+        assert found.status != Status.FAILED, found.error_message
+        return found.status in (status, Status.READY)
+
+    eventually(became, lambda: f"the video did not become {status}")
+    return row(video_id)

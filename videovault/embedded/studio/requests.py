@@ -1,0 +1,76 @@
+"""What callers send, read leniently: a missing, null or oddly typed text field becomes plain text."""
+
+from typing import Annotated, Any, Literal
+
+import httpx
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+
+def _as_text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return ", ".join(_as_text(entry) for entry in value)
+    # A lone surrogate is legal in JSON, yet can neither be hashed, stored nor sent on.
+    return str(value).encode("utf-8", "replace").decode().strip()
+
+
+Text = Annotated[str, BeforeValidator(_as_text)]
+
+
+class StudioRequest(BaseModel):
+    """The fields that both webhooks know."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    company_name: Text = ""
+    social_handles: Text = ""
+    license: Text = ""
+    avatar: Text = ""
+    email: Text = ""
+
+
+class ScriptRequest(StudioRequest):
+    """A brief; ``seed`` words ``part`` differently, or all three parts when ``part`` is not given.
+
+    The script that stands there so far may come along: its wording of ``part`` is not given again.
+    """
+
+    topic: Text = ""
+    part: Literal["hook", "body", "conclusion"] | None = None
+    seed: Text = ""
+    hook: Text = ""
+    body: Text = ""
+    conclusion: Text = ""
+
+
+class VideoRequest(StudioRequest):
+    """A script to be spoken, and whether to report: ``callbackUrl`` is not called itself, yet without it nothing is."""
+
+    hook: Text = ""
+    body: Text = ""
+    conclusion: Text = ""
+    video_id: Text = Field("", alias="videoId")
+    user_id: Text = Field("", alias="userId")
+    callback_url: Text = Field("", alias="callbackUrl")
+    callback_token: Text = Field("", alias="callbackToken")
+
+    @property
+    def problem(self) -> str:
+        """Why nothing can be rendered, as a sentence for a person; empty when all is well."""
+        missing = [name for name in ("hook", "body", "conclusion") if not getattr(self, name)]
+        if missing:
+            return f"A video needs a hook, a body and a conclusion; missing: {', '.join(missing)}."
+        if self.callback_url and not _is_http(self.callback_url):
+            return "callbackUrl must be an address that starts with http:// or https://."
+        if not (self.callback_token.isascii() and self.callback_token.isprintable()):
+            return "callbackToken may hold printable ASCII characters only."
+        return ""
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL:
+        return False
+    return parsed.scheme in {"http", "https"} and bool(parsed.host)

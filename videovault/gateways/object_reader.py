@@ -1,0 +1,98 @@
+"""Reading here and there in a stored object by its presigned URL, a few blocks of it and never the whole."""
+
+import itertools
+import os
+import re
+import time
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from videovault.gateways import s3_retry, tls
+
+TIMEOUT_SECONDS = 10.0
+OUTAGE_SECONDS = 10.0  # how long the store may be away, or not show yet what it has just stored
+FIRST_PAUSE, MAX_PAUSE = 0.1, 2.0
+TRANSIENT_STATUSES = {404, 429, 500, 502, 503, 504}
+CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
+
+
+class ObjectReadFailed(Exception):
+    """The object cannot be read, or more of it is wanted than may be; the message says which."""
+
+
+class ObjectUnavailable(ObjectReadFailed):
+    """S3 is away, or refuses for now."""
+
+
+class ObjectReader:
+    """The bytes behind ``url``; at most ``budget`` of them are fetched, and none after ``until`` (time.monotonic)."""
+
+    def __init__(self, url: str, budget: int, until: float) -> None:
+        self._url = url
+        self._left = budget
+        self._until = until
+        # boto3 knows a private authority by this variable, httpx does not.
+        authority = os.environ.get("AWS_CA_BUNDLE", "")
+        self._client = httpx.Client(verify=tls.ssl_context(authority))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client.close()
+
+    def size(self) -> int:
+        """In bytes. Raises RangesFailed."""
+        return self._fetch(0, 1)[1]
+
+    def read(self, start: int, count: int) -> bytes:
+        """``count`` bytes from ``start``, fewer at the end. Raises RangesFailed."""
+        return self._fetch(start, count)[0]
+
+    def _fetch(self, start: int, count: int) -> tuple[bytes, int]:
+        if count > self._left:
+            raise ObjectReadFailed("more of the object is wanted than may be read")
+        self._left -= count
+        headers = {"Range": f"bytes={start}-{start + count - 1}", "Accept-Encoding": "identity"}
+        until = min(self._until, time.monotonic() + OUTAGE_SECONDS)
+        for tries in itertools.count(1):
+            last = time.monotonic() >= until
+            try:
+                with self._client.stream(
+                    "GET", self._url, headers=headers, timeout=self._patience()
+                ) as answer:
+                    if last or answer.status_code not in TRANSIENT_STATUSES:
+                        return self._beginning(answer, start, count)
+            except httpx.HTTPError as error:
+                if last:
+                    raise ObjectUnavailable(f"S3 did not answer: {type(error).__name__}") from error
+            time.sleep(
+                min(s3_retry.backoff(FIRST_PAUSE, MAX_PAUSE, tries), max(0.0, until - time.monotonic()))
+            )
+        raise AssertionError("unreachable")
+
+    def _beginning(self, answer: httpx.Response, start: int, count: int) -> tuple[bytes, int]:
+        """The range asked for, and the size of the whole. Some S3s send a range with status 200."""
+        said = CONTENT_RANGE.fullmatch(answer.headers.get("content-range", ""))
+        if answer.status_code in TRANSIENT_STATUSES:
+            raise ObjectUnavailable(f"S3 did not give it (status {answer.status_code})")
+        if answer.status_code not in (200, 206) or not said or int(said[1]) != start:
+            raise ObjectReadFailed(f"S3 does not give ranges of it (status {answer.status_code})")
+        data = bytearray()
+        for chunk in answer.iter_raw():
+            data += chunk
+            self._patience()
+            if len(data) >= count:
+                break
+        return bytes(data[:count]), int(said[2])
+
+    def _patience(self) -> float:
+        """Seconds to wait for S3."""
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise ObjectReadFailed("it took too long")
+        return min(left, TIMEOUT_SECONDS)

@@ -1,0 +1,125 @@
+"""Turns the bytes of an answer or a report into objects, lists and texts, in whatever way they were packed."""
+
+import json
+from contextlib import suppress
+from typing import Any
+from urllib.parse import parse_qsl
+
+from videovault import untrusted_json
+
+MAX_BYTES = 1024 * 1024
+MOST_FORM_FIELDS = 1000
+MOST_PACKINGS = 3  # JSON in a string in JSON …
+FENCE = "```"
+FORM = "application/x-www-form-urlencoded"
+
+
+class Unreadable(ValueError):
+    """The message is a sentence that says why nothing can be read from the bytes."""
+
+
+def parsed(body: bytes, content_type: str = "") -> Any:
+    """The value that the body holds: JSON, a form, or else the text itself. Raises Unreadable."""
+    if len(body) > MAX_BYTES:
+        raise Unreadable(f"It is longer than {MAX_BYTES // 1024:,} KiB.")
+    text = _decoded(body).strip()
+    if text[:1] not in ("{", "[") and content_type.partition(";")[0].strip().lower() == FORM:
+        return _form(text)
+    return _unpacked(text, MOST_PACKINGS)
+
+
+def at(value: Any, path: str) -> Any:
+    """What stands at a dotted path such as ``movie.url`` or ``output.0``; None where nothing does.
+
+    Lists of one need no index, and names are compared as ``canonical`` has them where no name is the very same.
+    """
+    for step in path.replace("[", ".").replace("]", "").split("."):
+        while isinstance(value, list) and len(value) == 1 and not step.isdecimal():
+            value = value[0]
+        if isinstance(value, dict):
+            value = value[step] if step in value else by_name(value).get(canonical(step))
+        elif isinstance(value, list) and step.isdecimal() and len(step) <= 6 and int(step) < len(value):
+            value = value[int(step)]
+        else:
+            return None
+    return value
+
+
+def by_name(value: dict[str, Any]) -> dict[str, Any]:
+    """The same by canonical names; the first of those that differ in their spelling only."""
+    found: dict[str, Any] = {}
+    for name, held in value.items():
+        found.setdefault(canonical(name), held)
+    return found
+
+
+def canonical(name: str) -> str:
+    return name.replace("_", "").replace("-", "").replace(" ", "").lower()
+
+
+def _decoded(body: bytes) -> str:
+    with suppress(UnicodeDecodeError):
+        return body.decode(json.detect_encoding(body)).removeprefix("\ufeff")
+    return body.decode("utf-8", "replace").removeprefix("\ufeff")
+
+
+def _form(text: str) -> dict[str, Any]:
+    """Its fields, those of ``metadata[size]`` in an object of their own."""
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FORM_FIELDS)
+    except ValueError as error:
+        raise Unreadable("Its form has too many fields.") from error
+    found: dict[str, Any] = {}
+    for name, text_of_field in pairs:
+        outer, _, inner = name.partition("[")
+        value = _unpacked(text_of_field, MOST_PACKINGS)
+        holder = found.setdefault(outer, {}) if inner else found
+        if isinstance(holder, dict):
+            _add(holder, inner.removesuffix("]") or outer, value)
+    return found
+
+
+def _add(holder: dict[str, Any], name: str, value: Any) -> None:
+    if name not in holder:
+        holder[name] = value
+    elif isinstance(holder[name], untrusted_json.DuplicateKeyValues):
+        holder[name].append(value)
+    elif holder[name] != value:
+        holder[name] = untrusted_json.DuplicateKeyValues([holder[name], value])
+
+
+def _unpacked(value: Any, packings: int) -> Any:
+    """With the JSON in texts in place of these texts, as deep as ``packings``."""
+    if isinstance(value, dict):
+        return {name: _unpacked(held, packings) for name, held in value.items()}
+    if isinstance(value, list):
+        unpacked = [_unpacked(held, packings) for held in value]
+        return (
+            untrusted_json.DuplicateKeyValues(unpacked)
+            if isinstance(value, untrusted_json.DuplicateKeyValues)
+            else unpacked
+        )
+    if isinstance(value, str) and packings:
+        inner = _json_in(value)
+        return value if inner is None else _unpacked(inner, packings - 1)
+    return value
+
+
+def _json_in(text: str) -> Any:
+    """The object or list in a text: the whole of it, in a code fence, or an object behind some words. None without one."""
+    text = text.strip()
+    fenced = text.split(FENCE, 2)[1] if FENCE in text else ""
+    for part in (text, fenced.partition("\n")[2] or fenced, _from_brace(text)):
+        if part.lstrip()[:1] in ("{", "[", '"'):
+            with suppress(ValueError):
+                value, rest = untrusted_json.loads_lenient(part)
+                if isinstance(value, dict) or not rest.strip():
+                    return value
+    return None
+
+
+def _from_brace(text: str) -> str:
+    """From the first brace on, where a sentence stands before the JSON."""
+    if text[:1] == "<":  # a web page: its braces are style sheets
+        return ""
+    return text[text.find("{") :] if "{" in text else ""
