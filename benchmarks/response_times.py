@@ -125,12 +125,12 @@ def _fill(app: RunningApp) -> str:
                 id=f"video_{number:013}_abcdefghi",
                 owner_id=owner if number < MINE else other.id,
                 title=f"Video {number}",
-                company_name="Brot & Söhne",
                 status=Status.READY if number % 10 else Status.FAILED,
                 sealed_key="x",
                 size=number,
                 created_at=at - timedelta(minutes=number),
             ).model_dump()
+            | {"company_name": "Brot & Söhne"}
             for number in range(ALL)
         ]
         session.execute(insert(Video), rows)

@@ -38,11 +38,11 @@ def test_a_call_beyond_those_that_may_wait_is_refused_at_once() -> None:
     bulkhead = Bulkhead(at_once=2, waiting=0, seconds=PATIENCE_SECONDS)
     with occupied(bulkhead, 2):
         with pytest.raises(Busy):
-            bulkhead.check_room()
+            bulkhead.check_capacity()
         with pytest.raises(Busy), bulkhead.slot():
             raise AssertionError
     with bulkhead.slot():
-        bulkhead.check_room()
+        bulkhead.check_capacity()
 
 
 def test_a_call_that_waits_too_long_is_refused_and_leaves_its_place() -> None:

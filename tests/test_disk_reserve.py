@@ -120,7 +120,7 @@ def test_other_writes_leave_the_reserve_alone(reserve: DiskReserve, disk: SmallD
 def test_a_note_that_a_read_leaves_is_dropped(reserve: DiskReserve, disk: SmallDisk) -> None:
     del reserve
     disk.fill()
-    try_write("last seen", lambda session: session.add(Event(kind="seen")), patience=0.2)
+    try_write("last seen", lambda session: session.add(Event(kind="seen")), lock_timeout=0.2)
     assert events() == []
 
 
@@ -129,8 +129,8 @@ def test_a_locked_database_costs_a_note_and_not_the_read(disk: SmallDisk) -> Non
     with transaction() as session:
         session.add(Event(kind="other"))
         session.flush()
-        try_write("last seen", lambda inner: inner.add(Event(kind="seen")), patience=0.05)
-    with transaction() as session:  # whose patience is the usual one again
+        try_write("last seen", lambda inner: inner.add(Event(kind="seen")), lock_timeout=0.05)
+    with transaction() as session:  # with the default lock_timeout again
         assert session.connection().exec_driver_sql("PRAGMA busy_timeout").scalar_one() == 15_000
     assert events() == ["other"]
 
@@ -142,7 +142,7 @@ def test_an_error_of_ours_in_a_note_is_not_hidden(disk: SmallDisk) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        try_write("last seen", wrong, patience=0.2)
+        try_write("last seen", wrong, lock_timeout=0.2)
 
 
 def test_another_fault_of_the_database_is_not_called_a_full_disk(disk: SmallDisk) -> None:

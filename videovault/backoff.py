@@ -3,7 +3,7 @@
 import random
 from datetime import datetime, timedelta
 
-from videovault.models import utcnow
+from videovault.clock import utcnow
 
 FIRST_POLL_SECONDS, MAX_POLL_SECONDS = 5.0, 60.0
 MIN_FETCH_SECONDS = 3.0

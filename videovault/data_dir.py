@@ -1,4 +1,4 @@
-"""DATA_DIR belongs to one user: nobody else may enter it, and starting processes take turns in preparing it."""
+"""DATA_DIR is private to one user, and processes that start take turns in preparing it."""
 
 import fcntl
 import os
@@ -18,7 +18,7 @@ POLL_SECONDS = 0.05
 
 @dataclass
 class Permissions:
-    """How many files and folders were open to other users, and those that could not be closed."""
+    """How many files and folders were accessible to other users, and those whose mode could not be corrected."""
 
     corrected: int = 0
     not_corrected: list[Path] = field(default_factory=list)
@@ -26,9 +26,9 @@ class Permissions:
 
 @contextmanager
 def directory_lock(folder: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
-    """Hold ``folder``, which is made if need be, against other processes that call this. Not reentrant.
+    """Lock ``folder``, created if missing, against other processes. Not reentrant.
 
-    Raises TimeoutError, and OSError when the folder cannot be made or opened.
+    Raises TimeoutError, and OSError if the folder cannot be created or opened.
     """
     folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -40,14 +40,14 @@ def directory_lock(folder: Path, seconds: float = LOCK_SECONDS) -> Iterator[None
 
 
 def make_private(folder: Path, others: Iterable[Path] = ()) -> Permissions:
-    """Take all permissions of group and others from ``folder``, what is in it, and the files ``others``.
+    """Remove all permissions of group and others from ``folder``, its contents, and the files ``others``.
 
-    Where ``folder`` and everything directly in it is closed, nobody can reach what lies deeper, and the many objects
-    are not looked at. Symbolic links are not followed, since what they lead to may not be ours. Raises OSError when
-    ``folder`` cannot be read.
+    If ``folder`` and its direct entries were private already, deeper levels are unreachable for others and are
+    skipped: there may be many objects. Symbolic links are not followed, since their targets may not be ours. Raises
+    OSError if ``folder`` cannot be read.
     """
     done = Permissions()
-    _close(str(folder), folder.stat(), done)  # first: from then on no other user can swap what is inside
+    _close(str(folder), folder.stat(), done)  # first: afterwards no other user can swap the contents
     unread = _close_all_in(str(folder), done)
     if not (done.corrected or done.not_corrected):
         unread.clear()
@@ -62,12 +62,12 @@ def make_private(folder: Path, others: Iterable[Path] = ()) -> Permissions:
 
 
 def is_shared(folder: Path) -> bool:
-    """Whether it is the root, or a folder such as /tmp in which every user has files."""
+    """Whether it is the root folder, or one like /tmp in which every user has files."""
     return folder.resolve() == Path("/") or bool(folder.stat().st_mode & stat.S_ISVTX)
 
 
 def first_inaccessible(folder: Path, names: Iterable[str]) -> Path | None:
-    """The folder itself, or one of the files and folders in it, that this process cannot read and write."""
+    """The folder itself or the first of ``names`` in it that this process cannot read and write."""
     for path in (folder, *(folder / name for name in names)):
         needed = os.R_OK | os.W_OK | (os.X_OK if path.is_dir() else 0)
         if path.exists() and not os.access(path, needed):
@@ -87,13 +87,13 @@ def user_name(uid: int) -> str:
 
 
 def _close_all_in(folder: str, done: Permissions) -> list[str]:
-    """The folders in it."""
+    """Make the entries of ``folder`` private; the folders among them."""
     folders: list[str] = []
     with suppress(FileNotFoundError), os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_symlink():
                 continue
-            with suppress(FileNotFoundError):  # a temporary file that has just gone
+            with suppress(FileNotFoundError):  # a temporary file that was just deleted
                 _close(entry.path, entry.stat(follow_symlinks=False), done)
             if entry.is_dir(follow_symlinks=False):
                 folders.append(entry.path)
@@ -104,11 +104,11 @@ def _close(path: str, found: os.stat_result, done: Permissions) -> None:
     if not found.st_mode & UMASK:
         return
     try:
-        os.chmod(path, found.st_mode & PRIVATE_FOLDER)  # noqa: PTH101 - of many thousand files
+        os.chmod(path, found.st_mode & PRIVATE_FOLDER)  # noqa: PTH101 - pathlib is slow for many thousand files
     except PermissionError:
         done.not_corrected.append(Path(path))
         return
-    # Some file systems, FAT and network shares among them, accept the call and keep what they had.
+    # Some file systems, such as FAT and network shares, accept the call and ignore it.
     if os.stat(path).st_mode & UMASK:  # noqa: PTH116 - as above
         done.not_corrected.append(Path(path))
     else:

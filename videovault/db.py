@@ -1,30 +1,27 @@
-"""The database engine, and the two ways to use it: ``transaction()`` to change, ``reading()`` to look."""
+"""The database engine and the two ways to use it: ``transaction()`` to write, ``reading()`` to read."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, delete, event, func, make_url, select, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.functions import FunctionElement
 from sqlmodel import Session, create_engine
 
-from videovault import logs
+from videovault import clock, logs
 from videovault.config import settings
 from videovault.data_dir import LOCK_SECONDS, directory_lock
 from videovault.disk_reserve import RESERVE_BYTES, STEP_BYTES, DiskReserve
 from videovault.errors import DiskFull
-from videovault.models import UtcDateTime
 
+db_now, read_db_now = clock.db_now, clock.read_db_now
 BUSY_SECONDS = 15
-# How long what only reads waits to leave a note: of what was done, and of when somebody was last seen.
+# How long a read waits for the lock to write beside it: an audit entry, and a last-seen time.
 AUDIT_LOCK_SECONDS, LAST_SEEN_LOCK_SECONDS = 2.0, 0.25
-MIGRATING = "migrate"
+MIGRATION_LOCK = "migrate"
 ALEMBIC_INI = Path(__file__).parent.parent / "alembic.ini"
 POSTGRES_DISK_FULL = "53100"
 FILLER = "disk_reserve_filler"
@@ -33,7 +30,7 @@ log = logs.get(__name__)
 
 @lru_cache(maxsize=1)
 def engine() -> Engine:
-    """The process's one engine, made at first use so that importing opens nothing."""
+    """The process's only engine, created at first use so that an import opens no connection."""
     return make_engine(settings().database_dsn)
 
 
@@ -43,40 +40,40 @@ def make_engine(dsn: str) -> Engine:
         return create_engine(url, pool_pre_ping=True)
     if url.database:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    made = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
     if url.database and url.database != ":memory:":
-        event.listen(made, "do_connect", partial(_make_room_to_open, Path(url.database)))
-    event.listen(made, "connect", _prepare_sqlite)
-    event.listen(made, "begin", _begin_sqlite)
-    return made
+        event.listen(engine, "do_connect", partial(_make_room_to_open, Path(url.database)))
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
 
 
 @contextmanager
-def transaction(*, essential: bool = False, patience: float = BUSY_SECONDS) -> Iterator[Session]:
-    """One unit of work: committed whole at the end, or not at all.
+def transaction(*, essential: bool = False, lock_timeout: float = BUSY_SECONDS) -> Iterator[Session]:
+    """One unit of work: committed at the end, or rolled back.
 
-    ``essential``: it goes on with a full disk, since it lets people in, frees space or ends work that was begun.
-    ``patience``: seconds to wait for others that write. Raises DiskFull.
+    ``essential``: may use the disk reserve, because it signs people in, frees space or finishes work in progress.
+    ``lock_timeout``: seconds to wait for the write lock. Raises DiskFull.
     """
-    with _full_disk_told():
+    with _translate_full_disk():
         if not essential:
             check_database_disk_space()
         with Session(engine(), expire_on_commit=False) as session, session.begin():
-            # SQLite refuses to turn a reading transaction into a writing one while another writes;
-            # one that says so from the start waits its turn instead.
-            options = {"sqlite_begin": "IMMEDIATE", "patience": patience}
+            # SQLite refuses to upgrade a reading transaction while another one writes. One that begins as a
+            # writing transaction waits instead.
+            options = {"sqlite_begin": "IMMEDIATE", "lock_timeout": lock_timeout}
             connection = session.connection(execution_options=options)
             if essential:
-                _open_up(connection)
-            if patience != BUSY_SECONDS and connection.dialect.name == "postgresql":
-                connection.execute(text(f"SET LOCAL lock_timeout = {round(patience * 1000)}"))
+                _open_reserve(connection)
+            if lock_timeout != BUSY_SECONDS and connection.dialect.name == "postgresql":
+                connection.execute(text(f"SET LOCAL lock_timeout = {round(lock_timeout * 1000)}"))
             yield session
 
 
-def try_write(what: str, change: Callable[[Session], object], *, patience: float) -> None:
-    """``change`` in a transaction of its own that no read may fail for: ``what`` is dropped, with a log line, if it fails."""
+def try_write(what: str, change: Callable[[Session], object], *, lock_timeout: float) -> None:
+    """Run ``change`` in its own transaction; if that fails, log it and go on, since no read may fail because of it."""
     try:
-        with transaction(patience=patience) as session:
+        with transaction(lock_timeout=lock_timeout) as session:
             change(session)
     except DiskFull as error:
         log.warning("write dropped", what=what, reason=error.public_message)
@@ -85,22 +82,22 @@ def try_write(what: str, change: Callable[[Session], object], *, patience: float
 
 
 def check_database_disk_space() -> None:
-    """Raises DiskFull where a transaction that is not essential would."""
+    """Raises DiskFull if a transaction that is not essential would."""
     reserve = _reserve()
     if reserve:
-        with _own_word_for_it():
+        with _ignore_unreadable_disk():
             reserve.check()
 
 
 def refill_disk_reserve() -> None:
-    """Make the reserve for essential writes whole again, if the disk has room."""
+    """Refill the reserve for essential writes if the disk has room."""
     reserve = _reserve()
-    if reserve is None or not reserve.has_plenty():
+    if reserve is None or not reserve.can_be_refilled():
         return
     reserve.fill()
     with reading() as session:
-        whole = reserve.is_whole(_free_pages(session.connection()))
-    if not whole:  # written and committed for real, else SQLite leaves out what is thrown away again
+        is_full = reserve.is_full(_free_pages(session.connection()))
+    if not is_full:  # committed in between: in one transaction SQLite would not write the pages at all
         filler = f"CREATE TABLE {FILLER} AS SELECT randomblob({RESERVE_BYTES}) AS data"
         for statements in ((f"DROP TABLE IF EXISTS {FILLER}", filler), (f"DROP TABLE IF EXISTS {FILLER}",)):
             with transaction() as session:
@@ -110,48 +107,38 @@ def refill_disk_reserve() -> None:
 
 @contextmanager
 def reading() -> Iterator[Session]:
-    """A consistent look that changes nothing and blocks nobody."""
+    """A consistent read that takes no lock."""
     with Session(engine(), expire_on_commit=False) as session:
         yield session
 
 
-class db_now(FunctionElement[datetime]):  # noqa: N801 - a function of SQL
-    """The database's own time, in a statement: the one clock that all machines share."""
-
-    type = UtcDateTime()
-    inherit_cache = True
-
-
-def read_db_now(session: Session) -> datetime:
-    """What time it is by the database's own clock."""
-    return session.connection().execute(select(db_now())).scalar_one()
-
-
 def advisory_lock(session: Session, what: str) -> None:
-    """Wait until no other transaction is at ``what``, for the rare thing that no row can be locked for."""
-    if session.get_bind().dialect.name == "postgresql":  # on SQLite every transaction is alone
+    """Serialize transactions that name the same ``what``, where there is no row to lock."""
+    if session.get_bind().dialect.name == "postgresql":  # SQLite has only one writer anyway
         session.connection().execute(select(func.pg_advisory_xact_lock(func.hashtext(what))))
 
 
-def keep_newest(session: Session, age: Any, most: int, *rows: ColumnElement[bool]) -> None:
-    """Delete all but the newest ``most`` of these rows; ``age`` is the column of their table that rises with time."""
-    last = session.connection().execute(select(age).where(*rows).order_by(age.desc()).offset(most).limit(1))
+def keep_newest(session: Session, age: Any, max_rows: int, *rows: ColumnElement[bool]) -> None:
+    """Delete all but the newest ``max_rows`` of these rows; ``age`` is a column that grows with time."""
+    last = session.connection().execute(
+        select(age).where(*rows).order_by(age.desc()).offset(max_rows).limit(1)
+    )
     oldest = last.scalar()
     if oldest is not None:
         session.connection().execute(delete(age.class_).where(*rows, age <= oldest))
 
 
 def migrate() -> None:
-    """Bring the database up to this code's tables; of processes that start at once, one after the other does."""
-    from alembic import command  # 10 MB that a process which only works does not need
+    """Migrate the database to this version's tables; processes that start together take turns."""
+    from alembic import command  # costs 10 MB, which workers do not need
     from alembic.config import Config
 
-    with _migrating_alone():
+    with _migration_lock():
         command.upgrade(Config(str(ALEMBIC_INI)), "head")
 
 
 @contextmanager
-def _migrating_alone() -> Iterator[None]:
+def _migration_lock() -> Iterator[None]:
     url = engine().url
     if url.get_backend_name() == "sqlite":
         with directory_lock(Path(url.database or "").absolute().parent):
@@ -161,22 +148,22 @@ def _migrating_alone() -> Iterator[None]:
         connection.execute(
             text("SELECT set_config('lock_timeout', :wait, false)"), {"wait": f"{LOCK_SECONDS:.0f}s"}
         )
-        connection.execute(select(func.pg_advisory_lock(func.hashtext(MIGRATING))))
+        connection.execute(select(func.pg_advisory_lock(func.hashtext(MIGRATION_LOCK))))
         try:
             yield
         finally:
-            connection.execute(select(func.pg_advisory_unlock(func.hashtext(MIGRATING))))
-            connection.invalidate()  # its lock_timeout is not for others
+            connection.execute(select(func.pg_advisory_unlock(func.hashtext(MIGRATION_LOCK))))
+            connection.invalidate()  # so that its lock_timeout does not return to the pool
 
 
 def is_migrated() -> bool:
-    """Whether the database has just the tables that this code knows."""
+    """Whether the database has exactly this version's tables."""
     with engine().connect() as connection:
         return current_revision(connection) == known_revisions()[0]
 
 
 def current_revision(connection: Connection) -> str | None:
-    """The revision of a database's tables, None where there are none."""
+    """The revision of a database's tables, None if there are none."""
     from alembic.migration import MigrationContext
 
     return MigrationContext.configure(connection).get_current_revision()
@@ -191,17 +178,19 @@ def known_revisions() -> list[str]:
     return [script.revision for script in scripts.walk_revisions()]
 
 
-def _make_room_to_open(database: Path, *_told: object) -> None:
-    """Whoever opens it first makes its index in shared memory, even to read only."""
+def _make_room_to_open(database: Path, *_event: object) -> None:
+    """The first connection creates the shared-memory index, even if it only reads."""
     if not database.with_name(f"{database.name}-shm").exists():
-        with _own_word_for_it():
-            DiskReserve(database).open_up(0)
+        with _ignore_unreadable_disk():
+            DiskReserve(database).release_step(0)
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # SQLAlchemy's begin event opens transactions, not the driver
-    connection.create_function("lower", 1, _lower, deterministic=True)  # its own knows ASCII only
-    # A sort that goes by a temporary file would fail on a full disk, though it only reads.
+    connection.isolation_level = (
+        None  # transactions are opened by SQLAlchemy's begin event, not by the driver
+    )
+    connection.create_function("lower", 1, _lower, deterministic=True)  # SQLite's own handles ASCII only
+    # temp_store: sorting through a temporary file would fail on a full disk.
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "temp_store=MEMORY"):
         connection.execute(f"PRAGMA {pragma}")
 
@@ -212,11 +201,11 @@ def _lower(text: Any) -> Any:
 
 def _begin_sqlite(connection: Connection) -> None:
     options = connection.get_execution_options()
-    patience = options.get("patience", BUSY_SECONDS)
-    if patience == BUSY_SECONDS:
+    lock_timeout = options.get("lock_timeout", BUSY_SECONDS)
+    if lock_timeout == BUSY_SECONDS:
         connection.exec_driver_sql(f"BEGIN {options.get('sqlite_begin', 'DEFERRED')}")
         return
-    connection.exec_driver_sql(f"PRAGMA busy_timeout = {round(patience * 1000)}")
+    connection.exec_driver_sql(f"PRAGMA busy_timeout = {round(lock_timeout * 1000)}")
     try:
         connection.exec_driver_sql(f"BEGIN {options['sqlite_begin']}")
     finally:
@@ -224,21 +213,21 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def _reserve() -> DiskReserve | None:
-    """None where the database is on another machine, or in memory."""
+    """None if the database is on another machine or in memory."""
     url = engine().url
     is_file = url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:")
     return DiskReserve(Path(str(url.database))) if is_file else None
 
 
-def _open_up(connection: Connection) -> None:
+def _open_reserve(connection: Connection) -> None:
     reserve = _reserve()
     if reserve:
-        with _own_word_for_it():
-            reserve.open_up(_free_pages(connection))
+        with _ignore_unreadable_disk():
+            reserve.release_step(_free_pages(connection))
 
 
 def _free_pages(connection: Connection) -> int:
-    """In bytes."""
+    """Size of SQLite's free pages in bytes."""
     pages, size = (
         connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in ("freelist_count", "page_size")
     )
@@ -246,17 +235,17 @@ def _free_pages(connection: Connection) -> int:
 
 
 @contextmanager
-def _own_word_for_it() -> Iterator[None]:
-    """Where the folder cannot be looked at, the database itself tells what is wrong with it."""
+def _ignore_unreadable_disk() -> Iterator[None]:
+    """If the folder cannot be read, the database itself reports what is wrong with it."""
     try:
         yield
     except OSError as error:
-        log.warning("the disk of the database cannot be looked at", reason=error.strerror)
+        log.warning("cannot read the disk of the database", reason=error.strerror)
 
 
 @contextmanager
-def _full_disk_told() -> Iterator[None]:
-    """SQLAlchemy's errors that mean a full disk, in our words."""
+def _translate_full_disk() -> Iterator[None]:
+    """Translate SQLAlchemy's errors that mean a full disk."""
     try:
         yield
     except DBAPIError as error:
@@ -269,20 +258,8 @@ def _is_full(error: BaseException | None) -> bool:
     if getattr(error, "sqlstate", None) == POSTGRES_DISK_FULL:
         return True
     kind = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if kind in (
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_CANTOPEN,
-    ):  # its log, or the index of it, could not be made
+    # The write-ahead log or its index could not be created.
+    if kind in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
         reserve = _reserve()
         return reserve is not None and reserve.free() < STEP_BYTES
     return kind == sqlite3.SQLITE_FULL
-
-
-@compiles(db_now)
-def _clock(_element: db_now, _compiler: Any, **_options: Any) -> str:
-    return "clock_timestamp()"
-
-
-@compiles(db_now, "sqlite")
-def _sqlite_clock(_element: db_now, _compiler: Any, **_options: Any) -> str:
-    return "strftime('%Y-%m-%d %H:%M:%f000', 'now')"  # just as times are stored there

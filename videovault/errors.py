@@ -1,26 +1,26 @@
-"""Every error that may reach a person: drawn once here, translated once at each edge.
+"""Every error that may be shown to a person. Each edge translates them in one place.
 
 VideoVaultError            safe to show: ``public_message``
 ├── ConfigurationError     the installation refuses to start
-├── InvalidInput           the caller can mend it; ``fields`` says where
-│   ├── UnsafeUrl          an address that must not be fetched
-│   └── NotUnderstood      a generator's report that could not be read
+├── InvalidInput           the caller can correct it; ``fields`` has a message for each field
+│   ├── UnsafeUrl          a URL that must not be fetched
+│   └── UnreadableReport   a generator's report that could not be read
 ├── NotSignedIn
 ├── Forbidden
 │   └── WrongSecretKey
-├── NotFound               absent, or not yours: the same answer
+├── NotFound               absent or owned by another user: the same answer
 │   ├── UserNotFound
 │   └── VideoNotFound
-├── Conflict               the state of the thing does not allow it
+├── Conflict               the current state does not allow it
 │   ├── ObjectSwapped      S3 holds another file than the one that was stored
-│   └── StillRunning       the same call is being answered; ``retry_after`` seconds
+│   └── RequestInProgress  the same call is in progress; ``retry_after`` seconds
 ├── TooLarge
 │   └── QuotaExceeded
 ├── RateLimited            ``retry_after`` seconds
-│   └── Busy               too many at once, whoever they are
+│   └── Busy               too many concurrent calls of all users
 ├── DiskFull               reading, signing in and deleting still work
-└── UpstreamError          ``retryable`` tells the worker what to do
-    ├── WebhookError       (WebhookUnanswered: sent, but the answer was lost; WebhookBusy: nothing was begun)
+└── UpstreamError          the worker retries it if ``retryable``
+    ├── WebhookError       (WebhookUnanswered: sent, but the answer was lost; WebhookBusy: not started)
     ├── MailError
     ├── SourceError
     └── StorageError
@@ -32,9 +32,9 @@ from typing import ClassVar
 
 
 class VideoVaultError(Exception):
-    """Base of all; ``code`` is the API's error code, ``public_message`` a sentence for a person.
+    """Base class; ``code`` is the API's error code, ``public_message`` a sentence for a person.
 
-    ``video_id`` is the video that the error is about, where the caller did not name it.
+    ``video_id`` is the video that the error is about, if the caller did not name it.
     """
 
     code: ClassVar[str] = "INTERNAL_ERROR"
@@ -62,7 +62,7 @@ class UnsafeUrl(InvalidInput):
 
 
 class UnreadableReport(InvalidInput):
-    """The video it speaks of goes on waiting, and its owner is told."""
+    """The video keeps waiting, and its owner is informed."""
 
 
 class NotSignedIn(VideoVaultError):
@@ -82,7 +82,7 @@ class Forbidden(VideoVaultError):
 class WrongSecretKey(Forbidden):
     code = "WRONG_SECRET_KEY"
 
-    def __init__(self, public_message: str = "This link does not work any more.") -> None:
+    def __init__(self, public_message: str = "This link no longer works.") -> None:
         super().__init__(public_message)
 
 
@@ -111,8 +111,8 @@ class Conflict(VideoVaultError):
 class ObjectSwapped(Conflict):
     def __init__(
         self,
-        public_message: str = "Another file is stored in the place of this video, so nothing is done with it. "
-        "An admin can look into it and delete it.",
+        public_message: str = "The stored file of this video was replaced by another one, so it is left as it is. "
+        "An admin can check and delete it.",
     ) -> None:
         super().__init__(public_message)
 
@@ -160,7 +160,7 @@ class DiskFull(VideoVaultError):
 
 
 class UpstreamError(VideoVaultError):
-    """Something outside failed; ``retryable`` when the same call may succeed later."""
+    """An external service failed; ``retryable`` if the same call may succeed later."""
 
     code = "UPSTREAM_FAILED"
 
@@ -170,7 +170,7 @@ class UpstreamError(VideoVaultError):
 
 
 def is_transient(error: VideoVaultError) -> bool:
-    """Whether trying again may help, without anybody changing anything."""
+    """Whether a retry may succeed without any change."""
     return isinstance(error, UpstreamError) and error.retryable
 
 
@@ -179,11 +179,11 @@ class WebhookError(UpstreamError):
 
 
 class WebhookUnanswered(WebhookError):
-    """The request went out and no answer came: a render may be under way, so it is not asked again."""
+    """The request was sent, but no answer came. A render may be in progress, so it is not sent again."""
 
 
 class WebhookBusy(WebhookError):
-    """Refused for now, with nothing begun: worth asking again, after ``retry_after`` seconds if it said so."""
+    """Refused for now without starting anything: it may be sent again, after ``retry_after`` seconds if given."""
 
     def __init__(self, public_message: str, retry_after: float | None = None) -> None:
         super().__init__(public_message, retryable=True)
@@ -200,7 +200,7 @@ class SourceError(UpstreamError):
 
 @dataclass(frozen=True)
 class StoreErrorResponse:
-    """A refusal in the store's own words, for the log and for admins; ``region`` is the bucket's, where it is told."""
+    """The store's own error message, for the log and for admins; ``region`` is the bucket's, if given."""
 
     operation: str
     status: int
@@ -210,15 +210,13 @@ class StoreErrorResponse:
     region: str = ""
 
     def __str__(self) -> str:
-        words = (
-            f"{self.code or self.status}: {self.message}" if self.message else self.code or str(self.status)
-        )
-        told = f"{self.operation}: {words}" if self.operation else words
-        return f"{told} (request {self.request_id})" if self.request_id else told
+        parts = (self.operation, self.code or str(self.status), self.message)
+        text = ": ".join(part for part in parts if part)
+        return f"{text} (request {self.request_id})" if self.request_id else text
 
 
 class StorageError(UpstreamError):
-    """``answer`` is what the store said, None where it did not answer."""
+    """``answer`` is the store's response, None if it did not answer."""
 
     code = "STORAGE_FAILED"
 

@@ -1,4 +1,4 @@
-"""What an installation makes for itself at its first start and keeps in DATA_DIR, readable by its user only."""
+"""Keys and ports generated at the first start and kept in DATA_DIR, readable by its user only."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from typing import Any
 from videovault.data_dir import directory_lock
 
 FILE_NAME = "installation.json"
-# There while a restore is under way: nothing may start on what is half restored.
+# Exists during a restore, so that nothing starts on half-restored data.
 RESTORE_MARKER = "restore.unfinished"
 
 
@@ -19,7 +19,7 @@ RESTORE_MARKER = "restore.unfinished"
 class Installation:
     """Keys and loopback ports of the embedded parts; ``secret_key`` seals keys and signs tokens.
 
-    ``studio_key`` is what the embedded studio and the rest of VideoVault show each other.
+    With ``studio_key`` the embedded studio and the rest of VideoVault authenticate each other.
     """
 
     secret_key: str
@@ -31,9 +31,9 @@ class Installation:
 
 
 def load_or_create(data_dir: Path) -> Installation:
-    """The installation kept in ``data_dir``, made there if this is the first start.
+    """The installation in ``data_dir``, created at the first start.
 
-    Raises OSError when the folder cannot be written, ValueError when the file is damaged.
+    Raises OSError if the folder cannot be written, ValueError if the file is damaged.
     """
     path = data_dir / FILE_NAME
     if not path.exists():
@@ -49,12 +49,12 @@ def load_or_create(data_dir: Path) -> Installation:
 
 
 def restore(data_dir: Path, kept: Installation) -> None:
-    """Make ``kept``, from a backup, the installation of ``data_dir``, which must not have one. Raises OSError."""
+    """Write ``kept``, from a backup, into ``data_dir``, which must not have an installation yet. Raises OSError."""
     _publish(data_dir / FILE_NAME, kept, overwrite=False)
 
 
 def load_with_free_ports(data_dir: Path) -> Installation:
-    """The same installation, with any port that something else has taken since replaced by a free one."""
+    """The installation, with new ports where another program has taken one of them."""
     load_or_create(data_dir)
     with directory_lock(data_dir):
         old = load_or_create(data_dir)
@@ -67,15 +67,15 @@ def load_with_free_ports(data_dir: Path) -> Installation:
 
 
 def _known(path: Path) -> dict[str, Any]:
-    """What the file says, without the keys that only a later version knows."""
+    """The file's content without keys of later versions."""
     kept = json.loads(path.read_text())
     if not isinstance(kept, dict):
-        raise ValueError("it holds no JSON object")  # noqa: TRY004 - the file is wrong, not its caller
+        raise ValueError("it holds no JSON object")  # noqa: TRY004 - the file is invalid, not an argument
     return {field.name: kept[field.name] for field in fields(Installation) if field.name in kept}
 
 
 def _with_studio_key(path: Path) -> dict[str, Any]:
-    """Add the key that earlier versions did not make; processes that start at the same time agree on one."""
+    """Add the key that earlier versions lack; processes that start together agree on one."""
     with directory_lock(path.parent):
         known = _known(path)
         if known.keys() == {field.name for field in fields(Installation)} - {"studio_key"}:
@@ -101,7 +101,7 @@ def _new_key() -> str:
 
 
 def _publish(path: Path, installation: Installation, *, overwrite: bool) -> None:
-    """Write the whole file or nothing; two processes starting at once agree on the first one's."""
+    """Write the file atomically; if two processes start together, the first one's file stays."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
@@ -118,7 +118,7 @@ def _publish(path: Path, installation: Installation, *, overwrite: bool) -> None
 
 
 def _free_ports() -> tuple[int, int]:
-    with socket.socket() as one, socket.socket() as other:  # held together, so they differ
+    with socket.socket() as one, socket.socket() as other:  # bound together, so that they differ
         one.bind(("127.0.0.1", 0))
         other.bind(("127.0.0.1", 0))
         return one.getsockname()[1], other.getsockname()[1]

@@ -1,19 +1,21 @@
 """The tables. A video is one row, and the row is the truth."""
 
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Enum, Index, LargeBinary, Text
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy import JSON, BigInteger, Enum, Index, LargeBinary, Text
 from sqlmodel import Field, SQLModel
 
-from videovault import logs
+from videovault import clock, logs
+from videovault.brief import Brief
+
+UtcDateTime, utcnow = clock.UtcDateTime, clock.utcnow
 
 
 class Status(StrEnum):
-    """A video's life, in the order of a good one."""
+    """The states of a video, in the order in which a successful one passes them."""
 
     DRAFT = "draft"
     GENERATING = "generating"
@@ -25,14 +27,14 @@ class Status(StrEnum):
 
 
 class Channel(StrEnum):
-    """A way to tell an owner who has no page open."""
+    """How an owner is notified while no page is open."""
 
     WEBHOOK = "webhook"
     MAIL = "mail"
 
 
 class Playback(StrEnum):
-    """Whether browsers play a stored video: most of them, only some, or without knowing its length."""
+    """Which browsers play a stored video: most, only some, or most but without knowing its length."""
 
     EVERYWHERE = "everywhere"
     LIMITED = "limited"
@@ -40,7 +42,7 @@ class Playback(StrEnum):
 
 
 class CopyState(StrEnum):
-    """Of a video's playable copy."""
+    """The state of a video's playable copy."""
 
     DUE = "due"
     MAKING = "making"
@@ -48,28 +50,11 @@ class CopyState(StrEnum):
     FAILED = "failed"
 
 
-# Kept as plain text, so that another state needs no change of the column.
+# Stored as plain text, so that a new state needs no migration.
 StatusText = Enum(Status, native_enum=False, length=20, values_callable=list)
 ChannelText = Enum(Channel, native_enum=False, length=20, values_callable=list)
 PlaybackText = Enum(Playback, native_enum=False, length=20, values_callable=list)
 CopyStateText = Enum(CopyState, native_enum=False, length=20, values_callable=list)
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """Aware times in UTC on every database; SQLite forgets the zone."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
-        return value.astimezone(UTC) if value else None
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
-        return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value
-
-
-def utcnow() -> datetime:
-    return datetime.now(UTC)
 
 
 class User(SQLModel, table=True):
@@ -84,19 +69,19 @@ class User(SQLModel, table=True):
     quota_bytes: int | None = Field(default=None, sa_type=BigInteger)
     created_at: datetime = Field(default_factory=utcnow, sa_type=UtcDateTime)
     last_seen_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    # When its owner deleted the account, of which from then on nothing is known but its videos, until these are gone.
+    # When the owner deleted the account. Personal data is erased then; the row stays until the videos are deleted.
     closed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    # When one of the user's videos last had its turn to be stored: from then on the user waits behind the others.
+    # When a transfer of this user last started: the scheduler serves the longest-waiting user first.
     served_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
 class Session(SQLModel, table=True):
-    """A sign-in, by the hash of its token."""
+    """A sign-in; only the hash of its token is stored."""
 
     __tablename__ = "sessions"
 
     token_hash: str = Field(primary_key=True, max_length=64)
-    # What it is called where it is shown; the hash never is.
+    # The public name of the session: the hash is never shown.
     id: str = Field(default_factory=lambda: uuid4().hex, unique=True, index=True, max_length=32)
     user_id: str = Field(foreign_key="users.id", index=True, ondelete="CASCADE")
     user_agent: str = Field(default="", max_length=300)
@@ -106,7 +91,7 @@ class Session(SQLModel, table=True):
 
 
 class ApiToken(SQLModel, table=True):
-    """A personal token for programs, by its hash."""
+    """A personal API token; only its hash is stored."""
 
     __tablename__ = "api_tokens"
 
@@ -121,7 +106,7 @@ class ApiToken(SQLModel, table=True):
 
 
 class Invitation(SQLModel, table=True):
-    """Leave to make one account; ``email`` empty: for whoever has the link."""
+    """A single-use invitation; ``email`` is empty if anyone with the link may use it."""
 
     __tablename__ = "invitations"
 
@@ -133,7 +118,7 @@ class Invitation(SQLModel, table=True):
     used_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
-class Video(SQLModel, table=True):
+class Video(Brief, SQLModel, table=True):
     __tablename__ = "videos"
     __table_args__ = (
         Index("ix_videos_owner_created", "owner_id", "created_at"),
@@ -147,60 +132,52 @@ class Video(SQLModel, table=True):
     owner_id: str = Field(foreign_key="users.id")
     title: str = Field(max_length=200)
     status: Status = Field(sa_type=StatusText)
-    # Counts up at each request and each claim, so that a worker whose turn has passed changes nothing.
+    # Incremented by each request and each claim, so that updates of a worker that lost its lease match no row.
     attempt: int = 0
 
-    topic: str = Field(default="", sa_type=Text)
-    hook: str = Field(default="", sa_type=Text)
-    body: str = Field(default="", sa_type=Text)
-    conclusion: str = Field(default="", sa_type=Text)
-    company_name: str = ""
-    social_handles: str = ""
-    license: str = ""
-    avatar: str = ""
     requested_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    # The digest of the script as it was ordered, which callback tokens carry. Empty: changed since; None: not known.
+    # The digest of the script as ordered, which callback tokens carry. Empty: changed since; None: unknown.
     order_digest: str | None = Field(default=None, max_length=32)
-    # What the owner is told while the generator's news are awaited, if there is anything to tell.
+    # A message for the owner while the generator's report is awaited.
     generator_note: str | None = Field(default=None, sa_type=Text)
-    # The address that the generator gave for the last order, whatever became of fetching it.
+    # The URL that the generator gave for the last order, whether or not it could be fetched.
     delivered_url: str | None = Field(default=None, sa_type=Text)
     estimated_minutes: float | None = None
     deadline_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     source_url: str | None = Field(default=None, sa_type=Text)
-    # The title is only what the address is called: a name that the source gives is better.
+    # The title was derived from the URL, so a file name that the source gives replaces it.
     has_derived_title: bool = False
-    # Of a finished video whose address does not give it yet: since when, and when it is fetched next. By the
-    # database's clock; both None as soon as it is stored or has failed.
+    # For a finished video whose URL does not serve it yet: since when, and the time of the next fetch, both in
+    # database time; None once it is stored or has failed.
     refused_since: datetime | None = Field(default=None, sa_type=UtcDateTime)
     next_fetch_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    # Where the generator says how far it is, when to ask it next (for the video itself, as long as it has
-    # not taken the order), and how often it was asked without an outcome.
+    # Where to poll the generator, when to call it next (to order the video, until it accepts the order), and the
+    # number of calls without an outcome.
     status_url: str | None = Field(default=None, sa_type=Text)
     next_ask_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     asks: int = 0
-    # Where the generator says that the video will be, while it is still at work.
+    # Where the video will be, if the generator said so while still rendering.
     expected_url: str | None = Field(default=None, sa_type=Text)
-    # When the generator last said something that was not understood; None once it has said something that was.
+    # When the generator last sent a report that could not be read; None after one that could.
     unread_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    # Since when it waits for a worker; it keeps its place when a worker gives it back.
+    # Since when it waits for a worker; kept when a worker returns it to the queue.
     queued_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     s3_key: str | None = Field(default=None, sa_type=Text)
     sealed_key: str = Field(sa_type=Text)
     poster_key: str | None = Field(default=None, sa_type=Text)
-    # Since when the sidecar in S3 no longer says what the row does; None while it does.
+    # Since when the sidecar in S3 is out of date; None while it matches the row.
     sidecar_due_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     upload_id: str | None = Field(default=None, sa_type=Text)
-    # What must still be the same for the upload to be resumed: the source, and the size of the parts.
+    # The upload is resumed only if these are unchanged: the source's fingerprint and the part size.
     upload_source: dict[str, Any] | None = Field(default=None, sa_type=JSON)
-    # Until when a failed video's parts wait for somebody to try again.
+    # Until when the parts of a failed video are kept for a retry.
     upload_kept_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    # Of the owner's quota, while the video is stored.
+    # Bytes of the owner's quota, reserved during the transfer.
     reserved_bytes: int = Field(default=0, sa_type=BigInteger)
     bytes_done: int = Field(default=0, sa_type=BigInteger)
     bytes_total: int | None = Field(default=None, sa_type=BigInteger)
     bytes_per_second: float | None = None
-    # By the database's clock. Outside ``storing``: a worker may not have noticed yet that it has lost the video.
+    # Database time. Set outside ``storing`` while a worker may not have noticed yet that it lost its lease.
     heartbeat_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     size: int | None = Field(default=None, sa_type=BigInteger)
     crc32: str | None = Field(default=None, max_length=8)
@@ -209,7 +186,7 @@ class Video(SQLModel, table=True):
     width: int | None = None
     height: int | None = None
     format: str | None = None
-    # As measured when it was stored; None where that was not possible, and for videos from before it was done.
+    # Measured when it was stored; None where that failed, and for videos stored before measuring was added.
     video_codec: str | None = Field(default=None, max_length=32)
     audio_codec: str | None = Field(default=None, max_length=32)
     video_profile: str | None = Field(default=None, max_length=60)
@@ -220,8 +197,8 @@ class Video(SQLModel, table=True):
     frame_rate: float | None = None
     is_complete: bool | None = None
     playback: Playback | None = Field(default=None, sa_type=PlaybackText)
-    # The playable copy of a video that most browsers cannot play. ``copy_claim`` names the worker's turn that makes
-    # it, which ``heartbeat_at`` keeps alive.
+    # The playable copy of a video that most browsers cannot play. ``copy_claim`` identifies the worker's claim on
+    # making it, which ``heartbeat_at`` keeps alive.
     copy_state: CopyState | None = Field(default=None, sa_type=CopyStateText)
     copy_claim: str | None = Field(default=None, max_length=32)
     copy_tries: int = 0
@@ -232,7 +209,7 @@ class Video(SQLModel, table=True):
     copy_error: str | None = Field(default=None, sa_type=Text)
     error_code: str | None = None
     error_message: str | None = Field(default=None, sa_type=Text)
-    # The link is open to whoever has the secret key, unless it is closed, has run out or was opened often enough.
+    # The share link works for anyone with the secret key until it is closed, expires or reaches its view limit.
     share_closed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     share_expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     share_most_views: int | None = None
@@ -243,7 +220,7 @@ class Video(SQLModel, table=True):
 
 
 class Avatar(SQLModel, table=True):
-    """A presenter that the create form offers; videos refer to it by ``generator_id``, not by its row."""
+    """A presenter that the create form offers; videos refer to it by ``generator_id``, not by row id."""
 
     __tablename__ = "avatars"
 
@@ -257,7 +234,7 @@ class Avatar(SQLModel, table=True):
 
 
 class UploadPart(SQLModel, table=True):
-    """A part that S3 has taken, of the multipart upload that the video's row names."""
+    """An uploaded part of the multipart upload that the video's row names."""
 
     __tablename__ = "upload_parts"
 
@@ -269,7 +246,7 @@ class UploadPart(SQLModel, table=True):
 
 
 class Worker(SQLModel, table=True):
-    """A worker process, alive as long as ``seen_at`` is fresh; both times are the database's own."""
+    """A worker process, alive as long as ``seen_at`` is recent; both times are database time."""
 
     __tablename__ = "workers"
 
@@ -281,7 +258,7 @@ class Worker(SQLModel, table=True):
 
 
 class HealthCheck(SQLModel, table=True):
-    """What ``/readyz`` writes, to know that it can: one row, made with the table."""
+    """The row that ``/readyz`` updates to prove that the database accepts writes."""
 
     __tablename__ = "health_checks"
 
@@ -290,7 +267,7 @@ class HealthCheck(SQLModel, table=True):
 
 
 class KeyCanary(SQLModel, table=True):
-    """A known text sealed by a SECRET_KEY that seals rows: whether it opens tells whether that key is still set."""
+    """A known text sealed with each SECRET_KEY in use: it opens only while that key is still configured."""
 
     __tablename__ = "key_canaries"
 
@@ -300,7 +277,7 @@ class KeyCanary(SQLModel, table=True):
 
 
 class ChosenSetting(SQLModel, table=True):
-    """A setting that an admin has chosen on a page; the environment's own counts before it."""
+    """A setting that an admin chose on a page; the environment takes precedence."""
 
     __tablename__ = "chosen_settings"
 
@@ -311,9 +288,9 @@ class ChosenSetting(SQLModel, table=True):
 
 
 class TestOrder(SQLModel, table=True):
-    """A sample order that an admin sent to the generator: no video, but what was sent, answered and read."""
+    """A sample order that an admin sent to the generator: what was sent, answered and read. It makes no video."""
 
-    __test__ = False  # pytest takes the name for a test's
+    __test__ = False  # keeps pytest from collecting it
     __tablename__ = "test_orders"
 
     id: str = Field(primary_key=True, max_length=64)
@@ -324,7 +301,7 @@ class TestOrder(SQLModel, table=True):
 
 
 class IdempotencyKey(SQLModel, table=True):
-    """A call that is done once for the key its caller gave it; it is running until ``status_code`` is set."""
+    """A call that runs once for the key its caller gave; it is in progress until ``status_code`` is set."""
 
     __tablename__ = "idempotency_keys"
 
@@ -332,7 +309,7 @@ class IdempotencyKey(SQLModel, table=True):
     endpoint: str = Field(primary_key=True, max_length=40)
     key: str = Field(primary_key=True, max_length=255)
     request_hash: str = Field(max_length=64)
-    # Who carries it out: another one with each takeover.
+    # The request that carries it out; replaced at each takeover.
     holder: str = Field(default_factory=lambda: uuid4().hex, unique=True, index=True, max_length=32)
     lease_until: datetime = Field(sa_type=UtcDateTime)
     video_id: str | None = None
@@ -343,10 +320,10 @@ class IdempotencyKey(SQLModel, table=True):
 
 
 class Event(SQLModel, table=True):
-    """Who did what when. Rows outlive what they speak of, so there are no foreign keys.
+    """An entry of the audit log. Rows outlive what they refer to, so there are no foreign keys.
 
-    What outside calls can repeat at will is one row an hour (``services/core/audit.py``): ``tally_key`` names it, ``times``
-    counts, and ``last_at`` is the last time. ``client_ip`` is empty for the machine's own work and once it has expired.
+    Events that clients can repeat at will share one row per hour (``services/core/audit.py``): ``tally_key`` identifies
+    it, ``times`` counts, ``last_at`` is the latest. ``client_ip`` is empty for background work and after its retention.
     """
 
     __tablename__ = "events"
@@ -387,7 +364,7 @@ class WebhookCall(SQLModel, table=True):
 
 
 class WebhookId(SQLModel, table=True):
-    """The hash of the ``webhook-id`` of a signed report that was applied, while its signature is valid."""
+    """The hash of the ``webhook-id`` of an applied report, kept while its signature is valid, against replays."""
 
     __tablename__ = "webhook_ids"
     id_hash: str = Field(primary_key=True, max_length=64)
@@ -395,7 +372,7 @@ class WebhookId(SQLModel, table=True):
 
 
 class GenerationCount(SQLModel, table=True):
-    """Renders ordered on one UTC day by an account; an empty ``user_id`` counts those of all accounts."""
+    """Renders ordered by an account on one UTC day; the row with an empty ``user_id`` counts all accounts."""
 
     __tablename__ = "generation_counts"
     user_id: str = Field(primary_key=True, max_length=32)
@@ -404,9 +381,9 @@ class GenerationCount(SQLModel, table=True):
 
 
 class OutboxMessage(SQLModel, table=True):
-    """Something to be told to somebody outside, written with the change it tells of. Outlives the video.
+    """A notification to send, written in the transaction of the change that causes it. Outlives the video.
 
-    ``next_attempt_at`` is when it may be taken next; None once it is delivered or given up.
+    ``next_attempt_at`` is the time of the next attempt; None once it is delivered or given up.
     """
 
     __tablename__ = "outbox"
@@ -425,7 +402,7 @@ class OutboxMessage(SQLModel, table=True):
 
 
 class StoreCapabilities(SQLModel, table=True):
-    """What was learned of a store: ``facts`` as ``gateways/store_capabilities.py`` writes them, ``id`` the hash of ``store``."""
+    """What was learned about an S3 store: ``facts`` is written by ``gateways``, ``id`` is the hash of ``store``."""
 
     __tablename__ = "store_capabilities"
 

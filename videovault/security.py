@@ -28,18 +28,18 @@ _passwords = CryptContext(
     argon2__time_cost=2,
     argon2__parallelism=1,
 )
-# Of 256 random bits that were thrown away; made by the parameters above, so that unknown users cost the same.
-_NOBODYS_HASH = (
+# The hash of 256 discarded random bits, with the parameters above, so that unknown users take equal time.
+_UNKNOWN_USER_HASH = (
     "$argon2id$v=19$m=19456,t=2,p=1$kbI2JgQgxDgn5JyTUso5Rw$2fpoLmgZuj864XCPtESnL+u6b7gJXSCsN4Cv8q93Kf4"
 )
-# Each takes 19 MiB and a processor for some 30 ms. A burst of an office passes, and half of the server's 40 threads
-# stay free for everything else.
+# Each hash takes 19 MiB and about 30 ms of CPU time. A burst from one office passes, and half of the server's 40
+# threads stay free for other requests.
 hashing = Bulkhead(at_once=CPU_CONCURRENCY, waiting=16, seconds=3.0)
-# In threads of its own: each thread that has ever hashed keeps those 19 MiB.
+# In dedicated threads: each thread that has ever hashed keeps those 19 MiB.
 _hashers = ThreadPoolExecutor(CPU_CONCURRENCY, thread_name_prefix="hashing")
 _NONCE_BYTES = 12
 _ALPHABET = string.ascii_lowercase + string.digits
-Purpose = Literal["order", "invitation", "reset", "visit", "device"]
+Purpose = Literal["order", "invitation", "reset", "visit", "device", "cursor"]
 DEVICE_SECONDS = 180 * 86400
 _WEBHOOK_HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
@@ -51,19 +51,19 @@ def hash_password(password: str) -> str:
 
 
 def verify_password(password: str, hashed: str | None) -> bool:
-    """Whether the password is right; without a hash (an unknown user) it takes as long and is False. Raises Busy."""
+    """Whether the password is right; False, in equal time, without a hash (an unknown user). Raises Busy."""
     with hashing.slot():
-        fits = bool(_hashers.submit(_passwords.verify, password, hashed or _NOBODYS_HASH).result())
+        fits = bool(_hashers.submit(_passwords.verify, password, hashed or _UNKNOWN_USER_HASH).result())
     return fits and hashed is not None
 
 
 def needs_rehash(hashed: str) -> bool:
-    """Whether the hash was made with other parameters than today's."""
+    """Whether the hash was made with outdated parameters."""
     return bool(_passwords.needs_update(hashed))
 
 
 def new_token() -> str:
-    """256 random bits for a session, to be shown once and stored as ``token_hash`` only."""
+    """256 random bits, to be shown once and stored as ``token_hash`` only."""
     return secrets.token_urlsafe(32)
 
 
@@ -72,7 +72,7 @@ def token_hash(token: str) -> str:
 
 
 def new_video_id() -> str:
-    """``video_<milliseconds>_<9 random characters>``, the guide's form."""
+    """``video_<milliseconds>_<9 random characters>``, as the guide prescribes."""
     tail = "".join(secrets.choice(_ALPHABET) for _ in range(9))
     return f"video_{time.time_ns() // 1_000_000}_{tail}"
 
@@ -83,7 +83,7 @@ def new_secret_key() -> str:
 
 
 def seal(secret_key: str, *, owner_id: str, video_id: str) -> str:
-    """Encrypt a video's key, or a text that holds it, so that it opens for this owner and this video only."""
+    """Encrypt a video's key, or a text that contains it, bound to this owner and this video."""
     nonce = secrets.token_bytes(_NONCE_BYTES)
     key = _derived(settings().sealing_keys[0])
     box = AESGCM(key).encrypt(nonce, secret_key.encode(), _binding(owner_id, video_id))
@@ -91,16 +91,16 @@ def seal(secret_key: str, *, owner_id: str, video_id: str) -> str:
 
 
 def unseal(sealed: str, *, owner_id: str, video_id: str, keys: Sequence[str] | None = None) -> str | None:
-    """The key that was sealed, or None when the row was moved, altered or sealed elsewhere.
+    """The sealed text, or None if the row was moved, altered, or sealed with another SECRET_KEY.
 
-    ``keys`` are SECRET_KEYs to try instead of those of the settings.
+    ``keys`` are SECRET_KEYs to try instead of the configured ones.
     """
     opened = _opened(sealed, _binding(owner_id, video_id), keys)
     return opened[0] if opened else None
 
 
 def reseal(sealed: str, *, owner_id: str, video_id: str) -> str | None:
-    """The same, sealed by today's SECRET_KEY; None when it is already, or does not open."""
+    """The same text sealed with the current SECRET_KEY; None if it is already, or cannot be unsealed."""
     opened = _opened(sealed, _binding(owner_id, video_id))
     if opened is None or opened[1] == settings().sealing_keys[0]:
         return None
@@ -108,19 +108,19 @@ def reseal(sealed: str, *, owner_id: str, video_id: str) -> str | None:
 
 
 def keys_match(shown: str, secret_key: str) -> bool:
-    """Compared in constant time, so that nobody can find a key letter by letter."""
+    """Compared in constant time, so that a key cannot be guessed character by character."""
     return hmac.compare_digest(shown.encode(errors="replace"), secret_key.encode())
 
 
 def integrity_tag(secret_key: str, s3_key: str) -> str:
-    """What is kept in the object's metadata, so that an object swapped in S3 is noticed."""
+    """Stored in the object's metadata to detect an object that was replaced in S3."""
     return hmac.new(secret_key.encode(), s3_key.encode(), hashlib.sha256).hexdigest()
 
 
 class Order(NamedTuple):
-    """What a callback token stands for: the video, the digest of the script, and the attempt that ordered it.
+    """The content of a callback token: the video, the digest of its script, and the attempt that ordered it.
 
-    The attempt is 0 in tokens of versions before it was named.
+    The attempt is 0 in tokens of versions that did not include it.
     """
 
     video_id: str
@@ -129,28 +129,28 @@ class Order(NamedTuple):
 
 
 def script_digest(script: Mapping[str, str]) -> str:
-    """The same for the same script only, whatever the order of its fields; 32 hexadecimal digits."""
+    """32 hexadecimal digits that identify the script, independent of the order of its fields."""
     return hashlib.sha256(json.dumps(script, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def callback_token(order: Order) -> str:
-    """What a generator shows to report on this one order."""
+    """The token with which a generator reports on this order."""
     return sign("order", order)
 
 
 def order_from_callback_token(token: str, *, max_age_seconds: int) -> Order | None:
-    """The order a callback token is good for, or None when it is forged or too old."""
-    said = unsign("order", token, max_age_seconds=max_age_seconds)
-    return None if said is None else Order(*said)
+    """The order of a callback token, or None if it is forged or expired."""
+    content = unsign("order", token, max_age_seconds=max_age_seconds)
+    return None if content is None else Order(*content)
 
 
-def sign(purpose: Purpose, said: Any) -> str:
-    """What was said (anything JSON can hold), readable by all, with a signature that is good for this purpose only."""
-    return str(_serializer(settings().sealing_keys[0], purpose).dumps(said))
+def sign(purpose: Purpose, content: Any) -> str:
+    """A token of JSON content, readable by anyone, with a signature that is valid for this purpose only."""
+    return str(_serializer(settings().sealing_keys[0], purpose).dumps(content))
 
 
 def unsign(purpose: Purpose, token: str, *, max_age_seconds: int) -> Any | None:
-    """What was said, or None when the token is forged, for another purpose or too old."""
+    """The token's content, or None if it is forged, for another purpose or expired."""
     for key in settings().sealing_keys:
         try:
             return _serializer(key, purpose).loads(token, max_age=max_age_seconds)
@@ -160,29 +160,29 @@ def unsign(purpose: Purpose, token: str, *, max_age_seconds: int) -> Any | None:
 
 
 class ViewPass(NamedTuple):
-    """What somebody who has opened a share link may see: this video, as long as its link is as it was then."""
+    """What a visitor who opened a share link may play: this video, until its link changes."""
 
     video_id: str
-    opening: int
+    link_version: int
 
 
-def issue_view_pass(ticket: ViewPass) -> str:
-    """What that person shows to play and download without being counted again."""
-    return sign("visit", ticket)
+def issue_view_pass(view_pass: ViewPass) -> str:
+    """The token with which a visitor plays and downloads without counting as another view."""
+    return sign("visit", view_pass)
 
 
-def is_valid_view_pass(shown: str, ticket: ViewPass, *, max_age_seconds: int) -> bool:
-    """Whether just this ticket was given out, and not too long ago."""
-    return bool(unsign("visit", shown, max_age_seconds=max_age_seconds) == [*ticket])
+def is_valid_view_pass(token: str, view_pass: ViewPass, *, max_age_seconds: int) -> bool:
+    """Whether the token was issued for exactly this view pass and has not expired."""
+    return bool(unsign("visit", token, max_age_seconds=max_age_seconds) == [*view_pass])
 
 
 def device_cookie(account: str) -> str:
-    """What tells later that a browser signed in to this account before; it grants nothing but its own rate limit."""
+    """Marks a browser that has signed in to this account; it grants only a rate limit of its own (OWASP)."""
     return sign("device", [token_hash(account), secrets.token_urlsafe(16)])
 
 
 def device_nonce(cookie: str, account: str) -> str:
-    """The random part of a ``device_cookie`` for this account; empty for any other text."""
+    """The random part of a ``device_cookie`` for this account; empty for any other value."""
     match unsign("device", cookie, max_age_seconds=DEVICE_SECONDS):
         case [str(name), str(nonce)] if name == token_hash(account):
             return nonce
@@ -190,28 +190,28 @@ def device_nonce(cookie: str, account: str) -> str:
 
 
 def password_fingerprint(password_hash: str) -> str:
-    """Tells two password hashes apart without giving either away."""
+    """Distinguishes two password hashes without revealing them."""
     return hmac.new(_derived(settings().sealing_keys[0]), password_hash.encode(), hashlib.sha256).hexdigest()[
         :32
     ]
 
 
 def key_fingerprint(key: str) -> str:
-    """Tells two SECRET_KEYs apart without giving either away; 32 hexadecimal digits."""
+    """Distinguishes two SECRET_KEYs without revealing them; 32 hexadecimal digits."""
     return hmac.new(_derived(key), b"videovault.fingerprint", hashlib.sha256).hexdigest()[:32]
 
 
 def verify_webhook_signature(body: bytes, headers: Mapping[str, str]) -> bool | None:
-    """Whether a call is signed, as Standard Webhooks say, with WEBHOOK_SECRET and within five minutes.
+    """Whether a call has a valid Standard Webhooks signature of WEBHOOK_SECRET, at most five minutes old.
 
-    None when it is not signed at all, or when there is no secret to hold it against.
+    None if it is not signed or no secret is configured.
     """
     secret = settings().webhook_secret.get_secret_value()
     if not secret or not any(name in headers for name in _WEBHOOK_HEADERS):
         return None
     try:
         Webhook(secret).verify(body, dict(headers), json_parse=False)
-    except (WebhookVerificationError, ValueError):  # the latter for signatures that are no base64
+    except (WebhookVerificationError, ValueError):  # ValueError: the signature is not base64
         return False
     return True
 
@@ -221,7 +221,7 @@ def _serializer(key: str, purpose: Purpose) -> URLSafeTimedSerializer:
 
 
 def _opened(sealed: str, binding: bytes, keys: Sequence[str] | None = None) -> tuple[str, str] | None:
-    """What was sealed, and the SECRET_KEY that it was sealed by."""
+    """The sealed text and the SECRET_KEY that sealed it."""
     try:
         raw = base64.urlsafe_b64decode(sealed)
     except ValueError:

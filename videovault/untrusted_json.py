@@ -1,4 +1,4 @@
-"""Reads JSON from outside within a depth that everything which handles it afterwards can bear."""
+"""Parses JSON from outside with a limit on nesting, so that recursive code behind it cannot overflow the stack."""
 
 import json
 from typing import Any
@@ -11,30 +11,30 @@ _BRACKETS = bytes.maketrans(b"{}", b"[]")
 
 
 class DuplicateKeyValues(list[Any]):
-    """The different values of a name that stands several times in one object."""
+    """The values of a key that occurs several times in one object."""
 
 
 class TooDeep(ValueError):
-    """Lists and objects inside each other beyond ``MOST_DEPTH``."""
+    """Lists and objects nested deeper than ``MAX_DEPTH``."""
 
 
 def loads(text: str | bytes) -> Any:
-    """What the JSON says. Raises TooDeep, and ValueError for what is no JSON; never RecursionError."""
+    """Parse JSON. Raises TooDeep, and ValueError for invalid JSON; never RecursionError."""
     text = _decoded(text)
     _check(text.encode(errors="surrogatepass"))
     return json.loads(text)
 
 
 def loads_checked(text: str | bytes) -> Any:
-    """As ``loads``, for what ``check`` has let through already: it takes longer than the reading."""
+    """As ``loads`` for text that passed ``check``, which takes longer than the parsing."""
     return json.loads(_decoded(text))
 
 
 def loads_lenient(text: str) -> tuple[Any, str]:
-    """As ``loads``, for JSON that people put together by hand: the first value, and the text behind it.
+    """As ``loads`` for hand-written JSON: the first value, and the text behind it.
 
-    Line breaks in strings are taken, a whole number too long for a column is read as a float, and a name that
-    stands twice with different values holds ``Repeated``.
+    Line breaks in strings are accepted, an integer too long for a column becomes a float, and a key that occurs twice
+    with different values holds ``DuplicateKeyValues``.
     """
     text = text.lstrip()
     _check(text.encode(errors="surrogatepass"))
@@ -43,7 +43,7 @@ def loads_lenient(text: str) -> tuple[Any, str]:
 
 
 def check(text: str | bytes) -> None:
-    """Raises TooDeep, before a parser sees the text; whether it is JSON at all is left to that parser."""
+    """Raises TooDeep; whether the text is valid JSON is left to the parser."""
     try:
         decoded = _decoded(text)
     except UnicodeDecodeError:
@@ -52,30 +52,28 @@ def check(text: str | bytes) -> None:
 
 
 def _decoded(text: str | bytes) -> str:
-    """As ``json.loads`` does it. Raises ValueError."""
+    """Decode as ``json.loads`` does. Raises ValueError."""
     return text if isinstance(text, str) else text.decode(json.detect_encoding(text), "surrogatepass")
 
 
 def _check(raw: bytes) -> None:
-    """Take strings out, then the innermost brackets, as often as may be: a few passes in C over at most 1 MiB."""
+    """Remove strings, then the innermost brackets up to ``MAX_DEPTH`` times: a few passes in C over at most 1 MiB."""
     if raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH:
         return
     bare = b"".join(raw.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
     brackets = bare.translate(_BRACKETS).translate(None, _OTHERS)
     for _ in range(MAX_DEPTH):
-        if (
-            _TOO_MANY in brackets
-        ):  # found at once, while taking pairs out of it would go through all of it each time
+        if _TOO_MANY in brackets:  # one pass finds it, while removing pairs would need a pass for each level
             break
         before, brackets = len(brackets), brackets.replace(b"[]", b"")
         if len(brackets) in (0, before):
             break
     if brackets:
-        raise TooDeep(f"Lists and objects go deeper than {MAX_DEPTH} levels.")
+        raise TooDeep(f"Lists and objects are nested deeper than {MAX_DEPTH} levels.")
 
 
 def _integer(digits: str) -> int | float:
-    """Python refuses to read thousands of digits at all."""
+    """Python refuses to parse integers of thousands of digits."""
     return int(digits) if len(digits) <= _LONGEST_INTEGER else float(digits)
 
 

@@ -19,11 +19,10 @@ from videovault.services.transfer import pipeline
 
 # Where the next version says what this one does not: what stands here, and what comes behind it.
 ADDED = {
-    "models.py": ('    avatar: str = ""\n', '    tone: str = ""\n'),
-    "services/core/fields.py": ('    "license": Rule("License", 200),\n', '    "tone": Rule("Tone", 80),\n'),
-    "services/videos/sidecar.py": ('    avatar: Text = ""\n', '    tone: Text = ""\n'),
-    "services/core/views.py": ("    license: str\n", "    tone: str\n"),
-    "api/schemas.py": ("    license: Text | None = None\n", "    tone: Text | None = None\n"),
+    "brief.py": (
+        '    license: Annotated[OptionalText, Rule("License", 200)] = ""\n',
+        '    tone: Annotated[OptionalText, Rule("Tone", 80)] = ""\n',
+    ),
 }
 MIGRATION = """import sqlalchemy as sa
 from alembic import op

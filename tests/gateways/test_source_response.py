@@ -175,7 +175,7 @@ def test_a_video_over_the_limit_is_refused_before_it_is_read(
 ) -> None:
     url = server.serve("/large", Manners(size=64 * MIB))
     failure = failure_of(make_source(max_bytes=2 * MIB), url)
-    assert failure.public_message == "The video is larger than the limit of 2 MiB."
+    assert failure.public_message == "The video is larger than the limit of 2.1 MB."
     assert not failure.retryable
     assert server.bytes_sent("/large") < 32 * MIB
 
@@ -184,7 +184,7 @@ def test_a_part_of_a_video_over_the_limit_is_refused_too(
     server: NaughtyServer, make_source: MakeSource
 ) -> None:
     url = server.serve("/large-part", Manners(size=4 * MIB))
-    assert "2 MiB" in failure_of(make_source(max_bytes=2 * MIB), url, start=10, end=20).public_message
+    assert "2.1 MB" in failure_of(make_source(max_bytes=2 * MIB), url, start=10, end=20).public_message
 
 
 @pytest.mark.parametrize(

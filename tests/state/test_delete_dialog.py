@@ -88,7 +88,7 @@ def test_of_several_those_that_stay_say_why(
     delete(tab, gone, kept)
     [card] = tab.sees(GalleryState).cards
     assert (card.video_id, card.answers) == (kept, 1)
-    assert card.remark.startswith("Another file is stored")
+    assert card.remark.startswith("The stored file of this video was replaced")
     assert tab.sees(SessionState).notice == "1 of 2 videos could not be deleted. Their cards say why."
     assert not exists(gone)
 

@@ -39,6 +39,7 @@ def test_durations_are_as_players_show_them(seconds: float, text: str) -> None:
         (58, "1 minute"),
         (150, "2 minutes"),
         (7200, "2 hours"),
+        (3 * 86400, "3 days"),
     ],
 )
 def test_what_is_left_is_rounded(seconds: float, text: str) -> None:

@@ -7,7 +7,8 @@ from sqlmodel import select
 
 from tests.support.generator import Generator
 from tests.support.waiting import HANG_SECONDS, eventually
-from videovault.db import read_db_now, reading, transaction
+from videovault.clock import read_db_now
+from videovault.db import reading, transaction
 from videovault.gateways import storage
 from videovault.gateways.storage import Description
 from videovault.models import Status, UploadPart, Video

@@ -6,18 +6,12 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
+from videovault.brief import OptionalBrief, check_encodable
 from videovault.services.core.views import PublicStatus
 from videovault.services.sharing.share_links import MAX_DAYS, MAX_VIEWS
 
 NOT_SHOWN = "This contains characters that cannot be shown."
 LARGEST = 2**63 - 1  # what a column holds
-
-
-def _whole(value: str) -> str:
-    """Half a surrogate pair is valid JSON, but can be neither hashed, stored nor sent on."""
-    if any(unicodedata.category(char) == "Cs" for char in value):
-        raise ValueError(NOT_SHOWN)
-    return value
 
 
 def _shown(value: str) -> str:
@@ -31,7 +25,7 @@ def _blank_as_none(value: object) -> object:
 
 
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-Text = Annotated[str, AfterValidator(_whole)]
+Text = Annotated[str, AfterValidator(check_encodable)]
 Line = Annotated[Text, AfterValidator(_shown)]
 Email = Annotated[Line, StringConstraints(min_length=1, max_length=254)]
 
@@ -129,26 +123,20 @@ class AvatarOrderBody(CamelBody):
     avatar_ids: Annotated[list[Id], Field(max_length=1000)]
 
 
-class BriefBody(Body):
+class BriefBody(OptionalBrief, Body):
     """The create-video form, for the first webhook."""
 
     topic: Text
-    company_name: Text | None = None
-    social_handles: Text | None = None
-    license: Text | None = None
     avatar: Text
     email: Text
 
 
-class ScriptBody(Body):
+class ScriptBody(OptionalBrief, Body):
     """The guide's generate body; ``videoId`` continues a draft."""
 
     hook: Text
     body: Text
     conclusion: Text
-    company_name: Text | None = None
-    social_handles: Text | None = None
-    license: Text | None = None
     avatar: Text
     email: Text
     video_id: Annotated[Id | None, Field(alias="videoId")] = None
@@ -219,4 +207,4 @@ class GalleryParams(CamelBody):
     q: Annotated[Line, StringConstraints(max_length=200)] = ""
     sort: Annotated[Sort | None, or_blank(Sort)] = None
     limit: Annotated[Page | None, or_blank(Page)] = None
-    cursor: Annotated[Text, StringConstraints(max_length=100)] = ""
+    cursor: Annotated[Text, StringConstraints(max_length=2000)] = ""

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 import httpx
 
 from videovault.errors import SourceError
+from videovault.formatting import format_size
 from videovault.gateways import http_headers
 
 # Web pages that come instead of a video: which kind it is, and what the person can do about it.
@@ -103,7 +104,6 @@ _LINK_FAULTS = {
     425: _NOT_YET.format(425),
 }
 _MAY_APPEAR = (403, 404, 409, 425)
-_UNITS = ((1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB"))
 
 
 class LinkExpired(SourceError):
@@ -154,7 +154,7 @@ def empty() -> SourceError:
 
 
 def too_large(limit: int) -> SourceError:
-    return SourceError(f"The video is larger than the limit of {_size(limit)}.")
+    return SourceError(f"The video is larger than the limit of {format_size(limit)}.")
 
 
 def too_long(seconds: float) -> SourceError:
@@ -223,10 +223,3 @@ def retry_after_seconds(retry_after: str) -> float | None:
         return float(text)
     date = http_headers.parse_date(text)
     return None if date is None else max(0.0, (date - datetime.now(UTC)).total_seconds())
-
-
-def _size(count: int) -> str:
-    for unit, name in _UNITS:
-        if count >= unit:
-            return f"{count / unit:.1f}".removesuffix(".0") + f" {name}"
-    return f"{count} bytes"

@@ -12,6 +12,7 @@ from videovault import worker
 from videovault.config import settings
 from videovault.errors import Conflict, InvalidInput, VideoNotFound, WebhookError
 from videovault.services.core.access import Caller
+from videovault.services.core.fields import BRIEF
 from videovault.services.core.views import ScriptView, VideoView
 from videovault.services.generation import avatars as generation_avatars
 from videovault.services.generation import budget as generation_budget
@@ -77,7 +78,7 @@ class WaitState(SessionState):
 
 # The brief as its form shows it: an avatar that is offered, or any other by the generator's ID.
 
-TEXTS = ("topic", "company_name", "social_handles", "license")
+TEXTS = tuple(name for name in BRIEF if name != "avatar")
 EMPTY = {**dict.fromkeys(TEXTS, ""), "avatar": BUILT_IN_NAMES[0], "avatar_name": ""}
 
 

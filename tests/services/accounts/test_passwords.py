@@ -87,7 +87,7 @@ def test_a_wrong_login_costs_one_check_whoever_it_names(email: str) -> None:
 
 
 def test_the_hash_that_stands_for_nobody_is_of_todays_making() -> None:
-    assert not security.needs_rehash(security._NOBODYS_HASH)
+    assert not security.needs_rehash(security._UNKNOWN_USER_HASH)
 
 
 @pytest.mark.usefixtures("anna")

@@ -11,9 +11,10 @@ from sqlmodel import select
 
 from tests.support.installation import Configure
 from videovault import models, security
+from videovault.clock import utcnow
 from videovault.db import reading, transaction
 from videovault.errors import Forbidden, InvalidInput, NotFound, NotSignedIn
-from videovault.models import User, utcnow
+from videovault.models import User
 from videovault.services.accounts import accounts, invitations, password_reset, sessions, tokens
 from videovault.services.admin import users
 from videovault.services.core.access import Caller

@@ -13,9 +13,10 @@ import videovault
 from tests.services.conftest import Row
 from tests.support.installation import Configure
 from videovault import db, logs
+from videovault.clock import utcnow
 from videovault.db import reading, transaction
 from videovault.gateways.storage import Storage
-from videovault.models import Event, Status, Video, WebhookCall, utcnow
+from videovault.models import Event, Status, Video, WebhookCall
 from videovault.services.accounts import accounts, invitations, password_reset, tokens
 from videovault.services.admin import audit_log, rescue, users
 from videovault.services.admin.audit_log import AuditLogQuery

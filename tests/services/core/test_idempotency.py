@@ -13,9 +13,10 @@ from sqlmodel import select, update
 from tests.services.conftest import SCRIPT
 from tests.support.installation import Configure
 from tests.support.keys import OTHER_KEY
+from videovault.clock import utcnow
 from videovault.db import reading, transaction
 from videovault.errors import Conflict, InvalidInput, RequestInProgress
-from videovault.models import IdempotencyKey, Status, Video, utcnow
+from videovault.models import IdempotencyKey, Status, Video
 from videovault.services.accounts import accounts
 from videovault.services.core import idempotency
 from videovault.services.core.access import Caller

@@ -8,9 +8,10 @@ import pytest
 from sqlmodel import col, select
 
 from tests.support.installation import Configure
+from videovault.clock import utcnow
 from videovault.db import reading, transaction
 from videovault.errors import Conflict
-from videovault.models import Event, OutboxMessage, Status, User, Video, utcnow
+from videovault.models import Event, OutboxMessage, Status, User, Video
 from videovault.services.core import lifecycle
 from videovault.services.core.access import Caller
 from videovault.services.transfer import pipeline

@@ -7,9 +7,10 @@ import pytest
 from sqlmodel import select
 
 from tests.support.installation import Configure
+from videovault.clock import utcnow
 from videovault.db import reading, transaction
 from videovault.errors import NotSignedIn
-from videovault.models import Channel, OutboxMessage, Session, utcnow
+from videovault.models import Channel, OutboxMessage, Session
 from videovault.services.accounts import accounts, password_reset, sessions
 from videovault.services.core.access import Caller
 from videovault.services.maintenance import repair

@@ -11,8 +11,9 @@ from standardwebhooks import Webhook
 from tests.support.installation import Configure
 from tests.support.mail_server import MailServer, mail_server
 from tests.support.receiver import SECRET, Receiver, receiver
+from videovault.clock import utcnow
 from videovault.db import reading, transaction
-from videovault.models import Channel, OutboxMessage, User, utcnow
+from videovault.models import Channel, OutboxMessage, User
 from videovault.services.core.access import Caller
 from videovault.services.notifications import outbox
 

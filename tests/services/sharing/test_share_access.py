@@ -151,7 +151,7 @@ def test_a_wrong_key_and_an_absent_video_are_refused_with_the_same_words(video_i
         with pytest.raises(WrongSecretKey) as refusal:
             share_access.open_page(asked, ShareCredentials(shown))
         said.add(refusal.value.public_message)
-    assert said == {"This link does not work any more."}
+    assert said == {"This link no longer works."}
 
 
 def test_after_twenty_wrong_keys_an_address_waits_even_with_the_right_one(video_id: str, key: str) -> None:

@@ -9,10 +9,11 @@ from tests.services.conftest import Row
 from tests.support.generator import Generator
 from tests.support.installation import Configure
 from tests.support.videos import insert_video, store_video
+from videovault.clock import utcnow
 from videovault.db import reading, transaction
 from videovault.errors import Conflict, InvalidInput, WrongSecretKey
 from videovault.gateways.storage import Storage
-from videovault.models import Event, Status, Video, utcnow
+from videovault.models import Event, Status, Video
 from videovault.services.core.access import Caller
 from videovault.services.sharing import share_access, share_links
 from videovault.services.sharing.share_access import ShareCredentials

@@ -10,7 +10,7 @@ import pytest
 from tests.services.conftest import Row
 from tests.support.installation import Configure
 from tests.support.videos import finish_video, insert_video
-from videovault import models
+from videovault import clock
 from videovault.db import db_now, read_db_now, transaction
 from videovault.models import Status, Video
 from videovault.services.core.access import Caller
@@ -112,7 +112,7 @@ def test_a_video_that_a_worker_has_not_let_go_of_waits(anna: Caller) -> None:
 
 
 def test_the_generator_is_asked_first_for_whoever_has_the_fewest_in_work(anna: Caller, bert: Caller) -> None:
-    insert_video(anna, Status.GENERATING, ago=60, requested_at=models.utcnow())
+    insert_video(anna, Status.GENERATING, ago=60, requested_at=clock.utcnow())
     mine = insert_video(anna, Status.GENERATING, ago=50)
     berts = insert_video(bert, Status.GENERATING, ago=10)
     assert scheduler.next_unrequested() == berts
@@ -149,7 +149,7 @@ def test_a_worker_whose_clock_is_wrong_takes_no_living_workers_video(
     anna: Caller, row: Row, monkeypatch: pytest.MonkeyPatch, hours: int
 ) -> None:
     video_id = insert_video(anna, Status.QUEUED)
-    overdue = insert_video(anna, Status.GENERATING, requested_at=models.utcnow(), deadline_at=_in(minutes=30))
+    overdue = insert_video(anna, Status.GENERATING, requested_at=clock.utcnow(), deadline_at=_in(minutes=30))
     assert claimed() == video_id
 
     class Jumped(datetime):
@@ -158,8 +158,8 @@ def test_a_worker_whose_clock_is_wrong_takes_no_living_workers_video(
             del tz
             return cls.fromtimestamp((datetime.now(UTC) + timedelta(hours=hours)).timestamp(), UTC)
 
-    monkeypatch.setattr(models, "datetime", Jumped)
-    assert abs(models.utcnow() - datetime.now(UTC)) > timedelta(minutes=59)
+    monkeypatch.setattr(clock, "datetime", Jumped)
+    assert abs(clock.utcnow() - datetime.now(UTC)) > timedelta(minutes=59)
     repair.repair(enqueue=lambda _video_id: None)
     assert row(video_id).status == Status.STORING
     assert row(overdue).status == Status.GENERATING
@@ -175,4 +175,4 @@ def _stored(video_id: str) -> str:
 
 
 def _in(**span: float) -> datetime:
-    return models.utcnow() + timedelta(**span)
+    return clock.utcnow() + timedelta(**span)

@@ -11,10 +11,11 @@ from sqlalchemy import event
 from tests.support.people import MakeClient, Person
 from tests.support.statements import statements
 from videovault import db
+from videovault.clock import utcnow
 from videovault.db import transaction
 from videovault.errors import Forbidden
 from videovault.gateways.storage import Storage
-from videovault.models import Status, Video, utcnow
+from videovault.models import Status, Video
 from videovault.services.core import lifecycle
 from videovault.services.core.access import Caller
 from videovault.services.videos import gallery

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from sqlmodel import col, select
 
+from videovault.clock import utcnow
 from videovault.db import transaction
 from videovault.gateways.storage import Storage
-from videovault.models import Event, Status, Video, utcnow
+from videovault.models import Event, Status, Video
 from videovault.services.core import lifecycle
 from videovault.services.core.access import Caller
 from videovault.services.transfer import pipeline

@@ -12,10 +12,11 @@ from tests.support.installation import Configure
 from tests.support.media import MEASURED
 from tests.support.s3_proxy import S3Proxy, s3_proxy
 from videovault import security
+from videovault.clock import utcnow
 from videovault.db import transaction
 from videovault.errors import InvalidInput, VideoNotFound
 from videovault.gateways import storage
-from videovault.models import Status, Video, utcnow
+from videovault.models import Status, Video
 from videovault.services.core.access import Caller
 from videovault.services.core.naming import folder
 from videovault.services.generation import orders

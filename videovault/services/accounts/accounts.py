@@ -7,10 +7,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, delete, exists, func, select
 
 from videovault import logs, models, security
+from videovault.clock import utcnow
 from videovault.config import settings
 from videovault.db import advisory_lock, reading, transaction
 from videovault.errors import Conflict, Forbidden, InvalidInput, NotSignedIn, StorageError
-from videovault.models import Event, Status, TestOrder, User, Video, utcnow
+from videovault.models import Event, Status, TestOrder, User, Video
 from videovault.services.accounts import invitations, passwords, sessions
 from videovault.services.accounts.sessions import authenticate, logout
 from videovault.services.core import audit, fields, lifecycle, quota

@@ -5,10 +5,11 @@ from datetime import timedelta
 from sqlmodel import Session, col, delete, or_, select, update
 
 from videovault import security
+from videovault.clock import utcnow
 from videovault.config import settings
 from videovault.db import transaction
 from videovault.errors import Conflict, Forbidden
-from videovault.models import Event, Invitation, User, utcnow
+from videovault.models import Event, Invitation, User
 from videovault.services.accounts.views import LinkView
 from videovault.services.core import fields
 from videovault.services.core.access import Caller, check_admin, check_not_api_token

@@ -6,10 +6,11 @@ from typing import Any
 from sqlmodel import null, select
 
 from videovault import logs, security
+from videovault.clock import utcnow
 from videovault.config import settings
 from videovault.db import reading, transaction
 from videovault.errors import Forbidden, InvalidInput, UserNotFound
-from videovault.models import Channel, Event, OutboxMessage, User, utcnow
+from videovault.models import Channel, Event, OutboxMessage, User
 from videovault.services.accounts import passwords, sessions
 from videovault.services.accounts.views import LinkView
 from videovault.services.core import audit, fields

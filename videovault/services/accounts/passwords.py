@@ -79,7 +79,7 @@ def _renew(user: User, password: str) -> None:
         if replace_hash(session, user, renewed):
             user.password_hash = renewed
 
-    try_write("password hash", keep, patience=LAST_SEEN_LOCK_SECONDS)
+    try_write("password hash", keep, lock_timeout=LAST_SEEN_LOCK_SECONDS)
 
 
 @lru_cache(maxsize=1)

@@ -6,10 +6,11 @@ from datetime import timedelta
 from sqlmodel import Session, col, delete, or_, select, update
 
 from videovault import models, security
+from videovault.clock import utcnow
 from videovault.config import settings
 from videovault.db import LAST_SEEN_LOCK_SECONDS, keep_newest, reading, transaction, try_write
 from videovault.errors import NotFound, NotSignedIn
-from videovault.models import ApiToken, Event, User, utcnow
+from videovault.models import ApiToken, Event, User
 from videovault.services.accounts.views import SessionView
 from videovault.services.core.access import Caller, check_not_api_token
 
@@ -142,4 +143,4 @@ def _note_seen(living: Sequence[models.Session]) -> None:
         ):
             session.exec(seen.values(last_seen_at=utcnow()))
 
-    try_write("last seen", keep, patience=LAST_SEEN_LOCK_SECONDS)
+    try_write("last seen", keep, lock_timeout=LAST_SEEN_LOCK_SECONDS)

@@ -5,9 +5,10 @@ from datetime import timedelta
 from sqlmodel import col, delete, func, or_, select, update
 
 from videovault import security
+from videovault.clock import utcnow
 from videovault.db import LAST_SEEN_LOCK_SECONDS, advisory_lock, reading, transaction, try_write
 from videovault.errors import Conflict, InvalidInput, NotFound, NotSignedIn
-from videovault.models import ApiToken, Event, User, utcnow
+from videovault.models import ApiToken, Event, User
 from videovault.services.accounts.views import NewToken, Scope, TokenView
 from videovault.services.core import fields
 from videovault.services.core.access import Caller, check_not_api_token
@@ -93,4 +94,4 @@ def _note_used(row: ApiToken) -> None:
     if row.last_used_at and utcnow() - row.last_used_at < LAST_USED_INTERVAL:
         return
     used = update(ApiToken).where(col(ApiToken.id) == row.id).values(last_used_at=utcnow())
-    try_write("last used", lambda session: session.exec(used), patience=LAST_SEEN_LOCK_SECONDS)
+    try_write("last used", lambda session: session.exec(used), lock_timeout=LAST_SEEN_LOCK_SECONDS)

@@ -9,10 +9,10 @@ from sqlalchemy import ColumnElement, exists
 from sqlmodel import Session, and_, col, func, or_, select
 
 from videovault.db import reading
-from videovault.errors import InvalidInput
 from videovault.models import Event, User, Video
 from videovault.services.admin.views import AuditEntryView, AuditLogView, Group
 from videovault.services.core import client_ip as core_client_ip
+from videovault.services.core import cursors
 from videovault.services.core.access import Caller, check_admin
 
 STATUS = "status"
@@ -99,7 +99,7 @@ def _wanted(query: AuditLogQuery) -> list[ColumnElement[bool]]:
     if query.until:
         wanted.append(col(Event.at) < query.until)
     if query.cursor:
-        wanted.append(col(Event.id) < _number(query.cursor))
+        wanted.append(col(Event.id) < cursors.decode_id(query.cursor))
     return wanted
 
 
@@ -169,10 +169,3 @@ def _entry(
         last_at=event.last_at,
         detail=detail,
     )
-
-
-def _number(cursor: str) -> int:
-    if not cursor.isdecimal() or len(cursor) > 18:
-        message = "This cursor was not given out by an earlier page."
-        raise InvalidInput(message, {"cursor": message})
-    return int(cursor)

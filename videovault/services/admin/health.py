@@ -94,7 +94,7 @@ def timeout_message(name: str) -> str:
 def _database() -> None:
     with reading() as session:
         session.exec(select(User.id).limit(1)).first()
-    with transaction(patience=TIMEOUT_SECONDS) as session:
+    with transaction(lock_timeout=TIMEOUT_SECONDS) as session:
         row = update(HealthCheck).where(col(HealthCheck.name) == WRITTEN_ROW)
         session.exec(row.values(written_at=read_db_now(session)))
 

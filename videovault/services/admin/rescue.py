@@ -1,7 +1,7 @@
 """The callback inbox: what admins see of the webhook calls of the last 30 days, and how they help a stuck video on."""
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Literal
 
@@ -11,8 +11,9 @@ from videovault.db import reading, transaction
 from videovault.errors import Conflict, InvalidInput, NotFound, VideoNotFound
 from videovault.gateways import source, webhook_reply
 from videovault.models import Event, Status, Video, WebhookCall, utcnow
-from videovault.services.core import fields
+from videovault.services.core import cursors, fields
 from videovault.services.core.access import Caller, check_admin, open_video
+from videovault.services.core.lifecycle import Enqueue
 from videovault.services.core.views import Timestamp, VideoView, View
 from videovault.services.generation import callbacks, orders, webhook_log
 from videovault.services.generation.callbacks import Report
@@ -113,7 +114,6 @@ def without_paths(text: str) -> str:
 RETENTION = timedelta(days=30)
 MAX_READ_AGAIN = 200  # videos whose answers are read again at once
 STUCK = (Status.GENERATING, Status.FAILED)
-Enqueue = Callable[[str], object]
 
 
 def list_calls(
@@ -132,7 +132,7 @@ def list_calls(
     if direction:
         wanted = wanted.where(WebhookCall.direction == direction)
     if cursor:
-        wanted = wanted.where(col(WebhookCall.id) < _number(cursor))
+        wanted = wanted.where(col(WebhookCall.id) < cursors.decode_id(cursor))
     with reading() as session:
         found = list(session.exec(wanted))
         page = found[:limit]
@@ -267,10 +267,3 @@ def _report(caller: Caller, row: WebhookCall) -> Report:
     with reading() as session:
         owner_id = open_video(session, caller, video_id, "read").row.owner_id
     return Report.of(said, user_id=owner_id, video_id=video_id)
-
-
-def _number(cursor: str) -> int:
-    if not cursor.isdecimal() or len(cursor) > 9:
-        message = "This cursor was not given out by an earlier page."
-        raise InvalidInput(message, {"cursor": message})
-    return int(cursor)

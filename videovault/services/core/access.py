@@ -7,8 +7,9 @@ from sqlalchemy import CursorResult, update
 from sqlmodel import Session, col
 
 from videovault import logs, security
+from videovault.clock import utcnow
 from videovault.errors import Forbidden, UserNotFound, VideoNotFound, WrongSecretKey
-from videovault.models import Status, User, Video, utcnow
+from videovault.models import Status, User, Video
 from videovault.services.core import fields
 
 # read: see it and fetch its file. change: all that its row goes through, a generator's report too. share: see or

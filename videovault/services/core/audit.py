@@ -12,9 +12,10 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, and_, col, delete, exists, func, or_, select, update
 
 from videovault import logs
+from videovault.clock import utcnow
 from videovault.db import AUDIT_LOCK_SECONDS, advisory_lock, reading, transaction
 from videovault.errors import DiskFull
-from videovault.models import Event, Video, utcnow
+from videovault.models import Event, Video
 from videovault.services.core import client_ip as core_client_ip
 
 # At most so many rows of one kind in an hour, however many addresses call; the rest share one row.
@@ -127,7 +128,7 @@ def try_record_hourly(kind: str, **values: Any) -> None:
     What cannot be written into the database is then in the log.
     """
     try:
-        with transaction(patience=AUDIT_LOCK_SECONDS) as session:
+        with transaction(lock_timeout=AUDIT_LOCK_SECONDS) as session:
             record_hourly(session, kind, **values)
     except (DiskFull, SQLAlchemyError) as error:
         log.error("event not recorded", kind=kind, reason=type(error).__name__, **values)  # noqa: TRY400 - the reason is enough

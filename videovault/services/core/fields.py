@@ -2,10 +2,10 @@
 
 import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from email_validator import EmailNotValidError, validate_email
 
+from videovault.brief import OPTIONAL_RULES, Rule
 from videovault.errors import InvalidInput, UnsafeUrl
 from videovault.gateways import urls
 
@@ -13,29 +13,12 @@ CHECK_FIELDS = "Please check the marked fields."
 INVALID_EMAIL = "This is not a complete e-mail address, such as name@example.com."
 
 
-@dataclass(frozen=True)
-class Rule:
-    """``label`` names the field to a person, ``longest`` counts characters, ``missing`` says what to do if it is.
-
-    ``exact``: an identifier, which stays in the Unicode form that it came in.
-    """
-
-    label: str
-    longest: int
-    required: bool = False
-    multiline: bool = False
-    missing: str = ""
-    exact: bool = False
-
-
 # An ID at a generator, which may be a whole address.
 MAX_AVATAR_LENGTH = urls.MAX_URL_BYTES
 
 BRIEF = {
     "topic": Rule("Topic", 2_000, required=True, multiline=True, missing="Say what the video is about."),
-    "company_name": Rule("Company name", 120),
-    "social_handles": Rule("Social handles", 200),
-    "license": Rule("License", 200),
+    **OPTIONAL_RULES,
     # As the generator knows it: often an id, sometimes the address of a picture.
     "avatar": Rule("Avatar", MAX_AVATAR_LENGTH, required=True, missing="Say who speaks.", exact=True),
 }
@@ -120,9 +103,9 @@ def _checked_text(rule: Rule, value: str) -> str:
     allowed = "\n\t" if rule.multiline else ""
     if any(unicodedata.category(char) in ("Cc", "Cs") and char not in allowed for char in text):
         raise ValueError(f"{rule.label} contains characters that cannot be shown.")
-    if len(text) > rule.longest:
+    if len(text) > rule.max_length:
         raise ValueError(
-            f"{rule.label} is too long: {len(text):,} characters, at most {rule.longest:,} are possible."
+            f"{rule.label} is too long: {len(text):,} characters, at most {rule.max_length:,} are possible."
         )
     if rule.required and not text:
         raise ValueError(rule.missing or f"{rule.label} is missing.")

@@ -12,9 +12,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col
 
 from videovault import security
+from videovault.clock import utcnow
 from videovault.db import transaction
 from videovault.errors import Conflict, InvalidInput, RequestInProgress, VideoVaultError
-from videovault.models import IdempotencyKey, utcnow
+from videovault.models import IdempotencyKey
 
 KEY_LIFETIME = timedelta(hours=24)
 LEASE = timedelta(seconds=30)  # without a renewal for so long, whoever carries the call out counts as dead

@@ -1,7 +1,7 @@
 """A video's life: every change of status is one conditional UPDATE with an event beside it."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypedDict
 
@@ -9,10 +9,10 @@ from sqlalchemy import ColumnElement, CursorResult, update
 from sqlmodel import Session, col, or_, select
 
 from videovault import security
+from videovault.clock import db_now, utcnow
 from videovault.config import settings
-from videovault.db import db_now
 from videovault.errors import Conflict
-from videovault.models import Channel, Event, OutboxMessage, Status, Video, utcnow
+from videovault.models import Channel, Event, OutboxMessage, Status, Video
 from videovault.services.core.views import NoticeView, VideoView, iso_utc
 
 # What a finished or failed video has to tell its owner: on open pages, and in the outbox for those outside.
@@ -79,6 +79,8 @@ def _data(video: Video) -> dict[str, Any]:
     return {"videoId": video.id, "userId": video.owner_id, **shown}
 
 
+# Hands a video's id to the worker. Call it after the commit: the worker must find the row.
+Enqueue = Callable[[str], object]
 LEASE_SECONDS = 20.0  # without a heartbeat for so long, the worker counts as dead
 ActorKind = Literal["person", "generator", "worker", "repair"]
 

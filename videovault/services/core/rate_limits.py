@@ -17,6 +17,7 @@ from limits.strategies import MovingWindowRateLimiter
 from videovault import logs, security
 from videovault.config import settings
 from videovault.errors import InvalidInput, RateLimited
+from videovault.formatting import format_duration
 from videovault.services.core import client_ip, fields
 
 # Rate limits counted in this process, in bounded memory. ``limits.storage.MemoryStorage`` keeps the key of every window that has expired, and walks through all keys after each hit. Keys are made of what strangers send, so its memory and its CPU time grew without bound.
@@ -134,7 +135,7 @@ def login(email: str, address: str, device: str = "") -> Iterator[None]:
     whose cookie ``device`` shows that it signed in to this account before has its own allowance (OWASP, device
     cookies). An address that did is not held to the limit of the account, which other addresses can exhaust.
     """
-    security.hashing.check_room()  # what is refused for that is no guess
+    security.hashing.check_capacity()  # what is refused for that is no guess
     account = _account(email)
     nonce = security.device_nonce(device, account)
     if nonce:
@@ -155,7 +156,7 @@ def confirmation(user_id: str) -> Iterator[None]:
 
     Whoever took over a session must not find out the password that goes with it.
     """
-    security.hashing.check_room()
+    security.hashing.check_capacity()
     with _guess([(PASSWORD_ATTEMPTS, "confirmation", user_id)]):
         yield
 
@@ -293,8 +294,7 @@ def _account(email: str) -> str:
 
 def _refuse(seconds: int) -> None:
     if seconds:
-        raise RateLimited(f"That was tried too often. Please try again in {_spelled(seconds)}.", seconds)
-
-
-def _spelled(seconds: int) -> str:
-    return "a minute" if seconds <= 60 else f"{math.ceil(seconds / 60)} minutes"
+        raise RateLimited(
+            f"That was tried too often. Please try again in {format_duration(60 * math.ceil(seconds / 60))}.",
+            seconds,
+        )

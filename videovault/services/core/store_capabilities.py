@@ -6,10 +6,11 @@ from pathlib import Path
 from sqlalchemy.exc import SQLAlchemyError
 
 from videovault import logs
+from videovault.clock import utcnow
 from videovault.db import AUDIT_LOCK_SECONDS, engine, reading, try_write
 from videovault.gateways import store_capabilities
 from videovault.gateways.store_capabilities import Facts
-from videovault.models import StoreCapabilities, utcnow
+from videovault.models import StoreCapabilities
 
 log = logs.get(__name__)
 
@@ -34,7 +35,7 @@ class DatabaseCapabilities:
         row = StoreCapabilities(
             id=_id(store), store=store, facts=store_capabilities.as_json(facts), learned_at=utcnow()
         )
-        try_write("store capabilities", lambda session: session.merge(row), patience=AUDIT_LOCK_SECONDS)
+        try_write("store capabilities", lambda session: session.merge(row), lock_timeout=AUDIT_LOCK_SECONDS)
 
 
 def _has_database() -> bool:

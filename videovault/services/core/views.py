@@ -6,8 +6,10 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 from pydantic.alias_generators import to_camel
 
+from videovault.brief import Brief
+from videovault.clock import utcnow
 from videovault.config import settings
-from videovault.models import CopyState, Event, Playback, Status, User, Video, utcnow
+from videovault.models import CopyState, Event, Playback, Status, User, Video
 
 PublicStatus = Literal["draft", "processing", "ready", "failed"]
 PUBLIC_STATUS: dict[str, PublicStatus] = {
@@ -262,23 +264,14 @@ class SourceView(View):
     video_url: str = Field(repr=False)
 
 
-class ScriptView(View):
+class ScriptView(Brief, View):
     """A draft or a video's script, as the generation modal edits it."""
 
     video_id: str
-    topic: str
-    hook: str
-    body: str
-    conclusion: str
-    company_name: str
-    social_handles: str
-    license: str
-    avatar: str
 
     @classmethod
     def of(cls, video: Video) -> "ScriptView":
-        fields = {name: getattr(video, name) for name in cls.model_fields if name != "video_id"}
-        return cls(video_id=video.id, **fields)
+        return cls(video_id=video.id, **{name: getattr(video, name) for name in Brief.model_fields})
 
 
 class GalleryView(View):

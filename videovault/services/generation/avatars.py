@@ -11,13 +11,14 @@ from io import BytesIO
 from sqlalchemy.orm import defer
 from sqlmodel import Session, col, select
 
+from videovault.brief import Rule
 from videovault.bulkhead import Bulkhead
 from videovault.db import advisory_lock, reading, transaction
 from videovault.errors import Conflict, InvalidInput, NotFound
 from videovault.models import Avatar, Event
 from videovault.services.core import fields
 from videovault.services.core.access import Caller, check_admin, recheck_admin
-from videovault.services.core.fields import MAX_AVATAR_LENGTH, Rule
+from videovault.services.core.fields import MAX_AVATAR_LENGTH
 from videovault.services.core.views import View
 
 # Pictures from outside, made small and of one kind: only what was decoded here is kept and served.

@@ -51,6 +51,7 @@ from videovault.models import Event, Status, Video, WebhookId, utcnow
 from videovault.security import Order, order_from_callback_token
 from videovault.services.core import fields, lifecycle, rate_limits
 from videovault.services.core.access import Caller, open_video
+from videovault.services.core.lifecycle import Enqueue
 from videovault.services.core.views import Metadata, VideoView
 from videovault.services.generation import orders, webhook_log
 
@@ -95,7 +96,6 @@ LONG_REPORT_BYTES = 16 * 1024
 # The others wait for one thread's share of the processor, however many reports come at once.
 reading_long = Bulkhead(at_once=1, waiting=16, seconds=20.0)
 CALLBACK_TOKEN_TTL = orders.MAX_RENDER_TIMEOUT + timedelta(days=7)
-Enqueue = Callable[[str], object]
 
 
 @dataclass(frozen=True)

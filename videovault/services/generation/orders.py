@@ -21,6 +21,7 @@ from videovault.security import Order
 from videovault.services.core import fields, idempotency, lifecycle, quota, rate_limits
 from videovault.services.core.access import Caller, open_video
 from videovault.services.core.idempotency import Claim
+from videovault.services.core.lifecycle import Enqueue
 from videovault.services.core.naming import object_key, title_from_text
 from videovault.services.core.views import VideoView
 from videovault.services.generation import budget, webhook_log
@@ -36,7 +37,6 @@ BUSY_RETRY_SECONDS = (
 BUSY_NOTE = "The generator is busy and has not begun. The order is sent again by itself."
 ORDERED_ONCE = "The video was ordered once and may be in the making, so we wait for the generator's report."
 
-Enqueue = Callable[[str], object]
 Keep = Callable[[Video, Iterator[bytes], int | None], object]
 """Stores the video that is the answer to its own order: its pieces, and how many bytes they are if that is known.
 

@@ -1,6 +1,5 @@
 """Asking generators that gave a status address how far they are; between two questions nothing is held but a row."""
 
-from collections.abc import Callable
 from typing import Any
 
 from sqlmodel import Session, col, select
@@ -14,9 +13,9 @@ from videovault.gateways.webhook_reply import Generation
 from videovault.gateways.webhooks import Exchange
 from videovault.models import Status, Video, utcnow
 from videovault.services.core import lifecycle
+from videovault.services.core.lifecycle import Enqueue
 from videovault.services.generation import orders, webhook_log
 
-Enqueue = Callable[[str], object]
 log = logs.get(__name__)
 
 

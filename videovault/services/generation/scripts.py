@@ -118,4 +118,4 @@ def _fitted(name: str, text: str) -> str:
     """What a webhook wrote, made to pass our own rules: it may be mended by hand afterwards."""
     rule = fields.SCRIPT[name]
     printable = "".join(char for char in text if char in "\n\t" or char.isprintable())
-    return printable.strip()[: rule.longest]
+    return printable.strip()[: rule.max_length]

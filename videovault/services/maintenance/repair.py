@@ -9,6 +9,7 @@ from videovault.services.accounts import invitations, sessions
 from videovault.services.admin import rescue
 from videovault.services.admin.checks import object_store
 from videovault.services.core import audit, idempotency
+from videovault.services.core.lifecycle import Enqueue
 from videovault.services.generation import budget, callbacks, orders
 from videovault.services.notifications import outbox
 from videovault.services.transfer import cleanup, response_video, scheduler, worker_registry
@@ -16,7 +17,6 @@ from videovault.services.videos import deletion as videos_deletion
 from videovault.services.videos import sidecar
 
 Step = Callable[[], object]
-Enqueue = Callable[[str], object]
 log = logs.get(__name__)
 
 

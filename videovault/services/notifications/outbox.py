@@ -8,12 +8,13 @@ from sqlalchemy import ColumnElement, CursorResult, update
 from sqlmodel import col, delete, select
 
 from videovault import logs
+from videovault.clock import utcnow
 from videovault.config import settings
 from videovault.db import keep_newest, reading, transaction
 from videovault.errors import MailError, UpstreamError
 from videovault.gateways import mail, notification_webhook
 from videovault.gateways.mail import Email
-from videovault.models import Channel, OutboxMessage, User, utcnow
+from videovault.models import Channel, OutboxMessage, User
 from videovault.services.accounts import password_reset
 
 # The words of every e-mail: of videos, and of a forgotten password.

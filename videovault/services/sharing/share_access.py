@@ -127,7 +127,7 @@ def _count(video: Video, visit: ShareCredentials, way: str) -> None:
     """One more view, unless there have been enough. Where there is no limit, a view need not be counted."""
     count = partial(_counted, video_id=video.id, visit=visit, way=way)
     if video.share_most_views is None:
-        try_write("share_opened", count, patience=AUDIT_LOCK_SECONDS)
+        try_write("share_opened", count, lock_timeout=AUDIT_LOCK_SECONDS)
         return
     with transaction(essential=True) as session:
         count(session)

@@ -6,11 +6,12 @@ from urllib.parse import urlencode
 from sqlmodel import Session, col, func, select
 
 from videovault import logs, security
+from videovault.clock import utcnow
 from videovault.config import settings
 from videovault.db import reading, transaction
 from videovault.errors import Conflict, InvalidInput, StorageError
 from videovault.gateways import storage
-from videovault.models import Event, Status, Video, utcnow
+from videovault.models import Event, Status, Video
 from videovault.services.core import audit
 from videovault.services.core.access import Caller, OpenedVideo, open_video
 from videovault.services.core.views import CopyView, Measured, Timestamp, View

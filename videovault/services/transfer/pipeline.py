@@ -13,11 +13,11 @@ from videovault.gateways import source
 from videovault.models import Event, Status, Video
 from videovault.services.core import audit, fields, lifecycle, quota, rate_limits
 from videovault.services.core.access import Caller, open_video
+from videovault.services.core.lifecycle import Enqueue
 from videovault.services.core.views import PROCESSING, Retry, SourceView, VideoView, available_retries
 from videovault.services.generation import orders
 from videovault.services.transfer import playable_copy, response_video, scheduler, store
 
-Enqueue = Callable[[str], object]
 RETRY_REFUSALS: dict[Retry, str] = {
     "copy": "This video needs no playable copy, or has one, or it is being made.",
     "transfer": "There is no address that this video could be fetched from.",

@@ -4,7 +4,8 @@ from sqlmodel import col, or_, select
 from sqlmodel import delete as delete_where
 
 from videovault import logs
-from videovault.db import read_db_now, reading, transaction
+from videovault.clock import read_db_now
+from videovault.db import reading, transaction
 from videovault.errors import ObjectSwapped, StorageError
 from videovault.gateways import storage
 from videovault.gateways.storage import KeptVersions

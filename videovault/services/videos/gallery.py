@@ -6,18 +6,20 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
-from sqlalchemy import ColumnElement, and_
-from sqlalchemy.sql.operators import desc_op
+from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, func, or_, select
 
+from videovault.clock import read_db_now, utcnow
 from videovault.config import settings
-from videovault.db import read_db_now, reading, transaction
-from videovault.errors import Conflict, InvalidInput, UserNotFound
+from videovault.db import reading, transaction
+from videovault.errors import Conflict, UserNotFound
 from videovault.gateways import source, storage
-from videovault.models import CopyState, Event, Status, User, Video, utcnow
-from videovault.services.core import audit, fields, idempotency, lifecycle, quota, rate_limits
+from videovault.models import CopyState, Event, Status, User, Video
+from videovault.services.core import audit, cursors, fields, idempotency, lifecycle, quota, rate_limits
 from videovault.services.core.access import Caller, check_user, open_video
+from videovault.services.core.cursors import Position
 from videovault.services.core.idempotency import Claim
+from videovault.services.core.lifecycle import Enqueue
 from videovault.services.core.naming import content_disposition, object_key
 from videovault.services.core.views import (
     PROCESSING,
@@ -30,7 +32,6 @@ from videovault.services.core.views import (
 from videovault.services.videos import sidecar
 
 Sort = Literal["newest", "oldest", "title", "size", "longest"]
-Enqueue = Callable[[str], object]
 SORT_ORDERS: dict[str, tuple[Any, ...]] = {
     "newest": (col(Video.created_at).desc(), col(Video.id).desc()),
     "oldest": (col(Video.created_at), col(Video.id)),
@@ -38,6 +39,7 @@ SORT_ORDERS: dict[str, tuple[Any, ...]] = {
     "size": (func.coalesce(col(Video.size), 0).desc(), col(Video.id)),
     "longest": (func.coalesce(col(Video.duration), 0).desc(), col(Video.id)),
 }
+PAGE_SIZE = 200
 LISTED_STATUSES = (*PROCESSING, Status.READY, Status.FAILED)
 
 
@@ -55,30 +57,47 @@ class GalleryQuery:
 def list_videos(
     caller: Caller, user_id: str, query: GalleryQuery | None = None, *, links: bool = True
 ) -> GalleryView:
-    """The user's videos and the counts over all of them; with presigned links if ``links``.
+    """One page of the user's videos and the counts over all of them; with presigned links if ``links``.
 
-    Raises Forbidden for somebody else's gallery, InvalidInput for a cursor that was not given out.
+    Raises Forbidden for another user's gallery, InvalidInput for an invalid cursor.
     """
     check_user(caller, user_id)
     if links:
         rate_limits.check(rate_limits.LINKS, "links", caller.user_id)
     query = query or GalleryQuery()
-    offset = _offset(query.cursor)
+    position = _position(query)
     with reading() as session:
-        rows = session.exec(
-            select(Video)
-            .where(*filters(user_id, query))
-            .order_by(*SORT_ORDERS[query.sort])
-            .offset(offset)
-            .limit(query.limit + 1 if query.limit else None)
-        ).all()
+        rows, next_position = _read_page(session, user_id, query, query.limit, position)
         counts = count_by_status(session, user_id)
-    page = rows[: query.limit] if query.limit else rows
-    more = len(rows) > len(page)
-    if links and any(row.status == Status.READY for row in page):
+    if links and any(row.status == Status.READY for row in rows):
         record_links(caller, user_id)
-    shown = with_links_all(page) if links else [VideoView.of(row) for row in page]
-    return gallery_view(shown, counts, next_cursor=str(offset + len(page)) if more else None)
+    videos = with_links_all(rows) if links else [VideoView.of(row) for row in rows]
+    next_cursor = cursors.encode(query.sort, next_position) if next_position else None
+    return gallery_view(videos, counts, next_cursor)
+
+
+def stream_gallery(caller: Caller, user_id: str, query: GalleryQuery) -> Iterator[GalleryView]:
+    """The whole gallery in views of at most ``PAGE_SIZE`` videos, so that its length costs no memory.
+
+    Each view repeats the counts of the first. With a limit there is one view. Raises as ``list_videos`` does.
+    """
+    if query.limit is not None:
+        yield list_videos(caller, user_id, query)
+        return
+    check_user(caller, user_id)
+    rate_limits.check(rate_limits.LINKS, "links", caller.user_id)
+    position = _position(query)
+    with reading() as session:
+        counts = count_by_status(session, user_id)
+    are_links_recorded, is_last = False, False
+    while not is_last:
+        with reading() as session:
+            rows, position = _read_page(session, user_id, query, PAGE_SIZE, position)
+        if not are_links_recorded and any(row.status == Status.READY for row in rows):
+            record_links(caller, user_id)
+            are_links_recorded = True
+        yield gallery_view(with_links_all(rows), counts)
+        is_last = position is None
 
 
 def gallery_view(
@@ -278,13 +297,21 @@ def count_by_status(session: Session, user_id: str) -> dict[str, int]:
     return counted
 
 
-def _offset(cursor: str) -> int:
-    if not cursor:
-        return 0
-    if not cursor.isdecimal() or len(cursor) > 9:
-        message = "This cursor was not given out by an earlier page."
-        raise InvalidInput(message, {"cursor": message})
-    return int(cursor)
+def _position(query: GalleryQuery) -> Position | None:
+    return cursors.decode(query.cursor, query.sort) if query.cursor else None
+
+
+def _read_page(
+    session: Session, user_id: str, query: GalleryQuery, limit: int | None, position: Position | None
+) -> tuple[list[Video], Position | None]:
+    """The rows behind ``position``, and the position of the last one if there are more."""
+    order = SORT_ORDERS[query.sort]
+    wanted = select(Video, *cursors.sort_keys(order)).where(*filters(user_id, query)).order_by(*order)
+    if position:
+        wanted = wanted.where(cursors.after(order, position))
+    found = session.exec(wanted.limit(limit + 1 if limit else None)).all()
+    page = found[:limit] if limit else found
+    return [row[0] for row in page], page[-1][1:] if len(found) > len(page) else None
 
 
 def _owner_id(caller: Caller, user_email: str) -> str:
@@ -347,59 +374,3 @@ def _queue(session: Session, owner_id: str, caller: Caller, url: str, title: str
     session.add(Event(kind="store_requested", actor_id=caller.user_id, video_id=video.id))
     session.flush()
     return video
-
-
-# A gallery of any length, read a page at a time: thousands of videos take no more memory than two hundred.
-
-PAGE_SIZE = 200
-Place = Sequence[Any]
-
-
-def stream_gallery(caller: Caller, user_id: str, query: GalleryQuery) -> Iterator[GalleryView]:
-    """First the counts with the first videos, then further videos in views whose other fields say nothing new.
-
-    With a limit there is one view. Raises as ``videos.gallery`` does.
-    """
-    if query.limit is not None or query.cursor:
-        yield list_videos(caller, user_id, query)
-        return
-    check_user(caller, user_id)
-    rate_limits.check(rate_limits.LINKS, "links", caller.user_id)
-    with reading() as session:
-        counts = count_by_status(session, user_id)
-    noted = False
-    for shown in _pages(user_id, query):
-        if not noted and any(video.download_url for video in shown):
-            record_links(caller, user_id)
-            noted = True
-        yield gallery_view(shown, counts)
-
-
-def _pages(user_id: str, query: GalleryQuery) -> Iterator[list[VideoView]]:
-    """At least one page, which may be empty."""
-    order = SORT_ORDERS[query.sort]
-    keys = [_key(ordered) for ordered in order]
-    page = select(Video, *keys).where(*filters(user_id, query)).order_by(*order).limit(PAGE_SIZE)
-    after: ColumnElement[bool] | None = None
-    while True:
-        with reading() as session:
-            found = session.exec(page if after is None else page.where(after)).all()
-        yield with_links_all([row[0] for row in found])
-        if len(found) < PAGE_SIZE:
-            return
-        after = _behind(order, found[-1][1:])
-
-
-def _behind(order: Sequence[Any], place: Place) -> ColumnElement[bool]:
-    """What stands behind the row whose keys are ``place``, in this order."""
-    (first, *others), (value, *values) = order, place
-    further = _key(first) < value if _falls(first) else _key(first) > value
-    return or_(further, and_(_key(first) == value, _behind(others, values))) if others else further
-
-
-def _falls(ordered: Any) -> bool:
-    return getattr(ordered, "modifier", None) is desc_op
-
-
-def _key(ordered: Any) -> Any:
-    return ordered.element if _falls(ordered) else ordered

@@ -5,7 +5,8 @@ from enum import StrEnum
 from sqlmodel import Session, col, select
 
 from videovault import logs, security
-from videovault.db import AUDIT_LOCK_SECONDS, db_now, reading, transaction, try_write
+from videovault.clock import db_now
+from videovault.db import AUDIT_LOCK_SECONDS, reading, transaction, try_write
 from videovault.errors import ObjectSwapped
 from videovault.gateways import storage
 from videovault.gateways.container import CONTENT_TYPES
@@ -43,7 +44,7 @@ def tag_status(video: Video, info: ObjectInfo | None) -> TagStatus:
 def check(video: Video) -> None:
     """Raises ObjectSwapped, which leaves an event, when S3 holds another object than the one that was stored."""
     if _is_another(video, storage.connected().info(str(video.s3_key))):
-        try_write(SWAPPED, lambda session: record_swapped(session, video), patience=AUDIT_LOCK_SECONDS)
+        try_write(SWAPPED, lambda session: record_swapped(session, video), lock_timeout=AUDIT_LOCK_SECONDS)
         raise ObjectSwapped
 
 

@@ -7,8 +7,9 @@ from datetime import timedelta
 
 from sqlmodel import Session, col, or_, select
 
+from videovault.clock import utcnow
 from videovault.db import reading
-from videovault.models import Event, Video, utcnow
+from videovault.models import Event, Video
 from videovault.services.core import lifecycle
 from videovault.services.core.views import PROCESSING, NoticeView, Progress
 

@@ -7,18 +7,20 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     AwareDatetime,
-    BaseModel,
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
     StringConstraints,
     ValidationError,
+    field_validator,
     model_serializer,
 )
 from sqlmodel import col, or_, select, update
 
 from videovault import logs
-from videovault.db import read_db_now, reading, transaction
+from videovault.brief import Brief
+from videovault.clock import read_db_now
+from videovault.db import reading, transaction
 from videovault.errors import StorageError
 from videovault.gateways import storage
 from videovault.models import CopyState, Status, User, Video
@@ -75,19 +77,17 @@ class Owner(View):
     name: Annotated[Text, StringConstraints(max_length=200)] = ""
 
 
-class Script(BaseModel):
+class Script(Brief):
     """The fields of the script, by the guide's own names."""
 
     model_config = ConfigDict(frozen=True, from_attributes=True)
 
-    topic: Text = ""
-    hook: Text = ""
-    body: Text = ""
-    conclusion: Text = ""
-    company_name: Text = ""
-    social_handles: Text = ""
-    license: Text = ""
-    avatar: Text = ""
+    @field_validator("*")
+    @classmethod
+    def _check_nul(cls, value: str) -> str:
+        if "\x00" in value:
+            raise ValueError("PostgreSQL takes no NUL")
+        return value
 
 
 class StoredMetadata(Metadata):

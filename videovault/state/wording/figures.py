@@ -4,13 +4,7 @@ from videovault import formatting
 
 WORDS_A_MINUTE = 150
 GB = 1000**3
-# In seconds, with the words for one and for several.
-SPANS = (
-    (3600, "1 hour", "{n} hours"),
-    (60, "1 minute", "{n} minutes"),
-    (1, "1 second", "{n} seconds"),
-)
-size = formatting.format_size  # the services' own sentences name sizes too
+size, about = formatting.format_size, formatting.format_duration
 
 
 def clock(seconds: float) -> str:
@@ -18,13 +12,6 @@ def clock(seconds: float) -> str:
     minutes, second = divmod(int(seconds), 60)
     hour, minute = divmod(minutes, 60)
     return f"{hour}:{minute:02}:{second:02}" if hour else f"{minute}:{second:02}"
-
-
-def about(seconds: float) -> str:
-    """``8 seconds``, ``2 minutes``, ``3 hours``: rounded, as one would say it."""
-    length, one, many = next((span for span in SPANS if seconds >= span[0] * 0.95), SPANS[-1])
-    number = max(1, round(seconds / length))
-    return one if number == 1 else many.format(n=number)
 
 
 def left(seconds: float) -> str:

@@ -110,7 +110,7 @@ def test_a_worker_that_hangs_is_shown_beside_those_that_work(check: Check) -> No
     worker_registry.WorkerRegistration(2).beat()
     found = check("workers")
     assert found.state == "warning"
-    assert "2 transfers at once. Not heard of for 30 s: 1, on" in found.found
+    assert "2 transfers at once. Not heard of for 30 seconds: 1, on" in found.found
     assert "hangs or was killed" in found.mend
     with transaction() as session:
         lost = update(Worker).where(Worker.at_once == 4)  # type: ignore[arg-type] # a column

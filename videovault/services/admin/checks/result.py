@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Literal
 
 from videovault.errors import SourceError, StorageError, VideoVaultError
+from videovault.formatting import format_duration
 from videovault.gateways.s3 import AccessDenied, EncryptionKeyDenied, InvalidCredentials
 from videovault.services.core.views import View
 
@@ -99,12 +100,7 @@ def broken(error: VideoVaultError, mend: str = "", steps: tuple[StepView, ...] =
 
 def about(passed: timedelta) -> str:
     """``20 minutes``."""
-    seconds = passed.total_seconds()
-    for length, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
-        if seconds >= length:
-            number = round(seconds / length)
-            return f"{number} {unit}{'s' if number > 1 else ''}"
-    return f"{round(seconds)} s"
+    return format_duration(passed.total_seconds())
 
 
 def _trouble(error: VideoVaultError) -> Trouble | None:
