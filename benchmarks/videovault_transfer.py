@@ -4,7 +4,8 @@ from hashlib import sha256
 
 from videovault.config import settings
 from videovault.gateways import source, storage
-from videovault.services.transfer.engine import FileUploadJournal, Target, Transfer
+from videovault.services.transfer.engine import Target, Transfer
+from videovault.services.transfer.standalone import FileUploadJournal
 
 
 class Unhurried:

@@ -1,4 +1,4 @@
-"""A few threads wait for generators, and none of them holds up the end of the worker."""
+"""The webhook pool: a few threads, none of which delays the end of the worker."""
 
 import time
 from threading import Event
@@ -7,65 +7,65 @@ from tests.support.waiting import HANG_SECONDS
 from videovault.webhook_pool import WebhookPool
 
 
-def test_a_video_is_asked_about_once_at_a_time_and_again_afterwards() -> None:
-    askers, go_on, asked = WebhookPool(), Event(), []
-    askers.start(2)
+def test_only_one_call_per_video_is_queued_or_running() -> None:
+    pool, may_end, calls = WebhookPool(), Event(), []
+    pool.start(2)
 
-    def ask() -> None:
-        asked.append("one")
-        go_on.wait(HANG_SECONDS)
+    def call() -> None:
+        calls.append("one")
+        may_end.wait(HANG_SECONDS)
 
     for _ in range(3):
-        askers.take("one", ask)
+        pool.submit("one", call)
     other = Event()
-    askers.take("other", other.set)
+    pool.submit("other", other.set)
     assert other.wait(HANG_SECONDS)
-    assert asked == ["one"]
-    go_on.set()
-    askers.stop(HANG_SECONDS)
-    askers.finish()
-    assert asked == ["one"]
+    assert calls == ["one"]
+    may_end.set()
+    pool.stop(HANG_SECONDS)
+    pool.finish()
+    assert calls == ["one"]
 
 
 def test_a_call_that_fails_leaves_its_thread_for_the_next() -> None:
-    askers, done = WebhookPool(), Event()
-    askers.start(1)
-    askers.take("one", lambda: 1 / 0)
-    askers.take("other", done.set)
+    pool, done = WebhookPool(), Event()
+    pool.start(1)
+    pool.submit("one", lambda: 1 / 0)
+    pool.submit("other", done.set)
     assert done.wait(HANG_SECONDS)
-    askers.stop(0)
+    pool.stop(0)
 
 
-def test_what_runs_is_waited_for_and_what_has_not_begun_is_not() -> None:
-    askers, began, asked = WebhookPool(), Event(), []
-    askers.start(1)
+def test_running_calls_finish_and_queued_ones_do_not_start() -> None:
+    pool, started, calls = WebhookPool(), Event(), []
+    pool.start(1)
 
-    def ask() -> None:
-        began.set()
+    def call() -> None:
+        started.set()
         time.sleep(0.05)
-        asked.append("first")
+        calls.append("first")
 
-    askers.take("one", ask)
-    askers.take("other", lambda: asked.append("second"))
-    assert began.wait(HANG_SECONDS)
-    askers.stop(HANG_SECONDS)
-    askers.finish()
-    assert asked == ["first"]
+    pool.submit("one", call)
+    pool.submit("other", lambda: calls.append("second"))
+    assert started.wait(HANG_SECONDS)
+    pool.stop(HANG_SECONDS)
+    pool.finish()
+    assert calls == ["first"]
 
 
-def test_a_call_that_hangs_is_left_behind() -> None:
-    askers, began, never, over = WebhookPool(), Event(), Event(), Event()
-    askers.start(1)
+def test_a_hanging_call_is_abandoned() -> None:
+    pool, started, may_end, ended = WebhookPool(), Event(), Event(), Event()
+    pool.start(1)
 
     def hang() -> None:
-        began.set()
-        never.wait(HANG_SECONDS)
-        over.set()
+        started.set()
+        may_end.wait(HANG_SECONDS)
+        ended.set()
 
-    askers.take("one", hang)
-    assert began.wait(HANG_SECONDS)
-    askers.stop(0.05)
-    askers.finish()
-    assert not over.is_set()
-    never.set()
-    assert over.wait(HANG_SECONDS)
+    pool.submit("one", hang)
+    assert started.wait(HANG_SECONDS)
+    pool.stop(0.05)
+    pool.finish()
+    assert not ended.is_set()
+    may_end.set()
+    assert ended.wait(HANG_SECONDS)

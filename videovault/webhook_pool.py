@@ -1,4 +1,4 @@
-"""Threads that wait for generators, which may take minutes to answer, so that transfers need not wait for them."""
+"""A bounded thread pool for generator webhooks, which may take minutes, so that transfers do not wait for them."""
 
 import threading
 import time
@@ -11,61 +11,61 @@ log = logs.get(__name__)
 
 
 class WebhookPool:
-    """Takes calls as they come and makes a few of them at a time.
+    """Runs a few calls at a time and queues the rest.
 
-    Nothing is lost with them: what waits here is still unasked in its row, and is handed out again. The threads
-    are daemons, unlike an executor's, for a call that hangs must not hold up the end of the process.
+    A lost call does no harm: its video's row still shows an order to send, and ``repair`` enqueues it again. The
+    threads are daemons, unlike an executor's: a hanging call must not delay the end of the process.
     """
 
     def __init__(self) -> None:
         self._calls: SimpleQueue[tuple[str, Callable[[], object]]] = SimpleQueue()
-        self._taken: set[str] = set()
+        self._video_ids: set[str] = set()
         self._running = 0
         self._changed = threading.Condition()
-        self._ends_at = 0.0
+        self._deadline = 0.0
         self.is_running = False
 
     def start(self, at_once: int) -> None:
         self.is_running = True
         for number in range(at_once):
-            threading.Thread(target=self._work, name=f"asker-{number}", daemon=True).start()
+            threading.Thread(target=self._run, name=f"webhook-{number}", daemon=True).start()
 
-    def take(self, video_id: str, ask: Callable[[], object]) -> None:
-        """Have ``ask`` done, unless something is being asked about this video already."""
+    def submit(self, video_id: str, call: Callable[[], object]) -> None:
+        """Run ``call``, unless one for this video is queued or running."""
         with self._changed:
-            if video_id not in self._taken:
-                self._taken.add(video_id)
-                self._calls.put((video_id, ask))
+            if video_id not in self._video_ids:
+                self._video_ids.add(video_id)
+                self._calls.put((video_id, call))
 
     def stop(self, seconds: float) -> None:
-        """Begin nothing more; ``finish`` waits so long, from now on, for what is running."""
+        """Start no more calls; ``finish`` waits up to ``seconds`` from now for those that are running."""
         self.is_running = False
-        self._ends_at = time.monotonic() + seconds
+        self._deadline = time.monotonic() + seconds
 
     def finish(self) -> None:
-        """Wait for running calls to end, since their answers may be paid for."""
+        """Wait for running calls to end: their responses may have been paid for."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._running, self._ends_at - time.monotonic())
+            self._changed.wait_for(lambda: not self._running, self._deadline - time.monotonic())
 
-    def _work(self) -> None:
+    def _run(self) -> None:
         while True:
-            video_id, ask = self._calls.get()
-            if not self._begin():
+            video_id, call = self._calls.get()
+            if not self._started():
                 return
             try:
-                ask()
-            except Exception:  # the database's, as all else has become a reason in the row
-                log.exception("asking failed, it will be tried again", video_id=video_id)
+                call()
+            except Exception:  # of the database: all others are recorded in the row
+                log.exception("webhook call failed, will be retried", video_id=video_id)
             finally:
-                self._end(video_id)
+                self._finished(video_id)
 
-    def _begin(self) -> bool:
+    def _started(self) -> bool:
         with self._changed:
             self._running += self.is_running
             return self.is_running
 
-    def _end(self, video_id: str) -> None:
+    def _finished(self, video_id: str) -> None:
         with self._changed:
             self._running -= 1
-            self._taken.discard(video_id)
+            self._video_ids.discard(video_id)
             self._changed.notify_all()

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.thorough
 # Modules that read JSON which this product has written itself.
 OURS_ALONE = {
     "videovault.installation": "the file with the installation's keys",
-    "videovault.services.transfer.engine.uploads": "the notes of an unfinished transfer",
+    "videovault.services.transfer.standalone": "the journal of an unfinished transfer",
     "videovault.embedded.studio.render_queue": "the studio's own renderer",
     "videovault.api.responses": "our own answer, for a browser that wants a page",
     "videovault.gateways.conversion_child": "what its parent process orders",

@@ -1,4 +1,4 @@
-"""Cookies that a source sets on a redirect: back to its host, and to no other."""
+"""Cookies that a source sets on a redirect: returned to its host, and to no other."""
 
 from collections.abc import Callable
 
@@ -15,9 +15,9 @@ HERE = "https://video.example/a/b/c.mp4"
 
 
 def sent(to: str, *headers: str, at: str = HERE) -> str:
-    """What is sent to ``to`` after ``at`` has set these."""
+    """The Cookie header for ``to`` after ``at`` has set these cookies."""
     cookies = CookieJar()
-    cookies.take(parse(at), list(headers))
+    cookies.store(parse(at), list(headers))
     return cookies.header_for(parse(to))
 
 

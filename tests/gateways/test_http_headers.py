@@ -1,4 +1,4 @@
-"""Dates in headers: read, or nothing; no text raises anything."""
+"""Dates in headers: parsed, or None; no text raises an error."""
 
 from datetime import UTC, datetime
 
@@ -8,7 +8,7 @@ from videovault.gateways import http_headers
 from videovault.gateways.cookies import CookieJar
 from videovault.gateways.ssrf import parse
 
-NONSENSE = (
+MALFORMED = (
     "",
     "soon",
     "Wed, 01 Jan 2020 99999999999999999999:00:00 GMT",
@@ -18,14 +18,14 @@ NONSENSE = (
 )
 
 
-def test_a_date_is_read() -> None:
+def test_a_date_is_parsed() -> None:
     assert http_headers.parse_date("Wed, 01 Jan 2020 00:00:00 GMT") == datetime(2020, 1, 1, tzinfo=UTC)
     assert http_headers.parse_date("Wed, 01 Jan 2020 00:00:00 -0000") == datetime(2020, 1, 1, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("text", NONSENSE, ids=range(len(NONSENSE)))
-def test_what_is_none_is_left_out(text: str) -> None:
+@pytest.mark.parametrize("text", MALFORMED, ids=range(len(MALFORMED)))
+def test_a_malformed_date_is_ignored(text: str) -> None:
     assert http_headers.parse_date(text) is None
     cookies, address = CookieJar(), parse("https://a.example/x")
-    cookies.take(address, [f"a=b; Expires={text}"])
-    assert cookies.header_for(address) == "a=b", "a cookie whose end cannot be read stays for the fetch"
+    cookies.store(address, [f"a=b; Expires={text}"])
+    assert cookies.header_for(address) == "a=b", "a cookie with a malformed expiry is kept for the fetch"

@@ -216,7 +216,7 @@ def world(
         (types, "FAR_PART_BYTES", 64 * KIB),
         (moto.s3.models, "S3_UPLOAD_PART_MIN_SIZE", KIB),
         (uploads, "UPLOADERS", 1),
-        (lease, "BEAT_SECONDS", 60),  # a worker that is held at a point does not live on in another thread
+        (lease, "HEARTBEAT_SECONDS", 60),  # a held worker must not stay alive through its heartbeat thread
     ):
         monkeypatch.setattr(module, name, value)
     points = Points()

@@ -1,4 +1,4 @@
-"""File names from strangers, made safe to show and to save under."""
+"""Untrusted file names, made safe to display and to save under."""
 
 import re
 import unicodedata
@@ -7,51 +7,51 @@ from urllib.parse import unquote, urlsplit
 MAX_CHARS = 100
 UNNAMED = "video"
 
-_LONGEST_HEADER = 8 * 1024
+_MAX_HEADER_CHARS = 8 * 1024
 _NOT_IN_NAMES = re.compile(r'[/\\:*?"<>|]')
-# RFC 6266, where a quoted value may lack its end.
+# RFC 6266; tolerates a quoted value without its end.
 _PARAMETER = re.compile(
     r';\s*([a-z0-9-]{1,40}\*?)\s*=\s*(?:"((?:[^"\\]|\\.)*)(?:"|\Z)|([^;"]*))', re.IGNORECASE
 )
-# RFC 8187 knows the first two; Python's many other codecs are none for strangers to choose.
+# RFC 8187 allows the first two; others must not choose among Python's many codecs.
 _CHARSETS = ("utf-8", "iso-8859-1", "windows-1252")
 _ESCAPED = re.compile(r"\\(.)")
-_JOINERS = "\u200c\u200d"  # invisible, but needed to write Persian and for combined emoji
+_JOINERS = "\u200c\u200d"  # invisible, but needed for Persian and for combined emoji
 
 
 def title_from_url(url: str) -> str:
-    """The file name in the URL without its ending: ``video`` for ``https://host/a/video.mp4?x=1``."""
+    """The file name in the URL without its extension: ``video`` for ``https://host/a/video.mp4?x=1``."""
     return title_from_name(_last_segment(url)) or UNNAMED
 
 
 def title_from_name(name: str) -> str:
-    """The file name without its ending; maybe empty."""
-    stem, dot, ending = name.rpartition(".")
-    # An ending has a letter and is short: "v1.2" and "The end. Really" have none.
-    has_ending = dot and re.fullmatch(r"(?=.*[A-Za-z])[A-Za-z0-9]{1,4}", ending)
-    return safe_name(stem if has_ending else name)
+    """The file name without its extension; may be empty."""
+    stem, dot, extension = name.rpartition(".")
+    # An extension is short and has a letter: "v1.2" and "The end. Really" have none.
+    has_extension = dot and re.fullmatch(r"(?=.*[A-Za-z])[A-Za-z0-9]{1,4}", extension)
+    return safe_name(stem if has_extension else name)
 
 
 def filename_hint(content_disposition: str, url: str) -> str:
-    """A file name with its ending, from the header if it has one, else from the URL."""
+    """A file name with its extension, from the header if it has one, otherwise from the URL."""
     return name_in_header(content_disposition) or safe_name(_last_segment(url)) or UNNAMED
 
 
 def name_in_header(content_disposition: str) -> str:
-    """The file name with its ending that the header gives (RFC 6266); empty without one."""
-    name = _named_by(content_disposition)
-    is_ending = name.startswith(".") and "." not in name[1:]
-    return "" if is_ending else safe_name(name)
+    """The file name with its extension in the header (RFC 6266); empty without one."""
+    name = _raw_name(content_disposition)
+    is_extension = name.startswith(".") and "." not in name[1:]
+    return "" if is_extension else safe_name(name)
 
 
 def safe_name(text: str) -> str:
-    """At most 100 characters without path separators, controls or direction overrides; maybe empty."""
-    visible = "".join(filter(_may_be_shown, unicodedata.normalize("NFC", text)))
+    """At most 100 characters without path separators, controls or direction overrides; may be empty."""
+    visible = "".join(filter(_is_displayable, unicodedata.normalize("NFC", text)))
     name = " ".join(_NOT_IN_NAMES.sub("_", visible).split())
     return name.strip(" .")[:MAX_CHARS].rstrip(" .")
 
 
-def _may_be_shown(char: str) -> bool:
+def _is_displayable(char: str) -> bool:
     return char.isprintable() or char.isspace() or char in _JOINERS
 
 
@@ -64,9 +64,9 @@ def _last_segment(url: str) -> str:
     return re.split(r"[/\\]", segment)[-1]
 
 
-def _named_by(content_disposition: str) -> str:
-    """The name the header gives; of two, the encoded one (``filename*``), as RFC 6266 says."""
-    header = content_disposition[:_LONGEST_HEADER].rstrip("\\")
+def _raw_name(content_disposition: str) -> str:
+    """The name in the header; of two, the encoded one (``filename*``), as RFC 6266 requires."""
+    header = content_disposition[:_MAX_HEADER_CHARS].rstrip("\\")
     named = {match[1].lower(): match for match in reversed(list(_PARAMETER.finditer(header)))}
     name = ""
     if encoded := named.get("filename*"):
@@ -78,14 +78,14 @@ def _named_by(content_disposition: str) -> str:
 
 
 def _decoded(value: str) -> str:
-    """RFC 8187: a charset, a language and what is percent-encoded in it."""
+    """RFC 8187: a charset, a language and a percent-encoded value."""
     charset, _, rest = value.strip().partition("'")
     known = charset.lower() if charset.lower() in _CHARSETS else "latin-1"
     return unquote(rest.partition("'")[2], known, "replace")
 
 
 def _unquoted(name: str) -> str:
-    """Many servers percent-encode the plain name, too, and browsers decode it where it is UTF-8."""
+    """Many servers percent-encode the plain name, too; browsers decode it where it is UTF-8."""
     try:
         return unquote(name, errors="strict")
     except UnicodeDecodeError:

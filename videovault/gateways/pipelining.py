@@ -1,4 +1,4 @@
-"""A request that is sent while the answer before it is still coming, so that no round trip passes in between."""
+"""HTTP pipelining: a request sent before the previous response has ended, which saves a round trip."""
 
 import time
 from threading import Lock
@@ -15,32 +15,32 @@ Origin = tuple[str, str, int]
 
 
 class PipelinedRequest:
-    """What was asked for ahead on a wire, which is here once the answer before has been read to its end."""
+    """A request sent early; it has its connection once the previous response has been read to its end."""
 
     def __init__(self, request: httpx.Request) -> None:
         self._request = request
-        self._wire: SocketStream | None = None
+        self._connection: SocketStream | None = None
 
-    def attach(self, wire: SocketStream) -> None:
-        """The answer before has ended: the next bytes on the wire are those of this one."""
-        self._wire = wire
+    def attach(self, connection: SocketStream) -> None:
+        """The previous response has ended: the next bytes on the connection belong to this request."""
+        self._connection = connection
 
-    def take_stream(self, request: httpx.Request) -> SocketStream | None:
-        """The wire with the answer to ``request``, once; None if that was not asked, or the answer before broke off."""
+    def take_connection(self, request: httpx.Request) -> SocketStream | None:
+        """The connection with the response, once; None for another request, or if the previous response broke off."""
         if request.url != self._request.url or request.headers != self._request.headers:
             return None
-        wire, self._wire = self._wire, None
-        return wire
+        connection, self._connection = self._connection, None
+        return connection
 
     def close(self) -> None:
-        """The answer, unless it was taken, is not wanted any more."""
-        wire, self._wire = self._wire, None
-        if wire:
-            wire.close()
+        """Drop the response, unless it was taken."""
+        connection, self._connection = self._connection, None
+        if connection:
+            connection.close()
 
 
 class UnpipelinedOrigins:
-    """Origins that did not answer what they were asked ahead; tried again after an hour. For any thread."""
+    """Origins that failed to answer a pipelined request; used again after an hour. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = Lock()

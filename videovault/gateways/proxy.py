@@ -1,4 +1,4 @@
-"""A proxy that was set on purpose: what is fetched through it still comes from the address that was checked."""
+"""The proxy of SOURCE_PROXY. It is given the checked IP address, so it cannot resolve the name differently."""
 
 import base64
 import ipaddress
@@ -18,53 +18,55 @@ HEAD_BYTES = 16 * 1024
 
 
 class Proxy:
-    """``http://[user:password@]host[:port]``, asked by CONNECT for encrypted and open connections alike."""
+    """``http://[user:password@]host[:port]``, used by CONNECT for HTTPS and plain HTTP alike."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         self._host, self._port = parts.hostname or "", parts.port or 80
         self._headers = (
-            [("Proxy-Authorization", _basic(parts.username, parts.password))] if parts.username else []
+            [("Proxy-Authorization", _basic_auth(parts.username, parts.password))] if parts.username else []
         )
 
-    def connect(self, addresses: Sequence[str], port: int, patience: Timeout) -> SocketStream:
-        """A connection to the first of the addresses that the proxy lets us reach.
+    def connect(self, addresses: Sequence[str], port: int, timeout: Timeout) -> SocketStream:
+        """A connection to the first of the addresses that the proxy can reach.
 
-        Raises SourceError, which names the setting and no more of it, and what ``stop`` raises.
+        Raises SourceError, which names the setting but not its value, and what ``stop`` raises.
         """
         *others, last = addresses
         for address in others:
             try:
-                return self._tunnel(address, port, patience)
+                return self._open_tunnel(address, port, timeout)
             except SourceError:
                 continue
-        return self._tunnel(last, port, patience)
+        return self._open_tunnel(last, port, timeout)
 
-    def _tunnel(self, address: str, port: int, patience: Timeout) -> SocketStream:
+    def _open_tunnel(self, address: str, port: int, timeout: Timeout) -> SocketStream:
         try:
-            wire = SocketStream.connect(system_resolver(self._host, self._port), self._port, patience)
+            connection = SocketStream.connect(system_resolver(self._host, self._port), self._port, timeout)
         except (OSError, httpx.TransportError) as error:
             raise SourceError("The proxy cannot be reached: check SOURCE_PROXY.", retryable=True) from error
         try:
-            self._ask(wire, f"[{address}]:{port}" if _is_v6(address) else f"{address}:{port}", patience)
+            self._request_tunnel(
+                connection, f"[{address}]:{port}" if _is_v6(address) else f"{address}:{port}", timeout
+            )
         except httpx.TransportError as error:
-            wire.close()
+            connection.close()
             raise SourceError("The proxy did not answer: check SOURCE_PROXY.", retryable=True) from error
         except BaseException:
-            wire.close()
+            connection.close()
             raise
-        return wire
+        return connection
 
-    def _ask(self, wire: SocketStream, target: str, patience: Timeout) -> None:
-        """Have it connected; behind its answer the other side is silent until it is spoken to."""
+    def _request_tunnel(self, connection: SocketStream, target: str, timeout: Timeout) -> None:
+        """Request the tunnel. No bytes follow the proxy's response: in HTTP and TLS the client speaks first."""
         parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_BYTES)
         request = h11.Request(method="CONNECT", target=target, headers=[("Host", target), *self._headers])
         data = (parser.send(request) or b"") + (parser.send(h11.EndOfMessage()) or b"")
-        wire.send(data, patience)
-        end, buffer = time.monotonic() + patience.seconds, memoryview(bytearray(HEAD_BYTES))
+        connection.send(data, timeout)
+        end, buffer = time.monotonic() + timeout.seconds, memoryview(bytearray(HEAD_BYTES))
         while not isinstance(event := next_event(parser), h11.Response):
             if event is h11.NEED_DATA:
-                count = wire.receive(buffer, patience.stop)
+                count = connection.receive(buffer, timeout.stop)
                 if count is not None:
                     parser.receive_data(bytes(buffer[:count]))
             if time.monotonic() > end:
@@ -73,7 +75,7 @@ class Proxy:
             raise _refused(event.status_code)
 
 
-def _basic(user: str | None, password: str | None) -> str:
+def _basic_auth(user: str | None, password: str | None) -> str:
     pair = f"{unquote(user or '')}:{unquote(password or '')}"
     return f"Basic {base64.b64encode(pair.encode()).decode()}"
 
@@ -84,7 +86,7 @@ def _is_v6(address: str) -> bool:
 
 def _refused(status: int) -> SourceError:
     if status == 407:
-        return SourceError("The proxy wants another user or password: check SOURCE_PROXY.")
+        return SourceError("The proxy requires another user or password: check SOURCE_PROXY.")
     if status >= 500:
         return SourceError(f"The proxy could not reach the source (HTTP {status}).", retryable=True)
-    return SourceError(f"The proxy does not let us reach the source (HTTP {status}): check SOURCE_PROXY.")
+    return SourceError(f"The proxy does not allow access to the source (HTTP {status}): check SOURCE_PROXY.")

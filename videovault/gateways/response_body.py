@@ -1,4 +1,4 @@
-"""The body of an HTTP answer, put straight into the caller's buffer where its length is known."""
+"""The body of an HTTP response, read directly into the caller's buffer where its length is known."""
 
 import time
 from abc import abstractmethod
@@ -12,30 +12,30 @@ from videovault.gateways.socket_stream import SocketStream, Timeout
 CHUNK_BYTES = 256 * 1024
 
 Release = Callable[[bool], None]
-"""Called once with the body's connection no longer needed: True if it can carry another request."""
+"""Called once, when the body no longer needs its connection: True if that can carry another request."""
 
 
 class ResponseBody(httpx.SyncByteStream):
-    """The bytes of one answer. ``pull`` is for callers with a buffer, iterating for everyone else."""
+    """``pull`` is for callers with a buffer, iteration for all others."""
 
-    def __init__(self, wire: SocketStream, patience: Timeout, release: Release) -> None:
-        self._wire = wire
-        self._patience = patience
+    def __init__(self, connection: SocketStream, timeout: Timeout, release: Release) -> None:
+        self._connection = connection
+        self._timeout = timeout
         self._release: Release | None = release
-        self._silence = 0.0
+        self._silent_seconds = 0.0
 
     def pull(self, buffer: memoryview) -> int | None:
-        """Bytes put into ``buffer``; 0 at the end of the body, None if nothing came for a moment.
+        """The number of bytes read into ``buffer``; 0 at the end of the body, None if nothing arrived for a moment.
 
         Raises httpx.ReadTimeout after the idle time without a byte, httpx.ReadError or
-        httpx.RemoteProtocolError when the body is broken off, and what the request's ``stop`` raises.
+        httpx.RemoteProtocolError when the body is incomplete, and what the request's ``stop`` raises.
         """
         started = time.monotonic()
         count = self._read(buffer)
-        # Only time spent waiting here counts: a caller that is busy elsewhere is not the source's fault.
-        self._silence = self._silence + time.monotonic() - started if count is None else 0.0
-        if self._silence >= self._patience.seconds:
-            raise httpx.ReadTimeout("nothing came for too long")
+        # Only time spent waiting here counts, not the time between two calls.
+        self._silent_seconds = self._silent_seconds + time.monotonic() - started if count is None else 0.0
+        if self._silent_seconds >= self._timeout.seconds:
+            raise httpx.ReadTimeout("nothing arrived for too long")
         return count
 
     def __iter__(self) -> Iterator[bytes]:
@@ -45,7 +45,7 @@ class ResponseBody(httpx.SyncByteStream):
                 yield bytes(buffer[:count])
 
     def can_pipeline(self) -> bool:
-        """Whether another answer may follow on the wire, of which nothing has been received yet."""
+        """Whether a request may be pipelined now: this response leaves the connection open and has not ended yet."""
         return False
 
     def close(self) -> None:
@@ -61,32 +61,32 @@ class ResponseBody(httpx.SyncByteStream):
 
 
 class FixedLengthBody(ResponseBody):
-    """``length`` bytes, of which ``received`` came together with the head."""
+    """``length`` bytes, of which ``received`` arrived together with the head."""
 
     def __init__(
         self,
-        wire: SocketStream,
-        patience: Timeout,
+        connection: SocketStream,
+        timeout: Timeout,
         release: Release,
         *,
         length: int,
         received: bytes,
         keep_alive: bool,
     ) -> None:
-        super().__init__(wire, patience, release)
+        super().__init__(connection, timeout, release)
         self._left = length
         self._received = memoryview(received)
         self._keep_alive = keep_alive
 
     def _read(self, buffer: memoryview) -> int | None:
-        room = buffer[: self._left]
-        if not room:
+        space = buffer[: self._left]
+        if not space:
             return 0
         if self._received:
-            count: int | None = _move(self._received, room)
+            count: int | None = _copy(self._received, space)
             self._received = self._received[count:]
         else:
-            count = self._wire.receive(room, self._patience.stop, expected=self._left)
+            count = self._connection.receive(space, self._timeout.stop, expected=self._left)
         if count == 0:
             raise httpx.RemoteProtocolError("the body ended before its length")
         self._left -= count or 0
@@ -100,12 +100,12 @@ class FixedLengthBody(ResponseBody):
 
 
 class H11Body(ResponseBody):
-    """A chunked body, or one that ends with its connection, as h11 understands it."""
+    """A chunked body, or one that ends with its connection, parsed by h11."""
 
     def __init__(
-        self, wire: SocketStream, patience: Timeout, release: Release, parser: h11.Connection
+        self, connection: SocketStream, timeout: Timeout, release: Release, parser: h11.Connection
     ) -> None:
-        super().__init__(wire, patience, release)
+        super().__init__(connection, timeout, release)
         self._parser = parser
         self._buffer = memoryview(bytearray(CHUNK_BYTES))
         self._data = memoryview(b"")
@@ -114,12 +114,12 @@ class H11Body(ResponseBody):
     def _read(self, buffer: memoryview) -> int | None:
         if not self._data and not self._next_data():
             return 0 if self._ended else None
-        count = _move(self._data, buffer)
+        count = _copy(self._data, buffer)
         self._data = self._data[count:]
         return count
 
     def _next_data(self) -> bool:
-        """Whether more of the body is here; receives once at most, so that a drip of empty chunks is noticed."""
+        """Whether more of the body has arrived; receives at most once, so that a trickle of empty chunks is noticed."""
         fed = False
         while not self._ended:
             event = next_event(self._parser)
@@ -135,7 +135,7 @@ class H11Body(ResponseBody):
         return False
 
     def _feed(self) -> bool:
-        count = self._wire.receive(self._buffer, self._patience.stop)
+        count = self._connection.receive(self._buffer, self._timeout.stop)
         if count is not None:
             self._parser.receive_data(bytes(self._buffer[:count]))
         return count is not None
@@ -145,14 +145,14 @@ class H11Body(ResponseBody):
 
 
 def next_event(parser: h11.Connection) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
-    """What h11 makes of the bytes so far; raises httpx.RemoteProtocolError."""
+    """h11's next event; raises httpx.RemoteProtocolError."""
     try:
         return parser.next_event()
     except h11.RemoteProtocolError as error:
         raise httpx.RemoteProtocolError(str(error)) from error
 
 
-def _move(source: memoryview, target: memoryview) -> int:
+def _copy(source: memoryview, target: memoryview) -> int:
     count = min(len(source), len(target))
     target[:count] = source[:count]
     return count

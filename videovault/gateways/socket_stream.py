@@ -1,6 +1,6 @@
-"""One TCP or TLS connection to an address that was checked before, read straight into the caller's buffer.
+"""One TCP or TLS connection to a checked address, read directly into the caller's buffer.
 
-Sockets do not block: every wait is cut into slices, so that a cancelled transfer is noticed at once.
+Sockets do not block: each wait is divided into short polls, so that a cancellation is noticed at once.
 """
 
 import errno
@@ -18,9 +18,9 @@ import httpx
 
 from videovault.gateways.ssrf import POLL_SECONDS, StopCheck
 
-# The kernel wakes us only when so much has arrived, or at the end of a slice: fewer wake-ups, less CPU.
+# The kernel wakes us only when this much has arrived, or at the end of a poll: fewer wake-ups, less CPU time.
 LOW_WATER_BYTES = 256 * 1024
-# Until then at every packet: the kernel widens a young connection's window by how promptly it is emptied.
+# Until then it wakes us at every packet: the kernel grows a new connection's window by how promptly we read.
 SLOW_START_BYTES = 8 * 1024 * 1024
 MIN_RTT = struct.Struct("=148xI")  # tcpi_min_rtt of struct tcp_info in linux/tcp.h, microseconds
 UNKNOWN_RTT = 0xFFFFFFFF
@@ -31,14 +31,14 @@ _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 @dataclass(frozen=True)
 class Timeout:
-    """How long to wait for something to happen, and what may end the wait before."""
+    """How long to wait, and the check that may end the wait earlier."""
 
     seconds: float
     stop: StopCheck
 
 
 class SocketStream:
-    """A connected socket; not to be used by two threads at once."""
+    """A connected socket; not thread-safe."""
 
     def __init__(self, connected: socket.socket) -> None:
         self._socket = connected
@@ -48,63 +48,63 @@ class SocketStream:
         self._received = 0
 
     @classmethod
-    def connect(cls, addresses: Sequence[str], port: int, patience: Timeout) -> "SocketStream":
-        """Connect to the first address that answers, sharing the time out among them.
+    def connect(cls, addresses: Sequence[str], port: int, timeout: Timeout) -> "SocketStream":
+        """Connect to the first address that answers; the time is divided among them.
 
         Raises httpx.ConnectError or httpx.ConnectTimeout for the last address, and what ``stop`` raises.
         """
-        end = time.monotonic() + patience.seconds
+        end = time.monotonic() + timeout.seconds
         *others, last = addresses
         for left, address in enumerate(others):
             share = (end - time.monotonic()) / (len(addresses) - left)
             try:
-                return cls(_connected(address, port, time.monotonic() + share, patience.stop))
+                return cls(_connect(address, port, time.monotonic() + share, timeout.stop))
             except (httpx.ConnectError, httpx.ConnectTimeout):
                 continue
-        return cls(_connected(last, port, end, patience.stop))
+        return cls(_connect(last, port, end, timeout.stop))
 
-    def secure(self, context: ssl.SSLContext, name: str, patience: Timeout) -> None:
-        """Speak TLS from here on; the certificate must be for the host ``name``.
+    def secure(self, context: ssl.SSLContext, name: str, timeout: Timeout) -> None:
+        """Start TLS; the certificate must be valid for the host ``name``.
 
         Raises httpx.ConnectError (caused by the ssl.SSLError), httpx.ConnectTimeout, and what ``stop`` raises.
         """
-        end = time.monotonic() + patience.seconds
-        self._socket = secured = _wrapped(self._socket, context, name)
-        while events := _shake_hands(secured):
-            _pause(secured, events, patience.stop)
+        end = time.monotonic() + timeout.seconds
+        self._socket = secured = _wrap(self._socket, context, name)
+        while events := _handshake_step(secured):
+            _wait(secured, events, timeout.stop)
             if time.monotonic() > end:
                 raise httpx.ConnectTimeout("the TLS handshake took too long")
 
-    def send(self, data: bytes, patience: Timeout) -> None:
+    def send(self, data: bytes, timeout: Timeout) -> None:
         """Raises httpx.WriteError, httpx.WriteTimeout, and what ``stop`` raises."""
-        end, rest = time.monotonic() + patience.seconds, memoryview(data)
+        end, rest = time.monotonic() + timeout.seconds, memoryview(data)
         while rest:
             try:
                 rest = rest[self._socket.send(rest) :]
             except _WOULD_BLOCK as error:
-                _pause(self._socket, _events(error, select.POLLOUT), patience.stop)
+                _wait(self._socket, _events(error, select.POLLOUT), timeout.stop)
             except OSError as error:
                 raise httpx.WriteError(str(error)) from error
             if time.monotonic() > end:
                 raise httpx.WriteTimeout("the request could not be sent in time")
 
     def receive(self, buffer: memoryview, stop: StopCheck, *, expected: int = 0) -> int | None:
-        """Put what has arrived into ``buffer``: its length, 0 at the end, None if a slice brought nothing.
+        """Read what has arrived into ``buffer``: its length, 0 at the end, None if nothing came during one poll.
 
-        ``expected`` is how many bytes are still sure to come. Raises httpx.ReadError, and what ``stop`` raises.
+        ``expected``: how many bytes are certain to follow. Raises httpx.ReadError, and what ``stop`` raises.
         """
         many = self._received > SLOW_START_BYTES and expected > LOW_WATER_BYTES + TLS_RECORD_BYTES
-        self._ask_for(LOW_WATER_BYTES if many else 1)
+        self._set_low_water(LOW_WATER_BYTES if many else 1)
         if self._wait_for:
-            _pause(self._socket, self._wait_for, stop)
+            _wait(self._socket, self._wait_for, stop)
         count = self._drain(buffer)
         self._received += count or 0
         return count
 
     def round_trip(self) -> float | None:
-        """Seconds that a packet takes there and back at best, as the kernel measured it; None where it tells nobody.
+        """The shortest round trip in seconds that the kernel has measured; None where it gives none.
 
-        Other than the time until an answer begins, this does not grow when this process or the server is busy.
+        Unlike the time until a response starts, it does not grow when this process or the server is busy.
         """
         if sys.platform != "linux":
             return None
@@ -114,7 +114,7 @@ class SocketStream:
         return microseconds / 1e6 if 0 < microseconds < UNKNOWN_RTT else None
 
     def is_quiet(self) -> bool:
-        """Whether nothing has come, not even the end, since the last answer."""
+        """Whether nothing has arrived since the last response, not even the end."""
         decrypted = self._socket.pending() if isinstance(self._socket, ssl.SSLSocket) else 0
         return not decrypted and not _ready(self._socket, select.POLLIN, 0)
 
@@ -140,38 +140,38 @@ class SocketStream:
                 raise httpx.ReadError(str(error)) from error
         return filled
 
-    def _ask_for(self, low_water: int) -> None:
+    def _set_low_water(self, low_water: int) -> None:
         if low_water != self._low_water:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, low_water)
             self._low_water = low_water
 
 
-def _connected(address: str, port: int, end: float, stop: StopCheck) -> socket.socket:
-    new = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+def _connect(address: str, port: int, end: float, stop: StopCheck) -> socket.socket:
+    sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
     try:
-        new.setblocking(False)
-        new.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        _dial(new, address, port, end, stop)
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        _finish_connect(sock, address, port, end, stop)
     except BaseException:
-        new.close()
+        sock.close()
         raise
-    return new
+    return sock
 
 
-def _dial(new: socket.socket, address: str, port: int, end: float, stop: StopCheck) -> None:
-    code = new.connect_ex((address, port))
-    while code == errno.EINPROGRESS and not _pause(new, select.POLLOUT, stop):
+def _finish_connect(sock: socket.socket, address: str, port: int, end: float, stop: StopCheck) -> None:
+    code = sock.connect_ex((address, port))
+    while code == errno.EINPROGRESS and not _wait(sock, select.POLLOUT, stop):
         if time.monotonic() > end:
             raise httpx.ConnectTimeout("no answer to the connection request")
     if code in (0, errno.EINPROGRESS):
-        code = new.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if code:
         raise httpx.ConnectError(os.strerror(code))
 
 
-def _wrapped(plain: socket.socket, context: ssl.SSLContext, name: str) -> ssl.SSLSocket:
+def _wrap(plain: socket.socket, context: ssl.SSLContext, name: str) -> ssl.SSLSocket:
     try:
-        # An end without TLS's own goodbye may be an attacker's cut: it must not pass for the real end.
+        # An end without TLS's close_notify may be an attacker's truncation: it must not count as the end.
         return context.wrap_socket(
             plain, server_hostname=name, do_handshake_on_connect=False, suppress_ragged_eofs=False
         )
@@ -179,8 +179,8 @@ def _wrapped(plain: socket.socket, context: ssl.SSLContext, name: str) -> ssl.SS
         raise httpx.ConnectError(str(error)) from error
 
 
-def _shake_hands(secured: ssl.SSLSocket) -> int:
-    """One step of the handshake: the poll events to wait for, 0 when it is done."""
+def _handshake_step(secured: ssl.SSLSocket) -> int:
+    """One step of the handshake: the poll events to wait for, 0 when it is complete."""
     try:
         secured.do_handshake()
     except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
@@ -190,20 +190,20 @@ def _shake_hands(secured: ssl.SSLSocket) -> int:
     return 0
 
 
-def _events(error: OSError, usually: int) -> int:
-    """What to wait for: TLS may have to read before it can write, and the other way round."""
+def _events(error: OSError, default: int) -> int:
+    """What to wait for: TLS may have to read before it can write, and vice versa."""
     if isinstance(error, ssl.SSLWantReadError):
         return select.POLLIN
-    return select.POLLOUT if isinstance(error, ssl.SSLWantWriteError) else usually
+    return select.POLLOUT if isinstance(error, ssl.SSLWantWriteError) else default
 
 
-def _pause(waiting: socket.socket, events: int, stop: StopCheck) -> bool:
-    """Wait for one of ``events``, for one slice at most; whether it came."""
+def _wait(sock: socket.socket, events: int, stop: StopCheck) -> bool:
+    """Wait for one of ``events``, at most POLL_SECONDS; whether it occurred."""
     stop()
-    return _ready(waiting, events, POLL_SECONDS)
+    return _ready(sock, events, POLL_SECONDS)
 
 
-def _ready(waiting: socket.socket, events: int, seconds: float) -> bool:
+def _ready(sock: socket.socket, events: int, seconds: float) -> bool:
     poll = select.poll()
-    poll.register(waiting, events)
+    poll.register(sock, events)
     return bool(poll.poll(seconds * 1000))

@@ -1,4 +1,4 @@
-"""A stranger's video, fetched safely: where it may be, how long it may take, and that it is a video at all."""
+"""Fetches videos from untrusted servers: which addresses are allowed, within which limits, and whether it is a video."""
 
 import ssl
 import time
@@ -40,9 +40,9 @@ from videovault.gateways.source_response import (
 )
 from videovault.gateways.source_stream import (
     CHUNK_BYTES,
-    AskAhead,
     ChunkReader,
     Pull,
+    SendNext,
     SourcePolicy,
     SourceStream,
 )
@@ -69,13 +69,13 @@ __all__ = [
 ]
 
 MAX_REDIRECTS = 5
-PAGE_BYTES, PAGE_SECONDS = 16 * 1024, 5.0  # of a refusal's body, to tell what kind of page it is
-PAGE_STATUSES = (202, 403, 405, 429, 503)  # with which challenge pages come
+PAGE_BYTES, PAGE_SECONDS = 16 * 1024, 5.0  # of an error page, to detect bot protection
+PAGE_STATUSES = (202, 403, 405, 429, 503)  # those of challenge pages
 
 
 @dataclass
-class _Way:
-    """Of one fetch: where it has led so far, and the cookies that it was given."""
+class _RedirectChain:
+    """The redirects of one fetch so far, and the cookies that it received."""
 
     address: WebAddress
     hosts: list[str] = field(default_factory=list)
@@ -83,11 +83,11 @@ class _Way:
 
 
 class Source:
-    """Opens videos by URL, from several threads at once; connections are kept for the next request.
+    """Opens videos by URL; thread-safe. Connections are kept for the next request.
 
-    ``proxy`` is one to go through. ``resolver``, ``ssl_context`` and ``transport`` replace the system's names, the usual certificates and the
-    network. No cookies but those that this fetch was given by the same host and no proxies from the environment are ever
-    sent, and of credentials only those in ``headers`` to their own host, which is compared at each redirect.
+    ``resolver``, ``ssl_context`` and ``transport`` replace the system's resolver, the trusted certificates and the
+    network. Proxies of the environment are ignored. The only cookies sent are those that this fetch received from the
+    same host; the only credentials are those in ``headers``, sent to their own host, which is compared at each redirect.
     """
 
     def __init__(
@@ -107,9 +107,9 @@ class Source:
         self._closed = Event()
 
     def check(self, url: str) -> None:
-        """Refuse now what ``open`` would refuse without asking the source.
+        """The checks of ``open`` that need no request to the source.
 
-        Raises UnsafeUrl, or SourceError if the host cannot be found (``retryable`` if that may pass).
+        Raises UnsafeUrl, or SourceError if the host cannot be found (``retryable`` if that may be temporary).
         """
         address = self._guard.vet(url)
         self._guard.resolve(address.host, address.port, self._policy.connect_seconds, lambda: None)
@@ -123,42 +123,42 @@ class Source:
         end: int | None = None,
         validator: str | None = None,
         heartbeat: Callable[[], object] = lambda: None,
-        ahead: PipelinedRequest | None = None,
+        pipelined: PipelinedRequest | None = None,
     ) -> Iterator[SourceStream]:
         """The bytes from ``start`` up to, not including, ``end`` (None: to the end).
 
-        Asking for a part may still bring the whole, then ``info.partial`` is False and ``info.start`` 0: the
-        source has no ranges, or ``info.validator`` differs from the strong ETag given as ``validator``.
-        ``heartbeat`` is called at least four times a second, and before every read, in the thread that waits;
-        whatever it raises ends the stream and comes out of ``open`` or ``readinto``. ``ahead`` is what an
-        earlier stream's ``ask_ahead`` gave; it is closed if it was for other bytes than these.
+        A request for a part may still return the whole; then ``info.partial`` is False and ``info.start`` 0: the
+        source does not support ranges, or ``info.validator`` differs from the strong ETag given as ``validator``.
+        ``heartbeat`` is called at least four times a second, and before each read, in the waiting thread;
+        what it raises ends the stream and is raised by ``open`` or ``readinto``. ``pipelined`` is the result of an
+        earlier stream's ``send_next``; it is closed if it was for other bytes than these.
 
         Raises UnsafeUrl, SourceUnavailable, SourceChanged, RangesUnreliable, SourceError, SourceCancelled.
         """
         closed = Event()
-        stop = self._stop(closed, heartbeat)
-        wanted = RangeRequest(start, end, validator)
+        stop = self._stop_check(closed, heartbeat)
+        requested = RangeRequest(start, end, validator)
         try:
-            way, response = self._ask(url, wanted, stop, ahead)
+            chain, response = self._follow_redirects(url, requested, stop, pipelined)
         finally:
-            if ahead:
-                ahead.close()
+            if pipelined:
+                pipelined.close()
         try:
-            stream = self._stream(way, response, wanted, stop, closed.set)
-            if way.cookies.header_for(
-                way.address
-            ):  # without them, only the way from the beginning leads there
+            stream = self._open_stream(chain, response, requested, stop, closed.set)
+            if chain.cookies.header_for(
+                chain.address
+            ):  # the final URL works only with cookies from the redirects
                 stream.info = replace(stream.info, final_url=url)
             yield stream
         finally:
             response.close()
 
     def close(self) -> None:
-        """End every stream (each raises SourceCancelled within moments) and close all connections."""
+        """End all streams (each raises SourceCancelled at its next poll) and close all connections."""
         self._closed.set()
         self._transport.close()
 
-    def _stop(self, closed: Event, heartbeat: Callable[[], object]) -> StopCheck:
+    def _stop_check(self, closed: Event, heartbeat: Callable[[], object]) -> StopCheck:
         end = time.monotonic() + self._policy.total_seconds
 
         def stop() -> None:
@@ -170,96 +170,102 @@ class Source:
 
         return stop
 
-    def _stream(
+    def _open_stream(
         self,
-        way: _Way,
+        chain: _RedirectChain,
         response: httpx.Response,
-        wanted: RangeRequest,
+        requested: RangeRequest,
         stop: StopCheck,
         close: Callable[[], None],
     ) -> SourceStream:
-        """The answer's body, if it is the video."""
-        if not may_be_video(response.status_code, wanted):
-            raise _refusal(response, way.hosts)
+        """The response's body, if it is the video."""
+        if not may_be_video(response.status_code, requested):
+            raise _error_for(response, chain.hosts)
         try:
-            info = parse_response(response, wanted, way.address.url, self._policy.max_bytes)
-            send_next = self._ahead_asker(response, way, info.validator, stop)
+            info = parse_response(response, requested, chain.address.url, self._policy.max_bytes)
+            send_next = self._next_sender(response, chain, info.validator, stop)
             times = (response.extensions.get(name) for name in ("latency", "round_trip"))
             stream = SourceStream(info, _pull(response), self._policy, stop, close, send_next, *times)
-            if info.start == 0 and (not info.partial or wanted.end is None or wanted.end >= SNIFF_BYTES):
+            if info.start == 0 and (
+                not info.partial or requested.end is None or requested.end >= SNIFF_BYTES
+            ):
                 stream.identify()
         except WebPage as page:
             if response.status_code == 202:
-                raise _refusal(response, way.hosts) from page
-            raise source_errors.error_for_page(page.head, response.headers, way.hosts) or page from page
+                raise _error_for(response, chain.hosts) from page
+            raise source_errors.error_for_page(page.head, response.headers, chain.hosts) or page from page
         except SourceError as error:
             if response.status_code == 202 and not error.retryable:  # still being made
-                raise _refusal(response, way.hosts) from error
+                raise _error_for(response, chain.hosts) from error
             raise
         return stream
 
-    def _ask(
-        self, url: str, wanted: RangeRequest, stop: StopCheck, ahead: PipelinedRequest | None
-    ) -> tuple[_Way, httpx.Response]:
-        """The first answer that does not lead on, and the way to it."""
-        way = _Way(self._guard.vet(url))
+    def _follow_redirects(
+        self, url: str, requested: RangeRequest, stop: StopCheck, pipelined: PipelinedRequest | None
+    ) -> tuple[_RedirectChain, httpx.Response]:
+        """The first response that is not a redirect, and the redirects to it."""
+        chain = _RedirectChain(self._guard.vet(url))
         for _ in range(1 + MAX_REDIRECTS):
-            response, ahead = self._send(way, wanted, stop, ahead), None
-            way.hosts.append(way.address.host)
+            response, pipelined = self._send(chain, requested, stop, pipelined), None
+            chain.hosts.append(chain.address.host)
             if not response.has_redirect_location:
-                return way, response
+                return chain, response
             response.close()
-            way.cookies.take(way.address, response.headers.get_list("set-cookie"))
-            way.address = self._next(way.address, header_text(response, "location"))
-        raise SourceError("The address leads from one to the next without end.")
+            chain.cookies.store(chain.address, response.headers.get_list("set-cookie"))
+            chain.address = self._next_address(chain.address, header_text(response, "location"))
+        raise SourceError("The address redirects too many times.")
 
     def _send(
-        self, way: _Way, wanted: RangeRequest, stop: StopCheck, ahead: PipelinedRequest | None
+        self,
+        chain: _RedirectChain,
+        requested: RangeRequest,
+        stop: StopCheck,
+        pipelined: PipelinedRequest | None,
     ) -> httpx.Response:
-        request = self._request(way, wanted, stop)
-        request.extensions["ahead"] = ahead
+        request = self._request(chain, requested, stop)
+        request.extensions["pipelined"] = pipelined
         stop()
         with translating_errors():
             return self._transport.handle_request(request)
 
-    def _request(self, way: _Way, wanted: RangeRequest, stop: StopCheck) -> httpx.Request:
+    def _request(self, chain: _RedirectChain, requested: RangeRequest, stop: StopCheck) -> httpx.Request:
         timeout = httpx.Timeout(self._policy.idle_seconds, connect=self._policy.connect_seconds)
         extensions = {"timeout": timeout.as_dict(), "stop": stop}
-        headers = httpx.Headers(wanted.headers)
-        headers.update(self._headers_for(way))
-        return httpx.Request("GET", way.address.url, headers=headers, extensions=extensions)
+        headers = httpx.Headers(requested.headers)
+        headers.update(self._headers_for(chain))
+        return httpx.Request("GET", chain.address.url, headers=headers, extensions=extensions)
 
-    def _headers_for(self, way: _Way) -> dict[str, str]:
-        """What only the host of ``way.address`` is sent: asked for at each hop, for each request."""
-        cookies = way.cookies.header_for(way.address)
-        own = headers_for_host(self._headers, way.address.host, way.address.port)
+    def _headers_for(self, chain: _RedirectChain) -> dict[str, str]:
+        """The headers for the host of ``chain.address`` only, determined for each request."""
+        cookies = chain.cookies.header_for(chain.address)
+        own = headers_for_host(self._headers, chain.address.host, chain.address.port)
         return {**({"Cookie": cookies} if cookies else {}), **own}
 
-    def _ahead_asker(
-        self, response: httpx.Response, way: _Way, validator: str | None, stop: StopCheck
-    ) -> AskAhead:
+    def _next_sender(
+        self, response: httpx.Response, chain: _RedirectChain, validator: str | None, stop: StopCheck
+    ) -> SendNext:
         send = response.extensions.get("send_next", lambda _request: None)
 
         def send_next(start: int, end: int) -> PipelinedRequest | None:
-            if way.cookies.header_for(way.address):  # the next request begins its way without them
+            if chain.cookies.header_for(chain.address):  # the next request starts without cookies
                 return None
             sent: PipelinedRequest | None = send(
-                self._request(way, RangeRequest(start, end, validator), stop)
+                self._request(chain, RangeRequest(start, end, validator), stop)
             )
             return sent
 
         return send_next
 
-    def _next(self, address: WebAddress, location: str) -> WebAddress:
-        found = self._guard.vet(location, address)
-        # Whoever listens on the way could read the link's secret, or send another video.
+    def _next_address(self, address: WebAddress, location: str) -> WebAddress:
+        target = self._guard.vet(location, address)
+        # Over plain HTTP an attacker on the network could read the link's secret, or send another video.
         if (
             address.scheme == "https"
-            and found.scheme == "http"
-            and not self._guard.allows(found.host, found.port)
+            and target.scheme == "http"
+            and not self._guard.allows(target.host, target.port)
         ):
-            raise UnsafeUrl("The address leads from an encrypted connection to an open one.")
-        return found
+            raise UnsafeUrl("The address redirects from HTTPS to unencrypted HTTP.")
+        return target
 
 
 def _pull(response: httpx.Response) -> Pull:
@@ -267,19 +273,19 @@ def _pull(response: httpx.Response) -> Pull:
     return pull or ChunkReader(response.iter_bytes(CHUNK_BYTES))
 
 
-def _refusal(response: httpx.Response, hosts: Collection[str]) -> SourceError:
+def _error_for(response: httpx.Response, hosts: Collection[str]) -> SourceError:
     status, headers = response.status_code, response.headers
-    page = _beginning(response) if status in PAGE_STATUSES else b""
+    page = _read_page(response) if status in PAGE_STATUSES else b""
     is_challenge = source_errors.is_challenge(page, headers) if status in PAGE_STATUSES else False
     return error_for_status(status, headers.get("retry-after", ""), is_challenge=is_challenge, hosts=hosts)
 
 
-def _beginning(response: httpx.Response) -> bytes:
-    """What a refusal says first; the status is told without it, too, where it does not come."""
+def _read_page(response: httpx.Response) -> bytes:
+    """The beginning of an error page; empty if it does not arrive: the status is enough."""
     pull, buffer, filled = _pull(response), memoryview(bytearray(PAGE_BYTES)), 0
-    until = time.monotonic() + PAGE_SECONDS
+    deadline = time.monotonic() + PAGE_SECONDS
     with suppress(httpx.HTTPError, httpx.StreamError):
-        while filled < PAGE_BYTES and time.monotonic() < until:
+        while filled < PAGE_BYTES and time.monotonic() < deadline:
             count = pull(buffer[filled:])
             if count == 0:
                 break
@@ -288,13 +294,13 @@ def _beginning(response: httpx.Response) -> bytes:
 
 
 def for_video(video_id: str, attempt: int, url: str) -> Source:
-    """The Source for a video's own address: only a file that the embedded studio rendered for it comes from loopback."""
+    """The Source for a video's URL: the one for the embedded studio only if the studio rendered that file for this video."""
     return from_studio() if studio.is_file_of(video_id, attempt, url) else connected()
 
 
 @lru_cache(maxsize=1)
 def connected() -> Source:
-    """The Source of this process, with the limits that the settings name."""
+    """This process's Source, with the limits of the settings."""
     proxy = settings().source_proxy.get_secret_value()
     return Source(
         _policy(settings().allowed_sources),
@@ -305,7 +311,7 @@ def connected() -> Source:
 
 @lru_cache(maxsize=1)
 def from_studio() -> Source:
-    """The Source for files of the embedded studio, which no proxy can reach."""
+    """The Source for files of the embedded studio on loopback, without the proxy."""
     return Source(_policy(frozenset({urlsplit(settings().studio_url).netloc})))
 
 

@@ -1,28 +1,27 @@
-"""What can go wrong with a source, each with its sentence for a person and whether trying again may help.
+"""Errors of sources, each with a message for the user and whether a retry may help.
 
 SourceError
-├── LinkExpired         the address does not give the video, no longer or not yet: a fresh one may
-├── SourceUnavailable   busy or out of order: ``retry_after`` seconds, if it said so
-├── SourceChanged       no longer the bytes that were begun with: start afresh
-└── RangesUnreliable    its ranges cannot be trusted: read it as one stream
-SourceCancelled         close() was called; nothing went wrong
+├── LinkExpired         the URL does not return the video, no longer or not yet: a fresh one may
+├── SourceUnavailable   busy or failing; ``retry_after`` seconds, if the source gave them
+├── SourceChanged       no longer the bytes of the first request: start again
+└── RangesUnreliable    its ranges are wrong: read it as one stream
+SourceCancelled         close() was called; not an error
 """
 
 import re
 import ssl
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
 
 import httpx
 
 from videovault.errors import SourceError
 from videovault.formatting import format_size
-from videovault.gateways import http_headers
+from videovault.gateways.http_headers import retry_after_seconds
 
-# Web pages that come instead of a video: which kind it is, and what the person can do about it.
+# Web pages instead of a video: which kind it is, and what the user can do about it.
 
-# What pages of Cloudflare, Akamai, AWS WAF, Imperva, DataDome, PerimeterX and Sucuri say before they let anyone in.
+# Challenge pages of Cloudflare, Akamai, AWS WAF, Imperva, DataDome, PerimeterX and Sucuri.
 _CHALLENGES = re.compile(
     rb"just a moment\.\.\.|/cdn-cgi/challenge-platform|cf-chl|cf-browser-verification|cf-error-details"
     rb"|attention required! \| cloudflare|checking your browser|verify(?:ing)? (?:that )?you are (?:a )?human"
@@ -68,19 +67,19 @@ _SHARE_PAGES = {
 
 
 def is_challenge(page: bytes, headers: Mapping[str, str]) -> bool:
-    """Whether what came instead of a video keeps programs out, by its first bytes and its headers."""
+    """Whether a page is bot protection, by its first bytes and its headers."""
     if any(name in headers for name in _CHALLENGE_HEADERS) or _CHALLENGES.search(page.lower()):
         return True
     return "akamaighost" in headers.get("server", "").lower() and b"access denied" in page.lower()
 
 
 def challenge_message(status: int = 200) -> str:
-    """The sentence for a challenge page."""
+    """The message for a challenge page."""
     return _CHALLENGE.format(status="" if status == 200 else f", HTTP {status}")
 
 
 def share_page_advice(hosts: Collection[str]) -> str:
-    """What to do about a share page; empty unless one of the ``hosts`` on the way is known to have such pages."""
+    """How to get a download link; empty unless one of the ``hosts`` of the redirects is known for share pages."""
     for host in hosts:
         for known, advice in _SHARE_PAGES.items():
             if f".{host}".endswith(f".{known}"):
@@ -89,9 +88,9 @@ def share_page_advice(hosts: Collection[str]) -> str:
 
 
 def error_for_page(page: bytes, headers: Mapping[str, str], hosts: Collection[str]) -> SourceError | None:
-    """The error for a page that came with a status of success, where more can be said than that it is one."""
-    sentence = share_page_advice(hosts) or (challenge_message() if is_challenge(page, headers) else "")
-    return SourceError(sentence) if sentence else None
+    """The error for a page with a success status, if it is of a known kind."""
+    message = share_page_advice(hosts) or (challenge_message() if is_challenge(page, headers) else "")
+    return SourceError(message) if message else None
 
 
 _NOT_YET = "The video is not there yet (HTTP {}). Try again in a few minutes."
@@ -107,9 +106,9 @@ _MAY_APPEAR = (403, 404, 409, 425)
 
 
 class LinkExpired(SourceError):
-    """The address does not give the video: a generator may have a fresh address for it.
+    """The URL does not return the video; a generator may have a fresh one.
 
-    ``may_appear``: the same address may give it in some minutes, as of a generator that reports too early.
+    ``may_appear``: the same URL may return it in a few minutes, because the generator reported it too early.
     """
 
     def __init__(self, public_message: str, *, may_appear: bool = False) -> None:
@@ -118,9 +117,9 @@ class LinkExpired(SourceError):
 
 
 class SourceUnavailable(SourceError):
-    """Busy or out of order: worth another try, after ``retry_after`` seconds if the source said so.
+    """Busy or failing: worth a retry, after ``retry_after`` seconds if the source gave them.
 
-    ``may_appear`` as in LinkExpired: it answers that the video is still being made.
+    ``may_appear`` as in LinkExpired: the source reports that the video is still being made.
     """
 
     def __init__(
@@ -132,14 +131,14 @@ class SourceUnavailable(SourceError):
 
 
 class SourceChanged(SourceError):
-    """The source no longer gives the bytes that were begun with."""
+    """The source no longer returns the bytes of the first request."""
 
     def __init__(self) -> None:
         super().__init__("The video was changed at its source while it was being fetched.", retryable=True)
 
 
 class RangesUnreliable(SourceError):
-    """The source answers requests for a part wrongly."""
+    """The source answers range requests incorrectly."""
 
     def __init__(self) -> None:
         super().__init__("The source sends other parts of the video than those asked for.")
@@ -172,9 +171,9 @@ def cut_short() -> SourceError:
 def error_for_status(
     status: int, retry_after: str = "", *, is_challenge: bool = False, hosts: Collection[str] = ()
 ) -> SourceError:
-    """The error for an answer whose status gives no video; ``retry_after`` is the header.
+    """The error for a response whose status means no video; ``retry_after`` is the header.
 
-    ``is_challenge``: its body is a page that keeps programs out; ``hosts`` are all those that were asked on the way.
+    ``is_challenge``: its body is a bot-protection page; ``hosts`` are all hosts of the redirects.
     """
     advice = challenge_message(status) if is_challenge else ""
     if status in (401, 403):
@@ -185,13 +184,13 @@ def error_for_status(
     if status == 429 and not is_challenge:
         return SourceUnavailable("The source asks us to slow down (HTTP 429).", wait)
     if status in (202, 408, 423, 429) or status >= 500:
-        sentence = advice or f"The source cannot give the video right now (HTTP {status})."
-        return SourceUnavailable(sentence, wait, may_appear=status == 202)
+        message = advice or f"The source cannot give the video right now (HTTP {status})."
+        return SourceUnavailable(message, wait, may_appear=status == 202)
     return SourceError(advice or f"The source does not give the video (HTTP {status}).")
 
 
 def may_appear(error: Exception) -> bool:
-    """Whether the same address may give the video in some minutes."""
+    """Whether the same URL may return the video in a few minutes."""
     return isinstance(error, LinkExpired | SourceUnavailable) and error.may_appear
 
 
@@ -201,10 +200,10 @@ def translating_errors() -> Iterator[None]:
     try:
         yield
     except httpx.HTTPError as error:
-        raise _translation(error) from error
+        raise _translate(error) from error
 
 
-def _translation(error: httpx.HTTPError) -> SourceError:
+def _translate(error: httpx.HTTPError) -> SourceError:
     if isinstance(error.__cause__, ssl.SSLError) and not isinstance(error.__cause__, ssl.SSLEOFError):
         return SourceError("The source cannot prove who it is: its TLS certificate or setup is not valid.")
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
@@ -214,12 +213,3 @@ def _translation(error: httpx.HTTPError) -> SourceError:
     if isinstance(error, httpx.NetworkError):
         return SourceError("The connection to the source was lost.", retryable=True)
     return SourceError("The source's answer could not be understood.", retryable=True)
-
-
-def retry_after_seconds(retry_after: str) -> float | None:
-    """What a Retry-After header asks for (RFC 9110, 10.2.3: a number of seconds, or a date); None for nonsense."""
-    text = retry_after.strip()
-    if re.fullmatch(r"[0-9]{1,9}", text):
-        return float(text)
-    date = http_headers.parse_date(text)
-    return None if date is None else max(0.0, (date - datetime.now(UTC)).total_seconds())

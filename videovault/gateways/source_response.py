@@ -1,4 +1,4 @@
-"""What a source's answer promises, and whether it is an answer to what was asked."""
+"""The headers of a source's response, checked against the request."""
 
 import re
 from dataclasses import dataclass, field
@@ -16,14 +16,14 @@ _NUMBER = re.compile(r"[0-9]{1,18}")
 _MEDIA_TYPE = re.compile(r"[a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,60}")
 
 
-# Many hosts refuse a program whose name does not begin as those of browsers do.
+# Many hosts refuse user agents that do not start as those of browsers do.
 BASE_HEADERS = {
     "User-Agent": "Mozilla/5.0 (compatible; VideoVault)",
     "Accept": "video/*,*/*;q=0.8",
     "Accept-Encoding": "identity",
 }
-# What a body really is encoded by (IANA's HTTP content codings). Anything else in Content-Encoding, such as
-# aws-chunked, none, binary or a charset, says nothing of the bytes that arrive.
+# IANA's HTTP content codings. Other values of Content-Encoding, such as aws-chunked, none, binary or a charset, do
+# not describe the bytes that arrive.
 _ENCODINGS = frozenset(
     ("gzip", "x-gzip", "compress", "x-compress", "deflate", "br", "zstd", "dcb", "dcz", "exi", "pack200-gzip")
 )
@@ -32,7 +32,7 @@ _WITHOUT_BODY = (204, 205)
 
 @dataclass(frozen=True)
 class RangeRequest:
-    """The bytes asked for: from ``start`` up to, not including, ``end``; None means to the end.
+    """The requested bytes: from ``start`` up to, not including, ``end``; None means to the end.
 
     ``validator`` is the strong ETag that the bytes must belong to.
     """
@@ -61,12 +61,12 @@ class RangeRequest:
 
 @dataclass(frozen=True)
 class SourceInfo:
-    """What one answer promises. Sizes in bytes; None where the source does not say.
+    """What one response announces. Sizes in bytes; None where the source does not give them.
 
-    ``total`` is the size of the whole video, ``length`` of what this stream gives, beginning at ``start``.
-    ``partial`` is False when the whole video is given, even though a part was asked for. ``validator`` is a
-    strong ETag; ``last_modified`` the header as it came. ``container`` is known when ``start`` is 0.
-    ``final_url`` often carries a secret and is never to be shown; later parts may be asked from it directly.
+    ``total`` is the size of the whole video, ``length`` that of this response, which starts at ``start``.
+    ``partial`` is False when the response is the whole video, even if a part was requested. ``validator`` is a
+    strong ETag; ``last_modified`` the unparsed header. ``container`` is known when ``start`` is 0.
+    ``final_url`` often carries a secret and must never be shown; later parts may be requested from it directly.
     ``given_name`` is the file name of a Content-Disposition header, empty without one.
     """
 
@@ -84,22 +84,21 @@ class SourceInfo:
     container: Container | None = None
 
 
-def parse_response(response: httpx.Response, wanted: RangeRequest, url: str, max_bytes: int) -> SourceInfo:
-    """What ``response``, whose body was not read yet, promises; its status says that it may give the video.
+def parse_response(response: httpx.Response, requested: RangeRequest, url: str, max_bytes: int) -> SourceInfo:
+    """What ``response`` announces; its body has not been read, and its status allows a video.
 
-    Raises SourceError and its kinds for an answer that gives no video, too large a one, or other bytes than
-    those wanted.
+    Raises SourceError and its kinds for a response that is no video, is too large, or has other bytes than requested.
     """
-    start, length, total = _extent(response, wanted)
+    start, length, total = _extent(response, requested)
     _check_encoding(response.headers)
     if total is not None and total > max_bytes:
         raise too_large(max_bytes)
     if length == 0:
         raise empty()
-    partial = response.status_code == 206 and wanted.is_range
+    partial = response.status_code == 206 and requested.is_range
     disposition = header_text(response, "content-disposition")
     validator = _strong_etag(response.headers)
-    if partial and wanted.validator and validator != wanted.validator:
+    if partial and requested.validator and validator != requested.validator:
         raise SourceChanged
     return SourceInfo(
         final_url=url,
@@ -116,13 +115,13 @@ def parse_response(response: httpx.Response, wanted: RangeRequest, url: str, max
     )
 
 
-def may_be_video(status: int, wanted: RangeRequest) -> bool:
-    """Whether the body of an answer with this status is to be looked at: its bytes decide, not the kind of success."""
-    return (200 <= status < 300 and status not in _WITHOUT_BODY) or (status == 416 and wanted.is_range)
+def may_be_video(status: int, requested: RangeRequest) -> bool:
+    """Whether a response with this status may be a video; after that, its first bytes decide."""
+    return (200 <= status < 300 and status not in _WITHOUT_BODY) or (status == 416 and requested.is_range)
 
 
 def header_text(response: httpx.Response, name: str) -> str:
-    """A header as its sender meant it: in UTF-8 where that is possible, whatever the other headers are in."""
+    """A header in UTF-8 if possible, independent of the encoding of the other headers."""
     raw = next((value for key, value in response.headers.raw if key.lower() == name.encode()), b"")
     try:
         return raw.decode()
@@ -130,20 +129,22 @@ def header_text(response: httpx.Response, name: str) -> str:
         return raw.decode("latin-1")
 
 
-def _extent(response: httpx.Response, wanted: RangeRequest) -> tuple[int, int | None, int | None]:
+def _extent(response: httpx.Response, requested: RangeRequest) -> tuple[int, int | None, int | None]:
     """Start, length and total."""
     if response.status_code == 416:
         raise SourceChanged
     if response.status_code == 206:
         return (
-            _range_extent(response.headers, wanted) if wanted.is_range else _unasked_extent(response.headers)
+            _range_extent(response.headers, requested)
+            if requested.is_range
+            else _unrequested_extent(response.headers)
         )
     length = _length(response.headers)
     return 0, length, length
 
 
-def _unasked_extent(headers: httpx.Headers) -> tuple[int, int | None, int | None]:
-    """Of a 206 to a request for the whole: some servers call the whole a part."""
+def _unrequested_extent(headers: httpx.Headers) -> tuple[int, int | None, int | None]:
+    """For a 206 to a request without a range: some servers send the whole video with it."""
     length = _length(headers)
     if "content-range" not in headers:
         return 0, length, length
@@ -151,28 +152,28 @@ def _unasked_extent(headers: httpx.Headers) -> tuple[int, int | None, int | None
     is_whole = match and int(match[1]) == 0 and match[3] in ("*", str(int(match[2]) + 1))
     if not match or not is_whole or length not in (None, int(match[2]) + 1):
         raise SourceError(
-            "The source sends a part of the video, although the whole was asked for (HTTP 206)."
+            "The source sends only a part of the video, although the whole was requested (HTTP 206)."
         )
     return 0, int(match[2]) + 1, int(match[2]) + 1
 
 
-def _range_extent(headers: httpx.Headers, wanted: RangeRequest) -> tuple[int, int, int | None]:
+def _range_extent(headers: httpx.Headers, requested: RangeRequest) -> tuple[int, int, int | None]:
     match = _CONTENT_RANGE.fullmatch(headers.get("content-range", "").strip().lower())
     if match is None:
         raise RangesUnreliable
     first, last = int(match[1]), int(match[2])
     total = None if match[3] == "*" else int(match[3])
     length = last - first + 1
-    ends = [end for end in (wanted.end, total) if end is not None]
-    # Without the total, which may come before the end that was asked for, this cannot be known for sure.
+    ends = [end for end in (requested.end, total) if end is not None]
+    # Without the total, which may be lower than the requested end, this is not certain.
     ends_well = not ends or (last < min(ends) if total is None else last == min(ends) - 1)
-    if first != wanted.start or length < 1 or not ends_well or _length(headers) not in (None, length):
+    if first != requested.start or length < 1 or not ends_well or _length(headers) not in (None, length):
         raise RangesUnreliable
     return first, length, total
 
 
 def _length(headers: httpx.Headers) -> int | None:
-    """The Content-Length, which does not count beside a Transfer-Encoding (RFC 9112, 6.3)."""
+    """The Content-Length, which a Transfer-Encoding overrides (RFC 9112, 6.3)."""
     text = headers.get("content-length", "").strip()
     if "transfer-encoding" in headers or not _NUMBER.fullmatch(text):
         return None
@@ -182,10 +183,10 @@ def _length(headers: httpx.Headers) -> int | None:
 def _check_encoding(headers: httpx.Headers) -> None:
     named = {part.strip().lower() for part in headers.get("content-encoding", "").split(",")}
     if encodings := named & _ENCODINGS:
-        # Unpacked it would be without ranges and without a known end, and could be as large as its sender likes.
+        # Decompressed it would have no ranges and no known end, and could be arbitrarily large.
         name = ", ".join(sorted(encodings))
         raise SourceError(
-            f"The source sends the video compressed ({name}), although it was asked not to. "
+            f"The source sends the video compressed ({name}), although uncompressed was requested. "
             "Use a link that gives the file as it is."
         )
 
@@ -196,5 +197,5 @@ def _strong_etag(headers: httpx.Headers) -> str | None:
 
 
 def _content_type(headers: httpx.Headers) -> str | None:
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    return kind if _MEDIA_TYPE.fullmatch(kind) else None
+    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    return media_type if _MEDIA_TYPE.fullmatch(media_type) else None

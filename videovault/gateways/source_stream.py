@@ -1,4 +1,4 @@
-"""The bytes of one video on their way in, held to the limits of the policy while they come."""
+"""The bytes of one response as they arrive, within the limits of the policy."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -17,18 +17,18 @@ PROGRESS_SECONDS = 0.5
 CHUNK_BYTES = 256 * 1024
 
 Pull = Callable[[memoryview], int | None]
-"""See Body.pull."""
-AskAhead = Callable[[int, int], PipelinedRequest | None]
+"""See ResponseBody.pull."""
+SendNext = Callable[[int, int], PipelinedRequest | None]
 """See SourceStream."""
 
 
 @dataclass(frozen=True)
 class SourcePolicy:
-    """What a source may be and take. Sizes in bytes.
+    """The limits for a source. Sizes in bytes.
 
-    ``allow`` has ``host`` or ``host:port`` entries in lower case that may be fetched although not global.
-    ``idle_seconds`` bounds a wait without a byte, ``total_seconds`` one stream from its request to its last
-    byte; ``min_bytes_per_second`` holds for every ``rate_window_seconds`` spent waiting for the source.
+    ``allow`` has ``host`` or ``host:port`` entries in lower case that may be fetched although they are not global.
+    ``idle_seconds`` limits a wait without a byte, ``total_seconds`` one stream from its request to its last
+    byte; ``min_bytes_per_second`` applies to each ``rate_window_seconds`` spent waiting for the source.
     """
 
     max_bytes: int
@@ -41,12 +41,11 @@ class SourcePolicy:
 
 
 class SourceStream:
-    """The body of one answer. ``close`` may be called from any thread, the rest from one at a time.
+    """The body of one response. ``close`` may be called from any thread, the rest from one at a time.
 
-    ``ask_ahead(start, end)`` asks for more of the same video while this is still coming, and gives what
-    Source.open then takes as its ``ahead``; None where the connection does not allow it. ``latency``: how many
-    seconds the source took to begin its answer on an open connection, ``round_trip`` how many of them the network
-    takes; None if that is not known.
+    ``send_next(start, end)`` requests more of the same video before this response has ended, and returns the
+    argument ``pipelined`` for Source.open; None where the connection does not allow it. ``latency``: seconds from the
+    request to the response on an open connection, ``round_trip``: the network's share of it; None if unknown.
     """
 
     def __init__(
@@ -56,7 +55,7 @@ class SourceStream:
         policy: SourcePolicy,
         stop: StopCheck,
         close: Callable[[], None],
-        send_next: AskAhead,
+        send_next: SendNext,
         latency: float | None,
         round_trip: float | None,
     ) -> None:
@@ -67,18 +66,18 @@ class SourceStream:
         self.round_trip = round_trip
         self._pull = pull
         self._stop = stop
-        self._most = policy.max_bytes
-        self._pace = _Pace(policy.min_bytes_per_second, policy.rate_window_seconds)
+        self._max_bytes = policy.max_bytes
+        self._minimum_rate = _MinimumRate(policy.min_bytes_per_second, policy.rate_window_seconds)
         self._received = 0
         self._head = memoryview(b"")
         self._failure: SourceError | None = None
 
     def readinto(self, buffer: bytearray | memoryview) -> int:
-        """Put the next bytes into ``buffer``: how many, and 0 only at the proven end.
+        """Read the next bytes into ``buffer``: how many, and 0 only at the proven end.
 
-        Comes back when the buffer is full, or after half a second with what there is, so that progress can be
-        told. Raises SourceError and its kinds (bytes that came before the failure are given first),
-        SourceCancelled after ``close``, and whatever the ``heartbeat`` of Source.open raises.
+        Returns when the buffer is full, or after half a second with what has arrived, so that progress can be
+        reported. Raises SourceError and its kinds (after the bytes that arrived before the failure),
+        SourceCancelled after ``close``, and what the ``heartbeat`` of Source.open raises.
         """
         view = memoryview(buffer)
         filled = self._replay(view)
@@ -97,7 +96,7 @@ class SourceStream:
         return filled
 
     def identify(self) -> None:
-        """Find out the container from the first bytes, which ``readinto`` still gives. Raises SourceError."""
+        """Detect the container from the first bytes, which ``readinto`` returns again. Raises SourceError."""
         head, filled = memoryview(bytearray(SNIFF_BYTES)), 0
         while filled < SNIFF_BYTES and (count := self.readinto(head[filled:])):
             filled += count
@@ -113,34 +112,34 @@ class SourceStream:
         return count
 
     def _next(self, view: memoryview) -> int | None:
-        """What the source has: bytes put into ``view``, 0 at the end, None if nothing came for a moment."""
+        """Bytes read into ``view``, 0 at the end, None if nothing arrived for a moment."""
         self._stop()
         if self._failure:
             raise self._failure
         length = self.info.length
-        room = view if length is None else view[: length - self._received]
-        if not room:
+        space = view if length is None else view[: length - self._received]
+        if not space:
             return 0
         started = time.monotonic()
-        count = self._pulled(room)
-        self._pace.note(count or 0, time.monotonic() - started)
+        count = self._pull_bytes(space)
+        self._minimum_rate.note(count or 0, time.monotonic() - started)
         if count == 0 and length is not None:
             raise cut_short()
         self._received += count or 0
-        if self.info.start + self._received > self._most:
-            raise too_large(self._most)
+        if self.info.start + self._received > self._max_bytes:
+            raise too_large(self._max_bytes)
         return count
 
-    def _pulled(self, room: memoryview) -> int | None:
+    def _pull_bytes(self, space: memoryview) -> int | None:
         with translating_errors():
             try:
-                return self._pull(room)
+                return self._pull(space)
             except (httpx.RemoteProtocolError, httpx.ReadError) as error:
                 raise cut_short() from error
 
 
 class ChunkReader:
-    """Pulls from an answer that comes in chunks: that of any other httpx transport than ours."""
+    """``pull`` for the responses of other httpx transports, which come in chunks."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
@@ -158,8 +157,8 @@ class ChunkReader:
         return count
 
 
-class _Pace:
-    """Notices a source that trickles: too few bytes for the time spent waiting for it."""
+class _MinimumRate:
+    """Detects a source that is too slow: too few bytes for the time spent waiting for it."""
 
     def __init__(self, bytes_per_second: int, window_seconds: float) -> None:
         self._bytes_per_second = bytes_per_second
@@ -168,7 +167,7 @@ class _Pace:
         self._seconds = 0.0
 
     def note(self, count: int, seconds: float) -> None:
-        """Raises SourceError when a window is over and was too slow."""
+        """Raises SourceError at the end of a window that was too slow."""
         self._bytes += count
         self._seconds += seconds
         if self._seconds < self._window_seconds:

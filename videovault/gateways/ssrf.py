@@ -1,7 +1,7 @@
-"""Which addresses may be fetched: the form of the URL first, then every IP address its name stands for.
+"""The SSRF guard: checks the form of a URL first, then each IP address that its name resolves to.
 
-The URL is taken apart once, by ``urls``, and put together again from the checked parts, so that no second parser
-can read it differently.
+``urls`` parses the URL once; the request is built from the checked parts, so that no second parser can read it
+differently.
 """
 
 import ipaddress
@@ -21,10 +21,10 @@ from videovault.gateways import urls
 from videovault.gateways.urls import UrlParts
 
 Resolver = Callable[[str, int], Sequence[str]]
-"""Host and port to IP addresses in the order to try; raises OSError (socket.gaierror) when there are none."""
+"""From host and port to IP addresses in the order to try; raises OSError (socket.gaierror) when there are none."""
 
 StopCheck = Callable[[], None]
-"""Called at least every SLICE_SECONDS of waiting; whatever it raises ends the wait."""
+"""Called at least every POLL_SECONDS of waiting; what it raises ends the wait."""
 
 POLL_SECONDS = 0.25
 MAX_URL_LENGTH = urls.MAX_URL_BYTES
@@ -35,10 +35,10 @@ _LABEL = re.compile(r"[a-z0-9_-]{1,63}")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
-# Names that never leave the machine or its network: RFC 6761, 6762, 7686, 8375, and ICANN's .internal.
+# Names that resolve only on this machine or its network: RFC 6761, 6762, 7686, 8375, and ICANN's .internal.
 _LOCAL_SUFFIXES = ("localhost", "localdomain", "local", "internal", "home.arpa", "onion")
 
-# "Bad ports" of the WHATWG Fetch standard: other protocols listen there and could be made to obey a request.
+# "Bad ports" of the WHATWG Fetch standard: other protocols listen there and could interpret a request as commands.
 # fmt: off
 FORBIDDEN_PORTS = frozenset({
     0, 1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104,
@@ -48,7 +48,7 @@ FORBIDDEN_PORTS = frozenset({
 })
 # fmt: on
 
-# Beside what the ipaddress module knows, whose answers differ between Python's patch releases.
+# In addition to the ipaddress module, whose answers differ between Python's patch releases.
 _REFUSED_IPV4 = [
     ipaddress.IPv4Network(network)
     for network in (
@@ -57,11 +57,11 @@ _REFUSED_IPV4 = [
         "192.0.0.0/24",  # IETF protocol assignments
         "192.88.99.0/24",  # 6to4 relays
         "198.18.0.0/15",  # benchmarking
-        "168.63.129.16/32",  # global on paper, but Azure's metadata service for the machines inside
+        "168.63.129.16/32",  # formally global, but Azure's metadata service for its own machines
     )
 ]
-# IPv6 is taken from 2000::/3 only, which leaves out loopback, mapped, compatible, NAT64 (64:ff9b::/96 and
-# 64:ff9b:1::/48), unique local, link-local, site-local and multicast addresses; and of that, not these.
+# IPv6 is allowed from 2000::/3 only, which excludes loopback, mapped, compatible, NAT64 (64:ff9b::/96 and
+# 64:ff9b:1::/48), unique local, link-local, site-local and multicast addresses; these are refused as well.
 _GLOBAL_IPV6 = ipaddress.IPv6Network("2000::/3")
 _REFUSED_IPV6 = [
     ipaddress.IPv6Network(network)
@@ -100,7 +100,7 @@ class WebAddress:
 def parse(url: str, base: WebAddress | None = None) -> WebAddress:
     """The parts of ``url``, which may be relative to ``base``.
 
-    Raises UnsafeUrl for every host and port that two readers could understand differently.
+    Raises UnsafeUrl for each host and port that two parsers could read differently.
     """
     parts = urls.split(url, UrlParts(base.scheme, base.authority, base.target) if base else None)
     host, port = _host_and_port(parts.authority, _DEFAULT_PORTS[parts.scheme])
@@ -108,7 +108,7 @@ def parse(url: str, base: WebAddress | None = None) -> WebAddress:
 
 
 def is_global(address: str) -> bool:
-    """Whether this IP address is reachable from, and meant for, the whole internet."""
+    """Whether this IP address is public on the internet."""
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:
@@ -119,13 +119,13 @@ def is_global(address: str) -> bool:
 
 
 def system_resolver(host: str, port: int) -> list[str]:
-    """The operating system's answer, as bytes so that Python's own IDNA codec stays out of it."""
+    """Asks the operating system; the name is passed as bytes to bypass Python's IDNA codec."""
     found = socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM)
     return [str(sockaddr[0]) for *_, sockaddr in found]
 
 
 class AddressGuard:
-    """Lets global addresses through, and the ``host`` or ``host:port`` entries of ``allow``."""
+    """Allows global addresses, and the ``host`` or ``host:port`` entries of ``allow``."""
 
     def __init__(self, allow: frozenset[str], resolver: Resolver = system_resolver) -> None:
         self._allow = allow
@@ -147,9 +147,9 @@ class AddressGuard:
         return any(name in self._allow or f"{name}:{port}" in self._allow for name in names)
 
     def resolve(self, host: str, port: int, seconds: float, stop: StopCheck) -> list[str]:
-        """The addresses to connect to, asked for once and all of them checked.
+        """The addresses to connect to: resolved once, all of them checked.
 
-        Raises UnsafeUrl if any one is not global, SourceError if the name cannot be found, and whatever
+        Raises UnsafeUrl if one of them is not global, SourceError if the name cannot be found, and what
         ``stop`` raises.
         """
         found = [host] if _is_ip(host) else self._look_up(host, port, seconds, stop)
@@ -161,15 +161,15 @@ class AddressGuard:
         try:
             found = _in_thread(lambda: self._resolver(host, port), seconds, stop)
         except OSError as error:
-            lasting = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
-            raise _not_found(retryable=error.errno not in lasting) from error
+            permanent = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
+            raise _not_found(retryable=error.errno not in permanent) from error
         if not found:
             raise _not_found(retryable=False)
         return found
 
 
 def _in_thread(look_up: Callable[[], Sequence[str]], seconds: float, stop: StopCheck) -> Sequence[str]:
-    """The result of ``look_up``, which cannot be interrupted: it is left behind if it takes too long."""
+    """The result of ``look_up``, which cannot be interrupted: its thread is abandoned if it takes too long."""
     answer: Future[Sequence[str]] = Future()
 
     def run() -> None:
@@ -220,7 +220,7 @@ def _host(text: str) -> str:
 
 
 def _to_ascii(text: str) -> str:
-    # Characters that merely look like others (full-width or circled letters and digits) change under NFKC.
+    # Lookalike characters (full-width or circled letters and digits) change under NFKC.
     if unicodedata.normalize("NFKC", text) != text:
         raise _no_host()
     try:

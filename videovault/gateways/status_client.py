@@ -11,7 +11,7 @@ import httpx
 from videovault.config import settings
 from videovault.errors import SourceError, WebhookBusy
 from videovault.gateways import studio, webhook_reply
-from videovault.gateways.source_errors import retry_after_seconds
+from videovault.gateways.http_headers import retry_after_seconds
 from videovault.gateways.ssrf import AddressGuard
 from videovault.gateways.transport import GuardedTransport
 from videovault.gateways.webhook_reply import Generation

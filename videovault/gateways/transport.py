@@ -1,6 +1,6 @@
 """An httpx transport that connects to checked addresses only, and reads bodies without copying them.
 
-httpx's own transport copies each byte five times on its way through h11; here h11 reads heads and chunked
+httpx's own transport copies each byte five times on its chain through h11; here h11 reads heads and chunked
 bodies only.
 """
 
@@ -25,27 +25,26 @@ from videovault.gateways.ssrf import AddressGuard, StopCheck
 HEAD_BYTES = 64 * 1024
 KEEP_ALIVE_SECONDS = 15
 MAX_IDLE = 32
-PIPELINED_RESPONSE_SECONDS = (
-    5.0  # for an answer to begin that was asked for ahead; not every server understands that
-)
+PIPELINED_RESPONSE_SECONDS = 5.0  # until it must start; not every server supports pipelining
 
 
 @dataclass(frozen=True)
 class _Idle:
     origin: Origin
     until: float
-    wire: SocketStream
+    connection: SocketStream
 
 
 class GuardedTransport(httpx.BaseTransport):
-    """HTTP/1.1 over connections that are kept alive and may be used by any thread.
+    """HTTP/1.1 over persistent connections; thread-safe.
 
-    A request brings the extensions ``timeout`` (httpx.Timeout.as_dict) and, if it is to be stopped, ``stop``
-    (a Stop); a response brings ``pull`` (Body.pull), ``latency``, how many seconds it took to begin, ``round_trip`` (Wire.round_trip) and
-    ``ask_ahead``: given the next request to the same origin it sends that at once and returns an Ahead, to be
-    that request's extension ``ahead`` when it is handled and to be closed afterwards, or None where this
-    cannot be done. Raises UnsafeUrl, SourceError for a name that cannot be found, httpx's transport errors,
-    and what ``stop`` raises.
+    Extensions of a request: ``timeout`` (httpx.Timeout.as_dict), ``stop`` (a StopCheck, optional) and ``pipelined``.
+    Extensions of a response: ``pull`` (ResponseBody.pull), ``latency`` (seconds until it started), ``round_trip``
+    (SocketStream.round_trip) and ``send_next``: it sends the next request to the same origin at once and returns a
+    PipelinedRequest, which becomes that request's extension ``pipelined`` and is closed afterwards, or None where
+    this is not possible.
+
+    Raises UnsafeUrl, SourceError for a name that cannot be resolved, httpx's transport errors, and what ``stop`` raises.
     """
 
     def __init__(
@@ -61,23 +60,27 @@ class GuardedTransport(httpx.BaseTransport):
         self._proxy = proxy
         self._lock = Lock()
         self._idle: list[_Idle] = []
-        self._one_by_one = UnpipelinedOrigins()
+        self._unpipelined = UnpipelinedOrigins()
         self._closed = False
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         origin = _origin(request.url)
-        ahead: PipelinedRequest | None = request.extensions.get("ahead")
-        if ahead and (wire := ahead.take_stream(request)) and (answer := self._follow(wire, request, origin)):
-            return answer
-        while wire := self._take_idle(origin):
+        pipelined: PipelinedRequest | None = request.extensions.get("pipelined")
+        if (
+            pipelined
+            and (connection := pipelined.take_connection(request))
+            and (response := self._follow(connection, request, origin))
+        ):
+            return response
+        while connection := self._take_idle(origin):
             try:
-                return self._exchange(wire, request, origin)
-            except (httpx.WriteError, httpx.ReadError, _NoAnswer):
-                continue  # the other side closed it just now; asking again on a new one is what browsers do
+                return self._exchange(connection, request, origin)
+            except (httpx.WriteError, httpx.ReadError, _NoResponse):
+                continue  # the server has just closed it; browsers retry on a new connection, too
         return self._exchange(self._connect(origin, request), request, origin)
 
     def close(self) -> None:
-        """Close what is idle now, and what is in use as soon as it is given back."""
+        """Close idle connections now, and those in use when they are returned."""
         with self._lock:
             self._closed = True
             self._drop_idle(lambda _idle: True)
@@ -88,54 +91,56 @@ class GuardedTransport(httpx.BaseTransport):
 
     def _connect(self, origin: Origin, request: httpx.Request) -> SocketStream:
         scheme, host, port = origin
-        patience = _patience(request, "connect")
-        addresses = self._guard.resolve(host, port, patience.seconds, patience.stop)
-        wire = (self._proxy or SocketStream).connect(addresses, port, patience)
+        timeout = _timeout(request, "connect")
+        addresses = self._guard.resolve(host, port, timeout.seconds, timeout.stop)
+        connection = (self._proxy or SocketStream).connect(addresses, port, timeout)
         try:
             if scheme == "https":
-                wire.secure(self._ssl_context, host, patience)
+                connection.secure(self._ssl_context, host, timeout)
         except BaseException:
-            wire.close()
+            connection.close()
             raise
-        return wire
+        return connection
 
-    def _follow(self, wire: SocketStream, request: httpx.Request, origin: Origin) -> httpx.Response | None:
-        """The answer to what was asked ahead; None where no good one comes, and none is asked for so again."""
+    def _follow(
+        self, connection: SocketStream, request: httpx.Request, origin: Origin
+    ) -> httpx.Response | None:
+        """The response to a pipelined request; None without a usable one, and then this origin gets no more of them."""
         try:
-            answer = self._exchange(wire, request, origin, sent=True)
+            response = self._exchange(connection, request, origin, sent=True)
         except (httpx.ReadError, httpx.ReadTimeout, httpx.RemoteProtocolError):
-            self._one_by_one.add(origin)
+            self._unpipelined.add(origin)
             return None
-        if answer.is_success:
-            return answer
-        answer.close()
-        self._one_by_one.add(origin)
+        if response.is_success:
+            return response
+        response.close()
+        self._unpipelined.add(origin)
         return None
 
     def _exchange(
-        self, wire: SocketStream, request: httpx.Request, origin: Origin, *, sent: bool = False
+        self, connection: SocketStream, request: httpx.Request, origin: Origin, *, sent: bool = False
     ) -> httpx.Response:
         try:
-            exchange, started = _Exchange(wire, request), time.monotonic()
-            head = exchange.head(PIPELINED_RESPONSE_SECONDS) if sent else exchange.asked()
-            use = _Use(wire, lambda: self._give_back(origin, wire))
+            exchange, started = _Exchange(connection, request), time.monotonic()
+            head = exchange.head(PIPELINED_RESPONSE_SECONDS) if sent else exchange.request()
+            use = _ConnectionUse(connection, lambda: self._keep_idle(origin, connection))
             body = exchange.body(head, use.release)
             latency = time.monotonic() - started
         except BaseException:
-            wire.close()
+            connection.close()
             raise
 
-        def send_next(following: httpx.Request) -> PipelinedRequest | None:
-            fits = _origin(following.url) == origin and origin not in self._one_by_one
-            return use.send_next(following) if fits and body.can_pipeline() else None
+        def send_next(next_request: httpx.Request) -> PipelinedRequest | None:
+            fits = _origin(next_request.url) == origin and origin not in self._unpipelined
+            return use.send_next(next_request) if fits and body.can_pipeline() else None
 
         def pull(buffer: memoryview) -> int | None:
             try:
                 return body.pull(buffer)
             except (httpx.ReadError, httpx.RemoteProtocolError):
-                # Closing a connection with a request unread takes the answer before along.
-                if use.asked_ahead:
-                    self._one_by_one.add(origin)
+                # A server that closes the connection with a request unread also loses the previous response.
+                if use.has_pipelined:
+                    self._unpipelined.add(origin)
                 raise
 
         return httpx.Response(
@@ -146,7 +151,7 @@ class GuardedTransport(httpx.BaseTransport):
                 "pull": pull,
                 "send_next": send_next,
                 "latency": None if sent else latency,
-                "round_trip": self._round_trip(wire),
+                "round_trip": self._round_trip(connection),
             },
             request=request,
         )
@@ -154,96 +159,96 @@ class GuardedTransport(httpx.BaseTransport):
     def _take_idle(self, origin: Origin) -> SocketStream | None:
         with self._lock:
             now = time.monotonic()
-            self._drop_idle(lambda idle: idle.until < now or not idle.wire.is_quiet())
+            self._drop_idle(lambda idle: idle.until < now or not idle.connection.is_quiet())
             for idle in reversed(self._idle):
                 if idle.origin == origin:
                     self._idle.remove(idle)
-                    return idle.wire
+                    return idle.connection
         return None
 
-    def _give_back(self, origin: Origin, wire: SocketStream) -> None:
+    def _keep_idle(self, origin: Origin, connection: SocketStream) -> None:
         with self._lock:
             if self._closed or len(self._idle) >= MAX_IDLE:
-                wire.close()
+                connection.close()
             else:
-                self._idle.append(_Idle(origin, time.monotonic() + KEEP_ALIVE_SECONDS, wire))
+                self._idle.append(_Idle(origin, time.monotonic() + KEEP_ALIVE_SECONDS, connection))
 
-    def _drop_idle(self, useless: Callable[[_Idle], bool]) -> None:
-        for idle in [idle for idle in self._idle if useless(idle)]:
+    def _drop_idle(self, is_useless: Callable[[_Idle], bool]) -> None:
+        for idle in [idle for idle in self._idle if is_useless(idle)]:
             self._idle.remove(idle)
-            idle.wire.close()
+            idle.connection.close()
 
 
-class _NoAnswer(httpx.RemoteProtocolError):
-    """The connection ended before the first byte of an answer."""
+class _NoResponse(httpx.RemoteProtocolError):
+    """The connection ended before the first byte of a response."""
 
 
-class _Use:
-    """What becomes of a wire when the answer on it has been read: kept for the next one, or closed."""
+class _ConnectionUse:
+    """A connection during one response; afterwards it is kept for the next one, or closed."""
 
-    def __init__(self, wire: SocketStream, keep: Callable[[], None]) -> None:
-        self._wire = wire
+    def __init__(self, connection: SocketStream, keep: Callable[[], None]) -> None:
+        self._connection = connection
         self._keep = keep
-        self._ahead: PipelinedRequest | None = None
+        self._pipelined: PipelinedRequest | None = None
         self._half_sent = False
 
     @property
-    def asked_ahead(self) -> bool:
-        return self._ahead is not None
+    def has_pipelined(self) -> bool:
+        return self._pipelined is not None
 
     def release(self, reusable: bool) -> None:
         if not reusable or self._half_sent:
-            self._wire.close()
-        elif self._ahead:
-            self._ahead.attach(self._wire)
+            self._connection.close()
+        elif self._pipelined:
+            self._pipelined.attach(self._connection)
         else:
             self._keep()
 
     def send_next(self, request: httpx.Request) -> PipelinedRequest | None:
-        if self._ahead or self._half_sent:
+        if self._pipelined or self._half_sent:
             return None
         self._half_sent = True
-        with suppress(httpx.TransportError):  # whoever reads the answer before this one will notice
-            _Exchange(self._wire, request).send()
-            self._half_sent, self._ahead = False, PipelinedRequest(request)
-        return self._ahead
+        with suppress(httpx.TransportError):  # reading the previous response fails as well
+            _Exchange(self._connection, request).send()
+            self._half_sent, self._pipelined = False, PipelinedRequest(request)
+        return self._pipelined
 
 
 class _Exchange:
-    """One request, the head of its answer and the body that follows."""
+    """One request, the head of its response and the body that follows."""
 
-    def __init__(self, wire: SocketStream, request: httpx.Request) -> None:
-        self._wire = wire
-        self._patience = _patience(request, "read")
+    def __init__(self, connection: SocketStream, request: httpx.Request) -> None:
+        self._connection = connection
+        self._timeout = _timeout(request, "read")
         self._parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_BYTES)
 
         head = h11.Request(method=request.method, target=request.url.raw_path, headers=request.headers.raw)
         self._data = (self._parser.send(head) or b"") + (self._parser.send(h11.EndOfMessage()) or b"")
 
     def send(self) -> None:
-        self._wire.send(self._data, self._patience)
+        self._connection.send(self._data, self._timeout)
 
-    def asked(self) -> h11.Response:
+    def request(self) -> h11.Response:
         self.send()
-        return self.head(self._patience.seconds)
+        return self.head(self._timeout.seconds)
 
     def head(self, seconds: float) -> h11.Response:
         """Raises httpx.ReadTimeout unless the whole head arrives in time."""
-        end, received = time.monotonic() + min(seconds, self._patience.seconds), 0
+        end, received = time.monotonic() + min(seconds, self._timeout.seconds), 0
         while not isinstance(event := next_event(self._parser), h11.Response):
             if event is h11.NEED_DATA:
                 received += self._feed(is_first=not received)
             if received > 2 * HEAD_BYTES:
-                raise httpx.RemoteProtocolError("the head of the answer is too long")
+                raise httpx.RemoteProtocolError("the head of the response is too long")
             if time.monotonic() > end:
-                raise httpx.ReadTimeout("the head of the answer did not come in time")
+                raise httpx.ReadTimeout("the head of the response did not arrive in time")
         return event
 
     def _feed(self, *, is_first: bool) -> int:
         buffer = memoryview(bytearray(HEAD_BYTES))
-        count = self._wire.receive(buffer, self._patience.stop)
+        count = self._connection.receive(buffer, self._timeout.stop)
         if count == 0 and is_first:
-            raise _NoAnswer("the connection ended without an answer")
+            raise _NoResponse("the connection ended without a response")
         if count is not None:
             self._parser.receive_data(bytes(buffer[:count]))
         return count or 0
@@ -251,11 +256,11 @@ class _Exchange:
     def body(self, head: h11.Response, release: Release) -> ResponseBody:
         headers = dict(iter(head.headers))
         if b"content-length" not in headers or b"transfer-encoding" in headers:
-            return H11Body(self._wire, self._patience, release, self._parser)
+            return H11Body(self._connection, self._timeout, release, self._parser)
         ends = any(name == b"connection" and b"close" in value.lower() for name, value in head.headers)
         return FixedLengthBody(
-            self._wire,
-            self._patience,
+            self._connection,
+            self._timeout,
             release,
             length=int(headers[b"content-length"]),
             received=self._parser.trailing_data[0],
@@ -267,7 +272,7 @@ def _origin(url: httpx.URL) -> Origin:
     return url.scheme, url.raw_host.decode("ascii"), url.port or (443 if url.scheme == "https" else 80)
 
 
-def _patience(request: httpx.Request, kind: str) -> Timeout:
+def _timeout(request: httpx.Request, kind: str) -> Timeout:
     seconds: float = request.extensions["timeout"][kind]
     stop: StopCheck = request.extensions.get("stop", lambda: None)
     return Timeout(seconds, stop)

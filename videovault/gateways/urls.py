@@ -1,6 +1,6 @@
-"""URLs as browsers read them (WHATWG URL Standard, for http and https), taken apart for the SSRF guard to judge.
+"""Parses http and https URLs as browsers do (WHATWG URL Standard), for the SSRF guard.
 
-Nothing after this module reads the text again: the guard judges these parts, and the request is made from them.
+No other code parses the text again: the guard checks these parts, and the request is built from them.
 """
 
 import re
@@ -20,14 +20,14 @@ _SLASHES = "/\\"
 _SLASH = re.compile(r"[/\\]")
 _END_OF_AUTHORITY = re.compile(r"[/\\?]")
 _VISIBLE_ASCII = "".join(map(chr, range(0x21, 0x7F)))
-# What is left as it is; "%" too, so that what is percent-encoded already keeps its meaning.
+# Not encoded; "%" is included, so that what is percent-encoded already keeps its meaning.
 _IN_PATH = "".join(char for char in _VISIBLE_ASCII if char not in '"#<>?^`{}')
 _IN_QUERY = "".join(char for char in _VISIBLE_ASCII if char not in "\"#'<>")
 
 
 @dataclass(frozen=True)
 class UrlParts:
-    """``authority`` is host and port as they were written; ``target`` is path and query in ASCII."""
+    """``authority`` is the unparsed host and port; ``target`` is path and query in ASCII."""
 
     scheme: str
     authority: str
@@ -35,28 +35,28 @@ class UrlParts:
 
 
 def check(url: str) -> None:
-    """Raises UnsafeUrl for a text that cannot be an address, whatever it says."""
+    """Raises UnsafeUrl for a text that cannot be a URL because of its length or characters."""
     try:
         size = len(url.encode())
     except UnicodeEncodeError:  # half a surrogate pair
         size = -1
     if size < 0 or _CONTROL.search(url):
         raise UnsafeUrl("The address contains characters that cannot be shown.")
-    # Percent-encoding makes an address longer, which must not make it too long afterwards.
+    # Percent-encoding lengthens a URL; encoding it must not make it too long.
     if size - 2 * url.count("%") > MAX_URL_BYTES:
         raise UnsafeUrl(TOO_LONG)
 
 
 def split(url: str, base: UrlParts | None = None) -> UrlParts:
-    """The parts of ``url``, which may be relative to ``base``. Raises UnsafeUrl for what is no web address."""
+    """The parts of ``url``, which may be relative to ``base``. Raises UnsafeUrl unless it is a web address."""
     check(url)
     text = url.strip(_ENDS).translate(_TABS_AND_NEWLINES).partition("#")[0]
-    named = _SCHEME.match(text)
-    scheme = named[1].lower() if named else base.scheme if base else ""
+    scheme_match = _SCHEME.match(text)
+    scheme = scheme_match[1].lower() if scheme_match else base.scheme if base else ""
     if scheme not in ("http", "https"):
         raise UnsafeUrl("The address must start with http:// or https://.")
-    rest = text[named.end() :] if named else text
-    if base is None or scheme != base.scheme or _names_host(rest):
+    rest = text[scheme_match.end() :] if scheme_match else text
+    if base is None or scheme != base.scheme or _has_authority(rest):
         rest = rest.lstrip(_SLASHES)
         end = _END_OF_AUTHORITY.search(rest)
         authority, rest = (rest[: end.start()], rest[end.start() :]) if end else (rest, "")
@@ -64,7 +64,7 @@ def split(url: str, base: UrlParts | None = None) -> UrlParts:
     return UrlParts(scheme, base.authority, _relative_target(rest, base.target))
 
 
-def _names_host(rest: str) -> bool:
+def _has_authority(rest: str) -> bool:
     return len(rest) > 1 and rest[0] in _SLASHES and rest[1] in _SLASHES
 
 

@@ -19,7 +19,7 @@ from videovault.config.headers import mask_secrets
 from videovault.errors import WebhookBusy, WebhookError, WebhookUnanswered
 from videovault.gateways import studio, tls, webhook_reply
 from videovault.gateways.container import SNIFF_BYTES
-from videovault.gateways.source_errors import retry_after_seconds
+from videovault.gateways.http_headers import retry_after_seconds
 from videovault.gateways.webhook_reply import Generation, Script
 
 # A call to a generator, as it is kept for people to look at.

@@ -56,7 +56,7 @@ def test_both_databases_tell_who_works_and_what_waits(admin: Caller) -> None:
     assert [worker.at_once for worker in worker_registry.list_workers()[0]] == [2]
     worker_registry.purge()
     assert processing.workers().state == "ok"
-    here.leave()
+    here.deregister()
     assert worker_registry.list_workers() == ([], [])
     with transaction() as session:
         at = utcnow() - timedelta(hours=3)

@@ -176,7 +176,7 @@ def test_a_generated_file_that_is_not_complete_is_fetched_again(
             server.serve("/made.mp4", Manners(body=whole, etag=None))
         yield 0.0
 
-    transfer_store.store(claimed, stopping=never, fetch_again=pauses())
+    transfer_store.store(claimed, stopping=never, refetch_after=pauses())
     found = row(video.id)
     if mends_itself:
         assert (found.status, found.size) == (Status.READY, len(whole))

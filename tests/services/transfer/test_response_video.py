@@ -160,7 +160,7 @@ def test_a_full_disk_fails_the_video_and_says_so(
         configure(DATA_DIR=disk.folder)
         found = row(answering.order(Manners(body=LARGE)))
         assert (found.status, found.error_code) == (Status.FAILED, "DISK_FULL")
-        assert "no room on the server's disk" in str(found.error_message)
+        assert "not enough space on the server's disk" in str(found.error_message)
 
 
 def test_a_store_that_is_away_fails_it_and_leaves_nothing(

@@ -96,7 +96,7 @@ def test_a_users_last_place_is_given_away_once(anna: Caller, configure: Configur
     taken = insert_video(anna, Status.QUEUED, ago=50)
     with ThreadPoolExecutor(1) as machine:
         with transaction() as session:
-            assert scheduler._take(session, session.get_one(Video, taken))
+            assert scheduler._claim(session, session.get_one(Video, taken))
             other = machine.submit(claimed)
             with pytest.raises(TimeoutError):
                 other.result(timeout=0.5)  # it waits until this one is known to run

@@ -1,4 +1,4 @@
-"""What the worker does with a video, what a person may do to one in work, and what mends every crash."""
+"""The use cases of a video in work: produce it, retry it, fetch it from another URL, cancel it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,69 +19,69 @@ from videovault.services.generation import orders
 from videovault.services.transfer import playable_copy, response_video, scheduler, store
 
 RETRY_REFUSALS: dict[Retry, str] = {
-    "copy": "This video needs no playable copy, or has one, or it is being made.",
-    "transfer": "There is no address that this video could be fetched from.",
+    "copy": "This video needs no playable copy, already has one, or it is being made.",
+    "transfer": "This video has no address to fetch it from.",
     "generation": "This video was stored from a link, so it cannot be generated.",
 }
 log = logs.get(__name__)
 
 
 def produce(video_id: str, *, stopping: Callable[[], bool]) -> str | None:
-    """Do what is due: ask the generator for this video, or for another that waits, then store whose turn it is.
+    """Send the order of this video, or of another that waits, then store the video that is due.
 
-    A call means that there is work: which, the rows tell, so that nobody's many videos keep another's one
-    waiting. Gives back a video whose turn comes now that a place is free, to be handed to a worker.
+    A call only means that there is work; the scheduler chooses, so that a user with many videos does not delay the
+    others. Returns the video that is due next, for the caller to enqueue.
     """
-    with _ending_well(video_id):
+    with _failing_on_errors(video_id):
         orders.send_order(video_id, response_video.store_response)
-    _ask_next()
+    _send_next_order()
     return store_next(stopping=stopping)
 
 
 def request_next(*, enqueue: Enqueue) -> None:
-    """The first half of ``produce``, for whoever waits for generators: what has its address is queued again."""
-    asked = _ask_next()
-    if asked and _status(asked) == Status.QUEUED:
-        enqueue(asked)
+    """The first half of ``produce``, for the webhook pool; a video that got its URL at once is enqueued."""
+    ordered = _send_next_order()
+    if ordered and _status(ordered) == Status.QUEUED:
+        enqueue(ordered)
 
 
 def awaits_generator(video_id: str) -> bool:
-    """Whether all that can be done with the video is to ask its generator."""
+    """Whether the next step of this video is a request to its generator."""
     return _status(video_id) == Status.GENERATING
 
 
 def store_next(*, stopping: Callable[[], bool]) -> str | None:
-    """The second half of ``produce``: store the video whose turn it is; gives back the next one, as it does."""
+    """The second half of ``produce``: store the video that is due; returns the next one, as it does."""
     video = scheduler.claim()
     if video is None:
         return None
-    with _ending_well(video.id):
+    with _failing_on_errors(video.id):
         store.store(video, stopping=stopping)
     return scheduler.next_queued()
 
 
 def retry(caller: Caller, video_id: str, how: Retry | None = None, *, enqueue: Enqueue) -> VideoView:
-    """Run a failed video again, or the making of a playable copy, in one of the view's ``retries``, else the first.
+    """Retry a failed video or playable copy: by ``how``, one of the view's ``retries``, or the first of them.
 
-    It counts as what it does. Raises VideoNotFound, Conflict, QuotaExceeded, RateLimited.
+    It counts towards the rate limit of what it does. Raises VideoNotFound, Conflict, QuotaExceeded, RateLimited.
     """
-    _check_not_too_often(caller, video_id, how)
+    _check_rate_limit(caller, video_id, how)
     with transaction() as session:
         video = open_video(session, caller, video_id, "change", alone=True).row
-        possible = available_retries(video)
-        if not possible or (how and how not in possible):
-            raise Conflict(_why_not(video, how))
+        available = available_retries(video)
+        if not available or (how and how not in available):
+            raise Conflict(_refusal(video, how))
         quota.check_quota(session, video.owner_id)
-        _AGAIN[how or possible[0]](session, video, caller)
+        _RETRIES[how or available[0]](session, video, caller)
         view = VideoView.of(video)
     enqueue(video_id)
     return view
 
 
 def reveal_source_url(caller: Caller, video_id: str) -> SourceView:
-    """Where a failed video was fetched from, as it was given. Raises VideoNotFound, Forbidden, Conflict.
+    """The source URL of a failed video. Raises VideoNotFound, Forbidden, Conflict.
 
-    It may carry a secret: only those who may see the video's key get it, and it is never in a list or in a log.
+    It may contain a secret: only those who may see the video's key may see it, and no list or log contains it.
     """
     with reading() as session:
         video = open_video(session, caller, video_id, "share").row
@@ -92,7 +92,7 @@ def reveal_source_url(caller: Caller, video_id: str) -> SourceView:
 
 
 def fetch_from_url(caller: Caller, video_id: str, url: str, *, enqueue: Enqueue) -> VideoView:
-    """Fetch a failed video from another address, or from its own one again, from where it broke.
+    """Fetch a failed video from another URL, or resume the transfer from its own.
 
     Raises VideoNotFound, InvalidInput, UnsafeUrl, SourceError when its host cannot be found, Conflict,
     QuotaExceeded, RateLimited.
@@ -110,14 +110,14 @@ def fetch_from_url(caller: Caller, video_id: str, url: str, *, enqueue: Enqueue)
         if url == video.source_url:
             _queue_again(session, video, caller)
         else:
-            _queue_from(session, video, caller, url)
+            _queue_from_url(session, video, caller, url)
         view = VideoView.of(video)
     enqueue(video_id)
     return view
 
 
 def cancel(caller: Caller, video_id: str) -> VideoView:
-    """Stop a video in work; a running transfer notices within a heartbeat and leaves nothing behind."""
+    """Cancel a video in work; a running transfer stops within a heartbeat and cleans up."""
     with transaction() as session:
         video = open_video(session, caller, video_id, "change", alone=True).row
         if video.status not in PROCESSING:
@@ -134,28 +134,28 @@ def cancel(caller: Caller, video_id: str) -> VideoView:
         return VideoView.of(video)
 
 
-def _ask_next() -> str | None:
-    """Ask the generator for a video that waits, of whoever has the fewest under way; which one it was."""
+def _send_next_order() -> str | None:
+    """Send the order of the next waiting video; returns its id."""
     while video_id := scheduler.next_unrequested():
-        with _ending_well(video_id):
+        with _failing_on_errors(video_id):
             if orders.send_order(video_id, response_video.store_response):
                 return video_id
     return None
 
 
 @contextmanager
-def _ending_well(video_id: str) -> Iterator[None]:
-    """Whatever happens inside, the video has an end, or a ``repair`` that goes on with it."""
-    begun = _row(video_id)
+def _failing_on_errors(video_id: str) -> Iterator[None]:
+    """Fail the video after an unexpected error in the block."""
+    attempt_row = _row(video_id)
     with logs.context(video_id=video_id):
         try:
             yield
         except (SQLAlchemyError, DiskFull):
-            raise  # the row cannot be changed now; the lease runs out and ``repair`` goes on
+            raise  # the row cannot be changed now; ``repair`` continues once the lease has expired
         except Exception:
-            # A fault of ours would come again at every attempt: better a reason and a button than no end.
+            # A bug would occur again at each attempt: fail with a reason and a retry button instead of retrying forever.
             log.exception("unforeseen fault")
-            _give_up(begun)
+            _fail_attempt(attempt_row)
 
 
 def _status(video_id: str) -> Status | None:
@@ -168,9 +168,9 @@ def _row(video_id: str) -> Video | None:
         return session.get(Video, video_id)
 
 
-def _give_up(video: Video | None) -> None:
-    """Fail the attempt that was begun, not one that somebody else has begun since."""
-    message = "Something went wrong on our side. Try again; the log tells the admin more."
+def _fail_attempt(video: Video | None) -> None:
+    """Fail the attempt that raised, not a later one."""
+    message = "Something went wrong on our side. Try again; the admin finds details in the log."
     with transaction() as session:
         if video is not None and video.status in PROCESSING:
             lifecycle.transition(
@@ -183,23 +183,23 @@ def _give_up(video: Video | None) -> None:
             )
 
 
-def _why_not(video: Video, how: Retry | None) -> str:
+def _refusal(video: Video, how: Retry | None) -> str:
     if video.status != Status.FAILED and how != "copy":
         return "Only a video that failed can be tried again."
     return RETRY_REFUSALS[how] if how else "Give this video an address that it can be fetched from."
 
 
-def _check_not_too_often(caller: Caller, video_id: str, how: Retry | None) -> None:
+def _check_rate_limit(caller: Caller, video_id: str, how: Retry | None) -> None:
     with reading() as session:
-        possible = available_retries(open_video(session, caller, video_id, "read").row)
-    again = how if how in possible else next(iter(possible), None)
-    if again == "generation":
+        available = available_retries(open_video(session, caller, video_id, "read").row)
+    chosen = how if how in available else next(iter(available), None)
+    if chosen == "generation":
         rate_limits.check(rate_limits.GENERATIONS, "generations", caller.user_id)
-    elif again:
+    elif chosen:
         rate_limits.check(rate_limits.STORES, "stores", caller.user_id)
 
 
-def _queue_from(session: Session, video: Video, caller: Caller, url: str) -> None:
+def _queue_from_url(session: Session, video: Video, caller: Caller, url: str) -> None:
     if video.has_derived_title:
         video.title = source.title_from_url(url)
     why, attempt = "fetched from another address", video.attempt + 1
@@ -225,11 +225,11 @@ def _queue_again(session: Session, video: Video, caller: Caller) -> None:
         error_code=None,
         error_message=None,
     )
-    # That something is made anew, its change of status tells.
+    # A new render is recorded by its change of status.
     session.add(Event(kind="retried", actor_id=caller.user_id, video_id=video.id))
 
 
-_AGAIN: dict[Retry, Callable[[Session, Video, Caller], None]] = {
+_RETRIES: dict[Retry, Callable[[Session, Video, Caller], None]] = {
     "transfer": _queue_again,
     "generation": orders.render_again,
     "copy": _copy_again,

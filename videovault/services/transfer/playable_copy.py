@@ -1,6 +1,6 @@
-"""Playable copies: of videos that most browsers cannot play, made by workers one at a time, beside the originals.
+"""Playable copies of videos that most browsers cannot play; workers make them one at a time.
 
-A copy never costs its video anything: whatever fails, the original stays, and the row says why there is no copy.
+A failed copy never affects its video: the original stays, and the row records why there is no copy.
 """
 
 import errno
@@ -32,21 +32,21 @@ from videovault.services.core import lifecycle, quota
 from videovault.services.core.capacity import free_spool_bytes, temporary_file
 from videovault.services.core.lifecycle import lease_expired
 from videovault.services.core.naming import content_disposition, copy_key
-from videovault.services.transfer.engine.uploads import UploadedFile, upload_file
+from videovault.services.transfer.engine.uploads import FileUpload, UploadedFile
 from videovault.services.transfer.lease import LeaseLost, WorkerStopping
 from videovault.services.videos import deletion, sidecar
 
-# Whether browsers play a stored video, and how a copy is made that they play. docs/decisions/0026 gives the reasons.
+# Whether browsers play a video, and how to make a copy that they play: see docs/decisions/0026.
 
-PLAIN_PIXEL_FORMATS = {"yuv420p", "yuvj420p"}  # 8 bits, 4:2:0: all that hardware decoders of phones take
+PLAIN_PIXEL_FORMATS = {"yuv420p", "yuvj420p"}  # 8 bits, 4:2:0: what hardware decoders of phones support
 MAX_H264_LEVEL = 52
 H264_PROFILES = ("Baseline", "Constrained Baseline", "Main", "High")
 OPEN_CODECS = {"vp8", "vp9", "av1"}
-MP4_SOUND, WEBM_SOUND = {"aac", "mp3"}, {"opus", "vorbis"}
+MP4_AUDIO, WEBM_AUDIO = {"aac", "mp3"}, {"opus", "vorbis"}
 
 
 class StreamInfo(Protocol):
-    """What the probe has just found, or a video's row."""
+    """A probe result, or a video's row."""
 
     @property
     def width(self) -> int | None: ...
@@ -63,38 +63,40 @@ class StreamInfo(Protocol):
 
 
 def playback_for(container: str, streams: StreamInfo, *, has_duration: bool) -> Playback | None:
-    """What most browsers make of the video; None where too little could be measured."""
+    """Where the video plays; None if too little could be measured."""
     if not (streams.video_codec or streams.width):
         return None
-    sound = streams.audio_codec
+    audio = streams.audio_codec
     if container in ("mp4", "mov"):
-        plays = _is_plain_h264(streams) and sound in (None, *MP4_SOUND)
-        plays |= _is_open(streams) and streams.video_codec != "vp8" and sound in (None, "opus", *MP4_SOUND)
+        plays = _is_basic_h264(streams) and audio in (None, *MP4_AUDIO)
+        plays |= (
+            _is_open_codec(streams) and streams.video_codec != "vp8" and audio in (None, "opus", *MP4_AUDIO)
+        )
     else:
-        plays = container == "webm" and _is_open(streams) and sound in (None, *WEBM_SOUND)
+        plays = container == "webm" and _is_open_codec(streams) and audio in (None, *WEBM_AUDIO)
     if not plays:
         return Playback.LIMITED
     return Playback.EVERYWHERE if has_duration else Playback.NO_DURATION
 
 
 def recipes(container: str, streams: StreamInfo) -> list[Recipe]:
-    """How a playable copy can be made, what costs least first; none where FFmpeg does not know the codec."""
-    sound = streams.audio_codec
+    """The ways to make a playable copy, cheapest first; empty if FFmpeg does not support the codec."""
+    audio = streams.audio_codec
     if not streams.video_codec:
         return []
-    # AVI's times are those of decoding, and its sound may be of a variable bit rate that it does not know.
-    copied = container != "avi"
-    mp4_sound: AudioTarget = "copy" if copied and sound in MP4_SOUND else "aac"
-    anyway = Recipe("mp4", "h264", mp4_sound if sound else None)
-    if copied and _is_plain_h264(streams):
-        return [Recipe("mp4", "copy", mp4_sound if sound else None), anyway]
-    if copied and _is_open(streams):
-        webm_sound: AudioTarget = "copy" if sound in WEBM_SOUND else "opus"
-        return [Recipe("webm", "copy", webm_sound if sound else None), anyway]
-    return [anyway]
+    # AVI has decoding timestamps only, and does not record a variable audio bit rate.
+    can_copy = container != "avi"
+    mp4_audio: AudioTarget = "copy" if can_copy and audio in MP4_AUDIO else "aac"
+    transcoded = Recipe("mp4", "h264", mp4_audio if audio else None)
+    if can_copy and _is_basic_h264(streams):
+        return [Recipe("mp4", "copy", mp4_audio if audio else None), transcoded]
+    if can_copy and _is_open_codec(streams):
+        webm_audio: AudioTarget = "copy" if audio in WEBM_AUDIO else "opus"
+        return [Recipe("webm", "copy", webm_audio if audio else None), transcoded]
+    return [transcoded]
 
 
-def _is_plain_h264(streams: StreamInfo) -> bool:
+def _is_basic_h264(streams: StreamInfo) -> bool:
     return (
         streams.video_codec == "h264"
         and streams.pixel_format in PLAIN_PIXEL_FORMATS
@@ -103,16 +105,16 @@ def _is_plain_h264(streams: StreamInfo) -> bool:
     )
 
 
-def _is_open(streams: StreamInfo) -> bool:
+def _is_open_codec(streams: StreamInfo) -> bool:
     return streams.video_codec in OPEN_CODECS and streams.pixel_format in PLAIN_PIXEL_FORMATS
 
 
-MAX_ATTEMPTS = 3  # of a file that ends the worker, or that S3 gives or takes only in part
-BEAT_SECONDS = 3.0
-LEAST_SECONDS, SECONDS_A_SECOND, MOST_SECONDS = 300.0, 6.0, 4 * 3600.0
-# H.264 takes about twice the bytes of HEVC, and more at little detail.
-TIMES_LARGER, LEAST_BYTES, MOST_BYTES = 4, 64 * 1024**2, 8 * 1024**3
-SAME_SECONDS, SAME_PART = 1.0, 0.05  # by which the copy's duration may differ
+MAX_ATTEMPTS = 3  # for a file that crashes the worker, or that S3 reads or writes only partly
+HEARTBEAT_SECONDS = 3.0
+MIN_SECONDS, SECONDS_PER_SECOND, MAX_SECONDS = 300.0, 6.0, 4 * 3600.0
+# H.264 needs about twice the bytes of HEVC, and more for pictures with little detail.
+MAX_GROWTH, MIN_BYTES, MAX_BYTES = 4, 64 * 1024**2, 8 * 1024**3
+MAX_DURATION_GAP_SECONDS, MAX_DURATION_GAP = 1.0, 0.05  # by which the copy's duration may differ
 LINK_SECONDS = 6 * 3600
 INITIAL_COLUMNS: dict[str, Any] = {
     "copy_claim": None,
@@ -129,70 +131,70 @@ Outcome = Literal["made", "not made", "nothing to do"]
 log = logs.get(__name__)
 
 
-def initial_state(played: Playback | None) -> CopyState | None:
-    """The state of a copy that is still to be made, or None where none is needed."""
-    return None if played in (None, Playback.EVERYWHERE) else CopyState.DUE
+def initial_state(playback: Playback | None) -> CopyState | None:
+    """The state of a copy that has to be made, or None if none is needed."""
+    return None if playback in (None, Playback.EVERYWHERE) else CopyState.DUE
 
 
 def make_next(*, stopping: Callable[[], bool]) -> Outcome:
-    """Make the copy whose turn it is. Raises DiskFull, with the copy still due."""
+    """Make the next copy. Raises DiskFull, with the copy still due."""
     if settings().playable_copies == "off":
         return "nothing to do"
     video = _claim()
     if video is None:
         return "nothing to do"
     with logs.context(video_id=video.id):
-        return "made" if _Turn(video, stopping).take() else "not made"
+        return "made" if _CopyJob(video, stopping).run() else "not made"
 
 
 def remake(video: Video) -> bool:
-    """Forget a copy that is gone, and have it made; False where the row has changed meanwhile."""
+    """Have a lost copy made again; False if the row has changed meanwhile."""
     with transaction() as session:
-        is_same = col(Video.copy_key) == video.copy_key
+        is_unchanged = col(Video.copy_key) == video.copy_key
         return lifecycle.update_if_unchanged(
-            session, video, is_same, sidecar_due_at=db_now(), **REMAKE_COLUMNS
+            session, video, is_unchanged, sidecar_due_at=db_now(), **REMAKE_COLUMNS
         )
 
 
 def retry(session: Session, video: Video) -> bool:
-    """Have a copy made that could not be made before; False where the row has changed meanwhile."""
+    """Have a failed copy made again; False if the row has changed meanwhile."""
     return lifecycle.update_if_unchanged(
         session, video, col(Video.copy_state) == CopyState.FAILED, **REMAKE_COLUMNS
     )
 
 
 def _claim() -> Video | None:
-    """The video whose copy is to be made, from now on this worker's: of the owner who has the fewest waiting."""
+    """Claim the next copy for this worker: one of the owner with the fewest due copies."""
     while True:
         with transaction() as session:
-            due = _due(session)
+            due = _is_due(session)
             waiting = select(Video.owner_id, func.count().label("number")).where(due)
-            counted = waiting.group_by(col(Video.owner_id)).subquery()
-            ordered = (
+            counts = waiting.group_by(col(Video.owner_id)).subquery()
+            in_order = (
                 select(Video)
-                .join(counted, counted.c.owner_id == Video.owner_id)
+                .join(counts, counts.c.owner_id == Video.owner_id)
                 .where(due)
-                .order_by(counted.c.number, col(Video.created_at), col(Video.id))
+                .order_by(counts.c.number, col(Video.created_at), col(Video.id))
             )
-            video = session.exec(ordered.limit(1)).first()
+            video = session.exec(in_order.limit(1)).first()
             if video is None:
                 return None
             if video.copy_tries < MAX_ATTEMPTS:
-                if _take(session, video):
+                if _claim_row(session, video):
                     return video
                 continue
-            left = video.copy_key  # by the last worker
+            orphaned_key = video.copy_key  # of the last worker
             given_up = _give_up(session, video, "Making it has failed several times.")
         if given_up:
-            _delete(left)
+            _delete(orphaned_key)
 
 
-def _due(session: Session) -> ColumnElement[bool]:
-    dead = (col(Video.copy_state) == CopyState.MAKING) & lease_expired(read_db_now(session))
-    return (col(Video.status) == Status.READY) & or_(col(Video.copy_state) == CopyState.DUE, dead)
+def _is_due(session: Session) -> ColumnElement[bool]:
+    expired = (col(Video.copy_state) == CopyState.MAKING) & lease_expired(read_db_now(session))
+    return (col(Video.status) == Status.READY) & or_(col(Video.copy_state) == CopyState.DUE, expired)
 
 
-def _take(session: Session, video: Video) -> bool:
+def _claim_row(session: Session, video: Video) -> bool:
     before = (col(Video.copy_tries) == video.copy_tries, col(Video.copy_state) == video.copy_state)
     values: dict[str, Any] = {
         "copy_state": CopyState.MAKING,
@@ -203,34 +205,34 @@ def _take(session: Session, video: Video) -> bool:
 
 
 def _give_up(session: Session, video: Video, why: str) -> bool:
-    is_same = col(Video.copy_tries) == video.copy_tries
+    is_unchanged = col(Video.copy_tries) == video.copy_tries
     values: dict[str, Any] = {"copy_state": CopyState.FAILED, "heartbeat_at": None}
     values |= {"copy_error": why, "copy_claim": None, "copy_key": None, "copy_format": None}
-    failed = lifecycle.update_if_unchanged(session, video, is_same, **values)
+    failed = lifecycle.update_if_unchanged(session, video, is_unchanged, **values)
     if failed:
         session.add(Event(kind="copy_failed", video_id=video.id, detail={"why": why}))
     return failed
 
 
-class _Turn:
-    """This worker's hold on the copy of one video, which ends when another one has it or the worker stops."""
+class _CopyJob:
+    """This worker's claim on the copy of one video; it ends when another worker takes over or this one stops."""
 
     def __init__(self, video: Video, stopping: Callable[[], bool]) -> None:
         self._video = video
         self._stopping = stopping
-        self._beaten = time.monotonic()
+        self._heartbeat_sent = time.monotonic()
         self._key = ""
 
-    def take(self) -> bool:
-        """Whether the video has its copy now. Raises DiskFull."""
-        _delete(self._video.copy_key)  # what a worker left that died
+    def run(self) -> bool:
+        """Make the copy; whether the video has one now. Raises DiskFull."""
+        _delete(self._video.copy_key)  # the partial copy of a dead worker
         try:
             self._make()
         except LeaseLost:
-            log.info("copy given up: the video was changed, deleted or taken over")
-            self._let_go()
+            log.info("copy ended: the video was changed, deleted or taken over")
+            self._discard()
         except (WorkerStopping, DiskFull) as error:
-            self._put_back()
+            self._release()
             if isinstance(error, DiskFull):
                 raise
         except (ConversionFailed, VideoVaultError) as error:
@@ -239,8 +241,8 @@ class _Turn:
             if isinstance(error, SourceUnreadable) or (
                 isinstance(error, VideoVaultError) and is_transient(error)
             ):
-                log.warning("copy not made, tried again later", reason=why)
-                self._leave_for_later()
+                log.warning("copy not made, will be retried", reason=why)
+                self._retry_later()
             else:
                 self._fail(why)
         else:
@@ -248,21 +250,21 @@ class _Turn:
         return False
 
     def check(self) -> None:
-        """Raises Superseded or Interrupted when the work is to end."""
+        """Raises LeaseLost or WorkerStopping when the work must end."""
         if self._stopping():
             raise WorkerStopping
-        if time.monotonic() - self._beaten >= BEAT_SECONDS:
-            self._note(heartbeat_at=db_now())
-            self._beaten = time.monotonic()
+        if time.monotonic() - self._heartbeat_sent >= HEARTBEAT_SECONDS:
+            self._update_row(heartbeat_at=db_now())
+            self._heartbeat_sent = time.monotonic()
 
     def _make(self) -> None:
-        tried = recipes(str(self._video.format), self._video)
+        candidates = recipes(str(self._video.format), self._video)
         why = ConversionFailed("FFmpeg does not know its codec.")
-        for recipe in tried:
+        for recipe in candidates:
             try:
-                self._make_by(recipe)
+                self._make_with(recipe)
             except SourceUnreadable:
-                raise  # another recipe would read the same
+                raise  # another recipe would read the same bytes
             except ConversionFailed as error:
                 log.info("conversion failed", recipe=str(recipe), reason=str(error))
                 why = error
@@ -270,17 +272,17 @@ class _Turn:
                 return
         raise why
 
-    def _make_by(self, recipe: Recipe) -> None:
-        # Not straight into S3, which takes parts in order: the index comes first, but is known last.
+    def _make_with(self, recipe: Recipe) -> None:
+        # Through a file: S3 takes parts in order, but the index at the beginning is written last.
         with temporary_file() as file:
-            size = self._converted(recipe, file, _limits(self._video))
+            size = self._convert(recipe, file, _limits(self._video))
             self._key = copy_key(self._video, recipe.container)
-            self._note(copy_key=self._key, copy_format=recipe.container)
-            uploaded = self._uploaded(file, size, recipe)
-        self._prove(recipe)
+            self._update_row(copy_key=self._key, copy_format=recipe.container)
+            uploaded = self._upload(file, size, recipe)
+        self._verify(recipe)
         self._publish(uploaded)
 
-    def _converted(self, recipe: Recipe, file: BinaryIO, limits: Limits) -> int:
+    def _convert(self, recipe: Recipe, file: BinaryIO, limits: Limits) -> int:
         video = self._video
         url = storage.connected().presign(str(video.s3_key), seconds=LINK_SECONDS, internal=True)
         original = SourceVideo(url, str(video.format), video.duration, video.rotation or 0)
@@ -291,28 +293,28 @@ class _Turn:
                 raise DiskFull from error
             raise
 
-    def _uploaded(self, file: BinaryIO, size: int, recipe: Recipe) -> UploadedFile:
-        described = storage.Description(
+    def _upload(self, file: BinaryIO, size: int, recipe: Recipe) -> UploadedFile:
+        description = storage.Description(
             CONTENT_TYPES[recipe.container], content_disposition(self._video.title, recipe.container)
         )
-        return upload_file(storage.connected(), self._key, file, size, described, self.check)
+        return FileUpload(storage.connected(), self._key, file, size, description, self.check).run()
 
-    def _prove(self, recipe: Recipe) -> None:
-        """Look at it as at any other video: a copy that does not play is none."""
+    def _verify(self, recipe: Recipe) -> None:
+        """Probe the copy as any other video; one that does not play is refused."""
         url = storage.connected().presign(self._key, seconds=LINK_SECONDS, internal=True)
-        seen = probe.probe_video(url, recipe.container)
+        probed = probe.probe_video(url, recipe.container)
         self.check()
-        wanted, found = self._video.duration, seen.duration if seen else None
-        if seen is None:
+        expected, actual = self._video.duration, probed.duration if probed else None
+        if probed is None:
             storage.connected().info(
                 self._key
-            )  # raises StorageError where S3 is away, which is no fault of the copy
-        if seen is None or found is None or not seen.is_complete:
+            )  # raises StorageError if S3 is unavailable: then the copy is not at fault
+        if probed is None or actual is None or not probed.is_complete:
             self._refuse("the copy cannot be read")
-        elif playback_for(recipe.container, seen, has_duration=seen.has_duration) != Playback.EVERYWHERE:
+        elif playback_for(recipe.container, probed, has_duration=probed.has_duration) != Playback.EVERYWHERE:
             self._refuse("the copy does not play everywhere")
-        elif wanted and abs(wanted - found) > max(SAME_SECONDS, wanted * SAME_PART):
-            self._refuse(f"the copy lasts {found:.1f} seconds, and the video {wanted:.1f}")
+        elif expected and abs(expected - actual) > max(MAX_DURATION_GAP_SECONDS, expected * MAX_DURATION_GAP):
+            self._refuse(f"the copy lasts {actual:.1f} seconds, and the video {expected:.1f}")
 
     def _refuse(self, why: str) -> None:
         _delete(self._key)
@@ -340,40 +342,40 @@ class _Turn:
             session.add(Event(kind="copy_made", video_id=video.id, detail={"size": uploaded.size}))
         sidecar.write(video.id)
 
-    def _note(self, **values: Any) -> None:
-        """Raises Superseded when the turn is over."""
+    def _update_row(self, **values: Any) -> None:
+        """Raises LeaseLost when the claim has ended."""
         with transaction(essential=True) as session:
-            mine = col(Video.copy_claim) == self._video.copy_claim
-            if not lifecycle.update_if_unchanged(session, self._video, mine, **values):
+            is_claimed = col(Video.copy_claim) == self._video.copy_claim
+            if not lifecycle.update_if_unchanged(session, self._video, is_claimed, **values):
                 raise LeaseLost
 
-    def _put_back(self) -> None:
+    def _release(self) -> None:
         try:
             values = {"copy_state": CopyState.DUE, "copy_claim": None, "heartbeat_at": None}
             _delete(self._key)
-            self._note(copy_tries=self._video.copy_tries - 1, copy_key=None, copy_format=None, **values)
+            self._update_row(copy_tries=self._video.copy_tries - 1, copy_key=None, copy_format=None, **values)
         except LeaseLost:
-            self._let_go()
+            self._discard()
 
     def _fail(self, why: str) -> None:
         log.warning("copy not made", reason=why)
         with transaction(essential=True) as session:
             failed = _give_up(session, self._video, why)
         if not failed:
-            self._let_go()
+            self._discard()
 
-    def _leave_for_later(self) -> None:
-        """The lease runs out, and the copy is tried again. An S3 that is away does not count as a try."""
+    def _retry_later(self) -> None:
+        """The lease expires and the copy is retried. An unavailable S3 does not count as an attempt."""
         try:
             storage.connected().info(str(self._video.s3_key))
         except StorageError as error:
             if not is_transient(error):
                 return
             with suppress(LeaseLost):
-                self._note(copy_tries=self._video.copy_tries - 1, heartbeat_at=db_now())
+                self._update_row(copy_tries=self._video.copy_tries - 1, heartbeat_at=db_now())
 
-    def _let_go(self) -> None:
-        """Leave nothing of a copy that no row refers to; a deletion waits for this."""
+    def _discard(self) -> None:
+        """Delete a copy that no row refers to; a deletion waits for this."""
         _delete(self._key)
         with reading() as session:
             row = session.get(Video, self._video.id)
@@ -386,21 +388,21 @@ def _delete(key: str | None) -> None:
         return
     try:
         storage.connected().delete([key])
-    except StorageError as error:  # ``reconcile`` finds it
+    except StorageError as error:  # ``reconcile`` finds and deletes it
         log.warning("copy not deleted", reason=error.public_message)
 
 
 def _limits(video: Video) -> Limits:
-    """What its making may take. Raises QuotaExceeded, DiskFull."""
+    """The limits for making the copy. Raises QuotaExceeded, DiskFull."""
     with reading() as session:
         left = quota.remaining(session, video.owner_id)
     if left == 0:
         raise QuotaExceeded("There is no room for it in the account.")
     free = free_spool_bytes()
-    if free < LEAST_BYTES:
+    if free < MIN_BYTES:
         raise DiskFull
-    most = min(
-        max(LEAST_BYTES, TIMES_LARGER * (video.size or 0)), MOST_BYTES, settings().max_video_bytes, free
+    max_bytes = min(
+        max(MIN_BYTES, MAX_GROWTH * (video.size or 0)), MAX_BYTES, settings().max_video_bytes, free
     )
-    seconds = LEAST_SECONDS + SECONDS_A_SECOND * (video.duration or 0)
-    return Limits(min(seconds, MOST_SECONDS), most if left is None else min(most, left))
+    seconds = MIN_SECONDS + SECONDS_PER_SECOND * (video.duration or 0)
+    return Limits(min(seconds, MAX_SECONDS), max_bytes if left is None else min(max_bytes, left))

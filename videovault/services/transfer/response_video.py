@@ -1,7 +1,7 @@
-"""A video that is the answer to its own order: received into a file, then stored as one that was fetched is.
+"""Stores a video that the generator sends in the response to its order: received into a file, then uploaded.
 
-Until it is stored its row waits for the generator, so that whatever ends this, a worker's death included, leaves an order
-without news, which is not sent again.
+Until then its status stays ``generating``, so that any interruption, even the worker's death, leaves an order without
+a result, which is not sent again.
 """
 
 import errno
@@ -28,12 +28,12 @@ from videovault.services.generation import orders
 from videovault.services.transfer import cleanup
 from videovault.services.transfer import store as transfer_store
 from videovault.services.transfer.engine import RetryPolicy, StoredObject, storage_retry_policy
-from videovault.services.transfer.engine.uploads import upload_file
+from videovault.services.transfer.engine.uploads import FileUpload
 from videovault.services.transfer.lease import Lease, LeaseLost
 from videovault.services.videos import sidecar
 from videovault.services.videos.integrity import TAG
 
-MAX_DURATION = timedelta(hours=1)  # for all of the body
+MAX_DURATION = timedelta(hours=1)  # for the whole body
 WORKER_DIED_NOTE = f"The server was interrupted while the video arrived. {orders.ORDERED_ONCE}"
 RELEASED_COLUMNS: dict[str, Any] = {
     "heartbeat_at": None,
@@ -46,44 +46,44 @@ RELEASED_COLUMNS: dict[str, Any] = {
 log = logs.get(__name__)
 
 
-def store_response(video: Video, pieces: Iterator[bytes], length: int | None) -> None:
-    """Make ``video``, whose order this worker has placed, ready with the bytes of the answer.
+def store_response(video: Video, chunks: Iterator[bytes], length: int | None) -> None:
+    """Store the response's body as ``video``, whose order this worker has sent.
 
-    It fails where there is no room, and where S3 does not take it. Raises WebhookUnanswered when the bytes are not all
-    of the video: news are waited for then.
+    The video fails without enough space, or if S3 refuses it. Raises WebhookUnanswered when the body is incomplete:
+    then the video released for the generator's report.
     """
     video.s3_key = object_key(video, "")
     try:
-        # A worker that is told to stop has some seconds for what generators answered, and would only lose it.
+        # A stopping worker finishes this if it can: giving up would lose the video.
         with Lease(video, stopping=lambda: False) as lease:
             until = utcnow() + MAX_DURATION + orders.MIN_RENDER_TIMEOUT
             lease.note(s3_key=video.s3_key, deadline_at=until, generator_note=None)
             with temporary_file() as file:
-                size = _received(pieces, length, file, lease)
+                size = _receive(chunks, length, file, lease)
                 with storage_retry_policy(RetryPolicy(), lease.check):
                     cleanup.delete_earlier_objects(video)
-                    transfer_store.mark_ready(video, *_uploaded(video, file, size, lease))
+                    transfer_store.mark_ready(video, *_upload(video, file, size, lease))
             sidecar.write(video.id)
     except LeaseLost:
-        log.info("the answer's video given up: the video was cancelled, deleted or has an address")
+        log.info("video in the response dropped: it was cancelled, deleted or has a URL")
         transfer_store.clean_up_after(video)
     except WebhookUnanswered:
-        _wait(video)
+        _wait_for_report(video)
         raise
     except VideoVaultError as error:
-        log.warning("the answer's video not stored", code=error.code, reason=error.public_message)
+        log.warning("video in the response not stored", code=error.code, reason=error.public_message)
         transfer_store.mark_failed(video, error)
 
 
 def release_expired() -> None:
-    """Wait for news of videos whose worker died while it received them."""
+    """Let videos whose worker died while receiving them wait for the generator's report."""
     with reading() as session:
-        silent = lease_expired(read_db_now(session))
-        held = (Video.status == Status.GENERATING, col(Video.reserved_bytes) > 0, silent)
+        expired = lease_expired(read_db_now(session))
+        held = (Video.status == Status.GENERATING, col(Video.reserved_bytes) > 0, expired)
         videos = list(session.exec(select(Video).where(*held)))
     for video in videos:
         with transaction() as session:
-            # Looked at again: its worker may have been late only.
+            # Checked again inside the transaction: the worker may only have been late.
             if lifecycle.update_if_unchanged(
                 session,
                 video,
@@ -91,19 +91,21 @@ def release_expired() -> None:
                 **RELEASED_COLUMNS,
                 generator_note=WORKER_DIED_NOTE,
             ):
-                log.warning("worker died while it received a video, waiting for news", video_id=video.id)
+                log.warning(
+                    "worker died while it received a video, waiting for the report", video_id=video.id
+                )
 
 
-def _received(pieces: Iterator[bytes], length: int | None, file: BinaryIO, lease: Lease) -> int:
-    """The size of the video, which is in ``file`` now. Raises as ``store`` and ``Lease.progress`` do."""
+def _receive(chunks: Iterator[bytes], length: int | None, file: BinaryIO, lease: Lease) -> int:
+    """Write the body to ``file`` and return its size. Raises as ``store_response`` and ``Lease.progress`` do."""
     most, until = settings().max_video_bytes, time.monotonic() + MAX_DURATION.total_seconds()
     if length is not None and length > most:
         raise too_large(most)
     _check_spool(0, length or STEP_BYTES)
     lease.begin(length)
     size = checked = 0
-    for piece in pieces:
-        size += len(piece)
+    for chunk in chunks:
+        size += len(chunk)
         if size > most:
             raise too_large(most)
         if size - checked >= STEP_BYTES:
@@ -114,23 +116,23 @@ def _received(pieces: Iterator[bytes], length: int | None, file: BinaryIO, lease
                 f"The video did not arrive within {MAX_DURATION // timedelta(minutes=1)} minutes."
             )
         lease.progress(size, length)
-        _write(file, piece)
+        _write(file, chunk)
     if length is not None and size != length:
-        raise WebhookUnanswered("The answer is not as long as it says.")
+        raise WebhookUnanswered("The response is shorter or longer than announced.")
     return size
 
 
-def _check_spool(written: int, further: int) -> None:
-    if free_spool_bytes(written) < further:
+def _check_spool(written: int, needed: int) -> None:
+    if free_spool_bytes(written) < needed:
         raise DiskFull(
-            "There is no room on the server's disk for the video that the generator sent. "
-            "Ask the admin for more room, then try again."
+            "There is not enough space on the server's disk for the video that the generator sent. "
+            "Ask the admin for more space, then try again."
         )
 
 
-def _write(file: BinaryIO, piece: bytes) -> None:
+def _write(file: BinaryIO, chunk: bytes) -> None:
     try:
-        file.write(piece)
+        file.write(chunk)
         file.flush()
     except OSError as error:
         if error.errno == errno.ENOSPC:
@@ -138,25 +140,25 @@ def _write(file: BinaryIO, piece: bytes) -> None:
         raise
 
 
-def _uploaded(
+def _upload(
     video: Video, file: BinaryIO, size: int, lease: Lease
 ) -> tuple[StoredObject, probe.ProbeResult | None]:
-    """Raises WebhookUnanswered for a video that ends too early, NoPicture, StorageError, and as Lease.check does."""
+    """Raises WebhookUnanswered for a truncated video, NoVideoTrack, StorageError, and as Lease.check does."""
     vault, key, container = storage.connected(), str(video.s3_key), _container(file)
-    described = storage.Description(
+    description = storage.Description(
         CONTENT_TYPES[container],
         content_disposition(video.title, container),
         {TAG: transfer_store.integrity_tag(video, key)},
     )
-    sent = upload_file(vault, key, file, size, described, lease.check)
+    sent = FileUpload(vault, key, file, size, description, lease.check).run()
     stored = StoredObject(size, sent.crc32, sent.etag, container, size)
-    seen = transfer_store.probe_object(video, stored)
-    if seen is not None and seen.is_complete is False:
+    probed = transfer_store.probe_object(video, stored)
+    if probed is not None and probed.is_complete is False:
         vault.delete([key])
-        raise WebhookUnanswered("The video in the answer ends too early.")
-    if seen is not None and not seen.has_picture:
+        raise WebhookUnanswered("The video in the response ends too early.")
+    if probed is not None and not probed.has_picture:
         raise transfer_store.NoVideoTrack
-    return stored, seen
+    return stored, probed
 
 
 def _container(file: BinaryIO) -> Container:
@@ -164,9 +166,9 @@ def _container(file: BinaryIO) -> Container:
     return detect_container(file.read(SNIFF_BYTES))
 
 
-def _wait(video: Video) -> None:
-    """For the generator's news, as for any order whose answer was lost."""
+def _wait_for_report(video: Video) -> None:
+    """Wait for the generator's report, as after any order whose response was lost."""
     with transaction(essential=True) as session:
-        waits = lifecycle.update_if_unchanged(session, video, **RELEASED_COLUMNS)
-    if not waits:  # cancelled, deleted or given an address while the next bytes were awaited
+        released = lifecycle.update_if_unchanged(session, video, **RELEASED_COLUMNS)
+    if not released:  # cancelled, deleted or given a URL meanwhile
         transfer_store.clean_up_after(video)

@@ -1,6 +1,7 @@
-"""Whose turn it is: first come, first served, but whoever was served goes to the end of the line of users.
+"""The fair scheduler: decides which queued video is next, and claims it for a worker.
 
-A worker does not insist on a video: it takes the one that is due, of a user who has not too many running.
+First come, first served, but a user whose video has been claimed moves to the end of the line, and no user has more
+than RUNNING_PER_USER transfers. A worker takes the video that is due, not the one it was called for.
 """
 
 from datetime import timedelta
@@ -17,71 +18,77 @@ from videovault.models import Status, User, Video
 from videovault.services.core import lifecycle
 from videovault.services.core.lifecycle import lease_expired
 
-# What was enqueued has been taken up by then, or still waits in the queue.
+# By then an enqueued video has been claimed, or still waits in the queue.
 STRANDED_AFTER = timedelta(seconds=3)
-MAX_ENQUEUED = 100  # at once; each transfer that ends hands out the next
+MAX_ENQUEUED = 100  # at once; each transfer that ends enqueues the next
 T = TypeVar("T")
 log = logs.get(__name__)
 
 
 def claim() -> Video | None:
-    """The queued video whose turn it is, from now on this worker's to store; None while there is none."""
+    """Claim the next queued video for this worker; None if there is none."""
     while True:
         with transaction() as session:
-            video = session.exec(_in_turn(session, select(Video)).limit(1)).first()
-            if video is None or _take(session, video):
+            video = session.exec(_due_in_order(session, select(Video)).limit(1)).first()
+            if video is None or _claim(session, video):
                 return video
 
 
 def next_queued() -> str | None:
-    """A queued video whose turn has come, for whichever worker is free."""
+    """The next queued video, to be enqueued for any free worker."""
     with reading() as session:
-        return session.exec(_in_turn(session, select(Video.id)).limit(1)).first()
+        return session.exec(_due_in_order(session, select(Video.id)).limit(1)).first()
 
 
 def next_unrequested() -> str | None:
-    """A video that the generator has not been asked for, of whoever has the fewest being generated."""
+    """A video whose order has not been sent, of the user with the fewest in generation."""
     with reading() as session:
-        asked = _counted((col(Video.status) == Status.GENERATING) & col(Video.requested_at).is_not(None))
+        requested = _count_by_owner(
+            (col(Video.status) == Status.GENERATING) & col(Video.requested_at).is_not(None)
+        )
         waiting = (
             select(Video.id)
-            .outerjoin(asked, asked.c.owner_id == Video.owner_id)
-            .where(_unasked(session))
-            .order_by(func.coalesce(asked.c.number, 0), col(Video.queued_at), col(Video.id))
+            .outerjoin(requested, requested.c.owner_id == Video.owner_id)
+            .where(_order_is_due(session))
+            .order_by(func.coalesce(requested.c.number, 0), col(Video.queued_at), col(Video.id))
         )
         return session.exec(waiting.limit(1)).first()
 
 
 def stranded() -> list[str]:
-    """Videos that could go on though nobody may have told a worker."""
+    """Videos that could continue but may not be in the queue."""
     with reading() as session:
-        quiet = col(Video.updated_at) < read_db_now(session) - STRANDED_AFTER
-        unasked = session.exec(select(Video.id).where(_unasked(session), quiet).limit(MAX_ENQUEUED)).all()
-        queued = session.exec(_in_turn(session, select(Video.id)).where(quiet).limit(MAX_ENQUEUED)).all()
-        return [*unasked, *queued]
+        untouched = col(Video.updated_at) < read_db_now(session) - STRANDED_AFTER
+        unrequested = session.exec(
+            select(Video.id).where(_order_is_due(session), untouched).limit(MAX_ENQUEUED)
+        ).all()
+        queued = session.exec(
+            _due_in_order(session, select(Video.id)).where(untouched).limit(MAX_ENQUEUED)
+        ).all()
+        return [*unrequested, *queued]
 
 
 def requeue_expired() -> None:
-    """Queue again what dead workers held."""
+    """Queue videos again whose worker has died."""
     with reading() as session:
-        silent = lease_expired(read_db_now(session))
-        held = session.exec(select(Video.id).where(Video.status == Status.STORING, silent)).all()
-    for video_id in held:
+        expired = lease_expired(read_db_now(session))
+        storing = session.exec(select(Video.id).where(Video.status == Status.STORING, expired)).all()
+    for video_id in storing:
         with transaction() as session:
-            # Looked at again, and held: its worker may have been late only.
-            silent = lease_expired(read_db_now(session))
-            dead = select(Video).where(Video.id == video_id, Video.status == Status.STORING, silent)
-            video = session.exec(dead.with_for_update(key_share=True)).first()
-            # The heartbeat stays: should nobody go on with it, it tells that something may be left in S3.
+            # Checked again under the row lock: the worker may only have been late.
+            expired = lease_expired(read_db_now(session))
+            expired_video = select(Video).where(Video.id == video_id, Video.status == Status.STORING, expired)
+            video = session.exec(expired_video.with_for_update(key_share=True)).first()
+            # The heartbeat stays: if no worker continues, it marks that something may be left in S3.
             if video and lifecycle.transition(
                 session, video, Status.QUEUED, by="repair", why="its worker died"
             ):
                 log.warning("worker died, queued again", video_id=video_id)
 
 
-def _take(session: Session, video: Video) -> bool:
-    """False where another worker was faster: it has the video, or the owner's last place."""
-    # Whoever claims for the same owner on another machine waits here, and then counts this one as running.
+def _claim(session: Session, video: Video) -> bool:
+    """False where another worker was faster: it has claimed the video, or the owner's last slot."""
+    # Claims for the same owner on other machines wait for this lock, and then count this one as running.
     session.get_one(User, video.owner_id, with_for_update={"key_share": True})
     most = settings().running_per_user
     running = select(func.count()).where(Video.owner_id == video.owner_id, Video.status == Status.STORING)
@@ -103,30 +110,30 @@ def _take(session: Session, video: Video) -> bool:
     return claimed
 
 
-def _unasked(session: Session) -> ColumnElement[bool]:
-    """Those that the generator is to be asked for now: one that was busy has named a time."""
+def _order_is_due(session: Session) -> ColumnElement[bool]:
+    """Videos whose order is due: a busy generator has named a time."""
     due = or_(col(Video.next_ask_at).is_(None), col(Video.next_ask_at) <= read_db_now(session))
     return (col(Video.status) == Status.GENERATING) & col(Video.requested_at).is_(None) & due
 
 
-def _counted(videos: ColumnElement[bool]) -> Subquery:
-    """How many of ``videos`` each user has, for those who have any."""
-    counted = select(Video.owner_id, func.count().label("number")).where(videos)
-    return counted.group_by(col(Video.owner_id)).subquery()
+def _count_by_owner(videos: ColumnElement[bool]) -> Subquery:
+    """The number of ``videos`` per user, for users who have any."""
+    counts = select(Video.owner_id, func.count().label("number")).where(videos)
+    return counts.group_by(col(Video.owner_id)).subquery()
 
 
-def _in_turn(session: Session, statement: SelectOfScalar[T]) -> SelectOfScalar[T]:
-    """Those of ``statement`` that may be stored now, the next one first."""
-    running = _counted(col(Video.status) == Status.STORING)
+def _due_in_order(session: Session, statement: SelectOfScalar[T]) -> SelectOfScalar[T]:
+    """The videos of ``statement`` that may be stored now, the next one first."""
+    running = _count_by_owner(col(Video.status) == Status.STORING)
     most = settings().running_per_user
     served, queued = col(User.served_at), col(Video.queued_at)
-    let_go = or_(col(Video.heartbeat_at).is_(None), lease_expired(read_db_now(session)))
-    fetched = col(Video.next_fetch_at)
-    is_due = or_(fetched.is_(None), fetched <= read_db_now(session))
+    has_no_worker = or_(col(Video.heartbeat_at).is_(None), lease_expired(read_db_now(session)))
+    next_fetch = col(Video.next_fetch_at)
+    is_due = or_(next_fetch.is_(None), next_fetch <= read_db_now(session))
     due = (
         statement.join(User, col(User.id) == Video.owner_id)
         .outerjoin(running, running.c.owner_id == Video.owner_id)
-        .where(Video.status == Status.QUEUED, let_go, is_due)
+        .where(Video.status == Status.QUEUED, has_no_worker, is_due)
         .order_by(case((served > queued, served), else_=queued), queued, col(Video.id))
     )
     return due.where(func.coalesce(running.c.number, 0) < most) if most else due

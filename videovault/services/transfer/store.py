@@ -1,4 +1,4 @@
-"""Storing a video: from its source in parts through memory into S3, proven before it counts as ready."""
+"""Stores a video: from its source in parts through memory into S3, verified before it counts as ready."""
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -32,11 +32,9 @@ from videovault.services.transfer.lease import Lease, LeaseLost, WorkerStopping
 from videovault.services.videos import deletion, sidecar
 from videovault.services.videos.integrity import TAG
 
-# Where an unfinished upload of a video is remembered: in its row, and a row for each part.
-
 
 class VideoUploadJournal:
-    """In the database, as long as the video is ours: raises Superseded when it is not any more."""
+    """The journal in the database: the video's row and a row for each part. Raises LeaseLost when it is not ours."""
 
     def __init__(self, video: Video) -> None:
         self._video = video
@@ -52,8 +50,8 @@ class VideoUploadJournal:
             )
             return MultipartUpload.from_dict(row.upload_id, row.upload_source, parts)
 
-    def begin(self, begun: MultipartUpload) -> None:
-        self._note(begun.upload_id, begun.facts())
+    def begin(self, upload: MultipartUpload) -> None:
+        self._write(upload.upload_id, upload.to_dict())
 
     def add(self, part: StoredPart) -> None:
         row = UploadPart(
@@ -69,11 +67,11 @@ class VideoUploadJournal:
             session.merge(row)
 
     def clear(self) -> None:
-        self._note(None, None)
+        self._write(None, None)
 
-    def _note(self, upload_id: str | None, facts: dict[str, Any] | None) -> None:
+    def _write(self, upload_id: str | None, source: dict[str, Any] | None) -> None:
         with transaction(essential=True) as session:
-            columns = {"upload_id": upload_id, "upload_source": facts}
+            columns = {"upload_id": upload_id, "upload_source": source}
             if not lifecycle.update_if_unchanged(session, self._video, heartbeat_at=db_now(), **columns):
                 raise LeaseLost
             session.exec(delete(UploadPart).where(col(UploadPart.video_id) == self._video.id))
@@ -82,14 +80,14 @@ class VideoUploadJournal:
 REFETCH_SECONDS = (2.0, 15.0)
 KEEP_PARTS_FOR = timedelta(hours=24)
 MINUTE = timedelta(minutes=1)
-MAX_REFUSED = 10 * MINUTE  # for a generator that reports before its file can be fetched
+MAX_REFUSED = 10 * MINUTE  # for a generator that reports a file before it can be fetched
 WAITING = (Status.GENERATING, Status.QUEUED)
 
 log = logs.get(__name__)
 
 
 class IncompleteFile(SourceError):
-    """The file was cut short, or is still being written."""
+    """The file is truncated, or still being written."""
 
     def __init__(self) -> None:
         super().__init__("The file is not complete.")
@@ -101,66 +99,66 @@ class NoVideoTrack(SourceError):
 
 
 def store(
-    video: Video, *, stopping: Callable[[], bool], fetch_again: Iterable[float] = REFETCH_SECONDS
+    video: Video, *, stopping: Callable[[], bool], refetch_after: Iterable[float] = REFETCH_SECONDS
 ) -> None:
-    """Bring a video that has been claimed into S3.
+    """Store a claimed video in S3.
 
-    A generated one that is not complete is fetched again after each of the pauses ``fetch_again``, in seconds: its
+    An incomplete generated video is fetched again after each of the pauses ``refetch_after``, in seconds: its
     generator may still be writing it.
     """
     try:
         with Lease(video, stopping) as lease:
             with storage_retry_policy(RetryPolicy(), lease.check):
                 cleanup.delete_earlier_objects(video)
-                stored, seen = _complete(video, lease, fetch_again)
-                mark_ready(video, stored, seen)
+                stored, probed = _fetch_complete(video, lease, refetch_after)
+                mark_ready(video, stored, probed)
             sidecar.write(video.id)
     except LeaseLost:
-        log.info("transfer given up: the video was cancelled, deleted or taken over")
+        log.info("transfer ended: the video was cancelled, deleted or taken over")
         clean_up_after(video)
     except WorkerStopping:
         _release(video)
     except VideoVaultError as error:
-        if source.may_appear(error) and is_generated(video) and _put_off(video):
-            log.info("the file is not there yet, fetched again later", reason=error.public_message)
+        if source.may_appear(error) and is_generated(video) and _postpone(video):
+            log.info("the file does not exist yet, will be fetched again", reason=error.public_message)
             return
         log.warning("transfer failed", code=error.code, reason=error.public_message)
         mark_failed(video, error)
 
 
-def _complete(
-    video: Video, lease: Lease, fetch_again: Iterable[float]
+def _fetch_complete(
+    video: Video, lease: Lease, refetch_after: Iterable[float]
 ) -> tuple[StoredObject, probe.ProbeResult | None]:
-    """The stored object, and what was seen of it. Raises Incomplete, NoPicture, and as ``_transfer`` does."""
-    for seconds in chain(fetch_again if video.requested_at else (), [None]):
+    """The stored object and its probe result. Raises IncompleteFile, NoVideoTrack, and as ``_transfer`` does."""
+    for seconds in chain(refetch_after if video.requested_at else (), [None]):
         stored = _transfer(video, lease)
         lease.note(bytes_done=stored.size, bytes_total=stored.size)
-        seen = probe_object(video, stored)
-        if seen is None or seen.is_complete is not False:
+        probed = probe_object(video, stored)
+        if probed is None or probed.is_complete is not False:
             break
         if seconds is None:
             raise IncompleteFile
-        log.info("not complete, fetched again", seconds=seconds)
+        log.info("not complete, will be fetched again", seconds=seconds)
         VideoUploadJournal(video).clear()
         s3_retry.interruptible_sleep(seconds, lease.check)
-    if seen is not None and not seen.has_picture:
+    if probed is not None and not probed.has_picture:
         raise NoVideoTrack
-    return stored, seen
+    return stored, probed
 
 
 def _transfer(video: Video, lease: Lease) -> StoredObject:
-    """The source's bytes in S3, those of an earlier attempt included. Raises as Transfer.run and Lease.check do."""
+    """The object in S3, resumed from an earlier attempt if possible. Raises as Transfer.run and Lease.check do."""
     if not video.s3_key or not video.source_url:
         raise SourceError("There is no address to fetch the video from.")
     try:
         return _fetch(video, video.source_url, video.s3_key, lease)
     except source.LinkExpired:
-        fresh = polling.fetch_fresh_url(video)
-        if fresh is None:
+        fresh_url = polling.fetch_fresh_url(video)
+        if fresh_url is None:
             raise
-        log.info("the link has expired, going on with a fresh one")
-        lease.note(source_url=fresh)
-        return _fetch(video, fresh, video.s3_key, lease)
+        log.info("the link has expired, continuing with a fresh_url one")
+        lease.note(source_url=fresh_url)
+        return _fetch(video, fresh_url, video.s3_key, lease)
 
 
 def _fetch(video: Video, url: str, key: str, lease: Lease) -> StoredObject:
@@ -169,8 +167,8 @@ def _fetch(video: Video, url: str, key: str, lease: Lease) -> StoredObject:
         metadata={TAG: integrity_tag(video, key)},
         disposition=lambda container: content_disposition(video.title, container),
     )
-    origin = source.for_video(video.id, video.attempt, url)
-    return Transfer(origin, storage.connected(), url, target, VideoUploadJournal(video), lease).run()
+    video_source = source.for_video(video.id, video.attempt, url)
+    return Transfer(video_source, storage.connected(), url, target, VideoUploadJournal(video), lease).run()
 
 
 def integrity_tag(video: Video, key: str) -> str:
@@ -180,7 +178,7 @@ def integrity_tag(video: Video, key: str) -> str:
     return security.integrity_tag(secret_key, key)
 
 
-def mark_ready(video: Video, stored: StoredObject, seen: probe.ProbeResult | None) -> None:
+def mark_ready(video: Video, stored: StoredObject, probed: probe.ProbeResult | None) -> None:
     values: dict[str, Any] = {
         "size": stored.size,
         "crc32": f"{stored.crc32:08x}",
@@ -194,11 +192,11 @@ def mark_ready(video: Video, stored: StoredObject, seen: probe.ProbeResult | Non
         "generator_note": None,
         "heartbeat_at": None,
         "sidecar_due_at": db_now(),
-        "poster_key": _keep_poster(video, seen.poster if seen else None),
+        "poster_key": _store_poster(video, probed.poster if probed else None),
     }
-    values |= _measured(stored, seen)
+    values |= _measurements(stored, probed)
     with transaction(essential=True) as session:
-        if title := _better_title(session, video, stored):
+        if title := _title_from_source(session, video, stored):
             values |= {"title": title, "has_derived_title": False}
         if not lifecycle.transition(session, video, Status.READY, why="stored and proven", **values):
             raise LeaseLost
@@ -206,24 +204,24 @@ def mark_ready(video: Video, stored: StoredObject, seen: probe.ProbeResult | Non
         session.add(Event(kind="stored", video_id=video.id, detail={"size": stored.size}))
 
 
-def _better_title(session: Session, video: Video, stored: StoredObject) -> str:
-    """What the source calls the file, unless a person has given the video a title meanwhile."""
+def _title_from_source(session: Session, video: Video, stored: StoredObject) -> str:
+    """The source's name of the file, unless a user has changed the title meanwhile."""
     row = session.get(Video, video.id, with_for_update={"key_share": True})
     return source.title_from_name(stored.name) if row and row.has_derived_title else ""
 
 
-def _measured(stored: StoredObject, seen: probe.ProbeResult | None) -> dict[str, Any]:
-    """The columns that tell what it is and who can play it; None for all that is not known."""
+def _measurements(stored: StoredObject, probed: probe.ProbeResult | None) -> dict[str, Any]:
+    """The columns with the probe's measurements and the playback; None where unknown."""
     names = set(Measured.model_fields) - {"playback"}
-    values: dict[str, Any] = {name: getattr(seen, name) if seen else None for name in names}
-    played = None
-    if seen:  # else what the generator has told stays
-        values |= {"duration": seen.duration, "width": seen.width, "height": seen.height}
-        played = playable_copy.playback_for(stored.container, seen, has_duration=seen.has_duration)
+    values: dict[str, Any] = {name: getattr(probed, name) if probed else None for name in names}
+    playback = None
+    if probed:  # otherwise the generator's values stay
+        values |= {"duration": probed.duration, "width": probed.width, "height": probed.height}
+        playback = playable_copy.playback_for(stored.container, probed, has_duration=probed.has_duration)
     return (
         values
         | playable_copy.INITIAL_COLUMNS
-        | {"playback": played, "copy_state": playable_copy.initial_state(played)}
+        | {"playback": playback, "copy_state": playable_copy.initial_state(playback)}
     )
 
 
@@ -232,33 +230,35 @@ def probe_object(video: Video, stored: StoredObject) -> probe.ProbeResult | None
     return probe.probe_video(url, stored.container)
 
 
-def _keep_poster(video: Video, poster: bytes | None) -> str | None:
-    """The poster's key, or None: a poster that cannot be kept never costs the video.
+def _store_poster(video: Video, poster: bytes | None) -> str | None:
+    """The poster's key, or None: a failure to store the poster never fails the video.
 
-    One that lies there already is kept: S3's answer may have got lost, or the worker before this one died.
+    An existing poster is kept: S3's response may have been lost, or the previous worker may have died.
     """
     key = folder(video) + POSTER_NAME
     try:
         if poster is not None:
-            with s3_retry.short_policy():  # the video is stored and proven, and must not wait for it
+            with (
+                s3_retry.short_policy()
+            ):  # the video is stored and verified, and must not wait for its poster
                 storage.connected().put(key, poster, storage.Description("image/webp"))
             return key
     except StorageError as error:
-        log.warning("poster not kept", reason=error.public_message)
-    return key if _lies_there(key) else None
+        log.warning("poster not stored", reason=error.public_message)
+    return key if _exists(key) else None
 
 
-def _lies_there(key: str) -> bool:
+def _exists(key: str) -> bool:
     try:
         with s3_retry.short_policy():
             return storage.connected().info(key) is not None
     except StorageError as error:
-        log.warning("poster not looked for", reason=error.public_message)
+        log.warning("poster not checked", reason=error.public_message)
         return False
 
 
 def _release(video: Video) -> None:
-    """Give the video back to the queue, for the next worker to go on with where this one stopped."""
+    """Return the video to the queue; the next worker resumes the transfer."""
     with transaction(essential=True) as session:
         released = lifecycle.transition(
             session, video, Status.QUEUED, why="worker stopped", heartbeat_at=None
@@ -267,14 +267,14 @@ def _release(video: Video) -> None:
         clean_up_after(video)
 
 
-def _put_off(video: Video) -> bool:
-    """Give the worker's place away until the address is fetched again; False once it has had time enough."""
+def _postpone(video: Video) -> bool:
+    """Queue the video for a later fetch; False once the URL has been refused for MAX_REFUSED."""
     with transaction(essential=True) as session:
         at = read_db_now(session)
         since = min(video.refused_since or at, at)
         if at - since >= MAX_REFUSED:
             return False
-        put_off = lifecycle.transition(
+        postponed = lifecycle.transition(
             session,
             video,
             Status.QUEUED,
@@ -283,16 +283,16 @@ def _put_off(video: Video) -> bool:
             refused_since=since,
             next_fetch_at=min(next_fetch_at(since, at), since + MAX_REFUSED),
         )
-    if not put_off:
+    if not postponed:
         clean_up_after(video)
     return True
 
 
 def mark_failed(video: Video, error: VideoVaultError) -> None:
-    """Say why, and clear up; what passing faults broke keeps its parts for a while."""
+    """Record the error and clean up; after a transient fault the parts are kept for a retry."""
     message = error.public_message
     if video.refused_since and source.may_appear(error):
-        message = f"{message} It was fetched again and again for {MAX_REFUSED // MINUTE} minutes."
+        message = f"{message} It was retried for {MAX_REFUSED // MINUTE} minutes."
     with transaction(essential=True) as session:
         moved = lifecycle.transition(
             session,
@@ -312,30 +312,30 @@ def mark_failed(video: Video, error: VideoVaultError) -> None:
 
 
 def clean_up_after(video: Video) -> None:
-    """Leave nothing in S3 of a video that did not become ready; another worker's work is left alone."""
+    """Delete everything in S3 of a video that did not become ready, except the work of another worker."""
     with reading() as session:
         row = session.get(Video, video.id)
-    with suppress(StorageError):  # ``repair`` and the deletion come by again
+    with suppress(StorageError):  # ``repair`` and the deletion try again
         if row is None:
             storage.connected().delete([str(video.s3_key), *cleanup.companion_keys(video)])
         elif row.status == Status.DELETING:
             deletion.finish(row, let_go=True)
         elif row.status == Status.FAILED:
             cleanup.remove_leftovers(row, keep_parts=row.upload_kept_until is not None)
-        elif row.s3_key != video.s3_key:  # given another address, under which another worker may be at work
+        elif row.s3_key != video.s3_key:  # it has another source URL now, which another worker may be storing
             storage.connected().delete([str(video.s3_key)])
-            _leave(row)
+            _clear_heartbeat(row)
         elif (
             row.status in WAITING
             and row.heartbeat_at
             and row.attempt != video.attempt
             and cleanup.lock_for_cleanup(row)
         ):
-            cleanup.remove_leftovers(row)  # cancelled and asked for again: who goes on waits for this
+            cleanup.remove_leftovers(row)  # cancelled and retried: the next worker waits for this
 
 
-def _leave(row: Video) -> None:
-    """Whoever waits for this worker to stop may go on."""
+def _clear_heartbeat(row: Video) -> None:
+    """Clear the heartbeat, so that the next worker can start."""
     if row.status in WAITING:
         with transaction(essential=True) as session:
             lifecycle.update_if_unchanged(session, row, heartbeat_at=None)

@@ -128,7 +128,7 @@ def test_workers_that_fell_silent_count_as_dead(check: Check) -> None:
         session.exec(update(Worker).values(seen_at=utcnow() - timedelta(minutes=3)))
     assert check("workers").found == "No worker is alive. The last one was heard of 3 minutes ago."
     here.beat()
-    here.leave()
+    here.deregister()
     assert "is alive: nothing" in check("workers").found
 
 

@@ -1,4 +1,4 @@
-"""The engine between a server that misbehaves and an S3 that may, with a ledger that outlives a run."""
+"""The engine between a misbehaving server and an S3 proxy, with a journal that survives a run."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -23,39 +23,39 @@ from videovault.services.transfer.engine import (
 
 PART = 5 * MIB
 KEY = "videos/one.mp4"
-HURRIED = RetryPolicy(first_pause=0.01, max_pause=0.05, storage_seconds=20)
+FAST_RETRIES = RetryPolicy(first_pause=0.01, max_pause=0.05, storage_seconds=20)
 
 
 class Stopped(Exception):
-    """What the control raises."""
+    """Raised by the control."""
 
 
 @dataclass
-class Ledger:
-    """In memory, as what a worker that ended has left in the database."""
+class MemoryJournal:
+    """A journal in memory; it stands for the database after a worker has ended."""
 
-    begun: MultipartUpload | None = None
+    upload: MultipartUpload | None = None
 
     def load(self) -> MultipartUpload | None:
-        return self.begun
+        return self.upload
 
-    def begin(self, begun: MultipartUpload) -> None:
-        self.begun = begun
+    def begin(self, upload: MultipartUpload) -> None:
+        self.upload = upload
 
     def add(self, part: StoredPart) -> None:
-        assert self.begun
-        self.begun = replace(self.begun, parts=(*self.begun.parts, part))
+        assert self.upload
+        self.upload = replace(self.upload, parts=(*self.upload.parts, part))
 
     def clear(self) -> None:
-        self.begun = None
+        self.upload = None
 
 
 @dataclass
 class Control:
-    """Stops the transfer once ``stop_at`` bytes have come and a part of them is stored, or ``stop`` is set."""
+    """Stops the transfer once ``stop_at`` bytes have arrived and a part is stored, or once ``stop`` is set."""
 
     stop_at: int | None = None
-    ledger: Ledger | None = None
+    journal: MemoryJournal | None = None
     stop: Event = field(default_factory=Event)
     seen: list[int] = field(default_factory=list)
 
@@ -64,7 +64,7 @@ class Control:
             raise Stopped
 
     def begin(self, bytes_total: int | None) -> None:
-        """There is room."""
+        """There is enough space."""
 
     def progress(self, bytes_done: int, bytes_total: int | None) -> None:
         del bytes_total
@@ -74,32 +74,32 @@ class Control:
             self.stop.set()
 
     def _wait_for_a_part(self) -> None:
-        eventually(lambda: not self.ledger or (self.ledger.begun and self.ledger.begun.parts))
+        eventually(lambda: not self.journal or (self.journal.upload and self.journal.upload.parts))
 
 
 @dataclass
 class Engine:
-    """Runs transfers into one key; what S3 holds afterwards."""
+    """Runs transfers into one key, and inspects S3 afterwards."""
 
     source: Source
     storage: storage.Storage
     proxy: S3Proxy
-    ledger: Ledger = field(default_factory=Ledger)
+    journal: MemoryJournal = field(default_factory=MemoryJournal)
 
     def run(
-        self, url: str, *, control: Control | None = None, patience: RetryPolicy = HURRIED
+        self, url: str, *, control: Control | None = None, retry_policy: RetryPolicy = FAST_RETRIES
     ) -> StoredObject:
         control = control or Control()
-        control.ledger = self.ledger
+        control.journal = self.journal
         target = Target(KEY, metadata={"videovault-tag": "mine"})
         return Transfer(
             self.source,
             self.storage,
             url,
             target,
-            self.ledger,
+            self.journal,
             control,
-            patience=patience,
+            retry_policy=retry_policy,
             part_bytes=PART,
         ).run()
 

@@ -1,4 +1,4 @@
-"""What a file remembers of an unfinished upload, whatever a crash left of it."""
+"""The journal in a file: complete, truncated or damaged by a crash."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from videovault.services.transfer.engine import (
-    FileUploadJournal,
     MultipartUpload,
     SourceFingerprint,
     StoredPart,
 )
+from videovault.services.transfer.standalone import FileUploadJournal
 
 pytestmark = pytest.mark.thorough
 
@@ -24,14 +24,14 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_another_process_finds_the_upload_and_its_parts(file: Path) -> None:
-    ledger = FileUploadJournal(file)
-    ledger.begin(BEGUN)
+    journal = FileUploadJournal(file)
+    journal.begin(BEGUN)
     for part in PARTS:
-        ledger.add(part)
+        journal.add(part)
     assert FileUploadJournal(file).load() == replace(BEGUN, parts=PARTS)
 
 
-def test_parts_go_on_where_they_were_after_a_restart(file: Path) -> None:
+def test_parts_are_appended_after_a_restart(file: Path) -> None:
     FileUploadJournal(file).begin(replace(BEGUN, parts=PARTS[:1]))
     again = FileUploadJournal(file)
     again.load()
@@ -39,9 +39,9 @@ def test_parts_go_on_where_they_were_after_a_restart(file: Path) -> None:
     assert FileUploadJournal(file).load() == replace(BEGUN, parts=PARTS[:2])
 
 
-def test_a_line_that_was_cut_off_costs_that_part_only(file: Path) -> None:
-    ledger = FileUploadJournal(file)
-    ledger.begin(replace(BEGUN, parts=PARTS))
+def test_a_truncated_line_costs_only_that_part(file: Path) -> None:
+    journal = FileUploadJournal(file)
+    journal.begin(replace(BEGUN, parts=PARTS))
     file.write_bytes(file.read_bytes()[:-12])
     again = FileUploadJournal(file)
     assert again.load() == replace(BEGUN, parts=PARTS[:2])
@@ -50,16 +50,16 @@ def test_a_line_that_was_cut_off_costs_that_part_only(file: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}\n", '{"upload_id": 1}\n', "\n\n"])
-def test_a_damaged_file_is_as_good_as_none(file: Path, text: str) -> None:
+def test_a_damaged_file_counts_as_missing(file: Path, text: str) -> None:
     file.parent.mkdir()
     file.write_text(text)
     assert FileUploadJournal(file).load() is None
 
 
-def test_what_is_cleared_is_gone_and_later_parts_are_not_remembered(file: Path) -> None:
-    ledger = FileUploadJournal(file)
-    ledger.begin(BEGUN)
-    ledger.clear()
-    ledger.add(PARTS[0])
+def test_a_cleared_journal_is_gone_and_ignores_later_parts(file: Path) -> None:
+    journal = FileUploadJournal(file)
+    journal.begin(BEGUN)
+    journal.clear()
+    journal.add(PARTS[0])
     assert not file.exists()
     assert FileUploadJournal(file).load() is None

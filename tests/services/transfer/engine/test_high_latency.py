@@ -1,4 +1,4 @@
-"""Sources far away: several lanes from the beginning, requests sent ahead, and help for those that are slow."""
+"""Sources with long round trips: several readers from the start, pipelining, and taking over from slow readers."""
 
 import time
 import zlib
@@ -17,7 +17,7 @@ from videovault.gateways.ssrf import AddressGuard, system_resolver
 from videovault.gateways.transport import GuardedTransport
 from videovault.services.transfer.engine import part_buffers
 from videovault.services.transfer.engine.concurrency import MULTI_READER_WINDOW
-from videovault.services.transfer.engine.part_buffers import Subrange
+from videovault.services.transfer.engine.subrange import Subrange
 
 pytestmark = pytest.mark.thorough
 
@@ -28,17 +28,17 @@ SLOW = 14 * MIB  # bytes a second of each connection
 
 @pytest.fixture
 def engine(engine: Engine) -> Iterator[Engine]:
-    """On a system that tells no round trips, so that a server slow to answer counts as one far away."""
+    """Without the kernel's round-trip times, so that a server slow to answer counts as far away."""
     policy = engine.source._policy
     guard = AddressGuard(policy.allow, system_resolver)
-    source = Source(policy, transport=GuardedTransport(guard, round_trip=lambda _wire: None))
+    source = Source(policy, transport=GuardedTransport(guard, round_trip=lambda _connection: None))
     yield replace(engine, source=source)
     source.close()
 
 
 def far(**manners: object) -> Manners:
-    told = {"size": SIZE, "delay": FAR, "bytes_per_second": SLOW, **manners}
-    return Manners(**told)  # type: ignore[arg-type]
+    options = {"size": SIZE, "delay": FAR, "bytes_per_second": SLOW, **manners}
+    return Manners(**options)  # type: ignore[arg-type]
 
 
 def arrived(engine: Engine, crc32: int) -> bool:
@@ -50,7 +50,7 @@ def connections(server: NaughtyServer, path: str) -> int:
     return len({seen.connection for seen in server.seen(path)})
 
 
-def test_lanes_ask_for_the_next_slice_while_the_one_before_is_still_coming(
+def test_readers_request_the_next_subrange_before_the_current_response_has_ended(
     engine: Engine, server: NaughtyServer
 ) -> None:
     path = "/far.mp4"
@@ -60,7 +60,7 @@ def test_lanes_ask_for_the_next_slice_while_the_one_before_is_still_coming(
     assert 1 < connections(server, path) <= 10
 
 
-def test_a_source_that_is_near_begins_with_one_connection(engine: Engine, server: NaughtyServer) -> None:
+def test_a_near_source_starts_with_one_connection(engine: Engine, server: NaughtyServer) -> None:
     path = "/near.mp4"
     engine.run(server.serve(path, Manners(size=PART)))
     assert connections(server, path) == 1
@@ -74,10 +74,10 @@ def test_a_source_that_is_near_begins_with_one_connection(engine: Engine, server
         ("closed", {"early": "well", "closes": True}),
         ("other range", {"early": "other range"}),
         ("dropped", {"early": "well", "drop_after": 900_000}),
-        ("led on", {"early": "well"}),
+        ("redirected", {"early": "well"}),
     ],
 )
-def test_what_a_server_makes_of_requests_sent_ahead_never_shows_in_the_bytes(
+def test_faulty_answers_to_pipelined_requests_never_change_the_bytes(
     engine: Engine,
     server: NaughtyServer,
     monkeypatch: pytest.MonkeyPatch,
@@ -87,39 +87,37 @@ def test_what_a_server_makes_of_requests_sent_ahead_never_shows_in_the_bytes(
     monkeypatch.setattr(transport, "PIPELINED_RESPONSE_SECONDS", 0.5)
     path = f"/far-{name.replace(' ', '-')}.mp4"
     url = server.serve(path, far(**manners))
-    if name == "led on":
-        url = server.redirect("/leads-on.mp4", url)
+    if name == "redirected":
+        url = server.redirect("/redirects.mp4", url)
     stored = engine.run(url)
     assert arrived(engine, stored.crc32)
-    assert stored.fetched == SIZE or name == "other range"  # then it begins afresh, with one connection
+    assert stored.fetched == SIZE or name == "other range"  # then the transfer restarts with one connection
     assert not list(engine.storage.uploads())
 
 
-def test_later_requests_go_straight_to_where_the_first_one_was_led(
-    engine: Engine, server: NaughtyServer
-) -> None:
+def test_later_requests_go_directly_to_the_redirect_target(engine: Engine, server: NaughtyServer) -> None:
     engine.run(server.redirect("/old.mp4", server.serve("/new.mp4", far(early="well"))))
     assert len(server.seen("/old.mp4")) == 1
     assert server.early("/new.mp4") > 1
 
 
 @pytest.mark.parametrize(("nth", "rate"), [(1, 1_000), (2, 1_000), (2, 100)])
-def test_a_connection_that_crawls_is_relieved_and_dropped(
+def test_a_very_slow_connection_is_taken_over_and_dropped(
     engine: Engine, server: NaughtyServer, nth: int, rate: int
 ) -> None:
     path = f"/crawls-{nth}-{rate}.mp4"
     url = server.serve(path, far(crawls=(nth, rate)))
     began = time.monotonic()
     stored = engine.run(url)
-    assert time.monotonic() - began < HANG_SECONDS  # a slice of it alone would take twenty minutes and more
+    assert time.monotonic() - began < HANG_SECONDS  # one subrange alone would take more than twenty minutes
     assert arrived(engine, stored.crc32)
     assert stored.fetched == SIZE
 
 
-def test_lanes_that_break_off_while_others_help_out_lose_nothing(
+def test_connections_that_break_while_others_take_over_lose_nothing(
     engine: Engine, server: NaughtyServer
 ) -> None:
-    """The slice may be taken from a lane that waits before it asks again."""
+    """The subrange may be split while its reader waits before its next attempt."""
     manners = far(drop_after=300_000, crawls=(2, 100_000))
     stored = engine.run(server.serve("/crawls-and-breaks.mp4", manners))
     assert arrived(engine, stored.crc32)
@@ -130,17 +128,19 @@ def _others(seen: Seen) -> bool:
     return seen.nth > 1
 
 
-def test_when_all_others_are_refused_the_first_goes_on(engine: Engine, server: NaughtyServer) -> None:
+def test_the_first_reader_continues_when_all_others_are_refused(
+    engine: Engine, server: NaughtyServer
+) -> None:
     path = "/only-one.mp4"
     stored = engine.run(server.serve(path, far(refuses=_others)))
     assert arrived(engine, stored.crc32)
     assert len([seen for seen in server.seen(path) if not _others(seen)]) == 1  # its one stream, to the end
 
 
-def test_a_first_lane_at_rest_goes_on_when_all_others_are_refused(
+def test_a_waiting_first_reader_continues_when_all_others_are_refused(
     engine: Engine, server: NaughtyServer
 ) -> None:
-    """Its stream has ended where others read; from then on only requests for all that follows are answered."""
+    """Its stream has ended where others read; from then on the server answers only open-ended requests."""
     path, refusing = "/refused-later.mp4", Event()
 
     def refuses(seen: Seen) -> bool:
@@ -165,10 +165,10 @@ def test_memory_holds_no_more_parts_than_the_window(
     most = 0
 
     class Watched(part_buffers.PartBuffers):
-        def room(self, piece: Subrange, most_bytes: int) -> memoryview:
+        def next_view(self, subrange: Subrange, max_bytes: int) -> memoryview:
             nonlocal most
             most = max(most, len(self._open) + len(self._free))
-            return super().room(piece, most_bytes)
+            return super().next_view(subrange, max_bytes)
 
     monkeypatch.setattr("videovault.services.transfer.engine.transfer.Board", Watched)
     stored = engine.run(server.serve("/bounded.mp4", far(size=12 * PART, bytes_per_second=None)))
@@ -176,7 +176,7 @@ def test_memory_holds_no_more_parts_than_the_window(
     assert 3 < most <= MULTI_READER_WINDOW
 
 
-def test_a_stop_is_heard_by_every_lane_and_it_goes_on_with_what_is_missing(
+def test_a_stop_ends_all_readers_and_the_next_run_fetches_what_is_missing(
     engine: Engine, server: NaughtyServer
 ) -> None:
     url = server.serve("/far-stop.mp4", far(early="well"))

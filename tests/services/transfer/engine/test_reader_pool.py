@@ -1,4 +1,4 @@
-"""Several ranges at once where the source limits each connection, one stream everywhere else."""
+"""Several ranges at once where the source limits each connection, otherwise one stream."""
 
 from threading import Event
 
@@ -18,7 +18,7 @@ FIRST, OTHER = Reader(is_first=True), Reader(is_first=False)
 
 
 def nothing() -> None:
-    """Nobody stops it."""
+    """The check of a transfer that is not stopped."""
 
 
 def test_a_source_that_limits_each_connection_is_read_by_several(
@@ -44,8 +44,8 @@ def test_without_proven_ranges_there_is_one_connection(
     engine: Engine, server: NaughtyServer, manners: dict[str, object]
 ) -> None:
     path = f"/one-{hash(str(manners))}.mp4"
-    told = {"size": 10 * MIB, "bytes_per_second": 10 * MIB, **manners}
-    engine.run(server.serve(path, Manners(**told)))  # type: ignore[arg-type]
+    options = {"size": 10 * MIB, "bytes_per_second": 10 * MIB, **manners}
+    engine.run(server.serve(path, Manners(**options)))  # type: ignore[arg-type]
     assert engine.holds() == payload(10 * MIB)
     assert len([seen for seen in server.seen(path) if not seen.range]) == 1
     assert not list(engine.storage.uploads())
@@ -57,7 +57,7 @@ def test_drops_on_many_connections_lose_nothing(engine: Engine, server: NaughtyS
     assert engine.holds() == payload(SIZE)
 
 
-def test_a_source_that_changes_under_many_connections_is_fetched_anew(
+def test_a_source_that_changes_under_many_connections_is_fetched_from_the_beginning(
     engine: Engine, server: NaughtyServer
 ) -> None:
     path, changed = "/throttled-changes.mp4", Event()
@@ -81,47 +81,47 @@ def test_stopped_in_the_middle_it_resumes_with_what_is_missing(engine: Engine, s
     assert engine.holds() == payload(SIZE)
 
 
-def test_memory_is_bounded_by_the_window_from_the_oldest_part_on() -> None:
-    board = PartBuffers(PartLayout(100 * MIB, 5 * MIB), iter(range(1, 21)), window=3, widest=3)
-    taken = [board.claim(nothing, FIRST) for _ in range(12)]
-    assert {piece.part.number for piece in taken if piece} == {1, 2, 3}
+def test_memory_is_limited_to_the_window_after_the_oldest_part() -> None:
+    buffers = PartBuffers(PartLayout(100 * MIB, 5 * MIB), iter(range(1, 21)), window=3, max_window=3)
+    taken = [buffers.claim(nothing, FIRST) for _ in range(12)]
+    assert {subrange.part.number for subrange in taken if subrange} == {1, 2, 3}
     with pytest.raises(Stopped):
-        board.claim(_stop, FIRST)  # the fourth part must wait, although a later one may be done
-    for piece in taken[4:8]:
-        assert piece
-        piece.took(piece.room(PART))
-        board.give_back(piece)
-    done = board.take_full()
+        buffers.claim(_stop, FIRST)  # the fourth part must wait, although a later one may be done
+    for subrange in taken[4:8]:
+        assert subrange
+        subrange.advance(subrange.next_view(PART))
+        buffers.give_back(subrange)
+    done = buffers.take_full()
     assert done
-    board.stored(done)
+    buffers.mark_stored(done)
     with pytest.raises(Stopped):
-        board.claim(_stop, FIRST)
+        buffers.claim(_stop, FIRST)
 
 
-def test_slices_come_in_order_and_one_given_back_comes_first() -> None:
-    board = PartBuffers(PartLayout(100 * MIB, 5 * MIB), iter(range(1, 21)), window=3, widest=3)
-    one, two = board.claim(nothing, FIRST), board.claim(nothing, OTHER)
+def test_subranges_are_claimed_in_order_and_one_given_back_comes_first() -> None:
+    buffers = PartBuffers(PartLayout(100 * MIB, 5 * MIB), iter(range(1, 21)), window=3, max_window=3)
+    one, two = buffers.claim(nothing, FIRST), buffers.claim(nothing, OTHER)
     assert one
     assert two
     assert one.end == two.start
-    board.give_back(one)
-    assert board.claim(nothing, OTHER) is one
+    buffers.give_back(one)
+    assert buffers.claim(nothing, OTHER) is one
 
 
-def test_lanes_are_added_while_they_help_and_dropped_when_they_do_not() -> None:
-    pace = ConcurrencyController(Meter())
+def test_readers_are_added_while_they_help_and_dropped_when_they_do_not() -> None:
+    controller = ConcurrencyController(Meter())
     for rate, wanted in ((20e6, 3), (60e6, 8)):
-        pace._decide(rate, rate)
-        assert pace.wanted == wanted
+        controller._decide(rate, rate)
+        assert controller.wanted == wanted
     for _ in range(MAX_SAMPLES):
-        pace._decide(61e6, 61e6)
-    assert pace.wanted == 3
+        controller._decide(61e6, 61e6)
+    assert controller.wanted == 3
 
 
 def test_a_fast_source_keeps_its_one_connection() -> None:
-    pace = ConcurrencyController(Meter())
-    pace._decide(900e6, 900e6)
-    assert pace.wanted == 1
+    controller = ConcurrencyController(Meter())
+    controller._decide(900e6, 900e6)
+    assert controller.wanted == 1
 
 
 def _stop() -> None:

@@ -7,7 +7,7 @@ from threading import Thread
 
 import pytest
 
-from tests.services.transfer.engine.conftest import HURRIED, KEY, PART, Control, Engine, Stopped
+from tests.services.transfer.engine.conftest import FAST_RETRIES, KEY, PART, Control, Engine, Stopped
 from tests.support.misbehaving_server import MIB, Manners, NaughtyServer, payload
 from tests.support.waiting import HANG_SECONDS, eventually
 from videovault.errors import SourceError, StorageError
@@ -23,7 +23,7 @@ SIZE = 2 * PART + 700_001
 
 
 def nothing() -> None:
-    """Nobody stops it."""
+    """The check of a transfer that is not stopped."""
 
 
 def arrived(engine: Engine, size: int = SIZE, seed: int = 0) -> bool:
@@ -31,9 +31,7 @@ def arrived(engine: Engine, size: int = SIZE, seed: int = 0) -> bool:
 
 
 @pytest.mark.parametrize("size", [1, 4096, PART - 1, PART, PART + 1, 2 * PART, SIZE])
-def test_every_length_arrives_whole_and_its_sum_is_told(
-    engine: Engine, server: NaughtyServer, size: int
-) -> None:
+def test_every_length_arrives_whole_with_its_crc(engine: Engine, server: NaughtyServer, size: int) -> None:
     body = payload(max(size, 100))[: max(size, 100)]
     stored = engine.run(server.serve(f"/length-{size}.mp4", Manners(body=body)))
     assert engine.holds() == body
@@ -51,7 +49,7 @@ def test_an_unknown_length_arrives_whole(
     assert arrived(engine, size)
 
 
-def test_a_small_body_is_one_put_and_a_large_one_comes_in_parts(
+def test_a_small_body_is_one_put_and_a_large_one_is_sent_in_parts(
     engine: Engine, server: NaughtyServer
 ) -> None:
     engine.run(server.serve("/small.mp4", Manners(size=PART)))
@@ -61,7 +59,7 @@ def test_a_small_body_is_one_put_and_a_large_one_comes_in_parts(
 
 
 @pytest.mark.parametrize("drop_after", [0, 300_000, PART, 2 * MIB])
-def test_a_dropped_connection_goes_on_where_it_broke(
+def test_a_dropped_connection_is_resumed_where_it_broke(
     engine: Engine, server: NaughtyServer, drop_after: int
 ) -> None:
     path = f"/drops-{drop_after}.mp4"
@@ -74,7 +72,7 @@ def test_a_dropped_connection_goes_on_where_it_broke(
     assert len(server.seen(path)) - len(later) == (1 if drop_after else 3)
 
 
-def test_a_source_that_gives_only_the_beginning_of_a_range_is_read_to_its_end(
+def test_a_source_that_sends_only_the_beginning_of_a_range_is_read_to_its_end(
     engine: Engine, server: NaughtyServer
 ) -> None:
     url = server.serve("/beginnings.mp4", Manners(size=SIZE, most_of_a_range=100_000))
@@ -84,21 +82,21 @@ def test_a_source_that_gives_only_the_beginning_of_a_range_is_read_to_its_end(
     assert arrived(engine)
 
 
-def test_an_object_that_lacks_bytes_is_never_taken_for_the_whole(engine: Engine) -> None:
-    """Whatever may have gone wrong before: the last word has the length that the source told."""
+def test_an_object_with_missing_bytes_is_never_accepted(engine: Engine) -> None:
+    """The length that the source announced is compared at the end, independent of earlier checks."""
     target = Target(KEY)
-    begun = MultipartUpload("", SourceFingerprint(3 * PART, '"v1"', None), PART, "mp4")
+    upload = MultipartUpload("", SourceFingerprint(3 * PART, '"v1"', None), PART, "mp4")
     for read in (PART // 8, 2 * PART):
-        board = PartBuffers(PartLayout(3 * PART, PART), iter([1, 2, 3]), window=3, widest=3)
-        while (piece := board.claim(nothing, Reader(is_first=True))) and piece.start < read:
-            piece.took(piece.room(read - piece.start))
-            if piece.left:
+        buffers = PartBuffers(PartLayout(3 * PART, PART), iter([1, 2, 3]), window=3, max_window=3)
+        while (subrange := buffers.claim(nothing, Reader(is_first=True))) and subrange.start < read:
+            subrange.advance(subrange.next_view(read - subrange.start))
+            if subrange.left:
                 break
-            board.give_back(piece)
-        assert piece
-        board.end_at(piece)
-        uploads = ObjectUpload(engine.storage, target, engine.ledger, Control(), HURRIED, begun)
-        with uploads.running(board):
+            buffers.give_back(subrange)
+        assert subrange
+        buffers.end_source(subrange)
+        uploads = ObjectUpload(engine.storage, target, engine.journal, Control(), FAST_RETRIES, upload)
+        with uploads.running(buffers):
             pass
         with pytest.raises(RestartTransfer, match="broke off"):
             uploads.finish()
@@ -119,23 +117,23 @@ def test_a_source_that_always_breaks_fails_and_leaves_nothing(engine: Engine, se
     with pytest.raises(SourceError, match="broke off"):
         engine.run(server.serve("/always.mp4", manners))
     assert engine.is_clean()
-    assert engine.ledger.begun is None
+    assert engine.journal.upload is None
 
 
-def test_a_length_that_is_a_lie_is_not_taken_for_a_video(engine: Engine, server: NaughtyServer) -> None:
+def test_a_wrong_length_is_not_accepted(engine: Engine, server: NaughtyServer) -> None:
     with pytest.raises(SourceError):
         engine.run(server.serve("/lie.mp4", Manners(size=SIZE, declared=SIZE + 10, ranges=False)))
     assert engine.is_clean()
 
 
-def test_a_broken_chunked_body_is_not_taken_for_the_whole(engine: Engine, server: NaughtyServer) -> None:
+def test_a_broken_chunked_body_is_not_accepted(engine: Engine, server: NaughtyServer) -> None:
     with pytest.raises(SourceError):
         engine.run(server.serve("/chunks.mp4", Manners(size=SIZE, chunked=True, drop_after=SIZE - 70_000)))
     assert engine.is_clean()
 
 
 @pytest.mark.parametrize("if_range", [True, False])
-def test_a_source_that_changes_in_between_is_fetched_anew(
+def test_a_source_that_changes_is_fetched_from_the_beginning(
     engine: Engine, server: NaughtyServer, *, if_range: bool
 ) -> None:
     path = f"/changes-{if_range}.mp4"
@@ -148,12 +146,12 @@ def test_a_source_that_changes_in_between_is_fetched_anew(
     assert not list(engine.storage.uploads())
 
 
-def test_a_stopped_transfer_goes_on_with_what_is_missing_only(engine: Engine, server: NaughtyServer) -> None:
+def test_a_stopped_transfer_resumes_with_what_is_missing(engine: Engine, server: NaughtyServer) -> None:
     url = server.serve("/resumed.mp4", Manners(size=SIZE))
     with pytest.raises(Stopped):
         engine.run(url, control=Control(stop_at=PART + MIB))
-    assert engine.ledger.begun
-    kept = sum(part.size for part in engine.ledger.begun.parts)
+    assert engine.journal.upload
+    kept = sum(part.size for part in engine.journal.upload.parts)
     assert kept >= PART
     stored = engine.run(url)
     assert arrived(engine)
@@ -169,7 +167,9 @@ def test_a_source_known_by_its_date_only_is_resumed_too(engine: Engine, server: 
     assert arrived(engine)
 
 
-def test_a_source_that_nothing_identifies_is_fetched_anew(engine: Engine, server: NaughtyServer) -> None:
+def test_a_source_without_a_fingerprint_is_fetched_from_the_beginning(
+    engine: Engine, server: NaughtyServer
+) -> None:
     url = server.serve("/nameless.mp4", Manners(size=SIZE, etag=None))
     with pytest.raises(Stopped):
         engine.run(url, control=Control(stop_at=PART + MIB))
@@ -178,7 +178,7 @@ def test_a_source_that_nothing_identifies_is_fetched_anew(engine: Engine, server
 
 
 @pytest.mark.parametrize("status", [429, 503, 500])
-def test_a_busy_source_is_asked_again(engine: Engine, server: NaughtyServer, status: int) -> None:
+def test_a_busy_source_is_retried(engine: Engine, server: NaughtyServer, status: int) -> None:
     url = server.serve(
         f"/busy-{status}.mp4", Manners(status=status, body=b"later", headers={"Retry-After": "1"})
     )
@@ -196,14 +196,14 @@ def _serve_once_asked(server: NaughtyServer, path: str) -> None:
     server.serve(path, Manners(size=SIZE))
 
 
-def test_a_source_that_stays_busy_is_given_up(engine: Engine, server: NaughtyServer) -> None:
+def test_a_source_that_stays_busy_fails(engine: Engine, server: NaughtyServer) -> None:
     with pytest.raises(SourceUnavailable):
         engine.run(server.serve("/busy.mp4", Manners(status=503, body=b"later")))
     assert len(server.seen("/busy.mp4")) == 6
 
 
 @pytest.mark.parametrize("status", [403, 404, 410])
-def test_an_expired_link_is_not_asked_again(engine: Engine, server: NaughtyServer, status: int) -> None:
+def test_an_expired_link_is_not_retried(engine: Engine, server: NaughtyServer, status: int) -> None:
     with pytest.raises(SourceError, match="expired"):
         engine.run(server.serve(f"/gone-{status}.mp4", Manners(status=status, body=b"gone")))
     assert len(server.seen(f"/gone-{status}.mp4")) == 1
@@ -215,7 +215,7 @@ def test_a_web_page_is_never_stored(engine: Engine, server: NaughtyServer) -> No
     assert engine.is_clean()
 
 
-def test_a_stop_is_heard_while_the_source_is_silent(engine: Engine, server: NaughtyServer) -> None:
+def test_a_stop_takes_effect_while_the_source_is_silent(engine: Engine, server: NaughtyServer) -> None:
     control = Control()
     engine = replace(engine, source=Source(replace(engine.source._policy, idle_seconds=3600)))
     url = server.serve("/silent.mp4", Manners(size=SIZE, stall_after=PART + 1000, ranges=False))
@@ -238,7 +238,7 @@ def test_a_stop_is_heard_while_the_source_is_silent(engine: Engine, server: Naug
     assert len(server.seen("/silent.mp4")) == requests
 
 
-def test_nothing_is_left_in_memory_of_a_transfer_that_failed(engine: Engine, server: NaughtyServer) -> None:
+def test_a_failed_transfer_releases_its_memory(engine: Engine, server: NaughtyServer) -> None:
     engine.proxy.refuse["UploadPart"] = [(403, "AccessDenied")] * 20
     with pytest.raises(StorageError, match="denied") as failure:
         engine.run(server.serve("/kept.mp4", Manners(size=SIZE)))
@@ -246,6 +246,6 @@ def test_nothing_is_left_in_memory_of_a_transfer_that_failed(engine: Engine, ser
     while trace:
         frames.append(trace.tb_frame)
         trace = trace.tb_next
-    boards = [frame.f_locals["board"] for frame in frames if "board" in frame.f_locals]
+    boards = [frame.f_locals["buffers"] for frame in frames if "buffers" in frame.f_locals]
     assert boards
-    assert all(not part.buffer for board in boards for part in board._open.values())
+    assert all(not part.buffer for buffers in boards for part in buffers._open.values())

@@ -6,7 +6,7 @@ from threading import Timer
 import pytest
 from botocore.retries.standard import ExponentialBackoff
 
-from tests.services.transfer.engine.conftest import HURRIED, KEY, PART, Control, Engine, Stopped
+from tests.services.transfer.engine.conftest import FAST_RETRIES, KEY, PART, Control, Engine, Stopped
 from tests.support.misbehaving_server import MIB, Manners, NaughtyServer, payload
 from tests.support.stores import ImplementsNoChecksums, ShowsLate
 from videovault.errors import QuotaExceeded, StorageError
@@ -31,7 +31,7 @@ def _impatient_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("_impatient_sdk")
 @pytest.mark.parametrize("operation", ["CreateMultipartUpload", "UploadPart", "Complete", "HeadObject"])
 @pytest.mark.parametrize("refusal", [(503, "SlowDown"), (500, "InternalError")])
-def test_a_passing_fault_of_s3_is_outlived(
+def test_a_transient_fault_of_s3_is_retried(
     engine: Engine, url: str, operation: str, refusal: tuple[int, str]
 ) -> None:
     engine.proxy.refuse[operation] = [refusal] * 4
@@ -39,7 +39,7 @@ def test_a_passing_fault_of_s3_is_outlived(
     assert engine.holds() == payload(SIZE)
 
 
-def test_an_s3_that_is_away_for_a_while_is_waited_for(engine: Engine, url: str) -> None:
+def test_a_transfer_waits_for_an_unavailable_s3(engine: Engine, url: str) -> None:
     back = Timer(3.0, lambda: setattr(engine.proxy, "down", False))
 
     def go_down(operation: str) -> None:
@@ -54,17 +54,19 @@ def test_an_s3_that_is_away_for_a_while_is_waited_for(engine: Engine, url: str) 
 
 
 @pytest.mark.parametrize("operation", ["CreateMultipartUpload", "UploadPart", "Complete"])
-def test_a_final_refusal_fails_in_words_and_leaves_nothing(engine: Engine, url: str, operation: str) -> None:
+def test_a_final_refusal_fails_with_a_message_and_leaves_nothing(
+    engine: Engine, url: str, operation: str
+) -> None:
     engine.proxy.refuse[operation] = [(403, "AccessDenied")] * 3
     with pytest.raises(StorageError, match="denied access"):
         engine.run(url)
     assert engine.is_clean()
-    assert engine.ledger.begun is None
+    assert engine.journal.upload is None
 
 
 @pytest.mark.parametrize("operation", ["UploadPart", "Complete"])
 @pytest.mark.parametrize("code", ["NoSuchUpload", "InvalidPart"])
-def test_an_upload_that_s3_has_forgotten_is_begun_afresh(
+def test_an_upload_that_s3_has_lost_is_started_again(
     engine: Engine, url: str, operation: str, code: str
 ) -> None:
     engine.proxy.refuse[operation] = [(404, code)]
@@ -74,7 +76,7 @@ def test_an_upload_that_s3_has_forgotten_is_begun_afresh(
     assert not list(engine.storage.uploads())
 
 
-def test_an_upload_that_s3_always_forgets_is_given_up(engine: Engine, url: str) -> None:
+def test_an_upload_that_s3_always_loses_fails(engine: Engine, url: str) -> None:
     engine.proxy.refuse["Complete"] = [(404, "NoSuchUpload")] * 10
     with pytest.raises(StorageError, match="lost"):
         engine.run(url)
@@ -82,7 +84,7 @@ def test_an_upload_that_s3_always_forgets_is_given_up(engine: Engine, url: str) 
     assert engine.is_clean()
 
 
-def test_a_completion_whose_answer_is_lost_counts(engine: Engine, url: str) -> None:
+def test_a_completion_whose_response_is_lost_counts(engine: Engine, url: str) -> None:
     engine.proxy.lose_answer = {"Complete"}
     engine.proxy.refuse = {}
     stored = engine.run(url)
@@ -90,7 +92,7 @@ def test_a_completion_whose_answer_is_lost_counts(engine: Engine, url: str) -> N
     assert stored.size == SIZE
 
 
-def test_a_completion_whose_answer_is_lost_counts_though_the_store_shows_it_late(
+def test_a_completion_whose_response_is_lost_counts_even_if_the_store_shows_it_late(
     engine: Engine, url: str
 ) -> None:
     engine.proxy.lose_answer = {"Complete"}
@@ -100,33 +102,33 @@ def test_a_completion_whose_answer_is_lost_counts_though_the_store_shows_it_late
     assert engine.holds() == payload(SIZE)
 
 
-def test_an_object_that_never_shows_is_an_error(engine: Engine, url: str) -> None:
+def test_an_object_that_never_appears_is_an_error(engine: Engine, url: str) -> None:
     engine.proxy.behaviour = ShowsLate(1000)
     with pytest.raises(StorageError, match="does not hold"):
-        engine.run(url, patience=replace(HURRIED, visible_seconds=0.1))
+        engine.run(url, retry_policy=replace(FAST_RETRIES, visible_seconds=0.1))
     assert engine.is_clean()
 
 
-def test_an_upload_forgotten_between_two_runs_is_begun_afresh(engine: Engine, url: str) -> None:
+def test_an_upload_lost_between_two_runs_is_started_again(engine: Engine, url: str) -> None:
     with pytest.raises(Stopped):
         engine.run(url, control=Control(stop_at=PART + MIB))
-    assert engine.ledger.begun
-    engine.storage.abort_upload(KEY, engine.ledger.begun.upload_id)
+    assert engine.journal.upload
+    engine.storage.abort_upload(KEY, engine.journal.upload.upload_id)
     assert engine.run(url).fetched == SIZE
     assert engine.holds() == payload(SIZE)
 
 
-def test_a_part_that_only_we_remember_is_sent_again(engine: Engine, url: str) -> None:
+def test_a_part_that_only_the_journal_has_is_sent_again(engine: Engine, url: str) -> None:
     with pytest.raises(Stopped):
         engine.run(url, control=Control(stop_at=PART + MIB))
-    begun = engine.ledger.begun
-    assert begun
-    engine.storage.upload_part(KEY, begun.upload_id, 1, b"x" * PART, 0)
+    upload = engine.journal.upload
+    assert upload
+    engine.storage.upload_part(KEY, upload.upload_id, 1, b"x" * PART, 0)
     assert engine.run(url).fetched == SIZE
     assert engine.holds() == payload(SIZE)
 
 
-def test_without_the_permission_to_list_parts_the_ledger_is_trusted(engine: Engine, url: str) -> None:
+def test_without_permission_to_list_parts_the_journal_is_trusted(engine: Engine, url: str) -> None:
     with pytest.raises(Stopped):
         engine.run(url, control=Control(stop_at=PART + MIB))
     engine.proxy.refuse["ListParts"] = [(403, "AccessDenied")]
@@ -138,7 +140,7 @@ def test_a_crash_right_after_completion_fetches_nothing_again(
     engine: Engine, url: str, server: NaughtyServer
 ) -> None:
     engine.run(url)
-    assert engine.ledger.begun  # as it is before the outcome is written down
+    assert engine.journal.upload  # as before the outcome is recorded
     before = len(server.seen("/steady.mp4"))
     stored = engine.run(url)
     assert (stored.fetched, stored.size) == (0, SIZE)
@@ -150,7 +152,7 @@ def test_a_crash_right_after_completion_fetches_nothing_again(
 def test_an_object_that_is_not_what_was_sent_is_deleted(
     engine: Engine, server: NaughtyServer, size: int
 ) -> None:
-    """Somebody writes other bytes over it between the upload and its proof."""
+    """The object is overwritten between its upload and its verification."""
     url = server.serve(f"/swapped-{size}.mp4", Manners(size=size))
 
     def swap(operation: str) -> None:
@@ -174,7 +176,7 @@ def test_each_part_and_the_whole_carry_their_crc32(engine: Engine, url: str) -> 
     assert found.crc32 == stored.crc32
 
 
-def test_a_store_that_knows_no_checksums_is_used_without(engine: Engine, url: str) -> None:
+def test_a_store_without_checksums_is_used_without_them(engine: Engine, url: str) -> None:
     engine.proxy.behaviour = ImplementsNoChecksums()
     engine.run(url)
     assert "x-amz-checksum-crc32" not in engine.proxy.headers["UploadPart"]
@@ -182,22 +184,22 @@ def test_a_store_that_knows_no_checksums_is_used_without(engine: Engine, url: st
 
 
 class Refusing(Control):
-    """There is no room."""
+    """There is no space."""
 
     def begin(self, bytes_total: int | None) -> None:
         raise QuotaExceeded(f"{bytes_total} bytes are too many.")
 
 
-def test_a_control_that_refuses_the_length_is_asked_before_anything_is_sent(engine: Engine, url: str) -> None:
+def test_a_control_can_refuse_the_length_before_anything_is_sent(engine: Engine, url: str) -> None:
     with pytest.raises(QuotaExceeded, match=f"{SIZE} bytes"):
         engine.run(url, control=Refusing())
     assert not {"PutObject", "CreateMultipartUpload"} & set(engine.proxy.calls)
     assert engine.is_clean()
 
 
-def test_an_s3_that_stays_away_costs_no_part_that_it_has(engine: Engine, url: str) -> None:
+def test_an_unavailable_s3_keeps_the_parts_that_it_has(engine: Engine, url: str) -> None:
     engine.proxy.refuse["Complete"] = [(503, "SlowDown")] * 100
     with pytest.raises(StorageError):
-        engine.run(url, patience=replace(HURRIED, storage_seconds=0.1))
+        engine.run(url, retry_policy=replace(FAST_RETRIES, storage_seconds=0.1))
     engine.proxy.refuse.clear()
     assert engine.run(url).fetched == 0

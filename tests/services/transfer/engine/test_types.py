@@ -34,7 +34,7 @@ def test_parts_follow_each_other_to_the_last_byte(total: int) -> None:
 
 
 @given(totals)
-def test_all_parts_but_the_last_are_of_one_size_that_s3_takes(total: int) -> None:
+def test_all_parts_but_the_last_have_one_size_that_s3_accepts(total: int) -> None:
     plan = PartLayout.for_total(total)
     *others, last = islice(plan.numbers(), MAX_PARTS)
     assert {plan.length(number) for number in others[:3] + others[-3:]} <= {plan.part_bytes}
@@ -50,7 +50,7 @@ def test_parts_of_an_unknown_length_follow_each_other_and_never_shrink(number: i
     assert plan.length(number) <= plan.length(number + 1) <= 2 * plan.length(number)
 
 
-def test_an_unknown_length_has_room_for_the_largest_object_that_s3_takes() -> None:
+def test_an_unknown_length_allows_the_largest_object_of_s3() -> None:
     plan = PartLayout.for_total(None)
     assert plan.start(MAX_PARTS) + plan.length(MAX_PARTS) > 5 * TIB
     assert plan.length(500) == PART_BYTES
@@ -60,15 +60,15 @@ def test_an_unknown_length_has_room_for_the_largest_object_that_s3_takes() -> No
 
 
 @given(st.lists(st.binary(max_size=5000)))
-def test_sums_of_parts_combine_to_the_sum_of_the_whole(parts: list[bytes]) -> None:
+def test_crcs_of_parts_combine_to_the_crc_of_the_whole(parts: list[bytes]) -> None:
     assert combine_crc32((crc32(part), len(part)) for part in parts) == zlib.crc32(b"".join(parts))
 
 
 @given(st.binary(max_size=5000), st.binary(max_size=5000))
-def test_a_sum_goes_on_where_it_stopped(one: bytes, other: bytes) -> None:
+def test_a_crc_continues_where_it_stopped(one: bytes, other: bytes) -> None:
     assert crc32(memoryview(other), crc32(bytearray(one))) == zlib.crc32(one + other)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 2**40))
-def test_nothing_added_changes_nothing(whole: int, length: int) -> None:
+def test_an_empty_part_does_not_change_the_crc(whole: int, length: int) -> None:
     assert combine_crc32([(whole, length), (0, 0)]) == whole

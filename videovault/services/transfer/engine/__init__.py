@@ -1,4 +1,4 @@
-"""The transfer engine: from a source through memory into S3, resumable and proven, for worker and command line."""
+"""The transfer engine: from a source through memory into S3, resumable and verified. See docs/transfer.md."""
 
 from videovault.services.transfer.engine.retry import retry_storage_call, storage_retry_policy
 from videovault.services.transfer.engine.transfer import Transfer
@@ -12,10 +12,8 @@ from videovault.services.transfer.engine.types import (
     TransferControl,
     UploadJournal,
 )
-from videovault.services.transfer.engine.uploads import FileUploadJournal
 
 __all__ = [
-    "FileUploadJournal",
     "MultipartUpload",
     "RetryPolicy",
     "SourceFingerprint",

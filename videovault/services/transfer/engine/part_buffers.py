@@ -1,140 +1,27 @@
-"""Who reads what: slices of parts are handed out in order, each with its place in memory, and full parts go on.
+"""The work queue between readers and uploaders, and the memory of the parts on their way.
 
-Lanes claim slices, uploaders take full parts; at most ``window`` parts, counted from the oldest one that S3
-does not have yet, are in memory. S3 may be slow to take them, so that is also what slows the reading down.
+Readers claim subranges of parts, uploaders take full parts. At most ``window`` parts are in memory, counted from the
+oldest one that S3 does not have yet. When S3 is slow, readers wait for space: this is the backpressure.
 """
 
 import ctypes
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from threading import Condition
 
-from videovault.services.transfer.engine.types import PartLayout, combine_crc32, crc32
+from videovault.services.transfer.engine.subrange import PartBuffer, Subrange, slowest_subrange
+from videovault.services.transfer.engine.types import PartLayout
 
-# Parts on their way through memory, and the slices of them that lanes fill.
-
-SLOW_SECONDS = 0.2  # no slice is taken from its lane before
-SILENT_SECONDS = 1.0  # nor one of which nothing has come
-SPLIT_GRACE_SECONDS = 0.5  # for a lane to finish what it was reading when the rest was taken from it
-MIN_SPLIT_BYTES = 256 * 1024
-
-
-@dataclass(eq=False)
-class PartBuffer:
-    """A part on its way through memory. ``turn`` counts the parts of this run, ``start`` is its first byte."""
-
-    number: int
-    turn: int
-    start: int
-    buffer: bytearray
-    slices: list["Subrange"] = field(default_factory=list)
-    length: int = 0
-
-    @property
-    def body(self) -> bytearray:
-        return self.buffer if self.length == len(self.buffer) else self.buffer[: self.length]
-
-    def give_up(self) -> bytearray:
-        """Its memory, which others may use now; slices and tracebacks may still hold the part itself."""
-        buffer, self.buffer = self.buffer, bytearray()
-        return buffer
-
-    @property
-    def crc32(self) -> int:
-        return combine_crc32((each.crc32, each.filled) for each in self.slices)
-
-
-@dataclass(eq=False)
-class Subrange:
-    """Bytes ``start`` to ``start + length`` of the source, to be put into their place of a part.
-
-    Cut before anything of it was read, it has no length, and shares its start with the rest.
-    """
-
-    start: int
-    length: int
-    part: PartBuffer
-    filled: int = 0
-    crc32: int = 0
-    done: bool = False
-    begun_at: float = 0.0
-    begun_with: int = 0  # what earlier lanes had filled
-    lent_until: int = field(init=False)
-    cut_at: float | None = None
-
-    def __post_init__(self) -> None:
-        self.lent_until = self.position
-
-    @property
-    def position(self) -> int:
-        return self.start + self.filled
-
-    @property
-    def end(self) -> int:
-        return self.start + self.length
-
-    @property
-    def left(self) -> int:
-        return self.length - self.filled
-
-    def begin(self) -> None:
-        """A lane has claimed it, or begins to read what it claimed some time ago."""
-        self.begun_at, self.begun_with = time.monotonic(), self.filled
-        self.lent_until, self.cut_at = self.position, None
-
-    def room(self, most: int) -> memoryview:
-        """The place of the next bytes, at most ``most``; empty when there are no more to come."""
-        at = self.position - self.part.start
-        room = memoryview(self.part.buffer)[at : at + min(most, self.left)]
-        self.lent_until = self.position + len(room)
-        return room
-
-    def took(self, view: memoryview) -> None:
-        """``view``, the beginning of the room, has been filled."""
-        self.crc32 = crc32(view, self.crc32)
-        self.filled += len(view)
-
-    def cut(self) -> "Subrange":
-        """Its end, for another lane; what is being filled just now stays."""
-        at = self.lent_until
-        rest = Subrange(at, self.end - at, self.part)
-        self.length, self.cut_at = at - self.start, time.monotonic()
-        self.part.slices.insert(self.part.slices.index(self) + 1, rest)
-        return rest
-
-    def is_slow(self, now: float, rate: float) -> bool:
-        """Whether a lane that reads ``rate`` bytes a second would be done with the rest in half the time."""
-        since, got = now - self.begun_at, self.filled - self.begun_with
-        if self.end - self.lent_until < MIN_SPLIT_BYTES or since < (SLOW_SECONDS if got else SILENT_SECONDS):
-            return False
-        return got / since < rate / 2
-
-    def is_over(self, now: float) -> bool:
-        """Whether its lane is to leave it: the rest was taken over, and it had time to finish what it was reading."""
-        return self.cut_at is not None and (not self.left or now - self.cut_at > SPLIT_GRACE_SECONDS)
-
-
-def slowest_subrange(slices: Iterable[Subrange], rate: float) -> Subrange | None:
-    """The first slice in the source's order that a lane of this rate had better take over."""
-    now = time.monotonic()
-    return min(
-        (each for each in slices if each.is_slow(now, rate)), key=lambda each: each.start, default=None
-    )
-
-
-SUBRANGES_PER_PART = (
-    4  # of a part: several lanes fill one, so that eight of them need no more memory than two parts
-)
+SUBRANGES_PER_PART = 4  # several readers fill one part, so eight of them need no more memory than two parts
 WAIT_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
 class Reader:
-    """The lane that claims: ``position`` is where its stream goes on, ``is_cold`` that it will need a new connection.
+    """The reader that claims. ``position`` is the next byte of its open stream, ``rate`` its latest bytes per second.
 
-    ``rate`` is what it read of late, in bytes per second.
+    ``is_cold``: it has to open a connection first.
     """
 
     is_first: bool
@@ -146,135 +33,135 @@ class Reader:
 class PartBuffers:
     """Shared by all threads of one transfer; the first failure ends it for all of them."""
 
-    def __init__(self, plan: PartLayout, missing: Iterator[int], window: int, widest: int) -> None:
-        """``widest`` is as far as S3 lets later parts come before an earlier one."""
-        self.window = min(window, widest)
-        self._widest = widest
-        self.waited = False  # for room, since somebody last looked
-        self._plan = plan
+    def __init__(self, layout: PartLayout, missing: Iterator[int], window: int, max_window: int) -> None:
+        """``missing``: numbers of the parts to fetch; ``max_window``: how far S3 lets a part precede an earlier one."""
+        self.window = min(window, max_window)
+        self._max_window = max_window
+        self.reader_waited = False  # for space, since this was last reset
+        self._layout = layout
         self._missing = missing
         self._changed = Condition()
-        self._turns = 0
+        self._started = 0
         self._open: dict[int, PartBuffer] = {}
         self._free: list[bytearray] = []
-        self._to_read: list[Subrange] = []
-        self._reading: list[Subrange] = []
+        self._unclaimed: list[Subrange] = []
+        self._claimed: list[Subrange] = []
         self._full: list[PartBuffer] = []
-        self._next = next(missing, None)
+        self._next_number = next(missing, None)
         self._failure: BaseException | None = None
         self._reserved = 0
 
     @property
     def max_reserved(self) -> int:
-        """Bytes; so few that the others find enough beside them in the window."""
-        return 2 * self._plan.part_bytes
+        """Bytes; low enough to leave work for the other readers within the window."""
+        return 2 * self._layout.part_bytes
 
     def reserve(self, until: int) -> None:
-        """Leave what begins before ``until`` to the first lane, whose stream goes on there."""
+        """Leave what starts before ``until`` to the first reader, whose stream continues there."""
         with self._changed:
             self._reserved = until
             self._changed.notify_all()
 
-    def claim(self, check: Callable[[], object], lane: Reader) -> Subrange | None:
-        """The next slice to read, waiting for room, or for another lane to fail; None when all has been read.
+    def claim(self, check: Callable[[], object], reader: Reader) -> Subrange | None:
+        """The next subrange to read; waits for space, or for another reader to fail. None when all has been read.
 
-        Raises what the transfer failed with, and what ``check`` raises.
+        Raises the transfer's failure, and what ``check`` raises.
         """
         with self._changed:
             while self._is_unread():
                 self._raise_failure()
-                if piece := self._take(lane) or self._taken_over(lane):
-                    return self._given(piece)
-                self.waited |= self._next is not None
+                if subrange := self._take(reader) or self._split_slow(reader):
+                    return self._assign(subrange)
+                self.reader_waited |= self._next_number is not None
                 self._changed.wait(WAIT_SECONDS)
                 check()
             return None
 
-    def claim_ahead(self, lane: Reader) -> Subrange | None:
-        """Another slice for a lane that is still busy, if there is room for one now.
+    def try_claim(self, reader: Reader) -> Subrange | None:
+        """Another subrange for a reader that is still busy, if there is one without waiting.
 
-        None near the end, where nothing should wait for one that is busy.
+        None near the end, where nothing should wait for a busy reader.
         """
         with self._changed:
-            piece = None if self._next is None else self._take(lane)
-            return piece and self._given(piece)
+            subrange = None if self._next_number is None else self._take(reader)
+            return subrange and self._assign(subrange)
 
-    def goes_on(self, position: int) -> bool:
-        """Whether what begins there is still to be claimed."""
+    def is_unclaimed(self, position: int) -> bool:
+        """Whether what starts at ``position`` can still be claimed."""
         with self._changed:
-            begins = self._next is not None and self._plan.start(self._next) == position
-            return begins or any(each.position == position for each in self._to_read)
+            starts_part = self._next_number is not None and self._layout.start(self._next_number) == position
+            return starts_part or any(each.position == position for each in self._unclaimed)
 
-    def wait_for_others(self, check: Callable[[], object], needed: Callable[[], bool]) -> bool:
-        """Until the other lanes have read everything (False), or the first is ``needed`` again (True).
+    def wait_for_others(self, check: Callable[[], object], is_needed: Callable[[], bool]) -> bool:
+        """Wait until the other readers have read everything (False), or the first ``is_needed`` again (True).
 
         Raises as ``claim`` does.
         """
         with self._changed:
             while self._is_unread():
                 self._raise_failure()
-                if needed():
+                if is_needed():
                     return True
                 self._changed.wait(WAIT_SECONDS)
                 check()
             return False
 
-    def begin(self, piece: Subrange) -> None:
-        """Its lane, which may have claimed it long ago, begins to read it."""
+    def start_reading(self, subrange: Subrange) -> None:
+        """See Subrange.start_reading."""
         with self._changed:
-            piece.begin()
+            subrange.start_reading()
 
-    def room(self, piece: Subrange, most: int) -> memoryview:
-        """See Slice.room; nobody takes it over meanwhile."""
+    def next_view(self, subrange: Subrange, max_bytes: int) -> memoryview:
+        """See Subrange.next_view; it cannot be split meanwhile."""
         with self._changed:
-            return piece.room(most)
+            return subrange.next_view(max_bytes)
 
-    def give_back(self, piece: Subrange) -> None:
-        """Its lane reads no more of it; what is left of it is for somebody else."""
+    def give_back(self, subrange: Subrange) -> None:
+        """Its reader has stopped; what is left of it can be claimed again."""
         with self._changed:
-            self._reading.remove(piece)
-            if piece.left:
-                self._to_read.append(piece)
+            self._claimed.remove(subrange)
+            if subrange.left:
+                self._unclaimed.append(subrange)
             else:
-                self._filled(piece)
+                self._finish(subrange)
             self._changed.notify_all()
 
-    def end_at(self, piece: Subrange) -> None:
-        """The source, of unknown length, ended in this slice."""
+    def end_source(self, subrange: Subrange) -> None:
+        """The source, of unknown length, ended in this subrange."""
         with self._changed:
-            self._reading.remove(piece)
-            self._to_read.clear()
-            self._next = None
-            part = piece.part
-            if piece.position > part.start:
+            self._claimed.remove(subrange)
+            self._unclaimed.clear()
+            self._next_number = None
+            part = subrange.part
+            if subrange.position > part.start:
                 self._pass_on(part)
             else:
-                del self._open[part.turn]
+                del self._open[part.sequence]
             self._changed.notify_all()
 
     def take_full(self) -> PartBuffer | None:
-        """The next part to send to S3, waiting for one; None when no more will come."""
+        """The next part to upload; waits for one. None when no more will come."""
         with self._changed:
             while not self._failure:
                 if self._full:
-                    oldest = min(self._full, key=lambda part: part.turn)  # it is what keeps room from others
+                    oldest = min(self._full, key=lambda part: part.sequence)  # the one that blocks the window
                     self._full.remove(oldest)
                     return oldest
-                if self._next is None and not self._open:
+                if self._next_number is None and not self._open:
                     return None
                 self._changed.wait()
             return None
 
-    def is_alone(self, part: PartBuffer) -> bool:
-        """Whether this part is all there is to send."""
+    def is_only_part(self, part: PartBuffer) -> bool:
+        """Whether this part is the whole object."""
         with self._changed:
-            return part.number == 1 and self._next is None and len(self._open) == 1
+            return part.number == 1 and self._next_number is None and len(self._open) == 1
 
-    def stored(self, part: PartBuffer) -> None:
-        """S3 has it: its place in memory is free."""
+    def mark_stored(self, part: PartBuffer) -> None:
+        """S3 has it: its memory is free."""
         with self._changed:
-            del self._open[part.turn]
-            buffer = part.give_up()
+            del self._open[part.sequence]
+            buffer = part.release_buffer()
             if len(self._free) + len(self._open) < self.window:
                 self._free.append(buffer)
             self._changed.notify_all()
@@ -285,14 +172,14 @@ class PartBuffers:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Let go of all memory, now that no thread uses the board."""
+        """Release all memory; no thread may use the buffers any more."""
         self._free.clear()
         for part in self._open.values():
-            part.give_up()
+            part.release_buffer()
 
     def set_window(self, window: int) -> None:
         with self._changed:
-            self.window = min(window, self._widest)
+            self.window = min(window, self._max_window)
             del self._free[max(0, self.window - len(self._open)) :]
             self._changed.notify_all()
 
@@ -306,57 +193,59 @@ class PartBuffers:
 
     def _is_unread(self) -> bool:
         """Whether anything is still to be read, or being read."""
-        return self._next is not None or bool(self._reading or self._to_read)
+        return self._next_number is not None or bool(self._claimed or self._unclaimed)
 
-    def _given(self, piece: Subrange) -> Subrange:
-        piece.begin()
-        self._reading.append(piece)
-        return piece
+    def _assign(self, subrange: Subrange) -> Subrange:
+        subrange.start_reading()
+        self._claimed.append(subrange)
+        return subrange
 
-    def _filled(self, piece: Subrange) -> None:
-        piece.done = True  # not by its length: two lanes may fill the last two slices at the same moment
-        if all(each.done for each in piece.part.slices):
-            self._pass_on(piece.part)
+    def _finish(self, subrange: Subrange) -> None:
+        subrange.done = (
+            True  # not by its length: two readers may finish the last two subranges at the same moment
+        )
+        if all(each.done for each in subrange.part.subranges):
+            self._pass_on(subrange.part)
 
-    def _taken_over(self, lane: Reader) -> Subrange | None:
-        """What a lane that has nothing to do had better read itself than wait for."""
-        slow = slowest_subrange(self._reading, lane.rate)
-        return slow and slow.cut()
+    def _split_slow(self, reader: Reader) -> Subrange | None:
+        """The rest of a slow subrange, for a reader that would have to wait for it otherwise."""
+        slow = slowest_subrange(self._claimed, reader.rate)
+        return slow and slow.split()
 
-    def _take(self, lane: Reader) -> Subrange | None:
+    def _take(self, reader: Reader) -> Subrange | None:
         while True:
-            if found := self._chosen(lane):
-                self._to_read.remove(found)
+            if found := self._choose(reader):
+                self._unclaimed.remove(found)
                 return found
-            if not self._may_begin():
+            if not self._has_space():
                 return None
-            self._begin()
+            self._open_part()
 
-    def _chosen(self, lane: Reader) -> Subrange | None:
-        least = 0 if lane.is_first else self._reserved
-        there = [each for each in self._to_read if each.start >= least]
-        goes_on = next((each for each in there if each.position == lane.position), None)
-        if goes_on or not there:
-            return goes_on
-        # A new connection is slow at first: what it reads should not be what all others wait for.
-        return (max if lane.is_cold else min)(there, key=lambda each: each.start)
+    def _choose(self, reader: Reader) -> Subrange | None:
+        lowest = 0 if reader.is_first else self._reserved
+        available = [each for each in self._unclaimed if each.start >= lowest]
+        adjacent = next((each for each in available if each.position == reader.position), None)
+        if adjacent or not available:
+            return adjacent
+        # A new connection is slow at first, so it gets what is needed last.
+        return (max if reader.is_cold else min)(available, key=lambda each: each.start)
 
-    def _may_begin(self) -> bool:
-        oldest = min(self._open, default=self._turns)
-        return self._next is not None and self._turns - oldest < self.window
+    def _has_space(self) -> bool:
+        oldest = min(self._open, default=self._started)
+        return self._next_number is not None and self._started - oldest < self.window
 
-    def _begin(self) -> None:
-        number, self._next = self._next or 0, next(self._missing, None)
-        start, length = self._plan.start(number), self._plan.length(number)
-        part = PartBuffer(number, self._turns, start, self._buffer(length))
-        self._turns += 1
-        self._open[part.turn] = part
-        step = -(-self._plan.part_bytes // SUBRANGES_PER_PART)
+    def _open_part(self) -> None:
+        number, self._next_number = self._next_number or 0, next(self._missing, None)
+        start, length = self._layout.start(number), self._layout.length(number)
+        part = PartBuffer(number, self._started, start, self._allocate(length))
+        self._started += 1
+        self._open[part.sequence] = part
+        step = -(-self._layout.part_bytes // SUBRANGES_PER_PART)
         for offset in range(0, length, step):
-            part.slices.append(Subrange(start + offset, min(step, length - offset), part))
-        self._to_read += part.slices
+            part.subranges.append(Subrange(start + offset, min(step, length - offset), part))
+        self._unclaimed += part.subranges
 
-    def _buffer(self, length: int) -> bytearray:
+    def _allocate(self, length: int) -> bytearray:
         while self._free:
             buffer = self._free.pop()
             if len(buffer) == length:
@@ -364,23 +253,21 @@ class PartBuffers:
         return bytearray(length)
 
     def _pass_on(self, part: PartBuffer) -> None:
-        part.length = sum(each.filled for each in part.slices)
+        part.length = sum(each.filled for each in part.subranges)
         self._full.append(part)
 
-
-# Memory for parts, given back to the system when a transfer ends.
 
 _M_MMAP_THRESHOLD = -3  # malloc.h
 _MAPPED_BYTES = 4 * 1024 * 1024
 
 
 def set_malloc_threshold() -> None:
-    """Have glibc map every part's buffer by itself, so that freeing it gives the memory back.
+    """Make glibc map each part's buffer separately, so that freeing it returns the memory to the system.
 
-    Left alone, it raises its limit after the first one and keeps the rest in heaps, one for each thread: a worker
-    then grew from 110 to 220 MB in two transfers.
+    By default glibc raises its threshold after the first one and keeps the rest in heaps, one for each thread: a worker
+    grew from 110 to 220 MB in two transfers.
     """
     if sys.platform == "linux":
-        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none, and needs none
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none and needs none
         if mallopt:
             mallopt(_M_MMAP_THRESHOLD, _MAPPED_BYTES)

@@ -1,170 +1,193 @@
-"""One connection's way through the source: slices are claimed, asked for and filled, or left to others."""
+"""One reader: claims subranges, requests them from the source and fills them, or leaves the rest to others."""
 
 import time
-from typing import TYPE_CHECKING
+from threading import Thread
 
 from videovault.errors import SourceError, UpstreamError
 from videovault.gateways.source import RangesUnreliable, SourceUnavailable
-from videovault.services.transfer.engine.part_buffers import Reader, Subrange
+from videovault.services.transfer.engine.part_buffers import Reader
+from videovault.services.transfer.engine.reader_pool import ReaderPool
 from videovault.services.transfer.engine.retry import SourceRetries
 from videovault.services.transfer.engine.source_session import READ_BYTES, SHARED_READ_BYTES, RangeStream
+from videovault.services.transfer.engine.subrange import Subrange
 from videovault.services.transfer.engine.types import RestartTransfer
 
-if TYPE_CHECKING:
-    from videovault.services.transfer.engine.reader_pool import ReaderPool
+
+def read_source(pool: ReaderPool, stream: RangeStream | None) -> None:
+    """Read all that is missing; ``stream``, if given, is open already. Raises the transfer's failure."""
+    threads: list[Thread] = []
+
+    def start_reader() -> None:
+        reader = RangeReader(pool, None, is_first=False)
+        thread = Thread(target=reader.run_in_thread, name="source-reader", daemon=True)
+        threads.append(thread)
+        thread.start()
+
+    try:
+        pool.start(start_reader, stream.position if stream else 0)
+        RangeReader(pool, stream, is_first=True).run()
+    except BaseException as error:
+        pool.buffers.fail(error)
+        raise
+    finally:
+        for thread in threads:
+            thread.join()
+    pool.buffers.raise_failure()
 
 
-class _Relieved(Exception):
-    """Another lane has taken over what was still to come of the slice."""
+class _TakenOver(Exception):
+    """Another reader has taken over the rest of the subrange."""
 
 
 class RangeReader:
-    """Beside others it asks for slice after slice; the first one alone for all that follows."""
+    """Alone, the first reader requests all that follows; with others, each requests one subrange after another."""
 
-    def __init__(self, lanes: "ReaderPool", reading: RangeStream | None, *, first: bool) -> None:
-        self._lanes = lanes
-        self._board = lanes.board
-        self._reading = reading
-        self._piece: Subrange | None = None
-        self._next: Subrange | None = None  # asked for while the one before is still coming
-        self._first = first
+    def __init__(self, pool: ReaderPool, stream: RangeStream | None, *, is_first: bool) -> None:
+        self._pool = pool
+        self._buffers = pool.buffers
+        self._stream = stream
+        self._subrange: Subrange | None = None
+        self._next: Subrange | None = None  # requested while the current one is still being read
+        self._is_first = is_first
         self._rate = 0.0
-        self._retries = SourceRetries(lanes.patience, self._heartbeat)
-        self._broke: UpstreamError | None = None
-        if reading:
-            reading.pulse.beat = self._heartbeat
+        self._retries = SourceRetries(pool.retry_policy, self._heartbeat)
+        self._last_error: UpstreamError | None = None
+        if stream:
+            stream.heartbeat.callback = self._heartbeat
 
     def run(self) -> None:
-        """Read until nothing is left or this lane is one too many. Raises what the transfer fails with."""
+        """Read until nothing is left or the pool needs one reader less. Raises the transfer's failure."""
         try:
-            while piece := self._claimed():
-                self._fill(piece)
-                if self._next is None and self._lanes.leaves(first=self._first):
+            while subrange := self._claim():
+                self._fill(subrange)
+                if self._next is None and self._pool.should_leave(is_first=self._is_first):
                     return
         finally:
             self._close()
-            self._give_up_next()
+            self._give_back_next()
 
-    def run_beside(self) -> None:
-        """The same in a thread of its own, for a lane that the transfer can do without."""
+    def run_in_thread(self) -> None:
+        """``run`` for a reader that the transfer can do without."""
         try:
             self.run()
         except SourceError as error:
-            self._lanes.trouble(error)
-        except BaseException as error:  # noqa: BLE001 - whatever it is, the first lane raises it
-            self._board.fail(error)
+            self._pool.reader_refused(error)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the first reader raises it
+            self._buffers.fail(error)
 
-    def _claimed(self) -> Subrange | None:
-        piece, self._next = self._next, None
-        if piece:
-            return piece
-        if self._is_through():
+    def _claim(self) -> Subrange | None:
+        subrange, self._next = self._next, None
+        if subrange:
+            return subrange
+        if self._has_reached_others():
             self._close()
-            if not self._lanes.rest():
+            if not self._pool.wait_until_needed():
                 return None
-        position = self._reading.position if self._reading else None
-        cold = self._reading is None and not self._lanes.alone()
-        claimant = Reader(self._first, position, is_cold=cold, rate=self._rate)
-        return self._board.claim(self._lanes.heartbeat, claimant)
+        position = self._stream.position if self._stream else None
+        cold = self._stream is None and not self._pool.has_one_reader()
+        return self._buffers.claim(
+            self._pool.heartbeat, Reader(self._is_first, position, is_cold=cold, rate=self._rate)
+        )
 
-    def _is_through(self) -> bool:
-        """Whether the first stream, which would give all that follows, has come to what others read."""
-        if self._reading is None or not self._first or not self._reading.is_endless:
+    def _has_reached_others(self) -> bool:
+        """Whether the first stream, which continues to the source's end, has reached what others read."""
+        if self._stream is None or not self._is_first or not self._stream.is_open_ended:
             return False
-        return not self._lanes.alone() and not self._board.goes_on(self._reading.position)
+        return not self._pool.has_one_reader() and not self._buffers.is_unclaimed(self._stream.position)
 
-    def _fill(self, piece: Subrange) -> None:
-        self._piece = piece
-        self._board.begin(piece)
-        started, before = time.monotonic(), piece.filled
+    def _fill(self, subrange: Subrange) -> None:
+        self._subrange = subrange
+        self._buffers.start_reading(subrange)
+        started, before = time.monotonic(), subrange.filled
         try:
-            ended = self._read(piece)
-        except _Relieved:
+            ended = self._read(subrange)
+        except _TakenOver:
             self._close()
             ended = False
         except BaseException:
-            self._board.give_back(piece)
+            self._buffers.give_back(subrange)
             raise
-        self._rate = (piece.filled - before) / max(time.monotonic() - started, 0.001)
-        slow = piece.cut_at is not None  # asked before others may claim it
+        self._rate = (subrange.filled - before) / max(time.monotonic() - started, 0.001)
+        was_split = subrange.split_at is not None  # read before others may claim it
         if ended:
-            self._board.end_at(piece)
+            self._buffers.end_source(subrange)
         else:
-            self._board.give_back(piece)
-        if slow:
-            self._give_up_next()
-            self._lanes.do_without_one()
+            self._buffers.give_back(subrange)
+        if was_split:
+            self._give_back_next()
+            self._pool.drop_slow_reader()
 
-    def _read(self, piece: Subrange) -> bool:
-        """Fill the slice, going on where a connection broke; whether the source ended in it."""
-        while piece.left:
+    def _read(self, subrange: Subrange) -> bool:
+        """Fill the subrange, reconnecting where a connection breaks; whether the source ended in it."""
+        while subrange.left:
             try:
-                count = self._read_some(piece)
+                count = self._read_once(subrange)
             except UpstreamError as error:
                 self._close()
-                if not self._first and isinstance(error, SourceUnavailable | RangesUnreliable):
+                if not self._is_first and isinstance(error, SourceUnavailable | RangesUnreliable):
                     raise
                 if isinstance(error, RangesUnreliable):
-                    raise RestartTransfer(self._broke or error, ranges=False) from error
-                self._broke = error
+                    raise RestartTransfer(self._last_error or error, ranges=False) from error
+                self._last_error = error
                 self._retries.wait(error)
                 continue
-            if count == 0 and piece.left:
+            if count == 0 and subrange.left:
                 return True
             self._retries.progressed(count)
-            self._lanes.took(count, piece.position)
+            self._pool.received(count, subrange.position)
         return False
 
-    def _read_some(self, piece: Subrange) -> int:
-        reading = self._reading
-        if reading is None or not reading.gives(piece.position):
-            reading = self._open(piece)
-        room = self._board.room(piece, READ_BYTES if self._lanes.alone() else self._few_bytes())
-        if not room:
-            return 0  # another lane took it over meanwhile
-        count = reading.readinto(room)
-        piece.took(room[:count])
+    def _read_once(self, subrange: Subrange) -> int:
+        stream = self._stream
+        if stream is None or not stream.continues_at(subrange.position):
+            stream = self._open(subrange)
+        max_bytes = READ_BYTES if self._pool.has_one_reader() else self._shared_read_bytes()
+        view = self._buffers.next_view(subrange, max_bytes)
+        if not view:
+            return 0  # another reader took it over meanwhile
+        count = stream.readinto(view)
+        subrange.advance(view[:count])
         return count
 
     def _heartbeat(self) -> None:
-        self._lanes.heartbeat()
-        if self._piece and self._piece.is_over(time.monotonic()):
-            raise _Relieved
+        self._pool.heartbeat()
+        if self._subrange and self._subrange.should_stop(time.monotonic()):
+            raise _TakenOver
 
-    def _few_bytes(self) -> int:
-        """Little at a time as long as the connection may be slow, so that others can take over the rest."""
+    def _shared_read_bytes(self) -> int:
+        """Little at a time while the connection may be slow, so that others can take over the rest."""
         return SHARED_READ_BYTES if self._rate > SHARED_READ_BYTES else SHARED_READ_BYTES // 4
 
-    def _open(self, piece: Subrange) -> RangeStream:
-        before = self._left()
-        # Alone it asks for all that follows; beside others the end of the slice leaves the connection usable.
-        asked = before is not None and before.has_asked_for(piece.position)
-        end = None if self._lanes.alone() and not asked else piece.end
-        reading = self._lanes.origin.open(piece.position, end, self._heartbeat, before)
-        self._reading = reading
-        if end is not None and self._lanes.look_ahead():
-            self._ask_ahead(reading)
-        return reading
+    def _open(self, subrange: Subrange) -> RangeStream:
+        previous = self._detach()
+        # Alone, request all that follows; with others, an end at the subrange's end leaves the connection reusable.
+        requested = previous is not None and previous.has_requested(subrange.position)
+        end = None if self._pool.has_one_reader() and not requested else subrange.end
+        stream = self._pool.session.open(subrange.position, end, self._heartbeat, previous)
+        self._stream = stream
+        if end is not None and self._pool.pipelines():
+            self._request_next(stream)
+        return stream
 
-    def _ask_ahead(self, reading: RangeStream) -> None:
-        piece = self._board.claim_ahead(Reader(self._first)) if self._next is None else None
-        if piece and reading.send_next(piece.position, piece.end):
-            self._next = piece
-        elif piece:
-            self._board.give_back(piece)
+    def _request_next(self, stream: RangeStream) -> None:
+        subrange = self._buffers.try_claim(Reader(self._is_first)) if self._next is None else None
+        if subrange and stream.send_next(subrange.position, subrange.end):
+            self._next = subrange
+        elif subrange:
+            self._buffers.give_back(subrange)
 
     def _close(self) -> None:
-        if reading := self._left():
-            reading.close()
+        if stream := self._detach():
+            stream.close()
 
-    def _left(self) -> RangeStream | None:
-        """The stream so far, which this lane does not read any more."""
-        reading, self._reading = self._reading, None
-        if reading and self._first:
-            self._board.reserve(0)
-        return reading
+    def _detach(self) -> RangeStream | None:
+        """The current stream, which this reader stops reading."""
+        stream, self._stream = self._stream, None
+        if stream and self._is_first:
+            self._buffers.reserve(0)
+        return stream
 
-    def _give_up_next(self) -> None:
-        piece, self._next = self._next, None
-        if piece:
-            self._board.give_back(piece)
+    def _give_back_next(self) -> None:
+        subrange, self._next = self._next, None
+        if subrange:
+            self._buffers.give_back(subrange)

@@ -1,4 +1,4 @@
-"""Trying again after passing faults: bounded, further and further apart, and never deaf to being stopped."""
+"""Retries after transient faults: bounded, with growing pauses, and interruptible."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -12,8 +12,8 @@ from videovault.gateways.s3_retry import interruptible_sleep
 from videovault.gateways.source import SourceUnavailable
 from videovault.services.transfer.engine.types import RetryPolicy
 
-# So much is progress, however many failures it took: a connection that is reset brings as little as its first
-# window, 64 KiB, since what was still under way is lost.
+# This many bytes count as progress and reset the failures. A connection that is reset may deliver as little as its
+# first window, 64 KiB, because what was in flight is lost.
 PROGRESS_BYTES = 256 * 1024
 
 T = TypeVar("T")
@@ -22,10 +22,10 @@ log = logs.get(__name__)
 
 
 class SourceRetries:
-    """The failures of one source connection since it last made progress."""
+    """The failures of one source connection since its last progress."""
 
-    def __init__(self, patience: RetryPolicy, check: Check) -> None:
-        self._patience = patience
+    def __init__(self, policy: RetryPolicy, check: Check) -> None:
+        self._policy = policy
         self._check = check
         self._failures = 0
         self._bytes = 0
@@ -36,35 +36,33 @@ class SourceRetries:
             self._failures, self._bytes = 0, 0
 
     def wait(self, error: UpstreamError) -> None:
-        """Pause before the next try; raises ``error`` when it is final or has come too often."""
+        """Pause before the next attempt; raises ``error`` when it is final or occurred too often."""
         self._failures += 1
-        if not error.retryable or self._failures >= self._patience.tries:
+        if not error.retryable or self._failures >= self._policy.max_failures:
             raise error
-        asked = error.retry_after if isinstance(error, SourceUnavailable) else None
-        if asked and asked > self._patience.max_retry_after:
-            minutes = math.ceil(asked / 60)
+        retry_after = error.retry_after if isinstance(error, SourceUnavailable) else None
+        if retry_after and retry_after > self._policy.max_retry_after:
+            minutes = math.ceil(retry_after / 60)
             message = f"The source asks us to wait {minutes:,} minutes. Try again then."
-            raise SourceUnavailable(message, asked) from error
-        log.info("source failed, trying again", failures=self._failures, reason=error.public_message)
-        interruptible_sleep(max(asked or 0, backoff(self._patience, self._failures)), self._check)
+            raise SourceUnavailable(message, retry_after) from error
+        log.info("source failed, retrying", failures=self._failures, reason=error.public_message)
+        interruptible_sleep(max(retry_after or 0, backoff(self._policy, self._failures)), self._check)
 
 
-def retry_storage_call(call: Callable[[], T], patience: RetryPolicy, check: Check) -> T:
-    """The outcome of calls to S3, which may be away for a while; raises StorageError when it stays away."""
-    with storage_retry_policy(patience, check):
+def retry_storage_call(call: Callable[[], T], policy: RetryPolicy, check: Check) -> T:
+    """The result of calls to S3, retried while it is unavailable; raises StorageError when that lasts too long."""
+    with storage_retry_policy(policy, check):
         return s3_retry.call_with_retry(call)
 
 
 @contextmanager
-def storage_retry_policy(patience: RetryPolicy, check: Check) -> Iterator[None]:
-    """Every call to S3 from this thread waits as ``patience`` says while the block runs."""
-    chosen = s3_retry.StorageRetryPolicy(
-        patience.storage_seconds, patience.first_pause, patience.max_pause, check
-    )
+def storage_retry_policy(policy: RetryPolicy, check: Check) -> Iterator[None]:
+    """Apply ``policy`` to all calls to S3 from this thread while the block runs."""
+    chosen = s3_retry.StorageRetryPolicy(policy.storage_seconds, policy.first_pause, policy.max_pause, check)
     with s3_retry.use_policy(chosen):
         yield
 
 
-def backoff(patience: RetryPolicy, failures: int) -> float:
-    """Seconds before the next try."""
-    return s3_retry.backoff(patience.first_pause, patience.max_pause, failures)
+def backoff(policy: RetryPolicy, failures: int) -> float:
+    """Seconds before the next attempt."""
+    return s3_retry.backoff(policy.first_pause, policy.max_pause, failures)

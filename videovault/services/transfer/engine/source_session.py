@@ -1,4 +1,4 @@
-"""The source of one transfer: opened where bytes are missing, and proven to be the same one each time."""
+"""The source of one transfer: opened where bytes are missing, and each time proven to be the same source."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -15,28 +15,28 @@ from videovault.gateways.source import (
 )
 from videovault.services.transfer.engine.types import RestartTransfer, SourceFingerprint
 
-READ_BYTES = 1024 * 1024  # small enough for its sum to be made while it is in the processor's cache
-SHARED_READ_BYTES = 256 * 1024  # beside others, who may take over what is not being read yet
+READ_BYTES = 1024 * 1024  # small enough to compute the CRC while the bytes are in the processor's cache
+SHARED_READ_BYTES = 256 * 1024  # with several readers, which can take over what is not being read yet
 
-HIGH_LATENCY_SECONDS = 0.02  # seconds
+HIGH_LATENCY_SECONDS = 0.02
 
 
 class SourceSession:
-    """Opened by several threads. Later requests go straight to where the first one was led to."""
+    """Used by several threads. Later requests go directly to where the first one was redirected."""
 
-    def __init__(self, source: Source, url: str, identity: SourceFingerprint | None) -> None:
-        self.identity = identity
+    def __init__(self, source: Source, url: str, fingerprint: SourceFingerprint | None) -> None:
+        self.fingerprint = fingerprint
         self.accepts_ranges = False
-        self.name = ""  # of the file, if the source tells one
-        self.latency = float("inf")  # seconds from a request to its answer, at best
+        self.name = ""  # of the file, if the source gives one
+        self.latency = float("inf")  # lowest number of seconds from a request to its response
         self._round_trip: float | None = None
         self._source = source
         self._url = url
-        self._direct: str | None = None
+        self._direct_url: str | None = None
 
     @property
     def is_far(self) -> bool:
-        """Whether the way there is long, as far as is known."""
+        """Whether round trips are known to be long."""
         return HIGH_LATENCY_SECONDS <= (self._round_trip or self.latency) < float("inf")
 
     @property
@@ -48,80 +48,86 @@ class SourceSession:
         start: int,
         end: int | None,
         heartbeat: Callable[[], object],
-        after: "RangeStream | None" = None,
+        previous: "RangeStream | None" = None,
     ) -> "RangeStream":
-        """The bytes from ``start``, perhaps asked for while ``after`` was read, which is closed first.
+        """The bytes from ``start``; ``previous`` is closed first, and may have requested these bytes already.
 
-        Raises Afresh when they would not fit to those fetched before, RangesUnreliable when others are given.
+        Raises RestartTransfer when they do not belong to those fetched before, RangesUnreliable when the source sends
+        other bytes than requested.
         """
-        ahead = after.leave() if after else None
-        reading = self._opened(start, end, heartbeat, ahead)
-        if reading.latency is not None:
-            self.latency = min(self.latency, reading.latency)
-        self._round_trip = reading.round_trip
-        info = reading.info
-        if self.identity is None:
-            self.identity = SourceFingerprint.of(info)
-        elif refusal := self._refusal(info, whole=start == 0 and end is None):
-            reading.close()
-            raise refusal
+        pipelined = previous.detach() if previous else None
+        stream = self._open(start, end, heartbeat, pipelined)
+        if stream.latency is not None:
+            self.latency = min(self.latency, stream.latency)
+        self._round_trip = stream.round_trip
+        info = stream.info
+        if self.fingerprint is None:
+            self.fingerprint = SourceFingerprint.of(info)
+        elif mismatch := self._mismatch(info, whole=start == 0 and end is None):
+            stream.close()
+            raise mismatch
         self.accepts_ranges |= info.accepts_ranges
         self.name = info.header_name or self.name
-        self._direct = info.final_url if info.final_url != self._url else None
-        return reading
+        self._direct_url = info.final_url if info.final_url != self._url else None
+        return stream
 
-    def _refusal(self, info: SourceInfo, *, whole: bool) -> Exception | None:
-        if self.identity and self.identity.fits(info):
+    def _mismatch(self, info: SourceInfo, *, whole: bool) -> Exception | None:
+        if self.fingerprint and self.fingerprint.matches(info):
             return None
-        if info.partial or self.identity != SourceFingerprint.of(info):
+        if info.partial or self.fingerprint != SourceFingerprint.of(info):
             return RestartTransfer(SourceChanged())
         return None if whole else RangesUnreliable()
 
-    def _opened(
+    def _open(
         self,
         start: int,
         end: int | None,
         heartbeat: Callable[[], object],
-        ahead: PipelinedRequest | None = None,
+        pipelined: PipelinedRequest | None = None,
     ) -> "RangeStream":
-        validator = self.identity.validator if self.identity else None
-        direct, pulse = self._direct, Heartbeat(heartbeat)
+        validator = self.fingerprint.validator if self.fingerprint else None
+        direct, beat = self._direct_url, Heartbeat(heartbeat)
         context = self._source.open(
-            direct or self._url, start=start, end=end, validator=validator, heartbeat=pulse, ahead=ahead
+            direct or self._url,
+            start=start,
+            end=end,
+            validator=validator,
+            heartbeat=beat,
+            pipelined=pipelined,
         )
         try:
-            return RangeStream(context, start, end, pulse)
+            return RangeStream(context, start, end, beat)
         except SourceChanged as error:
             raise RestartTransfer(error) from error
         except SourceError as error:
             if direct is None or isinstance(error, RangesUnreliable):
                 raise
-        if self._direct == direct:
-            self._direct = None  # perhaps a link that has expired: where does the first one lead now?
-        return self._opened(start, end, heartbeat)
+        if self._direct_url == direct:
+            self._direct_url = None  # the redirect's target may have expired: follow the redirect again
+        return self._open(start, end, heartbeat)
 
 
 @dataclass
 class Heartbeat:
-    """The heartbeat of a stream, which may pass from one reader to the next."""
+    """A stream's heartbeat; the stream may pass from one reader to the next."""
 
-    beat: Callable[[], object]
+    callback: Callable[[], object]
 
     def __call__(self) -> None:
-        self.beat()
+        self.callback()
 
 
 class RangeStream:
-    """One open answer; ``position`` is the source's next byte that it gives, ``pulse`` its reader's heartbeat."""
+    """One open response; ``position`` is the source's next byte, ``heartbeat`` that of its reader."""
 
     def __init__(
-        self, context: AbstractContextManager[SourceStream], start: int, end: int | None, pulse: Heartbeat
+        self, context: AbstractContextManager[SourceStream], start: int, end: int | None, heartbeat: Heartbeat
     ) -> None:
-        self.pulse = pulse
+        self.heartbeat = heartbeat
         self._context = context
         self._stream = context.__enter__()
         self._end = end
-        self._ahead: tuple[int, PipelinedRequest] | None = None
+        self._pipelined: tuple[int, PipelinedRequest] | None = None
         self.position = start
 
     @property
@@ -137,12 +143,11 @@ class RangeStream:
         return self._stream.round_trip
 
     @property
-    def is_endless(self) -> bool:
-        """Whether it gives all that follows, so that its connection is lost when it is left before."""
+    def is_open_ended(self) -> bool:
+        """Whether it continues to the source's end, so that leaving it earlier costs the connection."""
         return self._end is None
 
-    def gives(self, position: int) -> bool:
-        """Whether it goes on with the byte at ``position``."""
+    def continues_at(self, position: int) -> bool:
         return position == self.position and position != self._end
 
     def readinto(self, view: memoryview) -> int:
@@ -151,20 +156,20 @@ class RangeStream:
         return count
 
     def send_next(self, start: int, end: int) -> bool:
-        """Ask for these bytes already; whether the connection allows it."""
-        ahead = self._stream.send_next(start, end)
-        self._ahead = (start, ahead) if ahead else None
-        return ahead is not None
+        """Request these bytes before this response has ended; False where the connection does not allow it."""
+        pipelined = self._stream.send_next(start, end)
+        self._pipelined = (start, pipelined) if pipelined else None
+        return pipelined is not None
 
-    def has_asked_for(self, start: int) -> bool:
-        return self._ahead is not None and self._ahead[0] == start
+    def has_requested(self, start: int) -> bool:
+        return self._pipelined is not None and self._pipelined[0] == start
 
-    def leave(self) -> PipelinedRequest | None:
-        """Close it; what was asked ahead is for the caller to use or to close."""
+    def detach(self) -> PipelinedRequest | None:
+        """Close the stream; its pipelined request is left to the caller, to use or to close."""
         self._context.__exit__(None, None, None)
-        asked, self._ahead = self._ahead, None
-        return asked and asked[1]
+        sent, self._pipelined = self._pipelined, None
+        return sent and sent[1]
 
     def close(self) -> None:
-        if ahead := self.leave():
-            ahead.close()
+        if pipelined := self.detach():
+            pipelined.close()
