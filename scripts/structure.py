@@ -1,10 +1,8 @@
 """How the code is built, in figures: `python -m scripts.structure`. See docs/architecture.md."""
 
 import ast
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
-from itertools import pairwise
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -52,32 +50,19 @@ def _imported(path: Path, paths: Mapping[str, Path]) -> Iterator[str]:
 
 
 def cycles(graph: Graph) -> list[list[str]]:
-    """The strongly connected groups of more than one module (Tarjan's algorithm)."""
-    index: dict[str, int] = {}
-    low: dict[str, int] = {}
-    stack: list[str] = []
-    found: list[list[str]] = []
+    """The groups of modules that reach each other."""
+    below = {name: _reachable(graph, name) for name in graph}
+    groups = {tuple(sorted(other for other in found if name in below[other])) for name, found in below.items()}
+    return sorted(list(group) for group in groups if len(group) > 1)
 
-    def visit(name: str) -> None:
-        index[name] = low[name] = len(index)
-        stack.append(name)
-        for other in graph[name]:
-            if other not in index:
-                visit(other)
-                low[name] = min(low[name], low[other])
-            elif other in stack:
-                low[name] = min(low[name], index[other])
-        if low[name] == index[name]:
-            at = stack.index(name)
-            group = stack[at:]
-            del stack[at:]
-            if len(group) > 1:
-                found.append(sorted(group))
 
-    sys.setrecursionlimit(10_000)
-    for name in graph:
-        if name not in index:
-            visit(name)
+def _reachable(graph: Graph, start: str) -> set[str]:
+    found: set[str] = set()
+    waiting = [start]
+    while waiting:
+        new = graph[waiting.pop()] - found
+        found |= new
+        waiting += new
     return found
 
 
@@ -135,10 +120,12 @@ def main() -> None:
     tests = sorted((ROOT / "tests").rglob("*.py"))
     print(f"Python files in {PRODUCT}/: {len(paths)}")
     print(f"lines in {PRODUCT}/: {lines(list(paths.values()))}")
-    print(f"levels of services: {len(LEVELS)}; arrows between packages: {len(found)}; upward: {len(upward(found))}")
+    print(
+        f"levels of services: {len(LEVELS)}; arrows between packages: {len(found)}; upward: {len(upward(found))}"
+    )
     print(f"import cycles, types included: {len(rings)}")
-    for one, *others in rings:
-        print("   ", " -> ".join(step for pair in pairwise([one, *others]) for step in pair))
+    for ring in rings:
+        print("   ", " <-> ".join(ring))
     print(f"modules with one importer and under {SMALL_LINES} lines: {len(small)}")
     for name in small:
         print("   ", name)

@@ -1,29 +1,29 @@
-"""When to ask a generator, or for its file, again: soon at first, then further and further apart, never before it wants to be asked."""
+"""Backoff: how long to wait before the next attempt. Delays have jitter, so that many callers do not return at once."""
 
 import random
-from datetime import datetime, timedelta
-
-from videovault.clock import utcnow
+from datetime import timedelta
 
 FIRST_POLL_SECONDS, MAX_POLL_SECONDS = 5.0, 60.0
-MIN_FETCH_SECONDS = 3.0
-MAX_RETRY_AFTER = 3600.0  # a Retry-After beyond is a mistake, or no use to whoever waits
+MIN_REFETCH_SECONDS = 3.0
+MAX_RETRY_AFTER = 3600.0  # seconds; a longer Retry-After is a mistake, or of no use to the person who waits
 
 
-def next_poll_at(asks: int, retry_after: float | None = None) -> datetime:
-    """The time of the next call after ``asks`` in vain; ``retry_after`` is in seconds.
-
-    With jitter, so that many videos do not come back at the same moment.
-    """
-    longest = min(MAX_POLL_SECONDS, FIRST_POLL_SECONDS * (1 << min(asks, 16)))
-    seconds = max(longest * random.uniform(0.75, 1), min(retry_after or 0, MAX_RETRY_AFTER))  # noqa: S311 - nobody gains by guessing it
-    return utcnow() + timedelta(seconds=seconds)
+def exponential(first: float, longest: float, failures: int, *, jitter: float = 0.5) -> float:
+    """Seconds: doubled with each failure up to ``longest``, then reduced by up to the share ``jitter``."""
+    return _jittered(min(longest, first * (1 << min(failures - 1, 16))), jitter)
 
 
-def next_fetch_at(since: datetime, at: datetime) -> datetime:
-    """When to fetch a file again that has not been there from ``since`` until ``at``: after as long again.
+def poll_delay(polls: int, retry_after: float | None = None) -> timedelta:
+    """The wait after ``polls`` without a result, at least the generator's own ``retry_after`` in seconds."""
+    seconds = exponential(FIRST_POLL_SECONDS, MAX_POLL_SECONDS, polls + 1, jitter=0.25)
+    return timedelta(seconds=max(seconds, min(retry_after or 0, MAX_RETRY_AFTER)))
 
-    With jitter, as above.
-    """
-    waited = max(MIN_FETCH_SECONDS, min((at - since).total_seconds(), MAX_POLL_SECONDS))
-    return at + timedelta(seconds=waited * random.uniform(0.75, 1))  # noqa: S311 - as above
+
+def refetch_delay(waited: timedelta) -> timedelta:
+    """The wait before a file that has been missing for ``waited`` is fetched again: about as long again."""
+    seconds = max(MIN_REFETCH_SECONDS, min(waited.total_seconds(), MAX_POLL_SECONDS))
+    return timedelta(seconds=_jittered(seconds, 0.25))
+
+
+def _jittered(seconds: float, share: float) -> float:
+    return seconds * random.uniform(1 - share, 1)  # noqa: S311 - jitter is no secret

@@ -92,8 +92,8 @@ def test_a_generators_deep_answer_is_not_understood(text: str) -> None:
 
 @pytest.mark.parametrize("text", DEEP.values(), ids=DEEP)
 def test_a_deep_status_is_not_understood(text: str) -> None:
-    statuses = StatusClient(AddressGuard(frozenset()), _answering(text))
-    assert statuses.ask("https://generator.example/jobs/1").said.state == "unread"
+    client = StatusClient(AddressGuard(frozenset()), _answering(text))
+    assert client.poll("https://generator.example/jobs/1").reply.state == "unread"
 
 
 @pytest.mark.parametrize("text", DEEP.values(), ids=DEEP)

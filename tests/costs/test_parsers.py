@@ -15,11 +15,10 @@ from videovault.api.middleware import body_limit, csrf, forwarded, hosts, websoc
 from videovault.embedded.studio import script_writer, topic
 from videovault.embedded.studio.requests import ScriptRequest
 from videovault.errors import VideoVaultError
-from videovault.gateways import container, filenames, source_errors, ssrf, webhook_reply
+from videovault.gateways import container, filenames, http_headers, ssrf, webhook_reply
 from videovault.logs import redaction
-from videovault.services.admin import rescue as admin_webhook_log
 from videovault.services.core import client_ip, fields, naming
-from videovault.services.generation import webhook_log as generation_webhook_log
+from videovault.services.generation import webhook_log
 
 pytestmark = pytest.mark.thorough
 
@@ -165,7 +164,7 @@ READERS = {
         MANY,
     ),
     "the fields of an answer": Reader(
-        lambda text: webhook_reply.fields(text.encode()),
+        lambda text: webhook_reply.url_fields(text.encode()),
         webhook_reply.MAX_BYTES,
         lambda text: json.dumps([f"https://a.example/{text[:9]}{i}" for i in range(len(text) // 9)]),
         MANY,
@@ -185,14 +184,14 @@ READERS = {
         lambda text: json.dumps({"error": text, "estimatedTime": text, "url": text}),
     ),
     "a callback": Reader(
-        lambda text: generation_webhook_log._kept_body(text.encode()),
+        lambda text: webhook_log._redact_body(text.encode()),
         body_limit.MAX_BODY_BYTES,
         lambda text: '{"callbackToken": "' + text,
     ),
     "the video of a callback": Reader(
-        lambda text: generation_webhook_log.video_id_in(text.encode()), body_limit.MAX_BODY_BYTES
+        lambda text: webhook_log.video_id_in(text.encode()), body_limit.MAX_BODY_BYTES
     ),
-    "a kept callback": Reader(admin_webhook_log.without_paths, generation_webhook_log.MAX_BODY_BYTES),
+    "a kept callback": Reader(webhook_log.strip_url_paths, webhook_log.MAX_BODY_BYTES),
     "a signature": Reader(
         lambda text: security.verify_webhook_signature(b"{}", {"webhook-signature": text}),
         body_limit.MAX_HEADER_BYTES,
@@ -215,7 +214,7 @@ READERS = {
     "Content-Disposition": Reader(
         lambda text: filenames.filename_hint(text, ""), 64 * KIB, lambda text: f"attachment{text}"
     ),
-    "Retry-After": Reader(source_errors.retry_after_seconds, 64 * KIB),
+    "Retry-After": Reader(http_headers.retry_after_seconds, 64 * KIB),
     "the beginning of a file": Reader(lambda text: container.detect_container(text.encode()), 4 * KIB),
     "a title": Reader(lambda text: naming.content_disposition(text, "mp4"), 120),
     "a script": Reader(

@@ -129,7 +129,8 @@ def read_by_h11(data: bytes) -> Outcome:
 
 
 def read_by_us(data: bytes, buffer_bytes: int) -> Outcome:
-    outcome, released = Outcome(), []
+    outcome = Outcome()
+    released: list[bool] = []
     ours, theirs = socket.socketpair()
     with theirs:
         theirs.sendall(data)

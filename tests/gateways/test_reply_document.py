@@ -10,7 +10,7 @@ from tests.support.answers_document import in_document
 from tests.support.documents import table
 from videovault.errors import WebhookError
 from videovault.gateways import webhook_reply
-from videovault.gateways.webhook_reply import Generation, vocabulary
+from videovault.gateways.webhook_reply import VideoReply, vocabulary
 
 LONGEST = 300  # of an answer, in the tables
 
@@ -22,17 +22,17 @@ def words() -> str:
     }
     rows = [
         ("The video's address, the surest name first", names(*vocabulary.VIDEO_NAMES)),
-        ("Any address; one that ends like a video first", names(*vocabulary.ADDRESS_NAMES)),
-        ("Endings of videos", names(*sorted(vocabulary.VIDEO_ENDINGS))),
-        ("Endings of other files", names(*sorted(vocabulary.OTHER_ENDINGS))),
+        ("Any address; one that ends like a video first", names(*vocabulary.URL_NAMES)),
+        ("Endings of videos", names(*sorted(vocabulary.VIDEO_EXTENSIONS))),
+        ("Endings of other files", names(*sorted(vocabulary.OTHER_EXTENSIONS))),
         (
             "An address under a name with one of these words is not the video",
-            names(*sorted(vocabulary.OTHER_ADDRESSES)),
+            names(*sorted(vocabulary.NON_VIDEO_URL_WORDS)),
         ),
-        ("Where to ask how far it is", names(*vocabulary.STATUS_ADDRESS_NAMES)),
+        ("Where to ask how far it is", names(*vocabulary.STATUS_URL_NAMES)),
         (
             "Where to ask for the outcome of a finished one, at the status address's own origin",
-            names(*vocabulary.RESPONSE_ADDRESS_NAMES),
+            names(*vocabulary.RESPONSE_URL_NAMES),
         ),
         ("The state's name", names(*vocabulary.STATE_NAMES)),
         ("Finished", by_state["ready"]),
@@ -57,7 +57,7 @@ def shown(case: Case) -> str:
     return ("" if status == 200 else f"{status} ") + (f"`{cut}`" if cut else "(empty)")
 
 
-def in_words(said: Generation) -> str:
+def in_words(said: VideoReply) -> str:
     url = (
         f"`{said.video_url if len(said.video_url) < 200 else said.video_url[:80] + '…'}`"
         if said.video_url

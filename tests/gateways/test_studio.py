@@ -73,9 +73,9 @@ def test_the_key_is_shown_to_the_studio_only(configure: Configure) -> None:
     for url in (f"{job}/x", job + "?a", f"{settings().studio_url}/video", "https://render.example/status/1"):
         assert "Authorization" not in status_client.client_for(url)._headers
     both = {settings().script_webhook: bearer, settings().video_webhook: bearer}
-    assert webhooks._own_headers() == both
+    assert webhooks._extra_headers() == both
     configure(VIDEO_WEBHOOK_URL="https://render.example/video")
-    assert webhooks._own_headers() == {
+    assert webhooks._extra_headers() == {
         settings().script_webhook: bearer,
         "https://render.example/video": {},
     }

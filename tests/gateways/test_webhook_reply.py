@@ -23,7 +23,7 @@ from tests.gateways.reply_cases import (
 )
 from videovault.errors import WebhookError
 from videovault.gateways import webhook_reply
-from videovault.gateways.webhook_reply import Generation, Script
+from videovault.gateways.webhook_reply import Script, VideoReply
 
 URL = f"{HOST}/file/ok.mp4"
 STATES = {
@@ -36,7 +36,7 @@ STATES = {
 }
 
 
-def read(value: Any, content_type: str = "application/json", **more: Any) -> Generation:
+def read(value: Any, content_type: str = "application/json", **more: Any) -> VideoReply:
     return webhook_reply.read(json.dumps(value).encode(), content_type, **more)
 
 
@@ -152,7 +152,7 @@ def test_whatever_json_it_is_something_is_said_of_it(value: Any) -> None:
     said = webhook_reply.read(raw)
     assert said.state in ("ready", "processing", "failed", "rejected", "unread")
     assert said.video_url in ("", URL)
-    webhook_reply.fields(raw)
+    webhook_reply.url_fields(raw)
     try:
         assert webhook_reply.read_script(raw) != Script()
     except WebhookError as error:
@@ -222,7 +222,7 @@ def test_bad_input_comes_to_a_clear_end(raw: bytes) -> None:
     said = webhook_reply.read(raw)
     assert (said.state, said.video_url) == ("unread", "")
     assert said.message
-    assert len(webhook_reply.fields(raw)) <= 30
+    assert len(webhook_reply.url_fields(raw)) <= 30
     with pytest.raises(WebhookError):
         webhook_reply.read_script(raw)
 
@@ -237,7 +237,7 @@ def test_an_address_is_kept_whole_up_to_16_kib_and_refused_beyond() -> None:
 
 def test_a_body_that_is_a_video_is_the_video() -> None:
     film = b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom" + b"\x00" * 100
-    assert webhook_reply.read(film, "application/json") == Generation("ready", is_video=True)
+    assert webhook_reply.read(film, "application/json") == VideoReply("ready", is_video=True)
 
 
 @pytest.mark.parametrize(
@@ -265,7 +265,7 @@ def test_a_field_that_is_set_says_where_the_address_is() -> None:
     assert read(answer, field="movie.files.1.at").video_url == URL
     assert read([answer], field="Movie.files[1].AT").video_url == URL
     assert read({"body": json.dumps(answer)}, field="body.movie.files.1.at").video_url == URL
-    assert read({**answer, "status": "rendering"}, field="movie.files.1.at") == Generation(
+    assert read({**answer, "status": "rendering"}, field="movie.files.1.at") == VideoReply(
         "processing", video_url=URL
     )
     assert read({"videoUrl": URL}, field="movie.files.1.at").video_url == URL
@@ -275,7 +275,7 @@ def test_a_field_that_is_set_says_where_the_address_is() -> None:
 def test_the_fields_to_choose_from_lead_to_their_addresses() -> None:
     answer = [{"movie": {"a": f"{HOST}/1.mp4", "b": [URL]}, "thumb": f"{HOST}/t.jpg"}]
     raw = json.dumps(answer).encode()
-    found = webhook_reply.fields(raw)
+    found = webhook_reply.url_fields(raw)
     assert [field.url for field in found] == [f"{HOST}/1.mp4", URL, f"{HOST}/t.jpg"]
     for field in found[:2]:
         assert webhook_reply.read(raw, field=field.path).video_url == field.url

@@ -14,13 +14,14 @@ from tests.support.waiting import HANG_SECONDS
 from videovault.config import settings
 from videovault.errors import WebhookBusy, WebhookError, WebhookUnanswered
 from videovault.gateways import webhooks
-from videovault.gateways.webhooks import Exchange, Generation, Webhooks
+from videovault.gateways.webhook_reply import VideoReply
+from videovault.gateways.webhooks import Exchange, Webhooks
 
 URL = "https://cdn.example/video.mp4"
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
-def answered(status: int = 200, body: Any = None, *, text: str | None = None) -> Generation:
+def answered(status: int = 200, body: Any = None, *, text: str | None = None) -> VideoReply:
     content = text.encode() if text is not None else json.dumps(body).encode()
     return calling(lambda _: httpx.Response(status, content=content)).generate({}, idempotency_key="v:1")
 
@@ -44,7 +45,7 @@ def calling(handler: Any, secret: str = "") -> Webhooks:
     ],
 )
 def test_an_address_under_any_of_its_names_is_a_video(body: Any) -> None:
-    assert answered(body=body) == Generation("ready", video_url=URL)
+    assert answered(body=body) == VideoReply("ready", video_url=URL)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +67,7 @@ def test_an_address_under_any_of_its_names_is_a_video(body: Any) -> None:
 def test_a_2xx_that_acknowledges_the_order_means_that_the_render_is_under_way(
     body: Any, minutes: float | None
 ) -> None:
-    assert answered(body=body) == Generation("processing", estimated_minutes=minutes)
+    assert answered(body=body) == VideoReply("processing", estimated_minutes=minutes)
 
 
 @pytest.mark.parametrize("text", ["<html>ok</html>", '{"broken', '[{"a": 1}, {"b": 2}]', "x" * 2**21])
@@ -76,14 +77,14 @@ def test_an_answer_that_is_not_understood_is_not_taken_for_a_failure(text: str) 
 
 def test_an_address_named_while_the_render_is_under_way_is_kept() -> None:
     said = {"videoUrl": URL, "status": "processing"}
-    assert answered(body=said) == Generation("processing", video_url=URL)
+    assert answered(body=said) == VideoReply("processing", video_url=URL)
 
 
 @pytest.mark.parametrize("name", ["statusUrl", "status_url"])
 def test_a_status_address_is_kept_under_either_of_its_names(name: str) -> None:
     where = "https://generator.example/jobs/1"
-    assert answered(202, {"data": {name: where}}) == Generation("processing", status_url=where)
-    both = Generation("ready", video_url=URL, status_url=where)
+    assert answered(202, {"data": {name: where}}) == VideoReply("processing", status_url=where)
+    both = VideoReply("ready", video_url=URL, status_url=where)
     assert answered(body={"videoUrl": URL, name: where}) == both
     assert answered(body={name: "jobs/1"}).state == "unread"
 
@@ -91,17 +92,17 @@ def test_a_status_address_is_kept_under_either_of_its_names(name: str) -> None:
 @pytest.mark.parametrize("status", ["failed", "FAILED", "error", "canceled"])
 def test_a_failure_keeps_the_generators_words(status: str) -> None:
     said = answered(body={"status": status, "error": {"message": "No\x00 voice\ud800"}})
-    assert said == Generation("failed", message="No  voice")
+    assert said == VideoReply("failed", message="No  voice")
 
 
 def test_a_rejection_is_told_apart_from_a_failure() -> None:
     said = {"status": "rejected", "message": "No swearing."}
-    assert answered(body=said) == Generation("rejected", message="No swearing.")
-    assert answered(400, said) == Generation("rejected", message="No swearing.")
+    assert answered(body=said) == VideoReply("rejected", message="No swearing.")
+    assert answered(400, said) == VideoReply("rejected", message="No swearing.")
 
 
 def test_a_4xx_is_a_failure_with_its_message() -> None:
-    assert answered(402, {"message": "Out of credits"}) == Generation("failed", message="Out of credits")
+    assert answered(402, {"message": "Out of credits"}) == VideoReply("failed", message="Out of credits")
     assert answered(404, text="nothing").state == "failed"
 
 
@@ -125,11 +126,11 @@ def test_a_body_that_is_a_video_is_handed_on_in_pieces(status: int, mp4: bytes, 
     def answer(_request: httpx.Request) -> httpx.Response:
         return httpx.Response(status, headers=headers, content=iter([body[:100], body[100:]]))
 
-    def order() -> Generation:
+    def order() -> VideoReply:
         return calling(answer).generate(
             {},
             idempotency_key="v:1",
-            note=heard.append,
+            record=heard.append,
             keep=lambda pieces, length: kept.append((b"".join(pieces), length)),
         )
 
@@ -138,7 +139,7 @@ def test_a_body_that_is_a_video_is_handed_on_in_pieces(status: int, mp4: bytes, 
             order()
         assert kept == []
         return
-    assert order() == Generation("ready", is_video=True)
+    assert order() == VideoReply("ready", is_video=True)
     assert kept == [(mp4, None if packed else len(mp4))]
     assert heard[0].answer == mp4[:4096]
 
@@ -231,7 +232,7 @@ def test_every_call_is_told_of_the_lost_ones_too() -> None:
         return httpx.Response(said, json={"videoUrl": URL})
 
     heard: list[Exchange] = []
-    calling(answer, SECRET).generate({"hook": "Look"}, idempotency_key="v:1", note=heard.append)
+    calling(answer, SECRET).generate({"hook": "Look"}, idempotency_key="v:1", record=heard.append)
     assert [exchange.status for exchange in heard] == [None, None, 200]
     assert "refused" in heard[0].fault
     assert json.loads(heard[2].body) == {"hook": "Look"}
@@ -291,7 +292,7 @@ def test_a_connection_that_cannot_be_made_is_no_order_whatever_the_reason() -> N
             with httpx.Client(timeout=HANG_SECONDS, trust_env=False) as client:
                 webhooks = Webhooks(client, script_url=url, video_url=url, backoff=0)
                 with pytest.raises(WebhookError) as caught:
-                    webhooks.generate({}, idempotency_key="v:1", note=heard.append)
+                    webhooks.generate({}, idempotency_key="v:1", record=heard.append)
             assert not isinstance(caught.value, WebhookUnanswered), url
             assert len(heard) == 1 + 3, url
         assert plain.requests == []
@@ -314,10 +315,10 @@ def test_headers_of_the_settings_go_with_both_webhooks_and_only_their_names_are_
         return httpx.Response(200, json={"hook": "a"})
 
     client = httpx.Client(transport=httpx.MockTransport(answer))
-    headers = webhooks._own_headers()
+    headers = webhooks._extra_headers()
     hooks = Webhooks(client, script_url=script, video_url=video, secret=SECRET, headers=headers, backoff=0)
-    hooks.write_script({}, note=seen.append)
-    hooks.generate({}, idempotency_key="v:1", note=seen.append)
+    hooks.write_script({}, record=seen.append)
+    hooks.generate({}, idempotency_key="v:1", record=seen.append)
     for request in got:
         sent = request.headers
         assert (sent["x-api-key"], sent["user-agent"]) == ("my-generator-key", "Acme")
@@ -331,7 +332,7 @@ def test_the_embedded_studio_gets_its_key_and_none_of_these_headers(configure: C
     configure(
         VIDEO_WEBHOOK_URL="https://hooks.example/video", WEBHOOK_HEADERS='{"Authorization": "Bearer x"}'
     )
-    own = webhooks._own_headers()
+    own = webhooks._extra_headers()
     key = settings().installation.studio_key
     assert own[settings().script_webhook] == {"Authorization": f"Bearer {key}"}
     assert own["https://hooks.example/video"] == {"Authorization": "Bearer x"}

@@ -82,7 +82,7 @@ def check_credentials(request: Request, token: str, *, signed: bool) -> str:
     if "." in token:
         video_id = callbacks.video_id_of_token(token)
         if not video_id:
-            raise NotSignedIn("This callback token is not good for this video.")
+            raise NotSignedIn("This callback token is not valid for this video.")
         return video_id
     return "" if signed else signed_in(request, token).user_id
 

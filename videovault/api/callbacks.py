@@ -16,7 +16,7 @@ from videovault.api.middleware.forwarded import client_address
 from videovault.api.responses import Success, failures, set_video_id, status_of
 from videovault.api.schemas import STATUS_BODY
 from videovault.errors import InvalidInput, UnreadableReport, VideoVaultError
-from videovault.gateways.webhook_reply import Generation
+from videovault.gateways.webhook_reply import VideoReply
 from videovault.services.admin import test_order
 from videovault.services.core.access import Caller
 from videovault.services.core.views import PublicStatus, VideoView, View
@@ -103,7 +103,7 @@ def update_status(
     return Success(message="Video status updated successfully", data=taken.video)
 
 
-def _subject(request: Request, said: Generation, token: str, *, signed: bool) -> tuple[Caller, str, str]:
+def _subject(request: Request, said: VideoReply, token: str, *, signed: bool) -> tuple[Caller, str, str]:
     """Who reports, on which video, and whose it is. Raises InvalidInput where a person leaves that out."""
     video_id = callbacks.video_id_of(said, token)
     set_video_id(request, video_id)

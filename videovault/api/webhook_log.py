@@ -8,10 +8,11 @@ from pydantic import Field, StringConstraints
 from videovault.api.auth import SignedInCaller
 from videovault.api.responses import Success, failures
 from videovault.api.schemas import AddressBody, CamelBody, Id, Text, or_blank
-from videovault.services.admin import rescue as admin_webhook_log
-from videovault.services.admin.rescue import WebhookCallsView
+from videovault.services.admin import rescue as rescue_service
 from videovault.services.core.views import VideoView, View
-from videovault.services.generation import webhook_log as generation_webhook_log
+from videovault.services.generation import webhook_log
+from videovault.services.generation.result_field import VIDEO_RESULT_FIELD
+from videovault.services.generation.webhook_log import WebhookCallsView
 from videovault.worker import enqueue
 
 Direction = Literal["in", "out"]
@@ -45,7 +46,7 @@ def list_deliveries(
     caller: SignedInCaller, query: Annotated[InboxParams, Query()]
 ) -> Success[WebhookCallsView]:
     """The webhook calls of the last 30 days, in and out, newest first."""
-    found = admin_webhook_log.list_calls(
+    found = webhook_log.list_calls(
         caller,
         video_id=query.video_id or "",
         direction=query.direction,
@@ -64,7 +65,7 @@ def replay(
     caller: SignedInCaller, delivery_id: Annotated[Id, Path(alias="deliveryId")]
 ) -> Success[VideoView]:
     """Apply a report that once arrived again."""
-    video = admin_webhook_log.replay(caller, delivery_id, enqueue=enqueue)
+    video = rescue_service.replay(caller, delivery_id, enqueue=enqueue)
     return Success(message="Report applied again", data=video)
 
 
@@ -76,8 +77,8 @@ def choose_field(
     caller: SignedInCaller, delivery_id: Annotated[Id, Path(alias="deliveryId")], body: FieldBody
 ) -> Success[Chosen]:
     """Have the video's address read from this field of all answers, and go on with the videos that wait for it."""
-    videos = admin_webhook_log.choose_result_field(caller, delivery_id, body.field, enqueue=enqueue)
-    chosen = Chosen(setting=f"{generation_webhook_log.VIDEO_RESULT_FIELD}={body.field}", videos=videos)
+    videos = rescue_service.choose_result_field(caller, delivery_id, body.field, enqueue=enqueue)
+    chosen = Chosen(setting=f"{VIDEO_RESULT_FIELD}={body.field}", videos=videos)
     return Success(message="Field chosen", data=chosen)
 
 
@@ -90,5 +91,5 @@ def rescue(
     caller: SignedInCaller, video_id: Annotated[Id, Path(alias="videoId")], body: AddressBody
 ) -> Success[VideoView]:
     """Give a stuck video the address of its finished file; storing begins."""
-    video = admin_webhook_log.set_video_url(caller, video_id, body.video_url, enqueue=enqueue)
+    video = rescue_service.set_video_url(caller, video_id, body.video_url, enqueue=enqueue)
     return Success(message="Video is being stored", data=video)

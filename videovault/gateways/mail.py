@@ -1,4 +1,4 @@
-"""E-mail through the server that the settings name, one short plain text at a time."""
+"""Sends e-mail through the SMTP server of the settings: short plain texts, one at a time."""
 
 import smtplib
 import ssl
@@ -21,7 +21,7 @@ TIMEOUT_SECONDS = 15.0  # for each step of about ten
 
 @dataclass(frozen=True)
 class Email:
-    """``message_id`` is the same at every try, so that mailboxes know a letter again that was sent twice."""
+    """``message_id`` is the same in every attempt, so that mailboxes can detect duplicates."""
 
     message_id: str
     at: datetime
@@ -31,7 +31,7 @@ class Email:
 
 
 class Mailer:
-    """Hands letters to one server; ``tls`` says whose certificates are trusted."""
+    """Sends e-mails through one server; ``tls`` holds the trusted certificates."""
 
     def __init__(
         self, server: SmtpServer, *, sender: str, tls: ssl.SSLContext, timeout: float = TIMEOUT_SECONDS
@@ -42,52 +42,52 @@ class Mailer:
         self._tls = tls
         self._timeout = timeout
 
-    def send(self, letter: Email) -> None:
-        """Returns once the server has taken the letter.
+    def send(self, email: Email) -> None:
+        """Returns once the server has accepted the e-mail.
 
-        Raises MailError, ``retryable`` unless the server refused this very letter for good.
+        Raises MailError, ``retryable`` unless the server refused this e-mail permanently.
         """
-        message = self._written(letter)
-        with _setting_up():
-            smtp = self._connected()
+        message = self._to_message(email)
+        with _retryable_errors():
+            smtp = self._connect()
         try:
-            with _setting_up():
-                self._introduce(smtp)
-            with _handing_over():
-                smtp.send_message(message, from_addr=self._address, to_addrs=[letter.to])
-            with suppress(smtplib.SMTPException):  # the letter is taken; a rude farewell changes nothing
+            with _retryable_errors():
+                self._sign_in(smtp)
+            with _delivery_errors():
+                smtp.send_message(message, from_addr=self._address, to_addrs=[email.to])
+            with suppress(smtplib.SMTPException):  # the e-mail is accepted; a failing QUIT changes nothing
                 smtp.quit()
         finally:
             smtp.close()
 
     def check_login(self) -> None:
-        """Sign in and say goodbye, sending nothing. Raises MailError."""
-        with _setting_up():
-            smtp = self._connected()
+        """Connect and sign in without sending anything. Raises MailError."""
+        with _retryable_errors():
+            smtp = self._connect()
             try:
-                self._introduce(smtp)
+                self._sign_in(smtp)
                 smtp.noop()
             finally:
                 smtp.close()
 
-    def _written(self, letter: Email) -> EmailMessage:
+    def _to_message(self, email: Email) -> EmailMessage:
         message = EmailMessage(policy=_POLICY)
         message["From"] = self._sender
-        message["To"] = letter.to
-        message["Subject"] = " ".join(_printable(letter.subject).split())
-        message["Date"] = format_datetime(letter.at)
-        message["Message-ID"] = f"<{letter.message_id}@{self._address.rpartition('@')[2]}>"
-        message["Auto-Submitted"] = "auto-generated"  # RFC 3834: out-of-office notes stay away
-        message.set_content(_printable(letter.text, keep="\n"), cte="quoted-printable")
+        message["To"] = email.to
+        message["Subject"] = " ".join(_printable(email.subject).split())
+        message["Date"] = format_datetime(email.at)
+        message["Message-ID"] = f"<{email.message_id}@{self._address.rpartition('@')[2]}>"
+        message["Auto-Submitted"] = "auto-generated"  # RFC 3834: suppresses out-of-office replies
+        message.set_content(_printable(email.text, keep="\n"), cte="quoted-printable")
         return message
 
-    def _connected(self) -> smtplib.SMTP:
-        where = (self._server.host, self._server.port)
+    def _connect(self) -> smtplib.SMTP:
+        server = (self._server.host, self._server.port)
         if self._server.tls == "at once":
-            return smtplib.SMTP_SSL(*where, timeout=self._timeout, context=self._tls)
-        return smtplib.SMTP(*where, timeout=self._timeout)
+            return smtplib.SMTP_SSL(*server, timeout=self._timeout, context=self._tls)
+        return smtplib.SMTP(*server, timeout=self._timeout)
 
-    def _introduce(self, smtp: smtplib.SMTP) -> None:
+    def _sign_in(self, smtp: smtplib.SMTP) -> None:
         smtp.ehlo_or_helo_if_needed()
         if self._server.tls in ("offered", "required") and smtp.has_extn("starttls"):
             smtp.starttls(context=self._tls)
@@ -99,7 +99,7 @@ class Mailer:
 
 @lru_cache(maxsize=1)
 def connected() -> Mailer:
-    """The mail server that the settings name. Raises ConfigurationError where there is none."""
+    """The mail server of the settings. Raises ConfigurationError if there is none."""
     server = settings().smtp
     if server is None:
         raise ConfigurationError("No mail server is set up: set SMTP_URL.")
@@ -119,35 +119,35 @@ _POLICY = _Policy(linesep="\r\n")
 
 
 @contextmanager
-def _setting_up() -> Iterator[None]:
-    """What goes wrong here lies with the server or the settings: the letter is good and can wait."""
+def _retryable_errors() -> Iterator[None]:
+    """Errors here are about the server or the settings, so the e-mail can be retried."""
     try:
         yield
     except (smtplib.SMTPException, OSError) as error:
-        raise MailError(f"The mail server cannot be used: {_said(error)}", retryable=True) from error
+        raise MailError(f"The mail server cannot be used: {_reason(error)}", retryable=True) from error
 
 
 @contextmanager
-def _handing_over() -> Iterator[None]:
+def _delivery_errors() -> Iterator[None]:
     try:
         yield
     except (smtplib.SMTPException, OSError) as error:
-        final = 500 <= _code(error) < 600 or isinstance(error, smtplib.SMTPNotSupportedError)
-        raise MailError(f"The mail server did not take it: {_said(error)}", retryable=not final) from error
+        final = 500 <= _reply_code(error) < 600 or isinstance(error, smtplib.SMTPNotSupportedError)
+        raise MailError(f"The mail server did not take it: {_reason(error)}", retryable=not final) from error
 
 
-def _code(error: Exception) -> int:
-    """The server's three digits, 0 where it said none."""
-    return int(_answer(error)[0])
+def _reply_code(error: Exception) -> int:
+    """The server's reply code, 0 without one."""
+    return int(_reply(error)[0])
 
 
-def _said(error: Exception) -> str:
-    code, text = _answer(error)
-    said = text.decode(errors="replace") if isinstance(text, bytes) else text
-    return _printable(f"{code} {said}" if code else said)
+def _reason(error: Exception) -> str:
+    code, text = _reply(error)
+    reason = text.decode(errors="replace") if isinstance(text, bytes) else text
+    return _printable(f"{code} {reason}" if code else reason)
 
 
-def _answer(error: Exception) -> tuple[int, bytes | str]:
+def _reply(error: Exception) -> tuple[int, bytes | str]:
     match error:
         case smtplib.SMTPRecipientsRefused(recipients=refused):
             answer: tuple[int, bytes] = next(iter(refused.values()))
@@ -161,5 +161,5 @@ def _answer(error: Exception) -> tuple[int, bytes | str]:
 
 
 def _printable(text: str, keep: str = "") -> str:
-    """Nothing in it can end a header or be shown as something else."""
+    """Replaces characters that could end a header or be shown as something else."""
     return "".join(char if char.isprintable() or char in keep else " " for char in text)

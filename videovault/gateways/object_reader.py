@@ -9,7 +9,8 @@ from typing import Self
 
 import httpx
 
-from videovault.gateways import s3_retry, tls
+from videovault.backoff import exponential
+from videovault.gateways import tls
 
 TIMEOUT_SECONDS = 10.0
 OUTAGE_SECONDS = 10.0  # how long the store may be away, or not show yet what it has just stored
@@ -70,9 +71,7 @@ class ObjectReader:
             except httpx.HTTPError as error:
                 if last:
                     raise ObjectUnavailable(f"S3 did not answer: {type(error).__name__}") from error
-            time.sleep(
-                min(s3_retry.backoff(FIRST_PAUSE, MAX_PAUSE, tries), max(0.0, until - time.monotonic()))
-            )
+            time.sleep(min(exponential(FIRST_PAUSE, MAX_PAUSE, tries), max(0.0, until - time.monotonic())))
         raise AssertionError("unreachable")
 
     def _beginning(self, answer: httpx.Response, start: int, count: int) -> tuple[bytes, int]:

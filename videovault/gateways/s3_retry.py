@@ -1,6 +1,5 @@
 """How long a call to S3 waits for a store that is away: bounded, with growing pauses, and stoppable."""
 
-import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from videovault import logs
+from videovault.backoff import exponential
 from videovault.config import settings
 from videovault.errors import StorageError
 
@@ -68,7 +68,7 @@ def call_with_retry(call: Callable[[], T]) -> T:
             if not error.retryable or time.monotonic() >= until:
                 raise
             log.info("S3 failed, trying again", failures=failures, reason=error.public_message)
-        interruptible_sleep(backoff(chosen.first_pause, chosen.max_pause, failures), chosen.check)
+        interruptible_sleep(exponential(chosen.first_pause, chosen.max_pause, failures), chosen.check)
 
 
 def poll_until(look: Callable[[], T], is_there: Callable[[T], bool], seconds: float) -> T:
@@ -78,13 +78,8 @@ def poll_until(look: Callable[[], T], is_there: Callable[[T], bool], seconds: fl
     looks = 0
     while not is_there(found := look()) and time.monotonic() < until:
         looks += 1
-        interruptible_sleep(backoff(FIRST_POLL_SECONDS, MAX_POLL_SECONDS, looks), check)
+        interruptible_sleep(exponential(FIRST_POLL_SECONDS, MAX_POLL_SECONDS, looks), check)
     return found
-
-
-def backoff(first: float, longest: float, failures: int) -> float:
-    """Seconds: doubling, with jitter so that many callers do not come back at the same moment."""
-    return min(longest, first * (1 << min(failures - 1, 16))) * random.uniform(0.5, 1)  # noqa: S311 - no secret
 
 
 def interruptible_sleep(seconds: float, check: Callable[[], object]) -> None:

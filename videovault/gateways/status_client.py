@@ -1,4 +1,4 @@
-"""A generator's status address, asked how far a render is. It comes from outside, so it is guarded like a source."""
+"""Polls a generator's status URL. The URL comes from outside, so it is guarded against SSRF like a source."""
 
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -14,12 +14,12 @@ from videovault.gateways import studio, webhook_reply
 from videovault.gateways.http_headers import retry_after_seconds
 from videovault.gateways.ssrf import AddressGuard
 from videovault.gateways.transport import GuardedTransport
-from videovault.gateways.webhook_reply import Generation
+from videovault.gateways.webhook_reply import VideoReply
 from videovault.gateways.webhooks import Exchange, ExchangeRecorder, discard_exchange
 
 TOTAL_SECONDS = 20.0
 KEPT_HEADERS = ("retry-after", "content-type")
-# With which an outcome's address says that the render failed, not that it cannot be asked.
+# From a response URL these mean that the render failed, not that the URL cannot be polled.
 OUTCOME_FAILURES = (400, 410, 422)
 TIMEOUT = httpx.Timeout(10.0, connect=5.0)
 HEADERS = {"User-Agent": "VideoVault", "Accept": "application/json", "Accept-Encoding": "identity"}
@@ -27,16 +27,16 @@ HEADERS = {"User-Agent": "VideoVault", "Accept": "application/json", "Accept-Enc
 
 @dataclass(frozen=True)
 class StatusReply:
-    """What a generator said, and in how many seconds it wants to be asked again, if it said so."""
+    """A generator's reply, and its Retry-After in seconds, if any."""
 
-    said: Generation
+    reply: VideoReply
     retry_after: float | None
 
 
 class StatusClient:
-    """Asks through the given transport, from several threads at once.
+    """Polls through the given transport; thread-safe.
 
-    ``headers`` are sent beside the usual ones, to addresses of ``origin`` (scheme, host and port) only.
+    ``headers`` are sent in addition to the usual ones, only to URLs of ``origin`` (scheme, host and port).
     """
 
     def __init__(
@@ -52,42 +52,42 @@ class StatusClient:
         self._transport = transport or GuardedTransport(guard)
 
     def check(self, url: str) -> None:
-        """Raises UnsafeUrl for an address that must not be asked, as far as its form tells."""
+        """Raises UnsafeUrl for a URL that must not be polled, without resolving its host."""
         self._guard.vet(url)
 
-    def ask(self, url: str, *, note: ExchangeRecorder = discard_exchange, field: str = "") -> StatusReply:
-        """What the generator says now, with the video's address at ``field`` if not where it usually is.
+    def poll(self, url: str, *, record: ExchangeRecorder = discard_exchange, field: str = "") -> StatusReply:
+        """The render's current status, with the video's URL at ``field`` or in the usual places.
 
-        One that is finished and names only where its outcome is, at the same origin, is asked there once.
-        Raises WebhookBusy when there are no news (no answer, or none of 2xx), UnsafeUrl when the address leads
-        into a private network.
+        If a finished render names only a response URL of the same origin, that is polled once, too.
+        Raises WebhookBusy without a usable response (none at all, or not 2xx), UnsafeUrl if the URL leads into a
+        private network.
         """
-        news = self._news(url, note, field)
-        where = news.said.response_url
-        if where and where != url and _origin(where) == _origin(url):
-            return self._news(where, note, field, failures=OUTCOME_FAILURES)
-        return news
+        status = self._poll(url, record, field)
+        response_url = status.reply.response_url
+        if response_url and response_url != url and _origin(response_url) == _origin(url):
+            return self._poll(response_url, record, field, failures=OUTCOME_FAILURES)
+        return status
 
     def close(self) -> None:
         self._transport.close()
 
-    def _news(
-        self, url: str, note: ExchangeRecorder, field: str, failures: Collection[int] = ()
+    def _poll(
+        self, url: str, record: ExchangeRecorder, field: str, failures: Collection[int] = ()
     ) -> StatusReply:
-        """One answer. An HTTP status among ``failures`` is the render's own; any other but 2xx is no news."""
+        """One response. An HTTP status in ``failures`` is about the render; any other except 2xx is an error."""
         try:
-            answer = self._get(url)
+            response = self._get(url)
         except (httpx.HTTPError, SourceError) as error:
-            raise _no_news(type(error).__name__) from error
-        retry_after = retry_after_seconds(answer.headers.get("retry-after", ""))
-        if not answer.is_success and answer.status_code not in failures:
-            raise _no_news(f"HTTP {answer.status_code}", retry_after)
-        content_type = answer.headers.get("content-type", "")
-        note(Exchange(HEADERS, b"", answer.status_code, answer.content, content_type=content_type))
-        said = webhook_reply.read(answer.content, content_type, field=field, status=answer.status_code)
-        if said.is_video:
-            said = Generation("ready", video_url=url)
-        return StatusReply(said, retry_after)
+            raise _busy(type(error).__name__) from error
+        retry_after = retry_after_seconds(response.headers.get("retry-after", ""))
+        if not response.is_success and response.status_code not in failures:
+            raise _busy(f"HTTP {response.status_code}", retry_after)
+        content_type = response.headers.get("content-type", "")
+        record(Exchange(HEADERS, b"", response.status_code, response.content, content_type=content_type))
+        reply = webhook_reply.read(response.content, content_type, field=field, status=response.status_code)
+        if reply.is_video:
+            reply = VideoReply("ready", video_url=url)
+        return StatusReply(reply, retry_after)
 
     def _get(self, url: str) -> httpx.Response:
         address = self._guard.vet(url)
@@ -96,50 +96,50 @@ class StatusClient:
         if self._origin and _origin(address.url) == self._origin:
             headers.update(self._headers)
         request = httpx.Request("GET", address.url, headers=headers, extensions=extensions)
-        answer = self._transport.handle_request(request)
+        response = self._transport.handle_request(request)
         try:
             content = bytearray()
-            for chunk in answer.iter_raw():
+            for chunk in response.iter_raw():
                 content += chunk
                 if len(content) > webhook_reply.MAX_BYTES:
                     break
         finally:
-            answer.close()
-        kept = {name: answer.headers[name] for name in KEPT_HEADERS if name in answer.headers}
+            response.close()
+        kept = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
         body = bytes(content[: webhook_reply.MAX_BYTES + 1])
-        return httpx.Response(answer.status_code, headers=kept, content=body)
+        return httpx.Response(response.status_code, headers=kept, content=body)
 
 
 def client_for(url: str) -> StatusClient:
-    """Who may ask at this address: only status addresses of the embedded studio itself get its key."""
+    """The client for this URL: only status URLs of the embedded studio get its key."""
     return studio_client() if studio.is_status_url(url) else connected()
 
 
 @lru_cache(maxsize=1)
 def connected() -> StatusClient:
-    """For global addresses, what SOURCE_ALLOW_HOSTS names, and wherever the video webhook that was set is."""
-    chosen = settings()
-    url = chosen.video_webhook_url or ""
-    guard = AddressGuard(chosen.allowed_sources | {_host(url)} - {""})
-    return StatusClient(guard, headers=chosen.webhook_extra_headers, origin=url)
+    """For public addresses, SOURCE_ALLOW_HOSTS, and the host of the configured video webhook."""
+    config = settings()
+    url = config.video_webhook_url or ""
+    guard = AddressGuard(config.allowed_sources | {_host(url)} - {""})
+    return StatusClient(guard, headers=config.webhook_extra_headers, origin=url)
 
 
 @lru_cache(maxsize=1)
 def studio_client() -> StatusClient:
     """For the embedded studio."""
-    chosen = settings()
-    guard = AddressGuard(frozenset({_host(chosen.studio_url)}))
-    headers = studio.bearer_header(chosen.installation.studio_key)
-    return StatusClient(guard, headers=headers, origin=chosen.studio_url)
+    config = settings()
+    guard = AddressGuard(frozenset({_host(config.studio_url)}))
+    headers = studio.bearer_header(config.installation.studio_key)
+    return StatusClient(guard, headers=headers, origin=config.studio_url)
 
 
 def _origin(url: str) -> str:
-    """Scheme, host and port; empty for no address."""
+    """Scheme, host and port; empty without a host."""
     return f"{urlsplit(url).scheme}://{_host(url)}" if _host(url) else ""
 
 
 def _host(url: str) -> str:
-    """``host:port``; empty for no address."""
+    """``host:port``; empty without a host."""
     parts = urlsplit(url)
     if not parts.hostname:
         return ""
@@ -157,5 +157,5 @@ def _stop_after(seconds: float) -> Callable[[], None]:
     return stop
 
 
-def _no_news(reason: str, retry_after: float | None = None) -> WebhookBusy:
+def _busy(reason: str, retry_after: float | None = None) -> WebhookBusy:
     return WebhookBusy(f"The generator did not say how far it is ({reason}).", retry_after)

@@ -41,7 +41,7 @@ def in_work(owner: Caller) -> Video:
 
 def faulty(_owner: Caller, video_id: str) -> None:
     """A fault of our own ends it."""
-    pipeline._give_up(pipeline._row(video_id))
+    pipeline._fail_attempt(pipeline._row(video_id))
 
 
 def used(owner: Caller) -> int:

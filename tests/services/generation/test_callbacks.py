@@ -11,7 +11,7 @@ from tests.support.generator import Generator, Mode
 from videovault import security
 from videovault.db import reading, transaction
 from videovault.errors import Conflict, InvalidInput, NotSignedIn, VideoNotFound
-from videovault.gateways.webhook_reply import LONGEST_MINUTES
+from videovault.gateways.webhook_reply import MAX_MINUTES
 from videovault.models import Event, Status, Video, utcnow
 from videovault.security import Order
 from videovault.services.core.access import Caller
@@ -43,15 +43,17 @@ def by_generator(video: Video) -> Caller:
 
 def test_ready_with_an_address_begins_storing(waiting: Video, row: Row) -> None:
     told: list[str] = []
-    view = callbacks.report(by_generator(waiting), said(waiting, "ready", video_url=URL), enqueue=told.append)
-    assert view.status == "processing"
+    outcome = callbacks.apply(
+        by_generator(waiting), said(waiting, "ready", video_url=URL), enqueue=told.append
+    )
+    assert outcome.video.status == "processing"
     assert (row(waiting.id).status, row(waiting.id).source_url) == (Status.QUEUED, URL)
     assert told == [waiting.id]
 
 
 def test_the_same_callback_twice_changes_nothing_more(waiting: Video, row: Row) -> None:
     for _ in range(2):
-        callbacks.report(by_generator(waiting), said(waiting, "ready", video_url=URL), enqueue=list)
+        callbacks.apply(by_generator(waiting), said(waiting, "ready", video_url=URL), enqueue=list)
     assert row(waiting.id).status == Status.QUEUED
 
 
@@ -59,34 +61,32 @@ def test_a_callback_before_the_webhook_has_answered_is_welcome(
     generator: Generator, generating: Generating, row: Row
 ) -> None:
     video = generating()
-    callbacks.report(by_generator(video), said(video, "ready", video_url=URL), enqueue=lambda _: None)
+    callbacks.apply(by_generator(video), said(video, "ready", video_url=URL), enqueue=lambda _: None)
     orders.send_order(video.id)
     assert row(video.id).source_url == URL
     assert generator.requests == []
 
 
 def test_a_failure_keeps_its_reason(waiting: Video, row: Row) -> None:
-    callbacks.report(
-        by_generator(waiting), said(waiting, "failed", error="No\nvoice"), enqueue=lambda _: None
-    )
+    callbacks.apply(by_generator(waiting), said(waiting, "failed", error="No\nvoice"), enqueue=lambda _: None)
     assert (row(waiting.id).status, row(waiting.id).error_message) == (Status.FAILED, "No voice")
 
 
 def test_a_video_that_comes_after_its_failure_is_still_taken(waiting: Video, row: Row) -> None:
-    callbacks.report(by_generator(waiting), said(waiting, "failed"), enqueue=lambda _: None)
-    callbacks.report(by_generator(waiting), said(waiting, "ready", video_url=URL), enqueue=lambda _: None)
+    callbacks.apply(by_generator(waiting), said(waiting, "failed"), enqueue=lambda _: None)
+    callbacks.apply(by_generator(waiting), said(waiting, "ready", video_url=URL), enqueue=lambda _: None)
     assert row(waiting.id).status == Status.QUEUED
 
 
 def test_a_video_that_comes_after_cancelling_is_not(waiting: Video, anna: Caller, row: Row) -> None:
     pipeline.cancel(anna, waiting.id)
-    callbacks.report(by_generator(waiting), said(waiting, "ready", video_url=URL), enqueue=lambda _: None)
+    callbacks.apply(by_generator(waiting), said(waiting, "ready", video_url=URL), enqueue=lambda _: None)
     assert row(waiting.id).error_code == "CANCELLED"
 
 
 def test_still_processing_pushes_the_deadline_out(waiting: Video, row: Row) -> None:
     before = row(waiting.id).deadline_at
-    callbacks.report(by_generator(waiting), said(waiting, "processing"), enqueue=lambda _: None)
+    callbacks.apply(by_generator(waiting), said(waiting, "processing"), enqueue=lambda _: None)
     after = row(waiting.id).deadline_at
     assert before
     assert after
@@ -95,22 +95,22 @@ def test_still_processing_pushes_the_deadline_out(waiting: Video, row: Row) -> N
 
 def test_ready_without_an_address_or_an_object_is_refused(waiting: Video) -> None:
     with pytest.raises(Conflict):
-        callbacks.report(by_generator(waiting), said(waiting, "ready"), enqueue=lambda _: None)
+        callbacks.apply(by_generator(waiting), said(waiting, "ready"), enqueue=lambda _: None)
 
 
 def test_metadata_fills_only_what_was_not_measured(waiting: Video, row: Row) -> None:
     told = Metadata(duration=120, format="mp4")
     report = Report(waiting.owner_id, waiting.id, "processing", metadata=told)
-    callbacks.report(by_generator(waiting), report, enqueue=lambda _: None)
+    callbacks.apply(by_generator(waiting), report, enqueue=lambda _: None)
     again = Report(waiting.owner_id, waiting.id, "processing", metadata=Metadata(duration=7))
-    callbacks.report(by_generator(waiting), again, enqueue=lambda _: None)
+    callbacks.apply(by_generator(waiting), again, enqueue=lambda _: None)
     assert (row(waiting.id).duration, row(waiting.id).format) == (120, "mp4")
 
 
 @pytest.mark.parametrize("status", ["", "done", "deleting", "READY"])
 def test_an_unknown_status_is_refused(waiting: Video, status: str) -> None:
     with pytest.raises(InvalidInput):
-        callbacks.report(by_generator(waiting), said(waiting, status), enqueue=lambda _: None)
+        callbacks.apply(by_generator(waiting), said(waiting, status), enqueue=lambda _: None)
 
 
 def test_a_token_is_good_for_its_own_video_only(waiting: Video) -> None:
@@ -124,7 +124,7 @@ def test_a_token_is_good_for_its_own_video_only(waiting: Video) -> None:
 
 def test_nobody_reports_on_somebody_elses_video(waiting: Video, bert: Caller, row: Row) -> None:
     with pytest.raises(VideoNotFound):
-        callbacks.report(bert, Report(bert.user_id, waiting.id, "failed"), enqueue=lambda _: None)
+        callbacks.apply(bert, Report(bert.user_id, waiting.id, "failed"), enqueue=lambda _: None)
     assert row(waiting.id).status == Status.GENERATING
 
 
@@ -182,7 +182,7 @@ def test_each_report_has_one_outcome_in_each_state(
 
 
 def test_what_the_generator_did_is_not_said_of_the_owner(waiting: Video) -> None:
-    callbacks.report(by_generator(waiting), said(waiting, "ready", video_url=URL), enqueue=list)
+    callbacks.apply(by_generator(waiting), said(waiting, "ready", video_url=URL), enqueue=list)
     with reading() as session:
         last = session.exec(select(Event).where(Event.kind == "status").order_by(desc(Event.id))).first()
     assert last
@@ -205,7 +205,7 @@ def deliver(order: dict[str, str], report: dict[str, str]) -> None:
     """A callback without HTTP."""
     caller = callbacks.generator_caller(order["callbackToken"], order["videoId"])
     url = report.get("videoUrl", "")
-    callbacks.report(caller, Report(report["userId"], report["videoId"], report["status"], url), enqueue=list)
+    callbacks.apply(caller, Report(report["userId"], report["videoId"], report["status"], url), enqueue=list)
 
 
 @pytest.mark.parametrize("mode", ["callback", "callback_twice", "callback_first"])
@@ -239,7 +239,7 @@ def test_a_video_that_comes_after_its_deadline_is_welcome(
 
 
 def test_a_token_outlives_the_longest_deadline() -> None:
-    longest = orders.render_timeout(LONGEST_MINUTES)
+    longest = orders.render_timeout(MAX_MINUTES)
     assert longest < callbacks.CALLBACK_TOKEN_TTL < 2 * longest
 
 
@@ -285,4 +285,4 @@ def test_a_late_render_of_the_same_script_is_taken_for_the_new_order(
 def test_a_draft_cannot_be_reported_on(anna: Caller) -> None:
     draft = scripts.write_draft(anna, {"topic": "Bread", "avatar": "Anna"})
     with pytest.raises(Conflict):
-        callbacks.report(anna, Report(anna.user_id, draft.video_id, "failed"), enqueue=lambda _: None)
+        callbacks.apply(anna, Report(anna.user_id, draft.video_id, "failed"), enqueue=lambda _: None)

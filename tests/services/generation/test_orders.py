@@ -11,7 +11,7 @@ from tests.support.generator_modes import WITHOUT_NEWS
 from tests.support.installation import Configure
 from videovault.db import transaction
 from videovault.errors import Conflict, InvalidInput, VideoNotFound
-from videovault.gateways.webhook_reply import Generation
+from videovault.gateways.webhook_reply import VideoReply
 from videovault.models import Status, Video, utcnow
 from videovault.services.core.access import Caller
 from videovault.services.generation import callbacks, orders, scripts
@@ -249,7 +249,7 @@ def test_a_status_address_in_a_private_network_is_not_kept(
 ) -> None:
     del generator
     video = generating()
-    asked = Generation("processing", status_url="http://10.0.0.1/status")
+    asked = VideoReply("processing", status_url="http://10.0.0.1/status")
     orders.apply_reply(video, asked, why="a test")
     found = row(video.id)
     assert (found.status, found.status_url, found.next_ask_at) == (Status.GENERATING, None, None)

@@ -13,10 +13,9 @@ from tests.support.generator import Generator
 from videovault.db import reading, transaction
 from videovault.errors import Forbidden, InvalidInput
 from videovault.models import ChosenSetting, Status, Video, WebhookCall, utcnow
-from videovault.services.admin import rescue as admin_webhook_log
+from videovault.services.admin import rescue
 from videovault.services.core.access import Caller
-from videovault.services.generation import orders
-from videovault.services.generation import webhook_log as generation_webhook_log
+from videovault.services.generation import orders, result_field, webhook_log
 from videovault.services.videos import gallery
 
 Generating = Callable[[], Video]
@@ -67,15 +66,15 @@ def test_two_candidates_wait_for_an_admin_and_all_that_wait_go_on(
         "thumb": generator.file("t.jpg"),
     }
     waiting = [answering(body).id for _ in range(2)]
-    call = admin_webhook_log.list_calls(anna).deliveries[0]
+    call = webhook_log.list_calls(anna).deliveries[0]
     assert [field.path for field in call.fields] == ["files.a", "files.b", "thumb"]
     assert call.fields[0].address == f"{generator.url}/…"
     told: list[str] = []
     with pytest.raises(Forbidden):
-        admin_webhook_log.choose_result_field(bert, call.id, "files.b", enqueue=told.append)
+        rescue.choose_result_field(bert, call.id, "files.b", enqueue=told.append)
     with pytest.raises(InvalidInput):
-        admin_webhook_log.choose_result_field(anna, call.id, "files.c", enqueue=told.append)
-    assert admin_webhook_log.choose_result_field(anna, call.id, "files.b", enqueue=told.append) == 2
+        rescue.choose_result_field(anna, call.id, "files.c", enqueue=told.append)
+    assert rescue.choose_result_field(anna, call.id, "files.b", enqueue=told.append) == 2
     assert sorted(told) == sorted(waiting)
     for video_id in waiting:
         found = row(video_id)
@@ -83,22 +82,19 @@ def test_two_candidates_wait_for_an_admin_and_all_that_wait_go_on(
         assert found.unread_at is None
     later = answering(body)
     assert row(later.id).source_url == generator.file("b.mp4")
-    assert generation_webhook_log.video_result_field() == "files.b"
+    assert result_field.video_result_field() == "files.b"
     with reading() as session:
-        assert (
-            session.get_one(ChosenSetting, generation_webhook_log.VIDEO_RESULT_FIELD).chosen_by
-            == anna.user_id
-        )
+        assert session.get_one(ChosenSetting, result_field.VIDEO_RESULT_FIELD).chosen_by == anna.user_id
 
 
 def test_an_answer_of_an_earlier_order_is_not_read_again(
     answering: Answering, generator: Generator, anna: Caller, row: Row
 ) -> None:
     video = answering({"a": generator.file("a.mp4"), "b": generator.file("b.mp4")})
-    call = admin_webhook_log.list_calls(anna).deliveries[0]
+    call = webhook_log.list_calls(anna).deliveries[0]
     with transaction() as session:
         session.get_one(Video, video.id).requested_at = utcnow() + timedelta(seconds=1)
-    assert admin_webhook_log.choose_result_field(anna, call.id, "a", enqueue=list) == 0
+    assert rescue.choose_result_field(anna, call.id, "a", enqueue=list) == 0
     assert row(video.id).status == Status.GENERATING
 
 
@@ -107,11 +103,7 @@ def test_a_long_answer_is_kept_to_a_bound_and_without_the_token(answering: Answe
     kept = newest()
     assert kept.verdict == "unread"
     assert "secret.token.here" not in kept.answer
-    assert (
-        generation_webhook_log.MAX_BODY_BYTES
-        < len(kept.answer)
-        <= generation_webhook_log.MAX_UNREAD_BODY_BYTES
-    )
+    assert webhook_log.MAX_BODY_BYTES < len(kept.answer) <= webhook_log.MAX_UNREAD_BODY_BYTES
 
 
 def test_the_address_named_beforehand_is_tried_at_the_deadline(

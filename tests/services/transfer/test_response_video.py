@@ -127,7 +127,7 @@ def test_a_cut_video_is_an_order_without_news_and_is_not_sent_again(
     assert answering.orders() == 1
     assert is_storage_empty()
     late = answering.server.serve("/late.mp4", Manners(body=FILM))
-    callbacks.report(anna, Report(anna.user_id, video_id, "ready", late), enqueue=list)
+    callbacks.apply(anna, Report(anna.user_id, video_id, "ready", late), enqueue=list)
     pipeline.produce(video_id, stopping=never)
     assert row(video_id).status == Status.READY
 
@@ -186,7 +186,7 @@ def test_what_changes_meanwhile_wins_and_the_body_leaves_nothing(
     if how == "cancel":
         pipeline.cancel(anna, video.id)
     else:
-        callbacks.report(anna, Report(anna.user_id, video.id, "ready", elsewhere), enqueue=list)
+        callbacks.apply(anna, Report(anna.user_id, video.id, "ready", elsewhere), enqueue=list)
     answering.server.hang_up()
     worker.join(HANG_SECONDS)
     assert not worker.is_alive()

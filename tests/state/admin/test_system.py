@@ -14,7 +14,7 @@ from videovault.gateways.storage import Description, Storage
 from videovault.models import Event, Status, WebhookCall
 from videovault.services.admin.checks import object_store
 from videovault.services.core import lifecycle
-from videovault.services.generation import webhook_log
+from videovault.services.generation.result_field import video_result_field
 from videovault.services.maintenance.reconcile import Kind, Report
 from videovault.state.admin.activity import AdminStatisticsState
 from videovault.state.admin.mismatches import ADVICE, AdminMismatchesState, verdict
@@ -150,9 +150,9 @@ def test_an_admin_chooses_the_field_of_an_answer_that_was_not_understood(
     assert "VIDEO_RESULT_FIELD=b" in said
     assert admin.sees(AdminWebhookLogState).chosen_field == "b"
     bob.send(AdminWebhookLogState, "forget_field")
-    assert webhook_log.video_result_field() == "b"
+    assert video_result_field() == "b"
     admin.send(AdminWebhookLogState, "forget_field")
-    assert (admin.sees(AdminWebhookLogState).chosen_field, webhook_log.video_result_field()) == ("", "")
+    assert (admin.sees(AdminWebhookLogState).chosen_field, video_result_field()) == ("", "")
 
 
 def test_a_test_order_is_shown_step_by_step(

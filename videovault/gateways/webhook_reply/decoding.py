@@ -1,4 +1,4 @@
-"""Turns the bytes of an answer or a report into objects, lists and texts, in whatever way they were packed."""
+"""Decodes the bytes of a message into objects, lists and strings: JSON, forms, and JSON inside strings."""
 
 import json
 from contextlib import suppress
@@ -8,30 +8,30 @@ from urllib.parse import parse_qsl
 from videovault import untrusted_json
 
 MAX_BYTES = 1024 * 1024
-MOST_FORM_FIELDS = 1000
-MOST_PACKINGS = 3  # JSON in a string in JSON …
+MAX_FORM_FIELDS = 1000
+MAX_DEPTH = 3  # JSON in a string in JSON …
 FENCE = "```"
 FORM = "application/x-www-form-urlencoded"
 
 
 class Unreadable(ValueError):
-    """The message is a sentence that says why nothing can be read from the bytes."""
+    """The message is a sentence that says why the bytes cannot be decoded."""
 
 
-def parsed(body: bytes, content_type: str = "") -> Any:
-    """The value that the body holds: JSON, a form, or else the text itself. Raises Unreadable."""
+def parse(body: bytes, content_type: str = "") -> Any:
+    """The value of the body: JSON, a form, or else the text itself. Raises Unreadable."""
     if len(body) > MAX_BYTES:
         raise Unreadable(f"It is longer than {MAX_BYTES // 1024:,} KiB.")
     text = _decoded(body).strip()
     if text[:1] not in ("{", "[") and content_type.partition(";")[0].strip().lower() == FORM:
         return _form(text)
-    return _unpacked(text, MOST_PACKINGS)
+    return _unpack(text, MAX_DEPTH)
 
 
-def at(value: Any, path: str) -> Any:
-    """What stands at a dotted path such as ``movie.url`` or ``output.0``; None where nothing does.
+def value_at(value: Any, path: str) -> Any:
+    """The value at a dotted path such as ``movie.url`` or ``output.0``; None if there is none.
 
-    Lists of one need no index, and names are compared as ``canonical`` has them where no name is the very same.
+    Lists of one need no index. A name that does not match exactly is compared in its ``canonical`` form.
     """
     for step in path.replace("[", ".").replace("]", "").split("."):
         while isinstance(value, list) and len(value) == 1 and not step.isdecimal():
@@ -46,7 +46,7 @@ def at(value: Any, path: str) -> Any:
 
 
 def by_name(value: dict[str, Any]) -> dict[str, Any]:
-    """The same by canonical names; the first of those that differ in their spelling only."""
+    """Keyed by canonical names; of names that differ only in spelling, the first counts."""
     found: dict[str, Any] = {}
     for name, held in value.items():
         found.setdefault(canonical(name), held)
@@ -64,15 +64,15 @@ def _decoded(body: bytes) -> str:
 
 
 def _form(text: str) -> dict[str, Any]:
-    """Its fields, those of ``metadata[size]`` in an object of their own."""
+    """The form's fields; those like ``metadata[size]`` become a nested object."""
     try:
-        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FORM_FIELDS)
+        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FORM_FIELDS)
     except ValueError as error:
         raise Unreadable("Its form has too many fields.") from error
     found: dict[str, Any] = {}
     for name, text_of_field in pairs:
         outer, _, inner = name.partition("[")
-        value = _unpacked(text_of_field, MOST_PACKINGS)
+        value = _unpack(text_of_field, MAX_DEPTH)
         holder = found.setdefault(outer, {}) if inner else found
         if isinstance(holder, dict):
             _add(holder, inner.removesuffix("]") or outer, value)
@@ -88,25 +88,25 @@ def _add(holder: dict[str, Any], name: str, value: Any) -> None:
         holder[name] = untrusted_json.DuplicateKeyValues([holder[name], value])
 
 
-def _unpacked(value: Any, packings: int) -> Any:
-    """With the JSON in texts in place of these texts, as deep as ``packings``."""
+def _unpack(value: Any, depth: int) -> Any:
+    """Replaces strings that contain JSON by its value, up to ``depth`` levels."""
     if isinstance(value, dict):
-        return {name: _unpacked(held, packings) for name, held in value.items()}
+        return {name: _unpack(held, depth) for name, held in value.items()}
     if isinstance(value, list):
-        unpacked = [_unpacked(held, packings) for held in value]
+        unpacked = [_unpack(held, depth) for held in value]
         return (
             untrusted_json.DuplicateKeyValues(unpacked)
             if isinstance(value, untrusted_json.DuplicateKeyValues)
             else unpacked
         )
-    if isinstance(value, str) and packings:
+    if isinstance(value, str) and depth:
         inner = _json_in(value)
-        return value if inner is None else _unpacked(inner, packings - 1)
+        return value if inner is None else _unpack(inner, depth - 1)
     return value
 
 
 def _json_in(text: str) -> Any:
-    """The object or list in a text: the whole of it, in a code fence, or an object behind some words. None without one."""
+    """The object or list in a text: all of it, in a code fence, or an object after some words. None without one."""
     text = text.strip()
     fenced = text.split(FENCE, 2)[1] if FENCE in text else ""
     for part in (text, fenced.partition("\n")[2] or fenced, _from_brace(text)):
@@ -119,7 +119,7 @@ def _json_in(text: str) -> Any:
 
 
 def _from_brace(text: str) -> str:
-    """From the first brace on, where a sentence stands before the JSON."""
-    if text[:1] == "<":  # a web page: its braces are style sheets
+    """From the first brace on, for JSON that follows a sentence."""
+    if text[:1] == "<":  # a web page, whose braces are style sheets
         return ""
     return text[text.find("{") :] if "{" in text else ""

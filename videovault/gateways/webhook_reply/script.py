@@ -1,4 +1,4 @@
-"""The script in an answer of the script webhook, whichever tool or model wrote the answer."""
+"""The script in a reply of the script webhook, from any tool or model."""
 
 import re
 from dataclasses import dataclass
@@ -35,50 +35,50 @@ class Script:
 
 
 def read(body: bytes, content_type: str = "", *, field: str = "") -> Script:
-    """The script in an answer, at ``field`` (SCRIPT_RESULT_FIELD) if it stands there.
+    """Parse the script in a reply, looking at ``field`` (SCRIPT_RESULT_FIELD) first.
 
-    Raises WebhookError with a sentence for a person, and for a failure with the generator's own reason.
+    Raises WebhookError with a message for people, including the generator's own reason for a failure.
     """
     try:
-        value = decoding.parsed(body, content_type)
+        value = decoding.parse(body, content_type)
     except decoding.Unreadable as error:
         raise WebhookError(f"{NO_SCRIPT} {error}") from error
-    held = decoding.at(value, field) if field else None
+    held = decoding.value_at(value, field) if field else None
     script = (_script_in(held) if held is not None else None) or _script_in(value)
     if script is None:
-        raise WebhookError(_what_else(value, body, content_type))
+        raise WebhookError(_problem(value, body, content_type))
     return script
 
 
-def _what_else(value: Any, body: bytes, content_type: str) -> str:
-    said = video.read(body, content_type)
-    if said.state in ("failed", "rejected"):
-        return f"The script service failed. {said.message}".strip()
+def _problem(value: Any, body: bytes, content_type: str) -> str:
+    reply = video.read(body, content_type)
+    if reply.state in ("failed", "rejected"):
+        return f"The script service failed. {reply.message}".strip()
     short = [text for text in _texts(value) if 0 < len(text) < 100]
     if any(text.strip().strip(".!").lower() in known.N8N_STARTED for text in short):
         return N8N_STARTED
-    if any(scan.is_polite(text) for text in short):
+    if any(scan.is_acknowledgement(text) for text in short):
         return ACCEPTED
     return NO_PARTS if not value or isinstance(value, dict) else NO_SCRIPT
 
 
 def _script_in(value: Any) -> Script | None:
-    """From the object with the most parts, the outermost first; or from a text with their names as headings."""
-    best, most = None, 0
-    waiting = [value]
-    for held in waiting:  # grows while it is gone through: the outer objects first
+    """From the object with the most parts, outer objects first; else from a text with the parts as headings."""
+    best, best_count = None, 0
+    queue = [value]
+    for held in queue:  # grows during the loop: breadth first, so outer objects come first
         if isinstance(held, dict):
             parts = _parts(held)
-            if len(parts) > most:
-                best, most = Script(**parts), len(parts)
+            if len(parts) > best_count:
+                best, best_count = Script(**parts), len(parts)
         if isinstance(held, dict | list):
-            waiting += [each for each in _held(held) if isinstance(each, dict | list)]
+            queue += [each for each in _children_of(held) if isinstance(each, dict | list)]
     if best:
         return best
     return next((script for text in _texts(value) if (script := _labelled(text))), None)
 
 
-def _held(value: Any) -> list[Any]:
+def _children_of(value: Any) -> list[Any]:
     return list(value.values()) if isinstance(value, dict) else list(value)
 
 
@@ -92,7 +92,7 @@ def _parts(held: dict[str, Any]) -> dict[str, str]:
 
 
 def _text(value: Any, depth: int = 3) -> str:
-    """A part's words: a text, a list of sentences, or an object that holds one of these."""
+    """A part's text: a string, a list of sentences, or an object that contains one of these."""
     if isinstance(value, str):
         return value.strip()
     if isinstance(value, list) and depth:
@@ -110,17 +110,17 @@ def _is_script(value: dict[str, Any]) -> bool:
 
 def _texts(value: Any) -> list[str]:
     found: list[str] = []
-    waiting = [value]
-    for held in waiting:
+    queue = [value]
+    for held in queue:
         if isinstance(held, str):
             found.append(held)
         elif isinstance(held, dict | list):
-            waiting += _held(held)
+            queue += _children_of(held)
     return found
 
 
 def _labelled(text: str) -> Script | None:
-    """A text in which at least two parts stand behind their names, as models write them."""
+    """A text with at least two parts under their names, as language models write it."""
     parts: dict[str, list[str]] = {}
     current: list[str] = []
     for line in text.splitlines():

@@ -1,4 +1,4 @@
-"""What the reader knows: the names and words that generators use. Extend these tables to connect another generator.
+"""The names and words that generators use. Extend these tables to connect another generator.
 
 Names are compared without case, ``_`` and ``-``: ``video_url``, ``videoURL`` and ``Video-Url`` are one name.
 """
@@ -12,7 +12,7 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
-# Where the finished video's address stands, the surest name first.
+# Names of the finished video's URL, the most specific first.
 VIDEO_NAMES = (
     "videoUrl",
     "resultUrl",
@@ -29,21 +29,21 @@ VIDEO_NAMES = (
     "fileUrl",
     "mediaUrl",
 )
-# Where any address may stand: of these, one that ends like a video comes first.
-ADDRESS_NAMES = ("url", "uri", "output", "result", "file", "link", "src", "href")
-# Where a generator can be asked how far it is.
-STATUS_ADDRESS_NAMES = ("statusUrl", "urls.get")
-# Where the outcome of a finished render can be asked for, if the answer that says so does not hold it.
-RESPONSE_ADDRESS_NAMES = ("responseUrl",)
+# Names of any URL: of these, one with a video's file extension comes first.
+URL_NAMES = ("url", "uri", "output", "result", "file", "link", "src", "href")
+# Names of a status URL that can be polled.
+STATUS_URL_NAMES = ("statusUrl", "urls.get")
+# Names of the URL with the result of a finished render, if the status does not contain it.
+RESPONSE_URL_NAMES = ("responseUrl",)
 
-# Objects and lists that only hold the answer: an address inside one stands as high as one beside it.
+# Objects and lists that only wrap the result: a URL inside one ranks as high as one next to it.
 WRAPPERS = _words(
     "data body json output outputs result results response payload eventData movie message content video videos "
     "item items task job render generation"
 )
 
-# An address under a name with one of these words is something beside the video.
-BESIDE_THE_VIDEO = frozenset(
+# A URL under a name with one of these words is not the video.
+NON_VIDEO_WORDS = frozenset(
     _words(
         "thumbnail thumbnails thumb thumbs gif gifs poster preview previews cover image images img picture photo snapshot "
         "screenshot frame frames keyframe keyframes sprite storyboard icon logo still avatar avatars background "
@@ -56,25 +56,25 @@ BESIDE_THE_VIDEO = frozenset(
         "elements merge presenter"
     )
 )
-# The same, for the name of the address itself and not for what it stands in.
-OTHER_ADDRESSES = BESIDE_THE_VIDEO | frozenset(
+# The same, for the name of the URL itself but not for the objects that contain it.
+NON_VIDEO_URL_WORDS = NON_VIDEO_WORDS | frozenset(
     _words(
         "page share hosted embed player dashboard edit editor view viewer watch web html docs documentation help home "
         "site website project profile account billing terms status cancel poll get self next previous endpoint upload "
         "api response report referer log logs"
     )
 )
-# What an object may say of the kind of file that its address leads to.
+# Names of the kind of file that an object's URL leads to.
 KIND_NAMES = ("contentType", "mimeType", "mime", "type", "kind")
 
-VIDEO_ENDINGS = frozenset(_words("mp4 m4v mov webm mkv avi mpg mpeg ogv wmv 3gp"))
-OTHER_ENDINGS = frozenset(
+VIDEO_EXTENSIONS = frozenset(_words("mp4 m4v mov webm mkv avi mpg mpeg ogv wmv 3gp"))
+OTHER_EXTENSIONS = frozenset(
     _words(
         "jpg jpeg png gif webp avif svg bmp tif tiff heic ico mp3 wav m4a aac ogg oga opus flac wma srt vtt ass ssa sbv ttml "
         "txt md csv m3u8 mpd ism f4m ts html htm json xml pdf zip"
     )
 )
-# Parts of paths that lead to a page about the video.
+# Path segments of pages about the video.
 PAGE_PATHS = frozenset(_words("share preview embed watch player dashboard"))
 
 STATE_NAMES = (
@@ -89,7 +89,7 @@ STATE_NAMES = (
     "stage",
     "result",
 )
-# Words as they are, in any case, with ``_`` for blanks and hyphens; also as the end of an event's name.
+# In any case, with ``_`` for blanks and hyphens; also as the end of an event name.
 STATES: dict[str, State] = {
     **dict.fromkeys(
         _words(
@@ -113,10 +113,10 @@ STATES: dict[str, State] = {
     ),
     **dict.fromkeys(_words("rejected moderated flagged content_moderated"), "rejected"),
 }
-# Said of the call as often as of the video: without an address the order is taken, not finished.
-POLITE = frozenset(("ok", "success", "successful"))
+# These describe the call as often as the video: without a URL the order is accepted, not finished.
+AMBIGUOUS_SUCCESS = frozenset(("ok", "success", "successful"))
 NEGATIONS = frozenset(_words("not no partially partial"))
-# True and false of these names: taken or failed, and finished or under way.
+# Booleans: accepted or failed, and finished or in progress.
 SUCCESS_NAMES = ("success", "ok", "succeeded", "accepted", "received")
 DONE_NAMES = ("done", "finished", "completed", "isReady")
 
@@ -154,7 +154,7 @@ ACKNOWLEDGEMENTS = frozenset(
     )
 )
 N8N_STARTED = frozenset(("workflow was started", "workflow got started"))
-# An answer of nothing but these says that the order was taken and under which number.
+# A reply of nothing but these confirms the order and gives its number.
 NUMBER_NAMES = frozenset(
     _words(
         "id uuid videoid jobid taskid requestid renderid projectid generationid executionid project name operation"

@@ -1,7 +1,7 @@
-"""A sample order sent to both webhooks, to see what the generator answers and what is read from it.
+"""Test orders: a sample order to both webhooks that shows the generator's replies and how they are read.
 
-It is marked by ``"test": true``, makes no video and counts against no budget. There is one at a time, and its report is
-waited for until ``DEADLINE``.
+It is marked by ``"test": true``, makes no video and counts against no budget. There is one at a time, which waits for
+its report until ``DEADLINE``.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,18 +15,17 @@ from videovault.config import settings
 from videovault.db import keep_newest, reading, transaction
 from videovault.errors import Conflict, NotFound, WebhookError
 from videovault.gateways import webhooks
-from videovault.gateways.webhook_reply import Generation, Script
-from videovault.gateways.webhooks import Exchange
+from videovault.gateways.webhook_reply import Script, VideoReply
+from videovault.gateways.webhooks import Exchange, ExchangeRecorder
 from videovault.models import Event, Status, TestOrder, Video, utcnow
-from videovault.services.admin import rescue as admin_webhook_log
 from videovault.services.core import rate_limits
 from videovault.services.core.access import Caller, check_admin
 from videovault.services.core.views import Timestamp, View
-from videovault.services.generation import avatars, callbacks, orders
-from videovault.services.generation import webhook_log as generation_webhook_log
+from videovault.services.generation import avatars, callbacks, orders, webhook_log
+from videovault.services.generation.result_field import script_result_field, video_result_field
 
 DEADLINE = timedelta(minutes=10)
-MAX_ORDERS = 5  # kept
+MAX_ORDERS = 5  # rows in the table
 MAX_REPORTS = 20  # of one order
 BRIEF = {
     "topic": "A test order of VideoVault: one sentence is enough.",
@@ -43,7 +42,7 @@ TIMED_OUT = f"No report came within {int(DEADLINE.total_seconds() // 60)} minute
 
 
 class StepView(View):
-    """A call that was made or came in: what was said, and what was read from it. Addresses without their paths."""
+    """An outgoing or incoming call, and how it was read. URLs are cut to their host."""
 
     name: str
     sent: str = ""
@@ -54,9 +53,9 @@ class StepView(View):
 
 
 class TestOrderView(View):
-    """``is_over``: nothing more is waited for."""
+    """``is_over``: no more reports are awaited."""
 
-    __test__ = False  # pytest takes the name for a test's
+    __test__ = False  # pytest would collect it by its name
 
     id: str
     started_at: Timestamp
@@ -75,7 +74,7 @@ class TestOrderView(View):
 
 
 def latest(caller: Caller) -> TestOrderView | None:
-    """The last test order. Raises Forbidden for anyone but admins."""
+    """The last test order. Raises Forbidden for non-admins."""
     check_admin(caller)
     with reading() as session:
         row = session.exec(select(TestOrder).order_by(col(TestOrder.started_at).desc()).limit(1)).first()
@@ -83,7 +82,7 @@ def latest(caller: Caller) -> TestOrderView | None:
 
 
 def start(caller: Caller) -> TestOrderView:
-    """Note a test order, which ``send`` sends. Raises Forbidden, RateLimited, and Conflict while one is under way."""
+    """Create a test order for ``send``. Raises Forbidden, RateLimited, and Conflict while another one is running."""
     check_admin(caller)
     if not settings().video_webhook:
         raise Conflict("No video generator is set up. Set VIDEO_WEBHOOK_URL first.")
@@ -101,9 +100,9 @@ def start(caller: Caller) -> TestOrderView:
 
 
 def send(caller: Caller, order_id: str) -> None:
-    """Call both webhooks as for a video, each within its own timeout, and note what came of it."""
+    """Call both webhooks as for a video, each within its own timeout, and record the results."""
     check_admin(caller)
-    # A generator refuses an ID that it does not know, so the order names one that the form offers.
+    # Generators refuse unknown avatar IDs, so the order names one of the form's.
     brief = {**BRIEF, "avatar": avatars.list_avatars(caller).avatars[0].generator_id}
     script = _ask_for_script(order_id, brief, caller.email) if settings().script_webhook else Script()
     parts = {part: getattr(script, part) or text for part, text in SCRIPT.items()}
@@ -113,19 +112,24 @@ def send(caller: Caller, order_id: str) -> None:
     )  # fmt: skip
     payload: dict[str, Any] = {**orders.webhook_payload(sample, caller.email), "test": True}
 
-    def ask(note: Callable[[Exchange], object]) -> Generation:
+    def call(record: ExchangeRecorder) -> VideoReply:
         key = f"{order_id}:1"
         return webhooks.connected().generate(
-            payload, idempotency_key=key, note=note, field=generation_webhook_log.video_result_field()
+            payload, idempotency_key=key, record=record, field=video_result_field()
         )
 
-    said = _step(order_id, "Video webhook", ask, _in_words)
-    if said is None or said.state in ("failed", "rejected") or (said.state == "ready" and not said.problem):
-        _end(order_id)
+    reply = _step(order_id, "Video webhook", call, _describe)
+    if (
+        reply is None
+        or reply.state in ("failed", "rejected")
+        or (reply.state == "ready" and not reply.problem)
+    ):
+        with transaction() as session:
+            _end(_locked(session, order_id))
 
 
-def report(token: str, body: bytes, said: Generation) -> bool:
-    """Note a report on a test order; False where the token is for none."""
+def report(token: str, body: bytes, reply: VideoReply) -> bool:
+    """Record a report on a test order; False if the token is not for a test order."""
     order_id = callbacks.video_id_of_token(token)
     with reading() as session:
         if not order_id or session.get(TestOrder, order_id) is None:
@@ -133,44 +137,37 @@ def report(token: str, body: bytes, said: Generation) -> bool:
     with transaction() as session:
         row = _locked(session, order_id)
         if len(row.steps) < MAX_REPORTS:
-            shown = admin_webhook_log.without_paths(generation_webhook_log.redacted_body(body))
-            step = StepView(name="Report", sent=shown, read=_in_words(said), is_bad=_is_bad(said))
+            step = StepView(name="Report", sent=_shown(body), read=_describe(reply), is_bad=_is_bad(reply))
             row.steps = [*row.steps, step.model_dump()]
-        if said.state in ("ready", "failed", "rejected"):
-            row.ended_at = row.ended_at or utcnow()
-        session.add(row)
+        if reply.state in ("ready", "failed", "rejected"):
+            _end(row)
     return True
 
 
 def _ask_for_script(order_id: str, brief: Mapping[str, str], email: str) -> Script:
     payload = {**brief, "email": email, "test": True}
 
-    def ask(note: Callable[[Exchange], object]) -> Script:
-        return webhooks.connected().write_script(
-            payload, note=note, field=generation_webhook_log.script_result_field()
-        )
+    def call(record: ExchangeRecorder) -> Script:
+        return webhooks.connected().write_script(payload, record=record, field=script_result_field())
 
-    return _step(order_id, "Script webhook", ask, _script_in_words) or Script()
+    return _step(order_id, "Script webhook", call, _describe_script) or Script()
 
 
 def _step(
-    order_id: str,
-    name: str,
-    ask: Callable[[Callable[[Exchange], object]], Any],
-    in_words: Callable[[Any], str],
+    order_id: str, name: str, call: Callable[[ExchangeRecorder], Any], describe: Callable[[Any], str]
 ) -> Any:
-    """What ``ask`` gave, None if it failed; either way noted with the last call that was made for it."""
-    heard: list[Exchange] = []
+    """The result of ``call``, None if it failed; recorded together with the last exchange."""
+    exchanges: list[Exchange] = []
     try:
-        said = ask(heard.append)
-        read, is_bad = in_words(said), isinstance(said, Generation) and _is_bad(said)
+        result = call(exchanges.append)
+        read, is_bad = describe(result), isinstance(result, VideoReply) and _is_bad(result)
     except WebhookError as error:
-        said, read, is_bad = None, error.public_message, True
-    last = heard[-1] if heard else Exchange({}, b"")
+        result, read, is_bad = None, error.public_message, True
+    last = exchanges[-1] if exchanges else Exchange({}, b"")
     step = StepView(
         name=name,
-        sent=admin_webhook_log.without_paths(generation_webhook_log.redacted_body(last.body)),
-        answer=admin_webhook_log.without_paths(generation_webhook_log.redacted_body(last.answer)),
+        sent=_shown(last.body),
+        answer=_shown(last.answer),
         http_status=last.status,
         read=read,
         is_bad=is_bad,
@@ -178,15 +175,15 @@ def _step(
     with transaction() as session:
         row = _locked(session, order_id)
         row.steps = [*row.steps, step.model_dump()]
-        session.add(row)
-    return said
+    return result
 
 
-def _end(order_id: str) -> None:
-    with transaction() as session:
-        row = _locked(session, order_id)
-        row.ended_at = row.ended_at or utcnow()
-        session.add(row)
+def _end(row: TestOrder) -> None:
+    row.ended_at = row.ended_at or utcnow()
+
+
+def _shown(body: bytes) -> str:
+    return webhook_log.strip_url_paths(webhook_log.redacted_body(body))
 
 
 def _locked(session: Session, order_id: str) -> TestOrder:
@@ -196,28 +193,28 @@ def _locked(session: Session, order_id: str) -> TestOrder:
     return row
 
 
-def _is_bad(said: Generation) -> bool:
-    return said.state in ("failed", "rejected") or bool(said.problem)
+def _is_bad(reply: VideoReply) -> bool:
+    return reply.state in ("failed", "rejected") or bool(reply.problem)
 
 
-def _in_words(said: Generation) -> str:
-    if said.problem:
-        return f"Not understood. {said.problem}"
-    if said.is_video:
+def _describe(reply: VideoReply) -> str:
+    if reply.problem:
+        return f"Not understood. {reply.problem}"
+    if reply.is_video:
         return "Finished; the answer is the video itself, which is not kept for a test order."
-    url = admin_webhook_log.without_paths(said.video_url)
+    url = webhook_log.strip_url_paths(reply.video_url)
     words = {
         "ready": f"Finished; the video is at {url}",
         "processing": f"Under way; the video will be at {url}"
         if url
         else "Accepted; the report is waited for.",
-        "failed": f"Failed: {said.message or 'it gives no reason.'}",
-        "rejected": f"Rejected: {said.message or 'it gives no reason.'}",
+        "failed": f"Failed: {reply.message or 'it gives no reason.'}",
+        "rejected": f"Rejected: {reply.message or 'it gives no reason.'}",
     }
-    return words[said.state]
+    return words[reply.state]
 
 
-def _script_in_words(script: Script) -> str:
+def _describe_script(script: Script) -> str:
     parts: Mapping[str, str] = {part: getattr(script, part) for part in SCRIPT}
     missing = [part for part, text in parts.items() if not text]
     return (

@@ -1,6 +1,6 @@
-"""The presenters that the create form offers: those of the installation, and as long as there are none the built-in ones.
+"""The avatars of the create form: the installation's own, or the built-in ones while it has none.
 
-Videos keep the generator's ID that they were made with, so changing or deleting an avatar changes none of them.
+Videos keep the generator's ID that they were made with, so changing or deleting an avatar changes no video.
 """
 
 import hashlib
@@ -21,51 +21,50 @@ from videovault.services.core.access import Caller, check_admin, recheck_admin
 from videovault.services.core.fields import MAX_AVATAR_LENGTH
 from videovault.services.core.views import View
 
-# Pictures from outside, made small and of one kind: only what was decoded here is kept and served.
-
+# Uploaded pictures are decoded, cropped and encoded again: only our own encoding is stored and served.
 PICTURE_SIDE = 256  # pixels
 PICTURE_MEDIA_TYPE = "image/webp"
 MAX_PICTURE_BYTES = 1024 * 1024
 MAX_PIXELS = 16_000_000  # 64 MB once decoded
-MAX_SIDE = 16_000  # a row costs memory of its own, however short it is
+MAX_SIDE = 16_000  # the decoder needs memory for each row of pixels, even a short one
 UNREADABLE_PICTURE = "This is not a picture that can be read. Use a PNG, JPEG or WebP file."
 TOO_MANY_PIXELS = "This picture has too many pixels. Make it at most 4,000 by 4,000, and try again."
 TOO_LARGE = "This picture is too large: at most 1 MiB is possible."
-# Each holds MOST_PIXELS in memory for a moment.
+# Each decoding needs memory for up to MAX_PIXELS.
 decoding = Bulkhead(at_once=1, waiting=4, seconds=10.0)
 
 
 def resize_picture(raw: bytes) -> bytes:
-    """The middle of a PNG, JPEG or WebP picture as a WebP of ``SIDE`` by ``SIDE`` pixels, without its metadata.
+    """The centre of a PNG, JPEG or WebP picture as a square WebP of ``PICTURE_SIDE`` pixels, without metadata.
 
     Raises InvalidInput, Busy.
     """
     if len(raw) > MAX_PICTURE_BYTES:
         raise _invalid(TOO_LARGE)
     with decoding.slot():
-        return _squared(raw)
+        return _crop(raw)
 
 
-def _squared(raw: bytes) -> bytes:
-    from PIL import Image, ImageOps  # 10 MB that only an upload needs
+def _crop(raw: bytes) -> bytes:
+    from PIL import Image, ImageOps  # takes 10 MB of memory, needed only for uploads
 
     try:
         with Image.open(BytesIO(raw), formats=("PNG", "JPEG", "WEBP")) as opened:
             if opened.width * opened.height > MAX_PIXELS or max(opened.size) > MAX_SIDE:
                 raise _invalid(TOO_MANY_PIXELS)
-            opened.draft(
-                "RGB", (PICTURE_SIDE * 2, PICTURE_SIDE * 2)
-            )  # a JPEG need not be decoded in full size
+            # A JPEG need not be decoded in full size.
+            opened.draft("RGB", (PICTURE_SIDE * 2, PICTURE_SIDE * 2))
             upright = ImageOps.exif_transpose(opened).convert("RGBA")
     except Image.DecompressionBombError as error:
         raise _invalid(TOO_MANY_PIXELS) from error
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:  # the last of malformed EXIF
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:  # struct: malformed EXIF
         raise _invalid(UNREADABLE_PICTURE) from error
-    plain = Image.new("RGBA", (PICTURE_SIDE, PICTURE_SIDE))  # one that has no metadata to be written along
-    plain.paste(ImageOps.fit(upright, (PICTURE_SIDE, PICTURE_SIDE)))
-    written = BytesIO()
-    plain.save(written, "WEBP", quality=85)
-    return written.getvalue()
+    # A new image, because it has no metadata that would be saved, too.
+    square = Image.new("RGBA", (PICTURE_SIDE, PICTURE_SIDE))
+    square.paste(ImageOps.fit(upright, (PICTURE_SIDE, PICTURE_SIDE)))
+    webp = BytesIO()
+    square.save(webp, "WEBP", quality=85)
+    return webp.getvalue()
 
 
 def _invalid(message: str) -> InvalidInput:
@@ -74,7 +73,7 @@ def _invalid(message: str) -> InvalidInput:
 
 BUILT_IN_NAMES = ("Maya", "Daniel", "Sofia", "Marcus", "Aisha", "Kenji", "Emma", "Amara", "James")
 MAX_AVATARS = 100
-OTHER_AVATAR = "other"  # what the form says where an ID is typed instead
+OTHER_AVATAR = "other"  # the form's value for an ID that is typed instead
 RULES = {
     "name": Rule("Name", 100, required=True, missing="Enter the name that people see."),
     "generatorId": Rule(
@@ -85,13 +84,12 @@ RULES = {
         exact=True,
     ),
 }
-GONE = "This avatar has been deleted."
 
 
 class AvatarView(View):
-    """An avatar to choose from; ``generator_id`` is what goes to the webhooks.
+    """An avatar to choose from; ``generator_id`` is sent to the webhooks.
 
-    ``avatar_id`` is missing for the built-in ones, ``picture_url`` where there is no picture: its initials are shown.
+    Built-in avatars have no ``avatar_id``. Without a ``picture_url``, the initials are shown.
     """
 
     avatar_id: str | None = None
@@ -106,7 +104,7 @@ class AvatarView(View):
 
 
 class AvatarsView(View):
-    """In the order of the form; ``are_built_in`` while the installation has none of its own."""
+    """In the order of the form; ``are_built_in`` while the installation has no avatars of its own."""
 
     avatars: list[AvatarView]
     are_built_in: bool
@@ -119,14 +117,13 @@ BUILT_IN_AVATARS = [
 
 
 def list_avatars(_caller: Caller) -> AvatarsView:
-    """What the form offers to everybody who is signed in."""
+    """The avatars of the form, for everyone who is signed in."""
     with reading() as session:
-        own = [AvatarView.of(row) for row in _rows(session)]
-    return AvatarsView(avatars=own or BUILT_IN_AVATARS, are_built_in=not own)
+        return _view(_rows(session))
 
 
 def read_picture(_caller: Caller, avatar_id: str) -> bytes:
-    """A WebP of ``pictures.SIDE`` pixels. Raises NotFound."""
+    """A square WebP of ``PICTURE_SIDE`` pixels. Raises NotFound."""
     with reading() as session:
         row = session.get(Avatar, avatar_id)
         if row is None or row.picture is None:
@@ -135,93 +132,92 @@ def read_picture(_caller: Caller, avatar_id: str) -> bytes:
 
 
 def add(caller: Caller, avatar: Mapping[str, str]) -> AvatarView:
-    """Offer one more, after all others: ``avatar`` has a ``name`` and a ``generatorId``.
+    """Add an avatar at the end: ``avatar`` has a ``name`` and a ``generatorId``.
 
-    Raises Forbidden for others than admins, InvalidInput, Conflict where there are ``MOST``.
+    Raises Forbidden for non-admins, InvalidInput, Conflict if there are ``MAX_AVATARS``.
     """
     check_admin(caller)
-    clean = _checked(avatar)
+    clean = _validate(avatar)
     with transaction() as session:
-        rows = _changing(session, caller)
+        rows = _lock_rows(session, caller)
         if len(rows) >= MAX_AVATARS:
             raise Conflict(f"There are {MAX_AVATARS} avatars already. Delete one first.")
         _check_unused(rows, clean["generatorId"])
         position = rows[-1].position + 1 if rows else 0
         row = Avatar(name=clean["name"], generator_id=clean["generatorId"], position=position)
         session.add(row)
-        session.add(Event(kind="avatar_added", actor_id=caller.user_id, detail=_told(row)))
+        _audit(session, "avatar_added", caller, row)
         return AvatarView.of(row)
 
 
 def change(caller: Caller, avatar_id: str, avatar: Mapping[str, str]) -> AvatarView:
-    """Set what is named of ``name`` and ``generatorId``. Raises Forbidden, NotFound, InvalidInput."""
+    """Set ``name`` or ``generatorId``, or both. Raises Forbidden, NotFound, InvalidInput."""
     check_admin(caller)
     with transaction() as session:
-        rows = _changing(session, caller)
-        row = _found(rows, avatar_id)
-        clean = _checked({"name": row.name, "generatorId": row.generator_id, **avatar})
+        rows = _lock_rows(session, caller)
+        row = _get(rows, avatar_id)
+        clean = _validate({"name": row.name, "generatorId": row.generator_id, **avatar})
         _check_unused([other for other in rows if other is not row], clean["generatorId"])
         row.name, row.generator_id = clean["name"], clean["generatorId"]
-        session.add(Event(kind="avatar_changed", actor_id=caller.user_id, detail=_told(row)))
+        _audit(session, "avatar_changed", caller, row)
         return AvatarView.of(row)
 
 
 def set_picture(caller: Caller, avatar_id: str, raw: bytes | None) -> AvatarView:
-    """Show this picture with it, or none. Raises Forbidden, NotFound, and as ``pictures.square`` does."""
+    """Set or remove the picture. Raises Forbidden, NotFound, and as ``resize_picture`` does."""
     check_admin(caller)
-    made = None if raw is None else resize_picture(raw)
+    picture = None if raw is None else resize_picture(raw)
     with transaction() as session:
-        row = _found(_changing(session, caller), avatar_id)
-        row.picture = made
-        row.picture_hash = hashlib.sha256(made).hexdigest()[:16] if made else ""
-        session.add(Event(kind="avatar_changed", actor_id=caller.user_id, detail=_told(row)))
+        row = _get(_lock_rows(session, caller), avatar_id)
+        row.picture = picture
+        row.picture_hash = hashlib.sha256(picture).hexdigest()[:16] if picture else ""
+        _audit(session, "avatar_changed", caller, row)
         return AvatarView.of(row)
 
 
 def reorder(caller: Caller, avatar_ids: Sequence[str]) -> AvatarsView:
-    """Offer them in this order. Raises Forbidden, Conflict unless just those that there are are named, each once."""
+    """Set the order. Raises Forbidden, Conflict unless ``avatar_ids`` names each avatar exactly once."""
     check_admin(caller)
     with transaction() as session:
-        rows = {row.id: row for row in _changing(session, caller)}
+        rows = {row.id: row for row in _lock_rows(session, caller)}
         if sorted(avatar_ids) != sorted(rows):
             raise Conflict("The avatars have changed meanwhile. Load the page again.")
         for position, avatar_id in enumerate(avatar_ids):
             rows[avatar_id].position = position
         session.add(Event(kind="avatars_reordered", actor_id=caller.user_id))
-        own = [AvatarView.of(rows[avatar_id]) for avatar_id in avatar_ids]
-    return AvatarsView(avatars=own or BUILT_IN_AVATARS, are_built_in=not own)
+        return _view([rows[avatar_id] for avatar_id in avatar_ids])
 
 
 def remove(caller: Caller, avatar_id: str) -> None:
-    """Offer it no longer. Raises Forbidden, NotFound."""
+    """Delete an avatar. Raises Forbidden, NotFound."""
     check_admin(caller)
     with transaction() as session:
-        row = _found(_changing(session, caller), avatar_id)
+        row = _get(_lock_rows(session, caller), avatar_id)
         session.delete(row)
-        session.add(Event(kind="avatar_deleted", actor_id=caller.user_id, detail=_told(row)))
+        _audit(session, "avatar_deleted", caller, row)
 
 
 def _rows(session: Session) -> Sequence[Avatar]:
     order = col(Avatar.position), col(Avatar.id)
-    without = defer(Avatar.picture)  # type: ignore[arg-type] # a column; only the route of one picture reads it
-    return session.exec(select(Avatar).options(without).order_by(*order)).all()
+    no_picture = defer(Avatar.picture)  # type: ignore[arg-type] # a column; only the route of one picture reads it
+    return session.exec(select(Avatar).options(no_picture).order_by(*order)).all()
 
 
-def _changing(session: Session, caller: Caller) -> Sequence[Avatar]:
-    """All of them, which no other transaction changes until this one ends."""
+def _lock_rows(session: Session, caller: Caller) -> Sequence[Avatar]:
+    """All avatars, locked until this transaction ends."""
     advisory_lock(session, "avatars")
     recheck_admin(session, caller)
     return _rows(session)
 
 
-def _found(rows: Sequence[Avatar], avatar_id: str) -> Avatar:
+def _get(rows: Sequence[Avatar], avatar_id: str) -> Avatar:
     row = next((row for row in rows if row.id == avatar_id), None)
     if row is None:
-        raise NotFound(GONE)
+        raise NotFound("This avatar has been deleted.")
     return row
 
 
-def _checked(avatar: Mapping[str, str]) -> dict[str, str]:
+def _validate(avatar: Mapping[str, str]) -> dict[str, str]:
     clean = fields.validate(RULES, avatar)
     if clean["generatorId"] == OTHER_AVATAR:
         message = f"“{OTHER_AVATAR}” is what the form calls an ID that is typed. Use another one."
@@ -230,11 +226,17 @@ def _checked(avatar: Mapping[str, str]) -> dict[str, str]:
 
 
 def _check_unused(rows: Sequence[Avatar], generator_id: str) -> None:
-    named = next((row.name for row in rows if row.generator_id == generator_id), None)
-    if named is not None:
-        message = f"{named} has this ID already."
+    owner = next((row.name for row in rows if row.generator_id == generator_id), None)
+    if owner is not None:
+        message = f"{owner} has this ID already."
         raise InvalidInput(message, {"generatorId": message})
 
 
-def _told(row: Avatar) -> dict[str, str]:
-    return {"name": row.name, "generatorId": row.generator_id}
+def _audit(session: Session, kind: str, caller: Caller, row: Avatar) -> None:
+    detail = {"name": row.name, "generatorId": row.generator_id}
+    session.add(Event(kind=kind, actor_id=caller.user_id, detail=detail))
+
+
+def _view(rows: Sequence[Avatar]) -> AvatarsView:
+    own = [AvatarView.of(row) for row in rows]
+    return AvatarsView(avatars=own or BUILT_IN_AVATARS, are_built_in=not own)

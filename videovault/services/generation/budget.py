@@ -1,4 +1,4 @@
-"""How many renders may be ordered on one UTC day, by each account and by all accounts together."""
+"""The daily budget: how many renders each account, and all accounts together, may order per UTC day."""
 
 from datetime import UTC, datetime, time, timedelta
 
@@ -17,7 +17,7 @@ RETENTION = timedelta(days=7)
 
 
 class BudgetView(View):
-    """What is left today: ``left`` of ``limit`` for the account, ``left_in_total`` for all; None without a limit."""
+    """The rest of today's budget: ``left`` of ``limit`` for the account, ``left_in_total`` for all; None: no limit."""
 
     limit: int | None
     left: int | None
@@ -25,12 +25,12 @@ class BudgetView(View):
 
 
 def spend(session: Session, owner_id: str) -> None:
-    """Count one render of an account's video, in the transaction that orders it: both happen or neither.
+    """Count one render of an account's video, in the transaction that orders it.
 
-    Raises RateLimited with the seconds until the next day when the account or the installation has none left.
+    Raises RateLimited with the seconds until the next day if the budget of the account or the installation is used up.
     """
     at = read_db_now(session)
-    count, total = (_counted(session, user_id, at) for user_id in (owner_id, ALL_ACCOUNTS))
+    count, total = (_increment(session, user_id, at) for user_id in (owner_id, ALL_ACCOUNTS))
     limit, limit_in_total = settings().generations_per_day, settings().generations_per_day_total
     if limit and count > limit:
         used = "Your 1 video for today is" if limit == 1 else f"Your {limit:,} videos for today are"
@@ -40,7 +40,7 @@ def spend(session: Session, owner_id: str) -> None:
 
 
 def remaining(caller: Caller) -> BudgetView:
-    """What the caller may still order today."""
+    """The caller's rest of today's budget."""
     limit, limit_in_total = settings().generations_per_day, settings().generations_per_day_total
     if not limit and not limit_in_total:
         return BudgetView(limit=None, left=None, left_in_total=None)
@@ -56,14 +56,14 @@ def remaining(caller: Caller) -> BudgetView:
 
 
 def purge() -> None:
-    """Forget the counts of past days."""
+    """Delete the counts of past days."""
     with transaction() as session:
         oldest = (read_db_now(session) - RETENTION).date()
         session.exec(delete(GenerationCount).where(col(GenerationCount.day) < oldest))
 
 
-def _counted(session: Session, user_id: str, at: datetime) -> int:
-    """Today's count with this render; the row stays locked until the transaction ends, so no two share a number."""
+def _increment(session: Session, user_id: str, at: datetime) -> int:
+    """Today's count including this render. The row stays locked until the transaction ends, so counts are unique."""
     is_postgresql = session.get_bind().dialect.name == "postgresql"
     insert = postgresql.insert(GenerationCount) if is_postgresql else sqlite.insert(GenerationCount)
     counted = insert.values(user_id=user_id, day=at.date(), count=1).on_conflict_do_update(

@@ -1,4 +1,4 @@
-"""The second webhook: a script becomes a video's address, now or by a callback, and is paid for once."""
+"""Orders to the video webhook: a script becomes a video's URL, now or by a callback, and is paid for once."""
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
@@ -9,13 +9,13 @@ from sqlmodel import Session, col, or_, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from videovault import logs, security
-from videovault.backoff import next_poll_at
+from videovault.backoff import poll_delay
 from videovault.config import settings
 from videovault.config.headers import mask_secrets
 from videovault.db import read_db_now, reading, transaction
 from videovault.errors import Conflict, UnsafeUrl, WebhookBusy, WebhookError, WebhookUnanswered
 from videovault.gateways import status_client, webhooks
-from videovault.gateways.webhook_reply import LONGEST_MINUTES, Generation
+from videovault.gateways.webhook_reply import MAX_MINUTES, VideoReply
 from videovault.models import Event, Status, User, Video, utcnow
 from videovault.security import Order
 from videovault.services.core import fields, idempotency, lifecycle, quota, rate_limits
@@ -24,23 +24,22 @@ from videovault.services.core.idempotency import Claim
 from videovault.services.core.lifecycle import Enqueue
 from videovault.services.core.naming import object_key, title_from_text
 from videovault.services.core.views import VideoView
-from videovault.services.generation import budget, webhook_log
+from videovault.services.generation import budget
+from videovault.services.generation.result_field import video_result_field
+from videovault.services.generation.webhook_log import outgoing_recorder
 
 DEFAULT_MINUTES = 15.0
 MIN_RENDER_TIMEOUT = timedelta(minutes=30)
 RENDER_TIMEOUT_FACTOR = 3  # times the estimated time
-BUSY_RETRY_SECONDS = (
-    5.0,
-    60.0,
-    600.0,
-)  # seconds before each repeat, where the webhook does not say when to come back
-BUSY_NOTE = "The generator is busy and has not begun. The order is sent again by itself."
-ORDERED_ONCE = "The video was ordered once and may be in the making, so we wait for the generator's report."
+# Before each repeat, if the webhook sends no Retry-After.
+BUSY_RETRY_SECONDS = (5.0, 60.0, 600.0)
+BUSY_NOTE = "The generator is busy and has not begun. The order is sent again automatically."
+ORDERED_ONCE = "The video was ordered once and may be rendering, so we wait for the generator's report."
 
 Keep = Callable[[Video, Iterator[bytes], int | None], object]
-"""Stores the video that is the answer to its own order: its pieces, and how many bytes they are if that is known.
+"""Stores a video that is the response to its own order: its chunks, and their total size in bytes if known.
 
-Raises WebhookUnanswered when they are not all of it.
+Raises WebhookUnanswered if the response ends early.
 """
 T = TypeVar("T")
 log = logs.get(__name__)
@@ -54,34 +53,34 @@ def request(
     enqueue: Enqueue,
     claim: Claim | None = None,
 ) -> VideoView:
-    """Record a wished-for video, continuing a draft if one is named, and hand it to the worker.
+    """Record a requested video, or request a draft, and enqueue it.
 
-    A video that is in work or ready is answered as it is, so that a double click pays once.
-    ``claim`` is that of the call's idempotency key.
+    A video that is in progress or ready is returned unchanged, so that a double click pays once. ``claim`` belongs to
+    the call's idempotency key.
     Raises InvalidInput, VideoNotFound, Conflict when no generator is set up, QuotaExceeded, RateLimited.
     """
     if not settings().video_webhook:
         raise Conflict(
-            "No video generator is set up. Ask the admin to set VIDEO_WEBHOOK_URL: docs/connect tells how."
+            "No video generator is set up. Ask the admin to set VIDEO_WEBHOOK_URL, as described in docs/connect."
         )
     clean = fields.validate(fields.SCRIPT, script)
     rate_limits.check(rate_limits.GENERATIONS, "generations", caller.user_id)
     with transaction() as session:
         video = _named_or_new(session, caller, video_id, clean)
-        fresh = _start(session, video, caller, **clean)
-        if not fresh:
-            session.refresh(video)  # somebody else started it since it was read
+        is_started = _start(session, video, caller, **clean)
+        if not is_started:
+            session.refresh(video)  # another call started it since it was read
         idempotency.remember(session, claim, video.id)
         view = VideoView.of(video)
-    if fresh:
+    if is_started:
         enqueue(view.video_id)  # after the commit: the worker must find the row
     return view
 
 
 def delivered_url(caller: Caller, video_id: str) -> str | None:
-    """The generator's own address of the caller's video, if it has given one, whatever became of storing it.
+    """The generator's own URL of the caller's video, if it has sent one, stored or not.
 
-    Only the answer to the owner's generate call may show it; not even an admin sees it elsewhere.
+    Only the response to the owner's generate call may show it; not even an admin sees it elsewhere.
     """
     with reading() as session:
         video = open_video(session, caller, video_id, "read").row
@@ -89,84 +88,85 @@ def delivered_url(caller: Caller, video_id: str) -> str | None:
 
 
 def render_again(session: Session, video: Video, caller: Caller) -> None:
-    """Have a failed video rendered anew."""
+    """Render a failed video again."""
     _start(session, video, caller)
 
 
 def send_order(video_id: str, keep: Keep | None = None) -> bool:
-    """The worker's part: call the webhook once for this attempt and note what it said; whether it was called.
+    """The worker's part: call the webhook once for this attempt and apply its reply; returns whether it was called.
 
-    A second run, or one after a crash in the middle, finds the attempt taken and asks nothing: the render may
-    be under way and is paid for, so only the callback, the status address, the deadline or a person go on. A
-    webhook that was too busy to begin anything is asked again later, under the same Idempotency-Key. An answer that
-    is the video itself is not understood without ``keep``.
+    A second run, or one after a crash in the middle, finds the attempt claimed and sends nothing: the render may
+    be in progress and is paid for, so only the callback, the status URL, the deadline or a person continue. A webhook
+    that was too busy to begin is called again later, under the same Idempotency-Key. A reply that is the video itself
+    is not understood without ``keep``.
     """
     claimed = _claim(video_id)
     if claimed is None:
         return False
     video, payload = claimed
-    key, note = f"{video.id}:{video.attempt}", webhook_log.outgoing_recorder("video", video.id)
     try:
-        answer = webhooks.connected().generate(
+        reply = webhooks.connected().generate(
             payload,
-            idempotency_key=key,
-            note=note,
-            field=webhook_log.video_result_field(),
+            idempotency_key=f"{video.id}:{video.attempt}",
+            record=outgoing_recorder("video", video.id),
+            field=video_result_field(),
             keep=partial(keep, video) if keep else None,
         )
     except WebhookUnanswered as unanswered:
-        log.warning("video webhook gave no usable answer, waiting for news", reason=unanswered.public_message)
-        _wait_for_news(video, unanswered)
+        log.warning(
+            "video webhook gave no usable reply, waiting for a report", reason=unanswered.public_message
+        )
+        _wait_for_report(video, unanswered)
     except WebhookBusy as busy:
-        _put_off(video, busy)
+        _postpone(video, busy)
     except WebhookError as error:
         _fail(video, error.code, error.public_message)
     else:
-        if not (answer.is_video and keep):
-            apply_reply(video, answer, why="the webhook answered")
+        if not (reply.is_video and keep):
+            apply_reply(video, reply, why="the webhook answered")
     return True
 
 
-def apply_reply(video: Video, answer: Generation, *, why: str) -> None:
-    """Note what the generator said of ``video``; nothing is changed where its callback was faster."""
-    if answer.state == "failed":
-        _fail(video, "GENERATION_FAILED", answer.message or "The generator failed.", by="generator")
-    elif answer.state == "rejected":
-        _fail(video, "GENERATION_REJECTED", rejection_message(answer.message), by="generator")
+def apply_reply(video: Video, reply: VideoReply, *, why: str) -> None:
+    """Apply the generator's reply to ``video``; nothing changes if its callback was faster."""
+    if reply.state == "failed":
+        _fail(video, "GENERATION_FAILED", reply.message or "The generator failed.", by="generator")
+    elif reply.state == "rejected":
+        _fail(video, "GENERATION_REJECTED", rejection_message(reply.message), by="generator")
     else:
-        url = answer.video_url or video.expected_url
-        with transaction(essential=True) as session:  # the answer may have been paid for
-            if answer.state == "ready" and url:
-                status_url = _usable(answer.status_url) or video.status_url
+        url = reply.video_url or video.expected_url
+        with transaction(essential=True) as session:  # the render may have been paid for
+            if reply.state == "ready" and url:
+                status_url = _allowed(reply.status_url) or video.status_url
                 accept_url(session, video, url, why=why, by="generator", status_url=status_url)
-            elif answer.state == "processing":
-                _keep_waiting(session, video, answer)
+            elif reply.state == "processing":
+                _keep_waiting(session, video, reply)
             else:
-                mark_unread(session, video, answer)
+                mark_unread(session, video, reply)
 
 
-def mark_unread(session: Session, video: Video, answer: Generation) -> bool:
-    """Go on waiting, and have the owner told that something was not understood; whether the video waits."""
-    log.warning("a generator's answer was not understood", video_id=video.id, reason=answer.problem)
+def mark_unread(session: Session, video: Video, reply: VideoReply) -> bool:
+    """Keep waiting, and notify the owner that a reply was not understood; returns whether the video waits."""
+    log.warning("a generator's reply was not understood", video_id=video.id, reason=reply.problem)
     return video.status == Status.GENERATING and lifecycle.update_if_unchanged(
         session, video, unread_at=utcnow()
     )
 
 
 def accept_url(session: Session, video: Video, url: str, *, why: str, **more: Any) -> bool:
-    """The generator's URL is kept before anything is fetched; whether this was the first to bring it.
+    """Queue the video to be fetched from this URL; returns whether this was the first URL to arrive.
 
-    ``more`` as ``lifecycle.move`` takes it. An unfinished upload belongs to the address before: ``tidy`` aborts it.
+    ``more`` as ``lifecycle.transition`` takes it. An unfinished upload belongs to the earlier URL: ``tidy`` aborts it.
     """
-    return lifecycle.transition(session, video, Status.QUEUED, why=why, **_from_address(video, url), **more)
+    return lifecycle.transition(session, video, Status.QUEUED, why=why, **_url_columns(video, url), **more)
 
 
 def replace_url(session: Session, video: Video, url: str) -> bool:
-    """Take another address for a queued video whose own does not give it yet; whether it was taken."""
-    return lifecycle.update_if_unchanged(session, video, **lifecycle.FETCH_NOW, **_from_address(video, url))
+    """Take a new URL for a queued video whose file is not there yet; returns whether it was taken."""
+    return lifecycle.update_if_unchanged(session, video, **lifecycle.FETCH_NOW, **_url_columns(video, url))
 
 
-def _from_address(video: Video, url: str) -> dict[str, Any]:
+def _url_columns(video: Video, url: str) -> dict[str, Any]:
     return {
         "source_url": url,
         "delivered_url": url,
@@ -183,31 +183,31 @@ def _from_address(video: Video, url: str) -> dict[str, Any]:
 
 
 def order_of(video: Video) -> Order:
-    """What the generator renders if it is asked for ``video`` as it is now.
+    """The order for ``video`` as it is now.
 
-    An order of the same script keeps the digest of the first, which another version may have made of fewer fields.
+    An order of the same script keeps its first digest, which an earlier version may have computed from fewer fields.
     """
     return Order(video.id, video.order_digest or security.script_digest(_script(video)), video.attempt)
 
 
 def render_timeout(estimated_minutes: float) -> timedelta:
-    """How long a video may stay processing before it counts as failed."""
+    """How long a video may stay generating before it fails."""
     return max(MIN_RENDER_TIMEOUT, RENDER_TIMEOUT_FACTOR * timedelta(minutes=estimated_minutes))
 
 
-MAX_RENDER_TIMEOUT = render_timeout(LONGEST_MINUTES)
+MAX_RENDER_TIMEOUT = render_timeout(MAX_MINUTES)
 
 
 def fail_overdue() -> None:
-    """Give up on renders whose deadline has passed, with a reason and a way on.
+    """Fail renders whose deadline has passed.
 
-    One whose generator named the address beforehand is fetched from there: not all of them report afterwards.
+    If the generator announced the URL, the video is fetched from there instead: not all generators report the end.
     """
     with reading() as session:
         late = session.exec(_overdue(session, select(Video.id))).all()
     for video_id in late:
         with transaction() as session:
-            # Looked at again, and held: the generator may have named a later time meanwhile.
+            # Read again, and locked: the generator may have given a later time meanwhile.
             overdue = _overdue(session, select(Video)).where(Video.id == video_id)
             video = session.exec(overdue.with_for_update(key_share=True)).first()
             if video and video.expected_url:
@@ -229,11 +229,11 @@ def _named_or_new(session: Session, caller: Caller, video_id: str, clean: Mappin
 
 
 def _start(session: Session, video: Video, caller: Caller, **script: Any) -> bool:
-    """Move to generating as a new attempt; False where the video is on its way or done already."""
+    """Move to generating as a new attempt; False if the video is in progress or ready."""
     if video.status not in (Status.DRAFT, Status.FAILED):
         return False
     quota.check_quota(session, video.owner_id)  # before anything is paid for
-    is_ordered = lifecycle.transition(
+    is_started = lifecycle.transition(
         session,
         video,
         Status.GENERATING,
@@ -256,34 +256,34 @@ def _start(session: Session, video: Video, caller: Caller, **script: Any) -> boo
         error_message=None,
         **lifecycle.script_changes(video, script),
     )
-    if is_ordered:
+    if is_started:
         budget.spend(session, video.owner_id)
-    return is_ordered
+    return is_started
 
 
 def _claim(video_id: str) -> tuple[Video, dict[str, str]] | None:
-    """The video whose generator is to be asked now, and by nobody else, and what to send; the deadline runs from now."""
-    unasked = col(Video.requested_at).is_(None)
+    """The video and the payload to send, if no other worker has claimed the order. The deadline starts now."""
+    unsent = col(Video.requested_at).is_(None)
     due = or_(col(Video.next_ask_at).is_(None), col(Video.next_ask_at) <= utcnow())
     with transaction() as session:
         video = session.get(Video, video_id)
         if video is None or video.status != Status.GENERATING:
             return None
-        until = utcnow() + render_timeout(DEFAULT_MINUTES)
-        taken = {
+        claimed = {
             "requested_at": utcnow(),
             "next_ask_at": None,
-            "deadline_at": until,
+            "deadline_at": utcnow() + render_timeout(DEFAULT_MINUTES),
             "order_digest": order_of(video).script,
             "generator_note": None,
         }
-        if not lifecycle.update_if_unchanged(session, video, unasked, due, **taken):
+        if not lifecycle.update_if_unchanged(session, video, unsent, due, **claimed):
             return None
-        return video, webhook_payload(video, _owner_email(session, video))
+        owner = session.get(User, video.owner_id)
+        return video, webhook_payload(video, owner.email if owner else "")
 
 
 def webhook_payload(video: Video, email: str) -> dict[str, str]:
-    """What is posted to the video webhook; ``email`` is the owner's."""
+    """The body of an order; ``email`` is the owner's."""
     token = security.callback_token(order_of(video))
     return {
         **_script(video),
@@ -300,40 +300,35 @@ def _script(video: Video) -> dict[str, str]:
     return {name: getattr(video, name) for name in fields.SCRIPT}
 
 
-def _owner_email(session: Session, video: Video) -> str:
-    owner = session.get(User, video.owner_id)
-    return owner.email if owner else ""
-
-
-def _wait_for_news(video: Video, unanswered: WebhookUnanswered) -> None:
-    """The render may be under way: it is not ordered again, and its owner is told why nothing moves."""
+def _wait_for_report(video: Video, unanswered: WebhookUnanswered) -> None:
+    """The render may be in progress: it is not ordered again, and the owner sees why nothing moves."""
     note = f"{unanswered.public_message} {ORDERED_ONCE}"
     with transaction(essential=True) as session:
         lifecycle.update_if_unchanged(session, video, generator_note=note)
 
 
-def _put_off(video: Video, busy: WebhookBusy) -> None:
-    """Nothing was begun: send the order again later, but not for ever."""
+def _postpone(video: Video, busy: WebhookBusy) -> None:
+    """The render was not begun: send the order again later, a limited number of times."""
     if video.asks >= len(BUSY_RETRY_SECONDS):
         _fail(video, busy.code, busy.public_message)
         return
-    log.info("video webhook is busy, asking again later", tries=video.asks + 1)
-    later = next_poll_at(video.asks, busy.retry_after or BUSY_RETRY_SECONDS[video.asks])
+    log.info("video webhook is busy, sending the order again later", tries=video.asks + 1)
+    delay = poll_delay(video.asks, busy.retry_after or BUSY_RETRY_SECONDS[video.asks])
     with transaction(essential=True) as session:
         lifecycle.update_if_unchanged(
             session,
             video,
             requested_at=None,
             deadline_at=None,
-            next_ask_at=later,
+            next_ask_at=utcnow() + delay,
             asks=video.asks + 1,
             generator_note=BUSY_NOTE,
         )
 
 
-def _keep_waiting(session: Session, video: Video, answer: Generation) -> None:
-    minutes = answer.estimated_minutes or DEFAULT_MINUTES
-    status_url = _usable(answer.status_url)
+def _keep_waiting(session: Session, video: Video, reply: VideoReply) -> None:
+    minutes = reply.estimated_minutes or DEFAULT_MINUTES
+    status_url = _allowed(reply.status_url)
     lifecycle.update_if_unchanged(
         session,
         video,
@@ -341,20 +336,20 @@ def _keep_waiting(session: Session, video: Video, answer: Generation) -> None:
         deadline_at=utcnow() + render_timeout(minutes),
         generator_note=None,
         status_url=status_url,
-        expected_url=answer.video_url or video.expected_url,
+        expected_url=reply.video_url or video.expected_url,
         unread_at=None,
-        next_ask_at=next_poll_at(0) if status_url else None,
+        next_ask_at=utcnow() + poll_delay(0) if status_url else None,
         asks=0,
     )
 
 
-def _usable(status_url: str) -> str | None:
-    """The status address if it may be asked; without one the callback is waited for."""
+def _allowed(status_url: str) -> str | None:
+    """The status URL if it may be polled; without one the video waits for the callback."""
     try:
         if status_url:
             status_client.client_for(status_url).check(status_url)
     except UnsafeUrl as error:
-        log.warning("status address not used", reason=error.public_message)
+        log.warning("status URL not used", reason=error.public_message)
         return None
     return status_url or None
 

@@ -1,4 +1,4 @@
-"""The first webhook: a brief becomes a script, kept as a draft so that a closed modal loses nothing."""
+"""Scripts: the script webhook turns a brief into a script, saved as a draft so that a closed modal loses nothing."""
 
 import secrets
 from collections.abc import Mapping
@@ -11,20 +11,22 @@ from videovault.config import settings
 from videovault.db import reading, transaction
 from videovault.errors import Conflict, WebhookError
 from videovault.gateways import webhooks
+from videovault.gateways.webhook_reply import Script
 from videovault.models import Event, Status, Video
 from videovault.services.core import fields, lifecycle, quota, rate_limits
 from videovault.services.core.access import Caller, open_video
 from videovault.services.core.naming import title_from_text
 from videovault.services.core.views import ScriptView
-from videovault.services.generation import webhook_log
+from videovault.services.generation.result_field import script_result_field
+from videovault.services.generation.webhook_log import outgoing_recorder
 
 Part = Literal["hook", "body", "conclusion"]
 PARTS: tuple[Part, ...] = get_args(Part)
-MAX_SEED = 10**6  # any number does: another one lets a template, or a model, find other words
+MAX_SEED = 10**6  # any number will do: a different seed makes a template or a model choose other words
 
 
 def write_draft(caller: Caller, brief: Mapping[str, str]) -> ScriptView:
-    """Have a script written for the brief and keep both as a draft.
+    """Have a script written for the brief and save both as a draft.
 
     Without a script webhook the parts are empty, to be written by hand. Raises InvalidInput, RateLimited,
     QuotaExceeded, WebhookError.
@@ -33,19 +35,19 @@ def write_draft(caller: Caller, brief: Mapping[str, str]) -> ScriptView:
 
 
 def compose(caller: Caller, brief: Mapping[str, str]) -> dict[str, str]:
-    """The brief with the script that the webhook writes for it, not yet kept; raises as ``write`` does."""
+    """The brief with the script that the webhook writes for it, not yet saved; raises as ``write_draft`` does."""
     clean = fields.validate(fields.BRIEF, brief)
     rate_limits.check(rate_limits.SCRIPTS, "scripts", caller.user_id)
     with reading() as session:
         quota.check_video_count(session, caller.user_id, adding=1)
-    script = _asked(caller, clean) if settings().script_webhook else webhooks.Script()
-    return clean | {part: _fitted(part, getattr(script, part)) for part in PARTS}
+    script = _call_webhook(caller, clean) if settings().script_webhook else Script()
+    return clean | {part: _fit(part, getattr(script, part)) for part in PARTS}
 
 
 def compose_part(caller: Caller, video_id: str, part: Part) -> str:
-    """One part of a draft as the script webhook words it anew, to go with the others; not yet kept.
+    """One part of a draft, rewritten by the script webhook to match the others; not yet saved.
 
-    Raises VideoNotFound, Conflict where there is no such webhook, RateLimited, WebhookError.
+    Raises VideoNotFound, Conflict without a script webhook, RateLimited, WebhookError.
     """
     if not settings().script_webhook:
         raise Conflict("Nothing is set up to write scripts. Ask the admin to set SCRIPT_WEBHOOK_URL.")
@@ -54,20 +56,20 @@ def compose_part(caller: Caller, video_id: str, part: Part) -> str:
         known = {name: getattr(video, name) for name in (*fields.BRIEF, *PARTS)}
         known["topic"] = video.topic or video.title
     rate_limits.check(rate_limits.SCRIPTS, "scripts", caller.user_id)
-    script = _asked(caller, known | {"part": part, "seed": str(secrets.randbelow(MAX_SEED))})
-    text = _fitted(part, getattr(script, part))
+    script = _call_webhook(caller, known | {"part": part, "seed": str(secrets.randbelow(MAX_SEED))})
+    text = _fit(part, getattr(script, part))
     if not text:
         raise WebhookError(f"The script service answered without a {part}.")
     return text
 
 
 def missing_parts(script: Mapping[str, str]) -> list[Part]:
-    """The parts that the script webhook did not write; none where there is no such webhook."""
+    """The parts that the script webhook did not write; none without a script webhook."""
     return [part for part in PARTS if not script[part]] if settings().script_webhook else []
 
 
 def save_draft(caller: Caller, script: Mapping[str, str]) -> ScriptView:
-    """Keep what ``compose`` made as a draft."""
+    """Save the result of ``compose`` as a draft."""
     with transaction() as session:
         video = lifecycle.new_video(caller.user_id, Status.DRAFT, title_from_text(script["topic"]), **script)
         session.add(video)
@@ -76,7 +78,7 @@ def save_draft(caller: Caller, script: Mapping[str, str]) -> ScriptView:
 
 
 def update_draft(caller: Caller, video_id: str, script: Mapping[str, str]) -> ScriptView:
-    """Keep what was typed into a draft so far, whether complete or not."""
+    """Save the text typed into a draft so far, complete or not."""
     optional = {name: replace(rule, required=False) for name, rule in fields.SCRIPT.items() if name in script}
     clean = fields.validate(optional, script)
     with transaction() as session:
@@ -95,7 +97,7 @@ def read(caller: Caller, video_id: str) -> ScriptView:
 
 
 def latest(caller: Caller) -> ScriptView | None:
-    """The caller's newest script, from which the next brief takes what stays the same."""
+    """The caller's newest script, which prefills the next brief."""
     written = (
         select(Video)
         .where(Video.owner_id == caller.user_id, Video.avatar != "", Video.status != Status.DELETING)
@@ -107,15 +109,15 @@ def latest(caller: Caller) -> ScriptView | None:
         return ScriptView.of(video) if video else None
 
 
-def _asked(caller: Caller, order: Mapping[str, str]) -> webhooks.Script:
-    sent = {**order, "email": caller.email}
+def _call_webhook(caller: Caller, brief: Mapping[str, str]) -> Script:
+    payload = {**brief, "email": caller.email}
     return webhooks.connected().write_script(
-        sent, note=webhook_log.outgoing_recorder("script"), field=webhook_log.script_result_field()
+        payload, record=outgoing_recorder("script"), field=script_result_field()
     )
 
 
-def _fitted(name: str, text: str) -> str:
-    """What a webhook wrote, made to pass our own rules: it may be mended by hand afterwards."""
+def _fit(name: str, text: str) -> str:
+    """Cut to our own rules, so that the draft can be saved and edited."""
     rule = fields.SCRIPT[name]
     printable = "".join(char for char in text if char in "\n\t" or char.isprintable())
     return printable.strip()[: rule.max_length]

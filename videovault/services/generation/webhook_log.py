@@ -1,91 +1,45 @@
-"""Keeps webhook calls, in and out, for the callback inbox: without secrets, and never in the way of the call.
+"""The log of webhook calls, in and out: recorded without secrets, listed for admins, deleted after 30 days.
 
-A call belongs to a video's history only if its caller has proved that it may report on that video. All others share
-a ring of ``MOST_UNPROVEN`` rows. It is a table, not memory, so that admins see it on every replica and after a restart.
-Every bound holds at the moment of writing, so no flood grows the database between two purges.
+Recording never fails the call itself. A call belongs to a video's history only if its caller has proved that it may
+report on that video; all others share ``MAX_UNAUTHENTICATED_CALLS`` rows. The log is a table, not memory, so that
+admins see it on every replica and after a restart. Each bound holds when a row is written, so no flood of calls grows
+the database between two purges.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal
 
 from sqlalchemy import ColumnElement
 from sqlalchemy.exc import SQLAlchemyError
-from sqlmodel import Session, col
+from sqlmodel import Session, col, delete, select
 
 from videovault import logs
 from videovault.config import settings
 from videovault.config.headers import mask_secrets
 from videovault.db import keep_newest, reading, transaction
-from videovault.errors import Conflict, DiskFull, VideoNotFound
+from videovault.errors import DiskFull, VideoNotFound
 from videovault.gateways import webhook_reply
 from videovault.gateways.webhooks import Exchange, ExchangeRecorder
 from videovault.logs import redaction
-from videovault.models import ChosenSetting, Video, WebhookCall, utcnow
-from videovault.services.core import client_ip, rate_limits
+from videovault.models import Video, WebhookCall, utcnow
+from videovault.services.core import client_ip, cursors, rate_limits
 from videovault.services.core.access import Caller, check_admin, open_video
+from videovault.services.core.views import Timestamp, View
+from videovault.services.generation.result_field import video_result_field
 
-# Where in a generator's answer the result stands: as the environment says, else as an admin has chosen on a page.
-
-VIDEO_RESULT_FIELD = "VIDEO_RESULT_FIELD"
-SCRIPT_RESULT_FIELD = "SCRIPT_RESULT_FIELD"
-LONGEST = 200
-
-
-def video_result_field() -> str:
-    """The dotted path to a video's address; empty where it is found by itself."""
-    return settings().video_result_field or _chosen(VIDEO_RESULT_FIELD)
-
-
-def script_result_field() -> str:
-    """The dotted path to a script; empty where it is found by itself."""
-    return settings().script_result_field
-
-
-def choose_result_field(session: Session, caller: Caller, path: str) -> None:
-    """Keep the path for all answers from now on. Raises Forbidden, and Conflict where the environment sets another."""
-    check_admin(caller)
-    if settings().video_result_field:
-        raise Conflict(
-            f"{VIDEO_RESULT_FIELD} is set in the environment, which counts. Change it there, then start again."
-        )
-    row = session.get(ChosenSetting, VIDEO_RESULT_FIELD) or ChosenSetting(
-        name=VIDEO_RESULT_FIELD, value="", chosen_by=""
-    )
-    row.value, row.chosen_by, row.chosen_at = path, caller.user_id, utcnow()
-    session.add(row)
-
-
-def chosen_result_field(caller: Caller) -> str:
-    """The path that an admin has chosen, if it counts; empty without one. Raises Forbidden for anyone but admins."""
-    check_admin(caller)
-    return "" if settings().video_result_field else _chosen(VIDEO_RESULT_FIELD)
-
-
-def reset_result_field(session: Session, caller: Caller) -> bool:
-    """Find addresses by themselves again; whether a path had been chosen. Raises Forbidden."""
-    check_admin(caller)
-    row = session.get(ChosenSetting, VIDEO_RESULT_FIELD)
-    if row is not None:
-        session.delete(row)
-    return row is not None
-
-
-def _chosen(name: str) -> str:
-    with reading() as session:
-        row = session.get(ChosenSetting, name)
-        return row.value if row else ""
-
-
+RETENTION = timedelta(days=30)
 MAX_BODY_BYTES = 16 * 1024
-MAX_UNREAD_BODY_BYTES = 64 * 1024  # of a generator's report, and of an answer that a person is to look at
+MAX_UNREAD_BODY_BYTES = 64 * 1024  # of a generator's report, and of a reply that an admin has to look at
 MAX_HEADERS = 40
-MAX_HEADER_CHARS = 300  # characters, of a name or a value
+MAX_HEADER_CHARS = 300  # of a name or a value
 MAX_CALLS_PER_VIDEO = 200
 MAX_CALLS_WITHOUT_VIDEO = 1000  # our own calls of the script webhook
 MAX_UNAUTHENTICATED_CALLS = 300
 MAX_CALLS_PER_NETWORK = 20
+Direction = Literal["in", "out"]
 Verdict = Literal["accepted", "duplicate", "superseded", "unread", "refused"]
 SECRET_HEADERS = frozenset(
     {"authorization", "proxy-authorization", "cookie", "set-cookie", "webhook-signature", "x-api-key"}
@@ -93,16 +47,17 @@ SECRET_HEADERS = frozenset(
 MASK = "…"
 VIDEO_BODY_PLACEHOLDER = "(a video, which is not kept here)"
 _TOKEN = re.compile(r'("callback_?token"\s*:\s*")(?:[^"\\]|\\.)*', re.IGNORECASE)
+_URL = re.compile(r'(https?://[^/\s"?#\\]+)[^\s"\\]*', re.IGNORECASE)
 
 log = logs.get(__name__)
 
 
 @dataclass(frozen=True)
 class IncomingCall:
-    """A call that reached us, and what became of it; ``why`` for a refusal, ``outcome`` in a word.
+    """A call to our API and its result: ``why`` it was refused, ``outcome`` in a word.
 
-    ``caller`` is None for a call that proved nothing, or a replay of one that proved something; ``video_id`` is the
-    video it reports on, ``address`` the client's.
+    ``caller`` is None for a call without valid credentials, or for a replay of one that had them. ``video_id`` is the
+    video that it reports on, ``address`` the client's IP address.
     """
 
     kind: str
@@ -117,114 +72,233 @@ class IncomingCall:
     address: str = ""
 
 
+class FieldView(View):
+    """A URL in a reply that was not understood; ``path`` is a value for VIDEO_RESULT_FIELD."""
+
+    path: str
+    address: str
+
+
+class WebhookCallView(View):
+    """One webhook call. URLs are cut to their host, because the rest is often a key to the video.
+
+    ``kind`` is ``script``, ``video`` or ``poll`` for outgoing calls, ``status`` for incoming ones. ``answer`` is the
+    response to an outgoing call, ``outcome`` the video's state after an incoming one. ``title`` is the video's current
+    title, empty for a deleted video. ``address`` is the client network of a call without a valid token or signature;
+    such a call has no ``video_id``, even if its body names one. ``fields`` are the URLs to choose from in a reply that
+    was not understood.
+    """
+
+    id: str
+    at: Timestamp
+    direction: Direction
+    kind: str
+    video_id: str | None = None
+    address: str = ""
+    title: str = ""
+    headers: dict[str, str]
+    body: str
+    answer: str
+    verdict: str
+    why: str
+    http_status: int | None = None
+    outcome: str
+    can_be_replayed: bool
+    fields: list[FieldView] = []
+
+    @classmethod
+    def of(cls, row: WebhookCall, title: str = "") -> "WebhookCallView":
+        is_whole_report = row.direction == "in" and not row.is_cut
+        return cls(
+            id=str(row.id),
+            at=row.at,
+            direction="in" if row.direction == "in" else "out",
+            kind=row.kind,
+            video_id=row.video_id,
+            address=row.address,
+            title=title,
+            headers={name: strip_url_paths(value) for name, value in row.headers.items()},
+            body=strip_url_paths(row.body),
+            answer=strip_url_paths(row.answer),
+            verdict=row.verdict,
+            why=row.why,
+            http_status=row.http_status,
+            outcome=row.outcome,
+            can_be_replayed=is_whole_report
+            and (row.video_id is not None or bool(video_id_in(row.body.encode()))),
+            fields=[
+                FieldView(path=field.path, address=strip_url_paths(field.url)) for field in url_fields_of(row)
+            ],
+        )
+
+
+class WebhookCallsView(View):
+    """One page of the log, newest first."""
+
+    deliveries: list[WebhookCallView]
+    next_cursor: str | None = None
+
+
 def outgoing_recorder(
     kind: Literal["script", "video", "poll"], video_id: str | None = None
 ) -> ExchangeRecorder:
-    """What a gateway is to tell of each of its calls. Not to be called inside a transaction."""
+    """Records the calls that a gateway makes. Do not call it inside a transaction."""
 
-    def note(exchange: Exchange) -> None:
+    def record(exchange: Exchange) -> None:
         verdict, why = _verdict(kind, exchange)
-        body, is_cut = _kept_body(exchange.body)
-        most = MAX_UNREAD_BODY_BYTES if verdict == "unread" else MAX_BODY_BYTES
-        _keep(
+        body, is_cut = _redact_body(exchange.body)
+        max_bytes = MAX_UNREAD_BODY_BYTES if verdict == "unread" else MAX_BODY_BYTES
+        _insert(
             WebhookCall(
                 direction="out",
                 kind=kind,
                 video_id=video_id,
-                headers=_harmless(exchange.headers),
+                headers=_redact_headers(exchange.headers),
                 body=body,
                 is_cut=is_cut,
-                answer=_kept_body(exchange.answer, most)[0],
+                answer=_redact_body(exchange.answer, max_bytes)[0],
                 verdict=verdict,
-                why=_masked(why),
+                why=_redact(why),
                 http_status=exchange.status,
                 outcome="not answered" if exchange.status is None else "answered",
             )
         )
 
-    return note
+    return record
 
 
 def record_incoming(call: IncomingCall) -> None:
-    """Keep a call that has been answered; of those that proved nothing, as many as the limits of the address allow.
+    """Record a call that has been answered; without credentials only within the rate limits of its address.
 
-    Not to be called inside a transaction.
+    Do not call it inside a transaction.
     """
-    is_proven = call.caller is not None and _may_report(call.caller, call.video_id)
-    if not is_proven and not rate_limits.count_unauthenticated_callback(call.address):
+    is_authorized = call.caller is not None and _may_report(call.caller, call.video_id)
+    if not is_authorized and not rate_limits.count_unauthenticated_callback(call.address):
         return
     is_generator = call.caller is not None and call.caller.is_generator
-    is_kept_whole = is_generator or call.verdict == "unread"
-    body, is_cut = _kept_body(call.body, MAX_UNREAD_BODY_BYTES if is_kept_whole else MAX_BODY_BYTES)
-    _keep(
+    max_bytes = MAX_UNREAD_BODY_BYTES if is_generator or call.verdict == "unread" else MAX_BODY_BYTES
+    body, is_cut = _redact_body(call.body, max_bytes)
+    _insert(
         WebhookCall(
             direction="in",
             kind=call.kind,
-            video_id=call.video_id if is_proven else None,
-            address="" if is_proven else client_ip.rate_limit_networks(call.address)[-1][0],
-            headers=_harmless(call.headers),
+            video_id=call.video_id if is_authorized else None,
+            address="" if is_authorized else client_ip.rate_limit_networks(call.address)[-1][0],
+            headers=_redact_headers(call.headers),
             body=body,
             is_cut=is_cut,
             verdict=call.verdict,
-            why=_text(call.why.encode())[:MAX_BODY_BYTES],
+            why=_without_nul(call.why)[:MAX_BODY_BYTES],
             http_status=call.http_status,
             outcome=call.outcome,
         )
     )
 
 
+def list_calls(
+    caller: Caller,
+    *,
+    video_id: str = "",
+    direction: Direction | None = None,
+    limit: int = 50,
+    cursor: str = "",
+) -> WebhookCallsView:
+    """One page, newest first; ``cursor`` comes from an earlier page. Raises Forbidden for non-admins, InvalidInput."""
+    check_admin(caller)
+    query = select(WebhookCall).order_by(col(WebhookCall.id).desc()).limit(limit + 1)
+    if video_id:
+        query = query.where(WebhookCall.video_id == video_id)
+    if direction:
+        query = query.where(WebhookCall.direction == direction)
+    if cursor:
+        query = query.where(col(WebhookCall.id) < cursors.decode_id(cursor))
+    with reading() as session:
+        rows = list(session.exec(query))
+        page = rows[:limit]
+        titles = _titles(session, {row.video_id for row in page if row.video_id})
+    next_cursor = str(page[-1].id) if len(rows) > limit else None
+    calls = [WebhookCallView.of(row, titles.get(row.video_id or "", "")) for row in page]
+    return WebhookCallsView(deliveries=calls, next_cursor=next_cursor)
+
+
+def purge(older_than: timedelta = RETENTION) -> None:
+    """Delete old calls; their number is bounded when they are recorded."""
+    with transaction() as session:
+        session.exec(delete(WebhookCall).where(col(WebhookCall.at) < utcnow() - older_than))
+
+
+def url_fields_of(row: WebhookCall) -> list[webhook_reply.UrlField]:
+    """The URLs in a reply or a report that was not understood; none in any other."""
+    return webhook_reply.url_fields(*reply_in(row)) if row.verdict == "unread" else []
+
+
+def reply_in(row: WebhookCall) -> tuple[bytes, str]:
+    """The generator's own message in a call, and its content type."""
+    if row.direction == "in":
+        return row.body.encode(), row.headers.get("content-type", "")
+    return row.answer.encode(), ""
+
+
 def redacted_body(body: bytes) -> str:
-    """The text of a body as it may be kept: cut, and without callback tokens."""
-    return _kept_body(body)[0]
+    """The text of a body as it may be shown: cut to size, and without callback tokens."""
+    return _redact_body(body)[0]
+
+
+def strip_url_paths(text: str) -> str:
+    """Cuts URLs to their host, because the rest is often a key to the video."""
+    return _URL.sub(rf"\1/{MASK}", text)
 
 
 def video_id_in(body: bytes) -> str:
-    """The video that the body of a report names; empty where it names none."""
+    """The video that the body of a report names; empty if it names none."""
     return webhook_reply.read(body).video_id
 
 
 def _verdict(kind: str, exchange: Exchange) -> tuple[Verdict, str]:
-    """What became of a call of ours, and why."""
+    """The verdict on an outgoing call, and the reason for it."""
     if exchange.status is None or exchange.status >= 300:
         return "refused", exchange.fault or f"HTTP {exchange.status}"
     if kind != "script":
-        said = webhook_reply.read(exchange.answer, exchange.content_type, field=video_result_field())
-        if said.problem:
-            return "unread", said.problem
+        reply = webhook_reply.read(exchange.answer, exchange.content_type, field=video_result_field())
+        if reply.problem:
+            return "unread", reply.problem
     return "accepted", ""
 
 
-def _keep(delivery: WebhookCall) -> None:
-    """In a transaction of its own, whatever became of the call's; a record that is lost costs the call nothing."""
+def _insert(row: WebhookCall) -> None:
+    """In its own transaction, independent of the call's. A failure is logged and does not reach the call."""
     try:
         with transaction() as session:
-            if delivery.video_id and session.get(Video, delivery.video_id) is None:
-                delivery.video_id = None
-            session.add(delivery)
+            if row.video_id and session.get(Video, row.video_id) is None:
+                row.video_id = None
+            session.add(row)
             session.flush()
-            for most, rows in _bounds(delivery):
-                keep_newest(session, WebhookCall.id, most, *rows)
+            for max_rows, conditions in _bounds(row):
+                keep_newest(session, WebhookCall.id, max_rows, *conditions)
     except (SQLAlchemyError, DiskFull) as error:
-        log.warning("a webhook call could not be kept", kind=delivery.kind, reason=type(error).__name__)
+        log.warning("a webhook call could not be recorded", kind=row.kind, reason=type(error).__name__)
 
 
-def _bounds(delivery: WebhookCall) -> list[tuple[int, list[ColumnElement[bool]]]]:
-    """How many rows there may be of those that this one belongs to."""
+def _bounds(row: WebhookCall) -> list[tuple[int, list[ColumnElement[bool]]]]:
+    """The groups that this row counts towards, each with its maximum number of rows."""
     video_id, direction, address = (
         col(WebhookCall.video_id),
         col(WebhookCall.direction),
         col(WebhookCall.address),
     )
-    if delivery.video_id:
-        return [(MAX_CALLS_PER_VIDEO, [video_id == delivery.video_id])]
-    rows = [video_id.is_(None), direction == delivery.direction]
-    if delivery.direction == "out":
-        return [(MAX_CALLS_WITHOUT_VIDEO, rows)]
-    return [(MAX_CALLS_PER_NETWORK, [*rows, address == delivery.address]), (MAX_UNAUTHENTICATED_CALLS, rows)]
+    if row.video_id:
+        return [(MAX_CALLS_PER_VIDEO, [video_id == row.video_id])]
+    conditions = [video_id.is_(None), direction == row.direction]
+    if row.direction == "out":
+        return [(MAX_CALLS_WITHOUT_VIDEO, conditions)]
+    return [
+        (MAX_CALLS_PER_NETWORK, [*conditions, address == row.address]),
+        (MAX_UNAUTHENTICATED_CALLS, conditions),
+    ]
 
 
 def _may_report(caller: Caller, video_id: str) -> bool:
-    """A generator has proved which video it reports on; a person reports on videos that the person may see."""
+    """A generator has proved which video it reports on; people may report on the videos that they may see."""
     if caller.is_generator:
         return True
     try:
@@ -235,31 +309,35 @@ def _may_report(caller: Caller, video_id: str) -> bool:
     return True
 
 
-def _harmless(headers: Mapping[str, str]) -> dict[str, str]:
-    told = [(name.lower(), value) for name, value in headers.items() if name.lower() not in SECRET_HEADERS]
-    return {name[:MAX_HEADER_CHARS]: _cut(value) for name, value in told[:MAX_HEADERS]}
+def _redact_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    shown = [(name.lower(), value) for name, value in headers.items() if name.lower() not in SECRET_HEADERS]
+    return {name[:MAX_HEADER_CHARS]: _redact_header(value) for name, value in shown[:MAX_HEADERS]}
 
 
-def _masked(text: str) -> str:
-    """Without callback tokens, addresses that hold one, and what WEBHOOK_HEADERS add; services may echo them."""
+def _redact_header(value: str) -> str:
+    is_whole = len(value) <= MAX_HEADER_CHARS
+    return _without_nul(_redact(value if is_whole else value[:MAX_HEADER_CHARS] + MASK))
+
+
+def _redact_body(body: bytes, max_bytes: int = MAX_BODY_BYTES) -> tuple[str, bool]:
+    """The text to record, and whether it is incomplete."""
+    if webhook_reply.is_video(body):
+        return VIDEO_BODY_PLACEHOLDER, True
+    text = _without_nul(_redact(body[:max_bytes].decode(errors="replace")))
+    cut = text.encode()[:max_bytes].decode(errors="ignore")
+    return cut, cut != text or len(body) > max_bytes
+
+
+def _redact(text: str) -> str:
+    """Masks callback tokens, URLs that contain one, and the values of WEBHOOK_HEADERS: services may echo them."""
     text = redaction.CALLBACK_PATH.sub(rf"\g<1>{MASK}", _TOKEN.sub(rf"\g<1>{MASK}", text))
     return mask_secrets(redaction.SIGNED_TOKEN.sub(MASK, text), settings().header_secrets)
 
 
-def _cut(value: str) -> str:
-    whole = len(value) <= MAX_HEADER_CHARS
-    return _text(_masked(value if whole else value[:MAX_HEADER_CHARS] + MASK).encode())
+def _without_nul(text: str) -> str:
+    """PostgreSQL stores neither NUL nor lone surrogates."""
+    return text.encode(errors="replace").decode().replace("\x00", "\ufffd")
 
 
-def _kept_body(body: bytes, most: int = MAX_BODY_BYTES) -> tuple[str, bool]:
-    """The text that is kept, and whether it is not all of it."""
-    if webhook_reply.is_video(body):
-        return VIDEO_BODY_PLACEHOLDER, True
-    text = _text(_masked(body[:most].decode(errors="replace")).encode())
-    kept = text.encode()[:most].decode(errors="ignore")
-    return kept, kept != text or len(body) > most
-
-
-def _text(raw: bytes) -> str:
-    """PostgreSQL takes no NUL."""
-    return raw.decode(errors="replace").replace("\x00", "\ufffd")
+def _titles(session: Session, video_ids: Collection[str]) -> dict[str, str]:
+    return dict(session.exec(select(Video.id, Video.title).where(col(Video.id).in_(video_ids))).all())

@@ -6,17 +6,17 @@ from videovault import db, logs
 from videovault.errors import VideoVaultError
 from videovault.services.accounts import accounts as accounts_deletion
 from videovault.services.accounts import invitations, sessions
-from videovault.services.admin import rescue
 from videovault.services.admin.checks import object_store
 from videovault.services.core import audit, idempotency
 from videovault.services.core.lifecycle import Enqueue
-from videovault.services.generation import budget, callbacks, orders
+from videovault.services.generation import budget, callbacks, orders, webhook_log
 from videovault.services.notifications import outbox
 from videovault.services.transfer import cleanup, response_video, scheduler, worker_registry
 from videovault.services.videos import deletion as videos_deletion
 from videovault.services.videos import sidecar
 
 Step = Callable[[], object]
+
 log = logs.get(__name__)
 
 
@@ -35,7 +35,7 @@ def run_all(*steps: Step) -> None:
 PURGES: tuple[Step, ...] = (
     sessions.purge,
     invitations.purge,
-    rescue.purge,
+    webhook_log.purge,
     idempotency.purge,
     outbox.purge,
     worker_registry.purge,

@@ -9,7 +9,7 @@ from typing import Any
 from sqlmodel import Session, col, delete, select
 
 from videovault import logs, security
-from videovault.backoff import next_fetch_at
+from videovault.backoff import refetch_delay
 from videovault.db import db_now, read_db_now, reading, transaction
 from videovault.errors import SourceError, StorageError, VideoVaultError, is_transient
 from videovault.gateways import probe, s3_retry, source, storage
@@ -281,7 +281,7 @@ def _postpone(video: Video) -> bool:
             why="its address does not give it yet",
             heartbeat_at=None,
             refused_since=since,
-            next_fetch_at=min(next_fetch_at(since, at), since + MAX_REFUSED),
+            next_fetch_at=min(at + refetch_delay(at - since), since + MAX_REFUSED),
         )
     if not postponed:
         clean_up_after(video)

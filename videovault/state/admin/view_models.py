@@ -5,9 +5,9 @@ from urllib.parse import urlencode
 
 from videovault.services.accounts.views import AdminUserView
 from videovault.services.admin.checks import CheckView, StepView
-from videovault.services.admin.rescue import WebhookCallView
 from videovault.services.admin.test_order import StepView as StepOfOrder
 from videovault.services.core.views import AdminVideoView, iso_utc
+from videovault.services.generation.webhook_log import WebhookCallView
 from videovault.state import wording
 from videovault.state.view_models import Card, ViewModel
 

@@ -4,9 +4,8 @@ from typing import Any, Literal, cast
 
 from videovault import worker
 from videovault.services.admin import rescue
-from videovault.services.admin import rescue as admin_webhook_log
 from videovault.services.core.access import Caller
-from videovault.services.generation import webhook_log as generation_webhook_log
+from videovault.services.generation import result_field, webhook_log
 from videovault.services.videos import gallery
 from videovault.state import wording
 from videovault.state.admin.base import AdminState
@@ -47,7 +46,7 @@ class AdminWebhookLogState(RefreshableList, AdminState):
     @signed_in
     async def replay(self, caller: Caller, delivery_id: str) -> None:
         """Apply the report again."""
-        video = await run_in_io_pool(admin_webhook_log.replay, caller, delivery_id, enqueue=worker.enqueue)
+        video = await run_in_io_pool(rescue.replay, caller, delivery_id, enqueue=worker.enqueue)
         self._say(f"The report on “{video.title}” is applied.")
         await self._read(caller)
 
@@ -55,27 +54,27 @@ class AdminWebhookLogState(RefreshableList, AdminState):
     async def choose(self, caller: Caller, delivery_id: str, path: str) -> None:
         """Read the video's address from this field of all answers, and go on with the videos that wait for it."""
         count = await run_in_io_pool(
-            admin_webhook_log.choose_result_field, caller, delivery_id, path, enqueue=worker.enqueue
+            rescue.choose_result_field, caller, delivery_id, path, enqueue=worker.enqueue
         )
-        self._say(wording.field_chosen(generation_webhook_log.VIDEO_RESULT_FIELD, path, count))
+        self._say(wording.field_chosen(result_field.VIDEO_RESULT_FIELD, path, count))
         await self._read(caller)
 
     @signed_in
     async def forget_field(self, caller: Caller) -> None:
         """Find addresses by themselves again."""
-        await run_in_db_pool(admin_webhook_log.reset_result_field, caller)
+        await run_in_db_pool(rescue.reset_result_field, caller)
         self._say(wording.FIELD_FORGOTTEN)
         await self._read(caller)
 
     async def _read(self, caller: Caller, cursor: str = "") -> None:
         direction = cast("Literal['in', 'out'] | None", self.direction or None)
         found = await run_in_db_pool(
-            admin_webhook_log.list_calls, caller, direction=direction, limit=PAGE, cursor=cursor
+            webhook_log.list_calls, caller, direction=direction, limit=PAGE, cursor=cursor
         )
         calls = [WebhookCall.of(view) for view in found.deliveries]
         self.calls = [*self.calls, *calls] if cursor else calls
         self._cursor, self.has_more = found.next_cursor or "", found.next_cursor is not None
-        self.chosen_field = await run_in_db_pool(generation_webhook_log.chosen_result_field, caller)
+        self.chosen_field = await run_in_db_pool(result_field.chosen_result_field, caller)
         self.is_loaded = True
 
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from videovault import logs
+from videovault.backoff import exponential
 from videovault.errors import UpstreamError
 from videovault.gateways import s3_retry
 from videovault.gateways.s3_retry import interruptible_sleep
@@ -65,4 +66,4 @@ def storage_retry_policy(policy: RetryPolicy, check: Check) -> Iterator[None]:
 
 def backoff(policy: RetryPolicy, failures: int) -> float:
     """Seconds before the next attempt."""
-    return s3_retry.backoff(policy.first_pause, policy.max_pause, failures)
+    return exponential(policy.first_pause, policy.max_pause, failures)
