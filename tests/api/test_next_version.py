@@ -48,7 +48,7 @@ told = {"userId": order["userId"], "videoId": order["videoId"], "status": "ready
 token = {"Authorization": "Bearer " + order["callbackToken"]}
 reported = client.put("/api/auth/video/status", json=told, headers=token)
 again = client.post(call["path"], json=call["json"], headers=call["headers"])
-report = reconcile.reconcile(repair=False, least_age=timedelta(0))
+report = reconcile.reconcile(repair=False, min_age=timedelta(0))
 print(json.dumps({
     "has the field": "tone" in fields.SCRIPT,
     "report": [reported.status_code, reported.json()["data"]["progress"]["stage"]],

@@ -1,4 +1,4 @@
-"""`python -m videovault backup` and `restore`: with the embedded S3, which runs for as long as it takes."""
+"""`python -m videovault backup` and `restore` with the embedded S3, which is started for the command."""
 
 import fcntl
 import subprocess
@@ -22,7 +22,7 @@ from videovault.services.videos import gallery
 pytestmark = pytest.mark.process
 
 MIB = 1024**2
-# What it prints last is the most memory that it ever had, in MiB.
+# Prints its peak memory in MiB last.
 MEASURED = """
 import sys
 from pathlib import Path
@@ -51,7 +51,7 @@ def stored(installation: Path, generator: Generator) -> str:
         return next(key for key in storage.connected().keys() if key.endswith(".mp4"))  # noqa: SIM118 - not a dict
 
 
-def test_from_backup_to_restore_a_person_reads_what_happened(
+def test_output_from_backup_to_restore(
     stored: str,
     folder: Path,
     installation: Path,
@@ -60,9 +60,9 @@ def test_from_backup_to_restore_a_person_reads_what_happened(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["backup", str(folder)]) == 0
-    said = capsys.readouterr().out
-    assert "1 stored videos; 3 objects of" in said
-    assert "The backup holds the secret key of the installation" in said
+    output = capsys.readouterr().out
+    assert "1 stored videos; 3 objects of" in output
+    assert "The backup holds the secret key of the installation" in output
     assert main(["backup", str(folder)]) == 0
     assert "of which 0 of 0" in capsys.readouterr().out
     assert main(["backup", "--verify", str(folder)]) == 0
@@ -70,9 +70,9 @@ def test_from_backup_to_restore_a_person_reads_what_happened(
 
     configure(DATA_DIR=installation / "new")
     assert main(["restore", str(folder)]) == 0
-    said = capsys.readouterr().out
-    for told in ("Objects: 3 of", "Everyone has to sign in again", "reconcile"):
-        assert told in said
+    output = capsys.readouterr().out
+    for text in ("Objects: 3 of", "Everyone has to sign in again", "reconcile"):
+        assert text in output
     kept = s3.bucket_folder(installation / "new") / stored
     assert kept.read_bytes() == mp4
     assert kept.stat().st_mode & 0o077 == 0
@@ -83,7 +83,7 @@ def test_from_backup_to_restore_a_person_reads_what_happened(
 
 
 @pytest.mark.usefixtures("stored")
-def test_what_is_missing_is_named_and_told_by_the_exit_status(
+def test_missing_objects_are_named_and_exit_with_1(
     folder: Path, stored: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (s3.bucket_folder(settings().data_dir) / stored).unlink()
@@ -94,9 +94,7 @@ def test_what_is_missing_is_named_and_told_by_the_exit_status(
 
 
 @pytest.mark.usefixtures("stored")
-def test_verifying_makes_nothing_where_it_runs(
-    folder: Path, installation: Path, configure: Configure
-) -> None:
+def test_verify_does_not_create_a_data_dir(folder: Path, installation: Path, configure: Configure) -> None:
     assert main(["backup", str(folder)]) == 0
     configure(DATA_DIR=installation / "nothing")
     assert main(["backup", "--verify", str(folder)]) == 0
@@ -104,7 +102,7 @@ def test_verifying_makes_nothing_where_it_runs(
 
 
 @pytest.mark.usefixtures("stored")
-def test_nothing_is_restored_under_a_running_app(
+def test_restore_refuses_a_running_app(
     folder: Path, installation: Path, configure: Configure, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["backup", str(folder)]) == 0
@@ -118,7 +116,7 @@ def test_nothing_is_restored_under_a_running_app(
 
 
 @pytest.mark.parametrize("command", ["run", "worker"])
-def test_nothing_starts_on_what_is_half_restored(
+def test_nothing_starts_after_an_interrupted_restore(
     installation: Path, command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (installation / "var" / RESTORE_MARKER).touch()
@@ -128,7 +126,7 @@ def test_nothing_starts_on_what_is_half_restored(
 
 @pytest.mark.usefixtures("stored")
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_memory_does_not_grow_with_the_size_of_an_object(
+def test_memory_does_not_grow_with_object_size(
     folder: Path, installation: Path, configure: Configure
 ) -> None:
     needed = [measured("backup", folder)]

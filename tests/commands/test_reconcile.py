@@ -1,4 +1,4 @@
-"""`python -m videovault reconcile`: what a person reads, what a program reads, and the exit status."""
+"""`python -m videovault reconcile`: text output, JSON output and exit status."""
 
 import json
 from pathlib import Path
@@ -26,7 +26,7 @@ def anna(installation: Path) -> Caller:
 
 @pytest.fixture
 def video_id(moto_s3: Storage, generator: Generator, anna: Caller) -> str:
-    """A stored video with a title that must not be taken for markup."""
+    """A stored video whose title looks like markup."""
     del moto_s3
     view = gallery.store_link(anna, generator.video_url, anna.email, "[red]Launch", enqueue=lambda _: None)
     pipeline.produce(view.video_id, stopping=lambda: False)
@@ -38,29 +38,29 @@ def lose(vault: Storage, ending: str) -> None:
 
 
 @pytest.mark.usefixtures("video_id")
-def test_where_all_is_well_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_findings(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["reconcile"]) == 0
-    said = capsys.readouterr().out
-    assert "1 stored videos; 3 objects of" in said
-    assert "Bucket and database agree." in said
+    output = capsys.readouterr().out
+    assert "1 stored videos; 3 objects of" in output
+    assert "Bucket and database agree." in output
 
 
-def test_what_is_found_is_counted_named_and_explained(
+def test_findings_are_counted_named_and_explained(
     video_id: str, moto_s3: Storage, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lose(moto_s3, "video.json")
     assert main(["reconcile"]) == 1
-    said = capsys.readouterr().out
-    assert "Sidecars that are missing or out of date" in said
-    assert f"{video_id}  [red]Launch" in said
-    assert "What to do next" in said
-    assert "--repair writes them." in said
+    output = capsys.readouterr().out
+    assert "Missing or outdated sidecars" in output
+    assert f"{video_id}  [red]Launch" in output
+    assert "What to do next" in output
+    assert "Repair writes them." in output
     assert main(["reconcile", "--repair"]) == 0
-    assert "Everything that can be mended is mended." in capsys.readouterr().out
+    assert "Everything that can be repaired is repaired." in capsys.readouterr().out
     assert main(["reconcile"]) == 0
 
 
-def test_what_could_not_be_mended_is_told_by_the_exit_status(
+def test_exit_status_is_1_when_findings_are_left(
     video_id: str, anna: Caller, moto_s3: Storage, capsys: pytest.CaptureFixture[str]
 ) -> None:
     key = f"videos/{anna.user_id}/{video_id}/1_young.mp4"
@@ -70,30 +70,30 @@ def test_what_could_not_be_mended_is_told_by_the_exit_status(
 
 
 @pytest.mark.usefixtures("video_id")
-def test_programs_get_json_and_nothing_else(moto_s3: Storage, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_output(moto_s3: Storage, capsys: pytest.CaptureFixture[str]) -> None:
     lose(moto_s3, "poster.webp")
     assert main(["reconcile", "--json"]) == 1
     report = json.loads(capsys.readouterr().out)
     assert (report["videos"], report["left"], report["found"][0]["kind"]) == (1, 1, "missing_poster")
 
 
-def test_a_lost_database_is_rebuilt_and_the_output_says_what_comes_next(
+def test_rebuild_prints_the_next_steps(
     video_id: str, anna: Caller, configure: Configure, capsys: pytest.CaptureFixture[str]
 ) -> None:
     configure(DATABASE_URL="sqlite:///new.db")
     assert main(["reconcile", "--repair"]) == 2
     assert "--rebuild" in capsys.readouterr().err
     assert main(["reconcile", "--rebuild"]) == 0
-    said = capsys.readouterr().out
-    for told in (anna.email, "links that were shared before", "create-admin"):
-        assert told in said
+    output = capsys.readouterr().out
+    for text in (anna.email, "earlier share links", "create-admin"):
+        assert text in output
     assert gallery.get(anna, video_id).title == "[red]Launch"
     assert main(["reconcile", "--rebuild"]) == 0
-    assert "Nothing was to be rebuilt." in capsys.readouterr().out
+    assert "There was nothing to rebuild." in capsys.readouterr().out
     assert main(["reconcile"]) == 0
 
 
-def test_what_cannot_be_rebuilt_is_named(
+def test_folder_that_cannot_be_rebuilt_is_named(
     video_id: str, moto_s3: Storage, configure: Configure, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lose(moto_s3, ".mp4")
@@ -105,7 +105,7 @@ def test_what_cannot_be_rebuilt_is_named(
     assert video_id in rebuilt["notRebuilt"]["examples"][0]["name"]
 
 
-def test_the_embedded_s3_runs_for_as_long_as_it_takes(
+def test_embedded_s3_is_started_for_the_command(
     installation: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     del installation
@@ -113,6 +113,6 @@ def test_the_embedded_s3_runs_for_as_long_as_it_takes(
     assert "Bucket and database agree." in capsys.readouterr().out
 
 
-def test_repairing_and_rebuilding_are_two_things() -> None:
+def test_repair_and_rebuild_exclude_each_other() -> None:
     with pytest.raises(SystemExit):
         main(["reconcile", "--repair", "--rebuild"])

@@ -1,4 +1,4 @@
-"""`python -m videovault backup` and `restore` as a person reads them: what was copied, and what is wrong."""
+"""Output of `python -m videovault backup` and `restore`: what was copied, and what is wrong."""
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
@@ -8,90 +8,86 @@ from rich.console import Console
 from rich.text import Text
 
 from videovault.formatting import format_size
-from videovault.services.maintenance import backup
-from videovault.services.maintenance.backup import Findings, Restored
+from videovault.services.maintenance.backup.restore import Restored, restore_backup
+from videovault.services.maintenance.backup.save import Findings, save_backup, verify_backup
 
-DONE, SOMETHING = 0, 1
-KEY_IN_SETTINGS = "SECRET_KEY comes from the settings and is not in the backup: keep it elsewhere. Without it the backup opens nothing."
-KEY_IN_BACKUP = (
-    "The backup holds the secret key of the installation: who can read the folder can open everything in it."
-)
+COMPLETE, PROBLEMS = 0, 1
+KEY_IN_SETTINGS = "SECRET_KEY comes from the settings and is not in the backup: keep it elsewhere. The backup is useless without it."
+KEY_IN_BACKUP = "The backup holds the secret key of the installation: anyone who can read the folder can open everything in it."
 
 
 def save(folder: Path) -> int:
-    """Take a backup and tell of it on stdout; the exit status: 1 when something is missing from it, else 0."""
-    saved = backup.save(folder)
-    made = saved.manifest
-    _say(
+    """Take a backup and print the result; the exit status is 1 when something is missing from it, else 0."""
+    saved = save_backup(folder)
+    manifest = saved.manifest
+    _print(
         f"{'Continued and completed' if saved.continued else 'Completed'} the backup in {folder}: "
-        f"{made.videos:,} stored videos; {made.objects:,} objects of {format_size(made.bytes)}, "
+        f"{manifest.videos:,} stored videos; {manifest.objects:,} objects of {format_size(manifest.bytes)}, "
         f"of which {saved.copied:,} of {format_size(saved.copied_bytes)} were copied now.",
-        KEY_IN_BACKUP if made.key.source == "installation" else KEY_IN_SETTINGS,
+        KEY_IN_BACKUP if manifest.key.source == "installation" else KEY_IN_SETTINGS,
     )
-    return _tell(saved.findings, "These are missing from the backup or cannot be opened")
+    return _print_findings(saved.findings, "These are missing from the backup or cannot be opened")
 
 
 def verify(folder: Path) -> int:
-    """Check a backup and tell of it on stdout; the exit status: 1 when something is wrong, else 0."""
-    verified = backup.verify(folder)
-    made = verified.manifest
-    _say(
-        f"The backup in {folder} was taken at {made.taken_at:%Y-%m-%d %H:%M:%S} UTC: {made.videos:,} stored videos; "
-        f"{made.objects:,} objects of {format_size(made.bytes)}; a {made.database.kind} database of revision "
-        f"{made.database.revision}."
+    """Check a backup and print the result; the exit status is 1 when something is wrong, else 0."""
+    verified = verify_backup(folder)
+    manifest = verified.manifest
+    _print(
+        f"The backup in {folder} was taken at {manifest.taken_at:%Y-%m-%d %H:%M:%S} UTC: {manifest.videos:,} stored videos; "
+        f"{manifest.objects:,} objects of {format_size(manifest.bytes)}; a {manifest.database.kind} database of revision "
+        f"{manifest.database.revision}."
     )
     if not verified.findings.count:
-        _say(
-            "Every file is as it was written, every stored video has its object, and the key opens every secret key."
-        )
-    return _tell(verified.findings, "This is wrong")
+        _print("Every file is intact, every stored video has its object, and the key opens every secret key.")
+    return _print_findings(verified.findings, "This is wrong")
 
 
 def restore(folder: Path, *, force: bool, storage_running: Callable[[], AbstractContextManager[None]]) -> int:
-    """Restore a backup and tell of it on stdout; the exit status: 1 when something was missing from it, else 0."""
-    restored = backup.restore(folder, force=force, storage_running=storage_running)
-    _say(*_restored(restored, folder))
-    return _tell(restored.findings, "These were missing from the backup or cannot be opened")
+    """Restore a backup and print the result; the exit status is 1 when something was missing from it, else 0."""
+    restored = restore_backup(folder, force=force, storage_running=storage_running)
+    _print(*_restore_lines(restored, folder))
+    return _print_findings(restored.findings, "These were missing from the backup or cannot be opened")
 
 
-def _restored(restored: Restored, folder: Path) -> Iterable[str]:
-    made, objects, settled = restored.manifest, restored.objects, restored.settled
-    yield f"Restored the backup of {made.taken_at:%Y-%m-%d %H:%M:%S} UTC from {folder}."
+def _restore_lines(restored: Restored, folder: Path) -> Iterable[str]:
+    manifest, objects, adjusted = restored.manifest, restored.objects, restored.adjusted
+    yield f"Restored the backup of {manifest.taken_at:%Y-%m-%d %H:%M:%S} UTC from {folder}."
     yield (
-        f"Objects: {objects.put:,} of {format_size(objects.bytes)} put into the bucket, {objects.present:,} were there already."
+        f"Objects: {objects.put:,} of {format_size(objects.bytes)} uploaded, {objects.present:,} were already in the bucket."
     )
     for count, sentence in (
-        (settled.queued, "that were being stored are queued: each is fetched from its source again."),
-        (settled.awaited, "wait for their generators, which have at least half an hour to report."),
-        (settled.never_requested, "were about to be ordered and are marked as failed: their owners decide."),
-        (settled.lost, "have no object, or another one, and are marked as failed."),
-        (settled.retagged, "have new tags on their objects."),
+        (adjusted.queued, "were being stored and are queued: each is fetched from its source again."),
+        (adjusted.awaited, "wait for their generators, which have at least half an hour to report."),
+        (adjusted.not_ordered, "were about to be ordered and are marked as failed: their owners can retry."),
+        (adjusted.lost, "have no object, or a different one, and are marked as failed."),
+        (adjusted.retagged, "have new tags on their objects."),
     ):
         if count:
             yield f"Videos: {count:,} {sentence}"
-    yield f"Notices that were not sent yet: {settled.notices:,}, not sent, since they may have been sent after the backup."
+    yield f"Unsent notices: {adjusted.notices:,}, discarded, since they may have been sent after the backup."
     yield (
-        f"Everyone has to sign in again ({settled.sessions:,} sessions ended). API tokens and passwords are those of "
-        "the backup, also those that were revoked or changed after it: revoke tokens that must not work."
+        f"Everyone has to sign in again ({adjusted.sessions:,} sessions ended). API tokens and passwords are those of "
+        "the backup, even if they were revoked or changed later: revoke tokens that must not work."
     )
-    for place in restored.aside:
-        yield f"What was here before is kept as {place}."
-    yield "Next: start VideoVault, and compare bucket and database by `python -m videovault reconcile`."
+    for path in restored.aside:
+        yield f"The previous content is kept as {path}."
+    yield "Next: start VideoVault, and compare bucket and database with `python -m videovault reconcile`."
 
 
-def _tell(findings: Findings, title: str) -> int:
+def _print_findings(findings: Findings, title: str) -> int:
     if not findings.count:
-        return DONE
+        return COMPLETE
     more = (
         f" (the first {len(findings.named)} of {findings.count:,})"
         if findings.count > len(findings.named)
         else ""
     )
-    _say("", f"{title}{more}:", *(f"  {each}" for each in findings.named))
-    return SOMETHING
+    _print("", f"{title}{more}:", *(f"  {each}" for each in findings.named))
+    return PROBLEMS
 
 
-def _say(*lines: str) -> None:
+def _print(*lines: str) -> None:
     console = Console(highlight=False, soft_wrap=True)
     for line in lines:  # names from outside are no markup, and what cannot be printed is left out
         console.print(Text("".join(char for char in line if char.isprintable())))

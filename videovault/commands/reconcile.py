@@ -1,4 +1,4 @@
-"""`python -m videovault reconcile` as a person reads it: a table, the first of each class, and what to do next."""
+"""Output of `python -m videovault reconcile`: a table, the first examples of each class, and what to do next."""
 
 from collections.abc import Iterable
 
@@ -10,22 +10,22 @@ from rich.text import Text
 from videovault.services.maintenance import reconcile
 from videovault.services.maintenance.reconcile import Example, Group, Rebuilt, Report
 
-NOTHING, SOMETHING = 0, 1
+NOTHING_LEFT, FINDINGS_LEFT = 0, 1
 CREATE_ADMIN = "python -m videovault create-admin"
 
 
 def run(*, repair: bool, rebuild: bool, as_json: bool) -> int:
-    """Do it and tell of it on stdout; the exit status: 1 when there is something left to do, else 0."""
+    """Run it and print the result; the exit status is 1 when findings are left, else 0."""
     if rebuild:
         rebuilt = reconcile.rebuild()
-        _tell(rebuilt, _rebuilt(rebuilt), as_json=as_json)
-        return SOMETHING if rebuilt.not_rebuilt.count or rebuilt.untagged.count else NOTHING
+        _print(rebuilt, _rebuilt_lines(rebuilt), as_json=as_json)
+        return FINDINGS_LEFT if rebuilt.not_rebuilt.count or rebuilt.untagged.count else NOTHING_LEFT
     report = reconcile.reconcile(repair=repair)
-    _tell(report, _report(report), as_json=as_json)
-    return SOMETHING if report.left else NOTHING
+    _print(report, _report_lines(report), as_json=as_json)
+    return FINDINGS_LEFT if report.left else NOTHING_LEFT
 
 
-def _tell(facts: BaseModel, parts: Iterable[Text | Table], *, as_json: bool) -> None:
+def _print(facts: BaseModel, parts: Iterable[Text | Table], *, as_json: bool) -> None:
     console = Console(highlight=False, soft_wrap=True)
     if as_json:
         console.out(facts.model_dump_json(by_alias=True, indent=2))
@@ -34,57 +34,62 @@ def _tell(facts: BaseModel, parts: Iterable[Text | Table], *, as_json: bool) -> 
         console.print(part)
 
 
-def _report(report: Report) -> Iterable[Text | Table]:
+def _report_lines(report: Report) -> Iterable[Text | Table]:
     yield _line(
         f"{report.videos:,} stored videos; {report.objects:,} objects of {report.bytes:,} bytes in their folders."
     )
     if not report.found:
         yield _line("Bucket and database agree.")
         return
-    table = _table("Found", "Number", "Bytes", *(["Mended"] if report.repair else []))
+    table = _table("Found", "Number", "Bytes", *(["Repaired"] if report.repair else []))
     for each in report.found:
         mended = [f"{each.mended:,}"] if report.repair else []
         table.add_row(each.title, f"{each.count:,}", f"{each.bytes:,}", *mended)
     yield table
     for each in report.found:
-        yield from _named(each.title, each)
+        yield from _examples(each.title, each)
     yield _line("")
-    yield _line("What to do next" if report.left else "Everything that can be mended is mended.")
+    if not report.left:
+        yield _line("Everything that can be repaired is repaired.")
+    elif report.repair:
+        yield _line("What to do next")
+    else:
+        yield _line("What to do next (`python -m videovault reconcile --repair` repairs)")
     for each in report.found:
         if each.mended < each.count:
             yield _line(f"  {each.title}: {each.advice}")
 
 
-def _rebuilt(rebuilt: Rebuilt) -> Iterable[Text | Table]:
+def _rebuilt_lines(rebuilt: Rebuilt) -> Iterable[Text | Table]:
     table = _table("Videos", "Number", "Bytes")
     for title, group in (
         ("Rebuilt from their sidecars", rebuilt.rebuilt),
-        ("Rebuilt from what S3 knows, for want of a sidecar", rebuilt.from_s3_alone),
+        ("Rebuilt from S3 alone, without a sidecar", rebuilt.from_s3_alone),
         ("Rebuilt, but not tagged yet", rebuilt.untagged),
         ("Not rebuilt", rebuilt.not_rebuilt),
     ):
         table.add_row(title, f"{group.count:,}", f"{group.bytes:,}")
-    table.add_row("In the database already, left alone", f"{rebuilt.kept:,}", "")
+    table.add_row("Already in the database, not changed", f"{rebuilt.kept:,}", "")
     yield table
-    yield from _named("Rebuilt from what S3 knows", rebuilt.from_s3_alone)
-    yield from _named("Not rebuilt", rebuilt.not_rebuilt)
-    yield from _named("Accounts made", rebuilt.users)
-    yield from (_line(advice) for advice in _next(rebuilt))
+    yield from _examples("Rebuilt from S3 alone", rebuilt.from_s3_alone)
+    yield from _examples("Not rebuilt", rebuilt.not_rebuilt)
+    yield from _examples("Created accounts", rebuilt.users)
+    yield from (_line(advice) for advice in _next_steps(rebuilt))
 
 
-def _next(rebuilt: Rebuilt) -> Iterable[str]:
+def _next_steps(rebuilt: Rebuilt) -> Iterable[str]:
     yield ""
     if rebuilt.rebuilt.count or rebuilt.from_s3_alone.count:
-        yield "Each rebuilt video has a new secret key: links that were shared before do not open any more."
+        yield "Each rebuilt video has a new secret key: earlier share links no longer work."
     if rebuilt.users.count:
         yield (
-            f"Nobody can sign in to the accounts made until they have a password: `{CREATE_ADMIN}` asks for the "
-            "address and gives it one (and makes it an admin)."
+            f"The created accounts need a password before anyone can sign in: `{CREATE_ADMIN}` asks for the "
+            "address and sets one (and makes the account an admin)."
         )
     if rebuilt.from_s3_alone.count or rebuilt.untagged.count:
-        yield "`python -m videovault reconcile --repair` writes the sidecars and tags that are missing."
+        yield "`python -m videovault reconcile --repair` writes the missing sidecars and tags."
     if not rebuilt.rebuilt.count and not rebuilt.from_s3_alone.count:
-        yield "Nothing was to be rebuilt."
+        yield "There was nothing to rebuild."
 
 
 def _table(*columns: str) -> Table:
@@ -94,7 +99,7 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def _named(title: str, group: Group) -> Iterable[Text]:
+def _examples(title: str, group: Group) -> Iterable[Text]:
     if not group.count:
         return
     more = (
@@ -103,13 +108,13 @@ def _named(title: str, group: Group) -> Iterable[Text]:
     yield _line("")
     yield _line(f"{title}{more}")
     for each in group.examples:
-        yield _line(f"  {_one(each)}")
+        yield _line(f"  {_example_line(each)}")
 
 
-def _one(each: Example) -> str:
+def _example_line(each: Example) -> str:
     size = f"{each.bytes:,} bytes" if each.bytes else ""
     return "  ".join(
-        part for part in (each.name, size, each.detail, "mended" if each.mended else each.why) if part
+        part for part in (each.name, size, each.detail, "repaired" if each.mended else each.why) if part
     )
 
 

@@ -15,9 +15,9 @@ from videovault.models import Event, Status, WebhookCall
 from videovault.services.admin.checks import object_store
 from videovault.services.core import lifecycle
 from videovault.services.generation.result_field import video_result_field
-from videovault.services.maintenance.reconcile import Kind, Report
+from videovault.services.maintenance.reconcile import Report
 from videovault.state.admin.activity import AdminStatisticsState
-from videovault.state.admin.mismatches import ADVICE, AdminMismatchesState, verdict
+from videovault.state.admin.mismatches import AdminMismatchesState, verdict
 from videovault.state.admin.system import AdminSystemState, AdminTestOrderState
 from videovault.state.admin.webhook_log import AdminWebhookLogState
 from videovault.state.session import SessionState
@@ -221,10 +221,6 @@ def _grows_old(bucket: str, key: str) -> None:
 
 
 # What the System page says of a comparison of S3 and database.
-
-
-def test_every_kind_of_difference_has_its_advice() -> None:
-    assert set(ADVICE) == set(Kind)
 
 
 def test_a_comparison_that_was_stopped_does_not_claim_that_all_is_well() -> None:

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 
 from videovault.services.core.access import Caller, check_admin
 from videovault.services.maintenance import reconcile
-from videovault.services.maintenance.reconcile import Example, Findings, Kind, Progress, Report
+from videovault.services.maintenance.reconcile import Example, Findings, Progress, Report
+from videovault.services.maintenance.reconcile.report import KIND_TEXTS, RepairEffect
 from videovault.state import wording
 from videovault.state.admin.base import AdminState
 from videovault.state.background import run_in_io_pool
@@ -13,26 +14,6 @@ from videovault.state.session import signed_in
 from videovault.state.view_models import ViewModel
 
 # What a comparison of S3 and database has found, as the System page shows it.
-
-RETRIED = "They become failed, where they can be tried again."
-# What mending does to each class, and to which of them it does nothing.
-ADVICE = {
-    Kind.WRONG_TAG: "Nothing mends this by itself. Watch the video; if it is not the right one, delete it or store it "
-    "again. If SECRET_KEY was changed, set SECRET_KEY_OLD.",
-    Kind.MISSING_OBJECT: RETRIED,
-    Kind.WRONG_SIZE: RETRIED,
-    Kind.WRONG_CRC32: RETRIED,
-    Kind.MISSING_ROW: "They are kept. The command `python -m videovault reconcile --rebuild` brings them back.",
-    Kind.UNKNOWN_TAG: "They are tagged.",
-    Kind.SIDECAR: "They are written.",
-    Kind.MISSING_POSTER: "The videos play without; nothing needs to be done.",
-    Kind.MISSING_COPY: "They are made again.",
-    Kind.ORPHAN: "Those older than an hour are deleted, for good.",
-    Kind.OLD_VERSION: "Those older than an hour are deleted, for good, where the bucket allows it.",
-    Kind.STRAY_UPLOAD: "They are aborted, and what came of them so far is deleted.",
-}
-LEFT_ALONE = (Kind.WRONG_TAG, Kind.MISSING_ROW, Kind.MISSING_POSTER)
-DELETED = (Kind.ORPHAN, Kind.OLD_VERSION, Kind.STRAY_UPLOAD)
 
 
 class Item(ViewModel):
@@ -66,7 +47,7 @@ class Difference(ViewModel):
         return cls(
             title=found.title,
             figures=f"{found.count:,}{size}",
-            advice=wording.code_apart(ADVICE[found.kind]),
+            advice=wording.code_apart(found.advice),
             mended=wording.of_many(found.mended, found.count) if is_repaired else "",
             examples=[Item.of(each) for each in found.examples],
             more=f"And {left:,} more." if left else "",
@@ -75,12 +56,12 @@ class Difference(ViewModel):
 
 
 def mendable(report: Report) -> list[Findings]:
-    return [each for each in report.found if each.kind not in LEFT_ALONE]
+    return [each for each in report.found if KIND_TEXTS[each.kind].effect != RepairEffect.NONE]
 
 
 def doomed(report: Report) -> str:
     """What mending would delete, in words."""
-    found = [each for each in report.found if each.kind in DELETED]
+    found = [each for each in report.found if KIND_TEXTS[each.kind].effect == RepairEffect.DELETE]
     count, size = sum(each.count for each in found), sum(each.bytes for each in found)
     return f"{wording.objects(count)}, {wording.size(size)}" if count else ""
 

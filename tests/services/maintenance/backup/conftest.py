@@ -1,4 +1,4 @@
-"""Stored videos, a folder to back them up into, and an empty installation to restore it into."""
+"""Stored videos, a backup folder, and an empty installation to restore into."""
 
 import zlib
 from collections.abc import Callable
@@ -18,8 +18,7 @@ from videovault.models import Status, Video
 from videovault.services.core import lifecycle
 from videovault.services.core.access import Caller
 from videovault.services.core.naming import POSTER_NAME, folder
-from videovault.services.maintenance import backup
-from videovault.services.maintenance.backup import Restored
+from videovault.services.maintenance.backup.restore import Restored, restore_backup
 from videovault.services.videos import sidecar
 from videovault.services.videos.integrity import TAG
 
@@ -44,7 +43,7 @@ def store(moto_s3: Storage, anna: Caller, row: Row) -> Store:
 
 @pytest.fixture
 def elsewhere(configure: Configure, installation: Path, moto_server: str) -> Elsewhere:
-    """Go on as another installation, with an empty bucket and an empty DATA_DIR; its bucket."""
+    """Switch to another installation with an empty bucket and DATA_DIR; returns its bucket."""
 
     def move(name: str = "elsewhere", **more: object) -> Storage:
         bucket = f"{name}-{installation.name}".replace("_", "-").lower()[-60:].strip("-")
@@ -65,7 +64,7 @@ def elsewhere(configure: Configure, installation: Path, moto_server: str) -> Els
 
 
 def put_video(owner_id: str, title: str, film: bytes, row: Row, **columns: object) -> Video:
-    """A stored video as a worker leaves it; its row."""
+    """Create a stored video as a worker leaves it; returns its row."""
     vault = storage.connected()
     video = lifecycle.new_video(
         owner_id,
@@ -91,7 +90,7 @@ def put_video(owner_id: str, title: str, film: bytes, row: Row, **columns: objec
 
 
 def restore(folder: Path, *, force: bool = False) -> Restored:
-    return backup.restore(folder, force=force, storage_running=nullcontext)
+    return restore_backup(folder, force=force, storage_running=nullcontext)
 
 
 def contents(vault: Storage) -> dict[str, tuple[bytes | None, str, dict[str, str]]]:

@@ -1,4 +1,4 @@
-"""What a restored database does not go on believing: nothing is ordered, sent or held a second time."""
+"""After a restore, nothing is ordered, sent or leased a second time."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -28,8 +28,8 @@ from videovault.models import (
 from videovault.services.accounts import tokens
 from videovault.services.core.access import Caller
 from videovault.services.generation import orders
-from videovault.services.maintenance import backup
 from videovault.services.maintenance.backup.post_restore import Adjusted
+from videovault.services.maintenance.backup.save import save_backup
 from videovault.services.transfer import pipeline, scheduler, worker_registry
 
 pytestmark = pytest.mark.thorough
@@ -38,30 +38,30 @@ UPLOAD: dict[str, Any] = {"upload_id": "elsewhere", "upload_source": {"total": 1
 
 
 @pytest.fixture
-def restored(backup_dir: Path, elsewhere: Elsewhere) -> "Restoring":
-    return Restoring(backup_dir, elsewhere)
+def restored(backup_dir: Path, elsewhere: Elsewhere) -> "SaveAndRestore":
+    return SaveAndRestore(backup_dir, elsewhere)
 
 
-class Restoring:
+class SaveAndRestore:
     def __init__(self, folder: Path, elsewhere: Elsewhere) -> None:
         self._folder = folder
         self._elsewhere = elsewhere
 
     def __call__(self, **settings: object) -> Adjusted:
-        backup.save(self._folder)
+        save_backup(self._folder)
         self._elsewhere(**settings)
-        return restore(self._folder).settled
+        return restore(self._folder).adjusted
 
 
 @pytest.fixture(autouse=True)
 def _a_bucket(store: Store) -> None:
-    """All of these are about an installation with a bucket and a key."""
+    """An installation with a bucket and a key."""
     del store
     assert settings().installation
 
 
-def test_a_running_transfer_begins_again_at_its_source(
-    anna: Caller, restored: Restoring, row: Row, server: NaughtyServer
+def test_running_transfer_restarts_from_its_source(
+    anna: Caller, restored: SaveAndRestore, row: Row, server: NaughtyServer
 ) -> None:
     url = server.serve("/video.mp4", Manners(size=1000))
     key = f"videos/{anna.user_id}/x/1_video.mp4"
@@ -81,8 +81,8 @@ def test_a_running_transfer_begins_again_at_its_source(
     assert row(video_id).status == Status.READY
 
 
-def test_a_transfer_whose_source_is_gone_fails_with_a_reason(
-    anna: Caller, restored: Restoring, row: Row, server: NaughtyServer
+def test_transfer_without_its_source_fails_with_a_reason(
+    anna: Caller, restored: SaveAndRestore, row: Row, server: NaughtyServer
 ) -> None:
     key = f"videos/{anna.user_id}/x/1_video.mp4"
     url = f"{server.origin}/gone.mp4"
@@ -95,8 +95,8 @@ def test_a_transfer_whose_source_is_gone_fails_with_a_reason(
 
 
 @pytest.mark.parametrize("status", [Status.QUEUED, Status.FAILED, Status.DELETING])
-def test_uploads_of_the_store_before_are_forgotten(
-    anna: Caller, restored: Restoring, row: Row, status: Status
+def test_uploads_of_the_previous_store_are_discarded(
+    anna: Caller, restored: SaveAndRestore, row: Row, status: Status
 ) -> None:
     video_id = insert_video(anna, status, s3_key="videos/a/b/c.mp4", upload_kept_until=utcnow(), **UPLOAD)
     restored()
@@ -105,21 +105,17 @@ def test_uploads_of_the_store_before_are_forgotten(
     assert (video.upload_kept_until, video.heartbeat_at) == (None, None)
 
 
-def test_a_video_that_was_about_to_be_ordered_is_not_ordered_by_itself(
-    anna: Caller, restored: Restoring, row: Row
-) -> None:
-    """The generator may have been asked, and paid, after the backup was taken."""
+def test_unsent_order_is_not_sent_automatically(anna: Caller, restored: SaveAndRestore, row: Row) -> None:
+    """The order may have been sent and paid for after the backup."""
     video_id = insert_video(anna, Status.GENERATING, next_ask_at=utcnow())
-    assert restored().never_requested == 1
+    assert restored().not_ordered == 1
     video = row(video_id)
     assert (video.status, video.error_code) == (Status.FAILED, "RESTORED")
     assert not orders.send_order(video_id)
     assert scheduler.next_unrequested() is None
 
 
-def test_an_ordered_video_waits_for_its_generator_half_an_hour_more(
-    anna: Caller, restored: Restoring, row: Row
-) -> None:
+def test_ordered_video_waits_half_an_hour_more(anna: Caller, restored: SaveAndRestore, row: Row) -> None:
     long_ago = utcnow() - timedelta(days=3)
     late = insert_video(anna, Status.GENERATING, requested_at=long_ago, deadline_at=long_ago)
     later = utcnow() + timedelta(days=1)
@@ -131,7 +127,7 @@ def test_an_ordered_video_waits_for_its_generator_half_an_hour_more(
     assert row(early).deadline_at == later
 
 
-def test_no_notice_is_sent_a_second_time(anna: Caller, restored: Restoring) -> None:
+def test_notices_are_not_sent_again(anna: Caller, restored: SaveAndRestore) -> None:
     del anna
     with transaction() as session:
         for channel in Channel:
@@ -145,7 +141,9 @@ def test_no_notice_is_sent_a_second_time(anna: Caller, restored: Restoring) -> N
     }
 
 
-def test_sessions_end_tokens_stay_and_no_worker_counts_as_alive(anna: Caller, restored: Restoring) -> None:
+def test_sessions_end_tokens_stay_and_workers_are_deregistered(
+    anna: Caller, restored: SaveAndRestore
+) -> None:
     token = tokens.create(anna, "program", "write").token
     worker_registry.WorkerRegistration(4).beat()
     assert restored().sessions == 1
@@ -155,7 +153,9 @@ def test_sessions_end_tokens_stay_and_no_worker_counts_as_alive(anna: Caller, re
         assert not session.exec(select(Worker)).all()
 
 
-def test_a_call_that_was_being_answered_can_be_sent_again_at_once(anna: Caller, restored: Restoring) -> None:
+def test_idempotent_request_in_progress_can_be_repeated_at_once(
+    anna: Caller, restored: SaveAndRestore
+) -> None:
     with transaction() as session:
         entry = IdempotencyKey(
             user_id=anna.user_id,
@@ -170,7 +170,7 @@ def test_a_call_that_was_being_answered_can_be_sent_again_at_once(anna: Caller, 
         assert session.exec(select(IdempotencyKey)).one().lease_until <= utcnow()
 
 
-def test_the_restore_is_on_record(anna: Caller, restored: Restoring) -> None:
+def test_restore_is_recorded_as_an_event(anna: Caller, restored: SaveAndRestore) -> None:
     del anna
     restored()
     with reading() as session:
@@ -180,11 +180,9 @@ def test_the_restore_is_on_record(anna: Caller, restored: Restoring) -> None:
     assert event.detail["takenAt"]
 
 
-def test_nothing_is_changed_in_the_installation_that_was_backed_up(
-    anna: Caller, backup_dir: Path, row: Row
-) -> None:
+def test_backup_does_not_change_the_installation(anna: Caller, backup_dir: Path, row: Row) -> None:
     video_id = insert_video(anna, Status.STORING, upload_id="mine")
-    backup.save(backup_dir)
+    save_backup(backup_dir)
     video = row(video_id)
     assert (video.status, video.upload_id) == (Status.STORING, "mine")
     with reading() as session:

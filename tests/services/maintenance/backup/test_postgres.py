@@ -1,4 +1,4 @@
-"""The same with a real PostgreSQL and its own programs."""
+"""Backup and restore with a real PostgreSQL and its client programs."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from videovault.gateways.storage import Storage
 from videovault.models import Status, User, Video
 from videovault.services.accounts import accounts
 from videovault.services.core.access import Caller
-from videovault.services.maintenance import backup
+from videovault.services.maintenance.backup.save import save_backup, verify_backup
 from videovault.services.sharing import share_links
 
 pytestmark = pytest.mark.thorough
@@ -41,41 +41,41 @@ def emails() -> list[str]:
         return sorted(session.exec(select(User.email)))
 
 
-def test_everything_is_as_it_was(
+def test_restore_brings_everything_back(
     anna: Caller, video: Video, backup_dir: Path, elsewhere: Elsewhere, postgres_url: str, row: Row
 ) -> None:
     shown = share_links.get_secret_key(anna, video.id).secret_key
-    made = backup.save(backup_dir).manifest
-    assert made.database.kind == "postgresql"
-    assert not backup.verify(backup_dir).findings.named
+    manifest = save_backup(backup_dir).manifest
+    assert manifest.database.kind == "postgresql"
+    assert not verify_backup(backup_dir).findings.named
     vault = elsewhere(DATABASE_URL=postgres_url)
     restored = restore(backup_dir)
     assert (restored.objects.put, restored.findings.named) == (3, [])
     assert contents(vault)[str(video.s3_key)][0] == b"film" * 1000
     assert row(video.id).title == "Launch"
     assert share_links.get_secret_key(anna, video.id).secret_key == shown
-    accounts.register("new@example.com", "correct horse")  # sequences go on after the last number
+    accounts.register("new@example.com", "correct horse")  # sequences continue after the last number
     assert emails() == ["anna@example.com", "new@example.com"]
 
 
-def test_rows_and_dump_are_of_one_moment_while_others_write(
+def test_dump_is_a_consistent_snapshot(
     anna: Caller, video: Video, backup_dir: Path, elsewhere: Elsewhere, postgres_url: str
 ) -> None:
     del anna, video
     with transaction() as session:
         session.add(User(email="uncommitted@example.com", password_hash="-"))
         session.flush()
-        backup.save(backup_dir)
+        save_backup(backup_dir)
     elsewhere(DATABASE_URL=postgres_url)
     restore(backup_dir)
     assert emails() == ["anna@example.com"]
 
 
-def test_a_database_that_is_not_empty_is_left_alone_or_set_aside(
+def test_database_that_is_not_empty_is_refused_or_set_aside(
     video: Video, backup_dir: Path, elsewhere: Elsewhere, postgres_url: str
 ) -> None:
     del video
-    backup.save(backup_dir)
+    save_backup(backup_dir)
     elsewhere(DATABASE_URL=postgres_url, SECRET_KEY_OLD=settings().installation.secret_key)
     db.migrate()
     accounts.register("other@example.com", "correct horse")
@@ -91,16 +91,16 @@ def test_a_database_that_is_not_empty_is_left_alone_or_set_aside(
     assert kept == [("other@example.com",)]
 
 
-def test_tables_of_the_queue_are_not_in_it(
+def test_queue_tables_are_not_copied(
     video: Video, backup_dir: Path, elsewhere: Elsewhere, postgres_url: str
 ) -> None:
-    """Its jobs are made again from the rows, and those of the target are its own."""
+    """Jobs are created again from the rows, and the target keeps its own."""
     del video
     for url in (settings().database_url, postgres_url):
         with psycopg.connect(url.replace("+psycopg", "")) as connection:
             connection.execute("CREATE TABLE huey_task (id int)")
             connection.execute("INSERT INTO huey_task VALUES (1)")
-    backup.save(backup_dir)
+    save_backup(backup_dir)
     elsewhere(DATABASE_URL=postgres_url)
     restore(backup_dir)
     with psycopg.connect(postgres_url.replace("+psycopg", "")) as connection:
@@ -113,25 +113,25 @@ def test_running_transfers_are_queued(
     with transaction() as session:
         found = session.get_one(Video, video.id)
         found.status, found.upload_id = Status.STORING, "elsewhere"
-    backup.save(backup_dir)
+    save_backup(backup_dir)
     elsewhere(DATABASE_URL=postgres_url)
-    assert restore(backup_dir).settled.queued == 1
+    assert restore(backup_dir).adjusted.queued == 1
     assert (row(video.id).status, row(video.id).upload_id) == (Status.QUEUED, None)
 
 
-def test_a_missing_pg_dump_is_told_before_anything_is_written_into_the_manifest(
+def test_missing_pg_dump_is_reported_before_the_manifest_is_written(
     video: Video, backup_dir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     del video
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ConfigurationError, match="pg_dump is not installed"):
-        backup.save(backup_dir)
+        save_backup(backup_dir)
     assert not (backup_dir / "manifest.json").exists()
 
 
-def test_another_kind_of_database_is_refused(video: Video, backup_dir: Path, elsewhere: Elsewhere) -> None:
+def test_other_kind_of_database_is_refused(video: Video, backup_dir: Path, elsewhere: Elsewhere) -> None:
     del video
-    backup.save(backup_dir)
+    save_backup(backup_dir)
     elsewhere()
     with pytest.raises(ConfigurationError, match="of a PostgreSQL database, and DATABASE_URL names SQLite"):
         restore(backup_dir)

@@ -1,4 +1,4 @@
-"""Putting a backup back: everything as it was, or a refusal that leaves everything as it is."""
+"""A restore brings everything back, or is refused without any change."""
 
 import json
 import shutil
@@ -7,25 +7,29 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from alembic import command
+from alembic.config import Config
 from sqlmodel import select
 
 from tests.services.conftest import Row
 from tests.services.maintenance.backup.conftest import Elsewhere, Store, contents, damage, put_video, restore
 from tests.support.installation import Configure
+from tests.support.keys import ONE_KEY
 from tests.support.s3_proxy import S3Proxy
 from videovault import db
 from videovault.config import settings
-from videovault.db import reading
+from videovault.db import reading, transaction
 from videovault.embedded import s3_for_commands
-from videovault.errors import Conflict, NotSignedIn, StorageError
+from videovault.errors import ConfigurationError, Conflict, InvalidInput, NotSignedIn, StorageError
 from videovault.gateways import storage
 from videovault.gateways.storage import Description, Storage
 from videovault.installation import RESTORE_MARKER
 from videovault.models import Event, Status, User, Video
 from videovault.services.accounts import accounts
 from videovault.services.core.access import Caller
-from videovault.services.maintenance import backup
-from videovault.services.maintenance.backup.folder import Damaged
+from videovault.services.maintenance.backup.backup_folder import Damaged
+from videovault.services.maintenance.backup.restore import restore_backup
+from videovault.services.maintenance.backup.save import save_backup, verify_backup
 from videovault.services.sharing import share_links
 from videovault.services.transfer.engine.types import PART_BYTES
 from videovault.services.videos import gallery, integrity, sidecar
@@ -33,7 +37,7 @@ from videovault.services.videos.integrity import TagStatus
 
 pytestmark = pytest.mark.thorough
 
-ALSO_PARTS = b"moving pictures" * (PART_BYTES // 15 + 1000)
+MULTIPART_FILM = b"moving pictures" * (PART_BYTES // 15 + 1000)
 
 
 def rows() -> Mapping[str, list[dict[str, object]]]:
@@ -44,13 +48,13 @@ def rows() -> Mapping[str, list[dict[str, object]]]:
         }
 
 
-def test_everything_is_as_it_was(
+def test_restore_brings_everything_back(
     store: Store, moto_s3: Storage, anna: Caller, backup_dir: Path, elsewhere: Elsewhere, row: Row
 ) -> None:
-    small, large = store("Small"), store("Large", ALSO_PARTS)
+    small, large = store("Small"), store("Large", MULTIPART_FILM)
     shown = share_links.get_secret_key(anna, small.id).secret_key
     token = accounts.login("anna@example.com", "correct horse").token
-    backup.save(backup_dir)
+    save_backup(backup_dir)
     was, held = rows(), contents(moto_s3)
 
     vault = elsewhere()
@@ -58,7 +62,9 @@ def test_everything_is_as_it_was(
     assert contents(vault) == held
     assert (restored.objects.put, restored.findings.named, restored.aside) == (6, [], [])
     for name in was:
-        assert [_lasting(each) for each in rows()[name]] == [_lasting(each) for each in was[name]]
+        assert [_stable_columns(each) for each in rows()[name]] == [
+            _stable_columns(each) for each in was[name]
+        ]
     for video in (row(small.id), row(large.id)):
         assert integrity.tag_status(video, vault.info(str(video.s3_key))) == TagStatus.RIGHT
     assert share_links.get_secret_key(anna, small.id).secret_key == shown
@@ -68,11 +74,11 @@ def test_everything_is_as_it_was(
     assert [each.title for each in gallery.list_videos(again, again.user_id).videos] == ["Large", "Small"]
 
 
-def test_database_and_key_file_are_for_their_owner_only(
+def test_restored_database_and_key_file_are_private(
     store: Store, backup_dir: Path, elsewhere: Elsewhere
 ) -> None:
     store("One")
-    backup.save(backup_dir)
+    save_backup(backup_dir)
     elsewhere()
     restore(backup_dir)
     for name in ("installation.json", "videovault.db"):
@@ -80,9 +86,9 @@ def test_database_and_key_file_are_for_their_owner_only(
     assert not list(settings().data_dir.glob(".*"))
 
 
-def test_an_installation_that_is_not_empty_is_left_alone(store: Store, backup_dir: Path) -> None:
+def test_installation_that_is_not_empty_is_not_changed(store: Store, backup_dir: Path) -> None:
     store("One")
-    backup.save(backup_dir)
+    save_backup(backup_dir)
     store("Two")
     was = rows()
     with pytest.raises(Conflict, match="1 accounts and 2 videos"):
@@ -90,11 +96,11 @@ def test_an_installation_that_is_not_empty_is_left_alone(store: Store, backup_di
     assert rows() == was
 
 
-def test_by_force_it_is_set_aside(
+def test_force_sets_the_installation_aside(
     store: Store, backup_dir: Path, elsewhere: Elsewhere, configure: Configure
 ) -> None:
     store("One")
-    backup.save(backup_dir)
+    save_backup(backup_dir)
     elsewhere()
     db.migrate()
     accounts.register("other@example.com", "correct horse")
@@ -112,9 +118,9 @@ def test_by_force_it_is_set_aside(
     assert rows() == own_rows
 
 
-def test_another_key_file_is_not_overwritten(store: Store, backup_dir: Path, elsewhere: Elsewhere) -> None:
+def test_different_key_file_is_not_overwritten(store: Store, backup_dir: Path, elsewhere: Elsewhere) -> None:
     store("One")
-    backup.save(backup_dir)
+    save_backup(backup_dir)
     elsewhere()
     own = settings().installation
     with pytest.raises(Conflict, match="holds other keys than the backup"):
@@ -123,16 +129,16 @@ def test_another_key_file_is_not_overwritten(store: Store, backup_dir: Path, els
     assert settings().installation == own
 
 
-def test_a_bucket_with_other_objects_is_left_alone_and_so_is_all_else(
+def test_bucket_with_other_objects_is_refused_without_any_change(
     store: Store, backup_dir: Path, elsewhere: Elsewhere
 ) -> None:
     video = store("One")
-    backup.save(backup_dir)
+    save_backup(backup_dir)
     vault = elsewhere()
     vault.put(str(video.s3_key), b"x" * 300, Description("video/mp4"))
     vault.put("videos/a/b/c.mp4", b"strange", Description("video/mp4"))
     held = contents(vault)
-    with pytest.raises(Conflict, match="1 of its objects are not in the backup, and 1 are other files"):
+    with pytest.raises(Conflict, match="1 of its objects are not in the backup, and 1 differ"):
         restore(backup_dir)
     assert contents(vault) == held
     assert not [path.name for path in settings().data_dir.glob("*") if path.is_file()]
@@ -141,24 +147,24 @@ def test_a_bucket_with_other_objects_is_left_alone_and_so_is_all_else(
     assert vault.read("videos/a/b/c.mp4", 1000) == b"strange"
 
 
-def test_what_the_bucket_has_already_is_not_sent_again(
+def test_present_objects_are_not_uploaded_again(
     store: Store, moto_s3: Storage, backup_dir: Path, configure: Configure, installation: Path
 ) -> None:
-    """The database is lost, the bucket is not."""
+    """Only the database is lost."""
     video = store("One")
-    backup.save(backup_dir)
+    save_backup(backup_dir)
     moto_s3.delete([str(video.poster_key)])
     configure(DATA_DIR=installation / "new")
     restored = restore(backup_dir)
     assert (restored.objects.put, restored.objects.present) == (1, 2)
 
 
-def test_an_interrupted_restore_lets_nothing_start_and_is_continued(
+def test_interrupted_restore_leaves_a_marker_and_is_continued(
     store: Store, proxy: S3Proxy, backup_dir: Path, elsewhere: Elsewhere
 ) -> None:
     for number in range(4):
         store(f"Video {number}")
-    backup.save(backup_dir)
+    save_backup(backup_dir)
     vault = elsewhere(AWS_ENDPOINT_URL_S3=proxy.url)
     answers = iter([None] * 7)
     proxy.choose = lambda operation: (
@@ -175,11 +181,11 @@ def test_an_interrupted_restore_lets_nothing_start_and_is_continued(
     assert not (settings().data_dir / RESTORE_MARKER).exists()
 
 
-def test_a_restore_that_died_after_the_database_was_put_is_continued(
+def test_restore_killed_after_the_database_copy_is_continued(
     store: Store, backup_dir: Path, elsewhere: Elsewhere
 ) -> None:
     store("One")
-    backup.save(backup_dir)
+    save_backup(backup_dir)
     elsewhere()
     restore(backup_dir)
     (settings().data_dir / RESTORE_MARKER).write_text(
@@ -191,11 +197,11 @@ def test_a_restore_that_died_after_the_database_was_put_is_continued(
         assert len(session.exec(select(Event).where(Event.kind == "restored")).all()) == 1
 
 
-def test_another_backup_is_not_mixed_into_an_interrupted_restore(
+def test_interrupted_restore_is_not_continued_with_another_backup(
     store: Store, backup_dir: Path, elsewhere: Elsewhere
 ) -> None:
     store("One")
-    backup.save(backup_dir)
+    save_backup(backup_dir)
     elsewhere()
     settings().data_dir.mkdir()
     (settings().data_dir / RESTORE_MARKER).write_text("of another")
@@ -203,14 +209,14 @@ def test_another_backup_is_not_mixed_into_an_interrupted_restore(
         restore(backup_dir)
 
 
-def test_a_sidecar_of_a_later_moment_than_the_database_is_written_again(
+def test_sidecar_newer_than_the_database_is_written_again(
     store: Store, moto_s3: Storage, backup_dir: Path, elsewhere: Elsewhere, row: Row
 ) -> None:
     video = store("One")
     key = str(video.s3_key).rpartition("/")[0] + "/video.json"
     wanted = moto_s3.read(key, 10_000)
     moto_s3.put(key, b'{"title": "Two"}', Description("application/json"))
-    backup.save(backup_dir)
+    save_backup(backup_dir)
     vault = elsewhere()
     restore(backup_dir)
     assert row(video.id).sidecar_due_at
@@ -218,15 +224,15 @@ def test_a_sidecar_of_a_later_moment_than_the_database_is_written_again(
     assert vault.read(key, 10_000) == wanted
 
 
-@pytest.mark.parametrize("film", [b"film" * 1000, ALSO_PARTS], ids=["whole", "in parts"])
-def test_a_damaged_object_never_reaches_the_bucket(
+@pytest.mark.parametrize("film", [b"film" * 1000, MULTIPART_FILM], ids=["whole", "in parts"])
+def test_damaged_object_never_reaches_the_bucket(
     store: Store, backup_dir: Path, elsewhere: Elsewhere, film: bytes
 ) -> None:
     video = store("One", film)
-    backup.save(backup_dir)
+    save_backup(backup_dir)
     largest = max((backup_dir / "objects").glob("*/*"), key=lambda path: path.stat().st_size)
     damage(largest)
-    assert backup.verify(backup_dir).findings.count == 1
+    assert verify_backup(backup_dir).findings.count == 1
     vault = elsewhere()
     with pytest.raises(Damaged, match="its checksum differs"):
         restore(backup_dir)
@@ -234,56 +240,54 @@ def test_a_damaged_object_never_reaches_the_bucket(
     assert not list(vault.uploads())
 
 
-def test_a_video_whose_object_is_not_in_the_backup_fails_with_a_reason(
+def test_video_without_its_object_in_the_backup_fails(
     store: Store, moto_s3: Storage, backup_dir: Path, elsewhere: Elsewhere, row: Row
 ) -> None:
     video = store("One")
     moto_s3.delete([str(video.s3_key)])
-    backup.save(backup_dir)
+    save_backup(backup_dir)
     elsewhere()
     restored = restore(backup_dir)
-    assert (restored.findings.count, restored.settled.lost) == (1, 1)
+    assert (restored.findings.count, restored.adjusted.lost) == (1, 1)
     assert (row(video.id).status, row(video.id).error_code) == (Status.FAILED, "OBJECT_MISSING")
 
 
-def test_a_backup_can_be_moved_and_is_restored_from_there(
-    store: Store, backup_dir: Path, elsewhere: Elsewhere
-) -> None:
+def test_backup_can_be_moved(store: Store, backup_dir: Path, elsewhere: Elsewhere) -> None:
     store("One")
-    backup.save(backup_dir)
+    save_backup(backup_dir)
     moved = backup_dir.with_name("moved away")
     shutil.move(backup_dir, moved)
     elsewhere()
     assert restore(moved).objects.put == 3
 
 
-def _lasting(row: dict[str, object]) -> dict[str, object]:
-    """All but when it was last touched, and what the new store calls an object that came in parts."""
+def _stable_columns(row: dict[str, object]) -> dict[str, object]:
+    """The row without timestamps and ETag, which change with the store."""
     changing = ("last_seen_at", "updated_at", "etag", "sidecar_due_at")
     return {name: value for name, value in row.items() if name not in changing}
 
 
-# From the embedded S3, which forgets what objects are tagged with, to one that knows, and the other way.
+# Between the embedded S3, which keeps no tags, and one that does.
 
 
 @pytest.fixture
 def embedded_video(installation: Path, row: Row, backup_dir: Path) -> Video:
-    """It is in a backup of an installation with the embedded S3."""
+    """A video in a backup of an installation with the embedded S3."""
     del installation
     anna = accounts.authenticate(accounts.register("anna@example.com", "correct horse").token)
     with s3_for_commands.s3_available():
         video = put_video(anna.user_id, "Launch", b"film" * 1000, row)
-    with s3_for_commands.s3_available():  # it has forgotten the tags
-        assert not backup.save(backup_dir).findings.named
+    with s3_for_commands.s3_available():  # the tags are lost
+        assert not save_backup(backup_dir).findings.named
     return video
 
 
-def test_objects_without_tags_get_them(
+def test_untagged_objects_are_tagged(
     embedded_video: Video, backup_dir: Path, elsewhere: Elsewhere, moto_server: str, row: Row
 ) -> None:
     keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
     vault = elsewhere(AWS_ENDPOINT_URL_S3=moto_server, **keys)
-    assert restore(backup_dir).settled.retagged == 1
+    assert restore(backup_dir).adjusted.retagged == 1
     video = row(embedded_video.id)
     info = vault.info(str(video.s3_key))
     assert info
@@ -292,14 +296,14 @@ def test_objects_without_tags_get_them(
     integrity.check(video)
 
 
-def test_a_store_that_names_objects_differently_is_believed(
+def test_etags_of_the_new_store_are_adopted(
     store: Store, backup_dir: Path, configure: Configure, installation: Path, row: Row
 ) -> None:
     stored = store("One")
-    backup.save(backup_dir)
+    save_backup(backup_dir)
     configure(AWS_S3_BUCKET_NAME="", AWS_ENDPOINT_URL_S3="", DATA_DIR=installation / "embedded")
     with s3_for_commands.exclusive_data_dir() as storage_running:
-        backup.restore(backup_dir, force=False, storage_running=storage_running)
+        restore_backup(backup_dir, force=False, storage_running=storage_running)
     with s3_for_commands.s3_available():
         video = row(stored.id)
         info = storage.connected().info(str(video.s3_key))
@@ -307,3 +311,66 @@ def test_a_store_that_names_objects_differently_is_believed(
         assert video.etag == info.etag != stored.etag
         assert video.sidecar_due_at
         integrity.check(video)
+
+
+# Versions and keys of the backup.
+
+
+def test_database_of_an_earlier_version_is_migrated(
+    store: Store, backup_dir: Path, elsewhere: Elsewhere, row: Row
+) -> None:
+    video = store("One")
+    command.downgrade(Config(str(db.ALEMBIC_INI)), "0009")
+    assert save_backup(backup_dir).manifest.database.revision == "0009"
+    elsewhere()
+    restore(backup_dir)
+    assert db.is_migrated()
+    assert row(video.id).title == "One"
+
+
+def test_database_of_a_later_version_is_refused(store: Store, backup_dir: Path, elsewhere: Elsewhere) -> None:
+    store("One")
+    with transaction() as session:
+        session.connection().exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    save_backup(backup_dir)
+    elsewhere()
+    with pytest.raises(
+        ConfigurationError, match="revision 9999, which is unknown to this version of VideoVault"
+    ):
+        restore(backup_dir)
+    assert not settings().data_dir.exists()
+
+
+def test_key_from_the_settings_is_required(
+    configure: Configure, installation: Path, store: Store, backup_dir: Path, elsewhere: Elsewhere
+) -> None:
+    configure(SECRET_KEY=ONE_KEY)
+    store("One")
+    assert save_backup(backup_dir).manifest.key.source == "settings"
+    assert ONE_KEY not in "".join(path.read_text(errors="replace") for path in backup_dir.glob("*.json"))
+    elsewhere(SECRET_KEY="")
+    for refused in (lambda: restore(backup_dir), lambda: _raise_named(backup_dir)):
+        with pytest.raises(InvalidInput, match="set SECRET_KEY to that of the installation"):
+            refused()
+    elsewhere("third", SECRET_KEY=ONE_KEY)
+    assert not restore(backup_dir).findings.named
+    del installation
+
+
+def test_setting_that_hides_the_key_of_the_backup_is_refused(
+    store: Store, backup_dir: Path, elsewhere: Elsewhere, installation: Path
+) -> None:
+    store("One")
+    key = settings().installation.secret_key
+    save_backup(backup_dir)
+    elsewhere(SECRET_KEY=ONE_KEY)
+    with pytest.raises(InvalidInput, match="SECRET_KEY is set to another key"):
+        restore(backup_dir)
+    elsewhere("third", SECRET_KEY=ONE_KEY, SECRET_KEY_OLD=key)
+    assert not restore(backup_dir).findings.named
+    del installation
+
+
+def _raise_named(folder: Path) -> None:
+    named = verify_backup(folder).findings.named
+    raise InvalidInput(named[0])

@@ -1,4 +1,4 @@
-"""A backup that somebody prepared: it names no file outside its folder, and nothing strange is taken from it."""
+"""A forged backup cannot name files outside its folder, and invalid content is refused."""
 
 import hashlib
 import json
@@ -15,38 +15,41 @@ from tests.services.maintenance.backup.conftest import Elsewhere, Store, restore
 from videovault.config import settings
 from videovault.errors import InvalidInput
 from videovault.gateways.storage import Storage
-from videovault.services.maintenance import backup
-from videovault.services.maintenance.backup.folder import Damaged
+from videovault.services.maintenance.backup.backup_folder import Damaged
+from videovault.services.maintenance.backup.save import save_backup, verify_backup
 
 pytestmark = pytest.mark.thorough
 
-Said = dict[str, Any]
+Json = dict[str, Any]
 
 
 @pytest.fixture
 def prepared(store: Store, backup_dir: Path, elsewhere: Elsewhere) -> Storage:
-    """A backup of one video, and an empty installation; its bucket."""
+    """A backup of one video and an empty installation; returns its bucket."""
     store("One")
-    backup.save(backup_dir)
+    save_backup(backup_dir)
     return elsewhere()
 
 
-def forge(folder: Path, change: Callable[[Said], object]) -> None:
-    """Change the manifest, and its checksum with it."""
-    said = json.loads((folder / "manifest.json").read_text())["manifest"]
-    change(said)
-    canonical = json.dumps(said, sort_keys=True, separators=(",", ":")).encode()
-    whole = {"manifest": said, "sha256": hashlib.sha256(canonical).hexdigest()}
+def forge(folder: Path, change: Callable[[Json], object]) -> None:
+    """Change the manifest and its checksum."""
+    content = json.loads((folder / "manifest.json").read_text())["manifest"]
+    change(content)
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
+    whole = {"manifest": content, "sha256": hashlib.sha256(canonical).hexdigest()}
     (folder / "manifest.json").write_text(json.dumps(whole))
 
 
 def forge_file(folder: Path, kind: str, change: Callable[[Path], object]) -> None:
-    """Change a listed file, and what the manifest says of it."""
+    """Change a listed file and its entry in the manifest."""
     path = next(folder.glob(f"{kind}-*"))
     change(path)
     content = path.read_bytes()
     fresh = {"name": path.name, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    forge(folder, lambda said: (said["database"]["file"] if kind == "database" else said[kind]).update(fresh))
+    forge(
+        folder,
+        lambda content: (content["database"]["file"] if kind == "database" else content[kind]).update(fresh),
+    )
 
 
 def forge_objects(folder: Path, column: str, value: object) -> None:
@@ -71,16 +74,16 @@ def forge_objects(folder: Path, column: str, value: object) -> None:
     ],
 )
 @pytest.mark.parametrize("listed", ["database", "installation", "catalogue"])
-def test_a_manifest_names_no_file_but_its_own(
+def test_manifest_cannot_name_files_outside_the_folder(
     prepared: Storage, backup_dir: Path, listed: str, name: str
 ) -> None:
     del prepared
 
-    def change(said: Said) -> None:
-        (said["database"]["file"] if listed == "database" else said[listed])["name"] = name
+    def change(content: Json) -> None:
+        (content["database"]["file"] if listed == "database" else content[listed])["name"] = name
 
     forge(backup_dir, change)
-    for command in (backup.verify, restore):
+    for command in (verify_backup, restore):
         with pytest.raises(Damaged, match="cannot be read"):
             command(backup_dir)
     assert not settings().data_dir.exists()
@@ -104,27 +107,27 @@ def test_a_manifest_names_no_file_but_its_own(
         ("metadata", "{"),
     ],
 )
-def test_a_catalogue_leads_nowhere_else(
+def test_catalogue_cannot_name_files_outside_the_folder(
     prepared: Storage, backup_dir: Path, column: str, value: object
 ) -> None:
     forge_objects(backup_dir, column, value)
-    for command in (backup.verify, restore):
-        with pytest.raises(Damaged, match="lists an object that cannot be one"):
+    for command in (verify_backup, restore):
+        with pytest.raises(Damaged, match="lists an invalid object"):
             command(backup_dir)
     assert not list(prepared.keys())
     assert not (settings().data_dir / "videovault.db").exists()
 
 
 @pytest.mark.parametrize("make", [lambda path: path.symlink_to("/etc/passwd"), os.mkfifo, os.mkdir])
-def test_links_pipes_and_folders_are_no_files_of_a_backup(
+def test_links_pipes_and_folders_are_refused(
     prepared: Storage, backup_dir: Path, make: Callable[[Path], object]
 ) -> None:
     del prepared
     for path in [*backup_dir.glob("objects/*/*"), *backup_dir.glob("*-*")]:
         path.unlink()
         make(path)
-    for command in (backup.verify, restore):
-        with pytest.raises(Damaged, match=r"cannot be read|not a plain file"):
+    for command in (verify_backup, restore):
+        with pytest.raises(Damaged, match=r"cannot be read|not a regular file"):
             command(backup_dir)
 
 
@@ -141,31 +144,29 @@ def test_links_pipes_and_folders_are_no_files_of_a_backup(
         b" " * 100_000,
     ],
 )
-def test_a_manifest_that_is_none_is_told_in_a_sentence(
-    prepared: Storage, backup_dir: Path, content: bytes
-) -> None:
+def test_invalid_manifest_is_refused(prepared: Storage, backup_dir: Path, content: bytes) -> None:
     del prepared
     (backup_dir / "manifest.json").write_bytes(content)
     with pytest.raises(InvalidInput):
         restore(backup_dir)
 
 
-def test_a_manifest_that_was_changed_by_accident_is_noticed(prepared: Storage, backup_dir: Path) -> None:
+def test_changed_manifest_is_refused(prepared: Storage, backup_dir: Path) -> None:
     del prepared
     path = backup_dir / "manifest.json"
     path.write_text(path.read_text().replace('"videos": 1', '"videos": 2'))
     with pytest.raises(Damaged, match="its checksum differs"):
-        backup.verify(backup_dir)
+        verify_backup(backup_dir)
 
 
-def test_a_backup_of_a_later_format_is_refused(prepared: Storage, backup_dir: Path) -> None:
+def test_newer_format_is_refused(prepared: Storage, backup_dir: Path) -> None:
     del prepared
-    forge(backup_dir, lambda said: said.update(format=2))
+    forge(backup_dir, lambda content: content.update(format=2))
     with pytest.raises(InvalidInput, match="reads format 1"):
         restore(backup_dir)
 
 
-def test_a_database_with_a_trigger_is_refused(prepared: Storage, backup_dir: Path) -> None:
+def test_database_with_a_trigger_is_refused(prepared: Storage, backup_dir: Path) -> None:
     del prepared
 
     def change(path: Path) -> None:
@@ -176,14 +177,14 @@ def test_a_database_with_a_trigger_is_refused(prepared: Storage, backup_dir: Pat
             connection.commit()
 
     forge_file(backup_dir, "database", change)
-    assert any("trigger" in each for each in backup.verify(backup_dir).findings.named)
+    assert any("trigger" in each for each in verify_backup(backup_dir).findings.named)
     with pytest.raises(Damaged, match="trigger or view"):
         restore(backup_dir)
     assert not settings().data_dir.exists()
 
 
 @pytest.mark.parametrize("kind", ["database", "installation", "catalogue"])
-def test_a_listed_file_that_is_cut_short_is_noticed(prepared: Storage, backup_dir: Path, kind: str) -> None:
+def test_truncated_file_is_refused(prepared: Storage, backup_dir: Path, kind: str) -> None:
     del prepared
     path = next(backup_dir.glob(f"{kind}-*"))
     path.write_bytes(path.read_bytes()[:-1])
@@ -192,27 +193,27 @@ def test_a_listed_file_that_is_cut_short_is_noticed(prepared: Storage, backup_di
     assert not settings().data_dir.exists()
 
 
-def test_a_file_that_is_no_database_is_noticed(prepared: Storage, backup_dir: Path) -> None:
+def test_file_that_is_no_database_is_refused(prepared: Storage, backup_dir: Path) -> None:
     del prepared
     forge_file(backup_dir, "database", lambda path: path.write_bytes(b"no database" * 1000))
     with pytest.raises(Damaged, match="is damaged"):
         restore(backup_dir)
 
 
-def test_a_key_file_of_another_installation_is_noticed(prepared: Storage, backup_dir: Path) -> None:
+def test_key_file_of_another_installation_is_refused(prepared: Storage, backup_dir: Path) -> None:
     del prepared
 
     def change(path: Path) -> None:
         path.write_text(json.dumps(json.loads(path.read_text()) | {"secret_key": "another"}))
 
     forge_file(backup_dir, "installation", change)
-    findings = backup.verify(backup_dir).findings
+    findings = verify_backup(backup_dir).findings
     assert any("does not hold the key" in each for each in findings.named)
     with pytest.raises(InvalidInput, match="does not hold the key"):
         restore(backup_dir)
 
 
-def test_a_key_that_opens_nothing_is_noticed_whatever_the_fingerprint_says(
+def test_key_that_opens_nothing_is_reported_despite_its_fingerprint(
     prepared: Storage, backup_dir: Path
 ) -> None:
     del prepared
@@ -223,4 +224,6 @@ def test_a_key_that_opens_nothing_is_noticed_whatever_the_fingerprint_says(
             connection.commit()
 
     forge_file(backup_dir, "catalogue", change)
-    assert any("does not open by the SECRET_KEY" in each for each in backup.verify(backup_dir).findings.named)
+    assert any(
+        "cannot be opened with the SECRET_KEY" in each for each in verify_backup(backup_dir).findings.named
+    )

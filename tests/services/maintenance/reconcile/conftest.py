@@ -1,4 +1,4 @@
-"""Stored videos on both kinds of S3: one that keeps metadata, and the embedded one that forgets it."""
+"""Stored videos on both kinds of S3: one that keeps metadata, and the embedded one that does not."""
 
 import zlib
 from collections.abc import Callable, Iterator
@@ -37,7 +37,7 @@ Snapshot = Callable[[], tuple[object, object, object]]
 
 @pytest.fixture(scope="session")
 def emptied_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedS3]:
-    """An embedded S3 with nothing of other tests in it."""
+    """An embedded S3 without objects of other tests."""
     with running_s3(tmp_path_factory.mktemp("emptied-s3")) as server:
         yield server
 
@@ -65,7 +65,7 @@ def vault(request: pytest.FixtureRequest) -> Storage:
 
 @pytest.fixture
 def store(vault: Storage, anna: Caller, row: Row) -> Store:
-    """Make a stored video of Anna's as a worker leaves it, without a source to fetch it from; its row."""
+    """Create a stored video as a worker leaves it, without fetching it from a source; returns its row."""
 
     def make(title: str = "Launch", caller: Caller = anna) -> Video:
         video = lifecycle.new_video(caller.user_id, Status.READY, title, **MEASURED, **SCRIPT)
@@ -88,7 +88,7 @@ def store(vault: Storage, anna: Caller, row: Row) -> Store:
 
 @pytest.fixture
 def snapshot() -> Snapshot:
-    """Everything in bucket and database that a dry run must leave as it is."""
+    """Everything in bucket and database that a dry run must not change."""
 
     def take() -> tuple[object, object, object]:
         with reading() as session:
@@ -103,7 +103,7 @@ def snapshot() -> Snapshot:
 
 
 def alter(video_id: str, **columns: object) -> None:
-    """Set columns behind the services' back."""
+    """Set columns directly in the database."""
     with transaction() as session:
         row = session.get(Video, video_id)
         assert row

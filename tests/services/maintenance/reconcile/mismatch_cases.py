@@ -1,4 +1,4 @@
-"""What can happen to a stored video, done on purpose."""
+"""Damage to stored videos, one function per kind."""
 
 from tests.services.maintenance.reconcile.conftest import alter
 from videovault.gateways import storage

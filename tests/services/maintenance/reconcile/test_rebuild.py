@@ -1,4 +1,4 @@
-"""A lost database: the gallery comes back from the bucket, and nothing that is there is overwritten."""
+"""After a lost database, the gallery is rebuilt from the bucket, and nothing that exists is overwritten."""
 
 import json
 from collections.abc import Callable
@@ -41,7 +41,7 @@ Lose = Callable[[], None]
 
 @pytest.fixture
 def lose_database(configure: Configure, installation: Path) -> Lose:
-    """From now on the installation has another, empty database; and where S3 keeps metadata, a copied bucket."""
+    """Switch to an empty database, and where S3 keeps metadata, to a copy of the bucket."""
 
     def lose() -> None:
         vault = storage.connected()
@@ -70,7 +70,7 @@ def user(user_id: str) -> User:
         return session.get_one(User, user_id)
 
 
-def test_the_gallery_is_back_with_its_files(
+def test_rebuild_restores_the_gallery_with_its_files(
     store: Store, anna: Caller, bert: Caller, lose_database: Lose
 ) -> None:
     for title in ("Ünser Film 🎬", "<b>Two</b>", "Three"):
@@ -87,7 +87,9 @@ def test_the_gallery_is_back_with_its_files(
         assert httpx.get(str(view.thumbnail_url)).content == b"a picture"
 
 
-def test_the_script_is_back_and_what_is_secret_is_new(store: Store, lose_database: Lose, row: Row) -> None:
+def test_rebuild_restores_the_script_and_replaces_secrets(
+    store: Store, lose_database: Lose, row: Row
+) -> None:
     video = store()
     lose_database()
     reconcile.rebuild()
@@ -107,7 +109,7 @@ def test_the_script_is_back_and_what_is_secret_is_new(store: Store, lose_databas
     assert keys[0] != keys[1]
 
 
-def test_afterwards_bucket_and_database_agree_and_videos_can_be_deleted(
+def test_rebuilt_videos_match_the_bucket_and_can_be_deleted(
     store: Store, anna: Caller, lose_database: Lose
 ) -> None:
     video = store()
@@ -118,7 +120,7 @@ def test_afterwards_bucket_and_database_agree_and_videos_can_be_deleted(
     assert not list(storage.connected().keys())
 
 
-def test_running_it_twice_changes_nothing(store: Store, lose_database: Lose, snapshot: Snapshot) -> None:
+def test_second_rebuild_changes_nothing(store: Store, lose_database: Lose, snapshot: Snapshot) -> None:
     store("One")
     store("Two")
     lose_database()
@@ -129,7 +131,7 @@ def test_running_it_twice_changes_nothing(store: Store, lose_database: Lose, sna
     assert snapshot() == before
 
 
-def test_rows_that_are_there_are_left_as_they_are(store: Store, snapshot: Snapshot) -> None:
+def test_existing_rows_are_not_changed(store: Store, snapshot: Snapshot) -> None:
     store("One")
     lose_sidecar(store("Two"))
     before = snapshot()
@@ -137,7 +139,7 @@ def test_rows_that_are_there_are_left_as_they_are(store: Store, snapshot: Snapsh
     assert snapshot() == before
 
 
-def test_nobody_signs_in_to_a_rebuilt_account_before_it_has_a_password(
+def test_rebuilt_account_cannot_sign_in_without_a_new_password(
     store: Store, anna: Caller, lose_database: Lose
 ) -> None:
     store()
@@ -151,10 +153,10 @@ def test_nobody_signs_in_to_a_rebuilt_account_before_it_has_a_password(
     assert accounts.login(anna.email, "another horse").user.user_id == anna.user_id
 
 
-def test_without_a_sidecar_s3_tells_what_it_can(
+def test_video_without_a_sidecar_is_rebuilt_from_s3(
     store: Store, anna: Caller, lose_database: Lose, row: Row
 ) -> None:
-    video = store("A title that only the sidecar knew")
+    video = store("A title that is only in the sidecar")
     lose_sidecar(video)
     lose_database()
     rebuilt = reconcile.rebuild()
@@ -168,7 +170,7 @@ def test_without_a_sidecar_s3_tells_what_it_can(
     assert run().found == []
 
 
-def test_one_sidecar_of_an_owner_is_enough_to_know_who_it_is(
+def test_one_sidecar_identifies_the_owner_of_all_their_videos(
     store: Store, anna: Caller, lose_database: Lose
 ) -> None:
     lose_sidecar(store())
@@ -179,7 +181,7 @@ def test_one_sidecar_of_an_owner_is_enough_to_know_who_it_is(
     assert user(anna.user_id).email == anna.email
 
 
-def test_whoever_registered_anew_by_the_same_address_does_not_get_the_videos(
+def test_new_account_with_the_same_address_does_not_get_the_videos(
     store: Store, anna: Caller, lose_database: Lose
 ) -> None:
     store()
@@ -192,7 +194,7 @@ def test_whoever_registered_anew_by_the_same_address_does_not_get_the_videos(
     assert anna.email in user(anna.user_id).name
 
 
-def test_what_is_not_what_its_sidecar_tells_is_named_and_left(store: Store, lose_database: Lose) -> None:
+def test_object_that_contradicts_its_sidecar_is_reported_and_kept(store: Store, lose_database: Lose) -> None:
     store("Sound")
     lost, cut = store("Lost"), store("Cut")
     lose_object(lost)
@@ -201,16 +203,14 @@ def test_what_is_not_what_its_sidecar_tells_is_named_and_left(store: Store, lose
     rebuilt = reconcile.rebuild()
     assert rebuilt.rebuilt.count == 1
     assert {each.name: each.detail for each in rebuilt.not_rebuilt.examples} == {
-        folder(lost): "its sidecar is there, but not the video",
-        folder(cut): "the video has 5 bytes, its sidecar speaks of 1,500",
+        folder(lost): "the sidecar exists, but not the video",
+        folder(cut): "the video has 5 bytes, its sidecar says 1,500",
     }
     left = set(storage.connected().keys())
     assert {folder(lost) + "video.json", folder(cut) + "video.json", cut.s3_key} <= left
 
 
-def test_sidecars_that_cannot_be_read_count_as_none(
-    store: Store, lose_database: Lose, vault: Storage
-) -> None:
+def test_unreadable_sidecar_is_ignored(store: Store, lose_database: Lose, vault: Storage) -> None:
     for content in (b"", b"{", b'{"schemaVersion": 2}', b"x" * (1 << 19)):
         vault.put(folder(store()) + "video.json", content, Description("application/json"))
     lose_database()
@@ -229,10 +229,10 @@ def test_sidecars_that_cannot_be_read_count_as_none(
     ],
     ids=str,
 )
-def test_a_sidecar_with_values_that_no_row_can_have_counts_as_none(
+def test_sidecar_with_impossible_values_is_ignored(
     store: Store, lose_database: Lose, vault: Storage, change: dict[str, Any]
 ) -> None:
-    """It comes from the bucket, which others may write to: one NaN in a row would break its owner's whole gallery."""
+    """Others may write to the bucket, and one NaN in a row would break its owner's whole gallery."""
     key = folder(store()) + "video.json"
     written = json.loads(vault.read(key, 1 << 16) or b"")
     vault.put(key, json.dumps(written | change).encode(), Description("application/json"))
@@ -253,17 +253,17 @@ def test_a_sidecar_of_another_video_is_not_believed(
     assert row(video.id).title == "launch"
 
 
-def test_a_folder_without_a_video_is_named(vault: Storage, anna: Caller) -> None:
+def test_folder_without_a_video_is_named(vault: Storage, anna: Caller) -> None:
     prefix = f"videos/{anna.user_id}/{new_video_id()}/"
     vault.put(f"{prefix}poster.webp", b"a picture", Description("image/webp"))
     rebuilt = reconcile.rebuild()
     assert [(each.name, each.detail) for each in rebuilt.not_rebuilt.examples] == [
-        (prefix, "there is no video in it")
+        (prefix, "there is no video in the folder")
     ]
 
 
 @pytest.mark.parametrize("vault", ["moto_s3"], indirect=True)
-def test_rebuilt_videos_are_tagged_by_their_new_keys(store: Store, lose_database: Lose, row: Row) -> None:
+def test_rebuilt_videos_are_tagged_with_their_new_keys(store: Store, lose_database: Lose, row: Row) -> None:
     video = store("Grün & gut")
     lose_database()
     assert reconcile.rebuild().untagged.count == 0
@@ -276,7 +276,7 @@ def test_rebuilt_videos_are_tagged_by_their_new_keys(store: Store, lose_database
 
 
 @pytest.mark.parametrize("vault", ["moto_s3"], indirect=True)
-def test_a_tag_that_could_not_be_set_is_known_as_such_and_set_by_the_next_repair(
+def test_tag_that_could_not_be_set_is_reported_and_set_by_the_next_repair(
     store: Store, lose_database: Lose, moto_server: str, configure: Configure
 ) -> None:
     store()
@@ -295,7 +295,7 @@ def test_a_tag_that_could_not_be_set_is_known_as_such_and_set_by_the_next_repair
 
 
 @pytest.mark.parametrize("vault", ["moto_s3"], indirect=True)
-def test_it_works_on_postgresql_too(
+def test_rebuild_and_repair_on_postgresql(
     store: Store, anna: Caller, bert: Caller, postgres_url: str, configure: Configure
 ) -> None:
     store("One")

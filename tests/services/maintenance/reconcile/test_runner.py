@@ -1,4 +1,4 @@
-"""Every way in which bucket and database can differ, made on purpose, told and mended."""
+"""Every difference between bucket and database is found, reported and repaired."""
 
 import tracemalloc
 from collections import Counter
@@ -42,13 +42,14 @@ from videovault.services.videos import deletion, gallery, sidecar
 
 pytestmark = pytest.mark.thorough
 
-NO_AGE = timedelta(seconds=-60)  # so that what a test has just made counts as old
+MANY = 50_000
+NO_AGE = timedelta(seconds=-60)  # so that new objects count as old
 LOST, KEPT = Status.FAILED, Status.READY
 Damage = Callable[[Video], None]
 
 
-def run(*, repair: bool = False) -> Report:
-    return reconcile.reconcile(repair=repair, least_age=NO_AGE)
+def run(progress: Progress | None = None, *, repair: bool = False) -> Report:
+    return reconcile.reconcile(repair=repair, min_age=NO_AGE, progress=progress)
 
 
 def counts(report: Report) -> dict[Kind, int]:
@@ -67,7 +68,7 @@ DAMAGES: dict[Callable[[Video], None], tuple[Kind, Status]] = {
 }
 
 
-def test_where_all_is_well_nothing_is_found(store: Store, vault: Storage) -> None:
+def test_no_differences_no_findings(store: Store, vault: Storage) -> None:
     store("One")
     store("Two")
     report = run()
@@ -76,7 +77,7 @@ def test_where_all_is_well_nothing_is_found(store: Store, vault: Storage) -> Non
     assert report.bytes > 2 * len(FILM)
 
 
-def test_each_difference_is_told_left_alone_and_mended_when_asked(
+def test_each_difference_is_reported_and_repaired_only_on_request(
     store: Store, row: Row, snapshot: Snapshot
 ) -> None:
     sound = store("Sound")
@@ -98,7 +99,7 @@ def test_each_difference_is_told_left_alone_and_mended_when_asked(
     assert row(sound.id).model_dump() == sound.model_dump()
 
 
-def test_bytes_are_told_by_class_and_example(store: Store) -> None:
+def test_bytes_are_reported_per_class_and_example(store: Store) -> None:
     lost, cut = store("Lost"), store("Cut")
     lose_object(lost)
     cut_object(cut)
@@ -111,7 +112,7 @@ def test_bytes_are_told_by_class_and_example(store: Store) -> None:
 @pytest.mark.parametrize(
     ("damage", "code"), [(lose_object, "OBJECT_MISSING"), (change_object, "OBJECT_CHANGED")]
 )
-def test_a_video_that_lost_its_object_says_so_and_is_stored_again(
+def test_video_without_its_object_fails_and_can_be_stored_again(
     store: Store, generator: Generator, row: Row, anna: Caller, damage: Damage, code: str
 ) -> None:
     video = store()
@@ -126,7 +127,7 @@ def test_a_video_that_lost_its_object_says_so_and_is_stored_again(
     assert run().found == []
 
 
-def test_a_poster_that_is_gone_is_told_of_only(store: Store, row: Row) -> None:
+def test_missing_poster_is_only_reported(store: Store, row: Row) -> None:
     video = store()
     lose_poster(video)
     assert (counts(run()), run().left) == ({Kind.MISSING_POSTER: 1}, 1)
@@ -135,7 +136,7 @@ def test_a_poster_that_is_gone_is_told_of_only(store: Store, row: Row) -> None:
     assert row(video.id).status == Status.READY
 
 
-def test_young_objects_are_told_of_and_kept(store: Store, vault: Storage) -> None:
+def test_young_objects_are_reported_and_kept(store: Store, vault: Storage) -> None:
     video = store()
     leave_object(video)
     report = reconcile.reconcile(repair=True)
@@ -145,15 +146,13 @@ def test_young_objects_are_told_of_and_kept(store: Store, vault: Storage) -> Non
 
 
 @pytest.mark.parametrize("vault", ["embedded"], indirect=True)  # moto's uploads are all of the year 2010
-def test_young_uploads_are_no_strays(store: Store, vault: Storage) -> None:
+def test_young_uploads_are_not_reported(store: Store, vault: Storage) -> None:
     begin_upload(store())
     assert reconcile.reconcile(repair=True).found == []
     assert len(list(vault.uploads())) == 1
 
 
-def test_objects_of_no_row_at_all_are_deleted_and_what_is_not_ours_is_not_looked_at(
-    store: Store, vault: Storage, anna: Caller
-) -> None:
+def test_orphans_are_deleted_and_foreign_objects_ignored(store: Store, vault: Storage, anna: Caller) -> None:
     store()
     lost = f"videos/{anna.user_id}/{new_video_id()}/1_lost.mp4"
     others = ["transfers/one.mp4", "videos/holiday.mp4", "videos/holiday/2024/beach.mp4"]
@@ -167,7 +166,7 @@ def test_objects_of_no_row_at_all_are_deleted_and_what_is_not_ours_is_not_looked
 
 
 @pytest.mark.parametrize("status", [Status.GENERATING, Status.QUEUED, Status.STORING, Status.DELETING])
-def test_a_video_in_work_or_being_deleted_owns_its_whole_folder(
+def test_video_in_processing_or_deletion_owns_its_whole_folder(
     store: Store, snapshot: Snapshot, status: Status
 ) -> None:
     video = store()
@@ -178,14 +177,14 @@ def test_a_video_in_work_or_being_deleted_owns_its_whole_folder(
     assert snapshot()[1:] == before[1:]
 
 
-def test_what_a_failed_video_would_be_stored_as_is_its_own(store: Store, vault: Storage) -> None:
+def test_failed_video_keeps_its_objects(store: Store, vault: Storage) -> None:
     video = store()
     alter(video.id, status=Status.FAILED)
     assert run(repair=True).found == []
     assert len(list(vault.keys(folder(video)))) == 3
 
 
-def test_a_running_transfer_is_left_in_peace(
+def test_running_transfer_is_not_disturbed(
     generator: Generator, store: Store, anna: Caller, row: Row
 ) -> None:
     store()
@@ -201,7 +200,7 @@ def test_a_running_transfer_is_left_in_peace(
     assert run().found == []
 
 
-def test_a_whole_video_without_a_row_is_never_deleted(store: Store, vault: Storage) -> None:
+def test_complete_video_without_a_row_is_never_deleted(store: Store, vault: Storage) -> None:
     store("Kept")
     video = store("Forgotten")
     forget_row(video.id)
@@ -210,7 +209,7 @@ def test_a_whole_video_without_a_row_is_never_deleted(store: Store, vault: Stora
     assert len(list(vault.keys(folder(video)))) == 3
 
 
-def test_an_empty_database_makes_nothing_look_left_over(store: Store, snapshot: Snapshot) -> None:
+def test_repair_refuses_an_empty_database_with_a_full_bucket(store: Store, snapshot: Snapshot) -> None:
     forget_row(store().id)
     before = snapshot()
     with pytest.raises(Conflict, match="--rebuild"):
@@ -218,7 +217,7 @@ def test_an_empty_database_makes_nothing_look_left_over(store: Store, snapshot: 
     assert snapshot() == before
 
 
-def test_two_machines_that_repair_at_once_do_it_once(store: Store, row: Row) -> None:
+def test_concurrent_repairs_repair_once(store: Store, row: Row) -> None:
     damaged = [store(f"Number {number}") for number in range(4)]
     for video, damage in zip(damaged, (lose_object, lose_sidecar, leave_object, cut_object), strict=True):
         damage(video)
@@ -235,7 +234,9 @@ def test_two_machines_that_repair_at_once_do_it_once(store: Store, row: Row) -> 
 
 
 @pytest.mark.parametrize("vault", ["moto_s3"], indirect=True)
-def test_a_swapped_object_is_told_and_never_mended(store: Store, vault: Storage, snapshot: Snapshot) -> None:
+def test_swapped_object_is_reported_and_never_repaired(
+    store: Store, vault: Storage, snapshot: Snapshot
+) -> None:
     video, other = store("Mine"), store("Other")
     info = vault.info(key_of(other))
     assert info
@@ -249,7 +250,7 @@ def test_a_swapped_object_is_told_and_never_mended(store: Store, vault: Storage,
 
 
 @pytest.mark.parametrize("vault", ["moto_s3"], indirect=True)
-def test_a_row_whose_key_does_not_open_is_told(store: Store) -> None:
+def test_row_whose_key_does_not_open_is_reported(store: Store) -> None:
     video, other = store("Mine"), store("Other")
     alter(video.id, sealed_key=other.sealed_key)
     (found,) = run(repair=True).found
@@ -258,7 +259,7 @@ def test_a_row_whose_key_does_not_open_is_told(store: Store) -> None:
 
 
 @pytest.mark.parametrize("vault", ["moto_s3"], indirect=True)
-def test_what_s3_refuses_is_left_and_counted(
+def test_repair_that_s3_refuses_is_counted_as_left(
     store: Store, moto_server: str, configure: Callable[..., None]
 ) -> None:
     lose_sidecar(store())
@@ -273,7 +274,7 @@ def test_what_s3_refuses_is_left_and_counted(
 
 
 @pytest.mark.parametrize("vault", ["moto_s3"], indirect=True)
-def test_only_the_first_of_many_are_named_but_all_are_counted(
+def test_only_the_first_examples_are_named_but_all_are_counted(
     store: Store, vault: Storage, anna: Caller
 ) -> None:
     store()
@@ -283,7 +284,7 @@ def test_only_the_first_of_many_are_named_but_all_are_counted(
     assert (found.count, found.bytes, len(found.examples)) == (215, 1075, 20)
 
 
-def test_the_admin_sees_the_same_and_nobody_else_does(store: Store, anna: Caller, bert: Caller) -> None:
+def test_only_admins_can_reconcile(store: Store, anna: Caller, bert: Caller) -> None:
     lose_sidecar(store())
     with pytest.raises(Forbidden):
         reconcile.for_admin(bert)
@@ -295,7 +296,7 @@ def test_the_admin_sees_the_same_and_nobody_else_does(store: Store, anna: Caller
 
 
 @pytest.mark.parametrize("vault", ["moto_s3"], indirect=True)
-def test_versions_of_deleted_files_are_found_deleted_and_never_made_a_video_again(
+def test_versions_of_deleted_files_are_found_deleted_and_never_rebuilt(
     store: Store, vault: Storage, moto_server: str, configure: Callable[..., None], anna: Caller
 ) -> None:
     vault._s3.put_bucket_versioning(Bucket=vault.bucket, VersioningConfiguration={"Status": "Enabled"})
@@ -317,40 +318,30 @@ def test_versions_of_deleted_files_are_found_deleted_and_never_made_a_video_agai
     assert {each.key for each in vault.versions("videos/")} == set(vault.keys())
 
 
-# How far a comparison is can be seen from another thread, and it can be ended early.
-
-
-MANY = 50_000
-
-
-def run_test_progress(progress: Progress, *, repair: bool = False) -> reconcile.Report:
-    return reconcile.reconcile(repair=repair, least_age=NO_AGE, progress=progress)
-
-
-def test_what_was_looked_at_found_and_mended_is_counted(store: Store) -> None:
+def test_progress_counts_comparisons_findings_and_repairs(store: Store) -> None:
     store("Sound")
     lose_sidecar(store("Damaged"))
     progress = Progress()
-    run_test_progress(progress)
+    run(progress)
     assert progress == Progress(objects=5, videos=2, total_videos=2, found=1)
     progress = Progress()
-    run_test_progress(progress, repair=True)
+    run(progress, repair=True)
     assert (progress.found, progress.mended) == (1, 1)
 
 
-def test_one_that_is_stopped_touches_nothing_further(store: Store, vault: Storage) -> None:
+def test_stopped_run_changes_nothing_further(store: Store, vault: Storage) -> None:
     leave_object(store())
     before = list(vault.keys())
     progress = Progress()
     progress.stop()
-    report = run_test_progress(progress, repair=True)
+    report = run(progress, repair=True)
     assert (report.objects, report.found) == (0, [])
     assert list(vault.keys()) == before
-    assert run_test_progress(Progress()).left == 1
+    assert run(Progress()).left == 1
 
 
 @pytest.mark.parametrize("vault", ["moto_s3"], indirect=True)
-def test_what_could_not_be_mended_comes_first_with_its_reason(
+def test_failed_repairs_come_first_with_their_reason(
     store: Store, moto_server: str, configure: Callable[..., None]
 ) -> None:
     for title in ("One", "Two"):
@@ -358,14 +349,14 @@ def test_what_could_not_be_mended_comes_first_with_its_reason(
     with s3_proxy(moto_server) as proxy:
         configure(AWS_ENDPOINT_URL_S3=proxy.url)
         proxy.refuse["PutObject"] = [(403, "AccessDenied")]
-        [found] = run_test_progress(Progress(), repair=True).found
+        [found] = run(Progress(), repair=True).found
     refused, mended = found.examples
     assert (refused.mended, "IAM permissions" in refused.why) == (False, True)
     assert (mended.mended, mended.why) == (True, "")
 
 
 @pytest.mark.parametrize("vault", ["moto_s3"], indirect=True)
-def test_a_large_bucket_takes_little_memory_and_tells_how_far_it_is(
+def test_large_bucket_takes_bounded_memory_and_reports_progress(
     vault: Storage, anna: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del vault
@@ -380,7 +371,7 @@ def test_a_large_bucket_takes_little_memory_and_tells_how_far_it_is(
 
     monkeypatch.setattr(Storage, "objects", listing)  # a real bucket of this size takes minutes to fill
     tracemalloc.start()
-    report = run_test_progress(progress)
+    report = run(progress)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert (report.objects, report.left) == (MANY, MANY)

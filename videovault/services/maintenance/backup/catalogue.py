@@ -1,6 +1,6 @@
-"""The index of a backup, a SQLite file: its objects, and what the rows of the database expect of them.
+"""The index of a backup, a SQLite file: its objects, and the objects that the database rows expect.
 
-Memory stays bounded however many objects there are, and a backup that was interrupted finds what it has copied.
+Memory stays bounded for any number of objects, and an interrupted backup finds what it has copied.
 """
 
 import json
@@ -16,8 +16,7 @@ from videovault import untrusted_json
 from videovault.errors import InvalidInput
 from videovault.gateways.storage import Description, Listed
 from videovault.models import Status
-from videovault.services.maintenance.backup import folder
-from videovault.services.maintenance.backup.folder import OBJECTS, SHA256, Damaged
+from videovault.services.maintenance.backup.backup_folder import OBJECTS, SHA256, Damaged, create_empty
 from videovault.services.transfer import standalone
 
 SCHEMA = """
@@ -33,7 +32,7 @@ CREATE TABLE IF NOT EXISTS videos (
 ) WITHOUT ROWID;
 """
 VIDEO_COLUMNS = ("id", "owner_id", "status", "title", "s3_key", "size", "crc32", "sealed_key")
-# Ready videos with what the backup has under their key.
+# Ready videos with the backup's object under their key.
 EXPECTED = f"""
 SELECT videos.id, title, s3_key, videos.size AS wanted_size, videos.crc32 AS wanted_crc32, objects.size, objects.crc32
 FROM videos LEFT JOIN objects ON objects.key = videos.s3_key WHERE status = '{Status.READY}' ORDER BY videos.id
@@ -42,7 +41,7 @@ FROM videos LEFT JOIN objects ON objects.key = videos.s3_key WHERE status = '{St
 
 @dataclass(frozen=True)
 class Entry:
-    """An object of the backup; ``size`` in bytes, ``modified`` as the listing said it, empty if it may change unnoticed."""
+    """An object of the backup; ``modified`` is the listing's time, empty if the object may change without a new time."""
 
     key: str
     size: int
@@ -54,14 +53,12 @@ class Entry:
 
     @property
     def path(self) -> str:
-        """Of its bytes, relative to the backup's folder; equal bytes share a file."""
+        """Relative to the backup's folder. Objects with equal bytes share a file."""
         return f"{OBJECTS}/{self.sha256[:2]}/{self.sha256}"
 
 
 @dataclass(frozen=True)
 class Total:
-    """Objects, the sum of their sizes in bytes, and ready videos."""
-
     objects: int
     bytes: int
     videos: int
@@ -69,7 +66,7 @@ class Total:
 
 @dataclass(frozen=True)
 class Missing:
-    """A ready video whose object the backup does not have as it was stored."""
+    """A ready video whose stored object is not in the backup."""
 
     video_id: str
     title: str
@@ -84,7 +81,7 @@ class Sealed:
 
 
 class Catalogue:
-    """Opened by ``writing`` or ``reading``. Used by one thread."""
+    """Opened with ``writing`` or ``reading``; for one thread only."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._db = connection
@@ -93,18 +90,18 @@ class Catalogue:
     @classmethod
     @contextmanager
     def writing(cls, path: Path) -> Iterator[Self]:
-        """Go on with the catalogue at ``path``, or begin one. Raises Damaged."""
+        """Continue the catalogue at ``path``, or create it. Raises Damaged."""
         if not path.exists():
-            folder.create_empty(path)
-        with _connected(path, f"file:{_quoted(path)}") as connection:
+            create_empty(path)
+        with _connected(path, f"file:{_uri_path(path)}") as connection:
             connection.executescript(SCHEMA)
             yield cls(connection, path)
 
     @classmethod
     @contextmanager
     def reading(cls, path: Path) -> Iterator[Self]:
-        """The catalogue of a finished backup, which nothing here changes. Raises Damaged."""
-        with _connected(path, f"file:{_quoted(path)}?mode=ro&immutable=1") as connection:
+        """Open the catalogue of a finished backup read-only. Raises Damaged."""
+        with _connected(path, f"file:{_uri_path(path)}?mode=ro&immutable=1") as connection:
             connection.execute("CREATE TEMP TABLE present (key TEXT PRIMARY KEY) WITHOUT ROWID")
             yield cls(connection, path)
 
@@ -115,21 +112,21 @@ class Catalogue:
         self._db.execute("UPDATE objects SET seen = 0")
         self.commit()
 
-    def see(self, listed: Listed, look: int) -> Entry | None:
-        """The entry of a listed object, noted as seen, if it has the same bytes; None when it is to be copied."""
+    def mark_seen(self, listed: Listed, scan: int) -> Entry | None:
+        """Mark a listed object as seen and return its entry; None if it is new or changed and must be copied."""
         found = self.find(listed.key)
-        if found is None or (found.size, found.etag) != (listed.size, _plain(listed.etag)):
+        if found is None or (found.size, found.etag) != (listed.size, _unquoted(listed.etag)):
             return None
-        self._db.execute("UPDATE objects SET seen = ? WHERE key = ?", (look, listed.key))
+        self._db.execute("UPDATE objects SET seen = ? WHERE key = ?", (scan, listed.key))
         return found
 
-    def put(self, entry: Entry, look: int) -> None:
-        told = entry.described
+    def put(self, entry: Entry, scan: int) -> None:
+        described = entry.described
         self._db.execute(
             "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                *(entry.key, entry.size, _plain(entry.etag), entry.modified, entry.sha256, entry.crc32),
-                *(told.content_type, told.disposition, json.dumps(dict(told.metadata)), look),
+                *(entry.key, entry.size, _unquoted(entry.etag), entry.modified, entry.sha256, entry.crc32),
+                *(described.content_type, described.disposition, json.dumps(dict(described.metadata)), scan),
             ),
         )
 
@@ -137,18 +134,18 @@ class Catalogue:
         row = self._db.execute("SELECT * FROM objects WHERE key = ?", (key,)).fetchone()
         return _entry(row) if row else None
 
-    def delete_unseen(self, look: int) -> None:
-        """Forget what was not seen at this look, but not what a ready video needs and an earlier look saw."""
+    def delete_unseen(self, scan: int) -> None:
+        """Delete entries that this scan did not mark_seen, except those that an earlier scan saw and a ready video needs."""
         unseen = "SELECT key, seen FROM objects WHERE seen < ? AND key > ? ORDER BY key LIMIT 500"
         last = ""
-        while page := self._db.execute(unseen, (look, last)).fetchall():
+        while page := self._db.execute(unseen, (scan, last)).fetchall():
             dropped = [(key,) for key, seen in page if not (seen and self._is_needed(key))]
             self._db.executemany("DELETE FROM objects WHERE key = ?", dropped)
             last = page[-1][0]
         self.commit()
 
     def replace_videos(self, rows: Iterator[Mapping[str, Any]]) -> None:
-        """What the rows of the database's snapshot expect."""
+        """Store the rows of the database's snapshot."""
         self._db.execute("DELETE FROM videos")
         named = ", ".join(f":{name}" for name in VIDEO_COLUMNS)
         self._db.executemany(f"INSERT INTO videos VALUES ({named})", rows)  # noqa: S608 - names of ours
@@ -174,19 +171,19 @@ class Catalogue:
         return bool(self._db.execute(ready, (video_id, owner_id, Status.READY)).fetchone())
 
     def missing(self) -> Iterator[Missing]:
-        """The ready videos whose object is not there, or is another one."""
+        """The ready videos whose object is missing or different."""
         for video_id, title, key, wanted_size, wanted_crc32, size, crc32 in self._db.execute(EXPECTED):
             if size is None:
                 yield Missing(video_id, title, f"its object {key} is not in the backup")
             elif size != wanted_size or (wanted_crc32 and f"{crc32:08x}" != wanted_crc32):
-                yield Missing(video_id, title, f"the object {key} is not the one that was stored")
+                yield Missing(video_id, title, f"the object {key} is not the stored one")
 
     def sealed(self) -> Iterator[Sealed]:
         for video_id, owner_id, value in self._db.execute("SELECT id, owner_id, sealed_key FROM videos"):
             yield Sealed(video_id, owner_id, value)
 
     def mark_present(self, key: str) -> None:
-        """For ``is_present``, as long as this is open: the bucket has it already."""
+        """Note, while this is open, that the bucket already has the object."""
         self._db.execute("INSERT OR IGNORE INTO present VALUES (?)", (key,))
 
     def is_present(self, key: str) -> bool:
@@ -208,24 +205,32 @@ def _connected(path: Path, uri: str) -> Iterator[sqlite3.Connection]:
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:
-    """Raises Damaged for what no backup of ours holds: nothing here may lead out of a folder."""
+    """Raises Damaged for values that we never write, such as a key or path that leaves the folder."""
     key, size, etag, modified, sha256, crc32, content_type, disposition, metadata, _ = row
     try:
-        is_one = SHA256.fullmatch(sha256) and size >= 0 and 0 <= crc32 < 2**32 and standalone.checked_key(key)
-        told = {str(name): str(value) for name, value in untrusted_json.loads(metadata).items()}
+        is_valid = (
+            SHA256.fullmatch(sha256) and size >= 0 and 0 <= crc32 < 2**32 and standalone.checked_key(key)
+        )
+        checked_metadata = {str(name): str(value) for name, value in untrusted_json.loads(metadata).items()}
     except (InvalidInput, TypeError, ValueError, AttributeError):
-        is_one = None
-    if not is_one:
-        raise Damaged(f"The backup lists an object that cannot be one: {str(key)[:200]!r}.")
+        is_valid = None
+    if not is_valid:
+        raise Damaged(f"The backup lists an invalid object: {str(key)[:200]!r}.")
     return Entry(
-        key, size, etag, modified, sha256, crc32, Description(str(content_type), str(disposition), told)
+        key,
+        size,
+        etag,
+        modified,
+        sha256,
+        crc32,
+        Description(str(content_type), str(disposition), checked_metadata),
     )
 
 
-def _plain(etag: str) -> str:
-    """Some stores quote ETags in one answer and not in the other."""
+def _unquoted(etag: str) -> str:
+    """Without quotes, which some stores use in some responses only."""
     return etag.strip('"')
 
 
-def _quoted(path: Path) -> str:
+def _uri_path(path: Path) -> str:
     return quote(str(path.absolute()))

@@ -1,4 +1,4 @@
-"""The database of a backup: a consistent copy while everything runs, and the way back into an empty one."""
+"""Copy the database consistently while everything runs, and restore it into an empty one."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -14,19 +14,21 @@ from videovault import db
 from videovault.config import settings
 from videovault.errors import ConfigurationError, Conflict
 from videovault.gateways import postgres_tools
-from videovault.services.maintenance.backup import folder as backup_folder
-from videovault.services.maintenance.backup.catalogue import VIDEO_COLUMNS, Catalogue
-from videovault.services.maintenance.backup.folder import (
+from videovault.services.maintenance.backup.backup_folder import (
     Damaged,
     Database,
     DatabaseKind,
+    copy_file,
+    create_empty,
     file_entry,
+    fsync_path,
     timestamp,
     verify_file,
 )
+from videovault.services.maintenance.backup.catalogue import VIDEO_COLUMNS, Catalogue
 
-# Tables of huey, whose jobs are made again from the rows.
-QUEUE_TABLES = "huey_"
+# Tables of huey are not copied: its jobs are created again from the rows.
+QUEUE_TABLE_PREFIX = "huey_"
 SET_ASIDE = "before_restore_"
 
 
@@ -35,9 +37,9 @@ def kind() -> DatabaseKind:
 
 
 def snapshot(folder: Path, at: datetime, catalogue: Catalogue) -> Database:
-    """Copy the database into ``folder`` and tell ``catalogue`` what its rows expect; both are of one moment.
+    """Copy the database into ``folder``, and its video rows into ``catalogue``, from one snapshot.
 
-    An earlier copy of the same run is replaced.
+    Replaces an earlier copy of the same run.
 
     Raises ConfigurationError when there is no database, or pg_dump cannot be used.
     """
@@ -51,7 +53,7 @@ def snapshot(folder: Path, at: datetime, catalogue: Catalogue) -> Database:
 
 @dataclass(frozen=True)
 class Target:
-    """The database that the settings name, as a restore finds it."""
+    """The current content of the configured database."""
 
     users: int
     videos: int
@@ -75,7 +77,7 @@ def target() -> Target:
 
 
 def check_restorable(folder: Path, saved: Database) -> None:
-    """Raises Damaged, and ConfigurationError when this version, these settings or this server cannot take it."""
+    """Raises Damaged, and ConfigurationError when this version, the settings or the server cannot restore it."""
     verify_file(folder, saved.file)
     if saved.kind != kind():
         name = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
@@ -85,7 +87,7 @@ def check_restorable(folder: Path, saved: Database) -> None:
         )
     if saved.revision not in db.known_revisions():
         raise ConfigurationError(
-            f"The backup's tables are of revision {saved.revision}, which this version of VideoVault does not know: "
+            f"The backup's tables have the revision {saved.revision}, which is unknown to this version of VideoVault: "
             "restore with the version that took the backup, or a newer one."
         )
     if saved.kind == "postgresql":
@@ -93,28 +95,28 @@ def check_restorable(folder: Path, saved: Database) -> None:
         server = target().server or 0
         if server < (saved.server or 0):
             raise ConfigurationError(
-                f"The backup is of PostgreSQL {saved.server}, and the server is version {server}: use one as new."
+                f"The backup is of PostgreSQL {saved.server}, but the server has version {server}: use the same or a newer one."
             )
 
 
 def check_sqlite(path: Path) -> None:
-    """Raises Damaged when SQLite finds a fault in the file, or what VideoVault never puts there."""
+    """Raises Damaged when SQLite finds an error in the file, or it holds triggers or views."""
     try:
         with closing(_read_only(path)) as connection:
             (answer,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
-            strange = connection.execute(
+            foreign = connection.execute(
                 "SELECT name FROM sqlite_master WHERE type IN ('trigger', 'view')"
             ).fetchone()
     except sqlite3.DatabaseError as error:
         raise Damaged(f"{path} is damaged: {error}.") from error
     if answer != "ok":
         raise Damaged(f"{path} is damaged: {answer}.")
-    if strange:
-        raise Damaged(f"{path} holds a trigger or view ({strange[0]}), which no database of VideoVault does.")
+    if foreign:
+        raise Damaged(f"{path} holds a trigger or view ({foreign[0]}), which VideoVault never creates.")
 
 
 def set_aside(at: datetime) -> list[str]:
-    """Move what the database holds out of the way; where it is now."""
+    """Move the database's content target_file; returns the new places."""
     if kind() == "sqlite":
         return _sqlite_set_aside(at)
     schema = f"{SET_ASIDE}{timestamp(at).lower()}"
@@ -128,22 +130,22 @@ def set_aside(at: datetime) -> list[str]:
     return [f"the schema {schema} of the database"]
 
 
-def put(folder: Path, saved: Database) -> None:
-    """Copy a checked database to where the settings say; nothing may be there. Raises Conflict, Damaged."""
+def restore(folder: Path, saved: Database) -> None:
+    """Copy a checked database to the configured, empty place. Raises Conflict, Damaged."""
     source = folder / saved.file.name
     if saved.kind == "postgresql":
         postgres_tools.restore(settings().database_dsn, source)
         return
     file = _sqlite_file()
     if file.exists():
-        raise Conflict(f"{file} was made in the meantime.")
+        raise Conflict(f"{file} was created in the meantime.")
     file.parent.mkdir(parents=True, exist_ok=True)
-    backup_folder.copy_file(source, file)
+    copy_file(source, file)
 
 
 @contextmanager
 def _engine() -> Iterator[Engine]:
-    """One of our own: a connection kept open would hold on to a file that a restore replaces."""
+    """A separate engine, since an open connection would keep the file that a restore replaces."""
     engine = db.make_engine(settings().database_dsn)
     try:
         yield engine
@@ -152,11 +154,11 @@ def _engine() -> Iterator[Engine]:
 
 
 def _sqlite_snapshot(engine: Engine, folder: Path, at: datetime, catalogue: Catalogue) -> Database:
-    path = backup_folder.create_empty(folder / f"database-{timestamp(at)}.sqlite")
+    path = create_empty(folder / f"database-{timestamp(at)}.sqlite")
     with closing(engine.raw_connection()) as connection:
-        # One reading transaction: writers go on beside it, and what was deleted is not copied.
+        # A single read transaction: writers continue, and deleted data is not copied.
         connection.cursor().execute("VACUUM INTO ?", (str(path),))
-    backup_folder.fsync_path(path)
+    fsync_path(path)
     copied = create_engine("sqlite://", creator=lambda: _read_only(path))
     try:
         with copied.connect() as connection:
@@ -168,7 +170,7 @@ def _sqlite_snapshot(engine: Engine, folder: Path, at: datetime, catalogue: Cata
 
 
 def _dump(engine: Engine, folder: Path, at: datetime, catalogue: Catalogue) -> Database:
-    path = backup_folder.create_empty(folder / f"database-{timestamp(at)}.dump")
+    path = create_empty(folder / f"database-{timestamp(at)}.dump")
     with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
         server = _server_version(connection)
         tool = postgres_tools.require_version("pg_dump", server)
@@ -176,12 +178,12 @@ def _dump(engine: Engine, folder: Path, at: datetime, catalogue: Catalogue) -> D
         exported = str(connection.execute(text("SELECT pg_export_snapshot()")).scalar_one())
         postgres_tools.dump(settings().database_dsn, exported, _tables(connection), path)
         catalogue.replace_videos(_videos(connection))
-    backup_folder.fsync_path(path)
+    fsync_path(path)
     return Database(kind="postgresql", revision=revision, file=file_entry(path), server=server, tool=tool)
 
 
 def _videos(connection: Connection) -> Iterator[dict[str, Any]]:
-    """A database of an earlier version may not have every column."""
+    """Databases of earlier versions may lack columns."""
     present = {column["name"] for column in inspect(connection).get_columns("videos")}
     chosen = ", ".join(name if name in present else f"NULL AS {name}" for name in VIDEO_COLUMNS)
     rows = connection.execution_options(stream_results=True, yield_per=500)
@@ -199,7 +201,7 @@ def _revision(connection: Connection) -> str:
 
 
 def _tables(connection: Connection) -> list[str]:
-    return [name for name in inspect(connection).get_table_names() if not name.startswith(QUEUE_TABLES)]
+    return [name for name in inspect(connection).get_table_names() if not name.startswith(QUEUE_TABLE_PREFIX)]
 
 
 def _count(connection: Connection, table: str) -> int:
@@ -211,7 +213,7 @@ def _server_version(connection: Connection) -> int:
 
 
 def _read_only(path: Path) -> sqlite3.Connection:
-    """Not by ``db.make_engine``, which would make it a database with a write-ahead log."""
+    """``db.make_engine`` would add a write-ahead log."""
     connection = sqlite3.connect(path.absolute().as_uri() + "?mode=ro&immutable=1", uri=True)
     connection.execute("PRAGMA trusted_schema = OFF")
     return connection
@@ -222,12 +224,12 @@ def _sqlite_file() -> Path:
 
 
 def _sqlite_set_aside(at: datetime) -> list[str]:
-    """With what belongs to it: the write-ahead log of one database would ruin another."""
+    """Includes the write-ahead log, which would corrupt another database."""
     file, moved = _sqlite_file(), []
     for ending in ("", "-wal", "-shm"):
         part = file.with_name(file.name + ending)
         if part.exists():
-            aside = file.with_name(f"{file.name}.{SET_ASIDE}{timestamp(at)}{ending}")
-            part.replace(aside)
-            moved.append(str(aside))
+            target_file = file.with_name(f"{file.name}.{SET_ASIDE}{timestamp(at)}{ending}")
+            part.replace(target_file)
+            moved.append(str(target_file))
     return moved

@@ -1,4 +1,4 @@
-"""What S3 holds against what the database says: compared, mended, and one rebuilt from the other."""
+"""Compare bucket and database, repair differences, and rebuild the rows from the bucket."""
 
 from videovault.services.maintenance.reconcile.rebuild import Rebuilt, rebuild
 from videovault.services.maintenance.reconcile.report import Example, Findings, Group, Kind, Progress, Report

@@ -1,4 +1,4 @@
-"""One folder against its row: everything in which they differ, looked at again before it is told."""
+"""Differences between a folder in the bucket and its row, confirmed before they are reported."""
 
 import hashlib
 import zlib
@@ -25,47 +25,51 @@ from videovault.services.videos.integrity import TagStatus
 from videovault.services.videos.sidecar import Sidecar
 
 NO_KEY = "its secret key does not open: the row was moved or changed"
+TOO_YOUNG = "too young to be judged"
 
 
 def compare(folder: Folder, owned: VideoWithOwner | None, before: datetime) -> list[Finding]:
-    """What is wrong in a folder, or with a ready row whose folder was not listed.
+    """The differences of one folder, or of a ready row whose folder was not listed.
 
-    Objects that are not older than ``before`` may be about to get a row. Raises StorageError.
+    Objects younger than ``before`` may still get a row. Raises StorageError.
     """
-    found = list(_without_row(folder, before) if owned is None else _unclaimed(folder, owned.video, before))
+    found = list(
+        _compare_without_row(folder, before) if owned is None else _orphans(folder, owned.video, before)
+    )
     if owned is not None and owned.video.status == Status.READY:
-        wrong = list(_ready(folder, owned))
-        found += wrong if wrong and _is_as_seen(owned.video) else []
+        wrong = list(_compare_ready(folder, owned))
+        found += wrong if wrong and _is_unchanged(owned.video) else []
     return found
 
 
-def _without_row(folder: Folder, before: datetime) -> Iterator[Finding]:
-    """With its sidecar a video is whole: the row is what was lost."""
+def _compare_without_row(folder: Folder, before: datetime) -> Iterator[Finding]:
+    """A folder with video and sidecar is complete, so only its row was lost."""
     if folder.sidecar and folder.videos:
         yield Finding(Kind.MISSING_ROW, folder.prefix, sum(each.size for each in folder.objects))
         return
-    yield from _unclaimed(folder, None, before)
+    yield from _orphans(folder, None, before)
 
 
-def _unclaimed(folder: Folder, video: Video | None, before: datetime) -> Iterator[Finding]:
+def _orphans(folder: Folder, video: Video | None, before: datetime) -> Iterator[Finding]:
     for each in folder.objects:
         if not claims(video, each.key):
             young = each.modified_at >= before
-            yield Finding(Kind.ORPHAN, each.key, each.size, "too young to be judged" if young else "", young)
+            yield Finding(Kind.ORPHAN, each.key, each.size, TOO_YOUNG if young else "", young)
 
 
-def _ready(folder: Folder, owned: VideoWithOwner) -> Iterator[Finding]:
+def _compare_ready(folder: Folder, owned: VideoWithOwner) -> Iterator[Finding]:
     video, vault = owned.video, storage.connected()
     info = vault.info(str(video.s3_key))
+    mismatch = object_mismatch(video, info)
     if info is None:
         yield _finding(Kind.MISSING_OBJECT, video)
         return
-    wrong = _wrong_object(video, info)
-    yield from wrong
+    if mismatch:
+        yield _mismatch_finding(video, info, mismatch)
     yield from _wrong_tag(video, info)
-    if wrong:
+    if mismatch:
         return
-    if not _fits(folder, Sidecar.of(video, owned.owner)):
+    if not _has_sidecar(folder, Sidecar.of(video, owned.owner)):
         yield _finding(Kind.SIDECAR, video, size=0)
     if video.poster_key and not folder.named(video.poster_key) and vault.info(video.poster_key) is None:
         yield _finding(Kind.MISSING_POSTER, video, size=0)
@@ -75,14 +79,22 @@ def _ready(folder: Folder, owned: VideoWithOwner) -> Iterator[Finding]:
             yield _finding(Kind.MISSING_COPY, video, size=0)
 
 
-def _wrong_object(video: Video, info: ObjectInfo) -> list[Finding]:
+def object_mismatch(video: Video, info: ObjectInfo | None) -> Kind | None:
+    """How the object differs from the one that was stored for the video."""
+    if info is None:
+        return Kind.MISSING_OBJECT
     if info.size != video.size:
-        detail = f"{info.size:,} bytes in S3, {video.size or 0:,} when it was stored"
-        return [_finding(Kind.WRONG_SIZE, video, detail, size=info.size)]
+        return Kind.WRONG_SIZE
     if info.crc32 is not None and video.crc32 and f"{info.crc32:08x}" != video.crc32:
-        detail = f"{info.crc32:08x} in S3, {video.crc32} when it was stored"
-        return [_finding(Kind.WRONG_CRC32, video, detail)]
-    return []
+        return Kind.WRONG_CRC32
+    return None
+
+
+def _mismatch_finding(video: Video, info: ObjectInfo, kind: Kind) -> Finding:
+    if kind == Kind.WRONG_SIZE:
+        detail = f"{info.size:,} bytes in S3, {video.size or 0:,} when it was stored"
+        return _finding(kind, video, detail, size=info.size)
+    return _finding(kind, video, f"{info.crc32 or 0:08x} in S3, {video.crc32} when it was stored")
 
 
 def _wrong_tag(video: Video, info: ObjectInfo) -> Iterator[Finding]:
@@ -96,8 +108,8 @@ def _wrong_tag(video: Video, info: ObjectInfo) -> Iterator[Finding]:
             return
 
 
-def _fits(folder: Folder, wanted: Sidecar) -> bool:
-    """Whether S3 has this sidecar, perhaps of an earlier schema; ETags tell mostly, otherwise it is read."""
+def _has_sidecar(folder: Folder, wanted: Sidecar) -> bool:
+    """Whether S3 has this sidecar, possibly in an earlier schema. Read only if the ETag does not prove it."""
     listed, content = folder.sidecar, wanted.content()
     md5, crc32 = hashlib.md5(content, usedforsecurity=False).hexdigest(), f"{zlib.crc32(content):08x}"
     if listed and listed.etag.strip('"') in (md5, crc32):
@@ -106,8 +118,8 @@ def _fits(folder: Folder, wanted: Sidecar) -> bool:
     return stored is not None and stored.tells(wanted)
 
 
-def _is_as_seen(video: Video) -> bool:
-    """Whether nobody has changed or deleted the video since it was read."""
+def _is_unchanged(video: Video) -> bool:
+    """Whether the row has not changed since it was read."""
     with reading() as session:
         row = session.get(Video, video.id)
     return row is not None and (row.status, row.attempt, row.updated_at) == (
@@ -118,17 +130,19 @@ def _is_as_seen(video: Video) -> bool:
 
 
 def _finding(kind: Kind, video: Video, detail: str = "", *, size: int | None = None) -> Finding:
-    told = f"{video.title}: {detail}" if detail else video.title
-    return Finding(kind, video.id, video.size or 0 if size is None else size, told, video=video)
-
-
-# What a versioned bucket has kept of files that are deleted: versions and delete markers that no video claims.
+    text = f"{video.title}: {detail}" if detail else video.title
+    return Finding(kind, video.id, video.size or 0 if size is None else size, text, video=video)
 
 
 def find_old_versions(before: datetime) -> Iterator[Finding]:
-    """One finding for each key. What is not older than ``before`` may be about to be deleted. Raises StorageError."""
+    """Versions and delete markers that a versioned bucket keeps of deleted files, one finding per key.
+
+    Those younger than ``before`` may be about to be deleted. Raises StorageError.
+    """
     by_key = groupby(storage.connected().versions("videos/"), key=lambda each: each.key)
-    hidden = ((key, found) for key, found in ((key, list(each)) for key, each in by_key) if _is_hidden(found))
+    hidden = (
+        (key, found) for key, found in ((key, list(each)) for key, each in by_key) if _is_deleted(found)
+    )
     ours = ((match, found) for key, found in hidden if (match := OBJECT_KEY.fullmatch(key)))
     for batch in in_batches(ours):
         rows = rows_by_folder([Folder(match[1], match[2]) for match, _ in batch])
@@ -138,8 +152,8 @@ def find_old_versions(before: datetime) -> Iterator[Finding]:
                 yield _old_version(match[0], found, before)
 
 
-def _is_hidden(of_key: list[Version]) -> bool:
-    """Whether listings do not show the object: an object without a video is a finding of its own."""
+def _is_deleted(of_key: list[Version]) -> bool:
+    """Whether listings hide the object. A visible object without a video is a finding of its own."""
     return all(each.is_marker or not each.is_current for each in of_key)
 
 
@@ -151,6 +165,6 @@ def _old_version(key: str, found: list[Version], before: datetime) -> Finding:
         Kind.OLD_VERSION,
         key,
         sum(each.size for each in found),
-        "too young to be judged" if young else detail,
+        TOO_YOUNG if young else detail,
         young,
     )

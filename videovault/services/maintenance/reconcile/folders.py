@@ -1,4 +1,4 @@
-"""The bucket as folders of videos, streamed, and which row a folder and its objects belong to."""
+"""The bucket as a stream of video folders, and the rows that they belong to."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ from videovault.services.core.views import PROCESSING
 
 T = TypeVar("T")
 BATCH = 200
-# Whatever else lies in the bucket is somebody else's: it is not looked at, and never touched.
+# Objects with other keys are not ours: they are neither compared nor touched.
 OBJECT_KEY = re.compile(r"videos/([A-Za-z0-9_-]{1,64})/(video_[0-9]{13}_[a-z0-9]{9})/.+")
 
 
@@ -42,7 +42,7 @@ class Folder:
 
     @property
     def videos(self) -> list[Listed]:
-        """The objects that are neither sidecar, poster nor playable copy; of several, the latest attempt's comes last."""
+        """The objects other than sidecar, poster and playable copy; the latest attempt comes last."""
         beside = (self.prefix + POSTER_NAME, self.prefix + SIDECAR_NAME)
         return [each for each in self.objects if each.key not in beside and not naming.is_copy_key(each.key)]
 
@@ -52,14 +52,14 @@ class Folder:
 
 @dataclass(frozen=True)
 class VideoWithOwner:
-    """A row with its owner's."""
+    """A video's row and its owner's."""
 
     video: Video
     owner: User
 
 
 def list_folders(vault: Storage) -> Iterator[Folder]:
-    """Each folder of a video with what lies in it; S3 lists keys in order, so that a folder comes in one piece."""
+    """Each video's folder with its objects. S3 lists keys in order, so the objects of a folder are adjacent."""
     ours = (
         (match.groups(), each)
         for each in vault.objects("videos/")
@@ -69,13 +69,13 @@ def list_folders(vault: Storage) -> Iterator[Folder]:
         yield Folder(owner_id, video_id, tuple(each for _, each in objects))
 
 
-def in_batches(everything: Iterator[T]) -> Iterator[list[T]]:
-    while batch := list(islice(everything, BATCH)):
+def in_batches(items: Iterator[T]) -> Iterator[list[T]]:
+    while batch := list(islice(items, BATCH)):
         yield batch
 
 
 def rows_by_folder(batch: Sequence[Folder]) -> Mapping[str, VideoWithOwner]:
-    """The rows that these folders belong to, by the folder's prefix."""
+    """The rows of these folders, by the folder's prefix."""
     wanted = (
         select(Video, User)
         .join(User, col(User.id) == col(Video.owner_id))
@@ -86,7 +86,7 @@ def rows_by_folder(batch: Sequence[Folder]) -> Mapping[str, VideoWithOwner]:
 
 
 def ready_videos() -> Iterator[VideoWithOwner]:
-    """Every ready video, a page in memory at a time."""
+    """Every ready video, one page in memory at a time."""
     last = ""
     page = select(Video, User).join(User, col(User.id) == col(Video.owner_id))
     page = page.where(Video.status == Status.READY).order_by(col(Video.id)).limit(BATCH)
@@ -103,7 +103,7 @@ def ready_videos() -> Iterator[VideoWithOwner]:
 
 
 def claims(video: Video | None, key: str) -> bool:
-    """Whether an object is, or may become, this row's: one in work or being deleted owns its whole folder."""
+    """Whether an object belongs, or may come to belong, to this row. During processing and deletion all of the folder does."""
     if video is None or not key.startswith(naming.folder(video)):
         return False
     if video.status in (*PROCESSING, Status.DELETING):

@@ -1,4 +1,4 @@
-"""Rows made again from a bucket when the database is lost: each video by its sidecar, or by what S3 knows."""
+"""Rebuild lost rows from the bucket: each video from its sidecar, or else from its key and S3 metadata."""
 
 import re
 from collections.abc import Iterable
@@ -28,17 +28,19 @@ from videovault.services.transfer import playable_copy
 from videovault.services.videos import integrity, sidecar
 from videovault.services.videos.sidecar import Owner, Script, Sidecar, StoredMetadata
 
-# Nobody ever gets mail there (RFC 2606); unlike .invalid, forms and commands take it as an address.
-PLACEHOLDER = "rebuilt.example"
-TRIES = 3
-MADE_AT = re.compile(r"video_([0-9]{13})_.*")
-NAMED = re.compile(r"(?:[0-9]{13}_)?(.*?)(?:\.([a-z0-9]+))?")
+# A reserved domain (RFC 2606) that receives no mail. Unlike .invalid, forms and commands accept it.
+PLACEHOLDER_DOMAIN = "rebuilt.example"
+MAX_ATTEMPTS = 3
+VIDEO_ID_TIME = re.compile(r"video_([0-9]{13})_.*")
+FILE_NAME = re.compile(r"(?:[0-9]{13}_)?(.*?)(?:\.([a-z0-9]+))?")
 log = logs.get(__name__)
 
 
 class Rebuilt(View):
-    """What came back. ``rebuilt`` and ``from_s3_alone``, those without a sidecar, are new rows; ``kept`` counts rows
-    that were there before. ``untagged`` are new rows whose objects could not be tagged anew."""
+    """``rebuilt`` and ``from_s3_alone``, those without a sidecar, are new rows; ``kept`` counts the existing ones.
+
+    ``untagged`` are new rows whose objects could not be tagged.
+    """
 
     rebuilt: Group
     from_s3_alone: Group
@@ -49,12 +51,12 @@ class Rebuilt(View):
 
 
 class NotRebuilt(Exception):
-    """Nothing can, or should, be made of a folder; says why."""
+    """A folder cannot be rebuilt; the message is the reason."""
 
 
 @dataclass(frozen=True)
 class _Outcome:
-    """Of one folder; ``kind`` is a field of Rebuilt, ``user_id`` an account that was made for it."""
+    """The result for one folder; ``kind`` is a field of Rebuilt, ``user_id`` an account that was created for it."""
 
     kind: str
     name: str
@@ -80,59 +82,59 @@ class _Tally:
             self.user_ids.add(outcome.user_id)
 
     def rebuilt(self) -> Rebuilt:
-        for email in _addresses(self.user_ids):
+        for email in _emails_of(self.user_ids):
             self.sums["users"].add(Example(name=email, bytes=0))
         groups = {name: total.group() for name, total in self.sums.items() if name != "kept"}
         return Rebuilt(kept=self.sums["kept"].count, **groups)
 
 
 def rebuild() -> Rebuilt:
-    """Make the rows that the bucket's videos lack, and the accounts that they belong to.
+    """Create the missing rows of the bucket's videos, and the missing accounts of their owners.
 
-    Rows that are there are left alone, so that running it again changes nothing. Each new row gets a new secret
-    key: old links for sharing are dead. Raises StorageError when the bucket cannot be listed.
+    Existing rows are not changed, so a second run changes nothing. Each new row gets a new secret key, which
+    invalidates old share links. Raises StorageError when the bucket cannot be listed.
     """
-    # Of a password that nobody has seen: these accounts have to be given one.
-    unusable = security.hash_password(security.new_token())
+    # The hash of an unknown password: these accounts need a new one.
+    unusable_hash = security.hash_password(security.new_token())
     tally = _Tally()
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="rebuild") as pool:
         for batch in in_batches(list_folders(storage.connected())):
-            for outcome in pool.map(partial(_one, unusable=unusable), batch):
+            for outcome in pool.map(partial(_rebuild_folder, unusable_hash=unusable_hash), batch):
                 tally.add(outcome)
     return tally.rebuilt()
 
 
-def _one(folder: Folder, *, unusable: str) -> _Outcome:
+def _rebuild_folder(folder: Folder, *, unusable_hash: str) -> _Outcome:
     with reading() as session:
         if session.get(Video, folder.video_id):
             return _Outcome("kept", folder.video_id)
     try:
-        described, guessed = _described(folder)
-        video = _video(described, folder, _proven(described))
-        user_id = _keep(video, described.owner, unusable)
+        described, guessed = _describe(folder)
+        video = _new_row(described, folder, _check_object(described))
+        user_id = _add_row(video, described.owner, unusable_hash)
     except (NotRebuilt, StorageError) as error:
         return _Outcome("not_rebuilt", folder.prefix, sum(each.size for each in folder.objects), str(error))
     kind = "from_s3_alone" if guessed else "rebuilt"
-    return _Outcome(kind, video.id, video.size or 0, video.title, not _tagged(video), user_id)
+    return _Outcome(kind, video.id, video.size or 0, video.title, not _tag(video), user_id)
 
 
-def _described(folder: Folder) -> tuple[Sidecar, bool]:
-    """What is known of a folder's video, and whether that is guessed from S3 alone."""
+def _describe(folder: Folder) -> tuple[Sidecar, bool]:
+    """The description of a folder's video, and whether it is guessed from S3 alone."""
     found = sidecar.read(folder.prefix) if folder.sidecar else None
     if found is None:
-        return _guess(folder), True
+        return _guess_from_s3(folder), True
     if folder.named(found.s3_key) is None:
-        raise NotRebuilt("its sidecar is there, but not the video")
+        raise NotRebuilt("the sidecar exists, but not the video")
     return found, False
 
 
-def _guess(folder: Folder) -> Sidecar:
-    """The title from the file's name, the time from the video's id, the owner from the key."""
+def _guess_from_s3(folder: Folder) -> Sidecar:
+    """Title from the file name, time from the video's id, owner from the key."""
     if not folder.videos:
-        raise NotRebuilt("there is no video in it")
+        raise NotRebuilt("there is no video in the folder")
     latest = folder.videos[-1]
-    name = NAMED.fullmatch("".join(char for char in latest.key.rsplit("/", 1)[-1] if char.isprintable()))
-    made_at = MADE_AT.fullmatch(folder.video_id)
+    name = FILE_NAME.fullmatch("".join(char for char in latest.key.rsplit("/", 1)[-1] if char.isprintable()))
+    created_at_match = VIDEO_ID_TIME.fullmatch(folder.video_id)
     return Sidecar(
         video_id=folder.video_id,
         owner=Owner(user_id=folder.owner_id, email=""),
@@ -140,29 +142,31 @@ def _guess(folder: Folder) -> Sidecar:
         script=Script(),
         metadata=StoredMetadata(format=name[2] if name and name[2] in CONTENT_TYPES else "mp4"),
         s3_key=latest.key,
-        created_at=datetime.fromtimestamp(int(made_at[1]) / 1000, UTC) if made_at else latest.modified_at,
+        created_at=datetime.fromtimestamp(int(created_at_match[1]) / 1000, UTC)
+        if created_at_match
+        else latest.modified_at,
     )
 
 
-def _proven(described: Sidecar) -> ObjectInfo:
-    """What S3 says of the object, if that is what the sidecar speaks of."""
+def _check_object(described: Sidecar) -> ObjectInfo:
+    """The object's metadata in S3, if size and CRC-32 match the sidecar."""
     info, told = storage.connected().info(described.s3_key), described.metadata
     if info is None:
-        raise NotRebuilt("the video is gone")
+        raise NotRebuilt("the video is missing")
     if told.size not in (None, info.size):
-        raise NotRebuilt(f"the video has {info.size:,} bytes, its sidecar speaks of {told.size:,}")
+        raise NotRebuilt(f"the video has {info.size:,} bytes, its sidecar says {told.size:,}")
     if info.crc32 is not None and told.crc32 not in (None, f"{info.crc32:08x}"):
-        raise NotRebuilt(f"the video has the CRC-32 {info.crc32:08x}, its sidecar speaks of {told.crc32}")
+        raise NotRebuilt(f"the video has the CRC-32 {info.crc32:08x}, its sidecar says {told.crc32}")
     return info
 
 
-def _video(described: Sidecar, folder: Folder, info: ObjectInfo) -> Video:
+def _new_row(described: Sidecar, folder: Folder, info: ObjectInfo) -> Video:
     owner_id, video_id = folder.owner_id, folder.video_id
     told = described.metadata
-    measured = {name: getattr(told, name) for name in StoredMetadata.model_fields}
-    measured |= {"size": info.size, "etag": info.etag}
+    columns = {name: getattr(told, name) for name in StoredMetadata.model_fields}
+    columns |= {"size": info.size, "etag": info.etag}
     if info.crc32 is not None:
-        measured["crc32"] = f"{info.crc32:08x}"
+        columns["crc32"] = f"{info.crc32:08x}"
     return Video(
         id=video_id,
         owner_id=owner_id,
@@ -175,13 +179,13 @@ def _video(described: Sidecar, folder: Folder, info: ObjectInfo) -> Video:
         bytes_done=info.size,
         bytes_total=info.size,
         **described.script.model_dump(),
-        **measured,
+        **columns,
         **_copy(described, folder),
     )
 
 
 def _copy(described: Sidecar, folder: Folder) -> dict[str, Any]:
-    """The row's columns of the playable copy: the one that is there, or one to be made."""
+    """The row's columns for the playable copy: the existing one, or one to be created."""
     copy = described.playable_copy
     listed = folder.named(copy.key) if copy else None
     if copy is None or listed is None or listed.size != copy.size or not is_copy_key(copy.key):
@@ -195,47 +199,47 @@ def _copy(described: Sidecar, folder: Folder) -> dict[str, Any]:
     }
 
 
-def _keep(video: Video, owner: Owner, unusable: str) -> str:
-    """Add the row, and its owner's if need be; the id of an account that was made, or nothing."""
-    for _ in range(TRIES):
+def _add_row(video: Video, owner: Owner, unusable_hash: str) -> str:
+    """Add the row, and its owner's if missing. Returns the id of a created account, or nothing."""
+    for _ in range(MAX_ATTEMPTS):
         try:
             with transaction() as session:
-                made = _account(session, owner, unusable)
+                created = _ensure_account(session, owner, unusable_hash)
                 session.add(video)
                 session.add(Event(kind=audit.REBUILT, video_id=video.id))
         except IntegrityError:
-            continue  # another thread or machine made the same account in this moment
-        return owner.user_id if made else ""
-    raise NotRebuilt("somebody else was writing it at the same time: run this again")
+            continue  # another thread or machine created the same account
+        return owner.user_id if created else ""
+    raise NotRebuilt("it was changed at the same time: run the command again")
 
 
-def _account(session: Session, owner: Owner, unusable: str) -> bool:
-    """See to it that the owner has an account, by the address that the sidecar tells; whether one was made."""
-    nameless = f"{owner.user_id.lower()}@{PLACEHOLDER}"
+def _ensure_account(session: Session, owner: Owner, unusable_hash: str) -> bool:
+    """Make sure that the owner has an account with the sidecar's e-mail address. Returns whether one was created."""
+    placeholder_email = f"{owner.user_id.lower()}@{PLACEHOLDER_DOMAIN}"
     user = session.get(User, owner.user_id)
-    made = user is None
-    user = user or User(id=owner.user_id, email=nameless, password_hash=unusable)
-    email = _address(owner)
-    if user.email == nameless and email:
+    created = user is None
+    user = user or User(id=owner.user_id, email=placeholder_email, password_hash=unusable_hash)
+    email = _valid_email(owner)
+    if user.email == placeholder_email and email:
         taken = session.exec(select(User.id).where(User.email == email, User.id != user.id)).first()
-        # Whoever registered anew by this address has proven nothing, so the old videos are not theirs by it.
+        # A new registration with this address proves nothing, so it does not get the old videos.
         user.email, user.name = (
-            (nameless, f"{owner.name} ({email})".strip()[:200]) if taken else (email, owner.name)
+            (placeholder_email, f"{owner.name} ({email})".strip()[:200]) if taken else (email, owner.name)
         )
     session.add(user)
     session.flush()
-    return made
+    return created
 
 
-def _address(owner: Owner) -> str:
+def _valid_email(owner: Owner) -> str:
     try:
         return fields.normalize_email(owner.email)
     except InvalidInput:
         return ""
 
 
-def _tagged(video: Video) -> bool:
-    """Tag the object by its new secret key where that is possible; ``reconcile`` knows of those that are not."""
+def _tag(video: Video) -> bool:
+    """Tag the object with its new secret key where possible; ``reconcile`` reports the others."""
     vault = storage.connected()
     if not vault.keeps_metadata:
         return True
@@ -246,6 +250,6 @@ def _tagged(video: Video) -> bool:
         return False
 
 
-def _addresses(user_ids: Iterable[str]) -> list[str]:
+def _emails_of(user_ids: Iterable[str]) -> list[str]:
     with reading() as session:
         return sorted(session.exec(select(User.email).where(col(User.id).in_(list(user_ids)))))

@@ -1,4 +1,4 @@
-"""What bucket and database do not agree on: single findings, and the frozen report of all of them."""
+"""Findings of a comparison between bucket and database, their report, and its progress."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -8,12 +8,10 @@ from videovault.models import Status, Video
 from videovault.services.core.views import View
 from videovault.services.maintenance.reconcile.folders import Folder, VideoWithOwner
 
-# How far a comparison is, for whoever looks on from another thread, and the way to end it early.
-
 
 @dataclass
 class Progress:
-    """``objects`` and ``videos`` of ``of_videos`` stored ones are looked at; ``mended`` of what was ``found``."""
+    """The state of a running comparison, readable from other threads: objects and videos compared, findings, repairs."""
 
     objects: int = 0
     videos: int = 0
@@ -23,16 +21,16 @@ class Progress:
     is_stopped: bool = False
 
     def stop(self) -> None:
-        """Begin with nothing further; what is done stays done, and what is left is found the next time."""
+        """Start nothing further. Repairs stay, and the next run finds the rest."""
         self.is_stopped = True
 
 
-EXAMPLES = 20
-FAILURES = 100
+MAX_EXAMPLES = 20
+MAX_FAILURES = 100
 
 
 class Kind(StrEnum):
-    """The classes of findings, the worst first."""
+    """The classes of findings, worst first."""
 
     WRONG_TAG = "wrong_tag"
     MISSING_OBJECT = "missing_object"
@@ -48,58 +46,75 @@ class Kind(StrEnum):
     STRAY_UPLOAD = "stray_upload"
 
 
+class RepairEffect(StrEnum):
+    """What repair does to a class of findings."""
+
+    NONE = "none"
+    CHANGE = "change"
+    DELETE = "delete"
+
+
 @dataclass(frozen=True)
-class Words:
-    """What a class is called, and what can be done about it."""
+class KindText:
+    """What page, API and command line show of a class of findings; ``advice`` says what repair does."""
 
     title: str
     advice: str
+    effect: RepairEffect
 
 
-WORDS = {
-    Kind.WRONG_TAG: Words(
-        "Objects that do not carry their video's tag",
-        "Another file may have been put in the place of the video, so nothing mends this by itself. Watch the "
-        "video; if it is not the right one, delete it as an admin, or store it again. If SECRET_KEY was changed, set SECRET_KEY_OLD.",
+RETRY = "Repair marks them as failed, so that they can be retried."
+KIND_TEXTS = {
+    Kind.WRONG_TAG: KindText(
+        "Objects without their video's tag",
+        "Repair leaves them, since another file may have replaced the video. Watch the video; if it is the wrong one, "
+        "delete it or store it again. If SECRET_KEY was changed, set SECRET_KEY_OLD.",
+        RepairEffect.NONE,
     ),
-    Kind.MISSING_OBJECT: Words(
-        "Videos whose object is gone", "--repair moves them to failed, where they can be tried again."
+    Kind.MISSING_OBJECT: KindText("Videos whose object is missing", RETRY, RepairEffect.CHANGE),
+    Kind.WRONG_SIZE: KindText("Videos whose object has another size", RETRY, RepairEffect.CHANGE),
+    Kind.WRONG_CRC32: KindText("Videos whose object has another CRC-32", RETRY, RepairEffect.CHANGE),
+    Kind.MISSING_ROW: KindText(
+        "Complete videos without a database row",
+        "Repair leaves them. `python -m videovault reconcile --rebuild` brings them back into the gallery.",
+        RepairEffect.NONE,
     ),
-    Kind.WRONG_SIZE: Words(
-        "Videos whose object has another size",
-        "--repair moves them to failed, where they can be tried again.",
-    ),
-    Kind.WRONG_CRC32: Words(
-        "Videos whose object has another CRC-32",
-        "--repair moves them to failed, where they can be tried again.",
-    ),
-    Kind.MISSING_ROW: Words(
-        "Whole videos that the database does not know",
-        "Nothing deletes them. --rebuild brings them back into the gallery; delete them there if they are not wanted.",
-    ),
-    Kind.UNKNOWN_TAG: Words(
+    Kind.UNKNOWN_TAG: KindText(
         "Videos with a new key that are not tagged yet",
-        "--repair tags them (S3 does it up to 5 GiB; larger ones stay as they are and can be used).",
+        "Repair tags them. S3 can do so up to 5 GiB; larger ones stay usable without a tag.",
+        RepairEffect.CHANGE,
     ),
-    Kind.SIDECAR: Words("Sidecars that are missing or out of date", "--repair writes them."),
-    Kind.MISSING_POSTER: Words("Posters that are gone", "The videos play without; nothing needs to be done."),
-    Kind.MISSING_COPY: Words(
-        "Playable copies that are gone or changed",
-        "--repair has them made again; the videos themselves are there.",
+    Kind.SIDECAR: KindText("Missing or outdated sidecars", "Repair writes them.", RepairEffect.CHANGE),
+    Kind.MISSING_POSTER: KindText(
+        "Missing posters", "The videos play without them. Nothing needs to be done.", RepairEffect.NONE
     ),
-    Kind.ORPHAN: Words("Objects without a video", "--repair deletes those that are older than an hour."),
-    Kind.OLD_VERSION: Words(
-        "Versions of deleted files, which the bucket has kept",
-        "--repair deletes those that are older than an hour, where the bucket allows it.",
+    Kind.MISSING_COPY: KindText(
+        "Missing or changed playable copies",
+        "Repair makes the copies again. The videos themselves are there.",
+        RepairEffect.CHANGE,
     ),
-    Kind.STRAY_UPLOAD: Words("Unfinished uploads of no video", "--repair aborts them."),
+    Kind.ORPHAN: KindText(
+        "Objects without a video",
+        "Repair permanently deletes those older than an hour.",
+        RepairEffect.DELETE,
+    ),
+    Kind.OLD_VERSION: KindText(
+        "Versions that the bucket keeps of deleted files",
+        "Repair permanently deletes those older than an hour, where the bucket allows it.",
+        RepairEffect.DELETE,
+    ),
+    Kind.STRAY_UPLOAD: KindText(
+        "Unfinished uploads without a video",
+        "Repair aborts them, which deletes what was uploaded so far.",
+        RepairEffect.DELETE,
+    ),
 }
 INFORMATION_ONLY = {Kind.MISSING_POSTER}
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing, by the name of its object or video, and what is needed to mend it; ``young`` ones are left alone."""
+    """One difference, named by its object or video, with what a repair needs. ``young`` ones are not repaired."""
 
     kind: Kind
     name: str
@@ -112,7 +127,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a finding; ``why`` it could not be mended although it was tried."""
+    """Whether a finding was repaired; ``why`` is the reason of a failed attempt."""
 
     is_repaired: bool
     why: str = ""
@@ -122,9 +137,9 @@ UNTOUCHED = Result(is_repaired=False)
 
 
 class Example(View):
-    """``name`` is an object's key or a video's id; ``bytes`` are those that it takes, or should.
+    """``name`` is an object's key or a video's id, ``bytes`` its actual or expected size.
 
-    ``why`` it could not be mended although it was tried.
+    ``why`` is the reason of a failed repair.
     """
 
     name: str
@@ -135,7 +150,7 @@ class Example(View):
 
 
 class Group(View):
-    """Many of a kind, with the first few of them; what could not be mended comes first."""
+    """Counts of a kind with its first examples, failed repairs first."""
 
     count: int
     bytes: int
@@ -152,9 +167,9 @@ class Findings(Group):
 
 
 class Report(View):
-    """``objects`` and ``bytes`` are all that lies in the folders of videos, ``videos`` the ready rows.
+    """``objects`` and ``bytes`` cover the folders of videos, ``videos`` counts the ready rows.
 
-    ``left`` counts what is still to be done: in a dry run everything found, else what could not be mended.
+    ``left`` counts the unrepaired findings, which in a dry run are all of them.
     """
 
     repair: bool
@@ -167,8 +182,6 @@ class Report(View):
 
 @dataclass
 class GroupBuilder:
-    """A group in the making."""
-
     count: int = 0
     bytes: int = 0
     mended: int = 0
@@ -179,9 +192,9 @@ class GroupBuilder:
         self.count += 1
         self.bytes += example.bytes
         self.mended += example.mended
-        kept, most = (self.failures, FAILURES) if example.why else (self.examples, EXAMPLES)
-        if len(kept) < most:
-            kept.append(example)
+        examples, limit = (self.failures, MAX_FAILURES) if example.why else (self.examples, MAX_EXAMPLES)
+        if len(examples) < limit:
+            examples.append(example)
 
     def group(self) -> Group:
         return Group(count=self.count, bytes=self.bytes, examples=[*self.failures, *self.examples])
@@ -189,14 +202,14 @@ class GroupBuilder:
 
 @dataclass
 class ReportBuilder:
-    """A report in the making, in little memory however much is found."""
+    """Collects findings in bounded memory."""
 
     repair: bool
     progress: Progress
     bytes: int = 0
-    _sums: dict[Kind, GroupBuilder] = field(default_factory=dict)
+    _groups: dict[Kind, GroupBuilder] = field(default_factory=dict)
 
-    def saw(self, folder: Folder, owned: VideoWithOwner | None) -> None:
+    def add_folder(self, folder: Folder, owned: VideoWithOwner | None) -> None:
         self.progress.objects += len(folder.objects)
         self.progress.videos += owned is not None and owned.video.status == Status.READY
         self.bytes += sum(each.size for each in folder.objects)
@@ -211,27 +224,26 @@ class ReportBuilder:
             mended=result.is_repaired,
             why=result.why,
         )
-        self._sums.setdefault(found.kind, GroupBuilder()).add(example)
+        self._groups.setdefault(found.kind, GroupBuilder()).add(example)
 
     def report(self) -> Report:
-        kinds = [kind for kind in Kind if kind in self._sums]
+        kinds = [kind for kind in Kind if kind in self._groups]
         return Report(
             repair=self.repair,
             videos=self.progress.videos,
             objects=self.progress.objects,
             bytes=self.bytes,
-            found=[_findings(kind, self._sums[kind]) for kind in kinds],
+            found=[self._findings(kind) for kind in kinds],
             left=sum(self._left(kind) for kind in kinds),
+        )
+
+    def _findings(self, kind: Kind) -> Findings:
+        text, total = KIND_TEXTS[kind], self._groups[kind]
+        return Findings(
+            kind=kind, title=text.title, advice=text.advice, mended=total.mended, **dict(total.group())
         )
 
     def _left(self, kind: Kind) -> int:
         if self.repair and kind in INFORMATION_ONLY:
             return 0
-        return self._sums[kind].count - self._sums[kind].mended
-
-
-def _findings(kind: Kind, total: GroupBuilder) -> Findings:
-    words = WORDS[kind]
-    return Findings(
-        kind=kind, title=words.title, advice=words.advice, mended=total.mended, **dict(total.group())
-    )
+        return self._groups[kind].count - self._groups[kind].mended

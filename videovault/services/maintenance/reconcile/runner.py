@@ -1,4 +1,4 @@
-"""Bucket and database held against each other, in one pass over each."""
+"""Compare the bucket with the database in one pass over each, and repair the differences."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -41,8 +41,10 @@ from videovault.services.maintenance.reconcile.report import (
 from videovault.services.transfer import cleanup, playable_copy
 from videovault.services.videos import integrity, sidecar
 
-# Mending what was found, one thing at a time; each step looks again, so that several machines may do it at once.
-
+AT_ONCE = 8  # threads, each with one S3 call and at most one database connection
+# Younger objects and uploads may belong to a running transfer, on a machine with another clock.
+MIN_AGE = timedelta(hours=1)
+# Error code and message of a video whose object is not the stored one.
 FAILURE_REASONS = {
     Kind.MISSING_OBJECT: ("OBJECT_MISSING", "The stored file of this video is gone from S3."),
     Kind.WRONG_SIZE: ("OBJECT_CHANGED", "S3 holds another file than the one that was stored for this video."),
@@ -51,22 +53,133 @@ FAILURE_REASONS = {
         "S3 holds another file than the one that was stored for this video.",
     ),
 }
-CHANGED_MEANWHILE = "It has changed meanwhile, so it was left alone."
+CHANGED_MEANWHILE = "It changed in the meantime, so it was not touched."
+T = TypeVar("T")
 log = logs.get(__name__)
+Work = tuple[Folder, VideoWithOwner | None]
+
+
+def for_admin(caller: Caller, *, repair: bool = False, progress: Progress | None = None) -> Report:
+    """``reconcile`` for an admin. Raises Forbidden for other callers."""
+    check_admin(caller)
+    return reconcile(repair=repair, actor_id=caller.user_id, progress=progress)
+
+
+def reconcile(
+    *,
+    repair: bool,
+    actor_id: str | None = None,
+    min_age: timedelta = MIN_AGE,
+    progress: Progress | None = None,
+) -> Report:
+    """Compare S3 with the rows; with ``repair``, repair what needs no human judgement. Without it, nothing changes.
+
+    Safe while videos are produced, and on several machines at once. ``progress`` is updated during the run and can
+    stop it early; the report then covers what was compared. Raises StorageError, and Conflict for an empty database
+    with a full bucket, since every object would count as orphaned.
+    """
+    if repair:
+        _check_database_not_lost()
+    progress = progress or Progress()
+    progress.total_videos = _count_ready()
+    builder = ReportBuilder(repair, progress)
+    handle = repair_finding if repair else _leave_untouched
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="reconcile") as pool:
+        process = partial(_compare_and_repair, before=utcnow() - min_age, handle=handle, progress=progress)
+        for batch in _until_stopped(_folders_with_rows(), progress):
+            for work, outcomes in zip(batch, pool.map(process, batch), strict=True):
+                if outcomes is not None:
+                    builder.add_folder(*work)
+                    for found, result in outcomes:
+                        builder.add(found, result)
+    for found in _until_stopped(
+        chain(find_old_versions(utcnow() - min_age), _orphaned_uploads(min_age)), progress
+    ):
+        builder.add(found, handle(found))
+    report = builder.report()
+    if repair:
+        _record_event(report, actor_id)
+    return report
+
+
+def _folders_with_rows() -> Iterator[Sequence[Work]]:
+    """Each folder with its row, then the ready rows without a listed folder."""
+    seen: set[str] = set()
+    for batch in in_batches(list_folders(storage.connected())):
+        rows = rows_by_folder(batch)
+        work = [(folder, rows.get(folder.prefix)) for folder in batch]
+        seen |= {folder.video_id for folder, owned in work if owned and owned.video.status == Status.READY}
+        yield work
+    for rest in in_batches(owned for owned in ready_videos() if owned.video.id not in seen):
+        yield [(Folder(owned.video.owner_id, owned.video.id), owned) for owned in rest]
+
+
+def _until_stopped(items: Iterator[T], progress: Progress) -> Iterator[T]:
+    return takewhile(lambda _: not progress.is_stopped, items)
+
+
+def _compare_and_repair(
+    work: Work, *, before: datetime, handle: Callable[[Finding], Result], progress: Progress
+) -> list[tuple[Finding, Result]] | None:
+    """None once the run is stopped."""
+    return None if progress.is_stopped else [(found, handle(found)) for found in compare(*work, before)]
+
+
+def _leave_untouched(_found: Finding) -> Result:
+    return UNTOUCHED
+
+
+def _count_ready() -> int:
+    with reading() as session:
+        ready = select(func.count()).select_from(Video).where(Video.status == Status.READY)
+        return session.exec(ready).one()
+
+
+def _orphaned_uploads(older_than: timedelta) -> Iterator[Finding]:
+    for upload in cleanup.orphaned_uploads(older_than):
+        yield Finding(Kind.STRAY_UPLOAD, upload.key, _uploaded_bytes(upload), upload=upload)
+
+
+def _uploaded_bytes(upload: Upload) -> int:
+    try:
+        return sum(part.size for part in storage.connected().parts(upload.key, upload.upload_id) or ())
+    except UploadLost:
+        return 0
+
+
+def _check_database_not_lost() -> None:
+    with reading() as session:
+        empty = session.exec(select(Video.id).limit(1)).first() is None
+    if empty and next(storage.connected().keys("videos/"), None):
+        raise Conflict(
+            "The database has no videos, but the bucket does: every object would count as orphaned. "
+            "If the database was lost, restore the rows with `python -m videovault reconcile --rebuild`."
+        )
+
+
+def _record_event(report: Report, actor_id: str | None) -> None:
+    mended = {each.kind.value: each.mended for each in report.found if each.mended}
+    with transaction() as session:
+        session.add(
+            Event(kind="reconciled", actor_id=actor_id, detail={"mended": mended, "left": report.left})
+        )
+
+
+# Repairs. Each one checks again, so that several machines can repair at once.
 
 
 def repair_finding(found: Finding) -> Result:
-    """What became of it; untouched are what is young and what only a person can judge."""
+    """Young findings, and those that need a person's judgement, are left untouched."""
     if found.kind == Kind.WRONG_TAG:
-        _note_swapped(found)
-    if found.young or found.kind not in (*_WAYS, Kind.OLD_VERSION):
+        _record_swapped(found)
+    if found.young or found.kind not in (*_REPAIRS, Kind.OLD_VERSION):
         return UNTOUCHED
     try:
         if found.kind == Kind.OLD_VERSION:
             return _delete_versions(found)
-        is_repaired = _WAYS[found.kind](found)
+        is_repaired = _REPAIRS[found.kind](found)
     except StorageError as error:
-        log.warning("not mended", kind=found.kind, name=found.name, reason=error.public_message)
+        log.warning("not repaired", kind=found.kind, name=found.name, reason=error.public_message)
         return Result(is_repaired=False, why=error.public_message)
     return Result(is_repaired, "" if is_repaired else CHANGED_MEANWHILE)
 
@@ -101,7 +214,7 @@ def _fail(found: Finding) -> bool:
         )
 
 
-def _make_copy_again(found: Finding) -> bool:
+def _remake_copy(found: Finding) -> bool:
     return found.video is not None and playable_copy.remake(found.video)
 
 
@@ -113,138 +226,27 @@ def _tag(found: Finding) -> bool:
     return found.video is not None and integrity.tag(found.video)
 
 
-def _note_swapped(found: Finding) -> None:
-    """Nothing mends this by itself, but it is not forgotten."""
+def _record_swapped(found: Finding) -> None:
+    """Only a person can judge a swapped object, so it is only recorded."""
     if found.video is not None:
         with transaction() as session:
             integrity.record_swapped(session, found.video)
 
 
-def _abort(found: Finding) -> bool:
+def _abort_upload(found: Finding) -> bool:
     if found.upload is None or cleanup.is_referenced(found.upload):
         return False
     storage.connected().abort_upload(found.upload.key, found.upload.upload_id)
     return True
 
 
-_WAYS: dict[Kind, Callable[[Finding], bool]] = {
+_REPAIRS: dict[Kind, Callable[[Finding], bool]] = {
     Kind.MISSING_OBJECT: _fail,
     Kind.WRONG_SIZE: _fail,
     Kind.WRONG_CRC32: _fail,
     Kind.UNKNOWN_TAG: _tag,
     Kind.SIDECAR: _write_sidecar,
-    Kind.MISSING_COPY: _make_copy_again,
+    Kind.MISSING_COPY: _remake_copy,
     Kind.ORPHAN: _delete_orphan,
-    Kind.STRAY_UPLOAD: _abort,
+    Kind.STRAY_UPLOAD: _abort_upload,
 }
-
-
-AT_ONCE = 8  # questions to S3, each holding at most one connection to the database
-# Younger objects and uploads are left alone: a transfer may be under way, on a machine whose clock is another.
-LEAST_AGE = timedelta(hours=1)
-T = TypeVar("T")
-Work = tuple[Folder, VideoWithOwner | None]
-
-
-def for_admin(caller: Caller, *, repair: bool = False, progress: Progress | None = None) -> Report:
-    """The same as ``reconcile``. Raises Forbidden for anyone but admins."""
-    check_admin(caller)
-    return reconcile(repair=repair, actor_id=caller.user_id, progress=progress)
-
-
-def reconcile(
-    *,
-    repair: bool,
-    actor_id: str | None = None,
-    least_age: timedelta = LEAST_AGE,
-    progress: Progress | None = None,
-) -> Report:
-    """Compare what S3 holds with what the rows say; with ``repair``, mend what needs no judgement.
-
-    Without, nothing is changed. Safe while videos are made, and on several machines at once; ``progress`` tells how
-    far it is, and ends it early, with a report of what it came to. Raises StorageError, and Conflict when an empty
-    database would make everything in the bucket look left over.
-    """
-    if repair:
-        _check_not_lost()
-    progress = progress or Progress()
-    progress.total_videos = _count_ready()
-    tally = ReportBuilder(repair, progress)
-    mending = repair_finding if repair else _leave
-    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="reconcile") as pool:
-        settle = partial(_settle, before=utcnow() - least_age, mending=mending, progress=progress)
-        for batch in _until_stopped(_everything(), progress):
-            for work, settled in zip(batch, pool.map(settle, batch), strict=True):
-                if settled is not None:
-                    tally.saw(*work)
-                    for found, result in settled:
-                        tally.add(found, result)
-    for stray in _until_stopped(chain(find_old_versions(utcnow() - least_age), _strays(least_age)), progress):
-        tally.add(stray, mending(stray))
-    report = tally.report()
-    if repair:
-        _note(report, actor_id)
-    return report
-
-
-def _everything() -> Iterator[Sequence[Work]]:
-    """Each folder with its row, then the ready rows whose folders were not listed."""
-    seen: set[str] = set()
-    for batch in in_batches(list_folders(storage.connected())):
-        rows = rows_by_folder(batch)
-        work = [(folder, rows.get(folder.prefix)) for folder in batch]
-        seen |= {folder.video_id for folder, owned in work if owned and owned.video.status == Status.READY}
-        yield work
-    for rest in in_batches(owned for owned in ready_videos() if owned.video.id not in seen):
-        yield [(Folder(owned.video.owner_id, owned.video.id), owned) for owned in rest]
-
-
-def _until_stopped(everything: Iterator[T], progress: Progress) -> Iterator[T]:
-    return takewhile(lambda _: not progress.is_stopped, everything)
-
-
-def _settle(
-    work: Work, *, before: datetime, mending: Callable[[Finding], Result], progress: Progress
-) -> list[tuple[Finding, Result]] | None:
-    """None for what is not looked at any more."""
-    return None if progress.is_stopped else [(found, mending(found)) for found in compare(*work, before)]
-
-
-def _leave(_found: Finding) -> Result:
-    return UNTOUCHED
-
-
-def _count_ready() -> int:
-    with reading() as session:
-        ready = select(func.count()).select_from(Video).where(Video.status == Status.READY)
-        return session.exec(ready).one()
-
-
-def _strays(older_than: timedelta) -> Iterator[Finding]:
-    for upload in cleanup.orphaned_uploads(older_than):
-        yield Finding(Kind.STRAY_UPLOAD, upload.key, _bytes_of(upload), upload=upload)
-
-
-def _bytes_of(upload: Upload) -> int:
-    try:
-        return sum(part.size for part in storage.connected().parts(upload.key, upload.upload_id) or ())
-    except UploadLost:
-        return 0
-
-
-def _check_not_lost() -> None:
-    with reading() as session:
-        empty = session.exec(select(Video.id).limit(1)).first() is None
-    if empty and next(storage.connected().keys("videos/"), None):
-        raise Conflict(
-            "The database holds no video at all but the bucket does: everything there would count as left over. "
-            "If the database was lost, get the videos back by `python -m videovault reconcile --rebuild`."
-        )
-
-
-def _note(report: Report, actor_id: str | None) -> None:
-    mended = {each.kind.value: each.mended for each in report.found if each.mended}
-    with transaction() as session:
-        session.add(
-            Event(kind="reconciled", actor_id=actor_id, detail={"mended": mended, "left": report.left})
-        )

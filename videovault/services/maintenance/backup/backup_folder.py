@@ -1,4 +1,7 @@
-"""Files of a backup: private, complete or absent, and read without trusting what lies in the folder."""
+"""The folder of a backup: private files, written completely or not at all, and the manifest that lists them.
+
+Nothing in the folder is trusted when it is read.
+"""
 
 import fcntl
 import hashlib
@@ -36,7 +39,7 @@ TEMPORARY = ".new-"
 
 @dataclass(frozen=True)
 class FileHash:
-    """Of a file's bytes; ``sha256`` in hexadecimal digits."""
+    """Size and hashes of a file; ``sha256`` in hexadecimal digits."""
 
     size: int
     sha256: str
@@ -44,32 +47,34 @@ class FileHash:
 
 
 class Damaged(InvalidInput):
-    """A file of the backup is not what the manifest says."""
+    """A file of the backup does not match the manifest."""
 
 
 @contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
-    """No other backup, verification or restore uses the folder inside the block. Raises Conflict when one does."""
+    """Hold the folder's lock. Raises InvalidInput if it is not a folder, Conflict if another command uses it."""
+    if not folder.is_dir():
+        raise InvalidInput(f"{folder} is not a folder.")
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     except BlockingIOError as error:
-        raise Conflict(f"Another command uses {folder}: wait until it has ended.") from error
+        raise Conflict(f"Another command uses {folder}: wait until it has finished.") from error
     finally:
         os.close(descriptor)
 
 
 @contextmanager
 def new_file(target: Path) -> Iterator[BinaryIO]:
-    """A file that only its owner can read; at the end of the block it takes its name, complete and on the disk."""
+    """Write a file atomically: at the end of the block it is synced to disk and renamed to ``target``. Mode 0600."""
     with _temporary(target.parent) as (file, keep):
         yield file
         keep(target)
 
 
 def write_named(folder: Path, source: Iterable[bytes], place: Callable[[FileHash], Path]) -> FileHash:
-    """Write ``source`` into a file that ``place`` names once the sum is known, or raises to refuse it."""
+    """Write ``source`` to the path that ``place`` returns for its hash; ``place`` may raise to reject it."""
     with _temporary(folder) as (file, keep):
         found = hash_pieces(source, file)
         target = place(found)
@@ -84,13 +89,13 @@ def copy_file(source: Path, target: Path) -> None:
 
 
 def remove_temporary(folder: Path) -> None:
-    """What commands that were killed left, as nothing else uses the folder."""
+    """Delete leftovers of killed commands, since nothing else uses the folder."""
     for left in folder.glob(f"{TEMPORARY}*"):
         left.unlink()
 
 
 def fsync_path(path: Path) -> None:
-    """Have a file, or the names in a folder, written to the disk."""
+    """Sync a file, or the names in a folder, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -104,7 +109,7 @@ def private_folder(folder: Path) -> None:
 
 
 def create_empty(path: Path) -> Path:
-    """Make an empty file that only its owner can read, for others to write into."""
+    """Create an empty file with mode 0600 for another program to write into."""
     path.unlink(missing_ok=True)
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
     return path
@@ -112,29 +117,29 @@ def create_empty(path: Path) -> Path:
 
 @contextmanager
 def open_file(path: Path) -> Iterator[BinaryIO]:
-    """A plain file for reading. Raises Damaged for what is missing, and for links, pipes and devices."""
+    """Open a regular file for reading. Raises Damaged if it is missing, a link, a pipe or a device."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
         raise Damaged(f"{path} cannot be read: {error.strerror}.") from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise Damaged(f"{path} is not a plain file.")
+        raise Damaged(f"{path} is not a regular file.")
     with os.fdopen(descriptor, "rb") as file:
         yield file
 
 
-def read_file(path: Path, most: int) -> bytes:
-    """A whole small file. Raises Damaged when it is missing or longer than ``most`` bytes."""
+def read_file(path: Path, max_bytes: int) -> bytes:
+    """The content of a small file. Raises Damaged when it is missing or longer than ``max_bytes``."""
     with open_file(path) as file:
-        content = file.read(most + 1)
-    if len(content) > most:
-        raise Damaged(f"{path} is longer than {most:,} bytes.")
+        content = file.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        raise Damaged(f"{path} is longer than {max_bytes:,} bytes.")
     return content
 
 
 def file_size(path: Path) -> int | None:
-    """In bytes; None for anything but a plain file."""
+    """In bytes; None for anything but a regular file."""
     try:
         found = path.lstat()
     except OSError:
@@ -148,7 +153,7 @@ def read_pieces(file: BinaryIO) -> Iterator[bytes]:
 
 
 def hash_pieces(source: Iterable[bytes], file: BinaryIO | None = None) -> FileHash:
-    """The sum of everything in ``source``, which is written to ``file`` if there is one."""
+    """Hash ``source``, and write it to ``file`` if given."""
     size, sha256, crc32 = 0, hashlib.sha256(), 0
     for piece in source:
         size += len(piece)
@@ -160,7 +165,7 @@ def hash_pieces(source: Iterable[bytes], file: BinaryIO | None = None) -> FileHa
 
 
 def hash_file(path: Path) -> FileHash:
-    """Raises Damaged for anything but a plain file."""
+    """Raises Damaged for anything but a regular file."""
     with open_file(path) as file:
         return hash_pieces(read_pieces(file))
 
@@ -182,7 +187,7 @@ def _temporary(folder: Path) -> Iterator[tuple[BinaryIO, Callable[[Path], None]]
             Path(name).unlink(missing_ok=True)
 
 
-# What a backup says of itself. The manifest is written last, so that a folder with one holds a complete backup.
+# The manifest is written last, so a folder with a manifest holds a complete backup.
 
 FORMAT = 1
 MANIFEST_NAME = "manifest.json"
@@ -192,8 +197,8 @@ MAX_MANIFEST_BYTES = 64 * 1024
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 DatabaseKind = Literal["sqlite", "postgresql"]
-# The names of files are these and no others, so that no manifest leads out of its folder.
-STAMP = "%Y%m%dT%H%M%S%fZ"
+# Only these file names are valid, so that no manifest can name a file outside its folder.
+TIMESTAMP_FORMAT = "%Y%m%dT%H%M%S%fZ"
 FILE_NAMES = r"^(catalogue|database|installation)-[0-9]{8}T[0-9]{12}Z\.(sqlite|dump|json)$"
 
 
@@ -210,7 +215,7 @@ class File(_Strict):
 
 
 class Database(_Strict):
-    """``revision`` is that of the schema, ``server`` and ``tool`` the major versions of PostgreSQL and pg_dump."""
+    """``revision`` is the schema's, ``server`` and ``tool`` are the major versions of PostgreSQL and pg_dump."""
 
     kind: DatabaseKind
     revision: str
@@ -220,14 +225,14 @@ class Database(_Strict):
 
 
 class Key(_Strict):
-    """Which SECRET_KEY seals in the database: the one in installation.json, or one that only the settings know."""
+    """The SECRET_KEY that seals the database: from installation.json, or only in the settings."""
 
     source: Literal["installation", "settings"]
     fingerprint: str
 
 
 class Manifest(_Strict):
-    """``keeps_metadata`` is whether the objects came from a store that keeps their tags; ``bytes`` is their sum."""
+    """``keeps_metadata``: the objects come from a store that keeps tags. ``bytes`` is the sum of the object sizes."""
 
     format: Literal[1] = 1
     taken_at: AwareDatetime
@@ -247,18 +252,18 @@ class Manifest(_Strict):
 
 
 def timestamp(at: datetime) -> str:
-    return at.strftime(STAMP)
+    return at.strftime(TIMESTAMP_FORMAT)
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Publish the manifest: from now on the folder is this backup."""
-    said = manifest.model_dump(mode="json")
+    """Publish the manifest, which makes the backup complete."""
+    content = manifest.model_dump(mode="json")
     with new_file(folder / MANIFEST_NAME) as file:
-        file.write(json.dumps({"manifest": said, "sha256": _digest(said)}, indent=2).encode())
+        file.write(json.dumps({"manifest": content, "sha256": _digest(content)}, indent=2).encode())
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Raises InvalidInput when the folder holds no complete backup, or one of another format; Damaged."""
+    """Raises InvalidInput when the folder holds no complete backup or another format, and Damaged."""
     path = folder / MANIFEST_NAME
     if not path.exists():
         if (folder / PARTIAL).exists():
@@ -269,26 +274,26 @@ def read_manifest(folder: Path) -> Manifest:
         raise InvalidInput(f"{folder} holds no backup: there is no {MANIFEST_NAME}.")
     try:
         whole = untrusted_json.loads(read_file(path, MAX_MANIFEST_BYTES))
-        said, digest = whole["manifest"], whole["sha256"]
-        if said["format"] != FORMAT:
+        content, digest = whole["manifest"], whole["sha256"]
+        if content["format"] != FORMAT:
             raise InvalidInput(
-                f"{path} has format {said['format']}, and this version of VideoVault reads format {FORMAT}."
+                f"{path} has format {content['format']}, and this version of VideoVault reads format {FORMAT}."
             )
-        if _digest(said) != digest:
+        if _digest(content) != digest:
             raise Damaged(f"{path} was changed: its checksum differs.")
-        return Manifest.model_validate(said)
+        return Manifest.model_validate(content)
     except (ValidationError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise Damaged(f"{path} is damaged: it cannot be read.") from error
 
 
 def file_entry(path: Path) -> File:
-    """A finished file as the manifest lists it."""
+    """The manifest's entry for a finished file."""
     found = hash_file(path)
     return File(name=path.name, size=found.size, sha256=found.sha256)
 
 
 def verify_file(folder: Path, file: File) -> Path:
-    """The path of a listed file. Raises Damaged when it is not as it was written."""
+    """The path of a listed file. Raises Damaged when its content has changed."""
     path = folder / file.name
     found = hash_file(path)
     if (found.size, found.sha256) != (file.size, file.sha256):
@@ -308,7 +313,7 @@ def read_installation(folder: Path, manifest: Manifest) -> Installation | None:
 
 
 def available_keys(installation: Installation | None) -> Sequence[str]:
-    """The SECRET_KEYs of an installation that has these settings and this key file, the one that seals first."""
+    """The SECRET_KEYs of the settings and this key file, the sealing one first."""
     chosen = settings()
     current = chosen.secret_key.get_secret_value() or (installation.secret_key if installation else "")
     old = [key.strip() for key in chosen.secret_key_old.get_secret_value().split(",")]
@@ -316,16 +321,16 @@ def available_keys(installation: Installation | None) -> Sequence[str]:
 
 
 def current_key(installation: Installation | None) -> Key:
-    """Which key seals now, by the settings and this key file. Raises ConfigurationError when there is none."""
+    """The key that seals now, from the settings or this key file. Raises ConfigurationError when there is none."""
     from_settings = settings().secret_key.get_secret_value()
     if not from_settings and installation is None:
         raise ConfigurationError(
-            f"There is no key: {settings().data_dir / FILE_NAME} is missing and SECRET_KEY is not set. Without the key "
-            "that sealed in the database a backup would open nothing: restore the key first."
+            f"There is no key: {settings().data_dir / FILE_NAME} is missing and SECRET_KEY is not set. Without the "
+            "key that sealed the database, a backup is useless: restore the key first."
         )
     key = security.key_fingerprint(available_keys(installation)[0])
     return Key(source="settings" if from_settings else "installation", fingerprint=key)
 
 
-def _digest(said: Any) -> str:
-    return hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
