@@ -52,7 +52,9 @@ def _imported(path: Path, paths: Mapping[str, Path]) -> Iterator[str]:
 def cycles(graph: Graph) -> list[list[str]]:
     """The groups of modules that reach each other."""
     below = {name: _reachable(graph, name) for name in graph}
-    groups = {tuple(sorted(other for other in found if name in below[other])) for name, found in below.items()}
+    groups = {
+        tuple(sorted(other for other in found if name in below[other])) for name, found in below.items()
+    }
     return sorted(list(group) for group in groups if len(group) > 1)
 
 

@@ -1,4 +1,4 @@
-"""Builds the pages once and again only when their sources changed, which a stamp beside the build tells."""
+"""Builds the pages, and builds them again only when their inputs have changed, as a stamp beside the build says."""
 
 import base64
 import fcntl
@@ -8,7 +8,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -18,19 +18,13 @@ from videovault.errors import ConfigurationError
 log = logging.getLogger(__name__)
 
 ROOT = Path(__file__).parent.parent.parent
-# What the compiled pages are made of: markup, states and the shapes of their vars.
-SOURCES = (
-    "rxconfig.py",
-    "videovault/videovault.py",
-    "videovault/pages",
-    "videovault/components",
-    "videovault/state",
-    "videovault/services/core/views.py",
-    "videovault/services/sharing/share_links.py",
-    "assets",
-    "reflex.lock/bun.lock",
-)
+# The build depends on these modules and on all of ours that they import, directly or not.
+ENTRY_MODULES = ("rxconfig", "videovault.pages")
 LOCK_FILE = ROOT / "reflex.lock" / "bun.lock"
+OTHER_INPUTS = (ROOT / "videovault" / "videovault.py", ROOT / "assets", LOCK_FILE)
+IMPORT = re.compile(
+    r"^ *(?:from|import) ((?:videovault|rxconfig)\b[\w.]*)(?: import (\([^)]*\)|.*))?", re.MULTILINE
+)
 STAMP = "videovault.stamp"
 LOG = "videovault-build.log"
 LOCK = "videovault-build.lock"
@@ -43,43 +37,56 @@ def web_dir() -> Path:
 
 
 def is_built() -> bool:
-    """Whether the pages are those of today's sources, and on disk just as they were built."""
+    """Whether the pages were built from the current inputs and are on disk as they were built."""
     file = web_dir() / STAMP
     if not file.exists():
         return False
-    sources, _, built = file.read_text().partition("\n")
-    if sources != _fingerprint():
+    inputs, _, built = file.read_text().partition("\n")
+    if inputs != _input_digest():
         return False
-    is_whole = built == _digest_of(_built_files())
+    is_whole = built == _built_digest()
     if built and not is_whole:
         log.warning("The built pages are damaged and are built again: %s", web_dir() / PAGES)
     return is_whole
 
 
 def build() -> None:
-    """Compile the pages into ``web_dir()``, unless another process does so meanwhile.
+    """Compile the pages into ``web_dir()``, unless another process has done so meanwhile.
 
     Raises ConfigurationError with the end of the build's log.
     """
     folder = web_dir()
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK).open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two builds in one folder would spoil each other
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two builds in one folder would overwrite each other's files
         if is_built():
             return
         (folder / STAMP).unlink(missing_ok=True)
-        fingerprint = _fingerprint()  # a change while it builds asks for another build
+        inputs = _input_digest()  # before the build: a change during it asks for another one
         _export_locked(folder / LOG)
-        (folder / STAMP).write_text(stamp(fingerprint))
+        (folder / STAMP).write_text(stamp(inputs))
 
 
-def stamp(fingerprint: str = "") -> str:
-    """What tells the sources (today's if not given), and the pages as they are on disk."""
-    return f"{fingerprint or _fingerprint()}\n{_digest_of(_built_files())}"
+def stamp(inputs: str = "") -> str:
+    """Digests of the inputs (the current ones by default) and of the pages on disk."""
+    return f"{inputs or _input_digest()}\n{_built_digest()}"
+
+
+def input_files() -> list[Path]:
+    """All files that the pages are compiled from. Raises ConfigurationError when one is missing."""
+    modules: dict[str, Path] = {}
+    remaining = list(ENTRY_MODULES)
+    while remaining:
+        name = remaining.pop()
+        if name not in modules:
+            modules[name] = _file_of(name)
+            remaining += _imports_of(modules[name])
+    others = (file for path in OTHER_INPUTS for file in _files_under(path))
+    return sorted({*modules.values(), *others})
 
 
 def script_hashes() -> tuple[str, ...]:
-    """``sha256-…`` of every script inside the built pages, as a content security policy names them."""
+    """``sha256-…`` of every inline script in the built pages, in the format of a content security policy."""
     start = web_dir() / PAGES / "index.html"
     return _hashes(start.stat().st_mtime_ns) if start.exists() else ()
 
@@ -95,8 +102,8 @@ def _hashes(_built_at: int) -> tuple[str, ...]:
 def _export_locked(log: Path) -> None:
     """Export with the front-end packages of the committed lock file and no others.
 
-    Reflex installs them frozen, but adds what is missing afterwards, with versions that the registry chooses, and
-    writes those back into the lock.
+    Reflex installs them frozen, then adds missing packages in versions that the registry chooses, and writes these into
+    the lock file.
     """
     locked = LOCK_FILE.read_bytes()
     _export(log)
@@ -128,7 +135,7 @@ def _export(log: Path) -> None:
 def _environment() -> dict[str, str]:
     return {
         **os.environ,
-        # Reflex would otherwise download bun and ask for news.
+        # Without these, Reflex downloads bun and checks for new versions.
         "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", ""))),
         "REFLEX_USE_SYSTEM_BUN": "1",
         "REFLEX_TELEMETRY_ENABLED": "false",
@@ -136,8 +143,12 @@ def _environment() -> dict[str, str]:
     }
 
 
-def _fingerprint() -> str:
-    return _digest_of(_files(), version("reflex"))
+def _input_digest() -> str:
+    return _digest_of(input_files(), version("reflex"))
+
+
+def _built_digest() -> str:
+    return _digest_of(sorted(path for path in (web_dir() / PAGES).rglob("*") if path.is_file()))
 
 
 def _digest_of(files: Iterable[Path], *more: str) -> str:
@@ -148,16 +159,32 @@ def _digest_of(files: Iterable[Path], *more: str) -> str:
     return digest.hexdigest()
 
 
-def _built_files() -> list[Path]:
-    return sorted(path for path in (web_dir() / PAGES).rglob("*") if path.is_file())
+def _file_of(module: str) -> Path:
+    path = ROOT / module.replace(".", "/")
+    return _existing(path / "__init__.py" if path.is_dir() else path.with_suffix(".py"))
 
 
-def _files() -> Iterator[Path]:
-    for name in SOURCES:
-        path = ROOT / name
-        candidates = sorted(path.rglob("*")) if path.is_dir() else [path]
-        yield from (
-            file
-            for file in candidates
-            if file.is_file() and "__pycache__" not in file.parts and "external" not in file.parts
-        )
+def _imports_of(file: Path) -> list[str]:
+    """The modules of ours that the file imports; an imported name may be a module too."""
+    found = []
+    for module, names in IMPORT.findall(file.read_text()):
+        found.append(module)
+        found += [f"{module}.{name}" for name in re.findall(r"\w+", names) if _is_module(f"{module}.{name}")]
+    return found
+
+
+def _is_module(name: str) -> bool:
+    path = ROOT / name.replace(".", "/")
+    return path.with_suffix(".py").exists() or (path / "__init__.py").exists()
+
+
+def _files_under(path: Path) -> list[Path]:
+    """The file itself, or all files in the folder except those that Reflex puts there."""
+    found = path.rglob("*") if path.is_dir() else [_existing(path)]
+    return [file for file in found if file.is_file() and "external" not in file.parts]
+
+
+def _existing(path: Path) -> Path:
+    if not path.exists():
+        raise ConfigurationError(f"The pages cannot be built: {path} is missing.")
+    return path

@@ -75,8 +75,8 @@ def test_the_music_is_heard_quietly_and_fades(video: Path) -> None:
     assert max(loudness[-4:-1]) < middle / 4
 
 
-def test_a_render_that_nobody_waits_for_ends(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="nobody"):
+def test_a_render_stops_when_it_is_no_longer_wanted(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="has ended"):
         render(ORDER, tmp_path / "video.mp4", is_wanted=lambda: False)
 
 

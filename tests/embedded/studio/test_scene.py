@@ -1,15 +1,19 @@
-"""The picture of any moment, for any text."""
+"""Frames of a video, for any text and any avatar."""
+
+import re
+from pathlib import Path
+from typing import get_args
 
 import pytest
 from PIL import Image, ImageChops
 
-from videovault.embedded.studio.avatar import Avatar, mouth_at
+from videovault.embedded.studio.avatar import PORTRAITS, Avatar, Mouth, mouth_at, portrait_of
 from videovault.embedded.studio.captions import BOXES, cues_for
-from videovault.embedded.studio.looks import CAST, look_of
 from videovault.embedded.studio.requests import VideoRequest
 from videovault.embedded.studio.scene import SIZE, Scene
+from videovault.embedded.studio.text_layout import Typesetter
 from videovault.embedded.studio.theme import THEMES, theme_for
-from videovault.embedded.studio.typefaces import Typesetter
+from videovault.services.generation.avatars import BUILT_IN_NAMES
 
 pytestmark = pytest.mark.thorough
 
@@ -68,7 +72,7 @@ def test_the_three_parts_look_different() -> None:
 
 
 def test_the_first_frame_shows_the_hook_and_the_last_one_the_conclusion() -> None:
-    """They are what posters and ended players show."""
+    """Posters and ended players show these."""
     one, other = scene(), scene(hook="Best toffee is no secret.", conclusion="Drop by and taste it!")
     captions = (76, 200, 700, 560)
     assert differs(one.frame(0), other.frame(0), captions)
@@ -76,7 +80,7 @@ def test_the_first_frame_shows_the_hook_and_the_last_one_the_conclusion() -> Non
     assert differs(one.frame(one.seconds), other.frame(one.seconds), captions)
 
 
-def test_the_mouth_is_open_while_speaking_and_closed_at_the_end() -> None:
+def test_the_mouth_moves_while_speaking_and_is_closed_at_the_end() -> None:
     cues = cues_for(list(PARTS.values()), Typesetter("a"))
     first, last = cues[0], cues[-1]
     shapes = {mouth_at(first, first.start + step / 25) for step in range(60)}
@@ -84,18 +88,26 @@ def test_the_mouth_is_open_while_speaking_and_closed_at_the_end() -> None:
     assert mouth_at(last, last.end) == "closed"
 
 
-def test_avatars_have_looks_of_their_own() -> None:
-    names = [*CAST, "Zoe", "Ravi", "avatar-07", "Luca", "Ingrid"]
-    assert len({look_of(name) for name in names}) == len(names)
-    assert look_of("Maya Angelou") == look_of("  maya ") == CAST["maya"]
-    assert look_of("Zoe") == look_of("zoe")
+def test_each_name_has_a_portrait_of_its_own() -> None:
+    names = [*BUILT_IN_NAMES, "Zoe", "Ravi", "avatar-07", "Luca", "Ingrid", "../maya"]
+    assert len({portrait_of(name) for name in names}) == len(names)
+    assert portrait_of("Maya Angelou") == portrait_of("  maya ") == portrait_of("Maya")
+    assert portrait_of("Zoe") == portrait_of("zoe")
 
 
-def test_every_avatar_is_drawn_in_its_own_way() -> None:
-    drawn = [Image.new("RGB", (532, 532)) for _ in CAST]
-    for picture, name in zip(drawn, CAST, strict=True):
+def test_each_built_in_avatar_is_drawn_differently() -> None:
+    drawn = [Image.new("RGB", (532, 532)) for _ in BUILT_IN_NAMES]
+    for picture, name in zip(drawn, BUILT_IN_NAMES, strict=True):
         Avatar(name, THEMES[0]).draw(picture, (34, 34), 1.0, "open")
-    assert len({picture.tobytes() for picture in drawn}) == len(CAST)
+    assert len({picture.tobytes() for picture in drawn}) == len(BUILT_IN_NAMES)
+
+
+@pytest.mark.parametrize("file", sorted(PORTRAITS.glob("*.svg")), ids=lambda file: file.stem)
+def test_a_portrait_has_every_layer_and_the_view_that_the_create_form_shows(file: Path) -> None:
+    ids = set(re.findall(r'\bid="([\w-]+)"', file.read_text()))
+    assert {"portrait", "background", "body", "head", "eyes-open", "eyes-closed", "front"} <= ids
+    assert {f"mouth-{shape}" for shape in get_args(Mouth)} <= ids
+    assert file.stem.title() in BUILT_IN_NAMES
 
 
 def test_a_companys_videos_match() -> None:

@@ -1,4 +1,4 @@
-"""The captions: the script in pages, shown one after another, each word lit as it is spoken."""
+"""Captions: the script in pages, shown one after another, with each word highlighted as it is spoken."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -7,30 +7,29 @@ from itertools import chain
 
 from PIL import Image, ImageDraw
 
+from videovault.embedded.studio.text_layout import BASELINE, LINE_HEIGHT, Box, Page, Typesetter, lay_out
 from videovault.embedded.studio.theme import RGB, WHITE, Theme, mixed
 from videovault.embedded.studio.timeline import part_spans, shares, spoken_weight
-from videovault.embedded.studio.typefaces import Typesetter
-from videovault.embedded.studio.typesetting import BASELINE, LINE_HEIGHT, Box, Page, set_pages
 
-# Of hook, body and conclusion, which leaves room for a button below it.
+# For hook, body and conclusion, below which there is a button.
 BOXES = (Box(596, 340), Box(596, 340), Box(596, 262))
 SIZES = ((60, 52, 46, 40, 34, 30), (44, 40, 36, 32, 28), (52, 46, 40, 36, 32, 28))
-LEAST_SECONDS_A_PAGE = 2.2
+MIN_SECONDS_PER_PAGE = 2.2
 FADE_SECONDS = 0.3
 RISE_PIXELS = 14
-# Letters may reach a little out of their box, to the left and below.
+# Letters may reach a little out of their box.
 _OVERHANG = 6
 
 
 @dataclass(frozen=True)
 class Cue:
-    """A page, the part it belongs to (0 hook, 1 body, 2 conclusion), when it shows and when each word is said."""
+    """A page, its part (0 hook, 1 body, 2 conclusion), when it is shown and when each word is spoken, in seconds."""
 
     page: Page
     part: int
     start: float
     end: float
-    said: tuple[tuple[float, float], ...]
+    spoken: tuple[tuple[float, float], ...]
 
 
 def cues_for(parts: Sequence[str], setter: Typesetter) -> list[Cue]:
@@ -41,24 +40,24 @@ def cues_for(parts: Sequence[str], setter: Typesetter) -> list[Cue]:
 
 def _cues(part: int, text: str, span: tuple[float, float], setter: Typesetter) -> list[Cue]:
     start, end = span
-    most_pages = max(1, int((end - start) / LEAST_SECONDS_A_PAGE))
-    pages = set_pages(text, setter, BOXES[part], SIZES[part], most_pages)
+    max_pages = max(1, int((end - start) / MIN_SECONDS_PER_PAGE))
+    pages = lay_out(text, setter, BOXES[part], SIZES[part], max_pages)
     weights = [sum(spoken_weight(word.text) for word in page.words) for page in pages]
     return [
-        Cue(page, part, start + first, start + last, _said(page, start + first, start + last))
+        Cue(page, part, start + first, start + last, _spoken(page, start + first, start + last))
         for page, (first, last) in zip(pages, shares(weights, end - start), strict=True)
     ]
 
 
-def _said(page: Page, start: float, end: float) -> tuple[tuple[float, float], ...]:
-    # The voice begins when the page has faded in and is done a moment before it goes.
+def _spoken(page: Page, start: float, end: float) -> tuple[tuple[float, float], ...]:
+    # Speaking starts when the page has faded in and ends shortly before it fades out.
     begin = start + 0.2
     spans = shares([spoken_weight(word.text) for word in page.words], max(0.2, end - 0.3 - begin))
     return tuple((begin + first, begin + last) for first, last in spans)
 
 
 class Captions:
-    """Draws the cue of any moment; pages are kept as masks, so that lighting a word is one filled rectangle."""
+    """Draws the cue of any moment. Pages are kept as masks, so that highlighting a word is one filled rectangle."""
 
     def __init__(self, cues: Sequence[Cue], setter: Typesetter, theme: Theme) -> None:
         self.cues = cues
@@ -68,25 +67,24 @@ class Captions:
         self._masks: dict[int, Image.Image] = {}
 
     def cue_at(self, seconds: float) -> Cue:
-        """The cue on show; the last one for anything later."""
+        """The current cue; after the end, the last one."""
         return self.cues[max(0, bisect_right(self._starts, seconds) - 1)]
 
     def draw(self, image: Image.Image, at: tuple[int, int], seconds: float) -> None:
-        """Paste the captions of this moment; ``at`` is the top left corner of their box."""
+        """Paste the captions; ``at`` is the top left corner of their box."""
         cue = self.cue_at(seconds)
-        shown = self._presence(cue, seconds)
+        opacity = self._opacity(cue, seconds)
         mask = self._mask(cue)
-        if shown < 1:
-            mask = mask.point([round(level * shown) for level in range(256)])
-        rise = round((1 - shown) * RISE_PIXELS) if seconds < cue.end - FADE_SECONDS else 0
+        if opacity < 1:
+            mask = mask.point([round(level * opacity) for level in range(256)])
+        rise = round((1 - opacity) * RISE_PIXELS) if seconds < cue.end - FADE_SECONDS else 0
         image.paste(self._paint(cue, seconds, mask.size), (at[0] - _OVERHANG, at[1] + rise), mask)
 
-    def _presence(self, cue: Cue, seconds: float) -> float:
-        """0 unseen to 1 fully there, eased; the first page is there at once and the last one stays, since
-        those are the frames that posters and ended players show."""
-        came = 1.0 if cue is self.cues[0] else (seconds - cue.start) / FADE_SECONDS
-        goes = 1.0 if cue is self.cues[-1] else max(0.0, (cue.end - seconds) / (FADE_SECONDS / 2))
-        share = min(1.0, came, goes)
+    def _opacity(self, cue: Cue, seconds: float) -> float:
+        """Eased, but the first and the last frame show a page in full: posters and ended players show these."""
+        fade_in = 1.0 if cue is self.cues[0] else (seconds - cue.start) / FADE_SECONDS
+        fade_out = 1.0 if cue is self.cues[-1] else max(0.0, (cue.end - seconds) / (FADE_SECONDS / 2))
+        share = min(1.0, fade_in, fade_out)
         return share * share * (3 - 2 * share)
 
     def _mask(self, cue: Cue) -> Image.Image:
@@ -98,16 +96,16 @@ class Captions:
     def _paint(self, cue: Cue, seconds: float, size: tuple[int, int]) -> Image.Image:
         paint = Image.new("RGB", size, self._theme.unspoken)
         draw = ImageDraw.Draw(paint)
-        for word, (start, end) in zip(cue.page.words, cue.said, strict=True):
+        for word, (start, end) in zip(cue.page.words, cue.spoken, strict=True):
             if seconds < start:
                 break
             top = word.y - BASELINE * cue.page.size * LINE_HEIGHT
             box = (word.x, top, word.x + word.width + 2 * _OVERHANG, top + cue.page.size * LINE_HEIGHT)
-            draw.rectangle(box, fill=self._lit(seconds, start, end))
+            draw.rectangle(box, fill=self._colour(seconds, start, end))
         return paint
 
-    def _lit(self, seconds: float, start: float, end: float) -> RGB:
-        """A word turns to the accent while it is said, and to white after."""
+    def _colour(self, seconds: float, start: float, end: float) -> RGB:
+        """A word turns to the accent colour while it is spoken, and to white afterwards."""
         if seconds < end:
             return mixed(self._theme.unspoken, self._theme.accent, min(1.0, (seconds - start) / 0.12))
         return mixed(self._theme.accent, WHITE, min(1.0, (seconds - end) / 0.25))

@@ -1,4 +1,4 @@
-"""The renderer, a process of its own: turns a video request into a finished MP4."""
+"""Renders a video request into an MP4; runs as a process of its own."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from PIL import Image
 from videovault.embedded.studio.requests import VideoRequest
 from videovault.embedded.studio.scene import SIZE, Scene
 from videovault.embedded.studio.soundtrack import SAMPLE_RATE, music
-from videovault.embedded.studio.timeline import FRAMES_A_SECOND
+from videovault.embedded.studio.timeline import FRAMES_PER_SECOND
 
 _BT709 = 1
 _LIMITED_RANGE = 1
@@ -28,31 +28,31 @@ _LIMITED_RANGE = 1
 def render(video: VideoRequest, path: Path, *, is_wanted: Callable[[], bool] = lambda: True) -> float:
     """Write the MP4 (H.264 and AAC, 1280x720) and return its length in seconds.
 
-    ``still_wanted`` is asked before each frame; RuntimeError if it says no.
+    Raises RuntimeError once ``is_wanted``, called before each frame, returns False.
     """
-    scene, easel = Scene(video), _Easel()
-    count = round(scene.seconds * FRAMES_A_SECOND)
+    scene, converter = Scene(video), _FrameConverter()
+    count = round(scene.seconds * FRAMES_PER_SECOND)
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
         picture, sound = _picture_stream(container), _sound_stream(container)
-        soundtrack = music(count / FRAMES_A_SECOND)
+        soundtrack = music(count / FRAMES_PER_SECOND)
         for number in range(count):
             if not is_wanted():
-                raise RuntimeError("nobody waits for this video any more")
-            container.mux(picture.encode(easel.frame(scene.frame(number / FRAMES_A_SECOND), number)))
-            if number % FRAMES_A_SECOND == 0:
-                _mux_sound(container, sound, soundtrack, until=number / FRAMES_A_SECOND + 1)
+                raise RuntimeError("the studio that started this render has ended")
+            container.mux(picture.encode(converter.frame(scene.frame(number / FRAMES_PER_SECOND), number)))
+            if number % FRAMES_PER_SECOND == 0:
+                _mux_sound(container, sound, soundtrack, until=number / FRAMES_PER_SECOND + 1)
         _mux_sound(container, sound, soundtrack, until=float("inf"))
         container.mux(picture.encode(None))
         container.mux(sound.encode(None))
-    return count / FRAMES_A_SECOND
+    return count / FRAMES_PER_SECOND
 
 
 def main(path: Path) -> None:
-    """Render the request given as JSON on standard input; say the length as JSON on standard output.
+    """Render the JSON request on standard input; write the length as JSON to standard output.
 
-    Ends early when the studio that started it is gone: a new one starts its own.
+    Stops when its parent process has ended: a new studio starts its own renders.
     """
-    os.nice(10)  # people's clicks come first
+    os.nice(10)  # pages and API have priority
     parent = os.getppid()
     video = VideoRequest.model_validate_json(sys.stdin.buffer.read())
     seconds = render(video, path, is_wanted=lambda: os.getppid() == parent)
@@ -60,17 +60,17 @@ def main(path: Path) -> None:
 
 
 def _picture_stream(container: OutputContainer) -> VideoStream:
-    stream = container.add_stream("libx264", rate=FRAMES_A_SECOND)
+    stream = container.add_stream("libx264", rate=FRAMES_PER_SECOND)
     stream.width, stream.height = SIZE
     stream.pix_fmt = "yuv420p"
-    stream.time_base = Fraction(1, FRAMES_A_SECOND)
-    # A key frame every two seconds makes seeking quick.
+    stream.time_base = Fraction(1, FRAMES_PER_SECOND)
+    # A key frame every two seconds makes seeking fast.
     stream.options = {
         "preset": "veryfast",
         "crf": "21",
-        "g": str(2 * FRAMES_A_SECOND),
+        "g": str(2 * FRAMES_PER_SECOND),
         "threads": "1",
-        # Flat figures gain nothing from the finer searches of the preset: a third less time, the same size.
+        # Flat shapes gain nothing from the preset's finer motion search: a third less time, the same size.
         "x264-params": "subme=1:rc-lookahead=10:bframes=2:b-adapt=0:weightp=0",
     }
     context = stream.codec_context
@@ -85,21 +85,21 @@ def _sound_stream(container: OutputContainer) -> AudioStream:
     return stream
 
 
-class _Easel:
-    """Turns images into frames for the encoder; reusing one canvas takes a third of the time."""
+class _FrameConverter:
+    """Converts images into frames for the encoder; reusing one buffer takes a third of the time."""
 
     def __init__(self) -> None:
-        self._canvas = VideoFrame(*SIZE, "rgb24")
+        self._buffer = VideoFrame(*SIZE, "rgb24")
         self._reformatter = VideoReformatter()
 
     def frame(self, image: Image.Image, number: int) -> VideoFrame:
-        # 1280 x 3 bytes is a multiple of the alignment, so lines follow each other without a gap.
-        self._canvas.planes[0].update(image.tobytes())
+        # 1280 x 3 bytes is a multiple of the alignment, so lines have no padding.
+        self._buffer.planes[0].update(image.tobytes())
         frame = self._reformatter.reformat(
-            self._canvas, format="yuv420p", dst_colorspace=_BT709, dst_color_range=_LIMITED_RANGE
+            self._buffer, format="yuv420p", dst_colorspace=_BT709, dst_color_range=_LIMITED_RANGE
         )
         frame.pts = number
-        frame.time_base = Fraction(1, FRAMES_A_SECOND)
+        frame.time_base = Fraction(1, FRAMES_PER_SECOND)
         return frame
 
 

@@ -86,8 +86,8 @@ CONCLUSIONS = {
 }
 
 
-NAME_LENGTH = 60
-MOST_HANDLES = 3
+MAX_NAME_LENGTH = 60
+MAX_HANDLES = 3
 
 
 class Script(NamedTuple):
@@ -108,7 +108,7 @@ def write_script(brief: ScriptRequest) -> Script:
 def _worded(brief: ScriptRequest, moved_on: int) -> Script:
     topic = understand(brief.topic)
     names = {
-        "company": shortened(_one_line(brief.company_name), NAME_LENGTH),
+        "company": shortened(_one_line(brief.company_name), MAX_NAME_LENGTH),
         "handles": _listed(brief.social_handles),
         "speaker": _first_name(brief.avatar),
     }
@@ -167,7 +167,7 @@ NOT_NAMES = {"Default", "Avatar", "Other", "None", "Presenter", "Male", "Female"
 
 def _listed(handles: str) -> str:
     entries = [_one_line(entry) for entry in re.split(r"[,;\n]", handles)]
-    known = [shortened(entry, NAME_LENGTH) for entry in entries if entry][:MOST_HANDLES]
+    known = [shortened(entry, MAX_NAME_LENGTH) for entry in entries if entry][:MAX_HANDLES]
     return " and ".join([", ".join(known[:-1]), known[-1]] if len(known) > 1 else known)
 
 

@@ -1,4 +1,4 @@
-"""The colours of a video, chosen by the company's name so that all of a company's videos match."""
+"""Colours and background of a video, chosen by the company's name so that all of its videos match."""
 
 import hashlib
 import math
@@ -15,62 +15,39 @@ WHITE: RGB = (255, 255, 255)
 
 @dataclass(frozen=True)
 class Theme:
-    """``corners`` of the background (top left, top right, bottom left, bottom right), two glows, one accent."""
+    """``stage`` goes from light to dark; ``quiet`` is for small print."""
 
-    corners: tuple[RGB, RGB, RGB, RGB]
+    corners: tuple[RGB, RGB, RGB, RGB]  # of the background: top left, top right, bottom left, bottom right
     glows: tuple[RGB, RGB]
     stage: tuple[RGB, RGB]
     accent: RGB
     unspoken: RGB
     quiet: RGB
 
+    @classmethod
+    def parse(cls, colours: str) -> "Theme":
+        """From hexadecimal colours in the order of the fields."""
+        red_green_blue = (bytes.fromhex(colour) for colour in colours.split())
+        a, b, c, d, e, f, g, h, i, j, k = ((red, green, blue) for red, green, blue in red_green_blue)
+        return cls((a, b, c, d), (e, f), (g, h), i, j, k)
 
-THEMES = (
-    Theme(
-        corners=((17, 20, 52), (44, 36, 105), (14, 27, 60), (58, 30, 98)),
-        glows=((99, 84, 230), (190, 70, 190)),
-        stage=((150, 160, 255), (86, 80, 200)),
-        accent=(255, 196, 92),
-        unspoken=(138, 143, 190),
-        quiet=(190, 195, 228),
-    ),
-    Theme(
-        corners=((6, 34, 46), (10, 72, 82), (8, 26, 44), (16, 58, 92)),
-        glows=((20, 160, 150), (40, 110, 200)),
-        stage=((140, 225, 215), (34, 120, 140)),
-        accent=(255, 214, 102),
-        unspoken=(120, 160, 172),
-        quiet=(182, 212, 220),
-    ),
-    Theme(
-        corners=((38, 16, 40), (96, 30, 66), (28, 16, 48), (92, 44, 50)),
-        glows=((215, 70, 110), (235, 130, 70)),
-        stage=((255, 196, 180), (190, 80, 100)),
-        accent=(255, 190, 120),
-        unspoken=(180, 138, 160),
-        quiet=(228, 198, 208),
-    ),
-    Theme(
-        corners=((10, 32, 34), (22, 74, 56), (8, 28, 40), (36, 66, 44)),
-        glows=((50, 170, 110), (150, 180, 60)),
-        stage=((180, 232, 190), (50, 130, 96)),
-        accent=(250, 214, 96),
-        unspoken=(128, 164, 150),
-        quiet=(190, 218, 206),
-    ),
-    Theme(
-        corners=((14, 26, 56), (24, 60, 124), (10, 22, 50), (34, 46, 110)),
-        glows=((50, 120, 240), (90, 200, 230)),
-        stage=((160, 206, 255), (50, 110, 200)),
-        accent=(122, 232, 214),
-        unspoken=(128, 150, 192),
-        quiet=(188, 204, 232),
-    ),
+
+THEMES = tuple(
+    map(
+        Theme.parse,
+        (
+            "111434 2c2469 0e1b3c 3a1e62  6354e6 be46be  96a0ff 5650c8  ffc45c 8a8fbe bec3e4",
+            "06222e 0a4852 081a2c 103a5c  14a096 286ec8  8ce1d7 22788c  ffd666 78a0ac b6d4dc",
+            "261028 601e42 1c1030 5c2c32  d7466e eb8246  ffc4b4 be5064  ffbe78 b48aa0 e4c6d0",
+            "0a2022 164a38 081c28 24422c  32aa6e 96b43c  b4e8be 328260  fad660 80a496 bedace",
+            "0e1a38 183c7c 0a1632 222e6e  3278f0 5ac8e6  a0ceff 326ec8  7ae8d6 8096c0 bccce8",
+        ),
+    )
 )
 
 
 def theme_for(company: str) -> Theme:
-    """The same for the same name, whatever its case and spacing."""
+    """The same for the same name, regardless of case and spacing."""
     name = " ".join(company.split()).casefold()
     return THEMES[hashlib.sha256(name.encode()).digest()[0] % len(THEMES)]
 
@@ -81,17 +58,17 @@ def mixed(one: RGB, other: RGB, share: float) -> RGB:
     return red, green, blue
 
 
-# The moving background: one large gradient that drifts, and two soft glows that float over it.
+# The background: one large gradient that drifts, and two soft glows over it.
 
 _MARGIN = 100
 _GLOW_SIZE = 800
 _GRAIN = 4
-# Pillow's radial gradient is 0 in the middle, 255 in the corners and this at the middle of an edge.
+# Pillow's radial gradient is 0 in the centre, 255 in the corners and this at the middle of an edge.
 _EDGE = 180
 
 
 class Backdrop:
-    """Everything costly is drawn once; a picture is one crop and two pastes."""
+    """Draws everything expensive once; a frame is one crop and two pastes."""
 
     def __init__(self, theme: Theme) -> None:
         self._gradient = _gradient(theme.corners, (WIDTH + 2 * _MARGIN, HEIGHT + 2 * _MARGIN))
@@ -115,21 +92,21 @@ def _gradient(corners: tuple[RGB, RGB, RGB, RGB], size: tuple[int, int]) -> Imag
 
 
 def _grain(size: tuple[int, int]) -> Image.Image:
-    """A breath of grey grain, always the same, keeps the dark, slow gradient from showing as stripes."""
+    """Faint grey noise, always the same, against visible bands in the dark gradient."""
     noise = Random(size[0]).randbytes(size[0] * size[1])  # noqa: S311 - a pattern, not a secret
     grey = Image.frombytes("L", size, noise).point([level * (2 * _GRAIN + 1) // 256 for level in range(256)])
     return Image.merge("RGB", [grey] * 3)
 
 
 def _glow(colour: RGB) -> tuple[Image.Image, Image.Image]:
-    """A plain image of the colour (pasting an image is three times as fast as a colour) and its soft mask."""
+    """An image of the colour and its soft mask; pasting an image is three times as fast as pasting a colour."""
     fading = Image.radial_gradient("L").resize((_GLOW_SIZE, _GLOW_SIZE), Image.Resampling.BICUBIC)
     disc = fading.point([_glow_strength(level / _EDGE) for level in range(256)])
     return Image.new("RGB", disc.size, colour), disc
 
 
 def _glow_strength(distance: float) -> int:
-    """From the middle (0) to the edge (1), where it is nothing, with no visible border."""
+    """Smoothly from the centre (0) to nothing at the edge (1)."""
     inside = max(0.0, 1.0 - distance)
     return round(100 * inside * inside * (3 - 2 * inside))
 

@@ -1,12 +1,12 @@
-"""What a topic is about, found in whatever a person typed: one subject, and points that the script can name."""
+"""What a topic is about: one subject, and points that the script can name."""
 
 import re
 from dataclasses import dataclass
 from typing import Literal
 
-SUBJECT_LENGTH = 100
-POINT_LENGTH = 90
-MOST_POINTS = 3
+MAX_SUBJECT_LENGTH = 100
+MAX_POINT_LENGTH = 90
+MAX_POINTS = 3
 
 _WISH = re.compile(
     r"^(?:please\s+)?(?:(?:make|create|write|produce|generate|film|i\s+(?:want|need|would\s+like)|we\s+(?:want|need))\s+)?"
@@ -17,12 +17,18 @@ _PREFIX = re.compile(r"^(?:topic|subject|title)\s*[:=]\s*", re.IGNORECASE)
 _BULLET = re.compile(r"^(?:[-*+•·–—]+|\d{1,2}[.)])\s+")  # noqa: RUF001 - dashes that people type as bullets
 SENTENCE_END = re.compile(r"(?<=[.!?…。！？؟])\s+")  # noqa: RUF001 - full-width ends of other scripts
 _QUESTION_MARKS = "?？؟"  # noqa: RUF001 - full-width and Arabic question marks
-_LOOSE_ENDS = " .,:;!…。！،"  # noqa: RUF001 - full-width ends of other scripts
+_PUNCTUATION = " .,:;!…。！،"  # noqa: RUF001 - full-width ends of other scripts
+
+# Words that are not a name's, at the beginning of a sentence.
+_COMMON_OPENING = re.compile(
+    r"(?:The|A|An|It|We|Our|You|Your|They|This|No|There|How|And|Everything|Every|All|Come|Get|Only|Available|Use|Try"
+    r"|Free|New)(?= |$)"
+)
 
 
 @dataclass(frozen=True)
 class Topic:
-    """``subject`` has no closing mark but a question's; ``action`` is what follows "How to", else empty."""
+    """``subject`` ends without punctuation except a question mark; ``action`` is what follows "How to", else empty."""
 
     kind: Literal["question", "how_to", "plain"]
     subject: str
@@ -34,7 +40,7 @@ def understand(text: str) -> Topic:
     """Read any text; an empty one is about "something new"."""
     sentences = _sentences(text) or ["Something new"]
     mark = sentences[0][-1] if sentences[0][-1] in _QUESTION_MARKS else ""
-    subject = _capitalised(shortened(sentences[0].strip(_LOOSE_ENDS + _QUESTION_MARKS), SUBJECT_LENGTH))
+    subject = _capitalised(shortened(sentences[0].strip(_PUNCTUATION + _QUESTION_MARKS), MAX_SUBJECT_LENGTH))
     how_to = re.match(r"how\s+to\s+(?=\S)", subject, re.IGNORECASE)
     return Topic(
         kind="question" if mark else "how_to" if how_to else "plain",
@@ -45,12 +51,12 @@ def understand(text: str) -> Topic:
 
 
 def shortened(text: str, length: int) -> str:
-    """At most ``length`` characters, cut between words, an ellipsis standing for what was left out."""
+    """At most ``length`` characters, cut between words; an ellipsis replaces the rest."""
     if len(text) <= length:
         return text
     head = text[: length - 1]
     whole_words = head.rpartition(" ")[0] if " " in head[length // 2 :] else head
-    return whole_words.rstrip(_LOOSE_ENDS + "-") + "…"
+    return whole_words.rstrip(_PUNCTUATION + "-") + "…"
 
 
 def _sentences(text: str) -> list[str]:
@@ -61,9 +67,9 @@ def _sentences(text: str) -> list[str]:
 
 
 def _points(sentences: list[str]) -> list[str]:
-    ends = _LOOSE_ENDS + _QUESTION_MARKS
-    points = (shortened(sentence.strip(ends), POINT_LENGTH) for sentence in sentences)
-    return [_lowered(point) for point in points if point][:MOST_POINTS]
+    ends = _PUNCTUATION + _QUESTION_MARKS
+    points = (shortened(sentence.strip(ends), MAX_POINT_LENGTH) for sentence in sentences)
+    return [_lowered(point) for point in points if point][:MAX_POINTS]
 
 
 def _capitalised(text: str) -> str:
@@ -72,23 +78,5 @@ def _capitalised(text: str) -> str:
 
 
 def _lowered(text: str) -> str:
-    """Common opening words lose their capital after a colon; names keep theirs."""
-    first, _, rest = text.partition(" ")
-    opening = {
-        "The",
-        "A",
-        "An",
-        "It",
-        "We",
-        "Our",
-        "You",
-        "Your",
-        "They",
-        "This",
-        "No",
-        "There",
-        "How",
-        "And",
-    }
-    opening |= {"Everything", "Every", "All", "Come", "Get", "Only", "Available", "Use", "Try", "Free", "New"}
-    return f"{first.lower()} {rest}" if first in opening else text
+    """Lower the first letter after a colon, unless the word may be a name."""
+    return text[:1].lower() + text[1:] if _COMMON_OPENING.match(text) else text

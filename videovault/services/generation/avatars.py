@@ -7,6 +7,7 @@ import hashlib
 import struct
 from collections.abc import Mapping, Sequence
 from io import BytesIO
+from pathlib import Path
 
 from sqlalchemy.orm import defer
 from sqlmodel import Session, col, select
@@ -71,7 +72,10 @@ def _invalid(message: str) -> InvalidInput:
     return InvalidInput(message, {"picture": message})
 
 
-BUILT_IN_NAMES = ("Maya", "Daniel", "Sofia", "Marcus", "Aisha", "Kenji", "Emma", "Amara", "James")
+PORTRAITS = Path(__file__).parents[3] / "assets" / "avatars"
+_FIRST_NAMES = ("Maya", "Daniel", "Sofia", "Marcus", "Aisha", "Kenji", "Emma", "Amara", "James")
+_MORE_NAMES = {file.stem.title() for file in PORTRAITS.glob("*.svg")} - set(_FIRST_NAMES)
+BUILT_IN_NAMES = (*_FIRST_NAMES, *sorted(_MORE_NAMES))
 MAX_AVATARS = 100
 OTHER_AVATAR = "other"  # the form's value for an ID that is typed instead
 RULES = {
@@ -111,7 +115,7 @@ class AvatarsView(View):
 
 
 BUILT_IN_AVATARS = [
-    AvatarView(name=name, generator_id=name, picture_url=f"/avatars/{name.lower()}.webp")
+    AvatarView(name=name, generator_id=name, picture_url=f"/avatars/{name.lower()}.svg#portrait")
     for name in BUILT_IN_NAMES
 ]
 
