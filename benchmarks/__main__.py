@@ -1,4 +1,4 @@
-"""`make bench`: our engine and its rivals side by side. `make bench ARGS="--quick --only a,c"` is quicker."""
+"""`make bench`: our engine compared with its rivals. `make bench ARGS="--quick --only a,c"` takes less time."""
 
 import argparse
 import signal
@@ -12,7 +12,7 @@ import httpx
 from benchmarks import open_galleries, product_memory, results
 from benchmarks.process_usage import RunFailed
 from benchmarks.results import Section
-from benchmarks.rounds import measured
+from benchmarks.rounds import measure
 from benchmarks.scenarios import SCENARIOS, Scenario, quick
 
 FILE = Path(__file__).parent / "RESULTS.md"
@@ -21,7 +21,9 @@ KNOWN = {scenario.letter: scenario for scenario in SCENARIOS}
 
 def main() -> None:
     chosen = _options()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that all is taken down
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM)
+    )  # so that all processes are stopped
     sections = []
     for letter in _letters(chosen.only):
         if letter == product_memory.LETTER:
@@ -36,15 +38,15 @@ def main() -> None:
     if not chosen.only:
         FILE.write_text(results.document(sections))
     elif FILE.exists():
-        FILE.write_text(results.with_again(FILE.read_text(), sections))
+        FILE.write_text(results.with_sections(FILE.read_text(), sections))
     print(f"written: {FILE.name}")
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="small videos, one run: does it work?")
+    parser.add_argument("--quick", action="store_true", help="small videos, one run, to see that it works")
     parser.add_argument(
-        "--only", default="", metavar="a,c", help="these scenarios; RESULTS.md keeps the others"
+        "--only", default="", metavar="a,c", help="only these scenarios; the others stay in RESULTS.md"
     )
     return parser.parse_args()
 
@@ -59,32 +61,32 @@ def _letters(only: str) -> list[str]:
 
 
 def _section(scenario: Scenario) -> Section:
-    _say(f"({scenario.letter}) {scenario.title}")
+    _print(f"({scenario.letter}) {scenario.title}")
     try:
-        body = results.table(scenario, measured(scenario, _say))
+        body = results.table(scenario, measure(scenario, _print))
     except (RunFailed, OSError) as error:
         body = f"Left out: {error}\n"
-    _say(f"\n{body}")
+    _print(f"\n{body}")
     return Section(scenario.letter, results.title(scenario), body)
 
 
-def _product(letter: str, title: str, measured: Callable[[], str]) -> Section:
+def _product(letter: str, title: str, measure: Callable[[], str]) -> Section:
     """A section about the whole product, not only its engine."""
-    _say(f"({letter}) {title}")
+    _print(f"({letter}) {title}")
     try:
-        body = measured()
+        body = measure()
     except (
         RunFailed,
         OSError,
         AssertionError,
         httpx.HTTPError,
-    ) as error:  # the app did not start, or not answer
+    ) as error:  # the app did not start or respond
         body = f"Left out: {error}\n"
-    _say(f"\n{body}")
+    _print(f"\n{body}")
     return Section(letter, title, body)
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     print(line, flush=True)
 
 

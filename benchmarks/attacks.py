@@ -1,6 +1,6 @@
-"""What a normal user notices of attacks: `python -m benchmarks.attacks`, on loopback only.
+"""The effect of attacks on a normal user: `python -m benchmarks.attacks`, on loopback only.
 
-`--later 0` measures the memory at the end at once instead of ten minutes later; `--only silent,flood` some attacks.
+`--later 0` measures the final memory at once instead of after ten minutes; `--only silent,flood` runs some attacks.
 """
 
 import argparse
@@ -15,8 +15,7 @@ from tempfile import TemporaryDirectory
 
 import httpx
 
-from benchmarks.open_galleries import serving_process
-from benchmarks.process_usage import RunFailed, memory_of
+from benchmarks.process_usage import RunFailed, memory_of, serving_process
 from tests.support.app import RunningApp, running_app
 from tests.support.attackers import ATTACKER, BEGINNINGS, connections, load
 from tests.support.misbehaving_server import MIB, Manners, NaughtyServer
@@ -27,27 +26,27 @@ CLICKS = 40
 TRANSFER = 64 * MIB
 FILM = 32 * MIB
 LATER_SECONDS = 600.0
-PASSWORD = "a long enough one"  # noqa: S105 - of a person who lives for some minutes
+PASSWORD = "a long enough one"  # noqa: S105 - of an account of this benchmark
 EVENT = f'42{NAMESPACE}["event",{{"name":"{HYDRATE}","payload":{{}},"router_data":{{"pathname":"/login"}}}}]'
 
 
 @dataclass(frozen=True)
 class Figures:
-    """``click`` is the p95 in seconds, ``playback`` and ``transfer`` are bytes a second, ``held`` bytes of memory."""
+    """``click`` is the p95 in seconds; ``playback`` and ``transfer`` in bytes per second; ``memory`` in bytes."""
 
     attack: str
     click: float
     playback: float
     transfer: float
-    held: int
+    memory: int
 
     def __str__(self) -> str:
         speeds = f"{self.playback / 1e6:.0f} | {self.transfer / 1e6:.0f}"
-        return f"| {self.attack} | {self.click * 1000:.0f} | {speeds} | {self.held / 1e6:.0f} |"
+        return f"| {self.attack} | {self.click * 1000:.0f} | {speeds} | {self.memory / 1e6:.0f} |"
 
 
 class User:
-    """Somebody signed in, with a page open and a video stored."""
+    """A signed-in user with an open page and a stored video."""
 
     def __init__(self, app: RunningApp, source: NaughtyServer) -> None:
         self._app, self._source, self._stored = app, source, 0
@@ -60,40 +59,40 @@ class User:
         load(self.page, HYDRATE)
         self._film = self._store(FILM)[0]
 
-    def measured(self, attack: str) -> Figures:
+    def measure(self, attack: str) -> Figures:
         clicks = [self._click() for _ in range(CLICKS)]
         _, seconds = self._store(TRANSFER)
-        held = memory_of(serving_process(self._app), "VmRSS")
-        return Figures(attack, quantiles(clicks, n=20)[-1], FILM / self._play(), TRANSFER / seconds, held)
+        memory = memory_of(serving_process(self._app.process.pid), "VmRSS")
+        return Figures(attack, quantiles(clicks, n=20)[-1], FILM / self._play(), TRANSFER / seconds, memory)
 
     def _click(self) -> float:
-        began = time.monotonic()
+        started = time.monotonic()
         self.page.answers()
-        return time.monotonic() - began
+        return time.monotonic() - started
 
     def _play(self) -> float:
-        """The seconds that the whole film takes, as a player fetches it."""
-        began = time.monotonic()
+        """The seconds for the whole video, requested as by a player."""
+        started = time.monotonic()
         address = f"/api/auth/video/{self._film}/download?inline=1"
         with self._api.stream("GET", address, follow_redirects=True) as answer:
             size = sum(len(chunk) for chunk in answer.raise_for_status().iter_bytes())
         if size != FILM:
-            raise RunFailed(f"{size} bytes of a film of {FILM} were played")
-        return time.monotonic() - began
+            raise RunFailed(f"{size} bytes of a video of {FILM} were played")
+        return time.monotonic() - started
 
     def _store(self, size: int) -> tuple[str, float]:
-        """A video of its own from another server into the S3; its id and how long that took."""
+        """Store a new video; returns its id and the seconds that it took."""
         self._stored += 1
         link = self._source.serve(f"/film{self._stored}.mp4", Manners(size=size))
-        began = time.monotonic()
+        started = time.monotonic()
         body = {"videoUrl": link, "userEmail": self._email}
         answer = self._api.post("/api/auth/video/download", json=body).raise_for_status()
-        return str(answer.json()["data"]["videoId"]), time.monotonic() - began
+        return str(answer.json()["data"]["videoId"]), time.monotonic() - started
 
 
 @contextmanager
 def _pages(app: RunningApp) -> Iterator[None]:
-    """Pages without a session, each with as much in its state as a message may bring."""
+    """Pages without a session, each with as much state as a message may contain."""
     with ExitStack() as opened:
         for _ in range(PAGES):
             with suppress(Refused):
@@ -103,7 +102,7 @@ def _pages(app: RunningApp) -> Iterator[None]:
 
 @contextmanager
 def _sending(app: RunningApp, send: Callable[[RawTab], None]) -> Iterator[None]:
-    """One attacker who sends without a pause, and comes again whenever the socket is closed."""
+    """One attacker that sends without a pause and reconnects when the socket is closed."""
     stop = threading.Event()
 
     def attack() -> None:
@@ -151,14 +150,14 @@ def main() -> None:
 
 
 def _measure(app: RunningApp, user: User, names: Sequence[str], later: float) -> None:
-    server = serving_process(app)
+    server = serving_process(app.process.pid)
     before = memory_of(server, "VmRSS")
     _say(
         "| attack | click, p95 (ms) | playback (MB/s) | transfer (MB/s) | memory (MB) |\n|---|---|---|---|---|"
     )
     for name in names:
         with ATTACKS[name](app):
-            _say(str(user.measured(name)))
+            _say(str(user.measure(name)))
     after = memory_of(server, "VmRSS")
     time.sleep(later)
     _say(

@@ -1,4 +1,4 @@
-"""What one would write first: ``httpx.stream`` into ``upload_fileobj``."""
+"""The simplest implementation: ``httpx.stream`` into ``upload_fileobj``."""
 
 import os
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ CHUNK_BYTES = 64 * 1024
 
 
 class Reader:
-    """A file of chunks whose ``read(n)`` gives n bytes, as upload_fileobj needs it: it takes less for the end."""
+    """A file whose ``read(n)`` returns n bytes: upload_fileobj treats fewer as the end."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks

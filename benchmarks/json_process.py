@@ -1,4 +1,4 @@
-"""Helpers of a measurement that run beside it; each ends with the block that started it, or with this process."""
+"""Child processes of a benchmark that exchange lines of JSON; each ends with its block, or with this process."""
 
 import json
 import os
@@ -19,7 +19,7 @@ START_SECONDS = 30.0
 
 
 class JsonProcess:
-    """A Python module of ours in its own process, which speaks in lines of JSON on standard output."""
+    """A Python module in its own process, with lines of JSON on stdin and stdout."""
 
     def __init__(self, process: subprocess.Popen[bytes], errors: Path) -> None:
         self.pid = process.pid
@@ -28,26 +28,26 @@ class JsonProcess:
         self._errors = errors
         self._received = b""
 
-    def tell(self, message: object) -> None:
+    def send(self, message: object) -> None:
         self._input.write(json.dumps(message).encode() + b"\n")
         self._input.flush()
 
-    def hear(self, timeout: float) -> dict[str, Any]:
-        """Its next line. Raises RunFailed when it ends instead, or says nothing for ``timeout`` seconds."""
-        until = time.monotonic() + timeout
+    def receive(self, timeout: float) -> dict[str, Any]:
+        """Its next line. Raises RunFailed when it ends, or sends nothing for ``timeout`` seconds."""
+        deadline = time.monotonic() + timeout
         with selectors.DefaultSelector() as selector:
             selector.register(self._output, selectors.EVENT_READ)
             while b"\n" not in self._received:
-                if not selector.select(max(0.0, until - time.monotonic())):
+                if not selector.select(max(0.0, deadline - time.monotonic())):
                     raise RunFailed(f"not done after {timeout:.0f} s")
                 data = os.read(self._output.fileno(), 65536)
                 if not data:
-                    said = self._errors.read_text(errors="replace").strip().splitlines()
-                    raise RunFailed(f"the process ended: {' '.join(said[-2:])}")
+                    lines = self._errors.read_text(errors="replace").strip().splitlines()
+                    raise RunFailed(f"the process ended: {' '.join(lines[-2:])}")
                 self._received += data
         line, _, self._received = self._received.partition(b"\n")
-        heard: dict[str, Any] = json.loads(line)
-        return heard
+        message: dict[str, Any] = json.loads(line)
+        return message
 
     def stop(self) -> None:
         self._process.terminate()
@@ -65,12 +65,12 @@ def json_process(
     module: str,
     *arguments: str,
     folder: Path,
-    inside: Sequence[str] = (),
+    prefix: Sequence[str] = (),
     env: Mapping[str, str] | None = None,
 ) -> Iterator[JsonProcess]:
-    """Run ``python -m module arguments``, led in by the words of ``inside``; its errors go to a file in ``folder``."""
+    """Run ``python -m module arguments`` after the command ``prefix``; its stderr goes to a file in ``folder``."""
     errors = folder / f"{module}-{time.monotonic_ns()}.log"
-    command = [*inside, *launch.command([sys.executable, "-m", module, *arguments])]
+    command = [*prefix, *launch.command([sys.executable, "-m", module, *arguments])]
     with errors.open("wb") as output:
         process = subprocess.Popen(
             command,

@@ -1,4 +1,4 @@
-"""What a gallery of 500 videos costs: while it is scrolled through, searched, and when one of its cards changes."""
+"""The cost of a gallery of 500 videos: scrolling, searching, and one changed card."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,10 +16,10 @@ VIDEOS, PAGE = 500, 24
 SHOWN = (PAGE, 10 * PAGE, 20 * PAGE)
 SEARCHES = 5
 KB = 1000
-MOST_FRAME_MS, MOST_SEARCH_MS, MOST_MORE_KB, MOST_CHANGE_KB = 34.0, 200.0, 12.0, 10.0
+MAX_FRAME_MS, MAX_SEARCH_MS, MAX_MORE_KB, MAX_CHANGE_KB = 34.0, 200.0, 12.0, 10.0
 PIXELS_A_FRAME = 60
 SETTLE_MS = 500
-# Down at a steady speed until nothing more comes; the milliseconds from each frame to the next.
+# Scrolls down at constant speed to the end; the milliseconds between frames.
 SCROLL_THROUGH = f"""(all) => new Promise((done) => {{
     const frames = [];
     let last = performance.now();
@@ -33,7 +33,7 @@ SCROLL_THROUGH = f"""(all) => new Promise((done) => {{
     }};
     requestAnimationFrame(step);
 }})"""
-# From the key press to the picture in which the one card that was looked for is the only one.
+# From the key press to the frame in which the searched card is the only one.
 AWAIT_FOUND = """(title) => {
     window.__found = new Promise((done) => {
         addEventListener("keydown", ({ timeStamp }) => {
@@ -49,7 +49,7 @@ AWAIT_FOUND = """(title) => {
 
 
 class Cost(NamedTuple):
-    """Bytes that came over the websocket, milliseconds of CPU time that the page's thread took."""
+    """Bytes received by websocket, and CPU time of the page's thread in milliseconds."""
 
     received: int
     cpu: float
@@ -57,9 +57,9 @@ class Cost(NamedTuple):
 
 @dataclass(frozen=True)
 class Figures:
-    """``more`` and ``change`` by how many cards were there before; ``frames`` and ``search`` in milliseconds.
+    """``more`` and ``change`` by the number of cards before; ``frames`` and ``search`` in milliseconds.
 
-    ``effort`` is the CPU time that the page's thread takes for a frame, in milliseconds too.
+    ``effort`` is the CPU time of the page's thread per frame, in milliseconds.
     """
 
     more: dict[int, Cost]
@@ -69,16 +69,18 @@ class Figures:
     search: float
 
     def checks(self) -> list[Check]:
-        def most(name: str, value: float, limit: float, unit: str) -> Check:
+        def at_most(name: str, value: float, limit: float, unit: str) -> Check:
             return Check(name, value, limit, at_least=False, unit=unit)
 
         return [
-            most("frames, p95", self._p95, MOST_FRAME_MS, " ms"),
-            most("search", self.search, MOST_SEARCH_MS, " ms"),
-            most(
-                "one more page", max(cost.received for cost in self.more.values()) / KB, MOST_MORE_KB, " kB"
+            at_most("frames, p95", self._p95, MAX_FRAME_MS, " ms"),
+            at_most("search", self.search, MAX_SEARCH_MS, " ms"),
+            at_most(
+                "one more page", max(cost.received for cost in self.more.values()) / KB, MAX_MORE_KB, " kB"
             ),
-            most("one card", max(cost.received for cost in self.change.values()) / KB, MOST_CHANGE_KB, " kB"),
+            at_most(
+                "one card", max(cost.received for cost in self.change.values()) / KB, MAX_CHANGE_KB, " kB"
+            ),
         ]
 
     @property
@@ -86,7 +88,7 @@ class Figures:
         return quantiles(self.frames, n=20)[-1]
 
     def rows(self) -> list[tuple[str, ...]]:
-        """The table, its head first."""
+        """The table, starting with its header."""
         return [
             ("cards", "one more page kB", "CPU ms", "one card changed kB", "CPU ms"),
             ("--:",) * 5,
@@ -111,40 +113,40 @@ class Figures:
 
 
 def titles() -> list[str]:
-    """Of all of them, newest first."""
+    """Of all videos, newest first."""
     return [f"Film {number:03}" for number in range(VIDEOS)]
 
 
 def measure(page: Page, ids: Sequence[str], api: httpx.Client) -> Figures:
-    """Of a signed-in person's gallery with these videos; ``api`` is their own."""
-    wire = page.context.new_cdp_session(page)
-    wire.send("Network.enable")
-    wire.send(
-        "Performance.enable", {"timeDomain": "threadTicks"}
-    )  # what others do on the machine is left out
+    """In the gallery with these videos of a signed-in user, whose API client is ``api``."""
+    devtools = page.context.new_cdp_session(page)
+    devtools.send("Network.enable")
+    devtools.send("Performance.enable", {"timeDomain": "threadTicks"})  # excludes other load on the machine
     page.goto("/gallery")
     expect(_cards(page)).to_have_count(PAGE)
     more, change = {}, {}
     for shown in SHOWN:
         _show(page, shown)
-        change[shown] = _cost(page, wire, partial(_rename, page, api, ids[shown // 2]))
-        more[shown] = _cost(page, wire, partial(_more, page, shown))
-    frames, effort = _scroll_through(page, wire)
+        change[shown] = _cost(page, devtools, partial(_rename, page, api, ids[shown // 2]))
+        more[shown] = _cost(page, devtools, partial(_more, page, shown))
+    frames, effort = _scroll_through(page, devtools)
     return Figures(more, change, frames, effort, median(_search(page) for _ in range(SEARCHES)))
 
 
 def _cards(page: Page) -> Locator:
-    return page.locator(".card h2")  # to look for roles among so many elements would be what is measured
+    return page.locator(
+        ".card h2"
+    )  # searching for roles among so many elements would distort the measurement
 
 
 def _show(page: Page, count: int) -> None:
-    while (there := _cards(page).count()) < count:
-        _more(page, there)
+    while (present := _cards(page).count()) < count:
+        _more(page, present)
 
 
-def _more(page: Page, there: int) -> None:
+def _more(page: Page, present: int) -> None:
     page.evaluate("document.querySelector('.more button').click()")
-    expect(_cards(page)).to_have_count(min(there + PAGE, VIDEOS))
+    expect(_cards(page)).to_have_count(min(present + PAGE, VIDEOS))
 
 
 def _rename(page: Page, api: httpx.Client, video_id: str) -> None:
@@ -153,44 +155,46 @@ def _rename(page: Page, api: httpx.Client, video_id: str) -> None:
     expect(page.locator(f"#title-{video_id}")).to_have_text(title)
 
 
-def _scroll_through(page: Page, wire: CDPSession) -> tuple[list[float], float]:
+def _scroll_through(page: Page, devtools: CDPSession) -> tuple[list[float], float]:
     page.goto("/gallery?sort=newest")
     expect(_cards(page)).to_have_count(PAGE)
     page.wait_for_timeout(SETTLE_MS)
-    before = _cpu_ms(wire)
+    before = _cpu_ms(devtools)
     frames: list[float] = page.evaluate(SCROLL_THROUGH, VIDEOS)
-    return frames, (_cpu_ms(wire) - before) / len(frames)
+    return frames, (_cpu_ms(devtools) - before) / len(frames)
 
 
-def _cost(page: Page, wire: CDPSession, act: Callable[[], None]) -> Cost:
+def _cost(page: Page, devtools: CDPSession, act: Callable[[], None]) -> Cost:
     page.wait_for_timeout(SETTLE_MS)
-    with _received(wire) as sizes:
-        before = _cpu_ms(wire)
+    with _received(devtools) as sizes:
+        before = _cpu_ms(devtools)
         act()
         page.wait_for_timeout(SETTLE_MS)
-        return Cost(sum(sizes), _cpu_ms(wire) - before)
+        return Cost(sum(sizes), _cpu_ms(devtools) - before)
 
 
 @contextmanager
-def _received(wire: CDPSession) -> Iterator[list[int]]:
-    """The sizes of the websocket messages that come meanwhile."""
+def _received(devtools: CDPSession) -> Iterator[list[int]]:
+    """The sizes of the websocket messages received inside the block."""
     sizes: list[int] = []
 
     def note(event: dict[str, Any]) -> None:
         sizes.append(len(event["response"]["payloadData"].encode()))
 
-    wire.on("Network.webSocketFrameReceived", note)
+    devtools.on("Network.webSocketFrameReceived", note)
     yield sizes
-    wire.remove_listener("Network.webSocketFrameReceived", note)
+    devtools.remove_listener("Network.webSocketFrameReceived", note)
 
 
-def _cpu_ms(wire: CDPSession) -> float:
-    figures = {figure["name"]: figure["value"] for figure in wire.send("Performance.getMetrics")["metrics"]}
+def _cpu_ms(devtools: CDPSession) -> float:
+    figures = {
+        figure["name"]: figure["value"] for figure in devtools.send("Performance.getMetrics")["metrics"]
+    }
     return float(figures["TaskDuration"]) * 1000
 
 
 def _search(page: Page) -> float:
-    """Where the gallery shows all, a key that leaves one."""
+    """A key press that leaves one of many cards."""
     field = page.get_by_role("searchbox")
     field.fill("Film 4")
     expect(_cards(page)).to_have_count(PAGE)

@@ -1,6 +1,6 @@
-"""What open galleries cost: `python -m benchmarks.open_galleries` opens 200 of them while a video is being stored.
+"""The cost of open galleries: `python -m benchmarks.open_galleries` opens 200 of them while a video is being stored.
 
-Twenty people have ten tabs each, every tab with a sign-in of its own; one of them has a transfer running.
+Twenty people have ten tabs each, each tab with a session of its own; one of them has a transfer running.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 import httpx
 
 from benchmarks import results
-from benchmarks.process_usage import memory_of
+from benchmarks.process_usage import memory_of, serving_process
 from benchmarks.results import Check, Section
 from benchmarks.websocket_tab import Tab
 from tests.support.app import RunningApp, running_app
@@ -31,15 +31,15 @@ PEOPLE, TABS, VIDEOS = 20, 10, 30
 SECONDS = 20.0
 SETTLE_SECONDS = 5.0
 CHANGES = 100
-HEAR_SECONDS = 10.0
-PAUSE_SECONDS = 0.17  # out of step with everything else
-MOST_CPU = 5.0
-PASSWORD = "a long enough one"  # noqa: S105 - of people who live for a minute
+UPDATE_SECONDS = 10.0
+PAUSE_SECONDS = 0.17  # not in phase with periodic work
+MAX_CPU = 5.0
+PASSWORD = "a long enough one"  # noqa: S105 - of accounts of this benchmark
 
 
 @dataclass(frozen=True)
 class Figures:
-    """``cpu`` in % of one core, ``idle`` before the transfer; memory in bytes; ``late`` is the p95 in seconds."""
+    """``cpu`` in % of one core, ``idle`` before the transfer; memory in bytes; ``delay`` is the p95 in seconds."""
 
     connected: float
     idle: float
@@ -47,18 +47,18 @@ class Figures:
     messages: float
     before: int
     after: int
-    late: float
+    delay: float
     load: float
 
     def __str__(self) -> str:
-        check = Check("CPU", self.cpu, MOST_CPU, at_least=False, unit=" %")
+        check = Check("CPU", self.cpu, MAX_CPU, at_least=False, unit=" %")
         return (
             f"{PEOPLE} people with {TABS} tabs each, every tab signed in by itself, {VIDEOS} videos in each gallery; "
             f"all of them open in {self.connected:.1f} s. The server, in % of one core over {SECONDS:.0f} s: "
             f"{self.idle:.1f} while nothing moves, {self.cpu:.1f} while one of the people has a transfer running "
             f"({self.messages:.0f} messages a second in all). Its memory is {self.before / 1e6:.0f} MB before and "
             f"{self.after / 1e6:.0f} MB with them. From a changed row to the tabs of its owner it takes "
-            f"{self.late * 1000:.0f} ms (p95 of {CHANGES * TABS}). The machine's load was {self.load:.0f} meanwhile.\n\n"
+            f"{self.delay * 1000:.0f} ms (p95 of {CHANGES * TABS}). The machine's load was {self.load:.0f} meanwhile.\n\n"
             f"- {check}\n"
         )
 
@@ -66,7 +66,7 @@ class Figures:
 def main() -> None:
     body = measure()
     print(f"({LETTER}) {TITLE}\n\n{body}", flush=True)
-    FILE.write_text(results.with_again(FILE.read_text(), [Section(LETTER, TITLE, body)]))
+    FILE.write_text(results.with_sections(FILE.read_text(), [Section(LETTER, TITLE, body)]))
     print(f"written: {FILE.name}")
 
 
@@ -81,34 +81,34 @@ def measure() -> str:
 
 async def _measured(app: RunningApp, link: str) -> Figures:
     people = [f"person{number}@example.com" for number in range(PEOPLE)]
-    videos = [_settled(app, email) for email in people]
-    cookies = [_signed_in(app, email) for email in people for _ in range(TABS)]
-    pid = serving_process(app)
+    videos = [_register(app, email) for email in people]
+    cookies = [_sign_in(app, email) for email in people for _ in range(TABS)]
+    pid = serving_process(app.process.pid)
     before = memory_of(pid, "VmRSS")
     tabs = [Tab(app.url, f"videovault_session={cookie}", "/gallery") for cookie in cookies]
-    staying = [asyncio.ensure_future(tab.stay()) for tab in tabs]
-    connected = await _all_there(tabs)
-    idle, _ = await _busy(pid, tabs)
+    running = [asyncio.ensure_future(tab.run()) for tab in tabs]
+    connected = await _wait_until_loaded(tabs)
+    idle, _ = await _load(pid, tabs)
     _store(app, cookies[0], people[0], link)
-    cpu, messages = await _busy(pid, tabs)
+    cpu, messages = await _load(pid, tabs)
     after = memory_of(pid, "VmRSS")
-    late = await _late(app, videos, tabs)
-    for one in staying:
-        if one.done():
-            one.result()  # a socket that was closed makes all of this worthless
-        one.cancel()
-    return Figures(connected, idle, cpu, messages, before, after, late, os.getloadavg()[0])
+    delay = await _update_delay(app, videos, tabs)
+    for each in running:
+        if each.done():
+            each.result()  # raises if a socket was closed, which invalidates the figures
+        each.cancel()
+    return Figures(connected, idle, cpu, messages, before, after, delay, os.getloadavg()[0])
 
 
-async def _all_there(tabs: Sequence[Tab]) -> float:
-    """How many seconds it took until every page was there."""
+async def _wait_until_loaded(tabs: Sequence[Tab]) -> float:
+    """The seconds until every page had its state."""
     started = time.monotonic()
-    await asyncio.gather(*(tab.is_there.wait() for tab in tabs))
+    await asyncio.gather(*(tab.is_loaded.wait() for tab in tabs))
     return time.monotonic() - started
 
 
-async def _busy(pid: int, tabs: Sequence[Tab]) -> tuple[float, float]:
-    """The process's use of the processor in % of one core, and the messages a second in all."""
+async def _load(pid: int, tabs: Sequence[Tab]) -> tuple[float, float]:
+    """The process's CPU usage in % of one core, and the messages per second in total."""
     await asyncio.sleep(SETTLE_SECONDS)
     used, sent, started = _cpu_seconds(pid), sum(tab.messages for tab in tabs), time.monotonic()
     await asyncio.sleep(SECONDS)
@@ -116,20 +116,22 @@ async def _busy(pid: int, tabs: Sequence[Tab]) -> tuple[float, float]:
     return (_cpu_seconds(pid) - used) / took * 100, (sum(tab.messages for tab in tabs) - sent) / took
 
 
-async def _late(app: RunningApp, videos: Sequence[str], tabs: Sequence[Tab]) -> float:
+async def _update_delay(app: RunningApp, videos: Sequence[str], tabs: Sequence[Tab]) -> float:
     """The p95 of the seconds from a changed row to each tab that shows it."""
-    late: list[float] = []
+    delays: list[float] = []
     for number in range(CHANGES):
         await asyncio.sleep(PAUSE_SECONDS)
         owner, title = number % PEOPLE, f"moved-{number}-"
-        heard = [tab.hears(title) for tab in tabs[owner * TABS : (owner + 1) * TABS]]
+        updates = [tab.expect(title) for tab in tabs[owner * TABS : (owner + 1) * TABS]]
         changed = await asyncio.to_thread(_change, app, videos[owner], title)
-        late += [when - changed for when in await asyncio.wait_for(asyncio.gather(*heard), HEAR_SECONDS)]
-    return quantiles(late, n=20)[-1]
+        delays += [
+            when - changed for when in await asyncio.wait_for(asyncio.gather(*updates), UPDATE_SECONDS)
+        ]
+    return quantiles(delays, n=20)[-1]
 
 
 def _change(app: RunningApp, video_id: str, title: str) -> float:
-    """Give the video another title; when that was done."""
+    """Change the title of the video; returns the time."""
     with database_of(app):
         with transaction() as session:
             session.get_one(Video, video_id).title = title
@@ -137,14 +139,14 @@ def _change(app: RunningApp, video_id: str, title: str) -> float:
         return time.monotonic()
 
 
-def _settled(app: RunningApp, email: str) -> str:
-    """An account with videos in it; the newest one."""
+def _register(app: RunningApp, email: str) -> str:
+    """Create an account with videos; returns the newest one."""
     account = {"email": email, "password": PASSWORD}
     httpx.post(f"{app.url}/api/auth/register", json=account, timeout=30).raise_for_status()
     return seed(app, email, [{"title": f"Film {number}"} for number in range(VIDEOS)])[-1]
 
 
-def _signed_in(app: RunningApp, email: str) -> str:
+def _sign_in(app: RunningApp, email: str) -> str:
     account = {"email": email, "password": PASSWORD}
     answer = httpx.post(f"{app.url}/api/auth/login", json=account, timeout=30)
     return str(answer.raise_for_status().json()["data"]["token"])
@@ -157,13 +159,6 @@ def _store(app: RunningApp, token: str, email: str, link: str) -> None:
         headers={"Authorization": f"Bearer {token}", "Prefer": "respond-async"},
         timeout=30,
     ).raise_for_status()
-
-
-def serving_process(app: RunningApp) -> int:
-    """That child of the app's main process which serves: the one with the most threads."""
-    main = app.process.pid
-    children = Path(f"/proc/{main}/task/{main}/children").read_text().split()
-    return max(map(int, children), key=lambda child: len(list(Path(f"/proc/{child}/task").iterdir())))
 
 
 def _cpu_seconds(pid: int) -> float:

@@ -1,4 +1,4 @@
-"""How light are the pages? `python -m benchmarks.pages` drives Chromium against the running product and writes PAGES.md."""
+"""The weight and speed of pages: `python -m benchmarks.pages` runs Chromium against the product and writes PAGES.md."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +27,7 @@ VISITS = 3
 VIDEOS = 6
 KB = 1000
 FIRST_KB, ADMIN_KB, AGAIN_KB = 300.0, 380.0, 30.0
-MOST_SHIFTS, MOST_HYDRATED_MS, MOST_FEEDBACK_MS = 0.02, 1000.0, 100.0
+MAX_SHIFTS, MAX_HYDRATED_MS, MAX_FEEDBACK_MS = 0.02, 1000.0, 100.0
 PREFACE = """\
 # What a page costs
 
@@ -51,13 +51,13 @@ class Cost(NamedTuple):
         return [
             Check(f"{self.path}: first", self.first.transferred / KB, self.limit, at_least=False, unit=" kB"),
             Check(f"{self.path}: again", self.again.transferred / KB, AGAIN_KB, at_least=False, unit=" kB"),
-            Check(f"{self.path}: shifts", self.first.shifts, MOST_SHIFTS, at_least=False, unit=""),
-            Check(f"{self.path}: alive", self.first.hydrated, MOST_HYDRATED_MS, at_least=False, unit=" ms"),
+            Check(f"{self.path}: shifts", self.first.shifts, MAX_SHIFTS, at_least=False, unit=""),
+            Check(f"{self.path}: alive", self.first.hydrated, MAX_HYDRATED_MS, at_least=False, unit=" ms"),
         ]
 
 
-class Act(NamedTuple):
-    """Something a person does on a page, after ``begin`` has led there."""
+class Action(NamedTuple):
+    """A user's action on a page, after ``begin`` has prepared it."""
 
     name: str
     path: str
@@ -71,20 +71,20 @@ def write_script(page: Page) -> None:
     page.get_by_role("heading", name="Your script").wait_for()
 
 
-ACTS = (
-    Act("show the password", "/login", lambda page: page.get_by_role("switch").click()),
-    Act(
+ACTIONS = (
+    Action("show the password", "/login", lambda page: page.get_by_role("switch").click()),
+    Action(
         "send a brief without a topic",
         "/create",
         lambda page: page.get_by_role("button", name="Write the script").click(),
     ),
-    Act(
+    Action(
         "type into a script",
         "/create",
         lambda page: page.get_by_label("Hook", exact=True).press_sequentially("a"),
         write_script,
     ),
-    Act(
+    Action(
         "filter the gallery",
         "/gallery",
         lambda page: page.get_by_role("navigation", name="Show").get_by_role("link", name="Failed").click(),
@@ -103,7 +103,7 @@ def main() -> None:
             token = register(app)
             link = _fill_gallery(app, token, host)
             costs = [_cost(browser, app, token, path) for path in [*_paths(), link]]
-            feedback = {act.name: _feedback(browser, app, token, act) for act in ACTS}
+            feedback = {act.name: _feedback(browser, app, token, act) for act in ACTIONS}
         with running_app(Path(folder) / "long", RATE_LIMITS="off") as app:
             long = _long_gallery(browser, app, register(app))
         browser.close()
@@ -123,7 +123,7 @@ def _long_gallery(browser: Browser, app: RunningApp, token: str) -> long_gallery
 
 
 def _paths() -> list[str]:
-    """Every page that has an address of its own."""
+    """Every page with a fixed address."""
     return [page.route for page in PAGES if page.route.startswith("/") and "[" not in page.route]
 
 
@@ -139,7 +139,7 @@ def _cost(browser: Browser, app: RunningApp, token: str, path: str) -> Cost:
 
 @contextmanager
 def _visitor(browser: Browser, app: RunningApp, token: str, path: str) -> Iterator[BrowserContext]:
-    """Somebody with an empty cache, signed in where the page is for people who are."""
+    """A user with an empty cache, signed in for pages that need it."""
     context = browser.new_context(base_url=app.url)
     if path.startswith(("/create", "/gallery", "/account", "/admin")):
         context.add_cookies([{"name": "videovault_session", "value": token, "url": app.url}])
@@ -147,8 +147,8 @@ def _visitor(browser: Browser, app: RunningApp, token: str, path: str) -> Iterat
     context.close()
 
 
-def _feedback(browser: Browser, app: RunningApp, token: str, act: Act) -> float:
-    """Milliseconds, the median of a few."""
+def _feedback(browser: Browser, app: RunningApp, token: str, act: Action) -> float:
+    """The median in milliseconds."""
     took = []
     for _ in range(VISITS):
         with _visitor(browser, app, token, act.path) as context:
@@ -184,8 +184,8 @@ def _pages(costs: Sequence[Cost]) -> Section:
     ]
     missed = [str(check) for cost in costs for check in cost.checks() if not check.reached]
     goals = (
-        f"First visit ≤ {FIRST_KB:.0f} kB (admin ≤ {ADMIN_KB:.0f} kB), again ≤ {AGAIN_KB:.0f} kB, shifts ≤ {MOST_SHIFTS}, "
-        f"alive ≤ {MOST_HYDRATED_MS:.0f} ms: {'missed' if missed else 'reached'}"
+        f"First visit ≤ {FIRST_KB:.0f} kB (admin ≤ {ADMIN_KB:.0f} kB), again ≤ {AGAIN_KB:.0f} kB, shifts ≤ {MAX_SHIFTS}, "
+        f"alive ≤ {MAX_HYDRATED_MS:.0f} ms: {'missed' if missed else 'reached'}"
     )
     return Section("a", "pages", _table(rows) + "\n" + "".join(f"- {line}\n" for line in [goals, *missed]))
 
@@ -196,7 +196,7 @@ def _acts(feedback: dict[str, float]) -> Section:
         ("---", "--:"),
         *((name, f"{took:.0f}") for name, took in feedback.items()),
     ]
-    slowest = Check("slowest", max(feedback.values()), MOST_FEEDBACK_MS, at_least=False, unit=" ms")
+    slowest = Check("slowest", max(feedback.values()), MAX_FEEDBACK_MS, at_least=False, unit=" ms")
     return Section("b", "acts", f"{_table(rows)}\n- {slowest}\n")
 
 
@@ -209,7 +209,7 @@ def _shown(path: str) -> str:
 
 
 def _fill_gallery(app: RunningApp, token: str, host: str) -> str:
-    """A few videos with posters; the path of the share link of one."""
+    """Store a few videos; returns the path of a share link."""
     with httpx.Client(base_url=app.url, headers={"Authorization": f"Bearer {token}"}, timeout=60) as api:
         email = api.get("/api/auth/me").json()["data"]["user"]["email"]
         for number in range(VIDEOS):
@@ -221,7 +221,7 @@ def _fill_gallery(app: RunningApp, token: str, host: str) -> str:
 
 @contextmanager
 def _films() -> Iterator[str]:
-    """Where a short film is to be had, whatever it is called."""
+    """A server with the same short video under every path."""
     video = film(size=(1280, 720))
 
     class Films(BaseHTTPRequestHandler):
@@ -233,7 +233,7 @@ def _films() -> Iterator[str]:
             self.wfile.write(video)
 
         def log_message(self, *_: object) -> None:
-            """What is printed are figures."""
+            """Only figures are printed."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Films)
     threading.Thread(target=server.serve_forever, daemon=True).start()

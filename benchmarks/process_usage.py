@@ -1,4 +1,4 @@
-"""What a transfer costs: wall time, CPU time and peak memory of the processes that carry it out."""
+"""The cost of a transfer: wall time, CPU time and peak memory of its processes; and other figures of processes."""
 
 import os
 import re
@@ -9,12 +9,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-LOOK_SECONDS = 0.02
-CLEAR_PEAK = "5"  # what the kernel wants to read to forget a process's peak memory
+POLL_SECONDS = 0.02
+CLEAR_PEAK = "5"  # resets the peak memory of a process, see proc(5)
 
 
 class RunFailed(Exception):
-    """A transfer did not come to its end; the message says why."""
+    """A transfer has failed; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ Pipeline = Sequence[Command]
 
 
 class RunningPipelines:
-    """The processes of several pipelines, waited for one by one so that each one's CPU time is known."""
+    """The processes of several pipelines; each is waited for separately, to get its CPU time."""
 
     def __init__(self, pipelines: Sequence[Pipeline], errors: Path) -> None:
         self._errors = errors
@@ -52,13 +52,13 @@ class RunningPipelines:
             raise
 
     def wait(self, timeout: float) -> Usage:
-        """Until the last one has ended. Raises RunFailed when one fails or the time is up."""
+        """Wait until the last one has ended. Raises RunFailed when one fails or after ``timeout`` seconds."""
         try:
             while self._alive:
                 if time.monotonic() - self._started > timeout:
                     raise RunFailed(f"not done after {timeout:.0f} s")
-                self._look()
-                time.sleep(LOOK_SECONDS)
+                self._poll()
+                time.sleep(POLL_SECONDS)
         finally:
             self.kill()
         seconds = time.monotonic() - self._started
@@ -71,22 +71,22 @@ class RunningPipelines:
         self._alive.clear()
 
     def _start(self, pipeline: Pipeline) -> None:
-        before: subprocess.Popen[bytes] | None = None
+        previous: subprocess.Popen[bytes] | None = None
         with self._errors.open("wb") as errors:
             for number, command in enumerate(pipeline, 1):
                 process = subprocess.Popen(
                     command.argv,
                     env=command.env,
-                    stdin=before.stdout if before else subprocess.DEVNULL,
+                    stdin=previous.stdout if previous else subprocess.DEVNULL,
                     stdout=subprocess.PIPE if number < len(pipeline) else subprocess.DEVNULL,
                     stderr=errors,
                 )
                 self._alive[process.pid] = process
-                if before and before.stdout:
-                    before.stdout.close()  # else it would not notice that the next one has ended
-                before = process
+                if previous and previous.stdout:
+                    previous.stdout.close()  # otherwise it would not notice that the next one has ended
+                previous = process
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         for pid, process in list(self._alive.items()):
             self._peaks[pid] = max(self._peaks.get(pid, 0), peak_memory(pid))
             ended, status, usage = os.wait4(pid, os.WNOHANG)
@@ -96,22 +96,41 @@ class RunningPipelines:
             del self._alive[pid]
             self._cpu_seconds += usage.ru_utime + usage.ru_stime
             if process.returncode:
-                said = self._errors.read_text(errors="replace").strip().splitlines()
-                raise RunFailed(f"it ended with {process.returncode}: {' '.join(said[-2:])}")
+                lines = self._errors.read_text(errors="replace").strip().splitlines()
+                raise RunFailed(f"it ended with {process.returncode}: {' '.join(lines[-2:])}")
 
 
 def peak_memory(pid: int) -> int:
-    """The most bytes the process had in memory since its start or since ``forget_peak``; 0 when it is gone."""
+    """The peak memory in bytes since its start or since ``reset_peak``; 0 after its end."""
     return memory_of(pid, "VmHWM")
 
 
 def memory_of(pid: int, name: str) -> int:
-    """``VmRSS`` (now) or ``VmHWM`` (the most so far) as the kernel counts them, in bytes; 0 when it is gone."""
+    """``VmRSS`` (current) or ``VmHWM`` (peak) as the kernel counts them, in bytes; 0 after its end."""
     with suppress(OSError):
         found = re.search(rf"^{name}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
         return int(found[1]) * 1024 if found else 0
     return 0
 
 
-def forget_peak(pid: int) -> None:
+def reset_peak(pid: int) -> None:
     Path(f"/proc/{pid}/clear_refs").write_text(CLEAR_PEAK)
+
+
+def descendants(pid: int) -> list[int]:
+    """Its children, their children and so on."""
+    children = _children(pid)
+    return [*children, *(each for child in children for each in descendants(child))]
+
+
+def thread_count(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/task").iterdir()))
+
+
+def serving_process(main: int) -> int:
+    """The child of the app's main process that serves: the one with the most threads."""
+    return max(_children(main), key=thread_count)
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

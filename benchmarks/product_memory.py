@@ -1,4 +1,4 @@
-"""The whole product with large videos: its memory, and proof by another tool that what is stored is what was there."""
+"""The whole product with large videos: its memory, and a check of the stored data by another tool."""
 
 import os
 import re
@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from benchmarks.json_process import START_SECONDS, JsonProcess, json_process
-from benchmarks.process_usage import memory_of
+from benchmarks.process_usage import descendants, memory_of
 from tests.support.app import RunningApp, running_app
 
 LETTER = "h"
@@ -25,7 +25,7 @@ TITLE = "the whole product, through the API into the embedded S3"
 MIB = 1024**2
 MB = 1000**2
 SIZE, QUICK_SIZE = 3072 * MIB, 64 * MIB
-AT_ONCE = 8
+CONCURRENCY = 8
 WORKER_START_SECONDS = 5
 MIDDLE_SECONDS = 2.0
 STORE_SECONDS = 300
@@ -40,21 +40,21 @@ class Figures:
     before: int
     peak: int
     after: int
-    told: str
-    counted: str
+    crc32: str
+    downloaded_crc32: str
 
     def __str__(self) -> str:
         return (
             f"{self.stored // MIB} MiB stored in {self.seconds:.1f} s "
             f"({self.stored / MB / self.seconds:.0f} MB/s). Worker before {self.before / MB:.0f} MB, "
             f"peak {self.peak / MB:.0f} MB, after {self.after / MB:.0f} MB. CRC-32 in the video's metadata "
-            f"{self.told}, of the downloaded file by zlib {self.counted}.\n"
+            f"{self.crc32}, of the downloaded file by zlib {self.downloaded_crc32}.\n"
         )
 
 
 @dataclass(frozen=True)
-class Crowd:
-    """``ps`` in the middle of several transfers of ``size`` bytes each, and the sum of what each process had at most."""
+class Concurrent:
+    """Several transfers of ``size`` bytes each: ``ps`` in the middle, and the sum of all processes' peak memory."""
 
     size: int
     seconds: float
@@ -62,9 +62,9 @@ class Crowd:
     peak: int
 
     def __str__(self) -> str:
-        speed = AT_ONCE * self.size / MB / self.seconds
+        speed = CONCURRENCY * self.size / MB / self.seconds
         return (
-            f"\n{AT_ONCE} of {self.size // MIB} MiB at once in {self.seconds:.1f} s ({speed:.0f} MB/s); "
+            f"\n{CONCURRENCY} of {self.size // MIB} MiB at once in {self.seconds:.1f} s ({speed:.0f} MB/s); "
             f"{self.peak / MB:.0f} MB at most in all processes together. In the middle (RSS in kB):\n\n"
             f"```\n{self.ps}```\n"
         )
@@ -74,12 +74,12 @@ def measure(size: int) -> str:
     with TemporaryDirectory(prefix="videovault-bench-") as name:
         folder = Path(name)
         with json_process("benchmarks.servers.source", folder=folder) as source:
-            base = source.hear(START_SECONDS)["url"]
+            base = source.receive(START_SECONDS)["url"]
             settings = {"SOURCE_ALLOW_HOSTS": urlsplit(base).netloc, "WORKERS": "0", "RUNNING_PER_USER": "0"}
             with running_app(folder / "var", **settings) as app, worker(app, folder, settings) as process:
                 token = register(app)
                 one = _stored(app, process.pid, token, f"{base}/video-{size}.mp4")
-                return f"{one}{_crowd(app, process.pid, token, base, size // 12)}"
+                return f"{one}{_store_concurrently(app, process.pid, token, base, size // 12)}"
 
 
 def _stored(app: RunningApp, pid: int, token: str, url: str) -> Figures:
@@ -87,41 +87,40 @@ def _stored(app: RunningApp, pid: int, token: str, url: str) -> Figures:
     video = store(app, token, url)
     seconds = time.monotonic() - started
     after = memory_of(pid, "VmHWM"), memory_of(pid, "VmRSS")
-    told = video["metadata"]["crc32"]
-    return Figures(video["size"], seconds, before, *after, told, _counted(app, token, video["videoId"]))
+    crc32 = video["metadata"]["crc32"]
+    return Figures(
+        video["size"], seconds, before, *after, crc32, _downloaded_crc32(app, token, video["videoId"])
+    )
 
 
-def _counted(app: RunningApp, token: str, video_id: str) -> str:
-    """The sum of what is downloaded, made by the standard library; the engine uses another implementation."""
-    whole = 0
+def _downloaded_crc32(app: RunningApp, token: str, video_id: str) -> str:
+    """The CRC-32 of the download by the standard library; the engine uses another implementation."""
+    crc32 = 0
     address = f"{app.url}/api/auth/video/{video_id}/download"
     headers = {"Authorization": f"Bearer {token}"}
     with httpx.stream("GET", address, headers=headers, follow_redirects=True) as answer:
         for chunk in answer.raise_for_status().iter_raw(MIB):
-            whole = zlib.crc32(chunk, whole)
-    return f"{whole:08x}"
+            crc32 = zlib.crc32(chunk, crc32)
+    return f"{crc32:08x}"
 
 
-def _crowd(app: RunningApp, pid: int, token: str, base: str, size: int) -> Crowd:
+def _store_concurrently(app: RunningApp, pid: int, token: str, base: str, size: int) -> Concurrent:
     started = time.monotonic()
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        urls = [f"{base}/crowd{number}-{size}.mp4" for number in range(AT_ONCE)]
-        under_way = [pool.submit(store, app, token, url) for url in urls]
-        wait(under_way, timeout=MIDDLE_SECONDS)
-        family = [pid, *_descendants(app.process.pid)]
+    with ThreadPoolExecutor(CONCURRENCY) as pool:
+        urls = [f"{base}/concurrent{number}-{size}.mp4" for number in range(CONCURRENCY)]
+        futures = [pool.submit(store, app, token, url) for url in urls]
+        wait(futures, timeout=MIDDLE_SECONDS)
+        pids = [pid, app.process.pid, *descendants(app.process.pid)]
         columns = ("-o", "pid,rss,cputime,args", "--width", "100")
         ps = subprocess.run(
-            ["ps", *columns, "-p", ",".join(map(str, family))], capture_output=True, text=True, check=True
+            ["ps", *columns, "-p", ",".join(map(str, pids))], capture_output=True, text=True, check=True
         )
-        for each in under_way:
+        for each in futures:
             each.result()
     seconds = time.monotonic() - started
-    return Crowd(size, seconds, _without_paths(ps.stdout), sum(memory_of(one, "VmHWM") for one in family))
-
-
-def _descendants(pid: int) -> list[int]:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *(one for child in children for one in _descendants(int(child)))]
+    return Concurrent(
+        size, seconds, _without_paths(ps.stdout), sum(memory_of(each, "VmHWM") for each in pids)
+    )
 
 
 def _without_paths(text: str) -> str:
@@ -130,8 +129,8 @@ def _without_paths(text: str) -> str:
 
 @contextmanager
 def worker(app: RunningApp, folder: Path, settings: Mapping[str, str]) -> Iterator[JsonProcess]:
-    """A worker process beside the app, so that its memory is its own."""
-    env = {**os.environ, **settings, "DATA_DIR": str(app.data_dir), "WORKERS": str(AT_ONCE)}
+    """A worker process separate from the app, to measure its memory."""
+    env = {**os.environ, **settings, "DATA_DIR": str(app.data_dir), "WORKERS": str(CONCURRENCY)}
     with json_process("videovault", "worker", folder=folder, env=env) as process:
         time.sleep(WORKER_START_SECONDS)
         yield process
@@ -143,7 +142,7 @@ def register(app: RunningApp) -> str:
 
 
 def store(app: RunningApp, token: str, url: str) -> dict[str, Any]:
-    """Have it stored; the video as the API tells it."""
+    """Store the video; returns it as in the API."""
     answer = httpx.post(
         f"{app.url}/api/auth/video/download",
         json={"videoUrl": url, "userEmail": "bench@example.com"},

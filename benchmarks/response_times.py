@@ -1,6 +1,6 @@
-"""How soon the product does what it promises: `python -m benchmarks.response_times` says it, in about a minute.
+"""Response times of the product against their limits: `python -m benchmarks.response_times`, in about a minute.
 
-Tests assert in which order things happen, since a busy machine breaks every limit in seconds; here they are measured.
+Tests assert the order of events only, since a busy machine exceeds every limit in seconds.
 """
 
 import sqlite3
@@ -29,74 +29,74 @@ from videovault.models import Status, User, Video, utcnow
 from videovault.state.live_updates import ProgressState
 
 EMAIL = "bench@example.com"
-MINE, ALL, TIMES = 500, 10_000, 5
+OWN, ALL, RUNS = 500, 10_000, 5
 COOKIE = "videovault_session"
-HELD = "SELECT id FROM videos WHERE heartbeat_at IS NOT NULL"
+LEASED = "SELECT id FROM videos WHERE heartbeat_at IS NOT NULL"
 WATCH = f"{ProgressState.get_full_name()}.watch"
 
 
 class ResponseTime(NamedTuple):
-    """``most`` and each of ``took`` in seconds."""
+    """``limit`` and each of ``times`` in seconds."""
 
     name: str
-    most: float
-    took: list[float]
+    limit: float
+    times: list[float]
 
     @property
-    def is_kept(self) -> bool:
-        return median(self.took) <= self.most
+    def is_met(self) -> bool:
+        return median(self.times) <= self.limit
 
     def __str__(self) -> str:
-        figures = f"{median(self.took):.3f} s, at most {max(self.took):.3f} s of {len(self.took)}"
+        figures = f"{median(self.times):.3f} s, at most {max(self.times):.3f} s of {len(self.times)}"
         return (
-            f"{'kept  ' if self.is_kept else 'BROKEN'} {self.name}: {figures}; promised are {self.most:g} s"
+            f"{'met   ' if self.is_met else 'MISSED'} {self.name}: {figures}; the limit is {self.limit:g} s"
         )
 
 
-def measured(app: RunningApp, source: NaughtyServer) -> list[ResponseTime]:
-    token = register(app)  # the first account, and so an admin's
+def measure(app: RunningApp, source: NaughtyServer) -> list[ResponseTime]:
+    token = register(app)  # the first account is an admin
     headers = {"Authorization": f"Bearer {token}"}
     with httpx.Client(base_url=app.url, headers=headers, timeout=HANG_SECONDS) as api:
-        cancelled = [_cancelled(app, api, source, number) for number in range(TIMES)]
-        ended = [_session_ended(app) for _ in range(TIMES)]
+        cancelled = [_cancelled(app, api, source, number) for number in range(RUNS)]
+        ended = [_session_ended(app) for _ in range(RUNS)]
         user_id = _fill(app)
         mine = {"userId": user_id, "q": "söhne"}
         searched = _times(lambda: api.get("/api/auth/video/gallery", params=mine).raise_for_status())
         listed = _times(lambda: api.get("/api/admin/videos", params={"q": "video 7"}).raise_for_status())
     return [
-        ResponseTime("a cancelled transfer ends though its source is silent", 2, cancelled),
+        ResponseTime("a cancelled transfer ends while its source is silent", 2, cancelled),
         ResponseTime("an open page ends with its session", 5, ended),
-        ResponseTime(f"{MINE} videos of {ALL:,} are searched by their owner", 0.2, searched),
+        ResponseTime(f"{OWN} videos of {ALL:,} are searched by their owner", 0.2, searched),
         ResponseTime(f"{ALL:,} videos are searched by an admin", 0.3, listed),
     ]
 
 
 def _times(act: Callable[[], object]) -> list[float]:
-    took = []
-    for _ in range(TIMES):
-        began = time.perf_counter()
+    times = []
+    for _ in range(RUNS):
+        started = time.perf_counter()
         act()
-        took.append(time.perf_counter() - began)
-    return took
+        times.append(time.perf_counter() - started)
+    return times
 
 
 def _cancelled(app: RunningApp, api: httpx.Client, source: NaughtyServer, number: int) -> float:
-    """From the call to the moment in which the worker has let go of the video."""
+    """From the call until the worker has released the video."""
     path = f"/{number}.mp4"
     url = source.serve(path, Manners(size=40 * MIB, stall_after=12 * MIB, ranges=False))
     body = {"videoUrl": url, "userEmail": EMAIL}
     answer = api.post("/api/auth/video/download", json=body, headers={"Prefer": "respond-async"})
     video_id = answer.json()["data"]["videoId"]
     eventually(lambda: source.bytes_sent(path) == 12 * MIB)
-    began = time.perf_counter()
+    started = time.perf_counter()
     api.post(f"/api/auth/video/{video_id}/cancel").raise_for_status()
-    eventually(lambda: not _is_held(app, video_id))
-    return time.perf_counter() - began
+    eventually(lambda: not _is_leased(app, video_id))
+    return time.perf_counter() - started
 
 
-def _is_held(app: RunningApp, video_id: str) -> bool:
+def _is_leased(app: RunningApp, video_id: str) -> bool:
     with closing(sqlite3.connect(app.data_dir / "videovault.db")) as database:
-        return database.execute(f"{HELD} AND id = ?", [video_id]).fetchone() is not None
+        return database.execute(f"{LEASED} AND id = ?", [video_id]).fetchone() is not None
 
 
 def _session_ended(app: RunningApp) -> float:
@@ -107,23 +107,23 @@ def _session_ended(app: RunningApp) -> float:
         next(frame for frame in tab.frames(HANG_SECONDS) if frame.values("works"))
         headers = {"Authorization": f"Bearer {token}"}
         httpx.post(f"{app.url}/api/auth/logout", headers=headers).raise_for_status()
-        began = time.perf_counter()
+        started = time.perf_counter()
         next(frame for frame in tab.frames(HANG_SECONDS) if frame.sent_to)
-        return time.perf_counter() - began
+        return time.perf_counter() - started
 
 
 def _fill(app: RunningApp) -> str:
-    """Some of all videos are the admin's own, whose id this is."""
+    """Insert all videos, some of them owned by the admin, whose id is returned."""
     with database_of(app), transaction() as session:
         owner = session.exec(select(User.id)).one()
-        other = User(email="other@example.com", password_hash="-")  # noqa: S106 - nobody signs in by it
+        other = User(email="other@example.com", password_hash="-")  # noqa: S106 - never used to sign in
         session.add(other)
         session.flush()
         at = utcnow()
         rows = [
             Video(
                 id=f"video_{number:013}_abcdefghi",
-                owner_id=owner if number < MINE else other.id,
+                owner_id=owner if number < OWN else other.id,
                 title=f"Video {number}",
                 status=Status.READY if number % 10 else Status.FAILED,
                 sealed_key="x",
@@ -138,12 +138,12 @@ def _fill(app: RunningApp) -> str:
 
 
 def main() -> None:
-    with TemporaryDirectory(prefix="videovault-promises-") as folder, NaughtyServer() as source:
+    with TemporaryDirectory(prefix="videovault-bench-") as folder, NaughtyServer() as source:
         allowed = {"SOURCE_ALLOW_HOSTS": f"127.0.0.1:{source.port}", "SOURCE_IDLE_SECONDS": "3600"}
         with running_app(Path(folder), RATE_LIMITS="off", **allowed) as app:
-            promises = measured(app, source)
-    print(*promises, sep="\n")
-    sys.exit(not all(promise.is_kept for promise in promises))
+            results = measure(app, source)
+    print(*results, sep="\n")
+    sys.exit(not all(result.is_met for result in results))
 
 
 if __name__ == "__main__":

@@ -74,8 +74,8 @@ def document(sections: Sequence[Section]) -> str:
     return "\n".join([PREFACE, _circumstances(), *map(str, sections)])
 
 
-def with_again(before: str, sections: Sequence[Section]) -> str:
-    """RESULTS.md as it was, but for the sections that were measured again, each of which says when; new ones follow."""
+def with_sections(before: str, sections: Sequence[Section]) -> str:
+    """RESULTS.md with these sections replaced, each with its date; new ones are appended."""
     again = {section.letter: f"{section}- measured by itself on {now()}\n" for section in sections}
     parts = [part.rstrip() + "\n" for part in re.split(r"^(?=## \()", before, flags=re.MULTILINE)]
     kept = [again.pop(part[4], part) if part.startswith("## (") else part for part in parts]
@@ -93,14 +93,14 @@ def table(scenario: Scenario, outcomes: Sequence[Outcome]) -> str:
 
 
 def checks(scenario: Scenario, outcomes: Sequence[Outcome]) -> list[Check]:
-    """What our engine was to reach, against what it did."""
+    """The results of our engine against its targets."""
     ours, base, target = outcomes[0], _baseline(scenario, outcomes), scenario.target
     if scenario.grown:
         ours = outcomes[-1]
     if not ours.runs or base is None:
         return []
     streams = next((o for o in outcomes if o.name == STREAMS and o.runs), None)
-    wanted = [
+    found = [
         Check.of("speed", ours.speed / base.speed, target.speed, at_least=True),
         Check.of("CPU", ours.cpu / base.cpu, target.cpu),
         Check.of("memory", ours.peak / base.peak, target.memory),
@@ -108,8 +108,8 @@ def checks(scenario: Scenario, outcomes: Sequence[Outcome]) -> list[Check]:
     ]
     if target.at_least_streams and streams:
         ratio = ours.speed / streams.speed
-        wanted.append(Check.of(f"speed to {STREAMS}", ratio, 1.0, at_least=True))
-    return [check for check in wanted if check]
+        found.append(Check.of(f"speed to {STREAMS}", ratio, 1.0, at_least=True))
+    return [check for check in found if check]
 
 
 def machine() -> str:
@@ -128,7 +128,7 @@ def title(scenario: Scenario) -> str:
 
 
 def _baseline(scenario: Scenario, outcomes: Sequence[Outcome]) -> Outcome | None:
-    """What the ratios are to: rclone, or the small video where only our memory is measured."""
+    """The base of the ratios: rclone, or the small video if only our memory is measured."""
     name = outcomes[0].name if scenario.grown else BASELINE
     return next((o for o in outcomes if o.name == name and o.runs), None)
 

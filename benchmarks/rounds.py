@@ -1,4 +1,4 @@
-"""Interleaved runs: every contender once a round, in turning order, so that a busy moment meets all alike."""
+"""Interleaved runs: every contender once per round, in rotating order, so that load affects all alike."""
 
 import re
 import time
@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from benchmarks.contenders import Contender, Job
 from benchmarks.process_usage import RunFailed, Usage
 from benchmarks.scenarios import MB, Make, Scenario
-from benchmarks.testbed import Testbed, running_testbed
+from benchmarks.testbed import TransferTestbed, running_testbed
 
 RUN_SECONDS = 120.0
 GIB = 1024**3
@@ -22,7 +22,7 @@ Say = Callable[[str], None]
 
 @dataclass
 class Outcome:
-    """All runs of one contender, which moved ``total`` bytes each; ``failure`` is why the last failed one failed."""
+    """All runs of one contender, of ``total`` bytes each; ``failure`` is the reason of the last failed run."""
 
     name: str
     total: int
@@ -45,44 +45,48 @@ class Outcome:
         return median(run.peak_bytes / MB for run in self.runs)
 
 
-def measured(scenario: Scenario, say: Say) -> list[Outcome]:
-    """Build the stage, run the rounds, take everything down again."""
+def measure(scenario: Scenario, say: Say) -> list[Outcome]:
+    """Start the testbed and run the rounds."""
     with (
         TemporaryDirectory(prefix="videovault-bench-") as folder,
-        running_testbed(scenario.setting, Path(folder)) as stage,
+        running_testbed(scenario.setting, Path(folder)) as testbed,
     ):
         if scenario.grown:
-            return _grown(scenario, stage, say)
-        with _all_made(scenario.makers, stage) as contenders:
-            return _rounds(scenario, stage, contenders, say)
+            return _compare_sizes(scenario, testbed, say)
+        with _all_contenders(scenario.makers, testbed) as contenders:
+            return _rounds(scenario, testbed, contenders, say)
 
 
-def _rounds(scenario: Scenario, stage: Testbed, contenders: Sequence[Contender], say: Say) -> list[Outcome]:
+def _rounds(
+    scenario: Scenario, testbed: TransferTestbed, contenders: Sequence[Contender], say: Say
+) -> list[Outcome]:
     total = scenario.size * scenario.count
     outcomes = {contender.name: Outcome(contender.name, total) for contender in contenders}
-    until = time.monotonic() + scenario.seconds
+    deadline = time.monotonic() + scenario.seconds
     for number in range(scenario.runs):
-        for at in range(len(contenders)):
-            contender = contenders[(at + number) % len(contenders)]
-            if number and time.monotonic() > until:
-                say(f"  the time is up after {number} of {scenario.runs} rounds")
+        for index in range(len(contenders)):
+            contender = contenders[(index + number) % len(contenders)]
+            if number and time.monotonic() > deadline:
+                say(f"  time limit reached after {number} of {scenario.runs} rounds")
                 return list(outcomes.values())
-            _once(scenario, stage, contender, outcomes[contender.name], number)
-            say(f"  {number + 1}/{scenario.runs} {_said(outcomes[contender.name])}")
+            _once(scenario, testbed, contender, outcomes[contender.name], number)
+            say(f"  {number + 1}/{scenario.runs} {_summary(outcomes[contender.name])}")
     return list(outcomes.values())
 
 
-def _once(scenario: Scenario, stage: Testbed, contender: Contender, outcome: Outcome, number: int) -> None:
-    """One run, which counts only if every object is there with its whole size."""
-    if outcome.failure:  # what failed once would cost its time again
+def _once(
+    scenario: Scenario, testbed: TransferTestbed, contender: Contender, outcome: Outcome, number: int
+) -> None:
+    """One run, which counts only if every object is complete."""
+    if outcome.failure:  # it would take its time and fail again
         return
     jobs = [
-        Job(stage.url(name, scenario.size), name, scenario.size)
+        Job(testbed.url(name, scenario.size), name, scenario.size)
         for name in (f"{_slug(contender.name)}-{number}-{job}" for job in range(scenario.count))
     ]
     try:
         usage = contender.run(jobs, RUN_SECONDS)
-        _prove(stage, jobs)
+        _check_sizes(testbed, jobs)
     except RunFailed as error:
         outcome.failure = str(error)
     else:
@@ -90,33 +94,33 @@ def _once(scenario: Scenario, stage: Testbed, contender: Contender, outcome: Out
 
 
 def _slug(name: str) -> str:
-    """Each contender has keys of its own: rclone leaves out what is there already."""
+    """For keys of its own: rclone skips objects that exist."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower())
 
 
-def _prove(stage: Testbed, jobs: Sequence[Job]) -> None:
-    """Raises RunFailed unless every object has its whole size."""
+def _check_sizes(testbed: TransferTestbed, jobs: Sequence[Job]) -> None:
+    """Raises RunFailed unless every object is complete."""
     for job in jobs:
-        size = stage.take_out(job.key)
+        size = testbed.pop_size(job.key)
         if size != job.size:
             raise RunFailed(f"stored {size} of {job.size} bytes")
 
 
-def _grown(scenario: Scenario, stage: Testbed, say: Say) -> list[Outcome]:
-    """Our memory for each size, in a fresh process for every run."""
+def _compare_sizes(scenario: Scenario, testbed: TransferTestbed, say: Say) -> list[Outcome]:
+    """Our memory for each size, in a new process for every run."""
     outcomes = []
     for size in (scenario.size, scenario.grown):
         outcome = Outcome(f"VideoVault, {size // 1024**2} MiB", size)
         outcomes.append(outcome)
         part = Scenario("", "", size, scenario.setting, scenario.target)
         for number in range(scenario.runs):
-            with _all_made(scenario.makers, stage) as (contender,):
-                _once(part, stage, contender, outcome, number)
-            say(f"  {number + 1}/{scenario.runs} {_said(outcome)}")
+            with _all_contenders(scenario.makers, testbed) as (contender,):
+                _once(part, testbed, contender, outcome, number)
+            say(f"  {number + 1}/{scenario.runs} {_summary(outcome)}")
     return outcomes
 
 
-def _said(outcome: Outcome) -> str:
+def _summary(outcome: Outcome) -> str:
     if outcome.failure:
         return f"{outcome.name}: failed: {outcome.failure}"
     run = outcome.runs[-1]
@@ -125,8 +129,8 @@ def _said(outcome: Outcome) -> str:
 
 
 @contextmanager
-def _all_made(makers: Sequence[Make], stage: Testbed) -> Iterator[list[Contender]]:
-    contenders = [make(stage) for make in makers]
+def _all_contenders(makers: Sequence[Make], testbed: TransferTestbed) -> Iterator[list[Contender]]:
+    contenders = [make(testbed) for make in makers]
     try:
         yield contenders
     finally:

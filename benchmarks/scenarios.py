@@ -1,18 +1,18 @@
-"""What is measured, and what our engine is to reach."""
+"""The scenarios, and the targets of our engine."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from benchmarks import contenders
 from benchmarks.contenders import Contender
-from benchmarks.testbed import Testbed, TestbedConfig
+from benchmarks.testbed import TransferTestbed, TransferTestbedConfig
 
 MIB = 1024**2
 MB = 1000**2
 BASELINE = "rclone copyurl"
 STREAMS = "rclone copyto, 8 streams"
 
-Make = Callable[[Testbed], Contender]
+Make = Callable[[TransferTestbed], Contender]
 ALL: tuple[Make, ...] = (
     contenders.ours,
     contenders.copyurl,
@@ -26,7 +26,7 @@ MANY: tuple[Make, ...] = (contenders.ours, contenders.copyurl, contenders.copyur
 
 @dataclass(frozen=True)
 class Target:
-    """Ratios to the baseline of the same run, but ``peak_mb``; None asks for nothing.
+    """Ratios to the baseline of the same run, except ``peak_mb``; None: no target.
 
     ``at_least_streams``: no slower than rclone with eight streams.
     """
@@ -42,13 +42,13 @@ class Target:
 class Scenario:
     """``count`` videos of ``size`` bytes at the same time; ``seconds`` bound all runs together.
 
-    ``grown`` is the size of a second video: then only our memory is measured, for the one and for the other.
+    ``grown`` is the size of a second video: then only our memory is measured, for both sizes.
     """
 
     letter: str
     title: str
     size: int
-    setting: TestbedConfig
+    setting: TransferTestbedConfig
     target: Target
     makers: tuple[Make, ...] = ALL
     count: int = 1
@@ -64,14 +64,14 @@ SCENARIOS = (
         "a",
         "loopback, a sink that discards",
         1024 * MIB,
-        TestbedConfig(),
+        TransferTestbedConfig(),
         Target(1.8, 0.35, 1.1),
     ),
     Scenario(
         "b",
         "into the embedded S3",
         1024 * MIB,
-        TestbedConfig(embedded=True),
+        TransferTestbedConfig(embedded=True),
         Target(1.5, 0.35, 1.1),
         runs=3,
         seconds=240,
@@ -80,7 +80,7 @@ SCENARIOS = (
         "c",
         "a source that gives each connection 20 MB/s",
         256 * MIB,
-        TestbedConfig(throttle=20 * MB),
+        TransferTestbedConfig(throttle=20 * MB),
         Target(6.0, 1.3, peak_mb=200, at_least_streams=True),
         RANGES,
         runs=3,
@@ -89,7 +89,7 @@ SCENARIOS = (
         "d",
         "a round trip of 40 ms, 1 Gbit/s",
         256 * MIB,
-        TestbedConfig(round_trip_ms=40),
+        TransferTestbedConfig(round_trip_ms=40),
         Target(1.5, 1.2, peak_mb=200, at_least_streams=True),
         RANGES,
     ),
@@ -97,7 +97,7 @@ SCENARIOS = (
         "e",
         "eight at once",
         256 * MIB,
-        TestbedConfig(),
+        TransferTestbedConfig(),
         Target(1.5, 0.5, 0.65),
         MANY,
         count=8,
@@ -107,7 +107,7 @@ SCENARIOS = (
         "f",
         "memory for a small and a large video",
         256 * MIB,
-        TestbedConfig(),
+        TransferTestbedConfig(),
         Target(memory=1.05, peak_mb=110),
         (contenders.ours,),
         runs=3,
@@ -117,7 +117,7 @@ SCENARIOS = (
         "g",
         "TLS on both sides",
         1024 * MIB,
-        TestbedConfig(tls=True),
+        TransferTestbedConfig(tls=True),
         Target(1.15, 0.75, 1.1),
         seconds=240,
     ),
@@ -125,6 +125,6 @@ SCENARIOS = (
 
 
 def quick(scenario: Scenario) -> Scenario:
-    """The same in small and once: shows that it works, its figures mean little."""
+    """A small version that runs once, to see that it works; its figures are meaningless."""
     grown = 2 * QUICK_SIZE if scenario.grown else 0
     return replace(scenario, size=min(scenario.size, QUICK_SIZE), runs=1, seconds=60, grown=grown)

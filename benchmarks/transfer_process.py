@@ -1,6 +1,6 @@
-"""A long-lived process that carries out transfers as it is told, line by line: `python -m benchmarks.transfer_process MODULE`.
+"""A long-lived process that runs the transfers it reads from stdin: `python -m benchmarks.transfer_process MODULE`.
 
-The module's ``transfer(url, key)`` is what is measured; its start-up, imports and clean-up are not.
+Only the module's ``transfer(url, key)`` is measured, not start-up, imports and clean-up.
 """
 
 import json
@@ -11,27 +11,27 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 
-AT_ONCE = 8
+MAX_TRANSFERS = 8
 
 
 def main(module: str) -> None:
     transfer = import_module(module).transfer
-    # What the module prints must not be taken for an answer.
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    # Output of the module must not be mixed with the results.
+    results = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
-    print(json.dumps({"ready": True}), file=answers)
-    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="transfer") as pool:
+    print(json.dumps({"ready": True}), file=results)
+    with ThreadPoolExecutor(MAX_TRANSFERS, thread_name_prefix="transfer") as pool:
         for line in sys.stdin:
             before, started = cpu_seconds(), time.monotonic()
-            under_way = [pool.submit(transfer, job["url"], job["key"]) for job in json.loads(line)]
-            for future in under_way:
+            futures = [pool.submit(transfer, job["url"], job["key"]) for job in json.loads(line)]
+            for future in futures:
                 future.result()
             cost = {"seconds": time.monotonic() - started, "cpu_seconds": cpu_seconds() - before}
-            print(json.dumps(cost), file=answers)
+            print(json.dumps(cost), file=results)
 
 
 def cpu_seconds() -> float:
-    """What this process and its ended children have used so far."""
+    """Of this process and its ended children."""
     kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     return sum(used.ru_utime + used.ru_stime for used in map(resource.getrusage, kinds))
 

@@ -1,4 +1,4 @@
-"""Our engine as the worker runs it, behind the one function that is measured."""
+"""Our transfer engine as the worker runs it."""
 
 from hashlib import sha256
 
@@ -8,21 +8,21 @@ from videovault.services.transfer.engine import Target, Transfer
 from videovault.services.transfer.standalone import FileUploadJournal
 
 
-class Unhurried:
-    """Nobody cancels and nobody watches."""
+class NoCancellation:
+    """Neither cancels nor shows progress."""
 
     def check(self) -> None:
-        """Go on."""
+        """Never cancelled."""
 
     def begin(self, bytes_total: int | None) -> None:
-        """There is room."""
+        """There is always enough capacity."""
 
     def progress(self, bytes_done: int, bytes_total: int | None) -> None:
-        """Not shown anywhere."""
+        """Not shown."""
 
 
 def transfer(url: str, key: str) -> None:
-    """Bring the video at ``url`` into the bucket as ``key``, proven."""
-    ledger = FileUploadJournal(settings().data_dir / "transfers" / sha256(key.encode()).hexdigest())
-    Transfer(source.connected(), storage.connected(), url, Target(key), ledger, Unhurried()).run()
-    ledger.clear()
+    """Store the video at ``url`` in the bucket as ``key``, verified."""
+    journal = FileUploadJournal(settings().data_dir / "transfers" / sha256(key.encode()).hexdigest())
+    Transfer(source.connected(), storage.connected(), url, Target(key), journal, NoCancellation()).run()
+    journal.clear()

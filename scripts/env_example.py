@@ -24,10 +24,7 @@ SECTIONS = {
 
 def text() -> str:
     lines = ["# Copy to .env and uncomment what you want to change. Shown are the defaults."]
-    own = Settings.__annotations__
-    for name, field in sorted(
-        Settings.model_fields.items(), key=lambda item: item[0] not in own
-    ):  # inherited last
+    for name, field in Settings.model_fields.items():
         if name in SECTIONS:
             lines += ["", f"# --- {SECTIONS[name]} ---"]
         value = field.default

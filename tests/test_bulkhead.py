@@ -1,4 +1,4 @@
-"""How many calls get into a bulkhead, how many wait, and who is refused."""
+"""Which calls run in a bulkhead, which wait, and which are refused."""
 
 import threading
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ PATIENCE_SECONDS = 30
 
 @contextmanager
 def occupied(bulkhead: Bulkhead, calls: int) -> Iterator[None]:
-    """So many calls are inside, each in a thread of its own, for the length of the block."""
+    """Occupy the bulkhead with this many calls, each in a thread of its own, during the block."""
     over, inside = threading.Event(), threading.Semaphore(0)
 
     def call() -> None:
@@ -34,7 +34,7 @@ def occupied(bulkhead: Bulkhead, calls: int) -> Iterator[None]:
             thread.join(PATIENCE_SECONDS)
 
 
-def test_a_call_beyond_those_that_may_wait_is_refused_at_once() -> None:
+def test_a_call_beyond_the_capacity_is_refused_at_once() -> None:
     bulkhead = Bulkhead(at_once=2, waiting=0, seconds=PATIENCE_SECONDS)
     with occupied(bulkhead, 2):
         with pytest.raises(Busy):
@@ -45,7 +45,7 @@ def test_a_call_beyond_those_that_may_wait_is_refused_at_once() -> None:
         bulkhead.check_capacity()
 
 
-def test_a_call_that_waits_too_long_is_refused_and_leaves_its_place() -> None:
+def test_a_call_that_waits_too_long_is_refused_and_frees_its_place() -> None:
     bulkhead = Bulkhead(at_once=1, waiting=1, seconds=0.05)
     with occupied(bulkhead, 1):
         for _ in range(3):
@@ -53,7 +53,7 @@ def test_a_call_that_waits_too_long_is_refused_and_leaves_its_place() -> None:
                 raise AssertionError
 
 
-def test_a_call_that_waits_gets_in_when_its_turn_comes() -> None:
+def test_a_waiting_call_runs_when_a_slot_is_free() -> None:
     bulkhead = Bulkhead(at_once=1, waiting=1, seconds=PATIENCE_SECONDS)
     done = threading.Event()
 
@@ -75,7 +75,7 @@ def test_a_call_that_fails_gives_its_slot_back() -> None:
             raise ZeroDivisionError
 
 
-def test_whoever_is_refused_is_told_when_to_come_back() -> None:
+def test_a_refusal_has_a_retry_time() -> None:
     bulkhead = Bulkhead(at_once=1, waiting=0, seconds=0.05)
     with occupied(bulkhead, 1), ExitStack() as stack, pytest.raises(Busy) as refused:
         stack.enter_context(bulkhead.slot())

@@ -1,4 +1,4 @@
-"""Transactions, and the services' whole way, on SQLite and PostgreSQL alike."""
+"""Transactions and a whole run of the services, on SQLite and PostgreSQL."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
@@ -23,7 +23,7 @@ from videovault.services.accounts import accounts
 from videovault.services.core import lifecycle
 from videovault.services.core.access import Caller
 from videovault.services.generation import scripts
-from videovault.services.videos import gallery as videos_gallery
+from videovault.services.videos.gallery import GalleryQuery, list_videos
 
 pytestmark = pytest.mark.usefixtures("database")
 BRIEF = {"topic": "Our new kettle 🫖", "avatar": "Anna"}
@@ -45,7 +45,7 @@ def emails() -> list[str]:
 
 
 def waits(future: Future[Any]) -> bool:
-    """Whether it comes to no end while the transaction of the test is open."""
+    """Whether it blocks while the test's transaction is open."""
     try:
         future.result(timeout=0.5)
     except TimeoutError:
@@ -65,14 +65,14 @@ def test_a_transaction_that_fails_leaves_nothing() -> None:
     assert emails() == []
 
 
-def test_many_writers_at_once_wait_their_turn() -> None:
+def test_concurrent_writers_wait() -> None:
     together = Barrier(8)
 
     def write(number: int) -> None:
         together.wait()
         for step in range(5):
             with transaction() as session:
-                session.exec(select(User.id)).all()  # reading first is what SQLite finds hard
+                session.exec(select(User.id)).all()  # SQLite refuses to upgrade a reading transaction
                 session.add(User(email=f"{number}-{step}@example.com", password_hash="-"))
 
     with ThreadPoolExecutor(8) as threads:
@@ -96,7 +96,7 @@ def test_an_address_is_taken_once_however_many_ask_at_once() -> None:
     assert emails() == ["anna@example.com"]
 
 
-def test_whoever_registers_while_the_first_does_is_no_admin() -> None:
+def test_a_user_who_registers_beside_the_first_is_no_admin() -> None:
     with ThreadPoolExecutor(1) as other:
         with transaction() as session:
             db.advisory_lock(session, "register")
@@ -106,7 +106,7 @@ def test_whoever_registers_while_the_first_does_is_no_admin() -> None:
         assert not second.result().user.is_admin
 
 
-def test_a_script_that_goes_into_work_just_now_is_not_changed(anna: Caller) -> None:
+def test_a_script_that_is_being_ordered_cannot_be_changed(anna: Caller) -> None:
     draft = scripts.write_draft(anna, BRIEF)
     with ThreadPoolExecutor(1) as other:
         with transaction() as session:
@@ -168,7 +168,7 @@ def test_a_draft_is_written_changed_listed_and_moved(anna: Caller) -> None:
     with transaction() as session:
         video = session.get_one(Video, draft.video_id)
         assert lifecycle.transition(session, video, Status.GENERATING, actor_id=anna.user_id, why="asked for")
-    found = videos_gallery.list_videos(anna, anna.user_id, videos_gallery.GalleryQuery(q="KETTLE"))
+    found = list_videos(anna, anna.user_id, GalleryQuery(q="KETTLE"))
     assert [video.video_id for video in found.videos] == [draft.video_id]
     assert (found.processing_count, found.total_count) == (1, 1)
     with reading() as session:

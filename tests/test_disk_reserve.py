@@ -1,4 +1,4 @@
-"""The space that is kept back for signing in and deleting, on a disk of its own."""
+"""The disk reserve for signing in and deleting, on a small disk."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +22,7 @@ MANY = 3000
 
 @pytest.fixture
 def disk(tmp_path: Path, configure: Configure) -> Iterator[SmallDisk]:
-    """With the installation's database on it."""
+    """A small disk with the installation's database."""
     with small_disk(tmp_path / "disk", 64) as disk:
         url = f"sqlite:///{disk.folder / 'videovault.db'}"
         migrate(url)
@@ -58,7 +58,7 @@ def test_the_reserve_takes_up_its_space(reserve: DiskReserve, disk: SmallDisk) -
 
 
 def test_without_a_reserve_a_full_disk_takes_no_write_at_all(disk: SmallDisk) -> None:
-    """Else the tests after this one prove nothing."""
+    """A control: otherwise the following tests prove nothing."""
     assert events() == []
     disk.fill()
     assert any(is_refused() for _ in range(MANY))
@@ -78,15 +78,17 @@ def test_thousands_of_essential_writes_find_room_on_a_full_disk(
 ) -> None:
     for number in range(MANY):
         if number % 500 == 0:
-            disk.fill()  # another program takes whatever is given free
+            disk.fill()  # another program uses up all free space
         with transaction(essential=True) as session:
             session.add(Event(kind="login", detail={"number": number}))
     assert len(events()) == MANY
     assert reserve.file.stat().st_size == RESERVE_BYTES
 
 
-def test_the_file_is_cut_where_sqlites_own_files_have_to_grow(reserve: DiskReserve, disk: SmallDisk) -> None:
-    db.engine().dispose()  # the last one to close it throws its log away
+def test_the_reserve_file_is_truncated_when_sqlites_files_must_grow(
+    reserve: DiskReserve, disk: SmallDisk
+) -> None:
+    db.engine().dispose()  # the last connection deletes the log when it closes
     disk.fill()
     with transaction(essential=True) as session:
         session.add(Event(kind="login"))
@@ -103,7 +105,7 @@ def test_a_process_that_opens_the_database_on_a_full_disk_can_read(
     assert events() == []
 
 
-def test_other_writes_leave_the_reserve_alone(reserve: DiskReserve, disk: SmallDisk) -> None:
+def test_non_essential_writes_do_not_use_the_reserve(reserve: DiskReserve, disk: SmallDisk) -> None:
     db.engine().dispose()
     disk.fill()
     with transaction(essential=True) as session:
@@ -117,14 +119,14 @@ def test_other_writes_leave_the_reserve_alone(reserve: DiskReserve, disk: SmallD
     assert (events(), reserve.file.stat().st_size) == (["login"], kept)
 
 
-def test_a_note_that_a_read_leaves_is_dropped(reserve: DiskReserve, disk: SmallDisk) -> None:
+def test_an_optional_write_of_a_read_is_dropped(reserve: DiskReserve, disk: SmallDisk) -> None:
     del reserve
     disk.fill()
     try_write("last seen", lambda session: session.add(Event(kind="seen")), lock_timeout=0.2)
     assert events() == []
 
 
-def test_a_locked_database_costs_a_note_and_not_the_read(disk: SmallDisk) -> None:
+def test_a_locked_database_drops_the_optional_write_but_not_the_read(disk: SmallDisk) -> None:
     del disk
     with transaction() as session:
         session.add(Event(kind="other"))
@@ -135,7 +137,7 @@ def test_a_locked_database_costs_a_note_and_not_the_read(disk: SmallDisk) -> Non
     assert events() == ["other"]
 
 
-def test_an_error_of_ours_in_a_note_is_not_hidden(disk: SmallDisk) -> None:
+def test_a_bug_in_an_optional_write_is_not_hidden(disk: SmallDisk) -> None:
     del disk
 
     def wrong(_session: object) -> None:
@@ -145,13 +147,13 @@ def test_an_error_of_ours_in_a_note_is_not_hidden(disk: SmallDisk) -> None:
         try_write("last seen", wrong, lock_timeout=0.2)
 
 
-def test_another_fault_of_the_database_is_not_called_a_full_disk(disk: SmallDisk) -> None:
+def test_other_database_errors_are_not_reported_as_a_full_disk(disk: SmallDisk) -> None:
     del disk
     with pytest.raises(OperationalError), transaction() as session:
         session.connection().exec_driver_sql("SELECT * FROM nothing")
 
 
-def test_the_reserve_is_made_whole_once_there_is_plenty(reserve: DiskReserve, disk: SmallDisk) -> None:
+def test_the_reserve_is_refilled_once_there_is_space(reserve: DiskReserve, disk: SmallDisk) -> None:
     db.engine().dispose()
     disk.fill()
     assert events() == []
@@ -166,5 +168,5 @@ def test_the_reserve_is_made_whole_once_there_is_plenty(reserve: DiskReserve, di
         session.add(Event(kind="renamed"))
 
 
-def test_the_steps_are_too_small_for_writes_that_can_wait() -> None:
+def test_a_released_step_is_too_small_for_non_essential_writes() -> None:
     assert disk_reserve.STEP_BYTES * 2 <= MIN_FREE_BYTES

@@ -1,4 +1,4 @@
-"""What an installation makes for itself is made once and kept to itself."""
+"""Keys and ports are generated once and readable by their owner only."""
 
 import json
 import socket
@@ -22,14 +22,14 @@ def test_a_second_start_finds_the_same_keys(tmp_path: Path) -> None:
     assert installation.load_or_create(tmp_path) == installation.load_or_create(tmp_path)
 
 
-def test_starts_at_the_same_moment_agree(tmp_path: Path) -> None:
+def test_concurrent_first_starts_agree(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         made = list(pool.map(lambda _: installation.load_or_create(tmp_path), range(8)))
     assert len(set(made)) == 1
     assert [path.name for path in tmp_path.iterdir()] == [installation.FILE_NAME]
 
 
-def test_a_port_that_was_taken_since_is_replaced_and_the_keys_stay(tmp_path: Path) -> None:
+def test_a_port_in_use_is_replaced_and_the_keys_stay(tmp_path: Path) -> None:
     before = installation.load_or_create(tmp_path)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", before.s3_port))
@@ -46,7 +46,7 @@ def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
         installation.load_or_create(tmp_path)
 
 
-def test_a_file_of_the_version_before_gets_the_key_that_it_lacks_once(tmp_path: Path) -> None:
+def test_a_file_of_an_earlier_version_gets_its_missing_key_once(tmp_path: Path) -> None:
     before = asdict(installation.load_or_create(tmp_path))
     file = tmp_path / installation.FILE_NAME
     file.write_text(json.dumps({name: value for name, value in before.items() if name != "studio_key"}))
@@ -59,7 +59,7 @@ def test_a_file_of_the_version_before_gets_the_key_that_it_lacks_once(tmp_path: 
     assert installation.load_or_create(tmp_path) == complete
 
 
-def test_what_a_later_version_added_to_the_file_is_ignored(tmp_path: Path) -> None:
+def test_keys_of_a_later_version_are_ignored(tmp_path: Path) -> None:
     before = installation.load_or_create(tmp_path)
     (tmp_path / installation.FILE_NAME).write_text(json.dumps({**asdict(before), "another_key": "x"}))
     assert installation.load_or_create(tmp_path) == before

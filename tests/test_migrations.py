@@ -1,4 +1,4 @@
-"""The migrations make, on every database, just the tables that the code knows, and can be taken back."""
+"""The migrations create exactly the tables of the models on every database, and can be downgraded."""
 
 import pytest
 from alembic import command
@@ -41,7 +41,7 @@ def tables() -> set[str]:
     return set(inspect(db.engine()).get_table_names()) - {"alembic_version"}
 
 
-def test_an_empty_database_gets_all_tables() -> None:
+def test_empty_database_gets_all_tables() -> None:
     assert tables() == set()
     db.migrate()
     assert tables() == TABLES == set(SQLModel.metadata.tables)
@@ -53,13 +53,13 @@ def test_migrating_again_changes_nothing() -> None:
     assert tables() == TABLES
 
 
-def test_the_migrated_tables_are_those_of_the_models(alembic_config: Config) -> None:
+def test_migrated_tables_match_the_models(alembic_config: Config) -> None:
     db.migrate()
     command.check(alembic_config)  # raises when a migration is missing
 
 
 def test_a_missing_migration_would_be_noticed(alembic_config: Config) -> None:
-    """Else the test before this one proves nothing."""
+    """A control: otherwise the previous test proves nothing."""
     db.migrate()
     with db.engine().begin() as connection:
         connection.exec_driver_sql("ALTER TABLE videos DROP COLUMN license")
@@ -67,7 +67,7 @@ def test_a_missing_migration_would_be_noticed(alembic_config: Config) -> None:
         command.check(alembic_config)
 
 
-def test_every_migration_can_be_taken_back(alembic_config: Config) -> None:
+def test_every_migration_can_be_downgraded(alembic_config: Config) -> None:
     db.migrate()
     command.downgrade(alembic_config, "base")
     assert tables() == set()
@@ -75,7 +75,7 @@ def test_every_migration_can_be_taken_back(alembic_config: Config) -> None:
     assert tables() == TABLES
 
 
-def test_rows_survive_a_start_that_migrates_again() -> None:
+def test_rows_survive_a_repeated_migration() -> None:
     db.migrate()
     with db.transaction() as session:
         session.add(models.User(email="a@example.com", password_hash="-"))

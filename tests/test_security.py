@@ -1,4 +1,4 @@
-"""What must not be guessed, forged or moved cannot be."""
+"""Passwords, tokens and sealed keys cannot be guessed, forged or moved."""
 
 from pathlib import Path
 
@@ -30,14 +30,14 @@ def test_an_unknown_user_has_no_right_password() -> None:
     assert not security.verify_password("anything", None)
 
 
-def test_a_sealed_key_opens_for_its_owner_and_video_only() -> None:
+def test_a_sealed_key_is_bound_to_its_owner_and_video() -> None:
     sealed = security.seal("key", owner_id="alice", video_id="v1")
     assert security.unseal(sealed, owner_id="alice", video_id="v1") == "key"
     assert security.unseal(sealed, owner_id="bob", video_id="v1") is None
     assert security.unseal(sealed, owner_id="alice", video_id="v2") is None
 
 
-def test_what_an_old_key_sealed_still_opens_after_a_change(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_text_sealed_with_an_old_key_can_still_be_unsealed(monkeypatch: pytest.MonkeyPatch) -> None:
     sealed = security.seal("key", owner_id="alice", video_id="v1")
     monkeypatch.setenv("SECRET_KEY", OTHER_KEY)
     settings.cache_clear()
@@ -48,7 +48,7 @@ def test_what_an_old_key_sealed_still_opens_after_a_change(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("damaged", ["", "AAAA", "not base64 at all!", "é"])
-def test_a_damaged_box_does_not_open(damaged: str) -> None:
+def test_a_damaged_sealed_key_cannot_be_unsealed(damaged: str) -> None:
     assert security.unseal(damaged, owner_id="alice", video_id="v1") is None
 
 
@@ -60,20 +60,20 @@ def test_a_callback_token_names_its_order_and_cannot_be_forged() -> None:
     assert security.order_from_callback_token(token, max_age_seconds=-1) is None
 
 
-def test_a_digest_tells_scripts_apart_but_not_the_order_of_their_fields() -> None:
+def test_a_digest_depends_on_the_script_but_not_on_the_order_of_its_fields() -> None:
     digest = security.script_digest({"hook": "Look", "body": "It"})
     assert security.script_digest({"body": "It", "hook": "Look"}) == digest
     assert security.script_digest({"hook": "Lookit", "body": ""}) != digest
 
 
-def test_video_ids_have_the_guides_form_and_differ() -> None:
+def test_video_ids_have_the_documented_form_and_differ() -> None:
     made = {security.new_video_id() for _ in range(1000)}
     assert len(made) == 1000
     assert all(len(one.split("_")) == 3 and len(one.split("_")[2]) == 9 for one in made)
 
 
 @pytest.mark.usefixtures("dear_hashes")
-def test_what_would_replace_passlib_reads_and_writes_the_same_hashes() -> None:
+def test_the_alternative_to_passlib_uses_the_same_hashes() -> None:
     """As docs/decisions/0021 promises."""
     replacement = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
     kept = security.hash_password("correct horse ä")

@@ -1,4 +1,4 @@
-"""docs/security.md says of every table who can grow it, how far, and what removes its rows; and what it names exists."""
+"""docs/security.md names for every table who can grow it, its bound and what removes rows; all names exist."""
 
 import importlib
 import re
@@ -20,7 +20,7 @@ def section() -> str:
 
 
 def rows() -> dict[str, list[str]]:
-    """The cells of each line of the table, by the table's name."""
+    """The cells of each line, by table name."""
     cells = [line.strip("| ").split(" | ") for line in section().splitlines() if line.startswith("| `")]
     return {name.strip("`"): rest for name, *rest in cells}
 
@@ -31,7 +31,7 @@ def test_every_table_has_its_line_and_every_line_its_table() -> None:
 
 
 @pytest.mark.parametrize("table", sorted(rows()))
-def test_each_line_says_who_how_far_and_until_when(table: str) -> None:
+def test_each_line_names_writer_bound_and_removal(table: str) -> None:
     cells = rows()[table]
     assert len(cells) == 3
     assert all(cell.strip() for cell in cells)
@@ -44,7 +44,7 @@ def test_each_bound_that_is_named_exists() -> None:
         assert getattr(importlib.import_module(f"videovault.services.{module}"), name), f"{module}.{name}"
 
 
-def test_each_purge_runs_and_each_that_runs_is_named() -> None:
+def test_each_documented_purge_runs_and_vice_versa() -> None:
     named = {
         getattr(importlib.import_module(f"videovault.services.{m}"), p) for m, p in PURGE.findall(section())
     }

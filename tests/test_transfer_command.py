@@ -47,13 +47,13 @@ def _started(*arguments: str) -> subprocess.Popen[str]:
         env=os.environ,
         stderr=subprocess.PIPE,
         text=True,
-        # Tests that run in a shell's background have Ctrl-C ignored, and their children with them.
+        # Background processes of a shell ignore Ctrl-C, and so do their children.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - sets a signal only
     )
 
 
 @pytest.mark.process
-def test_interrupted_and_run_again_it_fetches_what_is_missing_only(
+def test_a_second_run_after_an_interruption_fetches_only_what_is_missing(
     allowed: Storage, server: NaughtyServer, moto_server: str, configure: Configure
 ) -> None:
     url = server.serve("/long.mp4", Manners(size=SIZE))
@@ -83,7 +83,7 @@ def _stored_parts(storage: Storage) -> int:
     return sum(len(storage.parts(each.key, each.upload_id) or []) for each in storage.uploads())
 
 
-def test_a_list_is_worked_through_and_what_failed_is_named(
+def test_a_list_is_processed_and_failures_are_named(
     allowed: Storage, server: NaughtyServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     one = server.serve("/one.mp4", Manners(size=MIB))
@@ -99,7 +99,7 @@ def test_a_list_is_worked_through_and_what_failed_is_named(
 
 
 @pytest.mark.process
-def test_without_an_app_the_embedded_s3_runs_for_as_long_as_it_takes(
+def test_without_an_app_the_embedded_s3_runs_during_the_transfer(
     installation: Path, server: NaughtyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOURCE_ALLOW_HOSTS", f"127.0.0.1:{server.port}")
@@ -111,21 +111,21 @@ def test_without_an_app_the_embedded_s3_runs_for_as_long_as_it_takes(
 
 
 @pytest.mark.parametrize("arguments", [[], ["https://example.com/a.mp4", "--list", "list.txt"]])
-def test_what_is_wanted_must_be_clear(
+def test_ambiguous_arguments_are_refused(
     installation: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     del installation
     assert main(["transfer", *arguments]) == 2
-    assert "Give an address" in capsys.readouterr().err
+    assert "Specify a URL" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("key", ["", "/a", "a//b", "../a", "a/./b", "a\nb", "x" * 1025])
-def test_a_key_that_nobody_could_address_is_refused(key: str) -> None:
+def test_a_key_that_no_url_can_address_is_refused(key: str) -> None:
     with pytest.raises(InvalidInput):
         standalone.checked_key(key)
 
 
-def test_a_key_made_from_an_address_is_plain_and_always_the_same() -> None:
+def test_the_default_key_of_a_url_is_plain_and_stable() -> None:
     url = "https://example.com/My%20%22Video%22.mp4?X-Amz-Signature=abc"
     assert re.fullmatch(r"transfers/[0-9a-f]{8}_[A-Za-z0-9.-]+\.mp4", standalone.default_key(url))
     assert standalone.default_key(url) == standalone.default_key(url) != standalone.default_key(url + "d")

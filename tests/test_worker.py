@@ -1,8 +1,10 @@
-"""The worker process itself: what waits for generators holds nothing else."""
+"""The worker process: generators and mail servers that hang delay nothing else."""
 
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,10 +12,11 @@ import pytest
 from tests.support import log_grep
 from tests.support.generator import Generator
 from tests.support.installation import Configure
+from tests.support.receiver import receiver
 from tests.support.waiting import HANG_SECONDS, eventually
-from videovault.db import reading
+from videovault.db import reading, transaction
 from videovault.gateways.storage import Storage
-from videovault.models import Status, Video
+from videovault.models import Channel, OutboxMessage, Status, Video
 from videovault.services.accounts import accounts
 from videovault.services.core.access import Caller
 from videovault.services.generation import orders
@@ -32,24 +35,26 @@ def anna(moto_s3: Storage) -> Caller:
     return accounts.authenticate(accounts.register("anna@example.com", "correct horse").token)
 
 
-@pytest.fixture
-def worker(anna: Caller, generator: Generator, configure: Configure, tmp_path: Path) -> Iterator[None]:
-    """A worker for one transfer at a time."""
-    del anna, generator
-    configure(WORKERS=1, WEBHOOK_TIMEOUT_SECONDS=3600)
-    log = tmp_path / "worker.log"
+@contextmanager
+def running_worker(log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """`python -m videovault worker` in the folder of ``log``."""
     log_grep.watch(log)
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "videovault", "worker"], cwd=tmp_path, stdout=output, stderr=output
+            [sys.executable, "-m", "videovault", "worker"], cwd=log.parent, stdout=output, stderr=output
         )
     try:
-        yield
+        yield process
     finally:
         process.kill()
         process.wait()
-        log_grep.learn(tmp_path / "var")
+        log_grep.learn(log.parent / "var")
         print(log.read_text(errors="replace")[-3000:])
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "worker.log"
 
 
 def wait_for(video_id: str, status: Status) -> Video:
@@ -61,39 +66,54 @@ def wait_for(video_id: str, status: Status) -> Video:
     return found()
 
 
-@pytest.mark.usefixtures("worker")
-def test_a_generator_that_hangs_holds_no_transfer_and_one_with_a_status_address_is_asked(
-    anna: Caller, generator: Generator
+def test_a_hanging_generator_delays_no_transfer_and_no_polling(
+    anna: Caller, generator: Generator, configure: Configure, log: Path
 ) -> None:
+    configure(WORKERS=1, WEBHOOK_TIMEOUT_SECONDS=3600)
     generator.then("hang", "poll")
     generator.polls_needed = 1
-    hangs = orders.request(anna, SCRIPT, enqueue=enqueue).video_id
-    eventually(lambda: generator.requests)
-    polled = orders.request(anna, SCRIPT, enqueue=enqueue).video_id
-    stored = gallery.store_link(anna, generator.file("other.mp4"), anna.email, enqueue=enqueue).video_id
-    wait_for(stored, Status.READY)
-    wait_for(polled, Status.READY)
-    assert wait_for(hangs, Status.GENERATING).requested_at
+    with running_worker(log):
+        hangs = orders.request(anna, SCRIPT, enqueue=enqueue).video_id
+        eventually(lambda: generator.requests)
+        polled = orders.request(anna, SCRIPT, enqueue=enqueue).video_id
+        stored = gallery.store_link(anna, generator.file("other.mp4"), anna.email, enqueue=enqueue).video_id
+        wait_for(stored, Status.READY)
+        wait_for(polled, Status.READY)
+        assert wait_for(hangs, Status.GENERATING).requested_at
     assert sorted(generator.renders.values()) == [1, 1]
 
 
-def test_a_worker_says_that_it_is_alive_and_takes_its_leave(
-    installation: Path, moto_s3: Storage, tmp_path: Path
-) -> None:
-    del installation, moto_s3
-    with (tmp_path / "worker.log").open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "videovault", "worker"], cwd=tmp_path, stdout=output, stderr=output
-        )
-    try:
+@pytest.mark.usefixtures("installation", "moto_s3")
+def test_a_worker_registers_and_deregisters(log: Path) -> None:
+    with running_worker(log) as process:
         wait_for_workers(1)
         process.terminate()
         assert process.wait(HANG_SECONDS) == 0
         wait_for_workers(0)
-    finally:
-        process.kill()
-        process.wait()
 
 
 def wait_for_workers(number: int) -> None:
-    eventually(lambda: len(worker_registry.list_workers()[0]) == number, lambda: "the worker did not say so")
+    eventually(lambda: len(worker_registry.list_workers()[0]) == number, lambda: f"not {number} workers")
+
+
+def test_a_hanging_mail_server_does_not_delay_the_webhook(configure: Configure, log: Path) -> None:
+    anna = accounts.register("anna@example.com", "correct horse").user.user_id
+    with socket.create_server(("127.0.0.1", 0)) as mail_server, receiver() as webhook:
+        mail_server.settimeout(HANG_SECONDS)
+        configure(
+            NOTIFY_WEBHOOK_URL=webhook.url,
+            SMTP_URL=f"smtp://127.0.0.1:{mail_server.getsockname()[1]}",
+            MAIL_FROM="videos@example.com",
+        )
+        add_message(Channel.MAIL, anna)
+        with running_worker(log):
+            hanging, _ = mail_server.accept()
+            with hanging:
+                add_message(Channel.WEBHOOK, anna)
+                assert webhook.told.wait(HANG_SECONDS)
+
+
+def add_message(channel: Channel, user_id: str) -> None:
+    payload = {"data": {"userId": user_id, "title": "Bread"}}
+    with transaction() as session:
+        session.add(OutboxMessage(kind="video.ready", channel=channel, video_id="video_1", payload=payload))

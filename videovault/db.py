@@ -7,7 +7,19 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, delete, event, func, make_url, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Delete,
+    Engine,
+    Update,
+    delete,
+    event,
+    func,
+    make_url,
+    select,
+    text,
+)
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlmodel import Session, create_engine
 
@@ -110,6 +122,11 @@ def reading() -> Iterator[Session]:
     """A consistent read that takes no lock."""
     with Session(engine(), expire_on_commit=False) as session:
         yield session
+
+
+def changes_row(session: Session, statement: Update | Delete) -> bool:
+    """Execute a conditional UPDATE or DELETE; whether it matched a row. Loaded objects are not updated."""
+    return bool(session.exec(statement.execution_options(synchronize_session=False)).rowcount)
 
 
 def advisory_lock(session: Session, what: str) -> None:

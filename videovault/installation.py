@@ -48,9 +48,9 @@ def load_or_create(data_dir: Path) -> Installation:
         raise ValueError(str(error)) from error
 
 
-def restore(data_dir: Path, kept: Installation) -> None:
-    """Write ``kept``, from a backup, into ``data_dir``, which must not have an installation yet. Raises OSError."""
-    _publish(data_dir / FILE_NAME, kept, overwrite=False)
+def restore(data_dir: Path, backup: Installation) -> None:
+    """Write ``backup`` into ``data_dir``, which must not have an installation yet. Raises OSError."""
+    _publish(data_dir / FILE_NAME, backup, overwrite=False)
 
 
 def load_with_free_ports(data_dir: Path) -> Installation:

@@ -341,7 +341,7 @@ class Event(SQLModel, table=True):
 
 
 class WebhookCall(SQLModel, table=True):
-    """A webhook call, in or out, as the callback inbox keeps it. Rows outlive the videos they speak of."""
+    """A webhook call, in or out, as the webhook log keeps it. Rows outlive their videos."""
 
     __tablename__ = "deliveries"
     __table_args__ = (Index("ix_deliveries_video_id_id", "video_id", "id"),)

@@ -53,8 +53,8 @@ def hash_password(password: str) -> str:
 def verify_password(password: str, hashed: str | None) -> bool:
     """Whether the password is right; False, in equal time, without a hash (an unknown user). Raises Busy."""
     with hashing.slot():
-        fits = bool(_hashers.submit(_passwords.verify, password, hashed or _UNKNOWN_USER_HASH).result())
-    return fits and hashed is not None
+        is_right = bool(_hashers.submit(_passwords.verify, password, hashed or _UNKNOWN_USER_HASH).result())
+    return is_right and hashed is not None
 
 
 def needs_rehash(hashed: str) -> bool:
@@ -107,9 +107,9 @@ def reseal(sealed: str, *, owner_id: str, video_id: str) -> str | None:
     return seal(opened[0], owner_id=owner_id, video_id=video_id)
 
 
-def keys_match(shown: str, secret_key: str) -> bool:
+def keys_match(presented: str, secret_key: str) -> bool:
     """Compared in constant time, so that a key cannot be guessed character by character."""
-    return hmac.compare_digest(shown.encode(errors="replace"), secret_key.encode())
+    return hmac.compare_digest(presented.encode(errors="replace"), secret_key.encode())
 
 
 def integrity_tag(secret_key: str, s3_key: str) -> str:

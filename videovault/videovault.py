@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from videovault import config, logs
+from videovault import logs
 from videovault.api.app import create_api
 from videovault.api.middleware.connection_limits import OpenConnections
 from videovault.api.middleware.hidden_admin import hide_admin_pages
@@ -39,7 +39,7 @@ def _stop_waiting() -> None:
 @asynccontextmanager
 async def lifespan() -> AsyncIterator[None]:
     """Everything that lives as long as the server."""
-    logs.configure(settings().log_format, settings().log_level, config.secret_values(settings()))
+    logs.configure(settings().log_format, settings().log_level, settings().secrets)
     gc.collect()
     gc.freeze()  # what has been imported stays: looking for cycles in it takes 100 ms each time
     with on_stop_signal(_stop_waiting):

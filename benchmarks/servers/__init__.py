@@ -1,1 +1,1 @@
-"""The far ends of a measured transfer, each in a process of its own and far cheaper than any client."""
+"""The servers of a measured transfer, each in its own process and much cheaper than any client."""

@@ -1,9 +1,8 @@
-"""A long fat line between two network namespaces that this process makes and that end with it.
+"""A link with delay and limited rate between two network namespaces that exist as long as this process.
 
-Where the kernel has netem, it holds the packets back. Many have not: then two tun devices, and between them Linux's own
-packets kept here for half the round trip and let through at the line's rate. The devices take segmentation offload
-as network cards do, which makes it cheap enough for user space; what is on the line are still segments of an MTU
-of 1500, and they are counted as such.
+If the kernel has netem, it delays the packets. Otherwise this process forwards them between two tun devices, after half
+the round trip and at the rate of the link. The devices use segmentation offload like network cards, which is cheap enough
+in user space; sizes are counted as segments of an MTU of 1500.
 """
 
 import argparse
@@ -30,8 +29,8 @@ OFFLOADS = 1 | 2 | 4  # checksums, TCP segmentation over IPv4 and IPv6
 VNET_HEADER = struct.Struct(
     "<BBHHHH"
 )  # flags, GSO type, header length, segment size, checksum start and offset
-FRAME_BYTES = 38  # what Ethernet adds to each packet on the line: header, checksum, preamble and gap
-MOST_BYTES = VNET_HEADER.size + 65536
+FRAME_BYTES = 38  # Ethernet's overhead per packet: header, checksum, preamble and gap
+MAX_PACKET_BYTES = VNET_HEADER.size + 65536
 MTU = 1500
 QUEUE_PACKETS = (
     10_000  # three round trips: with one, eight streams that start together lose a tenth of their packets
@@ -41,7 +40,7 @@ NEAR, FAR = "10.201.77.1", "10.201.77.2"
 
 @dataclass
 class Direction:
-    """One way along the line: packets read from ``source`` come out of ``target`` after ``delay`` seconds."""
+    """One direction of the link: packets from ``source`` go to ``target`` after ``delay`` seconds."""
 
     source: int
     target: int
@@ -51,29 +50,29 @@ class Direction:
     waiting: deque[tuple[float, bytes]] = field(default_factory=deque)
     free_at: float = 0.0
 
-    def take(self, now: float) -> None:
-        """Read every packet that is there; those that find the queue full are lost, as in a router."""
+    def receive(self, now: float) -> None:
+        """Read all available packets; those that exceed the queue are dropped, as in a router."""
         while True:
             try:
-                packet = os.read(self.source, MOST_BYTES)
+                packet = os.read(self.source, MAX_PACKET_BYTES)
             except BlockingIOError:
                 return
             begin = max(now, self.free_at)
             if begin - now > self.queue_seconds:
                 continue
-            self.free_at = begin + _bytes_on_the_line(packet) / self.bytes_per_second
+            self.free_at = begin + _bytes_on_link(packet) / self.bytes_per_second
             self.waiting.append((self.free_at + self.delay, packet))
 
-    def give(self, now: float) -> None:
-        """Let out what is due."""
+    def send_due(self, now: float) -> None:
+        """Send the packets that are due."""
         while self.waiting and self.waiting[0][0] <= now:
             try:
                 os.write(self.target, self.waiting.popleft()[1])
-            except OSError:  # the device takes no more: lost, and TCP will notice
+            except OSError:  # the device is full: the packet is lost and TCP retransmits
                 return
 
 
-def _bytes_on_the_line(packet: bytes) -> int:
+def _bytes_on_link(packet: bytes) -> int:
     header: int
     segment: int
     _, kind, header, segment, _, _ = VNET_HEADER.unpack_from(packet)
@@ -83,7 +82,7 @@ def _bytes_on_the_line(packet: bytes) -> int:
 
 
 def run(directions: tuple[Direction, Direction]) -> None:
-    """Carry packets both ways until the process is ended."""
+    """Forward packets in both directions until the process is ended."""
     sources = [direction.source for direction in directions]
     while True:
         due = min((d.waiting[0][0] for d in directions if d.waiting), default=None)
@@ -91,12 +90,12 @@ def run(directions: tuple[Direction, Direction]) -> None:
         select.select(sources, [], [], pause)
         now = time.monotonic()
         for direction in directions:
-            direction.take(now)
-            direction.give(now)
+            direction.receive(now)
+            direction.send_due(now)
 
 
 def make_namespace() -> int:
-    """Move this process into a new network namespace; an open file that keeps it."""
+    """Move this process into a new network namespace; returns an open file that keeps it."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(CLONE_NEWNET) != 0:
         raise OSError(ctypes.get_errno(), "a network namespace could not be made (that needs root)")
@@ -105,7 +104,7 @@ def make_namespace() -> int:
 
 
 def make_tun(address: str, peer: str) -> int:
-    """A tun device in the namespace this process is in, as an open file."""
+    """A tun device in the current namespace, as an open file."""
     tun = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
     fcntl.ioctl(tun, TUNSETIFF, struct.pack("16sH22x", b"line", IFF_TUN | IFF_NO_PI | IFF_VNET_HDR))
     fcntl.ioctl(tun, TUNSETOFFLOAD, OFFLOADS)
@@ -119,7 +118,7 @@ def _ip(*arguments: str, inside: Sequence[str] = ()) -> None:
 
 
 def has_netem() -> bool:
-    """Whether the kernel can delay packets by itself, tried on the loopback of the namespace this process is in."""
+    """Whether the kernel can delay packets; tried on the loopback device of the current namespace."""
     if not shutil.which("tc"):
         return False
     trial = ["tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"]
@@ -127,7 +126,7 @@ def has_netem() -> bool:
 
 
 def join_by_netem(near: str, delay: float, bits_per_second: float) -> None:
-    """A pair of devices from this namespace to ``near``, held back by the kernel."""
+    """A pair of devices from this namespace to ``near``, delayed by the kernel."""
     shape = (
         "root",
         "netem",
@@ -163,7 +162,7 @@ def main() -> None:
     if by_kernel:
         signal.pause()
     with suppress(OSError):
-        os.nice(-15)  # a network does not wait for the clients' processors
+        os.nice(-15)  # so that the link does not wait for the clients' CPU
     queue = QUEUE_PACKETS * (MTU + FRAME_BYTES) / rate
     run((Direction(near_tun, far_tun, delay, rate, queue), Direction(far_tun, near_tun, delay, rate, queue)))
 

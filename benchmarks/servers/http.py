@@ -1,4 +1,4 @@
-"""The little HTTP/1.1 that the servers need: heads are parsed, bodies are thrown away, each connection has a thread."""
+"""Minimal HTTP/1.1 for the servers: heads are parsed, bodies discarded, each connection has a thread."""
 
 import argparse
 import json
@@ -13,13 +13,13 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 MIB = 1024**2
 HEAD_BYTES = 64 * 1024
-TRASH_BYTES = 16 * MIB
-# The kernel drops what is "received" with it instead of copying it: a sink that costs next to nothing.
+DISCARD_BYTES = 16 * MIB
+# The kernel discards received data instead of copying it, at almost no cost.
 DROP = socket.MSG_TRUNC
 NAMES = {200: "OK", 204: "No Content", 206: "Partial Content", 404: "Not Found", 416: "Range Not Satisfiable"}
 
 
-class HungUp(Exception):
+class ConnectionClosed(Exception):
     """The client closed its connection."""
 
 
@@ -36,14 +36,14 @@ class Request:
 class Connection:
     """One client's connection, one request after another."""
 
-    def __init__(self, sock: socket.socket, trash: memoryview) -> None:
+    def __init__(self, sock: socket.socket, discard_buffer: memoryview) -> None:
         self.sock = sock
         self.encrypted = isinstance(sock, ssl.SSLSocket)
         self._received = bytearray()
-        self._trash = trash
+        self._discard_buffer = discard_buffer
 
     def request(self) -> Request:
-        """The next one, its body not yet read. Raises HungUp."""
+        """The next request, without its body. Raises ConnectionClosed."""
         head = self._until(b"\r\n\r\n").decode("latin-1")
         first, *lines = head.split("\r\n")
         method, target, _ = first.split(" ")
@@ -57,20 +57,20 @@ class Connection:
         return Request(method, unquote(url.path), query, headers)
 
     def discard_body(self, request: Request) -> int:
-        """Throw the body away; its length in bytes, without the frames of chunks."""
+        """Discard the body; returns its length in bytes, without chunk framing."""
         if request.headers.get("transfer-encoding", "").lower() == "chunked":
             return self._discard_chunks()
         return self._discard(int(request.headers.get("content-length", "0")))
 
     def read_body(self, request: Request) -> bytes:
-        """A small body with a length."""
+        """A small body with a Content-Length."""
         length = int(request.headers.get("content-length", "0"))
         while len(self._received) < length:
             self._receive()
         return self._take(length)
 
     def answer(self, status: int, headers: Mapping[str, str], body: bytes = b"") -> None:
-        """Send it all; a Content-Length in ``headers`` wins over the body's."""
+        """Send a response; a Content-Length in ``headers`` has precedence over the body's."""
         lines = {"Content-Length": str(len(body)), **headers}
         text = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
         self.sock.sendall(f"HTTP/1.1 {status} {NAMES[status]}\r\n{text}\r\n".encode("latin-1") + body)
@@ -85,20 +85,20 @@ class Connection:
         return total
 
     def _discard(self, length: int) -> int:
-        at_hand = min(length, len(self._received))
-        del self._received[:at_hand]
-        left = length - at_hand
+        buffered = min(length, len(self._received))
+        del self._received[:buffered]
+        left = length - buffered
         while left:
-            most = min(left, len(self._trash))
-            # TLS has to be decrypted anyway, and knows no flags.
-            count = self.sock.recv_into(self._trash, most, 0 if self.encrypted else DROP)
+            most = min(left, len(self._discard_buffer))
+            # TLS has to be decrypted and does not support flags.
+            count = self.sock.recv_into(self._discard_buffer, most, 0 if self.encrypted else DROP)
             if not count:
-                raise HungUp
+                raise ConnectionClosed
             left -= count
         return length
 
     def _until(self, mark: bytes) -> bytes:
-        """What comes before ``mark``, which is taken too."""
+        """The data before ``mark``, which is consumed too."""
         while (at := self._received.find(mark)) < 0:
             self._receive()
         return self._take(at + len(mark))[:at]
@@ -111,7 +111,7 @@ class Connection:
     def _receive(self) -> None:
         data = self.sock.recv(HEAD_BYTES)
         if not data:
-            raise HungUp
+            raise ConnectionClosed
         self._received += data
 
 
@@ -119,21 +119,21 @@ Handler = Callable[[Connection, Request], None]
 
 
 def serve(host: str, port: int, certificate: str, handle: Handler) -> None:
-    """Answer on ``host`` until the process is ended; the URL is printed once connections are taken."""
+    """Serve on ``host`` until the process is ended; prints the URL once connections are accepted."""
     context = None
     if certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
     with socket.create_server((host, port), backlog=256) as listener:
         scheme = "https" if context else "http"
-        tell({"url": f"{scheme}://{host}:{listener.getsockname()[1]}"})
+        report({"url": f"{scheme}://{host}:{listener.getsockname()[1]}"})
         while True:
             sock, _ = listener.accept()
-            Thread(target=_converse, args=(sock, context, handle), daemon=True).start()
+            Thread(target=_serve_connection, args=(sock, context, handle), daemon=True).start()
 
 
-def tell(fact: Mapping[str, object]) -> None:
-    """Tell the process that started this one, by a line on standard output."""
+def report(fact: Mapping[str, object]) -> None:
+    """Report to the parent process, by a line of JSON on standard output."""
     sys.stdout.write(json.dumps(fact) + "\n")
     sys.stdout.flush()
 
@@ -146,11 +146,11 @@ def options(description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _converse(sock: socket.socket, context: ssl.SSLContext | None, handle: Handler) -> None:
-    with suppress(HungUp, OSError), sock:
+def _serve_connection(sock: socket.socket, context: ssl.SSLContext | None, handle: Handler) -> None:
+    with suppress(ConnectionClosed, OSError), sock:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         secured = context.wrap_socket(sock, server_side=True) if context else sock
         with secured:
-            connection = Connection(secured, memoryview(bytearray(TRASH_BYTES)))
+            connection = Connection(secured, memoryview(bytearray(DISCARD_BYTES)))
             while True:
                 handle(connection, connection.request())

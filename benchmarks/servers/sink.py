@@ -1,4 +1,4 @@
-"""An S3 that throws bodies away and remembers sizes and checksums: enough of it for boto3, rclone and awscli."""
+"""An S3 that discards bodies and keeps sizes and checksums: enough for boto3, rclone and awscli."""
 
 import re
 from collections import defaultdict
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from threading import Lock
 
-from benchmarks.servers.http import Connection, Request, options, serve, tell
+from benchmarks.servers.http import Connection, Request, options, report, serve
 
 CRC32 = "x-amz-checksum-crc32"
 CHECKSUM_TYPE = "x-amz-checksum-type"
@@ -28,7 +28,7 @@ class Upload:
 
 
 class Sink:
-    """Buckets exist as soon as they are named. Each object that is complete is told on standard output."""
+    """All buckets exist. Each complete object is reported on standard output."""
 
     def __init__(self) -> None:
         self._objects: dict[str, Stored] = {}
@@ -54,7 +54,7 @@ class Sink:
         """PutObject or UploadPart."""
         received = connection.discard_body(request)
         size = int(request.headers.get("x-amz-decoded-content-length", received))
-        etag = f'"{next(self._numbers):032x}-1"'  # nobody takes it for an MD5 that could be compared
+        etag = f'"{next(self._numbers):032x}-1"'  # not taken for an MD5
         kept = {name: value for name, value in request.headers.items() if name == CRC32}
         if "uploadId" in request.query:
             self._uploads[request.query["uploadId"]].parts[int(request.query["partNumber"])] = size
@@ -97,7 +97,7 @@ class Sink:
     def _keep(self, path: str, stored: Stored) -> None:
         with self._lock:
             self._objects[path] = stored
-            tell({"stored": path, "size": stored.size})
+            report({"stored": path, "size": stored.size})
 
     def _listing(self, bucket: str) -> bytes:
         return (
@@ -106,7 +106,7 @@ class Sink:
 
 
 def _described(request: Request) -> dict[str, str]:
-    """What HeadObject gives back as it was given."""
+    """The headers that HeadObject returns unchanged."""
     return {
         name: value
         for name, value in request.headers.items()

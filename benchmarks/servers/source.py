@@ -11,15 +11,15 @@ from dataclasses import dataclass
 
 from benchmarks.servers.http import MIB, Connection, Request, options, serve
 
-BLOCK_BYTES = 64 * MIB  # the body repeats it; what is measured neither compresses nor deduplicates
+BLOCK_BYTES = 64 * MIB  # the body repeats it; no client compresses or deduplicates
 TLS_PIECE_BYTES = MIB
 FIRST_BOX = b"\x00\x00\x00\x18ftypisom\x00\x00\x02\x00isomiso2"
-SO_MAX_PACING_RATE = 47  # Linux paces the connection by itself; Python has no name for it
+SO_MAX_PACING_RATE = 47  # Linux limits the rate of the connection; Python has no name for the option
 LAST_MODIFIED = "Wed, 01 Jan 2025 00:00:00 GMT"
 
 
 def head_of(size: int) -> bytes:
-    """An MP4's first box, then the beginning of one box of padding: a video by its container, of any size."""
+    """An MP4's first box and the start of a padding box: a valid container of any size."""
     return FIRST_BOX + b"\x00\x00\x00\x01free" + (size - len(FIRST_BOX)).to_bytes(8, "big")
 
 
@@ -40,7 +40,7 @@ def make_block() -> Block:
 
 
 class Source:
-    """Answers GET and HEAD; ``bytes_per_second`` throttles each connection, 0 is as fast as it goes."""
+    """Answers GET and HEAD; ``bytes_per_second`` limits each connection, 0: no limit."""
 
     def __init__(self, block: Block, bytes_per_second: int) -> None:
         self._block = block
@@ -58,14 +58,14 @@ class Source:
             "ETag": f'"{hashlib.sha256(request.path.encode()).hexdigest()[:16]}"',
             "Last-Modified": LAST_MODIFIED,
         }
-        wanted = _wanted(request, size, headers["ETag"])
-        if wanted is not None and not wanted:
+        range_ = _requested_range(request, size, headers["ETag"])
+        if range_ is not None and not range_:
             connection.answer(416, {"Content-Range": f"bytes */{size}"})
             return
-        sent = range(size) if wanted is None else wanted
-        if wanted is not None:
+        sent = range(size) if range_ is None else range_
+        if range_ is not None:
             headers["Content-Range"] = f"bytes {sent.start}-{sent.stop - 1}/{size}"
-        connection.answer(200 if wanted is None else 206, {**headers, "Content-Length": str(len(sent))})
+        connection.answer(200 if range_ is None else 206, {**headers, "Content-Length": str(len(sent))})
         if request.method == "GET":
             self._send(connection, size, sent.start, sent.stop)
 
@@ -92,7 +92,7 @@ def _send_file(sock: socket.socket, file: int, at: int, count: int) -> None:
 
 
 def _pieces(start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Where in the block the bytes from ``start`` to ``end`` lie, and how many at a time."""
+    """Positions in the block, and lengths, of the bytes from ``start`` to ``end``."""
     while start < end:
         at = start % BLOCK_BYTES
         count = min(end - start, BLOCK_BYTES - at)
@@ -100,14 +100,14 @@ def _pieces(start: int, end: int) -> Iterator[tuple[int, int]]:
         start += count
 
 
-def _wanted(request: Request, size: int, etag: str) -> range | None:
-    """The bytes of the range asked for, perhaps none; None to send the whole."""
-    asked = re.fullmatch(r"bytes=(\d*)-(\d*)", request.headers.get("range", ""))
-    if not asked or request.headers.get("if-range", etag) not in (etag, LAST_MODIFIED):
+def _requested_range(request: Request, size: int, etag: str) -> range | None:
+    """The requested range, which may be empty; None for the whole file."""
+    match = re.fullmatch(r"bytes=(\d*)-(\d*)", request.headers.get("range", ""))
+    if not match or request.headers.get("if-range", etag) not in (etag, LAST_MODIFIED):
         return None
-    if not asked[1]:
-        return range(max(0, size - int(asked[2])), size)
-    return range(int(asked[1]), min(int(asked[2] or size - 1) + 1, size))
+    if not match[1]:
+        return range(max(0, size - int(match[2])), size)
+    return range(int(match[1]), min(int(match[2] or size - 1) + 1, size))
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
-"""`python -m benchmarks.soak`: 500 videos while a tenth of everything fails. Do all of them end, and is nothing left?
+"""`python -m benchmarks.soak`: 500 videos while a tenth of all calls fail. Do all of them end, and is nothing left over?
 
-It takes several minutes, ends by itself, and writes its figures into docs/reliability.md.
+It takes several minutes and writes its figures into docs/reliability.md.
 """
 
 import argparse
@@ -21,14 +21,16 @@ PART = "soak"
 
 def main() -> None:
     chosen = _options()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that all is taken down
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # the S3 tells of every call
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM)
+    )  # so that all processes are stopped
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # the S3 logs every call
     with TemporaryDirectory(prefix="videovault-soak-", ignore_cleanup_errors=True) as folder:
         soak = Soak(videos=chosen.videos, seed=chosen.seed)
         figures = soak.run(Path(folder), lambda line: print(line, flush=True))
     print(f"\n{figures}")
     if figures.problems:
-        raise SystemExit("Something is stuck, stray, lost or paid twice: see above.")
+        raise SystemExit("Something is stuck, orphaned, lost or paid twice: see above.")
     if chosen.videos == Soak.videos:
         write_part(RELIABILITY, PART, _section(figures, chosen.seed))
         print(f"written: {RELIABILITY.name}")
@@ -39,7 +41,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--videos", type=int, default=Soak.videos, help="with fewer than 500, nothing is written"
     )
-    parser.add_argument("--seed", type=int, default=Soak.seed, help="of the dice that choose the faults")
+    parser.add_argument(
+        "--seed", type=int, default=Soak.seed, help="of the random numbers that choose the faults"
+    )
     return parser.parse_args()
 
 

@@ -1,4 +1,4 @@
-"""What goes wrong in a soak: a tenth of all that generator, sources and S3 are asked for, by the dice of one seed."""
+"""Injected faults: a tenth of all calls to generator, sources and S3 fail, at random with a fixed seed."""
 
 import random
 import struct
@@ -50,11 +50,11 @@ S3: dict[str, Refusal | None] = {
 
 @dataclass
 class Faults:
-    """``asked`` counts chances by kind (webhook, source, S3), ``injected`` the faults by kind and name."""
+    """``calls`` by kind (webhook, source, S3), ``injected`` faults by kind and name."""
 
     world: World
     seed: int
-    asked: Counter[str] = field(default_factory=Counter)
+    calls: Counter[str] = field(default_factory=Counter)
     injected: Counter[tuple[str, str]] = field(default_factory=Counter)
     _over: bool = False
     _films: dict[str, str] = field(default_factory=dict)
@@ -62,8 +62,8 @@ class Faults:
 
     def __post_init__(self) -> None:
         self._usual = random.Random(self.seed)  # noqa: S311 - the same faults for the same seed
-        # Each kind has its own, so that its tenth call has the same luck however the calls are mixed.
-        self._dice = {kind: random.Random(f"{self.seed} {kind}") for kind in KINDS}  # noqa: S311 - as above
+        # One generator per kind, so that its tenth call has the same result in any order of calls.
+        self._random = {kind: random.Random(f"{self.seed} {kind}") for kind in KINDS}  # noqa: S311 - as above
 
     def begin(self) -> None:
         self.world.generator.choose = self._behaviour
@@ -71,13 +71,13 @@ class Faults:
         self.world.proxy.choose = self._refusal
 
     def end(self) -> None:
-        """From now on all is well."""
+        """Stop injecting faults."""
         self._over = True
         self.world.proxy.lose_answer.clear()
         self.heal_sources()
 
     def heal_sources(self) -> None:
-        """Give every film that was rendered so far as it is."""
+        """Serve every rendered video without faults."""
         for path, video_id in list(self._films.items()):
             self.world.source.serve(path, Manners(body=film(self.world, video_id)))
 
@@ -87,7 +87,7 @@ class Faults:
 
     def _address(self, video_id: str) -> str:
         path = f"/{video_id}.mp4"
-        if path in self._films:  # told again, by a second callback or question
+        if path in self._films:  # requested again, by a second callback or poll
             return self.world.source.origin + path
         self._films[path] = video_id
         well, fault = Manners(body=film(self.world, video_id)), self._next("source", SOURCE)
@@ -100,21 +100,21 @@ class Faults:
         return S3[fault] if fault else None
 
     def _next(self, kind: str, known: Iterable[str]) -> str | None:
-        """The fault that befalls what is asked for now, if any."""
+        """The fault of this call, if any."""
         with self._lock:
-            self.asked[kind] += 1
-            if self._over or self._dice[kind].random() >= SHARE:
+            self.calls[kind] += 1
+            if self._over or self._random[kind].random() >= SHARE:
                 return None
-            fault = self._dice[kind].choice(list(known))
+            fault = self._random[kind].choice(list(known))
             self.injected[kind, fault] += 1
             return fault
 
 
 def film(world: World, video_id: str) -> bytes:
-    """What is rendered for a video: a real film, with noise of its own behind it that players pass over."""
-    dice = random.Random(video_id)  # noqa: S311 - the same bytes each time
-    size = LARGE_BYTES if dice.random() < LARGE_SHARE else dice.randrange(*SMALL_BYTES)
-    return world.film + struct.pack(">I4s", size + 8, b"free") + dice.randbytes(size)
+    """The render of a video: a real film followed by random data of its own that players ignore."""
+    generator = random.Random(video_id)  # noqa: S311 - the same bytes each time
+    size = LARGE_BYTES if generator.random() < LARGE_SHARE else generator.randrange(*SMALL_BYTES)
+    return world.film + struct.pack(">I4s", size + 8, b"free") + generator.randbytes(size)
 
 
 def _length(manners: Manners) -> int:

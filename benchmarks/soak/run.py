@@ -1,4 +1,4 @@
-"""One soak, from the first order to what is left when everything has come to rest."""
+"""One soak run, from the first request to the final check."""
 
 import random
 import time
@@ -17,16 +17,15 @@ from tests.support.media import grey_film
 from tests.support.product import House, Person, video_id_of
 from tests.support.world import outside_world
 
-# The workers of a soak, one of which is killed by SIGKILL after every few videos and replaced.
-
 TRANSFERS = 8  # at once, by each worker
 
 
 @dataclass
 class Workers:
-    """``every`` counts videos that ended: by the clock, a slow machine would kill workers that have done nothing yet.
+    """Worker processes, one of which is killed by SIGKILL and replaced after every ``every`` ended videos.
 
-    ``at_once`` says that the dead one's leases are taken to be over at once.
+    Counted in videos, since on a slow machine a timer would kill idle workers. With ``at_once``, the leases of a killed
+    worker are made to expire at once.
     """
 
     house: House
@@ -39,7 +38,7 @@ class Workers:
     _last: int = 0
 
     def __post_init__(self) -> None:
-        self._dice = random.Random(self.seed)  # noqa: S311 - the same ones for the same seed
+        self._random = random.Random(self.seed)  # noqa: S311 - the same ones for the same seed
 
     def __enter__(self) -> Self:
         self._stacks = [self._started() for _ in range(self.workers)]
@@ -52,15 +51,15 @@ class Workers:
             stack.close()
 
     def kill_if_due(self, ended: int) -> None:
-        if abs(ended - self._last) < self.every:  # it sinks when failed ones are tried again
+        if abs(ended - self._last) < self.every:  # the number falls when failed videos are retried
             return
         self._last = ended
         self.kills += 1
-        place = self._dice.randrange(self.workers)
-        self._stacks[place].close()  # a House ends its workers by SIGKILL
+        index = self._random.randrange(self.workers)
+        self._stacks[index].close()  # ends the worker by SIGKILL
         if self.at_once:
             self.house.leases_run_out()
-        self._stacks[place] = self._started()
+        self._stacks[index] = self._started()
 
     def _started(self) -> ExitStack:
         stack = ExitStack()
@@ -69,7 +68,7 @@ class Workers:
 
 
 LIMITS = {"RUNNING_PER_USER": "2", "WEBHOOK_TIMEOUT_SECONDS": "20", "SOURCE_IDLE_SECONDS": "3"}
-LOOK_SECONDS = 0.5
+POLL_SECONDS = 0.5
 OVERDUE = """
     UPDATE videos SET deadline_at = strftime('%Y-%m-%d %H:%M:%f000', 'now')
     WHERE status = 'generating' AND next_ask_at IS NULL
@@ -77,16 +76,16 @@ OVERDUE = """
 """
 FAILED = "SELECT id, owner_id FROM videos WHERE status = 'failed'"
 UNENDED = "SELECT id, status FROM videos WHERE status NOT IN ('ready', 'failed')"
-HELD = "SELECT id FROM videos WHERE heartbeat_at IS NOT NULL OR sidecar_due_at IS NOT NULL"
+LEASED = "SELECT id FROM videos WHERE heartbeat_at IS NOT NULL OR sidecar_due_at IS NOT NULL"
 
 Say = Callable[[str], object]
 
 
 @dataclass(frozen=True)
 class Soak:
-    """Times in seconds, ``kill_every`` in videos that ended; ``at_once`` does not wait for the leases of killed workers.
+    """Times in seconds, ``kill_every`` in ended videos; ``at_once`` does not wait for the leases of killed workers.
 
-    A render of which nothing was heard for ``silent`` is taken to be past its deadline, else 45 minutes away.
+    A render without news for ``silent`` seconds is treated as past its deadline, which is 45 minutes otherwise.
     """
 
     videos: int = 500
@@ -99,7 +98,7 @@ class Soak:
     at_once: bool = False
 
     def run(self, folder: Path, say: Say) -> Figures:
-        """What came of it. Raises TimeoutError when not all end within ``limit``."""
+        """Raises TimeoutError when not all videos end within ``limit``."""
         with s3_in_memory() as endpoint, outside_world(grey_film(), endpoint, "soak") as world:
             house = House(world, folder, LIMITS)
             house.start_app()
@@ -113,82 +112,83 @@ class _Run:
     def __init__(self, soak: Soak, house: House, say: Say) -> None:
         self._soak, self._house, self._say = soak, house, say
         self._faults = Faults(house.world, soak.seed)
-        self._crew = Workers(house, soak.seed, soak.kill_every, soak.at_once, soak.workers)
+        self._workers = Workers(house, soak.seed, soak.kill_every, soak.at_once, soak.workers)
         self._people: dict[str, Person] = {}
-        self._said = -1
+        self._reported = -1
         self._started = time.monotonic()
 
     def figures(self) -> Figures:
         self._faults.begin()
-        with self._crew:
-            self._order()
-            first = self._all_ended("first")
-            tried_again = self._try_again()
-            last = self._all_ended("tried again")
+        with self._workers:
+            self._request_videos()
+            first = self._wait_until_ended("first")
+            retried = self._retry_failed()
+            last = self._wait_until_ended("retried")
             self._faults.end()
-            self._come_to_rest()
+            self._wait_until_idle()
         problems = tuple(outcome.problems(self._house))
         renders = self._house.world.generator.renders
         return Figures(
             videos=self._soak.videos,
             first=first,
             last=last,
-            tried_again=tried_again,
+            retried=retried,
             renders=renders.total(),
-            most_for_one_attempt=max(renders.values()),
-            kills=self._crew.kills,
+            max_per_attempt=max(renders.values()),
+            kills=self._workers.kills,
             seconds=time.monotonic() - self._started,
-            asked=self._faults.asked,
+            calls=self._faults.calls,
             injected=self._faults.injected,
-            problems=problems + self._unsettled(),
+            problems=problems + self._reconcile_problems(),
         )
 
-    def _order(self) -> None:
+    def _request_videos(self) -> None:
         people = [self._house.new_person() for _ in range(self._soak.people)]
         self._people = {person.user_id: person for person in people}
         for number in range(self._soak.videos):
             video_id_of(people[number % len(people)].generate())
-            self._crew.kill_if_due(outcome.ends(self._house).total())
+            self._workers.kill_if_due(outcome.ends(self._house).total())
 
-    def _all_ended(self, round_: str) -> Ends:
-        """Wait until every video is ready or failed, and no callback is on its way that could change that."""
+    def _wait_until_ended(self, round_: str) -> Ends:
+        """Wait until every video is ready or failed and no callback is pending."""
         while True:
-            self._look(round_)
+            self._check_progress(round_)
             if outcome.ends(self._house).total() == self._soak.videos:
                 self._house.world.generator.callbacks_made()
                 ends = outcome.ends(self._house)
                 if ends.total() == self._soak.videos:
                     return ends
 
-    def _look(self, round_: str) -> None:
-        time.sleep(LOOK_SECONDS)
+    def _check_progress(self, round_: str) -> None:
+        time.sleep(POLL_SECONDS)
         self._house.rows(OVERDUE, f"-{self._soak.silent} seconds")
         seconds, ended = time.monotonic() - self._started, outcome.ends(self._house).total()
-        self._crew.kill_if_due(ended)
-        if ended != self._said:
+        self._workers.kill_if_due(ended)
+        if ended != self._reported:
             self._say(f"{seconds:5.0f} s, {round_}: {ended} of {self._soak.videos} ended")
-            self._said = ended
+            self._reported = ended
         if seconds > self._soak.limit:
             raise TimeoutError(f"stuck: {self._house.rows(UNENDED)}")
 
-    def _try_again(self) -> int:
-        """Every owner of a failed video says so, once; the sources that were at fault are well by then."""
+    def _retry_failed(self) -> int:
+        """Retry every failed video once, with sources that work again."""
         self._faults.heal_sources()
         failed = self._house.rows(FAILED)
         for row in failed:
             self._people[row["owner_id"]].retry(row["id"])
         return len(failed)
 
-    def _come_to_rest(self) -> None:
-        """No worker holds anything, every sidecar is written, and what a killed one had begun in S3 is aborted."""
+    def _wait_until_idle(self) -> None:
+        """Wait until no leases, due sidecars or orphaned uploads are left."""
         rest = self._soak.limit - (time.monotonic() - self._started)
         if self._soak.at_once:
             self._house.leases_run_out()
             self._house.age("videos", "sidecar_due_at")
         self._house.until(
-            lambda: not self._house.rows(HELD) and not list(outcome.strays(self._house)), max(rest, 30)
+            lambda: not self._house.rows(LEASED) and not list(outcome.orphaned_uploads(self._house)),
+            max(rest, 30),
         )
 
-    def _unsettled(self) -> tuple[str, ...]:
+    def _reconcile_problems(self) -> tuple[str, ...]:
         found = self._house.reconcile()
         return () if found.returncode == 0 else (f"reconcile: {found.stdout}{found.stderr}",)

@@ -105,7 +105,7 @@ def test_the_same_json_written_otherwise_is_the_same_body(ada: Person, generator
         assert code(ada.api.post(DOWNLOAD, json=body | other, headers=KEY)) == (400, "INVALID_INPUT")
 
 
-def test_a_key_is_its_users_and_its_endpoints_own(
+def test_a_key_belongs_to_one_user_and_one_endpoint(
     ada: Person, bob: Person, generator: Generator, configure: Configure
 ) -> None:
     configure(GENERATE_WAIT_SECONDS=0)

@@ -1,4 +1,4 @@
-"""The benchmark measures what it says: its servers keep to HTTP and S3, and its ratios are what they are called."""
+"""The benchmark itself: its servers follow HTTP and S3, and its ratios are correct."""
 
 import subprocess
 import sys
@@ -11,10 +11,10 @@ import pytest
 from botocore.config import Config
 
 from benchmarks.process_usage import Usage
-from benchmarks.results import Section, checks, document, table, with_again
+from benchmarks.results import Section, checks, document, table, with_sections
 from benchmarks.rounds import Outcome
 from benchmarks.scenarios import BASELINE, SCENARIOS, STREAMS
-from benchmarks.testbed import Testbed, TestbedConfig, running_testbed
+from benchmarks.testbed import TransferTestbed, TransferTestbedConfig, running_testbed
 
 pytestmark = pytest.mark.process
 
@@ -23,13 +23,13 @@ MIB = 1024**2
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
-    with running_testbed(TestbedConfig(), tmp_path_factory.mktemp("stage")) as made:
+def testbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TransferTestbed]:
+    with running_testbed(TransferTestbedConfig(), tmp_path_factory.mktemp("testbed")) as made:
         yield made
 
 
-def test_the_source_gives_ranges_of_the_same_bytes(stage: Testbed) -> None:
-    url = stage.url("video", 3 * MIB)
+def test_the_source_serves_ranges_of_the_same_bytes(testbed: TransferTestbed) -> None:
+    url = testbed.url("video", 3 * MIB)
     whole = httpx.get(url)
     part = httpx.get(url, headers={"Range": "bytes=1000000-1999999", "If-Range": whole.headers["etag"]})
     assert (len(whole.content), whole.content[4:8]) == (3 * MIB, b"ftyp")
@@ -41,27 +41,27 @@ def test_the_source_gives_ranges_of_the_same_bytes(stage: Testbed) -> None:
     ("wanted", "status"),
     [({"If-Range": '"other"', "Range": "bytes=1-2"}, 200), ({"Range": "bytes=99-"}, 416)],
 )
-def test_the_source_refuses_ranges_that_cannot_be(
-    stage: Testbed, wanted: dict[str, str], status: int
+def test_the_source_refuses_invalid_ranges(
+    testbed: TransferTestbed, wanted: dict[str, str], status: int
 ) -> None:
-    assert httpx.get(stage.url("video", 99), headers=wanted).status_code == status
+    assert httpx.get(testbed.url("video", 99), headers=wanted).status_code == status
 
 
 @pytest.mark.parametrize("size", [1, 20 * MIB])
-def test_the_sink_takes_what_boto3_sends(stage: Testbed, size: int, tmp_path: Path) -> None:
+def test_the_sink_accepts_uploads_of_boto3(testbed: TransferTestbed, size: int, tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_bytes(bytes(size))
     client = boto3.client(
         "s3",
-        endpoint_url=stage.endpoint,
+        endpoint_url=testbed.endpoint,
         region_name="us-east-1",
-        aws_access_key_id=stage.keys[0],
-        aws_secret_access_key=stage.keys[1],
+        aws_access_key_id=testbed.keys[0],
+        aws_secret_access_key=testbed.keys[1],
         config=Config(s3={"addressing_style": "path"}),
     )
-    client.upload_file(str(file), stage.bucket, "file")
-    assert client.head_object(Bucket=stage.bucket, Key="file")["ContentLength"] == size
-    assert stage.take_out("file") == size
+    client.upload_file(str(file), testbed.bucket, "file")
+    assert client.head_object(Bucket=testbed.bucket, Key="file")["ContentLength"] == size
+    assert testbed.pop_size("file") == size
 
 
 def test_targets_are_ratios_to_the_baseline() -> None:
@@ -80,16 +80,16 @@ def test_targets_are_ratios_to_the_baseline() -> None:
 
 
 def test_our_engine_can_be_measured() -> None:
-    """The adapter in benchmarks/videovault_transfer.py fits the engine as it is."""
+    """benchmarks/videovault_transfer.py fits the current engine."""
     command = [sys.executable, "-m", "benchmarks", "--quick", "--only", "f"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert "| VideoVault, 128 MiB |" in done.stdout, done.stdout + done.stderr
     assert "failed" not in done.stdout
 
 
-def test_what_is_measured_again_takes_the_place_of_its_section_only() -> None:
+def test_a_new_measurement_replaces_its_section_only() -> None:
     sections = [Section(letter, "title", f"figures of {letter}\n") for letter in "abc"]
-    again = with_again(
+    again = with_sections(
         document(sections), [Section("b", "title", "better\n"), Section("c", "title", "new\n")]
     )
     assert [line for line in again.splitlines() if line.startswith("## ")] == [
@@ -98,7 +98,7 @@ def test_what_is_measured_again_takes_the_place_of_its_section_only() -> None:
     assert "figures of a" in again
     assert "figures of b" not in again
     assert "better\n- measured by itself on 20" in again
-    assert with_again(again, [Section("b", "title", "third\n")]).count("better") == 0
-    assert with_again(again, [Section("d", "title", "figures of d\n")]).index("figures of d") > again.index(
-        "new"
-    )
+    assert with_sections(again, [Section("b", "title", "third\n")]).count("better") == 0
+    assert with_sections(again, [Section("d", "title", "figures of d\n")]).index(
+        "figures of d"
+    ) > again.index("new")

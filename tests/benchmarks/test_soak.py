@@ -1,4 +1,4 @@
-"""A small soak: what `python -m benchmarks.soak` does with 500 videos comes to an end with sixteen as well."""
+"""A small soak: what `python -m benchmarks.soak` does with 500 videos, with sixteen."""
 
 from pathlib import Path
 
@@ -11,11 +11,11 @@ pytestmark = pytest.mark.process
 VIDEOS = 16
 
 
-def test_every_video_ends_and_nothing_is_left_while_a_tenth_of_everything_fails(tmp_path: Path) -> None:
+def test_every_video_ends_and_nothing_is_left_over_while_a_tenth_of_all_calls_fail(tmp_path: Path) -> None:
     soak = Soak(videos=VIDEOS, seed=3, people=4, workers=1, kill_every=8, silent=4, limit=300, at_once=True)
     figures = soak.run(tmp_path, print)
     assert not figures.problems
     assert figures.first.total() == figures.last.total() == VIDEOS
-    assert figures.most_for_one_attempt == 1
+    assert figures.max_per_attempt == 1
     assert figures.kills
     assert {kind for kind, _ in figures.injected} == {"webhook", "source", "S3"}

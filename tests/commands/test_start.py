@@ -1,4 +1,4 @@
-"""What is said, and left alone, when a process starts on data that it should not start on."""
+"""A process refuses to start on data of another key, user or installation, and changes nothing."""
 
 import io
 import os
@@ -38,7 +38,7 @@ Start = Callable[..., CompletedProcess[str]]
 
 @pytest.fixture
 def start(installation: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Start:
-    """Run a command to its end in this process, with further settings: a new process costs a second each time."""
+    """Run a command in this process with additional settings, since a new process takes a second."""
     del installation
 
     def run(*arguments: str, typed: str = "", **more: str) -> CompletedProcess[str]:
@@ -60,7 +60,7 @@ def start(installation: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
 
 @pytest.fixture
 def start_process(installation: Path) -> Start:
-    """Run a command to its end in a process of its own."""
+    """Run a command in a new process."""
 
     def run(*arguments: str, through: Sequence[str] = (), **more: str) -> CompletedProcess[str]:
         return subprocess.run(
@@ -78,7 +78,7 @@ def start_process(installation: Path) -> Start:
 
 @pytest.fixture
 def in_use(installation: Path) -> Path:
-    """An installation with an owner and a stored video; its DATA_DIR."""
+    """An installation with an owner and a stored video; returns its DATA_DIR."""
     owner = accounts.authenticate(accounts.register("anna@example.com", "correct horse").token)
     with transaction() as session:
         session.add(lifecycle.new_video(owner.user_id, Status.READY, "Launch"))
@@ -92,9 +92,7 @@ def lose_key() -> None:
 
 
 @pytest.mark.parametrize("command", [["run", "--new"], ["worker"], ["create-admin"], ["reconcile"]])
-def test_no_command_goes_on_without_the_key_of_its_database(
-    in_use: Path, start: Start, command: list[str]
-) -> None:
+def test_every_command_refuses_a_missing_key(in_use: Path, start: Start, command: list[str]) -> None:
     lose_key()
     done = start(*command)
     assert done.returncode == 2
@@ -104,24 +102,24 @@ def test_no_command_goes_on_without_the_key_of_its_database(
 
 
 @pytest.mark.usefixtures("in_use")
-def test_another_key_is_refused(start: Start) -> None:
+def test_other_key_is_refused(start: Start) -> None:
     done = start("run", SECRET_KEY=ONE_KEY)
     assert done.returncode == 2
-    assert "another one than the key that this database was used with" in done.stderr
+    assert "not the one that this database was used with" in done.stderr
 
 
 @pytest.mark.usefixtures("in_use")
-def test_rekey_changes_nothing_until_it_is_confirmed(start: Start) -> None:
+def test_rekey_needs_confirmation(start: Start) -> None:
     lose_key()
     refused = start("reconcile", "--rekey", typed="yes\n")
     assert refused.returncode == 1
-    assert "every share link to these videos stops working" in refused.stdout
+    assert "All share links to these videos stop working" in refused.stdout
     assert "Nothing was changed." in refused.stdout
     assert keys.count_unopenable().replaced == 1
 
 
 @pytest.mark.usefixtures("in_use")
-def test_rekey_makes_a_start_possible_again(start: Start) -> None:
+def test_start_succeeds_after_rekey(start: Start) -> None:
     lose_key()
     done = start("reconcile", "--rekey", typed="rekey\n")
     assert (done.returncode, "1 videos have a new secret key" in done.stdout) == (0, True)
@@ -130,10 +128,10 @@ def test_rekey_makes_a_start_possible_again(start: Start) -> None:
     keys.verify_keys()
 
 
-def test_a_key_that_can_be_guessed_is_refused_and_left_by_reseal(
+def test_guessable_key_is_refused_and_replaced_by_reseal(
     installation: Path, start: Start, configure: Configure
 ) -> None:
-    """The way out for an installation whose SECRET_KEY was accepted by the version before."""
+    """The way out for an installation whose SECRET_KEY the previous version accepted."""
     own = settings().installation.secret_key
     file = installation / "var" / "installation.json"
     file.write_text(file.read_text().replace(own, WEAK))
@@ -153,9 +151,7 @@ def test_a_key_that_can_be_guessed_is_refused_and_left_by_reseal(
     assert keys.count_unopenable().replaced == 0
 
 
-def test_a_database_without_accounts_beside_stored_videos_is_no_new_installation(
-    installation: Path, start: Start
-) -> None:
+def test_database_without_accounts_beside_stored_videos_is_refused(installation: Path, start: Start) -> None:
     film = installation / "var" / "s3" / "videovault" / "videos" / "u" / "v" / "film.mp4"
     film.parent.mkdir(parents=True)
     film.write_bytes(b"film")
@@ -166,15 +162,15 @@ def test_a_database_without_accounts_beside_stored_videos_is_no_new_installation
 
 
 @pytest.mark.usefixtures("in_use")
-def test_rows_beside_an_empty_store_are_reported(start: Start) -> None:
+def test_rows_beside_an_empty_store_are_refused(start: Start) -> None:
     done = start("run")
     assert done.returncode == 2
     assert "The database lists 1 stored videos, but the embedded S3" in done.stderr
     assert "run --new" in done.stderr
 
 
-def test_files_that_others_could_read_are_closed_at_start_and_said_once(in_use: Path, start: Start) -> None:
-    """As the version before left them, which made all but installation.json by the system's umask."""
+def test_readable_files_are_made_private_and_logged_once(in_use: Path, start: Start) -> None:
+    """As the previous version left them, with the system's umask except for installation.json."""
     (in_use / "s3" / "videovault").mkdir(parents=True)
     (in_use / "s3" / "videovault" / "film.mp4").write_bytes(b"film")
     (in_use / "app.log").write_text("a line\n")
@@ -197,7 +193,7 @@ def test_files_that_others_could_read_are_closed_at_start_and_said_once(in_use: 
 
 
 @pytest.mark.process
-def test_whatever_a_process_makes_is_closed_to_others(installation: Path, start_process: Start) -> None:
+def test_new_files_are_private(installation: Path, start_process: Start) -> None:
     folder = installation / "fresh" / "var"
     assert start_process("migrate", DATA_DIR=str(folder)).returncode == 0
     assert (folder / "videovault.db").exists()
@@ -205,38 +201,38 @@ def test_whatever_a_process_makes_is_closed_to_others(installation: Path, start_
 
 
 def is_open(folder: Path) -> list[Path]:
-    """What group or others have any permission for."""
+    """The files with permissions for group or others."""
     found = [folder, *folder.rglob("*")]
     return [path for path in found if not path.is_symlink() and path.stat().st_mode & data_dir.UMASK]
 
 
 @pytest.mark.process
 @as_root
-def test_a_data_dir_of_another_user_is_refused_in_one_sentence(in_use: Path, start_process: Start) -> None:
+def test_data_dir_of_another_user_is_refused(in_use: Path, start_process: Start) -> None:
     for path in [in_use, *in_use.rglob("*")]:
         os.chown(path, NOBODY, NOBODY)
     in_use.chmod(0o700)
     done = start_process("run", through=POWERLESS)
     assert done.returncode == 2
-    assert f"{in_use} belongs to nobody and is closed to root" in done.stderr
+    assert f"{in_use} belongs to nobody and is not accessible to root" in done.stderr
     assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.process
 @as_root
-def test_a_file_of_another_user_in_it_is_named(in_use: Path, start_process: Start) -> None:
+def test_file_of_another_user_is_named(in_use: Path, start_process: Start) -> None:
     database = in_use / "videovault.db"
     os.chown(database, NOBODY, NOBODY)
     database.chmod(0o600)
     done = start_process("worker", through=POWERLESS)
     assert done.returncode == 2
-    assert f"{database} belongs to nobody and is closed to root" in done.stderr
+    assert f"{database} belongs to nobody and is not accessible to root" in done.stderr
     assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.process
 @as_root
-def test_permissions_that_cannot_be_corrected_are_told(installation: Path, start_process: Start) -> None:
+def test_uncorrectable_permissions_are_logged(installation: Path, start_process: Start) -> None:
     folder = installation / "volume"
     folder.mkdir()
     os.chown(folder, NOBODY, NOBODY)
@@ -248,26 +244,26 @@ def test_permissions_that_cannot_be_corrected_are_told(installation: Path, start
 
 
 @pytest.mark.skipif(not Path("/proc/sys").is_dir(), reason="needs a folder in which nobody can write")
-def test_a_data_dir_that_cannot_be_written_is_refused_in_one_sentence(start: Start) -> None:
+def test_read_only_data_dir_is_refused(start: Start) -> None:
     done = start("run", DATA_DIR="/proc/sys")
     assert done.returncode == 2
     assert "DATA_DIR (/proc/sys) cannot be used" in done.stderr
     assert done.stderr.count("\n") == 1
 
 
-def test_a_folder_of_all_users_is_no_data_dir(installation: Path, start: Start) -> None:
+def test_world_writable_folder_is_refused(installation: Path, start: Start) -> None:
     shared = installation / "tmp"
     shared.mkdir()
     shared.chmod(0o1777)
     for folder in (Path("/"), shared):
         before = folder.stat().st_mode
         done = start("migrate", DATA_DIR=str(folder))
-        assert (done.returncode, "is a folder of all users" in done.stderr) == (2, True)
+        assert (done.returncode, "is writable by all users" in done.stderr) == (2, True)
         assert folder.stat().st_mode == before
 
 
 @pytest.mark.process
-def test_first_starts_at_the_same_moment_all_succeed(installation: Path) -> None:
+def test_concurrent_first_starts_succeed(installation: Path) -> None:
     environment = {**os.environ, "DATA_DIR": str(installation / "fresh")}
     command = [sys.executable, "-m", "videovault", "reconcile", "--rekey"]
     begun = [
@@ -280,8 +276,8 @@ def test_first_starts_at_the_same_moment_all_succeed(installation: Path) -> None
     assert [code for _, code in ends] == [0, 0, 0], ends
 
 
-def test_a_second_start_on_the_same_port_says_why_not(installation: Path, start: Start) -> None:
-    """At the same moment neither listens yet, and granian would let both listen."""
+def test_second_start_on_the_same_port_is_refused(installation: Path, start: Start) -> None:
+    """Before either listens, granian would let both listen."""
     port = free_port()
     (installation / "var").mkdir(exist_ok=True)
     with web_server.port_reserved(installation / "var", "127.0.0.1", port):

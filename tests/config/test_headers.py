@@ -1,4 +1,4 @@
-"""Headers that settings add: what cannot be sent, or would break the request, is refused before anything starts."""
+"""Configured headers that cannot be sent or would break the request are refused at the start."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from tests.support.installation import Configure
-from videovault import config
 from videovault.config import headers, settings
 from videovault.errors import ConfigurationError
 
@@ -63,7 +62,7 @@ def refusal(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> str:
 
 
 @pytest.mark.parametrize("value", [value for value in BAD_HEADERS.values() if "\x00" not in value])
-def test_bad_headers_are_refused_in_words_that_name_the_setting_and_no_value(
+def test_invalid_headers_are_refused_without_showing_a_value(
     monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:
     for name, set_to in (("WEBHOOK_HEADERS", value), ("SOURCE_HEADERS", f'{{"files.example.com": {value}}}')):
@@ -73,17 +72,17 @@ def test_bad_headers_are_refused_in_words_that_name_the_setting_and_no_value(
 
 
 @pytest.mark.parametrize("value", BAD_HOSTS.values(), ids=BAD_HOSTS)
-def test_hosts_that_could_not_be_compared_are_refused(monkeypatch: pytest.MonkeyPatch, value: object) -> None:
+def test_invalid_hosts_are_refused(monkeypatch: pytest.MonkeyPatch, value: object) -> None:
     said = refusal(monkeypatch, "SOURCE_HEADERS", json.dumps(value))
     assert "  SOURCE_HEADERS: " in said
     assert SECRET not in said
 
 
-def test_a_host_named_twice_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_duplicate_host_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "twice" in refusal(monkeypatch, "SOURCE_HEADERS", '{"a.example": {}, "A.example": {}}')
 
 
-def test_good_headers_are_kept_as_they_are_and_hidden_from_logs(configure: Configure) -> None:
+def test_valid_headers_are_kept_and_are_secrets(configure: Configure) -> None:
     configure(
         WEBHOOK_HEADERS=json.dumps({"X-Api-Key": SECRET, "Authorization": "Bearer my-bearer-part"}),
         SOURCE_HEADERS=json.dumps({"Files.Example.com:8443": {"X-Key": 'my-source-key, with "quotes"'}}),
@@ -95,7 +94,7 @@ def test_good_headers_are_kept_as_they_are_and_hidden_from_logs(configure: Confi
     }
     assert list(chosen.source_extra_headers) == ["files.example.com:8443"]
     assert {SECRET, "Bearer my-bearer-part", "my-bearer-part", 'my-source-key, with "quotes"'} <= set(
-        config.secret_values(chosen)
+        chosen.secrets
     )
     assert SECRET not in repr(chosen)
 
@@ -117,9 +116,7 @@ def test_good_headers_are_kept_as_they_are_and_hidden_from_logs(configure: Confi
         ("::2", 80, None),
     ],
 )
-def test_headers_are_for_exactly_the_host_and_port_that_are_named(
-    host: str, port: int, expected: str | None
-) -> None:
+def test_headers_are_only_for_the_named_host_and_port(host: str, port: int, expected: str | None) -> None:
     any_port, this_port = {"X-Key": "any port"}, {"X-Key": "this port"}
     said = {
         **dict.fromkeys(("files.example.com", "both.example.com", "[::1]"), any_port),

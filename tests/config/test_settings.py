@@ -1,4 +1,4 @@
-"""Settings are typed, have defaults that work, and refuse to start wrong in words."""
+"""Settings have working defaults, and invalid ones are refused with a clear message."""
 
 import base64
 import secrets
@@ -12,7 +12,6 @@ import pytest
 from scripts import env_example
 from tests.support.installation import Configure
 from tests.support.keys import ONE_KEY
-from videovault import config
 from videovault.config import Settings, settings, validation
 from videovault.config.validation import SmtpServer
 from videovault.errors import ConfigurationError
@@ -31,7 +30,7 @@ def refusal() -> str:
     return caught.value.public_message
 
 
-def test_without_any_setting_everything_is_embedded() -> None:
+def test_defaults_are_embedded() -> None:
     chosen = settings()
     assert chosen.uses_embedded_s3
     assert chosen.uses_embedded_studio
@@ -61,36 +60,36 @@ def test_without_any_setting_everything_is_embedded() -> None:
         ("MAIL_NOTICES", "some"),
     ],
 )
-def test_a_wrong_value_is_refused_by_the_name_of_its_variable(
+def test_invalid_value_is_refused_with_its_variable(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
     assert f"  {name}: " in refusal()
 
 
-def test_half_a_pair_of_aws_keys_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_incomplete_aws_keys_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
     assert "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY belong together" in refusal()
 
 
-def test_mail_without_a_sender_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mail_without_sender_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SMTP_URL", "smtp://localhost")
     assert "SMTP_URL needs MAIL_FROM" in refusal()
 
 
-def test_a_refused_mail_server_keeps_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refused_mail_server_does_not_show_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SMTP_URL", "smtp://post:very-secret@mail.example.com/?starttls=perhaps")
     assert "starttls=offered|required|never" in refusal()
     assert "very-secret" not in refusal()
 
 
-def test_a_refusal_never_shows_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_message_never_shows_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "very-secret")
     monkeypatch.setenv("PORT", "abc")
     assert "very-secret" not in refusal()
 
 
-def test_the_guides_variables_are_read_from_a_dot_env_file(empty_folder: Path) -> None:
+def test_variables_are_read_from_a_dot_env_file(empty_folder: Path) -> None:
     (empty_folder / ".env").write_text(
         "AWS_REGION=eu-west-1\nAWS_S3_BUCKET_NAME=films\n"
         "AWS_ACCESS_KEY_ID=key\nAWS_SECRET_ACCESS_KEY=secret\nSOMEBODY_ELSES=1\n"
@@ -100,7 +99,7 @@ def test_the_guides_variables_are_read_from_a_dot_env_file(empty_folder: Path) -
     assert not chosen.uses_embedded_s3
 
 
-def test_an_empty_webhook_means_none_and_any_other_empty_value_the_default(
+def test_empty_webhook_means_none_and_other_empty_values_the_default(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("SCRIPT_WEBHOOK_URL", "")
@@ -123,11 +122,11 @@ def test_an_empty_webhook_means_none_and_any_other_empty_value_the_default(
         "00000000-0000-0000-0000-000000000000",
     ],
 )
-def test_a_secret_that_can_be_guessed_is_refused_with_a_way_to_make_a_good_one(
+def test_guessable_secret_is_refused_with_a_command_for_a_strong_one(
     monkeypatch: pytest.MonkeyPatch, easy: str
 ) -> None:
     monkeypatch.setenv("SECRET_KEY", easy)
-    assert "  SECRET_KEY: is easy to guess. Make a good one: python -c" in refusal()
+    assert "  SECRET_KEY: is easy to guess. Generate a strong one: python -c" in refusal()
     assert "set that as SECRET_KEY_OLD" in refusal()
     assert easy not in refusal()
     monkeypatch.delenv("SECRET_KEY")
@@ -136,14 +135,14 @@ def test_a_secret_that_can_be_guessed_is_refused_with_a_way_to_make_a_good_one(
 
 
 @pytest.mark.parametrize("form", [secrets.token_urlsafe, secrets.token_hex])
-def test_a_random_secret_is_accepted(monkeypatch: pytest.MonkeyPatch, form: Callable[[int], str]) -> None:
+def test_random_secret_is_accepted(monkeypatch: pytest.MonkeyPatch, form: Callable[[int], str]) -> None:
     for size in (16, 24, 32, 64):
         monkeypatch.setenv("SECRET_KEY", form(size))
         settings.cache_clear()
         assert settings().sealing_keys
 
 
-def test_the_commands_that_make_secrets_make_good_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_suggested_commands_make_strong_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, command in (
         ("SECRET_KEY", validation.MAKE_KEY),
         ("WEBHOOK_SECRET", validation.MAKE_WEBHOOK_KEY),
@@ -155,30 +154,30 @@ def test_the_commands_that_make_secrets_make_good_ones(monkeypatch: pytest.Monke
         assert settings()
 
 
-def test_no_address_of_this_machine_may_be_fetched_from_by_default() -> None:
+def test_no_private_address_is_allowed_by_default() -> None:
     assert settings().allowed_sources == frozenset()
 
 
-def test_old_secret_keys_come_after_the_one_that_seals(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_secret_keys_come_after_the_sealing_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_KEY", ONE_KEY)
     monkeypatch.setenv("SECRET_KEY_OLD", "older, oldest")
     assert settings().sealing_keys == [ONE_KEY, "older", "oldest"]
 
 
-def test_every_setting_is_explained() -> None:
+def test_every_setting_has_a_description() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
 
 
-def test_env_example_is_what_the_settings_say() -> None:
+def test_env_example_is_up_to_date() -> None:
     assert env_example.FILE.read_text() == env_example.text(), "run scripts/env_example.py"
 
 
-# The values of settings that no log may show.
+# Secrets that no log may show.
 
 WEBHOOK = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
-def test_keys_and_passwords_are_listed_wherever_they_were_set(configure: Configure) -> None:
+def test_secrets_include_all_keys_and_passwords(configure: Configure) -> None:
     configure(
         SECRET_KEY=ONE_KEY,
         SECRET_KEY_OLD="older-key,oldest-key",
@@ -190,7 +189,7 @@ def test_keys_and_passwords_are_listed_wherever_they_were_set(configure: Configu
         SMTP_URL="smtp://post:mail-password@localhost",
         MAIL_FROM="videos@example.com",
     )
-    assert set(config.secret_values(settings())) >= {
+    assert set(settings().secrets) >= {
         ONE_KEY,
         "older-key",
         "oldest-key",
@@ -203,16 +202,16 @@ def test_keys_and_passwords_are_listed_wherever_they_were_set(configure: Configu
 
 
 @pytest.mark.usefixtures("installation")
-def test_so_are_the_keys_that_the_installation_made_but_none_is_made_for_it() -> None:
+def test_secrets_include_the_key_file_without_creating_it() -> None:
     file = settings().data_dir / "installation.json"
     file.unlink(missing_ok=True)
-    assert config.secret_values(settings()) == []
+    assert settings().secrets == []
     assert not file.exists()
     own = settings().installation
-    assert set(config.secret_values(settings())) == {own.secret_key, own.s3_secret_key, own.studio_key}
+    assert set(settings().secrets) == {own.secret_key, own.s3_secret_key, own.studio_key}
 
 
-# A mail server's address in one setting, and when a password may go over the wire.
+# SMTP_URL.
 
 
 @pytest.mark.parametrize(
@@ -225,12 +224,12 @@ def test_so_are_the_keys_that_the_installation_made_but_none_is_made_for_it() ->
         ("smtp://[::1]:2525", "::1", 2525, "offered"),
     ],
 )
-def test_what_is_left_out_has_the_usual_value(url: str, host: str, port: int, tls: str) -> None:
+def test_smtp_url_defaults(url: str, host: str, port: int, tls: str) -> None:
     server = SmtpServer.parse(url)
     assert (server.host, server.port, server.tls, server.user) == (host, port, tls, "")
 
 
-def test_user_and_password_may_contain_anything_encoded() -> None:
+def test_smtp_user_and_password_may_be_encoded() -> None:
     server = SmtpServer.parse("smtps://anna%40example.com:p%40ss%2F%23@mail.example.com")
     assert (server.user, server.password) == ("anna@example.com", "p@ss/#")
 
@@ -244,7 +243,7 @@ def test_user_and_password_may_contain_anything_encoded() -> None:
         ("smtp://post:secret@127.0.0.1:1025", "offered"),
     ],
 )
-def test_a_password_leaves_the_machine_in_the_clear_only_on_demand(url: str, tls: str) -> None:
+def test_smtp_password_is_sent_without_tls_only_on_request(url: str, tls: str) -> None:
     assert SmtpServer.parse(url).tls == tls
 
 
@@ -262,7 +261,7 @@ def test_a_password_leaves_the_machine_in_the_clear_only_on_demand(url: str, tls
         "smtps://mail.example.com?starttls=required",
     ],
 )
-def test_a_wrong_address_is_refused_without_being_repeated(url: str) -> None:
+def test_invalid_smtp_url_is_refused_without_showing_it(url: str) -> None:
     with pytest.raises(ValueError, match=r"must|needs|takes") as caught:
         SmtpServer.parse(url)
     assert url not in str(caught.value) or url == "smtp://"

@@ -1,4 +1,4 @@
-"""Counts what a call does, in a way that no busy machine changes."""
+"""Counts the work of a call, independently of the machine's load."""
 
 import sys
 from collections.abc import Callable

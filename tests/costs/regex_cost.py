@@ -1,4 +1,4 @@
-"""Decides by its form whether a regular expression takes at most linear time, whatever text it is given.
+"""Decides by its structure whether a regular expression takes at most linear time on any text.
 
 Method: Python's matcher backtracks, so what it does to a text is to walk the paths of the pattern's automaton, one step
 a character. The tree that ``re`` itself parses (``re._parser``) becomes an automaton of the positions of the pattern

@@ -1,4 +1,4 @@
-"""JSON from outside is read within a depth, wherever it comes from; RecursionError reaches nobody."""
+"""Untrusted JSON has a depth limit everywhere, so that it cannot raise RecursionError."""
 
 import ast
 import json
@@ -20,7 +20,7 @@ from videovault.services.generation import webhook_log
 pytestmark = pytest.mark.thorough
 
 # Modules that read JSON which this product has written itself.
-OURS_ALONE = {
+TRUSTED = {
     "videovault.installation": "the file with the installation's keys",
     "videovault.services.transfer.standalone": "the journal of an unfinished transfer",
     "videovault.embedded.studio.render_queue": "the studio's own renderer",
@@ -41,13 +41,13 @@ DEEP = {
 
 @pytest.mark.parametrize("text", DEEP.values(), ids=DEEP)
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-32"])
-def test_json_that_is_too_deep_is_a_value_error_whatever_its_encoding(text: str, encoding: str) -> None:
+def test_json_that_is_too_deep_is_a_value_error_in_any_encoding(text: str, encoding: str) -> None:
     with pytest.raises(untrusted_json.TooDeep):
         untrusted_json.loads(text.encode(encoding))
 
 
 @pytest.mark.parametrize(
-    "said",
+    "value",
     [
         [[]] * 1000,
         {"a": [{"b": "[[[[" * 50, '"': ["\\", '\\"', "]]"]}] * 50},
@@ -56,14 +56,14 @@ def test_json_that_is_too_deep_is_a_value_error_whatever_its_encoding(text: str,
     ],
     ids=["wide", "brackets in strings", "a string", "as deep as may be"],
 )
-def test_json_that_is_not_deep_is_read(said: Any) -> None:
-    assert untrusted_json.loads(json.dumps(said)) == said
-    assert untrusted_json.loads(json.dumps(said).encode("utf-16")) == said
+def test_json_within_the_depth_limit_is_parsed(value: Any) -> None:
+    assert untrusted_json.loads(json.dumps(value)) == value
+    assert untrusted_json.loads(json.dumps(value).encode("utf-16")) == value
 
 
 @pytest.mark.parametrize("text", ["[", "[]", "[[]", "[a"])
-def test_json_that_is_too_deep_is_known_after_a_few_looks(text: str) -> None:
-    """Strangers may send a MiB of it, and the depth is looked at before anything else."""
+def test_json_that_is_too_deep_is_detected_quickly(text: str) -> None:
+    """Anonymous clients may send 1 MiB, so the depth is checked first."""
     raw = (text * 100_000).encode()
 
     def look() -> None:
@@ -80,7 +80,7 @@ def _answering(content: str) -> httpx.MockTransport:
 
 
 @pytest.mark.parametrize("text", DEEP.values(), ids=DEEP)
-def test_a_generators_deep_answer_is_not_understood(text: str) -> None:
+def test_a_generators_deep_reply_is_not_understood(text: str) -> None:
     client = httpx.Client(transport=_answering(text))
     webhooks = Webhooks(
         client, script_url="https://hooks.example/s", video_url="https://hooks.example/v", backoff=0
@@ -104,7 +104,7 @@ def test_a_deep_callback_names_no_video(text: str) -> None:
 def test_no_other_module_reads_json_without_the_limit() -> None:
     assert {
         module for module, tree in regex_uses.modules() if any(map(_reads_json, ast.walk(tree)))
-    } == OURS_ALONE.keys()
+    } == TRUSTED.keys()
 
 
 def _reads_json(node: ast.AST) -> bool:

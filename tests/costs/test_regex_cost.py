@@ -1,4 +1,4 @@
-"""No text from outside makes a regular expression take more than linear time."""
+"""No regular expression takes more than linear time on untrusted text."""
 
 import re
 
@@ -9,29 +9,29 @@ from tests.costs.regex_cost import Mode, fault
 
 pytestmark = pytest.mark.thorough
 
-# Those that see no text from outside, each with the reason. Everything else has to be linear.
-OURS_ALONE = {
+# Expressions that see no untrusted text, each with the reason. All others must be linear.
+TRUSTED = {
     "videovault.embedded.frontend:INLINE_SCRIPT": "the pages that this product has built itself",
     "videovault.components.text:PLACE": "sentences of this product, when its pages are built",
 }
 
 
-def test_an_expression_that_sees_outside_text_takes_linear_time() -> None:
-    outside = [use for use in regex_uses.uses() if use.place not in OURS_ALONE]
+def test_regular_expressions_on_untrusted_text_take_linear_time() -> None:
+    untrusted = [use for use in regex_uses.uses() if use.place not in TRUSTED]
     found = {
         f"{use.place}, {mode}": reason
-        for use in outside
+        for use in untrusted
         for mode in use.modes
         if (reason := fault(use.pattern, mode))
     }
     assert found == {}
 
 
-def test_only_expressions_that_exist_are_said_to_see_no_outside_text() -> None:
-    assert {use.place for use in regex_uses.uses()} >= OURS_ALONE.keys()
+def test_exceptions_name_existing_regular_expressions() -> None:
+    assert {use.place for use in regex_uses.uses()} >= TRUSTED.keys()
 
 
-def test_every_compiled_expression_of_the_product_is_looked_at() -> None:
+def test_every_compiled_regular_expression_is_checked() -> None:
     sources = "\n".join(file.read_text() for file in regex_uses.ROOT.rglob("*.py"))
     assert len(
         re.findall(r"\bre\.(?:compile|match|fullmatch|search|subn?|split|findall|finditer)\(", sources)
@@ -59,10 +59,10 @@ QUICK: list[tuple[str, Mode]] = [
 
 
 @pytest.mark.parametrize(("text", "mode"), SLOW)
-def test_the_method_finds_expressions_that_are_known_to_be_slow(text: str, mode: Mode) -> None:
+def test_the_method_finds_known_slow_regular_expressions(text: str, mode: Mode) -> None:
     assert fault(re.compile(text, re.IGNORECASE), mode)
 
 
 @pytest.mark.parametrize(("text", "mode"), QUICK)
-def test_the_method_lets_expressions_pass_that_are_known_to_be_quick(text: str, mode: Mode) -> None:
+def test_the_method_accepts_known_fast_regular_expressions(text: str, mode: Mode) -> None:
     assert fault(re.compile(text), mode) is None

@@ -1,4 +1,4 @@
-"""Settings of the test's own for everything that is embedded, and a browser that fetches from the S3."""
+"""Settings for tests of the embedded parts, and a client of the pass-through."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from videovault.config import Settings, settings
 
 @pytest.fixture
 def own_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[pytest.MonkeyPatch]:
-    """Nothing is set but DATA_DIR, which is empty; with what this gives, other settings can be set first."""
+    """Only DATA_DIR is set, to an empty folder; more settings can be set on the result."""
     monkeypatch.chdir(tmp_path)  # away from the developer's .env
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
@@ -24,13 +24,13 @@ def own_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[py
 
 @pytest.fixture
 def public_url(own_settings: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """The address that links are signed for is not the one a browser comes by."""
+    """Links are signed for another address than the one that requests come to."""
     own_settings.setenv("PUBLIC_URL", PUBLIC)
     return own_settings
 
 
 @pytest.fixture
-def browser(embedded_s3: EmbeddedS3, public_url: pytest.MonkeyPatch) -> PassThroughClient:
+def client(embedded_s3: EmbeddedS3, public_url: pytest.MonkeyPatch) -> PassThroughClient:
     public_url.setenv("DATA_DIR", str(embedded_s3.data_dir))
     return PassThroughClient()
 

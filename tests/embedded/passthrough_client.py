@@ -1,4 +1,4 @@
-"""A browser that asks the pass-through in this process, and the links that it follows."""
+"""A client of the pass-through in this process, and presigned links."""
 
 import asyncio
 
@@ -10,11 +10,11 @@ from videovault.embedded.passthrough import PassThrough
 
 PUBLIC = "https://videos.example.org:8443"
 KEY = "users/7/clip é+1.mp4"
-BODY = bytes(range(256)) * 4096  # 1 MiB, four times what is read at once
+BODY = bytes(range(256)) * 4096  # 1 MiB, four chunks of a response
 
 
 class PassThroughClient:
-    """Asks the app in this process, by another address than the one that links are signed for."""
+    """Sends requests to another address than the one that links are signed for."""
 
     def __init__(self) -> None:
         self.app = PassThrough(PlainTextResponse("a page"))

@@ -1,4 +1,4 @@
-"""Looking after processes in tests, by process id."""
+"""Processes in tests, by process id."""
 
 import asyncio
 import sys
@@ -9,11 +9,9 @@ import pytest
 
 from tests.support.waiting import eventually
 
-linux_only = pytest.mark.skipif(
-    sys.platform != "linux", reason="reads /proc, or tests what only Linux can do"
-)
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc or a feature of Linux")
 
-# Says its own process id and its parent's, then stays.
+# Prints its process id and its parent's, then sleeps.
 SLEEPER = [
     sys.executable,
     "-c",
@@ -34,5 +32,5 @@ def wait_until_gone(pid: int) -> None:
 
 
 async def wait_until(met: Callable[[], bool]) -> None:
-    """``eventually`` beside what else the event loop does."""
+    """``eventually`` without blocking the event loop."""
     await asyncio.to_thread(eventually, met)

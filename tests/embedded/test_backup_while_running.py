@@ -1,4 +1,4 @@
-"""A backup of the running app, with 20 transfers under way, restored elsewhere and started there on another port."""
+"""A backup of the running app during 20 transfers, restored to another folder and started there on another port."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -31,18 +31,18 @@ SETTINGS = {
     "SCRIPT_WEBHOOK_URL": "",
     "VIDEO_WEBHOOK_URL": "",
 }
-PATIENCE_SECONDS = 150
+TIMEOUT_SECONDS = 150
 
 
 @dataclass
 class Films:
-    """What sources give, by the id of the video that was asked for."""
+    """The videos that sources serve, by video id."""
 
     source: NaughtyServer
     films: dict[str, bytes] = field(default_factory=dict)
     paths: dict[str, str] = field(default_factory=dict)
 
-    def ask_for(self, person: Person, size: int, stall_after: int | None = None) -> str:
+    def store(self, person: Person, size: int, stall_after: int | None = None) -> str:
         """The id of a video whose source stalls after so many bytes."""
         seed = len(self.films)
         path = f"/film{seed}.mp4"
@@ -51,8 +51,8 @@ class Films:
         self.films[video_id], self.paths[video_id] = payload(size, seed), path
         return video_id
 
-    def let_go(self, video_id: str, *, status: int = 200) -> None:
-        """From now on the source gives the whole film, or this status."""
+    def serve_fully(self, video_id: str, *, status: int = 200) -> None:
+        """From now on the source serves the whole video, or this status."""
         self.source.serve(self.paths[video_id], Manners(body=self.films[video_id], status=status))
 
 
@@ -69,26 +69,26 @@ def test_everything_is_as_it_was_and_running_transfers_are_resumed_or_fail_with_
     chosen = SETTINGS | {"SOURCE_ALLOW_HOSTS": f"127.0.0.1:{films.source.port}"}
     configure(**chosen)
     with running_app(here, **chosen) as app, signed_in(app, "register") as anna:
-        ready = [films.ask_for(anna, MIB) for _ in range(READY)]
+        ready = [films.store(anna, MIB) for _ in range(READY)]
         until(lambda: statuses(anna) == {"ready": READY})
-        running = [films.ask_for(anna, MIB, stall_after=MIB // 2) for _ in range(RUNNING - IN_PARTS)]
-        # Whichever lane stalls, the first part is stored and its upload is in the row.
+        running = [films.store(anna, MIB, stall_after=MIB // 2) for _ in range(RUNNING - IN_PARTS)]
+        # Whichever range stalls, the first part is stored and its upload is in the row.
         running += [
-            films.ask_for(anna, PART_BYTES + 2 * MIB, stall_after=PART_BYTES + MIB) for _ in range(IN_PARTS)
+            films.store(anna, PART_BYTES + 2 * MIB, stall_after=PART_BYTES + MIB) for _ in range(IN_PARTS)
         ]
         until(lambda: stages(anna).count("storing") == RUNNING)
         was, session = gallery(anna), {"Authorization": anna.api.headers["Authorization"]}
         command(here, "backup", str(backup))
-        assert stages(anna).count("storing") == RUNNING  # nobody was kept waiting for it
+        assert stages(anna).count("storing") == RUNNING  # the backup did not wait for them
         command(here, "backup", "--verify", str(backup))
-        said = command(there, "restore", str(backup))
-        assert f"Videos: {RUNNING} that were being stored are queued" in said
+        output = command(there, "restore", str(backup))
+        assert f"Videos: {RUNNING} that were being stored are queued" in output
 
     gone, resumed = running[:GONE], running[GONE:]
     for video_id in gone:
-        films.let_go(video_id, status=404)
+        films.serve_fully(video_id, status=404)
     for video_id in resumed:
-        films.let_go(video_id)
+        films.serve_fully(video_id)
     with running_app(there, **chosen) as app, signed_in(app, "login") as anna:
         assert httpx.get(f"{app.url}/api/auth/me", headers=session).status_code == 401
         until(lambda: statuses(anna) == {"ready": READY + RUNNING - GONE, "failed": GONE})
@@ -124,28 +124,28 @@ def statuses(person: Person) -> dict[str, int]:
 
 
 def stages(person: Person) -> list[str]:
-    """Of those whose source has given all that it gives for now."""
+    """Of the videos whose source has started to send."""
     found = [each["progress"] for each in gallery(person).values() if "progress" in each]
     return [each["stage"] for each in found if each["bytesDone"]]
 
 
 def lasting(video: dict[str, Any]) -> dict[str, Any]:
-    """All but the presigned links, which are of their moment and their address."""
+    """All fields but presigned links, which depend on time and address."""
     return {name: value for name, value in video.items() if not name.endswith("Url")}
 
 
 def command(data_dir: Path, *arguments: str) -> str:
-    """What a command says that ends well, run in this process beside the app's."""
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()) as said:
+    """The output of a successful command, run in this process."""
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()) as output:
         patch.setenv("DATA_DIR", str(data_dir))
         forget()
-        assert main(arguments) == 0, said.getvalue()
+        assert main(arguments) == 0, output.getvalue()
     forget()
-    return said.getvalue()
+    return output.getvalue()
 
 
 def until(met: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE_SECONDS
+    end = time.monotonic() + TIMEOUT_SECONDS
     while not met():
         assert time.monotonic() < end
         time.sleep(0.2)

@@ -1,4 +1,4 @@
-"""Programs that are kept alive, and stopped with everything they started."""
+"""Supervised child processes: restarted, stopped with everything they started, killed when they hang."""
 
 import asyncio
 import logging
@@ -12,14 +12,25 @@ from pathlib import Path
 import pytest
 
 from tests.embedded.processes import is_running, linux_only, wait_until, wait_until_gone
+from tests.support.app import free_port
 from videovault.embedded import child_process
 from videovault.embedded.child_process import ChildProcess, supervised, wait_until_ready
 from videovault.errors import ConfigurationError
 
 pytestmark = pytest.mark.process
 
-# Writes its process id into the file that is its argument, a line for each start.
+# Appends its process id to the file given as argument.
 WRITES_PID = "import os, sys; open(sys.argv[1], 'a').write(f'{os.getpid()}\\n');"
+
+# Appends its process id to the file given as argument, and sends a heartbeat every tenth of a second.
+BEATS = """
+import os, sys, time
+open(sys.argv[1], 'a').write(f'{os.getpid()}\\n')
+pipe = int(os.environ['VIDEOVAULT_HEARTBEAT_FD'])
+while True:
+    os.write(pipe, b'.')
+    time.sleep(0.1)
+"""
 
 
 def _program(code: str, *arguments: object) -> list[str]:
@@ -31,18 +42,21 @@ def _pids(file: Path) -> list[int]:
 
 
 async def _pid_number(number: int, file: Path) -> int:
-    """The process id that was written at the ``number``-th start, counted from 1."""
+    """The process id of the ``number``-th start, counted from 1."""
     await wait_until(lambda: len(_pids(file)) >= number)
     return _pids(file)[number - 1]
 
 
-async def _within(child: ChildProcess, use: Callable[[], Awaitable[None]]) -> None:
-    async with supervised(child):
-        await use()
+def _supervise(child: ChildProcess, use: Callable[[], Awaitable[object]]) -> None:
+    async def main() -> None:
+        async with supervised(child):
+            await use()
+
+    asyncio.run(main())
 
 
 @linux_only
-def test_a_killed_child_comes_back_and_is_gone_after_the_end(tmp_path: Path) -> None:
+def test_a_killed_child_is_restarted_and_ends_with_the_block(tmp_path: Path) -> None:
     file = tmp_path / "pids"
     child = ChildProcess("The sleeper", _program(WRITES_PID + "import time; time.sleep(600)", file))
 
@@ -50,33 +64,30 @@ def test_a_killed_child_comes_back_and_is_gone_after_the_end(tmp_path: Path) -> 
         os.kill(await _pid_number(1, file), signal.SIGKILL)
         await _pid_number(2, file)
 
-    asyncio.run(_within(child, kill_it))
+    _supervise(child, kill_it)
     first, second = _pids(file)
     assert not is_running(first)
     assert not is_running(second)
 
 
-def test_a_child_that_fails_again_and_again_is_started_after_growing_pauses(
+def test_a_child_that_keeps_failing_is_restarted_with_backoff(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(child_process, "FIRST_PAUSE_SECONDS", 0.1)
-    monkeypatch.setattr(child_process, "LONGEST_PAUSE_SECONDS", 0.2)
+    monkeypatch.setattr(child_process, "MIN_BACKOFF_SECONDS", 0.1)
+    monkeypatch.setattr(child_process, "MAX_BACKOFF_SECONDS", 0.2)
     file = tmp_path / "pids"
     child = ChildProcess("The failing part", _program(WRITES_PID + "sys.exit(3)", file))
 
-    async def wait() -> None:
-        await _pid_number(4, file)
-
-    asyncio.run(_within(child, wait))
+    _supervise(child, lambda: _pid_number(4, file))
     assert [record.getMessage() for record in caplog.records][:3] == [
-        "The failing part ended with exit code 3; it is started again in 0.1 s.",
-        "The failing part ended with exit code 3; it is started again in 0.2 s.",
-        "The failing part ended with exit code 3; it is started again in 0.2 s.",
+        "The failing part ended with exit code 3; restarting it in 0.1 s.",
+        "The failing part ended with exit code 3; restarting it in 0.2 s.",
+        "The failing part ended with exit code 3; restarting it in 0.2 s.",
     ]
 
 
 @linux_only
-def test_a_child_that_ignores_sigterm_is_killed_with_all_it_started(tmp_path: Path) -> None:
+def test_a_child_that_ignores_sigterm_is_killed_with_its_children(tmp_path: Path) -> None:
     file = tmp_path / "pids"
     grandchild = "import signal, subprocess; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
     sleeps = WRITES_PID + "import time; time.sleep(600)"
@@ -85,15 +96,12 @@ def test_a_child_that_ignores_sigterm_is_killed_with_all_it_started(tmp_path: Pa
         "The stubborn part", _program(grandchild + WRITES_PID + starts + sleeps, file), grace=0.5
     )
 
-    async def wait() -> None:
-        await _pid_number(2, file)
-
-    asyncio.run(_within(child, wait))
+    _supervise(child, lambda: _pid_number(2, file))
     for pid in _pids(file):
         wait_until_gone(pid)
 
 
-def test_a_child_may_finish_its_work_when_it_is_stopped(tmp_path: Path) -> None:
+def test_a_stopped_child_has_time_to_finish_its_work(tmp_path: Path) -> None:
     file, done = tmp_path / "pids", tmp_path / "done"
     code = (
         "import signal, time;"
@@ -101,31 +109,25 @@ def test_a_child_may_finish_its_work_when_it_is_stopped(tmp_path: Path) -> None:
     )
     program = _program("import sys;" + code + WRITES_PID + "time.sleep(600)", file, done)
 
-    async def wait() -> None:
-        await _pid_number(1, file)
-
-    asyncio.run(_within(ChildProcess("The worker", program, grace=30), wait))
+    _supervise(ChildProcess("The worker", program, grace=30), lambda: _pid_number(1, file))
     assert done.exists()
 
 
-def test_what_cannot_be_started_is_told_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_child_that_cannot_be_started_is_logged_and_retried(caplog: pytest.LogCaptureFixture) -> None:
     tries = []
 
     def prepare() -> None:
         tries.append(1)
         raise PermissionError(13, "Permission denied", "var/s3")
 
-    async def wait() -> None:
-        await wait_until(lambda: len(tries) > 1)
-
-    asyncio.run(_within(ChildProcess("The S3", ["/nowhere"], prepare=prepare), wait))
+    _supervise(
+        ChildProcess("The S3", ["/nowhere"], prepare=prepare), lambda: wait_until(lambda: len(tries) > 1)
+    )
     assert caplog.records[0].getMessage().startswith("The S3 could not be started ([Errno 13] Permission")
 
 
 def test_ready_waits_until_the_port_accepts() -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     code = "import socket, sys, time; time.sleep(0.5); s = socket.create_server(('127.0.0.1', int(sys.argv[1])));"
     child = ChildProcess("The server", _program(code + "time.sleep(600)", port), port=port)
 
@@ -134,19 +136,19 @@ def test_ready_waits_until_the_port_accepts() -> None:
         with socket.create_connection(("127.0.0.1", port)):
             pass
 
-    asyncio.run(_within(child, connect))
+    _supervise(child, connect)
 
 
-def test_a_server_that_does_not_come_up_is_told_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_for_a_server_that_does_not_start_has_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(child_process, "READY_SECONDS", 0.3)
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # bound, but nobody listens
+        taken.bind(("127.0.0.1", 0))  # bound, but not listening
         child = ChildProcess("The S3", ["/bin/s3", "serve"], port=taken.getsockname()[1])
         with pytest.raises(ConfigurationError, match=r"The S3 did not accept .* by hand: /bin/s3 serve"):
             asyncio.run(wait_until_ready(child))
 
 
-def test_lines_worth_it_reach_the_log(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+def test_selected_lines_of_stderr_reach_the_log(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
     file = tmp_path / "pids"
     says = "print('disk full', file=sys.stderr); print('chatter', file=sys.stderr); sys.stderr.flush();"
     child = ChildProcess(
@@ -155,9 +157,66 @@ def test_lines_worth_it_reach_the_log(caplog: pytest.LogCaptureFixture, tmp_path
         should_log=lambda line: line != "chatter",
     )
 
-    async def wait() -> None:
-        await _pid_number(1, file)
-
     with caplog.at_level(logging.WARNING):
-        asyncio.run(_within(child, wait))
+        _supervise(child, lambda: _pid_number(1, file))
     assert [record.getMessage() for record in caplog.records] == ["The S3: disk full"]
+
+
+@linux_only
+def test_a_hung_child_is_killed_and_replaced(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = tmp_path / "pids"
+    child = ChildProcess("The worker", [sys.executable, "-c", BEATS, str(file)], silent_seconds=3)
+
+    async def stop_it() -> None:
+        async with supervised(child):
+            await wait_until(lambda: len(_pids(file)) == 1)
+            await asyncio.sleep(0.5)  # it has sent heartbeats
+            os.kill(_pids(file)[0], signal.SIGSTOP)
+            await wait_until(lambda: len(_pids(file)) == 2)
+            assert not is_running(_pids(file)[0])
+            assert is_running(_pids(file)[1])
+
+    asyncio.run(stop_it())
+    messages = [record.getMessage() for record in caplog.records]  # threads of other tests may log meanwhile
+    assert "The worker has sent no heartbeat for 3 s and is killed." in messages
+    assert not any(map(is_running, _pids(file)))
+
+
+@linux_only
+def test_a_child_that_sends_heartbeats_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "pids"
+    child = ChildProcess("The worker", [sys.executable, "-c", BEATS, str(file)], silent_seconds=3)
+
+    async def wait() -> None:
+        async with supervised(child):
+            await wait_until(lambda: len(_pids(file)) == 1)
+            await asyncio.sleep(5)
+
+    asyncio.run(wait())
+    assert len(_pids(file)) == 1
+
+
+@linux_only
+def test_a_supervised_child_leaves_no_pipe_open(tmp_path: Path) -> None:
+    file = tmp_path / "pids"
+    code = "import sys; open(sys.argv[1], 'a').write('1\\n')"
+    child = ChildProcess("The worker", [sys.executable, "-c", code, str(file)], silent_seconds=3)
+
+    async def run() -> int:
+        async with supervised(child):
+            await wait_until(lambda: len(_pids(file)) == 3)
+        return _open_pipes()
+
+    before = _open_pipes()
+    assert asyncio.run(run()) <= before
+
+
+def _open_pipes() -> int:
+    return sum("pipe:" in _target(link) for link in Path("/proc/self/fd").iterdir())
+
+
+def _target(link: Path) -> str:
+    try:
+        return str(link.readlink())
+    except OSError:  # the descriptor of the listing itself
+        return ""

@@ -1,4 +1,4 @@
-"""What stays of a page after its socket has closed, in a state manager that other processes share."""
+"""The state of a page after its socket has closed, in Redis."""
 
 import time
 from pathlib import Path
@@ -15,7 +15,7 @@ from videovault.state.page_events import MAX_CLOSED_PER_SESSION
 pytestmark = pytest.mark.process
 
 
-def test_redis_keeps_the_state_of_closed_pages_with_a_session_up_to_a_limit_and_of_no_others(
+def test_redis_keeps_the_state_of_a_limited_number_of_closed_pages_with_a_session(
     tmp_path: Path, redis_url: str
 ) -> None:
     with running_app(tmp_path / "var", REDIS_URL=redis_url) as app, Redis.from_url(redis_url) as redis:
@@ -35,6 +35,6 @@ def test_redis_keeps_the_state_of_closed_pages_with_a_session_up_to_a_limit_and_
 
 
 def _pages(redis: Redis) -> int:
-    """How many tabs have state; each of its parts has a key that begins with the tab's token."""
+    """The number of tabs with state; the keys of a tab begin with its token."""
     part = b"_reflex___state____state"
     return len({key.partition(part)[0] for key in redis.scan_iter() if part in key})

@@ -1,4 +1,4 @@
-"""Connections that do nothing, or too much, against the product as it runs; a normal user must not notice them."""
+"""Idle and abusive connections against the running product; a normal user must not notice them."""
 
 import re
 import socket
@@ -10,8 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from benchmarks.open_galleries import serving_process
-from benchmarks.process_usage import memory_of
+from benchmarks.process_usage import descendants, memory_of, serving_process
 from tests.support.app import RunningApp, running_app
 from tests.support.attackers import ATTACKER, BEGINNINGS, connections, is_closed, load
 from tests.support.raw_tab import HYDRATE, NAMESPACE, RawTab, Refused
@@ -26,7 +25,7 @@ pytestmark = [
 MANY = 2000
 PER_ADDRESS = 1500
 ANONYMOUS = 40
-MEBIBYTE = 1024**2
+MIB = 1024**2
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +37,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
 
 @pytest.fixture(scope="module", autouse=True)
 def waiting(app: RunningApp) -> Iterator[dict[str, socket.socket]]:
-    """Connections that do not go on, by what they sent; their time is over when the other tests are."""
+    """Connections that stopped sending, by what they sent; opened first, since their timeout is long."""
     sent = {kind: BEGINNINGS[kind] for kind in ("silent", "half-sent head", "idle after an answer")}
     with ExitStack() as opened:
         place = ("127.0.0.1", int(app.url.rpartition(":")[2]))
@@ -49,7 +48,7 @@ def waiting(app: RunningApp) -> Iterator[dict[str, socket.socket]]:
 
 
 def a_user_is_served(app: RunningApp) -> None:
-    """By a page, the API and a page's socket."""
+    """By a page, the API and a page's websocket."""
     for path in ("/login/", "/api/openapi.json", "/healthz"):
         assert httpx.get(f"{app.url}{path}", timeout=20).status_code == 200
     with RawTab(app.url) as tab:
@@ -62,7 +61,7 @@ def lines_of(app: RunningApp, limit: str) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", BEGINNINGS)
-def test_2000_connections_of_one_address_leave_others_alone_and_are_cut_to_its_limit(
+def test_2000_connections_of_one_address_are_limited_and_others_are_served(
     app: RunningApp, kind: str
 ) -> None:
     with connections(app.url, MANY, BEGINNINGS[kind]) as opened:
@@ -70,22 +69,24 @@ def test_2000_connections_of_one_address_leave_others_alone_and_are_cut_to_its_l
         eventually(lambda: open_to(app, ATTACKER) <= PER_ADDRESS)
         a_user_is_served(app)
         assert opened
-    [line] = lines_of(app, "connections per address")  # one, whatever came before
+    [line] = lines_of(app, "connections per address")  # logged once
     assert ATTACKER in line
 
 
 @pytest.mark.parametrize("kind", ["silent", "half-sent head"])
-def test_2000_connections_through_a_proxy_that_names_no_client_leave_others_alone(
+def test_with_2000_connections_of_a_proxy_without_client_addresses_others_are_served(
     app: RunningApp, kind: str
 ) -> None:
     with connections(app.url, MANY, BEGINNINGS[kind], source="127.0.0.1"):
         a_user_is_served(app)
 
 
-def test_the_limit_of_open_files_is_the_hard_one_in_the_web_process_and_the_worker(app: RunningApp) -> None:
+def test_web_process_and_worker_raise_the_limit_of_open_files(app: RunningApp) -> None:
     main = app.process.pid
-    for pid in [main, *_descendants(main)]:
-        if b"videovault" in Path(f"/proc/{pid}/cmdline").read_bytes() or pid == serving_process(app):
+    for pid in [main, *descendants(main)]:
+        if b"videovault" in Path(f"/proc/{pid}/cmdline").read_bytes() or pid == serving_process(
+            app.process.pid
+        ):
             [line] = [
                 line
                 for line in Path(f"/proc/{pid}/limits").read_text().splitlines()
@@ -95,7 +96,7 @@ def test_the_limit_of_open_files_is_the_hard_one_in_the_web_process_and_the_work
             assert soft == hard
 
 
-def test_pages_without_a_session_have_a_limit_per_address_also_behind_a_proxy(app: RunningApp) -> None:
+def test_pages_without_a_session_are_limited_per_address_also_behind_a_proxy(app: RunningApp) -> None:
     tabs = [RawTab(app.url, forwarded="203.0.113.9") for _ in range(ANONYMOUS)]
     with pytest.raises(Refused, match="403"):
         RawTab(app.url, forwarded="203.0.113.9")
@@ -117,7 +118,7 @@ def test_pages_without_a_session_have_a_limit_per_address_also_behind_a_proxy(ap
     ],
     ids=["an attachment", "bytes", "a second connect", "a message over the limit"],
 )
-def test_a_socket_that_sends_what_pages_do_not_is_closed(
+def test_a_socket_with_unexpected_messages_is_closed(
     app: RunningApp, attack: Callable[[RawTab], None]
 ) -> None:
     with RawTab(app.url) as tab:
@@ -127,14 +128,14 @@ def test_a_socket_that_sends_what_pages_do_not_is_closed(
     a_user_is_served(app)
 
 
-def test_a_message_in_fragments_is_cut_before_it_is_complete(app: RunningApp) -> None:
+def test_a_fragmented_message_over_the_limit_is_cut(app: RunningApp) -> None:
     with RawTab(app.url) as tab:
-        sent = _in_fragments(tab, 60 * MEBIBYTE)  # the server itself would take 64
-    assert sent < 60 * MEBIBYTE
+        sent = _in_fragments(tab, 60 * MIB)  # the server itself would take 64
+    assert sent < 60 * MIB
     assert lines_of(app, "size of a websocket message")
 
 
-def test_a_flood_of_events_is_slowed_down_and_others_are_served(app: RunningApp) -> None:
+def test_a_flood_of_events_is_throttled_and_others_are_served(app: RunningApp) -> None:
     event = (
         f'42{NAMESPACE}["event",{{"name":"{HYDRATE}","payload":{{}},"router_data":{{"pathname":"/login"}}}}]'
     )
@@ -145,7 +146,7 @@ def test_a_flood_of_events_is_slowed_down_and_others_are_served(app: RunningApp)
             a_user_is_served(app)
 
 
-def test_events_of_unknown_names_leave_nothing_behind(app: RunningApp) -> None:
+def test_unknown_events_are_not_logged(app: RunningApp) -> None:
     with RawTab(app.url) as tab:
         for number in range(50):
             tab.send(f"no_such_state.handler_{number}")
@@ -153,8 +154,8 @@ def test_events_of_unknown_names_leave_nothing_behind(app: RunningApp) -> None:
     assert "No registered handler" not in app.log.read_text()
 
 
-def test_300_pages_without_a_session_leave_no_memory_behind(app: RunningApp) -> None:
-    server = serving_process(app)
+def test_the_memory_of_300_pages_without_a_session_is_released(app: RunningApp) -> None:
+    server = serving_process(app.process.pid)
     with RawTab(app.url) as first:
         load(first, HYDRATE)
     time.sleep(2)
@@ -164,15 +165,15 @@ def test_300_pages_without_a_session_leave_no_memory_behind(app: RunningApp) -> 
         load(tab, HYDRATE, filler=MAX_ROUTER_DATA_BYTES - 2000)
     for tab in tabs:
         tab.close()
-    eventually(lambda: memory_of(server, "VmRSS") - before < 30 * MEBIBYTE)
+    eventually(lambda: memory_of(server, "VmRSS") - before < 30 * MIB)
 
 
-def test_a_connection_that_sends_no_head_is_closed(waiting: dict[str, socket.socket]) -> None:
+def test_a_connection_without_a_complete_request_is_closed(waiting: dict[str, socket.socket]) -> None:
     assert not [kind for kind, connection in waiting.items() if not is_closed(connection, 150)]
 
 
 def _in_fragments(tab: RawTab, size: int) -> int:
-    """Send so much of a message that never ends; how much went out until the server closed the socket."""
+    """Send up to ``size`` bytes of an incomplete message; returns the bytes sent until the server closed the socket."""
     sent = 0
     with suppress(ConnectionError):
         tab.say(f"42{NAMESPACE}", finished=False)
@@ -200,8 +201,3 @@ def _is_let_in(app: RunningApp, forwarded: str) -> bool:
     except Refused:
         return False
     return True
-
-
-def _descendants(pid: int) -> list[int]:
-    children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return [*children, *(each for child in children for each in _descendants(child))]

@@ -1,4 +1,4 @@
-"""What can be built again is built again when it is damaged, with one line that says so."""
+"""Damaged caches, queues and pages are rebuilt, and one line in the log reports it."""
 
 import asyncio
 import random
@@ -44,7 +44,7 @@ def knows_the_object() -> bool:
 
 @pytest.fixture(params=DAMAGES)
 def cache(request: pytest.FixtureRequest, installation: Path) -> Path:
-    """rclone's cache of sums, damaged after an object was stored."""
+    """rclone's cache of checksums, damaged after an object was stored."""
     with running_s3(installation / "var") as server:
         server.client().put_object(**server.at(KEY), Body=b"film")
     (file,) = (path for path in s3.cache_folder(installation / "var").rglob("*") if path.is_file())
@@ -52,7 +52,7 @@ def cache(request: pytest.FixtureRequest, installation: Path) -> Path:
     return file
 
 
-def test_the_app_starts_with_a_damaged_cache_of_sums(
+def test_the_app_starts_with_a_damaged_checksum_cache(
     cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     for name, value in {"SCRIPT_WEBHOOK_URL": "", "VIDEO_WEBHOOK_URL": "", "WORKERS": "0"}.items():
@@ -61,10 +61,10 @@ def test_the_app_starts_with_a_damaged_cache_of_sums(
 
     async def main() -> None:
         async with embedded_processes():
-            await wait_until(knows_the_object)  # damage deep inside shows at the first request
+            await wait_until(knows_the_object)  # damage in later pages shows at the first request
 
     asyncio.run(main())
-    assert sum("cache of sums is damaged" in line for line in caplog.messages) == 1
+    assert sum("cache of checksums is damaged" in line for line in caplog.messages) == 1
     assert not any("goroutine" in line for line in caplog.messages)
     assert cache.exists()
 
@@ -79,7 +79,7 @@ def test_a_command_works_with_a_cache_that_cannot_be_opened(installation: Path) 
 
 
 @pytest.mark.parametrize("part", ["head", "middle"])
-def test_a_damaged_queue_is_made_again_and_takes_work(
+def test_a_damaged_queue_is_rebuilt_and_accepts_tasks(
     installation: Path, caplog: pytest.LogCaptureFixture, part: str
 ) -> None:
     worker.enqueue("video_1")
@@ -92,17 +92,17 @@ def test_a_damaged_queue_is_made_again_and_takes_work(
     assert sum("queue is damaged" in line for line in caplog.messages) == 1
 
 
-def test_a_sound_queue_is_left_alone() -> None:
+def test_an_intact_queue_is_kept() -> None:
     worker.enqueue("video_1")
     forget()
     worker.enqueue("video_2")
     assert [task.args[0] for task in worker.queue().huey.pending()] == ["video_1", "video_2"]
 
 
-def test_pages_that_were_damaged_after_the_build_are_not_taken_for_built(
+def test_pages_damaged_after_the_build_are_built_again(
     installation: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A disk that was full, or a file that somebody deleted."""
+    """By a full disk, or by a deleted file."""
     monkeypatch.setenv("REFLEX_WEB_WORKDIR", str(installation / "web"))
     pages = installation / "web" / frontend.PAGES
     pages.mkdir(parents=True)
@@ -118,5 +118,5 @@ def test_pages_that_were_damaged_after_the_build_are_not_taken_for_built(
     (pages / "other.html").unlink()
     assert not frontend.is_built()
     assert sum("built pages are damaged" in line for line in caplog.messages) == 2
-    stamp.write_text(stamp.read_text().splitlines()[0])  # of the version before
+    stamp.write_text(stamp.read_text().splitlines()[0])  # from an earlier version
     assert not frontend.is_built()

@@ -1,4 +1,4 @@
-"""Programs that end with the process that asked for them, even if that one is killed."""
+"""Programs that end with their parent process, even if it is killed."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ from videovault.embedded import launch
 
 pytestmark = pytest.mark.process
 
-# Starts the command line that its argument describes, and waits to be killed.
+# Starts the command line given as argument, and waits to be killed.
 PARENT = """
 import subprocess, sys, time
 from videovault.embedded import launch
@@ -20,7 +20,7 @@ time.sleep(600)
 WATCHER = """
 import os, sys
 from videovault.embedded import launch
-sys.exit(launch.watch(os.getppid(), sys.argv[1:]))
+sys.exit(launch.run_until_parent_ends(os.getppid(), sys.argv[1:]))
 """
 
 
@@ -34,20 +34,20 @@ def _kill_parent_of(command: str) -> tuple[int, int]:
     return sleeper, above
 
 
-def test_the_program_gets_its_arguments_and_its_exit_code_comes_back() -> None:
+def test_arguments_and_exit_code_are_passed_on() -> None:
     program = [sys.executable, "-c", "import sys; print(sys.argv[1:]); sys.exit(7)", "a b", "--c"]
     done = subprocess.run(launch.command(program), stdout=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, done.stdout) == (7, "['a b', '--c']\n")
 
 
 @linux_only
-def test_a_killed_parent_takes_the_program_along() -> None:
+def test_the_program_ends_when_its_parent_is_killed() -> None:
     sleeper, _ = _kill_parent_of(f"launch.command({SLEEPER!r})")
     wait_until_gone(sleeper)
 
 
 @linux_only
-def test_a_program_whose_parent_has_ended_already_does_not_start() -> None:
+def test_a_program_whose_parent_has_ended_does_not_start() -> None:
     command = launch.command([sys.executable, "-c", "print('started')"])
     command[4] = "1"  # the process id of another parent than ours
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
@@ -55,7 +55,7 @@ def test_a_program_whose_parent_has_ended_already_does_not_start() -> None:
 
 
 @linux_only
-def test_where_the_system_cannot_tell_a_watcher_takes_the_program_along() -> None:
+def test_without_prctl_a_watcher_ends_the_program() -> None:
     sleeper, watcher = _kill_parent_of(f"[sys.executable, '-c', {WATCHER!r}, *{SLEEPER!r}]")
     wait_until_gone(sleeper)
     wait_until_gone(watcher)

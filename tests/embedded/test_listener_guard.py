@@ -1,4 +1,4 @@
-"""The guard of the listener on sockets of this process: which connections it closes, and which it leaves alone."""
+"""Which connections the listener guard closes, on sockets of this process."""
 
 import socket
 from collections.abc import Iterator
@@ -59,35 +59,35 @@ def closed(clients: list[socket.socket]) -> list[bool]:
     return [is_closed(client, 0.2) for client in clients]
 
 
-def test_an_address_keeps_as_many_as_it_may_have_and_loses_the_newest(listener: Listener) -> None:
+def test_connections_over_the_limit_per_address_are_closed_newest_first(listener: Listener) -> None:
     guard = listener.guard(per_address=2, delivered={})
     first = [listener.connect("127.0.0.2") for _ in range(2)]
-    guard.look()
+    guard.check()
     later = listener.connect("127.0.0.2")
     other = listener.connect("127.0.0.3")
-    guard.look()
+    guard.check()
     assert closed([*first, later, other]) == [False, False, True, False]
 
 
-def test_connections_that_were_never_answered_go_first(listener: Listener) -> None:
+def test_connections_that_were_never_answered_are_closed_first(listener: Listener) -> None:
     silent = listener.connect("127.0.0.2")
     playing = listener.connect("127.0.0.2", answered=True)
-    listener.guard(per_address=1, delivered={}).look()
+    listener.guard(per_address=1, delivered={}).check()
     assert closed([silent, playing]) == [True, False]
 
 
 def test_a_trusted_proxy_is_exempt_from_the_limit_per_address_only(listener: Listener) -> None:
     proxied = [listener.connect("127.0.0.1") for _ in range(4)]
-    listener.guard(per_address=1, delivered={}).look()
+    listener.guard(per_address=1, delivered={}).check()
     assert not any(closed(proxied))
-    listener.guard(per_address=1, total=3, delivered={}).look()
+    listener.guard(per_address=1, total=3, delivered={}).check()
     assert sum(closed(proxied)) == 1
 
 
-def test_who_has_the_most_gives_way_when_the_total_is_reached(listener: Listener) -> None:
+def test_at_the_total_limit_the_address_with_most_connections_loses_some(listener: Listener) -> None:
     attacker = [listener.connect("127.0.0.2") for _ in range(8)]
     users = [listener.connect(f"127.0.0.{number}") for number in range(3, 6)]
-    listener.guard(total=6, delivered={}).look()
+    listener.guard(total=6, delivered={}).check()
     assert not any(closed(users))
     assert sum(closed(attacker)) == 5
 
@@ -101,7 +101,7 @@ def test_an_unfinished_message_beyond_the_limit_closes_its_socket_but_delivered_
     sides = dict(zip(clients, listener.accepted, strict=True))
     for client in clients.values():
         delivered[client.getsockname()] = 0
-    guard.look()
+    guard.check()
     for name, client in clients.items():
         left = MAX_UNFINISHED_BYTES + 1
         while left and name != "unread":
@@ -109,13 +109,13 @@ def test_an_unfinished_message_beyond_the_limit_closes_its_socket_but_delivered_
             left -= len(
                 sides[name].recv(4096, socket.MSG_WAITALL) if left >= 4096 else sides[name].recv(left)
             )
-    clients["unread"].sendall(b"x" * 4096)  # waits in the kernel for who keeps pace
+    clients["unread"].sendall(b"x" * 4096)  # still in the kernel's buffer
     delivered[clients["delivering"].getsockname()] += MAX_UNFINISHED_BYTES
-    guard.look()
+    guard.check()
     assert closed(list(clients.values())) == [True, False, False]
 
 
-def test_a_flood_between_two_looks_closes_its_socket_though_a_message_came_before_it(
+def test_a_flood_between_two_checks_closes_its_socket_despite_a_delivered_message(
     listener: Listener,
 ) -> None:
     delivered: dict[tuple[str, int], int] = {}
@@ -125,16 +125,16 @@ def test_a_flood_between_two_looks_closes_its_socket_though_a_message_came_befor
         delivered[client.getsockname()] = 0
     _send(
         clients[0], listener.accepted[0], MAX_HEADER_BYTES + MAX_UNFINISHED_BYTES + 1
-    )  # before the first look
-    guard.look()
+    )  # before the first check
+    guard.check()
     _send(clients[1], listener.accepted[1], 100 + MAX_UNFINISHED_BYTES + OVERHEAD_BYTES)
     delivered[clients[1].getsockname()] += 100
-    guard.look()
+    guard.check()
     assert closed(clients) == [True, True]
 
 
 def _send(client: socket.socket, side: socket.socket, size: int) -> None:
-    """Send so many bytes and read them on the server's side."""
+    """Send ``size`` bytes and read them on the server's side."""
     while size:
         client.sendall(b"x" * min(size, 4096))
         size -= len(side.recv(min(size, 4096), socket.MSG_WAITALL))

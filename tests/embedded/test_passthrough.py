@@ -1,4 +1,4 @@
-"""Downloads through the app's own port, with the real embedded S3 behind it."""
+"""Downloads through the app's port, from the real embedded S3."""
 
 import socket
 import subprocess
@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from tests.embedded.passthrough_client import BODY, KEY, PUBLIC, PassThroughClient, error_of, link_to
+from tests.support.app import free_port
 from tests.support.embedded_s3 import EmbeddedS3, running_s3
 from tests.support.waiting import HANG_SECONDS
 from videovault import installation
@@ -21,8 +22,8 @@ from videovault.config import settings
 from videovault.embedded.passthrough import signed_host
 
 
-def test_a_signed_link_answers_with_the_whole_video(browser: PassThroughClient, link: str) -> None:
-    answer = browser.get(link)
+def test_a_signed_link_answers_with_the_whole_video(client: PassThroughClient, link: str) -> None:
+    answer = client.get(link)
     assert answer.status_code == 200
     assert answer.content == BODY
     assert answer.headers["content-type"] == "video/mp4"
@@ -30,8 +31,8 @@ def test_a_signed_link_answers_with_the_whole_video(browser: PassThroughClient, 
     assert answer.headers["content-length"] == str(len(BODY))
 
 
-def test_a_video_can_do_no_more_than_be_looked_at(browser: PassThroughClient, link: str) -> None:
-    headers = browser.get(link).headers
+def test_a_video_is_served_in_a_sandbox(client: PassThroughClient, link: str) -> None:
+    headers = client.get(link).headers
     assert headers["x-content-type-options"] == "nosniff"
     assert "sandbox" in headers["content-security-policy"]
     assert "default-src 'none'" in headers["content-security-policy"]
@@ -41,18 +42,18 @@ def test_a_video_can_do_no_more_than_be_looked_at(browser: PassThroughClient, li
     assert not [name for name in headers if name.startswith("x-amz-")]
 
 
-def test_head_tells_the_same_without_the_video(
-    browser: PassThroughClient, embedded_s3: EmbeddedS3, link: str
+def test_head_answers_with_the_same_headers(
+    client: PassThroughClient, embedded_s3: EmbeddedS3, link: str
 ) -> None:
-    answer = browser.request("HEAD", link_to(embedded_s3, KEY, "head_object"), headers={"Range": "bytes=0-9"})
+    answer = client.request("HEAD", link_to(embedded_s3, KEY, "head_object"), headers={"Range": "bytes=0-9"})
     assert (answer.status_code, answer.content) == (200, b"")
     assert answer.headers["content-length"] == str(len(BODY))
-    assert answer.headers["etag"] == browser.get(link).headers["etag"]
+    assert answer.headers["etag"] == client.get(link).headers["etag"]
 
 
 @pytest.mark.usefixtures("link")
 def test_the_file_name_and_type_in_the_link_are_used(
-    browser: PassThroughClient, embedded_s3: EmbeddedS3
+    client: PassThroughClient, embedded_s3: EmbeddedS3
 ) -> None:
     disposition = "attachment; filename=\"clip.mp4\"; filename*=UTF-8''clip%C3%A9.mp4"
     named = link_to(
@@ -62,14 +63,14 @@ def test_the_file_name_and_type_in_the_link_are_used(
         ResponseContentType="application/octet-stream",
         ResponseCacheControl="no-store",
     )
-    headers = browser.get(named, headers={"Range": "bytes=0-0"}).headers
+    headers = client.get(named, headers={"Range": "bytes=0-0"}).headers
     assert headers["content-disposition"] == disposition
     assert headers["content-type"] == "application/octet-stream"
     assert headers["cache-control"] == "no-store"
 
 
 def test_a_link_that_was_changed_or_has_expired_is_refused(
-    browser: PassThroughClient, embedded_s3: EmbeddedS3, link: str
+    client: PassThroughClient, embedded_s3: EmbeddedS3, link: str
 ) -> None:
     signature = link.rsplit("=", 1)[1]
     for wrong in (
@@ -81,80 +82,78 @@ def test_a_link_that_was_changed_or_has_expired_is_refused(
         link_to(embedded_s3, KEY, "put_object"),
         link_to(embedded_s3, KEY, "head_object"),
     ):
-        answer = browser.get(wrong)
+        answer = client.get(wrong)
         assert answer.status_code == 403
         assert error_of(answer) == "FORBIDDEN"
         assert answer.headers["cache-control"] == "no-store"
 
 
-def test_only_looking_is_allowed(browser: PassThroughClient, embedded_s3: EmbeddedS3) -> None:
-    answer = browser.request("PUT", link_to(embedded_s3, "new.mp4", "put_object"))
+def test_other_methods_than_get_and_head_are_refused(
+    client: PassThroughClient, embedded_s3: EmbeddedS3
+) -> None:
+    answer = client.request("PUT", link_to(embedded_s3, "new.mp4", "put_object"))
     assert answer.status_code == 405
     assert error_of(answer) == "METHOD_NOT_ALLOWED"
     assert not (embedded_s3.folder / "new.mp4").exists()
 
 
-def test_what_is_not_there_is_404(browser: PassThroughClient, embedded_s3: EmbeddedS3) -> None:
+def test_an_unknown_key_is_404(client: PassThroughClient, embedded_s3: EmbeddedS3) -> None:
     for key in ("users/7/none.mp4", "users/7", f"{KEY}/beneath.mp4"):
-        answer = browser.get(link_to(embedded_s3, key))
+        answer = client.get(link_to(embedded_s3, key))
         assert answer.status_code == 404
         assert error_of(answer) == "NOT_FOUND"
 
 
-def test_listing_the_bucket_is_not_passed_on(browser: PassThroughClient, embedded_s3: EmbeddedS3) -> None:
+def test_the_bucket_cannot_be_listed(client: PassThroughClient, embedded_s3: EmbeddedS3) -> None:
     listing = embedded_s3.client(PUBLIC).generate_presigned_url(
         "list_objects_v2", Params={"Bucket": embedded_s3.bucket}
     )
     path = listing.removeprefix(PUBLIC)
-    assert browser.get(path.replace("?", "/?", 1)).status_code == 403
-    assert browser.get(path).text == "a page"
+    assert client.get(path.replace("?", "/?", 1)).status_code == 403
+    assert client.get(path).text == "a page"
 
 
 def test_a_symbolic_link_does_not_lead_out_of_the_bucket(
-    browser: PassThroughClient, embedded_s3: EmbeddedS3, tmp_path: Path
+    client: PassThroughClient, embedded_s3: EmbeddedS3, tmp_path: Path
 ) -> None:
     (tmp_path / "secret.mp4").write_bytes(b"secret")
     folder = embedded_s3.folder / "linked"
     folder.symlink_to(tmp_path)
     (embedded_s3.folder / "linked.mp4").symlink_to(tmp_path / "secret.mp4")
     for key in ("linked/secret.mp4", "linked.mp4"):
-        assert browser.get(link_to(embedded_s3, key)).status_code == 404
+        assert client.get(link_to(embedded_s3, key)).status_code == 404
 
 
-def test_everything_else_goes_to_the_app(browser: PassThroughClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert browser.get("/gallery").text == "a page"
-    assert browser.get("/videovaults/x").text == "a page"
+def test_all_other_requests_go_to_the_app(client: PassThroughClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert client.get("/gallery").text == "a page"
+    assert client.get("/videovaults/x").text == "a page"
     monkeypatch.setenv("AWS_S3_BUCKET_NAME", "elsewhere")
     settings.cache_clear()
-    assert browser.get("/videovault/x?X-Amz-Signature=1").text == "a page"
+    assert client.get("/videovault/x?X-Amz-Signature=1").text == "a page"
 
 
 @pytest.mark.process
-def test_a_stopped_s3_is_502_and_a_restarted_one_is_used_again(
-    tmp_path: Path, public_url: pytest.MonkeyPatch
-) -> None:
+def test_a_stopped_s3_is_502_until_it_is_restarted(tmp_path: Path, public_url: pytest.MonkeyPatch) -> None:
     public_url.setenv("DATA_DIR", str(tmp_path))
-    browser = PassThroughClient()
+    client = PassThroughClient()
     with running_s3(tmp_path) as server:
         server.client().put_object(**server.at("clip.mp4"), Body=b"video")
         link = link_to(server, "clip.mp4")
-        assert browser.get(link).content == b"video"
-    answer = browser.get(link)
+        assert client.get(link).content == b"video"
+    answer = client.get(link)
     assert answer.status_code == 502
     assert error_of(answer) == "STORAGE_FAILED"
     with running_s3(tmp_path):
-        assert browser.get(link).content == b"video"
+        assert client.get(link).content == b"video"
 
 
 @pytest.fixture
 def served(embedded_s3: EmbeddedS3, tmp_path: Path, public_url: pytest.MonkeyPatch) -> Iterator[str]:
-    """The address of a real server with nothing but the pass-through in it."""
+    """The address of a real server with only the pass-through in it."""
     public_url.setenv("DATA_DIR", str(embedded_s3.data_dir))
     source = "from videovault.embedded.passthrough import PassThrough\napp = PassThrough(None)\n"
     (tmp_path / "served.py").write_text(source)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     program = [sys.executable, "-m", "granian", "--interface", "asgi", "--port", str(port)]
     root = Path(__file__).parents[2]
     server = subprocess.Popen([*program, "--working-dir", str(tmp_path), "served:app"], cwd=root)
@@ -186,50 +185,50 @@ def test_a_real_server_sends_the_whole_video_and_parts_of_it(served: str, link: 
 
 
 class _Listener(BaseHTTPRequestHandler):
-    """Stands where the S3 stands, and writes down what reaches it."""
+    """Listens on the port of the S3 and records the headers of requests."""
 
-    heard: list[dict[str, str]]
+    received: list[dict[str, str]]
 
     def do_GET(self) -> None:
-        self.heard.append({name.lower(): value for name, value in self.headers.items()})
+        self.received.append({name.lower(): value for name, value in self.headers.items()})
         self.send_response(403)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Keeps the test's output clean."""
+        """Nothing on stderr."""
 
 
 @pytest.fixture
-def heard(tmp_path: Path, public_url: pytest.MonkeyPatch) -> Iterator[list[dict[str, str]]]:
-    """The headers of every request that reaches the place of the S3."""
-    _Listener.heard = []
+def received(tmp_path: Path, public_url: pytest.MonkeyPatch) -> Iterator[list[dict[str, str]]]:
+    """The headers of every request to the port of the S3."""
+    _Listener.received = []
     with HTTPServer(("127.0.0.1", 0), _Listener) as server:
         made = replace(installation.load_or_create(tmp_path), s3_port=server.server_port)
         public_url.setattr(installation, "load_or_create", lambda _folder: made)
         public_url.setenv("DATA_DIR", str(tmp_path))
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield _Listener.heard
+        yield _Listener.received
         server.shutdown()
         thread.join()
 
 
-def test_cookies_and_tokens_of_the_app_stay_in_the_app(heard: list[dict[str, str]]) -> None:
-    browser = PassThroughClient()
+def test_cookies_and_tokens_are_not_passed_on(received: list[dict[str, str]]) -> None:
+    client = PassThroughClient()
     private = {"Cookie": "videovault_session=1", "Authorization": "Bearer 1", "X-Amz-Meta-Owner": "me"}
-    browser.get("/videovault/clip.mp4?X-Amz-Signature=1", headers=private)
-    (headers,) = heard
+    client.get("/videovault/clip.mp4?X-Amz-Signature=1", headers=private)
+    (headers,) = received
     assert headers["host"] == "videos.example.org:8443"
     assert not headers.keys() & {"cookie", "authorization", "x-amz-meta-owner", "x-forwarded-for"}
 
 
-def test_a_request_without_a_signature_never_reaches_the_s3(heard: list[dict[str, str]]) -> None:
-    browser = PassThroughClient()
-    answer = browser.get("/videovault/clip.mp4?X-Amz-Expires=900")
+def test_a_request_without_a_signature_never_reaches_the_s3(received: list[dict[str, str]]) -> None:
+    client = PassThroughClient()
+    answer = client.get("/videovault/clip.mp4?X-Amz-Expires=900")
     assert answer.status_code == 403
     assert error_of(answer) == "FORBIDDEN"
-    assert heard == []
+    assert received == []
 
 
 @pytest.mark.parametrize(
@@ -245,7 +244,7 @@ def test_a_request_without_a_signature_never_reaches_the_s3(heard: list[dict[str
 )
 def test_the_host_is_the_one_that_boto3_signs(
     embedded_s3: EmbeddedS3,
-    browser: PassThroughClient,
+    client: PassThroughClient,
     monkeypatch: pytest.MonkeyPatch,
     base_url: str,
     host: str,
@@ -257,4 +256,85 @@ def test_the_host_is_the_one_that_boto3_signs(
     signed = embedded_s3.client(base_url).generate_presigned_url(
         "get_object", Params=embedded_s3.at("host.mp4")
     )
-    assert browser.get(signed[signed.index("/videovault/") :]).content == b"video"
+    assert client.get(signed[signed.index("/videovault/") :]).content == b"video"
+
+
+@pytest.mark.parametrize(
+    ("range_", "first", "last"),
+    [
+        ("bytes=0-9", 0, 9),
+        ("bytes=300000-", 300_000, len(BODY) - 1),
+        ("bytes=-5", len(BODY) - 5, len(BODY) - 1),
+        ("bytes=1048570-99999999", 1_048_570, len(BODY) - 1),
+        ("bytes=-99999999", 0, len(BODY) - 1),
+    ],
+)
+def test_a_range_is_answered_with_206(
+    client: PassThroughClient, link: str, range_: str, first: int, last: int
+) -> None:
+    answer = client.get(link, headers={"Range": range_})
+    assert answer.status_code == 206
+    assert answer.headers["content-range"] == f"bytes {first}-{last}/{len(BODY)}"
+    assert answer.headers["content-length"] == str(last - first + 1)
+    assert answer.content == BODY[first : last + 1]
+    assert answer.headers["content-type"] == "video/mp4"
+
+
+def test_a_range_beyond_the_end_is_416_with_the_size(client: PassThroughClient, link: str) -> None:
+    answer = client.get(link, headers={"Range": "bytes=99999999-"})
+    assert answer.status_code == 416
+    assert answer.headers["content-range"] == f"bytes */{len(BODY)}"
+
+
+@pytest.mark.parametrize("range_", ["bytes=abc", "frames=1-2", "bytes=", "1-2"])
+def test_an_invalid_range_is_ignored(client: PassThroughClient, link: str, range_: str) -> None:
+    answer = client.get(link, headers={"Range": range_})
+    assert answer.status_code == 200
+    assert answer.content == BODY
+
+
+def test_if_range_continues_only_the_same_video(client: PassThroughClient, link: str) -> None:
+    etag = client.get(link).headers["etag"]
+    same = client.get(link, headers={"Range": "bytes=10-19", "If-Range": etag})
+    assert (same.status_code, same.content) == (206, BODY[10:20])
+    other = client.get(link, headers={"Range": "bytes=10-19", "If-Range": '"another"'})
+    assert (other.status_code, other.content) == (200, BODY)
+
+
+def test_a_cached_video_is_not_sent_again(client: PassThroughClient, link: str) -> None:
+    first = client.get(link).headers
+    for condition in (
+        {"If-None-Match": first["etag"]},
+        {"If-None-Match": f'"x", W/{first["etag"]}'},
+        {"If-Modified-Since": first["last-modified"]},
+    ):
+        answer = client.get(link, headers=condition)
+        assert (answer.status_code, answer.content) == (304, b"")
+        assert answer.headers["etag"] == first["etag"]
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        {"If-None-Match": '"another"'},
+        {"If-Modified-Since": "Sat, 01 Jan 2000 00:00:00 GMT"},
+        {"If-Modified-Since": "some day"},
+        {"If-Unmodified-Since": "some day"},
+        {"If-Match": "*"},
+    ],
+)
+def test_conditions_that_are_met_or_invalid_change_nothing(
+    client: PassThroughClient, link: str, condition: dict[str, str]
+) -> None:
+    assert client.get(link, headers=condition).content == BODY
+
+
+@pytest.mark.parametrize(
+    "condition", [{"If-Match": '"another"'}, {"If-Unmodified-Since": "Sat, 01 Jan 2000 00:00:00 GMT"}]
+)
+def test_a_failed_precondition_is_412(
+    client: PassThroughClient, link: str, condition: dict[str, str]
+) -> None:
+    answer = client.get(link, headers=condition)
+    assert answer.status_code == 412
+    assert error_of(answer) == "PRECONDITION_FAILED"

@@ -1,4 +1,4 @@
-"""The embedded S3 with boto3: what the storage gateway may rely on, and what it must not."""
+"""The embedded S3 with boto3: what the storage gateway may rely on, and what it may not."""
 
 import base64
 import socket
@@ -22,7 +22,7 @@ MIB = 1 << 20
 
 @pytest.fixture
 def own_s3(tmp_path: Path) -> Iterator[EmbeddedS3]:
-    """A server of the test's own, which it may stop."""
+    """A server that the test may stop."""
     with running_s3(tmp_path) as server:
         yield server
 
@@ -37,12 +37,12 @@ def _upload_in_parts(server: EmbeddedS3, key: str, parts: list[bytes]) -> None:
     client.complete_multipart_upload(**where, UploadId=upload, MultipartUpload={"Parts": done})
 
 
-def test_the_bucket_is_there_from_the_start(embedded_s3: EmbeddedS3) -> None:
+def test_the_bucket_exists_from_the_start(embedded_s3: EmbeddedS3) -> None:
     names = [bucket["Name"] for bucket in embedded_s3.client().list_buckets()["Buckets"]]
     assert names == [embedded_s3.bucket]
 
 
-def test_what_was_put_comes_back_and_is_a_plain_file_for_its_user_only(embedded_s3: EmbeddedS3) -> None:
+def test_an_object_is_a_plain_file_readable_by_its_user_only(embedded_s3: EmbeddedS3) -> None:
     client, where = embedded_s3.client(), embedded_s3.at("put/clip é.mp4")
     client.put_object(**where, Body=b"moving pictures", ContentType="video/mp4")
     assert client.get_object(**where)["Body"].read() == b"moving pictures"
@@ -53,7 +53,7 @@ def test_what_was_put_comes_back_and_is_a_plain_file_for_its_user_only(embedded_
     assert embedded_s3.folder.stat().st_mode & 0o077 == 0
 
 
-def test_the_etag_is_the_crc32_of_the_whole_object_although_it_came_in_parts(embedded_s3: EmbeddedS3) -> None:
+def test_the_etag_of_a_multipart_upload_is_the_crc32_of_the_object(embedded_s3: EmbeddedS3) -> None:
     parts = [b"a" * 6 * MIB, b"b" * 5 * MIB, b"end"]
     _upload_in_parts(embedded_s3, "parts/one.mp4", parts)
     found = embedded_s3.client().head_object(**embedded_s3.at("parts/one.mp4"))
@@ -61,8 +61,8 @@ def test_the_etag_is_the_crc32_of_the_whole_object_although_it_came_in_parts(emb
     assert found["ETag"] == f'"{zlib.crc32(b"".join(parts)):08x}"'
 
 
-def test_damage_on_the_way_shows_in_the_etag_though_the_upload_is_accepted(embedded_s3: EmbeddedS3) -> None:
-    """The S3 does not check x-amz-checksum-crc32 itself, so whoever uploads compares the ETag."""
+def test_a_corrupted_upload_is_accepted_but_shows_in_the_etag(embedded_s3: EmbeddedS3) -> None:
+    """The S3 does not check x-amz-checksum-crc32 itself, so the client has to compare the ETag."""
     client, where = embedded_s3.client(), embedded_s3.at("damaged.mp4")
     announced = base64.b64encode(zlib.crc32(b"what was meant").to_bytes(4, "big")).decode()
     client.put_object(**where, Body=b"what arrived!!", ChecksumCRC32=announced)
@@ -87,12 +87,12 @@ def test_a_link_signed_for_the_apps_address_verifies_with_its_host_only(embedded
     assert httpx.get(here).status_code == 403
 
 
-def test_without_the_right_key_nothing_opens(embedded_s3: EmbeddedS3) -> None:
-    stranger = EmbeddedS3(
+def test_without_the_right_key_access_is_refused(embedded_s3: EmbeddedS3) -> None:
+    intruder = EmbeddedS3(
         embedded_s3.endpoint, embedded_s3.access_key, "guessed", embedded_s3.data_dir, embedded_s3.process
     )
     with pytest.raises(ClientError, match="SignatureDoesNotMatch"):
-        stranger.client().list_objects_v2(Bucket=stranger.bucket)
+        intruder.client().list_objects_v2(Bucket=intruder.bucket)
     assert httpx.get(f"{embedded_s3.endpoint}/{embedded_s3.bucket}?list-type=2").status_code >= 400
 
 
@@ -103,7 +103,7 @@ def test_the_keys_are_not_on_the_command_line(embedded_s3: EmbeddedS3) -> None:
 
 
 @pytest.mark.process
-def test_after_a_restart_objects_their_sums_and_types_are_still_known(tmp_path: Path) -> None:
+def test_objects_keep_their_checksums_and_types_after_a_restart(tmp_path: Path) -> None:
     with running_s3(tmp_path) as server:
         where = server.at("kept/clip.mp4")
         server.client().put_object(**where, Body=b"kept", ContentType="video/mp4")
@@ -117,7 +117,7 @@ def test_after_a_restart_objects_their_sums_and_types_are_still_known(tmp_path: 
 
 
 @pytest.mark.process
-def test_a_restart_in_the_middle_of_an_upload_forgets_it_and_its_leftovers_go(own_s3: EmbeddedS3) -> None:
+def test_a_restart_during_an_upload_discards_it_and_its_files(own_s3: EmbeddedS3) -> None:
     client, where = own_s3.client(), own_s3.at("cut/one.mp4")
     upload = client.create_multipart_upload(**where)["UploadId"]
     client.upload_part(**where, UploadId=upload, PartNumber=1, Body=b"x" * 5 * MIB)
@@ -130,14 +130,14 @@ def test_a_restart_in_the_middle_of_an_upload_forgets_it_and_its_leftovers_go(ow
             again.client().upload_part(**where, UploadId=upload, PartNumber=2, Body=b"x")
 
 
-def test_a_missing_rclone_is_told_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_rclone_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
     monkeypatch.setattr("sysconfig.get_path", lambda _name: str(tmp_path))
     with pytest.raises(ConfigurationError, match="rclone, which is not installed"):
         s3.rclone_path()
 
 
-def test_the_users_own_rclone_settings_and_our_secrets_are_kept_away_from_it(
+def test_rclone_gets_neither_the_users_rclone_settings_nor_our_secrets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RCLONE_READ_ONLY", "true")
@@ -171,7 +171,7 @@ def _installation(server: EmbeddedS3) -> installation.Installation:
 def test_another_process_of_this_machine_gets_nothing_from_its_port(
     embedded_s3: EmbeddedS3, method: str, path: str, host: str
 ) -> None:
-    """By requests without a signature, with one that was made up, and with an access key that was seen somewhere."""
+    """With requests without a signature, with an invented one, and with a known access key."""
     key, port = "videos/raw/secret.mp4", int(embedded_s3.endpoint.rpartition(":")[2])
     embedded_s3.client().put_object(**embedded_s3.at(key), Body=b"of the owner only")
     before = sorted(embedded_s3.folder.parent.rglob("*"))

@@ -1,4 +1,4 @@
-"""A signal that ends the server is heard by the lifespan, too, and still by the server itself."""
+"""A stop signal reaches the lifespan and the server's own handler."""
 
 import asyncio
 import signal
@@ -13,33 +13,33 @@ from videovault.embedded.process import on_stop_signal
 
 pytestmark = pytest.mark.process
 
-# A server as granian is one: its own handler, set in the event loop, decides when it ends.
+# Like granian: its own handler in the event loop decides when it ends.
 SERVER = """
 import asyncio, signal
-from videovault.embedded.process import told_to_stop
+from videovault.embedded.process import on_stop_signal
 async def main():
-    heard, stopped = asyncio.Event(), asyncio.Event()
+    called, stopped = asyncio.Event(), asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
-    with told_to_stop(heard.set):
+    with on_stop_signal(called.set):
         print("ready", flush=True)
-        await heard.wait()
-        print("heard", flush=True)
+        await called.wait()
+        print("called", flush=True)
         await stopped.wait()
         print("stopped", flush=True)
 asyncio.run(main())
 """
 
 
-def test_both_hear_it() -> None:
+def test_both_handlers_are_called() -> None:
     with subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout
         assert server.stdout.readline() == "ready\n"
         server.send_signal(signal.SIGTERM)
-        assert server.communicate(timeout=HANG_SECONDS)[0] == "heard\nstopped\n"
+        assert server.communicate(timeout=HANG_SECONDS)[0] == "called\nstopped\n"
     assert server.returncode == 0
 
 
-def test_handlers_are_as_before_afterwards() -> None:
+def test_handlers_are_restored_afterwards() -> None:
     async def use() -> None:
         with on_stop_signal(lambda: None):
             assert signal.getsignal(signal.SIGTERM) != before
@@ -49,7 +49,7 @@ def test_handlers_are_as_before_afterwards() -> None:
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_outside_the_main_thread_nothing_is_set() -> None:
+def test_outside_the_main_thread_no_handler_is_set() -> None:
     async def use() -> None:
         with on_stop_signal(lambda: None):
             assert signal.getsignal(signal.SIGTERM) == before
@@ -60,7 +60,7 @@ def test_outside_the_main_thread_nothing_is_set() -> None:
     def run() -> None:
         try:
             asyncio.run(use())
-        except BaseException as error:  # noqa: BLE001 - said in the main thread
+        except BaseException as error:  # noqa: BLE001 - reported in the main thread
             failures.append(error)
 
     thread = threading.Thread(target=run)

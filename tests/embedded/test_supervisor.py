@@ -1,4 +1,4 @@
-"""The embedded parts as the web process runs them, with a real rclone."""
+"""The embedded processes as the web process runs them, with a real rclone."""
 
 import asyncio
 import os
@@ -22,12 +22,12 @@ from videovault.embedded.supervisor import embedded_processes
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("own_settings")]
 
-# A web process: says that it is ready, then stays.
+# A web process: prints that it is ready, then sleeps.
 WEB_PROCESS = """
 import asyncio
-from videovault.embedded.supervisor import embedded_parts
+from videovault.embedded.supervisor import embedded_processes
 async def main():
-    async with embedded_parts():
+    async with embedded_processes():
         print("ready", flush=True)
         await asyncio.sleep(600)
 asyncio.run(main())
@@ -36,7 +36,7 @@ asyncio.run(main())
 
 @pytest.fixture
 def s3_only(own_settings: pytest.MonkeyPatch) -> None:
-    """Settings that call for the S3, and for neither studio nor worker."""
+    """Settings with the embedded S3, but neither studio nor worker."""
     own_settings.setenv("SCRIPT_WEBHOOK_URL", "")
     own_settings.setenv("VIDEO_WEBHOOK_URL", "")
     own_settings.setenv("WORKERS", "0")
@@ -54,13 +54,13 @@ def _s3_answers() -> bool:
     )
     try:
         client.head_bucket(Bucket=EMBEDDED_BUCKET)
-    except Exception:  # noqa: BLE001 - whatever goes wrong, it does not answer
+    except Exception:  # noqa: BLE001 - any error means that it does not answer
         return False
     return True
 
 
 def _s3_processes() -> list[int]:
-    """The process ids of whatever serves this installation's S3."""
+    """The ids of the processes that serve this installation's S3."""
     return _processes_with(f"127.0.0.1:{settings().installation.s3_port}")
 
 
@@ -78,7 +78,7 @@ def _content(file: Path) -> bytes:
 
 @linux_only
 @pytest.mark.usefixtures("s3_only")
-def test_the_s3_runs_for_the_length_of_the_block() -> None:
+def test_the_s3_runs_inside_the_block_only() -> None:
     async def main() -> list[int]:
         async with embedded_processes():
             assert await asyncio.to_thread(_s3_answers)
@@ -91,7 +91,7 @@ def test_the_s3_runs_for_the_length_of_the_block() -> None:
 
 @linux_only
 @pytest.mark.usefixtures("s3_only")
-def test_a_killed_s3_comes_back() -> None:
+def test_a_killed_s3_is_restarted() -> None:
     async def main() -> None:
         async with embedded_processes():
             (first,) = _s3_processes()
@@ -106,7 +106,7 @@ def test_a_killed_s3_comes_back() -> None:
 
 @linux_only
 @pytest.mark.usefixtures("s3_only")
-def test_a_second_process_does_without_and_takes_over_when_the_first_ends(
+def test_a_second_process_takes_over_when_the_first_ends(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(supervisor, "LOCK_WAIT_SECONDS", 0.3)
@@ -128,7 +128,7 @@ def test_a_second_process_does_without_and_takes_over_when_the_first_ends(
 
 @linux_only
 @pytest.mark.usefixtures("s3_only")
-def test_a_killed_web_process_takes_the_parts_along() -> None:
+def test_the_embedded_processes_end_when_the_web_process_is_killed() -> None:
     root = Path(__file__).parents[2]
     environment = {**os.environ, "PYTHONPATH": str(root)}
     web = subprocess.Popen([sys.executable, "-c", WEB_PROCESS], stdout=subprocess.PIPE, env=environment)
@@ -142,7 +142,7 @@ def test_a_killed_web_process_takes_the_parts_along() -> None:
 
 
 @pytest.mark.usefixtures("s3_only")
-def test_a_port_that_something_else_has_taken_is_replaced() -> None:
+def test_a_port_in_use_is_replaced() -> None:
     taken = settings().installation.s3_port
 
     async def main() -> None:
@@ -155,12 +155,12 @@ def test_a_port_that_something_else_has_taken_is_replaced() -> None:
     assert installation.load_or_create(settings().data_dir).s3_port != taken
 
 
-def test_by_default_everything_is_embedded_and_the_worker_comes_last() -> None:
-    names = [part.name for part in supervisor.processes_for(settings())]
+def test_by_default_everything_is_embedded_and_the_worker_starts_last() -> None:
+    names = [process.name for process in supervisor.processes_for(settings())]
     assert names == ["The embedded S3", "The embedded studio", "The worker"]
 
 
-def test_what_is_elsewhere_is_not_started(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_external_services_are_not_started(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_S3_BUCKET_NAME", "videos")
     monkeypatch.setenv("SCRIPT_WEBHOOK_URL", "https://n8n.example.org/script")
     monkeypatch.setenv("VIDEO_WEBHOOK_URL", "https://n8n.example.org/video")
@@ -168,7 +168,7 @@ def test_what_is_elsewhere_is_not_started(monkeypatch: pytest.MonkeyPatch) -> No
     assert supervisor.processes_for(settings()) == []
 
 
-def test_the_studio_is_told_its_port_folder_and_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_studio_gets_its_port_folder_and_mode(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STUDIO_MODE", "direct")
     studio = supervisor.processes_for(settings())[1]
     port, folder = settings().installation.studio_port, settings().data_dir / "studio"
@@ -181,7 +181,7 @@ def test_the_studio_is_told_its_port_folder_and_mode(monkeypatch: pytest.MonkeyP
 
 
 @linux_only
-def test_the_studio_is_given_its_key_and_starts_without_our_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_studio_gets_its_key_and_none_of_our_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     secrets = {
         "SECRET_KEY": ONE_KEY,
         "SMTP_URL": "smtp://me:a-secret-of-the-settings@mail.example",

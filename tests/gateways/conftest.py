@@ -1,4 +1,4 @@
-"""A server that misbehaves, and a Source that may reach it although it is on loopback."""
+"""A misbehaving server, and a Source that is allowed to use it although it is on loopback."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -20,7 +20,7 @@ def server() -> Iterator[NaughtyServer]:
 
 @pytest.fixture
 def make_source(server: NaughtyServer) -> Iterator[MakeSource]:
-    """Sources that may fetch from ``server``; keyword arguments change the policy, the rest go to Source."""
+    """Sources that may use ``server``; keyword arguments change the policy, ``inject`` is passed to Source."""
     made: list[Source] = []
 
     def make(
@@ -39,9 +39,6 @@ def make_source(server: NaughtyServer) -> Iterator[MakeSource]:
 @pytest.fixture
 def source(make_source: MakeSource) -> Source:
     return make_source()
-
-
-# Reading a source to its end, or to its failure.
 
 
 def read_all(stream: SourceStream, buffer_size: int = 100_000) -> bytes:

@@ -1,4 +1,4 @@
-"""The answers in ``data``: kinds of them from public bug reports and from the references of generators."""
+"""The replies in ``data``, from public bug reports and the API references of generators."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ def named(cases_of_file: list[Case]) -> list[str]:
 
 
 def sent(case: Case) -> bytes:
-    """The body as bytes, its host filled in."""
+    """The body as bytes, with the host filled in."""
     body = case["body"]
     return (body if isinstance(body, str) else json.dumps(body)).replace("{host}", HOST).encode()
 

@@ -1,4 +1,4 @@
-"""Containers are known by their first bytes: real files of every kind, and what only looks like one."""
+"""Containers are detected by their first bytes, and other files are described."""
 
 import io
 from contextlib import suppress
@@ -59,18 +59,16 @@ def _film(file_format: str, codec: str = "mpeg4", **options: str) -> bytes:
         ("mpegts", "mpeg2video", {"mpegts_m2ts_mode": "1"}, "ts"),
     ],
 )
-def test_a_video_is_known_by_its_first_bytes(
-    file_format: str, codec: str, options: dict[str, str], container: str
-) -> None:
+def test_container_is_detected(file_format: str, codec: str, options: dict[str, str], container: str) -> None:
     assert detect_container(_film(file_format, codec, **options)[:SNIFF_BYTES]) == container
 
 
-def test_quicktime_from_before_there_was_a_file_type_box_is_known() -> None:
+def test_old_quicktime_without_ftyp_is_detected() -> None:
     film = _film("mov")
     assert detect_container(film[int.from_bytes(film[:4], "big") :][:SNIFF_BYTES]) == "mov"
 
 
-def test_an_mp4_of_brands_that_nobody_has_heard_of_is_known() -> None:
+def test_mp4_with_unknown_brands_is_detected() -> None:
     assert detect_container(b"\x00\x00\x00\x18ftypdash\x00\x00\x00\x00iso5iso9" + bytes(100)) == "mp4"
 
 
@@ -78,7 +76,7 @@ def test_an_mp4_of_brands_that_nobody_has_heard_of_is_known() -> None:
     ("file_format", "codec", "name"),
     [("flv", "flv1", "FLV"), ("mpeg", "mpeg1video", "MPG"), ("asf", "wmv2", "WMV")],
 )
-def test_a_video_in_another_format_is_named(file_format: str, codec: str, name: str) -> None:
+def test_unsupported_video_format_is_named(file_format: str, codec: str, name: str) -> None:
     with pytest.raises(SourceError, match=f"a video in the format {name}; MP4, MOV"):
         detect_container(_film(file_format, codec)[:SNIFF_BYTES])
 
@@ -110,7 +108,7 @@ def test_a_video_in_another_format_is_named(file_format: str, codec: str, name: 
         (b"G", "plain text"),
     ],
 )
-def test_what_is_no_video_is_named(head: bytes, sentence: str) -> None:
+def test_other_file_is_described(head: bytes, sentence: str) -> None:
     with pytest.raises(SourceError) as refusal:
         detect_container(head[:SNIFF_BYTES])
     assert sentence in refusal.value.public_message
@@ -118,12 +116,12 @@ def test_what_is_no_video_is_named(head: bytes, sentence: str) -> None:
 
 
 @pytest.mark.parametrize("cut", range(1, 12))
-def test_text_cut_within_a_character_is_still_text(cut: int) -> None:
+def test_text_truncated_within_a_character_is_text(cut: int) -> None:
     with pytest.raises(SourceError, match="plain text"):
         detect_container(("\U0001f3ac" * 3).encode()[:cut])
 
 
 @given(st.binary(max_size=300), st.sampled_from(BEGINNINGS))
-def test_any_bytes_are_a_container_or_refused(rest: bytes, beginning: bytes) -> None:
+def test_any_bytes_are_detected_or_refused(rest: bytes, beginning: bytes) -> None:
     with suppress(SourceError):
         assert detect_container(beginning + rest) in get_args(Container)

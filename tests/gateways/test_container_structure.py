@@ -1,4 +1,4 @@
-"""Whether a file is whole is told from its own lengths, in few bytes, and garbage proves nothing."""
+"""Truncated files are detected by their declared lengths with few reads, and garbage proves nothing."""
 
 import random
 
@@ -26,15 +26,15 @@ def complete(container: str, data: bytes) -> bool | None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_whole_file_is_complete_and_one_that_was_cut_short_is_not(kind: str) -> None:
+def test_truncated_file_is_incomplete(kind: str) -> None:
     container, data = KINDS[kind]
     assert complete(container, data) is True
     assert complete(container, data[:-7]) is False
-    if kind != "recorded":  # it may end behind any of its pictures
+    if kind != "recorded":  # it may end after any frame
         assert complete(container, data[: len(data) * 2 // 3]) is False
 
 
-def test_an_mp4_that_was_never_finished_is_not_complete() -> None:
+def test_unfinished_mp4_is_incomplete() -> None:
     data = film()
     unfinished = data[: data.rindex(b"moov") - 4]
     at = unfinished.index(b"mdat") - 4
@@ -42,7 +42,7 @@ def test_an_mp4_that_was_never_finished_is_not_complete() -> None:
     assert complete("mp4", unfinished[:at] + bytes(4) + unfinished[at + 4 :]) is False  # length not yet known
 
 
-def test_what_follows_the_last_box_does_not_matter() -> None:
+def test_data_after_the_last_box_is_ignored() -> None:
     assert complete("mp4", film() + bytes(1000)) is True
     assert complete("mp4", film() + b"\x7f\xff\xff\xffnote" + bytes(10)) is True
 
@@ -59,11 +59,11 @@ def test_what_follows_the_last_box_does_not_matter() -> None:
         ("ts", film("mpegts", "mpeg2video")),
     ],
 )
-def test_what_cannot_be_told_is_not_known(container: str, data: bytes) -> None:
+def test_unknown_completeness(container: str, data: bytes) -> None:
     assert complete(container, data) is None
 
 
-def test_boxes_without_end_are_not_all_read() -> None:
+def test_number_of_boxes_read_is_limited() -> None:
     asked = []
 
     def read(at: int, count: int) -> bytes:
@@ -75,7 +75,7 @@ def test_boxes_without_end_are_not_all_read() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_damage_is_never_an_error_and_little_is_read(kind: str) -> None:
+def test_damaged_file_never_raises(kind: str) -> None:
     container, data = KINDS[kind]
     chance = random.Random(kind)  # noqa: S311 - the same damage every time
     for _ in range(200):

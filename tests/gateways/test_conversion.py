@@ -1,4 +1,4 @@
-"""A hostile file sent for conversion ends within its limits, with a reason, and takes nothing else along."""
+"""Conversion of a hostile file ends within its limits and with a reason."""
 
 import io
 import struct
@@ -68,13 +68,13 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_what_is_no_video_ends_with_a_reason(name: str, server: NaughtyServer) -> None:
+def test_file_that_is_no_video_fails_with_a_reason(name: str, server: NaughtyServer) -> None:
     with pytest.raises(ConversionFailed) as failed:
         converted(server, HOSTILE[name])
     assert str(failed.value)
 
 
-def test_of_a_thousand_streams_one_is_converted_or_none(server: NaughtyServer) -> None:
+def test_file_with_a_thousand_streams(server: NaughtyServer) -> None:
     data = many_streams(1000)
     try:
         copy = converted(server, data, container="mkv", duration=0.1)
@@ -84,25 +84,25 @@ def test_of_a_thousand_streams_one_is_converted_or_none(server: NaughtyServer) -
         assert len(container.streams) == 1
 
 
-def test_no_more_is_written_than_was_allowed(server: NaughtyServer) -> None:
+def test_output_size_is_limited(server: NaughtyServer) -> None:
     with pytest.raises(ConversionFailed, match="too large"):
         converted(server, film(), limits=replace(PLENTY, output_bytes=1000))
 
 
-def test_a_false_duration_costs_the_copy_only(server: NaughtyServer) -> None:
-    """The room for the index is made for so long a film, and counts."""
+def test_false_duration_fails(server: NaughtyServer) -> None:
+    """The space reserved for the index depends on the duration and counts as output."""
     for seconds in (10.0**5, 10.0**8 - 1):
         with pytest.raises(ConversionFailed):
             converted(server, film(), duration=seconds)
 
 
-def test_it_ends_at_its_time(server: NaughtyServer) -> None:
+def test_conversion_ends_at_its_deadline(server: NaughtyServer) -> None:
     url = server.serve("/video", Manners(body=film(), stall_after=100))
     with tempfile.TemporaryFile() as file, pytest.raises(ConversionFailed):
         convert(SourceVideo(url, "mp4", 2.0, 0), ENCODED, file, replace(PLENTY, seconds=0.5), lambda: None)
 
 
-def test_whoever_watches_it_can_end_it(server: NaughtyServer) -> None:
+def test_check_can_stop_the_conversion(server: NaughtyServer) -> None:
     def stop() -> None:
         raise Stopped
 
@@ -111,7 +111,7 @@ def test_whoever_watches_it_can_end_it(server: NaughtyServer) -> None:
         convert(SourceVideo(url, "mp4", 2.0, 0), ENCODED, file, PLENTY, stop)
 
 
-def test_a_large_picture_becomes_1080p_upright_or_not(server: NaughtyServer) -> None:
+def test_large_video_is_scaled_to_1080p(server: NaughtyServer) -> None:
     for size, wanted in (((2560, 1440), (1920, 1080)), ((1440, 2560), (1080, 1920))):
         copy = converted(server, film(size=size, frames=2), duration=0.2)
         seen = probe_video(server.serve("/copy", Manners(body=copy)), "mp4")
@@ -120,7 +120,7 @@ def test_a_large_picture_becomes_1080p_upright_or_not(server: NaughtyServer) -> 
         assert (seen.video_level or 0) <= 42
 
 
-def test_pixels_that_are_not_square_become_so(server: NaughtyServer) -> None:
+def test_non_square_pixels_become_square(server: NaughtyServer) -> None:
     copy = converted(server, film(codec="mpeg4", size=(160, 160), aspect=Fraction(2, 1)))
     with av.open(io.BytesIO(copy)) as container:
         assert (container.streams.video[0].width, container.streams.video[0].height) == (320, 160)

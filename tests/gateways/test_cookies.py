@@ -57,11 +57,11 @@ def sent(to: str, *headers: str, at: str = HERE) -> str:
         ("", HERE, ""),
     ],
 )
-def test_a_cookie_goes_back_where_it_belongs(header: str, to: str, back: str) -> None:
+def test_a_cookie_is_returned_where_it_belongs(header: str, to: str, back: str) -> None:
     assert sent(to, header) == back
 
 
-def test_one_that_came_without_encryption_may_not_claim_it() -> None:
+def test_a_cookie_set_over_http_cannot_be_secure() -> None:
     assert sent(HERE, "a=b; Secure", at="http://video.example/a/b/x") == ""
 
 
@@ -70,7 +70,7 @@ def test_a_later_cookie_replaces_and_ends_an_earlier_one() -> None:
     assert sent(HERE, "a=b", "c=d", "a=; Max-Age=0") == "c=d"
 
 
-def test_their_number_and_size_are_bounded() -> None:
+def test_the_number_and_size_of_cookies_are_limited() -> None:
     many = sent(HERE, *(f"n{number}=v" for number in range(10 * MAX_COOKIES)))
     assert len(many.split("; ")) == MAX_COOKIES
     large = sent(HERE, *(f"n{number}={'v' * 4000}" for number in range(MAX_COOKIES)))
@@ -86,7 +86,7 @@ def test_a_video_behind_a_cookie_and_its_parts_are_fetched(server: NaughtyServer
     server.serve("/gate/v.mp4", Manners(refuses=lambda seen: seen.headers.get("cookie") != "pass=1"))
     with source.open(url) as stream:
         assert read_all(stream) == payload(MIB)
-        assert stream.info.final_url == url  # so that parts begin their way there, too
+        assert stream.info.final_url == url  # so that requests for parts start there, too
         assert stream.send_next(5, 10) is None
     with source.open(url, start=1000, end=2000) as stream:
         assert read_all(stream) == payload(MIB, start=1000, end=2000)
@@ -106,7 +106,7 @@ def _answering(
     return answer
 
 
-def test_another_host_on_the_way_gets_none_and_the_next_fetch_neither() -> None:
+def test_other_hosts_and_later_fetches_get_no_cookie() -> None:
     asked: list[httpx.Request] = []
     way = {
         "https://a.example/": ("https://b.example/", ["a=1; Domain=example; Path=/"]),
@@ -120,6 +120,6 @@ def test_another_host_on_the_way_gets_none_and_the_next_fetch_neither() -> None:
         assert [request.headers.get("cookie") for request in asked] == [None, None, "a=1"]
 
 
-def test_an_address_is_its_host_whatever_its_letters() -> None:
+def test_hosts_are_compared_case_insensitively() -> None:
     assert isinstance(parse("https://VIDEO.example/"), WebAddress)
     assert sent("https://VIDEO.example/a/b/x", "a=b") == "a=b"

@@ -1,4 +1,4 @@
-"""File names from strangers: readable, and harmless wherever they end up."""
+"""Untrusted file names: readable and harmless everywhere."""
 
 import pytest
 from hypothesis import given
@@ -33,7 +33,7 @@ FORBIDDEN = set('/\\:*?"<>|\x00\n\r\u202e\u2066\u200e')
         ("", "video"),
     ],
 )
-def test_a_title_is_the_file_name_without_its_ending(url: str, title: str) -> None:
+def test_a_title_is_the_file_name_without_its_extension(url: str, title: str) -> None:
     assert title_from_url(url) == title
 
 
@@ -71,7 +71,7 @@ def test_a_title_is_the_file_name_without_its_ending(url: str, title: str) -> No
         ("x" * 100_000, "from-url.mp4"),
     ],
 )
-def test_a_hint_comes_from_the_header_or_else_from_the_url(header: str, name: str) -> None:
+def test_a_hint_comes_from_the_header_or_the_url(header: str, name: str) -> None:
     assert filename_hint(header, "https://h.example/from-url.mp4") == name
 
 
@@ -85,6 +85,6 @@ def test_a_safe_name_is_short_and_harmless(text: str) -> None:
 
 
 @given(st.text())
-def test_any_header_and_any_url_give_a_name(text: str) -> None:
+def test_any_header_and_any_url_yield_a_name(text: str) -> None:
     assert filename_hint(text, text)
     assert title_from_url(text)

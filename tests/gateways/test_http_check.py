@@ -1,4 +1,4 @@
-"""Whether something answers at an address, and if not, how far one gets."""
+"""The check of a URL returns its response, or says why there is none."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from videovault.gateways import http_check
 from videovault.gateways.http_check import Unreachable
 
 
-def test_any_answer_is_an_answer() -> None:
+def test_any_status_is_a_response() -> None:
     with NaughtyServer() as server:
         url = server.serve("/x", Manners(status=404, body=b"no"))
         answer = http_check.send_request(url, headers={"Origin": "https://videos.example"})
@@ -24,38 +24,38 @@ def test_redirects_are_not_followed() -> None:
         assert server.seen("/y") == []
 
 
-def test_of_a_long_answer_only_the_beginning_is_read() -> None:
+def test_only_the_start_of_a_long_body_is_read() -> None:
     with NaughtyServer() as server:
         answer = http_check.send_request(server.serve("/x", Manners(size=200 * MIB)))
         assert len(answer.body) == http_check.MAX_BODY_BYTES
         assert server.bytes_sent("/x") < 100 * MIB
 
 
-def test_an_answer_may_not_say_what_time_it_is() -> None:
+def test_date_header_may_be_missing() -> None:
     with RawAnswer(b"HTTP/1.1 204 No Content\r\n\r\n", at_once=True) as port:
         assert http_check.send_request(f"http://127.0.0.1:{port}", "OPTIONS").at is None
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "reason"),
     [
         ("http://127.0.0.1:{port}/", "refuses connections"),
-        ("http://nowhere.invalid/", "name is not known"),
+        ("http://nowhere.invalid/", "host name is unknown"),
         ("http://[::1/", "could not be understood"),
         ("gopher://127.0.0.1/", "could not be understood"),
     ],
 )
-def test_what_keeps_one_from_it_is_said(url: str, said: str) -> None:
-    with pytest.raises(Unreachable, match=said):
+def test_error_says_why_there_is_no_response(url: str, reason: str) -> None:
+    with pytest.raises(Unreachable, match=reason):
         http_check.send_request(url.format(port=free_port()))
 
 
-def test_a_server_that_speaks_no_tls_cannot_prove_who_it_is() -> None:
-    with NaughtyServer() as server, pytest.raises(Unreachable, match="cannot prove who it is"):
+def test_server_without_tls_is_reported() -> None:
+    with NaughtyServer() as server, pytest.raises(Unreachable, match="TLS certificate is not valid"):
         http_check.send_request(server.origin.replace("http://", "https://"))
 
 
-def test_an_answer_that_is_no_http_is_not_understood() -> None:
+def test_response_that_is_no_http_is_reported() -> None:
     with (
         RawAnswer(b"SSH-2.0-OpenSSH_9.2\r\n\r\n", at_once=True) as port,
         pytest.raises(Unreachable, match="could not be understood"),

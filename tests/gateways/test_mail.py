@@ -1,4 +1,4 @@
-"""Letters reach a real mail server, privately where they can, and a refusal says whether it is worth waiting."""
+"""E-mails reach a real mail server, encrypted if possible, and a refusal says whether a retry can help."""
 
 import socket
 import ssl
@@ -31,7 +31,7 @@ def trusted(tmp_path: Path) -> Certificates:
     return certificates(tmp_path, "localhost")
 
 
-def letter(subject: str = "“Bread” is ready", text: str = "“Bread” is ready.\n") -> Email:
+def email(subject: str = "“Bread” is ready", text: str = "“Bread” is ready.\n") -> Email:
     return Email("msg_1", AT, "anna@example.com", subject, text)
 
 
@@ -44,17 +44,17 @@ def mailer(url: str, tls: ssl.SSLContext | None = None, timeout: float = 5) -> M
 
 def refusal(url: str, tls: ssl.SSLContext | None = None, timeout: float = 5) -> MailError:
     with pytest.raises(MailError) as caught:
-        mailer(url, tls, timeout).send(letter())
+        mailer(url, tls, timeout).send(email())
     return caught.value
 
 
-def at(server: MailServer, *, login: str = "", query: str = "", scheme: str = "smtp") -> str:
+def url_of(server: MailServer, *, login: str = "", query: str = "", scheme: str = "smtp") -> str:
     return f"{scheme}://{login}localhost:{server.port}{query}"
 
 
-def test_a_letter_arrives_as_it_was_written(server: MailServer) -> None:
-    mailer(at(server)).send(
-        letter(text="“Bread” is ready.\n\nhttps://videos.example/gallery?video=video_1\n")
+def test_an_email_arrives_as_written(server: MailServer) -> None:
+    mailer(url_of(server)).send(
+        email(text="“Bread” is ready.\n\nhttps://videos.example/gallery?video=video_1\n")
     )
     [taken] = server.letters
     assert (taken.sender, taken.recipients) == ("videos@brot.example", ["anna@example.com"])
@@ -84,8 +84,8 @@ def test_a_letter_arrives_as_it_was_written(server: MailServer) -> None:
         "Bread \ud800",
     ],
 )
-def test_no_title_gets_out_of_the_subject(server: MailServer, title: str) -> None:
-    mailer(at(server)).send(letter(subject=f"“{title}” is ready", text=f"{title}\n"))
+def test_a_title_cannot_inject_headers(server: MailServer, title: str) -> None:
+    mailer(url_of(server)).send(email(subject=f"“{title}” is ready", text=f"{title}\n"))
     [taken] = server.letters
     assert taken.recipients == ["anna@example.com"]
     assert len(taken.message.items()) == 9
@@ -104,54 +104,54 @@ def test_no_title_gets_out_of_the_subject(server: MailServer, title: str) -> Non
     ],
 )
 def test_long_subjects_keep_every_space(server: MailServer, title: str) -> None:
-    mailer(at(server)).send(letter(subject=f"“{title.strip()}” is ready"))
+    mailer(url_of(server)).send(email(subject=f"“{title.strip()}” is ready"))
     [taken] = server.letters
     assert taken.message["Subject"] == f"“{title.strip()}” is ready"
     assert max(len(line) for line in taken.raw.split(b"\r\n")) <= 78
 
 
-def test_starttls_is_used_where_it_is_offered(trusted: Certificates) -> None:
+def test_starttls_is_used_if_offered(trusted: Certificates) -> None:
     with mail_server(tls=trusted.server) as server:
-        mailer(at(server), trusted.client).send(letter())
+        mailer(url_of(server), trusted.client).send(email())
     assert server.letters[0].was_encrypted
 
 
-def test_tls_from_the_first_byte(trusted: Certificates) -> None:
+def test_implicit_tls(trusted: Certificates) -> None:
     with mail_server(tls=trusted.server, at_once=True) as server:
-        mailer(at(server, scheme="smtps"), trusted.client).send(letter())
+        mailer(url_of(server, scheme="smtps"), trusted.client).send(email())
     assert len(server.letters) == 1
 
 
 @pytest.mark.parametrize("at_once", [False, True])
-def test_a_certificate_that_nobody_vouches_for_gets_no_letter(trusted: Certificates, at_once: bool) -> None:
+def test_an_untrusted_certificate_gets_no_email(trusted: Certificates, at_once: bool) -> None:
     with mail_server(tls=trusted.server, at_once=at_once) as server:
-        error = refusal(at(server, scheme="smtps" if at_once else "smtp"))
+        error = refusal(url_of(server, scheme="smtps" if at_once else "smtp"))
     assert error.retryable
     assert "certificate" in error.public_message
     assert server.letters == []
 
 
-def test_starttls_can_be_insisted_on(server: MailServer) -> None:
-    error = refusal(at(server, query="?starttls=required"))
+def test_starttls_can_be_required(server: MailServer) -> None:
+    error = refusal(url_of(server, query="?starttls=required"))
     assert error.retryable
     assert "STARTTLS" in error.public_message
 
 
-def test_starttls_can_be_left_alone(trusted: Certificates) -> None:
+def test_starttls_can_be_disabled(trusted: Certificates) -> None:
     with mail_server(tls=trusted.server) as server:
-        mailer(at(server, query="?starttls=never")).send(letter())
+        mailer(url_of(server, query="?starttls=never")).send(email())
     assert not server.letters[0].was_encrypted
 
 
-def test_user_and_password_are_shown_when_asked(trusted: Certificates) -> None:
+def test_user_and_password_are_sent(trusted: Certificates) -> None:
     with mail_server(tls=trusted.server, wants_password=True) as server:
-        mailer(at(server, login=LOGIN, query="?starttls=required"), trusted.client).send(letter())
+        mailer(url_of(server, login=LOGIN, query="?starttls=required"), trusted.client).send(email())
     assert (server.letters[0].was_encrypted, server.letters[0].was_signed_in) == (True, True)
 
 
-def test_a_wrong_password_can_be_mended_so_the_letter_waits(trusted: Certificates) -> None:
+def test_a_wrong_password_is_retryable(trusted: Certificates) -> None:
     with mail_server(tls=trusted.server, wants_password=True) as server:
-        error = refusal(at(server, login="post:wrong@"), trusted.client)
+        error = refusal(url_of(server, login="post:wrong@"), trusted.client)
     assert error.retryable
     assert "535" in error.public_message
     assert "wrong" not in error.public_message
@@ -159,25 +159,25 @@ def test_a_wrong_password_can_be_mended_so_the_letter_waits(trusted: Certificate
 
 @pytest.mark.parametrize("step", ["RCPT", "DATA"])
 @pytest.mark.parametrize(("answer", "may_wait"), [("550 No such user", False), ("451 Try later", True)])
-def test_a_refusal_for_good_is_told_from_one_for_now(
+def test_permanent_and_temporary_refusals_differ(
     server: MailServer, step: str, answer: str, may_wait: bool
 ) -> None:
     server.answers[step] = answer
-    error = refusal(at(server))
+    error = refusal(url_of(server))
     assert error.retryable == may_wait
     assert answer in error.public_message
 
 
-def test_a_letter_that_was_taken_is_not_sent_again_for_a_rude_farewell(server: MailServer) -> None:
+def test_an_accepted_email_is_not_retried_if_quit_fails(server: MailServer) -> None:
     server.answers["QUIT"] = "421 Get lost"
-    mailer(at(server)).send(letter())
+    mailer(url_of(server)).send(email())
     assert len(server.letters) == 1
 
 
-def test_a_server_that_says_nothing_is_given_up_in_time() -> None:
+def test_a_silent_server_times_out() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         assert refusal(f"smtp://127.0.0.1:{silent.getsockname()[1]}", timeout=0.2).retryable
 
 
-def test_a_server_that_is_not_there_may_come_back() -> None:
+def test_an_unreachable_server_is_retryable() -> None:
     assert refusal(f"smtp://127.0.0.1:{free_port()}").retryable

@@ -1,4 +1,4 @@
-"""The receiver of notices can trust what it gets and know it again; what it answers decides about another try."""
+"""Notifications are signed and identifiable; the receiver's status code decides about a retry."""
 
 import json
 import socket
@@ -17,7 +17,7 @@ MESSAGE = {"type": "video.ready", "timestamp": "2026-01-26T10:15:00.000Z", "data
 
 
 @pytest.fixture
-def told() -> Iterator[Receiver]:
+def endpoint() -> Iterator[Receiver]:
     with receiver() as running:
         yield running
 
@@ -33,17 +33,17 @@ def refusal(url: str, timeout: float = 5) -> WebhookError:
     return caught.value
 
 
-def test_a_message_is_signed_as_standard_webhooks_say(told: Receiver) -> None:
-    deliver(told.url, secret=SECRET)
-    [delivery] = told.deliveries
+def test_a_notification_is_signed_by_standard_webhooks(endpoint: Receiver) -> None:
+    deliver(endpoint.url, secret=SECRET)
+    [delivery] = endpoint.deliveries
     assert Webhook(SECRET).verify(delivery.body, delivery.headers) == MESSAGE
     assert delivery.headers["webhook-id"] == "msg_1"
     assert delivery.headers["content-type"] == "application/json"
 
 
-def test_without_a_secret_a_message_still_has_its_id_and_time(told: Receiver) -> None:
-    deliver(told.url)
-    [delivery] = told.deliveries
+def test_without_a_secret_a_notification_has_id_and_time(endpoint: Receiver) -> None:
+    deliver(endpoint.url)
+    [delivery] = endpoint.deliveries
     assert json.loads(delivery.body) == MESSAGE
     assert delivery.headers["webhook-id"] == "msg_1"
     assert delivery.headers["webhook-timestamp"].isdigit()
@@ -51,30 +51,30 @@ def test_without_a_secret_a_message_still_has_its_id_and_time(told: Receiver) ->
 
 
 @pytest.mark.parametrize("status", [200, 202, 204])
-def test_any_2xx_is_a_receipt(told: Receiver, status: int) -> None:
-    told.status = status
-    deliver(told.url)
+def test_any_2xx_is_success(endpoint: Receiver, status: int) -> None:
+    endpoint.status = status
+    deliver(endpoint.url)
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 410, 422])
-def test_a_message_that_is_refused_is_not_offered_again(told: Receiver, status: int) -> None:
-    told.status = status
-    error = refusal(told.url)
+def test_a_refused_notification_is_not_retryable(endpoint: Receiver, status: int) -> None:
+    endpoint.status = status
+    error = refusal(endpoint.url)
     assert not error.retryable
     assert str(status) in error.public_message
 
 
 @pytest.mark.parametrize("status", [301, 307, 408, 409, 425, 429, 500, 503])
-def test_a_receiver_that_cannot_now_is_asked_again(told: Receiver, status: int) -> None:
-    told.status = status
-    assert refusal(told.url).retryable
-    assert len(told.deliveries) == 1  # nor is a redirect followed
+def test_a_busy_receiver_is_retryable(endpoint: Receiver, status: int) -> None:
+    endpoint.status = status
+    assert refusal(endpoint.url).retryable
+    assert len(endpoint.deliveries) == 1  # nor is a redirect followed
 
 
-def test_a_receiver_that_says_nothing_is_given_up_in_time() -> None:
+def test_a_silent_receiver_times_out() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         assert refusal(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout=0.2).retryable
 
 
-def test_a_receiver_that_is_not_there_may_come_back() -> None:
+def test_an_unreachable_receiver_is_retryable() -> None:
     assert refusal(f"http://127.0.0.1:{free_port()}").retryable

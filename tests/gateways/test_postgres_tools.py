@@ -1,4 +1,4 @@
-"""PostgreSQL's programs: told apart by version, and asked for in a sentence where they are missing."""
+"""PostgreSQL's client programs: versions are checked, and missing programs are named."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ from videovault.gateways import postgres_tools
 
 @pytest.fixture
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The only folder in which programs are looked for."""
+    """The only folder on PATH."""
     monkeypatch.setenv("PATH", str(tmp_path))
     return tmp_path
 
@@ -23,32 +23,32 @@ def make(folder: Path, name: str, script: str) -> None:
 
 
 @pytest.mark.usefixtures("programs")
-def test_a_missing_program_is_asked_for() -> None:
+def test_missing_program_is_named() -> None:
     with pytest.raises(
         ConfigurationError, match="pg_dump is not installed: install PostgreSQL's client programs"
     ):
         postgres_tools.require_version("pg_dump", 15)
 
 
-def test_an_older_program_than_the_server_is_refused(programs: Path) -> None:
+def test_program_older_than_the_server_is_refused(programs: Path) -> None:
     make(programs, "pg_dump", "echo 'pg_dump (PostgreSQL) 13.4 (Debian 13.4-1)'")
     assert postgres_tools.require_version("pg_dump", 13) == 13
-    with pytest.raises(ConfigurationError, match="is of PostgreSQL 13, and version 15 or newer is needed"):
+    with pytest.raises(ConfigurationError, match="is of PostgreSQL 13, but version 15 or newer is needed"):
         postgres_tools.require_version("pg_dump", 15)
 
 
-def test_another_program_of_that_name_is_refused(programs: Path) -> None:
+def test_other_program_of_that_name_is_refused(programs: Path) -> None:
     make(programs, "pg_dump", "echo hello")
-    with pytest.raises(ConfigurationError, match="does not say its version"):
+    with pytest.raises(ConfigurationError, match="does not print its version"):
         postgres_tools.require_version("pg_dump", 15)
 
 
-def test_the_programs_own_reason_is_told_and_the_password_is_on_no_command_line(programs: Path) -> None:
+def test_error_is_passed_on_and_the_password_is_not_on_the_command_line(programs: Path) -> None:
     make(programs, "pg_restore", f'echo "$@" > {programs}/arguments; echo "$PGPASSWORD" >&2; exit 1')
     dsn = "postgresql+psycopg://me:s3same@db.example:5433/vault?sslmode=require"
     with pytest.raises(ConfigurationError, match="pg_restore failed: s3same"):
         postgres_tools.restore(dsn, programs / "dump")
-    said = (programs / "arguments").read_text()
-    assert "--dbname=postgresql://me@db.example:5433/vault?sslmode=require" in said
-    assert "s3same" not in said
+    arguments = (programs / "arguments").read_text()
+    assert "--dbname=postgresql://me@db.example:5433/vault?sslmode=require" in arguments
+    assert "s3same" not in arguments
     assert os.environ.get("PGPASSWORD") != "s3same"

@@ -1,4 +1,4 @@
-"""Links that are signed by the thousand are those that botocore signs, for any name and every kind of store."""
+"""Fast presigned links equal those of botocore, for any key and every kind of store."""
 
 from typing import Any
 
@@ -47,7 +47,7 @@ AWS_KEYS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret
         ("eu-west-3", "videos.example.com", "https://s3.eu-west-3.amazonaws.com/videos.example.com/"),
     ],
 )
-def test_links_to_aws_name_the_region_and_pages_let_browsers_go_there(
+def test_links_to_aws_use_the_region_and_match_the_csp_origins(
     configure: Configure, region: str, bucket: str, origin: str, style: str
 ) -> None:
     configure(AWS_S3_BUCKET_NAME=bucket, AWS_REGION=region, S3_ADDRESSING_STYLE=style, **AWS_KEYS)
@@ -61,22 +61,22 @@ def test_links_to_aws_name_the_region_and_pages_let_browsers_go_there(
 
 
 def without_time(link: str) -> str:
-    """Signed in another second it differs in time and signature."""
+    """Without the fields that differ if signed in another second."""
     return "&".join(
         part for part in link.split("&") if not part.startswith(("X-Amz-Date", "X-Amz-Signature"))
     )
 
 
 @pytest.mark.parametrize("store", STORES)
-def test_every_link_is_botocores(configure: Configure, store: str) -> None:
+def test_links_equal_those_of_botocore(configure: Configure, store: str) -> None:
     configure(**(AWS_KEYS if "AWS_S3_BUCKET_NAME" in STORES[store] else {}), **STORES[store])
     vault = storage.connected()
     for key in KEYS:
         for disposition in DISPOSITIONS:
-            until_in_one_second(vault, key, disposition)
+            compare_in_one_second(vault, key, disposition)
 
 
-def until_in_one_second(vault: storage.Storage, key: str, disposition: str) -> None:
+def compare_in_one_second(vault: storage.Storage, key: str, disposition: str) -> None:
     for _ in range(20):
         first = vault.presign(key, seconds=60, disposition=disposition)
         ours = vault.signer(seconds=60)(key, disposition)
@@ -89,7 +89,7 @@ def until_in_one_second(vault: storage.Storage, key: str, disposition: str) -> N
 
 
 @pytest.mark.parametrize("store", STORES)
-def test_botocore_is_asked_once_for_many(configure: Configure, store: str) -> None:
+def test_botocore_signs_once_for_many(configure: Configure, store: str) -> None:
     configure(**(AWS_KEYS if "AWS_S3_BUCKET_NAME" in STORES[store] else {}), **STORES[store])
     vault, asked = storage.connected(), []
 

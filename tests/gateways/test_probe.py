@@ -1,4 +1,4 @@
-"""The probe says what a video is, and a hostile file can cost the poster only."""
+"""The probe describes a video, and a hostile file costs at most its poster."""
 
 import io
 import os
@@ -46,7 +46,7 @@ def colour(image: Image.Image, across: float, down: float) -> str:
 
 
 def _children() -> list[list[str]]:
-    """The command lines of this process's children."""
+    """The command lines of child processes."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):  # it has ended meanwhile
@@ -55,7 +55,7 @@ def _children() -> list[list[str]]:
     return found
 
 
-def test_an_mp4_is_described_with_a_poster(server: NaughtyServer) -> None:
+def test_mp4_has_media_info_and_poster(server: NaughtyServer) -> None:
     found = probed(server, film(audio="aac"))
     assert found
     assert found.duration == pytest.approx(2, abs=0.1)
@@ -76,7 +76,7 @@ def test_an_mp4_is_described_with_a_poster(server: NaughtyServer) -> None:
         ("mpegts", "mpeg2video", "ts", "mpeg2video"),
     ],
 )
-def test_every_container_is_understood(
+def test_every_container_is_probed(
     server: NaughtyServer, file_format: str, codec: str, container: str, name: str
 ) -> None:
     found = probed(server, film(file_format, codec), container)
@@ -86,14 +86,14 @@ def test_every_container_is_understood(
     assert picture(found).width == 640
 
 
-def test_a_large_file_with_its_index_at_the_end_is_not_downloaded(server: NaughtyServer) -> None:
+def test_large_file_with_its_index_at_the_end_is_not_downloaded(server: NaughtyServer) -> None:
     before = server.bytes_sent("/video")
     found = probed(server, with_padding(film(), 100 * MIB))
     assert picture(found).size == (640, 360)
     assert server.bytes_sent("/video") - before < MIB
 
 
-def test_no_more_is_fetched_than_the_budget_allows(server: NaughtyServer) -> None:
+def test_byte_budget_is_respected(server: NaughtyServer) -> None:
     before, budget = server.bytes_sent("/video"), MIB // 4
     stream = film("mpegts", "mpeg2video") * 40
     assert len(stream) > 2 * budget
@@ -101,7 +101,7 @@ def test_no_more_is_fetched_than_the_budget_allows(server: NaughtyServer) -> Non
     assert server.bytes_sent("/video") - before <= budget
 
 
-def test_a_rotated_video_is_described_and_shown_upright(server: NaughtyServer) -> None:
+def test_rotated_video_has_an_upright_poster(server: NaughtyServer) -> None:
     found = probed(server, film(rotation=90))
     assert found
     assert (found.width, found.height) == (90, 160)
@@ -111,48 +111,48 @@ def test_a_rotated_video_is_described_and_shown_upright(server: NaughtyServer) -
     assert [colour(image, 0.1, 0.5), colour(image, 0.9, 0.5)] == ["red", "blue"]
 
 
-def test_pixels_that_are_not_square_are_stretched(server: NaughtyServer) -> None:
+def test_non_square_pixels_are_stretched(server: NaughtyServer) -> None:
     image = picture(probed(server, film(size=(160, 160), aspect=Fraction(2, 1))))
     assert image.size == (640, 320)
 
 
-def test_a_very_tall_video_gets_a_poster_that_is_not(server: NaughtyServer) -> None:
+def test_poster_height_is_limited(server: NaughtyServer) -> None:
     image = picture(probed(server, film(size=(16, 2048), frames=2)))
     assert image.size == (10, 1280)
 
 
-def test_sound_alone_has_a_duration_and_no_picture(server: NaughtyServer) -> None:
+def test_audio_only_has_a_duration_and_no_picture(server: NaughtyServer) -> None:
     found = probed(server, film(codec=None, audio="aac"))
     assert found
     assert found.duration == pytest.approx(2, abs=0.2)
     assert (found.width, found.video_codec, found.audio_codec, found.poster) == (None, None, "aac", None)
 
 
-def test_the_poster_is_a_frame_that_shows_something(server: NaughtyServer) -> None:
-    """Black at the beginning, at a tenth of it, and at a quarter."""
+def test_poster_skips_black_frames(server: NaughtyServer) -> None:
+    """Black at the start, at a tenth and at a quarter."""
     image = picture(probed(server, film(frames=40, black=12)))
     assert [colour(image, 0.5, 0.1), colour(image, 0.5, 0.9)] == ["red", "blue"]
 
 
-def test_a_film_that_is_black_all_along_has_a_black_poster(server: NaughtyServer) -> None:
+def test_black_video_has_a_black_poster(server: NaughtyServer) -> None:
     grey = picture(probed(server, film(black=20))).convert("L")
     assert ImageStat.Stat(grey).extrema[0][1] < 16
 
 
 @pytest.mark.parametrize("audio", [None, "libopus"])
-def test_a_duration_that_the_container_lacks_is_measured(server: NaughtyServer, audio: str | None) -> None:
+def test_missing_duration_is_measured(server: NaughtyServer, audio: str | None) -> None:
     found = probed(server, film("webm", "libvpx", frames=150, audio=audio, live="1"), "webm")
     assert found
     assert found.duration == pytest.approx(15, abs=0.2)
     assert not found.has_duration
 
 
-def test_a_video_without_frames_has_no_poster(server: NaughtyServer) -> None:
+def test_video_without_frames_has_no_poster(server: NaughtyServer) -> None:
     found = probed(server, film(frames=0))
     assert found is None or (found.duration, found.poster) == (None, None)
 
 
-def test_broken_pictures_cost_the_poster_only(server: NaughtyServer) -> None:
+def test_broken_frames_cost_only_the_poster(server: NaughtyServer) -> None:
     found = probed(server, without_pictures(film(audio="aac")))
     assert found
     assert (found.width, found.height, found.poster) == (160, 90, None)
@@ -160,7 +160,7 @@ def test_broken_pictures_cost_the_poster_only(server: NaughtyServer) -> None:
 
 
 @pytest.mark.parametrize("claimed", [(60000, 60000), (2, 2_000_000_000)])
-def test_an_image_bomb_costs_the_poster_only(server: NaughtyServer, claimed: tuple[int, int]) -> None:
+def test_image_bomb_costs_only_the_poster(server: NaughtyServer, claimed: tuple[int, int]) -> None:
     video = film("mov", "png", size=(64, 48), pix_fmt="rgb24", frames=3)
     found = probed(server, claiming(video, size=claimed, was=(64, 48)), "mov")
     assert found is None or found.poster is None
@@ -171,7 +171,7 @@ def test_an_image_bomb_costs_the_poster_only(server: NaughtyServer, claimed: tup
     ("file_format", "codec", "container"),
     [("mp4", "libx264", "mp4"), ("matroska", "libx264", "mkv"), ("mpegts", "mpeg2video", "ts")],
 )
-def test_a_truncated_file_never_hurts(
+def test_truncated_file_is_handled(
     server: NaughtyServer, file_format: str, codec: str, container: str, kept: float
 ) -> None:
     data = film(file_format, codec)
@@ -180,7 +180,7 @@ def test_a_truncated_file_never_hurts(
 
 
 @pytest.mark.parametrize("seed", range(16))
-def test_a_file_with_random_bytes_in_it_never_hurts(server: NaughtyServer, seed: int) -> None:
+def test_file_with_random_bytes_is_handled(server: NaughtyServer, seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 - the same damage every time
     file_format, codec, container = chance.choice(
         [("mp4", "libx264", "mp4"), ("matroska", "libx264", "mkv"), ("avi", "mpeg4", "avi")]
@@ -193,7 +193,7 @@ def test_a_file_with_random_bytes_in_it_never_hurts(server: NaughtyServer, seed:
 
 
 @pytest.mark.parametrize("container", ["mp4", "mkv", "avi", "ts"])
-def test_a_playlist_reads_no_file_and_calls_nobody(server: NaughtyServer, container: str) -> None:
+def test_playlist_opens_no_file_or_connection(server: NaughtyServer, container: str) -> None:
     with Canary() as canary:
         inside = f"http://127.0.0.1:{canary.port}/secret"
         playlists = [
@@ -214,7 +214,7 @@ def test_a_playlist_reads_no_file_and_calls_nobody(server: NaughtyServer, contai
         "bytearray(2 * 1024**3)",
     ],
 )
-def test_the_child_can_open_nothing_and_take_no_more_memory(forbidden: str) -> None:
+def test_sandbox_forbids_files_connections_and_memory(forbidden: str) -> None:
     code = (
         "import socket, os\n"
         "from videovault.gateways import sandbox_child\n"
@@ -233,10 +233,10 @@ def test_the_child_can_open_nothing_and_take_no_more_memory(forbidden: str) -> N
         Manners(no_answer=True),
         Manners(body=film(), stall_after=0),
         Manners(drop_after=100),  # again and again
-        Manners(body=film(), delay=0.5),  # twice at least, before anything can be said
+        Manners(body=film(), delay=0.5),  # at least twice before the first message
     ],
 )
-def test_a_probe_ends_at_its_deadline_and_leaves_no_process(server: NaughtyServer, manners: Manners) -> None:
+def test_probe_ends_at_its_deadline_and_leaves_no_process(server: NaughtyServer, manners: Manners) -> None:
     started = time.monotonic()
     assert probe_video(server.serve("/video", manners), "mp4", seconds=0.8) is None
     assert time.monotonic() - started < SOME_SECONDS
@@ -247,11 +247,11 @@ def test_a_probe_ends_at_its_deadline_and_leaves_no_process(server: NaughtyServe
     "manners",
     [Manners(status=403, body=b"denied"), Manners(ranges=False), Manners(body=b"")],
 )
-def test_an_object_that_cannot_be_read_has_no_description(server: NaughtyServer, manners: Manners) -> None:
+def test_unreadable_object_has_no_media_info(server: NaughtyServer, manners: Manners) -> None:
     assert probe_video(server.serve("/video", manners), "mp4") is None
 
 
-def test_an_object_of_the_embedded_s3_is_read_by_its_presigned_url(embedded_s3: EmbeddedS3) -> None:
+def test_embedded_s3_is_read_by_presigned_url(embedded_s3: EmbeddedS3) -> None:
     client, where = embedded_s3.client(), embedded_s3.at("probe/video.mp4")
     client.put_object(**where, Body=film())
     found = probe_video(client.generate_presigned_url("get_object", Params=dict(where)), "mp4")
@@ -259,7 +259,7 @@ def test_an_object_of_the_embedded_s3_is_read_by_its_presigned_url(embedded_s3: 
 
 
 @pytest.mark.parametrize(
-    "said",
+    "message",
     [
         {"duration": float("inf")},
         {"duration": -1.0},
@@ -269,6 +269,6 @@ def test_an_object_of_the_embedded_s3_is_read_by_its_presigned_url(embedded_s3: 
         {"more": 1},
     ],
 )
-def test_what_the_child_says_is_not_simply_believed(said: dict[str, Any]) -> None:
+def test_messages_of_the_child_are_validated(message: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        MediaInfo.model_validate(said)
+        MediaInfo.model_validate(message)

@@ -1,4 +1,4 @@
-"""A proxy is used when it is set on purpose, and changes nothing about which addresses may be reached."""
+"""A configured proxy is used, and does not change which addresses are allowed."""
 
 import base64
 
@@ -20,9 +20,7 @@ def through(port: int, userinfo: str = "") -> Proxy:
     return Proxy(f"http://{userinfo}127.0.0.1:{port}")
 
 
-def test_the_proxy_is_asked_for_the_address_that_was_checked(
-    server: NaughtyServer, make_source: MakeSource
-) -> None:
+def test_the_proxy_is_given_the_checked_address(server: NaughtyServer, make_source: MakeSource) -> None:
     url = server.serve("/by-proxy.mp4", Manners(size=5000)).replace("127.0.0.1", NAME)
     with ConnectProxy() as proxy:
         inject = {"proxy": through(proxy.port), "resolver": Names(["127.0.0.1"])}
@@ -35,7 +33,7 @@ def test_the_proxy_is_asked_for_the_address_that_was_checked(
     assert len(proxy.heads) == len({seen.connection for seen in server.seen("/by-proxy.mp4")}) == 1
 
 
-def test_what_may_not_be_fetched_is_refused_before_the_proxy_hears_of_it(make_source: MakeSource) -> None:
+def test_a_forbidden_address_is_refused_before_the_proxy_is_contacted(make_source: MakeSource) -> None:
     with ConnectProxy() as proxy:
         source = make_source(inject={"proxy": through(proxy.port), "resolver": Names(["10.0.0.1"])})
         for url in ("http://127.0.0.1/a.mp4", "http://video.example/a.mp4", "http://[::1]/a.mp4"):
@@ -44,7 +42,7 @@ def test_what_may_not_be_fetched_is_refused_before_the_proxy_hears_of_it(make_so
     assert proxy.heads == []
 
 
-def test_it_is_told_who_we_are_and_an_ipv6_address_in_brackets(make_source: MakeSource) -> None:
+def test_the_proxy_gets_our_credentials_and_ipv6_addresses_in_brackets(make_source: MakeSource) -> None:
     with ConnectProxy(refuses=503) as proxy:
         inject = {"proxy": through(proxy.port, "anna:p%40ss@"), "resolver": Names(["2606:4700::1111"])}
         with (
@@ -59,9 +57,9 @@ def test_it_is_told_who_we_are_and_an_ipv6_address_in_brackets(make_source: Make
 
 @pytest.mark.parametrize(
     ("status", "sentence"),
-    [(407, "another user or password"), (403, "does not let us"), (502, "could not reach the source")],
+    [(407, "another user or password"), (403, "does not allow access"), (502, "could not reach the source")],
 )
-def test_a_refusal_is_put_into_words_without_the_password(
+def test_a_refusal_has_a_message_without_the_password(
     make_source: MakeSource, status: int, sentence: str
 ) -> None:
     with ConnectProxy(refuses=status) as proxy:
@@ -80,7 +78,7 @@ def test_the_next_address_is_tried_when_the_proxy_cannot_reach_one(make_source: 
     assert [head.split(" ")[1] for head in proxy.heads] == ["[2606:4700::1111]:80", "93.184.216.34:80"]
 
 
-def test_a_proxy_that_is_absent_or_silent_or_no_proxy_is_named(make_source: MakeSource) -> None:
+def test_a_proxy_that_is_absent_silent_or_no_proxy_is_reported(make_source: MakeSource) -> None:
     with ConnectProxy() as gone:
         port = gone.port
     inject = {"proxy": through(port), "resolver": Names(["93.184.216.34"])}

@@ -1,4 +1,4 @@
-"""The document for people who connect a generator shows what the reader makes of each answer."""
+"""docs/connect/answers.md shows how each kind of reply is parsed."""
 
 import json
 from collections.abc import Callable
@@ -21,22 +21,22 @@ def words() -> str:
         for state in ("ready", "processing", "failed", "rejected")
     }
     rows = [
-        ("The video's address, the surest name first", names(*vocabulary.VIDEO_NAMES)),
-        ("Any address; one that ends like a video first", names(*vocabulary.URL_NAMES)),
-        ("Endings of videos", names(*sorted(vocabulary.VIDEO_EXTENSIONS))),
-        ("Endings of other files", names(*sorted(vocabulary.OTHER_EXTENSIONS))),
+        ("The video's URL, the most specific name first", names(*vocabulary.VIDEO_NAMES)),
+        ("Any URL; one with a video's file extension first", names(*vocabulary.URL_NAMES)),
+        ("File extensions of videos", names(*sorted(vocabulary.VIDEO_EXTENSIONS))),
+        ("File extensions of other files", names(*sorted(vocabulary.OTHER_EXTENSIONS))),
         (
-            "An address under a name with one of these words is not the video",
+            "A URL under a name with one of these words is not the video",
             names(*sorted(vocabulary.NON_VIDEO_URL_WORDS)),
         ),
-        ("Where to ask how far it is", names(*vocabulary.STATUS_URL_NAMES)),
+        ("Status URL, which is polled", names(*vocabulary.STATUS_URL_NAMES)),
         (
-            "Where to ask for the outcome of a finished one, at the status address's own origin",
+            "Response URL with the result of a finished render, only of the status URL's own origin",
             names(*vocabulary.RESPONSE_URL_NAMES),
         ),
-        ("The state's name", names(*vocabulary.STATE_NAMES)),
+        ("Names of the state", names(*vocabulary.STATE_NAMES)),
         ("Finished", by_state["ready"]),
-        ("Under way", by_state["processing"]),
+        ("In progress", by_state["processing"]),
         ("Failed", by_state["failed"]),
         ("Rejected", by_state["rejected"]),
         ("The reason", names(*vocabulary.REASON_NAMES)),
@@ -57,23 +57,23 @@ def shown(case: Case) -> str:
     return ("" if status == 200 else f"{status} ") + (f"`{cut}`" if cut else "(empty)")
 
 
-def in_words(said: VideoReply) -> str:
+def describe(reply: VideoReply) -> str:
     url = (
-        f"`{said.video_url if len(said.video_url) < 200 else said.video_url[:80] + '…'}`"
-        if said.video_url
+        f"`{reply.video_url if len(reply.video_url) < 200 else reply.video_url[:80] + '…'}`"
+        if reply.video_url
         else ""
     )
-    match said.state:
+    match reply.state:
         case "ready":
-            if said.response_url:
-                return f"finished; where it is, is asked at `{said.response_url}`"
-            return f"finished: {url}" if url else "finished, without an address: not understood"
+            if reply.response_url:
+                return f"finished; its result is polled at `{reply.response_url}`"
+            return f"finished: {url}" if url else "finished, without a URL: not understood"
         case "processing":
-            asked = f"; asked at `{said.status_url}`" if said.status_url else ""
-            return (f"under way; {url} is kept for later" if url else "under way") + asked
+            asked = f"; polled at `{reply.status_url}`" if reply.status_url else ""
+            return (f"in progress; {url} is kept for later" if url else "in progress") + asked
         case "unread":
-            return f"not understood: {said.message}"
-    return f"{said.state}: {said.message}" if said.message else said.state
+            return f"not understood: {reply.message}"
+    return f"{reply.state}: {reply.message}" if reply.message else reply.state
 
 
 def video_rows(cases: list[Case]) -> list[tuple[str, ...]]:
@@ -81,7 +81,7 @@ def video_rows(cases: list[Case]) -> list[tuple[str, ...]]:
         (
             " · ".join(filter(None, (case.get("vendor"), case["name"]))),
             shown(case),
-            in_words(
+            describe(
                 webhook_reply.read(
                     sent(case), case.get("content_type", "application/json"), status=case.get("status", 200)
                 )
@@ -100,7 +100,7 @@ def script_row(case: Case) -> tuple[str, ...]:
 
 
 HEAD = ("Answer", "Body", "What is read")
-# A 5xx is not read: it may have come from a proxy, so the report is waited for.
+# A 5xx is not parsed: it may come from a proxy, so the video waits for the report.
 READ = [case for case in WEBHOOK if case["status"] < 500]
 PARTS: dict[str, Callable[[], str]] = {
     "words": words,
@@ -113,7 +113,7 @@ PARTS: dict[str, Callable[[], str]] = {
 
 
 @pytest.mark.parametrize("name", PARTS)
-def test_the_document_shows_what_is_read(name: str, request: pytest.FixtureRequest) -> None:
+def test_the_document_is_up_to_date(name: str, request: pytest.FixtureRequest) -> None:
     """After a change: `python -m pytest tests/gateways/test_reply_document.py --write-answers`."""
     seen = PARTS[name]()
     assert in_document(request.config, name, seen) == seen

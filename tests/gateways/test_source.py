@@ -1,4 +1,4 @@
-"""Fetching a video: every byte of it, over several connections and redirects, and nothing else with it."""
+"""Fetching a video: every byte, over several connections and redirects, without leaking anything."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +13,7 @@ from videovault.errors import UnsafeUrl
 from videovault.gateways.source import Source, SourcePolicy
 
 
-def test_gives_every_byte_and_what_the_source_promised(server: NaughtyServer, source: Source) -> None:
+def test_returns_every_byte_and_what_the_source_announced(server: NaughtyServer, source: Source) -> None:
     url = server.serve("/a/My%20video.mp4", Manners(size=3 * MIB + 17, seed=5))
     with source.open(url) as stream:
         assert read_all(stream) == payload(3 * MIB + 17, seed=5)
@@ -25,7 +25,7 @@ def test_gives_every_byte_and_what_the_source_promised(server: NaughtyServer, so
     assert url not in repr(info)
 
 
-def test_asks_for_unencoded_bytes_and_tells_nothing_about_us(server: NaughtyServer, source: Source) -> None:
+def test_requests_unencoded_bytes_and_reveals_nothing_about_us(server: NaughtyServer, source: Source) -> None:
     with source.open(server.serve("/asks.mp4", Manners(size=5000))):
         pass
     headers = server.seen("/asks.mp4")[0].headers
@@ -49,11 +49,9 @@ def test_sends_no_credentials_and_uses_no_proxy(
     assert "cookie" not in server.seen("/direct.mp4")[1].headers
 
 
-def test_eight_threads_read_parts_over_connections_that_are_used_again(
-    server: NaughtyServer, source: Source
-) -> None:
+def test_eight_threads_read_parts_over_reused_connections(server: NaughtyServer, source: Source) -> None:
     part, parts = 150_000, 40
-    url = server.serve("/lanes.mp4", Manners(size=part * parts))
+    url = server.serve("/parallel.mp4", Manners(size=part * parts))
 
     def fetch(number: int) -> bytes:
         with source.open(url, start=number * part, end=(number + 1) * part, validator='"v1"') as stream:
@@ -62,7 +60,7 @@ def test_eight_threads_read_parts_over_connections_that_are_used_again(
     with ThreadPoolExecutor(8) as pool:
         received = b"".join(pool.map(fetch, range(parts)))
     assert received == payload(part * parts)
-    connections = {seen.connection for seen in server.seen("/lanes.mp4")}
+    connections = {seen.connection for seen in server.seen("/parallel.mp4")}
     assert len(connections) <= 8
 
 
@@ -100,10 +98,10 @@ def test_a_redirect_may_contain_blanks_and_letters_of_any_language(
         ("http://127.0.0.1:{port}?@example.com/", "/?@example.com/"),
     ],
 )
-def test_the_host_that_was_judged_is_the_one_that_is_asked(
+def test_the_checked_host_is_the_one_that_is_requested(
     server: NaughtyServer, source: Source, form: str, path: str
 ) -> None:
-    """Only this server may be fetched from, so any other reading of the address would be refused or fail."""
+    """Only this server is allowed, so that any other reading of the URL would be refused or fail."""
     server.serve(path, Manners(size=5000))
     before = len(server.seen(path))
     with source.open(form.format(port=server.port)) as stream:
@@ -111,18 +109,18 @@ def test_the_host_that_was_judged_is_the_one_that_is_asked(
     assert len(server.seen(path)) == before + 1
 
 
-def test_gives_up_after_five_redirects(server: NaughtyServer, source: Source) -> None:
+def test_fails_after_five_redirects(server: NaughtyServer, source: Source) -> None:
     for number in range(7):
         server.redirect(f"/chain/{number}", f"/chain/{number + 1}")
-    assert "without end" in failure_of(source, server.origin + "/chain/0").public_message
+    assert "too many times" in failure_of(source, server.origin + "/chain/0").public_message
     assert not server.seen("/chain/6")
 
 
-def test_gives_up_on_a_loop(server: NaughtyServer, source: Source) -> None:
+def test_fails_on_a_redirect_loop(server: NaughtyServer, source: Source) -> None:
     server.redirect("/loop/a", "/loop/b")
     server.redirect("/loop/b", "/loop/a")
     failure = failure_of(source, server.origin + "/loop/a")
-    assert "without end" in failure.public_message
+    assert "too many times" in failure.public_message
     assert not failure.retryable
     assert len(server.seen("/loop/a")) + len(server.seen("/loop/b")) == 6
 
@@ -157,7 +155,7 @@ def test_a_redirect_into_a_private_network_is_refused(
         assert canary.callers() == 0
 
 
-def test_a_redirect_without_a_target_is_a_refusal(server: NaughtyServer, source: Source) -> None:
+def test_a_redirect_without_a_target_is_refused(server: NaughtyServer, source: Source) -> None:
     assert (
         "HTTP 302"
         in failure_of(source, server.serve("/nowhere", Manners(status=302, body=b""))).public_message
@@ -210,7 +208,7 @@ def test_a_page_of_another_host_is_a_web_page() -> None:
     ],
 )
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
-def test_the_name_that_the_source_gives_is_told(header: str, name: str, encoding: str) -> None:
+def test_the_sources_file_name_is_returned(header: str, name: str, encoding: str) -> None:
     headers = [(b"Content-Disposition", header.encode(encoding)), (b"X-Other", "\u00e4".encode("latin-1"))]
     source = _over(lambda _request: httpx.Response(200, headers=headers, content=payload(5000)))
     with source.open("https://example.com/a.mp4") as stream:
@@ -223,7 +221,7 @@ def test_a_redirect_from_https_to_http_is_refused() -> None:
         pass
 
 
-def test_any_httpx_transport_can_stand_in() -> None:
+def test_any_httpx_transport_can_be_used() -> None:
     body = payload(300_000)
     source = _over(lambda _request: httpx.Response(200, content=body))
     with source.open("https://example.com/v.mp4") as stream:
@@ -240,7 +238,7 @@ def test_any_httpx_transport_can_stand_in() -> None:
         (httpx.RemoteProtocolError("x"), "could not be understood"),
     ],
 )
-def test_a_fault_of_the_network_may_pass(error: httpx.HTTPError, sentence: str) -> None:
+def test_a_network_error_is_retryable(error: httpx.HTTPError, sentence: str) -> None:
     def fail(_request: httpx.Request) -> httpx.Response:
         raise error
 
@@ -252,7 +250,7 @@ def test_a_fault_of_the_network_may_pass(error: httpx.HTTPError, sentence: str) 
 def test_headers_of_a_host_go_to_it_at_every_hop_and_to_no_other(
     server: NaughtyServer, make_source: MakeSource
 ) -> None:
-    """Another port is another server: it sends the fetch back to the first one, which gets its headers again."""
+    """Another port is another server: it redirects back to the first one, which gets its headers again."""
     with NaughtyServer() as other:
         here, there = f"127.0.0.1:{server.port}", f"127.0.0.1:{other.port}"
         video = server.serve("/guarded.mp4", Manners(size=5000))

@@ -1,4 +1,4 @@
-"""What a source may answer: status, size, encoding and ranges, each refusal with its sentence."""
+"""The responses of a source: status, size, encoding and ranges, each refusal with its message."""
 
 from email.utils import formatdate
 
@@ -67,9 +67,7 @@ def test_retry_after_is_passed_on(
         "Wed, 99999999999999999999 Jan 2020 00:00:00 GMT",
     ],
 )
-def test_a_retry_after_that_makes_no_sense_is_ignored(
-    server: NaughtyServer, source: Source, header: str
-) -> None:
+def test_a_malformed_retry_after_is_ignored(server: NaughtyServer, source: Source, header: str) -> None:
     url = server.serve("/busy", Manners(status=429, body=b"", headers={"Retry-After": header}))
     failure = failure_of(source, url)
     assert isinstance(failure, SourceUnavailable)
@@ -89,7 +87,7 @@ def test_a_retry_after_that_makes_no_sense_is_ignored(
         (b"", "an empty file"),
     ],
 )
-def test_what_is_no_video_is_named_whatever_its_content_type(
+def test_other_files_are_recognized_regardless_of_their_content_type(
     server: NaughtyServer, source: Source, body: bytes, sentence: str
 ) -> None:
     failure = failure_of(source, server.serve("/page.mp4", Manners(body=body)))
@@ -107,15 +105,13 @@ def test_an_encoded_body_is_refused_unread(server: NaughtyServer, source: Source
     "encoding",
     ["aws-chunked", "none", "utf-8", "UTF-8", "binary", "identity", "aws-chunked, identity", "", "mp4"],
 )
-def test_an_encoding_that_means_nothing_is_ignored(
-    server: NaughtyServer, source: Source, encoding: str
-) -> None:
+def test_an_unknown_content_encoding_is_ignored(server: NaughtyServer, source: Source, encoding: str) -> None:
     with source.open(server.serve("/said.mp4", Manners(headers={"Content-Encoding": encoding}))) as stream:
         assert read_all(stream) == payload(MIB)
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 203, 206, 226])
-def test_the_bytes_decide_and_not_the_kind_of_success(
+def test_the_bytes_decide_and_not_the_success_status(
     server: NaughtyServer, source: Source, status: int
 ) -> None:
     with source.open(server.serve("/success.mp4", Manners(status=status))) as stream:
@@ -124,7 +120,7 @@ def test_the_bytes_decide_and_not_the_kind_of_success(
 
 
 @pytest.mark.parametrize("total", [str(MIB), "*"])
-def test_a_part_that_is_the_whole_is_taken_unasked(server: NaughtyServer, source: Source, total: str) -> None:
+def test_a_206_with_the_whole_video_is_accepted(server: NaughtyServer, source: Source, total: str) -> None:
     manners = Manners(status=206, content_range=f"bytes 0-{MIB - 1}/{total}")
     with source.open(server.serve("/whole-part.mp4", manners)) as stream:
         assert (stream.info.total, stream.info.partial) == (MIB, False)
@@ -153,7 +149,7 @@ def test_a_part_that_is_the_whole_is_taken_unasked(server: NaughtyServer, source
         (202, b'{"status": "processing"}', {}, "right now (HTTP 202)"),
     ],
 )
-def test_a_challenge_page_is_told_from_a_refusal(
+def test_a_challenge_page_is_distinguished_from_a_refusal(
     server: NaughtyServer,
     source: Source,
     status: int,
@@ -165,7 +161,7 @@ def test_a_challenge_page_is_told_from_a_refusal(
     assert sentence in failure_of(source, url).public_message
 
 
-def test_a_refusal_whose_page_does_not_come_is_told_without_it(server: NaughtyServer, source: Source) -> None:
+def test_a_refusal_without_its_page_is_reported_by_its_status(server: NaughtyServer, source: Source) -> None:
     url = server.serve("/half.mp4", Manners(status=403, body=b"<html>" * 99, drop_after=100))
     assert "HTTP 403" in failure_of(source, url).public_message
 
@@ -198,7 +194,7 @@ def test_a_video_of_unknown_length_is_cut_off_at_the_limit(
     assert server.bytes_sent("/endless") < 16 * MIB
 
 
-def test_a_part_is_asked_for_by_its_validator(server: NaughtyServer, source: Source) -> None:
+def test_a_part_is_requested_with_its_validator(server: NaughtyServer, source: Source) -> None:
     url = server.serve("/part.mp4", Manners(size=MIB))
     with source.open(url, start=1000, end=300_000, validator='"v1"') as stream:
         assert read_all(stream) == payload(MIB, start=1000, end=300_000)
@@ -209,7 +205,7 @@ def test_a_part_is_asked_for_by_its_validator(server: NaughtyServer, source: Sou
     assert (seen.range, seen.if_range) == ("bytes=1000-299999", '"v1"')
 
 
-def test_the_rest_of_a_video_is_asked_for_without_an_end(server: NaughtyServer, source: Source) -> None:
+def test_the_rest_of_a_video_is_requested_without_an_end(server: NaughtyServer, source: Source) -> None:
     url = server.serve("/rest.mp4", Manners(size=MIB))
     with source.open(url, start=MIB - 5) as stream:
         assert read_all(stream) == payload(MIB)[-5:]
@@ -226,14 +222,14 @@ def test_a_part_from_the_beginning_is_identified(server: NaughtyServer, source: 
         assert read_all(stream) == b"\x00"
 
 
-def test_a_source_without_ranges_gives_the_whole(server: NaughtyServer, source: Source) -> None:
+def test_a_source_without_ranges_sends_the_whole(server: NaughtyServer, source: Source) -> None:
     url = server.serve("/whole.mp4", Manners(size=MIB, ranges=False))
     with source.open(url, start=1000, validator='"v1"') as stream:
         assert (stream.info.partial, stream.info.start, stream.info.accepts_ranges) == (False, 0, False)
         assert read_all(stream) == payload(MIB)
 
 
-def test_a_changed_source_gives_the_whole_and_its_new_validator(
+def test_a_changed_source_sends_the_whole_with_its_new_validator(
     server: NaughtyServer, source: Source
 ) -> None:
     url = server.serve("/new.mp4", Manners(size=MIB, etag='"v2"'))
@@ -242,7 +238,7 @@ def test_a_changed_source_gives_the_whole_and_its_new_validator(
 
 
 @pytest.mark.parametrize("etag", ['"v2"', None, 'W/"v1"'])
-def test_a_part_of_another_version_is_never_given(
+def test_a_part_of_another_version_is_never_returned(
     server: NaughtyServer, source: Source, etag: str | None
 ) -> None:
     url = server.serve("/mixed.mp4", Manners(size=MIB, etag=etag, if_range=False))
@@ -265,7 +261,7 @@ def test_only_a_strong_etag_is_a_validator(server: NaughtyServer, source: Source
 @pytest.mark.parametrize(
     "manners",
     [
-        Manners(content_range="bytes 0-1047575/1048576"),  # as long as the right one
+        Manners(content_range="bytes 0-1047575/1048576"),  # of the same length as the right one
         Manners(content_range="bytes 1001-1048575/1048576"),
         Manners(content_range="bytes 1000-1048576/1048576"),
         Manners(content_range="bytes 1000-1048575/1000"),
@@ -277,7 +273,7 @@ def test_only_a_strong_etag_is_a_validator(server: NaughtyServer, source: Source
         Manners(declared=500),
     ],
 )
-def test_a_part_that_is_not_the_one_asked_for_is_refused(
+def test_another_part_than_the_requested_one_is_refused(
     server: NaughtyServer, source: Source, manners: Manners
 ) -> None:
     failure = failure_of(source, server.serve("/wrong-part.mp4", manners), start=1000)
@@ -285,28 +281,28 @@ def test_a_part_that_is_not_the_one_asked_for_is_refused(
     assert not failure.retryable
 
 
-def test_more_than_the_part_asked_for_is_refused(server: NaughtyServer, source: Source) -> None:
+def test_more_than_the_requested_part_is_refused(server: NaughtyServer, source: Source) -> None:
     url = server.serve("/more.mp4", Manners(content_range="bytes 0-999/1048576"))
     assert isinstance(failure_of(source, url, end=500), RangesUnreliable)
 
 
 @pytest.mark.parametrize("end", [None, 5000, 2 * MIB])
-def test_less_than_the_part_asked_for_is_refused(
+def test_less_than_the_requested_part_is_refused(
     server: NaughtyServer, source: Source, end: int | None
 ) -> None:
-    """HTTP allows it, but then the end of the answer would have to be told from the end of the video."""
+    """HTTP allows it, but the end of the response could not be distinguished from the end of the video."""
     less = Manners(size=MIB, declared=500, content_range=f"bytes 1000-1499/{MIB}")
     failure = failure_of(source, server.serve("/less.mp4", less), start=1000, end=end)
     assert isinstance(failure, RangesUnreliable)
 
 
-def test_a_part_that_ends_with_the_video_is_taken(server: NaughtyServer, source: Source) -> None:
+def test_a_part_that_ends_with_the_video_is_accepted(server: NaughtyServer, source: Source) -> None:
     url = server.serve("/last.mp4", Manners(size=MIB))
     with source.open(url, start=1000, end=2 * MIB) as stream:
         assert read_all(stream) == payload(MIB)[1000:]
 
 
-def test_a_part_without_the_total_is_taken(server: NaughtyServer, source: Source) -> None:
+def test_a_part_without_the_total_is_accepted(server: NaughtyServer, source: Source) -> None:
     url = server.serve("/star.mp4", Manners(size=MIB, content_range=f"bytes 1000-{MIB - 1}/*"))
     with source.open(url, start=1000) as stream:
         assert stream.info.total is None
@@ -314,7 +310,7 @@ def test_a_part_without_the_total_is_taken(server: NaughtyServer, source: Source
 
 
 @pytest.mark.parametrize("content_range", ["bytes 0-99/1048576", "bytes 1-1048575/1048576", "bytes */9", "x"])
-def test_a_part_that_was_not_asked_for_is_refused(
+def test_a_part_that_was_not_requested_is_refused(
     server: NaughtyServer, source: Source, content_range: str
 ) -> None:
     url = server.serve("/unasked.mp4", Manners(status=206, content_range=content_range))
@@ -322,7 +318,7 @@ def test_a_part_that_was_not_asked_for_is_refused(
 
 
 @pytest.mark.parametrize(("start", "end"), [(-1, None), (5, 5), (5, 4)])
-def test_asking_for_no_bytes_is_a_mistake(
+def test_a_request_for_no_bytes_is_an_error(
     source: Source, server: NaughtyServer, start: int, end: int | None
 ) -> None:
     with pytest.raises(ValueError, match="no bytes"), source.open(server.origin, start=start, end=end):

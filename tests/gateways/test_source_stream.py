@@ -1,4 +1,4 @@
-"""A body that misbehaves on its way: cut, stalled, dripping, lying; and streams that are given up."""
+"""Bodies that are truncated, stalled, trickling or wrong; and streams that are cancelled."""
 
 import socket
 import time
@@ -13,11 +13,11 @@ from tests.support.misbehaving_server import MIB, Manners, NaughtyServer, payloa
 from videovault.errors import SourceError
 from videovault.gateways.source import Source, SourceCancelled, SourceStream
 
-LONG = 60.0  # seconds that no test may wait for
+LONG = 60.0  # seconds; longer than any test may take
 
 
 class GivenUp(Exception):
-    """What a caller's heartbeat may raise."""
+    """Raised by a heartbeat."""
 
 
 def _received_before_failing(source: Source, url: str) -> tuple[bytes, SourceError]:
@@ -32,7 +32,7 @@ def _received_before_failing(source: Source, url: str) -> tuple[bytes, SourceErr
 
 
 @pytest.mark.parametrize("manners", [Manners(size=MIB, chunked=True), Manners(size=MIB, until_close=True)])
-def test_a_video_of_unknown_length_is_given_to_its_end(
+def test_a_video_of_unknown_length_is_read_to_its_end(
     server: NaughtyServer, source: Source, manners: Manners
 ) -> None:
     with source.open(server.serve("/unknown.mp4", manners)) as stream:
@@ -49,7 +49,7 @@ def test_a_video_of_unknown_length_is_given_to_its_end(
         Manners(body=payload(700_000), declared=MIB),
     ],
 )
-def test_a_body_that_is_cut_short_gives_what_came_and_then_fails(
+def test_a_truncated_body_returns_what_arrived_and_then_fails(
     server: NaughtyServer, source: Source, manners: Manners
 ) -> None:
     received, failure = _received_before_failing(source, server.serve("/cut.mp4", manners))
@@ -58,15 +58,13 @@ def test_a_body_that_is_cut_short_gives_what_came_and_then_fails(
     assert failure.retryable
 
 
-def test_a_chunked_part_that_is_shorter_than_promised_is_cut_short(
-    server: NaughtyServer, source: Source
-) -> None:
+def test_a_chunked_part_shorter_than_announced_is_incomplete(server: NaughtyServer, source: Source) -> None:
     manners = Manners(body=payload(500_000), chunked=True, content_range=f"bytes 1000-{MIB - 1}/{MIB}")
     failure = failure_of(source, server.serve("/short-part.mp4", manners), start=1000)
     assert "before the end" in failure.public_message
 
 
-def test_the_rest_of_a_cut_body_can_be_asked_for(server: NaughtyServer, source: Source) -> None:
+def test_the_rest_of_a_truncated_body_can_be_requested(server: NaughtyServer, source: Source) -> None:
     url = server.serve("/resumed.mp4", Manners(size=MIB, stall_after=None, drop_after=400_000, drop_times=1))
     received, _ = _received_before_failing(source, url)
     with source.open(url, start=len(received), validator='"v1"') as stream:
@@ -74,7 +72,7 @@ def test_the_rest_of_a_cut_body_can_be_asked_for(server: NaughtyServer, source: 
     assert server.ranges("/resumed.mp4") == [None, f"bytes={len(received)}-"]
 
 
-def test_a_failed_stream_goes_on_failing(server: NaughtyServer, source: Source) -> None:
+def test_a_failed_stream_keeps_failing(server: NaughtyServer, source: Source) -> None:
     url = server.serve("/dead.mp4", Manners(size=MIB, drop_after=400_000))
     with source.open(url) as stream:
         with pytest.raises(SourceError):
@@ -83,7 +81,7 @@ def test_a_failed_stream_goes_on_failing(server: NaughtyServer, source: Source) 
             stream.readinto(bytearray(10))
 
 
-def test_a_connection_lost_before_the_body_may_be_tried_again(server: NaughtyServer, source: Source) -> None:
+def test_a_connection_lost_before_the_body_is_retryable(server: NaughtyServer, source: Source) -> None:
     assert failure_of(source, server.serve("/lost.mp4", Manners(drop_after=0))).retryable
 
 
@@ -110,7 +108,7 @@ def test_a_request_that_is_never_answered_ends_after_the_idle_time(
     assert "nothing for too long" in failure_of(make_source(idle_seconds=0.3), url).public_message
 
 
-def test_a_caller_that_is_slow_itself_is_not_taken_for_a_silent_source(
+def test_a_slow_caller_does_not_count_as_a_silent_source(
     server: NaughtyServer, make_source: MakeSource
 ) -> None:
     source = make_source(idle_seconds=0.8, min_bytes_per_second=2 * MIB, rate_window_seconds=0.8)
@@ -120,7 +118,7 @@ def test_a_caller_that_is_slow_itself_is_not_taken_for_a_silent_source(
 
 
 @pytest.mark.parametrize("drip", [(100, 0.02), (1, 0.02)])
-def test_a_drip_is_noticed_although_it_never_stops(
+def test_a_trickle_is_detected_although_it_never_stops(
     server: NaughtyServer, make_source: MakeSource, drip: tuple[int, float]
 ) -> None:
     source = make_source(min_bytes_per_second=100_000, rate_window_seconds=0.4)
@@ -129,14 +127,14 @@ def test_a_drip_is_noticed_although_it_never_stops(
     assert failure.retryable
 
 
-def test_the_head_of_an_answer_may_not_drip_either(make_source: MakeSource) -> None:
+def test_a_trickling_response_head_is_detected(make_source: MakeSource) -> None:
     with RawAnswer(b"HTTP/1.1 200 OK\r\n" + b"X-Padding: x\r\n" * 1000) as port:
         source = make_source(idle_seconds=0.4, allow=frozenset({f"127.0.0.1:{port}"}))
         assert "nothing for too long" in failure_of(source, f"http://127.0.0.1:{port}/").public_message
 
 
 @pytest.mark.parametrize("drip", [b"5;" + b"x" * 1000, b"1\r\nG\r\n0\r\nX: " + b"x" * 1000])
-def test_a_drip_that_brings_no_byte_of_the_body_is_silence(make_source: MakeSource, drip: bytes) -> None:
+def test_a_trickle_without_body_bytes_counts_as_silence(make_source: MakeSource, drip: bytes) -> None:
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     with RawAnswer(head + drip) as port:
         source = make_source(idle_seconds=0.8, allow=frozenset({f"127.0.0.1:{port}"}))
@@ -156,14 +154,14 @@ def test_a_drip_that_brings_no_byte_of_the_body_is_silence(make_source: MakeSour
         b"\x16\x03\x01\x00\x05hello\r\n\r\n",
     ],
 )
-def test_an_answer_that_is_not_http_is_not_understood(make_source: MakeSource, head: bytes) -> None:
+def test_a_response_that_is_not_http_is_an_error(make_source: MakeSource, head: bytes) -> None:
     with RawAnswer(head, at_once=True) as port:
         source = make_source(allow=frozenset({f"127.0.0.1:{port}"}))
         failure = failure_of(source, f"http://127.0.0.1:{port}/")
     assert failure.public_message.endswith(("understood.", "end of the video.", "was lost."))
 
 
-def test_the_total_time_ends_even_a_lively_stream(server: NaughtyServer, make_source: MakeSource) -> None:
+def test_the_total_time_ends_even_an_active_stream(server: NaughtyServer, make_source: MakeSource) -> None:
     source = make_source(total_seconds=0.4)
     url = server.serve("/lively.mp4", Manners(size=64 * MIB, bytes_per_second=4 * MIB))
     failure = failure_of(source, url)
@@ -171,7 +169,7 @@ def test_the_total_time_ends_even_a_lively_stream(server: NaughtyServer, make_so
     assert not failure.retryable
 
 
-def test_a_slow_stream_comes_back_with_what_it_has_so_that_progress_can_be_told(
+def test_a_slow_stream_returns_early_so_that_progress_can_be_reported(
     server: NaughtyServer, source: Source
 ) -> None:
     url = server.serve("/slow.mp4", Manners(size=32 * MIB, bytes_per_second=MIB))
@@ -180,7 +178,9 @@ def test_a_slow_stream_comes_back_with_what_it_has_so_that_progress_can_be_told(
         assert 0 < stream.readinto(buffer) < len(buffer)
 
 
-def test_the_heartbeat_is_heard_while_nothing_comes(server: NaughtyServer, make_source: MakeSource) -> None:
+def test_the_heartbeat_is_called_while_nothing_arrives(
+    server: NaughtyServer, make_source: MakeSource
+) -> None:
     beats: list[float] = []
 
     def heartbeat() -> None:
@@ -228,7 +228,7 @@ def _read_until_cancelled(
         read()
 
 
-def test_a_closed_stream_gives_nothing_although_all_of_it_is_here(
+def test_a_closed_stream_returns_nothing_even_if_all_of_it_has_arrived(
     server: NaughtyServer, source: Source
 ) -> None:
     with source.open(server.serve("/here.mp4", Manners(size=50_000))) as stream:
@@ -260,7 +260,7 @@ def test_a_connection_that_is_not_answered_ends_with_the_time_to_connect(make_so
     assert failure.retryable
 
 
-def test_the_heartbeat_ends_a_look_up_that_hangs(make_source: MakeSource) -> None:
+def test_the_heartbeat_ends_a_hanging_lookup(make_source: MakeSource) -> None:
     answered = Event()
 
     def hang(_host: str, _port: int) -> Sequence[str]:
@@ -273,7 +273,7 @@ def test_the_heartbeat_ends_a_look_up_that_hangs(make_source: MakeSource) -> Non
     answered.set()
 
 
-def test_a_refused_connection_may_be_tried_again(make_source: MakeSource) -> None:
+def test_a_refused_connection_is_retryable(make_source: MakeSource) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed_soon:
         port = closed_soon.getsockname()[1]
     failure = failure_of(make_source(allow=frozenset({f"127.0.0.1:{port}"})), f"http://127.0.0.1:{port}/")

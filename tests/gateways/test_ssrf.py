@@ -1,4 +1,4 @@
-"""The guard: nothing but the public internet is ever spoken to."""
+"""The SSRF guard: only public addresses are ever contacted."""
 
 import socket
 from collections.abc import Iterator, Sequence
@@ -40,7 +40,7 @@ def test_the_corpus_is_large() -> None:
 
 
 @pytest.mark.parametrize("form", REFUSED)
-def test_is_refused_without_a_look_up_or_a_byte(form: str, canary: Canary) -> None:
+def test_is_refused_without_a_lookup_or_a_byte(form: str, canary: Canary) -> None:
     url = form.replace("PORT", str(canary.port))
     source = Source(POLICY, resolver=_never_asked)
     with pytest.raises(UnsafeUrl):
@@ -51,7 +51,7 @@ def test_is_refused_without_a_look_up_or_a_byte(form: str, canary: Canary) -> No
 
 
 @pytest.mark.parametrize("form", REFUSED)
-def test_says_why_in_a_sentence_without_internals(form: str) -> None:
+def test_the_message_has_a_reason_without_internals(form: str) -> None:
     with pytest.raises(UnsafeUrl) as refusal:
         AddressGuard(frozenset()).vet(form.replace("PORT", "8080"))
     sentence = refusal.value.public_message
@@ -115,7 +115,7 @@ def test_allowing_one_port_of_loopback_opens_no_other_and_no_other_name(canary: 
         ("[::1]:8080", "http://[0::1]:8080/v.mp4"),
     ],
 )
-def test_what_is_allowed_may_be_private(entry: str, url: str) -> None:
+def test_an_allowed_host_may_be_private(entry: str, url: str) -> None:
     guard = AddressGuard(frozenset({entry}), lambda _host, _port: ["192.168.0.9"])
     address = guard.vet(url)
     assert guard.resolve(address.host, address.port, 1, lambda: None)
@@ -152,7 +152,7 @@ def test_an_address_is_read_as_browsers_read_it(url: str, normal: str) -> None:
 
 
 @pytest.mark.parametrize(("location", "target"), RELATIVE)
-def test_a_redirect_leads_where_browsers_are_led(location: str, target: str | None) -> None:
+def test_a_redirect_leads_where_browsers_go(location: str, target: str | None) -> None:
     guard = AddressGuard(frozenset())
     base = guard.vet("https://video.example/a/b/c.mp4?x=1")
     if target is None:
@@ -163,8 +163,8 @@ def test_a_redirect_leads_where_browsers_are_led(location: str, target: str | No
 
 
 @given(st.text("ht:/\\@?#.%[]127lo \t\n\u0301\uff0e", max_size=30))
-def test_what_is_connected_to_is_what_was_judged(text: str) -> None:
-    """Whatever other parsers make of the text: the request's own URL names the host and port of the verdict."""
+def test_the_request_goes_to_what_was_checked(text: str) -> None:
+    """However other parsers read the text: the request's URL has the host and port that were checked."""
     try:
         address = AddressGuard(frozenset()).vet(f"http://{text}")
     except UnsafeUrl:
@@ -184,18 +184,18 @@ def test_public_addresses_are_global(address: str) -> None:
     assert is_global(address)
 
 
-def test_a_public_literal_is_not_looked_up() -> None:
+def test_a_public_ip_literal_is_not_resolved() -> None:
     guard = AddressGuard(frozenset(), _never_asked)
     assert guard.resolve(PUBLIC, 80, 1, lambda: None) == [PUBLIC]
 
 
-def test_addresses_keep_their_order_and_come_once() -> None:
+def test_addresses_keep_their_order_without_duplicates() -> None:
     guard = AddressGuard(frozenset(), lambda _host, _port: ["8.8.8.8", "1.1.1.1", "8.8.8.8"])
     assert guard.resolve("video.example", 80, 1, lambda: None) == ["8.8.8.8", "1.1.1.1"]
 
 
 @pytest.mark.parametrize(("code", "may_pass"), [(socket.EAI_NONAME, False), (socket.EAI_AGAIN, True)])
-def test_a_name_that_cannot_be_found_says_whether_that_may_pass(code: int, may_pass: bool) -> None:
+def test_an_unresolvable_name_is_retryable_if_that_may_be_temporary(code: int, may_pass: bool) -> None:
     def fail(_host: str, _port: int) -> Sequence[str]:
         raise socket.gaierror(code, "no answer")
 
@@ -209,7 +209,7 @@ def test_a_name_without_addresses_cannot_be_found() -> None:
         Source(POLICY, resolver=lambda _host, _port: []).check("https://video.example/v.mp4")
 
 
-def test_a_look_up_that_hangs_ends_with_the_time_to_connect() -> None:
+def test_a_hanging_lookup_ends_with_the_time_to_connect() -> None:
     answered = Event()
 
     def hang(_host: str, _port: int) -> Sequence[str]:
@@ -222,5 +222,5 @@ def test_a_look_up_that_hangs_ends_with_the_time_to_connect() -> None:
     assert failure.value.retryable
 
 
-def test_the_system_knows_localhost() -> None:
+def test_the_system_resolves_localhost() -> None:
     assert set(system_resolver("localhost", 80)) <= {"127.0.0.1", "::1"}

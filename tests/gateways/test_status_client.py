@@ -1,4 +1,4 @@
-"""A status address is asked only where that is safe, and anything but an answer is no status."""
+"""A status URL is polled only if it is safe, and only a 2xx response is a status."""
 
 import gzip
 import json
@@ -19,7 +19,7 @@ WHERE = "https://generator.example/jobs/1"
 URL = "https://cdn.example/video.mp4"
 
 
-def answering(status: int = 200, body: bytes = b"{}", **headers: str) -> StatusClient:
+def client_with(status: int = 200, body: bytes = b"{}", **headers: str) -> StatusClient:
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
 
     def answer(_request: httpx.Request) -> httpx.Response:
@@ -29,7 +29,7 @@ def answering(status: int = 200, body: bytes = b"{}", **headers: str) -> StatusC
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("body", "expected"),
     [
         ({"status": "ready", "videoUrl": URL}, VideoReply("ready", video_url=URL)),
         ([{"data": {"video_url": URL}}], VideoReply("ready", video_url=URL)),
@@ -38,35 +38,35 @@ def answering(status: int = 200, body: bytes = b"{}", **headers: str) -> StatusC
         ("processing", VideoReply("processing")),
     ],
 )
-def test_answers_are_read_as_leniently_as_the_webhooks(said: object, expected: VideoReply) -> None:
-    heard: list[Exchange] = []
-    status = answering(body=json.dumps(said).encode()).poll(WHERE, record=heard.append)
+def test_statuses_are_parsed_like_webhook_replies(body: object, expected: VideoReply) -> None:
+    exchanges: list[Exchange] = []
+    status = client_with(body=json.dumps(body).encode()).poll(WHERE, record=exchanges.append)
     assert status.reply == expected
-    assert json.loads(heard[0].answer) == said
+    assert json.loads(exchanges[0].answer) == body
 
 
 @pytest.mark.parametrize("status", [301, 401, 404, 429, 500, 503])
-def test_anything_but_a_2xx_is_no_news(status: int) -> None:
+def test_any_status_code_except_2xx_is_an_error(status: int) -> None:
     with pytest.raises(WebhookBusy) as caught:
-        answering(status, b'{"status": "failed"}', retry_after="40").poll(WHERE)
+        client_with(status, b'{"status": "failed"}', retry_after="40").poll(WHERE)
     assert caught.value.retry_after == 40
 
 
-def test_a_wish_to_be_asked_later_is_passed_on() -> None:
-    assert answering(202, retry_after="40").poll(WHERE).retry_after == 40
-    assert answering(202).poll(WHERE).retry_after is None
+def test_retry_after_is_returned() -> None:
+    assert client_with(202, retry_after="40").poll(WHERE).retry_after == 40
+    assert client_with(202).poll(WHERE).retry_after is None
 
 
 @pytest.mark.parametrize(
     "body", [b"x" * (2 * 1024 * 1024), b'{"videoUrl": "nonsense"}', b"working on it", b"<html></html>"]
 )
-def test_an_answer_that_is_no_use_is_said_not_to_be_understood(body: bytes) -> None:
-    assert answering(body=body).poll(WHERE).reply.state == "unread"
+def test_an_unusable_status_is_unread(body: bytes) -> None:
+    assert client_with(body=body).poll(WHERE).reply.state == "unread"
 
 
-def test_a_status_address_that_gives_the_video_itself_is_the_videos_address() -> None:
+def test_a_status_url_that_returns_the_video_is_its_url() -> None:
     film = b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom" + b"\x00" * 2_000_000
-    assert answering(body=film).poll(WHERE).reply == VideoReply("ready", video_url=WHERE)
+    assert client_with(body=film).poll(WHERE).reply == VideoReply("ready", video_url=WHERE)
 
 
 OUTCOME = "https://generator.example/jobs/1/response"
@@ -74,7 +74,7 @@ FINISHED = {"status": "COMPLETED", "response_url": OUTCOME}
 
 
 @pytest.mark.parametrize(
-    ("said", "status", "outcome", "expected"),
+    ("body", "status", "outcome", "expected"),
     [
         (FINISHED, 200, {"video": {"url": URL}}, VideoReply("ready", video_url=URL)),
         (FINISHED, 200, {"status": "IN_PROGRESS"}, VideoReply("processing")),
@@ -86,70 +86,70 @@ FINISHED = {"status": "COMPLETED", "response_url": OUTCOME}
     ],
     ids=["video", "under way", "failed", "away", "no second hop", "has its address", "not finished"],
 )
-def test_a_finished_one_is_asked_once_for_its_outcome(
-    said: object, status: int, outcome: object, expected: VideoReply | None
+def test_the_response_url_of_a_finished_render_is_polled_once(
+    body: object, status: int, outcome: object, expected: VideoReply | None
 ) -> None:
-    asked: list[str] = []
+    requested: list[str] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
-        asked.append(str(request.url))
-        body = httpx.ByteStream(json.dumps(outcome if asked[1:] else said).encode())
-        return httpx.Response(status if asked[1:] else 200, stream=body)
+        requested.append(str(request.url))
+        content = json.dumps(outcome if requested[1:] else body).encode()
+        return httpx.Response(status if requested[1:] else 200, stream=httpx.ByteStream(content))
 
-    statuses_of = StatusClient(AddressGuard(frozenset()), httpx.MockTransport(answer))
+    client = StatusClient(AddressGuard(frozenset()), httpx.MockTransport(answer))
     if expected is None:
         with pytest.raises(WebhookBusy):
-            statuses_of.poll(WHERE)
+            client.poll(WHERE)
     else:
-        assert statuses_of.poll(WHERE).reply == expected
-    assert asked == ([WHERE] if status == 404 else [WHERE, OUTCOME])
+        assert client.poll(WHERE).reply == expected
+    assert requested == ([WHERE] if status == 404 else [WHERE, OUTCOME])
 
 
 @pytest.mark.parametrize(
     "where", ["https://other.example/r", "http://generator.example/r", "https://generator.example:8/r", WHERE]
 )
-def test_an_outcome_elsewhere_is_not_asked_for(where: str) -> None:
-    asked: list[str] = []
+def test_a_response_url_of_another_origin_is_not_polled(where: str) -> None:
+    requested: list[str] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
-        asked.append(str(request.url))
-        said = {"status": "COMPLETED", "response_url": where}
-        return httpx.Response(200, stream=httpx.ByteStream(json.dumps(said).encode()))
+        requested.append(str(request.url))
+        body = {"status": "COMPLETED", "response_url": where}
+        return httpx.Response(200, stream=httpx.ByteStream(json.dumps(body).encode()))
 
     assert (
         StatusClient(AddressGuard(frozenset()), httpx.MockTransport(answer)).poll(WHERE).reply.state
         == "ready"
     )
-    assert asked == [WHERE]
+    assert requested == [WHERE]
 
 
-def test_a_packed_answer_is_not_unpacked() -> None:
+def test_a_compressed_response_is_not_decompressed() -> None:
     packed = gzip.compress(b'{"videoUrl": "https://cdn.example/video.mp4"}')
-    assert answering(body=packed, content_encoding="gzip").poll(WHERE).reply.state == "unread"
+    assert client_with(body=packed, content_encoding="gzip").poll(WHERE).reply.state == "unread"
 
 
 @pytest.mark.parametrize(
     "url",
     ["http://10.0.0.1/s", "http://localhost/s", "ftp://generator.example/s", "http://[::1]/s", "nonsense"],
 )
-def test_a_private_address_is_not_asked(url: str) -> None:
+def test_a_private_address_is_not_polled(url: str) -> None:
     with pytest.raises(UnsafeUrl):
-        answering().check(url)
+        client_with().check(url)
     with pytest.raises(UnsafeUrl):
-        answering().poll(url)
+        client_with().poll(url)
 
 
-def test_the_webhooks_own_host_and_port_may_be_asked_and_no_other_port(configure: Configure) -> None:
-    manners = Manners(body=b'{"status": "processing"}', content_type="application/json", ranges=False)
+def test_only_the_webhooks_own_host_and_port_may_be_polled(configure: Configure) -> None:
+    behaviour = Manners(body=b'{"status": "processing"}', content_type="application/json", ranges=False)
     with NaughtyServer() as server, NaughtyServer() as other:
         configure(VIDEO_WEBHOOK_URL=f"{server.origin}/video")
-        url = server.serve("/status/1", manners)
+        url = server.serve("/status/1", behaviour)
         assert status_client.connected().poll(url).reply == VideoReply("processing")
         with pytest.raises(UnsafeUrl):
-            status_client.connected().poll(other.serve("/status/1", manners))
+            status_client.connected().poll(other.serve("/status/1", behaviour))
 
 
-def test_an_answer_that_drips_for_ever_is_no_news(
+def test_a_response_that_never_ends_is_an_error(
     configure: Configure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(status_client, "TOTAL_SECONDS", 0.3)
@@ -160,9 +160,9 @@ def test_an_answer_that_drips_for_ever_is_no_news(
             status_client.connected().poll(url)
 
 
-def test_the_webhooks_headers_go_to_its_own_host_and_port_only(configure: Configure) -> None:
-    manners = Manners(body=b'{"status": "processing"}', content_type="application/json", ranges=False)
-    heard: list[Exchange] = []
+def test_webhook_headers_are_sent_only_to_the_webhooks_host_and_port(configure: Configure) -> None:
+    behaviour = Manners(body=b'{"status": "processing"}', content_type="application/json", ranges=False)
+    exchanges: list[Exchange] = []
     with NaughtyServer() as server, NaughtyServer() as other:
         configure(
             VIDEO_WEBHOOK_URL=f"{server.origin}/video",
@@ -170,9 +170,9 @@ def test_the_webhooks_headers_go_to_its_own_host_and_port_only(configure: Config
             WEBHOOK_HEADERS='{"X-Api-Key": "my-generator-key", "User-Agent": "Acme"}',
         )
         for each in (server, other):
-            status_client.connected().poll(each.serve("/status/1", manners), record=heard.append)
+            status_client.connected().poll(each.serve("/status/1", behaviour), record=exchanges.append)
         own, foreign = server.seen("/status/1")[0].headers, other.seen("/status/1")[0].headers
     assert (own["x-api-key"], own["user-agent"]) == ("my-generator-key", "Acme")
     assert "x-api-key" not in foreign
     assert foreign["user-agent"] == "VideoVault"
-    assert "my-generator-key" not in repr(heard)
+    assert "my-generator-key" not in repr(exchanges)

@@ -1,4 +1,4 @@
-"""What S3 is told of new objects, and what it is asked."""
+"""Requests to S3, and the handling of its responses."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from structlog.testing import capture_logs
 
-import videovault.services  # noqa: F401 - says where capabilities are kept
+import videovault.services  # noqa: F401 - sets where capabilities are stored
 from tests.support.installation import Configure
 from tests.support.s3_proxy import HANG_UP, Behaviour, s3_proxy
 from tests.support.stores import Denies, KnowsNoChecksums, LiesIn
@@ -28,7 +28,7 @@ MIB = 1024**2
 DESCRIBED = Description("video/mp4", 'attachment; filename="a.mp4"', {"videovault-tag": "mine"})
 
 
-def test_an_object_is_described_as_told(moto_s3: Storage) -> None:
+def test_object_has_its_headers_and_metadata(moto_s3: Storage) -> None:
     moto_s3.put("one.mp4", b"moving", DESCRIBED, 0xF2F6CC48)
     head = moto_s3._s3.head_object(Bucket=moto_s3.bucket, Key="one.mp4")
     assert (head["ContentType"], head["ContentDisposition"]) == (
@@ -38,7 +38,7 @@ def test_an_object_is_described_as_told(moto_s3: Storage) -> None:
     assert head["Metadata"] == {"videovault-tag": "mine"}
 
 
-def test_encryption_and_storage_class_are_asked_for_on_every_way_in(
+def test_encryption_and_storage_class_are_requested_for_every_upload(
     moto_s3: Storage, moto_server: str, configure: Configure
 ) -> None:
     del moto_s3
@@ -59,9 +59,7 @@ def test_encryption_and_storage_class_are_asked_for_on_every_way_in(
     ("wrong", "named"),
     [({"S3_SSE": "rot13"}, "S3_SSE"), ({"S3_SSE_KMS_KEY_ID": "key"}, "S3_SSE_KMS_KEY_ID")],
 )
-def test_wrong_encryption_settings_are_refused_by_name(
-    configure: Configure, wrong: dict[str, str], named: str
-) -> None:
+def test_wrong_encryption_settings_are_named(configure: Configure, wrong: dict[str, str], named: str) -> None:
     configure(**wrong)
     with pytest.raises(ConfigurationError, match=named):
         settings()
@@ -71,7 +69,7 @@ def test_wrong_encryption_settings_are_refused_by_name(
     ("style", "address"),
     [("path", "https://s3.example.org/videos/"), ("virtual", "https://videos.s3.example")],
 )
-def test_the_bucket_is_named_as_chosen(configure: Configure, style: str, address: str) -> None:
+def test_addressing_style(configure: Configure, style: str, address: str) -> None:
     configure(
         AWS_S3_BUCKET_NAME="videos",
         AWS_ENDPOINT_URL_S3="https://s3.example.org",
@@ -82,7 +80,7 @@ def test_the_bucket_is_named_as_chosen(configure: Configure, style: str, address
     assert storage.connected().presign("one.mp4", seconds=60).startswith(address)
 
 
-def test_parts_and_uploads_are_listed_until_they_are_aborted(moto_s3: Storage) -> None:
+def test_parts_and_uploads_are_listed_until_aborted(moto_s3: Storage) -> None:
     upload_id = moto_s3.start_upload("three.mp4", DESCRIBED)
     part = moto_s3.upload_part("three.mp4", upload_id, 1, bytearray(5 * MIB), 0)
     assert moto_s3.parts("three.mp4", upload_id) == [part]
@@ -94,14 +92,14 @@ def test_parts_and_uploads_are_listed_until_they_are_aborted(moto_s3: Storage) -
         moto_s3.parts("three.mp4", upload_id)
 
 
-def test_the_embedded_s3_tells_the_crc32_of_what_lies_on_its_disk(own_embedded_s3: Storage) -> None:
+def test_embedded_s3_reports_the_crc32(own_embedded_s3: Storage) -> None:
     own_embedded_s3.put("sums/one.mp4", b"123456789", Description("video/mp4"))
     found = own_embedded_s3.info("sums/one.mp4")
     assert found
     assert found.crc32 == 0xCBF43926  # the check value of CRC-32
 
 
-def test_a_refusal_is_told_in_words(moto_s3: Storage) -> None:
+def test_error_has_a_readable_message(moto_s3: Storage) -> None:
     nowhere = Storage(moto_s3._s3, lambda: moto_s3._s3, "no-such-bucket-here")
     with pytest.raises(StorageError, match="bucket does not exist"):
         nowhere.put("one.mp4", b"moving", DESCRIBED)
@@ -118,35 +116,33 @@ CALLS: dict[str, tuple[str, Callable[[Storage], object]]] = {
     "list uploads": ("ListMultipartUploads", lambda vault: list(vault.uploads())),
     "fetch a link": ("GET", lambda vault: http_check.fetch_by_link(vault, "one.mp4")),
 }
-AWAY = [(503, "SlowDown"), HANG_UP, (500, "InternalError")]
+UNAVAILABLE = [(503, "SlowDown"), HANG_UP, (500, "InternalError")]
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_every_call_waits_for_a_store_that_is_away_for_a_moment(
+def test_every_call_retries_an_unavailable_store(
     moto_s3: Storage, moto_server: str, configure: Configure, call: str
 ) -> None:
     moto_s3.put("one.mp4", b"moving", DESCRIBED)
     operation, ask = CALLS[call]
     with s3_proxy(moto_server) as proxy:
         configure(AWS_ENDPOINT_URL_S3=proxy.url, S3_RETRY_SECONDS=60)
-        proxy.refuse[operation] = [*AWAY]
+        proxy.refuse[operation] = [*UNAVAILABLE]
         ask(storage.connected())
         assert proxy.refuse[operation] == []
 
 
-def test_a_store_that_stays_away_is_given_up(
-    moto_s3: Storage, moto_server: str, configure: Configure
-) -> None:
+def test_retries_end(moto_s3: Storage, moto_server: str, configure: Configure) -> None:
     del moto_s3
     with s3_proxy(moto_server) as proxy:
         configure(AWS_ENDPOINT_URL_S3=proxy.url, S3_RETRY_SECONDS=0)
-        proxy.refuse["HeadObject"] = [*AWAY]
+        proxy.refuse["HeadObject"] = [*UNAVAILABLE]
         with pytest.raises(StorageError, match=r"S3 failed \(503\)"):
             storage.connected().info("one.mp4")
         assert len(proxy.refuse["HeadObject"]) == 2
 
 
-def test_the_log_has_the_stores_own_words(moto_s3: Storage, moto_server: str, configure: Configure) -> None:
+def test_log_has_the_message_of_the_store(moto_s3: Storage, moto_server: str, configure: Configure) -> None:
     del moto_s3
     with s3_proxy(moto_server) as proxy, capture_logs() as lines:
         configure(AWS_ENDPOINT_URL_S3=proxy.url)
@@ -156,9 +152,9 @@ def test_the_log_has_the_stores_own_words(moto_s3: Storage, moto_server: str, co
         with pytest.raises(StorageError, match="encryption key") as failure:
             storage.connected().put("one.mp4", b"moving", DESCRIBED)
     [line] = [line for line in lines if line["event"] == "S3 refused"]
-    said = line["store_message"]
-    assert said.startswith("not authorized to perform: kms:GenerateDataKey")
-    assert len(said) == 500
+    message = line["store_message"]
+    assert message.startswith("not authorized to perform: kms:GenerateDataKey")
+    assert len(message) == 500
     assert (line["operation"], line["store_code"], line["store_request_id"]) == (
         "PutObject",
         "AccessDenied",
@@ -167,7 +163,7 @@ def test_the_log_has_the_stores_own_words(moto_s3: Storage, moto_server: str, co
     assert str(failure.value.answer).startswith("PutObject: AccessDenied: not authorized")
 
 
-def test_boto3_does_not_follow_a_bucket_into_another_region(
+def test_bucket_in_another_region_is_not_followed(
     moto_s3: Storage, moto_server: str, configure: Configure
 ) -> None:
     del moto_s3
@@ -179,7 +175,7 @@ def test_boto3_does_not_follow_a_bucket_into_another_region(
                 ask(storage.connected())
 
 
-def test_versions_go_with_their_object_and_no_marker_goes_before_them(
+def test_versions_are_deleted_with_their_object_before_their_marker(
     moto_s3: Storage, moto_server: str, configure: Configure
 ) -> None:
     moto_s3._s3.put_bucket_versioning(Bucket=moto_s3.bucket, VersioningConfiguration={"Status": "Enabled"})
@@ -197,7 +193,7 @@ def test_versions_go_with_their_object_and_no_marker_goes_before_them(
     assert [each.key for each in storage.connected().versions("")] == ["two/a.mp4"]
 
 
-def test_what_a_store_can_do_is_kept_for_other_processes_and_found_out_again(
+def test_capabilities_are_shared_with_other_processes_and_probed_again(
     moto_s3: Storage, moto_server: str, configure: Configure
 ) -> None:
     del moto_s3
@@ -211,23 +207,23 @@ def test_what_a_store_can_do_is_kept_for_other_processes_and_found_out_again(
         assert proxy.calls.total() == before + 1
         assert "content-md5" in proxy.headers["PutObject"]
         proxy.behaviour = Behaviour()
-        storage.connected().learn()
+        storage.connected().probe()
         configure()
         storage.connected().put("three.mp4", b"moving", DESCRIBED)
         assert "x-amz-checksum-crc32" in proxy.headers["PutObject"]
 
 
-def test_what_a_store_could_not_do_is_tried_again_after_a_month() -> None:
-    """But a store that keeps no metadata is not assumed to: its objects would look swapped."""
+def test_rejected_features_are_tried_again_after_a_month() -> None:
+    """Except metadata: objects without it would look swapped."""
     known, at = Capabilities("a store"), datetime.now(UTC) - RECHECK_AFTER
     known.learn({S3Call.PUT: Fact("MD5", at + timedelta(minutes=1)), Feature.METADATA: Fact("no", at)})
-    assert known.sums(S3Call.PUT) is Checksum.MD5
+    assert known.checksum_for(S3Call.PUT) is Checksum.MD5
     known.learn({S3Call.PUT: Fact("MD5", at - timedelta(minutes=1))})
-    assert known.sums(S3Call.PUT) is Checksum.CRC32
+    assert known.checksum_for(S3Call.PUT) is Checksum.CRC32
     assert not known.can(Feature.METADATA)
 
 
-def test_facts_of_another_version_are_left_out() -> None:
+def test_facts_of_another_version_are_ignored() -> None:
     fact = {"value": "MD5", "at": "2026-01-01T00:00:00", "why": "no"}
     kept = {"PutObject": fact, "HeadObject": fact | {"value": "SHA-1"}, "GetObject": "none", "x": {"at": 1}}
     assert list(from_json(kept)) == ["PutObject"]

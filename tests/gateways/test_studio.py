@@ -1,4 +1,4 @@
-"""Loopback is fetched from for what the embedded studio rendered for this very video, and for nothing else there."""
+"""From loopback, only files that the embedded studio rendered for this video are fetched."""
 
 import hashlib
 from collections.abc import Callable
@@ -29,7 +29,7 @@ def test_a_file_is_fetched_for_its_own_video() -> None:
     source.for_video(ID, 1, file_of(ID)).check(file_of(ID))
 
 
-def test_a_file_that_the_version_before_rendered_is_fetched_for_its_own_video() -> None:
+def test_a_file_of_the_previous_version_is_fetched_for_its_own_video() -> None:
     assert studio.is_file_of(ID, 3, earlier_file_of(ID, 2))
     assert not studio.is_file_of(ID, 1, earlier_file_of(ID, 2))
     assert not studio.is_file_of(OTHER, 3, earlier_file_of(ID, 2))
@@ -53,19 +53,19 @@ def test_a_file_that_the_version_before_rendered_is_fetched_for_its_own_video() 
         lambda: f"http://127.0.0.1:{settings().port}/healthz",
     ],
 )
-def test_nothing_else_on_this_machine_is_fetched(url: Callable[[], str]) -> None:
+def test_no_other_loopback_url_is_fetched(url: Callable[[], str]) -> None:
     with pytest.raises(UnsafeUrl):
         source.for_video(ID, 1, url()).check(url())
 
 
-def test_another_generator_makes_the_exception_end(configure: Configure) -> None:
+def test_another_generator_ends_the_loopback_exception(configure: Configure) -> None:
     file = file_of(ID)
     configure(SCRIPT_WEBHOOK_URL="", VIDEO_WEBHOOK_URL="https://render.example/video")
     with pytest.raises(UnsafeUrl):
         source.for_video(ID, 1, file).check(file)
 
 
-def test_the_key_is_shown_to_the_studio_only(configure: Configure) -> None:
+def test_the_key_is_sent_only_to_the_studio(configure: Configure) -> None:
     job = f"{settings().studio_url}/status/{'0' * 24}"
     key = settings().installation.studio_key
     bearer = {"Authorization": f"Bearer {key}"}
@@ -81,7 +81,7 @@ def test_the_key_is_shown_to_the_studio_only(configure: Configure) -> None:
     }
 
 
-def test_other_addresses_of_the_studio_are_no_status_addresses() -> None:
+def test_other_studio_urls_are_not_status_urls() -> None:
     url = f"{settings().studio_url}/video"
     with pytest.raises(UnsafeUrl):
         status_client.client_for(url).check(url)

@@ -1,4 +1,4 @@
-"""Connections: to the address that was checked, under the name that was asked for, and used again."""
+"""Connections: to the checked address, with the requested name, and reused."""
 
 import socket
 import ssl
@@ -19,7 +19,7 @@ NAME = "video.example"
 
 
 class Names:
-    """A resolver that gives the same name another address each time, and counts."""
+    """A resolver that returns another address each time, and counts the lookups."""
 
     def __init__(self, *answers: Sequence[str]) -> None:
         self.asked = 0
@@ -56,7 +56,7 @@ def open_tls(tls_server: NaughtyServer) -> Iterator[Callable[..., Source]]:
         source.close()
 
 
-def test_a_name_is_looked_up_once_and_its_first_answer_is_used(
+def test_a_name_is_resolved_once_and_its_first_address_is_used(
     server: NaughtyServer, make_source: MakeSource
 ) -> None:
     names = Names(["127.0.0.1"], ["127.0.0.2"])
@@ -76,11 +76,11 @@ def test_the_next_address_is_tried_when_one_refuses(server: NaughtyServer, make_
         assert read_all(stream) == payload(5000)
 
 
-def test_tls_keeps_the_name_while_the_connection_goes_to_the_address(
+def test_tls_verifies_the_name_while_connecting_to_the_address(
     tls_server: NaughtyServer, trust: Certificates, open_tls: Callable[..., Source]
 ) -> None:
-    told: list[str | None] = []
-    trust.server.sni_callback = lambda _socket, name, _context: told.append(name)
+    server_names: list[str | None] = []
+    trust.server.sni_callback = lambda _socket, name, _context: server_names.append(name)
     tls_server.serve("/tls.mp4", Manners(size=3 * MIB))
     url = f"https://{NAME}:{tls_server.port}/tls.mp4"
     source = open_tls(trust.client, NAME)
@@ -88,14 +88,14 @@ def test_tls_keeps_the_name_while_the_connection_goes_to_the_address(
         assert read_all(stream) == payload(3 * MIB)
     with source.open(url, start=MIB, end=2 * MIB) as stream:
         assert read_all(stream) == payload(3 * MIB)[MIB : 2 * MIB]
-    assert told == [NAME]
+    assert server_names == [NAME]
     first, second = tls_server.seen("/tls.mp4")
     assert first.headers["host"] == f"{NAME}:{tls_server.port}"
     assert first.connection == second.connection
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_a_certificate_that_proves_nothing_is_refused(
+def test_an_invalid_certificate_is_refused(
     tls_server: NaughtyServer, trust: Certificates, open_tls: Callable[..., Source], known: bool
 ) -> None:
     context = trust.client if known else ssl.create_default_context()
@@ -105,7 +105,7 @@ def test_a_certificate_that_proves_nothing_is_refused(
     assert not failure.retryable
 
 
-def test_a_tls_body_that_ends_without_a_goodbye_is_cut_short(
+def test_a_tls_body_without_close_notify_is_incomplete(
     tls_server: NaughtyServer, trust: Certificates, open_tls: Callable[..., Source]
 ) -> None:
     tls_server.serve("/ragged.mp4", Manners(size=MIB, until_close=True))
@@ -113,10 +113,10 @@ def test_a_tls_body_that_ends_without_a_goodbye_is_cut_short(
     assert "before the end" in failure.public_message
 
 
-def test_bytes_beyond_a_tls_body_do_not_spoil_the_next_answer(
+def test_surplus_bytes_of_a_tls_body_do_not_reach_the_next_response(
     tls_server: NaughtyServer, trust: Certificates, open_tls: Callable[..., Source]
 ) -> None:
-    # 2,000 bytes too many, in the same TLS record as the last that count: only OpenSSL knows of them.
+    # 2,000 surplus bytes in the same TLS record as the last valid ones: only OpenSSL has them.
     surplus = Manners(body=payload(300_000), headers={"Content-Length": "298000"})
     tls_server.serve("/surplus.mp4", surplus)
     source = open_tls(trust.client, NAME)
@@ -125,12 +125,12 @@ def test_bytes_beyond_a_tls_body_do_not_spoil_the_next_answer(
             assert read_all(stream) == payload(300_000)[:298_000]
 
 
-def test_plain_http_where_tls_was_promised_is_refused(server: NaughtyServer, source: Source) -> None:
+def test_plain_http_on_a_tls_port_is_refused(server: NaughtyServer, source: Source) -> None:
     failure = failure_of(source, f"https://127.0.0.1:{server.port}/")
     assert "cannot prove who it is" in failure.public_message
 
 
-def test_a_connection_is_used_again_only_after_a_whole_body(server: NaughtyServer, source: Source) -> None:
+def test_a_connection_is_reused_only_after_a_whole_body(server: NaughtyServer, source: Source) -> None:
     url = server.serve("/again.mp4", Manners(size=4 * MIB))
     for whole in (True, True, False, True):
         with source.open(url) as stream:
@@ -141,7 +141,7 @@ def test_a_connection_is_used_again_only_after_a_whole_body(server: NaughtyServe
 
 
 @pytest.mark.parametrize("header", ["close", "Keep-Alive, Close"])
-def test_a_connection_that_is_to_end_is_not_used_again(
+def test_a_connection_with_connection_close_is_not_reused(
     server: NaughtyServer, source: Source, header: str
 ) -> None:
     url = server.serve(f"/once/{len(header)}", Manners(size=5000, headers={"Connection": header}))
@@ -152,8 +152,8 @@ def test_a_connection_that_is_to_end_is_not_used_again(
     assert one != two
 
 
-def test_a_request_that_meets_a_closing_connection_is_sent_again(make_source: MakeSource) -> None:
-    """The server closes when the second request arrives on the connection it kept open."""
+def test_a_request_on_a_closing_connection_is_retried(make_source: MakeSource) -> None:
+    """The server closes the persistent connection when the second request arrives."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         serving = Thread(target=_answer_once_per_connection, args=(listener, 2), daemon=True)
@@ -185,10 +185,8 @@ def test_closing_a_source_closes_its_idle_connections(make_source: MakeSource) -
         eventually(lambda: own.connections == 0)
 
 
-def test_an_environment_that_names_certificates_is_heard(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Installations behind a company's own certificate authority set SSL_CERT_FILE."""
+def test_ssl_cert_file_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Installations with a company's certificate authority set SSL_CERT_FILE."""
     trusted = certificates(tmp_path, NAME)
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
     with NaughtyServer(trusted.server) as own:
@@ -200,8 +198,8 @@ def test_an_environment_that_names_certificates_is_heard(
         source.close()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells round trips")
-def test_a_round_trip_is_the_networks_however_slow_the_server_is(
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux reports round trips")
+def test_a_round_trip_does_not_include_the_servers_delay(
     server: NaughtyServer, make_source: MakeSource
 ) -> None:
     url = server.serve("/slow-to-answer.mp4", Manners(size=5000, delay=0.1))

@@ -1,4 +1,4 @@
-"""Answers of generators are read in whatever shape they come, and nothing beside the video is taken for it."""
+"""Replies of generators are parsed in many shapes, and no other URL is taken for the video."""
 
 import codecs
 import json
@@ -41,39 +41,39 @@ def read(value: Any, content_type: str = "application/json", **more: Any) -> Vid
 
 
 @pytest.mark.parametrize("case", WEBHOOK, ids=named(WEBHOOK))
-def test_answers_of_bug_reports_are_read(case: Case) -> None:
-    said = webhook_reply.read(sent(case), case["content_type"], status=case["status"])
-    assert said.state == STATES[case["expect"]]
-    assert said.video_url == (URL if case["expect"] == "ready" else said.video_url)
-    assert bool(said.message) == (said.state in ("failed", "rejected"))
+def test_replies_from_bug_reports_are_parsed(case: Case) -> None:
+    reply = webhook_reply.read(sent(case), case["content_type"], status=case["status"])
+    assert reply.state == STATES[case["expect"]]
+    assert reply.video_url == (URL if case["expect"] == "ready" else reply.video_url)
+    assert bool(reply.message) == (reply.state in ("failed", "rejected"))
 
 
 @pytest.mark.parametrize("case", VENDORS, ids=named(VENDORS))
-def test_answers_of_generators_are_read(case: Case) -> None:
-    said = webhook_reply.read(sent(case), case.get("content_type", "application/json"))
+def test_replies_of_known_generators_are_parsed(case: Case) -> None:
+    reply = webhook_reply.read(sent(case), case.get("content_type", "application/json"))
     later = "{host}/later/c1.mp4" if case.get("later") else ""
     url = case.get("url", "{host}/file/ok.mp4" if case["expect"] == "ready" else later)
-    assert (said.state, said.video_url) == (case["expect"], filled(url))
-    assert said.message == case.get("message", "")
+    assert (reply.state, reply.video_url) == (case["expect"], filled(url))
+    assert reply.message == case.get("message", "")
     if "status_url" in case:
-        assert said.status_url == case["status_url"]
+        assert reply.status_url == case["status_url"]
 
 
 @pytest.mark.parametrize("case", NEVER, ids=named(NEVER))
-def test_nothing_else_is_taken_for_the_video(case: Case) -> None:
-    said = webhook_reply.read(sent(case))
-    assert (said.state, said.video_url) == ("unread", "")
-    assert said.message
+def test_other_urls_are_not_taken_for_the_video(case: Case) -> None:
+    reply = webhook_reply.read(sent(case))
+    assert (reply.state, reply.video_url) == ("unread", "")
+    assert reply.message
 
 
 @pytest.mark.parametrize("case", ADDRESSES, ids=named(ADDRESSES))
-def test_the_video_is_told_from_what_is_beside_it(case: Case) -> None:
-    said = webhook_reply.read(sent(case))
-    assert (said.state, said.video_url) == ("ready", filled(case["url"]))
+def test_the_video_is_distinguished_from_other_urls(case: Case) -> None:
+    reply = webhook_reply.read(sent(case))
+    assert (reply.state, reply.video_url) == ("ready", filled(case["url"]))
 
 
 @pytest.mark.parametrize("case", NEVER, ids=named(NEVER))
-def test_what_is_beside_the_video_does_not_hide_it(case: Case) -> None:
+def test_other_urls_do_not_hide_the_video(case: Case) -> None:
     if isinstance(case["body"], dict) and not {"videoUrl", "video_url", "status"} & case["body"].keys():
         assert read({**case["body"], "videoUrl": URL}).video_url == URL
 
@@ -129,10 +129,10 @@ def _in_layers(value: Any, layers: list[tuple[str, str]]) -> Any:
 @pytest.mark.parametrize("state", SHAPES)
 @given(data=st.data())
 def test_nesting_changes_nothing(state: str, data: st.DataObject) -> None:
-    said = read(data.draw(wrapped(SHAPES[state])))
-    assert said.state == state
-    assert said.video_url == (URL if state == "ready" else "")
-    assert said.message == {"failed": "Out of credit", "rejected": "No."}.get(state, "")
+    reply = read(data.draw(wrapped(SHAPES[state])))
+    assert reply.state == state
+    assert reply.video_url == (URL if state == "ready" else "")
+    assert reply.message == {"failed": "Out of credit", "rejected": "No."}.get(state, "")
 
 
 @given(
@@ -147,11 +147,11 @@ def test_nesting_changes_nothing(state: str, data: st.DataObject) -> None:
         max_leaves=20,
     )
 )
-def test_whatever_json_it_is_something_is_said_of_it(value: Any) -> None:
+def test_any_json_is_parsed_without_an_exception(value: Any) -> None:
     raw = json.dumps(value).encode()
-    said = webhook_reply.read(raw)
-    assert said.state in ("ready", "processing", "failed", "rejected", "unread")
-    assert said.video_url in ("", URL)
+    reply = webhook_reply.read(raw)
+    assert reply.state in ("ready", "processing", "failed", "rejected", "unread")
+    assert reply.video_url in ("", URL)
     webhook_reply.url_fields(raw)
     try:
         assert webhook_reply.read_script(raw) != Script()
@@ -162,7 +162,7 @@ def test_whatever_json_it_is_something_is_said_of_it(value: Any) -> None:
 @given(
     st.binary(max_size=200), st.sampled_from(["", "application/json", "application/x-www-form-urlencoded"])
 )
-def test_whatever_bytes_they_are_something_is_said_of_them(raw: bytes, content_type: str) -> None:
+def test_any_bytes_are_parsed_without_an_exception(raw: bytes, content_type: str) -> None:
     assert webhook_reply.read(raw, content_type).state in (
         "ready",
         "processing",
@@ -197,9 +197,9 @@ def test_whatever_bytes_they_are_something_is_said_of_them(raw: bytes, content_t
         "tail",
     ],
 )
-def test_odd_encodings_and_numbers_are_read(raw: bytes) -> None:
-    said = webhook_reply.read(raw)
-    assert (said.state, said.video_url, said.size, said.duration) == ("ready", URL, None, None)
+def test_unusual_encodings_and_numbers_are_parsed(raw: bytes) -> None:
+    reply = webhook_reply.read(raw)
+    assert (reply.state, reply.video_url, reply.size, reply.duration) == ("ready", URL, None, None)
 
 
 BAD: dict[str, bytes] = {
@@ -218,24 +218,24 @@ BAD: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("raw", BAD.values(), ids=BAD)
-def test_bad_input_comes_to_a_clear_end(raw: bytes) -> None:
-    said = webhook_reply.read(raw)
-    assert (said.state, said.video_url) == ("unread", "")
-    assert said.message
+def test_bad_input_has_a_defined_result(raw: bytes) -> None:
+    reply = webhook_reply.read(raw)
+    assert (reply.state, reply.video_url) == ("unread", "")
+    assert reply.message
     assert len(webhook_reply.url_fields(raw)) <= 30
     with pytest.raises(WebhookError):
         webhook_reply.read_script(raw)
 
 
-def test_an_address_is_kept_whole_up_to_16_kib_and_refused_beyond() -> None:
+def test_urls_are_limited_to_16_kib() -> None:
     longest = URL + "?" + "a" * (16 * 1024 - len(URL) - 1)
     assert read({"videoUrl": longest}).video_url == longest
-    said = read({"videoUrl": longest + "a"})
-    assert (said.state, said.video_url) == ("unread", "")
-    assert "16 KiB" in said.message
+    reply = read({"videoUrl": longest + "a"})
+    assert (reply.state, reply.video_url) == ("unread", "")
+    assert "16 KiB" in reply.message
 
 
-def test_a_body_that_is_a_video_is_the_video() -> None:
+def test_a_body_can_be_the_video() -> None:
     film = b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom" + b"\x00" * 100
     assert webhook_reply.read(film, "application/json") == VideoReply("ready", is_video=True)
 
@@ -251,15 +251,15 @@ def test_a_body_that_is_a_video_is_the_video() -> None:
         ({"duration": float("nan"), "size": float("inf")}, (None, None)),
     ],
 )
-def test_values_that_are_optional_are_read_or_dropped(figures: Any, read_as: Any) -> None:
-    said = read(
+def test_optional_values_are_parsed_or_dropped(figures: Any, read_as: Any) -> None:
+    reply = read(
         {"status": "ready", "videoUrl": URL, "metadata": figures, "estimatedTime": figures["duration"]}
     )
-    assert (said.state, said.video_url) == ("ready", URL)
-    assert (said.duration, said.size) == read_as
+    assert (reply.state, reply.video_url) == ("ready", URL)
+    assert (reply.duration, reply.size) == read_as
 
 
-def test_a_field_that_is_set_says_where_the_address_is() -> None:
+def test_the_result_field_takes_precedence() -> None:
     answer = {"movie": {"files": [{"at": f"{HOST}/1.mp4"}, {"at": URL}]}, "other": f"{HOST}/2.mp4"}
     assert read(answer).state == "unread"
     assert read(answer, field="movie.files.1.at").video_url == URL
@@ -272,7 +272,7 @@ def test_a_field_that_is_set_says_where_the_address_is() -> None:
     assert read(answer, field="movie.files.9.at").state == "unread"
 
 
-def test_the_fields_to_choose_from_lead_to_their_addresses() -> None:
+def test_offered_fields_lead_to_their_urls() -> None:
     answer = [{"movie": {"a": f"{HOST}/1.mp4", "b": [URL]}, "thumb": f"{HOST}/t.jpg"}]
     raw = json.dumps(answer).encode()
     found = webhook_reply.url_fields(raw)
@@ -281,10 +281,10 @@ def test_the_fields_to_choose_from_lead_to_their_addresses() -> None:
         assert webhook_reply.read(raw, field=field.path).video_url == field.url
 
 
-def test_forms_are_read_like_objects() -> None:
+def test_forms_are_parsed_like_objects() -> None:
     form = urlencode({"status": "ready", "videoUrl": URL, "metadata[duration]": "2", "userId": "u"})
-    said = webhook_reply.read(form.encode(), "application/x-www-form-urlencoded; charset=utf-8")
-    assert (said.state, said.video_url, said.duration, said.user_id) == ("ready", URL, 2, "u")
+    reply = webhook_reply.read(form.encode(), "application/x-www-form-urlencoded; charset=utf-8")
+    assert (reply.state, reply.video_url, reply.duration, reply.user_id) == ("ready", URL, 2, "u")
     as_json = webhook_reply.read(json.dumps({"videoUrl": URL}).encode(), "application/x-www-form-urlencoded")
     assert as_json.video_url == URL
     twice = urlencode([("videoUrl", URL), ("videoUrl", f"{HOST}/2.mp4")])
@@ -294,7 +294,7 @@ def test_forms_are_read_like_objects() -> None:
 
 
 @pytest.mark.parametrize("case", SCRIPTS, ids=named(SCRIPTS))
-def test_scripts_of_models_and_tools_are_read(case: Case) -> None:
+def test_scripts_of_models_and_tools_are_parsed(case: Case) -> None:
     if "error" in case["body"]:
         with pytest.raises(WebhookError, match="quota of the model exceeded"):
             webhook_reply.read_script(sent(case))
@@ -344,11 +344,11 @@ TEXT = json.dumps(PARTS)
         "synonyms",
     ],
 )
-def test_scripts_in_other_shapes_are_read(answer: Any) -> None:
+def test_scripts_in_other_shapes_are_parsed(answer: Any) -> None:
     assert webhook_reply.read_script(json.dumps(answer).encode()) == Script("Hi", "B", "C")
 
 
-def test_a_script_is_found_where_the_setting_says() -> None:
+def test_the_script_result_field_takes_precedence() -> None:
     answer = {"drafts": [{"hook": "no"}, {"hook": "Hi", "body": "B"}]}
     assert webhook_reply.read_script(json.dumps(answer).encode(), field="drafts.0") == Script("no")
     assert webhook_reply.read_script(json.dumps(answer).encode(), field="elsewhere") == Script("Hi", "B")
@@ -365,13 +365,13 @@ def test_a_script_is_found_where_the_setting_says() -> None:
         ([1, 2], "not a script"),
     ],
 )
-def test_what_is_no_script_says_what_to_do(answer: Any, sentence: str) -> None:
+def test_a_reply_without_a_script_gives_advice(answer: Any, sentence: str) -> None:
     raw = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
     with pytest.raises(WebhookError, match=sentence):
         webhook_reply.read_script(raw)
 
 
-def test_a_text_that_only_looks_like_json_stays_as_it_was_written() -> None:
+def test_text_that_only_looks_like_json_is_unchanged() -> None:
     parts = {
         "hook": '"Stop scrolling," she said.',
         "body": "[1] is a footnote",
@@ -386,10 +386,10 @@ def test_a_text_that_only_looks_like_json_stays_as_it_was_written() -> None:
      {"id": "abc"}, {"executionId": "12"}, {"request_id": "r", "queue_position": 0}, {"status": "ok"}, {"estimatedTime": 5}],
     ids=repr,
 )  # fmt: skip
-def test_a_plain_acknowledgement_means_that_the_report_is_waited_for(answer: Any) -> None:
+def test_a_plain_acknowledgement_means_processing(answer: Any) -> None:
     raw = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
-    said = webhook_reply.read(raw)
-    assert (said.state, said.video_url, said.message) == ("processing", "", "")
+    reply = webhook_reply.read(raw)
+    assert (reply.state, reply.video_url, reply.message) == ("processing", "", "")
 
 
 @pytest.mark.parametrize(
@@ -407,11 +407,11 @@ def test_a_plain_acknowledgement_means_that_the_report_is_waited_for(answer: Any
     ids=lambda value: str(value)[:40],
 )
 def test_a_failure_keeps_its_reason(answer: Any, reason: str) -> None:
-    said = read(answer)
-    assert (said.state, said.video_url, said.message) == ("failed", "", reason)
+    reply = read(answer)
+    assert (reply.state, reply.video_url, reply.message) == ("failed", "", reason)
 
 
-def test_the_state_that_is_nearest_to_the_video_counts() -> None:
+def test_the_state_nearest_to_the_video_counts() -> None:
     assert read({"status": "success", "data": {"status": "processing", "url": URL}}).state == "processing"
     assert read({"status": "completed", "url": URL, "captions": {"status": "processing"}}).state == "ready"
     assert (

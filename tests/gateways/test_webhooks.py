@@ -1,4 +1,4 @@
-"""Answers are read leniently, since people wire webhooks up by hand; what was begun is never taken for failed."""
+"""Replies are parsed leniently, because people connect webhooks by hand; a render that began never counts as failed."""
 
 import gzip
 import json
@@ -21,12 +21,14 @@ URL = "https://cdn.example/video.mp4"
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
-def answered(status: int = 200, body: Any = None, *, text: str | None = None) -> VideoReply:
+def reply_to(status: int = 200, body: Any = None, *, text: str | None = None) -> VideoReply:
     content = text.encode() if text is not None else json.dumps(body).encode()
-    return calling(lambda _: httpx.Response(status, content=content)).generate({}, idempotency_key="v:1")
+    return webhooks_with(lambda _: httpx.Response(status, content=content)).generate(
+        {}, idempotency_key="v:1"
+    )
 
 
-def calling(handler: Any, secret: str = "") -> Webhooks:
+def webhooks_with(handler: Any, secret: str = "") -> Webhooks:
     client = httpx.Client(transport=httpx.MockTransport(handler))
     script, video = "https://hooks.example/script", "https://hooks.example/video"
     return Webhooks(client, script_url=script, video_url=video, secret=secret, backoff=0)
@@ -44,8 +46,8 @@ def calling(handler: Any, secret: str = "") -> Webhooks:
         {"videoUrl": URL, "status": None},
     ],
 )
-def test_an_address_under_any_of_its_names_is_a_video(body: Any) -> None:
-    assert answered(body=body) == VideoReply("ready", video_url=URL)
+def test_a_url_under_any_known_name_is_the_video(body: Any) -> None:
+    assert reply_to(body=body) == VideoReply("ready", video_url=URL)
 
 
 @pytest.mark.parametrize(
@@ -64,73 +66,71 @@ def test_an_address_under_any_of_its_names_is_a_video(body: Any) -> None:
         (None, None),
     ],
 )
-def test_a_2xx_that_acknowledges_the_order_means_that_the_render_is_under_way(
-    body: Any, minutes: float | None
-) -> None:
-    assert answered(body=body) == VideoReply("processing", estimated_minutes=minutes)
+def test_a_2xx_acknowledgement_means_processing(body: Any, minutes: float | None) -> None:
+    assert reply_to(body=body) == VideoReply("processing", estimated_minutes=minutes)
 
 
 @pytest.mark.parametrize("text", ["<html>ok</html>", '{"broken', '[{"a": 1}, {"b": 2}]', "x" * 2**21])
-def test_an_answer_that_is_not_understood_is_not_taken_for_a_failure(text: str) -> None:
-    assert answered(text=text).state == "unread"
+def test_an_unreadable_reply_is_not_a_failure(text: str) -> None:
+    assert reply_to(text=text).state == "unread"
 
 
-def test_an_address_named_while_the_render_is_under_way_is_kept() -> None:
-    said = {"videoUrl": URL, "status": "processing"}
-    assert answered(body=said) == VideoReply("processing", video_url=URL)
+def test_a_url_announced_while_processing_is_kept() -> None:
+    reply = {"videoUrl": URL, "status": "processing"}
+    assert reply_to(body=reply) == VideoReply("processing", video_url=URL)
 
 
 @pytest.mark.parametrize("name", ["statusUrl", "status_url"])
-def test_a_status_address_is_kept_under_either_of_its_names(name: str) -> None:
+def test_a_status_url_is_found_under_either_name(name: str) -> None:
     where = "https://generator.example/jobs/1"
-    assert answered(202, {"data": {name: where}}) == VideoReply("processing", status_url=where)
+    assert reply_to(202, {"data": {name: where}}) == VideoReply("processing", status_url=where)
     both = VideoReply("ready", video_url=URL, status_url=where)
-    assert answered(body={"videoUrl": URL, name: where}) == both
-    assert answered(body={name: "jobs/1"}).state == "unread"
+    assert reply_to(body={"videoUrl": URL, name: where}) == both
+    assert reply_to(body={name: "jobs/1"}).state == "unread"
 
 
 @pytest.mark.parametrize("status", ["failed", "FAILED", "error", "canceled"])
-def test_a_failure_keeps_the_generators_words(status: str) -> None:
-    said = answered(body={"status": status, "error": {"message": "No\x00 voice\ud800"}})
-    assert said == VideoReply("failed", message="No  voice")
+def test_a_failure_keeps_the_generators_message(status: str) -> None:
+    reply = reply_to(body={"status": status, "error": {"message": "No\x00 voice\ud800"}})
+    assert reply == VideoReply("failed", message="No  voice")
 
 
-def test_a_rejection_is_told_apart_from_a_failure() -> None:
-    said = {"status": "rejected", "message": "No swearing."}
-    assert answered(body=said) == VideoReply("rejected", message="No swearing.")
-    assert answered(400, said) == VideoReply("rejected", message="No swearing.")
+def test_a_rejection_is_not_a_failure() -> None:
+    reply = {"status": "rejected", "message": "No swearing."}
+    assert reply_to(body=reply) == VideoReply("rejected", message="No swearing.")
+    assert reply_to(400, reply) == VideoReply("rejected", message="No swearing.")
 
 
 def test_a_4xx_is_a_failure_with_its_message() -> None:
-    assert answered(402, {"message": "Out of credits"}) == VideoReply("failed", message="Out of credits")
-    assert answered(404, text="nothing").state == "failed"
+    assert reply_to(402, {"message": "Out of credits"}) == VideoReply("failed", message="Out of credits")
+    assert reply_to(404, text="nothing").state == "failed"
 
 
 @pytest.mark.parametrize("url", [5, "http://[", "ftp://a/b.mp4", "video.mp4", "https://"])
-def test_an_address_that_is_none_is_not_passed_on(url: Any) -> None:
-    assert answered(body={"videoUrl": url}).state == "unread"
+def test_an_invalid_url_is_dropped(url: Any) -> None:
+    assert reply_to(body={"videoUrl": url}).state == "unread"
 
 
-def test_a_redirect_is_not_followed_but_explained() -> None:
+def test_a_redirect_is_explained_and_not_followed() -> None:
     with pytest.raises(WebhookError, match="leads to another one"):
-        answered(301, {})
+        reply_to(301, {})
 
 
 @pytest.mark.parametrize(("status", "packed"), [(200, False), (201, True), (500, False)])
-def test_a_body_that_is_a_video_is_handed_on_in_pieces(status: int, mp4: bytes, *, packed: bool) -> None:
+def test_a_body_that_is_a_video_is_passed_on_in_chunks(status: int, mp4: bytes, *, packed: bool) -> None:
     body = gzip.compress(mp4) if packed else mp4
     headers = {"content-length": str(len(body)), **({"content-encoding": "gzip"} if packed else {})}
-    heard: list[Exchange] = []
+    exchanges: list[Exchange] = []
     kept: list[tuple[bytes, int | None]] = []
 
     def answer(_request: httpx.Request) -> httpx.Response:
         return httpx.Response(status, headers=headers, content=iter([body[:100], body[100:]]))
 
     def order() -> VideoReply:
-        return calling(answer).generate(
+        return webhooks_with(answer).generate(
             {},
             idempotency_key="v:1",
-            record=heard.append,
+            record=exchanges.append,
             keep=lambda pieces, length: kept.append((b"".join(pieces), length)),
         )
 
@@ -141,13 +141,13 @@ def test_a_body_that_is_a_video_is_handed_on_in_pieces(status: int, mp4: bytes, 
         return
     assert order() == VideoReply("ready", is_video=True)
     assert kept == [(mp4, None if packed else len(mp4))]
-    assert heard[0].answer == mp4[:4096]
+    assert exchanges[0].answer == mp4[:4096]
 
 
-def test_an_endless_answer_is_cut_off() -> None:
+def test_an_endless_response_is_cut_off() -> None:
     pieces = iter(lambda: b" " * 65536, b"")
     assert (
-        calling(lambda _: httpx.Response(200, content=pieces)).generate({}, idempotency_key="v:1").state
+        webhooks_with(lambda _: httpx.Response(200, content=pieces)).generate({}, idempotency_key="v:1").state
         == "unread"
     )
 
@@ -161,7 +161,7 @@ def test_an_endless_answer_is_cut_off() -> None:
         httpx.UnsupportedProtocol("ftp"),
     ],
 )
-def test_only_what_was_not_sent_is_repeated_three_times(fault: httpx.HTTPError) -> None:
+def test_only_unsent_orders_are_repeated_three_times(fault: httpx.HTTPError) -> None:
     tries = []
 
     def refuse(request: httpx.Request) -> httpx.Response:
@@ -169,16 +169,14 @@ def test_only_what_was_not_sent_is_repeated_three_times(fault: httpx.HTTPError) 
         raise fault
 
     with pytest.raises(WebhookError) as caught:
-        calling(refuse).generate({}, idempotency_key="v:1")
+        webhooks_with(refuse).generate({}, idempotency_key="v:1")
     assert len(tries) == 1 + 3
     assert not isinstance(caught.value, WebhookUnanswered)
 
 
 @pytest.mark.parametrize("status", [500, 501, 502, 503, 504, 507, 520, 521, 522, 523, 524, 525, 529, 408])
 @pytest.mark.parametrize("headers", [{}, {"Retry-After": "1"}])
-def test_an_error_that_may_come_after_the_work_began_is_an_order_without_news(
-    status: int, headers: dict[str, str]
-) -> None:
+def test_an_error_after_the_render_may_have_begun_is_unanswered(status: int, headers: dict[str, str]) -> None:
     tries = []
 
     def fail(request: httpx.Request) -> httpx.Response:
@@ -187,28 +185,28 @@ def test_an_error_that_may_come_after_the_work_began_is_an_order_without_news(
 
     expected = WebhookBusy if (status, bool(headers)) == (503, True) else WebhookUnanswered
     with pytest.raises(WebhookError) as caught:
-        calling(fail).generate({}, idempotency_key="v:1")
+        webhooks_with(fail).generate({}, idempotency_key="v:1")
     assert (type(caught.value), len(tries)) == (expected, 1)
 
 
 @pytest.mark.parametrize(("status", "tries"), [(500, 4), (503, 4), (404, 1)])
-def test_the_script_webhook_costs_nothing_and_is_asked_again(status: int, tries: int) -> None:
-    asked = []
+def test_the_script_webhook_is_free_so_it_is_retried(status: int, tries: int) -> None:
+    requests = []
 
     def fail(request: httpx.Request) -> httpx.Response:
-        asked.append(request)
+        requests.append(request)
         return httpx.Response(status)
 
     with pytest.raises(WebhookError, match="service"):
-        calling(fail).write_script({})
-    assert len(asked) == tries
+        webhooks_with(fail).write_script({})
+    assert len(requests) == tries
 
 
 @pytest.mark.parametrize(
     ("status", "headers", "seconds"),
     [(429, {"Retry-After": "30"}, 30), (429, {}, None), (503, {"Retry-After": "5"}, 5)],
 )
-def test_a_webhook_that_is_busy_is_to_be_asked_later_and_not_now(
+def test_a_busy_webhook_is_not_retried_immediately(
     status: int, headers: dict[str, str], seconds: float | None
 ) -> None:
     tries = []
@@ -218,32 +216,32 @@ def test_a_webhook_that_is_busy_is_to_be_asked_later_and_not_now(
         return httpx.Response(status, headers=headers)
 
     with pytest.raises(WebhookBusy) as caught:
-        calling(busy).generate({}, idempotency_key="v:1")
+        webhooks_with(busy).generate({}, idempotency_key="v:1")
     assert (len(tries), caught.value.retry_after) == (1, seconds)
 
 
-def test_every_call_is_told_of_the_lost_ones_too() -> None:
+def test_every_call_is_recorded_including_failed_ones() -> None:
     answers: list[Any] = [httpx.ConnectError("refused"), httpx.ConnectTimeout("slow"), 200]
 
     def answer(_request: httpx.Request) -> httpx.Response:
-        said = answers.pop(0)
-        if isinstance(said, Exception):
-            raise said
-        return httpx.Response(said, json={"videoUrl": URL})
+        reply = answers.pop(0)
+        if isinstance(reply, Exception):
+            raise reply
+        return httpx.Response(reply, json={"videoUrl": URL})
 
-    heard: list[Exchange] = []
-    calling(answer, SECRET).generate({"hook": "Look"}, idempotency_key="v:1", record=heard.append)
-    assert [exchange.status for exchange in heard] == [None, None, 200]
-    assert "refused" in heard[0].fault
-    assert json.loads(heard[2].body) == {"hook": "Look"}
-    assert heard[2].headers["Idempotency-Key"] == "v:1"
-    assert json.loads(heard[2].answer) == {"videoUrl": URL}
+    exchanges: list[Exchange] = []
+    webhooks_with(answer, SECRET).generate({"hook": "Look"}, idempotency_key="v:1", record=exchanges.append)
+    assert [exchange.status for exchange in exchanges] == [None, None, 200]
+    assert "refused" in exchanges[0].fault
+    assert json.loads(exchanges[2].body) == {"hook": "Look"}
+    assert exchanges[2].headers["Idempotency-Key"] == "v:1"
+    assert json.loads(exchanges[2].answer) == {"videoUrl": URL}
 
 
 @pytest.mark.parametrize(
     "fault", [httpx.ReadTimeout("slow"), httpx.RemoteProtocolError("cut"), httpx.ReadError("reset")]
 )
-def test_what_may_have_arrived_is_sent_once(fault: httpx.HTTPError) -> None:
+def test_an_order_that_may_have_arrived_is_sent_once(fault: httpx.HTTPError) -> None:
     tries = []
 
     def lose(request: httpx.Request) -> httpx.Response:
@@ -251,18 +249,18 @@ def test_what_may_have_arrived_is_sent_once(fault: httpx.HTTPError) -> None:
         raise fault
 
     with pytest.raises(WebhookUnanswered):
-        calling(lose).generate({}, idempotency_key="v:1")
+        webhooks_with(lose).generate({}, idempotency_key="v:1")
     assert len(tries) == 1
 
 
-def test_calls_are_signed_as_standard_webhooks_say() -> None:
+def test_calls_are_signed_by_standard_webhooks() -> None:
     seen: list[httpx.Request] = []
 
     def note(request: httpx.Request) -> httpx.Response:
         seen.append(request)
         return httpx.Response(200, json={"videoUrl": URL})
 
-    calling(note, SECRET).generate({"hook": "Größe"}, idempotency_key="v:1")
+    webhooks_with(note, SECRET).generate({"hook": "Größe"}, idempotency_key="v:1")
     request = seen[0]
     assert Webhook(SECRET).verify(request.content, dict(request.headers)) == {"hook": "Größe"}
     assert request.headers["Idempotency-Key"] == "v:1"
@@ -275,12 +273,12 @@ def test_without_a_secret_nothing_is_signed() -> None:
         seen.append(request)
         return httpx.Response(200, json={})
 
-    calling(note).generate({}, idempotency_key="v:1")
+    webhooks_with(note).generate({}, idempotency_key="v:1")
     assert "webhook-signature" not in seen[0].headers
 
 
-def test_a_connection_that_cannot_be_made_is_no_order_whatever_the_reason() -> None:
-    """By the real client: a name that is not known, a port that refuses, and one that speaks no TLS."""
+def test_a_failed_connection_is_not_an_order() -> None:
+    """With the real client: an unknown host, a closed port, and a port without TLS."""
     with refusing_port() as refusing, running_generator(b"") as plain:
         urls = [
             "http://generator.invalid/video",
@@ -288,17 +286,17 @@ def test_a_connection_that_cannot_be_made_is_no_order_whatever_the_reason() -> N
             f"{plain.url.replace('http:', 'https:')}/video",
         ]
         for url in urls:
-            heard: list[Exchange] = []
+            exchanges: list[Exchange] = []
             with httpx.Client(timeout=HANG_SECONDS, trust_env=False) as client:
                 webhooks = Webhooks(client, script_url=url, video_url=url, backoff=0)
                 with pytest.raises(WebhookError) as caught:
-                    webhooks.generate({}, idempotency_key="v:1", record=heard.append)
+                    webhooks.generate({}, idempotency_key="v:1", record=exchanges.append)
             assert not isinstance(caught.value, WebhookUnanswered), url
-            assert len(heard) == 1 + 3, url
+            assert len(exchanges) == 1 + 3, url
         assert plain.requests == []
 
 
-def test_headers_of_the_settings_go_with_both_webhooks_and_only_their_names_are_noted(
+def test_webhook_headers_are_sent_and_only_their_names_recorded(
     configure: Configure,
 ) -> None:
     script, video = "https://hooks.example/script", "https://hooks.example/video"
@@ -328,7 +326,7 @@ def test_headers_of_the_settings_go_with_both_webhooks_and_only_their_names_are_
     assert "my-generator-key" not in repr(seen)
 
 
-def test_the_embedded_studio_gets_its_key_and_none_of_these_headers(configure: Configure) -> None:
+def test_the_studio_gets_its_key_but_no_webhook_headers(configure: Configure) -> None:
     configure(
         VIDEO_WEBHOOK_URL="https://hooks.example/video", WEBHOOK_HEADERS='{"Authorization": "Bearer x"}'
     )
@@ -338,7 +336,7 @@ def test_the_embedded_studio_gets_its_key_and_none_of_these_headers(configure: C
     assert own["https://hooks.example/video"] == {"Authorization": "Bearer x"}
 
 
-def test_a_service_that_repeats_its_key_does_not_show_it_to_people() -> None:
+def test_a_key_echoed_by_the_service_is_masked() -> None:
     refused = httpx.Response(401, json={"message": "The key my-generator-key is unknown."})
     client = httpx.Client(transport=httpx.MockTransport(lambda _: refused))
     url = "https://hooks.example/script"

@@ -1,4 +1,4 @@
-"""What a process writes to its log."""
+"""The log output of this process."""
 
 import io
 import logging
@@ -12,7 +12,7 @@ from videovault import logs
 
 
 class Output(io.StringIO):
-    """What was logged until it is asked for."""
+    """The log so far, after the writer has caught up."""
 
     def getvalue(self) -> str:
         logs.flush()
@@ -21,7 +21,7 @@ class Output(io.StringIO):
 
 @pytest.fixture(params=["text", "json"])
 def written(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
-    """What this process has written to its log so far."""
+    """The log output so far."""
     output = Output()
     monkeypatch.setattr("sys.stderr", output)
     root = logging.getLogger()

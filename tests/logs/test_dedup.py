@@ -1,10 +1,10 @@
-"""How often the same thing is logged in full."""
+"""Repeated log lines are limited."""
 
 from videovault.logs import dedup
 from videovault.logs.dedup import OncePerInterval
 
 
-def test_each_key_is_due_once_in_its_time() -> None:
+def test_each_key_is_due_once_per_interval() -> None:
     now = 0.0
     due = OncePerInterval(60, clock=lambda: now)
     assert [due.is_due("a"), due.is_due("b"), due.is_due("a")] == [True, True, False]

@@ -1,4 +1,4 @@
-"""The filter of docs/fail2ban finds each refusal in either format, with the browser's address, and nothing else."""
+"""The filter in docs/fail2ban matches exactly the refusals, in both formats, with the browser's address."""
 
 import configparser
 import io
@@ -24,7 +24,7 @@ FORGED = (
 
 @pytest.fixture(params=["text", "json"])
 def written(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], str]]:
-    """What this process has written to its log so far, after its writer has caught up."""
+    """The log output so far, after the writer has caught up."""
     output = io.StringIO()
     monkeypatch.setattr("sys.stderr", output)
     root = logging.getLogger()
@@ -40,7 +40,7 @@ def written(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def banned(text: str) -> list[str]:
-    """The addresses that fail2ban finds: it cuts the date out of a line and searches in the rest."""
+    """The addresses that fail2ban finds: it removes the date from a line and searches the rest."""
     known = configparser.RawConfigParser()
     known.read(FILTER)
     dates = [
@@ -67,7 +67,7 @@ def _date(pattern: str) -> str:
 
 
 @pytest.mark.parametrize("browser", BROWSERS)
-def test_each_refusal_is_found_with_the_browsers_address_behind_a_proxy(
+def test_refusal_is_matched_with_the_address_behind_a_proxy(
     written: Callable[[], str], ada: Person, make_client: MakeClient, browser: str
 ) -> None:
     attacker = make_client(headers={"X-Forwarded-For": f"6.6.6.6, {browser}"})
@@ -79,7 +79,7 @@ def test_each_refusal_is_found_with_the_browsers_address_behind_a_proxy(
     assert banned(written()) == [browser] * 10
 
 
-def test_people_who_sign_in_or_mistype_their_own_password_are_not_found(
+def test_signed_in_users_are_not_matched(
     written: Callable[[], str], ada: Person, make_client: MakeClient
 ) -> None:
     make_client().post("/api/auth/login", json={"email": ada.email, "password": "correct horse"})
@@ -89,7 +89,7 @@ def test_people_who_sign_in_or_mistype_their_own_password_are_not_found(
 
 
 @pytest.mark.parametrize("forged", FORGED)
-def test_text_from_outside_forges_no_line(
+def test_untrusted_text_cannot_forge_a_line(
     written: Callable[[], str], configure: Configure, forged: str
 ) -> None:
     configure()
@@ -102,6 +102,6 @@ def test_text_from_outside_forges_no_line(
     assert banned(written()) == []
 
 
-def test_a_forged_line_at_the_beginning_of_a_line_would_be_found() -> None:
-    """Else the test before this one proves nothing."""
+def test_forged_line_at_the_start_would_be_matched() -> None:
+    """Otherwise the previous test proves nothing."""
     assert banned("\n".join(FORGED)) == ["6.6.6.6", "6.6.6.6"]

@@ -1,4 +1,4 @@
-"""No line of a log shows a secret, whichever library wrote it and wherever in the line it stands."""
+"""No log line shows a secret, from any library and at any place in the line."""
 
 import json
 import logging
@@ -60,7 +60,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize(("line", "secret"), FORMS.values(), ids=FORMS)
-def test_each_form_of_a_secret_is_hidden(line: str, secret: str) -> None:
+def test_each_form_of_a_secret_is_redacted(line: str, secret: str) -> None:
     assert secret in line
     shown = redaction.redact_text(line)
     assert secret not in shown
@@ -68,7 +68,7 @@ def test_each_form_of_a_secret_is_hidden(line: str, secret: str) -> None:
 
 
 @pytest.mark.usefixtures("installation")
-def test_what_this_installation_gives_out_is_known_by_its_form() -> None:
+def test_issued_secrets_are_recognised_by_their_form() -> None:
     for secret in (
         security.new_token(),
         security.new_secret_key(),
@@ -88,20 +88,20 @@ def test_what_this_installation_gives_out_is_known_by_its_form() -> None:
         "read https://cdn.example/films/v.mp4 in 3 s",
         "request_id=0f8fad5bd9cb469fa16570867728950e status=200",
         f"crc32=AAAAAA== sha256={SIGNATURE}",
-        "videovault.services.transfer.engine.reader_pool.Lane ended",
+        "videovault.services.transfer.engine.range_reader.RangeReader ended",
         "the token of the queue is taken",
     ],
 )
-def test_what_is_no_secret_stays(line: str) -> None:
+def test_other_text_is_kept(line: str) -> None:
     assert redaction.redact_text(line) == line
 
 
-def test_what_stands_beside_an_encoded_secret_stays() -> None:
+def test_text_beside_an_encoded_secret_is_kept() -> None:
     shown = redaction.redact_text("/login?next=%2Fs%3Fkey%3Dmy-own-key%26page%3D2 200")
     assert shown == f"/login?next=%2Fs%3Fkey%3D{redaction.HIDDEN}%26page%3D2 200"
 
 
-def test_values_of_our_own_lines_are_hidden_however_deep(written: Output) -> None:
+def test_nested_values_are_redacted(written: Output) -> None:
     logs.get("test").warning(
         "refused",
         token="my-own-token",
@@ -113,14 +113,14 @@ def test_values_of_our_own_lines_are_hidden_however_deep(written: Output) -> Non
     assert "my-own" not in written.getvalue()
 
 
-def test_values_of_the_settings_are_hidden_whatever_they_look_like(written: Output) -> None:
+def test_secrets_of_the_settings_are_redacted(written: Output) -> None:
     logs.get("test").warning("quite-unlike-a-secret")
     assert redaction.HIDDEN in written.getvalue()
     assert "quite-unlike" not in written.getvalue()
 
 
 @pytest.mark.parametrize("name", ["_granian", "granian.access", "httpx", "botocore.auth", "huey", "asyncio"])
-def test_lines_and_exceptions_of_libraries_are_hidden_too(written: Output, name: str) -> None:
+def test_lines_and_exceptions_of_libraries_are_redacted(written: Output, name: str) -> None:
     error = ValueError(f"no answer from https://a.example/v.mp4?{PRESIGNED}")
     logging.getLogger(name).error("failed for %s", "Bearer my-own-token", exc_info=error)
     shown = written.getvalue()
@@ -129,7 +129,7 @@ def test_lines_and_exceptions_of_libraries_are_hidden_too(written: Output, name:
     assert "my-own-token" not in shown
 
 
-def test_what_ends_a_thread_is_a_line_like_any_other(written: Output) -> None:
+def test_uncaught_exception_is_logged_redacted(written: Output) -> None:
     def fail() -> None:
         raise ValueError("token=my-own-token")
 
@@ -140,7 +140,7 @@ def test_what_ends_a_thread_is_a_line_like_any_other(written: Output) -> None:
     assert "my-own-token" not in written.getvalue()
 
 
-def test_a_line_of_json_stays_json(written: Output) -> None:
+def test_redacted_json_is_valid(written: Output) -> None:
     logs.get("test").warning("refused", size=12, whole=True, nothing=None, token="my-own-token")
     line = written.getvalue()
     if line.startswith("{"):
@@ -150,7 +150,7 @@ def test_a_line_of_json_stays_json(written: Output) -> None:
 
 
 @pytest.mark.parametrize("name", ["said", "exception"])
-def test_a_long_value_is_cut_and_says_how_long_it_was(written: Output, name: str) -> None:
+def test_long_value_is_truncated_with_its_length(written: Output, name: str) -> None:
     logs.get("test").warning("refused", **{name: "beginning " + "-a" * 500_000})
     assert "beginning" in written.getvalue()
     assert "(cut, 1,000,010 characters)" in written.getvalue()
@@ -161,7 +161,7 @@ def test_a_long_value_is_cut_and_says_how_long_it_was(written: Output, name: str
 @pytest.mark.parametrize(
     "form", [TOKEN, f"Bearer {TOKEN}", f"password='{TOKEN}'", "quite unlike a secret, and set"]
 )
-def test_no_part_of_a_secret_that_is_cut_in_two_is_shown(before: int, form: str) -> None:
+def test_secret_split_by_truncation_is_not_shown(before: int, form: str) -> None:
     shown = redaction.redact_text(
         f"{'x' * (before - 1)} {form} {'y' * 5000}", ["quite unlike a secret, and set"]
     )

@@ -1,4 +1,4 @@
-"""Lines are written by a thread of their own: none waits, none is lost without a word, none is late at the end."""
+"""Log lines are written by a separate thread: callers never wait, and lost lines are counted."""
 
 import json
 import logging
@@ -31,7 +31,7 @@ def run(program: str) -> subprocess.Popen[bytes]:
 
 
 @pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS)
-def test_a_process_that_ends_has_written_every_line(ending: str) -> None:
+def test_every_line_is_written_when_the_process_ends(ending: str) -> None:
     number = MAX_LINES // 2
     with run(f"[log.info('line', number=n) for n in range({number})]; {ending}") as process:
         _, written = process.communicate(timeout=60)
@@ -41,8 +41,8 @@ def test_a_process_that_ends_has_written_every_line(ending: str) -> None:
     assert b"my-own" not in written
 
 
-def test_nothing_waits_for_a_reader_and_the_lines_that_are_missing_are_counted() -> None:
-    """More than fits into the pipe and the queue is logged before the first line is read."""
+def test_callers_do_not_wait_and_dropped_lines_are_counted() -> None:
+    """More lines than fit into pipe and queue are logged before the first is read."""
     program = f"[log.info('line', text='x' * 1000) for _ in range({MANY})]; print('done', flush=True); sys.stdin.read()"
     with run(program) as process:
         assert process.stdout
@@ -54,13 +54,13 @@ def test_nothing_waits_for_a_reader_and_the_lines_that_are_missing_are_counted()
     assert dropped + sum(line["event"] == "line" for line in lines) == MANY
 
 
-def test_a_librarys_line_has_the_ids_of_the_request_that_it_belongs_to(written: Output) -> None:
+def test_library_line_has_the_ids_of_its_request(written: Output) -> None:
     with logs.context(request_id="0f8fad5b"):
         logging.getLogger("engineio.server").error("fault")
     assert "0f8fad5b" in written.getvalue()
 
 
-def test_a_librarys_own_handlers_write_nothing(capsys: pytest.CaptureFixture[str], written: Output) -> None:
+def test_handlers_of_libraries_write_nothing(capsys: pytest.CaptureFixture[str], written: Output) -> None:
     capsys.readouterr()
     for name in ("engineio.server", "socketio.server", "_granian", "granian.access"):
         logger = logging.getLogger(name)
@@ -70,7 +70,7 @@ def test_a_librarys_own_handlers_write_nothing(capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().err == ""
 
 
-UNSPEAKABLE = """
+UNFORMATTABLE = """
 class Unspeakable:
     def __repr__(self):
         raise RecursionError("my-own-token")
@@ -88,8 +88,8 @@ log.info("nested", deep=deep, wide=list(range(100_000)), named={"x" * 5000: "y" 
 """
 
 
-def test_a_line_that_cannot_be_written_fails_nobody_and_shows_none_of_its_arguments() -> None:
-    with run(UNSPEAKABLE) as process:
+def test_line_that_cannot_be_formatted_is_reported_without_arguments() -> None:
+    with run(UNFORMATTABLE) as process:
         _, written = process.communicate(timeout=60)
     assert process.returncode == 0
     assert written.count(b"is lost: RecursionError") == 2
@@ -97,7 +97,7 @@ def test_a_line_that_cannot_be_written_fails_nobody_and_shows_none_of_its_argume
     assert b"my-own" not in written
 
 
-def test_what_is_nested_or_long_is_bounded_too() -> None:
+def test_nested_or_long_values_are_bounded() -> None:
     with run(NESTED) as process:
         _, written = process.communicate(timeout=60)
     said = json.loads(written)

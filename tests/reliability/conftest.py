@@ -1,4 +1,4 @@
-"""One installation of real processes for all of these tests. They mirror docs/reliability.md, whose table they write."""
+"""One installation of real processes for all of these tests, which write the table of docs/reliability.md."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from tests.support.product import House
 from tests.support.world import outside_world
 
 WRITE = "--write-reliability"
-# Two places for each user; nobody runs out of time while the others are brought to their moment.
+# Two transfers per user; no timeout while the videos are brought to their stages.
 LIMITS = {"RUNNING_PER_USER": "2", "WEBHOOK_TIMEOUT_SECONDS": "3600", "SOURCE_IDLE_SECONDS": "3600"}
 
 
@@ -35,7 +35,7 @@ def witness(house: House) -> Witness:
 
 @pytest.fixture(autouse=True)
 def _nothing_is_held(house: House) -> Iterator[None]:
-    """The next test finds generator and S3 as usual."""
+    """Release held requests, so that the next test finds generator and S3 as usual."""
     yield
     house.world.proxy.drop_held()
     house.world.proxy.down = False

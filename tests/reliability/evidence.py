@@ -1,4 +1,4 @@
-"""What became of each video: checked against S3 and the generator, and kept as a line of docs/reliability.md."""
+"""The outcome of each video: checked against S3 and the generator, and recorded as a line of docs/reliability.md."""
 
 import json
 import zlib
@@ -7,7 +7,7 @@ from collections import Counter
 from tests.support.documents import table
 from tests.support.product import House
 
-HEAD = ("Stage", "What happens", "Outcome", "The video's way", "Paid renders", "Row, objects and uploads")
+HEAD = ("Stage", "What happens", "Outcome", "Status changes", "Paid renders", "Row, objects and uploads")
 NAME = "what was seen"
 WORKER, APP, RACE = "the worker is killed", "the app is killed", "two workers race"
 DATABASE, S3 = "SQLite is locked for 10 s", "S3 is away for 3 s"
@@ -16,7 +16,7 @@ ORDER = (WORKER, APP, RACE, DATABASE, S3, AHEAD, BACK)
 
 
 class Witness:
-    """Takes a line for each video that it is shown."""
+    """Collects a line per video."""
 
     def __init__(self, house: House) -> None:
         self._house = house
@@ -28,7 +28,7 @@ class Witness:
         return table(HEAD, [self._lines[seen] for seen in by_struck])
 
     def saw(self, stage: str, struck: str, video_id: str, more: str = "") -> None:
-        """Look at the video's end; ``more`` is what else the test has proved of it. Fails where anything is wrong."""
+        """Check and record the video's outcome; ``more`` is what else the test has proved."""
         outcome = f"{self._outcome(video_id)}{more and '; '}{more}"
         self._house.until(lambda: self._in_s3(video_id) == self._expected(video_id))
         way, renders = " → ".join(self._way(video_id)), self._renders(video_id)
@@ -58,14 +58,14 @@ class Witness:
         return steps if moves[0]["from"] == "draft" else [moves[0]["from"], *steps]
 
     def _renders(self, video_id: str) -> str:
-        """How many were paid for; never two under one Idempotency-Key."""
+        """How many renders were paid for; never two with one Idempotency-Key."""
         renders = self._house.world.generator.renders
         paid = Counter({key: count for key, count in renders.items() if key.startswith(f"{video_id}:")})
         assert set(paid.values()) <= {1}, f"rendered twice: {paid}"
         return str(paid.total())
 
     def _expected(self, video_id: str) -> set[str]:
-        """The keys that S3 should have of a video; its sidecar is written after it counts as ready."""
+        """The keys that S3 must have of a video; the sidecar is written after the video is ready."""
         row = self._house.row(video_id)
         if not row or row["status"] != "ready":
             return set()
@@ -73,7 +73,7 @@ class Witness:
         return {row["s3_key"], sidecar} | ({row["poster_key"]} if row["poster_key"] else set())
 
     def _in_s3(self, video_id: str) -> set[str]:
-        """The keys of what S3 has of a video; unfinished uploads are told from objects."""
+        """The keys that S3 has of a video; unfinished uploads are marked."""
         world = self._house.world
         uploads = {f"unfinished: {key}" for key in world.uploads() if video_id in key}
         return uploads | {key for key in world.objects() if video_id in key}

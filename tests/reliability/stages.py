@@ -1,4 +1,4 @@
-"""How a video is brought to the moment at which its worker is killed.
+"""Brings a video to the stage at which its worker is killed.
 
 Generator, source and S3 hold back what the worker waits for, so that no moment has to be guessed.
 """
@@ -36,7 +36,7 @@ class Stages:
         return self._ordered("hang")
 
     def queued(self) -> str:
-        """Both places of the user are taken by videos that do not come on."""
+        """Both transfers of the user are taken by videos that stall."""
         person = self.house.new_person()
         for _ in range(2):
             stalls = self.wanted(person, Manners(size=SMALL, stall_after=SMALL // 2))
@@ -75,7 +75,7 @@ class Stages:
         return video_id
 
     def while_its_objects_are_deleted(self) -> str:
-        """S3 refuses the owner's own call, so that the worker goes on with it."""
+        """S3 refuses the owner's call, so that the worker has to continue it."""
         person = self.house.new_person()
         video_id = self.wanted(person, Manners(size=SMALL))
         self.house.wait_for(video_id, "ready")
@@ -86,22 +86,22 @@ class Stages:
         return video_id
 
     def after_the_generator_answered(self, until_killed: ExitStack) -> str:
-        """The worker has the answer, but cannot write it down as long as the database is locked."""
+        """The worker has the response, but cannot record it while the database is locked."""
         video_id = self._ordered("answer_late")
         until_killed.enter_context(self.house.locked())
         self.house.world.generator.late.set()
-        time.sleep(ANSWER_SECONDS)  # that the worker has read it cannot be seen from outside
+        time.sleep(ANSWER_SECONDS)  # whether the worker has read it is not visible from outside
         return video_id
 
     def let_go(self) -> None:
-        """From now on nothing is held back."""
+        """Release everything that is held."""
         self.house.world.proxy.drop_held()
         self.house.world.generator.choose = None
         for path, manners in self._served.items():
             self.house.world.source.serve(path, manners)
 
     def wanted(self, person: Person, manners: Manners) -> str:
-        """A video that ``person`` has asked to be stored; the source stalls until ``let_go``."""
+        """A video imported by ``person``; the source stalls until ``let_go``."""
         path = f"/{person.user_id}-{len(self._served)}.mp4"
         self._served[path] = Manners(size=manners.size, body=manners.body)
         video_id = person.store(self.house.world.source.serve(path, manners))
@@ -109,7 +109,7 @@ class Stages:
         return video_id
 
     def bytes_sent(self, video_id: str) -> int:
-        """How much of a video the source has given."""
+        """The bytes of a video that the source has sent."""
         url = str(self.house.row(video_id)["source_url"])
         return self.house.world.source.bytes_sent(url.removeprefix(self.house.world.source.origin))
 
@@ -139,11 +139,8 @@ class Stages:
         return video_id
 
 
-# What the generator was asked to render, and how it reports on it.
-
-
 def being_rendered(house: House) -> Order:
-    """An order of somebody new that the generator has taken, and said so."""
+    """An order of a new user that the generator has accepted."""
     house.world.generator.choose = lambda _order: "processing"
     video_id = video_id_of(house.new_person().generate())
     house.films[video_id] = house.world.film

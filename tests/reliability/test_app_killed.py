@@ -1,4 +1,4 @@
-"""The app killed by SIGKILL in the middle of calls: what it had committed goes on, and callers may ask again."""
+"""The app killed by SIGKILL during calls: what was committed continues, and callers may retry."""
 
 import time
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from tests.support.misbehaving_server import MIB, Manners, payload
 from tests.support.product import House, Person, video_id_of
 from tests.support.waiting import HANG_SECONDS
 
-pytestmark = [pytest.mark.process]  # beside a heavy load
+pytestmark = [pytest.mark.process]  # under heavy load
 
 ASKED = "SELECT id FROM videos WHERE owner_id = ?"
 FILM = Manners(size=MIB)
@@ -24,7 +24,7 @@ TAKEN_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Struck:
-    """A person, the video of theirs that a call was about when the app died, if it had a row, and the call."""
+    """A user, the video of their call when the app died, if it had a row, and the call."""
 
     person: Person
     video_id: str
@@ -33,14 +33,14 @@ class Struck:
 
 @pytest.fixture(scope="module")
 def struck(house: House) -> Iterator[dict[str, Struck]]:
-    """Five calls were being answered; the app is dead, another one answers, and a worker works."""
+    """Five calls were in progress; the app is dead, a new one and a worker are running."""
     with ThreadPoolExecutor() as callers, house.worker() as worker:
         calls = {
             "waiting": _waiting(house, callers),
             "deleting": _deleting(house, callers),
         }
         order, writer = being_rendered(house), house.new_person()
-        worker.kill()  # so that nobody else is at the queue
+        worker.kill()  # so that no other process uses the queue
         with house.locked("queue.db"):
             calls["committed"] = _committed(house, callers)
             with house.locked():
@@ -48,7 +48,7 @@ def struck(house: House) -> Iterator[dict[str, Struck]]:
                     writer, order["videoId"], callers.submit(report_ready, house, order)
                 )
                 calls["scripted"] = _scripted(house, writer, callers)
-                time.sleep(TAKEN_SECONDS)  # that it waits for the database cannot be seen from outside
+                time.sleep(TAKEN_SECONDS)  # whether it waits for the database is not visible from outside
                 house.kill_app()
         house.world.generator.choose = None
         house.world.proxy.drop_held()
@@ -60,7 +60,7 @@ def struck(house: House) -> Iterator[dict[str, Struck]]:
             yield calls
 
 
-def test_what_was_committed_but_not_enqueued_is_found_and_done(
+def test_a_video_committed_but_not_enqueued_is_processed(
     house: House, struck: dict[str, Struck], witness: Witness
 ) -> None:
     cut = struck["committed"]
@@ -69,7 +69,7 @@ def test_what_was_committed_but_not_enqueued_is_found_and_done(
     witness.saw("generating: committed, not enqueued yet", APP, cut.video_id)
 
 
-def test_a_callback_that_was_not_written_down_is_taken_when_it_comes_again(
+def test_a_callback_that_was_not_committed_is_accepted_when_repeated(
     house: House, struck: dict[str, Struck], witness: Witness
 ) -> None:
     cut = struck["reported"]
@@ -78,11 +78,11 @@ def test_a_callback_that_was_not_written_down_is_taken_when_it_comes_again(
     assert report_ready(house, order_of(house, cut.video_id)).status_code == 202
     house.wait_for(cut.video_id, "ready")
     witness.saw(
-        "generating: its callback is taken, not noted yet", APP, cut.video_id, "the callback came again"
+        "generating: its callback is accepted, not recorded yet", APP, cut.video_id, "the callback came again"
     )
 
 
-def test_a_script_that_was_answered_but_not_kept_is_written_when_it_is_asked_for_again(
+def test_a_script_that_was_not_committed_is_written_on_the_next_request(
     house: House, struck: dict[str, Struck], witness: Witness
 ) -> None:
     cut = struck["scripted"]
@@ -90,10 +90,10 @@ def test_a_script_that_was_answered_but_not_kept_is_written_when_it_is_asked_for
     assert not house.rows(ASKED, cut.person.user_id)
     video_id = video_id_of(cut.person.write_script(TOPIC))
     assert house.rows(ASKED, cut.person.user_id) == [{"id": video_id}]
-    witness.saw("script: answered, not kept yet", APP, video_id, "its owner asked for it again")
+    witness.saw("script: answered, not recorded yet", APP, video_id, "its owner asked for it again")
 
 
-def test_who_waited_asks_again_with_the_same_key_and_gets_the_same_video(
+def test_a_repeated_request_with_the_same_key_returns_the_same_video(
     house: House, struck: dict[str, Struck], witness: Witness
 ) -> None:
     cut = struck["waiting"]
@@ -119,13 +119,13 @@ def test_a_deletion_is_finished_by_the_worker(
 
 
 def _committed(house: House, callers: ThreadPoolExecutor) -> Struck:
-    """The row is there, and the queue, which is locked, waits for its task."""
+    """The row is committed, and the task waits for the locked queue."""
     person = house.new_person()
     return _struck(house, person, callers.submit(person.generate))
 
 
 def _scripted(house: House, person: Person, callers: ThreadPoolExecutor) -> Struck:
-    """The generator has written the script, and the database, which is locked, waits for it."""
+    """The generator has written the script, which waits for the locked database."""
     call = callers.submit(person.write_script, TOPIC)
     house.until(lambda: any(asked.get("topic") == TOPIC for asked in house.world.generator.requests))
     return Struck(person, "", call)
@@ -158,6 +158,6 @@ def _struck(house: House, person: Person, call: "Future[httpx.Response]") -> Str
 
 
 def _call(person: Person, url: str) -> httpx.Response:
-    """A program that waits until the video is stored."""
+    """A client that waits until the video is stored."""
     body, key = {"videoUrl": url, "userEmail": person.email}, {"Idempotency-Key": "the one"}
     return person.api.post("/api/auth/video/download", json=body, headers=key)

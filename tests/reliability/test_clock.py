@@ -1,4 +1,4 @@
-"""A clock that is set an hour ahead or back, which is as if all that was written down were as much older or newer."""
+"""A clock set an hour ahead or back: all recorded times become that much older or newer."""
 
 import pytest
 
@@ -6,17 +6,15 @@ from tests.reliability.evidence import AHEAD, BACK, Witness
 from tests.reliability.stages import Stages, being_rendered, report_ready
 from tests.support.product import House
 
-pytestmark = [pytest.mark.process]  # beside a heavy load
+pytestmark = [pytest.mark.process]  # under heavy load
 
 TAKEN_BACK = (
     "SELECT id FROM events WHERE kind = 'status' AND video_id = ? AND json_extract(detail, '$.by') = 'repair'"
 )
 
 
-def test_heartbeats_from_the_future_keep_nobody_from_a_dead_worker_s_video(
-    house: House, witness: Witness
-) -> None:
-    """That worker is not dead either: it wakes up in the middle of another's work, and leaves that alone."""
+def test_heartbeats_from_the_future_do_not_block_a_dead_workers_video(house: House, witness: Witness) -> None:
+    """That worker is not dead: it wakes up during another worker's transfer, and does not disturb it."""
     with house.worker() as sleeper, house.worker() as other:
         house.pause(other)
         video_id = Stages(house).after_two_parts()
@@ -27,10 +25,10 @@ def test_heartbeats_from_the_future_keep_nobody_from_a_dead_worker_s_video(
         house.until(lambda: house.rows(TAKEN_BACK, video_id))
         sleeper.go_on()
         house.wait_for(video_id, "ready")
-        witness.saw("storing: its worker is paused, and goes on later", BACK, video_id, "stored once")
+        witness.saw("storing: its worker is paused and continues later", BACK, video_id, "stored once")
 
 
-def test_a_deadline_that_the_clock_jumps_over_costs_no_render(house: House, witness: Witness) -> None:
+def test_a_deadline_skipped_by_the_clock_loses_no_render(house: House, witness: Witness) -> None:
     with house.worker():
         order = being_rendered(house)
         house.clock_jumps(hours=1)

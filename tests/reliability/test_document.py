@@ -1,4 +1,4 @@
-"""docs/reliability.md tells what the tests before this one have seen."""
+"""docs/reliability.md has the results of the tests before this one."""
 
 from pathlib import Path
 
@@ -12,14 +12,14 @@ from tests.support.product import House
 pytestmark = pytest.mark.process
 
 
-def test_bucket_and_database_agree_after_all_that(house: House) -> None:
+def test_bucket_and_database_agree_afterwards(house: House) -> None:
     house.age("videos", "sidecar_due_at")
     house.until(lambda: not house.rows("SELECT id FROM videos WHERE sidecar_due_at IS NOT NULL"))
     found = house.reconcile()
     assert found.returncode == 0, found.stdout + found.stderr
 
 
-def test_the_table_says_what_was_seen(request: pytest.FixtureRequest, witness: Witness) -> None:
+def test_the_table_matches_the_results(request: pytest.FixtureRequest, witness: Witness) -> None:
     """After a change: `python -m pytest tests/reliability --write-reliability`."""
     if not _all_were_run(request):
         pytest.skip("only some of the tests whose outcomes the table holds were run")

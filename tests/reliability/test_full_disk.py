@@ -1,4 +1,4 @@
-"""A disk without a free byte: people sign in, watch, download and delete; all else is told, and comes back by itself."""
+"""A full disk: users sign in, watch, download and delete; all else reports it, and recovers by itself."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ from tests.support.small_disk import SmallDisk, small_disk
 
 pytestmark = pytest.mark.process
 
-DISK_MIB = 640  # VideoVault does not start with less than 500 free, nor stores videos
+DISK_MIB = 640  # with less than 500 free VideoVault does not start or store videos
 PATIENCE_SECONDS = 120
 LOGIN = {"email": "ada@example.com", "password": "correct horse"}
 OTHER = {"email": "bob@example.com", "password": "correct horse"}
@@ -20,7 +20,7 @@ VIDEOS = 3
 
 
 class FullDisk:
-    """A running installation whose whole DATA_DIR is on a disk that is full; ``videos`` were stored before."""
+    """A running installation with DATA_DIR on a full disk; ``videos`` were stored before."""
 
     def __init__(self, app: RunningApp, disk: SmallDisk, source: NaughtyServer) -> None:
         self.app, self.disk = app, disk
@@ -66,17 +66,17 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FullDisk]:
 
 
 def test_the_disk_is_full(full: FullDisk) -> None:
-    """Else the tests after this one prove nothing."""
+    """Otherwise the following tests prove nothing."""
     assert full.disk.free == 0
 
 
-def test_people_sign_in_again_and_again(full: FullDisk) -> None:
+def test_people_sign_in_repeatedly(full: FullDisk) -> None:
     for _ in range(20):
         answer = full.call("POST", "/api/auth/login", json=LOGIN)
         assert answer.status_code == 200, answer.text
         headers = {"Authorization": f"Bearer {answer.json()['data']['token']}"}
         assert httpx.get(f"{full.app.url}/api/auth/me", headers=headers, timeout=60).status_code == 200
-        full.disk.fill()  # another program takes what was given free
+        full.disk.fill()  # another program takes the freed space
     answer = full.call("POST", "/api/auth/login", data=LOGIN)
     assert (answer.status_code, answer.headers["location"]) == (303, "/create")
 
@@ -103,7 +103,7 @@ def test_people_with_a_share_link_watch_and_download(full: FullDisk) -> None:
 
 
 @pytest.mark.parametrize("what", ["register", "store", "rename"])
-def test_what_has_to_wait_says_that_the_disk_is_full(full: FullDisk, what: str) -> None:
+def test_what_needs_space_reports_the_full_disk(full: FullDisk, what: str) -> None:
     path = f"/api/auth/video/{full.videos[0]}"
     calls = {
         "register": lambda: full.call("POST", "/api/auth/register", json=OTHER),
@@ -115,13 +115,13 @@ def test_what_has_to_wait_says_that_the_disk_is_full(full: FullDisk, what: str) 
     assert answer.json()["message"].startswith("The disk is full")
 
 
-def test_a_form_comes_back_with_a_word_for_it(full: FullDisk) -> None:
+def test_a_form_shows_the_reason(full: FullDisk) -> None:
     answer = full.call("POST", "/api/auth/register", data=OTHER)
     assert answer.status_code == 303
     assert answer.headers["location"].startswith("/register?error=full")
 
 
-def test_readyz_names_what_cannot_be_written(full: FullDisk) -> None:
+def test_readyz_names_what_is_not_writable(full: FullDisk) -> None:
     answer = full.call("GET", "/readyz")
     assert answer.status_code == 503
     checks = answer.json()["checks"]

@@ -1,4 +1,4 @@
-"""A database that is locked and an S3 that is away cost time, and nothing else."""
+"""A locked database and an unavailable S3 only cost time."""
 
 import time
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from tests.reliability.stages import being_rendered, report_ready
 from tests.support.misbehaving_server import MIB, Manners, payload
 from tests.support.product import House, Person
 
-pytestmark = [pytest.mark.process]  # beside a heavy load
+pytestmark = [pytest.mark.process]  # under heavy load
 
 LOCKED_SECONDS = 10.0
 AWAY_SECONDS = 3.0
@@ -24,7 +24,7 @@ def _worker(house: House) -> Iterator[None]:
         yield
 
 
-def test_a_locked_database_holds_up_a_transfer_and_a_callback_and_fails_neither(
+def test_a_locked_database_delays_a_transfer_and_a_callback_without_failing_them(
     house: House, witness: Witness
 ) -> None:
     order = being_rendered(house)
@@ -52,7 +52,7 @@ def test_a_transfer_waits_for_s3(house: House, witness: Witness) -> None:
     witness.saw("storing: in the middle", S3, video_id)
 
 
-def test_a_deletion_without_s3_is_out_of_sight_at_once_and_finished_later(
+def test_a_deletion_without_s3_hides_the_video_at_once_and_is_finished_later(
     house: House, witness: Witness
 ) -> None:
     person = house.new_person()
@@ -69,7 +69,7 @@ def test_a_deletion_without_s3_is_out_of_sight_at_once_and_finished_later(
 
 
 def _being_stored(house: House, person: Person, path: str) -> str:
-    """A video of which S3 has the first part; it comes on once what is held is dropped."""
+    """A video whose first part is in S3; it continues once the held request is released."""
     house.world.proxy.hold("UploadPart", f"{person.user_id}.*partNumber=[^1]")
     video_id = person.store(house.world.source.serve(path, Manners(size=SIZE)))
     house.films[video_id] = payload(SIZE)

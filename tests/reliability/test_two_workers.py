@@ -1,4 +1,4 @@
-"""Two workers that wake at the same moment, with two tasks for each of ten videos, share them."""
+"""Two workers that wake at the same moment share ten videos with two tasks each."""
 
 import pytest
 
@@ -6,9 +6,9 @@ from tests.reliability.evidence import RACE, Witness
 from tests.support.misbehaving_server import MIB, Manners, payload
 from tests.support.product import House, video_id_of
 
-pytestmark = [pytest.mark.process]  # beside a heavy load
+pytestmark = [pytest.mark.process]  # under heavy load
 
-VIDEOS = 5  # to be generated, and as many to be stored
+VIDEOS = 5  # to generate, and as many to store
 CLAIMS = "SELECT id FROM events WHERE kind = 'status' AND video_id = ? AND json_extract(detail, '$.why') = 'claimed'"
 DOUBLE = "INSERT INTO task (queue, data, priority) SELECT queue, data, priority FROM task"
 

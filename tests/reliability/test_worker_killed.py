@@ -1,4 +1,4 @@
-"""A worker killed by SIGKILL while it has a dozen videos at once, each at another stage, costs none of them."""
+"""A worker killed by SIGKILL with a dozen videos, each at another stage: none is lost."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -10,23 +10,23 @@ from tests.reliability.stages import THREE_PARTS, Stages, order_of, report_ready
 from tests.support.product import House
 from videovault.services.transfer.engine.types import PART_BYTES
 
-pytestmark = [pytest.mark.process]  # beside a heavy load
+pytestmark = [pytest.mark.process]  # under heavy load
 
-# By the method of Stages that brings a video there.
+# Methods of Stages.
 NAMES = {
     "before_the_generator_answers": "generating: asked, not answered yet",
     "never_answered": "generating: asked, and never answered",
     "queued": "queued: behind two others of its user",
     "claimed": "storing: claimed, its source has not answered yet",
-    "after_an_upload_was_begun": "storing: S3 has begun an upload, nobody has noted it",
+    "after_an_upload_was_begun": "storing: S3 has started an upload that no row has",
     "after_two_parts": "storing: two parts are stored",
-    "after_complete": "storing: S3 has made the object, its answer is still to come",
+    "after_complete": "storing: S3 has completed the object, its response is pending",
     "before_the_poster": "storing: stored and proven, not ready yet",
     "before_the_sidecar": "ready: its sidecar is not written yet",
     "deleted_while_it_is_stored": "deleting: its owner deleted it while it was stored",
     "while_its_objects_are_deleted": "deleting: S3 is being asked to delete",
 }
-ANSWERED = "generating: answered, not noted yet"
+ANSWERED = "generating: answered, not recorded yet"
 READY = ("queued", "claimed", "after_an_upload_was_begun", "after_complete", "before_the_poster")
 DELETED = ("deleted_while_it_is_stored", "while_its_objects_are_deleted")
 
@@ -40,7 +40,7 @@ def stages(house: House) -> Stages:
 
 @pytest.fixture(scope="module")
 def struck(house: House, stages: Stages) -> Iterator[Struck]:
-    """A video for each stage; the worker that had them is dead, its leases are over, and another one works."""
+    """A video for each stage; their worker is dead, its leases have expired, and another worker runs."""
     with house.worker() as worker, ExitStack() as until_killed:
         videos = {NAMES[stage]: getattr(stages, stage)() for stage in NAMES}
         videos[ANSWERED] = stages.after_the_generator_answered(until_killed)
@@ -59,12 +59,12 @@ def test_a_video_is_taken_over_and_becomes_ready(
     witness.saw(stage, WORKER, struck[stage])
 
 
-def test_a_transfer_goes_on_after_the_parts_that_s3_has(
+def test_a_transfer_resumes_after_the_parts_that_s3_has(
     house: House, stages: Stages, struck: Struck, witness: Witness
 ) -> None:
     stage = NAMES["after_two_parts"]
     house.wait_for(struck[stage], "ready")
-    missing = THREE_PARTS - 2 * PART_BYTES  # connections that are given up have a little more in their pipes
+    missing = THREE_PARTS - 2 * PART_BYTES  # closed connections had a little more in flight
     assert stages.bytes_sent(struck[stage]) < THREE_PARTS + missing + PART_BYTES // 2
     witness.saw(stage, WORKER, struck[stage], "the two parts are not read again")
 
@@ -86,7 +86,7 @@ def test_a_deletion_is_finished(house: House, struck: Struck, witness: Witness, 
     witness.saw(stage, WORKER, struck[stage])
 
 
-def test_a_generator_that_was_asked_is_not_asked_again_but_listened_to(
+def test_a_sent_order_is_not_repeated_and_its_report_is_accepted(
     house: House, struck: Struck, witness: Witness
 ) -> None:
     stage = NAMES["before_the_generator_answers"]
@@ -97,10 +97,10 @@ def test_a_generator_that_was_asked_is_not_asked_again_but_listened_to(
     witness.saw(stage, WORKER, video_id, "its callback brought the video")
 
 
-def test_an_answer_that_died_with_its_worker_ends_at_the_deadline_with_a_way_on(
+def test_a_response_lost_with_its_worker_fails_at_the_deadline_and_can_be_retried(
     house: House, struck: Struck, witness: Witness
 ) -> None:
-    """The render is paid for, so nobody asks again by himself; a late callback is welcome."""
+    """The render is paid for, so it is not ordered again automatically; a late callback is accepted."""
     video_id = struck[ANSWERED]
     fails_at_its_deadline(house, video_id)
     assert report_ready(house, order_of(house, video_id)).status_code == 202
@@ -108,7 +108,7 @@ def test_an_answer_that_died_with_its_worker_ends_at_the_deadline_with_a_way_on(
     witness.saw(ANSWERED, WORKER, video_id, "failed at its deadline, then a late callback brought the video")
 
 
-def test_a_video_that_never_comes_fails_at_its_deadline_and_is_rendered_anew_only_when_its_owner_says_so(
+def test_a_video_that_never_arrives_fails_at_its_deadline_and_is_rendered_again_only_on_request(
     house: House, stages: Stages, struck: Struck, witness: Witness
 ) -> None:
     stage = NAMES["never_answered"]
@@ -118,7 +118,7 @@ def test_a_video_that_never_comes_fails_at_its_deadline_and_is_rendered_anew_onl
     assert owner.seen(video_id)["retry"] == "generation"
     owner.retry(video_id)
     house.wait_for(video_id, "ready")
-    witness.saw(stage, WORKER, video_id, "failed at its deadline, then its owner had it rendered anew")
+    witness.saw(stage, WORKER, video_id, "failed at its deadline, then its owner had it rendered again")
 
 
 def fails_at_its_deadline(house: House, video_id: str) -> None:

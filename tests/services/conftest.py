@@ -1,9 +1,10 @@
-"""Callers and videos for the services, without the API between."""
+"""Callers and videos for tests that call services directly."""
 
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.support.generator import Generator
 from tests.support.installation import Configure
 from tests.support.misbehaving_server import Manners, NaughtyServer
 from tests.support.s3_proxy import S3Proxy, s3_proxy
@@ -37,7 +38,7 @@ def bert(anna: Caller) -> Caller:
 
 @pytest.fixture
 def row() -> Row:
-    """The row of a video as it is now."""
+    """Reads the current row of a video."""
 
     def read(video_id: str) -> Video:
         with reading() as session:
@@ -50,17 +51,26 @@ def row() -> Row:
 
 @pytest.fixture
 def generating(anna: Caller, row: Row) -> Callable[[], Video]:
-    """A video that has been asked for and waits for its worker."""
+    """A requested video that waits for its worker."""
 
     def request() -> Video:
-        told: list[str] = []
-        view = orders.request(anna, SCRIPT, enqueue=told.append)
-        assert told == [view.video_id]
+        enqueued: list[str] = []
+        view = orders.request(anna, SCRIPT, enqueue=enqueued.append)
+        assert enqueued == [view.video_id]
         video = row(view.video_id)
         assert video.status == Status.GENERATING
         return video
 
     return request
+
+
+@pytest.fixture
+def waiting(generator: Generator, generating: Callable[[], Video]) -> Video:
+    """A video whose generator is rendering it."""
+    generator.mode = "processing"
+    video = generating()
+    orders.send_order(video.id)
+    return video
 
 
 @pytest.fixture
@@ -78,14 +88,14 @@ def proxy(
         configure(
             AWS_ENDPOINT_URL_S3=between.url,
             SOURCE_ALLOW_HOSTS=f"127.0.0.1:{server.port}",
-            SOURCE_IDLE_SECONDS=3600,  # a source that a test keeps silent stays so
+            SOURCE_IDLE_SECONDS=3600,  # no time-out for a source that a test keeps silent
         )
         yield between
 
 
 @pytest.fixture
 def queued(anna: Caller, server: NaughtyServer, proxy: S3Proxy) -> Queued:
-    """A video that waits for its worker, behind ``/video.mp4``."""
+    """A queued video at ``/video.mp4``."""
     del proxy
 
     def queue(manners: Manners) -> str:

@@ -1,4 +1,4 @@
-"""Whatever people, generators, workers and the clock do, in any order: every video comes to an end, paid for once.
+"""Whatever users, generators, workers and the clock do, in any order: every video ends and is paid for once.
 
 ANY_ORDER=long tries far more, and another selection each time.
 """
@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule, run_state_machine_as_test
 from sqlmodel import col, select
 
-from tests.services.any_order import promises
-from tests.services.any_order.deeds import REFUSALS, Deeds
-from tests.services.any_order.points import POINTS, Points
-from tests.services.any_order.world import World
+from tests.services.any_order import invariants
+from tests.services.any_order.actions import REFUSALS, Actions
+from tests.services.any_order.fault_points import POINTS, Points
+from tests.services.any_order.shared_installation import SharedInstallation
 from tests.support.generator import Generator, Mode
 from tests.support.installation import Configure
 from tests.support.misbehaving_server import NaughtyServer
@@ -57,14 +57,14 @@ modes = st.sampled_from(MODES)
 points = st.sampled_from(POINTS)
 
 
-class AnyOrder(Deeds):
-    """The rules, and what holds after each."""
+class AnyOrder(Actions):
+    """The actions as rules, and the invariants after each."""
 
     @initialize(hook=hooks)
     def begins_with_a_wish(self, hook: str) -> None:
         self.a_person_wishes_for_a_video(hook)
 
-    # People
+    # Users
 
     @rule(hook=hooks)
     def a_person_wishes_for_a_video(self, hook: str) -> None:
@@ -81,7 +81,7 @@ class AnyOrder(Deeds):
     @rule(number=which, hook=hooks)
     def a_person_edits_the_script(self, number: int, hook: str) -> None:
         with suppress(*REFUSALS):
-            scripts.update_draft(self.world.anna, self._video(number), {"hook": hook})
+            scripts.update_draft(self.shared.anna, self._video(number), {"hook": hook})
 
     @rule(number=which)
     def a_person_tries_again(self, number: int) -> None:
@@ -108,8 +108,8 @@ class AnyOrder(Deeds):
         twice=st.booleans(),
     )
     def a_generator_reports(self, number: int, status: str, path: str, twice: bool) -> None:
-        """On any order that was ever made, a superseded one too."""
-        orders = self.world.generator.requests
+        """On any order, even a superseded one."""
+        orders = self.shared.generator.requests
         if orders:
             for _ in range(1 + twice):
                 self._report(orders[number % len(orders)], status, path)
@@ -122,7 +122,7 @@ class AnyOrder(Deeds):
 
     @rule(mode=modes)
     def a_worker_does_what_is_due(self, mode: Mode) -> None:
-        self.world.generator.mode = mode
+        self.shared.generator.mode = mode
         self._work()
 
     @rule(mode=modes, point=points, path=films)
@@ -154,19 +154,19 @@ class AnyOrder(Deeds):
     def the_time_of_the_next_question_comes(self, number: int) -> None:
         self._age(self._video(number), "next_ask_at")
 
-    # What holds
+    # Invariants
 
     @invariant()
     def nothing_is_lost_or_paid_twice(self) -> None:
-        self.world.count["steps"] += 1
-        promises.check_always(self.world.generator)
+        self.shared.count["steps"] += 1
+        invariants.check_always(self.shared.generator)
 
     def teardown(self) -> None:
-        """Repair and workers alone bring everything to its end."""
-        self.world.generator.mode = "direct"
+        """Repair and workers alone bring every video to its end."""
+        self.shared.generator.mode = "direct"
         before: object = None
         for _ in range(MOST_ROUNDS):
-            if before == (before := promises.states()) and promises.are_at_rest():
+            if before == (before := invariants.states()) and invariants.are_at_rest():
                 break
             self._age_all()
             repair.repair(enqueue=self._queue.append)
@@ -175,9 +175,9 @@ class AnyOrder(Deeds):
             while self._queue:
                 self._work()
         cleanup.abort_orphaned_uploads(timedelta(0))
-        promises.check_always(self.world.generator)
-        promises.check_at_rest(self.world.films)
-        self.world.count.update(f"ended {video.status}" for video in promises.rows().values())
+        invariants.check_always(self.shared.generator)
+        invariants.check_at_rest(self.shared.films)
+        self.shared.count.update(f"ended {video.status}" for video in invariants.rows().values())
 
 
 def _storing() -> str:
@@ -189,12 +189,12 @@ def _storing() -> str:
 
 @pytest.fixture
 def mp4() -> bytes:
-    """What the generator serves itself: of several parts, and without ranges."""
+    """The generator's own film: of several parts, and without ranges."""
     return payload(150 * KIB, 3)
 
 
 @pytest.fixture
-def world(
+def shared(
     anna: Caller,
     generator: Generator,
     server: NaughtyServer,
@@ -202,7 +202,7 @@ def world(
     moto_s3: Storage,
     configure: Configure,
     monkeypatch: pytest.MonkeyPatch,
-) -> World:
+) -> SharedInstallation:
     del moto_s3
     films = {"/long.mp4": payload(200 * KIB, 1), "/short.mp4": payload(40 * KIB, 2)}
     served = {server.serve(path, Manners(body=film)): film for path, film in films.items()}
@@ -222,11 +222,11 @@ def world(
     points = Points()
     points.watch(monkeypatch, _storing)
     films_by_url = served | {generator.video_url: mp4}
-    return World(anna, storage.connected(), generator, films_by_url, server.origin, points)
+    return SharedInstallation(anna, storage.connected(), generator, films_by_url, server.origin, points)
 
 
-def test_whatever_happens_in_any_order_every_video_comes_to_its_end(world: World) -> None:
-    bound = type("AnyOrderHere", (AnyOrder,), {"world": world})
+def test_every_video_ends_whatever_happens_in_any_order(shared: SharedInstallation) -> None:
+    bound = type("AnyOrderHere", (AnyOrder,), {"shared": shared})
     chosen = settings(
         max_examples=RUNS,
         stateful_step_count=STEPS,
@@ -237,6 +237,6 @@ def test_whatever_happens_in_any_order_every_video_comes_to_its_end(world: World
         print_blob=True,
     )
     run_state_machine_as_test(bound, settings=chosen)
-    print(dict(world.count))
-    assert world.count["ended ready"]
-    assert not set(POINTS) - set(world.count), "a point that was never reached proves nothing"
+    print(dict(shared.count))
+    assert shared.count["ended ready"]
+    assert not set(POINTS) - set(shared.count), "a point that was never reached proves nothing"

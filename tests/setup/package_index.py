@@ -1,4 +1,4 @@
-"""A package index on the loopback interface, and stand-in wheels that carry the real packages' metadata."""
+"""A package index on loopback, and empty wheels with the metadata of the real packages."""
 
 import base64
 import hashlib
@@ -32,7 +32,9 @@ class Wheel:
         return hashlib.sha256(self.content).hexdigest()
 
 
-def stand_in(name: str, version: str, *, requires: Iterable[str] = (), extras: Iterable[str] = ()) -> Wheel:
+def empty_wheel(
+    name: str, version: str, *, requires: Iterable[str] = (), extras: Iterable[str] = ()
+) -> Wheel:
     """A wheel without code; ``requires`` holds requirement specifiers, ``extras`` the names it provides."""
     lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
     lines += [f"Provides-Extra: {extra}" for extra in extras]
@@ -53,14 +55,14 @@ def stand_in(name: str, version: str, *, requires: Iterable[str] = (), extras: I
     return Wheel(name, version, packed.getvalue())
 
 
-def stand_in_for(name: str, version: str) -> Wheel:
-    """The same with the requirements and extras of the installed package ``name``; none if it is not installed."""
+def empty_wheel_of(name: str, version: str) -> Wheel:
+    """The same with the requirements and extras of the installed package ``name``, if it is installed."""
     try:
         installed = distribution(name)
     except PackageNotFoundError:
-        return stand_in(name, version)
+        return empty_wheel(name, version)
     extras = installed.metadata.get_all("Provides-Extra") or []
-    return stand_in(name, version, requires=installed.requires or [], extras=extras)
+    return empty_wheel(name, version, requires=installed.requires or [], extras=extras)
 
 
 def _record_digest(content: bytes) -> str:
@@ -70,7 +72,7 @@ def _record_digest(content: bytes) -> str:
 
 @dataclass
 class PackageIndex:
-    """What is offered, and the names of the files that were fetched."""
+    """The address of the index, and the names of the fetched files."""
 
     url: str
     fetched: list[str] = field(default_factory=list)
@@ -78,12 +80,12 @@ class PackageIndex:
 
 @contextmanager
 def serving(wheels: Iterable[Wheel]) -> Iterator[PackageIndex]:
-    """Serve ``wheels`` by the simple repository API (PEP 503) for the length of the block."""
+    """Serve ``wheels`` by the simple repository API (PEP 503) inside the block."""
     files = {wheel.file_name: wheel for wheel in wheels}
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True  # else each body waits 40 ms for its head to be acknowledged
+        disable_nagle_algorithm = True  # otherwise each body is delayed by 40 ms
 
         def do_GET(self) -> None:
             kind, _, name = self.path.strip("/").partition("/")
@@ -108,7 +110,7 @@ def serving(wheels: Iterable[Wheel]) -> Iterator[PackageIndex]:
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Requests are kept in ``fetched`` instead."""
+            """Requests are recorded in ``fetched``."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     index = PackageIndex(f"http://127.0.0.1:{server.server_port}/simple")

@@ -1,4 +1,4 @@
-"""The lock files hold what every supported Python and system needs, packages required through extras included."""
+"""The lock files contain all packages for every supported Python and system, including those required by extras."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -22,25 +22,25 @@ Environment = dict[str, str]
 @pytest.mark.parametrize("system", SYSTEMS)
 @pytest.mark.parametrize("python", PYTHONS)
 @pytest.mark.parametrize("name", ["requirements", "requirements-dev"])
-def test_the_lock_holds_all_that_is_required(name: str, python: str, system: str) -> None:
+def test_the_lock_contains_all_required_packages(name: str, python: str, system: str) -> None:
     environment = _environment(python, system)
     locked = dict(_locked(ROOT / f"{name}.txt", environment))
-    if name == "requirements-dev":  # it is installed beside the other one
+    if name == "requirements-dev":  # it is installed in addition to the other one
         locked |= dict(_locked(ROOT / "requirements.txt", environment))
-    wanted = list(_wanted(ROOT / f"{name}.in", environment))
-    assert len(wanted) > 50
+    required = list(_required(ROOT / f"{name}.in", environment))
+    assert len(required) > 50
     missing = {
-        requirement.name for requirement in wanted if canonicalize_name(requirement.name) not in locked
+        requirement.name for requirement in required if canonicalize_name(requirement.name) not in locked
     }
     assert not missing
-    unfit = [
+    unsatisfied = [
         f"{requirement}, not {version}"
-        for requirement in wanted
+        for requirement in required
         if not requirement.specifier.contains(
             version := locked[canonicalize_name(requirement.name)], prereleases=True
         )
     ]
-    assert not unfit
+    assert not unsatisfied
 
 
 def _environment(python: str, system: str) -> Environment:
@@ -64,25 +64,25 @@ def _locked(path: Path, environment: Environment) -> Iterator[tuple[str, str]]:
             yield canonicalize_name(found["name"]), found["version"]
 
 
-def _wanted(path: Path, environment: Environment) -> Iterator[Requirement]:
-    """What the lines of ``path`` ask for and, by the metadata of the installed packages, all that this requires."""
+def _required(path: Path, environment: Environment) -> Iterator[Requirement]:
+    """The requirements in ``path`` and, by the metadata of the installed packages, all that they require."""
     lines = (line for line in path.read_text().splitlines() if line and not line.startswith(("#", "-c")))
-    open_ones = [Requirement(line) for line in lines]
+    remaining = [Requirement(line) for line in lines]
     seen = set()
-    while open_ones:
-        requirement = open_ones.pop()
+    while remaining:
+        requirement = remaining.pop()
         yield requirement
         for extra in ("", *sorted(requirement.extras)):
             if (requirement.name, extra) not in seen:
                 seen.add((requirement.name, extra))
-                open_ones += _required_by(requirement.name, extra, environment)
+                remaining += _required_by(requirement.name, extra, environment)
 
 
 @cache
 def _requirements_of(name: str) -> list[Requirement]:
     try:
         return [Requirement(line) for line in distribution(name).requires or []]
-    except PackageNotFoundError:  # it is for other systems than this one
+    except PackageNotFoundError:  # it is for other systems
         return []
 
 

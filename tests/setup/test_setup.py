@@ -1,4 +1,4 @@
-"""`scripts/setup.sh` against a package index where every package has a newer version than the lock."""
+"""`scripts/setup.sh` with a package index that has a newer version of every locked package."""
 
 import os
 import shutil
@@ -12,13 +12,13 @@ import pip
 import pytest
 from packaging.markers import Marker
 
-from tests.setup.package_index import LOCKED_LINE, PackageIndex, Wheel, serving, stand_in, stand_in_for
+from tests.setup.package_index import LOCKED_LINE, PackageIndex, Wheel, empty_wheel, empty_wheel_of, serving
 
 pytestmark = pytest.mark.thorough
 
 ROOT = Path(__file__).parent.parent.parent
 LOCKS = ("requirements.txt", "requirements-dev.txt")
-OLDEST_PIP = ROOT / ".venv" / "oldest-pip"  # `make test` puts it there
+OLDEST_PIP = ROOT / ".venv" / "oldest-pip"  # installed by `make test`
 NEWEST_PIP = Path(pip.__file__).parent.parent
 NEWER = "9999"
 NO_INDEX = PackageIndex("http://127.0.0.1:1/simple")
@@ -27,7 +27,7 @@ SUPPORTED = "Python 3.11 to 3.14"
 
 @dataclass(frozen=True)
 class Locked:
-    """A package of a lock file, with a stand-in instead of the real file."""
+    """A package of a lock file, with an empty wheel instead of the real one."""
 
     wheel: Wheel
     marker: str = ""
@@ -46,27 +46,27 @@ class Locked:
 
 @pytest.fixture(scope="module")
 def locks() -> dict[str, list[Locked]]:
-    """What each real lock file holds; the metadata are those of the packages installed here."""
+    """The packages of each real lock file, with the metadata of the packages installed here."""
     return {name: list(_read_lock(ROOT / name)) for name in LOCKS}
 
 
 def _read_lock(path: Path) -> Iterator[Locked]:
     for line in path.read_text().splitlines():
         if found := LOCKED_LINE.match(line):
-            yield Locked(stand_in_for(found["name"], found["version"]), found["marker"] or "")
+            yield Locked(empty_wheel_of(found["name"], found["version"]), found["marker"] or "")
 
 
 @pytest.fixture
 def index(locks: dict[str, list[Locked]]) -> Iterator[PackageIndex]:
-    """An index with each locked version and a newer one of each package."""
+    """An index with the locked and a newer version of each package."""
     locked = [package.wheel for lock in locks.values() for package in lock]
-    with serving([*locked, *(stand_in_for(wheel.name, NEWER) for wheel in locked)]) as index:
+    with serving([*locked, *(empty_wheel_of(wheel.name, NEWER) for wheel in locked)]) as index:
         yield index
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A checkout with the real set-up and no lock file yet."""
+    """A checkout with the real set-up script, without lock files."""
     (tmp_path / "scripts").mkdir()
     shutil.copy(ROOT / "scripts/setup.sh", tmp_path / "scripts")
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
@@ -75,7 +75,7 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def project_with_pip(project: Path) -> Path:
-    """The same with an environment that holds nothing but pip."""
+    """The same with an environment that contains only pip."""
     _create_environment(project, NEWEST_PIP)
     return project
 
@@ -133,14 +133,14 @@ def _installed(project: Path) -> set[str]:
 
 @pytest.fixture(params=["the oldest pip", "the newest pip"])
 def pip_folder(request: pytest.FixtureRequest) -> Path:
-    """Where the package ``pip`` of that age is; the newest is that of the lock, which `make lock` renews."""
+    """The folder of that package ``pip``; the newest is that of the lock, which `make lock` renews."""
     if request.param == "the newest pip":
         return NEWEST_PIP
     assert OLDEST_PIP.is_dir(), "run `make test`, which installs the oldest pip"
     return OLDEST_PIP
 
 
-def test_newer_releases_in_the_index_change_nothing(
+def test_newer_releases_in_the_index_are_ignored(
     project: Path, index: PackageIndex, pip_folder: Path, locks: dict[str, list[Locked]]
 ) -> None:
     for name, packages in locks.items():
@@ -148,19 +148,19 @@ def test_newer_releases_in_the_index_change_nothing(
     _create_environment(project, pip_folder)
     done = _set_up(project, index, LOCKS)
     assert done.returncode == 0, done.stdout + done.stderr
-    wanted = [package.wheel for lock in locks.values() for package in lock if package.is_for_this_python]
-    assert len(wanted) > 100
-    assert _installed(project) == {wheel.file_name.removesuffix("-py3-none-any.whl") for wheel in wanted}
+    expected = [package.wheel for lock in locks.values() for package in lock if package.is_for_this_python]
+    assert len(expected) > 100
+    assert _installed(project) == {wheel.file_name.removesuffix("-py3-none-any.whl") for wheel in expected}
     assert not [name for name in index.fetched if f"-{NEWER}-" in name]
 
 
-SERVER = stand_in("server", "1.0")
+SERVER = empty_wheel("server", "1.0")
 
 
-def test_a_lock_that_misses_a_package_is_refused_by_its_name(
+def test_a_lock_without_a_required_package_is_refused_with_its_name(
     project_with_pip: Path, python_with_pip: str
 ) -> None:
-    product = stand_in("product", "1.0", requires=["server>=1"])
+    product = empty_wheel("product", "1.0", requires=["server>=1"])
     _lock(project_with_pip, product)
     with serving([product]) as index:
         done = _set_up(project_with_pip, index, PYTHON=python_with_pip)
@@ -169,7 +169,7 @@ def test_a_lock_that_misses_a_package_is_refused_by_its_name(
     assert "The lock files (small.txt) do not fit together" in done.stderr
 
 
-def test_a_file_that_is_not_the_locked_one_is_not_installed(project_with_pip: Path) -> None:
+def test_a_file_with_another_hash_is_not_installed(project_with_pip: Path) -> None:
     _lock(project_with_pip, SERVER)
     changed = Wheel(SERVER.name, SERVER.version, SERVER.content + b"more")
     with serving([changed]) as index:
@@ -180,8 +180,8 @@ def test_a_file_that_is_not_the_locked_one_is_not_installed(project_with_pip: Pa
     assert "server-1.0" not in _installed(project_with_pip)
 
 
-def test_without_an_index_the_reason_is_short_and_the_next_attempt_succeeds(project_with_pip: Path) -> None:
-    alone = stand_in("alone", "1.0")
+def test_without_an_index_the_error_is_short_and_the_next_attempt_succeeds(project_with_pip: Path) -> None:
+    alone = empty_wheel("alone", "1.0")
     _lock(project_with_pip, alone)
     away = _set_up(project_with_pip, NO_INDEX, PIP_RETRIES="1")
     assert away.returncode == 1
@@ -196,11 +196,9 @@ def test_without_an_index_the_reason_is_short_and_the_next_attempt_succeeds(proj
     assert index.fetched == [alone.file_name]
 
 
-def test_packages_of_an_older_lock_are_removed_when_they_are_in_the_way(
-    project: Path, python_with_pip: str
-) -> None:
-    obstacle = stand_in("obstacle", "1.0", requires=["server<2"])
-    newer = stand_in("server", "2.0")
+def test_conflicting_packages_of_an_older_lock_are_removed(project: Path, python_with_pip: str) -> None:
+    obstacle = empty_wheel("obstacle", "1.0", requires=["server<2"])
+    newer = empty_wheel("server", "2.0")
     with serving([SERVER, obstacle, newer]) as index:
         _lock(project, SERVER, obstacle)
         before = _set_up(project, index)
@@ -212,7 +210,7 @@ def test_packages_of_an_older_lock_are_removed_when_they_are_in_the_way(
     assert "obstacle-1.0" not in installed
 
 
-def test_an_unsupported_python_is_told_which_ones_are_supported(project: Path, tmp_path: Path) -> None:
+def test_an_unsupported_python_is_refused_with_the_supported_versions(project: Path, tmp_path: Path) -> None:
     old = tmp_path / "old-python"
     old.write_text('#!/bin/sh\ncase "$2" in *sys.exit*) exit 1 ;; *) echo 3.9.18 ;; esac\n')
     old.chmod(0o755)

@@ -22,7 +22,7 @@ from videovault import security
 from videovault.db import transaction
 from videovault.models import Status, TestOrder, User, WebhookCall, utcnow
 from videovault.services.admin import test_order
-from videovault.services.admin.test_order import StepView
+from videovault.services.admin.test_order import OrderStepView
 
 PASSWORD = "correct horse battery"
 OWNER, NEWCOMER, BAKER = "anna@brot.example", "ben@brot.example", "carla@brot.example"
@@ -146,21 +146,21 @@ def _draft(shown: Showcase, owner: httpx.Client, topic: str) -> tuple[dict[str, 
 def _log_a_trial(app: RunningApp) -> None:
     """A test order that is over, and an answer before all others that was not understood."""
     steps = [
-        StepView(
+        OrderStepView(
             name="Script webhook",
             sent=json.dumps(test_order.BRIEF),
             answer=json.dumps(SCRIPT, ensure_ascii=False),
             http_status=200,
             read="A script with hook, body and conclusion.",
         ),
-        StepView(
+        OrderStepView(
             name="Video webhook",
             sent=json.dumps(SCRIPT, ensure_ascii=False),
             answer='{"error": null, "data": {"video_id": "0b7c"}}',
             http_status=200,
             read="Accepted; the report is waited for.",
         ),
-        StepView(
+        OrderStepView(
             name="Report",
             sent='{"event_type": "avatar_video.success", "event_data": {"url": "https://files2.heygen.ai/…"}}',
             read="Finished; the video is at https://files2.heygen.ai/…",

@@ -1,4 +1,4 @@
-"""Rows that are put into the database as they are needed, without anybody having asked for them."""
+"""Videos in any state: inserted as rows, stored through a worker, or replaced in S3; and workers in threads."""
 
 from datetime import timedelta
 from threading import Event, Thread
@@ -19,7 +19,7 @@ from videovault.services.videos import gallery
 
 
 def insert_video(owner: Caller, status: Status, *, ago: float = 0, **values: object) -> str:
-    """The id of a video that waits since ``ago`` seconds."""
+    """The id of a new video that has been waiting for ``ago`` seconds."""
     with transaction() as session:
         since = read_db_now(session) - timedelta(seconds=ago)
         video = lifecycle.new_video(
@@ -29,32 +29,34 @@ def insert_video(owner: Caller, status: Status, *, ago: float = 0, **values: obj
         return video.id
 
 
+def set_columns(video_id: str, **columns: object) -> None:
+    """Set columns directly, such as times in the past."""
+    with transaction() as session:
+        row = session.get_one(Video, video_id)
+        for name, value in columns.items():
+            setattr(row, name, value)
+
+
 def finish_video(video_id: str, status: Status) -> None:
-    """The worker has come to an end with it."""
+    """End the worker's part with this status."""
     with transaction() as session:
         video = session.get_one(Video, video_id)
         assert lifecycle.transition(session, video, status, heartbeat_at=None)
 
 
-# A video as a worker leaves it in S3, and what somebody with access to the bucket may do to it.
-
-
 def store_video(owner: Caller, generator: Generator, title: str = "Launch") -> str:
-    """The id of a video that is ready."""
+    """The id of a new video that is ready."""
     view = gallery.store_link(owner, generator.video_url, owner.email, title, enqueue=lambda _: None)
     pipeline.produce(view.video_id, stopping=lambda: False)
     return view.video_id
 
 
 def swap_object(video: Video) -> None:
-    """The same bytes, put there by somebody who does not know the video's key."""
+    """Replace the object by the same bytes without the right tag, as anyone with access to the bucket could."""
     vault, key = storage.connected(), str(video.s3_key)
     content = vault.read(key, video.size or 0)
     assert content
     vault.put(key, content, Description("video/mp4", metadata={"videovault-tag": "guessed"}))
-
-
-# Workers in threads, and what a transfer has left in the database and in S3.
 
 
 class TransferThread:

@@ -10,8 +10,8 @@ from videovault.api.responses import Success, failures
 from videovault.api.schemas import CamelBody, DeleteManyBody, Id, Text, or_blank
 from videovault.services.admin import audit_log, statistics
 from videovault.services.admin import videos as admin_videos
-from videovault.services.admin.audit_log import AuditLogQuery
-from videovault.services.admin.views import AuditLogView, Group, StatsView
+from videovault.services.admin.audit_log import AuditLogQuery, AuditLogView, Group
+from videovault.services.admin.statistics import StatsView
 from videovault.services.core.views import AdminVideoView, DeletionResult, View
 from videovault.services.maintenance import reconcile
 

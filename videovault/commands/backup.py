@@ -4,9 +4,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from rich.console import Console
-from rich.text import Text
-
+from videovault.commands.output import console, plain
 from videovault.formatting import format_size
 from videovault.services.maintenance.backup.restore import Restored, restore_backup
 from videovault.services.maintenance.backup.save import Findings, save_backup, verify_backup
@@ -88,6 +86,5 @@ def _print_findings(findings: Findings, title: str) -> int:
 
 
 def _print(*lines: str) -> None:
-    console = Console(highlight=False, soft_wrap=True)
-    for line in lines:  # names from outside are no markup, and what cannot be printed is left out
-        console.print(Text("".join(char for char in line if char.isprintable())))
+    for line in lines:
+        console().print(plain(line))

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 
 from pydantic import BaseModel
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from videovault.commands.output import console, plain
 from videovault.services.maintenance import reconcile
 from videovault.services.maintenance.reconcile import Example, Group, Rebuilt, Report
 
@@ -26,20 +26,19 @@ def run(*, repair: bool, rebuild: bool, as_json: bool) -> int:
 
 
 def _print(facts: BaseModel, parts: Iterable[Text | Table], *, as_json: bool) -> None:
-    console = Console(highlight=False, soft_wrap=True)
     if as_json:
-        console.out(facts.model_dump_json(by_alias=True, indent=2))
+        console().out(facts.model_dump_json(by_alias=True, indent=2))
         return
     for part in parts:
-        console.print(part)
+        console().print(part)
 
 
 def _report_lines(report: Report) -> Iterable[Text | Table]:
-    yield _line(
+    yield plain(
         f"{report.videos:,} stored videos; {report.objects:,} objects of {report.bytes:,} bytes in their folders."
     )
     if not report.found:
-        yield _line("Bucket and database agree.")
+        yield plain("Bucket and database agree.")
         return
     table = _table("Found", "Number", "Bytes", *(["Repaired"] if report.repair else []))
     for each in report.found:
@@ -48,16 +47,16 @@ def _report_lines(report: Report) -> Iterable[Text | Table]:
     yield table
     for each in report.found:
         yield from _examples(each.title, each)
-    yield _line("")
+    yield plain("")
     if not report.left:
-        yield _line("Everything that can be repaired is repaired.")
+        yield plain("Everything that can be repaired is repaired.")
     elif report.repair:
-        yield _line("What to do next")
+        yield plain("What to do next")
     else:
-        yield _line("What to do next (`python -m videovault reconcile --repair` repairs)")
+        yield plain("What to do next (`python -m videovault reconcile --repair` repairs)")
     for each in report.found:
         if each.mended < each.count:
-            yield _line(f"  {each.title}: {each.advice}")
+            yield plain(f"  {each.title}: {each.advice}")
 
 
 def _rebuilt_lines(rebuilt: Rebuilt) -> Iterable[Text | Table]:
@@ -74,7 +73,7 @@ def _rebuilt_lines(rebuilt: Rebuilt) -> Iterable[Text | Table]:
     yield from _examples("Rebuilt from S3 alone", rebuilt.from_s3_alone)
     yield from _examples("Not rebuilt", rebuilt.not_rebuilt)
     yield from _examples("Created accounts", rebuilt.users)
-    yield from (_line(advice) for advice in _next_steps(rebuilt))
+    yield from (plain(advice) for advice in _next_steps(rebuilt))
 
 
 def _next_steps(rebuilt: Rebuilt) -> Iterable[str]:
@@ -105,10 +104,10 @@ def _examples(title: str, group: Group) -> Iterable[Text]:
     more = (
         f" (the first {len(group.examples)} of {group.count:,})" if group.count > len(group.examples) else ""
     )
-    yield _line("")
-    yield _line(f"{title}{more}")
+    yield plain("")
+    yield plain(f"{title}{more}")
     for each in group.examples:
-        yield _line(f"  {_example_line(each)}")
+        yield plain(f"  {_example_line(each)}")
 
 
 def _example_line(each: Example) -> str:
@@ -116,8 +115,3 @@ def _example_line(each: Example) -> str:
     return "  ".join(
         part for part in (each.name, size, each.detail, "repaired" if each.mended else each.why) if part
     )
-
-
-def _line(text: str) -> Text:
-    """Names from outside are no markup, and what cannot be printed is left out."""
-    return Text("".join(char for char in text if char.isprintable()))

@@ -1,4 +1,4 @@
-"""What every command does before its work: DATA_DIR is closed to other users, and the keys open the database."""
+"""Checks before every command: DATA_DIR is private, and the keys open the database."""
 
 import os
 import tempfile
@@ -13,34 +13,34 @@ from videovault.config import Settings
 from videovault.errors import ConfigurationError
 from videovault.services.maintenance import keys
 
-SHOWN = 3
-# Of a folder that is a mounted disk, other things in it belong to the system.
-KEPT = ("installation.json", "videovault.db", "queue.db", "embedded.lock", "s3", "rclone", "studio")
+MAX_LISTED = 3
+# Other files in the folder may belong to the system, as on a mounted disk.
+OWN_NAMES = ("installation.json", "videovault.db", "queue.db", "embedded.lock", "s3", "rclone", "studio")
 log = logs.get(__name__)
 
 
 def prepare_data_dir(chosen: Settings) -> data_dir.Permissions:
-    """Make DATA_DIR, and take from other users what permissions they have in it.
+    """Create DATA_DIR, and remove the permissions of other users in it.
 
-    Raises ConfigurationError when it, or what is in it, cannot be used by this user.
+    Raises ConfigurationError when this user cannot use the folder or its content.
     """
     folder = chosen.data_dir
     try:
         folder.mkdir(mode=data_dir.PRIVATE_FOLDER, parents=True, exist_ok=True)
         if data_dir.is_shared(folder):
             raise ConfigurationError(
-                f"DATA_DIR ({folder}) is a folder of all users: give VideoVault one of its own, such as {folder / 'videovault'}."
+                f"DATA_DIR ({folder}) is writable by all users: use a separate folder, such as {folder / 'videovault'}."
             )
         _check_usable(folder)
         return data_dir.make_private(folder, _databases(chosen))
     except OSError as error:
         raise ConfigurationError(
-            f"DATA_DIR ({folder}) cannot be used: {error.strerror or error}. It has to be a folder that can be written."
+            f"DATA_DIR ({folder}) cannot be used: {error.strerror or error}. It has to be a writable folder."
         ) from error
 
 
 def report_permissions(found: data_dir.Permissions, folder: Path) -> None:
-    """One line for what was corrected, one for what could not be."""
+    """Log a line for corrected permissions, and one for those that could not be corrected."""
     if found.corrected:
         log.warning(
             "permissions corrected: other users could read these", data_dir=str(folder), files=found.corrected
@@ -51,12 +51,12 @@ def report_permissions(found: data_dir.Permissions, folder: Path) -> None:
             "change their owner (chown) or move DATA_DIR",
             data_dir=str(folder),
             files=len(found.not_corrected),
-            first=[str(path) for path in found.not_corrected[:SHOWN]],
+            first=[str(path) for path in found.not_corrected[:MAX_LISTED]],
         )
 
 
 def check_keys() -> None:
-    """Raises ConfigurationError when the keys are not those of the database, or the database cannot be asked."""
+    """Raises ConfigurationError when the keys do not open the database, or it is unavailable."""
     try:
         keys.verify_keys()
     except SQLAlchemyError as error:
@@ -67,20 +67,18 @@ def check_keys() -> None:
 
 
 def _check_usable(folder: Path) -> None:
-    found = data_dir.first_inaccessible(folder, KEPT)
+    found = data_dir.first_inaccessible(folder, OWN_NAMES)
     if found:
         raise ConfigurationError(
-            f"DATA_DIR ({folder}) cannot be used: {found} belongs to {data_dir.owner_name(found)} and is closed to "
-            f"{data_dir.user_name(os.geteuid())}, who runs VideoVault. Change its owner (chown -R) or its permissions."
+            f"DATA_DIR ({folder}) cannot be used: {found} belongs to {data_dir.owner_name(found)} and is not accessible "
+            f"to {data_dir.user_name(os.geteuid())}, who runs VideoVault. Change its owner (chown -R) or its permissions."
         )
-    with tempfile.TemporaryFile(
-        dir=folder
-    ):  # the only way to learn of a file system that is mounted read-only
+    with tempfile.TemporaryFile(dir=folder):  # the only way to detect a read-only file system
         pass
 
 
 def _databases(chosen: Settings) -> Iterator[Path]:
-    """The SQLite files, which may lie outside DATA_DIR."""
+    """The SQLite files, which may be outside DATA_DIR."""
     for dsn in (chosen.database_dsn, chosen.queue_dsn):
         if dsn.startswith("sqlite") and (name := make_url(dsn).database):
             yield from (Path(name + suffix) for suffix in ("", "-wal", "-shm"))

@@ -1,4 +1,4 @@
-"""The kinds of values that settings take, each refusing what would only fail later."""
+"""Types of settings with validation, and the description of invalid settings."""
 
 import base64
 import re
@@ -12,8 +12,6 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
-# The mail server as one address: smtp://user:password@host:587, or smtps:// for TLS from the first byte.
-
 STARTTLS = ("offered", "required", "never")
 PORTS = {"smtp": 587, "smtps": 465}
 LOOPBACK_HOSTS = {"localhost", "127.0.0.1", "::1"}
@@ -21,7 +19,7 @@ LOOPBACK_HOSTS = {"localhost", "127.0.0.1", "::1"}
 
 @dataclass(frozen=True)
 class SmtpServer:
-    """Where mail is handed in, and how the way there is kept private."""
+    """The mail server of a URL such as smtp://user:password@host:587, or smtps:// for TLS from the first byte."""
 
     host: str
     port: int
@@ -31,7 +29,7 @@ class SmtpServer:
 
     @classmethod
     def parse(cls, url: str) -> "SmtpServer":
-        """Raises ValueError with what is wrong, never with the address itself, which holds a password."""
+        """Raises ValueError with the problem, but never with the URL, which holds a password."""
         parts = urlsplit(url)
         if parts.scheme not in PORTS or not parts.hostname:
             raise ValueError("must be like smtp://user:password@host:587 or smtps://user:password@host:465")
@@ -56,7 +54,7 @@ def _tls(scheme: str, query: str, host: str, user: str) -> Literal["at once", "o
         raise ValueError(f"takes one option only, and smtps:// none: ?starttls={'|'.join(STARTTLS)}")
     if scheme == "smtps":
         return "at once"
-    # A password must not go out in the clear because somebody on the way has struck the offer of STARTTLS.
+    # With a password, STARTTLS is required, since an attacker could strip the offer.
     if wanted != "never" and user and host not in LOOPBACK_HOSTS:
         return "required"
     match wanted:
@@ -70,7 +68,7 @@ Network = IPv4Network | IPv6Network
 
 MIN_GUESSES_LOG10 = 18.0
 MAX_ESTIMATED_LENGTH = 72  # zxcvbn's time grows with the square of the length
-# What examples and templates say in the place of a secret. One of 43 random characters holds such a word once in 10^7.
+# Placeholders of examples and templates. One of 10^7 random keys of 43 characters contains such a word.
 PLACEHOLDERS = re.compile(r"change[-_ ]?(me|it|this|in)|secret|passw|example|default", re.IGNORECASE)
 MAKE_KEY = "python -c 'import secrets; print(secrets.token_urlsafe(32))'"
 MAKE_WEBHOOK_KEY = "python -c 'import base64, secrets; print(\"whsec_\" + base64.b64encode(secrets.token_bytes(32)).decode())'"
@@ -79,11 +77,11 @@ MAKE_WEBHOOK_KEY = "python -c 'import base64, secrets; print(\"whsec_\" + base64
 def _http_url(value: str) -> str:
     parts = urlsplit(value)
     if value and (parts.scheme not in ("http", "https") or not parts.hostname):
-        raise ValueError("must be an address that starts with http:// or https://")
+        raise ValueError("must be a URL that starts with http:// or https://")
     return value.rstrip("/")
 
 
-def _known_scheme(*schemes: str) -> Callable[[str], str]:
+def _url_with_scheme(*schemes: str) -> Callable[[str], str]:
     def check(value: str) -> str:
         if value and urlsplit(value).scheme not in schemes:
             raise ValueError("must begin with " + " or ".join(f"{scheme}://" for scheme in schemes))
@@ -100,10 +98,10 @@ def _proxy_url(value: SecretStr) -> SecretStr:
 
 
 def is_guessable(secret: str) -> bool:
-    """Whether trying words, patterns and short texts finds it; the estimate is zxcvbn's, and a cautious one."""
+    """Whether a dictionary or brute-force attack finds it, by zxcvbn's cautious estimate."""
     if PLACEHOLDERS.search(secret):
         return True
-    from zxcvbn import zxcvbn  # 10 MB that only settings with a secret need
+    from zxcvbn import zxcvbn  # takes 10 MB that only settings with a secret need
 
     estimated: float = zxcvbn(secret[:MAX_ESTIMATED_LENGTH])["guesses_log10"]
     return estimated < MIN_GUESSES_LOG10
@@ -112,7 +110,7 @@ def is_guessable(secret: str) -> bool:
 def _sealing_key(value: SecretStr) -> SecretStr:
     if value.get_secret_value() and is_guessable(value.get_secret_value()):
         raise ValueError(
-            f"is easy to guess. Make a good one: {MAKE_KEY}. If videos were stored with the present one, set that as "
+            f"is easy to guess. Generate a strong one: {MAKE_KEY}. If videos were stored with the present one, set that as "
             "SECRET_KEY_OLD beside the new one, run `python -m videovault reseal`, and remove it again"
         )
     return value
@@ -125,7 +123,9 @@ def _webhook_secret(value: SecretStr) -> SecretStr:
     except ValueError as error:
         raise ValueError("must be base64, with or without whsec_ before it") from error
     if secret and (is_guessable(secret) or is_guessable(decoded)):
-        raise ValueError(f"is easy to guess. Make a good one, and set it on both sides: {MAKE_WEBHOOK_KEY}")
+        raise ValueError(
+            f"is easy to guess. Generate a strong one, and set it on both sides: {MAKE_WEBHOOK_KEY}"
+        )
     return value
 
 
@@ -143,7 +143,7 @@ def _mail_address(value: str) -> str:
 
 
 def parse_networks(value: str) -> tuple[Network, ...]:
-    """Addresses and networks such as ``10.0.0.0/8``, comma-separated; ``*`` is all there are, ``none`` no one."""
+    """Addresses and networks such as ``10.0.0.0/8``, comma-separated; ``*`` for all, ``none`` for none."""
     if value == "none":
         return ()
     entries = [entry.strip() for entry in value.replace("*", "0.0.0.0/0,::/0").split(",")]
@@ -158,9 +158,9 @@ def _networks(value: str) -> str:
     return value
 
 
-DatabaseUrl = Annotated[str, AfterValidator(_known_scheme("sqlite", "postgresql+psycopg"))]
-QueueUrl = Annotated[str, AfterValidator(_known_scheme("sqlite", "postgresql", "redis", "rediss"))]
-RedisUrl = Annotated[str, AfterValidator(_known_scheme("redis", "rediss"))]
+DatabaseUrl = Annotated[str, AfterValidator(_url_with_scheme("sqlite", "postgresql+psycopg"))]
+QueueUrl = Annotated[str, AfterValidator(_url_with_scheme("sqlite", "postgresql", "redis", "rediss"))]
+RedisUrl = Annotated[str, AfterValidator(_url_with_scheme("redis", "rediss"))]
 ProxyUrl = Annotated[SecretStr, AfterValidator(_proxy_url)]
 SealingKey = Annotated[SecretStr, AfterValidator(_sealing_key)]
 WebhookSecret = Annotated[SecretStr, AfterValidator(_webhook_secret)]
@@ -172,27 +172,24 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
 
 
-# Where browsers are sent for objects: what a page's content security policy has to name.
+# Origins of objects, which the content security policy has to allow.
 
 
 def endpoint_origins(endpoint: str, bucket: str) -> tuple[str, ...]:
-    """The two ways to address a bucket of another S3: by path, and by a host of its own."""
+    """The two ways to address a bucket of another S3: by path, and as a virtual host."""
     parts = urlsplit(endpoint)
     return f"{parts.scheme}://{parts.netloc}", f"{parts.scheme}://{bucket}.{parts.netloc}"
 
 
 def aws_origins(region: str, bucket: str) -> tuple[str, ...]:
-    """AWS S3, regional and (as boto3 signs for some regions) global; a bucket with dots has no host of its own."""
+    """AWS S3, regional and (as boto3 signs for some regions) global; a bucket with dots has no virtual host."""
     domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
     hosts = (f"s3.{region}.{domain}", f"s3.{domain}")
     return tuple(f"https://{host}" if "." in bucket else f"https://{bucket}.{host}" for host in hosts)
 
 
-# What is wrong with the settings, in words for whoever set them.
-
-
 def explain_errors(error: ValidationError, fields: Mapping[str, FieldInfo]) -> str:
-    """Every variable that is wrong, with what it should be and what it is for."""
+    """Describe every invalid variable with its problem and its meaning."""
     lines = ["VideoVault cannot start with these settings (environment or .env):"]
     for problem in error.errors(include_url=False):
         name = "_".join(str(part) for part in problem["loc"]).upper()

@@ -1,4 +1,4 @@
-"""Child processes that are kept alive: started again when they end, stopped in order when the app stops."""
+"""Supervised child processes: restarted when they end, stopped in order when the app stops."""
 
 import asyncio
 import logging
@@ -16,18 +16,18 @@ from videovault.worker import HEARTBEAT_FD
 log = logging.getLogger(__name__)
 
 READY_SECONDS = 30.0
-FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 30.0
-SETTLED_SECONDS = 60.0
-START_SECONDS = 60  # until the first heartbeat
-LONGEST_LINE = 1 << 20
+MIN_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.5, 30.0
+STABLE_SECONDS = 60.0  # running for so long resets the backoff
+FIRST_HEARTBEAT_SECONDS = 60
+MAX_LINE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class ChildProcess:
-    """A program to keep alive; ``name`` begins sentences in the log, ``argv[0]`` is an absolute path.
+    """A program to supervise; ``name`` starts sentences in the log, ``argv[0]`` is an absolute path.
 
-    ``port`` on loopback accepts connections once the child is ready (none: it is ready at once);
-    ``prepare`` runs before every start; ``grace`` seconds are left to it between SIGTERM and SIGKILL.
+    The child is ready once ``port`` on loopback accepts connections, or at once without a port. ``prepare`` runs before
+    every start; ``grace`` is the time in seconds between SIGTERM and SIGKILL.
     """
 
     name: str
@@ -38,20 +38,20 @@ class ChildProcess:
     grace: float = 5.0
     prepare: Callable[[], object] | None = None
     should_log: Callable[[str], bool] | None = None
-    """Chooses the lines of its stderr that reach our log; without it, it writes to our stdout and stderr."""
+    """Selects the lines of its stderr for our log; without it, the child writes to our stdout and stderr."""
     silent_seconds: int = 0
-    """Killed and replaced when it has written nothing for so long to the pipe that HEARTBEAT_FD names; 0: it has none."""
+    """The child is killed and restarted after so long without a heartbeat on the pipe HEARTBEAT_FD; 0: no heartbeats."""
 
 
 @asynccontextmanager
 async def supervised(child: ChildProcess) -> AsyncIterator[None]:
-    """Keep ``child`` running for the length of the block; it may not be ready yet when the block begins."""
-    keeper = asyncio.create_task(_keep_alive(child), name=f"keep alive: {child.name}")
+    """Keep ``child`` running inside the block; it may not be ready yet when the block starts."""
+    task = asyncio.create_task(_keep_running(child), name=f"supervise: {child.name}")
     try:
         yield
     finally:
-        keeper.cancel()
-        await asyncio.wait([keeper])
+        task.cancel()
+        await asyncio.wait([task])
 
 
 async def wait_until_ready(child: ChildProcess) -> None:
@@ -78,21 +78,21 @@ async def _accepting(port: int) -> None:
             return
 
 
-async def _keep_alive(child: ChildProcess) -> None:
+async def _keep_running(child: ChildProcess) -> None:
     clock = asyncio.get_running_loop().time
-    pause = FIRST_PAUSE_SECONDS
+    backoff = MIN_BACKOFF_SECONDS
     while True:
         started = clock()
         end = await _run_once(child)
-        if clock() - started > SETTLED_SECONDS:
-            pause = FIRST_PAUSE_SECONDS
-        log.warning("%s %s; it is started again in %.1f s.", child.name, end, pause)
-        await asyncio.sleep(pause)
-        pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+        if clock() - started > STABLE_SECONDS:
+            backoff = MIN_BACKOFF_SECONDS
+        log.warning("%s %s; restarting it in %.1f s.", child.name, end, backoff)
+        await asyncio.sleep(backoff)
+        backoff = min(backoff * 2, MAX_BACKOFF_SECONDS)
 
 
 async def _run_once(child: ChildProcess) -> str:
-    """Run ``child`` to its end, which is told in words; stop it when cancelled."""
+    """Run ``child`` until it ends and return how it ended; stop it when cancelled."""
     heartbeats, written = os.pipe() if child.silent_seconds else (-1, -1)
     try:
         if child.prepare:
@@ -106,7 +106,7 @@ async def _run_once(child: ChildProcess) -> str:
     relay = asyncio.create_task(_relay(process, child))
     watch = asyncio.create_task(_kill_when_hung(process, child, heartbeats))
     try:
-        return _in_words(await process.wait())
+        return _describe_end(await process.wait())
     finally:
         watch.cancel()
         await asyncio.wait([watch])
@@ -118,24 +118,24 @@ async def _kill_when_hung(process: Process, child: ChildProcess, heartbeats: int
     if not child.silent_seconds:
         return
     loop = asyncio.get_running_loop()
-    silent, patience = 0, START_SECONDS
+    silent, limit = 0, FIRST_HEARTBEAT_SECONDS
 
-    def hear() -> None:
-        nonlocal silent, patience
-        silent, patience = 0, child.silent_seconds
-        if not os.read(heartbeats, 4096):  # it has closed the pipe, and ends
+    def on_heartbeat() -> None:
+        nonlocal silent, limit
+        silent, limit = 0, child.silent_seconds
+        if not os.read(heartbeats, 4096):  # the child has closed the pipe and is ending
             loop.remove_reader(heartbeats)
 
-    loop.add_reader(heartbeats, hear)
+    loop.add_reader(heartbeats, on_heartbeat)
     try:
-        while silent < patience:
-            # Counted, not measured: where all processes of the machine were paused, that is one second.
+        while silent < limit:
+            # Counted, not measured: a suspended machine must not look like a silent child.
             await asyncio.sleep(1)
             silent += 1
     finally:
         loop.remove_reader(heartbeats)
         _close(heartbeats)
-    log.error("%s has not been heard of for %d s: it hangs, and is killed.", child.name, patience)
+    log.error("%s has sent no heartbeat for %d s and is killed.", child.name, limit)
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
 
@@ -154,8 +154,8 @@ async def _spawn(child: ChildProcess, heartbeats: int) -> Process:
         pass_fds=(heartbeats,) if watched else (),
         stdin=DEVNULL,
         stderr=PIPE if child.should_log else None,
-        limit=LONGEST_LINE,
-        start_new_session=True,  # Ctrl-C in the terminal is for the app, which then stops its children in order
+        limit=MAX_LINE_BYTES,
+        start_new_session=True,  # Ctrl-C reaches the app only, which then stops its children in order
         umask=child.umask,
     )
 
@@ -170,17 +170,17 @@ async def _relay(process: Process, child: ChildProcess) -> None:
 
 
 async def _stop(process: Process, child: ChildProcess) -> None:
-    """SIGTERM to the process; after its end or the grace, SIGKILL to whatever is left of its group."""
+    """Send SIGTERM to the process and, after its end or the grace period, SIGKILL to the rest of its group."""
     with suppress(ProcessLookupError):
         process.terminate()
     try:
         await asyncio.wait_for(process.wait(), child.grace)
     except TimeoutError:
         log.warning("%s did not stop within %.0f s and is killed.", child.name, child.grace)
-    with suppress(ProcessLookupError, PermissionError):  # macOS refuses where only zombies are left
+    with suppress(ProcessLookupError, PermissionError):  # macOS refuses if only zombies are left
         os.killpg(process.pid, signal.SIGKILL)
     await process.wait()
 
 
-def _in_words(code: int) -> str:
+def _describe_end(code: int) -> str:
     return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"

@@ -1,6 +1,6 @@
-"""Starts a program that ends when the process that asked for it ends, even by SIGKILL.
+"""Starts a program that ends with its parent process, even if that one is killed by SIGKILL.
 
-Run as a script of its own: in a process with threads, Python code between fork and exec can deadlock.
+Run as a separate script: in a process with threads, Python code between fork and exec can deadlock.
 """
 
 import ctypes
@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 PR_SET_PDEATHSIG = 1
-LOOK_SECONDS = 1.0
+POLL_SECONDS = 1.0
 
 
 def command(argv: Sequence[str]) -> list[str]:
-    """The command line that runs ``argv`` bound to the life of the calling process."""
+    """The command line that runs ``argv`` until the calling process ends."""
     return [sys.executable, "-I", "-S", __file__, str(os.getpid()), *argv]
 
 
@@ -28,19 +28,19 @@ def end_with_parent(parent: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
-    if os.getppid() != parent:  # it ended before we asked, so no signal will come
+    if os.getppid() != parent:  # it ended before the call, so no signal will come
         sys.exit(1)
 
 
 def run_until_parent_ends(parent: int, argv: Sequence[str]) -> int:
-    """Run ``argv`` and stop it once ``parent`` is gone; for systems that cannot tell a process so."""
+    """Run ``argv`` and stop it once ``parent`` has ended; for systems without PR_SET_PDEATHSIG."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    # Only what was passed on to this process is inheritable.
+    # Only descriptors that were passed to this process are inheritable.
     with subprocess.Popen(argv, close_fds=False) as program:  # noqa: S603 - our own command lines
         try:
             while os.getppid() == parent:
                 with suppress(subprocess.TimeoutExpired):
-                    return program.wait(LOOK_SECONDS)
+                    return program.wait(POLL_SECONDS)
         finally:
             program.terminate()
     return program.returncode

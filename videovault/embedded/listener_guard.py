@@ -1,7 +1,7 @@
-"""Closes connections beyond the limits that neither the HTTP server nor the application can enforce.
+"""Closes connections that exceed limits which neither the HTTP server nor the application can enforce.
 
-The server has no limit per client address, silent connections never reach the application, and neither do the
-fragments of a websocket message before its last one. All of it can be read from the sockets of this process.
+The server has no limit per client address, and the application sees neither silent connections nor incomplete websocket
+messages. This process's sockets show both.
 """
 
 import fcntl
@@ -25,21 +25,21 @@ from videovault.embedded.process import connection_limit
 from videovault.logs.dedup import LimitLog
 from videovault.services.core import client_ip
 
-LOOK_SECONDS = 0.5
+CHECK_SECONDS = 0.5
 STOP_SECONDS = 5.0
 GROUPS_CACHED = 4096
-IDLE_FACTOR = 20  # looking takes 5 % of one core at most, however many connections there are
+IDLE_FACTOR = 20  # checks take at most 5 % of one core, for any number of connections
 # The server reads up to 128 KiB ahead of the messages that the application has received.
 MAX_UNFINISHED_BYTES = MAX_WEBSOCKET_MESSAGE_BYTES + 128 * 1024 + 1024
 MAX_HEADER_BYTES = 64 * 1024  # of a handshake
-OVERHEAD_BYTES = 4096  # of control frames, between two looks
+OVERHEAD_BYTES = 4096  # of control frames, between two checks
 TCP_INFO_BYTES = 136
 BYTES_ACKED = 120  # the offset in Linux's struct tcp_info of two numbers of 64 bits: acknowledged, received
 TCP = (
     socket.AF_INET,
     socket.SOCK_STREAM,
     0,
-)  # IPv6 ones too: that it need not be asked saves three calls each
+)  # for IPv6 too: naming the family saves three system calls for each socket
 
 Peer = tuple[str, int]
 log = logs.get(__name__)
@@ -47,7 +47,7 @@ log = logs.get(__name__)
 
 @dataclass(frozen=True)
 class Limits:
-    """``group`` names what counts as one client; connections of an ``exempt`` group are limited in total only."""
+    """``group`` is the rate-limit key of an address; for ``exempt`` addresses only the total is limited."""
 
     total: int
     per_address: int
@@ -57,7 +57,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Connection:
-    """``answered``: whether anything was ever sent to the client. ``read`` counts bytes taken from the kernel."""
+    """``answered``: whether the client has acknowledged any byte. ``read`` counts bytes read from the kernel."""
 
     fd: int
     peer: Peer
@@ -67,7 +67,7 @@ class Connection:
 
 @dataclass
 class ListenerGuard:
-    """``delivered`` holds, by peer, how many bytes each open websocket has brought to the application in messages."""
+    """``delivered``: by peer, the bytes that each open websocket has delivered to the application in messages."""
 
     port: int
     limits: Limits
@@ -76,36 +76,36 @@ class ListenerGuard:
     _seen: dict[Peer, float] = field(default_factory=dict)
     _overhead: dict[Peer, tuple[int, int]] = field(default_factory=dict)
 
-    def look(self) -> None:
-        """Close what is beyond the limits now."""
+    def check(self) -> None:
+        """Close the connections that exceed the limits."""
         connections = list(_connections(self.port))
         began = time.monotonic()
         self._seen = {each.peer: self._seen.get(each.peer, began) for each in connections}
-        self._close_beyond(connections)
+        self._close_excess(connections)
         self._close_unfinished(connections)
 
-    def _close_beyond(self, connections: Collection[Connection]) -> None:
+    def _close_excess(self, connections: Collection[Connection]) -> None:
         by_group: dict[str, list[Connection]] = {}
         for each in connections:
             by_group.setdefault(self.limits.group(each.peer[0]), []).append(each)
         share = _fair_share(Counter({name: len(own) for name, own in by_group.items()}), self.limits.total)
         for name, own in by_group.items():
             is_exempt = self.limits.exempt(own[0].peer[0])
-            most = share if is_exempt else min(share, self.limits.per_address)
-            if len(own) > most:
-                limit = "connections in total" if most == share else "connections per address"
-                self._close(self._first_to_go(own)[: len(own) - most], limit, name)
+            allowed = share if is_exempt else min(share, self.limits.per_address)
+            if len(own) > allowed:
+                limit = "connections in total" if allowed == share else "connections per address"
+                self._close(self._in_closing_order(own)[: len(own) - allowed], limit, name)
 
-    def _first_to_go(self, connections: Iterable[Connection]) -> list[Connection]:
-        """Those that were never answered before the others, the newest first."""
+    def _in_closing_order(self, connections: Iterable[Connection]) -> list[Connection]:
+        """Those that were never answered first, each kind from the newest to the oldest."""
         return sorted(connections, key=lambda each: (each.answered, -self._seen[each.peer]))
 
     def _close_unfinished(self, connections: Iterable[Connection]) -> None:
-        """Websockets that have sent more than a message may have, without completing one.
+        """Close websockets that have sent more than the size limit without completing a message.
 
-        What was read and not delivered is the head of the handshake, control frames, and the unfinished message. Only
-        a small rise since the last look, beside a delivered message, counts as overhead: after a flood in between two
-        looks nothing else would be left to compare with.
+        Bytes read but not delivered are the handshake, control frames and the unfinished message. Only a small increase
+        since the last check, next to a delivered message, counts as overhead: otherwise a flood between two checks would
+        be counted as overhead too.
         """
         delivered = dict(self.delivered)
         before, self._overhead = self._overhead, {}
@@ -129,7 +129,7 @@ class ListenerGuard:
 
 @contextmanager
 def guarding_listener(settings: Settings, delivered: Mapping[Peer, int], notes: LimitLog) -> Iterator[None]:
-    """The guard at work in a thread of its own: a busy event loop must not keep it from its work."""
+    """Run the guard in a thread of its own, so that a busy event loop cannot delay it."""
     limits = Limits(
         total=connection_limit(settings.max_connections),
         per_address=settings.max_connections_per_address,
@@ -138,7 +138,9 @@ def guarding_listener(settings: Settings, delivered: Mapping[Peer, int], notes: 
     )
     guard = ListenerGuard(settings.port, limits, delivered, notes)
     stop = threading.Event()
-    thread = threading.Thread(target=_keep_looking, args=(guard, stop), name="listener-guard", daemon=True)
+    thread = threading.Thread(
+        target=_check_repeatedly, args=(guard, stop), name="listener-guard", daemon=True
+    )
     thread.start()
     try:
         yield
@@ -147,19 +149,19 @@ def guarding_listener(settings: Settings, delivered: Mapping[Peer, int], notes: 
         thread.join(STOP_SECONDS)
 
 
-def _keep_looking(guard: ListenerGuard, stop: threading.Event) -> None:
-    pause = LOOK_SECONDS
+def _check_repeatedly(guard: ListenerGuard, stop: threading.Event) -> None:
+    pause = CHECK_SECONDS
     while not stop.wait(pause):
         began = time.thread_time()
         try:
-            guard.look()
+            guard.check()
         except OSError:
             log.exception("the connections cannot be listed")
-        pause = max(LOOK_SECONDS, IDLE_FACTOR * (time.thread_time() - began))
+        pause = max(CHECK_SECONDS, IDLE_FACTOR * (time.thread_time() - began))
 
 
 def _fair_share(counts: Counter[str], total: int) -> int:
-    """The most that each may have so that all together have no more than ``total``."""
+    """The highest limit per group with which all groups together stay within ``total``."""
     left, names = total, len(counts)
     for count in sorted(counts.values()):
         if count * names > left:
@@ -170,7 +172,7 @@ def _fair_share(counts: Counter[str], total: int) -> int:
 
 def _connections(port: int) -> Iterator[Connection]:
     """The accepted connections of this process."""
-    for name in os.listdir("/dev/fd"):  # noqa: PTH208 - thousands of names, of which no paths are wanted
+    for name in os.listdir("/dev/fd"):  # noqa: PTH208 - thousands of names; paths are not needed
         with suppress(OSError), _borrowed(int(name)) as found:
             if not _is_on(port, found.getsockname()):
                 continue
@@ -180,12 +182,12 @@ def _connections(port: int) -> Iterator[Connection]:
 
 
 def _is_on(port: int, name: Any) -> bool:
-    """Sockets between processes have a text for a name, if any."""
+    """Unix sockets have a string as a name, or none."""
     return isinstance(name, tuple) and name[1] == port
 
 
 def _transferred(connection: socket.socket) -> tuple[bool, int]:
-    """Whether anything was sent, and the bytes that were read; other systems than Linux tell neither."""
+    """Whether anything was sent, and the bytes that were read; known on Linux only."""
     if sys.platform != "linux":
         return True, 0
     info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_BYTES)
@@ -196,7 +198,7 @@ def _transferred(connection: socket.socket) -> tuple[bool, int]:
 
 @contextmanager
 def _borrowed(fd: int) -> Iterator[socket.socket]:
-    """A view of a descriptor that the server owns and that stays open. Raises OSError when it is no socket."""
+    """A socket for a descriptor that the server owns and that stays open. Raises OSError when it is no socket."""
     view = socket.socket(*TCP, fileno=fd)
     try:
         yield view
@@ -205,7 +207,7 @@ def _borrowed(fd: int) -> Iterator[socket.socket]:
 
 
 def _shut_down(connection: Connection) -> None:
-    """End it if the descriptor still belongs to it: the server closes its side itself, and sees it at once."""
+    """Shut it down if the descriptor still belongs to it; the server notices at once and closes its side."""
     with suppress(OSError), socket.socket(*TCP, fileno=os.dup(connection.fd)) as own:
         if own.getpeername()[:2] == connection.peer:
             own.shutdown(socket.SHUT_RDWR)

@@ -1,7 +1,7 @@
-"""Downloads from the embedded S3 through the app's own port: rclone judges each link, the file comes from the disk.
+"""Downloads from the embedded S3 through the app's port: rclone verifies each link, the file is sent from disk.
 
-rclone itself answers ranges with status 200, with which no browser can seek, and ignores conditions. Passing its
-bytes on would cost 4.4 CPU seconds per GiB (2.4 of them in the web process); sending the file takes 0.4 to 0.6.
+rclone answers ranges with status 200, which prevents seeking in browsers, and ignores conditions. Proxying its response
+would cost 4.4 CPU seconds per GiB (2.4 in the web process); sending the file costs 0.4 to 0.6.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from videovault.gateways import http_headers
 log = logging.getLogger(__name__)
 
 PREFIX = f"/{EMBEDDED_BUCKET}/"
-ANSWER_SECONDS = 60.0
+RESPONSE_SECONDS = 60.0
 FROM_S3 = (
     "content-type",
     "content-disposition",
@@ -36,9 +36,9 @@ FROM_S3 = (
     "etag",
     "last-modified",
 )
-# What is stored came from elsewhere, and is served from the app's own origin: it may be looked at, nothing more.
-# No script runs in such a sandbox; without its origin, Chromium would refuse to play a video opened by itself.
-GUARDS = {
+# Stored files come from untrusted sources and are served from the app's origin, so they run in a sandbox without
+# scripts. It keeps its origin because Chromium otherwise refuses to play a video opened directly.
+SECURITY_HEADERS = {
     "x-content-type-options": "nosniff",
     "content-security-policy": (
         "default-src 'none'; media-src 'self'; img-src 'self'; style-src 'unsafe-inline'; "
@@ -46,13 +46,13 @@ GUARDS = {
     ),
 }
 ONE_RANGE = r"(\d+-\d*|-\d+)"
-READABLE_RANGE = re.compile(rf"bytes={ONE_RANGE}(\s*,\s*{ONE_RANGE})*", re.IGNORECASE)
+VALID_RANGE = re.compile(rf"bytes={ONE_RANGE}(\s*,\s*{ONE_RANGE})*", re.IGNORECASE)
 
 
 class PassThrough:
-    """ASGI middleware that answers GET and HEAD of ``/<embedded bucket>/<key>`` for whoever has a presigned link.
+    """ASGI middleware that answers GET and HEAD of ``/<embedded bucket>/<key>`` with a presigned link.
 
-    Everything else, and everything when another S3 is used, goes on to ``app``.
+    All other requests, and all requests when another S3 is used, go to ``app``.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -61,7 +61,7 @@ class PassThrough:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"].startswith(PREFIX) and settings().uses_embedded_s3:
             response = await self._answer(Request(scope))
-            await response(_with_readable_range(scope), receive, send)
+            await response(_with_valid_range(scope), receive, send)
         else:
             await self.app(scope, receive, send)
 
@@ -71,16 +71,16 @@ class PassThrough:
         if "X-Amz-Signature" not in request.query_params:
             return _refusal(403)
         try:
-            verdict = await self._verdict(request)
+            checked = await self._check_link(request)
         except httpx.HTTPError as error:
             log.warning("The embedded S3 did not answer: %r", error)
             return _refusal(502)
-        if verdict.status_code != 200:
-            return _refusal(verdict.status_code)
-        return await asyncio.to_thread(_file, request, verdict.headers)
+        if checked.status_code != 200:
+            return _refusal(checked.status_code)
+        return await asyncio.to_thread(_file, request, checked.headers)
 
-    async def _verdict(self, request: Request) -> httpx.Response:
-        """What the S3 says to this link; the range keeps it from sending the object along."""
+    async def _check_link(self, request: Request) -> httpx.Response:
+        """The embedded S3's response to this link; the range limits it to one byte."""
         config = settings()
         path = quote(request.scope["path"]).encode()
         url = httpx.URL(
@@ -92,9 +92,9 @@ class PassThrough:
 
     @cached_property
     def _client(self) -> httpx.AsyncClient:
-        """Keeps no idle connections, so it needs no closing; a new one on loopback costs 0.2 ms."""
+        """Keeps no idle connections, so it need not be closed; a new one on loopback costs 0.2 ms."""
         return httpx.AsyncClient(
-            timeout=ANSWER_SECONDS, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0)
+            timeout=RESPONSE_SECONDS, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0)
         )
 
 
@@ -103,17 +103,17 @@ class _File(FileResponse):
 
 
 def signed_host(base_url: str) -> str:
-    """The Host that boto3 signs for ``base_url``: the scheme's own port is left out."""
+    """The Host that boto3 signs for ``base_url``: without the scheme's default port."""
     parts = urlsplit(base_url)
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else str(parts.hostname)
     default_port = {"http": 80, "https": 443}[parts.scheme]
     return host if parts.port in (None, default_port) else f"{host}:{parts.port}"
 
 
-def _with_readable_range(scope: Scope) -> Scope:
-    """A range that makes no sense, or is not for GET, is to be ignored (RFC 9110, 14.2), not refused."""
-    wanted = Headers(scope=scope).get("range", "")
-    if scope["method"] == "GET" and READABLE_RANGE.fullmatch(wanted):
+def _with_valid_range(scope: Scope) -> Scope:
+    """An invalid range, or one without GET, must be ignored, not refused (RFC 9110, 14.2)."""
+    range_ = Headers(scope=scope).get("range", "")
+    if scope["method"] == "GET" and VALID_RANGE.fullmatch(range_):
         return scope
     return {**scope, "headers": [(name, value) for name, value in scope["headers"] if name != b"range"]}
 
@@ -124,7 +124,9 @@ def _file(request: Request, from_s3: httpx.Headers) -> Response:
     if found is None:
         return _refusal(404)
     headers = {name: from_s3[name] for name in FROM_S3 if name in from_s3}
-    response = _File(path, headers={"cache-control": "private"} | headers | GUARDS, stat_result=found)
+    response = _File(
+        path, headers={"cache-control": "private"} | headers | SECURITY_HEADERS, stat_result=found
+    )
     status = _condition(request.headers, response.headers)
     if status == 304:
         return Response(status_code=304, headers=_without_body(response.headers))
@@ -132,7 +134,7 @@ def _file(request: Request, from_s3: httpx.Headers) -> Response:
 
 
 def _regular_file(path: Path) -> stat_result | None:
-    """rclone has refused keys that climb out of the bucket; a symbolic link must not lead out of it either."""
+    """rclone refuses keys that leave the bucket; a symbolic link must not leave it either."""
     try:
         inside = path.resolve().is_relative_to(s3.bucket_folder(settings().data_dir).resolve())
         found = path.lstat()
@@ -141,16 +143,16 @@ def _regular_file(path: Path) -> stat_result | None:
     return found if inside and stat.S_ISREG(found.st_mode) else None
 
 
-def _condition(asked: Headers, ours: Headers) -> int | None:
-    """304 or 412 when the request's conditions say so (RFC 9110, 13.2.2), else None."""
-    if "if-match" in asked:
-        if not _matches(asked["if-match"], ours["etag"]):
+def _condition(request: Headers, response: Headers) -> int | None:
+    """304 or 412 by the request's conditions (RFC 9110, 13.2.2), or None."""
+    if "if-match" in request:
+        if not _matches(request["if-match"], response["etag"]):
             return 412
-    elif _changed_since(asked.get("if-unmodified-since"), ours) is True:
+    elif _changed_since(request.get("if-unmodified-since"), response) is True:
         return 412
-    if "if-none-match" in asked:
-        return 304 if _matches(asked["if-none-match"], ours["etag"]) else None
-    return 304 if _changed_since(asked.get("if-modified-since"), ours) is False else None
+    if "if-none-match" in request:
+        return 304 if _matches(request["if-none-match"], response["etag"]) else None
+    return 304 if _changed_since(request.get("if-modified-since"), response) is False else None
 
 
 def _matches(listed: str, etag: str) -> bool:
@@ -158,9 +160,9 @@ def _matches(listed: str, etag: str) -> bool:
     return etag in tags or tags == ["*"]
 
 
-def _changed_since(date: str | None, ours: Headers) -> bool | None:
-    """None when there is no date, or one that cannot be read."""
-    since, changed = http_headers.parse_date(date or ""), http_headers.parse_date(ours["last-modified"])
+def _changed_since(date: str | None, response: Headers) -> bool | None:
+    """None without a valid date."""
+    since, changed = http_headers.parse_date(date or ""), http_headers.parse_date(response["last-modified"])
     return changed > since if since and changed else None
 
 
@@ -172,10 +174,10 @@ REFUSALS = {
     403: (403, "FORBIDDEN", "This link is not valid or has expired. Please open the video again."),
     404: (404, "NOT_FOUND", "There is nothing at this address."),
     405: (405, "METHOD_NOT_ALLOWED", "Only GET and HEAD are possible here."),
-    412: (412, "PRECONDITION_FAILED", "The stored file is another one than you expect."),
+    412: (412, "PRECONDITION_FAILED", "The stored file is not the one you expect."),
     502: (502, "STORAGE_FAILED", "The storage cannot be reached. Please try again in a minute."),
 }
-# rclone says 400 to an expired link, and 416 to any range of an empty object.
+# rclone answers 400 to an expired link, and 416 to any range of an empty object.
 REFUSALS |= {400: REFUSALS[403], 416: REFUSALS[404]}
 
 

@@ -15,20 +15,20 @@ from videovault.installation import Installation
 log = logging.getLogger(__name__)
 
 FLAGS = (
-    # The ETag is then the CRC-32 of what is on the disk, which proves an upload made in parts.
+    # The ETag is then the CRC-32 of the file on disk, which verifies multipart uploads.
     *("--etag-hash", "crc32"),
-    # Without it every byte is hashed three times more: 9 CPU seconds per GiB instead of 3. The ETag proves it.
+    # Otherwise every byte is hashed three more times: 9 CPU seconds per GiB instead of 3. The ETag verifies the upload.
     "--ignore-checksum",
-    # 16 MiB of read-ahead for each open object is for remotes far away.
+    # Read-ahead of 16 MiB for each open object is for distant remotes.
     *("--buffer-size", "0"),
-    # Parts that came before their turn are held in memory.
+    # Parts that arrive out of order are held in memory.
     *("--multipart-streaming-buffer-limit", "64Mi", "--multipart-streaming-buffer-total", "256Mi"),
     *("--log-level", "ERROR", "--log-format", ""),
 )
 MEMORY_LIMIT = "384MiB"
-# How rclone ends when the file in which it remembers sums is damaged: at its start, or in the middle of a request.
-DAMAGED_CACHE = ("cannot open db", "assertion failed: Page", "invalid page type", "go.etcd.io/bbolt")
-# rclone needs none of our settings and keys, and its own RCLONE_* variables would change what it does.
+# Messages with which rclone ends when its cache of checksums is damaged, at its start or during a request.
+DAMAGED_CACHE_MESSAGES = ("cannot open db", "assertion failed: Page", "invalid page type", "go.etcd.io/bbolt")
+# rclone needs none of our settings and keys, and RCLONE_* variables would change its behaviour.
 INHERITED = {"PATH", "HOME", "LANG", "TZ", "TMPDIR"}
 
 
@@ -47,8 +47,10 @@ def server_process(data_dir: Path, installation: Installation) -> ChildProcess:
 
 
 def drop_cache(data_dir: Path) -> None:
-    """Have rclone compute the sums of objects again, each when it is next asked for."""
-    log.warning("The embedded S3's cache of sums is damaged and is built again: %s", cache_folder(data_dir))
+    """Make rclone compute the checksum of each object again when it is next requested."""
+    log.warning(
+        "The embedded S3's cache of checksums is damaged and is built again: %s", cache_folder(data_dir)
+    )
     shutil.rmtree(cache_folder(data_dir), ignore_errors=True)
 
 
@@ -57,12 +59,12 @@ def cache_folder(data_dir: Path) -> Path:
 
 
 def bucket_folder(data_dir: Path) -> Path:
-    """Where the objects lie: ``<folder>/<key>``."""
+    """The folder of the objects: ``<folder>/<key>``."""
     return data_dir / "s3" / EMBEDDED_BUCKET
 
 
 def rclone_path() -> str:
-    """The rclone that came with the requirements, never another version that happens to be on the PATH."""
+    """The rclone from the requirements, never another version on the PATH."""
     beside_python = [sysconfig.get_path("scripts"), str(Path(sys.executable).parent)]
     found = shutil.which("rclone", path=os.pathsep.join(beside_python))
     if not found:
@@ -74,7 +76,7 @@ def rclone_path() -> str:
 
 
 def prepare_bucket(data_dir: Path) -> None:
-    """Make the bucket, private to its user, and remove what uploads that were cut short left behind."""
+    """Create the bucket, private to its user, and remove the files of interrupted uploads."""
     bucket = bucket_folder(data_dir)
     bucket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     bucket.mkdir(mode=0o700, exist_ok=True)
@@ -83,14 +85,14 @@ def prepare_bucket(data_dir: Path) -> None:
 
 
 def _environment(data_dir: Path, installation: Installation) -> dict[str, str]:
-    """Keys are passed here, since a command line can be read by everyone on the machine."""
+    """Keys are passed in the environment, since every user of the machine can read a command line."""
     ours = {name: value for name, value in os.environ.items() if name in INHERITED}
     return ours | {
         "GOMEMLIMIT": MEMORY_LIMIT,
         "RCLONE_CONFIG": os.devnull,
         "RCLONE_CACHE_DIR": str(cache_folder(data_dir)),
         "RCLONE_AUTH_KEY": f'"{installation.s3_access_key},{installation.s3_secret_key}"',
-        # "store" remembers the sums of files: else a listing after a restart would read every object whole.
+        # "store" caches the checksums of files: otherwise a listing after a restart would read every object.
         "RCLONE_CONFIG_STORE_TYPE": "hasher",
         "RCLONE_CONFIG_STORE_REMOTE": str(data_dir / "s3"),
         "RCLONE_CONFIG_STORE_HASHES": "crc32",
@@ -99,7 +101,7 @@ def _environment(data_dir: Path, installation: Installation) -> dict[str, str]:
 
 
 class _Cache:
-    """Learns from what rclone says that its cache is damaged, and drops it before the next start."""
+    """Recognises a damaged cache by rclone's messages and drops it before the next start."""
 
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
@@ -112,7 +114,7 @@ class _Cache:
         prepare_bucket(self._data_dir)
 
     def should_log(self, line: str) -> bool:
-        """A damaged cache is told once, instead of by the hundred lines of a Go program that panics."""
-        self._damaged |= any(mark in line for mark in DAMAGED_CACHE)
-        # rclone tries to remove the folder at every delete, and calls it an error when it is not empty.
+        """A damaged cache is reported once, instead of by the hundred lines of a Go panic."""
+        self._damaged |= any(message in line for message in DAMAGED_CACHE_MESSAGES)
+        # rclone tries to remove the folder at every delete and logs an error when it is not empty.
         return not self._damaged and "Dir.Remove not empty" not in line

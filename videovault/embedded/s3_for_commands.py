@@ -1,4 +1,4 @@
-"""The embedded S3 for the duration of a command: the app's own where it runs, else one of our own."""
+"""The embedded S3 for the duration of a command: that of the running app, otherwise one started for the command."""
 
 import fcntl
 import socket
@@ -25,23 +25,23 @@ def s3_available() -> Iterator[None]:
     if not settings().uses_embedded_s3:
         yield
         return
-    with _locked() as is_ours:
-        if is_ours:
+    with _locked() as is_locked:
+        if is_locked:
             with _started():
                 yield
-        else:  # the app runs it
+        else:  # the app is running
             _wait(None)
             yield
 
 
 @contextmanager
 def exclusive_data_dir() -> Iterator[Callable[[], AbstractContextManager[None]]]:
-    """Inside the block no app uses DATA_DIR; what the block is given runs the embedded S3, where there is one.
+    """Inside the block no app uses DATA_DIR; the returned function starts the embedded S3 if it is configured.
 
     Raises ConfigurationError when the app is running.
     """
-    with _locked() as is_ours:
-        if not is_ours:
+    with _locked() as is_locked:
+        if not is_locked:
             raise ConfigurationError(
                 f"VideoVault is running with this DATA_DIR ({settings().data_dir}): stop it first."
             )
@@ -50,7 +50,7 @@ def exclusive_data_dir() -> Iterator[Callable[[], AbstractContextManager[None]]]
 
 @contextmanager
 def _locked() -> Iterator[bool]:
-    """Whether the lock that the app holds is ours inside the block."""
+    """Whether this process holds the app's lock inside the block."""
     data_dir = settings().data_dir
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (data_dir / LOCK_FILE).open("w") as lock:
@@ -66,12 +66,12 @@ def _locked() -> Iterator[bool]:
 def _started() -> Iterator[None]:
     installation.load_with_free_ports(settings().data_dir)
     settings.cache_clear()
-    with _own():
+    with _own_s3():
         yield
 
 
 def app_is_running() -> bool:
-    """Whether a web process of this machine runs on DATA_DIR."""
+    """Whether a web process of this machine uses DATA_DIR."""
     file = settings().data_dir / LOCK_FILE
     if not file.exists():
         return False
@@ -84,54 +84,52 @@ def app_is_running() -> bool:
 
 
 @contextmanager
-def _own() -> Iterator[None]:
-    with tempfile.TemporaryFile() as said:
-        process = _start(said)
+def _own_s3() -> Iterator[None]:
+    with tempfile.TemporaryFile() as errors:
+        process = _start(errors)
         try:
-            if process.poll() is not None and _tells_of_damage(said):
+            if process.poll() is not None and _reports_damage(errors):
                 s3.drop_cache(settings().data_dir)
-                process = _start(said)
+                process = _start(errors)
             if process.poll() is not None:
-                sys.stderr.write(_text(said))
+                sys.stderr.write(_text(errors))
             _wait(process)
             yield
         finally:
-            if process.poll() is not None and _tells_of_damage(
-                said
-            ):  # it may show in the middle of a request too
+            if process.poll() is not None and _reports_damage(errors):  # it may also show during a request
                 s3.drop_cache(settings().data_dir)
             process.terminate()
             process.wait()
 
 
-def _start(said: IO[bytes]) -> "subprocess.Popen[bytes]":
-    """Running, unless it has ended at once; what it says goes to ``said``."""
+def _start(errors: IO[bytes]) -> "subprocess.Popen[bytes]":
+    """The process, which may have ended already; its stderr goes to ``errors``."""
     child = s3.server_process(settings().data_dir, settings().installation)
     s3.prepare_bucket(settings().data_dir)
-    said.truncate(0)
+    errors.truncate(0)
     process = subprocess.Popen(  # noqa: S603 - our own command line
-        launch.command(child.argv), env=child.env, umask=child.umask, stderr=said, start_new_session=True
+        launch.command(child.argv), env=child.env, umask=child.umask, stderr=errors, start_new_session=True
     )
     _accepting(process)
     return process
 
 
-def _text(said: IO[bytes]) -> str:
-    said.seek(0)
-    return said.read().decode(errors="replace")
+def _text(errors: IO[bytes]) -> str:
+    errors.seek(0)
+    return errors.read().decode(errors="replace")
 
 
-def _tells_of_damage(said: IO[bytes]) -> bool:
-    return any(mark in _text(said) for mark in s3.DAMAGED_CACHE)
+def _reports_damage(errors: IO[bytes]) -> bool:
+    return any(message in _text(errors) for message in s3.DAMAGED_CACHE_MESSAGES)
 
 
 def _wait(process: "subprocess.Popen[bytes] | None") -> None:
     if not _accepting(process):
-        raise ConfigurationError("The embedded S3 did not start; the lines above say why.")
+        raise ConfigurationError("The embedded S3 did not start; see the lines above.")
 
 
 def _accepting(process: "subprocess.Popen[bytes] | None") -> bool:
-    """Wait until it accepts connections, has ended or takes too long; whether it accepts them."""
+    """Wait until it accepts connections; False when it has ended or takes too long."""
     until = time.monotonic() + START_SECONDS
     while time.monotonic() < until and (process is None or process.poll() is None):
         try:

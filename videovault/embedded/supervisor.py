@@ -1,6 +1,6 @@
-"""Starts the parts that make one machine enough: the embedded S3, the embedded studio and one worker process.
+"""Runs the embedded processes: the embedded S3, the embedded studio and one worker process.
 
-They live and die with the web process; of several web processes on one DATA_DIR exactly one has them.
+They run as long as the web process; of several web processes on one DATA_DIR exactly one has them.
 """
 
 import asyncio
@@ -24,32 +24,32 @@ log = logging.getLogger(__name__)
 LOCK_FILE = "embedded.lock"
 LOCK_WAIT_SECONDS = 10.0
 WORKER_GRACE_SECONDS = 20.0
-WORKER_SILENT_SECONDS = 20  # as long as its leases last
+WORKER_SILENT_SECONDS = 20  # the duration of its leases
 
 
 @asynccontextmanager
 async def embedded_processes() -> AsyncIterator[None]:
-    """Lifespan of the web process: the parts its settings call for run, and are ready, inside the block.
+    """Lifespan of the web process: the processes that its settings call for run, and are ready, inside the block.
 
-    If another process has them already, the block begins without them and takes them over when that one ends.
-    Raises ConfigurationError when a part cannot be started.
+    If another web process has them, the block starts without them and takes over when that one ends. Raises
+    ConfigurationError when one cannot be started.
     """
     _end_with_server()
     data_dir = settings().data_dir
     data_dir.mkdir(parents=True, exist_ok=True)
     with (data_dir / LOCK_FILE).open("w") as lock:
         if await _locked(lock, LOCK_WAIT_SECONDS):
-            async with _running_parts():
+            async with _own_processes():
                 yield
         else:
             log.info("Another process serves %s and runs its S3, studio and worker.", data_dir)
-            async with _heir(lock):
+            async with _taking_over(lock):
                 yield
 
 
 @asynccontextmanager
 async def running_processes(children: list[ChildProcess]) -> AsyncIterator[None]:
-    """Keep ``children`` alive in the block: those with a port first, and the others once these are ready."""
+    """Supervise ``children`` in the block: those with a port first, and the others once these are ready."""
     servers = [child for child in children if child.port]
     async with AsyncExitStack() as stack:
         for child in servers:
@@ -63,20 +63,20 @@ async def running_processes(children: list[ChildProcess]) -> AsyncIterator[None]
 
 
 def processes_for(config: Settings) -> list[ChildProcess]:
-    """What ``config`` calls for, in the order of starting; raises ConfigurationError when rclone is absent."""
-    embedded = []
+    """The processes that ``config`` calls for, in starting order; raises ConfigurationError when rclone is missing."""
+    processes = []
     if config.uses_embedded_s3:
-        embedded.append(s3.server_process(config.data_dir, config.installation))
+        processes.append(s3.server_process(config.data_dir, config.installation))
     if config.uses_embedded_studio:
-        embedded.append(_studio(config))
+        processes.append(_studio(config))
     if config.workers:
         worker = [sys.executable, "-m", "videovault", "worker"]
-        embedded.append(
+        processes.append(
             ChildProcess(
                 "The worker", worker, grace=WORKER_GRACE_SECONDS, silent_seconds=WORKER_SILENT_SECONDS
             )
         )
-    return embedded
+    return processes
 
 
 def _studio(config: Settings) -> ChildProcess:
@@ -90,7 +90,7 @@ def _studio(config: Settings) -> ChildProcess:
 
 
 def _without_settings() -> dict[str, str]:
-    """For a program that reads what strangers send and needs none of our settings, so that it has no secret to lose."""
+    """The environment for a program that reads untrusted input and needs none of our settings and secrets."""
     ours = {name.upper() for name in Settings.model_fields}
     return {
         name: value for name, value in os.environ.items() if name.upper() not in ours and "AWS_" not in name
@@ -98,17 +98,17 @@ def _without_settings() -> dict[str, str]:
 
 
 @asynccontextmanager
-async def _running_parts() -> AsyncIterator[None]:
+async def _own_processes() -> AsyncIterator[None]:
     await asyncio.to_thread(installation.load_with_free_ports, settings().data_dir)
-    settings.cache_clear()  # this process, too, must know the ports
+    settings.cache_clear()  # this process needs the new ports too
     async with running_processes(processes_for(settings())):
         yield
 
 
 @asynccontextmanager
-async def _heir(lock: IO[str]) -> AsyncIterator[None]:
-    """Wait in the background until the other process lets go of the parts, then run them here."""
-    task = asyncio.create_task(_take_over(lock), name="take over the embedded parts")
+async def _taking_over(lock: IO[str]) -> AsyncIterator[None]:
+    """Wait in the background until the other process has ended, then run the processes here."""
+    task = asyncio.create_task(_take_over(lock), name="take over the embedded processes")
     try:
         yield
     finally:
@@ -118,18 +118,18 @@ async def _heir(lock: IO[str]) -> AsyncIterator[None]:
 
 async def _take_over(lock: IO[str]) -> None:
     await _locked(lock, float("inf"))
-    log.info("The other process has ended: its S3, studio and worker are started here.")
+    log.info("The other process has ended: starting S3, studio and worker here.")
     try:
-        async with _running_parts():
+        async with _own_processes():
             await asyncio.Event().wait()
     except Exception:
-        log.exception("The embedded parts could not be taken over; restart the app.")
+        log.exception("The embedded processes could not be taken over; restart the app.")
 
 
-async def _locked(lock: IO[str], patience: float) -> bool:
-    """Try for ``patience`` seconds: a process that is just being replaced needs a moment to let go."""
+async def _locked(lock: IO[str], seconds: float) -> bool:
+    """Try for some seconds: a process that is being replaced needs a moment to release the lock."""
     clock = asyncio.get_running_loop().time
-    deadline = clock() + patience
+    deadline = clock() + seconds
     while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -142,7 +142,7 @@ async def _locked(lock: IO[str], patience: float) -> bool:
 
 
 def _end_with_server() -> None:
-    """Killed by SIGKILL, granian's main process would leave this one of its processes serving for ever."""
+    """After a SIGKILL of granian's main process, this child of it would continue to serve."""
     server = multiprocessing.parent_process()
     if server is not None and server.pid and sys.platform == "linux":
         launch.end_with_parent(server.pid)

@@ -1,4 +1,4 @@
-"""Serves pages, API and websocket on one port, and says so once it answers."""
+"""Serves pages, API and websocket on one port, and announces it once it answers."""
 
 import errno
 import fcntl
@@ -28,7 +28,7 @@ from videovault.errors import ConfigurationError
 START_SECONDS = 60.0
 STOP_SECONDS = 40
 POLL_SECONDS = 0.2
-HEAD_SECONDS = 30  # for a request's head, and for the pause between two requests of one connection
+HEAD_SECONDS = 30  # for a request's head, and between two requests of one connection
 BACKLOG = 2048  # connections that the system accepts before the server does
 
 
@@ -44,7 +44,7 @@ def port_reserved(data_dir: Path, host: str, port: int) -> Iterator[None]:
         except BlockingIOError as error:
             raise ConfigurationError(
                 f"Port {port} on {host} cannot be used: another VideoVault is starting or running on it. "
-                f"{_mend(OSError(errno.EADDRINUSE, ''), port)}"
+                f"{_advice(OSError(errno.EADDRINUSE, ''), port)}"
             ) from error
         check_port(host, port)
         yield
@@ -59,13 +59,13 @@ def check_port(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as error:
             raise ConfigurationError(
-                f"Port {port} on {host} cannot be used: {error.strerror}. {_mend(error, port)}"
+                f"Port {port} on {host} cannot be used: {error.strerror}. {_advice(error, port)}"
             ) from error
 
 
-def _mend(error: OSError, port: int) -> str:
+def _advice(error: OSError, port: int) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"Stop what listens there, or choose another one: PORT={port + 1} make run"
+        return f"Stop the program that listens there, or choose another port: PORT={port + 1} make run"
     if error.errno == errno.EACCES:
         return "Ports below 1024 belong to root: choose another PORT."
     return "HOST has to be an address of this machine, such as 127.0.0.1 or 0.0.0.0."
@@ -74,12 +74,12 @@ def _mend(error: OSError, port: int) -> str:
 def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM; the app's lifespan starts and stops everything else."""
     os.environ.setdefault("REFLEX_ENV_MODE", "prod")
-    # The HTTP server's allocator, jemalloc: without its thread it keeps what closed connections held.
+    # For jemalloc, the HTTP server's allocator: without its thread it keeps the memory of closed connections.
     os.environ.setdefault("_RJEM_MALLOC_CONF", "background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:0")
-    # Internal names of the Reflex that requirements.txt pins: serve the built pages, compile nothing.
+    # Internal to Reflex, whose version is pinned: serve the built pages, compile nothing.
     reflex.REFLEX_SKIP_COMPILE.set(True)
     reflex.REFLEX_MOUNT_FRONTEND_COMPILED_APP.set(True)
-    # A forked child would wait for ever on locks that threads of this process held at that moment.
+    # A forked child would deadlock on locks that threads of this process held at that moment.
     multiprocessing.set_start_method("spawn")
     ready = threading.Event()
     threading.Thread(target=_announce, args=(settings, ready), daemon=True).start()
@@ -88,7 +88,7 @@ def serve(settings: Settings) -> None:
         address=settings.host,
         port=settings.port,
         interface=Interfaces.ASGI,
-        http=HTTPModes.http1,  # with HTTP/2 to choose from, a connection that sends nothing is never closed
+        http=HTTPModes.http1,  # with HTTP/2 enabled, a connection that sends nothing is never closed
         http1_settings=HTTP1Settings(header_read_timeout=HEAD_SECONDS * 1000),
         backlog=BACKLOG,
         backpressure=connection_limit(settings.max_connections),
@@ -97,14 +97,14 @@ def serve(settings: Settings) -> None:
         workers_kill_timeout=STOP_SECONDS,
         log_level=LogLevels.warning,
     )
-    threading.Thread(target=_stop_even_while_starting, args=(server, ready), daemon=True).start()
+    threading.Thread(target=_stop_while_starting, args=(server, ready), daemon=True).start()
     server.serve()
 
 
-def _stop_even_while_starting(server: Any, ready: threading.Event) -> None:
-    """Granian's child loses a signal that comes while it starts, and would then serve on.
+def _stop_while_starting(server: Any, ready: threading.Event) -> None:
+    """Kill granian's child, which loses a signal that arrives while it starts and would then continue to serve.
 
-    Nothing has been served by then, and what it has started ends with it, so it may be killed.
+    It has served nothing yet, and its own children end with it.
     """
     while not server.interrupt_signal:
         if ready.wait(POLL_SECONDS):
@@ -123,16 +123,16 @@ def _announce(settings: Settings, ready: threading.Event) -> None:
         try:
             with urllib.request.urlopen(url, timeout=2):
                 ready.set()
-                print(_running(settings), flush=True)  # noqa: T201 - the one line people wait for
+                print(_summary(settings), flush=True)  # noqa: T201 - for the terminal
                 return
         except OSError:
             time.sleep(POLL_SECONDS)
-    text = f"VideoVault does not answer at {url} after {START_SECONDS:.0f} s; it stops."
-    print(text, file=sys.stderr, flush=True)  # noqa: T201 - said to whoever started it
+    text = f"VideoVault does not answer at {url} after {START_SECONDS:.0f} s and stops."
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - for the terminal
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _running(settings: Settings) -> str:
+def _summary(settings: Settings) -> str:
     objects = (
         f"the embedded S3 ({settings.data_dir / 's3'})"
         if settings.uses_embedded_s3

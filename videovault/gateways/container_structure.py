@@ -1,6 +1,6 @@
-"""Whether a video file is whole, by the lengths that its own structure declares.
+"""Detect truncated video files by the lengths that their structure declares.
 
-The confined child reads with it, a few bytes here and there; how much it reads is bounded whatever the file says.
+Runs in the sandboxed child and reads few bytes, bounded for any content.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ Span = tuple[int, int]  # from the first byte to the one after the last
 
 MAX_ELEMENTS = 2_000
 TAIL_STEP_BYTES, MAX_TAIL_BYTES = 1024**2, 16 * 1024**2
-# Others are passed over, but prove nothing: any four letters look like the name of a box.
+# Other boxes are skipped but prove nothing, since any four letters look like a box type.
 _BOXES = {
     b"ftyp",
     b"styp",
@@ -27,14 +27,14 @@ _BOXES = {
     b"udta",
 }
 _EBML, _SEGMENT, _CLUSTER, _TIMESTAMP = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75", 0xE7
-_HEADER_BYTES = 16  # the longest head of a box or an element
+_HEADER_BYTES = 16  # the longest header of a box or an element
 
 
 @dataclass(frozen=True)
 class Structure:
-    """``is_complete`` is None where the file does not tell.
+    """``is_complete`` is None if unknown.
 
-    ``ends`` are the parts of a Matroska file that hold its first and its last timestamps, for one without a duration.
+    ``ends`` are the spans of a Matroska file without a duration that hold its first and last timestamps.
     """
 
     is_complete: bool | None
@@ -45,18 +45,18 @@ UNKNOWN = Structure(None)
 
 
 def read_structure(container: str, size: int, read: Read) -> Structure:
-    """``container`` as ``container_of`` names it, ``size`` in bytes."""
+    """``container`` as ``detect_container`` names it, ``size`` in bytes."""
     if container in ("mp4", "mov"):
-        return Structure(_boxes_are_whole(size, read))
+        return Structure(_has_complete_boxes(size, read))
     if container in ("webm", "mkv"):
         return _matroska(size, read)
     if container == "avi":
-        return Structure(_chunks_are_whole(size, read))
+        return Structure(_has_complete_riff(size, read))
     return UNKNOWN
 
 
-def _boxes_are_whole(size: int, read: Read) -> bool | None:
-    """A file without ``moov`` was never finished; a box that ends behind the file was cut short."""
+def _has_complete_boxes(size: int, read: Read) -> bool | None:
+    """A file without ``moov`` was never finished; a box that ends after the file was truncated."""
     at, has_index = 0, False
     for _ in range(MAX_ELEMENTS):
         if at >= size:
@@ -64,7 +64,7 @@ def _boxes_are_whole(size: int, read: Read) -> bool | None:
         head = read(at, _HEADER_BYTES)
         kind, length = head[4:8], int.from_bytes(head[:4], "big")
         if len(head) < 8 or not (kind.isascii() and kind.decode("ascii").isprintable()):
-            return True if has_index else None  # what follows the last box does not matter
+            return True if has_index else None  # data after the last box is ignored
         if length == 1:
             length = int.from_bytes(head[8:16], "big")
         elif length == 0:  # to the end of the file
@@ -78,7 +78,7 @@ def _boxes_are_whole(size: int, read: Read) -> bool | None:
     return None
 
 
-def _chunks_are_whole(size: int, read: Read) -> bool | None:
+def _has_complete_riff(size: int, read: Read) -> bool | None:
     head = read(0, _HEADER_BYTES)
     declared = int.from_bytes(head[4:8], "little")
     if head[:4] != b"RIFF" or not declared:
@@ -87,10 +87,10 @@ def _chunks_are_whole(size: int, read: Read) -> bool | None:
 
 
 def _matroska(size: int, read: Read) -> Structure:
-    begin = _segment(read)
-    if begin is None:
+    segment = _segment(read)
+    if segment is None:
         return UNKNOWN
-    at, length = begin
+    at, length = segment
     if length is not None:
         return Structure(at + length <= size)
     first = _first_cluster(at, read)
@@ -98,11 +98,11 @@ def _matroska(size: int, read: Read) -> Structure:
     if first is None or last is None:
         return UNKNOWN
     start, tail = last
-    return Structure(_blocks_are_whole(tail), ((0, first), (max(first, start), size)))
+    return Structure(_has_complete_blocks(tail), ((0, first), (max(first, start), size)))
 
 
 def _segment(read: Read) -> tuple[int, int | None] | None:
-    """Where the segment's content begins, and its length if that is known."""
+    """The start of the segment's content, and its length if known."""
     at, head = 0, read(0, _HEADER_BYTES)
     if head[:4] == _EBML and (length := _vint(head[4:])) and length[0] is not None:
         at = 4 + length[1] + length[0]
@@ -124,7 +124,7 @@ def _first_cluster(at: int, read: Read) -> int | None:
 
 
 def _last_cluster(size: int, read: Read) -> tuple[int, bytes] | None:
-    """Its offset, and the bytes from there to the end."""
+    """Its offset, and the bytes from there to the end of the file."""
     tail = b""
     while len(tail) < min(size, MAX_TAIL_BYTES):
         start = max(0, size - len(tail) - TAIL_STEP_BYTES)
@@ -137,13 +137,13 @@ def _last_cluster(size: int, read: Read) -> tuple[int, bytes] | None:
 
 
 def _is_cluster(data: bytes) -> bool:
-    """Not just the same four bytes within a picture: a timestamp comes first."""
+    """A real cluster starts with a timestamp, unlike the same four bytes within a frame."""
     length = _vint(data[4:])
-    inner = _element(data[4 + length[1] :]) if length else None
-    return inner is not None and inner[0] == _TIMESTAMP
+    first_element = _element(data[4 + length[1] :]) if length else None
+    return first_element is not None and first_element[0] == _TIMESTAMP
 
 
-def _blocks_are_whole(cluster: bytes) -> bool | None:
+def _has_complete_blocks(cluster: bytes) -> bool | None:
     length = _vint(cluster[4:])
     if length is None:
         return None
@@ -162,7 +162,7 @@ def _blocks_are_whole(cluster: bytes) -> bool | None:
 
 
 def _element(head: bytes) -> tuple[int, int, int | None] | None:
-    """An EBML element's id, the length of its head, and that of its content if it is known."""
+    """An EBML element's id, the length of its header, and the length of its content if known."""
     if not head or not head[0] >> 4:  # an id has four bytes at most
         return None
     id_bytes = 9 - head[0].bit_length()
@@ -171,7 +171,7 @@ def _element(head: bytes) -> tuple[int, int, int | None] | None:
 
 
 def _vint(data: bytes) -> tuple[int | None, int] | None:
-    """A length and the number of bytes that it takes itself; None for the length where it is unknown."""
+    """A variable-length integer and its size in bytes; the value None means unknown length."""
     if not data or not data[0]:
         return None
     count = 9 - data[0].bit_length()

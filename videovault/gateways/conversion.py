@@ -1,4 +1,4 @@
-"""A copy of a stored video that browsers play, made by a confined child process and kept in a file meanwhile."""
+"""Convert a stored video to one that browsers play, in a sandboxed child process that writes to a local file."""
 
 import base64
 import errno
@@ -14,23 +14,23 @@ from videovault.gateways import sandbox
 from videovault.gateways.object_reader import ObjectReader, ObjectReadFailed, ObjectUnavailable
 from videovault.gateways.sandbox import ChildFailed
 
-# Of the original: streams that lie far apart are read again and again.
-READS_EACH_BYTE, MORE_BYTES = 3, 64 * 1024**2
+# Read budget: interleaved streams that lie far apart are read several times.
+READ_FACTOR, EXTRA_READ_BYTES = 3, 64 * 1024**2
 AudioTarget = Literal["copy", "aac", "opus"]
 log = logs.get(__name__)
 
 
 class ConversionFailed(Exception):
-    """No copy can be made; says why."""
+    """The video cannot be converted; the message is the reason."""
 
 
 class SourceUnreadable(ConversionFailed):
-    """S3 does not give the original, perhaps only for now."""
+    """S3 does not send the original, perhaps temporarily."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """``copy`` keeps a stream as it is, which takes no time; an ``audio`` of None: there is none."""
+    """``copy`` keeps a stream as it is, which is fast; an ``audio`` of None means no audio."""
 
     container: Literal["mp4", "webm"]
     video: Literal["copy", "h264"]
@@ -39,7 +39,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class SourceVideo:
-    """The video behind ``url``; ``duration`` in seconds, ``rotation`` in degrees."""
+    """The video at ``url``; ``duration`` in seconds, ``rotation`` in degrees."""
 
     url: str
     container: str
@@ -49,7 +49,7 @@ class SourceVideo:
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds of time, and of the processor's; bytes of the copy."""
+    """Wall-clock and CPU seconds, and the size of the copy in bytes."""
 
     seconds: float
     output_bytes: int
@@ -58,18 +58,18 @@ class Limits:
 def convert(
     original: SourceVideo, recipe: Recipe, into: BinaryIO, limits: Limits, check: Callable[[], object]
 ) -> int:
-    """Write the copy to the beginning of ``into``, an empty file; its size in bytes.
+    """Write the copy to ``into``, an empty file; returns its size in bytes.
 
-    ``check`` is called about every second, and what it raises ends it. Raises ConversionFailed, OriginalUnreadable, and
-    OSError where the disk is full.
+    ``check`` is called about every second, and its exception ends the conversion. Raises ConversionFailed, OriginalUnreadable, and
+    OSError when the disk is full.
     """
-    copy = _Copy(into, limits.output_bytes)
+    output = _Output(into, limits.output_bytes)
     until = time.monotonic() + limits.seconds
     try:
-        with ObjectReader(original.url, 1, until) as measured:
-            size = measured.size()
-        with ObjectReader(original.url, size * READS_EACH_BYTE + MORE_BYTES, until) as source:
-            asked = {
+        with ObjectReader(original.url, 1, until) as reader:
+            size = reader.size()
+        with ObjectReader(original.url, size * READ_FACTOR + EXTRA_READ_BYTES, until) as source:
+            request = {
                 "container": original.container,
                 "size": size,
                 "duration": original.duration,
@@ -77,41 +77,41 @@ def convert(
                 "recipe": asdict(recipe),
                 "cpu_seconds": round(limits.seconds),
             }
-            argv = ["videovault.gateways.conversion_child", json.dumps(asked)]
-            sandbox.run_child(argv, source, until, copy.hear, check)
+            argv = ["videovault.gateways.conversion_child", json.dumps(request)]
+            sandbox.run_child(argv, source, until, output.on_message, check)
     except ObjectUnavailable as error:
         raise SourceUnreadable(str(error)) from error
     except (ChildFailed, ObjectReadFailed, OSError) as error:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             raise
         raise ConversionFailed(str(error) or type(error).__name__) from error
-    return copy.finished()
+    return output.finished()
 
 
-class _Copy:
-    """The file in the making."""
+class _Output:
+    """Writes the child's output to the file."""
 
-    def __init__(self, into: BinaryIO, most_bytes: int) -> None:
-        self._into, self._most_bytes = into, most_bytes
-        self._size, self._is_done, self._why = 0, False, "it ended before its time"
+    def __init__(self, into: BinaryIO, max_bytes: int) -> None:
+        self._into, self._max_bytes = into, max_bytes
+        self._size, self._is_done, self._reason = 0, False, "it ended early"
 
-    def hear(self, said: dict[str, Any]) -> None:
-        if "write" in said:
-            at, text = said["write"]
+    def on_message(self, message: dict[str, Any]) -> None:
+        if "write" in message:
+            at, text = message["write"]
             self._write(int(at), base64.b64decode(text, validate=True))
-        elif "failed" in said:
-            self._why = str(said["failed"])[:200]
+        elif "failed" in message:
+            self._reason = str(message["failed"])[:200]
         else:
-            self._is_done = said["done"] is True
+            self._is_done = message["done"] is True
 
     def finished(self) -> int:
         if not self._is_done or not self._size:
-            raise ConversionFailed(self._why)
+            raise ConversionFailed(self._reason)
         return self._size
 
     def _write(self, at: int, data: bytes) -> None:
-        if at < 0 or at + len(data) > self._most_bytes:
-            raise ChildFailed("the copy grows too large")
+        if at < 0 or at + len(data) > self._max_bytes:
+            raise ChildFailed("the copy is too large")
         while data:
             written = os.pwrite(self._into.fileno(), data, at)
             at, data = at + written, data[written:]

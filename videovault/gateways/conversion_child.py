@@ -1,13 +1,12 @@
-"""The child process of ``conversion``: makes a file that browsers play of a video whose bytes it may only ask for.
+"""The child process of ``conversion``: converts a video whose bytes it can only request from its parent.
 
-It says ``{"write": [offset, …]}`` for the bytes of the new file, not all of them in order, and at the end ``{"done":
+It sends ``{"write": [offset, …]}`` for the bytes of the new file, not always in order, and at the end ``{"done":
 true}`` or ``{"failed": …}``.
 """
 
 from __future__ import annotations
 
 import base64
-import io
 import json
 import os
 import resource
@@ -29,6 +28,7 @@ from videovault.gateways.sandbox_child import (
     MEDIA_ERRORS,
     NO_PROTOCOLS,
     ParentFile,
+    Seekable,
     confine,
     main_video_stream,
     preload_modules,
@@ -42,10 +42,10 @@ if TYPE_CHECKING:
 LONG_SIDE, SHORT_SIDE = 1920, 1080  # 1080p, also upright
 MAX_FRAME_RATE = 60
 KEY_FRAME_SECONDS = 2
-TICKS = 90_000  # a second, as in most containers of broadcast
-MAX_REORDERED = 32  # more than any codec reorders
-MAX_BROKEN_PACKETS = 1_000  # packets that cannot be decoded are left out
-# One thread, since the child can start no other. 8 Mbit/s is what streaming services use for 1080p.
+TICKS = 90_000  # per second, as in MPEG-TS
+MAX_REORDERED = 32  # packets, more than any codec reorders
+MAX_BROKEN_PACKETS = 1_000  # packets that cannot be decoded are skipped
+# One thread, since the child cannot start others. 8 Mbit/s is common for 1080p streaming.
 H264 = {
     "preset": "veryfast",
     "crf": "23",
@@ -56,78 +56,75 @@ H264 = {
     "x264-params": "threads=1:sync-lookahead=0:rc-lookahead=20",
 }
 SAMPLE_RATE = 48_000
-MAX_AUDIO_DRIFT_SECONDS = 0.1  # between what sound's own times say and what its samples amount to
+MAX_AUDIO_DRIFT_SECONDS = 0.1  # between audio timestamps and the count of samples
 AUDIO_ENCODERS = {"aac": ("aac", 128_000), "opus": ("libopus", 96_000)}
-# What the index of an MP4 takes in the worst case for each picture, and for a second of sound.
-INDEX_BYTES_A_FRAME, INDEX_BYTES_A_SECOND, INDEX_BYTES_MORE = 40, 2_000, 65_536
-CUE_BYTES_A_SECOND = 64
+# Worst-case size of an MP4 index, per frame and per second of audio.
+INDEX_BYTES_PER_FRAME, INDEX_BYTES_PER_SECOND, INDEX_BASE_BYTES = 40, 2_000, 65_536
+CUE_BYTES_PER_SECOND = 64
 
 
 def main() -> None:
-    asked = json.loads(sys.argv[1])
+    request = json.loads(sys.argv[1])
     preload_modules()
     os.nice(10)  # transfers and pages come first
-    confine({**LIMITS, resource.RLIMIT_CPU: asked["cpu_seconds"]})
+    confine({**LIMITS, resource.RLIMIT_CPU: request["cpu_seconds"]})
     try:
         with av.open(
-            ParentFile(asked["size"]), "r", format=DEMUXERS[asked["container"]], options=NO_PROTOCOLS
+            ParentFile(request["size"]), "r", format=DEMUXERS[request["container"]], options=NO_PROTOCOLS
         ) as source:
-            convert(source, asked)
+            convert(source, request)
     except MEDIA_ERRORS as error:
         send_message({"failed": f"{type(error).__name__}: {error}"})
     else:
         send_message({"done": True})
 
 
-def convert(source: InputContainer, asked: dict[str, Any]) -> None:
-    """Write the file that ``asked["recipe"]`` describes."""
+def convert(source: InputContainer, request: dict[str, Any]) -> None:
+    """Write the file that ``request["recipe"]`` describes."""
     video = main_video_stream(source)
     if video is None or video.codec_context is None:
         raise ValueError("there is no picture")
     if video.width * video.height > MAX_PIXELS:
         raise ValueError("the picture is too large")
-    recipe, begin = asked["recipe"], Fraction(source.start_time or 0, av.time_base)
+    recipe, begin = request["recipe"], Fraction(source.start_time or 0, av.time_base)
     streams: list[Any] = [video]
-    options = _index_first(recipe["container"], asked["duration"], video)
+    options = _index_space_options(recipe["container"], request["duration"], video)
     with av.open(_ParentOutput(), "w", format=recipe["container"], options=options) as target:
-        tracks: dict[int, _Track] = {
-            video.index: _Copied(target, video, begin)
+        tracks: dict[int, _OutputTrack] = {
+            video.index: _CopiedTrack(target, video, begin)
             if recipe["video"] == "copy"
-            else _Pictures(target, video, begin, asked["rotation"])
+            else _VideoTrack(target, video, begin, request["rotation"])
         }
         if recipe["audio"]:
-            sound = source.streams.audio[0]
-            streams.append(sound)
-            tracks[sound.index] = (
-                _Copied(target, sound, begin)
+            audio = source.streams.audio[0]
+            streams.append(audio)
+            tracks[audio.index] = (
+                _CopiedTrack(target, audio, begin)
                 if recipe["audio"] == "copy"
-                else _Sound(target, sound, begin, recipe["audio"])
+                else _AudioTrack(target, audio, begin, recipe["audio"])
             )
         target.start_encoding()
         for packet in source.demux(streams):
             target.mux(list(tracks[packet.stream.index].take(packet)))
         if not all(track.has_any for track in tracks.values()):
-            raise ValueError("nothing could be read of it")
+            raise ValueError("no stream could be read")
 
 
-def _index_first(container: str, duration: float | None, video: VideoStream) -> dict[str, str]:
-    """Options that leave room at the beginning for what is known at the end."""
+def _index_space_options(container: str, duration: float | None, video: VideoStream) -> dict[str, str]:
+    """Options that reserve space for the index at the start of the file."""
     if duration is None:
         return {}
     if container == "webm":
-        return {"reserve_index_space": str(4096 + round(duration * CUE_BYTES_A_SECOND))}
+        return {"reserve_index_space": str(4096 + round(duration * CUE_BYTES_PER_SECOND))}
     rate = float(video.average_rate or video.guessed_rate or MAX_FRAME_RATE)
-    a_second = min(max(rate, 1.0), 1000.0) * 1.25 * INDEX_BYTES_A_FRAME + INDEX_BYTES_A_SECOND
-    return {"moov_size": str(INDEX_BYTES_MORE + round(duration * a_second))}
+    bytes_per_second = min(max(rate, 1.0), 1000.0) * 1.25 * INDEX_BYTES_PER_FRAME + INDEX_BYTES_PER_SECOND
+    return {"moov_size": str(INDEX_BASE_BYTES + round(duration * bytes_per_second))}
 
 
-class _ParentOutput:
-    """The new file as FFmpeg writes files: the parent keeps it."""
+class _ParentOutput(Seekable):
+    """A file object for FFmpeg whose bytes are sent to the parent."""
 
     name = "copy"
-
-    def __init__(self) -> None:
-        self._at, self._size = 0, 0
 
     def write(self, data: bytes) -> int:
         send_message({"write": [self._at, base64.b64encode(data).decode()]})
@@ -135,17 +132,9 @@ class _ParentOutput:
         self._size = max(self._size, self._at)
         return len(data)
 
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        self._at = max(0, base + offset)
-        return self._at
 
-    def tell(self) -> int:
-        return self._at
-
-
-class _Track:
-    """One stream on its way; ``take`` gives the packets to be written, an empty packet is the last one."""
+class _OutputTrack:
+    """One stream; ``take`` yields the packets to write, and an empty packet ends it."""
 
     has_any = False
 
@@ -153,59 +142,61 @@ class _Track:
         raise NotImplementedError
 
 
-class _Copied(_Track):
-    """The same bytes in another container."""
+class _CopiedTrack(_OutputTrack):
+    """Copies packets unchanged into the new container."""
 
     def __init__(self, target: OutputContainer, stream: Any, begin: Fraction) -> None:
         self._out = target.add_stream_from_template(stream, opaque=True)
         self._shift = round(begin / stream.time_base)
-        self._early: list[Packet] = []
+        self._untimed: list[Packet] = []
 
     def take(self, packet: Packet) -> Iterator[Packet]:
-        if packet.size and packet.dts is None:  # as Matroska begins, which keeps the times of showing only
-            self._early.append(packet)
-            if len(self._early) > MAX_REORDERED:
-                raise ValueError("its packets have no times")
+        if (
+            packet.size and packet.dts is None
+        ):  # at the start of Matroska, which stores presentation times only
+            self._untimed.append(packet)
+            if len(self._untimed) > MAX_REORDERED:
+                raise ValueError("its packets have no timestamps")
             return
-        for each in (*_timed(self._early, packet), packet):
+        for each in (*_with_decoding_times(self._untimed, packet), packet):
             if each.size:
-                yield self._moved(each)
-        self._early = []
+                yield self._shifted(each)
+        self._untimed = []
 
-    def _moved(self, packet: Packet) -> Packet:
+    def _shifted(self, packet: Packet) -> Packet:
         if packet.pts is None or packet.dts is None:
-            raise ValueError("a packet has no time")
+            raise ValueError("a packet has no timestamp")
         packet.pts, packet.dts = packet.pts - self._shift, packet.dts - self._shift
         packet.stream = self._out
         self.has_any = True
         return packet
 
 
-def _timed(early: list[Packet], following: Packet) -> list[Packet]:
-    """Packets without a time of decoding, counted back from the one that follows."""
-    at = following.dts if following.dts is not None else max((each.pts or 0 for each in early), default=0)
-    for packet in reversed(early):
+def _with_decoding_times(untimed: list[Packet], following: Packet) -> list[Packet]:
+    """Set missing decoding times by counting back from the following packet."""
+    at = following.dts if following.dts is not None else max((each.pts or 0 for each in untimed), default=0)
+    for packet in reversed(untimed):
         at -= max(1, packet.duration or 0)
         packet.dts = at
-    return early
+    return untimed
 
 
-class _Encoded(_Track):
-    """Decoded and encoded again; what cannot be decoded is left out."""
+class _EncodedTrack(_OutputTrack):
+    """Decodes and re-encodes; skips packets that cannot be decoded."""
 
     def __init__(self, stream: Any, begin: Fraction) -> None:
         self._stream, self._begin, self._broken = stream, begin, 0
         self._out: Any = None
 
     def take(self, packet: Packet) -> Iterator[Packet]:
-        for frame in self._decoded(packet):
-            for ready in self._wanted(frame):
+        for frame in self._decode(packet):
+            for output_frame in self._convert_frame(frame):
                 self.has_any = True
-                yield from self._out.encode(ready)
+                yield from self._out.encode(output_frame)
         if not packet.size:
             yield from self._out.encode(None)
 
-    def _decoded(self, packet: Packet) -> list[Any]:
+    def _decode(self, packet: Packet) -> list[Any]:
         try:
             return list(packet.decode())
         except av.InvalidDataError:
@@ -214,73 +205,76 @@ class _Encoded(_Track):
                 raise
             return []
 
-    def _wanted(self, frame: Any) -> list[Any]:
+    def _convert_frame(self, frame: Any) -> list[Any]:
         raise NotImplementedError
 
 
-class _Pictures(_Encoded):
-    """H.264, at most 1080p at 60 frames a second, in square pixels; turned by a mark, as in the original."""
+class _VideoTrack(_EncodedTrack):
+    """H.264 of at most 1080p at 60 frames per second, with square pixels and the original's rotation flag."""
 
     def __init__(self, target: OutputContainer, stream: VideoStream, begin: Fraction, rotation: int) -> None:
         super().__init__(stream, begin)
         stream.thread_type = "NONE"
         stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
         rate = min(stream.average_rate or stream.guessed_rate or Fraction(30), Fraction(MAX_FRAME_RATE))
-        self._size = _bounded(*square_pixel_size((stream.width, stream.height), stream))
+        self._size = _limit_size(*square_pixel_size((stream.width, stream.height), stream))
         options = {**H264, "g": str(max(1, round(rate * KEY_FRAME_SECONDS)))}
         self._out = target.add_stream("libx264", rate=rate.limit_denominator(1001), options=options)
         self._out.width, self._out.height = self._size
         self._out.pix_fmt = "yuv420p"
         self._out.codec_context.time_base = Fraction(1, TICKS)
-        if (stream.codec_context.pix_fmt or "").startswith("yuv"):  # else the colours are converted
+        if (stream.codec_context.pix_fmt or "").startswith("yuv"):  # otherwise the colours are converted
             for name in ("color_primaries", "color_trc", "colorspace"):
                 setattr(self._out.codec_context, name, getattr(stream.codec_context, name))
         if rotation:
             self._out.set_display_rotation(rotation)
-        self._next = 0
-        self._each = 1 / (stream.average_rate or rate)
-        # AVI knows the order of decoding only, and how many pictures a second has.
-        self._counted = Fraction(0) if stream.container.format.name == "avi" else None
+        self._next_time = 0
+        self._frame_seconds = 1 / (stream.average_rate or rate)
+        # AVI has only the decoding order and a constant frame rate.
+        self._counted_time = Fraction(0) if stream.container.format.name == "avi" else None
 
-    def _wanted(self, frame: VideoFrame) -> list[VideoFrame]:
-        if self._counted is not None:
-            at, self._counted = round(self._counted * TICKS), self._counted + self._each
+    def _convert_frame(self, frame: VideoFrame) -> list[VideoFrame]:
+        if self._counted_time is not None:
+            at, self._counted_time = (
+                round(self._counted_time * TICKS),
+                self._counted_time + self._frame_seconds,
+            )
         elif frame.pts is None or frame.time_base is None:
             return []
         else:
             at = round((frame.pts * frame.time_base - self._begin) * TICKS)
-        if at < self._next:
+        if at < self._next_time:
             return []
-        self._next = at + TICKS // MAX_FRAME_RATE - TICKS // 1000
-        ready = frame.reformat(*self._size, "yuv420p")
-        ready.pts, ready.time_base = at, Fraction(1, TICKS)
-        ready.pict_type = 0  # the encoder chooses
-        return [ready]
+        self._next_time = at + TICKS // MAX_FRAME_RATE - TICKS // 1000
+        output_frame = frame.reformat(*self._size, "yuv420p")
+        output_frame.pts, output_frame.time_base = at, Fraction(1, TICKS)
+        output_frame.pict_type = 0  # the encoder chooses
+        return [output_frame]
 
 
-class _Sound(_Encoded):
-    """In stereo at 48 kHz, timed by its samples: containers round the times of sound, or get them wrong."""
+class _AudioTrack(_EncodedTrack):
+    """Stereo audio at 48 kHz, timed by its samples, since containers round audio timestamps or get them wrong."""
 
     def __init__(self, target: OutputContainer, stream: Any, begin: Fraction, codec: str) -> None:
         super().__init__(stream, begin)
         name, bit_rate = AUDIO_ENCODERS[codec]
         self._out = target.add_stream(name, rate=SAMPLE_RATE, layout="stereo")
         self._out.bit_rate = bit_rate
-        self._next = Fraction(0)  # in samples of the copy
+        self._next_time = Fraction(0)  # in samples of the output
 
-    def _wanted(self, frame: AudioFrame) -> list[AudioFrame]:
+    def _convert_frame(self, frame: AudioFrame) -> list[AudioFrame]:
         if frame.pts is not None and frame.time_base is not None:
-            told = (frame.pts * frame.time_base - self._begin) * SAMPLE_RATE
-            if told < self._next - MAX_AUDIO_DRIFT_SECONDS * SAMPLE_RATE:
+            timestamp = (frame.pts * frame.time_base - self._begin) * SAMPLE_RATE
+            if timestamp < self._next_time - MAX_AUDIO_DRIFT_SECONDS * SAMPLE_RATE:
                 return []
-            if told > self._next + MAX_AUDIO_DRIFT_SECONDS * SAMPLE_RATE:
-                self._next = told  # silence in between
-        frame.pts, frame.time_base = round(self._next), Fraction(1, SAMPLE_RATE)
-        self._next += Fraction(frame.samples * SAMPLE_RATE, frame.sample_rate)
+            if timestamp > self._next_time + MAX_AUDIO_DRIFT_SECONDS * SAMPLE_RATE:
+                self._next_time = timestamp  # a gap of silence
+        frame.pts, frame.time_base = round(self._next_time), Fraction(1, SAMPLE_RATE)
+        self._next_time += Fraction(frame.samples * SAMPLE_RATE, frame.sample_rate)
         return [frame]
 
 
-def _bounded(width: float, height: float) -> tuple[int, int]:
+def _limit_size(width: float, height: float) -> tuple[int, int]:
     scale = min(1.0, LONG_SIDE / max(width, height), SHORT_SIDE / min(width, height))
     return max(2, int(width * scale) // 2 * 2), max(2, int(height * scale) // 2 * 2)
 

@@ -1,4 +1,4 @@
-"""Whether something answers at an address at all: asked so that nothing is begun or changed there."""
+"""Check whether a URL answers, and whether presigned links work, without changing anything there."""
 
 import os
 import socket
@@ -14,7 +14,7 @@ import httpx
 
 from videovault.errors import StorageError, UpstreamError
 from videovault.gateways import http_headers, s3_retry, tls
-from videovault.gateways.s3 import error_for, parse_error_response
+from videovault.gateways.s3_client import error_for, parse_error_response
 from videovault.gateways.storage import Storage
 
 TIMEOUT = httpx.Timeout(4.0)
@@ -23,12 +23,12 @@ Method = Literal["GET", "HEAD", "OPTIONS"]
 
 
 class Unreachable(UpstreamError):
-    """Nothing answers at the address; the message says how far one gets."""
+    """The URL does not answer; the message says why."""
 
 
 @dataclass(frozen=True)
 class CheckResponse:
-    """What came back: ``body`` is at most its first 64 KiB, ``at`` what the Date header says."""
+    """``body`` has at most the first 64 KiB; ``at`` is the Date header."""
 
     status: int
     headers: Mapping[str, str]
@@ -43,44 +43,44 @@ class CheckResponse:
 def send_request(
     url: str, method: Method = "GET", headers: Mapping[str, str] | None = None, authority: str = ""
 ) -> CheckResponse:
-    """One question, one answer, whatever its status; redirects are not followed. Raises Unreachable.
+    """Send one request and return the response of any status, without following redirects. Raises Unreachable.
 
-    ``authority`` is the file of a certificate authority that is trusted beside the usual ones.
+    ``authority`` is the file of an additionally trusted certificate authority.
     """
     started = time.monotonic()
-    with _in_words(), httpx.Client(timeout=TIMEOUT, verify=tls.ssl_context(authority)) as client:
+    with _translating_errors(), httpx.Client(timeout=TIMEOUT, verify=tls.ssl_context(authority)) as client:
         with client.stream(method, url, headers=dict(headers or {})) as answer:
-            body = b"".join(_first(answer.iter_bytes(), MAX_BODY_BYTES))
+            body = b"".join(_limited(answer.iter_bytes(), MAX_BODY_BYTES))
         return CheckResponse(answer.status_code, answer.headers, body, time.monotonic() - started)
 
 
-def _first(pieces: Iterator[bytes], most: int) -> Iterator[bytes]:
-    for piece in pieces:
-        yield piece[:most]
-        most -= len(piece)
-        if most <= 0:
+def _limited(chunks: Iterator[bytes], remaining: int) -> Iterator[bytes]:
+    for chunk in chunks:
+        yield chunk[:remaining]
+        remaining -= len(chunk)
+        if remaining <= 0:
             return
 
 
 @contextmanager
-def _in_words() -> Iterator[None]:
+def _translating_errors() -> Iterator[None]:
     try:
         yield
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise Unreachable(_sentence(error), retryable=True) from error
+        raise Unreachable(_message(error), retryable=True) from error
 
 
-def _sentence(error: Exception) -> str:
+def _message(error: Exception) -> str:
     causes = list(_causes(error))
     if any(isinstance(cause, socket.gaierror) for cause in causes):
-        return "Its name is not known: no address was found for it."
+        return "The host name is unknown: DNS has no address for it."
     if any(isinstance(cause, ssl.SSLError) for cause in causes):
-        return "It cannot prove who it is: its TLS certificate is not valid, or it speaks no TLS."
+        return "Its TLS certificate is not valid, or it does not support TLS."
     if isinstance(error, httpx.TimeoutException):
         return f"It did not answer within {TIMEOUT.read:g} seconds."
     if isinstance(error, httpx.ConnectError):
-        return "It refuses connections, or no way leads there."
-    return "It broke off, or its answer could not be understood."
+        return "It refuses connections, or cannot be reached."
+    return "It closed the connection, or its answer could not be understood."
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -89,28 +89,29 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-# Fetching an object as browsers do, by a presigned link, to see whether links work.
-
 OPERATION = "GetObject by a presigned link"
 LINK_SECONDS = 60
 
 
 def fetch_by_link(vault: Storage, key: str, *, headers: dict[str, str] | None = None) -> bytes:
-    """The first 64 KiB behind a link to ``key``. Raises ObjectMissing, and StorageError for a link that is refused.
+    """Fetch the first 64 KiB of ``key`` by a presigned link, as a browser does.
 
-    Browsers may have another address for the store, which this server need not reach: its own is tried then.
+    If this server cannot reach the store's public address, it tries its own. Raises ObjectMissing, and StorageError
+    for a rejected link.
     """
     if not vault.is_embedded:  # links to the embedded S3 lead back to this server
         try:
-            return s3_retry.call_with_retry(lambda: _get(vault.presign(key, seconds=LINK_SECONDS), headers))
+            return s3_retry.call_with_retry(
+                lambda: _get_link(vault.presign(key, seconds=LINK_SECONDS), headers)
+            )
         except StorageError as error:
             if error.answer is not None or not vault.has_public_address:
                 raise
     link = vault.presign(key, seconds=LINK_SECONDS, internal=True)
-    return s3_retry.call_with_retry(lambda: _get(link, headers))
+    return s3_retry.call_with_retry(lambda: _get_link(link, headers))
 
 
-def _get(link: str, headers: dict[str, str] | None) -> bytes:
+def _get_link(link: str, headers: dict[str, str] | None) -> bytes:
     try:
         answer = send_request(link, "GET", headers, authority=os.environ.get("AWS_CA_BUNDLE", ""))
     except Unreachable as error:

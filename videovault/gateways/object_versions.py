@@ -1,4 +1,4 @@
-"""Deleting for good in a versioned bucket, where DeleteObject only hides an object behind a delete marker."""
+"""Permanent deletion in a versioned bucket, where DeleteObject only adds a delete marker."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -6,18 +6,18 @@ from itertools import groupby
 from typing import Any
 
 from videovault.errors import StorageError
-from videovault.gateways.s3 import ObjectMissing
 from videovault.gateways.s3_calls import S3Calls
+from videovault.gateways.s3_client import ObjectMissing
 from videovault.gateways.s3_types import KeptVersions, Version
 
-Ask = Callable[[Callable[[], Any]], Any]
+CallStore = Callable[[Callable[[], Any]], Any]
 
 
-def list_versions(calls: S3Calls, ask: Ask, prefix: str) -> Iterator[Version]:
+def list_versions(calls: S3Calls, call: CallStore, prefix: str) -> Iterator[Version]:
     """Versions and delete markers under ``prefix`` by key, one page in memory. Raises StorageError."""
     where: dict[str, Any] = {"Prefix": prefix}
     while True:
-        page = ask(partial(calls.versions, **where))
+        page = call(partial(calls.versions, **where))
         found = [_version(each, is_marker=False) for each in page.get("Versions", [])]
         found += [_version(each, is_marker=True) for each in page.get("DeleteMarkers", [])]
         yield from sorted(found, key=lambda each: each.key.encode())
@@ -28,39 +28,41 @@ def list_versions(calls: S3Calls, ask: Ask, prefix: str) -> Iterator[Version]:
             where["VersionIdMarker"] = page["NextVersionIdMarker"]
 
 
-def delete_versions(calls: S3Calls, ask: Ask, prefix: str, key: str | None = None) -> KeptVersions | None:
-    """Delete every version under ``prefix``, or of ``key`` alone; what stayed, or None.
+def delete_versions(
+    calls: S3Calls, call: CallStore, prefix: str, key: str | None = None
+) -> KeptVersions | None:
+    """Delete every version under ``prefix``, or of ``key`` only. Returns the versions that remain, or None.
 
-    Markers go last and only where nothing of their key is left: without its marker an object would be back.
-    Raises StorageError when the store is away.
+    Delete markers come last, and only once no version of their key is left: without its marker an object would
+    reappear. Raises StorageError when the store is unavailable.
     """
     kept, why = 0, ""
     try:
-        versions = [each for each in list_versions(calls, ask, prefix) if key in (None, each.key)]
+        versions = [each for each in list_versions(calls, call, prefix) if key in (None, each.key)]
     except StorageError as error:
         if error.retryable:
             raise
         return KeptVersions(0, reason_of(error))
     for _, of_key in groupby(sorted(versions, key=lambda each: (each.key, each.is_marker)), lambda v: v.key):
-        stays = 0
+        remaining = 0
         for each in of_key:
-            if each.is_marker and stays:
+            if each.is_marker and remaining:
                 continue
-            refused = _refused(calls, ask, each)
-            stays += bool(refused) and not each.is_marker
+            refused = _delete_one(calls, call, each)
+            remaining += bool(refused) and not each.is_marker
             why = why or refused
-        kept += stays
+        kept += remaining
     return KeptVersions(kept, why) if why else None
 
 
 def reason_of(error: StorageError) -> str:
-    """For admins: the store's own, where it said anything."""
+    """For admins: the store's own message, if any."""
     return str(error.answer or error.public_message)
 
 
-def _refused(calls: S3Calls, ask: Ask, version: Version) -> str:
+def _delete_one(calls: S3Calls, call: CallStore, version: Version) -> str:
     try:
-        ask(lambda: calls.delete_version(version.key, version.version_id))
+        call(lambda: calls.delete_version(version.key, version.version_id))
     except ObjectMissing:
         return ""
     except StorageError as error:
@@ -70,12 +72,12 @@ def _refused(calls: S3Calls, ask: Ask, version: Version) -> str:
     return ""
 
 
-def _version(told: Any, *, is_marker: bool) -> Version:
+def _version(listed: Any, *, is_marker: bool) -> Version:
     return Version(
-        told["Key"],
-        told.get("VersionId", "null"),
-        told.get("Size", 0),
-        told["LastModified"],
-        is_current=bool(told.get("IsLatest")),
+        listed["Key"],
+        listed.get("VersionId", "null"),
+        listed.get("Size", 0),
+        listed["LastModified"],
+        is_current=bool(listed.get("IsLatest")),
         is_marker=is_marker,
     )

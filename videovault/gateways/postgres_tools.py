@@ -1,4 +1,4 @@
-"""PostgreSQL's own programs: pg_dump writes a consistent copy of a database, pg_restore reads it."""
+"""PostgreSQL's client programs: pg_dump writes a consistent copy of a database, pg_restore loads it."""
 
 import os
 import re
@@ -17,45 +17,45 @@ VERSION_SECONDS = 15
 
 
 def major_version(program: str) -> int:
-    """Of ``pg_dump`` or ``pg_restore``. Raises ConfigurationError when it is not installed."""
+    """The version of ``pg_dump`` or ``pg_restore``. Raises ConfigurationError when it is not installed."""
     found = shutil.which(program)
     if found is None:
         raise ConfigurationError(
             f"{program} is not installed: install PostgreSQL's client programs (Debian: postgresql-client)."
         )
-    said = subprocess.run(  # noqa: S603 - a program of PostgreSQL's
+    output = subprocess.run(  # noqa: S603 - a program of PostgreSQL's
         [found, "--version"], capture_output=True, text=True, timeout=VERSION_SECONDS, check=False
     ).stdout
-    number = re.search(r"(\d+)(?:\.\d+)*", said)
+    number = re.search(r"(\d+)(?:\.\d+)*", output)
     if number is None:
-        raise ConfigurationError(f"{found} does not say its version: is it PostgreSQL's?")
+        raise ConfigurationError(f"{found} does not print its version: is it PostgreSQL's?")
     return int(number[1])
 
 
-def require_version(program: str, least: int) -> int:
-    """The program's major version. Raises ConfigurationError when it is older than ``least``, or missing."""
+def require_version(program: str, min_version: int) -> int:
+    """The program's major version. Raises ConfigurationError when it is missing or older than ``min_version``."""
     major = major_version(program)
-    if major < least:
+    if major < min_version:
         raise ConfigurationError(
-            f"{program} is of PostgreSQL {major}, and version {least} or newer is needed: install postgresql-client-{least}."
+            f"{program} is of PostgreSQL {major}, but version {min_version} or newer is needed: install postgresql-client-{min_version}."
         )
     return major
 
 
 def dump(dsn: str, snapshot: str, tables: Iterable[str], target: Path) -> None:
-    """Write these tables as the exported ``snapshot`` shows them. Raises ConfigurationError with pg_dump's reason."""
-    named = [f'--table="{table}"' for table in tables]
+    """Write these tables as of the exported ``snapshot``. Raises ConfigurationError with pg_dump's error."""
+    table_options = [f'--table="{table}"' for table in tables]
     options = ["--format=custom", f"--snapshot={snapshot}", f"--lock-wait-timeout={LOCK_WAIT}"]
-    _run("pg_dump", dsn, *options, *named, f"--file={target}")
+    _run("pg_dump", dsn, *options, *table_options, f"--file={target}")
 
 
 def restore(dsn: str, source: Path) -> None:
-    """Make the dump's tables, all or none. Raises ConfigurationError with pg_restore's reason."""
+    """Create the dump's tables in one transaction. Raises ConfigurationError with pg_restore's error."""
     _run("pg_restore", dsn, "--single-transaction", "--exit-on-error", str(source))
 
 
 def _run(program: str, dsn: str, *arguments: str) -> None:
-    """The password goes by the environment, since a command line can be read by everyone on the machine."""
+    """The password is passed in the environment, since every user of the machine can read command lines."""
     url = make_url(dsn)
     address = url._replace(
         drivername="postgresql", password=None
@@ -64,9 +64,9 @@ def _run(program: str, dsn: str, *arguments: str) -> None:
     if url.password:
         environment |= {"PGPASSWORD": url.password}
     command = [program, f"--dbname={address}", "--no-owner", "--no-privileges", "--no-password", *arguments]
-    ended = subprocess.run(  # noqa: S603 - a program of PostgreSQL's
+    completed = subprocess.run(  # noqa: S603 - a program of PostgreSQL's
         command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
-    if ended.returncode:
-        reason = next((line for line in ended.stderr.splitlines() if line.strip()), "it does not say why")
+    if completed.returncode:
+        reason = next((line for line in completed.stderr.splitlines() if line.strip()), "no error message")
         raise ConfigurationError(f"{program} failed: {reason.strip()}")

@@ -1,6 +1,6 @@
-"""Duration, dimensions, codecs, completeness and a poster of a stored video, found by a confined child process.
+"""Probe a stored video for duration, dimensions, codecs, completeness and a poster, in a sandboxed child process.
 
-What the child says is checked like any stranger's words.
+The child's messages are untrusted and validated.
 """
 
 import base64
@@ -18,8 +18,7 @@ from videovault.gateways.sandbox import ChildFailed
 
 DEADLINE_SECONDS = 30.0
 BUDGET_BYTES = 48 * 1024**2  # a poster needs one key frame; FFmpeg looks at 5 MB to know the streams
-# Each decodes a picture in a process of its own. Every transfer of a worker may wait for its turn; what gets none is
-# stored without a poster.
+# Each probe decodes a frame in its own process. A video that gets no slot in time is stored without a poster.
 probe_slots = Bulkhead(at_once=CPU_CONCURRENCY, waiting=64, seconds=300.0)
 
 Name = Annotated[str, Field(pattern=r"^[\w.-]{1,32}$")]
@@ -30,10 +29,10 @@ log = logs.get(__name__)
 
 
 class MediaInfo(BaseModel):
-    """``duration`` in seconds, ``width`` and ``height`` in pixels as the video is to be shown, codecs by FFmpeg's names.
+    """``duration`` in seconds, ``width`` and ``height`` in pixels as displayed, codecs by FFmpeg's names.
 
     ``video_level`` as the codec counts (H.264: 42 is 4.2), ``rotation`` in degrees counter-clockwise, ``frame_rate`` in
-    frames a second. ``has_picture`` is False for sound alone. ``has_duration`` is whether the container tells it.
+    frames per second. ``has_picture`` is False for audio only. ``has_duration``: the container states the duration.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -54,10 +53,9 @@ class MediaInfo(BaseModel):
 
 
 class ProbeResult(MediaInfo):
-    """A description with its ``poster``, a WebP image, or None where no picture could be had.
+    """Media info with the ``poster``, a WebP image, or None if no frame could be decoded.
 
-    ``is_complete`` is False for a file that was cut short, which then has no description, and None where the file
-    does not tell.
+    ``is_complete`` is False for a truncated file, which has no other info, and None if unknown.
     """
 
     poster: bytes | None = None
@@ -67,16 +65,16 @@ class ProbeResult(MediaInfo):
 def probe_video(
     url: str, container: str, *, seconds: float = DEADLINE_SECONDS, budget: int = BUDGET_BYTES
 ) -> ProbeResult | None:
-    """Look at the video behind ``url``, whose container was sniffed before; None when it cannot be read.
+    """Probe the video at ``url``, whose container is already detected; None when it cannot be read.
 
-    Takes at most ``seconds`` once its turn has come, and fetches at most ``budget`` bytes. A file that breaks the making of the poster
-    keeps its description.
+    Takes at most ``seconds`` once it has a slot, and fetches at most ``budget`` bytes. If only the poster fails, the
+    media info is returned.
     """
     try:
         with probe_slots.slot():
             return _probe(url, container, time.monotonic() + seconds, budget)
     except Busy:
-        log.warning("not probed: too many others are")
+        log.warning("not probed: no slot")
         return None
 
 
@@ -85,42 +83,40 @@ def _probe(url: str, container: str, until: float, budget: int) -> ProbeResult |
     try:
         with ObjectReader(url, budget, until) as source:
             argv = ["videovault.gateways.probe_child", container, str(source.size())]
-            sandbox.run_child(argv, source, until, found.hear)
+            sandbox.run_child(argv, source, until, found.on_message)
     except (ChildFailed, ObjectReadFailed, OSError) as error:
-        log.warning("probe cut short", reason=str(error) or type(error).__name__)
+        log.warning("probe ended early", reason=str(error) or type(error).__name__)
     return found.result()
 
 
 class _Findings:
-    """What the child has said so far; of several posters, the last one counts."""
+    """Collects the child's messages; of several posters, the last one counts."""
 
     def __init__(self) -> None:
         self._is_complete: bool | None = None
-        self._description: MediaInfo | None = None
+        self._info: MediaInfo | None = None
         self._poster: bytes | None = None
 
     def result(self) -> ProbeResult | None:
         if self._is_complete is False:
             return ProbeResult(is_complete=False)
-        if self._description is None:
+        if self._info is None:
             return None
-        return ProbeResult(
-            **self._description.model_dump(), poster=self._poster, is_complete=self._is_complete
-        )
+        return ProbeResult(**self._info.model_dump(), poster=self._poster, is_complete=self._is_complete)
 
-    def hear(self, said: dict[str, Any]) -> None:
-        if "complete" in said:
-            self._is_complete = None if said["complete"] is None else said["complete"] is True
-        elif "described" in said:
-            self._description = MediaInfo.model_validate(said["described"])
-        elif "poster" in said:
-            self._poster = _webp(said["poster"])
+    def on_message(self, message: dict[str, Any]) -> None:
+        if "complete" in message:
+            self._is_complete = None if message["complete"] is None else message["complete"] is True
+        elif "described" in message:
+            self._info = MediaInfo.model_validate(message["described"])
+        elif "poster" in message:
+            self._poster = _decode_webp(message["poster"])
         else:
-            log.info("probe failed", reason=str(said["failed"])[:200])
+            log.info("probe failed", reason=str(message["failed"])[:200])
 
 
-def _webp(text: str) -> bytes:
+def _decode_webp(text: str) -> bytes:
     data = base64.b64decode(text, validate=True)
     if data[:4] != b"RIFF" or data[8:12] != b"WEBP":
-        raise ChildFailed("its poster is no WebP image")
+        raise ChildFailed("its poster is not a WebP image")
     return data

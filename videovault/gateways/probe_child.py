@@ -1,7 +1,7 @@
-"""The child process of ``probe``: looks at a video whose bytes it may only ask its parent for.
+"""The child process of ``probe``: examines a video whose bytes it can only request from its parent.
 
-It says ``{"complete": …}``; ``{"described": …}``, once or again when more is known; ``{"poster": …}``, again for each
-better one; or ``{"failed": …}`` wherever it comes to that.
+It sends ``{"complete": …}``; ``{"described": …}``, again when more is known; ``{"poster": …}``, again for each
+better one; or ``{"failed": …}`` at any point.
 """
 
 import base64
@@ -34,12 +34,12 @@ from videovault.gateways.sandbox_child import (
 )
 
 POSTER_WIDTH, POSTER_MAX_HEIGHT = 640, 1280
-# Of the duration, in the order in which they are tried: past a black or empty start.
-POSTER_AT = (0.1, 0.25, 0.5, 0.75, 0.0)
-# Standard deviation of the luma from which a picture shows something; a black or plain one has none.
+# Fractions of the duration in the order tried; the first skips a black or empty start.
+POSTER_POSITIONS = (0.1, 0.25, 0.5, 0.75, 0.0)
+# Standard deviation of the luma above which a frame counts as a picture; black or plain frames are below.
 MIN_POSTER_DEVIATION = 16.0
 POSTER_SECONDS = 8.0
-MAX_FRAMES_DECODED = 60  # from a key frame to the moment that was wanted
+MAX_FRAMES_DECODED = 60  # from a key frame to the wanted time
 MAX_DURATION_SCAN_BYTES = 16 * 1024**2  # of a file that is read to its end for its duration
 
 
@@ -47,7 +47,7 @@ def main() -> None:
     kind, size = sys.argv[1], int(sys.argv[2])
     preload_modules()
     confine()
-    structure = read_structure(kind, size, _read)
+    structure = read_structure(kind, size, _read_bytes)
     send_message({"complete": structure.is_complete})
     if structure.is_complete is False:
         return
@@ -59,34 +59,34 @@ def main() -> None:
 
 
 def probe_container(container: InputContainer, structure: Structure, kind: str, size: int) -> None:
-    """Say what the video is, then try for its poster."""
+    """Send the media info, then the poster."""
     video = main_video_stream(container)
-    description = _described(container, video)
-    send_message({"described": description})
-    if description["duration"] is None and (last := _last_moment(structure, kind, size)):
+    info = _media_info(container, video)
+    send_message({"described": info})
+    if info["duration"] is None and (last := _last_packet_end(structure, kind, size)):
         begin = (container.start_time or 0) / av.time_base
-        description |= {"duration": round(max(0.0, last - begin), 3) or None, "has_duration": False}
-        send_message({"described": description})
-    _show(container, video, description)
+        info |= {"duration": round(max(0.0, last - begin), 3) or None, "has_duration": False}
+        send_message({"described": info})
+    _send_poster(container, video, info)
 
 
-def _read(start: int, count: int) -> bytes:
+def _read_bytes(start: int, count: int) -> bytes:
     return request_bytes(start, count) if count > 0 else b""
 
 
-def _described(container: InputContainer, video: VideoStream | None) -> dict[str, Any]:
+def _media_info(container: InputContainer, video: VideoStream | None) -> dict[str, Any]:
     duration = container.duration / av.time_base if container.duration else 0
     audio = container.streams.audio[0] if container.streams.audio else None
     return {
         "duration": round(duration, 3) if duration > 0 else None,
-        "video_codec": _codec(video),
-        "audio_codec": _codec(audio),
+        "video_codec": _codec_name(video),
+        "audio_codec": _codec_name(audio),
         "has_picture": video is not None,
-        **(_pictures(video) if video else {}),
+        **(_video_info(video) if video else {}),
     }
 
 
-def _pictures(video: VideoStream) -> dict[str, Any]:
+def _video_info(video: VideoStream) -> dict[str, Any]:
     context, rate = video.codec_context, video.average_rate or video.guessed_rate
     level = context.level if context else None
     pixels = context.format if context and context.pix_fmt else None
@@ -101,14 +101,14 @@ def _pictures(video: VideoStream) -> dict[str, Any]:
     }
 
 
-def _codec(stream: Any) -> str | None:
-    """By FFmpeg's name of the format, such as h264; None for one that it does not know."""
+def _codec_name(stream: Any) -> str | None:
+    """FFmpeg's name of the codec, such as h264; None if unknown."""
     context = stream.codec_context if stream else None
     return str(context.codec.canonical_name) if context else None
 
 
-def _last_moment(structure: Structure, kind: str, size: int) -> float:
-    """When the last packet ends, in seconds, where reading that far costs little; else 0."""
+def _last_packet_end(structure: Structure, kind: str, size: int) -> float:
+    """The end of the last packet in seconds, if reading it is cheap; else 0."""
     last = 0.0
     if structure.ends is None and size > MAX_DURATION_SCAN_BYTES:
         return last
@@ -123,8 +123,8 @@ def _last_moment(structure: Structure, kind: str, size: int) -> float:
     return last
 
 
-def _show(container: InputContainer, video: VideoStream | None, description: dict[str, Any]) -> None:
-    """Say an upright picture that shows something, or the most that can be had within a moment."""
+def _send_poster(container: InputContainer, video: VideoStream | None, info: dict[str, Any]) -> None:
+    """Send an upright frame that shows something, or the best one found within POSTER_SECONDS."""
     if video is None or video.codec_context is None:
         raise ValueError("there is no picture")
     if video.width * video.height > MAX_PIXELS:
@@ -132,34 +132,34 @@ def _show(container: InputContainer, video: VideoStream | None, description: dic
     video.thread_type = "NONE"
     video.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
     best, until = -1.0, time.monotonic() + POSTER_SECONDS
-    for frame in _candidates(container, video, description["duration"]):
+    for frame in _poster_candidates(container, video, info["duration"]):
         if best < 0:
-            send_message({"described": description | _turned(frame, description)})
-        image = _shrunk(frame, video)
-        shown = ImageStat.Stat(image.convert("L")).stddev[0]
-        if shown > best:
+            send_message({"described": info | _rotated_size(frame, info)})
+        image = _scaled(frame, video)
+        deviation = ImageStat.Stat(image.convert("L")).stddev[0]
+        if deviation > best:
             send_message({"poster": base64.b64encode(encode_webp(image)).decode()})
-            best = shown
+            best = deviation
         if best >= MIN_POSTER_DEVIATION or time.monotonic() > until:
             return
     if best < 0:
         raise ValueError("there is no picture")
 
 
-def _turned(frame: VideoFrame, description: dict[str, Any]) -> dict[str, Any]:
+def _rotated_size(frame: VideoFrame, info: dict[str, Any]) -> dict[str, Any]:
     rotation = frame.rotation % 360
-    turned = {"width": description["height"], "height": description["width"]} if rotation % 180 else {}
+    turned = {"width": info["height"], "height": info["width"]} if rotation % 180 else {}
     return {"rotation": rotation, **turned}
 
 
-def _candidates(
+def _poster_candidates(
     container: InputContainer, video: VideoStream, duration: float | None
 ) -> Iterator[VideoFrame]:
-    """Frames from several moments, and the first one where a moment cannot be reached."""
-    for part in POSTER_AT:
+    """Frames at several times; the first frame if a time cannot be reached."""
+    for part in POSTER_POSITIONS:
         wanted = (duration or 0.0) * part
         try:
-            if part != POSTER_AT[0] or wanted:
+            if part != POSTER_POSITIONS[0] or wanted:
                 container.seek(int(wanted * av.time_base))
             frame = _frame_at(container, video, wanted)
         except MEDIA_ERRORS:
@@ -169,7 +169,7 @@ def _candidates(
 
 
 def _frame_at(container: InputContainer, video: VideoStream, wanted: float) -> VideoFrame | None:
-    """The first frame from that second on, or the last one before that is not too far from the key frame."""
+    """The first frame at or after that second, or the last one decoded within the limit."""
     found = None
     try:
         for number, frame in enumerate(container.decode(video)):
@@ -182,8 +182,8 @@ def _frame_at(container: InputContainer, video: VideoStream, wanted: float) -> V
     return found
 
 
-def _shrunk(frame: VideoFrame, video: VideoStream) -> Image.Image:
-    """Upright, POSTER_WIDTH wide unless that makes it too tall."""
+def _scaled(frame: VideoFrame, video: VideoStream) -> Image.Image:
+    """Upright and POSTER_WIDTH wide, or less if it would be too tall."""
     rotation = frame.rotation
     width, height = square_pixel_size((frame.width, frame.height), video)
     shown_width, shown_height = (height, width) if rotation % 180 else (width, height)
@@ -195,4 +195,4 @@ def _shrunk(frame: VideoFrame, video: VideoStream) -> Image.Image:
 
 if __name__ == "__main__":
     main()
-    os._exit(0)  # all is said, and the interpreter's teardown takes as long as the poster
+    os._exit(0)  # the interpreter's teardown would take as long as the poster

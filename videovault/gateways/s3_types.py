@@ -1,4 +1,4 @@
-"""What S3 is told of objects and uploads, and what it says of them."""
+"""Types for objects, uploads and versions in S3."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Description:
-    """What S3 is told about an object beside its bytes; ``disposition`` is a header, none if empty."""
+    """An object's headers and metadata; an empty ``disposition`` is not sent."""
 
     content_type: str
     disposition: str = ""
@@ -17,10 +17,9 @@ class Description:
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """What S3 says of an object; ``size`` in bytes, names in ``metadata`` in lower case.
+    """An object in S3; names in ``metadata`` are lower case.
 
-    ``crc32`` is that of the whole object, None where the store does not know it; ``disposition`` is empty where none
-    is kept.
+    ``crc32`` is that of the whole object, None if the store does not provide it.
     """
 
     size: int
@@ -37,7 +36,7 @@ class ObjectInfo:
 
 @dataclass(frozen=True)
 class Part:
-    """A part that S3 has taken."""
+    """A part that S3 has received."""
 
     number: int
     size: int
@@ -45,7 +44,7 @@ class Part:
 
 
 class SentPart(Protocol):
-    """What is known of a part by whoever sent it."""
+    """A part as its sender knows it."""
 
     @property
     def number(self) -> int: ...
@@ -66,7 +65,7 @@ class Upload:
 
 @dataclass(frozen=True)
 class Listed:
-    """An object as a listing tells of it; ``size`` in bytes."""
+    """An object as listed."""
 
     key: str
     size: int
@@ -76,7 +75,7 @@ class Listed:
 
 @dataclass(frozen=True)
 class Version:
-    """A version of an object in a versioned bucket, or the mark of its deletion, which has no bytes."""
+    """A version of an object in a versioned bucket, or a delete marker, which has no bytes."""
 
     key: str
     version_id: str
@@ -88,16 +87,16 @@ class Version:
 
 @dataclass(frozen=True)
 class KeptVersions:
-    """Versions that could not be deleted; ``count`` is 0 where they could not even be listed, ``why`` for admins."""
+    """Versions that could not be deleted; ``count`` is 0 if they could not be listed. ``why`` is for admins."""
 
     count: int
     why: str
 
     def __str__(self) -> str:
         what = f"{self.count:,} earlier versions" if self.count > 1 else "An earlier version"
-        stays, them = ("stays", "it") if self.count == 1 else ("stay", "them")
+        verb, them = ("stays", "it") if self.count == 1 else ("stay", "them")
         locked = any(word in self.why.lower() for word in ("object lock", "retention", "legal hold", "worm"))
         why = f"the bucket locks {them} for a time" if locked else f"S3 does not let VideoVault delete {them}"
         return (
-            f"{what if self.count else 'Earlier versions'} of the deleted files {stays} in the bucket: {why}."
+            f"{what if self.count else 'Earlier versions'} of the deleted files {verb} in the bucket: {why}."
         )

@@ -1,6 +1,6 @@
-"""A child process for a stranger's video, which has neither network nor files: it asks for bytes through a pipe.
+"""Run a sandboxed child process for an untrusted video, without network and files: it requests bytes by a pipe.
 
-This side fetches them by presigned URL. What the child says is checked like any stranger's words.
+The parent fetches them by presigned URL. The child's messages are untrusted.
 """
 
 import os
@@ -14,63 +14,63 @@ from contextlib import contextmanager, suppress
 from typing import IO, Any, cast
 
 from videovault import untrusted_json
-from videovault.gateways.object_reader import ObjectReader, ObjectReadFailed
+from videovault.gateways.object_reader import ObjectReader
 
 MAX_READ_BYTES = 1024**2
-MAX_MESSAGE_BYTES = 1024**2  # a poster of 640 pixels has some ten KiB
+MAX_MESSAGE_BYTES = 1024**2  # a poster of 640 pixels takes tens of KiB
 CHECK_SECONDS = 1.0
 LENGTH = struct.Struct("!i")
 OnMessage = Callable[[dict[str, Any]], None]
 
 
 class ChildFailed(Exception):
-    """The child did not keep to what was agreed, or to its time."""
+    """The child broke the protocol or its deadline."""
 
 
 def run_child(
     argv: Sequence[str],
     source: ObjectReader,
     until: float,
-    heard: OnMessage,
+    on_message: OnMessage,
     check: Callable[[], object] = lambda: None,
 ) -> None:
-    """Run a module of ours with these arguments until it has nothing more to say, at most ``until`` (time.monotonic).
+    """Run one of our modules with these arguments until it ends, at most ``until`` (time.monotonic).
 
-    It is given the bytes of ``source``; all else that it says goes to ``heard``, which raises ValueError, TypeError,
-    KeyError or AttributeError for nonsense. ``check`` is called about every second and may raise. Raises ChildFailed,
-    RangesFailed, OSError.
+    Its read requests are answered from ``source``. Other messages go to ``on_message``, which raises ValueError,
+    TypeError, KeyError or AttributeError for invalid ones. ``check`` is called about every second and may raise.
+    Raises ChildFailed, ObjectReadFailed, OSError.
     """
     with _child(argv) as child:
         for line in _lines(cast("IO[bytes]", child.stdout), until, check):
             try:
-                said = untrusted_json.loads(line)
-                if "read" in said:
-                    _answer(child, source, *said["read"], until=until)
+                message = untrusted_json.loads(line)
+                if "read" in message:
+                    _send_bytes(child, source, *message["read"], until=until)
                 else:
-                    heard(said)
+                    on_message(message)
             except (
                 ValueError,
                 TypeError,
                 KeyError,
                 AttributeError,
             ) as error:  # ValidationError is a ValueError
-                raise ChildFailed(f"it said nonsense: {type(error).__name__}") from error
+                raise ChildFailed(f"it sent an invalid message: {type(error).__name__}") from error
 
 
-def _answer(
+def _send_bytes(
     child: "subprocess.Popen[bytes]", source: ObjectReader, start: int, count: int, *, until: float
 ) -> None:
     if not (0 <= int(start) < 2**63 and 0 < int(count) <= MAX_READ_BYTES):
-        raise ChildFailed("it asked for bytes that cannot be")
+        raise ChildFailed("it requested an invalid range")
     data = source.read(int(start), int(count))
-    left = memoryview(LENGTH.pack(len(data)) + data)
+    remaining = memoryview(LENGTH.pack(len(data)) + data)
     pipe = cast("IO[bytes]", child.stdin).fileno()
     with selectors.DefaultSelector() as selector:
         selector.register(pipe, selectors.EVENT_WRITE)
-        while left:
+        while remaining:
             if not selector.select(max(0.0, until - time.monotonic())):
-                raise ChildFailed("it does not take what it asked for")
-            left = left[os.write(pipe, left) :]
+                raise ChildFailed("it does not read what it requested")
+            remaining = remaining[os.write(pipe, remaining) :]
 
 
 def _lines(pipe: IO[bytes], until: float, check: Callable[[], object]) -> Iterator[bytes]:
@@ -94,13 +94,13 @@ def _lines(pipe: IO[bytes], until: float, check: Callable[[], object]) -> Iterat
                 del received[: end + 1]
                 searched = 0
             if len(received) > MAX_MESSAGE_BYTES:
-                raise ChildFailed("it said too much")
+                raise ChildFailed("its message is too long")
     raise ChildFailed("it took too long")
 
 
 @contextmanager
 def _child(argv: Sequence[str]) -> Iterator["subprocess.Popen[bytes]"]:
-    """The child process, which ends with the block."""
+    """A child process that is killed at the end of the block."""
     child = subprocess.Popen(  # noqa: S603 - our own module
         [sys.executable, "-m", *argv],
         stdin=subprocess.PIPE,
@@ -108,20 +108,17 @@ def _child(argv: Sequence[str]) -> Iterator["subprocess.Popen[bytes]"]:
         stderr=subprocess.DEVNULL,
         env=_environment(),
     )
-    os.set_blocking(cast("IO[bytes]", child.stdin).fileno(), False)  # it may never read
+    os.set_blocking(cast("IO[bytes]", child.stdin).fileno(), False)  # the child may never read
     try:
         yield child
     finally:
         child.kill()
         child.wait()
         for pipe in (child.stdin, child.stdout):
-            with suppress(OSError):  # what was written last may not have been taken
+            with suppress(OSError):  # the last bytes may be unread
                 cast("IO[bytes]", pipe).close()
 
 
 def _environment() -> dict[str, str]:
-    """Nothing of ours but where Python finds its modules: the child needs no secrets."""
+    """Only the paths of Python's modules: the child needs no secrets."""
     return {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-
-
-__all__ = ["ChildFailed", "ObjectReadFailed", "run_child"]

@@ -1,6 +1,6 @@
-"""What children share that look at or convert a stranger's video: they confine themselves, then ask the parent for bytes.
+"""Shared code of the sandboxed children: they confine themselves, then request bytes from the parent.
 
-They say lines of JSON. ``{"read": [start, count]}`` is answered by a length and so many bytes.
+They send lines of JSON. The parent answers ``{"read": [start, count]}`` with a length and that many bytes.
 """
 
 import importlib
@@ -32,54 +32,45 @@ LIMITS = {
     resource.RLIMIT_FSIZE: 0,
     resource.RLIMIT_CORE: 0,
     resource.RLIMIT_NPROC: 0,
-    # Standard input, output and error are open; nothing else ever will be, no file, no connection.
+    # Standard input, output and error are open; no file or connection can be opened.
     resource.RLIMIT_NOFILE: 3,
 }
-# FFmpeg's playlists and concatenations can name files and other hosts. No protocol has this name.
+# FFmpeg's playlists and concatenations can name files and other hosts. No protocol is called "none".
 NO_PROTOCOLS = {"protocol_whitelist": "none"}
 SKIPPED_MODULES = {"av.__main__", "av.datasets"}
 MEDIA_ERRORS = (av.FFmpegError, MemoryError, ValueError, OSError)
 
 
 def preload_modules() -> None:
-    """Import what PyAV and Pillow would import when they need it: then no file can be opened any more."""
+    """Import what PyAV and Pillow import lazily, since no file can be opened later."""
     for module in pkgutil.walk_packages(av.__path__, "av."):
         if module.name not in SKIPPED_MODULES:
             importlib.import_module(module.name)
-    importlib.import_module("PIL.WebPImagePlugin")  # or Pillow would import all its formats to find this one
+    importlib.import_module("PIL.WebPImagePlugin")  # otherwise Pillow would import all its formats
     encode_webp(Image.new("RGB", (1, 1)))
 
 
 def confine(limits: Mapping[int, int] = LIMITS) -> None:
-    """Give up for good what looking at a video does not need."""
+    """Irrevocably drop the rights that probing and converting do not need."""
     for limit, value in limits.items():
         try:
             resource.setrlimit(limit, (value, value))
         except (ValueError, OSError):
             if sys.platform == "linux":
-                raise  # macOS knows some limits by name only
+                raise  # macOS does not support all limits
 
 
-def send_message(what: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(what) + "\n")
+def send_message(message: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
     sys.stdout.flush()
 
 
-class ParentFile:
-    """The video as FFmpeg reads files, or ``spans`` of it as if they were one file; the blocks used last are kept."""
+class Seekable:
+    """The position of a file object for FFmpeg."""
 
-    def __init__(self, size: int, spans: Sequence[Span] | None = None) -> None:
-        self._spans = [(0, size)] if spans is None else list(spans)
-        self._size = sum(end - start for start, end in self._spans)
+    def __init__(self, size: int = 0) -> None:
+        self._size = size
         self._at = 0
-        self._blocks: OrderedDict[int, bytes] = OrderedDict()
-
-    def read(self, count: int) -> bytes:
-        start, left = self._place()
-        number, offset = divmod(start, BLOCK_BYTES)
-        data = self._block(number)[offset : offset + min(count, left)] if left > 0 else b""
-        self._at += len(data)
-        return data
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
@@ -89,8 +80,24 @@ class ParentFile:
     def tell(self) -> int:
         return self._at
 
-    def _place(self) -> tuple[int, int]:
-        """Where in the video the next byte is, and how many follow in its span."""
+
+class ParentFile(Seekable):
+    """A file object for FFmpeg over the video, or over ``spans`` of it joined; caches the last blocks."""
+
+    def __init__(self, size: int, spans: Sequence[Span] | None = None) -> None:
+        self._spans = [(0, size)] if spans is None else list(spans)
+        super().__init__(sum(end - start for start, end in self._spans))
+        self._blocks: OrderedDict[int, bytes] = OrderedDict()
+
+    def read(self, count: int) -> bytes:
+        start, left = self._locate()
+        number, offset = divmod(start, BLOCK_BYTES)
+        data = self._block(number)[offset : offset + min(count, left)] if left > 0 else b""
+        self._at += len(data)
+        return data
+
+    def _locate(self) -> tuple[int, int]:
+        """The offset of the next byte in the video, and how many bytes are left in its span."""
         at = self._at
         for start, end in self._spans:
             if at < end - start:
@@ -108,7 +115,7 @@ class ParentFile:
 
 
 def request_bytes(start: int, count: int) -> bytes:
-    """Bytes of the video from the parent. Ends the process when the parent has left."""
+    """Request bytes of the video from the parent. Exits when the parent has ended."""
     send_message({"read": [start, count]})
     head = sys.stdin.buffer.read(LENGTH.size)
     if len(head) < LENGTH.size:
@@ -117,7 +124,7 @@ def request_bytes(start: int, count: int) -> bytes:
 
 
 def main_video_stream(container: InputContainer) -> VideoStream | None:
-    """The stream that moves: a cover picture is none."""
+    """The first video stream that is not a cover picture."""
     moving = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     return moving[0] if moving else None
 

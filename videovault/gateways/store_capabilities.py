@@ -1,4 +1,4 @@
-"""What a store can do, learned once and kept: checksums for each call, metadata, tags, listing uploads, versions."""
+"""Capabilities of a store, probed once and remembered: checksums per call, metadata, tags, upload lists, versions."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -9,9 +9,9 @@ from enum import StrEnum
 from threading import Lock
 from typing import Any, Protocol
 
-# A store may learn what it could not do: what it refused is tried again after so long.
+# Rejected features are tried again after this time, since a store may gain them.
 RECHECK_AFTER = timedelta(days=30)
-# Other processes write what they learned into the same place.
+# Other processes write to the same memory.
 RELOAD_SECONDS = 60.0
 
 
@@ -28,7 +28,7 @@ class S3Call(StrEnum):
 
 
 class Checksum(StrEnum):
-    """How a call is proven to the store, the best first."""
+    """The checksum that a call sends, best first."""
 
     CRC32 = "CRC-32"
     MD5 = "MD5"
@@ -36,7 +36,7 @@ class Checksum(StrEnum):
 
 
 class Feature(StrEnum):
-    """What else a store may or may not do."""
+    """Other optional features of a store."""
 
     METADATA = "metadata"
     TAGGING = "tagging"
@@ -45,7 +45,7 @@ class Feature(StrEnum):
     DELETE_VERSIONS = "deleting versions"
 
 
-# What is assumed of a store that nothing is known of.
+# Of an unknown store.
 ASSUMED = {
     Feature.METADATA: True,
     Feature.TAGGING: True,
@@ -53,14 +53,14 @@ ASSUMED = {
     Feature.VERSIONED: False,
     Feature.DELETE_VERSIONS: True,
 }
-# What shows itself when it is tried. The others stay: objects without metadata must not look swapped after a month.
+# Trying these shows whether they work. The others stay: objects without metadata must not look swapped after a month.
 RECHECKED = {*S3Call, Feature.TAGGING, Feature.LIST_UPLOADS}
 WITH_MD5 = {S3Call.PUT, S3Call.PART}
 
 
 @dataclass(frozen=True)
 class Fact:
-    """``value`` is one of ``Sums`` for a call, ``yes`` or ``no`` for a feature; ``why`` in the store's words."""
+    """``value`` is a ``Checksum`` for a call, ``yes`` or ``no`` for a feature; ``why`` is the store's message."""
 
     value: str
     at: datetime
@@ -75,7 +75,7 @@ Facts = dict[str, Fact]
 
 
 class Memory(Protocol):
-    """Keeps what was learned beyond this process. Neither call raises."""
+    """Stores facts beyond this process. Neither call raises."""
 
     def load(self, store: str) -> Facts: ...
 
@@ -90,51 +90,51 @@ class NoMemory:
         return {}
 
     def save(self, store: str, facts: Facts) -> None:
-        """Nothing is kept."""
+        """Do nothing."""
 
 
 @dataclass
-class _Chosen:
+class _Current:
     memory: Memory
 
 
-_chosen = _Chosen(NoMemory())
+_current = _Current(NoMemory())
 
 
 def use_memory(memory: Memory) -> None:
-    """Where all stores' capabilities are kept from now on."""
-    _chosen.memory = memory
+    """Store the capabilities of all stores in ``memory`` from now on."""
+    _current.memory = memory
 
 
 @contextmanager
 def without_memory() -> Iterator[None]:
-    """While the block runs, the database is left alone, which is about to be replaced."""
-    before, _chosen.memory = _chosen.memory, NoMemory()
+    """Do not use the database inside the block, since it is about to be replaced."""
+    before, _current.memory = _current.memory, NoMemory()
     try:
         yield
     finally:
-        _chosen.memory = before
+        _current.memory = before
 
 
 class Capabilities:
-    """Of one bucket on one store, shared by all threads. Everything is assumed to work until it was refused."""
+    """The capabilities of one bucket, shared by all threads. Features are assumed to work until rejected."""
 
     def __init__(self, store: str, fixed: Mapping[str, str] | None = None) -> None:
-        """``fixed`` are facts that nothing changes, of a store that is known."""
+        """``fixed`` are constant facts of a known store."""
         self._store = store
         self._fixed = {name: Fact.now(value) for name, value in (fixed or {}).items()}
         self._facts: Facts = {}
         self._lock = Lock()
         self._loaded_at: float | None = None
 
-    def sums(self, call: S3Call) -> Checksum:
-        """What a call is to carry. The three calls of a multipart upload agree with each other."""
-        chosen = self._sums(call)
-        if call is S3Call.CREATE and self._sums(S3Call.PART) is not Checksum.CRC32:
+    def checksum_for(self, call: S3Call) -> Checksum:
+        """The checksum that a call should send. The three calls of a multipart upload have to match."""
+        chosen = self._known_checksum(call)
+        if call is S3Call.CREATE and self._known_checksum(S3Call.PART) is not Checksum.CRC32:
             return Checksum.NONE
-        if call is S3Call.PART and self._sums(S3Call.CREATE) is not Checksum.CRC32:
+        if call is S3Call.PART and self._known_checksum(S3Call.CREATE) is not Checksum.CRC32:
             return max(chosen, Checksum.MD5, key=list(Checksum).index)
-        if call is S3Call.COMPLETE and self.sums(S3Call.PART) is not Checksum.CRC32:
+        if call is S3Call.COMPLETE and self.checksum_for(S3Call.PART) is not Checksum.CRC32:
             return Checksum.NONE
         return chosen
 
@@ -147,26 +147,26 @@ class Capabilities:
 
     @property
     def facts(self) -> Facts:
-        """All that is known, for display."""
+        """All known facts, for display."""
         return dict(self._known())
 
     def note(self, feature: Feature, *, can: bool, why: str = "") -> None:
-        """Remember one thing that a call has shown."""
+        """Remember one fact that a call has shown."""
         known = self._known().get(feature)
         value = "yes" if can else "no"
         if known is None or (known.value, known.why) != (value, why):
             self.learn({feature: Fact.now(value, why)})
 
     def learn(self, facts: Facts) -> None:
-        """Remember these facts in the place of what was known of the same things, here and in the database."""
+        """Replace known facts, here and in the memory."""
         if self._fixed:
             return
         with self._lock:
             self._facts |= facts
             kept = dict(self._facts)
-        _chosen.memory.save(self._store, kept)
+        _current.memory.save(self._store, kept)
 
-    def _sums(self, call: S3Call) -> Checksum:
+    def _known_checksum(self, call: S3Call) -> Checksum:
         fact = self._known().get(call)
         return Checksum(fact.value) if fact else Checksum.CRC32
 
@@ -178,7 +178,7 @@ class Capabilities:
             if due:
                 self._loaded_at = time.monotonic()
         if due:
-            self._merge(_chosen.memory.load(self._store))
+            self._merge(_current.memory.load(self._store))
         oldest = datetime.now(UTC) - RECHECK_AFTER
         return {
             name: fact
@@ -187,7 +187,7 @@ class Capabilities:
         }
 
     def _merge(self, loaded: Facts) -> None:
-        """The newer of what both know."""
+        """Keep the newer of each fact."""
         with self._lock:
             for name, fact in loaded.items():
                 known = self._facts.get(name)
@@ -200,11 +200,13 @@ def as_json(facts: Facts) -> dict[str, Any]:
 
 
 def from_json(kept: Mapping[str, Any]) -> Facts:
-    """What of it this version understands: another one may have written it."""
+    """The facts that this version understands, since another one may have written them."""
     found: Facts = {}
-    for name, told in kept.items():
+    for name, stored in kept.items():
         try:
-            fact = Fact(str(told["value"]), datetime.fromisoformat(told["at"]), str(told.get("why", "")))
+            fact = Fact(
+                str(stored["value"]), datetime.fromisoformat(stored["at"]), str(stored.get("why", ""))
+            )
         except (KeyError, TypeError, ValueError, AttributeError):
             continue
         fact = fact if fact.at.tzinfo else replace(fact, at=fact.at.replace(tzinfo=UTC))

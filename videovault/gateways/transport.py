@@ -25,6 +25,7 @@ from videovault.gateways.ssrf import AddressGuard, StopCheck
 HEAD_BYTES = 64 * 1024
 KEEP_ALIVE_SECONDS = 15
 MAX_IDLE = 32
+STATUSES_WITHOUT_BODY = (204, 304)  # whatever their Content-Length (RFC 9112, 6.3)
 PIPELINED_RESPONSE_SECONDS = 5.0  # until it must start; not every server supports pipelining
 
 
@@ -255,7 +256,8 @@ class _Exchange:
 
     def body(self, head: h11.Response, release: Release) -> ResponseBody:
         headers = dict(iter(head.headers))
-        if b"content-length" not in headers or b"transfer-encoding" in headers:
+        has_fixed_length = b"content-length" in headers and b"transfer-encoding" not in headers
+        if not has_fixed_length or head.status_code in STATUSES_WITHOUT_BODY:
             return H11Body(self._connection, self._timeout, release, self._parser)
         ends = any(name == b"connection" and b"close" in value.lower() for name, value in head.headers)
         return FixedLengthBody(

@@ -1,4 +1,4 @@
-"""Structured logs, one line an event, each with the id of the request or job it belongs to."""
+"""Structured logs, one line per event, each with the id of its request or job."""
 
 import logging
 import sys
@@ -20,14 +20,14 @@ LIBRARY_LEVELS = {
     "huey": logging.WARNING,
     "alembic": logging.WARNING,
 }
-# Libraries that write their lines by themselves, unless their loggers are told to hand them on.
+# Libraries with their own handlers, which are removed so that their lines propagate.
 SELF_LOGGING_LIBRARIES = ("_granian", "granian.access", "engineio.server", "socketio.server")
 
 
 def configure(log_format: str, level: str, secrets: Iterable[str] = ()) -> None:
-    """Send all logs of this process, the libraries' too, to stderr as ``text`` or ``json``, by a thread of its own.
+    """Write all logs of this process, including those of libraries, to stderr as ``text`` or ``json`` in a thread.
 
-    ``secrets`` are values that appear in none of them, beside all that looks like a secret.
+    ``secrets`` are redacted, beside everything that looks like a secret.
     """
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -59,8 +59,10 @@ def configure(log_format: str, level: str, secrets: Iterable[str] = ()) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
         cache_logger_on_first_use=True,
     )
-    sys.excepthook = _note_uncaught
-    threading.excepthook = lambda told: _note_uncaught(told.exc_type, told.exc_value, told.exc_traceback)
+    sys.excepthook = _log_uncaught
+    threading.excepthook = lambda details: _log_uncaught(
+        details.exc_type, details.exc_value, details.exc_traceback
+    )
 
 
 def _send_all_to(handler: logging.Handler, level: str) -> None:
@@ -77,7 +79,7 @@ def _send_all_to(handler: logging.Handler, level: str) -> None:
 
 
 def flush() -> None:
-    """Wait until what this process has logged so far is written, for a few seconds at most."""
+    """Wait a few seconds at most until all lines so far are written."""
     for handler in logging.getLogger().handlers:
         handler.flush()
 
@@ -89,30 +91,30 @@ def get(name: str) -> FilteringBoundLogger:
 
 @contextmanager
 def context(**ids: str) -> Iterator[None]:
-    """Every line logged inside carries these ids, such as ``request_id`` or ``video_id``."""
+    """Add these ids, such as ``request_id`` or ``video_id``, to every line inside the block."""
     with structlog.contextvars.bound_contextvars(**ids):
         yield
 
 
 def bind_client_ip(address: str) -> None:
-    """From here on every line and every event of this task names this client address."""
+    """Add this client address to all further lines and events of this task."""
     structlog.contextvars.bind_contextvars(client_ip=address)
 
 
 def client_ip() -> str:
-    """The client address of the request or page event that is being served; empty for the machine's own work."""
+    """The client address of the current request or page event; empty for background work."""
     return str(structlog.contextvars.get_contextvars().get("client_ip", ""))
 
 
 def refused(what: str, **more: object) -> None:
-    """The line that fail2ban reads: its wording is documented in docs/fail2ban.md and must not change."""
+    """Log the line that fail2ban reads. Its format is documented in docs/fail2ban.md and must not change."""
     get("videovault.audit").warning(f"{what} refused from {client_ip() or 'unknown'}", **more)
 
 
-def _note_uncaught(
+def _log_uncaught(
     kind: type[BaseException], error: BaseException | None, trace: TracebackType | None
 ) -> None:
-    """An exception that ends a thread or the process is a line like any other, else it would show all it knows."""
+    """Log an uncaught exception as a redacted line, since Python's own output would show secrets."""
     if issubclass(kind, KeyboardInterrupt | SystemExit):
         return
     get(__name__).critical("uncaught exception", exc_info=(kind, error, trace))

@@ -1,20 +1,20 @@
-"""One log line when a limit begins to apply to a client, and not one for each refusal."""
+"""Limit repeated log lines that clients can cause at any rate."""
 
 import threading
 import time
 from collections.abc import Callable
-from threading import Lock
 
 from videovault import logs
 
-QUIET_SECONDS = 600.0  # until the same limit is logged again for the same address
-MAX_LINES = 100  # in that time, however many addresses there are
+QUIET_SECONDS = 600.0  # until the same limit is logged again for an address
+MAX_LINES = 100  # in that time, for all addresses together
+MAX_KEYS = 1000
 
 log = logs.get(__name__)
 
 
 class LimitLog:
-    """Usable from any thread; keeps at most ``MOST_LINES`` entries."""
+    """Logs when a limit starts to apply to a client, but not each rejection. Thread-safe, at most ``MAX_LINES`` entries."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -22,7 +22,7 @@ class LimitLog:
         self._until = 0.0
 
     def note(self, limit: str, address: str) -> None:
-        """``address`` is the client's, or its network's; empty if unknown."""
+        """``address`` is the client's or its network; empty if unknown."""
         with self._lock:
             if time.monotonic() >= self._until:
                 self._logged, self._until = set(), time.monotonic() + QUIET_SECONDS
@@ -32,19 +32,14 @@ class LimitLog:
         log.warning("limit reached", limit=limit, address=address)
 
 
-# What may be logged in full once in a while only, since people from outside can cause it as often as they like.
-
-MAX_KEYS = 1000
-
-
 class OncePerInterval:
-    """Tells for each key whether ``seconds`` have passed since it was due the last time."""
+    """Whether a key is due, at most once in ``seconds``. Thread-safe, at most ``MAX_KEYS`` entries."""
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
         self._clock = clock
-        self._last: dict[str, float] = {}  # the latest last
-        self._lock = Lock()
+        self._last: dict[str, float] = {}  # oldest first
+        self._lock = threading.Lock()
 
     def is_due(self, key: str) -> bool:
         now = self._clock()

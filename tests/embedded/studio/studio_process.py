@@ -1,4 +1,4 @@
-"""The studio as a real process, and somebody to be called back."""
+"""The studio as a real process, and a receiver of its callbacks."""
 
 import json
 import os
@@ -9,18 +9,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from socket import create_server
 from threading import Thread
 from typing import Any
 
 import httpx
 
+from tests.support.app import free_port
 from tests.support.waiting import HANG_SECONDS, eventually
 from videovault.gateways.studio import KEY_VARIABLE, bearer_header
 
 KEY = "the-key-of-these-tests"
 SHOWN = bearer_header(KEY)
-# Few words, hence the shortest video there is.
+# Few words, for the shortest possible video.
 VIDEO = {
     "hook": "Good coffee",
     "body": "is no secret.",
@@ -45,16 +45,14 @@ class Studio:
     def post(
         self, path: str, timeout: float = 30, headers: Mapping[str, str] | None = None, **body: Any
     ) -> httpx.Response:
-        """As those who know the key do."""
+        """With the key."""
         return httpx.post(f"{self.url}{path}", headers={**SHOWN, **(headers or {})}, timeout=timeout, **body)
 
 
 @contextmanager
 def running_studio(data_dir: Path, *options: str, key: str = KEY, port: int = 0) -> Iterator[Studio]:
-    """Started on a free port if none is given, and stopped at the end."""
-    if not port:
-        with create_server(("127.0.0.1", 0)) as free:
-            port = int(free.getsockname()[1])
+    """Runs inside the block, on a free port if none is given."""
+    port = port or free_port()
     command = [sys.executable, "-m", "videovault.embedded.studio"]
     arguments = [*command, "--port", str(port), "--data-dir", str(data_dir), *options]
     process = subprocess.Popen(arguments, env={**os.environ, KEY_VARIABLE: key})
@@ -77,28 +75,28 @@ def _answers(running: Studio) -> bool:
 
 @dataclass
 class CallbackReceiver:
-    """Takes callbacks: ``statuses`` are answered in turn, then 200; ``news`` is what was reported."""
+    """Receives callbacks: answers ``statuses`` in turn, then 200; ``bodies`` are what it received."""
 
     url: str
     statuses: list[int] = field(default_factory=list)
-    news: list[dict[str, Any]] = field(default_factory=list)
+    bodies: list[dict[str, Any]] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)
 
     def order(self, **changes: str) -> dict[str, str]:
-        """A video to be reported here."""
+        """A video whose callback comes here."""
         return {**VIDEO, "callbackUrl": self.url, "callbackToken": "token-1", **changes}
 
 
 @contextmanager
 def callback_receiver() -> Iterator[CallbackReceiver]:
-    """Listening on loopback for as long as the block lasts."""
+    """Listens on loopback inside the block."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     server.daemon_threads = False
-    server.customer = listening = CallbackReceiver(f"http://127.0.0.1:{server.server_port}/status")  # type: ignore[attr-defined]
+    server.receiver = receiver = CallbackReceiver(f"http://127.0.0.1:{server.server_port}/status")  # type: ignore[attr-defined]
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
-        yield listening
+        yield receiver
     finally:
         server.shutdown()
         server.server_close()
@@ -109,13 +107,13 @@ class _Handler(BaseHTTPRequestHandler):
     server: Any
 
     def do_PUT(self) -> None:
-        listening: CallbackReceiver = self.server.customer
+        receiver: CallbackReceiver = self.server.receiver
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        listening.tokens.append(self.headers["Authorization"])
-        listening.news.append(body)
-        self.send_response(listening.statuses.pop(0) if listening.statuses else 200)
+        receiver.tokens.append(self.headers["Authorization"])
+        receiver.bodies.append(body)
+        self.send_response(receiver.statuses.pop(0) if receiver.statuses else 200)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
     def log_message(self, *_arguments: object) -> None:
-        """Tests are quiet."""
+        """Nothing on stderr."""

@@ -1,4 +1,4 @@
-"""What another process of this machine gets from the studio's port: nothing, whatever it sends there."""
+"""Another process of this machine gets nothing from the studio's port."""
 
 import hashlib
 import json
@@ -26,7 +26,7 @@ KEYED = f"Authorization: Bearer {KEY}"
 
 @dataclass(frozen=True)
 class Victim:
-    """A studio that reports to ``owner``; what it keeps is in ``folder``."""
+    """A studio that calls ``owner`` back; its data is in ``folder``."""
 
     studio: Studio
     owner: CallbackReceiver
@@ -37,7 +37,7 @@ class Victim:
         return f"127.0.0.1:{self.studio.port}"
 
     def raw(self, method: str, path: str, *headers: str, body: bytes = b"") -> int:
-        """The status of the answer to just these bytes; Content-Length and Connection are added."""
+        """The status of the response to exactly these bytes; Content-Length and Connection are added."""
         lines = [f"{method} {path} HTTP/1.1", *headers, f"Content-Length: {len(body)}", "Connection: close"]
         with socket.create_connection(("127.0.0.1", self.studio.port), timeout=30) as wire:
             wire.sendall("\r\n".join([*lines, "", ""]).encode() + body)
@@ -86,33 +86,31 @@ def test_nothing_is_done_without_the_key(victim: Victim, method: str, path: str,
     ],
 )
 @pytest.mark.parametrize("path", ["/video", "/healthz", "/files/a.mp4"])
-def test_a_name_that_was_turned_to_this_machine_leads_nowhere(
-    victim: Victim, hosts: list[str], path: str
-) -> None:
-    """DNS rebinding: the browser sends the attacker's name. More than one Host is refused by the server already."""
+def test_another_host_name_is_refused(victim: Victim, hosts: list[str], path: str) -> None:
+    """DNS rebinding: the browser sends the attacker's name. The server itself refuses several Host headers."""
     named = [host.format(host=victim.host, port=victim.studio.port) for host in hosts]
     before = victim.jobs()
     assert victim.raw("POST", path, *named, KEYED, body=ORDER) in (400, 421)
     assert victim.jobs() == before
 
 
-def test_no_other_address_than_our_own_is_called_back(victim: Victim) -> None:
+def test_only_the_configured_address_is_called_back(victim: Victim) -> None:
     with callback_receiver() as attacker:
         order = attacker.order(videoId="video_of_attack")
         assert victim.studio.post("/video", json=order).status_code == 200
-        eventually(lambda: any(news["videoId"] == "video_of_attack" for news in victim.owner.news))
-        assert attacker.news == []
+        eventually(lambda: any(body["videoId"] == "video_of_attack" for body in victim.owner.bodies))
+        assert attacker.bodies == []
 
 
-def test_a_file_cannot_be_found_by_what_is_known_of_its_order(victim: Victim) -> None:
+def test_the_address_of_a_file_cannot_be_guessed_from_its_request(victim: Victim) -> None:
     order, key = victim.owner.order(videoId="video_2"), "video_2:1"
     answer = victim.studio.post("/video", json=order, headers={"Idempotency-Key": key}).json()
     assert answer["status"] == "processing"
-    eventually(lambda: any(news["videoId"] == "video_2" for news in victim.owner.news))
+    eventually(lambda: any(body["videoId"] == "video_2" for body in victim.owner.bodies))
     (path,) = {
-        news["videoUrl"].removeprefix(victim.studio.url)
-        for news in victim.owner.news
-        if news["videoId"] == "video_2"
+        body["videoUrl"].removeprefix(victim.studio.url)
+        for body in victim.owner.bodies
+        if body["videoId"] == "video_2"
     }
     digest = hashlib.sha256(key.encode()).hexdigest()
     guesses = [f"/files/good-coffee-{digest[:8]}.mp4", "/files/good-coffee.mp4", "/files/", "/files/../files"]

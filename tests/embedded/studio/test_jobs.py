@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from videovault.embedded.studio.jobs import KEPT_SECONDS, JobStore, new_job
+from videovault.embedded.studio.jobs import RETENTION_SECONDS, JobStore, new_job
 from videovault.embedded.studio.requests import VideoRequest
 from videovault.gateways.studio import file_code
 
@@ -21,19 +21,19 @@ def store(tmp_path: Path) -> JobStore:
     return JobStore(tmp_path / "studio")
 
 
-def test_a_job_comes_back_as_it_was_saved(store: JobStore) -> None:
+def test_a_saved_job_can_be_read(store: JobStore) -> None:
     job = new_job(ORDER, "video_1:1", 3, CODE)
     store.save(job)
     assert store.get(job.id) == job
 
 
-def test_the_same_key_is_the_same_job_and_no_key_is_always_another() -> None:
+def test_the_job_id_depends_on_the_key_or_is_random() -> None:
     assert new_job(ORDER, "k", 0, CODE).id == new_job(ORDER, "k", 0, CODE).id
     assert new_job(ORDER, "", 0, CODE).id != new_job(ORDER, "", 0, CODE).id
 
 
 @pytest.mark.parametrize("hook", ["Hello, World!", "../../etc/passwd", "مرحبا", "x" * 500, "-.-"])
-def test_file_names_are_plain_whatever_the_hook(hook: str) -> None:
+def test_file_names_are_plain_for_any_hook(hook: str) -> None:
     name = new_job(ORDER.model_copy(update={"hook": hook}), "k", 0, CODE).file_name
     assert name == Path(name).name
     assert name.isascii()
@@ -58,22 +58,22 @@ def test_unfinished_jobs_come_oldest_first_without_the_reported_ones(store: JobS
     assert list(store.unfinished()) == [old, new]
 
 
-def test_a_damaged_job_is_no_job(store: JobStore, tmp_path: Path) -> None:
+def test_a_damaged_job_is_ignored(store: JobStore, tmp_path: Path) -> None:
     (tmp_path / "studio" / "jobs" / f"{'a' * 24}.json").write_text("{")
     assert store.get("a" * 24) is None
     assert list(store.unfinished()) == []
 
 
 @pytest.mark.parametrize("identity", ["", "nothing", "../jobs", "A" * 24])
-def test_what_is_no_job_id_finds_nothing(store: JobStore, identity: str) -> None:
+def test_an_invalid_job_id_finds_nothing(store: JobStore, identity: str) -> None:
     assert store.get(identity) is None
 
 
-def test_after_a_day_videos_and_jobs_are_gone(store: JobStore) -> None:
+def test_videos_and_jobs_are_deleted_after_a_day(store: JobStore) -> None:
     old, new = store.files / "old.mp4", store.files / "new.mp4"
     for path in (old, new):
         path.write_bytes(b"x")
-    long_ago = time.time() - KEPT_SECONDS - 60
+    long_ago = time.time() - RETENTION_SECONDS - 60
     os.utime(old, (long_ago, long_ago))
     store.delete_old()
     assert [path.name for path in store.files.iterdir()] == ["new.mp4"]

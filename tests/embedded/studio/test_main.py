@@ -1,4 +1,4 @@
-"""The studio as the supervisor runs it: a process with a port."""
+"""The studio as a process with a port, as the supervisor runs it."""
 
 import io
 import json
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.process
 
 @dataclass(frozen=True)
 class Rendered:
-    """A video that a studio in direct mode has made."""
+    """A video rendered by a studio in direct mode."""
 
     studio: Studio
     url: str
@@ -64,14 +64,14 @@ def test_direct_mode_answers_with_a_playable_video(rendered: Rendered) -> None:
     assert re.fullmatch(rf"{rendered.studio.url}/files/[0-9a-f]{{48}}/good-coffee\.mp4", rendered.url)
 
 
-def test_the_same_key_renders_nothing_anew(rendered: Rendered) -> None:
+def test_the_same_key_is_rendered_once(rendered: Rendered) -> None:
     headers = {"Idempotency-Key": "v:1"}
     again = rendered.studio.post("/video", json={**VIDEO, "hook": "Other"}, headers=headers)
     assert again.json() == {"status": "ready", "videoUrl": rendered.url}
     assert len(list(rendered.files.iterdir())) == 1
 
 
-def test_a_file_says_what_it_is(rendered: Rendered) -> None:
+def test_a_file_has_the_usual_headers(rendered: Rendered) -> None:
     head = httpx.head(rendered.url)
     assert head.status_code == 200
     assert head.headers["content-type"] == "video/mp4"
@@ -82,11 +82,11 @@ def test_a_file_says_what_it_is(rendered: Rendered) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wish", "first", "last"), [("0-99", 0, 99), ("100-", 100, -1), ("-7", -7, -1), ("5-99999999", 5, -1)]
+    ("range_", "first", "last"), [("0-99", 0, 99), ("100-", 100, -1), ("-7", -7, -1), ("5-99999999", 5, -1)]
 )
-def test_a_range_is_served_as_asked(rendered: Rendered, wish: str, first: int, last: int) -> None:
+def test_a_range_is_served(rendered: Rendered, range_: str, first: int, last: int) -> None:
     size = len(rendered.content)
-    answer = httpx.get(rendered.url, headers={"Range": f"bytes={wish}"})
+    answer = httpx.get(rendered.url, headers={"Range": f"bytes={range_}"})
     start, end = first % size, last % size
     assert answer.status_code == 206
     assert answer.headers["content-range"] == f"bytes {start}-{end}/{size}"
@@ -100,7 +100,7 @@ def test_a_range_of_another_version_gets_the_whole_file(rendered: Rendered) -> N
     assert (other.status_code, other.content) == (200, rendered.content)
 
 
-def test_a_range_behind_the_end_is_refused(rendered: Rendered) -> None:
+def test_a_range_beyond_the_end_is_refused(rendered: Rendered) -> None:
     size = len(rendered.content)
     answer = httpx.get(rendered.url, headers={"Range": f"bytes={size}-"})
     assert answer.status_code == 416
@@ -108,7 +108,7 @@ def test_a_range_behind_the_end_is_refused(rendered: Rendered) -> None:
 
 
 @pytest.mark.parametrize("known", ["{etag}", "W/{etag}", '"x", {etag}', "*"])
-def test_a_known_file_is_not_sent_again(rendered: Rendered, known: str) -> None:
+def test_a_cached_file_is_not_sent_again(rendered: Rendered, known: str) -> None:
     answer = httpx.get(rendered.url, headers={"If-None-Match": known.format(etag=rendered.etag)})
     assert (answer.status_code, answer.content) == (304, b"")
     assert answer.headers["etag"] == rendered.etag
@@ -118,7 +118,7 @@ def test_a_known_file_is_not_sent_again(rendered: Rendered, known: str) -> None:
     "path",
     ["/files/none.mp4", "/files/..%2Fjobs", "/files/%2Fetc%2Fpasswd", "/files/.", "/nothing", "/status/none"],
 )
-def test_there_is_nothing_else_to_fetch(rendered: Rendered, path: str) -> None:
+def test_no_other_path_is_served(rendered: Rendered, path: str) -> None:
     answer = httpx.get(f"{rendered.studio.url}{path}", headers=SHOWN)
     assert answer.status_code == 404
     assert answer.json()["status"] == "rejected"
@@ -146,7 +146,7 @@ def test_the_script_webhook_writes_a_script(rendered: Rendered) -> None:
         ("/video", b'"' + b"x" * 1024 * 1024 + b'"', 413),
     ],
 )
-def test_what_cannot_be_made_is_rejected(rendered: Rendered, path: str, body: bytes, status: int) -> None:
+def test_an_invalid_request_is_rejected(rendered: Rendered, path: str, body: bytes, status: int) -> None:
     answer = rendered.studio.post(path, content=body)
     assert answer.status_code == status
     assert answer.json()["status"] == "rejected"
@@ -158,10 +158,10 @@ def test_it_listens_on_one_address_only(rendered: Rendered) -> None:
         caller.connect(("127.0.0.2", rendered.studio.port))
 
 
-def test_callback_mode_answers_at_once_and_reports_later_though_the_studio_was_killed(
+def test_callback_mode_calls_back_later_even_after_the_studio_was_killed(
     tmp_path: Path, caller: CallbackReceiver
 ) -> None:
-    """The customer is out of order at first, and is called again."""
+    """The receiver fails at first, and is called again."""
     caller.statuses = [503]
     with running_studio(tmp_path, "--delay", "3600", "--callback", caller.url) as running:
         headers = {"Idempotency-Key": "v:1"}
@@ -172,13 +172,13 @@ def test_callback_mode_answers_at_once_and_reports_later_though_the_studio_was_k
         running.process.kill()
         running.process.wait()
     (job,) = (tmp_path / "jobs").glob("*.json")
-    job.write_text(json.dumps(json.loads(job.read_bytes()) | {"ready_at": 0}))  # as if the hour were over
+    job.write_text(json.dumps(json.loads(job.read_bytes()) | {"ready_at": 0}))  # as after that hour
     with running_studio(tmp_path, "--callback", caller.url) as running:
-        eventually(lambda: len(caller.news) == 2)
+        eventually(lambda: len(caller.bodies) == 2)
         ready = httpx.get(f"{running.url}{urlsplit(answer['statusUrl']).path}", headers=SHOWN).json()
         size = int(httpx.head(ready["videoUrl"]).headers["content-length"])
-    assert caller.news[0] == caller.news[1]
-    assert caller.news[0] == {
+    assert caller.bodies[0] == caller.bodies[1]
+    assert caller.bodies[0] == {
         "userId": "user_1",
         "videoId": "video_1",
         "status": "ready",
@@ -188,7 +188,7 @@ def test_callback_mode_answers_at_once_and_reports_later_though_the_studio_was_k
     assert set(caller.tokens) == {"Bearer token-1"}
 
 
-def test_a_failed_render_is_reported_once_when_the_customer_refuses(
+def test_a_failed_render_is_reported_once_if_the_receiver_refuses(
     tmp_path: Path, caller: CallbackReceiver
 ) -> None:
     caller.statuses = [404]
@@ -199,10 +199,10 @@ def test_a_failed_render_is_reported_once_when_the_customer_refuses(
         eventually(lambda: json.loads(job.read_bytes())["reported"])
         state = httpx.get(answer["statusUrl"], headers=SHOWN).json()
     assert state == {"status": "failed", "message": "The video could not be rendered."}
-    assert [(news["status"], news["error"]) for news in caller.news] == [("failed", state["message"])]
+    assert [(body["status"], body["error"]) for body in caller.bodies] == [("failed", state["message"])]
 
 
-def test_a_braked_download_takes_its_time_and_does_not_hold_up_the_end(tmp_path: Path) -> None:
+def test_a_throttled_download_is_slow_and_does_not_delay_shutdown(tmp_path: Path) -> None:
     with running_studio(tmp_path, "--bytes-per-second", "20000") as running:
         (tmp_path / "files" / "clip.mp4").write_bytes(bytes(30_000))
         (tmp_path / "files" / "long.mp4").write_bytes(bytes(10_000_000))

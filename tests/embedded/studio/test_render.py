@@ -1,4 +1,4 @@
-"""A real video, rendered once and looked at from all sides."""
+"""A real video, rendered once."""
 
 from array import array
 from fractions import Fraction
@@ -34,7 +34,7 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_it_is_h264_and_aac_in_the_usual_shape(video: Path) -> None:
+def test_it_is_h264_and_aac(video: Path) -> None:
     with av.open(str(video)) as container:
         picture, sound = container.streams.video[0], container.streams.audio[0]
         assert (picture.codec_context.name, picture.pix_fmt) == ("h264", "yuv420p")
@@ -49,7 +49,7 @@ def test_it_lasts_as_long_as_its_words(video: Path) -> None:
         assert container.duration / av.time_base == pytest.approx(ESTIMATE, abs=0.15)
 
 
-def test_it_starts_playing_before_it_is_loaded(video: Path) -> None:
+def test_its_index_comes_first_so_that_players_can_start(video: Path) -> None:
     data = video.read_bytes()
     assert data[4:8] == b"ftyp"
     assert data.index(b"moov") < data.index(b"mdat")
@@ -66,7 +66,7 @@ def test_every_frame_decodes_and_the_picture_moves(video: Path) -> None:
     assert all(ImageChops.difference(one, next_).getbbox() for one, next_ in pairwise(shown))
 
 
-def test_the_music_is_heard_quietly_and_fades(video: Path) -> None:
+def test_the_music_is_quiet_and_fades(video: Path) -> None:
     with av.open(str(video)) as container:
         loudness = [_loudness(frame) for frame in container.decode(audio=0)]
     middle = max(loudness[len(loudness) // 4 : len(loudness) // 2])

@@ -23,7 +23,7 @@ PARTS = {
     "conclusion": "Come by and taste it!",
 }
 FIELDS = ("company_name", "social_handles", "license", "avatar")
-ODD_TEXTS = {
+UNUSUAL_TEXTS = {
     "emoji": "🚀 Big news 🎉 café ☕ — 👩‍👩‍👧",
     "only emoji": "🚀🎉",
     "right to left": "مرحبا بكم Excel في متجرنا 2026",
@@ -42,7 +42,7 @@ def differs(one: Image.Image, other: Image.Image, box: tuple[int, int, int, int]
     return ImageChops.difference(one.crop(box), other.crop(box)).getbbox() is not None
 
 
-@pytest.mark.parametrize("text", ODD_TEXTS.values(), ids=ODD_TEXTS.keys())
+@pytest.mark.parametrize("text", UNUSUAL_TEXTS.values(), ids=UNUSUAL_TEXTS.keys())
 def test_any_text_can_be_drawn_anywhere(text: str) -> None:
     odd = scene(**dict.fromkeys((*PARTS, *FIELDS), text))
     assert 5 <= odd.seconds <= 20

@@ -1,4 +1,4 @@
-"""The script writer, and what it understands of a topic."""
+"""Scripts, and the topics that they are made from."""
 
 import pytest
 
@@ -12,7 +12,7 @@ BRIEF = {
     "social_handles": "@northwind, @northwind_de",
     "avatar": "Maya",
 }
-ODD_TOPICS = {
+UNUSUAL_TOPICS = {
     "emoji": "🚀🚀🚀",
     "right to left": "كيف تحافظ على صحتك في الشتاء؟",
     "very long": "word " * 2000,
@@ -40,7 +40,7 @@ def test_topic_company_handles_and_speaker_are_mentioned() -> None:
     assert "@northwind and @northwind_de" in script.conclusion
 
 
-def test_what_is_not_given_leaves_no_hole() -> None:
+def test_missing_fields_leave_no_gaps() -> None:
     script = write_script(ScriptRequest(topic="Tea"))
     for part in script:
         assert part == " ".join(part.split())
@@ -54,7 +54,7 @@ def test_points_of_the_topic_are_in_the_body() -> None:
 
 
 @pytest.mark.parametrize("avatar", ["avatar-07", "Default", "professional woman", "مايا", ""])
-def test_what_is_no_first_name_is_not_spoken_as_one(avatar: str) -> None:
+def test_only_first_names_are_spoken(avatar: str) -> None:
     assert "I'm" not in written(avatar=avatar).body
     assert "My name" not in written(avatar=avatar).body
 
@@ -73,7 +73,7 @@ def test_a_seed_for_one_part_leaves_the_others_alone() -> None:
 
 
 @pytest.mark.parametrize("part", Script._fields)
-def test_a_part_that_is_written_anew_is_never_worded_as_before(part: str) -> None:
+def test_a_rewritten_part_always_differs(part: str) -> None:
     before = written()
     for seed in range(12):
         after = written(part=part, seed=str(seed), **before._asdict())
@@ -81,8 +81,8 @@ def test_a_part_that_is_written_anew_is_never_worded_as_before(part: str) -> Non
         before = before._replace(**{part: getattr(after, part)})
 
 
-@pytest.mark.parametrize("topic", ODD_TOPICS.values(), ids=ODD_TOPICS.keys())
-def test_odd_topics_give_short_whole_scripts(topic: str) -> None:
+@pytest.mark.parametrize("topic", UNUSUAL_TOPICS.values(), ids=UNUSUAL_TOPICS.keys())
+def test_unusual_topics_give_short_complete_scripts(topic: str) -> None:
     script = written(topic=topic)
     assert all(part.strip() for part in script)
     assert len(" ".join(script)) < 700
@@ -127,7 +127,7 @@ def test_a_long_subject_is_cut_between_words() -> None:
     assert subject.endswith("word…")
 
 
-def test_one_endless_word_is_cut_too() -> None:
+def test_one_long_word_is_cut_too() -> None:
     assert shortened("x" * 500, 10) == "x" * 9 + "…"
 
 

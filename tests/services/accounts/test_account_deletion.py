@@ -1,4 +1,4 @@
-"""A deleted account is nobody's at once, and nothing of it stays, whatever fails in between."""
+"""A deleted account is anonymous at once, and nothing of it stays, whatever fails in between."""
 
 import pytest
 from sqlmodel import select
@@ -22,13 +22,13 @@ def rows(*tables: type) -> int:
 
 
 def with_object(owner: Caller, status: Status, bucket: Storage) -> None:
-    """A video of the owner's that has something in S3."""
+    """A video of the owner with an object in S3."""
     video_id = insert_video(owner, status)
     bucket.put(f"videos/{owner.user_id}/{video_id}/1_a.mp4", b"film", Description("video/mp4"))
 
 
 @pytest.mark.parametrize("s3_is_down", [False, True], ids=["", "S3 down"])
-def test_nothing_stays_of_it(
+def test_closing_an_account_leaves_nothing(
     anna: Caller, moto_s3: Storage, configure: Configure, moto_server: str, *, s3_is_down: bool
 ) -> None:
     tokens.create(anna, "nightly")
@@ -49,7 +49,7 @@ def test_nothing_stays_of_it(
     assert is_storage_empty()
 
 
-def test_a_video_asked_for_at_that_moment_goes_too(
+def test_a_video_requested_at_that_moment_is_deleted_too(
     anna: Caller, moto_s3: Storage, configure: Configure
 ) -> None:
     del moto_s3
@@ -62,7 +62,7 @@ def test_a_video_asked_for_at_that_moment_goes_too(
         assert session.get_one(Video, late).status == Status.DELETING
 
 
-def test_its_address_is_free_again_and_its_password_opens_nothing(anna: Caller, bert: Caller) -> None:
+def test_its_address_can_be_reused_and_its_password_no_longer_works(anna: Caller, bert: Caller) -> None:
     del anna
     accounts.close_account(bert, PASSWORD)
     with pytest.raises(NotSignedIn):
@@ -70,7 +70,7 @@ def test_its_address_is_free_again_and_its_password_opens_nothing(anna: Caller, 
     assert accounts.register(bert.email, PASSWORD).user.user_id != bert.user_id
 
 
-def test_it_takes_the_password_a_person_and_another_admin(anna: Caller, bert: Caller) -> None:
+def test_closing_needs_the_password_a_session_and_another_admin(anna: Caller, bert: Caller) -> None:
     with pytest.raises(InvalidInput):
         accounts.close_account(bert, "wrong horse")
     with pytest.raises(Forbidden):

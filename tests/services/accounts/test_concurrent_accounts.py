@@ -1,4 +1,4 @@
-"""What two people do to accounts at the same moment, on SQLite and PostgreSQL, is done by one of them."""
+"""Concurrent changes to accounts: one of them succeeds, on SQLite and PostgreSQL."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -37,7 +37,7 @@ def invited(anna: Caller, email: str) -> Caller:
 
 
 def at_once(*calls: Callable[[], object]) -> list[type[VideoVaultError] | None]:
-    """What became of each: the kind of its error, or None."""
+    """The type of each call's error, or None."""
     together = Barrier(len(calls))
 
     def one(call: Callable[[], object]) -> type[VideoVaultError] | None:
@@ -53,7 +53,7 @@ def at_once(*calls: Callable[[], object]) -> list[type[VideoVaultError] | None]:
 
 
 @pytest.mark.usefixtures("database")
-def test_of_two_who_are_the_first_one_is_the_admin() -> None:
+def test_of_two_concurrent_first_users_one_becomes_admin() -> None:
     db.migrate()
     emails = [f"{name}@example.com" for name in ("anna", "bert", "cleo", "dora")]
     assert at_once(*(partial(accounts.register, email, PASSWORD) for email in emails)) == [None] * 4
@@ -61,7 +61,7 @@ def test_of_two_who_are_the_first_one_is_the_admin() -> None:
         assert sorted(session.exec(select(User.is_admin))) == [False, False, False, True]
 
 
-def test_of_two_tokens_the_last_one_is_one(anna: Caller) -> None:
+def test_two_concurrent_tokens_do_not_pass_the_limit(anna: Caller) -> None:
     for number in range(tokens.MAX_TOKENS - 1):
         tokens.create(anna, f"Token {number}")
     for _ in range(8):  # often enough for two to meet
@@ -92,7 +92,7 @@ def test_a_reset_link_sets_one_password(anna: Caller) -> None:
     assert sorted(map(str, ends)) == sorted(map(str, [None, Forbidden]))
 
 
-def test_of_two_admins_one_is_left(anna: Caller) -> None:
+def test_two_concurrent_demotions_leave_one_admin(anna: Caller) -> None:
     bert = invited(anna, "bert@example.com")
     users.change_user(anna, bert.user_id, {"is_admin": True})
     bert = accounts.authenticate(accounts.login(bert.email, PASSWORD).token)
@@ -103,7 +103,7 @@ def test_of_two_admins_one_is_left(anna: Caller) -> None:
     assert sorted(map(str, ends)) == sorted(map(str, [None, Conflict]))
 
 
-def test_an_account_is_closed_once_and_gone(anna: Caller) -> None:
+def test_an_account_is_closed_once(anna: Caller) -> None:
     bert = invited(anna, "bert@example.com")
     accounts.close_account(bert, PASSWORD)
     accounts.finish_closing()

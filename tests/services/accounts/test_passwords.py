@@ -1,4 +1,4 @@
-"""Which passwords are taken, and that finding out whether one is right always costs the same."""
+"""Rules for passwords, and their verification in equal time."""
 
 import statistics
 import time
@@ -29,7 +29,7 @@ def _as_in_the_product(dear_hashes: None) -> None:
 
 @contextmanager
 def counted() -> Iterator[list[str]]:
-    """The calls that take time: each hashing and each check against a hash."""
+    """The expensive calls: each hashing and each verification."""
     calls: list[str] = []
     real_hash, real_verify = argon2.low_level.hash_secret, argon2.low_level.verify_secret
 
@@ -54,7 +54,7 @@ def stored_hash() -> str:
 
 
 @pytest.mark.parametrize("password", ["", "short", "x" * 257, "with\x00control", "half \ud83d of a pair"])
-def test_unfit_passwords_are_refused_beside_their_field(password: str) -> None:
+def test_invalid_passwords_are_refused_with_a_message_for_their_field(password: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         passwords.validate(password, "newPassword")
     assert list(caught.value.fields) == ["newPassword"]
@@ -63,13 +63,13 @@ def test_unfit_passwords_are_refused_beside_their_field(password: str) -> None:
 @pytest.mark.parametrize(
     "password", ["password", "12345678", "PassWord1", "jennifer", "trustno1", "iloveyou", "qwertyuiop"]
 )
-def test_common_passwords_are_refused_however_they_are_written(password: str) -> None:
+def test_common_passwords_are_refused_in_any_case(password: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         passwords.validate(password)
     assert caught.value.public_message == passwords.TOO_COMMON
 
 
-def test_the_list_holds_what_a_password_may_be_and_no_less_than_the_commonest() -> None:
+def test_the_list_has_the_most_common_passwords_of_allowed_length() -> None:
     common = passwords._common()
     assert len(common) > 3_000
     assert all(len(word) >= 8 for word in common)
@@ -80,24 +80,24 @@ def test_the_list_holds_what_a_password_may_be_and_no_less_than_the_commonest() 
     "email", ["anna@example.com", "nobody@example.com", "no address", "ANNA@example.com "]
 )
 @pytest.mark.usefixtures("anna")
-def test_a_wrong_login_costs_one_check_whoever_it_names(email: str) -> None:
+def test_a_wrong_login_costs_one_verification_for_known_and_unknown_accounts(email: str) -> None:
     with counted() as calls, pytest.raises(NotSignedIn):
         accounts.login(email, "wrong horse")
     assert calls == ["verify"]
 
 
-def test_the_hash_that_stands_for_nobody_is_of_todays_making() -> None:
+def test_the_hash_for_unknown_users_is_up_to_date() -> None:
     assert not security.needs_rehash(security._UNKNOWN_USER_HASH)
 
 
 @pytest.mark.usefixtures("anna")
-def test_a_wrong_login_takes_as_long_whoever_it_names() -> None:
+def test_a_wrong_login_takes_equal_time_for_known_and_unknown_accounts() -> None:
     known, unknown = medians(wrong_login, "anna@example.com", "nobody@example.com")
     assert 0.5 < known / unknown < 2
 
 
 @pytest.mark.usefixtures("anna")
-def test_forgetting_takes_as_long_whoever_is_named(configure: Configure) -> None:
+def test_a_password_reset_request_takes_equal_time_for_any_address(configure: Configure) -> None:
     configure(SMTP_URL="smtp://127.0.0.1:9", MAIL_FROM="videos@brot.example")
     known, unknown = medians(password_reset.request_reset, "anna@example.com", "nobody@example.com")
     assert 0.4 < known / unknown < 2.5
@@ -109,7 +109,7 @@ def wrong_login(email: str) -> None:
 
 
 def medians(do: Callable[[str], None], *emails: str) -> list[float]:
-    """The usual work for each, in seconds of the processor: whatever else the machine does counts for nothing."""
+    """The median CPU time for each, which is independent of the machine's load."""
     took: dict[str, list[float]] = {email: [] for email in emails}
     for _ in range(11):
         for email in emails:
@@ -119,7 +119,7 @@ def medians(do: Callable[[str], None], *emails: str) -> list[float]:
     return [statistics.median(times) for times in took.values()]
 
 
-def test_a_hash_of_older_making_is_renewed_at_the_next_login_and_only_then(anna: Caller) -> None:
+def test_an_outdated_hash_is_renewed_at_the_next_login_only(anna: Caller) -> None:
     with transaction() as session:
         user = session.get_one(User, anna.user_id)
         user.password_hash = older.using(type="ID", memory_cost=8192, time_cost=1, parallelism=1).hash(

@@ -1,4 +1,4 @@
-"""A session lives as long as it is used, but not for ever, and ends wherever its owner says so."""
+"""A session lives while it is used, up to a limit, and can be ended from any device."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -27,7 +27,7 @@ def sign_in(email: str = "anna@example.com", password: str = PASSWORD) -> str:
 
 
 def shift(token: str, **ago: timedelta) -> None:
-    """Let time pass for one session."""
+    """Move the times of one session into the past."""
     with transaction() as session:
         row = session.get_one(models.Session, security.token_hash(token))
         for name, by in ago.items():
@@ -81,7 +81,7 @@ def test_the_settings_say_how_long(configure: Configure) -> None:
 
 
 @pytest.mark.usefixtures("anna")
-def test_using_a_session_keeps_it_from_falling_idle() -> None:
+def test_activity_keeps_a_session_alive() -> None:
     token = sign_in()
     shift(token, last_seen_at=timedelta(days=13))
     assert is_living(token)
@@ -103,14 +103,14 @@ def test_devices_are_listed_and_signed_out_one_by_one() -> None:
     assert (is_living(here), is_living(there)) == (True, False)
 
 
-def test_nobody_signs_others_out(anna: Caller, bert: Caller) -> None:
+def test_sessions_of_other_users_cannot_be_ended(anna: Caller, bert: Caller) -> None:
     for session_id in (anna.session_id, "absent"):
         with pytest.raises(NotFound):
             sessions.end(bert, session_id)
     assert len(sessions.list_sessions(anna)) == 1
 
 
-def test_another_password_ends_every_session_but_the_new_one(anna: Caller) -> None:
+def test_a_password_change_ends_every_session_but_the_new_one(anna: Caller) -> None:
     old = sign_in()
     with pytest.raises(InvalidInput) as caught:
         accounts.change_password(accounts.authenticate(old), "wrong horse", NEW)
@@ -126,8 +126,8 @@ def test_another_password_ends_every_session_but_the_new_one(anna: Caller) -> No
     assert is_living(sign_in(password=NEW))
 
 
-def test_winning_an_account_back_ends_its_tokens_too(anna: Caller, bert: Caller) -> None:
-    """Whoever had it may have made some."""
+def test_a_password_reset_ends_api_tokens_too(anna: Caller, bert: Caller) -> None:
+    """The attacker may have created some."""
     link = password_reset.reset_link_for_admin(anna, bert.user_id).url
     recoveries: dict[str, Callable[[], object]] = {
         bert.email: lambda: password_reset.reset(link.partition("=")[2], NEW),
@@ -141,7 +141,7 @@ def test_winning_an_account_back_ends_its_tokens_too(anna: Caller, bert: Caller)
 
 
 @pytest.mark.parametrize("meanwhile", ["deactivated", "another password"])
-def test_a_login_that_is_being_checked_loses_to_what_ends_every_session(
+def test_a_login_in_progress_fails_if_all_sessions_are_ended_meanwhile(
     anna: Caller, bert: Caller, meanwhile: str
 ) -> None:
     reset = password_reset.reset_link_for_admin(anna, bert.user_id).url.partition("=")[2]
@@ -162,8 +162,8 @@ def test_a_login_that_is_being_checked_loses_to_what_ends_every_session(
     ):
         sign_in(bert.email)
     with reading() as session:
-        left = select(models.Session).where(models.Session.user_id == bert.user_id)
-        assert session.exec(left).all() == []
+        remaining = select(models.Session).where(models.Session.user_id == bert.user_id)
+        assert session.exec(remaining).all() == []
 
 
 def test_deactivation_ends_sessions_and_tokens_at_once(anna: Caller, bert: Caller) -> None:
@@ -179,7 +179,7 @@ def test_deactivation_ends_sessions_and_tokens_at_once(anna: Caller, bert: Calle
         tokens.authenticate(program)
 
 
-def test_other_rights_need_another_session(anna: Caller, bert: Caller) -> None:
+def test_a_role_change_ends_all_sessions(anna: Caller, bert: Caller) -> None:
     before = sign_in("bert@example.com")
     users.change_user(anna, bert.user_id, {"quota_bytes": 5})
     assert is_living(before)
@@ -188,7 +188,7 @@ def test_other_rights_need_another_session(anna: Caller, bert: Caller) -> None:
     assert accounts.authenticate(sign_in("bert@example.com")).is_admin
 
 
-def test_programs_do_not_manage_accounts(anna: Caller) -> None:
+def test_api_tokens_cannot_manage_accounts(anna: Caller) -> None:
     program = tokens.authenticate(tokens.create(anna, "nightly").token)
     for refused in (
         lambda: accounts.change_password(program, PASSWORD, NEW),
@@ -202,3 +202,14 @@ def test_programs_do_not_manage_accounts(anna: Caller) -> None:
             refused()
     with reading() as session:
         assert session.get_one(User, anna.user_id).name == ""
+
+
+def test_sessions_per_user_are_bounded(anna: Caller, bert: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "MAX_SESSIONS", 3)
+    tokens = [sign_in() for _ in range(4)]
+    assert not is_living(tokens[0])
+    assert {accounts.authenticate(token).user_id for token in tokens[1:]} == {anna.user_id}
+    with reading() as session:
+        assert (
+            len(session.exec(select(models.Session).where(models.Session.user_id == bert.user_id)).all()) == 1
+        )

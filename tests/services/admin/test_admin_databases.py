@@ -1,4 +1,4 @@
-"""What admins ask of the database is understood by SQLite and PostgreSQL alike."""
+"""The admin's queries return the same results on SQLite and PostgreSQL."""
 
 from datetime import timedelta
 
@@ -26,7 +26,7 @@ def admin(database: str) -> Caller:
     return accounts.authenticate(accounts.register("anna@example.com", "correct horse").token)
 
 
-def test_both_databases_answer_alike(admin: Caller) -> None:
+def test_both_databases_return_the_same_results(admin: Caller) -> None:
     with transaction() as session:
         for status in (Status.READY, Status.QUEUED, Status.FAILED):
             video = lifecycle.new_video(
@@ -49,7 +49,7 @@ def test_both_databases_answer_alike(admin: Caller) -> None:
     assert audit_log.list_entries(admin, AuditLogQuery(group="results")).entries[0].title == "A 100% failed"
 
 
-def test_both_databases_tell_who_works_and_what_waits(admin: Caller) -> None:
+def test_both_databases_list_workers_and_the_queue(admin: Caller) -> None:
     here = worker_registry.WorkerRegistration(2)
     here.beat()
     here.beat()

@@ -1,4 +1,4 @@
-"""Who did what when: found by person, kind and time, with names that outlive videos and nothing secret."""
+"""The audit log is filtered by person, kind and time, names deleted videos, and shows no secrets."""
 
 from datetime import timedelta
 from typing import Any
@@ -10,8 +10,7 @@ from videovault.errors import Forbidden, InvalidInput
 from videovault.models import Event, Status, utcnow
 from videovault.services.accounts import accounts
 from videovault.services.admin import audit_log, users
-from videovault.services.admin.audit_log import EVENT_GROUPS, AuditLogQuery
-from videovault.services.admin.views import AuditEntryView
+from videovault.services.admin.audit_log import EVENT_GROUPS, AuditEntryView, AuditLogQuery
 from videovault.services.core import lifecycle
 from videovault.services.core.access import Caller
 
@@ -34,7 +33,7 @@ def test_only_admins_may_read_it(bert: Caller) -> None:
         audit_log.list_entries(bert, AuditLogQuery())
 
 
-def test_signing_in_and_failing_to_are_told(anna: Caller, bert: Caller) -> None:
+def test_successful_and_failed_sign_ins_are_listed(anna: Caller, bert: Caller) -> None:
     accounts.login("bert@example.com", "correct horse")
     for email in ("bert@example.com", "nobody@example.com"):
         with pytest.raises(Exception, match="wrong"):
@@ -49,7 +48,7 @@ def test_signing_in_and_failing_to_are_told(anna: Caller, bert: Caller) -> None:
     ]
 
 
-def test_what_the_machine_does_for_itself_is_left_out(anna: Caller) -> None:
+def test_internal_events_are_left_out(anna: Caller) -> None:
     happened("metadata")
     happened("status", detail={"to": "queued"})
     happened("status", detail={"to": "ready"})
@@ -57,7 +56,7 @@ def test_what_the_machine_does_for_itself_is_left_out(anna: Caller) -> None:
     assert kinds(anna) == ["status.ready", "register"]
 
 
-def test_every_group_finds_its_own(anna: Caller) -> None:
+def test_each_group_lists_its_own_events(anna: Caller) -> None:
     for wanted in EVENT_GROUPS.values():
         for kind in wanted:
             plain, _, to = kind.partition(".")
@@ -66,13 +65,13 @@ def test_every_group_finds_its_own(anna: Caller) -> None:
         assert set(kinds(anna, group=group, limit=200)) == set(wanted), group
 
 
-def test_a_person_is_found_by_a_part_of_address_or_name(anna: Caller, bert: Caller) -> None:
+def test_a_person_is_found_by_part_of_the_address_or_name(anna: Caller, bert: Caller) -> None:
     assert kinds(anna, person="BERT") == ["register"]
     assert kinds(anna, user_id=bert.user_id) == ["register"]
     assert kinds(anna, person="nobody") == []
 
 
-def test_a_time_has_its_beginning_but_not_its_end(anna: Caller) -> None:
+def test_a_period_includes_its_start_but_not_its_end(anna: Caller) -> None:
     at = utcnow() - timedelta(days=3)
     happened("download", anna, at=at)
     assert kinds(anna, since=at, until=at + timedelta(seconds=1)) == ["download"]
@@ -92,7 +91,7 @@ def test_pages_follow_each_other(anna: Caller) -> None:
         audit_log.list_entries(anna, AuditLogQuery(cursor="-1"))
 
 
-def test_a_deleted_video_keeps_its_title_here(anna: Caller, bert: Caller) -> None:
+def test_a_deleted_video_keeps_its_title_in_the_log(anna: Caller, bert: Caller) -> None:
     video = lifecycle.new_video(bert.user_id, Status.READY, "Bread")
     with transaction() as session:
         session.add(video)
@@ -105,7 +104,7 @@ def test_a_deleted_video_keeps_its_title_here(anna: Caller, bert: Caller) -> Non
     assert (downloaded.actor, downloaded.title) == (bert.email, "Bread")
 
 
-def test_only_what_is_meant_to_be_told_is_told(anna: Caller, bert: Caller) -> None:
+def test_only_public_details_are_shown(anna: Caller, bert: Caller) -> None:
     happened("share_opened", detail={"network": "203.0.113.0/24", "address": "203.0.113.7", "key": "secret"})
     users.change_user(anna, bert.user_id, {"quota_bytes": 5})
     changed, opened = entries(anna)[:2]
@@ -113,13 +112,13 @@ def test_only_what_is_meant_to_be_told_is_told(anna: Caller, bert: Caller) -> No
     assert (changed.subject, changed.detail) == (bert.email, {"quotaBytes": 5})
 
 
-def test_a_whole_address_means_that_person_only(anna: Caller) -> None:
+def test_a_whole_address_matches_only_that_person(anna: Caller) -> None:
     accounts.register("joanna@example.com", "correct horse")
     assert {entry.actor for entry in entries(anna, person="ANNA@example.com")} == {anna.email}
     assert len({entry.actor for entry in entries(anna, person="anna@")}) == 2
 
 
-def test_whose_video_it_was_is_told(anna: Caller, bert: Caller) -> None:
+def test_entries_name_the_videos_owner(anna: Caller, bert: Caller) -> None:
     with transaction() as session:
         video = lifecycle.new_video(bert.user_id, Status.DRAFT, "Launch")
         session.add(video)

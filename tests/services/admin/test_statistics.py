@@ -1,4 +1,4 @@
-"""How much there is, in days as they are where one looks from."""
+"""Statistics, with days in the time zone of the caller."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -35,7 +35,7 @@ def test_videos_are_counted_by_status(anna: Caller, bert: Caller) -> None:
     assert (found.people, found.bytes) == (2, 2 * LARGE)
 
 
-def test_days_tell_what_was_stored_on_them(anna: Caller) -> None:
+def test_days_count_what_was_stored_on_them(anna: Caller) -> None:
     noon = utcnow().replace(hour=12, minute=0)
     for ago, size in ((0, LARGE), (0, LARGE), (2, 5), (29, 7), (31, 9)):
         stored(noon - timedelta(days=ago), size)
@@ -49,7 +49,7 @@ def test_days_tell_what_was_stored_on_them(anna: Caller) -> None:
     ]
 
 
-def test_a_day_ends_when_it_ends_where_one_looks_from(anna: Caller) -> None:
+def test_days_end_at_midnight_in_the_callers_time_zone(anna: Caller) -> None:
     yesterday = utcnow().date() - timedelta(days=1)
     late = datetime.combine(yesterday, datetime.min.time(), UTC) + timedelta(hours=20)
     stored(late, 1)
@@ -58,11 +58,11 @@ def test_a_day_ends_when_it_ends_where_one_looks_from(anna: Caller) -> None:
     assert {day.day: day.videos for day in statistics.stats(anna, "Etc/UTC").days}[yesterday] == 1
 
 
-def test_a_day_on_which_clocks_change_has_its_own_length() -> None:
+def test_a_day_with_a_clock_change_has_its_own_length() -> None:
     begin, end = statistics.bounds(date(2026, 3, 29), statistics.zone_of("Europe/Berlin"))
     assert end - begin == timedelta(hours=23)
 
 
 @pytest.mark.parametrize("name", ["", "Nowhere/At_All", "../../etc/passwd", "x" * 5000, "a\0b"])
-def test_a_zone_that_is_not_known_counts_as_utc(name: str) -> None:
+def test_an_unknown_time_zone_counts_as_utc(name: str) -> None:
     assert statistics.zone_of(name) is UTC

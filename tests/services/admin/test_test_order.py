@@ -1,4 +1,4 @@
-"""A test order shows what a generator answers and reports, and leaves no video behind."""
+"""A test order shows the generator's replies and reports, and leaves no video behind."""
 
 import json
 from typing import Any
@@ -17,7 +17,7 @@ from videovault.services.core.access import Caller
 from videovault.services.generation import avatars, callbacks, webhook_log
 
 
-def ordered(anna: Caller) -> TestOrderView:
+def run_test_order(anna: Caller) -> TestOrderView:
     order = test_order.start(anna)
     test_order.send(anna, order.id)
     return latest(anna)
@@ -29,14 +29,14 @@ def latest(anna: Caller) -> TestOrderView:
     return order
 
 
-def reported(generator: Generator, body: dict[str, Any]) -> bool:
+def report(generator: Generator, body: dict[str, Any]) -> bool:
     raw = json.dumps(body).encode()
     return test_order.report(generator.requests[-1]["callbackToken"], raw, callbacks.parse_report(raw))
 
 
-def test_it_shows_what_was_sent_answered_read_and_reported(anna: Caller, generator: Generator) -> None:
+def test_a_test_order_shows_requests_responses_and_reports(anna: Caller, generator: Generator) -> None:
     generator.mode = "processing"
-    order = ordered(anna)
+    order = run_test_order(anna)
     assert [step.name for step in order.steps] == ["Script webhook", "Video webhook"]
     script, video = order.steps
     assert json.loads(script.sent)["test"] is True
@@ -45,27 +45,27 @@ def test_it_shows_what_was_sent_answered_read_and_reported(anna: Caller, generat
     assert generator.requests[-1]["callbackToken"] not in video.sent
     assert video.read == "Accepted; the report is waited for."
     assert not order.is_over
-    assert reported(generator, {"movie": {"at": generator.video_url, "again": generator.file("b.mp4")}})
+    assert report(generator, {"movie": {"at": generator.video_url, "again": generator.file("b.mp4")}})
     assert latest(anna).steps[-1].is_bad
-    assert reported(generator, {"event": "video.completed", "data": {"url": generator.video_url}})
+    assert report(generator, {"event": "video.completed", "data": {"url": generator.video_url}})
     order = latest(anna)
     assert order.is_over
     assert order.steps[-1].read == f"Finished; the video is at {generator.url}/…"
 
 
-def test_it_names_an_avatar_that_the_generator_knows(anna: Caller, generator: Generator) -> None:
-    ordered(anna)
+def test_a_test_order_names_a_known_avatar(anna: Caller, generator: Generator) -> None:
+    run_test_order(anna)
     assert [sent["avatar"] for sent in generator.requests] == [avatars.BUILT_IN_NAMES[0]] * 2
     avatars.add(anna, {"name": "Anna", "generatorId": "Anna_public_3_20240108"})
-    ordered(anna)
+    run_test_order(anna)
     assert [sent["avatar"] for sent in generator.requests[2:]] == ["Anna_public_3_20240108"] * 2
 
 
-def test_it_makes_no_video_and_costs_no_budget(
+def test_a_test_order_makes_no_video_and_costs_no_budget(
     anna: Caller, generator: Generator, configure: Configure
 ) -> None:
     configure(GENERATIONS_PER_DAY=1)
-    assert ordered(anna).is_over
+    assert run_test_order(anna).is_over
     assert len(generator.requests) == 2
     with reading() as session:
         assert session.exec(select(Video)).all() == []
@@ -81,23 +81,23 @@ def test_it_makes_no_video_and_costs_no_budget(
         ("break", "The service answered HTTP 500."),
     ],
 )
-def test_what_goes_wrong_is_shown(anna: Caller, generator: Generator, mode: Any, read: str) -> None:
+def test_errors_are_shown(anna: Caller, generator: Generator, mode: Any, read: str) -> None:
     generator.mode = mode
-    step = ordered(anna).steps[-1]
+    step = run_test_order(anna).steps[-1]
     assert (step.read, step.is_bad) == (read, True)
 
 
-def test_an_answer_that_is_the_video_itself_ends_it(anna: Caller, generator: Generator) -> None:
+def test_a_response_that_is_the_video_ends_the_test_order(anna: Caller, generator: Generator) -> None:
     generator.mode = "film"
-    order = ordered(anna)
+    order = run_test_order(anna)
     step = order.steps[-1]
     assert (order.is_over, step.is_bad, step.answer) == (True, False, webhook_log.VIDEO_BODY_PLACEHOLDER)
     assert step.read == "Finished; the answer is the video itself, which is not kept for a test order."
 
 
-def test_there_is_one_at_a_time_until_its_time_is_over(anna: Caller, generator: Generator) -> None:
+def test_test_orders_run_one_at_a_time_until_the_deadline(anna: Caller, generator: Generator) -> None:
     generator.mode = "processing"
-    order = ordered(anna)
+    order = run_test_order(anna)
     with pytest.raises(Conflict, match="under way"):
         test_order.start(anna)
     with transaction() as session:
@@ -109,7 +109,7 @@ def test_there_is_one_at_a_time_until_its_time_is_over(anna: Caller, generator: 
     assert not test_order.start(anna).is_over
 
 
-def test_it_is_for_admins_only_and_not_too_often(
+def test_test_orders_are_for_admins_and_rate_limited(
     anna: Caller, bert: Caller, generator: Generator, configure: Configure
 ) -> None:
     for refused in (test_order.start, test_order.latest):
@@ -119,7 +119,7 @@ def test_it_is_for_admins_only_and_not_too_often(
         test_order.send(bert, "any")
     configure(SCRIPT_WEBHOOK_URL="", VIDEO_WEBHOOK_URL=f"{generator.url}/video", RATE_LIMITS="on")
     for _ in range(6):
-        ordered(anna)
+        run_test_order(anna)
     with pytest.raises(RateLimited):
         test_order.start(anna)
     with reading() as session:
@@ -127,5 +127,5 @@ def test_it_is_for_admins_only_and_not_too_often(
 
 
 @pytest.mark.usefixtures("generator")
-def test_a_token_that_is_made_up_is_for_no_test_order() -> None:
+def test_a_forged_token_matches_no_test_order() -> None:
     assert not test_order.report("a.b.c", b"{}", callbacks.parse_report(b"{}"))

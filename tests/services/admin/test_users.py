@@ -1,4 +1,4 @@
-"""The admin's list of accounts: searched and paged by the database."""
+"""The admin's list of accounts, and what former admins may no longer do."""
 
 import pytest
 from sqlmodel import select
@@ -21,12 +21,12 @@ def test_people_are_found_by_address_or_name(anna: Caller, bert: Caller) -> None
     assert users.find_users(anna, q="nobody").total_count == 0
 
 
-def test_a_page_tells_how_many_there_are_in_all(anna: Caller, bert: Caller) -> None:
+def test_a_page_has_the_total_number(anna: Caller, bert: Caller) -> None:
     found = users.find_users(anna, offset=1, limit=1)
     assert ([each.user_id for each in found.people], found.total_count) == ([bert.user_id], 2)
 
 
-def test_videos_and_storage_are_each_persons_own(anna: Caller, bert: Caller) -> None:
+def test_videos_and_storage_are_counted_per_user(anna: Caller, bert: Caller) -> None:
     with transaction() as session:
         session.add(lifecycle.new_video(bert.user_id, Status.READY, "Bread", size=7))
         session.add(lifecycle.new_video(bert.user_id, Status.STORING, "Cake", reserved_bytes=5))
@@ -36,7 +36,7 @@ def test_videos_and_storage_are_each_persons_own(anna: Caller, bert: Caller) -> 
     assert users.get_user(anna, bert.user_id) == second
 
 
-def test_whoever_signs_in_has_been_seen(anna: Caller, bert: Caller) -> None:
+def test_signing_in_updates_last_seen(anna: Caller, bert: Caller) -> None:
     before = users.get_user(anna, bert.user_id).last_seen_at
     accounts.login("bert@example.com", "correct horse")
     after = users.get_user(anna, bert.user_id).last_seen_at
@@ -45,13 +45,11 @@ def test_whoever_signs_in_has_been_seen(anna: Caller, bert: Caller) -> None:
     assert after > before
 
 
-def test_a_quota_of_ones_own_is_told_from_the_installations(anna: Caller, bert: Caller) -> None:
+def test_an_own_quota_differs_from_the_default(anna: Caller, bert: Caller) -> None:
     assert not users.get_user(anna, bert.user_id).has_own_quota
     assert users.change_user(anna, bert.user_id, {"quota_bytes": 0}).has_own_quota
     assert not users.change_user(anna, bert.user_id, {"quota_bytes": None}).has_own_quota
 
-
-# Whoever is no admin any more has no rights left, in what is under way and in what was handed out.
 
 PASSWORD = "correct horse"
 LOSSES: list[UserChange] = [{"is_admin": False}, {"is_active": False}]
@@ -66,9 +64,7 @@ def second(anna: Caller, bert: Caller, configure: Configure) -> Caller:
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_who_was_an_admin_until_a_moment_ago_changes_nobody(
-    anna: Caller, second: Caller, loss: UserChange
-) -> None:
+def test_a_former_admin_cannot_change_users(anna: Caller, second: Caller, loss: UserChange) -> None:
     users.change_user(anna, second.user_id, loss)
     with pytest.raises(Forbidden, match="admins"):
         users.change_user(second, anna.user_id, {"is_active": False})
@@ -77,7 +73,7 @@ def test_who_was_an_admin_until_a_moment_ago_changes_nobody(
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_with_the_admins_rights_their_invitations_end_for_good(
+def test_losing_admin_rights_ends_the_admins_invitations(
     anna: Caller, second: Caller, loss: UserChange
 ) -> None:
     link = invitations.invite(second).url
@@ -87,14 +83,14 @@ def test_with_the_admins_rights_their_invitations_end_for_good(
         accounts.register("cleo@example.com", PASSWORD, invitation=link.partition("=")[2])
 
 
-def test_an_invitation_that_was_just_being_made_is_good_for_nothing(anna: Caller, second: Caller) -> None:
+def test_an_invitation_made_during_the_demotion_is_invalid(anna: Caller, second: Caller) -> None:
     users.change_user(anna, second.user_id, {"is_admin": False})
     link = invitations.invite(second).url  # by what was true when the request came in
     with pytest.raises(Forbidden):
         accounts.register("cleo@example.com", PASSWORD, invitation=link.partition("=")[2])
 
 
-def test_other_admins_invitations_stay(anna: Caller, second: Caller) -> None:
+def test_other_admins_invitations_stay_valid(anna: Caller, second: Caller) -> None:
     link = invitations.invite(anna).url
     users.change_user(anna, second.user_id, {"is_active": False})
     assert accounts.register("cleo@example.com", PASSWORD, invitation=link.partition("=")[2]).token

@@ -1,4 +1,4 @@
-"""Everybody's videos, found and paged by the database, however many there are."""
+"""All users' videos, searched and paged by the database."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -19,7 +19,7 @@ Put = Callable[..., Video]
 
 @pytest.fixture
 def put() -> Put:
-    """Stores a video, each a minute younger than the one before."""
+    """Inserts a video, each a minute younger than the previous one."""
     made = [0]
 
     def store(owner: Caller, title: str, status: Status = Status.READY, **values: object) -> Video:
@@ -50,7 +50,7 @@ def some(anna: Caller, bert: Caller, put: Put) -> None:
 
 
 @pytest.mark.usefixtures("some")
-def test_a_search_looks_at_titles_and_owners(anna: Caller, bert: Caller) -> None:
+def test_the_search_covers_titles_and_owners(anna: Caller, bert: Caller) -> None:
     assert titles(anna, q="CAKE") == ["apple cake"]
     assert titles(anna, q=" bert@ ") == ["Waffles", "apple cake"]
     assert titles(anna, q="%") == ["50% off"]
@@ -75,7 +75,7 @@ def test_every_column_sorts_both_ways(anna: Caller, column: Column, rising: list
 
 
 @pytest.mark.usefixtures("some")
-def test_pages_follow_each_other_and_the_totals_are_over_all(anna: Caller) -> None:
+def test_pages_are_complete_and_totals_cover_all_pages(anna: Caller) -> None:
     pages = [titles(anna, sort="title", descending=False, offset=offset, limit=2) for offset in (0, 2, 4)]
     assert pages == [["50% off", "apple cake"], ["Bread", "Draft"], ["Waffles"]]
     found = videos.find_videos(anna, VideosQuery(limit=1))
@@ -83,7 +83,7 @@ def test_pages_follow_each_other_and_the_totals_are_over_all(anna: Caller) -> No
 
 
 @pytest.mark.usefixtures("some")
-def test_all_that_match_are_picked_with_what_goes_with_them(anna: Caller) -> None:
+def test_all_matching_videos_are_selected_with_their_details(anna: Caller) -> None:
     picked = videos.select_videos(anna, VideosQuery(q="bert@", limit=1, offset=1))
     assert [(each.title, each.owner_email, each.size) for each in picked] == [
         ("Waffles", "bert@example.com", 0),
@@ -92,7 +92,7 @@ def test_all_that_match_are_picked_with_what_goes_with_them(anna: Caller) -> Non
 
 
 @pytest.mark.usefixtures("some")
-def test_owners_are_those_who_have_videos(anna: Caller, bert: Caller) -> None:
+def test_owners_are_users_with_videos(anna: Caller, bert: Caller) -> None:
     assert [owner.user_id for owner in videos.list_owners(anna)] == [anna.user_id, bert.user_id]
 
 
@@ -113,11 +113,11 @@ def test_nobody_else_may(bert: Caller) -> None:
         VideosQuery(limit=5, sort="size", status="ready"),
     ],
 )
-def test_the_database_is_asked_as_often_however_many_videos_there_are(
+def test_the_number_of_queries_does_not_depend_on_the_number_of_videos(
     anna: Caller, bert: Caller, query: VideosQuery
 ) -> None:
     """How long it takes with ten thousand, `python -m benchmarks.response_times` measures."""
-    asked = []
+    query_counts = []
     for more in (10, 190):
         with transaction() as session:
             for owner in (anna, bert):
@@ -127,5 +127,5 @@ def test_the_database_is_asked_as_often_however_many_videos_there_are(
                 )
         with statements() as seen:
             assert len(videos.find_videos(anna, query).videos) == 5
-        asked.append(len(seen))
-    assert asked[0] == asked[1]
+        query_counts.append(len(seen))
+    assert query_counts[0] == query_counts[1]

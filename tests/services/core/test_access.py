@@ -1,4 +1,4 @@
-"""The one door to a video: who may do what with it, for every kind of caller."""
+"""Access control: what each kind of caller may do with a video, and that all queries go through ``open_video``."""
 
 import ast
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def stranger(bert: Caller) -> Caller:
 
 @pytest.fixture
 def video_id(bert: Caller) -> str:
-    """A ready video of Bert's, who is no admin."""
+    """A ready video of Bert, who is no admin."""
     return insert_video(bert, Status.READY)
 
 
@@ -53,7 +53,9 @@ def _opens(caller: Caller | Visitor, video_id: str, action: Action) -> bool:
     return True
 
 
-def test_owner_and_admin_do_everything_but_watch_by_a_link(anna: Caller, bert: Caller, video_id: str) -> None:
+def test_owner_and_admin_may_do_everything_but_watch_by_link(
+    anna: Caller, bert: Caller, video_id: str
+) -> None:
     assert allowed(bert, video_id) == OWNERS
     assert anna.is_admin
     assert allowed(anna, video_id) == OWNERS
@@ -63,8 +65,8 @@ def test_a_generator_changes_what_it_reports_on_and_sees_nothing(bert: Caller, v
     assert allowed(Caller(bert.user_id, "", is_generator=True), video_id) == {"change"}
 
 
-def test_who_may_only_read_learns_no_key(anna: Caller, bert: Caller, video_id: str) -> None:
-    """It would open the video to everybody, after the token has ended too; an admin's would open everybody's."""
+def test_a_read_only_token_gets_no_key(anna: Caller, bert: Caller, video_id: str) -> None:
+    """A key would give the video to anyone, even after the token has expired."""
     for caller in (anna, bert):
         reader = replace(caller, session_id="", may_write=False)
         for look in (share_links.get_secret_key, share_links.get_link):
@@ -80,7 +82,7 @@ def test_a_stranger_does_nothing(stranger: Caller, video_id: str) -> None:
         open_video(session, stranger, video_id, "read", owner_id="somebody")
 
 
-def test_whoever_has_the_key_watches_and_nothing_else(bert: Caller, video_id: str) -> None:
+def test_a_visitor_with_the_key_may_watch_only(bert: Caller, video_id: str) -> None:
     key = key_of(bert, video_id)
     assert allowed(Visitor(key), video_id) == {"watch"}
     for wrong in ("", key[:-1], key + "x", key.swapcase(), "é", "\ud800"):
@@ -89,7 +91,7 @@ def test_whoever_has_the_key_watches_and_nothing_else(bert: Caller, video_id: st
 
 
 @pytest.mark.parametrize("status", [status for status in Status if status != Status.READY])
-def test_what_is_not_ready_is_not_to_be_watched(bert: Caller, status: Status) -> None:
+def test_a_video_that_is_not_ready_cannot_be_watched(bert: Caller, status: Status) -> None:
     video_id = insert_video(bert, status)
     if status == Status.DELETING:
         assert allowed(bert, video_id) == set()
@@ -97,7 +99,7 @@ def test_what_is_not_ready_is_not_to_be_watched(bert: Caller, status: Status) ->
     assert allowed(Visitor(key_of(bert, video_id)), video_id) == set()
 
 
-def test_a_row_that_was_moved_to_another_owner_opens_for_nobody(
+def test_a_row_moved_to_another_owner_cannot_be_opened(
     anna: Caller, bert: Caller, stranger: Caller, video_id: str
 ) -> None:
     with transaction() as session:
@@ -106,7 +108,7 @@ def test_a_row_that_was_moved_to_another_owner_opens_for_nobody(
         assert allowed(caller, video_id) == set()
 
 
-def test_neither_a_visitor_nor_an_opened_video_tells_its_key_by_accident(bert: Caller, video_id: str) -> None:
+def test_the_repr_of_visitors_and_opened_videos_hides_the_key(bert: Caller, video_id: str) -> None:
     key = key_of(bert, video_id)
     with transaction() as session:
         opened = open_video(session, bert, video_id, "share")
@@ -115,63 +117,63 @@ def test_neither_a_visitor_nor_an_opened_video_tells_its_key_by_accident(bert: C
 
 
 @pytest.mark.parametrize("same", [True, False])
-def test_keys_are_compared_whole(same: bool) -> None:
+def test_keys_must_match_entirely(same: bool) -> None:
     key = security.new_secret_key()
     assert security.keys_match(key if same else key[:-1], key) == same
 
 
-# No query but that of ``open_video`` loads a video by its id on behalf of a caller.
+# Only ``open_video`` may load a video by its id on behalf of a caller.
 
 ROOT = Path(videovault.__file__).parent
-DOOR = "services/core/access.py:open_video"
-# Functions in which the server itself looks at, or changes, a video whose id it has from a row, a bucket or the door.
+OPEN_VIDEO = "services/core/access.py:open_video"
+# System functions, which use ids from a row, a bucket or ``open_video``.
 SYSTEM = {
-    "services/admin/audit_log.py:_owners": "whose the videos are that events name, for admins",
-    "services/admin/audit_log.py:_titles": "what admins see of the videos that events name",
+    "services/admin/audit_log.py:_owners": "the owners of videos in events, for admins",
+    "services/admin/audit_log.py:_titles": "the titles of videos in events, for admins",
+    "services/admin/rescue.py:_titles": "the titles of videos in webhook calls, for admins",
+    "services/admin/rescue.py:_unread": "webhook calls of waiting videos, for an admin, before open_video",
+    "services/core/access.py:reseal_key": "a row already loaded, if its key is unchanged",
     "services/core/audit.py:_is_outdated": "whether the video of an old event is gone",
-    "services/generation/callbacks.py:signed_generator_caller": "whose video a generator's proof is good for; the door comes after",
-    "services/videos/deletion.py:go_on": "whether a video that the door refuses is one whose deletion S3 interrupted",
-    "services/videos/deletion.py:finish": "removes the row of a video that the door has let go",
-    "services/generation/orders.py:_claim": "the worker takes an order that waits",
-    "services/transfer/playable_copy.py:_let_go": "whether a copy that was given up is another worker's now",
-    "services/maintenance/reconcile/runner.py:_delete_versions": "whether a version belongs to a video that is there",
-    "services/admin/rescue.py:_unread_calls": "the calls of videos that wait, for an admin; the door comes after",
-    "services/generation/webhook_log.py:_titles": "of the videos that webhook calls are about, for admins",
-    "services/transfer/cleanup.py:clear_away": "the worker lets go of a row that it holds",
-    "services/transfer/store.py:load": "the worker goes on with an upload that it holds",
-    "services/maintenance/keys.py:_pages": "whether each sealed key opens, at the first start after the update",
-    "services/maintenance/keys.py:rekey": "the command that replaces keys which do not open",
-    "services/maintenance/keys.py:unopened": "whether any sealed key does not open",
-    "services/core/lifecycle.py:change": "the conditional UPDATE that every change goes through, on a row already loaded",
-    "services/core/lifecycle.py:queue": "tells the owner of a change, in the transaction that makes it",
-    "services/videos/integrity.py:_note_tagged": "whether the video was deleted while its object was tagged",
-    "services/videos/integrity.py:tag": "whether its key was replaced while its object was tagged",
-    "services/generation/orders.py:fail_overdue": "renders whose deadline has passed",
-    "services/transfer/pipeline.py:_row": "the worker looks at what it was handed",
-    "services/generation/polling.py:_claim": "the worker asks a generator",
-    "services/generation/webhook_log.py:_insert": "whether a webhook call names a video that exists",
-    "services/core/quota.py:used": "a sum that leaves the video out",
-    "services/maintenance/reconcile/compare.py:_is_as_seen": "bucket against database",
-    "services/maintenance/reconcile/folders.py:ready_rows": "bucket against database",
-    "services/maintenance/reconcile/folders.py:rows_of": "bucket against database",
-    "services/maintenance/reconcile/runner.py:_delete_orphan": "bucket against database",
-    "services/maintenance/reconcile/rebuild.py:_one": "whether a bucket's video has a row",
-    "services/maintenance/keys.py:_page": "the command that seals all keys anew",
-    "services/maintenance/keys.py:reseal_videos": "the command that seals all keys anew",
-    "services/core/access.py:seal_again": "on a row already loaded, if its key is still the same",
-    "services/videos/sidecar.py:_as_is": "what is written beside a stored video",
-    "services/videos/sidecar.py:_note_written": "that it has been written",
-    "services/transfer/store.py:_better_title": "whether a person has given the stored video a title meanwhile",
-    "services/transfer/store.py:let_go": "the worker clears up after itself",
-    "services/transfer/scheduler.py:take_back": "what dead workers held",
-    "services/videos/gallery.py:statuses": "the server's own look for calls that wait; shows no video",
-    "services/videos/live_updates.py:_videos": "what moves of everybody's videos, handed out by owner",
-    "services/sharing/share_access.py:_counted": "counts a view of what the door has just let in",
+    "services/core/lifecycle.py:queue_notices": "notifies the owner in the transaction of the change",
+    "services/core/lifecycle.py:update_if_unchanged": "the conditional UPDATE of every change, on a row already loaded",
+    "services/core/quota.py:used": "a sum that excludes the video",
+    "services/generation/callbacks.py:signed_generator_caller": "the owner of a reported video, before open_video",
+    "services/generation/orders.py:_claim": "the worker claims a waiting order",
+    "services/generation/orders.py:fail_overdue": "renders past their deadline",
+    "services/generation/polling.py:_claim": "the worker polls a generator",
+    "services/generation/webhook_log.py:_keep": "whether a webhook call names an existing video",
+    "services/maintenance/keys.py:_page": "the command that seals all keys again",
+    "services/maintenance/keys.py:_pages": "whether each sealed key can be unsealed, at the first start after the update",
+    "services/maintenance/keys.py:count_unopenable": "whether any sealed key cannot be unsealed",
+    "services/maintenance/keys.py:rekey": "the command that replaces keys which cannot be unsealed",
+    "services/maintenance/keys.py:reseal_videos": "the command that seals all keys again",
+    "services/maintenance/reconcile/compare.py:_is_as_seen": "compares bucket and database",
+    "services/maintenance/reconcile/folders.py:ready_videos": "compares bucket and database",
+    "services/maintenance/reconcile/folders.py:rows_by_folder": "compares bucket and database",
+    "services/maintenance/reconcile/rebuild.py:_one": "whether a video in the bucket has a row",
+    "services/maintenance/reconcile/runner.py:_delete_orphan": "compares bucket and database",
+    "services/maintenance/reconcile/runner.py:_delete_versions": "whether a version belongs to an existing video",
+    "services/sharing/share_access.py:_count_in": "counts a view, after open_video",
+    "services/transfer/cleanup.py:remove_leftovers": "the worker releases a row that it holds",
+    "services/transfer/pipeline.py:_row": "the worker reads its job",
+    "services/transfer/playable_copy.py:_let_go": "whether another worker now holds a copy that was given up",
+    "services/transfer/scheduler.py:requeue_expired": "videos of dead workers",
+    "services/transfer/store.py:_better_title": "whether the title was changed during the transfer",
+    "services/transfer/store.py:clean_up_after": "the worker cleans up after itself",
+    "services/transfer/store.py:load": "the worker resumes an upload that it holds",
+    "services/videos/deletion.py:finish": "deletes the row, after open_video",
+    "services/videos/deletion.py:resume": "whether a video that open_video refuses is being deleted",
+    "services/videos/gallery.py:statuses": "for the server's own waiting calls; shows no video",
+    "services/videos/integrity.py:_note_tagged": "whether the video was deleted during the tagging",
+    "services/videos/integrity.py:tag": "whether the key was replaced during the tagging",
+    "services/videos/live_updates.py:_videos": "progress of all users' videos, grouped by owner",
+    "services/videos/sidecar.py:_as_is": "reads the row for its sidecar",
+    "services/videos/sidecar.py:_note_written": "marks the sidecar as written",
 }
 
 
 class Finder(ast.NodeVisitor):
-    """Names the functions that reach a video by its id: ``get(Video, …)``, or a condition on ``Video.id``."""
+    """Finds functions that load a video by its id: ``get(Video, …)``, or a condition on ``Video.id``."""
 
     def __init__(self) -> None:
         self.found: set[str] = set()
@@ -210,7 +212,7 @@ def _is_video(node: ast.expr) -> bool:
 
 
 def _is_id(node: ast.expr) -> bool:
-    """``Video.id``, also inside ``col(…)`` or as what a method is called on, but not within a whole query."""
+    """``Video.id``, also inside ``col(…)`` or as the object of a method call, but not within a whole query."""
     if isinstance(node, ast.Attribute) and not _text(node).endswith("Video.id"):
         return _is_id(node.value)
     if isinstance(node, ast.Call) and _text(node.func).endswith("col"):
@@ -234,17 +236,17 @@ def walked() -> Iterator[tuple[str, Finder]]:
         yield file.name, finder
 
 
-def test_only_the_door_and_the_server_itself_reach_a_video_by_its_id() -> None:
+def test_only_open_video_and_system_functions_load_a_video_by_id() -> None:
     found = {f"{file}:{name}" for file, finder in walked() for name in finder.found}
-    assert found == {DOOR, *SYSTEM}
+    assert found == {OPEN_VIDEO, *SYSTEM}
 
 
-def test_none_of_the_servers_own_functions_acts_for_a_caller() -> None:
+def test_no_system_function_acts_for_a_caller() -> None:
     acting = {f"{file}:{name}" for file, finder in walked() for name, acts in finder.callers.items() if acts}
-    assert acting == {DOOR}
+    assert acting == {OPEN_VIDEO}
 
 
-def test_the_search_finds_every_way_to_write_it() -> None:
+def test_the_check_recognizes_every_way_to_write_it() -> None:
     ways = (
         "session.get(Video, video_id)",
         "session.get_one(models.Video, video_id)",

@@ -1,4 +1,4 @@
-"""The audit trail stays small whatever outside calls do, and every kind of event expires."""
+"""The audit log is bounded whatever clients do, every kind of event expires, and every action leaves an entry."""
 
 import ast
 import json
@@ -19,8 +19,7 @@ from videovault.gateways.storage import Storage
 from videovault.models import Event, Status, Video, WebhookCall
 from videovault.services.accounts import accounts, invitations, password_reset, tokens
 from videovault.services.admin import audit_log, rescue, users
-from videovault.services.admin.audit_log import AuditLogQuery
-from videovault.services.admin.views import AuditEntryView
+from videovault.services.admin.audit_log import AuditEntryView, AuditLogQuery
 from videovault.services.core import audit, lifecycle
 from videovault.services.core.access import Caller
 from videovault.services.core.audit import (
@@ -69,7 +68,7 @@ def test_failed_sign_ins_are_one_row_for_each_account_address_and_hour(anna: Cal
     assert all(event.last_at for event in kept("login_failed"))
 
 
-def test_another_hour_begins_another_row(anna: Caller) -> None:
+def test_each_hour_has_its_own_row(anna: Caller) -> None:
     wrong_sign_ins("anna@example.com", ["203.0.113.7"])
     with transaction() as session:
         [early] = session.exec(select(Event).where(Event.kind == "login_failed"))
@@ -83,7 +82,7 @@ def test_another_hour_begins_another_row(anna: Caller) -> None:
     assert [event.times for event in kept("login_failed")] == [1, 1]
 
 
-def test_however_many_addresses_take_part_an_hour_has_a_bound(database: str) -> None:
+def test_rows_per_hour_are_bounded_for_any_number_of_addresses(database: str) -> None:
     del database
     db.migrate()
     attempts = MAX_ROWS_PER_HOUR + 300
@@ -109,7 +108,7 @@ def test_each_kind_is_kept_for_its_days_and_no_longer(anna: Caller, retention: R
         assert [event.at > utcnow() - timedelta(days=retention.days) for event in old] == [True], kind
 
 
-def test_a_flood_of_one_kind_pushes_out_its_own_kind_only(anna: Caller) -> None:
+def test_a_flood_of_one_kind_displaces_only_its_own_kind(anna: Caller) -> None:
     failed = RETENTION[0]
     with transaction() as session:
         session.add(Event(kind="key_read", actor_id=anna.user_id))
@@ -131,7 +130,7 @@ def test_client_addresses_go_after_ninety_days_and_the_events_stay(anna: Caller)
     assert [event.client_ip for event in kept("login")] == ["203.0.113.7", ""]
 
 
-def test_what_says_whether_an_object_is_ours_stays_as_long_as_its_video(anna: Caller) -> None:
+def test_integrity_events_are_kept_as_long_as_their_video(anna: Caller) -> None:
     with transaction() as session:
         video = lifecycle.new_video(anna.user_id, Status.READY, "Bread")
         session.add(video)
@@ -142,10 +141,10 @@ def test_what_says_whether_an_object_is_ours_stays_as_long_as_its_video(anna: Ca
                 session.add(Event(kind=kind, video_id=video_id, at=long_ago))
     audit.purge()
     with reading() as session:
-        left = session.exec(
+        remaining = session.exec(
             select(Event.kind, Event.video_id).where(col(Event.kind).in_(INTEGRITY_KINDS))
         ).all()
-    assert left == [(audit.TAGGED, video.id)]
+    assert remaining == [(audit.TAGGED, video.id)]
 
 
 def test_the_worker_purges_events(anna: Caller, moto_s3: object) -> None:
@@ -156,7 +155,7 @@ def test_the_worker_purges_events(anna: Caller, moto_s3: object) -> None:
     assert kept("login_failed") == []
 
 
-def test_an_admins_look_at_a_key_is_told_and_the_owners_own_is_not(anna: Caller, bert: Caller) -> None:
+def test_reading_a_key_is_recorded_for_admins_but_not_for_owners(anna: Caller, bert: Caller) -> None:
     with transaction() as session:
         video = lifecycle.new_video(bert.user_id, Status.READY, "Bread")
         session.add(video)
@@ -176,8 +175,8 @@ def test_an_admins_look_at_a_key_is_told_and_the_owners_own_is_not(anna: Caller,
     assert entry.detail == {"userId": bert.user_id}
 
 
-def test_every_kind_that_is_written_down_has_a_retention_on_purpose() -> None:
-    """A new kind of event is kept like what happens to videos; whoever adds one decides whether that is right."""
+def test_every_recorded_kind_has_a_deliberate_retention() -> None:
+    """A new kind of event gets the default retention; its author must decide whether that is right."""
     named = {kind for retention in RETENTION for kind in retention.kinds}
     assert _written() - named - set(INTEGRITY_KINDS) == {
         *("draft", "store_requested", "renamed", "status", "retried", "generation_failed", "metadata"),
@@ -188,7 +187,7 @@ def test_every_kind_that_is_written_down_has_a_retention_on_purpose() -> None:
 
 
 def _written() -> set[str]:
-    """The kinds in every ``Event(kind=…)`` and ``tally(…, kind)`` of the product."""
+    """The kinds in every ``Event(kind=…)`` and ``record_hourly(…, kind)`` of the product."""
     kinds: set[str] = set()
     constants = {"SHARED": "shared", "UNSHARED": "unshared", "TAGGED": "tagged", "SWAPPED": "object_swapped"}
     constants |= {"KEY_REPLACED": "key_replaced", "REBUILT": "rebuilt"}
@@ -197,9 +196,11 @@ def _written() -> set[str]:
             if not isinstance(node, ast.Call):
                 continue
             called = ast.unparse(node.func).rpartition(".")[2]
-            said = [each.value for each in node.keywords if each.arg == "kind"] if called == "Event" else []
-            said += node.args[:2] if called.startswith("tally") else []
-            for value in said:
+            written = (
+                [each.value for each in node.keywords if each.arg == "kind"] if called == "Event" else []
+            )
+            written += node.args[:2] if called.endswith("record_hourly") else []
+            for value in written:
                 if isinstance(value, ast.Constant):
                     kinds.add(str(value.value))
                 elif (name := ast.unparse(value).rpartition(".")[2]) in constants:
@@ -207,7 +208,7 @@ def _written() -> set[str]:
     return kinds
 
 
-# What people do leaves an entry with who, what and when, whichever way they do it.
+# Every action leaves an entry with actor, kind and time.
 
 ADDRESS = "https://films.example/a.mp4"
 
@@ -244,7 +245,7 @@ def retry(caller: Caller, video: Video) -> None:
         ({"hook": "a", "body": "b", "conclusion": "c", "avatar": "Maya"}, "status.generating"),
     ],
 )
-def test_a_retry_is_told_of_its_owner_and_of_an_admin(
+def test_a_retry_is_recorded_for_owner_and_admin(
     anna: Caller, bert: Caller, put: Callable[..., Video], failed: dict[str, object], kind: str
 ) -> None:
     for who in (bert, anna):
@@ -254,7 +255,7 @@ def test_a_retry_is_told_of_its_owner_and_of_an_admin(
         assert utcnow() - entry.at < timedelta(minutes=1)
 
 
-def test_what_is_done_to_a_video_is_told(
+def test_actions_on_a_video_are_recorded(
     anna: Caller, bert: Caller, put: Callable[..., Video], configure: Configure, moto_s3: Storage
 ) -> None:
     del moto_s3
@@ -274,13 +275,13 @@ def test_what_is_done_to_a_video_is_told(
     assert (newest(anna).kind, newest(anna).subject) == ("rescued", bert.email)
 
 
-def test_a_report_that_is_applied_again_is_told(
+def test_a_replayed_report_is_recorded(
     anna: Caller, bert: Caller, put: Callable[..., Video], row: Row
 ) -> None:
     waiting = put(Status.GENERATING)
-    said = {"userId": bert.user_id, "videoId": waiting.id, "status": "failed", "error": "No flour"}
+    report = {"userId": bert.user_id, "videoId": waiting.id, "status": "failed", "error": "No flour"}
     with transaction() as session:
-        call = WebhookCall(direction="in", kind="status", verdict="refused", body=json.dumps(said))
+        call = WebhookCall(direction="in", kind="status", verdict="refused", body=json.dumps(report))
         session.add(call)
     rescue.replay(anna, str(call.id), enqueue=ignored)
     assert row(waiting.id).status == Status.FAILED
@@ -292,7 +293,7 @@ def test_a_report_that_is_applied_again_is_told(
 
 
 @pytest.mark.parametrize("wanted", [{"is_admin": True}, {"is_active": False}, {"quota_bytes": 5}])
-def test_what_an_admin_changes_of_an_account_is_told(
+def test_account_changes_by_an_admin_are_recorded(
     anna: Caller, bert: Caller, wanted: users.UserChange
 ) -> None:
     users.change_user(anna, bert.user_id, wanted)
@@ -301,7 +302,9 @@ def test_what_an_admin_changes_of_an_account_is_told(
     assert list(entry.detail.values()) == list(wanted.values())
 
 
-def test_what_an_admin_hands_out_or_mends_is_told(anna: Caller, bert: Caller, moto_s3: Storage) -> None:
+def test_invitations_reset_links_and_repairs_are_recorded(
+    anna: Caller, bert: Caller, moto_s3: Storage
+) -> None:
     del moto_s3
     invitations.invite(anna, "eve@example.com")
     assert (newest(anna).kind, newest(anna).detail) == ("invited", {"email": "eve@example.com"})
@@ -311,7 +314,7 @@ def test_what_an_admin_hands_out_or_mends_is_told(anna: Caller, bert: Caller, mo
     assert (newest(anna).kind, newest(anna).actor) == ("reconciled", anna.email)
 
 
-def test_what_people_do_to_their_own_account_is_told(anna: Caller, bert: Caller) -> None:
+def test_changes_to_the_own_account_are_recorded(anna: Caller, bert: Caller) -> None:
     made = tokens.create(bert, "Nightly")
     assert (newest(anna).kind, newest(anna).detail) == ("token_created", {"name": "Nightly"})
     tokens.revoke(bert, made.about.token_id)

@@ -1,4 +1,4 @@
-"""Addresses of people, as far as anybody needs to know them."""
+"""Client addresses in the form that logs and rate limits use."""
 
 import pytest
 
@@ -16,6 +16,6 @@ from videovault.services.core import client_ip
         ("", "unknown", ""),
     ],
 )
-def test_an_address_tells_where_and_not_who(address: str, network: str, counted: str) -> None:
+def test_an_anonymized_address_gives_the_network_only(address: str, network: str, counted: str) -> None:
     assert client_ip.anonymize(address) == network
     assert client_ip.rate_limit_key(address) == counted

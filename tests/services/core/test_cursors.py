@@ -50,7 +50,9 @@ def page(caller: Caller, query: GalleryQuery) -> tuple[list[str], str | None]:
 @pytest.mark.thorough
 @pytest.mark.usefixtures("database")
 @pytest.mark.parametrize("sort", get_args(Sort))
-def test_what_stays_is_listed_once_and_in_order_whatever_comes_and_goes(anna: Caller, sort: Sort) -> None:
+def test_remaining_rows_are_listed_once_and_in_order_while_others_come_and_go(
+    anna: Caller, sort: Sort
+) -> None:
     @settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
     @given(st.lists(videos, min_size=1, max_size=12), st.integers(1, 5), st.lists(changes, max_size=6))
     def check(initial: list[dict[str, Any]], limit: int, between_pages: list[list[Any]]) -> None:
@@ -77,7 +79,7 @@ def test_what_stays_is_listed_once_and_in_order_whatever_comes_and_goes(anna: Ca
 
 
 @pytest.mark.usefixtures("installation")
-def test_a_cursor_is_good_for_its_own_order_only_and_cannot_be_made_up() -> None:
+def test_a_cursor_is_valid_for_its_own_order_only_and_cannot_be_forged() -> None:
     position = [utcnow(), "Ärger", 2**40, 1 / 3, None, "video_1"]
     cursor = cursors.encode("newest", position)
     assert cursors.decode(cursor, "newest") == position

@@ -1,4 +1,4 @@
-"""A video's status moves only along the drawn ways, and only for whoever saw its latest state."""
+"""A video changes its status only by allowed transitions and from its latest state; its end queues notices."""
 
 import itertools
 from collections.abc import Callable
@@ -19,8 +19,8 @@ from videovault.services.videos import deletion
 
 pytestmark = pytest.mark.usefixtures("installation")
 PAIRS = list(itertools.product(Status, Status))
-# Drawn once more, from the design (and a ready video fails when S3 has lost its object, and one that is generating is
-# ready when the generator's answer was the video itself), so that the code is held against something.
+# Repeated from the design, as an independent reference for the code. A ready video fails if S3 has lost its object; a
+# generating one becomes ready if the generator's answer was the video itself.
 WAYS = """
 draft: generating deleting
 generating: queued ready failed deleting
@@ -61,7 +61,7 @@ def events() -> list[Event]:
 
 
 @pytest.mark.parametrize(("old", "new"), LEGAL, ids=str)
-def test_every_drawn_way_is_taken_and_leaves_one_event(old: Status, new: Status) -> None:
+def test_every_allowed_transition_works_and_records_one_event(old: Status, new: Status) -> None:
     video = kept(old)
     with transaction() as session:
         assert lifecycle.transition(session, video, new)
@@ -70,7 +70,7 @@ def test_every_drawn_way_is_taken_and_leaves_one_event(old: Status, new: Status)
 
 
 @pytest.mark.parametrize(("old", "new"), ILLEGAL, ids=str)
-def test_every_other_way_is_refused_and_leaves_nothing(old: Status, new: Status) -> None:
+def test_every_other_transition_is_refused(old: Status, new: Status) -> None:
     video = kept(old)
     with transaction() as session, pytest.raises(Conflict):
         lifecycle.transition(session, video, new)
@@ -79,8 +79,8 @@ def test_every_other_way_is_refused_and_leaves_nothing(old: Status, new: Status)
 
 @pytest.mark.parametrize(("old", "new"), LEGAL, ids=str)
 @pytest.mark.parametrize("since", ["status", "attempt"])
-def test_a_way_from_a_state_that_has_passed_changes_nothing(old: Status, new: Status, since: str) -> None:
-    """Whatever is legal for what was seen is nothing at all once the row has moved on."""
+def test_a_transition_from_an_outdated_state_changes_nothing(old: Status, new: Status, since: str) -> None:
+    """A transition that was allowed from the state read earlier has no effect once the row has changed."""
     video = kept(old)
     other = next(status for status in Status if status != old)
     with transaction() as session:
@@ -105,7 +105,7 @@ def test_a_way_from_a_state_that_has_passed_changes_nothing(old: Status, new: St
         ({"by": "repair"}, "repair"),
     ],
 )
-def test_a_change_leaves_an_event_that_tells_from_to_why_and_by_whom(who: lifecycle.Actor, by: str) -> None:
+def test_a_transition_records_an_event_with_states_reason_and_actor(who: lifecycle.Actor, by: str) -> None:
     video = kept(Status.QUEUED)
     with transaction() as session:
         lifecycle.transition(session, video, Status.STORING, why="claimed", **who)
@@ -124,7 +124,7 @@ def test_a_change_may_depend_on_more_than_status_and_attempt() -> None:
     assert outcomes == [True, False]
 
 
-def test_whoever_saw_an_older_attempt_changes_nothing() -> None:
+def test_an_update_for_an_older_attempt_changes_nothing() -> None:
     video = kept(Status.QUEUED)
     with transaction() as session:
         assert lifecycle.transition(session, video, Status.STORING, attempt=video.attempt + 1)
@@ -135,7 +135,7 @@ def test_whoever_saw_an_older_attempt_changes_nothing() -> None:
     assert status_of(video) == Status.STORING
 
 
-def test_of_two_who_saw_the_same_state_one_wins() -> None:
+def test_of_two_concurrent_transitions_one_wins() -> None:
     video = kept(Status.QUEUED)
     with transaction() as one:
         first = one.get(Video, video.id)
@@ -150,7 +150,7 @@ def test_of_two_who_saw_the_same_state_one_wins() -> None:
     assert outcomes == [True, False]
 
 
-# Word of a video's end is left with the end itself, for those whom the settings name.
+# Notices are queued in the transaction that ends the video, for the configured channels.
 
 HOOK = {"NOTIFY_WEBHOOK_URL": "https://hooks.example.com/videos"}
 MAIL = {"SMTP_URL": "smtp://mail.example.com", "MAIL_FROM": "videos@example.com"}
@@ -162,7 +162,7 @@ Storing = Callable[..., Video]
 
 @pytest.fixture
 def storing(anna: Caller) -> Storing:
-    """A video of Anna's that is being stored."""
+    """A video of Anna that is being stored."""
 
     def make(title: str = "Bread", **values: Any) -> Video:
         values = {
@@ -188,18 +188,18 @@ def end_and_break(video: Video) -> None:
         raise RuntimeError("the machine stops before the commit")
 
 
-def left() -> list[OutboxMessage]:
+def queued_messages() -> list[OutboxMessage]:
     with reading() as session:
         return list(session.exec(select(OutboxMessage).order_by(OutboxMessage.channel)))
 
 
-def test_a_ready_video_is_told_with_all_that_is_known_of_it(
+def test_a_notice_of_a_ready_video_has_its_metadata(
     storing: Storing, configure: Configure, anna: Caller
 ) -> None:
     configure(**HOOK)
     video = storing()
     end(video, Status.READY, **STORED)
-    [message] = left()
+    [message] = queued_messages()
     assert (message.kind, message.channel, message.video_id) == ("video.ready", "webhook", video.id)
     assert (message.attempts, message.delivered_at) == (0, None)
     at = message.payload.pop("timestamp")
@@ -216,10 +216,10 @@ def test_a_ready_video_is_told_with_all_that_is_known_of_it(
     }
 
 
-def test_a_failed_video_says_why(storing: Storing, configure: Configure) -> None:
+def test_a_notice_of_a_failed_video_has_the_reason(storing: Storing, configure: Configure) -> None:
     configure(**HOOK)
     end(storing(), Status.FAILED, **FAILURE)
-    [message] = left()
+    [message] = queued_messages()
     assert message.kind == "video.failed"
     assert message.payload["data"]["error"] == {"code": "SOURCE_FAILED", "message": "Gone."}
     assert "metadata" not in message.payload["data"]
@@ -230,7 +230,7 @@ def test_nothing_secret_is_left_in_the_outbox(storing: Storing, configure: Confi
     video = storing()
     end(video, Status.READY, **STORED)
     for secret in ("secret.mp4", video.sealed_key, "X-Amz"):
-        assert secret not in str(left()[0].payload)
+        assert secret not in str(queued_messages()[0].payload)
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_nothing_secret_is_left_in_the_outbox(storing: Storing, configure: Confi
         (HOOK | MAIL | {"MAIL_NOTICES": "off"}, ["webhook"], ["webhook"]),
     ],
 )
-def test_the_settings_say_who_is_told(
+def test_the_settings_choose_the_notices(
     storing: Storing,
     configure: Configure,
     chosen: dict[str, str],
@@ -253,28 +253,28 @@ def test_the_settings_say_who_is_told(
 ) -> None:
     configure(**chosen)
     end(storing(), Status.READY, **STORED)
-    assert [message.channel for message in left()] == of_ready
+    assert [message.channel for message in queued_messages()] == of_ready
     end(storing(), Status.FAILED, **FAILURE)
-    assert sorted(message.channel for message in left()) == sorted([*of_ready, *of_failed])
+    assert sorted(message.channel for message in queued_messages()) == sorted([*of_ready, *of_failed])
 
 
-def test_word_is_left_with_the_change_or_not_at_all(storing: Storing, configure: Configure) -> None:
+def test_a_notice_is_queued_in_the_transaction_of_the_change(storing: Storing, configure: Configure) -> None:
     configure(**HOOK)
     video = storing()
     with pytest.raises(RuntimeError):
         end_and_break(video)
-    assert left() == []
+    assert queued_messages() == []
     end(video, Status.READY, **STORED)
     with transaction() as session:
         assert not lifecycle.transition(session, video, Status.READY, **STORED)  # another worker, too late
-    assert len(left()) == 1
+    assert len(queued_messages()) == 1
 
 
-def test_who_cancels_or_deletes_is_not_told_of_it(
+def test_cancellations_and_deletions_queue_no_notice(
     storing: Storing, configure: Configure, anna: Caller, moto_s3: object
 ) -> None:
     del moto_s3
     configure(**HOOK)
     pipeline.cancel(anna, storing().id)
     deletion.delete(anna, storing().id)
-    assert left() == []
+    assert queued_messages() == []

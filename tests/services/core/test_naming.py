@@ -1,4 +1,4 @@
-"""Titles, keys and file names are safe whatever they are made from."""
+"""Titles, keys and file names are safe for any input."""
 
 import re
 from urllib.parse import unquote
@@ -28,7 +28,7 @@ ODD = [
 
 @pytest.mark.parametrize("title", ODD)
 @pytest.mark.parametrize("inline", [True, False])
-def test_any_title_makes_a_header_that_ends_where_it_should(title: str, inline: bool) -> None:
+def test_any_title_makes_a_well_formed_header(title: str, inline: bool) -> None:
     header = naming.content_disposition(title, "mp4", inline=inline)
     form = (
         r"(inline|attachment); filename=\"[A-Za-z0-9 ._()-]+\.mp4\"; filename\*=UTF-8''[A-Za-z0-9%._~-]+\.mp4"
@@ -42,14 +42,14 @@ def test_the_file_name_is_the_title() -> None:
     assert 'filename="Uber uns 2026.mp4"' in header
 
 
-def test_a_title_that_turns_the_writing_direction_does_not_reach_the_file_name() -> None:
+def test_bidirectional_control_characters_are_removed_from_file_names() -> None:
     assert "%E2%80%AE" not in naming.content_disposition("\u202egnp.exe", "mp4")
 
 
 @pytest.mark.parametrize(
     "name", ["video.mp4", "a%20b.mp4", "%2e%2e%2f%2e%2e.mp4", "%F0%9F%8E%AC.mp4", "", "?a=b.mp4"]
 )
-def test_keys_have_the_guides_form_and_plain_characters(name: str) -> None:
+def test_object_keys_have_the_documented_form_and_ascii_characters(name: str) -> None:
     key = naming.object_key(VIDEO, f"https://example.com/{name}")
     assert re.fullmatch(r"videos/user1/video_1703123456789_abc123def/\d{13}_[A-Za-z0-9.-]+\.mp4", key)
 

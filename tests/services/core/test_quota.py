@@ -1,4 +1,4 @@
-"""No account passes its quota, however many videos come at once; nothing stays reserved that is not stored."""
+"""No account exceeds its quota, even with concurrent transfers, and reservations end with their transfer."""
 
 import shutil
 from collections.abc import Callable
@@ -28,8 +28,8 @@ from videovault.services.videos import deletion, gallery
 GB = 10**9
 
 
-def nobody(_video_id: str) -> None:
-    """Nobody is told."""
+def ignore(_video_id: str) -> None:
+    """No worker is needed."""
 
 
 def in_work(owner: Caller) -> Video:
@@ -51,15 +51,15 @@ def used(owner: Caller) -> int:
 
 @pytest.mark.usefixtures("database")
 class TestReserving:
-    """On each database, without anything being stored."""
+    """On each database, without a transfer."""
 
     @pytest.fixture(autouse=True)
     def _configured(self, configure: Configure) -> None:
         configure(DEFAULT_QUOTA_BYTES=10 * GB, RUNNING_PER_USER=0)
 
-    def test_what_is_reserved_and_what_is_stored_count_together(self, anna: Caller) -> None:
+    def test_reserved_and_stored_bytes_count_together(self, anna: Caller) -> None:
         insert_video(anna, Status.READY, size=4 * GB)
-        insert_video(anna, Status.FAILED, size=9 * GB)  # hearsay of its generator
+        insert_video(anna, Status.FAILED, size=9 * GB)  # claimed by its generator, not stored
         assert quota.reserve(in_work(anna), 5 * GB, least=5 * GB) == 5 * GB
         assert used(anna) == 9 * GB == accounts.me(anna).storage_bytes
         with pytest.raises(QuotaExceeded) as refused:
@@ -74,14 +74,14 @@ class TestReserving:
         assert quota.reserve(video, 9 * GB, least=9 * GB) == 9 * GB
         assert used(anna) == 9 * GB
 
-    def test_of_an_unknown_length_what_is_left_is_reserved(self, anna: Caller) -> None:
+    def test_for_an_unknown_length_the_remaining_quota_is_reserved(self, anna: Caller) -> None:
         insert_video(anna, Status.READY, size=10 * GB - 5)
         video = in_work(anna)
         assert quota.reserve(video, STEP_BYTES, least=1) == 5
         with pytest.raises(QuotaExceeded, match="This video does not fit"):
             quota.reserve(video, STEP_BYTES + 6, least=6)
 
-    def test_two_at_once_do_not_count_on_the_same_room(self, anna: Caller) -> None:
+    def test_concurrent_reservations_never_exceed_the_quota(self, anna: Caller) -> None:
         working = [in_work(anna) for _ in range(6)]
         together = Barrier(6)
 
@@ -97,7 +97,7 @@ class TestReserving:
         assert used(anna) == 8 * GB
 
     @pytest.mark.parametrize("leave", [pipeline.cancel, faulty])
-    def test_a_video_that_leaves_its_worker_takes_nothing(
+    def test_a_video_that_leaves_its_worker_reserves_nothing(
         self, anna: Caller, leave: Callable[[Caller, str], object]
     ) -> None:
         video = in_work(anna)
@@ -121,21 +121,21 @@ class TestReserving:
 
 
 @pytest.mark.usefixtures("moto_s3")
-def test_a_full_account_takes_and_makes_nothing_more(
+def test_a_full_account_accepts_and_orders_no_video(
     anna: Caller, generator: Generator, configure: Configure
 ) -> None:
     configure(DEFAULT_QUOTA_BYTES=GB)
     failed = insert_video(anna, Status.FAILED, source_url=generator.video_url)
     full = insert_video(anna, Status.READY, size=GB)
-    with pytest.raises(QuotaExceeded, match=r"1\.0 GB of 1\.0 GB are taken"):
-        gallery.store_link(anna, generator.video_url, anna.email, enqueue=nobody)
+    with pytest.raises(QuotaExceeded, match=r"1\.0 GB of 1\.0 GB are used"):
+        gallery.store_link(anna, generator.video_url, anna.email, enqueue=ignore)
     with pytest.raises(QuotaExceeded):
-        orders.request(anna, SCRIPT, enqueue=nobody)
+        orders.request(anna, SCRIPT, enqueue=ignore)
     with pytest.raises(QuotaExceeded):
-        pipeline.retry(anna, failed, enqueue=nobody)
+        pipeline.retry(anna, failed, enqueue=ignore)
     assert generator.requests == []
     deletion.delete(anna, full)
-    assert gallery.store_link(anna, generator.video_url, anna.email, enqueue=nobody)
+    assert gallery.store_link(anna, generator.video_url, anna.email, enqueue=ignore)
 
 
 def test_a_video_that_does_not_fit_fails_before_its_first_byte_is_sent(
@@ -173,7 +173,7 @@ def test_a_video_of_unknown_length_reserves_as_it_comes(anna: Caller, queued: Qu
     assert used(anna) == 0
 
 
-def test_a_disk_that_is_nearly_full_takes_nothing_more(
+def test_a_nearly_full_disk_accepts_no_video(
     anna: Caller,
     generator: Generator,
     row: Row,
@@ -183,7 +183,7 @@ def test_a_disk_that_is_nearly_full_takes_nothing_more(
     total, used_bytes, _free = shutil.disk_usage("/")
     nearly = type(shutil.disk_usage("/"))(total, used_bytes, 300 * 10**6)
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: nearly)
-    stored = gallery.store_link(anna, generator.video_url, anna.email, enqueue=nobody)
+    stored = gallery.store_link(anna, generator.video_url, anna.email, enqueue=ignore)
     pipeline.produce(stored.video_id, stopping=never)
     found = row(stored.video_id)
     assert found.error_code == "DISK_FULL"

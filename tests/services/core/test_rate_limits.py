@@ -1,4 +1,4 @@
-"""Wrong passwords have to wait longer and longer; nobody can keep somebody else out for long."""
+"""Failed sign-ins are throttled with growing waits, and an attacker cannot lock a user out for long."""
 
 import threading
 import time
@@ -21,7 +21,7 @@ Advance = Callable[[float], None]
 
 @pytest.fixture(params=["memory", "Redis"])
 def storage(request: pytest.FixtureRequest, configure: Configure) -> Iterator[str]:
-    """Where attempts are counted, empty."""
+    """An empty storage for the counts."""
     if request.param == "Redis":
         configure(REDIS_URL=request.getfixturevalue("redis_url"))
     yield request.param
@@ -31,7 +31,7 @@ def storage(request: pytest.FixtureRequest, configure: Configure) -> Iterator[st
 
 @pytest.fixture
 def advance(monkeypatch: pytest.MonkeyPatch) -> Advance:
-    """Let seconds pass."""
+    """Move the clock forward by seconds."""
     real, passed = time.time, 0.0
     monkeypatch.setattr(time, "time", lambda: real() + passed)
 
@@ -43,7 +43,7 @@ def advance(monkeypatch: pytest.MonkeyPatch) -> Advance:
 
 
 def guess(email: str = ADA, address: str = HERE) -> int:
-    """One wrong password: 0, or the seconds to wait before it would have been looked at."""
+    """Try a wrong password: 0, or the seconds to wait if it was throttled."""
     try:
         with rate_limits.login(email, address):
             raise NotSignedIn  # noqa: TRY301 - as accounts.login does
@@ -77,7 +77,7 @@ def test_five_mistakes_cost_nothing_and_the_right_password_clears_them() -> None
 
 
 @pytest.mark.usefixtures("storage")
-def test_trying_on_while_one_has_to_wait_does_not_prolong_the_wait(advance: Advance) -> None:
+def test_refused_attempts_do_not_prolong_the_wait(advance: Advance) -> None:
     for _ in range(5):
         guess()
     wait = guess()
@@ -89,7 +89,7 @@ def test_trying_on_while_one_has_to_wait_does_not_prolong_the_wait(advance: Adva
 
 
 @pytest.mark.usefixtures("storage")
-def test_somebody_elses_guesses_do_not_keep_the_owner_out() -> None:
+def test_attempts_from_other_addresses_do_not_lock_the_owner_out() -> None:
     for _ in range(20):
         guess()
     assert guess()
@@ -97,7 +97,7 @@ def test_somebody_elses_guesses_do_not_keep_the_owner_out() -> None:
     assert guess(email="bob@example.com") == 0
 
 
-def test_many_addresses_at_once_are_slowed_down_but_for_minutes_only(
+def test_attempts_from_many_addresses_lock_an_account_for_minutes_only(
     configure: Configure, advance: Advance
 ) -> None:
     configure()
@@ -109,24 +109,24 @@ def test_many_addresses_at_once_are_slowed_down_but_for_minutes_only(
     assert guess(address=HERE) == 0
 
 
-def test_one_address_cannot_try_one_password_with_everybody(configure: Configure) -> None:
+def test_one_address_cannot_try_a_password_on_many_accounts(configure: Configure) -> None:
     configure()
     assert not any(guess(email=f"{number}@example.com") for number in range(100))
     assert 0 < guess(email="last@example.com") <= 300
 
 
-def test_the_spelling_of_an_address_is_no_way_round(configure: Configure) -> None:
+def test_the_spelling_of_an_email_address_does_not_evade_limits(configure: Configure) -> None:
     configure()
     assert [bool(guess(email=email)) for email in (ADA, "ADA@example.com", f" {ADA} ") * 2][-1]
 
 
-def test_an_address_is_counted_as_the_account_that_is_found_by_it(configure: Configure) -> None:
+def test_an_email_address_is_counted_in_its_normalized_form(configure: Configure) -> None:
     configure()
     spelled = ["ada@ｅｘａｍｐｌｅ.com", "ada@example。com", ADA]  # noqa: RUF001 - that is the point
     assert [bool(guess(email=email)) for email in spelled * 2] == [False] * 5 + [True]
 
 
-def test_without_limits_anything_goes(configure: Configure) -> None:
+def test_disabled_limits_refuse_nothing(configure: Configure) -> None:
     configure(RATE_LIMITS="off")
     assert not any(guess() for _ in range(200))
 
@@ -144,12 +144,12 @@ def test_processes_that_share_a_redis_count_together(configure: Configure, redis
     _close(one)
 
 
-def test_a_redis_that_is_gone_leaves_each_process_counting_by_itself(configure: Configure) -> None:
+def test_without_redis_each_process_counts_by_itself(configure: Configure) -> None:
     configure(REDIS_URL=f"redis://127.0.0.1:{free_port()}/0")
     assert [bool(guess()) for _ in range(6)] == [False] * 5 + [True]
 
 
-def test_no_address_of_a_person_is_stored(configure: Configure) -> None:
+def test_no_personal_address_is_stored(configure: Configure) -> None:
     configure()
     guess()
     stored = rate_limits.limiter()._shared.storage
@@ -165,13 +165,13 @@ def _close(limiter: rate_limits.Limiter) -> None:
         storage.storage.close()
 
 
-# Counting attempts in this process takes bounded memory and time, whatever strangers send.
+# Counting in this process takes bounded memory and time.
 
 MINUTE = parse_many("5/minute")[0]
 MONTH = parse_many("1/30 days")[0]
 
 
-def test_keys_of_windows_that_are_over_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_of_expired_windows_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     storage = BoundedMemoryStorage()
     limiter, later = MovingWindowRateLimiter(storage), time.time() + 61
     for number in range(FIRST_SWEEP):
@@ -182,8 +182,8 @@ def test_keys_of_windows_that_are_over_are_dropped(monkeypatch: pytest.MonkeyPat
     assert len(storage.events) == 1
 
 
-def test_a_flood_of_keys_is_bounded_and_spares_what_counts_longest() -> None:
-    storage = BoundedMemoryStorage(most=2000)
+def test_a_flood_of_keys_is_bounded_and_keeps_the_longest_windows() -> None:
+    storage = BoundedMemoryStorage(max_keys=2000)
     limiter = MovingWindowRateLimiter(storage)
     limiter.hit(MONTH, "known")
     for number in range(20_000):
@@ -205,8 +205,8 @@ def test_the_window_moves(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [hits_at(second) for second in (60.5, 60.6, 70.5)] == [True, False, True]
 
 
-def test_threads_never_share_a_place() -> None:
-    storage = BoundedMemoryStorage(most=500)
+def test_concurrent_hits_never_pass_the_limit() -> None:
+    storage = BoundedMemoryStorage(max_keys=500)
     limiter, granted = MovingWindowRateLimiter(storage), []
 
     def hammer(own: int) -> None:

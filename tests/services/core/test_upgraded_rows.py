@@ -1,4 +1,4 @@
-"""What version 0014 of the database has written stays good: orders under way, keys of calls, sidecars."""
+"""Data written by version 0014 of the database stays valid: orders in progress, idempotency keys, sidecars."""
 
 import json
 
@@ -18,7 +18,7 @@ from videovault.services.videos import sidecar
 from videovault.services.videos.sidecar import Sidecar
 
 OWNER, VIDEO = "7c9e6679f1e84b0b8c1a2d3e4f5a6b7c", "video_1796000000000_abcdefghi"
-# As that version made it of the script below.
+# As that version computed it from the script below.
 DIGEST = "2197a6deac4c6b384626b38de2ec127b"
 # The fingerprint of {"hook":"Look", … ,"video_id":null}, the fields of that version's model.
 REQUEST_HASH = "0d9697e735151811570d05b65b26236a0fcc8ea9ab99bbd5e17def9c2cbe9e3d"
@@ -68,11 +68,11 @@ SIDECAR = {
 
 @pytest.fixture
 def upgraded(database: str) -> None:
-    """A database of version 0014 with rows as that version wrote them, brought up to date."""
+    """An upgraded database with rows as version 0014 wrote them."""
     del database
     command.downgrade(Config(str(db.ALEMBIC_INI)), "0014")
     binding = {"owner_id": OWNER, "video_id": VIDEO}
-    told = {
+    values = {
         "owner": OWNER,
         "video": VIDEO,
         "request_hash": REQUEST_HASH,
@@ -82,7 +82,7 @@ def upgraded(database: str) -> None:
     with db.engine().begin() as connection:
         for row in ROWS:
             statement = text(row)
-            connection.execute(statement, {name: told[name] for name in statement.compile().params})
+            connection.execute(statement, {name: values[name] for name in statement.compile().params})
     db.migrate()
 
 
@@ -93,30 +93,34 @@ def reported(digest: str, attempt: list[int]) -> callbacks.ReportOutcome:
 
 @pytest.mark.usefixtures("upgraded")
 @pytest.mark.parametrize("attempt", [[1], []])
-def test_the_report_of_an_order_of_the_version_before_is_taken(attempt: list[int]) -> None:
-    """Those of two versions before name no attempt."""
+def test_a_report_for_an_order_of_an_earlier_version_is_accepted(attempt: list[int]) -> None:
+    """Tokens of still earlier versions have no attempt."""
     taken = reported(DIGEST, attempt)
     assert (taken.superseded, taken.status) == (False, Status.QUEUED)
 
 
 @pytest.mark.usefixtures("upgraded")
-def test_the_report_of_another_script_is_not() -> None:
+def test_a_report_for_another_script_is_superseded() -> None:
     assert reported("0" * 32, [1]).superseded
 
 
 @pytest.mark.usefixtures("installation")
-def test_a_row_of_a_worker_that_is_not_upgraded_yet_is_taken_as_it_is() -> None:
-    """It says nothing of what was ordered, and the render is paid for."""
-    told = {"owner": OWNER, "video": VIDEO, "sealed_key": security.seal("s", owner_id=OWNER, video_id=VIDEO)}
+def test_a_row_without_a_digest_accepts_any_report() -> None:
+    """A worker that is not upgraded yet wrote the row; the render is paid for."""
+    values = {
+        "owner": OWNER,
+        "video": VIDEO,
+        "sealed_key": security.seal("s", owner_id=OWNER, video_id=VIDEO),
+    }
     with db.engine().begin() as connection:
         for row in ROWS[:2]:
             statement = text(row)
-            connection.execute(statement, {name: told[name] for name in statement.compile().params})
+            connection.execute(statement, {name: values[name] for name in statement.compile().params})
     assert reported(DIGEST, [1]).status == Status.QUEUED
 
 
 @pytest.mark.usefixtures("upgraded")
-def test_a_key_of_the_version_before_replays_its_first_answer() -> None:
+def test_a_key_of_an_earlier_version_replays_its_first_answer() -> None:
     former = (
         '{"hook":"Look","body":"It is a thing.","conclusion":"Buy it.","company_name":"Größe & Söhne",'
         '"social_handles":"","license":null,"avatar":"Anna","email":"anna@example.com","video_id":null}'
@@ -144,18 +148,18 @@ def test_a_sidecar_is_compared_by_the_fields_of_its_own_schema(change: dict[str,
     raw = json.dumps({**SIDECAR, **change}).encode()
     storage.connected().put(wanted.key, raw, sidecar.DESCRIPTION)
     stored = sidecar.read(wanted.folder)
-    assert bool(stored and stored.tells(wanted)) == fits
+    assert bool(stored and stored.matches(wanted)) == fits
 
 
 def test_the_fields_of_the_first_schema_are_those_that_are_compared() -> None:
-    """A field that is added later gets no place among them."""
+    """A field that is added later must not be added to them."""
 
     def names(fields: sidecar.Fields) -> dict[str, object]:
         return {name: names(inner) if inner else None for name, inner in fields.items()}
 
-    def written(said: dict[str, object], prefix: str = "") -> set[str]:
+    def written(document: dict[str, object], prefix: str = "") -> set[str]:
         found = set()
-        for name, value in said.items():
+        for name, value in document.items():
             found |= written(value, f"{name}.") if isinstance(value, dict) else {prefix + name}
         return found
 

@@ -1,4 +1,4 @@
-"""A picture from outside becomes a small one of our own making, or is refused in words."""
+"""Uploaded pictures are cropped and encoded again, or refused with a message."""
 
 import struct
 import zlib
@@ -25,7 +25,7 @@ def picture(kind: str, size: tuple[int, int] = (400, 300), mode: str = "RGB", **
 
 
 def malformed_exif() -> bytes:
-    """A JPEG to be turned, whose EXIF gives the width as text, which cannot be written again."""
+    """A rotated JPEG whose EXIF has the width as text, which cannot be written again."""
     exif = Image.Exif()
     exif[0x0112], exif[0x010E], exif.get_ifd(0x8769)[0x9003] = 6, "x" * 40, "2020:01:01 00:00:00"
     raw = picture("JPEG", (64, 48), exif=exif)
@@ -42,7 +42,7 @@ def rotated() -> bytes:
 
 
 def bomb() -> bytes:
-    """A PNG of a few hundred bytes that says it has 900 million pixels."""
+    """A PNG of a few hundred bytes that claims 900 million pixels."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -66,7 +66,7 @@ def bomb() -> bytes:
     ],
     ids=range(9),
 )
-def test_what_browsers_show_is_made_square_and_small_without_its_metadata(raw: bytes) -> None:
+def test_pictures_become_small_squares_without_metadata(raw: bytes) -> None:
     made = avatars.resize_picture(raw)
     with Image.open(BytesIO(made)) as shown:
         assert (shown.format, shown.size) == ("WEBP", (avatars.PICTURE_SIDE, avatars.PICTURE_SIDE))
@@ -75,7 +75,7 @@ def test_what_browsers_show_is_made_square_and_small_without_its_metadata(raw: b
     assert len(made) < 32 * 1024
 
 
-def test_the_middle_is_kept() -> None:
+def test_pictures_are_cropped_to_the_centre() -> None:
     with Image.open(BytesIO(avatars.resize_picture(picture("PNG", size=(800, 200))))) as shown:
         red, green, blue = shown.convert("RGB").getpixel((2, 128))  # type: ignore[misc] # three bands
     assert green > max(red, blue)
@@ -100,7 +100,7 @@ def test_the_middle_is_kept() -> None:
     ],
     ids=range(13),
 )
-def test_anything_else_is_refused_in_words(raw: bytes, why: str) -> None:
+def test_other_files_are_refused_with_a_message(raw: bytes, why: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         avatars.resize_picture(raw)
     assert caught.value.fields == {"picture": why}

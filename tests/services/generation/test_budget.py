@@ -1,4 +1,4 @@
-"""So many renders a day and no more, for an account and for all, whoever asks at the same time."""
+"""The daily budget of an account and of the installation holds under concurrency."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -28,8 +28,8 @@ def person(email: str) -> Caller:
     return accounts.authenticate(accounts.register(email, "correct horse").token)
 
 
-def asked(caller: Caller) -> int:
-    """Ask for a video: 0, or the seconds to wait for one."""
+def try_order(caller: Caller) -> int:
+    """Order a video; returns 0, or the seconds to wait."""
     try:
         orders.request(caller, SCRIPT, enqueue=list)
     except RateLimited as error:
@@ -37,44 +37,42 @@ def asked(caller: Caller) -> int:
     return 0
 
 
-def made() -> int:
+def count_videos() -> int:
     with reading() as session:
         return len(session.exec(select(Video)).all())
 
 
-def test_many_at_once_never_pass_the_budget_of_an_account(database: str, configure: Configure) -> None:
+def test_concurrent_orders_stay_within_the_account_budget(database: str, configure: Configure) -> None:
     del database
     configure(**WEBHOOK, GENERATIONS_PER_DAY=3)
     anna = person("anna@example.com")
     with ThreadPoolExecutor(8) as pool:
-        waits = list(pool.map(lambda _: asked(anna), range(8)))
-    assert (waits.count(0), made()) == (3, 3)
+        waits = list(pool.map(lambda _: try_order(anna), range(8)))
+    assert (waits.count(0), count_videos()) == (3, 3)
     assert all(0 < wait <= 24 * 3600 for wait in waits if wait)
     assert budget.remaining(anna) == BudgetView(limit=3, left=0, left_in_total=None)
 
 
-def test_many_accounts_at_once_never_pass_the_budget_of_the_installation(
-    database: str, configure: Configure
-) -> None:
+def test_concurrent_accounts_stay_within_the_total_budget(database: str, configure: Configure) -> None:
     del database
     configure(**WEBHOOK, GENERATIONS_PER_DAY_TOTAL=4)
     people = [person(f"{number}@example.com") for number in range(3)]
     with ThreadPoolExecutor(9) as pool:
-        waits = list(pool.map(asked, people * 3))
-    assert (waits.count(0), made()) == (4, 4)
+        waits = list(pool.map(try_order, people * 3))
+    assert (waits.count(0), count_videos()) == (4, 4)
     assert budget.remaining(people[0]) == BudgetView(limit=None, left=None, left_in_total=0)
 
 
-def test_one_account_leaves_the_budget_of_another(configure: Configure) -> None:
+def test_accounts_have_separate_budgets(configure: Configure) -> None:
     configure(**WEBHOOK, GENERATIONS_PER_DAY=1)
     anna, bert = person("anna@example.com"), person("bert@example.com")
-    assert [bool(asked(anna)), bool(asked(anna)), bool(asked(bert))] == [False, True, False]
+    assert [bool(try_order(anna)), bool(try_order(anna)), bool(try_order(bert))] == [False, True, False]
 
 
-def test_what_does_not_render_costs_nothing(
+def test_only_renders_count_against_the_budget(
     anna: Caller, generator: Generator, configure: Configure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A second click, a full account and the retry of a transfer order nothing; a retry that renders does."""
+    """A second click, a full account and the retry of a transfer cost nothing; a new render does."""
     configure(**WEBHOOK, GENERATIONS_PER_DAY=3)
     video_id = orders.request(anna, SCRIPT, enqueue=list).video_id
     orders.request(anna, SCRIPT, video_id, enqueue=list)
@@ -82,17 +80,17 @@ def test_what_does_not_render_costs_nothing(
     monkeypatch.setattr(quota, "MAX_VIDEOS", 0)
     with pytest.raises(QuotaExceeded):
         orders.request(anna, SCRIPT, enqueue=list)
-    assert (made(), budget.remaining(anna).left) == (1, 2)
+    assert (count_videos(), budget.remaining(anna).left) == (1, 2)
     monkeypatch.setattr(quota, "MAX_VIDEOS", 2)
-    failed(video_id, source_url=generator.video_url)
+    set_failed(video_id, source_url=generator.video_url)
     pipeline.retry(anna, video_id, enqueue=list)
     assert budget.remaining(anna).left == 2
-    failed(video_id, source_url=None)
+    set_failed(video_id, source_url=None)
     pipeline.retry(anna, video_id, enqueue=list)
     assert budget.remaining(anna).left == 1
 
 
-def test_a_retry_over_the_budget_leaves_the_video_as_it_was(anna: Caller, configure: Configure) -> None:
+def test_a_retry_over_the_budget_leaves_the_video_unchanged(anna: Caller, configure: Configure) -> None:
     configure(**WEBHOOK, GENERATIONS_PER_DAY=1)
     video_id = orders.request(anna, SCRIPT, enqueue=list).video_id
     pipeline.cancel(anna, video_id)
@@ -105,54 +103,54 @@ def test_a_retry_over_the_budget_leaves_the_video_as_it_was(anna: Caller, config
 
 def test_the_next_day_begins_with_a_full_budget(anna: Caller, configure: Configure) -> None:
     configure(**WEBHOOK, GENERATIONS_PER_DAY=1)
-    asked(anna)
-    a_day_passes(days=1)
+    try_order(anna)
+    age_counts(days=1)
     assert budget.remaining(anna).left == 1
-    assert asked(anna) == 0
+    assert try_order(anna) == 0
 
 
-def test_counts_of_past_days_are_forgotten(anna: Caller, configure: Configure) -> None:
+def test_counts_of_past_days_are_purged(anna: Caller, configure: Configure) -> None:
     configure(**WEBHOOK)
-    asked(anna)
+    try_order(anna)
     repair.clean_up()
-    assert len(counts()) == 2
-    a_day_passes(days=budget.RETENTION.days + 1)
+    assert len(list_counts()) == 2
+    age_counts(days=budget.RETENTION.days + 1)
     repair.clean_up()
-    assert counts() == []
+    assert list_counts() == []
 
 
-def test_a_budget_that_is_set_during_the_day_counts_what_was_made(anna: Caller, configure: Configure) -> None:
+def test_a_budget_set_during_the_day_counts_earlier_renders(anna: Caller, configure: Configure) -> None:
     configure(**WEBHOOK)
-    asked(anna)
+    try_order(anna)
     assert budget.remaining(anna) == BudgetView(limit=None, left=None, left_in_total=None)
     configure(GENERATIONS_PER_DAY=2, GENERATIONS_PER_DAY_TOTAL=5)
     assert budget.remaining(anna) == BudgetView(limit=2, left=1, left_in_total=4)
 
 
 @pytest.mark.usefixtures("generator")
-def test_an_account_holds_so_many_videos(
+def test_an_account_is_limited_to_a_number_of_videos(
     anna: Caller, configure: Configure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     configure(**WEBHOOK)
     monkeypatch.setattr(quota, "MAX_VIDEOS", 1)
     asks: list[Callable[[], object]] = [
         lambda: scripts.write_draft(anna, {"topic": "Bread", "avatar": "Anna"}),
-        lambda: asked(anna),
+        lambda: try_order(anna),
     ]
-    asked(anna)
+    try_order(anna)
     for ask in asks:
         with pytest.raises(QuotaExceeded, match="Delete some first"):
             ask()
 
 
-def failed(video_id: str, source_url: str | None) -> None:
+def set_failed(video_id: str, source_url: str | None) -> None:
     with transaction() as session:
         video = session.get_one(Video, video_id)
         video.status, video.error_code, video.source_url = Status.FAILED, "GENERATION_FAILED", source_url
 
 
-def a_day_passes(days: int) -> None:
-    """All counts are as much older."""
+def age_counts(days: int) -> None:
+    """Make all counts older by this many days."""
     with transaction() as session:
         for row in session.exec(select(GenerationCount)).all():
             older = GenerationCount(user_id=row.user_id, day=row.day - timedelta(days=days), count=row.count)
@@ -160,6 +158,6 @@ def a_day_passes(days: int) -> None:
             session.add(older)
 
 
-def counts() -> list[GenerationCount]:
+def list_counts() -> list[GenerationCount]:
     with reading() as session:
         return list(session.exec(select(GenerationCount)))

@@ -1,4 +1,4 @@
-"""A generator with a status address is asked how far it is, patiently, and for a fresh address once one has expired."""
+"""A generator with a status URL is polled with backoff, and for a fresh URL once one has expired."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -22,65 +22,61 @@ Generating = Callable[[], Video]
 
 @pytest.fixture
 def polled(generator: Generator, generating: Generating) -> Video:
-    """A video whose generator gave a status address."""
+    """A video whose generator gave a status URL."""
     generator.mode = "poll"
     video = generating()
     orders.send_order(video.id)
     return video
 
 
-def ask_now(video_id: str, told: list[str] | None = None) -> None:
+def poll_now(video_id: str, enqueued: list[str] | None = None) -> None:
     with transaction() as session:
         session.get_one(Video, video_id).next_ask_at = utcnow()
     assert polling.due_video_ids() == [video_id]
-    heard: list[str] = [] if told is None else told
-    polling.poll(video_id, enqueue=heard.append)
+    jobs: list[str] = [] if enqueued is None else enqueued
+    polling.poll(video_id, enqueue=jobs.append)
 
 
-def in_seconds(video: Video) -> float:
+def seconds_until_poll(video: Video) -> float:
     assert video.next_ask_at
     return (video.next_ask_at - utcnow()).total_seconds()
 
 
-def test_a_status_address_is_kept_and_asked_after_a_while(
-    polled: Video, generator: Generator, row: Row
-) -> None:
+def test_a_status_url_is_stored_and_polled_later(polled: Video, generator: Generator, row: Row) -> None:
     found = row(polled.id)
     assert found.status_url == generator.status_url(polled.id)
-    assert 3 < in_seconds(found) <= 5
+    assert 3 < seconds_until_poll(found) <= 5
     assert polling.due_video_ids() == []
     polling.poll(polled.id, enqueue=list)
     assert generator.polls == {}
 
 
-def test_the_address_that_it_names_in_the_end_is_queued_for_storing(
-    polled: Video, generator: Generator, row: Row
-) -> None:
-    told: list[str] = []
-    ask_now(polled.id, told)
-    assert (row(polled.id).status, told) == (Status.GENERATING, [])
-    ask_now(polled.id, told)
+def test_the_url_in_the_final_status_is_queued(polled: Video, generator: Generator, row: Row) -> None:
+    enqueued: list[str] = []
+    poll_now(polled.id, enqueued)
+    assert (row(polled.id).status, enqueued) == (Status.GENERATING, [])
+    poll_now(polled.id, enqueued)
     found = row(polled.id)
     assert (found.status, found.source_url) == (Status.QUEUED, generator.video_url)
-    assert (told, found.next_ask_at) == ([polled.id], None)
+    assert (enqueued, found.next_ask_at) == ([polled.id], None)
     assert found.status_url
     assert list(generator.renders.values()) == [1]
 
 
-def test_it_is_asked_further_and_further_apart(polled: Video, generator: Generator, row: Row) -> None:
+def test_polls_back_off(polled: Video, generator: Generator, row: Row) -> None:
     generator.polls_needed = 99
     pauses = []
     for _ in range(6):
-        ask_now(polled.id)
-        pauses.append(in_seconds(row(polled.id)))
+        poll_now(polled.id)
+        pauses.append(seconds_until_poll(row(polled.id)))
     assert 7 < pauses[0] <= 10
     assert 44 < pauses[-1] <= 60
 
 
-def test_a_retry_after_is_heeded(polled: Video, generator: Generator, row: Row) -> None:
+def test_retry_after_is_respected(polled: Video, generator: Generator, row: Row) -> None:
     generator.poll_retry_after = 300
-    ask_now(polled.id)
-    assert 290 < in_seconds(row(polled.id)) <= 300
+    poll_now(polled.id)
+    assert 290 < seconds_until_poll(row(polled.id)) <= 300
 
 
 def test_no_retry_after_delays_a_poll_for_ever() -> None:
@@ -88,52 +84,52 @@ def test_no_retry_after_delays_a_poll_for_ever() -> None:
     assert poll_delay(500) <= timedelta(seconds=MAX_POLL_SECONDS)
 
 
-def test_of_two_machines_one_asks(polled: Video, generator: Generator, row: Row) -> None:
-    ask_now(polled.id)
+def test_one_of_two_machines_polls(polled: Video, generator: Generator, row: Row) -> None:
+    poll_now(polled.id)
     polling.poll(polled.id, enqueue=list)
     assert generator.polls == {polled.id: 1}
     assert row(polled.id).asks == 1
 
 
-def test_a_rejection_is_told_by_the_status_address_too(
+def test_a_rejection_in_a_status_fails_the_video(
     generator: Generator, generating: Generating, row: Row
 ) -> None:
     generator.mode, generator.polls_needed = "poll_rejected", 1
     video = generating()
     orders.send_order(video.id)
-    ask_now(video.id)
+    poll_now(video.id)
     found = row(video.id)
     assert (found.status, found.error_code) == (Status.FAILED, "GENERATION_REJECTED")
 
 
-def test_a_status_address_that_does_not_answer_leaves_the_video_waiting(polled: Video, row: Row) -> None:
+def test_an_unreachable_status_url_leaves_the_video_waiting(polled: Video, row: Row) -> None:
     with transaction() as session:
         found = session.get_one(Video, polled.id)
         found.status_url = f"{str(found.status_url).rsplit('/status', 1)[0]}/nothing"
     before = row(polled.id).deadline_at
-    ask_now(polled.id)
+    poll_now(polled.id)
     assert row(polled.id).status == Status.GENERATING
     assert row(polled.id).deadline_at == before
 
 
-def test_a_status_address_that_has_become_forbidden_is_not_asked(
+def test_a_status_url_that_is_no_longer_allowed_is_not_polled(
     polled: Video, generator: Generator, row: Row, configure: Configure
 ) -> None:
     configure(VIDEO_WEBHOOK_URL="https://generator.example/video", SOURCE_ALLOW_HOSTS="")
-    ask_now(polled.id)
+    poll_now(polled.id)
     assert row(polled.id).status == Status.GENERATING
     assert generator.polls == {}
 
 
-def test_only_questions_that_changed_something_are_kept(polled: Video) -> None:
+def test_only_polls_that_change_something_are_recorded(polled: Video) -> None:
     for _ in range(2):
-        ask_now(polled.id)
+        poll_now(polled.id)
     with reading() as session:
         kinds = session.exec(select(WebhookCall.kind).order_by(WebhookCall.id)).all()  # type: ignore[arg-type] # a column
     assert kinds == ["video", "poll"]
 
 
-def test_a_link_that_has_expired_is_replaced_by_a_fresh_one(
+def test_an_expired_url_is_replaced_by_a_fresh_one(
     generator: Generator, generating: Generating, moto_s3: Storage, row: Row
 ) -> None:
     generator.mode = "expiring"
@@ -147,7 +143,7 @@ def test_a_link_that_has_expired_is_replaced_by_a_fresh_one(
 
 @pytest.mark.usefixtures("moto_s3")
 @pytest.mark.parametrize("fresh", ["expired.mp4", "also-expired.mp4"])
-def test_a_fresh_link_is_asked_for_each_time_else_the_failure_says_that_it_expired(
+def test_a_fresh_url_is_polled_each_time_before_the_video_fails_as_expired(
     polled: Video, generator: Generator, row: Row, fresh: str
 ) -> None:
     with transaction() as session:
@@ -168,13 +164,11 @@ def test_a_fresh_link_is_asked_for_each_time_else_the_failure_says_that_it_expir
     assert found.source_url == generator.file(fresh)
 
 
-def test_the_answer_of_a_status_address_is_kept_for_the_admin_once(
-    polled: Video, generator: Generator, row: Row
-) -> None:
+def test_an_unreadable_status_is_recorded_once(polled: Video, generator: Generator, row: Row) -> None:
     generator.polls_needed = 0
     generator.address = lambda _video_id: "nonsense"
     for _ in range(3):
-        ask_now(polled.id)
+        poll_now(polled.id)
     assert (row(polled.id).status, bool(row(polled.id).unread_at)) == (Status.GENERATING, True)
     with reading() as session:
         kept = session.exec(select(WebhookCall).where(WebhookCall.kind == "poll")).all()

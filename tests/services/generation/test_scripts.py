@@ -1,4 +1,4 @@
-"""A brief becomes a draft that nobody loses."""
+"""A brief becomes a saved draft."""
 
 import pytest
 
@@ -13,7 +13,7 @@ BRIEF = {"topic": "Bread\nand butter", "avatar": "Anna", "company_name": "Brot"}
 
 
 @pytest.mark.usefixtures("generator")
-def test_the_webhooks_script_is_kept_as_a_draft(anna: Caller) -> None:
+def test_the_script_is_saved_as_a_draft(anna: Caller) -> None:
     draft = scripts.write_draft(anna, BRIEF)
     assert draft.hook == "Look at this"
     assert scripts.read(anna, draft.video_id) == draft
@@ -32,7 +32,7 @@ def test_without_a_webhook_the_parts_are_empty_to_be_written_by_hand(
     assert (saved.hook, saved.company_name) == ("Mine", "Brot")
 
 
-def test_what_a_webhook_wrote_too_long_is_cut_to_what_can_be_kept(anna: Caller, generator: Generator) -> None:
+def test_a_script_that_is_too_long_is_cut(anna: Caller, generator: Generator) -> None:
     generator.script = {"hook": "h" * 5000, "body": "b\x00c", "conclusion": ""}
     draft = scripts.write_draft(anna, BRIEF)
     assert len(draft.hook) == 1000
@@ -40,7 +40,7 @@ def test_what_a_webhook_wrote_too_long_is_cut_to_what_can_be_kept(anna: Caller, 
 
 
 @pytest.mark.parametrize("mode", ["refuse", "break", "hang", "nonsense"])
-def test_a_webhook_that_fails_says_so_and_leaves_no_draft(
+def test_a_failing_webhook_leaves_no_draft(
     anna: Caller, generator: Generator, configure: Configure, mode: str
 ) -> None:
     if mode == "hang":
@@ -53,49 +53,51 @@ def test_a_webhook_that_fails_says_so_and_leaves_no_draft(
 
 
 @pytest.mark.usefixtures("generator")
-def test_a_brief_that_is_wrong_is_not_sent(anna: Caller, generator: Generator) -> None:
+def test_an_invalid_brief_is_not_sent(anna: Caller, generator: Generator) -> None:
     with pytest.raises(InvalidInput):
         scripts.write_draft(anna, BRIEF | {"topic": ""})
     assert generator.requests == []
 
 
-def test_one_part_is_asked_for_with_the_brief_and_the_script_so_far(
+def test_a_part_is_requested_with_the_brief_and_the_current_script(
     anna: Caller, generator: Generator
 ) -> None:
     draft = scripts.write_draft(anna, BRIEF)
     scripts.update_draft(anna, draft.video_id, {"body": "Mine now."})
     generator.script = {"hook": "Another hook", "body": "Not asked for", "conclusion": "Nor this"}
     assert scripts.compose_part(anna, draft.video_id, "hook") == "Another hook"
-    asked = generator.requests[-1]
-    assert (asked["part"], asked["topic"], asked["email"]) == ("hook", "Bread\nand butter", anna.email)
-    assert (asked["hook"], asked["body"], asked["conclusion"]) == ("Look at this", "Mine now.", "Buy it.")
+    request = generator.requests[-1]
+    assert (request["part"], request["topic"], request["email"]) == ("hook", "Bread\nand butter", anna.email)
+    assert (request["hook"], request["body"], request["conclusion"]) == (
+        "Look at this",
+        "Mine now.",
+        "Buy it.",
+    )
     assert scripts.read(anna, draft.video_id).hook == "Look at this"  # until it is saved
 
 
-def test_each_time_a_part_is_asked_for_there_is_another_seed(anna: Caller, generator: Generator) -> None:
+def test_each_request_for_a_part_has_another_seed(anna: Caller, generator: Generator) -> None:
     draft = scripts.write_draft(anna, BRIEF)
     for _ in range(4):
         scripts.compose_part(anna, draft.video_id, "body")
-    assert len({asked.get("seed") for asked in generator.requests[1:]}) > 1
+    assert len({request.get("seed") for request in generator.requests[1:]}) > 1
 
 
-def test_an_answer_without_the_part_that_was_asked_for_is_a_failure(
-    anna: Caller, generator: Generator
-) -> None:
+def test_a_reply_without_the_requested_part_is_an_error(anna: Caller, generator: Generator) -> None:
     draft = scripts.write_draft(anna, BRIEF)
     generator.script = {"hook": "", "body": "Only this", "conclusion": ""}
     with pytest.raises(WebhookError, match="without a hook"):
         scripts.compose_part(anna, draft.video_id, "hook")
 
 
-def test_without_a_webhook_no_part_can_be_asked_for(anna: Caller, configure: Configure) -> None:
+def test_without_a_webhook_no_part_can_be_rewritten(anna: Caller, configure: Configure) -> None:
     configure(SCRIPT_WEBHOOK_URL="")
     draft = scripts.write_draft(anna, BRIEF)
     with pytest.raises(Conflict, match="SCRIPT_WEBHOOK_URL"):
         scripts.compose_part(anna, draft.video_id, "hook")
 
 
-def test_nobody_has_parts_of_somebody_elses_script_written(
+def test_people_cannot_rewrite_other_peoples_scripts(
     anna: Caller, bert: Caller, generator: Generator
 ) -> None:
     draft = scripts.write_draft(anna, BRIEF)

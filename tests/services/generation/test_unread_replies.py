@@ -1,4 +1,4 @@
-"""An answer that is not understood fails nothing: its owner is told, an admin chooses the field, and the video goes on."""
+"""A reply that is not understood does not fail the video: its owner is notified, and an admin chooses the result field."""
 
 import json
 from collections.abc import Callable
@@ -24,7 +24,7 @@ Answering = Callable[[Any], Video]
 
 @pytest.fixture
 def answering(generator: Generator, generating: Generating, monkeypatch: pytest.MonkeyPatch) -> Answering:
-    """A video of which the generator has said this."""
+    """A video whose generator sent this reply."""
     from tests.support import generator_modes  # the table that the stand-in answers by
 
     def order(body: Any) -> Video:
@@ -45,7 +45,7 @@ def newest() -> WebhookCall:
         return found
 
 
-def test_the_owner_is_told_and_the_video_goes_on_waiting(
+def test_the_owner_is_notified_and_the_video_keeps_waiting(
     answering: Answering, anna: Caller, row: Row
 ) -> None:
     video = answering({"movie": "purple"})
@@ -58,7 +58,7 @@ def test_the_owner_is_told_and_the_video_goes_on_waiting(
     assert (newest().verdict, newest().answer) == ("unread", '{"movie": "purple"}')
 
 
-def test_two_candidates_wait_for_an_admin_and_all_that_wait_go_on(
+def test_choosing_a_result_field_continues_all_waiting_videos(
     answering: Answering, generator: Generator, anna: Caller, bert: Caller, row: Row
 ) -> None:
     body = {
@@ -69,13 +69,13 @@ def test_two_candidates_wait_for_an_admin_and_all_that_wait_go_on(
     call = webhook_log.list_calls(anna).deliveries[0]
     assert [field.path for field in call.fields] == ["files.a", "files.b", "thumb"]
     assert call.fields[0].address == f"{generator.url}/…"
-    told: list[str] = []
+    enqueued: list[str] = []
     with pytest.raises(Forbidden):
-        rescue.choose_result_field(bert, call.id, "files.b", enqueue=told.append)
+        rescue.choose_result_field(bert, call.id, "files.b", enqueue=enqueued.append)
     with pytest.raises(InvalidInput):
-        rescue.choose_result_field(anna, call.id, "files.c", enqueue=told.append)
-    assert rescue.choose_result_field(anna, call.id, "files.b", enqueue=told.append) == 2
-    assert sorted(told) == sorted(waiting)
+        rescue.choose_result_field(anna, call.id, "files.c", enqueue=enqueued.append)
+    assert rescue.choose_result_field(anna, call.id, "files.b", enqueue=enqueued.append) == 2
+    assert sorted(enqueued) == sorted(waiting)
     for video_id in waiting:
         found = row(video_id)
         assert (found.status, found.source_url) == (Status.QUEUED, generator.file("b.mp4"))
@@ -87,7 +87,7 @@ def test_two_candidates_wait_for_an_admin_and_all_that_wait_go_on(
         assert session.get_one(ChosenSetting, result_field.VIDEO_RESULT_FIELD).chosen_by == anna.user_id
 
 
-def test_an_answer_of_an_earlier_order_is_not_read_again(
+def test_a_reply_to_an_earlier_order_is_not_read_again(
     answering: Answering, generator: Generator, anna: Caller, row: Row
 ) -> None:
     video = answering({"a": generator.file("a.mp4"), "b": generator.file("b.mp4")})
@@ -98,15 +98,15 @@ def test_an_answer_of_an_earlier_order_is_not_read_again(
     assert row(video.id).status == Status.GENERATING
 
 
-def test_a_long_answer_is_kept_to_a_bound_and_without_the_token(answering: Answering) -> None:
+def test_a_long_reply_is_cut_and_recorded_without_the_token(answering: Answering) -> None:
     answering({"callbackToken": "secret.token.here", "text": "x" * 200_000})
-    kept = newest()
-    assert kept.verdict == "unread"
-    assert "secret.token.here" not in kept.answer
-    assert webhook_log.MAX_BODY_BYTES < len(kept.answer) <= webhook_log.MAX_UNREAD_BODY_BYTES
+    call = newest()
+    assert call.verdict == "unread"
+    assert "secret.token.here" not in call.answer
+    assert webhook_log.MAX_BODY_BYTES < len(call.answer) <= webhook_log.MAX_UNREAD_BODY_BYTES
 
 
-def test_the_address_named_beforehand_is_tried_at_the_deadline(
+def test_an_announced_url_is_fetched_at_the_deadline(
     answering: Answering, generator: Generator, row: Row
 ) -> None:
     video = answering([{"id": "c1", "status": "rendering", "url": generator.video_url}])
@@ -123,7 +123,7 @@ def test_the_address_named_beforehand_is_tried_at_the_deadline(
     assert (found.status, found.source_url, found.expected_url) == (Status.QUEUED, generator.video_url, None)
 
 
-def test_a_finished_video_without_an_address_is_not_understood(answering: Answering, row: Row) -> None:
+def test_a_finished_video_without_a_url_is_not_understood(answering: Answering, row: Row) -> None:
     video = answering({"status": "completed", "movie": {"at": "gs://bucket/movie.mp4"}})
     assert (row(video.id).status, bool(row(video.id).unread_at)) == (Status.GENERATING, True)
     assert (newest().verdict, newest().why) == (

@@ -1,4 +1,4 @@
-"""Whether the keys that are set open what the database holds is known before anything else happens."""
+"""The configured keys are checked against the database at the start, and can be replaced and changed."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +29,7 @@ Lose = Callable[[], None]
 
 @pytest.fixture
 def lose() -> Lose:
-    """The file with the installation's own key is gone, as after a restore of the database alone."""
+    """Lose the key file, as after a restore of only the database."""
 
     def remove() -> None:
         (settings().data_dir / "installation.json").unlink()
@@ -40,7 +40,7 @@ def lose() -> Lose:
 
 @pytest.fixture
 def stored(database: str) -> Caller:
-    """An owner of two videos whose keys the installation's own key has sealed."""
+    """An owner of two videos sealed with the installation's key."""
     del database
     owner = accounts.authenticate(accounts.register("anna@example.com", "correct horse").token)
     for _ in range(2):
@@ -50,12 +50,12 @@ def stored(database: str) -> Caller:
 
 @pytest.fixture
 def known(stored: Caller) -> Caller:
-    """The same after a start, which has noted the key."""
+    """The same after a start, which added the canary."""
     keys.verify_keys()
     return stored
 
 
-def as_before_canaries() -> None:
+def delete_canaries() -> None:
     with transaction() as session:
         session.exec(delete(KeyCanary))
 
@@ -66,13 +66,13 @@ def canaries() -> list[str]:
 
 
 def opening() -> int:
-    """How many videos' keys open."""
+    """The number of videos whose keys open."""
     with reading() as session:
         return sum(keys._opens_video(video) for video in session.exec(select(Video)))
 
 
 @pytest.mark.usefixtures("known")
-def test_the_right_key_is_accepted_again_and_noted_once() -> None:
+def test_same_key_is_accepted_with_one_canary() -> None:
     before = canaries()
     keys.verify_keys()
     assert canaries() == before
@@ -80,7 +80,7 @@ def test_the_right_key_is_accepted_again_and_noted_once() -> None:
 
 
 @pytest.mark.usefixtures("known")
-def test_without_any_key_a_database_in_use_is_refused_and_no_key_is_made(lose: Lose) -> None:
+def test_missing_key_is_refused_and_none_is_created(lose: Lose) -> None:
     lose()
     with pytest.raises(ConfigurationError, match="There is no secret key") as caught:
         keys.verify_keys()
@@ -89,22 +89,22 @@ def test_without_any_key_a_database_in_use_is_refused_and_no_key_is_made(lose: L
 
 
 @pytest.mark.usefixtures("known")
-def test_another_key_is_refused(configure: Configure) -> None:
+def test_other_key_is_refused(configure: Configure) -> None:
     configure(SECRET_KEY=ONE_KEY)
-    with pytest.raises(ConfigurationError, match="another one than the key that this database was used with"):
+    with pytest.raises(ConfigurationError, match="not the one that this database was used with"):
         keys.verify_keys()
     assert len(canaries()) == 1
 
 
 @pytest.mark.usefixtures("known")
-def test_an_old_key_that_opens_nothing_is_refused_and_said_to_be_wrong(configure: Configure) -> None:
+def test_old_key_that_opens_nothing_is_refused_as_wrong(configure: Configure) -> None:
     configure(SECRET_KEY=ONE_KEY, SECRET_KEY_OLD=OTHER_KEY)
-    with pytest.raises(ConfigurationError, match="what is set there now does not open it"):
+    with pytest.raises(ConfigurationError, match="the present value does not open it"):
         keys.verify_keys()
 
 
 @pytest.mark.usefixtures("known")
-def test_a_changed_key_needs_the_old_one_until_everything_is_sealed_by_the_new_one(
+def test_changed_key_needs_the_old_one_until_everything_is_resealed(
     configure: Configure,
 ) -> None:
     old = settings().installation.secret_key
@@ -123,7 +123,7 @@ def test_a_changed_key_needs_the_old_one_until_everything_is_sealed_by_the_new_o
 
 @pytest.mark.usefixtures("known")
 def test_going_back_to_the_old_key_needs_the_new_one(configure: Configure) -> None:
-    """Rows may have been sealed by the new one meanwhile."""
+    """Rows may have been sealed with the new one in the meantime."""
     old = settings().installation.secret_key
     configure(SECRET_KEY=ONE_KEY, SECRET_KEY_OLD=old)
     keys.verify_keys()
@@ -133,15 +133,15 @@ def test_going_back_to_the_old_key_needs_the_new_one(configure: Configure) -> No
 
 
 @pytest.mark.usefixtures("stored")
-def test_a_database_of_the_version_before_is_accepted_by_its_own_key() -> None:
-    as_before_canaries()
+def test_database_of_the_previous_version_is_accepted_with_its_key() -> None:
+    delete_canaries()
     keys.verify_keys()
     assert len(canaries()) == 1
 
 
 @pytest.mark.usefixtures("stored")
-def test_a_database_of_the_version_before_is_refused_by_another_key(configure: Configure) -> None:
-    as_before_canaries()
+def test_database_of_the_previous_version_is_refused_with_another_key(configure: Configure) -> None:
+    delete_canaries()
     configure(SECRET_KEY=ONE_KEY)
     with pytest.raises(ConfigurationError, match="2 of 2 videos"):
         keys.verify_keys()
@@ -149,30 +149,30 @@ def test_a_database_of_the_version_before_is_refused_by_another_key(configure: C
 
 
 @pytest.mark.usefixtures("known")
-def test_a_key_that_can_be_guessed_is_no_old_key_to_serve_with(configure: Configure) -> None:
+def test_guessable_old_key_is_refused(configure: Configure) -> None:
     configure(SECRET_KEY_OLD="changeme")
     with pytest.raises(ConfigurationError, match="reseal"):
         keys.verify_keys()
 
 
-def test_an_admin_made_before_there_was_a_key_does_not_keep_the_first_start_back() -> None:
-    """As `create-admin` of the version before left it."""
+def test_admin_created_before_the_key_does_not_block_the_first_start() -> None:
+    """As `create-admin` of the previous version left it."""
     accounts.create_admin("anna@example.com", "correct horse")
-    assert keys._is_missing()
+    assert keys._is_key_missing()
     keys.verify_keys()
     assert len(canaries()) == 1
 
 
-def test_a_second_machine_with_a_key_of_its_own_is_refused_before_the_first_account(
+def test_second_machine_with_another_key_is_refused_before_the_first_account(
     configure: Configure,
 ) -> None:
     keys.verify_keys()
     configure(SECRET_KEY=ONE_KEY)
-    with pytest.raises(ConfigurationError, match="another one"):
+    with pytest.raises(ConfigurationError, match="not the one"):
         keys.verify_keys()
 
 
-def test_starts_at_the_same_moment_note_the_key_once() -> None:
+def test_concurrent_starts_add_one_canary() -> None:
     assert settings().sealing_keys
     with ThreadPoolExecutor(4) as pool:
         for done in [pool.submit(keys.verify_keys) for _ in range(4)]:
@@ -181,7 +181,7 @@ def test_starts_at_the_same_moment_note_the_key_once() -> None:
 
 
 @pytest.mark.usefixtures("known")
-def test_after_a_lost_key_videos_get_new_secret_keys(lose: Lose) -> None:
+def test_rekey_replaces_keys_after_a_lost_key(lose: Lose) -> None:
     lose()
     assert keys.count_unopenable() == Rekeyed(replaced=2)
     assert keys.rekey() == Rekeyed(replaced=2)
@@ -193,7 +193,7 @@ def test_after_a_lost_key_videos_get_new_secret_keys(lose: Lose) -> None:
     assert keys.rekey() == Rekeyed(kept=2)
 
 
-def test_a_key_that_opens_is_not_replaced_beside_one_that_does_not(known: Caller) -> None:
+def test_rekey_keeps_keys_that_open(known: Caller) -> None:
     video_id = insert_video(known, Status.READY)
     with transaction() as session:
         session.get_one(Video, video_id).sealed_key = security.seal(
@@ -204,7 +204,7 @@ def test_a_key_that_opens_is_not_replaced_beside_one_that_does_not(known: Caller
 
 
 @pytest.mark.usefixtures("known")
-def test_a_start_reads_one_small_table_however_many_videos_there_are() -> None:
+def test_start_reads_only_one_small_table() -> None:
     statements: list[str] = []
     event.listen(engine(), "before_cursor_execute", lambda *found: statements.append(str(found[2])))
     keys.verify_keys()
@@ -213,14 +213,14 @@ def test_a_start_reads_one_small_table_however_many_videos_there_are() -> None:
     assert not any("videos" in statement for statement in read)
 
 
-# After SECRET_KEY was changed, what the old one sealed opens, and is sealed anew.
+# After a change of SECRET_KEY, rows of the old key still open and are resealed.
 
 Sealed = tuple[str, str]
 
 
 @pytest.fixture
 def sealed(configure: Configure, anna: Caller, row: Row) -> Sealed:
-    """A video's id and key, sealed by what is the old SECRET_KEY now."""
+    """A video's id and key, sealed with the now old SECRET_KEY."""
     configure(SECRET_KEY=ONE_KEY, SECRET_KEY_OLD="")
     video_id = insert_video(anna, Status.READY)
     key = opened(row(video_id))
@@ -233,13 +233,13 @@ def opened(video: Video) -> str | None:
     return security.unseal(video.sealed_key, owner_id=video.owner_id, video_id=video.id)
 
 
-def test_reading_leaves_the_row_as_it_is(sealed: Sealed, anna: Caller, row: Row) -> None:
+def test_reading_does_not_reseal(sealed: Sealed, anna: Caller, row: Row) -> None:
     before = row(sealed[0]).sealed_key
     assert gallery.get_stored(anna, sealed[0]).secret_key == sealed[1]
     assert row(sealed[0]).sealed_key == before
 
 
-def test_changing_the_video_seals_its_key_anew(
+def test_changing_the_video_reseals_its_key(
     sealed: Sealed, anna: Caller, row: Row, configure: Configure
 ) -> None:
     gallery.rename(anna, sealed[0], "Another")
@@ -248,26 +248,26 @@ def test_changing_the_video_seals_its_key_anew(
     assert row(sealed[0]).title == "Another"
 
 
-def test_all_at_once_and_then_there_is_nothing_left_to_do(
+def test_reseal_is_idempotent(
     sealed: Sealed, anna: Caller, row: Row, configure: Configure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(keys, "BATCH", 2)
     more = [insert_video(anna, Status.READY) for _ in range(4)]
-    assert keys.reseal_videos() == Resealed(anew=1, current=4)
+    assert keys.reseal_videos() == Resealed(resealed=1, current=4)
     configure(SECRET_KEY_OLD="")
     assert keys.reseal_videos() == Resealed(current=5)
     assert opened(row(sealed[0])) == sealed[1]
     assert all(opened(row(video_id)) for video_id in more)
 
 
-def test_what_no_key_opens_is_told_and_left_alone(sealed: Sealed, row: Row, configure: Configure) -> None:
+def test_unopened_keys_are_counted_and_kept(sealed: Sealed, row: Row, configure: Configure) -> None:
     configure(SECRET_KEY_OLD="another")
     before = row(sealed[0]).sealed_key
     assert keys.reseal_videos() == Resealed(unopened=1)
     assert row(sealed[0]).sealed_key == before
 
 
-def test_a_key_that_was_replaced_meanwhile_is_not_brought_back(sealed: Sealed, row: Row) -> None:
+def test_concurrently_replaced_key_is_not_restored(sealed: Sealed, row: Row) -> None:
     with transaction() as session:
         video = session.get_one(Video, sealed[0])
         fresh = security.seal("fresh", owner_id=video.owner_id, video_id=video.id)
@@ -278,7 +278,7 @@ def test_a_key_that_was_replaced_meanwhile_is_not_brought_back(sealed: Sealed, r
     assert opened(row(sealed[0])) == "fresh"
 
 
-def test_kept_answers_are_sealed_anew_too(sealed: Sealed, anna: Caller, configure: Configure) -> None:
+def test_stored_responses_are_resealed(sealed: Sealed, anna: Caller, configure: Configure) -> None:
     configure(SECRET_KEY=ONE_KEY, SECRET_KEY_OLD="")
     box = security.seal("the answer", owner_id=anna.user_id, video_id=sealed[0])
     with transaction() as session:
@@ -294,5 +294,5 @@ def test_kept_answers_are_sealed_anew_too(sealed: Sealed, anna: Caller, configur
             )
         )
     configure(SECRET_KEY=OTHER_KEY, SECRET_KEY_OLD=ONE_KEY)
-    assert keys.reseal_idempotency_keys() == Resealed(anew=1)
+    assert keys.reseal_idempotency_keys() == Resealed(resealed=1)
     assert keys.reseal_idempotency_keys() == Resealed(current=1)

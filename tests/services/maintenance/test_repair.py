@@ -1,4 +1,4 @@
-"""The repair: all that it mends, twice at once, on SQLite and PostgreSQL; and no step waits for another."""
+"""Repair recovers every state that a crash can leave, also concurrently, and a failed step stops no other."""
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -25,20 +25,22 @@ from videovault.services.maintenance import repair as maintenance_repair
 LONG_AGO = timedelta(seconds=LEASE_SECONDS + 5)
 
 
-def test_a_step_that_fails_does_not_keep_the_others() -> None:
+def test_failed_step_does_not_stop_the_others() -> None:
     taken: list[str] = []
 
-    def waits() -> None:
+    def postponed() -> None:
         raise StorageError("S3 could not be reached.", retryable=True)
 
-    def breaks() -> None:
+    def failing() -> None:
         raise RuntimeError
 
-    maintenance_repair.run_all(waits, lambda: taken.append("second"), breaks, lambda: taken.append("last"))
+    maintenance_repair.run_all(
+        postponed, lambda: taken.append("second"), failing, lambda: taken.append("last")
+    )
     assert taken == ["second", "last"]
 
 
-def test_a_queue_that_cannot_be_reached_does_not_keep_the_rest(anna: Caller, moto_s3: Storage) -> None:
+def test_unreachable_queue_does_not_stop_the_other_steps(anna: Caller, moto_s3: Storage) -> None:
     del moto_s3
     insert_video(anna, Status.QUEUED, ago=60)
     doomed = insert_video(anna, Status.DELETING)
@@ -51,7 +53,7 @@ def test_a_queue_that_cannot_be_reached_does_not_keep_the_rest(anna: Caller, mot
         assert session.get(Video, doomed) is None
 
 
-def test_sign_ins_that_are_over_are_purged_and_others_stay(anna: Caller) -> None:
+def test_expired_sessions_are_purged_and_others_stay(anna: Caller) -> None:
     token = accounts.login("anna@example.com", "correct horse").token
     with transaction() as session:
         for found in session.exec(select(models.Session)):
@@ -65,7 +67,7 @@ def test_sign_ins_that_are_over_are_purged_and_others_stay(anna: Caller) -> None
 
 
 @pytest.mark.usefixtures("generator")
-def test_two_repairs_at_once_mend_a_mess_once(
+def test_concurrent_repairs_repair_once(
     database: str, generator: Generator, moto_s3: Storage, row: Row
 ) -> None:
     del database
@@ -107,7 +109,7 @@ def test_two_repairs_at_once_mend_a_mess_once(
 
 
 def _with_upload(owner: Caller, status: Status, bucket: Storage, **values: Any) -> str:
-    """A video with an unfinished upload of a part, and an object that came too late."""
+    """A video with an unfinished upload of one part, and an object from a superseded attempt."""
     video_id = insert_video(owner, status, **values)
     key = f"videos/{owner.user_id}/{video_id}/1_a.mp4"
     upload_id = bucket.start_upload(key, Description("video/mp4"))

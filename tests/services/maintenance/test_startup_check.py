@@ -1,4 +1,4 @@
-"""A part that was lost is no new installation, and a store that cannot be asked keeps nobody from starting."""
+"""The start is refused if database or store was lost, but not if the store is unavailable."""
 
 import pytest
 
@@ -22,23 +22,23 @@ def film(moto_s3: Storage) -> str:
 
 
 @pytest.mark.usefixtures("moto_s3")
-def test_a_new_installation_with_an_empty_bucket_starts() -> None:
+def test_new_installation_with_an_empty_bucket_starts() -> None:
     startup_check.check_data_is_complete()
 
 
-def test_objects_that_are_no_videos_of_ours_do_not_count(moto_s3: Storage) -> None:
+def test_other_objects_do_not_count(moto_s3: Storage) -> None:
     moto_s3.put("backups/film.mp4", b"film", Description("video/mp4"))
     startup_check.check_data_is_complete()
 
 
 @pytest.mark.usefixtures("film")
-def test_an_empty_database_beside_a_populated_bucket_is_reported() -> None:
+def test_empty_database_beside_a_populated_bucket_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="The database has no accounts, but the bucket") as caught:
         startup_check.check_data_is_complete()
     assert "--rebuild" in caught.value.public_message
 
 
-def test_rows_beside_an_empty_bucket_are_reported(moto_s3: Storage, anna: Caller) -> None:
+def test_rows_beside_an_empty_bucket_are_refused(moto_s3: Storage, anna: Caller) -> None:
     insert_video(anna, Status.READY, s3_key=KEY)
     with pytest.raises(ConfigurationError, match="lists 1 stored videos, but the bucket"):
         startup_check.check_data_is_complete()
@@ -53,7 +53,7 @@ def test_drafts_need_no_object(moto_s3: Storage, anna: Caller) -> None:
 
 
 @pytest.mark.usefixtures("moto_s3")
-def test_a_bucket_that_cannot_be_reached_keeps_nobody_from_starting(
+def test_unavailable_bucket_does_not_block_the_start(
     configure: Configure, anna: Caller, caplog: pytest.LogCaptureFixture
 ) -> None:
     insert_video(anna, Status.READY, s3_key=KEY)

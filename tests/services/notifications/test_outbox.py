@@ -1,4 +1,4 @@
-"""What is in the outbox is delivered at least once, by whichever machine is there, or given up with a reason."""
+"""Every message in the outbox is delivered at least once, by any machine, or given up with a reason."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlmodel import select
 from standardwebhooks import Webhook
 
 from tests.support.installation import Configure
@@ -14,23 +15,25 @@ from tests.support.receiver import SECRET, Receiver, receiver
 from videovault.clock import utcnow
 from videovault.db import reading, transaction
 from videovault.models import Channel, OutboxMessage, User
+from videovault.services.accounts import password_reset
 from videovault.services.core.access import Caller
+from videovault.services.maintenance import repair
 from videovault.services.notifications import outbox
 
-Leave = Callable[..., str]
+QueueMessage = Callable[..., str]
 
 
 @pytest.fixture
-def told(configure: Configure) -> Iterator[Receiver]:
-    """The receiver that the settings name."""
+def webhook(configure: Configure) -> Iterator[Receiver]:
+    """The configured webhook receiver."""
     with receiver() as running:
         configure(NOTIFY_WEBHOOK_URL=running.url, WEBHOOK_SECRET=SECRET)
         yield running
 
 
 @pytest.fixture
-def post(configure: Configure) -> Iterator[MailServer]:
-    """The mail server that the settings name."""
+def mail(configure: Configure) -> Iterator[MailServer]:
+    """The configured mail server."""
     with mail_server() as running:
         configure(
             SMTP_URL=f"smtp://127.0.0.1:{running.port}",
@@ -40,7 +43,7 @@ def post(configure: Configure) -> Iterator[MailServer]:
         yield running
 
 
-def leave(user_id: str, channel: Channel, **data: Any) -> str:
+def queue_message(user_id: str, channel: Channel, **data: Any) -> str:
     data = {"videoId": "video_1", "userId": user_id, "title": "Bread", "status": "ready"} | data
     kind = f"video.{data['status']}"
     payload = {"type": kind, "timestamp": "2026-01-26T10:15:00.000Z", "data": data}
@@ -50,158 +53,195 @@ def leave(user_id: str, channel: Channel, **data: Any) -> str:
         return message.id
 
 
+def reset_message(message_id: str, **values: Any) -> OutboxMessage:
+    return OutboxMessage(id=message_id, kind="mail", channel=Channel.MAIL, video_id="", payload={}, **values)
+
+
 def deliver(channel: Channel) -> None:
     outbox.deliver_due(channel, stopping=lambda: False)
 
 
-def found(message_id: str) -> OutboxMessage:
+def read_message(message_id: str) -> OutboxMessage:
     with reading() as session:
         return session.get_one(OutboxMessage, message_id)
 
 
-def pause_is_over(message_id: str) -> None:
+def make_due(message_id: str) -> None:
     with transaction() as session:
         message = session.get_one(OutboxMessage, message_id)
         assert message.next_attempt_at
         message.next_attempt_at = utcnow()
 
 
-def test_a_message_is_delivered_signed_and_once(told: Receiver) -> None:
-    message_id = leave("u", Channel.WEBHOOK)
+def test_a_message_is_delivered_signed_and_once(webhook: Receiver) -> None:
+    message_id = queue_message("u", Channel.WEBHOOK)
     for _ in range(3):
         deliver(Channel.WEBHOOK)
-    [delivery] = told.deliveries
-    assert Webhook(SECRET).verify(delivery.body, delivery.headers) == found(message_id).payload
+    [delivery] = webhook.deliveries
+    assert Webhook(SECRET).verify(delivery.body, delivery.headers) == read_message(message_id).payload
     assert delivery.headers["webhook-id"] == message_id
-    message = found(message_id)
+    message = read_message(message_id)
     assert message.delivered_at
     assert (message.attempts, message.next_attempt_at, message.last_error) == (1, None, None)
 
 
-def test_a_receiver_in_trouble_is_asked_again_later_by_the_same_id(told: Receiver) -> None:
-    told.status = 503
-    message_id = leave("u", Channel.WEBHOOK)
+def test_a_failing_receiver_gets_the_message_later_with_the_same_id(webhook: Receiver) -> None:
+    webhook.status = 503
+    message_id = queue_message("u", Channel.WEBHOOK)
     for _ in range(2):
         deliver(Channel.WEBHOOK)
-    message = found(message_id)
+    message = read_message(message_id)
     assert (message.attempts, message.last_error) == (1, "NOTIFY_WEBHOOK_URL answered 503.")
     assert message.next_attempt_at
     assert message.next_attempt_at - utcnow() <= outbox.RETRY_DELAYS[0]
 
-    told.status = 200
-    pause_is_over(message_id)
+    webhook.status = 200
+    make_due(message_id)
     deliver(Channel.WEBHOOK)
-    assert [delivery.headers["webhook-id"] for delivery in told.deliveries] == [message_id] * 2
-    assert found(message_id).delivered_at
+    assert [delivery.headers["webhook-id"] for delivery in webhook.deliveries] == [message_id] * 2
+    assert read_message(message_id).delivered_at
 
 
-def test_a_message_is_given_up_after_eight_tries_in_a_day(told: Receiver) -> None:
-    told.status = 500
-    message_id = leave("u", Channel.WEBHOOK)
+def test_a_message_is_given_up_after_eight_attempts_in_a_day(webhook: Receiver) -> None:
+    webhook.status = 500
+    message_id = queue_message("u", Channel.WEBHOOK)
     for _ in outbox.RETRY_DELAYS:
         deliver(Channel.WEBHOOK)
-        pause_is_over(message_id)
+        make_due(message_id)
     deliver(Channel.WEBHOOK)
-    message = found(message_id)
+    message = read_message(message_id)
     assert (message.attempts, message.next_attempt_at, message.delivered_at) == (8, None, None)
     assert sum(outbox.RETRY_DELAYS, timedelta()) < timedelta(days=1)
 
 
-def test_a_refusal_for_good_is_the_end(told: Receiver) -> None:
-    told.status = 410
-    message_id = leave("u", Channel.WEBHOOK)
+def test_a_permanent_refusal_is_not_retried(webhook: Receiver) -> None:
+    webhook.status = 410
+    message_id = queue_message("u", Channel.WEBHOOK)
     deliver(Channel.WEBHOOK)
-    message = found(message_id)
+    message = read_message(message_id)
     assert (message.attempts, message.next_attempt_at, message.delivered_at) == (1, None, None)
 
 
-def test_a_fault_of_our_own_does_not_keep_back_the_others(told: Receiver) -> None:
-    broken, good = leave("u", Channel.WEBHOOK), leave("u", Channel.WEBHOOK)
+def test_a_bug_with_one_message_does_not_block_the_others(webhook: Receiver) -> None:
+    broken, good = queue_message("u", Channel.WEBHOOK), queue_message("u", Channel.WEBHOOK)
     with transaction() as session:
         session.get_one(OutboxMessage, broken).payload = {"not": "what we \ud800 write"}
     deliver(Channel.WEBHOOK)
-    assert [delivery.headers["webhook-id"] for delivery in told.deliveries] == [good]
-    assert "on our side" in str(found(broken).last_error)
-    assert found(broken).next_attempt_at
+    assert [delivery.headers["webhook-id"] for delivery in webhook.deliveries] == [good]
+    assert "on our side" in str(read_message(broken).last_error)
+    assert read_message(broken).next_attempt_at
 
 
-def test_a_worker_that_is_stopping_begins_nothing(told: Receiver) -> None:
-    message_id = leave("u", Channel.WEBHOOK)
+def test_a_stopping_worker_sends_nothing(webhook: Receiver) -> None:
+    message_id = queue_message("u", Channel.WEBHOOK)
     outbox.deliver_due(Channel.WEBHOOK, stopping=lambda: True)
-    assert (told.deliveries, found(message_id).attempts) == ([], 0)
+    assert (webhook.deliveries, read_message(message_id).attempts) == ([], 0)
 
 
-def test_what_a_dead_worker_had_claimed_is_taken_when_its_lease_is_over(told: Receiver) -> None:
-    message_id = leave("u", Channel.WEBHOOK)
+def test_messages_claimed_by_a_dead_worker_are_sent_after_its_lease(webhook: Receiver) -> None:
+    message_id = queue_message("u", Channel.WEBHOOK)
     assert outbox._claim(message_id)
     deliver(Channel.WEBHOOK)
-    assert told.deliveries == []
-    pause_is_over(message_id)
+    assert webhook.deliveries == []
+    make_due(message_id)
     deliver(Channel.WEBHOOK)
-    assert [delivery.headers["webhook-id"] for delivery in told.deliveries] == [message_id]
+    assert [delivery.headers["webhook-id"] for delivery in webhook.deliveries] == [message_id]
 
 
-def test_many_workers_at_once_deliver_each_message_once(database: str, told: Receiver) -> None:
+def test_many_workers_at_once_deliver_each_message_once(database: str, webhook: Receiver) -> None:
     del database
-    messages = {leave("u", Channel.WEBHOOK) for _ in range(12)}
+    messages = {queue_message("u", Channel.WEBHOOK) for _ in range(12)}
     with ThreadPoolExecutor(4) as machines:
         list(machines.map(deliver, [Channel.WEBHOOK] * 4))
-    assert sorted(delivery.headers["webhook-id"] for delivery in told.deliveries) == sorted(messages)
-    assert all(found(message_id).attempts == 1 for message_id in messages)
+    assert sorted(delivery.headers["webhook-id"] for delivery in webhook.deliveries) == sorted(messages)
+    assert all(read_message(message_id).attempts == 1 for message_id in messages)
 
 
-def test_owners_get_a_letter_with_a_way_to_the_video(post: MailServer, anna: Caller) -> None:
-    message_id = leave(anna.user_id, Channel.MAIL)
+def test_owners_get_an_email_with_a_link_to_the_video(mail: MailServer, anna: Caller) -> None:
+    message_id = queue_message(anna.user_id, Channel.MAIL)
     deliver(Channel.MAIL)
-    [taken] = post.letters
+    [taken] = mail.letters
     assert taken.recipients == [anna.email]
     assert taken.message["Subject"] == "“Bread” is ready"
     assert taken.message["Message-ID"] == f"<{message_id}@brot.example>"
     assert "https://videos.brot.example/gallery?video=video_1" in taken.message.get_content().splitlines()
-    assert found(message_id).delivered_at
+    assert read_message(message_id).delivered_at
 
 
-def test_a_letter_about_a_failure_says_why(post: MailServer, anna: Caller) -> None:
-    leave(anna.user_id, Channel.MAIL, status="failed", error={"code": "SOURCE_FAILED", "message": "Gone."})
+def test_an_email_about_a_failure_gives_the_reason(mail: MailServer, anna: Caller) -> None:
+    queue_message(
+        anna.user_id, Channel.MAIL, status="failed", error={"code": "SOURCE_FAILED", "message": "Gone."}
+    )
     deliver(Channel.MAIL)
-    [taken] = post.letters
+    [taken] = mail.letters
     assert taken.message["Subject"] == "“Bread” failed"
     assert taken.message.get_content().startswith("“Bread” failed: Gone.")
 
 
-def test_a_mailbox_that_is_full_now_gets_the_same_letter_later(post: MailServer, anna: Caller) -> None:
-    post.answers["RCPT"] = "452 Mailbox full"
-    message_id = leave(anna.user_id, Channel.MAIL)
+def test_a_temporary_mail_error_is_retried_with_the_same_message(mail: MailServer, anna: Caller) -> None:
+    mail.answers["RCPT"] = "452 Mailbox full"
+    message_id = queue_message(anna.user_id, Channel.MAIL)
     deliver(Channel.MAIL)
-    assert "452 Mailbox full" in str(found(message_id).last_error)
-    post.answers.clear()
-    pause_is_over(message_id)
+    assert "452 Mailbox full" in str(read_message(message_id).last_error)
+    mail.answers.clear()
+    make_due(message_id)
     deliver(Channel.MAIL)
-    assert [taken.message["Message-ID"] for taken in post.letters] == [f"<{message_id}@brot.example>"]
+    assert [taken.message["Message-ID"] for taken in mail.letters] == [f"<{message_id}@brot.example>"]
 
 
-def test_a_mailbox_that_is_gone_is_not_tried_again(post: MailServer, anna: Caller) -> None:
-    post.answers["RCPT"] = "550 No such user"
-    message_id = leave(anna.user_id, Channel.MAIL)
+def test_a_permanent_mail_error_is_not_retried(mail: MailServer, anna: Caller) -> None:
+    mail.answers["RCPT"] = "550 No such user"
+    message_id = queue_message(anna.user_id, Channel.MAIL)
     deliver(Channel.MAIL)
-    assert (found(message_id).next_attempt_at, found(message_id).delivered_at) == (None, None)
+    assert (read_message(message_id).next_attempt_at, read_message(message_id).delivered_at) == (None, None)
 
 
-def test_a_closed_account_gets_no_letters(post: MailServer, anna: Caller) -> None:
+def test_a_closed_account_gets_no_email(mail: MailServer, anna: Caller) -> None:
     with transaction() as session:
         session.get_one(User, anna.user_id).is_active = False
-    message_id = leave(anna.user_id, Channel.MAIL)
+    message_id = queue_message(anna.user_id, Channel.MAIL)
     deliver(Channel.MAIL)
-    assert post.letters == []
-    assert found(message_id).last_error == "The account is closed."
+    assert mail.letters == []
+    assert read_message(message_id).last_error == "The account is closed."
 
 
-def test_what_is_old_is_forgotten(told: Receiver) -> None:
-    del told
-    old, young = leave("u", Channel.WEBHOOK), leave("u", Channel.WEBHOOK)
+def test_old_messages_are_purged(webhook: Receiver) -> None:
+    del webhook
+    old, young = queue_message("u", Channel.WEBHOOK), queue_message("u", Channel.WEBHOOK)
     with transaction() as session:
         session.get_one(OutboxMessage, old).created_at = utcnow() - outbox.RETENTION - timedelta(minutes=1)
     outbox.purge()
     with reading() as session:
         assert session.get(OutboxMessage, old) is None
-    assert found(young).id == young
+    assert read_message(young).id == young
+
+
+def test_messages_to_unknown_addresses_are_purged(anna: Caller, configure: Configure) -> None:
+    del anna
+    configure(SMTP_URL="smtp://127.0.0.1:9", MAIL_FROM="videos@example.com")
+    password_reset.request_reset("nobody@example.com")
+    password_reset.request_reset("anna@example.com")
+    with transaction() as session:
+        given_up = reset_message("msg_given_up", last_error="refused")
+        delivered = reset_message("msg_delivered", delivered_at=utcnow())
+        session.add_all([given_up, delivered])
+        session.flush()
+        given_up.next_attempt_at = delivered.next_attempt_at = None
+    repair.clean_up()
+    with reading() as session:
+        kept = session.exec(select(OutboxMessage)).all()
+    assert {message.last_error for message in kept if not message.next_attempt_at} == {"refused", None}
+    assert len(kept) == 3
+
+
+def test_the_outbox_is_bounded(anna: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    del anna
+    monkeypatch.setattr(outbox, "MAX_MESSAGES", 2)
+    with transaction() as session:
+        session.add_all(
+            reset_message(f"msg_{number}", created_at=utcnow() - timedelta(minutes=number))
+            for number in range(5)
+        )
+    repair.clean_up()
+    with reading() as session:
+        assert set(session.exec(select(OutboxMessage.id))) == {"msg_0", "msg_1"}

@@ -1,4 +1,4 @@
-"""What somebody with a share link sees, how it is counted, and that nobody finds a key by trying."""
+"""What a visitor with a share link sees, how views are counted, and that keys cannot be guessed."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -56,7 +56,7 @@ def test_a_visitor_sees_the_title_and_plays_and_saves_the_film(video_id: str, ke
     )
 
 
-def test_each_opening_is_counted_and_leaves_an_event(video_id: str, key: str) -> None:
+def test_each_view_is_counted_and_recorded(video_id: str, key: str) -> None:
     share_access.open_page(video_id, ShareCredentials(key, ADDRESS))
     share_access.open_page(video_id, ShareCredentials(key, "2001:db8:1234:5678::9"))
     assert events("share_opened") == [
@@ -85,7 +85,7 @@ def test_an_open_page_plays_and_downloads_without_being_counted_again(
             share_access.download_url(video_id, outside)
 
 
-def test_a_ticket_opens_no_closed_link_and_no_other_video(
+def test_a_view_pass_opens_neither_a_closed_link_nor_another_video(
     video_id: str, key: str, anna: Caller, generator: Generator
 ) -> None:
     inside = ShareCredentials(key, ADDRESS, share_access.open_page(video_id, ShareCredentials(key)).ticket)
@@ -100,7 +100,7 @@ def test_a_ticket_opens_no_closed_link_and_no_other_video(
         share_access.download_url(video_id, inside)
 
 
-def test_a_ticket_is_good_as_long_as_the_link_is_as_it_was(video_id: str, key: str, anna: Caller) -> None:
+def test_a_view_pass_is_valid_until_the_link_changes(video_id: str, key: str, anna: Caller) -> None:
     for change in ("other limits", "closed and opened", "another key"):
         share_links.open_link(anna, video_id)
         ticket = share_access.open_page(video_id, ShareCredentials(key, ADDRESS)).ticket
@@ -117,7 +117,7 @@ def test_a_ticket_is_good_as_long_as_the_link_is_as_it_was(video_id: str, key: s
             share_access.download_url(video_id, ShareCredentials(key, ADDRESS, ticket), inline=True)
 
 
-def test_the_poster_goes_with_the_last_view_but_for_pages_that_are_open(
+def test_the_poster_is_refused_after_the_last_view_except_for_open_pages(
     video_id: str, key: str, anna: Caller
 ) -> None:
     share_links.open_link(anna, video_id, most_views=1)
@@ -128,7 +128,7 @@ def test_the_poster_goes_with_the_last_view_but_for_pages_that_are_open(
         share_access.poster_url(video_id, ShareCredentials(key, ADDRESS))
 
 
-def test_openings_at_the_same_time_never_pass_the_limit(video_id: str, key: str, anna: Caller) -> None:
+def test_concurrent_views_never_pass_the_limit(video_id: str, key: str, anna: Caller) -> None:
     share_links.open_link(anna, video_id, most_views=3)
 
     def opens(_: int) -> bool:
@@ -145,13 +145,13 @@ def test_openings_at_the_same_time_never_pass_the_limit(video_id: str, key: str,
     assert (counted.times, counted.detail["views"]) == (3, 3)
 
 
-def test_a_wrong_key_and_an_absent_video_are_refused_with_the_same_words(video_id: str, key: str) -> None:
-    said = set()
+def test_a_wrong_key_and_an_absent_video_get_the_same_message(video_id: str, key: str) -> None:
+    messages = set()
     for asked, shown in ((video_id, "wrong"), (video_id, ""), ("video_1_absent", key)):
         with pytest.raises(WrongSecretKey) as refusal:
             share_access.open_page(asked, ShareCredentials(shown))
-        said.add(refusal.value.public_message)
-    assert said == {"This link no longer works."}
+        messages.add(refusal.value.public_message)
+    assert messages == {"This link no longer works."}
 
 
 def test_after_twenty_wrong_keys_an_address_waits_even_with_the_right_one(video_id: str, key: str) -> None:
@@ -176,7 +176,7 @@ def test_a_household_is_one_address(video_id: str, key: str) -> None:
     assert share_access.open_page(video_id, ShareCredentials(key, "2001:db8:0:2::1")).title
 
 
-def test_load_tests_may_do_without_limits(video_id: str, configure: Configure) -> None:
+def test_rate_limits_can_be_disabled_for_load_tests(video_id: str, configure: Configure) -> None:
     configure(RATE_LIMITS="off")
     for _ in range(25):
         with pytest.raises(WrongSecretKey):

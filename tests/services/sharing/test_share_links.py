@@ -1,4 +1,4 @@
-"""What owners do with a share link."""
+"""The owner's side of share links."""
 
 from datetime import timedelta
 
@@ -48,7 +48,7 @@ def test_the_link_carries_the_key_and_the_public_address(
     assert works(video_id, view.secret_key)
 
 
-def test_a_new_key_kills_the_old_link(video_id: str, anna: Caller) -> None:
+def test_a_new_key_revokes_the_old_link(video_id: str, anna: Caller) -> None:
     old = share_links.get_secret_key(anna, video_id)
     assert works(video_id, old.secret_key)
     fresh = share_links.rotate_key(anna, video_id)
@@ -60,7 +60,7 @@ def test_a_new_key_kills_the_old_link(video_id: str, anna: Caller) -> None:
     assert fresh.secret_key not in str(event.detail)
 
 
-def test_a_link_ends_when_its_time_is_over(video_id: str, anna: Caller) -> None:
+def test_a_link_stops_working_when_it_expires(video_id: str, anna: Caller) -> None:
     key = share_links.get_secret_key(anna, video_id).secret_key
     view = share_links.open_link(anna, video_id, expires_in_days=7)
     assert view.expires_at
@@ -73,7 +73,7 @@ def test_a_link_ends_when_its_time_is_over(video_id: str, anna: Caller) -> None:
     assert works(video_id, key)
 
 
-def test_a_link_ends_when_it_was_opened_often_enough(video_id: str, anna: Caller) -> None:
+def test_a_link_stops_working_at_its_view_limit(video_id: str, anna: Caller) -> None:
     key = share_links.get_secret_key(anna, video_id).secret_key
     share_links.open_link(anna, video_id, most_views=2)
     assert [works(video_id, key) for _ in range(3)] == [True, True, False]
@@ -83,7 +83,7 @@ def test_a_link_ends_when_it_was_opened_often_enough(video_id: str, anna: Caller
     assert works(video_id, key)
 
 
-def test_a_closed_link_is_dead_until_it_is_opened_again(video_id: str, anna: Caller) -> None:
+def test_a_closed_link_does_not_work_until_it_is_opened_again(video_id: str, anna: Caller) -> None:
     key = share_links.get_secret_key(anna, video_id).secret_key
     assert not share_links.close_link(anna, video_id).is_open
     assert not works(video_id, key)
@@ -94,7 +94,7 @@ def test_a_closed_link_is_dead_until_it_is_opened_again(video_id: str, anna: Cal
     assert len(events("unshared")) == len(events("shared")) == 1
 
 
-def test_limits_that_are_none_are_refused(video_id: str, anna: Caller) -> None:
+def test_invalid_limits_are_refused(video_id: str, anna: Caller) -> None:
     for field, limits in (
         ("expiresInDays", {"expires_in_days": 0}),
         ("expiresInDays", {"expires_in_days": 3651}),
@@ -106,12 +106,12 @@ def test_limits_that_are_none_are_refused(video_id: str, anna: Caller) -> None:
         assert set(refusal.value.fields) == {field}, limits
 
 
-def test_only_what_is_ready_is_shared(anna: Caller) -> None:
+def test_only_ready_videos_can_be_shared(anna: Caller) -> None:
     with pytest.raises(Conflict):
         share_links.open_link(anna, insert_video(anna, Status.FAILED))
 
 
-def test_a_video_in_work_gets_a_new_key_too(anna: Caller, row: Row) -> None:
+def test_a_video_in_progress_gets_a_new_key_too(anna: Caller, row: Row) -> None:
     video_id = insert_video(anna, Status.STORING)
     old = share_links.get_secret_key(anna, video_id)
     assert share_links.rotate_key(anna, video_id) != old

@@ -1,4 +1,4 @@
-"""What a dead or late worker has left in S3 goes, also where the video has meanwhile taken another way."""
+"""Objects of dead or late workers are deleted, also after the video was cancelled, retried or given another URL."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,10 +12,11 @@ from tests.support.installation import Configure
 from tests.support.misbehaving_server import MIB, Manners, NaughtyServer
 from tests.support.s3_proxy import S3Proxy
 from tests.support.videos import TransferThread, insert_video, is_storage_empty, never
+from videovault.clock import utcnow
 from videovault.db import transaction
 from videovault.gateways import storage
 from videovault.gateways.storage import Description
-from videovault.models import Status, Video, utcnow
+from videovault.models import Status, Video
 from videovault.services.admin import rescue
 from videovault.services.core.access import Caller
 from videovault.services.core.lifecycle import LEASE_SECONDS
@@ -30,7 +31,7 @@ FILM = Manners(size=2 * MIB)
 
 @pytest.fixture
 def sent_by_a_dead_worker(anna: Caller, proxy: S3Proxy, row: Row) -> str:
-    """A video that was queued again when its worker had died with the whole object in S3."""
+    """A video queued again after its worker died with the whole object in S3."""
     del proxy
     video_id = insert_video(anna, Status.STORING, ago=60, heartbeat_at=utcnow() - LONG_AGO)
     key = f"{folder(row(video_id))}1000000000000_a.mp4"
@@ -42,7 +43,7 @@ def sent_by_a_dead_worker(anna: Caller, proxy: S3Proxy, row: Row) -> str:
     return video_id
 
 
-def test_the_object_of_a_worker_that_died_goes_when_the_video_is_cancelled(
+def test_a_dead_workers_object_is_deleted_when_the_video_is_cancelled(
     anna: Caller, sent_by_a_dead_worker: str
 ) -> None:
     pipeline.cancel(anna, sent_by_a_dead_worker)
@@ -50,7 +51,7 @@ def test_the_object_of_a_worker_that_died_goes_when_the_video_is_cancelled(
     assert is_storage_empty()
 
 
-def test_the_object_of_an_earlier_address_goes_when_another_is_stored(
+def test_the_object_of_an_earlier_url_is_deleted_when_another_is_stored(
     anna: Caller, sent_by_a_dead_worker: str, server: NaughtyServer, row: Row
 ) -> None:
     pipeline.cancel(anna, sent_by_a_dead_worker)
@@ -61,7 +62,7 @@ def test_the_object_of_an_earlier_address_goes_when_another_is_stored(
     assert set(storage.connected().keys()) == {found.s3_key, folder(found) + SIDECAR_NAME}
 
 
-def test_a_late_worker_takes_away_what_it_sent_for_an_earlier_address(
+def test_a_late_worker_deletes_what_it_sent_for_an_earlier_url(
     anna: Caller, queued: Queued, proxy: S3Proxy, server: NaughtyServer, row: Row
 ) -> None:
     video_id = queued(FILM)
@@ -72,7 +73,7 @@ def test_a_late_worker_takes_away_what_it_sent_for_an_earlier_address(
     assert (row(video_id).status, row(video_id).heartbeat_at) == (Status.QUEUED, None)
 
 
-def test_a_late_worker_leaves_nothing_of_a_video_that_is_rendered_anew(
+def test_a_late_worker_leaves_nothing_of_a_video_that_is_rendered_again(
     anna: Caller, queued: Queued, proxy: S3Proxy, row: Row, configure: Configure
 ) -> None:
     configure(VIDEO_WEBHOOK_URL="https://generator.example/video")
@@ -86,7 +87,7 @@ def test_a_late_worker_leaves_nothing_of_a_video_that_is_rendered_anew(
 
 @contextmanager
 def _held_while_sending(video_id: str, proxy: S3Proxy) -> Iterator[None]:
-    """A worker whose object is on its way as long as the block lasts, and which ends after it."""
+    """A worker whose upload is held while the block runs; it ends afterwards."""
     sending, send = Event(), Event()
 
     def hold(operation: str) -> None:

@@ -1,4 +1,4 @@
-"""From a queued row to a stored video, and back from every interruption."""
+"""From a queued row to a stored video, and what follows each interruption."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -9,11 +9,11 @@ import pytest
 from tests.services.conftest import Row
 from tests.support.generator import Generator
 from tests.support.media import HEIGHT, SECONDS, WIDTH
-from tests.support.videos import insert_video
-from videovault.db import transaction
+from tests.support.videos import insert_video, never, set_columns
+from videovault.clock import utcnow
 from videovault.errors import Conflict, RateLimited
 from videovault.gateways.storage import Storage
-from videovault.models import Status, Video, utcnow
+from videovault.models import Status, Video
 from videovault.services.core import rate_limits
 from videovault.services.core.access import Caller
 from videovault.services.core.lifecycle import LEASE_SECONDS
@@ -24,21 +24,8 @@ from videovault.services.videos import gallery
 Generating = Callable[[], Video]
 
 
-def never() -> bool:
-    return False
-
-
-def nobody(_video_id: str) -> None:
-    """Nobody is told."""
-
-
-def aged(video_id: str, **columns: object) -> None:
-    """Set columns behind the services' back, such as times in the past."""
-    with transaction() as session:
-        row = session.get(Video, video_id)
-        assert row
-        for name, value in columns.items():
-            setattr(row, name, value)
+def ignore_job(_video_id: str) -> None:
+    """The tests run the job themselves."""
 
 
 @pytest.mark.parametrize(
@@ -48,7 +35,7 @@ def aged(video_id: str, **columns: object) -> None:
         (rate_limits.STORES, "stores", "https://films.example/a.mp4"),
     ],
 )
-def test_trying_again_counts_as_what_it_does(
+def test_a_retry_counts_towards_the_limit_of_what_it_does(
     anna: Caller, limit: rate_limits.Windows, purpose: str, limited: str | None
 ) -> None:
     failed = {
@@ -58,9 +45,9 @@ def test_trying_again_counts_as_what_it_does(
     for _ in range(limit[0].amount):
         rate_limits.check(limit, purpose, anna.user_id)
     with pytest.raises(RateLimited):
-        pipeline.retry(anna, failed.pop(limited), enqueue=nobody)
+        pipeline.retry(anna, failed.pop(limited), enqueue=ignore_job)
     [other] = failed.values()
-    assert pipeline.retry(anna, other, enqueue=nobody).status == "processing"
+    assert pipeline.retry(anna, other, enqueue=ignore_job).status == "processing"
 
 
 def test_one_run_takes_a_video_all_the_way(
@@ -90,10 +77,10 @@ def test_a_second_run_of_a_finished_video_does_nothing(
     assert len(generator.requests) == 1
 
 
-def test_a_web_page_instead_of_a_video_fails_with_a_sentence_and_leaves_nothing(
+def test_a_web_page_fails_with_a_message_and_leaves_nothing(
     generator: Generator, anna: Caller, moto_s3: Storage, row: Row
 ) -> None:
-    stored = gallery.store_link(anna, generator.file("page.mp4"), anna.email, enqueue=nobody)
+    stored = gallery.store_link(anna, generator.file("page.mp4"), anna.email, enqueue=ignore_job)
     pipeline.produce(stored.video_id, stopping=never)
     found = row(stored.video_id)
     assert (found.status, found.error_code) == (Status.FAILED, "SOURCE_FAILED")
@@ -102,8 +89,10 @@ def test_a_web_page_instead_of_a_video_fails_with_a_sentence_and_leaves_nothing(
 
 
 @pytest.mark.usefixtures("moto_s3")
-def test_a_worker_that_is_stopped_gives_the_video_back(generator: Generator, anna: Caller, row: Row) -> None:
-    stored = gallery.store_link(anna, generator.video_url, anna.email, enqueue=nobody)
+def test_a_stopping_worker_returns_the_video_to_the_queue(
+    generator: Generator, anna: Caller, row: Row
+) -> None:
+    stored = gallery.store_link(anna, generator.video_url, anna.email, enqueue=ignore_job)
     pipeline.produce(stored.video_id, stopping=lambda: True)
     assert row(stored.video_id).status == Status.QUEUED
     pipeline.produce(stored.video_id, stopping=never)
@@ -111,61 +100,61 @@ def test_a_worker_that_is_stopped_gives_the_video_back(generator: Generator, ann
 
 
 @pytest.mark.usefixtures("moto_s3")
-def test_what_a_dead_worker_left_is_handed_out_again(generator: Generator, anna: Caller, row: Row) -> None:
-    stored = gallery.store_link(anna, generator.video_url, anna.email, enqueue=nobody)
+def test_a_dead_workers_video_is_enqueued_again(generator: Generator, anna: Caller, row: Row) -> None:
+    stored = gallery.store_link(anna, generator.video_url, anna.email, enqueue=ignore_job)
     silent = utcnow() - timedelta(seconds=LEASE_SECONDS + 1)
-    aged(stored.video_id, status=Status.STORING, heartbeat_at=silent)
-    repair.repair(enqueue=nobody)
+    set_columns(stored.video_id, status=Status.STORING, heartbeat_at=silent)
+    repair.repair(enqueue=ignore_job)
     assert row(stored.video_id).status == Status.QUEUED
-    aged(stored.video_id, updated_at=silent)
-    told: list[str] = []
-    repair.repair(enqueue=told.append)
-    assert told == [stored.video_id]
+    set_columns(stored.video_id, updated_at=silent)
+    enqueued: list[str] = []
+    repair.repair(enqueue=enqueued.append)
+    assert enqueued == [stored.video_id]
 
 
-def test_a_worker_that_lives_keeps_its_video(generator: Generator, anna: Caller, row: Row) -> None:
-    stored = gallery.store_link(anna, generator.video_url, anna.email, enqueue=nobody)
-    aged(stored.video_id, status=Status.STORING, heartbeat_at=utcnow())
-    repair.repair(enqueue=nobody)
+def test_a_living_worker_keeps_its_video(generator: Generator, anna: Caller, row: Row) -> None:
+    stored = gallery.store_link(anna, generator.video_url, anna.email, enqueue=ignore_job)
+    set_columns(stored.video_id, status=Status.STORING, heartbeat_at=utcnow())
+    repair.repair(enqueue=ignore_job)
     assert row(stored.video_id).status == Status.STORING
 
 
 @pytest.mark.usefixtures("generator")
-def test_a_request_that_nobody_was_told_of_is_handed_out(generating: Generating) -> None:
+def test_a_request_missing_in_the_queue_is_enqueued(generating: Generating) -> None:
     video = generating()
-    aged(video.id, updated_at=utcnow() - scheduler.STRANDED_AFTER)
-    told: list[str] = []
-    repair.repair(enqueue=told.append)
-    assert told == [video.id]
+    set_columns(video.id, updated_at=utcnow() - scheduler.STRANDED_AFTER)
+    enqueued: list[str] = []
+    repair.repair(enqueue=enqueued.append)
+    assert enqueued == [video.id]
 
 
 @pytest.mark.usefixtures("moto_s3")
-def test_trying_again_goes_on_with_the_address_and_does_not_render_anew(
+def test_a_retry_uses_the_url_and_does_not_render_again(
     generator: Generator, generating: Generating, anna: Caller, row: Row
 ) -> None:
     video = generating()
-    aged(video.id, status=Status.FAILED, source_url=generator.video_url, s3_key="videos/a/b/1_c.mp4")
+    set_columns(video.id, status=Status.FAILED, source_url=generator.video_url, s3_key="videos/a/b/1_c.mp4")
     pipeline.retry(anna, video.id, enqueue=lambda one: pipeline.produce(one, stopping=never))
     assert row(video.id).status == Status.READY
     assert generator.requests == []
 
 
 @pytest.mark.usefixtures("generator", "moto_s3")
-def test_only_what_failed_can_be_tried_again_and_only_work_cancelled(
+def test_only_failed_videos_are_retried_and_only_those_in_work_cancelled(
     generating: Generating, anna: Caller
 ) -> None:
     video = generating()
     with pytest.raises(Conflict):
-        pipeline.retry(anna, video.id, enqueue=nobody)
+        pipeline.retry(anna, video.id, enqueue=ignore_job)
     pipeline.produce(video.id, stopping=never)
     with pytest.raises(Conflict):
         pipeline.cancel(anna, video.id)
 
 
-def test_a_running_transfer_hears_of_its_cancelling_and_leaves_nothing(
+def test_a_cancelled_transfer_stops_and_leaves_nothing(
     generator: Generator, anna: Caller, moto_s3: Storage, row: Row
 ) -> None:
-    stored = gallery.store_link(anna, generator.file("slow.mp4"), anna.email, enqueue=nobody)
+    stored = gallery.store_link(anna, generator.file("slow.mp4"), anna.email, enqueue=ignore_job)
     work = Thread(target=pipeline.produce, args=(stored.video_id,), kwargs={"stopping": never})
     work.start()
     while row(stored.video_id).status != Status.STORING:
@@ -178,10 +167,10 @@ def test_a_running_transfer_hears_of_its_cancelling_and_leaves_nothing(
 
 
 @pytest.mark.usefixtures("moto_s3")
-def test_a_fault_of_our_own_ends_with_a_reason_instead_of_going_round(
+def test_a_bug_fails_the_video_with_a_reason_instead_of_looping(
     generator: Generator, anna: Caller, row: Row
 ) -> None:
-    stored = gallery.store_link(anna, generator.video_url, anna.email, enqueue=nobody)
+    stored = gallery.store_link(anna, generator.video_url, anna.email, enqueue=ignore_job)
 
     def broken() -> bool:
         raise RuntimeError("a fault of our own")
@@ -193,13 +182,13 @@ def test_a_fault_of_our_own_ends_with_a_reason_instead_of_going_round(
 
 
 @pytest.mark.usefixtures("moto_s3")
-def test_a_fault_of_our_own_does_not_end_what_another_worker_has_begun_since(
+def test_a_bug_does_not_fail_a_later_attempt_of_another_worker(
     generator: Generator, anna: Caller, row: Row
 ) -> None:
-    stored = gallery.store_link(anna, generator.video_url, anna.email, enqueue=nobody)
+    stored = gallery.store_link(anna, generator.video_url, anna.email, enqueue=ignore_job)
 
     def late_and_broken() -> bool:
-        aged(stored.video_id, status=Status.QUEUED, heartbeat_at=None)
+        set_columns(stored.video_id, status=Status.QUEUED, heartbeat_at=None)
         assert scheduler.claim()
         raise RuntimeError("a fault of our own")
 

@@ -1,4 +1,4 @@
-"""What browsers cannot play gets a copy that they do, beside the original, and whatever happens the original stays."""
+"""Playable copies: which videos get one, and that no failure affects the original."""
 
 import os
 import signal
@@ -47,7 +47,7 @@ Stored = Callable[[str], str]
 
 @dataclass
 class Away(Behaviour):
-    """A store that gives no object to read, nor tells of any."""
+    """A store that refuses reads and HEAD requests."""
 
     methods: Collection[str] = ("GET", "HEAD")
 
@@ -57,7 +57,7 @@ class Away(Behaviour):
 
 @pytest.fixture
 def stored(queued: Queued, row: Row) -> Stored:
-    """The id of a ready video of this kind, of which no copy has been made yet."""
+    """The id of a ready video of this kind, without a copy."""
 
     def store(kind: str) -> str:
         video_id = queued(Manners(body=of_a_kind(kind)))
@@ -78,7 +78,7 @@ def events(kind: str) -> list[Event]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_is_told_from_the_others_and_gets_the_copy_that_it_needs(
+def test_every_kind_is_recognized_and_gets_the_copy_that_it_needs(
     kind: str, stored: Stored, row: Row, anna: Caller
 ) -> None:
     wanted = KINDS[kind]
@@ -110,12 +110,12 @@ def test_every_kind_is_told_from_the_others_and_gets_the_copy_that_it_needs(
     assert httpx.get(gallery.download_url(anna, video.id)).content == of_a_kind(kind)
 
 
-def test_what_was_measured_is_in_row_view_and_sidecar(stored: Stored, row: Row, anna: Caller) -> None:
+def test_measurements_are_in_row_view_and_sidecar(stored: Stored, row: Row, anna: Caller) -> None:
     video_id = stored("HEVC in MOV, upright")
     view = gallery.get(anna, video_id, links=False)
     assert view.metadata
-    told = view.metadata.model_dump(mode="json", by_alias=True, exclude_none=True)
-    assert told | {"size": 0, "crc32": ""} == {
+    shown = view.metadata.model_dump(mode="json", by_alias=True, exclude_none=True)
+    assert shown | {"size": 0, "crc32": ""} == {
         "videoCodec": "hevc",
         "videoProfile": "Main",
         "videoLevel": 30,
@@ -145,7 +145,7 @@ def told_by(metadata: object) -> dict[str, object]:
     return {name: value for name, value in dumped.items() if value is not None}
 
 
-def test_a_file_that_was_cut_short_is_refused_and_leaves_nothing(queued: Queued, row: Row) -> None:
+def test_a_truncated_file_is_refused_and_leaves_nothing(queued: Queued, row: Row) -> None:
     for data in (film()[:-100], film("webm", "libvpx")[:-100], film("matroska")[:-100]):
         video_id = queued(Manners(body=data))
         pipeline.produce(video_id, stopping=never)
@@ -156,10 +156,10 @@ def test_a_file_that_was_cut_short_is_refused_and_leaves_nothing(queued: Queued,
 
 
 @pytest.mark.parametrize("mends_itself", [True, False])
-def test_a_generated_file_that_is_not_complete_is_fetched_again(
+def test_an_incomplete_generated_file_is_fetched_again(
     mends_itself: bool, generating: Callable[[], Video], server: NaughtyServer, proxy: S3Proxy, row: Row
 ) -> None:
-    """Its generator may still have been writing it."""
+    """Its generator may still be writing it."""
     del proxy
     video, whole = generating(), film(audio="aac")
     url = server.serve("/made.mp4", Manners(body=whole[:-100], etag=None))
@@ -187,7 +187,7 @@ def test_a_generated_file_that_is_not_complete_is_fetched_again(
         assert is_storage_empty()
 
 
-def test_sound_alone_is_no_video(queued: Queued, row: Row) -> None:
+def test_audio_alone_is_not_a_video(queued: Queued, row: Row) -> None:
     video_id = queued(Manners(body=film(codec=None, audio="aac")))
     pipeline.produce(video_id, stopping=never)
     assert row(video_id).status == Status.FAILED
@@ -195,8 +195,8 @@ def test_sound_alone_is_no_video(queued: Queued, row: Row) -> None:
     assert is_storage_empty()
 
 
-def test_the_sidecar_of_a_video_from_before_is_as_it_was(stored: Stored, row: Row) -> None:
-    """Else every one of them would count as out of date."""
+def test_sidecars_of_earlier_versions_stay_unchanged(stored: Stored, row: Row) -> None:
+    """Otherwise all of them would count as outdated."""
     video = row(stored("H.264 and AAC in MP4"))
     for name in (*Measured.model_fields, "copy_state"):
         setattr(video, name, None)
@@ -207,7 +207,7 @@ def test_the_sidecar_of_a_video_from_before_is_as_it_was(stored: Stored, row: Ro
     assert not any(word in content for word in ("Codec", "playback", "playableCopy", "rotation"))
 
 
-def test_a_visitor_plays_the_copy_unless_it_was_exchanged(stored: Stored, row: Row, anna: Caller) -> None:
+def test_a_visitor_plays_the_copy_unless_it_was_replaced(stored: Stored, row: Row, anna: Caller) -> None:
     video_id = stored(HEVC)
     playable_copy.make_next(stopping=never)
     video, visit = row(video_id), ShareCredentials(share_links.get_secret_key(anna, video_id).secret_key)
@@ -219,7 +219,9 @@ def test_a_visitor_plays_the_copy_unless_it_was_exchanged(stored: Stored, row: R
     assert played.content == of_a_kind(HEVC)
 
 
-def test_a_copy_counts_and_goes_with_its_video(stored: Stored, row: Row, anna: Caller) -> None:
+def test_a_copy_counts_towards_the_quota_and_is_deleted_with_its_video(
+    stored: Stored, row: Row, anna: Caller
+) -> None:
     video_id = stored(HEVC)
     playable_copy.make_next(stopping=never)
     video = row(video_id)
@@ -238,23 +240,23 @@ def test_no_copy_is_made_where_copies_are_switched_off(
     assert (row(video_id).copy_state, gallery.get(anna, video_id).playable_copy) == ("due", None)
 
 
-def test_a_full_account_gets_no_copy_and_says_so(
+def test_a_full_account_gets_no_copy_and_a_reason(
     stored: Stored, row: Row, anna: Caller, configure: Configure
 ) -> None:
     video_id = stored(HEVC)
     configure(DEFAULT_QUOTA_BYTES=(row(video_id).size or 0) + 1000)
     assert playable_copy.make_next(stopping=never) == "not made"
     assert row(video_id).copy_state == "failed"
-    told = gallery.get(anna, video_id).playable_copy
-    assert told
-    assert told.error
+    shown = gallery.get(anna, video_id).playable_copy
+    assert shown
+    assert shown.error
     visit = ShareCredentials(share_links.get_secret_key(anna, video_id).secret_key)
-    shared = share_access.open_page(video_id, visit).playable_copy  # without what it tells of the account
-    assert shared == told.model_copy(update={"error": None})
+    shared = share_access.open_page(video_id, visit).playable_copy  # without account details
+    assert shared == shown.model_copy(update={"error": None})
     assert copies_of(row(video_id)) == []
 
 
-def test_a_copy_that_failed_is_made_when_its_owner_asks_for_it(
+def test_a_failed_copy_is_retried_by_its_owner(
     stored: Stored, row: Row, anna: Caller, bert: Caller, configure: Configure
 ) -> None:
     video_id = stored(HEVC)
@@ -275,7 +277,7 @@ def test_a_copy_that_failed_is_made_when_its_owner_asks_for_it(
     assert gallery.get(anna, video_id).retries is None
 
 
-def test_a_store_that_is_away_while_a_copy_is_made_costs_time_only(
+def test_an_unavailable_store_only_delays_the_copy(
     stored: Stored, row: Row, proxy: S3Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(object_reader, "OUTAGE_SECONDS", 0.1)
@@ -290,7 +292,7 @@ def test_a_store_that_is_away_while_a_copy_is_made_costs_time_only(
     assert playable_copy.make_next(stopping=never) == "made"
 
 
-def test_a_video_that_a_store_does_not_give_is_given_up_after_some_tries(
+def test_a_copy_of_an_unreadable_object_fails_after_some_attempts(
     stored: Stored, row: Row, proxy: S3Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(object_reader, "OUTAGE_SECONDS", 0.1)
@@ -304,23 +306,23 @@ def test_a_video_that_a_store_does_not_give_is_given_up_after_some_tries(
     assert row(video_id).copy_state == "failed"
 
 
-def test_a_copy_that_a_dead_worker_left_is_made_by_the_next_and_nothing_stays_of_the_first(
+def test_the_next_worker_makes_a_dead_workers_copy_and_deletes_its_leftovers(
     stored: Stored, row: Row
 ) -> None:
     video_id = stored(HEVC)
-    left = f"{folder(row(video_id))}playable_1.mp4"
-    storage.connected().put(left, b"half of it", Description("video/mp4"))
+    leftover = f"{folder(row(video_id))}playable_1.mp4"
+    storage.connected().put(leftover, b"half of it", Description("video/mp4"))
     with transaction() as session:
         video = session.get_one(Video, video_id)
         video.copy_state, video.copy_claim, video.copy_tries = CopyState.MAKING, "dead", 1
-        video.copy_key, video.heartbeat_at = left, video.created_at - timedelta(hours=1)
+        video.copy_key, video.heartbeat_at = leftover, video.created_at - timedelta(hours=1)
     assert playable_copy.make_next(stopping=never) == "made"
-    assert copies_of(row(video_id)) == [row(video_id).copy_key] != [left]
+    assert copies_of(row(video_id)) == [row(video_id).copy_key] != [leftover]
 
 
-def test_a_worker_that_was_killed_while_converting_costs_nothing_but_time(stored: Stored, row: Row) -> None:
+def test_a_worker_killed_while_converting_only_delays_the_copy(stored: Stored, row: Row) -> None:
     video_id = stored(HEVC)
-    code = "from videovault.services import copies; copies.make_next(stopping=lambda: False)"
+    code = "from videovault.services.transfer import playable_copy as copy; copy.make_next(stopping=lambda: False)"
     with subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)}) as child:
         eventually(lambda: row(video_id).copy_state in (CopyState.MAKING, CopyState.READY))
         child.send_signal(signal.SIGKILL)
@@ -331,7 +333,7 @@ def test_a_worker_that_was_killed_while_converting_costs_nothing_but_time(stored
     assert copies_of(row(video_id)) == [row(video_id).copy_key]
 
 
-def test_a_file_that_ends_every_worker_is_given_up(stored: Stored, row: Row) -> None:
+def test_a_file_that_crashes_every_worker_fails(stored: Stored, row: Row) -> None:
     video_id = stored(HEVC)
     with transaction() as session:
         video = session.get_one(Video, video_id)
@@ -345,7 +347,7 @@ def test_a_file_that_ends_every_worker_is_given_up(stored: Stored, row: Row) -> 
     assert copies_of(row(video_id)) == []
 
 
-def test_a_worker_that_stops_puts_the_copy_back(stored: Stored, row: Row) -> None:
+def test_a_stopping_worker_leaves_the_copy_due(stored: Stored, row: Row) -> None:
     video_id = stored(HEVC)
     assert playable_copy.make_next(stopping=lambda: True) == "not made"
     found = row(video_id)
@@ -354,12 +356,12 @@ def test_a_worker_that_stops_puts_the_copy_back(stored: Stored, row: Row) -> Non
 
 
 @pytest.mark.parametrize("change", ["deleted", "taken over"])
-def test_whoever_loses_the_video_while_sending_its_copy_leaves_nothing(
+def test_losing_the_video_during_the_upload_of_its_copy_leaves_nothing(
     change: str, stored: Stored, row: Row, anna: Caller, proxy: S3Proxy
 ) -> None:
     video_id = stored(HEVC)
     before = row(video_id)
-    held = proxy.hold("HeadObject", ".*playable_.*", answered=False)  # it is there already
+    held = proxy.hold("HeadObject", ".*playable_.*", answered=False)  # the copy is uploaded already
     making = Thread(target=playable_copy.make_next, kwargs={"stopping": Signal().is_set})
     making.start()
     assert held.arrived.wait(HANG_SECONDS)
@@ -378,7 +380,7 @@ def test_whoever_loses_the_video_while_sending_its_copy_leaves_nothing(
         assert row(video_id).copy_state == CopyState.MAKING
 
 
-def test_a_store_that_refuses_costs_the_copy_only(stored: Stored, row: Row, proxy: S3Proxy) -> None:
+def test_a_refusing_store_only_fails_the_copy(stored: Stored, row: Row, proxy: S3Proxy) -> None:
     video_id = stored(HEVC)
     proxy.refuse["PutObject"] = [(403, "AccessDenied")]
     assert playable_copy.make_next(stopping=never) == "not made"
@@ -387,7 +389,7 @@ def test_a_store_that_refuses_costs_the_copy_only(stored: Stored, row: Row, prox
     assert copies_of(found) == []
 
 
-def test_a_copy_that_is_gone_is_found_and_made_again(stored: Stored, row: Row) -> None:
+def test_a_lost_copy_is_detected_and_made_again(stored: Stored, row: Row) -> None:
     video_id = stored(HEVC)
     playable_copy.make_next(stopping=never)
     storage.connected().delete([str(row(video_id).copy_key)])
@@ -416,7 +418,7 @@ def test_a_rebuilt_row_has_its_copy_again(stored: Stored, row: Row) -> None:
     )
 
 
-def test_an_upload_of_a_copy_is_no_stray_while_it_is_being_made(stored: Stored, row: Row) -> None:
+def test_the_upload_of_a_copy_in_progress_is_not_orphaned(stored: Stored, row: Row) -> None:
     video_id = stored(HEVC)
     key = f"{folder(row(video_id))}playable_2.mp4"
     storage.connected().start_upload(key, Description("video/mp4"))
@@ -429,7 +431,7 @@ def test_an_upload_of_a_copy_is_no_stray_while_it_is_being_made(stored: Stored, 
     assert [upload.key for upload in cleanup.orphaned_uploads(timedelta(seconds=-60))] == [key]
 
 
-def test_the_owner_with_the_fewest_waiting_comes_first(stored: Stored, row: Row, bert: Caller) -> None:
+def test_the_owner_with_the_fewest_due_copies_is_first(stored: Stored, row: Row, bert: Caller) -> None:
     hers = [stored(HEVC), stored(HEVC)]
     his = stored(HEVC)
     with transaction() as session:

@@ -1,4 +1,4 @@
-"""An address that does not give the video: asked again where a generator named it, kept, shown and changed."""
+"""URLs that do not return the video: fetched again if a generator reported them, stored, shown and changed."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -10,9 +10,10 @@ from tests.services.conftest import Row
 from tests.support.misbehaving_server import MIB, Manners, NaughtyServer, payload
 from tests.support.s3_proxy import S3Proxy
 from tests.support.videos import insert_video, is_storage_empty, never
-from videovault.db import read_db_now, reading, transaction
+from videovault.clock import read_db_now, utcnow
+from videovault.db import reading, transaction
 from videovault.errors import Conflict, Forbidden, InvalidInput, UnsafeUrl, VideoNotFound
-from videovault.models import Event, Status, Video, utcnow
+from videovault.models import Event, Status, Video
 from videovault.services.core import fields
 from videovault.services.core.access import Caller
 from videovault.services.generation import callbacks
@@ -28,7 +29,7 @@ PRESIGNED = "https://films.example/a b/cafe\u0301.mp4?X-Amz-Security-Token="
 
 
 def ignore_job(_video_id: str) -> None:
-    """The test runs the job itself."""
+    """The tests run the job themselves."""
 
 
 def refusing(status: int) -> Manners:
@@ -36,13 +37,13 @@ def refusing(status: int) -> Manners:
 
 
 def generated(owner: Caller, url: str, status: Status = Status.QUEUED) -> str:
-    """A video whose generator has named its address."""
+    """A video whose generator has reported its URL."""
     key = f"videos/{owner.user_id}/x/1_video.mp4"
     return insert_video(owner, status, hook="Look", requested_at=utcnow(), source_url=url, s3_key=key)
 
 
 def due(video_id: str, since: timedelta = timedelta()) -> None:
-    """It is time to fetch it again, ``since`` after the first time."""
+    """Make the next fetch due, ``since`` after the first one."""
     with transaction() as session:
         video = session.get_one(Video, video_id)
         at = read_db_now(session)
@@ -55,7 +56,7 @@ def due(video_id: str, since: timedelta = timedelta()) -> None:
 
 @pytest.mark.usefixtures("proxy")
 @pytest.mark.parametrize("status", [403, 404, 409, 425])
-def test_a_finished_video_that_is_not_there_yet_is_fetched_once_it_is(
+def test_a_finished_video_is_fetched_once_it_appears(
     anna: Caller, server: NaughtyServer, row: Row, status: int
 ) -> None:
     video_id = generated(anna, server.serve(PATH, refusing(status)))
@@ -66,21 +67,21 @@ def test_a_finished_video_that_is_not_there_yet_is_fetched_once_it_is(
     assert progress
     assert (progress.waits_for_file, "ten minutes" in (progress.note or "")) == (True, True)
     server.serve(PATH, GOOD)
-    pipeline.produce(video_id, stopping=never)  # not before its time, even when asked
+    pipeline.produce(video_id, stopping=never)  # not before it is due
     assert (row(video_id).status, len(server.seen(PATH))) == (Status.QUEUED, 1)
     due(video_id)
     with transaction() as session:
         session.get_one(Video, video_id).updated_at = utcnow() - scheduler.STRANDED_AFTER
-    told: list[str] = []
-    repair.repair(enqueue=told.append)  # as the worker's next one does, also after a restart
-    assert told == [video_id]
+    enqueued: list[str] = []
+    repair.repair(enqueue=enqueued.append)  # as the worker does periodically
+    assert enqueued == [video_id]
     pipeline.produce(video_id, stopping=never)
     found = row(video_id)
     assert (found.status, found.refused_since, found.next_fetch_at) == (Status.READY, None, None)
 
 
 @pytest.mark.usefixtures("proxy")
-def test_others_are_stored_meanwhile(anna: Caller, server: NaughtyServer, row: Row) -> None:
+def test_other_videos_are_stored_meanwhile(anna: Caller, server: NaughtyServer, row: Row) -> None:
     waiting = generated(anna, server.serve("/late.mp4", refusing(404)))
     pipeline.produce(waiting, stopping=never)
     other = gallery.store_link(anna, server.serve(PATH, GOOD), anna.email, enqueue=ignore_job).video_id
@@ -89,7 +90,7 @@ def test_others_are_stored_meanwhile(anna: Caller, server: NaughtyServer, row: R
 
 
 @pytest.mark.usefixtures("proxy")
-def test_after_ten_minutes_it_has_failed_and_its_address_is_kept(
+def test_after_ten_minutes_it_fails_and_its_url_is_kept(
     anna: Caller, server: NaughtyServer, row: Row
 ) -> None:
     url = server.serve(PATH, refusing(403))
@@ -114,7 +115,7 @@ def test_after_ten_minutes_it_has_failed_and_its_address_is_kept(
 
 @pytest.mark.usefixtures("proxy")
 @pytest.mark.parametrize("status", [401, 410, 400])
-def test_what_will_not_appear_fails_at_once(
+def test_a_permanent_refusal_fails_at_once(
     anna: Caller, server: NaughtyServer, row: Row, status: int
 ) -> None:
     url = server.serve(PATH, refusing(status))
@@ -133,7 +134,7 @@ def test_an_import_fails_at_once(anna: Caller, server: NaughtyServer, row: Row, 
 
 
 @pytest.mark.usefixtures("proxy")
-def test_a_report_with_another_address_is_taken_while_the_first_gives_nothing(
+def test_a_report_with_another_url_is_accepted_while_the_first_is_refused(
     anna: Caller, server: NaughtyServer, row: Row
 ) -> None:
     video_id = generated(anna, server.serve("/late.mp4", refusing(404)))
@@ -147,9 +148,7 @@ def test_a_report_with_another_address_is_taken_while_the_first_gives_nothing(
 
 
 @pytest.mark.usefixtures("proxy")
-def test_the_owner_and_admins_see_the_address_and_ignore_job_else(
-    anna: Caller, bert: Caller, server: NaughtyServer
-) -> None:
+def test_only_the_owner_and_admins_see_the_url(anna: Caller, bert: Caller, server: NaughtyServer) -> None:
     url = server.serve(PATH, refusing(403)) + "?X-Amz-Signature=secret"
     video_id = gallery.store_link(bert, url, bert.email, enqueue=ignore_job).video_id
     with pytest.raises(Conflict):
@@ -177,7 +176,7 @@ def test_the_owner_and_admins_see_the_address_and_ignore_job_else(
 
 
 @pytest.mark.usefixtures("proxy")
-def test_a_changed_address_is_fetched(anna: Caller, server: NaughtyServer, row: Row) -> None:
+def test_a_changed_url_is_fetched(anna: Caller, server: NaughtyServer, row: Row) -> None:
     video_id = gallery.store_link(
         anna, server.serve("/typo.mp4", refusing(404)), anna.email, enqueue=ignore_job
     ).video_id
@@ -195,7 +194,7 @@ def test_a_changed_address_is_fetched(anna: Caller, server: NaughtyServer, row: 
     assert (row(video_id).status, row(video_id).source_url) == (Status.READY, url)
 
 
-def test_the_same_address_goes_on_from_where_it_broke(
+def test_the_same_url_resumes_the_transfer(
     anna: Caller, proxy: S3Proxy, server: NaughtyServer, row: Row
 ) -> None:
     del proxy
@@ -208,7 +207,7 @@ def test_the_same_address_goes_on_from_where_it_broke(
 
 
 @pytest.mark.usefixtures("generator")
-def test_generating_again_has_to_be_asked_for(anna: Caller, row: Row) -> None:
+def test_generating_again_must_be_requested(anna: Caller, row: Row) -> None:
     imported = insert_video(anna, Status.FAILED, source_url="https://films.example/a.mp4")
     with pytest.raises(Conflict, match="stored from a link"):
         pipeline.retry(anna, imported, "generation", enqueue=ignore_job)
@@ -220,8 +219,8 @@ def test_generating_again_has_to_be_asked_for(anna: Caller, row: Row) -> None:
     assert (row(made).status, row(made).source_url) == (Status.GENERATING, None)
 
 
-def test_without_address_and_script_a_video_needs_an_address(anna: Caller, row: Row) -> None:
-    """As a rebuilt row whose file is lost: its generator would be sent an empty script."""
+def test_without_url_and_script_a_video_needs_a_url(anna: Caller, row: Row) -> None:
+    """For example a rebuilt row whose file is lost: the generator would receive an empty script."""
     lost = insert_video(anna, Status.FAILED)
     assert gallery.get(anna, lost).retries is None
     with pytest.raises(Conflict, match="address"):
@@ -230,8 +229,8 @@ def test_without_address_and_script_a_video_needs_an_address(anna: Caller, row: 
 
 
 @pytest.mark.usefixtures("database")
-def test_an_address_is_kept_whole_on_every_database(anna: Caller, row: Row) -> None:
-    """A presigned one of 2,600 characters was kept as 2,000, and one in decomposed letters as another."""
+def test_a_url_is_stored_unchanged_on_every_database(anna: Caller, row: Row) -> None:
+    """A presigned URL of 2,600 characters was truncated to 2,000, and decomposed letters were changed."""
     for length in (2_600, 16 * 1024):
         url = PRESIGNED.replace("https://films.example", "http://93.184.216.34")
         url += "x" * (length - len(url.encode()))
@@ -248,7 +247,7 @@ def test_an_address_is_kept_whole_on_every_database(anna: Caller, row: Row) -> N
     assert "16 KiB" in refusal.value.fields["videoUrl"]
 
 
-def test_an_address_that_no_database_could_keep_is_refused() -> None:
+def test_a_url_that_no_database_can_store_is_refused() -> None:
     for wrong in ("https://films.example/\0", "https://films.example/\ud800", "https://films.example/\x1b"):
         with pytest.raises(InvalidInput) as refusal:
             fields.validate_url(wrong)
@@ -269,7 +268,7 @@ NAMED = {"Content-Disposition": "attachment; filename*=UTF-8''Unsere%20B%C3%A4ck
         ({"Content-Disposition": 'attachment; filename="///.mp4"'}, "", "", "video"),
     ],
 )
-def test_the_source_names_the_video_unless_a_person_has(
+def test_the_source_names_the_video_unless_a_user_has(
     anna: Caller,
     server: NaughtyServer,
     row: Row,

@@ -1,4 +1,4 @@
-"""An answer that is the video itself is stored as one that was fetched; one that is cut is an order without news."""
+"""A response that is the video itself is stored; a truncated one leaves the order waiting for its report."""
 
 import shutil
 from collections.abc import Callable
@@ -19,9 +19,10 @@ from tests.support.s3_proxy import S3Proxy
 from tests.support.small_disk import small_disk
 from tests.support.videos import is_storage_empty, never
 from tests.support.waiting import HANG_SECONDS, eventually
+from videovault.clock import utcnow
 from videovault.db import reading, transaction
 from videovault.gateways import storage
-from videovault.models import Status, Video, WebhookCall, utcnow
+from videovault.models import Status, Video, WebhookCall
 from videovault.services.core.access import Caller
 from videovault.services.core.lifecycle import LEASE_SECONDS
 from videovault.services.core.naming import folder
@@ -40,7 +41,7 @@ Generating = Callable[[], Video]
 
 @dataclass
 class Answering:
-    """A generator that answers an order with these manners; ``order`` has a worker place one."""
+    """A generator that answers an order in this way; ``order`` makes a worker send one."""
 
     server: NaughtyServer
     make: Generating
@@ -111,7 +112,7 @@ def test_a_body_that_is_the_video_is_stored_and_ready(
     ],
     ids=["reset", "shorter than promised", "cut without a length", "stalled"],
 )
-def test_a_cut_video_is_an_order_without_news_and_is_not_sent_again(
+def test_a_truncated_response_waits_for_a_report_and_is_not_ordered_again(
     manners: Manners, why: str, answering: Answering, row: Row, anna: Caller, configure: Configure
 ) -> None:
     if manners.stall_after:
@@ -136,7 +137,7 @@ def test_a_cut_video_is_an_order_without_news_and_is_not_sent_again(
 @pytest.mark.parametrize(
     ("limit", "code"), [("MAX_VIDEO_BYTES", "SOURCE_FAILED"), ("DEFAULT_QUOTA_BYTES", "QUOTA_EXCEEDED")]
 )
-def test_a_video_for_which_there_is_no_room_fails_with_the_reason(
+def test_a_video_without_enough_quota_fails_with_the_reason(
     limit: str, code: str, answering: Answering, row: Row, configure: Configure, *, chunked: bool
 ) -> None:
     configure(**{limit: 5 * MIB})
@@ -152,7 +153,7 @@ def test_a_file_without_a_picture_fails_and_leaves_nothing(answering: Answering,
     assert is_storage_empty()
 
 
-def test_a_full_disk_fails_the_video_and_says_so(
+def test_a_full_disk_fails_the_video_with_the_reason(
     answering: Answering, row: Row, configure: Configure, installation: Path
 ) -> None:
     with small_disk(installation / "disk", 64) as disk:
@@ -163,7 +164,7 @@ def test_a_full_disk_fails_the_video_and_says_so(
         assert "not enough space on the server's disk" in str(found.error_message)
 
 
-def test_a_store_that_is_away_fails_it_and_leaves_nothing(
+def test_an_unavailable_store_fails_the_video_and_leaves_nothing(
     answering: Answering, row: Row, configure: Configure
 ) -> None:
     configure(AWS_ACCESS_KEY_ID="test", AWS_S3_BUCKET_NAME="there-is-no-such-bucket")
@@ -173,7 +174,7 @@ def test_a_store_that_is_away_fails_it_and_leaves_nothing(
 
 
 @pytest.mark.parametrize("how", ["cancel", "report"])
-def test_what_changes_meanwhile_wins_and_the_body_leaves_nothing(
+def test_a_concurrent_change_wins_and_the_body_leaves_nothing(
     how: str, answering: Answering, row: Row, anna: Caller
 ) -> None:
     elsewhere = answering.server.serve("/elsewhere.mp4", Manners(body=FILM))
@@ -199,10 +200,10 @@ def test_what_changes_meanwhile_wins_and_the_body_leaves_nothing(
     assert answering.orders() == 1
 
 
-def test_a_worker_that_dies_meanwhile_leaves_an_order_that_is_waited_for(
+def test_a_worker_that_dies_while_receiving_leaves_an_order_waiting_for_its_report(
     answering: Answering, row: Row
 ) -> None:
-    """What it leaves: the row as it noted it, and an upload that it had begun."""
+    """It leaves the row as it last wrote it, and an unfinished upload."""
     video_id = answering.order(Manners(body=LARGE, drop_after=5 * MIB))
     vault, key = storage.connected(), str(row(video_id).s3_key)
     vault.start_upload(key, storage.Description("video/mp4"))
@@ -227,7 +228,7 @@ def test_a_worker_that_dies_meanwhile_leaves_an_order_that_is_waited_for(
     assert is_storage_empty()
 
 
-def test_the_link_to_it_is_stored_as_no_second_video(
+def test_a_reported_link_to_the_same_video_is_not_stored_twice(
     answering: Answering, anna: Caller, bert: Caller
 ) -> None:
     video_id = answering.order(Manners(body=FILM))

@@ -1,4 +1,4 @@
-"""Whose turn it is, on one machine and on many, on SQLite and PostgreSQL."""
+"""The scheduler on one machine and on many, on SQLite and PostgreSQL."""
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +11,8 @@ from tests.services.conftest import Row
 from tests.support.installation import Configure
 from tests.support.videos import finish_video, insert_video
 from videovault import clock
-from videovault.db import db_now, read_db_now, transaction
+from videovault.clock import db_now, read_db_now
+from videovault.db import transaction
 from videovault.models import Status, Video
 from videovault.services.core.access import Caller
 from videovault.services.core.lifecycle import LEASE_SECONDS
@@ -27,13 +28,13 @@ def claimed() -> str | None:
 
 
 def beat(video_id: str, seconds: float) -> None:
-    """Its worker was heard of so many seconds ago, by the database's clock."""
+    """Set its last heartbeat to this many seconds ago, by the database's clock."""
     with transaction() as session:
         video = session.get_one(Video, video_id)
         video.heartbeat_at = read_db_now(session) - timedelta(seconds=seconds)
 
 
-def test_one_users_many_videos_do_not_keep_anothers_one_waiting(
+def test_one_users_many_videos_do_not_delay_another_users_video(
     anna: Caller, bert: Caller, configure: Configure
 ) -> None:
     configure(RUNNING_PER_USER=0)
@@ -42,9 +43,7 @@ def test_one_users_many_videos_do_not_keep_anothers_one_waiting(
     assert [claimed(), claimed(), claimed(), claimed()] == [many[0], one, many[1], many[2]]
 
 
-def test_whoever_came_first_is_served_first_however_long_ago_they_were_served(
-    anna: Caller, bert: Caller
-) -> None:
+def test_the_longest_waiting_video_is_first_regardless_of_earlier_service(anna: Caller, bert: Caller) -> None:
     finish_video(insert_video(anna, Status.QUEUED), Status.FAILED)
     earlier = insert_video(anna, Status.QUEUED)
     finish_video(_stored(earlier), Status.READY)
@@ -52,7 +51,7 @@ def test_whoever_came_first_is_served_first_however_long_ago_they_were_served(
     assert [claimed(), claimed()] == [mine, berts]
 
 
-def test_a_user_has_only_so_many_running(anna: Caller, configure: Configure) -> None:
+def test_a_user_has_a_limited_number_of_transfers(anna: Caller, configure: Configure) -> None:
     configure(RUNNING_PER_USER=2)
     first, second, third = (insert_video(anna, Status.QUEUED, ago=9 - number) for number in range(3))
     assert [claimed(), claimed(), claimed()] == [first, second, None]
@@ -62,7 +61,7 @@ def test_a_user_has_only_so_many_running(anna: Caller, configure: Configure) -> 
     assert claimed() == third
 
 
-def test_a_video_that_is_given_back_keeps_its_place(anna: Caller, bert: Caller) -> None:
+def test_a_video_returned_to_the_queue_keeps_its_place(anna: Caller, bert: Caller) -> None:
     first = insert_video(anna, Status.QUEUED, ago=50)
     insert_video(anna, Status.QUEUED, ago=40)
     assert claimed() == first
@@ -71,7 +70,7 @@ def test_a_video_that_is_given_back_keeps_its_place(anna: Caller, bert: Caller) 
     assert claimed() == first
 
 
-def test_many_workers_at_once_do_not_pass_the_limit_together(
+def test_concurrent_workers_do_not_exceed_the_limit(
     anna: Caller, bert: Caller, configure: Configure, row: Row
 ) -> None:
     configure(RUNNING_PER_USER=2)
@@ -90,7 +89,7 @@ def test_many_workers_at_once_do_not_pass_the_limit_together(
     assert Counter(row(video_id).owner_id for video_id in taken) == {anna.user_id: 2, bert.user_id: 1}
 
 
-def test_a_users_last_place_is_given_away_once(anna: Caller, configure: Configure) -> None:
+def test_a_users_last_slot_is_claimed_once(anna: Caller, configure: Configure) -> None:
     configure(RUNNING_PER_USER=1)
     insert_video(anna, Status.QUEUED, ago=60)
     taken = insert_video(anna, Status.QUEUED, ago=50)
@@ -99,11 +98,11 @@ def test_a_users_last_place_is_given_away_once(anna: Caller, configure: Configur
             assert scheduler._claim(session, session.get_one(Video, taken))
             other = machine.submit(claimed)
             with pytest.raises(TimeoutError):
-                other.result(timeout=0.5)  # it waits until this one is known to run
+                other.result(timeout=0.5)  # it waits for the lock of the first claim
         assert other.result() is None
 
 
-def test_a_video_that_a_worker_has_not_let_go_of_waits(anna: Caller) -> None:
+def test_a_video_with_a_live_heartbeat_waits(anna: Caller) -> None:
     video_id = insert_video(anna, Status.QUEUED)
     beat(video_id, 1)
     assert claimed() is None
@@ -111,7 +110,7 @@ def test_a_video_that_a_worker_has_not_let_go_of_waits(anna: Caller) -> None:
     assert claimed() == video_id
 
 
-def test_the_generator_is_asked_first_for_whoever_has_the_fewest_in_work(anna: Caller, bert: Caller) -> None:
+def test_the_next_order_is_that_of_the_user_with_the_fewest_in_work(anna: Caller, bert: Caller) -> None:
     insert_video(anna, Status.GENERATING, ago=60, requested_at=clock.utcnow())
     mine = insert_video(anna, Status.GENERATING, ago=50)
     berts = insert_video(bert, Status.GENERATING, ago=10)
@@ -120,12 +119,12 @@ def test_the_generator_is_asked_first_for_whoever_has_the_fewest_in_work(anna: C
     assert scheduler.next_unrequested() == mine
 
 
-def test_only_what_could_go_on_is_handed_out_again(anna: Caller, configure: Configure) -> None:
+def test_only_stranded_videos_are_enqueued_again(anna: Caller, configure: Configure) -> None:
     configure(RUNNING_PER_USER=1)
     running = insert_video(anna, Status.QUEUED, ago=60)
     waiting = insert_video(anna, Status.QUEUED, ago=50)
     unasked = insert_video(anna, Status.GENERATING, ago=40)
-    insert_video(anna, Status.GENERATING)  # a moment ago: somebody is just being told
+    insert_video(anna, Status.GENERATING)  # too recent: it may just be enqueued
     assert claimed() == running
     assert scheduler.stranded() == [unasked]
     finish_video(running, Status.READY)
@@ -133,7 +132,7 @@ def test_only_what_could_go_on_is_handed_out_again(anna: Caller, configure: Conf
 
 
 @pytest.mark.parametrize("seconds", [LEASE_SECONDS + 5, -LEASE_SECONDS - 5])
-def test_what_a_dead_worker_held_is_queued_again_also_when_the_clock_was_set_back(
+def test_a_dead_workers_video_is_requeued_even_if_the_clock_was_set_back(
     anna: Caller, row: Row, seconds: float
 ) -> None:
     insert_video(anna, Status.QUEUED)
@@ -145,7 +144,7 @@ def test_what_a_dead_worker_held_is_queued_again_also_when_the_clock_was_set_bac
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
-def test_a_worker_whose_clock_is_wrong_takes_no_living_workers_video(
+def test_a_worker_with_a_wrong_clock_takes_no_living_workers_video(
     anna: Caller, row: Row, monkeypatch: pytest.MonkeyPatch, hours: int
 ) -> None:
     video_id = insert_video(anna, Status.QUEUED)

@@ -1,4 +1,4 @@
-"""A video's row while it is stored: what it keeps for the next worker, and how it lets go."""
+"""A video while it is stored: what is kept for the next worker, and what is cleaned up."""
 
 import zlib
 from dataclasses import replace
@@ -12,10 +12,11 @@ from tests.support.s3_proxy import Behaviour, Refusal, Request, S3Proxy
 from tests.support.stores import LocksObjects
 from tests.support.videos import TransferThread, count_parts, is_storage_empty, never, wait_for_parts
 from tests.support.waiting import HANG_SECONDS
+from videovault.clock import utcnow
 from videovault.db import transaction
 from videovault.gateways import storage
 from videovault.gateways.storage import Description, Storage
-from videovault.models import Status, Video, utcnow
+from videovault.models import Status, Video
 from videovault.services.core.access import Caller
 from videovault.services.core.naming import POSTER_NAME, SIDECAR_NAME, folder
 from videovault.services.transfer import cleanup, pipeline
@@ -35,7 +36,7 @@ SILENT = replace(WHOLE, stall_after=12 * MIB)
 AWAY = Manners(status=503, body=b"busy", headers={"Retry-After": "900"})
 
 
-def test_a_stored_video_has_its_sum_in_row_and_view(anna: Caller, queued: Queued, row: Row) -> None:
+def test_a_stored_video_has_its_crc_in_row_and_view(anna: Caller, queued: Queued, row: Row) -> None:
     video_id = queued(Manners(size=SIZE))
     pipeline.produce(video_id, stopping=never)
     found = row(video_id)
@@ -47,7 +48,7 @@ def test_a_stored_video_has_its_sum_in_row_and_view(anna: Caller, queued: Queued
     assert view.metadata.crc32 == found.crc32
 
 
-def test_a_worker_that_is_stopped_leaves_its_parts_to_the_next(
+def test_a_stopped_worker_leaves_its_parts_to_the_next(
     queued: Queued, row: Row, server: NaughtyServer
 ) -> None:
     video_id = queued(SILENT)
@@ -66,7 +67,7 @@ def test_a_worker_that_is_stopped_leaves_its_parts_to_the_next(
     assert all(seen.range for seen in server.seen("/video.mp4")[before:])
 
 
-def test_cancelling_is_heard_though_the_source_is_silent_and_leaves_nothing(
+def test_cancelling_takes_effect_while_the_source_is_silent_and_leaves_nothing(
     anna: Caller, queued: Queued, row: Row, server: NaughtyServer
 ) -> None:
     video_id = queued(SILENT)
@@ -84,7 +85,7 @@ def test_cancelling_is_heard_though_the_source_is_silent_and_leaves_nothing(
     assert is_storage_empty()
 
 
-def test_a_source_that_is_away_costs_no_part_when_it_is_tried_again(
+def test_a_retry_after_an_unavailable_source_keeps_the_parts(
     anna: Caller, queued: Queued, row: Row, server: NaughtyServer
 ) -> None:
     video_id = _broken_off(queued, server)
@@ -100,9 +101,7 @@ def test_a_source_that_is_away_costs_no_part_when_it_is_tried_again(
     assert server.bytes_sent("/video.mp4") - before <= SIZE - kept * PART_BYTES
 
 
-def test_parts_that_nobody_goes_on_with_are_not_kept_for_ever(
-    queued: Queued, row: Row, server: NaughtyServer
-) -> None:
+def test_unused_parts_are_deleted_after_a_while(queued: Queued, row: Row, server: NaughtyServer) -> None:
     video_id = _broken_off(queued, server)
     with transaction() as session:
         session.get_one(Video, video_id).upload_kept_until = utcnow() - timedelta(seconds=1)
@@ -111,7 +110,7 @@ def test_parts_that_nobody_goes_on_with_are_not_kept_for_ever(
     assert is_storage_empty()
 
 
-def test_what_is_cancelled_and_tried_again_waits_until_its_worker_has_let_go(
+def test_a_retry_after_cancelling_waits_for_the_previous_worker(
     anna: Caller, queued: Queued, row: Row, server: NaughtyServer, proxy: S3Proxy
 ) -> None:
     video_id = queued(SILENT)
@@ -130,18 +129,18 @@ def test_what_is_cancelled_and_tried_again_waits_until_its_worker_has_let_go(
     assert row(video_id).status == Status.READY
 
 
-def test_a_poster_that_a_worker_put_there_before_it_died_is_the_video_s(queued: Queued, row: Row) -> None:
-    video_id = queued(Manners(size=MIB))  # made-up bytes: no poster can be had of them now
+def test_a_dead_workers_poster_is_kept(queued: Queued, row: Row) -> None:
+    video_id = queued(Manners(size=MIB))  # random bytes: no poster can be made of them
     key = folder(row(video_id)) + POSTER_NAME
     storage.connected().put(key, b"a picture", Description("image/webp"))
     pipeline.produce(video_id, stopping=never)
     assert (row(video_id).status, row(video_id).poster_key) == (Status.READY, key)
 
 
-def test_a_poster_of_which_the_answer_got_lost_is_the_video_s(
+def test_a_poster_whose_response_was_lost_is_kept(
     queued: Queued, row: Row, proxy: S3Proxy, mp4: bytes
 ) -> None:
-    """The next attempt is refused for good: waiting for S3 would take a minute and a half."""
+    """The next attempt is refused permanently; otherwise the test would wait 90 seconds for S3."""
     video_id = queued(Manners(body=mp4))
     lost = proxy.hold("PutObject", "poster.webp", answered=True)
     lost.dropped.set()
@@ -159,10 +158,10 @@ def test_a_poster_of_which_the_answer_got_lost_is_the_video_s(
     )
 
 
-def test_a_store_that_is_away_for_the_poster_does_not_hold_the_video(
+def test_an_unavailable_store_for_the_poster_does_not_delay_the_video(
     queued: Queued, row: Row, proxy: S3Proxy, mp4: bytes
 ) -> None:
-    """A worker waits 90 s for S3 while it stores a video; the poster is worth S3_RETRY_SECONDS only."""
+    """A worker waits 90 s for S3 while it stores a video; for the poster it waits S3_RETRY_SECONDS only."""
     video_id = queued(Manners(body=mp4))
     refused: list[str] = []
 
@@ -179,7 +178,7 @@ def test_a_store_that_is_away_for_the_poster_does_not_hold_the_video(
     assert 2 <= len(refused) <= 20  # in 90 seconds there would be about 60
 
 
-def test_a_bucket_with_object_lock_takes_poster_and_sidecar_too(
+def test_a_bucket_with_object_lock_accepts_poster_and_sidecar(
     queued: Queued, row: Row, proxy: S3Proxy, mp4: bytes
 ) -> None:
     proxy.behaviour = LocksObjects()
@@ -191,7 +190,7 @@ def test_a_bucket_with_object_lock_takes_poster_and_sidecar_too(
 
 
 def _broken_off(queued: Queued, server: NaughtyServer) -> str:
-    """A video whose source has gone away after a part."""
+    """A video whose source became unavailable after one part."""
     video_id = queued(SILENT)
     worker = TransferThread(video_id)
     wait_for_parts(video_id)
@@ -210,7 +209,7 @@ def test_deleting_ends_the_transfer_and_leaves_nothing(anna: Caller, queued: Que
     assert is_storage_empty()
 
 
-def test_a_failed_transfer_leaves_nothing_and_says_why(queued: Queued, row: Row, proxy: S3Proxy) -> None:
+def test_a_failed_transfer_leaves_nothing_and_has_a_reason(queued: Queued, row: Row, proxy: S3Proxy) -> None:
     video_id = queued(Manners(size=SIZE))
     proxy.refuse["Complete"] = [(403, "AccessDenied")]
     pipeline.produce(video_id, stopping=never)
@@ -219,7 +218,7 @@ def test_a_failed_transfer_leaves_nothing_and_says_why(queued: Queued, row: Row,
     assert is_storage_empty()
 
 
-def test_what_could_not_be_aborted_is_aborted_by_the_repair(
+def test_an_upload_that_could_not_be_aborted_is_aborted_by_repair(
     anna: Caller, queued: Queued, row: Row, proxy: S3Proxy
 ) -> None:
     video_id = queued(SILENT)
@@ -235,7 +234,7 @@ def test_what_could_not_be_aborted_is_aborted_by_the_repair(
     assert is_storage_empty()
 
 
-def test_a_stray_upload_is_aborted_once_it_is_old_enough(own_embedded_s3: Storage) -> None:
+def test_an_orphaned_upload_is_aborted_once_it_is_old_enough(own_embedded_s3: Storage) -> None:
     upload_id = own_embedded_s3.start_upload("videos/anna/stray/one.mp4", Description("video/mp4"))
     cleanup.abort_orphaned_uploads()
     assert upload_id in {each.upload_id for each in own_embedded_s3.uploads()}
@@ -243,7 +242,7 @@ def test_a_stray_upload_is_aborted_once_it_is_old_enough(own_embedded_s3: Storag
     assert not list(own_embedded_s3.uploads("videos/anna/stray"))
 
 
-def test_the_upload_of_a_video_in_work_is_no_stray(queued: Queued, row: Row) -> None:
+def test_the_upload_of_a_video_in_work_is_not_orphaned(queued: Queued, row: Row) -> None:
     video_id = queued(SILENT)
     worker = TransferThread(video_id)
     wait_for_parts(video_id)
@@ -254,20 +253,20 @@ def test_the_upload_of_a_video_in_work_is_no_stray(queued: Queued, row: Row) -> 
     assert [each.upload_id for each in storage.connected().uploads()] == [row(video_id).upload_id]
 
 
-def test_a_ledger_gives_back_what_was_written_into_it(queued: Queued, row: Row) -> None:
+def test_a_journal_returns_what_was_written_into_it(queued: Queued, row: Row) -> None:
     video_id = queued(Manners(size=SIZE))
-    ledger = VideoUploadJournal(row(video_id))
-    assert ledger.load() is None
-    begun = MultipartUpload("upload-1", SourceFingerprint(SIZE, '"v1"', None), 12 * MIB, "mp4")
-    ledger.begin(begun)
+    journal = VideoUploadJournal(row(video_id))
+    assert journal.load() is None
+    upload = MultipartUpload("upload-1", SourceFingerprint(SIZE, '"v1"', None), 12 * MIB, "mp4")
+    journal.begin(upload)
     part = StoredPart(1, 12 * MIB, '"etag"', 0x00C0FFEE)
-    ledger.add(part)
-    assert ledger.load() == MultipartUpload("upload-1", begun.source, 12 * MIB, "mp4", (part,))
-    ledger.clear()
-    assert (ledger.load(), count_parts(video_id)) == (None, 0)
+    journal.add(part)
+    assert journal.load() == MultipartUpload("upload-1", upload.source, 12 * MIB, "mp4", (part,))
+    journal.clear()
+    assert (journal.load(), count_parts(video_id)) == (None, 0)
 
 
-def test_a_worker_whose_turn_has_passed_writes_nothing(queued: Queued, row: Row) -> None:
+def test_a_worker_that_lost_its_lease_writes_nothing(queued: Queued, row: Row) -> None:
     video_id = queued(Manners(size=SIZE))
     late = VideoUploadJournal(row(video_id))
     with transaction() as session:

@@ -1,4 +1,4 @@
-"""Stores with manners of their own: what is stored in them, played from them and deleted, and what System says.
+"""Stores with differing behaviour: storing, playing, deleting, and what the System page reports.
 
 docs/stores.md shows the table: ``--write-stores`` writes it, otherwise it is compared.
 """
@@ -157,7 +157,7 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def seen() -> dict[str, tuple[str, ...]]:
-    """The rows that were seen, by name."""
+    """The rows of the document, by name."""
     return {}
 
 
@@ -202,11 +202,11 @@ def _stored(case: Case, behaviour: Behaviour, video_id: str, row: Row, past_the_
     assert past_the_proxy.read(f"{key.rpartition('/')[0]}/video.json", SIZE)
     if isinstance(behaviour, OpaqueETags) and behaviour.read_back:
         return "yes, read back"
-    return f"yes, by {storage.connected().capabilities.sums(S3Call.PART)}"
+    return f"yes, by {storage.connected().capabilities.checksum_for(S3Call.PART)}"
 
 
 def _played(case: Case, caller: Caller, video_id: str) -> str:
-    for _ in range(3):  # a player that is given 404 is told to try again
+    for _ in range(3):  # the player retries after a 404
         link = gallery.download_url(caller, video_id, inline=True)
         answer = httpx.get(link, headers={"Range": "bytes=100-199"})
         if answer.status_code != 404:
@@ -227,7 +227,7 @@ def _deleted(caller: Caller, video_id: str, past_the_proxy: Storage) -> str:
 
 
 def _said(case: Case, admin: Caller) -> str:
-    found = checks.check(admin, "storage", jobs_waiting=lambda: 0)
+    found = checks.start(admin, "storage", jobs_waiting=lambda: 0).result()
     is_ready = health.start({})["s3"].result(30) == health.OK
     assert is_ready == case.ready
     unusual = [said for said in (found.found, *found.details) if said not in USUAL]
@@ -235,7 +235,7 @@ def _said(case: Case, admin: Caller) -> str:
 
 
 def _all_versions(vault: Storage) -> list[str]:
-    return [each.key for each in object_versions.list_versions(vault._calls, vault._ask, "")]
+    return [each.key for each in object_versions.list_versions(vault._calls, vault._call, "")]
 
 
 def test_the_document_shows_what_was_seen(

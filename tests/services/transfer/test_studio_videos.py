@@ -1,4 +1,4 @@
-"""A real studio and its owner's videos: what it renders is stored, and its port gives nothing to anybody else."""
+"""The real studio: its files are stored for their own videos only."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +30,7 @@ SCRIPT = {
 
 @pytest.fixture
 def running(moto_s3: Storage, configure: Configure, tmp_path: Path) -> Iterator[Studio]:
-    """The embedded studio of this installation, which answers with the finished video."""
+    """The embedded studio of this installation; its response is the finished video."""
     del moto_s3
     configure()
     own = settings().installation
@@ -46,14 +46,12 @@ def made(owner: Caller) -> str:
     return view.video_id
 
 
-def test_what_the_studio_renders_is_stored_for_its_video_and_fetched_for_no_other(
-    running: Studio, anna: Caller, row: Row
-) -> None:
+def test_a_file_of_the_studio_is_stored_for_its_video_only(running: Studio, anna: Caller, row: Row) -> None:
     video_id = made(anna)
     assert row(video_id).status == Status.READY
     url = str(row(video_id).source_url)
     assert url.startswith(f"{running.url}/files/")
-    # As the guide's client does next: the same address gives the same video.
+    # As the guide's client does next: the same URL returns the same video.
     assert gallery.store_link(anna, url, anna.email, enqueue=lambda _: None).video_id == video_id
 
     deletion.delete(anna, video_id)
@@ -64,17 +62,15 @@ def test_what_the_studio_renders_is_stored_for_its_video_and_fetched_for_no_othe
 
 @pytest.fixture
 def anothers_file(moto_s3: Storage) -> str:
-    """The address of what the studio has rendered for another video."""
+    """The URL of a file rendered for another video."""
     del moto_s3
     return (
         f"{settings().studio_url}/files/{file_code(settings().installation.studio_key, 'video_2')}/film.mp4"
     )
 
 
-def test_a_report_that_names_another_videos_file_stores_nothing(
-    anothers_file: str, anna: Caller, row: Row
-) -> None:
-    """The owner of a video may report its address; that leads to no file but its own."""
+def test_a_report_with_another_videos_file_stores_nothing(anothers_file: str, anna: Caller, row: Row) -> None:
+    """The owner of a video may report a URL, but only that of its own file is fetched from the studio."""
     video_id = insert_video(
         anna, Status.QUEUED, source_url=anothers_file, s3_key=f"videos/{anna.user_id}/x/film.mp4"
     )

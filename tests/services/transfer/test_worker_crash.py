@@ -1,4 +1,4 @@
-"""A worker that is killed at any moment costs at most what it had not stored yet."""
+"""A worker killed at any moment loses at most what it had not stored yet."""
 
 import os
 import random
@@ -20,9 +20,10 @@ from tests.support.embedded_s3 import EmbeddedS3
 from tests.support.installation import Configure
 from tests.support.misbehaving_server import MIB, Manners, NaughtyServer, payload
 from tests.support.waiting import eventually
+from videovault.clock import utcnow
 from videovault.db import transaction
 from videovault.gateways.storage import Storage
-from videovault.models import Status, Video, utcnow
+from videovault.models import Status, Video
 from videovault.services.core.access import Caller
 from videovault.services.core.naming import folder
 from videovault.services.maintenance import repair
@@ -74,9 +75,9 @@ def _end(producer: Producer, how: Literal["kill", "wait"]) -> None:
 
 
 def _store(anna: Caller, url: str) -> str:
-    told: list[str] = []
-    gallery.store_link(anna, url, anna.email, enqueue=told.append)
-    return told[0]
+    enqueued: list[str] = []
+    gallery.store_link(anna, url, anna.email, enqueue=enqueued.append)
+    return enqueued[0]
 
 
 def _lease_runs_out(video_id: str) -> None:
@@ -88,7 +89,7 @@ def _lease_runs_out(video_id: str) -> None:
     repair.repair(enqueue=lambda _video_id: None)
 
 
-def test_a_worker_killed_at_a_random_moment_is_taken_over_without_loss(
+def test_a_worker_killed_at_a_random_moment_loses_nothing(
     anna: Caller, row: Row, own_embedded_s3: Storage, embedded_s3: EmbeddedS3, configure: Configure
 ) -> None:
     moments = random.Random(20)  # noqa: S311 - the same moments each time
@@ -112,8 +113,8 @@ def test_a_worker_killed_at_a_random_moment_is_taken_over_without_loss(
             print(f"round {number + 1:2}: killed after {before / MIB:5.1f} MiB, {again}")
             assert kept == payload(SIZE, number % 3)
             assert found.crc32 == f"{zlib.crc32(kept):08x}"
-            assert fetched - before < SIZE + PART_BYTES  # a slow range is read by a second lane, too
-            cleanup.abort_orphaned_uploads(timedelta(0))  # one that was begun, but not yet in its row
+            assert fetched - before < SIZE + PART_BYTES  # a slow subrange is also read by a second reader
+            cleanup.abort_orphaned_uploads(timedelta(0))  # started, but not yet recorded in its row
             assert not list(own_embedded_s3.uploads())
 
 

@@ -1,4 +1,4 @@
-"""A deleted video leaves every list at once, and S3 in the end."""
+"""A deleted video leaves every list at once, and S3 eventually."""
 
 from threading import Event
 
@@ -23,7 +23,7 @@ from videovault.services.videos import deletion, gallery
 
 @pytest.fixture
 def video_id(generator: Generator, anna: Caller, moto_s3: Storage) -> str:
-    """A stored video of Anna's, who is the admin here."""
+    """A stored video of Anna, who is an admin."""
     del moto_s3
     stored = gallery.store_link(anna, generator.video_url, anna.email, enqueue=lambda _: None)
     pipeline.produce(stored.video_id, stopping=lambda: False)
@@ -35,14 +35,14 @@ def row_exists(video_id: str) -> bool:
         return session.get(Video, video_id) is not None
 
 
-def test_objects_and_row_go(video_id: str, anna: Caller, moto_s3: Storage) -> None:
+def test_deletion_removes_objects_and_row(video_id: str, anna: Caller, moto_s3: Storage) -> None:
     assert len(list(moto_s3.keys())) == 3
     deletion.delete(anna, video_id, owner_id=anna.user_id)
     assert list(moto_s3.keys()) == []
     assert not row_exists(video_id)
 
 
-def test_without_s3_it_leaves_the_lists_now_and_the_bucket_later(
+def test_without_s3_the_video_leaves_lists_now_and_the_bucket_later(
     video_id: str, anna: Caller, configure: Configure, moto_server: str, moto_s3: Storage
 ) -> None:
     configure(AWS_ENDPOINT_URL_S3="http://127.0.0.1:9")  # nothing listens there
@@ -59,7 +59,7 @@ def test_without_s3_it_leaves_the_lists_now_and_the_bucket_later(
     assert list(moto_s3.keys()) == []
 
 
-def test_nobody_deletes_what_is_not_theirs(video_id: str, anna: Caller, bert: Caller) -> None:
+def test_videos_of_other_users_cannot_be_deleted(video_id: str, anna: Caller, bert: Caller) -> None:
     with pytest.raises(VideoNotFound):
         deletion.delete(bert, video_id)
     with pytest.raises(VideoNotFound):
@@ -69,14 +69,14 @@ def test_nobody_deletes_what_is_not_theirs(video_id: str, anna: Caller, bert: Ca
     assert row_exists(video_id)
 
 
-def test_an_admin_deletes_several_and_hears_what_became_of_each(video_id: str, anna: Caller) -> None:
+def test_an_admin_deletes_several_and_gets_a_result_for_each(video_id: str, anna: Caller) -> None:
     results = videos.delete_videos(anna, [video_id, "video_1_absent", video_id])
     assert [(one.video_id, one.deleted) for one in results] == [(video_id, True), ("video_1_absent", False)]
     assert results[1].error
     assert results[1].error.code == "VIDEO_NOT_FOUND"
 
 
-def test_others_than_admins_neither_see_nor_delete_everybodys_videos(video_id: str, bert: Caller) -> None:
+def test_only_admins_list_and_delete_all_videos(video_id: str, bert: Caller) -> None:
     with pytest.raises(Forbidden):
         videos.list_videos(bert)
     with pytest.raises(Forbidden):
@@ -86,7 +86,7 @@ def test_others_than_admins_neither_see_nor_delete_everybodys_videos(video_id: s
 
 @pytest.mark.parametrize("status", Status)
 @pytest.mark.parametrize("s3_is_down", [False, True], ids=["", "S3 down"])
-def test_in_every_state_nothing_stays(
+def test_deletion_leaves_nothing_in_any_state(
     anna: Caller,
     moto_s3: Storage,
     configure: Configure,
@@ -114,7 +114,7 @@ def test_in_every_state_nothing_stays(
     assert is_storage_empty()
 
 
-def test_while_a_transfer_runs_the_row_waits_for_its_worker_whose_late_object_goes_too(
+def test_during_a_transfer_the_row_stays_until_the_worker_stops_and_its_object_is_deleted(
     anna: Caller, queued: Queued, proxy: S3Proxy
 ) -> None:
     video_id = queued(Manners(size=2 * MIB))
@@ -130,7 +130,7 @@ def test_while_a_transfer_runs_the_row_waits_for_its_worker_whose_late_object_go
     assert sending.wait(20)
     deletion.delete(anna, video_id)
     deletion.finish_pending()
-    assert row_exists(video_id)  # else nobody would look for what still comes
+    assert row_exists(video_id)  # otherwise the object that is still being uploaded would stay
     assert gallery.list_videos(anna, anna.user_id).total_count == 0
     send.set()
     worker.ended()
@@ -138,7 +138,7 @@ def test_while_a_transfer_runs_the_row_waits_for_its_worker_whose_late_object_go
     assert is_storage_empty()
 
 
-def test_a_transfer_that_is_deleted_while_s3_is_down_is_cleared_up_later(
+def test_a_transfer_deleted_while_s3_is_down_is_cleaned_up_later(
     anna: Caller, queued: Queued, row: Row, proxy: S3Proxy
 ) -> None:
     video_id = queued(Manners(size=40 * MIB, stall_after=15 * MIB, ranges=False))
@@ -152,7 +152,7 @@ def test_a_transfer_that_is_deleted_while_s3_is_down_is_cleared_up_later(
     assert row(video_id).status == Status.DELETING
     assert not is_storage_empty()
     with transaction() as session:
-        session.get_one(Video, video_id).heartbeat_at = None  # the lease is over
+        session.get_one(Video, video_id).heartbeat_at = None  # the lease has expired
     deletion.finish_pending()
     assert not row_exists(video_id)
     assert is_storage_empty()
@@ -170,7 +170,7 @@ def test_the_object_of_a_cancelled_video_whose_worker_died_is_removed(
 
 
 def _with_remains(owner: Caller, status: Status, bucket: Storage) -> str:
-    """A video with an object and an unfinished upload in S3, whatever its status."""
+    """A video of any status with an object and an unfinished upload in S3."""
     video_id = insert_video(owner, status)
     key = f"videos/{owner.user_id}/{video_id}/1_a.mp4"
     described = Description("video/mp4")

@@ -1,4 +1,4 @@
-"""A gallery of any length, read and sent in pages: what one long list would hold, in its order."""
+"""The gallery: streaming in pages, search and counts."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -28,7 +28,7 @@ MANY = 2 * PAGE_SIZE + 50
 
 @pytest.fixture
 def many(anna: Caller, moto_s3: Storage) -> list[str]:
-    """Videos of which many are alike in whatever they are ordered by."""
+    """Videos of which many are equal in every sort key."""
     del moto_s3
     began = utcnow()
     with transaction() as session:
@@ -55,7 +55,7 @@ def _row(owner_id: str, number: int, created_at: Any) -> Video:
 
 @pytest.mark.parametrize("sort", get_args(Sort))
 @pytest.mark.parametrize("more", [{}, {"q": "ärger"}, {"status": "ready"}])
-def test_the_pages_are_the_one_long_list(
+def test_the_streamed_pages_make_up_the_whole_list(
     anna: Caller, many: list[str], sort: Sort, more: dict[str, Any]
 ) -> None:
     del many
@@ -71,10 +71,12 @@ def test_the_pages_are_the_one_long_list(
 
 def test_no_query_reads_more_than_a_page(anna: Caller, many: list[str]) -> None:
     del many
-    asked: list[str] = []
-    event.listen(db.engine(), "before_cursor_execute", lambda *told: asked.append(told[2]))
+    statements_seen: list[str] = []
+    event.listen(
+        db.engine(), "before_cursor_execute", lambda *event_args: statements_seen.append(event_args[2])
+    )
     list(gallery.stream_gallery(anna, anna.user_id, GalleryQuery()))
-    listings = [statement for statement in asked if "ORDER BY" in statement]
+    listings = [statement for statement in statements_seen if "ORDER BY" in statement]
     assert len(listings) == MANY // PAGE_SIZE + 1
     assert all(
         "LIMIT" in statement and "OFFSET" not in statement.replace("LIMIT ? OFFSET ?", "")
@@ -82,7 +84,7 @@ def test_no_query_reads_more_than_a_page(anna: Caller, many: list[str]) -> None:
     )
 
 
-def test_a_video_that_comes_while_it_is_read_shifts_nothing(anna: Caller, many: list[str]) -> None:
+def test_a_video_added_during_streaming_shifts_nothing(anna: Caller, many: list[str]) -> None:
     pages = gallery.stream_gallery(anna, anna.user_id, GalleryQuery())
     seen = [video.video_id for video in next(pages).videos]
     with transaction() as session:
@@ -91,7 +93,7 @@ def test_a_video_that_comes_while_it_is_read_shifts_nothing(anna: Caller, many: 
     assert sorted(seen) == sorted(many)
 
 
-def test_somebody_elses_gallery_is_refused_before_anything_is_read(anna: Caller, bert: Caller) -> None:
+def test_another_users_gallery_is_refused_before_any_read(anna: Caller, bert: Caller) -> None:
     with pytest.raises(Forbidden):
         next(gallery.stream_gallery(bert, anna.user_id, GalleryQuery()))
 
@@ -106,14 +108,14 @@ def answer(admin: Person, moto_s3: Storage) -> httpx.Response:
 
 def test_the_answer_is_one_json_document_with_every_video_and_its_links(answer: httpx.Response) -> None:
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
-    said = answer.json()
-    assert (said["success"], said["message"]) == (True, "Video gallery retrieved successfully")
-    shown = said["data"]["videos"]
-    assert len({video["videoId"] for video in shown}) == said["data"]["totalCount"] == MANY
+    response = answer.json()
+    assert (response["success"], response["message"]) == (True, "Video gallery retrieved successfully")
+    shown = response["data"]["videos"]
+    assert len({video["videoId"] for video in shown}) == response["data"]["totalCount"] == MANY
     ready = [video for video in shown if video["status"] == "ready"]
-    assert len(ready) == said["data"]["readyCount"]
+    assert len(ready) == response["data"]["readyCount"]
     assert all("X-Amz-Signature" in video["downloadUrl"] for video in ready)
-    assert "nextCursor" not in said["data"]
+    assert "nextCursor" not in response["data"]
 
 
 def test_an_empty_gallery_is_an_empty_list(admin: Person) -> None:
@@ -128,7 +130,7 @@ def test_errors_come_before_the_first_byte(admin: Person, ada: Person, make_clie
     assert admin.api.get(f"{path}&cursor=nonsense").status_code == 400
 
 
-# Finding videos in a gallery: in titles and companies, literally, in any alphabet.
+# Search in titles and company names: literal, case-insensitive, in any alphabet.
 
 Fill = Callable[..., None]
 
@@ -165,7 +167,7 @@ def test_wildcards_are_taken_literally(fill: Fill, anna: Caller, text: str) -> N
     assert found(anna, text) == [f"Only {text} here"]
 
 
-def test_capitals_do_not_matter_in_any_alphabet(fill: Fill, anna: Caller) -> None:
+def test_search_ignores_case_in_any_alphabet(fill: Fill, anna: Caller) -> None:
     fill("Öffnungszeiten", "ΨΩΜΙ", "Хлеб")
     assert found(anna, "öffnungs") == found(anna, "o\u0308ffnungs") == ["Öffnungszeiten"]
     assert found(anna, "ψωμι") == ["ΨΩΜΙ"]
@@ -179,12 +181,12 @@ def test_drafts_are_counted_beside_the_rest(fill: Fill, anna: Caller) -> None:
     assert (view.total_count, view.draft_count) == (1, 2)
 
 
-def test_the_database_is_asked_as_often_however_many_videos_there_are(fill: Fill, anna: Caller) -> None:
-    """How long a search takes, `python -m benchmarks.response_times` measures."""
-    asked = []
+def test_the_number_of_queries_does_not_depend_on_the_number_of_videos(fill: Fill, anna: Caller) -> None:
+    """The duration of a search is measured by `python -m benchmarks.response_times`."""
+    query_counts = []
     for more in (10, 190):
         fill(*(f"Video number {number}" for number in range(more)), company_name="Brot & Söhne")
         with statements() as seen:
             assert found(anna, "söhne")
-        asked.append(len(seen))
-    assert asked[0] == asked[1]
+        query_counts.append(len(seen))
+    assert query_counts[0] == query_counts[1]

@@ -1,4 +1,4 @@
-"""An object that was swapped in S3 is noticed before it is shared or deleted, and never made to look right."""
+"""An object that was replaced in S3 is detected before it is shared or deleted, and never tagged as valid."""
 
 import pytest
 from sqlmodel import col, select
@@ -27,15 +27,15 @@ from videovault.services.videos.integrity import TAG, TagStatus
 
 @pytest.fixture
 def video_id(generator: Generator, bert: Caller, moto_s3: Storage) -> str:
-    """A stored video of Bert's, who is no admin."""
+    """A stored video of Bert, who is no admin."""
     del moto_s3
     return store_video(bert, generator)
 
 
 def kinds(video_id: str) -> list[str]:
-    told = (audit.KEY_REPLACED, audit.TAGGED, audit.SWAPPED)
+    integrity_kinds = (audit.KEY_REPLACED, audit.TAGGED, audit.SWAPPED)
     with reading() as session:
-        found = select(Event.kind).where(Event.video_id == video_id, col(Event.kind).in_(told))
+        found = select(Event.kind).where(Event.video_id == video_id, col(Event.kind).in_(integrity_kinds))
         return list(session.exec(found.order_by(col(Event.id))))
 
 
@@ -51,13 +51,13 @@ def test_a_swapped_object_is_not_shared(video_id: str, bert: Caller, row: Row) -
         for call in (share_access.open_page, share_access.download_url):
             with pytest.raises(WrongSecretKey):
                 call(video_id, ShareCredentials(key))
-    assert [line["log_level"] for line in lines if "another object" in line["event"]] == ["error"] * 2
+    assert [line["log_level"] for line in lines if "was replaced" in line["event"]] == ["error"] * 2
     assert kinds(video_id) == [audit.SWAPPED]
     assert row(video_id).share_views == 0
 
 
 @pytest.mark.parametrize("is_as_long", [True, False])
-def test_the_embedded_s3_keeps_no_tags_but_other_bytes_are_noticed(
+def test_without_tags_a_swapped_object_is_detected_by_its_bytes(
     generator: Generator, bert: Caller, own_embedded_s3: Storage, row: Row, *, is_as_long: bool
 ) -> None:
     video_id = store_video(bert, generator)
@@ -87,7 +87,7 @@ def test_a_swapped_object_is_deleted_by_an_admin_only(
     assert list(moto_s3.keys()) == []
 
 
-def test_a_new_key_tags_the_object_anew(video_id: str, bert: Caller, row: Row, moto_s3: Storage) -> None:
+def test_a_new_key_tags_the_object_again(video_id: str, bert: Caller, row: Row, moto_s3: Storage) -> None:
     fresh = share_links.rotate_key(bert, video_id).secret_key
     info = moto_s3.info(str(row(video_id).s3_key))
     assert info
@@ -96,7 +96,7 @@ def test_a_new_key_tags_the_object_anew(video_id: str, bert: Caller, row: Row, m
     assert reconcile.reconcile(repair=False).found == []
 
 
-def test_a_new_key_makes_no_swapped_object_look_right(
+def test_a_new_key_does_not_make_a_swapped_object_valid(
     video_id: str, bert: Caller, row: Row, moto_s3: Storage
 ) -> None:
     swap_object(row(video_id))
@@ -108,7 +108,7 @@ def test_a_new_key_makes_no_swapped_object_look_right(
     assert kinds(video_id) == [audit.KEY_REPLACED, audit.SWAPPED]
 
 
-def test_where_s3_cannot_tag_the_new_link_works_and_the_next_repair_tags(
+def test_if_tagging_fails_the_new_link_works_and_the_next_repair_tags(
     video_id: str, bert: Caller, row: Row, moto_s3: Storage, moto_server: str, configure: Configure
 ) -> None:
     with s3_proxy(moto_server) as proxy:
@@ -122,7 +122,7 @@ def test_where_s3_cannot_tag_the_new_link_works_and_the_next_repair_tags(
     assert standing(row, moto_s3, video_id) == TagStatus.RIGHT
 
 
-def test_s3_being_away_keeps_nobody_from_killing_a_link(
+def test_an_unreachable_s3_does_not_block_revoking_a_link(
     video_id: str, bert: Caller, configure: Configure
 ) -> None:
     old = share_links.get_secret_key(bert, video_id).secret_key
@@ -133,10 +133,10 @@ def test_s3_being_away_keeps_nobody_from_killing_a_link(
         share_access.poster_url(video_id, ShareCredentials(old))
 
 
-def test_of_two_new_keys_the_last_one_is_the_tag(
+def test_after_two_key_changes_the_tag_is_of_the_last_one(
     video_id: str, bert: Caller, row: Row, moto_s3: Storage
 ) -> None:
-    """The first one's copy comes last: it finds that its key is not the row's any more, and copies again."""
+    """The first tagging ends last: it finds that its key is outdated, and tags again."""
     stale = row(video_id)
     share_links.rotate_key(bert, video_id)
     assert integrity.tag(stale)

@@ -1,4 +1,4 @@
-"""What open pages watch is found in one look, each person's own for each person."""
+"""Live updates for all open pages come from one query and contain only each user's own videos."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -25,7 +25,7 @@ Storing = Callable[..., Video]
 
 @pytest.fixture
 def storing(anna: Caller) -> Storing:
-    """A video that is being stored, Anna's if nobody else is named."""
+    """A video that is being stored, by default Anna's."""
 
     def make(title: str = "Bread", owner: Caller = anna) -> Video:
         with transaction() as session:
@@ -52,7 +52,7 @@ def seen_by(caller: Caller) -> UserUpdates:
     return live_updates.read_updates([caller.user_id]).get(caller.user_id, UserUpdates())
 
 
-def test_work_is_seen_by_its_owner_only(storing: Storing, anna: Caller, bert: Caller) -> None:
+def test_progress_is_visible_to_its_owner_only(storing: Storing, anna: Caller, bert: Caller) -> None:
     video, berts = storing(), storing("Rolls", bert)
     found = live_updates.read_updates([anna.user_id, bert.user_id])
     assert found[anna.user_id].progress.keys() == {video.id}
@@ -60,20 +60,20 @@ def test_work_is_seen_by_its_owner_only(storing: Storing, anna: Caller, bert: Ca
     assert found[bert.user_id].progress.keys() == {berts.id}
 
 
-def test_nobody_is_looked_at_who_has_no_page_open(storing: Storing, anna: Caller, bert: Caller) -> None:
+def test_only_users_with_open_pages_are_read(storing: Storing, anna: Caller, bert: Caller) -> None:
     end(storing(owner=bert), Status.READY, **STORED)
     storing("Rolls", bert)
     assert live_updates.read_updates([anna.user_id]) == {}
 
 
-def test_progress_alone_is_no_change_of_the_list(storing: Storing, anna: Caller) -> None:
+def test_progress_alone_is_not_a_change_of_the_list(storing: Storing, anna: Caller) -> None:
     video = storing()
     with transaction() as session:
         assert lifecycle.update_if_unchanged(session, video, bytes_done=2_000)
     assert seen_by(anna).changes == frozenset()
 
 
-def test_ends_new_titles_and_deletions_are_changes_for_the_owner(
+def test_outcomes_renames_and_deletions_are_changes_for_the_owner(
     storing: Storing, anna: Caller, bert: Caller, moto_s3: Storage
 ) -> None:
     del moto_s3
@@ -92,10 +92,10 @@ def test_ends_new_titles_and_deletions_are_changes_for_the_owner(
     assert seen_by(bert).changes == frozenset()
 
 
-def test_video_that_was_gone_between_two_looks_is_still_a_change(
+def test_a_video_deleted_between_two_reads_is_still_a_change(
     storing: Storing, anna: Caller, moto_s3: Storage
 ) -> None:
-    """Its row can no longer say whose it was."""
+    """The row that names its owner is gone."""
     del moto_s3
     deletion.delete(anna, storing().id)
     with transaction() as session:
@@ -104,23 +104,23 @@ def test_video_that_was_gone_between_two_looks_is_still_a_change(
     assert len(seen_by(anna).changes) == 1
 
 
-def test_what_the_gallery_does_not_show_is_no_change(storing: Storing, anna: Caller) -> None:
+def test_events_without_effect_on_the_gallery_are_not_changes(storing: Storing, anna: Caller) -> None:
     video = storing()
     with transaction() as session:
         session.add(Event(kind="share_opened", video_id=video.id))
     assert seen_by(anna).changes == frozenset()
 
 
-def test_owners_hear_of_their_videos_in_order(storing: Storing, anna: Caller) -> None:
+def test_notices_are_in_order_and_for_the_owner_only(storing: Storing, anna: Caller) -> None:
     first, second = storing("One"), storing("Two")
     storing("In work")
     end(first, Status.READY, **STORED)
     end(second, Status.FAILED, **FAILURE)
-    told = [(notice.title, notice.reason) for notice in seen_by(anna).notices]
-    assert told == [("One", ""), ("Two", "Gone.")]
+    notices = [(notice.title, notice.reason) for notice in seen_by(anna).notices]
+    assert notices == [("One", ""), ("Two", "Gone.")]
 
 
-def test_what_is_past_is_not_told(storing: Storing, anna: Caller) -> None:
+def test_old_events_give_no_notice(storing: Storing, anna: Caller) -> None:
     video = storing()
     end(video, Status.FAILED, **FAILURE)
     with transaction() as session:
@@ -129,15 +129,15 @@ def test_what_is_past_is_not_told(storing: Storing, anna: Caller) -> None:
     assert seen_by(anna) == UserUpdates()
 
 
-def test_failure_that_is_being_tried_again_is_not_told(storing: Storing, anna: Caller) -> None:
+def test_a_failure_that_is_being_retried_gives_no_notice(storing: Storing, anna: Caller) -> None:
     video = storing()
     end(video, Status.FAILED, **FAILURE)
-    told: list[str] = []
-    pipeline.retry(anna, video.id, enqueue=told.append)
-    assert told == [video.id]
+    enqueued: list[str] = []
+    pipeline.retry(anna, video.id, enqueue=enqueued.append)
+    assert enqueued == [video.id]
     assert seen_by(anna).notices == ()
 
 
-def test_who_cancels_is_not_told_of_it(storing: Storing, anna: Caller) -> None:
+def test_a_cancellation_gives_no_notice(storing: Storing, anna: Caller) -> None:
     pipeline.cancel(anna, storing().id)
     assert seen_by(anna).notices == ()

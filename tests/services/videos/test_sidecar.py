@@ -1,4 +1,4 @@
-"""The JSON beside each stored video: true, without secrets, and never dearer than the video."""
+"""The sidecar beside each stored video is up to date and has no secrets, and its failure does not fail the video."""
 
 import json
 from datetime import timedelta
@@ -42,13 +42,13 @@ def raw(video: Video) -> str:
     return content.decode()
 
 
-def told(video: Video) -> dict[str, Any]:
+def content(video: Video) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(raw(video))
     return found
 
 
-def test_it_tells_all_that_makes_a_row(made: Video, anna: Caller, mp4: bytes) -> None:
-    assert told(made) == {
+def test_it_has_everything_to_rebuild_the_row(made: Video, anna: Caller, mp4: bytes) -> None:
+    assert content(made) == {
         "schemaVersion": 1,
         "videoId": made.id,
         "owner": {"userId": anna.user_id, "email": anna.email, "name": ""},
@@ -83,37 +83,39 @@ def test_no_secret_is_in_it(made: Video) -> None:
         assert secret not in content
 
 
-def test_it_follows_the_title(made: Video, anna: Caller) -> None:
+def test_renaming_rewrites_the_sidecar(made: Video, anna: Caller) -> None:
     view = gallery.rename(anna, made.id, "  Another title  ")
     assert view.title == "Another title"
-    assert told(made)["title"] == "Another title"
+    assert content(made)["title"] == "Another title"
     assert gallery.get(anna, made.id).title == "Another title"
 
 
-def test_a_video_in_work_is_renamed_too(generator: Generator, anna: Caller, row: Row) -> None:
+def test_a_video_in_progress_can_be_renamed(generator: Generator, anna: Caller, row: Row) -> None:
     view = gallery.store_link(anna, generator.video_url, anna.email, enqueue=lambda _: None)
     assert gallery.rename(anna, view.video_id, "Early").status == "processing"
     assert not list(storage.connected().keys())
     pipeline.produce(view.video_id, stopping=lambda: False)
-    assert told(row(view.video_id))["title"] == "Early"
+    assert content(row(view.video_id))["title"] == "Early"
 
 
-def test_others_videos_and_bad_titles_are_refused(made: Video, bert: Caller, anna: Caller) -> None:
+def test_renaming_refuses_other_users_videos_and_invalid_titles(
+    made: Video, bert: Caller, anna: Caller
+) -> None:
     with pytest.raises(VideoNotFound):
         gallery.rename(bert, made.id, "Mine now")
     for title in ("", "   ", "x" * 121, "a\nb"):
         with pytest.raises(InvalidInput):
             gallery.rename(anna, made.id, title)
-    assert told(made)["title"] == made.title
+    assert content(made)["title"] == made.title
 
 
-def test_it_goes_with_the_video(made: Video, anna: Caller) -> None:
+def test_it_is_deleted_with_the_video(made: Video, anna: Caller) -> None:
     deletion.delete(anna, made.id)
     assert not list(storage.connected().keys())
 
 
 def refuse_third_put(proxy: S3Proxy) -> None:
-    """Video and poster come before the sidecar."""
+    """Video and poster are written before the sidecar."""
 
     def refuse(operation: str) -> None:
         if operation == "PutObject" and proxy.calls["PutObject"] >= 3:
@@ -122,7 +124,7 @@ def refuse_third_put(proxy: S3Proxy) -> None:
     proxy.before = refuse
 
 
-def test_one_that_cannot_be_written_costs_no_video(
+def test_a_sidecar_that_cannot_be_written_does_not_fail_the_video(
     generator: Generator, anna: Caller, row: Row, moto_server: str, configure: Configure
 ) -> None:
     view = gallery.store_link(anna, generator.video_url, anna.email, enqueue=lambda _: None)
@@ -164,10 +166,10 @@ def test_a_video_renamed_while_it_is_written_is_written_again(
 
         proxy.before = rename_once
         assert sidecar.write(made.id)
-        assert told(made)["title"] == "Faster"
+        assert content(made)["title"] == "Faster"
 
 
-def test_a_failed_attempt_leaves_none_of_an_earlier_one(
+def test_a_failed_attempt_leaves_no_sidecar_of_an_earlier_one(
     made: Video, anna: Caller, generator: Generator
 ) -> None:
     with transaction() as session:
@@ -177,17 +179,17 @@ def test_a_failed_attempt_leaves_none_of_an_earlier_one(
     assert not list(storage.connected().keys())
 
 
-def test_what_was_left_unwritten_is_written_later(made: Video, row: Row) -> None:
+def test_sidecars_left_unwritten_are_written_later(made: Video, row: Row) -> None:
     storage.connected().delete([folder(made) + "video.json"])
     with transaction() as session:
         late = utcnow() - sidecar.LEFT_AFTER - timedelta(seconds=1)
         session.get_one(Video, made.id).sidecar_due_at = late
     sidecar.write_due()
-    assert told(made)["title"] == made.title
+    assert content(made)["title"] == made.title
     assert row(made.id).sidecar_due_at is None
 
 
-def test_what_is_written_is_due_no_more_and_what_is_not_stays_due(
+def test_a_written_sidecar_is_no_longer_due_and_a_failed_one_stays_due(
     made: Video, anna: Caller, row: Row, moto_server: str, configure: Configure
 ) -> None:
     assert row(made.id).sidecar_due_at is None
@@ -196,5 +198,5 @@ def test_what_is_written_is_due_no_more_and_what_is_not_stays_due(
         configure(AWS_ENDPOINT_URL_S3=proxy.url)
         gallery.rename(anna, made.id, "Another title")
         assert row(made.id).sidecar_due_at
-    sidecar.write_due()  # it is too early: whoever renamed it may be at it
+    sidecar.write_due()  # too early: the process that renamed it may still write it
     assert row(made.id).sidecar_due_at

@@ -8,8 +8,7 @@ import pytest
 from tests.state.conftest import Person, Server, Tab
 from videovault.db import transaction
 from videovault.models import Event, utcnow
-from videovault.services.admin.audit_log import EVENT_GROUPS
-from videovault.services.admin.views import AuditEntryView
+from videovault.services.admin.audit_log import EVENT_GROUPS, AuditEntryView
 from videovault.state.admin.activity import SENTENCES, AdminActivityState, Entry, sentence
 
 

@@ -1,1 +1,1 @@
-"""The stand-in for both webhooks: it writes a script by template and renders a real, captioned MP4 of it."""
+"""The built-in generator behind both webhooks: it writes scripts from templates and renders captioned MP4s."""

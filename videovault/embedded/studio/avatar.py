@@ -1,7 +1,8 @@
 """The presenter: a head that sways on a still body, eyes that blink, a mouth that speaks.
 
 A portrait is a layered SVG in ``assets/avatars``, so a new avatar is a new file. Its coordinates are pixels of the video;
-groups with these ids are its layers: background (not shown here), behind, body, head, mouth-*, eyes-*, front.
+groups with these ids are its layers: background (not shown here), behind, body, head, mouth-*, eyes-*, front. The
+classes skin, hair and outfit (for strokes: hair-line, outfit-line) mark what names without a portrait recolour.
 """
 
 import hashlib
@@ -78,7 +79,7 @@ def portrait_of(name: str) -> tuple[str, str]:
     skin %= len(SKINS)
     hair %= len(HAIR) if skin < 3 else 3
     colours = {"skin": SKINS[skin], "hair": HAIR[hair], "outfit": OUTFITS[outfit % len(OUTFITS)]}
-    style = (f"svg .{part} {{ fill: {c} }} svg .{part}-line {{ stroke: {c} }}" for part, c in colours.items())
+    style = (f".{part} {{ fill: {c} }} .{part}-line {{ stroke: {c} }}" for part, c in colours.items())
     return portraits[TEMPLATES[template % len(TEMPLATES)]].read_text(), " ".join(style)
 
 

@@ -1,4 +1,4 @@
-"""Jobs on disk: written before anybody is answered, so that a killed studio goes on where it stopped."""
+"""Jobs on disk, written before the response, so that a restarted studio continues them."""
 
 import hashlib
 import os
@@ -12,12 +12,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from videovault.embedded.studio.requests import VideoRequest
 
-# Generators' links die after a while; that is why people keep their videos elsewhere.
-KEPT_SECONDS = 24 * 3600
+# Like the links of other generators, which expire.
+RETENTION_SECONDS = 24 * 3600
 
 
 class Job(BaseModel):
-    """One video to make; times are seconds since 1970, ``duration`` is seconds, ``size`` bytes."""
+    """One video to render; times in seconds since 1970, ``duration`` in seconds, ``size`` in bytes."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -32,18 +32,18 @@ class Job(BaseModel):
     reported: bool = False
 
     @property
-    def is_made(self) -> bool:
-        """Rendered or failed; nothing is left to do but to wait and to report."""
+    def is_finished(self) -> bool:
+        """Rendered or failed."""
         return bool(self.error) or self.size is not None
 
     @property
     def is_ready(self) -> bool:
-        """May be shown: made, and not sooner than a real generator would be."""
-        return self.is_made and time.time() >= self.ready_at
+        """Finished, and not sooner than with the configured delay."""
+        return self.is_finished and time.time() >= self.ready_at
 
 
 def new_job(video: VideoRequest, key: str, delay: float, code: str) -> Job:
-    """A job whose id follows from the idempotency key, or is random without one; ``code`` ends its file's name."""
+    """A job whose id is derived from the idempotency key, or random without one; ``code`` ends its file name."""
     identity = hashlib.sha256(key.encode()).hexdigest()[:24] if key else secrets.token_hex(12)
     slug = re.sub(r"[^a-z0-9]+", "-", video.hook.lower())[:40].strip("-")
     now = time.time()
@@ -57,7 +57,7 @@ def new_job(video: VideoRequest, key: str, delay: float, code: str) -> Job:
 
 
 class JobStore:
-    """The jobs and files under one folder, readable by its user only."""
+    """The jobs and files in one folder, readable by its user only."""
 
     def __init__(self, data_dir: Path) -> None:
         self._jobs = data_dir / "jobs"
@@ -75,7 +75,7 @@ class JobStore:
             return None
 
     def save(self, job: Job) -> None:
-        """Replace the job's file as a whole, so that it is never seen half written."""
+        """Replace the job's file atomically."""
         path = self._jobs / f"{job.id}.json"
         temporary = path.with_suffix(f".{secrets.token_hex(4)}.part")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -84,13 +84,13 @@ class JobStore:
         temporary.replace(path)
 
     def unfinished(self) -> Iterator[Job]:
-        """Jobs to be taken up again, oldest first."""
+        """Jobs to continue, oldest first."""
         jobs = [job for path in self._jobs.glob("*.json") if (job := self.get(path.stem))]
         yield from sorted((job for job in jobs if not job.reported), key=lambda job: job.created_at)
 
     def delete_old(self) -> None:
-        """Delete whatever has not changed for ``KEPT_SECONDS``: jobs, videos and leftovers of killed renders."""
-        oldest = time.time() - KEPT_SECONDS
+        """Delete jobs, videos and partial files that have not changed for ``RETENTION_SECONDS``."""
+        oldest = time.time() - RETENTION_SECONDS
         for path in [*self._jobs.iterdir(), *self.files.iterdir()]:
             if path.stat().st_mtime < oldest:
                 path.unlink(missing_ok=True)

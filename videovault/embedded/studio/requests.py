@@ -1,4 +1,4 @@
-"""What callers send, read leniently: a missing, null or oddly typed text field becomes plain text."""
+"""The requests of callers, parsed leniently: missing, null and non-text values become text."""
 
 from typing import Annotated, Any, Literal
 
@@ -11,7 +11,7 @@ def _as_text(value: Any) -> str:
         return ""
     if isinstance(value, list):
         return ", ".join(_as_text(entry) for entry in value)
-    # A lone surrogate is legal in JSON, yet can neither be hashed, stored nor sent on.
+    # A lone surrogate is valid in JSON but cannot be encoded.
     return str(value).encode("utf-8", "replace").decode().strip()
 
 
@@ -19,7 +19,7 @@ Text = Annotated[str, BeforeValidator(_as_text)]
 
 
 class StudioRequest(BaseModel):
-    """The fields that both webhooks know."""
+    """The fields of both webhooks."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -31,9 +31,9 @@ class StudioRequest(BaseModel):
 
 
 class ScriptRequest(StudioRequest):
-    """A brief; ``seed`` words ``part`` differently, or all three parts when ``part`` is not given.
+    """A brief; ``seed`` varies the wording of ``part``, or of all three parts without one.
 
-    The script that stands there so far may come along: its wording of ``part`` is not given again.
+    With the current script, ``part`` gets a wording other than its current one.
     """
 
     topic: Text = ""
@@ -45,7 +45,7 @@ class ScriptRequest(StudioRequest):
 
 
 class VideoRequest(StudioRequest):
-    """A script to be spoken, and whether to report: ``callbackUrl`` is not called itself, yet without it nothing is."""
+    """A script to render. ``callbackUrl`` is never called itself; without it, there is no callback at all."""
 
     hook: Text = ""
     body: Text = ""
@@ -57,12 +57,12 @@ class VideoRequest(StudioRequest):
 
     @property
     def problem(self) -> str:
-        """Why nothing can be rendered, as a sentence for a person; empty when all is well."""
+        """Why the request cannot be rendered, as a sentence for people; empty if it can."""
         missing = [name for name in ("hook", "body", "conclusion") if not getattr(self, name)]
         if missing:
             return f"A video needs a hook, a body and a conclusion; missing: {', '.join(missing)}."
         if self.callback_url and not _is_http(self.callback_url):
-            return "callbackUrl must be an address that starts with http:// or https://."
+            return "callbackUrl must start with http:// or https://."
         if not (self.callback_token.isascii() and self.callback_token.isprintable()):
             return "callbackToken may hold printable ASCII characters only."
         return ""

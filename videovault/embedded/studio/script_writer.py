@@ -1,4 +1,4 @@
-"""The script writer: a topic becomes hook, body and conclusion by templates, the same ones for the same topic."""
+"""Writes scripts: a topic becomes hook, body and conclusion by templates, always the same for the same topic."""
 
 import hashlib
 import re
@@ -7,7 +7,7 @@ from typing import NamedTuple
 from videovault.embedded.studio.requests import ScriptRequest
 from videovault.embedded.studio.topic import Topic, shortened, understand
 
-# The wordings that scripts are made of, kept short enough for a video of about twenty seconds.
+# Templates, short enough for a video of about twenty seconds.
 
 HOOKS = {
     "plain": (
@@ -99,13 +99,13 @@ class Script(NamedTuple):
 
 
 def write_script(brief: ScriptRequest) -> Script:
-    """A script of some fifty words; the same brief always gives the same one."""
-    script = _worded(brief, 0)
-    stale = brief.part and getattr(script, brief.part) == getattr(brief, brief.part)
-    return _worded(brief, 1) if stale else script
+    """A script of about fifty words, always the same for the same brief."""
+    script = _script(brief, 0)
+    is_unchanged = brief.part and getattr(script, brief.part) == getattr(brief, brief.part)
+    return _script(brief, 1) if is_unchanged else script
 
 
-def _worded(brief: ScriptRequest, moved_on: int) -> Script:
+def _script(brief: ScriptRequest, offset: int) -> Script:
     topic = understand(brief.topic)
     names = {
         "company": shortened(_one_line(brief.company_name), MAX_NAME_LENGTH),
@@ -113,23 +113,23 @@ def _worded(brief: ScriptRequest, moved_on: int) -> Script:
         "speaker": _first_name(brief.avatar),
     }
     return Script(
-        hook=_hook(topic, _Choice(brief, "hook", moved_on)),
-        body=_body(topic, names, _Choice(brief, "body", moved_on)),
-        conclusion=_conclusion(names, _Choice(brief, "conclusion", moved_on)),
+        hook=_hook(topic, _Choice(brief, "hook", offset)),
+        body=_body(topic, names, _Choice(brief, "body", offset)),
+        conclusion=_conclusion(names, _Choice(brief, "conclusion", offset)),
     )
 
 
 class _Choice:
-    """Picks the wording of one part: by the topic, moved on by the seed if that is meant for this part."""
+    """Picks the template of one part by the topic, and by the seed if it is for this part."""
 
-    def __init__(self, brief: ScriptRequest, part: str, moved_on: int) -> None:
+    def __init__(self, brief: ScriptRequest, part: str, offset: int) -> None:
         topic = _one_line(brief.topic).casefold()
-        self._number = _hashed(f"{part}/{topic}") + moved_on
+        self._number = _hashed(f"{part}/{topic}") + offset
         if brief.part in (None, part) and brief.seed:
             self._number += int(brief.seed) if brief.seed.isdecimal() else _hashed(brief.seed)
 
-    def among(self, wordings: tuple[str, ...]) -> str:
-        return wordings[self._number % len(wordings)]
+    def among(self, templates: tuple[str, ...]) -> str:
+        return templates[self._number % len(templates)]
 
 
 def _hook(topic: Topic, choice: _Choice) -> str:
@@ -158,7 +158,7 @@ def _filled(wording: str, *points: str, **names: str) -> str:
 
 
 def _first_name(avatar: str) -> str:
-    """Avatars are often called by a first name ("Maya"), and often not ("avatar-07"): only a name is spoken."""
+    """The avatar if it looks like a first name ("Maya", not "avatar-07"): only names are spoken."""
     return avatar if re.fullmatch(r"[A-Z][a-z]{1,14}", avatar) and avatar not in NOT_NAMES else ""
 
 

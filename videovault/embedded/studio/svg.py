@@ -7,7 +7,7 @@ from PIL import Image
 
 
 def render_svg(svg: str, style_sheet: str = "") -> Image.Image:
-    """RGBA, in the size of the drawing; rules of the document's own style sheet win unless these are more specific."""
+    """RGBA, in the size of the drawing; the style sheet overrides its attributes."""
     png = resvg_py.svg_to_bytes(svg_string=svg, style_sheet=style_sheet, skip_system_fonts=True)
     return Image.open(io.BytesIO(png))
 

@@ -82,7 +82,7 @@ class Typesetter:
         ]
 
     def fitted(self, text: str, size: int, width: float, *, bold: bool = False) -> str:
-        """As much of the text as fits ``width`` pixels; an ellipsis replaced the rest."""
+        """As much of the text as fits ``width`` pixels; an ellipsis replaces the rest."""
         beginning = self.prefix(text, size, width, bold=bold)
         if beginning == text:
             return text
@@ -195,7 +195,7 @@ class Box:
 
 
 def lay_out(text: str, setter: Typesetter, box: Box, sizes: tuple[int, ...], max_pages: int) -> list[Page]:
-    """The text in the largest of ``sizes`` that needs at most ``max_pages``; an ellipsis replaced what still does not fit.
+    """The text in the largest of ``sizes`` that needs at most ``max_pages``; an ellipsis replaces what still does not fit.
 
     Never empty: a text without a drawable character becomes three dots.
     """

@@ -1,4 +1,4 @@
-"""Accounts: making one, signing in, and what people change about their own."""
+"""Accounts: registration, sign-in, changes by their owner, and account deletion."""
 
 from functools import partial
 from typing import Literal
@@ -32,8 +32,9 @@ __all__ = [
     "signup_mode",
 ]
 SignupMode = Literal["first", "open", "invite", "closed"]
-LAST_ADMIN = "This is the only admin. Make somebody else an admin first."
+LAST_ADMIN = "This is the only admin. Make another user an admin first."
 WRONG_LOGIN = "The e-mail address or the password is wrong."
+log = logs.get(__name__)
 
 
 def register(
@@ -45,10 +46,10 @@ def register(
     user_agent: str = "",
     replaced_token: str = "",
 ) -> SignedIn:
-    """Make an account and sign it in, as ``login`` does; the first one of an installation is its admin.
+    """Create an account and sign it in, as ``login`` does; the first one of an installation is its admin.
 
-    Raises InvalidInput, Conflict when the address has an account, Forbidden when signup is closed or the
-    invitation is missing or no longer valid.
+    Raises InvalidInput, Conflict if the address has an account, Forbidden if sign-up is closed or the invitation is
+    missing or invalid.
     """
     fields.collect_errors(partial(fields.normalize_email, email), partial(passwords.validate, password))
     email = fields.normalize_email(email)
@@ -60,7 +61,7 @@ def register(
             people = select(func.count()).select_from(User).where(col(User.closed_at).is_(None))
             first = session.exec(people).one() == 0
             if not first:
-                _check_welcome(session, email, invitation)
+                _check_signup(session, email, invitation)
             user = User(email=email, name=name, password_hash=password_hash, is_admin=first)
             session.add(user)
             session.flush()
@@ -72,27 +73,27 @@ def register(
 
 
 def signup_mode() -> SignupMode:
-    """Who may make an account now: ``first``, everyone, as long as there is none; then as the settings say."""
+    """Who may create an account: everyone (``first``) while there is none, then as configured."""
     with reading() as session:
-        someone = session.exec(select(User.id).where(col(User.closed_at).is_(None)).limit(1)).first()
-    return settings().signup if someone else "first"
+        has_users = session.exec(select(User.id).where(col(User.closed_at).is_(None)).limit(1)).first()
+    return settings().signup if has_users else "first"
 
 
 def login(email: str, password: str, *, user_agent: str = "", replaced_token: str = "") -> SignedIn:
-    """Sign in; the session of the token ``instead_of``, which this browser had before, ends.
+    """Sign in and end the session of ``replaced_token``, the browser's previous one.
 
-    Raises NotSignedIn with one message, in equal time, whichever of the two is wrong.
+    Raises NotSignedIn with the same message and in equal time, whether the address or the password is wrong.
     """
     user = _user_at(email)
-    # Outside any transaction: hashing takes its time, and others want to write meanwhile.
+    # Outside any transaction: hashing is slow and must not block writers.
     right = passwords.verify(user, password)
     if user and right:
         with transaction(essential=True) as session:
-            let_in = _unchanged(session, user)
-            if let_in:
+            current = _unchanged(session, user)
+            if current:
                 _end(session, replaced_token)
-                session.add(Event(kind="login", actor_id=let_in.id))
-                return _signed_in(session, let_in, user_agent)
+                session.add(Event(kind="login", actor_id=current.id))
+                return _signed_in(session, current, user_agent)
     user_id = user.id if user else None
     audit.try_record_hourly("login_failed", actor_id=user_id)
     logs.refused("sign-in", reason="wrong", user_id=user_id)
@@ -108,7 +109,7 @@ def me(caller: Caller) -> UserView:
 
 
 def rename(caller: Caller, name: str) -> UserView:
-    """Change what the caller is called. Raises Forbidden for programs, InvalidInput."""
+    """Change the caller's name. Raises Forbidden for API tokens, InvalidInput."""
     check_not_api_token(caller)
     name = fields.validate(fields.NAME, {"name": name})["name"]
     with transaction() as session:
@@ -118,9 +119,9 @@ def rename(caller: Caller, name: str) -> UserView:
 
 
 def change_password(caller: Caller, current: str, new: str, *, user_agent: str = "") -> SignedIn:
-    """Set another password: every session ends, and a new one begins here.
+    """Change the password, end every session and start a new one.
 
-    Raises Forbidden for programs, InvalidInput beside ``currentPassword`` or ``newPassword``, RateLimited.
+    Raises Forbidden for API tokens, InvalidInput for ``currentPassword`` or ``newPassword``, RateLimited.
     """
     check_not_api_token(caller)
     fields.collect_errors(
@@ -138,7 +139,7 @@ def change_password(caller: Caller, current: str, new: str, *, user_agent: str =
 
 
 def create_admin(email: str, password: str) -> UserView:
-    """Make an admin account, or make an existing one an admin with this password, signed in nowhere and without tokens."""
+    """Create an admin, or give an existing account the role and this password; its sessions and API tokens end."""
     email = fields.normalize_email(email)
     password_hash = security.hash_password(passwords.validate(password))
     with transaction() as session:
@@ -153,15 +154,15 @@ def create_admin(email: str, password: str) -> UserView:
 
 
 def check_admin_remains(session: Session) -> None:
-    """Raises Conflict where people would be left without an active admin; a change in this transaction counts."""
-    living = select(func.count()).select_from(User).where(col(User.closed_at).is_(None))
-    admins = living.where(col(User.is_admin), col(User.is_active))
-    if not session.exec(admins).one() and session.exec(living).one():
+    """Raises Conflict if users would be left without an active admin, changes of this transaction included."""
+    users = select(func.count()).select_from(User).where(col(User.closed_at).is_(None))
+    admins = users.where(col(User.is_admin), col(User.is_active))
+    if not session.exec(admins).one() and session.exec(users).one():
         raise Conflict(LAST_ADMIN)
 
 
-def _check_welcome(session: Session, email: str, invitation: str) -> None:
-    """An invitation that is not needed is not looked at."""
+def _check_signup(session: Session, email: str, invitation: str) -> None:
+    """Raises Forbidden. An invitation that is not needed is not used up."""
     allowed = settings().signup
     if allowed == "open":
         return
@@ -176,13 +177,13 @@ def _user_at(email: str) -> User | None:
     try:
         address = fields.normalize_email(email)
     except InvalidInput:
-        return None  # whose password is then checked against nothing, in the same time
+        return None  # the password is then verified against a dummy hash, in equal time
     with reading() as session:
         return session.exec(select(User).where(User.email == address)).first()
 
 
 def _unchanged(session: Session, user: User) -> User | None:
-    """The user's row, unless since it was read somebody has deactivated the account or set another password."""
+    """The locked row, or None if the account was deactivated or its password changed since ``user`` was read."""
     row = session.get(User, user.id, with_for_update={"key_share": True})
     return row if row and row.is_active and row.password_hash == user.password_hash else None
 
@@ -202,56 +203,56 @@ def _view(session: Session, user: User) -> UserView:
     return UserView.of(user, storage_bytes=quota.used(session, user.id), quota_bytes=quota.limit(user))
 
 
-# Closing an account in two steps: the person is forgotten at once, then the videos go, then the row.
-
-log = logs.get(__name__)
+# Account deletion: personal data is erased at once, then the videos are deleted, then the row.
 
 
 def close_account(caller: Caller, password: str) -> None:
-    """Delete the caller's account with every video in it; what S3 cannot delete now, ``finish_all`` does later.
+    """Delete the caller's account with all its videos; ``finish_closing`` continues if S3 fails.
 
-    Raises Forbidden for programs, InvalidInput for a wrong password, RateLimited, and Conflict for the only admin
-    among others.
+    Raises Forbidden for API tokens, InvalidInput for a wrong password, RateLimited, and Conflict for the only admin if
+    there are other users.
     """
     check_not_api_token(caller)
     passwords.confirm(caller.user_id, password)
-    nobodys_hash = security.hash_password(security.new_token())
+    unusable_hash = security.hash_password(security.new_token())
     with transaction(essential=True) as session:
         advisory_lock(session, "admins")
         user = session.get_one(User, caller.user_id, with_for_update=True)
-        _forget_person(session, user, nobodys_hash)
+        _erase_person(session, user, unusable_hash)
         session.flush()
         check_admin_remains(session)
-        _give_up_videos(session, user.id)
+        _mark_videos_deleted(session, user.id)
         session.add(Event(kind="account_closed", actor_id=user.id))
     _finish(user.id)
 
 
 def finish_closing() -> None:
-    """Go on with accounts whose videos were not yet gone."""
+    """Continue with closed accounts whose videos are not deleted yet."""
     with reading() as session:
         closed = list(session.exec(select(User.id).where(col(User.closed_at).is_not(None))))
     for user_id in closed:
-        with transaction(
-            essential=True
-        ) as session:  # a video that was being asked for at the very moment of closing
-            _give_up_videos(session, user_id)
+        with transaction(essential=True) as session:
+            _mark_videos_deleted(
+                session, user_id
+            )  # a video may have been requested while the account was closed
         _drop(user_id)
 
 
-def _forget_person(session: Session, user: User, password_hash: str) -> None:
+def _erase_person(session: Session, user: User, password_hash: str) -> None:
     user.email, user.name = f"{user.id}@closed.invalid", ""
     user.password_hash = password_hash
     user.is_active = user.is_admin = False
     user.closed_at = utcnow()
     sessions.end_all(session, user.id, tokens=True)
     invitations.revoke_all(session, user.id)
-    session.exec(delete(TestOrder).where(col(TestOrder.user_id) == user.id))  # they name the address
+    session.exec(
+        delete(TestOrder).where(col(TestOrder.user_id) == user.id)
+    )  # they contain the e-mail address
 
 
-def _give_up_videos(session: Session, user_id: str) -> None:
-    kept = select(Video).where(Video.owner_id == user_id, Video.status != Status.DELETING)
-    for video in session.exec(kept.with_for_update()).all():
+def _mark_videos_deleted(session: Session, user_id: str) -> None:
+    remaining = select(Video).where(Video.owner_id == user_id, Video.status != Status.DELETING)
+    for video in session.exec(remaining.with_for_update()).all():
         lifecycle.transition(
             session,
             video,
@@ -269,15 +270,15 @@ def _finish(user_id: str) -> None:
         for video in videos:
             deletion.finish(video)
     except StorageError as error:
-        log.warning("closing an account waits for S3", reason=error.public_message)
+        log.warning("account deletion postponed: S3 failed", reason=error.public_message)
     _drop(user_id)
 
 
 def _drop(user_id: str) -> None:
-    """The row, unless a video is left, or just comes in."""
+    """Delete the row, unless a video is left or was just added."""
     videos = select(Video.id).where(Video.owner_id == user_id)
     try:
         with transaction(essential=True) as session:
             session.exec(delete(User).where(col(User.id) == user_id, ~exists(videos)))
     except IntegrityError:
-        log.info("closing an account waits for a video", user_id=user_id)
+        log.info("account deletion postponed: a video is left", user_id=user_id)

@@ -1,4 +1,4 @@
-"""Invitations: signed links by which an admin lets somebody make an account, once."""
+"""Invitations: signed single-use links with which an admin lets a person create an account."""
 
 from datetime import timedelta
 
@@ -7,7 +7,7 @@ from sqlmodel import Session, col, delete, or_, select, update
 from videovault import security
 from videovault.clock import utcnow
 from videovault.config import settings
-from videovault.db import transaction
+from videovault.db import changes_row, transaction
 from videovault.errors import Conflict, Forbidden
 from videovault.models import Event, Invitation, User
 from videovault.services.accounts.views import LinkView
@@ -24,9 +24,9 @@ INVITATION_INVALID = (
 
 
 def invite(caller: Caller, email: str = "") -> LinkView:
-    """A link to make an account with, for one e-mail address or, without, for whoever gets it.
+    """A link to create an account, for one e-mail address or, without one, for anyone who has it.
 
-    Raises Forbidden for others than admins and for programs, InvalidInput, Conflict where accounts are closed to all.
+    Raises Forbidden for anyone but admins and for API tokens, InvalidInput, Conflict if sign-up is closed.
     """
     check_admin(caller)
     check_not_api_token(caller)
@@ -47,28 +47,27 @@ def invite(caller: Caller, email: str = "") -> LinkView:
 
 
 def redeem(session: Session, token: str, email: str) -> None:
-    """Use the invitation up, in the transaction that makes the account. Raises Forbidden when it is good no more."""
+    """Use up the invitation in the transaction that creates the account. Raises Forbidden if it is invalid."""
     invitation_id = security.unsign("invitation", token, max_age_seconds=int(LIFETIME.total_seconds()))
     admins = select(User.id).where(col(User.is_admin), col(User.is_active))
-    good = (
+    valid = (
         update(Invitation)
         .where(col(Invitation.id) == invitation_id, col(Invitation.used_at).is_(None))
         .where(col(Invitation.expires_at) > utcnow(), col(Invitation.email).in_(("", email)))
         .where(col(Invitation.invited_by).in_(admins))
         .values(used_at=utcnow())
-        .execution_options(synchronize_session=False)
     )
-    if invitation_id is None or not session.exec(good).rowcount:
+    if invitation_id is None or not changes_row(session, valid):
         raise Forbidden(INVITATION_INVALID)
 
 
 def revoke_all(session: Session, user_id: str) -> None:
-    """Take back what somebody who is no admin any more has handed out, in a transaction of the caller's."""
+    """Revoke all invitations of a former admin, in the caller's transaction."""
     session.exec(delete(Invitation).where(col(Invitation.invited_by) == user_id))
 
 
 def purge() -> None:
-    """Forget invitations that nobody can use any more."""
+    """Delete used and expired invitations."""
     spent = or_(col(Invitation.expires_at) <= utcnow(), col(Invitation.used_at).is_not(None))
     with transaction() as session:
         session.exec(delete(Invitation).where(spent))

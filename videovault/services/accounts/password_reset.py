@@ -1,4 +1,4 @@
-"""New passwords for those who forgot theirs: by a link that an admin hands over or that comes by e-mail."""
+"""Password reset: by a link that an admin passes on or that is sent by e-mail."""
 
 from datetime import timedelta
 from typing import Any
@@ -22,13 +22,13 @@ LINK_INVALID = "This link has been used or is older than an hour. Ask for a new 
 
 
 def reset_link(user: User) -> LinkView:
-    """A link that sets another password, as long as the present one stays what it is."""
+    """A link that sets a new password, valid until the current one changes."""
     token = security.sign("reset", [user.id, security.password_fingerprint(user.password_hash)])
     return LinkView(url=f"{settings().base_url}/reset?token={token}", expires_at=utcnow() + LIFETIME)
 
 
 def reset_link_for_admin(caller: Caller, user_id: str) -> LinkView:
-    """The link, for an admin to hand over. Raises Forbidden for others and for programs, UserNotFound."""
+    """The link, for an admin to pass on. Raises Forbidden for other users and API tokens, UserNotFound."""
     check_admin(caller)
     check_not_api_token(caller)
     with transaction() as session:
@@ -40,10 +40,10 @@ def reset_link_for_admin(caller: Caller, user_id: str) -> LinkView:
 
 
 def request_reset(email: str) -> None:
-    """Have the link sent to whoever has this address; nobody learns here whether somebody has.
+    """Send the link to this address; the caller does not learn whether it has an account.
 
-    The outbox keeps the user's id only: the link is made when the letter is written. For nobody the same rows are
-    written, so that it takes as long, but of a message that is never due.
+    The outbox stores only the user's id: the link is made when the e-mail is written. For an unknown address the same
+    rows are written, so that it takes equal time, but the message is never due.
     """
     if settings().smtp is None:
         return
@@ -60,14 +60,14 @@ def request_reset(email: str) -> None:
                 channel=Channel.MAIL,
                 video_id="",
                 payload={"type": MESSAGE_KIND, "data": {"userId": user_id}},
-                next_attempt_at=utcnow() if user_id else null(),  # type: ignore[arg-type] # for None the default would be put in
+                next_attempt_at=utcnow() if user_id else null(),  # type: ignore[arg-type] # None would be replaced by the default
             )
         )
         audit.record_hourly(session, "forgot_password", actor_id=user_id)
 
 
 def reset(token: str, password: str) -> None:
-    """Set another password by a link's token, and end every session and API token: an account may be won back by it.
+    """Set a new password by a link's token and end every session and API token, since the account may have been stolen.
 
     Raises InvalidInput, Forbidden.
     """
@@ -81,8 +81,8 @@ def reset(token: str, password: str) -> None:
         session.add(Event(kind="password_reset", actor_id=user.id))
 
 
-def _user_of(said: Any) -> User:
-    match said:
+def _user_of(content: Any) -> User:
+    match content:
         case [str(user_id), str(fingerprint)]:
             with reading() as session:
                 user = session.get(User, user_id)

@@ -1,4 +1,4 @@
-"""Passwords: which ones are taken, whether one is right, and that its hash is of today's making."""
+"""Passwords: the rules for new ones, their verification, and the renewal of outdated hashes."""
 
 import unicodedata
 from functools import lru_cache
@@ -6,7 +6,7 @@ from functools import lru_cache
 from sqlmodel import Session, col, update
 
 from videovault import logs, security
-from videovault.db import LAST_SEEN_LOCK_SECONDS, reading, try_write
+from videovault.db import LAST_SEEN_LOCK_SECONDS, changes_row, reading, try_write
 from videovault.errors import InvalidInput
 from videovault.models import User
 from videovault.services.core import audit, rate_limits
@@ -16,39 +16,39 @@ COMMON = 10_000
 MISSING = "Enter your password."
 WRONG = "This is not your password."
 CONTROLS = "A password cannot contain control characters."
-TOO_COMMON = "This password is among the first that anybody would try. Choose another one."
+TOO_COMMON = "This is one of the most common passwords. Choose another one."
 
 
 def validate(value: str, field: str = "password") -> str:
-    """A password that may be chosen. Raises InvalidInput."""
+    """The password, if it may be chosen. Raises InvalidInput."""
     shortest, longest = LENGTH
     if not shortest <= len(value) <= longest:
-        raise _unfit(f"A password has {shortest} to {longest} characters.", field)
+        raise _invalid(f"A password has {shortest} to {longest} characters.", field)
     if any(unicodedata.category(char) in ("Cc", "Cs") for char in value):
-        raise _unfit(CONTROLS, field)
+        raise _invalid(CONTROLS, field)
     if value.lower() in _common():
-        raise _unfit(TOO_COMMON, field)
+        raise _invalid(TOO_COMMON, field)
     return value
 
 
 def check_not_empty(value: str, field: str = "password") -> None:
-    """Raises InvalidInput for an empty one, which needs no trying."""
+    """Raises InvalidInput for an empty password, which needs no hashing."""
     if not value:
-        raise _unfit(MISSING, field)
+        raise _invalid(MISSING, field)
 
 
 def verify(user: User | None, password: str) -> bool:
-    """Whether it is the user's; without a user it takes as long. For outside of transactions: hashing takes its time."""
-    tried = password[: LENGTH[1]]
-    if not security.verify_password(tried, user.password_hash if user else None):
+    """Whether it is the user's; takes equal time without a user. Call it outside transactions: hashing is slow."""
+    password = password[: LENGTH[1]]
+    if not security.verify_password(password, user.password_hash if user else None):
         return False
     if user and security.needs_rehash(user.password_hash):
-        _renew(user, tried)
+        _renew(user, password)
     return True
 
 
 def confirm(user_id: str, password: str, field: str = "password") -> User:
-    """The user, who has just typed the right password. Raises InvalidInput beside ``field``, RateLimited."""
+    """The user, if the password is right. Raises InvalidInput for ``field``, RateLimited."""
     check_not_empty(password, field)
     with reading() as session:
         user = session.get_one(User, user_id)
@@ -61,15 +61,9 @@ def confirm(user_id: str, password: str, field: str = "password") -> User:
 
 
 def replace_hash(session: Session, user: User, password_hash: str) -> bool:
-    """Set the hash if nobody has since ``user`` was read; whether it was set."""
-    return bool(
-        session.exec(
-            update(User)
-            .where(col(User.id) == user.id, col(User.password_hash) == user.password_hash)
-            .values(password_hash=password_hash)
-            .execution_options(synchronize_session=False)
-        ).rowcount
-    )
+    """Set the hash unless it has changed since ``user`` was read; whether it was set."""
+    same = col(User.id) == user.id, col(User.password_hash) == user.password_hash
+    return changes_row(session, update(User).where(*same).values(password_hash=password_hash))
 
 
 def _renew(user: User, password: str) -> None:
@@ -84,9 +78,9 @@ def _renew(user: User, password: str) -> None:
 
 @lru_cache(maxsize=1)
 def _common() -> frozenset[str]:
-    """The commonest passwords, names and words: each stands in the list only where it ranks highest.
+    """The most common passwords, names and words. Each list omits what ranks higher in another one.
 
-    So only the three together hold all of the 10,000 commonest passwords (docs/decisions/0014).
+    So only together they contain all of the 10,000 most common passwords (docs/decisions/0014).
     """
     from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
@@ -95,5 +89,5 @@ def _common() -> frozenset[str]:
     )
 
 
-def _unfit(message: str, field: str) -> InvalidInput:
+def _invalid(message: str, field: str) -> InvalidInput:
     return InvalidInput(message, {field: message})

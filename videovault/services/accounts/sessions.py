@@ -1,4 +1,4 @@
-"""Sessions: each sign-in on a device, from its token's making to its end."""
+"""Sessions: one for each sign-in on a device."""
 
 from collections.abc import Collection, Sequence
 from datetime import timedelta
@@ -19,7 +19,7 @@ MAX_SESSIONS = 100  # of one user
 
 
 def start(session: Session, user: User, user_agent: str) -> tuple[str, models.Session]:
-    """A new session and its token, in a transaction of the caller's. Of more than ``MOST`` the oldest ends."""
+    """A new session and its token, in the caller's transaction. Beyond ``MAX_SESSIONS`` the oldest one ends."""
     token = security.new_token()
     row = models.Session(
         token_hash=security.token_hash(token),
@@ -35,41 +35,41 @@ def start(session: Session, user: User, user_agent: str) -> tuple[str, models.Se
 
 
 def authenticate(token: str, *, note: bool = True) -> Caller:
-    """Who shows this session's token. Raises NotSignedIn when it is unknown, ended or expired.
+    """The caller with this session token. Raises NotSignedIn if it is unknown, ended or expired.
 
-    Without ``note`` it does not count as use: for what asks by itself, while perhaps nobody is there.
+    Without ``note`` this does not count as activity: for automatic requests, made while the user may be away.
     """
-    shown = security.token_hash(token)
-    caller = authenticate_many([shown], note=note).get(shown)
+    token_hash = security.token_hash(token)
+    caller = authenticate_many([token_hash], note=note).get(token_hash)
     if caller is None:
         raise NotSignedIn
     return caller
 
 
 def authenticate_many(token_hashes: Collection[str], *, note: bool) -> dict[str, Caller]:
-    """Who shows the tokens with these hashes, in one look; those that are unknown, ended or expired are left out.
+    """The callers by token hash, in one query, without unknown, ended and expired tokens.
 
     ``note`` as in ``authenticate``.
     """
-    shown = (
+    known = (
         select(models.Session, User)
         .join(User, col(User.id) == col(models.Session.user_id))
         .where(col(models.Session.token_hash).in_(token_hashes), col(User.is_active))
     )
     with reading() as session:
-        living = [(found, user) for found, user in session.exec(shown) if _is_living(found)]
+        valid = [(found, user) for found, user in session.exec(known) if _is_valid(found)]
     if note:
-        _note_seen([found for found, _ in living])
+        _note_seen([found for found, _ in valid])
     return {
         found.token_hash: Caller(
             user_id=user.id, email=user.email, is_admin=user.is_admin, session_id=found.id
         )
-        for found, user in living
+        for found, user in valid
     }
 
 
 def list_sessions(caller: Caller) -> list[SessionView]:
-    """Where the caller is signed in, the latest used first. Raises Forbidden for programs."""
+    """The caller's sessions, most recently used first. Raises Forbidden for API tokens."""
     check_not_api_token(caller)
     own = (
         select(models.Session)
@@ -77,12 +77,12 @@ def list_sessions(caller: Caller) -> list[SessionView]:
         .order_by(col(models.Session.last_seen_at).desc())
     )
     with reading() as session:
-        living = [row for row in session.exec(own) if _is_living(row)]
-    return [SessionView.of(row, current_id=caller.session_id) for row in living]
+        valid = [row for row in session.exec(own) if _is_valid(row)]
+    return [SessionView.of(row, current_id=caller.session_id) for row in valid]
 
 
 def end(caller: Caller, session_id: str) -> None:
-    """End one of the caller's sessions. Raises NotFound alike for absent and foreign ones."""
+    """End one of the caller's sessions. Raises NotFound for absent and foreign ones alike."""
     check_not_api_token(caller)
     own = delete(models.Session).where(
         col(models.Session.id) == session_id, col(models.Session.user_id) == caller.user_id
@@ -94,7 +94,7 @@ def end(caller: Caller, session_id: str) -> None:
 
 
 def logout(token: str) -> None:
-    """End the session of this token; an unknown one is ended already."""
+    """End the session of this token, if there is one."""
     with transaction(essential=True) as session:
         found = session.get(models.Session, security.token_hash(token))
         if found:
@@ -103,9 +103,9 @@ def logout(token: str) -> None:
 
 
 def end_all(session: Session, user_id: str, *, tokens: bool = False) -> int:
-    """End every session of the user, and with ``tokens`` the API tokens too, in a transaction of the caller's.
+    """End every session of the user, with ``tokens`` the API tokens too, in the caller's transaction.
 
-    Returns how many sessions there were.
+    Returns the number of ended sessions.
     """
     ended = session.exec(delete(models.Session).where(col(models.Session.user_id) == user_id)).rowcount
     if tokens:
@@ -114,14 +114,14 @@ def end_all(session: Session, user_id: str, *, tokens: bool = False) -> int:
 
 
 def purge() -> None:
-    """Forget sessions that are over."""
+    """Delete expired sessions."""
     sessions = models.Session
     over = or_(col(sessions.expires_at) <= utcnow(), col(sessions.last_seen_at) <= utcnow() - _idle())
     with transaction() as session:
         session.exec(delete(sessions).where(over))
 
 
-def _is_living(found: models.Session) -> bool:
+def _is_valid(found: models.Session) -> bool:
     return found.expires_at > utcnow() and found.last_seen_at > utcnow() - _idle()
 
 
@@ -129,12 +129,12 @@ def _idle() -> timedelta:
     return timedelta(days=settings().session_idle_days)
 
 
-def _note_seen(living: Sequence[models.Session]) -> None:
-    """Remember that their users were here, at most once a minute so that looking rarely writes."""
-    late = [found for found in living if utcnow() - found.last_seen_at >= LAST_SEEN_INTERVAL]
-    if not late:
+def _note_seen(valid: Sequence[models.Session]) -> None:
+    """Update the last-seen times, at most once a minute so that reads rarely write."""
+    due = [found for found in valid if utcnow() - found.last_seen_at >= LAST_SEEN_INTERVAL]
+    if not due:
         return
-    sessions, users = {found.token_hash for found in late}, {found.user_id for found in late}
+    sessions, users = {found.token_hash for found in due}, {found.user_id for found in due}
 
     def keep(session: Session) -> None:
         for seen in (

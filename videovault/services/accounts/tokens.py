@@ -1,4 +1,4 @@
-"""Personal API tokens: named, scoped, expiring, shown once; for everything but the account itself."""
+"""Personal API tokens: named, scoped, optionally expiring, shown once. They cannot manage the account."""
 
 from datetime import timedelta
 
@@ -13,21 +13,21 @@ from videovault.services.accounts.views import NewToken, Scope, TokenView
 from videovault.services.core import fields
 from videovault.services.core.access import Caller, check_not_api_token
 
-PREFIX = "vv_"  # tells it from a session's token, and scanners for leaked secrets know it by that
+PREFIX = "vv_"  # distinguishes them from session tokens, also for scanners that look for leaked secrets
 LAST_USED_INTERVAL = timedelta(minutes=1)
 MAX_TOKENS = 50
 MAX_DAYS = 3650
 
 
 def create(caller: Caller, name: str, scope: Scope = "write", expires_in_days: int | None = None) -> NewToken:
-    """Make a token; without ``expires_in_days`` it is good until it is revoked.
+    """Create a token; without ``expires_in_days`` it is valid until it is revoked.
 
-    Raises Forbidden for programs, InvalidInput, Conflict when there are ``MOST`` already.
+    Raises Forbidden for API tokens, InvalidInput, Conflict if there are ``MAX_TOKENS`` already.
     """
     check_not_api_token(caller)
     name = fields.validate(fields.TOKEN, {"name": name})["name"]
     if expires_in_days is not None and not 1 <= expires_in_days <= MAX_DAYS:
-        message = f"A token is good for 1 to {MAX_DAYS:,} days."
+        message = f"A token is valid for 1 to {MAX_DAYS:,} days."
         raise InvalidInput(message, {"expiresInDays": message})
     token = PREFIX + security.new_token()
     expires_at = utcnow() + timedelta(days=expires_in_days) if expires_in_days else None
@@ -42,7 +42,7 @@ def create(caller: Caller, name: str, scope: Scope = "write", expires_in_days: i
         advisory_lock(session, f"tokens of {caller.user_id}")  # else two could both be the last one
         count = select(func.count()).select_from(ApiToken).where(ApiToken.user_id == caller.user_id)
         if session.exec(count).one() >= MAX_TOKENS:
-            raise Conflict(f"There are {MAX_TOKENS} tokens already. Revoke one that is not used any more.")
+            raise Conflict(f"There are {MAX_TOKENS} tokens already. Revoke one that is no longer used.")
         session.add(row)
         session.add(
             Event(kind="token_created", actor_id=caller.user_id, detail={"name": name, "scope": scope})
@@ -51,7 +51,7 @@ def create(caller: Caller, name: str, scope: Scope = "write", expires_in_days: i
 
 
 def list_tokens(caller: Caller) -> list[TokenView]:
-    """The caller's tokens, newest first; those that have expired too. Raises Forbidden for programs."""
+    """The caller's tokens, newest first, including expired ones. Raises Forbidden for API tokens."""
     check_not_api_token(caller)
     own = (
         select(ApiToken)
@@ -63,7 +63,7 @@ def list_tokens(caller: Caller) -> list[TokenView]:
 
 
 def revoke(caller: Caller, token_id: str) -> None:
-    """End one of the caller's tokens. Raises NotFound alike for absent and foreign ones."""
+    """Revoke one of the caller's tokens. Raises NotFound for absent and foreign ones alike."""
     check_not_api_token(caller)
     own = delete(ApiToken).where(col(ApiToken.id) == token_id, col(ApiToken.user_id) == caller.user_id)
     with transaction(essential=True) as session:
@@ -74,15 +74,15 @@ def revoke(caller: Caller, token_id: str) -> None:
 
 
 def authenticate(token: str) -> Caller:
-    """Who shows this token. Raises NotSignedIn when it is unknown, revoked or expired."""
-    living = or_(col(ApiToken.expires_at).is_(None), col(ApiToken.expires_at) > utcnow())
-    shown = (
+    """The caller with this token. Raises NotSignedIn if it is unknown, revoked or expired."""
+    not_expired = or_(col(ApiToken.expires_at).is_(None), col(ApiToken.expires_at) > utcnow())
+    known = (
         select(ApiToken, User)
         .join(User, col(User.id) == col(ApiToken.user_id))
-        .where(ApiToken.token_hash == security.token_hash(token), living, col(User.is_active))
+        .where(ApiToken.token_hash == security.token_hash(token), not_expired, col(User.is_active))
     )
     with reading() as session:
-        found = session.exec(shown).first()
+        found = session.exec(known).first()
     if found is None:
         raise NotSignedIn
     row, user = found

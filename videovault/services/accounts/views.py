@@ -1,4 +1,4 @@
-"""The frozen shapes that tell of accounts; views.py has those of the signed-in person and of videos."""
+"""Frozen views of accounts, sessions and tokens; core/views.py has those of the signed-in user."""
 
 from typing import Literal
 
@@ -9,7 +9,7 @@ Scope = Literal["read", "write"]
 
 
 class SessionView(View):
-    """A device that is signed in. ``is_current``: the one that asks."""
+    """A signed-in device. ``is_current``: the one that makes the request."""
 
     session_id: str
     user_agent: str
@@ -31,7 +31,7 @@ class SessionView(View):
 
 
 class TokenView(View):
-    """A personal API token, as its owner sees it ever after."""
+    """A personal API token without its secret."""
 
     token_id: str
     name: str
@@ -53,21 +53,21 @@ class TokenView(View):
 
 
 class NewToken(View):
-    """A fresh token, shown this once."""
+    """A new token; it is shown only this once."""
 
     token: str
     about: TokenView
 
 
 class LinkView(View):
-    """A link to hand to somebody; whoever has it may use it, once."""
+    """A single-use link to pass on; anyone who has it can use it."""
 
     url: str
     expires_at: Timestamp
 
 
 class AdminUserView(View):
-    """An account as an admin sees it; sizes in bytes, a quota of 0 is none."""
+    """An account as an admin sees it; sizes in bytes, a quota of 0 means unlimited."""
 
     user_id: str
     email: str

@@ -1,23 +1,23 @@
-"""Who did what when, as the events tell it: for admins, by person, kind of thing and time."""
+"""The audit log, for admins: who did what when, by person, kind of event and time."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from sqlalchemy import ColumnElement, exists
 from sqlmodel import Session, and_, col, func, or_, select
 
 from videovault.db import reading
 from videovault.models import Event, User, Video
-from videovault.services.admin.views import AuditEntryView, AuditLogView, Group
-from videovault.services.core import client_ip as core_client_ip
 from videovault.services.core import cursors
 from videovault.services.core.access import Caller, check_admin
+from videovault.services.core.client_ip import parse_address
+from videovault.services.core.views import Timestamp, View
 
+Group = Literal["sign-ins", "creations", "results", "downloads", "shares", "deletions", "admin"]
 STATUS = "status"
-# Which kinds of events each group tells of; ``status.ready`` is a change of status to ready. Whatever is in none
-# is the machine's own business.
+# The kinds of events in each group; ``status.ready`` is a change of status to ready. Kinds in no group are internal.
 EVENT_GROUPS: Final[Mapping[Group, Sequence[str]]] = {
     "sign-ins": (
         *("login", "login_failed", "logout", "signed_out", "register", "account_closed"),
@@ -36,7 +36,7 @@ EVENT_GROUPS: Final[Mapping[Group, Sequence[str]]] = {
         *("avatar_added", "avatar_changed", "avatar_deleted", "avatars_reordered"),
     ),
 }
-# What of an event's own detail may be shown; the rest of it is for the machine.
+# The parts of an event's detail that may be shown; the others are internal.
 SHOWN_DETAILS = (
     "from",
     "to",
@@ -53,11 +53,41 @@ SHOWN_DETAILS = (
 )
 
 
+class AuditEntryView(View):
+    """An event. ``kind`` is the event's, with the new status for a change of status: ``status.ready``.
+
+    ``actor`` and ``subject`` are e-mail addresses: who did it, and whose account or video it was done to; empty if
+    unknown or deleted. ``title`` is the video's, also of a deleted one. ``by``, for changes of status: person,
+    generator, worker or repair. ``client_ip`` is empty for internal events and after 90 days. ``times``: how often
+    in this hour; ``last_at``: the last time, if more than once. ``detail``: further values of this kind.
+    """
+
+    number: int
+    at: Timestamp
+    kind: str
+    actor: str = ""
+    subject: str = ""
+    video_id: str = ""
+    title: str = ""
+    by: str = ""
+    client_ip: str = ""
+    times: int = 1
+    last_at: Timestamp | None = None
+    detail: dict[str, str | int | bool | None]
+
+
+class AuditLogView(View):
+    """One page of the audit log, newest first."""
+
+    entries: list[AuditEntryView]
+    next_cursor: str | None = None
+
+
 @dataclass(frozen=True)
 class AuditLogQuery:
-    """``person`` is part of the address or name of who did it; ``until`` is not in the time; ``cursor`` as it was given.
+    """``person`` is part of the actor's e-mail address or name; ``until`` is exclusive; ``cursor`` is from an earlier page.
 
-    ``client_ip`` is a whole client address, or how one begins.
+    ``client_ip`` is a client address or its beginning.
     """
 
     group: Group | None = None
@@ -71,9 +101,9 @@ class AuditLogQuery:
 
 
 def list_entries(caller: Caller, query: AuditLogQuery) -> AuditLogView:
-    """One page of what was done, newest first. Raises Forbidden for anyone but admins, InvalidInput."""
+    """One page of the audit log, newest first. Raises Forbidden for non-admins, InvalidInput."""
     check_admin(caller)
-    wanted = select(Event).where(*_wanted(query)).order_by(col(Event.id).desc()).limit(query.limit + 1)
+    wanted = select(Event).where(*_conditions(query)).order_by(col(Event.id).desc()).limit(query.limit + 1)
     with reading() as session:
         found = session.exec(wanted).all()
         events = found[: query.limit]
@@ -84,16 +114,16 @@ def list_entries(caller: Caller, query: AuditLogQuery) -> AuditLogView:
     return AuditLogView(entries=entries, next_cursor=more)
 
 
-def _wanted(query: AuditLogQuery) -> list[ColumnElement[bool]]:
+def _conditions(query: AuditLogQuery) -> list[ColumnElement[bool]]:
     groups = [query.group] if query.group else list(EVENT_GROUPS)
-    wanted = [_is_one_of([kind for group in groups for kind in EVENT_GROUPS[group]])]
+    wanted = [_matches_kind([kind for group in groups for kind in EVENT_GROUPS[group]])]
     person = query.person.strip()
     if query.user_id:
         wanted.append(col(Event.actor_id) == query.user_id)
     if person:
-        wanted.append(col(Event.actor_id).in_(select(User.id).where(_is_called(person))))
+        wanted.append(col(Event.actor_id).in_(select(User.id).where(_matches_person(person))))
     if query.client_ip.strip():
-        wanted.append(_is_from(query.client_ip.strip()))
+        wanted.append(_matches_ip(query.client_ip.strip()))
     if query.since:
         wanted.append(col(Event.at) >= query.since)
     if query.until:
@@ -103,32 +133,32 @@ def _wanted(query: AuditLogQuery) -> list[ColumnElement[bool]]:
     return wanted
 
 
-def _is_one_of(kinds: Iterable[str]) -> ColumnElement[bool]:
+def _matches_kind(kinds: Iterable[str]) -> ColumnElement[bool]:
     plain = [kind for kind in kinds if not kind.startswith(f"{STATUS}.")]
     reached = [kind.removeprefix(f"{STATUS}.") for kind in kinds if kind.startswith(f"{STATUS}.")]
     if not reached:
         return col(Event.kind).in_(plain)
-    # Of these there are many: the newest are found faster by going back in time than by the index of all of a kind.
+    # There are many of these: scanning back in time finds the newest faster than the index on the kind.
     kind = col(Event.kind).concat("")
     return or_(kind.in_(plain), and_(kind == STATUS, col(Event.detail)["to"].as_string().in_(reached)))
 
 
-def _is_from(typed: str) -> ColumnElement[bool]:
-    """203.0.113.7 alone, and not 203.0.113.70; the beginning of an address means all that begin so."""
-    address = core_client_ip.parse_address(typed)
+def _matches_ip(typed: str) -> ColumnElement[bool]:
+    """A whole address matches exactly (203.0.113.7, not 203.0.113.70); the beginning of one matches as a prefix."""
+    address = parse_address(typed)
     at = col(Event.client_ip)
     return at == str(address) if address else at.startswith(typed.lower(), autoescape=True)
 
 
-def _is_called(words: str) -> ColumnElement[bool]:
-    """A whole address means that person alone, also where it is a part of others."""
+def _matches_person(words: str) -> ColumnElement[bool]:
+    """A whole e-mail address matches only that person, even if others contain it."""
     is_it = func.lower(col(User.email)) == words.lower()
     parts = (column.icontains(words, autoescape=True) for column in (col(User.email), col(User.name)))
     return or_(is_it, and_(~exists(select(User.id).where(is_it)), or_(*parts)))
 
 
 def _people(session: Session, events: Sequence[Event], owners: Mapping[str, str]) -> Mapping[str, str]:
-    """The addresses of everybody these events speak of, by id."""
+    """The e-mail addresses of the people in these events, by id."""
     named = {event.actor_id for event in events} | {event.detail.get("userId") for event in events}
     named |= set(owners.values())
     found = select(User.id, User.email).where(col(User.id).in_(named), col(User.closed_at).is_(None))
@@ -136,7 +166,7 @@ def _people(session: Session, events: Sequence[Event], owners: Mapping[str, str]
 
 
 def _titles(session: Session, events: Sequence[Event]) -> Mapping[str, str]:
-    """The titles of the videos these events speak of, by id; of those that are gone, as they were then."""
+    """The titles of the videos in these events, by id; of deleted videos, their last titles."""
     named = {event.video_id for event in events if event.video_id}
     gone = select(Event).where(col(Event.video_id).in_(named), col(Event.kind) == "delete")
     titles = {str(event.video_id): str(event.detail.get("title", "")) for event in session.exec(gone)}
@@ -144,7 +174,7 @@ def _titles(session: Session, events: Sequence[Event]) -> Mapping[str, str]:
 
 
 def _owners(session: Session, events: Sequence[Event]) -> Mapping[str, str]:
-    """Whose the videos are that these events speak of, by the video's id."""
+    """The owners of the videos in these events, by the video's id."""
     named = {event.video_id for event in events if event.video_id}
     return dict(session.exec(select(Video.id, Video.owner_id).where(col(Video.id).in_(named))).all())
 

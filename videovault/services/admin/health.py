@@ -1,4 +1,4 @@
-"""Whether the parts that this installation stands on can be used as people use them, each tried for real."""
+"""Health checks of the database, the disk and the S3, each tried for real as people use it."""
 
 import errno
 import os
@@ -25,10 +25,10 @@ OK = "ok"
 T = TypeVar("T")
 Check = Callable[[], object]
 TIMEOUT_SECONDS = 5.0
-CACHE_SECONDS = 3.0  # anybody may ask, and every look costs S3 a request and the database a write
+CACHE_SECONDS = 3.0  # anyone may call, and each check costs a request to S3 and a write to the database
 S3_SECONDS = 1.0
 MISSING_KEY = (
-    "readyz/nothing"  # a good link to what does not exist is answered by 404, any other by 400 or 403
+    "readyz/nothing"  # a valid link to a missing object is answered by 404, an invalid one by 400 or 403
 )
 WRITTEN_BYTES = 4096
 WRITTEN_ROW = "readyz"
@@ -36,7 +36,7 @@ log = logs.get(__name__)
 
 
 class SharedRun(Generic[T]):
-    """One run at a time of a ``look`` that may hang; who asks meanwhile, or within ``seconds``, gets the same outcome."""
+    """One run at a time of a check that may hang; callers meanwhile, or within ``seconds``, share its outcome."""
 
     def __init__(self, name: str, seconds: float = 0.0) -> None:
         self._name, self._seconds = name, seconds
@@ -44,24 +44,24 @@ class SharedRun(Generic[T]):
         self._latest: Future[T] | None = None
         self._good_until = 0.0
 
-    def ask(self, look: Callable[[], T]) -> Future[T]:
-        """The outcome of the run that is under way or recent, else of one that begins now."""
+    def start(self, check: Callable[[], T]) -> Future[T]:
+        """The outcome of the current or recent run, else of a new one."""
         with self._lock:
             if self._latest is None or (self._latest.done() and time.monotonic() >= self._good_until):
                 self._latest = Future()
-                # Not to be cancelled by one of those who wait for it.
+                # So that no single caller can cancel it for the others.
                 self._latest.set_running_or_notify_cancel()
                 run = threading.Thread(
-                    target=self._run, args=(look, self._latest), name=f"health-{self._name}", daemon=True
+                    target=self._run, args=(check, self._latest), name=f"health-{self._name}", daemon=True
                 )
                 run.start()
             return self._latest
 
-    def _run(self, look: Callable[[], T], outcome: Future[T]) -> None:
-        """In a thread of its own: one that hangs is left behind and keeps nobody waiting."""
+    def _run(self, check: Callable[[], T], outcome: Future[T]) -> None:
+        """In its own thread, which is abandoned if it hangs."""
         try:
-            found = look()
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer to the question
+            found = check()
+        except Exception as error:  # noqa: BLE001 - every error is the outcome of the check
             self._good_until = time.monotonic() + self._seconds
             outcome.set_exception(error)
         else:
@@ -71,19 +71,21 @@ class SharedRun(Generic[T]):
 
 @lru_cache(maxsize=1)
 def shared_runs() -> dict[str, SharedRun[Any]]:
-    """This process's runs by the name of the part, for all who ask."""
+    """This process's runs by the name of the part, shared by all callers."""
     return {}
 
 
 def start(others: Mapping[str, Check]) -> "dict[str, Future[str]]":
-    """By name of the part what is found, ``ok`` or a sentence on what is wrong; ``others`` are parts of higher layers.
+    """The results by part: ``ok`` or a sentence on what is wrong; ``others`` are the parts of higher layers.
 
-    One that is not done after ``PATIENCE_SECONDS`` hangs.
+    A part without a result after ``TIMEOUT_SECONDS`` hangs.
     """
-    looks: dict[str, Check] = {"database": _database, "disk": _disk, "s3": _s3, **others}
+    checks: dict[str, Check] = {"database": _database, "disk": _disk, "s3": _s3, **others}
     return {
-        name: shared_runs().setdefault(name, SharedRun(name, CACHE_SECONDS)).ask(partial(_found, name, look))
-        for name, look in looks.items()
+        name: shared_runs()
+        .setdefault(name, SharedRun(name, CACHE_SECONDS))
+        .start(partial(_result, name, check))
+        for name, check in checks.items()
     }
 
 
@@ -100,7 +102,7 @@ def _database() -> None:
 
 
 def _disk() -> None:
-    """Write a file into DATA_DIR."""
+    """Writes a file in DATA_DIR."""
     file = settings().data_dir / f".readyz-{token_hex(4)}"
     try:
         with file.open("wb") as written:
@@ -116,7 +118,7 @@ def _disk() -> None:
 
 
 def _s3() -> None:
-    """Fetch the newest video's first byte as browsers do; where nothing is stored, a link to nothing proves itself."""
+    """Fetches the newest video's first byte as browsers do; without videos, a link to a missing object is enough."""
     with s3_retry.use_policy(s3_retry.StorageRetryPolicy(S3_SECONDS)), suppress(storage.ObjectMissing):
         http_check.fetch_by_link(
             storage.connected(), _newest_key() or MISSING_KEY, headers={"Range": "bytes=0-0"}
@@ -124,7 +126,7 @@ def _s3() -> None:
 
 
 def _newest_key() -> str | None:
-    """None also where the database cannot be asked: it is looked at by itself."""
+    """None also if the database fails: it has its own check."""
     newest = select(Video.s3_key).where(Video.status == Status.READY).order_by(col(Video.id).desc())
     try:
         with reading() as session:
@@ -134,12 +136,12 @@ def _newest_key() -> str | None:
         return None
 
 
-def _found(name: str, look: Check) -> str:
+def _result(name: str, check: Check) -> str:
     try:
-        look()
+        check()
     except VideoVaultError as error:
         return error.public_message
-    except Exception:  # the reason is for the log only: it may tell addresses and names
+    except Exception:  # the reason is only logged: it may contain addresses and names
         log.exception("health check failed", part=name)
-        return f"The {name} could not be used; the log tells why."
+        return f"The {name} could not be used; see the log for the reason."
     return OK

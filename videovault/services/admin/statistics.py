@@ -1,4 +1,4 @@
-"""How much there is, and how much was stored on each of the last days."""
+"""Statistics of the installation, and what was stored on each of the last days."""
 
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any
@@ -8,16 +8,32 @@ from sqlmodel import Session, case, col, func, select
 
 from videovault.db import reading
 from videovault.models import Event, Status, User, Video, utcnow
-from videovault.services.admin.views import DayView, StatsView
 from videovault.services.core import quota
 from videovault.services.core.access import Caller, check_admin
-from videovault.services.core.views import PUBLIC_STATUS, PublicStatus
+from videovault.services.core.views import PUBLIC_STATUS, PublicStatus, View
 
 DAYS = 30
 
 
+class DayView(View):
+    """What was stored on one day."""
+
+    day: date
+    videos: int = 0
+    bytes: int = 0
+
+
+class StatsView(View):
+    """Accounts, videos by status, stored bytes, and the last days, oldest first."""
+
+    people: int
+    videos: dict[PublicStatus, int]
+    bytes: int
+    days: list[DayView]
+
+
 def stats(caller: Caller, zone: str = "UTC", *, days: int = DAYS) -> StatsView:
-    """The installation's figures; days are those of the time zone named so. Raises Forbidden for non-admins."""
+    """The installation's statistics; ``zone`` is the time zone of the days. Raises Forbidden for non-admins."""
     check_admin(caller)
     with reading() as session:
         people = select(func.count()).select_from(User).where(col(User.closed_at).is_(None))
@@ -33,7 +49,7 @@ def stats(caller: Caller, zone: str = "UTC", *, days: int = DAYS) -> StatsView:
 
 
 def zone_of(name: str) -> tzinfo:
-    """The zone that a browser names; UTC for one that is not known here."""
+    """The browser's time zone; UTC for an unknown one."""
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
@@ -41,7 +57,7 @@ def zone_of(name: str) -> tzinfo:
 
 
 def bounds(day: date, zone: tzinfo) -> tuple[datetime, datetime]:
-    """When a day begins and ends there; one in which clocks are changed is longer or shorter."""
+    """The start and end of a day; not 24 hours apart when daylight saving begins or ends."""
     begin, end = (datetime.combine(each, time.min, zone) for each in (day, day + timedelta(days=1)))
     return begin.astimezone(UTC), end.astimezone(UTC)
 
@@ -55,12 +71,12 @@ def _counts(session: Session) -> dict[PublicStatus, int]:
 
 
 def _days(session: Session, zone: tzinfo, number: int) -> list[DayView]:
-    """By what was stored then, also where it has been deleted since."""
+    """What was stored on each day, including what has been deleted since."""
     today = utcnow().astimezone(zone).date()
     days = [today - timedelta(days=ago) for ago in reversed(range(number))]
     ends: list[Any] = [(col(Event.at) < bounds(day, zone)[1], index) for index, day in enumerate(days[:-1])]
     which = case(*ends, else_=number - 1)
-    size = col(Event.detail)["size"].as_float()  # as_integer() would be too short for a large video
+    size = col(Event.detail)["size"].as_float()  # as_integer() would overflow for a large video
     stored = (
         select(which.label("day"), func.count(), func.sum(size))
         .where(Event.kind == "stored", col(Event.at) >= bounds(days[0], zone)[0])

@@ -41,7 +41,7 @@ SCRIPT = {
 TIMED_OUT = f"No report came within {int(DEADLINE.total_seconds() // 60)} minutes."
 
 
-class StepView(View):
+class OrderStepView(View):
     """An outgoing or incoming call, and how it was read. URLs are cut to their host."""
 
     name: str
@@ -59,15 +59,15 @@ class TestOrderView(View):
 
     id: str
     started_at: Timestamp
-    steps: list[StepView]
+    steps: list[OrderStepView]
     is_over: bool
 
     @classmethod
     def of(cls, row: TestOrder) -> "TestOrderView":
-        steps = [StepView.model_validate(step) for step in row.steps]
+        steps = [OrderStepView.model_validate(step) for step in row.steps]
         is_late = row.ended_at is None and row.started_at + DEADLINE < utcnow()
         if is_late:
-            steps.append(StepView(name="Report", read=TIMED_OUT, is_bad=True))
+            steps.append(OrderStepView(name="Report", read=TIMED_OUT, is_bad=True))
         return cls(
             id=row.id, started_at=row.started_at, steps=steps, is_over=is_late or row.ended_at is not None
         )
@@ -137,7 +137,9 @@ def report(token: str, body: bytes, reply: VideoReply) -> bool:
     with transaction() as session:
         row = _locked(session, order_id)
         if len(row.steps) < MAX_REPORTS:
-            step = StepView(name="Report", sent=_shown(body), read=_describe(reply), is_bad=_is_bad(reply))
+            step = OrderStepView(
+                name="Report", sent=_shown(body), read=_describe(reply), is_bad=_is_bad(reply)
+            )
             row.steps = [*row.steps, step.model_dump()]
         if reply.state in ("ready", "failed", "rejected"):
             _end(row)
@@ -164,7 +166,7 @@ def _step(
     except WebhookError as error:
         result, read, is_bad = None, error.public_message, True
     last = exchanges[-1] if exchanges else Exchange({}, b"")
-    step = StepView(
+    step = OrderStepView(
         name=name,
         sent=_shown(last.body),
         answer=_shown(last.answer),

@@ -1,4 +1,4 @@
-"""Everybody's accounts, for admins: who is there, who may do what, and how much they may store."""
+"""User accounts, for admins: list, rights and quotas."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, TypedDict
@@ -11,9 +11,9 @@ from videovault.errors import InvalidInput, UserNotFound
 from videovault.models import Event, User, Video
 from videovault.services.accounts import accounts, invitations, sessions
 from videovault.services.accounts.views import AdminUserView
-from videovault.services.admin.views import UsersView
 from videovault.services.core import quota
 from videovault.services.core.access import Caller, check_admin, check_not_api_token, recheck_admin
+from videovault.services.core.views import View
 
 Column = Literal["created", "email", "seen", "storage"]
 _stored = (
@@ -30,8 +30,15 @@ SORTED_BY: Mapping[Column, Any] = {
 }
 
 
+class UsersView(View):
+    """One page of accounts, and the number of all."""
+
+    people: list[AdminUserView]
+    total_count: int
+
+
 class UserChange(TypedDict, total=False):
-    """What an admin may set; ``quota_bytes`` None: the installation's own, 0: none."""
+    """What an admin may set; ``quota_bytes`` None: the installation's default, 0: unlimited."""
 
     is_admin: bool
     is_active: bool
@@ -47,39 +54,38 @@ def find_users(
     offset: int = 0,
     limit: int | None = None,
 ) -> UsersView:
-    """One page of the accounts with ``q`` in address or name. Raises Forbidden for others than admins."""
+    """One page of the accounts with ``q`` in e-mail address or name. Raises Forbidden for non-admins."""
     check_admin(caller)
-    wanted = _wanted(q)
+    wanted = _conditions(q)
     order = SORTED_BY[sort].desc() if descending else SORTED_BY[sort].asc()
     page = select(User).where(*wanted).order_by(order, col(User.id))
     with reading() as session:
         users = session.exec(page.offset(offset).limit(limit)).all()
         count = session.exec(select(func.count()).select_from(User).where(*wanted)).one()
-        taken = _taken(session, [user.id for user in users] if limit else None)
-    people = [_view(user, *taken.get(user.id, (0, 0))) for user in users]
+        used = _usage(session, [user.id for user in users] if limit else None)
+    people = [_view(user, *used.get(user.id, (0, 0))) for user in users]
     return UsersView(people=people, total_count=count)
 
 
 def list_users(caller: Caller) -> list[AdminUserView]:
-    """Every account, the oldest first. Raises Forbidden for others than admins."""
+    """All accounts, oldest first. Raises Forbidden for non-admins."""
     return find_users(caller).people
 
 
 def get_user(caller: Caller, user_id: str) -> AdminUserView:
-    """A single account. Raises Forbidden for others than admins, UserNotFound."""
+    """One account. Raises Forbidden for non-admins, UserNotFound."""
     check_admin(caller)
     with reading() as session:
         user = session.get(User, user_id)
         if user is None or user.closed_at:
             raise UserNotFound
-        return _view(user, *_taken(session, [user_id]).get(user_id, (0, 0)))
+        return _view(user, *_usage(session, [user_id]).get(user_id, (0, 0)))
 
 
 def change_user(caller: Caller, user_id: str, wanted: UserChange) -> AdminUserView:
-    """Set what is wanted of an account. Its sessions end with the rights they were begun with, as do an admin's invitations.
+    """Change an account. If its rights change, its sessions end; if admin rights are lost, its invitations end, too.
 
-    Raises Forbidden for others than admins and for programs, UserNotFound, Conflict where no active admin would be
-    left.
+    Raises Forbidden for non-admins and API tokens, UserNotFound, Conflict if no active admin would be left.
     """
     check_admin(caller)
     check_not_api_token(caller)
@@ -87,7 +93,7 @@ def change_user(caller: Caller, user_id: str, wanted: UserChange) -> AdminUserVi
         message = "A quota is 0 (none) or more bytes."
         raise InvalidInput(message, {"quotaBytes": message})
     with transaction() as session:
-        advisory_lock(session, "admins")  # else two could each take the other for the one that is left
+        advisory_lock(session, "admins")  # otherwise two admins could demote each other at the same time
         recheck_admin(session, caller)
         user = session.get(User, user_id, with_for_update=True)
         if user is None or user.closed_at:
@@ -103,13 +109,13 @@ def change_user(caller: Caller, user_id: str, wanted: UserChange) -> AdminUserVi
             sessions.end_all(session, user.id, tokens=not user.is_active)
         detail = {"userId": user.id, **wanted}
         session.add(Event(kind="user_changed", actor_id=caller.user_id, detail=detail))
-        return _view(user, *_taken(session, [user.id]).get(user.id, (0, 0)))
+        return _view(user, *_usage(session, [user.id]).get(user.id, (0, 0)))
 
 
 def end_sessions(caller: Caller, user_id: str) -> int:
-    """Sign a user out everywhere, and return from how many devices. API tokens keep working.
+    """Sign a user out on all devices, and return their number. API tokens keep working.
 
-    Raises Forbidden for others than admins and for programs, UserNotFound.
+    Raises Forbidden for non-admins and API tokens, UserNotFound.
     """
     check_admin(caller)
     check_not_api_token(caller)
@@ -124,7 +130,7 @@ def end_sessions(caller: Caller, user_id: str) -> int:
     return ended
 
 
-def _wanted(q: str) -> list[ColumnElement[bool]]:
+def _conditions(q: str) -> list[ColumnElement[bool]]:
     wanted: list[ColumnElement[bool]] = [col(User.closed_at).is_(None)]
     words = q.strip()
     if words:
@@ -137,12 +143,12 @@ def _rights(user: User) -> tuple[bool, bool]:
     return user.is_admin, user.is_active
 
 
-def _taken(session: Session, user_ids: list[str] | None) -> Mapping[str, tuple[int, int]]:
-    """How many videos each of these has (None: of everybody), and how many bytes count towards the quota."""
-    taken = select(Video.owner_id, func.count(), func.sum(quota.BYTES_USED)).group_by(col(Video.owner_id))
+def _usage(session: Session, user_ids: list[str] | None) -> Mapping[str, tuple[int, int]]:
+    """For each of these users (None: all), the number of videos and the bytes that count towards the quota."""
+    used = select(Video.owner_id, func.count(), func.sum(quota.BYTES_USED)).group_by(col(Video.owner_id))
     if user_ids is not None:
-        taken = taken.where(col(Video.owner_id).in_(user_ids))
-    return {owner_id: (count, int(bytes_ or 0)) for owner_id, count, bytes_ in session.exec(taken)}
+        used = used.where(col(Video.owner_id).in_(user_ids))
+    return {owner_id: (count, int(bytes_ or 0)) for owner_id, count, bytes_ in session.exec(used)}
 
 
 def _view(user: User, video_count: int, storage_bytes: int) -> AdminUserView:

@@ -1,4 +1,4 @@
-"""What admins may do beyond their own videos: find anybody's, and delete any."""
+"""All users' videos, for admins: find and delete."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,6 @@ from sqlmodel import case, col, func, or_, select
 from videovault.db import reading
 from videovault.errors import VideoVaultError
 from videovault.models import Status, User, Video
-from videovault.services.admin.views import AdminVideosView, OwnerView, SelectedVideoView
 from videovault.services.core.access import Caller, check_admin
 from videovault.services.core.views import (
     PROCESSING,
@@ -21,12 +20,13 @@ from videovault.services.core.views import (
     Failure,
     PublicStatus,
     VideoView,
+    View,
 )
 from videovault.services.videos import deletion
 
 Column = Literal["title", "owner", "status", "size", "created"]
 MAX_SELECTED = 10_000
-PICKED: tuple[Any, ...] = (Video.id, Video.title, Video.status, Video.size)
+SELECTED_COLUMNS: tuple[Any, ...] = (Video.id, Video.title, Video.status, Video.size)
 STORED_BYTES = case((col(Video.status) == Status.READY, func.coalesce(Video.size, 0)), else_=0)
 SORTED_BY: Mapping[Column, Any] = {
     "title": func.lower(col(Video.title)),
@@ -37,9 +37,32 @@ SORTED_BY: Mapping[Column, Any] = {
 }
 
 
+class AdminVideosView(View):
+    """One page of videos; the totals are over all pages, ``total_bytes`` counts stored bytes only."""
+
+    videos: list[AdminVideoView]
+    total_count: int
+    total_bytes: int
+
+
+class SelectedVideoView(View):
+    """What the deletion dialog shows of a video; ``size`` in stored bytes."""
+
+    video_id: str
+    title: str
+    owner_email: str
+    status: PublicStatus
+    size: int
+
+
+class OwnerView(View):
+    user_id: str
+    email: str
+
+
 @dataclass(frozen=True)
 class VideosQuery:
-    """Which of everybody's videos, and in what order; ``limit`` None for all, ``q`` in title or owner's address."""
+    """A filter and an order; ``limit`` None: all, ``q``: part of the title or the owner's e-mail address."""
 
     status: PublicStatus | None = None
     owner_id: str = ""
@@ -51,12 +74,12 @@ class VideosQuery:
 
 
 def find_videos(caller: Caller, query: VideosQuery) -> AdminVideosView:
-    """One page of the videos wanted, and how many there are in all. Raises Forbidden for anyone but admins."""
+    """One page of the videos found, and their total number. Raises Forbidden for non-admins."""
     check_admin(caller)
     page = (
         select(Video, User)
         .join(User, col(User.id) == col(Video.owner_id))
-        .where(*_wanted(query))
+        .where(*_conditions(query))
         .order_by(*_order(query))
         .offset(query.offset)
         .limit(query.limit)
@@ -65,7 +88,7 @@ def find_videos(caller: Caller, query: VideosQuery) -> AdminVideosView:
         select(func.count(), func.coalesce(func.sum(STORED_BYTES), 0))
         .select_from(Video)
         .join(User, col(User.id) == col(Video.owner_id))
-        .where(*_wanted(query))
+        .where(*_conditions(query))
     )
     with reading() as session:
         videos = [_view(video, owner) for video, owner in session.exec(page)]
@@ -74,18 +97,18 @@ def find_videos(caller: Caller, query: VideosQuery) -> AdminVideosView:
 
 
 def list_videos(caller: Caller) -> list[AdminVideoView]:
-    """Everybody's videos, newest first. Raises Forbidden for anyone but admins."""
+    """All videos, newest first. Raises Forbidden for non-admins."""
     return find_videos(caller, VideosQuery()).videos
 
 
 def select_videos(caller: Caller, query: VideosQuery) -> list[SelectedVideoView]:
-    """All that the query finds, whatever its page, at most ``MOST_PICKED``: to be deleted or tried again together."""
+    """All videos of the query, on any page, at most ``MAX_SELECTED``: to be deleted or retried together."""
     check_admin(caller)
     found = (
         select(Video, User.email)
-        .options(load_only(*PICKED))
+        .options(load_only(*SELECTED_COLUMNS))
         .join(User, col(User.id) == col(Video.owner_id))
-        .where(*_wanted(query))
+        .where(*_conditions(query))
         .order_by(*_order(query))
         .limit(MAX_SELECTED)
     )
@@ -103,7 +126,7 @@ def select_videos(caller: Caller, query: VideosQuery) -> list[SelectedVideoView]
 
 
 def list_owners(caller: Caller) -> list[OwnerView]:
-    """Whoever has videos, by address. Raises Forbidden for anyone but admins."""
+    """The users who have videos, by e-mail address. Raises Forbidden for non-admins."""
     check_admin(caller)
     having = select(Video.owner_id).where(col(Video.status) != Status.DELETING).distinct()
     found = select(User.id, User.email).where(col(User.id).in_(having)).order_by(User.email)
@@ -112,13 +135,13 @@ def list_owners(caller: Caller) -> list[OwnerView]:
 
 
 def delete_videos(caller: Caller, video_ids: Sequence[str]) -> list[DeletionResult]:
-    """Delete each; what happened to each, for one that fails must not keep the others."""
+    """Delete each video and return the result of each; one that fails does not stop the others."""
     check_admin(caller)
     return [_delete(caller, video_id) for video_id in dict.fromkeys(video_ids)]
 
 
 def stored_bytes(status: str, size: int | None) -> int:
-    """What lies in S3 of a video: what is said of others than ready ones is hearsay."""
+    """The bytes in S3: only a ready video's size is proven."""
     return size or 0 if status == Status.READY else 0
 
 
@@ -131,22 +154,22 @@ def _delete(caller: Caller, video_id: str) -> DeletionResult:
     return DeletionResult(video_id=video_id, deleted=True, note=str(kept) if kept else None)
 
 
-def _wanted(query: VideosQuery) -> list[ColumnElement[bool]]:
+def _conditions(query: VideosQuery) -> list[ColumnElement[bool]]:
     statuses = [status for status, public in PUBLIC_STATUS.items() if query.status in (None, public)]
-    wanted: list[ColumnElement[bool]] = [col(Video.status).in_(statuses)]
+    conditions: list[ColumnElement[bool]] = [col(Video.status).in_(statuses)]
     if query.owner_id:
-        wanted.append(col(Video.owner_id) == query.owner_id)
+        conditions.append(col(Video.owner_id) == query.owner_id)
     words = query.q.strip()
     if words:
         in_title = col(Video.title).icontains(words, autoescape=True)
-        wanted.append(or_(in_title, col(User.email).icontains(words, autoescape=True)))
-    return wanted
+        conditions.append(or_(in_title, col(User.email).icontains(words, autoescape=True)))
+    return conditions
 
 
-def _order(query: VideosQuery) -> tuple[Any, Any]:
-    """By the id where the column says the same, so that no video is on two pages."""
-    wish = SORTED_BY[query.sort]
-    return (wish.desc(), col(Video.id).desc()) if query.descending else (wish.asc(), col(Video.id).asc())
+def _order(query: VideosQuery) -> tuple[Any, ...]:
+    """Equal values are ordered by id, so that no video is on two pages."""
+    columns = SORTED_BY[query.sort], col(Video.id)
+    return tuple(column.desc() if query.descending else column.asc() for column in columns)
 
 
 def _view(video: Video, owner: User) -> AdminVideoView:

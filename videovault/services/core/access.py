@@ -1,19 +1,20 @@
-"""Who may do what: the caller, and the one door through which a video is reached."""
+"""Access control: the caller, and ``open_video``, the only check through which a video is reached."""
 
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from sqlalchemy import CursorResult, update
+from sqlalchemy import update
 from sqlmodel import Session, col
 
 from videovault import logs, security
 from videovault.clock import utcnow
+from videovault.db import changes_row
 from videovault.errors import Forbidden, UserNotFound, VideoNotFound, WrongSecretKey
 from videovault.models import Status, User, Video
 from videovault.services.core import fields
 
-# read: see it and fetch its file. change: all that its row goes through, a generator's report too. share: see or
-# replace its key, open and close its link. watch: what a link gives to whoever has the key.
+# read: see it and fetch its file. change: alter its row, including by a generator's report. share: see or replace its
+# key, open and close its link. watch: what a share link permits.
 Action = Literal["read", "change", "delete", "share", "watch"]
 
 READ_ONLY_MESSAGE = "This API token may only read."
@@ -22,12 +23,12 @@ log = logs.get(__name__)
 
 @dataclass(frozen=True)
 class Caller:
-    """Somebody whose session or token has been checked.
+    """An authenticated caller.
 
-    ``is_generator``: a generator that reports on a video of the user, who did nothing; ``script`` is then the
-    digest of the one it was given, empty where nothing tells, ``attempt`` the one that ordered it, 0 where nothing
-    tells, and ``webhook_id`` the id of its signed message, empty for one without a signature. ``session_id``: the session by which the user is here
-    in person, empty for a program. ``may_write``: not for tokens that only read.
+    ``is_generator``: a generator that reports on a video of the user. Then ``script`` is the digest of the script it
+    was given and ``attempt`` the attempt that ordered it (empty and 0 if unknown), and ``webhook_id`` the id of its
+    signed message (empty without a signature). ``session_id`` is empty for API tokens. ``may_write`` is false for
+    read-only tokens.
     """
 
     user_id: str
@@ -37,13 +38,13 @@ class Caller:
     script: str = ""
     attempt: int = 0
     webhook_id: str = ""
-    session_id: str = field(default="", compare=False)  # by another device it is the same person
+    session_id: str = field(default="", compare=False)  # the same person on another device is equal
     may_write: bool = True
 
 
 @dataclass(frozen=True)
 class Visitor:
-    """Somebody who shows a share link's key, whoever that is."""
+    """Anyone who presents the key of a share link."""
 
     secret_key: str = field(repr=False)
 
@@ -63,22 +64,20 @@ def open_video(
     action: Action,
     *,
     owner_id: str | None = None,
-    alone: bool = False,
+    for_update: bool = False,
 ) -> OpenedVideo:
-    """The video, if the caller may do this with it and its key belongs to its owner: the one door to a video.
+    """The video, if the caller may do this with it and its sealed key belongs to its owner.
 
-    ``owner_id`` is whose the request says it is; ``alone``: nobody else changes it until the transaction ends.
-    Whoever is to ``change`` it needs a transaction, in which a key that an old SECRET_KEY sealed is sealed anew.
-    Raises Forbidden when the owner named is neither the caller nor the caller an admin, and where a token that only
-    reads would share; VideoNotFound alike for absent, foreign, deleted and tampered rows; a visitor gets WrongSecretKey for all that keeps a link from working.
+    ``owner_id`` is the owner that the request names. ``for_update`` locks the row until the transaction ends. ``change``
+    needs a writing transaction, in which a key sealed with an old SECRET_KEY is sealed with the current one.
+    Raises Forbidden if the named owner is another user and the caller no admin, or if a read-only token would share;
+    VideoNotFound for absent, foreign, deleted and tampered rows alike; for a visitor, WrongSecretKey in all cases.
     """
     if isinstance(caller, Caller):
         check_user(caller, owner_id or caller.user_id)
-        if (
-            action == "share" and not caller.may_write
-        ):  # a key gives the video to everybody, and does not expire
+        if action == "share" and not caller.may_write:  # a key gives the video to anyone and does not expire
             raise Forbidden(READ_ONLY_MESSAGE)
-    row = session.get(Video, video_id, with_for_update={"key_share": True} if alone else None)
+    row = session.get(Video, video_id, with_for_update={"key_share": True} if for_update else None)
     opened = _opened(row)
     if opened is None or owner_id not in (None, opened.row.owner_id) or not _may(caller, action, opened):
         raise WrongSecretKey if isinstance(caller, Visitor) else VideoNotFound
@@ -88,7 +87,7 @@ def open_video(
 
 
 def reseal_key(session: Session, video: Video) -> bool:
-    """Seal the video's key with the current SECRET_KEY, unless it was replaced in the meantime."""
+    """Seal the video's key with the current SECRET_KEY, unless it was replaced meanwhile; whether it was sealed."""
     fresh = security.reseal(video.sealed_key, owner_id=video.owner_id, video_id=video.id)
     if fresh is None:
         return False
@@ -96,11 +95,10 @@ def reseal_key(session: Session, video: Video) -> bool:
         update(Video)
         .where(col(Video.id) == video.id, col(Video.sealed_key) == video.sealed_key)
         .values(sealed_key=fresh)
-        .execution_options(synchronize_session=False)
     )
-    result = session.execute(same)
+    is_resealed = changes_row(session, same)
     session.refresh(video, ["sealed_key"])
-    return isinstance(result, CursorResult) and result.rowcount == 1
+    return is_resealed
 
 
 def _opened(row: Video | None) -> OpenedVideo | None:
@@ -108,17 +106,17 @@ def _opened(row: Video | None) -> OpenedVideo | None:
         return None
     secret_key = security.unseal(row.sealed_key, owner_id=row.owner_id, video_id=row.id)
     if secret_key is None:
-        log.error("secret key does not open", video_id=row.id)
+        log.error("secret key cannot be unsealed", video_id=row.id)
         return None
     return OpenedVideo(row, secret_key)
 
 
 def _may(caller: Caller | Visitor, action: Action, opened: OpenedVideo) -> bool:
-    """The decision, for each kind of caller and each action; everything that is not named is refused."""
+    """The decision for each kind of caller and each action; whatever is not listed is refused."""
     row = opened.row
     if isinstance(caller, Visitor):
-        fits = security.keys_match(caller.secret_key, opened.secret_key)
-        return action == "watch" and fits and row.status == Status.READY and _is_shared(row)
+        is_key_right = security.keys_match(caller.secret_key, opened.secret_key)
+        return action == "watch" and is_key_right and row.status == Status.READY and _is_shared(row)
     is_owner = row.owner_id == caller.user_id
     match action:
         case "read" | "delete" | "share":
@@ -134,9 +132,9 @@ def _is_shared(row: Video) -> bool:
 
 
 def check_user(caller: Caller, user_id: str) -> None:
-    """Raises Forbidden when ``user_id`` is neither the caller nor the caller an admin."""
+    """Raises Forbidden if ``user_id`` is another user and the caller no admin."""
     if user_id != caller.user_id and not caller.is_admin:
-        raise Forbidden("This belongs to somebody else.")
+        raise Forbidden("This belongs to another user.")
 
 
 def check_admin(caller: Caller) -> None:
@@ -146,18 +144,18 @@ def check_admin(caller: Caller) -> None:
 
 
 def recheck_admin(session: Session, caller: Caller) -> None:
-    """As ``check_admin``, by the row: the caller may have been an admin only until a moment ago."""
+    """As ``check_admin``, by the current row: the caller may have lost the role since it was authenticated."""
     row = session.get(User, caller.user_id)
     check_admin(replace(caller, is_admin=row is not None and row.is_admin and row.is_active))
 
 
 def check_not_api_token(caller: Caller) -> None:
-    """Raises Forbidden for programs: a token that leaks must not be able to take the account over."""
+    """Raises Forbidden for API tokens: a leaked token must not be able to take over the account."""
     if not caller.session_id:
         raise Forbidden("API tokens cannot do this. Sign in with your password.")
 
 
 def check_own_email(caller: Caller, email: str) -> None:
-    """Raises InvalidInput, and UserNotFound for anybody else's address, whether it has an account or not."""
+    """Raises InvalidInput, and UserNotFound for any other address, whether or not it has an account."""
     if fields.normalize_email(email) != caller.email:
         raise UserNotFound

@@ -1,4 +1,4 @@
-"""The audit trail: what outside calls can repeat is counted instead of listed, and every kind of event expires."""
+"""The audit log: events that clients can repeat at will are counted per hour, and every kind of event expires."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -13,21 +13,21 @@ from sqlmodel import Session, and_, col, delete, exists, func, or_, select, upda
 
 from videovault import logs
 from videovault.clock import utcnow
-from videovault.db import AUDIT_LOCK_SECONDS, advisory_lock, reading, transaction
+from videovault.db import AUDIT_LOCK_SECONDS, advisory_lock, changes_row, reading, transaction
 from videovault.errors import DiskFull
 from videovault.models import Event, Video
-from videovault.services.core import client_ip as core_client_ip
+from videovault.services.core.client_ip import parse_address, rate_limit_key
 
-# At most so many rows of one kind in an hour, however many addresses call; the rest share one row.
+# The limit for one kind and hour, however many addresses call; further calls share one row.
 MAX_ROWS_PER_HOUR = 1000
-ADDRESS_DAYS = 90  # then the event stays, without its client address
-DELETE_BATCH = 2000  # rows deleted in one transaction, so that others can write in between
+ADDRESS_DAYS = 90  # afterwards the event is kept without its client address
+DELETE_BATCH = 2000  # rows per transaction, so that others can write in between
 log = logs.get(__name__)
 
 
 @dataclass(frozen=True)
 class Retention:
-    """How long events of these kinds are kept, and how many of them at most: the oldest go first."""
+    """How long events of these kinds are kept, and the maximum number of rows; the oldest are deleted first."""
 
     kinds: Sequence[str]
     days: int
@@ -40,37 +40,38 @@ RETENTION: Final = (
     Retention(("login", "logout", "signed_out", "forgot_password"), 180, 100_000),
     Retention(
         (
-            *(
-                "key_read",
-                "source_read",
-                "user_changed",
-                "sessions_ended",
-                "create_admin",
-                "invited",
-                "reset_link",
-            ),
-            *(
-                "replayed",
-                "rescued",
-                "field_chosen",
-                "field_forgotten",
-                "test_ordered",
-                "reconciled",
-                "restored",
-                "register",
-                "account_closed",
-                "password_changed",
-            ),
-            *("password_reset", "token_created", "token_revoked"),
-            *("avatar_added", "avatar_changed", "avatar_deleted", "avatars_reordered"),
+            "key_read",
+            "source_read",
+            "user_changed",
+            "sessions_ended",
+            "create_admin",
+            "invited",
+            "reset_link",
+            "replayed",
+            "rescued",
+            "field_chosen",
+            "field_forgotten",
+            "test_ordered",
+            "reconciled",
+            "restored",
+            "register",
+            "account_closed",
+            "password_changed",
+            "password_reset",
+            "token_created",
+            "token_revoked",
+            "avatar_added",
+            "avatar_changed",
+            "avatar_deleted",
+            "avatars_reordered",
         ),
         730,
         100_000,
     ),
 )
-# All others: what happened to videos.
+# For all other kinds, which concern videos.
 DEFAULT_RETENTION: Final = Retention((), 400, 1_000_000)
-# The last of these says whether an object is the one that was stored, so it stays as long as its video.
+# The last of these tells whether an object is the stored one, so it is kept as long as its video.
 REBUILT, KEY_REPLACED, TAGGED, SWAPPED = "rebuilt", "key_replaced", "tagged", "object_swapped"
 INTEGRITY_KINDS: Final = (REBUILT, KEY_REPLACED, TAGGED, SWAPPED)
 
@@ -84,25 +85,25 @@ def record_hourly(
     client_ip: str | None = None,
     detail: Mapping[str, Any] | None = None,
 ) -> None:
-    """Count what can be repeated at will: one row for each hour, kind, person, video and address.
+    """Count an event that clients can repeat at will: one row per hour, kind, user, video and address.
 
-    IPv6 addresses of one /64 network are one. Over ``MOST_ROWS_AN_HOUR`` one row without address and names has the
-    rest. Without ``client_ip``: that of the request being served.
+    IPv6 addresses of one /64 network count as one. Beyond ``MAX_ROWS_PER_HOUR`` all share one row without address and
+    names. ``client_ip`` defaults to that of the current request.
     """
     at = utcnow()
-    address = logs.client_ip() if client_ip is None else str(core_client_ip.parse_address(client_ip) or "")
+    address = logs.client_ip() if client_ip is None else str(parse_address(client_ip) or "")
     hour = at.replace(minute=0, second=0, microsecond=0)
     advisory_lock(session, f"tally {kind}")  # else two could both add the row
     who = (
         actor_id or "",
         video_id or "",
-        core_client_ip.rate_limit_key(address),
+        rate_limit_key(address),
         str((detail or {}).get("userId", "")),
     )
     key = _key(kind, hour, *who)
     if _counted(session, key, at, detail):
         return
-    # By the index of times: that of kinds has all the rows of other hours behind it.
+    # The concatenation makes the database use the index of times: that of kinds also holds all other hours.
     is_same = col(Event.kind).concat("") == kind
     rows = select(func.count()).select_from(Event).where(col(Event.at) >= hour, is_same)
     row = Event(
@@ -123,9 +124,9 @@ def record_hourly(
 
 
 def try_record_hourly(kind: str, **values: Any) -> None:
-    """As ``tally``, in a transaction of its own, for what people only read: a full disk must not keep it from them.
+    """As ``record_hourly``, in a transaction of its own, for reads: these must work on a full disk too.
 
-    What cannot be written into the database is then in the log.
+    An event that cannot be written to the database is logged.
     """
     try:
         with transaction(lock_timeout=AUDIT_LOCK_SECONDS) as session:
@@ -135,14 +136,14 @@ def try_record_hourly(kind: str, **values: Any) -> None:
 
 
 def record_key_read(reader_id: str, video: Video) -> None:
-    """An admin is about to see the secret key of another user's video: without this entry the key is not shown."""
+    """An admin is about to see the secret key of another user's video; without this entry it is not shown."""
     if reader_id != video.owner_id:
         with transaction() as session:
             record_hourly(session, "key_read", **_seen(reader_id, video))
 
 
 def record_source_read(reader_id: str, video: Video) -> None:
-    """As ``key_read``, for the address that a video was fetched from, which may carry a secret."""
+    """As ``record_key_read``, for the URL that a video was fetched from, which may contain a secret."""
     if reader_id != video.owner_id:
         with transaction() as session:
             record_hourly(session, "source_read", **_seen(reader_id, video))
@@ -153,7 +154,7 @@ def _seen(reader_id: str, video: Video) -> dict[str, Any]:
 
 
 def purge() -> None:
-    """Forget events, and the client addresses of others, that are older than they may be."""
+    """Delete expired events, and the client addresses of events older than ``ADDRESS_DAYS``."""
     named = [kind for retention in RETENTION for kind in retention.kinds]
     for retention in RETENTION:
         _purge(col(Event.kind).in_(retention.kinds), retention)
@@ -186,7 +187,7 @@ def _is_older(days: int) -> ColumnElement[bool]:
 
 
 def _is_outdated() -> ColumnElement[bool]:
-    """Its video is gone, or a later event of the same kinds has taken its place."""
+    """Its video is gone, or a later event of the same kinds replaces it."""
     later = aliased(Event)
     replaced = exists(
         select(later.id).where(
@@ -199,13 +200,12 @@ def _is_outdated() -> ColumnElement[bool]:
 
 
 def _counted(session: Session, key: str, at: datetime, detail: Mapping[str, Any] | None) -> bool:
-    more = (
+    another = (
         update(Event)
         .where(col(Event.tally_key) == key)
         .values(times=col(Event.times) + 1, last_at=at, detail=dict(detail or {}))
-        .execution_options(synchronize_session=False)
     )
-    return bool(session.exec(more).rowcount)
+    return changes_row(session, another)
 
 
 def _key(kind: str, hour: datetime, *who: str) -> str:

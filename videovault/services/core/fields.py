@@ -1,4 +1,4 @@
-"""The rules for every text that a person types, shared by forms and API, and for addresses, which are no texts."""
+"""Validation of typed text, e-mail addresses and URLs, shared by forms and API."""
 
 import unicodedata
 from collections.abc import Callable, Mapping
@@ -13,13 +13,13 @@ CHECK_FIELDS = "Please check the marked fields."
 INVALID_EMAIL = "This is not a complete e-mail address, such as name@example.com."
 
 
-# An ID at a generator, which may be a whole address.
+# An ID at a generator, which may be a URL.
 MAX_AVATAR_LENGTH = urls.MAX_URL_BYTES
 
 BRIEF = {
     "topic": Rule("Topic", 2_000, required=True, multiline=True, missing="Say what the video is about."),
     **OPTIONAL_RULES,
-    # As the generator knows it: often an id, sometimes the address of a picture.
+    # The generator's identifier: often an id, sometimes the URL of a picture.
     "avatar": Rule("Avatar", MAX_AVATAR_LENGTH, required=True, missing="Say who speaks.", exact=True),
 }
 SCRIPT = {
@@ -34,9 +34,9 @@ TOKEN = {"name": Rule("Name of the token", 100, required=True)}
 
 
 def validate(rules: Mapping[str, Rule], values: Mapping[str, str]) -> dict[str, str]:
-    """The values, trimmed and normalised, one for each rule; fields without a rule are left out.
+    """The values, trimmed and normalised, one for each rule; fields without a rule are dropped.
 
-    Raises InvalidInput with a sentence for each field that is wrong.
+    Raises InvalidInput with a message for each invalid field.
     """
     clean: dict[str, str] = {}
     wrong: dict[str, str] = {}
@@ -51,7 +51,7 @@ def validate(rules: Mapping[str, Rule], values: Mapping[str, str]) -> dict[str, 
 
 
 def collect_errors(*checks: Callable[[], object]) -> None:
-    """Raises one InvalidInput for all that these checks find, so that a person reads all of it at once."""
+    """Raises one InvalidInput with all messages of these checks, so that a person sees them together."""
     wrong: list[InvalidInput] = []
     for check in checks:
         try:
@@ -67,19 +67,19 @@ def collect_errors(*checks: Callable[[], object]) -> None:
 
 
 def normalize_email(value: str, field: str = "email") -> str:
-    """The address in its one form, in lower case. Raises InvalidInput."""
+    """The address normalised and in lower case. Raises InvalidInput."""
     try:
         if len(value) > 254:
-            raise EmailNotValidError("too long")  # noqa: TRY301 - one answer for every reason
+            raise EmailNotValidError("too long")  # noqa: TRY301 - one message for every reason
         return validate_email(value.strip(), check_deliverability=False).normalized.lower()
     except EmailNotValidError as error:
         raise InvalidInput("Please check the e-mail address.", {field: INVALID_EMAIL}) from error
 
 
 def validate_url(value: str, field: str = "videoUrl") -> str:
-    """The address as it was given, without blanks around it: whole, and in the Unicode form that it came in.
+    """The URL without surrounding blanks, otherwise unchanged, including its Unicode form.
 
-    Raises InvalidInput for one that cannot be kept; whether it may be fetched is for the gateways to say.
+    Raises InvalidInput if it cannot be stored; the gateways decide whether it may be fetched.
     """
     address = value.strip()
     if problem := _problem_of(address):
@@ -105,7 +105,7 @@ def _checked_text(rule: Rule, value: str) -> str:
         raise ValueError(f"{rule.label} contains characters that cannot be shown.")
     if len(text) > rule.max_length:
         raise ValueError(
-            f"{rule.label} is too long: {len(text):,} characters, at most {rule.max_length:,} are possible."
+            f"{rule.label} is too long: {len(text):,} characters, at most {rule.max_length:,} are allowed."
         )
     if rule.required and not text:
         raise ValueError(rule.missing or f"{rule.label} is missing.")

@@ -1,4 +1,4 @@
-"""Names made from what people and generators give: titles, S3 keys and download file names."""
+"""Names derived from input: titles, S3 keys and download file names."""
 
 import re
 import time
@@ -12,7 +12,7 @@ TITLE_LENGTH = 80
 FILE_NAME_LENGTH = 60
 POSTER_NAME = "poster.webp"
 SIDECAR_NAME = "video.json"
-COPY_PREFIX = "playable_"  # no name of an original begins so: those begin with their time
+COPY_PREFIX = "playable_"  # names of originals start with a time, so they never have this prefix
 
 
 def title_from_text(text: str) -> str:
@@ -25,12 +25,12 @@ def title_from_text(text: str) -> str:
 
 
 def object_key(video: Video, url: str) -> str:
-    """``videos/<userId>/<videoId>/<millis>_<filename>.mp4``, the guide's form; safe for any URL."""
+    """``videos/<userId>/<videoId>/<millis>_<filename>.mp4``, as the guide prescribes; safe for any URL."""
     return f"{folder(video)}{time.time_ns() // 1_000_000}_{file_name(url)}"
 
 
 def copy_key(video: Video, extension: str) -> str:
-    """Of a playable copy, another one for each that is made."""
+    """A new key for each playable copy that is made."""
     return f"{folder(video)}{COPY_PREFIX}{time.time_ns() // 1_000_000}.{extension}"
 
 
@@ -39,13 +39,13 @@ def is_copy_key(key: str) -> bool:
 
 
 def file_name(url: str) -> str:
-    """A plain file name from an address, safe for any URL."""
+    """An ASCII file name from a URL, safe for any URL."""
     name = re.sub(r"[^A-Za-z0-9.-]+", "-", _ascii(title_from_url(url))).strip("-.") or "video"
     return f"{name[:FILE_NAME_LENGTH]}.mp4"
 
 
 def folder(video: Video) -> str:
-    """The prefix that all objects of a video share."""
+    """The key prefix of all objects of a video."""
     return folder_path(video.owner_id, video.id)
 
 

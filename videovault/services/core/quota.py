@@ -1,4 +1,4 @@
-"""How much an account may store: what lies there counts, and what is on its way is reserved before it comes."""
+"""The storage quota of an account: stored bytes count, and those of a transfer are reserved before they arrive."""
 
 from sqlmodel import Session, case, col, func, select
 
@@ -9,58 +9,58 @@ from videovault.formatting import format_size
 from videovault.models import Status, User, Video
 from videovault.services.core import lifecycle
 
-# What a stored video takes with its playable copy, and what one in work has reserved.
+# The size of a stored video with its playable copy, or the reservation of one in progress.
 BYTES_STORED = func.coalesce(col(Video.size), 0) + func.coalesce(col(Video.copy_size), 0)
 BYTES_USED = case((col(Video.status) == Status.READY, BYTES_STORED), else_=col(Video.reserved_bytes))
 MAX_VIDEOS = 50_000
 
 
 def limit(user: User) -> int:
-    """The account's quota in bytes; 0: none."""
+    """The account's quota in bytes; 0: unlimited."""
     return settings().default_quota_bytes if user.quota_bytes is None else user.quota_bytes
 
 
-def used(session: Session, user_id: str, *, but: str = "") -> int:
-    """What the user's stored videos take and those in work have reserved, in bytes; ``but`` is not counted."""
-    total = select(func.sum(BYTES_USED)).where(Video.owner_id == user_id, Video.id != but)
+def used(session: Session, user_id: str, *, excluding: str = "") -> int:
+    """Bytes that the user's videos occupy or have reserved, without the video ``excluding``."""
+    total = select(func.sum(BYTES_USED)).where(Video.owner_id == user_id, Video.id != excluding)
     return int(session.exec(total).one() or 0)
 
 
 def remaining(session: Session, user_id: str) -> int | None:
-    """Bytes that may still be stored; None: no limit."""
+    """Bytes that may still be stored; None: unlimited."""
     quota = limit(session.get_one(User, user_id))
     return max(0, quota - used(session, user_id)) if quota else None
 
 
 def check_quota(session: Session, user_id: str) -> None:
-    """Raises QuotaExceeded when the account is full already, or holds as many videos as an account may."""
+    """Raises QuotaExceeded if the account is full or has the maximum number of videos."""
     check_video_count(session, user_id)
     quota = limit(session.get_one(User, user_id))
     taken = used(session, user_id)
     if quota and taken >= quota:
         raise QuotaExceeded(
-            f"The account is full: {format_size(taken)} of {format_size(quota)} are taken. Delete videos to make room."
+            f"The account is full: {format_size(taken)} of {format_size(quota)} are used. Delete videos to make room."
         )
 
 
 def check_video_count(session: Session, user_id: str, *, adding: int = 0) -> None:
-    """Raises QuotaExceeded when the account would have more than ``MOST_VIDEOS`` rows, drafts and failed ones included."""
+    """Raises QuotaExceeded if the account would have more than ``MAX_VIDEOS`` rows, including drafts and failed ones."""
     count = select(func.count()).select_from(Video).where(Video.owner_id == user_id)
     if session.exec(count).one() + adding > MAX_VIDEOS:
-        raise QuotaExceeded(f"The account has {MAX_VIDEOS:,} videos, the most possible. Delete some first.")
+        raise QuotaExceeded(f"The account has {MAX_VIDEOS:,} videos, the maximum. Delete some first.")
 
 
 def reserve(video: Video, wanted: int, *, least: int) -> int:
-    """Set ``wanted`` bytes aside for a video being stored, or what is left if that is at least ``least``.
+    """Reserve ``wanted`` bytes for a transfer, or what is left if that is at least ``least``.
 
-    How many were set aside, those of earlier calls included. Raises QuotaExceeded. Where the video is not the
-    worker's any more nothing is set aside, and its lease tells it so.
+    Returns the reserved bytes, including those of earlier calls. Raises QuotaExceeded. If the worker has lost the
+    video, nothing is reserved; its next heartbeat finds that out.
     """
-    with transaction(essential=True) as session:  # of a transfer that was begun
-        # The owner's row is held meanwhile, so that two transfers never count on the same room.
+    with transaction(essential=True) as session:  # the transfer is in progress
+        # The lock on the owner's row keeps two transfers from reserving the same bytes.
         owner = session.get_one(User, video.owner_id, with_for_update={"key_share": True})
         quota = limit(owner)
-        left = quota - used(session, owner.id, but=video.id) if quota else wanted
+        left = quota - used(session, owner.id, excluding=video.id) if quota else wanted
         if left < least:
             raise _does_not_fit(wanted if wanted == least else None, max(left, 0), quota)
         granted = min(wanted, left)

@@ -1,4 +1,4 @@
-"""How often somebody may try: counted in this process, or in Redis for all processes together."""
+"""Rate limits (throttling) by moving windows, counted in this process or, for all processes together, in Redis."""
 
 import heapq
 import math
@@ -20,20 +20,22 @@ from videovault.errors import InvalidInput, RateLimited
 from videovault.formatting import format_duration
 from videovault.services.core import client_ip, fields
 
-# Rate limits counted in this process, in bounded memory. ``limits.storage.MemoryStorage`` keeps the key of every window that has expired, and walks through all keys after each hit. Keys are made of what strangers send, so its memory and its CPU time grew without bound.
-
 MAX_KEYS = 100_000  # about 40 MB
 FIRST_SWEEP = 1000
 
 
 class BoundedMemoryStorage(MemoryStorage):
-    """Moving windows of at most ``most`` keys; for more, those go first that would have expired first."""
+    """Moving windows of at most ``max_keys`` keys; beyond that, those that would expire first are dropped.
 
-    def __init__(self, most: int = MAX_KEYS) -> None:
+    ``limits.storage.MemoryStorage`` keeps the keys of expired windows and scans all keys after each hit. Keys are
+    derived from what clients send, so its memory and CPU time grow without bound.
+    """
+
+    def __init__(self, max_keys: int = MAX_KEYS) -> None:
         super().__init__()
-        self._most = most
+        self._max_keys = max_keys
         self._lock = threading.Lock()
-        self._sweep_above = min(FIRST_SWEEP, most)
+        self._sweep_above = min(FIRST_SWEEP, max_keys)
 
     def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
         at = time.time()
@@ -55,28 +57,28 @@ class BoundedMemoryStorage(MemoryStorage):
             return super().reset()
 
     def _sweep(self, at: float) -> None:
-        """Drop what has expired; seldom enough that the cost per hit stays constant."""
+        """Drop expired keys; rarely enough that the cost per hit stays constant."""
         held = [(entries[0].expiry, key) for key, entries in self.events.items() if entries[0].expiry > at]
-        if len(held) > self._most:
-            held = heapq.nlargest(self._most * 9 // 10, held)
+        if len(held) > self._max_keys:
+            held = heapq.nlargest(self._max_keys * 9 // 10, held)
         self.events = {key: self.events[key] for _, key in held}
-        self._sweep_above = min(self._most, max(FIRST_SWEEP, 2 * len(held)))
+        self._sweep_above = min(self._max_keys, max(FIRST_SWEEP, 2 * len(held)))
 
 
 Windows = Sequence[RateLimitItem]
 Limit = tuple[Windows, str, str]  # the arguments of ``check``
 Question = Callable[[MovingWindowRateLimiter, Windows, tuple[str, str]], int]
 
-# The wait grows with each window that is full: a minute, five, a quarter of an hour.
+# The wait grows with each full window: one minute, five, fifteen.
 PASSWORD_ATTEMPTS = parse_many("5/minute; 8/5 minutes; 10/15 minutes")  # of one password from one address
-# Others could keep somebody out with it, so it is wide, and only takes many addresses at once.
+# An attacker could lock a user out with this limit, so it is high and only reached from many addresses at once.
 ACCOUNT_ATTEMPTS = parse_many("100/5 minutes")
-ADDRESS_LOGINS = parse_many("100/5 minutes")  # an office may come by one address
+ADDRESS_LOGINS = parse_many("100/5 minutes")  # an office may share one address
 REGISTRATIONS = parse_many("30/hour")  # from one address
-RESET_EMAILS = parse_many("3/15 minutes; 10/day")  # to one e-mail address, whether it has an account or not
-ADDRESS_RESET_EMAILS = parse_many("30/hour")  # asked for from one address
+RESET_EMAILS = parse_many("3/15 minutes; 10/day")  # to one e-mail address, whether or not it has an account
+ADDRESS_RESET_EMAILS = parse_many("30/hour")  # requested from one address
 RESETS = parse_many("30/hour")  # from one address: each costs the hashing of a password
-SCRIPTS = parse_many("30/minute; 300/hour")  # of one account, as the next two
+SCRIPTS = parse_many("30/minute; 300/hour")  # of one account, like the next
 GENERATIONS = parse_many("30/minute; 300/hour")
 TEST_ORDERS = parse_many("6/10 minutes; 30/day")  # of all admins together: each may cost a render
 STORES = parse_many("120/minute; 2000/hour")
@@ -86,28 +88,28 @@ WRONG_KEYS = parse_many("20/hour")  # of share links, from one address
 # Unauthenticated callbacks that are recorded, from one address and from all together.
 CALLBACKS = parse_many("10/minute; 100/hour")
 ALL_CALLBACKS = parse_many("600/minute")
-# How long an address that signed in to an account keeps its own allowance, and for how many addresses that holds.
+# How long an address that signed in to an account keeps its own limit, and the number of such addresses.
 KNOWN = parse_many("1/30 days")
 KNOWN_ADDRESSES = parse_many("20/30 days")
 
-REDIS_SECONDS = 2.0  # then this process counts by itself
+REDIS_SECONDS = 2.0  # afterwards this process counts by itself
 log = logs.get(__name__)
 
 
 def check(windows: Windows, purpose: str, who: str) -> None:
-    """Count one attempt of ``who``. Raises RateLimited, with the seconds to wait, when it is one too many."""
+    """Count one attempt of ``who``. Raises RateLimited, with the seconds to wait, beyond the limit."""
     if settings().rate_limits == "on":
         _refuse(limiter().take(windows, purpose, who))
 
 
 def check_without_counting(windows: Windows, purpose: str, who: str) -> None:
-    """As ``check``, without counting: for attempts of which only the wrong ones count, by ``check`` afterwards."""
+    """As ``check`` without counting: where only failed attempts count, by a ``check`` afterwards."""
     if settings().rate_limits == "on":
         _refuse(limiter().wait(windows, purpose, who))
 
 
 def check_address(windows: Windows, purpose: str, address: str) -> None:
-    """As ``check`` for an address, and for the IPv6 /56 and /48 around it with their larger allowances."""
+    """As ``check`` for an address, and for its IPv6 /56 and /48 with their higher limits."""
     _check_all(_levels(windows, purpose, address))
 
 
@@ -129,13 +131,13 @@ def count_unauthenticated_callback(address: str) -> bool:
 
 @contextmanager
 def login(email: str, address: str, device: str = "") -> Iterator[None]:
-    """Let one attempt to sign in through; wrong ones soon have to wait. Raises RateLimited.
+    """Guard one sign-in attempt; failed ones are throttled. Raises RateLimited.
 
-    The address counts for an account that does not exist, too, so that limits do not tell who is here. A browser
-    whose cookie ``device`` shows that it signed in to this account before has its own allowance (OWASP, device
-    cookies). An address that did is not held to the limit of the account, which other addresses can exhaust.
+    Attempts count for unknown accounts too, so that limits do not reveal which accounts exist. A browser whose cookie
+    ``device`` proves an earlier sign-in to this account has its own limit (OWASP, device cookies). An address with an
+    earlier sign-in is exempt from the account's limit, which other addresses can exhaust.
     """
-    security.hashing.check_capacity()  # what is refused for that is no guess
+    security.hashing.check_capacity()  # a call refused for lack of capacity is not an attempt
     account = _account(email)
     nonce = security.device_nonce(device, account)
     if nonce:
@@ -152,9 +154,9 @@ def login(email: str, address: str, device: str = "") -> Iterator[None]:
 
 @contextmanager
 def confirmation(user_id: str) -> Iterator[None]:
-    """Let through one try of the password that whoever is signed in is asked for once more. Raises RateLimited.
+    """Guard one confirmation of the password by a signed-in user. Raises RateLimited.
 
-    Whoever took over a session must not find out the password that goes with it.
+    A stolen session must not be enough to guess the account's password.
     """
     security.hashing.check_capacity()
     with _guess([(PASSWORD_ATTEMPTS, "confirmation", user_id)]):
@@ -162,9 +164,9 @@ def confirmation(user_id: str) -> Iterator[None]:
 
 
 def check_reset_email(email: str, address: str, device: str = "") -> None:
-    """Count one letter that somebody at ``address`` wants sent to ``email``. Raises RateLimited.
+    """Count one password-reset e-mail to ``email``, requested from ``address``. Raises RateLimited.
 
-    Browsers and addresses that signed in to the account before have their own allowance, as in ``login``.
+    Browsers and addresses with an earlier sign-in to the account have their own limit, as in ``login``.
     """
     account = _account(email)
     nonce = security.device_nonce(device, account)
@@ -179,7 +181,7 @@ def check_reset_email(email: str, address: str, device: str = "") -> None:
 
 
 class Limiter:
-    """Moving windows over one storage; while that cannot be reached, over the memory of this process."""
+    """Moving windows in a shared storage, or in this process's memory while that cannot be reached."""
 
     def __init__(self, storage: Storage) -> None:
         self._shared = MovingWindowRateLimiter(storage)
@@ -194,7 +196,7 @@ class Limiter:
         return self._asked(_wait, windows, (purpose, security.token_hash(who)))
 
     def forget(self, windows: Windows, purpose: str, who: str) -> None:
-        """Start anew for ``who``."""
+        """Reset the counts of ``who``."""
         for window in windows:
             for strategy in (self._shared, self._own):
                 try:
@@ -203,7 +205,7 @@ class Limiter:
                     log.exception("limits cannot be shared, this process counts by itself")
 
     def _asked(self, question: Question, windows: Windows, name: tuple[str, str]) -> int:
-        """``name`` holds a hash: no addresses of people in a shared storage."""
+        """``name`` contains a hash, so that no e-mail or IP address is kept in a shared storage."""
         try:
             return question(self._shared, windows, name)
         except StorageError:
@@ -224,7 +226,7 @@ def _redis(url: str) -> Storage:
 
 
 def _take(strategy: MovingWindowRateLimiter, windows: Windows, name: tuple[str, str]) -> int:
-    """All windows are asked before any is counted in, so that refused attempts do not prolong the wait."""
+    """All windows are tested before any is counted, so that refused attempts do not prolong the wait."""
     seconds = _wait(strategy, windows, name)
     if seconds:
         return seconds
@@ -242,7 +244,7 @@ def _longest(strategy: MovingWindowRateLimiter, full: Windows, name: tuple[str, 
 
 @contextmanager
 def _guess(counts: Sequence[Limit]) -> Iterator[None]:
-    """One attempt that is counted unless it succeeds; success clears the counts."""
+    """One attempt, counted unless it succeeds; success clears the counts."""
     _check_all(counts)
     yield
     if settings().rate_limits == "on":
@@ -251,7 +253,7 @@ def _guess(counts: Sequence[Limit]) -> Iterator[None]:
 
 
 def _check_all(counts: Sequence[Limit]) -> None:
-    """All are asked before any is counted, so that a refused attempt counts nowhere. Raises RateLimited."""
+    """All limits are tested before any is counted, so that a refused attempt counts nowhere. Raises RateLimited."""
     for count in counts:
         check_without_counting(*count)
     for count in counts:
@@ -270,12 +272,12 @@ def _levels(windows: Windows, purpose: str, address: str, account: str = "") -> 
 
 
 def _is_known(account: str, address: str) -> bool:
-    """Whether the account was signed in to from this address lately."""
+    """Whether this address has recently signed in to the account."""
     return settings().rate_limits == "on" and limiter().wait(KNOWN, "known", f"{account} {address}") > 0
 
 
 def _remember(account: str, address: str) -> None:
-    """Note that the account was signed in to from this address."""
+    """Note a sign-in to the account from this address."""
     if settings().rate_limits == "off":
         return
     if not _is_known(account, address) and limiter().take(KNOWN_ADDRESSES, "known-addresses", account):
@@ -285,7 +287,7 @@ def _remember(account: str, address: str) -> None:
 
 
 def _account(email: str) -> str:
-    """The address as accounts are found by it, so that no other spelling is a way round."""
+    """The normalised address, so that another spelling does not bypass the limit."""
     try:
         return fields.normalize_email(email)
     except InvalidInput:
@@ -295,6 +297,6 @@ def _account(email: str) -> str:
 def _refuse(seconds: int) -> None:
     if seconds:
         raise RateLimited(
-            f"That was tried too often. Please try again in {format_duration(60 * math.ceil(seconds / 60))}.",
+            f"Too many attempts. Try again in {format_duration(60 * math.ceil(seconds / 60))}.",
             seconds,
         )

@@ -1,4 +1,4 @@
-"""Keeps what was learned of a store in the database, for all processes and the next start."""
+"""Stores the detected capabilities of an S3 store in the database, for all processes and later starts."""
 
 import hashlib
 from pathlib import Path
@@ -16,7 +16,7 @@ log = logs.get(__name__)
 
 
 class DatabaseCapabilities:
-    """A database that is away costs no call to the store: what is not kept is learned again."""
+    """Without a database every call still works: capabilities are then detected again."""
 
     def load(self, store: str) -> Facts:
         if not _has_database():
@@ -25,7 +25,7 @@ class DatabaseCapabilities:
             with reading() as session:
                 row = session.get(StoreCapabilities, _id(store))
         except SQLAlchemyError as error:
-            log.info("what is known of the store was not read", reason=type(error).__name__)
+            log.info("store capabilities not read", reason=type(error).__name__)
             return {}
         return store_capabilities.from_json(row.facts) if row else {}
 
@@ -39,7 +39,7 @@ class DatabaseCapabilities:
 
 
 def _has_database() -> bool:
-    """A look would make the file of a SQLite database that nothing has been kept in yet."""
+    """Opening a SQLite database that does not exist yet would create its file."""
     url = engine().url
     return url.get_backend_name() != "sqlite" or Path(url.database or "").exists()
 

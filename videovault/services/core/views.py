@@ -1,4 +1,4 @@
-"""The frozen shapes that may leave the services: for pages and API alike, with nothing secret in them."""
+"""Frozen views, the only data that leaves the services, for pages and API alike. They contain no secrets."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Literal
@@ -22,20 +22,20 @@ PUBLIC_STATUS: dict[str, PublicStatus] = {
 }
 Retry = Literal["transfer", "generation", "copy"]
 UNREADABLE_ANSWER = (
-    "Your generator answered something that VideoVault could not read. The video is still awaited; an admin can see the "
-    "answer on the System page."
+    "VideoVault could not read your generator's answer. It keeps waiting for the video; an admin can see the answer on "
+    "the System page."
 )
-WAITING_FOR_FILE = "The generator has named the video's address, which does not give it yet. It is fetched again for ten minutes."
+WAITING_FOR_FILE = "The generator's URL does not serve the video yet. VideoVault tries again for ten minutes."
 PROCESSING = (Status.GENERATING, Status.QUEUED, Status.STORING)
 
 
 def is_generated(video: Video) -> bool:
-    """Whether a generator makes it, so that it can be ordered again; others are stored from a link."""
+    """Whether a generator renders it, so that it can be ordered again; others were imported from a link."""
     return video.requested_at is not None or bool(video.hook)
 
 
 def available_retries(video: Video) -> tuple[Retry, ...]:
-    """The ways to try a video again, the first one costing least; none unless it or its playable copy has failed."""
+    """The possible retries, cheapest first; none unless the video or its playable copy has failed."""
     if video.status == Status.READY:
         is_missing = video.copy_state == CopyState.FAILED and settings().playable_copies == "on"
         return ("copy",) if is_missing else ()
@@ -49,7 +49,7 @@ def available_retries(video: Video) -> tuple[Retry, ...]:
 
 
 def default_retry(video: Video) -> Retry | None:
-    """What trying again does for a video unless something else is asked for; None where there is no way."""
+    """The retry that is used unless another one is requested; None if there is none."""
     return next(iter(available_retries(video)), None)
 
 
@@ -90,7 +90,7 @@ class UserView(View):
 
 
 class SignedIn(View):
-    """A fresh session; the token is shown this once."""
+    """A new session; the token is shown only this once."""
 
     user: UserView
     token: str
@@ -98,7 +98,7 @@ class SignedIn(View):
 
 
 class GuideMetadata(View):
-    """What the guide's answers tell, and a little more."""
+    """The metadata of the guide's answers, and a few fields more."""
 
     duration: float | None = None
     size: int | None = None
@@ -109,10 +109,10 @@ class GuideMetadata(View):
 
 
 class Measured(View):
-    """What is known of a stored video by looking into it, None where it is not; codecs by FFmpeg's names.
+    """Properties measured from the stored file, None if unknown; codecs by FFmpeg's names.
 
-    ``rotation`` in degrees counter-clockwise, to show it upright; ``frame_rate`` in frames a second; ``video_level`` as
-    the codec counts: 42 is H.264's 4.2. ``playback`` says whether browsers play it.
+    ``rotation`` in degrees counter-clockwise, to show it upright; ``frame_rate`` in frames per second; ``video_level``
+    in the codec's units: 42 is H.264's 4.2. ``playback``: whether browsers play it.
     """
 
     video_codec: str | None = None
@@ -137,11 +137,10 @@ class Metadata(Measured, GuideMetadata):
 
 
 class Progress(View):
-    """How far the work is; bytes and seconds, ``percent`` only while storing a video of known size.
+    """Progress in bytes and seconds; ``percent`` only while storing a video of known size.
 
-    ``note`` is a sentence for the owner where the generator or its file is awaited longer than usual, ``problem`` one
-    where the generator was not understood.
-    ``waits_for_file``: the generator has named the file's address, which does not give it yet.
+    ``note`` is a message for the owner if the generator or its file takes longer than usual, ``problem`` one if the
+    generator's answer could not be read. ``waits_for_file``: the generator's URL does not serve the file yet.
     """
 
     stage: Literal["generating", "queued", "storing"]
@@ -182,7 +181,7 @@ class Failure(View):
 
 
 class CopyView(View):
-    """The copy of a video that most browsers cannot play; ``size`` in bytes, ``error`` is why there is none."""
+    """The playable copy of a video that most browsers cannot play; ``size`` in bytes, ``error`` if making it failed."""
 
     state: CopyState
     format: str | None = None
@@ -191,7 +190,7 @@ class CopyView(View):
 
     @classmethod
     def of(cls, video: Video) -> "CopyView | None":
-        """None where none is needed, or wanted."""
+        """None if no copy is needed or wanted."""
         is_wanted = settings().playable_copies == "on" or video.copy_state in (
             CopyState.READY,
             CopyState.FAILED,
@@ -208,10 +207,10 @@ class CopyView(View):
 
 
 class VideoView(View):
-    """A video as its owner sees it in the gallery; the links are there once it is ready.
+    """A video as its owner sees it in the gallery; it has links once it is ready.
 
-    ``retry`` is what trying a failed one again does: fetch it from its address again, or have it generated again,
-    which the generator may charge for; of a ready one, make the playable copy that failed. ``retries`` are all ways that can be asked for, in this order.
+    ``retry`` is the default retry: fetch a failed video from its URL again, or have it rendered again, which may cost
+    a credit; for a ready one, make the playable copy that failed. ``retries`` are all possible ones, in order.
     """
 
     video_id: str
@@ -227,10 +226,8 @@ class VideoView(View):
     retry: Retry | None = None
     retries: tuple[Retry, ...] | None = None
     playable_copy: CopyView | None = None
-    has_poster: bool = Field(
-        default=False, exclude=True
-    )  # for pages, which have an address for it without a link
-    has_topic: bool = Field(default=False, exclude=True)  # so that a page can offer another one like it
+    has_poster: bool = Field(default=False, exclude=True)  # for pages, which load it from our own URL
+    has_topic: bool = Field(default=False, exclude=True)  # for pages, which can offer a similar video
 
     @classmethod
     def of(
@@ -258,14 +255,14 @@ class VideoView(View):
 
 
 class SourceView(View):
-    """Where a failed video was fetched from; it may carry a secret, so it is for its owner and admins only."""
+    """The URL of a failed video. It may contain a secret, so it is for the owner and admins only."""
 
     video_id: str
     video_url: str = Field(repr=False)
 
 
 class ScriptView(Brief, View):
-    """A draft or a video's script, as the generation modal edits it."""
+    """The script of a draft or video, as the create dialog edits it."""
 
     video_id: str
 
@@ -275,19 +272,19 @@ class ScriptView(Brief, View):
 
 
 class GalleryView(View):
-    """One page of videos; the counts are over everything the user has, the total leaves out drafts."""
+    """One page of videos; the counts cover all of the user's videos, the total excludes drafts."""
 
     videos: list[VideoView]
     total_count: int
     ready_count: int
     processing_count: int
     failed_count: int
-    draft_count: int = Field(default=0, exclude=True)  # for pages: the guide's answer has no place for it
+    draft_count: int = Field(default=0, exclude=True)  # for pages: it is not part of the guide's answer
     next_cursor: str | None = None
 
 
 class StoredView(View):
-    """The owner's answer to storing a link: with the video's key, so never part of a list."""
+    """The answer to an import from a link. It contains the video's secret key, so it is never part of a list."""
 
     video_id: str
     title: str
@@ -323,7 +320,7 @@ class AdminVideoView(View):
 
 
 class NoticeView(View):
-    """A video that has just become ready or failed; ``number`` is this event's own, ``reason`` why it failed."""
+    """A video that has just become ready or failed; ``number`` is the event's id, ``reason`` why it failed."""
 
     number: int
     at: Timestamp
@@ -344,7 +341,7 @@ class NoticeView(View):
 
 
 class DeletionResult(View):
-    """What became of one of several videos that were to be deleted; ``note`` says what stays of a deleted one."""
+    """The result for one of several videos to delete; ``note`` tells what a versioned bucket keeps of it."""
 
     video_id: str
     deleted: bool

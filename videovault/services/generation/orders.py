@@ -36,6 +36,16 @@ BUSY_RETRY_SECONDS = (5.0, 60.0, 600.0)
 BUSY_NOTE = "The generator is busy and has not begun. The order is sent again automatically."
 ORDERED_ONCE = "The video was ordered once and may be rendering, so we wait for the generator's report."
 
+# Columns of an earlier attempt or URL that a new one sets to NULL.
+CLEARED_BY_ORDER = (
+    *("requested_at", "estimated_minutes", "deadline_at", "next_ask_at", "bytes_total"),
+    *("source_url", "delivered_url", "status_url", "expected_url"),
+    *("generator_note", "error_code", "error_message"),
+)
+CLEARED_BY_URL = (
+    *("deadline_at", "next_ask_at", "expected_url", "upload_id", "upload_source"),
+    *("generator_note", "error_code", "error_message"),
+)
 Keep = Callable[[Video, Iterator[bytes], int | None], object]
 """Stores a video that is the response to its own order: its chunks, and their total size in bytes if known.
 
@@ -167,19 +177,8 @@ def replace_url(session: Session, video: Video, url: str) -> bool:
 
 
 def _url_columns(video: Video, url: str) -> dict[str, Any]:
-    return {
-        "source_url": url,
-        "delivered_url": url,
-        "generator_note": None,
-        "s3_key": object_key(video, url),
-        "upload_id": None,
-        "upload_source": None,
-        "deadline_at": None,
-        "next_ask_at": None,
-        "expected_url": None,
-        "error_code": None,
-        "error_message": None,
-    }
+    cleared: dict[str, Any] = dict.fromkeys(CLEARED_BY_URL)
+    return {**cleared, "source_url": url, "delivered_url": url, "s3_key": object_key(video, url)}
 
 
 def order_of(video: Video) -> Order:
@@ -240,20 +239,9 @@ def _start(session: Session, video: Video, caller: Caller, **script: Any) -> boo
         actor_id=caller.user_id,
         why="requested",
         attempt=video.attempt + 1,
-        requested_at=None,
-        estimated_minutes=None,
-        source_url=None,
-        delivered_url=None,
-        generator_note=None,
-        status_url=None,
-        expected_url=None,
-        next_ask_at=None,
         asks=0,
         bytes_done=0,
-        bytes_total=None,
-        deadline_at=None,
-        error_code=None,
-        error_message=None,
+        **dict.fromkeys(CLEARED_BY_ORDER),
         **lifecycle.script_changes(video, script),
     )
     if is_started:

@@ -1,7 +1,7 @@
-"""Whether the keys that are set open what the database holds, before anything is served or sealed by another one.
+"""Secret keys: check at start that the configured ones open the database, replace lost ones, and reseal rows.
 
-A canary is a known text sealed by a key. There is one for each key that seals rows, so that a start without any one
-of these keys is refused: the current one gets its canary at its first start, and ``reseal`` removes the others.
+A canary is a known text sealed with a key. Each key that seals rows has one, so that a start without any of these
+keys is refused. The current key gets its canary at its first start, and ``reseal`` deletes the others.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,48 +22,48 @@ CANARY = {"owner_id": "installation", "video_id": "canary"}
 BATCH = 500
 REMEDY = """Nothing was changed. Do one of these, then start again:
   - Restore {file} from a backup, or set SECRET_KEY to the key that was used before.
-  - If SECRET_KEY was changed on purpose: put the earlier key into SECRET_KEY_OLD{unusable}.
+  - If SECRET_KEY was changed on purpose: put the previous key into SECRET_KEY_OLD{unusable}.
   - If that key is lost: `python -m videovault reconcile --rekey` gives the videos new secret keys. Their share links \
 stop working; the videos themselves are kept."""
 
 
 @dataclass
 class Rekeyed:
-    """How many videos got a new secret key, and how many kept theirs because it opens."""
+    """The number of videos with a new secret key, and of those whose key opens."""
 
     replaced: int = 0
     kept: int = 0
 
 
 def verify_keys() -> None:
-    """Make sure that every key that sealed rows is set, and note the current one.
+    """Check that every key that sealed rows is configured, and add a canary for the current one.
 
-    Raises ConfigurationError with what to do when one is missing.
+    Raises ConfigurationError with instructions when one is missing.
     """
     with reading() as session:
         canaries = session.exec(select(KeyCanary)).all()
         is_used = bool(canaries) or session.exec(select(Video.id).limit(1)).first() is not None
-        if is_used and _is_missing():
+        if is_used and _is_key_missing():
             raise ConfigurationError(
-                f"There is no secret key, but this database was used with one: {_file()} is missing, and SECRET_KEY is "
+                f"There is no secret key, but this database was used with one: {_key_file()} is missing, and SECRET_KEY is "
                 f"not set.\n{_remedy()}"
             )
     if any(is_guessable(old) for old in settings().sealing_keys[1:]):
         raise ConfigurationError(
-            "SECRET_KEY_OLD holds a key that is easy to guess, and anyone who guesses it can forge links and reports. "
+            "SECRET_KEY_OLD holds a key that is easy to guess, and anyone who does so can forge links and reports. "
             "Run `python -m videovault reseal`, then remove that key from SECRET_KEY_OLD."
         )
     if any(_is_current(canary) for canary in canaries) and all(_opens(canary) for canary in canaries):
         return
     with transaction() as session:
         advisory_lock(session, "keys")
-        _note_current(session)
+        _add_current_canary(session)
 
 
 def rekey() -> Rekeyed:
-    """Give a new secret key to each video whose key no set SECRET_KEY opens; its share links stop working.
+    """Give a new secret key to each video whose key cannot be opened, which ends its share links.
 
-    Its object in S3 keeps the tag made of the lost key until ``reconcile --repair`` tags it again.
+    Its object in S3 keeps the old tag until ``reconcile --repair`` tags it again.
     """
     done = Rekeyed()
     for page in _pages():
@@ -95,36 +95,36 @@ def count_unopenable() -> Rekeyed:
 
 
 def delete_old_canaries() -> None:
-    """Forget the keys that seal no row any more: all but the current one."""
+    """Delete the canaries of all but the current key, once it seals every row."""
     with transaction() as session:
         advisory_lock(session, "keys")
         for canary in session.exec(select(KeyCanary)):
             if not _is_current(canary):
                 session.delete(canary)
         session.flush()
-        _note_current(session)
+        _add_current_canary(session)
 
 
-def _note_current(session: Session) -> None:
-    """Add the current key's canary, if the others open."""
+def _add_current_canary(session: Session) -> None:
+    """Add the current key's canary if the others open."""
     canaries = session.exec(select(KeyCanary)).all()
     if not all(_opens(canary) for canary in canaries):
         raise ConfigurationError(
-            f"The secret key is another one than the key that this database was used with.\n{_remedy()}"
+            f"The secret key is not the one that this database was used with.\n{_remedy()}"
         )
-    if not canaries:  # a database of a version without canaries: its videos tell
+    if not canaries:  # a database of a version without canaries: check its videos
         found = count_unopenable()
         if found.replaced:
             total = found.replaced + found.kept
             raise ConfigurationError(
                 f"The secret key does not open the secret keys of {found.replaced:,} of {total:,} videos: they were "
-                f"sealed by another one.\n{_remedy()}"
+                f"sealed with another one.\n{_remedy()}"
             )
     if not any(_is_current(canary) for canary in canaries):
         session.add(KeyCanary(sealed=security.seal("canary", **CANARY)))
 
 
-def _is_missing() -> bool:
+def _is_key_missing() -> bool:
     chosen = settings()
     file = chosen.data_dir / installation.FILE_NAME
     return not chosen.secret_key.get_secret_value() and not file.exists()
@@ -154,44 +154,41 @@ def _pages() -> Iterator[list[str]]:
         last = found[-1]
 
 
-def _file() -> str:
+def _key_file() -> str:
     return str(settings().data_dir / installation.FILE_NAME)
 
 
 def _remedy() -> str:
-    unusable = (
-        " (what is set there now does not open it)" if settings().secret_key_old.get_secret_value() else ""
-    )
-    return REMEDY.format(file=_file(), unusable=unusable)
+    unusable = " (the present value does not open it)" if settings().secret_key_old.get_secret_value() else ""
+    return REMEDY.format(file=_key_file(), unusable=unusable)
 
 
-# A new SECRET_KEY: what earlier ones sealed is sealed anew, when it is next changed or all at once.
+# After a change of SECRET_KEY, rows are resealed when they are next changed, or all at once.
 
 
 @dataclass
 class Resealed:
-    """How many were sealed anew, were so already, and cannot be opened by any key that is set."""
+    """The numbers of resealed rows, of rows sealed with the current key, and of rows that no configured key opens."""
 
-    anew: int = 0
+    resealed: int = 0
     current: int = 0
     unopened: int = 0
 
 
 def reseal_videos() -> Resealed:
-    """Seal all videos' keys anew; safe while everything runs, and as often as wanted."""
-    done, last = Resealed(), ""
-    while page := _page(last):
+    """Reseal the keys of all videos. Idempotent, and safe while everything runs."""
+    done = Resealed()
+    for page in _pages():
         with transaction() as session:
             for video_id in page:
                 video = session.get(Video, video_id)
                 if video is not None:
-                    _count(done, _video_opens(video), reseal_key(session, video))
-        last = page[-1]
+                    _count(done, _opens_video(video), reseal_key(session, video))
     return done
 
 
 def reseal_idempotency_keys() -> Resealed:
-    """The same for the answers that are kept for idempotency keys."""
+    """Reseal the responses that are stored for idempotency keys."""
     done = Resealed()
     with transaction() as session:
         kept = select(IdempotencyKey).where(col(IdempotencyKey.sealed_answer).is_not(None))
@@ -206,24 +203,14 @@ def reseal_idempotency_keys() -> Resealed:
 
 RESEALERS: dict[str, Callable[[], Resealed]] = {
     "secret keys of videos": reseal_videos,
-    "kept answers": reseal_idempotency_keys,
+    "stored responses": reseal_idempotency_keys,
 }
 
 
-def _page(after: str) -> list[str]:
-    page = select(Video.id).where(col(Video.id) > after).order_by(col(Video.id)).limit(BATCH)
-    with reading() as session:
-        return list(session.exec(page))
-
-
-def _video_opens(video: Video) -> bool:
-    return security.unseal(video.sealed_key, owner_id=video.owner_id, video_id=video.id) is not None
-
-
-def _count(done: Resealed, opens: bool, anew: bool) -> None:
+def _count(done: Resealed, opens: bool, resealed: bool) -> None:
     if not opens:
         done.unopened += 1
-    elif anew:
-        done.anew += 1
+    elif resealed:
+        done.resealed += 1
     else:
         done.current += 1

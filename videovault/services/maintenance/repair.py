@@ -1,4 +1,4 @@
-"""What is done again and again so that nothing stays for ever; one part that fails does not keep the others."""
+"""The periodic tasks that recover from crashes and delete expired rows. A failed step does not stop the others."""
 
 from collections.abc import Callable
 
@@ -21,17 +21,17 @@ log = logs.get(__name__)
 
 
 def run_all(*steps: Step) -> None:
-    """Take every step, whatever becomes of the others; the log tells of those that failed."""
+    """Run every step, and log those that fail."""
     for step in steps:
         try:
             step()
         except VideoVaultError as error:
-            log.warning("upkeep waits", step=_name(step), reason=error.public_message)
-        except Exception:  # it comes round again, and the other steps must not wait for it
-            log.exception("upkeep failed", step=_name(step))
+            log.warning("maintenance step postponed", step=_name(step), reason=error.public_message)
+        except Exception:  # the step runs again later, and must not stop the others
+            log.exception("maintenance step failed", step=_name(step))
 
 
-# Whatever is kept for a time only has its function here, which deletes what is older.
+# Each kind of row or object with a limited lifetime has a function here that deletes the expired ones.
 PURGES: tuple[Step, ...] = (
     sessions.purge,
     invitations.purge,
@@ -47,14 +47,14 @@ PURGES: tuple[Step, ...] = (
 
 
 def repair(*, enqueue: Enqueue) -> None:
-    """The answer to every crash: go on with what a dead worker left, fail what is overdue, finish deletions.
+    """Recover from crashes: requeue videos of dead workers, fail overdue generations, finish deletions.
 
-    Safe to run at any time, on several machines at once: each change is conditional. What needs only the
-    database comes first, since S3 may keep the rest waiting.
+    Safe to run at any time and on several machines at once, since each change is conditional. Steps that only need
+    the database come first, since S3 may delay the rest.
     """
 
-    def hand_out() -> None:
-        db.check_database_disk_space()  # no worker could claim one
+    def enqueue_stranded() -> None:
+        db.check_database_disk_space()  # without it, no worker could claim a video
         for video_id in scheduler.stranded():
             enqueue(video_id)
 
@@ -62,7 +62,7 @@ def repair(*, enqueue: Enqueue) -> None:
         scheduler.requeue_expired,
         response_video.release_expired,
         orders.fail_overdue,
-        hand_out,
+        enqueue_stranded,
         videos_deletion.finish_pending,
         accounts_deletion.finish_closing,
         cleanup.clean_up_failed,
@@ -71,7 +71,7 @@ def repair(*, enqueue: Enqueue) -> None:
 
 
 def clean_up() -> None:
-    """What ``repair`` need not look for every few seconds: strays in S3, and what was to be kept for a time only; and room."""
+    """Less urgent than ``repair``: expired rows, the disk reserve, and orphaned uploads in S3."""
     run_all(*PURGES, db.refill_disk_reserve, cleanup.abort_orphaned_uploads)
 
 

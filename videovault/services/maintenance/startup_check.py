@@ -1,4 +1,4 @@
-"""A database without accounts beside stored videos, or the reverse, is a part that was lost, not a new installation."""
+"""Refuse to start if the database or the stored videos were lost: if one is empty, but the other is not."""
 
 from sqlmodel import col, func, select
 
@@ -11,36 +11,36 @@ from videovault.models import Status, User, Video
 from videovault.services.admin.health import SharedRun
 
 PREFIX = "videos/"
-# A store that does not answer in time is not waited for: its own health check reports it.
-PATIENCE_SECONDS = 3.0
-NEW = "python -m videovault run --new"
+# An unavailable store does not block the start; its health check reports it.
+TIMEOUT_SECONDS = 3.0
+NEW_COMMAND = "python -m videovault run --new"
 
 log = logs.get(__name__)
 
 
 def check_data_is_complete() -> None:
-    """Raises ConfigurationError with what to do when one of database and store is empty and the other is not.
+    """Raises ConfigurationError with instructions when only one of database and store is empty.
 
-    A store that cannot be reached raises nothing. Looks at one object where all is well.
+    An unavailable store is ignored. Reads one object in the normal case.
     """
     with reading() as session:
         has_accounts = session.exec(select(User.id).limit(1)).first() is not None
         is_stored = Video.status == Status.READY
-        stored = session.exec(select(func.count()).select_from(Video).where(is_stored)).one()
+        video_count = session.exec(select(func.count()).select_from(Video).where(is_stored)).one()
         newest = select(Video.s3_key).where(is_stored).order_by(col(Video.created_at).desc()).limit(1)
         key = session.exec(newest).first()
     if not has_accounts and _holds_videos() is True:
         raise ConfigurationError(
             f"The database has no accounts, but {_place()} holds videos. If the database was lost, restore it from a "
-            "backup, or make its rows from the stored videos: `python -m videovault reconcile --rebuild`, then "
-            "`python -m videovault create-admin`. If this is a new installation beside those videos, whose first "
-            f"visitor becomes its admin: `{NEW}`."
+            "backup, or rebuild its rows from the stored videos: `python -m videovault reconcile --rebuild`, then "
+            "`python -m videovault create-admin`. For a new installation beside those videos, whose first "
+            f"visitor becomes its admin: `{NEW_COMMAND}`."
         )
-    if stored and _holds_videos(key) is False:
+    if video_count and _holds_videos(key) is False:
         raise ConfigurationError(
-            f"The database lists {stored:,} stored videos, but {_place()} holds none. Check AWS_S3_BUCKET_NAME, "
+            f"The database lists {video_count:,} stored videos, but {_place()} holds none. Check AWS_S3_BUCKET_NAME, "
             f"AWS_ENDPOINT_URL_S3 and DATA_DIR, or restore the stored videos from a backup. To start without them: "
-            f"`{NEW}`."
+            f"`{NEW_COMMAND}`."
         )
 
 
@@ -52,15 +52,15 @@ def _place() -> str:
 
 
 def _holds_videos(key: str | None = None) -> bool | None:
-    """Whether the object ``key``, or any video, is there; None when the store does not tell."""
-    if settings().uses_embedded_s3:  # which does not run yet: its objects are files
+    """Whether the object ``key`` or any video exists; None if the store does not answer."""
+    if settings().uses_embedded_s3:  # it does not run yet, but its objects are files
         bucket = settings().data_dir / "s3" / EMBEDDED_BUCKET
         return bool(key and (bucket / key).is_file()) or any(
             path.is_file() for path in (bucket / PREFIX).rglob("*")
         )
-    outcome = SharedRun[bool]("store").ask(lambda: _bucket_holds_videos(key))
+    outcome = SharedRun[bool]("store").start(lambda: _bucket_holds_videos(key))
     try:
-        return outcome.result(PATIENCE_SECONDS)
+        return outcome.result(TIMEOUT_SECONDS)
     except (StorageError, TimeoutError) as error:
         log.warning(
             "the bucket could not be compared with the database", reason=str(error) or "no answer in time"

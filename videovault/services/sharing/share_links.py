@@ -1,4 +1,4 @@
-"""What an owner does with a video's share link: look at it, limit it, close it, or kill it with a new key."""
+"""The owner's side of a share link: show it, limit it, close it, or revoke it with a new secret key."""
 
 from datetime import timedelta
 from urllib.parse import urlencode
@@ -18,11 +18,14 @@ from videovault.services.core.views import CopyView, Measured, Timestamp, View
 from videovault.services.videos import integrity
 from videovault.services.videos.integrity import TagStatus
 
-# What owners see of a share link, and visitors of a shared video.
+MAX_DAYS = 3650
+MAX_VIEWS = 1_000_000
+SHARED, UNSHARED = "shared", "unshared"
+log = logs.get(__name__)
 
 
 class KeyView(View):
-    """The video's secret key and the link that is made of it; for its owner only, and never part of a list."""
+    """The video's secret key and the share link with it; for its owner only, and never part of a list."""
 
     video_id: str
     secret_key: str
@@ -34,7 +37,7 @@ class KeyView(View):
 
 
 class ShareView(View):
-    """The link and how it stands: ``views`` are those since the link or its limits were last changed."""
+    """A share link and its state; ``views`` are those since the link or its limits last changed."""
 
     video_id: str
     title: str
@@ -58,7 +61,7 @@ class ShareView(View):
 
 
 class SharedView(View):
-    """What a visitor sees; ``duration`` in seconds, ``size`` in bytes. The ``ticket`` plays without being counted."""
+    """What a visitor sees; ``duration`` in seconds, ``size`` in bytes. The ``ticket`` is a view pass token."""
 
     video_id: str
     title: str
@@ -76,14 +79,8 @@ def share_url(video_id: str, secret_key: str) -> str:
     return f"{settings().base_url}/share/{video_id}?{urlencode({'key': secret_key})}"
 
 
-MAX_DAYS = 3650
-MAX_VIEWS = 1_000_000
-SHARED, UNSHARED = "shared", "unshared"
-log = logs.get(__name__)
-
-
 def get_secret_key(caller: Caller, video_id: str) -> KeyView:
-    """The video's key, as its links carry it. Raises VideoNotFound."""
+    """The video's secret key and link. Raises VideoNotFound."""
     with reading() as session:
         opened = open_video(session, caller, video_id, "share")
     audit.record_key_read(caller.user_id, opened.row)
@@ -91,18 +88,18 @@ def get_secret_key(caller: Caller, video_id: str) -> KeyView:
 
 
 def rotate_key(caller: Caller, video_id: str) -> KeyView:
-    """Give the video a new key: all links that carry the old one are dead from now on. Raises VideoNotFound.
+    """Replace the video's secret key, which revokes all links with the old one. Raises VideoNotFound.
 
-    The object is then tagged by the new key; where S3 fails at that, ``reconcile`` does it later.
+    The object is then tagged with the new key; if S3 fails, ``reconcile`` does it later.
     """
     swapped = _is_swapped(caller, video_id)
     fresh = security.new_secret_key()
     with transaction() as session:
-        video = open_video(session, caller, video_id, "share", alone=True).row
+        video = open_video(session, caller, video_id, "share", for_update=True).row
         video.sealed_key = security.seal(fresh, owner_id=video.owner_id, video_id=video.id)
         video.share_views, video.updated_at = 0, utcnow()
         session.add(Event(kind=audit.KEY_REPLACED, actor_id=caller.user_id, video_id=video.id))
-        if swapped:  # or the new tag would make it look like ours
+        if swapped:  # a new tag would make the foreign object look like the stored one
             integrity.record_swapped(session, video)
     if video.status == Status.READY and not swapped:
         _tag(video)
@@ -110,7 +107,7 @@ def rotate_key(caller: Caller, video_id: str) -> KeyView:
 
 
 def get_link(caller: Caller, video_id: str) -> ShareView:
-    """The share link and how it stands. Raises VideoNotFound."""
+    """The share link and its state. Raises VideoNotFound."""
     with reading() as session:
         opened = open_video(session, caller, video_id, "share")
     audit.record_key_read(caller.user_id, opened.row)
@@ -120,7 +117,7 @@ def get_link(caller: Caller, video_id: str) -> ShareView:
 def open_link(
     caller: Caller, video_id: str, *, expires_in_days: int | None = None, most_views: int | None = None
 ) -> ShareView:
-    """Open the link, from now on for so many days and views, or without limit. Counting begins anew.
+    """Open the link for this many days and views, or without limit, and reset its view count.
 
     Raises VideoNotFound, InvalidInput, Conflict before the video is ready.
     """
@@ -137,16 +134,16 @@ def open_link(
 
 
 def close_link(caller: Caller, video_id: str) -> ShareView:
-    """From now on the link does not work, until it is opened again. Raises VideoNotFound."""
+    """Close the link until it is opened again. Raises VideoNotFound."""
     with transaction() as session:
-        opened = open_video(session, caller, video_id, "share", alone=True)
+        opened = open_video(session, caller, video_id, "share", for_update=True)
         opened.row.share_closed_at = opened.row.share_closed_at or utcnow()
         session.add(Event(kind=UNSHARED, actor_id=caller.user_id, video_id=video_id))
         return _view(opened)
 
 
 def link_version(video_id: str) -> int:
-    """A number that is another one whenever the link was opened, limited, closed or given a new key."""
+    """A number that changes whenever the link is opened, limited, closed or gets a new key."""
     kinds = (SHARED, UNSHARED, audit.KEY_REPLACED)
     last = select(func.max(Event.id)).where(Event.video_id == video_id, col(Event.kind).in_(kinds))
     with reading() as session:
@@ -164,30 +161,24 @@ def _check(name: str, value: int | None, most: int) -> None:
 
 
 def _ready(session: Session, caller: Caller, video_id: str) -> OpenedVideo:
-    opened = open_video(session, caller, video_id, "share", alone=True)
+    opened = open_video(session, caller, video_id, "share", for_update=True)
     if opened.row.status != Status.READY:
         raise Conflict("This video is not ready yet.")
     return opened
 
 
 def _is_swapped(caller: Caller, video_id: str) -> bool:
-    """S3 being away keeps nobody from killing a link: the tag is then unknown, as after any new key."""
+    """An unreachable S3 does not block revoking a link: the tag is then unknown, as after any new key."""
     with reading() as session:
         video = open_video(session, caller, video_id, "share").row
-    try:
-        return video.status == Status.READY and _stands(video) == TagStatus.WRONG
-    except StorageError as error:
-        log.warning("not compared with its tag", video_id=video_id, reason=error.public_message)
-        return False
-
-
-def _stands(video: Video) -> TagStatus:
     vault = storage.connected()
-    return (
-        integrity.tag_status(video, vault.info(str(video.s3_key)))
-        if vault.keeps_metadata
-        else TagStatus.RIGHT
-    )
+    try:
+        if video.status != Status.READY or not vault.keeps_metadata:
+            return False
+        return integrity.tag_status(video, vault.info(str(video.s3_key))) == TagStatus.WRONG
+    except StorageError as error:
+        log.warning("integrity tag not checked", video_id=video_id, reason=error.public_message)
+        return False
 
 
 def _tag(video: Video) -> None:
@@ -196,4 +187,4 @@ def _tag(video: Video) -> None:
     try:
         integrity.tag(video)
     except StorageError as error:
-        log.warning("not tagged", video_id=video.id, reason=error.public_message)
+        log.warning("object not tagged", video_id=video.id, reason=error.public_message)

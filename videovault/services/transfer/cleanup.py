@@ -7,7 +7,8 @@ from typing import Any
 from sqlmodel import col, delete, or_, select, update
 
 from videovault import logs
-from videovault.db import db_now, read_db_now, reading, transaction
+from videovault.clock import db_now, read_db_now
+from videovault.db import reading, transaction
 from videovault.gateways import storage
 from videovault.gateways.storage import Upload
 from videovault.models import CopyState, Status, UploadPart, Video

@@ -9,7 +9,8 @@ from typing import Any, Self
 from sqlalchemy.exc import SQLAlchemyError
 
 from videovault import logs
-from videovault.db import db_now, transaction
+from videovault.clock import db_now
+from videovault.db import transaction
 from videovault.errors import DiskFull
 from videovault.models import Video
 from videovault.services.core import lifecycle

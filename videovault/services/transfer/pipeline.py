@@ -67,7 +67,7 @@ def retry(caller: Caller, video_id: str, how: Retry | None = None, *, enqueue: E
     """
     _check_rate_limit(caller, video_id, how)
     with transaction() as session:
-        video = open_video(session, caller, video_id, "change", alone=True).row
+        video = open_video(session, caller, video_id, "change", for_update=True).row
         available = available_retries(video)
         if not available or (how and how not in available):
             raise Conflict(_refusal(video, how))
@@ -103,7 +103,7 @@ def fetch_from_url(caller: Caller, video_id: str, url: str, *, enqueue: Enqueue)
         attempt = open_video(session, caller, video_id, "change").row.attempt
     source.for_video(video_id, attempt, url).check(url)
     with transaction() as session:
-        video = open_video(session, caller, video_id, "change", alone=True).row
+        video = open_video(session, caller, video_id, "change", for_update=True).row
         if video.status != Status.FAILED:
             raise Conflict("Only a video that failed can be fetched from another address.")
         quota.check_quota(session, video.owner_id)
@@ -119,7 +119,7 @@ def fetch_from_url(caller: Caller, video_id: str, url: str, *, enqueue: Enqueue)
 def cancel(caller: Caller, video_id: str) -> VideoView:
     """Cancel a video in work; a running transfer stops within a heartbeat and cleans up."""
     with transaction() as session:
-        video = open_video(session, caller, video_id, "change", alone=True).row
+        video = open_video(session, caller, video_id, "change", for_update=True).row
         if video.status not in PROCESSING:
             raise Conflict("This video is not being made.")
         lifecycle.transition(

@@ -14,8 +14,9 @@ from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, func, or_, select
 
 from videovault import logs
+from videovault.clock import db_now, read_db_now
 from videovault.config import settings
-from videovault.db import db_now, read_db_now, reading, transaction
+from videovault.db import reading, transaction
 from videovault.errors import DiskFull, QuotaExceeded, StorageError, VideoVaultError, is_transient
 from videovault.gateways import conversion, probe, storage
 from videovault.gateways.container import CONTENT_TYPES
@@ -380,7 +381,7 @@ class _CopyJob:
         with reading() as session:
             row = session.get(Video, self._video.id)
         if row is not None and row.status == Status.DELETING:
-            deletion.finish(row, let_go=True)
+            deletion.finish(row, worker_stopped=True)
 
 
 def _delete(key: str | None) -> None:

@@ -13,13 +13,14 @@ from typing import Any, BinaryIO
 from sqlmodel import col, select
 
 from videovault import logs
+from videovault.clock import read_db_now, utcnow
 from videovault.config import settings
-from videovault.db import read_db_now, reading, transaction
+from videovault.db import reading, transaction
 from videovault.errors import DiskFull, VideoVaultError, WebhookUnanswered
 from videovault.gateways import probe, storage
 from videovault.gateways.container import CONTENT_TYPES, SNIFF_BYTES, Container, detect_container
 from videovault.gateways.source_errors import too_large
-from videovault.models import Status, Video, utcnow
+from videovault.models import Status, Video
 from videovault.services.core import lifecycle
 from videovault.services.core.capacity import STEP_BYTES, free_spool_bytes, temporary_file
 from videovault.services.core.lifecycle import lease_expired

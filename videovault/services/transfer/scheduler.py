@@ -12,8 +12,9 @@ from sqlmodel import Session, case, col, func, or_, select, update
 from sqlmodel.sql.expression import SelectOfScalar
 
 from videovault import logs
+from videovault.clock import db_now, read_db_now
 from videovault.config import settings
-from videovault.db import db_now, read_db_now, reading, transaction
+from videovault.db import reading, transaction
 from videovault.models import Status, User, Video
 from videovault.services.core import lifecycle
 from videovault.services.core.lifecycle import lease_expired

@@ -10,7 +10,8 @@ from sqlmodel import Session, col, delete, select
 
 from videovault import logs, security
 from videovault.backoff import refetch_delay
-from videovault.db import db_now, read_db_now, reading, transaction
+from videovault.clock import db_now, read_db_now
+from videovault.db import reading, transaction
 from videovault.errors import SourceError, StorageError, VideoVaultError, is_transient
 from videovault.gateways import probe, s3_retry, source, storage
 from videovault.models import Event, Status, UploadPart, Video
@@ -319,7 +320,7 @@ def clean_up_after(video: Video) -> None:
         if row is None:
             storage.connected().delete([str(video.s3_key), *cleanup.companion_keys(video)])
         elif row.status == Status.DELETING:
-            deletion.finish(row, let_go=True)
+            deletion.finish(row, worker_stopped=True)
         elif row.status == Status.FAILED:
             cleanup.remove_leftovers(row, keep_parts=row.upload_kept_until is not None)
         elif row.s3_key != video.s3_key:  # it has another source URL now, which another worker may be storing

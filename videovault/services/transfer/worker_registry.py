@@ -6,7 +6,8 @@ from uuid import uuid4
 
 from sqlmodel import col, delete, select
 
-from videovault.db import read_db_now, reading, transaction
+from videovault.clock import read_db_now
+from videovault.db import reading, transaction
 from videovault.models import Worker
 
 BEAT_SECONDS = 5.0

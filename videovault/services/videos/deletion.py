@@ -1,4 +1,4 @@
-"""Deleting in two steps: the video leaves every list at once, then its objects go, then its row."""
+"""Deletion in steps: the video leaves every list at once, then its objects are deleted, then its row."""
 
 from sqlmodel import col, or_, select
 from sqlmodel import delete as delete_where
@@ -20,16 +20,14 @@ log = logs.get(__name__)
 
 
 def delete(caller: Caller, video_id: str, *, owner_id: str | None = None) -> KeptVersions | None:
-    """Delete a video with all its objects; ``owner_id`` is whose the request says it is.
+    """Delete a video with all its objects; ``owner_id`` is the owner that the request names.
 
-    What a versioned bucket does not let go of, or None.
-
-    Raises Forbidden, VideoNotFound; ObjectSwapped for anyone but admins; StorageError when S3 failed, in which case
-    the video is out of every list and ``finish_all`` goes on later.
+    Returns what a versioned bucket keeps. Raises Forbidden, VideoNotFound; ObjectSwapped for anyone but admins;
+    StorageError if S3 failed: the video is out of every list then, and ``finish_pending`` continues later.
     """
     _check_object(caller, video_id, owner_id)
     with transaction(essential=True) as session:
-        video = open_video(session, caller, video_id, "delete", owner_id=owner_id, alone=True).row
+        video = open_video(session, caller, video_id, "delete", owner_id=owner_id, for_update=True).row
         lifecycle.transition(
             session,
             video,
@@ -43,20 +41,20 @@ def delete(caller: Caller, video_id: str, *, owner_id: str | None = None) -> Kep
     return finish(video)
 
 
-def finish(video: Video, *, let_go: bool = False) -> KeptVersions | None:
-    """Remove what S3 holds of a video that is marked as deleting, then its row; what stays of earlier versions.
+def finish(video: Video, *, worker_stopped: bool = False) -> KeptVersions | None:
+    """Delete the objects of a video in state deleting, then its row. Returns what a versioned bucket keeps.
 
-    The row stays as long as a worker may still be sending: that one comes by with ``let_go`` when it has stopped,
-    and for one that dies before ``finish_all`` does.
+    The row stays while a worker may still be uploading. The worker calls this with ``worker_stopped`` when it has
+    stopped; if it dies before, ``finish_pending`` deletes the row after the lease.
     """
     vault = storage.connected()
     if video.upload_id and video.s3_key:
         vault.abort_upload(video.s3_key, video.upload_id)
     kept = vault.delete_folder(folder(video))
     with transaction(essential=True) as session:
-        nobody = or_(col(Video.heartbeat_at).is_(None), lease_expired(read_db_now(session)))
+        no_worker = or_(col(Video.heartbeat_at).is_(None), lease_expired(read_db_now(session)))
         row = delete_where(Video).where(col(Video.id) == video.id, col(Video.status) == Status.DELETING)
-        if session.exec(row if let_go else row.where(nobody)).rowcount:
+        if session.exec(row if worker_stopped else row.where(no_worker)).rowcount:
             detail = {"title": video.title, "ownerId": video.owner_id}
             if kept:
                 detail["keptVersions"] = f"{kept} {kept.why}"
@@ -65,7 +63,7 @@ def finish(video: Video, *, let_go: bool = False) -> KeptVersions | None:
 
 
 def resume(video_id: str) -> bool:
-    """Finish a deletion that was begun; whether this is such a video, or one that is gone since. Raises StorageError."""
+    """Continue a deletion; whether the video is being deleted or was deleted. Raises StorageError."""
     with reading() as session:
         video = session.get(Video, video_id)
         begun = select(Event.id).where(Event.video_id == video_id, Event.kind == "delete").limit(1)
@@ -77,20 +75,20 @@ def resume(video_id: str) -> bool:
 
 
 def finish_pending() -> None:
-    """Go on with deletions that S3 or a crash interrupted."""
+    """Continue deletions that an S3 failure or a crash interrupted."""
     with reading() as session:
         unfinished = list(session.exec(select(Video).where(Video.status == Status.DELETING)))
     for video in unfinished:
         try:
             finish(video)
         except StorageError as error:
-            log.warning("deletion waits for S3", video_id=video.id, reason=error.public_message)
+            log.warning("deletion postponed: S3 failed", video_id=video.id, reason=error.public_message)
             if error.retryable:
-                return  # S3 is away: each further video would only take as long to find that out
+                return  # S3 is down: every further video would wait for the same timeout
 
 
 def _check_object(caller: Caller, video_id: str, owner_id: str | None) -> None:
-    """What was put in the place of a video is left for an admin to look at; S3 being away keeps nobody from deleting."""
+    """An object that replaced the stored one is left for an admin to inspect; an unreachable S3 blocks no deletion."""
     with reading() as session:
         video = open_video(session, caller, video_id, "delete", owner_id=owner_id).row
     if video.status != Status.READY:
@@ -101,4 +99,4 @@ def _check_object(caller: Caller, video_id: str, owner_id: str | None) -> None:
         if not caller.is_admin:
             raise
     except StorageError as error:
-        log.warning("not compared with its tag", video_id=video.id, reason=error.public_message)
+        log.warning("integrity tag not checked", video_id=video.id, reason=error.public_message)

@@ -1,4 +1,4 @@
-"""A person's own videos: the gallery, one video, its links, and storing one from an address."""
+"""A user's videos: the gallery, one video, its presigned links, and the import from a link."""
 
 import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -45,7 +45,7 @@ LISTED_STATUSES = (*PROCESSING, Status.READY, Status.FAILED)
 
 @dataclass(frozen=True)
 class GalleryQuery:
-    """What of a gallery is wanted; ``limit`` None for all, ``cursor`` as an earlier page gave it."""
+    """Filter, order and page of a gallery; ``limit`` None for all, ``cursor`` as given by an earlier page."""
 
     status: PublicStatus | None = None
     q: str = ""
@@ -129,12 +129,12 @@ def _handed_out(caller: Caller, row: Video) -> VideoView:
 
 
 def with_links(row: Video) -> VideoView:
-    """The view with presigned links where there is something to link to."""
+    """The view, with presigned links if the video is ready."""
     return with_links_all([row])[0]
 
 
 def with_links_all(rows: Sequence[Video]) -> list[VideoView]:
-    """As ``linked``, for many at once."""
+    """As ``with_links`` for many videos, with one signer."""
     if all(row.status != Status.READY for row in rows):
         return [VideoView.of(row) for row in rows]
     sign = storage.connected().signer(seconds=settings().download_url_seconds)
@@ -158,11 +158,11 @@ def rename(caller: Caller, video_id: str, title: str) -> VideoView:
         row.title, row.updated_at, row.sidecar_due_at = title, utcnow(), read_db_now(session)
         row.has_derived_title = False
     sidecar.write(row.id)
-    return with_links(row)  # the event just made tells who got the links, too
+    return with_links(row)  # the event above records this too
 
 
 def download_url(caller: Caller, video_id: str, *, inline: bool = False) -> str:
-    """A fresh presigned URL, to save the file under its title or (``inline``) to play it.
+    """A new presigned URL to save the file under its title or (``inline``) to play it.
 
     Raises VideoNotFound, Conflict before the video is ready.
     """
@@ -177,7 +177,7 @@ def download_url(caller: Caller, video_id: str, *, inline: bool = False) -> str:
 
 
 def poster_url(caller: Caller, video_id: str) -> str:
-    """A fresh presigned URL of the poster. Raises VideoNotFound, Conflict when there is none."""
+    """A new presigned URL of the poster. Raises VideoNotFound, Conflict if there is none."""
     with reading() as session:
         link = poster_link(_ready(session, caller, video_id))
     if link is None:
@@ -185,13 +185,13 @@ def poster_url(caller: Caller, video_id: str) -> str:
     return link
 
 
-def video_link(row: Video, *, inline: bool = False, copied: bool | None = None) -> str:
-    """A presigned URL, without checking who asks, to play the playable copy, if there is one, or to save the original.
+def video_link(row: Video, *, inline: bool = False, allow_copy: bool = True) -> str:
+    """A presigned URL, without an access check, to save the original or (``inline``) to play the video.
 
-    ``copied`` False: to play the original in any case.
+    The playable copy is played if there is one, unless ``allow_copy`` is false.
     """
     key, disposition = str(row.s3_key), _disposition(row, inline=inline)
-    if inline and copied is not False and row.copy_state == CopyState.READY and row.copy_key:
+    if inline and allow_copy and row.copy_state == CopyState.READY and row.copy_key:
         key = row.copy_key
         disposition = content_disposition(row.title, row.copy_format or "mp4", inline=True)
     return storage.connected().presign(key, seconds=settings().download_url_seconds, disposition=disposition)
@@ -208,7 +208,7 @@ def poster_link(row: Video) -> str | None:
 
 
 def statuses(video_ids: Collection[str]) -> dict[str, Status]:
-    """How these videos stand, in one look; those that are gone are left out. For the server itself: nobody is checked."""
+    """The states of these videos without those that are gone. For the server itself: there is no access check."""
     with reading() as session:
         found = session.exec(select(Video.id, Video.status).where(col(Video.id).in_(video_ids)))
         return {video_id: Status(status) for video_id, status in found}
@@ -223,11 +223,11 @@ def store_link(
     enqueue: Enqueue,
     claim: Claim | None = None,
 ) -> StoredView:
-    """Have the video behind an address stored for the user with this e-mail address.
+    """Import the video at a URL for the user with this e-mail address.
 
-    The same address while it is in work, or once its generation is stored, gives that video again, however
-    many ask at once. ``claim`` is that of the call's idempotency key. Raises UserNotFound for anybody else's
-    address, InvalidInput, RateLimited, UnsafeUrl, QuotaExceeded when the account is full already.
+    A URL that is being stored, or that a stored generated video came from, gives that video again, even to concurrent
+    calls. ``claim`` is that of the call's idempotency key. Raises UserNotFound for another user's e-mail address,
+    InvalidInput, RateLimited, UnsafeUrl, QuotaExceeded if the account is full.
     """
     url = fields.validate_url(url)
     title = fields.validate(fields.TITLE, {"title": title})["title"] if title.strip() else ""
@@ -235,7 +235,9 @@ def store_link(
     rate_limits.check(rate_limits.STORES, "stores", caller.user_id)
     with reading() as session:
         is_known = _known(session, owner_id, url) is not None
-    if not is_known:  # one that the embedded studio has rendered may not be fetched for another video
+    if (
+        not is_known
+    ):  # the check refuses URLs of the embedded studio, which may be fetched for their own video only
         source.connected().check(url)
     with transaction() as session:
         _wait_for_turn(session, owner_id)
@@ -251,7 +253,7 @@ def store_link(
 
 
 def get_stored(caller: Caller, video_id: str) -> StoredView:
-    """The same answer as ``store_link`` gave, as things are now."""
+    """The answer of ``store_link`` for the current state."""
     with reading() as session:
         opened = open_video(session, caller, video_id, "share")
     audit.record_key_read(caller.user_id, opened.row)
@@ -259,7 +261,7 @@ def get_stored(caller: Caller, video_id: str) -> StoredView:
 
 
 def record_links(caller: Caller, owner_id: str, video_id: str | None = None) -> None:
-    """Presigned links of one video, or of a page of a gallery, have been handed out."""
+    """Record that presigned links of one video, or of a page of a gallery, were given out."""
     detail = {"userId": owner_id}
     audit.try_record_hourly("links", actor_id=caller.user_id, video_id=video_id, detail=detail)
 
@@ -277,7 +279,7 @@ def filters(user_id: str, query: GalleryQuery) -> list[ColumnElement[bool]]:
     else:
         statuses = [status for status, public in PUBLIC_STATUS.items() if public == query.status]
     chosen = [col(Video.owner_id) == user_id, col(Video.status).in_(statuses)]
-    text = unicodedata.normalize("NFC", query.q.strip())  # as titles are kept
+    text = unicodedata.normalize("NFC", query.q.strip())  # the form in which titles are stored
     if text:
         searched = (col(Video.title), col(Video.company_name))
         chosen.append(or_(*(column.icontains(text, autoescape=True) for column in searched)))
@@ -326,19 +328,18 @@ def _owner_id(caller: Caller, user_email: str) -> str:
 
 
 def _wait_for_turn(session: Session, owner_id: str) -> None:
-    """One at a time for each owner until the transaction ends, or two would both find the address unknown.
+    """Serialize imports of one owner until the transaction ends, or two could both find the URL unknown.
 
-    SQLite has one writer anyway. A unique index would do it too, but also forbid a generated video the address
-    that somebody stores at that moment.
+    SQLite has one writer anyway. A unique index would also refuse a generated video whose URL is being imported.
     """
     session.exec(select(User.id).where(User.id == owner_id).with_for_update(key_share=True)).first()
 
 
 def _known(session: Session, owner_id: str, url: str) -> Video | None:
-    """The newest video that this address is being stored as, or is stored as because it was generated there.
+    """The newest video that is being stored from this URL, or a stored generated video that came from it.
 
-    A download link of ours is the address of a generated video that never had another.
-    Other addresses may hold something else by tomorrow, so what is stored from them is stored anew.
+    One of our own download links stands for a generated video that had no other URL. Any other URL may serve a
+    different file later, so it is fetched again.
     """
     in_work = col(Video.status).in_((Status.QUEUED, Status.STORING))
     generated = (col(Video.status) == Status.READY) & col(Video.requested_at).is_not(None)
@@ -353,7 +354,7 @@ def _known(session: Session, owner_id: str, url: str) -> Video | None:
 
 
 def _key_in(owner_id: str, url: str) -> str:
-    """The key of one of the owner's objects in an address, as in a link that we have signed; empty without one."""
+    """The key of one of the owner's objects in a URL, such as a presigned link; empty if there is none."""
     _, prefix, rest = unquote(urlsplit(url).path).partition(f"videos/{owner_id}/")
     return prefix + rest
 

@@ -1,4 +1,4 @@
-"""Whether the object in S3 is the one that was stored: its tag, made of the video's secret key, tells."""
+"""Object integrity: a tag derived from the video's secret key shows whether S3 still holds the stored object."""
 
 from enum import StrEnum
 
@@ -13,7 +13,7 @@ from videovault.gateways.container import CONTENT_TYPES
 from videovault.gateways.storage import Description, ObjectInfo
 from videovault.models import CopyState, Event, Status, Video
 from videovault.services.core import lifecycle
-from videovault.services.core.audit import KEY_REPLACED, REBUILT, SWAPPED, TAGGED
+from videovault.services.core.audit import INTEGRITY_KINDS, KEY_REPLACED, REBUILT, SWAPPED, TAGGED
 from videovault.services.core.naming import content_disposition
 from videovault.services.videos import sidecar
 
@@ -23,7 +23,7 @@ log = logs.get(__name__)
 
 
 class TagStatus(StrEnum):
-    """Of an object's tag. ``UNKNOWN``: the key is newer than the tag, but size and sum are right."""
+    """The status of an object's tag. ``UNKNOWN``: the key is newer than the tag, but size and checksum are right."""
 
     RIGHT = "right"
     UNKNOWN = "unknown"
@@ -31,7 +31,7 @@ class TagStatus(StrEnum):
 
 
 def tag_status(video: Video, info: ObjectInfo | None) -> TagStatus:
-    """How the tag of a ready video's object stands; RIGHT where the store keeps no metadata, or the object is gone."""
+    """The tag status of a ready video's object; RIGHT if the store keeps no metadata or the object is gone."""
     if info is None or not storage.connected().keeps_metadata:
         return TagStatus.RIGHT
     secret_key = security.unseal(video.sealed_key, owner_id=video.owner_id, video_id=video.id)
@@ -42,23 +42,23 @@ def tag_status(video: Video, info: ObjectInfo | None) -> TagStatus:
 
 
 def check(video: Video) -> None:
-    """Raises ObjectSwapped, which leaves an event, when S3 holds another object than the one that was stored."""
+    """Raises ObjectSwapped, and records an event, if S3 holds another object than the stored one."""
     if _is_another(video, storage.connected().info(str(video.s3_key))):
         try_write(SWAPPED, lambda session: record_swapped(session, video), lock_timeout=AUDIT_LOCK_SECONDS)
         raise ObjectSwapped
 
 
 def record_swapped(session: Session, video: Video) -> None:
-    """Leave word for admins, once until the object is tagged anew."""
-    log.error("another object than the one that was stored", video_id=video.id, key=video.s3_key)
+    """Record an event for admins, once until the object is tagged again."""
+    log.error("the stored object was replaced", video_id=video.id, key=video.s3_key)
     if _last(session, video.id) != SWAPPED:
         session.add(Event(kind=SWAPPED, video_id=video.id, detail={"title": video.title}))
 
 
 def tag(video: Video) -> bool:
-    """Tag the object by the video's present key, if it is still the one that was stored; whether it is tagged.
+    """Tag the object with the video's current key, if it is still the stored one; whether it is tagged.
 
-    Raises StorageError, for an object that is too large to be copied too.
+    Raises StorageError, also for an object that is too large to be copied.
     """
     for _ in range(TRIES):
         if _tagged(video):
@@ -67,12 +67,12 @@ def tag(video: Video) -> bool:
             row = session.get(Video, video.id)
         if row is None or row.status != Status.READY or row.sealed_key == video.sealed_key:
             return False
-        video = row  # its key was replaced meanwhile, and our copy may have come last
+        video = row  # its key was replaced meanwhile, and our tag may have been written last
     return False
 
 
 def is_copy_intact(video: Video) -> bool:
-    """Whether the copy in S3 is the one that was made. Raises StorageError."""
+    """Whether S3 still holds the playable copy as it was made. Raises StorageError."""
     if video.copy_state != CopyState.READY or not video.copy_key:
         return False
     info = storage.connected().info(video.copy_key)
@@ -96,7 +96,7 @@ def _tagged(video: Video) -> bool:
 
 
 def _is_another(video: Video, info: ObjectInfo | None) -> bool:
-    """By its tag; where the store keeps none, by its size and ETag."""
+    """Compares the tag, or size and ETag if the store keeps no tags."""
     if storage.connected().keeps_metadata:
         return tag_status(video, info) == TagStatus.WRONG
     return info is not None and (info.size, info.etag) != (video.size, video.etag or info.etag)
@@ -108,10 +108,9 @@ def _is_unknown(video_id: str) -> bool:
 
 
 def _last(session: Session, video_id: str) -> str | None:
-    """The last thing that happened to the tag since the video was stored."""
-    kinds = (REBUILT, KEY_REPLACED, TAGGED, SWAPPED)
-    told = select(Event.kind).where(Event.video_id == video_id, col(Event.kind).in_(kinds))
-    return session.exec(told.order_by(col(Event.id).desc())).first()
+    """The latest event about the tag since the video was stored."""
+    events = select(Event.kind).where(Event.video_id == video_id, col(Event.kind).in_(INTEGRITY_KINDS))
+    return session.exec(events.order_by(col(Event.id).desc())).first()
 
 
 def _is_whole(video: Video, info: ObjectInfo | None) -> bool:
@@ -121,7 +120,7 @@ def _is_whole(video: Video, info: ObjectInfo | None) -> bool:
 
 
 def _note_tagged(video: Video, info: ObjectInfo) -> bool:
-    """Remember the tagging; a video that was deleted meanwhile leaves no object behind."""
+    """Record the tagging. If the video was deleted meanwhile, delete the object that tagging wrote again."""
     with transaction() as session:
         same_key = col(Video.sealed_key) == video.sealed_key
         noted = lifecycle.update_if_unchanged(

@@ -1,4 +1,4 @@
-"""What open pages watch: how far their people's videos are, and that something about one of them is new."""
+"""Live updates of open pages: the progress of a user's videos, and that something about them has changed."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -13,9 +13,9 @@ from videovault.models import Event, Video
 from videovault.services.core import lifecycle
 from videovault.services.core.views import PROCESSING, NoticeView, Progress
 
-# Rows become visible in another order than they are made, and the clocks of machines differ a little.
+# Rows become visible in a different order than they are created, and machines' clocks differ slightly.
 RECENT = timedelta(seconds=30)
-# They change nothing that a gallery shows.
+# Events that change nothing in a gallery.
 IGNORED_KINDS = {
     "download",
     "share_download",
@@ -30,10 +30,9 @@ IGNORED_KINDS = {
 
 @dataclass(frozen=True)
 class UserUpdates:
-    """What moves by itself among a person's videos: those in work, and what happened to any of late.
+    """The progress of a user's videos, and recent events about any of them.
 
-    ``changes`` are the numbers of the late events; a number that was not there before means that a list of the
-    person's videos which was read before may be wrong by now.
+    ``changes`` are the ids of recent events; a new id means that a list of the user's videos read before may be stale.
     """
 
     progress: Mapping[str, Progress] = field(default_factory=dict)
@@ -41,37 +40,37 @@ class UserUpdates:
     notices: Sequence[NoticeView] = ()
 
 
-def read_updates(people: Collection[str]) -> Mapping[str, UserUpdates]:
-    """The pulse of each of these people whose videos move: one look for all pages of a process.
+def read_updates(user_ids: Collection[str]) -> Mapping[str, UserUpdates]:
+    """The updates of these users, without those that have none: one query for all pages of a process.
 
-    Nobody is checked: whoever asks must show to each person nothing but that person's own.
+    There is no access check: the caller must show each user nothing but that user's own.
     """
     with reading() as session:
-        # Nothing but the time in this query, or SQLite takes an index that half of the table is behind.
-        late = session.exec(select(Event).where(col(Event.at) > utcnow() - RECENT))
-        events = [event for event in late if event.video_id and event.kind not in IGNORED_KINDS]
-        videos = _videos(session, people, {event.video_id or "" for event in events})
-    told = lifecycle.notices_by_owner(events, videos)
+        # Only the time in this query, or SQLite picks an index that matches half of the table.
+        recent = session.exec(select(Event).where(col(Event.at) > utcnow() - RECENT))
+        events = [event for event in recent if event.video_id and event.kind not in IGNORED_KINDS]
+        videos = _videos(session, user_ids, {event.video_id or "" for event in events})
+    notices = lifecycle.notices_by_owner(events, videos)
     progress: dict[str, dict[str, Progress]] = defaultdict(dict)
     for video in videos.values():
         if video.status in PROCESSING:
             progress[video.owner_id][video.id] = Progress.of(video)
     changes = _changes(events, videos)
     return {
-        person: UserUpdates(progress[person], frozenset(changes[person]), told.get(person, ()))
-        for person in people
-        if person in progress or person in changes
+        user_id: UserUpdates(progress[user_id], frozenset(changes[user_id]), notices.get(user_id, ()))
+        for user_id in user_ids
+        if user_id in progress or user_id in changes
     }
 
 
-def _videos(session: Session, people: Collection[str], named: Collection[str]) -> dict[str, Video]:
-    in_work = col(Video.status).in_(PROCESSING) & col(Video.owner_id).in_(people)
-    wanted = select(Video).where(or_(in_work, col(Video.id).in_(named)) if named else in_work)
+def _videos(session: Session, owner_ids: Collection[str], video_ids: Collection[str]) -> dict[str, Video]:
+    in_work = col(Video.status).in_(PROCESSING) & col(Video.owner_id).in_(owner_ids)
+    wanted = select(Video).where(or_(in_work, col(Video.id).in_(video_ids)) if video_ids else in_work)
     return {video.id: video for video in session.exec(wanted)}
 
 
 def _changes(events: Sequence[Event], videos: Mapping[str, Video]) -> dict[str, set[int]]:
-    """The events by owner; a video that is gone is known by what its deletion has left."""
+    """Event ids by owner; for a deleted video the owner is in the detail of its last event."""
     found: dict[str, set[int]] = defaultdict(set)
     for event in events:
         video = videos.get(event.video_id or "")

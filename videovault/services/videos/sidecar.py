@@ -1,4 +1,4 @@
-"""The small JSON object beside each stored video, from which its row can be made again. No secret is in it."""
+"""The sidecar: a small JSON object beside each stored video, from which its row can be rebuilt. It has no secrets."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -29,13 +29,15 @@ from videovault.services.core.views import Measured, Metadata, View
 
 DESCRIPTION = storage.Description("application/json")
 MAX_BYTES = 256 * 1024
-LEFT_AFTER = timedelta(seconds=10)  # whoever made it due writes it at once, unless something came between
+LEFT_AFTER = timedelta(
+    seconds=10
+)  # the writer that marked it due writes it at once, unless it failed or died
 MOST_AT_ONCE = 100
 
-# A bucket's contents are whoever's who can write there, and PostgreSQL takes no NUL.
+# Anyone with write access may have written a bucket's contents, and PostgreSQL accepts no NUL.
 Text = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]  # no JSON can say the others
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]  # JSON has no NaN or infinity
 Bytes = Annotated[int, Field(ge=0, lt=2**63)]
 
 Fields = Mapping[str, "Fields | None"]
@@ -44,7 +46,7 @@ MEASURED_SINCE = {*Measured.model_fields, *(each.alias for each in Measured.mode
 log = logs.get(__name__)
 
 
-# What sidecars of each schema version have, and are compared by: what came later is not missing in them.
+# The fields that sidecars of each schema version have and are compared by; fields added later may be missing.
 SCHEMA_FIELDS: dict[int, Fields] = {
     1: {
         "schema_version": None,
@@ -78,7 +80,7 @@ class Owner(View):
 
 
 class Script(Brief):
-    """The fields of the script, by the guide's own names."""
+    """The fields of the script by the guide's names."""
 
     model_config = ConfigDict(frozen=True, from_attributes=True)
 
@@ -91,7 +93,7 @@ class Script(Brief):
 
 
 class StoredMetadata(Metadata):
-    """What was measured, and the ETag that S3 gave."""
+    """The measured metadata, and the object's ETag."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -113,7 +115,7 @@ class StoredMetadata(Metadata):
 
     @model_serializer(mode="wrap")
     def _without_what_is_not_known(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """As sidecars were before these fields came, so that the older ones still say what their rows do."""
+        """Omit unknown values of later fields, so that older sidecars still match their rows."""
         return {
             name: value
             for name, value in serialize(self).items()
@@ -136,7 +138,7 @@ class StoredCopy(View):
 
 
 def _in_utc(moment: datetime) -> datetime:
-    """Zones lead the first and the last day of all out of what can be stored."""
+    """Raises ValueError for times that conversion to UTC moves out of range."""
     try:
         return moment.astimezone(UTC)
     except OverflowError as error:
@@ -144,7 +146,7 @@ def _in_utc(moment: datetime) -> datetime:
 
 
 class Sidecar(View):
-    """``created_at`` to the microsecond, since galleries are ordered by it."""
+    """``created_at`` has microseconds, since galleries are ordered by it."""
 
     schema_version: Literal[1] = 1
     video_id: Id
@@ -179,34 +181,34 @@ class Sidecar(View):
     def key(self) -> str:
         return self.folder + SIDECAR_NAME
 
-    def tells(self, wanted: "Sidecar") -> bool:
-        """Whether this one, as it was read, says of the video what ``wanted`` does, as far as its schema goes."""
-        told = self.model_dump(exclude_unset=True)
-        return _agrees(told, wanted.model_dump(), SCHEMA_FIELDS[self.schema_version])
+    def matches(self, wanted: "Sidecar") -> bool:
+        """Whether this sidecar, as it was read, equals ``wanted`` in the fields of its schema."""
+        stored = self.model_dump(exclude_unset=True)
+        return _matches(stored, wanted.model_dump(), SCHEMA_FIELDS[self.schema_version])
 
     def content(self) -> bytes:
         """The object's bytes, always the same for the same video."""
-        left_out = {"playable_copy"} if self.playable_copy is None else None  # as before there were copies
+        left_out = {"playable_copy"} if self.playable_copy is None else None  # as older sidecars were written
         return self.model_dump_json(by_alias=True, indent=2, exclude=left_out).encode()
 
 
-def _agrees(told: Mapping[str, Any], wanted: Mapping[str, Any], fields: Fields) -> bool:
-    """All that the schema has must be the same, and all else that both have."""
-    if not fields.keys() <= told.keys():
+def _matches(stored: Mapping[str, Any], wanted: Mapping[str, Any], fields: Fields) -> bool:
+    """All fields of the schema must be there, and all fields that both have must be equal."""
+    if not fields.keys() <= stored.keys():
         return False
-    for name in told.keys() & wanted.keys():
+    for name in stored.keys() & wanted.keys():
         inner = fields.get(name)
-        if inner is not None and not _agrees(told[name], wanted[name], inner):
+        if inner is not None and not _matches(stored[name], wanted[name], inner):
             return False
-        if inner is None and told[name] != wanted[name]:
+        if inner is None and stored[name] != wanted[name]:
             return False
     return True
 
 
 def write(video_id: str) -> bool:
-    """Write the sidecar of a ready video as its row is now; whether S3 has it.
+    """Write the sidecar of a ready video from its current row; whether S3 has it.
 
-    It never fails: a sidecar that cannot be written costs no video, and ``repair`` comes by again.
+    It never raises: the video does not depend on its sidecar, and ``repair`` writes it later.
     """
     try:
         return write_or_raise(video_id)
@@ -216,7 +218,7 @@ def write(video_id: str) -> bool:
 
 
 def write_or_raise(video_id: str) -> bool:
-    """As ``write``, for those who want to know why it fails. Raises StorageError."""
+    """As ``write``, but raises StorageError."""
     vault, key, written = storage.connected(), "", b""
     while found := _as_is(video_id):
         wanted, due_at = found
@@ -225,40 +227,37 @@ def write_or_raise(video_id: str) -> bool:
             _note_written(video_id, due_at)
             return True
         vault.put(key, content, DESCRIPTION)
-        written = content  # it may have been renamed or deleted meanwhile: the next look tells
+        written = content  # read the row again: the video may have been renamed or deleted meanwhile
     if written:
         vault.delete([key])
     return False
 
 
 def write_due() -> None:
-    """Write what was left unwritten, by a process that died or since S3 was away."""
+    """Write sidecars that are still due because a process died or S3 failed."""
     with reading() as session:
         since, at = col(Video.sidecar_due_at), read_db_now(session)
-        # One that is due later than that was noted before the clock was set back.
+        # A due time in the future dates from before the clock was set back.
         late = or_(since < at - LEFT_AFTER, since > at + LEFT_AFTER)
         due = select(Video.id).where(Video.status == Status.READY, late).order_by(since)
         left = session.exec(due.limit(MOST_AT_ONCE)).all()
     for video_id in left:
         if not write(video_id):
-            return  # S3 is away for the others too
+            return  # S3 is down for the others too
 
 
 def read(folder: str) -> Sidecar | None:
-    """The sidecar in a video's folder; None when there is none, or one that does not belong there.
-
-    Raises StorageError.
-    """
+    """The sidecar in a video's folder; None if there is none or an invalid one. Raises StorageError."""
     raw = storage.connected().read(folder + SIDECAR_NAME, MAX_BYTES)
     if raw is None:
         return None
     try:
         found = Sidecar.model_validate_json(raw)
     except ValidationError as error:
-        log.warning("sidecar cannot be read", folder=folder, problems=error.error_count())
+        log.warning("sidecar is invalid", folder=folder, problems=error.error_count())
         return None
     if found.folder != folder or not found.s3_key.startswith(folder):
-        log.warning("sidecar speaks of another video", folder=folder)
+        log.warning("sidecar belongs to another video", folder=folder)
         return None
     return found
 
@@ -273,7 +272,7 @@ def _as_is(video_id: str) -> tuple[Sidecar, datetime | None] | None:
 
 
 def _note_written(video_id: str, due_at: datetime | None) -> None:
-    """Unless it has become due anew since."""
+    """Clear the due time, unless it has changed since."""
     if due_at is None:
         return
     same = (col(Video.id) == video_id, col(Video.sidecar_due_at) == due_at)

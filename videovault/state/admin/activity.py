@@ -4,9 +4,8 @@ from datetime import date
 from typing import Any, Final, cast
 
 from videovault.services.admin import audit_log, statistics, users
-from videovault.services.admin.audit_log import EVENT_GROUPS, AuditLogQuery
-from videovault.services.admin.statistics import bounds, zone_of
-from videovault.services.admin.views import AuditEntryView, DayView, Group
+from videovault.services.admin.audit_log import EVENT_GROUPS, AuditEntryView, AuditLogQuery, Group
+from videovault.services.admin.statistics import DayView, bounds, zone_of
 from videovault.services.core.access import Caller
 from videovault.services.core.views import iso_utc
 from videovault.state import tables, wording

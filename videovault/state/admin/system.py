@@ -48,7 +48,7 @@ class AdminSystemState(AdminState):
         async with self:
             self.checks, self.verdict, self.is_running = _unknown(), "", True
         looking = [
-            asyncio.wrap_future(admin_checks.begun(caller, name, jobs_waiting=_jobs_waiting))
+            asyncio.wrap_future(admin_checks.start(caller, name, jobs_waiting=_jobs_waiting))
             for name in admin_checks.applicable()
         ]
         try:
@@ -67,10 +67,12 @@ class AdminSystemState(AdminState):
         if not caller.is_admin:
             return
         try:
-            probe = await asyncio.wait_for(run_in_io_pool(admin_checks.begin, caller), BROWSER_SECONDS)
+            probe = await asyncio.wait_for(
+                run_in_io_pool(admin_checks.start_browser_check, caller), BROWSER_SECONDS
+            )
         except (StorageError, TimeoutError):
             async with self:
-                self._show(admin_checks.unasked())
+                self._show(admin_checks.browser_untested())
             return
         answer = _asked[probe.key] = asyncio.get_running_loop().create_future()
         try:
@@ -81,10 +83,10 @@ class AdminSystemState(AdminState):
             arrived = False
         finally:
             _asked.pop(probe.key, None)
-            await run_in_io_pool(admin_checks.end, caller, probe.key)
+            await run_in_io_pool(admin_checks.finish_browser_check, caller, probe.key)
         async with self:
             self.probe_url = ""
-            self._show(admin_checks.judge(arrived=arrived))
+            self._show(admin_checks.browser_result(arrived=arrived))
 
     @signed_in
     async def report_browser_result(self, caller: Caller, arrived: bool) -> None:  # noqa: ARG002 - every handler asks who calls

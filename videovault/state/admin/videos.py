@@ -6,8 +6,7 @@ from typing import Any, ClassVar, cast
 from videovault import worker
 from videovault.errors import VideoVaultError
 from videovault.services.admin import videos
-from videovault.services.admin.videos import VideosQuery, stored_bytes
-from videovault.services.admin.views import SelectedVideoView
+from videovault.services.admin.videos import SelectedVideoView, VideosQuery, stored_bytes
 from videovault.services.core.access import Caller
 from videovault.services.core.views import AdminVideoView, PublicStatus
 from videovault.services.transfer import pipeline

@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 
 from videovault.services.accounts.views import AdminUserView
 from videovault.services.admin.checks import CheckView, StepView
-from videovault.services.admin.test_order import StepView as StepOfOrder
+from videovault.services.admin.test_order import OrderStepView
 from videovault.services.core.views import AdminVideoView, iso_utc
 from videovault.services.generation.webhook_log import WebhookCallView
 from videovault.state import wording
@@ -104,9 +104,9 @@ class Check(ViewModel):
             state=view.state,
             word=wording.STATES[view.state],
             found=view.found,
-            trouble=view.trouble,
-            mend=view.mend,
-            mend_parts=wording.code_apart(view.mend),
+            trouble=view.problem,
+            mend=view.advice,
+            mend_parts=wording.code_apart(view.advice),
             steps=_tried(view.steps),
             details=view.details,
         )
@@ -129,7 +129,7 @@ class OrderStep(ViewModel):
     is_report: bool = False
 
     @classmethod
-    def of(cls, view: StepOfOrder) -> "OrderStep":
+    def of(cls, view: OrderStepView) -> "OrderStep":
         status = f" (HTTP {view.http_status})" if view.http_status else ""
         return cls(
             title=f"{view.name}{status}",

@@ -1,4 +1,4 @@
-"""An admin, and a short way to one check."""
+"""A fixture that runs one check."""
 
 from collections.abc import Callable
 
@@ -14,4 +14,4 @@ Check = Callable[[str], CheckView]
 @pytest.fixture
 def check(anna: Caller) -> Check:
     """Runs one check for Anna, the installation's admin, with three jobs in the queue."""
-    return lambda name: checks.check(anna, name, jobs_waiting=lambda: 3)
+    return lambda name: checks.start(anna, name, jobs_waiting=lambda: 3).result()

@@ -1,4 +1,4 @@
-"""The checks of the S3: what is wrong with it, in the words of the guide's Troubleshooting, and nothing left behind."""
+"""The checks of the S3 give the guide's advice and leave nothing behind."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -18,20 +18,20 @@ from videovault.models import utcnow
 from videovault.services.admin.checks import object_store, result
 
 
-def left_behind(vault: Storage) -> list[str]:
+def remaining_keys(vault: Storage) -> list[str]:
     return [*vault.keys(object_store.PREFIX), *(each.key for each in vault.uploads(object_store.PREFIX))]
 
 
-def test_a_good_s3_passes_every_step_and_keeps_nothing(check: Check, moto_s3: Storage) -> None:
+def test_a_working_s3_passes_every_step_and_keeps_nothing(check: Check, moto_s3: Storage) -> None:
     found = check("storage")
     assert (found.state, [step.is_done for step in found.steps]) == ("ok", [True] * 5)
-    assert left_behind(moto_s3) == []
+    assert remaining_keys(moto_s3) == []
 
 
 def test_the_embedded_s3_passes_too(check: Check, own_embedded_s3: Storage) -> None:
     found = check("storage")
-    assert (found.state, found.mend) == ("ok", "")
-    assert left_behind(own_embedded_s3) == []
+    assert (found.state, found.advice) == ("ok", "")
+    assert remaining_keys(own_embedded_s3) == []
 
 
 @pytest.mark.parametrize(
@@ -45,15 +45,15 @@ def test_the_embedded_s3_passes_too(check: Check, own_embedded_s3: Storage) -> N
         ("PutObject", "ExpiredToken", result.INVALID_CREDENTIALS),
     ],
 )
-def test_a_refusal_is_named_as_the_guide_names_it(
-    check: Check, proxy: S3Proxy, operation: str, code: str, trouble: result.Trouble
+def test_a_refusal_has_the_guides_name(
+    check: Check, proxy: S3Proxy, operation: str, code: str, trouble: result.TroubleshootingEntry
 ) -> None:
     proxy.refuse = {operation: [(403, code)] * 9}
     found = check("storage")
-    assert (found.state, found.trouble, found.mend) == ("broken", trouble.name, trouble.advice)
+    assert (found.state, found.problem, found.advice) == ("broken", trouble.name, trouble.advice)
 
 
-def test_the_step_that_fails_is_named_and_what_was_stored_before_it_goes(
+def test_the_failed_step_is_named_and_earlier_objects_are_deleted(
     check: Check, proxy: S3Proxy, moto_s3: Storage
 ) -> None:
     proxy.refuse = {"UploadPart": [(403, "AccessDenied")]}
@@ -65,20 +65,20 @@ def test_the_step_that_fails_is_named_and_what_was_stored_before_it_goes(
         "Upload in parts": False,
         "Delete": False,
     }
-    assert left_behind(moto_s3) == []
+    assert remaining_keys(moto_s3) == []
 
 
-def test_keys_that_a_real_s3_does_not_know_are_invalid_credentials(
+def test_unknown_access_keys_are_invalid_credentials(
     check: Check, configure: Configure, embedded_s3: EmbeddedS3
 ) -> None:
     keys = {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nothing"}
     configure(AWS_S3_BUCKET_NAME=embedded_s3.bucket, AWS_ENDPOINT_URL_S3=embedded_s3.endpoint, **keys)
     found = check("storage")
-    assert (found.state, found.trouble) == ("broken", "Invalid Credentials")
-    assert "AWS_ACCESS_KEY_ID" in found.mend
+    assert (found.state, found.problem) == ("broken", "Invalid Credentials")
+    assert "AWS_ACCESS_KEY_ID" in found.advice
 
 
-def test_a_bucket_that_does_not_exist_is_said_with_its_settings(
+def test_a_missing_bucket_is_reported_with_its_settings(
     check: Check, moto_s3: Storage, configure: Configure
 ) -> None:
     del moto_s3
@@ -97,7 +97,7 @@ def test_a_bucket_that_does_not_exist_is_said_with_its_settings(
         (b"200 OK\r\nAccess-Control-Allow-Origin: *\r\n", "ok", ""),
     ],
 )
-def test_a_bucket_without_cors_is_a_warning_in_the_guides_words(
+def test_a_bucket_without_cors_is_a_warning_with_the_guides_advice(
     check: Check, configure: Configure, answer: bytes, state: str, trouble: str
 ) -> None:
     with RawAnswer(b"HTTP/1.1 " + answer + b"Content-Length: 0\r\n\r\n", at_once=True) as port:
@@ -105,7 +105,7 @@ def test_a_bucket_without_cors_is_a_warning_in_the_guides_words(
         configure(AWS_S3_BUCKET_NAME="videos", AWS_ENDPOINT_URL_S3=f"http://127.0.0.1:{port}", **keys)
         configure(PUBLIC_URL="https://videos.example")
         found = check("cors")
-    assert (found.state, found.trouble) == (state, trouble)
+    assert (found.state, found.problem) == (state, trouble)
 
 
 def test_the_embedded_s3_needs_no_cors(check: Check, own_embedded_s3: Storage) -> None:
@@ -115,7 +115,7 @@ def test_the_embedded_s3_needs_no_cors(check: Check, own_embedded_s3: Storage) -
 
 @pytest.fixture
 def late_s3(configure: Configure) -> Iterator[list[float]]:
-    """An S3 whose clock is off by as many seconds as the list says; it refuses everything."""
+    """An S3 whose clock is wrong by the seconds in the list, and which refuses everything."""
     off = [0.0]
 
     class Late(BaseHTTPRequestHandler):
@@ -152,7 +152,7 @@ def late_s3(configure: Configure) -> Iterator[list[float]]:
         (1200, "broken", "20 minutes ahead"),
     ],
 )
-def test_a_clock_that_is_off_is_noticed_even_where_s3_refuses_for_it(
+def test_a_wrong_clock_is_detected_even_if_s3_refuses_requests(
     check: Check, late_s3: list[float], seconds: float, state: str, word: str
 ) -> None:
     late_s3[0] = seconds
@@ -161,14 +161,14 @@ def test_a_clock_that_is_off_is_noticed_even_where_s3_refuses_for_it(
     assert word in found.found
 
 
-def test_probes_that_a_crash_left_are_swept_up_and_nothing_else(moto_s3: Storage) -> None:
+def test_only_probes_left_by_a_crash_are_swept(moto_s3: Storage) -> None:
     moto_s3.put(f"{object_store.PREFIX}young", b"x", Description("text/plain"))
     moto_s3.put("videos/other", b"x", Description("text/plain"))
     object_store.sweep()
     assert len(list(moto_s3.keys())) == 2
-    object_store.LIFE, life = timedelta(seconds=-60), object_store.LIFE
+    object_store.MAX_AGE, life = timedelta(seconds=-60), object_store.MAX_AGE
     try:
         object_store.sweep()
     finally:
-        object_store.LIFE = life
+        object_store.MAX_AGE = life
     assert list(moto_s3.keys()) == ["videos/other"]

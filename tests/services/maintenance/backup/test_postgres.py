@@ -7,7 +7,8 @@ import pytest
 from sqlmodel import select
 
 from tests.services.conftest import Row
-from tests.services.maintenance.backup.conftest import Elsewhere, contents, put_video, restore
+from tests.services.maintenance.backup.conftest import Elsewhere, contents, restore
+from tests.services.maintenance.conftest import put_video
 from tests.support.installation import Configure
 from tests.support.postgres import _created
 from videovault import db

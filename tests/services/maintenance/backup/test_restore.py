@@ -12,7 +12,8 @@ from alembic.config import Config
 from sqlmodel import select
 
 from tests.services.conftest import Row
-from tests.services.maintenance.backup.conftest import Elsewhere, Store, contents, damage, put_video, restore
+from tests.services.maintenance.backup.conftest import Elsewhere, Store, contents, damage, restore
+from tests.services.maintenance.conftest import put_video
 from tests.support.installation import Configure
 from tests.support.keys import ONE_KEY
 from tests.support.s3_proxy import S3Proxy

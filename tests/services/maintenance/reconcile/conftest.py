@@ -1,30 +1,23 @@
 """Stored videos on both kinds of S3: one that keeps metadata, and the embedded one that does not."""
 
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from sqlmodel import select
 
-from tests.services.conftest import SCRIPT, Row
+from tests.services.conftest import Row
+from tests.services.maintenance.conftest import put_video
 from tests.support.embedded_s3 import EmbeddedS3, running_s3
 from tests.support.installation import Configure
-from videovault import security
 from videovault.db import reading, transaction
 from videovault.gateways import storage
-from videovault.gateways.storage import Description, Storage
-from videovault.models import Event, Status, User, Video
-from videovault.services.core import lifecycle
+from videovault.gateways.storage import Storage
+from videovault.models import Event, User, Video
 from videovault.services.core.access import Caller
-from videovault.services.core.naming import POSTER_NAME, folder
-from videovault.services.videos import sidecar
-from videovault.services.videos.integrity import TAG
 
 FILM = b"moving pictures" * 100
 MEASURED = {
-    "size": len(FILM),
-    "crc32": f"{zlib.crc32(FILM):08x}",
     "duration": 2.5,
     "width": 160,
     "height": 90,
@@ -67,21 +60,10 @@ def vault(request: pytest.FixtureRequest) -> Storage:
 def store(vault: Storage, anna: Caller, row: Row) -> Store:
     """Create a stored video as a worker leaves it, without fetching it from a source; returns its row."""
 
+    del vault
+
     def make(title: str = "Launch", caller: Caller = anna) -> Video:
-        video = lifecycle.new_video(caller.user_id, Status.READY, title, **MEASURED, **SCRIPT)
-        video.s3_key = f"{folder(video)}1703123456789_launch.mp4"
-        video.poster_key = folder(video) + POSTER_NAME
-        secret_key = security.unseal(video.sealed_key, owner_id=video.owner_id, video_id=video.id)
-        tag = {TAG: security.integrity_tag(str(secret_key), video.s3_key)}
-        vault.put(video.s3_key, FILM, Description("video/mp4", metadata=tag), zlib.crc32(FILM))
-        vault.put(video.poster_key, b"a picture", Description("image/webp"))
-        info = vault.info(video.s3_key)
-        assert info
-        video.etag = info.etag
-        with transaction() as session:
-            session.add(video)
-        assert sidecar.write(video.id)
-        return row(video.id)
+        return put_video(caller.user_id, title, FILM, row, **MEASURED)
 
     return make
 

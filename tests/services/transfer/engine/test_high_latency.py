@@ -107,9 +107,9 @@ def test_a_very_slow_connection_is_taken_over_and_dropped(
 ) -> None:
     path = f"/crawls-{nth}-{rate}.mp4"
     url = server.serve(path, far(crawls=(nth, rate)))
-    began = time.monotonic()
+    started = time.monotonic()
     stored = engine.run(url)
-    assert time.monotonic() - began < HANG_SECONDS  # one subrange alone would take more than twenty minutes
+    assert time.monotonic() - started < HANG_SECONDS  # one subrange alone would take more than twenty minutes
     assert arrived(engine, stored.crc32)
     assert stored.fetched == SIZE
 
@@ -162,18 +162,18 @@ def test_a_waiting_first_reader_continues_when_all_others_are_refused(
 def test_memory_holds_no_more_parts_than_the_window(
     engine: Engine, server: NaughtyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    most = 0
+    max_parts = 0
 
     class Watched(part_buffers.PartBuffers):
         def next_view(self, subrange: Subrange, max_bytes: int) -> memoryview:
-            nonlocal most
-            most = max(most, len(self._open) + len(self._free))
+            nonlocal max_parts
+            max_parts = max(max_parts, len(self._open) + len(self._free))
             return super().next_view(subrange, max_bytes)
 
-    monkeypatch.setattr("videovault.services.transfer.engine.transfer.Board", Watched)
+    monkeypatch.setattr("videovault.services.transfer.engine.transfer.PartBuffers", Watched)
     stored = engine.run(server.serve("/bounded.mp4", far(size=12 * PART, bytes_per_second=None)))
     assert stored.size == 12 * PART
-    assert 3 < most <= MULTI_READER_WINDOW
+    assert 3 < max_parts <= MULTI_READER_WINDOW
 
 
 def test_a_stop_ends_all_readers_and_the_next_run_fetches_what_is_missing(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.services.transfer.engine.conftest import PART
+from tests.services.transfer.engine.conftest import PART, Stopped
 from tests.support.misbehaving_server import MIB, payload
 from videovault.services.transfer.engine import subrange as subrange_module
 from videovault.services.transfer.engine.part_buffers import PartBuffers, Reader
@@ -41,6 +41,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def nothing() -> None:
     """The check of a transfer that is not stopped."""
+
+
+def stop() -> None:
+    raise Stopped
 
 
 def new_part(length: int, count: int = 1) -> PartBuffer:
@@ -156,8 +160,8 @@ def test_after_a_split_a_reader_has_time_to_finish_its_read(clock: list[float]) 
 
 
 def new_buffers(total: int) -> PartBuffers:
-    plan = PartLayout(total, PART)
-    return PartBuffers(plan, plan.numbers(), window=3, max_window=3)
+    layout = PartLayout(total, PART)
+    return PartBuffers(layout, layout.numbers(), window=3, max_window=3)
 
 
 def test_a_subrange_given_back_after_a_split_continues_where_it_ended(clock: list[float]) -> None:
@@ -229,8 +233,8 @@ def test_reserved_subranges_are_for_the_first_reader_until_its_stream_ends() -> 
 
 @pytest.mark.parametrize("read", [0, 1, PART // 4, PART // 4 + 1, PART - 1])
 def test_a_source_of_unknown_length_ends_with_what_arrived(read: int) -> None:
-    plan = PartLayout(None, PART)
-    buffers = PartBuffers(plan, plan.numbers(), window=3, max_window=3)
+    layout = PartLayout(None, PART)
+    buffers = PartBuffers(layout, layout.numbers(), window=3, max_window=3)
     left = PART + read
     while True:
         subrange = buffers.claim(nothing, FIRST)
@@ -251,8 +255,8 @@ def test_a_source_of_unknown_length_ends_with_what_arrived(read: int) -> None:
 
 
 def test_a_smaller_window_releases_free_buffers() -> None:
-    plan = PartLayout(100 * MIB, PART)
-    buffers = PartBuffers(plan, plan.numbers(), window=8, max_window=8)
+    layout = PartLayout(100 * MIB, PART)
+    buffers = PartBuffers(layout, layout.numbers(), window=8, max_window=8)
     subranges = [buffers.claim(nothing, FIRST) for _ in range(8 * 4)]
     for subrange in subranges:
         assert subrange
@@ -265,3 +269,30 @@ def test_a_smaller_window_releases_free_buffers() -> None:
     assert len(buffers._free) == 8
     buffers.set_window(3)
     assert len(buffers._free) == 3
+
+
+def test_memory_is_limited_to_the_window_after_the_oldest_part() -> None:
+    buffers = new_buffers(100 * MIB)
+    taken = [buffers.claim(nothing, FIRST) for _ in range(12)]
+    assert {subrange.part.number for subrange in taken if subrange} == {1, 2, 3}
+    with pytest.raises(Stopped):
+        buffers.claim(stop, FIRST)  # the fourth part must wait, although a later one may be done
+    for subrange in taken[4:8]:
+        assert subrange
+        subrange.advance(subrange.next_view(PART))
+        buffers.give_back(subrange)
+    done = buffers.take_full()
+    assert done
+    buffers.mark_stored(done)
+    with pytest.raises(Stopped):
+        buffers.claim(stop, FIRST)
+
+
+def test_subranges_are_claimed_in_order_and_one_given_back_comes_first() -> None:
+    buffers = new_buffers(100 * MIB)
+    one, two = buffers.claim(nothing, FIRST), buffers.claim(nothing, OTHER)
+    assert one
+    assert two
+    assert one.end == two.start
+    buffers.give_back(one)
+    assert buffers.claim(nothing, OTHER) is one

@@ -4,21 +4,14 @@ from threading import Event
 
 import pytest
 
-from tests.services.transfer.engine.conftest import PART, Control, Engine, Stopped
+from tests.services.transfer.engine.conftest import Control, Engine, Stopped
 from tests.support.misbehaving_server import MIB, Manners, NaughtyServer, payload
 from videovault.services.transfer.engine.concurrency import MAX_SAMPLES, ConcurrencyController, Meter
-from videovault.services.transfer.engine.part_buffers import PartBuffers, Reader
-from videovault.services.transfer.engine.types import PartLayout
 
 pytestmark = pytest.mark.thorough
 
 SIZE = 24 * MIB + 12_345
 SLOW = 8 * MIB
-FIRST, OTHER = Reader(is_first=True), Reader(is_first=False)
-
-
-def nothing() -> None:
-    """The check of a transfer that is not stopped."""
 
 
 def test_a_source_that_limits_each_connection_is_read_by_several(
@@ -81,33 +74,6 @@ def test_stopped_in_the_middle_it_resumes_with_what_is_missing(engine: Engine, s
     assert engine.holds() == payload(SIZE)
 
 
-def test_memory_is_limited_to_the_window_after_the_oldest_part() -> None:
-    buffers = PartBuffers(PartLayout(100 * MIB, 5 * MIB), iter(range(1, 21)), window=3, max_window=3)
-    taken = [buffers.claim(nothing, FIRST) for _ in range(12)]
-    assert {subrange.part.number for subrange in taken if subrange} == {1, 2, 3}
-    with pytest.raises(Stopped):
-        buffers.claim(_stop, FIRST)  # the fourth part must wait, although a later one may be done
-    for subrange in taken[4:8]:
-        assert subrange
-        subrange.advance(subrange.next_view(PART))
-        buffers.give_back(subrange)
-    done = buffers.take_full()
-    assert done
-    buffers.mark_stored(done)
-    with pytest.raises(Stopped):
-        buffers.claim(_stop, FIRST)
-
-
-def test_subranges_are_claimed_in_order_and_one_given_back_comes_first() -> None:
-    buffers = PartBuffers(PartLayout(100 * MIB, 5 * MIB), iter(range(1, 21)), window=3, max_window=3)
-    one, two = buffers.claim(nothing, FIRST), buffers.claim(nothing, OTHER)
-    assert one
-    assert two
-    assert one.end == two.start
-    buffers.give_back(one)
-    assert buffers.claim(nothing, OTHER) is one
-
-
 def test_readers_are_added_while_they_help_and_dropped_when_they_do_not() -> None:
     controller = ConcurrencyController(Meter())
     for rate, wanted in ((20e6, 3), (60e6, 8)):
@@ -122,7 +88,3 @@ def test_a_fast_source_keeps_its_one_connection() -> None:
     controller = ConcurrencyController(Meter())
     controller._decide(900e6, 900e6)
     assert controller.wanted == 1
-
-
-def _stop() -> None:
-    raise Stopped

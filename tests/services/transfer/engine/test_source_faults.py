@@ -1,4 +1,4 @@
-"""Whatever the source does: the bytes are the right ones in the end, or nothing of them is left."""
+"""Faults of the source: in the end the object is correct, or nothing is left."""
 
 import time
 import zlib
@@ -182,13 +182,13 @@ def test_a_busy_source_is_retried(engine: Engine, server: NaughtyServer, status:
     url = server.serve(
         f"/busy-{status}.mp4", Manners(status=status, body=b"later", headers={"Retry-After": "1"})
     )
-    began = time.monotonic()
+    started = time.monotonic()
     mended = Thread(target=_serve_once_asked, args=(server, f"/busy-{status}.mp4"))
     mended.start()
     engine.run(url)
     mended.join()
     assert arrived(engine)
-    assert time.monotonic() - began >= 1  # as it asked for
+    assert time.monotonic() - started >= 1  # its Retry-After
 
 
 def _serve_once_asked(server: NaughtyServer, path: str) -> None:

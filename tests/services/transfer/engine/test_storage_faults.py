@@ -1,4 +1,4 @@
-"""Whatever S3 does: the object is whole and proven, or neither it nor its upload is left."""
+"""Faults of S3: in the end the object is complete and verified, or neither object nor upload is left."""
 
 from dataclasses import replace
 from threading import Timer

@@ -24,39 +24,36 @@ totals = st.integers(1, 5 * TIB)
 
 @given(totals)
 def test_parts_follow_each_other_to_the_last_byte(total: int) -> None:
-    plan = PartLayout.for_total(total)
-    count = sum(1 for _ in plan.numbers())
+    layout = PartLayout.for_total(total)
+    count = sum(1 for _ in layout.numbers())
     assert count <= MAX_PARTS
     for number in {1, 2, count // 2, count - 1, count} & set(range(1, count)):
-        assert plan.start(number) + plan.length(number) == plan.start(number + 1)
-    assert plan.start(1) == 0
-    assert plan.start(count) + plan.length(count) == total
+        assert layout.start(number) + layout.length(number) == layout.start(number + 1)
+    assert layout.start(1) == 0
+    assert layout.start(count) + layout.length(count) == total
 
 
 @given(totals)
 def test_all_parts_but_the_last_have_one_size_that_s3_accepts(total: int) -> None:
-    plan = PartLayout.for_total(total)
-    *others, last = islice(plan.numbers(), MAX_PARTS)
-    assert {plan.length(number) for number in others[:3] + others[-3:]} <= {plan.part_bytes}
-    assert plan.part_bytes % MIB == 0
-    assert 5 * MIB <= plan.part_bytes <= 5 * 1024 * MIB
-    assert 0 < plan.length(last) <= plan.part_bytes
+    layout = PartLayout.for_total(total)
+    *others, last = islice(layout.numbers(), MAX_PARTS)
+    assert {layout.length(number) for number in others[:3] + others[-3:]} <= {layout.part_bytes}
+    assert layout.part_bytes % MIB == 0
+    assert 5 * MIB <= layout.part_bytes <= 5 * 1024 * MIB
+    assert 0 < layout.length(last) <= layout.part_bytes
 
 
 @given(st.integers(1, MAX_PARTS - 1))
 def test_parts_of_an_unknown_length_follow_each_other_and_never_shrink(number: int) -> None:
-    plan = PartLayout.for_total(None)
-    assert plan.start(number) + plan.length(number) == plan.start(number + 1)
-    assert plan.length(number) <= plan.length(number + 1) <= 2 * plan.length(number)
+    layout = PartLayout.for_total(None)
+    assert layout.start(number) + layout.length(number) == layout.start(number + 1)
+    assert layout.length(number) <= layout.length(number + 1) <= 2 * layout.length(number)
 
 
 def test_an_unknown_length_allows_the_largest_object_of_s3() -> None:
-    plan = PartLayout.for_total(None)
-    assert plan.start(MAX_PARTS) + plan.length(MAX_PARTS) > 5 * TIB
-    assert plan.length(500) == PART_BYTES
-
-
-# The sum of a whole from the sums of its parts.
+    layout = PartLayout.for_total(None)
+    assert layout.start(MAX_PARTS) + layout.length(MAX_PARTS) > 5 * TIB
+    assert layout.length(500) == PART_BYTES
 
 
 @given(st.lists(st.binary(max_size=5000)))

@@ -1,4 +1,4 @@
-"""Checks of the S3: a small object there and back in every way that videos take, the clock, CORS, and the disk."""
+"""Checks of the S3: a round trip of a small object in each way that videos take, from the browser too; clock, CORS, disk."""
 
 import base64
 import secrets
@@ -11,24 +11,21 @@ from datetime import timedelta
 from videovault import logs
 from videovault.config import settings
 from videovault.errors import StorageError
-from videovault.formatting import format_size
+from videovault.formatting import format_duration, format_size
 from videovault.gateways import http_check, s3_retry, storage, store_probe
 from videovault.gateways.s3_retry import VISIBLE_SECONDS
-from videovault.gateways.storage import Description, KeptVersions
+from videovault.gateways.storage import Description
 from videovault.gateways.store_capabilities import Capabilities, Checksum, Feature, S3Call
 from videovault.models import utcnow
 from videovault.services.admin.checks.result import (
     CORS,
+    CheckResult,
     CheckView,
-    Outcome,
     StepView,
-    about,
-    broken,
-    mend_storage,
+    failed_check,
+    storage_advice,
 )
 from videovault.services.core.access import Caller, check_admin
-
-# What was learned of the store, in sentences for the System page.
 
 ALLOW_VERSIONS = (
     "Allow s3:ListBucketVersions on the bucket and s3:DeleteObjectVersion on its objects. What an Object Lock keeps goes "
@@ -36,14 +33,14 @@ ALLOW_VERSIONS = (
 )
 
 
-def in_words(known: Capabilities) -> Iterator[str]:
-    """One sentence for each thing that matters to videos."""
+def describe_capabilities(known: Capabilities) -> Iterator[str]:
+    """One sentence for each capability that matters to videos."""
     yield _checksums(known)
     yield _feature(
         known,
         Feature.METADATA,
         "Metadata: kept.",
-        "Metadata: not kept, so a file that was put in the place of a video is told by size and checksum only",
+        "Metadata: not kept, so a replaced file is detected by size and checksum only",
     )
     yield _feature(
         known,
@@ -55,25 +52,25 @@ def in_words(known: Capabilities) -> Iterator[str]:
         known,
         Feature.LIST_UPLOADS,
         "Unfinished uploads: listed.",
-        "Unfinished uploads: not listed, so a lifecycle rule should abort those that crashes leave",
+        "Unfinished uploads: not listed, so a lifecycle rule should abort those left by crashes",
     )
     yield _versions(known)
 
 
 def _checksums(known: Capabilities) -> str:
-    weaker = [call for call in S3Call if known.sums(call) is not Checksum.CRC32]
+    weaker = [call for call in S3Call if known.checksum_for(call) is not Checksum.CRC32]
     if not weaker:
         return "Checksums: CRC-32 with every call."
-    kinds = [_with(known, sums) for sums in (Checksum.MD5, Checksum.NONE)]
+    kinds = [_calls_with(known, checksum) for checksum in (Checksum.MD5, Checksum.NONE)]
     kinds += ["CRC-32 with all other calls"] if len(weaker) < len(S3Call) else []
     reasons = [fact.why for call in weaker if (fact := known.fact(call)) and fact.why]
     said = f" The S3 said: {reasons[0]}" if reasons else ""
     return f"Checksums: {'; '.join(filter(None, kinds))}.{said}"
 
 
-def _with(known: Capabilities, sums: Checksum) -> str:
-    calls = [str(call) for call in S3Call if known.sums(call) is sums]
-    return f"{sums} with {', '.join(calls)}" if calls else ""
+def _calls_with(known: Capabilities, checksum: Checksum) -> str:
+    calls = [str(call) for call in S3Call if known.checksum_for(call) is checksum]
+    return f"{checksum} with {', '.join(calls)}" if calls else ""
 
 
 def _feature(known: Capabilities, feature: Feature, can: str, cannot: str) -> str:
@@ -87,14 +84,12 @@ def _versions(known: Capabilities) -> str:
     if not known.can(Feature.VERSIONED):
         return "Versions: the bucket keeps none."
     kept = "Versions: kept, and deleted with their video."
-    return _feature(known, Feature.DELETE_VERSIONS, kept, "Versions: kept, and not to be deleted")
+    return _feature(known, Feature.DELETE_VERSIONS, kept, "Versions: kept, and cannot be deleted")
 
-
-# Small objects that come and go in a place of their own in the bucket, so that nothing else is ever touched.
 
 PREFIX = store_probe.PREFIX
-MOST_AT_ONCE = 100
-LIFE = timedelta(minutes=15)
+MAX_VERSIONS_DELETED = 100
+MAX_AGE = timedelta(minutes=15)
 log = logs.get(__name__)
 
 
@@ -102,47 +97,42 @@ def new_key() -> str:
     return f"{PREFIX}{secrets.token_hex(12)}"
 
 
-def new_body() -> bytes:
-    return secrets.token_bytes(1024)
-
-
-def clear(take_away: Callable[[], object]) -> None:
-    """What cannot be taken away now is swept up later: the check has its answer already."""
+def try_delete(delete: Callable[[], object]) -> None:
+    """A failure does not change the result of the check: ``sweep`` deletes the rest later."""
     try:
-        take_away()
+        delete()
     except StorageError as error:
         log.info("probe left for later", reason=error.public_message)
 
 
 def sweep() -> None:
-    """Delete what checks that were cut short left behind. Raises StorageError."""
-    vault, before = storage.connected(), utcnow() - LIFE
+    """Delete what interrupted checks have left behind. Raises StorageError."""
+    vault, before = storage.connected(), utcnow() - MAX_AGE
     vault.delete([each.key for each in vault.objects(PREFIX) if each.modified_at < before])
     for upload in vault.uploads(PREFIX):
         if upload.begun_at < before:
             vault.abort_upload(upload.key, upload.upload_id)
-    if vault.capabilities.can(Feature.DELETE_VERSIONS):  # what is locked would be refused again and again
+    if vault.capabilities.can(Feature.DELETE_VERSIONS):  # locked versions would be refused again and again
         old = {each.key for each in vault.versions(PREFIX) if each.modified_at < before}
-        for key in sorted(old)[:MOST_AT_ONCE]:
+        for key in sorted(old)[:MAX_VERSIONS_DELETED]:
             vault.delete_versions(key)
 
 
 TEXT = Description("text/plain")
-SKEW_SECONDS, MOST_SKEW_SECONDS = 60.0, 900.0  # S3 refuses what was signed a quarter of an hour ago
-LEAST_DISK_BYTES = 1024**3
-LEAST_PART_BYTES = 5 * 1024**2
-AWAY_SECONDS = 3.0  # an S3 that stays away for longer is said to be broken
-ROUND_TRIP_SECONDS = 30.0  # 5 MiB have to get through a slow line
+SKEW_SECONDS, MAX_SKEW_SECONDS = 60.0, 900.0  # S3 refuses what was signed a quarter of an hour ago
+MIN_DISK_BYTES = 1024**3
+MIN_PART_BYTES = 5 * 1024**2
+OUTAGE_SECONDS = 3.0  # after a longer outage the S3 counts as broken
+ROUND_TRIP_SECONDS = 30.0  # enough for 5 MiB over a slow line
 
 
 @dataclass
 class _RoundTrip:
-    """A probe on its way; each step raises StorageError where it fails."""
+    """A probe object; each step raises StorageError if it fails."""
 
     key: str
     body: bytes
     upload_id: str = ""
-    kept: KeptVersions | None = None
 
     @property
     def big_key(self) -> str:
@@ -152,9 +142,9 @@ class _RoundTrip:
         storage.connected().put(self.key, self.body, TEXT, zlib.crc32(self.body))
 
     def read(self) -> None:
-        vault, most = storage.connected(), len(self.body) + 1
+        vault, max_bytes = storage.connected(), len(self.body) + 1
         found = s3_retry.poll_until(
-            lambda: vault.read(self.key, most), lambda body: body is not None, VISIBLE_SECONDS
+            lambda: vault.read(self.key, max_bytes), lambda body: body is not None, VISIBLE_SECONDS
         )
         self._compare(found)
 
@@ -162,30 +152,30 @@ class _RoundTrip:
         self._compare(http_check.fetch_by_link(storage.connected(), self.key))
 
     def multipart(self) -> None:
-        """As a transfer does it: S3 takes parts of 5 MiB and more, and a shorter last one."""
-        vault, first = storage.connected(), bytes(LEAST_PART_BYTES)
+        """As in a transfer: S3 requires parts of at least 5 MiB, except for the last one."""
+        vault, first = storage.connected(), bytes(MIN_PART_BYTES)
         self.upload_id = vault.start_upload(self.big_key, TEXT)
         sent = []
         for number, body in enumerate((first, self.body), 1):
             crc32 = zlib.crc32(body)
             part = vault.upload_part(self.big_key, self.upload_id, number, body, crc32)
-            sent.append(_Sent(number, part.etag, crc32))
+            sent.append(_SentPart(number, part.etag, crc32))
         whole = zlib.crc32(self.body, zlib.crc32(first))
         vault.complete_upload(self.big_key, self.upload_id, sent, whole)
         self.upload_id = ""
         info = vault.info(self.big_key, wait_seconds=VISIBLE_SECONDS)
         if info is None or info.size != len(first) + len(self.body) or info.crc32 not in (None, whole):
-            raise StorageError("S3 does not hold what was sent to it in parts.")
+            raise StorageError("S3 does not hold what was uploaded in parts.")
 
     def delete(self) -> None:
         vault = storage.connected()
-        self.kept = vault.delete([self.key, self.big_key])
+        vault.delete([self.key, self.big_key])
         found = s3_retry.poll_until(lambda: vault.info(self.key), lambda info: info is None, VISIBLE_SECONDS)
         if found is not None:
             raise StorageError("S3 still has an object that was deleted.")
 
     def clear(self) -> None:
-        """Leave nothing behind, however far it came."""
+        """Delete everything, after any number of steps."""
         vault = storage.connected()
         if self.upload_id:
             vault.abort_upload(self.big_key, self.upload_id)
@@ -193,19 +183,19 @@ class _RoundTrip:
 
     def _compare(self, body: bytes | None) -> None:
         if body != self.body:
-            raise StorageError("S3 gives back something else than what was stored.")
+            raise StorageError("S3 returns something other than what was stored.")
 
 
 @dataclass(frozen=True)
-class _Sent:
+class _SentPart:
     number: int
     etag: str
     crc32: int
 
 
-def round_trip() -> Outcome:
-    """All that is done with videos, on a small object; then what the store can do is found out again."""
-    trip = _RoundTrip(new_key(), new_body())
+def round_trip() -> CheckResult:
+    """All operations on videos, with a small object; then the store's capabilities are detected again."""
+    trip = _RoundTrip(new_key(), secrets.token_bytes(1024))
     steps: dict[str, Callable[[], None]] = {
         "Write": trip.write,
         "Read": trip.read,
@@ -215,67 +205,67 @@ def round_trip() -> Outcome:
     }
     done: list[str] = []
     try:
-        with s3_retry.use_policy(s3_retry.StorageRetryPolicy(AWAY_SECONDS)):
-            for name, take in steps.items():
-                take()
+        with s3_retry.use_policy(s3_retry.StorageRetryPolicy(OUTAGE_SECONDS)):
+            for name, run_step in steps.items():
+                run_step()
                 done.append(name)
-            storage.connected().learn()
+            storage.connected().probe()
     except StorageError as error:
-        clear(trip.clear)
-        taken = tuple(StepView(name=name, is_done=name in done) for name in steps)
-        return broken(error, mend_storage(error), taken)
-    taken = tuple(StepView(name=name, is_done=True) for name in steps)
-    return _worked(storage.connected().capabilities, taken)
+        try_delete(trip.clear)
+        view_steps = tuple(StepView(name=name, is_done=name in done) for name in steps)
+        return failed_check(error, storage_advice(error), view_steps)
+    view_steps = tuple(StepView(name=name, is_done=True) for name in steps)
+    return _worked(storage.connected().capabilities, view_steps)
 
 
-def _worked(known: Capabilities, steps: tuple[StepView, ...]) -> Outcome:
+def _worked(known: Capabilities, steps: tuple[StepView, ...]) -> CheckResult:
     found = "A small object was stored, read, linked, sent in parts and deleted."
-    details = tuple(in_words(known))
+    details = tuple(describe_capabilities(known))
     if known.can(Feature.VERSIONED) and not known.can(Feature.DELETE_VERSIONS):
         found += " The bucket keeps versions, which VideoVault cannot delete: deleted videos stay in it."
-        return Outcome("warning", found, ALLOW_VERSIONS, steps=steps, details=details)
-    return Outcome("ok", found, steps=steps, details=details)
+        return CheckResult("warning", found, ALLOW_VERSIONS, steps=steps, details=details)
+    return CheckResult("ok", found, steps=steps, details=details)
 
 
-def clock() -> Outcome:
-    """By the Date of any answer of the S3's, a refusal too."""
+def clock() -> CheckResult:
+    """By the Date header of any response of the S3, even an error."""
     before = utcnow()
-    answer = _asked(storage.connected().presign(new_key(), seconds=60, internal=True))
-    if answer.at is None:
-        return Outcome("warning", "The S3 does not say what time it is.")
+    response = _send(storage.connected().presign(new_key(), seconds=60, internal=True))
+    if response.at is None:
+        return CheckResult("warning", "The S3 does not report its time.")
     middle = before + (utcnow() - before) / 2
-    skew = (middle - answer.at).total_seconds()
-    off = abs(skew) if abs(skew) > 1 else 0  # Date tells whole seconds
-    if off < SKEW_SECONDS:
-        return Outcome("ok", f"This machine and the S3 agree within {max(1, round(off))} s.")
-    found = f"This machine's clock is {about(timedelta(seconds=off))} {'ahead of' if skew > 0 else 'behind'} the S3's."
-    mend = "Set the clock of this machine, best by NTP: S3 refuses requests that are 15 minutes off."
-    return Outcome("broken" if off >= MOST_SKEW_SECONDS else "warning", found, mend)
+    skew = (middle - response.at).total_seconds()
+    seconds_off = abs(skew) if abs(skew) > 1 else 0  # Date has whole seconds
+    if seconds_off < SKEW_SECONDS:
+        return CheckResult("ok", f"This machine and the S3 agree within {max(1, round(seconds_off))} s.")
+    found = f"This machine's clock is {format_duration(seconds_off)} {'ahead of' if skew > 0 else 'behind'} the S3's."
+    advice = "Set the clock of this machine, best by NTP: S3 refuses requests that are 15 minutes off."
+    return CheckResult("broken" if seconds_off >= MAX_SKEW_SECONDS else "warning", found, advice)
 
 
-def cors() -> Outcome:
-    chosen = settings()
-    if not chosen.object_origins:
-        return Outcome("ok", "Videos come from this address itself, so the bucket needs no CORS rule.")
-    asked = {"Origin": chosen.base_url, "Access-Control-Request-Method": "GET"}
-    answer = _asked(storage.connected().presign(new_key(), seconds=60), "OPTIONS", asked)
-    allowed = answer.headers.get("access-control-allow-origin", "")
-    if answer.status < 400 and allowed in ("*", chosen.base_url):
-        return Outcome("ok", "The bucket lets pages of this address read videos by script.")
+def cors() -> CheckResult:
+    config = settings()
+    if not config.object_origins:
+        return CheckResult("ok", "Videos come from this address itself, so the bucket needs no CORS rule.")
+    headers = {"Origin": config.base_url, "Access-Control-Request-Method": "GET"}
+    response = _send(storage.connected().presign(new_key(), seconds=60), "OPTIONS", headers)
+    allowed = response.headers.get("access-control-allow-origin", "")
+    if response.status < 400 and allowed in ("*", config.base_url):
+        return CheckResult("ok", "The bucket lets pages of this address read videos by script.")
     found = "The bucket lets no script of this address read videos."
-    return Outcome("warning", found, CORS.advice, CORS.name)
+    return CheckResult("warning", found, CORS.advice, CORS.name)
 
 
-def disk() -> Outcome:
+def disk() -> CheckResult:
     usage = shutil.disk_usage(settings().data_dir)
     found = f"{format_size(usage.free)} of {format_size(usage.total)} are free."
     if usage.free >= 2 * settings().max_video_bytes:
-        return Outcome("ok", found)
-    mend = "Delete videos that are not needed, or move DATA_DIR to a larger disk."
-    return Outcome("broken" if usage.free < LEAST_DISK_BYTES else "warning", found, mend)
+        return CheckResult("ok", found)
+    advice = "Delete videos that are not needed, or move DATA_DIR to a larger disk."
+    return CheckResult("broken" if usage.free < MIN_DISK_BYTES else "warning", found, advice)
 
 
-def _asked(
+def _send(
     link: str, method: http_check.Method = "GET", headers: Mapping[str, str] | None = None
 ) -> http_check.CheckResponse:
     try:
@@ -286,8 +276,6 @@ def _asked(
         ) from error
 
 
-# Whether the admin's own browser reaches the S3: it is given a picture to fetch, and says how that went.
-
 BROWSER = ("browser", "Videos in your browser")
 LINK_SECONDS = 60
 PIXEL = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")  # the smallest GIF
@@ -295,36 +283,36 @@ PIXEL = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRA
 
 @dataclass(frozen=True)
 class Probe:
-    """A picture in the bucket, and the link by which a browser fetches it."""
+    """A picture in the bucket, and its link for the browser."""
 
     key: str
     url: str
 
 
-def begin(caller: Caller) -> Probe:
-    """Put the picture there; ``end`` takes it away. Raises Forbidden for anyone but admins, StorageError."""
+def start_browser_check(caller: Caller) -> Probe:
+    """Store a picture; ``finish_browser_check`` deletes it. Raises Forbidden for non-admins, StorageError."""
     check_admin(caller)
     key = new_key()
     storage.connected().put(key, PIXEL, Description("image/gif"))
     return Probe(key, storage.connected().presign(key, seconds=LINK_SECONDS))
 
 
-def end(caller: Caller, key: str) -> None:
-    """Take the picture away. Raises Forbidden for anyone but admins."""
+def finish_browser_check(caller: Caller, key: str) -> None:
+    """Delete the picture. Raises Forbidden for non-admins."""
     check_admin(caller)
     if key.startswith(PREFIX):
-        clear(lambda: storage.connected().delete([key]))
+        try_delete(lambda: storage.connected().delete([key]))
 
 
-def unasked() -> CheckView:
-    """The browser was not asked, for want of a picture to fetch."""
+def browser_untested() -> CheckView:
+    """The result if no picture could be stored for the browser."""
     name, title = BROWSER
-    found = "Your browser was not asked: nothing can be stored in the S3 that it could fetch."
-    return CheckView(name=name, title=title, state="warning", found=found, mend="Mend the S3 first.")
+    found = "Not tested in your browser: nothing could be stored in the S3 for it to fetch."
+    return CheckView(name=name, title=title, state="warning", found=found, advice="Repair the S3 first.")
 
 
-def judge(*, arrived: bool) -> CheckView:
-    """What it means that the picture arrived, or did not."""
+def browser_result(*, arrived: bool) -> CheckView:
+    """The result, by whether the picture arrived in the browser."""
     name, title = BROWSER
     if arrived:
         found = "Your browser fetched a picture from the S3 by a signed link."
@@ -335,6 +323,6 @@ def judge(*, arrived: bool) -> CheckView:
         title=title,
         state="broken",
         found=f"Your browser could not fetch a picture from {where}, so no video plays in it.",
-        mend="Check that browsers can reach this address. If the S3 has another one for them, set "
+        advice="Check that browsers can reach this address. If the S3 has another one for them, set "
         "S3_PUBLIC_ENDPOINT_URL; if people use another address for VideoVault, set PUBLIC_URL.",
     )

@@ -135,7 +135,7 @@ class Catalogue:
         return _entry(row) if row else None
 
     def delete_unseen(self, scan: int) -> None:
-        """Delete entries that this scan did not mark_seen, except those that an earlier scan saw and a ready video needs."""
+        """Delete entries that this scan did not see, except those that an earlier scan saw and a ready video needs."""
         unseen = "SELECT key, seen FROM objects WHERE seen < ? AND key > ? ORDER BY key LIMIT 500"
         last = ""
         while page := self._db.execute(unseen, (scan, last)).fetchall():

@@ -116,7 +116,7 @@ def check_sqlite(path: Path) -> None:
 
 
 def set_aside(at: datetime) -> list[str]:
-    """Move the database's content target_file; returns the new places."""
+    """Move the database's content aside; returns the new places."""
     if kind() == "sqlite":
         return _sqlite_set_aside(at)
     schema = f"{SET_ASIDE}{timestamp(at).lower()}"

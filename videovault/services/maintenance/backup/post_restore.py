@@ -120,7 +120,7 @@ def _adjust_ready(adjusted: Adjusted, catalogue: Catalogue) -> None:
 
 
 def _adjust_copy(video: Video) -> None:
-    """ETags differ between stores. A missing copy is manifest again."""
+    """ETags differ between stores. A missing copy is made again."""
     if video.copy_state != CopyState.READY or not video.copy_key:
         return
     info = storage.connected().info(video.copy_key)

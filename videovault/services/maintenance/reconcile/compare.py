@@ -115,7 +115,7 @@ def _has_sidecar(folder: Folder, wanted: Sidecar) -> bool:
     if listed and listed.etag.strip('"') in (md5, crc32):
         return True
     stored = sidecar.read(wanted.folder)
-    return stored is not None and stored.tells(wanted)
+    return stored is not None and stored.matches(wanted)
 
 
 def _is_unchanged(video: Video) -> bool:

@@ -43,8 +43,10 @@ class Folder:
     @property
     def videos(self) -> list[Listed]:
         """The objects other than sidecar, poster and playable copy; the latest attempt comes last."""
-        beside = (self.prefix + POSTER_NAME, self.prefix + SIDECAR_NAME)
-        return [each for each in self.objects if each.key not in beside and not naming.is_copy_key(each.key)]
+        companions = (self.prefix + POSTER_NAME, self.prefix + SIDECAR_NAME)
+        return [
+            each for each in self.objects if each.key not in companions and not naming.is_copy_key(each.key)
+        ]
 
     def named(self, key: str | None) -> Listed | None:
         return next((each for each in self.objects if each.key == key), None)
@@ -108,5 +110,5 @@ def claims(video: Video | None, key: str) -> bool:
         return False
     if video.status in (*PROCESSING, Status.DELETING):
         return True
-    beside = (naming.folder(video) + name for name in (POSTER_NAME, SIDECAR_NAME))
-    return key in (video.s3_key, video.copy_key, *beside)
+    companions = (naming.folder(video) + name for name in (POSTER_NAME, SIDECAR_NAME))
+    return key in (video.s3_key, video.copy_key, *companions)

@@ -150,20 +150,20 @@ def _guess_from_s3(folder: Folder) -> Sidecar:
 
 def _check_object(described: Sidecar) -> ObjectInfo:
     """The object's metadata in S3, if size and CRC-32 match the sidecar."""
-    info, told = storage.connected().info(described.s3_key), described.metadata
+    info, metadata = storage.connected().info(described.s3_key), described.metadata
     if info is None:
         raise NotRebuilt("the video is missing")
-    if told.size not in (None, info.size):
-        raise NotRebuilt(f"the video has {info.size:,} bytes, its sidecar says {told.size:,}")
-    if info.crc32 is not None and told.crc32 not in (None, f"{info.crc32:08x}"):
-        raise NotRebuilt(f"the video has the CRC-32 {info.crc32:08x}, its sidecar says {told.crc32}")
+    if metadata.size not in (None, info.size):
+        raise NotRebuilt(f"the video has {info.size:,} bytes, its sidecar says {metadata.size:,}")
+    if info.crc32 is not None and metadata.crc32 not in (None, f"{info.crc32:08x}"):
+        raise NotRebuilt(f"the video has the CRC-32 {info.crc32:08x}, its sidecar says {metadata.crc32}")
     return info
 
 
 def _new_row(described: Sidecar, folder: Folder, info: ObjectInfo) -> Video:
     owner_id, video_id = folder.owner_id, folder.video_id
-    told = described.metadata
-    columns = {name: getattr(told, name) for name in StoredMetadata.model_fields}
+    metadata = described.metadata
+    columns = {name: getattr(metadata, name) for name in StoredMetadata.model_fields}
     columns |= {"size": info.size, "etag": info.etag}
     if info.crc32 is not None:
         columns["crc32"] = f"{info.crc32:08x}"

@@ -13,7 +13,7 @@ from videovault import logs
 from videovault.db import reading, transaction
 from videovault.errors import Conflict, StorageError
 from videovault.gateways import storage
-from videovault.gateways.s3 import UploadLost
+from videovault.gateways.s3_client import UploadLost
 from videovault.gateways.storage import Upload
 from videovault.models import Event, Status, Video, utcnow
 from videovault.services.core import lifecycle

@@ -97,7 +97,7 @@ class ObjectUpload:
             self._retry(self._complete)
         found = self._info()
         if found is not None and self._lacks_metadata(found):
-            self._retry(self._storage.learn_if_due)  # so that this store is known to keep no metadata
+            self._retry(self._storage.probe_if_due)  # so that this store is known to keep no metadata
         if found is not None and found.crc32 is None and self._is_unproven:
             read_back = self._retry(lambda: self._storage.read_crc32(self._key))
             found = replace(found, crc32=read_back)
@@ -215,7 +215,7 @@ class FileUpload:
         found = self._retry(lambda: self.storage.info(self.key, wait_seconds=seconds))
         ours = self.description.metadata.keys()
         if found is not None and ours and not ours & found.metadata.keys():
-            self._retry(self.storage.learn_if_due)  # so that this store is known to keep no metadata
+            self._retry(self.storage.probe_if_due)  # so that this store is known to keep no metadata
         if found is None or found.size != self.size or found.crc32 not in (None, whole):
             self._retry(lambda: self.storage.delete([self.key]))
             raise StorageError(MISMATCH)

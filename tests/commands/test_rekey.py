@@ -1,4 +1,4 @@
-"""`python -m videovault reseal`: what a person reads, and the exit status."""
+"""`python -m videovault reseal`: output and exit status."""
 
 import pytest
 
@@ -13,7 +13,7 @@ from videovault.services.core import lifecycle
 
 @pytest.fixture
 def old_video(configure: Configure) -> None:
-    """One whose key the old SECRET_KEY sealed."""
+    """A video whose key is sealed with the old SECRET_KEY."""
     configure(SECRET_KEY=ONE_KEY)
     token = accounts.register("anna@example.com", "correct horse").token
     owner = accounts.authenticate(token)
@@ -22,18 +22,18 @@ def old_video(configure: Configure) -> None:
 
 
 @pytest.mark.usefixtures("old_video")
-def test_old_keys_are_sealed_anew(configure: Configure, capsys: pytest.CaptureFixture[str]) -> None:
+def test_old_keys_are_resealed(configure: Configure, capsys: pytest.CaptureFixture[str]) -> None:
     configure(SECRET_KEY=OTHER_KEY, SECRET_KEY_OLD=ONE_KEY)
     assert main(["reseal"]) == 0
-    said = capsys.readouterr().out
-    assert "Secret keys of videos: 1 sealed anew, 0 were already, 0 cannot be opened." in said
-    assert "SECRET_KEY_OLD is needed no more" in said
+    output = capsys.readouterr().out
+    assert "Secret keys of videos: 1 resealed, 0 already current, 0 cannot be opened." in output
+    assert "SECRET_KEY_OLD is no longer needed" in output
 
 
 @pytest.mark.usefixtures("old_video")
-def test_what_no_key_opens_is_told(configure: Configure, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unopened_keys_are_reported(configure: Configure, capsys: pytest.CaptureFixture[str]) -> None:
     configure(SECRET_KEY=OTHER_KEY)
     assert main(["reseal"]) == 1
-    said = capsys.readouterr().out
-    assert "1 cannot be opened" in said
-    assert "set the earlier SECRET_KEY in SECRET_KEY_OLD" in said
+    output = capsys.readouterr().out
+    assert "1 cannot be opened" in output
+    assert "add the previous SECRET_KEY to SECRET_KEY_OLD" in output

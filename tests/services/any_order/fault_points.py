@@ -1,4 +1,4 @@
-"""Named points at the network's edge, where a test lets a worker die, or lets others act while it is there."""
+"""Named points at the gateways where a test kills a worker, or lets others act meanwhile."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,11 +25,11 @@ Act = Callable[[str], object]
 
 
 class Crash(BaseException):
-    """The worker is dead: no handler of the product's own may hold it up."""
+    """Kills the worker: no handler of the product may catch it."""
 
 
 class Points:
-    """At most one point is armed, and for one time only; what happens there is told the id of the video."""
+    """At most one point is armed, once; its action gets the id of the video."""
 
     def __init__(self) -> None:
         self._armed: tuple[str, Act] | None = None
@@ -48,11 +48,11 @@ class Points:
             act(video_id)
 
     def watch(self, patch: pytest.MonkeyPatch, storing: Callable[[], str]) -> None:
-        """Go round the clients that are connected now; ``storing`` names the video whose source is opened."""
+        """Patch the connected clients; ``storing`` names the video whose source is opened."""
         self._watch_source(patch, storing)
         self._watch_webhook(patch)
         self._watch_storage(patch)
-        # A child process for each video would take nine tenths of the time.
+        # A child process for each video would take 90 % of the time.
         patch.setattr(probe, "probe_video", lambda *_: probe.ProbeResult(duration=1, poster=b"a picture"))
 
     def _watch_source(self, patch: pytest.MonkeyPatch, storing: Callable[[], str]) -> None:

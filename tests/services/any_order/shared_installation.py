@@ -1,11 +1,11 @@
-"""What all runs share: one installation, in which each begins with nothing but Anna."""
+"""The installation that all runs share; each starts with Anna as the only user."""
 
 from collections import Counter
 from dataclasses import dataclass, field
 
 from sqlmodel import delete
 
-from tests.services.any_order.points import Points
+from tests.services.any_order.fault_points import Points
 from tests.support.generator import Generator
 from videovault.db import transaction
 from videovault.gateways.storage import Storage
@@ -14,8 +14,8 @@ from videovault.services.core.access import Caller
 
 
 @dataclass
-class World:
-    """Anna is the admin; ``films`` are the bytes behind each address; ``count`` tells in the end what was tried."""
+class SharedInstallation:
+    """Anna is the admin; ``films`` are the bytes behind each URL; ``count`` counts what was tried."""
 
     anna: Caller
     vault: Storage

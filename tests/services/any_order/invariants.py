@@ -1,4 +1,4 @@
-"""What holds of all videos after each step, and what once everything has come to rest."""
+"""Invariants of all videos after each step, and those at the end."""
 
 import zlib
 from collections import Counter, defaultdict
@@ -24,7 +24,7 @@ def rows() -> dict[str, Video]:
 
 
 def states() -> dict[str, tuple[object, ...]]:
-    """What repair and workers change of a video, by its id."""
+    """The columns that repair and workers change, by video id."""
     return {
         video.id: (video.status, video.attempt, video.heartbeat_at, video.upload_id, video.s3_key)
         for video in rows().values()
@@ -50,7 +50,7 @@ def check_always(generator: Generator) -> None:
 
 
 def check_at_rest(films: Mapping[str, bytes]) -> None:
-    """``films`` are the bytes behind each address. A missing sidecar is written later."""
+    """``films`` are the bytes behind each URL. A missing sidecar is written later."""
     vault, videos = storage.connected(), rows()
     keys = set(vault.keys())
     assert are_at_rest(), "work without end"
@@ -71,13 +71,13 @@ def check_at_rest(films: Mapping[str, bytes]) -> None:
 
 
 def _sizes() -> dict[str, int]:
-    """Of the objects, by key, without asking by HTTP a thousand times: the S3 runs in this process."""
+    """The objects by key, read without HTTP, since the S3 runs in this process."""
     bucket = s3_backends["123456789012"]["aws"].buckets[storage.connected().bucket]
     return {key: found.size for key, found in bucket.keys.items()}
 
 
 def _events() -> dict[str, list[Event]]:
-    """Of each video, in the order in which they were written."""
+    """The events of each video, in order."""
     told: defaultdict[str, list[Event]] = defaultdict(list)
     with reading() as session:
         for event in session.exec(select(Event).order_by(col(Event.id))):
@@ -87,7 +87,7 @@ def _events() -> dict[str, list[Event]]:
 
 
 def _check_chains(told: Mapping[str, list[Event]], videos: Mapping[str, Video]) -> None:
-    """Each change of status begins where the one before has ended, is a legal one, and leads to what is."""
+    """The status events of a video form a chain of allowed transitions that ends in its current status."""
     for video_id, events in told.items():
         moves = [
             (Status(each.detail["from"]), Status(each.detail["to"]))
@@ -103,7 +103,7 @@ def _check_chains(told: Mapping[str, list[Event]], videos: Mapping[str, Video]) 
 
 
 def _check_payments(told: Mapping[str, list[Event]], generator: Generator) -> None:
-    """One render for each key, and no key without a person who asked."""
+    """One render for each idempotency key, and one request of a user for each key."""
     assert set(generator.renders.values()) <= {1}, "paid for twice"
     ordered = Counter(key.rpartition(":")[0] for key in set(generator.idempotency_keys))
     for video_id, orders in ordered.items():

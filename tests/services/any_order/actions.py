@@ -1,4 +1,4 @@
-"""What people, generators, workers and the clock can do to a video at any moment; refusals are part of it."""
+"""The actions of users, generators, workers and the clock on a video; refusals are expected."""
 
 from collections import deque
 from contextlib import suppress
@@ -7,9 +7,9 @@ from datetime import timedelta
 from hypothesis.stateful import RuleBasedStateMachine
 from sqlmodel import col, update
 
-from tests.services.any_order import promises
-from tests.services.any_order.points import ORDERING, Act, Crash
-from tests.services.any_order.world import World
+from tests.services.any_order import invariants
+from tests.services.any_order.fault_points import ORDERING, Act, Crash
+from tests.services.any_order.shared_installation import SharedInstallation
 from tests.services.conftest import SCRIPT
 from tests.support.generator import Mode
 from videovault.db import transaction
@@ -27,15 +27,15 @@ LONG_AGO = timedelta(minutes=1)
 REFUSALS = (Conflict, VideoNotFound)
 
 
-class Deeds(RuleBasedStateMachine):
-    """``_videos`` are the ids in the order of their making, ``_queue`` is what workers have been told."""
+class Actions(RuleBasedStateMachine):
+    """``_videos`` are the ids in order of creation, ``_queue`` are the ids enqueued for workers."""
 
-    world: World
+    shared: SharedInstallation
 
     def __init__(self) -> None:
         super().__init__()
-        self.world.emptied()
-        self.world.count["runs"] += 1
+        self.shared.emptied()
+        self.shared.count["runs"] += 1
         self._videos: list[str] = []
         self._queue: deque[str] = deque()
 
@@ -43,25 +43,25 @@ class Deeds(RuleBasedStateMachine):
         return self._videos[number % len(self._videos)]
 
     def _url(self, path: str) -> str:
-        return self.world.origin + path
+        return self.shared.origin + path
 
     def _work(self) -> None:
-        told = self._queue.popleft() if self._queue else self._videos[0]
-        following = pipeline.produce(told, stopping=lambda: False)
+        video_id = self._queue.popleft() if self._queue else self._videos[0]
+        following = pipeline.produce(video_id, stopping=lambda: False)
         if following:
             self._queue.append(following)
 
     def _work_disturbed(self, mode: Mode, point: str, path: str, act: Act) -> None:
-        """There is always something to disturb: where nothing waits, a video is wished for, or ``path`` stored."""
-        if not any(video.status in PROCESSING for video in promises.rows().values()):
+        """Ensures that a video waits: if none does, request one, or import ``path``."""
+        if not any(video.status in PROCESSING for video in invariants.rows().values()):
             self._give_cause_for(point, path)
 
         def acted(video_id: str) -> None:
-            self.world.count[point] += 1
+            self.shared.count[point] += 1
             act(video_id)
 
-        self.world.generator.mode = mode
-        with self.world.points.armed(point, acted), suppress(Crash):
+        self.shared.generator.mode = mode
+        with self.shared.points.armed(point, acted), suppress(Crash):
             self._work()
 
     def _give_cause_for(self, point: str, path: str) -> None:
@@ -71,7 +71,7 @@ class Deeds(RuleBasedStateMachine):
             self._store("/page.mp4" if point == "about to clear up" else path)
 
     def _disturbances(self, point: str) -> dict[str, Act]:
-        """What others may do there; a worker that asks a generator needs no S3."""
+        """What others may do at this point; a worker that calls a generator needs no S3."""
         acts = (
             *(() if point in ORDERING else (self._meets_an_s3_that_refuses,)),
             self._cancel,
@@ -86,11 +86,11 @@ class Deeds(RuleBasedStateMachine):
         return {act.__name__: act for act in acts}
 
     def _wish(self, hook: str) -> None:
-        view = orders.request(self.world.anna, {**SCRIPT, "hook": hook}, enqueue=self._queue.append)
+        view = orders.request(self.shared.anna, {**SCRIPT, "hook": hook}, enqueue=self._queue.append)
         self._videos.append(view.video_id)
 
     def _store(self, path: str) -> None:
-        anna = self.world.anna
+        anna = self.shared.anna
         view = gallery.store_link(anna, self._url(path), anna.email, enqueue=self._queue.append)
         self._videos.append(view.video_id)
 
@@ -99,24 +99,24 @@ class Deeds(RuleBasedStateMachine):
 
     def _cancel(self, video_id: str) -> None:
         with suppress(*REFUSALS):
-            pipeline.cancel(self.world.anna, video_id)
+            pipeline.cancel(self.shared.anna, video_id)
 
     def _delete(self, video_id: str) -> None:
         with suppress(StorageError, *REFUSALS):
-            deletion.delete(self.world.anna, video_id)
+            deletion.delete(self.shared.anna, video_id)
 
     def _try_again(self, video_id: str) -> None:
         with suppress(*REFUSALS):
-            pipeline.retry(self.world.anna, video_id, enqueue=self._queue.append)
+            pipeline.retry(self.shared.anna, video_id, enqueue=self._queue.append)
 
     def _order_again(self, video_id: str, hook: str) -> None:
         with suppress(*REFUSALS):
             script = {**SCRIPT, "hook": hook}
-            orders.request(self.world.anna, script, video_id, enqueue=self._queue.append)
+            orders.request(self.shared.anna, script, video_id, enqueue=self._queue.append)
 
     def _rescue(self, video_id: str, path: str) -> None:
         with suppress(*REFUSALS):
-            rescue.set_video_url(self.world.anna, video_id, self._url(path), enqueue=self._queue.append)
+            rescue.set_video_url(self.shared.anna, video_id, self._url(path), enqueue=self._queue.append)
 
     def _is_taken_over(self, video_id: str) -> None:
         self._lapse(video_id)
@@ -145,7 +145,7 @@ class Deeds(RuleBasedStateMachine):
         raise StorageError("S3 refuses this.")
 
     def _report_newest(self, video_id: str, status: str) -> None:
-        for order in self.world.generator.requests[::-1]:
+        for order in self.shared.generator.requests[::-1]:
             if order["videoId"] == video_id:
                 self._report(order, status, "/long.mp4")
                 return
@@ -154,18 +154,18 @@ class Deeds(RuleBasedStateMachine):
         video_id = order["videoId"]
         url = self._url(path) if status == "ready" else ""
         said = Report(order["userId"], video_id, status, url)
-        before = promises.rows().get(video_id)
+        before = invariants.rows().get(video_id)
         with suppress(*REFUSALS):
             generator = callbacks.generator_caller(order["callbackToken"], video_id)
             taken = callbacks.apply(generator, said, enqueue=self._queue.append)
             if before and order["hook"] != before.hook:
-                assert (taken.superseded, promises.rows()[video_id]) == (True, before)
+                assert (taken.superseded, invariants.rows()[video_id]) == (True, before)
 
     def _lapse(self, video_id: str) -> None:
         self._age(video_id, "heartbeat_at")
 
     def _age_all(self) -> None:
-        """Let a minute pass for whatever is set of any video."""
+        """Move all times of all videos one minute into the past."""
         with transaction() as session:
             for column in ("heartbeat_at", "deadline_at", "next_ask_at", "upload_kept_until", "updated_at"):
                 is_set = col(getattr(Video, column)).is_not(None)

@@ -1,0 +1,18 @@
+"""Console output of the commands, with text from outside as it is."""
+
+from rich.console import Console
+from rich.text import Text
+
+
+def console() -> Console:
+    return Console(highlight=False, soft_wrap=True)
+
+
+def printable(text: str) -> str:
+    """The text without unprintable characters."""
+    return "".join(char for char in text if char.isprintable())
+
+
+def plain(text: str) -> Text:
+    """Printable text that is not parsed as markup."""
+    return Text(printable(text))

@@ -1,0 +1,253 @@
+"""The boto3 client, configured for large bodies, and the mapping of S3's errors to StorageError."""
+
+import html
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    ParamValidationError,
+    PartialCredentialsError,
+)
+
+from videovault import logs
+from videovault.config import settings
+from videovault.errors import StorageError, StoreErrorResponse
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+MESSAGES = {
+    "403": "S3 denied access: check the IAM permissions and the bucket policy.",  # HEAD has no other code
+    "AccessDenied": "S3 denied access: check the IAM permissions and the bucket policy.",
+    "InvalidAccessKeyId": "The access key is unknown to S3: check AWS_ACCESS_KEY_ID.",
+    "SignatureDoesNotMatch": "S3 rejected the signature: check AWS_SECRET_ACCESS_KEY.",
+    "ExpiredToken": "The AWS keys have expired: set fresh ones.",
+    "InvalidToken": "S3 rejected the session token: check AWS_SESSION_TOKEN.",
+    "NoSuchBucket": "The bucket does not exist: check AWS_S3_BUCKET_NAME and AWS_REGION.",
+    "RequestTimeTooSkewed": "S3 rejected the time of this machine: check its clock.",
+    "KMS.NotFoundException": "S3 cannot find the encryption key: check S3_SSE_KMS_KEY_ID.",
+    "KMS.DisabledException": "The encryption key is disabled: check S3_SSE_KMS_KEY_ID.",
+}
+MESSAGES |= dict.fromkeys(
+    ("PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed", "301", "307"),
+    "The bucket is in another region: check AWS_REGION.",
+)
+KMS_DENIED = "S3 may not use the encryption key: allow kms:GenerateDataKey and kms:Decrypt on it, or check S3_SSE_KMS_KEY_ID."
+NOT_FOUND_CODES = {"404", "NoSuchKey", "NotFound", "NoSuchVersion"}
+LOST_UPLOAD_CODES = {"NoSuchUpload", "InvalidPart", "InvalidPartOrder"}
+UPLOAD_OPERATIONS = {"UploadPart", "CompleteMultipartUpload"}
+TRANSIENT_CODES = {
+    *("500", "502", "503", "504", "InternalError", "ServiceUnavailable", "SlowDown", "RequestTimeout"),
+    *("BadDigest", "OperationAborted", "429", "TooManyRequests"),
+}
+# The two classes of the guide's Troubleshooting.
+DENIED_CODES = {"403", "AccessDenied", "AllAccessDisabled", "AccountProblem"}
+CREDENTIAL_CODES = {
+    *("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired"),
+    *("InvalidClientTokenId", "AuthFailure"),
+}
+# Codes and statuses of responses for a bucket in another region.
+OTHER_REGION_CODES = {
+    *(
+        "PermanentRedirect",
+        "TemporaryRedirect",
+        "Redirect",
+        "AuthorizationHeaderMalformed",
+        "301",
+        "307",
+        "400",
+    ),
+    *("AuthorizationQueryParametersError", "IllegalLocationConstraintException"),
+}
+REGION = re.compile(r"[a-z0-9][a-z0-9-]{1,40}")
+EXPECTED = re.compile(r"expecting '([^']{1,64})'")
+ELEMENT = re.compile(r"<(Code|Message|RequestId|Region)>([^<]{0,2000})<")
+MAX_MESSAGE_CHARS = 500
+MAX_BODY_BYTES = 64 * 1024
+NOT_IMPLEMENTED = 501
+MAX_CONNECTIONS = 64
+log = logs.get(__name__)
+
+
+class AccessDenied(StorageError):
+    """The credentials are valid, but lack a permission."""
+
+
+class EncryptionKeyDenied(AccessDenied):
+    """The store may not use the encryption key."""
+
+
+class InvalidCredentials(StorageError):
+    """The credentials are missing, wrong or expired."""
+
+
+class ObjectMissing(StorageError):
+    """The object does not exist."""
+
+
+class UploadLost(ObjectMissing):
+    """The multipart upload no longer exists, or cannot be completed.
+
+    ``may_be_complete``: an earlier attempt to complete it got no response and may have succeeded.
+    """
+
+    may_be_complete = False
+
+
+def create_client(endpoint: str, access_key: str, secret_key: str, token: str = "") -> "S3Client":
+    """Create a client. Empty arguments fall back to boto3's credential chain."""
+    chosen = settings()
+    # With "auto", boto3 signs links for the global endpoint, which redirects to new buckets of most regions and so
+    # breaks the signature. With "virtual" it signs for the regional one. Both put a name with dots into the path.
+    style = chosen.s3_addressing_style or ("path" if endpoint else "auto")
+    if not endpoint and style == "auto":
+        style = "virtual"
+    options: dict[str, Any] = {
+        "signature_version": "s3v4",
+        "retries": {"total_max_attempts": 1},  # ``s3_retry`` repeats calls for as long as the caller can wait
+        "connect_timeout": 10,
+        "read_timeout": 60,
+        "max_pool_connections": MAX_CONNECTIONS,
+        "tcp_keepalive": True,
+        # Not all other stores know the newer checksums; where they matter, they are passed explicitly.
+        "request_checksum_calculation": "when_required",
+        "response_checksum_validation": "when_required",
+        # SHA-256 of each body would take 0.8 CPU seconds per GiB, and the CRC-32 of each part already verifies it.
+        "s3": {"addressing_style": style, "payload_signing_enabled": False},
+    }
+    s3_client = boto3.client(
+        "s3",
+        region_name=chosen.aws_region,
+        endpoint_url=endpoint or None,
+        aws_access_key_id=access_key or None,
+        aws_secret_access_key=secret_key or None,
+        aws_session_token=token or None,
+        config=Config(**options),
+    )
+    s3_client.meta.events.register_last("before-parameter-build.s3", _forbid_redirect)
+    return s3_client
+
+
+def _forbid_redirect(context: dict[str, Any], **_event: Any) -> None:
+    """Stop boto3 from following a bucket into another region: presigned links cannot, so every call must fail."""
+    context.setdefault("s3_redirect", {})["redirected"] = True
+
+
+@contextmanager
+def translating_errors() -> Iterator[None]:
+    """Translate boto3's errors to StorageError, with ObjectMissing and UploadLost for missing objects and uploads."""
+    try:
+        yield
+    except ClientError as error:
+        raise error_for(_parse_client_error(error)) from error
+    except (NoCredentialsError, PartialCredentialsError) as error:
+        raise InvalidCredentials(
+            "AWS credentials are missing: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile or role."
+        ) from error
+    except ParamValidationError as error:
+        raise StorageError("The name is not valid for S3: check AWS_S3_BUCKET_NAME.") from error
+    except BotoCoreError as error:
+        raise StorageError("S3 could not be reached.", retryable=True) from error
+
+
+def error_for(answer: StoreErrorResponse) -> StorageError:
+    """The exception for an error response, which is also logged with the store's message."""
+    code = answer.code
+    # The embedded S3 answers NoSuchUpload if a bucket has never had an upload, as after every first start.
+    if code in NOT_FOUND_CODES or (code == "NoSuchUpload" and answer.operation == "ListMultipartUploads"):
+        return ObjectMissing("The object is no longer in S3.", answer=answer)
+    log.warning(
+        "S3 refused",
+        operation=answer.operation,
+        status=answer.status,
+        store_code=code,
+        store_message=answer.message,
+        store_request_id=answer.request_id,
+    )
+    # The embedded S3 answers NotImplemented for a part that was started with other bytes.
+    if code in LOST_UPLOAD_CODES or (code == "NotImplemented" and answer.operation in UPLOAD_OPERATIONS):
+        return UploadLost("S3 has lost the uploaded parts.", answer=answer)
+    if answer.region and code in OTHER_REGION_CODES:
+        return StorageError(
+            f"The bucket is in the region {answer.region}: set AWS_REGION={answer.region}.", answer=answer
+        )
+    return _denied_error(answer) or _other_error(answer)
+
+
+def _denied_error(answer: StoreErrorResponse) -> StorageError | None:
+    """The exception for rejected credentials or permissions."""
+    message = MESSAGES.get(answer.code, f"S3 failed ({answer.code}).")
+    if answer.code in CREDENTIAL_CODES:
+        return InvalidCredentials(message, answer=answer)
+    if answer.code in DENIED_CODES and "kms" in answer.message.lower():
+        return EncryptionKeyDenied(KMS_DENIED, answer=answer)
+    return AccessDenied(message, answer=answer) if answer.code in DENIED_CODES else None
+
+
+def _other_error(answer: StoreErrorResponse) -> StorageError:
+    message = MESSAGES.get(answer.code, f"S3 failed ({answer.code or 'unknown reason'}).")
+    is_transient = answer.status >= 500 and answer.status != NOT_IMPLEMENTED
+    return StorageError(message, retryable=answer.code in TRANSIENT_CODES or is_transient, answer=answer)
+
+
+def parse_error_response(
+    status: int, headers: Mapping[str, str], body: bytes, operation: str
+) -> StoreErrorResponse:
+    """Parse the error response to a request that boto3 did not send; ``body`` may be XML or anything else."""
+    text = body[:MAX_BODY_BYTES].decode(errors="replace")
+    elements = {name: html.unescape(value) for name, value in reversed(ELEMENT.findall(text))}
+    region = headers.get("x-amz-bucket-region", "") or elements.get("Region", "")
+    request_id = headers.get("x-amz-request-id", "") or elements.get("RequestId", "")
+    return _error_response(
+        operation,
+        status,
+        elements.get("Code", "") or str(status),
+        elements.get("Message", ""),
+        request_id,
+        region,
+    )
+
+
+def _parse_client_error(error: ClientError) -> StoreErrorResponse:
+    error_fields: dict[str, Any] = dict(error.response.get("Error", {}))
+    metadata: dict[str, Any] = dict(error.response.get("ResponseMetadata", {}))
+    headers = metadata.get("HTTPHeaders", {})
+    region = headers.get("x-amz-bucket-region", "") or error_fields.get("Region", "")
+    request_id = metadata.get("RequestId", "") or headers.get("x-amz-request-id", "")
+    status = metadata.get("HTTPStatusCode", 0)
+    return _error_response(
+        error.operation_name,
+        status,
+        error_fields.get("Code", ""),
+        error_fields.get("Message", ""),
+        request_id,
+        region,
+    )
+
+
+def _error_response(
+    operation: str, status: int, code: str, message: str, request_id: str, region: str
+) -> StoreErrorResponse:
+    """Response text is untrusted, so it is truncated and s3_client printable."""
+    expected = EXPECTED.search(message)
+    bucket_region = region or (expected[1] if expected else "")
+    is_other = bool(REGION.fullmatch(bucket_region)) and bucket_region != settings().aws_region
+    return StoreErrorResponse(
+        operation,
+        status,
+        _printable(code),
+        _printable(message),
+        _printable(request_id),
+        region=bucket_region if is_other else "",
+    )
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else " " for char in text[:MAX_MESSAGE_CHARS]).strip()
