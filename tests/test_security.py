@@ -86,3 +86,27 @@ def test_the_alternative_to_passlib_uses_the_same_hashes() -> None:
     assert security.verify_password("correct horse ä", made)
     assert not security.verify_password("wrong horse", made)
     assert not security.needs_rehash(made)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "https://evil.example",
+        "//evil.example",
+        "/\\evil.example",
+        "/gallery\\..",
+        "javascript:alert(1)",
+        "/a\nb",
+        "/\tevil.example",
+        "/é",
+        "gallery",
+    ],
+)
+def test_a_path_that_could_leave_the_site_is_replaced(path: str) -> None:
+    assert security.local_path(path, "/create") == "/create"
+
+
+@pytest.mark.parametrize("path", ["/", "/gallery", "/create?video=video_1", "/gallery/"])
+def test_a_local_path_is_kept(path: str) -> None:
+    assert security.local_path(path, "/create") == path

@@ -18,3 +18,10 @@ def format_duration(seconds: float) -> str:
     length, unit = next((each for each in DURATION_UNITS if seconds >= each[0] * 0.95), DURATION_UNITS[-1])
     number = max(1, round(seconds / length))
     return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
+
+
+def format_clock(seconds: float) -> str:
+    """``0:07``, ``12:30``, ``1:02:03``: whole seconds that have passed, as players show them."""
+    minutes, second = divmod(int(seconds), 60)
+    hour, minute = divmod(minutes, 60)
+    return f"{hour}:{minute:02}:{second:02}" if hour else f"{minute}:{second:02}"

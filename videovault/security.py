@@ -241,3 +241,12 @@ def _derived(key: str) -> bytes:
 
 def _binding(owner_id: str, video_id: str) -> bytes:
     return f"{owner_id}\n{video_id}".encode()
+
+
+def local_path(path: str, default: str) -> str:
+    """``path`` if it is a path of this site, else ``default``: the check against open redirects.
+
+    Browsers read ``//`` and ``/\\`` at the start as another host, and drop control characters before they look.
+    """
+    is_plain = path.isascii() and path.isprintable() and "\\" not in path
+    return path if is_plain and path.startswith("/") and not path.startswith("//") else default

@@ -89,5 +89,5 @@ for page in PAGES:
         route=page.route,
         title=page.title,
         description=page.description,
-        on_load=[SessionState.arrive, *page.on_load],
+        on_load=[SessionState.clear_messages, *page.on_load],
     )

@@ -10,7 +10,6 @@ import pytest
 
 from tests.costs.instruction_count import steps
 from videovault import security, untrusted_json
-from videovault.api import forms
 from videovault.api.middleware import body_limit, csrf, forwarded, hosts, websocket_limits
 from videovault.embedded.studio import script_writer, topic
 from videovault.embedded.studio.requests import ScriptRequest
@@ -124,7 +123,7 @@ READERS = {
     "the query of a socket": Reader(
         lambda text: websocket_limits.bind_to_session(_query(text)), body_limit.MAX_TARGET_BYTES
     ),
-    "a path to go on to": Reader(lambda text: forms.local_path(text, "/"), body_limit.MAX_TARGET_BYTES),
+    "a path to go on to": Reader(lambda text: security.local_path(text, "/"), body_limit.MAX_TARGET_BYTES),
     "a client's address": Reader(client_ip.rate_limit_key, body_limit.MAX_HEADER_BYTES),
     "a message of a socket": Reader(
         lambda text: websocket_limits.check_message({"text": text}), websocket_limits.MAX_MESSAGE_BYTES

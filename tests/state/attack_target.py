@@ -1,4 +1,4 @@
-"""A running installation with somebody to be robbed in it, and all that a thief could carry off or break."""
+"""A running installation with users to attack, and everything that an attack could read or change."""
 
 import json
 import sqlite3
@@ -21,7 +21,7 @@ from videovault.state.share_dialog import ShareDialogState
 
 PASSWORD = "correct horse battery"
 COOKIE = "videovault_session"
-SHARE = f"{ShareDialogState.get_full_name()}.open"
+OPEN_SHARE_DIALOG = f"{ShareDialogState.get_full_name()}.open"
 SECRET_COLUMNS = (
     "password_hash",
     "sealed_key",
@@ -31,9 +31,9 @@ SECRET_COLUMNS = (
     "s3_key",
     "poster_key",
 )
-# That somebody was here is noted once a minute.
+# Updated once a minute.
 VOLATILE = {"last_seen_at"}
-# All that Ada writes has her name in it.
+# Everything that Ada writes contains her name.
 BRIEF = {
     "topic": "Adas topic",
     "company_name": "Adas company",
@@ -69,7 +69,7 @@ class TargetUser:
 
 @dataclass
 class AttackTarget:
-    """``named`` are Ada's ids that attackers know and name; ``hidden`` is what must reach nobody but her."""
+    """``named`` are Ada's ids that attackers know; ``hidden`` must reach only her."""
 
     app: RunningApp
     generator: Generator
@@ -85,9 +85,9 @@ class AttackTarget:
         return RawTab(self.app.url, cookie=cookie, **more)
 
     def adas_tab(self, cookie: str) -> RawTab:
-        """One in which Ada looks at a share link: the most that a page ever knows of her."""
+        """A tab of Ada's with an open share link, the most sensitive page state."""
         tab = self.tab(cookie)
-        tab.send(SHARE, {"video_id": self.film})
+        tab.send(OPEN_SHARE_DIALOG, {"video_id": self.film})
         assert any(self.secret_key in frame.text for frame in tab.answers())
         return tab
 
@@ -98,7 +98,7 @@ class AttackTarget:
         return _signed_in(self.app.url, "login", self.ada.email)
 
     def rows(self, *, without: TargetUser | None = None) -> Rows:
-        """Everything in the database, but for what is somebody's own."""
+        """Everything in the database except what belongs to ``without``."""
         with closing(sqlite3.connect(self.app.data_dir / "videovault.db")) as database:
             found = {name: [dict(row) for row in _all(database, name)] for name in _tables(database)}
         own = {without.user_id, without.email, *_videos_of(without, found)} if without else set()
@@ -114,7 +114,7 @@ class AttackTarget:
         return {str(path.relative_to(folder)): (stat.st_size, stat.st_mtime_ns) for path, stat in files}
 
     def secrets(self) -> set[str]:
-        """What belongs into no page at all, not even its owner's; where a link is shown, its key does."""
+        """What must be on no page, not even the owner's; except for the key in a share link."""
         made = json.loads((self.app.data_dir / "installation.json").read_text())
         found = {str(value) for value in made.values() if isinstance(value, str) and len(value) > 8}
         with closing(sqlite3.connect(self.app.data_dir / "videovault.db")) as database:
@@ -123,15 +123,15 @@ class AttackTarget:
         return found | {person.token for person in (self.root, self.ada, self.bob)}
 
     def settle(self) -> None:
-        """Wait until the worker has nothing more to write of what was made."""
+        """Wait until the worker has finished."""
         until = time.monotonic() + HANG_SECONDS
         before: Any = None
         while before != (before := (self.rows(), self.objects())) or self._is_in_work():
-            assert time.monotonic() < until, "it does not come to rest"
+            assert time.monotonic() < until, "the worker does not finish"
             time.sleep(0.5)
 
     def _is_in_work(self) -> bool:
-        """Whether a sidecar is to be written yet, or the order that is never finished to be given."""
+        """Whether a sidecar or the unfinished order is still pending."""
         due = "sidecar_due_at IS NOT NULL OR (status = 'generating' AND estimated_minutes IS NULL)"
         with closing(sqlite3.connect(self.app.data_dir / "videovault.db")) as database:
             return bool(database.execute(f"SELECT 1 FROM videos WHERE {due}").fetchone())  # noqa: S608 - ours
@@ -160,7 +160,7 @@ def _settings(generator: Generator) -> dict[str, str]:
         "VIDEO_WEBHOOK_URL": f"{generator.url}/video",
         "SOURCE_ALLOW_HOSTS": generator.url.removeprefix("http://"),
         "GENERATE_WAIT_SECONDS": "0.1",
-        "RATE_LIMITS": "off",  # it must not be a limit that keeps anybody out
+        "RATE_LIMITS": "off",  # a rate limit must not hide a missing check
     }
 
 
@@ -174,44 +174,44 @@ def _signed_in(url: str, way: str, email: str) -> TargetUser:
     )
 
 
-def _furnish(house: AttackTarget) -> None:
-    """Of each thing that Ada can have one that attackers know, and one that they must not come to know."""
-    house.generator.script, house.generator.mode = dict(SCRIPT), "processing"
-    ada = house.ada
-    known_film, other_film = (_film(house, name) for name in ("known.mp4", "other.mp4"))
-    failed = _post(ada, "video/download", _source(house, "page.mp4"))["error"]
+def _furnish(site: AttackTarget) -> None:
+    """Create one of each kind of Ada's things that attackers know, and one that they must not learn about."""
+    site.generator.script, site.generator.mode = dict(SCRIPT), "processing"
+    ada = site.ada
+    known_film, other_film = (_film(site, name) for name in ("known.mp4", "other.mp4"))
+    failed = _post(ada, "video/download", _source(site, "page.mp4"))["error"]
     assert failed["code"] == "SOURCE_FAILED"
     known_draft, other_draft = (_draft(ada) for _ in range(2))
     in_work = _draft(ada)
     _post(ada, "create-video/generate-video", {**BRIEF, **SCRIPT, "email": ada.email, "videoId": in_work})
     known_token, other_token = (_post(ada, "tokens", {"name": "Adas robot"})["data"] for _ in range(2))
-    here, there = (_session_id(house) for _ in range(2))
-    house.film, house.secret_key = known_film["videoId"], known_film["secretKey"]
-    house.named = [house.film, known_draft, in_work, known_token["tokenId"], here, ada.user_id]
-    house.hidden = {
+    here, there = (_session_id(site) for _ in range(2))
+    site.film, site.secret_key = known_film["videoId"], known_film["secretKey"]
+    site.named = [site.film, known_draft, in_work, known_token["tokenId"], here, ada.user_id]
+    site.hidden = {
         "Adas",
         ada.email,
-        house.root.email,
-        house.secret_key,
-        house.root.user_id,
+        site.root.email,
+        site.secret_key,
+        site.root.user_id,
         there,
         other_draft,
     }
-    house.hidden |= {
+    site.hidden |= {
         other_film["videoId"],
         other_film["secretKey"],
         other_token["tokenId"],
         other_token["token"],
     }
-    house.hidden |= house.secrets()
+    site.hidden |= site.secrets()
 
 
-def _source(house: AttackTarget, name: str) -> dict[str, str]:
-    return {"videoUrl": house.generator.file(name), "userEmail": house.ada.email, "title": f"Adas {name}"}
+def _source(site: AttackTarget, name: str) -> dict[str, str]:
+    return {"videoUrl": site.generator.file(name), "userEmail": site.ada.email, "title": f"Adas {name}"}
 
 
-def _film(house: AttackTarget, name: str) -> dict[str, str]:
-    data: dict[str, str] = _post(house.ada, "video/download", _source(house, name))["data"]
+def _film(site: AttackTarget, name: str) -> dict[str, str]:
+    data: dict[str, str] = _post(site.ada, "video/download", _source(site, name))["data"]
     assert data["status"] == "ready"
     return data
 
@@ -220,8 +220,8 @@ def _draft(ada: TargetUser) -> str:
     return str(_post(ada, "create-video", {**BRIEF, "email": ada.email})["data"]["videoId"])
 
 
-def _session_id(house: AttackTarget) -> str:
-    with house.another_session() as person:
+def _session_id(site: AttackTarget) -> str:
+    with site.another_session() as person:
         sessions = person.api.get("/api/auth/sessions").json()["data"]["sessions"]
     return next(str(one["sessionId"]) for one in sessions if one["isCurrent"])
 
@@ -235,7 +235,7 @@ def _tables(database: sqlite3.Connection) -> list[str]:
     found = database.execute(
         "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
     )
-    return [row[0] for row in found if row[0] != "workers"]  # which say all the time that they are alive
+    return [row[0] for row in found if row[0] != "workers"]  # updated by heartbeats
 
 
 def _all(database: sqlite3.Connection, table: str) -> Iterable[sqlite3.Row]:
@@ -248,7 +248,7 @@ def _videos_of(person: TargetUser, found: Mapping[str, list[Row]]) -> set[str]:
 
 
 def _belongs(table: str, row: Row, own: set[str]) -> bool:
-    """Whether all that the row names is somebody's own: who, and which video."""
+    """Whether all users and videos named in the row are in ``own``."""
     named = {row[name] for name in NAMING if row.get(name)}
     named |= {row["id"]} if table in ("users", "videos") else set()
     if table == "deliveries" and not named:  # an order for a script, which is no video yet

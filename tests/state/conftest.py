@@ -1,4 +1,4 @@
-"""Browser tabs without a browser: events go through Reflex's own processor and our guard, as from a socket."""
+"""Browser tabs without a browser: events pass through Reflex's processor and our guard, as from a socket."""
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
@@ -55,29 +55,29 @@ class Tab:
     client_ip: str = "127.0.0.1"
 
     def send(self, state: type[rx.State], handler: str, **payload: Any) -> None:
-        """Send an event and wait until all that it leads to is done."""
+        """Send an event and wait until it and its follow-up events are done."""
         self.server.portal.call(self._send, state, handler, payload)
 
     def start(self, state: type[rx.State], handler: str, **payload: Any) -> None:
-        """Send an event and go on."""
+        """Send an event without waiting."""
         self.server.portal.start_task_soon(self._send, state, handler, payload)
 
-    def waits_until(self, condition: Callable[[], bool]) -> None:
+    def wait_until(self, condition: Callable[[], bool]) -> None:
         eventually(condition, lambda: self.received)
 
     def sees(self, state: type[S]) -> S:
-        """The vars as they are on the server."""
+        """The state on the server."""
         return self.server.portal.call(self._state, state)
 
     @property
     def sent_to(self) -> str:
-        """Where the page was told to go, empty if nowhere."""
+        """The last redirect, empty if none."""
         events = self.server.received.events.get(self.token, [])
         return next((event.payload["path"] for event in reversed(events) if event.name == "_redirect"), "")
 
     @property
     def received(self) -> str:
-        """Everything that reached this tab, to look for what must not."""
+        """Everything sent to this tab, as text."""
         return str(self.server.received.deltas.get(self.token, []))
 
     async def _state(self, state: type[S]) -> S:
@@ -113,7 +113,7 @@ class Server:
         return tab
 
     async def _open(self, tab: Tab) -> None:
-        """Reflex loads a page that it does not know yet again; this one is known."""
+        """Reflex would load an unknown page again; this one is known."""
         root = await self.states.get_state(rx.BaseStateToken(ident=tab.token, cls=rx.State))
         root.router_data = {"token": tab.token}
 
@@ -140,8 +140,8 @@ def _state_manager() -> StateManagerMemory:
 
 
 @pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory, mp4: bytes) -> Iterator[AttackTarget]:
-    """One for the session: whoever changes Ada's things there makes his own first."""
+def site(tmp_path_factory: pytest.TempPathFactory, mp4: bytes) -> Iterator[AttackTarget]:
+    """One per test session: tests that change data create their own user first."""
     with attack_target(tmp_path_factory.mktemp("stronghold"), mp4) as built:
         yield built
 
@@ -154,7 +154,7 @@ class Person:
 
 @pytest.fixture
 def person(installation: object) -> Callable[[str], Person]:
-    """Makes an account; the first one is the admin's."""
+    """Creates accounts; the first one is the admin."""
     del installation
 
     def make(name: str) -> Person:
@@ -172,7 +172,7 @@ def ada(server: Server, person: Callable[[str], Person]) -> Tab:
 
 @pytest.fixture
 def make(ada: Tab) -> Make:
-    """Puts a video of any status into Ada's gallery, or into that of the ``owner_id`` named; its id."""
+    """Creates a video of any status for Ada or ``owner_id``, and returns its id."""
     del ada
 
     def put(status: Status, title: str = "Bread", *, owner_id: str = "", **values: object) -> str:

@@ -1,4 +1,4 @@
-"""Every handler that a browser may call by name, found in Reflex's own register, and what to call it with."""
+"""All event handlers that browsers can call, from Reflex's registry, with payloads for them."""
 
 import importlib
 import inspect
@@ -15,7 +15,7 @@ import videovault
 
 PACKAGES = ("state", "components", "pages")
 OURS = ("videovault.", "reflex.")  # tests have states of their own
-# What the forms of the pages send; one that a handler does not know is left out by it.
+# The fields of all forms; handlers ignore unknown ones.
 FORM_FIELDS = (
     *("name", "title", "topic", "company_name", "social_handles", "license", "avatar", "avatar_name"),
     *("hook", "body", "conclusion", "tokenName", "scope", "days", "expiresInDays", "mostViews", "email"),
@@ -36,7 +36,7 @@ class Handler:
 
     @property
     def is_for_admins(self) -> bool:
-        return self.state.__module__.startswith("videovault.state.admin.base")
+        return self.state.__module__.startswith("videovault.state.admin.")
 
     @property
     def label(self) -> str:
@@ -44,7 +44,7 @@ class Handler:
 
 
 def handlers() -> list[Handler]:
-    """Those of Reflex too, its setters among them, and of every module of the pages, whether it is used or not."""
+    """The handlers of all page modules and of Reflex itself, including setters."""
     for package in PACKAGES:
         within = importlib.import_module(f"{videovault.__name__}.{package}")
         for module in pkgutil.walk_packages(within.__path__, f"{within.__name__}."):
@@ -62,7 +62,7 @@ def states() -> set[type[rx.State]]:
 
 
 def payloads(handler: Handler, ids: Sequence[str]) -> list[dict[str, Any]]:
-    """Well-typed values by the handler's signature, the ids of somebody else first; then too few and too many."""
+    """Payloads that match the signature, with ids of another user first; then one with too few and one with too many arguments."""
     wanted = {name: _values(handler, name, kind, ids) for name, kind in handler.parameters.items()}
     longest = max((len(values) for values in wanted.values()), default=1)
     made = [{name: values[at % len(values)] for name, values in wanted.items()} for at in range(longest)]
@@ -101,18 +101,18 @@ def _of_kind(kind: Any, ids: Sequence[str]) -> Sequence[Any]:
         return HOSTILE_NUMBERS
     if plain is str:
         return [*ids, *HOSTILE_TEXTS]
-    assert kind is Any, f"nobody has told yet what to send as {kind}"
+    assert kind is Any, f"no example value for {kind}"
     return [*ids, True, {"is_admin": True}, None]
 
 
 def _parts(entries: list[tuple[str, Any]], most: int = 100) -> Iterator[list[tuple[str, Any]]]:
-    """So many that a message stays far below its limit."""
+    """In parts that stay far below the message limit."""
     for start in range(0, len(entries), most):
         yield entries[start : start + most]
 
 
 def _every_var(value: Any) -> Iterator[tuple[str, Any]]:
-    """By the name that the browser's storage would send it under, with and without Reflex's mark."""
+    """By the name under which browser storage would send it, with and without Reflex's suffix."""
     for state in states():
         for name in {*state.vars, *state.get_fields()}:
             yield f"{state.get_full_name()}.{name}", value

@@ -9,7 +9,7 @@ from tests.state.conftest import PASSWORD, Person, Server, Tab
 from videovault import security
 from videovault.services.accounts import accounts
 from videovault.services.admin import users
-from videovault.state.account import AccountState, device
+from videovault.state.account import AccountState, device_name
 from videovault.state.gallery import GalleryState
 from videovault.state.live_updates import ProgressState
 from videovault.state.session import SESSION_SECONDS, SessionState
@@ -32,11 +32,11 @@ def test_page_shows_what_there_is(tab: Tab) -> None:
 
 
 def test_token_is_shown_once_and_never_again(tab: Tab) -> None:
-    tab.send(AccountState, "make_token", form=FORM)
+    tab.send(AccountState, "create_token", form=FORM)
     fresh = tab.sees(AccountState).fresh_token
     assert fresh.startswith("vv_")
     [listed] = tab.sees(AccountState).tokens
-    assert (listed.name, listed.may, listed.used_at) == ("Nightly", "It reads and writes.", "")
+    assert (listed.name, listed.scope, listed.used_at) == ("Nightly", "Read and write.", "")
     assert fresh not in str(listed)
     tab.send(AccountState, "load")
     assert tab.sees(AccountState).fresh_token == ""
@@ -45,27 +45,27 @@ def test_token_is_shown_once_and_never_again(tab: Tab) -> None:
 
 
 def test_a_second_click_makes_no_second_token(tab: Tab) -> None:
-    tab.send(AccountState, "make_token", form=FORM)
+    tab.send(AccountState, "create_token", form=FORM)
     fresh = tab.sees(AccountState).fresh_token
-    tab.send(AccountState, "make_token", form=FORM)
+    tab.send(AccountState, "create_token", form=FORM)
     assert (tab.sees(AccountState).fresh_token, len(tab.sees(AccountState).tokens)) == (fresh, 1)
-    tab.send(AccountState, "hide")
-    tab.send(AccountState, "make_token", form=FORM)
+    tab.send(AccountState, "hide_token")
+    tab.send(AccountState, "create_token", form=FORM)
     assert len(tab.sees(AccountState).tokens) == 2
 
 
-def test_focus_and_a_notice_follow_when_a_line_goes(tab: Tab) -> None:
-    tab.send(AccountState, "make_token", form=FORM)
+def test_revoking_moves_the_focus_and_shows_a_notice(tab: Tab) -> None:
+    tab.send(AccountState, "create_token", form=FORM)
     tab.send(AccountState, "revoke", token_id=tab.sees(AccountState).tokens[0].token_id)
     assert "revoked" in tab.sees(SessionState).notice
     focused = [event for event in tab.server.received.events[tab.token] if event.name == "_set_focus"]
     assert "tokens" in str(focused[-1].payload)
 
 
-def test_what_the_form_does_not_offer_becomes_the_narrowest(tab: Tab) -> None:
-    tab.send(AccountState, "make_token", form={"tokenName": "Odd", "scope": "all", "days": "1e9"})
+def test_unknown_form_values_become_the_narrowest(tab: Tab) -> None:
+    tab.send(AccountState, "create_token", form={"tokenName": "Odd", "scope": "all", "days": "1e9"})
     [listed] = tab.sees(AccountState).tokens
-    assert listed.may == "It only reads."
+    assert listed.scope == "Read only."
     assert listed.expires_at
 
 
@@ -76,7 +76,7 @@ def test_name_is_kept(tab: Tab) -> None:
 
 
 def test_error_stands_beside_the_field_of_the_page(tab: Tab) -> None:
-    tab.send(AccountState, "make_token", form={**FORM, "tokenName": " "})
+    tab.send(AccountState, "create_token", form={**FORM, "tokenName": " "})
     assert list(tab.sees(SessionState).errors) == ["tokenName"]
     tab.send(AccountState, "rename", form={"name": "x" * 101})
     assert list(tab.sees(SessionState).errors) == ["name"]
@@ -90,7 +90,7 @@ def test_other_devices_are_signed_out_one_by_one(tab: Tab) -> None:
     assert [one.is_current for one in tab.sees(AccountState).devices] == [True]
 
 
-def test_this_device_comes_first_and_the_many_others_are_folded_away(tab: Tab) -> None:
+def test_current_device_comes_first_and_many_others_are_folded(tab: Tab) -> None:
     for _ in range(7):
         accounts.login("ada@example.com", PASSWORD)
     tab.send(AccountState, "load")
@@ -117,7 +117,7 @@ def test_neither_hash_nor_session_token_reaches_the_page(tab: Tab) -> None:
         ("closing-slow", "password"),
     ],
 )
-def test_what_a_native_form_came_back_with_stands_beside_its_field(
+def test_error_of_a_native_form_is_shown_beside_its_field(
     server: Server, person: MakePerson, code: str, field: str
 ) -> None:
     tab = server.tab(person("ada").token, address=f"/account?error={code}")
@@ -129,18 +129,18 @@ def test_what_a_native_form_came_back_with_stands_beside_its_field(
 
 @pytest.mark.parametrize("way", ["password", "deactivation"])
 def test_open_pages_end_within_five_seconds(server: Server, person: MakePerson, way: str) -> None:
-    """By themselves, and at their next click; a loop may sleep for as long as an answer may be old: both together."""
+    """By themselves and at their next click. A loop may sleep as long as an answer may be old, so both add up."""
     assert 2 * SESSION_SECONDS < 5
     admin, ada = person("admin"), person("ada")
     watching, clicking = server.tab(ada.token, "/gallery"), server.tab(ada.token, "/gallery")
     watching.start(ProgressState, "watch")
     clicking.send(GalleryState, "load")
-    watching.waits_until(lambda: "works" in watching.received)
+    watching.wait_until(lambda: ProgressState.get_full_name() in watching.received)
     if way == "password":
         accounts.change_password(ada.caller, PASSWORD, "battery staple")
     else:
         users.change_user(admin.caller, ada.caller.user_id, {"is_active": False})
-    watching.waits_until(lambda: watching.sent_to.startswith("/login"))
+    watching.wait_until(lambda: watching.sent_to.startswith("/login"))
     clicking.send(GalleryState, "load")
     assert clicking.sent_to.startswith("/login")
 
@@ -158,5 +158,5 @@ def test_open_pages_end_within_five_seconds(server: Server, person: MakePerson, 
         ("", "Unknown device"),
     ],
 )
-def test_devices_are_called_what_people_call_them(user_agent: str, name: str) -> None:
-    assert device(user_agent) == name
+def test_devices_have_readable_names(user_agent: str, name: str) -> None:
+    assert device_name(user_agent) == name

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from tests.support.waiting import HANG_SECONDS
 from videovault.state.background import (
     IO_THREADS,
-    KEEP_ASKING_FACTOR,
+    REFRESH_LIFETIMES,
     BatchedCache,
     run_in_db_pool,
     run_in_io_pool,
@@ -28,7 +28,7 @@ class Answers:
         return {name: number for name in names if name != "nobody"}
 
 
-def test_many_who_ask_at_once_get_the_same_answer() -> None:
+def test_concurrent_calls_share_an_answer() -> None:
     answers = Answers(0.05)
 
     async def all_at_once() -> list[int | None]:
@@ -39,7 +39,7 @@ def test_many_who_ask_at_once_get_the_same_answer() -> None:
     assert answers.asked == [{"ada"}]
 
 
-def test_answer_is_for_its_key_only() -> None:
+def test_answers_belong_to_their_key() -> None:
     answers = Answers()
 
     async def both() -> list[int | None]:
@@ -50,34 +50,34 @@ def test_answer_is_for_its_key_only() -> None:
     assert answers.asked == [{"ada"}, {"ada", "nobody"}]
 
 
-def test_all_who_asked_of_late_are_asked_for_together() -> None:
+def test_recent_keys_are_fetched_together() -> None:
     answers = Answers()
 
     async def later() -> tuple[int | None, int | None]:
         shared = BatchedCache(10, answers.ask)
         await asyncio.gather(shared.get("ada"), shared.get("bob"))
-        shared._known_at -= 11
+        shared._fetched_at -= 11
         return await asyncio.gather(shared.get("ada"), shared.get("bob"))
 
     assert tuple(asyncio.run(later())) == (2, 2)
     assert answers.asked == [{"ada", "bob"}] * 2
 
 
-def test_who_has_not_been_asked_for_any_more_is_forgotten() -> None:
+def test_unused_keys_are_dropped() -> None:
     answers = Answers()
 
     async def later() -> None:
         shared = BatchedCache(10, answers.ask)
         await shared.get("ada")
-        shared._wanted["ada"] -= 10 * (KEEP_ASKING_FACTOR + 1)
-        shared._known_at -= 11
+        shared._used_at["ada"] -= 10 * (REFRESH_LIFETIMES + 1)
+        shared._fetched_at -= 11
         await shared.get("bob")
 
     asyncio.run(later())
     assert answers.asked == [{"ada"}, {"bob"}]
 
 
-def test_who_comes_while_others_are_asked_for_is_asked_for_next() -> None:
+def test_key_added_during_a_query_is_fetched_next() -> None:
     answers = Answers(0.02)
 
     async def one_after_the_other() -> list[int | None]:
@@ -90,7 +90,7 @@ def test_who_comes_while_others_are_asked_for_is_asked_for_next() -> None:
     assert asyncio.run(one_after_the_other()) == [2, 1]
 
 
-def test_error_reaches_all_who_asked() -> None:
+def test_error_reaches_all_callers() -> None:
     async def fail(names: Collection[str]) -> Mapping[str, int]:
         await asyncio.sleep(0)
         raise LookupError(names)
@@ -102,7 +102,7 @@ def test_error_reaches_all_who_asked() -> None:
     assert [type(answer) for answer in asyncio.run(both())] == [LookupError, LookupError]
 
 
-def test_one_who_leaves_does_not_take_the_answer_along() -> None:
+def test_cancelled_caller_does_not_cancel_the_query() -> None:
     answers = Answers(0.05)
 
     async def leaving() -> int | None:
@@ -117,7 +117,7 @@ def test_one_who_leaves_does_not_take_the_answer_along() -> None:
     assert len(answers.asked) == 1
 
 
-def test_quick_calls_do_not_wait_for_slow_ones() -> None:
+def test_database_calls_do_not_wait_for_io_calls() -> None:
     over = threading.Event()
 
     async def both() -> str:
@@ -131,7 +131,7 @@ def test_quick_calls_do_not_wait_for_slow_ones() -> None:
     assert asyncio.run(both()) == "at once"
 
 
-def test_event_loop_goes_on_while_a_call_blocks() -> None:
+def test_blocking_call_does_not_block_the_event_loop() -> None:
     async def beside() -> bool:
         over = threading.Event()
         call = asyncio.ensure_future(run_in_io_pool(over.wait))

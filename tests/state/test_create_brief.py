@@ -1,4 +1,4 @@
-"""What is typed into the brief outlives reloads, lost sessions and errors; the wait for its script can be given up."""
+"""The brief survives reloads, lost sessions and errors; the wait for its script can be cancelled."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from videovault.services.core.views import ScriptView
 from videovault.services.generation.avatars import OTHER_AVATAR
 from videovault.services.videos import gallery
 from videovault.state import create
-from videovault.state.create import BriefState, CreateState, WaitState
+from videovault.state.create import CreateState
 from videovault.state.session import SessionState
 
 TYPED = {**create.EMPTY, "topic": "Half a top", "company_name": "Brot & Söhne", "avatar": "Sofia"}
@@ -26,73 +26,73 @@ def drafts(person: Person) -> int:
     return len(gallery.list_videos(person.caller, person.caller.user_id, drafted, links=False).videos)
 
 
-def forgotten(tab: Tab) -> list[str]:
-    """What the browser was told to keep no longer."""
+def removed_keys(tab: Tab) -> list[str]:
+    """The keys removed from the browser's storage."""
     events = tab.server.received.events.get(tab.token, [])
     return [event.payload["key"] for event in events if event.name == "_remove_local_storage"]
 
 
 def test_typed_brief_is_there_after_loading_the_page_again(ada: Tab) -> None:
-    ada.send(BriefState, "save_brief", form=TYPED)
+    ada.send(CreateState, "save_brief", form=TYPED)
     ada.send(CreateState, "enter")
-    assert ada.sees(BriefState).brief == TYPED
+    assert ada.sees(CreateState).brief == TYPED
 
 
 def test_typing_before_the_page_has_avatars_leaves_one_chosen(ada: Tab) -> None:
-    ada.send(BriefState, "save_brief", form={"topic": "Bread"})
+    ada.send(CreateState, "save_brief", form={"topic": "Bread"})
     ada.send(CreateState, "enter")
-    assert ada.sees(BriefState).brief == {**create.EMPTY, "topic": "Bread"}
+    assert ada.sees(CreateState).brief == {**create.EMPTY, "topic": "Bread"}
 
 
-def test_what_the_browser_kept_is_shown_in_new_fields(ada: Tab) -> None:
+def test_brief_kept_by_the_browser_is_shown_in_new_fields(ada: Tab) -> None:
     ada.send(CreateState, "enter")
-    before = ada.sees(BriefState).form_number
-    ada.send(BriefState, "restore_brief", form=TYPED)
-    assert (ada.sees(BriefState).brief, ada.sees(BriefState).form_number) == (TYPED, before + 1)
+    before = ada.sees(CreateState).form_number
+    ada.send(CreateState, "restore_brief", form=TYPED)
+    assert (ada.sees(CreateState).brief, ada.sees(CreateState).form_number) == (TYPED, before + 1)
     ada.send(CreateState, "enter")
-    assert ada.sees(BriefState).brief == TYPED
+    assert ada.sees(CreateState).brief == TYPED
 
 
-def test_what_is_shown_already_is_left_alone(ada: Tab) -> None:
-    ada.send(BriefState, "save_brief", form=TYPED)
-    ada.send(BriefState, "restore_brief", form=TYPED)
-    assert ada.sees(BriefState).form_number == 0
+def test_brief_already_shown_is_left_alone(ada: Tab) -> None:
+    ada.send(CreateState, "save_brief", form=TYPED)
+    ada.send(CreateState, "restore_brief", form=TYPED)
+    assert ada.sees(CreateState).form_number == 0
 
 
 def test_browser_keeps_the_brief_until_its_video_is_ordered(ada: Tab, generator: Generator) -> None:
-    ada.send(CreateState, "write", form=TYPED)
-    assert forgotten(ada) == []
-    ada.send(CreateState, "make", form=generator.script)
-    assert "videovault/ada@example.com/brief" in forgotten(ada)
+    ada.send(CreateState, "write_script", form=TYPED)
+    assert removed_keys(ada) == []
+    ada.send(CreateState, "create_video", form=generator.script)
+    assert "videovault/ada@example.com/brief" in removed_keys(ada)
 
 
-def test_another_avatar_without_a_name_is_told_at_its_name(ada: Tab) -> None:
-    ada.send(CreateState, "write", form={**TYPED, "avatar": OTHER_AVATAR})
+def test_missing_avatar_id_is_reported_at_its_field(ada: Tab) -> None:
+    ada.send(CreateState, "write_script", form={**TYPED, "avatar": OTHER_AVATAR})
     assert ada.sees(SessionState).errors == {"avatar_name": "Say who speaks."}
 
 
-def test_script_that_is_given_up_is_not_kept(
+def test_script_of_a_cancelled_wait_is_discarded(
     server: Server, person: Callable[[str], Person], generator: Generator
 ) -> None:
     somebody = person("ada")
     tab = server.tab(somebody.token)
     generator.script_mode = "hang"
-    tab.start(CreateState, "write", form=TYPED)
-    tab.waits_until(lambda: tab.sees(WaitState).waiting_for == "script" and len(generator.requests) == 1)
-    tab.send(WaitState, "give_up")
-    assert tab.sees(WaitState).waiting_for == ""
+    tab.start(CreateState, "write_script", form=TYPED)
+    tab.wait_until(lambda: tab.sees(CreateState).waiting_for == "script" and len(generator.requests) == 1)
+    tab.send(CreateState, "cancel_wait")
+    assert tab.sees(CreateState).waiting_for == ""
     generator.over.set()
     generator.script_mode = "direct"
-    tab.send(CreateState, "write", form=TYPED)
+    tab.send(CreateState, "write_script", form=TYPED)
     assert (tab.sees(CreateState).stage, drafts(somebody)) == ("script", 1)
 
 
-def test_wait_is_counted_and_has_an_end(ada: Tab, generator: Generator) -> None:
+def test_wait_is_counted_and_limited(ada: Tab, generator: Generator) -> None:
     generator.script_mode = "hang"
-    ada.start(CreateState, "write", form=TYPED)
-    ada.waits_until(lambda: ada.sees(WaitState).waited >= 1)
-    assert ada.sees(WaitState).patience
-    ada.send(WaitState, "give_up")
+    ada.start(CreateState, "write_script", form=TYPED)
+    ada.wait_until(lambda: ada.sees(CreateState).waited_seconds >= 1)
+    assert ada.sees(CreateState).max_wait
+    ada.send(CreateState, "cancel_wait")
     generator.over.set()
 
 
@@ -114,11 +114,11 @@ def script(avatar: str) -> ScriptView:
 
 
 def test_first_form_is_empty_but_for_an_avatar() -> None:
-    assert create.shown(None) == create.EMPTY
+    assert create.next_brief(None) == create.EMPTY
 
 
 def test_next_form_keeps_all_but_the_topic() -> None:
-    assert create.shown(script("Sofia")) == {
+    assert create.next_brief(script("Sofia")) == {
         "topic": "",
         "company_name": "Harbor",
         "social_handles": "@harbor",
@@ -129,37 +129,40 @@ def test_next_form_keeps_all_but_the_topic() -> None:
 
 
 def test_avatar_outside_the_cast_is_shown_by_its_name() -> None:
-    form = create.shown(script("Professor Quill"))
+    form = create.next_brief(script("Professor Quill"))
     assert (form["avatar"], form["avatar_name"]) == (OTHER_AVATAR, "Professor Quill")
-    assert create.wanted(form)["avatar"] == "Professor Quill"
+    assert create.requested_brief(form)["avatar"] == "Professor Quill"
 
 
 def test_other_without_a_name_is_no_avatar() -> None:
-    assert create.wanted({"topic": "Bread", "avatar": OTHER_AVATAR})["avatar"] == ""
+    assert create.requested_brief({"topic": "Bread", "avatar": OTHER_AVATAR})["avatar"] == ""
 
 
 def test_chosen_face_wins_over_a_name_left_in_the_hidden_field() -> None:
-    assert create.wanted({"avatar": "Maya", "avatar_name": "Professor Quill"})["avatar"] == "Maya"
+    assert create.requested_brief({"avatar": "Maya", "avatar_name": "Professor Quill"})["avatar"] == "Maya"
 
 
 def test_unknown_fields_and_types_do_not_get_through() -> None:
-    wanted = create.wanted({"topic": ["a"], "is_admin": True, "avatar": "Maya"})
+    wanted = create.requested_brief({"topic": ["a"], "is_admin": True, "avatar": "Maya"})
     assert set(wanted) == {"topic", "company_name", "social_handles", "license", "avatar"}
     assert wanted["topic"] == "['a']"
 
 
-def test_what_is_wrong_with_another_avatar_stands_at_its_name() -> None:
+def test_error_of_another_avatar_is_at_its_id_field() -> None:
     problems = {"topic": "Say what", "avatar": "Say who"}
-    assert create.placed(problems, {"avatar": OTHER_AVATAR}) == {
+    assert create.errors_by_field(problems, {"avatar": OTHER_AVATAR}) == {
         "topic": "Say what",
         "avatar_name": "Say who",
     }
-    assert create.placed(problems, {"avatar": ""}) == problems
+    assert create.errors_by_field(problems, {"avatar": ""}) == problems
 
 
 def test_a_form_that_was_sent_before_the_page_had_avatars_asks_for_the_one_shown() -> None:
     shown = create.EMPTY | {"avatar": "Sofia"}
-    assert create.wanted(create.completed_brief({"topic": "Bread"}, shown))["avatar"] == "Sofia"
+    assert create.requested_brief(create.with_default_avatar({"topic": "Bread"}, shown))["avatar"] == "Sofia"
     other = create.EMPTY | {"avatar": OTHER_AVATAR, "avatar_name": "Professor Quill"}
-    assert create.wanted(create.completed_brief({"topic": "Bread"}, other))["avatar"] == "Professor Quill"
-    assert create.completed_brief({"avatar": "Maya"}, shown) == {"avatar": "Maya"}
+    assert (
+        create.requested_brief(create.with_default_avatar({"topic": "Bread"}, other))["avatar"]
+        == "Professor Quill"
+    )
+    assert create.with_default_avatar({"avatar": "Maya"}, shown) == {"avatar": "Maya"}

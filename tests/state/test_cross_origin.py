@@ -1,4 +1,4 @@
-"""The running installation, asked over raw sockets: no redirect to another site, and no leave for other origins to read."""
+"""Raw requests to the running installation: no redirect to another site, and no CORS permission for other origins."""
 
 import socket
 from urllib.parse import urlsplit
@@ -25,9 +25,9 @@ READABLE = (
 )
 
 
-def head(house: AttackTarget, target: str, host: str, *headers: str) -> list[str]:
+def head(site: AttackTarget, target: str, host: str, *headers: str) -> list[str]:
     """The answer's head in lines."""
-    port = urlsplit(house.app.url).port
+    port = urlsplit(site.app.url).port
     lines = (f"GET {target} HTTP/1.1", f"Host: {host}", "Connection: close", *headers)
     with socket.create_connection(("127.0.0.1", port or 0), timeout=60) as connection:
         connection.sendall("\r\n".join((*lines, "", "")).encode())
@@ -42,16 +42,16 @@ def named(lines: list[str], name: str) -> list[str]:
 
 
 @pytest.mark.parametrize("target", PATHS)
-def test_no_path_redirects_to_another_site(house: AttackTarget, target: str) -> None:
-    own = urlsplit(house.app.url).netloc
-    for location in named(head(house, target, own), "location"):
+def test_no_path_redirects_to_another_site(site: AttackTarget, target: str) -> None:
+    own = urlsplit(site.app.url).netloc
+    for location in named(head(site, target, own), "location"):
         assert urlsplit(location).netloc in ("", own)
         assert not location.startswith(("//", "/\\"))
 
 
 @pytest.mark.parametrize("target", READABLE)
 @pytest.mark.parametrize("origin", [f"https://{EVIL}", "null", "http://localhost"])
-def test_no_answer_allows_another_origin_to_read_it(house: AttackTarget, target: str, origin: str) -> None:
-    lines = head(house, target, urlsplit(house.app.url).netloc, f"Origin: {origin}")
+def test_no_answer_allows_another_origin_to_read_it(site: AttackTarget, target: str, origin: str) -> None:
+    lines = head(site, target, urlsplit(site.app.url).netloc, f"Origin: {origin}")
     assert lines[0].startswith("HTTP/1.1 ")
     assert named(lines, "access-control-allow-origin") == []

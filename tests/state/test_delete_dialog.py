@@ -1,4 +1,4 @@
-"""Deleting from the gallery: asked first with what goes, told for each, and never somebody else's."""
+"""Deleting from the gallery: confirmed first, reported for each video, and only for the owner."""
 
 from collections.abc import Callable
 
@@ -9,17 +9,17 @@ from tests.support.stores import Denies
 from videovault.db import reading, transaction
 from videovault.gateways import storage
 from videovault.models import Status, Video
-from videovault.state.delete_dialog import MOST, DeleteDialogState
+from videovault.state.delete_dialog import MAX_VIDEOS, DeleteDialogState
 from videovault.state.gallery import GalleryState
 from videovault.state.session import SessionState
 
 
-def test_deleting_asks_first_and_names_what_goes(ada: Tab, make: Make) -> None:
+def test_deletion_is_confirmed_and_names_the_video(ada: Tab, make: Make) -> None:
     video_id = make(Status.READY, size=3_700_000, duration=20.0)
     ada.send(DeleteDialogState, "ask", video_ids=[video_id])
     asked = ada.sees(DeleteDialogState)
     assert (asked.question, asked.what) == ("Delete this video?", "Bread, 0:20, 3.7 MB")
-    ada.send(DeleteDialogState, "spare")
+    ada.send(DeleteDialogState, "cancel")
     ada.send(DeleteDialogState, "delete")
     assert exists(video_id)
 
@@ -35,7 +35,7 @@ def test_several_are_named_by_number_and_size(ada: Tab, make: Make) -> None:
     assert (asked.question, asked.what) == ("Delete these videos?", "3 videos, 412 MB")
 
 
-def test_draft_is_called_one(ada: Tab, make: Make) -> None:
+def test_draft_is_called_a_draft(ada: Tab, make: Make) -> None:
     ada.send(DeleteDialogState, "ask", video_ids=[make(Status.DRAFT)])
     assert ada.sees(DeleteDialogState).question == "Delete this draft?"
 
@@ -53,7 +53,7 @@ def test_deleted_video_is_gone(ada: Tab, make: Make, moto_s3: storage.Storage) -
     assert ada.sees(DeleteDialogState).question == ""
 
 
-def test_who_deletes_from_a_bucket_that_keeps_versions_is_told(
+def test_versions_kept_by_the_bucket_are_reported(
     ada: Tab, make: Make, moto_s3: storage.Storage, moto_server: str, configure: Configure
 ) -> None:
     moto_s3._s3.put_bucket_versioning(Bucket=moto_s3.bucket, VersioningConfiguration={"Status": "Enabled"})
@@ -72,10 +72,10 @@ def test_who_deletes_from_a_bucket_that_keeps_versions_is_told(
     )
 
 
-def test_of_several_those_that_stay_say_why(
+def test_failed_deletions_show_their_error(
     server: Server, person: Callable[[str], Person], make: Make, moto_s3: storage.Storage
 ) -> None:
-    """What somebody put in the place of a stored file is left for an admin; Ada came first and is one, Bob is not."""
+    """A replaced file is left for an admin. Ada, the first user, is one; Bob is not."""
     bob = person("bob")
     owned = {"owner_id": bob.caller.user_id}
     gone = make(Status.FAILED, **owned)
@@ -87,13 +87,13 @@ def test_of_several_those_that_stay_say_why(
     tab.send(GalleryState, "load")
     delete(tab, gone, kept)
     [card] = tab.sees(GalleryState).cards
-    assert (card.video_id, card.answers) == (kept, 1)
-    assert card.remark.startswith("The stored file of this video was replaced")
+    assert (card.video_id, card.result_number) == (kept, 1)
+    assert card.result.startswith("The stored file of this video was replaced")
     assert tab.sees(SessionState).notice == "1 of 2 videos could not be deleted. Their cards say why."
     assert not exists(gone)
 
 
-def test_video_that_is_gone_already_needs_no_deleting(ada: Tab, make: Make, moto_s3: storage.Storage) -> None:
+def test_video_deleted_meanwhile_counts_as_deleted(ada: Tab, make: Make, moto_s3: storage.Storage) -> None:
     del moto_s3
     video_id = make(Status.FAILED)
     ada.send(DeleteDialogState, "ask", video_ids=[video_id])
@@ -103,7 +103,7 @@ def test_video_that_is_gone_already_needs_no_deleting(ada: Tab, make: Make, moto
     assert ada.sees(SessionState).notice == "“Bread” is deleted."
 
 
-def test_somebody_elses_video_cannot_even_be_asked_about(
+def test_another_users_video_cannot_be_selected_for_deletion(
     server: Server, person: Callable[[str], Person], make: Make
 ) -> None:
     video_id = make(Status.READY)
@@ -114,8 +114,8 @@ def test_somebody_elses_video_cannot_even_be_asked_about(
     assert exists(video_id)
 
 
-def test_nobody_asks_for_endless_many(ada: Tab) -> None:
-    ada.send(DeleteDialogState, "ask", video_ids=[f"video_{number}" for number in range(MOST + 1)])
+def test_number_of_videos_to_delete_is_limited(ada: Tab) -> None:
+    ada.send(DeleteDialogState, "ask", video_ids=[f"video_{number}" for number in range(MAX_VIDEOS + 1)])
     assert ada.sees(SessionState).notice == "At most 1,000 videos can be deleted at once."
 
 

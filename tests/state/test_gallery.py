@@ -16,7 +16,7 @@ from tests.state.conftest import Make, Person, Server, Tab
 from videovault.db import reading, transaction
 from videovault.gateways.storage import Storage
 from videovault.models import Status, Video
-from videovault.state.gallery import PAGE, PARTS, GalleryState, Parts, parted
+from videovault.state.gallery import PAGE, PARTS, GalleryState, Parts, split_into_parts
 from videovault.state.session import SessionState
 from videovault.state.view_models import Card
 
@@ -106,14 +106,14 @@ def test_one_more_page_or_a_change_sends_its_own_page_only(ada: Tab, make: Make)
     assert ada.received.count("'Bread 30b'") == 1
 
 
-def test_cards_are_wiped_once_somebody_else_has_the_tab(
+def test_cards_are_wiped_when_the_tab_changes_its_user(
     ada: Tab, make: Make, person: Callable[[str], Person]
 ) -> None:
     make(Status.READY)
     look(ada)
     assert ada.sees(GalleryState).get_value(PARTS[0]) != []
     ada.cookie = person("bob").token
-    ada.send(SessionState, "arrive")
+    ada.send(SessionState, "clear_messages")
     assert ada.sees(GalleryState).cards == []
     assert ada.sees(GalleryState).get_value(PARTS[0]) == []
 
@@ -140,7 +140,7 @@ def test_player_opens_and_closes(ada: Tab, make: Make) -> None:
     assert ada.sees(GalleryState).playing.video_id == ""
 
 
-def test_somebody_elses_video_can_be_neither_played_nor_changed(
+def test_another_users_video_can_be_neither_played_nor_changed(
     server: Server, person: Callable[[str], Person], make: Make
 ) -> None:
     video_id = make(Status.READY)
@@ -155,27 +155,27 @@ def test_somebody_elses_video_can_be_neither_played_nor_changed(
         assert (video.title, video.status) == ("Bread", Status.READY)
 
 
-def test_new_title_is_shown_and_the_field_is_answered(ada: Tab, make: Make, moto_s3: Storage) -> None:
+def test_new_title_is_shown_and_counted_as_a_result(ada: Tab, make: Make, moto_s3: Storage) -> None:
     del moto_s3
     video_id = make(Status.READY)
     look(ada)
     ada.send(GalleryState, "rename", video_id=video_id, title=" Rolls ")
     [card] = ada.sees(GalleryState).cards
-    assert (card.title, card.answers, card.remark) == ("Rolls", 1, "")
+    assert (card.title, card.result_number, card.result) == ("Rolls", 1, "")
 
 
-def test_title_that_cannot_be_is_refused_beside_it(ada: Tab, make: Make) -> None:
+def test_invalid_title_is_reported_on_the_card(ada: Tab, make: Make) -> None:
     video_id = make(Status.READY)
     look(ada)
-    for times, (title, remark) in enumerate([("x" * 121, "Title is too long"), ("", "Title is missing")], 1):
+    for times, (title, error) in enumerate([("x" * 121, "Title is too long"), ("", "Title is missing")], 1):
         ada.send(GalleryState, "rename", video_id=video_id, title=title)
         [card] = ada.sees(GalleryState).cards
-        assert (card.title, card.answers) == ("Bread", times)
-        assert card.remark.startswith(remark)
+        assert (card.title, card.result_number) == ("Bread", times)
+        assert card.result.startswith(error)
     assert ada.sees(SessionState).notice == ""
 
 
-def test_failed_video_is_tried_again_from_its_card(ada: Tab, make: Make) -> None:
+def test_failed_video_is_retried_from_its_card(ada: Tab, make: Make) -> None:
     video_id = make(Status.FAILED, source_url="https://cdn.example.com/a.mp4", error_message="Gone.")
     ada.send(GalleryState, "load")
     assert ada.sees(GalleryState).cards[0].reason == "Gone."
@@ -183,11 +183,11 @@ def test_failed_video_is_tried_again_from_its_card(ada: Tab, make: Make) -> None
     assert ada.sees(GalleryState).cards[0].status == "processing"
 
 
-def test_what_cannot_be_tried_again_says_so_on_its_card(ada: Tab, make: Make) -> None:
+def test_impossible_retry_is_reported_on_the_card(ada: Tab, make: Make) -> None:
     video_id = make(Status.READY)
     look(ada)
     ada.send(GalleryState, "retry", video_id=video_id)
-    assert ada.sees(GalleryState).cards[0].remark == "Only a video that failed can be tried again."
+    assert ada.sees(GalleryState).cards[0].result == "Only a video that failed can be tried again."
 
 
 def look(tab: Tab, **view: str) -> None:
@@ -211,13 +211,17 @@ def _execute(statement: str) -> None:
         session.connection().execute(text(statement))
 
 
-def test_remarks_on_videos_that_are_not_shown_are_not_kept(ada: Tab, make: Make) -> None:
+def test_results_of_videos_that_are_not_shown_are_not_kept(ada: Tab, make: Make) -> None:
     shown = make(Status.READY)
     look(ada)
     for number in range(50):
         ada.send(GalleryState, "rename", video_id=f"made-up-{number}", title="x")
-    ada.send(GalleryState, "note", remarks={f"made-up-{number}": "x" for number in range(50)} | {shown: "no"})
-    assert list(ada.sees(GalleryState)._answers) == [shown]
+    ada.send(
+        GalleryState,
+        "show_errors",
+        errors={f"made-up-{number}": "x" for number in range(50)} | {shown: "no"},
+    )
+    assert list(ada.sees(GalleryState)._results) == [shown]
 
 
 # The parts of a long gallery: whatever happens to a card, few of them change, and together they are the gallery.
@@ -227,21 +231,21 @@ NEW = Card(video_id="video_new")
 
 
 def test_pages_are_cut_evenly_and_what_comes_beyond_them_is_a_page_of_its_own() -> None:
-    first = parted(LONG[:PAGE], [])
-    second = parted(LONG[: 2 * PAGE], first)
-    assert parted([], []) == [[]]
+    first = split_into_parts(LONG[:PAGE], [])
+    second = split_into_parts(LONG[: 2 * PAGE], first)
+    assert split_into_parts([], []) == [[]]
     assert first == [LONG[:PAGE]]
     assert second == [LONG[:PAGE], LONG[PAGE : 2 * PAGE]]
 
 
 def test_last_page_is_filled_before_another_begins() -> None:
-    before = parted(LONG[: PAGE + 1], [])
-    assert [len(part) for part in parted(LONG[: 2 * PAGE + 1], before)] == [PAGE, PAGE, 1]
+    before = split_into_parts(LONG[: PAGE + 1], [])
+    assert [len(part) for part in split_into_parts(LONG[: 2 * PAGE + 1], before)] == [PAGE, PAGE, 1]
 
 
-def test_what_there_is_no_room_for_is_in_the_last_part() -> None:
+def test_last_part_takes_the_rest() -> None:
     cards = [Card(video_id=str(number)) for number in range((len(PARTS) + 2) * PAGE)]
-    parts = parted(cards, parted(cards[:PAGE], []))
+    parts = split_into_parts(cards, split_into_parts(cards[:PAGE], []))
     assert (len(parts), len(parts[-1])) == (len(PARTS), 3 * PAGE)
     assert together(parts) == cards
 
@@ -272,17 +276,17 @@ def test_what_there_is_no_room_for_is_in_the_last_part() -> None:
 def test_what_happens_to_a_card_changes_its_part_only(
     happens: Callable[[list[Card]], list[Card]], changed: set[int]
 ) -> None:
-    before = parted(LONG, [])
-    after = parted(happens(LONG), before)
+    before = split_into_parts(LONG, [])
+    after = split_into_parts(happens(LONG), before)
     assert together(after) == happens(LONG)
     assert {number for number, part in enumerate(after) if part != before[number]} == changed
 
 
 @given(st.lists(st.lists(st.sampled_from(LONG), unique=True), max_size=6))
-def test_parts_are_the_gallery_whatever_it_becomes(galleries: list[list[Card]]) -> None:
+def test_parts_always_make_up_the_gallery(galleries: list[list[Card]]) -> None:
     parts: Parts = []
     for cards in galleries:
-        parts = parted(cards, parts)
+        parts = split_into_parts(cards, parts)
         assert together(parts) == cards
         assert len(parts) <= len(PARTS)
 

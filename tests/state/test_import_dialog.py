@@ -1,4 +1,4 @@
-"""Adding a video from a link: its card is there at once, and what is wrong is said beside the field."""
+"""Importing from a link: the card appears at once, and errors are shown beside their field."""
 
 import pytest
 
@@ -29,14 +29,14 @@ def test_card_is_there_at_once(page: Tab) -> None:
     assert page.sees(SessionState).notice == "“Our film” is being stored. You can leave this page."
 
 
-def test_card_is_led_to_where_something_else_is_shown(page: Tab) -> None:
+def test_filtered_gallery_is_left_for_the_new_card(page: Tab) -> None:
     page.address = "/gallery?status=failed"
     page.send(GalleryState, "load")
     page.send(ImportDialogState, "add", form={"videoUrl": LINK, "title": ""})
     assert page.sent_to == "/gallery"
 
 
-def test_link_that_is_in_work_already_is_not_stored_twice(page: Tab) -> None:
+def test_link_that_is_being_stored_is_not_stored_twice(page: Tab) -> None:
     for title in ("Our film", "The same again"):
         page.send(ImportDialogState, "add", form={"videoUrl": LINK, "title": title})
     assert len(page.sees(GalleryState).cards) == 1
@@ -57,7 +57,7 @@ def test_link_of_a_video_that_was_generated_is_known(page: Tab, make: Make) -> N
         ("http://192.168.1.1/film.mp4", "The address leads into a private network"),
     ],
 )
-def test_wrong_address_is_explained_beside_it(page: Tab, link: str, said: str) -> None:
+def test_wrong_url_is_explained_beside_its_field(page: Tab, link: str, said: str) -> None:
     page.send(ImportDialogState, "add", form={"videoUrl": link, "title": ""})
     assert page.sees(SessionState).errors["videoUrl"].startswith(said)
     assert page.sees(ImportDialogState).is_open
@@ -65,6 +65,6 @@ def test_wrong_address_is_explained_beside_it(page: Tab, link: str, said: str) -
     assert page.sees(GalleryState).cards == []
 
 
-def test_wrong_title_is_explained_beside_it(page: Tab) -> None:
+def test_wrong_title_is_explained_beside_its_field(page: Tab) -> None:
     page.send(ImportDialogState, "add", form={"videoUrl": LINK, "title": "x" * 121})
     assert "title" in page.sees(SessionState).errors

@@ -1,4 +1,4 @@
-"""News of finished and failed videos: on any page of their owner, once, and gone when put away."""
+"""Notices of ready and failed videos: on any page of the owner, once, until dismissed."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,8 +15,8 @@ from videovault.services.core import lifecycle
 from videovault.state.create import CreateState
 from videovault.state.live_updates import (
     IDLE_SECONDS,
-    SHOWN_AT_ONCE,
-    WHILE_OPENING,
+    MAX_SHOWN_NOTICES,
+    OPENING,
     ProgressState,
     VideoNoticesState,
     notices_for,
@@ -34,16 +34,16 @@ def ada(person: Callable[[str], Person]) -> Person:
 
 @pytest.fixture
 def tab(server: Server, ada: Person) -> Tab:
-    """A page that is open and listens."""
+    """An open page with live updates."""
     opened = server.tab(ada.token, address="/admin")
     opened.start(ProgressState, "watch")
-    opened.waits_until(lambda: opened.sees(VideoNoticesState)._told is not None)
+    opened.wait_until(lambda: opened.sees(VideoNoticesState)._seen is not None)
     return opened
 
 
 @pytest.fixture
 def storing(ada: Person) -> Storing:
-    """Makes videos that are being stored, Ada's if nobody else is named."""
+    """Creates videos that are being stored, Ada's by default."""
 
     def make(title: str = "Bread", owner: Person = ada) -> Video:
         with transaction() as session:
@@ -55,7 +55,7 @@ def storing(ada: Person) -> Storing:
 
 
 def end(*videos: Video, to: Status = Status.READY, **values: Any) -> None:
-    """All of them at one moment."""
+    """All in one transaction."""
     with transaction() as session:
         for video in videos:
             assert lifecycle.transition(session, video, to, **values)
@@ -67,98 +67,96 @@ def happened(video: Video, ago: timedelta) -> None:
 
 
 def texts(tab: Tab) -> list[str]:
-    return [news.text for news in tab.sees(SessionState).news]
+    return [news.text for news in tab.sees(SessionState).video_notices]
 
 
-def test_ready_video_is_told_with_a_way_to_it(tab: Tab, storing: Storing) -> None:
+def test_ready_video_is_announced_with_a_link(tab: Tab, storing: Storing) -> None:
     video = storing()
     end(video)
-    tab.waits_until(lambda: texts(tab) == ["“Bread” is ready."])
-    [news] = tab.sees(SessionState).news
+    tab.wait_until(lambda: texts(tab) == ["“Bread” is ready."])
+    [news] = tab.sees(SessionState).video_notices
     assert (news.link, news.link_name, news.is_bad) == (f"/gallery?video={video.id}", "Show “Bread”", False)
 
 
-def test_no_page_waits_for_news_longer_than_two_seconds() -> None:
+def test_notices_appear_within_two_seconds() -> None:
     assert IDLE_SECONDS < 2
 
 
 def test_failed_video_says_why(tab: Tab, storing: Storing) -> None:
     end(storing(), to=Status.FAILED, **FAILURE)
-    tab.waits_until(lambda: texts(tab) == ["“Bread” failed: Gone."])
-    assert tab.sees(SessionState).news[0].is_bad
+    tab.wait_until(lambda: texts(tab) == ["“Bread” failed: Gone."])
+    assert tab.sees(SessionState).video_notices[0].is_bad
 
 
-def test_news_is_told_once_in_a_tab_whichever_page_it_shows(tab: Tab, storing: Storing) -> None:
+def test_notice_appears_once_per_tab(tab: Tab, storing: Storing) -> None:
     end(storing())
-    tab.waits_until(lambda: texts(tab) != [])
-    tab.send(SessionState, "arrive")  # loaded again, or another page
+    tab.wait_until(lambda: texts(tab) != [])
+    tab.send(SessionState, "clear_messages")  # loaded again, or another page
     tab.start(ProgressState, "watch")
     end(storing("Rolls"))
-    tab.waits_until(lambda: texts(tab) == ["“Rolls” is ready."])
+    tab.wait_until(lambda: texts(tab) == ["“Rolls” is ready."])
 
 
-def test_news_that_was_put_away_stays_away(tab: Tab, storing: Storing) -> None:
+def test_dismissed_notice_stays_dismissed(tab: Tab, storing: Storing) -> None:
     end(storing())
-    tab.waits_until(lambda: texts(tab) != [])
-    tab.send(VideoNoticesState, "hide", number=tab.sees(SessionState).news[0].number)
-    tab.send(VideoNoticesState, "tell")
+    tab.wait_until(lambda: texts(tab) != [])
+    tab.send(VideoNoticesState, "hide", number=tab.sees(SessionState).video_notices[0].number)
+    tab.send(VideoNoticesState, "show_new")
     assert texts(tab) == []
 
 
-def test_every_tab_of_the_owner_is_told_and_nobody_else(
+def test_notice_appears_in_all_tabs_of_the_owner_only(
     server: Server, person: Callable[[str], Person], tab: Tab, ada: Person, storing: Storing
 ) -> None:
     second, bobs = server.tab(ada.token), server.tab(person("bob").token)
     for other in (second, bobs):
         other.start(ProgressState, "watch")
-        other.waits_until(lambda: other.sees(VideoNoticesState)._told is not None)  # noqa: B023 - within this turn
+        other.wait_until(lambda: other.sees(VideoNoticesState)._seen is not None)  # noqa: B023 - within this turn
     end(storing("Adas secret plans"))
     for one in (tab, second):
-        one.waits_until(lambda: texts(one) != [])  # noqa: B023 - as above
+        one.wait_until(lambda: texts(one) != [])  # noqa: B023 - as above
     assert "Adas secret plans" not in bobs.received
 
 
-def test_tab_that_is_opened_later_is_told_nothing_of_before(
-    server: Server, ada: Person, storing: Storing
-) -> None:
+def test_new_tab_shows_no_older_notices(server: Server, ada: Person, storing: Storing) -> None:
     video = storing()
     end(video)
-    happened(video, ago=WHILE_OPENING)
+    happened(video, ago=OPENING)
     late = server.tab(ada.token)
-    late.send(VideoNoticesState, "tell")
+    late.send(VideoNoticesState, "show_new")
     assert texts(late) == []
 
 
-def test_tab_that_was_just_being_opened_is_told(server: Server, ada: Person, storing: Storing) -> None:
+def test_tab_that_is_opening_shows_the_notice(server: Server, ada: Person, storing: Storing) -> None:
     video = storing()
     end(video)
     happened(video, ago=-timedelta(minutes=1))  # however slow this test is
     opening = server.tab(ada.token)
-    opening.send(VideoNoticesState, "tell")
+    opening.send(VideoNoticesState, "show_new")
     assert texts(opening) == ["“Bread” is ready."]
 
 
-def test_many_at_once_are_told_together(tab: Tab, storing: Storing) -> None:
-    end(*(storing() for _ in range(SHOWN_AT_ONCE + 1)))
-    tab.waits_until(lambda: texts(tab) == ["4 videos are ready"])
-    assert tab.sees(SessionState).news[0].link == "/gallery"
+def test_many_notices_are_summarised(tab: Tab, storing: Storing) -> None:
+    end(*(storing() for _ in range(MAX_SHOWN_NOTICES + 1)))
+    tab.wait_until(lambda: texts(tab) == ["4 videos are ready"])
+    assert tab.sees(SessionState).video_notices[0].link == "/gallery"
 
 
-def test_modal_that_shows_the_video_tells_by_itself(tab: Tab, storing: Storing) -> None:
+def test_no_notice_for_the_video_in_the_modal(tab: Tab, storing: Storing) -> None:
     watched = storing()
     tab.send(CreateState, "open", video_id=watched.id)
     end(watched)
     end(storing("Rolls"))
-    tab.waits_until(lambda: texts(tab) == ["“Rolls” is ready."])
+    tab.wait_until(lambda: texts(tab) == ["“Rolls” is ready."])
 
 
-def test_cancelled_video_is_no_news(tab: Tab, storing: Storing) -> None:
+def test_cancelled_video_gives_no_notice(tab: Tab, storing: Storing) -> None:
     end(storing(), to=Status.FAILED, error_code="CANCELLED", error_message="This video was cancelled.")
     end(storing("Rolls"))
-    tab.waits_until(lambda: texts(tab) == ["“Rolls” is ready."])
+    tab.wait_until(lambda: texts(tab) == ["“Rolls” is ready."])
 
 
-def test_everybody_shares_one_look(person: Callable[[str], Person], ada: Person, storing: Storing) -> None:
+def test_all_users_share_one_query(person: Callable[[str], Person], ada: Person, storing: Storing) -> None:
     bob = person("bob")
     end(storing(), storing("Rolls", bob))
 

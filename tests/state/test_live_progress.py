@@ -1,4 +1,4 @@
-"""The loop that keeps a page's progress true."""
+"""The loop that keeps a page's progress up to date."""
 
 import asyncio
 from collections.abc import Callable
@@ -41,7 +41,7 @@ def generating(ada: Person) -> str:
 
 
 def shown(tab: Tab, video_id: str) -> view_models.VideoProgress:
-    return tab.sees(ProgressState).works.get(video_id, view_models.VideoProgress())
+    return tab.sees(ProgressState).progress.get(video_id, view_models.VideoProgress())
 
 
 def change(video_id: str, **values: Any) -> None:
@@ -63,73 +63,71 @@ def finish(video_id: str, **values: Any) -> None:
 
 def test_progress_moves_while_the_video_is_stored(tab: Tab, generating: str) -> None:
     tab.start(ProgressState, "watch")
-    tab.waits_until(lambda: shown(tab, generating).step == view_models.GENERATING)
+    tab.wait_until(lambda: shown(tab, generating).step == view_models.GENERATING)
     for done in (10_000_000, 20_000_000):
         change(generating, status=Status.STORING, bytes_done=done, bytes_total=40_000_000)
         expected = f"{done // 1_000_000}.0 MB of 40.0 MB"
-        tab.waits_until(lambda: shown(tab, generating).so_far == expected)  # noqa: B023 - within this turn
+        tab.wait_until(lambda: shown(tab, generating).amount_done == expected)  # noqa: B023 - within this turn
 
 
-def test_end_of_the_work_reaches_gallery_and_modal(tab: Tab, generating: str) -> None:
+def test_result_reaches_gallery_and_modal(tab: Tab, generating: str) -> None:
     tab.send(GalleryState, "load")
     tab.send(CreateState, "open", video_id=generating)
     tab.start(ProgressState, "watch")
-    tab.waits_until(lambda: generating in tab.sees(ProgressState).works)
+    tab.wait_until(lambda: generating in tab.sees(ProgressState).progress)
     finish(generating, size=3_700_000)
-    tab.waits_until(lambda: tab.sees(ProgressState).works == {})
-    tab.waits_until(lambda: tab.sees(CreateState).stage == "ready")
-    tab.waits_until(lambda: tab.sees(GalleryState).cards[0].status == "ready")
+    tab.wait_until(lambda: tab.sees(ProgressState).progress == {})
+    tab.wait_until(lambda: tab.sees(CreateState).stage == "ready")
+    tab.wait_until(lambda: tab.sees(GalleryState).cards[0].status == "ready")
 
 
 def test_loop_ends_with_the_session(tab: Tab, ada: Person, generating: str) -> None:
     tab.start(ProgressState, "watch")
-    tab.waits_until(lambda: generating in tab.sees(ProgressState).works)
+    tab.wait_until(lambda: generating in tab.sees(ProgressState).progress)
     accounts.logout(ada.token)
-    tab.waits_until(lambda: tab.sent_to == "/login?next=%2Fgallery&done=ended")
+    tab.wait_until(lambda: tab.sent_to == "/login?next=%2Fgallery&done=ended")
 
 
 def test_second_loop_in_a_tab_ends_the_first(tab: Tab, generating: str) -> None:
     for _ in range(3):
         tab.start(ProgressState, "watch")
-    tab.send(SessionState, "arrive")  # once it is done, all three have begun
-    tab.waits_until(lambda: generating in tab.sees(ProgressState).works)
+    tab.send(SessionState, "clear_messages")  # once it is done, all three have begun
+    tab.wait_until(lambda: generating in tab.sees(ProgressState).progress)
     name = f"{ProgressState.get_full_name()}.watch"
 
     def loops() -> int:
         return sum(name in task.get_name() for task in list(tab.server.processor._tasks.values()))
 
-    tab.waits_until(lambda: loops() == 1)
+    tab.wait_until(lambda: loops() == 1)
 
 
-def test_card_that_another_tab_changes_is_shown_anew(tab: Tab, ada: Person, generating: str) -> None:
+def test_change_in_another_tab_updates_the_card(tab: Tab, ada: Person, generating: str) -> None:
     tab.send(GalleryState, "load")
     tab.start(ProgressState, "watch")
-    tab.waits_until(lambda: generating in tab.sees(ProgressState).works)
+    tab.wait_until(lambda: generating in tab.sees(ProgressState).progress)
     gallery.rename(ada.caller, generating, "Rolls")
-    tab.waits_until(lambda: tab.sees(GalleryState).cards[0].title == "Rolls")
+    tab.wait_until(lambda: tab.sees(GalleryState).cards[0].title == "Rolls")
 
 
-def test_all_tabs_of_a_person_share_one_look(ada: Person, generating: str) -> None:
+def test_all_tabs_of_a_user_share_one_query(ada: Person, generating: str) -> None:
     async def looks() -> list[UserUpdates]:
         return await asyncio.gather(*(pulse_of(ada.caller) for _ in range(20)))
 
     found = asyncio.run(looks())
     assert all(pulse is found[0] for pulse in found)
-    assert generating in found[0].works
+    assert generating in found[0].progress
 
 
-def test_nobody_shares_another_persons_look(
-    person: Callable[[str], Person], ada: Person, generating: str
-) -> None:
+def test_users_do_not_share_updates(person: Callable[[str], Person], ada: Person, generating: str) -> None:
     bob = person("bob")
 
     async def looks() -> tuple[UserUpdates, UserUpdates]:
         return await asyncio.gather(pulse_of(ada.caller), pulse_of(bob.caller))
 
     adas, bobs = asyncio.run(looks())
-    assert generating in adas.works
+    assert generating in adas.progress
     assert bobs == UserUpdates()
 
 
 async def pulse_of(caller: Caller) -> UserUpdates:
-    return await update_feed.hear(caller.user_id, None, session.SESSION_SECONDS)
+    return await update_feed.next_value(caller.user_id, None, session.SESSION_SECONDS)

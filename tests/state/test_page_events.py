@@ -1,4 +1,4 @@
-"""How many events one tab may have waiting."""
+"""Limits on the queued events of a tab, and the check of event arguments."""
 
 import asyncio
 from collections import deque
@@ -10,7 +10,7 @@ from reflex_base.registry import RegisteredEventHandler, RegistrationContext
 
 from tests.state.event_handlers import Handler, handlers
 from videovault.state import page_events
-from videovault.state.page_events import APOLOGY, MAX_WAITING, UNCHECKED, PageEvents
+from videovault.state.page_events import FAULT_EVENT, MAX_WAITING, UNCHECKED, PageEvents
 
 SOCKET, TAB, NAME = "socket", "tab", "state.handler"
 MOST = MAX_WAITING + UNCHECKED
@@ -18,12 +18,12 @@ SENT = 3 * MOST
 
 
 def handler(_state: object, number: int = 0) -> None:
-    """Stands for one of a page's."""
+    """A handler of a page."""
     del number
 
 
 class Queue:
-    """Stands for Reflex's event processor: queues events and handles none."""
+    """Fake of Reflex's event processor: queues events and handles none."""
 
     def __init__(self) -> None:
         self.waiting: deque[object] = deque()
@@ -35,7 +35,7 @@ class Queue:
 
 
 class Application:
-    """Stands for Reflex's application."""
+    """Fake of Reflex's app."""
 
     def __init__(self) -> None:
         self.event_processor = Queue()
@@ -60,7 +60,7 @@ async def _namespace(application: Any) -> PageEvents:
     return events
 
 
-def test_a_socket_is_not_read_while_its_tab_has_too_many_events_waiting() -> None:
+def test_socket_is_not_read_while_its_tab_has_too_many_queued_events() -> None:
     async def flood() -> tuple[int, int]:
         application = Application()
         waiting = application.event_processor.waiting
@@ -75,7 +75,7 @@ def test_a_socket_is_not_read_while_its_tab_has_too_many_events_waiting() -> Non
 
     full, taken = asyncio.run(flood())
     assert MAX_WAITING <= full <= MOST
-    assert taken == SENT, "what waited was lost"
+    assert taken == SENT, "queued events were lost"
 
 
 def test_events_of_unknown_names_are_dropped() -> None:
@@ -87,8 +87,8 @@ def test_events_of_unknown_names_are_dropped() -> None:
     assert asyncio.run(send()) == 0
 
 
-def test_arguments_that_do_not_fit_never_reach_their_handler() -> None:
-    """A page of another version sends such ones too: it is told that something went wrong."""
+def test_wrong_arguments_never_reach_the_handler() -> None:
+    """A page of another version may send them, so it is shown an error."""
 
     async def send() -> list[str]:
         application: Any = Application()
@@ -100,7 +100,7 @@ def test_arguments_that_do_not_fit_never_reach_their_handler() -> None:
             )
         return [event.name for event in application.event_processor.waiting]
 
-    assert asyncio.run(send()) == [NAME, APOLOGY, APOLOGY, APOLOGY]
+    assert asyncio.run(send()) == [NAME, FAULT_EVENT, FAULT_EVENT, FAULT_EVENT]
 
 
 # What the arguments of an event must be for its handler to be called.
@@ -141,7 +141,7 @@ def test_arguments_fit_or_not(label: str, payload: dict[str, Any], expected: boo
 
 
 def test_every_handler_takes_well_typed_arguments() -> None:
-    """Pages send what the signature says; a kind that is not known yet must not keep them out."""
+    """Pages send what the signature says; a new type must not be refused."""
     samples: dict[Any, Any] = {str: "x", int: 1, float: 1.5, bool: True}
     for handler in LABELS.values():
         payload = {name: samples[kind] for name, kind in handler.parameters.items() if kind in samples}

@@ -1,4 +1,4 @@
-"""Who is at a tab: asked of the cookie at every event, whatever the tab itself may claim."""
+"""The session of a tab is looked up by its cookie at every event."""
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -21,7 +21,7 @@ from videovault.state.admin.system import AdminSystemState, AdminTestOrderState
 from videovault.state.admin.users import AdminUsersState
 from videovault.state.admin.videos import AdminVideosState
 from videovault.state.admin.webhook_log import AdminAttachFileState, AdminWebhookLogState
-from videovault.state.create import BriefState, CreateState
+from videovault.state.create import CreateState
 from videovault.state.delete_dialog import DeleteDialogState
 from videovault.state.gallery import GalleryState
 from videovault.state.import_dialog import ImportDialogState
@@ -30,28 +30,28 @@ from videovault.state.session import SessionState
 from videovault.state.share_dialog import ShareDialogState
 from videovault.state.sign_in import SignInState
 
-FOR_EVERYBODY = {
-    "SessionState.apologise",
-    "SessionState.arrive",
+PUBLIC = {
+    "SessionState.show_fault",
+    "SessionState.clear_messages",
     "SessionState.dismiss",
     "SessionState.go_home",
-    "AccountState.enter",
-    "AccountState.join",
-    "AccountState.recover",
-    "AccountState.toggle_password",
+    "SignInState.enter",
+    "SignInState.enter_sign_up",
+    "SignInState.enter_recovery",
 }
 ARGUMENTS = {
     "form": {},
     "video_id": "video_1_abcdefghi",
     "video_ids": ["video_1_abcdefghi"],
     "title": "Mine",
-    "remarks": {"video_1_abcdefghi": "Mine"},
+    "errors": {"video_1_abcdefghi": "Mine"},
     "number": 1,
     "session_id": "s",
     "token_id": "t",
     "user_id": "u",
     "delivery_id": "1",
     "path": "movie.url",
+    "part": "hook",
     "q": "",
     "person": "",
     "client_ip": "",
@@ -68,7 +68,7 @@ ARGUMENTS = {
 
 
 def handlers() -> Iterator[tuple[type[rx.State], str]]:
-    """Every method that a browser may call by name."""
+    """Every method that browsers can call."""
     states = (
         SessionState,
         SignInState,
@@ -94,13 +94,11 @@ def handlers() -> Iterator[tuple[type[rx.State], str]]:
         yield from ((state, name) for name in state.event_handlers if name != "setvar")
 
 
-GUARDED = [one for one in handlers() if f"{one[0].__name__}.{one[1]}" not in FOR_EVERYBODY]
+GUARDED = [one for one in handlers() if f"{one[0].__name__}.{one[1]}" not in PUBLIC]
 
 
 @pytest.mark.parametrize(("state", "name"), GUARDED, ids=[f"{s.__name__}.{n}" for s, n in GUARDED])
-def test_nobody_gets_into_a_handler_without_a_session(
-    server: Server, state: type[rx.State], name: str
-) -> None:
+def test_handlers_require_a_session(server: Server, state: type[rx.State], name: str) -> None:
     tab = server.tab(cookie="made-up", address="/gallery?video=video_1")
     wanted = list(state.event_handlers[name].get_parameters())[1:]
     tab.send(state, name, **{parameter: ARGUMENTS[parameter] for parameter in wanted})
@@ -123,35 +121,35 @@ def test_caller_in_a_payload_is_refused(server: Server, person: Callable[[str], 
 def test_page_shows_who_is_signed_in(server: Server, person: Callable[[str], Person]) -> None:
     ada = person("ada")
     tab = server.tab(ada.token)
-    tab.send(SessionState, "arrive")
+    tab.send(SessionState, "clear_messages")
     shown = tab.sees(SessionState)
     assert (shown.is_signed_in, shown.email, shown.is_admin) == (True, "ada@example.com", True)
 
 
-def test_tab_of_somebody_else_is_wiped_before_anything_is_sent(
+def test_tab_is_wiped_before_another_user_gets_anything(
     server: Server, person: Callable[[str], Person]
 ) -> None:
     ada, bob = person("ada"), person("bob")
     tab = server.tab(ada.token)
-    tab.send(BriefState, "restore_brief", form={"topic": "Adas secret plans"})
+    tab.send(CreateState, "restore_brief", form={"topic": "Adas secret plans"})
     assert "Adas secret plans" in tab.received
     server.received.deltas.clear()
 
     tab.cookie = bob.token
-    tab.send(SessionState, "arrive")
-    assert tab.sees(BriefState).brief["topic"] == ""
+    tab.send(SessionState, "clear_messages")
+    assert tab.sees(CreateState).brief["topic"] == ""
     assert "Adas secret plans" not in tab.received
     assert "ada@" not in tab.received
 
 
-def test_tab_without_a_cookie_gets_nothing_of_what_was_in_it(
+def test_tab_without_a_cookie_gets_nothing_of_its_earlier_state(
     server: Server, person: Callable[[str], Person]
 ) -> None:
     tab = server.tab(person("ada").token)
-    tab.send(SessionState, "arrive")
+    tab.send(SessionState, "clear_messages")
     server.received.deltas.clear()
     tab.cookie = ""
-    tab.send(SessionState, "arrive")
+    tab.send(SessionState, "clear_messages")
     assert not tab.sees(SessionState).is_signed_in
     assert "ada@example.com" not in tab.received
 
@@ -169,13 +167,13 @@ def test_session_that_ended_is_refused_within_two_seconds(
     assert tab.sent_to == "/login?next=%2Fgallery&done=ended"
 
 
-def test_who_never_signed_in_here_is_not_told_of_a_session_that_ended(server: Server) -> None:
+def test_no_ended_session_is_mentioned_without_a_cookie(server: Server) -> None:
     tab = server.tab(address="/gallery")
     tab.send(GalleryState, "load")
     assert tab.sent_to == "/login?next=%2Fgallery"
 
 
-def test_welcome_page_leads_on_who_is_signed_in(server: Server, person: Callable[[str], Person]) -> None:
+def test_welcome_page_redirects_signed_in_users(server: Server, person: Callable[[str], Person]) -> None:
     stranger, ada = server.tab(address="/"), server.tab(person("ada").token, address="/")
     stranger.send(SessionState, "go_home")
     ada.send(SessionState, "go_home")
@@ -185,25 +183,23 @@ def test_welcome_page_leads_on_who_is_signed_in(server: Server, person: Callable
 def test_other_cookies_do_not_hide_ours(server: Server, person: Callable[[str], Person]) -> None:
     tab = server.tab(person("ada").token)
     tab.cookie = f'{tab.cookie}; odd[name]={{"a": 1}}; =; theme=dark'
-    tab.send(SessionState, "arrive")
+    tab.send(SessionState, "clear_messages")
     assert tab.sees(SessionState).is_signed_in
 
 
-def test_unforeseen_error_is_an_apology_without_details(
-    server: Server, person: Callable[[str], Person]
-) -> None:
+def test_unexpected_error_shows_no_details(server: Server, person: Callable[[str], Person]) -> None:
     tab = server.tab(person("ada").token)
     with pytest.raises(InvalidRequestError):
         tab.send(CreateState, "open", video_id={"not": "a string"})
-    tab.waits_until(lambda: tab.sees(SessionState).notice == session.FAULT)
+    tab.wait_until(lambda: tab.sees(SessionState).notice == session.FAULT)
     assert "primary key" not in tab.received
 
 
-def test_new_page_leaves_old_notices_behind(server: Server, person: Callable[[str], Person]) -> None:
+def test_new_page_clears_old_notices(server: Server, person: Callable[[str], Person]) -> None:
     tab = server.tab(person("ada").token)
     tab.send(CreateState, "open", video_id="video_1_abcdefghi")
     assert tab.sees(SessionState).notice == "There is no such video."
-    tab.send(SessionState, "arrive")
+    tab.send(SessionState, "clear_messages")
     assert tab.sees(SessionState).notice == ""
 
 
@@ -217,10 +213,10 @@ def seen(token: str) -> datetime:
         return database.get_one(models.Session, security.token_hash(token)).last_seen_at
 
 
-def test_an_open_page_and_what_it_shows_by_itself_are_no_signs_of_life(
+def test_open_pages_and_live_updates_do_not_count_as_activity(
     server: Server, person: Callable[[str], Person], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for shared in (session._callers, session._noted):
+    for shared in (session._callers, session._last_seen):
         monkeypatch.setattr(shared, "_seconds", 0.0)
     ada = person("ada")
     with transaction() as database:
@@ -229,14 +225,14 @@ def test_an_open_page_and_what_it_shows_by_itself_are_no_signs_of_life(
     tab = server.tab(ada.token, address="/gallery")
     tab.send(GalleryState, "load")
     tab.start(ProgressState, "watch")
-    tab.waits_until(lambda: video.id in tab.sees(ProgressState).works)
+    tab.wait_until(lambda: video.id in tab.sees(ProgressState).progress)
 
     with transaction() as database:
         row = database.get_one(models.Session, security.token_hash(ada.token))
         row.last_seen_at -= AWAY
         assert lifecycle.transition(database, database.get_one(Video, video.id), Status.FAILED)
-    tab.waits_until(lambda: tab.sees(GalleryState).cards[0].status == "failed")
+    tab.wait_until(lambda: tab.sees(GalleryState).cards[0].status == "failed")
     assert utcnow() - seen(ada.token) > AWAY
 
-    tab.send(SessionState, "arrive")
+    tab.send(SessionState, "clear_messages")
     assert utcnow() - seen(ada.token) < timedelta(minutes=1)

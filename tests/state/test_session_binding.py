@@ -1,4 +1,4 @@
-"""What takes long in a tab ends there for whoever began it, not for somebody else who has signed in meanwhile."""
+"""Long-running handlers stay with the session that started them when another user signs in at the tab."""
 
 from collections.abc import Callable
 
@@ -26,25 +26,25 @@ def tab(server: Server, ada: Person) -> Tab:
 
 @pytest.fixture
 def asking(tab: Tab, generator: Generator) -> Generator:
-    """The script webhook, which has been asked and does not answer yet."""
+    """The script webhook, called and not answering yet."""
     generator.script_mode = "hang"
-    tab.start(CreateState, "write", form=BRIEF)
-    tab.waits_until(lambda: bool(generator.requests))
+    tab.start(CreateState, "write_script", form=BRIEF)
+    tab.wait_until(lambda: bool(generator.requests))
     return generator
 
 
 def hand_over(tab: Tab, cookie: str) -> None:
     tab.cookie = cookie
-    tab.send(SessionState, "arrive")
+    tab.send(SessionState, "clear_messages")
     tab.server.received.deltas.clear()
     tab.server.received.events.clear()
 
 
 def ended(tab: Tab) -> None:
-    tab.waits_until(lambda: not tab.server.processor._tasks)
+    tab.wait_until(lambda: not tab.server.processor._tasks)
 
 
-def test_a_script_opens_at_whoever_asked_for_it(tab: Tab, asking: Generator) -> None:
+def test_script_opens_in_the_session_that_requested_it(tab: Tab, asking: Generator) -> None:
     asking.over.set()
     ended(tab)
     assert tab.sees(CreateState).stage == "script"
@@ -52,7 +52,7 @@ def test_a_script_opens_at_whoever_asked_for_it(tab: Tab, asking: Generator) -> 
 
 @pytest.mark.parametrize("answer", ["direct", "nonsense"])
 @pytest.mark.parametrize("next_one", ["bob", "ada", "nobody"])
-def test_neither_a_script_nor_its_failure_reaches_another_session(
+def test_neither_script_nor_error_reaches_another_session(
     tab: Tab, person: Callable[[str], Person], asking: Generator, next_one: str, answer: str
 ) -> None:
     cookies: dict[str, Callable[[], str]] = {
@@ -68,11 +68,9 @@ def test_neither_a_script_nor_its_failure_reaches_another_session(
     assert (tab.received, tab.sent_to) == ("[]", "")
 
 
-def test_a_loop_stays_with_the_session_that_it_began_in(
-    tab: Tab, ada: Person, person: Callable[[str], Person]
-) -> None:
+def test_loop_stays_with_its_session(tab: Tab, ada: Person, person: Callable[[str], Person]) -> None:
     tab.start(ProgressState, "watch")
-    tab.waits_until(lambda: bool(tab.received.count("works")))
+    tab.wait_until(lambda: ProgressState.get_full_name() in tab.received)
     hand_over(tab, person("bob").token)
     accounts.logout(ada.token)
     ended(tab)

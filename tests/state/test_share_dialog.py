@@ -1,4 +1,4 @@
-"""The dialog of a share link, as its owner uses it."""
+"""The share dialog of the owner."""
 
 from collections.abc import Callable
 
@@ -37,7 +37,7 @@ def tab(server: Server, ada: Person, video_id: str) -> Tab:
 def test_the_dialog_shows_the_link_and_forgets_it_when_closed(tab: Tab, ada: Person, video_id: str) -> None:
     link = tab.sees(ShareDialogState).link
     assert link.url == share_links.get_link(ada.caller, video_id).url
-    assert (link.title, link.is_open, link.expires_at, link.opened) == (
+    assert (link.title, link.is_open, link.expires_at, link.views_used) == (
         "A title",
         True,
         "",
@@ -50,14 +50,14 @@ def test_the_dialog_shows_the_link_and_forgets_it_when_closed(tab: Tab, ada: Per
 def test_limits_are_kept_and_shown(tab: Tab) -> None:
     tab.send(ShareDialogState, "limit", form={"expiresInDays": " 7 ", "mostViews": "1000"})
     link = tab.sees(ShareDialogState).link
-    assert (link.days, link.most_views, link.opened) == ("7", "1000", "Views used: 0 of 1,000.")
+    assert (link.days, link.most_views, link.views_used) == ("7", "1000", "Views used: 0 of 1,000.")
     assert link.expires_at.endswith("Z")
     tab.send(ShareDialogState, "limit", form={"expiresInDays": "", "mostViews": ""})
     assert tab.sees(ShareDialogState).link.expires_at == ""
 
 
 @pytest.mark.parametrize("typed", ["0", "-1", "soon", "2.5", "1" * 9, "1" * 30, "²"])
-def test_a_limit_that_is_none_is_told_beside_its_field(tab: Tab, typed: str) -> None:
+def test_invalid_limit_is_reported_beside_its_field(tab: Tab, typed: str) -> None:
     tab.send(ShareDialogState, "limit", form={"expiresInDays": typed, "mostViews": ""})
     assert set(tab.sees(SessionState).errors) == {"expiresInDays"}
     assert tab.sees(ShareDialogState).link.expires_at == ""
@@ -74,7 +74,7 @@ def test_a_new_key_asks_first(tab: Tab) -> None:
     before = tab.sees(ShareDialogState).link.url
     tab.send(ShareDialogState, "renew")
     tab.send(ShareDialogState, "ask")
-    tab.send(ShareDialogState, "spare")
+    tab.send(ShareDialogState, "cancel")
     tab.send(ShareDialogState, "renew")
     assert tab.sees(ShareDialogState).link.url == before
     tab.send(ShareDialogState, "ask")
@@ -85,7 +85,7 @@ def test_a_new_key_asks_first(tab: Tab) -> None:
     assert not after.is_busy
 
 
-def test_nobody_elses_link_is_shown_changed_or_closed(
+def test_other_users_neither_see_nor_change_the_link(
     server: Server, person: Callable[[str], Person], tab: Tab, video_id: str, ada: Person
 ) -> None:
     before = share_links.get_link(ada.caller, video_id)
@@ -102,7 +102,7 @@ def test_nobody_elses_link_is_shown_changed_or_closed(
     assert tab.sees(ShareDialogState).link.url == before.url
 
 
-def test_an_admin_who_opens_anothers_dialog_leaves_an_event_with_the_browsers_address(
+def test_admin_access_to_a_link_is_logged_with_the_client_address(
     server: Server, ada: Person, person: Callable[[str], Person]
 ) -> None:
     del ada  # the admin

@@ -1,4 +1,4 @@
-"""The page behind a share link, as a visitor without an account gets it."""
+"""The share page, as visitors without an account see it."""
 
 from collections.abc import Callable
 
@@ -47,12 +47,12 @@ def test_the_right_key_shows_the_video(ada: Person, video_id: str, open_tab: Ope
     page = open_tab(video_id, key).sees(SharePageState)
     assert (page.access, page.video.title) == ("yes", "Bread")
     assert page.link_seconds == settings().download_url_seconds
-    for address in (page.video.film, page.video.download, page.video.poster):
+    for address in (page.video.video_url, page.video.download_url, page.video.poster_url):
         assert address.startswith(f"/api/share/{video_id}/")
         assert f"key={key}" in address
 
 
-def test_a_wrong_key_an_old_one_and_an_absent_video_look_the_same(
+def test_wrong_key_old_key_and_missing_video_look_the_same(
     ada: Person, video_id: str, open_tab: OpenTab
 ) -> None:
     old = key_of(ada, video_id)
@@ -76,16 +76,16 @@ def test_a_tab_counts_once_and_loses_the_video_with_the_key(
     assert open_tab(video_id, key).sees(SharePageState).access == "no"
     share_links.rotate_key(ada.caller, video_id)
     tab.send(SharePageState, "open")
-    assert (tab.sees(SharePageState).access, tab.sees(SharePageState).video.film) == ("no", "")
+    assert (tab.sees(SharePageState).access, tab.sees(SharePageState).video.video_url) == ("no", "")
 
 
-def test_who_guesses_is_told_to_wait(ada: Person, video_id: str, open_tab: OpenTab) -> None:
+def test_guessing_keys_is_rate_limited(ada: Person, video_id: str, open_tab: OpenTab) -> None:
     for number in range(20):
         assert open_tab(video_id, f"wrong{number}").sees(SharePageState).access == "no"
     assert open_tab(video_id, key_of(ada, video_id)).sees(SharePageState).access == "limited"
 
 
-def test_trouble_with_s3_is_not_blamed_on_the_link(
+def test_s3_errors_are_not_blamed_on_the_link(
     ada: Person, video_id: str, open_tab: OpenTab, configure: Configure
 ) -> None:
     key = key_of(ada, video_id)
@@ -93,7 +93,7 @@ def test_trouble_with_s3_is_not_blamed_on_the_link(
     assert open_tab(video_id, key).sees(SharePageState).access == "later"
 
 
-def test_nobody_else_gets_the_key_or_the_owner(ada: Person, video_id: str, open_tab: OpenTab) -> None:
+def test_key_and_owner_are_not_disclosed(ada: Person, video_id: str, open_tab: OpenTab) -> None:
     key = key_of(ada, video_id)
     tab, other = open_tab(video_id, key), open_tab(video_id, "wrong")
     assert key in tab.received

@@ -1,4 +1,4 @@
-"""What a tab's state may grow to, whatever a browser sends."""
+"""The size of a tab's state is bounded, whatever a browser sends."""
 
 import typing
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from tests.state.event_handlers import FORM_FIELDS, Handler, handlers
 from tests.support.installation import Configure
 
 pytestmark = [pytest.mark.thorough]
-HANDLERS = handlers()  # before there is a tab: Reflex gives it the states that it knows by then
+HANDLERS = handlers()  # before a tab is opened: Reflex gives it the states known at that time
 ENTRIES = 20
 WARM_UP, ROUNDS = 2, 4
 SPARE_BYTES = 4096
@@ -36,7 +36,7 @@ def test_no_handler_lets_its_state_grow_with_what_a_browser_sends(admin: Tab) ->
 
 
 def _growth(tab: Tab, handler: Handler) -> int:
-    """Bytes that the later calls of it add to what the first ones have left."""
+    """Bytes that later calls add after the first ones."""
     for number in range(WARM_UP):
         _send(tab, handler, number)
     before = _size(tab)
@@ -51,9 +51,9 @@ def _is_called(handler: Handler) -> bool:
 
 
 def _send(tab: Tab, handler: Handler, number: int) -> None:
-    """With values that were never sent before."""
+    """Send values that were never sent before."""
     values = {name: _value(kind, number) for name, kind in handler.parameters.items()}
-    with suppress(KeyError):  # a question is answered that was not asked
+    with suppress(KeyError):  # a confirmation that is not open
         tab.send(handler.state, handler.name, **values)
 
 

@@ -1,4 +1,4 @@
-"""What anybody may send to the one port, spoken by hand to the running product: it costs little and breaks nothing."""
+"""Malformed and oversized input, sent by hand to the running product: cheap to refuse, and it breaks nothing."""
 
 import json
 import re
@@ -51,8 +51,8 @@ class Answer:
         return self.status, said["error"]["code"]
 
 
-def ask(house: AttackTarget, target: str, *lines: str, method: str = "GET", body: bytes = b"") -> Answer:
-    place = urlsplit(house.app.url)
+def ask(site: AttackTarget, target: str, *lines: str, method: str = "GET", body: bytes = b"") -> Answer:
+    place = urlsplit(site.app.url)
     head = [f"{method} {target} HTTP/1.1", f"Host: {place.netloc}", "Connection: close", *lines]
     with socket.create_connection(("localhost", place.port or 80), timeout=HANG_SECONDS) as connection:
         connection.sendall("\r\n".join([*head, "", ""]).encode("latin-1") + body)
@@ -75,41 +75,41 @@ def code_of_closing(tab: RawTab) -> str:
     raise AssertionError(f"the socket stays open: {frames}")
 
 
-def logged(house: AttackTarget, call: Callable[[], object]) -> list[str]:
+def logged(site: AttackTarget, call: Callable[[], object]) -> list[str]:
     """The lines that this led to; a thread writes them, so those of what was before are waited for, too."""
-    begun = _logged_until(house, "this-is-the-first")
+    begun = _logged_until(site, "this-is-the-first")
     call()
-    end = _logged_until(house, "this-is-the-last")
-    return house.app.log.read_bytes()[begun:end].decode().splitlines()
+    end = _logged_until(site, "this-is-the-last")
+    return site.app.log.read_bytes()[begun:end].decode().splitlines()
 
 
-def _logged_until(house: AttackTarget, mark: str) -> int:
+def _logged_until(site: AttackTarget, mark: str) -> int:
     """The size of the log once a request that is made now stands in it."""
-    before = house.app.log.stat().st_size
-    assert ask(house, f"/api/{mark}").status == 404
-    eventually(lambda: mark.encode() in house.app.log.read_bytes()[before:], lambda: "the log is not written")
-    return house.app.log.stat().st_size
+    before = site.app.log.stat().st_size
+    assert ask(site, f"/api/{mark}").status == 404
+    eventually(lambda: mark.encode() in site.app.log.read_bytes()[before:], lambda: "the log is not written")
+    return site.app.log.stat().st_size
 
 
 @pytest.mark.parametrize("text", SLOW)
 def test_a_long_address_is_refused_and_one_that_is_not_refused_leaves_a_short_line(
-    house: AttackTarget, text: str
+    site: AttackTarget, text: str
 ) -> None:
     def both() -> None:
-        assert ask(house, f"/api/{text * (60_000 // len(text))}").code == (414, "TOO_LARGE")
-        assert ask(house, f"/api/{text * (MAX_TARGET_BYTES // len(text) - 10)}").code == (404, "NOT_FOUND")
+        assert ask(site, f"/api/{text * (60_000 // len(text))}").code == (414, "TOO_LARGE")
+        assert ask(site, f"/api/{text * (MAX_TARGET_BYTES // len(text) - 10)}").code == (404, "NOT_FOUND")
 
-    assert max(map(len, logged(house, both))) < 3000
+    assert max(map(len, logged(site, both))) < 3000
 
 
 @pytest.mark.parametrize("text", SLOW)
-def test_a_long_event_never_reaches_a_handler_or_the_log(house: AttackTarget, text: str) -> None:
+def test_a_long_event_never_reaches_a_handler_or_the_log(site: AttackTarget, text: str) -> None:
     def send() -> None:
-        with house.tab() as tab:
+        with site.tab() as tab:
             tab.say("42/_event," + json.dumps(["event", text * (80_000 // len(text))]))
             assert code_of_closing(tab) == "1009"
 
-    [line] = [line for line in logged(house, send) if "this-is" not in line]
+    [line] = [line for line in logged(site, send) if "this-is" not in line]
     assert "message too large" in line
     assert "127.0.0.1" in line
 
@@ -129,38 +129,38 @@ REFUSED = {
 
 @pytest.mark.parametrize("message", REFUSED.values(), ids=REFUSED)
 def test_a_message_that_no_page_sends_closes_its_own_socket_and_no_other(
-    house: AttackTarget, message: str
+    site: AttackTarget, message: str
 ) -> None:
     def send() -> None:
-        with house.tab() as tab:
+        with site.tab() as tab:
             tab.say(message)
             assert code_of_closing(tab) in ("1008", "1009")
 
-    with house.adas_tab(house.ada.cookie) as hers:
-        lines = logged(house, send)
+    with site.adas_tab(site.ada.cookie) as hers:
+        lines = logged(site, send)
         assert hers.answers()
     assert not any("Traceback" in line or "RecursionError" in line for line in lines)
 
 
-def test_a_message_counts_as_a_whole_however_it_is_cut(house: AttackTarget) -> None:
-    with house.tab() as tab:
+def test_a_message_counts_as_a_whole_however_it_is_cut(site: AttackTarget) -> None:
+    with site.tab() as tab:
         _in_pieces(tab, event(a="x" * (MAX_MESSAGE_BYTES - 1000)))
         assert tab.answers()
         _in_pieces(tab, event(a="x" * MAX_MESSAGE_BYTES))
         assert code_of_closing(tab) == "1009"
 
 
-def test_fragments_that_never_become_a_message_are_cut_off(house: AttackTarget) -> None:
+def test_fragments_that_never_become_a_message_are_cut_off(site: AttackTarget) -> None:
     def send() -> None:
-        with house.tab() as tab:
+        with site.tab() as tab:
             with suppress(ConnectionError):  # as it may be cut off while this sends
                 for _ in range(2 * listener_guard.MAX_UNFINISHED_BYTES // 1000):
                     tab._socket.sendall(tab._ws.send(TextMessage(data="x" * 1000, message_finished=False)))
             with suppress(ConnectionError):
                 assert list(tab.frames(HANG_SECONDS)) == []
 
-    with house.adas_tab(house.ada.cookie) as hers:
-        [line] = [line for line in logged(house, send) if "this-is" not in line]
+    with site.adas_tab(site.ada.cookie) as hers:
+        [line] = [line for line in logged(site, send) if "this-is" not in line]
         assert hers.answers()
     assert "size of a websocket message" in line
 
@@ -171,8 +171,8 @@ def _in_pieces(tab: RawTab, text: str, size: int = 1000) -> None:
         tab._socket.sendall(tab._ws.send(TextMessage(data=piece, message_finished=number == len(pieces))))
 
 
-def test_binary_messages_close_the_socket(house: AttackTarget) -> None:
-    with house.tab() as tab:
+def test_binary_messages_close_the_socket(site: AttackTarget) -> None:
+    with site.tab() as tab:
         tab._socket.sendall(tab._ws.send(BytesMessage(data=b"x")))
         assert code_of_closing(tab) == "1008"
 
@@ -180,11 +180,11 @@ def test_binary_messages_close_the_socket(house: AttackTarget) -> None:
 @pytest.mark.parametrize(
     "path", ["/api/auth/login", "/api/auth/register", "/api/auth/video/status", "/api/auth/create-video"]
 )
-def test_deep_json_is_an_ordinary_refusal(house: AttackTarget, path: str) -> None:
+def test_deep_json_is_an_ordinary_refusal(site: AttackTarget, path: str) -> None:
     for body in (DEEP.encode(), b'{"a":' * 30_000, DEEP.encode("utf-16")):
         headers = ["Content-Type: application/json", f"Content-Length: {len(body)}"]
         method = "PUT" if path.endswith("status") else "POST"
-        assert ask(house, path, *headers, method=method, body=body).code == (400, "INVALID_INPUT")
+        assert ask(site, path, *headers, method=method, body=body).code == (400, "INVALID_INPUT")
 
 
 @pytest.mark.parametrize(
@@ -192,14 +192,14 @@ def test_deep_json_is_an_ordinary_refusal(house: AttackTarget, path: str) -> Non
     [b"ZZZ\r\nabc\r\n0\r\n\r\n", b"5\r\nabc\r\n0\r\n\r\n", b"-1\r\n\r\n", b"fffffffffffffffff\r\n\r\n"],
 )
 @pytest.mark.parametrize("path", ["/api/auth/login", "/api/auth/video/status"])
-def test_malformed_chunks_are_an_ordinary_refusal(house: AttackTarget, path: str, chunks: bytes) -> None:
+def test_malformed_chunks_are_an_ordinary_refusal(site: AttackTarget, path: str, chunks: bytes) -> None:
     headers = ["Content-Type: application/json", "Transfer-Encoding: chunked"]
-    assert ask(house, path, *headers, method="POST", body=chunks).code[0] in (400, 405)
+    assert ask(site, path, *headers, method="POST", body=chunks).code[0] in (400, 405)
 
 
-def test_a_body_over_the_limit_is_an_ordinary_refusal(house: AttackTarget) -> None:
+def test_a_body_over_the_limit_is_an_ordinary_refusal(site: AttackTarget) -> None:
     length = f"Content-Length: {MAX_BODY_BYTES + 1}"
-    assert ask(house, "/api/auth/login", length, method="POST").code == (413, "TOO_LARGE")
+    assert ask(site, "/api/auth/login", length, method="POST").code == (413, "TOO_LARGE")
 
 
 @pytest.mark.parametrize(
@@ -207,9 +207,9 @@ def test_a_body_over_the_limit_is_an_ordinary_refusal(house: AttackTarget) -> No
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 def test_a_path_with_control_characters_is_answered_in_the_envelope(
-    house: AttackTarget, path: str, method: str
+    site: AttackTarget, path: str, method: str
 ) -> None:
-    assert ask(house, path, "Origin: " + house.app.url, "Content-Length: 0", method=method).code == (
+    assert ask(site, path, "Origin: " + site.app.url, "Content-Length: 0", method=method).code == (
         404,
         "NOT_FOUND",
     )
@@ -227,30 +227,30 @@ def test_a_path_with_control_characters_is_answered_in_the_envelope(
     ],
 )
 def test_everything_under_the_api_is_answered_in_the_envelope(
-    house: AttackTarget, method: str, path: str, code: tuple[int, str]
+    site: AttackTarget, method: str, path: str, code: tuple[int, str]
 ) -> None:
-    preflight = ["Origin: " + house.app.url, "Access-Control-Request-Method: GET", "Content-Length: 0"]
-    assert ask(house, path, *preflight, method=method).code == code
+    preflight = ["Origin: " + site.app.url, "Access-Control-Request-Method: GET", "Content-Length: 0"]
+    assert ask(site, path, *preflight, method=method).code == code
 
 
 @pytest.mark.parametrize("second", ["evil.example", "localhost"])
 @pytest.mark.parametrize(
     "path", ["/", "/api/auth/me", "/healthz", "/gallery", "/_event/?EIO=4&transport=websocket"]
 )
-def test_a_second_host_is_refused(house: AttackTarget, path: str, second: str) -> None:
-    assert ask(house, path, f"Host: {second}").code == (400, "INVALID_INPUT")
+def test_a_second_host_is_refused(site: AttackTarget, path: str, second: str) -> None:
+    assert ask(site, path, f"Host: {second}").code == (400, "INVALID_INPUT")
 
 
-def test_too_many_headers_are_refused(house: AttackTarget) -> None:
+def test_too_many_headers_are_refused(site: AttackTarget) -> None:
     few = [f"X-{number}: a" for number in range(MAX_HEADERS - 10)]
-    assert ask(house, "/healthz", *few).status == 200
-    assert ask(house, "/healthz", *few * 2).status == 431
+    assert ask(site, "/healthz", *few).status == 200
+    assert ask(site, "/healthz", *few * 2).status == 431
 
 
 @pytest.mark.parametrize("host", ["localhost", "10.1.2.3:99", "evil"])
 @pytest.mark.parametrize("path", ["/gallery", "/gallery?a=b", "/login?next=%2Fgallery"])
-def test_a_redirect_for_a_slash_repeats_no_host(house: AttackTarget, path: str, host: str) -> None:
-    place = urlsplit(house.app.url)
+def test_a_redirect_for_a_slash_repeats_no_host(site: AttackTarget, path: str, host: str) -> None:
+    place = urlsplit(site.app.url)
     request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
     with socket.create_connection(("localhost", place.port or 80), timeout=HANG_SECONDS) as connection:
         connection.sendall(request.encode())
@@ -260,8 +260,8 @@ def test_a_redirect_for_a_slash_repeats_no_host(house: AttackTarget, path: str, 
 
 
 @pytest.mark.parametrize("path", ["//evil.example", "//evil.example/..", "/%5Cevil.example"])
-def test_no_redirect_leads_to_another_host(house: AttackTarget, path: str) -> None:
-    location = ask(house, path).header("location")
+def test_no_redirect_leads_to_another_host(site: AttackTarget, path: str) -> None:
+    location = ask(site, path).header("location")
     assert not location.startswith(("//", "/\\", "http"))
 
 
@@ -270,23 +270,23 @@ def test_no_redirect_leads_to_another_host(house: AttackTarget, path: str) -> No
     "path", ["/", "/gallery/", "/ping", "/api/auth/me", "/_event/?EIO=4&transport=polling", "/nothing"]
 )
 def test_no_answer_tells_a_browser_to_send_cookies_from_elsewhere(
-    house: AttackTarget, path: str, method: str
+    site: AttackTarget, path: str, method: str
 ) -> None:
-    for origin in ("https://evil.example", house.app.url, "null"):
+    for origin in ("https://evil.example", site.app.url, "null"):
         wanted = ["Access-Control-Request-Method: POST", "Content-Length: 0"]
-        answer = ask(house, path, f"Origin: {origin}", *wanted, method=method)
+        answer = ask(site, path, f"Origin: {origin}", *wanted, method=method)
         assert answer.header("access-control-allow-credentials") == ""
         assert answer.header("x-request-id")
 
 
-def test_every_line_of_the_log_went_through_our_own_writer(house: AttackTarget) -> None:
+def test_every_line_of_the_log_went_through_our_own_writer(site: AttackTarget) -> None:
     """Engine.IO would write this one a second time, by itself and as it is."""
 
     def poll() -> None:
-        ask(house, "/_event/?EIO=4&transport=polling&token=my-own-token", f"Origin: {house.app.url}")
-        ask(house, "/_event/?EIO=3&transport=websocket&token=my-own-token", f"Origin: {house.app.url}")
+        ask(site, "/_event/?EIO=4&transport=polling&token=my-own-token", f"Origin: {site.app.url}")
+        ask(site, "/_event/?EIO=3&transport=websocket&token=my-own-token", f"Origin: {site.app.url}")
 
-    lines = logged(house, poll)
+    lines = logged(site, poll)
     assert all(LOG_LINE.match(line) for line in lines), lines
     assert max(map(len, lines)) < MAX_TRACEBACK_CHARACTERS
     assert not any("my-own" in line for line in lines)

@@ -10,11 +10,12 @@ from fastapi.responses import RedirectResponse
 from videovault import logs
 from videovault.api import auth
 from videovault.api.auth import SignedInCaller
-from videovault.api.forms import Submission, either, is_form, json_answer, local_path, submission, user_agent
+from videovault.api.forms import Submission, either, is_form, json_answer, submission, user_agent
 from videovault.api.middleware.forwarded import client_address
 from videovault.api.responses import Nothing, Responses, Success, failures
 from videovault.api.schemas import LoginBody, NameBody, RegisterBody, TokenBody
 from videovault.errors import Busy, Conflict, DiskFull, Forbidden, InvalidInput, RateLimited, VideoVaultError
+from videovault.security import local_path
 from videovault.services.accounts import accounts, invitations, passwords
 from videovault.services.accounts import sessions as accounts_sessions
 from videovault.services.accounts import tokens as accounts_tokens

@@ -72,11 +72,5 @@ def user_agent(request: Request) -> str:
     return request.headers.get("user-agent", "")
 
 
-def local_path(wanted: str, otherwise: str) -> str:
-    """A path of this site to go on to, never another site's address in disguise."""
-    plain = wanted.isascii() and wanted.isprintable() and "\\" not in wanted
-    return wanted if plain and wanted.startswith("/") and not wanted.startswith("//") else otherwise
-
-
 def _content_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()

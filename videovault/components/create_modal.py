@@ -65,14 +65,14 @@ def script_form() -> rx.Component:
             rx.el.div(
                 _meter("meter", *PARTS, class_name="soft figures first"), _submit(), class_name="actions"
             ),
-            on_submit=CreateState.make,
+            on_submit=CreateState.create_video,
             reset_on_submit=False,
             no_validate=True,
             class_name="stack script",
         ),
         name=script_storage_name(CreateState.script_id),
-        on_save=CreateState.keep,
-        on_restore=CreateState.restore,
+        on_save=CreateState.save_script,
+        on_restore=CreateState.restore_script,
         key=CreateState.video.video_id,
     )
 
@@ -159,7 +159,7 @@ TITLES = {
     "script": "Your script",
     "working": "Making your video",
     "ready": "Your video is ready",
-    "failed": wording.DID_NOT_WORK,
+    "failed": wording.SOMETHING_WENT_WRONG,
 }
 
 
@@ -230,7 +230,7 @@ def another_button(video: Any, *before: Any) -> rx.Component:
         button(
             "Create another from this",
             look="plain",
-            on_click=[*before, CreateState.again(video.video_id)],
+            on_click=[*before, CreateState.create_another(video.video_id)],
         ),
     )
 
@@ -244,7 +244,7 @@ def _failed() -> rx.Component:
             role="alert",
         ),
         rx.el.div(
-            rx.el.p("Nothing is lost."), rx.el.p(CreateState.video.again), class_name="stack close soft"
+            rx.el.p("Nothing is lost."), rx.el.p(CreateState.video.retry_note), class_name="stack close soft"
         ),
         rx.cond(CreateState.video.can_generate, budget_line()),
         rx.cond(
@@ -265,11 +265,11 @@ def _fetch_form() -> rx.Component:
         type="url",
         input_mode="url",
         auto_complete="off",
-        default_value=CreateState.address,
+        default_value=CreateState.source_url,
     )
     hint = "Only you and admins see it. Change it if the file is somewhere else now."
     return rx.el.form(
-        field("videoUrl", wording.VIDEO_ADDRESS, address, hint=hint),
+        field("videoUrl", wording.VIDEO_URL, address, hint=hint),
         _ways_on(
             rx.cond(
                 video.can_generate,

@@ -68,7 +68,7 @@ def url_dialog(
 
 def import_dialog() -> rx.Component:
     return url_dialog(
-        wording.ADD_FROM_LINK,
+        wording.IMPORT_FROM_LINK,
         field(
             "title",
             wording.TITLE,
@@ -77,7 +77,7 @@ def import_dialog() -> rx.Component:
         ),
         name="adding",
         says=Wording(
-            label=wording.VIDEO_ADDRESS,
+            label=wording.VIDEO_URL,
             hint="The file itself, such as one ending in .mp4. It is fetched directly, not through this device.",
             way_back=wording.CANCEL,
             way_on="Add",

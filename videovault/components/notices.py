@@ -23,7 +23,7 @@ def notices() -> rx.Component:
     """What the page itself says, one at a time, and the news of videos; both leave by themselves."""
     return rx.el.div(
         # A page that is loaded again brings its old news along until it has arrived.
-        rx.cond(SessionState.is_hydrated, rx.foreach(SessionState.news, _news)),
+        rx.cond(SessionState.is_hydrated, rx.foreach(SessionState.video_notices, _news)),
         rx.cond(
             SessionState.notice != "",
             _notice(

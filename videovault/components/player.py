@@ -49,7 +49,7 @@ def player(card: Any, *, lasts: Any = 0, **custom: Any) -> rx.Component:
     """The owner's own video, with a word on whether browsers play it; it restarts once its copy is there."""
     place = f"/api/auth/video/{card.video_id}"
     source = rx.cond(card.is_copied, f"{place}/download?inline=1&copied=1", f"{place}/download?inline=1")
-    limited = (card.plays != "") & ~card.is_copied
+    limited = (card.playback_note != "") & ~card.is_copied
     return rx.fragment(
         film(source, f"{place}/thumbnail", card.title, lasts=lasts, limited=limited, **custom),
         plays(card),
@@ -58,6 +58,8 @@ def player(card: Any, *, lasts: Any = 0, **custom: Any) -> rx.Component:
 
 def plays(video: Any) -> rx.Component:
     return rx.cond(
-        video.plays != "",
-        rx.el.p(icon("info", 18), rx.el.span(video.plays), class_name="plays soft small", role="note"),
+        video.playback_note != "",
+        rx.el.p(
+            icon("info", 18), rx.el.span(video.playback_note), class_name="plays soft small", role="note"
+        ),
     )

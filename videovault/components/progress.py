@@ -6,7 +6,7 @@ import reflex as rx
 
 from videovault.components.text import has, sentence
 from videovault.state import wording
-from videovault.state.create import CreateState, WaitState
+from videovault.state.create import CreateState
 from videovault.state.live_updates import ProgressState
 from videovault.state.view_models import VideoProgress
 
@@ -29,8 +29,8 @@ def steps(current: Any) -> rx.Component:
 def full_progress(video_id: Any) -> rx.Component:
     """All that is known of the work, for the modal."""
     return rx.cond(
-        has(ProgressState.works, video_id),
-        _known(ProgressState.works[video_id]),
+        has(ProgressState.progress, video_id),
+        _known(ProgressState.progress[video_id]),
         _known(VideoProgress(), has_begun=False),
     )
 
@@ -38,14 +38,14 @@ def full_progress(video_id: Any) -> rx.Component:
 @rx.memo
 def small_progress(video_id: rx.Var[str]) -> rx.Component:
     """A step and its bar, for a card; drawn by itself as it moves, not with all that is around it."""
-    work = ProgressState.works[video_id]  # type: ignore[index] # a var of it is meant
+    work = ProgressState.progress[video_id]  # type: ignore[index] # a var of it is meant
     return rx.el.div(
         rx.cond(
-            has(ProgressState.works, video_id),
+            has(ProgressState.progress, video_id),
             rx.fragment(
-                rx.el.span(work.doing),
+                rx.el.span(work.activity),
                 bar(work.percent, wording.PROGRESS),
-                rx.el.span(work.so_far, class_name="figures"),
+                rx.el.span(work.amount_done, class_name="figures"),
                 rx.cond(work.problem != "", rx.el.span(wording.UNREAD, class_name="error")),
             ),
             rx.fragment(rx.el.span(wording.REQUESTED), rx.el.progress(aria_label=wording.PROGRESS)),
@@ -59,14 +59,14 @@ def _known(work: Any, *, has_begun: bool = True) -> rx.Component:
         steps(work.step),
         rx.el.div(
             rx.el.div(
-                rx.el.p(work.doing, role="status", class_name="label"),
+                rx.el.p(work.activity, role="status", class_name="label"),
                 rx.cond(work.percent >= 0, rx.el.span(f"{work.percent} %", class_name="soft figures")),
                 class_name="row apart",
             ),
             bar(work.percent if has_begun else rx.Var.create(-1), wording.PROGRESS),
             rx.el.div(
-                rx.el.span(work.so_far, data_testid="so-far"),
-                rx.el.span(work.pace, data_testid="pace"),
+                rx.el.span(work.amount_done, data_testid="so-far"),
+                rx.el.span(work.remaining, data_testid="pace"),
                 class_name="row apart soft figures one-line",
             ),
             rx.cond(work.note, rx.el.p(work.note, role="status", class_name="soft")),
@@ -98,7 +98,7 @@ class PlainLink(rx.el.Div):  # type: ignore[misc] # Reflex ships its elements wi
 
 
 def waited_so_far() -> rx.Var[str]:
-    return rx.Var.create(f"{WaitState.waited} s so far. We wait up to {WaitState.patience}.")
+    return rx.Var.create(f"{CreateState.waited_seconds} s elapsed. We wait up to {CreateState.max_wait}.")
 
 
 def late() -> rx.Component:

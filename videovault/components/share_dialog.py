@@ -37,7 +37,7 @@ def _open_link() -> rx.Component:
             copyable("share-link", link.url, hinted=True),
             hint="Whoever has it can watch and download the video, without an account.",
         ),
-        rx.el.div(rx.el.p(_until(link)), rx.el.p(link.opened), class_name="stack close soft figures"),
+        rx.el.div(rx.el.p(_until(link)), rx.el.p(link.views_used), class_name="stack close soft figures"),
         rx.cond(ShareDialogState.is_asking, _question(), _changes()),
         class_name="stack",
     )

@@ -167,8 +167,8 @@ def _text(card: Any) -> rx.Component:
             name=f"title-{card.video_id}",
             text=card.title,
             action=f"Rename {card.title}",
-            error=card.remark,
-            answers=card.answers,
+            error=card.result,
+            answers=card.result_number,
             on_save=lambda title: GalleryState.rename(card.video_id, title),
         ),
         rx.el.p(
@@ -176,12 +176,12 @@ def _text(card: Any) -> rx.Component:
             rx.cond(card.size != "", f", {card.size}", ""),
             class_name="soft small figures",
         ),
-        rx.cond(card.plays != "", rx.el.p(card.plays, class_name="soft small plays")),
+        rx.cond(card.playback_note != "", rx.el.p(card.playback_note, class_name="soft small plays")),
         rx.cond(
             card.status == "failed",
             rx.fragment(
                 rx.el.p(card.reason, class_name=rx.cond(card.is_cancelled, "small", "error")),
-                rx.el.p(card.again, class_name="soft small"),
+                rx.el.p(card.retry_note, class_name="soft small"),
             ),
         ),
         class_name="card-text",
@@ -242,7 +242,7 @@ def retry_button(card: Any, text: str, on_click: Any) -> rx.Component:
         look="plain",
         on_click=on_click,
         aria_label=wording.to_do(text, card.title),
-        title=card.again,
+        title=card.retry_note,
         data_waits="true",
     )
 

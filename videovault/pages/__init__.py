@@ -60,9 +60,9 @@ class Page:
 PAGES = (
     Page("/", home, "", [SessionState.go_home]),
     Page("/login", login, wording.SIGN_IN, [SignInState.enter]),
-    Page("/register", register, wording.CREATE_ACCOUNT, [SignInState.join]),
-    Page("/forgot", forgot, wording.FORGOT_PASSWORD, [SignInState.recover]),
-    Page("/reset", reset, wording.NEW_PASSWORD, [SignInState.recover]),
+    Page("/register", register, wording.CREATE_ACCOUNT, [SignInState.enter_sign_up]),
+    Page("/forgot", forgot, wording.FORGOT_PASSWORD, [SignInState.enter_recovery]),
+    Page("/reset", reset, wording.NEW_PASSWORD, [SignInState.enter_recovery]),
     Page(
         "/create",
         create,
@@ -107,6 +107,6 @@ PAGES = (
             ProgressState.watch,
         ],
     ),
-    Page("/problem", problem, "Problem", [ProblemState.tell]),
+    Page("/problem", problem, "Problem", [ProblemState.explain]),
     Page("404", not_found, NOT_FOUND),
 )

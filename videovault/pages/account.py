@@ -162,7 +162,7 @@ def _token(shown: Any) -> rx.Component:
     return rx.el.li(
         rx.el.div(
             rx.el.strong(shown.name),
-            rx.el.span(shown.may, class_name="soft small"),
+            rx.el.span(shown.scope, class_name="soft small"),
             rx.el.span(until, class_name="soft small"),
             rx.el.span(used, class_name="soft small"),
             class_name="line-text",
@@ -177,7 +177,7 @@ def _fresh() -> rx.Component:
         "fresh-token",
         "Your new token",
         AccountState.fresh_token,
-        rx.el.div(button("Done", on_click=AccountState.hide), class_name="actions"),
+        rx.el.div(button("Done", on_click=AccountState.hide_token), class_name="actions"),
         hint="Copy it now. It is not shown again.",
     )
 
@@ -210,7 +210,7 @@ def _token_form() -> rx.Component:
             class_name="pair",
         ),
         rx.el.div(button("Make a token", type="submit", symbol="new"), class_name="actions"),
-        on_submit=AccountState.make_token,
+        on_submit=AccountState.create_token,
         reset_on_submit=False,
         no_validate=True,
         class_name="stack",

@@ -29,7 +29,7 @@ def brief_form() -> rx.Component:
             rx.el.p(rx.cond(_is_writing(), wording.WRITING, ""), role="status", class_name="unseen"),
             budget_line(),
             rx.el.div(_waiting(), _submit(), class_name="actions"),
-            on_submit=CreateState.write,
+            on_submit=CreateState.write_script,
             reset_on_submit=False,
             no_validate=True,
             key=CreateState.form_number,
@@ -121,7 +121,9 @@ def _submit() -> rx.Component:
     """The button that was pressed stays, and with it the focus."""
     return rx.fragment(
         rx.cond(
-            _is_writing(), button(wording.CANCEL, look="plain", on_click=CreateState.give_up), rx.fragment()
+            _is_writing(),
+            button(wording.CANCEL, look="plain", on_click=CreateState.cancel_wait),
+            rx.fragment(),
         ),
         button(
             rx.cond(
@@ -139,7 +141,7 @@ def _submit() -> rx.Component:
 def _waiting() -> rx.Component:
     """Counts, and tells when it gives up, once the wait is longer than a moment."""
     return rx.cond(
-        _is_writing() & (CreateState.waited > 0),
+        _is_writing() & (CreateState.waited_seconds > 0),
         rx.el.span(waited_so_far(), class_name="soft figures first"),
     )
 

@@ -153,7 +153,7 @@ def _new() -> rx.Component:
 
 
 def _add() -> rx.Component:
-    return button(wording.ADD_FROM_LINK, symbol="link", on_click=ImportDialogState.open, data_waits="true")
+    return button(wording.IMPORT_FROM_LINK, symbol="link", on_click=ImportDialogState.open, data_waits="true")
 
 
 def _cards() -> rx.Component:

@@ -18,7 +18,7 @@ def to_the_start() -> rx.Component:
 
 def nothing_here() -> rx.Component:
     return rx.el.div(
-        rx.el.h1(wording.NOTHING_HERE, tab_index=-1),
+        rx.el.h1(wording.PAGE_NOT_FOUND, tab_index=-1),
         rx.el.p(wording.MISTYPED, class_name="soft"),
         to_the_start(),
         class_name="empty bare",

@@ -45,21 +45,21 @@ def _video() -> rx.Component:
     video = SharePageState.video
     return rx.fragment(
         film(
-            video.film,
-            video.poster,
+            video.video_url,
+            video.poster_url,
             video.title,
             lasts=SharePageState.link_seconds,
-            limited=(video.plays != "") & ~video.is_copied,
+            limited=(video.playback_note != "") & ~video.is_copied,
         ),
         plays(video),
         rx.el.div(
             rx.el.div(
                 rx.el.h1(video.title, tab_index=-1),
-                rx.cond(video.about != "", rx.el.p(video.about, class_name="soft figures")),
+                rx.cond(video.details != "", rx.el.p(video.details, class_name="soft figures")),
             ),
             link_button(
                 wording.DOWNLOAD,
-                video.download,
+                video.download_url,
                 look="main",
                 symbol="download",
                 reload_document=True,

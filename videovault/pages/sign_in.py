@@ -67,7 +67,7 @@ def alert() -> rx.Component:
 def told() -> rx.Component:
     """What has been done for the person."""
     return rx.el.div(
-        rx.cond(SignInState.told != "", rx.el.p(SignInState.told, class_name="alert good")), role="status"
+        rx.cond(SignInState.done != "", rx.el.p(SignInState.done, class_name="alert good")), role="status"
     )
 
 
@@ -110,7 +110,7 @@ def _other(question: str, text: str, path: str) -> rx.Component:
 def forgot() -> rx.Component:
     return entrance(
         wording.FORGOT_PASSWORD,
-        rx.cond(SignInState.told != "", told(), rx.cond(SignInState.sends_mail, _ask(), _ask_admin())),
+        rx.cond(SignInState.done != "", told(), rx.cond(SignInState.sends_mail, _ask(), _ask_admin())),
         _back(),
     )
 

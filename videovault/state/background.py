@@ -1,4 +1,4 @@
-"""How pages call the services: never on the event loop, and once for all tabs that ask the same."""
+"""How pages call the services: never on the event loop, and once for all tabs that need the same answer."""
 
 import asyncio
 import contextvars
@@ -12,63 +12,66 @@ from typing import Any, Generic, ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 IO_THREADS = 16
-KEEP_ASKING_FACTOR = 3.0  # times the life of an answer: for so long its key is asked for along with others
+# A key is refreshed together with the others for this many times the lifetime of an answer.
+REFRESH_LIFETIMES = 3.0
 
-# A webhook or S3 may take minutes; in asyncio's own few threads it would keep everybody's small reads waiting.
-_slow = ThreadPoolExecutor(IO_THREADS, thread_name_prefix="slow")
+# A webhook or S3 may take minutes; in asyncio's few default threads such calls would hold up every small read.
+_io_pool = ThreadPoolExecutor(IO_THREADS, thread_name_prefix="io")
 
 
 async def run_in_db_pool(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """A call that asks the database only."""
+    """For a call that uses only the database."""
     return await asyncio.to_thread(call, *args, **kwargs)
 
 
 async def run_in_io_pool(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """A call that goes out to a webhook or to S3."""
+    """For a call that waits for a webhook or for S3."""
     bound = partial(contextvars.copy_context().run, call, *args, **kwargs)
-    return await asyncio.get_running_loop().run_in_executor(_slow, bound)
+    return await asyncio.get_running_loop().run_in_executor(_io_pool, bound)
 
 
 class BatchedCache(Generic[T]):
-    """Answers that are good for ``seconds``: one question at a time, for all keys that anybody has asked for of late.
+    """Answers valid for ``seconds``. One query at a time fetches those of all keys in recent use.
 
-    ``ask`` leaves out the keys for which there is no answer.
+    ``fetch`` leaves out the keys for which there is no answer.
     """
 
-    def __init__(self, seconds: float, ask: Callable[[Collection[str]], Awaitable[Mapping[str, T]]]) -> None:
-        self._seconds, self._ask = seconds, ask
-        self._wanted: dict[str, float] = {}
-        self._known: Mapping[str, T | None] = {}
-        self._known_at = -math.inf
-        self._asking: asyncio.Task[Mapping[str, T | None]] | None = None
+    def __init__(
+        self, seconds: float, fetch: Callable[[Collection[str]], Awaitable[Mapping[str, T]]]
+    ) -> None:
+        self._seconds, self._fetch = seconds, fetch
+        self._used_at: dict[str, float] = {}
+        self._answers: Mapping[str, T | None] = {}
+        self._fetched_at = -math.inf
+        self._query: asyncio.Task[Mapping[str, T | None]] | None = None
 
     async def get(self, key: str) -> T | None:
-        """The answer for ``key``, which must name all that it depends on, the caller too."""
-        self._wanted[key] = time.monotonic()
-        if key in self._known and time.monotonic() - self._known_at < self._seconds:
-            return self._known[key]
+        """The answer for ``key``, which must name everything that the answer depends on, including the caller."""
+        self._used_at[key] = time.monotonic()
+        if key in self._answers and time.monotonic() - self._fetched_at < self._seconds:
+            return self._answers[key]
         while True:
-            answers = await asyncio.shield(self._question())
-            if key in answers:  # else it was asked just before somebody wanted this one
+            answers = await asyncio.shield(self._running_query())
+            if key in answers:  # else the query had started before this key was added
                 return answers[key]
 
-    def _question(self) -> "asyncio.Task[Mapping[str, T | None]]":
-        if self._asking is None or self._asking.done():
-            self._asking = asyncio.get_running_loop().create_task(self._ask_for_all())
-            self._asking.add_done_callback(_retrieved)
-        return self._asking
+    def _running_query(self) -> "asyncio.Task[Mapping[str, T | None]]":
+        if self._query is None or self._query.done():
+            self._query = asyncio.get_running_loop().create_task(self._fetch_all())
+            self._query.add_done_callback(_mark_retrieved)
+        return self._query
 
-    async def _ask_for_all(self) -> Mapping[str, T | None]:
-        began = time.monotonic()
-        late = began - max(1.0, self._seconds) * KEEP_ASKING_FACTOR
-        self._wanted = {key: at for key, at in self._wanted.items() if at >= late}
-        keys = list(self._wanted)
-        found = await self._ask(keys)
-        self._known, self._known_at = {key: found.get(key) for key in keys}, began
-        return self._known
+    async def _fetch_all(self) -> Mapping[str, T | None]:
+        started = time.monotonic()
+        oldest = started - max(1.0, self._seconds) * REFRESH_LIFETIMES
+        self._used_at = {key: at for key, at in self._used_at.items() if at >= oldest}
+        keys = list(self._used_at)
+        found = await self._fetch(keys)
+        self._answers, self._fetched_at = {key: found.get(key) for key in keys}, started
+        return self._answers
 
 
-def _retrieved(answer: asyncio.Future[Any]) -> None:
-    """Every tab that asked may be gone by now; an error is not to be reported as overlooked."""
-    if not answer.cancelled():
-        answer.exception()
+def _mark_retrieved(query: asyncio.Future[Any]) -> None:
+    """Keep asyncio from reporting an error as never retrieved when every waiting tab has been closed."""
+    if not query.cancelled():
+        query.exception()

@@ -1,4 +1,4 @@
-"""Deleting videos from the gallery, one or several: what exactly goes is asked first, what stayed says why."""
+"""Deleting one or several videos from the gallery, after a confirmation that names them."""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -13,86 +13,89 @@ from videovault.state.gallery import GalleryState
 from videovault.state.session import SessionState, signed_in
 from videovault.state.view_models import Card
 
-MOST = 1_000
+MAX_VIDEOS = 1_000
 
 
 class DeleteDialogState(SessionState):
-    """``question`` is empty while nothing is asked; ``what`` names what would go, ``progress`` how far it is."""
+    """``question`` is empty while the dialog is closed; ``what`` names what would be deleted."""
 
     question: str = ""
     what: str = ""
     progress: str = ""
     is_busy: bool = False
 
-    _doomed: dict[str, str] = {}
+    _to_delete: dict[str, str] = {}
 
     @signed_in
     async def ask(self, caller: Caller, video_ids: list[str]) -> None:
-        """Ask whether these videos are really to be deleted."""
+        """Open the confirmation for these videos."""
         wanted = list(dict.fromkeys(video_ids))
-        if len(wanted) > MOST:
-            raise InvalidInput(f"At most {MOST:,} videos can be deleted at once.")
-        found = await run_in_db_pool(_present, caller, wanted)
+        if len(wanted) > MAX_VIDEOS:
+            raise InvalidInput(f"At most {MAX_VIDEOS:,} videos can be deleted at once.")
+        found = await run_in_db_pool(_existing, caller, wanted)
         if not found:
             raise VideoNotFound
-        self._doomed = {video.video_id: video.title for video in found}
-        self.question, self.what = _question(found), _named(found)
+        self._to_delete = {video.video_id: video.title for video in found}
+        self.question, self.what = _question(found), _summary(found)
 
     @signed_in
-    async def cancel(self, caller: Caller) -> None:  # noqa: ARG002 - every handler asks who calls
+    async def cancel(self) -> None:
         if not self.is_busy:
-            self._forget()
+            self._close()
 
     @signed_in(background=True)
-    async def delete(self, caller: Caller) -> AsyncIterator[Any]:  # noqa: ARG002 - asked anew for each video
-        """Delete what was asked about, one after another; what cannot be deleted says why on its card."""
+    async def delete(self) -> AsyncIterator[Any]:
+        """Delete the confirmed videos one by one; errors are shown on their cards."""
         async with self:
-            if self.is_busy or not self._doomed:
+            if self.is_busy or not self._to_delete:
                 return
-            self.is_busy, doomed = True, dict(self._doomed)
-        said: dict[str, str] = {}
-        kept = ""
+            self.is_busy, to_delete = True, dict(self._to_delete)
+        errors: dict[str, str] = {}
+        versions = ""
         try:
-            for number, video_id in enumerate(doomed, 1):
+            for number, video_id in enumerate(to_delete, 1):
                 async with self:
-                    self.progress = wording.of_many(number, len(doomed)) if len(doomed) > 1 else ""
+                    self.progress = wording.of_many(number, len(to_delete)) if len(to_delete) > 1 else ""
                 yield
-                failed, stays = await self._without(video_id)
-                said |= failed
-                kept = stays or kept
+                error, kept = await self._delete_one(video_id)
+                errors |= {video_id: error} if error else {}
+                versions = kept or versions
         finally:
             async with self:
                 self.is_busy = False
-                self._forget()
+                self._close()
         async with self:
-            self._report(list(doomed.values()), len(said), kept)
-        yield GalleryState.note(said)
+            self._report(list(to_delete.values()), len(errors), versions)
+        yield GalleryState.show_errors(errors)
 
-    async def _without(self, video_id: str) -> tuple[dict[str, str], str]:
-        """Delete it; why it is still there, if it is, and what a versioned bucket does not let go of."""
-        caller = await self._caller()  # it may take long, and rights may end meanwhile
+    async def _delete_one(self, video_id: str) -> tuple[str, str]:
+        """The error, if any, and a note on versions that the bucket keeps."""
+        caller = await self._caller()  # the whole may take long, and the session may end meanwhile
         try:
             kept = await run_in_io_pool(deletion.delete, caller, video_id)
-        except (VideoNotFound, StorageError):  # gone already; out of the gallery, its file goes later
-            return {}, ""
+        except (
+            VideoNotFound,
+            StorageError,
+        ):  # deleted already; or out of the gallery, and its file is removed later
+            return "", ""
         except NotSignedIn:
             raise
         except VideoVaultError as error:
-            return {video_id: error.public_message}, ""
-        return {}, str(kept) if kept else ""
+            return error.public_message, ""
+        return "", str(kept) if kept else ""
 
-    def _report(self, titles: Sequence[str], kept: int, versions: str) -> None:
-        if kept:
-            self._say(wording.not_deleted(kept, len(titles)), bad=True)
+    def _report(self, titles: Sequence[str], failed: int, versions: str) -> None:
+        if failed:
+            self._notify(wording.not_deleted(failed, len(titles)), is_error=True)
         else:
-            self._say(f"{wording.deleted(titles)} {versions}".strip())
+            self._notify(f"{wording.deleted(titles)} {versions}".strip())
 
-    def _forget(self) -> None:
-        self._doomed, self.question, self.what, self.progress = {}, "", "", ""
+    def _close(self) -> None:
+        self._to_delete, self.question, self.what, self.progress = {}, "", "", ""
 
 
-def _present(caller: Caller, video_ids: Sequence[str]) -> list[VideoView]:
-    """Those that are still there; one that somebody else deleted meanwhile needs no deleting."""
+def _existing(caller: Caller, video_ids: Sequence[str]) -> list[VideoView]:
+    """The videos that still exist: others need no deletion."""
     found = []
     for video_id in video_ids:
         try:
@@ -108,8 +111,8 @@ def _question(found: Sequence[VideoView]) -> str:
     return "Delete this draft?" if found[0].status == "draft" else "Delete this video?"
 
 
-def _named(found: Sequence[VideoView]) -> str:
+def _summary(found: Sequence[VideoView]) -> str:
     cards = [Card.of(video) for video in found]
     if len(cards) > 1:
-        return wording.amount(len(cards), sum(card.bytes for card in cards))
+        return wording.videos_and_size(len(cards), sum(card.bytes for card in cards))
     return ", ".join(filter(None, (cards[0].title, cards[0].details)))

@@ -1,4 +1,4 @@
-"""A person's gallery: what its address asks for, and what is done to one video from its card."""
+"""The gallery: what its address asks for, and actions on single cards."""
 
 from collections.abc import Awaitable, Mapping, Sequence
 from itertools import accumulate, chain, pairwise
@@ -18,17 +18,15 @@ from videovault.state.background import run_in_db_pool, run_in_io_pool
 from videovault.state.session import SessionState, signed_in
 from videovault.state.view_models import Card, Counts
 
-# A gallery in parts that are sent one by one: a card that changes, comes or goes costs its own part only.
-
 PAGE = 24
-# The last one takes whatever the others have no room for.
+# The cards are sent in parts, so that a changed card costs only its own part. The last part takes the rest.
 PARTS = tuple(f"part_{number}" for number in range(40))
 
 Parts = Sequence[Sequence[Card]]
 
 
-def parted(cards: Sequence[Card], before: Parts) -> list[list[Card]]:
-    """The cards cut where they were cut ``before``, what follows into pages."""
+def split_into_parts(cards: Sequence[Card], before: Parts) -> list[list[Card]]:
+    """Split the cards at the same cards as ``before``, and new ones at the end into pages."""
     place = {card.video_id: number for number, card in enumerate(cards)}
     kept = [[place[card.video_id] for card in part if card.video_id in place] for part in before]
     known = max(chain(*kept), default=-1) + 1
@@ -38,13 +36,13 @@ def parted(cards: Sequence[Card], before: Parts) -> list[list[Card]]:
 
 
 def _starts(kept: Sequence[Sequence[int]], end: int) -> list[int]:
-    """Where each part begins by now; one of which nothing is left, where the next one does."""
+    """Where each part starts now; an empty one where the next one starts."""
     middles = [-1]
     for places in kept:
         middles.append(median_low(places) if places else middles[-1])
     starts = [end]
     for places, middle in reversed(list(zip(kept, middles[:-1], strict=True))):
-        # One that has moved up must not take all others along.
+        # A card that moved up must not pull the others along.
         in_order = [number for number in places if number > middle]
         starts.append(min(in_order, default=starts[-1]))
     return starts[:0:-1]
@@ -54,9 +52,9 @@ STATUSES = set(PUBLIC_STATUS.values())
 
 
 class GalleryState(SessionState):
-    """``view`` is the part of the address that the cards answer, as assets/js/view.js writes it.
+    """``view`` is the part of the address that the cards show, in the format of assets/js/view.js.
 
-    The cards are in the vars that PARTS names, ``length`` is how many there are.
+    The cards are in the vars named by PARTS; ``length`` is their number.
     """
 
     length: int = 0
@@ -75,7 +73,7 @@ class GalleryState(SessionState):
     _sort: Sort = "newest"
     _limit: int = PAGE
     _parts: list[list[Card]] = []
-    _answers: dict[str, tuple[int, str]] = {}
+    _results: dict[str, tuple[int, str]] = {}  # by video: number and error of the last action
 
     @property
     def cards(self) -> list[Card]:
@@ -83,16 +81,16 @@ class GalleryState(SessionState):
 
     @signed_in
     async def load(self, caller: Caller) -> None:
-        """Show what the address asks for; if it is what was shown before, as much of it as before."""
-        if self._turn_to(self.router.url.query_parameters):
+        """Show what the address asks for; if nothing changed, as many cards as before."""
+        if self._apply(self.router.url.query_parameters):
             self._limit, self._parts = PAGE, []
-        self.is_broken = True  # unless what follows succeeds
+        self.is_broken = True  # unless reading succeeds
         await self._read(caller)
         self.is_broken = False
 
     @signed_in
     async def refresh(self, caller: Caller) -> None:
-        """Read again what a page that shows the gallery has read before."""
+        """Read again, if the page shows the gallery."""
         if self.is_loaded:
             await self._read(caller)
 
@@ -108,46 +106,46 @@ class GalleryState(SessionState):
         self.link_seconds = settings().download_url_seconds
 
     @signed_in
-    async def stop(self, caller: Caller) -> None:  # noqa: ARG002 - every handler of a signed-in page asks who calls
+    async def stop(self) -> None:
         self.playing = Card()
 
     @signed_in
     async def retry(self, caller: Caller, video_id: str) -> None:
-        await self._answer(video_id, run_in_db_pool(pipeline.retry, caller, video_id, enqueue=worker.enqueue))
+        await self._run(video_id, run_in_db_pool(pipeline.retry, caller, video_id, enqueue=worker.enqueue))
         await self._read(caller)
 
     @signed_in
     async def rename(self, caller: Caller, video_id: str, title: str) -> None:
-        await self._answer(video_id, run_in_io_pool(gallery.rename, caller, video_id, title))
+        await self._run(video_id, run_in_io_pool(gallery.rename, caller, video_id, title))
         await self._read(caller)
 
     @signed_in
-    async def note(self, caller: Caller, remarks: dict[str, str]) -> None:
-        """Say on these videos' cards what became of what was asked of several."""
-        for video_id, remark in remarks.items():
-            self._remark(video_id, remark)
+    async def show_errors(self, caller: Caller, errors: dict[str, str]) -> None:
+        """Show the errors of an action on several videos on their cards."""
+        for video_id, error in errors.items():
+            self._set_result(video_id, error)
         await self._read(caller)
 
-    def _remark(self, video_id: str, remark: str) -> None:
-        """Empty for that all is well; kept for cards that are shown, whatever ids a browser names."""
+    def _set_result(self, video_id: str, error: str) -> None:
+        """``error`` is empty on success. Only for cards that are shown: a browser can send any id."""
         if all(card.video_id != video_id for card in self.cards):
             return
-        number, _ = self._answers.get(video_id, (0, ""))
-        self._answers = {**self._answers, video_id: (number + 1, remark)}
+        number, _ = self._results.get(video_id, (0, ""))
+        self._results = {**self._results, video_id: (number + 1, error)}
 
-    async def _answer(self, video_id: str, doing: Awaitable[Any]) -> None:
-        """What goes wrong is said on the card that it was asked on."""
+    async def _run(self, video_id: str, action: Awaitable[Any]) -> None:
+        """Errors are shown on the card."""
         try:
-            await doing
+            await action
         except InvalidInput as error:
-            self._remark(video_id, next(iter(error.fields.values()), error.public_message))
+            self._set_result(video_id, next(iter(error.fields.values()), error.public_message))
         except VideoVaultError as error:
-            self._remark(video_id, error.public_message)
+            self._set_result(video_id, error.public_message)
         else:
-            self._remark(video_id, "")
+            self._set_result(video_id, "")
 
-    def _turn_to(self, address: Mapping[str, str]) -> bool:
-        """Whether it asks for something else than what is shown; what it cannot ask for is ignored."""
+    def _apply(self, address: Mapping[str, str]) -> bool:
+        """Apply the address, ignoring invalid values. Returns whether it asks for something new."""
         status, sort, text = (address.get(name, "") for name in ("status", "sort", "q"))
         before, self.view = self.view, f"{status}\n{sort}\n{text}"
         self.shown = status if status in STATUSES else ""
@@ -161,12 +159,12 @@ class GalleryState(SessionState):
         self._show(await run_in_db_pool(gallery.list_videos, caller, caller.user_id, query, links=False))
 
     def _show(self, view: GalleryView) -> None:
-        """What has not changed is not sent again."""
-        cards = [self._with_answer(Card.of(video)) for video in view.videos]
+        """Update only what has changed, so that nothing else is sent."""
+        cards = [self._with_result(Card.of(video)) for video in view.videos]
         playing = next((card for card in cards if card.video_id == self.playing.video_id), None)
         if playing and playing.is_copied and not self.playing.is_copied:
             self.playing = playing
-        self._parts, self.length = parted(cards, self._parts), len(cards)
+        self._parts, self.length = split_into_parts(cards, self._parts), len(cards)
         for number, name in enumerate(PARTS):
             part = self._parts[number] if number < len(self._parts) else []
             if part != getattr(self, name):
@@ -183,9 +181,9 @@ class GalleryState(SessionState):
         self.has_more, self.is_loaded = view.next_cursor is not None, True
         self.found = wording.found(len(cards), is_all=not self.has_more) if self.text else ""
 
-    def _with_answer(self, card: Card) -> Card:
-        answers, remark = self._answers.get(card.video_id, (0, ""))
-        return card.model_copy(update={"answers": answers, "remark": remark}) if answers else card
+    def _with_result(self, card: Card) -> Card:
+        number, error = self._results.get(card.video_id, (0, ""))
+        return card.model_copy(update={"result_number": number, "result": error}) if number else card
 
 
 for _name in PARTS:

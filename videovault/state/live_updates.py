@@ -1,4 +1,4 @@
-"""What moves by itself, for every page that is open in this process, from one look at the database."""
+"""Live updates of open pages: one query per interval serves every tab in this process."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
@@ -21,186 +21,178 @@ from videovault.state.gallery import GalleryState
 from videovault.state.session import SESSION_SECONDS, SessionState, signed_in
 from videovault.state.view_models import VideoNotice, VideoProgress
 
-# One look for everybody who listens: each hears when something has changed for them, and costs nothing before.
-
 T = TypeVar("T")
-TROUBLE_SECONDS = 5.0  # between looks while the database does not answer
+RETRY_SECONDS = 5.0  # between queries while the database does not answer
+BUSY_SECONDS, IDLE_SECONDS = 0.4, 1.0  # between queries, with and without videos in progress
+MAX_SHOWN_NOTICES = 3
+MAX_REMEMBERED_NOTICES = 200
+# The feed may already have been running for the user when this tab was opened.
+OPENING = timedelta(seconds=2)
 
 log = logs.get(__name__)
 
 
 class ChangeFeed(Generic[T]):
-    """Looks for all who listen, and only while somebody does.
+    """Queries for all subscribers at once, only while there are any, and wakes those whose value has changed.
 
-    Those whom ``look`` leaves out have ``nothing``; ``pause`` says how many seconds to wait after what was found.
+    Users that ``query`` leaves out have ``default``; ``pause`` gives the seconds until the next query.
     """
 
     def __init__(
         self,
-        look: Callable[[Collection[str]], Awaitable[Mapping[str, T]]],
+        query: Callable[[Collection[str]], Awaitable[Mapping[str, T]]],
         pause: Callable[[Mapping[str, T]], float],
-        nothing: T,
+        default: T,
     ) -> None:
-        self._look, self._pause, self._nothing = look, pause, nothing
-        self._listeners: dict[str, set[asyncio.Future[T]]] = {}
-        self._known: dict[str, T] = {}
-        self._looking: asyncio.Task[None] | None = None
-        self._newcomers = asyncio.Event()
+        self._query, self._pause, self._default = query, pause, default
+        self._waiting: dict[str, set[asyncio.Future[T]]] = {}
+        self._latest: dict[str, T] = {}
+        self._polling: asyncio.Task[None] | None = None
+        self._new_subscriber = asyncio.Event()
 
-    async def hear(self, person: str, heard: T | None, seconds: float) -> T:
-        """What is true for ``person``, once that is not what was ``heard``; after ``seconds`` in any case."""
-        known = self._known.get(person)
-        if known is not None and known != heard:
-            return known
-        told: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._listeners.setdefault(person, set()).add(told)
-        self._start(is_new=known is None)
+    async def next_value(self, user_id: str, last: T | None, seconds: float) -> T:
+        """The user's value as soon as it differs from ``last``; after ``seconds`` in any case."""
+        latest = self._latest.get(user_id)
+        if latest is not None and latest != last:
+            return latest
+        changed: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(user_id, set()).add(changed)
+        self._start(is_new=latest is None)
         try:
             async with asyncio.timeout(seconds):
-                return await told
+                return await changed
         except TimeoutError:
-            return self._nothing if heard is None else heard
+            return self._default if last is None else last
         finally:
-            self._listeners.get(person, set()).discard(told)
+            self._waiting.get(user_id, set()).discard(changed)
 
     def _start(self, *, is_new: bool) -> None:
-        if self._looking is None or self._looking.done():
-            self._newcomers = asyncio.Event()
-            self._looking = asyncio.get_running_loop().create_task(self._keep_looking())
+        if self._polling is None or self._polling.done():
+            self._new_subscriber = asyncio.Event()
+            self._polling = asyncio.get_running_loop().create_task(self._poll())
         elif is_new:
-            self._newcomers.set()  # not to wait until it would look anyway
+            self._new_subscriber.set()  # cuts the current pause short
 
-    async def _keep_looking(self) -> None:
+    async def _poll(self) -> None:
         try:
-            while self._listeners:
-                self._newcomers.clear()
-                pause = await self._once()
+            while self._waiting:
+                self._new_subscriber.clear()
+                pause = await self._poll_once()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(pause):
-                        await self._newcomers.wait()
-                self._forget_who_left()
+                        await self._new_subscriber.wait()
+                self._drop_unsubscribed()
         finally:
-            self._known = {}
+            self._latest = {}
 
-    async def _once(self) -> float:
-        """Look, tell whom it concerns, and say how long to wait until the next look."""
-        people = list(self._listeners)
+    async def _poll_once(self) -> float:
+        """Query and wake the subscribers concerned; the seconds until the next query."""
+        user_ids = list(self._waiting)
         try:
-            found = await self._look(people)
+            found = await self._query(user_ids)
         except SQLAlchemyError:
-            log.exception("pages cannot look at the database")
-            return TROUBLE_SECONDS
-        for person in people:
-            self._tell(person, found.get(person, self._nothing))
+            log.exception("live updates cannot read the database")
+            return RETRY_SECONDS
+        for user_id in user_ids:
+            self._publish(user_id, found.get(user_id, self._default))
         return self._pause(found)
 
-    def _tell(self, person: str, now: T) -> None:
-        before, self._known[person] = self._known.get(person), now
-        if before == now:
+    def _publish(self, user_id: str, value: T) -> None:
+        before, self._latest[user_id] = self._latest.get(user_id), value
+        if before == value:
             return
-        for told in self._listeners.get(person, ()):
-            if not told.done():
-                told.set_result(now)
+        for changed in self._waiting.get(user_id, ()):
+            if not changed.done():
+                changed.set_result(value)
 
-    def _forget_who_left(self) -> None:
-        self._listeners = {person: told for person, told in self._listeners.items() if told}
-        self._known = {person: now for person, now in self._known.items() if person in self._listeners}
-
-
-BUSY_SECONDS, IDLE_SECONDS = 0.4, 1.0  # between looks, while videos are in work and while none is
+    def _drop_unsubscribed(self) -> None:
+        self._waiting = {user_id: waiting for user_id, waiting in self._waiting.items() if waiting}
+        self._latest = {user_id: value for user_id, value in self._latest.items() if user_id in self._waiting}
 
 
 @dataclass(frozen=True)
 class UserUpdates:
-    """``changes`` are the numbers of what happened of late, as the services' pulse has them."""
+    """The services' updates of one user, with progress as pages show it."""
 
-    works: Mapping[str, VideoProgress] = field(default_factory=dict)
+    progress: Mapping[str, VideoProgress] = field(default_factory=dict)
     changes: frozenset[int] = frozenset()
     notices: Sequence[NoticeView] = ()
 
     @classmethod
     def of(cls, found: live_updates.UserUpdates) -> "UserUpdates":
-        works = {video_id: VideoProgress.of(progress) for video_id, progress in found.progress.items()}
-        return cls(works, found.changes, found.notices)
+        progress = {video_id: VideoProgress.of(one) for video_id, one in found.progress.items()}
+        return cls(progress, found.changes, found.notices)
 
 
-async def _look(people: Collection[str]) -> Mapping[str, UserUpdates]:
-    found = await run_in_db_pool(live_updates.read_updates, people)
-    return {person: UserUpdates.of(pulse) for person, pulse in found.items()}
+async def _read_updates(user_ids: Collection[str]) -> Mapping[str, UserUpdates]:
+    found = await run_in_db_pool(live_updates.read_updates, user_ids)
+    return {user_id: UserUpdates.of(updates) for user_id, updates in found.items()}
 
 
 def _pause(found: Mapping[str, UserUpdates]) -> float:
-    return BUSY_SECONDS if any(pulse.works for pulse in found.values()) else IDLE_SECONDS
+    return BUSY_SECONDS if any(updates.progress for updates in found.values()) else IDLE_SECONDS
 
 
-update_feed: ChangeFeed[UserUpdates] = ChangeFeed(_look, _pause, UserUpdates())
-
-
-# What a page tells of videos that became ready or failed meanwhile, whichever page is open.
-
-SHOWN_AT_ONCE = 3
-REMEMBERED = 200
-# A tab that has just been opened was not yet listening when its person was already looking.
-WHILE_OPENING = timedelta(seconds=2)
+update_feed: ChangeFeed[UserUpdates] = ChangeFeed(_read_updates, _pause, UserUpdates())
 
 
 async def notices_for(caller: Caller) -> Sequence[NoticeView]:
-    """The caller's part of what one look at the database found for everybody."""
-    return (await update_feed.hear(caller.user_id, None, IDLE_SECONDS)).notices
+    """The caller's recent notices, from the query that serves all users."""
+    return (await update_feed.next_value(caller.user_id, None, IDLE_SECONDS)).notices
 
 
 class VideoNoticesState(SessionState):
-    _told: list[int] | None = None  # by number, so that no page of this tab says it again
+    """Notices of videos that became ready or failed, on whichever page is open."""
+
+    _seen: list[int] | None = None  # by number, so that no page of this tab repeats a notice
 
     @signed_in
-    async def tell(self, caller: Caller) -> None:
-        """Show what this tab has not told yet; of the time before it was opened, nothing."""
+    async def show_new(self, caller: Caller) -> None:
+        """Show what this tab has not shown yet, except for what happened before it was opened."""
         found = await notices_for(caller)
-        if self._told is None:
-            self._told = [notice.number for notice in found if notice.at < utcnow() - WHILE_OPENING]
-        untold = [notice for notice in found if notice.number not in self._told]
-        if not untold:
+        if self._seen is None:
+            self._seen = [notice.number for notice in found if notice.at < utcnow() - OPENING]
+        unseen = [notice for notice in found if notice.number not in self._seen]
+        if not unseen:
             return
-        self._told = sorted({*self._told, *(notice.number for notice in untold)})[-REMEMBERED:]
-        studio = await self.get_state(CreateState)
-        watched = studio.video.video_id if studio.stage else ""
-        self._show([notice for notice in untold if notice.video_id != watched])  # the modal tells by itself
+        self._seen = sorted({*self._seen, *(notice.number for notice in unseen)})[-MAX_REMEMBERED_NOTICES:]
+        create = await self.get_state(CreateState)
+        in_modal = create.video.video_id if create.stage else ""  # the modal shows the result itself
+        self._show([notice for notice in unseen if notice.video_id != in_modal])
 
     @signed_in
-    async def hide(self, caller: Caller, number: int) -> None:  # noqa: ARG002 - every handler asks who calls
-        """Take one of the news away."""
-        self.news = [shown for shown in self.news if shown.number != number]
+    async def hide(self, number: int) -> None:
+        self.video_notices = [shown for shown in self.video_notices if shown.number != number]
 
-    def _show(self, untold: Sequence[NoticeView]) -> None:
-        fresh = [VideoNotice.of(notice) for notice in untold]
-        if len(fresh) > SHOWN_AT_ONCE:
-            fresh = [_together(untold)]
-        if fresh:
-            self.news = [*self.news, *fresh][-SHOWN_AT_ONCE:]
-
-
-def _together(untold: Sequence[NoticeView]) -> VideoNotice:
-    failed = sum(bool(notice.reason) for notice in untold)
-    text = wording.news(len(untold) - failed, failed)
-    return VideoNotice(number=untold[-1].number, text=text, is_bad=bool(failed))
+    def _show(self, unseen: Sequence[NoticeView]) -> None:
+        added = [VideoNotice.of(notice) for notice in unseen]
+        if len(added) > MAX_SHOWN_NOTICES:
+            added = [_summary(unseen)]
+        if added:
+            self.video_notices = [*self.video_notices, *added][-MAX_SHOWN_NOTICES:]
 
 
-# The live view of what is in work: one loop a tab, which sleeps until its person's videos move.
+def _summary(unseen: Sequence[NoticeView]) -> VideoNotice:
+    failed = sum(bool(notice.reason) for notice in unseen)
+    text = wording.ready_and_failed(len(unseen) - failed, failed)
+    return VideoNotice(number=unseen[-1].number, text=text, is_bad=bool(failed))
 
 
 class ProgressState(SessionState):
-    works: dict[str, VideoProgress] = {}
+    """The progress of the user's videos, kept up to date by one loop per tab."""
+
+    progress: dict[str, VideoProgress] = {}
 
     @signed_in(background=True, supersedes=True)  # never two in one tab
     async def watch(self, caller: Caller) -> AsyncIterator[Any]:
-        """Keep the page's progress and news true until the tab is left or the session ends; for on_load only."""
-        seen: UserUpdates | None = None
+        """Update progress and notices until the tab is closed or the session ends. For on_load only."""
+        last: UserUpdates | None = None
         while True:
-            pulse = await update_feed.hear(caller.user_id, seen, SESSION_SECONDS)
-            if seen is None or pulse.works != seen.works:
+            updates = await update_feed.next_value(caller.user_id, last, SESSION_SECONDS)
+            if last is None or updates.progress != last.progress:
                 async with self:
-                    self.works = dict(pulse.works)
-            if seen is None or pulse.changes - seen.changes:
-                yield [GalleryState.refresh, CreateState.refresh, VideoNoticesState.tell]
-            seen = pulse
+                    self.progress = dict(updates.progress)
+            if last is None or updates.changes - last.changes:
+                yield [GalleryState.refresh, CreateState.refresh, VideoNoticesState.show_new]
+            last = updates
             caller = await self._caller()

@@ -1,8 +1,8 @@
-"""Where a browser keeps what its person types until the server has it for good; see assets/js/autosave.js."""
+"""Keys under which a browser keeps what a user types until the server has saved it; see assets/js/autosave.js."""
 
 PREFIX = "videovault/"
 
 
 def storage_key(owner: str, name: str) -> str:
-    """The key in the browser's own storage: nobody else who signs in there is shown what it holds."""
+    """The owner is part of the key: another user of the same browser never sees the value."""
     return f"{PREFIX}{owner}/{name}"

@@ -1,4 +1,4 @@
-"""The page that a browser is sent to where a program gets an error: the error's code in words."""
+"""The page that a browser gets instead of an API error: the code explained."""
 
 import reflex as rx
 
@@ -6,11 +6,11 @@ from videovault.state import wording
 from videovault.state.session import SessionState
 
 LATER = "Nothing is lost. Please try again in a few minutes."
-# By the API's codes. Only these sentences are shown: a link must not be able to put words into this page.
+# By the API's error codes. Nothing else is shown, so that no link can put its own text on this page.
 PROBLEMS = {
     "VIDEO_NOT_FOUND": ("There is no such video", "It may have been deleted, or belong to another account."),
-    "NOT_FOUND": (wording.NOTHING_HERE, wording.MISTYPED),
-    "METHOD_NOT_ALLOWED": (wording.NOTHING_HERE, "This address is for programs."),
+    "NOT_FOUND": (wording.PAGE_NOT_FOUND, wording.MISTYPED),
+    "METHOD_NOT_ALLOWED": (wording.PAGE_NOT_FOUND, "This address is for programs."),
     "WRONG_SECRET_KEY": (
         wording.LINK_IS_DEAD,
         "Check that it is complete, or ask for a new one.",
@@ -21,14 +21,14 @@ PROBLEMS = {
     ),
     "CONFLICT": (
         "This video is not ready",
-        "It may still be in the making, or its file may be missing. The gallery says more.",
+        "It may still be in progress, or its file may be missing. The gallery shows which.",
     ),
     "RATE_LIMITED": ("Too many attempts", "Please wait a few minutes, then try again."),
     "STORAGE_FAILED": ("The video cannot be fetched right now", LATER),
-    "DISK_FULL": ("The disk is full", "Watching and downloading still work. The admin can make room."),
+    "DISK_FULL": ("The disk is full", "Watching and downloading still work. An admin can free space."),
     "TOO_LARGE": ("This was too large", "The address or what was sent is longer than is accepted here."),
 }
-OTHERWISE = (wording.DID_NOT_WORK, LATER)
+UNKNOWN_PROBLEM = (wording.SOMETHING_WENT_WRONG, LATER)
 
 
 class ProblemState(SessionState):
@@ -36,7 +36,7 @@ class ProblemState(SessionState):
     advice: str = ""
 
     @rx.event
-    def tell(self) -> None:
-        """Say what the code in the address means."""
+    def explain(self) -> None:
+        """Explain the code in the address."""
         code = self.router.url.query_parameters.get("code", "")
-        self.what, self.advice = PROBLEMS.get(code, OTHERWISE)
+        self.what, self.advice = PROBLEMS.get(code, UNKNOWN_PROBLEM)

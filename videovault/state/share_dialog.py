@@ -1,4 +1,4 @@
-"""The dialog in which an owner looks at a video's share link, limits it, closes it or replaces its key."""
+"""The dialog in which an owner sees a video's share link, limits it, closes it or resets its key."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,51 +12,51 @@ from videovault.state.view_models import ShareLink
 
 
 class ShareDialogState(SessionState):
-    """The link holds the video's secret key: it is here only while the owner's dialog is open."""
+    """The link contains the video's secret key, so it is kept only while the owner's dialog is open."""
 
     link: ShareLink = ShareLink()
     is_asking: bool = False
     is_busy: bool = False
-    # A new number gives the limits new fields, with what is true now.
+    # A new number gives the form new fields with the current values.
     form_number: int = 0
 
     @signed_in
     async def open(self, caller: Caller, video_id: str) -> None:
-        self.notice, self.is_busy = "", False  # whatever a server that died left behind
+        self.notice, self.is_busy = "", False  # may be left over from a server that was stopped
         self._show(ShareLink.of(await run_in_db_pool(share_links.get_link, caller, video_id)))
 
     @signed_in
-    async def close(self, caller: Caller) -> None:  # noqa: ARG002 - every handler of a signed-in page asks who calls
+    async def close(self) -> None:
         self._show(ShareLink())
 
     @signed_in
     async def limit(self, caller: Caller, form: dict[str, Any]) -> None:
-        """From now on for so many days and views; this opens a closed link too."""
+        """Set how many days and views the link works from now on. This also opens a closed link."""
         days, views = _number(form, "expiresInDays"), _number(form, "mostViews")
         opened = await run_in_db_pool(
             share_links.open_link, caller, self.link.video_id, expires_in_days=days, most_views=views
         )
         self._show(ShareLink.of(opened))
-        self._say("Saved. Views are counted from now on.")
+        self._notify("Saved. Views are counted from now on.")
 
     @signed_in
     async def stop(self, caller: Caller) -> None:
         """Close the link."""
         self._show(ShareLink.of(await run_in_db_pool(share_links.close_link, caller, self.link.video_id)))
-        self._say("Sharing is stopped.")
+        self._notify("Sharing is stopped.")
 
     @signed_in
-    async def ask(self, caller: Caller) -> None:  # noqa: ARG002 - as above
-        """Ask whether the links that were given out are really to die."""
+    async def ask(self) -> None:
+        """Open the confirmation: links that were given out will stop working."""
         self.is_asking = True
 
     @signed_in
-    async def cancel(self, caller: Caller) -> None:  # noqa: ARG002 - as above
+    async def cancel(self) -> None:
         self.is_asking = False
 
     @signed_in
     async def renew(self, caller: Caller) -> Any:
-        """Give the video a new key."""
+        """Replace the secret key."""
         if not self.is_asking or self.is_busy:
             return
         self.is_busy = True
@@ -64,7 +64,7 @@ class ShareDialogState(SessionState):
         try:
             await run_in_io_pool(share_links.rotate_key, caller, self.link.video_id)
             self._show(ShareLink.of(await run_in_db_pool(share_links.get_link, caller, self.link.video_id)))
-            self._say("The old links have stopped working. Here is the new one.")
+            self._notify("The old links have stopped working. Here is the new one.")
         finally:
             self.is_busy = False
 

@@ -1,4 +1,4 @@
-"""The page behind a share link, for visitors without an account: what the link shows, or that it does not work."""
+"""The page of a share link, for visitors without an account: the video, or that the link does not work."""
 
 from typing import Literal
 from urllib.parse import urlencode
@@ -17,24 +17,24 @@ Access = Literal["", "yes", "no", "limited", "later"]
 
 
 class SharePageState(SessionState):
-    """``access`` is empty while the page is asking."""
+    """``access`` is empty while the page is loading."""
 
     access: Access = ""
     video: SharedVideo = SharedVideo()
     link_seconds: int = 0
 
-    _ticket: str = ""
+    _view_pass: str = ""
 
     @rx.event
     async def open(self) -> None:
-        """Show what the address leads to; the same tab counts as one view, however often it is loaded."""
+        """Show the video of the link. A tab counts as one view, however often it is loaded."""
         video_id = self.router.url.path.rstrip("/").rpartition("/")[2]
         key = self.router.url.query_parameters.get("key", "")
         self.link_seconds = settings().download_url_seconds
-        self.access, self.video = await self._opened(video_id, key)
+        self.access, self.video = await self._open(video_id, key)
 
-    async def _opened(self, video_id: str, key: str) -> tuple[Access, SharedVideo]:
-        visit = ShareCredentials(key, self.router.session.client_ip, self._ticket)
+    async def _open(self, video_id: str, key: str) -> tuple[Access, SharedVideo]:
+        visit = ShareCredentials(key, self.router.session.client_ip, self._view_pass)
         try:
             found = await run_in_io_pool(share_access.open_page, video_id, visit)
         except WrongSecretKey:
@@ -43,5 +43,5 @@ class SharePageState(SessionState):
             return "limited", SharedVideo()
         except VideoVaultError:
             return "later", SharedVideo()
-        self._ticket = found.ticket
+        self._view_pass = found.ticket
         return "yes", SharedVideo.of(found, urlencode({"key": key, "ticket": found.ticket}))

@@ -1,4 +1,4 @@
-"""The sign-in and sign-up pages: what their native forms came back with, in words."""
+"""The sign-in and sign-up pages: the results of their native forms as text."""
 
 from urllib.parse import quote
 
@@ -7,6 +7,8 @@ from reflex.event import EventSpec
 
 from videovault.config import settings
 from videovault.errors import Busy, DiskFull
+from videovault.formatting import format_duration
+from videovault.security import local_path
 from videovault.services.accounts import accounts, invitations, password_reset, passwords
 from videovault.services.core import fields
 from videovault.state import wording
@@ -34,19 +36,19 @@ FIELD_PROBLEMS = {
 }
 DONE = {
     "deleted": "Your account and everything in it is deleted.",
-    "ended": "You have been signed out. Sign in to go on where you were.",
+    "ended": "You have been signed out. Sign in to continue where you were.",
     "reset": "Your password is changed. Sign in with it.",
-    "sent": "If there is an account with this address, a link is on its way to it. It is good for an hour.",
+    "sent": "If there is an account with this address, a link is on its way to it. It works for an hour.",
 }
 
 
 class SignInState(SessionState):
     problem: str = ""
-    told: str = ""
+    done: str = ""
     typed_email: str = ""
     next: str = HOME
-    next_quoted: str = HOME  # for a link to the other of the two pages
-    # What the page's own address carries, for its form to send on.
+    next_quoted: str = HOME  # for the link between the two pages
+    # From the page's address, for its form to send.
     invitation: str = ""
     token: str = ""
     sends_mail: bool = False
@@ -54,48 +56,42 @@ class SignInState(SessionState):
 
     @rx.event
     def enter(self) -> EventSpec | None:
-        """For who is not signed in yet; others go where they were going."""
-        return self._entered()
+        """Show the sign-in page, or redirect users who are signed in."""
+        return self._show_or_redirect()
 
     @rx.event
-    async def join(self) -> EventSpec | None:
-        """As ``enter``, for the page where accounts are made: it says what to do where one needs an invitation."""
+    async def enter_sign_up(self) -> EventSpec | None:
+        """As ``enter`` for the sign-up page, which also shows who may create an account."""
         self.signup = await run_in_db_pool(accounts.signup_mode)
-        return self._entered()
+        return self._show_or_redirect()
 
     @rx.event
-    def recover(self) -> EventSpec | None:
-        """For who forgot the password, and may be signed in somewhere all the same."""
+    def enter_recovery(self) -> EventSpec | None:
+        """Show the page for a lost password, also to users who are signed in."""
         self.sends_mail = settings().smtp is not None
         return self._read()
 
-    def _entered(self) -> EventSpec | None:
-        wrong = self._read()
-        return rx.redirect(self.next, replace=True) if self.is_signed_in else wrong
+    def _show_or_redirect(self) -> EventSpec | None:
+        focus = self._read()
+        return rx.redirect(self.next, replace=True) if self.is_signed_in else focus
 
     def _read(self) -> EventSpec | None:
-        """What the address brings: errors, what was typed, and where the person was going; the first wrong field."""
-        given = self.router.url.query_parameters
-        self.next = local_path(given.get("next", ""))
+        """Take errors, typed values and the next page from the address. Returns the focus for the first wrong field."""
+        query = self.router.url.query_parameters
+        self.next = local_path(query.get("next", ""), HOME)
         self.next_quoted = quote(self.next)
-        self.typed_email = given.get("email", "")
-        self.invitation, self.token = given.get("invitation", ""), given.get("token", "")
-        self.told = DONE.get(given.get("done", ""), "")
-        said = given.get("error", "")
-        self.errors = dict(FIELD_PROBLEMS[code] for code in said.split(",") if code in FIELD_PROBLEMS)
-        is_told = not said or bool(self.errors)
-        self.problem = "" if is_told else _problem(said, given.get("wait", ""))
+        self.typed_email = query.get("email", "")
+        self.invitation, self.token = query.get("invitation", ""), query.get("token", "")
+        self.done = DONE.get(query.get("done", ""), "")
+        codes = query.get("error", "")
+        self.errors = dict(FIELD_PROBLEMS[code] for code in codes.split(",") if code in FIELD_PROBLEMS)
+        is_at_fields = bool(self.errors)
+        self.problem = "" if is_at_fields or not codes else _problem(codes, query.get("wait", ""))
         return rx.set_focus(next(iter(self.errors))) if self.errors else None
 
 
 def _problem(code: str, wait: str) -> str:
     if code == "slow":
         seconds = int(wait) if wait.isdecimal() and len(wait) < 6 else 60
-        return f"That was tried too often. Please try again in {wording.about(seconds)}."
+        return f"Too many attempts. Try again in {format_duration(seconds)}."
     return PROBLEMS.get(code, PROBLEMS["invalid"])
-
-
-def local_path(path: str) -> str:
-    """The path if it leads to a page of ours, else the first page: nobody is sent elsewhere by a link."""
-    is_ours = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
-    return path if is_ours else HOME

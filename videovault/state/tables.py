@@ -1,4 +1,4 @@
-"""What lists have in common: they are read again when something else has changed them, and some come in pages."""
+"""Behaviour that lists share: refreshing, paging and sorting."""
 
 from collections.abc import Collection, Mapping
 from typing import ClassVar
@@ -12,13 +12,13 @@ PAGE = 50
 
 
 class RefreshableList(SessionState, mixin=True):
-    """A list that ``_read`` reads as it is asked for."""
+    """A list that ``_read`` reads."""
 
     is_loaded: bool = False
 
     @signed_in
     async def refresh(self, caller: Caller) -> None:
-        """Read again what is shown, for other states that changed something."""
+        """Read again, for other states that have changed something."""
         if self.is_loaded:
             await self._read(caller)
 
@@ -29,32 +29,32 @@ class RefreshableList(SessionState, mixin=True):
 class PagedTable(RefreshableList, mixin=True):
     """A list of which one page is shown at a time."""
 
-    place: str = ""
+    rows_shown: str = ""
     has_previous: bool = False
     has_next: bool = False
 
     _offset: int = 0
 
     @signed_in
-    async def earlier(self, caller: Caller) -> None:
+    async def previous(self, caller: Caller) -> None:
         self._offset = max(0, self._offset - PAGE)
         await self._read(caller)
 
     @signed_in
-    async def later(self, caller: Caller) -> None:
+    async def next(self, caller: Caller) -> None:
         self._offset += PAGE if self.has_next else 0
         await self._read(caller)
 
-    def _turned(self, shown: int, total: int) -> None:
-        """``shown`` of ``total`` are on the page that has been read."""
+    def _show_page(self, shown: int, total: int) -> None:
+        """``shown`` of ``total`` rows are on the page that has been read."""
         last = self._offset + shown
-        self.place = wording.place(self._offset + 1, last, total) if shown else ""
+        self.rows_shown = wording.rows_shown(self._offset + 1, last, total) if shown else ""
         self.has_previous, self.has_next = self._offset > 0, last < total
         self.is_loaded = True
 
 
 class SortedTable(PagedTable, mixin=True):
-    """Such a list in an order that is chosen, by one of ``COLUMNS``; those of ``FALLING_FIRST`` begin with the most."""
+    """A table sorted by one of ``COLUMNS``; those in ``DESCENDING_FIRST`` start in descending order."""
 
     COLUMNS: ClassVar[Collection[str]] = ()
     DESCENDING_FIRST: ClassVar[Collection[str]] = ()
@@ -64,37 +64,37 @@ class SortedTable(PagedTable, mixin=True):
 
     @signed_in
     async def sort_by(self, caller: Caller, column: str) -> None:
-        """By another column, or by this one the other way round."""
+        """Sort by another column, or reverse the order of this one."""
         if column in self.COLUMNS:
             self.is_descending = (
                 not self.is_descending if column == self.sort else column in self.DESCENDING_FIRST
             )
             self.sort = column
-            await self._read_anew(caller)
+            await self._read_first_page(caller)
 
     @signed_in
     async def reverse_order(self, caller: Caller) -> None:
         self.is_descending = not self.is_descending
-        await self._read_anew(caller)
+        await self._read_first_page(caller)
 
-    async def _read_anew(self, caller: Caller) -> None:
+    async def _read_first_page(self, caller: Caller) -> None:
         self._offset = 0
         await self._read(caller)
 
-    def _sort_as(self, asked: Mapping[str, str], usual: str) -> None:
-        """As the address says, by ``usual`` where it says nothing."""
-        wish = asked.get("sort", "")
-        self.sort = wish if wish in self.COLUMNS else usual
-        falls = self.sort in self.DESCENDING_FIRST
-        self.is_descending = {"up": False, "down": True}.get(asked.get("order", ""), falls)
+    def _sort_from(self, query: Mapping[str, str], default: str) -> None:
+        """As the address says, else by ``default``."""
+        column = query.get("sort", "")
+        self.sort = column if column in self.COLUMNS else default
+        is_descending = self.sort in self.DESCENDING_FIRST
+        self.is_descending = {"up": False, "down": True}.get(query.get("order", ""), is_descending)
 
-    def _order(self, usual: str) -> dict[str, str]:
-        """What ``_sort_as`` reads, as short as can be."""
-        usually = self.sort in self.DESCENDING_FIRST
-        order = "" if self.is_descending == usually else "down" if self.is_descending else "up"
-        return {"sort": "" if self.sort == usual else self.sort, "order": order}
+    def _sort_query(self, default: str) -> dict[str, str]:
+        """The query that ``_sort_from`` reads, without default values."""
+        is_default = self.is_descending == (self.sort in self.DESCENDING_FIRST)
+        order = "" if is_default else "down" if self.is_descending else "up"
+        return {"sort": "" if self.sort == default else self.sort, "order": order}
 
 
 def query_string(**parts: str) -> str:
-    """The query of an address that says these, as far as there is something to say."""
+    """The query of an address, without empty values."""
     return urlencode({name: value for name, value in parts.items() if value})

@@ -1,12 +1,14 @@
-"""What pages show of a video: the services' views with every figure put into words."""
+"""What pages show of a video: the services' views with sizes, durations and states as text."""
 
 import math
 from datetime import timedelta
 
 from pydantic import BaseModel, ConfigDict
 
+from videovault.config import settings
+from videovault.formatting import format_clock, format_size
 from videovault.models import CopyState, utcnow
-from videovault.services.core.views import NoticeView, Progress, VideoView, iso_utc
+from videovault.services.core.views import NoticeView, Progress, Retry, VideoView, iso_utc
 from videovault.services.generation.avatars import AvatarView
 from videovault.services.sharing.share_links import SharedView, ShareView
 from videovault.state import wording
@@ -19,7 +21,7 @@ class ViewModel(BaseModel):
 
 
 class Avatar(ViewModel):
-    """One to choose from; ``initials`` stand where it has no picture, ``avatar_id`` is empty for a built-in one."""
+    """An avatar to choose. ``initials`` replace a missing picture; ``avatar_id`` is empty for a built-in one."""
 
     avatar_id: str = ""
     name: str = ""
@@ -43,9 +45,9 @@ class Avatar(ViewModel):
 class Card(ViewModel):
     """A video in the gallery, in the modal or in the admin's table.
 
-    ``plays`` says that browsers may not play it, ``is_copied`` that they play a copy, ``awaits_copy`` that one is being
-    made. ``reason`` is why it failed, ``again`` what trying again means. ``answers`` counts what was asked of it on its card
-    and has been answered, ``remark`` is what the last answer had to say.
+    ``playback_note`` says that browsers may not play it, ``is_copied`` that they play a copy, ``awaits_copy`` that one is
+    being made. ``reason`` is why it failed, ``retry_note`` what a retry does. ``result_number`` counts the finished actions
+    on this card, ``result`` is the error of the last one.
     """
 
     video_id: str = ""
@@ -58,23 +60,23 @@ class Card(ViewModel):
     bytes: int = 0
     has_poster: bool = False
     has_topic: bool = False
-    plays: str = ""
+    playback_note: str = ""
     is_copied: bool = False
     awaits_copy: bool = False
     reason: str = ""
-    again: str = ""
+    retry_note: str = ""
     can_fetch: bool = False
     can_generate: bool = False
     can_copy: bool = False
     is_cancelled: bool = False
-    answers: int = 0
-    remark: str = ""
+    result_number: int = 0
+    result: str = ""
 
     @classmethod
     def of(cls, video: VideoView) -> "Card":
-        found = video.metadata if video.status == "ready" else None  # before, it is hearsay
-        duration = wording.clock(found.duration) if found and found.duration else ""
-        size = wording.size(found.size) if found and found.size else ""
+        found = video.metadata if video.status == "ready" else None  # not measured before
+        duration = format_clock(found.duration) if found and found.duration else ""
+        size = format_size(found.size) if found and found.size else ""
         copy = video.playable_copy
         return cls(
             video_id=video.video_id,
@@ -87,11 +89,11 @@ class Card(ViewModel):
             bytes=(found.size or 0) if found else 0,
             has_poster=video.has_poster,
             has_topic=video.has_topic,
-            plays=wording.playback(found, found.format if found else None, copy),
+            playback_note=wording.playback_note(found, found.format if found else None, copy),
             is_copied=copy is not None and copy.state == CopyState.READY,
             awaits_copy=copy is not None and copy.state in (CopyState.DUE, CopyState.MAKING),
             reason=video.error.message if video.error else "",
-            again=wording.AGAIN[video.retry] if video.retry else "",
+            retry_note=_retry_note(video.retry) if video.retry else "",
             can_fetch="transfer" in (video.retries or ()),
             can_generate="generation" in (video.retries or ()),
             can_copy="copy" in (video.retries or ()),
@@ -100,12 +102,12 @@ class Card(ViewModel):
 
 
 class VideoProgress(ViewModel):
-    """How far a video in work is; ``percent`` is -1 while it is not known, ``note`` and ``problem`` are for its owner."""
+    """The progress of a video; ``percent`` is -1 while unknown, ``note`` and ``problem`` are for its owner."""
 
     step: int = REQUESTED
-    doing: str = wording.HANDING_OVER
-    so_far: str = ""
-    pace: str = ""
+    activity: str = wording.HANDING_OVER
+    amount_done: str = ""
+    remaining: str = ""
     percent: int = -1
     note: str = ""
     problem: str = ""
@@ -115,10 +117,10 @@ class VideoProgress(ViewModel):
         if progress.stage == "generating":
             return _generating(progress)
         if progress.stage == "queued":
-            waits = (
+            activity = (
                 wording.WAITING_FOR_FILE if progress.waits_for_file else "Waiting for its turn to be stored"
             )
-            return cls(step=STORING, doing=waits)
+            return cls(step=STORING, activity=activity)
         return _storing(progress)
 
 
@@ -131,7 +133,7 @@ class Counts(ViewModel):
 
 
 class VideoNotice(ViewModel):
-    """That a video is ready or failed, and where the person goes from there."""
+    """A video that became ready or failed, with a link to it."""
 
     number: int = 0
     text: str = ""
@@ -152,7 +154,7 @@ class VideoNotice(ViewModel):
 
 
 class ShareLink(ViewModel):
-    """A share link in its owner's dialog; ``expires_at`` is an ISO time, the limits are what the form shows of them."""
+    """A share link in its owner's dialog; ``expires_at`` is an ISO time, ``days`` and ``most_views`` fill the form."""
 
     video_id: str = ""
     title: str = ""
@@ -161,7 +163,7 @@ class ShareLink(ViewModel):
     expires_at: str = ""
     days: str = ""
     most_views: str = ""
-    opened: str = ""
+    views_used: str = ""
 
     @classmethod
     def of(cls, share: ShareView) -> "ShareLink":
@@ -174,70 +176,75 @@ class ShareLink(ViewModel):
             expires_at=iso_utc(share.expires_at) if share.expires_at else "",
             days="" if left is None else str(max(1, math.ceil(left))),
             most_views=str(share.most_views or ""),
-            opened=wording.opened_of(share.views, share.most_views)
-            if share.most_views
-            else wording.opened(share.views),
+            views_used=wording.views_used(share.views, share.most_views),
         )
 
 
 class SharedVideo(ViewModel):
-    """A video as a visitor sees it; the addresses carry the key that the visitor has shown."""
+    """A video as a visitor sees it; the URLs carry the visitor's key."""
 
     title: str = ""
-    about: str = ""
-    film: str = ""
-    plays: str = ""
+    details: str = ""
+    video_url: str = ""
+    playback_note: str = ""
     is_copied: bool = False
-    poster: str = ""
-    download: str = ""
+    poster_url: str = ""
+    download_url: str = ""
 
     @classmethod
     def of(cls, video: SharedView, proof: str) -> "SharedVideo":
-        """``proof`` is the query by which the visitor is let in."""
-        place = f"/api/share/{video.video_id}"
-        length = wording.clock(video.duration) if video.duration else ""
-        size = wording.size(video.size) if video.size else ""
+        """``proof`` is the query that gives access."""
+        path = f"/api/share/{video.video_id}"
+        duration = format_clock(video.duration) if video.duration else ""
+        size = format_size(video.size) if video.size else ""
         return cls(
             title=video.title,
-            about=", ".join(filter(None, (video.company_name, length, size))),
-            film=f"{place}/download?{proof}&inline=1",
-            plays=wording.playback(video.measured, video.format, video.playable_copy),
+            details=", ".join(filter(None, (video.company_name, duration, size))),
+            video_url=f"{path}/download?{proof}&inline=1",
+            playback_note=wording.playback_note(video.measured, video.format, video.playable_copy),
             is_copied=video.playable_copy is not None and video.playable_copy.state == CopyState.READY,
-            poster=f"{place}/thumbnail?{proof}" if video.has_poster else "",
-            download=f"{place}/download?{proof}",
+            poster_url=f"{path}/thumbnail?{proof}" if video.has_poster else "",
+            download_url=f"{path}/download?{proof}",
         )
+
+
+def _retry_note(retry: Retry) -> str:
+    is_free = retry == "generation" and settings().video_webhook_url is None
+    return wording.RENDERS_AGAIN if is_free else wording.RETRY_NOTES[retry]
 
 
 def _generating(progress: Progress) -> VideoProgress:
     elapsed, expected = progress.elapsed_seconds, progress.expected_seconds
-    so_far = f"{wording.clock(elapsed)} so far"
-    told = {"note": progress.note or "", "problem": progress.problem or ""}
-    doing = wording.AWAITING if progress.note else wording.MAKING
-    if expected is None:
-        return VideoProgress(step=GENERATING, doing=doing, so_far=so_far, **told)
-    late = elapsed > expected
+    remaining, percent = "", -1
+    if expected is not None:
+        remaining = (
+            "Taking longer than expected" if elapsed > expected else wording.time_left(expected - elapsed)
+        )
+        percent = min(99, elapsed * 100 // expected) if expected else -1
     return VideoProgress(
         step=GENERATING,
-        doing=doing,
-        so_far=so_far,
-        pace="Longer than expected, still waiting" if late else wording.left(expected - elapsed),
-        percent=min(99, elapsed * 100 // expected) if expected else -1,
-        **told,
+        activity=wording.AWAITING if progress.note else wording.MAKING,
+        amount_done=f"{format_clock(elapsed)} elapsed",
+        remaining=remaining,
+        percent=percent,
+        note=progress.note or "",
+        problem=progress.problem or "",
     )
 
 
 def _storing(progress: Progress) -> VideoProgress:
     done, total = progress.bytes_done, progress.bytes_total
     if total and done >= total:
+        size = format_size(total)
         return VideoProgress(
-            step=STORING, doing="Checking the stored video", so_far=wording.size(total), percent=100
+            step=STORING, activity="Checking the stored video", amount_done=size, percent=100
         )
     speed, left = progress.bytes_per_second, progress.seconds_left
-    pace = [f"{wording.size(speed)}/s" if speed else "", wording.left(left) if left else ""]
+    remaining = [f"{format_size(speed)}/s" if speed else "", wording.time_left(left) if left else ""]
     return VideoProgress(
         step=STORING,
-        doing="Storing the video",
-        so_far=f"{wording.size(done)} of {wording.size(total)}" if total else wording.size(done),
-        pace=", ".join(filter(None, pace)),
+        activity="Storing the video",
+        amount_done=f"{format_size(done)} of {format_size(total)}" if total else format_size(done),
+        remaining=", ".join(filter(None, remaining)),
         percent=-1 if progress.percent is None else progress.percent,
     )

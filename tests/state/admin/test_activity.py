@@ -31,20 +31,20 @@ def test_every_kind_has_its_sentence(kind: str) -> None:
     ("known", "told"),
     [
         (entry("login"), "anna@example.com signed in."),
-        (entry("login_failed"), "Somebody tried to sign in as anna@example.com with a wrong password."),
+        (entry("login_failed"), "Someone tried to sign in as anna@example.com with a wrong password."),
         (
             entry("login_failed", actor=""),
-            "Somebody tried to sign in with an address that has no account.",
+            "Someone tried to sign in with an address that has no account.",
         ),
         (entry("delete", subject="anna@example.com"), "anna@example.com deleted “Bread”."),
         (entry("delete", subject="bob@example.com"), "anna@example.com deleted “Bread” of bob@example.com."),
-        (entry("download", title=""), "anna@example.com downloaded a video that is gone."),
-        (entry("status.ready", title=""), "A video that is gone became ready."),
+        (entry("download", title=""), "anna@example.com downloaded a deleted video."),
+        (entry("status.ready", title=""), "A deleted video became ready."),
         (entry("status.failed", detail={"why": "It broke."}), "“Bread” failed: It broke."),
         (entry("status.failed", by="person"), "anna@example.com cancelled “Bread”."),
         (
             entry("share_opened", actor="", detail={"network": "203.0.113.0/24"}),
-            "Somebody opened “Bread” by its link, from 203.0.113.0/24.",
+            "Someone opened “Bread” by its link, from 203.0.113.0/24.",
         ),
         (
             entry("share_opened", actor="", client_ip="203.0.113.7"),
@@ -78,7 +78,7 @@ def test_every_kind_has_its_sentence(kind: str) -> None:
         (entry("renamed", detail={"from": "{who}", "to": "B"}), "anna@example.com renamed “{who}” to “B”."),
     ],
 )
-def test_sentences_name_who_and_what(known: AuditEntryView, told: str) -> None:
+def test_sentences_name_user_and_video(known: AuditEntryView, told: str) -> None:
     assert sentence(known) == told
 
 
@@ -100,7 +100,7 @@ def test_what_is_shown_can_be_narrowed(admin: Tab, person: Callable[[str], Perso
         session.add(Event(kind="logout", actor_id=bob.caller.user_id, at=late))
         session.add(Event(kind="user_changed", detail={}))
     admin.send(AdminActivityState, "show", group="admin")
-    assert texts(admin) == ["Somebody changed the account of somebody who has left."]
+    assert texts(admin) == ["Someone changed the account of a deleted user."]
     admin.send(AdminActivityState, "show", group="nonsense")
     assert len(texts(admin)) == 4
     admin.send(AdminActivityState, "show_person", person="bob@")
@@ -139,7 +139,7 @@ def test_older_entries_come_below(admin: Tab) -> None:
     assert (len(texts(admin)), admin.sees(AdminActivityState).has_more) == (61, False)
 
 
-def test_others_read_nothing(admin: Tab, server: Server, person: Callable[[str], Person]) -> None:
+def test_other_users_read_nothing(admin: Tab, server: Server, person: Callable[[str], Person]) -> None:
     del admin
     bob = server.tab(person("bob").token, address="/admin/activity")
     bob.send(AdminActivityState, "load")
@@ -153,7 +153,7 @@ def test_a_person_is_picked_and_the_address_keeps_what_is_shown(
 ) -> None:
     bob = person("bob")
     admin.send(AdminActivityState, "show_person", person="bo")
-    assert admin.sees(AdminActivityState).people == ["bob@example.com"]
+    assert admin.sees(AdminActivityState).suggestions == ["bob@example.com"]
     admin.send(AdminActivityState, "show", group="sign-ins")
     admin.send(AdminActivityState, "show_day", day=utcnow().date().isoformat(), zone="UTC")
     shown = admin.sees(AdminActivityState).address
@@ -166,6 +166,6 @@ def test_a_person_is_picked_and_the_address_keeps_what_is_shown(
     assert again.sees(AdminActivityState).address == shown
 
 
-def test_what_went_wrong_stands_out_and_what_somebody_cancelled_does_not() -> None:
+def test_failures_are_marked_and_cancellations_are_not() -> None:
     assert Entry.of(entry("status.failed", detail={"why": "It broke."})).is_bad
     assert not Entry.of(entry("status.failed", by="person")).is_bad

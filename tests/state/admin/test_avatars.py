@@ -1,4 +1,4 @@
-"""The admin's avatars: added, changed, ordered and deleted on their page, and offered in the form at once."""
+"""The admin's avatars: added, changed, ordered and deleted, and offered in the form at once."""
 
 from collections.abc import Callable
 
@@ -9,13 +9,13 @@ from videovault.services.generation import avatars
 from videovault.services.generation.avatars import BUILT_IN_NAMES, OTHER_AVATAR
 from videovault.state.admin.avatars import AdminAvatarsState
 from videovault.state.admin.base import AdminState
-from videovault.state.create import BriefState, CreateState
+from videovault.state.create import CreateState
 from videovault.state.session import SessionState
 
 
 @pytest.fixture
 def anna(person: Callable[[str], Person]) -> Person:
-    """The first account, which is the admin's."""
+    """The first account, which is the admin."""
     return person("anna")
 
 
@@ -31,7 +31,7 @@ def names(tab: Tab) -> list[str]:
 
 
 def add(tab: Tab, name: str, generator_id: str) -> str:
-    tab.send(AdminAvatarsState, "begin")
+    tab.send(AdminAvatarsState, "add")
     tab.send(AdminAvatarsState, "save", form={"name": name, "generatorId": generator_id})
     return tab.sees(AdminAvatarsState).edited.avatar_id
 
@@ -64,7 +64,7 @@ def test_they_move_one_place_at_a_time_and_stay_at_the_ends(admin: Tab) -> None:
 
 
 def test_what_is_wrong_stands_at_its_field_and_what_was_typed_stays(admin: Tab) -> None:
-    admin.send(AdminAvatarsState, "begin")
+    admin.send(AdminAvatarsState, "add")
     admin.send(AdminAvatarsState, "save", form={"name": "Anna", "generatorId": " "})
     assert set(admin.sees(SessionState).errors) == {"generatorId"}
     assert admin.sees(AdminAvatarsState).is_editing
@@ -90,7 +90,7 @@ def test_for_others_the_page_does_not_exist_and_nothing_on_it_works(
     bob = server.tab(person("bob").token, "/admin/avatars")
     bob.send(AdminAvatarsState, "load")
     assert bob.sees(AdminState).access == "no"
-    bob.send(AdminAvatarsState, "begin")
+    bob.send(AdminAvatarsState, "add")
     bob.send(AdminAvatarsState, "save", form={"name": "Eve", "generatorId": "eve"})
     bob.send(AdminAvatarsState, "edit", avatar_id=avatar_id)
     bob.send(AdminAvatarsState, "save", form={"name": "Eve", "generatorId": "eve"})
@@ -104,22 +104,22 @@ def test_the_form_offers_them_and_keeps_what_older_videos_were_made_with(
     admin: Tab, server: Server, person: Callable[[str], Person]
 ) -> None:
     bob = server.tab(person("bob").token)
-    bob.send(BriefState, "save_brief", form={"topic": "Bread", "avatar": "Sofia"})
+    bob.send(CreateState, "save_brief", form={"topic": "Bread", "avatar": "Sofia"})
     add(admin, "Anna", "anna-1")
     add(admin, "Ben", "ben-1")
     bob.send(CreateState, "enter")
-    form = bob.sees(BriefState)
+    form = bob.sees(CreateState)
     assert [avatar.generator_id for avatar in form.avatars] == ["anna-1", "ben-1"]
     assert (form.brief["topic"], form.brief["avatar"]) == ("Bread", "anna-1")  # a built-in one gives way
     bob.send(
-        BriefState, "restore_brief", form={"topic": "Rolls", "avatar": OTHER_AVATAR, "avatar_name": "my-own"}
+        CreateState, "restore_brief", form={"topic": "Rolls", "avatar": OTHER_AVATAR, "avatar_name": "my-own"}
     )
-    assert (bob.sees(BriefState).brief["avatar"], bob.sees(BriefState).brief["avatar_name"]) == (
+    assert (bob.sees(CreateState).brief["avatar"], bob.sees(CreateState).brief["avatar_name"]) == (
         OTHER_AVATAR,
         "my-own",
     )
-    bob.send(BriefState, "restore_brief", form={"topic": "Rolls", "avatar": "gone-1"})
-    assert (bob.sees(BriefState).brief["avatar"], bob.sees(BriefState).brief["avatar_name"]) == (
+    bob.send(CreateState, "restore_brief", form={"topic": "Rolls", "avatar": "gone-1"})
+    assert (bob.sees(CreateState).brief["avatar"], bob.sees(CreateState).brief["avatar_name"]) == (
         OTHER_AVATAR,
         "gone-1",
     )

@@ -1,4 +1,4 @@
-"""The System page: the checks as they come in, the browser's own, the figures, the inbox, and what has gone astray."""
+"""The System page: checks, statistics, webhook log, test order and mismatches."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -56,28 +56,28 @@ def test_checks_are_shown_before_they_are_run_and_then_with_what_was_found(
     assert list(moto_s3.keys()) == []
 
 
-def test_the_browser_is_asked_and_its_picture_goes_again(admin: Tab, moto_s3: Storage) -> None:
+def test_the_browser_check_passes_and_removes_its_picture(admin: Tab, moto_s3: Storage) -> None:
     admin.send(AdminSystemState, "load")
     admin.start(AdminSystemState, "ask_browser")
-    admin.waits_until(lambda: admin.sees(AdminSystemState).probe_url != "")
+    admin.wait_until(lambda: admin.sees(AdminSystemState).probe_url != "")
     assert len(list(moto_s3.keys(object_store.PREFIX))) == 1
     admin.send(AdminSystemState, "report_browser_result", arrived=True)
-    admin.waits_until(lambda: states(admin)["browser"] == "ok")
+    admin.wait_until(lambda: states(admin)["browser"] == "ok")
     assert (list(moto_s3.keys()), admin.sees(AdminSystemState).probe_url) == ([], "")
 
 
-def test_a_browser_that_cannot_fetch_it_is_told_what_to_do(admin: Tab, moto_s3: Storage) -> None:
+def test_a_failed_browser_check_gives_advice(admin: Tab, moto_s3: Storage) -> None:
     del moto_s3
     admin.send(AdminSystemState, "load")
     admin.start(AdminSystemState, "ask_browser")
-    admin.waits_until(lambda: admin.sees(AdminSystemState).probe_url != "")
+    admin.wait_until(lambda: admin.sees(AdminSystemState).probe_url != "")
     admin.send(AdminSystemState, "report_browser_result", arrived=False)
-    admin.waits_until(lambda: states(admin)["browser"] == "broken")
+    admin.wait_until(lambda: states(admin)["browser"] == "broken")
     [shown] = [check for check in admin.sees(AdminSystemState).checks if check.name == "browser"]
-    assert "S3_PUBLIC_ENDPOINT_URL" in shown.mend
+    assert "S3_PUBLIC_ENDPOINT_URL" in shown.advice
 
 
-def test_nobody_else_runs_checks(bob: Tab, moto_s3: Storage) -> None:
+def test_other_users_run_no_checks(bob: Tab, moto_s3: Storage) -> None:
     bob.send(AdminSystemState, "load")
     bob.send(AdminSystemState, "run")
     bob.send(AdminSystemState, "ask_browser")
@@ -90,13 +90,13 @@ def test_figures_are_counted_in_the_viewers_days(admin: Tab, bob: Tab) -> None:
         session.add(Event(kind="stored", detail={"size": 4_000_000}))
     admin.send(AdminStatisticsState, "load", zone="Europe/Berlin")
     shown = admin.sees(AdminStatisticsState)
-    assert (len(shown.days), shown.days[-1].size, shown.lately) == (30, "4.0 MB", "1 video, 4.0 MB")
-    assert (shown.people, shown.videos, shown.storage) == ("2 accounts", "0 videos", "0 bytes")
+    assert (len(shown.days), shown.days[-1].size, shown.last_30_days) == (30, "4.0 MB", "1 video, 4.0 MB")
+    assert (shown.accounts, shown.videos, shown.storage) == ("2 accounts", "0 videos", "0 bytes")
     bob.send(AdminStatisticsState, "load", zone="UTC")
     assert bob.sees(AdminStatisticsState).days == []
 
 
-def test_the_inbox_is_paged_filtered_and_replayed(admin: Tab, bob: Tab, two: dict[str, Person]) -> None:
+def test_the_webhook_log_is_paged_filtered_and_replayed(admin: Tab, bob: Tab, two: dict[str, Person]) -> None:
     owner_id = two["bob"].caller.user_id
     with transaction() as session:
         video = lifecycle.new_video(owner_id, Status.GENERATING, "Bread")
@@ -109,7 +109,7 @@ def test_the_inbox_is_paged_filtered_and_replayed(admin: Tab, bob: Tab, two: dic
     admin.send(AdminWebhookLogState, "load")
     shown = admin.sees(AdminWebhookLogState)
     assert (len(shown.calls), shown.has_more) == (20, True)
-    assert (shown.calls[0].title, shown.calls[0].verdict) == ("A generator reported", "Refused")
+    assert (shown.calls[0].title, shown.calls[0].verdict) == ("Generator report", "Refused")
     admin.send(AdminWebhookLogState, "more")
     assert len(admin.sees(AdminWebhookLogState).calls) == 26
     admin.send(AdminWebhookLogState, "show", direction="in")
@@ -146,12 +146,12 @@ def test_an_admin_chooses_the_field_of_an_answer_that_was_not_understood(
     assert "Only admins" in bob.sees(SessionState).notice
     admin.send(AdminWebhookLogState, "choose", delivery_id=call.delivery_id, path="b")
     said = admin.sees(SessionState).notice
-    assert "1 waiting video goes on." in said
+    assert "1 waiting video continues." in said
     assert "VIDEO_RESULT_FIELD=b" in said
     assert admin.sees(AdminWebhookLogState).chosen_field == "b"
-    bob.send(AdminWebhookLogState, "forget_field")
+    bob.send(AdminWebhookLogState, "reset_field")
     assert video_result_field() == "b"
-    admin.send(AdminWebhookLogState, "forget_field")
+    admin.send(AdminWebhookLogState, "reset_field")
     assert (admin.sees(AdminWebhookLogState).chosen_field, video_result_field()) == ("", "")
 
 
@@ -175,7 +175,7 @@ def test_a_test_order_is_shown_step_by_step(
     assert len(generator.requests) == 2
 
 
-def test_orphans_are_shown_first_and_deleted_on_a_word(
+def test_mismatches_are_shown_first_and_repaired_after_a_confirmation(
     admin: Tab, moto_s3: Storage, two: dict[str, Person]
 ) -> None:
     key = f"videos/{two['bob'].caller.user_id}/video_1703123456789_abc123def/1_x.mp4"
@@ -183,35 +183,38 @@ def test_orphans_are_shown_first_and_deleted_on_a_word(
     _grows_old(moto_s3.bucket, key)
     with transaction() as session:
         session.add(lifecycle.new_video(two["bob"].caller.user_id, Status.DRAFT, "Bread"))
-    admin.send(AdminMismatchesState, "look")
+    admin.send(AdminMismatchesState, "check")
     shown = admin.sees(AdminMismatchesState)
-    assert (shown.can_repair, shown.goes) == (True, "1 object, 1 KB")
-    assert [each.name for each in shown.differences[0].examples] == [key]
-    admin.send(AdminMismatchesState, "mend")  # nobody has confirmed it
+    assert (shown.can_repair, shown.to_delete) == (True, "1 object, 1 KB")
+    assert [each.name for each in shown.mismatches[0].examples] == [key]
+    admin.send(AdminMismatchesState, "repair")  # nobody has confirmed it
     assert list(moto_s3.keys()) == [key]
     admin.send(AdminMismatchesState, "ask")
-    admin.send(AdminMismatchesState, "mend")
+    admin.send(AdminMismatchesState, "repair")
     shown = admin.sees(AdminMismatchesState)
-    assert (shown.can_repair, shown.differences[0].mended, shown.doing) == (False, "1 of 1", "")
+    assert (shown.can_repair, shown.mismatches[0].repaired, shown.activity) == (False, "1 of 1", "")
     assert list(moto_s3.keys()) == []
 
 
-def test_nobody_else_compares_or_mends(bob: Tab, moto_s3: Storage) -> None:
+def test_other_users_neither_compare_nor_repair(bob: Tab, moto_s3: Storage) -> None:
     moto_s3.put("videos/x", b"x", Description("video/mp4"))
-    for handler in ("look", "ask", "mend"):
+    for handler in ("check", "ask", "repair"):
         bob.send(AdminMismatchesState, handler)
-    assert (bob.sees(AdminMismatchesState).verdict, bob.sees(AdminMismatchesState).is_asking) == ("", False)
+    assert (bob.sees(AdminMismatchesState).verdict, bob.sees(AdminMismatchesState).is_confirming) == (
+        "",
+        False,
+    )
     assert list(moto_s3.keys()) == ["videos/x"]
 
 
-def test_an_s3_that_refuses_to_be_compared_is_told_beside_it(
+def test_errors_of_the_comparison_are_shown_beside_it(
     admin: Tab, moto_s3: Storage, configure: Configure
 ) -> None:
     del moto_s3
     configure(AWS_S3_BUCKET_NAME="no-such-bucket-anywhere")
-    admin.send(AdminMismatchesState, "look")
-    assert "AWS_S3_BUCKET_NAME" in admin.sees(SessionState).errors["orphans"]
-    assert admin.sees(AdminMismatchesState).doing == ""
+    admin.send(AdminMismatchesState, "check")
+    assert "AWS_S3_BUCKET_NAME" in admin.sees(SessionState).errors["mismatches"]
+    assert admin.sees(AdminMismatchesState).activity == ""
 
 
 def _grows_old(bucket: str, key: str) -> None:
@@ -226,4 +229,4 @@ def _grows_old(bucket: str, key: str) -> None:
 def test_a_comparison_that_was_stopped_does_not_claim_that_all_is_well() -> None:
     nothing = Report(repair=False, videos=0, objects=200, bytes=0, found=[], left=0)
     assert verdict(nothing, is_stopped=False).startswith("S3 and the database agree.")
-    assert verdict(nothing, is_stopped=True).startswith("Stopped early. No difference so far.")
+    assert verdict(nothing, is_stopped=True).startswith("Stopped early. No mismatch so far.")

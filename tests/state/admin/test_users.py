@@ -1,4 +1,4 @@
-"""The admin's people: who is there, what they may, and the links that are handed to them."""
+"""The admin's users: list, roles, quotas and links."""
 
 from collections.abc import Callable
 
@@ -36,20 +36,20 @@ def do(admin: Tab, person: Person, what: str) -> None:
 
 def test_people_are_listed_with_what_they_hold(admin: Tab) -> None:
     shown = admin.sees(AdminUsersState)
-    assert [(one.email, one.is_admin, one.videos) for one in shown.people] == [
+    assert [(one.email, one.is_admin, one.videos) for one in shown.users] == [
         ("admin@example.com", True, "0 videos"),
         ("bob@example.com", False, "0 videos"),
     ]
-    assert shown.people[1].seen_at
+    assert shown.users[1].seen_at
     admin.send(AdminUsersState, "search", q="bob")
-    assert [one.email for one in admin.sees(AdminUsersState).people] == ["bob@example.com"]
+    assert [one.email for one in admin.sees(AdminUsersState).users] == ["bob@example.com"]
 
 
 def test_people_are_sorted_and_the_address_keeps_how(
     server: Server, admin: Tab, two: dict[str, Person]
 ) -> None:
     def emails(tab: Tab) -> list[str]:
-        return [one.email for one in tab.sees(AdminUsersState).people]
+        return [one.email for one in tab.sees(AdminUsersState).users]
 
     put(two["bob"])
     for column, first in (("email", "admin"), ("seen", "bob"), ("storage", "bob"), ("created", "admin")):
@@ -68,35 +68,35 @@ def put(owner: Person) -> None:
         session.add(lifecycle.new_video(owner.caller.user_id, Status.READY, "Bread", size=1000))
 
 
-def test_for_others_nobody_is_there(server: Server, two: dict[str, Person]) -> None:
+def test_other_users_see_and_change_nothing(server: Server, two: dict[str, Person]) -> None:
     bob = server.tab(two["bob"].token, address="/admin/people")
     bob.send(AdminUsersState, "load")
     bob.send(AdminUsersState, "search", q="admin")
     do(bob, two["bob"], "admin")
     do(bob, two["admin"], "sessions")
     bob.send(AdminUsersState, "invite", form={"email": ""})
-    bob.send(AdminUsersState, "make_reset_link")
+    bob.send(AdminUsersState, "create_reset_link")
     shown = bob.sees(AdminUsersState)
-    assert (shown.access, shown.people, shown.person.email, shown.link) == ("no", [], "", "")
+    assert (shown.access, shown.users, shown.user.email, shown.link) == ("no", [], "", "")
     assert not accounts.authenticate(two["bob"].token).is_admin
     assert accounts.authenticate(two["admin"].token)
 
 
-def test_rights_are_given_and_taken_and_sessions_end_with_them(admin: Tab, two: dict[str, Person]) -> None:
+def test_changing_a_role_ends_the_users_sessions(admin: Tab, two: dict[str, Person]) -> None:
     do(admin, two["bob"], "admin")
     shown = admin.sees(AdminUsersState)
-    assert (shown.person.is_admin, shown.people[1].is_admin) == (True, True)
+    assert (shown.user.is_admin, shown.users[1].is_admin) == (True, True)
     with pytest.raises(NotSignedIn):
         accounts.authenticate(two["bob"].token)
     do(admin, two["bob"], "inactive")
-    assert not admin.sees(AdminUsersState).people[1].is_active
+    assert not admin.sees(AdminUsersState).users[1].is_active
     with pytest.raises(NotSignedIn):
         accounts.login("bob@example.com", PASSWORD)
     do(admin, two["bob"], "active")
     assert accounts.login("bob@example.com", PASSWORD).user.is_admin
 
 
-def test_somebody_is_signed_out_everywhere_and_programs_go_on(admin: Tab, two: dict[str, Person]) -> None:
+def test_sessions_end_everywhere_but_api_tokens_keep_working(admin: Tab, two: dict[str, Person]) -> None:
     token = tokens.create(two["bob"].caller, "Nightly").token
     another = accounts.login("bob@example.com", PASSWORD).token
     do(admin, two["bob"], "sessions")
@@ -108,14 +108,14 @@ def test_somebody_is_signed_out_everywhere_and_programs_go_on(admin: Tab, two: d
     assert accounts.authenticate(two["admin"].token)
 
 
-def test_nothing_happens_without_being_asked_about(admin: Tab, two: dict[str, Person]) -> None:
+def test_unconfirmed_changes_do_nothing(admin: Tab, two: dict[str, Person]) -> None:
     admin.send(AdminUsersState, "open", user_id=two["bob"].caller.user_id)
     admin.send(AdminUsersState, "change")
     admin.send(AdminUsersState, "ask", what="quota_bytes")
     admin.send(AdminUsersState, "change")
     for what in ("inactive", "sessions"):
         admin.send(AdminUsersState, "ask", what=what)
-        admin.send(AdminUsersState, "spare")
+        admin.send(AdminUsersState, "cancel")
     admin.send(AdminUsersState, "change")
     assert accounts.authenticate(two["bob"].token)
 
@@ -123,7 +123,7 @@ def test_nothing_happens_without_being_asked_about(admin: Tab, two: dict[str, Pe
 def test_the_last_admin_stays_one(admin: Tab, two: dict[str, Person]) -> None:
     for what in ("no-admin", "inactive"):
         do(admin, two["admin"], what)
-        assert admin.sees(SessionState).errors == {"person": accounts.LAST_ADMIN}
+        assert admin.sees(SessionState).errors == {"user": accounts.LAST_ADMIN}
     assert accounts.authenticate(two["admin"].token).is_admin
 
 
@@ -155,11 +155,11 @@ def test_a_quota_that_is_no_size_is_refused_beside_its_field(
 
 def test_links_are_there_only_while_their_dialog_is_open(admin: Tab, two: dict[str, Person]) -> None:
     admin.send(AdminUsersState, "open", user_id=two["bob"].caller.user_id)
-    admin.send(AdminUsersState, "make_reset_link")
+    admin.send(AdminUsersState, "create_reset_link")
     assert "/reset?token=" in admin.sees(AdminUsersState).link
     admin.send(AdminUsersState, "close")
     assert admin.sees(AdminUsersState).link == ""
-    admin.send(AdminUsersState, "begin_invitation")
+    admin.send(AdminUsersState, "open_invitation")
     admin.send(AdminUsersState, "invite", form={"email": "not an address"})
     assert "email" in admin.sees(SessionState).errors
     admin.send(AdminUsersState, "invite", form={"email": "eve@example.com"})
@@ -168,7 +168,7 @@ def test_links_are_there_only_while_their_dialog_is_open(admin: Tab, two: dict[s
     assert (admin.sees(AdminUsersState).link, admin.sees(AdminUsersState).is_inviting) == ("", False)
 
 
-def test_nobody_is_invited_where_accounts_are_closed(admin: Tab, configure: Configure) -> None:
+def test_invitations_are_off_when_signup_is_closed(admin: Tab, configure: Configure) -> None:
     configure(SIGNUP="closed")
     admin.send(AdminUsersState, "load")
     assert not admin.sees(AdminUsersState).invites

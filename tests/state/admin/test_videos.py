@@ -48,16 +48,16 @@ def choose_all_and(admin: Tab, what: str) -> None:
     admin.send(AdminVideosState, "ask", what=what)
 
 
-def test_admin_sees_everybodys_videos(admin: Tab, bobs: list[str]) -> None:
+def test_admin_sees_all_videos(admin: Tab, bobs: list[str]) -> None:
     admin.send(AdminVideosState, "load")
     table = admin.sees(AdminVideosState)
     assert [(row.card.video_id, row.owner) for row in table.rows] == [
         (one, "bob@example.com") for one in bobs
     ]
-    assert (table.access, table.total, table.place) == ("yes", "2 videos, 412 MB", "1\u20132 of 2")
+    assert (table.access, table.total, table.rows_shown) == ("yes", "2 videos, 412 MB", "1\u20132 of 2")
 
 
-def test_for_others_the_page_does_not_exist(
+def test_the_page_does_not_exist_for_other_users(
     server: Server, people: dict[str, Person], bobs: list[str]
 ) -> None:
     bob = server.tab(people["bob"].token, address="/admin")
@@ -118,10 +118,10 @@ def test_what_is_shown_stands_in_the_address(
     assert again.sees(AdminVideosState).address == shown
 
 
-def test_summary_says_what_would_go_and_whose(admin: Tab, bobs: list[str]) -> None:
+def test_confirmation_names_videos_and_owners(admin: Tab, bobs: list[str]) -> None:
     admin.send(AdminVideosState, "load")
     admin.send(AdminVideosState, "ask", what="delete")
-    assert not admin.sees(AdminVideosState).asking
+    assert not admin.sees(AdminVideosState).confirming
     admin.send(AdminVideosState, "select", video_id=bobs[1])
     assert admin.sees(AdminVideosState).selection.summary == "1 video, 3.7 MB"
     admin.send(AdminVideosState, "select_page")
@@ -131,17 +131,15 @@ def test_summary_says_what_would_go_and_whose(admin: Tab, bobs: list[str]) -> No
     admin.send(AdminVideosState, "select", video_id=bobs[0])
     assert admin.sees(AdminVideosState).selected == [bobs[1]]
     admin.send(AdminVideosState, "ask", what="delete")
-    assert admin.sees(AdminVideosState).asking == "delete"
-    admin.send(AdminVideosState, "spare")
-    assert not admin.sees(AdminVideosState).asking
+    assert admin.sees(AdminVideosState).confirming == "delete"
+    admin.send(AdminVideosState, "cancel")
+    assert not admin.sees(AdminVideosState).confirming
     admin.send(AdminVideosState, "ask", what="retry")  # nothing of it has failed
-    assert not admin.sees(AdminVideosState).asking
+    assert not admin.sees(AdminVideosState).confirming
 
 
 @pytest.mark.usefixtures("moto_s3")
-def test_a_question_keeps_what_it_is_about_whatever_is_selected_meanwhile(
-    admin: Tab, bobs: list[str], people: dict[str, Person]
-) -> None:
+def test_a_confirmation_keeps_its_selection(admin: Tab, bobs: list[str], people: dict[str, Person]) -> None:
     admin.send(AdminVideosState, "load")
     admin.send(AdminVideosState, "select", video_id=bobs[1])
     admin.send(AdminVideosState, "ask", what="delete")
@@ -150,18 +148,18 @@ def test_a_question_keeps_what_it_is_about_whatever_is_selected_meanwhile(
     put(people["admin"], "Apples", size=5)
     for event in ("select_matching", "refresh"):
         admin.send(AdminVideosState, event)
-    asked = admin.sees(AdminVideosState).asked_about
+    asked = admin.sees(AdminVideosState).confirmed_selection
     assert (asked.summary, asked.titles, asked.owners) == ("1 video, 3.7 MB", "“Bread”", "bob@example.com")
     admin.send(AdminVideosState, "carry_out")
-    outcomes = admin.sees(AdminVideosState).outcomes
+    outcomes = admin.sees(AdminVideosState).results
     assert [(one.video_id, one.title) for one in outcomes] == [(bobs[1], "Bread")]
     assert remaining() == 2
 
 
-def test_a_question_does_not_open_again_when_the_page_is_loaded_again(admin: Tab, bobs: list[str]) -> None:
+def test_a_confirmation_closes_when_the_page_is_loaded_again(admin: Tab, bobs: list[str]) -> None:
     choose_all_and(admin, "delete")
     admin.send(AdminVideosState, "load")
-    assert admin.sees(AdminVideosState).asking == ""
+    assert admin.sees(AdminVideosState).confirming == ""
     admin.send(AdminVideosState, "carry_out")
     assert remaining() == len(bobs)
 
@@ -173,7 +171,7 @@ def test_ids_that_are_not_in_the_table_cannot_be_selected(admin: Tab, bobs: list
     assert bobs
 
 
-def test_all_that_match_can_be_selected_beyond_the_page(
+def test_all_matching_videos_can_be_selected_beyond_the_page(
     admin: Tab, bobs: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tables, "PAGE", 1)
@@ -184,9 +182,9 @@ def test_all_that_match_can_be_selected_beyond_the_page(
     admin.send(AdminVideosState, "select_matching")
     table = admin.sees(AdminVideosState)
     assert (table.selection.count, table.all_matching) == (2, "")
-    admin.send(AdminVideosState, "later")
+    admin.send(AdminVideosState, "next")
     table = admin.sees(AdminVideosState)
-    assert (table.selected, table.has_next, table.place) == ([bobs[1]], False, "2\u20132 of 2")
+    assert (table.selected, table.has_next, table.rows_shown) == ([bobs[1]], False, "2\u20132 of 2")
     admin.send(AdminVideosState, "select_none")
     assert admin.sees(AdminVideosState).selection.count == 0
 
@@ -198,15 +196,15 @@ def test_selected_videos_are_deleted_and_each_is_reported(admin: Tab, bobs: list
         session.delete(session.get(Video, bobs[0]))
     admin.send(AdminVideosState, "carry_out")
     table = admin.sees(AdminVideosState)
-    assert [(one.title, one.is_done, one.message) for one in table.outcomes] == [
+    assert [(one.title, one.is_done, one.message) for one in table.results] == [
         ("Cake", False, "There is no such video."),
         ("Bread", True, "Deleted"),
     ]
-    assert (table.rows, table.working_on, remaining()) == ([], "", 0)
+    assert (table.rows, table.activity, remaining()) == ([], "", 0)
     assert table.verdict == "1 of 2 videos deleted. The others stay selected."
 
 
-def test_what_could_not_be_deleted_stays_selected_and_goes_at_the_next_try(
+def test_failed_deletions_stay_selected_and_succeed_on_the_next_try(
     admin: Tab, bobs: list[str], moto_s3: storage.Storage, moto_server: str, configure: Configure
 ) -> None:
     del moto_s3
@@ -216,19 +214,19 @@ def test_what_could_not_be_deleted_stays_selected_and_goes_at_the_next_try(
         proxy.refuse = {"GET": [(403, "AccessDenied")]}  # the first video's listing
         admin.send(AdminVideosState, "carry_out")
         table = admin.sees(AdminVideosState)
-        assert [(one.video_id, one.is_done) for one in table.outcomes] == [
+        assert [(one.video_id, one.is_done) for one in table.results] == [
             (bobs[0], False),
             (bobs[1], True),
         ]
-        assert "IAM permissions" in table.outcomes[0].message
+        assert "IAM permissions" in table.results[0].message
         assert table.selection.count == 1
         admin.send(AdminVideosState, "ask", what="delete")
         admin.send(AdminVideosState, "carry_out")
-        assert [one.message for one in admin.sees(AdminVideosState).outcomes] == ["Deleted"]
+        assert [one.message for one in admin.sees(AdminVideosState).results] == ["Deleted"]
     assert (admin.sees(AdminVideosState).selection.count, remaining()) == (0, 0)
 
 
-def test_failed_videos_are_tried_again_together(admin: Tab, people: dict[str, Person]) -> None:
+def test_failed_videos_are_retried_together(admin: Tab, people: dict[str, Person]) -> None:
     url = "https://films.example/a.mp4"
     failed = [put(people["bob"], title, Status.FAILED, source_url=url) for title in ("Bread", "Cake")]
     put(people["bob"], "Fine", size=5)
@@ -236,12 +234,12 @@ def test_failed_videos_are_tried_again_together(admin: Tab, people: dict[str, Pe
     assert admin.sees(AdminVideosState).selection.failed == "2 videos"
     admin.send(AdminVideosState, "carry_out")
     table = admin.sees(AdminVideosState)
-    assert {one.message for one in table.outcomes} == {"In work again"}
-    assert {one.video_id for one in table.outcomes} == set(failed)
+    assert {one.message for one in table.results} == {"Queued"}
+    assert {one.video_id for one in table.results} == set(failed)
     assert [row.card.status for row in table.rows].count("processing") == 2
 
 
-def test_a_stuck_video_is_given_the_address_of_its_file(
+def test_a_file_is_attached_to_a_stuck_video(
     admin: Tab, people: dict[str, Person], configure: Configure
 ) -> None:
     configure(SOURCE_ALLOW_HOSTS="127.0.0.1:9")
@@ -249,24 +247,24 @@ def test_a_stuck_video_is_given_the_address_of_its_file(
     admin.send(AdminVideosState, "load")
     assert admin.sees(AdminVideosState).rows[0].is_stuck
     admin.send(AdminAttachFileState, "open", video_id=stuck)
-    assert admin.sees(AdminAttachFileState).stuck.title == "Bread"
-    admin.send(AdminAttachFileState, "give", form={"videoUrl": "nonsense"})
+    assert admin.sees(AdminAttachFileState).video.title == "Bread"
+    admin.send(AdminAttachFileState, "attach", form={"videoUrl": "nonsense"})
     assert "videoUrl" in admin.sees(SessionState).errors
-    admin.send(AdminAttachFileState, "give", form={"videoUrl": "http://127.0.0.1:10/film.mp4"})
+    admin.send(AdminAttachFileState, "attach", form={"videoUrl": "http://127.0.0.1:10/film.mp4"})
     assert "private network" in admin.sees(SessionState).errors["videoUrl"]
-    admin.send(AdminAttachFileState, "give", form={"videoUrl": "http://127.0.0.1:9/film.mp4"})
-    assert admin.sees(AdminAttachFileState).stuck.video_id == ""
+    admin.send(AdminAttachFileState, "attach", form={"videoUrl": "http://127.0.0.1:9/film.mp4"})
+    assert admin.sees(AdminAttachFileState).video.video_id == ""
     assert admin.sees(AdminVideosState).rows[0].card.status == "processing"
 
 
-def test_nobody_else_gives_addresses(
+def test_other_users_attach_no_file(
     server: Server, people: dict[str, Person], person: Callable[[str], Person]
 ) -> None:
     eve = server.tab(person("eve").token, address="/admin")
     stuck = put(people["bob"], "Bread", Status.FAILED)
     eve.send(AdminAttachFileState, "open", video_id=stuck)
-    assert eve.sees(AdminAttachFileState).stuck.title == ""
-    eve.send(AdminAttachFileState, "give", form={"videoUrl": "https://films.example/a.mp4"})
+    assert eve.sees(AdminAttachFileState).video.title == ""
+    eve.send(AdminAttachFileState, "attach", form={"videoUrl": "https://films.example/a.mp4"})
     with reading() as session:
         assert session.get_one(Video, stuck).status == Status.FAILED
 

@@ -58,7 +58,7 @@ def _tools() -> rx.Component:
             wording.NAME_OR_EMAIL,
             list="people",
         ),
-        rx.el.datalist(rx.foreach(state.people, lambda email: rx.el.option(value=email)), id="people"),
+        rx.el.datalist(rx.foreach(state.suggestions, lambda email: rx.el.option(value=email)), id="people"),
         searching(
             "client-ip",
             wording.CLIENT_IP,
@@ -142,7 +142,7 @@ def charts() -> rx.Component:
         name="figures",
         text=rx.cond(
             state.is_loaded,
-            f"Stored: {state.lately}. In all: {state.videos}, {state.storage}, {state.people}.",
+            f"Stored: {state.last_30_days}. In all: {state.videos}, {state.storage}, {state.accounts}.",
             "Counting…",
         ),
     )

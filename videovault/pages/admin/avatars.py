@@ -41,7 +41,7 @@ def avatars() -> rx.Component:
         _form(),
         _removal(),
         text=rx.cond(AdminAvatarsState.are_built_in, BUILT_IN, OWN),
-        actions=[button(wording.ADD_AVATAR, look="main", symbol="new", on_click=AdminAvatarsState.begin)],
+        actions=[button(wording.ADD_AVATAR, look="main", symbol="new", on_click=AdminAvatarsState.add)],
     )
 
 

@@ -83,7 +83,7 @@ def searching(
             id=name,
             type="search",
             default_value=value,
-            key=AdminState.searches,
+            key=AdminState.filters_number,
             on_change=on_change,
             placeholder=placeholder,
             auto_complete="off",
@@ -141,9 +141,9 @@ def paging(state: Any, name: str) -> rx.Component:
     return rx.cond(
         state.has_previous | state.has_next,
         rx.el.nav(
-            button("Previous", on_click=state.earlier, aria_disabled=~state.has_previous),
-            rx.el.span(state.place, class_name="soft figures", role="status"),
-            button("Next", on_click=state.later, aria_disabled=~state.has_next),
+            button("Previous", on_click=state.previous, aria_disabled=~state.has_previous),
+            rx.el.span(state.rows_shown, class_name="soft figures", role="status"),
+            button("Next", on_click=state.next, aria_disabled=~state.has_next),
             class_name="paging",
             aria_label=name,
         ),

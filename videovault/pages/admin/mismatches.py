@@ -16,26 +16,26 @@ def mismatches() -> rx.Component:
     state = AdminMismatchesState
     return section(
         "S3 and database",
-        problem("orphans"),
+        problem("mismatches"),
         rx.cond(
-            state.doing != "",
+            state.activity != "",
             _progress(),
         ),
         rx.el.p(state.verdict, role="status", class_name="verdict"),
         rx.cond(
-            is_empty(state.differences),
+            is_empty(state.mismatches),
             rx.fragment(),
-            rx.el.ul(rx.foreach(state.differences, _difference), class_name="lines"),
+            rx.el.ul(rx.foreach(state.mismatches, _difference), class_name="lines"),
         ),
         _mending(),
-        name="orphans",
+        name="mismatches",
         text="Files that belong to no video, and videos whose file is gone.",
         actions=[
             rx.cond(
                 state.can_repair,
-                button(wording.MEND, look="main", on_click=state.ask, aria_disabled=state.doing != ""),
+                button(wording.REPAIR, look="main", on_click=state.ask, aria_disabled=state.activity != ""),
             ),
-            button("Look for differences", on_click=state.look, aria_disabled=state.doing != ""),
+            button("Check for mismatches", on_click=state.check, aria_disabled=state.activity != ""),
         ],
     )
 
@@ -43,11 +43,11 @@ def mismatches() -> rx.Component:
 def _progress() -> rx.Component:
     state = AdminMismatchesState
     return rx.el.div(
-        working(state.doing, state.so_far, state.stop),
+        working(state.activity, state.amount_done, state.stop),
         rx.cond(
             state.percent >= 0,
-            rx.el.progress(value=state.percent, max=100, aria_label=state.doing),
-            rx.el.progress(aria_label=state.doing),
+            rx.el.progress(value=state.percent, max=100, aria_label=state.activity),
+            rx.el.progress(aria_label=state.activity),
         ),
         rx.el.p("A large bucket takes minutes. You can leave this page meanwhile.", class_name="soft small"),
         class_name="stack close",
@@ -60,7 +60,9 @@ def _difference(found: Any) -> rx.Component:
             rx.el.div(
                 rx.el.strong(found.title),
                 rx.el.span(
-                    rx.cond(found.mended != "", f"{found.figures}, mended {found.mended}", found.figures),
+                    rx.cond(
+                        found.repaired != "", f"{found.figures}, repaired {found.repaired}", found.figures
+                    ),
                     class_name="figures",
                 ),
                 class_name="row apart",
@@ -88,7 +90,7 @@ def _item(item: Any) -> rx.Component:
         rx.el.span(
             sentence("{name} {detail}", name=item.name, detail=rx.el.span(item.detail, class_name="soft"))
         ),
-        rx.cond(item.is_repaired, rx.el.span("Mended", class_name="soft")),
+        rx.cond(item.is_repaired, rx.el.span("Repaired", class_name="soft")),
         rx.cond(item.why != "", rx.el.span(item.why, class_name="error")),
         key=item.name,
     )
@@ -97,21 +99,21 @@ def _item(item: Any) -> rx.Component:
 def _mending() -> rx.Component:
     state = AdminMismatchesState
     return question(
-        "Mend these differences?",
-        rx.el.ul(rx.foreach(state.changes, rx.el.li)),
+        "Repair these mismatches?",
+        rx.el.ul(rx.foreach(state.to_change, rx.el.li)),
         rx.cond(
-            state.goes != "",
+            state.to_delete != "",
             rx.el.p(
                 sentence(
                     "Deleted for good, at most: {objects}. What is younger than an hour stays.",
-                    objects=rx.el.strong(state.goes),
+                    objects=rx.el.strong(state.to_delete),
                 ),
             ),
         ),
         rx.el.p("No video that can be watched is touched.", class_name="soft"),
         name="mending",
-        is_open=state.is_asking,
+        is_open=state.is_confirming,
         way_back="Leave it",
-        way_on=button(wording.MEND, look="main", on_click=state.mend),
+        way_on=button(wording.REPAIR, look="main", on_click=state.repair),
         on_dismiss=state.cancel,
     )

@@ -131,16 +131,16 @@ def _check(check: Any) -> rx.Component:
                 rx.el.ul(rx.foreach(check.details, rx.el.li), class_name="details soft"),
             ),
             rx.cond(
-                check.mend != "",
+                check.advice != "",
                 rx.el.p(
                     rx.cond(
-                        check.trouble != "",
+                        check.problem != "",
                         sentence(
                             "{trouble}: {mend}",
-                            trouble=rx.el.strong(check.trouble),
-                            mend=with_code(check.mend_parts),
+                            trouble=rx.el.strong(check.problem),
+                            mend=with_code(check.advice_parts),
                         ),
-                        with_code(check.mend_parts),
+                        with_code(check.advice_parts),
                     ),
                     class_name="mend",
                 ),

@@ -39,7 +39,7 @@ QUESTIONS = {
 
 
 def person_dialog() -> rx.Component:
-    person = AdminUsersState.person
+    person = AdminUsersState.user
     return dialog(
         person.email,
         rx.el.div(
@@ -48,9 +48,9 @@ def person_dialog() -> rx.Component:
                 link_button("Activity of this person", person.activity, on_click=AdminUsersState.close),
                 class_name="row",
             ),
-            problem("person"),
+            problem("user"),
             rx.match(
-                AdminUsersState.asking,
+                AdminUsersState.confirming,
                 *((what, _question(what)) for what in QUESTIONS),
                 _rights(person),
             ),
@@ -60,7 +60,7 @@ def person_dialog() -> rx.Component:
             _reset(person),
             class_name="stack",
         ),
-        name="person",
+        name="user",
         is_open=person.user_id != "",
         on_dismiss=AdminUsersState.close,
     )
@@ -124,7 +124,7 @@ def _question(what: str) -> rx.Component:
     return rx.el.div(
         rx.el.p(text, role="alert"),
         rx.el.div(
-            button(wording.NOT_NOW, on_click=AdminUsersState.cancel),
+            button(wording.CANCEL, on_click=AdminUsersState.cancel),
             button(way_on, look=look, on_click=AdminUsersState.change),
             class_name="actions",
         ),
@@ -133,7 +133,7 @@ def _question(what: str) -> rx.Component:
 
 
 def _quota() -> rx.Component:
-    person = AdminUsersState.person
+    person = AdminUsersState.user
     kind = rx.el.select(
         rx.el.option(f"As everybody: {AdminUsersState.default_quota}", value="default"),
         rx.el.option("Their own", value="own"),
@@ -166,7 +166,7 @@ def _reset(person: Any) -> rx.Component:
             rx.el.span("They forgot their password?", class_name="soft"),
             button(
                 "Make a reset link",
-                on_click=AdminUsersState.make_reset_link,
+                on_click=AdminUsersState.create_reset_link,
                 aria_disabled=~person.is_active,
             ),
             class_name="row apart",
@@ -199,13 +199,13 @@ def users() -> rx.Component:
             role="search",
         ),
         rx.cond(
-            is_empty(AdminUsersState.people),
+            is_empty(AdminUsersState.users),
             rx.cond(
                 AdminUsersState.is_loaded,
                 rx.el.p("Nobody is found by this.", class_name="empty below-tools"),
             ),
             rx.el.ul(
-                rx.foreach(AdminUsersState.people, _person),
+                rx.foreach(AdminUsersState.users, _person),
                 class_name="panel people below-tools",
                 aria_label=wording.PEOPLE,
             ),
@@ -218,7 +218,7 @@ def users() -> rx.Component:
         actions=[
             rx.cond(
                 AdminUsersState.invites,
-                button("Invite", look="main", symbol="new", on_click=AdminUsersState.begin_invitation),
+                button("Invite", look="main", symbol="new", on_click=AdminUsersState.open_invitation),
             )
         ],
     )

@@ -146,10 +146,10 @@ def _actions(row: Any) -> rx.Component:
         rx.cond(
             row.is_stuck,
             button(
-                wording.STORE_FILE,
+                wording.ATTACH_FILE,
                 look="plain",
                 on_click=AdminAttachFileState.open(card.video_id),
-                aria_label=f"{wording.STORE_FILE}: {card.title}",
+                aria_label=f"{wording.ATTACH_FILE}: {card.title}",
             ),
         ),
         rx.cond(
@@ -268,23 +268,23 @@ def _progress() -> rx.Component:
     """How far it is, and what became of each video."""
     state = AdminVideosState
     return rx.cond(
-        (state.working_on != "") | ~is_empty(state.outcomes),
+        (state.activity != "") | ~is_empty(state.results),
         rx.el.section(
             rx.cond(
-                state.working_on != "",
+                state.activity != "",
                 rx.el.div(
-                    working(state.working_on, state.so_far, state.stop),
-                    rx.el.progress(value=state.percent, max=100, aria_label=state.working_on),
+                    working(state.activity, state.amount_done, state.stop),
+                    rx.el.progress(value=state.percent, max=100, aria_label=state.activity),
                     class_name="stack close",
                 ),
                 rx.el.div(
                     rx.el.strong(state.verdict, role="status"),
-                    button(wording.CLOSE, look="plain", on_click=state.hide),
+                    button(wording.CLOSE, look="plain", on_click=state.hide_results),
                     class_name="row apart",
                 ),
             ),
             rx.el.ul(
-                rx.foreach(state.outcomes, _outcome),
+                rx.foreach(state.results, _outcome),
                 class_name="outcomes",
                 tab_index=0,
                 aria_label=wording.RESULTS,
@@ -314,7 +314,7 @@ def _nothing() -> rx.Component:
 
 
 def _deletion() -> rx.Component:
-    asked_about = AdminVideosState.asked_about
+    asked_about = AdminVideosState.confirmed_selection
     return confirmation(
         f"{wording.to_delete(asked_about.summary)}?",
         rx.el.p(asked_about.titles),
@@ -324,7 +324,7 @@ def _deletion() -> rx.Component:
             class_name="soft",
         ),
         name="deletion",
-        is_open=AdminVideosState.asking == "delete",
+        is_open=AdminVideosState.confirming == "delete",
         is_busy=False,
         on_confirm=AdminVideosState.carry_out,
         on_dismiss=AdminVideosState.cancel,
@@ -333,14 +333,14 @@ def _deletion() -> rx.Component:
 
 def _retrying() -> rx.Component:
     return question(
-        f"Try {AdminVideosState.asked_about.failed} again?",
+        f"Try {AdminVideosState.confirmed_selection.failed} again?",
         rx.el.p(
             "Those whose file was known go on from where they broke. The others are made anew and paid for again.",
             class_name="soft",
         ),
         name="retrying",
-        is_open=AdminVideosState.asking == "retry",
-        way_back=wording.NOT_NOW,
+        is_open=AdminVideosState.confirming == "retry",
+        way_back=wording.CANCEL,
         way_on=button(wording.TRY_AGAIN, look="main", on_click=AdminVideosState.carry_out),
         on_dismiss=AdminVideosState.cancel,
     )

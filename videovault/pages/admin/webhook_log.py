@@ -33,7 +33,7 @@ def webhook_log() -> rx.Component:
                         "The video's address is read from {field}.", field=rx.el.code(state.chosen_field)
                     )
                 ),
-                button("Stop using this field", look="plain", on_click=state.forget_field),
+                button("Stop using this field", look="plain", on_click=AdminWebhookLogState.reset_field),
                 class_name="row apart",
             ),
         ),
@@ -127,7 +127,7 @@ def _ways(call: Any) -> rx.Component:
             ),
             rx.cond(
                 call.video_id != "",
-                button(wording.STORE_FILE, on_click=AdminAttachFileState.open(call.video_id)),
+                button(wording.ATTACH_FILE, on_click=AdminAttachFileState.open(call.video_id)),
             ),
             class_name="row",
         ),
@@ -138,7 +138,7 @@ def _ways(call: Any) -> rx.Component:
 
 
 def attach_file_dialog() -> rx.Component:
-    stuck = AdminAttachFileState.stuck
+    stuck = AdminAttachFileState.video
     return url_dialog(
         f"Store the file of “{stuck.title}”",
         name="rescue",
@@ -146,11 +146,11 @@ def attach_file_dialog() -> rx.Component:
             text="For a video that the generator finished without telling us.",
             label="Address of the file",
             hint="It is stored for its owner, and nothing is paid for again.",
-            way_back=wording.NOT_NOW,
+            way_back=wording.CANCEL,
             way_on="Store it",
             waiting=wording.CHECKING,
         ),
         state=AdminAttachFileState,
         is_open=stuck.video_id != "",
-        on_submit=AdminAttachFileState.give,
+        on_submit=AdminAttachFileState.attach,
     )

@@ -1,7 +1,7 @@
-"""The live checks of the System page: all run at once, and each is shown as soon as it has an answer."""
+"""The System page: live checks, which run at once and are shown as they finish, and the test order."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 
 from videovault import worker
@@ -9,19 +9,61 @@ from videovault.errors import StorageError
 from videovault.models import utcnow
 from videovault.services.admin import checks as admin_checks
 from videovault.services.admin import test_order
-from videovault.services.admin.checks import CHECKS, CheckView
-from videovault.services.admin.test_order import DEADLINE, TestOrderView
+from videovault.services.admin.checks import CHECKS, CheckView, StepView
+from videovault.services.admin.test_order import DEADLINE, OrderStepView, TestOrderView
 from videovault.services.core.access import Caller
 from videovault.services.core.views import iso_utc
 from videovault.state import wording
 from videovault.state.admin.base import AdminState
-from videovault.state.admin.view_models import Check, OrderStep
 from videovault.state.background import run_in_db_pool, run_in_io_pool
 from videovault.state.session import signed_in
+from videovault.state.view_models import ViewModel
 
 BROWSER_SECONDS = 5.0
-# What browsers are asked: a tab's events all come to the process that asks it.
-_asked: dict[str, asyncio.Future[bool]] = {}
+POLL_SECONDS = 1.0
+# Browser checks that wait for an answer. The events of a tab all reach the process that asked.
+_browser_checks: dict[str, asyncio.Future[bool]] = {}
+
+
+class Step(ViewModel):
+    name: str
+    is_done: bool
+
+
+class Check(ViewModel):
+    """The check of a part of the installation; ``state`` is empty while it is running."""
+
+    name: str
+    title: str
+    state: str = ""
+    word: str = "Checking"
+    found: str = ""
+    problem: str = ""
+    advice: str = ""
+    advice_parts: list[str] = []
+    steps: list[Step] = []
+    details: list[str] = []
+
+    @classmethod
+    def of(cls, view: CheckView) -> "Check":
+        return cls(
+            name=view.name,
+            title=view.title,
+            state=view.state,
+            word=wording.STATES[view.state],
+            found=view.found,
+            problem=view.problem,
+            advice=view.advice,
+            advice_parts=wording.split_code(view.advice),
+            steps=_tried_steps(view.steps),
+            details=view.details,
+        )
+
+
+def _tried_steps(steps: Sequence[StepView]) -> list[Step]:
+    """Up to the first failed step: later ones were not tried."""
+    done = [step for step in steps if step.is_done]
+    return [Step(name=step.name, is_done=step.is_done) for step in steps[: len(done) + 1]]
 
 
 class AdminSystemState(AdminState):
@@ -36,23 +78,23 @@ class AdminSystemState(AdminState):
 
     @signed_in
     async def load(self, caller: Caller) -> None:
-        """Show what will be looked at; ``run`` does it."""
+        """Show the checks; ``run`` runs them."""
         if self._admit(caller) and not self.is_running:
-            self.checks, self.verdict = _unknown(), ""
+            self.checks, self.verdict = _pending_checks(), ""
 
     @signed_in(background=True, supersedes=True)
     async def run(self, caller: Caller) -> AsyncIterator[None]:
-        """Look at every part of the server's side; leaving the page ends it."""
+        """Run all checks of the server; leaving the page stops them."""
         if not caller.is_admin:
             return
         async with self:
-            self.checks, self.verdict, self.is_running = _unknown(), "", True
-        looking = [
+            self.checks, self.verdict, self.is_running = _pending_checks(), "", True
+        running = [
             asyncio.wrap_future(admin_checks.start(caller, name, jobs_waiting=_jobs_waiting))
             for name in admin_checks.applicable()
         ]
         try:
-            for each in asyncio.as_completed(looking):
+            for each in asyncio.as_completed(running):
                 view = await each
                 async with self:
                     self._show(view)
@@ -63,7 +105,7 @@ class AdminSystemState(AdminState):
 
     @signed_in(background=True, supersedes=True)
     async def ask_browser(self, caller: Caller) -> None:
-        """Give the browser a picture to fetch from the S3, and wait for what it says."""
+        """Let the browser fetch a picture from S3, and wait for its report."""
         if not caller.is_admin:
             return
         try:
@@ -74,7 +116,7 @@ class AdminSystemState(AdminState):
             async with self:
                 self._show(admin_checks.browser_untested())
             return
-        answer = _asked[probe.key] = asyncio.get_running_loop().create_future()
+        answer = _browser_checks[probe.key] = asyncio.get_running_loop().create_future()
         try:
             async with self:
                 self._probe_key, self.probe_url = probe.key, probe.url
@@ -82,18 +124,18 @@ class AdminSystemState(AdminState):
         except TimeoutError:
             arrived = False
         finally:
-            _asked.pop(probe.key, None)
+            _browser_checks.pop(probe.key, None)
             await run_in_io_pool(admin_checks.finish_browser_check, caller, probe.key)
         async with self:
             self.probe_url = ""
             self._show(admin_checks.browser_result(arrived=arrived))
 
     @signed_in
-    async def report_browser_result(self, caller: Caller, arrived: bool) -> None:  # noqa: ARG002 - every handler asks who calls
-        """Whether the picture arrived: only the admin's own page is told, so its word is good enough."""
-        asked = _asked.get(self._probe_key)
-        if asked is not None and not asked.done():
-            asked.set_result(arrived)
+    async def report_browser_result(self, arrived: bool) -> None:
+        """Whether the picture arrived. Only the admin's own page shows the result, so it need not be verified."""
+        answer = _browser_checks.get(self._probe_key)
+        if answer is not None and not answer.done():
+            answer.set_result(arrived)
 
     def _show(self, view: CheckView) -> None:
         self.checks = [Check.of(view) if each.name == view.name else each for each in self.checks]
@@ -101,7 +143,7 @@ class AdminSystemState(AdminState):
             self.verdict, self.is_bad = _verdict(self.checks)
 
 
-def _unknown() -> list[Check]:
+def _pending_checks() -> list[Check]:
     shown = [(name, CHECKS[name].title) for name in admin_checks.applicable()]
     return [Check(name=name, title=title) for name, title in [*shown, admin_checks.BROWSER]]
 
@@ -120,9 +162,27 @@ def _jobs_waiting() -> int:
     return int(worker.queue().huey.pending_count())
 
 
-# The test order of the System page: what was sent, what was answered, and what was read from it.
+class OrderStep(ViewModel):
+    """A call of the test order; ``is_report`` for one from the generator to us."""
 
-LOOK_SECONDS = 1.0
+    title: str
+    read: str
+    sent: str = ""
+    answer: str = ""
+    is_bad: bool = False
+    is_report: bool = False
+
+    @classmethod
+    def of(cls, view: OrderStepView) -> "OrderStep":
+        status = f" (HTTP {view.http_status})" if view.http_status else ""
+        return cls(
+            title=f"{view.name}{status}",
+            read=view.read,
+            sent=view.sent,
+            answer=view.answer,
+            is_bad=view.is_bad,
+            is_report=view.name == "Report",
+        )
 
 
 class AdminTestOrderState(AdminState):
@@ -132,29 +192,30 @@ class AdminTestOrderState(AdminState):
 
     @signed_in
     async def load(self, caller: Caller) -> None:
-        """Show the last one."""
+        """Show the last test order."""
         if self._admit(caller):
             self._show(await run_in_db_pool(test_order.latest, caller))
 
     @signed_in(background=True, beside="test-order")
     async def order(self, caller: Caller) -> AsyncIterator[None]:
-        """Send one, and show what comes of it until it is over; leaving the page stops only the showing."""
-        begun = await run_in_db_pool(test_order.start, caller)
+        """Send a test order and follow it to its end; leaving the page stops only the display."""
+        started = await run_in_db_pool(test_order.start, caller)
         async with self:
             self.errors = {}
-            self._show(begun)
+            self._show(started)
         yield
-        sending = asyncio.ensure_future(run_in_io_pool(test_order.send, caller, begun.id))
-        for _ in range(int(DEADLINE / timedelta(seconds=LOOK_SECONDS)) + 1):
-            await asyncio.wait(
-                [sending], timeout=LOOK_SECONDS
-            ) if not sending.done() else await asyncio.sleep(LOOK_SECONDS)
+        sending = asyncio.ensure_future(run_in_io_pool(test_order.send, caller, started.id))
+        for _ in range(int(DEADLINE / timedelta(seconds=POLL_SECONDS)) + 1):
+            if sending.done():
+                await asyncio.sleep(POLL_SECONDS)
+            else:
+                await asyncio.wait([sending], timeout=POLL_SECONDS)
             caller = await self._caller()
-            seen = await run_in_db_pool(test_order.latest, caller)
+            current = await run_in_db_pool(test_order.latest, caller)
             async with self:
-                self._show(seen)
+                self._show(current)
             yield
-            if sending.done() and (seen is None or seen.is_over):
+            if sending.done() and (current is None or current.is_over):
                 break
         await sending
 

@@ -1,25 +1,27 @@
-"""The admin's list of people, and the dialogs in which an account is changed and somebody is invited."""
+"""The admin's list of users, and the dialogs that change an account or invite someone."""
 
 from collections.abc import Collection, Mapping
 from typing import Any, ClassVar, cast
+from urllib.parse import urlencode
 
 from videovault.config import settings
 from videovault.errors import InvalidInput
+from videovault.formatting import format_size
 from videovault.services.accounts import invitations, password_reset
-from videovault.services.accounts.views import LinkView
+from videovault.services.accounts.views import AdminUserView, LinkView
 from videovault.services.admin import users
 from videovault.services.admin.users import UserChange
 from videovault.services.core.access import Caller
 from videovault.services.core.views import iso_utc
 from videovault.state import tables, wording
 from videovault.state.admin.base import AdminState
-from videovault.state.admin.view_models import UserRow
 from videovault.state.background import run_in_db_pool
 from videovault.state.session import signed_in
 from videovault.state.tables import SortedTable
+from videovault.state.view_models import ViewModel
 
-USUAL = "created"
-# What can be asked about before it is done, and what it changes.
+DEFAULT_SORT = "created"
+# The changes that are confirmed first.
 CHANGES: dict[str, UserChange] = {
     "admin": {"is_admin": True},
     "no-admin": {"is_admin": False},
@@ -28,34 +30,71 @@ CHANGES: dict[str, UserChange] = {
 }
 END_SESSIONS = "sessions"
 DONE = {
-    END_SESSIONS: "They are signed out everywhere. Their API tokens still work.",
+    END_SESSIONS: "Signed out everywhere. Their API tokens still work.",
     "admin": "Now an admin. Their sessions have ended, so they sign in again.",
     "no-admin": "No longer an admin. Their sessions have ended.",
-    "active": "The account can be used again.",
-    "inactive": "The account is closed to its owner, and every session of it has ended.",
+    "active": "The account is active again.",
+    "inactive": "The account is deactivated, and all its sessions have ended.",
 }
+GB = 1000**3
 NOT_A_SIZE = "Enter a number of GB above 0, such as 50 or 0.5."
-MOST_GB = 1_000_000
+MAX_GB = 1_000_000
+
+
+class UserRow(ViewModel):
+    """``quota`` is in GB and ``quota_kind`` one of the form's choices; ``activity`` is a link to the user's activity."""
+
+    user_id: str = ""
+    email: str = ""
+    name: str = ""
+    is_admin: bool = False
+    is_active: bool = True
+    videos: str = ""
+    storage: str = ""
+    percent: int = -1
+    quota_kind: str = "default"
+    quota: str = ""
+    seen_at: str = ""
+    activity: str = ""
+
+    @classmethod
+    def of(cls, view: AdminUserView) -> "UserRow":
+        used, quota = view.storage_bytes, view.quota_bytes
+        kind = "default" if not view.has_own_quota else "own" if quota else "none"
+        return cls(
+            user_id=view.user_id,
+            email=view.email,
+            name=view.name,
+            is_admin=view.is_admin,
+            is_active=view.is_active,
+            videos=wording.videos(view.video_count),
+            storage=f"{format_size(used)} of {format_size(quota)}" if quota else format_size(used),
+            percent=min(100, used * 100 // quota) if quota else -1,
+            quota_kind=kind,
+            quota=f"{quota / GB:g}" if kind == "own" else "",
+            seen_at=iso_utc(view.last_seen_at) if view.last_seen_at else "",
+            activity="/admin/activity?" + urlencode({"person": view.email}),
+        )
 
 
 class AdminUsersState(SortedTable, AdminState):
-    """``address`` is the query that asks for what is shown."""
+    """``address`` is the query of what is shown."""
 
     COLUMNS: ClassVar[Collection[str]] = tuple(users.SORTED_BY)
     DESCENDING_FIRST: ClassVar[Collection[str]] = ("seen", "storage")
 
-    people: list[UserRow] = []
+    users: list[UserRow] = []
     total: str = ""
     address: str = ""
     q: str = ""
 
-    person: UserRow = UserRow()
-    asking: str = ""
+    user: UserRow = UserRow()
+    confirming: str = ""  # a key of DONE
     quota_kind: str = ""
     is_inviting: bool = False
     invites: bool = True
     default_quota: str = ""
-    link: str = ""  # as good as a password: here only while its dialog is open
+    link: str = ""  # works like a password, so it is kept only while its dialog is open
     link_until: str = ""
     form_number: int = 0
 
@@ -63,68 +102,66 @@ class AdminUsersState(SortedTable, AdminState):
     async def load(self, caller: Caller) -> None:
         if not self._admit(caller):
             return
-        asked = self.router.url.query_parameters
-        self.searches += self.q != asked.get("q", "")
-        self.q = asked.get("q", "")
-        self._sort_as(asked, USUAL)
+        query = self.router.url.query_parameters
+        self.filters_number += self.q != query.get("q", "")
+        self.q = query.get("q", "")
+        self._sort_from(query, DEFAULT_SORT)
         self._offset, self.invites = 0, settings().signup != "closed"
         quota = settings().default_quota_bytes
-        self.default_quota = wording.size(quota) if quota else "no limit"
-        self.asking = ""  # a question does not outlive its page
+        self.default_quota = format_size(quota) if quota else "no limit"
+        self.confirming = ""
         await self._read(caller)
 
     @signed_in
     async def search(self, caller: Caller, q: str) -> None:
         self.q = q
-        await self._read_anew(caller)
+        await self._read_first_page(caller)
 
     @signed_in
     async def open(self, caller: Caller, user_id: str) -> None:
-        """Show what can be done with an account."""
+        """Open the dialog of an account."""
         self._show(UserRow.of(await run_in_db_pool(users.get_user, caller, user_id)))
 
     @signed_in
-    async def close(self, caller: Caller) -> None:  # noqa: ARG002 - every handler asks who calls
+    async def close(self) -> None:
         self._show(UserRow())
         self.is_inviting = False
 
     @signed_in
-    async def ask(self, caller: Caller, what: str) -> None:  # noqa: ARG002 - as above
-        """Ask whether this is really to be done."""
-        self.asking = what if what in DONE else ""
+    async def ask(self, what: str) -> None:
+        """Open the confirmation."""
+        self.confirming = what if what in DONE else ""
 
     @signed_in
-    async def cancel(self, caller: Caller) -> None:  # noqa: ARG002 - as above
-        self.asking = ""
+    async def cancel(self) -> None:
+        self.confirming = ""
 
-    @signed_in(beside="person")
+    @signed_in(beside="user")
     async def change(self, caller: Caller) -> None:
-        """Do what was asked about."""
-        what, self.asking, self.errors = self.asking, "", {}
+        """Carry out the confirmed change."""
+        what, self.confirming, self.errors = self.confirming, "", {}
         if what in CHANGES:
             await self._change(caller, CHANGES[what], DONE[what])
         elif what == END_SESSIONS:
-            await run_in_db_pool(users.end_sessions, caller, self.person.user_id)
-            self._say(DONE[what])
+            await run_in_db_pool(users.end_sessions, caller, self.user.user_id)
+            self._notify(DONE[what])
 
     @signed_in
-    async def choose_quota(self, caller: Caller, kind: str) -> None:  # noqa: ARG002 - as above
+    async def choose_quota(self, kind: str) -> None:
         self.quota_kind = kind
 
-    @signed_in(beside="person")
+    @signed_in(beside="user")
     async def set_quota(self, caller: Caller, form: dict[str, Any]) -> None:
         self.errors = {}
         await self._change(caller, {"quota_bytes": _quota(form)}, "The quota is saved.")
 
-    @signed_in(beside="person")
-    async def make_reset_link(self, caller: Caller) -> None:
+    @signed_in(beside="user")
+    async def create_reset_link(self, caller: Caller) -> None:
         self.errors = {}
-        self._show_link(
-            await run_in_db_pool(password_reset.reset_link_for_admin, caller, self.person.user_id)
-        )
+        self._show_link(await run_in_db_pool(password_reset.reset_link_for_admin, caller, self.user.user_id))
 
     @signed_in
-    async def begin_invitation(self, caller: Caller) -> None:  # noqa: ARG002 - as above
+    async def open_invitation(self) -> None:
         self._show(UserRow())
         self.is_inviting = True
 
@@ -133,14 +170,14 @@ class AdminUsersState(SortedTable, AdminState):
         self.errors = {}
         self._show_link(await run_in_db_pool(invitations.invite, caller, str(form.get("email", ""))))
 
-    async def _change(self, caller: Caller, wanted: UserChange, done: str) -> None:
-        self._show(UserRow.of(await run_in_db_pool(users.change_user, caller, self.person.user_id, wanted)))
-        self._say(done)
-        if self.person.user_id != caller.user_id:  # else this very session may have ended with it
+    async def _change(self, caller: Caller, change: UserChange, done: str) -> None:
+        self._show(UserRow.of(await run_in_db_pool(users.change_user, caller, self.user.user_id, change)))
+        self._notify(done)
+        if self.user.user_id != caller.user_id:  # else this session may have ended
             await self._read(caller)
 
-    def _show(self, person: UserRow) -> None:
-        self.person, self.quota_kind, self.asking, self.errors = person, person.quota_kind, "", {}
+    def _show(self, user: UserRow) -> None:
+        self.user, self.quota_kind, self.confirming, self.errors = user, user.quota_kind, "", {}
         self.link, self.link_until = "", ""
         self.form_number += 1
 
@@ -157,14 +194,14 @@ class AdminUsersState(SortedTable, AdminState):
             offset=self._offset,
             limit=tables.PAGE,
         )
-        self.people = [UserRow.of(view) for view in found.people]
+        self.users = [UserRow.of(view) for view in found.people]
         self.total = wording.accounts(found.total_count)
-        self._turned(len(self.people), found.total_count)
-        self.address = tables.query_string(q=self.q, **self._order(USUAL))
+        self._show_page(len(self.users), found.total_count)
+        self.address = tables.query_string(q=self.q, **self._sort_query(DEFAULT_SORT))
 
 
 def _quota(form: Mapping[str, Any]) -> int | None:
-    """Bytes, None for the installation's own quota, 0 for none. Raises InvalidInput."""
+    """Bytes, None for the installation's default, 0 for no limit. Raises InvalidInput."""
     kind = form.get("quotaKind")
     if kind != "own":
         return 0 if kind == "none" else None
@@ -173,6 +210,6 @@ def _quota(form: Mapping[str, Any]) -> int | None:
         size = float(typed)
     except ValueError:
         size = 0
-    if not 0 < size <= MOST_GB:
+    if not 0 < size <= MAX_GB:
         raise InvalidInput(NOT_A_SIZE, {"quota": NOT_A_SIZE})
-    return max(1, round(size * wording.GB))
+    return max(1, round(size * GB))

@@ -1,4 +1,4 @@
-"""The admin's table of everybody's videos: finding them, selecting many, and what is done to these."""
+"""The admin's table of all videos: filters, selection, and actions on many videos."""
 
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from typing import Any, ClassVar, cast
@@ -12,19 +12,16 @@ from videovault.services.core.views import AdminVideoView, PublicStatus
 from videovault.services.transfer import pipeline
 from videovault.state import tables, wording
 from videovault.state.admin.base import AdminState
-from videovault.state.admin.view_models import ActionResult, VideoRow
 from videovault.state.background import run_in_db_pool, run_in_io_pool
 from videovault.state.session import signed_in
 from videovault.state.tables import SortedTable
-from videovault.state.view_models import ViewModel
+from videovault.state.view_models import Card, ViewModel
 
-# What an admin has selected among everybody's videos, on this page of the table and on others.
-
-MOST_NAMED = 3
+MAX_NAMED = 3
 
 
 class Selection(ViewModel):
-    """In words what would go: ``3 videos, 412 MB``, which and whose they are; ``failed`` of them can be tried again."""
+    """The selected videos on all pages as text; ``summary`` such as ``3 videos, 412 MB``, ``failed`` can be retried."""
 
     count: int = 0
     summary: str = ""
@@ -40,9 +37,9 @@ class Selection(ViewModel):
         failed = sum(pick.status == "failed" for pick in picks.values())
         return cls(
             count=len(picks),
-            summary=wording.amount(len(picks), size),
-            titles=_named([f"“{pick.title}”" for pick in picks.values()]),
-            owners=_named(sorted({pick.owner_email for pick in picks.values()})),
+            summary=wording.videos_and_size(len(picks), size),
+            titles=_list_names([f"“{pick.title}”" for pick in picks.values()]),
+            owners=_list_names(sorted({pick.owner_email for pick in picks.values()})),
             failed=wording.videos(failed) if failed else "",
         )
 
@@ -62,16 +59,16 @@ def by_id(picks: Iterable[SelectedVideoView]) -> dict[str, SelectedVideoView]:
     return {pick.video_id: pick for pick in picks}
 
 
-def _named(names: list[str]) -> str:
+def _list_names(names: list[str]) -> str:
     """``a@example.com, b@example.com and 4 more``"""
-    named = ", ".join(names[:MOST_NAMED])
-    left = len(names) - MOST_NAMED
-    return named if left <= 0 else f"{named} and {left:,} more"
+    listed = ", ".join(names[:MAX_NAMED])
+    left = len(names) - MAX_NAMED
+    return listed if left <= 0 else f"{listed} and {left:,} more"
 
 
 STATUSES = ("", "ready", "processing", "failed", "draft")
-USUAL = "created"
-OUTCOMES_SHOWN = 100  # failures stay, what went well makes room
+DEFAULT_SORT = "created"
+MAX_RESULTS = 100  # failures come first and are kept
 
 
 class Owner(ViewModel):
@@ -79,8 +76,37 @@ class Owner(ViewModel):
     email: str
 
 
+class VideoRow(ViewModel):
+    """A video in the table; ``is_stuck`` if a file can be attached to it."""
+
+    card: Card
+    owner: str
+    has_poster: bool
+    is_stuck: bool
+
+    @classmethod
+    def of(cls, found: AdminVideoView) -> "VideoRow":
+        video = found.video
+        waits = video.progress is not None and video.progress.stage == "generating"
+        return cls(
+            card=Card.of(video),
+            owner=found.owner_email,
+            has_poster=video.status == "ready" and found.has_poster,
+            is_stuck=waits or video.status == "failed",
+        )
+
+
+class ActionResult(ViewModel):
+    """The result of an action for one of several videos."""
+
+    video_id: str
+    title: str
+    is_done: bool
+    message: str
+
+
 class AdminVideosState(SortedTable, AdminState):
-    """``address`` is the query that asks for what is shown."""
+    """``address`` is the query of what is shown."""
 
     COLUMNS: ClassVar[Collection[str]] = tuple(videos.SORTED_BY)
     DESCENDING_FIRST: ClassVar[Collection[str]] = ("size", "created")
@@ -96,41 +122,41 @@ class AdminVideosState(SortedTable, AdminState):
 
     selected: list[str] = []  # on this page of the table
     is_page_selected: bool = False
-    all_matching: str = ""  # how many more there are than this page has, in words
+    all_matching: str = ""  # the number of matching videos, if there are more than on this page
     selection: Selection = Selection()
     selection_number: int = 0
 
-    asking: str = ""  # "delete" or "retry"
-    asked_about: Selection = Selection()  # as it was when the question was opened
-    working_on: str = ""
+    confirming: str = ""  # "delete" or "retry"
+    confirmed_selection: Selection = Selection()  # as it was when the confirmation was opened
+    activity: str = ""
     percent: int = 0
-    so_far: str = ""
+    amount_done: str = ""
     verdict: str = ""
-    outcomes: list[ActionResult] = []
+    results: list[ActionResult] = []
 
     _found: int = 0
     _picks: dict[str, SelectedVideoView] = {}
-    _asked_about: dict[str, SelectedVideoView] = {}
+    _picks_to_confirm: dict[str, SelectedVideoView] = {}
     _on_page: dict[str, SelectedVideoView] = {}
     _is_stopped: bool = False
     _done: int = 0
 
     @signed_in
     async def load(self, caller: Caller) -> None:
-        """Raises nothing to others than admins: for them, this page does not exist."""
+        """Raises nothing for other users: for them, this page does not exist."""
         if not self._admit(caller):
             return
-        self._drop_question()
-        if not self.working_on:
-            self.outcomes = []
-        asked = self.router.url.query_parameters
+        self._close_confirmation()
+        if not self.activity:
+            self.results = []
+        query = self.router.url.query_parameters
         before = (self.q, self.owner_id, self.status)
-        self.q, self.owner_id, status = (asked.get(name, "") for name in ("q", "owner", "status"))
+        self.q, self.owner_id, status = (query.get(name, "") for name in ("q", "owner", "status"))
         self.status = status if status in STATUSES else ""
         if before != (self.q, self.owner_id, self.status):
             self._picks = {}
-            self.searches += 1
-        self._sort_as(asked, USUAL)
+            self.filters_number += 1
+        self._sort_from(query, DEFAULT_SORT)
         self._offset = 0
         self.owners = [
             Owner(user_id=owner.user_id, email=owner.email)
@@ -141,66 +167,69 @@ class AdminVideosState(SortedTable, AdminState):
     @signed_in
     async def search(self, caller: Caller, q: str) -> None:
         self.q = q
-        await self._read_anew(caller)
+        await self._read_first_page(caller)
 
     @signed_in
     async def show(self, caller: Caller, status: str) -> None:
         self.status = status if status in STATUSES else ""
-        await self._read_anew(caller)
+        await self._read_first_page(caller)
 
     @signed_in
     async def show_owner(self, caller: Caller, user_id: str) -> None:
         self.owner_id = user_id
-        await self._read_anew(caller)
+        await self._read_first_page(caller)
 
     @signed_in
-    async def select(self, caller: Caller, video_id: str) -> None:  # noqa: ARG002 - every handler asks who calls
-        """Select the video, or no longer."""
+    async def select(self, video_id: str) -> None:
+        """Select or deselect the video."""
         if video_id in self._picks:
-            self._choose({key: pick for key, pick in self._picks.items() if key != video_id})
+            self._select({key: pick for key, pick in self._picks.items() if key != video_id})
         elif video_id in self._on_page:
-            self._choose(self._picks | {video_id: self._on_page[video_id]})
+            self._select(self._picks | {video_id: self._on_page[video_id]})
 
     @signed_in
-    async def select_page(self, caller: Caller) -> None:  # noqa: ARG002 - as above
-        """Select all that this page shows, or no longer."""
+    async def select_page(self) -> None:
+        """Select or deselect all videos on this page."""
         others = {key: pick for key, pick in self._picks.items() if key not in self._on_page}
-        self._choose(others if self.is_page_selected else others | self._on_page)
+        self._select(others if self.is_page_selected else others | self._on_page)
         self.selection_number += 1
 
     @signed_in
     async def select_matching(self, caller: Caller) -> None:
-        """Select all that the filters find, on whatever page."""
-        self._choose(by_id(await run_in_db_pool(videos.select_videos, caller, self._query())))
+        """Select all videos that match the filters."""
+        self._select(by_id(await run_in_db_pool(videos.select_videos, caller, self._query())))
         self.selection_number += 1
 
     @signed_in
-    async def select_none(self, caller: Caller) -> None:  # noqa: ARG002 - as above
-        self._choose({})
+    async def select_none(self) -> None:
+        self._select({})
         self.selection_number += 1
 
     @signed_in
-    async def ask(self, caller: Caller, what: str) -> None:  # noqa: ARG002 - as above
-        """Ask whether all that is selected is really to be deleted, or what failed of it tried again."""
-        can = self.selection.failed if what == "retry" else self.selection.summary
-        if can and what in ("delete", "retry") and not self.working_on:
-            self.asking, self.asked_about, self._asked_about = what, self.selection, dict(self._picks)
+    async def ask(self, what: str) -> None:
+        """Open the confirmation to delete the selected videos, or to retry the failed ones."""
+        affected = self.selection.failed if what == "retry" else self.selection.summary
+        if affected and what in ("delete", "retry") and not self.activity:
+            self.confirming, self.confirmed_selection, self._picks_to_confirm = (
+                what,
+                self.selection,
+                dict(self._picks),
+            )
         else:
-            self._drop_question()
+            self._close_confirmation()
 
     @signed_in
-    async def cancel(self, caller: Caller) -> None:  # noqa: ARG002 - as above
-        self._drop_question()
+    async def cancel(self) -> None:
+        self._close_confirmation()
 
     @signed_in
-    async def stop(self, caller: Caller) -> None:  # noqa: ARG002 - as above
-        """Begin with no further video; what is done stays done."""
+    async def stop(self) -> None:
+        """Stop after the current video."""
         self._is_stopped = True
 
     @signed_in
-    async def hide(self, caller: Caller) -> None:  # noqa: ARG002 - as above
-        """The results have been read."""
-        self.outcomes = []
+    async def hide_results(self) -> None:
+        self.results = []
 
     @signed_in
     async def retry(self, caller: Caller, video_id: str) -> None:
@@ -209,74 +238,74 @@ class AdminVideosState(SortedTable, AdminState):
 
     @signed_in(background=True)
     async def carry_out(self, caller: Caller) -> AsyncIterator[None]:
-        """Do what was asked about, one video after another, and say what became of each; failures stay selected."""
+        """Carry out the confirmed action video by video, and report each result; failures stay selected."""
         async with self:
-            what, picks = self.asking, self._begin()
+            what, picks = self.confirming, self._begin()
         if not picks:
             return
         try:
             for number, pick in enumerate(picks, start=1):
-                caller = await self._caller()  # it may take long, and rights may end meanwhile
-                outcome = await run_in_io_pool(_carried_out, what, caller, pick)
+                caller = await self._caller()  # it may take long, and the admin role may end meanwhile
+                result = await run_in_io_pool(_carry_out, what, caller, pick)
                 async with self:
-                    self._note(outcome, number, len(picks))
+                    self._add_result(result, number, len(picks))
                     is_stopped = self._is_stopped
                 yield
                 if is_stopped:
                     break
         finally:
             async with self:
-                told = wording.of_deleted if what == "delete" else wording.of_in_work_again
-                self.verdict = told(self._done, len(picks))
-                self.working_on = ""
+                verdict = wording.deleted_of if what == "delete" else wording.queued_of
+                self.verdict = verdict(self._done, len(picks))
+                self.activity = ""
                 self.selection_number += 1
         async with self:
             await self._read(caller)
 
     def _begin(self) -> list[SelectedVideoView]:
-        what, asked_about = self.asking, self._asked_about
-        self._drop_question()
-        if self.working_on or not what:
+        what, asked_about = self.confirming, self._picks_to_confirm
+        self._close_confirmation()
+        if self.activity or not what:
             return []
         picks = [pick for pick in asked_about.values() if what == "delete" or pick.status == "failed"]
-        self.outcomes, self.percent, self._done, self._is_stopped = [], 0, 0, False
-        self.so_far = wording.of_many(0, len(picks))
-        self.working_on = "Deleting videos" if what == "delete" else "Trying videos again"
+        self.results, self.percent, self._done, self._is_stopped = [], 0, 0, False
+        self.amount_done = wording.of_many(0, len(picks))
+        self.activity = "Deleting videos" if what == "delete" else "Retrying videos"
         return picks
 
-    def _drop_question(self) -> None:
-        self.asking, self.asked_about, self._asked_about = "", Selection(), {}
+    def _close_confirmation(self) -> None:
+        self.confirming, self.confirmed_selection, self._picks_to_confirm = "", Selection(), {}
 
-    def _note(self, outcome: ActionResult, number: int, total: int) -> None:
-        bad = [each for each in self.outcomes if not each.is_done]
-        good = [each for each in self.outcomes if each.is_done]
-        (good if outcome.is_done else bad).insert(0, outcome)
-        self.outcomes = [*bad, *good][:OUTCOMES_SHOWN]
-        self.percent, self.so_far = number * 100 // total, wording.of_many(number, total)
-        if outcome.is_done:
+    def _add_result(self, result: ActionResult, number: int, total: int) -> None:
+        bad = [each for each in self.results if not each.is_done]
+        good = [each for each in self.results if each.is_done]
+        (good if result.is_done else bad).insert(0, result)
+        self.results = [*bad, *good][:MAX_RESULTS]
+        self.percent, self.amount_done = number * 100 // total, wording.of_many(number, total)
+        if result.is_done:
             self._done += 1
-            self._choose({key: pick for key, pick in self._picks.items() if key != outcome.video_id})
+            self._select({key: pick for key, pick in self._picks.items() if key != result.video_id})
 
-    async def _read_anew(self, caller: Caller) -> None:
-        """Other filters: from the first page on, and with nothing selected that is out of sight."""
+    async def _read_first_page(self, caller: Caller) -> None:
+        """After a change of filters: select nothing that is out of sight."""
         self._offset, self._picks = 0, {}
         self.selection_number += 1
         await self._read(caller)
 
     async def _read(self, caller: Caller) -> None:
         found = await run_in_db_pool(videos.find_videos, caller, self._query())
-        if not found.videos and self._offset:  # the last page has gone
+        if not found.videos and self._offset:  # the last page no longer exists
             self._offset = max(0, (found.total_count - 1) // tables.PAGE * tables.PAGE)
             found = await run_in_db_pool(videos.find_videos, caller, self._query())
         self.rows = [VideoRow.of(video) for video in found.videos]
         self._on_page = by_id(picked(video) for video in found.videos)
         self._found = found.total_count
-        self.total = wording.amount(found.total_count, found.total_bytes)
-        self._turned(len(self.rows), found.total_count)
+        self.total = wording.videos_and_size(found.total_count, found.total_bytes)
+        self._show_page(len(self.rows), found.total_count)
         self.address = tables.query_string(
-            q=self.q, status=self.status, owner=self.owner_id, **self._order(USUAL)
+            q=self.q, status=self.status, owner=self.owner_id, **self._sort_query(DEFAULT_SORT)
         )
-        self._choose(self._picks)
+        self._select(self._picks)
 
     def _query(self) -> VideosQuery:
         return VideosQuery(
@@ -289,7 +318,7 @@ class AdminVideosState(SortedTable, AdminState):
             limit=tables.PAGE,
         )
 
-    def _choose(self, picks: dict[str, SelectedVideoView]) -> None:
+    def _select(self, picks: dict[str, SelectedVideoView]) -> None:
         self._picks = picks
         self.selected = [video_id for video_id in self._on_page if video_id in picks]
         self.is_page_selected = bool(self._on_page) and len(self.selected) == len(self._on_page)
@@ -299,14 +328,14 @@ class AdminVideosState(SortedTable, AdminState):
         self.all_matching = wording.videos(reachable) if more else ""
 
 
-def _carried_out(what: str, caller: Caller, pick: SelectedVideoView) -> ActionResult:
-    told: dict[str, Any] = {"video_id": pick.video_id, "title": pick.title}
+def _carry_out(what: str, caller: Caller, pick: SelectedVideoView) -> ActionResult:
+    video: dict[str, Any] = {"video_id": pick.video_id, "title": pick.title}
     try:
         if what == "delete":
             [result] = videos.delete_videos(caller, [pick.video_id])
             failure = result.error.message if result.error else ""
-            return ActionResult(is_done=result.deleted, message=failure or result.note or "Deleted", **told)
+            return ActionResult(is_done=result.deleted, message=failure or result.note or "Deleted", **video)
         pipeline.retry(caller, pick.video_id, enqueue=worker.enqueue)
     except VideoVaultError as error:
-        return ActionResult(is_done=False, message=error.public_message, **told)
-    return ActionResult(is_done=True, message="In work again", **told)
+        return ActionResult(is_done=False, message=error.public_message, **video)
+    return ActionResult(is_done=True, message="Queued", **video)
