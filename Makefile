@@ -32,10 +32,12 @@ check: setup-dev ## Formatting, lint, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/check_size.py
+	@scripts/biome.sh check
 
 format: setup-dev ## Format and mend what can be mended by itself
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	@scripts/biome.sh format
 
 audit: setup-dev ## Ask PyPI for known vulnerabilities of what is installed (needs the network)
 	$(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements.txt

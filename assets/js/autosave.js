@@ -1,20 +1,20 @@
-// Hands on what is typed into the form inside it, shortly after the last key and at the latest when it is left.
-// Until the server says that it has it for good, the browser keeps it too: a session may end, or the line be down.
+// Sends what is typed into the form inside it, shortly after the last key and at the latest on blur. localStorage keeps
+// a copy until the server confirms that it is saved: the session may end or the connection may be lost.
 import { createElement, useEffect, useRef } from "react";
 
 const PAUSE_MS = 300;
 
-export function Autosave({ place, onSave, onRestore, children, ...rest }) {
+export function Autosave({ storageKey, onSave, onRestore, children, ...rest }) {
   const handlers = useRef({});
-  const waiting = useRef(null);
-  const isTyped = useRef(false);
+  const pending = useRef(null);
+  const hasTyped = useRef(false);
   handlers.current = { onSave, onRestore };
 
   const flush = () => {
-    if (waiting.current === null) return;
-    clearTimeout(waiting.current.timer);
-    const { values } = waiting.current;
-    waiting.current = null;
+    if (pending.current === null) return;
+    clearTimeout(pending.current.timer);
+    const { values } = pending.current;
+    pending.current = null;
     handlers.current.onSave?.(values);
   };
 
@@ -27,31 +27,31 @@ export function Autosave({ place, onSave, onRestore, children, ...rest }) {
   }, []);
 
   useEffect(() => {
-    const values = kept(place);
-    if (values && !isTyped.current) handlers.current.onRestore?.(values);
-  }, [place]);
+    const values = load(storageKey);
+    if (values && !hasTyped.current) handlers.current.onRestore?.(values);
+  }, [storageKey]);
 
   const onInput = (event) => {
-    clearTimeout(waiting.current?.timer);
+    clearTimeout(pending.current?.timer);
     const values = Object.fromEntries(new FormData(event.target.form));
-    isTyped.current = true;
-    keep(place, values);
-    waiting.current = { values, timer: setTimeout(flush, PAUSE_MS) };
+    hasTyped.current = true;
+    store(storageKey, values);
+    pending.current = { values, timer: setTimeout(flush, PAUSE_MS) };
   };
   return createElement("div", { ...rest, onInput, onBlur: flush }, children);
 }
 
-function keep(place, values) {
+function store(storageKey, values) {
   try {
-    if (place) localStorage.setItem(place, JSON.stringify(values));
+    if (storageKey) localStorage.setItem(storageKey, JSON.stringify(values));
   } catch {
-    // Storage that is full or forbidden: the server gets it in a moment.
+    // Storage is full or forbidden; the server gets the values in a moment.
   }
 }
 
-function kept(place) {
+function load(storageKey) {
   try {
-    return place ? JSON.parse(localStorage.getItem(place)) : null;
+    return storageKey ? JSON.parse(localStorage.getItem(storageKey)) : null;
   } catch {
     return null;
   }

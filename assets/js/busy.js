@@ -1,5 +1,5 @@
-// A button with data-waits shows that it was heard until what it asks the server for is there: then it loses the focus
-// or goes away.
+// A clicked button with data-waits is marked as busy until the server has answered: then it loses the focus or is
+// removed.
 const BUSY_MS = 5000;
 
 function showBusy({ target }) {

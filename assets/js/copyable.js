@@ -1,34 +1,34 @@
-// The field inside it with a button that copies what it holds. Browsers give the clipboard to pages on https and
-// localhost only; elsewhere the field is selected and copied the old way, and stays selected if that fails too.
+// A field with a button that copies its value. Browsers offer the clipboard to pages on https and localhost only;
+// elsewhere execCommand copies the selected field, which stays selected if that fails too.
 import { createElement, useEffect, useRef, useState } from "react";
 
 const SHOWN_MS = 2500;
 
 export function Copyable({ children, ...rest }) {
-  const frame = useRef(null);
-  const [said, say] = useState("");
+  const container = useRef(null);
+  const [result, setResult] = useState("");
 
   useEffect(() => {
-    if (!said) return undefined;
-    const timer = setTimeout(() => say(""), SHOWN_MS);
+    if (!result) return undefined;
+    const timer = setTimeout(() => setResult(""), SHOWN_MS);
     return () => clearTimeout(timer);
-  }, [said]);
+  }, [result]);
 
-  const copy = async () => {
-    const field = frame.current.querySelector("input");
-    say((await copied(field)) ? "Copied" : "Selected");
+  const onCopy = async () => {
+    const field = container.current.querySelector("input");
+    setResult((await copy(field)) ? "Copied" : "Selected");
   };
 
   return createElement(
     "div",
-    { ...rest, ref: frame, onFocus: ({ target }) => target.select?.() },
+    { ...rest, ref: container, onFocus: ({ target }) => target.select?.() },
     children,
-    createElement("button", { type: "button", className: "button main", onClick: copy }, said || "Copy"),
-    createElement("span", { role: "status", className: "unseen" }, said),
+    createElement("button", { type: "button", className: "button main", onClick: onCopy }, result || "Copy"),
+    createElement("span", { role: "status", className: "unseen" }, result),
   );
 }
 
-async function copied(field) {
+async function copy(field) {
   try {
     await navigator.clipboard.writeText(field.value);
     return true;

@@ -1,45 +1,50 @@
-// A native modal dialog, opened and closed by a prop. It keeps the focus inside and gives it back; while it is
-// open the page's address names what it shows, so that loading the page again shows it again. One that was left
-// open on another page does not follow to a page whose address does not name it: the server closes it there.
+// A native modal dialog, opened and closed by a prop. It traps the focus and restores it. While it is open, the page's
+// address names what it shows, so that a reload shows it again. A dialog left open on another page stays hidden on a
+// page whose address does not name it; the server closes it there.
 import { createElement, useEffect, useRef } from "react";
 import "./busy.js";
 
 const FOCUSABLE = "a[href], button:not(:disabled), input:not(:disabled), textarea, select, video[controls]";
 
-const edge = (onFocus) => createElement("span", { tabIndex: 0, onFocus });
+const focusTrap = (onFocus) => createElement("span", { tabIndex: 0, onFocus });
 
 export function Dialog({ open: isOpen, address, onDismiss, children, ...rest }) {
   const dialog = useRef(null);
-  const isLeft = useRef(isOpen && !isNamed(address));
-  if (!isOpen) isLeft.current = false;
-  const open = isOpen && !isLeft.current;
+  const isLeftover = useRef(isOpen && !isNamed(address));
+  if (!isOpen) isLeftover.current = false;
+  const open = isOpen && !isLeftover.current;
 
   useEffect(() => {
     const node = dialog.current;
     if (!open || node.open) return undefined;
     const before = document.activeElement;
     node.showModal();
-    node.scrollTop = 0; // the browser has been at the last button meanwhile, by way of the edge
+    node.scrollTop = 0; // showModal focuses the first focus trap, which moves on to the last button
     (node.querySelector("[data-focus]") ?? node).focus();
     return () => {
       if (node.open) node.close();
-      const back = before?.isConnected && before !== document.body ? before : document.querySelector("h1");
-      back?.focus();
+      const target = before?.isConnected && before !== document.body ? before : document.querySelector("h1");
+      target?.focus();
     };
   }, [open]);
 
   useEffect(() => {
     if (!open || !address) return undefined;
     const { pathname } = window.location;
-    const named = [...new URLSearchParams(address)];
-    rename((query) => named.forEach(([name, value]) => query.set(name, value)));
+    const parameters = [...new URLSearchParams(address)];
+    changeQuery((query) => {
+      for (const [name, value] of parameters) query.set(name, value);
+    });
     return () => {
-      if (window.location.pathname === pathname) rename((query) => named.forEach(([name]) => query.delete(name)));
+      if (window.location.pathname !== pathname) return;
+      changeQuery((query) => {
+        for (const [name] of parameters) query.delete(name);
+      });
     };
   }, [open, address]);
 
   useEffect(() => {
-    // What had the focus may have gone with the step that it belonged to.
+    // The focused element may have been removed with its step.
     if (open && document.activeElement === document.body) dialog.current.focus();
   });
 
@@ -47,7 +52,7 @@ export function Dialog({ open: isOpen, address, onDismiss, children, ...rest }) 
     const inside = dialog.current.querySelectorAll(FOCUSABLE);
     inside[last ? inside.length - 1 : 0]?.focus();
   };
-  const ask = (event) => {
+  const dismiss = (event) => {
     event.preventDefault();
     onDismiss?.();
   };
@@ -58,13 +63,13 @@ export function Dialog({ open: isOpen, address, onDismiss, children, ...rest }) 
       ...rest,
       ref: dialog,
       tabIndex: -1,
-      onCancel: ask,
+      onCancel: dismiss,
       onClose: () => open && onDismiss?.(),
-      onMouseDown: (event) => event.target === dialog.current && isOutside(event) && ask(event),
+      onMouseDown: (event) => event.target === dialog.current && isOutside(event) && dismiss(event),
     },
-    open && edge(({ relatedTarget }) => focusAt(relatedTarget !== null && relatedTarget !== dialog.current)),
+    open && focusTrap(({ relatedTarget }) => focusAt(relatedTarget !== null && relatedTarget !== dialog.current)),
     open && children,
-    open && edge(() => focusAt(false)),
+    open && focusTrap(() => focusAt(false)),
   );
 }
 
@@ -74,8 +79,7 @@ function isNamed(address) {
   return [...new URLSearchParams(address)].every(([name, value]) => query.get(name) === value);
 }
 
-// The rest of the address stays as it is.
-function rename(change) {
+function changeQuery(change) {
   const { pathname, search } = window.location;
   const query = new URLSearchParams(search);
   change(query);

@@ -1,47 +1,52 @@
-// Selecting several of the cards inside it by their checkboxes: with shift a whole row, with Escape none any more. It is
-// the browser's affair until something is done with them. ``words`` are what it says, with {n}, {all} and {size}.
+// Selects cards by their checkboxes: Shift selects a range, Escape clears the selection. The server does not know the
+// selection until an action is taken. `texts` have the placeholders {n}, {all} and {size}.
 import { createElement, useEffect, useRef, useState } from "react";
 
-const NEXT_MS = 1500; // a browser that is asked for the next file sooner may drop the one before
+const DOWNLOAD_INTERVAL_MS = 1500; // after a shorter time, browsers may drop the previous download
 const UNITS = ["bytes", "KB", "MB", "GB", "TB"];
 
-export function Selection({ words, onDelete, children, ...rest }) {
-  const frame = useRef(null);
+export function Selection({ texts, onDelete, children, ...rest }) {
+  const container = useRef(null);
   const last = useRef(null);
-  const held = useRef(null); // the card that has the focus, and its place
-  const [chosen, choose] = useState([]);
-  const [said, say] = useState("");
-  const [isFetching, fetching] = useState(false);
+  const focused = useRef(null); // the card with the focus, and its index
+  const [selected, setSelected] = useState([]);
+  const [status, setStatus] = useState("");
+  const [isDownloading, setDownloading] = useState(false);
 
-  const boxes = () => [...frame.current.querySelectorAll("input[data-video]")];
-  const recount = () => {
-    const now = boxes().filter((box) => box.checked).map(({ dataset }) => ({ ...dataset }));
-    choose((before) => (isSame(before, now) ? before : now));
+  const boxes = () => [...container.current.querySelectorAll("input[data-video]")];
+  const updateSelection = () => {
+    const now = boxes()
+      .filter((box) => box.checked)
+      .map(({ dataset }) => ({ ...dataset }));
+    setSelected((before) => (isSame(before, now) ? before : now));
   };
   const set = (checked, some = boxes()) => {
     for (const box of some) box.checked = checked;
-    say("");
-    recount();
+    setStatus("");
+    updateSelection();
   };
 
-  const cards = () => [...frame.current.querySelectorAll(".card")];
-  const holdOn = () => {
-    if (!held.current || held.current.card.isConnected || document.activeElement !== document.body) return;
-    const next = cards().at(Math.min(held.current.place, cards().length - 1));
+  const cards = () => [...container.current.querySelectorAll(".card")];
+  const moveFocus = () => {
+    if (!focused.current || focused.current.card.isConnected || document.activeElement !== document.body) return;
+    const next = cards().at(Math.min(focused.current.index, cards().length - 1));
     next?.querySelector("button, a[href]")?.focus();
   };
 
   useEffect(() => {
-    // Cards come and go by themselves; the focus of one that went is taken by the next.
-    const watcher = new MutationObserver(() => (recount(), holdOn()));
-    watcher.observe(frame.current, { childList: true, subtree: true });
+    // The server adds and removes cards; the focus of a removed card moves to the next one.
+    const observer = new MutationObserver(() => {
+      updateSelection();
+      moveFocus();
+    });
+    observer.observe(container.current, { childList: true, subtree: true });
     return () => {
-      watcher.disconnect();
-      if (held.current && document.activeElement === document.body) document.querySelector("h1")?.focus();
+      observer.disconnect();
+      if (focused.current && document.activeElement === document.body) document.querySelector("h1")?.focus();
     };
   }, []);
   useEffect(() => {
-    if (chosen.length === 0) return undefined;
+    if (selected.length === 0) return undefined;
     const onKey = (event) => {
       if (event.key !== "Escape" || document.querySelector("dialog[open]")) return;
       if (!event.target.matches("input:not([type=checkbox]), select, textarea")) set(false);
@@ -49,16 +54,18 @@ export function Selection({ words, onDelete, children, ...rest }) {
     document.addEventListener("keydown", onKey);
     return () => {
       document.removeEventListener("keydown", onKey);
-      if (document.activeElement === document.body) document.querySelector("h1")?.focus(); // the bar had it
+      if (document.activeElement === document.body) document.querySelector("h1")?.focus(); // the bar had the focus
     };
-  }, [chosen.length === 0]);
+  }, [selected.length === 0]);
 
   const onFocus = ({ target }) => {
     const card = target.closest(".card");
-    held.current = card && { card, place: cards().indexOf(card) };
+    focused.current = card && { card, index: cards().indexOf(card) };
   };
   const onBlur = ({ target }) => {
-    queueMicrotask(() => target.isConnected && document.activeElement === document.body && (held.current = null));
+    queueMicrotask(() => {
+      if (target.isConnected && document.activeElement === document.body) focused.current = null;
+    });
   };
   const onClick = (event) => {
     const box = event.target.closest?.("input[data-video]");
@@ -71,38 +78,42 @@ export function Selection({ words, onDelete, children, ...rest }) {
     set(box.checked, range);
   };
   const download = async () => {
-    const ready = chosen.filter(({ ready: isReady }) => isReady);
-    fetching(true);
+    const ready = selected.filter(({ ready: isReady }) => isReady);
+    setDownloading(true);
     for (const [index, { video }] of ready.entries()) {
-      say(fill(words.downloading, { n: index + 1, all: ready.length }));
-      save(`/api/auth/video/${video}/download`);
-      if (index + 1 < ready.length) await new Promise((done) => setTimeout(done, NEXT_MS));
+      setStatus(fill(texts.downloading, { n: index + 1, all: ready.length }));
+      startDownload(`/api/auth/video/${video}/download`);
+      if (index + 1 < ready.length) await new Promise((done) => setTimeout(done, DOWNLOAD_INTERVAL_MS));
     }
-    say(fill(words.downloaded, { n: ready.length }));
-    fetching(false);
+    setStatus(fill(texts.downloaded, { n: ready.length }));
+    setDownloading(false);
   };
 
   const bar = () => {
-    const bytes = chosen.reduce((sum, { bytes: own }) => sum + Number(own), 0);
-    const text = fill(bytes ? words.selected_size : words.selected, { n: chosen.length, size: sized(bytes) });
-    const readies = chosen.filter(({ ready }) => ready).length;
-    const act = (label, look, onAct, disabled = false) =>
-      createElement("button", { type: "button", className: `button ${look}`, onClick: onAct, "aria-disabled": disabled || undefined }, label);
+    const bytes = selected.reduce((sum, { bytes: own }) => sum + Number(own), 0);
+    const text = fill(bytes ? texts.selected_size : texts.selected, { n: selected.length, size: formatSize(bytes) });
+    const readyCount = selected.filter(({ ready }) => ready).length;
+    const action = (label, variant, onClick, disabled = false) =>
+      createElement(
+        "button",
+        { type: "button", className: `button ${variant}`, onClick, "aria-disabled": disabled || undefined },
+        label,
+      );
     return createElement(
       "div",
-      { className: "selection-bar", role: "region", "aria-label": words.name },
-      createElement("p", { className: "figures", role: "status" }, said || text),
-      act(words.every, "plain", () => set(true), chosen.length === boxes().length),
-      act(words.none, "plain", () => set(false)),
-      act(words.download, "", () => isFetching || !readies || download(), isFetching || !readies),
-      act(words.delete, "danger", () => onDelete?.(chosen.map(({ video }) => video))),
+      { className: "selection-bar", role: "region", "aria-label": texts.name },
+      createElement("p", { className: "figures", role: "status" }, status || text),
+      action(texts.every, "plain", () => set(true), selected.length === boxes().length),
+      action(texts.none, "plain", () => set(false)),
+      action(texts.download, "", () => isDownloading || !readyCount || download(), isDownloading || !readyCount),
+      action(texts.delete, "danger", () => onDelete?.(selected.map(({ video }) => video))),
     );
   };
   return createElement(
     "div",
-    { ...rest, ref: frame, onClick, onFocus, onBlur, "data-selecting": chosen.length > 0 || undefined },
+    { ...rest, ref: container, onClick, onFocus, onBlur, "data-selecting": selected.length > 0 || undefined },
     children,
-    chosen.length > 0 && bar(),
+    selected.length > 0 && bar(),
   );
 }
 
@@ -111,7 +122,7 @@ function isSame(before, now) {
   return key(before) === key(now);
 }
 
-function save(address) {
+function startDownload(address) {
   const link = Object.assign(document.createElement("a"), { href: address, download: "" });
   document.body.append(link);
   link.click();
@@ -122,7 +133,7 @@ function fill(text, values) {
   return text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }
 
-function sized(bytes) {
+function formatSize(bytes) {
   let power = 0;
   for (; bytes >= 999.5 && power < UNITS.length - 1; power += 1) bytes /= 1000;
   return `${bytes.toFixed(power < 2 || bytes >= 99.95 ? 0 : 1)} ${UNITS[power]}`;

@@ -1,1 +1,1 @@
-"""Makes docs/images from the running product, so that nobody has to remember to."""
+"""Takes the screenshots in docs/images from a running installation."""

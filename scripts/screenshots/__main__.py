@@ -1,4 +1,4 @@
-"""Every page and modal state, desktop and phone, light and dark; then the main job as a strip of pictures."""
+"""Takes the screenshots in docs/images: every scene in every appearance, and the main job as a strip."""
 
 import tempfile
 from pathlib import Path
@@ -6,12 +6,11 @@ from pathlib import Path
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from scripts.screenshots.films import films
-from scripts.screenshots.pictures import IMAGES, picture, save
-from scripts.screenshots.strip import film_strip
+from scripts.screenshots.strip import IMAGES, film_strip, save, screenshot
 from tests.support.browser import FLAGS, system_chromium
 from tests.support.geometry import overflow
-from tests.support.scenes import TIMEOUT_MS, each_look, each_scene
-from tests.support.showcase import showcase
+from tests.support.scenes import TIMEOUT_MS, each_appearance, each_scene
+from tests.support.showcase import running_showcase
 
 
 def main() -> None:
@@ -22,17 +21,17 @@ def main() -> None:
         every_scene(browser, Path(folder))
         film_strip(browser, Path(folder) / "strip", IMAGES / "main-flow.webp")
         browser.close()
-    made = list(IMAGES.glob("*.webp"))
-    print(f"{len(made)} images, {sum(file.stat().st_size for file in made) // 1024} kB")
+    images = list(IMAGES.glob("*.webp"))
+    print(f"{len(images)} images, {sum(file.stat().st_size for file in images) // 1024} kB")
 
 
 def every_scene(browser: Browser, folder: Path) -> None:
-    with showcase(folder / "showcase", films(folder)) as shown:
-        for seen in each_scene(browser, shown):
-            for look in each_look(seen):
-                save(picture(seen.page), IMAGES / f"{seen.scene.name}-{look.size}-{look.theme}.webp")
-                if too_wide := overflow(seen.page):
-                    print(seen.scene.name, look, too_wide)
+    with running_showcase(folder / "showcase", films(folder)) as showcase:
+        for opened in each_scene(browser, showcase):
+            for size, theme in each_appearance(opened):
+                save(screenshot(opened.page), IMAGES / f"{opened.scene.name}-{size}-{theme}.webp")
+                if too_wide := overflow(opened.page):
+                    print(opened.scene.name, size, theme, too_wide)
 
 
 if __name__ == "__main__":

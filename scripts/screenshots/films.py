@@ -1,4 +1,4 @@
-"""The films in the screenshots, as the embedded studio renders them."""
+"""The videos in the screenshots, rendered by the built-in studio."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ AVATARS = ("Maya", "Kenji", "Amara")
 
 
 def films(folder: Path) -> dict[str, bytes]:
-    """One for each topic."""
+    """One video for each topic."""
     return {topic: _film(topic, avatar, folder) for topic, avatar in zip(TOPICS, AVATARS, strict=True)}
 
 

@@ -1,30 +1,47 @@
-"""The main job, picture by picture: from the first page to the link that a colleague gets."""
+"""The main job as a strip of screenshots, from the home page to the shared video."""
 
+import io
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 from playwright.sync_api import Browser, Page, expect
 
-from scripts.screenshots.pictures import picture, save
 from tests.support.app import running_app
+from tests.support.documents import ROOT
 from tests.support.page_paths import wait_for_frame
 from tests.support.scenes import DESKTOP, TIMEOUT_MS
 from tests.support.showcase import OWNER, PASSWORD, TOPICS
 
+IMAGES = ROOT / "docs" / "images"
+QUALITY = 60
+BEST_COMPRESSION = 6  # of WebP's methods
+SPINNER_MS = 2000
 COLUMNS, WIDTH, HEIGHT, CAPTION, GAP = 3, 640, 400, 34, 16
 PAPER, INK = (246, 246, 244), (40, 42, 40)
 TOPIC = TOPICS[0]
 
 
+def screenshot(page: Page) -> Image.Image:
+    """The window's content. A video is given time to lose the browser's loading spinner, which no event announces."""
+    if page.locator("video").count():
+        page.wait_for_timeout(SPINNER_MS)
+    return Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+
+
+def save(image: Image.Image, file: Path) -> None:
+    """As small as it can be with every letter still legible."""
+    image.save(file, quality=QUALITY, method=BEST_COMPRESSION)
+
+
 class Strip:
-    """Pictures of one page in the order in which they were taken, each with what is done there."""
+    """Screenshots of one page in the order in which they were taken, with captions."""
 
     def __init__(self, page: Page) -> None:
         self._page = page
         self._frames: list[tuple[str, Image.Image]] = []
 
     def take(self, caption: str) -> None:
-        frame = picture(self._page).resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS)
+        frame = screenshot(self._page).resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS)
         self._frames.append((caption, frame))
 
     def save(self, file: Path) -> None:
@@ -41,7 +58,7 @@ class Strip:
 
 
 def film_strip(browser: Browser, folder: Path, file: Path) -> None:
-    """An installation of its own, in which the embedded studio does the work."""
+    """Uses an installation of its own, in which the built-in studio makes the video."""
     with running_app(folder) as app:
         context = browser.new_context(base_url=app.url, viewport=DESKTOP, reduced_motion="reduce")
         context.set_default_timeout(TIMEOUT_MS)
@@ -58,7 +75,7 @@ def film_strip(browser: Browser, folder: Path, file: Path) -> None:
 def _create_account(page: Page, strip: Strip) -> None:
     page.goto("/")
     expect(page.get_by_role("heading", level=1)).to_be_visible()
-    strip.take("Come in")
+    strip.take("Open VideoVault")
     page.get_by_role("link", name="Create account").first.click()
     page.get_by_label("E-mail").fill(OWNER)
     page.get_by_label("Password", exact=True).fill(PASSWORD)
@@ -71,23 +88,23 @@ def _write_script(page: Page, strip: Strip) -> None:
     page.get_by_label("What is the video about?").fill(TOPIC)
     page.get_by_label("Company name").fill("Brot & Söhne")
     page.get_by_label("Social handles").fill("@brotundsoehne")
-    strip.take("Say what the video is about")
+    strip.take("Describe the topic")
     page.get_by_role("button", name="Write the script").click()
     expect(page.get_by_role("heading", name="Your script")).to_be_visible()
     page.get_by_label("Hook", exact=True).fill("Do you know why our bread is baked at night?")
-    strip.take("Change the script")
+    strip.take("Edit the script")
 
 
 def _make_video(page: Page, strip: Strip) -> None:
     page.get_by_role("button", name="Create video").click()
     expect(page.get_by_role("heading", name="Making your video")).to_be_visible()
     expect(page.get_by_test_id("so-far")).not_to_be_empty()
-    strip.take("It is being made")
+    strip.take("Follow the progress")
     expect(page.locator("li[aria-current=step]")).to_have_text("Storing")
-    strip.take("It is being stored")
+    strip.take("The video is stored")
     expect(page.get_by_role("heading", name="Your video is ready")).to_be_visible()
     wait_for_frame(page)
-    strip.take("It is ready")
+    strip.take("The video is ready")
 
 
 def _share(page: Page, strip: Strip) -> None:
@@ -95,12 +112,12 @@ def _share(page: Page, strip: Strip) -> None:
     link = page.get_by_label("Link", exact=True)
     expect(link).to_be_visible()
     address = link.input_value()
-    strip.take("Share it")
+    strip.take("Share the link")
     page.keyboard.press("Escape")
     page.get_by_role("link", name="Go to gallery").click()
     expect(page.get_by_role("button", name=f"Play {TOPIC}")).to_be_visible()
-    page.locator(".card img").first.evaluate("(picture) => picture.decode()")
-    strip.take("It is in the gallery")
+    page.locator(".card img").first.evaluate("(image) => image.decode()")
+    strip.take("Find it in the gallery")
     page.context.clear_cookies()
     page.goto(address)
     expect(page.get_by_role("link", name="Download")).to_be_visible()

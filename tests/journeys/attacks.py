@@ -1,4 +1,4 @@
-"""Text that would run if any page took it for more than text, and a listener that would notice."""
+"""Texts and links that would run a script if a page did not escape them, and a monitor that would notice."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from typing import Any
 
 from playwright.sync_api import Dialog, Page
 
-# Each fits the shortest field there is.
+# Each fits the shortest field.
 TEXTS = (
     "<script>canary(1)</script><img src=x onerror=canary(2)>",
     '"><svg onload=canary(3)> {{canary(4)}} ${canary(5)} #{canary(6)}',
@@ -21,30 +21,30 @@ LINKS = (
     "//evil.example/x",
     "/\\evil.example",
 )
-# What would be there if markup had been taken for markup.
-STRANGE = (
+# Elements that would exist if the texts had become markup.
+INJECTED = (
     "img[src=x], svg[onload], iframe, [onerror], a[href^='javascript:'], a[href^='data:'], script[src*=evil]"
 )
-# What a browser says of an answer that is no success, which is no fault of the page.
+# The browser's message about a response that is an error, which is not the page's fault.
 FAILED_REQUEST = "Failed to load resource"
 
 
-class Witness:
-    """Notes what ran that should not have, and what the pages' own scripts stumbled over."""
+class AttackMonitor:
+    """Records injected scripts that ran, and errors of the pages' own scripts."""
 
     def __init__(self) -> None:
         self.ran: list[Any] = []
         self.errors: list[str] = []
 
     def watch(self, first: Page) -> None:
-        """From now on, this page and all that are opened beside it."""
-        first.context.expose_binding("canary", lambda _source, which: self.ran.append(which))
+        """Monitor this page and all that are opened in its context."""
+        first.context.expose_binding("canary", lambda _source, number: self.ran.append(number))
         first.context.on("page", self._listen)
         self._listen(first)
 
-    def nothing_happened(self, pages: Sequence[Page]) -> None:
+    def assert_nothing_ran(self, pages: Sequence[Page]) -> None:
         for page in pages:
-            assert page.locator(STRANGE).count() == 0, page.url
+            assert page.locator(INJECTED).count() == 0, page.url
         assert (self.ran, self.errors) == ([], [])
 
     def _listen(self, page: Page) -> None:
@@ -63,7 +63,7 @@ class Witness:
 
 @contextmanager
 def framing_site(urls: Sequence[str]) -> Iterator[str]:
-    """The address of a page on another origin, which tries to show each of these in a frame."""
+    """The URL of a page on another origin that tries to frame each of ``urls``."""
     frames = "".join(f'<iframe src="{url}"></iframe>' for url in urls)
     page = f"<!doctype html><title>Prizes!</title>{frames}".encode()
 
@@ -76,7 +76,7 @@ def framing_site(urls: Sequence[str]) -> Iterator[str]:
             self.wfile.write(page)
 
         def log_message(self, *_arguments: object) -> None:
-            """Tests are quiet."""
+            """No output."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})

@@ -1,18 +1,18 @@
-"""Using a page by keyboard alone."""
+"""Operates a page by keyboard only."""
 
 from collections.abc import Callable
 from typing import Any
 
 from playwright.sync_api import Page
 
-MOST_STOPS = 60
-# What a screen reader calls the element with the focus, and whether the focus is visible.
+MAX_STOPS = 60
+# The accessible name of the focused element, and whether its focus ring is visible.
 FOCUSED = """() => {
     const focused = document.activeElement;
     const shown = focused.closest("label.face") ?? focused;
     return {
         name: focused.ariaLabel || focused.labels?.[0]?.firstChild?.textContent || focused.innerText || "",
-        isSeen: getComputedStyle(shown).outlineStyle !== "none",
+        hasFocusRing: getComputedStyle(shown).outlineStyle !== "none",
         isRadio: focused.type === "radio",
         isInDialog: focused.closest("dialog") !== null,
     };
@@ -20,7 +20,7 @@ FOCUSED = """() => {
 
 
 def tab_to(page: Page, name: str, *, key: str = "Tab") -> None:
-    """Press Tab, or Shift+Tab, until what is called so has the focus, which has to be visible at every stop."""
+    """Press Tab, or Shift+Tab, until the element with this accessible name has a visible focus."""
     _tab(page, lambda focused: focused["name"].strip() == name, name, key)
 
 
@@ -31,12 +31,12 @@ def tab_to_radio(page: Page) -> None:
 
 def _tab(page: Page, is_wanted: Callable[[Any], bool], name: str, key: str) -> None:
     passed = []
-    for _ in range(MOST_STOPS):
+    for _ in range(MAX_STOPS):
         page.keyboard.press(key)
         focused = page.evaluate(FOCUSED)
         passed.append(focused["name"])
         if is_wanted(focused):
-            assert focused["isSeen"], f"the focus on {name} is not visible"
+            assert focused["hasFocusRing"], f"the focus on {name} is not visible"
             return
     raise AssertionError(f"Tab does not lead to {name} at {page.url}, but to {passed}")
 

@@ -1,4 +1,4 @@
-"""Every page in every state, in light and dark, on desktop and phone: axe finds nothing, and everything fits."""
+"""Axe finds no violation in any state of the pages, and everything fits into small windows."""
 
 from collections.abc import Iterator, Sequence
 from operator import attrgetter
@@ -10,106 +10,108 @@ from playwright.sync_api import Browser, Page, ViewportSize
 
 from tests.support.accessibility_document import WRITE, in_document
 from tests.support.documents import table
-from tests.support.geometry import overflow, small_targets, unseen_stops
+from tests.support.geometry import hidden_focus_stops, overflow, small_targets
 from tests.support.scenes import (
-    LOOKS,
+    APPEARANCES,
     PHONE,
     SCENES,
-    SETTLED,
+    WAIT_UNTIL_SETTLED,
     ZOOMED,
-    Look,
+    Appearance,
+    OpenScene,
     Scene,
-    Seen,
-    each_look,
-    on_screen,
-    people,
+    each_appearance,
+    open_scene,
+    scene_tabs,
 )
-from tests.support.showcase import TOPICS, Showcase, showcase
+from tests.support.showcase import TOPICS, Showcase, running_showcase
 
 pytestmark = pytest.mark.journey
-# All four looks are for --write-accessibility. In every run: the one that leaves the least room, and for every second
-# scene its opposite, too.
-LEAST_ROOM, ITS_OPPOSITE = Look("phone", "light"), Look("desktop", "dark")
+# --write-accessibility checks all four appearances. Every run checks the smallest one, and for every second scene the
+# opposite one too.
+SMALLEST, OPPOSITE = Appearance("phone", "light"), Appearance("desktop", "dark")
 HEAD = (
     "Page or state",
-    *(f"{look.size}, {look.theme}" for look in LOOKS),
+    *(f"{appearance.size}, {appearance.theme}" for appearance in APPEARANCES),
     "targets under 24 px",
     "too wide at 360 px",
     "too wide at 200 % zoom",
     "focus out of sight",
 )
-# Experimental rules are off unless they are named; this one is WCAG 2.5.3.
+# An experimental rule, for WCAG 2.5.3.
 AXE = {"resultTypes": ["violations"], "rules": {"label-content-name-mismatch": {"enabled": True}}}
-Barriers = list[list[str]]  # what is wrong with a scene, by the column of the table that counts it
+Problems = list[list[str]]  # of a scene, by column of the table
 
 
-class Crowded(NamedTuple):
-    """What a small window leaves no room for."""
-
+class SmallWindow(NamedTuple):
     too_wide: list[str]
-    unseen: list[str]
+    hidden_focus: list[str]
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory, mp4: bytes) -> Iterator[Showcase]:
-    with showcase(tmp_path_factory.mktemp("showcase"), dict.fromkeys(TOPICS, mp4)) as built:
-        yield built
+def showcase(tmp_path_factory: pytest.TempPathFactory, mp4: bytes) -> Iterator[Showcase]:
+    with running_showcase(tmp_path_factory.mktemp("showcase"), dict.fromkeys(TOPICS, mp4)) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
-def tabs(browser: Browser, shown: Showcase) -> Iterator[dict[str, Page]]:
-    with people(browser, shown) as opened:
+def tabs(browser: Browser, showcase: Showcase) -> Iterator[dict[str, Page]]:
+    with scene_tabs(browser, showcase) as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
-def seen() -> dict[str, Barriers]:
-    """By the scene's name; each test adds its own."""
+def seen() -> dict[str, Problems]:
+    """By name of the scene; each test adds its own."""
     return {}
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=attrgetter("name"))
-def test_no_page_in_any_state_has_a_barrier(
+def test_scene_is_accessible(
     request: pytest.FixtureRequest,
-    shown: Showcase,
+    showcase: Showcase,
     tabs: dict[str, Page],
-    seen: dict[str, Barriers],
+    seen: dict[str, Problems],
     scene: Scene,
 ) -> None:
-    every_run = (LEAST_ROOM, ITS_OPPOSITE) if SCENES.index(scene) % 2 else (LEAST_ROOM,)
-    looks = LOOKS if request.config.getoption(WRITE) else every_run
-    with on_screen(scene, tabs[scene.who], shown) as in_sight:
-        found = seen[scene.name] = barriers(in_sight, looks)
+    every_run = (SMALLEST, OPPOSITE) if SCENES.index(scene) % 2 else (SMALLEST,)
+    appearances = APPEARANCES if request.config.getoption(WRITE) else every_run
+    with open_scene(scene, tabs[scene.user], showcase) as opened:
+        found = seen[scene.name] = find_problems(opened, appearances)
     assert not any(found), found
 
 
-def test_the_table_has_a_row_for_each_page_and_state(
-    request: pytest.FixtureRequest, seen: dict[str, Barriers]
-) -> None:
-    """After a change: `python -m pytest tests/journeys/test_accessibility.py --write-accessibility`, in all looks."""
+def test_document_has_a_row_for_each_scene(request: pytest.FixtureRequest, seen: dict[str, Problems]) -> None:
+    """After a change: `python -m pytest tests/journeys/test_accessibility.py --write-accessibility`."""
     names = [scene.name for scene in SCENES]
     is_written = request.config.getoption(WRITE)
-    assert not is_written or [*seen] == names, "only some of the scenes were seen"
+    assert not is_written or [*seen] == names, "only some of the scenes were checked"
     rows = [(name, *(str(len(found)) for found in seen[name])) for name in names] if is_written else []
-    told = in_document(request.config, "axe", table(HEAD, rows) if is_written else "")
-    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in told.splitlines()]
+    text = in_document(request.config, "axe", table(HEAD, rows) if is_written else "")
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
     assert (tuple(lines[0]), [line[0] for line in lines[2:]]) == (HEAD, names)
     assert {cell for line in lines[2:] for cell in line[1:]} == {"0"}
 
 
-def barriers(seen: Seen, looks: Sequence[Look]) -> Barriers:
-    in_looks, small = [], []
-    for _ in each_look(seen, looks):
-        in_looks.append(violations(seen.page))
-        small += small_targets(seen.page)
-    at_360, zoomed = (crowded_at(seen.page, size) for size in (PHONE, ZOOMED))
-    return [*in_looks, small, at_360.too_wide, zoomed.too_wide, [*at_360.unseen, *zoomed.unseen]]
+def find_problems(opened: OpenScene, appearances: Sequence[Appearance]) -> Problems:
+    by_appearance, small = [], []
+    for _ in each_appearance(opened, appearances):
+        by_appearance.append(violations(opened.page))
+        small += small_targets(opened.page)
+    at_360, zoomed = (in_small_window(opened.page, size) for size in (PHONE, ZOOMED))
+    return [
+        *by_appearance,
+        small,
+        at_360.too_wide,
+        zoomed.too_wide,
+        [*at_360.hidden_focus, *zoomed.hidden_focus],
+    ]
 
 
-def crowded_at(page: Page, size: ViewportSize) -> Crowded:
+def in_small_window(page: Page, size: ViewportSize) -> SmallWindow:
     page.set_viewport_size(size)
-    page.evaluate(SETTLED)
-    return Crowded(overflow(page), unseen_stops(page))
+    page.evaluate(WAIT_UNTIL_SETTLED)
+    return SmallWindow(overflow(page), hidden_focus_stops(page))
 
 
 def violations(page: Page) -> list[str]:

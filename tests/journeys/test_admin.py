@@ -1,4 +1,4 @@
-"""An admin looks after everything: videos, people, what they did, and a system that says what is wrong with it."""
+"""The admin pages: videos, accounts, activity and system checks."""
 
 import re
 from collections.abc import Iterator
@@ -25,12 +25,12 @@ BAKER = "baker@example.com"
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    """One of its own, since the first account made there is an admin; with a baker who has sixty drafts."""
+    """Own installation, whose first account is the admin; the baker has sixty drafts."""
     with running_app(tmp_path_factory.mktemp("admin"), SCRIPT_WEBHOOK_URL="", RATE_LIMITS="off") as running:
         remember(PASSWORD)
         sign_up(running, ADMIN)
         token = sign_up(running, BAKER)
-        draft_many(running, token)
+        make_drafts(running, token)
         yield running
 
 
@@ -41,7 +41,7 @@ def sign_up(app: RunningApp, email: str) -> str:
     return token
 
 
-def draft_many(app: RunningApp, token: str) -> None:
+def make_drafts(app: RunningApp, token: str) -> None:
     headers = {"Authorization": f"Bearer {token}"}
     brief = {"company_name": "", "social_handles": "", "license": "", "avatar": "Maya", "email": BAKER}
     with httpx.Client(base_url=app.url, headers=headers) as api:
@@ -50,21 +50,21 @@ def draft_many(app: RunningApp, token: str) -> None:
             assert made.status_code == 200, made.text
 
 
-def test_for_others_the_admin_area_does_not_exist(page: Page) -> None:
+def test_admin_pages_do_not_exist_for_others(page: Page) -> None:
     baker = signed_in(page, BAKER, "/gallery")
     expect(baker.get_by_role("heading", name="Gallery")).to_be_visible()
     expect(baker.get_by_role("link", name="Admin")).to_have_count(0)
-    nowhere = baker.request.get("/there-is-no-such-page")
+    unknown = baker.request.get("/there-is-no-such-page")
     for path in TABS:
         answer = baker.goto(path)
         assert answer
-        assert (answer.status, answer.text()) == (nowhere.status, nowhere.text())
+        assert (answer.status, answer.text()) == (unknown.status, unknown.text())
         assert answer.status == 404
-        expect(baker.get_by_role("heading", level=1)).to_have_text("There is nothing here")
+        expect(baker.get_by_role("heading", level=1)).to_have_text("Page not found")
         expect(baker.get_by_text("Loaf")).to_have_count(0)
 
 
-def test_videos_are_found_sorted_turned_over_and_deleted(page: Page) -> None:
+def test_videos_are_searched_sorted_paged_and_deleted(page: Page) -> None:
     signed_in(page, ADMIN, "/admin")
     expect(page.get_by_text("1\u201350 of 60")).to_be_visible()
     page.get_by_role("button", name="Next").click()
@@ -86,21 +86,21 @@ def test_videos_are_found_sorted_turned_over_and_deleted(page: Page) -> None:
     page.get_by_role("button", name="Delete", exact=True).click()
     question = page.get_by_role("alertdialog", name="Delete 10 videos?")
     expect(question).to_contain_text(BAKER)
-    expect(question.get_by_role("button", name="Keep")).to_be_focused()
+    expect(question.get_by_role("button", name="Cancel")).to_be_focused()
     question.get_by_role("button", name="Delete").click()
     expect(page.get_by_text("10 videos deleted.")).to_be_visible()
     expect(page.get_by_role("list", name="Results").get_by_role("listitem")).to_have_count(10)
     expect(page.get_by_role("row")).to_have_count(2)
 
     page.get_by_label("Search").fill("")
-    expect(page.get_by_text("1\u201350 of 50")).to_have_count(0)  # all fit on one page now
+    expect(page.get_by_text("1\u201350 of 50")).to_have_count(0)  # all fit on one page
     page.get_by_role("link", name="Activity").click()
-    page.get_by_label("What", exact=True).select_option("Deletions")
+    page.get_by_label("Event", exact=True).select_option("Deletions")
     deleted = re.compile(f"{ADMIN} deleted “Loaf 1.?” of {BAKER}")
     expect(page.get_by_text(deleted)).to_have_count(10)
 
 
-def test_videos_are_deleted_by_keyboard_alone_and_the_focus_is_never_lost(page: Page) -> None:
+def test_videos_are_deleted_by_keyboard_and_the_focus_is_never_lost(page: Page) -> None:
     signed_in(page, ADMIN, "/admin")
     expect(page.get_by_role("table")).to_be_visible()
     tab_to(page, "Search")
@@ -129,57 +129,57 @@ def test_videos_are_deleted_by_keyboard_alone_and_the_focus_is_never_lost(page: 
     expect(page.get_by_role("region", name="All videos")).to_be_focused()
 
 
-def test_a_person_is_made_an_admin_limited_and_invited(page: Page) -> None:
+def test_accounts_are_managed_and_invited(page: Page) -> None:
     signed_in(page, ADMIN, "/admin/people")
     page.get_by_role("button", name=f"Manage {ADMIN}").click()
     dialog = page.get_by_role("dialog", name=ADMIN)
-    dialog.get_by_role("button", name="Take admin rights away").click()
-    dialog.get_by_role("button", name="Take the rights away").click()
+    dialog.get_by_role("button", name="Remove admin role").click()
+    dialog.get_by_role("button", name="Remove admin role").click()
     expect(dialog.get_by_text("This is the only admin")).to_be_visible()
     page.keyboard.press("Escape")
 
     page.get_by_role("button", name=f"Manage {BAKER}").click()
     dialog = page.get_by_role("dialog", name=BAKER)
-    dialog.get_by_label("Storage", exact=True).select_option("Their own")
+    dialog.get_by_label("Storage", exact=True).select_option("Custom")
     dialog.get_by_label("GB").fill("2.5")
     dialog.get_by_role("button", name="Save quota").click()
     expect(dialog.get_by_text("of 2.5 GB")).to_be_visible()
-    dialog.get_by_role("button", name="Make a reset link").click()
-    expect(dialog.get_by_label("Link for a new password")).to_have_value(re.compile(r"/reset\?token="))
-    remember(dialog.get_by_label("Link for a new password").input_value().partition("=")[2])
+    dialog.get_by_role("button", name="Create reset link").click()
+    expect(dialog.get_by_label("Password reset link")).to_have_value(re.compile(r"/reset\?token="))
+    remember(dialog.get_by_label("Password reset link").input_value().partition("=")[2])
     page.keyboard.press("Escape")
     expect(page.get_by_role("button", name=f"Manage {BAKER}")).to_be_focused()
 
     page.get_by_role("button", name="Invite").click()
-    invitation = page.get_by_role("dialog", name="Invite somebody")
-    invitation.get_by_role("button", name="Make a link").click()
+    invitation = page.get_by_role("dialog", name="Invite someone")
+    invitation.get_by_role("button", name="Create link").click()
     expect(invitation.get_by_label("Invitation")).to_have_value(re.compile(r"/register\?invitation="))
 
 
-def test_lists_are_sorted_on_a_phone_and_the_address_keeps_it(page: Page) -> None:
+def test_lists_are_sorted_on_a_phone_and_after_a_reload(page: Page) -> None:
     page.set_viewport_size({"width": 360, "height": 740})
     for path, column in (("/admin", "title"), ("/admin/people", "email")):
         signed_in(page, ADMIN, path)
         page.get_by_label("Sort by").select_option(column)
         page.get_by_role("button", name="Ascending").click()
-        way_back = page.get_by_role("button", name="Descending")
-        for control in (way_back, page.get_by_label("Sort by")):
+        descending = page.get_by_role("button", name="Descending")
+        for control in (descending, page.get_by_label("Sort by")):
             box = control.bounding_box()
             assert box
             assert box["height"] >= 44
         expect(page).to_have_url(re.compile(rf"sort={column}&order=down$"))
         page.reload()
-        expect(way_back).to_be_visible()
+        expect(descending).to_be_visible()
         expect(page.get_by_label("Sort by")).to_have_value(column)
 
 
-def test_the_activity_of_a_person_is_one_step_away_and_survives_a_reload(page: Page) -> None:
+def test_activity_of_an_account_survives_a_reload(page: Page) -> None:
     signed_in(page, ADMIN, "/admin/people")
     page.get_by_role("button", name=f"Manage {BAKER}").click()
-    page.get_by_role("link", name="Activity of this person").click()
+    page.get_by_role("link", name="Show activity").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Activity")
     expect(page.get_by_label("Person")).to_have_value(BAKER)
-    page.get_by_label("What", exact=True).select_option("Sign-ins and accounts")
+    page.get_by_label("Event", exact=True).select_option("Sign-ins and accounts")
     expect(page).to_have_url(re.compile("what=sign-ins&person="))
     page.reload()
     expect(page.get_by_label("Person")).to_have_value(BAKER)
@@ -189,19 +189,19 @@ def test_the_activity_of_a_person_is_one_step_away_and_survives_a_reload(page: P
     expect(page.locator("#people option").first).to_have_attribute("value", ADMIN)
 
 
-def test_a_well_installation_says_so_in_the_browser_too(page: Page, app: RunningApp) -> None:
+def test_checks_pass_on_a_healthy_installation(page: Page, app: RunningApp) -> None:
     signed_in(page, ADMIN, "/admin/system")
     for name in ("storage", "workers", "callback", "browser"):
         expect(page.locator(f"[data-check={name}]")).to_have_attribute("data-state", "ok")
     assert not list((app.data_dir / "s3" / "videovault").glob("videovault-checks/*"))
-    page.get_by_text("The same as a table").click()
+    page.get_by_text("Show as a table").click()
     expect(page.get_by_role("region", name="Stored per day").get_by_role("row")).to_have_count(31)
     expect(page.locator(".chart svg.recharts-surface")).to_have_count(2)
-    page.get_by_role("button", name="Look for differences").click()
+    page.get_by_role("button", name="Check for mismatches").click()
     expect(page.get_by_text("S3 and the database agree")).to_be_visible()
 
 
-def test_every_page_says_which_of_the_tabs_it_is(page: Page) -> None:
+def test_current_tab_is_marked(page: Page) -> None:
     for path, name in TABS.items():
         signed_in(page, ADMIN, path)
         expect(page.get_by_role("heading", level=1)).to_have_text(name)

@@ -1,4 +1,4 @@
-"""The way in and the studio: by keyboard alone, on a phone, with errors, without a session, and for screen readers."""
+"""The create page and its modal: by keyboard, on a phone, with errors, without a session, and for screen readers."""
 
 import re
 
@@ -6,8 +6,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.journeys.conftest import PASSWORD, register
+from tests.journeys.conftest import PASSWORD, Visitor, register
 from tests.journeys.keyboard import is_in_dialog, tab_to, tab_to_radio
+from tests.journeys.playback import assert_link_is_renewed
 from tests.support.app import RunningApp
 from tests.support.scenes import DESKTOP, PHONE, THEMES
 from tests.support.seeding import seed
@@ -16,12 +17,12 @@ from videovault.models import Status
 pytestmark = pytest.mark.journey
 TOPIC = "What our oven does at night"
 CREATE = re.compile(r"/create/?$")
-MOVES = """() => [...document.querySelectorAll("*")].map((part) => getComputedStyle(part)).filter((style) =>
+MOVING = """() => [...document.querySelectorAll("*")].map((part) => getComputedStyle(part)).filter((style) =>
     parseFloat(style.animationDuration) > 0.001 || parseFloat(style.transitionDuration) > 0.001
     || style.scrollBehavior === "smooth").length"""
 
 
-def test_a_video_is_made_and_downloaded_by_keyboard_alone(app: RunningApp, page: Page) -> None:
+def test_video_is_created_and_downloaded_by_keyboard(app: RunningApp, page: Page) -> None:
     page.goto("/register")
     tab_to(page, "E-mail")
     page.keyboard.type("keys@example.com")
@@ -59,7 +60,7 @@ def test_a_video_is_made_and_downloaded_by_keyboard_alone(app: RunningApp, page:
     expect(page.get_by_role("radio", name="Daniel")).to_be_checked()
 
 
-def test_a_finished_video_is_shared_at_once_and_does_not_follow_to_the_gallery(
+def test_finished_video_is_shared_and_its_modal_closed_in_the_gallery(
     app: RunningApp, page: Page, mp4: bytes
 ) -> None:
     register(page, "colleague@example.com")
@@ -76,7 +77,7 @@ def test_a_finished_video_is_shared_at_once_and_does_not_follow_to_the_gallery(
     expect(page.get_by_role("dialog")).to_have_count(0)
 
 
-def test_what_comes_next_is_in_view(page: Page) -> None:
+def test_next_step_is_in_view(page: Page) -> None:
     page.set_viewport_size(DESKTOP)
     register(page, "view@example.com")
     expect(page.get_by_role("button", name="Write the script")).to_be_in_viewport(ratio=1)
@@ -102,12 +103,12 @@ def write_the_script_by_keyboard(page: Page) -> None:
     for part in ("Hook", "Body", "Conclusion"):
         tab_to(page, part)
         page.keyboard.press("ControlOrMeta+A")
-        page.keyboard.type("It rests.")  # a short film is soon made
+        page.keyboard.type("It rests.")  # a short video is rendered fast
 
 
-def test_one_part_is_written_anew_and_undone_while_the_others_stay(page: Page) -> None:
+def test_one_part_is_rewritten_and_undone_while_the_others_stay(page: Page) -> None:
     page.set_viewport_size(PHONE)
-    register(page, "anew@example.com")
+    register(page, "rewriter@example.com")
     page.get_by_label("What is the video about?").fill(TOPIC)
     page.get_by_role("button", name="Write the script").click()
     hook, body = page.get_by_label("Hook", exact=True), page.get_by_label("Body", exact=True)
@@ -119,27 +120,27 @@ def test_one_part_is_written_anew_and_undone_while_the_others_stay(page: Page) -
     page.get_by_role("button", name="Rewrite: hook").click()
     expect(page.get_by_role("button", name="Undo the new hook")).to_be_visible()
     expect(hook).not_to_have_value(before)
-    anew = hook.input_value()
+    rewritten = hook.input_value()
     expect(body).to_have_value("Three words here.")
     page.get_by_role("button", name="Undo the new hook").click()
     expect(hook).to_have_value(before)
     page.get_by_role("button", name="Redo the new hook").click()
-    expect(hook).to_have_value(anew)
+    expect(hook).to_have_value(rewritten)
 
     create = page.get_by_role("button", name="Create video")
     hook.fill("  ")
     expect(create).to_be_disabled()
-    hook.fill(anew)
+    hook.fill(rewritten)
     expect(create).to_be_enabled()
-    has_no_barriers(page)
+    assert_accessible(page)
     page.set_viewport_size(DESKTOP)
-    fits(page)
+    assert_fits(page)
     page.reload()
-    expect(hook).to_have_value(anew)
+    expect(hook).to_have_value(rewritten)
     expect(body).to_have_value("Three words here.")
 
 
-def test_neither_errors_nor_a_lost_session_nor_a_reload_cost_what_was_typed(page: Page) -> None:
+def test_typed_text_survives_errors_a_lost_session_and_a_reload(page: Page) -> None:
     register(page, "careful@example.com")
     topic, name = page.get_by_label("What is the video about?"), page.get_by_label("Avatar ID")
     page.get_by_label("Company name").fill("Brot & Söhne")
@@ -153,7 +154,7 @@ def test_neither_errors_nor_a_lost_session_nor_a_reload_cost_what_was_typed(page
     expect(page.get_by_label("Company name")).to_have_value("Brot & Söhne")
 
     name.fill("Professor Quill")
-    page.evaluate("fetch('/api/auth/logout', {method: 'POST'})")  # as another tab would
+    page.evaluate("fetch('/api/auth/logout', {method: 'POST'})")  # as in another tab
     topic.press_sequentially(" and why")
     page.wait_for_url(re.compile(r"/login/?\?next="))
     sign_in(page, "careful@example.com")
@@ -178,19 +179,29 @@ def sign_in(page: Page, email: str) -> None:
     page.wait_for_url(CREATE)
 
 
-def test_nothing_moves_for_who_wants_no_motion(app: RunningApp, page: Page) -> None:
+def test_link_of_a_finished_video_is_renewed(app: RunningApp, visitor: Visitor, long_mp4: bytes) -> None:
+    page = visitor()
+    register(page, "viewer@example.com")
+    [video_id] = seed(app, "viewer@example.com", [{"title": "Bread"}], long_mp4)
+    page.clock.install()
+    page.goto(f"/create?video={video_id}")
+    expect(page.get_by_role("heading", name="Your video is ready")).to_be_visible()
+    assert_link_is_renewed(page, page.locator("dialog video"))
+
+
+def test_nothing_moves_with_reduced_motion(app: RunningApp, page: Page) -> None:
     register(page, "calm@example.com")
     seed(app, "calm@example.com", [{"title": "Bread", "status": Status.GENERATING}])
     page.goto("/gallery")
     page.get_by_role("button", name="Open Bread").click()
     expect(page.get_by_role("heading", name="Making your video")).to_be_visible()
-    assert page.evaluate(MOVES) > 0
+    assert page.evaluate(MOVING) > 0
     page.emulate_media(reduced_motion="reduce")
-    assert page.evaluate(MOVES) == 0
+    assert page.evaluate(MOVING) == 0
 
 
-def has_no_barriers(page: Page) -> None:
-    fits(page)
+def assert_accessible(page: Page) -> None:
+    assert_fits(page)
     for theme in THEMES:
         page.emulate_media(color_scheme=theme, reduced_motion="reduce")
         expect(page.locator("html")).to_have_class(theme)
@@ -198,5 +209,5 @@ def has_no_barriers(page: Page) -> None:
         assert found.violations_count == 0, found.generate_report()
 
 
-def fits(page: Page) -> None:
+def assert_fits(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0

@@ -1,4 +1,4 @@
-"""What pages say where something is wrong, and what the browser's tab says of each."""
+"""Native forms: errors beside their fields, failed requests, and the titles of the browser's tab."""
 
 import pytest
 from playwright.sync_api import Page, Response, Route, expect
@@ -7,17 +7,17 @@ from tests.journeys.conftest import ADMIN, PASSWORD, Visitor, register, signed_i
 
 pytestmark = pytest.mark.journey
 OTHER = "some other horse"
-KEPT = "Object.keys(localStorage).filter((key) => key.startsWith('videovault/')).length"
+STORED_KEYS = "Object.keys(localStorage).filter((key) => key.startsWith('videovault/')).length"
 
 
-def beside(page: Page, label: str, text: str) -> None:
-    """The field is marked as wrong, and described by what is wrong with it."""
+def assert_field_error(page: Page, label: str, text: str) -> None:
+    """The field is marked as invalid and described by the error."""
     field = page.get_by_label(label, exact=True)
     expect(field).to_have_attribute("aria-invalid", "true")
     expect(field).to_have_accessible_description(text)
 
 
-def test_all_that_is_wrong_stands_beside_its_field_and_nothing_typed_is_lost(visitor: Visitor) -> None:
+def test_errors_are_beside_their_fields_and_typed_text_stays(visitor: Visitor) -> None:
     page = visitor()
     loads: list[Response] = []
     page.goto("/register?next=/gallery")
@@ -27,7 +27,7 @@ def test_all_that_is_wrong_stands_beside_its_field_and_nothing_typed_is_lost(vis
     password.fill("short")
     page.get_by_role("button", name="Create account").click()
     expect(email).to_be_focused()
-    beside(page, "E-mail", "This is not a complete e-mail address, such as name@example.com.")
+    assert_field_error(page, "E-mail", "This is not a complete e-mail address, such as name@example.com.")
     expect(password).to_have_accessible_description(
         "A password has 8 to 256 characters. At least 8 characters."
     )
@@ -47,14 +47,14 @@ def is_page(response: Response) -> bool:
     return response.request.is_navigation_request()
 
 
-def test_a_form_that_cannot_be_sent_says_so_and_can_be_sent_again(visitor: Visitor) -> None:
+def test_form_that_could_not_be_sent_can_be_sent_again(visitor: Visitor) -> None:
     page = visitor()
     page.goto("/login")
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_label("E-mail")).to_be_focused()
-    beside(page, "E-mail", "Enter your e-mail address.")
-    beside(page, "Password", "Enter your password.")
-    page.route("**/api/auth/login", cut_off)
+    assert_field_error(page, "E-mail", "Enter your e-mail address.")
+    assert_field_error(page, "Password", "Enter your password.")
+    page.route("**/api/auth/login", abort)
     page.get_by_label("E-mail").fill("ada@example.com")
     page.get_by_label("Password", exact=True).fill(OTHER)
     page.get_by_role("button", name="Sign in").click()
@@ -66,31 +66,31 @@ def test_a_form_that_cannot_be_sent_says_so_and_can_be_sent_again(visitor: Visit
     expect(page.get_by_label("Password", exact=True)).to_have_value(OTHER)
 
 
-def cut_off(route: Route) -> None:
+def abort(route: Route) -> None:
     route.abort()
 
 
-def test_a_form_does_not_wait_for_ever(visitor: Visitor) -> None:
+def test_form_request_times_out(visitor: Visitor) -> None:
     page = visitor()
     page.add_init_script(
         "const after = AbortSignal.timeout; AbortSignal.timeout = (ms) => after.call(AbortSignal, ms / 200)"
     )
     page.goto("/login")
-    page.route("**/api/auth/login", no_answer)
+    page.route("**/api/auth/login", never_answer)
     button = page.get_by_role("button", name="Sign in")
     button.click()
     expect(page.get_by_text("This could not be sent.")).to_be_visible()
     expect(button).not_to_have_attribute("aria-busy", "true")
 
 
-def no_answer(_route: Route) -> None:
+def never_answer(_route: Route) -> None:
     pass
 
 
-def test_a_form_that_one_comes_back_to_can_be_sent_again(visitor: Visitor) -> None:
-    """Browsers keep a page as it was when it was left, and say that it is shown again."""
+def test_form_restored_by_the_back_button_can_be_sent_again(visitor: Visitor) -> None:
+    """Browsers restore a page in the state in which it was left, with a pageshow event."""
     page = visitor()
-    page.add_init_script("AbortSignal.timeout = () => new AbortController().signal")  # it waits for ever
+    page.add_init_script("AbortSignal.timeout = () => new AbortController().signal")  # no timeout
     page.goto("/login")
     sent: list[str] = []
     page.route("**/api/auth/login", lambda route: sent.append(route.request.method))
@@ -105,21 +105,21 @@ def test_a_form_that_one_comes_back_to_can_be_sent_again(visitor: Visitor) -> No
         button.click()
 
 
-def test_only_an_account_that_is_gone_takes_along_what_the_browser_keeps(page: Page) -> None:
+def test_browser_storage_is_cleared_only_after_the_account_is_deleted(page: Page) -> None:
     register(page, "leaving@example.com")
     page.goto("/account")
     page.evaluate("localStorage.setItem('videovault/leaving@example.com/brief', '{}')")
     page.get_by_label("Your password").fill(OTHER)
     page.get_by_role("button", name="Delete my account").click()
-    beside(page, "Your password", "This is not your password.")
-    assert page.evaluate(KEPT) == 1
+    assert_field_error(page, "Your password", "This is not your password.")
+    assert page.evaluate(STORED_KEYS) == 1
     page.get_by_label("Your password").fill(PASSWORD)
     page.get_by_role("button", name="Delete my account").click()
     expect(page.get_by_role("link", name="Create account")).to_be_visible()
-    assert page.evaluate(KEPT) == 0
+    assert page.evaluate(STORED_KEYS) == 0
 
 
-def test_the_same_mistake_twice_is_told_twice(page: Page) -> None:
+def test_repeated_error_is_shown_again(page: Page) -> None:
     register(page, "twice@example.com")
     page.goto("/account")
     for _ in range(2):
@@ -134,9 +134,9 @@ def test_the_same_mistake_twice_is_told_twice(page: Page) -> None:
         expect(page.get_by_label("New password")).to_have_attribute("aria-invalid", "false")
 
 
-def test_forms_work_without_any_script(visitor: Visitor) -> None:
+def test_forms_work_without_scripts(visitor: Visitor) -> None:
     page = visitor()
-    page.route("**/*.js", cut_off)
+    page.route("**/*.js", abort)
     page.goto("/login")
     page.get_by_label("E-mail").fill("nobody@example.com")
     page.get_by_label("Password", exact=True).fill(OTHER)
@@ -144,7 +144,7 @@ def test_forms_work_without_any_script(visitor: Visitor) -> None:
     page.wait_for_url("**/login/?error=wrong&email=nobody%40example.com**")
 
 
-def test_the_tab_says_where_one_is(visitor: Visitor) -> None:
+def test_tab_title_names_the_page(visitor: Visitor) -> None:
     page = visitor()
     page.goto("/")
     expect(page).to_have_title("VideoVault")
@@ -157,7 +157,7 @@ def test_the_tab_says_where_one_is(visitor: Visitor) -> None:
     expect(page).to_have_title("New video · VideoVault")
     page.get_by_role("link", name="Gallery").click()
     expect(page).to_have_title("Gallery · VideoVault")
-    for nowhere in ("/admin", "/admin/people", "/nowhere"):
-        page.goto(nowhere)
-        expect(page.get_by_role("heading", name="There is nothing here")).to_be_visible()
-        expect(page).to_have_title("Not found · VideoVault")
+    for path in ("/admin", "/admin/people", "/nowhere"):
+        page.goto(path)
+        expect(page.get_by_role("heading", name="Page not found")).to_be_visible()
+        expect(page).to_have_title("Page not found · VideoVault")

@@ -1,14 +1,13 @@
-"""The gallery in a real browser: found, played, renamed, selected, downloaded and deleted."""
+"""The gallery: search, play, rename, select, download, delete, import and retry."""
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.journeys.conftest import Visitor, register
-from tests.journeys.playback import PLAYING, THERE, assert_renews_itself, wait_until
+from tests.journeys.playback import LOADED, PLAYING, assert_link_is_renewed, wait_until
 from tests.support.app import RunningApp
 from tests.support.misbehaving_server import MIB, Manners, NaughtyServer
 from tests.support.seeding import seed
@@ -18,13 +17,7 @@ pytestmark = pytest.mark.journey
 PAGE = 24
 
 
-@pytest.fixture
-def source() -> Iterator[NaughtyServer]:
-    with NaughtyServer() as server:
-        yield server
-
-
-def test_what_is_shown_stands_in_the_address(app: RunningApp, page: Page) -> None:
+def test_filter_search_and_order_are_in_the_address(app: RunningApp, page: Page) -> None:
     register(page, "finder@example.com")
     videos: list[dict[str, Any]] = [
         {"title": f"Bread {number}", "company_name": "Brot"} for number in range(2 * PAGE)
@@ -45,7 +38,7 @@ def test_what_is_shown_stands_in_the_address(app: RunningApp, page: Page) -> Non
     page.get_by_role("searchbox").fill("BROT")
     expect(page.get_by_text("More than 24 videos found")).to_be_attached()
     page.get_by_role("searchbox").fill("nothing like it")
-    page.get_by_role("link", name="Clear the search").click()
+    page.get_by_role("link", name="Clear search").click()
 
     shown.get_by_role("link", name="Failed").click()
     expect(page).to_have_url(re.compile(r"\?status=failed$"))
@@ -65,7 +58,7 @@ def test_what_is_shown_stands_in_the_address(app: RunningApp, page: Page) -> Non
     expect(page.get_by_role("button", name="Show more")).to_have_count(0)
 
 
-def test_a_card_is_played_and_renamed_by_keyboard(app: RunningApp, visitor: Visitor, long_mp4: bytes) -> None:
+def test_video_is_played_and_renamed_by_keyboard(app: RunningApp, visitor: Visitor, long_mp4: bytes) -> None:
     page = visitor()
     register(page, "player@example.com")
     seed(app, "player@example.com", [{"title": "Rolls"}], long_mp4)
@@ -88,10 +81,10 @@ def test_a_card_is_played_and_renamed_by_keyboard(app: RunningApp, visitor: Visi
     page.get_by_role("button", name="Play Bread").press("Enter")
     film = page.locator("dialog video")
     expect(film).to_be_focused()
-    wait_until(film, THERE)
+    wait_until(film, LOADED)
     film.evaluate("(video) => { video.pause(); video.currentTime = 0; }")
     page.keyboard.press("ArrowRight")
-    # Five seconds on; Chromium's own controls add a hundredth of the film's length.
+    # Five seconds later; Chromium's own controls add a hundredth of the duration.
     assert (
         5
         <= film.evaluate("(video) => video.currentTime")
@@ -101,12 +94,12 @@ def test_a_card_is_played_and_renamed_by_keyboard(app: RunningApp, visitor: Visi
     film.evaluate("(video) => { video.loop = true; video.muted = true; }")
     page.keyboard.press("Space")
     wait_until(film, PLAYING)
-    assert_renews_itself(page, film)
+    assert_link_is_renewed(page, film)
     page.keyboard.press("Escape")
     expect(page.get_by_role("button", name="Play Bread")).to_be_focused()
 
 
-def test_several_are_downloaded_and_deleted(app: RunningApp, visitor: Visitor, mp4: bytes) -> None:
+def test_several_videos_are_downloaded_and_deleted(app: RunningApp, visitor: Visitor, mp4: bytes) -> None:
     page = visitor()
     register(page, "several@example.com")
     videos: list[dict[str, Any]] = [{"title": f"Film {number}"} for number in range(4)]
@@ -140,13 +133,13 @@ def test_several_are_downloaded_and_deleted(app: RunningApp, visitor: Visitor, m
     assert sorted(names) == ["Film 0.mp4", "Film 2.mp4"]
 
 
-def test_a_link_is_added_and_its_card_lives(page: Page, source: NaughtyServer) -> None:
+def test_imported_video_shows_its_progress(page: Page, source: NaughtyServer) -> None:
     link = source.serve("/walk.mp4", Manners(size=300 * MIB, bytes_per_second=2 * MIB, ranges=False))
     register(page, "adder@example.com")
     page.goto("/gallery")
-    expect(page.get_by_role("heading", name="Your videos will be here")).to_be_visible()
-    page.get_by_role("button", name="Add from a link").first.click()
-    address = page.get_by_label("Address of the video")
+    expect(page.get_by_role("heading", name="Your videos will appear here")).to_be_visible()
+    page.get_by_role("button", name="Import from link").first.click()
+    address = page.get_by_label("Video URL")
     expect(address).to_be_focused()
     address.fill("http://10.0.0.1/walk.mp4")
     address.press("Enter")
@@ -156,13 +149,13 @@ def test_a_link_is_added_and_its_card_lives(page: Page, source: NaughtyServer) -
     address.press("Enter")
     expect(cards(page)).to_have_count(1)
     expect(cards(page).get_by_text("Storing the video")).to_be_visible()
-    assert_grows(cards(page).get_by_role("progressbar"))
+    _assert_grows(cards(page).get_by_role("progressbar"))
     page.get_by_role("button", name="Delete walk").click()
     page.get_by_role("alertdialog").get_by_role("button", name="Delete").click()
     expect(cards(page)).to_have_count(0)
 
 
-def assert_grows(bar: Locator) -> None:
+def _assert_grows(bar: Locator) -> None:
     at = bar.evaluate("(bar) => bar.position")
     wait_until(bar, f"(bar) => bar.position > {max(at, 0)}")
 
@@ -171,47 +164,45 @@ def cards(page: Page) -> Locator:
     return page.locator("main").get_by_role("listitem")
 
 
-def test_the_focus_of_a_deleted_card_is_taken_by_the_next(app: RunningApp, page: Page) -> None:
+def test_focus_moves_to_the_next_card_after_a_deletion(app: RunningApp, page: Page) -> None:
     register(page, "tidy@example.com")
     seed(app, "tidy@example.com", [{"title": "Bread"}, {"title": "Rolls"}])
     page.goto("/gallery")
-    delete_by_keyboard(page, "Rolls")
+    _delete_by_keyboard(page, "Rolls")
     expect(cards(page)).to_have_count(1)
     expect(cards(page).locator(":focus")).to_have_count(1)
-    delete_by_keyboard(page, "Bread")
-    expect(page.get_by_role("heading", name="Your videos will be here")).to_be_visible()
+    _delete_by_keyboard(page, "Bread")
+    expect(page.get_by_role("heading", name="Your videos will appear here")).to_be_visible()
     expect(page.get_by_role("heading", level=1)).to_be_focused()
 
 
-def delete_by_keyboard(page: Page, title: str) -> None:
+def _delete_by_keyboard(page: Page, title: str) -> None:
     page.get_by_role("button", name=f"Delete {title}").press("Enter")
     page.get_by_role("alertdialog").get_by_role("button", name="Delete").press("Enter")
 
 
-# A video whose address gave nothing: its owner sees the address, corrects it and has the video.
-
-
-def test_a_mistyped_address_is_corrected_and_fetched(app: RunningApp, visitor: Visitor, mp4: bytes) -> None:
+def test_mistyped_url_is_corrected_and_fetched(
+    app: RunningApp, visitor: Visitor, source: NaughtyServer, mp4: bytes
+) -> None:
     page = visitor()
     register(page, "corrector@example.com")
-    with NaughtyServer() as source:
-        wrong = f"{source.origin}/rols.mp4?sig=1"
-        failed = {
-            "title": "Rolls",
-            "status": Status.FAILED,
-            "error_message": "Gone.",
-            "source_url": wrong,
-            "hook": "Fresh rolls",
-        }
-        seed(app, "corrector@example.com", [failed])
-        page.goto("/gallery")
-        page.get_by_role("button", name="Open Rolls").click()
-        dialog = page.get_by_role("dialog")
-        expect(dialog.get_by_label("Address of the video")).to_have_value(wrong)
-        expect(dialog.get_by_role("button", name="Generate again")).to_be_visible()
-        dialog.get_by_label("Address of the video").fill("nonsense")
-        dialog.get_by_role("button", name="Fetch again").click()
-        expect(dialog.get_by_text("The address must start with")).to_be_visible()
-        dialog.get_by_label("Address of the video").fill(source.serve("/rolls.mp4", Manners(body=mp4)))
-        dialog.get_by_role("button", name="Fetch again").click()
-        expect(page.get_by_role("dialog", name="Your video is ready")).to_be_visible()
+    wrong = f"{source.origin}/rols.mp4?sig=1"
+    failed = {
+        "title": "Rolls",
+        "status": Status.FAILED,
+        "error_message": "Gone.",
+        "source_url": wrong,
+        "hook": "Fresh rolls",
+    }
+    seed(app, "corrector@example.com", [failed])
+    page.goto("/gallery")
+    page.get_by_role("button", name="Open Rolls").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_label("Video URL")).to_have_value(wrong)
+    expect(dialog.get_by_role("button", name="Generate again")).to_be_visible()
+    dialog.get_by_label("Video URL").fill("nonsense")
+    dialog.get_by_role("button", name="Retry").click()
+    expect(dialog.get_by_text("The address must start with")).to_be_visible()
+    dialog.get_by_label("Video URL").fill(source.serve("/rolls.mp4", Manners(body=mp4)))
+    dialog.get_by_role("button", name="Retry").click()
+    expect(page.get_by_role("dialog", name="Your video is ready")).to_be_visible()

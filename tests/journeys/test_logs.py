@@ -1,4 +1,4 @@
-"""The log of the whole product at its most talkative, after everything that went wrong, and how it comes to its end."""
+"""The log at level debug contains no secrets, and waiting requests are answered at shutdown."""
 
 import signal
 from collections.abc import Iterator
@@ -29,13 +29,13 @@ def source() -> Iterator[NaughtyServer]:
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory, source: NaughtyServer) -> Iterator[RunningApp]:
-    """The last test stops it."""
+    """Stopped by the last test."""
     settings = {"SOURCE_ALLOW_HOSTS": f"127.0.0.1:{source.port}", "LOG_LEVEL": "debug"}
     settings |= {
         "STORE_WAIT_SECONDS": "3600",
         "SOURCE_IDLE_SECONDS": "3600",
-    }  # nothing but the stop ends the waiting
-    with running_app(tmp_path_factory.mktemp("talkative"), **settings) as running:
+    }  # only the shutdown ends the waiting
+    with running_app(tmp_path_factory.mktemp("debug"), **settings) as running:
         yield running
 
 
@@ -44,7 +44,7 @@ def headers(app: RunningApp) -> dict[str, str]:
     return signed_in(app)
 
 
-def test_what_failed_is_told_without_the_secrets_it_failed_with(
+def test_failures_are_logged_without_secrets(
     app: RunningApp, source: NaughtyServer, headers: dict[str, str]
 ) -> None:
     remember("my-source-signature", "my-bad-token-of-a-program", "my-share-key", WRONG)
@@ -62,7 +62,7 @@ def test_what_failed_is_told_without_the_secrets_it_failed_with(
     assert leaks() == []
 
 
-def test_a_secret_that_is_in_a_log_is_found(tmp_path: Path) -> None:
+def test_secret_in_a_log_is_found(tmp_path: Path) -> None:
     secret = "planted-secret-in-a-log"
     log = tmp_path / "app.log"
     log.write_text(f"here is {secret}\n")
@@ -74,7 +74,7 @@ def test_a_secret_that_is_in_a_log_is_found(tmp_path: Path) -> None:
         log_grep._used.discard(secret)
 
 
-def test_whoever_waits_is_answered_when_the_server_is_told_to_stop(
+def test_waiting_requests_are_answered_at_shutdown(
     app: RunningApp, source: NaughtyServer, headers: dict[str, str]
 ) -> None:
     urls = [source.serve(f"/{number}.mp4", Manners(no_answer=True)) for number in range(WAITING)]

@@ -1,4 +1,4 @@
-"""A gallery with 500 videos: scrolled through, searched, sorted, selected and downloaded from."""
+"""A gallery with 500 videos: scroll, search, sort, select and download."""
 
 import re
 
@@ -13,8 +13,8 @@ from tests.support.seeding import seed_many
 pytestmark = pytest.mark.journey
 PAGE = 24
 TITLES = [f"Film {number:03}" for number in range(500)]
-# Down to the end of what is there, again and again until all are there; how far the last card that was to be seen moved
-# each time when more came, in pixels. Cards that have just come into view may still find their height for a frame or two.
+# Scrolls to the end until all cards have loaded. Returns by how many pixels the last visible card moved whenever more
+# cards arrived. Cards that have just come into view may need a frame or two to find their height.
 SCROLL_TO_THE_END = """(all) => new Promise((done) => {
     const AT_REST = 3; // frames
     const moved = [];
@@ -36,30 +36,30 @@ SCROLL_TO_THE_END = """(all) => new Promise((done) => {
     };
     look();
 })"""
-LEFT_TO_THE_BROWSER = """() => {
-    window.leftToTheBrowser = [];
+RECORD_CLICKS = """() => {
+    window.browserHandles = [];
     for (const kind of ["auxclick", "click"])
         addEventListener(kind, (event) => {
-            leftToTheBrowser.push(!event.defaultPrevented);
+            browserHandles.push(!event.defaultPrevented);
             event.preventDefault();
         });
 }"""
 
 
 @pytest.mark.parametrize(("width", "count"), [(360, 5 * PAGE), (1280, 500)])
-def test_all_come_once_each_and_in_order_and_nothing_jumps(
+def test_scrolling_shows_each_video_once_in_order_without_jumps(
     app: RunningApp, page: Page, mp4: bytes, width: int, count: int
 ) -> None:
-    all_of_them = TITLES[:count]
+    expected = TITLES[:count]
     page.set_viewport_size({"width": width, "height": 740})
     register(page, f"all{width}@example.com")
-    seed_many(app, f"all{width}@example.com", all_of_them, mp4)
+    seed_many(app, f"all{width}@example.com", expected, mp4)
     page.goto("/gallery")
     expect(titles(page)).to_have_count(PAGE)
     moved = page.evaluate(SCROLL_TO_THE_END, count)
-    assert moved or count < 500  # a few pages may come before the one before them is at rest
+    assert moved or count < 500  # the next page may arrive before the layout is at rest
     assert max(moved, default=0) <= 1
-    assert titles(page).all_text_contents() == all_of_them
+    assert titles(page).all_text_contents() == expected
     expect(page.get_by_text("Show more")).to_have_count(0)
     last = cards(page).last
     last.scroll_into_view_if_needed()
@@ -76,10 +76,10 @@ def test_all_come_once_each_and_in_order_and_nothing_jumps(
     expect(cards(page).first).to_be_in_viewport()
     page.wait_for_function("scrollY === 0")  # browsers scroll by keys in steps
     rename(page, 3, "Bread")
-    assert titles(page).all_text_contents() == [*TITLES[:3], "Bread", *all_of_them[4:]]
+    assert titles(page).all_text_contents() == [*TITLES[:3], "Bread", *expected[4:]]
 
 
-def test_one_of_all_is_found_while_its_name_is_typed(app: RunningApp, page: Page, mp4: bytes) -> None:
+def test_search_sort_and_filter(app: RunningApp, page: Page, mp4: bytes) -> None:
     register(page, "one@example.com")
     seed_many(app, "one@example.com", TITLES, mp4)
     page.goto("/gallery")
@@ -92,12 +92,12 @@ def test_one_of_all_is_found_while_its_name_is_typed(app: RunningApp, page: Page
     expect(titles(page)).to_have_text(TITLES[: -PAGE - 1 : -1])
     show = page.get_by_role("navigation", name="Show")
     show.get_by_role("link", name="Failed").click()
-    expect(page.get_by_text("Nothing has failed or been cancelled.")).to_be_visible()
+    expect(page.get_by_text("No failed or cancelled videos.")).to_be_visible()
     show.get_by_role("link", name="Ready").click()
     expect(titles(page)).to_have_text(TITLES[: -PAGE - 1 : -1])
 
 
-def test_several_are_downloaded_one_after_another_under_their_titles(
+def test_selected_videos_are_downloaded_one_after_another(
     app: RunningApp, visitor: Visitor, mp4: bytes
 ) -> None:
     page = visitor()
@@ -124,7 +124,9 @@ def test_several_are_downloaded_one_after_another_under_their_titles(
     assert names == [f"{title}.mp4" for title in TITLES[490:]]
 
 
-def test_a_download_is_a_link_for_every_key_and_button(app: RunningApp, page: Page, mp4: bytes) -> None:
+def test_download_is_a_link_for_keyboard_and_every_mouse_button(
+    app: RunningApp, page: Page, mp4: bytes
+) -> None:
     register(page, "link@example.com")
     seed_many(app, "link@example.com", TITLES[:2], mp4)
     page.goto("/gallery")
@@ -132,16 +134,16 @@ def test_a_download_is_a_link_for_every_key_and_button(app: RunningApp, page: Pa
     with page.expect_download() as started:
         link.press("Enter")
     assert started.value.suggested_filename == "Film 001.mp4"
-    page.evaluate(LEFT_TO_THE_BROWSER)  # whose new tab closes too soon to be seen
+    page.evaluate(RECORD_CLICKS)  # which would open tabs that close at once
     link.click(button="middle")
     link.click(modifiers=["ControlOrMeta"])
-    assert page.evaluate("leftToTheBrowser") == [True, True]
+    assert page.evaluate("browserHandles") == [True, True]
     expect(page).to_have_url(re.compile("/gallery/?$"))
     rename(page, 1, "Bread")
 
 
 def rename(page: Page, number: int, new: str) -> None:
-    """By selectors: to look for roles among so many elements takes a browser long."""
+    """Uses CSS selectors: a search by role is slow among so many elements."""
     card = cards(page).nth(number)
     card.locator(".in-place button").click()
     title = card.locator("input.input")

@@ -1,4 +1,4 @@
-"""The main job from end to end, in a real browser over the embedded installation."""
+"""The main job from end to end: brief, script, video, gallery, download, deletion by an admin."""
 
 import re
 import sqlite3
@@ -17,9 +17,7 @@ TOPIC = "Why we bake our bread at night"
 GENERATOR = "videovault.embedded.studio"
 
 
-def test_from_a_brief_to_a_downloaded_video_that_an_admin_deletes(
-    app: RunningApp, visitor: Visitor, tmp_path: Path
-) -> None:
+def test_main_job(app: RunningApp, visitor: Visitor, tmp_path: Path) -> None:
     admin, maker, other = visitor(), visitor(), visitor()
     signed_in(admin, ADMIN, "/admin")
     register(maker, "maker@example.com")
@@ -36,7 +34,7 @@ def test_from_a_brief_to_a_downloaded_video_that_an_admin_deletes(
     video_id = row(app)
     assert len(objects(app, video_id)) == 3
 
-    sees_nothing(other)
+    assert_sees_nothing(other)
     delete_as_admin(admin)
     assert objects(app, video_id) == []
     assert not row(app)
@@ -53,7 +51,7 @@ def write_the_script(page: Page) -> None:
     expect(modal.get_by_label("Body", exact=True)).not_to_be_empty()
     modal.get_by_label("Hook", exact=True).fill("Do you know why our bread is baked at night?")
     for part in ("Body", "Conclusion"):
-        modal.get_by_label(part, exact=True).fill("It rests.")  # a short film is soon made
+        modal.get_by_label(part, exact=True).fill("It rests.")  # a short video is rendered fast
 
 
 def make_the_video(app: RunningApp, page: Page) -> None:
@@ -61,7 +59,9 @@ def make_the_video(app: RunningApp, page: Page) -> None:
     with app.paused(GENERATOR):
         modal.get_by_role("button", name="Create video").click()
         expect(modal.get_by_role("heading", name="Making your video")).to_be_visible()
-        expect(modal.get_by_text("You can close this; we keep working.")).to_be_visible()
+        expect(
+            modal.get_by_text("You can close this. We'll keep going, and your gallery shows the progress.")
+        ).to_be_visible()
         page.keyboard.press("Escape")
         expect(modal).to_be_hidden()
         page.goto("/gallery")
@@ -73,7 +73,7 @@ def make_the_video(app: RunningApp, page: Page) -> None:
 
 
 def play_in_the_gallery(page: Page) -> float:
-    """Play, seek to the middle, and read the duration shown on the card, in seconds."""
+    """Play and seek to the middle. Returns the duration on the card in seconds."""
     page.goto("/gallery")
     card = page.get_by_role("listitem").filter(has_text=TOPIC)
     expect(card.locator(".duration")).to_have_text(re.compile(r"\d+:\d\d"))
@@ -108,7 +108,7 @@ def download(page: Page, folder: Path) -> Path:
     return file
 
 
-def sees_nothing(page: Page) -> None:
+def assert_sees_nothing(page: Page) -> None:
     register(page, "other@example.com")
     page.goto("/gallery")
     expect(page.get_by_role("heading", level=1)).to_be_visible()

@@ -1,4 +1,4 @@
-"""Videos of every kind in a real browser: what the page says, and that what is said to play does play."""
+"""Videos of many formats: what the page says about playback is true in a real browser."""
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -9,8 +9,8 @@ from tests.support.films import KINDS, film, of_a_kind
 from tests.support.misbehaving_server import Manners, NaughtyServer
 
 pytestmark = pytest.mark.thorough
-# Debian's Chromium knows these; each stands for one way in which a video is, or becomes, playable.
-SHOWN = (
+# Playable in Debian's Chromium, as they are or by a copy; one format for each way.
+PLAYABLE = (
     "H.264 and AAC in MP4",
     "H.264 in fragmented MP4",
     "H.264 and AAC in MOV",
@@ -34,39 +34,36 @@ PLAY = """async (video) => {
     await new Promise((resolve) => video.addEventListener("ended", resolve, { once: true }));
     return { duration: video.duration, at: video.currentTime, width: video.videoWidth, height: video.videoHeight };
 }"""
-# Neither has a picture that a browser shows, or an end.
 REFUSED = {
     "Cut short": (film()[:-100], "The file is not complete."),
     "Sound alone": (film(codec=None, audio="aac"), "This file has sound but no picture"),
 }
 
 
-def test_every_kind_is_told_of_and_plays(visitor: Visitor, app: RunningApp) -> None:
-    """One page for all of them: what is refused, what plays at once, and what plays once it has a copy."""
+def test_formats_play_as_announced(visitor: Visitor, app: RunningApp, source: NaughtyServer) -> None:
+    """Some are refused, some play as they are, others play as soon as their copy is ready."""
     page = visitor()
     register(page, "kinds@example.com")
-    with NaughtyServer() as source:
-        for number, (title, body) in enumerate(
-            [(name, of_a_kind(name)) for name in SHOWN]
-            + [(name, found[0]) for name, found in REFUSED.items()]
-        ):
-            url = source.serve(f"/{number}.mp4", Manners(body=body))
-            sent = {"videoUrl": url, "userEmail": "kinds@example.com", "title": title}
-            answer = page.request.post(
-                "/api/auth/video/download", data=sent, headers={"Origin": app.url, "Prefer": "respond-async"}
-            )
-            assert answer.ok, answer.text()
-        page.goto("/gallery")
-        for title, (_, reason) in REFUSED.items():
-            expect(_card(page, title)).to_contain_text(reason)
-        for title in SHOWN:
-            shown = _card(page, title)
-            if KINDS[title].plays == "limited":
-                expect(shown).to_contain_text("most browsers cannot play the original", timeout=TIMEOUT_MS)
-            expect(shown.get_by_role("button", name=f"Play {title}")).to_be_visible(timeout=TIMEOUT_MS)
-            if KINDS[title].plays == "everywhere":
-                expect(shown).not_to_contain_text("browsers cannot play")
-    for title in SHOWN:
+    for number, (title, body) in enumerate(
+        [(name, of_a_kind(name)) for name in PLAYABLE] + [(name, found[0]) for name, found in REFUSED.items()]
+    ):
+        url = source.serve(f"/{number}.mp4", Manners(body=body))
+        sent = {"videoUrl": url, "userEmail": "kinds@example.com", "title": title}
+        answer = page.request.post(
+            "/api/auth/video/download", data=sent, headers={"Origin": app.url, "Prefer": "respond-async"}
+        )
+        assert answer.ok, answer.text()
+    page.goto("/gallery")
+    for title, (_, reason) in REFUSED.items():
+        expect(_card(page, title)).to_contain_text(reason)
+    for title in PLAYABLE:
+        shown = _card(page, title)
+        if KINDS[title].plays == "limited":
+            expect(shown).to_contain_text("most browsers cannot play the original", timeout=TIMEOUT_MS)
+        expect(shown.get_by_role("button", name=f"Play {title}")).to_be_visible(timeout=TIMEOUT_MS)
+        if KINDS[title].plays == "everywhere":
+            expect(shown).not_to_contain_text("browsers cannot play")
+    for title in PLAYABLE:
         _card(page, title).get_by_role("button", name=f"Play {title}").click()
         dialog = page.get_by_role("dialog", name=title)
         seen = dialog.locator("video").evaluate(PLAY)

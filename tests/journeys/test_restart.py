@@ -1,9 +1,8 @@
-"""Work survives the end of the server, whether it is asked to stop or killed."""
+"""Transfers survive the end of the server, whether it is stopped or killed."""
 
 import signal
 import sqlite3
 import subprocess
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -18,23 +17,15 @@ from tests.support.waiting import HANG_SECONDS, eventually
 
 pytestmark = pytest.mark.journey
 SIZE = 24 * MIB
-# Without an ETag it is read by one connection only.
+# Without an ETag only one connection reads it.
 WHOLE = Manners(size=SIZE, etag=None, headers={"Last-Modified": "Mon, 26 Jan 2026 10:15:00 GMT"})
 EMAIL = "anna@example.com"
 
 
-@pytest.fixture
-def source() -> Iterator[NaughtyServer]:
-    with NaughtyServer() as server:
-        yield server
-
-
-def test_a_transfer_goes_on_after_the_app_ends_and_is_started_again(
-    tmp_path: Path, source: NaughtyServer
-) -> None:
-    """Each app first finishes what the one before has left, and is then ended in the midst of something new."""
+def test_transfer_continues_after_a_restart(tmp_path: Path, source: NaughtyServer) -> None:
+    """Each app first finishes what the previous one left, and is then ended during another transfer."""
     settings = {"SOURCE_ALLOW_HOSTS": f"127.0.0.1:{source.port}", "PORT": str(free_port())}
-    settings["SOURCE_IDLE_SECONDS"] = "3600"  # the silence of the source ends nothing
+    settings["SOURCE_IDLE_SECONDS"] = "3600"  # a stalled source does not end the transfer
     with running_app(tmp_path, **settings) as app:
         headers = signed_in(app)
         left = leave_unfinished(app, headers, source, signal.SIGTERM)
@@ -49,15 +40,15 @@ def test_a_transfer_goes_on_after_the_app_ends_and_is_started_again(
 
 
 def leave_unfinished(
-    app: RunningApp, headers: dict[str, str], source: NaughtyServer, sign: signal.Signals
+    app: RunningApp, headers: dict[str, str], source: NaughtyServer, end: signal.Signals
 ) -> str:
-    """End the app by this signal while it stores a video, whose id this is."""
-    path = f"/{sign.name}.mp4"
+    """End the app by this signal while it stores a video. Returns the video's ID."""
+    path = f"/{end.name}.mp4"
     url = source.serve(path, replace(WHOLE, stall_after=SIZE // 2))
     with httpx.Client(base_url=app.url, headers=headers, timeout=HANG_SECONDS) as api:
-        video_id = ask_for(api, url)
+        video_id = request_video(api, url)
         wait_for(api, video_id, lambda video: video.get("progress", {}).get("bytesDone", 0) > MIB)
-        app.stop(sign)
+        app.stop(end)
         wait_until_nothing_runs(app.data_dir)
     source.serve(path, WHOLE)
     return video_id
@@ -83,7 +74,7 @@ def signed_in(app: RunningApp) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def ask_for(api: httpx.Client, url: str) -> str:
+def request_video(api: httpx.Client, url: str) -> str:
     answer = api.post(
         "/api/auth/video/download",
         json={"videoUrl": url, "userEmail": EMAIL},
@@ -93,19 +84,19 @@ def ask_for(api: httpx.Client, url: str) -> str:
     return str(answer.json()["data"]["videoId"])
 
 
-def wait_for(api: httpx.Client, video_id: str, arrived: object) -> None:
-    assert callable(arrived)
+def wait_for(api: httpx.Client, video_id: str, is_met: object) -> None:
+    assert callable(is_met)
 
     def found() -> bool:
         video = api.get(f"/api/auth/video/{video_id}").json()["data"]
         assert video["status"] != "failed", video
-        return bool(arrived(video))
+        return bool(is_met(video))
 
     eventually(found)
 
 
 def wait_until_nothing_runs(data_dir: Path) -> None:
-    """No process that the app started on this folder is left."""
+    """Wait until no process of this folder's app is left."""
 
     def left() -> str:
         return subprocess.run(["pgrep", "-f", str(data_dir)], capture_output=True, text=True).stdout  # noqa: PLW1510, S607 - pgrep finds nothing with status 1

@@ -1,4 +1,4 @@
-"""An owner shares, somebody without an account watches and downloads, and a new key ends it."""
+"""Sharing: a visitor watches and downloads by the link, until the owner resets it."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, Response, expect
 
 from tests.journeys.conftest import Visitor, register
-from tests.journeys.playback import stop_the_clock
+from tests.journeys.playback import assert_link_is_renewed, stop_the_clock
 from tests.support.app import RunningApp
 from tests.support.media import WIDTH
 from tests.support.page_paths import SOCKET_URL
@@ -18,67 +18,78 @@ pytestmark = pytest.mark.journey
 TOPIC = "Three things that make sourdough rise"
 
 
-def test_a_link_plays_and_downloads_for_a_stranger_until_there_is_a_new_key(
+def test_link_plays_and_downloads_until_it_is_reset(
     app: RunningApp, visitor: Visitor, mp4: bytes, tmp_path: Path
 ) -> None:
-    owner, stranger = visitor(), visitor()
+    owner, guest = visitor(), visitor()
     register(owner, "sharer@example.com")
     seed(app, "sharer@example.com", [{"title": TOPIC}], mp4)
     link = share(owner)
     assert f"{app.url}/share/video_" in link
 
-    answers = watched(stranger, link)
-    assert stranger.context.cookies() == []
+    answers = play(guest, link)
+    assert guest.context.cookies() == []
     assert {answer.url.split("/")[2] for answer in answers} == {app.url.split("/")[2]}
-    assert_discreet(answers)
-    file = download(stranger, tmp_path)
+    assert_private(answers)
+    file = download(guest, tmp_path)
     with av.open(str(file)) as film:
         assert film.duration
 
-    fresh = renew(owner, link)
-    stranger.reload()
-    expect(stranger.get_by_role("heading", level=1)).to_have_text("This link does not work any more")
-    expect(stranger.locator("video")).to_have_count(0)
-    watched(visitor(), fresh)
+    fresh = reset_link(owner, link)
+    guest.reload()
+    expect(guest.get_by_role("heading", level=1)).to_have_text("This link no longer works")
+    expect(guest.locator("video")).to_have_count(0)
+    play(visitor(), fresh)
     absent = visitor()
     absent.goto("/share/video_1703123456789_abc123def?key=x")
-    expect(absent.get_by_role("heading", level=1)).to_have_text("This link does not work any more")
+    expect(absent.get_by_role("heading", level=1)).to_have_text("This link no longer works")
     log = app.log.read_text(errors="replace")
     assert link.partition("key=")[2] not in log
     assert fresh.partition("key=")[2] not in log
 
 
-def test_a_page_that_never_comes_can_be_loaded_again_with_all_that_its_address_says(visitor: Visitor) -> None:
+def test_page_that_does_not_load_offers_a_reload_of_its_whole_address(visitor: Visitor) -> None:
     page = visitor()
-    page.route_web_socket(SOCKET_URL, lambda _line: None)  # the server is there, but says nothing
+    page.route_web_socket(SOCKET_URL, lambda _socket: None)  # the server never answers
     page.goto("/share/video_1703123456789_abc123def?key=x")
-    expect(page.get_by_text("This takes longer than usual.")).to_be_visible()
-    assert page.get_by_role("link", name="Load the page again").evaluate("(link) => link.href") == page.url
+    expect(page.get_by_text("This is taking longer than usual.")).to_be_visible()
+    assert page.get_by_role("link", name="Reload the page").evaluate("(link) => link.href") == page.url
     with page.expect_navigation(url="**/share/video_1703123456789_abc123def**key=x"):
-        page.get_by_role("link", name="Load the page again").click()
+        page.get_by_role("link", name="Reload the page").click()
+
+
+def test_link_of_a_shared_video_is_renewed(app: RunningApp, visitor: Visitor, long_mp4: bytes) -> None:
+    owner, guest = visitor(), visitor()
+    register(owner, "lender@example.com")
+    [video_id] = seed(app, "lender@example.com", [{"title": "Bread"}], long_mp4)
+    answer = owner.request.get(f"/api/auth/video/{video_id}/secret-key")
+    guest.clock.install()
+    guest.goto(answer.json()["data"]["url"])
+    expect(guest.get_by_role("heading", level=1)).to_have_text("Bread")
+    assert_link_is_renewed(guest, guest.locator("video"))
 
 
 def share(page: Page) -> str:
-    """The link as the dialog shows and copies it."""
+    """Returns the link, which the dialog shows and copies."""
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.clock.install()
     page.goto("/gallery")
     page.get_by_role("button", name=f"Share {TOPIC}").click()
     dialog = page.get_by_role("dialog", name="Share")
-    shown = dialog.get_by_label("Link")
-    expect(shown).to_have_value(re.compile("/share/video_.*key="))
+    field = dialog.get_by_label("Link")
+    expect(field).to_have_value(re.compile("/share/video_.*key="))
     stop_the_clock(page)
     dialog.get_by_role("button", name="Copy").click()
     expect(dialog.get_by_role("button", name="Copied")).to_be_visible()
     page.clock.resume()
     expect(dialog.get_by_role("button", name="Copy")).to_be_visible()
-    link = shown.input_value()
+    link = field.input_value()
     assert page.evaluate("navigator.clipboard.readText()") == link
     return link
 
 
-def watched(page: Page, link: str) -> list[Response]:
-    """Everything that the browser asked for until the film played."""
+def play(page: Page, link: str) -> list[Response]:
+    """Returns all responses that the browser got until the video played."""
     answers: list[Response] = []
     page.on("response", lambda answer: answers.append(answer))  # noqa: PLW0108 - Playwright sets an attribute on it
     page.goto(link)
@@ -96,8 +107,8 @@ def watched(page: Page, link: str) -> list[Response]:
     return answers
 
 
-def assert_discreet(answers: list[Response]) -> None:
-    """Whatever has the key in its address tells nobody of it, and the page itself says nothing of the video."""
+def assert_private(answers: list[Response]) -> None:
+    """No response leaks the key by a referrer or to search engines, and the page's HTML does not name the video."""
     with_key = [answer for answer in answers if "key=" in answer.url]
     assert {answer.status for answer in with_key} <= {200, 302, 307}
     for answer in with_key:
@@ -117,10 +128,10 @@ def download(page: Page, folder: Path) -> Path:
     return file
 
 
-def renew(page: Page, old: str) -> str:
+def reset_link(page: Page, old: str) -> str:
     dialog = page.get_by_role("dialog", name="Share")
-    dialog.get_by_role("button", name="New key").click()
-    expect(dialog.get_by_text("every link that you gave out stops working")).to_be_visible()
-    dialog.get_by_role("button", name="Make a new key").click()
+    dialog.get_by_role("button", name="Reset link").click()
+    expect(dialog.get_by_text("All links that you have shared stop working")).to_be_visible()
+    dialog.get_by_role("button", name="Reset link").click()
     expect(dialog.get_by_label("Link")).not_to_have_value(old)
     return dialog.get_by_label("Link").input_value()

@@ -1,4 +1,4 @@
-"""The built pages talk to the address they came from, whatever port they were built with."""
+"""Built pages connect to their own origin, whatever port they were built with."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from rxconfig import SameOriginPlugin
 BUILT = 'const a={PING:"http://localhost:3411/ping",EVENT:`ws://localhost:3411/_event`,OTHER:"https://example.com/x"};'
 
 
-def test_baked_in_port_is_replaced(tmp_path: Path) -> None:
+def test_built_in_port_is_replaced(tmp_path: Path) -> None:
     script = tmp_path / "assets" / "reflex-env-abc.js"
     script.parent.mkdir()
     script.write_text(BUILT)
@@ -19,7 +19,7 @@ def test_baked_in_port_is_replaced(tmp_path: Path) -> None:
     )
 
 
-def test_other_scripts_are_left_alone(tmp_path: Path) -> None:
+def test_other_scripts_are_unchanged(tmp_path: Path) -> None:
     script = tmp_path / "assets" / "entry.js"
     script.parent.mkdir()
     script.write_text(BUILT)

@@ -1,4 +1,4 @@
-"""Every text of the pages: plain, whole so that it can be translated, and written in one place."""
+"""All texts of the pages: without jargon, whole sentences (for translation), each in one place."""
 
 import ast
 import re
@@ -9,22 +9,24 @@ from pathlib import Path
 
 import pytest
 
+from videovault.state.account import BROWSERS, SYSTEMS
+
 PRODUCT = Path(__file__).parents[2] / "videovault"
-SHOWN = ("components", "pages", "state")  # the layers whose texts are only ever read by people
+SHOWN = ("components", "pages", "state")  # the layers whose texts only users read
 LETTERS = re.compile(r"[^\W\d_]{2}")
-# What a sentence or a label looks like; class names, addresses and the names of fields do not.
+# Matches sentences and labels, but not class names, addresses and field names.
 PROSE = re.compile(r"[“{]?[A-Z][a-z]*(?=\W|$).*|.*\s.*[.?:…]", re.DOTALL)
 JARGON = re.compile(
     r"\b(?:s3|payload|null|none|exception|invalid|webhook|presigned?|multipart|bucket|object|row|callback|session|"
-    r"token|uuid|json|http|api|endpoint|heartbeat|enqueued?|upstream|timeout|render(?:ed)?|log ?in|log ?out)s?\b",
+    r"token|uuid|json|http|api|endpoint|heartbeat|enqueued?|upstream|timeout|log ?in|log ?out)s?\b",
     re.IGNORECASE,
 )
-# Whose readers know the guide's terms: the admin's pages, and tokens, which are for people who write programs.
+# Readers of admin pages and of API tokens know the technical terms.
 TECHNICAL = re.compile(r"admin|account\.py")
+PRODUCT_NAMES = {*BROWSERS.values(), *SYSTEMS.values()}
 TECHNICAL_PHRASES = {"{n} objects", "1 object"}
-NAMES = {"user_agent.py"}  # browsers and systems are called the same in every place and language
-# The parts of a call that nobody reads.
-UNREAD = {"class_name", "id", "name", "key", "type", "custom_attrs", "d", "tick_formatter", "pattern"}
+# Arguments that are not shown.
+NOT_SHOWN = {"class_name", "id", "name", "key", "type", "custom_attrs", "d", "tick_formatter", "pattern"}
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ def read(path: str, code: str) -> Source:
     tree = ast.parse(code)
     for node in ast.walk(tree):
         for child in ast.iter_child_nodes(node):
-            child.above = node  # type: ignore[attr-defined] # which ast leaves out
+            child.parent = node  # type: ignore[attr-defined] # which ast leaves out
     return Source(path, tree)
 
 
@@ -55,38 +57,40 @@ SOURCES = [
 
 
 def template(node: ast.AST) -> str:
-    """The text of a literal; of an f-string with ``{}`` for whatever is filled in."""
+    """The text of a literal; an f-string with ``{}`` for each value."""
     if isinstance(node, ast.JoinedStr):
         return "".join(template(part) if isinstance(part, ast.Constant) else "{}" for part in node.values)
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
 
 
 def is_words(node: ast.AST) -> bool:
-    """Whether it is a literal with a word in it; an address is none."""
+    """Whether it is a literal that contains a word; addresses do not count."""
     text = template(node)
     return bool(LETTERS.search(text)) and not text.startswith("/")
 
 
 def texts(source: Source) -> Iterator[Found]:
-    """What people read."""
+    """The texts that users read."""
     for node in ast.walk(source.tree):
         words = template(node)
-        if PROSE.fullmatch(words) and LETTERS.search(words) and not is_aside(node):
+        if PROSE.fullmatch(words) and LETTERS.search(words) and not is_not_shown(node):
             yield Found(f"{source.path}:{getattr(node, 'lineno', 0)}", words)
 
 
-def is_aside(node: ast.AST) -> bool:
-    """A docstring, a piece of an f-string, a type, or the name of a component in its JavaScript."""
-    above = getattr(node, "above", None)
-    if isinstance(above, ast.Assign):
-        return ast.unparse(above.targets[0]) in ("tag", "library")
-    if isinstance(above, ast.keyword):
-        return above.arg in UNREAD
-    return isinstance(above, ast.Expr | ast.JoinedStr | ast.Subscript | ast.BinOp | ast.FunctionDef | ast.arg)
+def is_not_shown(node: ast.AST) -> bool:
+    """A docstring, a part of an f-string, a type, or the name of a JavaScript component."""
+    parent = getattr(node, "parent", None)
+    if isinstance(parent, ast.Assign):
+        return ast.unparse(parent.targets[0]) in ("tag", "library")
+    if isinstance(parent, ast.keyword):
+        return parent.arg in NOT_SHOWN
+    return isinstance(
+        parent, ast.Expr | ast.JoinedStr | ast.Subscript | ast.BinOp | ast.FunctionDef | ast.arg
+    )
 
 
 def glued_children(source: Source) -> Iterator[Found]:
-    """Literals beside which more is shown: one sentence, of which a translator sees pieces only."""
+    """Literals with other content beside them: a translator would see only pieces of the sentence."""
     for call in ast.walk(source.tree):
         if not isinstance(call, ast.Call) or not holds_children(call):
             continue
@@ -96,7 +100,7 @@ def glued_children(source: Source) -> Iterator[Found]:
 
 
 def holds_children(call: ast.Call) -> bool:
-    """Whether what it is given by position is shown, one beside the other."""
+    """Whether its positional arguments are shown next to each other."""
     name = ast.unparse(call.func)
     return name.startswith("rx.el.") or name == "rx.fragment" or name.endswith(".create")
 
@@ -106,7 +110,7 @@ def is_literal(node: ast.AST) -> bool:
 
 
 def glued_strings(source: Source) -> Iterator[Found]:
-    """Words put together by ``+``, by ``join``, or by a choice in the midst of an f-string."""
+    """Texts joined by ``+``, by ``join``, or by a choice inside an f-string."""
     for node in ast.walk(source.tree):
         if any(map(is_words, pieces(node))):
             yield Found(f"{source.path}:{getattr(node, 'lineno', 0)}", ast.unparse(node)[:80])
@@ -127,25 +131,25 @@ def pieces(node: ast.AST) -> list[ast.AST]:
 
 
 def plurals(source: Source) -> Iterator[Found]:
-    """An ending that is added for several makes no plural in most languages."""
+    """Most languages do not form the plural by an ending."""
     for node in ast.walk(source.tree):
         if isinstance(node, ast.IfExp) and {template(node.body), template(node.orelse)} & {"s", "es"}:
             yield Found(f"{source.path}:{node.lineno}", ast.unparse(node))
 
 
-Look = Callable[[Source], Iterator[Found]]
+Check = Callable[[Source], Iterator[Found]]
 
 
-def everywhere(look: Look) -> list[Found]:
-    return [found for source in SOURCES for found in look(source)]
+def everywhere(check: Check) -> list[Found]:
+    return [found for source in SOURCES for found in check(source)]
 
 
-def test_every_sentence_is_whole() -> None:
-    assert [found for look in (glued_children, glued_strings, plurals) for found in everywhere(look)] == []
+def test_sentences_are_whole() -> None:
+    assert [found for check in (glued_children, glued_strings, plurals) for found in everywhere(check)] == []
 
 
 @pytest.mark.parametrize(
-    ("look", "code"),
+    ("check", "code"),
     [
         (glued_children, "rx.el.p('It works until ', local_time(at), '.')"),
         (glued_children, "rx.el.p(question, ' ', rx.el.a(text, href=link))"),
@@ -158,8 +162,8 @@ def test_every_sentence_is_whole() -> None:
         (plurals, 'text = f\'{number} video{"" if number == 1 else "s"}\''),
     ],
 )
-def test_what_is_glued_is_found(look: Look, code: str) -> None:
-    assert list(look(read("a.py", code)))
+def test_glued_text_is_found(check: Check, code: str) -> None:
+    assert list(check(read("a.py", code)))
 
 
 @pytest.mark.parametrize(
@@ -172,23 +176,23 @@ def test_what_is_glued_is_found(look: Look, code: str) -> None:
         "address = '/login?' + query",
     ],
 )
-def test_what_is_whole_is_left_alone(code: str) -> None:
+def test_whole_text_is_accepted(code: str) -> None:
     source = read("a.py", code)
     assert [*glued_children(source), *glued_strings(source), *plurals(source)] == []
 
 
-def test_nobody_is_shouted_at() -> None:
+def test_no_exclamation_marks() -> None:
     assert [text for text in everywhere(texts) if re.search(r"\w!", text.words)] == []
 
 
-def test_texts_are_without_jargon() -> None:
+def test_no_jargon() -> None:
     plain = [text for text in everywhere(texts) if not TECHNICAL.search(text.place)]
     assert [text for text in plain if JARGON.search(text.words) and text.words not in TECHNICAL_PHRASES] == []
 
 
-def test_a_phrase_is_written_in_one_place() -> None:
+def test_each_text_is_in_one_place() -> None:
     places = defaultdict(list)
     for text in everywhere(texts):
-        if not NAMES & set(re.split(r"[/:]", text.place)):
+        if text.words not in PRODUCT_NAMES:
             places[text.words].append(text.place)
     assert {words: found for words, found in places.items() if len(found) > 1} == {}

@@ -1,4 +1,4 @@
-"""docs/accessibility.md shows what axe has seen: ``--write-accessibility`` writes it, otherwise it is compared."""
+"""The table in docs/accessibility.md: ``--write-accessibility`` writes it, otherwise tests compare with it."""
 
 import pytest
 
@@ -10,9 +10,9 @@ WRITE = "--write-accessibility"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(WRITE, action="store_true", help="write into docs/accessibility.md what was seen")
+    parser.addoption(WRITE, action="store_true", help="write the results into docs/accessibility.md")
 
 
-def in_document(config: pytest.Config, name: str, seen: str) -> str:
-    """What the document says of this, which is what was seen if that is to be written."""
-    return documents.in_document(ACCESSIBILITY, name, seen, is_written=bool(config.getoption(WRITE)))
+def in_document(config: pytest.Config, name: str, found: str) -> str:
+    """This part of the document, after ``found`` has been written into it if the option is set."""
+    return documents.in_document(ACCESSIBILITY, name, found, is_written=bool(config.getoption(WRITE)))

@@ -1,4 +1,4 @@
-"""The ways to what admins meet."""
+"""How to reach each state of the admin pages."""
 
 import re
 
@@ -16,127 +16,127 @@ OWN_AVATARS = {
 PORTRAIT = ROOT / "assets" / "avatars" / "maya.webp"
 
 
-def videos(page: Page, _shown: Showcase) -> None:
+def videos(page: Page, _showcase: Showcase) -> None:
     page.goto("/admin")
     expect(page.get_by_role("table")).to_contain_text(FIRST)
 
 
-def selected(page: Page, shown: Showcase) -> None:
-    videos(page, shown)
+def selected(page: Page, showcase: Showcase) -> None:
+    videos(page, showcase)
     for title in (FAILED, TOPICS[1]):
         page.get_by_role("checkbox", name=f"Select {title}").check()
-    expect(page.get_by_text("2 videos, ").first).to_be_in_viewport()  # the second is far down the page
+    expect(page.get_by_text("2 videos, ").first).to_be_in_viewport()  # the second video is far down the page
 
 
-def to_delete(page: Page, shown: Showcase) -> None:
-    selected(page, shown)
+def to_delete(page: Page, showcase: Showcase) -> None:
+    selected(page, showcase)
     page.get_by_role("button", name="Delete", exact=True).click()
     expect(page.get_by_role("alertdialog")).to_contain_text(OWNER)
 
 
-def deleted(page: Page, shown: Showcase) -> None:
-    """Changes something, so that it comes late."""
-    videos(page, shown)
+def deleted(page: Page, showcase: Showcase) -> None:
+    """Deletes a video, so it comes late."""
+    videos(page, showcase)
     page.get_by_role("checkbox", name=f"Select {LOST}").check()
     page.get_by_role("button", name="Delete", exact=True).click()
     page.get_by_role("alertdialog").get_by_role("button", name="Delete").click()
     expect(page.get_by_role("list", name="Results")).to_contain_text(LOST)
 
 
-def people(page: Page, _shown: Showcase) -> None:
+def people(page: Page, _showcase: Showcase) -> None:
     page.goto("/admin/people")
     expect(page.get_by_role("list", name="People")).to_contain_text(BAKER)
 
 
-def person(page: Page, shown: Showcase) -> None:
-    people(page, shown)
+def account(page: Page, showcase: Showcase) -> None:
+    people(page, showcase)
     page.get_by_role("button", name=f"Manage {BAKER}").click()
     expect(page.get_by_role("dialog", name=BAKER)).to_be_visible()
 
 
-def invitation(page: Page, shown: Showcase) -> None:
-    people(page, shown)
+def invitation(page: Page, showcase: Showcase) -> None:
+    people(page, showcase)
     page.get_by_role("button", name="Invite").click()
-    invitation = page.get_by_role("dialog", name="Invite somebody")
-    invitation.get_by_role("button", name="Make a link").click()
+    invitation = page.get_by_role("dialog", name="Invite someone")
+    invitation.get_by_role("button", name="Create link").click()
     expect(invitation.get_by_label("Invitation")).to_have_value(re.compile("invitation="))
 
 
-def avatars(page: Page, _shown: Showcase) -> None:
+def avatars(page: Page, _showcase: Showcase) -> None:
     page.goto("/admin/avatars")
     expect(page.get_by_role("list", name="Avatars")).to_contain_text("Built-in")
 
 
-def avatar_refused(page: Page, shown: Showcase) -> None:
-    avatars(page, shown)
+def avatar_refused(page: Page, showcase: Showcase) -> None:
+    avatars(page, showcase)
     page.get_by_role("button", name="Add avatar").click()
     form = page.get_by_role("dialog", name="Add avatar")
     form.get_by_role("button", name="Save").click()
     expect(form.get_by_text("Enter the ID that your generator knows it by.")).to_be_visible()
 
 
-def own_avatars(page: Page, shown: Showcase) -> None:
-    """Changes what the create form offers, so that it comes late."""
+def own_avatars(page: Page, showcase: Showcase) -> None:
+    """Changes what the create page offers, so it comes late."""
     page.goto("/admin/avatars")
     for name, generator_id in OWN_AVATARS.items():
         avatar = {"name": name, "generatorId": generator_id}
         page.context.request.post(
-            "/api/admin/avatars", data=avatar, headers={"Origin": shown.app.url}
-        )  # refused the second time
+            "/api/admin/avatars", data=avatar, headers={"Origin": showcase.app.url}
+        )  # refused if it exists already
     page.reload()
     expect(page.get_by_role("button", name=f"Move up: {next(iter(OWN_AVATARS))}")).to_be_visible()
 
 
-def avatar_edited(page: Page, shown: Showcase) -> None:
-    own_avatars(page, shown)
+def avatar_edited(page: Page, showcase: Showcase) -> None:
+    own_avatars(page, showcase)
     name = next(iter(OWN_AVATARS))
     page.get_by_role("button", name=f"Edit {name}").click()
     page.get_by_label("picture").set_input_files(PORTRAIT)
     expect(page.get_by_role("button", name="Remove picture")).to_be_visible()
 
 
-def activity(page: Page, _shown: Showcase) -> None:
+def activity(page: Page, _showcase: Showcase) -> None:
     page.goto("/admin/activity")
     expect(page.get_by_role("main").get_by_role("listitem").first).to_be_visible()
 
 
-def system(page: Page, _shown: Showcase) -> None:
+def system(page: Page, _showcase: Showcase) -> None:
     page.goto("/admin/system")
     expect(page.locator("[data-check=browser]")).to_have_attribute("data-state", "ok")
     expect(page.locator(".chart svg.recharts-surface").first).to_be_visible()
 
 
-def system_broken(page: Page, shown: Showcase) -> None:
-    """In an installation of its own."""
+def system_broken(page: Page, showcase: Showcase) -> None:
+    """Uses an installation of its own."""
     account = {"email": OWNER, "password": PASSWORD}
-    page.context.request.post(f"{shown.broken.url}/api/auth/login", data=account)
-    page.goto(f"{shown.broken.url}/admin/system")
+    page.context.request.post(f"{showcase.broken.url}/api/auth/login", data=account)
+    page.goto(f"{showcase.broken.url}/admin/system")
     expect(page.get_by_text(re.compile("of 1. checks failed"))).to_be_visible()
     storage = page.locator("[data-check=storage]")
     expect(storage).to_have_attribute("data-state", "broken")
-    expect(storage).to_contain_text("Invalid Credentials: Verify AWS access keys")  # the guide's words
+    expect(storage).to_contain_text("Invalid Credentials: Verify AWS access keys")
     expect(page.locator("[data-check=workers]")).to_contain_text("python -m videovault worker")
 
 
-def inbox(page: Page, shown: Showcase) -> Locator:
-    system(page, shown)
+def webhook_log(page: Page, showcase: Showcase) -> Locator:
+    system(page, showcase)
     call = page.locator(".calls details").first
     call.locator("summary").click()
     expect(call.locator("pre").first).to_be_visible()
     return call
 
 
-def unread(page: Page, shown: Showcase) -> Locator:
-    system(page, shown)
+def unread_reply(page: Page, showcase: Showcase) -> Locator:
+    system(page, showcase)
     call = page.locator(".calls details").filter(has_text="Not understood").first
     call.locator("summary").click()
     expect(call.get_by_role("button", name="Use output.wide")).to_be_visible()
     return call
 
 
-def ordered_on_trial(page: Page, shown: Showcase) -> Locator:
-    """Each step with what was said."""
-    system(page, shown)
+def test_order(page: Page, showcase: Showcase) -> Locator:
+    """Every step with its details open."""
+    system(page, showcase)
     steps = page.locator(".order-steps")
     expect(steps).to_contain_text("Finished; the video is at")
     for each in steps.locator("details").all():
@@ -145,34 +145,34 @@ def ordered_on_trial(page: Page, shown: Showcase) -> Locator:
     return steps
 
 
-def orphans(page: Page, shown: Showcase) -> Locator:
-    system(page, shown)
-    page.get_by_role("button", name="Look for differences").click()
-    mend = page.get_by_role("button", name="Mend", exact=True)
-    expect(mend).to_be_visible()
-    return mend
+def mismatches(page: Page, showcase: Showcase) -> Locator:
+    system(page, showcase)
+    page.get_by_role("button", name="Check for mismatches").click()
+    repair_button = page.get_by_role("button", name="Repair", exact=True)
+    expect(repair_button).to_be_visible()
+    return repair_button
 
 
-def comparing(page: Page, shown: Showcase) -> None:
-    """It has begun, and nothing more is heard of it, not in later scenes either: this comes last."""
+def comparing(page: Page, showcase: Showcase) -> None:
+    """The check has started and no more messages arrive, not in later scenes either: this comes last."""
 
-    def connect(line: WebSocketRoute) -> None:
-        server = line.connect_to_server()
-        begun: list[bool] = []
+    def connect(socket: WebSocketRoute) -> None:
+        server = socket.connect_to_server()
+        has_started: list[bool] = []
 
         def pass_on(message: str | bytes) -> None:
-            if not begun:
-                line.send(message)
-            begun.extend([True] if "Comparing" in str(message) else [])
+            if not has_started:
+                socket.send(message)
+            has_started.extend([True] if "Comparing" in str(message) else [])
 
         server.on_message(pass_on)
 
     page.route_web_socket(SOCKET_URL, connect)
-    system(page, shown)
-    page.get_by_role("button", name="Look for differences").click()
+    system(page, showcase)
+    page.get_by_role("button", name="Check for mismatches").click()
     expect(page.get_by_role("progressbar", name="Comparing")).to_be_visible()
 
 
-def mending(page: Page, shown: Showcase) -> None:
-    orphans(page, shown).click()
+def repair(page: Page, showcase: Showcase) -> None:
+    mismatches(page, showcase).click()
     expect(page.locator("dialog[open]")).to_be_visible()

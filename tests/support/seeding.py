@@ -1,4 +1,4 @@
-"""Videos in a running installation without waiting for a generator: their rows, a real small film and its poster."""
+"""Adds videos to a running installation without a generator: rows, a small real video and its poster."""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -21,23 +21,23 @@ from videovault.services.core import lifecycle
 
 
 def seed(app: RunningApp, email: str, videos: Sequence[dict[str, Any]], film: bytes = b"") -> list[str]:
-    """Give these videos, ready ones if nothing else is said, to whoever has this address; their ids in this order.
+    """Add videos, ready by default, to this account. Returns their IDs in the same order.
 
-    Without a ``film`` they are there to be seen only: neither it nor a poster is in S3.
+    Without ``film`` nothing is put into S3, so that they can be listed but not played.
     """
     with database_of(app):
         rows = _rows(email, videos, film)
-        vault, picture = storage.connected(), _poster()
+        bucket, poster = storage.connected(), _poster()
         for row in rows:
             if film and row.status == Status.READY:
-                vault.put(str(row.s3_key), film, Description("video/mp4"))
-                vault.put(str(row.poster_key), picture, Description("image/webp"))
-                _note_etag(row.id, vault.info(str(row.s3_key)))
+                bucket.put(str(row.s3_key), film, Description("video/mp4"))
+                bucket.put(str(row.poster_key), poster, Description("image/webp"))
+                _set_etag(row.id, bucket.info(str(row.s3_key)))
         return [row.id for row in rows]
 
 
 def seed_many(app: RunningApp, email: str, titles: Sequence[str], film: bytes) -> list[str]:
-    """As ``seed``, the first being the newest; one film and one poster in S3 serve for all, which takes no time."""
+    """As ``seed``, newest first; fast, since all rows share one object and one poster in S3."""
     long_ago = datetime(2026, 1, 1, tzinfo=UTC)
     [first] = seed(app, email, [{"title": titles[0], "created_at": long_ago}], film)
     with database_of(app), transaction() as session:
@@ -68,8 +68,8 @@ def _rows(email: str, videos: Sequence[dict[str, Any]], film: bytes) -> list[Vid
         return rows
 
 
-def _note_etag(video_id: str, stored: ObjectInfo | None) -> None:
-    """Or the object would be taken for another one."""
+def _set_etag(video_id: str, stored: ObjectInfo | None) -> None:
+    """Without it, the object would count as another one than was stored."""
     assert stored
     with transaction() as session:
         session.get_one(Video, video_id).etag = stored.etag
@@ -77,7 +77,7 @@ def _note_etag(video_id: str, stored: ObjectInfo | None) -> None:
 
 @contextmanager
 def database_of(app: RunningApp) -> Iterator[None]:
-    """The services work on that installation for a moment."""
+    """Services that are called in this process use the database of ``app``."""
     with changing, pytest.MonkeyPatch.context() as patch:
         patch.setenv("DATA_DIR", str(app.data_dir))
         forget()

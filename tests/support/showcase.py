@@ -1,4 +1,4 @@
-"""An installation with something of everything that its pages can show, for the screenshots and the accessibility report."""
+"""An installation with data for every state of the pages, for the screenshots and the accessibility checks."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -48,10 +48,10 @@ AT_ONCE = {"Prefer": "respond-async"}
 
 @dataclass
 class Showcase:
-    """``ids`` are the owner's videos by title; ``link`` is what a stranger gets of the first one.
+    """``ids`` are the owner's videos by title, ``link`` is the share link of the first one.
 
-    ``made`` is where the generator has what it has made, by the video's id; it goes on making all others. ``broken``
-    is another installation, in which hardly anything works; it starts when it is asked for.
+    ``made`` are the URLs of the videos that the generator has finished, by video ID; all others stay in progress.
+    ``broken`` is another installation in which most checks fail; it starts on first use.
     """
 
     app: RunningApp
@@ -69,82 +69,84 @@ class Showcase:
 
 
 @contextmanager
-def showcase(folder: Path, films: Mapping[str, bytes]) -> Iterator[Showcase]:
-    """``films`` has one for each of TOPICS. Once it runs, nobody gets a script any more: asking goes on and on."""
+def running_showcase(folder: Path, films: Mapping[str, bytes]) -> Iterator[Showcase]:
+    """``films`` has a video for each of TOPICS. Once it runs, the script webhook answers no more requests."""
     with NaughtyServer() as source, running_generator(b"") as generator:
         generator.script = SCRIPT
         webhooks = {
             "SCRIPT_WEBHOOK_URL": f"{generator.url}/script",
             "VIDEO_WEBHOOK_URL": f"{generator.url}/video",
-            "WEBHOOK_TIMEOUT_SECONDS": "3600",  # what is held here stays as it is shown
+            "WEBHOOK_TIMEOUT_SECONDS": "3600",  # requests that are held stay open
             "SOURCE_IDLE_SECONDS": "3600",
         }
         with running_app(folder, SOURCE_ALLOW_HOSTS="127.0.0.1", RATE_LIMITS="off", **webhooks) as app:
-            shown = Showcase(app, generator)
-            generator.choose = lambda order: "direct" if order["videoId"] in shown.made else "processing"
-            generator.address = shown.made.__getitem__
-            _fill(shown, source, films)
+            showcase = Showcase(app, generator)
+            generator.choose = lambda order: "direct" if order["videoId"] in showcase.made else "processing"
+            generator.address = showcase.made.__getitem__
+            _fill(showcase, source, films)
             generator.script_mode = "held"
-            with shown.until_end:
-                yield shown
+            with showcase.until_end:
+                yield showcase
             generator.release.set()
 
 
-def _fill(shown: Showcase, source: NaughtyServer, films: Mapping[str, bytes]) -> None:
+def _fill(showcase: Showcase, source: NaughtyServer, films: Mapping[str, bytes]) -> None:
     remember(PASSWORD)
-    with signed_up(shown.app, OWNER) as owner:
+    with signed_up(showcase.app, OWNER) as owner:
         for number, title in enumerate(TOPICS):
-            _make(shown, owner, title, source.serve(f"/{number}.mp4", Manners(body=films[title])))
-        _make(shown, owner, FAILED, source.serve("/gone.mp4", Manners(status=410, body=b"gone")))
+            _make(showcase, owner, title, source.serve(f"/{number}.mp4", Manners(body=films[title])))
+        _make(showcase, owner, FAILED, source.serve("/gone.mp4", Manners(status=410, body=b"gone")))
         for title in (CANCELLED, WORKING):
-            _make(shown, owner, title)
-        owner.post(f"/api/auth/video/{shown.ids[CANCELLED]}/cancel")
-        _draft(shown, owner, DRAFT)
-        _settled(shown, owner, (*TOPICS, FAILED))
-        halts = Manners(size=300 * MIB, stall_after=40 * MIB, ranges=False)
-        _store(shown, owner, STORING, source.serve("/walk.mp4", halts))
-        shown.link = _data(owner.get(f"/api/auth/video/{shown.ids[TOPICS[0]]}/secret-key"))["url"]
+            _make(showcase, owner, title)
+        owner.post(f"/api/auth/video/{showcase.ids[CANCELLED]}/cancel")
+        _draft(showcase, owner, DRAFT)
+        _wait_until_processed(showcase, owner, (*TOPICS, FAILED))
+        stalling = Manners(size=300 * MIB, stall_after=40 * MIB, ranges=False)
+        _store(showcase, owner, STORING, source.serve("/walk.mp4", stalling))
+        showcase.link = _data(owner.get(f"/api/auth/video/{showcase.ids[TOPICS[0]]}/secret-key"))["url"]
     for email in (NEWCOMER, BAKER):
-        signed_up(shown.app, email).close()
-    _log_a_trial(shown.app)
+        signed_up(showcase.app, email).close()
+    _add_test_order(showcase.app)
     seed(
-        shown.app, BAKER, [{"title": LOST, "size": 41_000_000}, {"title": "Old news", "status": Status.DRAFT}]
+        showcase.app,
+        BAKER,
+        [{"title": LOST, "size": 41_000_000}, {"title": "Old news", "status": Status.DRAFT}],
     )
 
 
 def signed_up(app: RunningApp, email: str) -> httpx.Client:
-    """Somebody new, at the API."""
+    """An API client for a new account."""
     account = {"email": email, "password": PASSWORD}
     token = _data(httpx.post(f"{app.url}/api/auth/register", json=account))["token"]
     remember(token)
     return httpx.Client(base_url=app.url, headers={"Authorization": f"Bearer {token}"}, timeout=HANG_SECONDS)
 
 
-def _store(shown: Showcase, owner: httpx.Client, title: str, url: str) -> None:
+def _store(showcase: Showcase, owner: httpx.Client, title: str, url: str) -> None:
     body = {"videoUrl": url, "userEmail": OWNER, "title": title}
     answer = owner.post("/api/auth/video/download", json=body, headers=AT_ONCE)
-    shown.ids[title] = _data(answer)["videoId"]
+    showcase.ids[title] = _data(answer)["videoId"]
 
 
-def _make(shown: Showcase, owner: httpx.Client, topic: str, url: str = "") -> None:
-    """The generator has it at ``url`` at once, or goes on making it."""
-    brief, draft = _draft(shown, owner, topic)
+def _make(showcase: Showcase, owner: httpx.Client, topic: str, url: str = "") -> None:
+    """The generator has finished it at ``url``, or stays in progress without one."""
+    brief, draft = _draft(showcase, owner, topic)
     if url:
-        shown.made[draft["videoId"]] = url
+        showcase.made[draft["videoId"]] = url
     script = {part: draft[part] for part in ("videoId", "hook", "body", "conclusion")}
     _data(owner.post("/api/auth/create-video/generate-video", json=brief | script, headers=AT_ONCE))
 
 
-def _draft(shown: Showcase, owner: httpx.Client, topic: str) -> tuple[dict[str, str], dict[str, Any]]:
+def _draft(showcase: Showcase, owner: httpx.Client, topic: str) -> tuple[dict[str, str], dict[str, Any]]:
     brief = {"topic": topic, "company_name": "Brot & Söhne", "social_handles": "@brotundsoehne"}
     brief |= {"license": "", "avatar": "Maya", "email": OWNER}
     draft = _data(owner.post("/api/auth/create-video", json=brief))
-    shown.ids[topic] = draft["videoId"]
+    showcase.ids[topic] = draft["videoId"]
     return brief, draft
 
 
-def _log_a_trial(app: RunningApp) -> None:
-    """A test order that is over, and an answer before all others that was not understood."""
+def _add_test_order(app: RunningApp) -> None:
+    """A finished test order, and an earlier response that was not understood."""
     steps = [
         OrderStepView(
             name="Script webhook",
@@ -189,13 +191,13 @@ def _log_a_trial(app: RunningApp) -> None:
         )
 
 
-def _settled(shown: Showcase, owner: httpx.Client, titles: tuple[str, ...]) -> None:
-    def is_in_work(title: str) -> bool:
-        status: str = _data(owner.get(f"/api/auth/video/{shown.ids[title]}"))["status"]
+def _wait_until_processed(showcase: Showcase, owner: httpx.Client, titles: tuple[str, ...]) -> None:
+    def is_processing(title: str) -> bool:
+        status: str = _data(owner.get(f"/api/auth/video/{showcase.ids[title]}"))["status"]
         return status == "processing"
 
     for title in titles:
-        eventually(lambda: not is_in_work(title), lambda: f"{title} is still in work")  # noqa: B023 - within this turn
+        eventually(lambda: not is_processing(title), lambda: f"{title} is still processing")  # noqa: B023 - within this iteration
 
 
 def _data(answer: httpx.Response) -> dict[str, Any]:

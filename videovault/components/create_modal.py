@@ -1,4 +1,4 @@
-"""The modal that leads from a script to a finished video; it may be closed and opened at any moment."""
+"""The modal that leads from a script to a finished video; closing it interrupts nothing."""
 
 from typing import Any
 
@@ -8,37 +8,42 @@ from videovault.components.dialog import dialog
 from videovault.components.forms import (
     autosave,
     button,
-    described,
+    control_props,
     download_button,
     field,
     field_error,
+    form,
+    form_error,
     link_button,
-    problem,
     text_input,
 )
 from videovault.components.icons import icon
 from videovault.components.player import player
-from videovault.components.progress import budget_line, full_progress, waited_so_far
+from videovault.components.progress import budget_line, elapsed_wait, full_progress
 from videovault.components.share_dialog import share_button
 from videovault.components.text import has
 from videovault.services.generation.scripts import PARTS
 from videovault.state import wording
 from videovault.state.create import CreateState, script_storage_name
 
-# The script of a video to be: three parts to change by hand or to have written anew, each with its length.
-
+TITLES = {
+    "script": "Your script",
+    "working": "Making your video",
+    "ready": "Your video is ready",
+    "failed": wording.SOMETHING_WENT_WRONG,
+}
 HINTS = {
-    "hook": "The first sentence, which makes people stay.",
-    "body": "What there is to say.",
-    "conclusion": "What people should do next.",
+    "hook": "The opening sentence that makes people stay.",
+    "body": "Your main message.",
+    "conclusion": "What viewers should do next.",
 }
 
 
-class Meter(rx.Component):
-    """How long these parts of the form are, counted as one types."""
+class WordCount(rx.Component):
+    """The length of these parts of the form, updated while typing."""
 
-    library = "$/public/js/meter.js"
-    tag = "Meter"
+    library = "$/public/js/word_count.js"
+    tag = "WordCount"
     parts: rx.Var[list[str]]
     one: rx.Var[str]
     many: rx.Var[str]
@@ -46,28 +51,62 @@ class Meter(rx.Component):
     words_a_minute: rx.Var[int]
 
 
-class Submit(rx.Component):
-    """The button of a form, disabled while anything that the form requires is empty."""
+class SubmitButton(rx.Component):
+    """A form's button, disabled while a required field is empty."""
 
-    library = "$/public/js/meter.js"
-    tag = "Submit"
+    library = "$/public/js/word_count.js"
+    tag = "SubmitButton"
     disabled: rx.Var[bool]
 
 
-def script_form() -> rx.Component:
+def create_modal() -> rx.Component:
+    return dialog(
+        rx.cond(
+            CreateState.video.is_cancelled,
+            wording.CANCELLED,
+            rx.match(CreateState.stage, *TITLES.items(), ""),
+        ),
+        form_error("video"),
+        rx.match(
+            CreateState.stage,
+            ("script", _script_form()),
+            ("working", _working()),
+            ("ready", _ready()),
+            ("failed", _failed()),
+            rx.fragment(),
+        ),
+        name="studio",
+        is_open=CreateState.stage != "",
+        on_dismiss=CreateState.close,
+        variant="sheet",
+        address=f"?video={CreateState.video.video_id}",
+    )
+
+
+def create_similar_button(video: Any, *before: Any) -> rx.Component:
+    """Opens the create page with the brief of ``video``; an imported one has none."""
+    return rx.cond(
+        video.has_topic,
+        button(
+            "Create another from this",
+            variant="plain",
+            on_click=[*before, CreateState.create_another(video.video_id)],
+        ),
+    )
+
+
+def _script_form() -> rx.Component:
     return autosave(
-        rx.el.form(
-            rx.el.p("Change whatever you like. It is kept as you type.", class_name="soft"),
+        form(
+            rx.el.p("Edit anything. Changes save as you type.", class_name="soft"),
             *(_part(part) for part in PARTS),
-            problem("script"),
+            form_error("script"),
             rx.el.p(CreateState.parts_notice, role="status", class_name="unseen"),
             budget_line(),
             rx.el.div(
-                _meter("meter", *PARTS, class_name="soft figures first"), _submit(), class_name="actions"
+                _word_count("meter", *PARTS, class_name="soft figures first"), _submit(), class_name="actions"
             ),
             on_submit=CreateState.create_video,
-            reset_on_submit=False,
-            no_validate=True,
             class_name="stack script",
         ),
         name=script_storage_name(CreateState.script_id),
@@ -82,11 +121,11 @@ def _part(part: str) -> rx.Component:
     return rx.el.div(
         rx.el.div(
             rx.el.label(part.capitalize(), html_for=part),
-            _meter(f"{part}-meter", part, class_name="soft small figures"),
+            _word_count(f"{part}-meter", part, class_name="soft small figures"),
             class_name="part-head",
         ),
         rx.el.textarea(
-            **described(part, hinted=True),
+            **control_props(part, hinted=True),
             default_value=CreateState.parts[part],
             required=True,
             read_only=is_busy,
@@ -96,7 +135,7 @@ def _part(part: str) -> rx.Component:
         field_error(part),
         rx.el.div(
             rx.el.span(
-                rx.cond(is_busy, _waiting(), HINTS[part]), id=f"{part}-hint", class_name="soft small figures"
+                rx.cond(is_busy, _wait(), HINTS[part]), id=f"{part}-hint", class_name="soft small figures"
             ),
             rx.el.div(_undo(part), _rewrite(part, is_busy), class_name="part-actions"),
             class_name="part-foot",
@@ -106,20 +145,20 @@ def _part(part: str) -> rx.Component:
     )
 
 
-def _waiting() -> rx.Component:
+def _wait() -> rx.Component:
     return rx.fragment(
         rx.el.progress(aria_label=wording.WRITING),
-        waited_so_far(),
+        elapsed_wait(),
     )
 
 
 def _rewrite(part: str, is_busy: Any) -> rx.Component:
-    """One button for both, so that the focus stays where it is."""
+    """One button to rewrite and to cancel, so that it keeps the focus."""
     return rx.cond(
         CreateState.can_rewrite,
         button(
             rx.cond(is_busy, wording.CANCEL, rx.fragment(icon("again", 16), "Rewrite")),
-            look="plain little",
+            variant="plain little",
             on_click=CreateState.rewrite(part),
             disabled=(CreateState.waiting_for != "") & ~is_busy | CreateState.is_requesting,
             aria_label=rx.cond(is_busy, f"Cancel writing the {part}", f"Rewrite: {part}"),
@@ -128,62 +167,30 @@ def _rewrite(part: str, is_busy: Any) -> rx.Component:
 
 
 def _undo(part: str) -> rx.Component:
-    way = CreateState.undo_labels[part]
+    label = CreateState.undo_labels[part]
     return rx.cond(
         has(CreateState.undo_labels, part),
         button(
-            rx.fragment(icon("back", 16), way),
-            look="plain little",
+            rx.fragment(icon("back", 16), label),
+            variant="plain little",
             on_click=CreateState.undo(part),
             disabled=CreateState.waiting_for == part,
-            aria_label=rx.cond(way == wording.UNDO, f"Undo the new {part}", f"Redo the new {part}"),
+            aria_label=rx.cond(label == wording.UNDO, f"Undo the new {part}", f"Redo the new {part}"),
         ),
     )
 
 
-def _meter(name: str, *parts: str, **props: Any) -> rx.Component:
-    return Meter.create(
+def _word_count(name: str, *parts: str, **props: Any) -> rx.Component:
+    return WordCount.create(
         parts=list(parts), words_a_minute=wording.WORDS_A_MINUTE, data_testid=name, **wording.METER, **props
     )
 
 
 def _submit() -> rx.Component:
-    return Submit.create(
+    return SubmitButton.create(
         rx.cond(CreateState.is_requesting, wording.HANDING_OVER, "Create video"),
         class_name="button main",
         disabled=(CreateState.waiting_for != "") | CreateState.is_requesting,
-    )
-
-
-TITLES = {
-    "script": "Your script",
-    "working": "Making your video",
-    "ready": "Your video is ready",
-    "failed": wording.SOMETHING_WENT_WRONG,
-}
-
-
-def create_modal() -> rx.Component:
-    return dialog(
-        rx.cond(
-            CreateState.video.is_cancelled,
-            wording.CANCELLED,
-            rx.match(CreateState.stage, *TITLES.items(), ""),
-        ),
-        problem("video"),
-        rx.match(
-            CreateState.stage,
-            ("script", script_form()),
-            ("working", _working()),
-            ("ready", _ready()),
-            ("failed", _failed()),
-            rx.fragment(),
-        ),
-        name="studio",
-        is_open=CreateState.stage != "",
-        on_dismiss=CreateState.close,
-        look="sheet",
-        address=f"?video={CreateState.video.video_id}",
     )
 
 
@@ -191,9 +198,11 @@ def _working() -> rx.Component:
     return rx.el.div(
         rx.el.p(CreateState.video.title, class_name="title"),
         full_progress(CreateState.video.video_id),
-        rx.el.p("You can close this; we keep working. The gallery shows how far it is.", class_name="soft"),
+        rx.el.p(
+            "You can close this. We'll keep going, and your gallery shows the progress.", class_name="soft"
+        ),
         rx.el.div(
-            button("Cancel video", look="plain", on_click=CreateState.cancel),
+            button("Cancel video", variant="plain", on_click=CreateState.cancel),
             button(wording.CLOSE, on_click=CreateState.close),
             class_name="actions",
         ),
@@ -204,34 +213,22 @@ def _working() -> rx.Component:
 def _ready() -> rx.Component:
     video = CreateState.video
     return rx.el.div(
-        player(video, lasts=CreateState.link_seconds),
+        player(video, link_seconds=CreateState.link_seconds),
         rx.el.div(
             rx.el.div(
                 rx.el.p(video.title, class_name="title", role="status"),
                 rx.el.p(video.details, class_name="soft figures"),
             ),
-            another_button(video),
+            create_similar_button(video),
             class_name="watch-head",
         ),
         rx.el.div(
             link_button("Go to gallery", "/gallery"),
             share_button(video.video_id),
-            download_button(video.video_id, video.title, look="main"),
+            download_button(video.video_id, video.title, variant="main"),
             class_name="actions",
         ),
         class_name="stack",
-    )
-
-
-def another_button(video: Any, *before: Any) -> rx.Component:
-    """Begins anew with the brief of ``video``; one that was added from a link has none."""
-    return rx.cond(
-        video.has_topic,
-        button(
-            "Create another from this",
-            look="plain",
-            on_click=[*before, CreateState.create_another(video.video_id)],
-        ),
     )
 
 
@@ -250,16 +247,16 @@ def _failed() -> rx.Component:
         rx.cond(
             CreateState.video.can_fetch | ~CreateState.video.can_generate,
             _fetch_form(),
-            _ways_on(button(wording.GENERATE_AGAIN, look="main", on_click=CreateState.retry)),
+            _failed_actions(button(wording.GENERATE_AGAIN, variant="main", on_click=CreateState.retry)),
         ),
         class_name="stack",
     )
 
 
 def _fetch_form() -> rx.Component:
-    """The address, to be looked at and changed: fetching again costs nothing, so it comes first."""
+    """The URL that failed, to be corrected. Fetching again costs nothing, so it is the main action."""
     video = CreateState.video
-    address = text_input(
+    url = text_input(
         "videoUrl",
         hinted=True,
         type="url",
@@ -267,24 +264,21 @@ def _fetch_form() -> rx.Component:
         auto_complete="off",
         default_value=CreateState.source_url,
     )
-    hint = "Only you and admins see it. Change it if the file is somewhere else now."
-    return rx.el.form(
-        field("videoUrl", wording.VIDEO_URL, address, hint=hint),
-        _ways_on(
+    hint = "Only you and admins can see this. Change it if the file has moved."
+    return form(
+        field("videoUrl", wording.VIDEO_URL, url, hint=hint),
+        _failed_actions(
             rx.cond(
                 video.can_generate,
-                button(wording.GENERATE_AGAIN, look="plain", on_click=CreateState.regenerate),
+                button(wording.GENERATE_AGAIN, variant="plain", on_click=CreateState.regenerate),
             ),
-            button(wording.FETCH_AGAIN, look="main", type="submit"),
+            button(wording.RETRY, variant="main", type="submit"),
         ),
         on_submit=CreateState.fetch,
-        reset_on_submit=False,
-        no_validate=True,
-        class_name="stack",
         key=video.video_id,
     )
 
 
-def _ways_on(*ways: rx.Component) -> rx.Component:
-    change = button("Change the script", look="plain", on_click=CreateState.edit)
-    return rx.el.div(rx.cond(CreateState.has_script, change), *ways, class_name="actions")
+def _failed_actions(*actions: rx.Component) -> rx.Component:
+    edit = button("Edit the script", variant="plain", on_click=CreateState.edit)
+    return rx.el.div(rx.cond(CreateState.has_script, edit), *actions, class_name="actions")

@@ -1,4 +1,4 @@
-"""Modal dialogs on the browser's own <dialog>, and the one that asks before something goes."""
+"""Modal dialogs on the browser's own <dialog>, and those that ask for a confirmation."""
 
 from typing import Any
 
@@ -7,17 +7,16 @@ import reflex as rx
 from videovault.components.forms import button, icon_button
 from videovault.components.notices import notices
 from videovault.state import wording
-from videovault.state.delete_dialog import DeleteDialogState
 
 
 class Dialog(rx.Component):
-    """Open while ``open``; ``address`` is the query that the page's address has meanwhile."""
+    """Shown while ``open``; meanwhile the page's address has the query ``address``."""
 
     library = "$/public/js/dialog.js"
     tag = "Dialog"
     open: rx.Var[bool]
     address: rx.Var[str]
-    on_dismiss: rx.EventHandler[rx.event.no_args_event_spec]  # type: ignore[type-arg,valid-type] # Reflex's way
+    on_dismiss: rx.EventHandler[rx.event.no_args_event_spec]  # type: ignore[type-arg,valid-type] # Reflex's spelling
 
 
 def dialog(
@@ -26,10 +25,10 @@ def dialog(
     name: str,
     is_open: Any,
     on_dismiss: Any,
-    look: str = "",
+    variant: str = "",
     address: Any = "",
 ) -> rx.Component:
-    """A dialog with a heading and a way out; ``name`` is its id."""
+    """A dialog with a heading and a close button; ``name`` is its id."""
     return Dialog.create(
         rx.el.div(
             rx.el.h2(title, id=f"{name}-title"),
@@ -42,8 +41,16 @@ def dialog(
         address=address,
         on_dismiss=on_dismiss,
         id=name,
-        class_name=look,
+        class_name=variant,
         custom_attrs={"aria-labelledby": f"{name}-title"},
+    )
+
+
+def deletion_warning(count: Any) -> rx.Var[str]:
+    return rx.cond(
+        count == 1,
+        "This permanently deletes the video, its script and its share link.",
+        "This permanently deletes the videos, their scripts and share links.",
     )
 
 
@@ -56,15 +63,15 @@ def confirmation(
     on_confirm: Any,
     on_dismiss: Any,
 ) -> rx.Component:
-    """Asks before something is deleted; the way back has the focus."""
+    """Asks before something is deleted."""
     delete = button(
         rx.cond(is_busy, "Deleting…", wording.DELETE),
-        look="danger",
+        variant="danger",
         on_click=on_confirm,
         aria_disabled=is_busy,
     )
     return question(
-        title, *children, name=name, is_open=is_open, way_back="Keep", way_on=delete, on_dismiss=on_dismiss
+        title, *children, name=name, is_open=is_open, confirm_button=delete, on_dismiss=on_dismiss
     )
 
 
@@ -73,17 +80,16 @@ def question(
     *children: Any,
     name: str,
     is_open: Any,
-    way_back: str,
-    way_on: rx.Component,
+    confirm_button: rx.Component,
     on_dismiss: Any,
 ) -> rx.Component:
-    """Asks before something is done; the way back has the focus."""
+    """Asks before something is done; the focus is on the button that dismisses."""
     return Dialog.create(
         rx.el.h2(title, id=f"{name}-title"),
         rx.el.div(*children, id=f"{name}-text", class_name="stack close dialog-text"),
         rx.el.div(
-            button(way_back, on_click=on_dismiss, data_focus="true"),
-            way_on,
+            button(wording.CANCEL, on_click=on_dismiss, data_focus="true"),
+            confirm_button,
             class_name="actions",
         ),
         open=is_open,
@@ -95,28 +101,4 @@ def question(
             "aria-labelledby": f"{name}-title",
             "aria-describedby": f"{name}-text",
         },
-    )
-
-
-# Asks before videos are deleted, naming what exactly goes, and tells how far it is.
-
-
-def delete_dialog() -> rx.Component:
-    return confirmation(
-        DeleteDialogState.question,
-        rx.el.p(rx.el.strong(DeleteDialogState.what)),
-        rx.el.p(
-            rx.cond(
-                DeleteDialogState.progress != "",
-                f"Deleting {DeleteDialogState.progress}",
-                "This goes for good, with pictures, scripts and share links.",
-            ),
-            class_name="soft figures",
-            role="status",
-        ),
-        name="removal",
-        is_open=DeleteDialogState.question != "",
-        is_busy=DeleteDialogState.is_busy,
-        on_confirm=DeleteDialogState.delete,
-        on_dismiss=DeleteDialogState.cancel,
     )

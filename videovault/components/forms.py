@@ -1,4 +1,4 @@
-"""Fields with their label, hint and error, and forms that the browser can send by itself."""
+"""Form fields with label, hint and error; native forms; buttons and links."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ NOT_SENT = "This could not be sent. Check your connection and try again."
 
 
 class NativeForm(rx.el.Div):  # type: ignore[misc] # Reflex ships its elements without types
-    """A form that really posts: Reflex's own one always keeps the browser from it."""
+    """A form that the browser submits: Reflex's own form always prevents that."""
 
     tag = "form"
     action: rx.Var[str]
@@ -22,51 +22,51 @@ class NativeForm(rx.el.Div):  # type: ignore[misc] # Reflex ships its elements w
 
 
 class PostedForm(rx.Component):
-    """One that posts as well, but keeps what was typed where the answer is an error.
+    """A native form that, with scripts, keeps what was typed when the server returns an error.
 
-    Where it is none, the browser forgets what it keeps under ``forgets``, if that is not empty.
+    After success it removes the keys of localStorage that begin with ``clears``, unless that is empty.
     """
 
-    library = "$/public/js/posted.js"
+    library = "$/public/js/posted_form.js"
     tag = "PostedForm"
     action: rx.Var[str]
     method: rx.Var[str]
-    trouble: rx.Var[str]
-    forgets: rx.Var[str]
+    send_error: rx.Var[str]
+    clears: rx.Var[str]
 
 
 class Autosave(rx.Component):
-    """Hands on what is typed into the form inside it, shortly after each pause.
+    """Sends what is typed into the form inside it after each pause.
 
-    The browser keeps it at ``place`` as well, until the server takes it from there; ``on_restore`` gets what
-    is found there when the form is shown again.
+    The browser keeps a copy at ``storage_key`` until the server has saved it; ``on_restore`` gets that copy when the
+    form is shown again.
     """
 
     library = "$/public/js/autosave.js"
     tag = "Autosave"
-    place: rx.Var[str]
-    on_save: rx.EventHandler[rx.event.passthrough_event_spec(dict[str, str])]  # type: ignore[type-arg,valid-type] # Reflex's way
+    storage_key: rx.Var[str]
+    on_save: rx.EventHandler[rx.event.passthrough_event_spec(dict[str, str])]  # type: ignore[type-arg,valid-type] # Reflex's spelling
     on_restore: rx.EventHandler[rx.event.passthrough_event_spec(dict[str, str])]  # type: ignore[type-arg,valid-type] # as above
 
 
-class Forget(rx.Component):
-    """Clears what the browser keeps under ``prefix`` as the form inside it is sent."""
+class ClearStorage(rx.Component):
+    """Removes the keys of localStorage that begin with ``prefix`` when the form inside it is submitted."""
 
-    library = "$/public/js/forget.js"
-    tag = "Forget"
+    library = "$/public/js/clear_storage.js"
+    tag = "ClearStorage"
     prefix: rx.Var[str]
 
 
-class Secret(rx.Component):
-    """A password field, and a switch with a picture that shows what is in it; ``label`` names the switch."""
+class PasswordField(rx.Component):
+    """A password field with an icon that toggles its visibility; ``label`` names the toggle."""
 
-    library = "$/public/js/secret.js"
-    tag = "Secret"
+    library = "$/public/js/password_field.js"
+    tag = "PasswordField"
     label: rx.Var[str]
 
 
 class Copyable(rx.Component):
-    """The field inside it with a button that copies what it holds."""
+    """The field inside it, with a button that copies its value."""
 
     library = "$/public/js/copyable.js"
     tag = "Copyable"
@@ -75,27 +75,39 @@ class Copyable(rx.Component):
 native_form = NativeForm.create
 
 
-def posted_form(*children: Any, action: str, look: str, is_farewell: bool = False) -> rx.Component:
-    """After a farewell, nothing that its person typed stays in the browser."""
+def posted_form(*children: Any, action: str, class_name: str, clears_storage: bool = False) -> rx.Component:
+    """``clears_storage``: after success nothing that the user typed stays in the browser."""
     return PostedForm.create(
         *children,
         action=action,
         method="post",
-        trouble=NOT_SENT,
-        forgets=PREFIX if is_farewell else "",
-        class_name=look,
+        send_error=NOT_SENT,
+        clears=PREFIX if clears_storage else "",
+        class_name=class_name,
     )
 
 
-def autosave(form: rx.Component, *, name: Any, **props: Any) -> rx.Component:
-    """``name`` is what the browser keeps it as, once it is known for whom."""
+def form(*children: Any, on_submit: Any, class_name: str = "stack", **props: Any) -> rx.Component:
+    """A form that a state handles; it keeps its values, and the server validates it."""
+    return rx.el.form(
+        *children,
+        on_submit=on_submit,
+        reset_on_submit=False,
+        no_validate=True,
+        class_name=class_name,
+        **props,
+    )
+
+
+def autosave(child: rx.Component, *, name: Any, **props: Any) -> rx.Component:
+    """``name`` becomes part of the key in localStorage, once the user is known."""
     owner = SessionState.email
-    return Autosave.create(form, place=rx.cond(owner != "", storage_key(owner, name), ""), **props)
+    return Autosave.create(child, storage_key=rx.cond(owner != "", storage_key(owner, name), ""), **props)
 
 
-def farewell(form: rx.Component) -> rx.Component:
-    """A form after which nothing that its person typed stays in the browser."""
-    return Forget.create(form, prefix=PREFIX)
+def clearing_storage(child: rx.Component) -> rx.Component:
+    """The form ``child``; on submit, everything that the user typed is removed from the browser."""
+    return ClearStorage.create(child, prefix=PREFIX)
 
 
 def password(name: str, *, label: str = wording.PASSWORD, auto_complete: str, hint: str = "") -> rx.Component:
@@ -106,12 +118,12 @@ def password(name: str, *, label: str = wording.PASSWORD, auto_complete: str, hi
         auto_complete=auto_complete,
         required=True,
     )
-    secret = Secret.create(control, icon("eye"), label="Show password", class_name="secret")
-    return field(name, label, secret, hint=hint)
+    hideable = PasswordField.create(control, icon("eye"), label="Show password", class_name="secret")
+    return field(name, label, hideable, hint=hint)
 
 
 def field(name: str, label: str, control: rx.Component, *, note: Any = None, hint: str = "") -> rx.Component:
-    """A labelled control; ``note`` stands at the label's right, ``hint`` below the control."""
+    """A labelled control; ``note`` is shown beside the label, ``hint`` below the control."""
     return rx.el.div(
         rx.el.label(
             label,
@@ -126,11 +138,11 @@ def field(name: str, label: str, control: rx.Component, *, note: Any = None, hin
 
 
 def text_input(name: str, *, hinted: bool = False, **props: Any) -> rx.Component:
-    return rx.el.input(**described(name, hinted), **props)
+    return rx.el.input(**control_props(name, hinted), **props)
 
 
 def text_area(name: str, *, hinted: bool = False, **props: Any) -> rx.Component:
-    return rx.el.textarea(**described(name, hinted), **props)
+    return rx.el.textarea(**control_props(name, hinted), **props)
 
 
 def copyable(name: str, value: Any, *, hinted: bool = False) -> rx.Component:
@@ -138,8 +150,8 @@ def copyable(name: str, value: Any, *, hinted: bool = False) -> rx.Component:
     return Copyable.create(control, class_name="copyable")
 
 
-def handed_over(name: str, label: str, value: Any, *below: Any, hint: str) -> rx.Component:
-    """A secret that is shown while this is, to be copied and passed on."""
+def one_time_secret(name: str, label: str, value: Any, *below: Any, hint: str) -> rx.Component:
+    """A secret that can be copied as long as it is shown."""
     return rx.el.div(
         field(name, label, copyable(name, value, hinted=True), hint=hint),
         *below,
@@ -147,8 +159,8 @@ def handed_over(name: str, label: str, value: Any, *below: Any, hint: str) -> rx
     )
 
 
-def described(name: str, hinted: bool = False) -> dict[str, Any]:
-    """What ties a control to its label, hint and error."""
+def control_props(name: str, hinted: bool = False) -> dict[str, Any]:
+    """Attributes that connect a control with its label, hint and error."""
     return {
         "id": name,
         "name": name,
@@ -163,40 +175,37 @@ def field_error(name: str) -> rx.Component:
     return rx.el.span(SessionState.errors[name], id=f"{name}-error", class_name="error", role="alert")
 
 
-def problem(where: str) -> rx.Component:
-    """What went wrong with the whole form or step there."""
+def form_error(where: str) -> rx.Component:
+    """An error that concerns a whole form or step."""
     return rx.cond(
         has(SessionState.errors, where),
         rx.el.p(SessionState.errors[where], class_name="alert", role="alert"),
     )
 
 
-# Buttons and links that look like them.
-
-
-def button(text: Any, *, look: str = "", symbol: str = "", **props: Any) -> rx.Component:
-    """``look``: main, danger or plain; ordinary if empty."""
+def button(text: Any, *, variant: str = "", symbol: str = "", **props: Any) -> rx.Component:
+    """``variant``: main, danger or plain; the default if empty."""
     props.setdefault("type", "button")
-    return rx.el.button(*_content(text, symbol), class_name=f"button {look}".strip(), **props)
+    return rx.el.button(*_content(text, symbol), class_name=f"button {variant}".strip(), **props)
 
 
 def icon_button(name: Any, symbol: str, **props: Any) -> rx.Component:
-    """``name`` is what it is called, for it shows a symbol only."""
+    """A button that shows an icon only; ``name`` is its accessible name."""
     return rx.el.button(
         icon(symbol), type="button", class_name="button plain square", aria_label=name, title=name, **props
     )
 
 
-def link_button(text: Any, href: Any, *, look: str = "", symbol: str = "", **props: Any) -> rx.Component:
-    return rx.el.a(*_content(text, symbol), href=href, class_name=f"button {look}".strip(), **props)
+def link_button(text: Any, href: Any, *, variant: str = "", symbol: str = "", **props: Any) -> rx.Component:
+    return rx.el.a(*_content(text, symbol), href=href, class_name=f"button {variant}".strip(), **props)
 
 
-def download_button(video_id: Any, title: Any, *, look: str = "") -> rx.Component:
-    """A plain link, so that keyboard, middle click and every download manager work as always."""
+def download_button(video_id: Any, title: Any, *, variant: str = "") -> rx.Component:
+    """A plain link, so that keyboard, middle click and download managers work as usual."""
     return link_button(
         wording.DOWNLOAD,
         f"/api/auth/video/{video_id}/download",
-        look=look,
+        variant=variant,
         symbol="download",
         reload_document=True,
         aria_label=wording.to_download(title),

@@ -1,4 +1,4 @@
-"""A dozen line icons, drawn for here: a library would weigh more than all of them."""
+"""Line icons as SVG paths: an icon library would add far more to the page than all of these."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ FILLED = {"play"}
 
 
 def icon(name: str, size: int = 20) -> rx.Component:
-    """Always beside or inside something that has a name: itself, it is silent."""
+    """Hidden from screen readers: it always belongs to an element with a name."""
     return rx.el.svg(
         rx.el.path(d=PATHS[name]),
         view_box="0 0 24 24",
@@ -41,11 +41,8 @@ def icon(name: str, size: int = 20) -> rx.Component:
     )
 
 
-# An avatar's picture, or its initials where it has none.
-
-
 def portrait(avatar: Any) -> rx.Component:
-    """Decoration: its name stands beside it."""
+    """An avatar's picture, or its initials; decorative, since its name is next to it."""
     return rx.cond(
         avatar.picture_url != "",
         rx.el.img(src=avatar.picture_url, alt="", class_name="portrait"),

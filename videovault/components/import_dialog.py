@@ -1,4 +1,4 @@
-"""The dialog in which the address of a video file is given, by its owner or for somebody else's video."""
+"""Dialogs that ask for the URL of a video file: to import a video, or to attach a file to one."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,28 +6,27 @@ from typing import Any
 import reflex as rx
 
 from videovault.components.dialog import dialog
-from videovault.components.forms import button, field, text_input
+from videovault.components.forms import button, field, form, text_input
 from videovault.state import wording
 from videovault.state.import_dialog import ImportDialogState
 
 
 @dataclass(frozen=True)
 class Wording:
-    """What is asked for, and what the buttons say; ``waiting`` while the address is looked at."""
+    """The texts of the dialog; ``busy`` is the button's while the URL is checked."""
 
     label: str
     hint: str
-    way_back: str
-    way_on: str
-    waiting: str
+    submit: str
+    busy: str = wording.CHECKING
     text: str = ""
 
 
 def url_dialog(
-    title: Any, *further: Any, name: str, says: Wording, state: Any, is_open: Any, on_submit: Any
+    title: Any, *more_fields: Any, name: str, texts: Wording, state: Any, is_open: Any, on_submit: Any
 ) -> rx.Component:
-    """``further`` fields stand below the address; ``state`` knows ``is_busy`` and ``close``."""
-    given = text_input(
+    """``more_fields`` come after the URL; ``state`` has ``is_busy`` and ``close``."""
+    url = text_input(
         "videoUrl",
         hinted=True,
         type="url",
@@ -38,32 +37,26 @@ def url_dialog(
     )
     return dialog(
         title,
-        rx.el.form(
-            *([rx.el.p(says.text, class_name="soft")] if says.text else []),
-            field("videoUrl", says.label, given, hint=says.hint),
-            *further,
+        form(
+            *([rx.el.p(texts.text, class_name="soft")] if texts.text else []),
+            field("videoUrl", texts.label, url, hint=texts.hint),
+            *more_fields,
             rx.el.div(
-                button(says.way_back, on_click=state.close),
+                button(wording.CANCEL, on_click=state.close),
                 button(
-                    rx.cond(state.is_busy, says.waiting, says.way_on),
-                    look="main",
+                    rx.cond(state.is_busy, texts.busy, texts.submit),
+                    variant="main",
                     type="submit",
                     aria_disabled=state.is_busy,
                 ),
                 class_name="actions",
             ),
             on_submit=on_submit,
-            reset_on_submit=False,
-            no_validate=True,
-            class_name="stack",
         ),
         name=name,
         is_open=is_open,
         on_dismiss=state.close,
     )
-
-
-# Adds a video to the gallery from its address.
 
 
 def import_dialog() -> rx.Component:
@@ -72,16 +65,14 @@ def import_dialog() -> rx.Component:
         field(
             "title",
             wording.TITLE,
-            text_input("title", placeholder="Taken from the file name"),
+            text_input("title", placeholder="Uses the file name if empty"),
             note=wording.OPTIONAL,
         ),
         name="adding",
-        says=Wording(
+        texts=Wording(
             label=wording.VIDEO_URL,
-            hint="The file itself, such as one ending in .mp4. It is fetched directly, not through this device.",
-            way_back=wording.CANCEL,
-            way_on="Add",
-            waiting="Looking at it…",
+            hint="A direct link to the file, for example one ending in .mp4. It is downloaded by the server, not by your device.",
+            submit="Import",
         ),
         state=ImportDialogState,
         is_open=ImportDialogState.is_open,

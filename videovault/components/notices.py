@@ -1,4 +1,4 @@
-"""What the page has to say, read out as it comes: notices, and a lost connection."""
+"""Notices and the warning about a lost connection; screen readers announce both."""
 
 from typing import Any
 
@@ -13,24 +13,24 @@ from videovault.state.live_updates import VideoNoticesState
 from videovault.state.session import SessionState
 
 
-class Leaving(rx.el.Div):  # type: ignore[misc] # Reflex ships its elements without types
-    """Says when its animation has ended."""
+class SelfDismissing(rx.el.Div):  # type: ignore[misc] # Reflex ships its elements without types
+    """An element that reports the end of its animation."""
 
-    on_animation_end: rx.EventHandler[rx.event.no_args_event_spec]  # type: ignore[type-arg,valid-type] # Reflex's way
+    on_animation_end: rx.EventHandler[rx.event.no_args_event_spec]  # type: ignore[type-arg,valid-type] # Reflex's spelling
 
 
 def notices() -> rx.Component:
-    """What the page itself says, one at a time, and the news of videos; both leave by themselves."""
+    """The page's own notice and those about videos; they disappear after some seconds."""
     return rx.el.div(
-        # A page that is loaded again brings its old news along until it has arrived.
-        rx.cond(SessionState.is_hydrated, rx.foreach(SessionState.video_notices, _news)),
+        # A reloaded page would show its old notices until its state has arrived.
+        rx.cond(SessionState.is_hydrated, rx.foreach(SessionState.video_notices, _video_notice)),
         rx.cond(
             SessionState.notice != "",
             _notice(
                 rx.el.span(SessionState.notice),
-                is_bad=SessionState.notice_is_error,
+                is_error=SessionState.notice_is_error,
                 key=SessionState.notice_number,
-                on_leave=SessionState.dismiss,
+                on_dismiss=SessionState.dismiss,
             ),
         ),
         class_name="notices",
@@ -38,24 +38,24 @@ def notices() -> rx.Component:
     )
 
 
-def _news(news: Any) -> rx.Component:
+def _video_notice(notice: Any) -> rx.Component:
     return _notice(
-        rx.el.span(news.text),
-        rx.el.a(wording.SHOW, href=news.link, aria_label=news.link_name),
-        is_bad=news.is_bad,
-        key=news.number,
-        on_leave=VideoNoticesState.hide(news.number),
+        rx.el.span(notice.text),
+        rx.el.a(wording.SHOW, href=notice.link, aria_label=notice.link_name),
+        is_error=notice.is_bad,
+        key=notice.number,
+        on_dismiss=VideoNoticesState.hide(notice.number),
     )
 
 
-def _notice(*children: rx.Component, is_bad: Any, key: Any, on_leave: Any) -> rx.Component:
-    """It stays while somebody is about to read or dismiss it."""
-    return Leaving.create(
+def _notice(*children: rx.Component, is_error: Any, key: Any, on_dismiss: Any) -> rx.Component:
+    """Stays while the pointer or the focus is on it."""
+    return SelfDismissing.create(
         *children,
-        rx.el.button(icon("close", 16), type="button", aria_label="Dismiss", on_click=on_leave),
-        class_name=rx.cond(is_bad, "notice bad", "notice"),
+        rx.el.button(icon("close", 16), type="button", aria_label="Dismiss", on_click=on_dismiss),
+        class_name=rx.cond(is_error, "notice bad", "notice"),
         key=key,
-        on_animation_end=on_leave,
+        on_animation_end=on_dismiss,
     )
 
 
@@ -64,7 +64,7 @@ def connection_notice() -> rx.Component:
         rx.cond(
             has_connection_errors,
             rx.el.p(
-                "The connection is interrupted. We keep trying, and your videos go on being made.",
+                "Connection lost. We are reconnecting, and your videos continue in the meantime.",
                 class_name="offline",
             ),
         ),

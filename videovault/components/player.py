@@ -1,4 +1,4 @@
-"""A film with the browser's own controls, which goes on over a new link before the old one dies."""
+"""A video with the browser's own controls, whose presigned link is renewed before it expires."""
 
 from typing import Any
 
@@ -7,56 +7,63 @@ import reflex as rx
 from videovault.components.icons import icon
 from videovault.state import wording
 
-TROUBLE = "The video cannot be played right now. The connection may be interrupted."
-UNKNOWN = "This browser cannot play the video. Download it to watch it in another player."
+PLAYBACK_ERROR = "This video cannot be played right now. Check your connection."
+UNSUPPORTED = "Your browser cannot play this video. Download it to watch it in another player."
 
 
-class Film(rx.Component):
-    """``lasts`` is how many seconds a link lives; 0: it is renewed only once it has died."""
+class VideoPlayer(rx.Component):
+    """``link_seconds`` is the lifetime of a link; with 0 it is renewed only after it has expired."""
 
-    library = "$/public/js/film.js"
-    tag = "Film"
+    library = "$/public/js/video_player.js"
+    tag = "VideoPlayer"
     src: rx.Var[str]
-    lasts: rx.Var[int]
-    trouble: rx.Var[str]
-    unknown: rx.Var[str]
-    again: rx.Var[str]
+    link_seconds: rx.Var[int]
+    playback_error: rx.Var[str]
+    unsupported: rx.Var[str]
+    retry_label: rx.Var[str]
 
 
-def film(
-    source: Any, picture: Any, title: Any, *, lasts: Any = 0, limited: Any = False, **custom: Any
+def video_player(
+    source: Any, poster: Any, title: Any, *, link_seconds: Any = 0, limited: Any = False, **attributes: Any
 ) -> rx.Component:
-    """``limited`` is whether most browsers cannot play what is there."""
-    return Film.create(
+    """``limited``: most browsers cannot play this file."""
+    return VideoPlayer.create(
         src=source,
-        lasts=lasts,
-        trouble=rx.cond(limited, UNKNOWN, TROUBLE),
-        unknown=UNKNOWN,
-        again=wording.TRY_AGAIN,
+        link_seconds=link_seconds,
+        playback_error=rx.cond(limited, UNSUPPORTED, PLAYBACK_ERROR),
+        unsupported=UNSUPPORTED,
+        retry_label=wording.TRY_AGAIN,
         class_name="player",
         custom_attrs={
-            "poster": picture,
+            "poster": poster,
             "controls": True,
             "preload": "metadata",
             "playsInline": True,
             "aria-label": title,
-            **custom,
+            **attributes,
         },
     )
 
 
-def player(card: Any, *, lasts: Any = 0, **custom: Any) -> rx.Component:
-    """The owner's own video, with a word on whether browsers play it; it restarts once its copy is there."""
-    place = f"/api/auth/video/{card.video_id}"
-    source = rx.cond(card.is_copied, f"{place}/download?inline=1&copied=1", f"{place}/download?inline=1")
+def player(card: Any, *, link_seconds: Any = 0, **attributes: Any) -> rx.Component:
+    """The owner's own video with a note on playback; it reloads as soon as the playable copy is ready."""
+    url = f"/api/auth/video/{card.video_id}"
+    source = rx.cond(card.is_copied, f"{url}/download?inline=1&copied=1", f"{url}/download?inline=1")
     limited = (card.playback_note != "") & ~card.is_copied
     return rx.fragment(
-        film(source, f"{place}/thumbnail", card.title, lasts=lasts, limited=limited, **custom),
-        plays(card),
+        video_player(
+            source,
+            f"{url}/thumbnail",
+            card.title,
+            link_seconds=link_seconds,
+            limited=limited,
+            **attributes,
+        ),
+        playback_note(card),
     )
 
 
-def plays(video: Any) -> rx.Component:
+def playback_note(video: Any) -> rx.Component:
     return rx.cond(
         video.playback_note != "",
         rx.el.p(

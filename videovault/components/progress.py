@@ -1,4 +1,4 @@
-"""How far the work on a video is: steps, a bar, and figures that tell how long it still takes."""
+"""Progress: the steps and figures of a video in progress, waits for the script webhook, and slow loading."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ STEPS = (wording.REQUESTED, "Generating", "Storing", wording.READY)
 
 
 def bar(percent: Any, name: str) -> rx.Component:
-    """``percent`` below 0 is a wait of which nobody knows how far it is."""
+    """A progress bar; indeterminate if ``percent`` is below 0."""
     return rx.cond(
         percent >= 0,
         rx.el.progress(value=percent, max=100, aria_label=name),
@@ -22,23 +22,23 @@ def bar(percent: Any, name: str) -> rx.Component:
     )
 
 
-def steps(current: Any) -> rx.Component:
+def _steps(current: Any) -> rx.Component:
     return rx.el.ol(*(_step(number, text, current) for number, text in enumerate(STEPS)), class_name="steps")
 
 
 def full_progress(video_id: Any) -> rx.Component:
-    """All that is known of the work, for the modal."""
+    """Steps, bar and figures, for the modal."""
     return rx.cond(
         has(ProgressState.progress, video_id),
-        _known(ProgressState.progress[video_id]),
-        _known(VideoProgress(), has_begun=False),
+        _details(ProgressState.progress[video_id]),
+        _details(VideoProgress(), has_begun=False),
     )
 
 
 @rx.memo
 def small_progress(video_id: rx.Var[str]) -> rx.Component:
-    """A step and its bar, for a card; drawn by itself as it moves, not with all that is around it."""
-    work = ProgressState.progress[video_id]  # type: ignore[index] # a var of it is meant
+    """Step and bar for a card; a memo component, so that an update does not render the whole card."""
+    work = ProgressState.progress[video_id]  # type: ignore[index] # a state var
     return rx.el.div(
         rx.cond(
             has(ProgressState.progress, video_id),
@@ -54,9 +54,9 @@ def small_progress(video_id: rx.Var[str]) -> rx.Component:
     )
 
 
-def _known(work: Any, *, has_begun: bool = True) -> rx.Component:
+def _details(work: Any, *, has_begun: bool = True) -> rx.Component:
     return rx.el.div(
-        steps(work.step),
+        _steps(work.step),
         rx.el.div(
             rx.el.div(
                 rx.el.p(work.activity, role="status", class_name="label"),
@@ -87,30 +87,25 @@ def _step(number: int, text: str, current: Any) -> rx.Component:
     )
 
 
-# What waits say: how long the script webhook has been waited for, and what to do where nothing comes.
-
-
 class PlainLink(rx.el.Div):  # type: ignore[misc] # Reflex ships its elements without types
-    """One that the browser follows by itself: in the router's own, an empty address leaves out the query."""
+    """A link that the browser follows: the router's link drops the query from an empty address."""
 
     tag = "a"
     href: rx.Var[str]
 
 
-def waited_so_far() -> rx.Var[str]:
+def elapsed_wait() -> rx.Var[str]:
     return rx.Var.create(f"{CreateState.waited_seconds} s elapsed. We wait up to {CreateState.max_wait}.")
 
 
-def late() -> rx.Component:
-    """Is to be seen once what is shown in its place has not come for long."""
-    again = PlainLink.create("Load the page again", href="")
-    return rx.el.p(sentence("This takes longer than usual. {link}", link=again), class_name="late")
-
-
-# How many videos may still be made today, where that is limited.
+def slow_notice() -> rx.Component:
+    """Appears after some seconds (by CSS) beside what has not loaded yet."""
+    reload_link = PlainLink.create("Reload the page", href="")
+    return rx.el.p(sentence("This is taking longer than usual. {link}", link=reload_link), class_name="late")
 
 
 def budget_line() -> rx.Component:
+    """How many videos may still be made today, if that is limited."""
     return rx.cond(
         CreateState.budget != "",
         rx.el.p(CreateState.budget, class_name="soft figures", data_testid="budget"),

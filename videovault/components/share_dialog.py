@@ -1,16 +1,16 @@
-"""The dialog of a video's share link: copy it, limit it, close it, or replace its key."""
+"""The owner's dialog for a share link: copy it, limit it, stop sharing, or reset the link."""
 
 from typing import Any
 
 import reflex as rx
 
 from videovault.components.dialog import dialog
-from videovault.components.forms import button, copyable, field, text_input
-from videovault.components.text import local_time
+from videovault.components.forms import button, copyable, field, form, text_input
+from videovault.components.text import DATE_TIME, local_time
 from videovault.state import wording
 from videovault.state.share_dialog import ShareDialogState
 
-WHEN = "{dateStyle: 'medium', timeStyle: 'short'}"
+RESET = "Reset link"
 
 
 def share_dialog() -> rx.Component:
@@ -35,20 +35,20 @@ def _open_link() -> rx.Component:
             "share-link",
             "Link",
             copyable("share-link", link.url, hinted=True),
-            hint="Whoever has it can watch and download the video, without an account.",
+            hint="Anyone with the link can watch and download. No account needed.",
         ),
         rx.el.div(rx.el.p(_until(link)), rx.el.p(link.views_used), class_name="stack close soft figures"),
-        rx.cond(ShareDialogState.is_asking, _question(), _changes()),
+        rx.cond(ShareDialogState.is_asking, _reset_question(), _settings()),
         class_name="stack",
     )
 
 
-def _changes() -> rx.Component:
-    """They make room for a question, whose answers would else be below the edge of a phone."""
+def _settings() -> rx.Component:
+    """Hidden while a question is asked, whose answers would be below the edge of a phone otherwise."""
     return rx.el.div(
         _limits(),
         rx.el.hr(),
-        _ways(button("Stop sharing", on_click=ShareDialogState.stop)),
+        _actions(button("Stop sharing", on_click=ShareDialogState.stop)),
         class_name="stack",
     )
 
@@ -56,49 +56,46 @@ def _changes() -> rx.Component:
 def _until(link: Any) -> rx.Component:
     return rx.cond(
         link.expires_at == "",
-        "It works until you stop it.",
-        wording.works_until(local_time(link.expires_at, WHEN)),
+        "Works until you stop sharing.",
+        wording.expires(local_time(link.expires_at, DATE_TIME)),
     )
 
 
 def _limits() -> rx.Component:
-    return rx.el.form(
+    return form(
         rx.el.div(
-            _limit("expiresInDays", "Days it works", ShareDialogState.link.days),
-            _limit("mostViews", "Views at most", ShareDialogState.link.most_views),
+            _limit("expiresInDays", "Expires", ShareDialogState.link.days, note="in days"),
+            _limit("mostViews", "View limit", ShareDialogState.link.most_views),
             class_name="pair",
             key=ShareDialogState.form_number,
         ),
         rx.el.div(button("Save limits", type="submit"), class_name="actions"),
         on_submit=ShareDialogState.limit,
-        reset_on_submit=False,
-        no_validate=True,
-        class_name="stack",
     )
 
 
-def _limit(name: str, label: str, value: Any) -> rx.Component:
+def _limit(name: str, label: str, value: Any, note: str | None = None) -> rx.Component:
     control = text_input(
         name, default_value=value, input_mode="numeric", placeholder=wording.NO_LIMIT, max_length=9
     )
-    return field(name, label, control)
+    return field(name, label, control, note=note)
 
 
-def _ways(other: rx.Component) -> rx.Component:
-    return rx.el.div(button("New key", on_click=ShareDialogState.ask), other, class_name="actions")
+def _actions(other: rx.Component) -> rx.Component:
+    return rx.el.div(button(RESET, on_click=ShareDialogState.ask), other, class_name="actions")
 
 
-def _question() -> rx.Component:
+def _reset_question() -> rx.Component:
     return rx.el.div(
         rx.el.p(
-            "Every link that you gave out stops working. Whoever should go on watching needs the new one.",
+            "All links that you have shared stop working. Send the new link to everyone who should keep access.",
             role="alert",
         ),
         rx.el.div(
-            button("Keep the old key", on_click=ShareDialogState.cancel, auto_focus=True),
+            button(wording.CANCEL, on_click=ShareDialogState.cancel, auto_focus=True),
             button(
-                rx.cond(ShareDialogState.is_busy, "Replacing…", "Make a new key"),
-                look="danger",
+                rx.cond(ShareDialogState.is_busy, "Resetting…", RESET),
+                variant="danger",
                 on_click=ShareDialogState.renew,
                 aria_disabled=ShareDialogState.is_busy,
             ),
@@ -110,15 +107,15 @@ def _question() -> rx.Component:
 
 def _closed_link() -> rx.Component:
     return rx.el.div(
-        rx.el.p("Its link is closed: only you can watch this video."),
+        rx.el.p("Sharing is off. Only you can watch this video."),
         rx.el.p(
-            "Share it again, and the same link works, without limits.",
+            "Share again to reactivate the same link, without limits.",
             class_name="soft",
         ),
         rx.cond(
             ShareDialogState.is_asking,
-            _question(),
-            _ways(button("Share again", look="main", on_click=ShareDialogState.limit({}))),
+            _reset_question(),
+            _actions(button("Share again", variant="main", on_click=ShareDialogState.limit({}))),
         ),
         class_name="stack",
     )

@@ -1,4 +1,4 @@
-"""A video in the gallery: what it is, how it stands, and what can be done with it."""
+"""A video's card in the gallery with its actions, and selecting several cards."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import reflex as rx
 from videovault.components.forms import button, download_button, icon_button
 from videovault.components.icons import icon
 from videovault.components.progress import small_progress
-from videovault.components.text import local_time
+from videovault.components.text import DATE, local_time
 from videovault.state import wording
 from videovault.state.create import CreateState
 from videovault.state.delete_dialog import DeleteDialogState
@@ -15,32 +15,31 @@ from videovault.state.gallery import GalleryState
 from videovault.state.share_dialog import ShareDialogState
 from videovault.state.view_models import Card
 
-# Selecting several videos, and getting more of them by scrolling.
+DRAWINGS = {"processing": "film", "draft": "script", "failed": "torn"}
 
 
 class Selection(rx.Component):
-    """The cards inside it can be selected; what can be done with them stands in a bar of its own."""
+    """Lets users select the cards inside it; a bar shows the actions for the selected ones."""
 
     library = "$/public/js/selection.js"
     tag = "Selection"
-    words: rx.Var[dict[str, str]]
-    on_delete: rx.EventHandler[rx.event.passthrough_event_spec(list[str])]  # type: ignore[type-arg,valid-type] # Reflex's way
+    texts: rx.Var[dict[str, str]]
+    on_delete: rx.EventHandler[rx.event.passthrough_event_spec(list[str])]  # type: ignore[type-arg,valid-type] # Reflex's spelling
 
 
-class MoreOnScroll(rx.Component):
-    """Presses the button inside it once it comes into view."""
+class LoadMore(rx.Component):
+    """Clicks the button inside it when scrolling brings it near."""
 
-    library = "$/public/js/more.js"
-    tag = "MoreOnScroll"
+    library = "$/public/js/load_more.js"
+    tag = "LoadMore"
     shown: rx.Var[int]
 
 
 def selection(*children: Any) -> rx.Component:
-    return Selection.create(*children, words=wording.SELECTION, on_delete=DeleteDialogState.ask)
+    return Selection.create(*children, texts=wording.SELECTION, on_delete=DeleteDialogState.ask)
 
 
-def pick(card: Any) -> rx.Component:
-    """The checkbox on a card."""
+def _checkbox(card: Any) -> rx.Component:
     return rx.el.label(
         rx.el.input(
             type="checkbox",
@@ -58,7 +57,7 @@ def pick(card: Any) -> rx.Component:
 def more() -> rx.Component:
     return rx.cond(
         GalleryState.has_more,
-        MoreOnScroll.create(
+        LoadMore.create(
             button("Show more", on_click=GalleryState.more),
             shown=GalleryState.length,
             class_name="more",
@@ -66,28 +65,25 @@ def more() -> rx.Component:
     )
 
 
-DRAWN = {"processing": "film", "draft": "script", "failed": "torn"}
+class EditableTitle(rx.Component):
+    """A title that can be edited in place; ``answers`` counts the server's answers, ``error`` is in the last one."""
 
-
-class InPlace(rx.Component):
-    """A title that is changed where it stands; ``error`` is the answer to the last of ``answers``."""
-
-    library = "$/public/js/inplace.js"
-    tag = "InPlace"
+    library = "$/public/js/editable_title.js"
+    tag = "EditableTitle"
     name: rx.Var[str]
     text: rx.Var[str]
     action: rx.Var[str]
     error: rx.Var[str]
     answers: rx.Var[int]
-    on_save: rx.EventHandler[rx.event.passthrough_event_spec(str)]  # type: ignore[type-arg,valid-type] # Reflex's way
+    on_save: rx.EventHandler[rx.event.passthrough_event_spec(str)]  # type: ignore[type-arg,valid-type] # Reflex's spelling
 
 
 @rx.memo
 def video_card(card: rx.Var[Card]) -> rx.Component:
-    """Drawn anew only when the card itself changes, however many there are."""
+    """A memo component: rendered again only when this card changes."""
     shown: Any = card
     return rx.el.li(
-        rx.el.div(_picture(shown), pick(shown), class_name="frame"),
+        rx.el.div(_picture(shown), _checkbox(shown), class_name="frame"),
         _text(shown),
         rx.el.div(_actions(shown), class_name="card-foot"),
         class_name="card",
@@ -97,13 +93,13 @@ def video_card(card: rx.Var[Card]) -> rx.Component:
 
 
 @rx.memo
-def card_part(cards: rx.Var[list[Card]]) -> rx.Component:
-    """Some of the cards; looked at anew only when one of these changes."""
+def card_chunk(cards: rx.Var[list[Card]]) -> rx.Component:
+    """Some of the cards; compared again only when one of these changes."""
     return rx.fragment(rx.foreach(cards, lambda card: rx.fragment(video_card(card=card), key=card.video_id)))
 
 
 def card_skeleton() -> rx.Component:
-    """Of the same measures as a card."""
+    """A placeholder in the size of a card."""
     return rx.el.div(
         rx.el.div(class_name="picture skeleton"),
         rx.el.div(
@@ -116,7 +112,7 @@ def card_skeleton() -> rx.Component:
     )
 
 
-def poster(card: Any) -> rx.Component:
+def _poster(card: Any) -> rx.Component:
     return rx.el.img(
         src=f"/api/auth/video/{card.video_id}/thumbnail",
         alt="",
@@ -129,26 +125,26 @@ def _picture(card: Any) -> rx.Component:
     return rx.match(
         card.status,
         ("ready", _ready_picture(card)),
-        ("processing", _drawn("processing", small_progress(video_id=card.video_id))),
-        ("draft", _drawn("draft", rx.el.span(wording.DRAFT))),
-        _drawn("failed", rx.el.span(rx.cond(card.is_cancelled, wording.CANCELLED, wording.FAILED))),
+        ("processing", _drawing("processing", small_progress(video_id=card.video_id))),
+        ("draft", _drawing("draft", rx.el.span(wording.DRAFT))),
+        _drawing("failed", rx.el.span(rx.cond(card.is_cancelled, wording.CANCELLED, wording.FAILED))),
     )
 
 
-def _drawn(status: str, below: rx.Component) -> rx.Component:
-    """A drawing in the place of a poster, with a line below it."""
+def _drawing(status: str, caption: rx.Component) -> rx.Component:
+    """Shown instead of a poster."""
     return rx.el.div(
-        rx.el.div(class_name=f"drawing {DRAWN[status]}", aria_hidden="true"),
-        below,
+        rx.el.div(class_name=f"drawing {DRAWINGS[status]}", aria_hidden="true"),
+        caption,
         class_name="picture drawn",
     )
 
 
 def _ready_picture(card: Any) -> rx.Component:
-    """The duration lies over the button and not in it, where it would be a visible label that is not its name."""
+    """The duration is over the button, not in it: there it would be a visible label that is not its name."""
     return rx.fragment(
         rx.el.button(
-            rx.cond(card.has_poster, poster(card)),
+            rx.cond(card.has_poster, _poster(card)),
             rx.el.span(icon("play", 24), class_name="play"),
             type="button",
             class_name="picture",
@@ -162,7 +158,7 @@ def _ready_picture(card: Any) -> rx.Component:
 
 def _text(card: Any) -> rx.Component:
     return rx.el.div(
-        InPlace.create(
+        EditableTitle.create(
             icon("rename", 18),
             name=f"title-{card.video_id}",
             text=card.title,
@@ -172,7 +168,7 @@ def _text(card: Any) -> rx.Component:
             on_save=lambda title: GalleryState.rename(card.video_id, title),
         ),
         rx.el.p(
-            local_time(card.created_at, "{dateStyle: 'medium'}"),
+            local_time(card.created_at, DATE),
             rx.cond(card.size != "", f", {card.size}", ""),
             class_name="soft small figures",
         ),
@@ -218,28 +214,28 @@ def _actions(card: Any) -> rx.Component:
 
 def _ready_actions(card: Any) -> rx.Component:
     return rx.fragment(
-        download_button(card.video_id, card.title, look="plain"),
-        rx.cond(card.can_copy, retry_button(card, wording.COPY_AGAIN, GalleryState.retry(card.video_id))),
+        download_button(card.video_id, card.title, variant="plain"),
+        rx.cond(card.can_copy, _retry_button(card, wording.COPY_AGAIN, GalleryState.retry(card.video_id))),
     )
 
 
 def _failed_actions(card: Any) -> rx.Component:
-    return rx.fragment(again_button(card, GalleryState.retry(card.video_id)), _opener(card, wording.OPEN))
+    return rx.fragment(retry_button(card, GalleryState.retry(card.video_id)), _opener(card, wording.OPEN))
 
 
-def again_button(card: Any, on_click: Any) -> rx.Component:
-    """What trying a failed video again does first; nothing where there is no way."""
+def retry_button(card: Any, on_click: Any) -> rx.Component:
+    """The cheapest way to retry a failed video; nothing if there is none."""
     return rx.cond(
         card.can_fetch,
-        retry_button(card, wording.FETCH_AGAIN, on_click),
-        rx.cond(card.can_generate, retry_button(card, wording.GENERATE_AGAIN, on_click)),
+        _retry_button(card, wording.RETRY, on_click),
+        rx.cond(card.can_generate, _retry_button(card, wording.GENERATE_AGAIN, on_click)),
     )
 
 
-def retry_button(card: Any, text: str, on_click: Any) -> rx.Component:
+def _retry_button(card: Any, text: str, on_click: Any) -> rx.Component:
     return button(
         text,
-        look="plain",
+        variant="plain",
         on_click=on_click,
         aria_label=wording.to_do(text, card.title),
         title=card.retry_note,
@@ -250,7 +246,7 @@ def retry_button(card: Any, text: str, on_click: Any) -> rx.Component:
 def _opener(card: Any, text: str) -> rx.Component:
     return button(
         text,
-        look="plain",
+        variant="plain",
         on_click=CreateState.open(card.video_id),
         aria_label=f"{text} {card.title}",
         data_waits="true",

@@ -1,4 +1,4 @@
-"""The table of routes: every page of the product, its address, and what happens when it is opened."""
+"""The table of routes: each page, its address, and the events that run when it opens."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -35,26 +35,27 @@ from videovault.state.share_page import SharePageState
 from videovault.state.sign_in import SignInState
 
 PRODUCT = "VideoVault"
-NOT_FOUND = "Not found"
 
 
 @dataclass(frozen=True)
 class Page:
-    """``name`` is what the browser's tab says of it, beside the product's own."""
+    """``name`` is the page's part of the title in the browser's tab."""
 
     route: str
     component: Callable[[], rx.Component]
     name: str
     on_load: Sequence[Any] = ()
-    description: str = "Make short avatar videos and keep them safe in your own storage."
+    description: str = "Create short avatar videos and keep them in your own storage."
 
     @property
     def title(self) -> Any:
-        """For the tab; the admin's pages are called as any unknown one to everybody else."""
+        """Title of the browser's tab; for anyone but an admin, admin pages have the title of an unknown page."""
         title = f"{self.name} · {PRODUCT}" if self.name else PRODUCT
         if not self.route.startswith("/admin"):
             return title
-        return rx.match(AdminState.access, ("yes", title), ("no", f"{NOT_FOUND} · {PRODUCT}"), PRODUCT)
+        return rx.match(
+            AdminState.access, ("yes", title), ("no", f"{wording.PAGE_NOT_FOUND} · {PRODUCT}"), PRODUCT
+        )
 
 
 PAGES = (
@@ -87,7 +88,7 @@ PAGES = (
         share_page,
         "Shared video",
         [SharePageState.open],
-        "A video for you to watch.",
+        "A video that was shared with you.",
     ),
     Page("/admin", admin.videos, wording.VIDEOS, [AdminVideosState.load, ProgressState.watch]),
     Page("/admin/people", admin.users, wording.PEOPLE, [AdminUsersState.load, ProgressState.watch]),
@@ -107,6 +108,6 @@ PAGES = (
             ProgressState.watch,
         ],
     ),
-    Page("/problem", problem, "Problem", [ProblemState.explain]),
-    Page("404", not_found, NOT_FOUND),
+    Page("/problem", problem, wording.SOMETHING_WENT_WRONG, [ProblemState.explain]),
+    Page("404", not_found, wording.PAGE_NOT_FOUND),
 )

@@ -1,4 +1,4 @@
-"""A person's own account: name, storage, password, devices, API tokens, and the way out."""
+"""The account page: name, storage, password, devices, API tokens, and deleting the account."""
 
 from typing import Any
 
@@ -6,55 +6,52 @@ import reflex as rx
 
 from videovault.components.forms import (
     button,
-    described,
+    control_props,
     field,
-    handed_over,
+    form,
+    one_time_secret,
     password,
     posted_form,
     text_input,
 )
 from videovault.components.progress import bar
-from videovault.components.text import is_empty, local_time, sentence
+from videovault.components.text import DATE, DATE_TIME, is_empty, local_time, sentence
 from videovault.pages.layout import app_page, page_head
 from videovault.pages.sign_in import PASSWORD_HINT
 from videovault.state import wording
 from videovault.state.account import DEVICES, TOKENS, AccountState
 from videovault.state.session import SessionState
 
-WHEN = "{dateStyle: 'medium', timeStyle: 'short'}"
-DAY = "{dateStyle: 'medium'}"
-
 
 def account() -> rx.Component:
     return app_page(
         page_head(wording.ACCOUNT, SessionState.email),
-        rx.el.div(_person(), _storage(), _password(), _devices(), _tokens(), _closing(), class_name="stack"),
+        rx.el.div(
+            _profile(), _storage(), _password(), _devices(), _tokens(), _deletion(), class_name="stack"
+        ),
         active="/account",
-        look="narrow",
+        variant="narrow",
     )
 
 
 def _section(title: str, *children: rx.Component, text: Any = None, name: str = "") -> rx.Component:
-    """Its heading takes the focus by ``name``."""
+    """``name`` is the heading's id, by which it can take the focus."""
     heading = rx.el.h2(title, id=name, tab_index=-1) if name else rx.el.h2(title)
-    said = [] if text is None else [rx.el.p(text, class_name="soft")]
+    intro = [] if text is None else [rx.el.p(text, class_name="soft")]
     return rx.el.section(
-        rx.el.div(heading, *said, class_name="stack close"), *children, class_name="panel stack"
+        rx.el.div(heading, *intro, class_name="stack close"), *children, class_name="panel stack"
     )
 
 
-def _person() -> rx.Component:
+def _profile() -> rx.Component:
     control = text_input("name", default_value=AccountState.name, auto_complete="name", max_length=100)
     return _section(
-        "You",
-        rx.el.form(
+        "Profile",
+        form(
             field("name", wording.NAME, control, note=wording.OPTIONAL),
             rx.el.div(button(wording.SAVE, type="submit"), class_name="actions"),
             on_submit=AccountState.rename,
-            reset_on_submit=False,
-            no_validate=True,
             key=AccountState.name,
-            class_name="stack",
         ),
     )
 
@@ -71,21 +68,21 @@ def _password() -> rx.Component:
     return _section(
         wording.PASSWORD,
         posted_form(
-            _whose(),
+            _username(),
             password("currentPassword", label="Current password", auto_complete="current-password"),
             password(
                 "newPassword", label=wording.NEW_PASSWORD, auto_complete="new-password", hint=PASSWORD_HINT
             ),
             rx.el.div(button(wording.CHANGE_PASSWORD, type="submit"), class_name="actions"),
             action="/api/auth/password",
-            look="stack",
+            class_name="stack",
         ),
-        text="Changing it signs you out on every other device. API tokens keep working.",
+        text="Changing your password signs you out on all other devices. API tokens keep working.",
     )
 
 
-def _whose() -> rx.Component:
-    """For password managers, which otherwise cannot tell whose password it is."""
+def _username() -> rx.Component:
+    """Hidden field that tells password managers which account the password belongs to."""
     return rx.el.input(
         name="username",
         value=SessionState.email,
@@ -100,7 +97,7 @@ def _devices() -> rx.Component:
         "Devices",
         rx.el.ul(rx.foreach(AccountState.devices, _device), class_name="lines"),
         rx.cond(is_empty(AccountState.more_devices), rx.fragment(), _more_devices()),
-        text="Where you are signed in.",
+        text="The devices on which you are signed in.",
         name=DEVICES,
     )
 
@@ -112,23 +109,23 @@ def _more_devices() -> rx.Component:
     )
 
 
-def _device(shown: Any) -> rx.Component:
+def _device(device: Any) -> rx.Component:
     return rx.el.li(
         rx.el.div(
-            rx.el.strong(shown.name),
-            rx.el.span(f"Last used {local_time(shown.seen_at, WHEN)}", class_name="soft small"),
+            rx.el.strong(device.name),
+            rx.el.span(f"Last used {local_time(device.seen_at, DATE_TIME)}", class_name="soft small"),
             class_name="line-text",
         ),
         rx.cond(
-            shown.is_current,
+            device.is_current,
             rx.el.span("This device", class_name="soft small still"),
             button(
                 wording.SIGN_OUT,
-                on_click=AccountState.sign_out(shown.session_id),
-                aria_label=f"Sign out {shown.name}",
+                on_click=AccountState.sign_out(device.session_id),
+                aria_label=f"Sign out {device.name}",
             ),
         ),
-        key=shown.session_id,
+        key=device.session_id,
     )
 
 
@@ -140,96 +137,91 @@ def _tokens() -> rx.Component:
             rx.fragment(),
             rx.el.ul(rx.foreach(AccountState.tokens, _token), class_name="lines"),
         ),
-        rx.el.div(rx.cond(AccountState.fresh_token != "", _fresh()), role="status"),
+        rx.el.div(rx.cond(AccountState.fresh_token != "", _new_token()), role="status"),
         rx.cond(AccountState.fresh_token == "", _token_form()),
         text=sentence(
-            "For programs that work for you. A token can do all that you can, but not change this account. {how}",
+            "For programs that act for you. A token can do everything you can, except change this account. {how}",
             how=rx.el.a("How to use it", href="/api/docs", reload_document=True),
         ),
         name=TOKENS,
     )
 
 
-def _token(shown: Any) -> rx.Component:
-    used = rx.cond(
-        shown.used_at != "", f"Last used {local_time(shown.used_at, DAY)}.", "It has not been used yet."
-    )
+def _token(token: Any) -> rx.Component:
+    used = rx.cond(token.used_at != "", f"Last used {local_time(token.used_at, DATE)}.", "Never used.")
     until = rx.cond(
-        shown.expires_at != "",
-        wording.works_until(local_time(shown.expires_at, DAY)),
-        "It works until you revoke it.",
+        token.expires_at != "",
+        wording.expires(local_time(token.expires_at, DATE)),
+        "Never expires.",
     )
     return rx.el.li(
         rx.el.div(
-            rx.el.strong(shown.name),
-            rx.el.span(shown.scope, class_name="soft small"),
+            rx.el.strong(token.name),
+            rx.el.span(token.scope, class_name="soft small"),
             rx.el.span(until, class_name="soft small"),
             rx.el.span(used, class_name="soft small"),
             class_name="line-text",
         ),
-        button("Revoke", on_click=AccountState.revoke(shown.token_id), aria_label=f"Revoke {shown.name}"),
-        key=shown.token_id,
+        button("Revoke", on_click=AccountState.revoke(token.token_id), aria_label=f"Revoke {token.name}"),
+        key=token.token_id,
     )
 
 
-def _fresh() -> rx.Component:
-    return handed_over(
+def _new_token() -> rx.Component:
+    return one_time_secret(
         "fresh-token",
         "Your new token",
         AccountState.fresh_token,
         rx.el.div(button("Done", on_click=AccountState.hide_token), class_name="actions"),
-        hint="Copy it now. It is not shown again.",
+        hint="Copy it now. It will not be shown again.",
     )
 
 
 def _token_form() -> rx.Component:
     name = text_input("tokenName", placeholder="Nightly upload", max_length=100, required=True)
-    return rx.el.form(
+    return form(
         field("tokenName", wording.NAME, name),
         rx.el.div(
             field(
                 "scope",
-                "What it may do",
+                "Permissions",
                 rx.el.select(
                     rx.el.option("Read only", value="read"),
                     rx.el.option("Read and write", value="write"),
-                    **described("scope"),
+                    **control_props("scope"),
                 ),
             ),
             field(
                 "days",
-                "Works for",
+                "Expires after",
                 rx.el.select(
                     rx.el.option("30 days", value="30"),
                     rx.el.option("90 days", value="90"),
-                    rx.el.option("A year", value="365"),
-                    rx.el.option("Until revoked", value=""),
-                    **described("days"),
+                    rx.el.option("1 year", value="365"),
+                    rx.el.option("Never", value=""),
+                    **control_props("days"),
                 ),
             ),
             class_name="pair",
         ),
-        rx.el.div(button("Make a token", type="submit", symbol="new"), class_name="actions"),
+        rx.el.div(button("Create token", type="submit", symbol="new"), class_name="actions"),
         on_submit=AccountState.create_token,
-        reset_on_submit=False,
-        no_validate=True,
-        class_name="stack",
     )
 
 
-def _closing() -> rx.Component:
+def _deletion() -> rx.Component:
     return _section(
         wording.DELETE_ACCOUNT,
         posted_form(
-            _whose(),
+            _username(),
             password("password", label="Your password", auto_complete="current-password"),
-            rx.el.div(button(wording.DELETE_ACCOUNT, look="danger", type="submit"), class_name="actions"),
+            rx.el.div(button(wording.DELETE_ACCOUNT, variant="danger", type="submit"), class_name="actions"),
             action="/api/auth/delete-account",
-            look="stack",
-            is_farewell=True,
+            class_name="stack",
+            clears_storage=True,
         ),
         text=sentence(
-            "Deletes your account and everything in it, for good: {videos}, your drafts and your API tokens.",
+            "This permanently deletes your account with {videos}, all drafts and all API tokens.",
             videos=rx.el.strong(AccountState.videos_and_storage),
         ),
     )

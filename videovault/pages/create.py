@@ -1,39 +1,43 @@
-"""The page on which a video begins."""
+"""The create page: the brief from which a script is written, and the modal that follows it."""
 
 from typing import Any
 
 import reflex as rx
 
 from videovault.components.create_modal import create_modal
-from videovault.components.forms import autosave, button, field, field_error, problem, text_area, text_input
+from videovault.components.forms import (
+    autosave,
+    button,
+    field,
+    field_error,
+    form,
+    form_error,
+    text_area,
+    text_input,
+)
 from videovault.components.icons import portrait
-from videovault.components.progress import budget_line, waited_so_far
+from videovault.components.progress import budget_line, elapsed_wait
 from videovault.components.share_dialog import share_dialog
 from videovault.pages.layout import app_page, page_head
 from videovault.services.generation.avatars import OTHER_AVATAR
 from videovault.state import wording
 from videovault.state.create import BRIEF_STORAGE_NAME, SCRIPT, CreateState
 
-# The form from which a script is written: what the video is about, and who it is from.
-
-TOPIC_HINT = "A sentence is enough. You can add points, each on its own line."
+TOPIC_HINT = "A sentence is enough. To add points, put each on its own line."
 
 
 def brief_form() -> rx.Component:
     return autosave(
-        rx.el.form(
+        form(
             field("topic", "What is the video about?", _topic(), hint=TOPIC_HINT),
             rx.el.div(_company(), _handles(), _license(), class_name="pair sender"),
             _avatar(),
-            problem("form"),
+            form_error("form"),
             rx.el.p(rx.cond(_is_writing(), wording.WRITING, ""), role="status", class_name="unseen"),
             budget_line(),
             rx.el.div(_waiting(), _submit(), class_name="actions"),
             on_submit=CreateState.write_script,
-            reset_on_submit=False,
-            no_validate=True,
             key=CreateState.form_number,
-            class_name="stack",
         ),
         name=BRIEF_STORAGE_NAME,
         on_save=CreateState.save_brief,
@@ -69,19 +73,24 @@ def _license() -> rx.Component:
     control = text_input(
         "license", hinted=True, default_value=CreateState.brief["license"], placeholder="DRE 01234567"
     )
-    hint = "If your trade has to show one."
+    hint = "Only if your profession must display one."
     return field("license", "License number", control, note=wording.OPTIONAL, hint=hint)
 
 
 def _avatar() -> rx.Component:
     return rx.el.fieldset(
-        rx.el.legend("Who speaks?"),
+        rx.el.legend("Presenter"),
         rx.el.div(
-            rx.foreach(CreateState.avatars, lambda each: _face(each.generator_id, portrait(each), each.name)),
-            # With all others: one that comes later and is the default would take an earlier choice away.
+            rx.foreach(
+                CreateState.avatars,
+                lambda avatar: _avatar_choice(avatar.generator_id, portrait(avatar), avatar.name),
+            ),
+            # Rendered together with the others: a later radio button that is checked by default would undo a choice.
             rx.cond(
                 CreateState.avatars,
-                _face(OTHER_AVATAR, rx.el.span("…", class_name="blank", aria_hidden="true"), "Other"),
+                _avatar_choice(
+                    OTHER_AVATAR, rx.el.span("…", class_name="blank", aria_hidden="true"), "Other"
+                ),
             ),
             class_name=rx.cond(CreateState.has_own_avatars, "faces own", "faces"),
         ),
@@ -90,19 +99,19 @@ def _avatar() -> rx.Component:
                 "avatar_name",
                 wording.AVATAR_ID,
                 text_input("avatar_name", hinted=True, default_value=CreateState.brief["avatar_name"]),
-                hint="As your video generator calls it.",
+                hint="As it is called in your video service.",
             ),
             class_name="other-name",
         ),
         field_error("avatar"),
         id="avatar",
         custom_attrs={"tabIndex": -1},
-        key=CreateState.brief["avatar"],  # a browser takes another default choice for a new group only
+        key=CreateState.brief["avatar"],  # a browser applies another default only to a new group
         class_name="field choice",
     )
 
 
-def _face(value: Any, picture: rx.Component, text: Any) -> rx.Component:
+def _avatar_choice(value: Any, picture: rx.Component, text: Any) -> rx.Component:
     return rx.el.label(
         rx.el.input(
             type="radio",
@@ -118,11 +127,11 @@ def _face(value: Any, picture: rx.Component, text: Any) -> rx.Component:
 
 
 def _submit() -> rx.Component:
-    """The button that was pressed stays, and with it the focus."""
+    """The same button before and while writing, so that it keeps the focus."""
     return rx.fragment(
         rx.cond(
             _is_writing(),
-            button(wording.CANCEL, look="plain", on_click=CreateState.cancel_wait),
+            button(wording.CANCEL, variant="plain", on_click=CreateState.cancel_wait),
             rx.fragment(),
         ),
         button(
@@ -131,7 +140,7 @@ def _submit() -> rx.Component:
                 rx.fragment(rx.el.span(class_name="spinner", aria_hidden="true"), wording.WRITING),
                 "Write the script",
             ),
-            look="main",
+            variant="main",
             type="submit",
             aria_disabled=_is_writing(),
         ),
@@ -142,7 +151,7 @@ def _waiting() -> rx.Component:
     """Counts, and tells when it gives up, once the wait is longer than a moment."""
     return rx.cond(
         _is_writing() & (CreateState.waited_seconds > 0),
-        rx.el.span(waited_so_far(), class_name="soft figures first"),
+        rx.el.span(elapsed_wait(), class_name="soft figures first"),
     )
 
 
@@ -152,10 +161,10 @@ def _is_writing() -> Any:
 
 def create() -> rx.Component:
     return app_page(
-        page_head(wording.NEW_VIDEO, "Say what it is about. You see the script before anything is made."),
+        page_head(wording.NEW_VIDEO, "Describe your topic. You review the script before the video is made."),
         brief_form(),
         create_modal(),
         share_dialog(),
         active="/create",
-        look="brief",
+        variant="brief",
     )

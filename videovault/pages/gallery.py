@@ -1,25 +1,24 @@
-"""All that a person has made: find it, play it, download it, share it, see how far it is, or delete it."""
+"""The gallery: find, play, download, share, rename and delete videos, and follow those in progress."""
 
 from typing import Any
 
 import reflex as rx
 
-from videovault.components.create_modal import another_button, create_modal
-from videovault.components.dialog import delete_dialog, dialog
+from videovault.components.create_modal import create_modal, create_similar_button
+from videovault.components.dialog import confirmation, deletion_warning, dialog
 from videovault.components.forms import button, download_button, link_button
 from videovault.components.icons import icon
 from videovault.components.import_dialog import import_dialog
 from videovault.components.player import player
-from videovault.components.progress import late
+from videovault.components.progress import slow_notice
 from videovault.components.share_dialog import share_button, share_dialog
-from videovault.components.video_card import card_part, card_skeleton, more, selection
+from videovault.components.video_card import card_chunk, card_skeleton, more, selection
 from videovault.pages.layout import app_page, page_head
 from videovault.state import wording
+from videovault.state.delete_dialog import DeleteDialogState
 from videovault.state.gallery import PARTS, GalleryState
 from videovault.state.import_dialog import ImportDialogState
 from videovault.state.view_models import Card
-
-# What of the gallery is shown, kept in the address: the counts as filters, the search and the order.
 
 SORTS = {
     "newest": "Newest first",
@@ -28,11 +27,12 @@ SORTS = {
     "size": "Largest first",
     "longest": "Longest first",
 }
-LIBRARY = "$/public/js/view.js"
+LIBRARY = "$/public/js/gallery_view.js"
+SKELETONS = 8
 
 
 class ViewLink(rx.Component):
-    """Leads to the same view with one part of it changed, an empty ``value`` for without."""
+    """Links to the current view with one query parameter changed; an empty ``value`` removes it."""
 
     library = LIBRARY
     tag = "ViewLink"
@@ -46,21 +46,45 @@ class ViewSearch(rx.Component):
 
 
 class ViewSort(rx.Component):
-    """Its first option is the usual one."""
+    """The first option is the default, which the address does not name."""
 
     library = LIBRARY
     tag = "ViewSort"
 
 
-class ViewAnswer(rx.Component):
-    """Busy while the address asks for something else than what ``answers`` says that its content is."""
+class ViewResults(rx.Component):
+    """Marks its content as busy while the address asks for another view than ``view``, which is shown."""
 
     library = LIBRARY
-    tag = "ViewAnswer"
-    answers: rx.Var[str]
+    tag = "ViewResults"
+    view: rx.Var[str]
 
 
-def toolbar() -> rx.Component:
+def gallery() -> rx.Component:
+    return app_page(
+        page_head(wording.GALLERY, None, rx.el.div(_import_button(), _create_button(), class_name="row")),
+        _toolbar(),
+        _results(
+            rx.cond(
+                GalleryState.is_broken,
+                _load_error(),
+                rx.cond(
+                    GalleryState.is_loaded,
+                    rx.cond(GalleryState.length == 0, _empty(), _card_list()),
+                    _loading(),
+                ),
+            )
+        ),
+        _player(),
+        _delete_dialog(),
+        import_dialog(),
+        share_dialog(),
+        create_modal(),
+        active="/gallery",
+    )
+
+
+def _toolbar() -> rx.Component:
     return rx.el.div(
         _filters(),
         rx.el.div(_search(), _sort(), class_name="finder"),
@@ -69,12 +93,12 @@ def toolbar() -> rx.Component:
     )
 
 
-def clear_search() -> rx.Component:
-    return ViewLink.create("Clear the search", part="q", value="", class_name="button")
+def _clear_search() -> rx.Component:
+    return ViewLink.create("Clear search", part="q", value="", class_name="button")
 
 
-def answer(*children: Any) -> rx.Component:
-    return ViewAnswer.create(*children, answers=GalleryState.view, class_name="answer")
+def _results(*children: Any) -> rx.Component:
+    return ViewResults.create(*children, view=GalleryState.view, class_name="answer")
 
 
 def _filters() -> rx.Component:
@@ -91,8 +115,8 @@ def _filters() -> rx.Component:
 
 
 def _filter(text: str, status: str, count: Any) -> rx.Component:
-    known = rx.cond(GalleryState.is_loaded, count, "")
-    return ViewLink.create(text, rx.el.span(known, class_name="figures"), part="status", value=status)
+    shown_count = rx.cond(GalleryState.is_loaded, count, "")
+    return ViewLink.create(text, rx.el.span(shown_count, class_name="figures"), part="status", value=status)
 
 
 def _search() -> rx.Component:
@@ -117,73 +141,46 @@ def _sort() -> rx.Component:
     return ViewSort.create(
         *(rx.el.option(text, value=sort) for sort, text in SORTS.items()),
         class_name="input",
-        custom_attrs={"aria-label": "Order"},
+        custom_attrs={"aria-label": "Sort order"},
     )
 
 
-SKELETONS = 8
+def _create_button() -> rx.Component:
+    return link_button(wording.NEW_VIDEO, "/create", variant="main", symbol="new")
 
 
-def gallery() -> rx.Component:
-    return app_page(
-        page_head(wording.GALLERY, None, rx.el.div(_add(), _new(), class_name="row")),
-        toolbar(),
-        answer(
-            rx.cond(
-                GalleryState.is_broken,
-                _broken(),
-                rx.cond(
-                    GalleryState.is_loaded,
-                    rx.cond(GalleryState.length == 0, _empty(), _cards()),
-                    _loading(),
-                ),
-            )
-        ),
-        _player(),
-        delete_dialog(),
-        import_dialog(),
-        share_dialog(),
-        create_modal(),
-        active="/gallery",
-    )
-
-
-def _new() -> rx.Component:
-    return link_button(wording.NEW_VIDEO, "/create", look="main", symbol="new")
-
-
-def _add() -> rx.Component:
+def _import_button() -> rx.Component:
     return button(wording.IMPORT_FROM_LINK, symbol="link", on_click=ImportDialogState.open, data_waits="true")
 
 
-def _cards() -> rx.Component:
+def _card_list() -> rx.Component:
     return selection(
         rx.el.ul(
-            rx.foreach(_parts(), lambda cards: card_part(cards=cards)),
+            rx.foreach(_chunks(), lambda cards: card_chunk(cards=cards)),
             class_name="cards",
         ),
         more(),
     )
 
 
-def _parts() -> rx.Var[list[list[Card]]]:
+def _chunks() -> rx.Var[list[list[Card]]]:
     return rx.Var.create([getattr(GalleryState, name) for name in PARTS]).to(list[list[Card]])
 
 
 def _loading() -> rx.Component:
-    """Of the same measures as what comes; once it takes long, it says what to do."""
+    """Placeholders in the size of the cards; after some seconds, a hint to reload."""
     return rx.el.div(
         rx.el.div(*(card_skeleton() for _ in range(SKELETONS)), class_name="cards", aria_hidden="true"),
-        late(),
+        slow_notice(),
         class_name="loading",
     )
 
 
-def _broken() -> rx.Component:
+def _load_error() -> rx.Component:
     return rx.el.div(
         rx.el.h2("Your videos could not be loaded"),
-        rx.el.p("They are safe. Try again in a moment.", class_name="soft"),
-        button(wording.TRY_AGAIN, look="main", on_click=GalleryState.load),
+        rx.el.p("They are safe. Please try again in a moment.", class_name="soft"),
+        button(wording.TRY_AGAIN, variant="main", on_click=GalleryState.load),
         class_name="empty",
         role="alert",
     )
@@ -191,39 +188,39 @@ def _broken() -> rx.Component:
 
 def _empty() -> rx.Component:
     return rx.el.div(
-        rx.cond(GalleryState.text != "", _nothing_found(), _nothing_here()),
+        rx.cond(GalleryState.text != "", _no_results(), _no_videos()),
         class_name="empty",
     )
 
 
-def _nothing_found() -> rx.Component:
+def _no_results() -> rx.Component:
     return rx.fragment(
-        rx.el.h2(f"Nothing found for “{GalleryState.text}”"),
-        rx.el.p("Titles and company names are searched.", class_name="soft"),
-        clear_search(),
+        rx.el.h2(f"No results for “{GalleryState.text}”"),
+        rx.el.p("The search covers titles and company names.", class_name="soft"),
+        _clear_search(),
     )
 
 
-def _nothing_here() -> rx.Component:
+def _no_videos() -> rx.Component:
     return rx.match(
         GalleryState.shown,
-        ("", _nothing_yet()),
-        ("failed", rx.el.p("Nothing has failed or been cancelled.")),
-        ("processing", rx.el.p("Nothing is being made right now.")),
-        ("draft", rx.el.p("No drafts. A script waits here until its video is made.")),
-        rx.el.p("No videos are ready yet."),
+        ("", _first_steps()),
+        ("failed", rx.el.p("No failed or cancelled videos.")),
+        ("processing", rx.el.p("No videos in progress.")),
+        ("draft", rx.el.p("No drafts. A script stays here until you create its video.")),
+        rx.el.p("No finished videos yet."),
     )
 
 
-def _nothing_yet() -> rx.Component:
+def _first_steps() -> rx.Component:
     return rx.fragment(
         rx.el.div(class_name="drawing film", aria_hidden="true"),
-        rx.el.h2("Your videos will be here"),
+        rx.el.h2("Your videos will appear here"),
         rx.el.p(
-            "Make the first one: a sentence about its topic is enough. Or add one that you have.",
+            "Create your first one: a sentence about its topic is enough. Or import one you already have.",
             class_name="soft",
         ),
-        rx.el.div(_add(), _new(), class_name="row"),
+        rx.el.div(_import_button(), _create_button(), class_name="row"),
     )
 
 
@@ -231,16 +228,38 @@ def _player() -> rx.Component:
     video = GalleryState.playing
     return dialog(
         video.title,
-        player(video, lasts=GalleryState.link_seconds, **{"data-focus": "true"}),
+        player(video, link_seconds=GalleryState.link_seconds, **{"data-focus": "true"}),
         rx.el.div(
             rx.el.span(video.details, class_name="soft figures first"),
-            another_button(video, GalleryState.stop),
+            create_similar_button(video, GalleryState.stop),
             share_button(video.video_id),
-            download_button(video.video_id, video.title, look="main"),
+            download_button(video.video_id, video.title, variant="main"),
             class_name="actions",
         ),
         name="player",
         is_open=video.video_id != "",
         on_dismiss=GalleryState.stop,
-        look="wide-dialog",
+        variant="wide-dialog",
+    )
+
+
+def _delete_dialog() -> rx.Component:
+    """Names the videos before they are deleted, and shows the progress."""
+    return confirmation(
+        DeleteDialogState.question,
+        rx.el.p(rx.el.strong(DeleteDialogState.what)),
+        rx.el.p(
+            rx.cond(
+                DeleteDialogState.progress != "",
+                f"Deleting {DeleteDialogState.progress}",
+                deletion_warning(DeleteDialogState.count),
+            ),
+            class_name="soft figures",
+            role="status",
+        ),
+        name="removal",
+        is_open=DeleteDialogState.question != "",
+        is_busy=DeleteDialogState.is_busy,
+        on_confirm=DeleteDialogState.delete,
+        on_dismiss=DeleteDialogState.cancel,
     )

@@ -1,4 +1,4 @@
-"""The welcome page: what this is, in one screen."""
+"""The home page: what VideoVault does, on one screen."""
 
 import reflex as rx
 
@@ -7,21 +7,21 @@ from videovault.components.icons import icon
 from videovault.pages.layout import public_page
 from videovault.state import wording
 
-WAYS = (
+STEPS = (
     (
         "script",
-        "Say what it is about",
-        "A topic is enough. You get a hook, a body and a conclusion, and change what you like.",
+        "Describe your topic",
+        "A sentence is enough. You get a hook, a body and a conclusion, and can edit each of them.",
     ),
     (
         "play",
-        "Watch it being made",
-        "See how far it is at any time. Close the tab; the work goes on without you.",
+        "Follow the progress",
+        "Check on your video at any time. You can close the tab; the work continues.",
     ),
     (
         "vault",
-        "Have it for good",
-        "Every video is kept in your own storage. Play it, download it, or send somebody a link to it.",
+        "Keep every video",
+        "Every video stays in your own storage. Play it, download it or share it with a link.",
     ),
 )
 
@@ -29,11 +29,11 @@ WAYS = (
 def home() -> rx.Component:
     return public_page(
         rx.el.section(_welcome(), _sample(), class_name="hero"),
-        rx.el.ol(*(_way(*way) for way in WAYS), class_name="ways"),
+        rx.el.ol(*(_step(*step) for step in STEPS), class_name="ways"),
     )
 
 
-def _way(symbol: str, title: str, text: str) -> rx.Component:
+def _step(symbol: str, title: str, text: str) -> rx.Component:
     return rx.el.li(icon(symbol, 24), rx.el.h2(title), rx.el.p(text, class_name="soft"))
 
 
@@ -41,11 +41,11 @@ def _welcome() -> rx.Component:
     return rx.el.div(
         rx.el.h1("Short avatar videos, made from a sentence and kept safe", tab_index=-1),
         rx.el.p(
-            "VideoVault writes the script, has the video made, and keeps it private until you share it.",
+            "VideoVault writes the script, gets the video made and keeps it private until you share it.",
             class_name="soft",
         ),
         rx.el.div(
-            link_button(wording.CREATE_ACCOUNT, "/register", look="main"),
+            link_button(wording.CREATE_ACCOUNT, "/register", variant="main"),
             link_button(wording.SIGN_IN, "/login"),
             class_name="row",
         ),
@@ -54,12 +54,12 @@ def _welcome() -> rx.Component:
 
 
 def _sample() -> rx.Component:
-    """A finished video as the gallery shows it, made with VideoVault's own studio."""
+    """A finished video as the gallery shows it, made with the built-in studio."""
     return rx.el.figure(
         rx.el.div(
             rx.el.img(
                 src="/sample.webp",
-                alt="A presenter beside the words she says.",
+                alt="A presenter next to the words she is saying.",
                 custom_attrs={"width": "640", "height": "360"},
             ),
             rx.el.span("0:20", class_name="duration figures"),

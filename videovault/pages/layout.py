@@ -1,4 +1,4 @@
-"""The frame of every page: header, menu, notices, and the place for what the page is about."""
+"""What every page has: head, header, menu, notices, and the screen for a page that fails."""
 
 from typing import Any
 
@@ -8,17 +8,34 @@ from reflex_components_core.base.error_boundary import (  # type: ignore[import-
     error_boundary,
 )
 
-from videovault.components.forms import farewell, icon_button, link_button, native_form
+from videovault.components.forms import clearing_storage, icon_button, link_button, native_form
 from videovault.components.notices import connection_notice, notices
 from videovault.components.text import sentence
 from videovault.state import wording
 from videovault.state.session import SessionState
 
+STYLESHEETS = [
+    f"/css/{name}.css"
+    for name in ("tokens", "base", "controls", "overlays", "progress", "pages", "create", "gallery", "admin")
+]
+HEAD = [
+    rx.el.link(rel="icon", href="/logo.svg", type="image/svg+xml"),
+    rx.el.link(rel="apple-touch-icon", href="/icons/apple-touch.png"),
+    rx.el.link(rel="manifest", href="/manifest.json"),
+    *(
+        rx.el.meta(
+            name="theme-color",
+            content=colour,
+            custom_attrs={"media": f"(prefers-color-scheme: {scheme})"},
+        )
+        for scheme, colour in (("light", "#faf9f7"), ("dark", "#121413"))
+    ),
+]
 MODES: tuple[LiteralColorMode, ...] = ("system", "light", "dark")
 
 
-def app_page(*children: Any, active: str = "", look: str = "") -> rx.Component:
-    """For people who are signed in; ``active`` is the path of the page in the navigation."""
+def app_page(*children: Any, active: str = "", variant: str = "") -> rx.Component:
+    """A page for signed-in users; ``active`` is its path in the navigation, ``variant`` its CSS class."""
     header = _header(
         rx.el.nav(
             _nav_link("Create", "/create", active),
@@ -27,24 +44,30 @@ def app_page(*children: Any, active: str = "", look: str = "") -> rx.Component:
             class_name="nav",
             aria_label="Main",
         ),
-        _menu(_account()),
+        _menu(_account_menu()),
     )
-    return _page(header, *children, look=look)
+    return _page(header, *children, variant=variant)
 
 
-def public_page(*children: Any, look: str = "") -> rx.Component:
+def public_page(*children: Any, variant: str = "") -> rx.Component:
     return _page(
-        _header(rx.el.span(class_name="push"), link_button(wording.SIGN_IN, "/login", look="plain"), _look()),
+        _header(
+            rx.el.span(class_name="push"),
+            link_button(wording.SIGN_IN, "/login", variant="plain"),
+            _appearance_menu(),
+        ),
         *children,
-        look=look,
+        variant=variant,
     )
 
 
-def entrance(title: str, *children: Any) -> rx.Component:
-    """For pages that let people in: the mark, and nothing beside it."""
+def sign_in_page(title: str, *children: Any) -> rx.Component:
+    """A page without navigation: the logo, a heading and a form."""
     head = rx.el.div(_brand(), rx.el.h1(title, tab_index=-1), class_name="entrance-head")
-    header = rx.el.header(rx.el.div(rx.el.span(class_name="push"), _look()), class_name="header bare")
-    return _page(header, rx.el.div(head, *children, class_name="entrance"), look="slim")
+    header = rx.el.header(
+        rx.el.div(rx.el.span(class_name="push"), _appearance_menu()), class_name="header bare"
+    )
+    return _page(header, rx.el.div(head, *children, class_name="entrance"), variant="slim")
 
 
 def page_head(title: str, text: Any = None, *actions: rx.Component) -> rx.Component:
@@ -57,12 +80,12 @@ def page_head(title: str, text: Any = None, *actions: rx.Component) -> rx.Compon
     )
 
 
-def _page(header: rx.Component, *children: Any, look: str) -> rx.Component:
+def _page(header: rx.Component, *children: Any, variant: str) -> rx.Component:
     return rx.fragment(
         rx.el.a("Skip to content", href="#main", class_name="skip", reload_document=True),
         header,
         connection_notice(),
-        rx.el.main(*children, id="main", class_name=look, tab_index=-1),
+        rx.el.main(*children, id="main", class_name=variant, tab_index=-1),
         notices(),
     )
 
@@ -87,7 +110,7 @@ def _nav_link(text: str, path: str, active: str) -> rx.Component:
 
 
 def _menu(*children: rx.Component, name: str = "Menu", symbol: str = "person") -> rx.Component:
-    """The browser's own popover: it closes by Escape or a click elsewhere, and works before any script."""
+    """A native popover: it closes by Escape or a click outside, and works without scripts."""
     return rx.fragment(
         icon_button(name, symbol, custom_attrs={"popoverTarget": "menu"}),
         rx.el.div(
@@ -99,16 +122,16 @@ def _menu(*children: rx.Component, name: str = "Menu", symbol: str = "person") -
     )
 
 
-def _look() -> rx.Component:
-    """The menu of those who have no account here yet."""
+def _appearance_menu() -> rx.Component:
+    """The menu for visitors."""
     return _menu(name=wording.APPEARANCE, symbol="contrast")
 
 
-def _account() -> rx.Component:
+def _account_menu() -> rx.Component:
     return rx.fragment(
         rx.el.p(sentence("Signed in as {email}", email=rx.el.strong(SessionState.email)), class_name="small"),
-        link_button(wording.ACCOUNT, "/account", look="wide"),
-        farewell(
+        link_button(wording.ACCOUNT, "/account", variant="wide"),
+        clearing_storage(
             native_form(
                 rx.el.button(wording.SIGN_OUT, type="submit", class_name="button wide"),
                 action="/api/auth/logout",
@@ -139,42 +162,18 @@ def _appearance() -> rx.Component:
     )
 
 
-# What every page has in its head: the styles, the icons, and the colours of the browser's own frame.
-
-STYLESHEETS = [
-    f"/css/{name}.css"
-    for name in ("tokens", "base", "parts", "overlays", "progress", "pages", "studio", "gallery", "admin")
-]
-HEAD = [
-    rx.el.link(rel="icon", href="/logo.svg", type="image/svg+xml"),
-    rx.el.link(rel="apple-touch-icon", href="/icons/apple-touch.png"),
-    rx.el.link(rel="manifest", href="/manifest.json"),
-    *(
-        rx.el.meta(
-            name="theme-color",
-            content=colour,
-            custom_attrs={"media": f"(prefers-color-scheme: {scheme})"},
-        )
-        for scheme, colour in (("light", "#faf9f7"), ("dark", "#121413"))
-    ),
-]
-
-
-# What a person sees when the page itself breaks: a sentence and a way on, never the exception.
-
-
 def crash_screen(is_stateful: bool) -> rx.Component:
-    """Wraps every page; ``is_stateful`` is whether errors can be reported to the server."""
+    """An error boundary round every page, which never shows the exception; it is reported if ``is_stateful``."""
     quiet = {} if is_stateful else {"on_error": rx.noop()}
-    return error_boundary(fallback_render=rx.Var.create(_screen()), **quiet)
+    return error_boundary(fallback_render=rx.Var.create(_crash_message()), **quiet)
 
 
-def _screen() -> rx.Component:
+def _crash_message() -> rx.Component:
     return rx.el.main(
         rx.el.div(
-            rx.el.h1("This page broke"),
-            rx.el.p("Nothing you made is lost. Loading the page again usually helps.", class_name="soft"),
-            rx.el.a("Load again", href="", reload_document=True, class_name="button main"),
+            rx.el.h1("This page stopped working"),
+            rx.el.p("Your work is safe. Reloading the page usually helps.", class_name="soft"),
+            rx.el.a("Reload page", href="", reload_document=True, class_name="button main"),
             class_name="empty bare",
             role="alert",
         )

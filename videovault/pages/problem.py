@@ -1,4 +1,4 @@
-"""What stands where nothing is."""
+"""The page for unknown addresses, and the page that explains an API error to a person."""
 
 import reflex as rx
 
@@ -9,31 +9,29 @@ from videovault.state.problem import ProblemState
 
 
 def not_found() -> rx.Component:
-    return public_page(nothing_here())
+    return public_page(page_not_found())
 
 
-def to_the_start() -> rx.Component:
-    return link_button("Go to the home page", "/", look="main")
-
-
-def nothing_here() -> rx.Component:
+def page_not_found() -> rx.Component:
     return rx.el.div(
         rx.el.h1(wording.PAGE_NOT_FOUND, tab_index=-1),
         rx.el.p(wording.MISTYPED, class_name="soft"),
-        to_the_start(),
+        _home_link(),
         class_name="empty bare",
     )
 
 
-# The API's errors as a page, for a person whose link or form did not work.
-
-
 def problem() -> rx.Component:
+    """Browsers are sent here where a program gets an error as JSON."""
     return public_page(
         rx.el.div(
             rx.el.h1(ProblemState.what, tab_index=-1),
             rx.el.p(ProblemState.advice, class_name="soft"),
-            to_the_start(),
+            _home_link(),
             class_name="empty bare",
         )
     )
+
+
+def _home_link() -> rx.Component:
+    return link_button("Go home", "/", variant="main")

@@ -1,10 +1,10 @@
-"""A shared video, for whoever has its link."""
+"""A shared video, for anyone with its link."""
 
 import reflex as rx
 
 from videovault.components.forms import link_button
-from videovault.components.player import film, plays
-from videovault.components.progress import late
+from videovault.components.player import playback_note, video_player
+from videovault.components.progress import slow_notice
 from videovault.pages.layout import public_page
 from videovault.state import wording
 from videovault.state.share_page import SharePageState
@@ -19,39 +19,39 @@ def share_page() -> rx.Component:
                 "no",
                 _no_video(
                     wording.LINK_IS_DEAD,
-                    "Check that it is complete, or ask whoever sent it to you for a new one.",
+                    "Check that the link is complete, or ask the person who sent it for a new one.",
                 ),
             ),
             (
                 "limited",
                 _no_video(
-                    "Too many wrong links were opened from here",
-                    "Wait an hour, then open the link that you were sent again.",
+                    "Too many wrong links were opened from your network",
+                    "Wait an hour, then open your link again.",
                 ),
             ),
             (
                 "later",
                 _no_video(
-                    "This video cannot be shown right now", "The link is fine. Try it again in a few minutes."
+                    "This video cannot be shown right now", "Your link is valid. Try again in a few minutes."
                 ),
             ),
-            rx.fragment(rx.el.div(class_name="skeleton film", aria_hidden="true"), late()),
+            rx.fragment(rx.el.div(class_name="skeleton film", aria_hidden="true"), slow_notice()),
         ),
-        look="watch",
+        variant="watch",
     )
 
 
 def _video() -> rx.Component:
     video = SharePageState.video
     return rx.fragment(
-        film(
+        video_player(
             video.video_url,
             video.poster_url,
             video.title,
-            lasts=SharePageState.link_seconds,
+            link_seconds=SharePageState.link_seconds,
             limited=(video.playback_note != "") & ~video.is_copied,
         ),
-        plays(video),
+        playback_note(video),
         rx.el.div(
             rx.el.div(
                 rx.el.h1(video.title, tab_index=-1),
@@ -60,7 +60,7 @@ def _video() -> rx.Component:
             link_button(
                 wording.DOWNLOAD,
                 video.download_url,
-                look="main",
+                variant="main",
                 symbol="download",
                 reload_document=True,
                 aria_label=wording.to_download(video.title),

@@ -21,6 +21,7 @@ class DeleteDialogState(SessionState):
 
     question: str = ""
     what: str = ""
+    count: int = 0
     progress: str = ""
     is_busy: bool = False
 
@@ -36,7 +37,7 @@ class DeleteDialogState(SessionState):
         if not found:
             raise VideoNotFound
         self._to_delete = {video.video_id: video.title for video in found}
-        self.question, self.what = _question(found), _summary(found)
+        self.question, self.what, self.count = _question(found), _summary(found), len(found)
 
     @signed_in
     async def cancel(self) -> None:

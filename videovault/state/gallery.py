@@ -52,7 +52,7 @@ STATUSES = set(PUBLIC_STATUS.values())
 
 
 class GalleryState(SessionState):
-    """``view`` is the part of the address that the cards show, in the format of assets/js/view.js.
+    """``view`` is the part of the address that the cards show, in the format of assets/js/gallery_view.js.
 
     The cards are in the vars named by PARTS; ``length`` is their number.
     """

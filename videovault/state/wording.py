@@ -17,8 +17,6 @@ CHANGE_PASSWORD = "Change password"  # noqa: S105 - a label
 CLEAR = "Clear"
 CLOSE = "Close"
 CREATE_ACCOUNT = "Create account"
-SIGN_OUT_EVERYWHERE = "Sign out everywhere"
-DEACTIVATE, REACTIVATE = "Deactivate", "Reactivate"
 DELETE = "Delete"
 DELETE_ACCOUNT = "Delete my account"
 DOWNLOAD = "Download"
@@ -33,7 +31,7 @@ SHOW_OLDER = "Show older"
 SIGN_IN, SIGN_OUT = "Sign in", "Sign out"
 ATTACH_FILE = "Attach file…"
 TRY_AGAIN = "Try again"
-FETCH_AGAIN, GENERATE_AGAIN, COPY_AGAIN = "Fetch again", "Generate again", "Make a copy again"
+RETRY, GENERATE_AGAIN, COPY_AGAIN = "Retry", "Generate again", "Make a copy again"
 UNDO, REDO = "Undo", "Redo"
 
 # Names of things.
@@ -83,7 +81,7 @@ LEFT_EMPTY = "The script service left this part empty. Write it here."
 WRITING = "Writing the script"
 CHECKING = "Checking…"
 SOMETHING_WENT_WRONG = "Something went wrong"
-LINK_IS_DEAD = "This link does not work any more"
+LINK_IS_DEAD = "This link no longer works"
 PAGE_NOT_FOUND = "Page not found"
 MISTYPED = "The address may be mistyped, or the page has been removed."
 REWRITTEN = {"hook": "Hook rewritten.", "body": "Body rewritten.", "conclusion": "Conclusion rewritten."}
@@ -114,7 +112,7 @@ CALLS = {
 }
 UNPROVEN = "Unverified report"
 
-# The script's length, filled in by the browser while typing; see assets/js/meter.js.
+# The script's length, filled in by the browser while typing; see assets/js/word_count.js.
 METER = {
     "one": "1 word, {time} spoken",
     "many": "{words} words, {time} spoken",
@@ -146,8 +144,8 @@ def to_select(title: Any) -> str:
     return f"Select {title}"
 
 
-def works_until(moment: Any) -> str:
-    return f"It works until {moment}."
+def expires(moment: Any) -> str:
+    return f"Expires {moment}."
 
 
 def to_do(what: Any, title: Any) -> Any:

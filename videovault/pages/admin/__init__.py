@@ -1,4 +1,4 @@
-"""The admin area: everybody's videos and accounts, what people did, and how the installation is."""
+"""The admin area: all videos and accounts, avatars, the activity log and the state of the installation."""
 
 from videovault.pages.admin.activity import activity
 from videovault.pages.admin.avatars import avatars

@@ -1,29 +1,29 @@
-"""The avatars that the create form offers: added, changed, ordered and deleted."""
+"""The page of the avatars that the create page offers: add, edit, sort and delete them."""
 
 from typing import Any
 
 import reflex as rx
 
 from videovault.components.dialog import confirmation, dialog
-from videovault.components.forms import button, field, icon_button, problem, text_input
+from videovault.components.forms import button, field, form, form_error, icon_button, text_input
 from videovault.components.icons import portrait
 from videovault.pages.admin.layout import admin_page
 from videovault.state import wording
 from videovault.state.admin.avatars import AdminAvatarsState
 
-OWN = "The create form offers these, in this order."
-BUILT_IN = "The create form offers the nine built-in avatars until you add one of your own."
+OWN = "The create page shows these avatars in this order."
+BUILT_IN = "The create page shows nine built-in avatars until you add your own."
 
 
-class Picture(rx.Component):
-    """A choice of a file that is made small and sent to ``address`` by itself; ``trouble`` is said where that fails."""
+class PictureUpload(rx.Component):
+    """A file input whose picture is scaled down and uploaded to ``url``; ``upload_error`` is shown if that fails."""
 
-    library = "$/public/js/picture.js"
-    tag = "Picture"
-    address: rx.Var[str]
+    library = "$/public/js/picture_upload.js"
+    tag = "PictureUpload"
+    url: rx.Var[str]
     label: rx.Var[str]
-    trouble: rx.Var[str]
-    on_done: rx.EventHandler[rx.event.no_args_event_spec]  # type: ignore[type-arg,valid-type] # Reflex's way
+    upload_error: rx.Var[str]
+    on_done: rx.EventHandler[rx.event.no_args_event_spec]  # type: ignore[type-arg,valid-type] # Reflex's spelling
 
 
 def avatars() -> rx.Component:
@@ -39,9 +39,9 @@ def avatars() -> rx.Component:
             rx.el.div(class_name="skeleton tall", aria_hidden="true"),
         ),
         _form(),
-        _removal(),
+        _delete_dialog(),
         text=rx.cond(AdminAvatarsState.are_built_in, BUILT_IN, OWN),
-        actions=[button(wording.ADD_AVATAR, look="main", symbol="new", on_click=AdminAvatarsState.add)],
+        actions=[button(wording.ADD_AVATAR, variant="main", symbol="new", on_click=AdminAvatarsState.add)],
     )
 
 
@@ -56,8 +56,8 @@ def _avatar(avatar: Any, place: Any) -> rx.Component:
         rx.cond(
             avatar.avatar_id != "",
             rx.el.div(
-                _moving("Move up", "up", avatar, -1, place == 0),
-                _moving("Move down", "down", avatar, 1, place == AdminAvatarsState.last),
+                _move_button("Move up", "up", avatar, -1, place == 0),
+                _move_button("Move down", "down", avatar, 1, place == AdminAvatarsState.last),
                 button(
                     "Edit",
                     on_click=AdminAvatarsState.edit(avatar.avatar_id),
@@ -76,7 +76,7 @@ def _avatar(avatar: Any, place: Any) -> rx.Component:
     )
 
 
-def _moving(text: str, symbol: str, avatar: Any, by: int, is_at_end: Any) -> rx.Component:
+def _move_button(text: str, symbol: str, avatar: Any, by: int, is_at_end: Any) -> rx.Component:
     return icon_button(
         f"{text}: {avatar.name}",
         symbol,
@@ -91,9 +91,9 @@ def _form() -> rx.Component:
     return dialog(
         rx.cond(is_new, wording.ADD_AVATAR, "Edit avatar"),
         rx.el.div(
-            problem("avatar"),
-            rx.cond(is_new, rx.fragment(), _picture(edited)),
-            rx.el.form(
+            form_error("avatar"),
+            rx.cond(is_new, rx.fragment(), _picture_field(edited)),
+            form(
                 field("name", wording.NAME, text_input("name", default_value=edited.name, max_length=200)),
                 field(
                     "generatorId",
@@ -105,18 +105,15 @@ def _form() -> rx.Component:
                         auto_complete="off",
                         spell_check=False,
                     ),
-                    hint="As your video generator calls it. This is what both webhooks get.",
+                    hint="As it is called in your video service. It is sent to both webhooks.",
                 ),
                 rx.cond(
                     is_new,
-                    rx.el.p("You can add a picture once the avatar is saved.", class_name="soft small"),
+                    rx.el.p("You can add a picture after saving.", class_name="soft small"),
                 ),
-                rx.el.div(button(wording.SAVE, look="main", type="submit"), class_name="actions"),
+                rx.el.div(button(wording.SAVE, variant="main", type="submit"), class_name="actions"),
                 on_submit=AdminAvatarsState.save,
-                reset_on_submit=False,
-                no_validate=True,
                 key=AdminAvatarsState.form_number,
-                class_name="stack",
             ),
             class_name="stack",
         ),
@@ -126,20 +123,20 @@ def _form() -> rx.Component:
     )
 
 
-def _picture(edited: Any) -> rx.Component:
+def _picture_field(edited: Any) -> rx.Component:
     return rx.el.div(
         portrait(edited),
         rx.el.div(
-            Picture.create(
-                address=f"/api/admin/avatars/{edited.avatar_id}/picture",
+            PictureUpload.create(
+                url=f"/api/admin/avatars/{edited.avatar_id}/picture",
                 label=rx.cond(edited.picture_url != "", "Replace picture", "Add picture"),
-                trouble="The picture could not be sent. Check your connection and try again.",
+                upload_error="The picture could not be sent. Check your connection and try again.",
                 on_done=AdminAvatarsState.picture_changed,
             ),
             rx.el.span("PNG, JPEG or WebP, cropped to a square.", class_name="soft small"),
             rx.cond(
                 edited.picture_url != "",
-                button("Remove picture", look="little", on_click=AdminAvatarsState.remove_picture),
+                button("Remove picture", variant="little", on_click=AdminAvatarsState.remove_picture),
             ),
             class_name="stack close line-text",
         ),
@@ -147,10 +144,10 @@ def _picture(edited: Any) -> rx.Component:
     )
 
 
-def _removal() -> rx.Component:
+def _delete_dialog() -> rx.Component:
     return confirmation(
         f"{wording.to_delete(AdminAvatarsState.to_delete.name)}?",
-        rx.el.p("The create form no longer offers it. Videos and scripts made with it stay as they are."),
+        rx.el.p("The create page no longer shows it. Existing videos and scripts are kept."),
         name="avatar-removal",
         is_open=AdminAvatarsState.to_delete.avatar_id != "",
         is_busy=False,

@@ -1,4 +1,4 @@
-"""The frame of the admin's pages: tabs with addresses of their own, and nothing at all for everybody else."""
+"""What admin pages share: tabs, filters, sorting and paging. Anyone else sees the page for an unknown address."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,27 +7,27 @@ import reflex as rx
 
 from videovault.components.forms import button
 from videovault.pages.layout import app_page, page_head
-from videovault.pages.problem import nothing_here
+from videovault.pages.problem import page_not_found
 from videovault.state import wording
 from videovault.state.admin.base import AdminState
 
 
-class Address(rx.Component):
-    """Keeps the query of the page's address at what its list shows."""
+class QueryString(rx.Component):
+    """Keeps the query of the page's address in step with what its list shows."""
 
-    library = "$/public/js/address.js"
-    tag = "Address"
+    library = "$/public/js/query_string.js"
+    tag = "QueryString"
     query: rx.Var[str]
 
 
-class Focus(rx.Component):
-    """Passes the focus on where what had it goes away."""
+class KeepFocus(rx.Component):
+    """Moves the focus to the nearest control when the focused element disappears."""
 
-    library = "$/public/js/focus.js"
-    tag = "Focus"
+    library = "$/public/js/keep_focus.js"
+    tag = "KeepFocus"
 
 
-address = Address.create
+query_string = QueryString.create
 TABS = {
     "/admin": wording.VIDEOS,
     "/admin/people": wording.PEOPLE,
@@ -35,23 +35,23 @@ TABS = {
     "/admin/activity": wording.ACTIVITY,
     "/admin/system": wording.SYSTEM,
 }
-# What the browser calls the place it is in, as Europe/Berlin: days are those of whoever looks.
+# The browser's time zone, such as Europe/Berlin: days are the viewer's.
 ZONE: Any = rx.Var("Intl.DateTimeFormat().resolvedOptions().timeZone", _var_type=str)
-DAY = "{dateStyle: 'medium'}"
-WHEN = "{dateStyle: 'medium', timeStyle: 'short'}"
 
 
 def admin_page(path: str, *children: Any, text: Any, actions: Any = ()) -> rx.Component:
-    """``text`` stands below the heading, ``actions`` beside it."""
+    """``text`` is shown below the heading, ``actions`` beside it."""
     return app_page(
         rx.match(
             AdminState.access,
             (
                 "yes",
-                rx.fragment(page_head(TABS[path], text, *actions), _tabs(path), *children, Focus.create()),
+                rx.fragment(
+                    page_head(TABS[path], text, *actions), _tabs(path), *children, KeepFocus.create()
+                ),
             ),
-            ("no", nothing_here()),
-            # With a key, or the page's head would be made of the same element, and seem to have moved.
+            ("no", page_not_found()),
+            # Without a key, React would reuse the element for the page's head, which counts as a layout shift.
             rx.el.div(class_name="skeleton tall", aria_hidden="true", key="waiting"),
         ),
         active="/admin",
@@ -59,11 +59,11 @@ def admin_page(path: str, *children: Any, text: Any, actions: Any = ()) -> rx.Co
 
 
 def section(title: Any, *children: Any, text: Any = None, name: str = "", actions: Any = ()) -> rx.Component:
-    """A part of a page with a heading of its own."""
-    said = [] if text is None else [rx.el.p(text, class_name="soft")]
+    """A part of a page with its own heading."""
+    intro = [] if text is None else [rx.el.p(text, class_name="soft")]
     return rx.el.section(
         rx.el.div(
-            rx.el.div(rx.el.h2(title, id=name), *said),
+            rx.el.div(rx.el.h2(title, id=name), *intro),
             *actions,
             class_name="section-head",
         ),
@@ -73,10 +73,10 @@ def section(title: Any, *children: Any, text: Any = None, name: str = "", action
     )
 
 
-def searching(
+def search_filter(
     name: str, label: str, value: Any, on_change: Any, placeholder: str = "", **props: Any
 ) -> rx.Component:
-    """A field that searches while one types."""
+    """A field that filters a list while typing."""
     return rx.el.div(
         rx.el.label(label, html_for=name, class_name="small"),
         rx.el.input(
@@ -97,8 +97,8 @@ def searching(
     )
 
 
-def choosing(name: str, label: str, value: Any, on_change: Any, *options: Any) -> rx.Component:
-    """A field that chooses one of ``options`` at once."""
+def select_filter(name: str, label: str, value: Any, on_change: Any, *options: Any) -> rx.Component:
+    """A select that filters a list at once."""
     return rx.el.div(
         rx.el.label(label, html_for=name, class_name="small"),
         rx.el.select(*options, id=name, value=value, on_change=on_change, class_name="input"),
@@ -107,7 +107,7 @@ def choosing(name: str, label: str, value: Any, on_change: Any, *options: Any) -
 
 
 def sorting(state: Any, columns: Mapping[str, str]) -> rx.Component:
-    """The order of a list: by what, and in which direction."""
+    """The column and the direction by which a list is sorted."""
     return rx.el.div(
         rx.el.label("Sort by", html_for="order", class_name="small"),
         rx.el.div(
@@ -137,7 +137,7 @@ def sorting(state: Any, columns: Mapping[str, str]) -> rx.Component:
 
 
 def paging(state: Any, name: str) -> rx.Component:
-    """The way to earlier and later pages of a list."""
+    """Buttons for the previous and the next page of a list."""
     return rx.cond(
         state.has_previous | state.has_next,
         rx.el.nav(
@@ -150,18 +150,18 @@ def paging(state: Any, name: str) -> rx.Component:
     )
 
 
-def working(what: Any, so_far: Any, on_stop: Any) -> rx.Component:
-    """What goes on, how far it is, and the way to end it."""
+def running_task(name: Any, so_far: Any, on_stop: Any) -> rx.Component:
+    """The name and the figures of a running task, and a button to stop it."""
     return rx.el.div(
-        rx.el.strong(what, role="status"),  # the figures change too often to be read out
+        rx.el.strong(name, role="status"),  # the figures change too often to be announced
         rx.el.span(so_far, class_name="soft figures"),
-        button("Stop", look="plain", on_click=on_stop),
+        button("Stop", variant="plain", on_click=on_stop),
         class_name="row apart",
     )
 
 
 def with_code(parts: Any) -> rx.Component:
-    """A sentence in which every second part is to be typed as it stands."""
+    """A sentence in which every second part is code."""
     return rx.foreach(parts, lambda part, number: rx.cond(number % 2 == 1, rx.el.code(part), part))
 
 

@@ -1,13 +1,14 @@
-"""Objects without a video and videos without an object: found, shown, and mended on a word."""
+"""Mismatches of S3 and database: checked for, listed, and repaired after a confirmation."""
 
 from typing import Any
 
 import reflex as rx
 
 from videovault.components.dialog import question
-from videovault.components.forms import button, problem
+from videovault.components.forms import button, form_error
+from videovault.components.progress import bar
 from videovault.components.text import is_empty, sentence
-from videovault.pages.admin.layout import section, with_code, working
+from videovault.pages.admin.layout import running_task, section, with_code
 from videovault.state import wording
 from videovault.state.admin.mismatches import AdminMismatchesState
 
@@ -16,7 +17,7 @@ def mismatches() -> rx.Component:
     state = AdminMismatchesState
     return section(
         "S3 and database",
-        problem("mismatches"),
+        form_error("mismatches"),
         rx.cond(
             state.activity != "",
             _progress(),
@@ -25,15 +26,17 @@ def mismatches() -> rx.Component:
         rx.cond(
             is_empty(state.mismatches),
             rx.fragment(),
-            rx.el.ul(rx.foreach(state.mismatches, _difference), class_name="lines"),
+            rx.el.ul(rx.foreach(state.mismatches, _mismatch), class_name="lines"),
         ),
-        _mending(),
+        _repair_dialog(),
         name="mismatches",
-        text="Files that belong to no video, and videos whose file is gone.",
+        text="Files without a video, and videos whose file is missing.",
         actions=[
             rx.cond(
                 state.can_repair,
-                button(wording.REPAIR, look="main", on_click=state.ask, aria_disabled=state.activity != ""),
+                button(
+                    wording.REPAIR, variant="main", on_click=state.ask, aria_disabled=state.activity != ""
+                ),
             ),
             button("Check for mismatches", on_click=state.check, aria_disabled=state.activity != ""),
         ],
@@ -43,18 +46,17 @@ def mismatches() -> rx.Component:
 def _progress() -> rx.Component:
     state = AdminMismatchesState
     return rx.el.div(
-        working(state.activity, state.amount_done, state.stop),
-        rx.cond(
-            state.percent >= 0,
-            rx.el.progress(value=state.percent, max=100, aria_label=state.activity),
-            rx.el.progress(aria_label=state.activity),
+        running_task(state.activity, state.amount_done, state.stop),
+        bar(state.percent, state.activity),
+        rx.el.p(
+            "A large bucket takes several minutes. You can leave this page meanwhile.",
+            class_name="soft small",
         ),
-        rx.el.p("A large bucket takes minutes. You can leave this page meanwhile.", class_name="soft small"),
         class_name="stack close",
     )
 
 
-def _difference(found: Any) -> rx.Component:
+def _mismatch(found: Any) -> rx.Component:
     return rx.el.li(
         rx.el.div(
             rx.el.div(
@@ -69,7 +71,7 @@ def _difference(found: Any) -> rx.Component:
             ),
             rx.el.span(with_code(found.advice), class_name="soft small"),
             rx.el.details(
-                rx.el.summary("Which", aria_label=f"Which: {found.title}"),
+                rx.el.summary("Details", aria_label=f"Details: {found.title}"),
                 rx.el.ul(
                     rx.foreach(found.examples, _item),
                     class_name="small examples",
@@ -96,7 +98,7 @@ def _item(item: Any) -> rx.Component:
     )
 
 
-def _mending() -> rx.Component:
+def _repair_dialog() -> rx.Component:
     state = AdminMismatchesState
     return question(
         "Repair these mismatches?",
@@ -105,15 +107,14 @@ def _mending() -> rx.Component:
             state.to_delete != "",
             rx.el.p(
                 sentence(
-                    "Deleted for good, at most: {objects}. What is younger than an hour stays.",
+                    "This permanently deletes at most {objects}. Anything newer than an hour is kept.",
                     objects=rx.el.strong(state.to_delete),
                 ),
             ),
         ),
-        rx.el.p("No video that can be watched is touched.", class_name="soft"),
+        rx.el.p("Playable videos are not touched.", class_name="soft"),
         name="mending",
         is_open=state.is_confirming,
-        way_back="Leave it",
-        way_on=button(wording.REPAIR, look="main", on_click=state.repair),
+        confirm_button=button(wording.REPAIR, variant="main", on_click=state.repair),
         on_dismiss=state.cancel,
     )

@@ -1,92 +1,41 @@
-"""How the installation is: every part tried live, what it holds, and what has gone astray."""
+"""The system page: live checks, test order, charts, mismatches of S3 and database, and the webhook log."""
 
 from typing import Any
 
 import reflex as rx
 
-from videovault.components.forms import button, problem
-from videovault.components.text import is_empty, local_time, sentence
-from videovault.pages.admin.activity import charts
-from videovault.pages.admin.layout import WHEN, admin_page, section, with_code
+from videovault.components.forms import button, form_error
+from videovault.components.text import DATE, DATE_TIME, is_empty, local_time, sentence
+from videovault.pages.admin.layout import ZONE, admin_page, section, with_code
 from videovault.pages.admin.mismatches import mismatches
 from videovault.pages.admin.webhook_log import attach_file_dialog, webhook_log
 from videovault.state import wording
+from videovault.state.admin.activity import AdminStatisticsState
 from videovault.state.admin.system import AdminSystemState, AdminTestOrderState
 
-# The test order: one button, and each call with what was sent, answered and read.
-
-
-def test_order() -> rx.Component:
-    state = AdminTestOrderState
-    return section(
-        "Test order",
-        problem("test-order"),
-        rx.cond(
-            state.order_at != "",
-            rx.el.p(
-                sentence(
-                    "Sent {at}",
-                    at=rx.el.time(
-                        local_time(state.order_at, WHEN), custom_attrs={"dateTime": state.order_at}
-                    ),
-                ),
-                class_name="soft small",
-            ),
-        ),
-        rx.el.ol(
-            rx.foreach(state.order_steps, _order_step), class_name="stack order-steps", aria_live="polite"
-        ),
-        rx.cond(state.is_ordering, rx.el.p("Waiting for the generator…", role="status")),
-        name="test-order",
-        text="Sends a sample order, marked as a test, to your webhooks and shows what was read from the answers and the "
-        "report. No video is stored. Your generator may use a credit.",
-        actions=[
-            button(
-                rx.cond(state.is_ordering, "Waiting…", "Send test order"),
-                on_click=state.order,
-                aria_disabled=state.is_ordering,
-            )
-        ],
-    )
-
-
-def _order_step(step: Any) -> rx.Component:
-    return rx.el.li(
-        rx.el.h3(step.title),
-        rx.el.p(step.read, class_name=rx.cond(step.is_bad, "error", "")),
-        _order_text("Sent", "Received", step),
-        rx.cond(
-            step.answer != "",
-            rx.el.details(rx.el.summary(wording.ANSWER), rx.el.pre(step.answer, tab_index=0)),
-        ),
-        class_name="line-text",
-    )
-
-
-def _order_text(ours: str, theirs: str, step: Any) -> rx.Component:
-    return rx.cond(
-        step.sent != "",
-        rx.el.details(
-            rx.el.summary(rx.cond(step.is_report, theirs, ours)), rx.el.pre(step.sent, tab_index=0)
-        ),
-    )
+DAY_TICK = "(day) => new Date(day).toLocaleDateString(undefined, {day: 'numeric', month: 'short'})"
+SIZE_TICK = (
+    "(size) => !size ? '0' : size < 1e3 ? '' : size < 1e6 ? Math.round(size / 1e3) + ' KB' : size < 1e9 ? Math.round(size / 1e6) + ' MB' : "
+    "(size / 1e9).toFixed(1) + ' GB'"
+)
+CHART_HEIGHT = 180
 
 
 class Probe(rx.el.Img):  # type: ignore[misc] # Reflex ships its elements without types
-    """A picture that says whether it came."""
+    """An image that reports whether it was loaded."""
 
-    on_load: rx.EventHandler[rx.event.no_args_event_spec]  # type: ignore[type-arg,valid-type] # Reflex's way
-    on_error: rx.EventHandler[rx.event.no_args_event_spec]  # type: ignore[type-arg,valid-type] # Reflex's way
+    on_load: rx.EventHandler[rx.event.no_args_event_spec]  # type: ignore[type-arg,valid-type] # Reflex's spelling
+    on_error: rx.EventHandler[rx.event.no_args_event_spec]  # type: ignore[type-arg,valid-type] # Reflex's spelling
 
 
 def system() -> rx.Component:
     return admin_page(
         "/admin/system",
         rx.el.div(
-            _checks(), test_order(), charts(), mismatches(), webhook_log(), class_name="stack below-tools"
+            _checks(), _test_order(), _charts(), mismatches(), webhook_log(), class_name="stack below-tools"
         ),
         attach_file_dialog(),
-        text="Every part was checked just now.",
+        text="The state of every part, checked live.",
     )
 
 
@@ -155,14 +104,12 @@ def _check(check: Any) -> rx.Component:
 
 def _step(step: Any) -> rx.Component:
     return rx.el.li(
-        rx.cond(
-            step.is_done, rx.el.span(f"{step.name} worked", class_name="soft"), f"{step.name} did not work"
-        ),
+        rx.cond(step.is_done, rx.el.span(f"{step.name}: passed", class_name="soft"), f"{step.name}: failed"),
     )
 
 
 def _probe() -> rx.Component:
-    """The browser fetches it as it fetches posters and videos, which shows whether these would come."""
+    """The browser loads this image from S3, as it does posters and videos, which shows whether S3 can be reached."""
     return rx.cond(
         AdminSystemState.probe_url != "",
         Probe.create(
@@ -173,4 +120,143 @@ def _probe() -> rx.Component:
             on_load=AdminSystemState.report_browser_result(True),
             on_error=AdminSystemState.report_browser_result(False),
         ),
+    )
+
+
+def _test_order() -> rx.Component:
+    state = AdminTestOrderState
+    return section(
+        "Test order",
+        form_error("test-order"),
+        rx.cond(
+            state.order_at != "",
+            rx.el.p(
+                sentence(
+                    "Sent {at}",
+                    at=rx.el.time(
+                        local_time(state.order_at, DATE_TIME), custom_attrs={"dateTime": state.order_at}
+                    ),
+                ),
+                class_name="soft small",
+            ),
+        ),
+        rx.el.ol(
+            rx.foreach(state.order_steps, _order_step), class_name="stack order-steps", aria_live="polite"
+        ),
+        rx.cond(state.is_ordering, rx.el.p("Waiting for the generator…", role="status")),
+        name="test-order",
+        text="Sends a sample order, marked as a test, to your webhooks and shows how the responses and the report were read. "
+        "No video is stored. Your generator may use a credit.",
+        actions=[
+            button(
+                rx.cond(state.is_ordering, "Waiting…", "Send test order"),
+                on_click=state.order,
+                aria_disabled=state.is_ordering,
+            )
+        ],
+    )
+
+
+def _order_step(step: Any) -> rx.Component:
+    return rx.el.li(
+        rx.el.h3(step.title),
+        rx.el.p(step.read, class_name=rx.cond(step.is_bad, "error", "")),
+        rx.cond(
+            step.sent != "",
+            rx.el.details(
+                rx.el.summary(rx.cond(step.is_report, "Received", "Sent")), rx.el.pre(step.sent, tab_index=0)
+            ),
+        ),
+        rx.cond(
+            step.answer != "",
+            rx.el.details(rx.el.summary(wording.ANSWER), rx.el.pre(step.answer, tab_index=0)),
+        ),
+        class_name="line-text",
+    )
+
+
+def _charts() -> rx.Component:
+    state = AdminStatisticsState
+    return section(
+        "Last 30 days",
+        rx.el.div(
+            _chart("Videos stored per day", "videos", "(count) => count.toLocaleString()"),
+            _chart("Storage added per day", "bytes", SIZE_TICK),
+            class_name="charts",
+        ),
+        _table(),
+        name="figures",
+        text=rx.cond(
+            state.is_loaded,
+            f"Stored: {state.last_30_days}. Total: {state.videos}, {state.storage}, {state.accounts}.",
+            "Counting…",
+        ),
+    )
+
+
+def _chart(title: str, key: str, tick_formatter: str) -> rx.Component:
+    """Hidden from screen readers: the table below has the same figures."""
+    return rx.el.figure(
+        rx.el.figcaption(title, class_name="small label"),
+        rx.el.div(
+            rx.recharts.bar_chart(
+                rx.recharts.bar(data_key=key, fill="var(--accent)", is_animation_active=False),
+                rx.recharts.x_axis(
+                    data_key="day",
+                    tick_formatter=DAY_TICK,
+                    tick_line=False,
+                    stroke="var(--line-strong)",
+                    interval="preserveStartEnd",
+                    min_tick_gap=24,
+                ),
+                rx.recharts.y_axis(
+                    tick_formatter=tick_formatter,
+                    allow_decimals=False,
+                    axis_line=False,
+                    tick_line=False,
+                    stroke="var(--line-strong)",
+                    width=64,
+                ),
+                data=rx.Var.create(AdminStatisticsState.days).to(list[dict[str, Any]]),
+                height=CHART_HEIGHT,
+                custom_attrs={"accessibilityLayer": False},
+            ),
+            aria_hidden="true",
+            class_name="chart",
+        ),
+        on_mount=AdminStatisticsState.load(ZONE) if key == "videos" else None,
+    )
+
+
+def _table() -> rx.Component:
+    return rx.el.details(
+        rx.el.summary("Show as a table"),
+        rx.el.div(
+            rx.el.table(
+                rx.el.caption(wording.STORED_PER_DAY, class_name="unseen"),
+                rx.el.thead(
+                    rx.el.tr(
+                        *(
+                            rx.el.th(text, scope="col")
+                            for text in (wording.DAY, wording.VIDEOS, wording.STORAGE)
+                        )
+                    )
+                ),
+                rx.el.tbody(rx.foreach(AdminStatisticsState.days, _day)),
+                class_name="table plain-table",
+            ),
+            class_name="sheet-frame",
+            tab_index=0,
+            role="region",
+            aria_label=wording.STORED_PER_DAY,
+        ),
+    )
+
+
+def _day(day: Any) -> rx.Component:
+    return rx.el.tr(
+        rx.el.th(local_time(day.day, DATE), scope="row"),
+        rx.el.td(day.videos, class_name="figures"),
+        rx.el.td(day.size, class_name="figures"),
+        key=day.day,
     )

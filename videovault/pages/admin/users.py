@@ -1,4 +1,4 @@
-"""Everybody's accounts: what they hold, and who may do what."""
+"""The page of all accounts, and the dialogs to manage one and to invite someone."""
 
 from typing import Any
 
@@ -7,88 +7,87 @@ import reflex as rx
 from videovault.components.dialog import dialog
 from videovault.components.forms import (
     button,
-    described,
+    control_props,
     field,
-    handed_over,
+    form,
+    form_error,
     link_button,
-    problem,
+    one_time_secret,
     text_input,
 )
 from videovault.components.progress import bar
-from videovault.components.text import is_empty, local_time
-from videovault.pages.admin.layout import WHEN, address, admin_page, paging, searching, sorting
+from videovault.components.text import DATE_TIME, is_empty, local_time
+from videovault.pages.admin.layout import admin_page, paging, query_string, search_filter, sorting
 from videovault.state import wording
 from videovault.state.admin.users import AdminUsersState
 
-# The dialogs in which an admin changes an account, hands out a link to it, and invites somebody.
-
-QUESTIONS = {
-    "admin": ("Admins see and delete everybody's videos and accounts.", "Make an admin"),
-    "no-admin": ("They keep their own videos and are signed out everywhere.", "Take the rights away"),
-    "active": ("They can sign in again, and find everything as it was.", wording.REACTIVATE),
+# The changes of an account that need a confirmation: button, consequence.
+CHANGES = {
+    "admin": ("Make admin", "Admins can see and delete everyone's videos and accounts."),
+    "no-admin": ("Remove admin role", "They keep their own videos and are signed out on every device."),
+    "active": ("Reactivate", "They can sign in again and find everything as they left it."),
     "sessions": (
-        "They are signed out on every device within seconds. Their API tokens keep working: to end those too, deactivate "
-        "the account.",
-        wording.SIGN_OUT_EVERYWHERE,
+        "Sign out everywhere",
+        "They are signed out on every device within seconds. Their API tokens keep working: deactivate the account to "
+        "stop those too.",
     ),
     "inactive": (
-        "They are signed out everywhere at once and cannot sign in. Their videos and links stay.",
-        wording.DEACTIVATE,
+        "Deactivate",
+        "They are signed out everywhere at once and cannot sign in. Their videos and links are kept.",
     ),
 }
 
 
-def person_dialog() -> rx.Component:
-    person = AdminUsersState.user
+def _account_dialog() -> rx.Component:
+    user = AdminUsersState.user
     return dialog(
-        person.email,
+        user.email,
         rx.el.div(
-            rx.el.p(f"{person.videos}, {person.storage}", class_name="soft figures"),
+            rx.el.p(f"{user.videos}, {user.storage}", class_name="soft figures"),
             rx.el.div(
-                link_button("Activity of this person", person.activity, on_click=AdminUsersState.close),
+                link_button("Show activity", user.activity, on_click=AdminUsersState.close),
                 class_name="row",
             ),
-            problem("user"),
+            form_error("user"),
             rx.match(
                 AdminUsersState.confirming,
-                *((what, _question(what)) for what in QUESTIONS),
-                _rights(person),
+                *((what, _question(what)) for what in CHANGES),
+                _change_buttons(user),
             ),
             rx.el.hr(),
             _quota(),
             rx.el.hr(),
-            _reset(person),
+            _reset(user),
             class_name="stack",
         ),
         name="user",
-        is_open=person.user_id != "",
+        is_open=user.user_id != "",
         on_dismiss=AdminUsersState.close,
     )
 
 
-def invitation_dialog() -> rx.Component:
+def _invitation_dialog() -> rx.Component:
     email = text_input(
         "email", type="email", hinted=True, auto_complete="off", placeholder="name@example.com"
     )
     return dialog(
-        "Invite somebody",
+        "Invite someone",
         rx.cond(
             AdminUsersState.link != "",
-            _link("Invitation", "It makes one account, within a week. Send it to whoever should have it."),
-            rx.el.form(
-                problem("invitation"),
+            _link(
+                "Invitation", "Valid for one account and one week. Send it to the person you want to invite."
+            ),
+            form(
+                form_error("invitation"),
                 field(
                     "email",
                     wording.EMAIL,
                     email,
                     note=wording.OPTIONAL,
-                    hint="Without one, the link is good for whoever has it.",
+                    hint="If empty, anyone with the link can use it.",
                 ),
-                rx.el.div(button("Make a link", look="main", type="submit"), class_name="actions"),
+                rx.el.div(button("Create link", variant="main", type="submit"), class_name="actions"),
                 on_submit=AdminUsersState.invite,
-                reset_on_submit=False,
-                no_validate=True,
-                class_name="stack",
             ),
         ),
         name="invitation",
@@ -97,35 +96,35 @@ def invitation_dialog() -> rx.Component:
     )
 
 
-def _rights(person: Any) -> rx.Component:
+def _change_buttons(user: Any) -> rx.Component:
     return rx.el.div(
         rx.cond(
-            person.is_admin,
-            _asking("Take admin rights away", "no-admin"),
-            _asking("Make admin", "admin"),
+            user.is_admin,
+            _change_button("no-admin"),
+            _change_button("admin"),
         ),
         rx.cond(
-            person.is_active,
-            _asking(wording.DEACTIVATE, "inactive"),
-            _asking(wording.REACTIVATE, "active"),
+            user.is_active,
+            _change_button("inactive"),
+            _change_button("active"),
         ),
-        _asking(wording.SIGN_OUT_EVERYWHERE, "sessions"),
+        _change_button("sessions"),
         class_name="row",
     )
 
 
-def _asking(text: str, what: str) -> rx.Component:
-    return button(text, on_click=AdminUsersState.ask(what))
+def _change_button(what: str) -> rx.Component:
+    return button(CHANGES[what][0], on_click=AdminUsersState.ask(what))
 
 
 def _question(what: str) -> rx.Component:
-    text, way_on = QUESTIONS[what]
-    look = "danger" if what in ("no-admin", "inactive", "sessions") else "main"
+    confirm, text = CHANGES[what]
+    variant = "danger" if what in ("no-admin", "inactive", "sessions") else "main"
     return rx.el.div(
         rx.el.p(text, role="alert"),
         rx.el.div(
             button(wording.CANCEL, on_click=AdminUsersState.cancel),
-            button(way_on, look=look, on_click=AdminUsersState.change),
+            button(confirm, variant=variant, on_click=AdminUsersState.change),
             class_name="actions",
         ),
         class_name="stack",
@@ -133,17 +132,17 @@ def _question(what: str) -> rx.Component:
 
 
 def _quota() -> rx.Component:
-    person = AdminUsersState.user
+    user = AdminUsersState.user
     kind = rx.el.select(
-        rx.el.option(f"As everybody: {AdminUsersState.default_quota}", value="default"),
-        rx.el.option("Their own", value="own"),
+        rx.el.option(f"Default: {AdminUsersState.default_quota}", value="default"),
+        rx.el.option("Custom", value="own"),
         rx.el.option(wording.NO_LIMIT, value="none"),
         value=AdminUsersState.quota_kind,
         on_change=AdminUsersState.choose_quota,
-        **described("quotaKind"),
+        **control_props("quotaKind"),
     )
-    size = text_input("quota", default_value=person.quota, input_mode="decimal", max_length=12)
-    return rx.el.form(
+    size = text_input("quota", default_value=user.quota, input_mode="decimal", max_length=12)
+    return form(
         rx.el.div(
             field("quotaKind", wording.STORAGE, kind),
             rx.cond(AdminUsersState.quota_kind == "own", field("quota", "GB", size)),
@@ -151,23 +150,20 @@ def _quota() -> rx.Component:
         ),
         rx.el.div(button("Save quota", type="submit"), class_name="actions"),
         on_submit=AdminUsersState.set_quota,
-        reset_on_submit=False,
-        no_validate=True,
         key=AdminUsersState.form_number,
-        class_name="stack",
     )
 
 
-def _reset(person: Any) -> rx.Component:
+def _reset(user: Any) -> rx.Component:
     return rx.cond(
         AdminUsersState.link != "",
-        _link("Link for a new password", "It works once, within an hour. Hand it to nobody but them."),
+        _link("Password reset link", "Works once, within an hour. Send it only to this person."),
         rx.el.div(
-            rx.el.span("They forgot their password?", class_name="soft"),
+            rx.el.span("Forgotten password?", class_name="soft"),
             button(
-                "Make a reset link",
+                "Create reset link",
                 on_click=AdminUsersState.create_reset_link,
-                aria_disabled=~person.is_active,
+                aria_disabled=~user.is_active,
             ),
             class_name="row apart",
         ),
@@ -175,9 +171,9 @@ def _reset(person: Any) -> rx.Component:
 
 
 def _link(label: str, hint: str) -> rx.Component:
-    until = local_time(AdminUsersState.link_until, WHEN)
-    below = rx.el.p(wording.works_until(until), class_name="soft small")
-    return rx.el.div(handed_over("link", label, AdminUsersState.link, below, hint=hint), role="status")
+    until = local_time(AdminUsersState.link_until, DATE_TIME)
+    below = rx.el.p(wording.expires(until), class_name="soft small")
+    return rx.el.div(one_time_secret("link", label, AdminUsersState.link, below, hint=hint), role="status")
 
 
 COLUMNS = {"created": "Joined", "email": wording.EMAIL, "seen": "Last seen", "storage": wording.STORAGE}
@@ -187,7 +183,7 @@ def users() -> rx.Component:
     return admin_page(
         "/admin/people",
         rx.el.div(
-            searching(
+            search_filter(
                 "search",
                 wording.SEARCH,
                 AdminUsersState.q,
@@ -202,42 +198,42 @@ def users() -> rx.Component:
             is_empty(AdminUsersState.users),
             rx.cond(
                 AdminUsersState.is_loaded,
-                rx.el.p("Nobody is found by this.", class_name="empty below-tools"),
+                rx.el.p("No matching users", class_name="empty below-tools"),
             ),
             rx.el.ul(
-                rx.foreach(AdminUsersState.users, _person),
+                rx.foreach(AdminUsersState.users, _row),
                 class_name="panel people below-tools",
                 aria_label=wording.PEOPLE,
             ),
         ),
         paging(AdminUsersState, "Pages of people"),
-        person_dialog(),
-        invitation_dialog(),
-        address(query=AdminUsersState.address),
+        _account_dialog(),
+        _invitation_dialog(),
+        query_string(query=AdminUsersState.address),
         text=AdminUsersState.total,
         actions=[
             rx.cond(
                 AdminUsersState.invites,
-                button("Invite", look="main", symbol="new", on_click=AdminUsersState.open_invitation),
+                button("Invite", variant="main", symbol="new", on_click=AdminUsersState.open_invitation),
             )
         ],
     )
 
 
-def _person(person: Any) -> rx.Component:
+def _row(user: Any) -> rx.Component:
     return rx.el.li(
         rx.el.div(
             rx.el.div(
-                rx.el.strong(person.email),
-                rx.cond(person.name != "", rx.el.span(person.name, class_name="small")),
-                rx.cond(person.is_admin, rx.el.span(wording.ADMIN, class_name="badge good")),
-                rx.cond(person.is_active, rx.fragment(), rx.el.span("Deactivated", class_name="badge bad")),
+                rx.el.strong(user.email),
+                rx.cond(user.name != "", rx.el.span(user.name, class_name="small")),
+                rx.cond(user.is_admin, rx.el.span(wording.ADMIN, class_name="badge good")),
+                rx.cond(user.is_active, rx.fragment(), rx.el.span("Deactivated", class_name="badge bad")),
                 class_name="badged",
             ),
             rx.el.span(
                 rx.cond(
-                    person.seen_at != "",
-                    f"Last seen {local_time(person.seen_at, WHEN)}",
+                    user.seen_at != "",
+                    f"Last seen {local_time(user.seen_at, DATE_TIME)}",
                     "Never signed in",
                 ),
                 class_name="soft small",
@@ -247,20 +243,20 @@ def _person(person: Any) -> rx.Component:
         rx.el.div(
             rx.el.span(
                 rx.el.a(
-                    person.videos,
-                    href=f"/admin?owner={person.user_id}",
-                    aria_label=f"{person.videos} of {person.email}",
+                    user.videos,
+                    href=f"/admin?owner={user.user_id}",
+                    aria_label=f"{user.videos} of {user.email}",
                 ),
-                rx.el.span(person.storage, class_name="soft"),
+                rx.el.span(user.storage, class_name="soft"),
                 class_name="row apart small figures",
             ),
-            rx.cond(person.percent >= 0, bar(person.percent, f"Storage of {person.email}")),
+            rx.cond(user.percent >= 0, bar(user.percent, f"Storage of {user.email}")),
             class_name="stack storage",
         ),
         button(
             "Manage",
-            on_click=AdminUsersState.open(person.user_id),
-            aria_label=f"Manage {person.email}",
+            on_click=AdminUsersState.open(user.user_id),
+            aria_label=f"Manage {user.email}",
         ),
-        key=person.user_id,
+        key=user.user_id,
     )

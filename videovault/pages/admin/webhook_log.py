@@ -1,4 +1,4 @@
-"""The callback inbox: each webhook call as it was, with the ways to help a stuck video on."""
+"""The webhook log on the system page, and the dialog that attaches a file to a stuck video."""
 
 from typing import Any
 
@@ -6,19 +6,19 @@ import reflex as rx
 
 from videovault.components.forms import button
 from videovault.components.import_dialog import Wording, url_dialog
-from videovault.components.text import is_empty, local_time, sentence
-from videovault.pages.admin.layout import WHEN, choosing, section
+from videovault.components.text import DATE_TIME, is_empty, local_time, sentence
+from videovault.pages.admin.layout import section, select_filter
 from videovault.state import wording
 from videovault.state.admin.webhook_log import AdminAttachFileState, AdminWebhookLogState
 
-DIRECTIONS = {"": "In and out", "in": "What reached us", "out": "What we sent"}
+DIRECTIONS = {"": "All calls", "in": "Incoming", "out": "Outgoing"}
 
 
 def webhook_log() -> rx.Component:
     state = AdminWebhookLogState
     return section(
         "Webhook log",
-        choosing(
+        select_filter(
             "direction",
             wording.SHOW,
             state.direction,
@@ -29,24 +29,22 @@ def webhook_log() -> rx.Component:
             state.chosen_field != "",
             rx.el.div(
                 rx.el.p(
-                    sentence(
-                        "The video's address is read from {field}.", field=rx.el.code(state.chosen_field)
-                    )
+                    sentence("The video URL is read from {field}.", field=rx.el.code(state.chosen_field))
                 ),
-                button("Stop using this field", look="plain", on_click=AdminWebhookLogState.reset_field),
+                button("Stop using this field", variant="plain", on_click=state.reset_field),
                 class_name="row apart",
             ),
         ),
         rx.cond(
             is_empty(state.calls),
-            rx.cond(state.is_loaded, rx.el.p("No webhook has been called yet.", class_name="soft")),
+            rx.cond(state.is_loaded, rx.el.p("No webhook calls yet.", class_name="soft")),
             rx.el.ul(rx.foreach(state.calls, _call), class_name="lines calls"),
         ),
         rx.cond(
             state.has_more, rx.el.div(button(wording.SHOW_OLDER, on_click=state.more), class_name="more")
         ),
         name="inbox",
-        text="The webhook calls of the last 30 days. Secrets and full URLs are left out.",
+        text="Webhook calls of the last 30 days, without secrets and full URLs.",
     )
 
 
@@ -58,7 +56,7 @@ def _call(call: Any) -> rx.Component:
                 rx.cond(call.video != "", rx.el.span(call.video, class_name="soft call-video")),
                 rx.el.span(call.verdict, class_name=rx.cond(call.is_bad, "badge bad", "badge")),
                 rx.el.time(
-                    local_time(call.at, WHEN),
+                    local_time(call.at, DATE_TIME),
                     custom_attrs={"dateTime": call.at},
                     class_name="soft small figures",
                 ),
@@ -71,7 +69,7 @@ def _call(call: Any) -> rx.Component:
                 _text("Body", call.body),
                 _text(wording.ANSWER, call.answer),
                 _choices(call),
-                _ways(call),
+                _call_actions(call),
                 class_name="stack close call",
             ),
         ),
@@ -87,14 +85,14 @@ def _text(name: str, text: Any) -> rx.Component:
 
 
 def _choices(call: Any) -> rx.Component:
-    """Where the video's address stands, for an answer that was not understood."""
+    """The fields that may hold the video URL, for a response that was not understood."""
     return rx.cond(
         is_empty(call.choices),
         rx.fragment(),
         rx.el.div(
             rx.el.h3("Which of these is the finished video?", class_name="small"),
             rx.el.p(
-                "The field you choose is read in all answers from now on, and waiting videos continue.",
+                "Your choice applies to all responses from now on, and waiting videos continue.",
                 class_name="soft",
             ),
             rx.el.ul(
@@ -117,7 +115,7 @@ def _choices(call: Any) -> rx.Component:
     )
 
 
-def _ways(call: Any) -> rx.Component:
+def _call_actions(call: Any) -> rx.Component:
     return rx.cond(
         (call.video_id != "") | call.can_be_replayed,
         rx.el.div(
@@ -134,23 +132,18 @@ def _ways(call: Any) -> rx.Component:
     )
 
 
-# The dialog that gives a stuck video the address of its finished file.
-
-
 def attach_file_dialog() -> rx.Component:
-    stuck = AdminAttachFileState.video
+    video = AdminAttachFileState.video
     return url_dialog(
-        f"Store the file of “{stuck.title}”",
+        f"Attach a file to “{video.title}”",
         name="rescue",
-        says=Wording(
-            text="For a video that the generator finished without telling us.",
-            label="Address of the file",
-            hint="It is stored for its owner, and nothing is paid for again.",
-            way_back=wording.CANCEL,
-            way_on="Store it",
-            waiting=wording.CHECKING,
+        texts=Wording(
+            text="For a video that the generator finished but did not report.",
+            label="File URL",
+            hint="The file is stored for the video's owner. No new order is placed.",
+            submit="Attach",
         ),
         state=AdminAttachFileState,
-        is_open=stuck.video_id != "",
+        is_open=video.video_id != "",
         on_submit=AdminAttachFileState.attach,
     )

@@ -1,20 +1,20 @@
-// A title that is changed where it stands: Enter saves, Escape gives up, and the focus comes back to the button. What
-// was typed stays in the field until the server has answered, which ``answers`` counts; ``error`` is what it said.
+// A title that is edited in place: Enter saves, Escape cancels, and the focus returns to the button. The field stays
+// until the server has answered: `answers` counts its answers, `error` belongs to the last one.
 import { createElement, useEffect, useRef, useState } from "react";
 
-export function InPlace({ name, text, action, error, answers, onSave, children, ...rest }) {
-  const [isEditing, edit] = useState(false);
-  const [isWaiting, wait] = useState(false);
-  const [isQuiet, quieten] = useState(false);
+export function EditableTitle({ name, text, action, error, answers, onSave, children, ...rest }) {
+  const [isEditing, setEditing] = useState(false);
+  const [isWaiting, setWaiting] = useState(false);
+  const [hidesError, setHidesError] = useState(false);
   const field = useRef(null);
   const button = useRef(null);
   const answered = useRef(answers);
-  const isOver = useRef(true); // a field that goes away loses the focus, which must not save it
+  const isClosed = useRef(true); // removing the field blurs it, which must not save
 
   const close = () => {
-    isOver.current = true;
-    edit(false);
-    wait(false);
+    isClosed.current = true;
+    setEditing(false);
+    setWaiting(false);
   };
   useEffect(() => {
     if (!isEditing) return undefined;
@@ -24,27 +24,27 @@ export function InPlace({ name, text, action, error, answers, onSave, children, 
   useEffect(() => {
     if (answered.current === answers) return;
     answered.current = answers;
-    quieten(false);
+    setHidesError(false);
     if (!isWaiting) return;
-    wait(false);
+    setWaiting(false);
     if (error) field.current?.focus();
     else close();
   }, [answers]);
 
   const begin = () => {
-    isOver.current = false;
-    quieten(true);
-    edit(true);
+    isClosed.current = false;
+    setHidesError(true);
+    setEditing(true);
   };
   const save = (event) => {
     event?.preventDefault();
-    if (isWaiting || isOver.current) return;
+    if (isWaiting || isClosed.current) return;
     const typed = field.current.value.trim();
     if (typed === text) {
       close();
       return;
     }
-    wait(true);
+    setWaiting(true);
     onSave?.(typed);
   };
   const onKeyDown = (event) => {
@@ -54,7 +54,11 @@ export function InPlace({ name, text, action, error, answers, onSave, children, 
     close();
   };
 
-  const said = createElement("span", { key: "error", id: `${name}-error`, className: "error", role: "alert" }, isQuiet ? "" : error);
+  const errorText = createElement(
+    "span",
+    { key: "error", id: `${name}-error`, className: "error", role: "alert" },
+    hidesError ? "" : error,
+  );
   if (!isEditing) {
     const row = createElement(
       "div",
@@ -62,11 +66,18 @@ export function InPlace({ name, text, action, error, answers, onSave, children, 
       createElement("h2", { id: name, dir: "auto" }, text),
       createElement(
         "button",
-        { ref: button, type: "button", className: "button plain square", "aria-label": action, title: action, onClick: begin },
+        {
+          ref: button,
+          type: "button",
+          className: "button plain square",
+          "aria-label": action,
+          title: action,
+          onClick: begin,
+        },
         children,
       ),
     );
-    return createElement("div", rest, row, said);
+    return createElement("div", rest, row, errorText);
   }
   const form = createElement(
     "form",
@@ -82,10 +93,10 @@ export function InPlace({ name, text, action, error, answers, onSave, children, 
       maxLength: 200,
       "aria-label": action,
       "aria-busy": isWaiting || undefined,
-      "aria-invalid": (!isQuiet && Boolean(error)) || undefined,
+      "aria-invalid": (!hidesError && Boolean(error)) || undefined,
       "aria-describedby": `${name}-error`,
       onBlur: () => save(),
     }),
   );
-  return createElement("div", rest, form, said);
+  return createElement("div", rest, form, errorText);
 }

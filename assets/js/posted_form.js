@@ -1,14 +1,14 @@
-// A form that the browser sends by itself until scripts are there. From then on it is sent from here: what comes back with
-// an error changes the page's address only, whose server says what is wrong, and all that was typed stays.
+// A native form that this script submits once it has loaded. An answer with an error changes only the page's address,
+// which tells the server what to show, so that everything typed stays.
 import { createElement, useEffect, useRef, useState } from "react";
 import { useNavigate } from "react-router";
-import { forget } from "./forget.js";
+import { clearStorage } from "./clear_storage.js";
 
-const DEADLINE_MS = 60_000; // an account may have many videos to delete with it
+const DEADLINE_MS = 60_000; // deleting an account also deletes its videos
 
-export function PostedForm({ trouble, forgets, children, ...rest }) {
+export function PostedForm({ sendError, clears, children, ...rest }) {
   const busy = useRef(null);
-  const [said, say] = useState("");
+  const [error, setError] = useState("");
   const navigate = useNavigate();
 
   const release = () => {
@@ -16,7 +16,7 @@ export function PostedForm({ trouble, forgets, children, ...rest }) {
     busy.current = null;
   };
   useEffect(() => {
-    // Going back may bring the page as it was left: waiting.
+    // The browser may restore the page from its cache in the state in which it was left.
     window.addEventListener("pageshow", release);
     return () => window.removeEventListener("pageshow", release);
   }, []);
@@ -26,20 +26,20 @@ export function PostedForm({ trouble, forgets, children, ...rest }) {
     if (busy.current) return;
     busy.current = event.nativeEvent.submitter ?? event.currentTarget;
     busy.current.setAttribute("aria-busy", "true");
-    say("");
-    const isLeaving = await sent(event.currentTarget, navigate, forgets).catch(() => say(trouble));
+    setError("");
+    const isLeaving = await submit(event.currentTarget, navigate, clears).catch(() => setError(sendError));
     if (!isLeaving) release();
   };
   return createElement(
     "form",
     { ...rest, noValidate: true, onSubmit },
     children,
-    said && createElement("p", { className: "alert", role: "alert" }, said),
+    error && createElement("p", { className: "alert", role: "alert" }, error),
   );
 }
 
-// Whether the browser is on its way to another page.
-async function sent(form, navigate, forgets) {
+// Returns whether the browser is leaving the page.
+async function submit(form, navigate, clears) {
   const answer = await fetch(form.action, {
     method: "POST",
     body: new URLSearchParams(new FormData(form)),
@@ -48,17 +48,17 @@ async function sent(form, navigate, forgets) {
   });
   const { pathname, search, searchParams } = new URL(answer.url);
   if (answer.status === 401) {
-    window.location.reload(); // the session has ended, and the page leads to where one signs in
+    window.location.reload(); // the session has ended: the page redirects to the sign-in page
     return true;
   }
   if (!answer.redirected) throw new Error(answer.statusText);
-  if (plain(pathname) === plain(window.location.pathname) && searchParams.has("error")) {
+  if (withoutSlash(pathname) === withoutSlash(window.location.pathname) && searchParams.has("error")) {
     navigate(`${window.location.pathname}${search}`, { replace: true });
     return false;
   }
-  if (forgets) forget(forgets);
+  if (clears) clearStorage(clears);
   window.location.assign(answer.url);
   return true;
 }
 
-const plain = (path) => path.replace(/\/$/, "");
+const withoutSlash = (path) => path.replace(/\/$/, "");

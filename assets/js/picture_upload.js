@@ -1,27 +1,27 @@
-// A choice of a picture that is sent by itself. It is made small here first, since pictures of cameras are over the
-// server's limit; a file that this browser cannot read is sent as it is, and the server says what is wrong with it.
+// A file input that uploads the chosen picture. It is scaled down first, since photos exceed the server's limit; a file
+// that the browser cannot read is uploaded as it is, and the server returns the error.
 import { createElement, useId, useRef, useState } from "react";
 
 const SIDE = 512;
 const DEADLINE_MS = 60_000;
 
-export function Picture({ address, label, trouble, onDone }) {
+export function PictureUpload({ url, label, uploadError, onDone }) {
   const id = useId();
   const input = useRef(null);
   const [isBusy, setBusy] = useState(false);
-  const [said, say] = useState("");
+  const [error, setError] = useState("");
 
   const onChange = async ({ target }) => {
     const [file] = target.files;
     if (!file) return;
-    say("");
+    setError("");
     setBusy(true);
     try {
-      const refusal = await sent(address, await small(file));
-      if (refusal) say(refusal);
+      const refusal = await upload(url, await scaleDown(file));
+      if (refusal) setError(refusal);
       else onDone?.();
     } catch {
-      say(trouble);
+      setError(uploadError);
     }
     setBusy(false);
     input.current.value = ""; // so that the same file can be chosen again
@@ -40,11 +40,11 @@ export function Picture({ address, label, trouble, onDone }) {
       className: "input",
       "aria-describedby": `${id}-error`,
     }),
-    createElement("span", { id: `${id}-error`, className: "error", role: "alert" }, said),
+    createElement("span", { id: `${id}-error`, className: "error", role: "alert" }, error),
   );
 }
 
-async function small(file) {
+async function scaleDown(file) {
   try {
     const picture = await createImageBitmap(file);
     const side = Math.min(picture.width, picture.height);
@@ -59,9 +59,9 @@ async function small(file) {
   }
 }
 
-// Why it was refused; nothing where it was taken.
-async function sent(address, picture) {
-  const answer = await fetch(address, {
+// Returns why the picture was refused, or an empty string.
+async function upload(url, picture) {
+  const answer = await fetch(url, {
     method: "PUT",
     body: picture,
     headers: { "Content-Type": picture.type || "application/octet-stream" },

@@ -1,40 +1,42 @@
-// Keeps the focus in the page: where what had it goes away, it passes on to what stands nearest, which may be marked by
-// data-focus; without this the next Tab would begin at the top again.
+// When the focused element is removed, the focus moves to the nearest control, or to an element with data-focus.
+// Otherwise the next Tab would start at the top of the page.
 import { useEffect, useRef } from "react";
 
 const GROUPS = "tr, li, section";
 const CONTROLS = "button, a[href], input, select, summary";
 
-export function Focus() {
-  const around = useRef([]); // what had the focus, and all that it stood in
+export function KeepFocus() {
+  const ancestors = useRef([]); // the focused element and its ancestors
 
   useEffect(() => {
     const main = document.getElementById("main");
     const remember = ({ target }) => {
-      if (!target.closest("dialog")) around.current = upwards(target, main);
+      if (!target.closest("dialog")) ancestors.current = ancestorsOf(target, main);
     };
     const forget = ({ target }) => {
-      queueMicrotask(() => target.isConnected && document.activeElement === document.body && (around.current = []));
+      queueMicrotask(() => {
+        if (target.isConnected && document.activeElement === document.body) ancestors.current = [];
+      });
     };
-    const passOn = () => {
-      const isLost = around.current.length > 0 && !around.current[0].isConnected;
+    const moveFocus = () => {
+      const isLost = ancestors.current.length > 0 && !ancestors.current[0].isConnected;
       if (!isLost || document.activeElement !== document.body || document.querySelector("dialog[open]")) return;
-      (nearest(around.current) ?? document.querySelector("h1"))?.focus();
+      (nearest(ancestors.current) ?? document.querySelector("h1"))?.focus();
     };
-    const watcher = new MutationObserver(passOn);
+    const observer = new MutationObserver(moveFocus);
     main.addEventListener("focusin", remember);
     main.addEventListener("focusout", forget);
-    watcher.observe(main, { childList: true, subtree: true });
+    observer.observe(main, { childList: true, subtree: true });
     return () => {
       main.removeEventListener("focusin", remember);
       main.removeEventListener("focusout", forget);
-      watcher.disconnect();
+      observer.disconnect();
     };
   }, []);
   return null;
 }
 
-function upwards(element, top) {
+function ancestorsOf(element, top) {
   const path = [];
   for (let each = element; each && each !== top; each = each.parentElement) path.push(each);
   return [...path, top];
