@@ -1,6 +1,7 @@
-"""The effect of attacks on a normal user: `python -m benchmarks.attacks`, on loopback only.
+"""The effect of attacks on a normal user: `python -m benchmarks.hostile`, on loopback only, writes HOSTILE.md.
 
-`--later 0` measures the final memory at once instead of after ten minutes; `--only silent,flood` runs some attacks.
+`--later 0` measures the final memory at once instead of after ten minutes; `--only silent,flood` runs some attacks;
+both only print.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from tempfile import TemporaryDirectory
 import httpx
 
 from benchmarks.process_usage import RunFailed, memory_of, serving_process
+from benchmarks.results import machine, now
 from tests.support.app import RunningApp, running_app
 from tests.support.attackers import ATTACKER, BEGINNINGS, connections, load
 from tests.support.misbehaving_server import MIB, Manners, NaughtyServer
@@ -26,6 +28,13 @@ CLICKS = 40
 TRANSFER = 64 * MIB
 FILM = 32 * MIB
 LATER_SECONDS = 600.0
+FILE = Path(__file__).parent / "HOSTILE.md"
+PREFACE = """\
+# What a user notices of attacks
+
+Written by `python -m benchmarks.hostile`: one normal user of the running product, on loopback, during each attack. A click is an
+event of an open page until its answer; playback and transfer are of that user's own videos. Memory is that of the web process.
+"""
 PASSWORD = "a long enough one"  # noqa: S105 - of an account of this benchmark
 EVENT = f'42{NAMESPACE}["event",{{"name":"{HYDRATE}","payload":{{}},"router_data":{{"pathname":"/login"}}}}]'
 
@@ -146,35 +155,40 @@ def main() -> None:
     with TemporaryDirectory(prefix="videovault-bench-") as folder, NaughtyServer() as source:
         allowed = f"127.0.0.1:{source.port}"
         with running_app(Path(folder) / "var", SOURCE_ALLOW_HOSTS=allowed) as app:
-            _measure(app, User(app, source), names, chosen.later)
+            lines = list(_measure(app, User(app, source), names, chosen.later))
+    if chosen.later == LATER_SECONDS and not wanted:
+        heading = f"{PREFACE}\n- Date: {now()}\n- Machine: {machine()}\n"
+        FILE.write_text("\n".join([heading, *lines]) + "\n")
 
 
-def _measure(app: RunningApp, user: User, names: Sequence[str], later: float) -> None:
+def _measure(app: RunningApp, user: User, names: Sequence[str], later: float) -> Iterator[str]:
+    """The lines of the document, which are printed as they come."""
     server = serving_process(app.process.pid)
     before = memory_of(server, "VmRSS")
-    _say(
+    yield _shown(
         "| attack | click, p95 (ms) | playback (MB/s) | transfer (MB/s) | memory (MB) |\n|---|---|---|---|---|"
     )
     for name in names:
         with ATTACKS[name](app):
-            _say(str(user.measure(name)))
+            yield _shown(str(user.measure(name)))
     after = memory_of(server, "VmRSS")
     time.sleep(later)
-    _say(
+    yield _shown(
         f"\nMemory of the web process: {before / 1e6:.0f} MB before, {after / 1e6:.0f} MB after all of it, "
         f"{memory_of(server, 'VmRSS') / 1e6:.0f} MB {later:.0f} s later."
     )
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.attacks", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.hostile", description=__doc__)
     parser.add_argument("--later", type=float, default=LATER_SECONDS, metavar="SECONDS")
     parser.add_argument("--only", default="", metavar="silent,flood")
     return parser.parse_args()
 
 
-def _say(line: str) -> None:
+def _shown(line: str) -> str:
     print(line, flush=True)
+    return line
 
 
 if __name__ == "__main__":
