@@ -104,7 +104,7 @@ def _session_ended(app: RunningApp) -> float:
     token = httpx.post(f"{app.url}/api/auth/login", json=account).json()["data"]["token"]
     with RawTab(app.url, cookie=f"{COOKIE}={token}") as tab:
         tab.send(WATCH)
-        next(frame for frame in tab.frames(HANG_SECONDS) if frame.values("works"))
+        next(frame for frame in tab.frames(HANG_SECONDS) if frame.values("progress"))
         headers = {"Authorization": f"Bearer {token}"}
         httpx.post(f"{app.url}/api/auth/logout", headers=headers).raise_for_status()
         started = time.perf_counter()

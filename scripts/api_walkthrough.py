@@ -1,8 +1,8 @@
-"""Walks with curl through the guide's five endpoints on a running installation and writes down what happened.
+"""Calls the guide's five endpoints with curl on a running installation and writes a transcript.
 
     python scripts/api_walkthrough.py http://localhost:3000 docs/api-walkthrough.md
 
-The installation must be a fresh one with the embedded studio. Tokens, keys and signatures are left out.
+The installation must be new and use the built-in studio. Tokens, keys and signatures are omitted.
 """
 
 import json
@@ -31,35 +31,35 @@ SCRIPT = {
 METADATA = {"duration": 120, "size": 10485760, "format": "mp4"}
 HEAD = f"""# The API, step by step
 
-Made by `scripts/api_walkthrough.py` against an installation just started by `make run`; a test keeps it true.
-Ids, times and sizes differ from run to run; tokens, keys and signatures are left out. `{SHOWN_ADDRESS}/api/docs`
+Written by `scripts/api_walkthrough.py` against an installation just started by `make run`; a test checks it.
+Ids, times and sizes differ between runs; tokens, keys and signatures are omitted. `{SHOWN_ADDRESS}/api/docs`
 describes every endpoint, field and answer.
 """
 
 
 @dataclass
-class Walk:
-    """A transcript that grows; ``token`` is shown as ``$TOKEN`` once there is one."""
+class Transcript:
+    """The transcript so far; ``token`` is written as ``$TOKEN``."""
 
     address: str
     token: str = ""
     lines: list[str] = field(default_factory=lambda: [HEAD])
 
     def step(self, title: str, text: str, method: str, path: str, body: Any = None) -> Any:
-        """Make one call and write it down; what the answer holds as ``data``."""
+        """Write a section with one call, and return the ``data`` of the response."""
         self.lines.append(f"## {title}\n\n{text}\n")
         return self.call(method, path, body)
 
     def call(self, method: str, path: str, body: Any = None, *, signed_in: bool = True) -> Any:
         command = self._command(method, path, body, signed_in=signed_in)
         status, answer = self._curl(command)
-        said = json.loads(answer)
-        shown = json.dumps(_without_secrets(said), indent=2, ensure_ascii=False)
+        body = json.loads(answer)
+        shown = json.dumps(_without_secrets(body), indent=2, ensure_ascii=False)
         self._write(_shell(command), f"HTTP {status}\n{shown}")
-        return said.get("data")
+        return body.get("data")
 
     def save(self, path: str) -> None:
-        """Follow the way to the file and look at what was saved."""
+        """Download the file through the redirect, and describe it."""
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "video.mp4"
             plain = self._command("GET", path, None, signed_in=True)
@@ -85,8 +85,8 @@ class Walk:
         return command
 
     def _curl(self, command: list[str]) -> tuple[int, str]:
-        quietly = [*command, "--silent", "--show-error", "--write-out", "\n%{http_code}"]
-        done = subprocess.run(quietly, check=True, capture_output=True, text=True)
+        quiet = [*command, "--silent", "--show-error", "--write-out", "\n%{http_code}"]
+        done = subprocess.run(quiet, check=True, capture_output=True, text=True)
         answer, _, status = done.stdout.rpartition("\n")
         return int(status), answer
 
@@ -95,34 +95,34 @@ class Walk:
 
 
 def walk(address: str) -> str:
-    """The whole way; the transcript as Markdown."""
-    here = Walk(address)
-    user = _sign_in(here)
-    stored = _generate_and_store(here, user)
-    _look_after(here, user, stored)
-    _show_failures(here)
-    return here.text()
+    """Make all calls, and return the transcript as Markdown."""
+    transcript = Transcript(address)
+    user = _sign_in(transcript)
+    stored = _generate_and_store(transcript, user)
+    _list_and_delete(transcript, user, stored)
+    _show_failures(transcript)
+    return transcript.text()
 
 
-def _sign_in(here: Walk) -> str:
-    """Make the account of the guide's examples; its id."""
+def _sign_in(transcript: Transcript) -> str:
+    """Create the account of the guide's examples, and return its id."""
     account = {"email": EMAIL, "password": "correct horse battery"}
     text = "The token goes with every call from here on. (Browsers get a cookie instead.)"
-    data = here.step("Sign in", text, "POST", "/api/auth/register", account)
-    here.token = data["token"]
+    data = transcript.step("Sign in", text, "POST", "/api/auth/register", account)
+    transcript.token = data["token"]
     return str(data["user"]["userId"])
 
 
-def _generate_and_store(here: Walk, user: str) -> str:
+def _generate_and_store(transcript: Transcript, user: str) -> str:
     brief = {name: SCRIPT[name] for name in ("company_name", "social_handles", "license", "avatar", "email")}
-    here.step(
+    transcript.step(
         "The first webhook: a brief becomes a script",
         "Beside the guide; the draft is kept.",
         "POST",
         "/api/auth/create-video",
         {"topic": "A kettle that whistles in tune", **brief},
     )
-    generated = here.step(
+    generated = transcript.step(
         "1. Generate a video",
         "The guide's body. The call waits for the generator; after `GENERATE_WAIT_SECONDS` it would answer with the "
         'guide\'s "Processing" and HTTP 202.',
@@ -130,7 +130,7 @@ def _generate_and_store(here: Walk, user: str) -> str:
         "/api/auth/create-video/generate-video",
         SCRIPT,
     )
-    stored = here.step(
+    stored = transcript.step(
         "2. Download and store it",
         "Storing began when the address arrived, so this waits for the same video to be in S3 and proven whole. Any "
         "other address of a video is stored just so.",
@@ -138,7 +138,7 @@ def _generate_and_store(here: Walk, user: str) -> str:
         "/api/auth/video/download",
         {"videoUrl": generated["videoUrl"], "userEmail": EMAIL},
     )
-    here.step(
+    transcript.step(
         "3. Update its status",
         "Metadata fills only what was not measured: the file itself knows better.",
         "PUT",
@@ -148,30 +148,32 @@ def _generate_and_store(here: Walk, user: str) -> str:
     return str(stored["videoId"])
 
 
-def _look_after(here: Walk, user: str, video: str) -> None:
+def _list_and_delete(transcript: Transcript, user: str, video: str) -> None:
     title, text = "4. Look at the gallery", "Counts are over everything the user has but drafts."
-    here.step(title, text, "GET", f"/api/auth/video/gallery?userId={user}")
-    here.note("The file itself, by a fresh presigned link each time:")
-    here.save(f"/api/auth/video/{video}/download")
+    transcript.step(title, text, "GET", f"/api/auth/video/gallery?userId={user}")
+    transcript.note("The file itself, by a fresh presigned link each time:")
+    transcript.save(f"/api/auth/video/{video}/download")
     title, text = "5. Delete it", "From S3 and from the database."
-    here.step(title, text, "DELETE", "/api/auth/video/delete", {"userId": user, "videoId": video})
+    transcript.step(title, text, "DELETE", "/api/auth/video/delete", {"userId": user, "videoId": video})
 
 
-def _show_failures(here: Walk) -> None:
+def _show_failures(transcript: Transcript) -> None:
     text = (
         "One shape for all, with a code for programs and a sentence for people. A required field is missing:"
     )
     title, generate = "When something is wrong", "/api/auth/create-video/generate-video"
-    here.step(
+    transcript.step(
         title, text, "POST", generate, {"hook": "Video prompt", "avatar": "Avatar Name", "email": EMAIL}
     )
     download = {"videoUrl": "https://example.com/video.mp4", "userEmail": "nobody@example.com"}
-    here.note("The user's address is unknown, or somebody else's:")
-    here.call("POST", "/api/auth/video/download", download)
-    here.note("The address leads into a private network:")
-    here.call("POST", "/api/auth/video/download", {"videoUrl": "http://10.0.0.1/a.mp4", "userEmail": EMAIL})
-    here.note("Nobody is signed in:")
-    here.call("GET", "/api/auth/me", signed_in=False)
+    transcript.note("The user's e-mail address is unknown, or another user's:")
+    transcript.call("POST", "/api/auth/video/download", download)
+    transcript.note("The address leads into a private network:")
+    transcript.call(
+        "POST", "/api/auth/video/download", {"videoUrl": "http://10.0.0.1/a.mp4", "userEmail": EMAIL}
+    )
+    transcript.note("The caller is not signed in:")
+    transcript.call("GET", "/api/auth/me", signed_in=False)
 
 
 def _without_secrets(value: Any) -> Any:
@@ -186,7 +188,7 @@ def _without_secrets(value: Any) -> Any:
 
 
 def _shell(command: list[str]) -> str:
-    """As one would type it: an option a line, the token as a variable."""
+    """The command as a person would type it: one option per line, the token as a variable."""
     text = shlex.join(command)
     text = re.sub(r"'Authorization: Bearer [^']+'", '"Authorization: Bearer $TOKEN"', text)
     return re.sub(r" (-H|-d|--location)(?= )", r" \\\n    \1", text)

@@ -1,4 +1,4 @@
-"""The committed transcript of the API is what happens today, but for what differs from run to run."""
+"""The committed transcript of the API is current, except for what differs between runs."""
 
 import re
 import subprocess

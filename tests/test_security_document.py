@@ -1,4 +1,4 @@
-"""docs/security.md promises nothing that no test holds."""
+"""Every claim in docs/security.md is held by a test."""
 
 import ast
 import asyncio
@@ -54,7 +54,7 @@ def _tests_in(file: str) -> set[str]:
 
 
 def _policy(path: str) -> str:
-    """As served, with one script inside the page, whose hash is left out."""
+    """The policy as served, with one inline script, whose hash is omitted."""
 
     async def page(_request: Request) -> Response:
         return HTMLResponse("<p>A page</p>")

@@ -1,4 +1,4 @@
-"""The Reflex app: composes the pages, the API and the embedded parts, and nothing else."""
+"""The Reflex app: composes the pages, the API and the embedded parts."""
 
 import gc
 from collections.abc import AsyncIterator
@@ -27,22 +27,22 @@ from videovault.pages.layout import HEAD, STYLESHEETS, crash_screen
 from videovault.state import page_events
 from videovault.state.session import SessionGuard, SessionState, on_browser_error, on_server_error
 
-watch = VideoWatcher()
+video_watcher = VideoWatcher()
 open_connections = OpenConnections()
 
 
-def _stop_waiting() -> None:
-    watch.close()
+def _close_connections() -> None:
+    video_watcher.close()
     open_connections.close()
 
 
 @asynccontextmanager
 async def lifespan() -> AsyncIterator[None]:
-    """Everything that lives as long as the server."""
+    """Runs for the lifetime of the server."""
     logs.configure(settings().log_format, settings().log_level, settings().secrets)
     gc.collect()
-    gc.freeze()  # what has been imported stays: looking for cycles in it takes 100 ms each time
-    with on_stop_signal(_stop_waiting):
+    gc.freeze()  # imported modules stay: a collection over them would take 100 ms each time
+    with on_stop_signal(_close_connections):
         async with embedded_processes():
             with listener_guard.guarding_listener(
                 settings(), open_connections.delivered, open_connections.notes
@@ -51,19 +51,19 @@ async def lifespan() -> AsyncIterator[None]:
                 yield
 
 
-api = create_api(watch)
+api = create_api(video_watcher)
 CORS: Any = CORSMiddleware
 
 
 class Application(rx.App):
-    """Reflex's application behind our guard, which stands round all of it: its own outermost routes and answers too."""
+    """Reflex's application inside our middleware, including Reflex's own outermost routes and responses."""
 
     def __call__(self) -> ASGIApp:
-        whole = super().__call__()
-        for part in (whole, api, self._api):
-            if isinstance(part, Starlette):  # no other site may call any of them, so none speaks of it
+        application = super().__call__()
+        for part in (application, api, self._api):
+            if isinstance(part, Starlette):  # no other site may call any of them, so none sends CORS headers
                 part.user_middleware = [each for each in part.user_middleware if each.cls is not CORS]
-        return wrap_in_middleware(whole, script_hashes, open_connections)
+        return wrap_in_middleware(application, script_hashes, open_connections)
 
 
 app = Application(
@@ -72,13 +72,13 @@ app = Application(
     reset_style=False,
     head_components=HEAD,
     html_lang="en",
-    toaster=None,  # what there is to say is a state var: a toast sent by the server needs eval in the browser
+    toaster=None,  # messages are state vars: a toast sent by the server needs eval in the browser
     app_wraps={(55, "ErrorBoundary"): crash_screen},
     backend_exception_handler=on_server_error,
     frontend_exception_handler=on_browser_error,
 )
 if app.sio is not None:
-    app.sio.eio.cors_allowed_origins = None  # to engineio: the page's own origin only
+    app.sio.eio.cors_allowed_origins = None  # engineio: the page's own origin only
     app.sio.eio.cors_credentials = False
 page_events.install(app)
 app.add_middleware(SessionGuard())

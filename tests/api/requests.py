@@ -1,11 +1,11 @@
-"""The guide's own bodies, and short ways to what tests do often."""
+"""The guide's request bodies, and frequent calls."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import httpx
 
-from tests.support.people import Person
+from tests.support.people import BASE, Person
 from tests.support.waiting import eventually
 
 BRIEF = {
@@ -29,10 +29,11 @@ DOWNLOAD = "/api/auth/video/download"
 STATUS = "/api/auth/video/status"
 DELETE = "/api/auth/video/delete"
 AT_ONCE = {"Prefer": "respond-async"}
+SAME_ORIGIN = {"Origin": BASE}
 
 
 def draft(person: Person) -> str:
-    """The id of a draft, its script written by hand or by the generator that is set up."""
+    """The id of a new draft."""
     answer = person.api.post("/api/auth/create-video", json={**BRIEF, "email": person.email})
     assert answer.status_code == 200, answer.text
     return str(answer.json()["data"]["videoId"])
@@ -65,14 +66,14 @@ def gallery(person: Person, **query: Any) -> dict[str, Any]:
 
 
 def code(answer: httpx.Response) -> tuple[int, str]:
-    """Status and code of a failure, whose envelope must be whole."""
-    said = answer.json()
-    assert said["success"] is False, said
-    assert said["message"]
-    return answer.status_code, said["error"]["code"]
+    """Status and error code of a failure, whose shape is checked."""
+    body = answer.json()
+    assert body["success"] is False, body
+    assert body["message"]
+    return answer.status_code, body["error"]["code"]
 
 
 def with_sidecar(keys: Callable[[], Iterable[str]]) -> list[str]:
-    """What is stored, once the sidecar is too: it is written after the video counts as ready."""
+    """The stored keys, once they include the sidecar: it is written after the video is ready."""
     eventually(lambda: any(key.endswith("video.json") for key in keys()), lambda: list(keys()))
     return list(keys())

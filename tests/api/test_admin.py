@@ -1,18 +1,20 @@
-"""What admins may do over HTTP, and that nobody else may."""
+"""Administration, and the check of S3 against the database: for admins only."""
 
 import pytest
 
-from tests.api.requests import AT_ONCE, code, draft, gallery, store
+from tests.api.requests import AT_ONCE, code, draft, gallery, store, with_sidecar
 from tests.support.generator import Generator
 from tests.support.installation import Configure
 from tests.support.people import Person
+from videovault.db import transaction
 from videovault.gateways.storage import Storage
+from videovault.models import Video
 
 pytestmark = pytest.mark.usefixtures("moto_s3")
 VIDEOS = "/api/admin/videos"
 
 
-def test_an_admin_sees_everybodys_videos_with_their_owners(
+def test_an_admin_lists_the_videos_of_all_users(
     admin: Person, ada: Person, bob: Person, generator: Generator
 ) -> None:
     for person in (ada, bob):
@@ -24,7 +26,7 @@ def test_an_admin_sees_everybodys_videos_with_their_owners(
 
 
 @pytest.mark.usefixtures("jobs")
-def test_an_admin_deletes_several_and_is_told_what_became_of_each(
+def test_an_admin_deletes_several_videos_with_a_result_for_each(
     admin: Person, ada: Person, generator: Generator, moto_s3: Storage
 ) -> None:
     gone = store(ada, generator.video_url).json()["data"]["videoId"]
@@ -49,15 +51,13 @@ def test_an_admin_may_act_for_any_user(admin: Person, ada: Person, configure: Co
     assert admin.api.request("DELETE", "/api/auth/video/delete", json=body).status_code == 200
 
 
-def test_an_admin_stores_for_another_by_that_ones_address(
-    admin: Person, ada: Person, generator: Generator
-) -> None:
+def test_an_admin_stores_a_video_for_another_user(admin: Person, ada: Person, generator: Generator) -> None:
     body = {"videoUrl": generator.video_url, "userEmail": ada.email}
     assert admin.api.post("/api/auth/video/download", json=body, headers=AT_ONCE).status_code == 202
     assert gallery(ada)["totalCount"] == 1
 
 
-def test_an_admin_reads_who_did_what(admin: Person, ada: Person, configure: Configure) -> None:
+def test_an_admin_reads_the_audit_log(admin: Person, ada: Person, configure: Configure) -> None:
     configure(SCRIPT_WEBHOOK_URL="")
     video_id = draft(ada)
     data = admin.api.get("/api/admin/events", params={"group": "creations"}).json()["data"]
@@ -71,7 +71,7 @@ def test_an_admin_reads_who_did_what(admin: Person, ada: Person, configure: Conf
 
 
 @pytest.mark.usefixtures("jobs")
-def test_an_admin_reads_how_much_there_is(admin: Person, ada: Person, generator: Generator) -> None:
+def test_an_admin_reads_the_statistics(admin: Person, ada: Person, generator: Generator) -> None:
     size = store(ada, generator.video_url).json()["data"]["size"]
     data = admin.api.get("/api/admin/stats", params={"timeZone": "Asia/Tokyo"}).json()["data"]
     assert (data["people"], data["bytes"], data["videos"]["ready"]) == (2, size, 1)
@@ -81,5 +81,45 @@ def test_an_admin_reads_how_much_there_is(admin: Person, ada: Person, generator:
 
 
 @pytest.mark.parametrize("path", ["/api/admin/events", "/api/admin/stats"])
-def test_others_may_not_read_them(ada: Person, path: str) -> None:
+def test_other_users_may_not_read_admin_reports(ada: Person, path: str) -> None:
     assert code(ada.api.get(path)) == (403, "FORBIDDEN")
+
+
+RECONCILE = "/api/admin/reconcile"
+
+
+def lose_sidecars(vault: Storage) -> None:
+    vault.delete([key for key in with_sidecar(vault.keys) if key.endswith("video.json")])
+
+
+@pytest.mark.usefixtures("jobs")
+def test_an_admin_checks_and_repairs_mismatches(
+    moto_s3: Storage, admin: Person, ada: Person, generator: Generator
+) -> None:
+    video_id = store(ada, generator.video_url).json()["data"]["videoId"]
+    lose_sidecars(moto_s3)
+    for _ in range(2):
+        answer = admin.api.get(RECONCILE).json()
+        assert answer["message"] == "1 mismatches found, 0 repaired"
+        assert (answer["data"]["repair"], answer["data"]["left"]) == (False, 1)
+        assert answer["data"]["found"][0]["examples"][0]["name"] == video_id
+    answer = admin.api.post(RECONCILE).json()
+    assert (answer["message"], answer["data"]["left"]) == ("1 mismatches found, 1 repaired", 0)
+    assert admin.api.get(RECONCILE).json()["data"]["found"] == []
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_other_users_may_not_reconcile(ada: Person, method: str) -> None:
+    assert code(ada.api.request(method, RECONCILE)) == (403, "FORBIDDEN")
+
+
+@pytest.mark.usefixtures("jobs")
+def test_an_empty_database_does_not_empty_the_bucket(
+    moto_s3: Storage, admin: Person, ada: Person, generator: Generator
+) -> None:
+    video_id = store(ada, generator.video_url).json()["data"]["videoId"]
+    with_sidecar(moto_s3.keys)
+    with transaction() as session:
+        session.delete(session.get_one(Video, video_id))
+    assert code(admin.api.post(RECONCILE)) == (409, "CONFLICT")
+    assert len(list(moto_s3.keys())) == 3

@@ -1,4 +1,4 @@
-"""Avatars of the installation: edited by admins, offered to everybody who is signed in, sent by the generator's ID."""
+"""Avatars: edited by admins, offered to all signed-in users, sent by their generator ID."""
 
 from io import BytesIO
 from typing import Any
@@ -15,7 +15,7 @@ from videovault.services.generation import avatars, orders
 
 pytestmark = pytest.mark.usefixtures("installation")
 LIST, ADMIN = "/api/auth/avatars", "/api/admin/avatars"
-# As generators call them: with spaces at no end, in any Unicode form, or a whole address.
+# Generator IDs may be in any Unicode form, or a whole address.
 LONG = "https://d-id.example/presenters/" + "a" * 16_000 + "?v=1"
 DECOMPOSED = "Ame\u0301lie_public_3"
 
@@ -38,7 +38,7 @@ def png(colour: str) -> bytes:
     return written.getvalue()
 
 
-def test_the_built_in_ones_are_offered_while_there_is_no_other(admin: Person, ada: Person) -> None:
+def test_built_in_avatars_are_offered_until_there_are_others(admin: Person, ada: Person) -> None:
     assert offered(ada) == [(name, name) for name in avatars.BUILT_IN_NAMES]
     assert ada.api.get(LIST).json()["data"]["areBuiltIn"] is True
     made = add(admin, "Anna at the desk", "Anna_public_3_20240108")
@@ -48,7 +48,7 @@ def test_the_built_in_ones_are_offered_while_there_is_no_other(admin: Person, ad
     assert offered(ada) == [(name, name) for name in avatars.BUILT_IN_NAMES]
 
 
-def test_they_are_changed_ordered_and_deleted(admin: Person, ada: Person) -> None:
+def test_avatars_are_changed_ordered_and_deleted(admin: Person, ada: Person) -> None:
     one, two, three = (add(admin, name, f"id-{name}")["avatarId"] for name in ("One", "Two", "Three"))
     changed = admin.api.patch(f"{ADMIN}/{one}", json={"name": "Uno"}).json()["data"]
     assert (changed["name"], changed["generatorId"]) == ("Uno", "id-One")
@@ -78,9 +78,7 @@ def test_they_are_changed_ordered_and_deleted(admin: Person, ada: Person) -> Non
         ({"name": "A"}, "generatorId"),
     ],
 )
-def test_what_could_not_be_offered_is_refused_at_its_field(
-    admin: Person, avatar: dict[str, Any], field: str
-) -> None:
+def test_invalid_avatars_are_refused_by_field(admin: Person, avatar: dict[str, Any], field: str) -> None:
     add(admin, "Taken", "taken")
     answer = admin.api.post(ADMIN, json=avatar)
     assert code(answer) == (400, "INVALID_INPUT")
@@ -88,14 +86,14 @@ def test_what_could_not_be_offered_is_refused_at_its_field(
     assert len(offered(admin)) == 1
 
 
-def test_there_is_a_bound(admin: Person) -> None:
+def test_the_number_of_avatars_is_limited(admin: Person) -> None:
     for number in range(avatars.MAX_AVATARS):
         add(admin, f"Avatar {number}", f"id-{number}")
     answer = admin.api.post(ADMIN, json={"name": "One more", "generatorId": "id"})
     assert code(answer) == (409, "CONFLICT")
 
 
-def test_a_picture_is_served_as_one_of_our_own_and_its_address_changes_with_it(
+def test_an_avatars_picture_is_re_encoded_and_changes_its_address(
     admin: Person, ada: Person, client: httpx.Client
 ) -> None:
     made = add(admin, "Anna", "anna")
@@ -121,7 +119,7 @@ def test_a_picture_is_served_as_one_of_our_own_and_its_address_changes_with_it(
     assert ada.api.get(urls[1]).status_code == 404
 
 
-def test_only_admins_edit_them(admin: Person, ada: Person, client: httpx.Client) -> None:
+def test_only_admins_edit_avatars(admin: Person, ada: Person, client: httpx.Client) -> None:
     avatar_id = add(admin, "Anna", "anna")["avatarId"]
     calls: list[tuple[str, str, dict[str, Any]]] = [
         ("POST", ADMIN, {"json": {"name": "A", "generatorId": "a"}}),
@@ -139,7 +137,7 @@ def test_only_admins_edit_them(admin: Person, ada: Person, client: httpx.Client)
 
 @pytest.mark.usefixtures("moto_s3")
 @pytest.mark.parametrize("generator_id", ["Anna_public_3_20240108", LONG, DECOMPOSED])
-def test_both_webhooks_get_the_generators_id_whole_and_unchanged(
+def test_both_webhooks_get_the_unchanged_generator_id(
     admin: Person, ada: Person, generator: Generator, configure: Configure, generator_id: str
 ) -> None:
     generator.mode = "processing"
@@ -150,7 +148,7 @@ def test_both_webhooks_get_the_generators_id_whole_and_unchanged(
     assert [order["avatar"] for order in generator.requests] == [generator_id, generator_id]
 
 
-def test_what_admins_do_to_them_is_in_the_audit_log(admin: Person, make_client: MakeClient) -> None:
+def test_avatar_changes_are_in_the_audit_log(admin: Person, make_client: MakeClient) -> None:
     del make_client
     avatar_id = add(admin, "Anna", "anna")["avatarId"]
     admin.api.patch(f"{ADMIN}/{avatar_id}", json={"name": "Anna K."})

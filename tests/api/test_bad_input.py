@@ -1,4 +1,4 @@
-"""Every field of every body: missing, empty, too long, of the wrong type, or of odd characters."""
+"""Input validation: every field missing, empty, too long, of the wrong type, or with odd characters."""
 
 import json
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from videovault.models import Session, User, Video
 pytestmark = [pytest.mark.usefixtures("installation"), pytest.mark.thorough]
 
 LONG = "x" * 10_000
-NO_TEXTS = ("videoUrl", "avatar", "generatorId")  # addresses and identifiers: up to 16 KiB
+IDENTIFIERS = ("videoUrl", "avatar", "generatorId")  # addresses and identifiers: up to 16 KiB
 CONTROLS, EMOJI, RIGHT_TO_LEFT = "a\x00\x07b", "🎬👩‍🚀", "\u202eשלום مرحبا"  # noqa: RUF001 - a Hebrew word
 NUMBERS: list[Any] = [-1, 1e400, 10**40, True, "12", [], {}]
 TEXTS: list[Any] = [7, True, ["a"], {"a": "b"}]
@@ -37,7 +37,7 @@ VIDEO, EMAIL = "video_1703123456789_abc123def", "ada@example.com"
 
 @dataclass(frozen=True)
 class Endpoint:
-    """``required`` and ``optional`` fields; ``exact`` ones are ids or words, not free text."""
+    """``exact`` fields are ids or words, not free text."""
 
     method: str
     path: str
@@ -97,8 +97,8 @@ ENDPOINTS = [
 each_endpoint = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.path)
 
 
-def everything() -> list[tuple[str, ...]]:
-    """What is in the tables now."""
+def stored_rows() -> list[tuple[str, ...]]:
+    """The rows that requests could add."""
     with reading() as session:
         return [
             *session.exec(select(User.id, User.email)),
@@ -107,15 +107,15 @@ def everything() -> list[tuple[str, ...]]:
         ]
 
 
-def refused(person: Person, endpoint: Endpoint, field: str, value: Any) -> None:
-    """A sentence for this field, and nothing stored."""
-    before = everything()
+def assert_refused(person: Person, endpoint: Endpoint, field: str, value: Any) -> None:
+    """Assert a message for this field, and that nothing is stored."""
+    before = stored_rows()
     answer = endpoint.send(person.api, {**endpoint.body, field: value})
     assert code(answer) == (400, "INVALID_INPUT"), (field, value, answer.text)
-    said = answer.json()["error"]["fields"]
-    assert list(said) == [field], (value, said)
-    assert said[field]
-    assert everything() == before
+    fields = answer.json()["error"]["fields"]
+    assert list(fields) == [field], (value, fields)
+    assert fields[field]
+    assert stored_rows() == before
 
 
 @each_endpoint
@@ -136,34 +136,34 @@ def test_all_missing_fields_are_named_at_once(ada: Person, endpoint: Endpoint) -
 @each_endpoint
 def test_an_empty_field_is_refused(ada: Person, endpoint: Endpoint) -> None:
     for field in endpoint.required:
-        refused(ada, endpoint, field, "")
-        if field != "password":  # which may be of any characters
-            refused(ada, endpoint, field, " \t\n ")
+        assert_refused(ada, endpoint, field, "")
+        if field != "password":  # may have any characters
+            assert_refused(ada, endpoint, field, " \t\n ")
 
 
 @each_endpoint
-def test_ten_thousand_characters_are_refused(ada: Person, endpoint: Endpoint) -> None:
+def test_too_long_fields_are_refused(ada: Person, endpoint: Endpoint) -> None:
     for field in endpoint.body:
         if field not in endpoint.any_length:
-            refused(ada, endpoint, field, "x" * 16_385 if field in NO_TEXTS else LONG)
+            assert_refused(ada, endpoint, field, "x" * 16_385 if field in IDENTIFIERS else LONG)
 
 
 @each_endpoint
-def test_another_type_is_refused(ada: Person, endpoint: Endpoint) -> None:
+def test_wrong_types_are_refused(ada: Person, endpoint: Endpoint) -> None:
     for field in endpoint.body:
         for value in TEXTS:
-            refused(ada, endpoint, field, value)
+            assert_refused(ada, endpoint, field, value)
 
 
 @each_endpoint
 def test_control_characters_are_refused(ada: Person, endpoint: Endpoint) -> None:
     for field in endpoint.body:
         if field not in ("password", "error"):
-            refused(ada, endpoint, field, CONTROLS)
+            assert_refused(ada, endpoint, field, CONTROLS)
 
 
 @each_endpoint
-def test_half_a_character_is_refused(ada: Person, endpoint: Endpoint) -> None:
+def test_lone_surrogates_are_refused(ada: Person, endpoint: Endpoint) -> None:
     for field in endpoint.body:
         broken = json.dumps({**endpoint.body, field: "HALF"}).replace("HALF", "\\ud83c")
         headers = {"Content-Type": "application/json"}
@@ -173,22 +173,22 @@ def test_half_a_character_is_refused(ada: Person, endpoint: Endpoint) -> None:
 
 
 @each_endpoint
-def test_ids_and_addresses_are_of_plain_characters(ada: Person, endpoint: Endpoint) -> None:
+def test_ids_and_email_addresses_are_plain_ascii(ada: Person, endpoint: Endpoint) -> None:
     for field in endpoint.exact:
         for odd in (EMOJI, RIGHT_TO_LEFT, "' OR 1=1 --", "../../etc/passwd"):
-            refused(ada, endpoint, field, odd)
+            assert_refused(ada, endpoint, field, odd)
 
 
 @pytest.mark.parametrize("odd", [EMOJI, RIGHT_TO_LEFT, "x", "//example.com/a.mp4", "http://"])
 @pytest.mark.parametrize(("method", "path"), [("POST", DOWNLOAD)])
-def test_what_is_no_address_is_refused(ada: Person, method: str, path: str, odd: str) -> None:
+def test_an_invalid_video_url_is_refused(ada: Person, method: str, path: str, odd: str) -> None:
     answer = ada.api.request(method, path, json={"videoUrl": odd, "userEmail": EMAIL})
     assert answer.status_code == 400
     assert answer.json()["error"]["code"] in ("INVALID_INPUT", "UNSAFE_URL")
 
 
 @pytest.mark.parametrize("odd", [EMOJI, RIGHT_TO_LEFT])
-def test_texts_may_be_of_any_language(ada: Person, client: httpx.Client, odd: str) -> None:
+def test_texts_may_be_in_any_language(ada: Person, client: httpx.Client, odd: str) -> None:
     del ada
     assert REGISTER.send(client, {**REGISTER.body, "name": odd}).json()["data"]["user"]["name"] == odd
 
@@ -197,18 +197,18 @@ def test_texts_may_be_of_any_language(ada: Person, client: httpx.Client, odd: st
     "odd", [None, 5, [], {}, "", EMOJI, RIGHT_TO_LEFT, "\x00", LONG, "../../etc/passwd"], ids=repr
 )
 @pytest.mark.parametrize("field", ["userId", "videoId"])
-def test_a_report_by_a_person_names_the_video_and_whose_it_is(ada: Person, field: str, odd: Any) -> None:
+def test_a_report_by_a_person_needs_user_and_video_id(ada: Person, field: str, odd: Any) -> None:
     body = {"userId": ada.user_id, "videoId": VIDEO, "status": "failed", field: odd}
-    before = everything()
+    before = stored_rows()
     for sent in (body, {name: value for name, value in body.items() if name != field}):
         answer = ada.api.put(STATUS, json=sent)
         assert code(answer) == (400, "INVALID_INPUT"), answer.text
         assert list(answer.json()["error"]["fields"]) == [field]
-    assert everything() == before
+    assert stored_rows() == before
 
 
 @pytest.mark.parametrize("status", ["deleting", LONG, None, 5, [], {}, "\x00"], ids=repr)
-def test_a_report_by_a_person_that_says_nothing_known_is_refused(ada: Person, status: Any) -> None:
+def test_a_report_by_a_person_needs_a_known_status(ada: Person, status: Any) -> None:
     body = {"userId": ada.user_id, "videoId": VIDEO, "status": status, "about": "something"}
     answer = ada.api.put(STATUS, json=body)
     assert code(answer) == (400, "INVALID_INPUT")
@@ -216,7 +216,7 @@ def test_a_report_by_a_person_that_says_nothing_known_is_refused(ada: Person, st
 
 
 @pytest.mark.parametrize("value", [None, [], "video", [1], ["a/b"], ["x" * 65], ["v"] * 1001], ids=str)
-def test_the_list_of_videos_to_delete_is_a_list_of_ids(admin: Person, value: Any) -> None:
+def test_deleting_many_needs_a_list_of_ids(admin: Person, value: Any) -> None:
     answer = admin.api.request("DELETE", "/api/admin/videos", json={"videoIds": value})
     assert code(answer) == (400, "INVALID_INPUT")
     assert all(name.startswith("videoIds") for name in answer.json()["error"]["fields"])
@@ -245,14 +245,14 @@ def test_the_list_of_videos_to_delete_is_a_list_of_ids(admin: Person, value: Any
         ("cursor", "²"),
     ],
 )
-def test_an_odd_query_is_refused(ada: Person, name: str, value: str) -> None:
+def test_invalid_gallery_parameters_are_refused(ada: Person, name: str, value: str) -> None:
     query = {"userId": ada.user_id, name: value}
     answer = ada.api.get("/api/auth/video/gallery", params=query)
     assert code(answer) == (400, "INVALID_INPUT")
     assert list(answer.json()["error"]["fields"]) == [name]
 
 
-def test_a_query_without_its_user_is_refused(ada: Person) -> None:
+def test_the_gallery_needs_a_user_id(ada: Person) -> None:
     answer = ada.api.get("/api/auth/video/gallery")
     assert answer.json()["error"]["fields"] == {"userId": "This field is missing."}
 
@@ -265,19 +265,19 @@ def test_a_parameter_given_twice_is_refused(ada: Person) -> None:
 
 @pytest.mark.parametrize("odd", [EMOJI, "%c2%80", "%2e%2e", "a" * 300, "' OR 1=1", "%ff"])
 @pytest.mark.parametrize("rest", ["", "/download", "/thumbnail"])
-def test_an_odd_id_in_the_path_is_simply_not_there(ada: Person, odd: str, rest: str) -> None:
+def test_an_invalid_id_in_the_path_is_404(ada: Person, odd: str, rest: str) -> None:
     assert code(ada.api.get(f"/api/auth/video/{odd}{rest}")) == (404, "VIDEO_NOT_FOUND")
 
 
 @pytest.mark.parametrize("odd", ["maybe", "2", EMOJI])
-def test_inline_is_yes_or_no(ada: Person, odd: str) -> None:
+def test_inline_must_be_a_boolean(ada: Person, odd: str) -> None:
     answer = ada.api.get(f"/api/auth/video/{VIDEO}/download", params={"inline": odd})
     assert code(answer) == (400, "INVALID_INPUT")
     assert answer.json()["error"]["fields"] == {"inline": "This must be true or false."}
 
 
 @each_endpoint
-def test_a_body_that_is_no_json_object_is_refused(ada: Person, endpoint: Endpoint) -> None:
+def test_a_body_that_is_not_a_json_object_is_refused(ada: Person, endpoint: Endpoint) -> None:
     for content in NOT_OBJECTS:
         headers = {"Content-Type": "application/json"}
         answer = ada.api.request(endpoint.method, endpoint.path, content=content, headers=headers)
@@ -286,7 +286,7 @@ def test_a_body_that_is_no_json_object_is_refused(ada: Person, endpoint: Endpoin
 
 
 @each_endpoint
-def test_json_that_is_not_called_so_is_refused(ada: Person, endpoint: Endpoint) -> None:
+def test_json_with_another_content_type_is_refused(ada: Person, endpoint: Endpoint) -> None:
     content = json.dumps(endpoint.body)
     for kind in ("", "text/plain", "application/xml", "rubbish"):
         headers = {"Content-Type": kind}

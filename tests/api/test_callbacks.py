@@ -1,4 +1,4 @@
-"""Reports on a video's status: by its generator, its owner, an admin, and by nobody else."""
+"""Reports on a video's status by its generator, its owner or an admin."""
 
 import json
 from collections.abc import Callable
@@ -20,14 +20,7 @@ from videovault.services.generation import orders
 pytestmark = pytest.mark.usefixtures("moto_s3")
 
 
-@pytest.fixture
-def callback(generating: str, generator: Generator, make_client: MakeClient) -> httpx.Client:
-    """The generator, with the token that it was given for this video."""
-    assert generator.requests[0]["videoId"] == generating
-    return make_client(headers={"Authorization": f"Bearer {generator.requests[0]['callbackToken']}"})
-
-
-def test_a_generator_reports_the_address_and_storing_begins(
+def test_a_generators_report_of_the_address_begins_storing(
     ada: Person, generating: str, callback: httpx.Client, generator: Generator
 ) -> None:
     answer = report(callback, ada, generating, "ready", videoUrl=generator.video_url)
@@ -71,14 +64,12 @@ def test_a_failure_keeps_its_reason(ada: Person, generating: str, callback: http
     assert failed["error"] == {"code": "GENERATION_FAILED", "message": "The avatar has left ."}
 
 
-def test_a_reason_of_any_length_is_taken_and_cut(
-    ada: Person, generating: str, callback: httpx.Client
-) -> None:
+def test_a_long_failure_reason_is_truncated(ada: Person, generating: str, callback: httpx.Client) -> None:
     assert report(callback, ada, generating, "failed", error="x" * 10_000).status_code == 200
     assert len(gallery(ada)["videos"][0]["error"]["message"]) <= 500
 
 
-def test_a_late_video_is_welcome_after_a_failure_of_which_only_the_callback_knew(
+def test_a_late_video_is_stored_after_a_reported_failure(
     ada: Person, generating: str, callback: httpx.Client, generator: Generator
 ) -> None:
     report(callback, ada, generating, "failed")
@@ -86,7 +77,9 @@ def test_a_late_video_is_welcome_after_a_failure_of_which_only_the_callback_knew
     assert (answer.status_code, answer.json()["data"]["status"]) == (202, "processing")
 
 
-def test_processing_is_taken_note_of(ada: Person, generating: str, callback: httpx.Client) -> None:
+def test_a_processing_report_changes_nothing_visible(
+    ada: Person, generating: str, callback: httpx.Client
+) -> None:
     answer = report(callback, ada, generating, "processing")
     assert (answer.status_code, answer.json()["data"]["status"]) == (200, "processing")
 
@@ -94,10 +87,10 @@ def test_processing_is_taken_note_of(ada: Person, generating: str, callback: htt
 def test_metadata_fills_only_what_was_not_measured(
     ada: Person, generating: str, callback: httpx.Client
 ) -> None:
-    told = {"duration": 120, "size": 10485760, "format": "mp4"}
-    report(callback, ada, generating, "processing", metadata=told)
+    reported = {"duration": 120, "size": 10485760, "format": "mp4"}
+    report(callback, ada, generating, "processing", metadata=reported)
     other = report(callback, ada, generating, "processing", metadata={"duration": 1.5})
-    assert other.json()["data"]["metadata"] == {**told, "duration": 120.0}
+    assert other.json()["data"]["metadata"] == {**reported, "duration": 120.0}
 
 
 @pytest.mark.parametrize("who", ["owner", "admin"])
@@ -109,7 +102,7 @@ def test_the_owner_and_an_admin_may_report_too(
     assert answer.status_code == 202
 
 
-def test_nobody_else_may(
+def test_other_callers_may_not_report(
     ada: Person, bob: Person, generating: str, client: httpx.Client, generator: Generator
 ) -> None:
     url = {"videoUrl": generator.video_url}
@@ -119,7 +112,7 @@ def test_nobody_else_may(
     assert gallery(ada)["videos"][0]["progress"]["stage"] == "generating"
 
 
-def test_a_callback_token_opens_one_video_and_one_call_only(
+def test_a_callback_token_is_valid_for_one_video_and_endpoint(
     ada: Person, generating: str, callback: httpx.Client, configure: Configure
 ) -> None:
     configure(SCRIPT_WEBHOOK_URL="")
@@ -130,7 +123,7 @@ def test_a_callback_token_opens_one_video_and_one_call_only(
     assert code(callback.request("DELETE", "/api/auth/video/delete", json=body)) == (401, "NOT_SIGNED_IN")
 
 
-def test_a_callback_for_a_video_that_is_gone_is_not_found(
+def test_a_report_on_a_deleted_video_is_404(
     ada: Person, generating: str, callback: httpx.Client, generator: Generator
 ) -> None:
     delete(ada, generating)
@@ -164,7 +157,7 @@ CALLBACKS: list[dict[str, Any]] = [case for case in cases("callbacks") if "at" n
 
 
 @pytest.mark.parametrize("case", CALLBACKS, ids=named(CALLBACKS))
-def test_callbacks_are_taken_in_whatever_way_they_are_sent(
+def test_documented_callback_variants_are_accepted(
     ada: Person, generating: str, callback: httpx.Client, generator: Generator, case: dict[str, Any]
 ) -> None:
     body: dict[str, Any] = {
@@ -189,7 +182,7 @@ def test_callbacks_are_taken_in_whatever_way_they_are_sent(
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/octet-stream", ""])
-def test_a_generators_own_event_needs_none_of_our_names(
+def test_a_generators_own_event_format_is_accepted(
     generating: str, callback: httpx.Client, generator: Generator, content_type: str
 ) -> None:
     event = {
@@ -201,7 +194,7 @@ def test_a_generators_own_event_needs_none_of_our_names(
     assert (answer.status_code, answer.json()["data"]["videoId"]) == (202, generating)
 
 
-def test_a_report_that_is_not_understood_leaves_the_video_waiting_and_tells_its_owner(
+def test_an_unreadable_report_keeps_the_video_waiting_and_informs_its_owner(
     admin: Person, ada: Person, generating: str, callback: httpx.Client, generator: Generator
 ) -> None:
     odd = {"movie": {"a": generator.file("a.mp4"), "b": generator.file("b.mp4")}}
@@ -217,16 +210,14 @@ def test_a_report_that_is_not_understood_leaves_the_video_waiting_and_tells_its_
     assert "problem" not in gallery(ada)["videos"][0]["progress"]
 
 
-def test_a_report_that_is_the_video_itself_is_told_to_send_the_address(
-    ada: Person, callback: httpx.Client, mp4: bytes
-) -> None:
+def test_a_report_with_the_video_itself_is_refused(ada: Person, callback: httpx.Client, mp4: bytes) -> None:
     answer = callback.put(STATUS, content=mp4, headers={"Content-Type": "video/mp4"})
     assert code(answer) == (400, "INVALID_INPUT")
     assert "Send the video's address instead" in answer.json()["message"]
     assert gallery(ada)["videos"][0]["progress"]["stage"] == "generating"
 
 
-def test_an_admin_chooses_the_field_and_the_video_goes_on(
+def test_an_admin_chooses_the_result_field(
     admin: Person, ada: Person, generating: str, callback: httpx.Client, generator: Generator
 ) -> None:
     callback.post(STATUS, json={"movie": {"a": generator.file("a.mp4"), "b": generator.file("b.mp4")}})
@@ -248,7 +239,7 @@ def test_an_admin_chooses_the_field_and_the_video_goes_on(
         assert session.get_one(Video, other).source_url == generator.file("c.mp4")
 
 
-def test_the_environments_field_counts_before_a_chosen_one(
+def test_a_configured_result_field_takes_precedence_over_a_chosen_one(
     admin: Person,
     ada: Person,
     generating: str,
@@ -280,7 +271,7 @@ def test_a_report_that_names_another_video_changes_neither(
     assert {video["progress"]["stage"] for video in gallery(ada)["videos"]} == {"generating"}
 
 
-def test_the_address_named_while_under_way_is_fetched_when_it_is_ready(
+def test_an_address_reported_early_is_fetched_when_ready(
     ada: Person, generating: str, callback: httpx.Client, generator: Generator
 ) -> None:
     answer = report(callback, ada, generating, "rendering", videoUrl=generator.video_url)
@@ -291,7 +282,7 @@ def test_the_address_named_while_under_way_is_fetched_when_it_is_ready(
         assert (video.source_url, video.expected_url) == (generator.video_url, None)
 
 
-def test_an_address_of_more_than_16_kib_is_not_cut_but_refused(
+def test_an_address_over_16_kib_is_refused(
     ada: Person, generating: str, callback: httpx.Client, generator: Generator
 ) -> None:
     answer = report(callback, ada, generating, "ready", videoUrl=f"{generator.video_url}?{'a' * 20_000}")

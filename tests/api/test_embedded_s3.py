@@ -1,4 +1,4 @@
-"""The whole way once more over the embedded S3, whose objects are reached through the application's own port."""
+"""End to end with the embedded S3, whose objects are served through the application's port."""
 
 from functools import partial
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("own_embedded_s3", "jobs")
 
 
 @pytest.mark.usefixtures("generator")
-def test_a_video_is_made_listed_played_saved_and_deleted(
+def test_a_video_is_generated_listed_played_saved_and_deleted(
     ada: Person, bob: Person, client: httpx.Client, mp4: bytes, own_embedded_s3: Storage
 ) -> None:
     video_id = generate(ada).json()["data"]["videoId"]
@@ -33,7 +33,7 @@ def test_a_video_is_made_listed_played_saved_and_deleted(
     assert client.get(video["downloadUrl"]).status_code == 404
 
 
-def test_the_link_to_a_file_works_by_whatever_address_the_browser_came(
+def test_download_links_work_under_any_host_name(
     ada: Person, generator: Generator, make_client: MakeClient, mp4: bytes
 ) -> None:
     video_id = store(ada, generator.video_url).json()["data"]["videoId"]
@@ -49,7 +49,7 @@ def test_the_link_to_a_file_works_by_whatever_address_the_browser_came(
         assert (part.status_code, part.content) == (206, mp4[10:20]), name
 
 
-def test_an_address_that_gives_no_video_leaves_nothing_behind(
+def test_a_failed_import_leaves_no_objects(
     ada: Person, generator: Generator, own_embedded_s3: Storage
 ) -> None:
     assert code(store(ada, generator.file("page.mp4"))) == (422, "SOURCE_FAILED")

@@ -1,4 +1,4 @@
-"""The two webhooks over HTTP, with a real generator on loopback and real jobs."""
+"""Scripts, videos and the daily budget, with a real generator on loopback and real jobs."""
 
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -17,12 +17,13 @@ from tests.support.people import MakeClient, Person
 from tests.support.waiting import eventually
 from videovault.db import reading
 from videovault.models import Video
-from videovault.services.generation import orders
+from videovault.services.accounts.accounts import authenticate
+from videovault.services.generation import budget, orders
 
 pytestmark = pytest.mark.usefixtures("moto_s3")
 
 
-def test_a_brief_becomes_a_script_that_is_kept_as_a_draft(ada: Person, generator: Generator) -> None:
+def test_a_brief_becomes_a_draft_with_a_script(ada: Person, generator: Generator) -> None:
     answer = ada.api.post("/api/auth/create-video", json={**BRIEF, "email": ada.email})
     assert answer.status_code == 200
     data = answer.json()["data"]
@@ -31,7 +32,7 @@ def test_a_brief_becomes_a_script_that_is_kept_as_a_draft(ada: Person, generator
     assert [video["videoId"] for video in gallery(ada, status="draft")["videos"]] == [data["videoId"]]
 
 
-def test_a_script_webhook_that_fails_is_502_and_says_so(ada: Person, generator: Generator) -> None:
+def test_a_failing_script_webhook_is_502(ada: Person, generator: Generator) -> None:
     generator.script_mode = "refuse"
     answer = ada.api.post("/api/auth/create-video", json={**BRIEF, "email": ada.email})
     assert code(answer) == (502, "WEBHOOK_FAILED")
@@ -40,7 +41,7 @@ def test_a_script_webhook_that_fails_is_502_and_says_so(ada: Person, generator: 
 
 
 @pytest.mark.usefixtures("jobs")
-def test_a_url_in_time_is_the_guides_ready_answer(ada: Person, generator: Generator) -> None:
+def test_an_address_in_time_gives_the_guides_ready_answer(ada: Person, generator: Generator) -> None:
     answer = generate(ada)
     assert answer.status_code == 200
     said = answer.json()
@@ -56,9 +57,7 @@ def test_a_url_in_time_is_the_guides_ready_answer(ada: Person, generator: Genera
 
 
 @pytest.mark.usefixtures("jobs")
-def test_a_video_that_is_the_answer_is_given_a_link_of_ours_and_stored_once(
-    ada: Person, generator: Generator
-) -> None:
+def test_a_video_in_the_reply_gets_our_link_and_is_stored_once(ada: Person, generator: Generator) -> None:
     generator.mode = "film"
     answer = generate(ada)
     assert answer.status_code == 200
@@ -70,17 +69,17 @@ def test_a_video_that_is_the_answer_is_given_a_link_of_ours_and_stored_once(
 
 
 @pytest.mark.usefixtures("jobs", "generator")
-def test_the_guides_next_step_finds_the_generated_video_and_stores_no_second_one(ada: Person) -> None:
+def test_downloading_the_generated_video_stores_no_second_one(ada: Person) -> None:
     data = generate(ada).json()["data"]
-    for _ in range(2):  # while it is being stored, most likely, and certainly afterwards
+    for _ in range(2):  # during storing, most likely, and after it
         stored = store(ada, data["videoUrl"])
         assert stored.status_code == 200
         assert stored.json()["data"]["videoId"] == data["videoId"]
     assert gallery(ada)["totalCount"] == 1
 
 
-def test_no_url_in_time_is_the_guides_processing_answer(ada: Person, generator: Generator) -> None:
-    """The wait ends once the generator has said how long it takes."""
+def test_no_address_in_time_gives_the_guides_processing_answer(ada: Person, generator: Generator) -> None:
+    """The wait ends after the generator has given an estimate."""
     generator.mode = "processing"
 
     async def use(site: Site) -> None:
@@ -89,7 +88,7 @@ def test_no_url_in_time_is_the_guides_processing_answer(ada: Person, generator: 
         with reading() as session:
             video_id = session.exec(select(Video.id)).one()
         await anyio.to_thread.run_sync(orders.send_order, video_id)
-        site.watch.close()
+        site.watcher.close()
         answer = await waiting
         said = answer.json()
         assert answer.status_code == 202
@@ -100,7 +99,7 @@ def test_no_url_in_time_is_the_guides_processing_answer(ada: Person, generator: 
     run(ada, use)
 
 
-def test_without_a_word_of_the_generator_fifteen_minutes_are_expected(
+def test_without_an_estimate_fifteen_minutes_are_expected(
     ada: Person, generator: Generator, configure: Configure
 ) -> None:
     configure(GENERATE_WAIT_SECONDS=0)
@@ -112,7 +111,7 @@ def test_without_a_word_of_the_generator_fifteen_minutes_are_expected(
 
 
 @pytest.mark.usefixtures("jobs")
-def test_a_callback_while_the_call_waits_gives_the_url(
+def test_a_callback_ends_the_wait_with_the_address(
     ada: Person, generator: Generator, make_client: MakeClient
 ) -> None:
     generator.mode = "processing"
@@ -120,8 +119,8 @@ def test_a_callback_while_the_call_waits_gives_the_url(
         waiting = other.submit(generate, ada)
         eventually(lambda: generator.requests)
         asked = generator.requests[0]
-        called_back = make_client(headers={"Authorization": f"Bearer {asked['callbackToken']}"})
-        answer = report(called_back, ada, asked["videoId"], "ready", videoUrl=generator.video_url)
+        callback = make_client(headers={"Authorization": f"Bearer {asked['callbackToken']}"})
+        answer = report(callback, ada, asked["videoId"], "ready", videoUrl=generator.video_url)
         assert answer.status_code == 202
         assert waiting.result().json()["data"]["videoUrl"] == generator.video_url
 
@@ -147,9 +146,7 @@ def test_cancelling_while_the_call_waits_ends_it_with_409(ada: Person, generator
 
 
 @pytest.mark.usefixtures("jobs")
-def test_a_draft_that_is_continued_stays_one_video_and_is_paid_for_once(
-    ada: Person, generator: Generator
-) -> None:
+def test_a_continued_draft_is_ordered_once(ada: Person, generator: Generator) -> None:
     video_id = draft(ada)
     first, second = generate(ada, videoId=video_id), generate(ada, videoId=video_id)
     assert first.json()["data"]["videoId"] == second.json()["data"]["videoId"] == video_id
@@ -159,7 +156,7 @@ def test_a_draft_that_is_continued_stays_one_video_and_is_paid_for_once(
 
 
 @pytest.mark.usefixtures("jobs")
-def test_a_failed_generation_can_be_tried_again_with_all_its_input(ada: Person, generator: Generator) -> None:
+def test_a_failed_generation_is_retried_with_the_same_input(ada: Person, generator: Generator) -> None:
     generator.mode = "refuse"
     generate(ada)
     generator.mode = "direct"
@@ -174,7 +171,7 @@ def test_a_failed_generation_can_be_tried_again_with_all_its_input(ada: Person, 
 
 @pytest.mark.parametrize("email", ["nobody@example.com", "bob@example.com", "admin@example.com"])
 @pytest.mark.parametrize("path", [GENERATE, "/api/auth/create-video"])
-def test_somebody_elses_address_is_not_found_whether_it_has_an_account_or_not(
+def test_another_email_address_is_404_with_or_without_an_account(
     bob: Person, ada: Person, generator: Generator, path: str, email: str
 ) -> None:
     del bob
@@ -183,16 +180,53 @@ def test_somebody_elses_address_is_not_found_whether_it_has_an_account_or_not(
     assert generator.requests == []
 
 
-def test_without_a_generator_generating_is_a_conflict(ada: Person, configure: Configure) -> None:
+def test_generating_without_a_generator_is_409(ada: Person, configure: Configure) -> None:
     configure(VIDEO_WEBHOOK_URL="", SCRIPT_WEBHOOK_URL="")
     assert code(generate(ada)) == (409, "CONFLICT")
     assert ada.api.get(f"/api/auth/video/{draft(ada)}").json()["data"]["status"] == "draft"
 
 
-def test_trying_a_render_again_that_brought_nothing_says_so_before(
-    ada: Person, generator: Generator, jobs: None
-) -> None:
+def test_retrying_a_failed_render_orders_it_again(ada: Person, generator: Generator, jobs: None) -> None:
     del jobs
     generator.mode = "refuse"
     assert generate(ada).status_code == 502
     assert gallery(ada)["videos"][0]["retry"] == "generation"
+
+
+@pytest.mark.usefixtures("generator")
+def test_an_exhausted_budget_is_429_until_tomorrow(ada: Person, bob: Person, configure: Configure) -> None:
+    configure(GENERATE_WAIT_SECONDS=0, GENERATIONS_PER_DAY=1)
+    assert generate(ada).status_code == 202
+    refused = generate(ada)
+    assert code(refused) == (429, "RATE_LIMITED")
+    assert 0 < int(refused.headers["retry-after"]) <= 24 * 3600
+    assert generate(bob).status_code == 202
+
+
+@pytest.mark.usefixtures("generator")
+def test_the_budget_applies_without_rate_limits(ada: Person, configure: Configure) -> None:
+    """The budget bounds costs; rate limits are switched off for load tests."""
+    configure(GENERATE_WAIT_SECONDS=0, GENERATIONS_PER_DAY_TOTAL=1, RATE_LIMITS="off")
+    assert [generate(ada).status_code for _ in range(2)] == [202, 429]
+
+
+@pytest.mark.usefixtures("generator")
+def test_an_idempotent_repeat_counts_once(ada: Person, configure: Configure) -> None:
+    configure(GENERATE_WAIT_SECONDS=0, GENERATIONS_PER_DAY=2)
+    body, key = {**SCRIPT, "email": ada.email}, {"Idempotency-Key": "one"}
+    answers = [ada.api.post(GENERATE, json=body, headers=key) for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [202] * 4
+    assert len({answer.json()["data"]["videoId"] for answer in answers}) == 1
+    assert budget.remaining(authenticate(ada.token)).left == 1
+
+
+@pytest.mark.usefixtures("generator")
+def test_a_call_refused_for_its_budget_may_be_repeated_under_its_key(
+    ada: Person, configure: Configure
+) -> None:
+    configure(GENERATE_WAIT_SECONDS=0, GENERATIONS_PER_DAY=1)
+    generate(ada)
+    body, key = {**SCRIPT, "email": ada.email}, {"Idempotency-Key": "two"}
+    assert ada.api.post(GENERATE, json=body, headers=key).status_code == 429
+    configure(GENERATIONS_PER_DAY=2)
+    assert ada.api.post(GENERATE, json=body, headers=key).status_code == 202

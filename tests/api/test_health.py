@@ -1,21 +1,21 @@
-"""Health and documentation."""
+"""Liveness, readiness, and the API documentation."""
 
 import httpx
 import pytest
 from jsonschema_rs import Draft202012Validator
 
 from tests.support.installation import Configure
-from videovault.api.docs import PAGE
+from videovault.api.app import DOCS_PAGE
 
 
 @pytest.mark.usefixtures("installation")
-def test_alive_needs_nothing_else(client: httpx.Client, configure: Configure) -> None:
+def test_healthz_needs_no_other_part(client: httpx.Client, configure: Configure) -> None:
     configure(DATABASE_URL="sqlite:////nowhere/at/all.db")
     assert client.get("/healthz").json() == {"status": "ok"}
 
 
 @pytest.mark.usefixtures("moto_s3")
-def test_ready_is_when_all_parts_can_be_used(client: httpx.Client) -> None:
+def test_readyz_checks_all_parts(client: httpx.Client) -> None:
     answer = client.get("/readyz")
     assert answer.status_code == 200
     checks = dict.fromkeys(("database", "disk", "s3", "queue"), "ok")
@@ -31,7 +31,7 @@ def test_ready_is_when_all_parts_can_be_used(client: httpx.Client) -> None:
     ],
 )
 @pytest.mark.usefixtures("moto_s3")
-def test_a_part_that_fails_is_named(
+def test_readyz_names_the_part_that_fails(
     client: httpx.Client, configure: Configure, setting: str, value: str, part: str
 ) -> None:
     configure(**{setting: value})
@@ -43,10 +43,10 @@ def test_a_part_that_fails_is_named(
 
 
 @pytest.mark.usefixtures("installation")
-def test_the_documentation_asks_no_other_host(client: httpx.Client) -> None:
+def test_the_docs_page_needs_no_other_host(client: httpx.Client) -> None:
     page = client.get("/api/docs")
-    assert page.text == PAGE
-    assert "//" not in PAGE.replace("<!doctype", "")
+    assert page.text == DOCS_PAGE
+    assert "//" not in DOCS_PAGE.replace("<!doctype", "")
     for name, least in (("swagger-ui.css", 100_000), ("swagger-ui-bundle.js", 1_000_000), ("start.js", 20)):
         asset = client.get(f"/api/docs/{name}")
         assert (asset.status_code, len(asset.content) > least) == (200, True)

@@ -44,9 +44,7 @@ def kept() -> list[IdempotencyKey]:
 
 
 @pytest.mark.usefixtures("jobs")
-def test_generating_again_under_the_same_key_is_answered_as_before_and_paid_for_once(
-    ada: Person, generator: Generator
-) -> None:
+def test_generating_twice_under_one_key_orders_once(ada: Person, generator: Generator) -> None:
     first, second = generate_once(ada), generate_once(ada)
     assert first.status_code == 200
     assert same(first, second)
@@ -55,7 +53,7 @@ def test_generating_again_under_the_same_key_is_answered_as_before_and_paid_for_
 
 
 @pytest.mark.usefixtures("jobs")
-def test_storing_again_under_the_same_key_is_answered_as_before(ada: Person, generator: Generator) -> None:
+def test_storing_twice_under_one_key_repeats_the_response(ada: Person, generator: Generator) -> None:
     first, second = (store_once(ada, generator.video_url) for _ in range(2))
     assert first.status_code == 200
     assert same(first, second)
@@ -63,7 +61,7 @@ def test_storing_again_under_the_same_key_is_answered_as_before(ada: Person, gen
     assert first.json()["data"]["secretKey"] not in str(kept())
 
 
-def test_an_answer_of_202_stays_one_though_the_video_has_gone_on(ada: Person, generator: Generator) -> None:
+def test_a_202_is_repeated_although_the_video_has_progressed(ada: Person, generator: Generator) -> None:
     first = store_once(ada, generator.video_url, **AT_ONCE)
     ada.api.post(f"/api/auth/video/{first.json()['data']['videoId']}/cancel")
     assert first.status_code == 202
@@ -71,9 +69,7 @@ def test_an_answer_of_202_stays_one_though_the_video_has_gone_on(ada: Person, ge
 
 
 @pytest.mark.usefixtures("jobs")
-def test_while_the_first_call_runs_the_second_is_409_and_told_when_to_come_again(
-    ada: Person, generator: Generator
-) -> None:
+def test_a_second_call_during_the_first_is_409_with_retry_after(ada: Person, generator: Generator) -> None:
     generator.mode = "processing"
     with ThreadPoolExecutor(1) as other:
         waiting = other.submit(generate_once, ada)
@@ -86,7 +82,7 @@ def test_while_the_first_call_runs_the_second_is_409_and_told_when_to_come_again
     assert same(waiting.result(), generate_once(ada))
 
 
-def test_the_same_key_for_another_body_is_400(ada: Person, generator: Generator) -> None:
+def test_one_key_for_two_bodies_is_400(ada: Person, generator: Generator) -> None:
     store_once(ada, generator.video_url, **AT_ONCE)
     answer = store_once(ada, generator.file("other.mp4"))
     assert code(answer) == (400, "INVALID_INPUT")
@@ -94,7 +90,7 @@ def test_the_same_key_for_another_body_is_400(ada: Person, generator: Generator)
     assert gallery(ada)["totalCount"] == 1
 
 
-def test_the_same_json_written_otherwise_is_the_same_body(ada: Person, generator: Generator) -> None:
+def test_differently_formatted_json_is_the_same_body(ada: Person, generator: Generator) -> None:
     first = store_once(ada, generator.video_url, **AT_ONCE)
     body = {"userEmail": ada.email, "videoUrl": generator.video_url}
     for again in (body, dict(reversed(body.items()))):
@@ -119,7 +115,7 @@ def test_a_key_belongs_to_one_user_and_one_endpoint(
 
 
 @pytest.mark.parametrize("key", [b"", b"k" * 256, "schlüssel".encode(), b"a\x01b"])
-def test_a_key_that_is_none_is_400(ada: Person, generator: Generator, key: bytes) -> None:
+def test_an_invalid_key_is_400(ada: Person, generator: Generator, key: bytes) -> None:
     body = {"videoUrl": generator.video_url, "userEmail": ada.email}
     answer = ada.api.post(DOWNLOAD, json=body, headers={b"Idempotency-Key": key})
     assert code(answer) == (400, "INVALID_INPUT")
@@ -127,7 +123,7 @@ def test_a_key_that_is_none_is_400(ada: Person, generator: Generator, key: bytes
     assert gallery(ada)["totalCount"] == 0
 
 
-def test_the_longest_key_is_a_key(ada: Person, generator: Generator) -> None:
+def test_a_key_of_maximum_length_is_accepted(ada: Person, generator: Generator) -> None:
     headers = {**AT_ONCE, "Idempotency-Key": "k" * 255}
     assert store(ada, generator.video_url, headers=headers).status_code == 202
 
@@ -145,9 +141,7 @@ def test_a_call_that_was_refused_does_not_use_up_its_key(
 
 
 @pytest.mark.usefixtures("jobs")
-def test_a_failure_of_the_video_is_an_answer_and_is_not_paid_for_twice(
-    ada: Person, generator: Generator
-) -> None:
+def test_a_failed_video_is_repeated_and_not_ordered_twice(ada: Person, generator: Generator) -> None:
     generator.mode = "refuse"
     first = generate_once(ada)
     generator.mode = "direct"
@@ -156,7 +150,7 @@ def test_a_failure_of_the_video_is_an_answer_and_is_not_paid_for_twice(
     assert len(generator.requests) == 1
 
 
-def test_after_a_fault_of_ours_the_same_key_goes_on_with_the_video_that_was_made(
+def test_after_an_internal_error_the_key_continues_with_its_video(
     ada: Person, generator: Generator, configure: Configure
 ) -> None:
     configure(QUEUE_URL="sqlite:////dev/null/queue.db")
@@ -168,14 +162,14 @@ def test_after_a_fault_of_ours_the_same_key_goes_on_with_the_video_that_was_made
     assert answer.json()["data"]["videoId"] == made["videoId"]
 
 
-def test_without_a_key_nothing_is_remembered(ada: Person, generator: Generator) -> None:
+def test_without_a_key_nothing_is_stored(ada: Person, generator: Generator) -> None:
     generate(ada, hook="")
     store(ada, generator.video_url, headers=AT_ONCE)
     assert kept() == []
 
 
 @pytest.mark.parametrize("path", [GENERATE, DOWNLOAD])
-def test_the_document_tells_of_the_headers(client: httpx.Client, path: str) -> None:
+def test_openapi_documents_the_headers(client: httpx.Client, path: str) -> None:
     operation = client.get("/api/openapi.json").json()["paths"][path]["post"]
     assert {entry["name"] for entry in operation["parameters"]} == {"prefer", "Idempotency-Key"}
     answers = operation["responses"]

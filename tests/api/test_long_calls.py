@@ -1,10 +1,10 @@
-"""The Prefer header, read as RFC 7240 says."""
+"""The Prefer header (RFC 7240)."""
 
 import pytest
 
 from videovault.api.long_calls import Preferences, parse_prefer
 
-LONGEST = 25.0
+MAX_SECONDS = 25.0
 
 
 @pytest.mark.parametrize(
@@ -21,27 +21,27 @@ LONGEST = 25.0
         (['lenient, greeting="a, respond-async"'], Preferences()),
     ],
 )
-def test_what_is_preferred_is_understood(headers: list[str], wanted: Preferences) -> None:
+def test_prefer_headers_are_parsed(headers: list[str], wanted: Preferences) -> None:
     assert parse_prefer(headers) == wanted
 
 
 @pytest.mark.parametrize("wait", ["", "soon", "-1", "1.5", "٣", "9" * 5000, "1e3"])
-def test_a_wait_that_is_no_number_is_ignored(wait: str) -> None:
+def test_an_invalid_wait_is_ignored(wait: str) -> None:
     assert parse_prefer([f"wait={wait}"]) == Preferences()
 
 
 @pytest.mark.parametrize(
     ("prefers", "seconds"),
     [
-        (Preferences(), LONGEST),
+        (Preferences(), MAX_SECONDS),
         (Preferences(respond_async=True), 0),
         (Preferences(wait=10), 10),
         (Preferences(respond_async=True, wait=10), 10),
-        (Preferences(wait=1000), LONGEST),
+        (Preferences(wait=1000), MAX_SECONDS),
     ],
 )
-def test_nobody_waits_longer_than_the_server_does_by_itself(prefers: Preferences, seconds: float) -> None:
-    assert prefers.seconds(LONGEST) == seconds
+def test_the_wait_is_at_most_the_servers_default(prefers: Preferences, seconds: float) -> None:
+    assert prefers.seconds(MAX_SECONDS) == seconds
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,5 @@ def test_nobody_waits_longer_than_the_server_does_by_itself(prefers: Preferences
         (Preferences(wait=1000), 202, ""),
     ],
 )
-def test_only_what_was_followed_is_said_to_be_applied(
-    prefers: Preferences, status: int, applied: str
-) -> None:
-    assert prefers.applied(status, LONGEST) == applied
+def test_only_followed_preferences_are_applied(prefers: Preferences, status: int, applied: str) -> None:
+    assert prefers.applied(status, MAX_SECONDS) == applied

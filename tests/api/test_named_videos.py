@@ -1,4 +1,4 @@
-"""Every error of a call that has made a video, or is about one, names it; what says that there is none does not."""
+"""Errors name the video that the call made or is about, unless they say that it does not exist."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -32,7 +32,7 @@ Call = Callable[[Person, str], httpx.Response]
 
 
 def on(method: str, tail: str = "", **more: object) -> Call:
-    """A call of a route that has the video's id in its address."""
+    """A call to a route with the video's id in its path."""
 
     def call(person: Person, video_id: str) -> httpx.Response:
         path = f"/api/auth/video/{video_id}{tail}"
@@ -87,20 +87,18 @@ REFUSED: dict[str, tuple[Call, tuple[int, str]]] = {
 
 
 @pytest.mark.usefixtures("generator")
-def test_every_refusal_of_what_is_to_be_done_to_a_video_names_it(ada: Person, generating: str) -> None:
+def test_refusals_name_their_video(ada: Person, generating: str) -> None:
     for name, (call, expected) in REFUSED.items():
         answer = call(ada, generating)
         assert (code(answer), answer.json()["error"].get("videoId")) == (expected, generating), name
 
 
-def test_who_is_not_signed_in_is_refused_with_the_id_that_was_named(
-    make_client: MakeClient, generating: str
-) -> None:
+def test_a_401_repeats_the_video_id_of_the_request(make_client: MakeClient, generating: str) -> None:
     answer = make_client().get(f"/api/auth/video/{generating}")
     assert (code(answer), answer.json()["error"]["videoId"]) == ((401, "NOT_SIGNED_IN"), generating)
 
 
-def test_what_says_that_there_is_no_such_video_names_none(ada: Person, bob: Person, generating: str) -> None:
+def test_a_404_names_no_video(ada: Person, bob: Person, generating: str) -> None:
     absent = on("GET")(ada, "video_1700000000000_abcdefghi").json()
     foreign = on("GET")(bob, generating).json()
     assert absent == foreign
@@ -109,10 +107,10 @@ def test_what_says_that_there_is_no_such_video_names_none(ada: Person, bob: Pers
 
 
 @pytest.mark.parametrize("name", ["page.mp4"])
-def test_an_address_in_time_is_200_though_storing_has_failed_meanwhile(
+def test_a_delivered_address_is_200_although_storing_failed(
     ada: Person, generator: Generator, configure: Configure, name: str
 ) -> None:
-    """The first call found a server that died before it answered; the second goes on with its video."""
+    """The server died during the first call; the second continues with its video."""
     configure(GENERATE_WAIT_SECONDS=0)
     generator.address = lambda _video: generator.file(name)
     sent = {"json": {**SCRIPT, "email": ada.email}, "headers": {"Idempotency-Key": "one"}}
@@ -123,12 +121,12 @@ def test_an_address_in_time_is_200_though_storing_has_failed_meanwhile(
         unanswered = {"status_code": None, "sealed_answer": None, "lease_until": utcnow()}
         session.execute(update(IdempotencyKey).values(**unanswered))
     answer = ada.api.post(GENERATE, **sent)  # type: ignore[arg-type]
-    told = answer.json()["data"]
-    assert (answer.status_code, told["videoUrl"], told["videoId"]) == (200, generator.file(name), video_id)
+    data = answer.json()["data"]
+    assert (answer.status_code, data["videoUrl"], data["videoId"]) == (200, generator.file(name), video_id)
 
 
 @pytest.mark.usefixtures("jobs")
-def test_a_failure_of_what_was_just_made_names_it(ada: Person, generator: Generator) -> None:
+def test_a_failure_names_the_video_just_made(ada: Person, generator: Generator) -> None:
     generator.mode = "refuse"
     answer = generate(ada)
     assert code(answer) == (502, "WEBHOOK_FAILED")
@@ -138,7 +136,7 @@ def test_a_failure_of_what_was_just_made_names_it(ada: Person, generator: Genera
     assert answer.json()["error"]["videoId"].startswith("video_")
 
 
-def test_a_key_that_is_in_use_names_the_video_of_its_first_request(
+def test_a_key_in_use_names_the_video_of_its_first_call(
     ada: Person, generator: Generator, configure: Configure
 ) -> None:
     configure(GENERATE_WAIT_SECONDS=0)
@@ -154,7 +152,7 @@ def test_a_key_that_is_in_use_names_the_video_of_its_first_request(
     assert (code(again), again.json()["error"]["videoId"]) == ((409, "CONFLICT"), first)
 
 
-def test_a_video_that_s3_cannot_delete_is_named(
+def test_a_failed_deletion_names_its_video(
     ada: Person, stored: str, moto_server: str, configure: Configure
 ) -> None:
     with s3_proxy(moto_server) as proxy:

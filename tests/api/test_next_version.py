@@ -1,4 +1,4 @@
-"""A version that adds a field to the brief goes on with the renders, keys and sidecars of this one."""
+"""A version with one more brief field continues this version's renders, keys and sidecars."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from tests.support.waiting import HANG_SECONDS
 from videovault.services.generation import orders
 from videovault.services.transfer import pipeline
 
-# Where the next version says what this one does not: what stands here, and what comes behind it.
+# By file: an existing line, and the line that the next version adds after it.
 ADDED = {
     "brief.py": (
         '    license: Annotated[OptionalText, Rule("License", 200)] = ""\n',
@@ -61,7 +61,7 @@ print(json.dumps({
 
 @pytest.fixture
 def next_version(tmp_path: Path) -> Path:
-    """A copy of the product in which the brief has one more field."""
+    """A copy of the product with one more field in the brief."""
     place = tmp_path / "next"
     for name in ("videovault", "alembic"):
         shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -79,7 +79,7 @@ def next_version(tmp_path: Path) -> Path:
 
 @pytest.mark.process
 @pytest.mark.usefixtures("moto_s3")
-def test_a_version_with_one_more_field_goes_on_with_what_this_one_has_begun(
+def test_a_version_with_one_more_brief_field_continues_earlier_work(
     ada: Person, generator: Generator, configure: Configure, next_version: Path
 ) -> None:
     configure(GENERATE_WAIT_SECONDS=0)

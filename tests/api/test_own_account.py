@@ -1,11 +1,11 @@
-"""The account over HTTP: password, devices, API tokens and its end, as programs and as native forms use them."""
+"""The user's own account: password, sessions, API tokens and deletion, for programs and native forms."""
 
 import httpx
 import pytest
 
-from tests.api.requests import AT_ONCE, code, store
+from tests.api.requests import AT_ONCE, SAME_ORIGIN, code, store
 from tests.support.generator import Generator
-from tests.support.people import BASE, PASSWORD, MakeClient, Person
+from tests.support.people import PASSWORD, MakeClient, Person
 from videovault.db import transaction
 from videovault.gateways.storage import Storage
 from videovault.models import ApiToken, utcnow
@@ -13,7 +13,6 @@ from videovault.services.videos import deletion
 
 pytestmark = pytest.mark.usefixtures("installation")
 
-HERE = {"Origin": BASE}
 NEW = "battery staple"
 LOGIN = {"email": "ada@example.com", "password": PASSWORD}
 CHANGE = {"currentPassword": PASSWORD, "newPassword": NEW}
@@ -40,10 +39,12 @@ def sign_in(client: httpx.Client) -> httpx.Client:
     return client
 
 
-def test_another_password_gives_another_session_and_ends_the_rest(ada: Person, client: httpx.Client) -> None:
+def test_changing_the_password_starts_a_new_session_and_ends_the_others(
+    ada: Person, client: httpx.Client
+) -> None:
     sign_in(client)
     before = client.cookies["videovault_session"]
-    answer = client.post("/api/auth/password", json=CHANGE, headers=HERE)
+    answer = client.post("/api/auth/password", json=CHANGE, headers=SAME_ORIGIN)
     assert answer.status_code == 200
     assert client.cookies["videovault_session"] == answer.json()["data"]["token"] != before
     assert client.get("/api/auth/me").status_code == 200
@@ -59,38 +60,38 @@ def test_another_password_gives_another_session_and_ends_the_rest(ada: Person, c
         ({"newPassword": "correct\thorse"}, "newPassword", "controls"),
     ],
 )
-def test_what_is_wrong_with_a_change_of_password_is_told_beside_its_field(
+def test_password_change_errors_name_their_field(
     ada: Person, client: httpx.Client, wrong: dict[str, str], field: str, word: str
 ) -> None:
     answer = ada.api.post("/api/auth/password", json=CHANGE | wrong)
     assert code(answer) == (400, "INVALID_INPUT")
     assert list(answer.json()["error"]["fields"]) == [field]
-    form = sign_in(client).post("/api/auth/password", data=CHANGE | wrong, headers=HERE)
+    form = sign_in(client).post("/api/auth/password", data=CHANGE | wrong, headers=SAME_ORIGIN)
     assert (form.status_code, form.headers["location"]) == (303, f"/account?error={word}")
     both = client.post(
-        "/api/auth/password", data={"currentPassword": "", "newPassword": "short"}, headers=HERE
+        "/api/auth/password", data={"currentPassword": "", "newPassword": "short"}, headers=SAME_ORIGIN
     )
     assert both.headers["location"] == "/account?error=no-password%2Cpassword"
     assert ada.api.get("/api/auth/me").status_code == 200
 
 
-def test_the_form_for_another_password_leads_back_to_the_account(ada: Person, client: httpx.Client) -> None:
+def test_a_password_form_redirects_to_the_account(ada: Person, client: httpx.Client) -> None:
     del ada
-    answer = sign_in(client).post("/api/auth/password", data=CHANGE, headers=HERE)
+    answer = sign_in(client).post("/api/auth/password", data=CHANGE, headers=SAME_ORIGIN)
     assert (answer.status_code, answer.headers["location"]) == (303, "/account?done=password")
     assert client.get("/api/auth/me").status_code == 200
 
 
-def test_signing_in_again_ends_the_session_that_the_browser_had(ada: Person, client: httpx.Client) -> None:
+def test_signing_in_again_ends_the_browsers_previous_session(ada: Person, client: httpx.Client) -> None:
     before = sign_in(client).cookies["videovault_session"]
-    assert client.post("/api/auth/login", json=LOGIN, headers=HERE).status_code == 200
+    assert client.post("/api/auth/login", json=LOGIN, headers=SAME_ORIGIN).status_code == 200
     assert client.cookies["videovault_session"] != before
     stolen = client.get("/api/auth/me", headers={"Authorization": f"Bearer {before}"})
     assert stolen.status_code == 401
     assert ada.api.get("/api/auth/me").status_code == 200
 
 
-def test_devices_are_listed_without_their_tokens_and_signed_out(ada: Person, make_client: MakeClient) -> None:
+def test_sessions_are_listed_without_tokens_and_ended(ada: Person, make_client: MakeClient) -> None:
     phone = sign_in(make_client(headers={"User-Agent": "Phone/1"}))
     answer = ada.api.get("/api/auth/sessions")
     assert ada.token not in answer.text
@@ -102,12 +103,12 @@ def test_devices_are_listed_without_their_tokens_and_signed_out(ada: Person, mak
     assert code(ada.api.delete(address)) == (404, "NOT_FOUND")
 
 
-def test_a_name_can_be_changed(ada: Person) -> None:
+def test_the_account_is_renamed(ada: Person) -> None:
     assert ada.api.patch("/api/auth/me", json={"name": " Ada L. "}).json()["data"]["user"]["name"] == "Ada L."
     assert code(ada.api.patch("/api/auth/me", json={"name": "x" * 101})) == (400, "INVALID_INPUT")
 
 
-def test_nobody_sets_what_is_not_asked_for(ada: Person, client: httpx.Client) -> None:
+def test_protected_fields_are_ignored(ada: Person, client: httpx.Client) -> None:
     more = {"isAdmin": True, "is_admin": True, "quotaBytes": 0, "quota_bytes": 0, "userId": "me", "id": "me"}
     before = ada.api.get("/api/auth/me").json()["data"]["user"]
     changed = ada.api.patch("/api/auth/me", json={"name": "Ada", **more}).json()["data"]["user"]
@@ -132,7 +133,9 @@ def test_a_token_is_shown_once_and_works_until_it_is_revoked(ada: Person, make_c
     assert tokens(ada) == []
 
 
-def test_a_token_survives_another_password_but_not_its_days(ada: Person, make_client: MakeClient) -> None:
+def test_an_api_token_survives_a_password_change_but_not_its_expiry(
+    ada: Person, make_client: MakeClient
+) -> None:
     made = token(ada, expiresInDays=1)
     api = program(make_client, made)
     ada.api.post("/api/auth/password", json=CHANGE)
@@ -142,7 +145,7 @@ def test_a_token_survives_another_password_but_not_its_days(ada: Person, make_cl
     assert api.get("/api/auth/me").status_code == 401
 
 
-def test_a_writing_token_stores_videos(
+def test_a_write_token_stores_videos(
     ada: Person, make_client: MakeClient, generator: Generator, moto_s3: Storage
 ) -> None:
     del moto_s3
@@ -154,22 +157,20 @@ def test_a_writing_token_stores_videos(
     "wrong",
     [{"name": ""}, {"name": "x" * 101}, {"scope": "all"}, {"expiresInDays": 0}, {"expiresInDays": 9999}],
 )
-def test_a_token_needs_a_name_a_scope_and_an_end_that_is_possible(
-    ada: Person, wrong: dict[str, object]
-) -> None:
+def test_api_token_parameters_are_validated(ada: Person, wrong: dict[str, object]) -> None:
     answer = ada.api.post("/api/auth/tokens", json={"name": "Nightly", **wrong})
     assert code(answer) == (400, "INVALID_INPUT")
     assert list(answer.json()["error"]["fields"]) == list(wrong)
 
 
-def test_nobody_revokes_others_tokens(ada: Person, bob: Person) -> None:
+def test_other_users_tokens_cannot_be_revoked(ada: Person, bob: Person) -> None:
     made = token(ada)
     assert code(bob.api.delete(f"/api/auth/tokens/{made['tokenId']}")) == (404, "NOT_FOUND")
     assert len(tokens(ada)) == 1
 
 
 @pytest.mark.usefixtures("jobs")
-def test_a_deleted_account_leaves_nothing(
+def test_deleting_the_account_removes_everything(
     ada: Person, client: httpx.Client, generator: Generator, moto_s3: Storage
 ) -> None:
     store(ada, generator.video_url)
@@ -177,7 +178,7 @@ def test_a_deleted_account_leaves_nothing(
     answer = ada.api.post("/api/auth/delete-account", json={"password": "wrong horse"})
     assert code(answer) == (400, "INVALID_INPUT")
     sign_in(client)
-    answer = client.post("/api/auth/delete-account", data={"password": PASSWORD}, headers=HERE)
+    answer = client.post("/api/auth/delete-account", data={"password": PASSWORD}, headers=SAME_ORIGIN)
     assert (answer.status_code, answer.headers["location"]) == (303, "/login?done=deleted")
     assert "videovault_session" not in client.cookies
     assert list(moto_s3.keys()) == []
@@ -188,7 +189,7 @@ def test_a_deleted_account_leaves_nothing(
     assert list(moto_s3.keys()) == []
 
 
-def test_the_only_admin_among_others_cannot_leave_them(admin: Person, ada: Person) -> None:
+def test_the_last_admin_cannot_delete_the_account(admin: Person, ada: Person) -> None:
     body = {"password": PASSWORD}
     assert code(admin.api.post("/api/auth/delete-account", json=body)) == (409, "CONFLICT")
     assert admin.api.get("/api/auth/me").status_code == 200

@@ -1,4 +1,4 @@
-"""A browser that follows a link or sends a form is led to a page; programs get JSON."""
+"""Failures redirect browsers to a page, while programs get JSON."""
 
 import httpx
 import pytest
@@ -42,13 +42,13 @@ FIREFOX = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
         ("text/html;q=" + "9" * 10_000, False),
     ],
 )
-def test_accept_is_read_with_its_weights(accept: str, html: bool) -> None:
+def test_accept_is_parsed_with_quality_values(accept: str, html: bool) -> None:
     assert prefers_html(accept) == html
 
 
 @pytest.fixture
 def browser(make_client: MakeClient, ada: Person) -> httpx.Client:
-    """Ada's; it shows its cookie and no token."""
+    """Ada's browser, with her cookie and no token."""
     return make_client(
         headers={"Accept": FIREFOX, "Sec-Fetch-Site": "same-origin"},
         cookies={"videovault_session": ada.token},
@@ -56,18 +56,16 @@ def browser(make_client: MakeClient, ada: Person) -> httpx.Client:
 
 
 @pytest.fixture
-def stranger(make_client: MakeClient) -> httpx.Client:
+def anonymous(make_client: MakeClient) -> httpx.Client:
     return make_client(headers={"Accept": CHROMIUM, "Sec-Fetch-Site": "same-origin"})
 
 
-def led_to(answer: httpx.Response) -> str:
+def redirect_of(answer: httpx.Response) -> str:
     assert (answer.status_code, answer.headers["vary"]) == (303, "Accept"), answer.text
     return str(answer.headers["location"])
 
 
-def test_every_link_of_a_page_leads_to_a_page_where_it_cannot_do_what_it_says(
-    browser: httpx.Client, generating: str
-) -> None:
+def test_failed_links_redirect_browsers_to_a_page(browser: httpx.Client, generating: str) -> None:
     absent = "video_1700000000000_abcdefghi"
     for path, problem in {
         f"/api/auth/video/{generating}/download": "CONFLICT",
@@ -82,26 +80,24 @@ def test_every_link_of_a_page_leads_to_a_page_where_it_cannot_do_what_it_says(
         "/api/nothing": "NOT_FOUND",
         "/api/auth/login": "METHOD_NOT_ALLOWED",
     }.items():
-        assert led_to(browser.get(path)) == f"/problem?code={problem}", path
+        assert redirect_of(browser.get(path)) == f"/problem?code={problem}", path
         assert problem in PROBLEMS
 
 
-def test_a_form_that_fails_leads_to_a_page(browser: httpx.Client, stranger: httpx.Client) -> None:
+def test_failed_forms_redirect_browsers_to_a_page(browser: httpx.Client, anonymous: httpx.Client) -> None:
     elsewhere = {"Origin": "https://evil.example"}
     for path in ("/api/auth/logout", "/api/auth/login", "/api/auth/password", "/api/auth/forgot"):
-        assert led_to(browser.post(path, data={}, headers=elsewhere)) == "/problem?code=FORBIDDEN"
+        assert redirect_of(browser.post(path, data={}, headers=elsewhere)) == "/problem?code=FORBIDDEN"
     for path in ("/api/auth/password", "/api/auth/delete-account"):
-        assert led_to(stranger.post(path, data={"password": "x"})) == "/login?next=%2Fgallery"
+        assert redirect_of(anonymous.post(path, data={"password": "x"})) == "/login?next=%2Fgallery"
 
 
-def test_who_is_not_signed_in_is_led_to_sign_in_and_back_to_the_video(
-    stranger: httpx.Client, generating: str
-) -> None:
-    place = led_to(stranger.get(f"/api/auth/video/{generating}/download"))
+def test_anonymous_browsers_sign_in_and_return_to_the_video(anonymous: httpx.Client, generating: str) -> None:
+    place = redirect_of(anonymous.get(f"/api/auth/video/{generating}/download"))
     assert place == f"/login?next=%2Fgallery%3Fvideo%3D{generating}"
 
 
-def test_programs_get_json_as_before(ada: Person, generating: str) -> None:
+def test_programs_get_json(ada: Person, generating: str) -> None:
     path = f"/api/auth/video/{generating}/download"
     for accept in ("*/*", "application/json", "application/json, text/html;q=0.9"):
         answer = ada.api.get(path, headers={"Accept": accept})
@@ -110,9 +106,9 @@ def test_programs_get_json_as_before(ada: Person, generating: str) -> None:
     assert code(ada.api.get(path)) == (409, "CONFLICT")
 
 
-def test_a_page_that_is_refused_is_a_page_that_says_so(stranger: httpx.Client) -> None:
-    """The page of problems would be refused, too, and the browser sent round and round."""
-    answer = stranger.get("/problem?code=CONFLICT", headers={"Host": "evil.example"})
+def test_a_refused_page_is_html_without_a_redirect(anonymous: httpx.Client) -> None:
+    """A redirect to the problem page would be refused too, in an endless loop."""
+    answer = anonymous.get("/problem?code=CONFLICT", headers={"Host": "evil.example"})
     assert (answer.status_code, answer.headers["content-type"]) == (421, "text/html; charset=utf-8")
     assert "<h1>" in answer.text
     assert "evil" not in answer.text

@@ -1,14 +1,14 @@
-"""Too many attempts are answered 429 with the seconds to wait, a form with its page again."""
+"""Rate limits: 429 with the seconds to wait, or a redirect back to the form."""
 
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
 
-from tests.api.requests import SCRIPT, code, draft, generate, store
+from tests.api.requests import SAME_ORIGIN, SCRIPT, code, draft, generate, store
 from tests.support.generator import Generator
 from tests.support.installation import Configure
-from tests.support.people import BASE, PASSWORD, MakeClient, Person
+from tests.support.people import PASSWORD, MakeClient, Person
 from videovault.services.core import rate_limits
 
 WRONG = {"email": "ada@example.com", "password": "something else"}
@@ -18,7 +18,7 @@ FORGOT = "/api/auth/forgot"
 
 
 @pytest.mark.usefixtures("ada")
-def test_wrong_passwords_are_answered_429_after_a_few(client: httpx.Client) -> None:
+def test_wrong_passwords_are_429_after_five_attempts(client: httpx.Client) -> None:
     assert [client.post(LOGIN, json=WRONG).status_code for _ in range(6)] == [401] * 5 + [429]
     answer = client.post(LOGIN, json=RIGHT)
     assert code(answer) == (429, "RATE_LIMITED")
@@ -27,10 +27,10 @@ def test_wrong_passwords_are_answered_429_after_a_few(client: httpx.Client) -> N
 
 
 @pytest.mark.usefixtures("ada")
-def test_a_form_comes_back_to_its_page_with_the_wait(client: httpx.Client) -> None:
+def test_a_rate_limited_form_returns_with_the_wait(client: httpx.Client) -> None:
     for _ in range(5):
         client.post(LOGIN, json=WRONG)
-    answer = client.post(LOGIN, data=RIGHT, headers={"Origin": BASE})
+    answer = client.post(LOGIN, data=RIGHT, headers=SAME_ORIGIN)
     assert answer.status_code == 303
     query = parse_qs(urlsplit(answer.headers["location"]).query)
     assert query["error"] == ["slow"]
@@ -38,13 +38,13 @@ def test_a_form_comes_back_to_its_page_with_the_wait(client: httpx.Client) -> No
 
 
 @pytest.mark.usefixtures("ada")
-def test_an_account_that_is_not_there_is_limited_alike(client: httpx.Client) -> None:
+def test_unknown_accounts_are_limited_in_the_same_way(client: httpx.Client) -> None:
     nobody = {**WRONG, "email": "nobody@example.com"}
     assert [client.post(LOGIN, json=nobody).status_code for _ in range(6)] == [401] * 5 + [429]
 
 
 @pytest.mark.usefixtures("ada")
-def test_behind_a_proxy_each_browser_is_counted_by_itself(client: httpx.Client) -> None:
+def test_behind_a_proxy_each_client_is_counted_separately(client: httpx.Client) -> None:
     def guess(address: str) -> int:
         return client.post(LOGIN, json=WRONG, headers={"X-Forwarded-For": address}).status_code
 
@@ -53,9 +53,7 @@ def test_behind_a_proxy_each_browser_is_counted_by_itself(client: httpx.Client) 
 
 
 @pytest.mark.usefixtures("ada")
-def test_an_address_that_a_stranger_claims_counts_for_nothing(
-    client: httpx.Client, configure: Configure
-) -> None:
+def test_untrusted_forwarded_addresses_are_ignored(client: httpx.Client, configure: Configure) -> None:
     configure(FORWARDED_ALLOW_IPS="10.0.0.0/8")
     claims = [f"203.0.113.{number}" for number in range(6)]
     answers = [client.post(LOGIN, json=WRONG, headers={"X-Forwarded-For": claim}) for claim in claims]
@@ -65,39 +63,37 @@ def test_an_address_that_a_stranger_claims_counts_for_nothing(
 def test_registering_is_limited_by_address(configure: Configure, make_client: MakeClient) -> None:
     configure(SIGNUP="closed")
     make_client().post("/api/auth/register", json=RIGHT)
-    spend(rate_limits.REGISTRATIONS, "register", "127.0.0.1")
+    exhaust(rate_limits.REGISTRATIONS, "register", "127.0.0.1")
     assert code(make_client().post("/api/auth/register", json=RIGHT)) == (429, "RATE_LIMITED")
 
 
 @pytest.mark.parametrize("email", ["ada@example.com", "nobody@example.com"])
 @pytest.mark.usefixtures("ada")
-def test_nobody_is_flooded_with_links_nor_learns_by_the_limit_who_has_an_account(
-    client: httpx.Client, email: str
-) -> None:
+def test_reset_emails_are_limited_with_or_without_an_account(client: httpx.Client, email: str) -> None:
     answers = [client.post(FORGOT, json={"email": email}) for _ in range(4)]
     assert [answer.status_code for answer in answers] == [200] * 3 + [429]
     assert 0 < int(answers[-1].headers["retry-after"]) <= 15 * 60
-    form = client.post(FORGOT, data={"email": email.upper()}, headers={"Origin": BASE})
+    form = client.post(FORGOT, data={"email": email.upper()}, headers=SAME_ORIGIN)
     assert form.headers["location"].startswith("/forgot?error=slow&email=")
     assert "&wait=" in form.headers["location"]
 
 
 @pytest.mark.usefixtures("ada")
-def test_links_are_asked_for_so_often_from_one_address(client: httpx.Client) -> None:
-    spend(rate_limits.ADDRESS_RESET_EMAILS, "letter-address", "127.0.0.1")
+def test_reset_requests_are_limited_by_address(client: httpx.Client) -> None:
+    exhaust(rate_limits.ADDRESS_RESET_EMAILS, "letter-address", "127.0.0.1")
     assert code(client.post(FORGOT, json={"email": "other@example.com"})) == (429, "RATE_LIMITED")
 
 
 @pytest.mark.usefixtures("ada")
-def test_links_are_tried_so_often_from_one_address(client: httpx.Client) -> None:
-    spend(rate_limits.RESETS, "reset", "127.0.0.1")
+def test_reset_attempts_are_limited_by_address(client: httpx.Client) -> None:
+    exhaust(rate_limits.RESETS, "reset", "127.0.0.1")
     body = {"token": "made.up.token", "password": "battery staple"}
     assert code(client.post("/api/auth/reset", json=body)) == (429, "RATE_LIMITED")
-    form = client.post("/api/auth/reset", data=body, headers={"Origin": BASE})
+    form = client.post("/api/auth/reset", data=body, headers=SAME_ORIGIN)
     assert form.headers["location"].startswith("/reset?error=slow&token=made.up.token&wait=")
 
 
-def test_a_stolen_session_does_not_find_out_its_password(ada: Person, client: httpx.Client) -> None:
+def test_password_confirmations_are_limited(ada: Person, client: httpx.Client) -> None:
     wrong = {"currentPassword": "wrong horse", "newPassword": "battery staple"}
     answers = [ada.api.post("/api/auth/password", json=wrong) for _ in range(4)]
     answers += [ada.api.post("/api/auth/delete-account", json={"password": "wrong horse"}) for _ in range(2)]
@@ -107,12 +103,12 @@ def test_a_stolen_session_does_not_find_out_its_password(ada: Person, client: ht
         ("/api/auth/password", wrong, "slow"),
         ("/api/auth/delete-account", {"password": PASSWORD}, "closing-slow"),
     ):
-        form = client.post(path, data=sent, headers={"Origin": BASE})
+        form = client.post(path, data=sent, headers=SAME_ORIGIN)
         assert form.headers["location"].startswith(f"/account?error={field}&wait=")
     assert ada.api.get("/api/auth/me").status_code == 200
 
 
-def test_the_right_password_starts_the_count_anew(ada: Person) -> None:
+def test_a_correct_password_resets_the_count(ada: Person) -> None:
     person = ada
     for number in range(3):
         for _ in range(3):
@@ -127,9 +123,9 @@ def test_the_right_password_starts_the_count_anew(ada: Person) -> None:
 def test_scripts_generations_and_stores_are_limited_by_account(
     ada: Person, bob: Person, generator: Generator, configure: Configure
 ) -> None:
-    spend(rate_limits.SCRIPTS, "scripts", ada.user_id)
-    spend(rate_limits.GENERATIONS, "generations", ada.user_id)
-    spend(rate_limits.STORES, "stores", ada.user_id)
+    exhaust(rate_limits.SCRIPTS, "scripts", ada.user_id)
+    exhaust(rate_limits.GENERATIONS, "generations", ada.user_id)
+    exhaust(rate_limits.STORES, "stores", ada.user_id)
     assert code(generate(ada)) == (429, "RATE_LIMITED")
     assert code(store(ada, generator.video_url)) == (429, "RATE_LIMITED")
     brief = {**SCRIPT, "topic": "Kettles", "email": ada.email}
@@ -139,7 +135,7 @@ def test_scripts_generations_and_stores_are_limited_by_account(
     assert draft(ada)
 
 
-def spend(windows: rate_limits.Windows, purpose: str, who: str) -> None:
-    """Use up all attempts."""
+def exhaust(windows: rate_limits.Windows, purpose: str, who: str) -> None:
+    """Use up the allowance."""
     while not rate_limits.limiter().take(windows, purpose, who):
         pass

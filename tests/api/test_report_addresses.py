@@ -1,4 +1,4 @@
-"""A ``reportUrl`` is the permission to report on one order: once, twice, late, for a deleted video, and never in a log."""
+"""A ``reportUrl`` authorises reports on one order: repeated, late, or for a deleted video; and it is never logged."""
 
 import json
 import time
@@ -28,11 +28,11 @@ BASE = "https://hooks.example.com:8443"
 
 @pytest.fixture
 def path(ada: Person, generator: Generator, configure: Configure) -> str:
-    """The path of the address that the generator was given for a video of Ada's."""
+    """The path of the report URL of one of Ada's videos."""
     generator.mode = "processing"
     configure(GENERATE_WAIT_SECONDS=0, CALLBACK_URL=BASE)
     orders.send_order(str(generate(ada).json()["data"]["videoId"]))
-    eventually(lambda: generator.requests)  # another of the app's threads may have come first
+    eventually(lambda: generator.requests)  # another thread of the application may have sent it
     order = generator.requests[0]
     assert order["callbackUrl"] == f"{BASE}/api/auth/video/status"
     assert order["reportUrl"].startswith(f"{BASE}/api/callback/")
@@ -59,7 +59,7 @@ def state(person: Person) -> tuple[str, str]:
 def test_a_service_reports_without_header_cookie_or_documented_body(
     ada: Person, client: httpx.Client, path: str, generator: Generator, method: str, end: str
 ) -> None:
-    """From the host that only generators use, and whatever origin a service in a browser's clothes names."""
+    """On the generators' host name, and with any origin."""
     headers = {"Host": "hooks.example.com:8443", "Origin": "https://vendor.example", "Cookie": "a=b"}
     answer = client.request(method, path + end, json=ready(generator), headers=headers)
     assert (answer.status_code, answer.json()["data"]["status"]) == (200, "processing")
@@ -67,12 +67,12 @@ def test_a_service_reports_without_header_cookie_or_documented_body(
     assert state(ada) == ("processing", "queued")
 
 
-def test_it_only_reports(client: httpx.Client, path: str) -> None:
+def test_a_report_url_accepts_reports_only(client: httpx.Client, path: str) -> None:
     for method in ("GET", "DELETE", "PATCH"):
         assert client.request(method, path).status_code == 405
 
 
-def test_the_same_report_again_is_answered_as_before(
+def test_a_repeated_report_gets_the_same_response(
     ada: Person, client: httpx.Client, path: str, generator: Generator
 ) -> None:
     for _ in range(3):
@@ -82,10 +82,10 @@ def test_the_same_report_again_is_answered_as_before(
 
 
 @pytest.mark.usefixtures("jobs")
-def test_what_comes_after_completion_changes_nothing(
+def test_reports_after_completion_change_nothing(
     ada: Person, client: httpx.Client, path: str, generator: Generator
 ) -> None:
-    """Also what contradicts it: a service cannot act on a refusal, and would only repeat the call."""
+    """Contradicting reports too: a service cannot act on a refusal and would only repeat the call."""
     client.post(path, json=ready(generator))
 
     eventually(lambda: video_of(ada)["status"] == "ready", lambda: video_of(ada))
@@ -95,7 +95,7 @@ def test_what_comes_after_completion_changes_nothing(
     assert video_of(ada)["status"] == "ready"
 
 
-def test_a_failure_is_taken_and_the_video_that_follows_it_too(
+def test_a_video_reported_after_a_failure_is_stored(
     ada: Person, client: httpx.Client, path: str, generator: Generator
 ) -> None:
     assert client.post(path, json={"status": "failed", "error": "No voice"}).status_code == 200
@@ -104,14 +104,16 @@ def test_a_failure_is_taken_and_the_video_that_follows_it_too(
     assert state(ada) == ("processing", "queued")
 
 
-def test_a_deleted_video_ends_it(ada: Person, client: httpx.Client, path: str, generator: Generator) -> None:
+def test_deleting_the_video_invalidates_its_report_url(
+    ada: Person, client: httpx.Client, path: str, generator: Generator
+) -> None:
     assert delete(ada, video_of(ada)["videoId"]).status_code == 200
     for _ in range(2):
         assert code(client.post(path, json=ready(generator))) == (404, "VIDEO_NOT_FOUND")
     assert gallery(ada)["totalCount"] == 0
 
 
-def test_an_address_that_is_wrong_altered_or_too_old_is_none(
+def test_wrong_altered_and_expired_report_urls_are_404(
     ada: Person,
     client: httpx.Client,
     path: str,
@@ -128,7 +130,7 @@ def test_an_address_that_is_wrong_altered_or_too_old_is_none(
     assert state(ada) == ("processing", "generating")
 
 
-def test_an_earlier_order_is_superseded(
+def test_a_report_on_an_earlier_order_is_superseded(
     ada: Person, client: httpx.Client, path: str, generator: Generator
 ) -> None:
     video_id = video_of(ada)["videoId"]
@@ -136,30 +138,28 @@ def test_an_earlier_order_is_superseded(
     assert generate(ada, videoId=video_id, hook="Look again").status_code == 202
     assert client.post(path, json=ready(generator)).status_code == 200
     assert state(ada) == ("processing", "generating")
-    assert kept()[-1].verdict == "superseded"
+    assert logged()[-1].verdict == "superseded"
 
 
-def test_calls_are_in_the_video_s_history_and_those_that_prove_nothing_in_the_bounded_ring(
+def test_valid_calls_are_in_the_videos_history_and_others_are_bounded(
     ada: Person, client: httpx.Client, path: str, generator: Generator
 ) -> None:
     client.post(path, json=ready(generator), headers={"X-Original-Url": path})
     for _ in range(15):
         client.post("/api/callback/forged.token", json=ready(generator))
-    proven, *unproven = kept()
-    assert (proven.video_id, proven.verdict, proven.outcome) == (
+    valid, *others = logged()
+    assert (valid.video_id, valid.verdict, valid.outcome) == (
         video_of(ada)["videoId"],
         "accepted",
         "queued",
     )
-    assert len(unproven) == 10  # of one address in a minute
-    assert {row.video_id for row in unproven} == {None}
+    assert len(others) == 10  # the limit of one address per minute
+    assert {row.video_id for row in others} == {None}
     token = path.rpartition("/")[2]
-    assert token not in json.dumps([row.model_dump(mode="json") for row in kept()])
+    assert token not in json.dumps([row.model_dump(mode="json") for row in logged()])
 
 
-def test_the_order_and_an_answer_that_repeats_it_are_kept_without_the_addresses_token(
-    admin: Person, path: str
-) -> None:
+def test_logged_orders_and_replies_omit_the_report_urls_token(admin: Person, path: str) -> None:
     shown = admin.api.get("/api/admin/deliveries", params={"direction": "out"}).text
     assert path.rpartition("/")[2] not in shown
     with reading() as session:
@@ -172,7 +172,7 @@ def test_the_order_and_an_answer_that_repeats_it_are_kept_without_the_addresses_
     [b"", b"\x00\xff\xfe", b"[" * 100_000, b"not json", b'{"url": "ftp://x/y.mp4"}', b"null", b"[]"],
     ids=range(7),
 )
-def test_a_body_that_says_nothing_changes_nothing(
+def test_an_empty_or_unreadable_report_changes_nothing(
     ada: Person, client: httpx.Client, path: str, content: bytes
 ) -> None:
     headers = {"Content-Type": "application/json"}
@@ -180,22 +180,22 @@ def test_a_body_that_says_nothing_changes_nothing(
     assert state(ada) == ("processing", "generating")
 
 
-def test_no_session_helps_and_none_is_needed(bob: Person, path: str, make_client: MakeClient) -> None:
-    """The address alone counts, so another person's cookie or token neither opens nor closes it."""
+def test_report_urls_ignore_sessions(bob: Person, path: str, make_client: MakeClient) -> None:
+    """Another user's cookie or token neither allows nor prevents a report."""
     cookie = make_client(cookies={"videovault_session": bob.token})
     assert cookie.post(path, json={"status": "processing"}).status_code == 200
     assert bob.api.post(path, json={"status": "processing"}).status_code == 200
     assert bob.api.post("/api/callback/forged", json={"status": "processing"}).status_code == 404
 
 
-def kept() -> list[WebhookCall]:
-    """What has reached us, the oldest first."""
+def logged() -> list[WebhookCall]:
+    """The logged incoming calls, oldest first."""
     with reading() as session:
         found = select(WebhookCall).where(WebhookCall.direction == "in").order_by(WebhookCall.id)  # type: ignore[arg-type] # a column
         return list(session.exec(found))
 
 
-def test_a_service_s_own_event_is_read(
+def test_a_services_own_event_format_is_accepted_at_its_report_url(
     ada: Person, client: httpx.Client, path: str, generator: Generator
 ) -> None:
     cases = json.loads((ROOT / "tests/gateways/data/callbacks.json").read_text())
@@ -209,19 +209,19 @@ def test_a_service_s_own_event_is_read(
 @pytest.mark.parametrize(
     "body", [{"id": "1", "hello": "there"}, {"status": "done"}, {"id": "1", "hello": "x" * 20_000}]
 )
-def test_what_is_not_understood_is_taken_without_complaint_and_shown_to_people(
+def test_unreadable_reports_are_accepted_and_shown_to_people(
     ada: Person, client: httpx.Client, path: str, body: dict[str, str]
 ) -> None:
     assert client.post(path, json=body).status_code == 200
     assert state(ada) == ("processing", "generating")
-    assert (kept()[-1].verdict, kept()[-1].http_status) == ("unread", 200)
-    assert kept()[-1].why
-    assert not kept()[-1].is_cut  # it is read again once a field is chosen
+    assert (logged()[-1].verdict, logged()[-1].http_status) == ("unread", 200)
+    assert logged()[-1].why
+    assert not logged()[-1].is_cut  # it is parsed again once a field is chosen
     with reading() as session:
         assert session.get_one(Video, video_of(ada)["videoId"]).unread_at
 
 
-def test_a_test_order_is_reported_there_too(
+def test_test_orders_accept_reports_at_their_report_url(
     admin: Person, client: httpx.Client, generator: Generator
 ) -> None:
     generator.mode = "processing"

@@ -1,4 +1,4 @@
-"""Share links over HTTP: the owner's calls, and what a browser without an account may do."""
+"""Share links: their owners' calls, and access without an account."""
 
 from urllib.parse import parse_qs, urlsplit
 
@@ -27,14 +27,14 @@ def visit(
     return client.get(f"/api/share/{video_id}/{what}", params={"key": key, **query})
 
 
-def test_the_key_is_the_one_that_storing_gave(ada: Person, generator: Generator) -> None:
+def test_the_secret_key_is_the_one_from_storing(ada: Person, generator: Generator) -> None:
     said = store(ada, generator.video_url, headers=AT_ONCE).json()["data"]
     data = owned(ada, said["videoId"], "secret-key").json()["data"]
     assert data["secretKey"] == said["secretKey"]
     assert data["url"] == f"http://localhost:3000/share/{said['videoId']}?key={said['secretKey']}"
 
 
-def test_a_new_key_opens_and_the_old_one_does_not(ada: Person, stored: str, client: httpx.Client) -> None:
+def test_a_rotated_key_replaces_the_old_one(ada: Person, stored: str, client: httpx.Client) -> None:
     old = key_of(ada, stored)
     assert visit(client, stored, old).status_code == 302
     answer = ada.api.post(f"/api/auth/video/{stored}/secret-key/rotate")
@@ -44,7 +44,7 @@ def test_a_new_key_opens_and_the_old_one_does_not(ada: Person, stored: str, clie
     assert visit(client, stored, fresh).status_code == 302
 
 
-def test_a_link_is_limited_closed_and_opened(ada: Person, stored: str, client: httpx.Client) -> None:
+def test_a_share_link_is_limited_closed_and_reopened(ada: Person, stored: str, client: httpx.Client) -> None:
     place, key = f"/api/auth/video/{stored}/share", key_of(ada, stored)
     data = ada.api.post(place, json={"expiresInDays": 3, "mostViews": 1}).json()["data"]
     assert (data["isOpen"], data["mostViews"], data["views"]) == (True, 1, 0)
@@ -59,20 +59,20 @@ def test_a_link_is_limited_closed_and_opened(ada: Person, stored: str, client: h
     assert visit(client, stored, key).status_code == 302
 
 
-def test_limits_are_checked(ada: Person, stored: str) -> None:
+def test_share_limits_are_validated(ada: Person, stored: str) -> None:
     for body in ({"expiresInDays": 0}, {"mostViews": "3"}, {"mostViews": 2.5}, {"expiresInDays": 9999}):
         answer = ada.api.post(f"/api/auth/video/{stored}/share", json=body)
         assert code(answer) == (400, "INVALID_INPUT"), body
         assert set(answer.json()["error"]["fields"]) == set(body)
 
 
-def test_what_is_not_ready_is_not_shared(ada: Person, generator: Generator, client: httpx.Client) -> None:
+def test_only_ready_videos_are_shared(ada: Person, generator: Generator, client: httpx.Client) -> None:
     video_id = store(ada, generator.video_url, headers=AT_ONCE).json()["data"]["videoId"]
     assert code(ada.api.post(f"/api/auth/video/{video_id}/share", json={})) == (409, "CONFLICT")
     assert code(visit(client, video_id, key_of(ada, video_id))) == (403, "WRONG_SECRET_KEY")
 
 
-def test_a_visitor_plays_saves_and_sees_the_poster(ada: Person, stored: str, client: httpx.Client) -> None:
+def test_visitors_play_save_and_see_the_poster(ada: Person, stored: str, client: httpx.Client) -> None:
     key = key_of(ada, stored)
     for what, query in (("download", {}), ("download", {"inline": "1"}), ("thumbnail", {})):
         answer = visit(client, stored, key, what, **query)
@@ -81,7 +81,7 @@ def test_a_visitor_plays_saves_and_sees_the_poster(ada: Person, stored: str, cli
         assert "X-Amz-Signature" in answer.headers["location"]
 
 
-def test_a_wrong_key_and_an_absent_video_are_answered_alike(
+def test_a_wrong_key_and_an_absent_video_are_indistinguishable(
     ada: Person, stored: str, client: httpx.Client
 ) -> None:
     wrong, none = visit(client, stored, "wrong"), client.get(f"/api/share/{stored}/download")
@@ -90,7 +90,7 @@ def test_a_wrong_key_and_an_absent_video_are_answered_alike(
     assert wrong.content == none.content == absent.content
 
 
-def test_who_guesses_is_told_to_wait(ada: Person, stored: str, client: httpx.Client) -> None:
+def test_guessing_keys_is_rate_limited(ada: Person, stored: str, client: httpx.Client) -> None:
     for _ in range(20):
         assert visit(client, stored, "wrong").status_code == 403
     answer = visit(client, stored, key_of(ada, stored))
@@ -98,7 +98,7 @@ def test_who_guesses_is_told_to_wait(ada: Person, stored: str, client: httpx.Cli
     assert 3000 < int(answer.headers["retry-after"]) <= 3600
 
 
-def test_no_other_site_and_no_search_engine_hears_of_a_link(
+def test_share_links_are_hidden_from_referrers_and_search_engines(
     ada: Person, stored: str, client: httpx.Client
 ) -> None:
     for path in ("/api/share/{}/download?key={}", "/api/share/{}/download?key=wrong", "/share/{}?key={}"):

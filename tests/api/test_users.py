@@ -1,4 +1,4 @@
-"""Who gets in, who may do what, and the way back in: invitations, admins' rights, forgotten passwords."""
+"""Users: invitations, admin rights, quotas and password resets."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import httpx
 import pytest
 from sqlmodel import SQLModel, col, func, select
 
-from tests.api.requests import code
+from tests.api.requests import SAME_ORIGIN, code
 from tests.support.installation import Configure
 from tests.support.mail_server import MailServer, mail_server
 from tests.support.people import BASE, PASSWORD, MakeClient, Person
@@ -21,12 +21,11 @@ from videovault.services.notifications import outbox
 
 pytestmark = pytest.mark.usefixtures("installation")
 
-HERE = {"Origin": BASE}
 NEW = "battery staple"
 
 
 @pytest.fixture
-def post(configure: Configure) -> Iterator[MailServer]:
+def mail(configure: Configure) -> Iterator[MailServer]:
     with mail_server() as running:
         configure(
             SMTP_URL=f"smtp://127.0.0.1:{running.port}", MAIL_FROM="videos@brot.example", MAIL_NOTICES="off"
@@ -34,8 +33,8 @@ def post(configure: Configure) -> Iterator[MailServer]:
         yield running
 
 
-def invited(admin: Person, email: str | None = None) -> str:
-    """The token of a fresh invitation."""
+def invitation_token(admin: Person, email: str | None = None) -> str:
+    """The token of a new invitation."""
     answer = admin.api.post("/api/admin/invitations", json={"email": email} if email else {})
     assert answer.status_code == 201, answer.text
     link = answer.json()["data"]
@@ -64,15 +63,15 @@ def change(admin: Person, user: Person, **wanted: object) -> httpx.Response:
     return admin.api.patch(f"/api/admin/users/{user.user_id}", json=wanted)
 
 
-def waiting() -> list[OutboxMessage]:
-    """Messages that will be sent."""
+def pending_messages() -> list[OutboxMessage]:
+    """The outbox messages that will be sent."""
     with reading() as session:
         due = select(OutboxMessage).where(col(OutboxMessage.next_attempt_at).is_not(None))
         return list(session.exec(due))
 
 
-def rows() -> Counter[str]:
-    """How many there are, by table."""
+def row_counts() -> Counter[str]:
+    """The number of rows in each table."""
     with reading() as session:
         counted = {
             name: session.execute(func.count().select().select_from(table)).scalar_one()
@@ -81,73 +80,71 @@ def rows() -> Counter[str]:
     return Counter({name: count for name, count in counted.items() if count})
 
 
-def test_by_invitation_only_the_invited_get_in_and_once(
-    admin: Person, configure: Configure, client: httpx.Client
-) -> None:
+def test_an_invitation_creates_one_account(admin: Person, configure: Configure, client: httpx.Client) -> None:
     configure(SIGNUP="invite")
     assert code(register(client, "eve@example.com")) == (403, "FORBIDDEN")
     assert code(register(client, "eve@example.com", "made.up.token")) == (403, "FORBIDDEN")
-    token = invited(admin)
+    token = invitation_token(admin)
     assert register(client, "bob@example.com", token).status_code == 201
     assert code(register(client, "eve@example.com", token)) == (403, "FORBIDDEN")
 
 
-def test_an_invitation_for_an_address_is_good_for_no_other(
+def test_an_invitation_is_bound_to_its_email_address(
     admin: Person, configure: Configure, client: httpx.Client
 ) -> None:
     configure(SIGNUP="invite")
-    token = invited(admin, "Bob@Example.com")
+    token = invitation_token(admin, "Bob@Example.com")
     assert code(register(client, "eve@example.com", token)) == (403, "FORBIDDEN")
     assert register(client, "bob@example.com", token).status_code == 201
 
 
-def test_a_registration_that_fails_uses_no_invitation_up(
+def test_a_failed_registration_does_not_use_its_invitation(
     admin: Person, configure: Configure, client: httpx.Client
 ) -> None:
     configure(SIGNUP="invite")
-    token = invited(admin)
+    token = invitation_token(admin)
     assert code(register(client, "admin@example.com", token)) == (409, "CONFLICT")
     assert register(client, "bob@example.com", token).status_code == 201
 
 
-def test_an_old_invitation_is_good_no_more(admin: Person, configure: Configure, client: httpx.Client) -> None:
+def test_an_expired_invitation_is_refused(admin: Person, configure: Configure, client: httpx.Client) -> None:
     configure(SIGNUP="invite")
-    token = invited(admin)
+    token = invitation_token(admin)
     with transaction() as session:
         session.exec(select(Invitation)).one().expires_at = utcnow() - timedelta(seconds=1)
     assert code(register(client, "bob@example.com", token)) == (403, "FORBIDDEN")
 
 
-def test_the_register_form_keeps_the_invitation_when_something_is_wrong(
+def test_a_failed_register_form_keeps_its_invitation(
     admin: Person, configure: Configure, client: httpx.Client
 ) -> None:
     configure(SIGNUP="invite")
-    token = invited(admin)
+    token = invitation_token(admin)
     form = {"email": "bob@example.com", "password": "short", "invitation": token}
-    answer = client.post("/api/auth/register", data=form, headers=HERE)
+    answer = client.post("/api/auth/register", data=form, headers=SAME_ORIGIN)
     assert (
         answer.headers["location"] == f"/register?error=password&email=bob%40example.com&invitation={token}"
     )
     form["invitation"] = "spent"
-    answer = client.post("/api/auth/register", data={**form, "password": PASSWORD}, headers=HERE)
+    answer = client.post("/api/auth/register", data={**form, "password": PASSWORD}, headers=SAME_ORIGIN)
     assert answer.headers["location"].startswith("/register?error=invitation")
 
 
-def test_only_admins_invite_and_nobody_where_accounts_are_closed(
+def test_only_admins_invite_unless_signup_is_closed(
     admin: Person, ada: Person, configure: Configure, client: httpx.Client
 ) -> None:
     assert code(ada.api.post("/api/admin/invitations", json={})) == (403, "FORBIDDEN")
-    token = invited(admin)
+    token = invitation_token(admin)
     configure(SIGNUP="closed")
     assert code(admin.api.post("/api/admin/invitations", json={})) == (409, "CONFLICT")
     assert code(register(client, "bob@example.com", token)) == (403, "FORBIDDEN")
 
 
-def test_a_signature_is_good_for_its_own_purpose_only(
+def test_signed_tokens_are_valid_for_their_purpose_only(
     admin: Person, ada: Person, configure: Configure, client: httpx.Client
 ) -> None:
     configure(SIGNUP="invite")
-    reset, invitation = reset_token(admin, ada), invited(admin)
+    reset, invitation = reset_token(admin, ada), invitation_token(admin)
     assert code(register(client, "eve@example.com", reset)) == (403, "FORBIDDEN")
     for token in (invitation, security.callback_token(Order("video_1_a", ""))):
         answer = client.post("/api/auth/reset", json={"token": token, "password": NEW})
@@ -168,19 +165,21 @@ def test_a_reset_link_works_once_and_ends_every_session(
     assert login(client, NEW) == 200
 
 
-def test_a_reset_form_leads_to_the_login_or_back_with_its_token(
+def test_a_reset_form_redirects_to_the_login_or_returns_with_its_token(
     admin: Person, ada: Person, client: httpx.Client
 ) -> None:
     token = reset_token(admin, ada)
-    answer = client.post("/api/auth/reset", data={"token": token, "password": "password123"}, headers=HERE)
+    answer = client.post(
+        "/api/auth/reset", data={"token": token, "password": "password123"}, headers=SAME_ORIGIN
+    )
     assert answer.headers["location"] == f"/reset?error=common&token={token}"
-    answer = client.post("/api/auth/reset", data={"token": token, "password": NEW}, headers=HERE)
+    answer = client.post("/api/auth/reset", data={"token": token, "password": NEW}, headers=SAME_ORIGIN)
     assert (answer.status_code, answer.headers["location"]) == (303, "/login?done=reset")
-    answer = client.post("/api/auth/reset", data={"token": token, "password": NEW}, headers=HERE)
+    answer = client.post("/api/auth/reset", data={"token": token, "password": NEW}, headers=SAME_ORIGIN)
     assert answer.headers["location"] == f"/reset?error=spent&token={token}"
 
 
-def test_only_admins_in_person_make_reset_links(admin: Person, ada: Person, make_client: MakeClient) -> None:
+def test_only_signed_in_admins_make_reset_links(admin: Person, ada: Person, make_client: MakeClient) -> None:
     path = f"/api/admin/users/{admin.user_id}/reset-link"
     assert code(ada.api.post(path)) == (403, "FORBIDDEN")
     made = admin.api.post("/api/auth/tokens", json={"name": "Nightly"}).json()["data"]["token"]
@@ -189,13 +188,13 @@ def test_only_admins_in_person_make_reset_links(admin: Person, ada: Person, make
     assert code(admin.api.post("/api/admin/users/nobody/reset-link")) == (404, "USER_NOT_FOUND")
 
 
-def test_a_forgotten_password_is_mended_by_mail(post: MailServer, ada: Person, client: httpx.Client) -> None:
+def test_a_password_is_reset_by_email(mail: MailServer, ada: Person, client: httpx.Client) -> None:
     assert client.post("/api/auth/forgot", json={"email": " ADA@example.com"}).status_code == 200
     with reading() as session:
-        [kept] = session.exec(select(OutboxMessage))
-        assert kept.payload == {"type": "account.reset", "data": {"userId": ada.user_id}}
+        [message] = session.exec(select(OutboxMessage))
+        assert message.payload == {"type": "account.reset", "data": {"userId": ada.user_id}}
     outbox.deliver_due(Channel.MAIL, stopping=lambda: False)
-    [letter] = post.letters
+    [letter] = mail.letters
     text = letter.message.get_content()
     link = next(line for line in text.splitlines() if line.startswith("http"))
     token = urlsplit(link).query.removeprefix("token=")
@@ -203,47 +202,45 @@ def test_a_forgotten_password_is_mended_by_mail(post: MailServer, ada: Person, c
     assert login(client, NEW) == 200
 
 
-def test_nobody_learns_by_forgetting_who_has_an_account(
-    post: MailServer, ada: Person, bob: Person, admin: Person, client: httpx.Client
+def test_requesting_a_reset_does_not_reveal_accounts(
+    mail: MailServer, ada: Person, bob: Person, admin: Person, client: httpx.Client
 ) -> None:
-    del post
+    del mail
     change(admin, bob, isActive=False)
     said = {
         client.post("/api/auth/forgot", json={"email": email}).text
         for email in (ada.email, bob.email, "nobody@example.com", "no address")
     }
     assert len(said) == 1
-    assert [message.payload["data"] for message in waiting()] == [{"userId": ada.user_id}]
+    assert [message.payload["data"] for message in pending_messages()] == [{"userId": ada.user_id}]
 
 
-def test_forgetting_costs_the_same_rows_whoever_is_named(
-    post: MailServer, ada: Person, client: httpx.Client
+def test_requesting_a_reset_writes_the_same_rows_without_an_account(
+    mail: MailServer, ada: Person, client: httpx.Client
 ) -> None:
-    """What is written takes the time, so somebody who measures must not see a row more or less."""
-    del post
+    """Writing rows takes time, so their number must not depend on whether an account exists."""
+    del mail
     written = []
     for email in (ada.email, "nobody@example.com"):
-        before = rows()
+        before = row_counts()
         client.post("/api/auth/forgot", json={"email": email})
-        written.append(rows() - before)
+        written.append(row_counts() - before)
     assert written[0] == written[1] == Counter(outbox=1, events=1)
 
 
-def test_without_a_mail_server_forgetting_is_answered_alike(ada: Person, client: httpx.Client) -> None:
+def test_without_a_mail_server_the_response_is_the_same(ada: Person, client: httpx.Client) -> None:
     assert client.post("/api/auth/forgot", json={"email": ada.email}).status_code == 200
-    form = client.post("/api/auth/forgot", data={"email": ada.email}, headers=HERE)
+    form = client.post("/api/auth/forgot", data={"email": ada.email}, headers=SAME_ORIGIN)
     assert (form.status_code, form.headers["location"]) == (303, "/forgot?done=sent")
 
 
-@pytest.mark.parametrize(("typed", "error"), [("", "no-email"), ("ada", "email")])
-def test_a_mistyped_address_is_told_to_who_fills_in_the_form(
-    client: httpx.Client, typed: str, error: str
-) -> None:
-    form = client.post("/api/auth/forgot", data={"email": typed}, headers=HERE)
-    assert form.headers["location"] == f"/forgot?error={error}&email={typed}"
+@pytest.mark.parametrize(("typed", "error"), [("", "no-email"), ("ada", "email&email=ada")])
+def test_a_mistyped_email_address_returns_to_the_form(client: httpx.Client, typed: str, error: str) -> None:
+    form = client.post("/api/auth/forgot", data={"email": typed}, headers=SAME_ORIGIN)
+    assert form.headers["location"] == f"/forgot?error={error}"
 
 
-def test_admins_see_everybody_and_others_do_not(admin: Person, ada: Person) -> None:
+def test_only_admins_list_and_change_users(admin: Person, ada: Person) -> None:
     data = admin.api.get("/api/admin/users").json()["data"]
     assert data["totalCount"] == 2
     assert [one["email"] for one in data["users"]] == [admin.email, ada.email]
@@ -253,7 +250,7 @@ def test_admins_see_everybody_and_others_do_not(admin: Person, ada: Person) -> N
     assert code(change(ada, ada, isAdmin=True)) == (403, "FORBIDDEN")
 
 
-def test_a_quota_is_set_and_taken_back(admin: Person, ada: Person) -> None:
+def test_a_quota_is_set_and_reset(admin: Person, ada: Person) -> None:
     assert change(admin, ada, quotaBytes=7).json()["data"]["user"]["quotaBytes"] == 7
     assert change(admin, ada, isAdmin=False).json()["data"]["user"]["quotaBytes"] == 7
     assert change(admin, ada, quotaBytes=None).json()["data"]["user"]["quotaBytes"] == 50 * 1024**3
@@ -262,7 +259,7 @@ def test_a_quota_is_set_and_taken_back(admin: Person, ada: Person) -> None:
 
 
 @pytest.mark.parametrize("wanted", [{"isAdmin": False}, {"isActive": False}])
-def test_the_last_active_admin_stays_one(admin: Person, ada: Person, wanted: dict[str, bool]) -> None:
+def test_the_last_active_admin_cannot_be_demoted(admin: Person, ada: Person, wanted: dict[str, bool]) -> None:
     assert code(change(admin, admin, **wanted)) == (409, "CONFLICT")
     assert admin.api.get("/api/auth/me").status_code == 200
     assert change(admin, ada, isAdmin=True).status_code == 200
@@ -270,7 +267,7 @@ def test_the_last_active_admin_stays_one(admin: Person, ada: Person, wanted: dic
     assert admin.api.get("/api/auth/me").status_code == 401
 
 
-def test_behind_https_only_the_prefixed_cookie_counts(
+def test_behind_https_only_the_prefixed_session_cookie_is_accepted(
     admin: Person, configure: Configure, make_client: MakeClient
 ) -> None:
     configure(PUBLIC_URL="https://videos.example.com")

@@ -1,4 +1,4 @@
-"""Calls that wait for the worker keep nobody else from being served, and hold no thread."""
+"""Calls that wait for a video hold no thread and do not delay other requests."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ from tests.support.installation import Configure
 from tests.support.people import BASE, Person
 from tests.support.waiting import HANG_SECONDS
 from videovault import db
-from videovault.api import video_watcher as waiting_module
+from videovault.api import video_watcher as watcher_module
 from videovault.api.app import create_api
 from videovault.api.middleware.stack import wrap_in_middleware
 from videovault.api.video_watcher import VideoWatcher
@@ -30,16 +30,16 @@ from videovault.models import IdempotencyKey, Status, Video
 
 pytestmark = pytest.mark.thorough
 
-MANY, CALLERS = 200, 40  # five times, and just as many as the threads that serve everything else
+MANY, CALLERS = 200, 40  # five times, and exactly, the number of threads for other requests
 KEY = {"Idempotency-Key": "one"}
 
 
 class Site:
-    """The application in this event loop, with its watch to look into."""
+    """The application in this event loop, with access to its watcher."""
 
     def __init__(self, person: Person) -> None:
-        self.watch = VideoWatcher()
-        self.app: ASGIApp = wrap_in_middleware(create_api(self.watch))
+        self.watcher = VideoWatcher()
+        self.app: ASGIApp = wrap_in_middleware(create_api(self.watcher))
         self.person = person
         headers = {"Authorization": f"Bearer {person.token}"}
         transport = httpx.ASGITransport(self.app)
@@ -57,7 +57,7 @@ class Site:
         return asyncio.create_task(self.api.post(path, json=body, headers=headers))
 
     async def all_wait(self, count: int) -> None:
-        await until(lambda: len(self.watch._waiters) == count)
+        await until(lambda: len(self.watcher._waiters) == count)
 
 
 def run(person: Person, use: Callable[[Site], Awaitable[None]]) -> None:
@@ -71,12 +71,12 @@ def run(person: Person, use: Callable[[Site], Awaitable[None]]) -> None:
 
 async def until(true: Callable[[], bool]) -> None:
     async with asyncio.timeout(HANG_SECONDS):
-        while not true():  # noqa: ASYNC110 - a row and a set tell nobody that they changed
+        while not true():  # noqa: ASYNC110 - rows and sets send no notification
             await asyncio.sleep(0.02)
 
 
 def set_all(status: Status, title: str = "") -> None:
-    """Have all videos, or those with this title, come to where a worker would bring them."""
+    """Set the status of all videos, or of those with this title, as a worker would."""
     with transaction() as session:
         changed = update(Video).values(status=status)
         if status != Status.FAILED:
@@ -85,8 +85,8 @@ def set_all(status: Status, title: str = "") -> None:
 
 
 @pytest.fixture
-def looks(generator: Generator) -> Iterator[list[int]]:
-    """For how many videos each look at the database asked."""
+def queries(generator: Generator) -> Iterator[list[int]]:
+    """The number of videos in each query of the watcher."""
     del generator
     seen: list[int] = []
 
@@ -99,10 +99,10 @@ def looks(generator: Generator) -> Iterator[list[int]]:
     event.remove(db.engine(), "before_cursor_execute", note)
 
 
-def test_two_hundred_callers_wait_and_others_are_served_meanwhile(
+def test_other_requests_are_served_while_200_callers_wait(
     ada: Person, generator: Generator, configure: Configure
 ) -> None:
-    """Without a worker nothing is ever stored: they end only because other requests are served."""
+    """Without a worker nothing is stored: the calls end only because another request is served."""
     configure(RATE_LIMITS="off")
 
     async def use(site: Site) -> None:
@@ -117,16 +117,14 @@ def test_two_hundred_callers_wait_and_others_are_served_meanwhile(
     run(ada, use)
 
 
-def test_all_that_wait_are_looked_for_in_one_query(
-    ada: Person, generator: Generator, looks: list[int]
-) -> None:
+def test_all_waiting_callers_share_one_query(ada: Person, generator: Generator, queries: list[int]) -> None:
     async def use(site: Site) -> None:
         waiting = [site.store(generator.file(f"{n}.mp4")) for n in range(CALLERS)]
         await site.all_wait(CALLERS)
-        await until(lambda: looks[-1:] == [CALLERS])
-        seen = len(looks)
-        await until(lambda: len(looks) >= seen + 3)
-        assert set(looks[seen:]) == {CALLERS}
+        await until(lambda: queries[-1:] == [CALLERS])
+        seen = len(queries)
+        await until(lambda: len(queries) >= seen + 3)
+        assert set(queries[seen:]) == {CALLERS}
         set_all(Status.READY)
         assert {answer.status_code for answer in await asyncio.gather(*waiting)} == {200}
 
@@ -134,7 +132,7 @@ def test_all_that_wait_are_looked_for_in_one_query(
 
 
 def test_waiting_callers_hold_no_threads(ada: Person, generator: Generator) -> None:
-    """They come one after the other, so that coming takes no more threads for many than for few."""
+    """They start one after another, so that starting needs no more threads for many than for few."""
     counts: list[int] = []
 
     async def use(site: Site) -> None:
@@ -145,7 +143,7 @@ def test_waiting_callers_hold_no_threads(ada: Person, generator: Generator) -> N
             await site.all_wait(number)
             counts.append(threading.active_count())
         assert anyio.to_thread.current_default_thread_limiter().borrowed_tokens == 0
-        site.watch.close()
+        site.watcher.close()
         assert {answer.status_code for answer in await asyncio.gather(*waiting)} == {202}
 
     run(ada, use)
@@ -153,7 +151,7 @@ def test_waiting_callers_hold_no_threads(ada: Person, generator: Generator) -> N
     assert many <= few + 2
 
 
-def test_each_gets_the_answer_for_its_own_video(ada: Person, generator: Generator) -> None:
+def test_each_caller_gets_the_response_for_its_video(ada: Person, generator: Generator) -> None:
     async def use(site: Site) -> None:
         stored = [site.store(generator.file(f"{n}.mp4")) for n in range(3)]
         generated = [site.generate(n) for n in range(3)]
@@ -164,20 +162,18 @@ def test_each_gets_the_answer_for_its_own_video(ada: Person, generator: Generato
         set_all(Status.FAILED, title="Video 1")
         await until(lambda: sum(task.done() for task in (*stored, *generated)) == 4)
         await site.all_wait(2)
-        site.watch.close()
+        site.watcher.close()
         statuses = [answer.status_code for answer in await asyncio.gather(*stored, *generated)]
         assert statuses == [200, 422, 202, 200, 502, 202]
 
     run(ada, use)
 
 
-def test_when_the_server_ends_all_are_answered_and_nobody_waits_any_more(
-    ada: Person, generator: Generator
-) -> None:
+def test_on_shutdown_all_callers_get_a_response(ada: Person, generator: Generator) -> None:
     async def use(site: Site) -> None:
         waiting = [site.store(generator.file(f"{n}.mp4")) for n in range(5)]
         await site.all_wait(5)
-        site.watch.close()
+        site.watcher.close()
         late = await site.store(generator.file("late.mp4"))
         answers = [late, *await asyncio.gather(*waiting)]
         assert {answer.status_code for answer in answers} == {202}
@@ -186,7 +182,7 @@ def test_when_the_server_ends_all_are_answered_and_nobody_waits_any_more(
     run(ada, use)
 
 
-def test_the_watch_ends_when_nobody_waits_and_begins_again(
+def test_polling_stops_without_callers_and_starts_again(
     ada: Person, generator: Generator, configure: Configure
 ) -> None:
     configure(STORE_WAIT_SECONDS=0.3)
@@ -194,23 +190,21 @@ def test_the_watch_ends_when_nobody_waits_and_begins_again(
     async def use(site: Site) -> None:
         for _ in range(2):
             assert (await site.store(generator.video_url)).status_code == 202
-            task = site.watch._task
+            task = site.watcher._task
             assert task
             await asyncio.wait_for(task, HANG_SECONDS)
-            assert not site.watch._waiters
+            assert not site.watcher._waiters
 
     run(ada, use)
 
 
-def test_a_database_that_is_away_for_a_moment_costs_nobody_the_answer(
-    ada: Person, generator: Generator
-) -> None:
+def test_polling_survives_a_database_outage(ada: Person, generator: Generator) -> None:
     async def use(site: Site) -> None:
         waiting = site.store(generator.video_url)
         await site.all_wait(1)
         with structlog.testing.capture_logs() as lines:
             execute("ALTER TABLE videos RENAME TO away")
-            await until(lambda: any("could not be looked at" in line["event"] for line in lines))
+            await until(lambda: any("polling awaited videos failed" in line["event"] for line in lines))
             execute("ALTER TABLE away RENAME TO videos")
         set_all(Status.READY)
         assert (await waiting).status_code == 200
@@ -218,17 +212,15 @@ def test_a_database_that_is_away_for_a_moment_costs_nobody_the_answer(
     run(ada, use)
 
 
-def test_whoever_hangs_up_is_forgotten_and_may_come_back_with_the_same_key(
-    ada: Person, generator: Generator
-) -> None:
+def test_a_disconnected_caller_may_wait_again_with_the_same_key(ada: Person, generator: Generator) -> None:
     async def use(site: Site) -> None:
         gone = asyncio.Event()
         body = {"videoUrl": generator.video_url, "userEmail": ada.email}
-        first = asyncio.create_task(call_and_hang_up(site, body, gone, KEY))
+        first = asyncio.create_task(call_and_disconnect(site, body, gone, KEY))
         await site.all_wait(1)
         gone.set()
         await first
-        assert not site.watch._waiters
+        assert not site.watcher._waiters
         second = site.post(DOWNLOAD, body, **KEY)
         await site.all_wait(1)
         set_all(Status.READY)
@@ -240,10 +232,10 @@ def test_whoever_hangs_up_is_forgotten_and_may_come_back_with_the_same_key(
         assert len(session.exec(select(Video)).all()) == 1
 
 
-def test_a_key_is_held_as_long_as_its_call_waits(
+def test_a_keys_lease_is_renewed_while_its_call_waits(
     ada: Person, generator: Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(waiting_module, "RENEW_SECONDS", 0.0)
+    monkeypatch.setattr(watcher_module, "RENEW_SECONDS", 0.0)
 
     def lease() -> datetime:
         with reading() as session:
@@ -254,16 +246,16 @@ def test_a_key_is_held_as_long_as_its_call_waits(
         await site.all_wait(1)
         begun = lease()
         await until(lambda: lease() > begun)
-        site.watch.close()
+        site.watcher.close()
         assert (await first).status_code == 202
 
     run(ada, use)
 
 
-async def call_and_hang_up(
+async def call_and_disconnect(
     site: Site, body: dict[str, Any], gone: asyncio.Event, headers: dict[str, str]
 ) -> None:
-    """As a server tells it: the request, and when the caller has gone."""
+    """A request whose caller disconnects."""
     sent = iter([{"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}])
 
     async def receive() -> Message:
@@ -274,7 +266,7 @@ async def call_and_hang_up(
         return message
 
     async def send(_message: Message) -> None:
-        """Nobody is there."""
+        """The caller has disconnected."""
 
     given = {
         "authorization": f"Bearer {site.person.token}",

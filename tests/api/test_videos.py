@@ -1,4 +1,4 @@
-"""Storing from an address, the gallery, links and deletion, against an S3 in memory."""
+"""Storing from an address, the gallery, links, deletion and isolation of users, against an S3 in memory."""
 
 import io
 import re
@@ -11,7 +11,7 @@ import av
 import httpx
 import pytest
 
-from tests.api.requests import AT_ONCE, code, delete, draft, gallery, store
+from tests.api.requests import AT_ONCE, code, delete, draft, gallery, generate, report, store, with_sidecar
 from tests.support.generator import Generator
 from tests.support.installation import Configure
 from tests.support.media import MEASURED
@@ -31,7 +31,7 @@ def cancel(person: Person, video_id: str) -> httpx.Response:
 
 
 @pytest.mark.usefixtures("jobs")
-def test_an_address_is_stored_with_the_guides_answer(
+def test_storing_an_address_gives_the_guides_answer(
     ada: Person, generator: Generator, mp4: bytes, moto_s3: Storage
 ) -> None:
     answer = store(ada, generator.video_url)
@@ -61,12 +61,12 @@ def test_an_address_is_stored_with_the_guides_answer(
 
 
 @pytest.mark.usefixtures("jobs")
-def test_a_title_of_ones_own_is_kept(ada: Person, generator: Generator) -> None:
+def test_a_given_title_is_kept(ada: Person, generator: Generator) -> None:
     assert store(ada, generator.video_url, title="Ünser Film 🎬").json()["data"]["title"] == "Ünser Film 🎬"
 
 
 @pytest.mark.parametrize("prefer", ["respond-async", "wait=0", "respond-async, wait=0"])
-def test_whoever_prefers_not_to_wait_gets_the_same_fields_at_once(
+def test_without_waiting_the_response_has_the_same_fields(
     ada: Person, generator: Generator, prefer: str
 ) -> None:
     answer = store(ada, generator.video_url, headers={"Prefer": prefer})
@@ -77,15 +77,13 @@ def test_whoever_prefers_not_to_wait_gets_the_same_fields_at_once(
     assert data["secretKey"]
 
 
-def test_a_wait_that_is_over_is_answered_with_202(
-    ada: Person, generator: Generator, configure: Configure
-) -> None:
+def test_a_timed_out_wait_is_202(ada: Person, generator: Generator, configure: Configure) -> None:
     configure(STORE_WAIT_SECONDS=0.3)
     answer = store(ada, generator.video_url)
     assert (answer.status_code, answer.json()["data"]["status"]) == (202, "processing")
 
 
-def test_the_same_address_while_it_is_in_work_is_the_same_video(ada: Person, generator: Generator) -> None:
+def test_an_address_being_stored_is_not_stored_twice(ada: Person, generator: Generator) -> None:
     first = store(ada, generator.video_url, headers=AT_ONCE).json()["data"]
     second = store(ada, generator.video_url, headers=AT_ONCE).json()["data"]
     assert first == second
@@ -95,9 +93,7 @@ def test_the_same_address_while_it_is_in_work_is_the_same_video(ada: Person, gen
 @pytest.mark.parametrize(
     ("path", "says"), [("/videos/page.mp4", "web page"), ("/nothing.mp4", "no longer at this address")]
 )
-def test_an_address_that_gives_no_video_is_422_and_says_why(
-    ada: Person, generator: Generator, path: str, says: str
-) -> None:
+def test_an_address_without_a_video_is_422(ada: Person, generator: Generator, path: str, says: str) -> None:
     answer = store(ada, generator.url + path)
     assert code(answer) == (422, "SOURCE_FAILED")
     assert says in answer.json()["message"]
@@ -110,13 +106,13 @@ def test_an_address_that_gives_no_video_is_422_and_says_why(
     "url",
     ["http://10.0.0.1/a.mp4", "http://localhost/a.mp4", "http://169.254.169.254/", "ftp://example.com/a.mp4"],
 )
-def test_an_address_that_must_not_be_fetched_is_400(ada: Person, url: str) -> None:
+def test_an_unsafe_address_is_400(ada: Person, url: str) -> None:
     assert code(store(ada, url)) == (400, "UNSAFE_URL")
     assert gallery(ada)["totalCount"] == 0
 
 
 @pytest.mark.usefixtures("jobs")
-def test_an_s3_that_fails_is_502(ada: Person, generator: Generator, configure: Configure) -> None:
+def test_a_failing_s3_is_502(ada: Person, generator: Generator, configure: Configure) -> None:
     configure(AWS_S3_BUCKET_NAME="there-is-no-such-bucket")
     answer = store(ada, generator.video_url)
     assert code(answer) == (502, "STORAGE_FAILED")
@@ -124,7 +120,7 @@ def test_an_s3_that_fails_is_502(ada: Person, generator: Generator, configure: C
 
 
 @pytest.mark.usefixtures("jobs")
-def test_what_passes_the_quota_is_413_before_and_after_it_was_taken(
+def test_exceeding_the_quota_is_413(
     ada: Person, generator: Generator, mp4: bytes, configure: Configure
 ) -> None:
     configure(DEFAULT_QUOTA_BYTES=len(mp4) + 10)
@@ -141,7 +137,7 @@ def test_what_passes_the_quota_is_413_before_and_after_it_was_taken(
 
 
 @pytest.mark.usefixtures("jobs")
-def test_one_at_a_time_all_of_a_persons_videos_get_their_turn(
+def test_with_one_running_video_per_user_all_are_stored_in_turn(
     ada: Person, generator: Generator, configure: Configure
 ) -> None:
     configure(RUNNING_PER_USER=1)
@@ -152,7 +148,7 @@ def test_one_at_a_time_all_of_a_persons_videos_get_their_turn(
 
 @pytest.mark.usefixtures("jobs")
 @pytest.mark.parametrize("end", [cancel, delete])
-def test_cancelling_or_deleting_ends_the_call_that_waits_with_409(
+def test_cancelling_or_deleting_ends_a_waiting_call_with_409(
     ada: Person, generator: Generator, end: Callable[[Person, str], httpx.Response]
 ) -> None:
     with ThreadPoolExecutor(1) as other:
@@ -162,7 +158,7 @@ def test_cancelling_or_deleting_ends_the_call_that_waits_with_409(
         assert code(waiting.result()) == (409, "CONFLICT")
 
 
-def test_a_ready_video_can_neither_be_cancelled_nor_tried_again(ada: Person, stored: str) -> None:
+def test_a_ready_video_can_neither_be_cancelled_nor_retried(ada: Person, stored: str) -> None:
     assert code(cancel(ada, stored)) == (409, "CONFLICT")
     assert code(ada.api.post(f"/api/auth/video/{stored}/retry")) == (409, "CONFLICT")
 
@@ -180,7 +176,7 @@ def test_the_gallery_is_the_guides_answer(ada: Person, stored: str, mp4: bytes) 
     assert httpx.get(video["thumbnailUrl"]).headers["content-type"] == "image/webp"
 
 
-def test_a_gallery_tells_no_secret_key_source_or_s3_key(
+def test_the_gallery_reveals_no_secret_key_source_or_s3_key(
     ada: Person, stored: str, generator: Generator
 ) -> None:
     secret = store(ada, generator.video_url, headers=AT_ONCE).json()["data"]["secretKey"]
@@ -192,13 +188,13 @@ def test_a_gallery_tells_no_secret_key_source_or_s3_key(
         assert "s3Key" not in text
 
 
-def test_a_processing_video_tells_how_far_it_is(ada: Person, generator: Generator) -> None:
+def test_a_processing_video_has_its_progress(ada: Person, generator: Generator) -> None:
     store(ada, generator.video_url, headers=AT_ONCE)
     (video,) = gallery(ada, status="processing")["videos"]
     assert video["progress"].items() >= {"stage": "queued", "bytesDone": 0}.items()
 
 
-def test_drafts_are_listed_only_when_asked_for(ada: Person, configure: Configure) -> None:
+def test_drafts_are_listed_only_by_their_status(ada: Person, configure: Configure) -> None:
     configure(SCRIPT_WEBHOOK_URL="")
     video_id = draft(ada)
     assert gallery(ada) == {
@@ -211,7 +207,7 @@ def test_drafts_are_listed_only_when_asked_for(ada: Person, configure: Configure
     assert [video["videoId"] for video in gallery(ada, status="draft")["videos"]] == [video_id]
 
 
-def test_a_gallery_can_be_searched_sorted_and_read_in_pages(ada: Person, generator: Generator) -> None:
+def test_the_gallery_is_searched_sorted_and_paged(ada: Person, generator: Generator) -> None:
     for title in ("Beta", "alpha", "100% Gamma"):
         store(ada, generator.file(f"{title[:1]}.mp4"), title=title, headers=AT_ONCE)
 
@@ -260,7 +256,7 @@ def test_the_inline_link_is_for_playing(ada: Person, stored: str) -> None:
     assert file.headers["content-disposition"].startswith("inline; ")
 
 
-def test_the_way_to_a_poster_may_be_kept_a_while(ada: Person, stored: str, configure: Configure) -> None:
+def test_the_redirect_to_a_poster_is_cached(ada: Person, stored: str, configure: Configure) -> None:
     answer = link(ada, stored, "thumbnail")
     assert (answer.status_code, answer.headers["cache-control"]) == (302, "private, max-age=600")
     assert httpx.get(answer.headers["location"]).headers["content-type"] == "image/webp"
@@ -275,7 +271,7 @@ def test_there_is_no_link_before_a_video_is_ready(ada: Person, generator: Genera
 
 
 @pytest.mark.usefixtures("jobs")
-def test_the_address_of_a_failed_import_is_seen_changed_and_fetched(
+def test_the_address_of_a_failed_import_is_read_and_replaced(
     ada: Person, bob: Person, generator: Generator
 ) -> None:
     wrong, right = f"{generator.url}/nothing here.mp4?sig=secret", f"{generator.url}/videos/the right one.mp4"
@@ -296,3 +292,86 @@ def test_the_address_of_a_failed_import_is_seen_changed_and_fetched(
     [stored] = gallery(ada)["videos"]
     assert stored["title"] == "the right one"
     assert code(ada.api.get(path)) == (409, "CONFLICT")
+
+
+def test_a_video_is_renamed(ada: Person, bob: Person, stored: str) -> None:
+    one = f"/api/auth/video/{stored}"
+    answer = ada.api.patch(one, json={"title": " Another title "})
+    assert (answer.status_code, answer.json()["data"]["title"]) == (200, "Another title")
+    assert gallery(ada)["videos"][0]["title"] == "Another title"
+    assert code(ada.api.patch(one, json={"title": " "})) == (400, "INVALID_INPUT")
+    assert code(ada.api.patch(one, json={})) == (400, "INVALID_INPUT")
+    assert code(bob.api.patch(one, json={"title": "Mine"})) == (404, "VIDEO_NOT_FOUND")
+
+
+def test_deleting_removes_the_objects_and_the_row(ada: Person, stored: str, moto_s3: Storage) -> None:
+    assert len(with_sidecar(moto_s3.keys)) == 3  # including poster and sidecar
+    answer = delete(ada, stored)
+    assert (answer.status_code, answer.json()["data"]) == (200, {"videoId": stored})
+    assert list(moto_s3.keys()) == []
+    assert gallery(ada)["totalCount"] == 0
+    assert code(delete(ada, stored)) == (404, "VIDEO_NOT_FOUND")
+
+
+def test_a_deletion_that_s3_refuses_is_502_and_hides_the_video(
+    ada: Person, stored: str, configure: Configure
+) -> None:
+    configure(AWS_S3_BUCKET_NAME="there-is-no-such-bucket")
+    assert code(delete(ada, stored)) == (502, "STORAGE_FAILED")
+    assert gallery(ada)["totalCount"] == 0
+    assert code(ada.api.get(f"/api/auth/video/{stored}")) == (404, "VIDEO_NOT_FOUND")
+
+
+Attempt = Callable[[Person, Person, str], httpx.Response]
+
+BY_VIDEO: dict[str, Attempt] = {
+    "get": lambda bob, _ada, video: bob.api.get(f"/api/auth/video/{video}"),
+    "download": lambda bob, _ada, video: bob.api.get(f"/api/auth/video/{video}/download"),
+    "inline": lambda bob, _ada, video: bob.api.get(f"/api/auth/video/{video}/download?inline=1"),
+    "thumbnail": lambda bob, _ada, video: bob.api.get(f"/api/auth/video/{video}/thumbnail"),
+    "retry": lambda bob, _ada, video: bob.api.post(f"/api/auth/video/{video}/retry"),
+    "cancel": lambda bob, _ada, video: bob.api.post(f"/api/auth/video/{video}/cancel"),
+    "secret key": lambda bob, _ada, video: bob.api.get(f"/api/auth/video/{video}/secret-key"),
+    "new key": lambda bob, _ada, video: bob.api.post(f"/api/auth/video/{video}/secret-key/rotate"),
+    "link": lambda bob, _ada, video: bob.api.get(f"/api/auth/video/{video}/share"),
+    "open link": lambda bob, _ada, video: bob.api.post(f"/api/auth/video/{video}/share", json={}),
+    "close link": lambda bob, _ada, video: bob.api.delete(f"/api/auth/video/{video}/share"),
+    "delete": lambda bob, _ada, video: delete(bob, video),
+    "status": lambda bob, _ada, video: report(bob.api, bob, video, "failed"),
+    "generate": lambda bob, _ada, video: generate(bob, videoId=video),
+}
+BY_USER: dict[str, Attempt] = {
+    "gallery": lambda bob, ada, _video: bob.api.get(
+        "/api/auth/video/gallery", params={"userId": ada.user_id}
+    ),
+    "delete": lambda bob, ada, video: delete(bob, video, owner=ada),
+    "status": lambda bob, ada, video: report(bob.api, ada, video, "failed"),
+}
+
+
+@pytest.fixture
+def adas_video(ada: Person, generator: Generator) -> str:
+    return str(store(ada, generator.video_url, headers=AT_ONCE).json()["data"]["videoId"])
+
+
+@pytest.mark.parametrize("attempt", BY_VIDEO.values(), ids=BY_VIDEO)
+def test_another_users_video_looks_absent(
+    ada: Person, bob: Person, adas_video: str, attempt: Attempt
+) -> None:
+    theirs, absent = attempt(bob, ada, adas_video), attempt(bob, ada, "video_1703123456789_abc123def")
+    assert code(theirs) == (404, "VIDEO_NOT_FOUND")
+    assert theirs.content == absent.content
+    assert gallery(ada)["processingCount"] == 1
+
+
+@pytest.mark.parametrize("attempt", BY_USER.values(), ids=BY_USER)
+def test_another_users_id_is_forbidden(ada: Person, bob: Person, adas_video: str, attempt: Attempt) -> None:
+    assert code(attempt(bob, ada, adas_video)) == (403, "FORBIDDEN")
+    assert gallery(ada)["processingCount"] == 1
+
+
+def test_another_users_email_address_stores_nothing(ada: Person, bob: Person, generator: Generator) -> None:
+    for email in (ada.email, "nobody@example.com"):
+        body = {"videoUrl": generator.video_url, "userEmail": email}
+        assert code(bob.api.post("/api/auth/video/download", json=body)) == (404, "USER_NOT_FOUND")
+    assert gallery(ada)["totalCount"] == gallery(bob)["totalCount"] == 0

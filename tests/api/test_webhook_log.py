@@ -1,4 +1,4 @@
-"""The callback inbox over HTTP: what arrives is in it, whatever became of it, and admins alone may use it."""
+"""The webhook log: every call with its outcome, for admins only."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,47 +10,41 @@ from tests.api.requests import STATUS, code, gallery, generate, report
 from tests.support.generator import Generator
 from tests.support.installation import Configure
 from tests.support.misbehaving_server import Manners, NaughtyServer
-from tests.support.people import MakeClient, Person
+from tests.support.people import Person
 
 pytestmark = pytest.mark.usefixtures("moto_s3")
 DELIVERIES = "/api/admin/deliveries"
 
 
-@pytest.fixture
-def callback(generating: str, generator: Generator, make_client: MakeClient) -> httpx.Client:
-    del generating
-    return make_client(headers={"Authorization": f"Bearer {generator.requests[0]['callbackToken']}"})
-
-
-def inbox(admin: Person, **query: Any) -> list[dict[str, Any]]:
+def incoming_calls(admin: Person, **query: Any) -> list[dict[str, Any]]:
     answer = admin.api.get(DELIVERIES, params={"direction": "in", **query})
     assert answer.status_code == 200, answer.text
     found: list[dict[str, Any]] = answer.json()["data"]["deliveries"]
     return found
 
 
-def test_each_call_is_there_with_its_verdict(
+def test_each_report_is_logged_with_its_verdict(
     admin: Person, ada: Person, generating: str, callback: httpx.Client, generator: Generator
 ) -> None:
     report(callback, ada, generating, "ready")
     for _ in range(2):
         report(callback, ada, generating, "ready", videoUrl=generator.video_url)
-    told = [(each["verdict"], each["httpStatus"], each["outcome"]) for each in inbox(admin)]
-    assert told == [("duplicate", 202, "queued"), ("accepted", 202, "queued"), ("refused", 409, "")]
-    assert {each["videoId"] for each in inbox(admin)} == {generating}
-    assert "needs its videoUrl" in inbox(admin)[2]["why"]
-    assert "authorization" not in inbox(admin)[0]["headers"]
-    assert generator.video_url not in str(inbox(admin))
+    logged = [(each["verdict"], each["httpStatus"], each["outcome"]) for each in incoming_calls(admin)]
+    assert logged == [("duplicate", 202, "queued"), ("accepted", 202, "queued"), ("refused", 409, "")]
+    assert {each["videoId"] for each in incoming_calls(admin)} == {generating}
+    assert "needs its videoUrl" in incoming_calls(admin)[2]["why"]
+    assert "authorization" not in incoming_calls(admin)[0]["headers"]
+    assert generator.video_url not in str(incoming_calls(admin))
 
 
-def test_a_report_of_a_script_that_was_changed_since_is_answered_200_and_kept_as_superseded(
+def test_a_report_on_a_changed_script_is_superseded(
     admin: Person, ada: Person, generating: str, callback: httpx.Client, generator: Generator
 ) -> None:
     assert ada.api.post(f"/api/auth/video/{generating}/cancel").status_code == 200
     assert generate(ada, videoId=generating, hook="Look again").status_code == 202
     answer = report(callback, ada, generating, "ready", videoUrl=generator.video_url)
     assert (answer.status_code, answer.json()["data"]["progress"]["stage"]) == (200, "generating")
-    kept = inbox(admin)[0]
+    kept = incoming_calls(admin)[0]
     assert (kept["verdict"], kept["httpStatus"], kept["outcome"]) == ("superseded", 200, "generating")
     assert "changed since" in kept["why"]
 
@@ -63,24 +57,22 @@ def test_a_report_of_a_script_that_was_changed_since_is_answered_200_and_kept_as
         (b'{"userId": "a", "videoId": "b", "status": "ready"}', 401),
     ],
 )
-def test_calls_that_are_refused_before_they_are_understood_are_there_too(
-    admin: Person, client: httpx.Client, content: bytes, status: int
-) -> None:
+def test_refused_calls_are_logged(admin: Person, client: httpx.Client, content: bytes, status: int) -> None:
     answer = client.put(STATUS, content=content, headers={"Content-Type": "application/json"})
     assert answer.status_code == status
-    kept = inbox(admin)[0]
+    kept = incoming_calls(admin)[0]
     assert (kept["verdict"], kept["httpStatus"], kept["body"]) == ("refused", status, content.decode())
     assert kept["why"]
 
 
-def test_our_own_calls_are_there_with_their_answers(admin: Person, generating: str) -> None:
+def test_outgoing_calls_are_logged_with_their_replies(admin: Person, generating: str) -> None:
     answer = admin.api.get(DELIVERIES, params={"direction": "out", "videoId": generating, "limit": 1})
     (kept,) = answer.json()["data"]["deliveries"]
     assert (kept["kind"], kept["httpStatus"]) == ("video", 200)
     assert "estimatedTime" in kept["answer"]
 
 
-def test_pages_follow_one_another(admin: Person, client: httpx.Client) -> None:
+def test_the_webhook_log_is_paged(admin: Person, client: httpx.Client) -> None:
     for _ in range(3):
         client.put(STATUS, json={})
     first = admin.api.get(DELIVERIES, params={"limit": 2}).json()["data"]
@@ -95,13 +87,13 @@ def test_a_refused_report_can_be_applied_by_an_admin(
     admin: Person, ada: Person, generating: str, client: httpx.Client, generator: Generator
 ) -> None:
     assert report(client, ada, generating, "ready", videoUrl=generator.video_url).status_code == 401
-    delivery_id = inbox(admin)[0]["id"]
+    delivery_id = incoming_calls(admin)[0]["id"]
     answer = admin.api.post(f"{DELIVERIES}/{delivery_id}/replay")
     assert answer.json()["data"]["progress"]["stage"] == "queued"
     assert code(admin.api.post(f"{DELIVERIES}/99999/replay")) == (404, "NOT_FOUND")
 
 
-def test_a_stuck_video_is_rescued_with_the_address_of_the_finished_one(
+def test_an_admin_gives_a_stuck_video_its_address(
     admin: Person, ada: Person, generating: str, generator: Generator
 ) -> None:
     rescue = f"/api/admin/videos/{generating}/rescue"
@@ -125,17 +117,17 @@ def test_a_stuck_video_is_rescued_with_the_address_of_the_finished_one(
         ),
     ],
 )
-def test_nobody_but_admins_may(
+def test_only_admins_use_the_webhook_log(
     ada: Person, client: httpx.Client, attempt: Callable[[httpx.Client], httpx.Response]
 ) -> None:
     assert code(attempt(ada.api)) == (403, "FORBIDDEN")
     assert code(attempt(client)) == (401, "NOT_SIGNED_IN")
 
 
-def test_a_callback_is_answered_at_once_whatever_else_hangs(
+def test_callbacks_are_answered_while_s3_and_generator_hang(
     ada: Person, generating: str, callback: httpx.Client, generator: Generator, configure: Configure
 ) -> None:
-    """Nothing is asked of S3 or the generator, who would never answer."""
+    """S3 and the generator, which would never answer, are not called."""
     with NaughtyServer() as hangs:
         hangs.serve("/video", Manners(no_answer=True))
         configure(AWS_ENDPOINT_URL_S3=hangs.origin, VIDEO_WEBHOOK_URL=f"{hangs.origin}/video")

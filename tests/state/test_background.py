@@ -15,7 +15,7 @@ from videovault.state.background import (
 
 
 class Answers:
-    """Says of each name how often somebody has asked by then, and remembers who was asked for together."""
+    """Answers with the number of queries so far, and records the keys of each query."""
 
     def __init__(self, takes: float = 0.0) -> None:
         self.asked: list[set[str]] = []
@@ -25,7 +25,7 @@ class Answers:
         self.asked.append(set(names))
         number = len(self.asked)
         await asyncio.sleep(self._takes)
-        return {name: number for name in names if name != "nobody"}
+        return {name: number for name in names if name != "missing"}
 
 
 def test_concurrent_calls_share_an_answer() -> None:
@@ -44,10 +44,10 @@ def test_answers_belong_to_their_key() -> None:
 
     async def both() -> list[int | None]:
         shared = BatchedCache(10, answers.ask)
-        return [await shared.get(name) for name in ("ada", "nobody", "ada")]
+        return [await shared.get(name) for name in ("ada", "missing", "ada")]
 
     assert asyncio.run(both()) == [1, None, 2]
-    assert answers.asked == [{"ada"}, {"ada", "nobody"}]
+    assert answers.asked == [{"ada"}, {"ada", "missing"}]
 
 
 def test_recent_keys_are_fetched_together() -> None:

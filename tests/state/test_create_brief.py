@@ -74,8 +74,8 @@ def test_missing_avatar_id_is_reported_at_its_field(ada: Tab) -> None:
 def test_script_of_a_cancelled_wait_is_discarded(
     server: Server, person: Callable[[str], Person], generator: Generator
 ) -> None:
-    somebody = person("ada")
-    tab = server.tab(somebody.token)
+    user = person("ada")
+    tab = server.tab(user.token)
     generator.script_mode = "hang"
     tab.start(CreateState, "write_script", form=TYPED)
     tab.wait_until(lambda: tab.sees(CreateState).waiting_for == "script" and len(generator.requests) == 1)
@@ -84,7 +84,7 @@ def test_script_of_a_cancelled_wait_is_discarded(
     generator.over.set()
     generator.script_mode = "direct"
     tab.send(CreateState, "write_script", form=TYPED)
-    assert (tab.sees(CreateState).stage, drafts(somebody)) == ("script", 1)
+    assert (tab.sees(CreateState).stage, drafts(user)) == ("script", 1)
 
 
 def test_wait_is_counted_and_limited(ada: Tab, generator: Generator) -> None:

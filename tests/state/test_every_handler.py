@@ -175,7 +175,7 @@ def _strangers(site: AttackTarget, tabs: Tabs) -> Trial:
         calls = _calls(handler, site)
         with tabs(handler) as tab:
             frames = _refused(tab, handler, calls) if handler in GUARDED else _call(tab, handler, calls)
-            _assert_nobody_is_there(tab, handler)
+            _assert_signed_out(tab, handler)
         assert not _leaks(site, frames), handler.label
         assert site.rows() == rows, handler.label
         trial.note(handler, len(calls), len(calls) if handler in GUARDED else 0)
@@ -252,7 +252,7 @@ def _refusals(frames: list[Frame]) -> int:
     return len(sent) + len([number for frame in frames for number in frame.values("notice_number") if number])
 
 
-def _assert_nobody_is_there(tab: RawTab, handler: Handler) -> None:
+def _assert_signed_out(tab: RawTab, handler: Handler) -> None:
     """The tab must not count as signed in."""
     tab.send(HYDRATE)
     frames = tab.answers()

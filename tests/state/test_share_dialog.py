@@ -90,8 +90,8 @@ def test_other_users_neither_see_nor_change_the_link(
 ) -> None:
     before = share_links.get_link(ada.caller, video_id)
     bob = server.tab(person("bob").token, address="/gallery")
-    nobody = server.tab(address="/gallery")
-    for stranger in (bob, nobody):
+    signed_out = server.tab(address="/gallery")
+    for stranger in (bob, signed_out):
         stranger.send(ShareDialogState, "open", video_id=video_id)
         for handler in ("stop", "ask", "renew"):
             stranger.send(ShareDialogState, handler)

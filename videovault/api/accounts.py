@@ -1,156 +1,260 @@
-"""Accounts over HTTP: JSON for programs, and native HTML forms, whose answers are redirects."""
+"""Accounts: sign-up, sign-in, passwords, sessions and API tokens. JSON for programs, native forms for pages."""
 
 from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse
 
 from videovault import logs
-from videovault.api import auth
+from videovault.api import auth, cookies
 from videovault.api.auth import SignedInCaller
-from videovault.api.forms import Submission, either, is_form, json_answer, submission, user_agent
-from videovault.api.middleware.forwarded import client_address
-from videovault.api.responses import Nothing, Responses, Success, failures
-from videovault.api.schemas import LoginBody, NameBody, RegisterBody, TokenBody
+from videovault.api.forms import FORM_RESPONSE, Submission, Submitted, is_form, json_or_form, success_response
+from videovault.api.middleware.forwarded import limit_key
+from videovault.api.responses import Nothing, Success, failures
+from videovault.api.schemas import (
+    DeleteAccountBody,
+    ForgotBody,
+    LoginBody,
+    NameBody,
+    PasswordBody,
+    RegisterBody,
+    ResetBody,
+    TokenBody,
+)
 from videovault.errors import Busy, Conflict, DiskFull, Forbidden, InvalidInput, RateLimited, VideoVaultError
 from videovault.security import local_path
-from videovault.services.accounts import accounts, invitations, passwords
-from videovault.services.accounts import sessions as accounts_sessions
-from videovault.services.accounts import tokens as accounts_tokens
+from videovault.services.accounts import accounts, invitations, password_reset, passwords, sessions, tokens
 from videovault.services.accounts.views import SessionView, TokenView
-from videovault.services.core import rate_limits
+from videovault.services.core import fields, rate_limits
 from videovault.services.core.views import SignedIn, UserView, View
 
-START = "/create"  # where a form leads that names no page of its own
-FORM: Responses = {
-    303: {"description": "The answer to an HTML form: on to the next page, or back with the error"}
+START_PAGE = "/create"  # after a form that names no next page
+RESET_REQUESTED = "If there is an account with this address, a link is on its way to it."
+# Error codes of the pages: for any form, for a field's message, for a failed registration.
+ERROR_CODES = {Busy: "busy", RateLimited: "slow", DiskFull: "full"}
+FIELD_CODES = {
+    fields.INVALID_EMAIL: "email",
+    passwords.MISSING: "no-password",
+    passwords.WRONG: "wrong",
+    passwords.CONTROLS: "controls",
+    passwords.TOO_COMMON: "common",
+}
+INVITATION_CODES = {
+    invitations.INVITATION_INVALID: "invitation",
+    invitations.INVITATION_REQUIRED: "uninvited",
 }
 
 router = APIRouter(prefix="/api/auth", tags=["Accounts"])
-Submitted = Annotated[Submission, Depends(submission)]
 
 
 @router.post(
     "/register",
     status_code=201,
     response_model=Success[SignedIn],
-    responses={**failures(400, 403, 409, 429), **FORM},
-    openapi_extra=either(RegisterBody),
+    responses={**failures(400, 403, 409, 429), **FORM_RESPONSE},
+    openapi_extra=json_or_form(RegisterBody),
 )
-def register(sent: Submitted, request: Request, cookie: auth.Cookie) -> Response:
-    """Make an account and sign it in. The first account of an installation is its admin.
+def register(sent: Submitted, request: Request, cookie: auth.SessionCookie) -> Response:
+    """Create an account and sign it in. The first account of an installation becomes its admin.
 
-    The session that the browser's cookie was for ends.
+    The browser's previous session ends.
     """
     try:
         body = sent.parsed(RegisterBody)
-        rate_limits.check_address(rate_limits.REGISTRATIONS, "register", client_address(request.scope))
+        rate_limits.check_address(rate_limits.REGISTRATIONS, "register", limit_key(request.scope))
         signed_in = accounts.register(
             body.email,
             body.password,
             body.name or "",
             invitation=body.invitation or "",
-            user_agent=user_agent(request),
-            replaced_token=cookie or "",
+            user_agent=_user_agent(request),
+            replaced_token=cookie,
         )
     except (VideoVaultError, RequestValidationError) as error:
-        if not sent.is_form:
-            raise
-        return _back("/register", error, _why_not_registered(error), sent)
-    return _welcome(signed_in, sent, 201, "Account created successfully")
+        return _back(sent, "/register", error, _registration_code(error), **_typed(sent))
+    return _start_session(signed_in, sent, 201, "Account created successfully")
 
 
 @router.post(
     "/login",
     response_model=Success[SignedIn],
-    responses={**failures(400, 401, 403, 429), **FORM},
-    openapi_extra=either(LoginBody),
+    responses={**failures(400, 401, 403, 429), **FORM_RESPONSE},
+    openapi_extra=json_or_form(LoginBody),
 )
-def login(sent: Submitted, request: Request, cookie: auth.Cookie) -> Response:
-    """Sign in, for a token and a cookie. An HTML form is sent on to its ``next``, a local path.
+def login(sent: Submitted, request: Request, cookie: auth.SessionCookie) -> Response:
+    """Sign in, for a token and a cookie. An HTML form is redirected to its ``next``, a local path.
 
-    The session that the browser's cookie was for ends.
+    The browser's previous session ends.
     """
     try:
         body = sent.parsed(LoginBody)
-        with rate_limits.login(body.email, client_address(request.scope), auth.device_cookie(request)):
+        with rate_limits.login(body.email, limit_key(request.scope), cookies.device_cookie(request)):
             signed_in = accounts.login(
-                body.email, body.password, user_agent=user_agent(request), replaced_token=cookie or ""
+                body.email, body.password, user_agent=_user_agent(request), replaced_token=cookie
             )
         auth.log_identity(request, "password", signed_in.user.user_id)
     except (VideoVaultError, RequestValidationError) as error:
         if isinstance(error, RateLimited):
             logs.refused("sign-in", reason="limited")
-        if not sent.is_form:
-            raise
-        return _back("/login", error, _why_not_signed_in(sent), sent)
-    return _welcome(signed_in, sent, 200, "Signed in successfully")
+        missing = ",".join(f"no-{name}" for name in ("email", "password") if not sent.text(name))
+        return _back(sent, "/login", error, missing or "wrong", **_typed(sent))
+    return _start_session(signed_in, sent, 200, "Signed in successfully")
 
 
 @router.post(
     "/logout",
     response_model=Success[Nothing],
-    responses={**failures(403), **FORM},
+    responses={**failures(403), **FORM_RESPONSE},
 )
 def logout(request: Request, token: auth.Token) -> Response:
-    """End the session here and in the browser; one that has ended already is fine."""
+    """End the session here and in the browser. It is no error if it has ended already."""
     if token:
         accounts.logout(token)
-    response: Response = RedirectResponse("/", 303)
-    if not is_form(request):
-        response = json_answer(Success(message="Signed out successfully", data=Nothing()), 200)
-    auth.clear_session_cookie(response)
-    return response
-
-
-def _welcome(signed_in: SignedIn, sent: Submission, status: int, message: str) -> Response:
-    if sent.is_form:
-        response: Response = RedirectResponse(local_path(sent.text("next"), START), 303)
+    if is_form(request):
+        response: Response = RedirectResponse("/", 303)
     else:
-        response = json_answer(Success(message=message, data=signed_in), status)
-    auth.set_session_cookie(response, signed_in.token, signed_in.expires_at)
-    auth.set_device_cookie(response, signed_in.user.email)
+        response = success_response("Signed out successfully", Nothing())
+    cookies.clear_session(response)
     return response
 
 
-def _back(page: str, error: Exception, why: str, sent: Submission) -> Response:
-    """To the form again, with what was typed but the password."""
-    said = {
-        "error": why,
+@router.post(
+    "/password",
+    response_model=Success[SignedIn],
+    responses={**failures(400, 401, 403, 429), **FORM_RESPONSE},
+    openapi_extra=json_or_form(PasswordBody),
+)
+def change_password(sent: Submitted, request: Request, caller: SignedInCaller) -> Response:
+    """Change the password. Every session ends and a new one starts here; API tokens stay valid."""
+    try:
+        body = sent.parsed(PasswordBody)
+        signed_in = accounts.change_password(
+            caller, body.current_password, body.new_password, user_agent=_user_agent(request)
+        )
+    except (VideoVaultError, RequestValidationError) as error:
+        return _back(sent, "/account", error, _password_code(error))
+    response = sent.respond("/account?done=password", "Password changed successfully", signed_in)
+    cookies.set_session(response, signed_in.token, signed_in.expires_at)
+    return response
+
+
+@router.post(
+    "/delete-account",
+    response_model=Success[Nothing],
+    responses={**failures(400, 401, 403, 409, 429), **FORM_RESPONSE},
+    openapi_extra=json_or_form(DeleteAccountBody),
+)
+def delete_account(sent: Submitted, caller: SignedInCaller) -> Response:
+    """Delete the account and all its videos permanently. What S3 cannot delete now is deleted later."""
+    try:
+        accounts.close_account(caller, sent.parsed(DeleteAccountBody).password)
+    except (VideoVaultError, RequestValidationError) as error:
+        return _back(sent, "/account", error, _password_code(error), prefix="closing-")
+    response = sent.respond("/login?done=deleted", "Account deleted successfully", Nothing())
+    cookies.clear_session(response)
+    cookies.clear_device(response)
+    return response
+
+
+@router.post(
+    "/forgot",
+    response_model=Success[Nothing],
+    responses={**failures(400, 403, 429), **FORM_RESPONSE},
+    openapi_extra=json_or_form(ForgotBody),
+)
+def forgot(sent: Submitted, request: Request) -> Response:
+    """Request a link by e-mail that sets a new password. The response is the same without such an account."""
+    try:
+        email = sent.parsed(ForgotBody).email
+        if sent.is_form:  # a person may have mistyped it; programs get the same response whatever they send
+            fields.normalize_email(email)
+        rate_limits.check_reset_email(email, limit_key(request.scope), cookies.device_cookie(request))
+        password_reset.request_reset(email)
+    except (DiskFull, RateLimited, InvalidInput, RequestValidationError) as error:
+        return _back(sent, "/forgot", error, _password_code(error), email=sent.text("email")[:254])
+    return sent.respond("/forgot?done=sent", RESET_REQUESTED, Nothing())
+
+
+@router.post(
+    "/reset",
+    response_model=Success[Nothing],
+    responses={**failures(400, 403, 429), **FORM_RESPONSE},
+    openapi_extra=json_or_form(ResetBody),
+)
+def reset(sent: Submitted, request: Request) -> Response:
+    """Set a new password by a link's token, which works once and for an hour. Every session ends."""
+    try:
+        body = sent.parsed(ResetBody)
+        rate_limits.check_address(rate_limits.RESETS, "reset", limit_key(request.scope))
+        password_reset.reset(body.token, body.password)
+    except (VideoVaultError, RequestValidationError) as error:
+        return _back(sent, "/reset", error, _password_code(error), token=sent.text("token")[:500])
+    return sent.respond("/login?done=reset", "Password changed successfully; sign in with it", Nothing())
+
+
+def _user_agent(request: Request) -> str:
+    return request.headers.get("user-agent", "")
+
+
+def _start_session(signed_in: SignedIn, sent: Submission, status: int, message: str) -> Response:
+    response = sent.respond(local_path(sent.text("next"), START_PAGE), message, signed_in, status)
+    cookies.set_session(response, signed_in.token, signed_in.expires_at)
+    cookies.set_device(response, signed_in.user.email)
+    return response
+
+
+def _back(
+    sent: Submission, page: str, error: Exception, code: str, *, prefix: str = "", **query: str
+) -> Response:
+    """Redirect a form to its page with an error code and ``query``. Raises the error for a program."""
+    if not sent.is_form:
+        raise error
+    code = next((general for kind, general in ERROR_CODES.items() if isinstance(error, kind)), code)
+    wait = str(error.retry_after) if isinstance(error, RateLimited) else ""
+    given = {"error": _prefixed(prefix, code), **query, "wait": wait}
+    return RedirectResponse(f"{page}?{urlencode({name: text for name, text in given.items() if text})}", 303)
+
+
+def _prefixed(prefix: str, codes: str) -> str:
+    return ",".join(f"{prefix}{code}" for code in codes.split(","))
+
+
+def _typed(sent: Submission) -> dict[str, str]:
+    """What was typed into a form, except the password."""
+    return {
         "email": sent.text("email")[:254],
         "next": local_path(sent.text("next"), ""),
         "invitation": sent.text("invitation")[:500],
     }
-    if isinstance(error, RateLimited):
-        said |= {"error": "busy" if isinstance(error, Busy) else "slow", "wait": str(error.retry_after)}
-    if isinstance(error, DiskFull):
-        said["error"] = "full"
-    return RedirectResponse(f"{page}?{urlencode({k: v for k, v in said.items() if v})}", 303)
 
 
-def _why_not_signed_in(sent: Submission) -> str:
-    left_out = [name for name in ("email", "password") if not sent.text(name)]
-    return ",".join(f"no-{name}" for name in left_out) or "wrong"
-
-
-def _why_not_registered(error: Exception) -> str:
-    """In words that the page knows, one for each wrong field."""
+def _registration_code(error: Exception) -> str:
     if isinstance(error, Conflict):
         return "taken"
     if isinstance(error, Forbidden):
-        words = {invitations.INVITATION_INVALID: "invitation", invitations.INVITATION_REQUIRED: "uninvited"}
-        return words.get(error.public_message, "closed")
-    if isinstance(error, InvalidInput):
-        words = {passwords.CONTROLS: "controls", passwords.TOO_COMMON: "common"}
-        return ",".join(words.get(text, name) for name, text in error.fields.items())
+        return INVITATION_CODES.get(error.public_message, "closed")
     if isinstance(error, RequestValidationError):
         return str(error.errors()[0]["loc"][-1])
-    return "failed"
+    return _field_codes(error) if isinstance(error, InvalidInput) else "failed"
 
 
-# What people see and change of their own account over HTTP: name, sessions, API tokens.
+def _password_code(error: Exception) -> str:
+    if isinstance(error, InvalidInput):
+        return _field_codes(error)
+    if isinstance(error, RequestValidationError) and error.errors()[0]["loc"][-1] == "email":
+        return "no-email"
+    codes = {Conflict: "only-admin", Forbidden: "spent"}
+    return next((code for kind, code in codes.items() if isinstance(error, kind)), "invalid")
+
+
+def _field_codes(error: InvalidInput) -> str:
+    """One code for each field that is wrong."""
+    others = {"email": "email", "name": "name"}
+    return ",".join(
+        FIELD_CODES.get(text) or others.get(name, "password") for name, text in error.fields.items()
+    )
 
 
 class Me(View):
@@ -166,27 +270,27 @@ class Tokens(View):
 
 
 class FreshToken(TokenView):
-    """With the token itself, shown this once."""
+    """With the token itself, which is not shown again."""
 
     token: str
 
 
 @router.get("/me", responses=failures(401))
 def me(caller: SignedInCaller) -> Success[Me]:
-    """The account that is signed in; sizes in bytes, a quota of 0 is none."""
+    """The signed-in account. Sizes are in bytes; a quota of 0 is unlimited."""
     return Success(message="Account retrieved successfully", data=Me(user=accounts.me(caller)))
 
 
 @router.patch("/me", responses=failures(400, 401, 403))
 def rename(caller: SignedInCaller, body: NameBody) -> Success[Me]:
-    """Change what the account is called."""
+    """Change the account's name."""
     return Success(message="Account updated successfully", data=Me(user=accounts.rename(caller, body.name)))
 
 
 @router.get("/sessions", responses=failures(401, 403))
 def list_sessions(caller: SignedInCaller) -> Success[Sessions]:
-    """Where the account is signed in, the latest used first."""
-    found = accounts_sessions.list_sessions(caller)
+    """The account's sessions, most recently used first."""
+    found = sessions.list_sessions(caller)
     return Success(message="Sessions retrieved successfully", data=Sessions(sessions=found))
 
 
@@ -195,28 +299,27 @@ def sign_out(
     caller: SignedInCaller, session_id: Annotated[str, Path(alias="sessionId", max_length=64)]
 ) -> Success[Nothing]:
     """End one of the account's sessions."""
-    accounts_sessions.end(caller, session_id)
+    sessions.end(caller, session_id)
     return Success(message="Signed out successfully", data=Nothing())
 
 
 @router.get("/tokens", response_model_exclude_none=True, responses=failures(401, 403))
 def list_tokens(caller: SignedInCaller) -> Success[Tokens]:
-    """The account's API tokens, newest first; never the tokens themselves."""
-    return Success(
-        message="Tokens retrieved successfully", data=Tokens(tokens=accounts_tokens.list_tokens(caller))
-    )
+    """The account's API tokens, newest first, without the tokens themselves."""
+    found = tokens.list_tokens(caller)
+    return Success(message="Tokens retrieved successfully", data=Tokens(tokens=found))
 
 
 @router.post(
     "/tokens", status_code=201, response_model_exclude_none=True, responses=failures(400, 401, 403, 409)
 )
 def create_token(caller: SignedInCaller, body: TokenBody) -> Success[FreshToken]:
-    """Make an API token; the token itself is shown this once.
+    """Create an API token, which is shown only once.
 
-    It works wherever a session's token does but for the account itself: password, sessions, tokens, deletion.
-    With the scope `read` it may be used for GET only.
+    It works wherever a session's token does, except for the account itself: password, sessions, tokens, deletion.
+    With the scope `read` it works for GET only.
     """
-    made = accounts_tokens.create(caller, body.name, body.scope, body.expires_in_days)
+    made = tokens.create(caller, body.name, body.scope, body.expires_in_days)
     fresh = FreshToken(**made.about.model_dump(), token=made.token)
     return Success(message="Token created successfully", data=fresh)
 
@@ -225,6 +328,6 @@ def create_token(caller: SignedInCaller, body: TokenBody) -> Success[FreshToken]
 def revoke_token(
     caller: SignedInCaller, token_id: Annotated[str, Path(alias="tokenId", max_length=64)]
 ) -> Success[Nothing]:
-    """End an API token at once."""
-    accounts_tokens.revoke(caller, token_id)
+    """Revoke an API token immediately."""
+    tokens.revoke(caller, token_id)
     return Success(message="Token revoked successfully", data=Nothing())

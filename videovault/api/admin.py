@@ -1,42 +1,23 @@
-"""Administration over HTTP."""
+"""Administration: videos, users, invitations, the audit log, statistics, and S3 against the database."""
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, Field, StringConstraints
+from fastapi import APIRouter, Path, Query
 
 from videovault.api.auth import SignedInCaller
 from videovault.api.responses import Success, failures
-from videovault.api.schemas import CamelBody, DeleteManyBody, Id, Text, or_blank
-from videovault.services.admin import audit_log, statistics
-from videovault.services.admin import videos as admin_videos
-from videovault.services.admin.audit_log import AuditLogQuery, AuditLogView, Group
+from videovault.api.schemas import DeleteManyBody, EventParams, InvitationBody, StatsParams, UserBody
+from videovault.services.accounts import invitations, password_reset
+from videovault.services.accounts.views import AdminUserView, LinkView
+from videovault.services.admin import audit_log, statistics, users, videos
+from videovault.services.admin.audit_log import AuditLogQuery, AuditLogView
 from videovault.services.admin.statistics import StatsView
+from videovault.services.admin.users import UserChange
 from videovault.services.core.views import AdminVideoView, DeletionResult, View
 from videovault.services.maintenance import reconcile
 
 router = APIRouter(prefix="/api/admin", tags=["Administration"])
-
-
-class EventParams(CamelBody):
-    """What of the events is wanted; an empty value counts as not given. ``until`` is not in it.
-
-    ``clientIp`` is a whole client address, or how one begins.
-    """
-
-    group: Annotated[Group | None, or_blank(Group)] = None
-    user_id: Annotated[Id | None, or_blank(Id)] = None
-    client_ip: Annotated[Text, StringConstraints(max_length=45)] = ""
-    since: Annotated[AwareDatetime | None, or_blank(AwareDatetime)] = None
-    until: Annotated[AwareDatetime | None, or_blank(AwareDatetime)] = None
-    limit: Annotated[int, Field(ge=1, le=200)] = 50
-    cursor: Annotated[Text, StringConstraints(max_length=20)] = ""
-
-
-class StatsParams(CamelBody):
-    """``timeZone`` as in Europe/Berlin; one that is not known counts as UTC."""
-
-    time_zone: Annotated[Text, StringConstraints(max_length=64)] = "UTC"
+UserId = Annotated[str, Path(alias="userId", max_length=64)]
 
 
 class AllVideos(View):
@@ -48,10 +29,23 @@ class Deletions(View):
     results: list[DeletionResult]
 
 
+class AllUsers(View):
+    users: list[AdminUserView]
+    total_count: int
+
+
+class OneUser(View):
+    user: AdminUserView
+
+
+class EndedSessions(View):
+    ended_sessions: int
+
+
 @router.get("/videos", response_model_exclude_none=True, responses=failures(401, 403))
 def list_videos(caller: SignedInCaller) -> Success[AllVideos]:
-    """Everybody's videos, newest first."""
-    found = admin_videos.list_videos(caller)
+    """The videos of all users, newest first."""
+    found = videos.list_videos(caller)
     return Success(
         message="Videos retrieved successfully", data=AllVideos(videos=found, total_count=len(found))
     )
@@ -59,46 +53,80 @@ def list_videos(caller: SignedInCaller) -> Success[AllVideos]:
 
 @router.delete("/videos", response_model_exclude_none=True, responses=failures(400, 401, 403))
 def delete_videos(caller: SignedInCaller, body: DeleteManyBody) -> Success[Deletions]:
-    """Delete several videos; the answer tells what became of each."""
-    results = admin_videos.delete_videos(caller, body.video_ids)
-    gone = sum(result.deleted for result in results)
-    return Success(message=f"{gone} of {len(results)} videos deleted", data=Deletions(results=results))
+    """Delete several videos. The response has a result for each."""
+    results = videos.delete_videos(caller, body.video_ids)
+    deleted = sum(result.deleted for result in results)
+    return Success(message=f"{deleted} of {len(results)} videos deleted", data=Deletions(results=results))
+
+
+@router.get("/users", response_model_exclude_none=True, responses=failures(401, 403))
+def list_users(caller: SignedInCaller) -> Success[AllUsers]:
+    """All accounts, oldest first."""
+    found = users.list_users(caller)
+    return Success(message="Users retrieved successfully", data=AllUsers(users=found, total_count=len(found)))
+
+
+@router.patch(
+    "/users/{userId}", response_model_exclude_none=True, responses=failures(400, 401, 403, 404, 409)
+)
+def change_user(caller: SignedInCaller, user_id: UserId, body: UserBody) -> Success[OneUser]:
+    """Change a user's admin role, active state or quota. Omitted fields stay unchanged.
+
+    Changed rights end every session of the account; deactivation revokes its API tokens too.
+    """
+    change: UserChange = body.model_dump(exclude_unset=True)  # type: ignore[assignment] # of the same fields
+    return Success(
+        message="User updated successfully", data=OneUser(user=users.change_user(caller, user_id, change))
+    )
+
+
+@router.delete("/users/{userId}/sessions", responses=failures(401, 403, 404))
+def end_sessions(caller: SignedInCaller, user_id: UserId) -> Success[EndedSessions]:
+    """Sign a user out everywhere; open pages notice within seconds. API tokens keep working."""
+    ended = users.end_sessions(caller, user_id)
+    return Success(message="Sessions ended successfully", data=EndedSessions(ended_sessions=ended))
+
+
+@router.post("/users/{userId}/reset-link", responses=failures(401, 403, 404))
+def make_reset_link(caller: SignedInCaller, user_id: UserId) -> Success[LinkView]:
+    """A link by which the user sets a new password. It works once and for an hour."""
+    link = password_reset.reset_link_for_admin(caller, user_id)
+    return Success(message="Link created successfully", data=link)
+
+
+@router.post("/invitations", status_code=201, responses=failures(400, 401, 403, 409))
+def invite(caller: SignedInCaller, body: InvitationBody) -> Success[LinkView]:
+    """A link that creates one account within a week, for one e-mail address or for any."""
+    link = invitations.invite(caller, body.email or "")
+    return Success(message="Invitation created successfully", data=link)
 
 
 @router.get("/events", response_model_exclude_none=True, responses=failures(400, 401, 403))
 def list_events(caller: SignedInCaller, query: Annotated[EventParams, Query()]) -> Success[AuditLogView]:
-    """Who did what when, newest first."""
-    wanted = AuditLogQuery(
-        group=query.group,
-        user_id=query.user_id or "",
-        client_ip=query.client_ip,
-        since=query.since,
-        until=query.until,
-        cursor=query.cursor,
-        limit=query.limit,
-    )
+    """The audit log, newest first."""
+    wanted = AuditLogQuery(**{**query.model_dump(), "user_id": query.user_id or ""})
     return Success(message="Events retrieved successfully", data=audit_log.list_entries(caller, wanted))
 
 
 @router.get("/stats", responses=failures(400, 401, 403))
 def read_stats(caller: SignedInCaller, query: Annotated[StatsParams, Query()]) -> Success[StatsView]:
-    """How much there is, and what was stored on each of the last 30 days, in the time zone named."""
+    """Totals, and what was stored on each of the last 30 days in the given time zone."""
     found = statistics.stats(caller, query.time_zone)
     return Success(message="Figures retrieved successfully", data=found)
 
 
 @router.get("/reconcile", responses=failures(401, 403, 502))
-def look_for_differences(caller: SignedInCaller) -> Success[reconcile.Report]:
-    """What S3 holds against what the database says; nothing is changed. It takes minutes for a large bucket."""
+def check_mismatches(caller: SignedInCaller) -> Success[reconcile.Report]:
+    """Compare S3 with the database without changing either. For a large bucket this takes minutes."""
     return _reconciled(reconcile.for_admin(caller))
 
 
 @router.post("/reconcile", responses=failures(401, 403, 409, 502))
-def mend_differences(caller: SignedInCaller) -> Success[reconcile.Report]:
-    """The same, and mend what needs no person's judgement."""
+def repair_mismatches(caller: SignedInCaller) -> Success[reconcile.Report]:
+    """Compare S3 with the database and repair what needs no decision by a person."""
     return _reconciled(reconcile.for_admin(caller, repair=True))
 
 
 def _reconciled(report: reconcile.Report) -> Success[reconcile.Report]:
-    found = sum(each.count for each in report.found)
-    return Success(message=f"{found} differences found, {found - report.left} mended", data=report)
+    found = sum(mismatch.count for mismatch in report.found)
+    return Success(message=f"{found} mismatches found, {found - report.left} repaired", data=report)

@@ -1,14 +1,15 @@
-"""The HTTP API as one FastAPI application; pages may be mounted behind its routes."""
+"""The HTTP API as one FastAPI application, with its OpenAPI document and the page that shows it."""
 
 import re
 from collections import Counter
-from collections.abc import Collection
-from functools import cached_property
+from functools import cached_property, partial
+from importlib.resources import files
 from typing import Any
 
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
+from fastapi.responses import HTMLResponse
 from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
@@ -16,97 +17,117 @@ from starlette.types import Receive, Scope, Send
 from videovault.api import (
     accounts,
     admin,
-    avatars,
     callbacks,
-    docs,
     generation,
     health,
-    passwords,
+    responses,
     sharing,
-    users,
     videos,
     webhook_log,
 )
-from videovault.api import responses as api_responses
-from videovault.api.responses import NOTHING_HERE, problem
 from videovault.api.video_watcher import VideoWatcher
 from videovault.errors import InvalidInput, VideoVaultError
 
-# Query strings that can be understood in two ways are refused.
+OPENAPI_URL = "/api/openapi.json"
+SWAGGER_FILES = {"swagger-ui.css": "text/css", "swagger-ui-bundle.js": "text/javascript"}
+DOCS_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>VideoVault API</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="/api/docs/swagger-ui.css">
+</head>
+<body>
+<div id="docs"></div>
+<script src="/api/docs/swagger-ui-bundle.js"></script>
+<script src="/api/docs/start.js"></script>
+</body>
+</html>
+"""
+# In a file, because the Content Security Policy allows no inline script.
+DOCS_SCRIPT = f'SwaggerUIBundle({{url: "{OPENAPI_URL}", dom_id: "#docs", deepLinking: true}});\n'
 
 
-async def refuse_repeated(request: Request) -> None:
-    """Raises InvalidInput for a parameter given twice: readers differ on which one counts."""
-    counted = Counter(name for name, _ in request.query_params.multi_items())
-    repeated = [name for name, times in counted.items() if times > 1]
-    if repeated:
-        raise InvalidInput(
-            "Please check the marked fields.", dict.fromkeys(repeated, "This may be given only once.")
-        )
-
-
-class Api(FastAPI):
-    """Answers for everything under ``/api``, the pages that are mounted behind its routes notwithstanding."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        methods = self._methods(scope) if _is_under_api(scope) else None
-        if methods is None or scope["method"] in methods:
-            await super().__call__(scope, receive, send)
-        else:
-            await _nothing_here(methods)(scope, receive, send)
-
-    def _methods(self, scope: Scope) -> set[str]:
-        """What the routes at this address take; the framework itself names those of the first one only."""
-        found: set[str] = set()
-        for pattern, methods in self._known:
-            if pattern.match(scope["path"]):
-                found |= methods
-        return found
-
-    @cached_property
-    def _known(self) -> list[tuple[re.Pattern[str], set[str]]]:
-        routes = iter_route_contexts(self.routes)
-        return [(route.path_regex, route.methods) for route in routes if route.methods and route.path_regex]
-
-
-def create_api(watch: VideoWatcher | None = None) -> Api:
-    """The API with all its routes.
-
-    Callers that wait are in ``watch``, to be closed when the server ends.
-    """
+def create_api(watcher: VideoWatcher | None = None) -> "Api":
+    """``watcher`` holds the calls that wait for a video; close it when the server stops."""
     api = Api(
         title="VideoVault",
         version="1",
         summary="Make avatar videos by webhook and keep them safe in your own S3 bucket",
-        openapi_url=docs.OPENAPI_URL,
+        openapi_url=OPENAPI_URL,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
     )
-    api.state.watch = watch or VideoWatcher()
+    api.state.watcher = watcher or VideoWatcher()
     for router in (
         accounts.router,
-        passwords.router,
         generation.router,
-        avatars.router,
+        generation.avatar_router,
         callbacks.status_router,
-        callbacks.callback_router,
+        callbacks.report_url_router,
         videos.router,
-        sharing.share_link_router,
-        sharing.share_page_router,
+        sharing.link_router,
+        sharing.share_router,
         admin.router,
-        users.router,
         webhook_log.router,
         health.router,
-        docs.router,
+        _docs_router(),
     ):
-        api.include_router(router, dependencies=[Depends(refuse_repeated)])
-    api.add_exception_handler(VideoVaultError, api_responses.on_error)
-    api.add_exception_handler(RequestValidationError, api_responses.on_validation_error)
-    api.add_exception_handler(HTTPException, api_responses.on_http_error)
-    api.add_exception_handler(Exception, api_responses.on_unexpected_error)
-    api.openapi = lambda: _described(api)  # type: ignore[method-assign] # FastAPI's own way to extend it
+        api.include_router(router, dependencies=[Depends(_refuse_repeated_parameters)])
+    api.add_exception_handler(VideoVaultError, responses.on_error)
+    api.add_exception_handler(RequestValidationError, responses.on_validation_error)
+    api.add_exception_handler(HTTPException, responses.on_http_error)
+    api.add_exception_handler(Exception, responses.on_unexpected_error)
     return api
+
+
+class Api(FastAPI):
+    """Answers everything under ``/api``, even where pages are mounted behind its routes."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        allowed = self._allowed_methods(scope) if _is_under_api(scope) else None
+        if allowed is None or scope["method"] in allowed:
+            await super().__call__(scope, receive, send)
+        else:
+            await _not_found(allowed)(scope, receive, send)
+
+    def openapi(self) -> dict[str, Any]:
+        """Without the framework's own 422, which this API never sends."""
+        if self.openapi_schema is None:
+            schema = get_openapi(
+                title=self.title, version=self.version, summary=self.summary, routes=self.routes
+            )
+            for operations in schema["paths"].values():
+                for operation in operations.values():
+                    if "HTTPValidationError" in str(operation["responses"].get("422")):
+                        del operation["responses"]["422"]
+            for unused in ("HTTPValidationError", "ValidationError"):
+                schema["components"]["schemas"].pop(unused, None)
+            self.openapi_schema = schema
+        return self.openapi_schema
+
+    def _allowed_methods(self, scope: Scope) -> set[str]:
+        """The methods of all routes at this path; the framework names those of the first one only."""
+        matching = (methods for pattern, methods in self._patterns if pattern.match(scope["path"]))
+        return set().union(*matching)
+
+    @cached_property
+    def _patterns(self) -> list[tuple[re.Pattern[str], set[str]]]:
+        routes = iter_route_contexts(self.routes)
+        return [(route.path_regex, route.methods) for route in routes if route.methods and route.path_regex]
+
+
+async def _refuse_repeated_parameters(request: Request) -> None:
+    """Raises InvalidInput for a query parameter that is given twice: readers differ on which one counts."""
+    counts = Counter(name for name, _ in request.query_params.multi_items())
+    repeated = [name for name, count in counts.items() if count > 1]
+    if repeated:
+        raise InvalidInput(
+            "Please check the marked fields.", dict.fromkeys(repeated, "This may be given only once.")
+        )
 
 
 def _is_under_api(scope: Scope) -> bool:
@@ -114,27 +135,27 @@ def _is_under_api(scope: Scope) -> bool:
     return scope["type"] == "http" and (path == "/api" or path.startswith("/api/"))
 
 
-def _nothing_here(allowed: Collection[str]) -> Response:
-    """404, or 405 where other methods are taken."""
-    if allowed:
-        headers = {"Allow": ", ".join(sorted(allowed))}
-        return problem(405, "METHOD_NOT_ALLOWED", "This address does not take this method.", headers=headers)
-    return problem(404, "NOT_FOUND", NOTHING_HERE)
+def _not_found(allowed: set[str]) -> Response:
+    """405 where other methods are allowed, else 404."""
+    if not allowed:
+        return responses.problem(404, "NOT_FOUND", responses.NOT_FOUND)
+    message = "This address does not support this method."
+    return responses.problem(
+        405, "METHOD_NOT_ALLOWED", message, headers={"Allow": ", ".join(sorted(allowed))}
+    )
 
 
-def _described(api: FastAPI) -> dict[str, Any]:
-    """OpenAPI without the framework's own 422, which is never answered here."""
-    if api.openapi_schema is None:
-        schema = get_openapi(title=api.title, version=api.version, summary=api.summary, routes=api.routes)
-        for operations_of_path in schema["paths"].values():
-            for operation in operations_of_path.values():
-                _drop_default_422(operation["responses"])
-        for unused in ("HTTPValidationError", "ValidationError"):
-            schema["components"]["schemas"].pop(unused, None)
-        api.openapi_schema = schema
-    return api.openapi_schema
+def _docs_router() -> APIRouter:
+    """Swagger UI, served from here so that the page needs no other host."""
+    router = APIRouter(prefix="/api/docs", include_in_schema=False)
+    router.add_api_route("", lambda: HTMLResponse(DOCS_PAGE))
+    router.add_api_route("/start.js", lambda: Response(DOCS_SCRIPT, media_type="text/javascript"))
+    for name in SWAGGER_FILES:
+        router.add_api_route(f"/{name}", partial(_swagger_file, name))
+    return router
 
 
-def _drop_default_422(responses: dict[str, Any]) -> None:
-    if "HTTPValidationError" in str(responses.get("422")):
-        del responses["422"]
+def _swagger_file(name: str) -> Response:
+    content = (files("fastapi_swagger") / "resources" / name).read_bytes()
+    headers = {"Cache-Control": "public, max-age=86400"}  # it changes only with the requirements
+    return Response(content, media_type=SWAGGER_FILES[name], headers=headers)

@@ -1,27 +1,25 @@
-"""Who is calling: a browser by its cookie, a program by its token, a generator by its callback token."""
+"""Authentication: browsers by cookie, programs by token, generators by callback token or signature."""
 
 from dataclasses import replace
-from datetime import datetime
 from typing import Annotated
 
-from fastapi import Depends, Request, Response
+from fastapi import Depends, Request
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import HTTPConnection
 
 from videovault import security
+from videovault.api import cookies
 from videovault.api.middleware.csrf import SAFE_METHODS
 from videovault.api.responses import IDENTITY
-from videovault.config import settings
 from videovault.errors import Forbidden, NotSignedIn, VideoNotFound
-from videovault.models import utcnow
 from videovault.services.accounts import sessions, tokens
 from videovault.services.core.access import READ_ONLY_MESSAGE, Caller
 from videovault.services.generation import callbacks, webhook_log
 
 
 class _SessionCookie(APIKeyCookie):
-    async def __call__(self, request: HTTPConnection) -> str | None:
-        return request.cookies.get(settings().session_cookie)
+    async def __call__(self, request: HTTPConnection) -> str:
+        return cookies.session_token(request.scope)
 
 
 _cookie = _SessionCookie(
@@ -32,29 +30,29 @@ _cookie = _SessionCookie(
 _bearer = HTTPBearer(
     auto_error=False, description="A session's token, a personal API token, or a generator's callback token."
 )
-Cookie = Annotated[str | None, Depends(_cookie)]
+SessionCookie = Annotated[str, Depends(_cookie)]
 
 
 def presented_token(
-    cookie: Cookie,
+    cookie: SessionCookie,
     bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> str:
-    """The token the caller shows, empty if none; a header is meant more expressly than a cookie."""
-    return bearer.credentials if bearer else cookie or ""
+    """The caller's token, empty without one. The header is the more explicit, so it takes precedence."""
+    return bearer.credentials if bearer else cookie
 
 
 Token = Annotated[str, Depends(presented_token)]
 
 
 def signed_in(request: Request, token: Token) -> Caller:
-    """Raises NotSignedIn, and Forbidden where a token that only reads would change something."""
+    """Raises NotSignedIn, and Forbidden where a read-only token would change something."""
     if not token:
         raise NotSignedIn
-    is_personal = token.startswith(tokens.PREFIX)
-    by = "token" if is_personal else "session"
-    log_identity(request, by)
-    caller = tokens.authenticate(token) if is_personal else sessions.authenticate(token)
-    log_identity(request, by, caller.user_id)
+    is_api_token = token.startswith(tokens.PREFIX)
+    credential = "token" if is_api_token else "session"
+    log_identity(request, credential)
+    caller = tokens.authenticate(token) if is_api_token else sessions.authenticate(token)
+    log_identity(request, credential, caller.user_id)
     if not caller.may_write and request.method not in SAFE_METHODS:
         raise Forbidden(READ_ONLY_MESSAGE)
     return caller
@@ -63,95 +61,63 @@ def signed_in(request: Request, token: Token) -> Caller:
 SignedInCaller = Annotated[Caller, Depends(signed_in)]
 
 
-async def signed_by_generator(request: Request) -> bool:
-    """Whether the call carries a good signature; raises NotSignedIn for one that is wrong or too old."""
-    genuine = security.verify_webhook_signature(await request.body(), request.headers)
-    if genuine is False:
+async def _is_signed(request: Request) -> bool:
+    """Whether the call has a valid signature. Raises NotSignedIn for one that is wrong or too old."""
+    is_valid = security.verify_webhook_signature(await request.body(), request.headers)
+    if is_valid is False:
         raise NotSignedIn("The signature of this call is wrong or too old.")
-    return bool(genuine)
+    return bool(is_valid)
 
 
-Signed = Annotated[bool, Depends(signed_by_generator)]
+IsSigned = Annotated[bool, Depends(_is_signed)]
 
 
-def check_credentials(request: Request, token: str, *, signed: bool) -> str:
-    """Who reports, by a proof that is good for whichever video: a video's or a user's id, empty for a signature.
+def identify_reporter(request: Request, token: str, *, is_signed: bool) -> str:
+    """Check the credentials of a report before it is read: the id of a video or a user, empty for a signature.
 
     Raises NotSignedIn.
     """
-    if "." in token:
+    if _is_callback_token(token):
         video_id = callbacks.video_id_of_token(token)
         if not video_id:
             raise NotSignedIn("This callback token is not valid for this video.")
         return video_id
-    return "" if signed else signed_in(request, token).user_id
+    return "" if is_signed else signed_in(request, token).user_id
 
 
-def authenticate_reporter(request: Request, token: str, video_id: str, *, signed: bool = False) -> Caller:
-    """Who reports on this video: a person, or its generator by a callback token or a signature.
+def authenticate_reporter(request: Request, token: str, video_id: str, *, is_signed: bool = False) -> Caller:
+    """A person who reports on this video, or its generator by a callback token or a signature.
 
-    Raises NotSignedIn, and VideoNotFound for the generator of a video that is gone.
+    Raises NotSignedIn, and VideoNotFound for the generator of a deleted video.
     """
-    # Only callback tokens have dots: they carry their video, time and signature in parts.
-    is_signed, is_callback = bool(signed) and not token, "." in token
-    if not is_signed and not is_callback:
-        caller = signed_in(request, token)
+    if _is_callback_token(token):
+        log_identity(request, "callback token")
+        caller = callbacks.generator_caller(token, video_id)
+    elif is_signed and not token:
+        log_identity(request, "signature")
+        caller = callbacks.signed_generator_caller(video_id)
     else:
-        log_identity(request, "signature" if is_signed else "callback token")
-        caller = (
-            callbacks.signed_generator_caller(video_id)
-            if is_signed
-            else callbacks.generator_caller(token, video_id)
-        )
-    return replace(caller, webhook_id=request.headers["webhook-id"]) if signed else caller
+        caller = signed_in(request, token)
+    return replace(caller, webhook_id=request.headers["webhook-id"]) if is_signed else caller
 
 
-def refused_reporter(request: Request, body: bytes) -> tuple[Caller, str] | None:
-    """Which generator sent a report that was refused before it was understood, and its video; None without a proof."""
+def reporter_of_refused(request: Request, body: bytes) -> tuple[Caller, str] | None:
+    """The generator that sent a refused report, and its video; None without valid credentials."""
     token = request.headers.get("authorization", "").partition(" ")[2]
-    signed = bool(security.verify_webhook_signature(body, request.headers))
-    video_id = callbacks.video_id_of_token(token) or (webhook_log.video_id_in(body) if signed else "")
+    is_signed = bool(security.verify_webhook_signature(body, request.headers))
+    video_id = callbacks.video_id_of_token(token) or (webhook_log.video_id_in(body) if is_signed else "")
     try:
         return (callbacks.signed_generator_caller(video_id), video_id) if video_id else None
     except VideoNotFound:
         return None
 
 
-def log_identity(request: Request, by: str, user_id: str = "") -> None:
-    """Who is calling and by what proof, for the request's line in the log; without a user as long as it is not checked."""
-    request.scope.setdefault(IDENTITY, {}).update({"by": by} | ({"user_id": user_id} if user_id else {}))
+def log_identity(request: Request, credential: str, user_id: str = "") -> None:
+    """Add the caller to the request's log line; without ``user_id`` until the credential has been checked."""
+    identity = {"by": credential} | ({"user_id": user_id} if user_id else {})
+    request.scope.setdefault(IDENTITY, {}).update(identity)
 
 
-def set_session_cookie(response: Response, token: str, expires_at: datetime) -> None:
-    """Give the browser its session."""
-    _set(response, settings().session_cookie, token, int((expires_at - utcnow()).total_seconds()))
-
-
-def device_cookie(request: Request) -> str:
-    """The cookie by which a browser shows that it signed in before; empty without one."""
-    return request.cookies.get(_device_cookie(), "")
-
-
-def set_device_cookie(response: Response, email: str) -> None:
-    """Let the browser show later that it signed in to this account."""
-    _set(response, _device_cookie(), security.device_cookie(email), security.DEVICE_SECONDS)
-
-
-def clear_session_cookie(response: Response) -> None:
-    """Take the browser's session away."""
-    _set(response, settings().session_cookie, "", 0)
-
-
-def clear_device_cookie(response: Response) -> None:
-    """Take away what shows that the browser signed in before."""
-    _set(response, _device_cookie(), "", 0)
-
-
-def _device_cookie() -> str:
-    return settings().session_cookie.replace("session", "device")
-
-
-def _set(response: Response, name: str, value: str, max_age: int) -> None:
-    """A cookie for this host that no script reads; one of no age is deleted."""
-    secure = settings().secure_cookies
-    response.set_cookie(name, value, max_age=max_age, path="/", secure=secure, httponly=True, samesite="lax")
+def _is_callback_token(token: str) -> bool:
+    """Only callback tokens have dots, between their video, time and signature."""
+    return "." in token

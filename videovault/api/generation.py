@@ -1,32 +1,43 @@
-"""The two webhooks over HTTP: a brief becomes a script, a script becomes a video."""
+"""Generating videos: a brief becomes a script, a script becomes a video; and the avatars to choose from."""
 
 from functools import partial
 from typing import Annotated, Any, Literal
 
 import anyio
-from fastapi import APIRouter, Body, Response
+from fastapi import APIRouter, Body, Path, Response
 
 from videovault.api.auth import SignedInCaller
-from videovault.api.long_calls import LongTask, Waiting, promises
-from videovault.api.responses import Success, failures
-from videovault.api.schemas import BriefBody, ScriptBody
+from videovault.api.long_calls import LongTask, Waiting, long_call_responses
+from videovault.api.middleware.body_limit import RawBody
+from videovault.api.responses import Nothing, Success, failures
+from videovault.api.schemas import AvatarBody, AvatarChangeBody, AvatarOrderBody, BriefBody, Id, ScriptBody
 from videovault.api.video_watcher import failure_error
+from videovault.clock import utcnow
 from videovault.config import settings
 from videovault.errors import WebhookError
-from videovault.models import Status, utcnow
+from videovault.models import Status
 from videovault.services.core.access import Caller, check_own_email
 from videovault.services.core.idempotency import Claim
 from videovault.services.core.views import Timestamp, VideoView, View
-from videovault.services.generation import orders, scripts
+from videovault.services.generation import avatars, orders, scripts
+from videovault.services.generation.avatars import AvatarsView, AvatarView
 from videovault.services.videos import gallery
 from videovault.worker import enqueue
 
-USUAL_MINUTES = 15
-CREATED = "Script created successfully"
+SCRIPT_EXAMPLE = {
+    "hook": "Video prompt",
+    "body": "Video description",
+    "conclusion": "Video conclusion",
+    "company_name": "Company Name",
+    "social_handles": "@handle",
+    "license": "License Info",
+    "avatar": "Avatar Name",
+    "email": "user@example.com",
+}
 
 router = APIRouter(prefix="/api/auth/create-video", tags=["Creating videos"])
-# A script webhook may take minutes; waiting for it must not take the threads of everyone else.
-_writers = anyio.CapacityLimiter(20)
+# A script webhook may take minutes; these calls must not occupy the threads of all others.
+_script_threads = anyio.CapacityLimiter(20)
 
 
 class Draft(View):
@@ -56,48 +67,40 @@ class Generating(View):
     video_id: str
 
 
-EXAMPLE = {
-    "hook": "Video prompt",
-    "body": "Video description",
-    "conclusion": "Video conclusion",
-    "company_name": "Company Name",
-    "social_handles": "@handle",
-    "license": "License Info",
-    "avatar": "Avatar Name",
-    "email": "user@example.com",
-}
-
-
 @router.post("", responses=failures(400, 401, 403, 404, 409, 429, 502))
 async def create_video(caller: SignedInCaller, body: BriefBody) -> Success[Draft]:
-    """Have a script written for a brief; both are kept as a draft."""
+    """Have a script written for a brief. Both are saved as a draft."""
     check_own_email(caller, body.email)
     write = partial(scripts.write_draft, caller, _texts(body))
-    script = await anyio.to_thread.run_sync(write, limiter=_writers)
+    script = await anyio.to_thread.run_sync(write, limiter=_script_threads)
     draft = Draft(video_id=script.video_id, hook=script.hook, body=script.body, conclusion=script.conclusion)
-    empty = " and ".join(scripts.missing_parts(draft.model_dump()))
-    message = f"Script created, but the script service left {empty} empty" if empty else CREATED
+    missing = " and ".join(scripts.missing_parts(draft.model_dump()))
+    message = "Script created successfully"
+    if missing:
+        message = f"Script created, but the script service left {missing} empty"
     return Success(message=message, data=draft)
 
 
 @router.post(
     "/generate-video",
     response_model=Success[Generated],
-    responses=promises(Success[Generating], "The generator is still at work", 502),
+    responses=long_call_responses(Success[Generating], "The generator is still at work", 502),
 )
-async def generate_video(call: Waiting, body: Annotated[ScriptBody, Body(examples=[EXAMPLE])]) -> Response:
-    """Have a video made from a script, waiting a while for its address. Storing begins by itself."""
-    work = LongTask(
+async def generate_video(
+    call: Waiting, body: Annotated[ScriptBody, Body(examples=[SCRIPT_EXAMPLE])]
+) -> Response:
+    """Order a video from a script, and wait a while for its address. Storing begins automatically."""
+    task = LongTask(
         endpoint="generate-video",
-        start=partial(_request, call.caller, body),
+        start=partial(_order, call.caller, body),
         busy={Status.GENERATING},
-        longest=settings().generate_wait_seconds,
+        max_seconds=settings().generate_wait_seconds,
         answer=partial(_answer, call.caller),
     )
-    return await call.carry_out(body, work)
+    return await call.run(body, task)
 
 
-def _request(caller: Caller, body: ScriptBody, claim: Claim | None) -> str:
+def _order(caller: Caller, body: ScriptBody, claim: Claim | None) -> str:
     check_own_email(caller, body.email)
     video = orders.request(caller, _texts(body), body.video_id or "", enqueue=enqueue, claim=claim)
     return video.video_id
@@ -105,34 +108,109 @@ def _request(caller: Caller, body: ScriptBody, claim: Claim | None) -> str:
 
 def _answer(caller: Caller, video_id: str) -> tuple[int, Success[Any]]:
     url = orders.delivered_url(caller, video_id)
-    if url:
-        return _ready(url, video_id)
-    video = gallery.get(caller, video_id, links=False)
-    if video.status == "ready":  # the generator's answer was the video itself: the only address is ours
-        return _ready(gallery.download_url(caller, video_id), video_id)
-    if video.status == "failed":
+    video = None if url else gallery.get(caller, video_id, links=False)
+    if video and video.status == "failed":
         raise failure_error(video.error, WebhookError)
-    return 202, Success(message="Video generation request submitted successfully", data=_generating(video))
-
-
-def _ready(url: str, video_id: str) -> tuple[int, Success[Any]]:
-    ready = Generated(video_url=url, timestamp=utcnow(), video_id=video_id)
-    return 200, Success(message="Video generated successfully", data=ready)
+    if video and video.status != "ready":
+        message = "Video generation request submitted successfully"
+        return 202, Success(message=message, data=_generating(video))
+    if not url:  # the generator answered with the video itself, so that the only address is ours
+        url = gallery.download_url(caller, video_id)
+    generated = Generated(video_url=url, timestamp=utcnow(), video_id=video_id)
+    return 200, Success(message="Video generated successfully", data=generated)
 
 
 def _generating(video: VideoView) -> Generating:
     seconds = video.progress.expected_seconds if video.progress else None
-    minutes = seconds / 60 if seconds else USUAL_MINUTES
-    about = int(minutes) if minutes == int(minutes) else round(minutes, 2)
+    minutes = seconds / 60 if seconds else orders.DEFAULT_MINUTES
+    rounded = int(minutes) if minutes == int(minutes) else round(minutes, 2)
     return Generating(
-        estimated_time=about,
+        estimated_time=rounded,
         timestamp=utcnow(),
-        message=f"Your video is being generated. This process typically takes {about} "
-        f"{'minute' if about == 1 else 'minutes'}.",
+        message=f"Your video is being generated. This process typically takes {rounded} "
+        f"{'minute' if rounded == 1 else 'minutes'}.",
         video_id=video.video_id,
     )
 
 
 def _texts(body: BriefBody | ScriptBody) -> dict[str, Any]:
-    """The texts by the services' names; what was not given is empty."""
-    return {name: value or "" for name, value in body.model_dump(exclude={"email", "video_id"}).items()}
+    """The texts by the services' names."""
+    return body.model_dump(exclude={"email", "video_id"})
+
+
+avatar_router = APIRouter(prefix="/api")
+AvatarId = Annotated[Id, Path(alias="avatarId")]
+IMMUTABLE = {"Cache-Control": "private, max-age=31536000, immutable"}  # the address has a hash of the picture
+ADMIN: dict[str, Any] = {"tags": ["Administration"], "response_model_exclude_none": True}
+PICTURE: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+PICTURE_BODY = {
+    "requestBody": {
+        "required": True,
+        "description": f"A PNG, JPEG or WebP picture of at most {avatars.MAX_PICTURE_BYTES // 1024} KiB.",
+        "content": dict.fromkeys(("image/png", "image/jpeg", "image/webp"), PICTURE),
+    }
+}
+
+
+@avatar_router.get(
+    "/auth/avatars", tags=["Videos"], response_model_exclude_none=True, responses=failures(401)
+)
+def list_avatars(caller: SignedInCaller) -> Success[AvatarsView]:
+    """The avatars to choose from. A brief or script takes the `generatorId` as its `avatar`."""
+    return Success(message="Avatars retrieved successfully", data=avatars.list_avatars(caller))
+
+
+@avatar_router.get(
+    "/auth/avatars/{avatarId}/picture",
+    tags=["Videos"],
+    response_class=Response,
+    responses={200: {"content": {avatars.PICTURE_MEDIA_TYPE: PICTURE}}, **failures(401, 404)},
+)
+def avatar_picture(caller: SignedInCaller, avatar_id: AvatarId) -> Response:
+    """The avatar's picture, 256 pixels wide and high."""
+    picture = avatars.read_picture(caller, avatar_id)
+    return Response(picture, media_type=avatars.PICTURE_MEDIA_TYPE, headers=IMMUTABLE)
+
+
+@avatar_router.post("/admin/avatars", status_code=201, responses=failures(400, 401, 403, 409), **ADMIN)
+def add_avatar(caller: SignedInCaller, body: AvatarBody) -> Success[AvatarView]:
+    """Add an avatar. The built-in ones are offered only while there is no other."""
+    added = avatars.add(caller, body.model_dump(by_alias=True))
+    return Success(message="Avatar added successfully", data=added)
+
+
+@avatar_router.put("/admin/avatars/order", responses=failures(400, 401, 403, 409), **ADMIN)
+def order_avatars(caller: SignedInCaller, body: AvatarOrderBody) -> Success[AvatarsView]:
+    """Set the order of the avatars. The list must contain all of them."""
+    return Success(message="Avatars ordered successfully", data=avatars.reorder(caller, body.avatar_ids))
+
+
+@avatar_router.patch("/admin/avatars/{avatarId}", responses=failures(400, 401, 403, 404), **ADMIN)
+def change_avatar(caller: SignedInCaller, avatar_id: AvatarId, body: AvatarChangeBody) -> Success[AvatarView]:
+    """Change an avatar's name or generator ID. Videos made with the previous ID keep it."""
+    changes = body.model_dump(by_alias=True, exclude_none=True)
+    return Success(message="Avatar updated successfully", data=avatars.change(caller, avatar_id, changes))
+
+
+@avatar_router.delete("/admin/avatars/{avatarId}", responses=failures(401, 403, 404), **ADMIN)
+def delete_avatar(caller: SignedInCaller, avatar_id: AvatarId) -> Success[Nothing]:
+    """Delete an avatar. Videos that were made with it do not change."""
+    avatars.remove(caller, avatar_id)
+    return Success(message="Avatar deleted successfully", data=Nothing())
+
+
+@avatar_router.put(
+    "/admin/avatars/{avatarId}/picture",
+    responses=failures(400, 401, 403, 404, 429),
+    openapi_extra=PICTURE_BODY,
+    **ADMIN,
+)
+def set_picture(caller: SignedInCaller, avatar_id: AvatarId, picture: RawBody) -> Success[AvatarView]:
+    """Set an avatar's picture, which is cropped to its centre and scaled down."""
+    return Success(message="Picture saved successfully", data=avatars.set_picture(caller, avatar_id, picture))
+
+
+@avatar_router.delete("/admin/avatars/{avatarId}/picture", responses=failures(401, 403, 404), **ADMIN)
+def remove_picture(caller: SignedInCaller, avatar_id: AvatarId) -> Success[AvatarView]:
+    """Remove an avatar's picture. Its initials are shown instead."""
+    return Success(message="Picture removed successfully", data=avatars.set_picture(caller, avatar_id, None))

@@ -1,4 +1,4 @@
-"""For whoever runs the installation: is it alive, and can it do its work."""
+"""Liveness and readiness of the installation, for load balancers and monitoring."""
 
 import asyncio
 from typing import Literal
@@ -31,18 +31,16 @@ async def healthz() -> Alive:
 
 @router.get("/readyz", responses={503: {"model": Ready, "description": "A part fails"}})
 async def readyz(response: Response) -> Ready:
-    """Database and disk can be written, S3 and queue can be reached; looked at every few seconds at most."""
-    looks = {
-        name: asyncio.wrap_future(found) for name, found in health.start({"queue": _jobs_waiting}).items()
-    }
-    await asyncio.wait(looks.values(), timeout=health.TIMEOUT_SECONDS)
+    """Database and disk are writable, S3 and queue reachable. Results are shared for a few seconds."""
+    running = {name: asyncio.wrap_future(run) for name, run in health.start({"queue": _pending_jobs}).items()}
+    await asyncio.wait(running.values(), timeout=health.TIMEOUT_SECONDS)
     checks = {
-        name: look.result() if look.done() else health.timeout_message(name) for name, look in looks.items()
+        name: run.result() if run.done() else health.timeout_message(name) for name, run in running.items()
     }
-    failing = any(said != health.OK for said in checks.values())
-    response.status_code = 503 if failing else 200
-    return Ready(status="failing" if failing else "ok", checks=checks)
+    is_failing = any(result != health.OK for result in checks.values())
+    response.status_code = 503 if is_failing else 200
+    return Ready(status="failing" if is_failing else "ok", checks=checks)
 
 
-def _jobs_waiting() -> int:
+def _pending_jobs() -> int:
     return int(queue().huey.pending_count())

@@ -1,4 +1,4 @@
-"""Calls that make a video: done once for an Idempotency-Key, and waited for as Prefer says."""
+"""Calls that make a video: performed once per Idempotency-Key, and waiting as long as the Prefer header asks."""
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -14,8 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from videovault import untrusted_json
 from videovault.api import responses
 from videovault.api.auth import SignedInCaller
-from videovault.api.responses import Responses, Success
-from videovault.api.responses import failures as responses_failures
+from videovault.api.responses import Responses, Success, failures
 from videovault.api.schemas import Body
 from videovault.api.video_watcher import VideoWatcher
 from videovault.errors import Conflict, VideoNotFound, VideoVaultError
@@ -23,61 +22,10 @@ from videovault.models import Status
 from videovault.services.core import idempotency
 from videovault.services.core.idempotency import Answer, Call, Claim
 
-# How long a caller wants to be kept waiting: the Prefer header of RFC 7240.
-
-SHOWN = "Which preferences were followed, as RFC 7240 has it"
-
-
-@dataclass(frozen=True)
-class Preferences:
-    """``respond_async`` without ``wait`` (seconds): answer at once."""
-
-    respond_async: bool = False
-    wait: int | None = None
-
-    def seconds(self, longest: float) -> float:
-        """How long to wait, where the server itself would wait for ``longest`` seconds."""
-        if self.wait is not None:
-            return min(self.wait, longest)
-        return 0.0 if self.respond_async else longest
-
-    def applied(self, status: int, longest: float) -> str:
-        """Preference-Applied of an answer with this status; empty if none was."""
-        followed = {
-            "respond-async": self.respond_async and status == 202,
-            f"wait={self.wait}": self.wait is not None and self.wait <= longest,
-        }
-        return ", ".join(name for name, was in followed.items() if was)
-
-
-def parse_prefer(headers: Sequence[str]) -> Preferences:
-    """Unknown and malformed preferences are ignored, and of one that is named twice the first counts (RFC 7240, 2)."""
-    named: dict[str, str] = {}
-    for item in parse_http_list(", ".join(headers)):
-        name, _, value = item.partition(";")[0].partition("=")
-        named.setdefault(name.strip().lower(), value.strip().strip('"'))
-    wait = named.get("wait", "")
-    is_number = wait.isascii() and wait.isdecimal() and len(wait) <= 9
-    return Preferences("respond-async" in named, int(wait) if is_number else None)
-
-
-def _preferences(
-    prefer: Annotated[
-        list[str] | None,
-        Header(
-            description="`respond-async`: answer 202 at once. `wait=10`: answer 202 after so many seconds, "
-            "at most as many as the server waits by itself."
-        ),
-    ] = None,
-) -> Preferences:
-    return parse_prefer(prefer or [])
-
-
-Preferred = Annotated[Preferences, Depends(_preferences)]
-
-
-# Before the JSON itself was fingerprinted it was these fields, by these names and in this order. Keys of that time are
-# good for a day; the table is not to be changed with the models.
+REPLAYED = "Idempotency-Replayed"
+APPLIED = "Preference-Applied"
+# Until the JSON itself was fingerprinted, these fields were, by these names and in this order. Keys from that time are
+# valid for a day; do not change the table together with the models.
 FORMER_FIELDS = {
     "generate-video": {
         "hook": "hook",
@@ -92,38 +40,81 @@ FORMER_FIELDS = {
     },
     "download": {"video_url": "videoUrl", "user_email": "userEmail", "title": "title"},
 }
-REPLAYED = "Idempotency-Replayed"
-APPLIED = "Preference-Applied"
 
 
-def _printable(key: str) -> str:
+@dataclass(frozen=True)
+class Preferences:
+    """The Prefer header (RFC 7240); ``wait`` is in seconds. ``respond_async`` without it means: do not wait."""
+
+    respond_async: bool = False
+    wait: int | None = None
+
+    def seconds(self, max_seconds: float) -> float:
+        """How long to wait, at most the ``max_seconds`` that the server waits by default."""
+        if self.wait is not None:
+            return min(self.wait, max_seconds)
+        return 0.0 if self.respond_async else max_seconds
+
+    def applied(self, status: int, max_seconds: float) -> str:
+        """The Preference-Applied header of a response with this status; empty if no preference was followed."""
+        followed = {
+            "respond-async": self.respond_async and status == 202,
+            f"wait={self.wait}": self.wait is not None and self.wait <= max_seconds,
+        }
+        return ", ".join(name for name, is_followed in followed.items() if is_followed)
+
+
+def parse_prefer(headers: Sequence[str]) -> Preferences:
+    """Unknown and malformed preferences are ignored, and the first of a repeated one counts (RFC 7240, 2)."""
+    given: dict[str, str] = {}
+    for item in parse_http_list(", ".join(headers)):
+        name, _, value = item.partition(";")[0].partition("=")
+        given.setdefault(name.strip().lower(), value.strip().strip('"'))
+    wait = given.get("wait", "")
+    is_number = wait.isascii() and wait.isdecimal() and len(wait) <= 9
+    return Preferences("respond-async" in given, int(wait) if is_number else None)
+
+
+def _preferences(
+    prefer: Annotated[
+        list[str] | None,
+        Header(
+            description="`respond-async`: answer 202 at once. `wait=10`: answer 202 after that many seconds, "
+            "at most as many as the server waits by default."
+        ),
+    ] = None,
+) -> Preferences:
+    return parse_prefer(prefer or [])
+
+
+def _check_printable(key: str) -> str:
     if not (key.isascii() and key.isprintable()):
-        raise ValueError("An idempotency key is made of printable ASCII characters.")
+        raise ValueError("An idempotency key consists of printable ASCII characters.")
     return key
 
 
-Key = Annotated[
-    Annotated[str, StringConstraints(min_length=1, max_length=255), AfterValidator(_printable)] | None,
+IdempotencyKey = Annotated[
+    Annotated[str, StringConstraints(min_length=1, max_length=255), AfterValidator(_check_printable)] | None,
     Header(
         alias="Idempotency-Key",
-        description="Printable ASCII, new for each request. For 24 hours the same JSON under the same key is "
-        "answered as before and does nothing; 409 while the first is running; 400 for another request.",
+        description="Printable ASCII, new for each request. For 24 hours the same JSON under the same key gets "
+        "the same response and does nothing; 409 while the first call is running; 400 for another request.",
     ),
 ]
 
 
 @dataclass(frozen=True)
 class LongTask:
-    """What a call does. ``start`` and ``answer`` are run in threads.
+    """What a call does; ``start`` and ``answer`` run in threads.
 
-    ``start`` gives the id of its video, which is waited for while it is ``busy``, for at most ``longest``
-    seconds; ``answer`` says what has become of it, or that it is 202: still in work.
+    ``start`` returns the id of the video, which is awaited while it has one of the ``busy`` statuses, for at most
+    ``max_seconds``. ``answer`` returns the result, or a 202 if the video is still being made.
     """
 
     endpoint: str
     start: Callable[[Claim | None], str]
     busy: Collection[Status]
-    longest: float
+    max_seconds: float
     answer: Callable[[str], tuple[int, Success[Any]]]
 
 
@@ -131,77 +122,82 @@ class LongCall:
     """A dependency of the routes that make videos."""
 
     def __init__(
-        self, request: Request, caller: SignedInCaller, prefer: Preferred, idempotency_key: Key = None
+        self,
+        request: Request,
+        caller: SignedInCaller,
+        preferences: Annotated[Preferences, Depends(_preferences)],
+        idempotency_key: IdempotencyKey = None,
     ) -> None:
         self.caller = caller
         self._request = request
-        self._prefer = prefer
+        self._preferences = preferences
         self._key = idempotency_key
-        self._watch: VideoWatcher = request.app.state.watch
+        self._watcher: VideoWatcher = request.app.state.watcher
 
-    async def carry_out(self, body: Body, work: LongTask) -> Response:
-        """The answer to this call: as before where its key is known, else as the work goes."""
+    async def run(self, body: Body, task: LongTask) -> Response:
+        """Perform the task, or repeat the response of an earlier call under the same key."""
         responses.set_video_id(self._request, getattr(body, "video_id", None))
         if self._key is None:
-            return await self._carry_on(work, None)
+            return await self._perform(task, None)
         sent = untrusted_json.loads(await self._request.body())
         call = Call(
             self.caller.user_id,
-            work.endpoint,
+            task.endpoint,
             self._key,
             request=json.dumps(sent, sort_keys=True, separators=(",", ":")),
-            former=_former(work.endpoint, sent),
+            former=_former_fingerprint(task.endpoint, sent),
         )
-        begun = await run_in_threadpool(idempotency.begin, call)
-        if isinstance(begun, Answer):
-            return _json(begun.status, begun.body, {REPLAYED: "true"})
+        claim = await run_in_threadpool(idempotency.begin, call)
+        if isinstance(claim, Answer):
+            return _json(claim.status, claim.body, {REPLAYED: "true"})
         try:
-            return await self._carry_on(work, begun)
+            return await self._perform(task, claim)
         except Exception:
-            await run_in_threadpool(idempotency.release, begun)
+            await run_in_threadpool(idempotency.release, claim)
             raise
 
-    async def _carry_on(self, work: LongTask, claim: Claim | None) -> Response:
+    async def _perform(self, task: LongTask, claim: Claim | None) -> Response:
         video_id = claim.video_id if claim else ""
         if not video_id:
-            video_id = await run_in_threadpool(work.start, claim)
+            video_id = await run_in_threadpool(task.start, claim)
         responses.set_video_id(self._request, video_id)
-        seconds = self._prefer.seconds(work.longest)
+        seconds = self._preferences.seconds(task.max_seconds)
         holder = claim.holder if claim else ""
-        listens = await self._watch.until(self._request, video_id, work.busy, seconds, holder)
-        response = await run_in_threadpool(self._answer, work, video_id)
-        if claim and listens:
-            said = Answer(response.status_code, bytes(response.body).decode())
-            await run_in_threadpool(idempotency.finish, claim, video_id, said)
-        elif claim:  # whoever hung up has no answer yet, and may come back to wait for it
+        is_connected = await self._watcher.wait(self._request, video_id, task.busy, seconds, holder)
+        response = await run_in_threadpool(self._respond, task, video_id)
+        if claim and is_connected:
+            answer = Answer(response.status_code, bytes(response.body).decode())
+            await run_in_threadpool(idempotency.finish, claim, video_id, answer)
+        elif claim:  # the caller has not seen the response, and may wait again under the same key
             await run_in_threadpool(idempotency.release, claim)
         return response
 
-    def _answer(self, work: LongTask, video_id: str) -> Response:
-        """A failure is an answer, too: the video is there, and is not to be made twice for it."""
+    def _respond(self, task: LongTask, video_id: str) -> Response:
+        """A failed video is a response too: it exists, and must not be made again for the same key."""
         try:
-            status, said = work.answer(video_id)
+            status, success = task.answer(video_id)
         except VideoNotFound:
             return responses.on_error(self._request, Conflict("This video was deleted meanwhile."))
         except VideoVaultError as error:
             return responses.on_error(self._request, error)
-        applied = self._prefer.applied(status, work.longest)
-        return _json(status, said.model_dump_json(by_alias=True), {APPLIED: applied} if applied else {})
+        applied = self._preferences.applied(status, task.max_seconds)
+        return _json(status, success.model_dump_json(by_alias=True), {APPLIED: applied} if applied else {})
 
 
 Waiting = Annotated[LongCall, Depends()]
 
 
-def promises(still_working: type[Success[Any]], description: str, *failures: int) -> Responses:
-    """OpenAPI's words for what a long call answers beside 200 with its model."""
-    replayed = _header("`true` when this is the answer to an earlier call under the same key")
-    headers = {REPLAYED: replayed, APPLIED: _header(SHOWN)}
-    said = responses_failures(400, 401, 403, 404, 409, 429, *failures)
-    said[409]["headers"] = {"Retry-After": _header("Seconds, while the first call under this key is running")}
+def long_call_responses(in_progress: type[Success[Any]], description: str, *statuses: int) -> Responses:
+    """OpenAPI's description of a long call's responses, except the model of 200."""
+    replayed = _header("`true` when this is the response to an earlier call under the same key")
+    headers = {REPLAYED: replayed, APPLIED: _header("Which preferences were followed (RFC 7240)")}
+    described = failures(400, 401, 403, 404, 409, 429, *statuses)
+    retry_after = "Seconds, while the first call under this key is running"
+    described[409]["headers"] = {"Retry-After": _header(retry_after)}
     return {
-        **said,
+        **described,
         200: {"headers": headers},
-        202: {"model": still_working, "description": description, "headers": headers},
+        202: {"model": in_progress, "description": description, "headers": headers},
     }
 
 
@@ -209,7 +205,7 @@ def _header(description: str) -> dict[str, Any]:
     return {"description": description, "schema": {"type": "string"}}
 
 
-def _former(endpoint: str, sent: Mapping[str, Any]) -> str:
+def _former_fingerprint(endpoint: str, sent: Mapping[str, Any]) -> str:
     fields = {ours: sent.get(theirs) for ours, theirs in FORMER_FIELDS[endpoint].items()}
     return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
 

@@ -1,4 +1,4 @@
-"""From errors to answers: the one place that knows status codes."""
+"""Every response under ``/api``: its JSON shape, how routes document it, and which error gives which status."""
 
 import html
 import json
@@ -20,104 +20,43 @@ from starlette.types import Receive, Scope, Send
 from videovault import errors
 from videovault.config import EMBEDDED_BUCKET
 
-# The one shape of every answer under ``/api``, good or bad, and how routes document it.
-
-# Failures for programs and for browsers: JSON, or a page that explains it where HTML is preferred.
-
-NO_PAGES = ("/api", f"/{EMBEDDED_BUCKET}/")  # where these begin an address, no page is
-PLAIN_PAGE = """<!doctype html>
-<html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>VideoVault</title></head>
-<body><main><h1>This did not work</h1><p>{message}</p></main></body>
-</html>
-"""
-WEIGHT = re.compile(r"(0(\.[0-9]{0,3})?|1(\.0{0,3})?)")
-
-
-class ProblemResponse(JSONResponse):
-    """A failure. A browser that follows a link or sends a form is led to a page, and never left with JSON."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        answer = super().__call__
-        if scope["type"] == "http" and prefers_html(Headers(scope=scope).get("accept", "")):
-            answer = self._for_people(scope)
-        await answer(scope, receive, send)
-
-    def _for_people(self, scope: Scope) -> Response:
-        said = json.loads(bytes(self.body))
-        if not scope["path"].startswith(NO_PAGES):  # a page is refused, so that one would be, too
-            text = PLAIN_PAGE.format(message=html.escape(said["message"]))
-            kept = {name: value for name, value in self.headers.items() if name in ("retry-after", "allow")}
-            return HTMLResponse(text, self.status_code, {**kept, "Vary": "Accept"})
-        code, video_id = said["error"]["code"], said["error"].get("videoId", "")
-        if code == "NOT_SIGNED_IN":
-            gallery = f"/gallery?{urlencode({'video': video_id})}" if video_id else "/gallery"
-            leads_to = f"/login?{urlencode({'next': gallery})}"
-        else:
-            leads_to = f"/problem?{urlencode({'code': code})}"
-        return RedirectResponse(leads_to, 303, {"Vary": "Accept", "Cache-Control": "no-store"})
-
-
-def prefers_html(accept: str) -> bool:
-    """Whether an Accept header ranks HTML above JSON (RFC 9110, 12.5.1); without one nothing is preferred."""
-    ranks = dict(_media_range(part) for part in accept.lower().split(","))
-    return _rank(ranks, "text/html") > _rank(ranks, "application/json")
-
-
-def _media_range(part: str) -> tuple[str, float]:
-    kind, *parameters = (each.strip() for each in part.split(";"))
-    weights = [each.partition("=")[2].strip() for each in parameters if each.partition("=")[0].strip() == "q"]
-    if not weights:
-        return kind, 1.0
-    return kind, float(weights[0]) if WEIGHT.fullmatch(weights[0]) else 0.0
-
-
-def _rank(ranks: Mapping[str, float], kind: str) -> float:
-    """That of the most specific range that covers it."""
-    ranges = (kind, f"{kind.partition('/')[0]}/*", "*/*")
-    return next((ranks[each] for each in ranges if each in ranks), 0.0)
-
-
 REQUEST_ID = "videovault.request_id"
-NOTHING_HERE = "There is nothing at this address."
-IDENTITY = "videovault.identity"  # who is calling and by what proof, for the line in the log
-OUR_FAULT = "Something went wrong here. Please try again; if it stays so, quote the requestId."
-REASONS = {
+IDENTITY = "videovault.identity"  # caller and credential, for the request's log line
+NOT_FOUND = "There is nothing at this address."
+INTERNAL_ERROR = "Something went wrong here. Please try again. If it happens again, quote the requestId."
+FAILURES = {
     400: "A field is missing or wrong",
     401: "Not signed in",
     403: "Not allowed",
-    404: "Not there",
-    405: "Not this method",
-    408: "The body came too slowly",
-    409: "The state does not allow it",
+    404: "Not found",
+    405: "Method not allowed",
+    408: "The body arrived too slowly",
+    409: "Not possible in the current state",
     413: "Too large",
     414: "Address too long",
-    421: "Not a name of this installation; set PUBLIC_URL",
+    421: "Unknown host name; set PUBLIC_URL",
     422: "The address gave no video",
-    429: "Too often; try again after the seconds in Retry-After",
+    429: "Too many attempts; retry after the seconds in Retry-After",
     431: "Too many or too large headers",
-    500: "Our fault; quote the requestId",
+    500: "Internal error; quote the requestId",
     502: "S3 or the webhook failed",
     507: "The disk is full; reading, signing in and deleting still work",
 }
-TO_A_PAGE = "Instead of a failure, where Accept prefers HTML to JSON: to a page that explains it"
-ANY_MAY = (408, 413, 414, 421, 431, 500, 507)
+COMMON_FAILURES = (408, 413, 414, 421, 431, 500, 507)
+HTML_REDIRECT = "Instead of a failure, where Accept prefers HTML to JSON: to a page that explains it"
 
 T = TypeVar("T")
 Responses = dict[int | str, dict[str, Any]]
 
 
 class Success(BaseModel, Generic[T]):
-    """What went well, and what came of it."""
-
     success: Literal[True] = True
     message: str
     data: T
 
 
 class Nothing(BaseModel):
-    """An empty object: there is nothing to tell."""
+    """An empty object."""
 
 
 class ErrorDetail(BaseModel):
@@ -125,7 +64,7 @@ class ErrorDetail(BaseModel):
 
     code: str
     fields: dict[str, str] | None = Field(None, description="What is wrong, by the name of the field.")
-    request_id: str | None = Field(None, description="To quote when it was our fault.")
+    request_id: str | None = Field(None, description="To quote after an internal error.")
     video_id: str | None = Field(None, description="The video that the call has made or is about.")
 
 
@@ -135,6 +74,15 @@ class Problem(BaseModel):
     success: Literal[False] = False
     message: str
     error: ErrorDetail
+
+
+def failures(*statuses: int) -> Responses:
+    """OpenAPI's description of a route's own failures and of those that any route may have."""
+    described: Responses = {
+        status: {"model": Problem, "description": FAILURES[status]}
+        for status in sorted({*statuses, *COMMON_FAILURES})
+    }
+    return {303: {"description": HTML_REDIRECT}, **described}
 
 
 def problem(
@@ -147,25 +95,75 @@ def problem(
     video_id: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
-    """The answer for a failure: JSON for programs, a page that explains it for clients that prefer HTML."""
+    """The response for a failure: JSON for programs, a page that explains it for clients that prefer HTML."""
     error = {"code": code, "fields": dict(fields or {}), "requestId": request_id, "videoId": video_id}
-    given = {name: value for name, value in error.items() if value}
-    body = {"success": False, "message": message, "error": given}
+    present = {name: value for name, value in error.items() if value}
+    body = {"success": False, "message": message, "error": present}
     return ProblemResponse(body, status_code=status, headers=headers)
 
 
-def request_id(scope: Scope) -> str:
-    """The id that ``harden`` gave the request; empty without it."""
-    return str(scope.get(REQUEST_ID, ""))
+# Content negotiation: JSON, or a page that explains the failure.
+
+REDIRECTABLE = ("/api", f"/{EMBEDDED_BUCKET}/")  # no pages are at these addresses
+PLAIN_PAGE = """<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>VideoVault</title></head>
+<body><main><h1>Something went wrong</h1><p>{message}</p></main></body>
+</html>
+"""
+QUALITY = re.compile(r"(0(\.[0-9]{0,3})?|1(\.0{0,3})?)")
 
 
-def failures(*statuses: int) -> Responses:
-    """OpenAPI's words for the failures a route may answer with, beside those that any may."""
-    said: Responses = {
-        status: {"model": Problem, "description": REASONS[status]} for status in sorted({*statuses, *ANY_MAY})
-    }
-    return {303: {"description": TO_A_PAGE}, **said}
+class ProblemResponse(JSONResponse):
+    """JSON, or a redirect to a page for a browser that follows a link or submits a form."""
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        respond = super().__call__
+        if scope["type"] == "http" and prefers_html(Headers(scope=scope).get("accept", "")):
+            respond = self._for_browser(scope)
+        await respond(scope, receive, send)
+
+    def _for_browser(self, scope: Scope) -> Response:
+        failure = json.loads(bytes(self.body))
+        if not scope["path"].startswith(
+            REDIRECTABLE
+        ):  # a page was refused; the problem page would be refused too
+            text = PLAIN_PAGE.format(message=html.escape(failure["message"]))
+            kept = {name: value for name, value in self.headers.items() if name in ("retry-after", "allow")}
+            return HTMLResponse(text, self.status_code, {**kept, "Vary": "Accept"})
+        code, video_id = failure["error"]["code"], failure["error"].get("videoId", "")
+        if code == "NOT_SIGNED_IN":
+            gallery = f"/gallery?{urlencode({'video': video_id})}" if video_id else "/gallery"
+            target = f"/login?{urlencode({'next': gallery})}"
+        else:
+            target = f"/problem?{urlencode({'code': code})}"
+        return RedirectResponse(target, 303, {"Vary": "Accept", "Cache-Control": "no-store"})
+
+
+def prefers_html(accept: str) -> bool:
+    """Whether an Accept header ranks HTML above JSON (RFC 9110, 12.5.1); False for an empty one."""
+    qualities = dict(_media_range(part) for part in accept.lower().split(","))
+    return _quality(qualities, "text/html") > _quality(qualities, "application/json")
+
+
+def _media_range(part: str) -> tuple[str, float]:
+    media_type, *parameters = (each.strip() for each in part.split(";"))
+    qualities = [
+        each.partition("=")[2].strip() for each in parameters if each.partition("=")[0].strip() == "q"
+    ]
+    if not qualities:
+        return media_type, 1.0
+    return media_type, float(qualities[0]) if QUALITY.fullmatch(qualities[0]) else 0.0
+
+
+def _quality(qualities: Mapping[str, float], media_type: str) -> float:
+    """The quality of the most specific range that covers the type."""
+    ranges = (media_type, f"{media_type.partition('/')[0]}/*", "*/*")
+    return next((qualities[each] for each in ranges if each in qualities), 0.0)
+
+
+# From errors to responses.
 
 STATUS: dict[type[errors.VideoVaultError], int] = {
     errors.InvalidInput: 400,
@@ -180,26 +178,22 @@ STATUS: dict[type[errors.VideoVaultError], int] = {
     errors.DiskFull: 507,
     errors.VideoVaultError: 500,
 }
-CODES = {
-    401: "NOT_SIGNED_IN",
-    403: "FORBIDDEN",
-    404: "NOT_FOUND",
-    405: "METHOD_NOT_ALLOWED",
-    409: "CONFLICT",
-    413: "TOO_LARGE",
-    429: "RATE_LIMITED",
-}
-# Whether there is such a video is just what these do not tell.
-UNKNOWN = (errors.VideoNotFound, errors.WrongSecretKey)
+CODES = {status: error.code for error, status in STATUS.items()} | {405: "METHOD_NOT_ALLOWED"}
+# These must not reveal whether the video exists.
+UNNAMED = (errors.VideoNotFound, errors.WrongSecretKey)
 VIDEO_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-NOTHING = errors.NotFound("There is nothing by this id.")
+# By the parameter that holds an impossible id.
 MISSING = {"videoId": errors.VideoNotFound(), "userId": errors.UserNotFound()}
+MISSING_OTHER = errors.NotFound("There is nothing by this id.")
 NOT_JSON = "The body must be a JSON object, sent as application/json."
+# By pydantic's type of the error.
 SENTENCES = {
     "missing": "This field is missing.",
     "string_type": "This must be text.",
     "string_unicode": "This contains characters that cannot be shown.",
-    "string_pattern_mismatch": "This is not an id that was given out here.",
+    "string_pattern_mismatch": "This is not a valid id.",
+    "string_too_long": "This is too long: the limit is {max_length:,} characters.",
+    "string_too_short": "This field is missing.",
     "int_type": "This must be a whole number.",
     "int_parsing": "This must be a whole number.",
     "int_parsing_size": "This number is too large.",
@@ -207,91 +201,93 @@ SENTENCES = {
     "float_type": "This must be a number.",
     "float_parsing": "This must be a number.",
     "finite_number": "This must be a number.",
+    "greater_than_equal": "This must be at least {ge:,}.",
+    "less_than_equal": "This must be at most {le:,}.",
     "bool_parsing": "This must be true or false.",
     "list_type": "This must be a list.",
+    "too_long": "This is too long: the limit is {max_length:,} entries.",
+    "too_short": "This needs at least one entry.",
+    "literal_error": "This must be one of {expected}.",
     "model_attributes_type": "This must be an object.",
     "model_type": "This must be an object.",
     "dict_type": "This must be an object.",
-}
-WITH_LIMITS = {
-    "string_too_long": "This is too long: at most {max_length:,} characters are possible.",
-    "string_too_short": "This field is missing.",
-    "too_long": "This is too long: at most {max_length:,} entries are possible.",
-    "too_short": "This needs at least one entry.",
-    "literal_error": "This must be one of {expected}.",
-    "greater_than_equal": "This must be at least {ge:,}.",
-    "less_than_equal": "This must be at most {le:,}.",
     "value_error": "{error}",
 }
+
+
+def status_of(error: errors.VideoVaultError) -> int:
+    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+
+
+def set_video_id(request: Request, video_id: str | None) -> None:
+    """Set the video that the call has made or is about, for every later error to name."""
+    request.state.video_id = video_id
 
 
 def on_error(request: Request, error: Exception) -> Response:
     """Any of our own errors."""
     assert isinstance(error, errors.VideoVaultError)  # noqa: S101 - it is registered for these only
+    status = status_of(error)
     return problem(
-        status_of(error),
+        status,
         error.code,
         error.public_message,
         fields=error.fields if isinstance(error, errors.InvalidInput) else None,
-        request_id=request_id(request.scope) if status_of(error) == 500 else None,
-        video_id=error.video_id or (None if isinstance(error, UNKNOWN) else _video_of(request)),
+        request_id=_request_id(request) if status == 500 else None,
+        video_id=error.video_id or (None if isinstance(error, UNNAMED) else _video_id(request)),
         headers=_headers(error),
     )
 
 
 def on_validation_error(request: Request, error: Exception) -> Response:
-    """What pydantic found wrong with a request."""
+    """A request that pydantic refused."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 - it is registered for these only
-    wrong = error.errors()
-    ids = [str(entry["loc"][-1]) for entry in wrong if entry["loc"][0] == "path"]
-    if ids:  # no id looks like that, so nothing is there
-        missing = MISSING.get(ids[0], NOTHING)
+    faults = error.errors()
+    ids = [str(fault["loc"][-1]) for fault in faults if fault["loc"][0] == "path"]
+    if ids:  # an impossible id: nothing can be there
+        missing = MISSING.get(ids[0], MISSING_OTHER)
         return problem(404, missing.code, missing.public_message)
-    message, fields = "Please check the marked fields.", _fields(wrong)
-    if any(entry["type"] == "json_invalid" for entry in wrong):
+    message, fields = "Please check the marked fields.", _fields(faults)
+    if any(fault["type"] == "json_invalid" for fault in faults):
         message, fields = "The body is not valid JSON.", {"body": NOT_JSON}
-    elif any(len(entry["loc"]) == 1 for entry in wrong):
+    elif any(len(fault["loc"]) == 1 for fault in faults):
         message, fields = NOT_JSON, {"body": NOT_JSON}
-    video_id = _video_of(request) or _named(error.body)
+    video_id = _video_id(request) or _video_id_in(error.body)
     return problem(400, "INVALID_INPUT", message, fields=fields, video_id=video_id)
 
 
 def on_http_error(request: Request, error: Exception) -> Response:
-    """What the framework refused before a route was reached."""
+    """A request that the framework refused before it reached a route."""
     assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for these only
-    status = error.status_code
-    if status == 400:  # a body that could not be read
-        fields = {"body": NOT_JSON}
-        return problem(400, "INVALID_INPUT", NOT_JSON, fields=fields, video_id=_video_of(request))
+    status, video_id = error.status_code, _video_id(request)
+    if status == 400:  # a body that cannot be parsed
+        return problem(400, "INVALID_INPUT", NOT_JSON, fields={"body": NOT_JSON}, video_id=video_id)
     message, code = f"{HTTPStatus(status).phrase}.", CODES.get(status, "INVALID_INPUT")
-    return problem(status, code, message, headers=error.headers, video_id=_video_of(request))
+    return problem(status, code, message, headers=error.headers, video_id=video_id)
 
 
 def on_unexpected_error(request: Request, _error: Exception) -> Response:
-    """A fault of ours: nothing of it is shown, ``harden`` logs it under the same id."""
-    quoted, video_id = request_id(request.scope), _video_of(request)
-    return problem(500, "INTERNAL_ERROR", OUR_FAULT, request_id=quoted, video_id=video_id)
+    """An internal error: the response reveals nothing of it; the middleware logs it under the same request id."""
+    return problem(
+        500, "INTERNAL_ERROR", INTERNAL_ERROR, request_id=_request_id(request), video_id=_video_id(request)
+    )
 
 
-def set_video_id(request: Request, video_id: str | None) -> None:
-    """Note the video that the call has made or is about, so that every error from now on names it."""
-    request.state.video_id = video_id
+def _request_id(request: Request) -> str:
+    """The id that the middleware gave the request; empty without it."""
+    return str(request.scope.get(REQUEST_ID, ""))
 
 
-def _video_of(request: Request) -> str | None:
-    """The one noted by ``concerns``, else the one in the address."""
-    noted = getattr(request.state, "video_id", None) or request.path_params.get("videoId")
-    return noted if isinstance(noted, str) and VIDEO_ID.fullmatch(noted) else None
+def _video_id(request: Request) -> str | None:
+    """The one from ``set_video_id``, else the one in the address."""
+    video_id = getattr(request.state, "video_id", None) or request.path_params.get("videoId")
+    return video_id if isinstance(video_id, str) and VIDEO_ID.fullmatch(video_id) else None
 
 
-def _named(body: Any) -> str | None:
+def _video_id_in(body: Any) -> str | None:
     """The video that a body names although the rest of it is wrong."""
-    named = body.get("videoId") if isinstance(body, Mapping) else None
-    return named if isinstance(named, str) and VIDEO_ID.fullmatch(named) else None
-
-
-def status_of(error: errors.VideoVaultError) -> int:
-    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+    video_id = body.get("videoId") if isinstance(body, Mapping) else None
+    return video_id if isinstance(video_id, str) and VIDEO_ID.fullmatch(video_id) else None
 
 
 def _headers(error: errors.VideoVaultError) -> dict[str, str] | None:
@@ -302,16 +298,14 @@ def _headers(error: errors.VideoVaultError) -> dict[str, str] | None:
     return None
 
 
-def _fields(wrong: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+def _fields(faults: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """The first fault of each field, by its name in JSON."""
     fields: dict[str, str] = {}
-    for entry in wrong:
-        fields.setdefault(".".join(str(part) for part in entry["loc"][1:]), _sentence(entry))
+    for fault in faults:
+        fields.setdefault(".".join(str(part) for part in fault["loc"][1:]), _sentence(fault))
     return fields
 
 
-def _sentence(entry: Mapping[str, Any]) -> str:
-    kind = entry["type"]
-    if kind in WITH_LIMITS:
-        return WITH_LIMITS[kind].format(**entry["ctx"])
-    return SENTENCES.get(kind) or f"{entry['msg']}."
+def _sentence(fault: Mapping[str, Any]) -> str:
+    sentence = SENTENCES.get(fault["type"])
+    return sentence.format(**fault.get("ctx", {})) if sentence else f"{fault['msg']}."

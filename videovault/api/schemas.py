@@ -1,22 +1,30 @@
-"""What may be sent to the API; the rules for long texts are the services' own, so forms share them."""
+"""Request bodies and query parameters. The services check the length of long texts, for pages and API alike."""
 
 import unicodedata
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
 from pydantic.alias_generators import to_camel
 
 from videovault.brief import OptionalBrief, check_encodable
+from videovault.services.admin.audit_log import Group
 from videovault.services.core.views import PublicStatus
 from videovault.services.sharing.share_links import MAX_DAYS, MAX_VIEWS
 
-NOT_SHOWN = "This contains characters that cannot be shown."
-LARGEST = 2**63 - 1  # what a column holds
+MAX_INTEGER = 2**63 - 1  # of a database column
 
 
-def _shown(value: str) -> str:
+def _check_printable(value: str) -> str:
     if any(unicodedata.category(char) == "Cc" for char in value):
-        raise ValueError(NOT_SHOWN)
+        raise ValueError("This contains characters that cannot be shown.")
     return value
 
 
@@ -26,17 +34,17 @@ def _blank_as_none(value: object) -> object:
 
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Text = Annotated[str, AfterValidator(check_encodable)]
-Line = Annotated[Text, AfterValidator(_shown)]
+Line = Annotated[Text, AfterValidator(_check_printable)]
 Email = Annotated[Line, StringConstraints(min_length=1, max_length=254)]
 
 
 def or_blank(kind: Any) -> BeforeValidator:
-    """An empty value counts as not given, and the document says that it may be sent."""
+    """Treat an empty value as missing, and document that it may be sent."""
     return BeforeValidator(_blank_as_none, json_schema_input_type=kind | Literal[""] | None)
 
 
 class Body(BaseModel):
-    """A JSON object; fields that are not named here are ignored."""
+    """A JSON object; unknown fields are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
@@ -51,7 +59,7 @@ class LoginBody(Body):
 
 
 class RegisterBody(Body):
-    """``invitation``: what an invitation's link carries, where new accounts need one."""
+    """``invitation``: the token in an invitation link, where new accounts need one."""
 
     email: Text
     password: Text
@@ -65,7 +73,7 @@ class PasswordBody(CamelBody):
 
 
 class DeleteAccountBody(Body):
-    """The password once more, since nothing brings a deleted account back."""
+    """The password is asked for again, because a deleted account cannot be restored."""
 
     password: Text
 
@@ -84,7 +92,7 @@ class NameBody(Body):
 
 
 class TokenBody(CamelBody):
-    """A token is good until it is revoked if ``expiresInDays`` is left out."""
+    """Without ``expiresInDays`` the token is valid until it is revoked."""
 
     name: Text
     scope: Literal["read", "write"] = "write"
@@ -92,28 +100,28 @@ class TokenBody(CamelBody):
 
 
 class InvitationBody(Body):
-    """For one e-mail address, or for whoever has the link."""
+    """For one e-mail address, or for anyone with the link."""
 
     email: Email | None = None
 
 
 class UserBody(CamelBody):
-    """What is left out stays; ``quotaBytes`` null: the installation's own, 0: none."""
+    """Omitted fields stay unchanged. ``quotaBytes``: null is the installation's default, 0 is unlimited."""
 
     is_admin: Annotated[bool, Field(strict=True)] = False
     is_active: Annotated[bool, Field(strict=True)] = True
-    quota_bytes: Annotated[int, Field(strict=True, ge=0, le=LARGEST)] | None = None
+    quota_bytes: Annotated[int, Field(strict=True, ge=0, le=MAX_INTEGER)] | None = None
 
 
 class AvatarBody(CamelBody):
-    """``name`` is what people see, ``generatorId`` what the generator is told."""
+    """``name`` is shown to people, ``generatorId`` is sent to the generator."""
 
     name: Text
     generator_id: Text
 
 
 class AvatarChangeBody(CamelBody):
-    """What is left out stays."""
+    """Omitted fields stay unchanged."""
 
     name: Text | None = None
     generator_id: Text | None = None
@@ -152,18 +160,18 @@ class AddressBody(CamelBody):
     video_url: Text
 
 
-# For the document only: a report is read by ``gateways/reader``, which refuses none for a value that is optional.
+# For OpenAPI only: reports are parsed by ``gateways.webhook_reply``, which refuses none for an optional value.
 STATUS_BODY: dict[str, Any] = {
     "type": "object",
-    "description": "A report on a video. Other names and wrappers are read too: see docs/connect/answers.md.",
+    "description": "A report on a video. Other names and wrappers are understood too: see docs/connect/answers.md.",
     "required": ["userId", "videoId"],
     "properties": {
         "userId": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
         "videoId": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
-        "status": {"description": "processing, ready, failed or rejected, and the words of many generators."},
-        "videoUrl": {"description": "Where the finished video is."},
+        "status": {"description": "processing, ready, failed or rejected, or the words of many generators."},
+        "videoUrl": {"description": "The address of the finished video."},
         "metadata": {"description": "duration in seconds, size in bytes, format."},
-        "error": {"description": "The reason of a failure: a text, or an object with a message."},
+        "error": {"description": "The reason for a failure: a text, or an object with a message."},
     },
     "example": {
         "userId": "0f3d6a7c9b1e4d2f8a5c6b7d8e9f0a1b",
@@ -180,7 +188,7 @@ class RenameBody(CamelBody):
 
 
 class ShareBody(CamelBody):
-    """For how many days and views the link works; without limit where nothing is said."""
+    """For how many days and views the link works; unlimited where omitted."""
 
     expires_in_days: Annotated[int, Field(strict=True, ge=1, le=MAX_DAYS)] | None = None
     most_views: Annotated[int, Field(strict=True, ge=1, le=MAX_VIEWS)] | None = None
@@ -196,15 +204,50 @@ class DeleteManyBody(CamelBody):
 
 
 Sort = Literal["newest", "oldest", "title", "size", "longest"]
-Page = Annotated[int, Field(ge=1, le=200)]
+Direction = Literal["in", "out"]
+Limit = Annotated[int, Field(ge=1, le=200)]
+Cursor = Annotated[Text, StringConstraints(max_length=20)]
 
 
 class GalleryParams(CamelBody):
-    """The query of a gallery; an empty value counts as not given."""
+    """An empty value counts as missing."""
 
     user_id: Id
     status: Annotated[PublicStatus | None, or_blank(PublicStatus)] = None
     q: Annotated[Line, StringConstraints(max_length=200)] = ""
     sort: Annotated[Sort | None, or_blank(Sort)] = None
-    limit: Annotated[Page | None, or_blank(Page)] = None
+    limit: Annotated[Limit | None, or_blank(Limit)] = None
     cursor: Annotated[Text, StringConstraints(max_length=2000)] = ""
+
+
+class EventParams(CamelBody):
+    """An empty value counts as missing; ``until`` is exclusive. ``clientIp`` is a client address or its beginning."""
+
+    group: Annotated[Group | None, or_blank(Group)] = None
+    user_id: Annotated[Id | None, or_blank(Id)] = None
+    client_ip: Annotated[Text, StringConstraints(max_length=45)] = ""
+    since: Annotated[AwareDatetime | None, or_blank(AwareDatetime)] = None
+    until: Annotated[AwareDatetime | None, or_blank(AwareDatetime)] = None
+    limit: Limit = 50
+    cursor: Cursor = ""
+
+
+class StatsParams(CamelBody):
+    """``timeZone`` as in Europe/Berlin; an unknown one counts as UTC."""
+
+    time_zone: Annotated[Text, StringConstraints(max_length=64)] = "UTC"
+
+
+class WebhookCallParams(CamelBody):
+    """An empty value counts as missing."""
+
+    video_id: Annotated[Id | None, or_blank(Id)] = None
+    direction: Annotated[Direction | None, or_blank(Direction)] = None
+    limit: Limit = 50
+    cursor: Cursor = ""
+
+
+class FieldBody(CamelBody):
+    """A path that ``fields`` of an unreadable webhook call names."""
+
+    field: Annotated[Text, StringConstraints(min_length=1, max_length=200)]

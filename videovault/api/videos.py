@@ -1,6 +1,6 @@
-"""Videos over HTTP: storing from an address, the gallery, links and deletion."""
+"""Videos: storing one from an address, the gallery, links, retries and deletion."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -12,7 +12,7 @@ from starlette.convertors import Convertor, register_url_convertor
 
 from videovault.api import responses
 from videovault.api.auth import SignedInCaller
-from videovault.api.long_calls import LongTask, Waiting, promises
+from videovault.api.long_calls import LongTask, Waiting, long_call_responses
 from videovault.api.responses import Responses, Success, failures
 from videovault.api.schemas import AddressBody, DeleteBody, GalleryParams, Id, RenameBody, StoreBody
 from videovault.api.video_watcher import failure_error
@@ -31,66 +31,20 @@ from videovault.services.core.views import (
 )
 from videovault.services.transfer import pipeline
 from videovault.services.videos import deletion
-from videovault.services.videos import gallery as videos_gallery
+from videovault.services.videos import gallery as gallery_service
 from videovault.services.videos.gallery import GalleryQuery
 from videovault.worker import enqueue
 
-# The gallery as JSON, sent page by page: it begins before the last video is read, and never lies in memory whole.
+POSTER_SECONDS = 600  # for which a browser may cache the redirect to a poster
+FIRST_PAGE_SECONDS, NEXT_PAGE_SECONDS = 10.0, 60.0
 
-MESSAGE = "Video gallery retrieved successfully"
-EMPTY = '"videos":[]'
-FIRST_SECONDS, NEXT_SECONDS = 10.0, 60.0
-
-# Signing links keeps the interpreter at work, so more at once would only keep all others waiting. Who waits here holds
-# no thread, and those who read long galleries take turns with each page.
-_pages = anyio.CapacityLimiter(1)
-
-
-async def answer(read: Callable[[], Iterator[GalleryView]]) -> StreamingResponse:
-    """What ``read`` gives, as one Success. Raises what it raises at its beginning, and Busy."""
-    views = read()
-    try:
-        with anyio.fail_after(FIRST_SECONDS):
-            first = await _next(views)
-    except TimeoutError as error:
-        raise Busy from error
-    return StreamingResponse(_json(first, views), media_type=JSONResponse.media_type)
-
-
-async def _json(first: tuple[GalleryView, str] | None, views: Iterator[GalleryView]) -> AsyncIterator[str]:
-    assert first is not None  # noqa: S101 - there is always one view
-    view, videos = first
-    said: Success[GalleryView] = Success(message=MESSAGE, data=view.model_copy(update={"videos": []}))
-    head, tail = said.model_dump_json(by_alias=True, exclude_none=True).split(EMPTY)
-    yield f'{head}"videos":[{videos}'
-    while True:
-        with anyio.fail_after(NEXT_SECONDS):
-            page = await _next(views)
-        if page is None:
-            break
-        if page[1]:
-            yield f",{page[1]}"
-    yield f"]{tail}"
-
-
-async def _next(views: Iterator[GalleryView]) -> tuple[GalleryView, str] | None:
-    """The next view and its videos in JSON, separated by commas; None at the end."""
-
-    def work() -> tuple[GalleryView, str] | None:
-        view = next(views, None)
-        if view is None:
-            return None
-        shown = (video.model_dump_json(by_alias=True, exclude_none=True) for video in view.videos)
-        return view, ",".join(shown)
-
-    return await anyio.to_thread.run_sync(work, limiter=_pages)
-
-
-POSTER_SECONDS = 600  # for so long a browser may keep the way to a poster
+# Presigning occupies the interpreter, so pages are read one at a time. Callers wait without holding a thread, and
+# readers of long galleries take turns page by page.
+_gallery_pages = anyio.CapacityLimiter(1)
 
 
 class _VideoIdConvertor(Convertor[str]):
-    """Any id but the guide's own words, so that GET …/video/delete is a wrong method, not an unknown video."""
+    """Any id but the fixed paths, so that GET …/video/delete is a wrong method, not an unknown video."""
 
     regex = "(?!(?:gallery|download|status|delete)(?:/|$))[^/]+"
 
@@ -103,8 +57,9 @@ class _VideoIdConvertor(Convertor[str]):
 
 register_url_convertor("video", _VideoIdConvertor())
 VideoId = Annotated[Id, Path(alias="videoId")]
-ONE = "/{videoId:video}"
-REDIRECT: Responses = {302: {"description": "To a fresh presigned URL"}}
+VIDEO = "/{videoId:video}"
+REDIRECT: dict[str, Any] = {"status_code": 302, "response_class": RedirectResponse}
+REDIRECTED: Responses = {302: {"description": "To a fresh presigned URL"}}
 
 router = APIRouter(prefix="/api/auth/video", tags=["Videos"])
 
@@ -116,109 +71,95 @@ class Deleted(View):
 @router.post(
     "/download",
     response_model=Success[StoredView],
-    responses=promises(Success[StoredView], "Still being stored", 422, 502),
+    responses=long_call_responses(Success[StoredView], "Still being stored", 422, 502),
 )
 async def download(call: Waiting, body: StoreBody) -> Response:
-    """Store the video behind an address, waiting until it is in S3 and proven to be whole."""
-    work = LongTask(
+    """Store the video at an address, waiting until it is in S3 and verified."""
+    task = LongTask(
         endpoint="download",
         start=partial(_store, call.caller, body),
         busy=PROCESSING,
-        longest=settings().store_wait_seconds,
+        max_seconds=settings().store_wait_seconds,
         answer=partial(_stored, call.caller),
     )
-    return await call.carry_out(body, work)
+    return await call.run(body, task)
 
 
 @router.get("/gallery", response_model=Success[GalleryView], responses=failures(400, 401, 403, 429, 502))
 async def gallery(caller: SignedInCaller, query: Annotated[GalleryParams, Query()]) -> Response:
-    """A user's videos, newest first, with the counts over all of them."""
-    wanted = GalleryQuery(
-        status=query.status,
-        q=query.q,
-        sort=query.sort or "newest",
-        limit=query.limit,
-        cursor=query.cursor,
-    )
-    return await answer(partial(videos_gallery.stream_gallery, caller, query.user_id, wanted))
+    """A user's videos, newest first, and the counts over all of them."""
+    given = query.model_dump(include={"status", "q", "limit", "cursor"})
+    wanted = GalleryQuery(**given, sort=query.sort or "newest")
+    return await _stream(gallery_service.stream_gallery(caller, query.user_id, wanted))
 
 
 @router.delete("/delete", responses=failures(400, 401, 403, 404, 502))
 def delete(request: Request, caller: SignedInCaller, body: DeleteBody) -> Success[Deleted]:
     """Delete a video: its objects in S3, then its row."""
     responses.set_video_id(request, body.video_id)
-    kept = deletion.delete(caller, body.video_id, owner_id=body.user_id)
-    message = f"Video deleted. {kept}" if kept else "Video deleted successfully"
+    note = deletion.delete(caller, body.video_id, owner_id=body.user_id)
+    message = f"Video deleted. {note}" if note else "Video deleted successfully"
     return Success(message=message, data=Deleted(video_id=body.video_id))
 
 
-@router.get(ONE, response_model_exclude_none=True, responses=failures(401, 404, 429, 502))
+@router.get(VIDEO, response_model_exclude_none=True, responses=failures(401, 404, 429, 502))
 def get(caller: SignedInCaller, video_id: VideoId) -> Success[VideoView]:
     """One video, as in the gallery."""
-    return Success(message="Video retrieved successfully", data=videos_gallery.get(caller, video_id))
+    return Success(message="Video retrieved successfully", data=gallery_service.get(caller, video_id))
 
 
-@router.patch(ONE, response_model_exclude_none=True, responses=failures(400, 401, 403, 404, 502))
+@router.patch(VIDEO, response_model_exclude_none=True, responses=failures(400, 401, 403, 404, 502))
 def rename(caller: SignedInCaller, video_id: VideoId, body: RenameBody) -> Success[VideoView]:
-    """Give a video another title."""
-    return Success(
-        message="Video renamed successfully", data=videos_gallery.rename(caller, video_id, body.title)
-    )
+    """Change a video's title."""
+    video = gallery_service.rename(caller, video_id, body.title)
+    return Success(message="Video renamed successfully", data=video)
 
 
 @router.get(
-    f"{ONE}/download",
-    status_code=302,
-    response_class=RedirectResponse,
-    responses={**REDIRECT, **failures(400, 401, 404, 409, 429, 502)},
+    f"{VIDEO}/download", responses={**REDIRECTED, **failures(400, 401, 404, 409, 429, 502)}, **REDIRECT
 )
 def download_link(
     caller: SignedInCaller,
     video_id: VideoId,
     inline: Annotated[bool, Query(description="To play it instead of saving it")] = False,
 ) -> Response:
-    """To the file itself, under its title."""
-    return to_s3(videos_gallery.download_url(caller, video_id, inline=inline))
+    """Redirect to the file, to be saved under its title."""
+    return redirect_to_s3(gallery_service.download_url(caller, video_id, inline=inline))
 
 
-@router.get(
-    f"{ONE}/thumbnail",
-    status_code=302,
-    response_class=RedirectResponse,
-    responses={**REDIRECT, **failures(401, 404, 409, 502)},
-)
+@router.get(f"{VIDEO}/thumbnail", responses={**REDIRECTED, **failures(401, 404, 409, 502)}, **REDIRECT)
 def thumbnail(caller: SignedInCaller, video_id: VideoId) -> Response:
-    """To the video's poster."""
-    response = to_s3(videos_gallery.poster_url(caller, video_id))
+    """Redirect to the video's poster."""
+    response = redirect_to_s3(gallery_service.poster_url(caller, video_id))
     seconds = min(POSTER_SECONDS, settings().download_url_seconds)
     response.headers["Cache-Control"] = f"private, max-age={seconds}"
     return response
 
 
 @router.post(
-    f"{ONE}/retry", response_model_exclude_none=True, responses=failures(400, 401, 403, 404, 409, 413, 429)
+    f"{VIDEO}/retry", response_model_exclude_none=True, responses=failures(400, 401, 403, 404, 409, 413, 429)
 )
 def retry(
     caller: SignedInCaller,
     video_id: VideoId,
     how: Annotated[Retry | None, Query(description="One of the video's `retries`; else the first")] = None,
 ) -> Success[VideoView]:
-    """Run a failed video again: `transfer` fetches it from its address again and costs nothing, `generation` orders it
+    """Retry a failed video: `transfer` fetches it from its address again and costs nothing, `generation` orders it
     again, which the generator may charge for. `copy`, of a ready video, makes its playable copy again."""
     video = pipeline.retry(caller, video_id, how, enqueue=enqueue)
-    return Success(message="Video is being tried again", data=video)
+    return Success(message="Video is being retried", data=video)
 
 
-@router.get(f"{ONE}/source", responses=failures(401, 403, 404, 409))
+@router.get(f"{VIDEO}/source", responses=failures(401, 403, 404, 409))
 def source_address(caller: SignedInCaller, video_id: VideoId) -> Success[SourceView]:
-    """The address that a failed video was fetched from, whole and as it was given. It may carry a secret."""
+    """The full address that a failed video was fetched from. It may contain a secret."""
     return Success(
         message="Address retrieved successfully", data=pipeline.reveal_source_url(caller, video_id)
     )
 
 
 @router.put(
-    f"{ONE}/source",
+    f"{VIDEO}/source",
     response_model_exclude_none=True,
     responses=failures(400, 401, 403, 404, 409, 413, 422, 429),
 )
@@ -228,32 +169,75 @@ def fetch_from(caller: SignedInCaller, video_id: VideoId, body: AddressBody) -> 
     return Success(message="Video is being fetched", data=video)
 
 
-@router.post(f"{ONE}/cancel", response_model_exclude_none=True, responses=failures(401, 403, 404, 409))
+@router.post(f"{VIDEO}/cancel", response_model_exclude_none=True, responses=failures(401, 403, 404, 409))
 def cancel(caller: SignedInCaller, video_id: VideoId) -> Success[VideoView]:
-    """Stop a video in work."""
+    """Cancel a video that is being made or stored."""
     return Success(message="Video cancelled successfully", data=pipeline.cancel(caller, video_id))
 
 
+def redirect_to_s3(url: str) -> Response:
+    """For the embedded S3, which this application passes on, to the path only: it works under any host name."""
+    if settings().uses_embedded_s3 and not settings().s3_public_endpoint_url:
+        parts = urlsplit(url)
+        url = f"{parts.path}?{parts.query}"
+    return RedirectResponse(url, 302)
+
+
 def _store(caller: Caller, body: StoreBody, claim: Claim | None) -> str:
-    stored = videos_gallery.store_link(
+    stored = gallery_service.store_link(
         caller, body.video_url, body.user_email, body.title or "", enqueue=enqueue, claim=claim
     )
     return stored.video_id
 
 
 def _stored(caller: Caller, video_id: str) -> tuple[int, Success[Any]]:
-    video = videos_gallery.get(caller, video_id, links=False)
+    video = gallery_service.get(caller, video_id, links=False)
     if video.status == "failed":
         raise failure_error(video.error, SourceError)
-    stored = videos_gallery.get_stored(caller, video_id)
+    stored = gallery_service.get_stored(caller, video_id)
     if stored.status == "ready":
         return 200, Success(message="Video downloaded and uploaded successfully", data=stored)
     return 202, Success(message="Video is being downloaded and stored", data=stored)
 
 
-def to_s3(url: str) -> Response:
-    """Where the app itself passes S3 on, only the path: it works by whatever name the browser came."""
-    if settings().uses_embedded_s3 and not settings().s3_public_endpoint_url:
-        parts = urlsplit(url)
-        url = f"{parts.path}?{parts.query}"
-    return RedirectResponse(url, 302)
+async def _stream(pages: Iterator[GalleryView]) -> StreamingResponse:
+    """The pages as one Success, sent as they are read, so that a long gallery is never in memory as a whole.
+
+    Raises Busy, and what reading the first page raises.
+    """
+    try:
+        with anyio.fail_after(FIRST_PAGE_SECONDS):
+            first = await _next_page(pages)
+    except TimeoutError as error:
+        raise Busy from error
+    return StreamingResponse(_json(first, pages), media_type=JSONResponse.media_type)
+
+
+async def _json(first: tuple[GalleryView, str] | None, pages: Iterator[GalleryView]) -> AsyncIterator[str]:
+    assert first is not None  # noqa: S101 - there is always one page
+    page, videos = first
+    message, without_videos = "Video gallery retrieved successfully", page.model_copy(update={"videos": []})
+    success: Success[GalleryView] = Success(message=message, data=without_videos)
+    before, after = success.model_dump_json(by_alias=True, exclude_none=True).split('"videos":[]')
+    yield f'{before}"videos":[{videos}'
+    while True:
+        with anyio.fail_after(NEXT_PAGE_SECONDS):
+            following = await _next_page(pages)
+        if following is None:
+            break
+        if following[1]:
+            yield f",{following[1]}"
+    yield f"]{after}"
+
+
+async def _next_page(pages: Iterator[GalleryView]) -> tuple[GalleryView, str] | None:
+    """The next page, and its videos as JSON separated by commas; None at the end."""
+
+    def read() -> tuple[GalleryView, str] | None:
+        page = next(pages, None)
+        if page is None:
+            return None
+        videos = (video.model_dump_json(by_alias=True, exclude_none=True) for video in page.videos)
+        return page, ",".join(videos)
+
+    return await anyio.to_thread.run_sync(read, limiter=_gallery_pages)

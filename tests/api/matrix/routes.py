@@ -1,4 +1,4 @@
-"""Every operation of the API: for whom it is, and a request that succeeds for them."""
+"""Every operation of the API: its access rule, and a request that succeeds."""
 
 import base64
 from collections.abc import Callable, Mapping
@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.api.matrix import rules
-from tests.api.matrix.rules import ASK_NOBODY, TARGETED, YES, CallerName, Rule, Target
-from tests.api.matrix.world import AVATAR_ID, Account, Ask
+from tests.api.matrix.population import AVATAR_ID, Account, RequestContext
+from tests.api.matrix.rules import NO_CALLER, TARGETED, YES, CallerName, Rule, Target
 from tests.api.requests import BRIEF, SCRIPT
 from tests.support.people import PASSWORD
 from videovault.api.middleware.csrf import SAFE_METHODS
 from videovault.models import Status
 
-FORM = " (form)"  # after the name of an operation: as a page of the browser's own sends it
-Fields = Callable[[Ask], Mapping[str, Any]]
+FORM = " (form)"  # suffix of an operation's name: sent as a native form
+Fields = Callable[[RequestContext], Mapping[str, Any]]
 NEW = "battery staple"
 PICTURE = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -23,7 +23,7 @@ PICTURE = base64.b64decode(
 
 @dataclass(frozen=True)
 class Form:
-    """The page that a native form leads on to, and by caller the one to which a refusal leads back."""
+    """The page a native form redirects to, and by caller the page a refused form returns to."""
 
     done: str
     back: Mapping[CallerName, str] = field(default_factory=dict)
@@ -31,7 +31,7 @@ class Form:
 
 @dataclass(frozen=True)
 class Route:
-    """``state`` is the one that videos are in when it is asked; ``raw`` is sent where the body is no JSON."""
+    """``state`` is the status of all videos during the request; ``raw`` is a body that is not JSON."""
 
     rule: Rule
     status: int = 200
@@ -46,9 +46,9 @@ class Route:
         return ("own", "foreign", "absent") if self.rule in TARGETED else ("own",)
 
     def expected(self, method: str, caller: CallerName, target: Target) -> str:
-        """What the answer is: its status, and where a form is led."""
+        """The expected status, and where a form is redirected."""
         refusal = self.rule(caller, target)
-        if caller == "read token" and method not in SAFE_METHODS and self.rule not in ASK_NOBODY:
+        if caller == "read token" and method not in SAFE_METHODS and self.rule not in NO_CALLER:
             refusal = 403
         if self.form is None:
             return str(refusal or self.status)
@@ -58,26 +58,26 @@ class Route:
 
 
 def _named(*names: str) -> Fields:
-    """These fields of the account that is named, under their names in JSON."""
-    return lambda ask: {name: ask.named.by_name[name] for name in names}
+    """These fields of the named account, by their names in JSON."""
+    return lambda context: {name: context.named.by_name[name] for name in names}
 
 
-def _of(ask: Ask, **fields: Any) -> Mapping[str, Any]:
-    """A body that says whose the video is: a user says "mine", an admin knows."""
-    claimed: Account = ask.named if ask.caller == "admin" else ask.me
-    return {"userId": claimed.user_id, "videoId": ask.named.video_id, **fields}
+def _of(context: RequestContext, **fields: Any) -> Mapping[str, Any]:
+    """A body that names the owner of the video."""
+    claimed: Account = context.named if context.caller == "admin" else context.me
+    return {"userId": claimed.user_id, "videoId": context.named.video_id, **fields}
 
 
-def _key(ask: Ask) -> Mapping[str, Any]:
-    return {"key": ask.me.secret_key}
+def _key(context: RequestContext) -> Mapping[str, Any]:
+    return {"key": context.me.secret_key}
 
 
-# What a program sends as JSON and a page as a form.
+# Sent as JSON by programs and as a form by pages.
 SENT: dict[str, Fields] = {
     "register": lambda _: {"email": "new@example.com", "password": PASSWORD},
-    "login": lambda ask: {"email": ask.me.email, "password": PASSWORD},
-    "forgot": lambda ask: {"email": ask.me.email},
-    "reset": lambda ask: {"token": ask.me.reset_token, "password": NEW},
+    "login": lambda context: {"email": context.me.email, "password": PASSWORD},
+    "forgot": lambda context: {"email": context.me.email},
+    "reset": lambda context: {"token": context.me.reset_token, "password": NEW},
     "change": lambda _: {"currentPassword": PASSWORD, "newPassword": NEW},
     "close": lambda _: {"password": PASSWORD},
 }
@@ -113,33 +113,35 @@ ROUTES: dict[str, Route] = {
     "GET /api/auth/me": Route(rules.signed_in),
     "PATCH /api/auth/me": Route(rules.in_person, 200, lambda _: {"name": "Another"}),
     "GET /api/auth/sessions": Route(rules.in_person),
-    "DELETE /api/auth/sessions/{sessionId}": Route(rules.mine),
+    "DELETE /api/auth/sessions/{sessionId}": Route(rules.owner_in_person),
     "GET /api/auth/tokens": Route(rules.in_person),
     "POST /api/auth/tokens": Route(rules.in_person, 201, lambda _: {"name": "Nightly"}),
-    "DELETE /api/auth/tokens/{tokenId}": Route(rules.mine),
-    "POST /api/auth/create-video": Route(rules.signed_in, 200, lambda ask: {**BRIEF, "email": ask.me.email}),
+    "DELETE /api/auth/tokens/{tokenId}": Route(rules.owner_in_person),
+    "POST /api/auth/create-video": Route(
+        rules.signed_in, 200, lambda context: {**BRIEF, "email": context.me.email}
+    ),
     "POST /api/auth/create-video/generate-video": Route(
         rules.owner,
         202,
-        lambda ask: {**SCRIPT, "email": ask.me.email, "videoId": ask.named.video_id},
+        lambda context: {**SCRIPT, "email": context.me.email, "videoId": context.named.video_id},
         state=Status.DRAFT,
     ),
     "POST /api/auth/video/download": Route(
-        rules.signed_in, 202, lambda ask: {"videoUrl": ask.source_url, "userEmail": ask.me.email}
+        rules.signed_in, 202, lambda context: {"videoUrl": context.source_url, "userEmail": context.me.email}
     ),
     "PUT /api/auth/video/status": Route(
-        rules.reporter, 200, lambda ask: _of(ask, status="processing"), state=Status.GENERATING
+        rules.reporter, 200, lambda context: _of(context, status="processing"), state=Status.GENERATING
     ),
     "POST /api/auth/video/status": Route(
-        rules.reporter, 200, lambda ask: _of(ask, status="processing"), state=Status.GENERATING
+        rules.reporter, 200, lambda context: _of(context, status="processing"), state=Status.GENERATING
     ),
     **{
         f"{method} /api/callback/{{token}}": Route(
-            rules.address_holder, 200, lambda _: {"status": "processing"}, state=Status.GENERATING
+            rules.report_url_holder, 200, lambda _: {"status": "processing"}, state=Status.GENERATING
         )
         for method in ("POST", "PUT")
     },
-    "GET /api/auth/video/gallery": Route(rules.whose, query=_named("userId")),
+    "GET /api/auth/video/gallery": Route(rules.named_user, query=_named("userId")),
     "DELETE /api/auth/video/delete": Route(rules.owner, 200, _of),
     "GET /api/auth/video/{videoId}": Route(rules.owner),
     "PATCH /api/auth/video/{videoId}": Route(rules.owner, 200, lambda _: {"title": "Another"}),
@@ -149,7 +151,7 @@ ROUTES: dict[str, Route] = {
     "POST /api/auth/video/{videoId}/cancel": Route(rules.owner, state=Status.GENERATING),
     "GET /api/auth/video/{videoId}/source": Route(rules.sharer, state=Status.FAILED),
     "PUT /api/auth/video/{videoId}/source": Route(
-        rules.owner, 200, lambda ask: {"videoUrl": ask.source_url}, state=Status.FAILED
+        rules.owner, 200, lambda context: {"videoUrl": context.source_url}, state=Status.FAILED
     ),
     "GET /api/auth/video/{videoId}/secret-key": Route(rules.sharer),
     "POST /api/auth/video/{videoId}/secret-key/rotate": Route(rules.owner),
@@ -159,9 +161,9 @@ ROUTES: dict[str, Route] = {
     "GET /api/share/{videoId}/download": Route(rules.key_holder, 302, query=_key),
     "GET /api/share/{videoId}/thumbnail": Route(rules.key_holder, 302, query=_key),
     "GET /api/admin/videos": Route(rules.admins),
-    "DELETE /api/admin/videos": Route(rules.admins, 200, lambda ask: {"videoIds": [ask.me.video_id]}),
+    "DELETE /api/admin/videos": Route(rules.admins, 200, lambda context: {"videoIds": [context.me.video_id]}),
     "POST /api/admin/videos/{videoId}/rescue": Route(
-        rules.admins, 200, lambda ask: {"videoUrl": ask.source_url}, state=Status.FAILED
+        rules.admins, 200, lambda context: {"videoUrl": context.source_url}, state=Status.FAILED
     ),
     "GET /api/admin/events": Route(rules.admins),
     "GET /api/admin/stats": Route(rules.admins),
@@ -190,15 +192,15 @@ ROUTES: dict[str, Route] = {
 }
 
 
-def request_of(name: str, ask: Ask, *, is_page: bool) -> dict[str, Any]:
+def request_of(name: str, context: RequestContext, *, is_page: bool) -> dict[str, Any]:
     """The arguments of httpx's ``request``."""
     route = ROUTES[name]
     method, path = name.removesuffix(FORM).split(" ")
-    body = route.body(ask) if route.body else None
+    body = route.body(context) if route.body else None
     return {
         "method": method,
-        "url": path.format_map(ask.named.by_name),
-        "params": route.query(ask) if route.query else None,
+        "url": path.format_map(context.named.by_name),
+        "params": route.query(context) if route.query else None,
         **({"content": route.raw} if route.raw else {}),
         **({"data": body or {"nothing": ""}} if is_page else {"json": body} if body is not None else {}),
     }

@@ -1,4 +1,4 @@
-"""Who gets what: each rule says for a caller and a target whether the answer is yes, or the status of the refusal."""
+"""Access rules: for a caller and a target, whether a request succeeds or with which status it is refused."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -18,14 +18,14 @@ Target = Literal["own", "foreign", "absent"]
 Rule = Callable[[CallerName, Target], int]
 
 CALLERS: dict[CallerName, str] = {
-    "nobody": "shows nothing",
-    "expired session": "shows a session of Ada's that has run out",
-    "deactivated": "shows a session of somebody whose account an admin has closed to them",
-    "callback token": "shows what the generator of Ada's video was given",
-    "read token": "a program with an API token of Ada's that may read",
-    "write token": "a program with an API token of Ada's that may write",
+    "nobody": "no credentials",
+    "expired session": "an expired session of Ada's",
+    "deactivated": "a session of a deactivated user",
+    "callback token": "the callback token of Ada's video",
+    "read token": "a read-only API token of Ada's",
+    "write token": "an API token of Ada's that may write",
     "Ada": "signed in",
-    "Bob": "signed in, somebody else",
+    "Bob": "signed in, another user",
     "admin": "signed in, an admin",
 }
 OUTSIDE = {"nobody", "expired session", "deactivated", "callback token"}
@@ -34,7 +34,7 @@ YES = 0
 
 
 def anyone(_caller: CallerName, _target: Target) -> int:
-    """Everybody."""
+    """Anyone."""
     return YES
 
 
@@ -44,7 +44,7 @@ def signed_in(caller: CallerName, _target: Target) -> int:
 
 
 def in_person(caller: CallerName, target: Target) -> int:
-    """Any user signed in with a password, no program."""
+    """Any user signed in with a password, not by API token."""
     return 403 if caller in PROGRAMS else signed_in(caller, target)
 
 
@@ -60,22 +60,22 @@ def owner(caller: CallerName, target: Target) -> int:
 
 
 def sharer(caller: CallerName, target: Target) -> int:
-    """The owner and admins, but no program that may only read: a link gives the video to anybody."""
+    """The owner and admins, but no read-only API token: a link gives access to anyone."""
     return 403 if caller == "read token" else owner(caller, target)
 
 
 def reporter(caller: CallerName, target: Target) -> int:
-    """The owner, admins, and the generator of this very video."""
+    """The owner, admins, and the generator of this video."""
     return YES if (caller, target) == ("callback token", "own") else owner(caller, target)
 
 
-def whose(caller: CallerName, target: Target) -> int:
-    """The user it is about, and admins."""
+def named_user(caller: CallerName, target: Target) -> int:
+    """The named user, and admins."""
     return signed_in(caller, target) or (YES if target == "own" or caller == "admin" else 403)
 
 
-def mine(caller: CallerName, target: Target) -> int:
-    """The user it belongs to, in person; for others it is absent."""
+def owner_in_person(caller: CallerName, target: Target) -> int:
+    """Its owner, signed in with a password; for others it is absent."""
     return in_person(caller, target) or (YES if target == "own" else 404)
 
 
@@ -84,8 +84,8 @@ def key_holder(_caller: CallerName, target: Target) -> int:
     return YES if target == "own" else 403
 
 
-def address_holder(_caller: CallerName, target: Target) -> int:
-    """Everyone who has the address that an order was sent with."""
+def report_url_holder(_caller: CallerName, target: Target) -> int:
+    """Anyone with the report URL of an order."""
     return 404 if target == "absent" else YES
 
 
@@ -99,5 +99,13 @@ def link_holder(caller: CallerName, _target: Target) -> int:
     return 403 if caller == "deactivated" else YES
 
 
-TARGETED: tuple[Rule, ...] = (owner, sharer, reporter, whose, mine, key_holder, address_holder)
-ASK_NOBODY: tuple[Rule, ...] = (anyone, key_holder, address_holder, password_holder, link_holder)
+TARGETED: tuple[Rule, ...] = (
+    owner,
+    sharer,
+    reporter,
+    named_user,
+    owner_in_person,
+    key_holder,
+    report_url_holder,
+)
+NO_CALLER: tuple[Rule, ...] = (anyone, key_holder, report_url_holder, password_holder, link_holder)

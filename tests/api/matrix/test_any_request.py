@@ -1,6 +1,6 @@
-"""Unforeseen requests: whatever is sent, the answer is no server error and matches the document.
+"""Generated requests: no response is a server error, and all match the OpenAPI document.
 
-ANY_REQUEST=long tries far more, and others each time.
+ANY_REQUEST=long tries many more, with a random seed.
 """
 
 import os
@@ -19,9 +19,9 @@ from schemathesis.checks import CHECKS, load_all_checks
 from schemathesis.core.result import Ok
 from schemathesis.schemas import APIOperation
 
+from tests.api.matrix.population import Population
 from tests.api.matrix.routes import ROUTES
 from tests.api.matrix.rules import CallerName
-from tests.api.matrix.world import World
 from tests.support.people import BASE
 from videovault.api.app import create_api
 
@@ -32,29 +32,29 @@ AnyCase = Case[Any]
 LONG = os.environ.get("ANY_REQUEST") == "long"
 EXAMPLES = 100 if LONG else 8  # of each kind for each operation
 load_all_checks()
-# What a schema cannot say, such as which texts are e-mail addresses, is refused although the schema lets it in.
-NOT_ASKED = ["positive_data_acceptance", "ignored_auth"]
+# A schema cannot express everything, such as which texts are e-mail addresses.
+EXCLUDED_CHECKS = ["positive_data_acceptance", "ignored_auth"]
 
 
-def test_no_request_finds_a_fault(world: World) -> None:
+def test_generated_requests_cause_no_internal_error(population: Population) -> None:
     for operation in _operations():
         has_parts = bool(operation.path_parameters or operation.query or operation.body)
         kinds = list(GenerationMode) if has_parts else [GenerationMode.POSITIVE]
         for kind in kinds:
-            world.put_in(ROUTES[operation.label].state)
-            _ask(world, operation, kind, EXAMPLES if has_parts else 1)
-            world.put_back()
+            population.set_status(ROUTES[operation.label].state)
+            _ask(population, operation, kind, EXAMPLES if has_parts else 1)
+            population.restore()
 
 
 def _operations() -> Iterator[Operation]:
-    """Not with made-up sessions and tokens: who is let in is the matrix's matter."""
+    """Without invented sessions and tokens: access is tested by the matrix."""
     config = Config.from_dict({"generation": {"with-security-parameters": False}})
     for found in schemathesis.openapi.from_dict(create_api().openapi(), config=config).get_all_operations():
         assert isinstance(found, Ok), found
         yield found.ok()
 
 
-def _ask(world: World, operation: Operation, kind: GenerationMode, examples: int) -> None:
+def _ask(population: Population, operation: Operation, kind: GenerationMode, examples: int) -> None:
     caller: CallerName = "admin" if operation.path.startswith("/api/admin") else "Ada"
 
     @settings(
@@ -68,35 +68,37 @@ def _ask(world: World, operation: Operation, kind: GenerationMode, examples: int
     @given(case=operation.as_strategy(kind), data=st.data())
     def sent(case: AnyCase, data: st.DataObject) -> None:
         if kind is GenerationMode.POSITIVE:
-            _mix(case, data, _good(world, operation, caller))
-        answer = world.client(caller, is_page=False).send(_request(case, world.callers[caller].token))
-        answer.elapsed = timedelta(0)  # which the checks want to know
+            _mix_in(case, data, _valid_values(population, operation, caller))
+        answer = population.client(caller, is_page=False).send(
+            _request(case, population.callers[caller].token)
+        )
+        answer.elapsed = timedelta(0)  # needed by the checks
         case.validate_response(answer, excluded_checks=_excluded(answer))
 
     sent()
 
 
-def _good(world: World, operation: Operation, caller: CallerName) -> Mapping[str, Any]:
-    """What leads on: names of what is there, and fields that are taken."""
-    route, ask = ROUTES[operation.label], world.ask(caller, "own")
+def _valid_values(population: Population, operation: Operation, caller: CallerName) -> Mapping[str, Any]:
+    """Valid values: ids of existing things, and fields that are accepted."""
+    route, context = ROUTES[operation.label], population.context(caller, "own")
     return {
-        **ask.me.by_name,
-        **(route.body(ask) if route.body else {}),
-        **(route.query(ask) if route.query else {}),
+        **context.me.by_name,
+        **(route.body(context) if route.body else {}),
+        **(route.query(context) if route.query else {}),
     }
 
 
-def _mix(case: AnyCase, data: st.DataObject, good: Mapping[str, Any]) -> None:
-    """Some of the values are good ones, or nothing but refusals would be seen."""
+def _mix_in(case: AnyCase, data: st.DataObject, valid: Mapping[str, Any]) -> None:
+    """Replace some values by valid ones, so that not all requests are refused."""
     for part in (case.path_parameters, case.query, case.body):
         if isinstance(part, dict):
-            names = sorted(good.keys() & part.keys())
+            names = sorted(valid.keys() & part.keys())
             chosen = data.draw(st.sets(st.sampled_from(names))) if names else ()
-            part.update({name: good[name] for name in chosen})
+            part.update({name: valid[name] for name in chosen})
 
 
 def _request(case: AnyCase, token: str) -> httpx.Request:
-    """As it would go over the wire."""
+    """The request as sent over the network."""
     parts = case.as_transport_kwargs(base_url=BASE)
     known = {
         name: parts[name]
@@ -109,6 +111,6 @@ def _request(case: AnyCase, token: str) -> httpx.Request:
 
 
 def _excluded(answer: httpx.Response) -> list[Any]:
-    """A form is refused by leading back to it, which counts as taken otherwise."""
-    names = [*NOT_ASKED, "negative_data_rejection"] if answer.status_code == 303 else NOT_ASKED
+    """A refused form is redirected back to its page, which schemathesis would count as accepted."""
+    names = [*EXCLUDED_CHECKS, "negative_data_rejection"] if answer.status_code == 303 else EXCLUDED_CHECKS
     return [CHECKS.get_one(name) for name in names]

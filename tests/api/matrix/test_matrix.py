@@ -1,34 +1,34 @@
-"""Every route, asked by everybody about everybody's video: who gets what, and that a refusal changes nothing."""
+"""Access matrix: every operation for every caller and target. A refusal changes nothing."""
 
 import pytest
 from fastapi.routing import iter_route_contexts
 
+from tests.api.matrix.population import Population, is_refusal, outcome_of
 from tests.api.matrix.routes import FORM, ROUTES, Route, request_of
 from tests.api.matrix.rules import CALLERS, CallerName, Target
-from tests.api.matrix.world import World, is_refusal, seen
 from tests.support.documents import table
 from tests.support.security_document import in_document
 from videovault.api.app import create_api
-from videovault.api.responses import TO_A_PAGE
+from videovault.api.responses import HTML_REDIRECT
 
 pytestmark = pytest.mark.thorough
 
-COUNTED = {"GET /api/share/{videoId}/download"}  # as a view; nothing else that is safe by HTTP changes a row
+COUNTED = {"GET /api/share/{videoId}/download"}  # it counts a view; no other safe method changes a row
 Cell = tuple[str, CallerName, Target]
 
 
-def test_every_operation_has_its_line() -> None:
-    """Native forms too: operations that answer them say so by a 303 of their own."""
+def test_the_table_covers_every_operation() -> None:
+    """Native forms included: operations that accept them document a 303 of their own."""
     named = set()
     for path, item in create_api().openapi()["paths"].items():
         for method, operation in item.items():
             named.add(f"{method.upper()} {path}")
-            led_on = operation["responses"].get("303", {}).get("description", TO_A_PAGE)
-            named |= {f"{method.upper()} {path}{FORM}"} if led_on != TO_A_PAGE else set()
+            redirected = operation["responses"].get("303", {}).get("description", HTML_REDIRECT)
+            named |= {f"{method.upper()} {path}{FORM}"} if redirected != HTML_REDIRECT else set()
     assert named == ROUTES.keys()
 
 
-def test_what_the_document_leaves_out_is_its_own_page() -> None:
+def test_openapi_leaves_out_only_duplicates_and_the_docs_page() -> None:
     routes = list(iter_route_contexts(create_api().routes))
     assert {route.path for route in routes if not route.include_in_schema} == {
         "/api/callback/{token}/",  # the same as without the slash
@@ -41,21 +41,21 @@ def test_what_the_document_leaves_out_is_its_own_page() -> None:
     }
 
 
-def test_everybody_gets_what_the_table_says_and_a_refusal_changes_nothing(world: World) -> None:
+def test_responses_match_the_table_and_refusals_change_nothing(population: Population) -> None:
     observed: dict[Cell, str] = {}
     changed: list[Cell] = []
     for name, route in ROUTES.items():
         for cell in _cells(name, route):
-            world.put_in(route.state)
-            before = world.rows()
-            observed[cell] = _answer(world, *cell)
-            if world.rows() != before:
+            population.set_status(route.state)
+            before = population.rows()
+            observed[cell] = _answer(population, *cell)
+            if population.rows() != before:
                 changed.append(cell)
-                world.put_back()
-        assert not world.lost(), name
+                population.restore()
+        assert not population.missing_objects(), name
         if any(name == cell[0] for cell in changed):
-            world.put_all_back()
-    assert {cell: said for cell, said in observed.items() if said != _expected(*cell)} == {}
+            population.restore_objects()
+    assert {cell: outcome for cell, outcome in observed.items() if outcome != _expected(*cell)} == {}
     assert [cell for cell in changed if is_refusal(observed[cell])] == []
     assert {name for name, *_ in changed if name.startswith("GET")} == COUNTED
 
@@ -81,7 +81,7 @@ def _expected(name: str, caller: CallerName, target: Target) -> str:
 
 
 def _line(name: str, route: Route) -> list[str]:
-    """One cell for each caller: the answers for own, foreign and absent, or one that is the same for all."""
+    """One cell per caller: the responses for own, foreign and absent targets, or one if all are equal."""
     cells = []
     for caller in CALLERS:
         answers = [_expected(name, caller, target) for target in route.targets]
@@ -89,8 +89,8 @@ def _line(name: str, route: Route) -> list[str]:
     return cells
 
 
-def _answer(world: World, name: str, caller: CallerName, target: Target) -> str:
+def _answer(population: Population, name: str, caller: CallerName, target: Target) -> str:
     is_page = name.endswith(FORM)
-    client = world.client(caller, is_page=is_page)
-    answer = client.request(**request_of(name, world.ask(caller, target), is_page=is_page))
-    return seen(answer, is_page=is_page)
+    client = population.client(caller, is_page=is_page)
+    answer = client.request(**request_of(name, population.context(caller, target), is_page=is_page))
+    return outcome_of(answer, is_page=is_page)

@@ -1,17 +1,17 @@
-"""What browsers are told an answer may do."""
+"""The Content Security Policy of pages and other responses."""
 
 import pytest
 from starlette.datastructures import MutableHeaders
 
 from tests.support.installation import Configure
-from videovault.api.middleware.csp import NOTHING, ResponseInfo, add_headers
+from videovault.api.middleware.csp import DENY_ALL, ResponseInfo, add_headers
 from videovault.gateways import storage
 
 SCRIPTS = ("sha256-one", "sha256-two")
 
 
 def policy(content_type: str, status: int = 200, **asked: str) -> str | None:
-    """The content security policy of an answer, None for none."""
+    """The Content Security Policy of a response; None without one."""
     headers = MutableHeaders()
     sent = [(name.replace("_", "-").encode(), value.encode()) for name, value in asked.items()]
     scope = {"type": "http", "path": "/create", "headers": sent}
@@ -24,7 +24,7 @@ def rules(text: str | None) -> dict[str, list[str]]:
     return {name: sources for name, *sources in (rule.split() for rule in text.split(";"))}
 
 
-def test_a_page_may_run_our_files_and_the_scripts_it_was_built_with_and_nothing_else() -> None:
+def test_pages_run_only_own_files_and_hashed_scripts() -> None:
     page = rules(policy("text/html; charset=utf-8"))
     assert page["script-src"] == ["'self'", "'sha256-one'", "'sha256-two'"]
     assert page["default-src"] == page["base-uri"] == page["frame-ancestors"] == ["'none'"]
@@ -33,11 +33,11 @@ def test_a_page_may_run_our_files_and_the_scripts_it_was_built_with_and_nothing_
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "image/svg+xml", "text/javascript", ""])
-def test_anything_but_a_page_may_do_nothing(content_type: str) -> None:
-    assert policy(content_type) == NOTHING
+def test_other_responses_deny_everything(content_type: str) -> None:
+    assert policy(content_type) == DENY_ALL
 
 
-def test_not_modified_renews_the_policy_of_a_page_and_leaves_that_of_a_file() -> None:
+def test_not_modified_updates_the_policy_of_pages_only() -> None:
     assert policy("", 304, sec_fetch_dest="document") == policy("text/html")
     assert policy("", 304, sec_fetch_dest="script") is None
 
@@ -64,7 +64,7 @@ ELSEWHERE: list[dict[str, str]] = [
 
 
 @pytest.mark.parametrize("chosen", ELSEWHERE, ids=lambda chosen: " ".join(chosen.values()))
-def test_a_page_may_show_what_is_in_the_bucket(configure: Configure, chosen: dict[str, str]) -> None:
+def test_pages_may_show_media_from_the_bucket(configure: Configure, chosen: dict[str, str]) -> None:
     configure(**({**KEYS, **chosen} if "AWS_S3_BUCKET_NAME" in chosen else chosen))
     link = storage.connected().presign("film.mp4", seconds=60)
     page = rules(policy("text/html"))
@@ -72,6 +72,6 @@ def test_a_page_may_show_what_is_in_the_bucket(configure: Configure, chosen: dic
         assert any(link.startswith(f"{source}/") for source in page[kind]), (link, page[kind])
 
 
-def test_the_embedded_bucket_is_on_our_own_address(configure: Configure) -> None:
+def test_the_embedded_bucket_needs_no_other_origin(configure: Configure) -> None:
     configure(PUBLIC_URL="https://videos.example.com")
     assert rules(policy("text/html"))["media-src"] == ["'self'"]

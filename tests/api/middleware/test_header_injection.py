@@ -1,10 +1,10 @@
-"""Titles and forms come from anybody and end up in headers: none of them can add another one."""
+"""Header injection: titles and form fields that end up in headers cannot add another header."""
 
 import httpx
 import pytest
 
-from tests.api.requests import code
-from tests.support.people import BASE, PASSWORD, Person
+from tests.api.requests import SAME_ORIGIN, code
+from tests.support.people import PASSWORD, Person
 
 pytestmark = [pytest.mark.usefixtures("own_embedded_s3"), pytest.mark.thorough]
 
@@ -25,7 +25,7 @@ def test_a_title_with_control_characters_is_refused(ada: Person, stored: str, ti
         "嘊嘍Set-Cookie:a=b",
     ],
 )
-def test_any_other_title_stays_inside_its_header(ada: Person, stored: str, title: str) -> None:
+def test_other_titles_stay_inside_their_header(ada: Person, stored: str, title: str) -> None:
     one = f"/api/auth/video/{stored}"
     assert ada.api.patch(one, json={"title": title}).status_code == 200
     file = ada.api.get(ada.api.get(f"{one}/download").headers["location"])
@@ -46,18 +46,16 @@ FORMS = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_what_a_form_sends_stays_inside_the_address_that_it_leads_back_to(
-    client: httpx.Client, form: str
-) -> None:
-    answer = client.post(f"/api/auth/{form}", data=FORMS[form], headers={"Origin": BASE})
+def test_form_fields_stay_inside_the_redirect(client: httpx.Client, form: str) -> None:
+    answer = client.post(f"/api/auth/{form}", data=FORMS[form], headers=SAME_ORIGIN)
     assert answer.status_code == 303
     assert answer.headers["location"].isprintable()
     assert not {"\r", "\n", " ", "<", ":"} & set(answer.headers["location"])
     assert "set-cookie" not in answer.headers
 
 
-def test_where_a_login_leads_is_no_header_either(client: httpx.Client, ada: Person) -> None:
+def test_the_next_page_of_a_login_injects_no_header(client: httpx.Client, ada: Person) -> None:
     sent = {"email": ada.email, "password": PASSWORD, "next": BREAK}
-    answer = client.post("/api/auth/login", data=sent, headers={"Origin": BASE})
+    answer = client.post("/api/auth/login", data=sent, headers=SAME_ORIGIN)
     assert answer.headers["location"] == "/create"
     assert "stolen" not in str(answer.headers)

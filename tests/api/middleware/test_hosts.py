@@ -1,4 +1,4 @@
-"""Only by a name of its own is the installation reached: other sites' pages cannot make themselves its own."""
+"""The Host check: requests to host names of other sites are refused (DNS rebinding)."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ from videovault.api.middleware.stack import wrap_in_middleware
 
 pytestmark = pytest.mark.usefixtures("installation")
 
-OURS = (
+OWN = (
     "localhost:3000",
     "videovault",
     "127.0.0.1:3000",
@@ -42,13 +42,13 @@ def client(configure: Configure, make_client: MakeClient) -> httpx.Client:
     return make_client()
 
 
-@pytest.mark.parametrize("host", OURS)
-def test_addresses_and_names_that_only_we_can_have_are_ours(client: httpx.Client, host: str) -> None:
+@pytest.mark.parametrize("host", OWN)
+def test_own_and_local_host_names_are_accepted(client: httpx.Client, host: str) -> None:
     assert client.get("/api/auth/me", headers={"Host": host}).status_code == 401
 
 
 @pytest.mark.parametrize("host", FOREIGN)
-def test_any_other_name_is_told_what_to_set(client: httpx.Client, host: str) -> None:
+def test_other_host_names_are_421_and_name_the_setting(client: httpx.Client, host: str) -> None:
     for path in ("/", "/api/share/video_1_a/download?key=x", "/videovault/a.mp4"):
         answer = client.get(path, headers={"Host": host})
         assert code(answer) == (421, "UNKNOWN_HOST")
@@ -56,40 +56,38 @@ def test_any_other_name_is_told_what_to_set(client: httpx.Client, host: str) -> 
         assert host not in answer.text
 
 
-def test_what_a_proxy_says_counts_as_the_host(client: httpx.Client) -> None:
-    told = {"Host": "videovault:3000", "X-Forwarded-Host": "evil.example"}
-    assert client.get("/api/auth/me", headers=told).status_code == 421
-    told = {"Host": "evil.example", "X-Forwarded-Host": "videos.example.com"}
-    assert client.get("/api/auth/me", headers=told).status_code == 401
+def test_a_trusted_proxys_host_is_checked(client: httpx.Client) -> None:
+    headers = {"Host": "videovault:3000", "X-Forwarded-Host": "evil.example"}
+    assert client.get("/api/auth/me", headers=headers).status_code == 421
+    headers = {"Host": "evil.example", "X-Forwarded-Host": "videos.example.com"}
+    assert client.get("/api/auth/me", headers=headers).status_code == 401
 
 
-def test_whoever_asks_whether_it_is_alive_may_call_it_anything(client: httpx.Client) -> None:
+def test_the_health_check_accepts_any_host_name(client: httpx.Client) -> None:
     assert client.get("/healthz", headers={"Host": "evil.example"}).status_code == 200
 
 
-def test_no_redirect_leads_to_a_foreign_name(client: httpx.Client) -> None:
+def test_unknown_hosts_are_never_redirected(client: httpx.Client) -> None:
     for path in ("/healthz/", "/api/auth/me/", "/api/docs/"):
         answer = client.get(path, headers={"Host": "evil.example"})
         assert (answer.status_code, "location" in answer.headers) == (421, False)
 
 
-def test_without_a_public_address_no_public_name_is_ours(make_client: MakeClient) -> None:
+def test_without_public_url_public_names_are_refused(make_client: MakeClient) -> None:
     assert make_client().get("/api/auth/me", headers={"Host": "videos.example.com"}).status_code == 421
 
 
-def test_links_to_the_embedded_s3_may_have_a_name_of_their_own(
-    configure: Configure, make_client: MakeClient
-) -> None:
+def test_the_embedded_s3_may_have_its_own_host_name(configure: Configure, make_client: MakeClient) -> None:
     configure(S3_PUBLIC_ENDPOINT_URL="https://files.example.com")
     assert make_client().get("/api/auth/me", headers={"Host": "files.example.com"}).status_code == 401
 
 
-@pytest.mark.parametrize(("host", "kinds"), [(b"localhost", []), (b"evil.example", ["websocket.close"])])
-def test_a_websocket_is_opened_by_a_name_of_ours_only(host: bytes, kinds: list[str]) -> None:
+@pytest.mark.parametrize(("host", "types"), [(b"localhost", []), (b"evil.example", ["websocket.close"])])
+def test_websockets_need_an_own_host_name(host: bytes, types: list[str]) -> None:
     sent: list[Message] = []
 
     async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
-        """Would go on with the handshake."""
+        """Accepts the handshake by doing nothing."""
 
     async def connect() -> Message:
         return {"type": "websocket.connect"}
@@ -104,10 +102,10 @@ def test_a_websocket_is_opened_by_a_name_of_ours_only(host: bytes, kinds: list[s
         await wrap_in_middleware(app)(scope, connect, send)
 
     asyncio.run(opened())
-    assert [message["type"] for message in sent] == kinds
+    assert [message["type"] for message in sent] == types
 
 
-def test_the_name_that_only_generators_use_is_ours_too(configure: Configure, make_client: MakeClient) -> None:
+def test_the_callback_urls_host_name_is_accepted(configure: Configure, make_client: MakeClient) -> None:
     configure(PUBLIC_URL="https://videos.example.com", CALLBACK_URL="http://Host.docker.internal:3000/")
     client = make_client()
     for host in ("host.docker.internal:3000", "HOST.docker.internal", "videos.example.com"):

@@ -187,7 +187,7 @@ def test_mismatches_are_shown_first_and_repaired_after_a_confirmation(
     shown = admin.sees(AdminMismatchesState)
     assert (shown.can_repair, shown.to_delete) == (True, "1 object, 1 KB")
     assert [each.name for each in shown.mismatches[0].examples] == [key]
-    admin.send(AdminMismatchesState, "repair")  # nobody has confirmed it
+    admin.send(AdminMismatchesState, "repair")  # not confirmed
     assert list(moto_s3.keys()) == [key]
     admin.send(AdminMismatchesState, "ask")
     admin.send(AdminMismatchesState, "repair")

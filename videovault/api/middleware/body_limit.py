@@ -1,4 +1,4 @@
-"""How much a request may bring, and how long it may take: its body is counted and timed while it is read."""
+"""Limits on a request's target, headers and body. The body is counted and timed while it is read."""
 
 import asyncio
 from typing import Annotated
@@ -14,11 +14,11 @@ MAX_BODY_BYTES = 1024 * 1024
 MAX_TARGET_BYTES = 16 * 1024
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 64 * 1024
-BODY_SECONDS = 60.0  # for all of it; 1 MiB needs 140 kbit/s
-# Reading JSON takes the event loop 40 ms for a MiB, and more on a busy machine. Long ones are read one after another,
-# with a pause for everybody else in between.
+BODY_SECONDS = 60.0  # for the whole body; 1 MiB needs 140 kbit/s
+# Parsing JSON blocks the event loop for 40 ms per MiB, longer on a busy machine. Long documents are parsed one at a
+# time, with a pause in between for all other requests.
 LONG_JSON_BYTES = 64 * 1024
-PAUSE_SECONDS = 0.25  # for a MiB
+PAUSE_SECONDS = 0.25  # per MiB
 _long_json = anyio.CapacityLimiter(1)
 
 
@@ -31,36 +31,42 @@ class BodyTooLarge(Exception):
 
 
 class BodyIncomplete(Exception):
-    """The body ended before it was complete: its chunks are malformed, or the client has left."""
+    """The body ended early: its chunks are malformed, or the client has disconnected."""
 
 
 def has_too_long_target(scope: Scope) -> bool:
-    """More than ``MAX_TARGET_BYTES`` of path and query, as they were sent."""
+    """Whether path and query, as they were sent, exceed ``MAX_TARGET_BYTES``."""
     path = scope.get("raw_path") or scope["path"].encode()
     return len(path) + len(scope.get("query_string", b"")) > MAX_TARGET_BYTES
 
 
 def has_too_many_headers(scope: Scope) -> bool:
-    """More than ``MAX_HEADERS``, or more than ``MAX_HEADER_BYTES`` of names and values."""
+    """Whether there are more than ``MAX_HEADERS``, or names and values exceed ``MAX_HEADER_BYTES``."""
     sizes = [len(name) + len(value) for name, value in scope["headers"]]
     return len(sizes) > MAX_HEADERS or sum(sizes) > MAX_HEADER_BYTES
 
 
 async def read_body(scope: Scope, receive: Receive) -> Receive:
-    """The request's body, read completely and to be received again. Raises TooLarge, TooSlow, Unreadable, TooDeep.
+    """Read the whole body and return a ``receive`` that delivers it again.
 
-    It is counted in any case: a declared length may be missing, and need not be true.
+    The bytes are always counted: a declared length may be missing or wrong.
+    Raises BodyTooLarge, BodyTooSlow, BodyIncomplete and TooDeep.
     """
-    if _declared(scope) > MAX_BODY_BYTES:
+    if _declared_length(scope) > MAX_BODY_BYTES:
         raise BodyTooLarge
     try:
         async with asyncio.timeout(BODY_SECONDS):
             body = await _read(receive)
     except TimeoutError as error:
         raise BodyTooSlow from error
-    if _is_json(scope):
+    if media_type(scope).endswith(("/json", "+json")):
         await _check_json(body)
-    return _replayed(body, receive)
+    return _replay(body, receive)
+
+
+def media_type(scope: Scope) -> str:
+    """The type in ``Content-Type`` without its parameters; empty without the header."""
+    return Headers(scope=scope).get("content-type", "").partition(";")[0].strip().lower()
 
 
 async def _read(receive: Receive) -> bytes:
@@ -77,7 +83,7 @@ async def _read(receive: Receive) -> bytes:
 
 
 async def _check_json(body: bytes) -> None:
-    """Raises TooDeep. What is long waits for its turn to be read by the framework, too, which happens right afterwards."""
+    """Raises TooDeep. Long bodies also wait here for the framework's own parsing, which follows immediately."""
     if len(body) <= LONG_JSON_BYTES:
         untrusted_json.check(body)
         return
@@ -86,31 +92,26 @@ async def _check_json(body: bytes) -> None:
         await asyncio.sleep(PAUSE_SECONDS * len(body) / MAX_BODY_BYTES)
 
 
-def _is_json(scope: Scope) -> bool:
-    kind = Headers(scope=scope).get("content-type", "").partition(";")[0].strip().lower()
-    return kind.endswith(("/json", "+json"))
-
-
-async def _raw(request: Request) -> bytes:
+async def _raw_body(request: Request) -> bytes:
     return await request.body()
 
 
-RawBody = Annotated[bytes, Depends(_raw)]
+RawBody = Annotated[bytes, Depends(_raw_body)]
 
 
-def _declared(scope: Scope) -> int:
+def _declared_length(scope: Scope) -> int:
     length = Headers(scope=scope).get("content-length", "")
     return int(length) if length.isdecimal() else 0
 
 
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    given = False
+def _replay(body: bytes, receive: Receive) -> Receive:
+    is_delivered = False
 
-    async def again() -> Message:
-        nonlocal given
-        if given:
+    async def replay() -> Message:
+        nonlocal is_delivered
+        if is_delivered:
             return await receive()
-        given = True
+        is_delivered = True
         return {"type": "http.request", "body": body, "more_body": False}
 
-    return again
+    return replay

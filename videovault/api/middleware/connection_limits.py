@@ -1,18 +1,16 @@
-"""Requests and page sockets that are open in this process, counted by client address and refused beyond the limits."""
+"""Counts open requests and page websockets per client address, and refuses those beyond the limits."""
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine, Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
-from starlette.datastructures import Headers
-from starlette.requests import cookie_parser
 from starlette.types import Scope
 
 from videovault import logs, security
-from videovault.api.middleware.forwarded import client_address, is_trusted_proxy
+from videovault.api import cookies
+from videovault.api.middleware.forwarded import is_trusted_proxy, limit_key
 from videovault.config import settings
 from videovault.logs.dedup import LimitLog
 from videovault.services.accounts import sessions
@@ -26,51 +24,49 @@ log = logs.get(__name__)
 
 
 class OpenConnections:
-    """For the event loop only; ``delivered`` may be copied by other threads.
+    """The open connections of this process. Use it on the event loop only; other threads may copy ``delivered``.
 
-    ``delivered`` holds how many bytes of messages each open page socket has delivered, by the address and port of the
-    connection itself. A trusted proxy that does not name its client is counted in total only: that it stands for
-    one client cannot be known.
+    ``delivered`` maps the peer of each open page websocket to the bytes of messages it has delivered.
+    A trusted proxy that does not name its client may stand for many, so it counts towards the totals only.
     """
 
     def __init__(self) -> None:
         self.delivered: dict[Peer, int] = {}
         self.notes = LimitLog()
         self._is_closing = False
-        self._serving: set[asyncio.Task[None]] = set()
+        self._serving: set[asyncio.Future[None]] = set()
         self._open: Counter[str] = Counter()
         self._anonymous: Counter[str] = Counter()
 
     @contextmanager
-    def entered(self, scope: Scope) -> Iterator[bool]:
-        """Count a request or socket while it is open; False when its address has too many, and it is not counted."""
-        with self._counted(self._open, counted_address(scope)) as held:
-            if held > settings().max_connections_per_address:
-                self.notes.note(PER_ADDRESS, client_address(scope))
+    def connection(self, scope: Scope) -> Iterator[bool]:
+        """Count a request or websocket while it is open. Yields False if its address has too many."""
+        with self._counted(self._open, scope) as count:
+            if count > settings().max_connections_per_address:
+                self.notes.note(PER_ADDRESS, limit_key(scope))
                 yield False
             else:
                 yield True
 
     @contextmanager
-    def socket(self, scope: Scope, opened_by: Peer, *, is_anonymous: bool) -> Iterator[bool]:
-        """Count a page socket; False when there are too many of its kind."""
+    def websocket(self, scope: Scope, opened_by: Peer, *, is_anonymous: bool) -> Iterator[bool]:
+        """Count a page's websocket while it is open. Yields False if there are too many of its kind."""
         limit = SOCKETS if len(self.delivered) >= settings().max_connections else ""
         if not is_anonymous:
-            with self._followed(opened_by, scope, limit) as is_let_in:
-                yield is_let_in
+            with self._registered(opened_by, scope, limit) as is_accepted:
+                yield is_accepted
             return
-        address = counted_address(scope)
-        with self._counted(self._anonymous, address) as held:
+        with self._counted(self._anonymous, scope) as count:
             if self._anonymous.total() > settings().max_anonymous_sockets:
                 limit = ANONYMOUS
-            elif held > settings().max_anonymous_sockets_per_address:
+            elif count > settings().max_anonymous_sockets_per_address:
                 limit = ANONYMOUS_PER_ADDRESS
-            with self._followed(opened_by, scope, limit) as is_let_in:
-                yield is_let_in
+            with self._registered(opened_by, scope, limit) as is_accepted:
+                yield is_accepted
 
-    async def until_closed(self, serving: Coroutine[Any, Any, None]) -> None:
-        """Serve a page's socket until it ends, or until ``close`` is called."""
-        task = asyncio.create_task(serving)
+    async def until_closed(self, serving: Awaitable[None]) -> None:
+        """Serve a page's websocket until it ends or ``close`` is called."""
+        task = asyncio.ensure_future(serving)
         self._serving.add(task)
         try:
             await task
@@ -82,15 +78,15 @@ class OpenConnections:
             self._serving.discard(task)
 
     def close(self) -> None:
-        """End all page sockets: the HTTP server aborts when it drops one that the application still reads from."""
+        """End all page websockets: the HTTP server aborts if it drops one that the application still reads."""
         self._is_closing = True
         for task in self._serving:
             task.cancel()
 
     @contextmanager
-    def _followed(self, opened_by: Peer, scope: Scope, limit: str) -> Iterator[bool]:
+    def _registered(self, opened_by: Peer, scope: Scope, limit: str) -> Iterator[bool]:
         if limit:
-            self.notes.note(limit, client_address(scope))
+            self.notes.note(limit, limit_key(scope))
             yield False
             return
         self.delivered[opened_by] = 0
@@ -100,8 +96,9 @@ class OpenConnections:
             self.delivered.pop(opened_by, None)
 
     @contextmanager
-    def _counted(self, counter: Counter[str], address: str) -> Iterator[int]:
-        """How many the address has with this one; 0 for clients that are not told apart."""
+    def _counted(self, counter: Counter[str], scope: Scope) -> Iterator[int]:
+        """The connections of the client including this one; 0 for clients that cannot be told apart."""
+        address = "" if is_trusted_proxy(scope) else limit_key(scope)
         counter[address] += 1
         try:
             yield counter[address] if address else 0
@@ -112,19 +109,14 @@ class OpenConnections:
 
 
 def peer(scope: Scope) -> Peer:
-    """Who opened the connection itself, before a proxy is believed."""
+    """The other end of the TCP connection, before forwarded headers are applied."""
     host, port = scope.get("client") or ("", 0)
-    return host, int(port)  # granian has it as text
-
-
-def counted_address(scope: Scope) -> str:
-    """What counts as one client; empty where clients cannot be told apart."""
-    return "" if is_trusted_proxy(scope) else client_address(scope)
+    return host, int(port)  # granian passes it as text
 
 
 async def is_anonymous(scope: Scope) -> bool:
-    """Whether the connection carries no session that is alive."""
-    token = cookie_parser(Headers(scope=scope).get("cookie", "")).get(settings().session_cookie, "")
+    """Whether the connection carries no valid session."""
+    token = cookies.session_token(scope)
     if not token:
         return True
     try:
@@ -132,5 +124,5 @@ async def is_anonymous(scope: Scope) -> bool:
             sessions.authenticate_many, [security.token_hash(token)], note=False
         )
     except SQLAlchemyError:
-        log.exception("a session cannot be looked up, its page counts as one without")
+        log.exception("session lookup failed, the websocket counts as anonymous")
         return True

@@ -1,4 +1,4 @@
-"""The headers that tell browsers what an answer may do and how long it may be kept."""
+"""Security and caching headers of every response, the Content Security Policy among them."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from starlette.types import Scope
 
 from videovault.config import settings
 
-SECURITY = {
+SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",
@@ -17,21 +17,19 @@ SECURITY = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
-SHARED = (
-    "/share/",
-    "/api/share/",
-)  # addresses that carry a key, which no other site and no search engine may learn
-DISCREET = {"Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex, nofollow, noarchive"}
+# The addresses of shared videos contain a key, which must reach no other site and no search engine.
+SHARE_PATHS = ("/share/", "/api/share/")
+SHARE_HEADERS = {"Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex, nofollow, noarchive"}
 HSTS = "max-age=31536000; includeSubDomains"
-NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-FOREVER = "public, max-age=31536000, immutable"  # file names under /assets carry a hash of the content
-# The style library fills its own, empty elements: this is the hash of no text at all.
+DENY_ALL = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+IMMUTABLE = "public, max-age=31536000, immutable"  # file names under /assets contain a hash of the content
+# The hash of an empty text: the style library adds empty style elements and fills them itself.
 EMPTY_STYLE = "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
 
 
 @dataclass(frozen=True)
 class ResponseInfo:
-    """What is known of an answer once it begins."""
+    """What is known of a response when it starts."""
 
     scope: Scope
     status: int
@@ -39,37 +37,39 @@ class ResponseInfo:
 
     @property
     def is_page(self) -> bool:
-        """An HTML page; "not modified" names no type, and renews the headers of what the browser has."""
+        """Whether it is an HTML page. A 304 has no type, but updates the headers that the browser has cached."""
         if self.status == 304:
             return Headers(scope=self.scope).get("sec-fetch-dest") == "document"
         return self.content_type.startswith("text/html")
 
 
-def add_headers(headers: MutableHeaders, answer: ResponseInfo, page_scripts: Collection[str]) -> None:
-    """Add what the application did not set itself; ``page_scripts`` are the hashes of the pages' own scripts."""
-    discreet = DISCREET if answer.scope["path"].startswith(SHARED) else {}
-    for name, value in (SECURITY | discreet).items():
-        headers.setdefault(name, value)
-    if answer.is_page:
-        headers.setdefault("Content-Security-Policy", page_policy(tuple(page_scripts), _media()))
-    elif answer.status != 304:
-        headers.setdefault("Content-Security-Policy", NOTHING)
+def add_headers(headers: MutableHeaders, response: ResponseInfo, script_hashes: Collection[str]) -> None:
+    """Add the headers that the application did not set; ``script_hashes`` are those of the page's inline scripts."""
+    added = dict(SECURITY_HEADERS)
+    if response.scope["path"].startswith(SHARE_PATHS):
+        added |= SHARE_HEADERS
+    if response.is_page:
+        added["Content-Security-Policy"] = page_policy(tuple(script_hashes), settings().object_origins)
+    elif response.status != 304:
+        added["Content-Security-Policy"] = DENY_ALL
     if settings().secure_cookies:
-        headers.setdefault("Strict-Transport-Security", HSTS)
-    caching = _caching(answer)
+        added["Strict-Transport-Security"] = HSTS
+    caching = _cache_control(response)
     if caching:
-        headers.setdefault("Cache-Control", caching)
+        added["Cache-Control"] = caching
+    for name, value in added.items():
+        headers.setdefault(name, value)
 
 
 @lru_cache(maxsize=8)
-def page_policy(scripts: tuple[str, ...], media: tuple[str, ...]) -> str:
-    """Own files only, and the scripts with these hashes; pictures and films also from ``media``, the S3."""
+def page_policy(script_hashes: tuple[str, ...], media_origins: tuple[str, ...]) -> str:
+    """Allow the site's own files and the scripts with these hashes; images and videos also from ``media_origins``."""
     rules = {
         "default-src": ("'none'",),
-        "script-src": ("'self'", *(f"'{script}'" for script in scripts)),
+        "script-src": ("'self'", *(f"'{script_hash}'" for script_hash in script_hashes)),
         "style-src": ("'self'", EMPTY_STYLE),
-        "img-src": ("'self'", "data:", *media),
-        "media-src": ("'self'", *media),
+        "img-src": ("'self'", "data:", *media_origins),
+        "media-src": ("'self'", *media_origins),
         "font-src": ("'self'",),
         "connect-src": ("'self'",),
         "form-action": ("'self'",),
@@ -79,14 +79,10 @@ def page_policy(scripts: tuple[str, ...], media: tuple[str, ...]) -> str:
     return "; ".join(f"{name} {' '.join(sources)}" for name, sources in rules.items())
 
 
-def _media() -> tuple[str, ...]:
-    return settings().object_origins
-
-
-def _caching(answer: ResponseInfo) -> str:
-    path = answer.scope["path"]
+def _cache_control(response: ResponseInfo) -> str:
+    path = response.scope["path"]
     if path.startswith("/api"):
         return "no-store"
-    if path.startswith("/assets/") and answer.status in (200, 206, 304):
-        return FOREVER
-    return "no-cache" if answer.is_page else ""
+    if path.startswith("/assets/") and response.status in (200, 206, 304):
+        return IMMUTABLE
+    return "no-cache" if response.is_page else ""

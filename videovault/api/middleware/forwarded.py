@@ -1,4 +1,4 @@
-"""What a reverse proxy says of the browser behind it, believed from the addresses in FORWARDED_ALLOW_IPS only."""
+"""Forwarded headers of reverse proxies, applied only from the addresses in FORWARDED_ALLOW_IPS."""
 
 from collections.abc import Collection
 
@@ -7,59 +7,56 @@ from starlette.types import Scope
 
 from videovault.config import settings
 from videovault.config.validation import Network
-from videovault.services.core import client_ip as core_client_ip
-from videovault.services.core.client_ip import Address
+from videovault.services.core.client_ip import Address, is_in_networks, parse_address, rate_limit_key
 
 
 def apply_forwarded_headers(scope: Scope) -> Scope:
-    """The request as the browser sent it: its own address, scheme and Host, where a trusted proxy tells them."""
+    """The request with the browser's own address, scheme and Host, as far as a trusted proxy names them."""
     trusted = settings().trusted_proxies
-    if not core_client_ip.is_in_networks(core_client_ip.parse_address(_peer(scope)), trusted):
+    if not is_trusted_proxy(scope):
         return scope
-    told = Headers(scope=scope)
-    client = _browser(",".join(told.getlist("x-forwarded-for")), trusted)
-    scheme, host = _first(told.get("x-forwarded-proto", "")), _first(told.get("x-forwarded-host", ""))
-    changed = {**scope}
+    headers = Headers(scope=scope)
+    client = _client_of(",".join(headers.getlist("x-forwarded-for")), trusted)
+    scheme, host = (_first(headers.get(f"x-forwarded-{name}", "")) for name in ("proto", "host"))
+    forwarded = {**scope}
     if client:
-        changed["client"] = (client, 0)
+        forwarded["client"] = (client, 0)
     if scheme in ("http", "https"):
-        changed["scheme"] = scheme if scope["type"] == "http" else scheme.replace("http", "ws")
+        forwarded["scheme"] = scheme if scope["type"] == "http" else scheme.replace("http", "ws")
     if host:
         others = [(name, value) for name, value in scope["headers"] if name != b"host"]
-        changed["headers"] = [(b"host", host.encode("latin-1")), *others]
-    return changed
+        forwarded["headers"] = [(b"host", host.encode("latin-1")), *others]
+    return forwarded
 
 
 def client_ip(scope: Scope) -> str:
-    """The whole address, for logs and events; empty for none."""
-    return str(core_client_ip.parse_address(_peer(scope)) or "")
+    """The client's full address, for logs and events; empty if unknown."""
+    return str(parse_address(_host_of(scope)) or "")
 
 
-def client_address(scope: Scope) -> str:
-    """Who is counted as one by limits per address."""
-    return core_client_ip.rate_limit_key(_peer(scope))
+def limit_key(scope: Scope) -> str:
+    """What limits per client address count by."""
+    return rate_limit_key(_host_of(scope))
 
 
 def is_trusted_proxy(scope: Scope) -> bool:
-    """Whether the client, as ``believed`` shows it, is a trusted proxy that did not name the browser behind it."""
-    return core_client_ip.is_in_networks(
-        core_client_ip.parse_address(_peer(scope)), settings().trusted_proxies
-    )
+    """Whether the client is a trusted proxy; after ``apply_forwarded_headers``, one that did not name its client."""
+    return is_in_networks(parse_address(_host_of(scope)), settings().trusted_proxies)
 
 
-def _browser(forwarded: str, trusted: Collection[Network]) -> str:
-    """The last address that no trusted proxy has: what stands before it, anybody may have written."""
-    furthest: Address | None = None
-    for text in reversed(forwarded.split(",")):
-        furthest = core_client_ip.parse_address(text)
-        if not core_client_ip.is_in_networks(furthest, trusted):
+def _client_of(forwarded_for: str, trusted: Collection[Network]) -> str:
+    """The last address that is not a trusted proxy's: everything before it may be forged."""
+    client: Address | None = None
+    for text in reversed(forwarded_for.split(",")):
+        client = parse_address(text)
+        if not is_in_networks(client, trusted):
             break
-    return str(furthest or "")
+    return str(client or "")
 
 
-def _peer(scope: Scope) -> str:
+def _host_of(scope: Scope) -> str:
     return str(scope["client"][0]) if scope.get("client") else ""
 
 
-def _first(listed: str) -> str:
-    return listed.partition(",")[0].strip()
+def _first(values: str) -> str:
+    return values.partition(",")[0].strip()

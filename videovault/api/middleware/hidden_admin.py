@@ -1,35 +1,33 @@
-"""The admin's pages, which do not exist for whoever is signed in and no admin: answered as any unknown address is."""
+"""Hides the admin pages: anyone signed in who is not an admin gets the same 404 as for an unknown address."""
 
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from videovault.config import settings
+from videovault.api import cookies
 from videovault.errors import NotSignedIn
 from videovault.services.accounts import sessions
 
-PAGES = "/admin"
-NOWHERE = "/there-is-no-such-page"
+ADMIN_PAGES = "/admin"
+UNKNOWN_PAGE = "/there-is-no-such-page"
 
 
 def hide_admin_pages(app: ASGIApp) -> ASGIApp:
-    """The application whose admin's pages are shown to admins, and to nobody yet known, who is sent to sign in."""
+    """Anonymous visitors still reach the admin pages, which send them to sign in."""
 
-    async def concealed(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and _is_admins(scope["path"]):
-            token = HTTPConnection(scope).cookies.get(settings().session_cookie, "")
-            if await run_in_threadpool(_is_somebody_else, token):
-                scope = {**scope, "path": NOWHERE, "raw_path": NOWHERE.encode()}
+    async def hidden(scope: Scope, receive: Receive, send: Send) -> None:
+        is_admin_page = scope["type"] == "http" and _is_admin_page(scope["path"])
+        if is_admin_page and await run_in_threadpool(_is_other_user, cookies.session_token(scope)):
+            scope = {**scope, "path": UNKNOWN_PAGE, "raw_path": UNKNOWN_PAGE.encode()}
         await app(scope, receive, send)
 
-    return concealed
+    return hidden
 
 
-def _is_admins(path: str) -> bool:
-    return path == PAGES or path.startswith(f"{PAGES}/")
+def _is_admin_page(path: str) -> bool:
+    return path == ADMIN_PAGES or path.startswith(f"{ADMIN_PAGES}/")
 
 
-def _is_somebody_else(token: str) -> bool:
+def _is_other_user(token: str) -> bool:
     try:
         return bool(token) and not sessions.authenticate(token).is_admin
     except NotSignedIn:

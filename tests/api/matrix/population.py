@@ -1,4 +1,4 @@
-"""Everybody who may call, with a video of each; asked, looked at, and put back as it was after each request."""
+"""Every kind of caller with a video each. Requests are made, compared and undone."""
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,7 +21,7 @@ from videovault.gateways.storage import Storage
 from videovault.models import Status, User, Video, WebhookCall, utcnow
 from videovault.services.accounts import password_reset
 
-# Which also tell what was refused, and when ``/readyz`` last wrote its own row.
+# Refused requests add rows to these too, and ``/readyz`` writes its own row.
 LOGS = {"events", "deliveries", "health_checks", "store_capabilities", "alembic_version"}
 NOISE = {"last_seen_at", "last_used_at"}
 AVATAR_ID = "a" * 32  # of the installation, so it has no owner
@@ -30,7 +30,7 @@ Credential = Literal["none", "bearer", "cookie"]
 
 @dataclass(frozen=True)
 class Account:
-    """Somebody, and all of theirs that a request may name."""
+    """A user, and everything of theirs that a request may name."""
 
     user_id: str
     email: str
@@ -44,7 +44,7 @@ class Account:
 
     @property
     def by_name(self) -> Mapping[str, str]:
-        """As the API's paths and bodies call it."""
+        """By the names in the API's paths and bodies."""
         return {
             "userId": self.user_id,
             "videoId": self.video_id,
@@ -71,7 +71,7 @@ ABSENT = Account(
 
 @dataclass(frozen=True)
 class Caller:
-    """Who calls, for whom, by which token; as a page, it is in the cookie."""
+    """A caller with its token, which pages send as a cookie; ``other`` is the account of another user."""
 
     token: str
     me: Account
@@ -80,8 +80,8 @@ class Caller:
 
 
 @dataclass(frozen=True)
-class Ask:
-    """One request: who makes it, for whom, and what it names."""
+class RequestContext:
+    """The caller of one request, its own account, and the account whose things it names."""
 
     caller: CallerName
     me: Account
@@ -90,7 +90,7 @@ class Ask:
 
 
 @dataclass
-class World:
+class Population:
     callers: Mapping[CallerName, Caller]
     vault: Storage
     database: Path
@@ -102,10 +102,10 @@ class World:
         _copy(self.database, self._saved)
         self._objects = {key: self._object(key) for key in list(self.vault.keys())}
 
-    def ask(self, caller: CallerName, target: Target) -> Ask:
+    def context(self, caller: CallerName, target: Target) -> RequestContext:
         who = self.callers[caller]
         named = {"own": who.me, "foreign": who.other, "absent": ABSENT}[target]
-        return Ask(caller, who.me, named, self.source_url)
+        return RequestContext(caller, who.me, named, self.source_url)
 
     def client(self, caller: CallerName, *, is_page: bool) -> httpx.Client:
         who = self.callers[caller]
@@ -115,8 +115,8 @@ class World:
         bearer = {"Authorization": f"Bearer {who.token}"} if who.token else {}
         return self.make_client(headers={**origin, **bearer})
 
-    def put_in(self, state: Status) -> None:
-        """All videos into one state."""
+    def set_status(self, state: Status) -> None:
+        """Set the status of all videos."""
         code = "SOURCE_FAILED" if state == Status.FAILED else None
         with closing(_opened(self.database)) as connection, connection:
             connection.execute(
@@ -124,7 +124,7 @@ class World:
             )
 
     def rows(self) -> dict[str, list[tuple[Any, ...]]]:
-        """Everything in the database that requests are to change or to leave alone, and the jobs that wait."""
+        """The rows of all compared tables, and the number of queued jobs."""
         with closing(_opened(self.database)) as connection:
             tables = [
                 name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
@@ -132,17 +132,16 @@ class World:
             found = {name: list(_rows(connection, name)) for name in tables if name not in LOGS}
         return {**found, "jobs": [(worker.queue().huey.pending_count(),)]}
 
-    def put_back(self) -> None:
-        """What the next request needs."""
+    def restore(self) -> None:
+        """Restore the database and the missing objects."""
         _copy(self._saved, self.database)
-        self._put(self.lost())
+        self._put(self.missing_objects())
 
-    def put_all_back(self) -> None:
-        """The objects' tags too, which another secret key changes."""
+    def restore_objects(self) -> None:
+        """Restore all objects with their tags, which a rotated secret key changes."""
         self._put(self._objects)
 
-    def lost(self) -> set[str]:
-        """The objects that are gone."""
+    def missing_objects(self) -> set[str]:
         return self._objects.keys() - set(self.vault.keys())
 
     def _put(self, keys: Iterable[str]) -> None:
@@ -154,12 +153,12 @@ class World:
         return {"Body": kept["Body"].read(), "Metadata": kept["Metadata"], "ContentType": kept["ContentType"]}
 
 
-def populated(
+def populate(
     make_user: MakeUser, generator: Generator, vault: Storage, database: Path, make_client: MakeClient
-) -> World:
-    """Made by the API, but for what no request does: a session that has run out, an account closed with one open."""
+) -> Population:
+    """Made by the API, except what no request does: expire a session, deactivate an account with an open one."""
     admin, ada, bob, gone = (make_user(f"{name}@example.com") for name in ("admin", "ada", "bob", "gone"))
-    deputy = make_user("deputy@example.com")  # else the admin could not delete the account
+    deputy = make_user("deputy@example.com")  # otherwise the admin could not delete the account
     admin.api.patch(f"/api/admin/users/{deputy.user_id}", json={"isAdmin": True})
     accounts = {person.email: _account(person, generator) for person in (admin, ada, bob, gone)}
     mine, his, theirs = accounts[ada.email], accounts[bob.email], accounts[gone.email]
@@ -180,20 +179,20 @@ def populated(
         avatar = models.Avatar(id=AVATAR_ID, name="Anna", generator_id="anna", position=0)
         avatar.picture, avatar.picture_hash = b"RIFF", "0" * 16
         session.add(avatar)
-    return World(callers, vault, database, generator.file("another.mp4"), make_client)
+    return Population(callers, vault, database, generator.file("another.mp4"), make_client)
 
 
-def seen(answer: httpx.Response, *, is_page: bool) -> str:
-    """What is held against the table: the status, and of where a form leads what matters."""
-    if not is_page or answer.status_code != 303:
-        return str(answer.status_code)
-    place = urlsplit(answer.headers["location"])
-    said = {name: value[0] for name, value in parse_qs(place.query).items() if name in ("error", "done")}
-    return f"303 {place.path}{'?' if said else ''}{urlencode(said)}"
+def outcome_of(response: httpx.Response, *, is_page: bool) -> str:
+    """What is compared with the table: the status, and the relevant part of a form's redirect."""
+    if not is_page or response.status_code != 303:
+        return str(response.status_code)
+    place = urlsplit(response.headers["location"])
+    codes = {name: value[0] for name, value in parse_qs(place.query).items() if name in ("error", "done")}
+    return f"303 {place.path}{'?' if codes else ''}{urlencode(codes)}"
 
 
-def is_refusal(said: str) -> bool:
-    return said[0] in "45" or "error=" in said
+def is_refusal(outcome: str) -> bool:
+    return outcome[0] in "45" or "error=" in outcome
 
 
 def _account(person: Person, generator: Generator) -> Account:

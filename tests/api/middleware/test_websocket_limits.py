@@ -1,28 +1,91 @@
-"""What one message of the pages' socket may bring."""
+"""Session binding, rate and messages of the pages' websockets."""
 
 import asyncio
 import json
+import time
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
-from starlette.types import Message
+from starlette.types import Message, Scope
 
 from tests.state.event_handlers import handlers
+from tests.support.installation import Configure
+from videovault.api.middleware.connection_limits import OpenConnections
 from videovault.api.middleware.websocket_limits import (
+    BURST,
     MAX_EVENT_NAME_CHARS,
     MAX_MESSAGE_BYTES,
     MAX_ROUTER_DATA_BYTES,
+    MESSAGES_PER_SECOND,
     MessageRefused,
+    RateLimitedSocket,
+    bind_to_session,
     check_message,
     limit_messages,
 )
 from videovault.untrusted_json import MAX_DEPTH
 
+
+def bound_token(cookie: str = "", query: str = "token=t&EIO=4") -> list[str]:
+    headers = [(b"cookie", cookie.encode())] if cookie else []
+    scope: Scope = {"type": "websocket", "headers": headers, "query_string": query.encode()}
+    found = parse_qs(bind_to_session(scope)["query_string"].decode())
+    assert "token" not in found or found["EIO"] == ["4"]
+    return found.get("token", [])
+
+
+def test_a_tabs_token_depends_on_its_session(installation: object) -> None:
+    del installation
+    ours, theirs = "videovault_session=a", "videovault_session=b"
+    assert bound_token(ours) == bound_token(f"theme=dark; {ours}") != bound_token(theirs)
+    assert bound_token() not in (bound_token(ours), bound_token(theirs), ["t"])
+    assert bound_token(ours, "token=u&EIO=4") != bound_token(ours)
+
+
+def test_a_websocket_without_a_token_gets_none(installation: object) -> None:
+    del installation
+    assert bound_token("videovault_session=a", "EIO=4") == []
+
+
+PEER = ("127.0.0.1", 1)
+DELAYED = 6  # messages beyond the burst
+
+
+async def _seconds(count: int) -> float:
+    """The seconds the server takes to read this many messages that have already arrived."""
+
+    async def receive() -> Message:
+        return {"type": "websocket.receive", "text": "2"}
+
+    async def send(message: Message) -> None:
+        del message
+
+    connections = OpenConnections()
+    connections.delivered[PEER] = 0
+    socket = RateLimitedSocket(receive, send, PEER, connections, PEER[0])
+    began = time.monotonic()
+    for _ in range(count):
+        await socket.receive()
+    return time.monotonic() - began
+
+
+@pytest.mark.usefixtures("installation")
+def test_messages_beyond_the_burst_are_delayed() -> None:
+    assert asyncio.run(_seconds(BURST + DELAYED)) >= (DELAYED - 1) / MESSAGES_PER_SECOND
+
+
+def test_without_rate_limits_messages_are_not_delayed(configure: Configure) -> None:
+    configure(RATE_LIMITS="off")
+    endless = 20 * BURST  # 95 seconds with rate limits
+    assert asyncio.run(_seconds(endless)) < (endless - BURST) / MESSAGES_PER_SECOND
+
+
 EVENT = {"name": "state.handler", "payload": {"a": "b"}, "router_data": {"pathname": "/", "query": {}}}
 
 
-def text(*said: Any) -> Message:
-    return {"type": "websocket.receive", "text": f"42/_event,{json.dumps(said)}"}
+def text(*arguments: Any) -> Message:
+    return {"type": "websocket.receive", "text": f"42/_event,{json.dumps(arguments)}"}
 
 
 def event(**changed: Any) -> Message:
@@ -35,14 +98,14 @@ def sized(size: int) -> Message:
 
 
 def nested(levels: int) -> Message:
-    """``levels`` of brackets, of which the event itself has three."""
+    """An event with ``levels`` of brackets, three of which are its own."""
     value: Any = ""
     for _ in range(levels - 3):
         value = [value]
     return event(payload={"a": value})
 
 
-LET_IN = {
+ACCEPTED = {
     "an event": event(),
     "one without arguments": text("event", {"name": "a", "payload": None}),
     "a ping": text("ping"),
@@ -98,23 +161,23 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("message", LET_IN.values(), ids=LET_IN)
-def test_what_pages_send_is_let_in(message: Message) -> None:
+@pytest.mark.parametrize("message", ACCEPTED.values(), ids=ACCEPTED)
+def test_messages_that_pages_send_are_accepted(message: Message) -> None:
     check_message(message)
 
 
 @pytest.mark.parametrize(("message", "code"), REFUSED.values(), ids=REFUSED)
-def test_what_no_page_sends_is_refused_and_never_a_fault(message: Message, code: int) -> None:
+def test_other_messages_are_refused(message: Message, code: int) -> None:
     with pytest.raises(MessageRefused) as refused:
         check_message(message)
     assert refused.value.code == code
 
 
-def test_the_names_of_all_handlers_are_far_below_the_limit() -> None:
+def test_handler_names_are_far_below_the_limit() -> None:
     assert max(len(handler.full_name) for handler in handlers()) < MAX_EVENT_NAME_CHARS * 3 / 4
 
 
-def test_the_socket_is_closed_and_the_application_told_that_it_is_gone() -> None:
+def test_a_refused_message_closes_the_websocket() -> None:
     sent: list[Message] = []
 
     async def receive() -> Message:
