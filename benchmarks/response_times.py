@@ -24,8 +24,9 @@ from tests.support.misbehaving_server import MIB, Manners, NaughtyServer
 from tests.support.raw_tab import RawTab
 from tests.support.seeding import database_of
 from tests.support.waiting import HANG_SECONDS, eventually
+from videovault.clock import utcnow
 from videovault.db import transaction
-from videovault.models import Status, User, Video, utcnow
+from videovault.models import Status, User, Video
 from videovault.state.live_updates import ProgressState
 
 EMAIL = "bench@example.com"

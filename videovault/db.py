@@ -23,13 +23,12 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlmodel import Session, create_engine
 
-from videovault import clock, logs
+from videovault import logs
 from videovault.config import settings
 from videovault.data_dir import LOCK_SECONDS, directory_lock
 from videovault.disk_reserve import RESERVE_BYTES, STEP_BYTES, DiskReserve
 from videovault.errors import DiskFull
 
-db_now, read_db_now = clock.db_now, clock.read_db_now
 BUSY_SECONDS = 15
 # How long a read waits for the lock to write beside it: an audit entry, and a last-seen time.
 AUDIT_LOCK_SECONDS, LAST_SEEN_LOCK_SECONDS = 2.0, 0.25

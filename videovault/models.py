@@ -8,10 +8,9 @@ from uuid import uuid4
 from sqlalchemy import JSON, BigInteger, Enum, Index, LargeBinary, Text
 from sqlmodel import Field, SQLModel
 
-from videovault import clock, logs
+from videovault import logs
 from videovault.brief import Brief
-
-UtcDateTime, utcnow = clock.UtcDateTime, clock.utcnow
+from videovault.clock import UtcDateTime, utcnow
 
 
 class Status(StrEnum):

@@ -13,8 +13,9 @@ from tests.api.requests import STATUS, code, gallery, report
 from tests.support.generator import Generator
 from tests.support.installation import Configure
 from tests.support.people import MakeClient, Person
+from videovault.clock import utcnow
 from videovault.db import reading, transaction
-from videovault.models import WebhookCall, WebhookId, utcnow
+from videovault.models import WebhookCall, WebhookId
 from videovault.services.generation import callbacks, orders
 from videovault.services.maintenance import repair
 

@@ -23,8 +23,9 @@ from tests.support.generator import Generator
 from tests.support.installation import Configure
 from tests.support.people import MakeClient, Person
 from tests.support.s3_proxy import s3_proxy
+from videovault.clock import utcnow
 from videovault.db import transaction
-from videovault.models import IdempotencyKey, Status, Video, utcnow
+from videovault.models import IdempotencyKey, Status, Video
 from videovault.services.transfer import pipeline
 
 pytestmark = pytest.mark.usefixtures("moto_s3")

@@ -6,9 +6,10 @@ import pytest
 from tests.api.requests import AT_ONCE, SAME_ORIGIN, code, store
 from tests.support.generator import Generator
 from tests.support.people import PASSWORD, MakeClient, Person
+from videovault.clock import utcnow
 from videovault.db import transaction
 from videovault.gateways.storage import Storage
-from videovault.models import ApiToken, utcnow
+from videovault.models import ApiToken
 from videovault.services.videos import deletion
 
 pytestmark = pytest.mark.usefixtures("installation")

@@ -14,8 +14,9 @@ from tests.support.installation import Configure
 from tests.support.mail_server import MailServer, mail_server
 from tests.support.people import BASE, PASSWORD, MakeClient, Person
 from videovault import security
+from videovault.clock import utcnow
 from videovault.db import reading, transaction
-from videovault.models import Channel, Invitation, OutboxMessage, utcnow
+from videovault.models import Channel, Invitation, OutboxMessage
 from videovault.security import Order
 from videovault.services.notifications import outbox
 

@@ -12,7 +12,8 @@ pytestmark = pytest.mark.thorough
 # Expressions that see no untrusted text, each with the reason. All others must be linear.
 TRUSTED = {
     "videovault.embedded.frontend:INLINE_SCRIPT": "the pages that this product has built itself",
-    "videovault.components.text:PLACE": "sentences of this product, when its pages are built",
+    "videovault.embedded.frontend:IMPORT": "the product's own source, in the front-end build",
+    "videovault.components.text:PLACEHOLDER": "sentences of this product, when its pages are built",
 }
 
 

@@ -8,8 +8,9 @@ from tests.state.conftest import Person, Server, Tab
 from tests.support.generator import Generator
 from tests.support.installation import Configure
 from videovault import worker
+from videovault.clock import utcnow
 from videovault.db import reading, transaction
-from videovault.models import Status, Video, utcnow
+from videovault.models import Status, Video
 from videovault.state import create
 from videovault.state.create import CreateState
 from videovault.state.session import SessionState

@@ -4,7 +4,8 @@ import pytest
 
 from tests.state.conftest import Make, Tab
 from tests.support.installation import Configure
-from videovault.models import Status, utcnow
+from videovault.clock import utcnow
+from videovault.models import Status
 from videovault.state.gallery import GalleryState
 from videovault.state.import_dialog import ImportDialogState
 from videovault.state.session import SessionState

@@ -9,8 +9,9 @@ import pytest
 from sqlmodel import select
 
 from tests.state.conftest import Person, Server, Tab
+from videovault.clock import utcnow
 from videovault.db import transaction
-from videovault.models import Event, Status, Video, utcnow
+from videovault.models import Event, Status, Video
 from videovault.services.core import lifecycle
 from videovault.state.create import CreateState
 from videovault.state.live_updates import (

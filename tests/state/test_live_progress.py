@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from tests.state.conftest import Person, Server, Tab
+from videovault.clock import utcnow
 from videovault.db import transaction
-from videovault.models import Status, Video, utcnow
+from videovault.models import Status, Video
 from videovault.services.accounts import accounts
 from videovault.services.core import lifecycle
 from videovault.services.core.access import Caller

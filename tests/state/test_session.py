@@ -9,8 +9,9 @@ from sqlalchemy.exc import InvalidRequestError
 
 from tests.state.conftest import Person, Server
 from videovault import models, security
+from videovault.clock import utcnow
 from videovault.db import reading, transaction
-from videovault.models import Status, Video, utcnow
+from videovault.models import Status, Video
 from videovault.services.accounts import accounts
 from videovault.services.core import lifecycle
 from videovault.state import live_updates, session

@@ -18,7 +18,7 @@ from sqlmodel import SQLModel
 from tests.support.app import ROOT, RunningApp, free_port, running_app
 from tests.support.waiting import HANG_SECONDS, eventually
 from tests.support.world import World
-from videovault.models import UtcDateTime
+from videovault.clock import UtcDateTime
 
 PASSWORD = "correct horse"
 A_MINUTE_AGO = "strftime('%Y-%m-%d %H:%M:%f000', 'now', '-1 minute')"

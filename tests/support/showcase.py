@@ -19,8 +19,9 @@ from tests.support.misbehaving_server import MIB, Manners, NaughtyServer
 from tests.support.seeding import database_of, seed
 from tests.support.waiting import HANG_SECONDS, eventually
 from videovault import security
+from videovault.clock import utcnow
 from videovault.db import transaction
-from videovault.models import Status, TestOrder, User, WebhookCall, utcnow
+from videovault.models import Status, TestOrder, User, WebhookCall
 from videovault.services.admin import test_order
 from videovault.services.admin.test_order import OrderStepView
 

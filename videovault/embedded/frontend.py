@@ -160,8 +160,8 @@ def _digest_of(files: Iterable[Path], *more: str) -> str:
 
 
 def _file_of(module: str) -> Path:
-    path = ROOT / module.replace(".", "/")
-    return _existing(path / "__init__.py" if path.is_dir() else path.with_suffix(".py"))
+    package = ROOT / module.replace(".", "/") / "__init__.py"
+    return package if package.exists() else _existing(package.parent.with_suffix(".py"))
 
 
 def _imports_of(file: Path) -> list[str]:

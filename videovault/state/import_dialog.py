@@ -6,7 +6,7 @@ from typing import Any
 import reflex as rx
 
 from videovault import worker
-from videovault.models import utcnow
+from videovault.clock import utcnow
 from videovault.services.core.access import Caller
 from videovault.services.core.views import StoredView
 from videovault.services.videos import gallery

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy.exc import SQLAlchemyError
 
 from videovault import logs
-from videovault.models import utcnow
+from videovault.clock import utcnow
 from videovault.services.core.access import Caller
 from videovault.services.core.views import NoticeView
 from videovault.services.videos import live_updates

@@ -5,9 +5,10 @@ from datetime import timedelta
 
 from pydantic import BaseModel, ConfigDict
 
+from videovault.clock import utcnow
 from videovault.config import settings
 from videovault.formatting import format_clock, format_size
-from videovault.models import CopyState, utcnow
+from videovault.models import CopyState
 from videovault.services.core.views import NoticeView, Progress, Retry, VideoView, iso_utc
 from videovault.services.generation.avatars import AvatarView
 from videovault.services.sharing.share_links import SharedView, ShareView

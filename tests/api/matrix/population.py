@@ -16,9 +16,10 @@ from tests.api.requests import report, store
 from tests.support.generator import Generator
 from tests.support.people import BASE, PASSWORD, MakeClient, MakeUser, Person
 from videovault import models, security, worker
+from videovault.clock import utcnow
 from videovault.db import reading, transaction
 from videovault.gateways.storage import Storage
-from videovault.models import Status, User, Video, WebhookCall, utcnow
+from videovault.models import Status, User, Video, WebhookCall
 from videovault.services.accounts import password_reset
 
 # Refused requests add rows to these too, and ``/readyz`` writes its own row.

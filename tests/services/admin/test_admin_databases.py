@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 
 from videovault import db
+from videovault.clock import utcnow
 from videovault.db import transaction
-from videovault.models import Event, Status, utcnow
+from videovault.models import Event, Status
 from videovault.services.accounts import accounts
 from videovault.services.admin import audit_log, statistics, users, videos
 from videovault.services.admin.audit_log import EVENT_GROUPS, AuditLogQuery

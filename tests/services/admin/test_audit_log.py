@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from videovault.clock import utcnow
 from videovault.db import transaction
 from videovault.errors import Forbidden, InvalidInput
-from videovault.models import Event, Status, utcnow
+from videovault.models import Event, Status
 from videovault.services.accounts import accounts
 from videovault.services.admin import audit_log, users
 from videovault.services.admin.audit_log import EVENT_GROUPS, AuditEntryView, AuditLogQuery

@@ -4,9 +4,10 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from videovault.clock import utcnow
 from videovault.db import transaction
 from videovault.errors import Forbidden
-from videovault.models import Event, Status, utcnow
+from videovault.models import Event, Status
 from videovault.services.admin import statistics
 from videovault.services.core import lifecycle
 from videovault.services.core.access import Caller

@@ -8,9 +8,10 @@ from sqlmodel import select
 
 from tests.support.generator import Generator
 from tests.support.installation import Configure
+from videovault.clock import utcnow
 from videovault.db import reading, transaction
 from videovault.errors import Conflict, Forbidden, RateLimited
-from videovault.models import GenerationCount, TestOrder, Video, utcnow
+from videovault.models import GenerationCount, TestOrder, Video
 from videovault.services.admin import test_order
 from videovault.services.admin.test_order import TestOrderView
 from videovault.services.core.access import Caller

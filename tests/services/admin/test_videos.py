@@ -6,9 +6,10 @@ from datetime import timedelta
 import pytest
 
 from tests.support.statements import statements
+from videovault.clock import utcnow
 from videovault.db import transaction
 from videovault.errors import Forbidden
-from videovault.models import Status, Video, utcnow
+from videovault.models import Status, Video
 from videovault.services.admin import videos
 from videovault.services.admin.videos import Column, VideosQuery
 from videovault.services.core import lifecycle

@@ -12,9 +12,10 @@ from tests.services.any_order.fault_points import ORDERING, Act, Crash
 from tests.services.any_order.shared_installation import SharedInstallation
 from tests.services.conftest import SCRIPT
 from tests.support.generator import Mode
+from videovault.clock import utcnow
 from videovault.db import transaction
 from videovault.errors import Conflict, StorageError, VideoNotFound
-from videovault.models import Video, utcnow
+from videovault.models import Video
 from videovault.services.admin import rescue
 from videovault.services.core.views import PROCESSING
 from videovault.services.generation import callbacks, orders

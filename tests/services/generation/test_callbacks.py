@@ -9,10 +9,11 @@ from sqlmodel import desc, select
 from tests.services.conftest import SCRIPT, Row
 from tests.support.generator import Generator, Mode
 from videovault import security
+from videovault.clock import utcnow
 from videovault.db import reading, transaction
 from videovault.errors import Conflict, InvalidInput, NotSignedIn, VideoNotFound
 from videovault.gateways.webhook_reply import MAX_MINUTES
-from videovault.models import Event, Status, Video, utcnow
+from videovault.models import Event, Status, Video
 from videovault.security import Order
 from videovault.services.core.access import Caller
 from videovault.services.core.views import Metadata

@@ -9,10 +9,11 @@ from tests.services.conftest import SCRIPT, Row
 from tests.support.generator import Generator, refusing_port
 from tests.support.generator_modes import WITHOUT_NEWS, Mode
 from tests.support.installation import Configure
+from videovault.clock import utcnow
 from videovault.db import transaction
 from videovault.errors import Conflict, InvalidInput, VideoNotFound
 from videovault.gateways.webhook_reply import VideoReply
-from videovault.models import Status, Video, utcnow
+from videovault.models import Status, Video
 from videovault.services.core.access import Caller
 from videovault.services.generation import callbacks, orders, scripts
 from videovault.services.generation.callbacks import Report

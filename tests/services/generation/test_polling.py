@@ -10,9 +10,10 @@ from tests.services.conftest import Row
 from tests.support.generator import Generator
 from tests.support.installation import Configure
 from videovault.backoff import MAX_POLL_SECONDS, MAX_RETRY_AFTER, poll_delay
+from videovault.clock import utcnow
 from videovault.db import reading, transaction
 from videovault.gateways.storage import Storage
-from videovault.models import Status, Video, WebhookCall, utcnow
+from videovault.models import Status, Video, WebhookCall
 from videovault.services.generation import orders, polling
 from videovault.services.transfer import pipeline
 from videovault.services.transfer.store import MAX_REFUSED

@@ -10,9 +10,10 @@ from sqlmodel import select
 
 from tests.services.conftest import Row
 from tests.support.generator import Generator
+from videovault.clock import utcnow
 from videovault.db import reading, transaction
 from videovault.errors import Forbidden, InvalidInput
-from videovault.models import ChosenSetting, Status, Video, WebhookCall, utcnow
+from videovault.models import ChosenSetting, Status, Video, WebhookCall
 from videovault.services.admin import rescue
 from videovault.services.core.access import Caller
 from videovault.services.generation import orders, result_field, webhook_log

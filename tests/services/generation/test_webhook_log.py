@@ -11,9 +11,10 @@ from sqlmodel import select
 from tests.services.conftest import SCRIPT, Row
 from tests.support.generator import Generator
 from tests.support.installation import Configure
+from videovault.clock import utcnow
 from videovault.db import reading, transaction
 from videovault.errors import Conflict, Forbidden, InvalidInput
-from videovault.models import Status, Video, WebhookCall, utcnow
+from videovault.models import Status, Video, WebhookCall
 from videovault.services.accounts import accounts
 from videovault.services.admin import rescue
 from videovault.services.core.access import Caller

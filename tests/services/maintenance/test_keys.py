@@ -12,10 +12,11 @@ from tests.support.installation import Configure
 from tests.support.keys import ONE_KEY, OTHER_KEY
 from tests.support.videos import insert_video
 from videovault import security
+from videovault.clock import utcnow
 from videovault.config import settings
 from videovault.db import engine, reading, transaction
 from videovault.errors import ConfigurationError
-from videovault.models import Event, IdempotencyKey, KeyCanary, Status, Video, utcnow
+from videovault.models import Event, IdempotencyKey, KeyCanary, Status, Video
 from videovault.services.accounts import accounts
 from videovault.services.core import access
 from videovault.services.core.access import Caller

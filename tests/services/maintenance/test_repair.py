@@ -13,10 +13,11 @@ from tests.services.conftest import Row
 from tests.support.generator import Generator
 from tests.support.videos import insert_video
 from videovault import models
+from videovault.clock import utcnow
 from videovault.db import reading, transaction
 from videovault.errors import StorageError
 from videovault.gateways.storage import Description, Storage
-from videovault.models import Event, Status, UploadPart, Video, utcnow
+from videovault.models import Event, Status, UploadPart, Video
 from videovault.services.accounts import accounts, sessions
 from videovault.services.core.access import Caller
 from videovault.services.core.lifecycle import LEASE_SECONDS

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.state.conftest import Person, Server, Tab
+from videovault.clock import utcnow
 from videovault.db import transaction
-from videovault.models import Event, utcnow
+from videovault.models import Event
 from videovault.services.admin.audit_log import EVENT_GROUPS, AuditEntryView
 from videovault.state.admin.activity import SENTENCES, AdminActivityState, Entry, sentence
 

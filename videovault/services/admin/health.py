@@ -15,8 +15,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, select, update
 
 from videovault import logs
+from videovault.clock import read_db_now
 from videovault.config import settings
-from videovault.db import read_db_now, reading, transaction
+from videovault.db import reading, transaction
 from videovault.errors import DiskFull, VideoVaultError
 from videovault.gateways import http_check, s3_retry, storage
 from videovault.models import HealthCheck, Status, User, Video

@@ -6,8 +6,9 @@ from zoneinfo import ZoneInfo
 
 from sqlmodel import Session, case, col, func, select
 
+from videovault.clock import utcnow
 from videovault.db import reading
-from videovault.models import Event, Status, User, Video, utcnow
+from videovault.models import Event, Status, User, Video
 from videovault.services.core import quota
 from videovault.services.core.access import Caller, check_admin
 from videovault.services.core.views import PUBLIC_STATUS, PublicStatus, View

@@ -11,13 +11,14 @@ from typing import Any
 from sqlmodel import Session, col, select
 
 from videovault import security
+from videovault.clock import utcnow
 from videovault.config import settings
 from videovault.db import keep_newest, reading, transaction
 from videovault.errors import Conflict, NotFound, WebhookError
 from videovault.gateways import webhooks
 from videovault.gateways.webhook_reply import Script, VideoReply
 from videovault.gateways.webhooks import Exchange, ExchangeRecorder
-from videovault.models import Event, Status, TestOrder, Video, utcnow
+from videovault.models import Event, Status, TestOrder, Video
 from videovault.services.core import rate_limits
 from videovault.services.core.access import Caller, check_admin
 from videovault.services.core.views import Timestamp, View

@@ -5,8 +5,9 @@ from datetime import UTC, datetime, time, timedelta
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, delete, select
 
+from videovault.clock import read_db_now
 from videovault.config import settings
-from videovault.db import read_db_now, reading, transaction
+from videovault.db import reading, transaction
 from videovault.errors import RateLimited
 from videovault.models import GenerationCount
 from videovault.services.core.access import Caller

@@ -43,11 +43,12 @@ from sqlmodel import Session, col, delete, func, select
 
 from videovault import security
 from videovault.bulkhead import Bulkhead
+from videovault.clock import utcnow
 from videovault.db import reading, transaction
 from videovault.errors import Conflict, InvalidInput, NotFound, NotSignedIn, RateLimited, VideoNotFound
 from videovault.gateways import webhook_reply
 from videovault.gateways.webhook_reply import VideoReply
-from videovault.models import Event, Status, Video, WebhookId, utcnow
+from videovault.models import Event, Status, Video, WebhookId
 from videovault.security import Order, order_from_callback_token
 from videovault.services.core import fields, lifecycle, rate_limits
 from videovault.services.core.access import Caller, open_video

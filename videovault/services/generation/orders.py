@@ -10,13 +10,14 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from videovault import logs, security
 from videovault.backoff import poll_delay
+from videovault.clock import read_db_now, utcnow
 from videovault.config import settings
 from videovault.config.headers import mask_secrets
-from videovault.db import read_db_now, reading, transaction
+from videovault.db import reading, transaction
 from videovault.errors import Conflict, UnsafeUrl, WebhookBusy, WebhookError, WebhookUnanswered
 from videovault.gateways import status_client, webhooks
 from videovault.gateways.webhook_reply import MAX_MINUTES, VideoReply
-from videovault.models import Event, Status, User, Video, utcnow
+from videovault.models import Event, Status, User, Video
 from videovault.security import Order
 from videovault.services.core import fields, idempotency, lifecycle, quota, rate_limits
 from videovault.services.core.access import Caller, open_video

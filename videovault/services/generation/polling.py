@@ -6,12 +6,13 @@ from sqlmodel import col, select
 
 from videovault import logs
 from videovault.backoff import poll_delay
+from videovault.clock import utcnow
 from videovault.db import reading, transaction
 from videovault.errors import UnsafeUrl, WebhookBusy
 from videovault.gateways import status_client
 from videovault.gateways.webhook_reply import VideoReply
 from videovault.gateways.webhooks import Exchange
-from videovault.models import Status, Video, utcnow
+from videovault.models import Status, Video
 from videovault.services.core import lifecycle
 from videovault.services.core.lifecycle import Enqueue
 from videovault.services.generation import orders

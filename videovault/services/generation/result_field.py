@@ -2,10 +2,11 @@
 
 from sqlmodel import Session
 
+from videovault.clock import utcnow
 from videovault.config import settings
 from videovault.db import reading
 from videovault.errors import Conflict
-from videovault.models import ChosenSetting, utcnow
+from videovault.models import ChosenSetting
 from videovault.services.core.access import Caller, check_admin
 
 VIDEO_RESULT_FIELD = "VIDEO_RESULT_FIELD"

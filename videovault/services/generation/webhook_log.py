@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col, delete, select
 
 from videovault import logs
+from videovault.clock import utcnow
 from videovault.config import settings
 from videovault.config.headers import mask_secrets
 from videovault.db import keep_newest, reading, transaction
@@ -24,7 +25,7 @@ from videovault.errors import DiskFull, VideoNotFound
 from videovault.gateways import webhook_reply
 from videovault.gateways.webhooks import Exchange, ExchangeRecorder
 from videovault.logs import redaction
-from videovault.models import Video, WebhookCall, utcnow
+from videovault.models import Video, WebhookCall
 from videovault.services.core import client_ip, cursors, rate_limits
 from videovault.services.core.access import Caller, check_admin, open_video
 from videovault.services.core.views import Timestamp, View

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from sqlmodel import Session, col, select
 
 from videovault import installation, security
+from videovault.clock import utcnow
 from videovault.config import settings
 from videovault.config.validation import is_guessable
 from videovault.db import advisory_lock, reading, transaction
 from videovault.errors import ConfigurationError
-from videovault.models import Event, IdempotencyKey, KeyCanary, Video, utcnow
+from videovault.models import Event, IdempotencyKey, KeyCanary, Video
 from videovault.services.core.access import reseal_key
 from videovault.services.core.audit import KEY_REPLACED
 

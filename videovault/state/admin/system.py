@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 
 from videovault import worker
+from videovault.clock import utcnow
 from videovault.errors import StorageError
-from videovault.models import utcnow
 from videovault.services.admin import checks as admin_checks
 from videovault.services.admin import test_order
 from videovault.services.admin.checks import CHECKS, CheckView, StepView

@@ -15,11 +15,12 @@ from tests.support.listeners import FullListener, RawAnswer
 from tests.support.mail_server import mail_server
 from tests.support.misbehaving_server import Manners, NaughtyServer
 from videovault import db
+from videovault.clock import utcnow
 from videovault.db import transaction
 from videovault.errors import Forbidden, NotFound
 from videovault.gateways import http_check
 from videovault.gateways.storage import Description, Storage
-from videovault.models import CopyState, Status, Video, Worker, utcnow
+from videovault.models import CopyState, Status, Video, Worker
 from videovault.services.admin import checks
 from videovault.services.admin.checks import object_store
 from videovault.services.core import lifecycle

@@ -13,8 +13,8 @@ from tests.support.embedded_s3 import EmbeddedS3
 from tests.support.installation import Configure
 from tests.support.listeners import RawAnswer
 from tests.support.s3_proxy import S3Proxy
+from videovault.clock import utcnow
 from videovault.gateways.storage import Description, Storage
-from videovault.models import utcnow
 from videovault.services.admin.checks import object_store, result
 
 

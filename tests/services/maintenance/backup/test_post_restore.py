@@ -12,19 +12,10 @@ from tests.services.maintenance.backup.conftest import Elsewhere, Store, restore
 from tests.support.misbehaving_server import Manners, NaughtyServer
 from tests.support.videos import insert_video
 from videovault import models
+from videovault.clock import db_now, utcnow
 from videovault.config import settings
-from videovault.db import db_now, reading, transaction
-from videovault.models import (
-    Channel,
-    Event,
-    IdempotencyKey,
-    OutboxMessage,
-    Status,
-    UploadPart,
-    Video,
-    Worker,
-    utcnow,
-)
+from videovault.db import reading, transaction
+from videovault.models import Channel, Event, IdempotencyKey, OutboxMessage, Status, UploadPart, Video, Worker
 from videovault.services.accounts import tokens
 from videovault.services.core.access import Caller
 from videovault.services.generation import orders

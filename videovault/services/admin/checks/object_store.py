@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from videovault import logs
+from videovault.clock import utcnow
 from videovault.config import settings
 from videovault.errors import StorageError
 from videovault.formatting import format_duration, format_size
@@ -16,7 +17,6 @@ from videovault.gateways import http_check, s3_retry, storage, store_probe
 from videovault.gateways.s3_retry import VISIBLE_SECONDS
 from videovault.gateways.storage import Description
 from videovault.gateways.store_capabilities import Capabilities, Checksum, Feature, S3Call
-from videovault.models import utcnow
 from videovault.services.admin.checks.result import (
     CORS,
     CheckResult,

@@ -8,10 +8,11 @@ from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, func, or_, select
 
 from videovault import db
+from videovault.clock import read_db_now, utcnow
 from videovault.config import settings
-from videovault.db import read_db_now, reading
+from videovault.db import reading
 from videovault.formatting import format_duration
-from videovault.models import CopyState, Status, User, Video, Worker, utcnow
+from videovault.models import CopyState, Status, User, Video, Worker
 from videovault.services.admin.checks.result import DOWNLOAD_FAILURES, MISSING_VIDEOS, CheckResult
 from videovault.services.transfer import worker_registry
 

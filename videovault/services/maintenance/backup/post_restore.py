@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from sqlmodel import Session, col, delete, select, update
 
 from videovault import models
-from videovault.db import db_now, read_db_now, transaction
+from videovault.clock import db_now, read_db_now, utcnow
+from videovault.db import transaction
 from videovault.errors import StorageError
 from videovault.gateways import storage
 from videovault.models import (
@@ -21,7 +22,6 @@ from videovault.models import (
     UploadPart,
     Video,
     Worker,
-    utcnow,
 )
 from videovault.services.core import audit, lifecycle
 from videovault.services.generation.orders import MIN_RENDER_TIMEOUT

@@ -13,13 +13,13 @@ from threading import Event
 from typing import BinaryIO
 
 from videovault import db, installation, security
+from videovault.clock import utcnow
 from videovault.config import settings
 from videovault.errors import Conflict, InvalidInput, StorageError, VideoVaultError
 from videovault.gateways import storage, store_capabilities
 from videovault.gateways.s3_retry import VISIBLE_SECONDS
 from videovault.gateways.storage import Listed
 from videovault.installation import FILE_NAME, RESTORE_MARKER, Installation
-from videovault.models import utcnow
 from videovault.services.core.capacity import check_s3_disk_space
 from videovault.services.maintenance.backup import database
 from videovault.services.maintenance.backup.backup_folder import (

@@ -14,12 +14,12 @@ from pathlib import Path
 from threading import Event
 
 from videovault import logs, security
+from videovault.clock import utcnow
 from videovault.config import settings
 from videovault.errors import InvalidInput, StorageError
 from videovault.gateways import storage
 from videovault.gateways.storage import Listed, ObjectMissing, Storage
 from videovault.installation import FILE_NAME, Installation, load_or_create
-from videovault.models import utcnow
 from videovault.services.maintenance.backup import database
 from videovault.services.maintenance.backup.backup_folder import (
     FILE_NAMES,

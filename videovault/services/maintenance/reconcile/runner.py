@@ -10,12 +10,13 @@ from typing import TypeVar
 from sqlmodel import func, select
 
 from videovault import logs
+from videovault.clock import utcnow
 from videovault.db import reading, transaction
 from videovault.errors import Conflict, StorageError
 from videovault.gateways import storage
 from videovault.gateways.s3_client import UploadLost
 from videovault.gateways.storage import Upload
-from videovault.models import Event, Status, Video, utcnow
+from videovault.models import Event, Status, Video
 from videovault.services.core import lifecycle
 from videovault.services.core.access import Caller, check_admin
 from videovault.services.maintenance.reconcile.compare import compare, find_old_versions
