@@ -34,7 +34,7 @@ check: setup-dev ## Formatting, lint, types and layers
 	$(BIN)/python scripts/check_size.py
 	@scripts/biome.sh check
 
-format: setup-dev ## Format and mend what can be mended by itself
+format: setup-dev ## Format, and fix what can be fixed automatically
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	@scripts/biome.sh format
@@ -48,7 +48,7 @@ sbom: setup-dev ## Write sbom.cdx.json, a CycloneDX bill of materials of what is
 bench: setup-dev ## Measure the transfer (ARGS="--quick --only a,c")
 	$(BIN)/python -m benchmarks $(ARGS)
 
-screenshots: setup-dev ## Make docs/images anew from the running product
+screenshots: setup-dev ## Renew docs/images from the running product
 	@scripts/chromium.sh
 	$(BIN)/python -m scripts.screenshots
 
