@@ -4,11 +4,11 @@ from typing import Any, Literal
 
 from alembic import context
 from alembic.autogenerate.api import AutogenContext
-from sqlmodel import SQLModel
 from sqlmodel.sql.sqltypes import AutoString
 
 from videovault.clock import UtcDateTime
 from videovault.db import engine
+from videovault.models import User
 
 
 def render_item(kind: str, item: Any, _autogen: AutogenContext) -> str | Literal[False]:
@@ -23,7 +23,7 @@ def render_item(kind: str, item: Any, _autogen: AutogenContext) -> str | Literal
 with engine().connect() as connection:
     context.configure(
         connection=connection,
-        target_metadata=SQLModel.metadata,
+        target_metadata=User.metadata,
         render_as_batch=True,  # SQLite changes a table by copying it
         compare_type=True,
         render_item=render_item,

@@ -3,7 +3,7 @@
 # Usage: scripts/setup.sh NAME LOCK...   (NAME tells the stamps of `make run` and `make test` apart)
 #
 # pip installs the files without resolving: a resolver asks the index what is newest, so that a release of any
-# package could break an installation that worked yesterday (docs/decisions/0020-the-lock.md).
+# package could break an installation that worked yesterday (docs/decisions/0016-the-lock.md).
 set -eu
 cd "$(dirname "$0")/.."
 name=$1

@@ -1,11 +1,16 @@
 """The migrations create exactly the tables of the models on every database, and can be downgraded."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import inspect
 from sqlmodel import SQLModel
 
+from tests.support.installation import ROOT
 from videovault import db, models
 
 pytestmark = [pytest.mark.usefixtures("empty_database"), pytest.mark.thorough]
@@ -56,6 +61,15 @@ def test_migrating_again_changes_nothing() -> None:
 def test_migrated_tables_match_the_models(alembic_config: Config) -> None:
     db.migrate()
     command.check(alembic_config)  # raises when a migration is missing
+
+
+@pytest.mark.process
+def test_the_alembic_command_knows_the_models() -> None:
+    db.migrate()
+    check = [sys.executable, "-m", "alembic", "-c", str(db.ALEMBIC_INI), "check"]
+    here = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(check, env=here, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_missing_migration_would_be_noticed(alembic_config: Config) -> None:

@@ -1,6 +1,6 @@
 """The fields of a brief and its script, declared once for table, request bodies, views and sidecar.
 
-A new optional field needs a line in ``OptionalBrief``, a migration and a control in ``components/brief_form.py``.
+A new optional field needs a line in ``OptionalBrief``, a migration and a control in ``pages/create.py``.
 """
 
 from dataclasses import dataclass
