@@ -68,6 +68,8 @@ def test_an_admin_reads_the_audit_log(admin: Person, ada: Person, configure: Con
     assert (entry["kind"], entry["actor"]) == ("register", ada.email)
     assert code(admin.api.get("/api/admin/events", params={"group": "x"})) == (400, "INVALID_INPUT")
     assert code(admin.api.get("/api/admin/events", params={"cursor": "x"})) == (400, "INVALID_INPUT")
+    for number in ("1700000000", "-22722", "12.5"):
+        assert code(admin.api.get("/api/admin/events", params={"since": number})) == (400, "INVALID_INPUT")
 
 
 @pytest.mark.usefixtures("jobs")

@@ -82,7 +82,7 @@ def test_everything_is_as_it_was_and_running_transfers_are_resumed_or_fail_with_
         assert stages(anna).count("storing") == RUNNING  # the backup did not wait for them
         command(here, "backup", "--verify", str(backup))
         output = command(there, "restore", str(backup))
-        assert f"Videos: {RUNNING} that were being stored are queued" in output
+        assert f"Videos: {RUNNING} were being stored and are queued" in output
 
     gone, resumed = running[:GONE], running[GONE:]
     for video_id in gone:

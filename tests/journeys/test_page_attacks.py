@@ -146,7 +146,7 @@ def test_video_notices_are_escaped(
     received: list[str] = []
     page.on("websocket", lambda socket: socket.on("framereceived", lambda text: received.append(str(text))))
     page.goto("/account")
-    wait_in(page, lambda: any("works" in text for text in received))  # notices arrive only from then on
+    wait_in(page, lambda: any("progress" in text for text in received))  # notices arrive only from then on
     make_video(mallory, TEXTS[0], "ready")
     expect(page.locator(".notice").filter(has_text="is ready")).to_contain_text("<script>")
     monitor.assert_nothing_ran([page])

@@ -13,7 +13,7 @@ OWN_AVATARS = {
     "Anna": "Anna_public_3_20240108",
     "Bernhard Alexander von Hohenstein": "https://d-id-public-bucket.s3.us-west-2.amazonaws.com/alice.jpg",
 }
-PORTRAIT = ROOT / "assets" / "avatars" / "maya.webp"
+PORTRAIT = ROOT / "assets" / "sample.webp"
 
 
 def videos(page: Page, _showcase: Showcase) -> None:

@@ -1,5 +1,6 @@
 """Request bodies and query parameters. The services check the length of long texts, for pages and API alike."""
 
+import re
 import unicodedata
 from typing import Annotated, Any, Literal
 
@@ -32,6 +33,14 @@ def _blank_as_none(value: object) -> object:
     return None if value == "" else value
 
 
+def _not_a_number(value: object) -> object:
+    """Pydantic would read digits as seconds since 1970, which the documented type does not allow."""
+    if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9.]+", value):
+        raise ValueError("Enter a date and time with a time zone.")
+    return value
+
+
+Time = Annotated[AwareDatetime, BeforeValidator(_not_a_number, json_schema_input_type=AwareDatetime)]
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Text = Annotated[str, AfterValidator(check_encodable)]
 Line = Annotated[Text, AfterValidator(_check_printable)]
@@ -226,8 +235,8 @@ class EventParams(CamelBody):
     group: Annotated[Group | None, or_blank(Group)] = None
     user_id: Annotated[Id | None, or_blank(Id)] = None
     client_ip: Annotated[Text, StringConstraints(max_length=45)] = ""
-    since: Annotated[AwareDatetime | None, or_blank(AwareDatetime)] = None
-    until: Annotated[AwareDatetime | None, or_blank(AwareDatetime)] = None
+    since: Annotated[Time | None, or_blank(AwareDatetime)] = None
+    until: Annotated[Time | None, or_blank(AwareDatetime)] = None
     limit: Limit = 50
     cursor: Cursor = ""
 

@@ -187,7 +187,7 @@ def test_every_recorded_kind_has_a_deliberate_retention() -> None:
 
 
 def _written() -> set[str]:
-    """The kinds in every ``Event(kind=…)`` and ``record_hourly(…, kind)`` of the product."""
+    """The kinds in every ``Event(kind=…)`` ``record_hourly(…, kind)`` and ``_audit(…, kind)`` of the product."""
     kinds: set[str] = set()
     constants = {"SHARED": "shared", "UNSHARED": "unshared", "TAGGED": "tagged", "SWAPPED": "object_swapped"}
     constants |= {"KEY_REPLACED": "key_replaced", "REBUILT": "rebuilt"}
@@ -199,7 +199,7 @@ def _written() -> set[str]:
             written = (
                 [each.value for each in node.keywords if each.arg == "kind"] if called == "Event" else []
             )
-            written += node.args[:2] if called.endswith("record_hourly") else []
+            written += node.args[:2] if called.endswith(("record_hourly", "_audit")) else []
             for value in written:
                 if isinstance(value, ast.Constant):
                     kinds.add(str(value.value))
