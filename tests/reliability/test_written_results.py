@@ -1,4 +1,4 @@
-"""docs/reliability.md has the results of the tests before this one."""
+"""docs/reliability.md has the results of the other tests here, which run before this one, by its name."""
 
 from pathlib import Path
 
