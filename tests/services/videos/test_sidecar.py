@@ -68,6 +68,8 @@ def test_it_has_everything_to_rebuild_the_row(made: Video, anna: Caller, mp4: by
         "posterKey": made.poster_key,
         "createdAt": made.created_at.isoformat().replace("+00:00", "Z"),
     }
+    stored = ("topic", "hook", "body", "conclusion", "company_name", "social_handles", "license", "avatar")
+    assert tuple(content(made)["script"])[: len(stored)] == stored  # or no older sidecar has the same bytes
     vault = storage.connected()
     head = vault._s3.head_object(Bucket=vault.bucket, Key=folder(made) + "video.json")
     assert head["ContentType"] == "application/json"

@@ -51,7 +51,7 @@ def store_response(video: Video, chunks: Iterator[bytes], length: int | None) ->
     """Store the response's body as ``video``, whose order this worker has sent.
 
     The video fails without enough space, or if S3 refuses it. Raises WebhookUnanswered when the body is incomplete:
-    then the video released for the generator's report.
+    then the video is released for the generator's report.
     """
     video.s3_key = object_key(video, "")
     try:

@@ -33,51 +33,6 @@ from videovault.services.transfer.lease import Lease, LeaseLost, WorkerStopping
 from videovault.services.videos import deletion, sidecar
 from videovault.services.videos.integrity import TAG
 
-
-class VideoUploadJournal:
-    """The journal in the database: the video's row and a row for each part. Raises LeaseLost when it is not ours."""
-
-    def __init__(self, video: Video) -> None:
-        self._video = video
-
-    def load(self) -> MultipartUpload | None:
-        with reading() as session:
-            row = session.get(Video, self._video.id)
-            if row is None or not row.upload_id or not row.upload_source:
-                return None
-            stored = session.exec(select(UploadPart).where(UploadPart.video_id == row.id)).all()
-            parts = tuple(
-                StoredPart(each.number, each.size, each.etag, int(each.crc32, 16)) for each in stored
-            )
-            return MultipartUpload.from_dict(row.upload_id, row.upload_source, parts)
-
-    def begin(self, upload: MultipartUpload) -> None:
-        self._write(upload.upload_id, upload.to_dict())
-
-    def add(self, part: StoredPart) -> None:
-        row = UploadPart(
-            video_id=self._video.id,
-            number=part.number,
-            size=part.size,
-            etag=part.etag,
-            crc32=f"{part.crc32:08x}",
-        )
-        with transaction(essential=True) as session:
-            if not lifecycle.update_if_unchanged(session, self._video, heartbeat_at=db_now()):
-                raise LeaseLost
-            session.merge(row)
-
-    def clear(self) -> None:
-        self._write(None, None)
-
-    def _write(self, upload_id: str | None, source: dict[str, Any] | None) -> None:
-        with transaction(essential=True) as session:
-            columns = {"upload_id": upload_id, "upload_source": source}
-            if not lifecycle.update_if_unchanged(session, self._video, heartbeat_at=db_now(), **columns):
-                raise LeaseLost
-            session.exec(delete(UploadPart).where(col(UploadPart.video_id) == self._video.id))
-
-
 REFETCH_SECONDS = (2.0, 15.0)
 KEEP_PARTS_FOR = timedelta(hours=24)
 MINUTE = timedelta(minutes=1)
@@ -157,7 +112,7 @@ def _transfer(video: Video, lease: Lease) -> StoredObject:
         fresh_url = polling.fetch_fresh_url(video)
         if fresh_url is None:
             raise
-        log.info("the link has expired, continuing with a fresh_url one")
+        log.info("the link has expired, continuing with a fresh one")
         lease.note(source_url=fresh_url)
         return _fetch(video, fresh_url, video.s3_key, lease)
 
@@ -340,3 +295,47 @@ def _clear_heartbeat(row: Video) -> None:
     if row.status in WAITING:
         with transaction(essential=True) as session:
             lifecycle.update_if_unchanged(session, row, heartbeat_at=None)
+
+
+class VideoUploadJournal:
+    """The journal in the database: the video's row and a row for each part. Raises LeaseLost when it is not ours."""
+
+    def __init__(self, video: Video) -> None:
+        self._video = video
+
+    def load(self) -> MultipartUpload | None:
+        with reading() as session:
+            row = session.get(Video, self._video.id)
+            if row is None or not row.upload_id or not row.upload_source:
+                return None
+            stored = session.exec(select(UploadPart).where(UploadPart.video_id == row.id)).all()
+            parts = tuple(
+                StoredPart(each.number, each.size, each.etag, int(each.crc32, 16)) for each in stored
+            )
+            return MultipartUpload.from_dict(row.upload_id, row.upload_source, parts)
+
+    def begin(self, upload: MultipartUpload) -> None:
+        self._write(upload.upload_id, upload.to_dict())
+
+    def add(self, part: StoredPart) -> None:
+        row = UploadPart(
+            video_id=self._video.id,
+            number=part.number,
+            size=part.size,
+            etag=part.etag,
+            crc32=f"{part.crc32:08x}",
+        )
+        with transaction(essential=True) as session:
+            if not lifecycle.update_if_unchanged(session, self._video, heartbeat_at=db_now()):
+                raise LeaseLost
+            session.merge(row)
+
+    def clear(self) -> None:
+        self._write(None, None)
+
+    def _write(self, upload_id: str | None, source: dict[str, Any] | None) -> None:
+        with transaction(essential=True) as session:
+            columns = {"upload_id": upload_id, "upload_source": source}
+            if not lifecycle.update_if_unchanged(session, self._video, heartbeat_at=db_now(), **columns):
+                raise LeaseLost
+            session.exec(delete(UploadPart).where(col(UploadPart.video_id) == self._video.id))

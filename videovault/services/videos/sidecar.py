@@ -47,24 +47,14 @@ log = logs.get(__name__)
 
 
 # The fields that sidecars of each schema version have and are compared by; fields added later may be missing.
+SCRIPT_FIELDS = ("topic", "hook", "body", "conclusion", "company_name", "social_handles", "license", "avatar")
 SCHEMA_FIELDS: dict[int, Fields] = {
     1: {
         "schema_version": None,
         "video_id": None,
         "owner": dict.fromkeys(("user_id", "email", "name")),
         "title": None,
-        "script": dict.fromkeys(
-            (
-                "topic",
-                "hook",
-                "body",
-                "conclusion",
-                "company_name",
-                "social_handles",
-                "license",
-                "avatar",
-            )
-        ),
+        "script": dict.fromkeys(SCRIPT_FIELDS),
         "metadata": dict.fromkeys(("duration", "size", "format", "width", "height", "crc32", "etag")),
         "s3_key": None,
         "poster_key": None,
@@ -90,6 +80,12 @@ class Script(Brief):
         if "\x00" in value:
             raise ValueError("PostgreSQL takes no NUL")
         return value
+
+    @model_serializer(mode="wrap")
+    def _in_stored_order(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Sidecars are compared byte by byte, so the order of version 1 stays; later fields follow."""
+        values: dict[str, Any] = serialize(self)
+        return {name: values[name] for name in SCRIPT_FIELDS} | values
 
 
 class StoredMetadata(Metadata):
