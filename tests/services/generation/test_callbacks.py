@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from sqlmodel import desc, select
@@ -222,7 +223,7 @@ def test_a_url_after_the_deadline_is_accepted(generator: Generator, generating: 
     video = generating()
     orders.send_order(video.id)
     with transaction() as session:
-        session.get_one(Video, video.id).deadline_at = utcnow()
+        session.get_one(Video, video.id).deadline_at = utcnow() - timedelta(seconds=1)
     orders.fail_overdue()
     assert row(video.id).error_code == "GENERATION_TIMED_OUT"
     generator.late.set()

@@ -33,6 +33,7 @@ class BoundedMemoryStorage(MemoryStorage):
 
     def __init__(self, max_keys: int = MAX_KEYS) -> None:
         super().__init__()
+        self.timer.cancel()  # its thread would scan the keys without our lock
         self._max_keys = max_keys
         self._lock = threading.Lock()
         self._sweep_above = min(FIRST_SWEEP, max_keys)
