@@ -85,7 +85,7 @@ class Script(Brief):
     def _in_stored_order(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Sidecars are compared byte by byte, so the order of version 1 stays; later fields follow."""
         values: dict[str, Any] = serialize(self)
-        return {name: values[name] for name in SCRIPT_FIELDS} | values
+        return {name: values[name] for name in SCRIPT_FIELDS if name in values} | values
 
 
 class StoredMetadata(Metadata):
