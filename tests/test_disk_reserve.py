@@ -9,9 +9,16 @@ from sqlmodel import select
 
 from tests.support.installation import Configure, migrate
 from tests.support.small_disk import SmallDisk, small_disk
-from videovault import db, disk_reserve
-from videovault.db import reading, transaction, try_write
-from videovault.disk_reserve import MIN_FREE_BYTES, RESERVE_BYTES, STEP_BYTES, DiskReserve
+from videovault import db
+from videovault.db import (
+    MIN_FREE_BYTES,
+    RESERVE_BYTES,
+    STEP_BYTES,
+    DiskReserve,
+    reading,
+    transaction,
+    try_write,
+)
 from videovault.errors import DiskFull
 from videovault.models import Event
 
@@ -169,4 +176,4 @@ def test_the_reserve_is_refilled_once_there_is_space(reserve: DiskReserve, disk:
 
 
 def test_a_released_step_is_too_small_for_non_essential_writes() -> None:
-    assert disk_reserve.STEP_BYTES * 2 <= MIN_FREE_BYTES
+    assert db.STEP_BYTES * 2 <= MIN_FREE_BYTES

@@ -11,7 +11,7 @@ from videovault import logs, security
 from videovault.config import settings
 from videovault.gateways.storage import Storage
 from videovault.security import Order, ViewPass
-from videovault.services.accounts import accounts, invitations, password_reset, tokens
+from videovault.services.accounts import accounts, passwords, tokens
 
 PASSWORD = "correct horse"
 SET = {  # in none of which is a secret of another test's
@@ -45,8 +45,8 @@ def test_whatever_is_made_here_is_looked_for(planted: Path, moto_s3: Storage) ->
     made = [
         accounts.login("anna@example.com", PASSWORD).token,
         tokens.create(caller, "Nightly").token,
-        invitations.invite(caller).url,
-        password_reset.reset_link_for_admin(caller, caller.user_id).url,
+        accounts.invite(caller).url,
+        passwords.reset_link_for_admin(caller, caller.user_id).url,
         security.callback_token(Order("video_1_a", "")),
         security.issue_view_pass(ViewPass("video_1_a", 0)),
         security.new_secret_key(),

@@ -20,9 +20,7 @@ GRAPH = structure.imports(PATHS)
 SMALL = {
     "videovault.api.health": "the router of its feature",
     "videovault.api.middleware.hidden_admin": "one protection, one module",
-    "videovault.api.middleware.hosts": "one protection, one module",
-    "videovault.gateways.notification_webhook": "the only door of its kind",
-    "videovault.services.core.store_capabilities": "registered with the gateway when services are imported",
+    "videovault.services.core.stored_capabilities": "registered with the gateway when services are imported",
 }
 MAX_FILES_ENTERED = 66
 

@@ -4,7 +4,7 @@ import time
 from threading import Event
 
 from tests.support.waiting import HANG_SECONDS
-from videovault.webhook_pool import WebhookPool
+from videovault.worker import WebhookPool
 
 
 def test_only_one_call_per_video_is_queued_or_running() -> None:

@@ -20,7 +20,7 @@ from videovault.models import Channel, OutboxMessage, Status, Video
 from videovault.services.accounts import accounts
 from videovault.services.core.access import Caller
 from videovault.services.generation import orders
-from videovault.services.transfer import worker_registry
+from videovault.services.transfer import lease
 from videovault.services.videos import gallery
 from videovault.worker import enqueue
 
@@ -93,7 +93,7 @@ def test_a_worker_registers_and_deregisters(log: Path) -> None:
 
 
 def wait_for_workers(number: int) -> None:
-    eventually(lambda: len(worker_registry.list_workers()[0]) == number, lambda: f"not {number} workers")
+    eventually(lambda: len(lease.list_workers()[0]) == number, lambda: f"not {number} workers")
 
 
 def test_a_hanging_mail_server_does_not_delay_the_webhook(configure: Configure, log: Path) -> None:

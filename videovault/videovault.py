@@ -12,10 +12,10 @@ from starlette.types import ASGIApp
 
 from videovault import logs
 from videovault.api.app import create_api
+from videovault.api.long_polling import VideoWatcher
 from videovault.api.middleware.connection_limits import OpenConnections
 from videovault.api.middleware.hidden_admin import hide_admin_pages
 from videovault.api.middleware.stack import wrap_in_middleware
-from videovault.api.video_watcher import VideoWatcher
 from videovault.config import settings
 from videovault.embedded import listener_guard
 from videovault.embedded.frontend import script_hashes

@@ -2,7 +2,7 @@
 
 import pytest
 
-from videovault.api.long_calls import Preferences, parse_prefer
+from videovault.api.long_polling import Preferences, parse_prefer
 
 MAX_SECONDS = 25.0
 

@@ -21,10 +21,10 @@ from tests.support.installation import Configure
 from tests.support.people import BASE, Person
 from tests.support.waiting import HANG_SECONDS
 from videovault import db
-from videovault.api import video_watcher as watcher_module
+from videovault.api import long_polling as watcher_module
 from videovault.api.app import create_api
+from videovault.api.long_polling import VideoWatcher
 from videovault.api.middleware.stack import wrap_in_middleware
-from videovault.api.video_watcher import VideoWatcher
 from videovault.db import reading, transaction
 from videovault.models import IdempotencyKey, Status, Video
 

@@ -10,11 +10,11 @@ import pytest
 
 from tests.costs.instruction_count import steps
 from videovault import security, untrusted_json
-from videovault.api.middleware import body_limit, csrf, forwarded, hosts, websocket_limits
+from videovault.api.middleware import body_limit, connection_limits, csrf, hosts
 from videovault.embedded.studio import script_writer, topic
 from videovault.embedded.studio.requests import ScriptRequest
 from videovault.errors import VideoVaultError
-from videovault.gateways import container, filenames, http_headers, ssrf, webhook_reply
+from videovault.gateways import container, http_headers, source_response, ssrf, webhook_reply
 from videovault.logs import redaction
 from videovault.services.core import client_ip, fields, naming
 from videovault.services.generation import webhook_log
@@ -117,20 +117,20 @@ READERS = {
         _scope(csrf.is_cross_site, "authorization"), body_limit.MAX_HEADER_BYTES
     ),
     "the header of a proxy": Reader(
-        _scope(forwarded.apply_forwarded_headers, "x-forwarded-for"), body_limit.MAX_HEADER_BYTES
+        _scope(hosts.apply_forwarded_headers, "x-forwarded-for"), body_limit.MAX_HEADER_BYTES
     ),
     "headers": Reader(_scope(body_limit.has_too_many_headers, "x"), body_limit.MAX_HEADER_BYTES),
     "the query of a socket": Reader(
-        lambda text: websocket_limits.bind_to_session(_query(text)), body_limit.MAX_TARGET_BYTES
+        lambda text: connection_limits.bind_to_session(_query(text)), body_limit.MAX_TARGET_BYTES
     ),
     "a path to go on to": Reader(lambda text: security.local_path(text, "/"), body_limit.MAX_TARGET_BYTES),
     "a client's address": Reader(client_ip.rate_limit_key, body_limit.MAX_HEADER_BYTES),
     "a message of a socket": Reader(
-        lambda text: websocket_limits.check_message({"text": text}), websocket_limits.MAX_MESSAGE_BYTES
+        lambda text: connection_limits.check_message({"text": text}), connection_limits.MAX_MESSAGE_BYTES
     ),
     "an event of a socket": Reader(
-        lambda text: websocket_limits.check_message({"text": text}),
-        websocket_limits.MAX_MESSAGE_BYTES,
+        lambda text: connection_limits.check_message({"text": text}),
+        connection_limits.MAX_MESSAGE_BYTES,
         lambda text: f'42/_event,["event",{{"name":"a","payload":{{"a":{json.dumps(text)}}}}}]',
     ),
     "JSON": Reader(untrusted_json.loads, body_limit.MAX_BODY_BYTES),
@@ -208,10 +208,10 @@ READERS = {
         naming.file_name, ssrf.MAX_URL_LENGTH, lambda text: f"http://a/{text}"
     ),
     "the title in an address": Reader(
-        filenames.title_from_url, ssrf.MAX_URL_LENGTH, lambda text: f"http://a/{text}"
+        source_response.title_from_url, ssrf.MAX_URL_LENGTH, lambda text: f"http://a/{text}"
     ),
     "Content-Disposition": Reader(
-        lambda text: filenames.filename_hint(text, ""), 64 * KIB, lambda text: f"attachment{text}"
+        lambda text: source_response.filename_hint(text, ""), 64 * KIB, lambda text: f"attachment{text}"
     ),
     "Retry-After": Reader(http_headers.retry_after_seconds, 64 * KIB),
     "the beginning of a file": Reader(lambda text: container.detect_container(text.encode()), 4 * KIB),
@@ -234,7 +234,7 @@ def _text(reader: Reader, pump: str, length: int) -> str:
 
 def _cost(reader: Reader, text: str) -> int:
     def read() -> None:
-        with suppress(VideoVaultError, ValueError, websocket_limits.MessageRefused):
+        with suppress(VideoVaultError, ValueError, connection_limits.MessageRefused):
             reader.read(text)
 
     read()  # what is made once and kept counts for no one

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.thorough
 TRUSTED = {
     "videovault.embedded.frontend:INLINE_SCRIPT": "the pages that this product has built itself",
     "videovault.embedded.frontend:IMPORT": "the product's own source, in the front-end build",
-    "videovault.components.text:PLACEHOLDER": "sentences of this product, when its pages are built",
+    "videovault.components.elements:PLACEHOLDER": "sentences of this product, when its pages are built",
 }
 
 

@@ -15,7 +15,7 @@ from tests.support.app import RunningApp, running_app
 from tests.support.attackers import ATTACKER, BEGINNINGS, connections, is_closed, load
 from tests.support.raw_tab import HYDRATE, NAMESPACE, RawTab, Refused
 from tests.support.waiting import eventually
-from videovault.api.middleware.websocket_limits import MAX_ROUTER_DATA_BYTES
+from videovault.api.middleware.connection_limits import MAX_ROUTER_DATA_BYTES
 from videovault.config import MAX_WEBSOCKET_MESSAGE_BYTES
 
 pytestmark = [

@@ -17,7 +17,7 @@ from videovault.embedded import frontend, s3, s3_for_commands
 from videovault.embedded.supervisor import embedded_processes
 from videovault.errors import StorageError
 from videovault.gateways import storage
-from videovault.gateways.s3_types import Description
+from videovault.gateways.s3_calls import Description
 
 pytestmark = pytest.mark.usefixtures("installation")
 KEY = "videos/u/v/film.mp4"

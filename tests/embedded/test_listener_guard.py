@@ -15,7 +15,7 @@ from videovault.embedded.listener_guard import (
     Limits,
     ListenerGuard,
 )
-from videovault.logs.dedup import LimitLog
+from videovault.logs import LimitLog
 from videovault.services.core import client_ip
 
 

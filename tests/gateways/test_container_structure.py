@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.films import film
 from tests.support.server_behaviour import payload
-from videovault.gateways.container_structure import MAX_ELEMENTS, read_structure
+from videovault.gateways.container import MAX_ELEMENTS, read_structure
 
 FRAGMENTED = "frag_keyframe+empty_moov+default_base_moof"
 KINDS = {

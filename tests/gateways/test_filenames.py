@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from videovault.gateways.filenames import MAX_CHARS, filename_hint, safe_name, title_from_url
+from videovault.gateways.source_response import MAX_CHARS, filename_hint, safe_name, title_from_url
 
 FORBIDDEN = set('/\\:*?"<>|\x00\n\r\u202e\u2066\u200e')
 

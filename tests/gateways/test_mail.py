@@ -14,7 +14,7 @@ from tests.support.certificates import Certificates, certificates
 from tests.support.mail_server import PASSWORD, USER, MailServer, mail_server
 from videovault.config.validation import SmtpServer
 from videovault.errors import MailError
-from videovault.gateways.mail import Email, Mailer
+from videovault.gateways.notifications import Email, Mailer
 
 AT = datetime(2026, 1, 26, 10, 15, tzinfo=UTC)
 LOGIN = f"{USER}:{quote(PASSWORD, safe='')}@"

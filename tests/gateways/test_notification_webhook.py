@@ -11,7 +11,7 @@ from standardwebhooks import Webhook
 from tests.support.app import free_port
 from tests.support.receiver import SECRET, Receiver, receiver
 from videovault.errors import WebhookError
-from videovault.gateways.notification_webhook import NotifyWebhook
+from videovault.gateways.notifications import NotifyWebhook
 
 MESSAGE = {"type": "video.ready", "timestamp": "2026-01-26T10:15:00.000Z", "data": {"title": "Größe"}}
 

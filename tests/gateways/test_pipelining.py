@@ -11,14 +11,14 @@ from tests.gateways.conftest import MakeSource, read_all
 from tests.support.misbehaving_server import MIB, Manners, NaughtyServer, payload
 from tests.support.waiting import eventually
 from videovault.errors import SourceError
-from videovault.gateways import pipelining, transport
-from videovault.gateways.pipelining import (
+from videovault.gateways import transport
+from videovault.gateways.source import RangesUnreliable, Source
+from videovault.gateways.transport import (
     MAX_ORIGINS,
     RETRY_AFTER_SECONDS,
     PipelinedRequest,
     UnpipelinedOrigins,
 )
-from videovault.gateways.source import RangesUnreliable, Source
 
 SIZE = 4 * MIB
 CUT = MIB
@@ -191,7 +191,7 @@ def test_an_origin_is_pipelined_again_after_an_hour(monkeypatch: pytest.MonkeyPa
         unpipelined.add(origin)
     assert origins[0] in unpipelined
     assert origins[-1] not in unpipelined  # the memory for origins is limited
-    monkeypatch.setattr(pipelining, "time", SimpleNamespace(monotonic=lambda: now + RETRY_AFTER_SECONDS + 10))
+    monkeypatch.setattr(transport, "time", SimpleNamespace(monotonic=lambda: now + RETRY_AFTER_SECONDS + 10))
     assert origins[0] not in unpipelined
     unpipelined.add(origins[-1])
     assert origins[-1] in unpipelined

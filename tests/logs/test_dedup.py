@@ -1,7 +1,7 @@
 """Repeated log lines are limited."""
 
-from videovault.logs import dedup
-from videovault.logs.dedup import OncePerInterval
+from videovault import logs
+from videovault.logs import OncePerInterval
 
 
 def test_each_key_is_due_once_per_interval() -> None:
@@ -16,7 +16,7 @@ def test_each_key_is_due_once_per_interval() -> None:
 
 def test_keys_are_bounded() -> None:
     due = OncePerInterval(60, clock=lambda: 0.0)
-    for number in range(dedup.MAX_KEYS + 10):
+    for number in range(logs.MAX_KEYS + 10):
         assert due.is_due(str(number))
     assert due.is_due("0"), "the oldest is forgotten"
-    assert not due.is_due(str(dedup.MAX_KEYS + 9))
+    assert not due.is_due(str(logs.MAX_KEYS + 9))

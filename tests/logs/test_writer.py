@@ -9,8 +9,7 @@ import pytest
 
 from tests.logs.conftest import Output
 from videovault import logs
-from videovault.logs import redaction
-from videovault.logs.writer import MAX_LINES
+from videovault.logs import MAX_LINES, redaction
 
 pytestmark = pytest.mark.thorough
 

@@ -10,10 +10,10 @@ from reflex_base.components.memo import MemoComponent
 
 from videovault.pages import PAGES, Page
 from videovault.state.account import AccountState
-from videovault.state.admin.base import AdminState
 from videovault.state.create import CreateState
 from videovault.state.gallery import GalleryState
 from videovault.state.live_updates import ProgressState
+from videovault.state.session import AdminState
 
 ROUTES = [page.route for page in PAGES]
 ADMIN = ["/admin", "/admin/people", "/admin/avatars", "/admin/activity", "/admin/system"]

@@ -15,7 +15,7 @@ from tests.state.attack_target import AttackTarget
 from tests.support.raw_tab import RawTab, Refused
 from tests.support.waiting import HANG_SECONDS, eventually
 from videovault.api.middleware.body_limit import MAX_BODY_BYTES, MAX_HEADERS, MAX_TARGET_BYTES
-from videovault.api.middleware.websocket_limits import MAX_MESSAGE_BYTES
+from videovault.api.middleware.connection_limits import MAX_MESSAGE_BYTES
 from videovault.embedded import listener_guard
 from videovault.logs.redaction import MAX_TRACEBACK_CHARACTERS
 from videovault.untrusted_json import MAX_DEPTH

@@ -19,7 +19,7 @@ from tests.support import log_grep
 from tests.support.embedded_s3 import EmbeddedS3
 from videovault import db, worker
 from videovault.config import Settings, settings
-from videovault.gateways import mail, notification_webhook, source, status_client, storage, webhooks
+from videovault.gateways import notifications, source, status_client, storage, webhooks
 from videovault.services.admin import health
 from videovault.services.core import rate_limits
 
@@ -178,8 +178,8 @@ CLOSED_BY: dict[Any, Callable[[Any], object] | None] = {
     status_client.connected: lambda opened: opened.close(),
     status_client.studio_client: lambda opened: opened.close(),
     webhooks.connected: lambda opened: opened._client.close(),
-    notification_webhook.connected: lambda opened: opened._client.close(),
-    mail.connected: None,
+    notifications.connected_webhook: lambda opened: opened._client.close(),
+    notifications.connected: None,
     storage.connected: _close_storage,
     rate_limits.limiter: None,
     health.shared_runs: None,

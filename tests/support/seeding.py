@@ -14,7 +14,7 @@ from tests.support.app import RunningApp
 from tests.support.installation import changing, forget
 from videovault.db import transaction
 from videovault.gateways import storage
-from videovault.gateways.s3_types import ObjectInfo
+from videovault.gateways.s3_calls import ObjectInfo
 from videovault.gateways.storage import Description
 from videovault.models import Status, User, Video
 from videovault.services.core import lifecycle

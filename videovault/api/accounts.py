@@ -8,10 +8,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse
 
 from videovault import logs
-from videovault.api import auth, cookies
+from videovault.api import auth
 from videovault.api.auth import SignedInCaller
 from videovault.api.forms import FORM_RESPONSE, Submission, Submitted, is_form, json_or_form, success_response
-from videovault.api.middleware.forwarded import limit_key
+from videovault.api.middleware.hosts import limit_key
 from videovault.api.responses import Nothing, Success, failures
 from videovault.api.schemas import (
     DeleteAccountBody,
@@ -25,7 +25,7 @@ from videovault.api.schemas import (
 )
 from videovault.errors import Busy, Conflict, DiskFull, Forbidden, InvalidInput, RateLimited, VideoVaultError
 from videovault.security import local_path
-from videovault.services.accounts import accounts, invitations, password_reset, passwords, sessions, tokens
+from videovault.services.accounts import accounts, passwords, sessions, tokens
 from videovault.services.accounts.views import SessionView, TokenView
 from videovault.services.core import fields, rate_limits
 from videovault.services.core.views import SignedIn, UserView, View
@@ -42,8 +42,8 @@ FIELD_CODES = {
     passwords.TOO_COMMON: "common",
 }
 INVITATION_CODES = {
-    invitations.INVITATION_INVALID: "invitation",
-    invitations.INVITATION_REQUIRED: "uninvited",
+    accounts.INVITATION_INVALID: "invitation",
+    accounts.INVITATION_REQUIRED: "uninvited",
 }
 
 router = APIRouter(prefix="/api/auth", tags=["Accounts"])
@@ -90,7 +90,7 @@ def login(sent: Submitted, request: Request, cookie: auth.SessionCookie) -> Resp
     """
     try:
         body = sent.parsed(LoginBody)
-        with rate_limits.login(body.email, limit_key(request.scope), cookies.device_cookie(request)):
+        with rate_limits.login(body.email, limit_key(request.scope), auth.device_cookie(request)):
             signed_in = accounts.login(
                 body.email, body.password, user_agent=_user_agent(request), replaced_token=cookie
             )
@@ -116,7 +116,7 @@ def logout(request: Request, token: auth.Token) -> Response:
         response: Response = RedirectResponse("/", 303)
     else:
         response = success_response("Signed out successfully", Nothing())
-    cookies.clear_session(response)
+    auth.clear_session(response)
     return response
 
 
@@ -136,7 +136,7 @@ def change_password(sent: Submitted, request: Request, caller: SignedInCaller) -
     except (VideoVaultError, RequestValidationError) as error:
         return _back(sent, "/account", error, _password_code(error))
     response = sent.respond("/account?done=password", "Password changed successfully", signed_in)
-    cookies.set_session(response, signed_in.token, signed_in.expires_at)
+    auth.set_session(response, signed_in.token, signed_in.expires_at)
     return response
 
 
@@ -153,8 +153,8 @@ def delete_account(sent: Submitted, caller: SignedInCaller) -> Response:
     except (VideoVaultError, RequestValidationError) as error:
         return _back(sent, "/account", error, _password_code(error), prefix="closing-")
     response = sent.respond("/login?done=deleted", "Account deleted successfully", Nothing())
-    cookies.clear_session(response)
-    cookies.clear_device(response)
+    auth.clear_session(response)
+    auth.clear_device(response)
     return response
 
 
@@ -170,8 +170,8 @@ def forgot(sent: Submitted, request: Request) -> Response:
         email = sent.parsed(ForgotBody).email
         if sent.is_form:  # a person may have mistyped it; programs get the same response whatever they send
             fields.normalize_email(email)
-        rate_limits.check_reset_email(email, limit_key(request.scope), cookies.device_cookie(request))
-        password_reset.request_reset(email)
+        rate_limits.check_reset_email(email, limit_key(request.scope), auth.device_cookie(request))
+        passwords.request_reset(email)
     except (DiskFull, RateLimited, InvalidInput, RequestValidationError) as error:
         return _back(sent, "/forgot", error, _password_code(error), email=sent.text("email")[:254])
     return sent.respond("/forgot?done=sent", RESET_REQUESTED, Nothing())
@@ -188,7 +188,7 @@ def reset(sent: Submitted, request: Request) -> Response:
     try:
         body = sent.parsed(ResetBody)
         rate_limits.check_address(rate_limits.RESETS, "reset", limit_key(request.scope))
-        password_reset.reset(body.token, body.password)
+        passwords.reset(body.token, body.password)
     except (VideoVaultError, RequestValidationError) as error:
         return _back(sent, "/reset", error, _password_code(error), token=sent.text("token")[:500])
     return sent.respond("/login?done=reset", "Password changed successfully; sign in with it", Nothing())
@@ -200,8 +200,8 @@ def _user_agent(request: Request) -> str:
 
 def _start_session(signed_in: SignedIn, sent: Submission, status: int, message: str) -> Response:
     response = sent.respond(local_path(sent.text("next"), START_PAGE), message, signed_in, status)
-    cookies.set_session(response, signed_in.token, signed_in.expires_at)
-    cookies.set_device(response, signed_in.user.email)
+    auth.set_session(response, signed_in.token, signed_in.expires_at)
+    auth.set_device(response, signed_in.user.email)
     return response
 
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query
 from videovault.api.auth import SignedInCaller
 from videovault.api.responses import Success, failures
 from videovault.api.schemas import DeleteManyBody, EventParams, InvitationBody, StatsParams, UserBody
-from videovault.services.accounts import invitations, password_reset
+from videovault.services.accounts import accounts, passwords
 from videovault.services.accounts.views import AdminUserView, LinkView
 from videovault.services.admin import audit_log, statistics, users, videos
 from videovault.services.admin.audit_log import AuditLogQuery, AuditLogView
@@ -90,14 +90,14 @@ def end_sessions(caller: SignedInCaller, user_id: UserId) -> Success[EndedSessio
 @router.post("/users/{userId}/reset-link", responses=failures(401, 403, 404))
 def make_reset_link(caller: SignedInCaller, user_id: UserId) -> Success[LinkView]:
     """A link by which the user sets a new password. It works once and for an hour."""
-    link = password_reset.reset_link_for_admin(caller, user_id)
+    link = passwords.reset_link_for_admin(caller, user_id)
     return Success(message="Link created successfully", data=link)
 
 
 @router.post("/invitations", status_code=201, responses=failures(400, 401, 403, 409))
 def invite(caller: SignedInCaller, body: InvitationBody) -> Success[LinkView]:
     """A link that creates one account within a week, for one e-mail address or for any."""
-    link = invitations.invite(caller, body.email or "")
+    link = accounts.invite(caller, body.email or "")
     return Success(message="Invitation created successfully", data=link)
 
 

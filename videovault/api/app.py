@@ -25,7 +25,7 @@ from videovault.api import (
     videos,
     webhook_log,
 )
-from videovault.api.video_watcher import VideoWatcher
+from videovault.api.long_polling import VideoWatcher
 from videovault.errors import InvalidInput, VideoVaultError
 
 OPENAPI_URL = "/api/openapi.json"

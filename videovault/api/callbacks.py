@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 
 from videovault.api import auth
 from videovault.api.middleware.body_limit import RawBody
-from videovault.api.middleware.forwarded import limit_key
+from videovault.api.middleware.hosts import limit_key
 from videovault.api.responses import Success, failures, set_video_id, status_of
 from videovault.api.schemas import STATUS_BODY
 from videovault.errors import InvalidInput, UnreadableReport, VideoVaultError

@@ -7,11 +7,10 @@ import anyio
 from fastapi import APIRouter, Body, Path, Response
 
 from videovault.api.auth import SignedInCaller
-from videovault.api.long_calls import LongTask, Waiting, long_call_responses
+from videovault.api.long_polling import LongTask, Waiting, failure_error, long_call_responses
 from videovault.api.middleware.body_limit import RawBody
 from videovault.api.responses import Nothing, Success, failures
 from videovault.api.schemas import AvatarBody, AvatarChangeBody, AvatarOrderBody, BriefBody, Id, ScriptBody
-from videovault.api.video_watcher import failure_error
 from videovault.clock import utcnow
 from videovault.config import settings
 from videovault.errors import WebhookError

@@ -5,13 +5,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from videovault.api.auth import SignedInCaller
-from videovault.api.middleware.forwarded import client_ip
+from videovault.api.middleware.hosts import client_ip
 from videovault.api.responses import Success, failures
 from videovault.api.schemas import ShareBody
 from videovault.api.videos import REDIRECT, REDIRECTED, VIDEO, VideoId, redirect_to_s3
-from videovault.services.sharing import share_access, share_links
-from videovault.services.sharing.share_access import ShareCredentials
-from videovault.services.sharing.share_links import KeyView, ShareView
+from videovault.services.sharing import share_links
+from videovault.services.sharing.share_links import KeyView, ShareCredentials, ShareView
 
 link_router = APIRouter(prefix="/api/auth/video", tags=["Sharing"])
 share_router = APIRouter(prefix="/api/share", tags=["Sharing"])
@@ -71,10 +70,10 @@ def download(
     inline: Annotated[bool, Query(description="To play it instead of saving it")] = False,
 ) -> Response:
     """Redirect to the file, to be saved under its title."""
-    return redirect_to_s3(share_access.download_url(video_id, credentials, inline=inline))
+    return redirect_to_s3(share_links.download_url(video_id, credentials, inline=inline))
 
 
 @share_router.get("/{videoId}/thumbnail", **ACCESS)
 def thumbnail(credentials: Credentials, video_id: VideoId) -> Response:
     """Redirect to the video's poster."""
-    return redirect_to_s3(share_access.poster_url(video_id, credentials))
+    return redirect_to_s3(share_links.poster_url(video_id, credentials))

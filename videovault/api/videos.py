@@ -12,10 +12,9 @@ from starlette.convertors import Convertor, register_url_convertor
 
 from videovault.api import responses
 from videovault.api.auth import SignedInCaller
-from videovault.api.long_calls import LongTask, Waiting, long_call_responses
+from videovault.api.long_polling import LongTask, Waiting, failure_error, long_call_responses
 from videovault.api.responses import Responses, Success, failures
 from videovault.api.schemas import AddressBody, DeleteBody, GalleryParams, Id, RenameBody, StoreBody
-from videovault.api.video_watcher import failure_error
 from videovault.config import settings
 from videovault.errors import Busy, SourceError
 from videovault.services.core.access import Caller

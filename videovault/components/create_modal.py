@@ -5,7 +5,7 @@ from typing import Any
 import reflex as rx
 
 from videovault.components.dialog import dialog
-from videovault.components.forms import (
+from videovault.components.elements import (
     autosave,
     button,
     control_props,
@@ -14,14 +14,14 @@ from videovault.components.forms import (
     field_error,
     form,
     form_error,
+    has,
+    icon,
     link_button,
     text_input,
 )
-from videovault.components.icons import icon
 from videovault.components.player import player
 from videovault.components.progress import budget_line, elapsed_wait, full_progress
 from videovault.components.share_dialog import share_button
-from videovault.components.text import has
 from videovault.services.generation.scripts import PARTS
 from videovault.state import wording
 from videovault.state.create import CreateState, script_storage_name

@@ -4,7 +4,7 @@ from typing import Any
 
 import reflex as rx
 
-from videovault.components.forms import button, icon_button
+from videovault.components.elements import button, icon_button
 from videovault.components.notices import notices
 from videovault.state import wording
 

@@ -6,7 +6,7 @@ from typing import Any
 import reflex as rx
 
 from videovault.components.dialog import dialog
-from videovault.components.forms import button, field, form, text_input
+from videovault.components.elements import button, field, form, text_input
 from videovault.state import wording
 from videovault.state.import_dialog import ImportDialogState
 

@@ -7,7 +7,7 @@ from reflex_components_core.core.banner import (  # type: ignore[import-untyped]
     has_connection_errors,
 )
 
-from videovault.components.icons import icon
+from videovault.components.elements import icon
 from videovault.state import wording
 from videovault.state.live_updates import VideoNoticesState
 from videovault.state.session import SessionState

@@ -4,7 +4,7 @@ from typing import Any
 
 import reflex as rx
 
-from videovault.components.icons import icon
+from videovault.components.elements import icon
 from videovault.state import wording
 
 PLAYBACK_ERROR = "This video cannot be played right now. Check your connection."

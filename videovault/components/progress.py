@@ -4,7 +4,7 @@ from typing import Any
 
 import reflex as rx
 
-from videovault.components.text import has, sentence
+from videovault.components.elements import has, sentence
 from videovault.state import wording
 from videovault.state.create import CreateState
 from videovault.state.live_updates import ProgressState

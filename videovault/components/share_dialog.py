@@ -5,8 +5,7 @@ from typing import Any
 import reflex as rx
 
 from videovault.components.dialog import dialog
-from videovault.components.forms import button, copyable, field, form, text_input
-from videovault.components.text import DATE_TIME, local_time
+from videovault.components.elements import DATE_TIME, button, copyable, field, form, local_time, text_input
 from videovault.state import wording
 from videovault.state.share_dialog import ShareDialogState
 

@@ -4,10 +4,8 @@ from typing import Any
 
 import reflex as rx
 
-from videovault.components.forms import button, download_button, icon_button
-from videovault.components.icons import icon
+from videovault.components.elements import DATE, button, download_button, icon, icon_button, local_time
 from videovault.components.progress import small_progress
-from videovault.components.text import DATE, local_time
 from videovault.state import wording
 from videovault.state.create import CreateState
 from videovault.state.delete_dialog import DeleteDialogState

@@ -22,7 +22,7 @@ from typing import Any
 from videovault import logs
 from videovault.config import MAX_WEBSOCKET_MESSAGE_BYTES, Settings
 from videovault.embedded.process import connection_limit
-from videovault.logs.dedup import LimitLog
+from videovault.logs import LimitLog
 from videovault.services.core import client_ip
 
 CHECK_SECONDS = 0.5

@@ -13,7 +13,7 @@ from typing import Literal
 import httpx
 
 from videovault.errors import StorageError, UpstreamError
-from videovault.gateways import http_headers, s3_retry, tls
+from videovault.gateways import http_headers, s3_client, socket_stream
 from videovault.gateways.s3_client import error_for, parse_error_response
 from videovault.gateways.storage import Storage
 
@@ -48,7 +48,10 @@ def send_request(
     ``authority`` is the file of an additionally trusted certificate authority.
     """
     started = time.monotonic()
-    with _translating_errors(), httpx.Client(timeout=TIMEOUT, verify=tls.ssl_context(authority)) as client:
+    with (
+        _translating_errors(),
+        httpx.Client(timeout=TIMEOUT, verify=socket_stream.ssl_context(authority)) as client,
+    ):
         with client.stream(method, url, headers=dict(headers or {})) as answer:
             body = b"".join(_limited(answer.iter_bytes(), MAX_BODY_BYTES))
         return CheckResponse(answer.status_code, answer.headers, body, time.monotonic() - started)
@@ -101,14 +104,14 @@ def fetch_by_link(vault: Storage, key: str, *, headers: dict[str, str] | None = 
     """
     if not vault.is_embedded:  # links to the embedded S3 lead back to this server
         try:
-            return s3_retry.call_with_retry(
+            return s3_client.call_with_retry(
                 lambda: _get_link(vault.presign(key, seconds=LINK_SECONDS), headers)
             )
         except StorageError as error:
             if error.answer is not None or not vault.has_public_address:
                 raise
     link = vault.presign(key, seconds=LINK_SECONDS, internal=True)
-    return s3_retry.call_with_retry(lambda: _get_link(link, headers))
+    return s3_client.call_with_retry(lambda: _get_link(link, headers))
 
 
 def _get_link(link: str, headers: dict[str, str] | None) -> bytes:

@@ -10,7 +10,7 @@ from typing import Self
 import httpx
 
 from videovault.backoff import exponential
-from videovault.gateways import tls
+from videovault.gateways import socket_stream
 
 TIMEOUT_SECONDS = 10.0
 OUTAGE_SECONDS = 10.0  # how long the store may be unavailable, or not show a new object
@@ -36,7 +36,7 @@ class ObjectReader:
         self._until = until
         # boto3 reads a private certificate authority from this variable, httpx does not.
         authority = os.environ.get("AWS_CA_BUNDLE", "")
-        self._client = httpx.Client(verify=tls.ssl_context(authority))
+        self._client = httpx.Client(verify=socket_stream.ssl_context(authority))
 
     def __enter__(self) -> Self:
         return self

@@ -17,7 +17,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from PIL import Image, ImageStat
 
-from videovault.gateways.container_structure import Structure, read_structure
+from videovault.gateways.container import Structure, read_structure
 from videovault.gateways.sandbox_child import (
     DEMUXERS,
     MAX_PIXELS,

@@ -1,11 +1,16 @@
-"""The boto3 calls on one bucket, each with the requested kind of checksum."""
+"""Types for objects, uploads and versions in S3."""
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from videovault.gateways.s3_types import Description, SentPart
+from videovault.errors import StorageError
+from videovault.gateways.s3_client import ObjectMissing
 from videovault.gateways.store_capabilities import Checksum
 
 if TYPE_CHECKING:
@@ -16,6 +21,105 @@ if TYPE_CHECKING:
         HeadObjectOutputTypeDef,
         PutObjectOutputTypeDef,
     )
+
+
+@dataclass(frozen=True)
+class Description:
+    """An object's headers and metadata; an empty ``disposition`` is not sent."""
+
+    content_type: str
+    disposition: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """An object in S3; names in ``metadata`` are lower case.
+
+    ``crc32`` is that of the whole object, None if the store does not provide it.
+    """
+
+    size: int
+    etag: str
+    metadata: Mapping[str, str]
+    crc32: int | None = None
+    content_type: str = ""
+    disposition: str = ""
+
+    @property
+    def described(self) -> Description:
+        return Description(self.content_type, self.disposition, self.metadata)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part that S3 has received."""
+
+    number: int
+    size: int
+    etag: str
+
+
+class SentPart(Protocol):
+    """A part as its sender knows it."""
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def etag(self) -> str: ...
+    @property
+    def crc32(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Upload:
+    """An unfinished multipart upload."""
+
+    key: str
+    upload_id: str
+    begun_at: datetime
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An object as listed."""
+
+    key: str
+    size: int
+    etag: str
+    modified_at: datetime
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version of an object in a versioned bucket, or a delete marker, which has no bytes."""
+
+    key: str
+    version_id: str
+    size: int
+    modified_at: datetime
+    is_current: bool
+    is_marker: bool
+
+
+@dataclass(frozen=True)
+class KeptVersions:
+    """Versions that could not be deleted; ``count`` is 0 if they could not be listed. ``why`` is for admins."""
+
+    count: int
+    why: str
+
+    def __str__(self) -> str:
+        what = f"{self.count:,} earlier versions" if self.count > 1 else "An earlier version"
+        verb, them = ("stays", "it") if self.count == 1 else ("stay", "them")
+        locked = any(word in self.why.lower() for word in ("object lock", "retention", "legal hold", "worm"))
+        why = f"the bucket locks {them} for a time" if locked else f"S3 does not let VideoVault delete {them}"
+        return (
+            f"{what if self.count else 'Earlier versions'} of the deleted files {verb} in the bucket: {why}."
+        )
+
+
+# The boto3 calls on one bucket, each with the requested kind of checksum.
 
 Body = bytes | bytearray
 
@@ -145,3 +249,78 @@ def _checksum_arguments(body: Body, crc32: int, checksum: Checksum) -> dict[str,
 
 def _checksum_mode(checksum: Checksum) -> dict[str, Any]:
     return {"ChecksumMode": "ENABLED"} if checksum is Checksum.CRC32 else {}
+
+
+# Permanent deletion in a versioned bucket, where DeleteObject only adds a delete marker.
+
+CallStore = Callable[[Callable[[], Any]], Any]
+
+
+def list_versions(calls: S3Calls, call: CallStore, prefix: str) -> Iterator[Version]:
+    """Versions and delete markers under ``prefix`` by key, one page in memory. Raises StorageError."""
+    where: dict[str, Any] = {"Prefix": prefix}
+    while True:
+        page = call(partial(calls.versions, **where))
+        found = [_version(each, is_marker=False) for each in page.get("Versions", [])]
+        found += [_version(each, is_marker=True) for each in page.get("DeleteMarkers", [])]
+        yield from sorted(found, key=lambda each: each.key.encode())
+        if not page.get("IsTruncated") or not page.get("NextKeyMarker"):
+            return
+        where = {"Prefix": prefix, "KeyMarker": page["NextKeyMarker"]}
+        if page.get("NextVersionIdMarker"):
+            where["VersionIdMarker"] = page["NextVersionIdMarker"]
+
+
+def delete_versions(
+    calls: S3Calls, call: CallStore, prefix: str, key: str | None = None
+) -> KeptVersions | None:
+    """Delete every version under ``prefix``, or of ``key`` only. Returns the versions that remain, or None.
+
+    Delete markers come last, and only once no version of their key is left: without its marker an object would
+    reappear. Raises StorageError when the store is unavailable.
+    """
+    kept, why = 0, ""
+    try:
+        versions = [each for each in list_versions(calls, call, prefix) if key in (None, each.key)]
+    except StorageError as error:
+        if error.retryable:
+            raise
+        return KeptVersions(0, reason_of(error))
+    for _, of_key in groupby(sorted(versions, key=lambda each: (each.key, each.is_marker)), lambda v: v.key):
+        remaining = 0
+        for each in of_key:
+            if each.is_marker and remaining:
+                continue
+            refused = _delete_one(calls, call, each)
+            remaining += bool(refused) and not each.is_marker
+            why = why or refused
+        kept += remaining
+    return KeptVersions(kept, why) if why else None
+
+
+def reason_of(error: StorageError) -> str:
+    """For admins: the store's own message, if any."""
+    return str(error.answer or error.public_message)
+
+
+def _delete_one(calls: S3Calls, call: CallStore, version: Version) -> str:
+    try:
+        call(lambda: calls.delete_version(version.key, version.version_id))
+    except ObjectMissing:
+        return ""
+    except StorageError as error:
+        if error.retryable:
+            raise
+        return reason_of(error)
+    return ""
+
+
+def _version(listed: Any, *, is_marker: bool) -> Version:
+    return Version(
+        listed["Key"],
+        listed.get("VersionId", "null"),
+        listed.get("Size", 0),
+        listed["LastModified"],
+        is_current=bool(listed.get("IsLatest")),
+        is_marker=is_marker,
+    )

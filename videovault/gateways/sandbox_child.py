@@ -20,7 +20,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 from PIL import Image
 
-from videovault.gateways.container_structure import Span
+from videovault.gateways.container import Span
 
 MAX_PIXELS = 64 * 1000**2  # 8K is 33 million
 BLOCK_BYTES, MAX_BLOCKS = 128 * 1024, 64

@@ -17,8 +17,6 @@ from videovault.errors import SourceError, UnsafeUrl
 from videovault.gateways import source_errors, studio
 from videovault.gateways.container import SNIFF_BYTES, Container, WebPage
 from videovault.gateways.cookies import CookieJar
-from videovault.gateways.filenames import title_from_name, title_from_url
-from videovault.gateways.pipelining import PipelinedRequest
 from videovault.gateways.proxy import Proxy
 from videovault.gateways.source_errors import (
     LinkExpired,
@@ -37,6 +35,8 @@ from videovault.gateways.source_response import (
     header_text,
     may_be_video,
     parse_response,
+    title_from_name,
+    title_from_url,
 )
 from videovault.gateways.source_stream import (
     CHUNK_BYTES,
@@ -47,7 +47,7 @@ from videovault.gateways.source_stream import (
     SourceStream,
 )
 from videovault.gateways.ssrf import AddressGuard, Resolver, StopCheck, WebAddress, system_resolver
-from videovault.gateways.transport import GuardedTransport
+from videovault.gateways.transport import GuardedTransport, PipelinedRequest
 
 __all__ = [
     "Container",

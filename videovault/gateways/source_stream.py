@@ -8,10 +8,10 @@ import httpx
 
 from videovault.errors import SourceError
 from videovault.gateways.container import SNIFF_BYTES, detect_container
-from videovault.gateways.pipelining import PipelinedRequest
 from videovault.gateways.source_errors import cut_short, empty, too_large, too_slow, translating_errors
 from videovault.gateways.source_response import SourceInfo
 from videovault.gateways.ssrf import StopCheck
+from videovault.gateways.transport import PipelinedRequest
 
 PROGRESS_SECONDS = 0.5
 CHUNK_BYTES = 256 * 1024

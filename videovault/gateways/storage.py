@@ -15,19 +15,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from videovault import logs
 from videovault.config import EMBEDDED_BUCKET, settings
 from videovault.errors import StorageError
-from videovault.gateways import object_versions, presign, s3_retry, store_probe
-from videovault.gateways.s3_calls import Body, S3Calls
-from videovault.gateways.s3_client import ObjectMissing, UploadLost, create_client, translating_errors
-from videovault.gateways.s3_types import (
+from videovault.gateways import presign, s3_calls, s3_client, store_probe
+from videovault.gateways.s3_calls import (
+    Body,
     Description,
     KeptVersions,
     Listed,
     ObjectInfo,
     Part,
+    S3Calls,
     SentPart,
     Upload,
     Version,
 )
+from videovault.gateways.s3_client import ObjectMissing, UploadLost, create_client, translating_errors
 from videovault.gateways.store_capabilities import Capabilities, Checksum, Facts, Feature, S3Call
 from videovault.gateways.store_probe import may_be_checksum_refusal
 
@@ -190,7 +191,7 @@ class Storage:
             except ObjectMissing:
                 return None
 
-        return s3_retry.poll_until(read_info, lambda found: found is not None, wait_seconds)
+        return s3_client.poll_until(read_info, lambda found: found is not None, wait_seconds)
 
     def proved(self, call: S3Call, body: Body, etag: str) -> bool:
         """Whether the store verified a checksum of ``body``, or returned its MD5 as the ETag."""
@@ -205,7 +206,7 @@ class Storage:
             with self.download(key) as (_, pieces):
                 return reduce(lambda crc32, piece: zlib.crc32(piece, crc32), pieces, 0)
 
-        return s3_retry.call_with_retry(read)
+        return s3_client.call_with_retry(read)
 
     def uploads(self, prefix: str = "") -> Iterator[Upload]:
         """The unfinished uploads under ``prefix``; none if the store does not list them."""
@@ -230,10 +231,7 @@ class Storage:
         kept: KeptVersions | None = None
         for key in keys:
             if self._delete(key):
-                kept = (
-                    self._record_kept(object_versions.delete_versions(self._calls, self._call, key, key))
-                    or kept
-                )
+                kept = self._record_kept(s3_calls.delete_versions(self._calls, self._call, key, key)) or kept
         return kept
 
     def delete_folder(self, prefix: str) -> KeptVersions | None:
@@ -242,7 +240,7 @@ class Storage:
         for key in list(self.keys(prefix)):
             has_versions = self._delete(key) or has_versions
         return (
-            self._record_kept(object_versions.delete_versions(self._calls, self._call, prefix))
+            self._record_kept(s3_calls.delete_versions(self._calls, self._call, prefix))
             if has_versions
             else None
         )
@@ -250,11 +248,11 @@ class Storage:
     def versions(self, prefix: str) -> Iterator[Version]:
         """Versions and delete markers under ``prefix``, ordered by key; none in an unversioned bucket."""
         if self._is_versioned():
-            yield from object_versions.list_versions(self._calls, self._call, prefix)
+            yield from s3_calls.list_versions(self._calls, self._call, prefix)
 
     def delete_versions(self, key: str) -> KeptVersions | None:
         """Delete the versions of ``key``, whose object is already deleted."""
-        return self._record_kept(object_versions.delete_versions(self._calls, self._call, key, key))
+        return self._record_kept(s3_calls.delete_versions(self._calls, self._call, key, key))
 
     def read(self, key: str, max_bytes: int) -> bytes | None:
         """The object's first ``max_bytes`` bytes, or None if it does not exist."""
@@ -347,7 +345,7 @@ class Storage:
             with translating_errors():
                 return call()
 
-        return s3_retry.call_with_retry(once)
+        return s3_client.call_with_retry(once)
 
     def _call_with_checksum(self, operation: S3Call, send: Callable[[Checksum], T]) -> T:
         """Send a call with the best checksum that the store accepts.

@@ -13,11 +13,9 @@ from typing import Any, TypeVar, cast
 
 from videovault import logs
 from videovault.errors import StorageError
-from videovault.gateways import object_versions, s3_retry
-from videovault.gateways.object_versions import CallStore, reason_of
-from videovault.gateways.s3_calls import S3Calls
+from videovault.gateways import s3_calls, s3_client
+from videovault.gateways.s3_calls import CallStore, Description, S3Calls, reason_of
 from videovault.gateways.s3_client import ObjectMissing, UploadLost
-from videovault.gateways.s3_types import Description
 from videovault.gateways.store_capabilities import WITH_MD5, Checksum, Fact, Facts, Feature, S3Call
 
 PREFIX = "videovault-checks/"
@@ -140,8 +138,8 @@ class _Probe:
             except ObjectMissing as error:
                 return None, error
 
-        found, missing = s3_retry.poll_until(
-            send_once, lambda seen: seen[1] is None, s3_retry.VISIBLE_SECONDS
+        found, missing = s3_client.poll_until(
+            send_once, lambda seen: seen[1] is None, s3_client.VISIBLE_SECONDS
         )
         if missing is not None:
             raise missing
@@ -229,7 +227,7 @@ class _Probe:
             try:
                 if not self._call_store(partial(self._calls.delete, key)) and not self._is_versioned:
                     continue
-                kept = object_versions.delete_versions(self._calls, self._call_store, key, key)
+                kept = s3_calls.delete_versions(self._calls, self._call_store, key, key)
             except StorageError as error:
                 log.info("probe object not deleted yet", reason=error.public_message)
                 return

@@ -18,7 +18,7 @@ from videovault.backoff import exponential
 from videovault.config import settings
 from videovault.config.headers import mask_secrets
 from videovault.errors import WebhookBusy, WebhookError, WebhookUnanswered
-from videovault.gateways import studio, tls, webhook_reply
+from videovault.gateways import socket_stream, studio, webhook_reply
 from videovault.gateways.container import SNIFF_BYTES
 from videovault.gateways.http_headers import retry_after_seconds
 from videovault.gateways.webhook_reply import Script, VideoReply
@@ -213,7 +213,7 @@ def connected() -> Webhooks:
     # A kept-alive connection may close just as an order is sent on it, which would look like a lost response.
     no_keepalive = httpx.Limits(max_keepalive_connections=0)
     return Webhooks(
-        httpx.Client(timeout=timeout, limits=no_keepalive, verify=tls.ssl_context()),
+        httpx.Client(timeout=timeout, limits=no_keepalive, verify=socket_stream.ssl_context()),
         script_url=config.script_webhook,
         video_url=config.video_webhook,
         secret=config.webhook_secret.get_secret_value(),

@@ -11,14 +11,13 @@ from videovault.pages.account import account
 from videovault.pages.create import create
 from videovault.pages.gallery import gallery
 from videovault.pages.home import home
-from videovault.pages.problem import not_found, problem
+from videovault.pages.layout import not_found, problem
 from videovault.pages.share_page import share_page
 from videovault.pages.sign_in import forgot, login, register, reset
 from videovault.state import wording
 from videovault.state.account import AccountState
 from videovault.state.admin.activity import AdminActivityState
 from videovault.state.admin.avatars import AdminAvatarsState
-from videovault.state.admin.base import AdminState
 from videovault.state.admin.mismatches import AdminMismatchesState
 from videovault.state.admin.system import AdminSystemState, AdminTestOrderState
 from videovault.state.admin.users import AdminUsersState
@@ -29,7 +28,7 @@ from videovault.state.delete_dialog import DeleteDialogState
 from videovault.state.gallery import GalleryState
 from videovault.state.live_updates import ProgressState
 from videovault.state.problem import ProblemState
-from videovault.state.session import SessionState
+from videovault.state.session import AdminState, SessionState
 from videovault.state.share_dialog import ShareDialogState
 from videovault.state.share_page import SharePageState
 from videovault.state.sign_in import SignInState

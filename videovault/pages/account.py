@@ -4,18 +4,22 @@ from typing import Any
 
 import reflex as rx
 
-from videovault.components.forms import (
+from videovault.components.elements import (
+    DATE,
+    DATE_TIME,
     button,
     control_props,
     field,
     form,
+    is_empty,
+    local_time,
     one_time_secret,
     password,
     posted_form,
+    sentence,
     text_input,
 )
 from videovault.components.progress import bar
-from videovault.components.text import DATE, DATE_TIME, is_empty, local_time, sentence
 from videovault.pages.layout import app_page, page_head
 from videovault.pages.sign_in import PASSWORD_HINT
 from videovault.state import wording

@@ -5,17 +5,17 @@ from typing import Any
 import reflex as rx
 
 from videovault.components.create_modal import create_modal
-from videovault.components.forms import (
+from videovault.components.elements import (
     autosave,
     button,
     field,
     field_error,
     form,
     form_error,
+    portrait,
     text_area,
     text_input,
 )
-from videovault.components.icons import portrait
 from videovault.components.progress import budget_line, elapsed_wait
 from videovault.components.share_dialog import share_dialog
 from videovault.pages.layout import app_page, page_head

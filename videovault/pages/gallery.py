@@ -6,8 +6,7 @@ import reflex as rx
 
 from videovault.components.create_modal import create_modal, create_similar_button
 from videovault.components.dialog import confirmation, deletion_warning, dialog
-from videovault.components.forms import button, download_button, link_button
-from videovault.components.icons import icon
+from videovault.components.elements import button, download_button, icon, link_button
 from videovault.components.import_dialog import import_dialog
 from videovault.components.player import player
 from videovault.components.progress import slow_notice

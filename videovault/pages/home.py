@@ -2,8 +2,7 @@
 
 import reflex as rx
 
-from videovault.components.forms import link_button
-from videovault.components.icons import icon
+from videovault.components.elements import icon, link_button
 from videovault.pages.layout import public_page
 from videovault.state import wording
 

@@ -8,10 +8,10 @@ from reflex_components_core.base.error_boundary import (  # type: ignore[import-
     error_boundary,
 )
 
-from videovault.components.forms import clearing_storage, icon_button, link_button, native_form
+from videovault.components.elements import clearing_storage, icon_button, link_button, native_form, sentence
 from videovault.components.notices import connection_notice, notices
-from videovault.components.text import sentence
 from videovault.state import wording
+from videovault.state.problem import ProblemState
 from videovault.state.session import SessionState
 
 STYLESHEETS = [
@@ -178,3 +178,35 @@ def _crash_message() -> rx.Component:
             role="alert",
         )
     )
+
+
+# The page for unknown addresses, and the page that explains an API error to a person.
+
+
+def not_found() -> rx.Component:
+    return public_page(page_not_found())
+
+
+def page_not_found() -> rx.Component:
+    return rx.el.div(
+        rx.el.h1(wording.PAGE_NOT_FOUND, tab_index=-1),
+        rx.el.p(wording.MISTYPED, class_name="soft"),
+        _home_link(),
+        class_name="empty bare",
+    )
+
+
+def problem() -> rx.Component:
+    """Browsers are sent here where a program gets an error as JSON."""
+    return public_page(
+        rx.el.div(
+            rx.el.h1(ProblemState.what, tab_index=-1),
+            rx.el.p(ProblemState.advice, class_name="soft"),
+            _home_link(),
+            class_name="empty bare",
+        )
+    )
+
+
+def _home_link() -> rx.Component:
+    return link_button("Go home", "/", variant="main")

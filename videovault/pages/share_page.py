@@ -2,7 +2,7 @@
 
 import reflex as rx
 
-from videovault.components.forms import link_button
+from videovault.components.elements import link_button
 from videovault.components.player import playback_note, video_player
 from videovault.components.progress import slow_notice
 from videovault.pages.layout import public_page

@@ -4,8 +4,7 @@ from typing import Any
 
 import reflex as rx
 
-from videovault.components.forms import button, field, password, posted_form, text_input
-from videovault.components.text import sentence
+from videovault.components.elements import button, field, password, posted_form, sentence, text_input
 from videovault.pages.layout import sign_in_page
 from videovault.state import wording
 from videovault.state.sign_in import SignInState

@@ -22,8 +22,7 @@ from videovault.services.transfer import pipeline
 from videovault.services.videos import gallery
 from videovault.state import wording
 from videovault.state.background import run_in_db_pool, run_in_io_pool
-from videovault.state.local_storage import storage_key
-from videovault.state.session import HOME, SessionState, signed_in
+from videovault.state.session import HOME, SessionState, signed_in, storage_key
 from videovault.state.view_models import Avatar, Card
 
 T = TypeVar("T")

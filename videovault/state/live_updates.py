@@ -13,7 +13,7 @@ from videovault import logs
 from videovault.clock import utcnow
 from videovault.services.core.access import Caller
 from videovault.services.core.views import NoticeView
-from videovault.services.videos import live_updates
+from videovault.services.videos import gallery
 from videovault.state import wording
 from videovault.state.background import run_in_db_pool
 from videovault.state.create import CreateState
@@ -119,13 +119,13 @@ class UserUpdates:
     notices: Sequence[NoticeView] = ()
 
     @classmethod
-    def of(cls, found: live_updates.UserUpdates) -> "UserUpdates":
+    def of(cls, found: gallery.UserUpdates) -> "UserUpdates":
         progress = {video_id: VideoProgress.of(one) for video_id, one in found.progress.items()}
         return cls(progress, found.changes, found.notices)
 
 
 async def _read_updates(user_ids: Collection[str]) -> Mapping[str, UserUpdates]:
-    found = await run_in_db_pool(live_updates.read_updates, user_ids)
+    found = await run_in_db_pool(gallery.read_updates, user_ids)
     return {user_id: UserUpdates.of(updates) for user_id, updates in found.items()}
 
 

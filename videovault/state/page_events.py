@@ -21,7 +21,7 @@ from reflex.istate.manager.token import BaseStateToken
 from sqlalchemy.exc import SQLAlchemyError
 
 from videovault import logs
-from videovault.logs.dedup import OncePerInterval
+from videovault.logs import OncePerInterval
 from videovault.state.session import SessionState, caller_of
 from videovault.state.share_page import SharePageState
 

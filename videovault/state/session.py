@@ -1,4 +1,4 @@
-"""The session behind a tab: looked up by its cookie at every event, with the messages that the tab shows."""
+"""The base of all admin pages, which do not exist for other users."""
 
 import functools
 import inspect
@@ -19,12 +19,14 @@ from starlette.requests import cookie_parser
 from videovault import logs, security
 from videovault.config import settings
 from videovault.errors import InvalidInput, NotSignedIn, VideoVaultError
-from videovault.logs.dedup import OncePerInterval
+from videovault.logs import OncePerInterval
 from videovault.services.accounts import sessions
 from videovault.services.core import client_ip
 from videovault.services.core.access import Caller
 from videovault.state.background import BatchedCache, run_in_db_pool
 from videovault.state.view_models import VideoNotice
+
+# The session behind a tab: looked up by its cookie at every event, with the messages that the tab shows.
 
 HOME = "/create"
 # How long an ended session may still count as live; background loops check at this interval.
@@ -263,3 +265,26 @@ async def _report(tab: SessionState, error: VideoVaultError, beside: str) -> Eve
             return tab._show_error(error, beside)  # noqa: SLF001 - this is part of the state
     except NotSignedIn:
         return None
+
+
+class AdminState(SessionState):
+    """``filters_number`` changes when the address fills the filter fields again."""
+
+    access: str = ""  # "yes", "no", or empty while unknown
+    filters_number: int = 0
+
+    def _admit(self, caller: Caller) -> bool:
+        """For display: every admin service checks the caller itself."""
+        self.access = "yes" if caller.is_admin else "no"
+        return caller.is_admin
+
+
+STORAGE_PREFIX = "videovault/"  # of all keys in the browser's storage
+
+
+def storage_key(owner: str, name: str) -> str:
+    """The key under which a browser keeps what a user types until the server has saved it; see assets/js/autosave.js.
+
+    The owner is part of the key: another user of the same browser never sees the value.
+    """
+    return f"{STORAGE_PREFIX}{owner}/{name}"

@@ -9,7 +9,7 @@ from videovault.config import settings
 from videovault.errors import Busy, DiskFull
 from videovault.formatting import format_duration
 from videovault.security import local_path
-from videovault.services.accounts import accounts, invitations, password_reset, passwords
+from videovault.services.accounts import accounts, passwords
 from videovault.services.core import fields
 from videovault.state import wording
 from videovault.state.background import run_in_db_pool
@@ -19,9 +19,9 @@ PROBLEMS = {
     "wrong": accounts.WRONG_LOGIN,
     "invalid": "Please check what you entered.",
     "closed": "New accounts are not open here. Ask the admin for one.",
-    "invitation": invitations.INVITATION_INVALID,
-    "uninvited": invitations.INVITATION_REQUIRED,
-    "spent": password_reset.LINK_INVALID,
+    "invitation": accounts.INVITATION_INVALID,
+    "uninvited": accounts.INVITATION_REQUIRED,
+    "spent": passwords.LINK_INVALID,
     "busy": Busy().public_message,
     "full": DiskFull().public_message,
 }

@@ -20,7 +20,7 @@ from videovault.clock import utcnow
 from videovault.db import reading, transaction
 from videovault.gateways.storage import Storage
 from videovault.models import Status, User, Video, WebhookCall
-from videovault.services.accounts import password_reset
+from videovault.services.accounts import passwords
 
 # Refused requests add rows to these too, and ``/readyz`` writes its own row.
 LOGS = {"events", "deliveries", "health_checks", "store_capabilities", "alembic_version"}
@@ -211,7 +211,7 @@ def _account(person: Person, generator: Generator) -> Account:
             secret_key=security.unseal(video.sealed_key, owner_id=user.id, video_id=video_id) or "",
             session_id=session.exec(own).one().id,
             token_id=token_id,
-            reset_token=password_reset.reset_link(user).url.partition("token=")[2],
+            reset_token=passwords.reset_link(user).url.partition("token=")[2],
             delivery_id=str(session.exec(report_kept).one().id),
             report_token=security.callback_token(security.Order(video_id, "")),
         )

@@ -5,7 +5,7 @@ from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from tests.support.installation import Configure
-from videovault.api.middleware.forwarded import apply_forwarded_headers, limit_key
+from videovault.api.middleware.hosts import apply_forwarded_headers, limit_key
 
 
 def request(peer: str, *headers: tuple[str, str], kind: str = "http") -> Scope:

@@ -11,14 +11,14 @@ from starlette.types import Message, Scope
 
 from tests.state.event_handlers import handlers
 from tests.support.installation import Configure
-from videovault.api.middleware.connection_limits import OpenConnections
-from videovault.api.middleware.websocket_limits import (
+from videovault.api.middleware.connection_limits import (
     BURST,
     MAX_EVENT_NAME_CHARS,
     MAX_MESSAGE_BYTES,
     MAX_ROUTER_DATA_BYTES,
     MESSAGES_PER_SECOND,
     MessageRefused,
+    OpenConnections,
     RateLimitedSocket,
     bind_to_session,
     check_message,

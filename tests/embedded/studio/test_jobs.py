@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from videovault.embedded.studio.jobs import RETENTION_SECONDS, JobStore, new_job
+from videovault.embedded.studio.render_queue import RETENTION_SECONDS, JobStore, new_job
 from videovault.embedded.studio.requests import VideoRequest
 from videovault.gateways.studio import file_code
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from videovault.embedded.studio.timeline import estimated_seconds, on_twos, part_spans
+from videovault.embedded.studio.captions import estimated_seconds, on_twos, part_spans
 
 
 @pytest.mark.parametrize(("words", "seconds"), [(1, 5), (20, 8), (30, 12), (500, 20)])

@@ -13,7 +13,7 @@ from videovault import db
 from videovault.db import reading
 from videovault.errors import Conflict, Forbidden, VideoVaultError
 from videovault.models import User
-from videovault.services.accounts import accounts, invitations, password_reset, tokens
+from videovault.services.accounts import accounts, passwords, tokens
 from videovault.services.admin import users
 from videovault.services.core.access import Caller
 
@@ -32,7 +32,7 @@ def token_of(link: str) -> str:
 
 
 def invited(anna: Caller, email: str) -> Caller:
-    token = token_of(invitations.invite(anna, email).url)
+    token = token_of(accounts.invite(anna, email).url)
     return accounts.authenticate(accounts.register(email, PASSWORD, invitation=token).token)
 
 
@@ -74,7 +74,7 @@ def test_two_concurrent_tokens_do_not_pass_the_limit(anna: Caller) -> None:
 
 
 def test_an_invitation_makes_one_account(anna: Caller) -> None:
-    token = token_of(invitations.invite(anna).url)
+    token = token_of(accounts.invite(anna).url)
     ends = at_once(
         lambda: accounts.register("b@example.com", PASSWORD, invitation=token),
         lambda: accounts.register("c@example.com", PASSWORD, invitation=token),
@@ -84,10 +84,10 @@ def test_an_invitation_makes_one_account(anna: Caller) -> None:
 
 
 def test_a_reset_link_sets_one_password(anna: Caller) -> None:
-    token = token_of(password_reset.reset_link_for_admin(anna, anna.user_id).url)
+    token = token_of(passwords.reset_link_for_admin(anna, anna.user_id).url)
     ends = at_once(
-        lambda: password_reset.reset(token, "first horse wins"),
-        lambda: password_reset.reset(token, "second horse wins"),
+        lambda: passwords.reset(token, "first horse wins"),
+        lambda: passwords.reset(token, "second horse wins"),
     )
     assert sorted(map(str, ends)) == sorted(map(str, [None, Forbidden]))
 

@@ -16,7 +16,7 @@ from videovault import security
 from videovault.db import reading, transaction
 from videovault.errors import InvalidInput, NotSignedIn
 from videovault.models import User
-from videovault.services.accounts import accounts, password_reset, passwords
+from videovault.services.accounts import accounts, passwords
 from videovault.services.core.access import Caller
 
 PASSWORD = "correct horse"
@@ -99,7 +99,7 @@ def test_a_wrong_login_takes_equal_time_for_known_and_unknown_accounts() -> None
 @pytest.mark.usefixtures("anna")
 def test_a_password_reset_request_takes_equal_time_for_any_address(configure: Configure) -> None:
     configure(SMTP_URL="smtp://127.0.0.1:9", MAIL_FROM="videos@brot.example")
-    known, unknown = medians(password_reset.request_reset, "anna@example.com", "nobody@example.com")
+    known, unknown = medians(passwords.request_reset, "anna@example.com", "nobody@example.com")
     assert 0.4 < known / unknown < 2.5
 
 

@@ -15,7 +15,7 @@ from videovault.clock import utcnow
 from videovault.db import reading, transaction
 from videovault.errors import Forbidden, InvalidInput, NotFound, NotSignedIn
 from videovault.models import User
-from videovault.services.accounts import accounts, invitations, password_reset, sessions, tokens
+from videovault.services.accounts import accounts, passwords, sessions, tokens
 from videovault.services.admin import users
 from videovault.services.core.access import Caller
 
@@ -128,9 +128,9 @@ def test_a_password_change_ends_every_session_but_the_new_one(anna: Caller) -> N
 
 def test_a_password_reset_ends_api_tokens_too(anna: Caller, bert: Caller) -> None:
     """The attacker may have created some."""
-    link = password_reset.reset_link_for_admin(anna, bert.user_id).url
+    link = passwords.reset_link_for_admin(anna, bert.user_id).url
     recoveries: dict[str, Callable[[], object]] = {
-        bert.email: lambda: password_reset.reset(link.partition("=")[2], NEW),
+        bert.email: lambda: passwords.reset(link.partition("=")[2], NEW),
         anna.email: lambda: accounts.create_admin(anna.email, NEW),
     }
     for email, recover in recoveries.items():
@@ -144,10 +144,10 @@ def test_a_password_reset_ends_api_tokens_too(anna: Caller, bert: Caller) -> Non
 def test_a_login_in_progress_fails_if_all_sessions_are_ended_meanwhile(
     anna: Caller, bert: Caller, meanwhile: str
 ) -> None:
-    reset = password_reset.reset_link_for_admin(anna, bert.user_id).url.partition("=")[2]
+    reset = passwords.reset_link_for_admin(anna, bert.user_id).url.partition("=")[2]
     changes: dict[str, Callable[[], object]] = {
         "deactivated": lambda: users.change_user(anna, bert.user_id, {"is_active": False}),
-        "another password": lambda: password_reset.reset(reset, NEW),
+        "another password": lambda: passwords.reset(reset, NEW),
     }
     verify = argon2.low_level.verify_secret
 
@@ -196,7 +196,7 @@ def test_api_tokens_cannot_manage_accounts(anna: Caller) -> None:
         lambda: sessions.list_sessions(program),
         lambda: sessions.end(program, anna.session_id),
         lambda: users.change_user(program, anna.user_id, {"quota_bytes": 5}),
-        lambda: invitations.invite(program),
+        lambda: accounts.invite(program),
     ):
         with pytest.raises(Forbidden):
             refused()

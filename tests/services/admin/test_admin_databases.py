@@ -15,7 +15,7 @@ from videovault.services.admin.checks import processing
 from videovault.services.admin.videos import SORTED_BY, VideosQuery
 from videovault.services.core import lifecycle
 from videovault.services.core.access import Caller
-from videovault.services.transfer import worker_registry
+from videovault.services.transfer import lease
 
 LARGE = 3 * 1024**3
 
@@ -51,14 +51,14 @@ def test_both_databases_return_the_same_results(admin: Caller) -> None:
 
 
 def test_both_databases_list_workers_and_the_queue(admin: Caller) -> None:
-    here = worker_registry.WorkerRegistration(2)
+    here = lease.WorkerRegistration(2)
     here.beat()
     here.beat()
-    assert [worker.at_once for worker in worker_registry.list_workers()[0]] == [2]
-    worker_registry.purge()
+    assert [worker.at_once for worker in lease.list_workers()[0]] == [2]
+    lease.purge()
     assert processing.workers().state == "ok"
     here.deregister()
-    assert worker_registry.list_workers() == ([], [])
+    assert lease.list_workers() == ([], [])
     with transaction() as session:
         at = utcnow() - timedelta(hours=3)
         session.add(lifecycle.new_video(admin.user_id, Status.QUEUED, "Bread", queued_at=at))

@@ -7,7 +7,7 @@ from tests.support.installation import Configure
 from videovault.db import reading, transaction
 from videovault.errors import Forbidden
 from videovault.models import Invitation, Status, User
-from videovault.services.accounts import accounts, invitations
+from videovault.services.accounts import accounts
 from videovault.services.admin import users
 from videovault.services.admin.users import UserChange
 from videovault.services.core import lifecycle
@@ -76,7 +76,7 @@ def test_a_former_admin_cannot_change_users(anna: Caller, second: Caller, loss: 
 def test_losing_admin_rights_ends_the_admins_invitations(
     anna: Caller, second: Caller, loss: UserChange
 ) -> None:
-    link = invitations.invite(second).url
+    link = accounts.invite(second).url
     users.change_user(anna, second.user_id, loss)
     users.change_user(anna, second.user_id, {"is_admin": True, "is_active": True})
     with pytest.raises(Forbidden):
@@ -85,13 +85,13 @@ def test_losing_admin_rights_ends_the_admins_invitations(
 
 def test_an_invitation_made_during_the_demotion_is_invalid(anna: Caller, second: Caller) -> None:
     users.change_user(anna, second.user_id, {"is_admin": False})
-    link = invitations.invite(second).url  # by what was true when the request came in
+    link = accounts.invite(second).url  # by what was true when the request came in
     with pytest.raises(Forbidden):
         accounts.register("cleo@example.com", PASSWORD, invitation=link.partition("=")[2])
 
 
 def test_other_admins_invitations_stay_valid(anna: Caller, second: Caller) -> None:
-    link = invitations.invite(anna).url
+    link = accounts.invite(anna).url
     users.change_user(anna, second.user_id, {"is_active": False})
     assert accounts.register("cleo@example.com", PASSWORD, invitation=link.partition("=")[2]).token
     with reading() as session:

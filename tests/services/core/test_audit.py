@@ -17,7 +17,7 @@ from videovault.clock import utcnow
 from videovault.db import reading, transaction
 from videovault.gateways.storage import Storage
 from videovault.models import Event, Status, Video, WebhookCall
-from videovault.services.accounts import accounts, invitations, password_reset, tokens
+from videovault.services.accounts import accounts, passwords, tokens
 from videovault.services.admin import audit_log, rescue, users
 from videovault.services.admin.audit_log import AuditEntryView, AuditLogQuery
 from videovault.services.core import audit, lifecycle
@@ -306,9 +306,9 @@ def test_invitations_reset_links_and_repairs_are_recorded(
     anna: Caller, bert: Caller, moto_s3: Storage
 ) -> None:
     del moto_s3
-    invitations.invite(anna, "eve@example.com")
+    accounts.invite(anna, "eve@example.com")
     assert (newest(anna).kind, newest(anna).detail) == ("invited", {"email": "eve@example.com"})
-    password_reset.reset_link_for_admin(anna, bert.user_id)
+    passwords.reset_link_for_admin(anna, bert.user_id)
     assert (newest(anna).kind, newest(anna).subject) == ("reset_link", bert.email)
     reconcile.for_admin(anna, repair=True)
     assert (newest(anna).kind, newest(anna).actor) == ("reconciled", anna.email)

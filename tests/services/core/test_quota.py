@@ -20,7 +20,7 @@ from videovault.models import Status, User, Video
 from videovault.services.accounts import accounts
 from videovault.services.core import quota
 from videovault.services.core.access import Caller
-from videovault.services.core.capacity import STEP_BYTES
+from videovault.services.core.quota import STEP_BYTES
 from videovault.services.generation import orders
 from videovault.services.transfer import pipeline, scheduler
 from videovault.services.videos import deletion, gallery

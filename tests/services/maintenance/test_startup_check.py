@@ -6,7 +6,7 @@ from tests.support.app import free_port
 from tests.support.installation import Configure
 from tests.support.videos import insert_video
 from videovault.errors import ConfigurationError
-from videovault.gateways.s3_types import Description
+from videovault.gateways.s3_calls import Description
 from videovault.gateways.storage import Storage
 from videovault.models import Status
 from videovault.services.core.access import Caller

@@ -15,7 +15,7 @@ from tests.support.receiver import SECRET, Receiver, receiver
 from videovault.clock import utcnow
 from videovault.db import reading, transaction
 from videovault.models import Channel, OutboxMessage, User
-from videovault.services.accounts import password_reset
+from videovault.services.accounts import passwords
 from videovault.services.core.access import Caller
 from videovault.services.maintenance import repair
 from videovault.services.notifications import outbox
@@ -219,8 +219,8 @@ def test_old_messages_are_purged(webhook: Receiver) -> None:
 def test_messages_to_unknown_addresses_are_purged(anna: Caller, configure: Configure) -> None:
     del anna
     configure(SMTP_URL="smtp://127.0.0.1:9", MAIL_FROM="videos@example.com")
-    password_reset.request_reset("nobody@example.com")
-    password_reset.request_reset("anna@example.com")
+    passwords.request_reset("nobody@example.com")
+    passwords.request_reset("anna@example.com")
     with transaction() as session:
         given_up = reset_message("msg_given_up", last_error="refused")
         delivered = reset_message("msg_delivered", delivered_at=utcnow())

@@ -16,8 +16,8 @@ from videovault.errors import RateLimited, WrongSecretKey
 from videovault.gateways.storage import Storage
 from videovault.models import Event, Video
 from videovault.services.core.access import Caller
-from videovault.services.sharing import share_access, share_links
-from videovault.services.sharing.share_access import ShareCredentials
+from videovault.services.sharing import share_links
+from videovault.services.sharing.share_links import ShareCredentials
 
 ADDRESS = "203.0.113.77"
 
@@ -42,23 +42,23 @@ def events(kind: str) -> list[dict[str, object]]:
 def test_a_visitor_sees_the_title_and_plays_and_saves_the_film(video_id: str, key: str, row: Row) -> None:
     with transaction() as session:
         session.get_one(Video, video_id).company_name = "Brot & Söhne"
-    seen = share_access.open_page(video_id, ShareCredentials(key))
+    seen = share_links.open_page(video_id, ShareCredentials(key))
     assert (seen.title, seen.company_name, seen.size) == ("Grün & gut", "Brot & Söhne", row(video_id).size)
-    saved = httpx.get(share_access.download_url(video_id, ShareCredentials(key)))
+    saved = httpx.get(share_links.download_url(video_id, ShareCredentials(key)))
     assert len(saved.content) == seen.size
     assert saved.headers["content-disposition"].startswith("attachment")
     assert "Gr%C3%BCn" in saved.headers["content-disposition"]
-    played = httpx.get(share_access.download_url(video_id, ShareCredentials(key), inline=True))
+    played = httpx.get(share_links.download_url(video_id, ShareCredentials(key), inline=True))
     assert played.headers["content-disposition"].startswith("inline")
     assert (
-        httpx.get(share_access.poster_url(video_id, ShareCredentials(key))).headers["content-type"]
+        httpx.get(share_links.poster_url(video_id, ShareCredentials(key))).headers["content-type"]
         == "image/webp"
     )
 
 
 def test_each_view_is_counted_and_recorded(video_id: str, key: str) -> None:
-    share_access.open_page(video_id, ShareCredentials(key, ADDRESS))
-    share_access.open_page(video_id, ShareCredentials(key, "2001:db8:1234:5678::9"))
+    share_links.open_page(video_id, ShareCredentials(key, ADDRESS))
+    share_links.open_page(video_id, ShareCredentials(key, "2001:db8:1234:5678::9"))
     assert events("share_opened") == [
         {"network": "203.0.113.0/24", "views": 1, "by": "page"},
         {"network": "2001:db8:1234::/48", "views": 2, "by": "page"},
@@ -69,11 +69,11 @@ def test_an_open_page_plays_and_downloads_without_being_counted_again(
     video_id: str, key: str, anna: Caller
 ) -> None:
     share_links.open_link(anna, video_id, most_views=1)
-    ticket = share_access.open_page(video_id, ShareCredentials(key, ADDRESS)).ticket
+    ticket = share_links.open_page(video_id, ShareCredentials(key, ADDRESS)).ticket
     inside = ShareCredentials(key, ADDRESS, ticket)
-    assert share_access.open_page(video_id, inside).title  # the same tab, loaded again
+    assert share_links.open_page(video_id, inside).title  # the same tab, loaded again
     for inline in (True, True, False):
-        assert share_access.download_url(video_id, inside, inline=inline)
+        assert share_links.download_url(video_id, inside, inline=inline)
     assert share_links.get_link(anna, video_id).views == 1
     assert events("share_download") == [{"network": "203.0.113.0/24"}]
     for outside in (
@@ -82,50 +82,48 @@ def test_an_open_page_plays_and_downloads_without_being_counted_again(
         ShareCredentials("", ADDRESS, ticket),
     ):
         with pytest.raises(WrongSecretKey):
-            share_access.download_url(video_id, outside)
+            share_links.download_url(video_id, outside)
 
 
 def test_a_view_pass_opens_neither_a_closed_link_nor_another_video(
     video_id: str, key: str, anna: Caller, generator: Generator
 ) -> None:
-    inside = ShareCredentials(key, ADDRESS, share_access.open_page(video_id, ShareCredentials(key)).ticket)
+    inside = ShareCredentials(key, ADDRESS, share_links.open_page(video_id, ShareCredentials(key)).ticket)
     other = store_video(anna, generator)
     share_links.open_link(anna, other, most_views=1)
     other_key = share_links.get_secret_key(anna, other).secret_key
-    share_access.open_page(other, ShareCredentials(other_key))
+    share_links.open_page(other, ShareCredentials(other_key))
     with pytest.raises(WrongSecretKey):
-        share_access.download_url(other, ShareCredentials(other_key, ADDRESS, inside.ticket))
+        share_links.download_url(other, ShareCredentials(other_key, ADDRESS, inside.ticket))
     share_links.close_link(anna, video_id)
     with pytest.raises(WrongSecretKey):
-        share_access.download_url(video_id, inside)
+        share_links.download_url(video_id, inside)
 
 
 def test_a_view_pass_is_valid_until_the_link_changes(video_id: str, key: str, anna: Caller) -> None:
     for change in ("other limits", "closed and opened", "another key"):
         share_links.open_link(anna, video_id)
-        ticket = share_access.open_page(video_id, ShareCredentials(key, ADDRESS)).ticket
-        assert share_access.download_url(video_id, ShareCredentials(key, ADDRESS, ticket), inline=True), (
-            change
-        )
+        ticket = share_links.open_page(video_id, ShareCredentials(key, ADDRESS)).ticket
+        assert share_links.download_url(video_id, ShareCredentials(key, ADDRESS, ticket), inline=True), change
         if change == "another key":
             key = share_links.rotate_key(anna, video_id).secret_key
         if change == "closed and opened":
             share_links.close_link(anna, video_id)
         share_links.open_link(anna, video_id, most_views=1)
-        share_access.open_page(video_id, ShareCredentials(key, ADDRESS))  # the one view
+        share_links.open_page(video_id, ShareCredentials(key, ADDRESS))  # the one view
         with pytest.raises(WrongSecretKey):
-            share_access.download_url(video_id, ShareCredentials(key, ADDRESS, ticket), inline=True)
+            share_links.download_url(video_id, ShareCredentials(key, ADDRESS, ticket), inline=True)
 
 
 def test_the_poster_is_refused_after_the_last_view_except_for_open_pages(
     video_id: str, key: str, anna: Caller
 ) -> None:
     share_links.open_link(anna, video_id, most_views=1)
-    assert share_access.poster_url(video_id, ShareCredentials(key, ADDRESS))
-    ticket = share_access.open_page(video_id, ShareCredentials(key, ADDRESS)).ticket
-    assert share_access.poster_url(video_id, ShareCredentials(key, ADDRESS, ticket))
+    assert share_links.poster_url(video_id, ShareCredentials(key, ADDRESS))
+    ticket = share_links.open_page(video_id, ShareCredentials(key, ADDRESS)).ticket
+    assert share_links.poster_url(video_id, ShareCredentials(key, ADDRESS, ticket))
     with pytest.raises(WrongSecretKey):
-        share_access.poster_url(video_id, ShareCredentials(key, ADDRESS))
+        share_links.poster_url(video_id, ShareCredentials(key, ADDRESS))
 
 
 def test_concurrent_views_never_pass_the_limit(video_id: str, key: str, anna: Caller) -> None:
@@ -133,7 +131,7 @@ def test_concurrent_views_never_pass_the_limit(video_id: str, key: str, anna: Ca
 
     def opens(_: int) -> bool:
         try:
-            share_access.open_page(video_id, ShareCredentials(key))
+            share_links.open_page(video_id, ShareCredentials(key))
         except WrongSecretKey:
             return False
         return True
@@ -149,7 +147,7 @@ def test_a_wrong_key_and_an_absent_video_get_the_same_message(video_id: str, key
     messages = set()
     for asked, shown in ((video_id, "wrong"), (video_id, ""), ("video_1_absent", key)):
         with pytest.raises(WrongSecretKey) as refusal:
-            share_access.open_page(asked, ShareCredentials(shown))
+            share_links.open_page(asked, ShareCredentials(shown))
         messages.add(refusal.value.public_message)
     assert messages == {"This link no longer works."}
 
@@ -157,37 +155,37 @@ def test_a_wrong_key_and_an_absent_video_get_the_same_message(video_id: str, key
 def test_after_twenty_wrong_keys_an_address_waits_even_with_the_right_one(video_id: str, key: str) -> None:
     for _ in range(20):
         with pytest.raises(WrongSecretKey):
-            share_access.download_url(video_id, ShareCredentials("wrong", ADDRESS))
+            share_links.download_url(video_id, ShareCredentials("wrong", ADDRESS))
     for shown in ("wrong", key):
         with pytest.raises(RateLimited) as refusal:
-            share_access.open_page(video_id, ShareCredentials(shown, ADDRESS))
+            share_links.open_page(video_id, ShareCredentials(shown, ADDRESS))
         assert 3000 < refusal.value.retry_after <= 3600
     with pytest.raises(RateLimited):
-        share_access.poster_url(video_id, ShareCredentials(key, f"::ffff:{ADDRESS}"))
-    assert share_access.open_page(video_id, ShareCredentials(key, "203.0.113.78")).title
+        share_links.poster_url(video_id, ShareCredentials(key, f"::ffff:{ADDRESS}"))
+    assert share_links.open_page(video_id, ShareCredentials(key, "203.0.113.78")).title
 
 
 def test_a_household_is_one_address(video_id: str, key: str) -> None:
     for number in range(20):
         with pytest.raises(WrongSecretKey):
-            share_access.open_page(video_id, ShareCredentials("wrong", f"2001:db8:0:1::{number:x}"))
+            share_links.open_page(video_id, ShareCredentials("wrong", f"2001:db8:0:1::{number:x}"))
     with pytest.raises(RateLimited):
-        share_access.open_page(video_id, ShareCredentials(key, "2001:db8:0:1:ffff::1"))
-    assert share_access.open_page(video_id, ShareCredentials(key, "2001:db8:0:2::1")).title
+        share_links.open_page(video_id, ShareCredentials(key, "2001:db8:0:1:ffff::1"))
+    assert share_links.open_page(video_id, ShareCredentials(key, "2001:db8:0:2::1")).title
 
 
 def test_rate_limits_can_be_disabled_for_load_tests(video_id: str, configure: Configure) -> None:
     configure(RATE_LIMITS="off")
     for _ in range(25):
         with pytest.raises(WrongSecretKey):
-            share_access.open_page(video_id, ShareCredentials("wrong", ADDRESS))
+            share_links.open_page(video_id, ShareCredentials("wrong", ADDRESS))
 
 
 def test_no_key_is_logged(video_id: str, key: str) -> None:
     with capture_logs() as lines:
-        share_access.open_page(video_id, ShareCredentials(key, ADDRESS))
+        share_links.open_page(video_id, ShareCredentials(key, ADDRESS))
         with pytest.raises(WrongSecretKey):
-            share_access.open_page(video_id, ShareCredentials(key[:-1], ADDRESS))
+            share_links.open_page(video_id, ShareCredentials(key[:-1], ADDRESS))
     assert [line["event"] for line in lines] == ["share link refused from unknown"]
     for secret in (key, key[:-1]):
         assert secret not in str(lines)

@@ -15,8 +15,8 @@ from videovault.errors import Conflict, InvalidInput, WrongSecretKey
 from videovault.gateways.storage import Storage
 from videovault.models import Event, Status, Video
 from videovault.services.core.access import Caller
-from videovault.services.sharing import share_access, share_links
-from videovault.services.sharing.share_access import ShareCredentials
+from videovault.services.sharing import share_links
+from videovault.services.sharing.share_links import ShareCredentials
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def events(kind: str) -> list[Event]:
 
 def works(video_id: str, key: str) -> bool:
     try:
-        share_access.open_page(video_id, ShareCredentials(key))
+        share_links.open_page(video_id, ShareCredentials(key))
     except WrongSecretKey:
         return False
     return True

@@ -34,8 +34,8 @@ from videovault.services.core.views import Measured
 from videovault.services.generation import orders
 from videovault.services.maintenance.reconcile.rebuild import rebuild
 from videovault.services.maintenance.reconcile.runner import reconcile
-from videovault.services.sharing import share_access, share_links
-from videovault.services.sharing.share_access import ShareCredentials
+from videovault.services.sharing import share_links
+from videovault.services.sharing.share_links import ShareCredentials
 from videovault.services.transfer import cleanup, pipeline, playable_copy, scheduler
 from videovault.services.transfer import store as transfer_store
 from videovault.services.videos import deletion, gallery, sidecar
@@ -211,11 +211,11 @@ def test_a_visitor_plays_the_copy_unless_it_was_replaced(stored: Stored, row: Ro
     video_id = stored(HEVC)
     playable_copy.make_next(stopping=never)
     video, visit = row(video_id), ShareCredentials(share_links.get_secret_key(anna, video_id).secret_key)
-    played = httpx.get(share_access.download_url(video_id, visit, inline=True))
+    played = httpx.get(share_links.download_url(video_id, visit, inline=True))
     assert len(played.content) == video.copy_size
-    assert httpx.get(share_access.download_url(video_id, visit)).content == of_a_kind(HEVC)
+    assert httpx.get(share_links.download_url(video_id, visit)).content == of_a_kind(HEVC)
     storage.connected().put(str(video.copy_key), b"something else", Description("video/mp4"))
-    played = httpx.get(share_access.download_url(video_id, visit, inline=True))
+    played = httpx.get(share_links.download_url(video_id, visit, inline=True))
     assert played.content == of_a_kind(HEVC)
 
 
@@ -251,7 +251,7 @@ def test_a_full_account_gets_no_copy_and_a_reason(
     assert shown
     assert shown.error
     visit = ShareCredentials(share_links.get_secret_key(anna, video_id).secret_key)
-    shared = share_access.open_page(video_id, visit).playable_copy  # without account details
+    shared = share_links.open_page(video_id, visit).playable_copy  # without account details
     assert shared == shown.model_copy(update={"error": None})
     assert copies_of(row(video_id)) == []
 

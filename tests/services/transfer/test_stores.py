@@ -35,7 +35,7 @@ from tests.support.stores import (
     ShowsLate,
 )
 from tests.support.videos import never
-from videovault.gateways import object_versions, storage
+from videovault.gateways import s3_calls, storage
 from videovault.gateways.storage import Storage
 from videovault.gateways.store_capabilities import S3Call
 from videovault.models import Status
@@ -235,7 +235,7 @@ def _said(case: Case, admin: Caller) -> str:
 
 
 def _all_versions(vault: Storage) -> list[str]:
-    return [each.key for each in object_versions.list_versions(vault._calls, vault._call, "")]
+    return [each.key for each in s3_calls.list_versions(vault._calls, vault._call, "")]
 
 
 def test_the_document_shows_what_was_seen(

@@ -19,8 +19,8 @@ from videovault.services.admin.checks.object_store import PREFIX
 from videovault.services.core import audit
 from videovault.services.core.access import Caller
 from videovault.services.maintenance import reconcile
-from videovault.services.sharing import share_access, share_links
-from videovault.services.sharing.share_access import ShareCredentials
+from videovault.services.sharing import share_links
+from videovault.services.sharing.share_links import ShareCredentials
 from videovault.services.videos import deletion, gallery, integrity
 from videovault.services.videos.integrity import TAG, TagStatus
 
@@ -48,7 +48,7 @@ def test_a_swapped_object_is_not_shared(video_id: str, bert: Caller, row: Row) -
     key = share_links.get_secret_key(bert, video_id).secret_key
     swap_object(row(video_id))
     with capture_logs() as lines:
-        for call in (share_access.open_page, share_access.download_url):
+        for call in (share_links.open_page, share_links.download_url):
             with pytest.raises(WrongSecretKey):
                 call(video_id, ShareCredentials(key))
     assert [line["log_level"] for line in lines if "was replaced" in line["event"]] == ["error"] * 2
@@ -62,14 +62,14 @@ def test_without_tags_a_swapped_object_is_detected_by_its_bytes(
 ) -> None:
     video_id = store_video(bert, generator)
     key = share_links.get_secret_key(bert, video_id).secret_key
-    assert share_access.open_page(video_id, ShareCredentials(key)).title
+    assert share_links.open_page(video_id, ShareCredentials(key)).title
     s3_key = str(row(video_id).s3_key)
     content = own_embedded_s3.read(s3_key, row(video_id).size or 0)
     assert content
     other = content[:-1] + bytes([content[-1] ^ 1] if is_as_long else [])
     own_embedded_s3.put(s3_key, other, Description("video/mp4"))
     with pytest.raises(WrongSecretKey):
-        share_access.open_page(video_id, ShareCredentials(key))
+        share_links.open_page(video_id, ShareCredentials(key))
     with pytest.raises(ObjectSwapped):
         deletion.delete(bert, video_id)
     assert kinds(video_id) == [audit.SWAPPED]
@@ -117,7 +117,7 @@ def test_if_tagging_fails_the_new_link_works_and_the_next_repair_tags(
         fresh = share_links.rotate_key(bert, video_id).secret_key
     configure(AWS_ENDPOINT_URL_S3=moto_server)
     assert standing(row, moto_s3, video_id) == TagStatus.UNKNOWN
-    assert share_access.open_page(video_id, ShareCredentials(fresh)).title == "Launch"
+    assert share_links.open_page(video_id, ShareCredentials(fresh)).title == "Launch"
     assert reconcile.reconcile(repair=True).left == 0
     assert standing(row, moto_s3, video_id) == TagStatus.RIGHT
 
@@ -130,7 +130,7 @@ def test_an_unreachable_s3_does_not_block_revoking_a_link(
     fresh = share_links.rotate_key(bert, video_id).secret_key
     assert fresh != old
     with pytest.raises(WrongSecretKey):
-        share_access.poster_url(video_id, ShareCredentials(old))
+        share_links.poster_url(video_id, ShareCredentials(old))
 
 
 def test_after_two_key_changes_the_tag_is_of_the_last_one(

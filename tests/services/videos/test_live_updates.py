@@ -14,8 +14,8 @@ from videovault.models import Event, Status, Video
 from videovault.services.core import lifecycle
 from videovault.services.core.access import Caller
 from videovault.services.transfer import pipeline
-from videovault.services.videos import deletion, gallery, live_updates
-from videovault.services.videos.live_updates import UserUpdates
+from videovault.services.videos import deletion, gallery
+from videovault.services.videos.gallery import UserUpdates
 
 STORED: dict[str, Any] = {"size": 3_700_000, "format": "mp4", "duration": 20.0}
 FAILURE: dict[str, Any] = {"error_code": "SOURCE_FAILED", "error_message": "Gone."}
@@ -49,12 +49,12 @@ def end(video: Video, to: Status, **values: Any) -> None:
 
 
 def seen_by(caller: Caller) -> UserUpdates:
-    return live_updates.read_updates([caller.user_id]).get(caller.user_id, UserUpdates())
+    return gallery.read_updates([caller.user_id]).get(caller.user_id, UserUpdates())
 
 
 def test_progress_is_visible_to_its_owner_only(storing: Storing, anna: Caller, bert: Caller) -> None:
     video, berts = storing(), storing("Rolls", bert)
-    found = live_updates.read_updates([anna.user_id, bert.user_id])
+    found = gallery.read_updates([anna.user_id, bert.user_id])
     assert found[anna.user_id].progress.keys() == {video.id}
     assert found[anna.user_id].progress[video.id].percent == 25
     assert found[bert.user_id].progress.keys() == {berts.id}
@@ -63,7 +63,7 @@ def test_progress_is_visible_to_its_owner_only(storing: Storing, anna: Caller, b
 def test_only_users_with_open_pages_are_read(storing: Storing, anna: Caller, bert: Caller) -> None:
     end(storing(owner=bert), Status.READY, **STORED)
     storing("Rolls", bert)
-    assert live_updates.read_updates([anna.user_id]) == {}
+    assert gallery.read_updates([anna.user_id]) == {}
 
 
 def test_progress_alone_is_not_a_change_of_the_list(storing: Storing, anna: Caller) -> None:
@@ -125,7 +125,7 @@ def test_old_events_give_no_notice(storing: Storing, anna: Caller) -> None:
     end(video, Status.FAILED, **FAILURE)
     with transaction() as session:
         event = session.exec(select(Event).where(Event.video_id == video.id)).one()
-        event.at = utcnow() - live_updates.RECENT - timedelta(seconds=1)
+        event.at = utcnow() - gallery.RECENT - timedelta(seconds=1)
     assert seen_by(anna) == UserUpdates()
 
 

@@ -8,9 +8,8 @@ from tests.state.conftest import Person, Server, Tab
 from videovault.services.generation import avatars
 from videovault.services.generation.avatars import BUILT_IN_NAMES, OTHER_AVATAR
 from videovault.state.admin.avatars import AdminAvatarsState
-from videovault.state.admin.base import AdminState
 from videovault.state.create import CreateState
-from videovault.state.session import SessionState
+from videovault.state.session import AdminState, SessionState
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from videovault.api import cookies
+from videovault.api import auth
 from videovault.errors import NotSignedIn
 from videovault.services.accounts import sessions
 
@@ -16,7 +16,7 @@ def hide_admin_pages(app: ASGIApp) -> ASGIApp:
 
     async def hidden(scope: Scope, receive: Receive, send: Send) -> None:
         is_admin_page = scope["type"] == "http" and _is_admin_page(scope["path"])
-        if is_admin_page and await run_in_threadpool(_is_other_user, cookies.session_token(scope)):
+        if is_admin_page and await run_in_threadpool(_is_other_user, auth.session_token(scope)):
             scope = {**scope, "path": UNKNOWN_PAGE, "raw_path": UNKNOWN_PAGE.encode()}
         await app(scope, receive, send)
 

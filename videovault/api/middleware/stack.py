@@ -11,10 +11,10 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from videovault import logs, untrusted_json
-from videovault.api.middleware import body_limit, connection_limits, csp, hosts, websocket_limits
+from videovault.api.middleware import body_limit, connection_limits, csp, hosts
 from videovault.api.middleware.connection_limits import OpenConnections
 from videovault.api.middleware.csrf import CROSS_SITE, is_cross_site
-from videovault.api.middleware.forwarded import apply_forwarded_headers, client_ip
+from videovault.api.middleware.hosts import apply_forwarded_headers, client_ip
 from videovault.api.responses import IDENTITY, INTERNAL_ERROR, NOT_FOUND, REQUEST_ID, problem
 from videovault.logs.redaction import CALLBACK_PATH, HIDDEN
 
@@ -43,9 +43,9 @@ def wrap_in_middleware(
         with connections.connection(scope) as is_accepted:
             if scope["type"] == "websocket":
                 if is_accepted and _refusal(scope) is None:
-                    await websocket_limits.serve(app, scope, receive, send, peer, connections)
+                    await connection_limits.serve(app, scope, receive, send, peer, connections)
                 else:
-                    code = websocket_limits.POLICY_VIOLATION
+                    code = connection_limits.POLICY_VIOLATION
                     await send({"type": "websocket.close", "code": code, "reason": CROSS_SITE})
                 return
             scope[REQUEST_ID] = _request_id(scope)

@@ -14,10 +14,9 @@ from videovault import logs
 from videovault.config import settings
 from videovault.data_dir import UMASK
 from videovault.embedded.process import exit_without_teardown
-from videovault.embedded.studio.endpoints import create_app
-from videovault.embedded.studio.jobs import JobStore
 from videovault.embedded.studio.options import HOST, Options, parse_options
-from videovault.embedded.studio.render_queue import RenderQueue
+from videovault.embedded.studio.render_queue import JobStore, RenderQueue
+from videovault.embedded.studio.server import create_app
 
 # Open downloads are cut afterwards: they can be resumed, and every job is on disk.
 SHUTDOWN_SECONDS = 1.0

@@ -16,10 +16,10 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from PIL import Image
 
+from videovault.embedded.studio.captions import FRAMES_PER_SECOND
 from videovault.embedded.studio.requests import VideoRequest
 from videovault.embedded.studio.scene import SIZE, Scene
 from videovault.embedded.studio.soundtrack import SAMPLE_RATE, music
-from videovault.embedded.studio.timeline import FRAMES_PER_SECOND
 
 _BT709 = 1
 _LIMITED_RANGE = 1

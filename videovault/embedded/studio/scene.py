@@ -5,13 +5,19 @@ from functools import lru_cache
 
 from PIL import Image, ImageDraw
 
-from videovault.embedded.studio.avatar import STAGE, Avatar, mouth_at
-from videovault.embedded.studio.captions import BOXES, FADE_SECONDS, Captions, Cue, cues_for
+from videovault.embedded.studio.avatar import STAGE, Avatar, mouth_at, rounded_box
+from videovault.embedded.studio.captions import (
+    BOXES,
+    FADE_SECONDS,
+    Captions,
+    Cue,
+    cues_for,
+    on_twos,
+    part_spans,
+)
 from videovault.embedded.studio.requests import VideoRequest
-from videovault.embedded.studio.svg import rounded_box
 from videovault.embedded.studio.text_layout import Typesetter
 from videovault.embedded.studio.theme import HEIGHT, RGB, WHITE, WIDTH, Backdrop, Theme, mixed, theme_for
-from videovault.embedded.studio.timeline import on_twos, part_spans
 
 SIZE = (WIDTH, HEIGHT)
 LABELS = ("HOOK", "BODY", "CONCLUSION")

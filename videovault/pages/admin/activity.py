@@ -4,9 +4,8 @@ from typing import Any
 
 import reflex as rx
 
-from videovault.components.forms import button
-from videovault.components.text import is_empty, local_time
-from videovault.pages.admin.layout import ZONE, admin_page, query_string, search_filter, select_filter
+from videovault.components.elements import button, is_empty, local_time
+from videovault.pages.admin.admin_layout import ZONE, admin_page, query_string, search_filter, select_filter
 from videovault.state import wording
 from videovault.state.admin.activity import AdminActivityState
 

@@ -5,9 +5,8 @@ from typing import Any
 import reflex as rx
 
 from videovault.components.dialog import confirmation, dialog
-from videovault.components.forms import button, field, form, form_error, icon_button, text_input
-from videovault.components.icons import portrait
-from videovault.pages.admin.layout import admin_page
+from videovault.components.elements import button, field, form, form_error, icon_button, portrait, text_input
+from videovault.pages.admin.admin_layout import admin_page
 from videovault.state import wording
 from videovault.state.admin.avatars import AdminAvatarsState
 

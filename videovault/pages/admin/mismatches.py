@@ -5,10 +5,9 @@ from typing import Any
 import reflex as rx
 
 from videovault.components.dialog import question
-from videovault.components.forms import button, form_error
+from videovault.components.elements import button, form_error, is_empty, sentence
 from videovault.components.progress import bar
-from videovault.components.text import is_empty, sentence
-from videovault.pages.admin.layout import running_task, section, with_code
+from videovault.pages.admin.admin_layout import running_task, section, with_code
 from videovault.state import wording
 from videovault.state.admin.mismatches import AdminMismatchesState
 

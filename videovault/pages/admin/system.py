@@ -4,9 +4,8 @@ from typing import Any
 
 import reflex as rx
 
-from videovault.components.forms import button, form_error
-from videovault.components.text import DATE, DATE_TIME, is_empty, local_time, sentence
-from videovault.pages.admin.layout import ZONE, admin_page, section, with_code
+from videovault.components.elements import DATE, DATE_TIME, button, form_error, is_empty, local_time, sentence
+from videovault.pages.admin.admin_layout import ZONE, admin_page, section, with_code
 from videovault.pages.admin.mismatches import mismatches
 from videovault.pages.admin.webhook_log import attach_file_dialog, webhook_log
 from videovault.state import wording

@@ -5,19 +5,21 @@ from typing import Any
 import reflex as rx
 
 from videovault.components.dialog import dialog
-from videovault.components.forms import (
+from videovault.components.elements import (
+    DATE_TIME,
     button,
     control_props,
     field,
     form,
     form_error,
+    is_empty,
     link_button,
+    local_time,
     one_time_secret,
     text_input,
 )
 from videovault.components.progress import bar
-from videovault.components.text import DATE_TIME, is_empty, local_time
-from videovault.pages.admin.layout import admin_page, paging, query_string, search_filter, sorting
+from videovault.pages.admin.admin_layout import admin_page, paging, query_string, search_filter, sorting
 from videovault.state import wording
 from videovault.state.admin.users import AdminUsersState
 

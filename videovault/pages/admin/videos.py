@@ -5,10 +5,9 @@ from typing import Any
 import reflex as rx
 
 from videovault.components.dialog import confirmation, deletion_warning, question
-from videovault.components.forms import button, link_button
-from videovault.components.text import DATE, is_empty, local_time, sentence
+from videovault.components.elements import DATE, button, is_empty, link_button, local_time, sentence
 from videovault.components.video_card import retry_button
-from videovault.pages.admin.layout import (
+from videovault.pages.admin.admin_layout import (
     admin_page,
     paging,
     query_string,

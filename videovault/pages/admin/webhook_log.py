@@ -4,10 +4,9 @@ from typing import Any
 
 import reflex as rx
 
-from videovault.components.forms import button
+from videovault.components.elements import DATE_TIME, button, is_empty, local_time, sentence
 from videovault.components.import_dialog import Wording, url_dialog
-from videovault.components.text import DATE_TIME, is_empty, local_time, sentence
-from videovault.pages.admin.layout import section, select_filter
+from videovault.pages.admin.admin_layout import section, select_filter
 from videovault.state import wording
 from videovault.state.admin.webhook_log import AdminAttachFileState, AdminWebhookLogState
 

@@ -19,7 +19,7 @@ from videovault.clock import read_db_now
 from videovault.config import settings
 from videovault.db import reading, transaction
 from videovault.errors import DiskFull, VideoVaultError
-from videovault.gateways import http_check, s3_retry, storage
+from videovault.gateways import http_check, s3_client, storage
 from videovault.models import HealthCheck, Status, User, Video
 
 OK = "ok"
@@ -120,7 +120,7 @@ def _disk() -> None:
 
 def _s3() -> None:
     """Fetches the newest video's first byte as browsers do; without videos, a link to a missing object is enough."""
-    with s3_retry.use_policy(s3_retry.StorageRetryPolicy(S3_SECONDS)), suppress(storage.ObjectMissing):
+    with s3_client.use_policy(s3_client.StorageRetryPolicy(S3_SECONDS)), suppress(storage.ObjectMissing):
         http_check.fetch_by_link(
             storage.connected(), _newest_key() or MISSING_KEY, headers={"Range": "bytes=0-0"}
         )

@@ -9,7 +9,7 @@ from sqlmodel import Session, col, func, or_, select
 from videovault.db import advisory_lock, reading, transaction
 from videovault.errors import InvalidInput, UserNotFound
 from videovault.models import Event, User, Video
-from videovault.services.accounts import accounts, invitations, sessions
+from videovault.services.accounts import accounts, sessions
 from videovault.services.accounts.views import AdminUserView
 from videovault.services.core import quota
 from videovault.services.core.access import Caller, check_admin, check_not_api_token, recheck_admin
@@ -104,7 +104,7 @@ def change_user(caller: Caller, user_id: str, wanted: UserChange) -> AdminUserVi
         session.flush()
         if before == (True, True) != _rights(user):
             accounts.check_admin_remains(session)
-            invitations.revoke_all(session, user.id)
+            accounts.revoke_all(session, user.id)
         if before != _rights(user):
             sessions.end_all(session, user.id, tokens=not user.is_active)
         detail = {"userId": user.id, **wanted}

@@ -4,14 +4,14 @@ from collections.abc import Callable
 
 from videovault import db, logs
 from videovault.errors import VideoVaultError
+from videovault.services.accounts import accounts, sessions
 from videovault.services.accounts import accounts as accounts_deletion
-from videovault.services.accounts import invitations, sessions
 from videovault.services.admin.checks import object_store
 from videovault.services.core import audit, idempotency
 from videovault.services.core.lifecycle import Enqueue
 from videovault.services.generation import budget, callbacks, orders, webhook_log
 from videovault.services.notifications import outbox
-from videovault.services.transfer import cleanup, response_video, scheduler, worker_registry
+from videovault.services.transfer import cleanup, lease, response_video, scheduler
 from videovault.services.videos import deletion as videos_deletion
 from videovault.services.videos import sidecar
 
@@ -34,11 +34,11 @@ def run_all(*steps: Step) -> None:
 # Each kind of row or object with a limited lifetime has a function here that deletes the expired ones.
 PURGES: tuple[Step, ...] = (
     sessions.purge,
-    invitations.purge,
+    accounts.purge,
     webhook_log.purge,
     idempotency.purge,
     outbox.purge,
-    worker_registry.purge,
+    lease.purge,
     audit.purge,
     budget.purge,
     callbacks.purge,

@@ -12,10 +12,10 @@ from videovault.clock import utcnow
 from videovault.config import settings
 from videovault.db import changes_row, keep_newest, reading, transaction
 from videovault.errors import MailError, UpstreamError
-from videovault.gateways import mail, notification_webhook
-from videovault.gateways.mail import Email
+from videovault.gateways import notifications
+from videovault.gateways.notifications import Email
 from videovault.models import Channel, OutboxMessage, User
-from videovault.services.accounts import password_reset
+from videovault.services.accounts import passwords
 
 # Before the second attempt, the third, and so on: eight attempts within a day.
 RETRY_DELAYS = (
@@ -106,9 +106,9 @@ def _attempt(message: OutboxMessage) -> None:
 def _send(message: OutboxMessage) -> None:
     match message.channel:
         case Channel.WEBHOOK:
-            notification_webhook.connected().deliver(message.id, message.payload)
+            notifications.connected_webhook().deliver(message.id, message.payload)
         case Channel.MAIL:
-            mail.connected().send(email_for(message, _recipient(message.payload["data"]["userId"])))
+            notifications.connected().send(email_for(message, _recipient(message.payload["data"]["userId"])))
 
 
 def _recipient(user_id: str) -> User:
@@ -141,11 +141,11 @@ def _change(message: OutboxMessage, *conditions: ColumnElement[bool], **values: 
 
 
 def email_for(message: OutboxMessage, to: User) -> Email:
-    return _new_password(message, to) if message.kind == password_reset.MESSAGE_KIND else _video(message, to)
+    return _new_password(message, to) if message.kind == passwords.MESSAGE_KIND else _video(message, to)
 
 
 def _new_password(message: OutboxMessage, to: User) -> Email:
-    link = password_reset.reset_link(to).url
+    link = passwords.reset_link(to).url
     text = (
         "A new password was requested for your account. Choose one within an hour:\n\n"
         f"{link}\n\nIf this was not you, ignore this e-mail: your password stays as it is.\n\n"

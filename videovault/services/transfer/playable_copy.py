@@ -30,9 +30,9 @@ from videovault.gateways.conversion import (
 )
 from videovault.models import CopyState, Event, Playback, Status, User, Video
 from videovault.services.core import lifecycle, quota
-from videovault.services.core.capacity import free_spool_bytes, temporary_file
 from videovault.services.core.lifecycle import lease_expired
 from videovault.services.core.naming import content_disposition, copy_key
+from videovault.services.core.quota import free_spool_bytes, temporary_file
 from videovault.services.transfer.engine.uploads import FileUpload, UploadedFile
 from videovault.services.transfer.lease import LeaseLost, WorkerStopping
 from videovault.services.videos import deletion, sidecar

@@ -22,9 +22,9 @@ from videovault.gateways.container import CONTENT_TYPES, SNIFF_BYTES, Container,
 from videovault.gateways.source_errors import too_large
 from videovault.models import Status, Video
 from videovault.services.core import lifecycle
-from videovault.services.core.capacity import STEP_BYTES, free_spool_bytes, temporary_file
 from videovault.services.core.lifecycle import lease_expired
 from videovault.services.core.naming import content_disposition, object_key
+from videovault.services.core.quota import STEP_BYTES, free_spool_bytes, temporary_file
 from videovault.services.generation import orders
 from videovault.services.transfer import cleanup
 from videovault.services.transfer import store as transfer_store

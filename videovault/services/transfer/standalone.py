@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 from videovault.config import settings
 from videovault.errors import InvalidInput
 from videovault.gateways import source, storage
-from videovault.services.core.capacity import check_s3_disk_space
 from videovault.services.core.naming import file_name
+from videovault.services.core.quota import check_s3_disk_space
 from videovault.services.transfer.engine import MultipartUpload, StoredObject, StoredPart, Target, Transfer
 
 FOLDER = "transfers"

@@ -13,7 +13,7 @@ from videovault.backoff import refetch_delay
 from videovault.clock import db_now, read_db_now
 from videovault.db import reading, transaction
 from videovault.errors import SourceError, StorageError, VideoVaultError, is_transient
-from videovault.gateways import probe, s3_retry, source, storage
+from videovault.gateways import probe, s3_client, source, storage
 from videovault.models import Event, Status, UploadPart, Video
 from videovault.services.core import lifecycle
 from videovault.services.core.naming import POSTER_NAME, content_disposition, folder
@@ -96,7 +96,7 @@ def _fetch_complete(
             raise IncompleteFile
         log.info("not complete, will be fetched again", seconds=seconds)
         VideoUploadJournal(video).clear()
-        s3_retry.interruptible_sleep(seconds, lease.check)
+        s3_client.interruptible_sleep(seconds, lease.check)
     if probed is not None and not probed.has_picture:
         raise NoVideoTrack
     return stored, probed
@@ -195,7 +195,7 @@ def _store_poster(video: Video, poster: bytes | None) -> str | None:
     try:
         if poster is not None:
             with (
-                s3_retry.short_policy()
+                s3_client.short_policy()
             ):  # the video is stored and verified, and must not wait for its poster
                 storage.connected().put(key, poster, storage.Description("image/webp"))
             return key
@@ -206,7 +206,7 @@ def _store_poster(video: Video, poster: bytes | None) -> str | None:
 
 def _exists(key: str) -> bool:
     try:
-        with s3_retry.short_policy():
+        with s3_client.short_policy():
             return storage.connected().info(key) is not None
     except StorageError as error:
         log.warning("poster not checked", reason=error.public_message)

@@ -10,9 +10,8 @@ from videovault.services.admin.statistics import DayView, bounds, zone_of
 from videovault.services.core.access import Caller
 from videovault.services.core.views import iso_utc
 from videovault.state import tables, wording
-from videovault.state.admin.base import AdminState
 from videovault.state.background import run_in_db_pool
-from videovault.state.session import signed_in
+from videovault.state.session import AdminState, signed_in
 from videovault.state.view_models import ViewModel
 
 PAGE = 50

@@ -5,9 +5,8 @@ from typing import Any
 from videovault.services.core.access import Caller
 from videovault.services.generation import avatars
 from videovault.services.generation.avatars import AvatarsView
-from videovault.state.admin.base import AdminState
 from videovault.state.background import run_in_db_pool, run_in_io_pool
-from videovault.state.session import signed_in
+from videovault.state.session import AdminState, signed_in
 from videovault.state.tables import RefreshableList
 from videovault.state.view_models import Avatar
 

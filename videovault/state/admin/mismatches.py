@@ -9,9 +9,8 @@ from videovault.services.maintenance import reconcile
 from videovault.services.maintenance.reconcile import Example, Findings, Progress, Report
 from videovault.services.maintenance.reconcile.report import KIND_TEXTS, RepairEffect
 from videovault.state import wording
-from videovault.state.admin.base import AdminState
 from videovault.state.background import run_in_io_pool
-from videovault.state.session import signed_in
+from videovault.state.session import AdminState, signed_in
 from videovault.state.view_models import ViewModel
 
 

@@ -14,9 +14,8 @@ from videovault.services.admin.test_order import DEADLINE, OrderStepView, TestOr
 from videovault.services.core.access import Caller
 from videovault.services.core.views import iso_utc
 from videovault.state import wording
-from videovault.state.admin.base import AdminState
 from videovault.state.background import run_in_db_pool, run_in_io_pool
-from videovault.state.session import signed_in
+from videovault.state.session import AdminState, signed_in
 from videovault.state.view_models import ViewModel
 
 BROWSER_SECONDS = 5.0

@@ -7,16 +7,15 @@ from urllib.parse import urlencode
 from videovault.config import settings
 from videovault.errors import InvalidInput
 from videovault.formatting import format_size
-from videovault.services.accounts import invitations, password_reset
+from videovault.services.accounts import accounts, passwords
 from videovault.services.accounts.views import AdminUserView, LinkView
 from videovault.services.admin import users
 from videovault.services.admin.users import UserChange
 from videovault.services.core.access import Caller
 from videovault.services.core.views import iso_utc
 from videovault.state import tables, wording
-from videovault.state.admin.base import AdminState
 from videovault.state.background import run_in_db_pool
-from videovault.state.session import signed_in
+from videovault.state.session import AdminState, signed_in
 from videovault.state.tables import SortedTable
 from videovault.state.view_models import ViewModel
 
@@ -158,7 +157,7 @@ class AdminUsersState(SortedTable, AdminState):
     @signed_in(beside="user")
     async def create_reset_link(self, caller: Caller) -> None:
         self.errors = {}
-        self._show_link(await run_in_db_pool(password_reset.reset_link_for_admin, caller, self.user.user_id))
+        self._show_link(await run_in_db_pool(passwords.reset_link_for_admin, caller, self.user.user_id))
 
     @signed_in
     async def open_invitation(self) -> None:
@@ -168,7 +167,7 @@ class AdminUsersState(SortedTable, AdminState):
     @signed_in(beside="invitation")
     async def invite(self, caller: Caller, form: dict[str, Any]) -> None:
         self.errors = {}
-        self._show_link(await run_in_db_pool(invitations.invite, caller, str(form.get("email", ""))))
+        self._show_link(await run_in_db_pool(accounts.invite, caller, str(form.get("email", ""))))
 
     async def _change(self, caller: Caller, change: UserChange, done: str) -> None:
         self._show(UserRow.of(await run_in_db_pool(users.change_user, caller, self.user.user_id, change)))

@@ -11,9 +11,8 @@ from videovault.services.core.access import Caller
 from videovault.services.core.views import AdminVideoView, PublicStatus
 from videovault.services.transfer import pipeline
 from videovault.state import tables, wording
-from videovault.state.admin.base import AdminState
 from videovault.state.background import run_in_db_pool, run_in_io_pool
-from videovault.state.session import signed_in
+from videovault.state.session import AdminState, signed_in
 from videovault.state.tables import SortedTable
 from videovault.state.view_models import Card, ViewModel
 

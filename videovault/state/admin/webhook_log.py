@@ -10,10 +10,9 @@ from videovault.services.generation import result_field, webhook_log
 from videovault.services.generation.webhook_log import WebhookCallView
 from videovault.services.videos import gallery
 from videovault.state import wording
-from videovault.state.admin.base import AdminState
 from videovault.state.admin.videos import AdminVideosState
 from videovault.state.background import run_in_db_pool, run_in_io_pool
-from videovault.state.session import signed_in
+from videovault.state.session import AdminState, signed_in
 from videovault.state.tables import RefreshableList
 from videovault.state.view_models import Card, ViewModel
 

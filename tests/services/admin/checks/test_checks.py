@@ -25,7 +25,7 @@ from videovault.services.admin import checks
 from videovault.services.admin.checks import object_store
 from videovault.services.core import lifecycle
 from videovault.services.core.access import Caller
-from videovault.services.transfer import worker_registry
+from videovault.services.transfer import lease
 
 
 def test_checks_are_for_admins_only(bert: Caller) -> None:
@@ -105,10 +105,10 @@ def test_an_unreachable_queue_is_broken(anna: Caller) -> None:
 
 
 def test_a_hanging_worker_is_shown_next_to_working_ones(check: Check) -> None:
-    worker_registry.WorkerRegistration(4).beat()
+    lease.WorkerRegistration(4).beat()
     with transaction() as session:
         session.exec(update(Worker).values(seen_at=utcnow() - timedelta(seconds=30)))
-    worker_registry.WorkerRegistration(2).beat()
+    lease.WorkerRegistration(2).beat()
     found = check("workers")
     assert found.state == "warning"
     assert "2 transfers at once. Not heard of for 30 seconds: 1, on" in found.found
@@ -121,7 +121,7 @@ def test_a_hanging_worker_is_shown_next_to_working_ones(check: Check) -> None:
 
 def test_silent_workers_count_as_dead(check: Check) -> None:
     assert check("workers").found == "No worker is alive: nothing is made or stored."
-    here = worker_registry.WorkerRegistration(4)
+    here = lease.WorkerRegistration(4)
     here.beat()
     assert check("workers").state == "ok"
     assert "4 transfers" in check("workers").found
@@ -250,11 +250,11 @@ def test_the_browsers_picture_is_stored_and_deleted(anna: Caller, moto_s3: Stora
 
 
 def test_dead_workers_are_purged_after_a_day(check: Check) -> None:
-    worker_registry.WorkerRegistration(1).beat()
+    lease.WorkerRegistration(1).beat()
     with transaction() as session:
         session.exec(update(Worker).values(seen_at=utcnow() - timedelta(days=2)))
-    worker_registry.purge()
-    assert worker_registry.list_workers() == ([], [])
+    lease.purge()
+    assert lease.list_workers() == ([], [])
     assert check("workers").state == "broken"
 
 

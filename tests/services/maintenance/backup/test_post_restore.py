@@ -19,9 +19,9 @@ from videovault.models import Channel, Event, IdempotencyKey, OutboxMessage, Sta
 from videovault.services.accounts import tokens
 from videovault.services.core.access import Caller
 from videovault.services.generation import orders
-from videovault.services.maintenance.backup.post_restore import Adjusted
+from videovault.services.maintenance.backup.restore import Adjusted
 from videovault.services.maintenance.backup.save import save_backup
-from videovault.services.transfer import pipeline, scheduler, worker_registry
+from videovault.services.transfer import lease, pipeline, scheduler
 
 pytestmark = pytest.mark.thorough
 
@@ -136,7 +136,7 @@ def test_sessions_end_tokens_stay_and_workers_are_deregistered(
     anna: Caller, restored: SaveAndRestore
 ) -> None:
     token = tokens.create(anna, "program", "write").token
-    worker_registry.WorkerRegistration(4).beat()
+    lease.WorkerRegistration(4).beat()
     assert restored().sessions == 1
     assert tokens.authenticate(token).user_id == anna.user_id
     with reading() as session:

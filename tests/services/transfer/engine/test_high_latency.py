@@ -16,8 +16,8 @@ from videovault.gateways.source import Source
 from videovault.gateways.ssrf import AddressGuard, system_resolver
 from videovault.gateways.transport import GuardedTransport
 from videovault.services.transfer.engine import part_buffers
-from videovault.services.transfer.engine.concurrency import MULTI_READER_WINDOW
-from videovault.services.transfer.engine.subrange import Subrange
+from videovault.services.transfer.engine.part_buffers import Subrange
+from videovault.services.transfer.engine.reader_pool import MULTI_READER_WINDOW
 
 pytestmark = pytest.mark.thorough
 

@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 
 from tests.services.transfer.engine.conftest import PART, Stopped
 from tests.support.misbehaving_server import MIB, payload
-from videovault.services.transfer.engine import subrange as subrange_module
-from videovault.services.transfer.engine.part_buffers import PartBuffers, Reader
-from videovault.services.transfer.engine.subrange import (
+from videovault.services.transfer.engine import part_buffers as subrange_module
+from videovault.services.transfer.engine.part_buffers import (
     SILENT_SECONDS,
     SLOW_SECONDS,
     SPLIT_GRACE_SECONDS,
     PartBuffer,
+    PartBuffers,
+    Reader,
     Subrange,
     slowest_subrange,
 )

@@ -6,7 +6,7 @@ import pytest
 
 from tests.services.transfer.engine.conftest import Control, Engine, Stopped
 from tests.support.misbehaving_server import MIB, Manners, NaughtyServer, payload
-from videovault.services.transfer.engine.concurrency import MAX_SAMPLES, ConcurrencyController, Meter
+from videovault.services.transfer.engine.reader_pool import MAX_SAMPLES, ConcurrencyController, Meter
 
 pytestmark = pytest.mark.thorough
 

@@ -4,7 +4,7 @@ import pytest
 
 from tests.services.transfer.engine.conftest import FAST_RETRIES, Stopped
 from videovault.errors import SourceError
-from videovault.gateways.s3_retry import CHECK_SECONDS
+from videovault.gateways.s3_client import CHECK_SECONDS
 from videovault.gateways.source_errors import cut_short, error_for_status
 from videovault.services.transfer.engine.retry import PROGRESS_BYTES, SourceRetries
 

@@ -2,7 +2,7 @@
 
 from videovault import untrusted_json
 from videovault.config import settings
-from videovault.gateways import http_check, mail
+from videovault.gateways import http_check, notifications
 from videovault.services.admin.checks.result import CheckResult, failed_check
 
 HOW_TO = "See docs/connect for how to connect n8n, Make and generators."
@@ -55,7 +55,7 @@ def source_headers() -> CheckResult:
 def mail_server() -> CheckResult:
     if settings().smtp is None:
         return CheckResult("ok", "None is set: no e-mail is sent.")
-    mail.connected().check_login()
+    notifications.connected().check_login()
     return CheckResult("ok", "The mail server accepts our sign-in. Nothing was sent.")
 
 

@@ -13,8 +13,8 @@ from videovault.clock import utcnow
 from videovault.config import settings
 from videovault.errors import StorageError
 from videovault.formatting import format_duration, format_size
-from videovault.gateways import http_check, s3_retry, storage, store_probe
-from videovault.gateways.s3_retry import VISIBLE_SECONDS
+from videovault.gateways import http_check, s3_client, storage, store_probe
+from videovault.gateways.s3_client import VISIBLE_SECONDS
 from videovault.gateways.storage import Description
 from videovault.gateways.store_capabilities import Capabilities, Checksum, Feature, S3Call
 from videovault.services.admin.checks.result import (
@@ -143,7 +143,7 @@ class _RoundTrip:
 
     def read(self) -> None:
         vault, max_bytes = storage.connected(), len(self.body) + 1
-        found = s3_retry.poll_until(
+        found = s3_client.poll_until(
             lambda: vault.read(self.key, max_bytes), lambda body: body is not None, VISIBLE_SECONDS
         )
         self._compare(found)
@@ -170,7 +170,7 @@ class _RoundTrip:
     def delete(self) -> None:
         vault = storage.connected()
         vault.delete([self.key, self.big_key])
-        found = s3_retry.poll_until(lambda: vault.info(self.key), lambda info: info is None, VISIBLE_SECONDS)
+        found = s3_client.poll_until(lambda: vault.info(self.key), lambda info: info is None, VISIBLE_SECONDS)
         if found is not None:
             raise StorageError("S3 still has an object that was deleted.")
 
@@ -205,7 +205,7 @@ def round_trip() -> CheckResult:
     }
     done: list[str] = []
     try:
-        with s3_retry.use_policy(s3_retry.StorageRetryPolicy(OUTAGE_SECONDS)):
+        with s3_client.use_policy(s3_client.StorageRetryPolicy(OUTAGE_SECONDS)):
             for name, run_step in steps.items():
                 run_step()
                 done.append(name)

@@ -14,7 +14,7 @@ from videovault.db import reading
 from videovault.formatting import format_duration
 from videovault.models import CopyState, Status, User, Video, Worker
 from videovault.services.admin.checks.result import DOWNLOAD_FAILURES, MISSING_VIDEOS, CheckResult
-from videovault.services.transfer import worker_registry
+from videovault.services.transfer import lease
 
 SLOW_SECONDS = 0.25
 LONG_WAIT = timedelta(minutes=10)
@@ -57,7 +57,7 @@ def queue(jobs: int) -> CheckResult:
 
 
 def workers() -> CheckResult:
-    alive, silent = worker_registry.list_workers()
+    alive, silent = lease.list_workers()
     if alive:
         transfers = sum(worker.at_once for worker in alive)
         found = f"Alive: {len(alive):,}, on {_hosts(alive)}, for {transfers:,} transfers at once."

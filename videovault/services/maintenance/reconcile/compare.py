@@ -11,15 +11,16 @@ from videovault.db import reading
 from videovault.gateways import storage
 from videovault.gateways.storage import ObjectInfo, Version
 from videovault.models import CopyState, Status, Video
-from videovault.services.maintenance.reconcile.folders import (
+from videovault.services.maintenance.reconcile.report import (
     OBJECT_KEY,
+    Finding,
     Folder,
+    Kind,
     VideoWithOwner,
     claims,
     in_batches,
     rows_by_folder,
 )
-from videovault.services.maintenance.reconcile.report import Finding, Kind
 from videovault.services.videos import integrity, sidecar
 from videovault.services.videos.integrity import TagStatus
 from videovault.services.videos.sidecar import Sidecar

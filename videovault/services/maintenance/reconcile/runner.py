@@ -20,24 +20,22 @@ from videovault.models import Event, Status, Video
 from videovault.services.core import lifecycle
 from videovault.services.core.access import Caller, check_admin
 from videovault.services.maintenance.reconcile.compare import compare, find_old_versions
-from videovault.services.maintenance.reconcile.folders import (
+from videovault.services.maintenance.reconcile.report import (
     OBJECT_KEY,
+    UNTOUCHED,
+    Finding,
     Folder,
+    Kind,
+    Progress,
+    Report,
+    ReportBuilder,
+    Result,
     VideoWithOwner,
     claims,
     in_batches,
     list_folders,
     ready_videos,
     rows_by_folder,
-)
-from videovault.services.maintenance.reconcile.report import (
-    UNTOUCHED,
-    Finding,
-    Kind,
-    Progress,
-    Report,
-    ReportBuilder,
-    Result,
 )
 from videovault.services.transfer import cleanup, playable_copy
 from videovault.services.videos import integrity, sidecar

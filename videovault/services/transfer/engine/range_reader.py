@@ -5,11 +5,10 @@ from threading import Thread
 
 from videovault.errors import SourceError, UpstreamError
 from videovault.gateways.source import RangesUnreliable, SourceUnavailable
-from videovault.services.transfer.engine.part_buffers import Reader
+from videovault.services.transfer.engine.part_buffers import Reader, Subrange
 from videovault.services.transfer.engine.reader_pool import ReaderPool
 from videovault.services.transfer.engine.retry import SourceRetries
 from videovault.services.transfer.engine.source_session import READ_BYTES, SHARED_READ_BYTES, RangeStream
-from videovault.services.transfer.engine.subrange import Subrange
 from videovault.services.transfer.engine.types import RestartTransfer
 
 

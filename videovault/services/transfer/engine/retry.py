@@ -8,8 +8,8 @@ from typing import TypeVar
 from videovault import logs
 from videovault.backoff import exponential
 from videovault.errors import UpstreamError
-from videovault.gateways import s3_retry
-from videovault.gateways.s3_retry import interruptible_sleep
+from videovault.gateways import s3_client
+from videovault.gateways.s3_client import interruptible_sleep
 from videovault.gateways.source import SourceUnavailable
 from videovault.services.transfer.engine.types import RetryPolicy
 
@@ -53,14 +53,14 @@ class SourceRetries:
 def retry_storage_call(call: Callable[[], T], policy: RetryPolicy, check: Check) -> T:
     """The result of calls to S3, retried while it is unavailable; raises StorageError when that lasts too long."""
     with storage_retry_policy(policy, check):
-        return s3_retry.call_with_retry(call)
+        return s3_client.call_with_retry(call)
 
 
 @contextmanager
 def storage_retry_policy(policy: RetryPolicy, check: Check) -> Iterator[None]:
     """Apply ``policy`` to all calls to S3 from this thread while the block runs."""
-    chosen = s3_retry.StorageRetryPolicy(policy.storage_seconds, policy.first_pause, policy.max_pause, check)
-    with s3_retry.use_policy(chosen):
+    chosen = s3_client.StorageRetryPolicy(policy.storage_seconds, policy.first_pause, policy.max_pause, check)
+    with s3_client.use_policy(chosen):
         yield
 
 

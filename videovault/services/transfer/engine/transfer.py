@@ -8,13 +8,17 @@ from typing import TypeVar
 
 from videovault import logs
 from videovault.errors import SourceError, StorageError, VideoVaultError, is_transient
-from videovault.gateways.s3_retry import interruptible_sleep
+from videovault.gateways.s3_client import interruptible_sleep
 from videovault.gateways.source import Source
 from videovault.gateways.storage import Storage, UploadLost
-from videovault.services.transfer.engine.concurrency import MULTI_READER_WINDOW, SINGLE_READER_WINDOW
 from videovault.services.transfer.engine.part_buffers import PartBuffers, set_malloc_threshold
 from videovault.services.transfer.engine.range_reader import read_source
-from videovault.services.transfer.engine.reader_pool import Progress, ReaderPool
+from videovault.services.transfer.engine.reader_pool import (
+    MULTI_READER_WINDOW,
+    SINGLE_READER_WINDOW,
+    Progress,
+    ReaderPool,
+)
 from videovault.services.transfer.engine.retry import SourceRetries, backoff, retry_storage_call
 from videovault.services.transfer.engine.source_session import RangeStream, SourceSession
 from videovault.services.transfer.engine.types import (

@@ -7,7 +7,7 @@ from typing import Any, Protocol, Self
 from isal import isal_zlib  # takes a seventh of zlib's time
 
 from videovault.errors import UpstreamError
-from videovault.gateways.s3_retry import VISIBLE_SECONDS
+from videovault.gateways.s3_client import VISIBLE_SECONDS
 from videovault.gateways.source import Container, SourceInfo
 from videovault.gateways.storage import Part
 

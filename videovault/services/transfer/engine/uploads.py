@@ -11,9 +11,8 @@ from videovault.gateways.container import CONTENT_TYPES
 from videovault.gateways.source_errors import cut_short
 from videovault.gateways.storage import Description, ObjectInfo, Storage, UploadLost
 from videovault.gateways.store_capabilities import S3Call
-from videovault.services.transfer.engine.part_buffers import PartBuffers
+from videovault.services.transfer.engine.part_buffers import PartBuffer, PartBuffers
 from videovault.services.transfer.engine.retry import Check, retry_storage_call
-from videovault.services.transfer.engine.subrange import PartBuffer
 from videovault.services.transfer.engine.types import (
     PART_BYTES,
     MultipartUpload,

@@ -5,11 +5,10 @@ from typing import Any
 
 import reflex as rx
 
-from videovault.components.forms import button
-from videovault.pages.layout import app_page, page_head
-from videovault.pages.problem import page_not_found
+from videovault.components.elements import button
+from videovault.pages.layout import app_page, page_head, page_not_found
 from videovault.state import wording
-from videovault.state.admin.base import AdminState
+from videovault.state.session import AdminState
 
 
 class QueryString(rx.Component):

@@ -1,8 +1,9 @@
 """Sends e-mail through the SMTP server of the settings: short plain texts, one at a time."""
 
+import json
 import smtplib
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,10 +12,16 @@ from email.message import EmailMessage
 from email.policy import EmailPolicy
 from email.utils import format_datetime, parseaddr
 from functools import lru_cache
+from typing import Any
+
+import httpx
+from standardwebhooks import Webhook
 
 from videovault.config import settings
 from videovault.config.validation import SmtpServer
-from videovault.errors import ConfigurationError, MailError
+from videovault.errors import ConfigurationError, MailError, WebhookError
+from videovault.gateways import socket_stream
+from videovault.gateways.webhooks import signature_headers
 
 TIMEOUT_SECONDS = 15.0  # for each step of about ten
 
@@ -163,3 +170,49 @@ def _reply(error: Exception) -> tuple[int, bytes | str]:
 def _printable(text: str, keep: str = "") -> str:
     """Replaces characters that could end a header or be shown as something else."""
     return "".join(char if char.isprintable() or char in keep else " " for char in text)
+
+
+# The webhook that receives notifications of finished and failed videos (NOTIFY_WEBHOOK_URL).
+
+TIMEOUT = httpx.Timeout(15.0, connect=10.0)
+# About the receiver or the moment; every other 4xx is about the message, and permanent.
+RETRYABLE_STATUSES = {408, 409, 425, 429}
+
+
+class NotifyWebhook:
+    """Posts messages to one URL with the given client."""
+
+    def __init__(self, client: httpx.Client, *, url: str, secret: str = "") -> None:
+        self._client = client
+        self._url = url
+        self._signer = Webhook(secret) if secret else None
+
+    def deliver(self, message_id: str, message: Mapping[str, Any]) -> None:
+        """Post the message once; ``message_id`` is its webhook-id, by which receivers detect duplicates.
+
+        Raises WebhookError, ``retryable`` unless the receiver refused the message permanently.
+        """
+        body = json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
+        headers = {"Content-Type": "application/json", **signature_headers(message_id, body, self._signer)}
+        try:
+            # The body of the response is not read, so it cannot be too long either.
+            with self._client.stream("POST", self._url, content=body, headers=headers) as response:
+                status = response.status_code
+        except httpx.HTTPError as error:
+            raise WebhookError(
+                "NOTIFY_WEBHOOK_URL cannot be reached or gives no answer.", retryable=True
+            ) from error
+        if not 200 <= status < 300:
+            final = 400 <= status < 500 and status not in RETRYABLE_STATUSES
+            raise WebhookError(f"NOTIFY_WEBHOOK_URL answered {status}.", retryable=not final)
+
+
+@lru_cache(maxsize=1)
+def connected_webhook() -> NotifyWebhook:
+    """The webhook of the settings."""
+    config = settings()
+    return NotifyWebhook(
+        httpx.Client(timeout=TIMEOUT, verify=socket_stream.ssl_context()),
+        url=config.notify_webhook_url,
+        secret=config.webhook_secret.get_secret_value(),
+    )
