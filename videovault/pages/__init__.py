@@ -26,6 +26,7 @@ from videovault.state.admin.webhook_log import AdminWebhookLogState
 from videovault.state.create import CreateState
 from videovault.state.delete_dialog import DeleteDialogState
 from videovault.state.gallery import GalleryState
+from videovault.state.import_dialog import ImportDialogState
 from videovault.state.live_updates import ProgressState
 from videovault.state.problem import ProblemState
 from videovault.state.session import AdminState, SessionState
@@ -77,6 +78,7 @@ PAGES = (
             GalleryState.load,
             CreateState.enter,
             DeleteDialogState.cancel,
+            ImportDialogState.close,
             ShareDialogState.cancel,
             ProgressState.watch,
         ],

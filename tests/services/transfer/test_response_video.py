@@ -164,9 +164,25 @@ def test_a_full_disk_fails_the_video_with_the_reason(
         assert "not enough space on the server's disk" in str(found.error_message)
 
 
-def test_an_unavailable_store_fails_the_video_and_leaves_nothing(
-    answering: Answering, row: Row, configure: Configure
+@pytest.mark.parametrize(
+    ("operation", "refusal"),
+    [("UploadPart", (403, "AccessDenied")), ("CreateMultipartUpload", (503, "SlowDown"))],
+)
+def test_a_received_video_is_stored_once_the_store_accepts_it(
+    operation: str, refusal: tuple[int, str], answering: Answering, row: Row, proxy: S3Proxy
 ) -> None:
+    proxy.refuse = {operation: [refusal]}
+    found = row(answering.order(Manners(body=LARGE)))
+    assert (found.status, found.size, found.generator_note) == (Status.READY, len(LARGE), None)
+    assert proxy.refuse[operation] == []
+    assert answering.orders() == 1
+    assert list(storage.connected().uploads()) == []
+
+
+def test_a_store_that_stays_unavailable_fails_the_video_and_leaves_nothing(
+    answering: Answering, row: Row, configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(response_video, "STORE_PATIENCE", timedelta(0))
     configure(AWS_ACCESS_KEY_ID="test", AWS_S3_BUCKET_NAME="there-is-no-such-bucket")
     found = row(answering.order(Manners(body=LARGE)))
     assert (found.status, found.error_code) == (Status.FAILED, "STORAGE_FAILED")

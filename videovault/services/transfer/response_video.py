@@ -13,11 +13,12 @@ from typing import Any, BinaryIO
 from sqlmodel import col, select
 
 from videovault import logs
+from videovault.backoff import exponential
 from videovault.clock import read_db_now, utcnow
 from videovault.config import settings
 from videovault.db import reading, transaction
-from videovault.errors import DiskFull, VideoVaultError, WebhookUnanswered
-from videovault.gateways import probe, storage
+from videovault.errors import DiskFull, StorageError, VideoVaultError, WebhookUnanswered
+from videovault.gateways import probe, s3_client, storage
 from videovault.gateways.container import CONTENT_TYPES, SNIFF_BYTES, Container, detect_container
 from videovault.gateways.source_errors import too_large
 from videovault.models import Status, Video
@@ -35,6 +36,13 @@ from videovault.services.videos import sidecar
 from videovault.services.videos.integrity import TAG
 
 MAX_DURATION = timedelta(hours=1)  # for the whole body
+STORE_PATIENCE = timedelta(
+    minutes=30
+)  # with an S3 that is away or refuses, as after a change of its permissions
+STORE_PAUSE_SECONDS = (1.0, 30.0)  # the first and the longest one
+NOT_STORED_NOTE = (
+    "The video has arrived, but the storage does not accept it yet. It is tried again for half an hour."
+)
 WORKER_DIED_NOTE = f"The server was interrupted while the video arrived. {orders.ORDERED_ONCE}"
 RELEASED_COLUMNS: dict[str, Any] = {
     "heartbeat_at": None,
@@ -50,20 +58,20 @@ log = logs.get(__name__)
 def store_response(video: Video, chunks: Iterator[bytes], length: int | None) -> None:
     """Store the response's body as ``video``, whose order this worker has sent.
 
-    The video fails without enough space, or if S3 refuses it. Raises WebhookUnanswered when the body is incomplete:
+    The video fails without enough space, or if S3 does not accept it for ``STORE_PATIENCE``. Raises WebhookUnanswered when the body is incomplete:
     then the video is released for the generator's report.
     """
     video.s3_key = object_key(video, "")
     try:
         # A stopping worker finishes this if it can: giving up would lose the video.
         with Lease(video, stopping=lambda: False) as lease:
-            until = utcnow() + MAX_DURATION + orders.MIN_RENDER_TIMEOUT
+            until = utcnow() + MAX_DURATION + STORE_PATIENCE + orders.MIN_RENDER_TIMEOUT
             lease.note(s3_key=video.s3_key, deadline_at=until, generator_note=None)
             with temporary_file() as file:
                 size = _receive(chunks, length, file, lease)
                 with storage_retry_policy(RetryPolicy(), lease.check):
                     cleanup.delete_earlier_objects(video)
-                    transfer_store.mark_ready(video, *_upload(video, file, size, lease))
+                    transfer_store.mark_ready(video, *_upload_patiently(video, file, size, lease))
             sidecar.write(video.id)
     except LeaseLost:
         log.info("video in the response dropped: it was cancelled, deleted or has a URL")
@@ -139,6 +147,23 @@ def _write(file: BinaryIO, chunk: bytes) -> None:
         if error.errno == errno.ENOSPC:
             raise DiskFull from error
         raise
+
+
+def _upload_patiently(
+    video: Video, file: BinaryIO, size: int, lease: Lease
+) -> tuple[StoredObject, probe.ProbeResult | None]:
+    """Upload, again for ``STORE_PATIENCE`` after any error of S3: this is the only copy of a render that is paid for."""
+    failures, until = 0, time.monotonic() + STORE_PATIENCE.total_seconds()
+    while True:
+        try:
+            return _upload(video, file, size, lease)
+        except StorageError as error:
+            if time.monotonic() >= until:
+                raise
+            failures += 1
+            log.warning("S3 does not accept a received video, trying again", reason=error.public_message)
+            lease.note(generator_note=NOT_STORED_NOTE)
+            s3_client.interruptible_sleep(exponential(*STORE_PAUSE_SECONDS, failures), lease.check)
 
 
 def _upload(
