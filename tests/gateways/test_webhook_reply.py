@@ -5,6 +5,7 @@ import json
 from typing import Any
 from urllib.parse import urlencode
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -160,7 +161,10 @@ def test_any_json_is_parsed_without_an_exception(value: Any) -> None:
 
 
 @given(
-    st.binary(max_size=200), st.sampled_from(["", "application/json", "application/x-www-form-urlencoded"])
+    st.binary(max_size=200),
+    st.sampled_from(
+        ["", "application/json", "application/x-www-form-urlencoded", "multipart/form-data; boundary=0"]
+    ),
 )
 def test_any_bytes_are_parsed_without_an_exception(raw: bytes, content_type: str) -> None:
     assert webhook_reply.read(raw, content_type).state in (
@@ -291,6 +295,30 @@ def test_forms_are_parsed_like_objects() -> None:
     assert webhook_reply.read(twice.encode(), "application/x-www-form-urlencoded").state == "unread"
     many = "&".join(f"a{i}=1" for i in range(5000))
     assert webhook_reply.read(many.encode(), "application/x-www-form-urlencoded").state == "unread"
+
+
+def test_the_fields_of_a_multipart_form_are_parsed_and_its_files_left_out() -> None:
+    request = httpx.Request(
+        "POST", HOST, data={"status": "ready", "data[videoUrl]": URL}, files={"poster": b"not the video"}
+    )
+    content_type = request.headers["Content-Type"]
+    reply = webhook_reply.read(request.read(), content_type)
+    assert (reply.state, reply.video_url) == ("ready", URL)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"--x\r\n\r\n1\r\n--x--",
+        b"--x\r\n" * 20_000,
+        b"--y\r\n",
+        b"--x\r\nContent-Disposition: form-data\r\n\r\n",
+    ],
+    ids=["no name", "too long", "another boundary", "cut"],
+)
+def test_a_malformed_multipart_form_is_not_understood(body: bytes) -> None:
+    reply = webhook_reply.read(body, "multipart/form-data; boundary=x")
+    assert (reply.state, reply.message.partition(" form ")[0]) == ("unread", "Its")
 
 
 @pytest.mark.parametrize("case", SCRIPTS, ids=named(SCRIPTS))

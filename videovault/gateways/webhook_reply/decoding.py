@@ -2,8 +2,13 @@
 
 import json
 from contextlib import suppress
+from io import BytesIO
 from typing import Any
 from urllib.parse import parse_qsl
+
+from python_multipart import parse_form
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import Field
 
 from videovault import untrusted_json
 
@@ -11,7 +16,8 @@ MAX_BYTES = 1024 * 1024
 MAX_FORM_FIELDS = 1000
 MAX_DEPTH = 3  # JSON in a string in JSON …
 FENCE = "```"
-FORM = "application/x-www-form-urlencoded"
+FORM, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
+MAX_MULTIPART_BYTES = 64 * 1024  # its parser reads byte by byte
 
 
 class Unreadable(ValueError):
@@ -23,8 +29,11 @@ def parse(body: bytes, content_type: str = "") -> Any:
     if len(body) > MAX_BYTES:
         raise Unreadable(f"It is longer than {MAX_BYTES // 1024:,} KiB.")
     text = _decoded(body).strip()
-    if text[:1] not in ("{", "[") and content_type.partition(";")[0].strip().lower() == FORM:
-        return _form(text)
+    media_type = content_type.partition(";")[0].strip().lower()
+    if text[:1] not in ("{", "[") and media_type == FORM:
+        return _fields(_form_pairs(text))
+    if text[:2] == "--" and media_type == MULTIPART:
+        return _fields(_multipart_pairs(body, content_type))
     return _unpack(text, MAX_DEPTH)
 
 
@@ -63,12 +72,32 @@ def _decoded(body: bytes) -> str:
     return body.decode("utf-8", "replace").removeprefix("\ufeff")
 
 
-def _form(text: str) -> dict[str, Any]:
-    """The form's fields; those like ``metadata[size]`` become a nested object."""
+def _form_pairs(text: str) -> list[tuple[str, str]]:
     try:
-        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FORM_FIELDS)
+        return parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FORM_FIELDS)
     except ValueError as error:
         raise Unreadable("Its form has too many fields.") from error
+
+
+def _multipart_pairs(body: bytes, content_type: str) -> list[tuple[str, str]]:
+    """The text fields; files are left out."""
+    if len(body) > MAX_MULTIPART_BYTES:
+        raise Unreadable(f"Its form is longer than {MAX_MULTIPART_BYTES // 1024} KiB.")
+    pairs = []
+
+    def add(field: Field) -> None:
+        name, value = field.field_name or b"", field.value or b""
+        pairs.append((name.decode("utf-8", "replace"), value.decode("utf-8", "replace")))
+
+    try:
+        parse_form({"Content-Type": content_type.encode("latin-1", "replace")}, BytesIO(body), add, None)
+    except (FormParserError, ValueError) as error:
+        raise Unreadable("Its form cannot be decoded.") from error
+    return pairs
+
+
+def _fields(pairs: list[tuple[str, str]]) -> dict[str, Any]:
+    """The form's fields; those like ``metadata[size]`` become a nested object."""
     found: dict[str, Any] = {}
     for name, text_of_field in pairs:
         outer, _, inner = name.partition("[")

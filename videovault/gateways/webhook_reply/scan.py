@@ -66,6 +66,7 @@ class Findings:
     status_url: str = ""
     response_url: str = ""
     has_too_long_url: bool = False
+    has_bucket_url: bool = False
     is_contradictory: bool = False
     has_too_many_urls: bool = False
     names: set[str] = field(default_factory=set)
@@ -224,6 +225,7 @@ def _scan_text(found: Findings, path: Path, text: str, holder: Any, is_other: bo
     found.has_text |= bool(text.strip()) and canonical(name) not in known.RECEIPT_NAMES
     if "://" not in text:
         return
+    found.has_bucket_url |= text.strip()[:5].lower() in known.BUCKET_SCHEMES and not is_other
     for found_url in _urls_in(path, text, name, holder, found, is_other):
         steps = tuple(canonical(step) for step in path if isinstance(step, str))
         if any(steps[-len(suffixes) :] == suffixes for suffixes in STATUS_URL) and not is_other:
@@ -293,6 +295,10 @@ def _words(name: str) -> list[str]:
 def _extension(url: str) -> str:
     last = urlsplit(url).path.rpartition("/")[2]
     return last.rpartition(".")[2].lower() if "." in last else ""
+
+
+def is_playlist(url: str) -> bool:
+    return _extension(url) in known.PLAYLIST_EXTENSIONS
 
 
 def _is_page(url: str) -> bool:

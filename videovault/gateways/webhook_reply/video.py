@@ -28,6 +28,12 @@ CONTRADICTORY = "It names two different states."
 TOO_MANY = f"It names more than {scan.MAX_URLS:,} addresses."
 NO_URL = "It says that the video is finished, and names no address of it."
 NOTHING_KNOWN = "It names neither the address of a video nor a state that is known."
+IN_BUCKET = (
+    "It names a file in a bucket (gs:// or s3://), which only the bucket's owner can fetch. "
+    "Have the generator return an https address, such as a signed one."
+)
+PLAYLIST = "It names a stream playlist (HLS or DASH), which is not a file. Have the generator return an MP4."
+NO_VIDEO_URL = "None of its addresses leads to a video file, but to pictures, sound, pages or what was sent with the order."
 
 log = logs.get(__name__)
 
@@ -132,9 +138,17 @@ def _interpret(value: Any, found: Findings, field: str) -> VideoReply:
         return VideoReply("ready", video_url=url, status_url=found.status_url)
     if state == "processing" or not problem:
         outcome = _state_without_url(state, value, found)
-        message = NOTHING_KNOWN if outcome == "unread" else ""
+        message = _what_is_missing(found) if outcome == "unread" else ""
         return VideoReply(outcome, video_url=url, message=message, status_url=found.status_url)
     return VideoReply("unread", message=problem)
+
+
+def _what_is_missing(found: Findings) -> str:
+    if found.has_bucket_url:
+        return IN_BUCKET
+    if any(scan.is_playlist(each.url) for each in found.urls):
+        return PLAYLIST
+    return NO_VIDEO_URL if found.urls else NOTHING_KNOWN
 
 
 def _state_without_url(state: State, value: Any, found: Findings) -> Literal["ready", "processing", "unread"]:

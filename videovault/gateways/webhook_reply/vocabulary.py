@@ -68,12 +68,14 @@ NON_VIDEO_URL_WORDS = NON_VIDEO_WORDS | frozenset(
 KIND_NAMES = ("contentType", "mimeType", "mime", "type", "kind")
 
 VIDEO_EXTENSIONS = frozenset(_words("mp4 m4v mov webm mkv avi mpg mpeg ogv wmv 3gp"))
-OTHER_EXTENSIONS = frozenset(
+PLAYLIST_EXTENSIONS = frozenset(_words("m3u8 mpd ism f4m"))
+OTHER_EXTENSIONS = PLAYLIST_EXTENSIONS | frozenset(
     _words(
         "jpg jpeg png gif webp avif svg bmp tif tiff heic ico mp3 wav m4a aac ogg oga opus flac wma srt vtt ass ssa sbv ttml "
-        "txt md csv m3u8 mpd ism f4m ts html htm json xml pdf zip"
+        "txt md csv ts html htm json xml pdf zip"
     )
 )
+BUCKET_SCHEMES = frozenset({"gs://", "s3://"})
 # Path segments of pages about the video.
 PAGE_PATHS = frozenset(_words("share preview embed watch player dashboard"))
 
