@@ -8,7 +8,27 @@ import reflex as rx
 
 from videovault.config import settings
 
+WHOLE_FILE = 'import reflexEnvironment from "$/reflex.json";'
+VERSION_ALONE = 'import { version } from "$/reflex.json"; const reflexEnvironment = { version };'
 BAKED_ADDRESS = r'(["`]){scheme}://localhost:\d+(/[^"`]*)\1'
+
+
+class ReproduciblePlugin(rx.plugins.Plugin):
+    """The pages depend on the version alone, so that replicas which were built apart serve the same files.
+
+    Reflex compiles the time of the build and a random id of the folder into them, with all of reflex.json.
+    """
+
+    def pre_compile(self, **context: Any) -> None:
+        context["add_modify_task"]("utils/state.js", _importing_version_alone)
+
+
+def _importing_version_alone(script: str) -> str:
+    if WHOLE_FILE not in script and VERSION_ALONE not in script:
+        raise RuntimeError(
+            "Reflex's state.js imports reflex.json in another way: are the pages still reproducible?"
+        )
+    return script.replace(WHOLE_FILE, VERSION_ALONE)
 
 
 class SameOriginPlugin(rx.plugins.Plugin):
@@ -38,6 +58,6 @@ config = rx.Config(
     else rx.constants.StateManagerMode.MEMORY,
     frontend_lazy_bundled_libraries=True,
     frontend_compression_formats=["brotli", "gzip"],
-    plugins=[SameOriginPlugin()],
+    plugins=[ReproduciblePlugin(), SameOriginPlugin()],
     disable_plugins=[rx.plugins.SitemapPlugin],
 )

@@ -1,5 +1,10 @@
-"""The inputs of the build of the pages."""
+"""The build of the pages: its inputs, and that they alone decide about its files."""
 
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,3 +37,28 @@ def test_a_missing_module_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frontend, "ENTRY_MODULES", ("videovault.no_such_module",))
     with pytest.raises(ConfigurationError, match=r"no_such_module\.py is missing"):
         frontend.input_files()
+
+
+@pytest.mark.process
+def test_pages_built_in_another_folder_and_on_another_port_are_the_same(tmp_path: Path) -> None:
+    """So that replicas can serve each other's pages."""
+    frontend.build()
+    elsewhere = tmp_path / "elsewhere"
+    for name in ("videovault", "assets", "reflex.lock"):
+        shutil.copytree(
+            ROOT / name, elsewhere / name, ignore=shutil.ignore_patterns("__pycache__", "external")
+        )
+    shutil.copy(ROOT / "rxconfig.py", elsewhere)
+    settings = {"PORT": "4999", "DATA_DIR": str(tmp_path / "var"), "PYTHONPATH": str(elsewhere)}
+    build = [sys.executable, "-c", "from videovault.embedded import frontend; frontend.build()"]
+    subprocess.run(build, cwd=elsewhere, env={**os.environ, **settings}, check=True)
+    assert _digests(elsewhere) == _digests(ROOT)
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    pages = folder / ".web" / frontend.PAGES
+    return {
+        str(file.relative_to(pages)): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in pages.rglob("*")
+        if file.is_file()
+    }

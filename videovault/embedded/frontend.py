@@ -21,6 +21,8 @@ ROOT = Path(__file__).parent.parent.parent
 # The build depends on these modules and on all of ours that they import, directly or not.
 ENTRY_MODULES = ("rxconfig", "videovault.pages")
 LOCK_FILE = ROOT / "reflex.lock" / "bun.lock"
+# Reflex writes these into the pages, whose content must depend on the version alone: replicas share them.
+BUILD_SETTINGS = {"HOST": "127.0.0.1", "PORT": "3000", "REDIS_URL": ""}
 OTHER_INPUTS = (ROOT / "videovault" / "videovault.py", ROOT / "assets", LOCK_FILE)
 IMPORT = re.compile(
     r"^ *(?:from|import) ((?:videovault|rxconfig)\b[\w.]*)(?: import (\([^)]*\)|.*))?", re.MULTILINE
@@ -135,6 +137,7 @@ def _export(log: Path) -> None:
 def _environment() -> dict[str, str]:
     return {
         **os.environ,
+        **BUILD_SETTINGS,
         # Without these, Reflex downloads bun and checks for new versions.
         "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", ""))),
         "REFLEX_USE_SYSTEM_BUN": "1",
@@ -144,7 +147,7 @@ def _environment() -> dict[str, str]:
 
 
 def _input_digest() -> str:
-    return _digest_of(input_files(), version("reflex"))
+    return _digest_of(input_files(), version("reflex"), str(BUILD_SETTINGS))
 
 
 def _built_digest() -> str:
