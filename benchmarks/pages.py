@@ -33,8 +33,8 @@ PREFACE = """\
 
 Written by `python -m benchmarks.pages`: Chromium against the running product on loopback, a new browser for each first visit,
 medians of three. kB are 10³ bytes over the wire with headers, compressed as they are sent, films left out; "again" is the same
-page in the same browser. Shifts are the layout's that nobody asked for (CLS). Alive is when the page has its state, "feedback" the time
-from an act to the first picture that answers it.
+page in the same browser. Shifts are layout shifts that the user did not cause (CLS). Alive is when the page has its state, "feedback"
+the time from an action to the first frame that responds to it.
 """
 
 

@@ -57,7 +57,7 @@ class Scenario:
     grown: int = 0
 
 
-QUICK_SIZE = 64 * MIB
+QUICK_SIZE = 32 * MIB
 
 SCENARIOS = (
     Scenario(

@@ -83,7 +83,7 @@ def test_our_engine_can_be_measured() -> None:
     """benchmarks/videovault_transfer.py fits the current engine."""
     command = [sys.executable, "-m", "benchmarks", "--quick", "--only", "f"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert "| VideoVault, 128 MiB |" in done.stdout, done.stdout + done.stderr
+    assert "| VideoVault, 64 MiB |" in done.stdout, done.stdout + done.stderr
     assert "failed" not in done.stdout
 
 

@@ -1,4 +1,4 @@
-"""A small soak: what `python -m benchmarks.soak` does with 500 videos, with sixteen."""
+"""A small soak: what `python -m benchmarks.soak` does with 500 videos, with eight."""
 
 from pathlib import Path
 
@@ -8,11 +8,11 @@ from benchmarks.soak.run import Soak
 
 pytestmark = pytest.mark.process
 
-VIDEOS = 16
+VIDEOS = 8  # with this seed, each kind of fault occurs among their calls
 
 
 def test_every_video_ends_and_nothing_is_left_over_while_a_tenth_of_all_calls_fail(tmp_path: Path) -> None:
-    soak = Soak(videos=VIDEOS, seed=3, people=4, workers=1, kill_every=8, silent=4, limit=300, at_once=True)
+    soak = Soak(videos=VIDEOS, seed=3, people=4, workers=1, kill_every=4, silent=4, limit=300, at_once=True)
     figures = soak.run(tmp_path, print)
     assert not figures.problems
     assert figures.first.total() == figures.last.total() == VIDEOS

@@ -11,7 +11,7 @@ import pytest
 from tests.costs.instruction_count import steps
 from videovault import security, untrusted_json
 from videovault.api.middleware import body_limit, connection_limits, csrf, hosts
-from videovault.embedded.studio import script_writer, topic
+from videovault.embedded.studio import script_writer
 from videovault.embedded.studio.requests import ScriptRequest
 from videovault.errors import VideoVaultError
 from videovault.gateways import container, http_headers, source_response, ssrf, webhook_reply
@@ -220,7 +220,7 @@ READERS = {
         lambda text: fields.validate(fields.SCRIPT, {"body": text}), body_limit.MAX_BODY_BYTES
     ),
     "an e-mail address": Reader(fields.normalize_email, 254),
-    "a topic": Reader(topic.understand, webhook_reply.MAX_BYTES),
+    "a topic": Reader(script_writer.understand, webhook_reply.MAX_BYTES),
     "a brief": Reader(
         lambda text: script_writer.write_script(ScriptRequest(topic=text, social_handles=text, avatar=text)),
         webhook_reply.MAX_BYTES,

@@ -1,17 +1,26 @@
-"""Containers are detected by their first bytes, and other files are described."""
+"""Containers are detected by their first bytes, and other files are described.
 
-import io
+Truncated files are detected by their declared lengths with few reads, and garbage proves nothing.
+"""
+
+import random
 from contextlib import suppress
-from typing import Any, get_args
+from typing import get_args
 
-import av
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 
+from tests.support.films import film
+from tests.support.server_behaviour import payload
 from videovault.errors import SourceError
-from videovault.gateways.container import SNIFF_BYTES, Container, detect_container
+from videovault.gateways.container import (
+    MAX_ELEMENTS,
+    SNIFF_BYTES,
+    Container,
+    detect_container,
+    read_structure,
+)
 
 BEGINNINGS = [
     b"",
@@ -25,20 +34,17 @@ BEGINNINGS = [
     b"<",
     b"{",
 ]
-
-
-def _film(file_format: str, codec: str = "mpeg4", **options: str) -> bytes:
-    file = io.BytesIO()
-    with av.open(file, "w", format=file_format, options=options) as container:
-        stream: Any = container.add_stream(codec, rate=25)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        for number in range(10):
-            picture = Image.new("RGB", (64, 48), (20 * number, 90, 10))
-            frame: av.VideoFrame = av.VideoFrame.from_image(picture)  # type: ignore[no-untyped-call] # PyAV's gap
-            frame.pts = number
-            container.mux(stream.encode(frame.reformat(format="yuv420p")))
-        container.mux(stream.encode())
-    return file.getvalue()
+FRAGMENTED = "frag_keyframe+empty_moov+default_base_moof"
+KINDS = {
+    "index last": ("mp4", film(audio="aac")),
+    "index first": ("mp4", film(audio="aac", moov_size="20000")),
+    "fragmented": ("mp4", film(movflags=FRAGMENTED)),
+    "mov": ("mov", film("mov")),
+    "webm": ("webm", film("webm", "libvpx-vp9")),
+    "mkv": ("mkv", film("matroska")),
+    "recorded": ("webm", film("webm", "libvpx", live="1")),
+    "avi": ("avi", film("avi", "mpeg4")),
+}
 
 
 @pytest.mark.parametrize(
@@ -60,12 +66,12 @@ def _film(file_format: str, codec: str = "mpeg4", **options: str) -> bytes:
     ],
 )
 def test_container_is_detected(file_format: str, codec: str, options: dict[str, str], container: str) -> None:
-    assert detect_container(_film(file_format, codec, **options)[:SNIFF_BYTES]) == container
+    assert detect_container(film(file_format, codec, **options)[:SNIFF_BYTES]) == container
 
 
 def test_old_quicktime_without_ftyp_is_detected() -> None:
-    film = _film("mov")
-    assert detect_container(film[int.from_bytes(film[:4], "big") :][:SNIFF_BYTES]) == "mov"
+    data = film("mov", "mpeg4")
+    assert detect_container(data[int.from_bytes(data[:4], "big") :][:SNIFF_BYTES]) == "mov"
 
 
 def test_mp4_with_unknown_brands_is_detected() -> None:
@@ -74,11 +80,11 @@ def test_mp4_with_unknown_brands_is_detected() -> None:
 
 @pytest.mark.parametrize(
     ("file_format", "codec", "name"),
-    [("flv", "flv1", "FLV"), ("mpeg", "mpeg1video", "MPG"), ("asf", "wmv2", "WMV")],
+    [("flv", "flv1", "FLV"), ("mpeg", "mpeg2video", "MPG"), ("asf", "wmv2", "WMV")],
 )
 def test_unsupported_video_format_is_named(file_format: str, codec: str, name: str) -> None:
     with pytest.raises(SourceError, match=f"a video in the format {name}; MP4, MOV"):
-        detect_container(_film(file_format, codec)[:SNIFF_BYTES])
+        detect_container(film(file_format, codec)[:SNIFF_BYTES])
 
 
 @pytest.mark.parametrize(
@@ -125,3 +131,67 @@ def test_text_truncated_within_a_character_is_text(cut: int) -> None:
 def test_any_bytes_are_detected_or_refused(rest: bytes, beginning: bytes) -> None:
     with suppress(SourceError):
         assert detect_container(beginning + rest) in get_args(Container)
+
+
+def complete(container: str, data: bytes) -> bool | None:
+    return read_structure(container, len(data), lambda at, count: data[at : at + count]).is_complete
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_truncated_file_is_incomplete(kind: str) -> None:
+    container, data = KINDS[kind]
+    assert complete(container, data) is True
+    assert complete(container, data[:-7]) is False
+    if kind != "recorded":  # it may end after any frame
+        assert complete(container, data[: len(data) * 2 // 3]) is False
+
+
+def test_unfinished_mp4_is_incomplete() -> None:
+    data = film()
+    unfinished = data[: data.rindex(b"moov") - 4]
+    at = unfinished.index(b"mdat") - 4
+    assert complete("mp4", unfinished) is False
+    assert complete("mp4", unfinished[:at] + bytes(4) + unfinished[at + 4 :]) is False  # length not yet known
+
+
+def test_data_after_the_last_box_is_ignored() -> None:
+    assert complete("mp4", film() + bytes(1000)) is True
+    assert complete("mp4", film() + b"\x7f\xff\xff\xffnote" + bytes(10)) is True
+
+
+@pytest.mark.parametrize(
+    ("container", "data"),
+    [
+        ("mp4", payload(1024**2)),
+        ("mp4", b""),
+        ("mp4", b"#EXTM3U\n#EXTINF:10,\n"),
+        ("webm", b"\x1a\x45\xdf\xa3\xff"),
+        ("mkv", b"\x1a\x45\xdf\xa3" + bytes(100)),
+        ("avi", b"RIFF\x00\x00\x00\x00AVI "),
+        ("ts", film("mpegts", "mpeg2video")),
+    ],
+)
+def test_unknown_completeness(container: str, data: bytes) -> None:
+    assert complete(container, data) is None
+
+
+def test_number_of_boxes_read_is_limited() -> None:
+    asked = []
+
+    def read(at: int, count: int) -> bytes:
+        asked.append(at)
+        return (b"\x00\x00\x00\x08free" * 2)[:count]
+
+    assert read_structure("mp4", 2**62, read).is_complete is None
+    assert len(asked) <= MAX_ELEMENTS
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_damaged_file_never_raises(kind: str) -> None:
+    container, data = KINDS[kind]
+    chance = random.Random(kind)  # noqa: S311 - the same damage every time
+    for _ in range(200):
+        damaged = bytearray(data)
+        for _ in range(chance.randint(1, 8)):
+            damaged[chance.randrange(len(damaged))] = chance.randrange(256)
+        assert complete(container, bytes(damaged)) in (True, False, None)

@@ -66,26 +66,6 @@ def test_mp4_has_media_info_and_poster(server: NaughtyServer) -> None:
     assert [colour(image, 0.5, 0.1), colour(image, 0.5, 0.9)] == ["red", "blue"]
 
 
-@pytest.mark.parametrize(
-    ("file_format", "codec", "container", "name"),
-    [
-        ("mov", "mpeg4", "mov", "mpeg4"),
-        ("webm", "libvpx-vp9", "webm", "vp9"),
-        ("matroska", "libx265", "mkv", "hevc"),
-        ("avi", "mpeg4", "avi", "mpeg4"),
-        ("mpegts", "mpeg2video", "ts", "mpeg2video"),
-    ],
-)
-def test_every_container_is_probed(
-    server: NaughtyServer, file_format: str, codec: str, container: str, name: str
-) -> None:
-    found = probed(server, film(file_format, codec), container)
-    assert found
-    assert found.duration == pytest.approx(2, abs=0.2)
-    assert (found.width, found.height, found.video_codec) == (160, 90, name)
-    assert picture(found).width == 640
-
-
 def test_large_file_with_its_index_at_the_end_is_not_downloaded(server: NaughtyServer) -> None:
     before = server.bytes_sent("/video")
     found = probed(server, with_padding(film(), 100 * MIB))
@@ -141,9 +121,9 @@ def test_black_video_has_a_black_poster(server: NaughtyServer) -> None:
 
 @pytest.mark.parametrize("audio", [None, "libopus"])
 def test_missing_duration_is_measured(server: NaughtyServer, audio: str | None) -> None:
-    found = probed(server, film("webm", "libvpx", frames=150, audio=audio, live="1"), "webm")
+    found = probed(server, film("webm", "libvpx", frames=60, audio=audio, live="1"), "webm")
     assert found
-    assert found.duration == pytest.approx(15, abs=0.2)
+    assert found.duration == pytest.approx(6, abs=0.2)
     assert not found.has_duration
 
 
@@ -166,10 +146,13 @@ def test_image_bomb_costs_only_the_poster(server: NaughtyServer, claimed: tuple[
     assert found is None or found.poster is None
 
 
-@pytest.mark.parametrize("kept", [0.0, 0.01, 0.5, 0.99])
 @pytest.mark.parametrize(
-    ("file_format", "codec", "container"),
-    [("mp4", "libx264", "mp4"), ("matroska", "libx264", "mkv"), ("mpegts", "mpeg2video", "ts")],
+    ("file_format", "codec", "container", "kept"),
+    [
+        ("mp4", "libx264", "mp4", 0.5),  # its structure tells that it is truncated
+        ("matroska", "libx264", "mkv", 0.5),
+        *(("mpegts", "mpeg2video", "ts", kept) for kept in (0.01, 0.5, 0.99)),
+    ],
 )
 def test_truncated_file_is_handled(
     server: NaughtyServer, file_format: str, codec: str, container: str, kept: float
@@ -179,7 +162,7 @@ def test_truncated_file_is_handled(
     assert found is None or found.poster is None or picture(found).width == 640
 
 
-@pytest.mark.parametrize("seed", range(16))
+@pytest.mark.parametrize("seed", range(8))
 def test_file_with_random_bytes_is_handled(server: NaughtyServer, seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 - the same damage every time
     file_format, codec, container = chance.choice(
@@ -192,39 +175,38 @@ def test_file_with_random_bytes_is_handled(server: NaughtyServer, seed: int) -> 
     assert found is None or found.poster is None or picture(found).width > 0
 
 
-@pytest.mark.parametrize("container", ["mp4", "mkv", "avi", "ts"])
-def test_playlist_opens_no_file_or_connection(server: NaughtyServer, container: str) -> None:
+@pytest.mark.parametrize(
+    ("container", "playlist"),
+    [
+        ("mp4", "#EXTM3U\n#EXTINF:10,\n{url}\n#EXTINF:10,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n"),
+        ("ts", "#EXTM3U\n#EXTINF:10,\n{url}\n#EXTINF:10,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n"),
+        ("mkv", "ffconcat version 1.0\nfile 'file:///etc/passwd'\nfile '{url}'\n"),
+        ("avi", '<?xml version="1.0"?><MPD><Period><BaseURL>{url}</BaseURL></Period></MPD>'),
+    ],
+)
+def test_playlist_opens_no_file_or_connection(server: NaughtyServer, container: str, playlist: str) -> None:
     with Canary() as canary:
-        inside = f"http://127.0.0.1:{canary.port}/secret"
-        playlists = [
-            f"#EXTM3U\n#EXTINF:10,\n{inside}\n#EXTINF:10,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n",
-            f"ffconcat version 1.0\nfile 'file:///etc/passwd'\nfile '{inside}'\n",
-            f'<?xml version="1.0"?><MPD><Period><BaseURL>{inside}</BaseURL></Period></MPD>',
-        ]
-        assert [probed(server, text.encode(), container) for text in playlists] == [None] * 3
+        text = playlist.format(url=f"http://127.0.0.1:{canary.port}/secret")
+        assert probed(server, text.encode(), container) is None
         assert canary.callers() == 0
 
 
-@pytest.mark.parametrize(
-    "forbidden",
-    [
-        "open('/etc/passwd')",
-        "import socket; socket.socket()",
-        "import os; os.pipe()",
-        "bytearray(2 * 1024**3)",
-    ],
+FORBIDDEN = (
+    "open('/etc/passwd')",
+    "import socket; socket.socket()",
+    "import os; os.pipe()",
+    "bytearray(2 * 1024**3)",
 )
-def test_sandbox_forbids_files_connections_and_memory(forbidden: str) -> None:
-    code = (
-        "import socket, os\n"
-        "from videovault.gateways import sandbox_child\n"
-        "sandbox_child.preload_modules()\n"
-        "sandbox_child.confine()\n"
-        f"try:\n    {forbidden}\n"
-        "except (OSError, MemoryError) as error:\n    print(type(error).__name__, flush=True)\n"
-    )
+
+
+def test_sandbox_forbids_files_connections_and_memory() -> None:
+    code = "import socket, os\nfrom videovault.gateways import sandbox_child\n"
+    code += "sandbox_child.preload_modules()\nsandbox_child.confine()\n"
+    for forbidden in FORBIDDEN:
+        code += f"try:\n    {forbidden}\n    print('allowed', flush=True)\n"
+        code += "except (OSError, MemoryError) as error:\n    print(type(error).__name__, flush=True)\n"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.stdout in ("OSError\n", "MemoryError\n"), done.stderr
+    assert done.stdout.split() == ["OSError", "OSError", "OSError", "MemoryError"], done.stderr
 
 
 @pytest.mark.parametrize(

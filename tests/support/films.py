@@ -1,4 +1,4 @@
-"""Small real videos of every kind, and ways to break them."""
+"""Small real videos of every kind, encoded once per process, and functions that damage them."""
 
 import io
 import os
@@ -28,6 +28,7 @@ sys.stdout.buffer.write(film(codec="libsvtav1"))
 RED, BLUE, BLACK = (81, 90, 240), (41, 240, 110), (16, 128, 128)  # Y, Cb, Cr
 
 
+@cache
 def film(
     file_format: str = "mp4",
     codec: str | None = "libx264",
@@ -43,7 +44,7 @@ def film(
 ) -> bytes:
     """Ten frames a second, the upper half red, the lower half blue; silence of the same length for sound.
 
-    The first ``black`` of them are black.
+    The first ``black`` frames are black. The same film is encoded only once.
     """
     file = io.BytesIO()
     with av.open(file, "w", format=file_format, options=options) as container:
@@ -73,7 +74,7 @@ def film(
 
 
 def av1() -> bytes:
-    """Encoded in another process and by another user: SVT-AV1 run by root makes the calling thread a real-time one."""
+    """Encoded in a process of another user: run by root, SVT-AV1 makes the calling thread a real-time thread."""
     return subprocess.check_output([sys.executable, "-c", AV1], cwd=ROOT, timeout=HANG_SECONDS)
 
 
@@ -88,7 +89,7 @@ def with_padding(mp4: bytes, size: int) -> bytes:
 
 
 def without_pictures(mp4: bytes) -> bytes:
-    """The same MP4 with nothing but zeros where its frames were."""
+    """The same MP4 with zeros in place of its frames."""
     start, end = mp4.index(b"mdat") + 4, mp4.rindex(b"moov") - 4
     return mp4[:start] + bytes(end - start) + mp4[end:]
 
@@ -129,7 +130,7 @@ def of_a_kind(name: str) -> bytes:
 
 @dataclass(frozen=True)
 class Kind:
-    """``plays`` is what most browsers make of it; ``copied`` the container and codecs of its playable copy."""
+    """``plays`` is its playback; ``copied`` the container and codecs of its playable copy, if it needs one."""
 
     make: Callable[[], bytes]
     plays: str

@@ -1,6 +1,7 @@
-"""Detect a file's video container by its first bytes, or describe what else it is.
+"""Detect a file's video container by its first bytes, and truncated files by the lengths that they declare.
 
-``filetype`` detects MP4, MOV, WebM, MKV, AVI and other files; the rest is added here.
+``filetype`` detects MP4, MOV, WebM, MKV, AVI and other files; the rest is added here. The structure is read in the
+sandboxed child, in few and bounded reads for any content.
 """
 
 from collections.abc import Callable
@@ -12,9 +13,19 @@ import filetype
 from videovault.errors import SourceError
 
 Container = Literal["mp4", "mov", "webm", "mkv", "avi", "ts"]
+Read = Callable[[int, int], bytes]  # of bytes from an offset; fewer at the end of the file
+Span = tuple[int, int]  # from the first byte to the one after the last
 
 SNIFF_BYTES = 4096
 
+CONTENT_TYPES = {
+    "mp4": "video/mp4",
+    "mov": "video/quicktime",
+    "webm": "video/webm",
+    "mkv": "video/x-matroska",
+    "avi": "video/x-msvideo",
+    "ts": "video/mp2t",
+}
 _CONTAINERS: dict[str, Container] = {
     "mp4": "mp4",
     "m4v": "mp4",
@@ -34,6 +45,13 @@ _TS_SYNC_BYTE = 0x47
 _WEB_PAGE = (b"<!doctype html", b"<html", b"<head", b"<body", b"<script", b"<!--")
 _SUPPORTED = "MP4, MOV, WebM, MKV, AVI and MPEG-TS can be stored"
 
+MAX_ELEMENTS = 2_000
+TAIL_STEP_BYTES, MAX_TAIL_BYTES = 1024**2, 16 * 1024**2
+# Other boxes are skipped but prove nothing, since any four letters look like a box type.
+_BOXES = set(b"ftyp styp moov mdat moof mfra sidx free skip wide uuid udta".split())
+_EBML, _SEGMENT, _CLUSTER, _TIMESTAMP = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75", 0xE7
+_HEADER_BYTES = 16  # the longest header of a box or an element
+
 
 class WebPage(SourceError):
     """The file is HTML; ``head`` are its first bytes."""
@@ -43,14 +61,18 @@ class WebPage(SourceError):
         self.head = head
 
 
-CONTENT_TYPES = {
-    "mp4": "video/mp4",
-    "mov": "video/quicktime",
-    "webm": "video/webm",
-    "mkv": "video/x-matroska",
-    "avi": "video/x-msvideo",
-    "ts": "video/mp2t",
-}
+@dataclass(frozen=True)
+class Structure:
+    """``is_complete`` is None if unknown.
+
+    ``ends`` are the spans of a Matroska file without a duration that hold its first and last timestamps.
+    """
+
+    is_complete: bool | None
+    ends: tuple[Span, Span] | None = None
+
+
+UNKNOWN = Structure(None)
 
 
 def detect_container(head: bytes) -> Container:
@@ -73,6 +95,17 @@ def detect_container(head: bytes) -> Container:
     if text.startswith(_WEB_PAGE):
         raise WebPage(head)
     raise SourceError(f"This address gives {_describe_text(head, text)}.")
+
+
+def read_structure(container: str, size: int, read: Read) -> Structure:
+    """``container`` as ``detect_container`` names it, ``size`` in bytes."""
+    if container in ("mp4", "mov"):
+        return Structure(_has_complete_boxes(size, read))
+    if container in ("webm", "mkv"):
+        return _matroska(size, read)
+    if container == "avi":
+        return Structure(_has_complete_riff(size, read))
+    return UNKNOWN
 
 
 def _is_transport_stream(head: bytes) -> bool:
@@ -113,57 +146,6 @@ def _is_text(head: bytes) -> bool:
             return False
         text = head[: error.start].decode()
     return all(char.isprintable() or char in "\r\n\t\f" for char in text)
-
-
-# Detect truncated video files by the lengths that their structure declares. Runs in the sandboxed child and reads few bytes, bounded for any content.
-
-Read = Callable[[int, int], bytes]  # of bytes from an offset; fewer at the end of the file
-Span = tuple[int, int]  # from the first byte to the one after the last
-
-MAX_ELEMENTS = 2_000
-TAIL_STEP_BYTES, MAX_TAIL_BYTES = 1024**2, 16 * 1024**2
-# Other boxes are skipped but prove nothing, since any four letters look like a box type.
-_BOXES = {
-    b"ftyp",
-    b"styp",
-    b"moov",
-    b"mdat",
-    b"moof",
-    b"mfra",
-    b"sidx",
-    b"free",
-    b"skip",
-    b"wide",
-    b"uuid",
-    b"udta",
-}
-_EBML, _SEGMENT, _CLUSTER, _TIMESTAMP = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75", 0xE7
-_HEADER_BYTES = 16  # the longest header of a box or an element
-
-
-@dataclass(frozen=True)
-class Structure:
-    """``is_complete`` is None if unknown.
-
-    ``ends`` are the spans of a Matroska file without a duration that hold its first and last timestamps.
-    """
-
-    is_complete: bool | None
-    ends: tuple[Span, Span] | None = None
-
-
-UNKNOWN = Structure(None)
-
-
-def read_structure(container: str, size: int, read: Read) -> Structure:
-    """``container`` as ``detect_container`` names it, ``size`` in bytes."""
-    if container in ("mp4", "mov"):
-        return Structure(_has_complete_boxes(size, read))
-    if container in ("webm", "mkv"):
-        return _matroska(size, read)
-    if container == "avi":
-        return Structure(_has_complete_riff(size, read))
-    return UNKNOWN
 
 
 def _has_complete_boxes(size: int, read: Read) -> bool | None:

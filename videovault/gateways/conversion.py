@@ -60,8 +60,8 @@ def convert(
 ) -> int:
     """Write the copy to ``into``, an empty file; returns its size in bytes.
 
-    ``check`` is called about every second, and its exception ends the conversion. Raises ConversionFailed, OriginalUnreadable, and
-    OSError when the disk is full.
+    ``check`` is called about every second, and its exception ends the conversion. Raises ConversionFailed,
+    SourceUnreadable, and OSError when the disk is full.
     """
     output = _Output(into, limits.output_bytes)
     until = time.monotonic() + limits.seconds

@@ -22,15 +22,14 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from videovault.gateways.sandbox_child import (
-    DEMUXERS,
     LIMITS,
-    MAX_PIXELS,
     MEDIA_ERRORS,
-    NO_PROTOCOLS,
-    ParentFile,
     Seekable,
+    check_decodable,
     confine,
+    limit_decoder,
     main_video_stream,
+    open_media,
     preload_modules,
     send_message,
     square_pixel_size,
@@ -69,9 +68,7 @@ def main() -> None:
     os.nice(10)  # transfers and pages come first
     confine({**LIMITS, resource.RLIMIT_CPU: request["cpu_seconds"]})
     try:
-        with av.open(
-            ParentFile(request["size"]), "r", format=DEMUXERS[request["container"]], options=NO_PROTOCOLS
-        ) as source:
+        with open_media(request["container"], request["size"]) as source:
             convert(source, request)
     except MEDIA_ERRORS as error:
         send_message({"failed": f"{type(error).__name__}: {error}"})
@@ -81,16 +78,12 @@ def main() -> None:
 
 def convert(source: InputContainer, request: dict[str, Any]) -> None:
     """Write the file that ``request["recipe"]`` describes."""
-    video = main_video_stream(source)
-    if video is None or video.codec_context is None:
-        raise ValueError("there is no picture")
-    if video.width * video.height > MAX_PIXELS:
-        raise ValueError("the picture is too large")
+    video = check_decodable(main_video_stream(source))
     recipe, begin = request["recipe"], Fraction(source.start_time or 0, av.time_base)
     streams: list[Any] = [video]
     options = _index_space_options(recipe["container"], request["duration"], video)
     with av.open(_ParentOutput(), "w", format=recipe["container"], options=options) as target:
-        tracks: dict[int, _OutputTrack] = {
+        tracks: dict[int, _CopiedTrack | _EncodedTrack] = {
             video.index: _CopiedTrack(target, video, begin)
             if recipe["video"] == "copy"
             else _VideoTrack(target, video, begin, request["rotation"])
@@ -101,7 +94,7 @@ def convert(source: InputContainer, request: dict[str, Any]) -> None:
             tracks[audio.index] = (
                 _CopiedTrack(target, audio, begin)
                 if recipe["audio"] == "copy"
-                else _AudioTrack(target, audio, begin, recipe["audio"])
+                else _AudioTrack(target, begin, recipe["audio"])
             )
         target.start_encoding()
         for packet in source.demux(streams):
@@ -133,17 +126,13 @@ class _ParentOutput(Seekable):
         return len(data)
 
 
-class _OutputTrack:
-    """One stream; ``take`` yields the packets to write, and an empty packet ends it."""
+class _CopiedTrack:
+    """Copies packets unchanged into the new container.
+
+    ``take`` yields the packets to write, here and in _EncodedTrack; an empty packet ends the stream.
+    """
 
     has_any = False
-
-    def take(self, packet: Packet) -> Iterator[Packet]:
-        raise NotImplementedError
-
-
-class _CopiedTrack(_OutputTrack):
-    """Copies packets unchanged into the new container."""
 
     def __init__(self, target: OutputContainer, stream: Any, begin: Fraction) -> None:
         self._out = target.add_stream_from_template(stream, opaque=True)
@@ -151,9 +140,8 @@ class _CopiedTrack(_OutputTrack):
         self._untimed: list[Packet] = []
 
     def take(self, packet: Packet) -> Iterator[Packet]:
-        if (
-            packet.size and packet.dts is None
-        ):  # at the start of Matroska, which stores presentation times only
+        # At the start of Matroska, which stores presentation times only.
+        if packet.size and packet.dts is None:
             self._untimed.append(packet)
             if len(self._untimed) > MAX_REORDERED:
                 raise ValueError("its packets have no timestamps")
@@ -181,12 +169,14 @@ def _with_decoding_times(untimed: list[Packet], following: Packet) -> list[Packe
     return untimed
 
 
-class _EncodedTrack(_OutputTrack):
+class _EncodedTrack:
     """Decodes and re-encodes; skips packets that cannot be decoded."""
 
-    def __init__(self, stream: Any, begin: Fraction) -> None:
-        self._stream, self._begin, self._broken = stream, begin, 0
-        self._out: Any = None
+    has_any = False
+    _out: Any
+
+    def __init__(self, begin: Fraction) -> None:
+        self._begin, self._broken = begin, 0
 
     def take(self, packet: Packet) -> Iterator[Packet]:
         for frame in self._decode(packet):
@@ -213,9 +203,8 @@ class _VideoTrack(_EncodedTrack):
     """H.264 of at most 1080p at 60 frames per second, with square pixels and the original's rotation flag."""
 
     def __init__(self, target: OutputContainer, stream: VideoStream, begin: Fraction, rotation: int) -> None:
-        super().__init__(stream, begin)
-        stream.thread_type = "NONE"
-        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+        super().__init__(begin)
+        limit_decoder(stream)
         rate = min(stream.average_rate or stream.guessed_rate or Fraction(30), Fraction(MAX_FRAME_RATE))
         self._size = _limit_size(*square_pixel_size((stream.width, stream.height), stream))
         options = {**H264, "g": str(max(1, round(rate * KEY_FRAME_SECONDS)))}
@@ -255,8 +244,8 @@ class _VideoTrack(_EncodedTrack):
 class _AudioTrack(_EncodedTrack):
     """Stereo audio at 48 kHz, timed by its samples, since containers round audio timestamps or get them wrong."""
 
-    def __init__(self, target: OutputContainer, stream: Any, begin: Fraction, codec: str) -> None:
-        super().__init__(stream, begin)
+    def __init__(self, target: OutputContainer, begin: Fraction, codec: str) -> None:
+        super().__init__(begin)
         name, bit_rate = AUDIO_ENCODERS[codec]
         self._out = target.add_stream(name, rate=SAMPLE_RATE, layout="stereo")
         self._out.bit_rate = bit_rate

@@ -19,14 +19,13 @@ from PIL import Image, ImageStat
 
 from videovault.gateways.container import Structure, read_structure
 from videovault.gateways.sandbox_child import (
-    DEMUXERS,
-    MAX_PIXELS,
     MEDIA_ERRORS,
-    NO_PROTOCOLS,
-    ParentFile,
+    check_decodable,
     confine,
     encode_webp,
+    limit_decoder,
     main_video_stream,
+    open_media,
     preload_modules,
     request_bytes,
     send_message,
@@ -52,7 +51,7 @@ def main() -> None:
     if structure.is_complete is False:
         return
     try:
-        with av.open(ParentFile(size), "r", format=DEMUXERS[kind], options=NO_PROTOCOLS) as container:
+        with open_media(kind, size) as container:
             probe_container(container, structure, kind, size)
     except MEDIA_ERRORS as error:
         send_message({"failed": f"{type(error).__name__}: {error}"})
@@ -113,8 +112,7 @@ def _last_packet_end(structure: Structure, kind: str, size: int) -> float:
     if structure.ends is None and size > MAX_DURATION_SCAN_BYTES:
         return last
     try:
-        file = ParentFile(size, structure.ends)
-        with av.open(file, "r", format=DEMUXERS[kind], options=NO_PROTOCOLS) as container:
+        with open_media(kind, size, structure.ends) as container:
             for packet in container.demux():
                 if packet.pts is not None and packet.time_base is not None:
                     last = max(last, float((packet.pts + (packet.duration or 0)) * packet.time_base))
@@ -125,12 +123,8 @@ def _last_packet_end(structure: Structure, kind: str, size: int) -> float:
 
 def _send_poster(container: InputContainer, video: VideoStream | None, info: dict[str, Any]) -> None:
     """Send an upright frame that shows something, or the best one found within POSTER_SECONDS."""
-    if video is None or video.codec_context is None:
-        raise ValueError("there is no picture")
-    if video.width * video.height > MAX_PIXELS:
-        raise ValueError("the picture is too large")
-    video.thread_type = "NONE"
-    video.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+    video = check_decodable(video)
+    limit_decoder(video)
     best, until = -1.0, time.monotonic() + POSTER_SECONDS
     for frame in _poster_candidates(container, video, info["duration"]):
         if best < 0:

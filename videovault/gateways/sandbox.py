@@ -48,12 +48,8 @@ def run_child(
                     _send_bytes(child, source, *message["read"], until=until)
                 else:
                     on_message(message)
-            except (
-                ValueError,
-                TypeError,
-                KeyError,
-                AttributeError,
-            ) as error:  # ValidationError is a ValueError
+            # ValidationError is a ValueError.
+            except (ValueError, TypeError, KeyError, AttributeError) as error:
                 raise ChildFailed(f"it sent an invalid message: {type(error).__name__}") from error
 
 

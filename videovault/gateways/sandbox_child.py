@@ -123,6 +123,26 @@ def request_bytes(start: int, count: int) -> bytes:
     return sys.stdin.buffer.read(LENGTH.unpack(head)[0])
 
 
+def open_media(kind: str, size: int, spans: Sequence[Span] | None = None) -> InputContainer:
+    """The video, or ``spans`` of it joined; ``kind`` as ``detect_container`` names it. Raises MEDIA_ERRORS."""
+    return av.open(ParentFile(size, spans), "r", format=DEMUXERS[kind], options=NO_PROTOCOLS)
+
+
+def check_decodable(video: VideoStream | None) -> VideoStream:
+    """The stream if it may be decoded. Raises ValueError."""
+    if video is None or video.codec_context is None:
+        raise ValueError("there is no picture")
+    if video.width * video.height > MAX_PIXELS:
+        raise ValueError("the picture is too large")
+    return video
+
+
+def limit_decoder(video: VideoStream) -> None:
+    """One thread, since the child cannot start others, and no larger frames than MAX_PIXELS."""
+    video.thread_type = "NONE"
+    video.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+
+
 def main_video_stream(container: InputContainer) -> VideoStream | None:
     """The first video stream that is not a cover picture."""
     moving = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]

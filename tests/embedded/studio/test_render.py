@@ -17,14 +17,14 @@ pytestmark = pytest.mark.process
 
 ORDER = VideoRequest(
     hook="Good coffee is no secret.",
-    body="It takes fresh beans, clean water, and two minutes of time.",
-    conclusion="Come by!",
+    body="Fresh beans and clean water.",
+    conclusion="Come by, and taste it!",
     company_name="Acme Coffee",
     social_handles="@acme",
     license="CC BY 4.0",
     avatar="Sofia",
 )
-ESTIMATE = 18 * 60 / 150
+ESTIMATE = 15 * 60 / 150  # seconds: 15 words at 150 a minute
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_every_frame_decodes_and_the_picture_moves(video: Path) -> None:
     with av.open(str(video)) as container:
         shown, count = [], 0
         for frame in container.decode(video=0):
-            if count % 45 == 0:
+            if count % 37 == 0:
                 shown.append(frame.to_image())  # type: ignore[no-untyped-call]  # PyAV leaves it unannotated
             count += 1
     assert count == ESTIMATE * 25

@@ -1,6 +1,7 @@
 """Frames of a video, for any text and any avatar."""
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import get_args
 
@@ -34,6 +35,7 @@ UNUSUAL_TEXTS = {
 }
 
 
+@cache
 def scene(**fields: str) -> Scene:
     return Scene(VideoRequest.model_validate({**PARTS, **fields}))
 

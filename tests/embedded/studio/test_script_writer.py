@@ -3,8 +3,13 @@
 import pytest
 
 from videovault.embedded.studio.requests import ScriptRequest
-from videovault.embedded.studio.script_writer import Script, write_script
-from videovault.embedded.studio.topic import MAX_SUBJECT_LENGTH, shortened, understand
+from videovault.embedded.studio.script_writer import (
+    MAX_SUBJECT_LENGTH,
+    Script,
+    shortened,
+    understand,
+    write_script,
+)
 
 BRIEF = {
     "topic": "Solar panels for small shops",

@@ -4,11 +4,13 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from threading import Event as Signal
 from threading import Thread
+from typing import BinaryIO
 
 import httpx
 import pytest
@@ -17,16 +19,18 @@ from sqlmodel import select
 from tests.services.conftest import Queued, Row
 from tests.support.films import KINDS, film, of_a_kind
 from tests.support.installation import ROOT, Configure
-from tests.support.misbehaving_server import Manners, NaughtyServer
+from tests.support.misbehaving_server import MIB, Manners, NaughtyServer
 from tests.support.s3_proxy import Behaviour, Refusal, Request, S3Proxy
 from tests.support.videos import is_storage_empty, never
 from tests.support.waiting import HANG_SECONDS, eventually
 from videovault.db import reading, transaction
 from videovault.errors import Conflict, VideoNotFound
-from videovault.gateways import object_reader, storage
-from videovault.gateways.probe import probe_video
+from videovault.gateways import conversion, object_reader, probe, storage
+from videovault.gateways.container import SNIFF_BYTES, detect_container
+from videovault.gateways.conversion import Limits, Recipe, SourceVideo
+from videovault.gateways.probe import ProbeResult
 from videovault.gateways.storage import Description
-from videovault.models import CopyState, Event, Status, User, Video
+from videovault.models import CopyState, Event, Playback, Status, User, Video
 from videovault.services.core import quota
 from videovault.services.core.access import Caller
 from videovault.services.core.naming import folder, is_copy_key
@@ -42,6 +46,15 @@ from videovault.services.videos import deletion, gallery, sidecar
 
 pytestmark = pytest.mark.thorough
 HEVC = "HEVC in MP4"
+CODECS = {
+    "H.264": "h264",
+    "WebM": "vp8",
+    "MPEG-2": "mpeg2video",
+    "MPEG-4": "mpeg4",
+}  # others have the kind's name
+PROBE, CONVERT = probe.probe_video, conversion.convert
+_probed: dict[bytes, ProbeResult | None] = {}
+_converted: dict[Recipe, bytes] = {}  # of the HEVC video
 Stored = Callable[[str], str]
 
 
@@ -68,6 +81,36 @@ def stored(queued: Queued, row: Row) -> Stored:
     return store
 
 
+@pytest.fixture
+def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Probe and convert each file only once in this module, for tests of what happens before and after."""
+
+    def probe_video(url: str, container: str) -> ProbeResult | None:
+        content = httpx.get(url).content
+        if content not in _probed:
+            _probed[content] = PROBE(url, container)
+        return _probed[content]
+
+    def convert(
+        original: SourceVideo, recipe: Recipe, into: BinaryIO, limits: Limits, check: Callable[[], object]
+    ) -> int:
+        check()
+        if recipe not in _converted:
+            size = CONVERT(original, recipe, into, limits, check)
+            _converted[recipe] = os.pread(into.fileno(), size, 0)
+        return os.pwrite(into.fileno(), _converted[recipe], 0)
+
+    monkeypatch.setattr(probe, "probe_video", probe_video)
+    monkeypatch.setattr(conversion, "convert", convert)
+
+
+@pytest.fixture
+def video_id(remembered: None, stored: Stored) -> str:
+    """A ready HEVC video without a copy."""
+    del remembered
+    return stored(HEVC)
+
+
 def copies_of(video: Video) -> list[str]:
     return [key for key in storage.connected().keys(folder(video)) if is_copy_key(key)]
 
@@ -78,36 +121,55 @@ def events(kind: str) -> list[Event]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_is_recognized_and_gets_the_copy_that_it_needs(
-    kind: str, stored: Stored, row: Row, anna: Caller
-) -> None:
-    wanted = KINDS[kind]
-    video = row(stored(kind))
-    assert (video.playback, video.is_complete or None) == (
-        wanted.plays,
-        None if kind.endswith("TS") else True,
-    )
-    assert video.duration == pytest.approx(2, abs=0.3)
-    outcome = playable_copy.make_next(stopping=never)
-    video = row(video.id)
+def test_every_kind_is_recognized_and_its_copy_plays_everywhere(kind: str, server: NaughtyServer) -> None:
+    wanted, container = KINDS[kind], detect_container(of_a_kind(kind)[:SNIFF_BYTES])
+    url = server.serve("/video", Manners(body=of_a_kind(kind)))
+    original = probe.probe_video(url, container)
+    assert original
+    assert original.poster
+    name = kind.split(maxsplit=1)[0]
+    assert original.video_codec == CODECS.get(name, name.lower())
+    plays = playable_copy.playback_for(container, original)
+    assert (plays, original.is_complete) == (wanted.plays, None if kind.endswith("TS") else True)
+    assert original.duration == pytest.approx(2, abs=0.3)
     if wanted.copied is None:
-        assert (outcome, video.copy_state, copies_of(video)) == ("nothing to do", None, [])
+        assert playable_copy.initial_state(plays) is None
         return
-    assert (outcome, video.copy_state, video.copy_error) == ("made", "ready", None)
-    assert copies_of(video) == [video.copy_key]
-    link = gallery.download_url(anna, video.id, inline=True)
-    played = httpx.get(link)
-    assert len(played.content) == video.copy_size
-    assert played.headers["content-type"] == f"video/{wanted.copied[0]}"
-    seen = probe_video(link, wanted.copied[0])
+    recipe = playable_copy.recipes(container, original)[0]
+    video = SourceVideo(url, container, original.duration, original.rotation or 0)
+    with tempfile.TemporaryFile() as file:
+        size = conversion.convert(video, recipe, file, Limits(60, 100 * MIB), lambda: None)
+        copy = os.pread(file.fileno(), size, 0)
+    seen = probe.probe_video(server.serve("/copy", Manners(body=copy)), recipe.container)
     assert seen
-    assert (video.copy_format, seen.video_codec, seen.audio_codec) == wanted.copied
-    assert (seen.width, seen.height) == (video.width, video.height)
+    assert playable_copy.playback_for(recipe.container, seen) == Playback.EVERYWHERE
+    assert (recipe.container, seen.video_codec, seen.audio_codec) == wanted.copied
+    assert (seen.width, seen.height, seen.is_complete) == (original.width, original.height, True)
     assert seen.duration == pytest.approx(2, abs=0.2)
-    if wanted.copied[0] == "mp4":
-        assert played.content.index(b"moov") < played.content.index(b"mdat")
+    if recipe.container == "mp4":
+        assert copy.index(b"moov") < copy.index(b"mdat")
         assert (seen.pixel_format, seen.bit_depth) == ("yuv420p", 8)
+
+
+@pytest.mark.parametrize(("kind", "container"), [(HEVC, "mp4"), ("VP9 and AAC in MKV", "webm")])
+def test_owner_plays_the_copy_and_downloads_the_original(
+    kind: str, container: str, stored: Stored, row: Row, anna: Caller
+) -> None:
+    video_id = stored(kind)
+    assert playable_copy.make_next(stopping=never) == "made"
+    video = row(video_id)
+    assert (video.copy_state, video.copy_error, video.copy_format) == ("ready", None, container)
+    assert copies_of(video) == [video.copy_key]
+    played = httpx.get(gallery.download_url(anna, video.id, inline=True))
+    assert len(played.content) == video.copy_size
+    assert played.headers["content-type"] == f"video/{video.copy_format}"
     assert httpx.get(gallery.download_url(anna, video.id)).content == of_a_kind(kind)
+
+
+def test_video_that_plays_everywhere_gets_no_copy(stored: Stored, row: Row) -> None:
+    video = row(stored("H.264 and AAC in MP4"))
+    assert (video.playback, playable_copy.make_next(stopping=never)) == (Playback.EVERYWHERE, "nothing to do")
+    assert (video.copy_state, copies_of(video)) == (None, [])
 
 
 def test_measurements_are_in_row_view_and_sidecar(stored: Stored, row: Row, anna: Caller) -> None:
@@ -136,30 +198,24 @@ def test_measurements_are_in_row_view_and_sidecar(stored: Stored, row: Row, anna
     assert view.playable_copy.state == "due"
     kept = sidecar.read(folder(row(video_id)))
     assert kept
-    assert kept.metadata.model_dump(exclude={"etag"}) == told_by(view.metadata)
+    assert kept.metadata.model_dump(exclude={"etag"}) == view.metadata.model_dump(exclude_none=True)
     assert kept.playable_copy is None
 
 
-def told_by(metadata: object) -> dict[str, object]:
-    dumped = metadata.model_dump()  # type: ignore[attr-defined]
-    return {name: value for name, value in dumped.items() if value is not None}
-
-
 def test_a_truncated_file_is_refused_and_leaves_nothing(queued: Queued, row: Row) -> None:
-    for data in (film()[:-100], film("webm", "libvpx")[:-100], film("matroska")[:-100]):
-        video_id = queued(Manners(body=data))
-        pipeline.produce(video_id, stopping=never)
-        found = row(video_id)
-        assert (found.status, found.error_code) == (Status.FAILED, "SOURCE_FAILED")
-        assert found.error_message == "The file is not complete."
-        assert is_storage_empty()
+    video_id = queued(Manners(body=film()[:-100]))
+    pipeline.produce(video_id, stopping=never)
+    found = row(video_id)
+    assert (found.status, found.error_code) == (Status.FAILED, "SOURCE_FAILED")
+    assert found.error_message == "The file is not complete."
+    assert is_storage_empty()
 
 
-@pytest.mark.parametrize("mends_itself", [True, False])
+@pytest.mark.parametrize("is_completed_later", [True, False])
 def test_an_incomplete_generated_file_is_fetched_again(
-    mends_itself: bool, generating: Callable[[], Video], server: NaughtyServer, proxy: S3Proxy, row: Row
+    is_completed_later: bool, generating: Callable[[], Video], server: NaughtyServer, proxy: S3Proxy, row: Row
 ) -> None:
-    """Its generator may still be writing it."""
+    """The generator may still be writing it."""
     del proxy
     video, whole = generating(), film(audio="aac")
     url = server.serve("/made.mp4", Manners(body=whole[:-100], etag=None))
@@ -172,13 +228,13 @@ def test_an_incomplete_generated_file_is_fetched_again(
 
     def pauses() -> Iterator[float]:
         yield 0.0
-        if mends_itself:
+        if is_completed_later:
             server.serve("/made.mp4", Manners(body=whole, etag=None))
         yield 0.0
 
     transfer_store.store(claimed, stopping=never, refetch_after=pauses())
     found = row(video.id)
-    if mends_itself:
+    if is_completed_later:
         assert (found.status, found.size) == (Status.READY, len(whole))
     else:
         assert (found.status, found.error_message) == (Status.FAILED, "The file is not complete.")
@@ -207,8 +263,7 @@ def test_sidecars_of_earlier_versions_stay_unchanged(stored: Stored, row: Row) -
     assert not any(word in content for word in ("Codec", "playback", "playableCopy", "rotation"))
 
 
-def test_a_visitor_plays_the_copy_unless_it_was_replaced(stored: Stored, row: Row, anna: Caller) -> None:
-    video_id = stored(HEVC)
+def test_a_visitor_plays_the_copy_unless_it_was_replaced(video_id: str, row: Row, anna: Caller) -> None:
     playable_copy.make_next(stopping=never)
     video, visit = row(video_id), ShareCredentials(share_links.get_secret_key(anna, video_id).secret_key)
     played = httpx.get(share_links.download_url(video_id, visit, inline=True))
@@ -220,9 +275,8 @@ def test_a_visitor_plays_the_copy_unless_it_was_replaced(stored: Stored, row: Ro
 
 
 def test_a_copy_counts_towards_the_quota_and_is_deleted_with_its_video(
-    stored: Stored, row: Row, anna: Caller
+    video_id: str, row: Row, anna: Caller
 ) -> None:
-    video_id = stored(HEVC)
     playable_copy.make_next(stopping=never)
     video = row(video_id)
     with reading() as session:
@@ -232,18 +286,16 @@ def test_a_copy_counts_towards_the_quota_and_is_deleted_with_its_video(
 
 
 def test_no_copy_is_made_where_copies_are_switched_off(
-    stored: Stored, row: Row, anna: Caller, configure: Configure
+    video_id: str, row: Row, anna: Caller, configure: Configure
 ) -> None:
-    video_id = stored(HEVC)
     configure(PLAYABLE_COPIES="off")
     assert playable_copy.make_next(stopping=never) == "nothing to do"
     assert (row(video_id).copy_state, gallery.get(anna, video_id).playable_copy) == ("due", None)
 
 
 def test_a_full_account_gets_no_copy_and_a_reason(
-    stored: Stored, row: Row, anna: Caller, configure: Configure
+    video_id: str, row: Row, anna: Caller, configure: Configure
 ) -> None:
-    video_id = stored(HEVC)
     configure(DEFAULT_QUOTA_BYTES=(row(video_id).size or 0) + 1000)
     assert playable_copy.make_next(stopping=never) == "not made"
     assert row(video_id).copy_state == "failed"
@@ -257,9 +309,8 @@ def test_a_full_account_gets_no_copy_and_a_reason(
 
 
 def test_a_failed_copy_is_retried_by_its_owner(
-    stored: Stored, row: Row, anna: Caller, bert: Caller, configure: Configure
+    video_id: str, row: Row, anna: Caller, bert: Caller, configure: Configure
 ) -> None:
-    video_id = stored(HEVC)
     with pytest.raises(Conflict, match="needs no playable copy"):
         pipeline.retry(anna, video_id, "copy", enqueue=list)
     configure(DEFAULT_QUOTA_BYTES=(row(video_id).size or 0) + 1000)
@@ -306,10 +357,7 @@ def test_a_copy_of_an_unreadable_object_fails_after_some_attempts(
     assert row(video_id).copy_state == "failed"
 
 
-def test_the_next_worker_makes_a_dead_workers_copy_and_deletes_its_leftovers(
-    stored: Stored, row: Row
-) -> None:
-    video_id = stored(HEVC)
+def test_the_next_worker_makes_a_dead_workers_copy_and_deletes_its_leftovers(video_id: str, row: Row) -> None:
     leftover = f"{folder(row(video_id))}playable_1.mp4"
     storage.connected().put(leftover, b"half of it", Description("video/mp4"))
     with transaction() as session:
@@ -333,8 +381,7 @@ def test_a_worker_killed_while_converting_only_delays_the_copy(stored: Stored, r
     assert copies_of(row(video_id)) == [row(video_id).copy_key]
 
 
-def test_a_file_that_crashes_every_worker_fails(stored: Stored, row: Row) -> None:
-    video_id = stored(HEVC)
+def test_a_file_that_crashes_every_worker_fails(video_id: str, row: Row) -> None:
     with transaction() as session:
         video = session.get_one(Video, video_id)
         video.copy_state, video.copy_tries = CopyState.MAKING, playable_copy.MAX_ATTEMPTS
@@ -347,8 +394,7 @@ def test_a_file_that_crashes_every_worker_fails(stored: Stored, row: Row) -> Non
     assert copies_of(row(video_id)) == []
 
 
-def test_a_stopping_worker_leaves_the_copy_due(stored: Stored, row: Row) -> None:
-    video_id = stored(HEVC)
+def test_a_stopping_worker_leaves_the_copy_due(video_id: str, row: Row) -> None:
     assert playable_copy.make_next(stopping=lambda: True) == "not made"
     found = row(video_id)
     assert (found.copy_state, found.copy_tries, found.heartbeat_at) == ("due", 0, None)
@@ -357,9 +403,8 @@ def test_a_stopping_worker_leaves_the_copy_due(stored: Stored, row: Row) -> None
 
 @pytest.mark.parametrize("change", ["deleted", "taken over"])
 def test_losing_the_video_during_the_upload_of_its_copy_leaves_nothing(
-    change: str, stored: Stored, row: Row, anna: Caller, proxy: S3Proxy
+    change: str, video_id: str, row: Row, anna: Caller, proxy: S3Proxy
 ) -> None:
-    video_id = stored(HEVC)
     before = row(video_id)
     held = proxy.hold("HeadObject", ".*playable_.*", answered=False)  # the copy is uploaded already
     making = Thread(target=playable_copy.make_next, kwargs={"stopping": Signal().is_set})
@@ -380,8 +425,7 @@ def test_losing_the_video_during_the_upload_of_its_copy_leaves_nothing(
         assert row(video_id).copy_state == CopyState.MAKING
 
 
-def test_a_refusing_store_only_fails_the_copy(stored: Stored, row: Row, proxy: S3Proxy) -> None:
-    video_id = stored(HEVC)
+def test_a_refusing_store_only_fails_the_copy(video_id: str, row: Row, proxy: S3Proxy) -> None:
     proxy.refuse["PutObject"] = [(403, "AccessDenied")]
     assert playable_copy.make_next(stopping=never) == "not made"
     found = row(video_id)
@@ -389,8 +433,7 @@ def test_a_refusing_store_only_fails_the_copy(stored: Stored, row: Row, proxy: S
     assert copies_of(found) == []
 
 
-def test_a_lost_copy_is_detected_and_made_again(stored: Stored, row: Row) -> None:
-    video_id = stored(HEVC)
+def test_a_lost_copy_is_detected_and_made_again(video_id: str, row: Row) -> None:
     playable_copy.make_next(stopping=never)
     storage.connected().delete([str(row(video_id).copy_key)])
     report = reconcile(repair=True)
@@ -400,8 +443,7 @@ def test_a_lost_copy_is_detected_and_made_again(stored: Stored, row: Row) -> Non
     assert reconcile(repair=False).left == 0
 
 
-def test_a_rebuilt_row_has_its_copy_again(stored: Stored, row: Row) -> None:
-    video_id = stored(HEVC)
+def test_a_rebuilt_row_has_its_copy_again(video_id: str, row: Row) -> None:
     playable_copy.make_next(stopping=never)
     before = row(video_id)
     with transaction() as session:
@@ -418,8 +460,7 @@ def test_a_rebuilt_row_has_its_copy_again(stored: Stored, row: Row) -> None:
     )
 
 
-def test_the_upload_of_a_copy_in_progress_is_not_orphaned(stored: Stored, row: Row) -> None:
-    video_id = stored(HEVC)
+def test_the_upload_of_a_copy_in_progress_is_not_orphaned(video_id: str, row: Row) -> None:
     key = f"{folder(row(video_id))}playable_2.mp4"
     storage.connected().start_upload(key, Description("video/mp4"))
     with transaction() as session:
@@ -431,6 +472,7 @@ def test_the_upload_of_a_copy_in_progress_is_not_orphaned(stored: Stored, row: R
     assert [upload.key for upload in cleanup.orphaned_uploads(timedelta(seconds=-60))] == [key]
 
 
+@pytest.mark.usefixtures("remembered")
 def test_the_owner_with_the_fewest_due_copies_is_first(stored: Stored, row: Row, bert: Caller) -> None:
     hers = [stored(HEVC), stored(HEVC)]
     his = stored(HEVC)

@@ -35,7 +35,7 @@ from videovault.services.videos import gallery, sidecar
 
 PATH = "/order"
 FILM = film()
-LARGE = with_padding(FILM, 17 * MIB)  # three parts
+LARGE = with_padding(FILM, 9 * MIB)  # two parts
 Generating = Callable[[], Video]
 
 

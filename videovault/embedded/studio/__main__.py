@@ -1,9 +1,11 @@
 """Runs the studio on loopback: ``VIDEOVAULT_STUDIO_KEY=… python -m videovault.embedded.studio --port 3001``."""
 
+import argparse
 import asyncio
 import logging
 import os
 import signal
+from pathlib import Path
 
 import httpx
 from granian.constants import Interfaces
@@ -14,9 +16,9 @@ from videovault import logs
 from videovault.config import settings
 from videovault.data_dir import UMASK
 from videovault.embedded.process import exit_without_teardown
-from videovault.embedded.studio.options import HOST, Options, parse_options
-from videovault.embedded.studio.render_queue import JobStore, RenderQueue
+from videovault.embedded.studio.render_queue import HOST, JobStore, Options, RenderQueue
 from videovault.embedded.studio.server import create_app
+from videovault.gateways.studio import KEY_VARIABLE
 
 # Open downloads are cut afterwards: they can be resumed, and every job is on disk.
 SHUTDOWN_SECONDS = 1.0
@@ -45,6 +47,27 @@ async def serve(options: Options) -> None:
         await queue.stop()
         server.stop()  # type: ignore[no-untyped-call]  # granian leaves it without annotations
         await _ended(serving)
+
+
+def parse_options() -> Options:
+    """Parse the command line; exits with an explanation if it is invalid."""
+    parser = argparse.ArgumentParser(
+        prog="videovault.embedded.studio",
+        description="The embedded studio: scripts and videos without external generators.",
+    )
+    parser.add_argument("--port", type=int, default=3001, help="where to listen on 127.0.0.1")
+    parser.add_argument("--data-dir", type=Path, default=Path("var/studio"), help="jobs and rendered files")
+    parser.add_argument(
+        "--mode", choices=("callback", "direct"), default="callback", help="how /video answers"
+    )
+    parser.add_argument("--delay", type=float, default=3.0, help="minimum time before a callback, in seconds")
+    parser.add_argument("--bytes-per-second", type=int, default=0, help="limit of each download; 0: none")
+    parser.add_argument("--callback", default="", metavar="URL", help="the only callback address")
+    chosen = parser.parse_args()
+    key = os.environ.pop(KEY_VARIABLE, "")
+    if not key:
+        parser.error(f"{KEY_VARIABLE} is not set: callers authenticate with it")
+    return Options(**vars(chosen), key=key)
 
 
 async def _ended(serving: asyncio.Task[None]) -> None:

@@ -1,4 +1,9 @@
-"""Drawing with smooth edges, by resvg."""
+"""The presenter: a head that sways on a still body, eyes that blink, a mouth that speaks; drawn by resvg.
+
+A portrait is a layered SVG in ``assets/avatars``, so a new avatar is a new file. Its coordinates are pixels of the
+video; groups with these ids are its layers: background (not shown here), behind, body, head, mouth-*, eyes-*, front.
+The classes skin, hair and outfit (for strokes: hair-line, outfit-line) mark what names without a portrait recolour.
+"""
 
 import hashlib
 import io
@@ -12,25 +17,6 @@ from PIL import Image, ImageChops
 
 from videovault.embedded.studio.captions import Cue
 from videovault.embedded.studio.theme import Theme, mixed
-
-
-def render_svg(svg: str, style_sheet: str = "") -> Image.Image:
-    """RGBA, in the size of the drawing; the style sheet overrides its attributes."""
-    png = resvg_py.svg_to_bytes(svg_string=svg, style_sheet=style_sheet, skip_system_fonts=True)
-    return Image.open(io.BytesIO(png))
-
-
-def rounded_box(
-    width: int, height: int, radius: int, colour: tuple[int, int, int], opacity: float = 1
-) -> Image.Image:
-    """A filled rectangle with round corners."""
-    return render_svg(
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}">'
-        f'<rect width="{width}" height="{height}" rx="{radius}" fill="rgb{colour}" fill-opacity="{opacity}"/></svg>'
-    )
-
-
-# The presenter: a head that sways on a still body, eyes that blink, a mouth that speaks. A portrait is a layered SVG in ``assets/avatars``, so a new avatar is a new file. Its coordinates are pixels of the video; groups with these ids are its layers: background (not shown here), behind, body, head, mouth-*, eyes-*, front. The classes skin, hair and outfit (for strokes: hair-line, outfit-line) mark what names without a portrait recolour.
 
 Mouth = Literal["closed", "half", "open", "wide", "round"]
 
@@ -146,4 +132,20 @@ def _circles(shapes: str, size: int) -> Image.Image:
     return render_svg(
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{size}" height="{size}" '
         f'viewBox="{-size / 2} {-size / 2} {size} {size}">{shapes}</svg>'
+    )
+
+
+def render_svg(svg: str, style_sheet: str = "") -> Image.Image:
+    """RGBA, in the size of the drawing; the style sheet overrides its attributes."""
+    png = resvg_py.svg_to_bytes(svg_string=svg, style_sheet=style_sheet, skip_system_fonts=True)
+    return Image.open(io.BytesIO(png))
+
+
+def rounded_box(
+    width: int, height: int, radius: int, colour: tuple[int, int, int], opacity: float = 1
+) -> Image.Image:
+    """A filled rectangle with round corners."""
+    return render_svg(
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}">'
+        f'<rect width="{width}" height="{height}" rx="{radius}" fill="rgb{colour}" fill-opacity="{opacity}"/></svg>'
     )

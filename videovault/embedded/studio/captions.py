@@ -4,6 +4,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 
 from PIL import Image, ImageDraw
@@ -11,14 +12,31 @@ from PIL import Image, ImageDraw
 from videovault.embedded.studio.text_layout import BASELINE, LINE_HEIGHT, Box, Page, Typesetter, lay_out
 from videovault.embedded.studio.theme import RGB, WHITE, Theme, mixed
 
-# Timing: the length of a video from its words, and the share of each part.
-
 WORDS_PER_MINUTE = 150
 MIN_SECONDS, MAX_SECONDS = 5.0, 20.0
 # A part of one word must still be readable.
 MIN_SHARE = 0.18
 
 FRAMES_PER_SECOND = 25
+# For hook, body and conclusion, below which there is a button.
+BOXES = (Box(596, 340), Box(596, 340), Box(596, 262))
+SIZES = ((60, 52, 46, 40, 34, 30), (44, 40, 36, 32, 28), (52, 46, 40, 36, 32, 28))
+MIN_SECONDS_PER_PAGE = 2.2
+FADE_SECONDS = 0.3
+RISE_PIXELS = 14
+# Letters may reach a little out of their box.
+_OVERHANG = 6
+
+
+@dataclass(frozen=True)
+class Cue:
+    """A page, its part (0 hook, 1 body, 2 conclusion), when it is shown and when each word is spoken, in seconds."""
+
+    page: Page
+    part: int
+    start: float
+    end: float
+    spoken: tuple[tuple[float, float], ...]
 
 
 def estimated_seconds(parts: Sequence[str]) -> float:
@@ -56,27 +74,6 @@ def on_twos(seconds: float) -> float:
     return math.floor(seconds * FRAMES_PER_SECOND / 2 + 1e-6) * 2 / FRAMES_PER_SECOND
 
 
-# For hook, body and conclusion, below which there is a button.
-BOXES = (Box(596, 340), Box(596, 340), Box(596, 262))
-SIZES = ((60, 52, 46, 40, 34, 30), (44, 40, 36, 32, 28), (52, 46, 40, 36, 32, 28))
-MIN_SECONDS_PER_PAGE = 2.2
-FADE_SECONDS = 0.3
-RISE_PIXELS = 14
-# Letters may reach a little out of their box.
-_OVERHANG = 6
-
-
-@dataclass(frozen=True)
-class Cue:
-    """A page, its part (0 hook, 1 body, 2 conclusion), when it is shown and when each word is spoken, in seconds."""
-
-    page: Page
-    part: int
-    start: float
-    end: float
-    spoken: tuple[tuple[float, float], ...]
-
-
 def cues_for(parts: Sequence[str], setter: Typesetter) -> list[Cue]:
     """The whole script, without gaps, from 0 to the end of the video."""
     spans = zip(parts, part_spans(parts), strict=True)
@@ -109,7 +106,6 @@ class Captions:
         self._setter = setter
         self._theme = theme
         self._starts = [cue.start for cue in cues]
-        self._masks: dict[int, Image.Image] = {}
 
     def cue_at(self, seconds: float) -> Cue:
         """The current cue; after the end, the last one."""
@@ -119,9 +115,7 @@ class Captions:
         """Paste the captions; ``at`` is the top left corner of their box."""
         cue = self.cue_at(seconds)
         opacity = self._opacity(cue, seconds)
-        mask = self._mask(cue)
-        if opacity < 1:
-            mask = mask.point([round(level * opacity) for level in range(256)])
+        mask = faded(_page_mask(cue.page, self._setter), opacity)
         rise = round((1 - opacity) * RISE_PIXELS) if seconds < cue.end - FADE_SECONDS else 0
         image.paste(self._paint(cue, seconds, mask.size), (at[0] - _OVERHANG, at[1] + rise), mask)
 
@@ -131,12 +125,6 @@ class Captions:
         fade_out = 1.0 if cue is self.cues[-1] else max(0.0, (cue.end - seconds) / (FADE_SECONDS / 2))
         share = min(1.0, fade_in, fade_out)
         return share * share * (3 - 2 * share)
-
-    def _mask(self, cue: Cue) -> Image.Image:
-        key = id(cue)
-        if key not in self._masks:
-            self._masks[key] = _page_mask(cue.page, self._setter)
-        return self._masks[key]
 
     def _paint(self, cue: Cue, seconds: float, size: tuple[int, int]) -> Image.Image:
         paint = Image.new("RGB", size, self._theme.unspoken)
@@ -156,6 +144,12 @@ class Captions:
         return mixed(self._theme.accent, WHITE, min(1.0, (seconds - end) / 0.25))
 
 
+def faded(mask: Image.Image, opacity: float) -> Image.Image:
+    """The mask itself when ``opacity`` is 1."""
+    return mask.point([round(level * opacity) for level in range(256)]) if opacity < 1 else mask
+
+
+@lru_cache(maxsize=32)
 def _page_mask(page: Page, setter: Typesetter) -> Image.Image:
     mask = Image.new("L", (BOXES[0].width + 2 * _OVERHANG, page.height + page.size // 3))
     draw = ImageDraw.Draw(mask)

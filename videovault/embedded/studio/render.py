@@ -11,6 +11,7 @@ import av
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
+from av.filter import Graph
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
@@ -19,10 +20,17 @@ from PIL import Image
 from videovault.embedded.studio.captions import FRAMES_PER_SECOND
 from videovault.embedded.studio.requests import VideoRequest
 from videovault.embedded.studio.scene import SIZE, Scene
-from videovault.embedded.studio.soundtrack import SAMPLE_RATE, music
 
 _BT709 = 1
 _LIMITED_RANGE = 1
+SAMPLE_RATE = 48_000
+CHORD_SECONDS = 2.5
+FADE_IN_SECONDS, FADE_OUT_SECONDS = 0.8, 1.6
+# Semitones above the lowest note: C, A minor, F, G, as root, third and fifth.
+_CHORDS = ((0, 4, 7), (-3, 0, 4), (-7, -3, 0), (-5, -1, 2))
+_LOWEST_HERTZ = 130.81
+# A bell plays the notes of the chord up and down.
+_NOTE_SECONDS = CHORD_SECONDS / 4
 
 
 def render(video: VideoRequest, path: Path, *, is_wanted: Callable[[], bool] = lambda: True) -> float:
@@ -34,7 +42,7 @@ def render(video: VideoRequest, path: Path, *, is_wanted: Callable[[], bool] = l
     count = round(scene.seconds * FRAMES_PER_SECOND)
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
         picture, sound = _picture_stream(container), _sound_stream(container)
-        soundtrack = music(count / FRAMES_PER_SECOND)
+        soundtrack = _music(count / FRAMES_PER_SECOND)
         for number in range(count):
             if not is_wanted():
                 raise RuntimeError("the studio that started this render has ended")
@@ -110,6 +118,51 @@ def _mux_sound(
         container.mux(stream.encode(frame))
         if frame.time is not None and frame.time >= until:
             return
+
+
+def _music(seconds: float) -> Iterator[AudioFrame]:
+    """Four quiet chords and a soft melody: stereo frames (fltp, 48 kHz), ``seconds`` in total, fading in and out."""
+    graph = Graph()
+    steps = [
+        graph.add("aevalsrc", f"exprs='{_expression()}':s={SAMPLE_RATE}:d={seconds + 1}"),
+        graph.add("lowpass", "f=2600"),
+        graph.add("aformat", "sample_fmts=fltp:channel_layouts=stereo"),
+        graph.add("adelay", "delays=0|13"),
+        graph.add("aecho", "0.9:0.8:90|170:0.28|0.18"),
+        graph.add("atrim", f"end={seconds}"),
+        graph.add("afade", f"t=in:d={FADE_IN_SECONDS}"),
+        graph.add("afade", f"t=out:st={seconds - FADE_OUT_SECONDS}:d={FADE_OUT_SECONDS}"),
+        graph.add("abuffersink"),
+    ]
+    graph.link_nodes(*steps).configure()
+    while True:
+        try:
+            frame = graph.pull()
+        except (av.error.EOFError, av.error.BlockingIOError):
+            return
+        if isinstance(frame, AudioFrame):
+            yield frame
+
+
+def _expression() -> str:
+    """In FFmpeg's expression language; ld(0) is the chord, ld(1) to ld(3) its notes, ld(4) the bell, in hertz."""
+    chord = f"st(0,mod(floor(t/{CHORD_SECONDS}),{len(_CHORDS)}))"
+    notes = [f"st({n + 1},{_LOWEST_HERTZ}*pow(2,({_by_chord(n)})/12))" for n in range(3)]
+    since_chord = f"mod(t,{CHORD_SECONDS})"
+    swell = f"min(1,{since_chord}/0.7)*min(1,({CHORD_SECONDS}-{since_chord})/0.5)"
+    pad = "+".join(f"sin(2*PI*ld({n})*t)+0.35*sin(4.006*PI*ld({n})*t)" for n in (1, 2, 3))
+    since_note = f"mod(t,{_NOTE_SECONDS})"
+    note = f"st(4,4*ld(1+mod(floor(t/{_NOTE_SECONDS})*2,3)))"
+    bell = f"min(1,{since_note}*90)*exp(-5*{since_note})*(sin(2*PI*ld(4)*t)+0.25*sin(6*PI*ld(4)*t))"
+    return ";".join([chord, *notes, note, f"0.08*{swell}*({pad})+0.11*({bell})"])
+
+
+def _by_chord(note: int) -> str:
+    """Nested ifs that pick the semitones of one note by the chord in ld(0)."""
+    expression = str(_CHORDS[-1][note])
+    for chord in reversed(range(len(_CHORDS) - 1)):
+        expression = f"if(eq(ld(0),{chord}),{_CHORDS[chord][note]},{expression})"
+    return expression
 
 
 if __name__ == "__main__":

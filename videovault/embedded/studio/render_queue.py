@@ -1,4 +1,7 @@
-"""Jobs on disk, written before the response, so that a restarted studio continues them."""
+"""Renders jobs in processes of their own and reports them by callback.
+
+Jobs are written to disk before the response, so that a restarted studio continues them.
+"""
 
 import asyncio
 import hashlib
@@ -10,17 +13,52 @@ import secrets
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from videovault.embedded.studio.options import Options
 from videovault.embedded.studio.requests import VideoRequest
 from videovault.gateways.studio import file_code
 
+HOST = "127.0.0.1"
+RENDERS_AT_ONCE = 2
+RENDER_SECONDS = 300
+CALLBACK_SECONDS = 300
+MAX_BACKOFF_SECONDS = 20
+CLEANUP_SECONDS = 1800
+LEGACY_CODE_LENGTH = 8
 # Like the links of other generators, which expire.
 RETENTION_SECONDS = 24 * 3600
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Options:
+    """``delay`` in seconds; ``bytes_per_second`` limits each download, 0: no limit; ``key`` is shared with the callers.
+
+    In direct mode ``/video`` responds with the rendered video. Callbacks go to ``callback``, never to the address in a
+    request; if it is empty, there are none.
+    """
+
+    port: int
+    data_dir: Path
+    mode: str
+    delay: float
+    bytes_per_second: int
+    callback: str
+    key: str
+
+    @property
+    def address(self) -> str:
+        """Host and port."""
+        return f"{HOST}:{self.port}"
+
+    @property
+    def is_direct(self) -> bool:
+        return self.mode == "direct"
 
 
 class Job(BaseModel):
@@ -101,18 +139,6 @@ class JobStore:
         for path in [*self._jobs.iterdir(), *self.files.iterdir()]:
             if path.stat().st_mtime < oldest:
                 path.unlink(missing_ok=True)
-
-
-# Renders jobs in separate processes and reports them by callback.
-
-RENDERS_AT_ONCE = 2
-RENDER_SECONDS = 300
-CALLBACK_SECONDS = 300
-MAX_BACKOFF_SECONDS = 20
-CLEANUP_SECONDS = 1800
-LEGACY_CODE_LENGTH = 8
-
-_log = logging.getLogger(__name__)
 
 
 class RenderQueue:

@@ -1,8 +1,8 @@
 """The requests of callers, parsed leniently: missing, null and non-text values become text."""
 
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-import httpx
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 
@@ -70,7 +70,7 @@ class VideoRequest(StudioRequest):
 
 def _is_http(url: str) -> bool:
     try:
-        parsed = httpx.URL(url)
-    except httpx.InvalidURL:
+        parsed = urlsplit(url)
+    except ValueError:
         return False
-    return parsed.scheme in {"http", "https"} and bool(parsed.host)
+    return parsed.scheme in {"http", "https"} and bool(parsed.hostname)

@@ -12,6 +12,7 @@ from videovault.embedded.studio.captions import (
     Captions,
     Cue,
     cues_for,
+    faded,
     on_twos,
     part_spans,
 )
@@ -164,7 +165,4 @@ def _beside_text(cue: Cue, picture: Image.Image) -> int:
 
 
 def _paste(image: Image.Image, picture: Image.Image, at: tuple[int, int], opacity: float = 1.0) -> None:
-    mask = picture.getchannel("A")
-    if opacity < 1:
-        mask = mask.point([round(level * opacity) for level in range(256)])
-    image.paste(picture, at, mask)
+    image.paste(picture, at, faded(picture.getchannel("A"), opacity))

@@ -2,10 +2,34 @@
 
 import hashlib
 import re
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 from videovault.embedded.studio.requests import ScriptRequest
-from videovault.embedded.studio.topic import Topic, shortened, understand
+
+MAX_SUBJECT_LENGTH = 100
+MAX_POINT_LENGTH = 90
+MAX_POINTS = 3
+
+_WISH = re.compile(
+    r"^(?:please\s+)?(?:(?:make|create|write|produce|generate|film|i\s+(?:want|need|would\s+like)|we\s+(?:want|need))\s+)?"
+    r"(?:me\s+|us\s+)?(?:an?\s+|the\s+|this\s+)?(?:short\s+|quick\s+)?(?:video|clip|film|script)\s+(?:about|on|for)\s+",
+    re.IGNORECASE,
+)
+_PREFIX = re.compile(r"^(?:topic|subject|title)\s*[:=]\s*", re.IGNORECASE)
+_BULLET = re.compile(r"^(?:[-*+•·–—]+|\d{1,2}[.)])\s+")  # noqa: RUF001 - dashes that people type as bullets
+SENTENCE_END = re.compile(r"(?<=[.!?…。！？؟])\s+")  # noqa: RUF001 - full-width ends of other scripts
+_QUESTION_MARKS = "?？؟"  # noqa: RUF001 - full-width and Arabic question marks
+_PUNCTUATION = " .,:;!…。！،"  # noqa: RUF001 - full-width ends of other scripts
+
+# Words at the beginning of a sentence that are not a name.
+_COMMON_OPENING = re.compile(
+    r"(?:The|A|An|It|We|Our|You|Your|They|This|No|There|How|And|Everything|Every|All|Come|Get|Only|Available|Use|Try"
+    r"|Free|New)(?= |$)"
+)
+MAX_NAME_LENGTH = 60
+MAX_HANDLES = 3
+NOT_NAMES = {"Default", "Avatar", "Other", "None", "Presenter", "Male", "Female", "Man", "Woman", "Robot"}
 
 # Templates, short enough for a video of about twenty seconds.
 
@@ -86,8 +110,14 @@ CONCLUSIONS = {
 }
 
 
-MAX_NAME_LENGTH = 60
-MAX_HANDLES = 3
+@dataclass(frozen=True)
+class Topic:
+    """``subject`` ends without punctuation except a question mark; ``action`` is what follows "How to", else empty."""
+
+    kind: Literal["question", "how_to", "plain"]
+    subject: str
+    action: str
+    points: tuple[str, ...]
 
 
 class Script(NamedTuple):
@@ -105,6 +135,29 @@ def write_script(brief: ScriptRequest) -> Script:
     return _script(brief, 1) if is_unchanged else script
 
 
+def understand(text: str) -> Topic:
+    """Read any text; an empty one is about "something new"."""
+    sentences = _sentences(text) or ["Something new"]
+    mark = sentences[0][-1] if sentences[0][-1] in _QUESTION_MARKS else ""
+    subject = _capitalised(shortened(sentences[0].strip(_PUNCTUATION + _QUESTION_MARKS), MAX_SUBJECT_LENGTH))
+    how_to = re.match(r"how\s+to\s+(?=\S)", subject, re.IGNORECASE)
+    return Topic(
+        kind="question" if mark else "how_to" if how_to else "plain",
+        subject=(subject or "Something new") + mark,
+        action=subject[how_to.end() :] if how_to else "",
+        points=tuple(_points(sentences[1:])),
+    )
+
+
+def shortened(text: str, length: int) -> str:
+    """At most ``length`` characters, cut between words; an ellipsis replaces the rest."""
+    if len(text) <= length:
+        return text
+    head = text[: length - 1]
+    whole_words = head.rpartition(" ")[0] if " " in head[length // 2 :] else head
+    return whole_words.rstrip(_PUNCTUATION + "-") + "…"
+
+
 def _script(brief: ScriptRequest, offset: int) -> Script:
     topic = understand(brief.topic)
     names = {
@@ -112,38 +165,23 @@ def _script(brief: ScriptRequest, offset: int) -> Script:
         "handles": _listed(brief.social_handles),
         "speaker": _first_name(brief.avatar),
     }
-    return Script(
-        hook=_hook(topic, _Choice(brief, "hook", offset)),
-        body=_body(topic, names, _Choice(brief, "body", offset)),
-        conclusion=_conclusion(names, _Choice(brief, "conclusion", offset)),
-    )
 
-
-class _Choice:
-    """Picks the template of one part by the topic, and by the seed if it is for this part."""
-
-    def __init__(self, brief: ScriptRequest, part: str, offset: int) -> None:
-        topic = _one_line(brief.topic).casefold()
-        self._number = _hashed(f"{part}/{topic}") + offset
+    def choose(part: str, templates: tuple[str, ...]) -> str:
+        """By the topic, and by the seed if it is for this part."""
+        number = _hashed(f"{part}/{_one_line(brief.topic).casefold()}") + offset
         if brief.part in (None, part) and brief.seed:
-            self._number += int(brief.seed) if brief.seed.isdecimal() else _hashed(brief.seed)
+            number += int(brief.seed) if brief.seed.isdecimal() else _hashed(brief.seed)
+        return templates[number % len(templates)]
 
-    def among(self, templates: tuple[str, ...]) -> str:
-        return templates[self._number % len(templates)]
-
-
-def _hook(topic: Topic, choice: _Choice) -> str:
-    return _filled(choice.among(HOOKS[topic.kind]), subject=topic.subject, action=topic.action)
-
-
-def _body(topic: Topic, names: dict[str, str], choice: _Choice) -> str:
-    opening = choice.among(OPENINGS[_known(names, "speaker", "company")])
-    points = choice.among(BODIES[len(topic.points)])
-    return _filled(opening + points, *topic.points, **names)
-
-
-def _conclusion(names: dict[str, str], choice: _Choice) -> str:
-    return _filled(choice.among(CONCLUSIONS[_known(names, "handles", "company")]), **names)
+    hook = choose("hook", HOOKS[topic.kind])
+    opening = choose("body", OPENINGS[_known(names, "speaker", "company")])
+    points = choose("body", BODIES[len(topic.points)])
+    conclusion = choose("conclusion", CONCLUSIONS[_known(names, "handles", "company")])
+    return Script(
+        hook=_filled(hook, subject=topic.subject, action=topic.action),
+        body=_filled(opening + points, *topic.points, **names),
+        conclusion=_filled(conclusion, **names),
+    )
 
 
 def _known(names: dict[str, str], first: str, second: str) -> str:
@@ -162,9 +200,6 @@ def _first_name(avatar: str) -> str:
     return avatar if re.fullmatch(r"[A-Z][a-z]{1,14}", avatar) and avatar not in NOT_NAMES else ""
 
 
-NOT_NAMES = {"Default", "Avatar", "Other", "None", "Presenter", "Male", "Female", "Man", "Woman", "Robot"}
-
-
 def _listed(handles: str) -> str:
     entries = [_one_line(entry) for entry in re.split(r"[,;\n]", handles)]
     known = [shortened(entry, MAX_NAME_LENGTH) for entry in entries if entry][:MAX_HANDLES]
@@ -177,3 +212,26 @@ def _one_line(text: str) -> str:
 
 def _hashed(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big")
+
+
+def _sentences(text: str) -> list[str]:
+    lines = (" ".join(line.split()) for line in text.splitlines())
+    parts = (part for line in lines for part in SENTENCE_END.split(_BULLET.sub("", line)))
+    cleaned = [_WISH.sub("", _PREFIX.sub("", part)).strip() for part in parts]
+    return [part for part in cleaned if part]
+
+
+def _points(sentences: list[str]) -> list[str]:
+    ends = _PUNCTUATION + _QUESTION_MARKS
+    points = (shortened(sentence.strip(ends), MAX_POINT_LENGTH) for sentence in sentences)
+    return [_lowered(point) for point in points if point][:MAX_POINTS]
+
+
+def _capitalised(text: str) -> str:
+    first = text.split(" ", 1)[0]
+    return text[:1].upper() + text[1:] if first.islower() else text
+
+
+def _lowered(text: str) -> str:
+    """Lower the first letter after a colon, unless the word may be a name."""
+    return text[:1].lower() + text[1:] if _COMMON_OPENING.match(text) else text

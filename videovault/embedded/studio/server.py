@@ -16,8 +16,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from videovault import untrusted_json
-from videovault.embedded.studio.options import Options
-from videovault.embedded.studio.render_queue import Job, RenderQueue
+from videovault.embedded.studio.render_queue import Job, Options, RenderQueue
 from videovault.embedded.studio.requests import ScriptRequest, VideoRequest
 from videovault.embedded.studio.script_writer import write_script
 from videovault.gateways.studio import bearer_header

@@ -12,7 +12,7 @@ from itertools import chain, groupby
 
 from PIL import ImageDraw, ImageFont
 
-from videovault.embedded.studio.topic import SENTENCE_END, shortened
+from videovault.embedded.studio.script_writer import SENTENCE_END, shortened
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 Colour = tuple[int, int, int] | tuple[int, int, int, int] | int
@@ -31,10 +31,43 @@ FALLBACKS = (
     "Arial Unicode.ttf",
     "Symbola.ttf",
 )
+LINE_HEIGHT = 1.3
+# Position of the baseline in its line; ascenders and descenders both fit.
+BASELINE = 0.77
+# More than fits any video, so longer texts need not be measured.
+MAX_CHARACTERS = 8000
 # No font has a glyph for it, so it draws what the font draws for any missing character.
 _UNASSIGNED = "\uffff"
 MAX_CHARACTERS_PER_LINE = 400
 _LOOK_ALIKES = {"–": "-", "—": "-", "−": "-", "‑": "-", "„": '"', "‚": "'", "•": "·", "→": ">", "€": "EUR"}  # noqa: RUF001 - what people type
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word; ``x`` and ``y`` are the left end of its baseline, in pixels from the top left of its page."""
+
+    text: str
+    x: float
+    y: float
+    width: float
+
+
+@dataclass(frozen=True)
+class Page:
+    """What is shown at once; ``words`` are in spoken order."""
+
+    words: tuple[Word, ...]
+    size: int
+    height: int
+    right_to_left: bool
+
+
+@dataclass(frozen=True)
+class Box:
+    """The space for captions, in pixels."""
+
+    width: int
+    height: int
 
 
 @cache
@@ -129,69 +162,6 @@ class Typesetter:
             if known:
                 return known
         return ""
-
-
-def _boldness(size: int) -> int:
-    """Pixels by which bold text is drawn again to its right.
-
-    The built-in font has one weight, and an outline would close the gaps of small letters.
-    """
-    return max(1, round(size / 30))
-
-
-@cache
-def _is_installed(name: str) -> bool:
-    try:
-        font(name, 20)
-    except OSError:
-        return False
-    return True
-
-
-@lru_cache(maxsize=16384)
-def _draws(name: str, character: str) -> bool:
-    face = font(name, 20)
-    return character == " " or bytes(face.getmask(character)) != _missing_glyph(name)
-
-
-@cache
-def _missing_glyph(name: str) -> bytes:
-    return bytes(font(name, 20).getmask(_UNASSIGNED))
-
-
-LINE_HEIGHT = 1.3
-# Position of the baseline in its line; ascenders and descenders both fit.
-BASELINE = 0.77
-# More than fits any video, so longer texts need not be measured.
-MAX_CHARACTERS = 8000
-
-
-@dataclass(frozen=True)
-class Word:
-    """A word; ``x`` and ``y`` are the left end of its baseline, in pixels from the top left of its page."""
-
-    text: str
-    x: float
-    y: float
-    width: float
-
-
-@dataclass(frozen=True)
-class Page:
-    """What is shown at once; ``words`` are in spoken order."""
-
-    words: tuple[Word, ...]
-    size: int
-    height: int
-    right_to_left: bool
-
-
-@dataclass(frozen=True)
-class Box:
-    """The space for captions, in pixels."""
-
-    width: int
-    height: int
 
 
 def lay_out(text: str, setter: Typesetter, box: Box, sizes: tuple[int, ...], max_pages: int) -> list[Page]:
@@ -303,3 +273,31 @@ def _is_right_to_left(text: str) -> bool:
     """By the first letter with a direction, as in the Unicode bidirectional algorithm."""
     kinds = (unicodedata.bidirectional(character) for character in text)
     return next((kind in {"R", "AL"} for kind in kinds if kind in {"L", "R", "AL"}), False)
+
+
+def _boldness(size: int) -> int:
+    """Pixels by which bold text is drawn again to its right.
+
+    The built-in font has one weight, and an outline would close the gaps of small letters.
+    """
+    return max(1, round(size / 30))
+
+
+@cache
+def _is_installed(name: str) -> bool:
+    try:
+        font(name, 20)
+    except OSError:
+        return False
+    return True
+
+
+@lru_cache(maxsize=16384)
+def _draws(name: str, character: str) -> bool:
+    face = font(name, 20)
+    return character == " " or bytes(face.getmask(character)) != _missing_glyph(name)
+
+
+@cache
+def _missing_glyph(name: str) -> bytes:
+    return bytes(font(name, 20).getmask(_UNASSIGNED))

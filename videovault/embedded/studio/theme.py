@@ -11,6 +11,11 @@ RGB = tuple[int, int, int]
 
 WIDTH, HEIGHT = 1280, 720
 WHITE: RGB = (255, 255, 255)
+_MARGIN = 100
+_GLOW_SIZE = 800
+_GRAIN = 4
+# Pillow's radial gradient is 0 in the centre, 255 in the corners and this at the middle of an edge.
+_EDGE = 180
 
 
 @dataclass(frozen=True)
@@ -33,15 +38,13 @@ class Theme:
 
 
 THEMES = tuple(
-    map(
-        Theme.parse,
-        (
-            "111434 2c2469 0e1b3c 3a1e62  6354e6 be46be  96a0ff 5650c8  ffc45c 8a8fbe bec3e4",
-            "06222e 0a4852 081a2c 103a5c  14a096 286ec8  8ce1d7 22788c  ffd666 78a0ac b6d4dc",
-            "261028 601e42 1c1030 5c2c32  d7466e eb8246  ffc4b4 be5064  ffbe78 b48aa0 e4c6d0",
-            "0a2022 164a38 081c28 24422c  32aa6e 96b43c  b4e8be 328260  fad660 80a496 bedace",
-            "0e1a38 183c7c 0a1632 222e6e  3278f0 5ac8e6  a0ceff 326ec8  7ae8d6 8096c0 bccce8",
-        ),
+    Theme.parse(colours)
+    for colours in (
+        "111434 2c2469 0e1b3c 3a1e62  6354e6 be46be  96a0ff 5650c8  ffc45c 8a8fbe bec3e4",
+        "06222e 0a4852 081a2c 103a5c  14a096 286ec8  8ce1d7 22788c  ffd666 78a0ac b6d4dc",
+        "261028 601e42 1c1030 5c2c32  d7466e eb8246  ffc4b4 be5064  ffbe78 b48aa0 e4c6d0",
+        "0a2022 164a38 081c28 24422c  32aa6e 96b43c  b4e8be 328260  fad660 80a496 bedace",
+        "0e1a38 183c7c 0a1632 222e6e  3278f0 5ac8e6  a0ceff 326ec8  7ae8d6 8096c0 bccce8",
     )
 )
 
@@ -58,17 +61,8 @@ def mixed(one: RGB, other: RGB, share: float) -> RGB:
     return red, green, blue
 
 
-# The background: one large gradient that drifts, and two soft glows over it.
-
-_MARGIN = 100
-_GLOW_SIZE = 800
-_GRAIN = 4
-# Pillow's radial gradient is 0 in the centre, 255 in the corners and this at the middle of an edge.
-_EDGE = 180
-
-
 class Backdrop:
-    """Draws everything expensive once; a frame is one crop and two pastes."""
+    """One large gradient that drifts, and two soft glows over it: drawn once, so that a frame is one crop and two pastes."""
 
     def __init__(self, theme: Theme) -> None:
         self._gradient = _gradient(theme.corners, (WIDTH + 2 * _MARGIN, HEIGHT + 2 * _MARGIN))

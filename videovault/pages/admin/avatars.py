@@ -11,7 +11,7 @@ from videovault.state import wording
 from videovault.state.admin.avatars import AdminAvatarsState
 
 OWN = "The create page shows these avatars in this order."
-BUILT_IN = "The create page shows nine built-in avatars until you add your own."
+BUILT_IN = "The create page shows built-in avatars until you add your own."
 
 
 class PictureUpload(rx.Component):

@@ -7,7 +7,7 @@ import errno
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, BinaryIO, Literal, Protocol
+from typing import Any, BinaryIO, Literal
 from uuid import uuid4
 
 from sqlalchemy import ColumnElement
@@ -28,6 +28,7 @@ from videovault.gateways.conversion import (
     SourceUnreadable,
     SourceVideo,
 )
+from videovault.gateways.probe import MediaInfo
 from videovault.models import CopyState, Event, Playback, Status, User, Video
 from videovault.services.core import lifecycle, quota
 from videovault.services.core.lifecycle import lease_expired
@@ -37,79 +38,11 @@ from videovault.services.transfer.engine.uploads import FileUpload, UploadedFile
 from videovault.services.transfer.lease import LeaseLost, WorkerStopping
 from videovault.services.videos import deletion, sidecar
 
-# Whether browsers play a video, and how to make a copy that they play: see docs/decisions/0026.
-
 PLAIN_PIXEL_FORMATS = {"yuv420p", "yuvj420p"}  # 8 bits, 4:2:0: what hardware decoders of phones support
 MAX_H264_LEVEL = 52
 H264_PROFILES = ("Baseline", "Constrained Baseline", "Main", "High")
 OPEN_CODECS = {"vp8", "vp9", "av1"}
 MP4_AUDIO, WEBM_AUDIO = {"aac", "mp3"}, {"opus", "vorbis"}
-
-
-class StreamInfo(Protocol):
-    """A probe result, or a video's row."""
-
-    @property
-    def width(self) -> int | None: ...
-    @property
-    def video_codec(self) -> str | None: ...
-    @property
-    def audio_codec(self) -> str | None: ...
-    @property
-    def video_profile(self) -> str | None: ...
-    @property
-    def video_level(self) -> int | None: ...
-    @property
-    def pixel_format(self) -> str | None: ...
-
-
-def playback_for(container: str, streams: StreamInfo, *, has_duration: bool) -> Playback | None:
-    """Where the video plays; None if too little could be measured."""
-    if not (streams.video_codec or streams.width):
-        return None
-    audio = streams.audio_codec
-    if container in ("mp4", "mov"):
-        plays = _is_basic_h264(streams) and audio in (None, *MP4_AUDIO)
-        plays |= (
-            _is_open_codec(streams) and streams.video_codec != "vp8" and audio in (None, "opus", *MP4_AUDIO)
-        )
-    else:
-        plays = container == "webm" and _is_open_codec(streams) and audio in (None, *WEBM_AUDIO)
-    if not plays:
-        return Playback.LIMITED
-    return Playback.EVERYWHERE if has_duration else Playback.NO_DURATION
-
-
-def recipes(container: str, streams: StreamInfo) -> list[Recipe]:
-    """The ways to make a playable copy, cheapest first; empty if FFmpeg does not support the codec."""
-    audio = streams.audio_codec
-    if not streams.video_codec:
-        return []
-    # AVI has decoding timestamps only, and does not record a variable audio bit rate.
-    can_copy = container != "avi"
-    mp4_audio: AudioTarget = "copy" if can_copy and audio in MP4_AUDIO else "aac"
-    transcoded = Recipe("mp4", "h264", mp4_audio if audio else None)
-    if can_copy and _is_basic_h264(streams):
-        return [Recipe("mp4", "copy", mp4_audio if audio else None), transcoded]
-    if can_copy and _is_open_codec(streams):
-        webm_audio: AudioTarget = "copy" if audio in WEBM_AUDIO else "opus"
-        return [Recipe("webm", "copy", webm_audio if audio else None), transcoded]
-    return [transcoded]
-
-
-def _is_basic_h264(streams: StreamInfo) -> bool:
-    return (
-        streams.video_codec == "h264"
-        and streams.pixel_format in PLAIN_PIXEL_FORMATS
-        and streams.video_profile in (None, *H264_PROFILES)
-        and (streams.video_level or 0) <= MAX_H264_LEVEL
-    )
-
-
-def _is_open_codec(streams: StreamInfo) -> bool:
-    return streams.video_codec in OPEN_CODECS and streams.pixel_format in PLAIN_PIXEL_FORMATS
-
-
 MAX_ATTEMPTS = 3  # for a file that crashes the worker, or that S3 reads or writes only partly
 HEARTBEAT_SECONDS = 3.0
 MIN_SECONDS, SECONDS_PER_SECOND, MAX_SECONDS = 300.0, 6.0, 4 * 3600.0
@@ -130,6 +63,23 @@ REMAKE_COLUMNS: dict[str, Any] = {**INITIAL_COLUMNS, "copy_state": CopyState.DUE
 Outcome = Literal["made", "not made", "nothing to do"]
 
 log = logs.get(__name__)
+
+
+def playback_for(container: str, streams: MediaInfo) -> Playback | None:
+    """Where the video plays (docs/decisions/0026); None if too little could be measured."""
+    if not (streams.video_codec or streams.width):
+        return None
+    audio = streams.audio_codec
+    if container in ("mp4", "mov"):
+        plays = _is_basic_h264(streams) and audio in (None, *MP4_AUDIO)
+        plays |= (
+            _is_open_codec(streams) and streams.video_codec != "vp8" and audio in (None, "opus", *MP4_AUDIO)
+        )
+    else:
+        plays = container == "webm" and _is_open_codec(streams) and audio in (None, *WEBM_AUDIO)
+    if not plays:
+        return Playback.LIMITED
+    return Playback.EVERYWHERE if streams.has_duration else Playback.NO_DURATION
 
 
 def initial_state(playback: Playback | None) -> CopyState | None:
@@ -162,6 +112,23 @@ def retry(session: Session, video: Video) -> bool:
     return lifecycle.update_if_unchanged(
         session, video, col(Video.copy_state) == CopyState.FAILED, **REMAKE_COLUMNS
     )
+
+
+def recipes(container: str, streams: MediaInfo | Video) -> list[Recipe]:
+    """The ways to make a playable copy, cheapest first; empty if FFmpeg does not support the codec."""
+    audio = streams.audio_codec
+    if not streams.video_codec:
+        return []
+    # AVI has decoding timestamps only, and does not record a variable audio bit rate.
+    can_copy = container != "avi"
+    mp4_audio: AudioTarget = "copy" if can_copy and audio in MP4_AUDIO else "aac"
+    transcoded = Recipe("mp4", "h264", mp4_audio if audio else None)
+    if can_copy and _is_basic_h264(streams):
+        return [Recipe("mp4", "copy", mp4_audio if audio else None), transcoded]
+    if can_copy and _is_open_codec(streams):
+        webm_audio: AudioTarget = "copy" if audio in WEBM_AUDIO else "opus"
+        return [Recipe("webm", "copy", webm_audio if audio else None), transcoded]
+    return [transcoded]
 
 
 def _claim() -> Video | None:
@@ -307,12 +274,11 @@ class _CopyJob:
         self.check()
         expected, actual = self._video.duration, probed.duration if probed else None
         if probed is None:
-            storage.connected().info(
-                self._key
-            )  # raises StorageError if S3 is unavailable: then the copy is not at fault
+            # Raises StorageError if S3 is unavailable: then the copy is not at fault.
+            storage.connected().info(self._key)
         if probed is None or actual is None or not probed.is_complete:
             self._refuse("the copy cannot be read")
-        elif playback_for(recipe.container, probed, has_duration=probed.has_duration) != Playback.EVERYWHERE:
+        elif playback_for(recipe.container, probed) != Playback.EVERYWHERE:
             self._refuse("the copy does not play everywhere")
         elif expected and abs(expected - actual) > max(MAX_DURATION_GAP_SECONDS, expected * MAX_DURATION_GAP):
             self._refuse(f"the copy lasts {actual:.1f} seconds, and the video {expected:.1f}")
@@ -407,3 +373,16 @@ def _limits(video: Video) -> Limits:
     )
     seconds = MIN_SECONDS + SECONDS_PER_SECOND * (video.duration or 0)
     return Limits(min(seconds, MAX_SECONDS), max_bytes if left is None else min(max_bytes, left))
+
+
+def _is_basic_h264(streams: MediaInfo | Video) -> bool:
+    return (
+        streams.video_codec == "h264"
+        and streams.pixel_format in PLAIN_PIXEL_FORMATS
+        and streams.video_profile in (None, *H264_PROFILES)
+        and (streams.video_level or 0) <= MAX_H264_LEVEL
+    )
+
+
+def _is_open_codec(streams: MediaInfo | Video) -> bool:
+    return streams.video_codec in OPEN_CODECS and streams.pixel_format in PLAIN_PIXEL_FORMATS

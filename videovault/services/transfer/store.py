@@ -173,7 +173,7 @@ def _measurements(stored: StoredObject, probed: probe.ProbeResult | None) -> dic
     playback = None
     if probed:  # otherwise the generator's values stay
         values |= {"duration": probed.duration, "width": probed.width, "height": probed.height}
-        playback = playable_copy.playback_for(stored.container, probed, has_duration=probed.has_duration)
+        playback = playable_copy.playback_for(stored.container, probed)
     return (
         values
         | playable_copy.INITIAL_COLUMNS

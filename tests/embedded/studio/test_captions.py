@@ -1,4 +1,4 @@
-"""How long a video is, and how its time is shared."""
+"""The length of a video, and how its time is divided."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Jobs on disk."""
+"""Jobs on disk: saved, continued and deleted."""
 
 import os
 import time
