@@ -13,8 +13,9 @@ sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 gc.disable()  # until everything is imported
 
-# Files whose tests share what is dear to begin, and tell together what they saw.
-TOGETHER = ("tests/reliability/",)
+# Folders whose tests share what is expensive to start, except the files that start something of their own.
+TOGETHER = ("tests/reliability/", "tests/journeys/")
+ALONE = tuple(f"tests/journeys/test_{name}.py" for name in ("accessibility", "page_attacks", "restart"))
 SLOW = {"journey", "process", "thorough"}  # the markers of what `make test-quick` leaves out
 SLOW_BEGUN = 0.75  # of the way through all others, the last slow file begins
 
@@ -38,7 +39,6 @@ pytest_plugins = [
     "tests.support.people",
     "tests.support.postgres",
     "tests.support.redis",
-    "tests.support.browser",
 ]
 
 
@@ -56,7 +56,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _unit(nodeid: str) -> str:
     """What is done by one process, in one go: a file, or a folder of ``TOGETHER``."""
-    return next((folder for folder in TOGETHER if nodeid.startswith(folder)), nodeid.partition("::")[0])
+    file = nodeid.partition("::")[0]
+    return next((folder for folder in TOGETHER if file not in ALONE and file.startswith(folder)), file)
 
 
 def _is_slow(item: pytest.Item) -> bool:

@@ -9,7 +9,7 @@ from scripts.screenshots.films import films
 from scripts.screenshots.strip import IMAGES, film_strip, save, screenshot
 from tests.support.browser import FLAGS, system_chromium
 from tests.support.geometry import overflow
-from tests.support.scenes import TIMEOUT_MS, each_appearance, each_scene
+from tests.support.scenes import SCENES, TIMEOUT_MS, SceneTabs, each_appearance
 from tests.support.showcase import running_showcase
 
 
@@ -27,11 +27,13 @@ def main() -> None:
 
 def every_scene(browser: Browser, folder: Path) -> None:
     with running_showcase(folder / "showcase", films(folder)) as showcase:
-        for opened in each_scene(browser, showcase):
-            for size, theme in each_appearance(opened):
-                save(screenshot(opened.page), IMAGES / f"{opened.scene.name}-{size}-{theme}.webp")
-                if too_wide := overflow(opened.page):
-                    print(opened.scene.name, size, theme, too_wide)
+        tabs = SceneTabs(browser, showcase)
+        for scene in SCENES:
+            with tabs.open(scene) as opened:
+                for size, theme in each_appearance(opened):
+                    save(screenshot(opened.page), IMAGES / f"{scene.name}-{size}-{theme}.webp")
+                    if too_wide := overflow(opened.page):
+                        print(scene.name, size, theme, too_wide)
 
 
 if __name__ == "__main__":

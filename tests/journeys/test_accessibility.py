@@ -1,4 +1,4 @@
-"""Axe finds no violation in any state of the pages, and everything fits into small windows."""
+"""In all states of the pages axe finds no violation, the content security policy is kept, and small windows are enough."""
 
 from collections.abc import Iterator, Sequence
 from operator import attrgetter
@@ -9,6 +9,7 @@ from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Browser, Page, ViewportSize
 
 from tests.support.accessibility_document import WRITE, in_document
+from tests.support.browser import Violations
 from tests.support.documents import table
 from tests.support.geometry import hidden_focus_stops, overflow, small_targets
 from tests.support.scenes import (
@@ -20,11 +21,11 @@ from tests.support.scenes import (
     Appearance,
     OpenScene,
     Scene,
+    SceneTabs,
     each_appearance,
-    open_scene,
-    scene_tabs,
 )
 from tests.support.showcase import TOPICS, Showcase, running_showcase
+from videovault.pages import PAGES, PRODUCT
 
 pytestmark = pytest.mark.journey
 # --write-accessibility checks all four appearances. Every run checks the smallest one, and for every second scene the
@@ -55,9 +56,25 @@ def showcase(tmp_path_factory: pytest.TempPathFactory, mp4: bytes) -> Iterator[S
 
 
 @pytest.fixture(scope="module")
-def tabs(browser: Browser, showcase: Showcase) -> Iterator[dict[str, Page]]:
-    with scene_tabs(browser, showcase) as opened:
-        yield opened
+def blocked() -> Violations:
+    """What the content security policy has blocked."""
+    return Violations()
+
+
+@pytest.fixture(scope="module")
+def tabs(browser: Browser, showcase: Showcase, blocked: Violations) -> Iterator[SceneTabs]:
+    opened = SceneTabs(browser, showcase)
+    for context in opened.contexts.values():
+        blocked.listen(context)
+        context.add_init_script(AXE_SCRIPT)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def titles() -> set[str]:
+    """Of the pages that were opened; each test adds one."""
+    return set()
 
 
 @pytest.fixture(scope="module")
@@ -67,18 +84,27 @@ def seen() -> dict[str, Problems]:
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=attrgetter("name"))
-def test_scene_is_accessible(
+def test_scene_is_accessible_and_violates_no_policy(
     request: pytest.FixtureRequest,
-    showcase: Showcase,
-    tabs: dict[str, Page],
+    tabs: SceneTabs,
     seen: dict[str, Problems],
+    titles: set[str],
+    blocked: Violations,
     scene: Scene,
 ) -> None:
-    every_run = (SMALLEST, OPPOSITE) if SCENES.index(scene) % 2 else (SMALLEST,)
+    every_run = (OPPOSITE, SMALLEST) if SCENES.index(scene) % 2 else (SMALLEST,)
     appearances = APPEARANCES if request.config.getoption(WRITE) else every_run
-    with open_scene(scene, tabs[scene.user], showcase) as opened:
+    with tabs.open(scene) as opened:
         found = seen[scene.name] = find_problems(opened, appearances)
+        titles.add(opened.page.title())
     assert not any(found), found
+    assert list(blocked) == []
+
+
+def test_every_page_is_in_a_scene(seen: dict[str, Problems], titles: set[str]) -> None:
+    if len(seen) < len(SCENES):
+        pytest.skip("only some of the scenes were checked")
+    assert titles >= {f"{page.name} · {PRODUCT}" if page.name else PRODUCT for page in PAGES}
 
 
 def test_document_has_a_row_for_each_scene(request: pytest.FixtureRequest, seen: dict[str, Problems]) -> None:
@@ -115,7 +141,5 @@ def in_small_window(page: Page, size: ViewportSize) -> SmallWindow:
 
 
 def violations(page: Page) -> list[str]:
-    if not page.evaluate("'axe' in window"):
-        page.evaluate(AXE_SCRIPT)
     found = page.evaluate("(options) => axe.run(options).then((result) => result.violations)", AXE)
     return [f"{rule['id']}: {node['html'][:120]}" for rule in found for node in rule["nodes"]]

@@ -1,4 +1,4 @@
-"""The create page and its modal: by keyboard, on a phone, with errors, without a session, and for screen readers."""
+"""The create page and its modal: on a phone, with errors, without a session, and for screen readers."""
 
 import re
 
@@ -7,7 +7,6 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from tests.journeys.conftest import PASSWORD, Visitor, register
-from tests.journeys.keyboard import is_in_dialog, tab_to, tab_to_radio
 from tests.journeys.playback import assert_link_is_renewed
 from tests.support.app import RunningApp
 from tests.support.scenes import DESKTOP, PHONE, THEMES
@@ -20,44 +19,6 @@ CREATE = re.compile(r"/create/?$")
 MOVING = """() => [...document.querySelectorAll("*")].map((part) => getComputedStyle(part)).filter((style) =>
     parseFloat(style.animationDuration) > 0.001 || parseFloat(style.transitionDuration) > 0.001
     || style.scrollBehavior === "smooth").length"""
-
-
-def test_video_is_created_and_downloaded_by_keyboard(app: RunningApp, page: Page) -> None:
-    page.goto("/register")
-    tab_to(page, "E-mail")
-    page.keyboard.type("keys@example.com")
-    tab_to(page, "Password")
-    page.keyboard.type(PASSWORD)
-    page.keyboard.press("Enter")
-    page.wait_for_url(CREATE)
-
-    write_the_script_by_keyboard(page)
-    with app.paused("videovault.embedded.studio"):
-        tab_to(page, "Create video")
-        page.keyboard.press("Enter")
-        expect(page.get_by_role("heading", name="Making your video")).to_be_visible()
-        assert is_in_dialog(page)
-        page.keyboard.press("Escape")
-        expect(page.get_by_role("dialog")).to_be_hidden()
-        assert page.evaluate("document.activeElement !== document.body")
-
-        page.reload()
-        page.goto("/gallery")
-        page.get_by_role("button", name=f"Open {TOPIC}").wait_for()
-        tab_to(page, f"Open {TOPIC}")
-        page.keyboard.press("Enter")
-        expect(page.get_by_role("dialog", name="Making your video")).to_be_visible()
-    expect(page.get_by_role("heading", name="Your video is ready")).to_be_visible()
-    assert is_in_dialog(page)
-    tab_to(page, f"Download {TOPIC}")
-    with page.expect_download() as started:
-        page.keyboard.press("Enter")
-    assert started.value.suggested_filename == f"{TOPIC}.mp4"
-    tab_to(page, "Create another from this")
-    page.keyboard.press("Enter")
-    page.wait_for_url(CREATE)
-    expect(page.get_by_label("What is the video about?")).to_have_value(TOPIC)
-    expect(page.get_by_role("radio", name="Daniel")).to_be_checked()
 
 
 def test_finished_video_is_shared_and_its_modal_closed_in_the_gallery(
@@ -80,6 +41,7 @@ def test_finished_video_is_shared_and_its_modal_closed_in_the_gallery(
 def test_next_step_is_in_view(page: Page) -> None:
     page.set_viewport_size(DESKTOP)
     register(page, "view@example.com")
+    page.goto("/create")
     expect(page.get_by_role("button", name="Write the script")).to_be_in_viewport(ratio=1)
     page.set_viewport_size(PHONE)
     page.get_by_label("What is the video about?").fill(TOPIC)
@@ -89,26 +51,10 @@ def test_next_step_is_in_view(page: Page) -> None:
     expect(page.get_by_role("link", name="Drafts")).to_be_in_viewport(ratio=0.9)
 
 
-def write_the_script_by_keyboard(page: Page) -> None:
-    tab_to(page, "What is the video about?")
-    page.keyboard.type(TOPIC)
-    page.get_by_role("radio", name="Maya").wait_for()
-    tab_to_radio(page)
-    page.keyboard.press("ArrowRight")
-    expect(page.get_by_role("radio", name="Daniel")).to_be_checked()
-    tab_to(page, "Write the script")
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="Your script")).to_be_visible()
-    assert is_in_dialog(page)
-    for part in ("Hook", "Body", "Conclusion"):
-        tab_to(page, part)
-        page.keyboard.press("ControlOrMeta+A")
-        page.keyboard.type("It rests.")  # a short video is rendered fast
-
-
 def test_one_part_is_rewritten_and_undone_while_the_others_stay(page: Page) -> None:
     page.set_viewport_size(PHONE)
     register(page, "rewriter@example.com")
+    page.goto("/create")
     page.get_by_label("What is the video about?").fill(TOPIC)
     page.get_by_role("button", name="Write the script").click()
     hook, body = page.get_by_label("Hook", exact=True), page.get_by_label("Body", exact=True)
@@ -142,6 +88,7 @@ def test_one_part_is_rewritten_and_undone_while_the_others_stay(page: Page) -> N
 
 def test_typed_text_survives_errors_a_lost_session_and_a_reload(page: Page) -> None:
     register(page, "careful@example.com")
+    page.goto("/create")
     topic, name = page.get_by_label("What is the video about?"), page.get_by_label("Avatar ID")
     page.get_by_label("Company name").fill("Brot & Söhne")
     page.get_by_role("radio", name="Other").check()
@@ -180,7 +127,7 @@ def sign_in(page: Page, email: str) -> None:
 
 
 def test_link_of_a_finished_video_is_renewed(app: RunningApp, visitor: Visitor, long_mp4: bytes) -> None:
-    page = visitor()
+    page = visitor(own_context=True)
     register(page, "viewer@example.com")
     [video_id] = seed(app, "viewer@example.com", [{"title": "Bread"}], long_mp4)
     page.clock.install()

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Page, Response, Route, expect
 
-from tests.journeys.conftest import ADMIN, PASSWORD, Visitor, register, signed_in
+from tests.journeys.conftest import ADMIN, PASSWORD, register, signed_in
 
 pytestmark = pytest.mark.journey
 OTHER = "some other horse"
@@ -17,8 +17,7 @@ def assert_field_error(page: Page, label: str, text: str) -> None:
     expect(field).to_have_accessible_description(text)
 
 
-def test_errors_are_beside_their_fields_and_typed_text_stays(visitor: Visitor) -> None:
-    page = visitor()
+def test_errors_are_beside_their_fields_and_typed_text_stays(page: Page) -> None:
     loads: list[Response] = []
     page.goto("/register?next=/gallery")
     page.on("response", lambda response: loads.append(response) if is_page(response) else None)
@@ -47,8 +46,7 @@ def is_page(response: Response) -> bool:
     return response.request.is_navigation_request()
 
 
-def test_form_that_could_not_be_sent_can_be_sent_again(visitor: Visitor) -> None:
-    page = visitor()
+def test_form_that_could_not_be_sent_can_be_sent_again(page: Page) -> None:
     page.goto("/login")
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_label("E-mail")).to_be_focused()
@@ -70,12 +68,11 @@ def abort(route: Route) -> None:
     route.abort()
 
 
-def test_form_request_times_out(visitor: Visitor) -> None:
-    page = visitor()
-    page.add_init_script(
-        "const after = AbortSignal.timeout; AbortSignal.timeout = (ms) => after.call(AbortSignal, ms / 200)"
-    )
+def test_form_request_times_out(page: Page) -> None:
     page.goto("/login")
+    page.evaluate(
+        "() => { const after = AbortSignal.timeout; AbortSignal.timeout = (ms) => after.call(AbortSignal, ms / 200); }"
+    )
     page.route("**/api/auth/login", never_answer)
     button = page.get_by_role("button", name="Sign in")
     button.click()
@@ -87,11 +84,10 @@ def never_answer(_route: Route) -> None:
     pass
 
 
-def test_form_restored_by_the_back_button_can_be_sent_again(visitor: Visitor) -> None:
+def test_form_restored_by_the_back_button_can_be_sent_again(page: Page) -> None:
     """Browsers restore a page in the state in which it was left, with a pageshow event."""
-    page = visitor()
-    page.add_init_script("AbortSignal.timeout = () => new AbortController().signal")  # no timeout
     page.goto("/login")
+    page.evaluate("AbortSignal.timeout = () => new AbortController().signal")  # no timeout
     sent: list[str] = []
     page.route("**/api/auth/login", lambda route: sent.append(route.request.method))
     button = page.get_by_role("button", name="Sign in")
@@ -134,8 +130,7 @@ def test_repeated_error_is_shown_again(page: Page) -> None:
         expect(page.get_by_label("New password")).to_have_attribute("aria-invalid", "false")
 
 
-def test_forms_work_without_scripts(visitor: Visitor) -> None:
-    page = visitor()
+def test_forms_work_without_scripts(page: Page) -> None:
     page.route("**/*.js", abort)
     page.goto("/login")
     page.get_by_label("E-mail").fill("nobody@example.com")
@@ -144,16 +139,17 @@ def test_forms_work_without_scripts(visitor: Visitor) -> None:
     page.wait_for_url("**/login/?error=wrong&email=nobody%40example.com**")
 
 
-def test_tab_title_names_the_page(visitor: Visitor) -> None:
-    page = visitor()
+def test_tab_title_names_the_page(page: Page) -> None:
     page.goto("/")
     expect(page).to_have_title("VideoVault")
     page.get_by_role("link", name="Sign in").first.click()
     expect(page).to_have_title("Sign in · VideoVault")
     page.get_by_role("link", name="Create account").click()
     expect(page).to_have_title("Create account · VideoVault")
-    expect(signed_in(visitor(), ADMIN, "/admin")).to_have_title("Videos · VideoVault")
+    expect(signed_in(page, ADMIN, "/admin")).to_have_title("Videos · VideoVault")
+    page.context.clear_cookies()
     register(page, "tab@example.com")
+    page.goto("/create")
     expect(page).to_have_title("New video · VideoVault")
     page.get_by_role("link", name="Gallery").click()
     expect(page).to_have_title("Gallery · VideoVault")

@@ -59,7 +59,7 @@ def test_filter_search_and_order_are_in_the_address(app: RunningApp, page: Page)
 
 
 def test_video_is_played_and_renamed_by_keyboard(app: RunningApp, visitor: Visitor, long_mp4: bytes) -> None:
-    page = visitor()
+    page = visitor(own_context=True)
     register(page, "player@example.com")
     seed(app, "player@example.com", [{"title": "Rolls"}], long_mp4)
     page.clock.install()
@@ -99,8 +99,7 @@ def test_video_is_played_and_renamed_by_keyboard(app: RunningApp, visitor: Visit
     expect(page.get_by_role("button", name="Play Bread")).to_be_focused()
 
 
-def test_several_videos_are_downloaded_and_deleted(app: RunningApp, visitor: Visitor, mp4: bytes) -> None:
-    page = visitor()
+def test_several_videos_are_downloaded_and_deleted(app: RunningApp, page: Page, mp4: bytes) -> None:
     register(page, "several@example.com")
     videos: list[dict[str, Any]] = [{"title": f"Film {number}"} for number in range(4)]
     videos += [{"title": "Broken", "status": Status.FAILED, "size": 0}]
@@ -182,9 +181,8 @@ def _delete_by_keyboard(page: Page, title: str) -> None:
 
 
 def test_mistyped_url_is_corrected_and_fetched(
-    app: RunningApp, visitor: Visitor, source: NaughtyServer, mp4: bytes
+    app: RunningApp, page: Page, source: NaughtyServer, mp4: bytes
 ) -> None:
-    page = visitor()
     register(page, "corrector@example.com")
     wrong = f"{source.origin}/rols.mp4?sig=1"
     failed = {

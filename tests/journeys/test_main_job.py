@@ -9,23 +9,23 @@ import av
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.journeys.conftest import ADMIN, Visitor, register, signed_in
+from tests.journeys.conftest import ADMIN, PASSWORD, Visitor, register, signed_in
+from tests.journeys.keyboard import is_in_dialog, tab_to, tab_to_radio
 from tests.support.app import RunningApp
 
 pytestmark = pytest.mark.journey
 TOPIC = "Why we bake our bread at night"
 GENERATOR = "videovault.embedded.studio"
+CREATE = re.compile(r"/create/?$")
 
 
-def test_main_job(app: RunningApp, visitor: Visitor, tmp_path: Path) -> None:
-    admin, maker, other = visitor(), visitor(), visitor()
-    signed_in(admin, ADMIN, "/admin")
-    register(maker, "maker@example.com")
-
-    write_the_script(maker)
-    make_the_video(app, maker)
-    shown_seconds = play_in_the_gallery(maker)
-    file = download(maker, tmp_path)
+def test_main_job(app: RunningApp, page: Page, visitor: Visitor, tmp_path: Path) -> None:
+    """The maker uses the keyboard only until the video is downloaded."""
+    register_by_keyboard(page)
+    write_the_script(page)
+    make_the_video(app, page)
+    file = download_and_create_another(page, tmp_path)
+    shown_seconds = play_in_the_gallery(page)
     with av.open(str(file)) as film:
         assert film.duration
         seconds = film.duration / av.time_base
@@ -34,42 +34,80 @@ def test_main_job(app: RunningApp, visitor: Visitor, tmp_path: Path) -> None:
     video_id = row(app)
     assert len(objects(app, video_id)) == 3
 
-    assert_sees_nothing(other)
-    delete_as_admin(admin)
+    assert_sees_nothing(visitor())
+    delete_as_admin(signed_in(visitor(), ADMIN, "/admin"))
     assert objects(app, video_id) == []
     assert not row(app)
-    maker.goto("/gallery")
-    expect(maker.get_by_role("listitem").filter(has_text=TOPIC)).to_have_count(0)
+    page.goto("/gallery")
+    expect(page.get_by_role("heading", name="Your videos will appear here")).to_be_visible()
+
+
+def register_by_keyboard(page: Page) -> None:
+    page.goto("/register")
+    tab_to(page, "E-mail")
+    page.keyboard.type("maker@example.com")
+    tab_to(page, "Password")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url(CREATE)
 
 
 def write_the_script(page: Page) -> None:
-    page.get_by_label("What is the video about?").fill(TOPIC)
-    page.get_by_label("Company name").fill("Brot & Söhne")
-    page.get_by_role("button", name="Write the script").click()
-    modal = page.get_by_role("dialog")
-    expect(modal.get_by_role("heading", name="Your script")).to_be_visible()
-    expect(modal.get_by_label("Body", exact=True)).not_to_be_empty()
-    modal.get_by_label("Hook", exact=True).fill("Do you know why our bread is baked at night?")
-    for part in ("Body", "Conclusion"):
-        modal.get_by_label(part, exact=True).fill("It rests.")  # a short video is rendered fast
+    tab_to(page, "What is the video about?")
+    page.keyboard.type(TOPIC)
+    page.get_by_role("radio", name="Maya").wait_for()
+    tab_to_radio(page)
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("radio", name="Daniel")).to_be_checked()
+    tab_to(page, "Write the script")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Your script")).to_be_visible()
+    expect(page.get_by_label("Body", exact=True)).not_to_be_empty()
+    assert is_in_dialog(page)
+    for part in ("Hook", "Body", "Conclusion"):
+        tab_to(page, part)
+        page.keyboard.press("ControlOrMeta+A")
+        page.keyboard.type("It rests.")  # a short video is rendered fast
 
 
 def make_the_video(app: RunningApp, page: Page) -> None:
     modal = page.get_by_role("dialog")
     with app.paused(GENERATOR):
-        modal.get_by_role("button", name="Create video").click()
+        tab_to(page, "Create video")
+        page.keyboard.press("Enter")
         expect(modal.get_by_role("heading", name="Making your video")).to_be_visible()
         expect(
             modal.get_by_text("You can close this. We'll keep going, and your gallery shows the progress.")
         ).to_be_visible()
+        assert is_in_dialog(page)
         page.keyboard.press("Escape")
         expect(modal).to_be_hidden()
+        assert page.evaluate("document.activeElement !== document.body")
+
+        page.reload()
         page.goto("/gallery")
         card = page.get_by_role("listitem").filter(has_text=TOPIC)
         expect(card.get_by_role("progressbar")).to_be_visible()
-        card.get_by_role("button", name="Open").click()
-    expect(page.get_by_role("dialog").get_by_role("heading", name="Your video is ready")).to_be_visible()
-    page.keyboard.press("Escape")
+        tab_to(page, f"Open {TOPIC}")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("dialog", name="Making your video")).to_be_visible()
+    expect(page.get_by_role("heading", name="Your video is ready")).to_be_visible()
+    assert is_in_dialog(page)
+
+
+def download_and_create_another(page: Page, folder: Path) -> Path:
+    tab_to(page, f"Download {TOPIC}")
+    with page.expect_download() as started:
+        page.keyboard.press("Enter")
+    assert started.value.suggested_filename == f"{TOPIC}.mp4"
+    file = folder / "film.mp4"
+    started.value.save_as(file)
+    tab_to(page, "Create another from this")
+    page.keyboard.press("Enter")
+    page.wait_for_url(CREATE)
+    expect(page.get_by_label("What is the video about?")).to_have_value(TOPIC)
+    expect(page.get_by_role("radio", name="Daniel")).to_be_checked()
+    return file
 
 
 def play_in_the_gallery(page: Page) -> float:
@@ -98,16 +136,6 @@ def play_in_the_gallery(page: Page) -> float:
     return int(minutes) * 60 + int(seconds)
 
 
-def download(page: Page, folder: Path) -> Path:
-    card = page.get_by_role("listitem").filter(has_text=TOPIC)
-    with page.expect_download() as started:
-        card.get_by_role("link", name="Download").click()
-    assert started.value.suggested_filename == f"{TOPIC}.mp4"
-    file = folder / "film.mp4"
-    started.value.save_as(file)
-    return file
-
-
 def assert_sees_nothing(page: Page) -> None:
     register(page, "other@example.com")
     page.goto("/gallery")
@@ -118,7 +146,6 @@ def assert_sees_nothing(page: Page) -> None:
 
 
 def delete_as_admin(page: Page) -> None:
-    page.goto("/admin")
     page.get_by_role("row").filter(has_text=TOPIC).get_by_role("checkbox").check()
     page.get_by_role("button", name="Delete").first.click()
     question = page.get_by_role("alertdialog")

@@ -2,37 +2,101 @@
 
 import re
 import time
-from collections.abc import Callable, Iterator
-from itertools import product
+from collections.abc import Callable, Iterator, Sequence
+from itertools import cycle, product
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import httpx
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Dialog, Page, expect
 
-from tests.journeys.attacks import INJECTED, LINKS, TEXTS, AttackMonitor, framing_site
-from tests.journeys.conftest import PASSWORD, Violations, Visitor
+from tests.journeys.conftest import PASSWORD, Tabs
 from tests.support.app import RunningApp, running_app
+from tests.support.browser import Violations
 from tests.support.generator import Generator, running_generator
 from tests.support.generator_modes import ANSWERS, Said
 from tests.support.log_grep import remember
-from tests.support.waiting import HANG_SECONDS, eventually
+from tests.support.seeding import seed
+from tests.support.waiting import HANG_SECONDS
+from videovault.models import Status
 from videovault.pages import PAGES
 
 pytestmark = pytest.mark.journey
-LONG = "W" * 4000
-UNFINISHED = "A license for which the generator never finishes the video"
+# Each fits the shortest field.
+TEXTS = (
+    "<script>canary(1)</script><img src=x onerror=canary(2)>",
+    '"><svg onload=canary(3)> {{canary(4)}} ${canary(5)} #{canary(6)}',
+    "javascript:canary(7)//'-canary(8)-' \u202e\u200b\u2066 </script><script>canary(9)</script>",
+    "</textarea><iframe srcdoc='<script>parent.canary(10)</script>'></iframe>",
+)
+LINK = "javascript:canary(11)"
+OTHER_SITES = ("//evil.example/x", "/\\evil.example")
+# Elements that would exist if the texts had become markup.
+INJECTED = (
+    "img[src=x], svg[onload], iframe, [onerror], a[href^='javascript:'], a[href^='data:'], script[src*=evil]"
+)
+# The browser's message about a response that is an error, which is not the page's fault.
+FAILED_REQUEST = "Failed to load resource"
+LONG = "W" * 900
+FIELDS = (
+    "title",
+    "topic",
+    "company_name",
+    "social_handles",
+    "license",
+    "avatar",
+    "hook",
+    "body",
+    "conclusion",
+)
 PUBLIC = ("/", "/login", "/register", "/forgot", "/reset", "/share/video_1_a", "/there-is-no-such-page")
 OWN = ("/create", "/gallery", "/account", "/admin")
 QUERIES = ("next", "key", "token", "q", "video", "error", "done", "email", "invitation", "wait", "status")
+# An event includes the address of its page and may have 16 KiB.
+QUERY_VALUES = (LINK, TEXTS[0] + TEXTS[1] + LONG[:400])
+
+
+class AttackMonitor:
+    """Records injected scripts that ran, and errors of the pages' own scripts."""
+
+    def __init__(self) -> None:
+        self.ran: list[Any] = []
+        self.errors: list[str] = []
+        self._watched: list[Page] = []
+
+    def watch(self, page: Page) -> None:
+        """Monitor this page, once, and all that it opens."""
+        if page in self._watched:
+            return
+        self._watched.append(page)
+        page.expose_binding("canary", lambda _source, number: self.ran.append(number))
+        page.on("popup", self._listen)
+        self._listen(page)
+
+    def assert_nothing_ran(self, pages: Sequence[Page]) -> None:
+        for page in pages:
+            assert page.locator(INJECTED).count() == 0, page.url
+        assert (self.ran, self.errors) == ([], [])
+
+    def _listen(self, page: Page) -> None:
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("dialog", self._dismiss)
+        page.on("console", self._note)
+
+    def _dismiss(self, dialog: Dialog) -> None:
+        self.ran.append(dialog.message)
+        dialog.dismiss()
+
+    def _note(self, message: Any) -> None:
+        if message.type == "error" and FAILED_REQUEST not in message.text:
+            self.errors.append(f"{message.text} ({message.page.url if message.page else ''})")
 
 
 @pytest.fixture(scope="module")
 def generator(mp4: bytes) -> Iterator[Generator]:
     with running_generator(mp4) as running:
-        running.script = dict.fromkeys(running.script, TEXTS[0] + LONG[:900])
-        running.choose = lambda order: "processing" if order["license"] == UNFINISHED else "direct"
+        running.script = dict.fromkeys(running.script, TEXTS[0] + LONG)
         yield running
 
 
@@ -58,30 +122,37 @@ def admin(app: RunningApp) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture(scope="module")
-def mallory(app: RunningApp, admin: httpx.Client) -> Iterator[httpx.Client]:
+def mallory(app: RunningApp, admin: httpx.Client, mp4: bytes) -> Iterator[httpx.Client]:
     """An attacker with hostile text in every field, and videos with such texts."""
     del admin
+    fields = ("title", *FIELDS)
+    mixed = dict(zip(fields, cycle(TEXTS), strict=False))
     with signed_up(app, "mallory@example.com") as client:
         client.patch("/api/auth/me", json={"name": TEXTS[0]})
         for text in TEXTS:
             client.post("/api/auth/tokens", json={"name": text}).raise_for_status()
-            for status in ("ready", "failed", "draft"):
-                make_video(client, text, status)
-        eventually(lambda: len(videos(client, "ready")) == len(TEXTS), lambda: videos(client, ""))
+        failed = {**mixed, "status": Status.FAILED, "error_message": "".join(TEXTS)}
+        draft = {**mixed, "status": Status.DRAFT}
+        seed(
+            app, "mallory@example.com", [*(dict.fromkeys(fields, text) for text in TEXTS), failed, draft], mp4
+        )
         yield client
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def monitor() -> AttackMonitor:
     return AttackMonitor()
 
 
 @pytest.fixture
-def page_of(visitor: Visitor, monitor: AttackMonitor, app: RunningApp) -> Callable[..., Page]:
-    """Opens a monitored page, with the session of this client if there is one."""
+def page_of(tabs: Tabs, monitor: AttackMonitor, app: RunningApp) -> Callable[..., Page]:
+    """The next monitored tab, with the session of this client if there is one."""
+
+    monitor.ran.clear()
+    monitor.errors.clear()
 
     def open_page(client: httpx.Client | None = None) -> Page:
-        page = visitor()
+        page = tabs.next()
         monitor.watch(page)
         if client:
             token = client.headers["authorization"].removeprefix("Bearer ")
@@ -110,8 +181,8 @@ def test_hostile_text_is_escaped_in_dialogs(
     page_of: Callable[..., Page], mallory: httpx.Client, monitor: AttackMonitor
 ) -> None:
     page = page_of(mallory)
+    page.goto("/gallery")
     for opener in ("Share", "Delete", "Play"):
-        page.goto("/gallery")
         page.get_by_role("button", name=re.compile(f"^{opener} .*canary")).first.click()
         dialog = page.locator("dialog[open]")
         expect(dialog).to_contain_text("canary")
@@ -147,7 +218,7 @@ def test_video_notices_are_escaped(
     page.on("websocket", lambda socket: socket.on("framereceived", lambda text: received.append(str(text))))
     page.goto("/account")
     wait_in(page, lambda: any("progress" in text for text in received))  # notices arrive only from then on
-    make_video(mallory, TEXTS[0], "ready")
+    make_video(mallory, TEXTS[0])
     expect(page.locator(".notice").filter(has_text="is ready")).to_contain_text("<script>")
     monitor.assert_nothing_ran([page])
 
@@ -169,14 +240,8 @@ def test_hostile_text_is_escaped_for_visitors_and_admins(
 
 def test_queries_are_escaped_on_public_pages(page_of: Callable[..., Page], monitor: AttackMonitor) -> None:
     page = page_of()
-    queries = (
-        (LINKS[0], QUERIES),
-        (TEXTS[0] + TEXTS[1], QUERIES),
-        (LONG[:900], QUERIES[:6]),  # an event includes its address and may have 16 KiB
-        (LONG[:900], QUERIES[6:]),
-    )
-    for path, (text, names) in product(PUBLIC, queries):
-        page.goto(f"{path}?{urlencode(dict.fromkeys(names, text))}#{quote(text)}")
+    for path, text in product(PUBLIC, QUERY_VALUES):
+        page.goto(f"{path}?{urlencode(dict.fromkeys(QUERIES, text))}#{quote(text)}")
         expect(page.get_by_role("heading").first).to_be_visible()
         monitor.assert_nothing_ran([page])
 
@@ -185,7 +250,7 @@ def test_queries_are_escaped_on_own_pages(
     page_of: Callable[..., Page], admin: httpx.Client, monitor: AttackMonitor
 ) -> None:
     page = page_of(admin)
-    for path, text in product(OWN, (LINKS[0], TEXTS[0] + TEXTS[1])):
+    for path, text in product(OWN, QUERY_VALUES):
         page.goto(f"{path}?{urlencode(dict.fromkeys(QUERIES, text))}")
         expect(page.get_by_role("heading", level=1)).to_be_visible()
         monitor.assert_nothing_ran([page])
@@ -193,36 +258,37 @@ def test_queries_are_escaped_on_own_pages(
 
 def test_paths_are_escaped(page_of: Callable[..., Page], monitor: AttackMonitor) -> None:
     page = page_of()
-    for text in TEXTS:
-        page.goto(f"/{quote(text, safe='')}")
-        page.goto(f"/share/{quote(text, safe='')}?key={quote(text)}")
-    monitor.assert_nothing_ran([page])
+    text = "".join(TEXTS)
+    for path in (f"/{quote(text, safe='')}", f"/share/{quote(text, safe='')}?key={quote(text)}"):
+        page.goto(path)
+        expect(page.get_by_role("heading").first).to_be_visible()
+        monitor.assert_nothing_ran([page])
 
 
 def test_sign_in_never_redirects_to_another_site(
     page_of: Callable[..., Page], admin: httpx.Client, app: RunningApp, monitor: AttackMonitor
 ) -> None:
+    """All links: tests/test_security.py."""
     page, signed_in = page_of(), page_of(admin)
-    for link in LINKS:
-        page.context.clear_cookies()
-        page.goto(f"/login?next={quote(link)}")
-        page.get_by_label("E-mail").fill("mallory@example.com")
-        page.get_by_label("Password", exact=True).fill(PASSWORD)
-        page.get_by_role("button", name="Sign in").click()
-        signed_in.goto(f"/login?next={quote(link)}")  # signed in already
-        for each in (page, signed_in):
-            each.wait_for_url(f"{app.url}/create**")
-        monitor.assert_nothing_ran([page, signed_in])
+    page.goto(f"/login?next={quote(OTHER_SITES[0])}")
+    page.get_by_label("E-mail").fill("admin@example.com")
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    signed_in.goto(f"/login?next={quote(OTHER_SITES[1])}")
+    for each in (page, signed_in):
+        each.wait_for_url(f"{app.url}/create**")
+    monitor.assert_nothing_ran([page, signed_in])
 
 
 def test_no_page_can_be_framed(page_of: Callable[..., Page], admin: httpx.Client, app: RunningApp) -> None:
     routes = (page.route for page in PAGES if page.route.startswith("/") and "[" not in page.route)
     paths = sorted({*PUBLIC, *OWN, *routes, "/api/docs"})
-    with framing_site([f"{app.url}{path}" for path in paths]) as evil:
-        page = page_of(admin)
-        page.goto(evil)
-        wait_in(page, lambda: all(frame.url for frame in page.frames))
-        assert [frame.url for frame in page.frames[1:]] == ["chrome-error://chromewebdata/"] * len(paths)
+    frames = "".join(f'<iframe src="{app.url}{path}"></iframe>' for path in paths)
+    page = page_of(admin)
+    page.route("http://evil.example/", lambda route: route.fulfill(content_type="text/html", body=frames))
+    page.goto("http://evil.example/")
+    wait_in(page, lambda: all(frame.url for frame in page.frames))
+    assert [frame.url for frame in page.frames[1:]] == ["chrome-error://chromewebdata/"] * len(paths)
 
 
 def test_monitor_notices_what_runs(
@@ -256,21 +322,12 @@ def signed_up(app: RunningApp, email: str) -> httpx.Client:
     return httpx.Client(base_url=app.url, headers={"Authorization": f"Bearer {token}"}, timeout=HANG_SECONDS)
 
 
-def make_video(client: httpx.Client, text: str, status: str) -> None:
-    """Make a video in which all texts are ``text``; it will have this status."""
+def make_video(client: httpx.Client, text: str) -> None:
+    """Have a video made whose fields have this text."""
     user = client.get("/api/auth/me").json()["data"]["user"]
-    brief = dict.fromkeys(("topic", "company_name", "social_handles", "license", "avatar"), text)
-    order = {**brief, **dict.fromkeys(("hook", "body", "conclusion"), text), "email": user["email"]}
-    order |= {"license": UNFINISHED} if status == "failed" else {}
-    video_id = _sent(client, "POST", "create-video", order)["videoId"]
-    if status == "draft":
-        return
-    _sent(client, "POST", "create-video/generate-video", {**order, "videoId": video_id})
-    if status == "ready":
-        client.patch(f"/api/auth/video/{video_id}", json={"title": text}).raise_for_status()
-    else:  # as a generator would report it
-        report = {"userId": user["userId"], "videoId": video_id, "status": status, "error": text}
-        _sent(client, "PUT", "video/status", report)
+    order = {**dict.fromkeys(FIELDS, text), "email": user["email"]}
+    video_id = _sent(client, "create-video", order)["videoId"]
+    _sent(client, "create-video/generate-video", {**order, "videoId": video_id})
 
 
 def videos(client: httpx.Client, status: str) -> list[dict[str, Any]]:
@@ -285,7 +342,7 @@ def visible(text: str) -> str:
     return re.split("[\u202e\u200b\u2066]", text)[0].strip()
 
 
-def _sent(client: httpx.Client, method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
-    answer = client.request(method, f"/api/auth/{path}", json=body)
+def _sent(client: httpx.Client, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    answer = client.post(f"/api/auth/{path}", json=body)
     data: dict[str, Any] = answer.raise_for_status().json()["data"]
     return data

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.journeys.conftest import TIMEOUT_MS, Visitor, register
+from tests.journeys.conftest import TIMEOUT_MS, register
 from tests.support.app import RunningApp
 from tests.support.films import KINDS, film, of_a_kind
 from tests.support.misbehaving_server import Manners, NaughtyServer
@@ -40,9 +40,8 @@ REFUSED = {
 }
 
 
-def test_formats_play_as_announced(visitor: Visitor, app: RunningApp, source: NaughtyServer) -> None:
+def test_formats_play_as_announced(page: Page, app: RunningApp, source: NaughtyServer) -> None:
     """Some are refused, some play as they are, others play as soon as their copy is ready."""
-    page = visitor()
     register(page, "kinds@example.com")
     for number, (title, body) in enumerate(
         [(name, of_a_kind(name)) for name in PLAYABLE] + [(name, found[0]) for name, found in REFUSED.items()]

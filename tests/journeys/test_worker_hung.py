@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from tests.embedded.processes import is_running, linux_only
 from tests.support.app import RunningApp
 from tests.support.misbehaving_server import MIB, Manners, NaughtyServer, payload
+from tests.support.waiting import eventually
 
 pytestmark = [linux_only, pytest.mark.process]
 
@@ -43,23 +43,19 @@ def api(app: RunningApp) -> Iterator[httpx.Client]:
 
 
 def test_hung_worker_is_replaced(app: RunningApp, api: httpx.Client, source: NaughtyServer) -> None:
+    def wait(met: Callable[[], bool]) -> None:
+        eventually(met, lambda: app.log.read_text(errors="replace")[-3000:], TIMEOUT_SECONDS, pause=0.2)
+
     url = source.serve("/film.mp4", Manners(size=SIZE, bytes_per_second=MIB))
     body = {"videoUrl": url, "userEmail": LOGIN["email"]}
     asked = api.post("/api/auth/video/download", json=body, headers={"Prefer": "respond-async"})
     path = f"/api/auth/video/{asked.json()['data']['videoId']}"
-    wait_until(app, lambda: source.bytes_sent("/film.mp4") > MIB)
+    wait(lambda: source.bytes_sent("/film.mp4") > MIB)
     [hung] = workers(app)
     os.kill(hung, signal.SIGSTOP)
-    wait_until(app, lambda: not is_running(hung))
+    wait(lambda: not is_running(hung))
     source.serve("/film.mp4", Manners(size=SIZE))
-    wait_until(app, lambda: api.get(path).json()["data"]["status"] == "ready")
+    wait(lambda: api.get(path).json()["data"]["status"] == "ready")
     assert api.get(f"{path}/download", follow_redirects=True).content == payload(SIZE)
     assert len(workers(app)) == 1
     assert "has sent no heartbeat" in app.log.read_text(errors="replace")
-
-
-def wait_until(app: RunningApp, met: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + TIMEOUT_SECONDS
-    while not met():
-        assert time.monotonic() < deadline, app.log.read_text(errors="replace")[-3000:]
-        time.sleep(0.2)

@@ -1,4 +1,7 @@
-"""How to reach each state of the pages; each function returns when nothing changes any more."""
+"""How to reach each state of the pages; each function returns when nothing changes any more.
+
+Some begin in the state of another scene, as ``scenes.SCENES`` says.
+"""
 
 from collections.abc import Callable
 
@@ -67,8 +70,7 @@ def offline(page: Page, showcase: Showcase) -> None:
 def pressed(button: str) -> PagePath:
     """A dialog that this button of the gallery opens."""
 
-    def arrive(page: Page, showcase: Showcase) -> None:
-        gallery(page, showcase)
+    def arrive(page: Page, _showcase: Showcase) -> None:
         page.get_by_role("button", name=button).first.click()
         expect(page.locator("dialog[open]")).to_be_visible()
 
@@ -96,8 +98,7 @@ def writing(page: Page, showcase: Showcase) -> Locator:
     return seconds
 
 
-def rewriting(page: Page, showcase: Showcase) -> None:
-    modal_of(DRAFT, "Your script")(page, showcase)
+def rewriting(page: Page, _showcase: Showcase) -> None:
     page.get_by_role("button", name="Rewrite: hook").click()
     expect(page.get_by_role("button", name="Cancel writing the hook")).to_be_visible()
 
@@ -130,15 +131,13 @@ def shared_invalid(page: Page, showcase: Showcase) -> None:
     expect(page.get_by_role("heading", name="This link no longer works")).to_be_visible()
 
 
-def several_selected(page: Page, showcase: Showcase) -> None:
-    gallery(page, showcase)
+def several_selected(page: Page, _showcase: Showcase) -> None:
     for title in TOPICS[:2]:
         page.get_by_role("checkbox", name=f"Select {title}").check()
     expect(page.get_by_role("region", name="Selected videos")).to_be_visible()
 
 
-def several_to_delete(page: Page, showcase: Showcase) -> None:
-    several_selected(page, showcase)
+def several_to_delete(page: Page, _showcase: Showcase) -> None:
     page.get_by_role("region", name="Selected videos").get_by_role("button", name="Delete").click()
     expect(page.get_by_role("alertdialog")).to_contain_text("2 videos")
 
@@ -153,15 +152,13 @@ def failures(page: Page, _showcase: Showcase) -> None:
     expect(page.get_by_role("button", name=f"Retry: {FAILED}")).to_be_visible()
 
 
-def import_refused(page: Page, showcase: Showcase) -> None:
-    pressed("Import from link")(page, showcase)
+def import_refused(page: Page, _showcase: Showcase) -> None:
     page.get_by_label("Video URL").fill("http://10.0.0.1/walk.mp4")
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert").filter(has_text="private network")).to_be_visible()
 
 
-def failed_url_refused(page: Page, showcase: Showcase) -> None:
-    modal_of(FAILED, "Something went wrong")(page, showcase)
+def failed_url_refused(page: Page, _showcase: Showcase) -> None:
     page.get_by_label("Video URL").fill("nonsense")
     page.get_by_role("button", name="Retry", exact=True).click()
     expect(page.get_by_role("alert").filter(has_text="must start with")).to_be_visible()
@@ -181,8 +178,7 @@ def rename_refused(page: Page, showcase: Showcase) -> Locator:
     return title
 
 
-def share_reset(page: Page, showcase: Showcase) -> None:
-    pressed(f"Share {FIRST}")(page, showcase)
+def share_reset(page: Page, _showcase: Showcase) -> None:
     page.get_by_role("button", name="Reset link").click()
     expect(page.get_by_role("button", name="Reset link")).to_be_visible()
 
@@ -193,8 +189,7 @@ def account(page: Page, _showcase: Showcase) -> None:
     expect(page.get_by_text("This device")).to_be_visible()
 
 
-def new_token(page: Page, showcase: Showcase) -> Locator:
-    account(page, showcase)
+def new_token(page: Page, _showcase: Showcase) -> Locator:
     page.get_by_label("Name", exact=True).last.fill("Nightly upload")
     page.get_by_role("button", name="Create token").click()
     token = page.get_by_label("Your new token")
@@ -202,8 +197,7 @@ def new_token(page: Page, showcase: Showcase) -> Locator:
     return token
 
 
-def notice(page: Page, showcase: Showcase) -> None:
-    account(page, showcase)
+def notice(page: Page, _showcase: Showcase) -> None:
     page.get_by_role("button", name="Save").click()
     dismiss = page.get_by_role("button", name="Dismiss")
     expect(dismiss).to_be_visible()

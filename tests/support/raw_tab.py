@@ -1,4 +1,4 @@
-"""A browser's tab without a browser: the pages' socket spoken by hand, as anybody can who means harm."""
+"""A client of the pages' WebSocket without a browser, as an attacker could write one."""
 
 import itertools
 import json
@@ -29,12 +29,12 @@ _numbers = itertools.count(1)
 
 
 class Refused(ConnectionError):
-    """The server did not take the socket."""
+    """The server refused or closed the connection."""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One message to the page: what changed in its vars, and what it is told to do."""
+    """One message to the page: the changes of its vars and its events."""
 
     text: str
     update: dict[str, Any]
@@ -47,21 +47,21 @@ class Frame:
 
     @property
     def sent_to(self) -> list[str]:
-        """Where the page is told to go."""
+        """The paths of its redirects."""
         told = self.update.get("events") or []
         return [event["payload"]["path"] for event in told if event["name"] == "_redirect"]
 
     def values(self, var: str) -> list[Any]:
-        """What a var of this name became, in whichever state."""
+        """The new values of all vars whose name begins like this, in any state."""
         delta = self.update.get("delta") or {}
         return [value for state in delta.values() for name, value in state.items() if name.startswith(var)]
 
 
 @dataclass
 class RawTab:
-    """``token`` is what Reflex knows the tab by, ``cookie`` the whole header.
+    """``token`` identifies the tab to Reflex, ``cookie`` is the whole header.
 
-    ``source`` is the address it comes from, ``forwarded`` what a proxy in between says of that.
+    ``source`` is the client's address, ``forwarded`` the header that a proxy would add.
     """
 
     url: str
@@ -102,7 +102,7 @@ class RawTab:
         self.say(f"42{NAMESPACE}{json.dumps(['event', event])}")
 
     def answers(self) -> list[Frame]:
-        """Everything that came until now: all that was sent before is done, but for what runs in the background."""
+        """All messages up to now: every event sent before has been handled, except background events."""
         mark = f"fence={next(_numbers)}-"
         self.send(FENCE, address=f"/gallery?{mark}")
         found = []
@@ -113,7 +113,7 @@ class RawTab:
         raise AssertionError("the server does not answer")
 
     def frames(self, seconds: float) -> Iterator[Frame]:
-        """What comes within so many seconds."""
+        """The messages that arrive within this time."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             for text in self._received(left):
@@ -138,7 +138,7 @@ class RawTab:
             assert time.monotonic() < until, f"no {beginning}"
 
     def _received(self, seconds: float) -> list[str]:
-        """The messages that have come; waits for some, but no longer than this."""
+        """The messages that have arrived; waits at most this long for the first."""
         self._socket.settimeout(max(seconds, 0.001))
         try:
             data = self._socket.recv(65536)
@@ -163,7 +163,7 @@ class RawTab:
         return texts
 
     def say(self, text: str, *, finished: bool = True) -> None:
-        """Send a message as it stands, or a fragment of one."""
+        """Send this text as a message, or as a fragment of one."""
         self._put(TextMessage(data=text, message_finished=finished))
 
     def say_bytes(self, data: bytes) -> None:

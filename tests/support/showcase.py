@@ -198,7 +198,7 @@ def _wait_until_processed(showcase: Showcase, owner: httpx.Client, titles: tuple
         return status == "processing"
 
     for title in titles:
-        eventually(lambda: not is_processing(title), lambda: f"{title} is still processing")  # noqa: B023 - within this iteration
+        eventually(lambda: not is_processing(title), lambda: f"{title} is still processing", pause=0.2)  # noqa: B023 - within this iteration
 
 
 def _data(answer: httpx.Response) -> dict[str, Any]:

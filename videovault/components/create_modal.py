@@ -17,7 +17,7 @@ from videovault.components.elements import (
     has,
     icon,
     link_button,
-    text_input,
+    url_input,
 )
 from videovault.components.player import player
 from videovault.components.progress import budget_line, elapsed_wait, full_progress
@@ -118,6 +118,7 @@ def _script_form() -> rx.Component:
 
 def _part(part: str) -> rx.Component:
     is_busy = CreateState.waiting_for == part
+    wait = rx.fragment(rx.el.progress(aria_label=wording.WRITING), elapsed_wait())
     return rx.el.div(
         rx.el.div(
             rx.el.label(part.capitalize(), html_for=part),
@@ -135,20 +136,13 @@ def _part(part: str) -> rx.Component:
         field_error(part),
         rx.el.div(
             rx.el.span(
-                rx.cond(is_busy, _wait(), HINTS[part]), id=f"{part}-hint", class_name="soft small figures"
+                rx.cond(is_busy, wait, HINTS[part]), id=f"{part}-hint", class_name="soft small figures"
             ),
             rx.el.div(_undo(part), _rewrite(part, is_busy), class_name="part-actions"),
             class_name="part-foot",
         ),
         class_name="field part",
         aria_busy=is_busy,
-    )
-
-
-def _wait() -> rx.Component:
-    return rx.fragment(
-        rx.el.progress(aria_label=wording.WRITING),
-        elapsed_wait(),
     )
 
 
@@ -256,14 +250,7 @@ def _failed() -> rx.Component:
 def _fetch_form() -> rx.Component:
     """The URL that failed, to be corrected. Fetching again costs nothing, so it is the main action."""
     video = CreateState.video
-    url = text_input(
-        "videoUrl",
-        hinted=True,
-        type="url",
-        input_mode="url",
-        auto_complete="off",
-        default_value=CreateState.source_url,
-    )
+    url = url_input(default_value=CreateState.source_url)
     hint = "Only you and admins can see this. Change it if the file has moved."
     return form(
         field("videoUrl", wording.VIDEO_URL, url, hint=hint),

@@ -54,25 +54,15 @@ def deletion_warning(count: Any) -> rx.Var[str]:
     )
 
 
-def confirmation(
-    title: Any,
-    *children: Any,
-    name: str,
-    is_open: Any,
-    is_busy: Any,
-    on_confirm: Any,
-    on_dismiss: Any,
-) -> rx.Component:
-    """Asks before something is deleted."""
+def confirmation(title: Any, *children: Any, is_busy: Any, on_confirm: Any, **props: Any) -> rx.Component:
+    """The ``question`` before something is deleted."""
     delete = button(
         rx.cond(is_busy, "Deleting…", wording.DELETE),
         variant="danger",
         on_click=on_confirm,
         aria_disabled=is_busy,
     )
-    return question(
-        title, *children, name=name, is_open=is_open, confirm_button=delete, on_dismiss=on_dismiss
-    )
+    return question(title, *children, confirm_button=delete, **props)
 
 
 def question(

@@ -1,6 +1,7 @@
 """The small parts of all pages: icons, texts, form fields with label, hint and error, buttons and links."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import reflex as rx
@@ -9,7 +10,6 @@ from videovault.state import wording
 from videovault.state.session import STORAGE_PREFIX, SessionState, storage_key
 
 # Line icons as SVG paths: an icon library would add far more to the page than all of these.
-
 PATHS = {
     "play": "M8 5.5v13l10.5-6.5z",
     "download": "M12 4v11m0 0 4.5-4.5M12 15l-4.5-4.5M5 19.5h14",
@@ -33,6 +33,11 @@ PATHS = {
     "person": "M12 12a4 4 0 1 0 0-8 4 4 0 0 0 0 8zm-7.5 8a7.5 7.5 0 0 1 15 0",
 }
 FILLED = {"play"}
+# Options of Intl.DateTimeFormat.
+DATE = "{dateStyle: 'medium'}"
+DATE_TIME = "{dateStyle: 'medium', timeStyle: 'short'}"
+PLACEHOLDER = re.compile(r"\{(\w+)\}")
+NOT_SENT = "This could not be sent. Check your connection and try again."
 
 
 def icon(name: str, size: int = 20) -> rx.Component:
@@ -54,14 +59,6 @@ def portrait(avatar: Any) -> rx.Component:
         rx.el.img(src=avatar.picture_url, alt="", class_name="portrait"),
         rx.el.span(avatar.initials, class_name="portrait blank", aria_hidden="true"),
     )
-
-
-# Expressions over state vars, which a type checker sees as plain values, and sentences with links in them.
-
-# Options of Intl.DateTimeFormat.
-DATE = "{dateStyle: 'medium'}"
-DATE_TIME = "{dateStyle: 'medium', timeStyle: 'short'}"
-PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
 def has(mapping: Any, key: Any) -> rx.Var[bool]:
@@ -88,9 +85,6 @@ def sentence(template: str, **parts: Any) -> rx.Component:
     texts = PLACEHOLDER.split(template)
     shown = [parts[text] if number % 2 else text for number, text in enumerate(texts)]
     return rx.fragment(*(part for part in shown if not isinstance(part, str) or part))
-
-
-NOT_SENT = "This could not be sent. Check your connection and try again."
 
 
 class NativeForm(rx.el.Div):  # type: ignore[misc] # Reflex ships its elements without types
@@ -221,8 +215,17 @@ def text_input(name: str, *, hinted: bool = False, **props: Any) -> rx.Component
     return rx.el.input(**control_props(name, hinted), **props)
 
 
-def text_area(name: str, *, hinted: bool = False, **props: Any) -> rx.Component:
-    return rx.el.textarea(**control_props(name, hinted), **props)
+def url_input(**props: Any) -> rx.Component:
+    return text_input("videoUrl", hinted=True, type="url", input_mode="url", auto_complete="off", **props)
+
+
+def options(texts: Mapping[str, Any]) -> list[rx.Component]:
+    """Of a select, by value."""
+    return [rx.el.option(text, value=value) for value, text in texts.items()]
+
+
+def select_field(name: str, label: str, texts: Mapping[str, Any], **props: Any) -> rx.Component:
+    return field(name, label, rx.el.select(*options(texts), **props, **control_props(name)))
 
 
 def copyable(name: str, value: Any, *, hinted: bool = False) -> rx.Component:

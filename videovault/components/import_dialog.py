@@ -6,7 +6,7 @@ from typing import Any
 import reflex as rx
 
 from videovault.components.dialog import dialog
-from videovault.components.elements import button, field, form, text_input
+from videovault.components.elements import button, field, form, text_input, url_input
 from videovault.state import wording
 from videovault.state.import_dialog import ImportDialogState
 
@@ -26,15 +26,7 @@ def url_dialog(
     title: Any, *more_fields: Any, name: str, texts: Wording, state: Any, is_open: Any, on_submit: Any
 ) -> rx.Component:
     """``more_fields`` come after the URL; ``state`` has ``is_busy`` and ``close``."""
-    url = text_input(
-        "videoUrl",
-        hinted=True,
-        type="url",
-        input_mode="url",
-        auto_complete="off",
-        required=True,
-        custom_attrs={"data-focus": "true"},
-    )
+    url = url_input(required=True, custom_attrs={"data-focus": "true"})
     return dialog(
         title,
         form(

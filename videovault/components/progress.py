@@ -13,6 +13,13 @@ from videovault.state.view_models import VideoProgress
 STEPS = (wording.REQUESTED, "Generating", "Storing", wording.READY)
 
 
+class PlainLink(rx.el.Div):  # type: ignore[misc] # Reflex ships its elements without types
+    """A link that the browser follows: the router's link drops the query from an empty address."""
+
+    tag = "a"
+    href: rx.Var[str]
+
+
 def bar(percent: Any, name: str) -> rx.Component:
     """A progress bar; indeterminate if ``percent`` is below 0."""
     return rx.cond(
@@ -20,10 +27,6 @@ def bar(percent: Any, name: str) -> rx.Component:
         rx.el.progress(value=percent, max=100, aria_label=name),
         rx.el.progress(aria_label=name),
     )
-
-
-def _steps(current: Any) -> rx.Component:
-    return rx.el.ol(*(_step(number, text, current) for number, text in enumerate(STEPS)), class_name="steps")
 
 
 def full_progress(video_id: Any) -> rx.Component:
@@ -56,7 +59,7 @@ def small_progress(video_id: rx.Var[str]) -> rx.Component:
 
 def _details(work: Any, *, has_begun: bool = True) -> rx.Component:
     return rx.el.div(
-        _steps(work.step),
+        rx.el.ol(*(_step(number, text, work.step) for number, text in enumerate(STEPS)), class_name="steps"),
         rx.el.div(
             rx.el.div(
                 rx.el.p(work.activity, role="status", class_name="label"),
@@ -85,13 +88,6 @@ def _step(number: int, text: str, current: Any) -> rx.Component:
         class_name=rx.cond(is_past, "done", ""),
         aria_current=rx.cond(is_current, "step", "false"),
     )
-
-
-class PlainLink(rx.el.Div):  # type: ignore[misc] # Reflex ships its elements without types
-    """A link that the browser follows: the router's link drops the query from an empty address."""
-
-    tag = "a"
-    href: rx.Var[str]
 
 
 def elapsed_wait() -> rx.Var[str]:

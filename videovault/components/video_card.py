@@ -33,36 +33,6 @@ class LoadMore(rx.Component):
     shown: rx.Var[int]
 
 
-def selection(*children: Any) -> rx.Component:
-    return Selection.create(*children, texts=wording.SELECTION, on_delete=DeleteDialogState.ask)
-
-
-def _checkbox(card: Any) -> rx.Component:
-    return rx.el.label(
-        rx.el.input(
-            type="checkbox",
-            aria_label=wording.to_select(card.title),
-            custom_attrs={
-                "data-video": card.video_id,
-                "data-bytes": card.bytes,
-                "data-ready": rx.cond(card.status == "ready", "true", rx.Var("undefined")),
-            },
-        ),
-        class_name="pick",
-    )
-
-
-def more() -> rx.Component:
-    return rx.cond(
-        GalleryState.has_more,
-        LoadMore.create(
-            button("Show more", on_click=GalleryState.more),
-            shown=GalleryState.length,
-            class_name="more",
-        ),
-    )
-
-
 class EditableTitle(rx.Component):
     """A title that can be edited in place; ``answers`` counts the server's answers, ``error`` is in the last one."""
 
@@ -107,6 +77,34 @@ def card_skeleton() -> rx.Component:
         ),
         rx.el.div(rx.el.span(class_name="skeleton line"), class_name="card-foot"),
         class_name="card",
+    )
+
+
+def selection(*children: Any) -> rx.Component:
+    return Selection.create(*children, texts=wording.SELECTION, on_delete=DeleteDialogState.ask)
+
+
+def more() -> rx.Component:
+    return rx.cond(
+        GalleryState.has_more,
+        LoadMore.create(
+            button("Show more", on_click=GalleryState.more), shown=GalleryState.length, class_name="more"
+        ),
+    )
+
+
+def _checkbox(card: Any) -> rx.Component:
+    return rx.el.label(
+        rx.el.input(
+            type="checkbox",
+            aria_label=wording.to_select(card.title),
+            custom_attrs={
+                "data-video": card.video_id,
+                "data-bytes": card.bytes,
+                "data-ready": rx.cond(card.status == "ready", "true", rx.Var("undefined")),
+            },
+        ),
+        class_name="pick",
     )
 
 
@@ -189,7 +187,7 @@ def _actions(card: Any) -> rx.Component:
             ("ready", _ready_actions(card)),
             ("processing", _opener(card, wording.OPEN)),
             ("draft", _opener(card, "Continue")),
-            _failed_actions(card),
+            rx.fragment(retry_button(card, GalleryState.retry(card.video_id)), _opener(card, wording.OPEN)),
         ),
         rx.el.span(class_name="push"),
         rx.cond(
@@ -215,10 +213,6 @@ def _ready_actions(card: Any) -> rx.Component:
         download_button(card.video_id, card.title, variant="plain"),
         rx.cond(card.can_copy, _retry_button(card, wording.COPY_AGAIN, GalleryState.retry(card.video_id))),
     )
-
-
-def _failed_actions(card: Any) -> rx.Component:
-    return rx.fragment(retry_button(card, GalleryState.retry(card.video_id)), _opener(card, wording.OPEN))
 
 
 def retry_button(card: Any, on_click: Any) -> rx.Component:

@@ -8,7 +8,6 @@ from videovault.components.elements import (
     DATE,
     DATE_TIME,
     button,
-    control_props,
     field,
     form,
     is_empty,
@@ -16,6 +15,7 @@ from videovault.components.elements import (
     one_time_secret,
     password,
     posted_form,
+    select_field,
     sentence,
     text_input,
 )
@@ -25,6 +25,9 @@ from videovault.pages.sign_in import PASSWORD_HINT
 from videovault.state import wording
 from videovault.state.account import DEVICES, TOKENS, AccountState
 from videovault.state.session import SessionState
+
+SCOPES = {"read": "Read only", "write": "Read and write"}
+LIFETIMES = {"30": "30 days", "90": "90 days", "365": "1 year", "": "Never"}
 
 
 def account() -> rx.Component:
@@ -100,7 +103,7 @@ def _devices() -> rx.Component:
     return _section(
         "Devices",
         rx.el.ul(rx.foreach(AccountState.devices, _device), class_name="lines"),
-        rx.cond(is_empty(AccountState.more_devices), rx.fragment(), _more_devices()),
+        rx.cond(~is_empty(AccountState.more_devices), _more_devices()),
         text="The devices on which you are signed in.",
         name=DEVICES,
     )
@@ -137,8 +140,7 @@ def _tokens() -> rx.Component:
     return _section(
         "API tokens",
         rx.cond(
-            is_empty(AccountState.tokens),
-            rx.fragment(),
+            ~is_empty(AccountState.tokens),
             rx.el.ul(rx.foreach(AccountState.tokens, _token), class_name="lines"),
         ),
         rx.el.div(rx.cond(AccountState.fresh_token != "", _new_token()), role="status"),
@@ -186,26 +188,8 @@ def _token_form() -> rx.Component:
     return form(
         field("tokenName", wording.NAME, name),
         rx.el.div(
-            field(
-                "scope",
-                "Permissions",
-                rx.el.select(
-                    rx.el.option("Read only", value="read"),
-                    rx.el.option("Read and write", value="write"),
-                    **control_props("scope"),
-                ),
-            ),
-            field(
-                "days",
-                "Expires after",
-                rx.el.select(
-                    rx.el.option("30 days", value="30"),
-                    rx.el.option("90 days", value="90"),
-                    rx.el.option("1 year", value="365"),
-                    rx.el.option("Never", value=""),
-                    **control_props("days"),
-                ),
-            ),
+            select_field("scope", "Permissions", SCOPES),
+            select_field("days", "Expires after", LIFETIMES),
             class_name="pair",
         ),
         rx.el.div(button("Create token", type="submit", symbol="new"), class_name="actions"),

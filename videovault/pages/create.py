@@ -8,12 +8,12 @@ from videovault.components.create_modal import create_modal
 from videovault.components.elements import (
     autosave,
     button,
+    control_props,
     field,
     field_error,
     form,
     form_error,
     portrait,
-    text_area,
     text_input,
 )
 from videovault.components.progress import budget_line, elapsed_wait
@@ -24,13 +24,30 @@ from videovault.state import wording
 from videovault.state.create import BRIEF_STORAGE_NAME, SCRIPT, CreateState
 
 TOPIC_HINT = "A sentence is enough. To add points, put each on its own line."
+LICENSE_HINT = "Only if your profession must display one."
 
 
-def brief_form() -> rx.Component:
+def create() -> rx.Component:
+    return app_page(
+        page_head(wording.NEW_VIDEO, "Describe your topic. You review the script before the video is made."),
+        _brief_form(),
+        create_modal(),
+        share_dialog(),
+        active="/create",
+        variant="brief",
+    )
+
+
+def _brief_form() -> rx.Component:
     return autosave(
         form(
             field("topic", "What is the video about?", _topic(), hint=TOPIC_HINT),
-            rx.el.div(_company(), _handles(), _license(), class_name="pair sender"),
+            rx.el.div(
+                _optional("company_name", "Company name", auto_complete="organization"),
+                _optional("social_handles", "Social handles", placeholder="@yourcompany"),
+                _optional("license", "License number", hint=LICENSE_HINT, placeholder="DRE 01234567"),
+                class_name="pair sender",
+            ),
             _avatar(),
             form_error("form"),
             rx.el.p(rx.cond(_is_writing(), wording.WRITING, ""), role="status", class_name="unseen"),
@@ -47,34 +64,18 @@ def brief_form() -> rx.Component:
 
 
 def _topic() -> rx.Component:
-    return text_area(
-        "topic",
+    return rx.el.textarea(
+        **control_props("topic", hinted=True),
         default_value=CreateState.brief["topic"],
         placeholder=wording.EXAMPLE_TOPIC,
-        hinted=True,
         required=True,
         rows="3",
     )
 
 
-def _company() -> rx.Component:
-    value = CreateState.brief["company_name"]
-    control = text_input("company_name", default_value=value, auto_complete="organization")
-    return field("company_name", "Company name", control, note=wording.OPTIONAL)
-
-
-def _handles() -> rx.Component:
-    value = CreateState.brief["social_handles"]
-    control = text_input("social_handles", default_value=value, placeholder="@yourcompany")
-    return field("social_handles", "Social handles", control, note=wording.OPTIONAL)
-
-
-def _license() -> rx.Component:
-    control = text_input(
-        "license", hinted=True, default_value=CreateState.brief["license"], placeholder="DRE 01234567"
-    )
-    hint = "Only if your profession must display one."
-    return field("license", "License number", control, note=wording.OPTIONAL, hint=hint)
+def _optional(name: str, label: str, *, hint: str = "", **props: Any) -> rx.Component:
+    control = text_input(name, hinted=bool(hint), default_value=CreateState.brief[name], **props)
+    return field(name, label, control, note=wording.OPTIONAL, hint=hint)
 
 
 def _avatar() -> rx.Component:
@@ -129,11 +130,7 @@ def _avatar_choice(value: Any, picture: rx.Component, text: Any) -> rx.Component
 def _submit() -> rx.Component:
     """The same button before and while writing, so that it keeps the focus."""
     return rx.fragment(
-        rx.cond(
-            _is_writing(),
-            button(wording.CANCEL, variant="plain", on_click=CreateState.cancel_wait),
-            rx.fragment(),
-        ),
+        rx.cond(_is_writing(), button(wording.CANCEL, variant="plain", on_click=CreateState.cancel_wait)),
         button(
             rx.cond(
                 _is_writing(),
@@ -157,14 +154,3 @@ def _waiting() -> rx.Component:
 
 def _is_writing() -> Any:
     return CreateState.waiting_for == SCRIPT
-
-
-def create() -> rx.Component:
-    return app_page(
-        page_head(wording.NEW_VIDEO, "Describe your topic. You review the script before the video is made."),
-        brief_form(),
-        create_modal(),
-        share_dialog(),
-        active="/create",
-        variant="brief",
-    )

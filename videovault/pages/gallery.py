@@ -6,7 +6,7 @@ import reflex as rx
 
 from videovault.components.create_modal import create_modal, create_similar_button
 from videovault.components.dialog import confirmation, deletion_warning, dialog
-from videovault.components.elements import button, download_button, icon, link_button
+from videovault.components.elements import button, download_button, icon, link_button, options
 from videovault.components.import_dialog import import_dialog
 from videovault.components.player import player
 from videovault.components.progress import slow_notice
@@ -63,7 +63,7 @@ def gallery() -> rx.Component:
     return app_page(
         page_head(wording.GALLERY, None, rx.el.div(_import_button(), _create_button(), class_name="row")),
         _toolbar(),
-        _results(
+        ViewResults.create(
             rx.cond(
                 GalleryState.is_broken,
                 _load_error(),
@@ -72,7 +72,9 @@ def gallery() -> rx.Component:
                     rx.cond(GalleryState.length == 0, _empty(), _card_list()),
                     _loading(),
                 ),
-            )
+            ),
+            view=GalleryState.view,
+            class_name="answer",
         ),
         _player(),
         _delete_dialog(),
@@ -90,14 +92,6 @@ def _toolbar() -> rx.Component:
         rx.el.p(GalleryState.found, class_name="unseen", role="status"),
         class_name="toolbar",
     )
-
-
-def _clear_search() -> rx.Component:
-    return ViewLink.create("Clear search", part="q", value="", class_name="button")
-
-
-def _results(*children: Any) -> rx.Component:
-    return ViewResults.create(*children, view=GalleryState.view, class_name="answer")
 
 
 def _filters() -> rx.Component:
@@ -138,7 +132,7 @@ def _search() -> rx.Component:
 
 def _sort() -> rx.Component:
     return ViewSort.create(
-        *(rx.el.option(text, value=sort) for sort, text in SORTS.items()),
+        *options(SORTS),
         class_name="input",
         custom_attrs={"aria-label": "Sort order"},
     )
@@ -153,17 +147,11 @@ def _import_button() -> rx.Component:
 
 
 def _card_list() -> rx.Component:
+    chunks = rx.Var.create([getattr(GalleryState, name) for name in PARTS]).to(list[list[Card]])
     return selection(
-        rx.el.ul(
-            rx.foreach(_chunks(), lambda cards: card_chunk(cards=cards)),
-            class_name="cards",
-        ),
+        rx.el.ul(rx.foreach(chunks, lambda cards: card_chunk(cards=cards)), class_name="cards"),
         more(),
     )
-
-
-def _chunks() -> rx.Var[list[list[Card]]]:
-    return rx.Var.create([getattr(GalleryState, name) for name in PARTS]).to(list[list[Card]])
 
 
 def _loading() -> rx.Component:
@@ -186,17 +174,14 @@ def _load_error() -> rx.Component:
 
 
 def _empty() -> rx.Component:
-    return rx.el.div(
-        rx.cond(GalleryState.text != "", _no_results(), _no_videos()),
-        class_name="empty",
-    )
+    return rx.el.div(rx.cond(GalleryState.text != "", _no_results(), _no_videos()), class_name="empty")
 
 
 def _no_results() -> rx.Component:
     return rx.fragment(
         rx.el.h2(f"No results for “{GalleryState.text}”"),
         rx.el.p("The search covers titles and company names.", class_name="soft"),
-        _clear_search(),
+        ViewLink.create("Clear search", part="q", value="", class_name="button"),
     )
 
 

@@ -180,9 +180,6 @@ def _crash_message() -> rx.Component:
     )
 
 
-# The page for unknown addresses, and the page that explains an API error to a person.
-
-
 def not_found() -> rx.Component:
     return public_page(page_not_found())
 

@@ -41,6 +41,33 @@ def register() -> rx.Component:
     )
 
 
+def forgot() -> rx.Component:
+    return sign_in_page(
+        wording.FORGOT_PASSWORD,
+        rx.cond(
+            SignInState.done != "",
+            _confirmation(),
+            rx.cond(SignInState.sends_mail, _request_link(), _ask_admin()),
+        ),
+        _back_to_sign_in(),
+    )
+
+
+def reset() -> rx.Component:
+    return sign_in_page(
+        "Choose a new password",
+        posted_form(
+            _alert(),
+            _new_password(),
+            rx.el.input(type="hidden", name="token", value=SignInState.token),
+            button(wording.CHANGE_PASSWORD, variant="main wide", type="submit"),
+            action="/api/auth/reset",
+            class_name="panel stack",
+        ),
+        _back_to_sign_in(),
+    )
+
+
 def _new_account() -> rx.Component:
     return _form(
         wording.CREATE_ACCOUNT,
@@ -101,33 +128,6 @@ def _other_page(question: str, text: str, path: str) -> rx.Component:
     return rx.el.p(sentence(question, link=rx.el.a(text, href=link)), class_name="soft below")
 
 
-def forgot() -> rx.Component:
-    return sign_in_page(
-        wording.FORGOT_PASSWORD,
-        rx.cond(
-            SignInState.done != "",
-            _confirmation(),
-            rx.cond(SignInState.sends_mail, _request_link(), _ask_admin()),
-        ),
-        _back_to_sign_in(),
-    )
-
-
-def reset() -> rx.Component:
-    return sign_in_page(
-        "Choose a new password",
-        posted_form(
-            _alert(),
-            _new_password(),
-            rx.el.input(type="hidden", name="token", value=SignInState.token),
-            button(wording.CHANGE_PASSWORD, variant="main wide", type="submit"),
-            action="/api/auth/reset",
-            class_name="panel stack",
-        ),
-        _back_to_sign_in(),
-    )
-
-
 def _request_link() -> rx.Component:
     return posted_form(
         _alert(),
@@ -140,10 +140,7 @@ def _request_link() -> rx.Component:
 
 
 def _ask_admin() -> rx.Component:
-    return rx.el.p(
-        "This installation sends no e-mail. Ask the admin for a reset link.",
-        class_name="panel",
-    )
+    return rx.el.p("This installation sends no e-mail. Ask the admin for a reset link.", class_name="panel")
 
 
 def _back_to_sign_in() -> rx.Component:

@@ -4,7 +4,7 @@ from typing import Any
 
 import reflex as rx
 
-from videovault.components.elements import button, is_empty, local_time
+from videovault.components.elements import button, is_empty, local_time, options
 from videovault.pages.admin.admin_layout import ZONE, admin_page, query_string, search_filter, select_filter
 from videovault.state import wording
 from videovault.state.admin.activity import AdminActivityState
@@ -70,7 +70,7 @@ def _tools() -> rx.Component:
             "Event",
             state.group,
             state.show,
-            *(rx.el.option(text, value=value) for value, text in GROUPS.items()),
+            *options(GROUPS),
         ),
         rx.el.div(
             rx.el.label(wording.DAY, html_for="day", class_name="small"),

@@ -5,7 +5,7 @@ from typing import Any
 
 import reflex as rx
 
-from videovault.components.elements import button
+from videovault.components.elements import button, options
 from videovault.pages.layout import app_page, page_head, page_not_found
 from videovault.state import wording
 from videovault.state.session import AdminState
@@ -111,7 +111,7 @@ def sorting(state: Any, columns: Mapping[str, str]) -> rx.Component:
         rx.el.label("Sort by", html_for="order", class_name="small"),
         rx.el.div(
             rx.el.select(
-                *(rx.el.option(text, value=column) for column, text in columns.items()),
+                *options(columns),
                 id="order",
                 value=state.sort,
                 on_change=state.sort_by,

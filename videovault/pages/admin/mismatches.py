@@ -17,14 +17,10 @@ def mismatches() -> rx.Component:
     return section(
         "S3 and database",
         form_error("mismatches"),
-        rx.cond(
-            state.activity != "",
-            _progress(),
-        ),
+        rx.cond(state.activity != "", _progress()),
         rx.el.p(state.verdict, role="status", class_name="verdict"),
         rx.cond(
-            is_empty(state.mismatches),
-            rx.fragment(),
+            ~is_empty(state.mismatches),
             rx.el.ul(rx.foreach(state.mismatches, _mismatch), class_name="lines"),
         ),
         _repair_dialog(),

@@ -67,15 +67,11 @@ def _check(check: Any) -> rx.Component:
             rx.el.h3(check.title),
             rx.cond(check.found != "", rx.el.p(check.found)),
             rx.cond(
-                is_empty(check.steps),
-                rx.fragment(),
-                rx.cond(
-                    check.state == "broken", rx.el.ol(rx.foreach(check.steps, _step), class_name="trail")
-                ),
+                (check.state == "broken") & ~is_empty(check.steps),
+                rx.el.ol(rx.foreach(check.steps, _step), class_name="trail"),
             ),
             rx.cond(
-                is_empty(check.details),
-                rx.fragment(),
+                ~is_empty(check.details),
                 rx.el.ul(rx.foreach(check.details, rx.el.li), class_name="details soft"),
             ),
             rx.cond(

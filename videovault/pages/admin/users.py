@@ -8,7 +8,6 @@ from videovault.components.dialog import dialog
 from videovault.components.elements import (
     DATE_TIME,
     button,
-    control_props,
     field,
     form,
     form_error,
@@ -16,6 +15,7 @@ from videovault.components.elements import (
     link_button,
     local_time,
     one_time_secret,
+    select_field,
     text_input,
 )
 from videovault.components.progress import bar
@@ -23,6 +23,7 @@ from videovault.pages.admin.admin_layout import admin_page, paging, query_string
 from videovault.state import wording
 from videovault.state.admin.users import AdminUsersState
 
+COLUMNS = {"created": "Joined", "email": wording.EMAIL, "seen": "Last seen", "storage": wording.STORAGE}
 # The changes of an account that need a confirmation: button, consequence.
 CHANGES = {
     "admin": ("Make admin", "Admins can see and delete everyone's videos and accounts."),
@@ -38,147 +39,6 @@ CHANGES = {
         "They are signed out everywhere at once and cannot sign in. Their videos and links are kept.",
     ),
 }
-
-
-def _account_dialog() -> rx.Component:
-    user = AdminUsersState.user
-    return dialog(
-        user.email,
-        rx.el.div(
-            rx.el.p(f"{user.videos}, {user.storage}", class_name="soft figures"),
-            rx.el.div(
-                link_button("Show activity", user.activity, on_click=AdminUsersState.close),
-                class_name="row",
-            ),
-            form_error("user"),
-            rx.match(
-                AdminUsersState.confirming,
-                *((what, _question(what)) for what in CHANGES),
-                _change_buttons(user),
-            ),
-            rx.el.hr(),
-            _quota(),
-            rx.el.hr(),
-            _reset(user),
-            class_name="stack",
-        ),
-        name="user",
-        is_open=user.user_id != "",
-        on_dismiss=AdminUsersState.close,
-    )
-
-
-def _invitation_dialog() -> rx.Component:
-    email = text_input(
-        "email", type="email", hinted=True, auto_complete="off", placeholder="name@example.com"
-    )
-    return dialog(
-        "Invite someone",
-        rx.cond(
-            AdminUsersState.link != "",
-            _link(
-                "Invitation", "Valid for one account and one week. Send it to the person you want to invite."
-            ),
-            form(
-                form_error("invitation"),
-                field(
-                    "email",
-                    wording.EMAIL,
-                    email,
-                    note=wording.OPTIONAL,
-                    hint="If empty, anyone with the link can use it.",
-                ),
-                rx.el.div(button("Create link", variant="main", type="submit"), class_name="actions"),
-                on_submit=AdminUsersState.invite,
-            ),
-        ),
-        name="invitation",
-        is_open=AdminUsersState.is_inviting,
-        on_dismiss=AdminUsersState.close,
-    )
-
-
-def _change_buttons(user: Any) -> rx.Component:
-    return rx.el.div(
-        rx.cond(
-            user.is_admin,
-            _change_button("no-admin"),
-            _change_button("admin"),
-        ),
-        rx.cond(
-            user.is_active,
-            _change_button("inactive"),
-            _change_button("active"),
-        ),
-        _change_button("sessions"),
-        class_name="row",
-    )
-
-
-def _change_button(what: str) -> rx.Component:
-    return button(CHANGES[what][0], on_click=AdminUsersState.ask(what))
-
-
-def _question(what: str) -> rx.Component:
-    confirm, text = CHANGES[what]
-    variant = "danger" if what in ("no-admin", "inactive", "sessions") else "main"
-    return rx.el.div(
-        rx.el.p(text, role="alert"),
-        rx.el.div(
-            button(wording.CANCEL, on_click=AdminUsersState.cancel),
-            button(confirm, variant=variant, on_click=AdminUsersState.change),
-            class_name="actions",
-        ),
-        class_name="stack",
-    )
-
-
-def _quota() -> rx.Component:
-    user = AdminUsersState.user
-    kind = rx.el.select(
-        rx.el.option(f"Default: {AdminUsersState.default_quota}", value="default"),
-        rx.el.option("Custom", value="own"),
-        rx.el.option(wording.NO_LIMIT, value="none"),
-        value=AdminUsersState.quota_kind,
-        on_change=AdminUsersState.choose_quota,
-        **control_props("quotaKind"),
-    )
-    size = text_input("quota", default_value=user.quota, input_mode="decimal", max_length=12)
-    return form(
-        rx.el.div(
-            field("quotaKind", wording.STORAGE, kind),
-            rx.cond(AdminUsersState.quota_kind == "own", field("quota", "GB", size)),
-            class_name="pair",
-        ),
-        rx.el.div(button("Save quota", type="submit"), class_name="actions"),
-        on_submit=AdminUsersState.set_quota,
-        key=AdminUsersState.form_number,
-    )
-
-
-def _reset(user: Any) -> rx.Component:
-    return rx.cond(
-        AdminUsersState.link != "",
-        _link("Password reset link", "Works once, within an hour. Send it only to this person."),
-        rx.el.div(
-            rx.el.span("Forgotten password?", class_name="soft"),
-            button(
-                "Create reset link",
-                on_click=AdminUsersState.create_reset_link,
-                aria_disabled=~user.is_active,
-            ),
-            class_name="row apart",
-        ),
-    )
-
-
-def _link(label: str, hint: str) -> rx.Component:
-    until = local_time(AdminUsersState.link_until, DATE_TIME)
-    below = rx.el.p(wording.expires(until), class_name="soft small")
-    return rx.el.div(one_time_secret("link", label, AdminUsersState.link, below, hint=hint), role="status")
-
-
-COLUMNS = {"created": "Joined", "email": wording.EMAIL, "seen": "Last seen", "storage": wording.STORAGE}
 
 
 def users() -> rx.Component:
@@ -262,3 +122,135 @@ def _row(user: Any) -> rx.Component:
         ),
         key=user.user_id,
     )
+
+
+def _account_dialog() -> rx.Component:
+    user = AdminUsersState.user
+    return dialog(
+        user.email,
+        rx.el.div(
+            rx.el.p(f"{user.videos}, {user.storage}", class_name="soft figures"),
+            rx.el.div(
+                link_button("Show activity", user.activity, on_click=AdminUsersState.close), class_name="row"
+            ),
+            form_error("user"),
+            rx.match(
+                AdminUsersState.confirming,
+                *((what, _question(what)) for what in CHANGES),
+                _change_buttons(user),
+            ),
+            rx.el.hr(),
+            _quota(),
+            rx.el.hr(),
+            _reset(user),
+            class_name="stack",
+        ),
+        name="user",
+        is_open=user.user_id != "",
+        on_dismiss=AdminUsersState.close,
+    )
+
+
+def _invitation_dialog() -> rx.Component:
+    email = text_input(
+        "email", type="email", hinted=True, auto_complete="off", placeholder="name@example.com"
+    )
+    return dialog(
+        "Invite someone",
+        rx.cond(
+            AdminUsersState.link != "",
+            _link(
+                "Invitation", "Valid for one account and one week. Send it to the person you want to invite."
+            ),
+            form(
+                form_error("invitation"),
+                field(
+                    "email",
+                    wording.EMAIL,
+                    email,
+                    note=wording.OPTIONAL,
+                    hint="If empty, anyone with the link can use it.",
+                ),
+                rx.el.div(button("Create link", variant="main", type="submit"), class_name="actions"),
+                on_submit=AdminUsersState.invite,
+            ),
+        ),
+        name="invitation",
+        is_open=AdminUsersState.is_inviting,
+        on_dismiss=AdminUsersState.close,
+    )
+
+
+def _change_buttons(user: Any) -> rx.Component:
+    return rx.el.div(
+        rx.cond(user.is_admin, _change_button("no-admin"), _change_button("admin")),
+        rx.cond(user.is_active, _change_button("inactive"), _change_button("active")),
+        _change_button("sessions"),
+        class_name="row",
+    )
+
+
+def _change_button(what: str) -> rx.Component:
+    return button(CHANGES[what][0], on_click=AdminUsersState.ask(what))
+
+
+def _question(what: str) -> rx.Component:
+    confirm, text = CHANGES[what]
+    variant = "danger" if what in ("no-admin", "inactive", "sessions") else "main"
+    return rx.el.div(
+        rx.el.p(text, role="alert"),
+        rx.el.div(
+            button(wording.CANCEL, on_click=AdminUsersState.cancel),
+            button(confirm, variant=variant, on_click=AdminUsersState.change),
+            class_name="actions",
+        ),
+        class_name="stack",
+    )
+
+
+def _quota() -> rx.Component:
+    user = AdminUsersState.user
+    kinds = {
+        "default": f"Default: {AdminUsersState.default_quota}",
+        "own": "Custom",
+        "none": wording.NO_LIMIT,
+    }
+    size = text_input("quota", default_value=user.quota, input_mode="decimal", max_length=12)
+    return form(
+        rx.el.div(
+            select_field(
+                "quotaKind",
+                wording.STORAGE,
+                kinds,
+                value=AdminUsersState.quota_kind,
+                on_change=AdminUsersState.choose_quota,
+            ),
+            rx.cond(AdminUsersState.quota_kind == "own", field("quota", "GB", size)),
+            class_name="pair",
+        ),
+        rx.el.div(button("Save quota", type="submit"), class_name="actions"),
+        on_submit=AdminUsersState.set_quota,
+        key=AdminUsersState.form_number,
+    )
+
+
+def _reset(user: Any) -> rx.Component:
+    return rx.cond(
+        AdminUsersState.link != "",
+        _link("Password reset link", "Works once, within an hour. Send it only to this person."),
+        rx.el.div(
+            rx.el.span("Forgotten password?", class_name="soft"),
+            button(
+                "Create reset link",
+                on_click=AdminUsersState.create_reset_link,
+                aria_disabled=~user.is_active,
+            ),
+            class_name="row apart",
+        ),
+    )
+
+
+def _link(label: str, hint: str) -> rx.Component:
+    until = local_time(AdminUsersState.link_until, DATE_TIME)
+    below = rx.el.p(wording.expires(until), class_name="soft small")
+    return rx.el.div(one_time_secret("link", label, AdminUsersState.link, below, hint=hint), role="status")

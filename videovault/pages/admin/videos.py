@@ -5,7 +5,7 @@ from typing import Any
 import reflex as rx
 
 from videovault.components.dialog import confirmation, deletion_warning, question
-from videovault.components.elements import DATE, button, is_empty, link_button, local_time, sentence
+from videovault.components.elements import DATE, button, is_empty, link_button, local_time, options, sentence
 from videovault.components.video_card import retry_button
 from videovault.pages.admin.admin_layout import (
     admin_page,
@@ -64,7 +64,7 @@ def _tools() -> rx.Component:
             wording.COLUMNS["status"],
             AdminVideosState.status,
             AdminVideosState.show,
-            *(rx.el.option(text, value=value) for value, text in STATUSES.items()),
+            *options(STATUSES),
         ),
         select_filter(
             "owner",
@@ -74,10 +74,7 @@ def _tools() -> rx.Component:
             rx.el.option("Everyone", value=""),
             rx.foreach(AdminVideosState.owners, lambda owner: rx.el.option(owner.email, value=owner.user_id)),
         ),
-        rx.el.div(
-            sorting(AdminVideosState, wording.COLUMNS),
-            class_name="phone-only",
-        ),
+        rx.el.div(sorting(AdminVideosState, wording.COLUMNS), class_name="phone-only"),
         class_name="tools",
         role="search",
     )
@@ -157,10 +154,8 @@ def _result(result: Any) -> rx.Component:
 
 def _no_videos() -> rx.Component:
     is_all = (AdminVideosState.q == "") & (AdminVideosState.status == "") & (AdminVideosState.owner_id == "")
-    return rx.el.p(
-        rx.cond(is_all, "No videos yet", "No matching videos"),
-        class_name="empty below-tools",
-    )
+    text = rx.cond(is_all, "No videos yet", "No matching videos")
+    return rx.el.p(text, class_name="empty below-tools")
 
 
 def _delete_dialog() -> rx.Component:
@@ -243,6 +238,7 @@ def _heading(column: str, text: str) -> rx.Component:
 def _row(row: Any) -> rx.Component:
     card = row.card
     is_selected = rx.Var.create(AdminVideosState.selected).to(list[str]).contains(card.video_id)
+    reason = rx.cond(card.reason != "", rx.el.span(card.reason, class_name="soft small reason"))
     return rx.el.tr(
         rx.el.td(
             # Uncontrolled, so that it reacts at once; "select all" replaces it by means of the key.
@@ -256,7 +252,7 @@ def _row(row: Any) -> rx.Component:
         rx.el.th(
             rx.el.div(
                 _picture(row),
-                rx.el.div(card.title, _below_title(row), _reason(card)),
+                rx.el.div(card.title, _below_title(row), reason),
                 class_name="with-picture",
             ),
             scope="row",
@@ -279,10 +275,6 @@ def _picture(row: Any) -> rx.Component:
         custom_attrs={"width": "64", "height": "36", "decoding": "async"},
     )
     return rx.el.span(rx.cond(row.has_poster, picture), class_name="tiny-picture")
-
-
-def _reason(card: Any) -> rx.Component:
-    return rx.cond(card.reason != "", rx.el.span(card.reason, class_name="soft small reason"))
 
 
 def _status(card: Any) -> rx.Component:

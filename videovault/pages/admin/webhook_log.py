@@ -4,7 +4,7 @@ from typing import Any
 
 import reflex as rx
 
-from videovault.components.elements import DATE_TIME, button, is_empty, local_time, sentence
+from videovault.components.elements import DATE_TIME, button, is_empty, local_time, options, sentence
 from videovault.components.import_dialog import Wording, url_dialog
 from videovault.pages.admin.admin_layout import section, select_filter
 from videovault.state import wording
@@ -22,7 +22,7 @@ def webhook_log() -> rx.Component:
             wording.SHOW,
             state.direction,
             state.show,
-            *(rx.el.option(text, value=value) for value, text in DIRECTIONS.items()),
+            *options(DIRECTIONS),
         ),
         rx.cond(
             state.chosen_field != "",
@@ -86,8 +86,7 @@ def _text(name: str, text: Any) -> rx.Component:
 def _choices(call: Any) -> rx.Component:
     """The fields that may hold the video URL, for a response that was not understood."""
     return rx.cond(
-        is_empty(call.choices),
-        rx.fragment(),
+        ~is_empty(call.choices),
         rx.el.div(
             rx.el.h3("Which of these is the finished video?", class_name="small"),
             rx.el.p(
