@@ -1,14 +1,15 @@
 """A running installation with users to attack, and everything that an attack could read or change."""
 
 import json
+import socket
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -61,9 +62,7 @@ class TargetUser:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.api.close()
 
 
@@ -137,6 +136,40 @@ class AttackTarget:
             return bool(database.execute(f"SELECT 1 FROM videos WHERE {due}").fetchone())  # noqa: S608 - ours
 
 
+class Answer:
+    """Of a request that was written by hand."""
+
+    def __init__(self, raw: bytes) -> None:
+        head, _, self.body = raw.partition(b"\r\n\r\n")
+        lines = head.decode("latin-1").split("\r\n")
+        self.status = int(lines[0].split(" ")[1])
+        self.headers = [
+            (line.partition(":")[0].lower(), line.partition(":")[2].strip()) for line in lines[1:]
+        ]
+
+    def header(self, name: str) -> str:
+        return next((value for found, value in self.headers if found == name), "")
+
+    @property
+    def code(self) -> tuple[int, str]:
+        """Status and code of a failure in the API's envelope."""
+        envelope = json.loads(self.body)
+        assert envelope["success"] is False
+        assert self.header("x-request-id")
+        return self.status, envelope["error"]["code"]
+
+
+def ask(site: AttackTarget, target: str, *lines: str, method: str = "GET", body: bytes = b"") -> Answer:
+    place = urlsplit(site.app.url)
+    head = [f"{method} {target} HTTP/1.1", f"Host: {place.netloc}", "Connection: close", *lines]
+    with socket.create_connection(("localhost", place.port or 80), timeout=HANG_SECONDS) as connection:
+        connection.sendall("\r\n".join([*head, "", ""]).encode("latin-1") + body)
+        received = b""
+        while part := connection.recv(65536):
+            received += part
+    return Answer(received)
+
+
 @contextmanager
 def attack_target(folder: Path, mp4: bytes) -> Iterator[AttackTarget]:
     remember(PASSWORD)
@@ -150,7 +183,7 @@ def attack_target(folder: Path, mp4: bytes) -> Iterator[AttackTarget]:
         built = AttackTarget(app, generator, root, ada, bob)
         _furnish(built)
         built.settle()
-        generator.script = dict.fromkeys(SCRIPT, "Somebody's words")
+        generator.script = dict.fromkeys(SCRIPT, "Other words")
         yield built
 
 

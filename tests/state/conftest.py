@@ -142,7 +142,7 @@ def _state_manager() -> StateManagerMemory:
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory, mp4: bytes) -> Iterator[AttackTarget]:
     """One per test session: tests that change data create their own user first."""
-    with attack_target(tmp_path_factory.mktemp("stronghold"), mp4) as built:
+    with attack_target(tmp_path_factory.mktemp("attack-target"), mp4) as built:
         yield built
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import reflex as rx
+from reflex.state import BaseState
 from reflex_base.registry import RegistrationContext
 
 import videovault
@@ -23,6 +24,26 @@ FORM_FIELDS = (
 )
 HOSTILE_TEXTS = ("", "' OR 1=1; DROP TABLE videos; --", "../../etc/passwd", "\0\u202e\ud7ff", "x" * 2000)
 HOSTILE_NUMBERS = (1, 0, -1, 2**63)
+# Handlers that need no session, and why.
+OPEN = {
+    "State.hydrate": "tells a tab what is in it",
+    "State.hydrate_and_load": "the same, and calls the handlers of the page, each of which checks its caller",
+    "State.set_is_hydrated": "tells a tab that its page has loaded",
+    "OnLoadInternalState.on_load_internal": "calls the handlers of the page, each of which checks its caller",
+    "OnLoadInternalState.set_is_hydrated": "tells a tab that its page has loaded",
+    "UpdateVarsInternalState.update_vars_internal": "sets vars that browsers keep, of which there are none",
+    "FrontendEventExceptionState.handle_frontend_exception": "leaves a line in the log",
+    "SessionState.show_fault": "shows a sentence in the tab",
+    "SessionState.clear_messages": "clears the tab's messages",
+    "SessionState.dismiss": "clears the tab's notice",
+    "SessionState.go_home": "redirects signed-in users to the create page",
+    "SignInState.enter": "reads the address of the sign-in page",
+    "SignInState.enter_sign_up": "the same for the sign-up page, and shows who may create an account",
+    "SignInState.enter_recovery": "reads the address of the page for a lost password",
+    "ProblemState.explain": "reads the address of the page that explains errors",
+    "SharePageState.open": "shows a video to anyone who has its key",
+}
+WITH_SETTER = "is_hydrated"  # the only var
 FORGED = {"caller": {"user_id": "", "email": "", "is_admin": True, "session_id": "x"}}
 
 
@@ -39,6 +60,16 @@ class Handler:
         return self.state.__module__.startswith("videovault.state.admin.")
 
     @property
+    def is_guarded(self) -> bool:
+        """Whether it needs a session; a setter sets no var but ``is_hydrated``."""
+        return self.label not in OPEN and not self.is_setter
+
+    @property
+    def is_setter(self) -> bool:
+        """Reflex reports its errors later than others, so it comes last among the handlers of its state."""
+        return self.name == "setvar"
+
+    @property
     def label(self) -> str:
         return f"{self.state.__name__}.{self.name}"
 
@@ -52,9 +83,8 @@ def handlers() -> list[Handler]:
     found = [
         _handler(name, registered) for name, registered in RegistrationContext.get().event_handlers.items()
     ]
-    return sorted(
-        (one for one in found if one.state.__module__.startswith(OURS)), key=lambda one: one.full_name
-    )
+    ours = (one for one in found if one.state.__module__.startswith(OURS))
+    return sorted(ours, key=lambda one: (one.state.get_full_name(), one.is_setter, one.name))
 
 
 def states() -> set[type[rx.State]]:
@@ -83,8 +113,10 @@ def _handler(full_name: str, registered: Any) -> Handler:
 def _values(handler: Handler, name: str, kind: Any, ids: Sequence[str]) -> Sequence[Any]:
     if name == "vars":
         return [dict(part) for value in (ids[0], True) for part in _parts(list(_every_var(value)))]
-    if name == "var_name":
-        return sorted({*handler.state.vars, *handler.state.get_fields()})
+    if name == "var_name":  # inherited ones are named at the state that declares them
+        parent = handler.state.get_parent_state()
+        own = _names_of_vars(handler.state) - (_names_of_vars(parent) if parent else set())
+        return sorted(own | {WITH_SETTER})
     return _of_kind(kind, ids)
 
 
@@ -114,6 +146,10 @@ def _parts(entries: list[tuple[str, Any]], most: int = 100) -> Iterator[list[tup
 def _every_var(value: Any) -> Iterator[tuple[str, Any]]:
     """By the name under which browser storage would send it, with and without Reflex's suffix."""
     for state in states():
-        for name in {*state.vars, *state.get_fields()}:
+        for name in _names_of_vars(state):
             yield f"{state.get_full_name()}.{name}", value
             yield f"{state.get_full_name()}.{name}_rx_state_", value
+
+
+def _names_of_vars(state: type[BaseState]) -> set[str]:
+    return {*state.vars, *state.get_fields()}

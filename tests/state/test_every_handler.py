@@ -3,6 +3,7 @@
 The handlers come from Reflex's registry, so that new ones are tested automatically.
 """
 
+import itertools
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -12,9 +13,10 @@ from typing import Any
 
 import httpx
 import pytest
+from reflex import State
 
 from tests.state.attack_target import AttackTarget
-from tests.state.event_handlers import Handler, handlers, payloads, states
+from tests.state.event_handlers import OPEN, Handler, handlers, payloads, states
 from tests.support.documents import table
 from tests.support.raw_tab import HYDRATE, Frame, RawTab
 from tests.support.security_document import in_document
@@ -22,34 +24,15 @@ from tests.support.security_document import in_document
 pytestmark = [pytest.mark.process]
 SESSION_SECONDS = 2.0
 BACKGROUND_SECONDS = 0.5
-SETTERS = "calls the setter of a var by its name, of which there is one: is_hydrated"
-# Handlers that need no session, and why.
-OPEN = {
-    "State.hydrate": "tells a tab what is in it",
-    "State.hydrate_and_load": "the same, and calls the handlers of the page, each of which checks its caller",
-    "State.set_is_hydrated": "tells a tab that its page has loaded",
-    "OnLoadInternalState.on_load_internal": "calls the handlers of the page, each of which checks its caller",
-    "OnLoadInternalState.set_is_hydrated": "tells a tab that its page has loaded",
-    "UpdateVarsInternalState.update_vars_internal": "sets vars that browsers keep, of which there are none",
-    "FrontendEventExceptionState.handle_frontend_exception": "leaves a line in the log",
-    "SessionState.show_fault": "shows a sentence in the tab",
-    "SessionState.clear_messages": "clears the tab's messages",
-    "SessionState.dismiss": "clears the tab's notice",
-    "SessionState.go_home": "redirects signed-in users to the create page",
-    "SignInState.enter": "reads the address of the sign-in page",
-    "SignInState.enter_sign_up": "the same for the sign-up page, and shows who may create an account",
-    "SignInState.enter_recovery": "reads the address of the page for a lost password",
-    "ProblemState.explain": "reads the address of the page that explains errors",
-    "SharePageState.open": "shows a video to anyone who has its key",
-} | {f"{state.__name__}.setvar": SETTERS for state in states()}
 HANDLERS = handlers()
-GUARDED = [handler for handler in HANDLERS if handler.label not in OPEN]
 
 STRANGERS = ("nobody", "stolen tab", "ended session")
 USERS = ("Bob", "stolen tab, Bob's cookie")
 KINDS = (*STRANGERS, *USERS)
+IN_NEW_TABS = ("nobody", "Bob")
 
-Tabs = Callable[[Handler], RawTab]
+Tabs = Callable[[type[State]], RawTab]  # one for all handlers of a state
+Calls = list[tuple[dict[str, Any], str]]  # payload and page address
 
 
 @dataclass
@@ -97,12 +80,12 @@ def test_no_other_route_calls_handlers(site: AttackTarget) -> None:
 
 @pytest.mark.usefixtures("bystander")
 def test_handlers_refuse_callers_without_a_session(site: AttackTarget, trials: dict[str, Trial]) -> None:
-    trials["nobody"] = _strangers(site, lambda _: site.tab())
+    trials["nobody"] = _strangers(site, lambda _: site.tab(), _calls)
 
 
 @pytest.mark.usefixtures("bystander")
 def test_stolen_tab_token_is_useless_without_its_cookie(site: AttackTarget, trials: dict[str, Trial]) -> None:
-    trials["stolen tab"] = _strangers(site, _stolen(site, ""))
+    trials["stolen tab"] = _strangers(site, _stolen(site, ""), _calls_in_adas_tab)
 
 
 @pytest.mark.usefixtures("bystander")
@@ -110,34 +93,24 @@ def test_an_ended_session_is_refused_in_sockets_that_are_open(
     site: AttackTarget, trials: dict[str, Trial]
 ) -> None:
     with ExitStack() as opened, site.another_session() as ending:
-        tabs = {one.full_name: opened.enter_context(site.adas_tab(ending.cookie)) for one in HANDLERS}
+        tabs = {state: opened.enter_context(site.adas_tab(ending.cookie)) for state in states()}
         ending.api.post("/api/auth/logout").raise_for_status()
         time.sleep(SESSION_SECONDS)
-        trials["ended session"] = _strangers(site, lambda handler: tabs[handler.full_name])
+        trials["ended session"] = _strangers(site, tabs.__getitem__, _calls_in_adas_tab)
 
 
 @pytest.mark.usefixtures("bystander")
 def test_another_user_reads_and_changes_nothing_but_what_is_their_own(
     site: AttackTarget, trials: dict[str, Trial]
 ) -> None:
-    trials["Bob"] = _bobs(site, lambda _: site.tab(site.bob.cookie))
+    trials["Bob"] = _bobs(site, lambda _: site.tab(site.bob.cookie), _calls)
 
 
 @pytest.mark.usefixtures("bystander")
 def test_stolen_tab_token_is_useless_with_another_users_cookie(
     site: AttackTarget, trials: dict[str, Trial]
 ) -> None:
-    trials["stolen tab, Bob's cookie"] = _bobs(site, _stolen(site, site.bob.cookie))
-
-
-def test_admin_pages_give_nothing_to_other_users(site: AttackTarget) -> None:
-    with site.tab(site.bob.cookie) as tab:
-        for handler in (one for one in HANDLERS if one.is_for_admins):
-            for payload in payloads(handler, site.named):
-                tab.send(handler.full_name, payload, "/admin")
-        frames = tab.answers()
-    assert {value for frame in frames for value in frame.values("access")} <= {"", "no"}
-    assert not _leaks(site, frames)
+    trials["stolen tab, Bob's cookie"] = _bobs(site, _stolen(site, site.bob.cookie), _calls_in_adas_tab)
 
 
 def test_the_document_lists_refused_calls(request: pytest.FixtureRequest, trials: dict[str, Trial]) -> None:
@@ -146,59 +119,64 @@ def test_the_document_lists_refused_calls(request: pytest.FixtureRequest, trials
         pytest.skip("only some of the callers in the table were run")
     names = sorted({handler.state.__name__ for handler in HANDLERS})
     lines = [_line(f"`{name}`", {name}, trials) for name in names] + [_line("all", set(names), trials)]
-    shown = table(("State", "Handlers", "Open", "Calls by each", *KINDS), lines)
+    shown = table(("State", "Handlers", "Open", "Calls in new tabs", "in Ada's tabs", *KINDS), lines)
     print(shown)
     assert in_document(request.config, "handlers", shown) == shown
 
 
 def _line(title: str, names: set[str], trials: Mapping[str, Trial]) -> tuple[str, ...]:
     those = [handler for handler in HANDLERS if handler.state.__name__ in names]
-    [calls] = {sum(trial.called[name] for name in names) for trial in trials.values()}
+    [new] = {sum(trials[kind].called[name] for name in names) for kind in IN_NEW_TABS}
+    [adas] = {sum(trials[kind].called[name] for name in names) for kind in KINDS if kind not in IN_NEW_TABS}
     refused = [sum(trials[kind].refused[name] for name in names) for kind in STRANGERS]
     cells = [f"{count} refused" if count else "nothing there" for count in refused]
-    is_open = sum(handler not in GUARDED for handler in those)
-    return (title, str(len(those)), str(is_open), str(calls), *cells, *["his own only"] * len(USERS))
+    is_open = sum(not handler.is_guarded for handler in those)
+    counts = map(str, (len(those), is_open, new, adas))
+    return (title, *counts, *cells, *["his own only"] * len(USERS))
 
 
 def _stolen(site: AttackTarget, cookie: str) -> Tabs:
     """Tabs that Ada has just closed, each with her share link still in its state."""
     tokens = {}
-    for handler in HANDLERS:
+    for state in states():
         with site.adas_tab(site.ada.cookie) as tab:
-            tokens[handler.full_name] = tab.token
-    return lambda handler: site.tab(cookie, token=tokens[handler.full_name])
+            tokens[state] = tab.token
+    return lambda state: site.tab(cookie, token=tokens[state])
 
 
-def _strangers(site: AttackTarget, tabs: Tabs) -> Trial:
+def _strangers(site: AttackTarget, tabs: Tabs, calls_of: Callable[[Handler, AttackTarget], Calls]) -> Trial:
     trial, rows, objects = Trial(), site.rows(), site.objects()
-    for handler in HANDLERS:
-        calls = _calls(handler, site)
-        with tabs(handler) as tab:
-            frames = _refused(tab, handler, calls) if handler in GUARDED else _call(tab, handler, calls)
-            _assert_signed_out(tab, handler)
-        assert not _leaks(site, frames), handler.label
-        assert site.rows() == rows, handler.label
-        trial.note(handler, len(calls), len(calls) if handler in GUARDED else 0)
+    for state, those in itertools.groupby(HANDLERS, lambda handler: handler.state):
+        with tabs(state) as tab:
+            for handler in those:
+                calls = calls_of(handler, site)
+                frames = (_refused if handler.is_guarded else _call)(tab, handler, calls)
+                assert not _leaks(site, frames), handler.label
+                assert not _signed_in_values(frames) & {True}, handler.label
+                trial.note(handler, len(calls), len(calls) if handler.is_guarded else 0)
+            tab.send(HYDRATE)
+            shown = tab.answers()
+        assert not _leaks(site, shown), state.__name__
+        assert _signed_in_values(shown) == {False}, state.__name__
+        assert site.rows() == rows, state.__name__
     assert site.objects() == objects
     return trial
 
 
-def _bobs(site: AttackTarget, tabs: Tabs) -> Trial:
+def _bobs(site: AttackTarget, tabs: Tabs, calls_of: Callable[[Handler, AttackTarget], Calls]) -> Trial:
     trial, rows, objects = Trial(), site.rows(without=site.bob), site.objects()
     with ExitStack() as opened:
-        in_background = []
-        for handler in HANDLERS:
-            calls = _calls(handler, site)
-            tab = opened.enter_context(tabs(handler))
-            _assert_only_his(site, handler, _call(tab, handler, calls))
-            assert site.rows(without=site.bob) == rows, handler.label
-            trial.note(handler, len(calls))
-            if handler.is_background:
-                in_background.append((handler, tab))
-            else:
-                tab.close()
+        open_tabs = []
+        for state, those in itertools.groupby(HANDLERS, lambda handler: handler.state):
+            tab = opened.enter_context(tabs(state))
+            for handler in those:
+                calls = calls_of(handler, site)
+                _assert_only_his(site, handler, _call(tab, handler, calls))
+                trial.note(handler, len(calls))
+            assert site.rows(without=site.bob) == rows, state.__name__
+            open_tabs.append((handler, tab))
         time.sleep(BACKGROUND_SECONDS)
-        for handler, tab in in_background:
+        for handler, tab in open_tabs:
             _assert_only_his(site, handler, tab.answers())
     assert site.rows(without=site.bob) == rows
     theirs = {name for name in site.objects() if site.bob.user_id in name}
@@ -209,30 +187,36 @@ def _bobs(site: AttackTarget, tabs: Tabs) -> Trial:
 def _assert_only_his(site: AttackTarget, handler: Handler, frames: list[Frame]) -> None:
     assert not _leaks(site, frames), handler.label
     assert not any(frame.values("is_admin").count(True) for frame in frames), handler.label
+    if handler.is_for_admins:  # for other users, these pages do not exist
+        assert {value for frame in frames for value in frame.values("access")} <= {"", "no"}, handler.label
 
 
-def _calls(handler: Handler, site: AttackTarget) -> list[tuple[dict[str, Any], str]]:
-    """Payloads and page addresses, because handlers also take ids from the address."""
-    film, draft = site.named[:2]
-    addresses = [
-        f"/gallery?video={film}",
-        f"/create?video={draft}",
-        f"/share/{film}?key=x",
-        "/account",
-        "/admin",
-    ]
+def _calls(handler: Handler, site: AttackTarget) -> Calls:
+    """All payloads, each at one of the addresses, from which handlers also take ids."""
+    addresses = [*_addresses(site), "/account", "/admin"]
     made = payloads(handler, site.named)
     made += [made[0]] * (len(addresses) - len(made))
     return [(payload, addresses[at % len(addresses)]) for at, payload in enumerate(made)]
 
 
-def _call(tab: RawTab, handler: Handler, calls: list[tuple[dict[str, Any], str]]) -> list[Frame]:
+def _calls_in_adas_tab(handler: Handler, site: AttackTarget) -> Calls:
+    """Valid payloads with Ada's ids only: others are no different in her tabs from those in new tabs."""
+    made = payloads(handler, site.named)
+    return [(made[at % len(made)], address) for at, address in enumerate(_addresses(site))]
+
+
+def _addresses(site: AttackTarget) -> list[str]:
+    film, draft = site.named[:2]
+    return [f"/gallery?video={film}", f"/create?video={draft}", f"/share/{film}?key=x"]
+
+
+def _call(tab: RawTab, handler: Handler, calls: Calls) -> list[Frame]:
     for payload, address in calls:
         tab.send(handler.full_name, payload, address)
     return tab.answers()
 
 
-def _refused(tab: RawTab, handler: Handler, calls: list[tuple[dict[str, Any], str]]) -> list[Frame]:
+def _refused(tab: RawTab, handler: Handler, calls: Calls) -> list[Frame]:
     """Background handlers one by one: each call ends the one before it and is refused a moment later."""
     found: list[Frame] = []
     for some in [[call] for call in calls] if handler.is_background else [calls]:
@@ -252,12 +236,8 @@ def _refusals(frames: list[Frame]) -> int:
     return len(sent) + len([number for frame in frames for number in frame.values("notice_number") if number])
 
 
-def _assert_signed_out(tab: RawTab, handler: Handler) -> None:
-    """The tab must not count as signed in."""
-    tab.send(HYDRATE)
-    frames = tab.answers()
-    shown = {value for frame in frames for var in ("is_signed_in", "is_admin") for value in frame.values(var)}
-    assert shown == {False}, handler.label
+def _signed_in_values(frames: list[Frame]) -> set[bool]:
+    return {value for frame in frames for var in ("is_signed_in", "is_admin") for value in frame.values(var)}
 
 
 def _leaks(site: AttackTarget, frames: list[Frame]) -> list[str]:

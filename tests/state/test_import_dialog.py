@@ -51,16 +51,16 @@ def test_link_of_a_video_that_was_generated_is_known(page: Tab, make: Make) -> N
 
 
 @pytest.mark.parametrize(
-    ("link", "said"),
+    ("link", "message"),
     [
         ("", "Video address is missing."),
         ("film.mp4", "The address must start with http:// or https://."),
         ("http://192.168.1.1/film.mp4", "The address leads into a private network"),
     ],
 )
-def test_wrong_url_is_explained_beside_its_field(page: Tab, link: str, said: str) -> None:
+def test_wrong_url_is_explained_beside_its_field(page: Tab, link: str, message: str) -> None:
     page.send(ImportDialogState, "add", form={"videoUrl": link, "title": ""})
-    assert page.sees(SessionState).errors["videoUrl"].startswith(said)
+    assert page.sees(SessionState).errors["videoUrl"].startswith(message)
     assert page.sees(ImportDialogState).is_open
     assert not page.sees(ImportDialogState).is_busy
     assert page.sees(GalleryState).cards == []

@@ -1,114 +1,61 @@
-"""The session of a tab is looked up by its cookie at every event."""
+"""The session of a tab is looked up by its cookie at every event, and no other session gets its results."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
-import reflex as rx
 from sqlalchemy.exc import InvalidRequestError
 
-from tests.state.conftest import Person, Server
+from tests.state.conftest import PASSWORD, Person, Server, Tab
+from tests.state.event_handlers import handlers, payloads
+from tests.support.generator import Generator
 from videovault import models, security
 from videovault.clock import utcnow
 from videovault.db import reading, transaction
 from videovault.models import Status, Video
 from videovault.services.accounts import accounts
 from videovault.services.core import lifecycle
-from videovault.state import live_updates, session
-from videovault.state.account import AccountState
-from videovault.state.admin.activity import AdminActivityState, AdminStatisticsState
-from videovault.state.admin.mismatches import AdminMismatchesState
-from videovault.state.admin.system import AdminSystemState, AdminTestOrderState
-from videovault.state.admin.users import AdminUsersState
+from videovault.state import session
 from videovault.state.admin.videos import AdminVideosState
-from videovault.state.admin.webhook_log import AdminAttachFileState, AdminWebhookLogState
 from videovault.state.create import CreateState
-from videovault.state.delete_dialog import DeleteDialogState
 from videovault.state.gallery import GalleryState
-from videovault.state.import_dialog import ImportDialogState
-from videovault.state.live_updates import ProgressState, VideoNoticesState
+from videovault.state.live_updates import ProgressState
 from videovault.state.session import SessionState
-from videovault.state.share_dialog import ShareDialogState
-from videovault.state.sign_in import SignInState
 
-PUBLIC = {
-    "SessionState.show_fault",
-    "SessionState.clear_messages",
-    "SessionState.dismiss",
-    "SessionState.go_home",
-    "SignInState.enter",
-    "SignInState.enter_sign_up",
-    "SignInState.enter_recovery",
-}
-ARGUMENTS = {
-    "form": {},
-    "video_id": "video_1_abcdefghi",
-    "video_ids": ["video_1_abcdefghi"],
-    "title": "Mine",
-    "errors": {"video_1_abcdefghi": "Mine"},
-    "number": 1,
-    "session_id": "s",
-    "token_id": "t",
-    "user_id": "u",
-    "delivery_id": "1",
-    "path": "movie.url",
-    "part": "hook",
-    "q": "",
-    "person": "",
-    "client_ip": "",
-    "what": "delete",
-    "column": "title",
-    "status": "",
-    "group": "",
-    "kind": "own",
-    "direction": "",
-    "day": "",
-    "zone": "UTC",
-    "arrived": True,
-}
+AWAY = timedelta(days=13)
+BRIEF = {"topic": "Adas secret plans", "avatar": "Sofia"}
 
 
-def handlers() -> Iterator[tuple[type[rx.State], str]]:
-    """Every method that browsers can call."""
-    states = (
-        SessionState,
-        SignInState,
-        CreateState,
-        GalleryState,
-        DeleteDialogState,
-        ImportDialogState,
-        ShareDialogState,
-        AccountState,
-        AdminVideosState,
-        AdminAttachFileState,
-        AdminUsersState,
-        AdminActivityState,
-        AdminSystemState,
-        AdminStatisticsState,
-        AdminWebhookLogState,
-        AdminTestOrderState,
-        AdminMismatchesState,
-        VideoNoticesState,
-        live_updates.ProgressState,
-    )
-    for state in states:
-        yield from ((state, name) for name in state.event_handlers if name != "setvar")
+@pytest.fixture
+def ada(person: Callable[[str], Person]) -> Person:
+    return person("ada")
 
 
-GUARDED = [one for one in handlers() if f"{one[0].__name__}.{one[1]}" not in PUBLIC]
+@pytest.fixture
+def tab(server: Server, ada: Person) -> Tab:
+    return server.tab(ada.token)
 
 
-@pytest.mark.parametrize(("state", "name"), GUARDED, ids=[f"{s.__name__}.{n}" for s, n in GUARDED])
-def test_handlers_require_a_session(server: Server, state: type[rx.State], name: str) -> None:
+@pytest.fixture
+def asking(tab: Tab, generator: Generator) -> Generator:
+    """The script webhook, called and not answering yet."""
+    generator.script_mode = "hang"
+    tab.start(CreateState, "write_script", form=BRIEF)
+    tab.wait_until(lambda: bool(generator.requests))
+    return generator
+
+
+def test_handlers_require_a_session(server: Server) -> None:
     tab = server.tab(cookie="made-up", address="/gallery?video=video_1")
-    wanted = list(state.event_handlers[name].get_parameters())[1:]
-    tab.send(state, name, **{parameter: ARGUMENTS[parameter] for parameter in wanted})
-    assert tab.sent_to == "/login?next=%2Fgallery%3Fvideo%3Dvideo_1&done=ended"
+    for handler in handlers():
+        if handler.is_guarded:
+            server.received.events.clear()
+            tab.send(handler.state, handler.name, **payloads(handler, ["video_1"])[0])
+            assert tab.sent_to == "/login?next=%2Fgallery%3Fvideo%3Dvideo_1&done=ended", handler.label
 
 
 def test_no_handler_takes_the_caller_from_the_browser() -> None:
-    for state, name in handlers():
-        assert "caller" not in state.event_handlers[name].get_parameters()
+    assert not [handler.label for handler in handlers() if "caller" in handler.parameters]
 
 
 def test_caller_in_a_payload_is_refused(server: Server, person: Callable[[str], Person]) -> None:
@@ -204,11 +151,6 @@ def test_new_page_clears_old_notices(server: Server, person: Callable[[str], Per
     assert tab.sees(SessionState).notice == ""
 
 
-# A session falls idle although its page is open: only what a person does keeps it alive.
-
-AWAY = timedelta(days=13)
-
-
 def seen(token: str) -> datetime:
     with reading() as database:
         return database.get_one(models.Session, security.token_hash(token)).last_seen_at
@@ -237,3 +179,47 @@ def test_open_pages_and_live_updates_do_not_count_as_activity(
 
     tab.send(SessionState, "clear_messages")
     assert utcnow() - seen(ada.token) < timedelta(minutes=1)
+
+
+def hand_over(tab: Tab, cookie: str) -> None:
+    tab.cookie = cookie
+    tab.send(SessionState, "clear_messages")
+    tab.server.received.deltas.clear()
+    tab.server.received.events.clear()
+
+
+def ended(tab: Tab) -> None:
+    tab.wait_until(lambda: not tab.server.processor._tasks)
+
+
+def test_script_opens_in_the_session_that_requested_it(tab: Tab, asking: Generator) -> None:
+    asking.over.set()
+    ended(tab)
+    assert tab.sees(CreateState).stage == "script"
+
+
+@pytest.mark.parametrize("answer", ["direct", "nonsense"])
+@pytest.mark.parametrize("next_one", ["bob", "ada", "nobody"])
+def test_neither_script_nor_error_reaches_another_session(
+    tab: Tab, person: Callable[[str], Person], asking: Generator, next_one: str, answer: str
+) -> None:
+    cookies: dict[str, Callable[[], str]] = {
+        "bob": lambda: person("bob").token,
+        "ada": lambda: accounts.login("ada@example.com", PASSWORD).token,
+        "nobody": str,
+    }
+    hand_over(tab, cookies[next_one]())
+    asking.script_mode = answer  # type: ignore[assignment] # one of its modes
+    asking.over.set()
+    ended(tab)
+    assert (tab.sees(CreateState).stage, tab.sees(CreateState).video.title) == ("", "")
+    assert (tab.received, tab.sent_to) == ("[]", "")
+
+
+def test_loop_stays_with_its_session(tab: Tab, ada: Person, person: Callable[[str], Person]) -> None:
+    tab.start(ProgressState, "watch")
+    tab.wait_until(lambda: ProgressState.get_full_name() in tab.received)
+    hand_over(tab, person("bob").token)
+    accounts.logout(ada.token)
+    ended(tab)
+    assert tab.sent_to == ""

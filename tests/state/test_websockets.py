@@ -75,8 +75,8 @@ def test_a_watch_stops_and_the_next_event_is_refused_once_the_session_has_ended(
         tab.send(WATCH)
         assert any(frame.values("progress") for frame in tab.frames(HANG_SECONDS))
         ending.api.post("/api/auth/logout").raise_for_status()
-        told = next(frame for frame in tab.frames(HANG_SECONDS) if frame.sent_to)  # by the loop itself
-        assert told.sent_to[0].startswith("/login?")
+        redirect = next(frame for frame in tab.frames(HANG_SECONDS) if frame.sent_to)  # by the loop itself
+        assert redirect.sent_to[0].startswith("/login?")
         assert list(tab.frames(2 * IDLE_SECONDS)) == []
         tab.send(LOAD_GALLERY)
         assert [path for frame in tab.answers() for path in frame.sent_to] == [
@@ -97,8 +97,8 @@ def test_deactivating_a_user_ends_their_open_pages(site: AttackTarget) -> None:
 
 def test_what_a_browser_reports_is_one_short_line_of_the_log(site: AttackTarget) -> None:
     with site.tab() as tab:
-        said = {"info": f"planted\n2026-01-01 [info] forged\x1b[2J {'x' * 9000}", "component_stack": ""}
-        tab.send(REPORT, said)
+        report = {"info": f"planted\n2026-01-01 [info] forged\x1b[2J {'x' * 9000}", "component_stack": ""}
+        tab.send(REPORT, report)
         tab.answers()
 
     def lines() -> list[str]:

@@ -19,7 +19,7 @@ def test_long_titles_are_shortened_where_room_is_scarce() -> None:
 
 
 @pytest.mark.parametrize(
-    ("limit", "left", "in_total", "said"),
+    ("limit", "left", "in_total", "expected"),
     [
         (None, None, None, ""),
         (20, 3, None, "3 of 20 videos left today"),
@@ -33,6 +33,6 @@ def test_long_titles_are_shortened_where_room_is_scarce() -> None:
     ],
 )
 def test_the_limit_that_is_reached_first_is_named(
-    limit: int | None, left: int | None, in_total: int | None, said: str
+    limit: int | None, left: int | None, in_total: int | None, expected: str
 ) -> None:
-    assert wording.budget(limit, left, in_total) == said
+    assert wording.budget(limit, left, in_total) == expected

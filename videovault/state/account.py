@@ -42,22 +42,21 @@ SYSTEMS = {
 }
 DONE = {"password": "Your password is changed, and you are signed out everywhere else."}
 TOO_MANY_ATTEMPTS = "Too many attempts. Try again in a few minutes."
-# Error codes of the native forms of this page, with the field they belong to.
+# Error codes of the native forms of this page, with the field they belong to. Both forms ask for the password.
+PASSWORD_PROBLEMS = {
+    "no-password": passwords.MISSING,
+    "wrong": passwords.WRONG,
+    "slow": TOO_MANY_ATTEMPTS,
+    "busy": Busy().public_message,
+    "full": DiskFull().public_message,
+}
 FIELD_PROBLEMS = {
-    "no-password": ("currentPassword", passwords.MISSING),
-    "wrong": ("currentPassword", passwords.WRONG),
-    "password": ("newPassword", wording.PASSWORD_LENGTH),
+    **{code: ("currentPassword", text) for code, text in PASSWORD_PROBLEMS.items()},
+    **{f"closing-{code}": ("password", text) for code, text in PASSWORD_PROBLEMS.items()},
+    "password": ("newPassword", passwords.WRONG_LENGTH),
     "controls": ("newPassword", passwords.CONTROLS),
     "common": ("newPassword", passwords.TOO_COMMON),
-    "slow": ("currentPassword", TOO_MANY_ATTEMPTS),
-    "busy": ("currentPassword", Busy().public_message),
-    "full": ("currentPassword", DiskFull().public_message),
-    "closing-no-password": ("password", passwords.MISSING),
-    "closing-wrong": ("password", passwords.WRONG),
     "closing-only-admin": ("password", accounts.LAST_ADMIN),
-    "closing-slow": ("password", TOO_MANY_ATTEMPTS),
-    "closing-busy": ("password", Busy().public_message),
-    "closing-full": ("password", DiskFull().public_message),
 }
 TOKEN_FIELDS = {"name": "tokenName", "expiresInDays": "days"}
 # The headings that take the focus when a line below them is removed.
@@ -170,14 +169,12 @@ class AccountState(SessionState):
 
     def _show_result(self, error: str, done: str) -> EventSpec | None:
         """Show how a native form of this page went. The first wrong field may be far down, so it gets the focus."""
-        self.errors = dict(FIELD_PROBLEMS[code] for code in error.split(",") if code in FIELD_PROBLEMS)
-        if self.errors:
-            return rx.set_focus(next(iter(self.errors)))
-        if error:
+        focus = self._show_problems(error, FIELD_PROBLEMS)
+        if error and not focus:
             self._notify("Something went wrong. Please try again.", is_error=True)
-        elif done in DONE:
+        elif done in DONE and not focus:
             self._notify(DONE[done])
-        return None
+        return focus
 
     def _show(self, user: UserView) -> None:
         self.name = user.name

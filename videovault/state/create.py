@@ -14,7 +14,7 @@ from videovault.errors import Conflict, InvalidInput, VideoNotFound, WebhookErro
 from videovault.formatting import format_duration
 from videovault.services.core.access import Caller
 from videovault.services.core.fields import BRIEF
-from videovault.services.core.views import ScriptView, VideoView
+from videovault.services.core.views import Retry, ScriptView, VideoView
 from videovault.services.generation import avatars, budget, orders, scripts
 from videovault.services.generation.avatars import BUILT_IN_NAMES, OTHER_AVATAR
 from videovault.services.generation.scripts import PARTS
@@ -122,11 +122,10 @@ class CreateState(SessionState):
         await self._show_budget(caller)
         await self._load_avatars(caller)
         latest = await run_in_db_pool(scripts.latest, caller)
-        self.brief = (
-            with_offered_avatar(self._typed, self._offered)
-            if self._typed
-            else next_brief(latest, self._offered)
-        )
+        if self._typed:
+            self.brief = with_offered_avatar(self._typed, self._offered)
+        else:
+            self.brief = next_brief(latest, self._offered)
         named = self.router.url.query_parameters.get("video", "")
         if named != (self.video.video_id if self.stage else ""):
             self.stage = ""
@@ -301,9 +300,7 @@ class CreateState(SessionState):
 
     @signed_in(beside="video")
     async def retry(self, caller: Caller) -> None:
-        retried = await run_in_db_pool(pipeline.retry, caller, self.video.video_id, enqueue=worker.enqueue)
-        self._show(retried)
-        await self._show_budget(caller)
+        await self._retry(caller)
 
     @signed_in(beside="videoUrl")
     async def fetch(self, caller: Caller, form: dict[str, Any]) -> None:
@@ -317,11 +314,7 @@ class CreateState(SessionState):
     @signed_in(beside="video")
     async def regenerate(self, caller: Caller) -> None:
         """Order the video again, although its file could be fetched again."""
-        ordered = await run_in_db_pool(
-            pipeline.retry, caller, self.video.video_id, "generation", enqueue=worker.enqueue
-        )
-        self._show(ordered)
-        await self._show_budget(caller)
+        await self._retry(caller, "generation")
 
     @signed_in
     async def edit(self, caller: Caller) -> None:
@@ -351,6 +344,11 @@ class CreateState(SessionState):
         except VideoNotFound:
             self.stage = ""
             self._notify("This video has been deleted.")
+
+    async def _retry(self, caller: Caller, how: Retry | None = None) -> None:
+        video_id = self.video.video_id
+        self._show(await run_in_db_pool(pipeline.retry, caller, video_id, how, enqueue=worker.enqueue))
+        await self._show_budget(caller)
 
     async def _request(self, caller: Caller, form: dict[str, Any]) -> None:
         video_id = self.video.video_id

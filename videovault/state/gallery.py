@@ -16,8 +16,10 @@ from videovault.services.videos.gallery import SORT_ORDERS, GalleryQuery, Sort
 from videovault.state import wording
 from videovault.state.background import run_in_db_pool, run_in_io_pool
 from videovault.state.session import SessionState, signed_in
+from videovault.state.tables import RefreshableList
 from videovault.state.view_models import Card, Counts
 
+STATUSES = set(PUBLIC_STATUS.values())
 PAGE = 24
 # The cards are sent in parts, so that a changed card costs only its own part. The last part takes the rest.
 PARTS = tuple(f"part_{number}" for number in range(40))
@@ -25,33 +27,7 @@ PARTS = tuple(f"part_{number}" for number in range(40))
 Parts = Sequence[Sequence[Card]]
 
 
-def split_into_parts(cards: Sequence[Card], before: Parts) -> list[list[Card]]:
-    """Split the cards at the same cards as ``before``, and new ones at the end into pages."""
-    place = {card.video_id: number for number, card in enumerate(cards)}
-    kept = [[place[card.video_id] for card in part if card.video_id in place] for part in before]
-    known = max(chain(*kept), default=-1) + 1
-    cuts = [0, *accumulate(_starts(kept, known)[1:], max)]
-    cuts += range(max(known, cuts[-1] + PAGE), len(cards), PAGE)
-    return [list(cards[start:end]) for start, end in pairwise([*cuts[: len(PARTS)], len(cards)])]
-
-
-def _starts(kept: Sequence[Sequence[int]], end: int) -> list[int]:
-    """Where each part starts now; an empty one where the next one starts."""
-    middles = [-1]
-    for places in kept:
-        middles.append(median_low(places) if places else middles[-1])
-    starts = [end]
-    for places, middle in reversed(list(zip(kept, middles[:-1], strict=True))):
-        # A card that moved up must not pull the others along.
-        in_order = [number for number in places if number > middle]
-        starts.append(min(in_order, default=starts[-1]))
-    return starts[:0:-1]
-
-
-STATUSES = set(PUBLIC_STATUS.values())
-
-
-class GalleryState(SessionState):
+class GalleryState(RefreshableList, SessionState):
     """``view`` is the part of the address that the cards show, in the format of assets/js/gallery_view.js.
 
     The cards are in the vars named by PARTS; ``length`` is their number.
@@ -64,7 +40,6 @@ class GalleryState(SessionState):
     text: str = ""
     found: str = ""
     has_more: bool = False
-    is_loaded: bool = False
     is_broken: bool = False
 
     playing: Card = Card()
@@ -87,12 +62,6 @@ class GalleryState(SessionState):
         self.is_broken = True  # unless reading succeeds
         await self._read(caller)
         self.is_broken = False
-
-    @signed_in
-    async def refresh(self, caller: Caller) -> None:
-        """Read again, if the page shows the gallery."""
-        if self.is_loaded:
-            await self._read(caller)
 
     @signed_in
     async def more(self, caller: Caller) -> None:
@@ -188,3 +157,26 @@ class GalleryState(SessionState):
 
 for _name in PARTS:
     GalleryState.add_var(_name, list[Card], [])
+
+
+def split_into_parts(cards: Sequence[Card], before: Parts) -> list[list[Card]]:
+    """Split the cards at the same cards as ``before``, and new ones at the end into pages."""
+    place = {card.video_id: number for number, card in enumerate(cards)}
+    kept = [[place[card.video_id] for card in part if card.video_id in place] for part in before]
+    known = max(chain(*kept), default=-1) + 1
+    cuts = [0, *accumulate(_starts(kept, known)[1:], max)]
+    cuts += range(max(known, cuts[-1] + PAGE), len(cards), PAGE)
+    return [list(cards[start:end]) for start, end in pairwise([*cuts[: len(PARTS)], len(cards)])]
+
+
+def _starts(kept: Sequence[Sequence[int]], end: int) -> list[int]:
+    """Where each part starts now; an empty one where the next one starts."""
+    middles = [-1]
+    for places in kept:
+        middles.append(median_low(places) if places else middles[-1])
+    starts = [end]
+    for places, middle in reversed(list(zip(kept, middles[:-1], strict=True))):
+        # A card that moved up must not pull the others along.
+        in_order = [number for number in places if number > middle]
+        starts.append(min(in_order, default=starts[-1]))
+    return starts[:0:-1]

@@ -1,4 +1,4 @@
-"""The base of all admin pages, which do not exist for other users."""
+"""The session behind a tab: looked up by its cookie at every event, with the messages that the tab shows."""
 
 import functools
 import inspect
@@ -26,9 +26,8 @@ from videovault.services.core.access import Caller
 from videovault.state.background import BatchedCache, run_in_db_pool
 from videovault.state.view_models import VideoNotice
 
-# The session behind a tab: looked up by its cookie at every event, with the messages that the tab shows.
-
 HOME = "/create"
+STORAGE_PREFIX = "videovault/"  # of all keys in the browser's storage
 # How long an ended session may still count as live; background loops check at this interval.
 SESSION_SECONDS = 2.0
 MAX_REPORT_CHARACTERS = 1000
@@ -104,10 +103,30 @@ class SessionState(rx.State):
             self._notify(error.public_message, is_error=True)
         return None
 
+    def _show_problems(self, codes: str, fields: Mapping[str, tuple[str, str]]) -> EventSpec | None:
+        """Show how a native form went, by the codes in its address; the first wrong field gets the focus."""
+        self.errors = dict(fields[code] for code in codes.split(",") if code in fields)
+        return rx.set_focus(next(iter(self.errors))) if self.errors else None
+
     def _show_user(self, caller: Caller | None) -> None:
         shown = (caller is not None, caller.is_admin, caller.email) if caller else (False, False, "")
         if (self.is_signed_in, self.is_admin, self.email) != shown:
             self.is_signed_in, self.is_admin, self.email = shown
+
+
+class AdminState(SessionState):
+    """The base of all admin pages, which do not exist for other users.
+
+    ``filters_number`` changes when the address fills the filter fields again.
+    """
+
+    access: str = ""  # "yes", "no", or empty while unknown
+    filters_number: int = 0
+
+    def _admit(self, caller: Caller) -> bool:
+        """For display: every admin service checks the caller itself."""
+        self.access = "yes" if caller.is_admin else "no"
+        return caller.is_admin
 
 
 class SessionBoundProxy(StateProxy):
@@ -189,6 +208,14 @@ def login_path(path: str, query: str = "", *, was_signed_in: bool = False) -> st
     return "/login?" + urlencode({"next": f"{path}?{query}" if query else path, **ended})
 
 
+def storage_key(owner: str, name: str) -> str:
+    """The key under which a browser keeps what a user types until the server has saved it; see assets/js/autosave.js.
+
+    The owner is part of the key: another user of the same browser never sees the value.
+    """
+    return f"{STORAGE_PREFIX}{owner}/{name}"
+
+
 def on_server_error(exception: Exception) -> EventSpec:
     """Log an unexpected exception of a handler and tell the user."""
     place = _raised_at(exception)
@@ -265,26 +292,3 @@ async def _report(tab: SessionState, error: VideoVaultError, beside: str) -> Eve
             return tab._show_error(error, beside)  # noqa: SLF001 - this is part of the state
     except NotSignedIn:
         return None
-
-
-class AdminState(SessionState):
-    """``filters_number`` changes when the address fills the filter fields again."""
-
-    access: str = ""  # "yes", "no", or empty while unknown
-    filters_number: int = 0
-
-    def _admit(self, caller: Caller) -> bool:
-        """For display: every admin service checks the caller itself."""
-        self.access = "yes" if caller.is_admin else "no"
-        return caller.is_admin
-
-
-STORAGE_PREFIX = "videovault/"  # of all keys in the browser's storage
-
-
-def storage_key(owner: str, name: str) -> str:
-    """The key under which a browser keeps what a user types until the server has saved it; see assets/js/autosave.js.
-
-    The owner is part of the key: another user of the same browser never sees the value.
-    """
-    return f"{STORAGE_PREFIX}{owner}/{name}"

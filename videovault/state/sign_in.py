@@ -11,7 +11,6 @@ from videovault.formatting import format_duration
 from videovault.security import local_path
 from videovault.services.accounts import accounts, passwords
 from videovault.services.core import fields
-from videovault.state import wording
 from videovault.state.background import run_in_db_pool
 from videovault.state.session import HOME, SessionState
 
@@ -30,7 +29,7 @@ FIELD_PROBLEMS = {
     "no-password": ("password", passwords.MISSING),
     "taken": ("email", "There is an account with this e-mail address already. Sign in instead."),
     "email": ("email", fields.INVALID_EMAIL),
-    "password": ("password", wording.PASSWORD_LENGTH),
+    "password": ("password", passwords.WRONG_LENGTH),
     "controls": ("password", passwords.CONTROLS),
     "common": ("password", passwords.TOO_COMMON),
 }
@@ -84,10 +83,9 @@ class SignInState(SessionState):
         self.invitation, self.token = query.get("invitation", ""), query.get("token", "")
         self.done = DONE.get(query.get("done", ""), "")
         codes = query.get("error", "")
-        self.errors = dict(FIELD_PROBLEMS[code] for code in codes.split(",") if code in FIELD_PROBLEMS)
-        is_at_fields = bool(self.errors)
-        self.problem = "" if is_at_fields or not codes else _problem(codes, query.get("wait", ""))
-        return rx.set_focus(next(iter(self.errors))) if self.errors else None
+        focus = self._show_problems(codes, FIELD_PROBLEMS)
+        self.problem = _problem(codes, query.get("wait", "")) if codes and not focus else ""
+        return focus
 
 
 def _problem(code: str, wait: str) -> str:

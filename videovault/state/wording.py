@@ -93,7 +93,6 @@ RETRY_NOTES = {
 RENDERS_AGAIN = "Retrying renders it again."  # with the built-in studio, which costs nothing
 
 EXAMPLE_TOPIC = "Three things that make a home ready to sell"
-PASSWORD_LENGTH = "A password has 8 to 256 characters."  # noqa: S105 - a sentence
 
 # The installation, and webhook calls.
 STATES = {"ok": "OK", "warning": "Warning", "broken": "Broken"}
@@ -236,20 +235,12 @@ def not_deleted(number: int, total: int) -> str:
     return f"{of_many(number, total)} videos could not be deleted. Their cards say why."
 
 
-def deleted_of(done: int, total: int) -> str:
-    return (
-        _deleted(total)
-        if done == total
-        else f"{of_many(done, total)} videos deleted. The others stay selected."
-    )
-
-
-def queued_of(done: int, total: int) -> str:
-    return (
-        _queued(total)
-        if done == total
-        else f"{of_many(done, total)} videos queued. The others stay selected."
-    )
+def carried_out(what: str, done: int, total: int) -> str:
+    """How many videos were deleted or queued."""
+    counted, verb = (_deleted, "deleted") if what == "delete" else (_queued, "queued")
+    if done == total:
+        return counted(total)
+    return f"{of_many(done, total)} videos {verb}. The others stay selected."
 
 
 def field_chosen(setting: str, path: str, videos_continued: int) -> str:

@@ -22,14 +22,14 @@ def entry(kind: str, **values: object) -> AuditEntryView:
 def test_every_kind_has_its_sentence(kind: str) -> None:
     assert kind in SENTENCES
     for known in (entry(kind), entry(kind, actor="", title="", subject="", video_id="")):
-        told = sentence(known)
-        assert told.endswith((".", "!"))
-        assert "{" not in told
-        assert told[0].isupper() or told[0] in "“a"
+        shown = sentence(known)
+        assert shown.endswith((".", "!"))
+        assert "{" not in shown
+        assert shown[0].isupper() or shown[0] in "“a"
 
 
 @pytest.mark.parametrize(
-    ("known", "told"),
+    ("known", "shown"),
     [
         (entry("login"), "anna@example.com signed in."),
         (entry("login_failed"), "Someone tried to sign in as anna@example.com with a wrong password."),
@@ -79,8 +79,8 @@ def test_every_kind_has_its_sentence(kind: str) -> None:
         (entry("renamed", detail={"from": "{who}", "to": "B"}), "anna@example.com renamed “{who}” to “B”."),
     ],
 )
-def test_sentences_name_user_and_video(known: AuditEntryView, told: str) -> None:
-    assert sentence(known) == told
+def test_sentences_name_user_and_video(known: AuditEntryView, shown: str) -> None:
+    assert sentence(known) == shown
 
 
 @pytest.fixture

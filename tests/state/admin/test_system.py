@@ -52,7 +52,7 @@ def test_checks_are_shown_before_they_are_run_and_then_with_what_was_found(
     found = states(admin)
     assert found.pop("browser") == ""
     assert (found["storage"], found["database"], found["workers"]) == ("ok", "ok", "broken")
-    assert admin.sees(AdminSystemState).verdict == ""  # the browser has not said anything
+    assert admin.sees(AdminSystemState).verdict == ""  # the browser has not reported yet
     assert list(moto_s3.keys()) == []
 
 
@@ -102,9 +102,9 @@ def test_the_webhook_log_is_paged_filtered_and_replayed(admin: Tab, bob: Tab, tw
         video = lifecycle.new_video(owner_id, Status.GENERATING, "Bread")
         session.add(video)
         session.flush()
-        said = f'{{"userId": "{owner_id}", "videoId": "{video.id}", "status": "failed", "error": "No flour"}}'
+        body = f'{{"userId": "{owner_id}", "videoId": "{video.id}", "status": "failed", "error": "No flour"}}'
         session.add_all(WebhookCall(direction="out", kind="video", verdict="accepted") for _ in range(25))
-        report = WebhookCall(direction="in", kind="status", verdict="refused", body=said, video_id=video.id)
+        report = WebhookCall(direction="in", kind="status", verdict="refused", body=body, video_id=video.id)
         session.add(report)
     admin.send(AdminWebhookLogState, "load")
     shown = admin.sees(AdminWebhookLogState)
@@ -145,9 +145,9 @@ def test_an_admin_chooses_the_field_of_an_answer_that_was_not_understood(
     bob.send(AdminWebhookLogState, "choose", delivery_id=call.delivery_id, path="b")
     assert "Only admins" in bob.sees(SessionState).notice
     admin.send(AdminWebhookLogState, "choose", delivery_id=call.delivery_id, path="b")
-    said = admin.sees(SessionState).notice
-    assert "1 waiting video continues." in said
-    assert "VIDEO_RESULT_FIELD=b" in said
+    notice = admin.sees(SessionState).notice
+    assert "1 waiting video continues." in notice
+    assert "VIDEO_RESULT_FIELD=b" in notice
     assert admin.sees(AdminWebhookLogState).chosen_field == "b"
     bob.send(AdminWebhookLogState, "reset_field")
     assert video_result_field() == "b"

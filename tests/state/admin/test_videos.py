@@ -1,4 +1,4 @@
-"""The admin's table of everybody's videos: finding, selecting, deleting, trying again, helping on."""
+"""The admin's table of all videos: finding, selecting, deleting and retrying them, and attaching a file."""
 
 from collections.abc import Callable
 

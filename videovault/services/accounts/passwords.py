@@ -19,6 +19,7 @@ from videovault.services.core import audit, fields, rate_limits
 from videovault.services.core.access import Caller, check_admin, check_not_api_token
 
 LENGTH = (8, 256)
+WRONG_LENGTH = f"A password has {LENGTH[0]} to {LENGTH[1]} characters."
 COMMON = 10_000
 MISSING = "Enter your password."
 WRONG = "This is not your password."
@@ -30,7 +31,7 @@ def validate(value: str, field: str = "password") -> str:
     """The password, if it may be chosen. Raises InvalidInput."""
     shortest, longest = LENGTH
     if not shortest <= len(value) <= longest:
-        raise _invalid(f"A password has {shortest} to {longest} characters.", field)
+        raise _invalid(WRONG_LENGTH, field)
     if any(unicodedata.category(char) in ("Cc", "Cs") for char in value):
         raise _invalid(CONTROLS, field)
     if value.lower() in _common():

@@ -132,6 +132,20 @@ class Entry(ViewModel):
         )
 
 
+class Day(ViewModel):
+    """``day`` is noon without a time zone: midnight in UTC would be the day before in half of the world."""
+
+    day: str
+    videos: int
+    bytes: int
+    size: str
+
+    @classmethod
+    def of(cls, view: DayView) -> "Day":
+        size = format_size(view.bytes)
+        return cls(day=f"{view.day.isoformat()}T12:00", videos=view.videos, bytes=view.bytes, size=size)
+
+
 class AdminActivityState(AdminState):
     """``address`` is the query of what is shown; ``suggestions`` are users that match ``person``."""
 
@@ -214,28 +228,6 @@ class AdminActivityState(AdminState):
             cursor=cursor,
             limit=PAGE,
         )
-
-
-def _parse_day(day: str) -> date | None:
-    try:
-        found = date.fromisoformat(day)
-    except ValueError:
-        return None
-    return found if 1970 < found.year < 9999 else None
-
-
-class Day(ViewModel):
-    """``day`` is noon without a time zone: midnight in UTC would be the day before in half of the world."""
-
-    day: str
-    videos: int
-    bytes: int
-    size: str
-
-    @classmethod
-    def of(cls, view: DayView) -> "Day":
-        size = format_size(view.bytes)
-        return cls(day=f"{view.day.isoformat()}T12:00", videos=view.videos, bytes=view.bytes, size=size)
 
 
 class AdminStatisticsState(AdminState):
@@ -326,3 +318,11 @@ def _quota_text(size: Any) -> str:
     if size is None:
         return "the default"
     return format_size(size) if size else "no limit"
+
+
+def _parse_day(day: str) -> date | None:
+    try:
+        found = date.fromisoformat(day)
+    except ValueError:
+        return None
+    return found if 1970 < found.year < 9999 else None

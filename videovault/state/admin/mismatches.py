@@ -13,6 +13,8 @@ from videovault.state.background import run_in_io_pool
 from videovault.state.session import AdminState, signed_in
 from videovault.state.view_models import ViewModel
 
+TICK_SECONDS = 0.5
+
 
 class MismatchExample(ViewModel):
     """One mismatch; ``why`` it could not be repaired."""
@@ -51,47 +53,6 @@ class Mismatch(ViewModel):
             more=f"And {left:,} more." if left else "",
             has_failures=any(each.why for each in found.examples),
         )
-
-
-def repairable(report: Report) -> list[Findings]:
-    return [each for each in report.found if KIND_TEXTS[each.kind].effect != RepairEffect.NONE]
-
-
-def to_delete(report: Report) -> str:
-    """What the repair would delete, as text."""
-    found = [each for each in report.found if KIND_TEXTS[each.kind].effect == RepairEffect.DELETE]
-    count, size = sum(each.count for each in found), sum(each.bytes for each in found)
-    return f"{wording.objects(count)}, {format_size(size)}" if count else ""
-
-
-def amount_done(progress: Progress, *, repair: bool) -> str:
-    """``Checked: 12,300 objects. Found: 3 mismatches.``"""
-    checked = wording.objects(progress.objects)
-    if repair:
-        return f"Checked: {checked}. Repaired: {wording.of_many(progress.mended, progress.found)}."
-    return f"Checked: {checked}. Found: {wording.mismatches(progress.found)}."
-
-
-def percent(progress: Progress) -> int:
-    """By the stored videos, because S3 does not give the number of objects; -1 while unknown."""
-    return min(100, progress.videos * 100 // progress.total_videos) if progress.total_videos else -1
-
-
-def verdict(report: Report, *, is_stopped: bool) -> str:
-    compared = f"{wording.videos(report.videos)}, {wording.objects(report.objects)}"
-    found = sum(each.count for each in report.found)
-    repaired = sum(each.mended for each in report.found)
-    if report.repair and found:
-        result = f"{wording.of_many(repaired, found)} repaired"
-    elif found:
-        result = wording.mismatches(found)
-    else:
-        result = "No mismatch so far" if is_stopped else "S3 and the database agree"
-    result = f"{result}. Compared: {compared}."
-    return f"Stopped early. {result}" if is_stopped else result
-
-
-TICK_SECONDS = 0.5
 
 
 class AdminMismatchesState(AdminState):
@@ -178,3 +139,41 @@ class AdminMismatchesState(AdminState):
         self.to_change = [f"{each.title}: {each.count:,}" for each in found]
         self.can_repair = bool(found)
         self.to_delete = to_delete(report)
+
+
+def repairable(report: Report) -> list[Findings]:
+    return [each for each in report.found if KIND_TEXTS[each.kind].effect != RepairEffect.NONE]
+
+
+def to_delete(report: Report) -> str:
+    """What the repair would delete, as text."""
+    found = [each for each in report.found if KIND_TEXTS[each.kind].effect == RepairEffect.DELETE]
+    count, size = sum(each.count for each in found), sum(each.bytes for each in found)
+    return f"{wording.objects(count)}, {format_size(size)}" if count else ""
+
+
+def amount_done(progress: Progress, *, repair: bool) -> str:
+    """``Checked: 12,300 objects. Found: 3 mismatches.``"""
+    checked = wording.objects(progress.objects)
+    if repair:
+        return f"Checked: {checked}. Repaired: {wording.of_many(progress.mended, progress.found)}."
+    return f"Checked: {checked}. Found: {wording.mismatches(progress.found)}."
+
+
+def percent(progress: Progress) -> int:
+    """By the stored videos, because S3 does not give the number of objects; -1 while unknown."""
+    return min(100, progress.videos * 100 // progress.total_videos) if progress.total_videos else -1
+
+
+def verdict(report: Report, *, is_stopped: bool) -> str:
+    compared = f"{wording.videos(report.videos)}, {wording.objects(report.objects)}"
+    found = sum(each.count for each in report.found)
+    repaired = sum(each.mended for each in report.found)
+    if report.repair and found:
+        result = f"{wording.of_many(repaired, found)} repaired"
+    elif found:
+        result = wording.mismatches(found)
+    else:
+        result = "No mismatch so far" if is_stopped else "S3 and the database agree"
+    result = f"{result}. Compared: {compared}."
+    return f"Stopped early. {result}" if is_stopped else result

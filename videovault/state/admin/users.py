@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping
 from typing import Any, ClassVar, cast
-from urllib.parse import urlencode
 
 from videovault.config import settings
 from videovault.errors import InvalidInput
@@ -72,7 +71,7 @@ class UserRow(ViewModel):
             quota_kind=kind,
             quota=f"{quota / GB:g}" if kind == "own" else "",
             seen_at=iso_utc(view.last_seen_at) if view.last_seen_at else "",
-            activity="/admin/activity?" + urlencode({"person": view.email}),
+            activity=f"/admin/activity?{tables.query_string(person=view.email)}",
         )
 
 

@@ -16,7 +16,10 @@ from videovault.state.session import AdminState, signed_in
 from videovault.state.tables import SortedTable
 from videovault.state.view_models import Card, ViewModel
 
-MAX_NAMED = 3
+STATUSES = ("", "ready", "processing", "failed", "draft")
+DEFAULT_SORT = "created"
+MAX_RESULTS = 100  # failures come first and are kept
+MAX_NAMED = 3  # of the selected videos and of their owners
 
 
 class Selection(ViewModel):
@@ -41,33 +44,6 @@ class Selection(ViewModel):
             owners=_list_names(sorted({pick.owner_email for pick in picks.values()})),
             failed=wording.videos(failed) if failed else "",
         )
-
-
-def picked(found: AdminVideoView) -> SelectedVideoView:
-    video = found.video
-    return SelectedVideoView(
-        video_id=video.video_id,
-        title=video.title,
-        owner_email=found.owner_email,
-        status=video.status,
-        size=stored_bytes(video.status, found.size),
-    )
-
-
-def by_id(picks: Iterable[SelectedVideoView]) -> dict[str, SelectedVideoView]:
-    return {pick.video_id: pick for pick in picks}
-
-
-def _list_names(names: list[str]) -> str:
-    """``a@example.com, b@example.com and 4 more``"""
-    listed = ", ".join(names[:MAX_NAMED])
-    left = len(names) - MAX_NAMED
-    return listed if left <= 0 else f"{listed} and {left:,} more"
-
-
-STATUSES = ("", "ready", "processing", "failed", "draft")
-DEFAULT_SORT = "created"
-MAX_RESULTS = 100  # failures come first and are kept
 
 
 class Owner(ViewModel):
@@ -254,8 +230,7 @@ class AdminVideosState(SortedTable, AdminState):
                     break
         finally:
             async with self:
-                verdict = wording.deleted_of if what == "delete" else wording.queued_of
-                self.verdict = verdict(self._done, len(picks))
+                self.verdict = wording.carried_out(what, self._done, len(picks))
                 self.activity = ""
                 self.selection_number += 1
         async with self:
@@ -338,3 +313,25 @@ def _carry_out(what: str, caller: Caller, pick: SelectedVideoView) -> ActionResu
     except VideoVaultError as error:
         return ActionResult(is_done=False, message=error.public_message, **video)
     return ActionResult(is_done=True, message="Queued", **video)
+
+
+def picked(found: AdminVideoView) -> SelectedVideoView:
+    video = found.video
+    return SelectedVideoView(
+        video_id=video.video_id,
+        title=video.title,
+        owner_email=found.owner_email,
+        status=video.status,
+        size=stored_bytes(video.status, found.size),
+    )
+
+
+def by_id(picks: Iterable[SelectedVideoView]) -> dict[str, SelectedVideoView]:
+    return {pick.video_id: pick for pick in picks}
+
+
+def _list_names(names: list[str]) -> str:
+    """``a@example.com, b@example.com and 4 more``"""
+    listed = ", ".join(names[:MAX_NAMED])
+    left = len(names) - MAX_NAMED
+    return listed if left <= 0 else f"{listed} and {left:,} more"
