@@ -65,6 +65,7 @@ class _Automaton:
         self._any = (1 << len(self._alphabet)) - 1
         self._masks: list[int] = []
         self._follow: list[list[int]] = []
+        self._charsets: dict[str, int] = {}
         tree = list(parser.parse(self._text, self._flags & ~re.DEBUG))
         start: list[int] = []
         if mode == "search" and not self._is_anchored(tree):
@@ -170,7 +171,12 @@ class _Automaton:
     # Which characters a state reads, a bit for each of the alphabet.
 
     def _charset(self, code: Any, argument: Any) -> int:
-        return sum(1 << i for i, char in enumerate(self._alphabet) if self._reads(code, argument, char))
+        key = repr((code, argument))  # a counted repeat has hundreds of copies of one
+        if key not in self._charsets:
+            self._charsets[key] = sum(
+                1 << i for i, char in enumerate(self._alphabet) if self._reads(code, argument, char)
+            )
+        return self._charsets[key]
 
     def _reads(self, code: Any, argument: Any, char: str) -> bool:
         cases = {char, char.lower(), char.upper()} if self._flags & re.IGNORECASE else {char}
@@ -202,10 +208,38 @@ class _Automaton:
     # Loops.
 
     @cached_property
-    def _reachable(self) -> list[set[int]]:
-        """For each state, those that can come after it."""
-        everything = {state for state, mask in enumerate(self._masks) if mask}
-        return [self._closure(state, everything) for state in range(len(self._masks))]
+    def _after(self) -> list[int]:
+        """For each state the bits of those that can come after it: a fixed point, found in a few sweeps both ways."""
+        after, before = [0] * len(self._masks), None
+        order = list(range(len(after)))
+        while after != before:
+            before = list(after)
+            for state in [*order, *reversed(order)]:
+                for following in self._follow[state]:
+                    if self._masks[following]:
+                        after[state] |= 1 << following | after[following]
+        return after
+
+    def _reaches(self, one: int, two: int) -> bool:
+        return bool(self._after[one] >> two & 1)
+
+    def _loop(self, state: int) -> set[int]:
+        """The states from which ``state`` can be reached, and that it reaches; empty if it is on no loop."""
+        if not self._reaches(state, state):
+            return set()
+        return {
+            other
+            for other in range(len(self._masks))
+            if self._reaches(state, other) and self._reaches(other, state)
+        }
+
+    def _doubtful_loop(self, state: int) -> set[int]:
+        """The same, by states that the match cannot end at: all that a matcher may have to try again."""
+        if state in self._certain:
+            return set()
+        doubtful = self._loop(state) - self._certain
+        after = {s: self._closure(s, doubtful) for s in doubtful}
+        return {s for s in doubtful if s in after[state] and state in after[s]}
 
     def _closure(self, state: int, within: set[int]) -> set[int]:
         found: set[int] = set()
@@ -215,18 +249,6 @@ class _Automaton:
             found |= fresh
             waiting += fresh
         return found
-
-    def _loop(self, state: int) -> set[int]:
-        """The states from which ``state`` can be reached, and that it reaches; empty if it is on no loop."""
-        return {other for other in self._reachable[state] if state in self._reachable[other]}
-
-    def _doubtful_loop(self, state: int) -> set[int]:
-        """The same, by states that the match cannot end at: all that a matcher may have to try again."""
-        if state in self._certain:
-            return set()
-        doubtful = self._loop(state) - self._certain
-        after = {s: self._closure(s, doubtful) for s in doubtful}
-        return {s for s in doubtful if s in after[state] and state in after[s]}
 
     def _exponential(self) -> Fault | None:
         for state in range(len(self._masks)):
@@ -247,9 +269,9 @@ class _Automaton:
         loops = {state: loop for state in states if (loop := self._loop(state))}
         doubtful = {state: loop for state in states if (loop := self._doubtful_loop(state))}
         for p, q in product(loops, doubtful):
-            if p == q or q not in self._reachable[p]:
+            if p == q or not self._reaches(p, q):
                 continue
-            between = {state for state in self._reachable[p] if q in self._reachable[state]}
+            between = {state for state in states if self._reaches(p, state) and self._reaches(state, q)}
             word = self._word((p, p, q), (p, q, q), (loops[p], between, doubtful[q]), False)
             if word is not None:
                 return Fault("polynomial", word)

@@ -1,8 +1,10 @@
 """A misbehaving server, and a Source that is allowed to use it although it is on loopback."""
 
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.support.misbehaving_server import NaughtyServer
@@ -10,6 +12,7 @@ from videovault.errors import SourceError
 from videovault.gateways.source import Source, SourcePolicy, SourceStream
 
 MakeSource = Callable[..., Source]
+Handler = Callable[[httpx.Request], httpx.Response]
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +60,14 @@ def failure_of(
     ):
         read_all(stream)
     return failure.value
+
+
+def source_answered_by(handler: Handler) -> Source:
+    """A source without a network: ``handler`` returns the responses."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        response = handler(request)
+        response.extensions["pull"] = BytesIO(response.content).readinto
+        return response
+
+    return Source(SourcePolicy(max_bytes=1024**2), transport=httpx.MockTransport(answer))

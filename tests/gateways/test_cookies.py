@@ -5,10 +5,10 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from tests.gateways.conftest import read_all
+from tests.gateways.conftest import read_all, source_answered_by
 from tests.support.misbehaving_server import MIB, Manners, NaughtyServer, payload
 from videovault.gateways.cookies import MAX_COOKIES, MAX_HEADER_BYTES, CookieJar
-from videovault.gateways.source import Source, SourcePolicy
+from videovault.gateways.source import Source
 from videovault.gateways.ssrf import WebAddress, parse
 
 HERE = "https://video.example/a/b/c.mp4"
@@ -112,7 +112,7 @@ def test_other_hosts_and_later_fetches_get_no_cookie() -> None:
         "https://a.example/": ("https://b.example/", ["a=1; Domain=example; Path=/"]),
         "https://b.example/": ("https://a.example/v.mp4", ["b=2; Domain=a.example; Path=/"]),
     }
-    source = Source(SourcePolicy(max_bytes=MIB), transport=httpx.MockTransport(_answering(way, asked)))
+    source = source_answered_by(_answering(way, asked))
     for _ in range(2):
         asked.clear()
         with source.open("https://a.example/"):

@@ -16,9 +16,8 @@ from hypothesis import strategies as st
 
 from tests.gateways.conftest import MakeSource, read_all
 from tests.support.server_behaviour import payload
-from videovault.gateways.response_body import ResponseBody
-from videovault.gateways.socket_stream import SocketStream
-from videovault.gateways.transport import HEAD_BYTES, _Exchange
+from videovault.gateways.http_exchange import HEAD_BYTES, Exchange, ResponseBody
+from videovault.gateways.socket_stream import SocketStream, Timeout
 
 BODY = payload(5000)
 LENGTH = b"Content-Length: 5000\r\n"
@@ -97,14 +96,12 @@ class Outcome:
         self.is_reusable = False
 
 
-REQUEST = httpx.Request(
-    "GET", "http://video.example/v.mp4", extensions={"timeout": {"read": 5.0, "connect": 5.0}}
-)
+REQUEST = h11.Request(method="GET", target="/v.mp4", headers=[("Host", "video.example")])
 
 
 def read_by_h11(data: bytes) -> Outcome:
     outcome, parser = Outcome(), h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_BYTES)
-    parser.send(h11.Request(method="GET", target="/v.mp4", headers=[("Host", "video.example")]))
+    parser.send(REQUEST)
     parser.send(h11.EndOfMessage())
     parser.receive_data(data)
     has_ended = False
@@ -138,7 +135,7 @@ def read_by_us(data: bytes, buffer_bytes: int) -> Outcome:
         ours.setblocking(False)
         stream = SocketStream(ours)
         try:
-            exchange = _Exchange(stream, REQUEST)
+            exchange = Exchange(stream, REQUEST, Timeout(5.0, lambda: None))
             head = exchange.request()
             outcome.head = (head.status_code, list(head.headers))
             body = exchange.body(head, released.append)

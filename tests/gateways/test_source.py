@@ -1,16 +1,15 @@
 """Fetching a video: every byte, over several connections and redirects, without leaking anything."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 
-from tests.gateways.conftest import MakeSource, failure_of, read_all
+from tests.gateways.conftest import MakeSource, failure_of, read_all, source_answered_by
 from tests.support.canary import Canary
 from tests.support.misbehaving_server import MIB, Manners, NaughtyServer, payload
 from videovault.errors import UnsafeUrl
-from videovault.gateways.source import Source, SourcePolicy
+from videovault.gateways.source import Source
 
 
 def test_returns_every_byte_and_what_the_source_announced(server: NaughtyServer, source: Source) -> None:
@@ -162,10 +161,6 @@ def test_a_redirect_without_a_target_is_refused(server: NaughtyServer, source: S
     )
 
 
-def _over(handler: Callable[[httpx.Request], httpx.Response]) -> Source:
-    return Source(SourcePolicy(max_bytes=MIB), transport=httpx.MockTransport(handler))
-
-
 @pytest.mark.parametrize(
     ("url", "advice"),
     [
@@ -187,13 +182,13 @@ def test_a_share_page_says_what_to_do(url: str, advice: str, led_on: bool) -> No
             return httpx.Response(302, headers={"Location": "https://sign-in.example/"})
         return httpx.Response(200, content=b"<!doctype html><title>Sign in</title>")
 
-    sentence = failure_of(_over(answer), url).public_message
+    sentence = failure_of(source_answered_by(answer), url).public_message
     assert advice in sentence
     assert "direct download link" in sentence
 
 
 def test_a_page_of_another_host_is_a_web_page() -> None:
-    source = _over(lambda _request: httpx.Response(200, content=b"<html>"))
+    source = source_answered_by(lambda _request: httpx.Response(200, content=b"<html>"))
     for host in ("notdropbox.com", "dropbox.com.example"):
         assert "a web page" in failure_of(source, f"https://{host}/").public_message
 
@@ -210,20 +205,22 @@ def test_a_page_of_another_host_is_a_web_page() -> None:
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
 def test_the_sources_file_name_is_returned(header: str, name: str, encoding: str) -> None:
     headers = [(b"Content-Disposition", header.encode(encoding)), (b"X-Other", "\u00e4".encode("latin-1"))]
-    source = _over(lambda _request: httpx.Response(200, headers=headers, content=payload(5000)))
+    source = source_answered_by(lambda _request: httpx.Response(200, headers=headers, content=payload(5000)))
     with source.open("https://example.com/a.mp4") as stream:
         assert stream.info.header_name == name
 
 
 def test_a_redirect_from_https_to_http_is_refused() -> None:
-    source = _over(lambda _request: httpx.Response(302, headers={"Location": "http://example.com/v.mp4"}))
+    source = source_answered_by(
+        lambda _request: httpx.Response(302, headers={"Location": "http://example.com/v.mp4"})
+    )
     with pytest.raises(UnsafeUrl, match="encrypted"), source.open("https://example.com/v.mp4"):
         pass
 
 
 def test_any_httpx_transport_can_be_used() -> None:
     body = payload(300_000)
-    source = _over(lambda _request: httpx.Response(200, content=body))
+    source = source_answered_by(lambda _request: httpx.Response(200, content=body))
     with source.open("https://example.com/v.mp4") as stream:
         assert read_all(stream) == body
 
@@ -242,7 +239,7 @@ def test_a_network_error_is_retryable(error: httpx.HTTPError, sentence: str) -> 
     def fail(_request: httpx.Request) -> httpx.Response:
         raise error
 
-    failure = failure_of(_over(fail), "https://example.com/v.mp4")
+    failure = failure_of(source_answered_by(fail), "https://example.com/v.mp4")
     assert sentence in failure.public_message
     assert failure.retryable
 

@@ -1,4 +1,4 @@
-"""Clients that mean harm: many connections at once, from an address of loopback that no proxy of ours has."""
+"""Attacking clients: many connections at once, from a loopback address that is not a trusted proxy."""
 
 import json
 import socket
@@ -10,7 +10,7 @@ from tests.support.raw_tab import NAMESPACE, RawTab
 
 ATTACKER = "127.0.0.2"
 HEAD = b"POST /api/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-# What each connection sends at first, by the kind of attack.
+# What each connection sends first, by kind of attack.
 BEGINNINGS = {
     "silent": b"",
     "half-sent head": b"GET / HTTP/1.1\r\nHo",
@@ -42,7 +42,7 @@ def connections(
 
 
 def is_closed(connection: socket.socket, seconds: float) -> bool:
-    """Whether the server closes the connection within so many seconds; what it sends before is thrown away."""
+    """Whether the server closes the connection within so many seconds; what it sends before is discarded."""
     connection.settimeout(seconds)
     try:
         while connection.recv(65536):
@@ -55,7 +55,7 @@ def is_closed(connection: socket.socket, seconds: float) -> bool:
 
 
 def load(tab: RawTab, hydrate: str, filler: int = 0) -> None:
-    """Load a page in the tab, with so many bytes of ballast, and wait until it is there."""
+    """Load a page in the tab, with ``filler`` extra bytes, and wait until it is loaded."""
     router = {"pathname": "/login", "asPath": "/login", "query": {}, "ballast": "x" * filler}
     event = {"name": hydrate, "payload": {}, "router_data": router}
     tab.say(f"42{NAMESPACE}{json.dumps(['event', event])}")

@@ -179,7 +179,7 @@ CLOSED_BY: dict[Any, Callable[[Any], object] | None] = {
     status_client.studio_client: lambda opened: opened.close(),
     webhooks.connected: lambda opened: opened._client.close(),
     notifications.connected_webhook: lambda opened: opened._client.close(),
-    notifications.connected: None,
+    notifications.connected_mailer: None,
     storage.connected: _close_storage,
     rate_limits.limiter: None,
     health.shared_runs: None,

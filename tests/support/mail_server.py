@@ -1,4 +1,4 @@
-"""A real mail server on loopback that keeps what it takes, and refuses where a test wants it to."""
+"""A real mail server on loopback that records accepted e-mails, and refuses on request."""
 
 import ssl
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ USER, PASSWORD = "post", "p@ss:w/rd?"
 
 @dataclass(frozen=True)
 class Taken:
-    """A letter as it came, and how."""
+    """An accepted e-mail, and how it was sent."""
 
     sender: str
     recipients: list[str]
@@ -35,7 +35,7 @@ class Taken:
 
 @dataclass
 class MailServer:
-    """``answers`` is what it says at RCPT, DATA or QUIT instead of taking the letter: ``{"RCPT": "550 No."}``."""
+    """``answers`` are its replies to RCPT, DATA or QUIT instead of accepting the e-mail: ``{"RCPT": "550 No."}``."""
 
     host: str = "127.0.0.1"
     port: int = field(default_factory=free_port)
@@ -65,7 +65,7 @@ class MailServer:
 def mail_server(
     *, tls: ssl.SSLContext | None = None, at_once: bool = False, wants_password: bool = False
 ) -> Iterator[MailServer]:
-    """With ``tls`` it offers STARTTLS, or speaks TLS ``at_once``."""
+    """With ``tls`` it offers STARTTLS, or starts with TLS if ``at_once``."""
     server = MailServer()
     options: dict[str, Any] = {}
     if wants_password:

@@ -1,4 +1,4 @@
-"""An HTTP server on loopback that misbehaves as it is told, path by path, and remembers what it was asked.
+"""An HTTP server on loopback whose behaviour is set for each path, and which records its requests.
 
 with NaughtyServer() as server:
     url = server.serve("/video.mp4", Manners(size=1_000_000, drop_after=400_000, drop_times=1))
@@ -21,11 +21,11 @@ from tests.support.server_behaviour import MIB, Answer, Manners, Seen, payload
 
 __all__ = ["MIB", "Manners", "NaughtyServer", "Seen", "payload"]
 
-NEXT_SECONDS = 0.3  # for a request to be sent ahead
+NEXT_SECONDS = 0.3  # to wait for a pipelined request
 
 
 class NaughtyServer:
-    """Threads on a free port of 127.0.0.1, from ``with`` to its end. Paths may be served anew at any time."""
+    """Threads on a free port of 127.0.0.1, within a ``with`` block. The behaviour of a path may change at any time."""
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self._manners: dict[str, Manners] = {}
@@ -62,7 +62,7 @@ class NaughtyServer:
         return f"{'https' if self._http.tls else 'http'}://127.0.0.1:{self.port}"
 
     def serve(self, path: str, manners: Manners) -> str:
-        """Answer ``path`` so from now on; its URL."""
+        """Set the behaviour of ``path`` from now on; returns its URL."""
         with self._lock:
             self._manners[path] = manners
         return self.origin + path
@@ -82,15 +82,15 @@ class NaughtyServer:
             return list(self._seen[path])
 
     def ranges(self, path: str) -> list[str | None]:
-        """The Range headers of the requests, in the order they came."""
+        """The Range headers of the requests, in order of arrival."""
         return [request.range for request in self.seen(path)]
 
     def early(self, path: str) -> int:
-        """How many requests came while the answer before was still being sent on their connection."""
+        """How many requests arrived while the previous response was still being sent on their connection."""
         return sum(request.early for request in self.seen(path))
 
     def bytes_sent(self, path: str) -> int:
-        """Body bytes handed to the kernel, over all answers."""
+        """Body bytes handed to the kernel, over all responses."""
         with self._lock:
             return self._sent[path]
 
@@ -108,7 +108,7 @@ class NaughtyServer:
     # Below: called by the handler threads.
 
     def note_request(self, request: Seen) -> tuple[Seen, Manners, int]:
-        """It, numbered; the manners for it; and how many answers its path gave before."""
+        """The numbered request, the behaviour for it, and how many responses its path gave before."""
         with self._lock:
             known = self._connections[request.path]
             known.setdefault(request.connection, len(known) + 1)
@@ -176,7 +176,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.close()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class calls it so
-        """Keep quiet."""
+        """Keep test output free of requests."""
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
@@ -235,7 +235,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece) if answer.manners.chunked else piece)
 
     def _next_has_come(self) -> bool:
-        """Whether another request is here before this one is answered to its end; waits a moment for it."""
+        """Whether another request arrives before this response has ended; waits a moment for it."""
         readable, _, _ = select.select([self.connection], [], [], NEXT_SECONDS)
         return bool(readable and self.connection.recv(1, socket.MSG_PEEK))
 

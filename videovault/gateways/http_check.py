@@ -20,6 +20,8 @@ from videovault.gateways.storage import Storage
 TIMEOUT = httpx.Timeout(4.0)
 MAX_BODY_BYTES = 64 * 1024
 Method = Literal["GET", "HEAD", "OPTIONS"]
+OPERATION = "GetObject by a presigned link"
+LINK_SECONDS = 60
 
 
 class Unreachable(UpstreamError):
@@ -57,6 +59,36 @@ def send_request(
         return CheckResponse(answer.status_code, answer.headers, body, time.monotonic() - started)
 
 
+def fetch_by_link(vault: Storage, key: str, *, headers: dict[str, str] | None = None) -> bytes:
+    """Fetch the first 64 KiB of ``key`` by a presigned link, as a browser does.
+
+    If this server cannot reach the store's public address, it tries its own. Raises ObjectMissing, and StorageError
+    for a rejected link.
+    """
+    if not vault.is_embedded:  # links to the embedded S3 lead back to this server
+        try:
+            return s3_client.call_with_retry(
+                lambda: _get_link(vault.presign(key, seconds=LINK_SECONDS), headers)
+            )
+        except StorageError as error:
+            if error.answer is not None or not vault.has_public_address:
+                raise
+    link = vault.presign(key, seconds=LINK_SECONDS, internal=True)
+    return s3_client.call_with_retry(lambda: _get_link(link, headers))
+
+
+def _get_link(link: str, headers: dict[str, str] | None) -> bytes:
+    try:
+        answer = send_request(link, "GET", headers, authority=os.environ.get("AWS_CA_BUNDLE", ""))
+    except Unreachable as error:
+        raise StorageError(
+            "S3 does not answer, or its answer cannot be understood.", retryable=True
+        ) from error
+    if answer.status in (200, 206):
+        return answer.body
+    raise error_for(parse_error_response(answer.status, answer.headers, answer.body, OPERATION))
+
+
 def _limited(chunks: Iterator[bytes], remaining: int) -> Iterator[bytes]:
     for chunk in chunks:
         yield chunk[:remaining]
@@ -90,37 +122,3 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
-
-
-OPERATION = "GetObject by a presigned link"
-LINK_SECONDS = 60
-
-
-def fetch_by_link(vault: Storage, key: str, *, headers: dict[str, str] | None = None) -> bytes:
-    """Fetch the first 64 KiB of ``key`` by a presigned link, as a browser does.
-
-    If this server cannot reach the store's public address, it tries its own. Raises ObjectMissing, and StorageError
-    for a rejected link.
-    """
-    if not vault.is_embedded:  # links to the embedded S3 lead back to this server
-        try:
-            return s3_client.call_with_retry(
-                lambda: _get_link(vault.presign(key, seconds=LINK_SECONDS), headers)
-            )
-        except StorageError as error:
-            if error.answer is not None or not vault.has_public_address:
-                raise
-    link = vault.presign(key, seconds=LINK_SECONDS, internal=True)
-    return s3_client.call_with_retry(lambda: _get_link(link, headers))
-
-
-def _get_link(link: str, headers: dict[str, str] | None) -> bytes:
-    try:
-        answer = send_request(link, "GET", headers, authority=os.environ.get("AWS_CA_BUNDLE", ""))
-    except Unreachable as error:
-        raise StorageError(
-            "S3 does not answer, or its answer cannot be understood.", retryable=True
-        ) from error
-    if answer.status in (200, 206):
-        return answer.body
-    raise error_for(parse_error_response(answer.status, answer.headers, answer.body, OPERATION))

@@ -1,4 +1,4 @@
-"""Sends e-mail through the SMTP server of the settings: short plain texts, one at a time."""
+"""Notifies people by e-mail (SMTP_URL) and programs by a signed webhook (NOTIFY_WEBHOOK_URL)."""
 
 import json
 import smtplib
@@ -23,7 +23,10 @@ from videovault.errors import ConfigurationError, MailError, WebhookError
 from videovault.gateways import socket_stream
 from videovault.gateways.webhooks import signature_headers
 
-TIMEOUT_SECONDS = 15.0  # for each step of about ten
+SMTP_TIMEOUT_SECONDS = 15.0  # for each step of about ten
+WEBHOOK_TIMEOUT = httpx.Timeout(15.0, connect=10.0)
+# About the receiver or the moment; every other 4xx is about the message, and permanent.
+RETRYABLE_STATUSES = {408, 409, 425, 429}
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class Mailer:
     """Sends e-mails through one server; ``tls`` holds the trusted certificates."""
 
     def __init__(
-        self, server: SmtpServer, *, sender: str, tls: ssl.SSLContext, timeout: float = TIMEOUT_SECONDS
+        self, server: SmtpServer, *, sender: str, tls: ssl.SSLContext, timeout: float = SMTP_TIMEOUT_SECONDS
     ) -> None:
         self._server = server
         self._sender = sender
@@ -78,7 +81,7 @@ class Mailer:
                 smtp.close()
 
     def _to_message(self, email: Email) -> EmailMessage:
-        message = EmailMessage(policy=_POLICY)
+        message = EmailMessage(policy=_EMAIL_POLICY)
         message["From"] = self._sender
         message["To"] = email.to
         message["Subject"] = " ".join(_printable(email.subject).split())
@@ -102,81 +105,6 @@ class Mailer:
             raise MailError("The mail server offers no STARTTLS: see SMTP_URL.", retryable=True)
         if self._server.user:
             smtp.login(self._server.user, self._server.password)
-
-
-@lru_cache(maxsize=1)
-def connected() -> Mailer:
-    """The mail server of the settings. Raises ConfigurationError if there is none."""
-    server = settings().smtp
-    if server is None:
-        raise ConfigurationError("No mail server is set up: set SMTP_URL.")
-    return Mailer(server, sender=settings().mail_from, tls=ssl.create_default_context())
-
-
-class _Policy(EmailPolicy):
-    def fold_binary(self, name: str, value: str) -> bytes:
-        """Python's folding of long non-ASCII subjects loses spaces between words; its older Header does not."""
-        if name != "Subject":
-            return super().fold_binary(name, value)
-        folded = Header(str(value), "utf-8", header_name=name).encode(linesep=self.linesep)
-        return f"{name}: {folded}{self.linesep}".encode("ascii")
-
-
-_POLICY = _Policy(linesep="\r\n")
-
-
-@contextmanager
-def _retryable_errors() -> Iterator[None]:
-    """Errors here are about the server or the settings, so the e-mail can be retried."""
-    try:
-        yield
-    except (smtplib.SMTPException, OSError) as error:
-        raise MailError(f"The mail server cannot be used: {_reason(error)}", retryable=True) from error
-
-
-@contextmanager
-def _delivery_errors() -> Iterator[None]:
-    try:
-        yield
-    except (smtplib.SMTPException, OSError) as error:
-        final = 500 <= _reply_code(error) < 600 or isinstance(error, smtplib.SMTPNotSupportedError)
-        raise MailError(f"The mail server did not take it: {_reason(error)}", retryable=not final) from error
-
-
-def _reply_code(error: Exception) -> int:
-    """The server's reply code, 0 without one."""
-    return int(_reply(error)[0])
-
-
-def _reason(error: Exception) -> str:
-    code, text = _reply(error)
-    reason = text.decode(errors="replace") if isinstance(text, bytes) else text
-    return _printable(f"{code} {reason}" if code else reason)
-
-
-def _reply(error: Exception) -> tuple[int, bytes | str]:
-    match error:
-        case smtplib.SMTPRecipientsRefused(recipients=refused):
-            answer: tuple[int, bytes] = next(iter(refused.values()))
-            return answer
-        case smtplib.SMTPResponseException(smtp_code=code, smtp_error=text):
-            return code, text
-        case OSError(strerror=str(reason)):
-            return 0, reason
-        case _:
-            return 0, str(error) or type(error).__name__
-
-
-def _printable(text: str, keep: str = "") -> str:
-    """Replaces characters that could end a header or be shown as something else."""
-    return "".join(char if char.isprintable() or char in keep else " " for char in text)
-
-
-# The webhook that receives notifications of finished and failed videos (NOTIFY_WEBHOOK_URL).
-
-TIMEOUT = httpx.Timeout(15.0, connect=10.0)
-# About the receiver or the moment; every other 4xx is about the message, and permanent.
-RETRYABLE_STATUSES = {408, 409, 425, 429}
 
 
 class NotifyWebhook:
@@ -208,11 +136,75 @@ class NotifyWebhook:
 
 
 @lru_cache(maxsize=1)
+def connected_mailer() -> Mailer:
+    """The mail server of the settings. Raises ConfigurationError if there is none."""
+    server = settings().smtp
+    if server is None:
+        raise ConfigurationError("No mail server is set up: set SMTP_URL.")
+    return Mailer(server, sender=settings().mail_from, tls=ssl.create_default_context())
+
+
+@lru_cache(maxsize=1)
 def connected_webhook() -> NotifyWebhook:
     """The webhook of the settings."""
     config = settings()
     return NotifyWebhook(
-        httpx.Client(timeout=TIMEOUT, verify=socket_stream.ssl_context()),
+        httpx.Client(timeout=WEBHOOK_TIMEOUT, verify=socket_stream.ssl_context()),
         url=config.notify_webhook_url,
         secret=config.webhook_secret.get_secret_value(),
     )
+
+
+class _EmailPolicy(EmailPolicy):
+    def fold_binary(self, name: str, value: str) -> bytes:
+        """Python's folding of long non-ASCII subjects loses spaces between words; its older Header does not."""
+        if name != "Subject":
+            return super().fold_binary(name, value)
+        folded = Header(str(value), "utf-8", header_name=name).encode(linesep=self.linesep)
+        return f"{name}: {folded}{self.linesep}".encode("ascii")
+
+
+_EMAIL_POLICY = _EmailPolicy(linesep="\r\n")
+
+
+@contextmanager
+def _retryable_errors() -> Iterator[None]:
+    """Errors here are about the server or the settings, so the e-mail can be retried."""
+    try:
+        yield
+    except (smtplib.SMTPException, OSError) as error:
+        raise MailError(f"The mail server cannot be used: {_reason(error)}", retryable=True) from error
+
+
+@contextmanager
+def _delivery_errors() -> Iterator[None]:
+    try:
+        yield
+    except (smtplib.SMTPException, OSError) as error:
+        final = 500 <= _reply(error)[0] < 600 or isinstance(error, smtplib.SMTPNotSupportedError)
+        raise MailError(f"The mail server did not take it: {_reason(error)}", retryable=not final) from error
+
+
+def _reason(error: Exception) -> str:
+    code, text = _reply(error)
+    reason = text.decode(errors="replace") if isinstance(text, bytes) else text
+    return _printable(f"{code} {reason}" if code else reason)
+
+
+def _reply(error: Exception) -> tuple[int, bytes | str]:
+    """The server's reply code, 0 without one, and its text."""
+    match error:
+        case smtplib.SMTPRecipientsRefused(recipients=refused):
+            answer: tuple[int, bytes] = next(iter(refused.values()))
+            return answer
+        case smtplib.SMTPResponseException(smtp_code=code, smtp_error=text):
+            return code, text
+        case OSError(strerror=str(reason)):
+            return 0, reason
+        case _:
+            return 0, str(error) or type(error).__name__
+
+
+def _printable(text: str, keep: str = "") -> str:
+    """Replaces characters that could end a header or be shown as something else."""
+    return "".join(char if char.isprintable() or char in keep else " " for char in text)

@@ -1,8 +1,6 @@
 """The proxy of SOURCE_PROXY. It is given the checked IP address, so it cannot resolve the name differently."""
 
 import base64
-import ipaddress
-import time
 from collections.abc import Sequence
 from urllib.parse import unquote, urlsplit
 
@@ -10,11 +8,9 @@ import h11
 import httpx
 
 from videovault.errors import SourceError
-from videovault.gateways.response_body import next_event
+from videovault.gateways.http_exchange import Exchange
 from videovault.gateways.socket_stream import SocketStream, Timeout
 from videovault.gateways.ssrf import system_resolver
-
-HEAD_BYTES = 16 * 1024
 
 
 class Proxy:
@@ -47,7 +43,7 @@ class Proxy:
             raise SourceError("The proxy cannot be reached: check SOURCE_PROXY.", retryable=True) from error
         try:
             self._request_tunnel(
-                connection, f"[{address}]:{port}" if _is_v6(address) else f"{address}:{port}", timeout
+                connection, f"[{address}]:{port}" if ":" in address else f"{address}:{port}", timeout
             )
         except httpx.TransportError as error:
             connection.close()
@@ -59,29 +55,15 @@ class Proxy:
 
     def _request_tunnel(self, connection: SocketStream, target: str, timeout: Timeout) -> None:
         """Request the tunnel. No bytes follow the proxy's response: in HTTP and TLS the client speaks first."""
-        parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_BYTES)
         request = h11.Request(method="CONNECT", target=target, headers=[("Host", target), *self._headers])
-        data = (parser.send(request) or b"") + (parser.send(h11.EndOfMessage()) or b"")
-        connection.send(data, timeout)
-        end, buffer = time.monotonic() + timeout.seconds, memoryview(bytearray(HEAD_BYTES))
-        while not isinstance(event := next_event(parser), h11.Response):
-            if event is h11.NEED_DATA:
-                count = connection.receive(buffer, timeout.stop)
-                if count is not None:
-                    parser.receive_data(bytes(buffer[:count]))
-            if time.monotonic() > end:
-                raise httpx.ConnectTimeout("the proxy took too long")
-        if not 200 <= event.status_code < 300:
-            raise _refused(event.status_code)
+        status = Exchange(connection, request, timeout).request().status_code
+        if not 200 <= status < 300:
+            raise _refused(status)
 
 
 def _basic_auth(user: str | None, password: str | None) -> str:
     pair = f"{unquote(user or '')}:{unquote(password or '')}"
     return f"Basic {base64.b64encode(pair.encode()).decode()}"
-
-
-def _is_v6(address: str) -> bool:
-    return ipaddress.ip_address(address).version == 6
 
 
 def _refused(status: int) -> SourceError:

@@ -1,4 +1,7 @@
-"""Types for objects, uploads and versions in S3."""
+"""The S3 calls on one bucket with their types, and the permanent deletion of versions.
+
+In a versioned bucket DeleteObject only adds a delete marker.
+"""
 
 import base64
 import hashlib
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
         HeadObjectOutputTypeDef,
         PutObjectOutputTypeDef,
     )
+
+Body = bytes | bytearray
+CallStore = Callable[[Callable[[], Any]], Any]
 
 
 @dataclass(frozen=True)
@@ -117,11 +123,6 @@ class KeptVersions:
         return (
             f"{what if self.count else 'Earlier versions'} of the deleted files {verb} in the bucket: {why}."
         )
-
-
-# The boto3 calls on one bucket, each with the requested kind of checksum.
-
-Body = bytes | bytearray
 
 
 class S3Calls:
@@ -233,29 +234,6 @@ class S3Calls:
         return arguments | dict(self._extra)
 
 
-def as_base64(crc32: int) -> str:
-    return base64.b64encode(crc32.to_bytes(4, "big")).decode()
-
-
-def _checksum_arguments(body: Body, crc32: int, checksum: Checksum) -> dict[str, Any]:
-    """MD5 is slower than CRC-32, but every store supports it."""
-    if checksum is Checksum.CRC32:
-        return {"ChecksumCRC32": as_base64(crc32)}
-    if checksum is Checksum.MD5:
-        digest = hashlib.md5(body, usedforsecurity=False).digest()
-        return {"ContentMD5": base64.b64encode(digest).decode()}
-    return {}
-
-
-def _checksum_mode(checksum: Checksum) -> dict[str, Any]:
-    return {"ChecksumMode": "ENABLED"} if checksum is Checksum.CRC32 else {}
-
-
-# Permanent deletion in a versioned bucket, where DeleteObject only adds a delete marker.
-
-CallStore = Callable[[Callable[[], Any]], Any]
-
-
 def list_versions(calls: S3Calls, call: CallStore, prefix: str) -> Iterator[Version]:
     """Versions and delete markers under ``prefix`` by key, one page in memory. Raises StorageError."""
     where: dict[str, Any] = {"Prefix": prefix}
@@ -301,6 +279,24 @@ def delete_versions(
 def reason_of(error: StorageError) -> str:
     """For admins: the store's own message, if any."""
     return str(error.answer or error.public_message)
+
+
+def as_base64(crc32: int) -> str:
+    return base64.b64encode(crc32.to_bytes(4, "big")).decode()
+
+
+def _checksum_arguments(body: Body, crc32: int, checksum: Checksum) -> dict[str, Any]:
+    """MD5 is slower than CRC-32, but every store supports it."""
+    if checksum is Checksum.CRC32:
+        return {"ChecksumCRC32": as_base64(crc32)}
+    if checksum is Checksum.MD5:
+        digest = hashlib.md5(body, usedforsecurity=False).digest()
+        return {"ContentMD5": base64.b64encode(digest).decode()}
+    return {}
+
+
+def _checksum_mode(checksum: Checksum) -> dict[str, Any]:
+    return {"ChecksumMode": "ENABLED"} if checksum is Checksum.CRC32 else {}
 
 
 def _delete_one(calls: S3Calls, call: CallStore, version: Version) -> str:

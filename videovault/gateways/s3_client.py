@@ -1,4 +1,4 @@
-"""Retries of S3 calls while the store is unavailable: bounded, with exponential backoff, and interruptible."""
+"""The boto3 client: its configuration, its errors as StorageError, and retries while the store is unavailable."""
 
 import html
 import re
@@ -33,81 +33,6 @@ FIRST_POLL_SECONDS, MAX_POLL_SECONDS = 0.2, 2.0
 VISIBLE_SECONDS = 15.0
 T = TypeVar("T")
 log = logs.get(__name__)
-
-
-def _no_check() -> None:
-    """For calls that nothing interrupts."""
-
-
-@dataclass(frozen=True)
-class StorageRetryPolicy:
-    """All in seconds. ``check`` is called during pauses; its exception ends the call."""
-
-    seconds: float
-    first_pause: float = 0.2
-    max_pause: float = 2.0
-    check: Callable[[], object] = _no_check
-
-
-_policy: ContextVar[StorageRetryPolicy | None] = ContextVar("retry_policy", default=None)
-
-
-@contextmanager
-def use_policy(chosen: StorageRetryPolicy) -> Iterator[None]:
-    """Use ``chosen`` for S3 calls of this thread inside the block, in place of S3_RETRY_SECONDS."""
-    token = _policy.set(chosen)
-    try:
-        yield
-    finally:
-        _policy.reset(token)
-
-
-@contextmanager
-def short_policy() -> Iterator[None]:
-    """Limit optional calls to S3_RETRY_SECONDS; ``check`` still interrupts them."""
-    check = (_policy.get() or StorageRetryPolicy(0)).check
-    with use_policy(StorageRetryPolicy(settings().s3_retry_seconds, check=check)):
-        yield
-
-
-def call_with_retry(call: Callable[[], T]) -> T:
-    """Call ``call``, again while it raises a retryable StorageError and the policy's time lasts."""
-    chosen = _policy.get() or StorageRetryPolicy(settings().s3_retry_seconds)
-    until = time.monotonic() + chosen.seconds
-    failures = 0
-    while True:
-        try:
-            return call()
-        except StorageError as error:
-            failures += 1
-            if not error.retryable or time.monotonic() >= until:
-                raise
-            log.info("S3 failed, retrying", failures=failures, reason=error.public_message)
-        interruptible_sleep(exponential(chosen.first_pause, chosen.max_pause, failures), chosen.check)
-
-
-def poll_until(read: Callable[[], T], is_visible: Callable[[T], bool], seconds: float) -> T:
-    """Call ``read`` until ``is_visible`` accepts its result or the time is over: stores may show a write late."""
-    check = (_policy.get() or StorageRetryPolicy(0)).check
-    until = time.monotonic() + seconds
-    polls = 0
-    while not is_visible(found := read()) and time.monotonic() < until:
-        polls += 1
-        interruptible_sleep(exponential(FIRST_POLL_SECONDS, MAX_POLL_SECONDS, polls), check)
-    return found
-
-
-def interruptible_sleep(seconds: float, check: Callable[[], object]) -> None:
-    """Sleep, calling ``check`` several times a second."""
-    until = time.monotonic() + seconds
-    while (remaining := until - time.monotonic()) > 0:
-        check()
-        time.sleep(min(remaining, CHECK_SECONDS))
-    check()
-
-
-# The boto3 client, configured for large bodies, and the mapping of S3's errors to StorageError.
-
 MESSAGES = {
     "403": "S3 denied access: check the IAM permissions and the bucket policy.",  # HEAD has no other code
     "AccessDenied": "S3 denied access: check the IAM permissions and the bucket policy.",
@@ -195,7 +120,8 @@ def create_client(endpoint: str, access_key: str, secret_key: str, token: str = 
         style = "virtual"
     options: dict[str, Any] = {
         "signature_version": "s3v4",
-        "retries": {"total_max_attempts": 1},  # ``s3_retry`` repeats calls for as long as the caller can wait
+        # ``call_with_retry`` repeats calls for as long as the caller can wait.
+        "retries": {"total_max_attempts": 1},
         "connect_timeout": 10,
         "read_timeout": 60,
         "max_pool_connections": MAX_CONNECTIONS,
@@ -206,7 +132,7 @@ def create_client(endpoint: str, access_key: str, secret_key: str, token: str = 
         # SHA-256 of each body would take 0.8 CPU seconds per GiB, and the CRC-32 of each part already verifies it.
         "s3": {"addressing_style": style, "payload_signing_enabled": False},
     }
-    s3_client = boto3.client(
+    client = boto3.client(
         "s3",
         region_name=chosen.aws_region,
         endpoint_url=endpoint or None,
@@ -215,8 +141,8 @@ def create_client(endpoint: str, access_key: str, secret_key: str, token: str = 
         aws_session_token=token or None,
         config=Config(**options),
     )
-    s3_client.meta.events.register_last("before-parameter-build.s3", _forbid_redirect)
-    return s3_client
+    client.meta.events.register_last("before-parameter-build.s3", _forbid_redirect)
+    return client
 
 
 def _forbid_redirect(context: dict[str, Any], **_event: Any) -> None:
@@ -265,22 +191,6 @@ def error_for(answer: StoreErrorResponse) -> StorageError:
     return _denied_error(answer) or _other_error(answer)
 
 
-def _denied_error(answer: StoreErrorResponse) -> StorageError | None:
-    """The exception for rejected credentials or permissions."""
-    message = MESSAGES.get(answer.code, f"S3 failed ({answer.code}).")
-    if answer.code in CREDENTIAL_CODES:
-        return InvalidCredentials(message, answer=answer)
-    if answer.code in DENIED_CODES and "kms" in answer.message.lower():
-        return EncryptionKeyDenied(KMS_DENIED, answer=answer)
-    return AccessDenied(message, answer=answer) if answer.code in DENIED_CODES else None
-
-
-def _other_error(answer: StoreErrorResponse) -> StorageError:
-    message = MESSAGES.get(answer.code, f"S3 failed ({answer.code or 'unknown reason'}).")
-    is_transient = answer.status >= 500 and answer.status != NOT_IMPLEMENTED
-    return StorageError(message, retryable=answer.code in TRANSIENT_CODES or is_transient, answer=answer)
-
-
 def parse_error_response(
     status: int, headers: Mapping[str, str], body: bytes, operation: str
 ) -> StoreErrorResponse:
@@ -297,6 +207,89 @@ def parse_error_response(
         request_id,
         region,
     )
+
+
+@dataclass(frozen=True)
+class StorageRetryPolicy:
+    """All in seconds. ``check`` is called during pauses; its exception ends the call."""
+
+    seconds: float
+    first_pause: float = 0.2
+    max_pause: float = 2.0
+    check: Callable[[], object] = lambda: None
+
+
+_policy: ContextVar[StorageRetryPolicy | None] = ContextVar("retry_policy", default=None)
+
+
+@contextmanager
+def use_policy(chosen: StorageRetryPolicy) -> Iterator[None]:
+    """Use ``chosen`` for S3 calls of this thread inside the block, in place of S3_RETRY_SECONDS."""
+    token = _policy.set(chosen)
+    try:
+        yield
+    finally:
+        _policy.reset(token)
+
+
+@contextmanager
+def short_policy() -> Iterator[None]:
+    """Limit optional calls to S3_RETRY_SECONDS; ``check`` still interrupts them."""
+    check = (_policy.get() or StorageRetryPolicy(0)).check
+    with use_policy(StorageRetryPolicy(settings().s3_retry_seconds, check=check)):
+        yield
+
+
+def call_with_retry(call: Callable[[], T]) -> T:
+    """Call ``call``, again while it raises a retryable StorageError and the policy's time lasts."""
+    chosen = _policy.get() or StorageRetryPolicy(settings().s3_retry_seconds)
+    until = time.monotonic() + chosen.seconds
+    failures = 0
+    while True:
+        try:
+            return call()
+        except StorageError as error:
+            failures += 1
+            if not error.retryable or time.monotonic() >= until:
+                raise
+            log.info("S3 failed, retrying", failures=failures, reason=error.public_message)
+        interruptible_sleep(exponential(chosen.first_pause, chosen.max_pause, failures), chosen.check)
+
+
+def poll_until(read: Callable[[], T], is_visible: Callable[[T], bool], seconds: float) -> T:
+    """Call ``read`` until ``is_visible`` accepts its result or the time is over: stores may show a write late."""
+    check = (_policy.get() or StorageRetryPolicy(0)).check
+    until = time.monotonic() + seconds
+    polls = 0
+    while not is_visible(found := read()) and time.monotonic() < until:
+        polls += 1
+        interruptible_sleep(exponential(FIRST_POLL_SECONDS, MAX_POLL_SECONDS, polls), check)
+    return found
+
+
+def interruptible_sleep(seconds: float, check: Callable[[], object]) -> None:
+    """Sleep, calling ``check`` several times a second."""
+    until = time.monotonic() + seconds
+    while (remaining := until - time.monotonic()) > 0:
+        check()
+        time.sleep(min(remaining, CHECK_SECONDS))
+    check()
+
+
+def _denied_error(answer: StoreErrorResponse) -> StorageError | None:
+    """The exception for rejected credentials or permissions."""
+    message = MESSAGES.get(answer.code, f"S3 failed ({answer.code}).")
+    if answer.code in CREDENTIAL_CODES:
+        return InvalidCredentials(message, answer=answer)
+    if answer.code in DENIED_CODES and "kms" in answer.message.lower():
+        return EncryptionKeyDenied(KMS_DENIED, answer=answer)
+    return AccessDenied(message, answer=answer) if answer.code in DENIED_CODES else None
+
+
+def _other_error(answer: StoreErrorResponse) -> StorageError:
+    message = MESSAGES.get(answer.code, f"S3 failed ({answer.code or 'unknown reason'}).")
+    is_transient = answer.status >= 500 and answer.status != NOT_IMPLEMENTED
+    return StorageError(message, retryable=answer.code in TRANSIENT_CODES or is_transient, answer=answer)
 
 
 def _parse_client_error(error: ClientError) -> StoreErrorResponse:
@@ -319,7 +312,7 @@ def _parse_client_error(error: ClientError) -> StoreErrorResponse:
 def _error_response(
     operation: str, status: int, code: str, message: str, request_id: str, region: str
 ) -> StoreErrorResponse:
-    """Response text is untrusted, so it is truncated and s3_client printable."""
+    """Response text is untrusted, so it is truncated and made printable."""
     expected = EXPECTED.search(message)
     bucket_region = region or (expected[1] if expected else "")
     is_other = bool(REGION.fullmatch(bucket_region)) and bucket_region != settings().aws_region

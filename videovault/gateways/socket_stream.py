@@ -27,8 +27,9 @@ SLOW_START_BYTES = 8 * 1024 * 1024
 MIN_RTT = struct.Struct("=148xI")  # tcpi_min_rtt of struct tcp_info in linux/tcp.h, microseconds
 UNKNOWN_RTT = 0xFFFFFFFF
 TLS_RECORD_BYTES = 16 * 1024 + 256
-
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+# Read when a context is created, so they are part of the cache key.
+CA_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,21 @@ class SocketStream:
             self._low_water = low_water
 
 
+def ssl_context(authority: str = "") -> ssl.SSLContext:
+    """Trusts the system's authorities (and ``SSL_CERT_FILE``) and certifi's, or only those in the file ``authority``.
+
+    Shared by all connections: loading the certificates takes tens of milliseconds.
+    """
+    return _context(authority, *(os.environ.get(name, "") for name in CA_VARIABLES))
+
+
+@lru_cache(maxsize=4)
+def _context(authority: str, *_environment: str) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=authority) if authority else httpcore.default_ssl_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
 def _connect(address: str, port: int, end: float, stop: StopCheck) -> socket.socket:
     sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
     try:
@@ -209,24 +225,3 @@ def _ready(sock: socket.socket, events: int, seconds: float) -> bool:
     poll = select.poll()
     poll.register(sock, events)
     return bool(poll.poll(seconds * 1000))
-
-
-# The certificate authorities that all outgoing connections trust.
-
-# Read when a context is created, so they are part of the cache key.
-CA_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
-
-
-def ssl_context(authority: str = "") -> ssl.SSLContext:
-    """Trusts the system's authorities (and ``SSL_CERT_FILE``) and certifi's, or only those in the file ``authority``.
-
-    Shared by all connections: loading the certificates takes tens of milliseconds.
-    """
-    return _context(authority, *(os.environ.get(name, "") for name in CA_VARIABLES))
-
-
-@lru_cache(maxsize=4)
-def _context(authority: str, *_environment: str) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=authority) if authority else httpcore.default_ssl_context()
-    context.set_alpn_protocols(["http/1.1"])
-    return context

@@ -39,9 +39,6 @@ from videovault.gateways.source_response import (
     title_from_url,
 )
 from videovault.gateways.source_stream import (
-    CHUNK_BYTES,
-    ChunkReader,
-    Pull,
     SendNext,
     SourcePolicy,
     SourceStream,
@@ -86,7 +83,7 @@ class Source:
     """Opens videos by URL; thread-safe. Connections are kept for the next request.
 
     ``resolver``, ``ssl_context`` and ``transport`` replace the system's resolver, the trusted certificates and the
-    network. Proxies of the environment are ignored. The only cookies sent are those that this fetch received from the
+    network; a transport's responses need the extension ``pull`` (ResponseBody.pull). Proxies of the environment are ignored. The only cookies sent are those that this fetch received from the
     same host; the only credentials are those in ``headers``, sent to their own host, which is compared at each redirect.
     """
 
@@ -185,7 +182,9 @@ class Source:
             info = parse_response(response, requested, chain.address.url, self._policy.max_bytes)
             send_next = self._next_sender(response, chain, info.validator, stop)
             times = (response.extensions.get(name) for name in ("latency", "round_trip"))
-            stream = SourceStream(info, _pull(response), self._policy, stop, close, send_next, *times)
+            stream = SourceStream(
+                info, response.extensions["pull"], self._policy, stop, close, send_next, *times
+            )
             if info.start == 0 and (
                 not info.partial or requested.end is None or requested.end >= SNIFF_BYTES
             ):
@@ -268,11 +267,6 @@ class Source:
         return target
 
 
-def _pull(response: httpx.Response) -> Pull:
-    pull: Pull | None = response.extensions.get("pull")
-    return pull or ChunkReader(response.iter_bytes(CHUNK_BYTES))
-
-
 def _error_for(response: httpx.Response, hosts: Collection[str]) -> SourceError:
     status, headers = response.status_code, response.headers
     page = _read_page(response) if status in PAGE_STATUSES else b""
@@ -282,7 +276,7 @@ def _error_for(response: httpx.Response, hosts: Collection[str]) -> SourceError:
 
 def _read_page(response: httpx.Response) -> bytes:
     """The beginning of an error page; empty if it does not arrive: the status is enough."""
-    pull, buffer, filled = _pull(response), memoryview(bytearray(PAGE_BYTES)), 0
+    pull, buffer, filled = response.extensions["pull"], memoryview(bytearray(PAGE_BYTES)), 0
     deadline = time.monotonic() + PAGE_SECONDS
     with suppress(httpx.HTTPError, httpx.StreamError):
         while filled < PAGE_BYTES and time.monotonic() < deadline:

@@ -19,8 +19,6 @@ from videovault.errors import SourceError
 from videovault.formatting import format_size
 from videovault.gateways.http_headers import retry_after_seconds
 
-# Web pages instead of a video: which kind it is, and what the user can do about it.
-
 # Challenge pages of Cloudflare, Akamai, AWS WAF, Imperva, DataDome, PerimeterX and Sucuri.
 _CHALLENGES = re.compile(
     rb"just a moment\.\.\.|/cdn-cgi/challenge-platform|cf-chl|cf-browser-verification|cf-error-details"
@@ -34,7 +32,6 @@ _CHALLENGE = (
     "the video. Use a direct download link, or ask its operator to let VideoVault through."
 )
 _DIRECT = "Use the direct download link of the video file"
-
 # By the end of the host's name.
 _SHARE_PAGES = {
     "drive.google.com": f"This is a page of Google Drive. {_DIRECT}: share the file with anyone who has the link, and "
@@ -64,6 +61,16 @@ _SHARE_PAGES = {
     "instagram.com": f"This is a page of Instagram, which gives no file. {_DIRECT}.",
     "facebook.com": f"This is a page of Facebook, which gives no file. {_DIRECT}.",
 }
+_NOT_YET = "The video is not there yet (HTTP {}). Try again in a few minutes."
+_LINK_FAULTS = {
+    401: "The source wants a sign-in for this link (HTTP 401). Use a link that works without signing in.",
+    403: "The source refuses access (HTTP 403): the link has expired or is not public.",
+    404: "The link has expired: the video is no longer at this address, or not there yet (HTTP 404).",
+    409: _NOT_YET.format(409),
+    410: "The link has expired: the video is no longer at this address (HTTP 410).",
+    425: _NOT_YET.format(425),
+}
+_MAY_APPEAR = (403, 404, 409, 425)
 
 
 def is_challenge(page: bytes, headers: Mapping[str, str]) -> bool:
@@ -91,18 +98,6 @@ def error_for_page(page: bytes, headers: Mapping[str, str], hosts: Collection[st
     """The error for a page with a success status, if it is of a known kind."""
     message = share_page_advice(hosts) or (challenge_message() if is_challenge(page, headers) else "")
     return SourceError(message) if message else None
-
-
-_NOT_YET = "The video is not there yet (HTTP {}). Try again in a few minutes."
-_LINK_FAULTS = {
-    401: "The source wants a sign-in for this link (HTTP 401). Use a link that works without signing in.",
-    403: "The source refuses access (HTTP 403): the link has expired or is not public.",
-    404: "The link has expired: the video is no longer at this address, or not there yet (HTTP 404).",
-    409: _NOT_YET.format(409),
-    410: "The link has expired: the video is no longer at this address (HTTP 410).",
-    425: _NOT_YET.format(425),
-}
-_MAY_APPEAR = (403, 404, 409, 425)
 
 
 class LinkExpired(SourceError):

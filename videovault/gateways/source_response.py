@@ -1,4 +1,4 @@
-"""The headers of a source's response, checked against the request."""
+"""The head of a source's response, checked against the request; file names in it are made safe."""
 
 import re
 import unicodedata
@@ -11,11 +11,8 @@ from videovault.errors import SourceError
 from videovault.gateways.container import Container
 from videovault.gateways.source_errors import RangesUnreliable, SourceChanged, empty, too_large
 
-# Untrusted file names, made safe to display and to save under.
-
 MAX_CHARS = 100
 UNNAMED = "video"
-
 _MAX_HEADER_CHARS = 8 * 1024
 _NOT_IN_NAMES = re.compile(r'[/\\:*?"<>|]')
 # RFC 6266; tolerates a quoted value without its end.
@@ -26,87 +23,10 @@ _PARAMETER = re.compile(
 _CHARSETS = ("utf-8", "iso-8859-1", "windows-1252")
 _ESCAPED = re.compile(r"\\(.)")
 _JOINERS = "\u200c\u200d"  # invisible, but needed for Persian and for combined emoji
-
-
-def title_from_url(url: str) -> str:
-    """The file name in the URL without its extension: ``video`` for ``https://host/a/video.mp4?x=1``."""
-    return title_from_name(_last_segment(url)) or UNNAMED
-
-
-def title_from_name(name: str) -> str:
-    """The file name without its extension; may be empty."""
-    stem, dot, extension = name.rpartition(".")
-    # An extension is short and has a letter: "v1.2" and "The end. Really" have none.
-    has_extension = dot and re.fullmatch(r"(?=.*[A-Za-z])[A-Za-z0-9]{1,4}", extension)
-    return safe_name(stem if has_extension else name)
-
-
-def filename_hint(content_disposition: str, url: str) -> str:
-    """A file name with its extension, from the header if it has one, otherwise from the URL."""
-    return name_in_header(content_disposition) or safe_name(_last_segment(url)) or UNNAMED
-
-
-def name_in_header(content_disposition: str) -> str:
-    """The file name with its extension in the header (RFC 6266); empty without one."""
-    name = _raw_name(content_disposition)
-    is_extension = name.startswith(".") and "." not in name[1:]
-    return "" if is_extension else safe_name(name)
-
-
-def safe_name(text: str) -> str:
-    """At most 100 characters without path separators, controls or direction overrides; may be empty."""
-    visible = "".join(filter(_is_displayable, unicodedata.normalize("NFC", text)))
-    name = " ".join(_NOT_IN_NAMES.sub("_", visible).split())
-    return name.strip(" .")[:MAX_CHARS].rstrip(" .")
-
-
-def _is_displayable(char: str) -> bool:
-    return char.isprintable() or char.isspace() or char in _JOINERS
-
-
-def _last_segment(url: str) -> str:
-    try:
-        path = urlsplit(url).path
-    except ValueError:
-        return ""
-    segment = unquote(path.rpartition("/")[2]).replace("\ufffd", "")
-    return re.split(r"[/\\]", segment)[-1]
-
-
-def _raw_name(content_disposition: str) -> str:
-    """The name in the header; of two, the encoded one (``filename*``), as RFC 6266 requires."""
-    header = content_disposition[:_MAX_HEADER_CHARS].rstrip("\\")
-    named = {match[1].lower(): match for match in reversed(list(_PARAMETER.finditer(header)))}
-    name = ""
-    if encoded := named.get("filename*"):
-        name = _decoded(encoded[3] or encoded[2] or "")
-    if not name and (plain := named.get("filename")):
-        name = (plain[3] or "").strip() if plain[2] is None else _ESCAPED.sub(r"\1", plain[2])
-        name = _unquoted(name)
-    return re.split(r"[/\\]", name)[-1]
-
-
-def _decoded(value: str) -> str:
-    """RFC 8187: a charset, a language and a percent-encoded value."""
-    charset, _, rest = value.strip().partition("'")
-    known = charset.lower() if charset.lower() in _CHARSETS else "latin-1"
-    return unquote(rest.partition("'")[2], known, "replace")
-
-
-def _unquoted(name: str) -> str:
-    """Many servers percent-encode the plain name, too; browsers decode it where it is UTF-8."""
-    try:
-        return unquote(name, errors="strict")
-    except UnicodeDecodeError:
-        return name
-
-
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]{0,256}"')
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
 _NUMBER = re.compile(r"[0-9]{1,18}")
 _MEDIA_TYPE = re.compile(r"[a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,60}")
-
-
 # Many hosts refuse user agents that do not start as those of browsers do.
 BASE_HEADERS = {
     "User-Agent": "Mozilla/5.0 (compatible; VideoVault)",
@@ -290,3 +210,76 @@ def _strong_etag(headers: httpx.Headers) -> str | None:
 def _content_type(headers: httpx.Headers) -> str | None:
     media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     return media_type if _MEDIA_TYPE.fullmatch(media_type) else None
+
+
+def title_from_url(url: str) -> str:
+    """The file name in the URL without its extension: ``video`` for ``https://host/a/video.mp4?x=1``."""
+    return title_from_name(_last_segment(url)) or UNNAMED
+
+
+def title_from_name(name: str) -> str:
+    """The file name without its extension; may be empty."""
+    stem, dot, extension = name.rpartition(".")
+    # An extension is short and has a letter: "v1.2" and "The end. Really" have none.
+    has_extension = dot and re.fullmatch(r"(?=.*[A-Za-z])[A-Za-z0-9]{1,4}", extension)
+    return safe_name(stem if has_extension else name)
+
+
+def filename_hint(content_disposition: str, url: str) -> str:
+    """A file name with its extension, from the header if it has one, otherwise from the URL."""
+    return name_in_header(content_disposition) or safe_name(_last_segment(url)) or UNNAMED
+
+
+def name_in_header(content_disposition: str) -> str:
+    """The file name with its extension in the header (RFC 6266); empty without one."""
+    name = _raw_name(content_disposition)
+    is_extension = name.startswith(".") and "." not in name[1:]
+    return "" if is_extension else safe_name(name)
+
+
+def safe_name(text: str) -> str:
+    """At most 100 characters without path separators, controls or direction overrides; may be empty."""
+    visible = "".join(filter(_is_displayable, unicodedata.normalize("NFC", text)))
+    name = " ".join(_NOT_IN_NAMES.sub("_", visible).split())
+    return name.strip(" .")[:MAX_CHARS].rstrip(" .")
+
+
+def _is_displayable(char: str) -> bool:
+    return char.isprintable() or char.isspace() or char in _JOINERS
+
+
+def _last_segment(url: str) -> str:
+    try:
+        path = urlsplit(url).path
+    except ValueError:
+        return ""
+    segment = unquote(path.rpartition("/")[2]).replace("\ufffd", "")
+    return re.split(r"[/\\]", segment)[-1]
+
+
+def _raw_name(content_disposition: str) -> str:
+    """The name in the header; of two, the encoded one (``filename*``), as RFC 6266 requires."""
+    header = content_disposition[:_MAX_HEADER_CHARS].rstrip("\\")
+    named = {match[1].lower(): match for match in reversed(list(_PARAMETER.finditer(header)))}
+    name = ""
+    if encoded := named.get("filename*"):
+        name = _decoded(encoded[3] or encoded[2] or "")
+    if not name and (plain := named.get("filename")):
+        name = (plain[3] or "").strip() if plain[2] is None else _ESCAPED.sub(r"\1", plain[2])
+        name = _unquoted(name)
+    return re.split(r"[/\\]", name)[-1]
+
+
+def _decoded(value: str) -> str:
+    """RFC 8187: a charset, a language and a percent-encoded value."""
+    charset, _, rest = value.strip().partition("'")
+    known = charset.lower() if charset.lower() in _CHARSETS else "latin-1"
+    return unquote(rest.partition("'")[2], known, "replace")
+
+
+def _unquoted(name: str) -> str:
+    """Many servers percent-encode the plain name, too; browsers decode it where it is UTF-8."""
+    try:
+        return unquote(name, errors="strict")
+    except UnicodeDecodeError:
+        return name

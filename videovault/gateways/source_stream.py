@@ -1,7 +1,7 @@
 """The bytes of one response as they arrive, within the limits of the policy."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import httpx
@@ -14,7 +14,6 @@ from videovault.gateways.ssrf import StopCheck
 from videovault.gateways.transport import PipelinedRequest
 
 PROGRESS_SECONDS = 0.5
-CHUNK_BYTES = 256 * 1024
 
 Pull = Callable[[memoryview], int | None]
 """See ResponseBody.pull."""
@@ -136,25 +135,6 @@ class SourceStream:
                 return self._pull(space)
             except (httpx.RemoteProtocolError, httpx.ReadError) as error:
                 raise cut_short() from error
-
-
-class ChunkReader:
-    """``pull`` for the responses of other httpx transports, which come in chunks."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
-        self._rest = memoryview(b"")
-
-    def __call__(self, buffer: memoryview) -> int:
-        while not self._rest:
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                return 0
-            self._rest = memoryview(chunk)
-        count = min(len(self._rest), len(buffer))
-        buffer[:count] = self._rest[:count]
-        self._rest = self._rest[count:]
-        return count
 
 
 class _MinimumRate:

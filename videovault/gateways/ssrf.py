@@ -10,7 +10,7 @@ import socket
 import time
 import unicodedata
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from threading import Thread
 
@@ -27,7 +27,6 @@ StopCheck = Callable[[], None]
 """Called at least every POLL_SECONDS of waiting; what it raises ends the wait."""
 
 POLL_SECONDS = 0.25
-MAX_URL_LENGTH = urls.MAX_URL_BYTES
 
 _AUTHORITY = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*)(?::([0-9]{0,5}))?")
 _LABEL = re.compile(r"[a-z0-9_-]{1,63}")
@@ -182,15 +181,8 @@ def _in_thread(look_up: Callable[[], Sequence[str]], seconds: float, stop: StopC
     deadline = time.monotonic() + seconds
     while not answer.done() and time.monotonic() < deadline:
         stop()
-        _wait(answer)
+        wait([answer], POLL_SECONDS)
     return answer.result(timeout=0)
-
-
-def _wait(answer: Future[Sequence[str]]) -> None:
-    try:
-        answer.exception(timeout=POLL_SECONDS)
-    except TimeoutError:
-        return
 
 
 def _host_and_port(authority: str, default_port: int) -> tuple[str, int]:

@@ -1,7 +1,7 @@
-"""An httpx transport that connects to checked addresses only, and reads bodies without copying them.
+"""An httpx transport that connects to checked addresses only, pipelines requests, and reads bodies without copying.
 
 httpx's own transport copies each byte five times on its chain through h11; here h11 reads heads and chunked
-bodies only.
+bodies only. Pipelining sends a request before the previous response has ended, which saves a round trip.
 """
 
 import ssl
@@ -16,67 +16,17 @@ import h11
 import httpx
 
 from videovault.gateways import socket_stream
+from videovault.gateways.http_exchange import Exchange, NoResponse
 from videovault.gateways.proxy import Proxy
-from videovault.gateways.response_body import FixedLengthBody, H11Body, Release, ResponseBody, next_event
 from videovault.gateways.socket_stream import SocketStream, Timeout
 from videovault.gateways.ssrf import AddressGuard, StopCheck
 
-# HTTP pipelining: a request sent before the previous response has ended, which saves a round trip.
-
-RETRY_AFTER_SECONDS = 3600.0
-MAX_ORIGINS = 1000
-
+UNPIPELINED_SECONDS = 3600.0
+MAX_UNPIPELINED = 1000
 Origin = tuple[str, str, int]
 """Scheme, host and port."""
-
-
-class PipelinedRequest:
-    """A request sent early; it has its connection once the previous response has been read to its end."""
-
-    def __init__(self, request: httpx.Request) -> None:
-        self._request = request
-        self._connection: SocketStream | None = None
-
-    def attach(self, connection: SocketStream) -> None:
-        """The previous response has ended: the next bytes on the connection belong to this request."""
-        self._connection = connection
-
-    def take_connection(self, request: httpx.Request) -> SocketStream | None:
-        """The connection with the response, once; None for another request, or if the previous response broke off."""
-        if request.url != self._request.url or request.headers != self._request.headers:
-            return None
-        connection, self._connection = self._connection, None
-        return connection
-
-    def close(self) -> None:
-        """Drop the response, unless it was taken."""
-        connection, self._connection = self._connection, None
-        if connection:
-            connection.close()
-
-
-class UnpipelinedOrigins:
-    """Origins that failed to answer a pipelined request; used again after an hour. Thread-safe."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._until: dict[Origin, float] = {}
-
-    def add(self, origin: Origin) -> None:
-        now = time.monotonic()
-        with self._lock:
-            self._until = {each: until for each, until in self._until.items() if until > now}
-            if len(self._until) < MAX_ORIGINS:
-                self._until[origin] = now + RETRY_AFTER_SECONDS
-
-    def __contains__(self, origin: Origin) -> bool:
-        return self._until.get(origin, 0.0) > time.monotonic()
-
-
-HEAD_BYTES = 64 * 1024
 KEEP_ALIVE_SECONDS = 15
 MAX_IDLE = 32
-STATUSES_WITHOUT_BODY = (204, 304)  # whatever their Content-Length (RFC 9112, 6.3)
 PIPELINED_RESPONSE_SECONDS = 5.0  # until it must start; not every server supports pipelining
 
 
@@ -127,7 +77,7 @@ class GuardedTransport(httpx.BaseTransport):
         while connection := self._take_idle(origin):
             try:
                 return self._exchange(connection, request, origin)
-            except (httpx.WriteError, httpx.ReadError, _NoResponse):
+            except (httpx.WriteError, httpx.ReadError, NoResponse):
                 continue  # the server has just closed it; browsers retry on a new connection, too
         return self._exchange(self._connect(origin, request), request, origin)
 
@@ -173,7 +123,7 @@ class GuardedTransport(httpx.BaseTransport):
         self, connection: SocketStream, request: httpx.Request, origin: Origin, *, sent: bool = False
     ) -> httpx.Response:
         try:
-            exchange, started = _Exchange(connection, request), time.monotonic()
+            exchange, started = _exchange_on(connection, request), time.monotonic()
             head = exchange.head(PIPELINED_RESPONSE_SECONDS) if sent else exchange.request()
             use = _ConnectionUse(connection, lambda: self._keep_idle(origin, connection))
             body = exchange.body(head, use.release)
@@ -231,8 +181,47 @@ class GuardedTransport(httpx.BaseTransport):
             idle.connection.close()
 
 
-class _NoResponse(httpx.RemoteProtocolError):
-    """The connection ended before the first byte of a response."""
+class PipelinedRequest:
+    """A request sent early; it has its connection once the previous response has been read to its end."""
+
+    def __init__(self, request: httpx.Request) -> None:
+        self._request = request
+        self._connection: SocketStream | None = None
+
+    def attach(self, connection: SocketStream) -> None:
+        """The previous response has ended: the next bytes on the connection belong to this request."""
+        self._connection = connection
+
+    def take_connection(self, request: httpx.Request) -> SocketStream | None:
+        """The connection with the response, once; None for another request, or if the previous response broke off."""
+        if request.url != self._request.url or request.headers != self._request.headers:
+            return None
+        connection, self._connection = self._connection, None
+        return connection
+
+    def close(self) -> None:
+        """Drop the response, unless it was taken."""
+        connection, self._connection = self._connection, None
+        if connection:
+            connection.close()
+
+
+class UnpipelinedOrigins:
+    """Origins that failed to answer a pipelined request; used again after an hour. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._until: dict[Origin, float] = {}
+
+    def add(self, origin: Origin) -> None:
+        now = time.monotonic()
+        with self._lock:
+            self._until = {each: until for each, until in self._until.items() if until > now}
+            if len(self._until) < MAX_UNPIPELINED:
+                self._until[origin] = now + UNPIPELINED_SECONDS
+
+    def __contains__(self, origin: Origin) -> bool:
+        return self._until.get(origin, 0.0) > time.monotonic()
 
 
 class _ConnectionUse:
@@ -261,64 +250,14 @@ class _ConnectionUse:
             return None
         self._half_sent = True
         with suppress(httpx.TransportError):  # reading the previous response fails as well
-            _Exchange(self._connection, request).send()
+            _exchange_on(self._connection, request).send()
             self._half_sent, self._pipelined = False, PipelinedRequest(request)
         return self._pipelined
 
 
-class _Exchange:
-    """One request, the head of its response and the body that follows."""
-
-    def __init__(self, connection: SocketStream, request: httpx.Request) -> None:
-        self._connection = connection
-        self._timeout = _timeout(request, "read")
-        self._parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_BYTES)
-
-        head = h11.Request(method=request.method, target=request.url.raw_path, headers=request.headers.raw)
-        self._data = (self._parser.send(head) or b"") + (self._parser.send(h11.EndOfMessage()) or b"")
-
-    def send(self) -> None:
-        self._connection.send(self._data, self._timeout)
-
-    def request(self) -> h11.Response:
-        self.send()
-        return self.head(self._timeout.seconds)
-
-    def head(self, seconds: float) -> h11.Response:
-        """Raises httpx.ReadTimeout unless the whole head arrives in time."""
-        end, received = time.monotonic() + min(seconds, self._timeout.seconds), 0
-        while not isinstance(event := next_event(self._parser), h11.Response):
-            if event is h11.NEED_DATA:
-                received += self._feed(is_first=not received)
-            if received > 2 * HEAD_BYTES:
-                raise httpx.RemoteProtocolError("the head of the response is too long")
-            if time.monotonic() > end:
-                raise httpx.ReadTimeout("the head of the response did not arrive in time")
-        return event
-
-    def _feed(self, *, is_first: bool) -> int:
-        buffer = memoryview(bytearray(HEAD_BYTES))
-        count = self._connection.receive(buffer, self._timeout.stop)
-        if count == 0 and is_first:
-            raise _NoResponse("the connection ended without a response")
-        if count is not None:
-            self._parser.receive_data(bytes(buffer[:count]))
-        return count or 0
-
-    def body(self, head: h11.Response, release: Release) -> ResponseBody:
-        headers = dict(iter(head.headers))
-        has_fixed_length = b"content-length" in headers and b"transfer-encoding" not in headers
-        if not has_fixed_length or head.status_code in STATUSES_WITHOUT_BODY:
-            return H11Body(self._connection, self._timeout, release, self._parser)
-        ends = any(name == b"connection" and b"close" in value.lower() for name, value in head.headers)
-        return FixedLengthBody(
-            self._connection,
-            self._timeout,
-            release,
-            length=int(headers[b"content-length"]),
-            received=self._parser.trailing_data[0],
-            keep_alive=head.http_version == b"1.1" and not ends,
-        )
+def _exchange_on(connection: SocketStream, request: httpx.Request) -> Exchange:
+    head = h11.Request(method=request.method, target=request.url.raw_path, headers=request.headers.raw)
+    return Exchange(connection, head, _timeout(request, "read"))
 
 
 def _origin(url: httpx.URL) -> Origin:

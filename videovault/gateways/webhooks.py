@@ -23,6 +23,24 @@ from videovault.gateways.container import SNIFF_BYTES
 from videovault.gateways.http_headers import retry_after_seconds
 from videovault.gateways.webhook_reply import Script, VideoReply
 
+MASK = "…"  # replaces the secret value of a header
+REPEATS = 3
+CONNECT_SECONDS = 10.0
+KEPT_HEADERS = ("retry-after", "content-type")
+# DNS, TCP, TLS or a proxy failed before a connection was made, so sending again cannot order twice.
+NOT_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+)
+BodySink = Callable[[Iterator[bytes], int | None], object]
+"""Takes a body that is the video: its chunks, and their total size in bytes if the response states it.
+
+The chunks raise WebhookUnanswered if the body breaks off. Each may take as long as the webhook's timeout.
+"""
+
 
 @dataclass(frozen=True)
 class Exchange:
@@ -41,25 +59,6 @@ ExchangeRecorder = Callable[[Exchange], object]
 
 def discard_exchange(_exchange: Exchange) -> None:
     """For callers that do not record their calls."""
-
-
-MASK = "…"  # replaces the secret value of a header
-REPEATS = 3
-CONNECT_SECONDS = 10.0
-KEPT_HEADERS = ("retry-after", "content-type")
-# DNS, TCP, TLS or a proxy failed before a connection was made, so sending again cannot order twice.
-NOT_SENT = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.ProxyError,
-    httpx.UnsupportedProtocol,
-)
-BodySink = Callable[[Iterator[bytes], int | None], object]
-"""Takes a body that is the video: its chunks, and their total size in bytes if the response states it.
-
-The chunks raise WebhookUnanswered if the body breaks off. Each may take as long as the webhook's timeout.
-"""
 
 
 class Webhooks:

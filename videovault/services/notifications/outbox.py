@@ -108,7 +108,9 @@ def _send(message: OutboxMessage) -> None:
         case Channel.WEBHOOK:
             notifications.connected_webhook().deliver(message.id, message.payload)
         case Channel.MAIL:
-            notifications.connected().send(email_for(message, _recipient(message.payload["data"]["userId"])))
+            notifications.connected_mailer().send(
+                email_for(message, _recipient(message.payload["data"]["userId"]))
+            )
 
 
 def _recipient(user_id: str) -> User:

@@ -8,7 +8,7 @@ from threading import Event
 
 import pytest
 
-from tests.services.transfer.engine.conftest import PART, Control, Engine, Stopped
+from tests.services.transfer.engine.conftest import Control, Engine, Stopped
 from tests.support.misbehaving_server import MIB, Manners, NaughtyServer, Seen, payload
 from tests.support.waiting import HANG_SECONDS
 from videovault.gateways import transport
@@ -21,7 +21,9 @@ from videovault.services.transfer.engine.reader_pool import MULTI_READER_WINDOW
 
 pytestmark = pytest.mark.thorough
 
-SIZE = 24 * MIB + 12_345
+PART = 5 * MIB  # four subranges, which can be split
+SIZE = 3 * PART + 12_345
+LONG = 5 * PART - 54_321  # enough subranges for several of each reader
 FAR = 0.03  # seconds before each answer
 SLOW = 14 * MIB  # bytes a second of each connection
 
@@ -32,7 +34,7 @@ def engine(engine: Engine) -> Iterator[Engine]:
     policy = engine.source._policy
     guard = AddressGuard(policy.allow, system_resolver)
     source = Source(policy, transport=GuardedTransport(guard, round_trip=lambda _connection: None))
-    yield replace(engine, source=source)
+    yield replace(engine, source=source, part_bytes=PART)
     source.close()
 
 
@@ -41,8 +43,8 @@ def far(**manners: object) -> Manners:
     return Manners(**options)  # type: ignore[arg-type]
 
 
-def arrived(engine: Engine, crc32: int) -> bool:
-    body = payload(SIZE)
+def arrived(engine: Engine, crc32: int, size: int = SIZE) -> bool:
+    body = payload(size)
     return crc32 == zlib.crc32(body) and engine.holds() == body
 
 
@@ -54,8 +56,8 @@ def test_readers_request_the_next_subrange_before_the_current_response_has_ended
     engine: Engine, server: NaughtyServer
 ) -> None:
     path = "/far.mp4"
-    stored = engine.run(server.serve(path, far(early="well")))
-    assert arrived(engine, stored.crc32)
+    stored = engine.run(server.serve(path, far(size=LONG, early="well")))
+    assert arrived(engine, stored.crc32, LONG)
     assert server.early(path) >= 3
     assert 1 < connections(server, path) <= 10
 
@@ -96,7 +98,7 @@ def test_faulty_answers_to_pipelined_requests_never_change_the_bytes(
 
 
 def test_later_requests_go_directly_to_the_redirect_target(engine: Engine, server: NaughtyServer) -> None:
-    engine.run(server.redirect("/old.mp4", server.serve("/new.mp4", far(early="well"))))
+    engine.run(server.redirect("/old.mp4", server.serve("/new.mp4", far(size=LONG, early="well"))))
     assert len(server.seen("/old.mp4")) == 1
     assert server.early("/new.mp4") > 1
 
@@ -152,11 +154,11 @@ def test_a_waiting_first_reader_continues_when_all_others_are_refused(
             if bytes_done > 16 * MIB:
                 refusing.set()
 
-    stored = engine.run(server.serve(path, far(refuses=refuses)), control=Turning())
-    assert arrived(engine, stored.crc32)
+    stored = engine.run(server.serve(path, far(size=LONG, refuses=refuses)), control=Turning())
+    assert arrived(engine, stored.crc32, LONG)
     late = [seen for seen in server.seen(path)[1:] if (seen.range or "").endswith("-")]
     assert late
-    assert stored.fetched == SIZE
+    assert stored.fetched == LONG
 
 
 def test_memory_holds_no_more_parts_than_the_window(
@@ -171,8 +173,9 @@ def test_memory_holds_no_more_parts_than_the_window(
             return super().next_view(subrange, max_bytes)
 
     monkeypatch.setattr("videovault.services.transfer.engine.transfer.PartBuffers", Watched)
-    stored = engine.run(server.serve("/bounded.mp4", far(size=12 * PART, bytes_per_second=None)))
-    assert stored.size == 12 * PART
+    engine = replace(engine, part_bytes=MIB)
+    stored = engine.run(server.serve("/bounded.mp4", far(size=24 * MIB, bytes_per_second=None)))
+    assert stored.size == 24 * MIB
     assert 3 < max_parts <= MULTI_READER_WINDOW
 
 
@@ -181,7 +184,7 @@ def test_a_stop_ends_all_readers_and_the_next_run_fetches_what_is_missing(
 ) -> None:
     url = server.serve("/far-stop.mp4", far(early="well"))
     with pytest.raises(Stopped):
-        engine.run(url, control=Control(stop_at=14 * MIB))
+        engine.run(url, control=Control(stop_at=9 * MIB))
     stored = engine.run(url)
     assert stored.fetched < SIZE
     assert arrived(engine, stored.crc32)

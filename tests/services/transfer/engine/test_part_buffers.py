@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.services.transfer.engine.conftest import PART, Stopped
+from tests.services.transfer.engine.conftest import Stopped
 from tests.support.misbehaving_server import MIB, payload
 from videovault.services.transfer.engine import part_buffers as subrange_module
 from videovault.services.transfer.engine.part_buffers import (
@@ -25,6 +25,7 @@ from videovault.services.transfer.engine.types import PartLayout
 
 pytestmark = pytest.mark.thorough
 
+PART = 5 * MIB
 FIRST, OTHER = Reader(is_first=True), Reader(is_first=False, rate=10.0 * MIB)
 START = 1_000_000
 steps = st.tuples(

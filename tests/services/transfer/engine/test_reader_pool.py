@@ -1,5 +1,6 @@
 """Several ranges at once where the source limits each connection, otherwise one stream."""
 
+from dataclasses import replace
 from threading import Event
 
 import pytest
@@ -10,8 +11,14 @@ from videovault.services.transfer.engine.reader_pool import MAX_SAMPLES, Concurr
 
 pytestmark = pytest.mark.thorough
 
+PART = 5 * MIB  # four subranges, for as many readers
 SIZE = 24 * MIB + 12_345
 SLOW = 8 * MIB
+
+
+@pytest.fixture
+def engine(engine: Engine) -> Engine:
+    return replace(engine, part_bytes=PART)
 
 
 def test_a_source_that_limits_each_connection_is_read_by_several(

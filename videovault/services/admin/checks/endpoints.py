@@ -55,7 +55,7 @@ def source_headers() -> CheckResult:
 def mail_server() -> CheckResult:
     if settings().smtp is None:
         return CheckResult("ok", "None is set: no e-mail is sent.")
-    notifications.connected().check_login()
+    notifications.connected_mailer().check_login()
     return CheckResult("ok", "The mail server accepts our sign-in. Nothing was sent.")
 
 

@@ -1,4 +1,9 @@
-"""A part in memory and its subranges: the bytes that one reader fetches, until another one takes over the rest."""
+"""The work queue between readers and uploaders: parts in memory, and the subranges of them that readers fetch.
+
+Readers claim subranges of parts, and may take over the rest of a slow one; uploaders take full parts. At most ``window``
+parts are in memory, counted from the oldest one that S3 does not have yet. When S3 is slow, readers wait for space: this
+is the backpressure.
+"""
 
 import ctypes
 import sys
@@ -13,6 +18,10 @@ SLOW_SECONDS = 0.2  # before this, no subrange is split
 SILENT_SECONDS = 1.0  # the same for a subrange of which nothing has arrived
 SPLIT_GRACE_SECONDS = 0.5  # for a reader to finish its current read after a split
 MIN_SPLIT_BYTES = 256 * 1024
+SUBRANGES_PER_PART = 4  # several readers fill one part, so eight of them need no more memory than two parts
+WAIT_SECONDS = 0.25
+_M_MMAP_THRESHOLD = -3  # malloc.h
+_MAPPED_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(eq=False)
@@ -115,12 +124,6 @@ def slowest_subrange(subranges: Iterable[Subrange], rate: float) -> Subrange | N
     now = time.monotonic()
     slow = (each for each in subranges if each.is_slow(now, rate))
     return min(slow, key=lambda each: each.start, default=None)
-
-
-# The work queue between readers and uploaders, and the memory of the parts on their way. Readers claim subranges of parts, uploaders take full parts. At most ``window`` parts are in memory, counted from the oldest one that S3 does not have yet. When S3 is slow, readers wait for space: this is the backpressure.
-
-SUBRANGES_PER_PART = 4  # several readers fill one part, so eight of them need no more memory than two parts
-WAIT_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
@@ -361,10 +364,6 @@ class PartBuffers:
     def _pass_on(self, part: PartBuffer) -> None:
         part.length = sum(each.filled for each in part.subranges)
         self._full.append(part)
-
-
-_M_MMAP_THRESHOLD = -3  # malloc.h
-_MAPPED_BYTES = 4 * 1024 * 1024
 
 
 def set_malloc_threshold() -> None:

@@ -1,20 +1,25 @@
-"""E-mails reach a real mail server, encrypted if possible, and a refusal says whether a retry can help."""
+"""E-mails and webhook notifications arrive as written, and a refusal says whether a retry can help."""
 
+import json
 import socket
 import ssl
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 
+import httpx
 import pytest
+from standardwebhooks import Webhook
 
 from tests.support.app import free_port
 from tests.support.certificates import Certificates, certificates
 from tests.support.mail_server import PASSWORD, USER, MailServer, mail_server
+from tests.support.receiver import SECRET, Receiver, receiver
 from videovault.config.validation import SmtpServer
-from videovault.errors import MailError
-from videovault.gateways.notifications import Email, Mailer
+from videovault.errors import MailError, WebhookError
+from videovault.gateways.notifications import Email, Mailer, NotifyWebhook
 
 AT = datetime(2026, 1, 26, 10, 15, tzinfo=UTC)
 LOGIN = f"{USER}:{quote(PASSWORD, safe='')}@"
@@ -37,9 +42,13 @@ def email(subject: str = "“Bread” is ready", text: str = "“Bread” is rea
 
 def mailer(url: str, tls: ssl.SSLContext | None = None, timeout: float = 5) -> Mailer:
     sender = "Vidéo Vault <videos@brot.example>"
-    return Mailer(
-        SmtpServer.parse(url), sender=sender, tls=tls or ssl.create_default_context(), timeout=timeout
-    )
+    return Mailer(SmtpServer.parse(url), sender=sender, tls=tls or default_tls(), timeout=timeout)
+
+
+@cache
+def default_tls() -> ssl.SSLContext:
+    """Loading the system's authorities takes tens of milliseconds."""
+    return ssl.create_default_context()
 
 
 def refusal(url: str, tls: ssl.SSLContext | None = None, timeout: float = 5) -> MailError:
@@ -116,7 +125,7 @@ def test_starttls_is_used_if_offered(trusted: Certificates) -> None:
     assert server.letters[0].was_encrypted
 
 
-def test_implicit_tls(trusted: Certificates) -> None:
+def test_tls_can_be_used_from_the_start(trusted: Certificates) -> None:
     with mail_server(tls=trusted.server, at_once=True) as server:
         mailer(url_of(server, scheme="smtps"), trusted.client).send(email())
     assert len(server.letters) == 1
@@ -174,10 +183,77 @@ def test_an_accepted_email_is_not_retried_if_quit_fails(server: MailServer) -> N
     assert len(server.letters) == 1
 
 
-def test_a_silent_server_times_out() -> None:
+def test_a_silent_mail_server_times_out() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         assert refusal(f"smtp://127.0.0.1:{silent.getsockname()[1]}", timeout=0.2).retryable
 
 
-def test_an_unreachable_server_is_retryable() -> None:
+def test_an_unreachable_mail_server_is_retryable() -> None:
     assert refusal(f"smtp://127.0.0.1:{free_port()}").retryable
+
+
+NOTIFICATION = {"type": "video.ready", "timestamp": "2026-01-26T10:15:00.000Z", "data": {"title": "Größe"}}
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Receiver]:
+    with receiver() as running:
+        yield running
+
+
+def deliver(url: str, *, secret: str = "", timeout: float = 5) -> None:
+    with httpx.Client(timeout=timeout) as client:
+        NotifyWebhook(client, url=url, secret=secret).deliver("msg_1", NOTIFICATION)
+
+
+def webhook_refusal(url: str, timeout: float = 5) -> WebhookError:
+    with pytest.raises(WebhookError) as caught:
+        deliver(url, timeout=timeout)
+    return caught.value
+
+
+def test_a_notification_is_signed_by_standard_webhooks(endpoint: Receiver) -> None:
+    deliver(endpoint.url, secret=SECRET)
+    [delivery] = endpoint.deliveries
+    assert Webhook(SECRET).verify(delivery.body, delivery.headers) == NOTIFICATION
+    assert delivery.headers["webhook-id"] == "msg_1"
+    assert delivery.headers["content-type"] == "application/json"
+
+
+def test_without_a_secret_a_notification_has_id_and_time(endpoint: Receiver) -> None:
+    deliver(endpoint.url)
+    [delivery] = endpoint.deliveries
+    assert json.loads(delivery.body) == NOTIFICATION
+    assert delivery.headers["webhook-id"] == "msg_1"
+    assert delivery.headers["webhook-timestamp"].isdigit()
+    assert "webhook-signature" not in delivery.headers
+
+
+@pytest.mark.parametrize("status", [200, 202, 204])
+def test_any_2xx_is_success(endpoint: Receiver, status: int) -> None:
+    endpoint.status = status
+    deliver(endpoint.url)
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 410, 422])
+def test_a_refused_notification_is_not_retryable(endpoint: Receiver, status: int) -> None:
+    endpoint.status = status
+    error = webhook_refusal(endpoint.url)
+    assert not error.retryable
+    assert str(status) in error.public_message
+
+
+@pytest.mark.parametrize("status", [301, 307, 408, 409, 425, 429, 500, 503])
+def test_a_busy_receiver_is_retryable(endpoint: Receiver, status: int) -> None:
+    endpoint.status = status
+    assert webhook_refusal(endpoint.url).retryable
+    assert len(endpoint.deliveries) == 1  # nor is a redirect followed
+
+
+def test_a_silent_receiver_times_out() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        assert webhook_refusal(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout=0.2).retryable
+
+
+def test_an_unreachable_receiver_is_retryable() -> None:
+    assert webhook_refusal(f"http://127.0.0.1:{free_port()}").retryable

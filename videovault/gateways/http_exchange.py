@@ -1,4 +1,7 @@
-"""The body of an HTTP response, read directly into the caller's buffer where its length is known."""
+"""One HTTP request on a connection: the head of its response, parsed by h11, and the body that follows.
+
+A body of known length is read directly into the caller's buffer.
+"""
 
 import time
 from abc import abstractmethod
@@ -9,10 +12,69 @@ import httpx
 
 from videovault.gateways.socket_stream import SocketStream, Timeout
 
+HEAD_BYTES = 64 * 1024
 CHUNK_BYTES = 256 * 1024
+STATUSES_WITHOUT_BODY = (204, 304)  # whatever their Content-Length (RFC 9112, 6.3)
 
 Release = Callable[[bool], None]
 """Called once, when the body no longer needs its connection: True if that can carry another request."""
+
+
+class NoResponse(httpx.RemoteProtocolError):
+    """The connection ended before the first byte of a response."""
+
+
+class Exchange:
+    """One request, the head of its response and the body that follows."""
+
+    def __init__(self, connection: SocketStream, request: h11.Request, timeout: Timeout) -> None:
+        self._connection = connection
+        self._timeout = timeout
+        self._parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_BYTES)
+        self._data = (self._parser.send(request) or b"") + (self._parser.send(h11.EndOfMessage()) or b"")
+
+    def send(self) -> None:
+        self._connection.send(self._data, self._timeout)
+
+    def request(self) -> h11.Response:
+        self.send()
+        return self.head(self._timeout.seconds)
+
+    def head(self, seconds: float) -> h11.Response:
+        """Raises httpx.ReadTimeout unless the whole head arrives in time."""
+        end, received = time.monotonic() + min(seconds, self._timeout.seconds), 0
+        while not isinstance(event := _next_event(self._parser), h11.Response):
+            if event is h11.NEED_DATA:
+                received += self._feed(is_first=not received)
+            if received > 2 * HEAD_BYTES:
+                raise httpx.RemoteProtocolError("the head of the response is too long")
+            if time.monotonic() > end:
+                raise httpx.ReadTimeout("the head of the response did not arrive in time")
+        return event
+
+    def body(self, head: h11.Response, release: Release) -> "ResponseBody":
+        headers = dict(iter(head.headers))
+        has_fixed_length = b"content-length" in headers and b"transfer-encoding" not in headers
+        if not has_fixed_length or head.status_code in STATUSES_WITHOUT_BODY:
+            return H11Body(self._connection, self._timeout, release, self._parser)
+        ends = any(name == b"connection" and b"close" in value.lower() for name, value in head.headers)
+        return FixedLengthBody(
+            self._connection,
+            self._timeout,
+            release,
+            length=int(headers[b"content-length"]),
+            received=self._parser.trailing_data[0],
+            keep_alive=head.http_version == b"1.1" and not ends,
+        )
+
+    def _feed(self, *, is_first: bool) -> int:
+        buffer = memoryview(bytearray(HEAD_BYTES))
+        count = self._connection.receive(buffer, self._timeout.stop)
+        if count == 0 and is_first:
+            raise NoResponse("the connection ended without a response")
+        if count is not None:
+            self._parser.receive_data(bytes(buffer[:count]))
+        return count or 0
 
 
 class ResponseBody(httpx.SyncByteStream):
@@ -122,7 +184,7 @@ class H11Body(ResponseBody):
         """Whether more of the body has arrived; receives at most once, so that a trickle of empty chunks is noticed."""
         fed = False
         while not self._ended:
-            event = next_event(self._parser)
+            event = _next_event(self._parser)
             if isinstance(event, h11.Data):
                 self._data = memoryview(event.data)
                 return True
@@ -144,7 +206,7 @@ class H11Body(ResponseBody):
         return False
 
 
-def next_event(parser: h11.Connection) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+def _next_event(parser: h11.Connection) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
     """h11's next event; raises httpx.RemoteProtocolError."""
     try:
         return parser.next_event()
