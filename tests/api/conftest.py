@@ -3,18 +3,38 @@
 import httpx
 import pytest
 
-from tests.api.requests import generate, store
+from tests.api.requests import AT_ONCE, generate, store
 from tests.support.generator import Generator
 from tests.support.installation import Configure
 from tests.support.people import MakeClient, Person
+from videovault.gateways import probe
+from videovault.gateways.probe import ProbeResult
 from videovault.services.generation import orders
+from videovault.services.transfer import pipeline
+
+_probe_results: dict[str, ProbeResult | None] = {}
 
 
 @pytest.fixture
-def stored(ada: Person, generator: Generator, jobs: None) -> str:
+def probed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All tests store the same film, so that one probe process serves all."""
+    probe_video = probe.probe_video
+
+    def probe_once(url: str, container: str) -> ProbeResult | None:
+        if container not in _probe_results:
+            _probe_results[container] = probe_video(url, container)
+        return _probe_results[container]
+
+    monkeypatch.setattr(probe, "probe_video", probe_once)
+
+
+@pytest.fixture
+def stored(ada: Person, generator: Generator, probed_once: None) -> str:
     """The id of a stored video of Ada's."""
-    del jobs
-    return str(store(ada, generator.video_url).json()["data"]["videoId"])
+    del probed_once
+    video_id = str(store(ada, generator.video_url, headers=AT_ONCE).json()["data"]["videoId"])
+    pipeline.produce(video_id, stopping=lambda: False)
+    return video_id
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Sign-up, sign-in and the device cookie, for programs and native forms."""
 
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -136,11 +137,12 @@ def test_logging_out_without_a_session_is_fine(client: httpx.Client) -> None:
     assert client.post("/api/auth/logout").status_code == 200
 
 
-@pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Bearer forged", "Basic YTpi", "Bearer a.b.c"])
-def test_an_invalid_credential_is_401(client: httpx.Client, header: str) -> None:
-    answer = client.get("/api/auth/me", headers={"Authorization": header})
-    assert code(answer) == (401, "NOT_SIGNED_IN")
-    assert answer.headers["www-authenticate"] == "Bearer"
+def test_an_invalid_credential_is_401(client: httpx.Client) -> None:
+    cases: list[Any] = ["", "Bearer", "Bearer ", "Bearer forged", "Basic YTpi", "Bearer a.b.c"]
+    for header in cases:
+        answer = client.get("/api/auth/me", headers={"Authorization": header})
+        assert code(answer) == (401, "NOT_SIGNED_IN")
+        assert answer.headers["www-authenticate"] == "Bearer"
 
 
 def test_a_login_form_redirects_to_its_next_page(ada: Person, client: httpx.Client) -> None:
@@ -152,9 +154,9 @@ def test_a_login_form_redirects_to_its_next_page(ada: Person, client: httpx.Clie
     assert client.get("/api/auth/me").status_code == 200
 
 
-@pytest.mark.parametrize(
-    "elsewhere",
-    [
+def test_a_login_form_never_redirects_to_another_site(ada: Person, client: httpx.Client) -> None:
+    del ada
+    cases: list[Any] = [
         "https://evil.example",
         "//evil.example",
         "/\\evil.example",
@@ -162,14 +164,10 @@ def test_a_login_form_redirects_to_its_next_page(ada: Person, client: httpx.Clie
         "javascript:0",
         "",
         "x",
-    ],
-)
-def test_a_login_form_never_redirects_to_another_site(
-    ada: Person, client: httpx.Client, elsewhere: str
-) -> None:
-    del ada
-    answer = client.post("/api/auth/login", data={**LOGIN, "next": elsewhere}, headers=SAME_ORIGIN)
-    assert (answer.status_code, answer.headers["location"]) == (303, "/create")
+    ]
+    for elsewhere in cases:
+        answer = client.post("/api/auth/login", data={**LOGIN, "next": elsewhere}, headers=SAME_ORIGIN)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/create")
 
 
 def test_a_failed_login_form_returns_with_what_was_typed(client: httpx.Client) -> None:

@@ -10,7 +10,7 @@ from videovault.db import transaction
 from videovault.gateways.storage import Storage
 from videovault.models import Video
 
-pytestmark = pytest.mark.usefixtures("moto_s3")
+pytestmark = pytest.mark.usefixtures("moto_s3", "probed_once")
 VIDEOS = "/api/admin/videos"
 
 

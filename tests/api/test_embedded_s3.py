@@ -11,7 +11,7 @@ from tests.support.people import MakeClient, Person
 from tests.support.waiting import eventually
 from videovault.gateways.storage import Storage
 
-pytestmark = pytest.mark.usefixtures("own_embedded_s3", "jobs")
+pytestmark = pytest.mark.usefixtures("own_embedded_s3", "jobs", "probed_once")
 
 
 @pytest.mark.usefixtures("generator")

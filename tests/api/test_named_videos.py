@@ -28,7 +28,7 @@ from videovault.db import transaction
 from videovault.models import IdempotencyKey, Status, Video
 from videovault.services.transfer import pipeline
 
-pytestmark = pytest.mark.usefixtures("moto_s3")
+pytestmark = pytest.mark.usefixtures("moto_s3", "probed_once")
 Call = Callable[[Person, str], httpx.Response]
 
 

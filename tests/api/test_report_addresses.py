@@ -22,7 +22,7 @@ from videovault.services.admin import test_order
 from videovault.services.core.access import Caller
 from videovault.services.generation import callbacks, orders
 
-pytestmark = pytest.mark.usefixtures("moto_s3")
+pytestmark = pytest.mark.usefixtures("moto_s3", "probed_once")
 BASE = "https://hooks.example.com:8443"
 
 
@@ -167,17 +167,20 @@ def test_logged_orders_and_replies_omit_the_report_urls_token(admin: Person, pat
     assert [path.rpartition("/")[2] in row.body for row in rows] == [False]
 
 
-@pytest.mark.parametrize(
-    "content",
-    [b"", b"\x00\xff\xfe", b"[" * 100_000, b"not json", b'{"url": "ftp://x/y.mp4"}', b"null", b"[]"],
-    ids=range(7),
-)
-def test_an_empty_or_unreadable_report_changes_nothing(
-    ada: Person, client: httpx.Client, path: str, content: bytes
-) -> None:
-    headers = {"Content-Type": "application/json"}
-    assert client.post(path, content=content, headers=headers).status_code in (200, 400)
-    assert state(ada) == ("processing", "generating")
+def test_an_empty_or_unreadable_report_changes_nothing(ada: Person, client: httpx.Client, path: str) -> None:
+    cases: list[Any] = [
+        b"",
+        b"\x00\xff\xfe",
+        b"[" * 100_000,
+        b"not json",
+        b'{"url": "ftp://x/y.mp4"}',
+        b"null",
+        b"[]",
+    ]
+    for content in cases:
+        headers = {"Content-Type": "application/json"}
+        assert client.post(path, content=content, headers=headers).status_code in (200, 400)
+        assert state(ada) == ("processing", "generating")
 
 
 def test_report_urls_ignore_sessions(bob: Person, path: str, make_client: MakeClient) -> None:

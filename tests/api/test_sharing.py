@@ -34,16 +34,6 @@ def test_the_secret_key_is_the_one_from_storing(ada: Person, generator: Generato
     assert data["url"] == f"http://localhost:3000/share/{said['videoId']}?key={said['secretKey']}"
 
 
-def test_a_rotated_key_replaces_the_old_one(ada: Person, stored: str, client: httpx.Client) -> None:
-    old = key_of(ada, stored)
-    assert visit(client, stored, old).status_code == 302
-    answer = ada.api.post(f"/api/auth/video/{stored}/secret-key/rotate")
-    fresh = answer.json()["data"]["secretKey"]
-    assert (answer.status_code, fresh) == (200, key_of(ada, stored))
-    assert code(visit(client, stored, old)) == (403, "WRONG_SECRET_KEY")
-    assert visit(client, stored, fresh).status_code == 302
-
-
 def test_a_share_link_is_limited_closed_and_reopened(ada: Person, stored: str, client: httpx.Client) -> None:
     place, key = f"/api/auth/video/{stored}/share", key_of(ada, stored)
     data = ada.api.post(place, json={"expiresInDays": 3, "mostViews": 1}).json()["data"]
@@ -64,12 +54,6 @@ def test_share_limits_are_validated(ada: Person, stored: str) -> None:
         answer = ada.api.post(f"/api/auth/video/{stored}/share", json=body)
         assert code(answer) == (400, "INVALID_INPUT"), body
         assert set(answer.json()["error"]["fields"]) == set(body)
-
-
-def test_only_ready_videos_are_shared(ada: Person, generator: Generator, client: httpx.Client) -> None:
-    video_id = store(ada, generator.video_url, headers=AT_ONCE).json()["data"]["videoId"]
-    assert code(ada.api.post(f"/api/auth/video/{video_id}/share", json={})) == (409, "CONFLICT")
-    assert code(visit(client, video_id, key_of(ada, video_id))) == (403, "WRONG_SECRET_KEY")
 
 
 def test_visitors_play_save_and_see_the_poster(ada: Person, stored: str, client: httpx.Client) -> None:

@@ -11,7 +11,7 @@ import av
 import httpx
 import pytest
 
-from tests.api.requests import AT_ONCE, code, delete, draft, gallery, generate, report, store, with_sidecar
+from tests.api.requests import AT_ONCE, code, delete, draft, gallery, store, with_sidecar
 from tests.support.generator import Generator
 from tests.support.installation import Configure
 from tests.support.media import MEASURED
@@ -19,7 +19,12 @@ from tests.support.people import Person
 from tests.support.waiting import eventually
 from videovault.gateways.storage import Storage
 
-pytestmark = pytest.mark.usefixtures("moto_s3")
+pytestmark = pytest.mark.usefixtures("moto_s3", "probed_once")
+
+
+@pytest.fixture
+def adas_video(ada: Person, generator: Generator) -> str:
+    return str(store(ada, generator.video_url, headers=AT_ONCE).json()["data"]["videoId"])
 
 
 def link(person: Person, video_id: str, what: str = "download", **query: Any) -> httpx.Response:
@@ -60,9 +65,9 @@ def test_storing_an_address_gives_the_guides_answer(
     assert found.size == len(mp4)
 
 
-@pytest.mark.usefixtures("jobs")
 def test_a_given_title_is_kept(ada: Person, generator: Generator) -> None:
-    assert store(ada, generator.video_url, title="Ünser Film 🎬").json()["data"]["title"] == "Ünser Film 🎬"
+    answer = store(ada, generator.video_url, title="Ünser Film 🎬", headers=AT_ONCE)
+    assert answer.json()["data"]["title"] == "Ünser Film 🎬"
 
 
 @pytest.mark.parametrize("prefer", ["respond-async", "wait=0", "respond-async, wait=0"])
@@ -102,12 +107,14 @@ def test_an_address_without_a_video_is_422(ada: Person, generator: Generator, pa
     assert failed["error"] == {"code": "SOURCE_FAILED", "message": answer.json()["message"]}
 
 
-@pytest.mark.parametrize(
-    "url",
-    ["http://10.0.0.1/a.mp4", "http://localhost/a.mp4", "http://169.254.169.254/", "ftp://example.com/a.mp4"],
-)
-def test_an_unsafe_address_is_400(ada: Person, url: str) -> None:
-    assert code(store(ada, url)) == (400, "UNSAFE_URL")
+def test_an_unsafe_address_is_400(ada: Person) -> None:
+    for url in (
+        "http://10.0.0.1/a.mp4",
+        "http://localhost/a.mp4",
+        "http://169.254.169.254/",
+        "ftp://example.com/a.mp4",
+    ):
+        assert code(store(ada, url)) == (400, "UNSAFE_URL"), url
     assert gallery(ada)["totalCount"] == 0
 
 
@@ -141,9 +148,9 @@ def test_with_one_running_video_per_user_all_are_stored_in_turn(
     ada: Person, generator: Generator, configure: Configure
 ) -> None:
     configure(RUNNING_PER_USER=1)
-    for name in "abc":
+    for name in "ab":
         store(ada, generator.file(f"{name}.mp4"), headers=AT_ONCE)
-    eventually(lambda: gallery(ada)["readyCount"] == 3)
+    eventually(lambda: gallery(ada)["readyCount"] == 2)
 
 
 @pytest.mark.usefixtures("jobs")
@@ -235,12 +242,9 @@ def test_one_video_is_as_in_the_gallery(ada: Person, stored: str) -> None:
     }
 
 
-@pytest.mark.usefixtures("jobs")
-def test_the_download_link_saves_the_file_under_its_title(
-    ada: Person, generator: Generator, mp4: bytes
-) -> None:
-    video_id = store(ada, generator.video_url, title="Grün & gut").json()["data"]["videoId"]
-    answer = link(ada, video_id)
+def test_the_download_link_saves_the_file_under_its_title(ada: Person, stored: str, mp4: bytes) -> None:
+    ada.api.patch(f"/api/auth/video/{stored}", json={"title": "Grün & gut"})
+    answer = link(ada, stored)
     assert answer.status_code == 302
     assert answer.headers["cache-control"] == "no-store"
     file = httpx.get(answer.headers["location"])
@@ -264,10 +268,9 @@ def test_the_redirect_to_a_poster_is_cached(ada: Person, stored: str, configure:
     assert link(ada, stored, "thumbnail").headers["cache-control"] == "private, max-age=60"
 
 
-@pytest.mark.parametrize("what", ["download", "thumbnail"])
-def test_there_is_no_link_before_a_video_is_ready(ada: Person, generator: Generator, what: str) -> None:
-    video_id = store(ada, generator.video_url, headers=AT_ONCE).json()["data"]["videoId"]
-    assert code(link(ada, video_id, what)) == (409, "CONFLICT")
+def test_there_is_no_link_before_a_video_is_ready(ada: Person, adas_video: str) -> None:
+    for what in ("download", "thumbnail"):
+        assert code(link(ada, adas_video, what)) == (409, "CONFLICT")
 
 
 @pytest.mark.usefixtures("jobs")
@@ -320,54 +323,6 @@ def test_a_deletion_that_s3_refuses_is_502_and_hides_the_video(
     assert code(delete(ada, stored)) == (502, "STORAGE_FAILED")
     assert gallery(ada)["totalCount"] == 0
     assert code(ada.api.get(f"/api/auth/video/{stored}")) == (404, "VIDEO_NOT_FOUND")
-
-
-Attempt = Callable[[Person, Person, str], httpx.Response]
-
-BY_VIDEO: dict[str, Attempt] = {
-    "get": lambda bob, _ada, video: bob.api.get(f"/api/auth/video/{video}"),
-    "download": lambda bob, _ada, video: bob.api.get(f"/api/auth/video/{video}/download"),
-    "inline": lambda bob, _ada, video: bob.api.get(f"/api/auth/video/{video}/download?inline=1"),
-    "thumbnail": lambda bob, _ada, video: bob.api.get(f"/api/auth/video/{video}/thumbnail"),
-    "retry": lambda bob, _ada, video: bob.api.post(f"/api/auth/video/{video}/retry"),
-    "cancel": lambda bob, _ada, video: bob.api.post(f"/api/auth/video/{video}/cancel"),
-    "secret key": lambda bob, _ada, video: bob.api.get(f"/api/auth/video/{video}/secret-key"),
-    "new key": lambda bob, _ada, video: bob.api.post(f"/api/auth/video/{video}/secret-key/rotate"),
-    "link": lambda bob, _ada, video: bob.api.get(f"/api/auth/video/{video}/share"),
-    "open link": lambda bob, _ada, video: bob.api.post(f"/api/auth/video/{video}/share", json={}),
-    "close link": lambda bob, _ada, video: bob.api.delete(f"/api/auth/video/{video}/share"),
-    "delete": lambda bob, _ada, video: delete(bob, video),
-    "status": lambda bob, _ada, video: report(bob.api, bob, video, "failed"),
-    "generate": lambda bob, _ada, video: generate(bob, videoId=video),
-}
-BY_USER: dict[str, Attempt] = {
-    "gallery": lambda bob, ada, _video: bob.api.get(
-        "/api/auth/video/gallery", params={"userId": ada.user_id}
-    ),
-    "delete": lambda bob, ada, video: delete(bob, video, owner=ada),
-    "status": lambda bob, ada, video: report(bob.api, ada, video, "failed"),
-}
-
-
-@pytest.fixture
-def adas_video(ada: Person, generator: Generator) -> str:
-    return str(store(ada, generator.video_url, headers=AT_ONCE).json()["data"]["videoId"])
-
-
-@pytest.mark.parametrize("attempt", BY_VIDEO.values(), ids=BY_VIDEO)
-def test_another_users_video_looks_absent(
-    ada: Person, bob: Person, adas_video: str, attempt: Attempt
-) -> None:
-    theirs, absent = attempt(bob, ada, adas_video), attempt(bob, ada, "video_1703123456789_abc123def")
-    assert code(theirs) == (404, "VIDEO_NOT_FOUND")
-    assert theirs.content == absent.content
-    assert gallery(ada)["processingCount"] == 1
-
-
-@pytest.mark.parametrize("attempt", BY_USER.values(), ids=BY_USER)
-def test_another_users_id_is_forbidden(ada: Person, bob: Person, adas_video: str, attempt: Attempt) -> None:
-    assert code(attempt(bob, ada, adas_video)) == (403, "FORBIDDEN")
-    assert gallery(ada)["processingCount"] == 1
 
 
 def test_another_users_email_address_stores_nothing(ada: Person, bob: Person, generator: Generator) -> None:

@@ -1,4 +1,4 @@
-"""Callers of the API: the application itself is run, and every answer is held against its OpenAPI document."""
+"""Callers of the API, in process. Every response is validated against the OpenAPI document."""
 
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
+from fastapi import FastAPI
 from jsonschema_rs import Draft202012Validator
 from starlette.types import ASGIApp
 
@@ -33,21 +34,19 @@ class Promise:
         ]
 
     def check(self, request: httpx.Request, answer: httpx.Response) -> None:
-        """Fails when a documented operation answers what its document does not say."""
+        """Fails on a response that the operation's document does not describe."""
         operation = self._operation(request)
         if operation is None:
             return
-        said = operation["responses"].get(str(answer.status_code))
+        documented = operation["responses"].get(str(answer.status_code))
         where = f"{request.method} {request.url.path} answered {answer.status_code}"
-        assert said, f"{where}, which is not documented: {answer.text}"
-        content = said.get("content", {}).get("application/json")
+        assert documented, f"{where}, which is not documented: {answer.text}"
+        content = documented.get("content", {}).get("application/json")
         if content and answer.headers.get("content-type") == "application/json":
             self._validator(content["schema"]).validate(answer.json())
 
     def _validator(self, schema: dict[str, Any]) -> Draft202012Validator:
-        if (
-            id(schema) not in self._validators
-        ):  # the document outlives them, so an id stays that of its schema
+        if id(schema) not in self._validators:  # ids are unique, because the document keeps all schemas
             whole = {**schema, "components": self._document["components"]}
             self._validators[id(schema)] = Draft202012Validator(whole)
         return self._validators[id(schema)]
@@ -59,7 +58,7 @@ class Promise:
 
 
 class InProcess(httpx.BaseTransport):
-    """The way from a client to an ASGI application in this process."""
+    """A transport to an ASGI application in this process."""
 
     def __init__(self, app: ASGIApp, portal: BlockingPortal, promise: Promise) -> None:
         self._app = httpx.ASGITransport(app, raise_app_exceptions=False)
@@ -89,7 +88,7 @@ class _Stream(httpx.AsyncByteStream):
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody with an account; ``api`` is a program that shows this person's token."""
+    """A user; ``api`` is a client that sends this user's token."""
 
     user_id: str
     email: str
@@ -102,9 +101,14 @@ MakeUser = Callable[[str], Person]
 
 
 @pytest.fixture(scope="session")
-def in_process() -> Iterator[InProcess]:
-    """The application, running; it keeps nothing of its own, so that all tests may share it."""
-    api = create_api()
+def api() -> FastAPI:
+    """The API, which has no state of its own, so that all tests may share it."""
+    return create_api()
+
+
+@pytest.fixture(scope="session")
+def in_process(api: FastAPI) -> Iterator[InProcess]:
+    """The running application."""
     with start_blocking_portal() as portal:
         yield InProcess(wrap_in_middleware(PassThrough(api)), portal, Promise(api.openapi()))
 
@@ -121,13 +125,13 @@ def make_client(in_process: InProcess) -> MakeClient:
 
 @pytest.fixture
 def client(make_client: MakeClient) -> httpx.Client:
-    """Somebody who has not signed in."""
+    """A client that is not signed in."""
     return make_client()
 
 
 @pytest.fixture
 def make_user(installation: Path, make_client: MakeClient) -> MakeUser:
-    """Make an account by the API; the first one is the installation's admin."""
+    """Create accounts through the API; the first one is the installation's admin."""
     del installation
 
     def make(email: str) -> Person:
@@ -147,13 +151,13 @@ def admin(make_user: MakeUser) -> Person:
 
 @pytest.fixture
 def ada(admin: Person, make_user: MakeUser) -> Person:
-    """An ordinary user."""
+    """A user who is no admin."""
     del admin
     return make_user("ada@example.com")
 
 
 @pytest.fixture
 def bob(ada: Person, make_user: MakeUser) -> Person:
-    """Another one."""
+    """Another such user."""
     del ada
     return make_user("bob@example.com")

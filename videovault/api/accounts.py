@@ -1,18 +1,24 @@
-"""Accounts: sign-up, sign-in, passwords, sessions and API tokens. JSON for programs, native forms for pages."""
+"""Accounts: sign-up, sign-in, passwords, sessions and API tokens. JSON for programs, native forms for pages.
 
-from typing import Annotated
+With a native form the browser itself receives the session cookie, out of reach of scripts.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import RedirectResponse
+from fastapi.responses import JSONResponse, RedirectResponse
+from pydantic import BaseModel, ValidationError
 
-from videovault import logs
+from videovault import logs, untrusted_json
 from videovault.api import auth
 from videovault.api.auth import SignedInCaller
-from videovault.api.forms import FORM_RESPONSE, Submission, Submitted, is_form, json_or_form, success_response
+from videovault.api.middleware.body_limit import media_type
 from videovault.api.middleware.hosts import limit_key
-from videovault.api.responses import Nothing, Success, failures
+from videovault.api.responses import Nothing, Responses, Success, failures
 from videovault.api.schemas import (
     DeleteAccountBody,
     ForgotBody,
@@ -23,7 +29,16 @@ from videovault.api.schemas import (
     ResetBody,
     TokenBody,
 )
-from videovault.errors import Busy, Conflict, DiskFull, Forbidden, InvalidInput, RateLimited, VideoVaultError
+from videovault.errors import (
+    Busy,
+    Conflict,
+    DiskFull,
+    Forbidden,
+    InvalidInput,
+    RateLimited,
+    TooLarge,
+    VideoVaultError,
+)
 from videovault.security import local_path
 from videovault.services.accounts import accounts, passwords, sessions, tokens
 from videovault.services.accounts.views import SessionView, TokenView
@@ -45,6 +60,65 @@ INVITATION_CODES = {
     accounts.INVITATION_INVALID: "invitation",
     accounts.INVITATION_REQUIRED: "uninvited",
 }
+MAX_FORM_BYTES = 64 * 1024  # the parser reads it byte by byte, on the event loop
+MEDIA_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
+FORM_RESPONSE: Responses = {
+    303: {"description": "The response to an HTML form: on to the next page, or back with the error"}
+}
+M = TypeVar("M", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A request as JSON or as a native HTML form; ``values`` are its fields, or the decoded JSON."""
+
+    values: Any
+    is_form: bool
+
+    def parsed(self, model: type[M]) -> M:
+        """Raises RequestValidationError, as FastAPI does for other routes."""
+        try:
+            return model.model_validate(self.values)
+        except ValidationError as error:
+            faults = error.errors(include_url=False, include_input=False)
+            in_body = [{**fault, "loc": ("body", *fault["loc"])} for fault in faults]
+            raise RequestValidationError(in_body) from error
+
+    def text(self, name: str) -> str:
+        value = self.values.get(name, "") if isinstance(self.values, Mapping) else ""
+        return value if isinstance(value, str) else ""
+
+    def respond(self, page: str, message: str, data: BaseModel, status: int = 200) -> Response:
+        """A redirect to ``page`` for a form, else a Success."""
+        return RedirectResponse(page, 303) if self.is_form else _success_response(message, data, status)
+
+
+async def _submission(request: Request) -> Submission:
+    """Raises RequestValidationError for malformed JSON, TooLarge for a form over ``MAX_FORM_BYTES``."""
+    if _is_form(request):
+        if len(await request.body()) > MAX_FORM_BYTES:
+            raise TooLarge(f"This form is too large: the limit is {MAX_FORM_BYTES // 1024} KiB.")
+        form = await request.form()
+        return Submission({name: value for name, value in form.items() if isinstance(value, str)}, True)
+    if media_type(request.scope) != "application/json":
+        return Submission(None, False)
+    try:  # the body limit has checked the depth
+        return Submission(untrusted_json.loads_checked(await request.body()), False)
+    except ValueError as error:
+        fault = {"type": "json_invalid", "loc": ("body",), "msg": "not JSON"}
+        raise RequestValidationError([fault]) from error
+
+
+Submitted = Annotated[Submission, Depends(_submission)]
+
+
+def _json_or_form(model: type[BaseModel]) -> dict[str, Any]:
+    """OpenAPI's description of a body that is JSON or a form."""
+    schema = {"schema": model.model_json_schema()}
+    return {
+        "requestBody": {"required": True, "content": {"application/json": schema, MEDIA_TYPES[0]: schema}}
+    }
+
 
 router = APIRouter(prefix="/api/auth", tags=["Accounts"])
 
@@ -54,7 +128,7 @@ router = APIRouter(prefix="/api/auth", tags=["Accounts"])
     status_code=201,
     response_model=Success[SignedIn],
     responses={**failures(400, 403, 409, 429), **FORM_RESPONSE},
-    openapi_extra=json_or_form(RegisterBody),
+    openapi_extra=_json_or_form(RegisterBody),
 )
 def register(sent: Submitted, request: Request, cookie: auth.SessionCookie) -> Response:
     """Create an account and sign it in. The first account of an installation becomes its admin.
@@ -81,7 +155,7 @@ def register(sent: Submitted, request: Request, cookie: auth.SessionCookie) -> R
     "/login",
     response_model=Success[SignedIn],
     responses={**failures(400, 401, 403, 429), **FORM_RESPONSE},
-    openapi_extra=json_or_form(LoginBody),
+    openapi_extra=_json_or_form(LoginBody),
 )
 def login(sent: Submitted, request: Request, cookie: auth.SessionCookie) -> Response:
     """Sign in, for a token and a cookie. An HTML form is redirected to its ``next``, a local path.
@@ -112,10 +186,10 @@ def logout(request: Request, token: auth.Token) -> Response:
     """End the session here and in the browser. It is no error if it has ended already."""
     if token:
         accounts.logout(token)
-    if is_form(request):
+    if _is_form(request):
         response: Response = RedirectResponse("/", 303)
     else:
-        response = success_response("Signed out successfully", Nothing())
+        response = _success_response("Signed out successfully", Nothing())
     auth.clear_session(response)
     return response
 
@@ -124,7 +198,7 @@ def logout(request: Request, token: auth.Token) -> Response:
     "/password",
     response_model=Success[SignedIn],
     responses={**failures(400, 401, 403, 429), **FORM_RESPONSE},
-    openapi_extra=json_or_form(PasswordBody),
+    openapi_extra=_json_or_form(PasswordBody),
 )
 def change_password(sent: Submitted, request: Request, caller: SignedInCaller) -> Response:
     """Change the password. Every session ends and a new one starts here; API tokens stay valid."""
@@ -144,7 +218,7 @@ def change_password(sent: Submitted, request: Request, caller: SignedInCaller) -
     "/delete-account",
     response_model=Success[Nothing],
     responses={**failures(400, 401, 403, 409, 429), **FORM_RESPONSE},
-    openapi_extra=json_or_form(DeleteAccountBody),
+    openapi_extra=_json_or_form(DeleteAccountBody),
 )
 def delete_account(sent: Submitted, caller: SignedInCaller) -> Response:
     """Delete the account and all its videos permanently. What S3 cannot delete now is deleted later."""
@@ -162,7 +236,7 @@ def delete_account(sent: Submitted, caller: SignedInCaller) -> Response:
     "/forgot",
     response_model=Success[Nothing],
     responses={**failures(400, 403, 429), **FORM_RESPONSE},
-    openapi_extra=json_or_form(ForgotBody),
+    openapi_extra=_json_or_form(ForgotBody),
 )
 def forgot(sent: Submitted, request: Request) -> Response:
     """Request a link by e-mail that sets a new password. The response is the same without such an account."""
@@ -181,7 +255,7 @@ def forgot(sent: Submitted, request: Request) -> Response:
     "/reset",
     response_model=Success[Nothing],
     responses={**failures(400, 403, 429), **FORM_RESPONSE},
-    openapi_extra=json_or_form(ResetBody),
+    openapi_extra=_json_or_form(ResetBody),
 )
 def reset(sent: Submitted, request: Request) -> Response:
     """Set a new password by a link's token, which works once and for an hour. Every session ends."""
@@ -192,6 +266,16 @@ def reset(sent: Submitted, request: Request) -> Response:
     except (VideoVaultError, RequestValidationError) as error:
         return _back(sent, "/reset", error, _password_code(error), token=sent.text("token")[:500])
     return sent.respond("/login?done=reset", "Password changed successfully; sign in with it", Nothing())
+
+
+def _is_form(request: Request) -> bool:
+    return media_type(request.scope) in MEDIA_TYPES
+
+
+def _success_response(message: str, data: BaseModel, status: int = 200) -> JSONResponse:
+    """A Success as a response, for routes that may also redirect."""
+    success: Success[BaseModel] = Success(message=message, data=data)
+    return JSONResponse(success.model_dump(mode="json", by_alias=True, exclude_none=True), status)
 
 
 def _user_agent(request: Request) -> str:

@@ -1,4 +1,7 @@
-"""Authentication: browsers by cookie, programs by token, generators by callback token or signature."""
+"""Authentication: browsers by cookie, programs by token, generators by callback token or signature.
+
+The session cookie identifies a browser's session; by the device cookie the browser shows that it signed in before.
+"""
 
 from dataclasses import replace
 from datetime import datetime
@@ -18,8 +21,6 @@ from videovault.errors import Forbidden, NotSignedIn, VideoNotFound
 from videovault.services.accounts import sessions, tokens
 from videovault.services.core.access import READ_ONLY_MESSAGE, Caller
 from videovault.services.generation import callbacks, webhook_log
-
-# The session cookie, and the device cookie by which a browser shows that it signed in before.
 
 
 def session_token(scope: Scope) -> str:
@@ -48,16 +49,6 @@ def set_device(response: Response, email: str) -> None:
 
 def clear_device(response: Response) -> None:
     _set(response, _device_name(), "", 0)
-
-
-def _device_name() -> str:
-    return settings().session_cookie.replace("session", "device")
-
-
-def _set(response: Response, name: str, value: str, max_age: int) -> None:
-    """Set a cookie for this host that scripts cannot read; a ``max_age`` of 0 deletes it."""
-    secure = settings().secure_cookies
-    response.set_cookie(name, value, max_age=max_age, path="/", secure=secure, httponly=True, samesite="lax")
 
 
 class _SessionCookie(APIKeyCookie):
@@ -159,6 +150,16 @@ def log_identity(request: Request, credential: str, user_id: str = "") -> None:
     """Add the caller to the request's log line; without ``user_id`` until the credential has been checked."""
     identity = {"by": credential} | ({"user_id": user_id} if user_id else {})
     request.scope.setdefault(IDENTITY, {}).update(identity)
+
+
+def _device_name() -> str:
+    return settings().session_cookie.replace("session", "device")
+
+
+def _set(response: Response, name: str, value: str, max_age: int) -> None:
+    """Set a cookie for this host that scripts cannot read; a ``max_age`` of 0 deletes it."""
+    secure = settings().secure_cookies
+    response.set_cookie(name, value, max_age=max_age, path="/", secure=secure, httponly=True, samesite="lax")
 
 
 def _is_callback_token(token: str) -> bool:

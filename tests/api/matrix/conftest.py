@@ -20,7 +20,9 @@ def population(
     generator: Generator,
     make_user: MakeUser,
     make_client: MakeClient,
+    probed_once: None,
 ) -> Population:
+    del probed_once
     configure(RATE_LIMITS="off", GENERATE_WAIT_SECONDS=0, STORE_WAIT_SECONDS=20)
     database = installation / "var" / "videovault.db"
     with working():

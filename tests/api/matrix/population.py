@@ -1,7 +1,7 @@
 """Every kind of caller with a video each. Requests are made, compared and undone."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any, Literal
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
+from moto.s3.models import s3_backends
 from sqlmodel import select
 
 from tests.api.matrix.rules import CallerName, Target
@@ -24,6 +25,7 @@ from videovault.services.accounts import passwords
 
 # Refused requests add rows to these too, and ``/readyz`` writes its own row.
 LOGS = {"events", "deliveries", "health_checks", "store_capabilities", "alembic_version"}
+MOTO_ACCOUNT = "123456789012"
 NOISE = {"last_seen_at", "last_used_at"}
 AVATAR_ID = "a" * 32  # of the installation, so it has no owner
 Credential = Literal["none", "bearer", "cookie"]
@@ -101,7 +103,12 @@ class Population:
     def __post_init__(self) -> None:
         self._saved = self.database.with_suffix(".saved")
         _copy(self.database, self._saved)
-        self._objects = {key: self._object(key) for key in list(self.vault.keys())}
+        with closing(_opened(self.database)) as connection:
+            self._queries = dict(_queries(connection))
+        # In this process, because asking for all objects after each of a thousand requests takes most of the time.
+        self._bucket = s3_backends[MOTO_ACCOUNT]["aws"].buckets[self.vault.bucket]
+        self._contents = {key: self._object(key) for key in self._bucket.keys}
+        self._versions = dict(self._bucket.keys.items())
 
     def context(self, caller: CallerName, target: Target) -> RequestContext:
         who = self.callers[caller]
@@ -124,30 +131,27 @@ class Population:
                 "UPDATE videos SET status = ?, error_code = ?, error_message = ?", (state, code, code)
             )
 
-    def rows(self) -> dict[str, list[tuple[Any, ...]]]:
-        """The rows of all compared tables, and the number of queued jobs."""
+    def state(self) -> dict[str, list[tuple[Any, ...]]]:
+        """The rows of all compared tables, the number of queued jobs, and the objects that differ."""
         with closing(_opened(self.database)) as connection:
-            tables = [
-                name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-            ]
-            found = {name: list(_rows(connection, name)) for name in tables if name not in LOGS}
-        return {**found, "jobs": [(worker.queue().huey.pending_count(),)]}
+            found = {name: connection.execute(query).fetchall() for name, query in self._queries.items()}
+        jobs = worker.queue().huey.pending_count()
+        return {**found, "jobs": [(jobs,)], "objects": [(key,) for key in self._changed_objects()]}
 
     def restore(self) -> None:
-        """Restore the database and the missing objects."""
+        """Restore the database and the objects."""
         _copy(self._saved, self.database)
-        self._put(self.missing_objects())
+        for key in self._changed_objects():
+            if key in self._contents:
+                self.vault._s3.put_object(Bucket=self.vault.bucket, Key=key, **self._contents[key])
+                self._versions[key] = self._bucket.keys[key]
+            else:
+                self.vault._s3.delete_object(Bucket=self.vault.bucket, Key=key)
 
-    def restore_objects(self) -> None:
-        """Restore all objects with their tags, which a rotated secret key changes."""
-        self._put(self._objects)
-
-    def missing_objects(self) -> set[str]:
-        return self._objects.keys() - set(self.vault.keys())
-
-    def _put(self, keys: Iterable[str]) -> None:
-        for key in keys:
-            self.vault._s3.put_object(Bucket=self.vault.bucket, Key=key, **self._objects[key])
+    def _changed_objects(self) -> list[str]:
+        """The keys of objects that were added, removed or replaced; a new tag replaces an object too."""
+        now = dict(self._bucket.keys.items())
+        return [key for key in now.keys() | self._versions if now.get(key) is not self._versions.get(key)]
 
     def _object(self, key: str) -> dict[str, Any]:
         kept = self.vault._s3.get_object(Bucket=self.vault.bucket, Key=key)
@@ -241,6 +245,11 @@ def _copy(source: Path, target: Path) -> None:
         kept.backup(live)
 
 
-def _rows(connection: sqlite3.Connection, table: str) -> Iterator[tuple[Any, ...]]:
-    columns = [name for _, name, *_ in connection.execute(f"PRAGMA table_info({table})") if name not in NOISE]
-    yield from connection.execute(f"SELECT {', '.join(columns)} FROM {table}")  # noqa: S608 - our own tables
+def _queries(connection: sqlite3.Connection) -> Iterator[tuple[str, str]]:
+    """A query for each compared table."""
+    tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    for (table,) in tables:
+        if table not in LOGS:
+            columns = [name for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")]
+            compared = ", ".join(name for name in columns if name not in NOISE)
+            yield table, f"SELECT {compared} FROM {table}"  # noqa: S608 - our own tables

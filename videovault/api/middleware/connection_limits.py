@@ -1,4 +1,7 @@
-"""Counts open requests and page websockets per client address, and refuses those beyond the limits."""
+"""Limits on open requests and page websockets per client address, and on each websocket's messages.
+
+A page's websocket is bound to the session it was opened with.
+"""
 
 import asyncio
 import json
@@ -14,7 +17,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from videovault import logs, security, untrusted_json
 from videovault.api import auth
-from videovault.api import auth as api_auth
 from videovault.api.middleware.hosts import client_ip, is_trusted_proxy, limit_key
 from videovault.config import MAX_WEBSOCKET_MESSAGE_BYTES, settings
 from videovault.logs import LimitLog
@@ -25,6 +27,20 @@ PER_ADDRESS = "connections per address"
 SOCKETS = "page sockets in total"
 ANONYMOUS = "page sockets without a session"
 ANONYMOUS_PER_ADDRESS = "page sockets without a session per address"
+MESSAGES_PER_SECOND = 20.0
+BURST = 100  # a page that loads, or typing into a form, sends several messages at once
+MAX_MESSAGE_BYTES = MAX_WEBSOCKET_MESSAGE_BYTES
+MAX_EVENT_NAME_CHARS = 512  # of an event or its handler; each state in the tree adds to it
+MAX_ROUTER_DATA_BYTES = 16 * 1024  # as JSON
+FRAME_BYTES = 8  # around a message of at most 64 KiB
+POLICY_VIOLATION, TOO_BIG, TRY_AGAIN_LATER = 1008, 1009, 1013  # RFC 6455, 7.4.1 and the IANA registry
+TOO_MANY = "Too many pages are open."
+
+# Packet types of Engine.IO: a message; close, ping and pong.
+_MESSAGE, _CONTROL = "4", {"1", "2", "3"}
+# Packet types of Socket.IO; the last one is disconnect.
+_CONNECT, _EVENT, _WITHOUT_JSON = "0", "2", {"1"}
+
 log = logs.get(__name__)
 
 
@@ -133,23 +149,6 @@ async def is_anonymous(scope: Scope) -> bool:
         return True
 
 
-# Limits on the pages' websockets: their number, the rate and size of messages, and the session they belong to.
-
-MESSAGES_PER_SECOND = 20.0
-BURST = 100  # a page that loads, or typing into a form, sends several messages at once
-MAX_MESSAGE_BYTES = MAX_WEBSOCKET_MESSAGE_BYTES
-MAX_EVENT_NAME_CHARS = 512  # of an event or its handler; each state in the tree adds to it
-MAX_ROUTER_DATA_BYTES = 16 * 1024  # as JSON
-FRAME_BYTES = 8  # around a message of at most 64 KiB
-POLICY_VIOLATION, TOO_BIG, TRY_AGAIN_LATER = 1008, 1009, 1013  # RFC 6455, 7.4.1 and the IANA registry
-TOO_MANY = "Too many pages are open."
-
-# Packet types of Engine.IO: a message; close, ping and pong.
-_MESSAGE, _CONTROL = "4", {"1", "2", "3"}
-# Packet types of Socket.IO; the last one is disconnect.
-_CONNECT, _EVENT, _WITHOUT_JSON = "0", "2", {"1"}
-
-
 async def serve(
     app: ASGIApp, scope: Scope, receive: Receive, send: Send, peer: Peer, connections: OpenConnections
 ) -> None:
@@ -172,7 +171,7 @@ def bind_to_session(scope: Scope) -> Scope:
     The browser's token is no secret: scripts can read it and proxies log it. Alone it must not open the tab's state,
     nor receive updates meant for it.
     """
-    session = api_auth.session_token(scope)
+    session = auth.session_token(scope)
     query = [
         (name, security.token_hash(f"{session} {value}") if name == "token" else value)
         for name, value in parse_qsl(scope["query_string"].decode("latin-1"))
@@ -250,9 +249,7 @@ def limit_messages(scope: Scope, receive: Receive, send: Send) -> Receive:
 def check_message(message: Mapping[str, Any]) -> None:
     """Raises MessageRefused. ``message`` is ASGI's ``websocket.receive``, reassembled from its fragments."""
     text = message.get("text")
-    if (
-        text is None
-    ):  # our pages send no binary data, and Socket.IO would keep attachments until all have arrived
+    if text is None:  # pages send no binary data, and Socket.IO would keep attachments until all have arrived
         raise MessageRefused("binary message")
     if len(text) > MAX_MESSAGE_BYTES or _size(message) > MAX_MESSAGE_BYTES:
         raise MessageRefused("message too large", TOO_BIG)
@@ -284,12 +281,12 @@ def _check_packet(kind: str, data: str) -> None:
         raise MessageRefused("malformed JSON") from error
 
 
-def _check_connect(auth: Any) -> None:
+def _check_connect(handshake: Any) -> None:
     """The handshake may contain the page's first event."""
-    if auth is not None and not isinstance(auth, dict):
+    if handshake is not None and not isinstance(handshake, dict):
         raise MessageRefused("malformed handshake")
-    if auth and auth.get("event") is not None:
-        _check_handler_call(auth["event"])
+    if handshake and handshake.get("event") is not None:
+        _check_handler_call(handshake["event"])
 
 
 def _check_event(event: Any) -> None:

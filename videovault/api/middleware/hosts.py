@@ -1,4 +1,8 @@
-"""Host check: whether a request was made to a name of this installation (defence against DNS rebinding)."""
+"""Host check, and forwarded headers: the host, scheme and client address of a request.
+
+A request to a host name of another site is refused (defence against DNS rebinding). Forwarded headers of reverse
+proxies apply only from the addresses in FORWARDED_ALLOW_IPS.
+"""
 
 import ipaddress
 from collections.abc import Collection
@@ -33,38 +37,6 @@ def is_ambiguous(scope: Scope) -> bool:
     return len(Headers(scope=scope).getlist("host")) > 1
 
 
-def _own_hosts() -> set[str | None]:
-    configured = settings()
-    return {
-        _host_name(configured.base_url),
-        _host_name(configured.callback_url) or None,
-        _host_name(configured.s3_public_endpoint_url) if configured.uses_embedded_s3 else None,
-    }
-
-
-def _is_local(host: str) -> bool:
-    """Whether it is an IP address, or a name that exists in the local network only."""
-    return "." not in host or host.endswith(LOCAL_SUFFIXES) or _is_ip_address(host)
-
-
-def _is_ip_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-def _host_name(url: str) -> str | None:
-    try:
-        return (urlsplit(url).hostname or "").rstrip(".")
-    except ValueError:
-        return None
-
-
-# Forwarded headers of reverse proxies, applied only from the addresses in FORWARDED_ALLOW_IPS.
-
-
 def apply_forwarded_headers(scope: Scope) -> Scope:
     """The request with the browser's own address, scheme and Host, as far as a trusted proxy names them."""
     trusted = settings().trusted_proxies
@@ -97,6 +69,35 @@ def limit_key(scope: Scope) -> str:
 def is_trusted_proxy(scope: Scope) -> bool:
     """Whether the client is a trusted proxy; after ``apply_forwarded_headers``, one that did not name its client."""
     return is_in_networks(parse_address(_host_of(scope)), settings().trusted_proxies)
+
+
+def _own_hosts() -> set[str | None]:
+    configured = settings()
+    return {
+        _host_name(configured.base_url),
+        _host_name(configured.callback_url) or None,
+        _host_name(configured.s3_public_endpoint_url) if configured.uses_embedded_s3 else None,
+    }
+
+
+def _is_local(host: str) -> bool:
+    """Whether it is an IP address, or a name that exists in the local network only."""
+    return "." not in host or host.endswith(LOCAL_SUFFIXES) or _is_ip_address(host)
+
+
+def _is_ip_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _host_name(url: str) -> str | None:
+    try:
+        return (urlsplit(url).hostname or "").rstrip(".")
+    except ValueError:
+        return None
 
 
 def _client_of(forwarded_for: str, trusted: Collection[Network]) -> str:

@@ -1,4 +1,4 @@
-"""Calls that wait for a video hold no thread and do not delay other requests."""
+"""Calls that wait for a video: the Prefer header (RFC 7240), and waiting without threads."""
 
 import asyncio
 import json
@@ -21,16 +21,15 @@ from tests.support.installation import Configure
 from tests.support.people import BASE, Person
 from tests.support.waiting import HANG_SECONDS
 from videovault import db
-from videovault.api import long_polling as watcher_module
+from videovault.api import long_polling
 from videovault.api.app import create_api
-from videovault.api.long_polling import VideoWatcher
+from videovault.api.long_polling import Preferences, VideoWatcher, parse_prefer
 from videovault.api.middleware.stack import wrap_in_middleware
 from videovault.db import reading, transaction
 from videovault.models import IdempotencyKey, Status, Video
 
-pytestmark = pytest.mark.thorough
-
-MANY, CALLERS = 200, 40  # five times, and exactly, the number of threads for other requests
+MANY, CALLERS = 80, 40  # twice, and exactly, the number of threads for other requests
+MAX_SECONDS = 25.0
 KEY = {"Idempotency-Key": "one"}
 
 
@@ -99,7 +98,8 @@ def queries(generator: Generator) -> Iterator[list[int]]:
     event.remove(db.engine(), "before_cursor_execute", note)
 
 
-def test_other_requests_are_served_while_200_callers_wait(
+@pytest.mark.thorough
+def test_other_requests_are_served_while_more_callers_wait_than_there_are_threads(
     ada: Person, generator: Generator, configure: Configure
 ) -> None:
     """Without a worker nothing is stored: the calls end only because another request is served."""
@@ -117,6 +117,7 @@ def test_other_requests_are_served_while_200_callers_wait(
     run(ada, use)
 
 
+@pytest.mark.thorough
 def test_all_waiting_callers_share_one_query(ada: Person, generator: Generator, queries: list[int]) -> None:
     async def use(site: Site) -> None:
         waiting = [site.store(generator.file(f"{n}.mp4")) for n in range(CALLERS)]
@@ -131,6 +132,7 @@ def test_all_waiting_callers_share_one_query(ada: Person, generator: Generator, 
     run(ada, use)
 
 
+@pytest.mark.thorough
 def test_waiting_callers_hold_no_threads(ada: Person, generator: Generator) -> None:
     """They start one after another, so that starting needs no more threads for many than for few."""
     counts: list[int] = []
@@ -151,6 +153,7 @@ def test_waiting_callers_hold_no_threads(ada: Person, generator: Generator) -> N
     assert many <= few + 2
 
 
+@pytest.mark.thorough
 def test_each_caller_gets_the_response_for_its_video(ada: Person, generator: Generator) -> None:
     async def use(site: Site) -> None:
         stored = [site.store(generator.file(f"{n}.mp4")) for n in range(3)]
@@ -169,6 +172,7 @@ def test_each_caller_gets_the_response_for_its_video(ada: Person, generator: Gen
     run(ada, use)
 
 
+@pytest.mark.thorough
 def test_on_shutdown_all_callers_get_a_response(ada: Person, generator: Generator) -> None:
     async def use(site: Site) -> None:
         waiting = [site.store(generator.file(f"{n}.mp4")) for n in range(5)]
@@ -182,6 +186,7 @@ def test_on_shutdown_all_callers_get_a_response(ada: Person, generator: Generato
     run(ada, use)
 
 
+@pytest.mark.thorough
 def test_polling_stops_without_callers_and_starts_again(
     ada: Person, generator: Generator, configure: Configure
 ) -> None:
@@ -198,6 +203,7 @@ def test_polling_stops_without_callers_and_starts_again(
     run(ada, use)
 
 
+@pytest.mark.thorough
 def test_polling_survives_a_database_outage(ada: Person, generator: Generator) -> None:
     async def use(site: Site) -> None:
         waiting = site.store(generator.video_url)
@@ -212,6 +218,7 @@ def test_polling_survives_a_database_outage(ada: Person, generator: Generator) -
     run(ada, use)
 
 
+@pytest.mark.thorough
 def test_a_disconnected_caller_may_wait_again_with_the_same_key(ada: Person, generator: Generator) -> None:
     async def use(site: Site) -> None:
         gone = asyncio.Event()
@@ -232,10 +239,11 @@ def test_a_disconnected_caller_may_wait_again_with_the_same_key(ada: Person, gen
         assert len(session.exec(select(Video)).all()) == 1
 
 
+@pytest.mark.thorough
 def test_a_keys_lease_is_renewed_while_its_call_waits(
     ada: Person, generator: Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watcher_module, "RENEW_SECONDS", 0.0)
+    monkeypatch.setattr(long_polling, "RENEW_SECONDS", 0.0)
 
     def lease() -> datetime:
         with reading() as session:
@@ -286,3 +294,55 @@ async def call_and_disconnect(
 def execute(statement: str) -> None:
     with db.engine().begin() as connection:
         connection.exec_driver_sql(statement)
+
+
+@pytest.mark.parametrize(
+    ("headers", "wanted"),
+    [
+        ([], Preferences()),
+        (["respond-async"], Preferences(respond_async=True)),
+        (["Respond-Async; foo=bar"], Preferences(respond_async=True)),
+        (["wait=10"], Preferences(wait=10)),
+        (['wait = "10"'], Preferences(wait=10)),
+        (["respond-async, wait=10"], Preferences(respond_async=True, wait=10)),
+        (["wait=10", "respond-async"], Preferences(respond_async=True, wait=10)),
+        (["wait=10, wait=20"], Preferences(wait=10)),
+        (['lenient, greeting="a, respond-async"'], Preferences()),
+    ],
+)
+def test_prefer_headers_are_parsed(headers: list[str], wanted: Preferences) -> None:
+    assert parse_prefer(headers) == wanted
+
+
+@pytest.mark.parametrize("wait", ["", "soon", "-1", "1.5", "٣", "9" * 5000, "1e3"])
+def test_an_invalid_wait_is_ignored(wait: str) -> None:
+    assert parse_prefer([f"wait={wait}"]) == Preferences()
+
+
+@pytest.mark.parametrize(
+    ("prefers", "seconds"),
+    [
+        (Preferences(), MAX_SECONDS),
+        (Preferences(respond_async=True), 0),
+        (Preferences(wait=10), 10),
+        (Preferences(respond_async=True, wait=10), 10),
+        (Preferences(wait=1000), MAX_SECONDS),
+    ],
+)
+def test_the_wait_is_at_most_the_servers_default(prefers: Preferences, seconds: float) -> None:
+    assert prefers.seconds(MAX_SECONDS) == seconds
+
+
+@pytest.mark.parametrize(
+    ("prefers", "status", "applied"),
+    [
+        (Preferences(), 202, ""),
+        (Preferences(respond_async=True), 202, "respond-async"),
+        (Preferences(respond_async=True), 200, ""),
+        (Preferences(respond_async=True, wait=10), 202, "respond-async, wait=10"),
+        (Preferences(wait=10), 200, "wait=10"),
+        (Preferences(wait=1000), 202, ""),
+    ],
+)
+def test_only_followed_preferences_are_applied(prefers: Preferences, status: int, applied: str) -> None:
+    assert prefers.applied(status, MAX_SECONDS) == applied
