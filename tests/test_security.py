@@ -18,7 +18,7 @@ def own_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.cache_clear()
 
 
-@pytest.mark.usefixtures("dear_hashes")
+@pytest.mark.usefixtures("full_cost_hashes")
 def test_a_password_is_kept_as_argon2id_with_owasps_parameters() -> None:
     hashed = security.hash_password("correct horse")
     assert hashed.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
@@ -72,7 +72,7 @@ def test_video_ids_have_the_documented_form_and_differ() -> None:
     assert all(len(one.split("_")) == 3 and len(one.split("_")[2]) == 9 for one in made)
 
 
-@pytest.mark.usefixtures("dear_hashes")
+@pytest.mark.usefixtures("full_cost_hashes")
 def test_the_alternative_to_passlib_uses_the_same_hashes() -> None:
     """As docs/decisions/0021 promises."""
     replacement = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)

@@ -6,9 +6,11 @@ import pytest
 
 from tests.support.generator import Generator
 from tests.support.installation import Configure
+from tests.support.media import HEIGHT, SECONDS, WIDTH
 from tests.support.misbehaving_server import Manners, NaughtyServer
 from tests.support.s3_proxy import S3Proxy, s3_proxy
 from videovault.db import reading
+from videovault.gateways import probe
 from videovault.gateways.storage import Storage
 from videovault.models import Status, Video
 from videovault.services.accounts import accounts
@@ -47,6 +49,26 @@ def row() -> Row:
             return found
 
     return read
+
+
+@pytest.fixture
+def fixed_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stored videos get the media info of `mp4` without a child process; tests/gateways/test_probe.py tests that one."""
+    found = probe.ProbeResult(
+        duration=SECONDS,
+        width=WIDTH,
+        height=HEIGHT,
+        video_codec="h264",
+        video_profile="High",
+        video_level=10,
+        pixel_format="yuv420p",
+        bit_depth=8,
+        rotation=0,
+        frame_rate=10,
+        poster=b"a poster",
+        is_complete=True,
+    )
+    monkeypatch.setattr(probe, "probe_video", lambda *_: found)
 
 
 @pytest.fixture

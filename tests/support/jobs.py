@@ -1,4 +1,4 @@
-"""A worker for tests: it takes jobs from the real queue and runs them, in threads of this process."""
+"""A worker in threads of the test process, which runs the jobs of the real queue."""
 
 import threading
 from collections.abc import Iterator
@@ -13,18 +13,18 @@ from videovault import worker
 
 @contextmanager
 def working(threads: int = 2) -> Iterator[None]:
-    """Jobs are done as they come while the block lasts; those begun are finished or given up at its end."""
-    over = threading.Event()
-    crew = [threading.Thread(target=_work, args=(over,), name=f"worker-{n}") for n in range(threads)]
-    for one in crew:
-        one.start()
+    """Run jobs during the block; at its end, running jobs finish or return to the queue."""
+    ended = threading.Event()
+    workers = [threading.Thread(target=_work, args=(ended,), name=f"worker-{n}") for n in range(threads)]
+    for each in workers:
+        each.start()
     try:
         yield
     finally:
-        over.set()
+        ended.set()
         worker._stopping.set()
-        for one in crew:
-            one.join()
+        for each in workers:
+            each.join()
         worker._stopping.clear()
 
 
@@ -35,12 +35,12 @@ def jobs(installation: Path) -> Iterator[None]:
         yield
 
 
-def _work(over: threading.Event) -> None:
-    while not over.is_set():
+def _work(ended: threading.Event) -> None:
+    while not ended.is_set():
         with changing:
-            huey = worker.queue().huey  # asked each time, as a test may change the settings
+            huey = worker.queue().huey  # not cached: a test may change the settings
         task = huey.dequeue()
         if task is None:
-            over.wait(0.02)
+            ended.wait(0.02)
         else:
             huey.execute(task)

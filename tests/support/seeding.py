@@ -69,7 +69,7 @@ def _rows(email: str, videos: Sequence[dict[str, Any]], film: bytes) -> list[Vid
 
 
 def _set_etag(video_id: str, stored: ObjectInfo | None) -> None:
-    """Without it, the object would count as another one than was stored."""
+    """Without it, the object would count as replaced."""
     assert stored
     with transaction() as session:
         session.get_one(Video, video_id).etag = stored.etag

@@ -41,7 +41,8 @@ from videovault.errors import (
 )
 from videovault.security import local_path
 from videovault.services.accounts import accounts, passwords, sessions, tokens
-from videovault.services.accounts.views import SessionView, TokenView
+from videovault.services.accounts.sessions import SessionView
+from videovault.services.accounts.tokens import FreshToken, TokenView
 from videovault.services.core import fields, rate_limits
 from videovault.services.core.views import SignedIn, UserView, View
 
@@ -353,12 +354,6 @@ class Tokens(View):
     tokens: list[TokenView]
 
 
-class FreshToken(TokenView):
-    """With the token itself, which is not shown again."""
-
-    token: str
-
-
 @router.get("/me", responses=failures(401))
 def me(caller: SignedInCaller) -> Success[Me]:
     """The signed-in account. Sizes are in bytes; a quota of 0 is unlimited."""
@@ -403,8 +398,7 @@ def create_token(caller: SignedInCaller, body: TokenBody) -> Success[FreshToken]
     It works wherever a session's token does, except for the account itself: password, sessions, tokens, deletion.
     With the scope `read` it works for GET only.
     """
-    made = tokens.create(caller, body.name, body.scope, body.expires_in_days)
-    fresh = FreshToken(**made.about.model_dump(), token=made.token)
+    fresh = tokens.create(caller, body.name, body.scope, body.expires_in_days)
     return Success(message="Token created successfully", data=fresh)
 
 

@@ -8,12 +8,11 @@ from videovault.api.auth import SignedInCaller
 from videovault.api.responses import Success, failures
 from videovault.api.schemas import DeleteManyBody, EventParams, InvitationBody, StatsParams, UserBody
 from videovault.services.accounts import accounts, passwords
-from videovault.services.accounts.views import AdminUserView, LinkView
 from videovault.services.admin import audit_log, statistics, users, videos
 from videovault.services.admin.audit_log import AuditLogQuery, AuditLogView
 from videovault.services.admin.statistics import StatsView
-from videovault.services.admin.users import UserChange
-from videovault.services.core.views import AdminVideoView, DeletionResult, View
+from videovault.services.admin.users import AdminUserView, UserChange
+from videovault.services.core.views import AdminVideoView, DeletionResult, LinkView, View
 from videovault.services.maintenance import reconcile
 
 router = APIRouter(prefix="/api/admin", tags=["Administration"])

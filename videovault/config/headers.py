@@ -14,6 +14,7 @@ MAX_HEADERS = 20  # per receiver
 MAX_HOSTS = 50
 MAX_NAME_LENGTH = 100
 MAX_VALUE_LENGTH = 4096
+MASK = "…"  # replaces a secret
 MIN_SECRET_LENGTH = 8  # characters; masking a shorter value would hit ordinary words
 # Headers of the client itself, hop-by-hop headers (RFC 9110, 7.6.1), and those that sign or identify our request.
 FORBIDDEN = frozenset(
@@ -85,7 +86,7 @@ def mask_secrets(text: str, secrets: Iterable[str]) -> str:
     """Mask secrets in a text that may come from a service that received them."""
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= MIN_SECRET_LENGTH:
-            text = text.replace(secret, "…")
+            text = text.replace(secret, MASK)
     return text
 
 

@@ -16,14 +16,13 @@ from standardwebhooks import Webhook
 
 from videovault.backoff import exponential
 from videovault.config import settings
-from videovault.config.headers import mask_secrets
+from videovault.config.headers import MASK, mask_secrets
 from videovault.errors import WebhookBusy, WebhookError, WebhookUnanswered
 from videovault.gateways import socket_stream, studio, webhook_reply
 from videovault.gateways.container import SNIFF_BYTES
 from videovault.gateways.http_headers import retry_after_seconds
 from videovault.gateways.webhook_reply import Script, VideoReply
 
-MASK = "…"  # replaces the secret value of a header
 REPEATS = 3
 CONNECT_SECONDS = 10.0
 KEPT_HEADERS = ("retry-after", "content-type")

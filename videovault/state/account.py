@@ -10,7 +10,8 @@ from videovault.errors import Busy, DiskFull, InvalidInput
 from videovault.formatting import format_size
 from videovault.services.accounts import accounts, passwords, sessions
 from videovault.services.accounts import tokens as api_tokens
-from videovault.services.accounts.views import SessionView, TokenView
+from videovault.services.accounts.sessions import SessionView
+from videovault.services.accounts.tokens import TokenView
 from videovault.services.core.access import Caller
 from videovault.services.core.views import UserView, iso_utc
 from videovault.services.videos import gallery

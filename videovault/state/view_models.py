@@ -90,7 +90,7 @@ class Card(ViewModel):
             bytes=(found.size or 0) if found else 0,
             has_poster=video.has_poster,
             has_topic=video.has_topic,
-            playback_note=wording.playback_note(found, found.format if found else None, copy),
+            playback_note=wording.playback_note(found, copy),
             is_copied=copy is not None and copy.state == CopyState.READY,
             awaits_copy=copy is not None and copy.state in (CopyState.DUE, CopyState.MAKING),
             reason=video.error.message if video.error else "",
@@ -195,14 +195,14 @@ class SharedVideo(ViewModel):
     @classmethod
     def of(cls, video: SharedView, proof: str) -> "SharedVideo":
         """``proof`` is the query that gives access."""
-        path = f"/api/share/{video.video_id}"
-        duration = format_clock(video.duration) if video.duration else ""
-        size = format_size(video.size) if video.size else ""
+        path, found = f"/api/share/{video.video_id}", video.metadata
+        duration = format_clock(found.duration) if found.duration else ""
+        size = format_size(found.size) if found.size else ""
         return cls(
             title=video.title,
             details=", ".join(filter(None, (video.company_name, duration, size))),
             video_url=f"{path}/download?{proof}&inline=1",
-            playback_note=wording.playback_note(video.measured, video.format, video.playable_copy),
+            playback_note=wording.playback_note(found, video.playable_copy),
             is_copied=video.playable_copy is not None and video.playable_copy.state == CopyState.READY,
             poster_url=f"{path}/thumbnail?{proof}" if video.has_poster else "",
             download_url=f"{path}/download?{proof}",

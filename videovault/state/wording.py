@@ -6,7 +6,7 @@ from typing import Any
 
 from videovault.formatting import format_duration, format_size
 from videovault.models import CopyState, Playback
-from videovault.services.core.views import CopyView, Measured
+from videovault.services.core.views import CopyView, Metadata
 
 WORDS_A_MINUTE = 150
 
@@ -303,22 +303,22 @@ PLAYBACK_NOTES = {
 }
 
 
-def playback_note(measured: Measured | None, container: str | None, copy: CopyView | None) -> str:
+def playback_note(metadata: Metadata | None, copy: CopyView | None) -> str:
     """Empty for a video that plays everywhere, or for which that is not known."""
-    if measured is None or measured.playback != Playback.LIMITED:
+    if metadata is None or metadata.playback != Playback.LIMITED:
         return ""
     why = f": {copy.error.rstrip('.')}" if copy and copy.error else ""
-    return PLAYBACK_NOTES[copy.state if copy else None].format(kind=_format(measured, container), why=why)
+    return PLAYBACK_NOTES[copy.state if copy else None].format(kind=_format(metadata), why=why)
 
 
-def _format(measured: Measured, container: str | None) -> str:
+def _format(metadata: Metadata) -> str:
     """``HEVC in MP4``, ``H.264, 10 bits, in MKV``, ``H.264 with AC-3 sound in MP4``"""
-    found = _codec(measured.video_codec) if measured.video_codec else "an unknown format"
-    if measured.bit_depth and measured.bit_depth > 8:
-        found = f"{found}, {measured.bit_depth} bits,"
-    elif measured.audio_codec not in (None, "aac", "mp3", "opus", "vorbis"):
-        found = f"{found} with {_codec(str(measured.audio_codec))} sound"
-    return f"{found} in {container.upper()}" if container else found
+    found = _codec(metadata.video_codec) if metadata.video_codec else "an unknown format"
+    if metadata.bit_depth and metadata.bit_depth > 8:
+        found = f"{found}, {metadata.bit_depth} bits,"
+    elif metadata.audio_codec not in (None, "aac", "mp3", "opus", "vorbis"):
+        found = f"{found} with {_codec(str(metadata.audio_codec))} sound"
+    return f"{found} in {metadata.format.upper()}" if metadata.format else found
 
 
 def _codec(name: str) -> str:

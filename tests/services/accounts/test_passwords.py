@@ -23,8 +23,8 @@ PASSWORD = "correct horse"
 
 
 @pytest.fixture(autouse=True)  # before any account is made
-def _as_in_the_product(dear_hashes: None) -> None:
-    del dear_hashes
+def _as_in_the_product(full_cost_hashes: None) -> None:
+    del full_cost_hashes
 
 
 @contextmanager

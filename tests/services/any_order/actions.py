@@ -53,9 +53,9 @@ class Actions(RuleBasedStateMachine):
             self._queue.append(following)
 
     def _work_disturbed(self, mode: Mode, point: str, path: str, act: Act) -> None:
-        """Ensures that a video waits: if none does, request one, or import ``path``."""
+        """Work on a waiting video; if there is none, request one or import ``path`` first."""
         if not any(video.status in PROCESSING for video in invariants.rows().values()):
-            self._give_cause_for(point, path)
+            self._ensure_work_for(point, path)
 
         def acted(video_id: str) -> None:
             self.shared.count[point] += 1
@@ -65,11 +65,11 @@ class Actions(RuleBasedStateMachine):
         with self.shared.points.armed(point, acted), suppress(Crash):
             self._work()
 
-    def _give_cause_for(self, point: str, path: str) -> None:
+    def _ensure_work_for(self, point: str, path: str) -> None:
         if point in ORDERING:
-            self._wish("Look")
+            self._request("Look")
         else:
-            self._store("/page.mp4" if point == "about to clear up" else path)
+            self._store("/page.mp4" if point == "about to clean up" else path)
 
     def _disturbances(self, point: str) -> dict[str, Act]:
         """What others may do at this point; a worker that calls a generator needs no S3."""
@@ -79,14 +79,14 @@ class Actions(RuleBasedStateMachine):
             self._delete,
             self._is_taken_over,
             self._is_cancelled_and_tried_again,
-            self._is_cancelled_and_ordered_anew,
+            self._is_cancelled_and_ordered_again,
             self._is_cancelled_and_rescued,
             self._is_reported_ready,
             self._is_reported_failed,
         )
         return {act.__name__: act for act in acts}
 
-    def _wish(self, hook: str) -> None:
+    def _request(self, hook: str) -> None:
         view = orders.request(self.shared.anna, {**SCRIPT, "hook": hook}, enqueue=self._queue.append)
         self._videos.append(view.video_id)
 
@@ -128,7 +128,7 @@ class Actions(RuleBasedStateMachine):
         self._cancel(video_id)
         self._try_again(video_id)
 
-    def _is_cancelled_and_ordered_anew(self, video_id: str) -> None:
+    def _is_cancelled_and_ordered_again(self, video_id: str) -> None:
         self._cancel(video_id)
         self._order_again(video_id, "Listen")
 
@@ -154,13 +154,13 @@ class Actions(RuleBasedStateMachine):
     def _report(self, order: dict[str, str], status: str, path: str) -> None:
         video_id = order["videoId"]
         url = self._url(path) if status == "ready" else ""
-        said = Report(order["userId"], video_id, status, url)
+        report = Report(order["userId"], video_id, status, url)
         before = invariants.rows().get(video_id)
         with suppress(*REFUSALS):
             generator = callbacks.generator_caller(order["callbackToken"], video_id)
-            taken = callbacks.apply(generator, said, enqueue=self._queue.append)
+            outcome = callbacks.apply(generator, report, enqueue=self._queue.append)
             if before and order["hook"] != before.hook:
-                assert (taken.superseded, invariants.rows()[video_id]) == (True, before)
+                assert (outcome.superseded, invariants.rows()[video_id]) == (True, before)
 
     def _lapse(self, video_id: str) -> None:
         self._age(video_id, "heartbeat_at")

@@ -10,16 +10,16 @@ import pytest
 from videovault.gateways import probe, source, storage, webhooks
 from videovault.services.core.naming import POSTER_NAME, SIDECAR_NAME
 
-ORDERING = ("about to order", "ordered, not noted")
+ORDERING = ("about to order", "ordered, not recorded")
 POINTS = (
     *ORDERING,
     "claimed, nothing fetched",
-    "upload begun, not noted",
+    "upload started, not recorded",
     "a part sent",
     "object complete, not ready",
-    "poster kept, not ready",
+    "poster stored, not ready",
     "ready, no sidecar",
-    "about to clear up",
+    "about to clean up",
 )
 Act = Callable[[str], object]
 
@@ -72,7 +72,7 @@ class Points:
             try:
                 return real(order, **named)
             finally:
-                self.reach("ordered, not noted", order["videoId"])
+                self.reach("ordered, not recorded", order["videoId"])
 
         patch.setattr(opened, "generate", partial(generate, opened.generate))
 
@@ -89,19 +89,19 @@ class Points:
 
         def put(real: Callable[..., Any], key: str, *rest: Any, **named: Any) -> Any:
             before = "ready, no sidecar" if key.endswith(SIDECAR_NAME) else ""
-            after = "poster kept, not ready" if key.endswith(POSTER_NAME) else "object complete, not ready"
+            after = "poster stored, not ready" if key.endswith(POSTER_NAME) else "object complete, not ready"
             return around(real, before, "" if before else after, key, *rest, **named)
 
         def delete(real: Callable[..., Any], keys: list[str]) -> None:
             for key in keys:
-                self.reach("about to clear up", _video_of(key))
+                self.reach("about to clean up", _video_of(key))
             real(keys)
 
         for name, before, after in (
-            ("start_upload", "", "upload begun, not noted"),
+            ("start_upload", "", "upload started, not recorded"),
             ("upload_part", "", "a part sent"),
             ("complete_upload", "", "object complete, not ready"),
-            ("abort_upload", "about to clear up", ""),
+            ("abort_upload", "about to clean up", ""),
         ):
             patch.setattr(vault, name, partial(around, getattr(vault, name), before, after))
         patch.setattr(vault, "put", partial(put, vault.put))

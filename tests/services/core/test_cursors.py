@@ -30,11 +30,11 @@ videos = st.fixed_dictionaries(
 changes = st.lists(st.one_of(videos, st.integers(0, 30)), max_size=4)
 
 
-def insert(owner: Caller, values: dict[str, Any]) -> str:
+def insert(owner: Caller, *rows: dict[str, Any]) -> list[str]:
     with transaction() as session:
-        video = lifecycle.new_video(owner.user_id, Status.FAILED, **values)
-        session.add(video)
-    return video.id
+        videos = [lifecycle.new_video(owner.user_id, Status.FAILED, **values) for values in rows]
+        session.add_all(videos)
+        return [video.id for video in videos]
 
 
 def remove(*video_ids: str) -> None:
@@ -56,13 +56,13 @@ def test_remaining_rows_are_listed_once_and_in_order_while_others_come_and_go(
     @settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
     @given(st.lists(videos, min_size=1, max_size=12), st.integers(1, 5), st.lists(changes, max_size=6))
     def check(initial: list[dict[str, Any]], limit: int, between_pages: list[list[Any]]) -> None:
-        there = [insert(anna, values) for values in initial]
-        stay, every = set(there), list(there)
+        every = insert(anna, *initial)
+        stay = set(every)
         seen, cursor = page(anna, GalleryQuery(sort=sort, limit=limit))
         while cursor:
             for change in between_pages.pop() if between_pages else []:
                 if isinstance(change, dict):
-                    every.append(insert(anna, change))
+                    every += insert(anna, change)
                 else:
                     gone = every[change % len(every)]
                     remove(gone)

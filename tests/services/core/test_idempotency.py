@@ -17,7 +17,6 @@ from videovault.clock import utcnow
 from videovault.db import reading, transaction
 from videovault.errors import Conflict, InvalidInput, RequestInProgress
 from videovault.models import IdempotencyKey, Status, Video
-from videovault.services.accounts import accounts
 from videovault.services.core import idempotency
 from videovault.services.core.access import Caller
 from videovault.services.core.idempotency import Answer, Call, Claim
@@ -37,17 +36,6 @@ def _configured(configure: Configure) -> None:
     configure(
         SCRIPT_WEBHOOK_URL="", VIDEO_WEBHOOK_URL="http://127.0.0.1:9/", SOURCE_ALLOW_HOSTS="127.0.0.1:9"
     )
-
-
-@pytest.fixture
-def anna() -> Caller:
-    return accounts.authenticate(accounts.register("anna@example.com", "correct horse").token)
-
-
-@pytest.fixture
-def bert(anna: Caller) -> Caller:
-    del anna
-    return accounts.authenticate(accounts.register("bert@example.com", "correct horse").token)
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ def sign_in(address: str = HOME, email: str = ADA) -> str:
 
 def botnet(tries: Callable[[str], object]) -> None:
     """Exceed the account's limit, with a new address for each attempt."""
-    for number in range(120):
+    for number in range(110):
         tries(f"198.51.100.{number}")
 
 
@@ -83,18 +83,12 @@ def test_a_known_browser_has_no_more_attempts_than_others() -> None:
     assert [bool(guess("192.0.2.1", device)) for _ in range(6)] == [False] * 5 + [True]
 
 
-@pytest.mark.parametrize("device", [security.DEVICE_SECONDS, "", "a.b.c", "x" * 4000])
-def test_a_forged_device_cookie_has_no_effect(device: str) -> None:
-    botnet(guess)
-    assert guess("192.0.2.1", str(device)) > 0
-
-
-def test_a_cookie_of_another_account_or_purpose_has_no_effect() -> None:
+def test_a_forged_cookie_or_one_of_another_account_or_purpose_has_no_effect() -> None:
     others = sign_in("192.0.2.9", EVE)
     forged = security.sign("visit", [security.token_hash(ADA), "nonce"])
     botnet(guess)
-    assert guess("192.0.2.1", others) > 0
-    assert guess("192.0.2.1", forged) > 0
+    for device in (others, forged, str(security.DEVICE_SECONDS), "", "a.b.c", "x" * 4000):
+        assert guess("192.0.2.1", device) > 0, device
 
 
 def test_a_device_cookie_expires_after_half_a_year(monkeypatch: pytest.MonkeyPatch) -> None:

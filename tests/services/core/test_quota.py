@@ -11,7 +11,7 @@ from tests.services.conftest import SCRIPT, Queued, Row
 from tests.support.generator import Generator
 from tests.support.installation import Configure
 from tests.support.misbehaving_server import MIB, Manners
-from tests.support.videos import TransferThread, insert_video, is_storage_empty, never, wait_for_parts
+from tests.support.videos import TransferThread, insert_video, is_storage_empty, never
 from tests.support.waiting import eventually
 from videovault.db import reading, transaction
 from videovault.errors import QuotaExceeded
@@ -141,33 +141,35 @@ def test_a_full_account_accepts_and_orders_no_video(
 def test_a_video_that_does_not_fit_fails_before_its_first_byte_is_sent(
     anna: Caller, queued: Queued, row: Row, configure: Configure
 ) -> None:
-    configure(DEFAULT_QUOTA_BYTES=30 * 10**6)
-    video_id = queued(Manners(size=40 * MIB))
+    configure(DEFAULT_QUOTA_BYTES=3 * 10**6)
+    video_id = queued(Manners(size=4 * MIB))
     pipeline.produce(video_id, stopping=never)
     found = row(video_id)
     assert (found.status, found.error_code) == (Status.FAILED, "QUOTA_EXCEEDED")
-    assert "41.9 MB does not fit into the account: 30.0 MB of 30.0 MB are left" in str(found.error_message)
+    assert "4.2 MB does not fit into the account: 3.0 MB of 3.0 MB are left" in str(found.error_message)
     assert (found.reserved_bytes, used(anna), is_storage_empty()) == (0, 0, True)
-    configure(DEFAULT_QUOTA_BYTES=50 * 10**6)
+    configure(DEFAULT_QUOTA_BYTES=5 * 10**6)
     pipeline.retry(anna, video_id, enqueue=lambda one: pipeline.produce(one, stopping=never))
-    assert (row(video_id).status, row(video_id).reserved_bytes, used(anna)) == (Status.READY, 0, 40 * MIB)
+    assert (row(video_id).status, row(video_id).reserved_bytes, used(anna)) == (Status.READY, 0, 4 * MIB)
 
 
 def test_a_video_of_unknown_length_is_stopped_where_the_account_is_full(
     anna: Caller, queued: Queued, row: Row, configure: Configure
 ) -> None:
-    configure(DEFAULT_QUOTA_BYTES=30 * 10**6)
-    video_id = queued(Manners(size=90 * MIB, chunked=True))
+    configure(DEFAULT_QUOTA_BYTES=3 * 10**6)
+    video_id = queued(Manners(size=9 * MIB, chunked=True))
     pipeline.produce(video_id, stopping=never)
     assert (row(video_id).error_code, used(anna), is_storage_empty()) == ("QUOTA_EXCEEDED", 0, True)
 
 
-def test_a_video_of_unknown_length_reserves_as_it_comes(anna: Caller, queued: Queued, row: Row) -> None:
-    video_id = queued(Manners(size=90 * MIB, chunked=True, stall_after=80 * MIB))
+def test_a_video_of_unknown_length_reserves_as_it_comes(
+    anna: Caller, queued: Queued, row: Row, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quota, "STEP_BYTES", 6 * MIB)
+    video_id = queued(Manners(size=9 * MIB, chunked=True, stall_after=8 * MIB))
     worker = TransferThread(video_id)
-    wait_for_parts(video_id)
-    eventually(lambda: row(video_id).bytes_done >= 80 * MIB)
-    assert used(anna) > 80 * MIB
+    eventually(lambda: row(video_id).bytes_done >= 8 * MIB)
+    assert used(anna) > 8 * MIB
     worker.stopping.set()
     worker.ended()
     assert used(anna) == 0

@@ -121,7 +121,7 @@ def make_due(video_id: str) -> None:
         session.get_one(Video, video_id).next_ask_at = utcnow()
 
 
-@pytest.mark.usefixtures("moto_s3")
+@pytest.mark.usefixtures("moto_s3", "fixed_probe")
 def test_an_order_without_a_usable_reply_is_not_repeated_and_completes(
     generator: Generator, generating: Generating, row: Row, configure: Configure
 ) -> None:

@@ -12,10 +12,10 @@ from tests.services.conftest import SCRIPT, Row
 from tests.support.generator import Generator
 from tests.support.installation import Configure
 from videovault.clock import utcnow
+from videovault.config.headers import MASK
 from videovault.db import reading, transaction
 from videovault.errors import Conflict, Forbidden, InvalidInput
 from videovault.models import Status, Video, WebhookCall
-from videovault.services.accounts import accounts
 from videovault.services.admin import rescue
 from videovault.services.core.access import Caller
 from videovault.services.generation import callbacks, orders, scripts, webhook_log
@@ -51,7 +51,7 @@ def test_an_outgoing_call_is_recorded_with_its_response_and_without_the_token(
     assert json.loads(call.answer) == {"status": "processing", "estimatedTime": 3}
     sent = json.loads(call.body)
     assert sent["hook"] == SCRIPT["hook"]
-    assert sent["callbackToken"] == webhook_log.MASK
+    assert sent["callbackToken"] == MASK
     with reading() as session:
         assert generator.requests[0]["callbackToken"] not in str(session.exec(select(WebhookCall)).all())
 
@@ -169,12 +169,11 @@ def test_tidy_purges_calls_older_than_thirty_days(waiting: Video, anna: Caller) 
     assert [each.id for each in webhook_log.list_calls(anna).deliveries] == ["2"]
 
 
+@pytest.mark.usefixtures("database")
 def test_reports_are_applied_recorded_and_purged_on_every_database(
-    database: str, configure: Configure
+    anna: Caller, configure: Configure
 ) -> None:
-    del database
     configure(VIDEO_WEBHOOK_URL="https://generator.example/video")
-    anna = accounts.authenticate(accounts.register("anna@example.com", "correct horse").token)
     video_id = orders.request(anna, SCRIPT, enqueue=list).video_id
     report = callbacks.Report(anna.user_id, video_id, "ready", URL)
     outcomes = [

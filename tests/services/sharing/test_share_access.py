@@ -21,6 +21,8 @@ from videovault.services.sharing.share_links import ShareCredentials
 
 ADDRESS = "203.0.113.77"
 
+pytestmark = pytest.mark.usefixtures("fixed_probe")
+
 
 @pytest.fixture
 def video_id(generator: Generator, anna: Caller, moto_s3: Storage) -> str:
@@ -43,9 +45,13 @@ def test_a_visitor_sees_the_title_and_plays_and_saves_the_film(video_id: str, ke
     with transaction() as session:
         session.get_one(Video, video_id).company_name = "Brot & Söhne"
     seen = share_links.open_page(video_id, ShareCredentials(key))
-    assert (seen.title, seen.company_name, seen.size) == ("Grün & gut", "Brot & Söhne", row(video_id).size)
+    assert (seen.title, seen.company_name, seen.metadata.size) == (
+        "Grün & gut",
+        "Brot & Söhne",
+        row(video_id).size,
+    )
     saved = httpx.get(share_links.download_url(video_id, ShareCredentials(key)))
-    assert len(saved.content) == seen.size
+    assert len(saved.content) == seen.metadata.size
     assert saved.headers["content-disposition"].startswith("attachment")
     assert "Gr%C3%BCn" in saved.headers["content-disposition"]
     played = httpx.get(share_links.download_url(video_id, ShareCredentials(key), inline=True))

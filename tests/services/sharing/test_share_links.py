@@ -18,6 +18,8 @@ from videovault.services.core.access import Caller
 from videovault.services.sharing import share_links
 from videovault.services.sharing.share_links import ShareCredentials
 
+pytestmark = pytest.mark.usefixtures("fixed_probe")
+
 
 @pytest.fixture
 def video_id(generator: Generator, anna: Caller, moto_s3: Storage) -> str:

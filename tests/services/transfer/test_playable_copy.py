@@ -34,7 +34,7 @@ from videovault.models import CopyState, Event, Playback, Status, User, Video
 from videovault.services.core import quota
 from videovault.services.core.access import Caller
 from videovault.services.core.naming import folder, is_copy_key
-from videovault.services.core.views import Measured
+from videovault.services.core.views import MEASURED_FIELDS
 from videovault.services.generation import orders
 from videovault.services.maintenance.reconcile.rebuild import rebuild
 from videovault.services.maintenance.reconcile.runner import reconcile
@@ -254,7 +254,7 @@ def test_audio_alone_is_not_a_video(queued: Queued, row: Row) -> None:
 def test_sidecars_of_earlier_versions_stay_unchanged(stored: Stored, row: Row) -> None:
     """Otherwise all of them would count as outdated."""
     video = row(stored("H.264 and AAC in MP4"))
-    for name in (*Measured.model_fields, "copy_state"):
+    for name in (*MEASURED_FIELDS, "copy_state"):
         setattr(video, name, None)
     with reading() as session:
         owner = session.get_one(User, video.owner_id)

@@ -20,6 +20,8 @@ from videovault.services.core.access import Caller
 from videovault.services.transfer import cleanup, pipeline
 from videovault.services.videos import deletion, gallery
 
+pytestmark = pytest.mark.usefixtures("fixed_probe")
+
 
 @pytest.fixture
 def video_id(generator: Generator, anna: Caller, moto_s3: Storage) -> str:
@@ -45,7 +47,7 @@ def test_deletion_removes_objects_and_row(video_id: str, anna: Caller, moto_s3: 
 def test_without_s3_the_video_leaves_lists_now_and_the_bucket_later(
     video_id: str, anna: Caller, configure: Configure, moto_server: str, moto_s3: Storage
 ) -> None:
-    configure(AWS_ENDPOINT_URL_S3="http://127.0.0.1:9")  # nothing listens there
+    configure(AWS_ENDPOINT_URL_S3="http://127.0.0.1:9", S3_RETRY_SECONDS=0)  # nothing listens there
     with pytest.raises(StorageError):
         deletion.delete(anna, video_id)
     with pytest.raises(VideoNotFound):
@@ -97,7 +99,7 @@ def test_deletion_leaves_nothing_in_any_state(
 ) -> None:
     video_id = _with_remains(anna, status, moto_s3)
     if s3_is_down:
-        configure(AWS_ENDPOINT_URL_S3="http://127.0.0.1:9")
+        configure(AWS_ENDPOINT_URL_S3="http://127.0.0.1:9", S3_RETRY_SECONDS=0)
     if status == Status.DELETING:
         with pytest.raises(VideoNotFound):
             deletion.delete(anna, video_id)

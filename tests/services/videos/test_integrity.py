@@ -24,6 +24,8 @@ from videovault.services.sharing.share_links import ShareCredentials
 from videovault.services.videos import deletion, gallery, integrity
 from videovault.services.videos.integrity import TAG, TagStatus
 
+pytestmark = pytest.mark.usefixtures("fixed_probe")
+
 
 @pytest.fixture
 def video_id(generator: Generator, bert: Caller, moto_s3: Storage) -> str:
@@ -126,7 +128,7 @@ def test_an_unreachable_s3_does_not_block_revoking_a_link(
     video_id: str, bert: Caller, configure: Configure
 ) -> None:
     old = share_links.get_secret_key(bert, video_id).secret_key
-    configure(AWS_ENDPOINT_URL_S3="http://127.0.0.1:9")  # nothing listens there
+    configure(AWS_ENDPOINT_URL_S3="http://127.0.0.1:9", S3_RETRY_SECONDS=0)  # nothing listens there
     fresh = share_links.rotate_key(bert, video_id).secret_key
     assert fresh != old
     with pytest.raises(WrongSecretKey):

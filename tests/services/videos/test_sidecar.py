@@ -24,7 +24,7 @@ from videovault.services.transfer import pipeline
 from videovault.services.videos import deletion, gallery, sidecar
 from videovault.services.videos.integrity import TAG
 
-pytestmark = pytest.mark.usefixtures("moto_s3")
+pytestmark = pytest.mark.usefixtures("moto_s3", "fixed_probe")
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Invitations: signed single-use links with which an admin lets a person create an account."""
+"""Accounts: registration, also by an invitation from an admin, sign-in, changes by their owner, and deletion."""
 
 from datetime import timedelta
 from functools import partial
@@ -15,88 +15,22 @@ from videovault.errors import Conflict, Forbidden, InvalidInput, NotSignedIn, St
 from videovault.models import Event, Invitation, Status, TestOrder, User, Video
 from videovault.services.accounts import passwords, sessions
 from videovault.services.accounts.sessions import authenticate, logout
-from videovault.services.accounts.views import LinkView
 from videovault.services.core import audit, fields, lifecycle, quota
 from videovault.services.core.access import Caller, check_admin, check_not_api_token
-from videovault.services.core.views import SignedIn, UserView
+from videovault.services.core.views import LinkView, SignedIn, UserView
 from videovault.services.videos import deletion
 
-LIFETIME = timedelta(days=7)
+__all__ = ["authenticate", "logout"]  # names that are defined here need no entry
+SignupMode = Literal["first", "open", "invite", "closed"]
+LAST_ADMIN = "This is the only admin. Make another user an admin first."
+WRONG_LOGIN = "The e-mail address or the password is wrong."
+LIFETIME = timedelta(days=7)  # of an invitation
 INVITATION_REQUIRED = (
     "New accounts need an invitation here. Ask the admin for an invitation link, then open it."
 )
 INVITATION_INVALID = (
     "This invitation has been used, is too old, or is for another address. Ask the admin for a new one."
 )
-
-
-def invite(caller: Caller, email: str = "") -> LinkView:
-    """A link to create an account, for one e-mail address or, without one, for anyone who has it.
-
-    Raises Forbidden for anyone but admins and for API tokens, InvalidInput, Conflict if sign-up is closed.
-    """
-    check_admin(caller)
-    check_not_api_token(caller)
-    if settings().signup == "closed":
-        raise Conflict("New accounts are closed here. Set SIGNUP=invite to let people in by invitation.")
-    invitation = Invitation(
-        email=fields.normalize_email(email) if email.strip() else "",
-        invited_by=caller.user_id,
-        expires_at=utcnow() + LIFETIME,
-    )
-    with transaction() as session:
-        session.add(invitation)
-        session.add(Event(kind="invited", actor_id=caller.user_id, detail={"email": invitation.email}))
-    token = security.sign("invitation", invitation.id)
-    return LinkView(
-        url=f"{settings().base_url}/register?invitation={token}", expires_at=invitation.expires_at
-    )
-
-
-def redeem(session: Session, token: str, email: str) -> None:
-    """Use up the invitation in the transaction that creates the account. Raises Forbidden if it is invalid."""
-    invitation_id = security.unsign("invitation", token, max_age_seconds=int(LIFETIME.total_seconds()))
-    admins = select(User.id).where(col(User.is_admin), col(User.is_active))
-    valid = (
-        update(Invitation)
-        .where(col(Invitation.id) == invitation_id, col(Invitation.used_at).is_(None))
-        .where(col(Invitation.expires_at) > utcnow(), col(Invitation.email).in_(("", email)))
-        .where(col(Invitation.invited_by).in_(admins))
-        .values(used_at=utcnow())
-    )
-    if invitation_id is None or not changes_row(session, valid):
-        raise Forbidden(INVITATION_INVALID)
-
-
-def revoke_all(session: Session, user_id: str) -> None:
-    """Revoke all invitations of a former admin, in the caller's transaction."""
-    session.exec(delete(Invitation).where(col(Invitation.invited_by) == user_id))
-
-
-def purge() -> None:
-    """Delete used and expired invitations."""
-    spent = or_(col(Invitation.expires_at) <= utcnow(), col(Invitation.used_at).is_not(None))
-    with transaction() as session:
-        session.exec(delete(Invitation).where(spent))
-
-
-# Accounts: registration, sign-in, changes by their owner, and account deletion.
-
-__all__ = [
-    "authenticate",
-    "change_password",
-    "check_admin_remains",
-    "create_admin",
-    "login",
-    "logout",
-    "me",
-    "register",
-    "rename",
-    "signup_mode",
-]
-SignupMode = Literal["first", "open", "invite", "closed"]
-LAST_ADMIN = "This is the only admin. Make another user an admin first."
-WRONG_LOGIN = "The e-mail address or the password is wrong."
 log = logs.get(__name__)
 
 
@@ -114,8 +48,9 @@ def register(
     Raises InvalidInput, Conflict if the address has an account, Forbidden if sign-up is closed or the invitation is
     missing or invalid.
     """
-    fields.collect_errors(partial(fields.normalize_email, email), partial(passwords.validate, password))
-    email = fields.normalize_email(email)
+    email, _ = fields.check_together(
+        partial(fields.normalize_email, email), partial(passwords.validate, password)
+    )
     name = fields.validate(fields.NAME, {"name": name})["name"]
     password_hash = security.hash_password(password)
     try:
@@ -187,7 +122,7 @@ def change_password(caller: Caller, current: str, new: str, *, user_agent: str =
     Raises Forbidden for API tokens, InvalidInput for ``currentPassword`` or ``newPassword``, RateLimited.
     """
     check_not_api_token(caller)
-    fields.collect_errors(
+    fields.check_together(
         partial(passwords.check_not_empty, current, "currentPassword"),
         partial(passwords.validate, new, "newPassword"),
     )
@@ -222,6 +157,88 @@ def check_admin_remains(session: Session) -> None:
     admins = users.where(col(User.is_admin), col(User.is_active))
     if not session.exec(admins).one() and session.exec(users).one():
         raise Conflict(LAST_ADMIN)
+
+
+def close_account(caller: Caller, password: str) -> None:
+    """Delete the caller's account: its personal data at once, then its videos, then its row.
+
+    ``finish_closing`` continues if S3 fails. Raises Forbidden for API tokens, InvalidInput for a wrong password, RateLimited, and Conflict for the only admin if
+    there are other users.
+    """
+    check_not_api_token(caller)
+    passwords.confirm(caller.user_id, password)
+    unusable_hash = security.hash_password(security.new_token())
+    with transaction(essential=True) as session:
+        advisory_lock(session, "admins")
+        user = session.get_one(User, caller.user_id, with_for_update=True)
+        _erase_person(session, user, unusable_hash)
+        session.flush()
+        check_admin_remains(session)
+        _mark_videos_deleted(session, user.id)
+        session.add(Event(kind="account_closed", actor_id=user.id))
+    _finish(user.id)
+
+
+def finish_closing() -> None:
+    """Continue with closed accounts whose videos are not deleted yet."""
+    with reading() as session:
+        closed = list(session.exec(select(User.id).where(col(User.closed_at).is_not(None))))
+    for user_id in closed:
+        with transaction(essential=True) as session:
+            _mark_videos_deleted(
+                session, user_id
+            )  # a video may have been requested while the account was closed
+        _drop(user_id)
+
+
+def invite(caller: Caller, email: str = "") -> LinkView:
+    """A link to create an account, for one e-mail address or, without one, for anyone who has it.
+
+    Raises Forbidden for anyone but admins and for API tokens, InvalidInput, Conflict if sign-up is closed.
+    """
+    check_admin(caller)
+    check_not_api_token(caller)
+    if settings().signup == "closed":
+        raise Conflict("New accounts are closed here. Set SIGNUP=invite to let people in by invitation.")
+    invitation = Invitation(
+        email=fields.normalize_email(email) if email.strip() else "",
+        invited_by=caller.user_id,
+        expires_at=utcnow() + LIFETIME,
+    )
+    with transaction() as session:
+        session.add(invitation)
+        session.add(Event(kind="invited", actor_id=caller.user_id, detail={"email": invitation.email}))
+    token = security.sign("invitation", invitation.id)
+    return LinkView(
+        url=f"{settings().base_url}/register?invitation={token}", expires_at=invitation.expires_at
+    )
+
+
+def redeem(session: Session, token: str, email: str) -> None:
+    """Use up the invitation in the transaction that creates the account. Raises Forbidden if it is invalid."""
+    invitation_id = security.unsign("invitation", token, max_age_seconds=int(LIFETIME.total_seconds()))
+    admins = select(User.id).where(col(User.is_admin), col(User.is_active))
+    valid = (
+        update(Invitation)
+        .where(col(Invitation.id) == invitation_id, col(Invitation.used_at).is_(None))
+        .where(col(Invitation.expires_at) > utcnow(), col(Invitation.email).in_(("", email)))
+        .where(col(Invitation.invited_by).in_(admins))
+        .values(used_at=utcnow())
+    )
+    if invitation_id is None or not changes_row(session, valid):
+        raise Forbidden(INVITATION_INVALID)
+
+
+def revoke_all(session: Session, user_id: str) -> None:
+    """Revoke all invitations of a former admin, in the caller's transaction."""
+    session.exec(delete(Invitation).where(col(Invitation.invited_by) == user_id))
+
+
+def purge() -> None:
+    """Delete used and expired invitations."""
+    spent = or_(col(Invitation.expires_at) <= utcnow(), col(Invitation.used_at).is_not(None))
+    with transaction() as session:
+        session.exec(delete(Invitation).where(spent))
 
 
 def _check_signup(session: Session, email: str, invitation: str) -> None:
@@ -263,42 +280,8 @@ def _signed_in(session: Session, user: User, user_agent: str) -> SignedIn:
 
 
 def _view(session: Session, user: User) -> UserView:
-    return UserView.of(user, storage_bytes=quota.used(session, user.id), quota_bytes=quota.limit(user))
-
-
-# Account deletion: personal data is erased at once, then the videos are deleted, then the row.
-
-
-def close_account(caller: Caller, password: str) -> None:
-    """Delete the caller's account with all its videos; ``finish_closing`` continues if S3 fails.
-
-    Raises Forbidden for API tokens, InvalidInput for a wrong password, RateLimited, and Conflict for the only admin if
-    there are other users.
-    """
-    check_not_api_token(caller)
-    passwords.confirm(caller.user_id, password)
-    unusable_hash = security.hash_password(security.new_token())
-    with transaction(essential=True) as session:
-        advisory_lock(session, "admins")
-        user = session.get_one(User, caller.user_id, with_for_update=True)
-        _erase_person(session, user, unusable_hash)
-        session.flush()
-        check_admin_remains(session)
-        _mark_videos_deleted(session, user.id)
-        session.add(Event(kind="account_closed", actor_id=user.id))
-    _finish(user.id)
-
-
-def finish_closing() -> None:
-    """Continue with closed accounts whose videos are not deleted yet."""
-    with reading() as session:
-        closed = list(session.exec(select(User.id).where(col(User.closed_at).is_not(None))))
-    for user_id in closed:
-        with transaction(essential=True) as session:
-            _mark_videos_deleted(
-                session, user_id
-            )  # a video may have been requested while the account was closed
-        _drop(user_id)
+    used, limit = quota.used(session, user.id), quota.limit(user)
+    return UserView.from_row(user, user_id=user.id, storage_bytes=used, quota_bytes=limit)
 
 
 def _erase_person(session: Session, user: User, password_hash: str) -> None:

@@ -1,4 +1,7 @@
-"""Passwords: the rules for new ones, their verification, and the renewal of outdated hashes."""
+"""Passwords: the rules for new ones, verification, renewal of outdated hashes, and reset by a link.
+
+An admin passes the link on, or it is sent by e-mail.
+"""
 
 import unicodedata
 from datetime import timedelta
@@ -14,9 +17,9 @@ from videovault.db import LAST_SEEN_LOCK_SECONDS, changes_row, reading, transact
 from videovault.errors import Forbidden, InvalidInput, UserNotFound
 from videovault.models import Channel, Event, OutboxMessage, User
 from videovault.services.accounts import sessions
-from videovault.services.accounts.views import LinkView
 from videovault.services.core import audit, fields, rate_limits
 from videovault.services.core.access import Caller, check_admin, check_not_api_token
+from videovault.services.core.views import LinkView
 
 LENGTH = (8, 256)
 WRONG_LENGTH = f"A password has {LENGTH[0]} to {LENGTH[1]} characters."
@@ -25,6 +28,9 @@ MISSING = "Enter your password."
 WRONG = "This is not your password."
 CONTROLS = "A password cannot contain control characters."
 TOO_COMMON = "This is one of the most common passwords. Choose another one."
+LIFETIME = timedelta(hours=1)  # of a reset link
+MESSAGE_KIND = "account.reset"
+LINK_INVALID = "This link has been used or is older than an hour. Ask for a new one."
 
 
 def validate(value: str, field: str = "password") -> str:
@@ -72,40 +78,6 @@ def replace_hash(session: Session, user: User, password_hash: str) -> bool:
     """Set the hash unless it has changed since ``user`` was read; whether it was set."""
     same = col(User.id) == user.id, col(User.password_hash) == user.password_hash
     return changes_row(session, update(User).where(*same).values(password_hash=password_hash))
-
-
-def _renew(user: User, password: str) -> None:
-    renewed = security.hash_password(password)
-
-    def keep(session: Session) -> None:
-        if replace_hash(session, user, renewed):
-            user.password_hash = renewed
-
-    try_write("password hash", keep, lock_timeout=LAST_SEEN_LOCK_SECONDS)
-
-
-@lru_cache(maxsize=1)
-def _common() -> frozenset[str]:
-    """The most common passwords, names and words. Each list omits what ranks higher in another one.
-
-    So only together they contain all of the 10,000 most common passwords (docs/decisions/0014).
-    """
-    from zxcvbn.frequency_lists import FREQUENCY_LISTS
-
-    return frozenset(
-        word for words in FREQUENCY_LISTS.values() for word in words[:COMMON] if len(word) >= LENGTH[0]
-    )
-
-
-def _invalid(message: str, field: str) -> InvalidInput:
-    return InvalidInput(message, {field: message})
-
-
-# Password reset: by a link that an admin passes on or that is sent by e-mail.
-
-LIFETIME = timedelta(hours=1)
-MESSAGE_KIND = "account.reset"
-LINK_INVALID = "This link has been used or is older than an hour. Ask for a new one."
 
 
 def reset_link(user: User) -> LinkView:
@@ -166,6 +138,33 @@ def reset(token: str, password: str) -> None:
             raise Forbidden(LINK_INVALID)
         sessions.end_all(session, user.id, tokens=True)
         session.add(Event(kind="password_reset", actor_id=user.id))
+
+
+def _renew(user: User, password: str) -> None:
+    renewed = security.hash_password(password)
+
+    def keep(session: Session) -> None:
+        if replace_hash(session, user, renewed):
+            user.password_hash = renewed
+
+    try_write("password hash", keep, lock_timeout=LAST_SEEN_LOCK_SECONDS)
+
+
+@lru_cache(maxsize=1)
+def _common() -> frozenset[str]:
+    """The most common passwords, names and words. Each list omits what ranks higher in another one.
+
+    So only together they contain all of the 10,000 most common passwords (docs/decisions/0014).
+    """
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS
+
+    return frozenset(
+        word for words in FREQUENCY_LISTS.values() for word in words[:COMMON] if len(word) >= LENGTH[0]
+    )
+
+
+def _invalid(message: str, field: str) -> InvalidInput:
+    return InvalidInput(message, {field: message})
 
 
 def _user_of(content: Any) -> User:

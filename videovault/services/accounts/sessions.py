@@ -11,11 +11,22 @@ from videovault.config import settings
 from videovault.db import LAST_SEEN_LOCK_SECONDS, keep_newest, reading, transaction, try_write
 from videovault.errors import NotFound, NotSignedIn
 from videovault.models import ApiToken, Event, User
-from videovault.services.accounts.views import SessionView
 from videovault.services.core.access import Caller, check_not_api_token
+from videovault.services.core.views import Timestamp, View
 
 LAST_SEEN_INTERVAL = timedelta(minutes=1)
 MAX_SESSIONS = 100  # of one user
+
+
+class SessionView(View):
+    """A signed-in device. ``is_current``: the one that makes the request."""
+
+    session_id: str
+    user_agent: str
+    created_at: Timestamp
+    last_seen_at: Timestamp
+    expires_at: Timestamp
+    is_current: bool
 
 
 def start(session: Session, user: User, user_agent: str) -> tuple[str, models.Session]:
@@ -78,7 +89,9 @@ def list_sessions(caller: Caller) -> list[SessionView]:
     )
     with reading() as session:
         valid = [row for row in session.exec(own) if _is_valid(row)]
-    return [SessionView.of(row, current_id=caller.session_id) for row in valid]
+    return [
+        SessionView.from_row(row, session_id=row.id, is_current=row.id == caller.session_id) for row in valid
+    ]
 
 
 def end(caller: Caller, session_id: str) -> None:

@@ -1,6 +1,7 @@
 """Personal API tokens: named, scoped, optionally expiring, shown once. They cannot manage the account."""
 
 from datetime import timedelta
+from typing import Literal
 
 from sqlmodel import col, delete, func, or_, select, update
 
@@ -9,17 +10,37 @@ from videovault.clock import utcnow
 from videovault.db import LAST_SEEN_LOCK_SECONDS, advisory_lock, reading, transaction, try_write
 from videovault.errors import Conflict, InvalidInput, NotFound, NotSignedIn
 from videovault.models import ApiToken, Event, User
-from videovault.services.accounts.views import NewToken, Scope, TokenView
 from videovault.services.core import fields
 from videovault.services.core.access import Caller, check_not_api_token
+from videovault.services.core.views import Timestamp, View
 
+Scope = Literal["read", "write"]
 PREFIX = "vv_"  # distinguishes them from session tokens, also for scanners that look for leaked secrets
 LAST_USED_INTERVAL = timedelta(minutes=1)
 MAX_TOKENS = 50
 MAX_DAYS = 3650
 
 
-def create(caller: Caller, name: str, scope: Scope = "write", expires_in_days: int | None = None) -> NewToken:
+class TokenView(View):
+    """A personal API token without its secret."""
+
+    token_id: str
+    name: str
+    scope: Scope
+    created_at: Timestamp
+    expires_at: Timestamp | None = None
+    last_used_at: Timestamp | None = None
+
+
+class FreshToken(TokenView):
+    """With the token itself, which is not shown again."""
+
+    token: str
+
+
+def create(
+    caller: Caller, name: str, scope: Scope = "write", expires_in_days: int | None = None
+) -> FreshToken:
     """Create a token; without ``expires_in_days`` it is valid until it is revoked.
 
     Raises Forbidden for API tokens, InvalidInput, Conflict if there are ``MAX_TOKENS`` already.
@@ -47,7 +68,7 @@ def create(caller: Caller, name: str, scope: Scope = "write", expires_in_days: i
         session.add(
             Event(kind="token_created", actor_id=caller.user_id, detail={"name": name, "scope": scope})
         )
-    return NewToken(token=token, about=TokenView.of(row))
+    return FreshToken.from_row(row, token_id=row.id, token=token)
 
 
 def list_tokens(caller: Caller) -> list[TokenView]:
@@ -59,7 +80,7 @@ def list_tokens(caller: Caller) -> list[TokenView]:
         .order_by(col(ApiToken.created_at).desc(), col(ApiToken.id))
     )
     with reading() as session:
-        return [TokenView.of(row) for row in session.exec(own)]
+        return [TokenView.from_row(row, token_id=row.id) for row in session.exec(own)]
 
 
 def revoke(caller: Caller, token_id: str) -> None:

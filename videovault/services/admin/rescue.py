@@ -2,6 +2,7 @@
 
 from sqlmodel import col, func, select
 
+from videovault.config.headers import MASK
 from videovault.db import reading, transaction
 from videovault.errors import Conflict, InvalidInput, NotFound, VideoNotFound
 from videovault.gateways import source, webhook_reply
@@ -12,7 +13,7 @@ from videovault.services.core.lifecycle import Enqueue
 from videovault.services.core.views import VideoView
 from videovault.services.generation import callbacks, orders, result_field
 from videovault.services.generation.callbacks import Report
-from videovault.services.generation.webhook_log import MASK, reply_in, url_fields_of
+from videovault.services.generation.webhook_log import reply_in, url_fields_of
 
 MAX_READ_AGAIN = 200  # videos whose replies are read again at once
 STUCK = (Status.GENERATING, Status.FAILED)

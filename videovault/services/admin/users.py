@@ -10,10 +10,9 @@ from videovault.db import advisory_lock, reading, transaction
 from videovault.errors import InvalidInput, UserNotFound
 from videovault.models import Event, User, Video
 from videovault.services.accounts import accounts, sessions
-from videovault.services.accounts.views import AdminUserView
 from videovault.services.core import quota
 from videovault.services.core.access import Caller, check_admin, check_not_api_token, recheck_admin
-from videovault.services.core.views import View
+from videovault.services.core.views import Timestamp, View
 
 Column = Literal["created", "email", "seen", "storage"]
 _stored = (
@@ -28,6 +27,22 @@ SORTED_BY: Mapping[Column, Any] = {
     "seen": func.coalesce(col(User.last_seen_at), col(User.created_at)),
     "storage": _stored,
 }
+
+
+class AdminUserView(View):
+    """An account as an admin sees it; sizes in bytes, a quota of 0 means unlimited."""
+
+    user_id: str
+    email: str
+    name: str
+    is_admin: bool
+    is_active: bool
+    created_at: Timestamp
+    last_seen_at: Timestamp | None = None
+    video_count: int
+    storage_bytes: int
+    quota_bytes: int
+    has_own_quota: bool
 
 
 class UsersView(View):
@@ -152,6 +167,11 @@ def _usage(session: Session, user_ids: list[str] | None) -> Mapping[str, tuple[i
 
 
 def _view(user: User, video_count: int, storage_bytes: int) -> AdminUserView:
-    return AdminUserView.of(
-        user, video_count=video_count, storage_bytes=storage_bytes, quota_bytes=quota.limit(user)
+    return AdminUserView.from_row(
+        user,
+        user_id=user.id,
+        video_count=video_count,
+        storage_bytes=storage_bytes,
+        quota_bytes=quota.limit(user),
+        has_own_quota=user.quota_bytes is not None,
     )

@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from email_validator import EmailNotValidError, validate_email
 
@@ -9,13 +10,11 @@ from videovault.brief import OPTIONAL_RULES, Rule
 from videovault.errors import InvalidInput, UnsafeUrl
 from videovault.gateways import urls
 
+T = TypeVar("T")
 CHECK_FIELDS = "Please check the marked fields."
 INVALID_EMAIL = "This is not a complete e-mail address, such as name@example.com."
-
-
 # An ID at a generator, which may be a URL.
 MAX_AVATAR_LENGTH = urls.MAX_URL_BYTES
-
 BRIEF = {
     "topic": Rule("Topic", 2_000, required=True, multiline=True, missing="Say what the video is about."),
     **OPTIONAL_RULES,
@@ -50,12 +49,13 @@ def validate(rules: Mapping[str, Rule], values: Mapping[str, str]) -> dict[str, 
     return clean
 
 
-def collect_errors(*checks: Callable[[], object]) -> None:
-    """Raises one InvalidInput with all messages of these checks, so that a person sees them together."""
+def check_together(*checks: Callable[[], T]) -> list[T]:
+    """The results of these checks. Raises one InvalidInput with all messages, so that a person sees them together."""
+    results: list[T] = []
     wrong: list[InvalidInput] = []
     for check in checks:
         try:
-            check()
+            results.append(check())
         except InvalidInput as error:
             wrong.append(error)
     if len(wrong) > 1:
@@ -64,6 +64,7 @@ def collect_errors(*checks: Callable[[], object]) -> None:
         )
     if wrong:
         raise wrong[0]
+    return results
 
 
 def normalize_email(value: str, field: str = "email") -> str:

@@ -1,4 +1,4 @@
-"""The storage quota of an account: stored bytes count, and those of a transfer are reserved before they arrive."""
+"""Space for videos: the quota of an account, in which transfers reserve theirs before they begin, and the disk."""
 
 import shutil
 import tempfile
@@ -18,6 +18,9 @@ from videovault.services.core import lifecycle
 BYTES_STORED = func.coalesce(col(Video.size), 0) + func.coalesce(col(Video.copy_size), 0)
 BYTES_USED = case((col(Video.status) == Status.READY, BYTES_STORED), else_=col(Video.reserved_bytes))
 MAX_VIDEOS = 50_000
+# The disk is checked this often, and this much is reserved ahead of an unknown length.
+STEP_BYTES = 64 * 1024**2
+MARGIN_BYTES = 512 * 1024**2  # stays free for databases, logs and other programs on the same disk
 
 
 def limit(user: User) -> int:
@@ -71,22 +74,6 @@ def reserve(video: Video, wanted: int, *, least: int) -> int:
         granted = min(wanted, left)
         lifecycle.update_if_unchanged(session, video, reserved_bytes=granted)
     return granted
-
-
-def _does_not_fit(total: int | None, left: int, quota: int) -> QuotaExceeded:
-    video = f"This video of {format_size(total)}" if total else "This video"
-    return QuotaExceeded(
-        f"{video} does not fit into the account: {format_size(left)} of {format_size(quota)} are left. "
-        "Delete other videos to make room, then try again."
-    )
-
-
-# Space for a video during its transfer: in its owner's quota, and on the disk of the embedded S3.
-
-STEP_BYTES = (
-    64 * 1024**2
-)  # the disk is checked this often, and this much is reserved ahead of an unknown length
-MARGIN_BYTES = 512 * 1024**2  # stays free for databases, logs and other programs on the same disk
 
 
 class SpaceReservation:
@@ -146,3 +133,11 @@ def check_s3_disk_space(needed: int) -> None:
             f"The disk is full: {format_size(free)} are free, and {format_size(needed + MARGIN_BYTES)} are needed. "
             "Ask the admin for more room, then try again."
         )
+
+
+def _does_not_fit(total: int | None, left: int, quota: int) -> QuotaExceeded:
+    video = f"This video of {format_size(total)}" if total else "This video"
+    return QuotaExceeded(
+        f"{video} does not fit into the account: {format_size(left)} of {format_size(quota)} are left. "
+        "Delete other videos to make room, then try again."
+    )

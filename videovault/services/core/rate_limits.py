@@ -22,50 +22,6 @@ from videovault.services.core import client_ip, fields
 
 MAX_KEYS = 100_000  # about 40 MB
 FIRST_SWEEP = 1000
-
-
-class BoundedMemoryStorage(MemoryStorage):
-    """Moving windows of at most ``max_keys`` keys; beyond that, those that would expire first are dropped.
-
-    ``limits.storage.MemoryStorage`` keeps the keys of expired windows and scans all keys after each hit. Keys are
-    derived from what clients send, so its memory and CPU time grow without bound.
-    """
-
-    def __init__(self, max_keys: int = MAX_KEYS) -> None:
-        super().__init__()
-        self.timer.cancel()  # its thread would scan the keys without our lock
-        self._max_keys = max_keys
-        self._lock = threading.Lock()
-        self._sweep_above = min(FIRST_SWEEP, max_keys)
-
-    def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
-        at = time.time()
-        with self._lock:
-            entries = [entry for entry in self.events.get(key, ()) if entry.expiry > at]
-            if len(entries) + amount > limit:
-                return False
-            self.events[key] = [Entry(expiry)] * amount + entries
-            if len(self.events) > self._sweep_above:
-                self._sweep(at)
-        return True
-
-    def clear(self, key: str) -> None:
-        with self._lock:
-            self.events.pop(key, None)
-
-    def reset(self) -> int | None:
-        with self._lock:
-            return super().reset()
-
-    def _sweep(self, at: float) -> None:
-        """Drop expired keys; rarely enough that the cost per hit stays constant."""
-        held = [(entries[0].expiry, key) for key, entries in self.events.items() if entries[0].expiry > at]
-        if len(held) > self._max_keys:
-            held = heapq.nlargest(self._max_keys * 9 // 10, held)
-        self.events = {key: self.events[key] for _, key in held}
-        self._sweep_above = min(self._max_keys, max(FIRST_SWEEP, 2 * len(held)))
-
-
 Windows = Sequence[RateLimitItem]
 Limit = tuple[Windows, str, str]  # the arguments of ``check``
 Question = Callable[[MovingWindowRateLimiter, Windows, tuple[str, str]], int]
@@ -179,6 +135,48 @@ def check_reset_email(email: str, address: str, device: str = "") -> None:
         check(RESET_EMAILS, "letter-known", f"{account} {address}")
     else:
         check(RESET_EMAILS, "letter", account)
+
+
+class BoundedMemoryStorage(MemoryStorage):
+    """Moving windows of at most ``max_keys`` keys; beyond that, those that would expire first are dropped.
+
+    ``limits.storage.MemoryStorage`` keeps the keys of expired windows and scans all keys after each hit. Keys are
+    derived from what clients send, so its memory and CPU time grow without bound.
+    """
+
+    def __init__(self, max_keys: int = MAX_KEYS) -> None:
+        super().__init__()
+        self.timer.cancel()  # its thread would scan the keys without our lock
+        self._max_keys = max_keys
+        self._lock = threading.Lock()
+        self._sweep_above = min(FIRST_SWEEP, max_keys)
+
+    def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
+        at = time.time()
+        with self._lock:
+            entries = [entry for entry in self.events.get(key, ()) if entry.expiry > at]
+            if len(entries) + amount > limit:
+                return False
+            self.events[key] = [Entry(expiry)] * amount + entries
+            if len(self.events) > self._sweep_above:
+                self._sweep(at)
+        return True
+
+    def clear(self, key: str) -> None:
+        with self._lock:
+            self.events.pop(key, None)
+
+    def reset(self) -> int | None:
+        with self._lock:
+            return super().reset()
+
+    def _sweep(self, at: float) -> None:
+        """Drop expired keys; rarely enough that the cost per hit stays constant."""
+        held = [(entries[0].expiry, key) for key, entries in self.events.items() if entries[0].expiry > at]
+        if len(held) > self._max_keys:
+            held = heapq.nlargest(self._max_keys * 9 // 10, held)
+        self.events = {key: self.events[key] for _, key in held}
+        self._sweep_above = min(self._max_keys, max(FIRST_SWEEP, 2 * len(held)))
 
 
 class Limiter:

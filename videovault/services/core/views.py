@@ -1,15 +1,17 @@
 """Frozen views, the only data that leaves the services, for pages and API alike. They contain no secrets."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from itertools import dropwhile
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 from pydantic.alias_generators import to_camel
+from sqlmodel import SQLModel
 
 from videovault.brief import Brief
 from videovault.clock import utcnow
 from videovault.config import settings
-from videovault.models import CopyState, Event, Playback, Status, User, Video
+from videovault.models import CopyState, Event, Playback, Status, Video
 
 PublicStatus = Literal["draft", "processing", "ready", "failed"]
 PUBLIC_STATUS: dict[str, PublicStatus] = {
@@ -66,6 +68,12 @@ class View(BaseModel):
         frozen=True, alias_generator=to_camel, populate_by_name=True, serialize_by_alias=False
     )
 
+    @classmethod
+    def from_row(cls, row: SQLModel, **values: Any) -> Self:
+        """The view with ``values``, and the row's columns for all other fields."""
+        columns = (type(row).model_fields.keys() & cls.model_fields.keys()) - values.keys()
+        return cls(**{name: getattr(row, name) for name in columns}, **values)
+
 
 class UserView(View):
     user_id: str
@@ -76,18 +84,6 @@ class UserView(View):
     storage_bytes: int = 0
     quota_bytes: int = 0
 
-    @classmethod
-    def of(cls, user: User, *, storage_bytes: int, quota_bytes: int) -> "UserView":
-        return cls(
-            user_id=user.id,
-            email=user.email,
-            name=user.name,
-            is_admin=user.is_admin,
-            created_at=user.created_at,
-            storage_bytes=storage_bytes,
-            quota_bytes=quota_bytes,
-        )
-
 
 class SignedIn(View):
     """A new session; the token is shown only this once."""
@@ -97,8 +93,23 @@ class SignedIn(View):
     expires_at: Timestamp
 
 
-class GuideMetadata(View):
-    """The metadata of the guide's answers, and a few fields more."""
+class LinkView(View):
+    """A single-use link to pass on; anyone who has it can use it."""
+
+    url: str
+    expires_at: Timestamp
+
+
+class Metadata(View):
+    """``duration`` in seconds, ``size`` in bytes, ``width`` and ``height`` in pixels as it is shown.
+
+    ``crc32`` is the CRC-32 of the whole file, 8 hexadecimal digits, as zlib and most tools name it. From ``video_codec``
+    on, the properties are measured from the stored file, codecs by FFmpeg's names, None if unknown: ``rotation`` in
+    degrees counter-clockwise, to show it upright; ``frame_rate`` in frames per second; ``video_level`` in the codec's
+    units: 42 is H.264's 4.2. ``playback``: whether browsers play it.
+    """
+
+    model_config = ConfigDict(from_attributes=True)
 
     duration: float | None = None
     size: int | None = None
@@ -106,15 +117,6 @@ class GuideMetadata(View):
     width: int | None = None
     height: int | None = None
     crc32: str | None = None
-
-
-class Measured(View):
-    """Properties measured from the stored file, None if unknown; codecs by FFmpeg's names.
-
-    ``rotation`` in degrees counter-clockwise, to show it upright; ``frame_rate`` in frames per second; ``video_level``
-    in the codec's units: 42 is H.264's 4.2. ``playback``: whether browsers play it.
-    """
-
     video_codec: str | None = None
     audio_codec: str | None = None
     video_profile: str | None = None
@@ -127,13 +129,7 @@ class Measured(View):
     playback: Playback | None = None
 
 
-class Metadata(Measured, GuideMetadata):
-    """``duration`` in seconds, ``size`` in bytes, ``width`` and ``height`` in pixels as it is shown.
-
-    ``crc32`` is the CRC-32 of the whole file, 8 hexadecimal digits, as zlib and most tools name it.
-    """
-
-    model_config = ConfigDict(from_attributes=True)
+MEASURED_FIELDS = tuple(dropwhile(lambda name: name != "video_codec", Metadata.model_fields))
 
 
 class Progress(View):

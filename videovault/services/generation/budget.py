@@ -9,6 +9,7 @@ from videovault.clock import read_db_now
 from videovault.config import settings
 from videovault.db import reading, transaction
 from videovault.errors import RateLimited
+from videovault.formatting import format_duration
 from videovault.models import GenerationCount
 from videovault.services.core.access import Caller
 from videovault.services.core.views import View
@@ -74,12 +75,7 @@ def _increment(session: Session, user_id: str, at: datetime) -> int:
 
 
 def _used_up(reason: str, at: datetime) -> RateLimited:
-    seconds = _seconds_left(at)
-    hours = -(-seconds // 3600)
-    wait = "an hour" if hours == 1 else f"{hours} hours"
-    return RateLimited(f"{reason} You can make more after midnight UTC, in about {wait}.", seconds)
-
-
-def _seconds_left(at: datetime) -> int:
     midnight = datetime.combine(at.date() + timedelta(days=1), time(), tzinfo=UTC)
-    return max(1, -int((at - midnight).total_seconds()))
+    seconds = max(1, int((midnight - at).total_seconds()))
+    wait = format_duration(seconds)
+    return RateLimited(f"{reason} You can make more after midnight UTC, in about {wait}.", seconds)

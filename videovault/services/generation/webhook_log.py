@@ -19,7 +19,7 @@ from sqlmodel import Session, col, delete, select
 from videovault import logs
 from videovault.clock import utcnow
 from videovault.config import settings
-from videovault.config.headers import mask_secrets
+from videovault.config.headers import MASK, mask_secrets
 from videovault.db import keep_newest, reading, transaction
 from videovault.errors import DiskFull, VideoNotFound
 from videovault.gateways import webhook_reply
@@ -45,7 +45,6 @@ Verdict = Literal["accepted", "duplicate", "superseded", "unread", "refused"]
 SECRET_HEADERS = frozenset(
     {"authorization", "proxy-authorization", "cookie", "set-cookie", "webhook-signature", "x-api-key"}
 )
-MASK = "…"
 VIDEO_BODY_PLACEHOLDER = "(a video, which is not kept here)"
 _TOKEN = re.compile(r'("callback_?token"\s*:\s*")(?:[^"\\]|\\.)*', re.IGNORECASE)
 _URL = re.compile(r'(https?://[^/\s"?#\\]+)[^\s"\\]*', re.IGNORECASE)

@@ -1,4 +1,4 @@
-"""The owner's side of a share link: show it, limit it, close it, or revoke it with a new secret key."""
+"""Share links: their owner shows, limits, closes and revokes them; visitors watch the video without an account."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -18,12 +18,13 @@ from videovault.models import Event, Status, Video
 from videovault.security import ViewPass
 from videovault.services.core import audit, client_ip, rate_limits
 from videovault.services.core.access import Caller, OpenedVideo, Visitor, open_video
-from videovault.services.core.views import CopyView, Measured, Timestamp, View
+from videovault.services.core.views import CopyView, Metadata, Timestamp, View
 from videovault.services.videos import gallery, integrity
 from videovault.services.videos.integrity import TagStatus
 
 MAX_DAYS = 3650
 MAX_VIEWS = 1_000_000
+VIEW_PASS_SECONDS = 6 * 3600  # an open page may play and download this long, even beyond the view limit
 SHARED, UNSHARED = "shared", "unshared"
 log = logs.get(__name__)
 
@@ -65,18 +66,24 @@ class ShareView(View):
 
 
 class SharedView(View):
-    """What a visitor sees; ``duration`` in seconds, ``size`` in bytes. The ``ticket`` is a view pass token."""
+    """What a visitor sees. The ``ticket`` is a view pass token."""
 
     video_id: str
     title: str
     company_name: str
-    duration: float | None
-    size: int | None
     has_poster: bool
     ticket: str
-    format: str | None = None
-    measured: Measured | None = None
+    metadata: Metadata
     playable_copy: CopyView | None = None
+
+
+@dataclass(frozen=True)
+class ShareCredentials:
+    """The key of the link, the client's address, and the view pass token of a page that is already open."""
+
+    secret_key: str = field(repr=False)
+    address: str = ""
+    ticket: str = field(default="", repr=False)
 
 
 def share_url(video_id: str, secret_key: str) -> str:
@@ -154,6 +161,55 @@ def link_version(video_id: str) -> int:
         return session.exec(last).one() or 0
 
 
+def open_page(video_id: str, credentials: ShareCredentials) -> SharedView:
+    """What the page of a link shows; it counts as a view unless the page has a valid view pass.
+
+    Raises WrongSecretKey for a wrong, revoked, closed or used-up link and for an absent video alike; RateLimited.
+    """
+    view_pass = _view_pass(video_id)
+    video = _open_verified(video_id, credentials)
+    is_counted = _has_view_pass(view_pass, credentials)
+    if not is_counted:
+        _count(video, credentials, "page")
+    return SharedView(
+        video_id=video.id,
+        title=video.title,
+        company_name=video.company_name,
+        has_poster=video.poster_key is not None,
+        metadata=Metadata.model_validate(video),
+        playable_copy=_copy_for_visitors(video),
+        ticket=credentials.ticket if is_counted else security.issue_view_pass(view_pass),
+    )
+
+
+def download_url(video_id: str, credentials: ShareCredentials, *, inline: bool = False) -> str:
+    """A new presigned URL to save the file or (``inline``) to play it; without a view pass it counts as a view.
+
+    Raises as ``open_page`` does.
+    """
+    view_pass = _view_pass(video_id)
+    video = _open_verified(video_id, credentials)
+    if not _has_view_pass(view_pass, credentials):
+        _count(video, credentials, "address")
+    if not inline:
+        detail = {"network": client_ip.anonymize(credentials.address)}
+        audit.try_record_hourly(
+            "share_download", video_id=video_id, client_ip=credentials.address, detail=detail
+        )
+    return gallery.video_link(video, inline=inline, allow_copy=inline and integrity.is_copy_intact(video))
+
+
+def poster_url(video_id: str, credentials: ShareCredentials) -> str:
+    """A new presigned URL of the poster; not counted, but refused after the last view. Raises as ``open_page`` does."""
+    view_pass = _view_pass(video_id)
+    with reading() as session:
+        video = _open(session, video_id, credentials)
+    link = gallery.poster_link(video)
+    if link is None or (_is_used_up(video) and not _has_view_pass(view_pass, credentials)):
+        raise WrongSecretKey
+    return link
+
+
 def _view(opened: OpenedVideo) -> ShareView:
     return ShareView.of(opened.row, opened.secret_key)
 
@@ -192,72 +248,6 @@ def _tag(video: Video) -> None:
         integrity.tag(video)
     except StorageError as error:
         log.warning("object not tagged", video_id=video.id, reason=error.public_message)
-
-
-# Access to a shared video without an account: open its page, play and download it.
-
-VIEW_PASS_SECONDS = 6 * 3600  # an open page may play and download this long, even beyond the view limit
-
-
-@dataclass(frozen=True)
-class ShareCredentials:
-    """The key of the link, the client's address, and the view pass token of a page that is already open."""
-
-    secret_key: str = field(repr=False)
-    address: str = ""
-    ticket: str = field(default="", repr=False)
-
-
-def open_page(video_id: str, credentials: ShareCredentials) -> SharedView:
-    """What the page of a link shows; it counts as a view unless the page has a valid view pass.
-
-    Raises WrongSecretKey for a wrong, revoked, closed or used-up link and for an absent video alike; RateLimited.
-    """
-    view_pass = _view_pass(video_id)
-    video = _open_verified(video_id, credentials)
-    is_counted = _has_view_pass(view_pass, credentials)
-    if not is_counted:
-        _count(video, credentials, "page")
-    return SharedView(
-        video_id=video.id,
-        title=video.title,
-        company_name=video.company_name,
-        duration=video.duration,
-        size=video.size,
-        has_poster=video.poster_key is not None,
-        format=video.format,
-        measured=Measured.model_validate(video, from_attributes=True),
-        playable_copy=_copy_for_visitors(video),
-        ticket=credentials.ticket if is_counted else security.issue_view_pass(view_pass),
-    )
-
-
-def download_url(video_id: str, credentials: ShareCredentials, *, inline: bool = False) -> str:
-    """A new presigned URL to save the file or (``inline``) to play it; without a view pass it counts as a view.
-
-    Raises as ``open_page`` does.
-    """
-    view_pass = _view_pass(video_id)
-    video = _open_verified(video_id, credentials)
-    if not _has_view_pass(view_pass, credentials):
-        _count(video, credentials, "address")
-    if not inline:
-        detail = {"network": client_ip.anonymize(credentials.address)}
-        audit.try_record_hourly(
-            "share_download", video_id=video_id, client_ip=credentials.address, detail=detail
-        )
-    return gallery.video_link(video, inline=inline, allow_copy=inline and integrity.is_copy_intact(video))
-
-
-def poster_url(video_id: str, credentials: ShareCredentials) -> str:
-    """A new presigned URL of the poster; not counted, but refused after the last view. Raises as ``open_page`` does."""
-    view_pass = _view_pass(video_id)
-    with reading() as session:
-        video = _open(session, video_id, credentials)
-    link = gallery.poster_link(video)
-    if link is None or (_is_used_up(video) and not _has_view_pass(view_pass, credentials)):
-        raise WrongSecretKey
-    return link
 
 
 def _copy_for_visitors(video: Video) -> CopyView | None:

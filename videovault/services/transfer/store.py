@@ -17,7 +17,7 @@ from videovault.gateways import probe, s3_client, source, storage
 from videovault.models import Event, Status, UploadPart, Video
 from videovault.services.core import lifecycle
 from videovault.services.core.naming import POSTER_NAME, content_disposition, folder
-from videovault.services.core.views import Measured, is_generated
+from videovault.services.core.views import MEASURED_FIELDS, is_generated
 from videovault.services.generation import polling
 from videovault.services.transfer import cleanup, playable_copy
 from videovault.services.transfer.engine import (
@@ -168,7 +168,7 @@ def _title_from_source(session: Session, video: Video, stored: StoredObject) -> 
 
 def _measurements(stored: StoredObject, probed: probe.ProbeResult | None) -> dict[str, Any]:
     """The columns with the probe's measurements and the playback; None where unknown."""
-    names = set(Measured.model_fields) - {"playback"}
+    names = set(MEASURED_FIELDS) - {"playback"}
     values: dict[str, Any] = {name: getattr(probed, name) if probed else None for name in names}
     playback = None
     if probed:  # otherwise the generator's values stay

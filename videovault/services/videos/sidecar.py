@@ -15,6 +15,7 @@ from pydantic import (
     field_validator,
     model_serializer,
 )
+from pydantic.alias_generators import to_camel
 from sqlmodel import col, or_, select, update
 
 from videovault import logs
@@ -25,13 +26,12 @@ from videovault.errors import StorageError
 from videovault.gateways import storage
 from videovault.models import CopyState, Status, User, Video
 from videovault.services.core.naming import SIDECAR_NAME, folder_path
-from videovault.services.core.views import Measured, Metadata, View
+from videovault.services.core.views import MEASURED_FIELDS, Metadata, View
 
 DESCRIPTION = storage.Description("application/json")
 MAX_BYTES = 256 * 1024
-LEFT_AFTER = timedelta(
-    seconds=10
-)  # the writer that marked it due writes it at once, unless it failed or died
+# The writer that marked it due writes it at once, unless it failed or died.
+LEFT_AFTER = timedelta(seconds=10)
 MOST_AT_ONCE = 100
 
 # Anyone with write access may have written a bucket's contents, and PostgreSQL accepts no NUL.
@@ -41,10 +41,7 @@ Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]  # JSON has no NaN 
 Bytes = Annotated[int, Field(ge=0, lt=2**63)]
 
 Fields = Mapping[str, "Fields | None"]
-MEASURED_SINCE = {*Measured.model_fields, *(each.alias for each in Measured.model_fields.values())}
-
-log = logs.get(__name__)
-
+MEASURED_SINCE = {*MEASURED_FIELDS, *map(to_camel, MEASURED_FIELDS)}
 
 # The fields that sidecars of each schema version have and are compared by; fields added later may be missing.
 SCRIPT_FIELDS = ("topic", "hook", "body", "conclusion", "company_name", "social_handles", "license", "avatar")
@@ -61,6 +58,8 @@ SCHEMA_FIELDS: dict[int, Fields] = {
         "created_at": None,
     }
 }
+
+log = logs.get(__name__)
 
 
 class Owner(View):
@@ -89,9 +88,7 @@ class Script(Brief):
 
 
 class StoredMetadata(Metadata):
-    """The measured metadata, and the object's ETag."""
-
-    model_config = ConfigDict(from_attributes=True)
+    """The metadata within the bounds of the table's columns, and the object's ETag."""
 
     duration: Seconds | None = None
     frame_rate: Seconds | None = None

@@ -7,11 +7,10 @@ from videovault.config import settings
 from videovault.errors import InvalidInput
 from videovault.formatting import format_size
 from videovault.services.accounts import accounts, passwords
-from videovault.services.accounts.views import AdminUserView, LinkView
 from videovault.services.admin import users
-from videovault.services.admin.users import UserChange
+from videovault.services.admin.users import AdminUserView, UserChange
 from videovault.services.core.access import Caller
-from videovault.services.core.views import iso_utc
+from videovault.services.core.views import LinkView, iso_utc
 from videovault.state import tables, wording
 from videovault.state.background import run_in_db_pool
 from videovault.state.session import AdminState, signed_in
